@@ -1,0 +1,278 @@
+// gyr: run large language models from C.
+//
+// The whole public interface. A model is a file's weights bound to this machine; a session is one conversation
+// with it (a sequence in the KV cache and a sampler). Everything else is a plain function.
+//
+//     gyr_error err;
+//     gyr_model *m = gyr_model_open("falcon-7b.gguf", NULL, &err);
+//     gyr_session *s = m ? gyr_session_new(m, NULL, &err) : NULL;
+//     ... gyr_generate(s, prompt, n, &options, &stats, &err) ...
+//     gyr_session_free(s);
+//     gyr_model_close(m);
+//
+// Errors: every call that can fail takes a `gyr_error *` (may be NULL) and returns NULL or a non-zero gyr_status
+// when it does; the error then holds the status and one line that says what is wrong, where, and what to do.
+// The library never aborts, never exits, never writes to stdout or stderr.
+//
+// Threads: one model may be used from one thread at a time (its sessions share its worker threads and its
+// activation memory). Different models are independent.
+//
+// Options: a NULL pointer, or a zeroed struct, means the defaults.
+//
+// Strings are UTF-8. Sizes are bytes unless a name says otherwise. Token ids are int32_t, at least 0.
+#ifndef GYR_H
+#define GYR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define GYR_API __attribute__((visibility("default")))
+#else
+#define GYR_API
+#endif
+
+// What went wrong. The command line exits with the same numbers.
+typedef enum gyr_status {
+    GYR_OK = 0,
+    GYR_FAILED = 1,      // anything that has no number of its own
+    GYR_USAGE = 2,       // the caller's arguments are wrong
+    GYR_IO = 3,          // a file is not there, not readable, or the disk is full
+    GYR_MALFORMED = 4,   // a file's content breaks its format
+    GYR_UNSUPPORTED = 5, // well-formed, but not something this version can run
+    GYR_NO_MEMORY = 6,   // the model or context does not fit
+    GYR_TOO_LONG = 7,    // the prompt does not fit the context
+    GYR_CANCELLED = 130, // a callback asked to stop
+} gyr_status;
+
+typedef struct gyr_error {
+    gyr_status status;
+    char message[512]; // one line, no newline at its end
+} gyr_error;
+
+// The library's version, "MAJOR.MINOR.PATCH". Static.
+GYR_API const char *gyr_version(void);
+
+// The name of a status, such as "malformed". Static.
+GYR_API const char *gyr_status_name(gyr_status status);
+
+// ---------------------------------------------------------------------------------------------------- models
+
+typedef struct gyr_model gyr_model;
+
+// Element type of the KV cache. Weights of type F32 default to F32, all others to F16.
+typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2 } gyr_kv_type;
+
+typedef struct gyr_model_options {
+    uint32_t threads; // worker threads; 0: one for each CPU this process may use
+    // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
+    bool (*progress)(void *user, double fraction);
+    void *user;
+} gyr_model_options;
+
+// Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are mapped, not read.
+// `path` is not kept. Free with gyr_model_close().
+GYR_API gyr_model *gyr_model_open(const char *path, const gyr_model_options *options, gyr_error *err);
+
+// Opens a GGUF image in memory. `data` stays the caller's and must outlive the model; `name` stands in messages.
+GYR_API gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size,
+                                         const gyr_model_options *options, gyr_error *err);
+
+// Frees the model; its sessions must have been freed before. NULL is allowed.
+GYR_API void gyr_model_close(gyr_model *model);
+
+typedef struct gyr_model_info {
+    const char *name;            // as the file calls itself; "" if it does not
+    const char *architecture;    // family, such as "falcon"
+    const char *types;           // element types of the weights, the most common first, such as "q4_0 f32"
+    uint64_t parameters;         // number of weights
+    uint64_t weight_bytes;       // bytes of all tensors
+    uint64_t decode_bytes;       // weight bytes read to generate one token (an embedding table counts one row)
+    uint64_t kv_bytes_per_token; // KV cache bytes of one token at the default KV type
+    uint32_t vocab;              // number of tokens = length of a row of logits
+    uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward;
+    uint32_t context; // tokens the model was trained for
+    bool has_chat_template;
+} gyr_model_info;
+
+// Facts about an open model. The strings live as long as the model.
+GYR_API void gyr_model_get_info(const gyr_model *model, gyr_model_info *info);
+
+// Describes a model file without loading it: a JSON object (hyperparameters, tokenizer, chat template, all
+// metadata but long arrays, and, if `tensors`, every tensor's name, type, shape and size). Free with gyr_free().
+GYR_API char *gyr_inspect(const char *path, bool tensors, gyr_error *err);
+
+// Frees memory that a call of this library handed out. NULL is allowed.
+GYR_API void gyr_free(void *memory);
+
+// ------------------------------------------------------------------------------------------------------ text
+
+typedef struct gyr_tokens {
+    int32_t *ids;
+    size_t count;
+} gyr_tokens;
+
+enum gyr_tokenize_flags {
+    GYR_ADD_BOS = 1,      // put the model's begin-of-text token in front, if the model wants one
+    GYR_PARSE_SPECIAL = 2 // text that spells a special token becomes that token: for rendered templates only,
+                          // never for what a user typed
+};
+
+// A tokenizer alone, without weights: from a GGUF file (a vocabulary-only one too) or a Hugging Face folder.
+typedef struct gyr_tokenizer gyr_tokenizer;
+GYR_API gyr_tokenizer *gyr_tokenizer_open(const char *path, gyr_error *err);
+GYR_API void gyr_tokenizer_close(gyr_tokenizer *tokenizer);
+
+// The tokenizer of a model; it lives as long as the model and must not be closed.
+GYR_API const gyr_tokenizer *gyr_model_tokenizer(const gyr_model *model);
+
+// Text to tokens. Any bytes are allowed. On success `out->ids` is the caller's: free with gyr_free().
+GYR_API gyr_status gyr_tokenize(const gyr_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
+                                gyr_tokens *out, gyr_error *err);
+
+// Tokens to bytes, exactly those that were encoded; special tokens are written as their names if `special`, and
+// left out otherwise. The result is NUL-terminated; its length goes to *size. Free with gyr_free().
+GYR_API char *gyr_detokenize(const gyr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool special,
+                             size_t *size, gyr_error *err);
+
+// Renders a conversation with the model's own chat template into tokens ready to feed. `messages` is a JSON array
+// of {"role": ..., "content": ...}. With `generate` the prompt ends where the assistant's answer starts. Special
+// tokens come from the template alone, never from the messages. GYR_UNSUPPORTED if the model has no template.
+GYR_API gyr_status gyr_chat_tokens(const gyr_model *model, const char *messages, bool generate, gyr_tokens *out,
+                                   gyr_error *err);
+
+// The same as text, as the template prints it. Free with gyr_free().
+GYR_API char *gyr_chat_text(const gyr_model *model, const char *messages, bool generate, gyr_error *err);
+
+// -------------------------------------------------------------------------------------------------- sessions
+
+typedef struct gyr_session gyr_session;
+
+typedef struct gyr_session_options {
+    uint32_t context;    // most tokens the session can hold; 0: the model's own
+    gyr_kv_type kv_type; // element type of the KV cache
+} gyr_session_options;
+
+// Starts an empty sequence. The KV cache grows by pages as tokens come. Free with gyr_session_free().
+GYR_API gyr_session *gyr_session_new(gyr_model *model, const gyr_session_options *options, gyr_error *err);
+GYR_API void gyr_session_free(gyr_session *session);
+
+// Number of tokens in the session.
+GYR_API size_t gyr_session_length(const gyr_session *session);
+
+// Most tokens the session can hold.
+GYR_API size_t gyr_session_context(const gyr_session *session);
+
+// Drops all tokens from position `length` on. No effect if the session is not longer.
+GYR_API void gyr_session_truncate(gyr_session *session, size_t length);
+
+// Appends `count` tokens and computes them. If `logits` is not NULL it receives `count` rows of `vocab` floats, the
+// raw scores of the token after each. GYR_TOO_LONG (and nothing appended) if they do not fit.
+GYR_API gyr_status gyr_session_feed(gyr_session *session, const int32_t *ids, size_t count, float *logits,
+                                    gyr_error *err);
+
+// Scores of the token that comes next, `vocab` floats; NULL if the session is empty. Valid until the next call.
+GYR_API const float *gyr_session_logits(const gyr_session *session);
+
+// ------------------------------------------------------------------------------------------------ generation
+
+// How the next token is chosen, in this order: bias, penalties, top-k, temperature, softmax, top-p, min-p, draw.
+// The random number of a token depends on (seed, position in the session) and nothing else.
+typedef struct gyr_sampling {
+    float temperature;        // 0: the most likely token (greedy)
+    uint32_t top_k;           // keep the k most likely; 0: all
+    float top_p;              // keep the smallest set whose probability reaches p (Holtzman et al., 2020); 1: all
+    float min_p;              // drop what is less likely than min_p times the most likely (Nguyen et al., 2024)
+    float repetition_penalty; // divide or multiply the score of tokens seen (Keskar et al., 2019); 1: none
+    float presence_penalty;   // subtract once from tokens generated (as in OpenAI's API); 0: none
+    float frequency_penalty;  // subtract for each time generated; 0: none
+    uint32_t penalty_window;  // tokens looked back by repetition_penalty; 0: all
+    const int32_t *bias_ids;  // `bias_count` tokens whose score is raised by `bias_values`
+    const float *bias_values;
+    size_t bias_count;
+    uint64_t seed;
+} gyr_sampling;
+
+// The model's own recommended sampling if its file has one, else temperature 0.8, top-k 40, top-p 0.95, min-p 0.05.
+GYR_API void gyr_sampling_defaults(const gyr_model *model, gyr_sampling *sampling);
+
+typedef enum gyr_stop {
+    GYR_STOP_END = 1,    // the model said it is done
+    GYR_STOP_STRING = 2, // a stop string came
+    GYR_STOP_LENGTH = 3, // max_tokens or the context was reached
+    GYR_STOP_CALLER = 4, // a callback asked to stop
+} gyr_stop;
+
+typedef struct gyr_generate_options {
+    const gyr_sampling *sampling; // NULL: the model's defaults
+    size_t max_tokens;            // 0: until the context is full
+    const char *const *stop;      // `stop_count` strings that end the answer; they are not part of it
+    size_t stop_count;
+    bool ignore_end; // go on when the model says it is done (for benchmarks)
+    // Called with each piece of the answer: whole UTF-8 characters, never part of a stop string. Invalid bytes of
+    // the model arrive as U+FFFD. Return false to stop; what was computed stays in the session.
+    bool (*piece)(void *user, const char *text, size_t size);
+    // Called while the prompt is computed, with the tokens done. Return false to stop.
+    bool (*prefill)(void *user, size_t done, size_t total);
+    void *user;
+} gyr_generate_options;
+
+typedef struct gyr_generate_stats {
+    size_t prompt_tokens, answer_tokens;
+    double prompt_seconds, answer_seconds; // answer_seconds: from the first answer token's choice to the last
+    gyr_stop stop;
+    uint64_t bytes_read; // weight and KV bytes that decoding the answer had to read
+} gyr_generate_stats;
+
+// Feeds `count` prompt tokens (0 is allowed if the session has some) and generates until something stops it. All
+// answer tokens but a final end-of-turn are left in the session, so the next turn continues from there.
+GYR_API gyr_status gyr_generate(gyr_session *session, const int32_t *prompt, size_t count,
+                                const gyr_generate_options *options, gyr_generate_stats *stats, gyr_error *err);
+
+// --------------------------------------------------------------------------------------------------- machine
+
+typedef struct gyr_device_info {
+    char name[128];        // such as the CPU's model
+    char kind[16];         // "cpu"
+    char isa[32];          // instruction set chosen: "scalar", "avx2", "avx512"
+    uint32_t threads;      // CPUs this process may use
+    uint64_t memory_bytes; // memory installed
+    uint64_t memory_free;  // memory that a model could use now
+} gyr_device_info;
+
+// Number of devices; and the facts of device `index`.
+GYR_API size_t gyr_device_count(void);
+GYR_API gyr_status gyr_device_get_info(size_t index, gyr_device_info *info, gyr_error *err);
+
+// Measures how fast this machine reads memory with `threads` threads (0: all), in bytes per second. Takes about
+// `seconds` (0: 0.2).
+GYR_API double gyr_measure_bandwidth(uint32_t threads, double seconds);
+
+// -------------------------------------------------------------------------------------------------- synthesis
+
+typedef struct gyr_synth_options {
+    const char *shape; // a known model's shape: see gyr_synth_shapes()
+    const char *type;  // element type of the matrices, such as "q4_0"
+    uint32_t layers;   // cut to so many layers; 0: all
+    const char *vocab; // GGUF file whose vocabulary to take; NULL: a vocabulary of the right size, of bytes and fillers
+    const char *output; // file to write; written under a temporary name and renamed when whole
+    uint64_t seed;
+    bool (*progress)(void *user, double fraction); // return false to stop
+    void *user;
+} gyr_synth_options;
+
+// Writes a GGUF file with random weights in a known model's true shape, for measuring speed and memory.
+GYR_API gyr_status gyr_synth(const gyr_synth_options *options, gyr_error *err);
+
+// Name of shape `index`, NULL past the last.
+GYR_API const char *gyr_synth_shapes(size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,68 @@
+#include "base/map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_regular(const char *path, size_t *size, gyr_error *e) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO without a writer must not hang us
+    if (fd < 0) {
+        fail(e, GYR_IO, "%s: %s; check the path", path, strerror(errno));
+        return -1;
+    }
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+        fail(e, GYR_IO, "%s: not a regular file; give a model file", path);
+        close(fd);
+        return -1;
+    }
+    *size = (size_t)st.st_size;
+    return fd;
+}
+
+bool map_open(struct map *m, const char *path, gyr_error *e) {
+    *m = (struct map){0};
+    size_t size;
+    int fd = open_regular(path, &size, e);
+    if (fd < 0) return false;
+    m->data = (const uint8_t *)"";
+    void *p = size ? mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0) : (void *)m->data;
+    int why = errno;
+    close(fd);
+    if (p == MAP_FAILED) return fail(e, GYR_IO, "%s: cannot be mapped: %s", path, strerror(why));
+    m->data = p;
+    m->size = size;
+    return true;
+}
+
+void map_close(struct map *m) {
+    if (m->size) munmap((void *)m->data, m->size);
+    *m = (struct map){0};
+}
+
+char *read_file(const char *path, size_t limit, size_t *size, gyr_error *e) {
+    size_t room, n = 0;
+    int fd = open_regular(path, &room, e);
+    if (fd < 0) return NULL;
+    if (room > limit) {
+        close(fd);
+        return fail_null(e, GYR_MALFORMED, "%s: %zu bytes, more than the %zu such a file may have", path, room, limit);
+    }
+    char *data = malloc(room + 1);
+    ssize_t got = 1;
+    while (data && n < room && (got = read(fd, data + n, room - n)) > 0) n += (size_t)got;
+    int why = errno;
+    close(fd);
+    if (!data) return fail_memory(e, path), NULL;
+    if (got < 0) {
+        free(data);
+        return fail_null(e, GYR_IO, "%s: %s", path, strerror(why));
+    }
+    data[n] = 0;
+    if (size) *size = n;
+    return data;
+}

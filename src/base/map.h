@@ -1,0 +1,20 @@
+// Files mapped into memory, read-only.
+#ifndef BASE_MAP_H
+#define BASE_MAP_H
+
+#include "base/error.h"
+
+struct map {
+    const uint8_t *data;
+    size_t size;
+};
+
+// Maps a regular file; an empty one gives size 0 and a non-NULL pointer. Says what to do when it is not there, is a
+// folder, or may not be read.
+bool map_open(struct map *m, const char *path, gyr_error *e);
+void map_close(struct map *m);
+
+// Reads a whole small file, at most `limit` bytes (GYR_MALFORMED beyond). NUL-terminated; free(). *size may be NULL.
+char *read_file(const char *path, size_t limit, size_t *size, gyr_error *e);
+
+#endif

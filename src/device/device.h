@@ -1,0 +1,106 @@
+// The short table of operations that every device offers. A forward pass is a sequence of these calls.
+//
+// Activations are float32, row-major, in memory of the device. A "row" is one token of a batch; nothing computed for a
+// row depends on the other rows of the call, on the number of threads, or on the instruction set: the scalar C in cpu/
+// defines the bytes.
+#ifndef DEVICE_DEVICE_H
+#define DEVICE_DEVICE_H
+
+#include "base/error.h"
+#include "tensor/type.h"
+
+struct device;
+
+// A matrix of `rows` output features by `cols` input features, bound to a device.
+struct weight {
+    enum type type;
+    size_t rows, cols;
+    const void *data; // the file's bytes, mapped; a device may keep a form of its own behind `own`
+    void *own;
+};
+
+enum norm_kind { NORM_LAYER, NORM_RMS };
+enum activation { ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU };
+
+// One row's place in its sequence's KV cache, for attention().
+struct attention_row {
+    const uint32_t *pages; // the sequence's page table: page number of positions [i * page_size, (i + 1) * page_size)
+    uint32_t position;     // the row sees positions 0 .. position, its own included
+};
+
+struct attention {
+    size_t rows, heads, kv_heads, head_dim;
+    size_t page_size;  // tokens of a page
+    enum type kv_type; // TYPE_F32 or TYPE_F16
+    float *q;          // [rows][heads * head_dim]
+    float *out;        // the same shape
+    // Pages of one layer: page p starts at p * page_stride bytes, and holds [kv_head][token][head_dim] elements.
+    const void *k, *v;
+    size_t page_stride;
+    const struct attention_row *row;
+    float scale; // multiplies (q . k + bias)
+    // ALiBi (Press et al., 2022): bias = slopes[head] * key position, rounded to bfloat16 as Falcon's checkpoints were
+    // trained with (alibi_bf16). NULL: none.
+    const float *slopes;
+    bool alibi_bf16;
+};
+
+// Fused rows come as kv_heads groups of (heads / kv_heads) query heads, with each group's key and value head after its
+// queries if `grouped`; otherwise all queries, all keys, all values.
+struct qkv {
+    size_t rows, heads, kv_heads, head_dim;
+    bool grouped;
+    const float *fused; // [rows][(heads + 2 * kv_heads) * head_dim]
+    float *q;           // [rows][heads * head_dim]
+    // Rotation: cos and sin of position p, pair i at table[(p * rotary_dim / 2 + i) * 2 + {0, 1}].
+    const float *table;
+    size_t rotary_dim;
+    const struct attention_row *row;
+    void *k, *v; // pages of one layer, as in struct attention
+    size_t page_size, page_stride;
+    enum type kv_type;
+};
+
+struct device_ops {
+    const char *kind; // "cpu"
+    void (*close)(struct device *d);
+
+    // Device memory; zeroed. NULL with the error set if there is none.
+    void *(*alloc)(struct device *d, size_t bytes, gyr_error *e);
+    void (*free)(struct device *d, void *p);
+    void (*write)(struct device *d, void *dst, const void *src, size_t bytes); // host to device
+    void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // device to host
+    bool (*bind)(struct device *d, struct weight *w, gyr_error *e);            // make the weight ready; unbind() frees
+    void (*unbind)(struct device *d, struct weight *w);
+
+    // y[r] = row ids[r] of the table, decoded.
+    void (*embed)(struct device *d, const struct weight *table, const int32_t *ids, size_t rows, float *y);
+    // y[r] = norm(x[r]) * w + b over `dim`; b may be NULL. (Ba et al., 2016; Zhang and Sennrich, 2019)
+    void (*norm)(struct device *d, enum norm_kind kind, const float *x, const float *w, const float *b, float eps,
+                 size_t rows, size_t dim, float *y);
+    // y[r] = W x[r] + bias; x is [rows][cols], y is [rows][W.rows]; bias may be NULL.
+    void (*matmul)(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
+    // Splits fused rows into q, k, v; rotates q and k (rotary embedding in the two-halves form, Su et al., 2021; none
+    // if `table` is NULL); writes k and v into the cache. See struct qkv.
+    void (*qkv)(struct device *d, const struct qkv *a);
+    void (*attention)(struct device *d, const struct attention *a);
+    void (*activate)(struct device *d, enum activation kind, float *x, size_t n);
+    void (*add)(struct device *d, float *x, const float *y, size_t n); // x += y
+};
+
+struct device {
+    const struct device_ops *ops;
+};
+
+// The CPU with `threads` workers (0: all). `isa` forces an instruction set by name; NULL: the GYR_ISA environment
+// variable, else the best the chip has.
+struct device *device_cpu(unsigned threads, const char *isa, gyr_error *e);
+
+// Facts of the CPU device.
+const char *device_cpu_isa(const struct device *d);
+unsigned device_cpu_threads(const struct device *d);
+
+// Bytes per second that `threads` workers read from memory; takes about `seconds`.
+double device_cpu_bandwidth(struct device *d, double seconds);
+
+#endif

@@ -1,0 +1,83 @@
+// A model on disk, whatever its format: named tensors, hyperparameters, tokenizer data. Weights stay mapped.
+#ifndef FORMAT_CHECKPOINT_H
+#define FORMAT_CHECKPOINT_H
+
+#include "base/error.h"
+#include "format/vocab.h"
+#include "tensor/type.h"
+
+enum { MAX_DIMS = 4 };
+
+struct tensor {
+    struct text name; // checked: valid UTF-8, unique
+    enum type type;
+    int n_dims;
+    uint64_t dim[MAX_DIMS]; // dim[0] is the contiguous one (columns), dim[1] rows, ...; 1 beyond n_dims
+    const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked
+    size_t bytes;
+};
+
+enum value_kind { VALUE_NONE, VALUE_UINT, VALUE_INT, VALUE_FLOAT, VALUE_BOOL, VALUE_STRING, VALUE_ARRAY };
+
+// A hyperparameter. Arrays are flat and of one kind; element i is read with value_at().
+struct value {
+    enum value_kind kind;
+    union {
+        uint64_t u;
+        int64_t i;
+        double f;
+        bool b;
+        struct text s;
+        struct {
+            enum value_kind of;
+            size_t n;
+            const void *items; // private to format/
+        } array;
+    };
+};
+
+enum checkpoint_source {
+    CHECKPOINT_GGUF, // keys such as "falcon.block_count", tensors such as "blk.0.attn_qkv.weight"
+    CHECKPOINT_HF,   // config.json's keys ("hidden_size", nested: "rope_scaling.factor"), Hugging Face tensor names
+};
+
+struct checkpoint {
+    enum checkpoint_source source;
+    char *path;         // as given, for messages
+    char *architecture; // GGUF general.architecture; config.json's model_type
+    struct tensor *tensors;
+    size_t n_tensors;
+    struct vocab vocab;
+    struct keys *keys;       // private: hyperparameters
+    struct storage *storage; // private: maps, names, index
+};
+
+// Opens a GGUF file (any part of a split: "-00001-of-00003.gguf") or a Hugging Face folder. NULL on failure.
+struct checkpoint *checkpoint_open(const char *path, gyr_error *e);
+
+// The same from a GGUF image in memory, which must outlive the checkpoint. `name` stands in messages.
+struct checkpoint *checkpoint_open_memory(const char *name, const void *data, size_t size, gyr_error *e);
+
+void checkpoint_close(struct checkpoint *c);
+
+// NULL if there is no such tensor. Constant time.
+const struct tensor *checkpoint_tensor(const struct checkpoint *c, const char *name);
+
+// NULL if there is no such key.
+const struct value *checkpoint_value(const struct checkpoint *c, const char *key);
+
+// Typed look-ups. A missing key leaves *out alone and returns true, so *out holds the default; a value of the wrong
+// kind, or out of [min, max], is GYR_MALFORMED.
+bool checkpoint_uint(const struct checkpoint *c, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+                     gyr_error *e);
+bool checkpoint_float(const struct checkpoint *c, const char *key, double *out, gyr_error *e);
+bool checkpoint_bool(const struct checkpoint *c, const char *key, bool *out, gyr_error *e);
+bool checkpoint_string(const struct checkpoint *c, const char *key, struct text *out, gyr_error *e);
+
+// Element i of an array value, or the value itself if it is no array (then i is ignored).
+struct value value_at(const struct value *v, size_t i);
+
+// Walks all keys in file order; returns false past the last. For `gyr inspect`.
+bool checkpoint_key(const struct checkpoint *c, size_t i, struct text *key, const struct value **value);
+
+#endif
