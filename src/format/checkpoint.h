@@ -13,7 +13,7 @@ struct tensor {
     enum type type;
     int n_dims;
     uint64_t dim[MAX_DIMS]; // dim[0] is the contiguous one (columns), dim[1] rows, ...; 1 beyond n_dims
-    const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked
+    const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked; any alignment (safetensors has none)
     size_t bytes;
 };
 
@@ -22,6 +22,7 @@ enum value_kind { VALUE_NONE, VALUE_UINT, VALUE_INT, VALUE_FLOAT, VALUE_BOOL, VA
 // A hyperparameter. Arrays are flat and of one kind; element i is read with value_at().
 struct value {
     enum value_kind kind;
+    uint8_t stored; // private to format/: GGUF's type of the value in the file, plus 1; 0: choose one that fits
     union {
         uint64_t u;
         int64_t i;

@@ -24,6 +24,9 @@ void gguf_put_value(struct gguf_writer *w, const char *key, const struct value *
 // All of a vocabulary as tokenizer.* keys.
 void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v);
 
+// Makes gguf_writer_begin() fail with "PATH: `why`", if nothing before did.
+void gguf_writer_refuse(struct gguf_writer *w, gyr_status status, const char *why);
+
 // Announces a tensor; dims as in struct tensor.
 void gguf_put_tensor(struct gguf_writer *w, const char *name, enum type type, int n_dims, const uint64_t *dim);
 

@@ -25,7 +25,8 @@ enum split_behavior { SPLIT_ISOLATED, SPLIT_CONTIGUOUS, SPLIT_REMOVED, SPLIT_MER
 struct split {
     char *pattern;
     enum split_behavior behavior;
-    bool invert;
+    bool invert; // matches and what lies between them change roles
+    bool mapped; // with byte_level: the pattern sees text already mapped to GPT-2's alphabet (a step after ByteLevel)
 };
 
 struct vocab {
@@ -42,15 +43,16 @@ struct vocab {
     bool has_splits;                 // splits are to be used as they are (even if none), not looked up by `pre`
     bool byte_level;                 // text bytes are mapped to GPT-2's printable alphabet before merging
     bool byte_fallback;              // pieces outside the vocabulary become TOKEN_BYTE tokens
-    bool space_marker;               // spaces are written as U+2581
+    bool space_marker;               // spaces are written as U+2581, before any split
     bool space_prefix;               // a space is put in front of the text
     bool ignore_merges;              // a word that is a token is taken whole, before merges
     int32_t bos, eos, eot, unk, pad; // -1: none
     bool add_bos, add_eos;
     char *chat_template; // Jinja; NULL: none
-    void *storage;       // owner of the strings the file does not hold itself; vocab_free() knows
+    void *storage;       // owns everything above that the file does not hold itself
 };
 
+// Of a vocabulary from format/; one made by hand is its maker's to free.
 void vocab_free(struct vocab *v);
 
 #endif

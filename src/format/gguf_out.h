@@ -1,0 +1,21 @@
+// A file that appears under its name only when it is whole. Private to format/.
+#ifndef FORMAT_GGUF_OUT_H
+#define FORMAT_GGUF_OUT_H
+
+#include "base/error.h"
+
+struct out;
+
+// Creates a temporary file beside `path`. A character device, such as /dev/null, is written to in place.
+struct out *out_open(const char *path, gyr_error *e);
+
+// Claims the disk space of `size` bytes now where the file system can, so that a full disk is found before the work.
+bool out_reserve(struct out *o, uint64_t size, gyr_error *e);
+
+bool out_write(struct out *o, const void *data, size_t size, gyr_error *e);
+
+// With `keep` the file is flushed to disk and renamed to its name; otherwise, or on failure, nothing remains.
+// Frees `o`. Without `keep` it cannot fail.
+bool out_close(struct out *o, bool keep, gyr_error *e);
+
+#endif

@@ -1,0 +1,41 @@
+// A vocabulary as GGUF's tokenizer.* keys: gguf_vocab.c backwards.
+#include "format/gguf_write.h"
+
+#include <stdlib.h>
+
+static void put_id(struct gguf_writer *w, const char *key, int32_t id) {
+    if (id >= 0) gguf_put_u32(w, key, (uint32_t)id);
+}
+
+static void put_kinds(struct gguf_writer *w, const struct vocab *v) {
+    int32_t *kinds = reallocarray(NULL, v->n, sizeof *kinds);
+    if (!kinds) {
+        gguf_writer_refuse(w, GYR_NO_MEMORY, "out of memory; close other programs");
+        return;
+    }
+    for (size_t i = 0; i < v->n; i++) kinds[i] = v->kinds[i];
+    gguf_put_i32s(w, "tokenizer.ggml.token_type", kinds, v->n);
+    free(kinds);
+}
+
+void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
+    if (v->chat_template) gguf_put_cstring(w, "tokenizer.chat_template", v->chat_template);
+    if (v->kind == VOCAB_NONE) return;
+    if (v->has_splits || (v->kind == VOCAB_BPE && !v->byte_level))
+        gguf_writer_refuse(w, GYR_UNSUPPORTED,
+                           "GGUF cannot say how this tokenizer splits text; take the vocabulary from a GGUF file");
+    gguf_put_cstring(w, "tokenizer.ggml.model", v->kind == VOCAB_BPE ? "gpt2" : "llama");
+    if (v->pre) gguf_put_cstring(w, "tokenizer.ggml.pre", v->pre);
+    gguf_put_strings(w, "tokenizer.ggml.tokens", v->tokens, v->n);
+    if (v->scores) gguf_put_f32s(w, "tokenizer.ggml.scores", v->scores, v->n);
+    if (v->kinds && v->n) put_kinds(w, v);
+    if (v->n_merges) gguf_put_strings(w, "tokenizer.ggml.merges", v->merges, v->n_merges);
+    put_id(w, "tokenizer.ggml.bos_token_id", v->bos);
+    put_id(w, "tokenizer.ggml.eos_token_id", v->eos);
+    put_id(w, "tokenizer.ggml.eot_token_id", v->eot);
+    put_id(w, "tokenizer.ggml.unknown_token_id", v->unk);
+    put_id(w, "tokenizer.ggml.padding_token_id", v->pad);
+    gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
+    gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
+    gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->space_prefix);
+}

@@ -1,0 +1,166 @@
+// The tokenizer.* keys of GGUF as a vocabulary.
+#include "format/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct vocab_reader {
+    const struct keys *keys;
+    const char *where;
+    struct vocab *v;
+    gyr_error *e;
+};
+
+// What a tokenizer.ggml.model means, where no key says otherwise; ids are -1 for none.
+static const struct model {
+    const char *name;
+    enum vocab_kind kind;
+    bool byte_level, byte_fallback, space_marker, space_prefix, add_bos;
+    int32_t bos, eos, unk;
+} models[] = {
+    {"gpt2", VOCAB_BPE, .byte_level = true, .bos = -1, .eos = -1, .unk = -1},
+    {"llama", VOCAB_SPM, .byte_fallback = true, .space_marker = true, .space_prefix = true, .add_bos = true, .bos = 1,
+     .eos = 2, .unk = 0},
+};
+
+// Pre-tokenizers that imply more than a pattern: words that are tokens are not merged, and a text starts with bos.
+static const char *const whole_words[] = {"llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken"};
+
+// An array of that kind, with `n` items (0: any number); NULL and true if there is none.
+static bool find_array(struct vocab_reader *r, const char *name, enum value_kind of, size_t n,
+                       const struct value **out) {
+    const struct value *v = *out = keys_get(r->keys, name);
+    if (!v) return true;
+    bool number = v->kind == VALUE_ARRAY && of == VALUE_INT && v->array.of == VALUE_UINT;
+    if (v->kind != VALUE_ARRAY || (v->array.of != of && !number))
+        return fail(r->e, GYR_MALFORMED, "%s: key %s must be an array of %s; the file is damaged, get it again",
+                    r->where, name, of == VALUE_STRING ? "strings" : "numbers");
+    if (n && v->array.n != n)
+        return fail(r->e, GYR_MALFORMED, "%s: key %s has %zu items for %zu tokens; the file is damaged, get it again",
+                    r->where, name, v->array.n, n);
+    return true;
+}
+
+static bool find_text(struct vocab_reader *r, const char *name, struct text *out) {
+    const struct value *v = keys_get(r->keys, name);
+    if (!v) return true;
+    if (v->kind != VALUE_STRING)
+        return fail(r->e, GYR_MALFORMED, "%s: key %s must be a string; the file is damaged, get it again", r->where,
+                    name);
+    *out = v->s;
+    return true;
+}
+
+static bool find_copy(struct vocab_reader *r, const char *name, char **out) {
+    struct text s = {0};
+    if (!find_text(r, name, &s)) return false;
+    if (s.data) *out = arena_copy(r->v->storage, s);
+    return !s.data || *out || fail_memory(r->e, r->where);
+}
+
+static bool find_flag(struct vocab_reader *r, const char *name, bool *out) {
+    const struct value *v = keys_get(r->keys, name);
+    if (!v) return true;
+    if (v->kind != VALUE_BOOL)
+        return fail(r->e, GYR_MALFORMED, "%s: key %s must be true or false; the file is damaged, get it again",
+                    r->where, name);
+    *out = v->b;
+    return true;
+}
+
+// Converters write -1, in either width, for an id that there is not.
+static bool find_id(struct vocab_reader *r, const char *name, int32_t *out) {
+    const struct value *v = keys_get(r->keys, name);
+    bool none = v && ((v->kind == VALUE_UINT && v->u == UINT32_MAX) || (v->kind == VALUE_INT && v->i == -1));
+    uint64_t id = UINT64_MAX;
+    if (none) *out = -1;
+    if (none) return true;
+    if (!keys_uint(r->keys, r->where, name, 0, r->v->n - 1, &id, r->e)) return false;
+    if (id != UINT64_MAX) *out = (int32_t)id;
+    if (*out >= 0 && (size_t)*out >= r->v->n) *out = -1;
+    return true;
+}
+
+static bool read_tokens(struct vocab_reader *r) {
+    struct vocab *v = r->v;
+    const struct value *a;
+    if (!find_array(r, "tokenizer.ggml.tokens", VALUE_STRING, 0, &a)) return false;
+    if (!a || !a->array.n || a->array.n > INT32_MAX)
+        return fail(r->e, GYR_MALFORMED, "%s: has a tokenizer without tokens; get another file", r->where);
+    v->n = a->array.n;
+    v->tokens = (struct text *)(uintptr_t)((const struct items *)a->array.items)->strings;
+    if (!find_array(r, "tokenizer.ggml.scores", VALUE_FLOAT, v->n, &a)) return false;
+    if (a && !(v->scores = arena_alloc(v->storage, v->n, sizeof *v->scores))) return fail_memory(r->e, r->where);
+    for (size_t i = 0; a && i < v->n; i++) v->scores[i] = (float)value_at(a, i).f;
+    return true;
+}
+
+static bool read_kinds(struct vocab_reader *r) {
+    struct vocab *v = r->v;
+    const struct value *a;
+    if (!find_array(r, "tokenizer.ggml.token_type", VALUE_INT, v->n, &a)) return false;
+    if (!(v->kinds = arena_alloc(v->storage, v->n, 1))) return fail_memory(r->e, r->where);
+    for (size_t i = 0; i < v->n; i++) {
+        uint64_t kind = a ? value_at(a, i).u : TOKEN_NORMAL;
+        if (kind < TOKEN_NORMAL || kind > TOKEN_BYTE)
+            return fail(r->e, GYR_MALFORMED,
+                        "%s: token %zu has kind %lld, not 1 to 6; the file is damaged, get it again", r->where, i,
+                        (long long)kind);
+        v->kinds[i] = (uint8_t)kind;
+    }
+    return true;
+}
+
+static bool read_merges(struct vocab_reader *r) {
+    const struct value *a;
+    if (!find_array(r, "tokenizer.ggml.merges", VALUE_STRING, 0, &a)) return false;
+    if (a) {
+        r->v->n_merges = a->array.n;
+        r->v->merges = (struct text *)(uintptr_t)((const struct items *)a->array.items)->strings;
+    }
+    return true;
+}
+
+static bool read_rest(struct vocab_reader *r) {
+    struct vocab *v = r->v;
+    if (!find_copy(r, "tokenizer.ggml.pre", &v->pre)) return false;
+    for (size_t i = 0; v->pre && v->kind == VOCAB_BPE && i < sizeof whole_words / sizeof *whole_words; i++)
+        if (!strcmp(v->pre, whole_words[i])) v->ignore_merges = v->add_bos = true;
+    return find_id(r, "tokenizer.ggml.bos_token_id", &v->bos) && find_id(r, "tokenizer.ggml.eos_token_id", &v->eos) &&
+           find_id(r, "tokenizer.ggml.eot_token_id", &v->eot) &&
+           find_id(r, "tokenizer.ggml.unknown_token_id", &v->unk) &&
+           find_id(r, "tokenizer.ggml.padding_token_id", &v->pad) &&
+           find_flag(r, "tokenizer.ggml.add_bos_token", &v->add_bos) &&
+           find_flag(r, "tokenizer.ggml.add_eos_token", &v->add_eos) &&
+           find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix);
+}
+
+static bool read_model(struct vocab_reader *r, struct text name) {
+    const struct model *m = NULL;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (strlen(models[i].name) == name.size && !memcmp(models[i].name, name.data, name.size)) m = &models[i];
+    if (!m)
+        return fail(r->e, GYR_UNSUPPORTED, "%s: has a tokenizer of kind %.*s; gyr knows gpt2 and llama", r->where,
+                    shown(name), name.data);
+    struct vocab *v = r->v;
+    v->kind = m->kind;
+    v->byte_level = m->byte_level;
+    v->byte_fallback = m->byte_fallback;
+    v->space_marker = m->space_marker;
+    v->space_prefix = m->space_prefix;
+    v->add_bos = m->add_bos;
+    v->bos = m->bos, v->eos = m->eos, v->unk = m->unk;
+    return read_tokens(r) && read_kinds(r) && read_merges(r) && read_rest(r);
+}
+
+bool gguf_vocab(const struct keys *k, const char *where, struct vocab *v, gyr_error *e) {
+    struct vocab_reader r = {k, where, v, e};
+    struct text name = {0};
+    *v = (struct vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1};
+    if (!(v->storage = calloc(1, sizeof(struct arena)))) return fail_memory(e, where);
+    if (!find_copy(&r, "tokenizer.chat_template", &v->chat_template)) return false;
+    if (!find_text(&r, "tokenizer.ggml.model", &name)) return false;
+    bool none = !name.size || (name.size == 4 && !memcmp(name.data, "none", 4)) ||
+                (name.size == 8 && !memcmp(name.data, "no_vocab", 8));
+    return none || read_model(&r, name);
+}

@@ -1,0 +1,26 @@
+// The parts of a Hugging Face folder. Private to format/.
+#ifndef FORMAT_HF_H
+#define FORMAT_HF_H
+
+#include "format/json.h"
+#include "format/parts.h"
+
+// "FOLDER/NAME"; free(). NULL when out of memory.
+char *folder_path(const char *folder, const char *name);
+
+// True if the folder has such a file.
+bool folder_has(const char *folder, const char *name);
+
+// Adds the tensors of one file's image. `path` stands in messages.
+bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, gyr_error *e);
+
+// A config.json as keys.
+bool hf_config(const json_t *root, struct keys *keys, const char *where, gyr_error *e);
+
+// A tokenizer.json as a vocabulary. On failure *v must still be freed.
+bool tokenizer_json(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+
+// All of a folder's tokenizer files, and the ids in `keys` (config.json). None: VOCAB_NONE.
+bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e);
+
+#endif

@@ -1,0 +1,140 @@
+// The tokenizer of a Hugging Face folder: tokenizer.json, and what tokenizer_config.json, generation_config.json,
+// chat_template.jinja and config.json say beside it.
+#include "base/utf8.h"
+#include "format/hf.h"
+#include "format/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// The largest tokenizer.json in use has about 35 MB (262,144 tokens).
+enum { MAX_TOKENIZER = 128 << 20, MAX_CONFIG = 16 << 20, MAX_TEMPLATE = 1 << 20 };
+
+static int32_t find_token(const struct vocab *v, struct text s) {
+    for (size_t i = 0; s.data && i < v->n; i++)
+        if (v->tokens[i].size == s.size && !memcmp(v->tokens[i].data, s.data, s.size)) return (int32_t)i;
+    return -1;
+}
+
+// A file of the folder that need not be there: true and *root NULL.
+static bool open_optional(const char *folder, const char *name, size_t flags, json_t **root, gyr_error *e) {
+    *root = NULL;
+    if (!folder_has(folder, name)) return true;
+    char *path = folder_path(folder, name);
+    if (path) *root = json_open(path, MAX_CONFIG, flags, e);
+    bool ok = path ? *root != NULL : fail_memory(e, folder);
+    free(path);
+    return ok;
+}
+
+// Tokens are written as "text" or as {"content": "text", ...}.
+static void read_token(const json_t *config, const char *name, const struct vocab *v, int32_t *id) {
+    const json_t *j = json_object_get(config, name);
+    int32_t found = find_token(v, json_text(json_is_object(j) ? json_object_get(j, "content") : j));
+    if (found >= 0) *id = found;
+}
+
+// The tokenizer classes that let these two flags overrule tokenizer.json's post-processor.
+static void read_flags(const json_t *config, struct vocab *v) {
+    static const char *const classes[] = {"Llama", "CodeLlama", "Gemma"};
+    struct text class = json_text(json_object_get(config, "tokenizer_class"));
+    const json_t *bos = json_object_get(config, "add_bos_token"), *eos = json_object_get(config, "add_eos_token");
+    for (size_t i = 0; class.data && i < sizeof classes / sizeof *classes; i++) {
+        if (strncmp(class.data, classes[i], strlen(classes[i]))) continue;
+        if (json_is_boolean(bos)) v->add_bos = json_is_true(bos);
+        if (json_is_boolean(eos)) v->add_eos = json_is_true(eos);
+    }
+}
+
+static bool keep_template(struct vocab *v, struct text s, const char *where, gyr_error *e) {
+    if (!s.data) return true;
+    if (!utf8_valid(s.data, s.size)) return fail(e, GYR_MALFORMED, "%s: not UTF-8; get the file again", where);
+    v->chat_template = arena_copy(v->storage, s);
+    return v->chat_template || fail_memory(e, where);
+}
+
+// Either one template, or a list of named ones of which "default" is for plain conversations.
+static bool read_template(const json_t *config, struct vocab *v, const char *where, gyr_error *e) {
+    const json_t *j = json_object_get(config, "chat_template");
+    for (size_t i = 0; i < json_array_size(j); i++) {
+        const json_t *item = json_array_get(j, i);
+        if (json_is(json_object_get(item, "name"), "default"))
+            return keep_template(v, json_text(json_object_get(item, "template")), where, e);
+    }
+    return keep_template(v, json_text(j), where, e);
+}
+
+// Newer folders hold the template as a file of its own, which goes first.
+static bool read_template_file(const char *folder, struct vocab *v, gyr_error *e) {
+    if (!folder_has(folder, "chat_template.jinja")) return true;
+    char *path = folder_path(folder, "chat_template.jinja");
+    if (!path) return fail_memory(e, folder);
+    struct text s = {0};
+    char *data = read_file(path, MAX_TEMPLATE, &s.size, e);
+    s.data = data;
+    bool ok = data && keep_template(v, s, path, e);
+    free(data);
+    free(path);
+    return ok;
+}
+
+static int32_t id_of(const struct vocab *v, const json_t *j) {
+    json_int_t id = json_is_integer(j) ? json_integer_value(j) : -1;
+    return id >= 0 && (uint64_t)id < v->n ? (int32_t)id : -1;
+}
+
+// Where a model ends its turns with another token than its texts, that token is among these.
+static void read_generation(const json_t *config, struct vocab *v) {
+    const json_t *j = json_object_get(config, "eos_token_id");
+    if (v->eos < 0) v->eos = id_of(v, json_is_array(j) ? json_array_get(j, 0) : j);
+    for (size_t i = 0; i < json_array_size(j); i++) {
+        int32_t id = id_of(v, json_array_get(j, i));
+        if (id >= 0 && id != v->eos && v->eot < 0) v->eot = id;
+    }
+    int32_t only = id_of(v, j);
+    if (only >= 0 && only != v->eos && v->eot < 0) v->eot = only;
+}
+
+static void read_config_id(const struct keys *keys, const char *name, const struct vocab *v, int32_t *id) {
+    const struct value *value = keys_get(keys, name);
+    struct value first = value ? value_at(value, 0) : (struct value){0};
+    if (*id < 0 && first.kind == VALUE_UINT && first.u < v->n) *id = (int32_t)first.u;
+}
+
+static bool read_tokenizer(const char *folder, struct vocab *v, gyr_error *e) {
+    char *path = folder_path(folder, "tokenizer.json");
+    size_t size;
+    char *data = path ? read_file(path, MAX_TOKENIZER, &size, e) : NULL;
+    bool ok = path ? data && tokenizer_json(data, size, path, v, e) : fail_memory(e, folder);
+    free(data);
+    free(path);
+    return ok;
+}
+
+bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e) {
+    *v = (struct vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1};
+    if (!(v->storage = calloc(1, sizeof(struct arena)))) return fail_memory(e, folder);
+    if (folder_has(folder, "tokenizer.json")) {
+        vocab_free(v);
+        if (!read_tokenizer(folder, v, e)) return false;
+    }
+    json_t *config = NULL, *generation = NULL;
+    // "model_max_length" is often 10^30, and no integer of this file is needed.
+    bool ok = open_optional(folder, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, &config, e) &&
+              open_optional(folder, "generation_config.json", 0, &generation, e) &&
+              read_template(config, v, folder, e) && read_template_file(folder, v, e);
+    if (ok) {
+        read_token(config, "bos_token", v, &v->bos);
+        read_token(config, "eos_token", v, &v->eos);
+        read_token(config, "unk_token", v, &v->unk);
+        read_token(config, "pad_token", v, &v->pad);
+        read_flags(config, v);
+        read_generation(generation, v);
+        read_config_id(keys, "bos_token_id", v, &v->bos);
+        read_config_id(keys, "eos_token_id", v, &v->eos);
+        read_config_id(keys, "pad_token_id", v, &v->pad);
+    }
+    json_decref(config);
+    json_decref(generation);
+    return ok;
+}

@@ -1,0 +1,174 @@
+#include "format/keys.h"
+
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    uint8_t bytes;
+    enum value_kind kind;
+} types[GGUF_TYPES] = {
+    [GGUF_UINT8] = {1, VALUE_UINT},    [GGUF_INT8] = {1, VALUE_INT},    [GGUF_UINT16] = {2, VALUE_UINT},
+    [GGUF_INT16] = {2, VALUE_INT},     [GGUF_UINT32] = {4, VALUE_UINT}, [GGUF_INT32] = {4, VALUE_INT},
+    [GGUF_FLOAT32] = {4, VALUE_FLOAT}, [GGUF_BOOL] = {1, VALUE_BOOL},   [GGUF_STRING] = {0, VALUE_STRING},
+    [GGUF_ARRAY] = {0, VALUE_ARRAY},   [GGUF_UINT64] = {8, VALUE_UINT}, [GGUF_INT64] = {8, VALUE_INT},
+    [GGUF_FLOAT64] = {8, VALUE_FLOAT},
+};
+
+static const char *const kind_names[] = {
+    [VALUE_NONE] = "nothing",     [VALUE_UINT] = "a whole number", [VALUE_INT] = "a whole number",
+    [VALUE_FLOAT] = "a fraction", [VALUE_BOOL] = "true or false",  [VALUE_STRING] = "a string",
+    [VALUE_ARRAY] = "an array",
+};
+
+size_t gguf_type_size(uint32_t type) { return type < GGUF_TYPES ? types[type].bytes : 0; }
+
+int shown(struct text name) { return (int)utf8_whole(name.data, name.size < 100 ? name.size : 100); }
+
+// Files are little endian, and so are all machines gyr runs on.
+struct value value_load(enum gguf_type type, const void *p) {
+    struct value v = {.kind = types[type].kind, .stored = (uint8_t)(type + 1)};
+    union {
+        uint64_t u;
+        uint8_t u8;
+        int8_t i8;
+        uint16_t u16;
+        int16_t i16;
+        uint32_t u32;
+        int32_t i32;
+        int64_t i64;
+        float f32;
+        double f64;
+    } raw = {0};
+    memcpy(&raw, p, types[type].bytes);
+    switch (type) {
+    case GGUF_INT8: v.i = raw.i8; break;
+    case GGUF_INT16: v.i = raw.i16; break;
+    case GGUF_INT32: v.i = raw.i32; break;
+    case GGUF_INT64: v.i = raw.i64; break;
+    case GGUF_FLOAT32: v.f = (double)raw.f32; break;
+    case GGUF_FLOAT64: v.f = raw.f64; break;
+    case GGUF_BOOL: v.b = raw.u8 != 0; break;
+    default: v.u = raw.u; break;
+    }
+    return v;
+}
+
+struct value value_array(struct keys *k, enum gguf_type type, size_t n, const void *numbers,
+                         const struct text *strings) {
+    struct items *items = arena_alloc(&k->arena, 1, sizeof *items);
+    if (!items) return (struct value){0};
+    *items = (struct items){.type = type, .numbers = numbers, .strings = strings};
+    return (struct value){
+        .kind = VALUE_ARRAY, .stored = GGUF_ARRAY + 1, .array = {.of = types[type].kind, .n = n, .items = items}};
+}
+
+struct value value_at(const struct value *v, size_t i) {
+    if (v->kind != VALUE_ARRAY) return *v;
+    if (i >= v->array.n) return (struct value){0};
+    const struct items *items = v->array.items;
+    if (items->type == GGUF_STRING)
+        return (struct value){.kind = VALUE_STRING, .stored = GGUF_STRING + 1, .s = items->strings[i]};
+    return value_load(items->type, items->numbers + i * types[items->type].bytes);
+}
+
+bool keys_put(struct keys *k, struct text name, const struct value *v, const char *where, gyr_error *e) {
+    if (!utf8_valid(name.data, name.size))
+        return fail(e, GYR_MALFORMED, "%s: the name of key %zu is not UTF-8; the file is damaged, get it again", where,
+                    k->n);
+    if (k->n == k->room) {
+        size_t room = k->room ? k->room * 2 : 32;
+        struct key *items = reallocarray(k->items, room, sizeof *items);
+        if (!items) return fail_memory(e, where);
+        k->items = items;
+        k->room = room;
+    }
+    k->items[k->n] = (struct key){name, *v};
+    switch (index_add(&k->index, k->items, sizeof *k->items, k->n)) {
+    case INDEX_ADDED: k->n++; return true;
+    case INDEX_NO_MEMORY: return fail_memory(e, where);
+    case INDEX_DUPLICATE: break;
+    }
+    return fail(e, GYR_MALFORMED, "%s: key %.*s is there twice; the file is damaged, get it again", where, shown(name),
+                name.data);
+}
+
+const struct value *keys_get(const struct keys *k, const char *name) {
+    size_t i = index_find(&k->index, k->items, sizeof *k->items, (struct text){name, strlen(name)});
+    return i == SIZE_MAX ? NULL : &k->items[i].value;
+}
+
+void keys_free(struct keys *k) {
+    free(k->items);
+    index_free(&k->index);
+    arena_free(&k->arena);
+    *k = (struct keys){0};
+}
+
+static bool wrong_kind(const char *where, const char *name, const struct value *v, enum value_kind want, gyr_error *e) {
+    return fail(e, GYR_MALFORMED, "%s: key %s must be %s, not %s; the file is damaged or not a language model", where,
+                name, kind_names[want], kind_names[v->kind]);
+}
+
+// NULL if there is no such key, or only a null of JSON.
+static const struct value *find(const struct keys *k, const char *name) {
+    const struct value *v = keys_get(k, name);
+    return v && v->kind != VALUE_NONE ? v : NULL;
+}
+
+bool keys_uint(const struct keys *k, const char *where, const char *name, uint64_t min, uint64_t max, uint64_t *out,
+               gyr_error *e) {
+    const struct value *v = find(k, name);
+    if (!v) return true;
+    if (v->kind != VALUE_UINT && v->kind != VALUE_INT) return wrong_kind(where, name, v, VALUE_UINT, e);
+    bool negative = v->kind == VALUE_INT && v->i < 0;
+    if (negative || v->u < min || v->u > max)
+        return fail(e, GYR_MALFORMED,
+                    "%s: key %s is %s%llu, not within %llu to %llu; the file is damaged or not for gyr", where, name,
+                    negative ? "-" : "", (unsigned long long)(negative ? -v->u : v->u), (unsigned long long)min,
+                    (unsigned long long)max);
+    *out = v->u;
+    return true;
+}
+
+const struct value *checkpoint_value(const struct checkpoint *c, const char *key) { return keys_get(c->keys, key); }
+
+bool checkpoint_uint(const struct checkpoint *c, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+                     gyr_error *e) {
+    return keys_uint(c->keys, c->path, key, min, max, out, e);
+}
+
+bool checkpoint_float(const struct checkpoint *c, const char *key, double *out, gyr_error *e) {
+    const struct value *v = find(c->keys, key);
+    if (!v) return true;
+    switch (v->kind) {
+    case VALUE_FLOAT: *out = v->f; return true;
+    case VALUE_UINT: *out = (double)v->u; return true;
+    case VALUE_INT: *out = (double)v->i; return true;
+    default: return wrong_kind(c->path, key, v, VALUE_FLOAT, e);
+    }
+}
+
+bool checkpoint_bool(const struct checkpoint *c, const char *key, bool *out, gyr_error *e) {
+    const struct value *v = find(c->keys, key);
+    if (!v) return true;
+    if (v->kind != VALUE_BOOL) return wrong_kind(c->path, key, v, VALUE_BOOL, e);
+    *out = v->b;
+    return true;
+}
+
+bool checkpoint_string(const struct checkpoint *c, const char *key, struct text *out, gyr_error *e) {
+    const struct value *v = find(c->keys, key);
+    if (!v) return true;
+    if (v->kind != VALUE_STRING) return wrong_kind(c->path, key, v, VALUE_STRING, e);
+    *out = v->s;
+    return true;
+}
+
+bool checkpoint_key(const struct checkpoint *c, size_t i, struct text *key, const struct value **value) {
+    if (i >= c->keys->n) return false;
+    *key = c->keys->items[i].name;
+    *value = &c->keys->items[i].value;
+    return true;
+}

@@ -1,0 +1,300 @@
+#include "image.h"
+
+static const char config[] = "{\"model_type\": \"falcon\", \"hidden_size\": 64, \"layer_norm_epsilon\": 1e-05,"
+                             " \"alibi\": false, \"negative\": -5, \"nothing\": null, \"bos_token_id\": 1,"
+                             " \"eos_token_id\": [2, 0], \"architectures\": [\"FalconForCausalLM\"],"
+                             " \"rope_scaling\": {\"factor\": 8, \"list\": [1, 2.5], \"deep\": {\"x\": \"y\"}},"
+                             " \"mixed\": [1, \"a\"], \"none\": [], \"flags\": [true, false], \"signed\": [1, -1]}";
+
+static void put_safetensors(struct buf *b, const char *header, size_t data) {
+    put_u64(b, strlen(header));
+    buf_puts(b, header);
+    for (size_t i = 0; i < data; i++) put_u8(b, (uint8_t)i);
+}
+
+static void write_safetensors(const char *folder, const char *name, const char *header, size_t data) {
+    struct buf b = {0};
+    put_safetensors(&b, header, data);
+    write_buf(folder, name, &b);
+}
+
+static const char three[] = "{\"__metadata__\": {\"format\": \"pt\"},"
+                            "\"a\": {\"dtype\": \"F32\", \"shape\": [2, 3], \"data_offsets\": [0, 24]},"
+                            "\"b\": {\"dtype\": \"BF16\", \"shape\": [3], \"data_offsets\": [25, 31]},"
+                            "\"c\": {\"dtype\": \"F16\", \"shape\": [], \"data_offsets\": [31, 33]}}";
+
+static const char tokenizer[] = "{\"added_tokens\": [{\"id\": 2, \"content\": \"<|end|>\", \"special\": true}],"
+                                " \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1}, \"merges\": []}}";
+
+static void opens_a_folder(void) {
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    write_text(folder, "config.json", config);
+    write_safetensors(folder, "model.safetensors", three, 33);
+    gyr_error e = {0};
+    struct checkpoint *c = checkpoint_open(folder, &e);
+    REQUIRE(c);
+    CHECK_INT(c->source, CHECKPOINT_HF);
+    CHECK_STR(c->architecture, "falcon");
+    CHECK_INT(c->n_tensors, 3);
+    CHECK_INT(c->vocab.kind, VOCAB_NONE);
+    const struct tensor *a = checkpoint_tensor(c, "a"), *b = checkpoint_tensor(c, "b"), *s = checkpoint_tensor(c, "c");
+    REQUIRE(a && b && s);
+    CHECK_INT(a->type, TYPE_F32);
+    CHECK_INT(a->dim[0], 3);
+    CHECK_INT(a->dim[1], 2);
+    CHECK_INT(a->n_dims, 2);
+    CHECK_INT(a->bytes, 24);
+    CHECK_INT(a->data[23], 23);
+    CHECK_INT(b->type, TYPE_BF16);
+    CHECK_INT(b->data[0], 25);
+    CHECK_INT(s->type, TYPE_F16);
+    CHECK_INT(s->n_dims, 0);
+    CHECK_INT(s->dim[0], 1);
+    CHECK_INT(s->bytes, 2);
+    checkpoint_close(c);
+    leave_folder(folder);
+}
+
+static void check_config(const struct checkpoint *c) {
+    uint64_t u = 0;
+    double f = 0;
+    bool flag = true;
+    struct text s = {0};
+    gyr_error e;
+    CHECK(checkpoint_uint(c, "hidden_size", 1, 100, &u, &e) && u == 64);
+    CHECK(checkpoint_uint(c, "rope_scaling.factor", 1, 100, &u, &e) && u == 8);
+    CHECK(checkpoint_float(c, "layer_norm_epsilon", &f, &e) && f == 1e-05);
+    CHECK(checkpoint_float(c, "negative", &f, &e) && f == -5.0);
+    CHECK(checkpoint_bool(c, "alibi", &flag, &e) && !flag);
+    CHECK(checkpoint_string(c, "rope_scaling.deep.x", &s, &e) && text_is(s, "y"));
+    u = 9;
+    CHECK(checkpoint_uint(c, "nothing", 0, 1, &u, &e) && u == 9);
+    CHECK(text_is(value_at(checkpoint_value(c, "architectures"), 0).s, "FalconForCausalLM"));
+    CHECK(value_at(checkpoint_value(c, "rope_scaling.list"), 0).f == 1.0);
+    CHECK(value_at(checkpoint_value(c, "rope_scaling.list"), 1).f == 2.5);
+    CHECK_INT(checkpoint_value(c, "mixed.0")->u, 1);
+    CHECK(text_is(checkpoint_value(c, "mixed.1")->s, "a"));
+    CHECK_INT(checkpoint_value(c, "none")->array.n, 0);
+    CHECK(value_at(checkpoint_value(c, "flags"), 0).b && !value_at(checkpoint_value(c, "flags"), 1).b);
+    CHECK_INT(value_at(checkpoint_value(c, "signed"), 1).i, -1);
+    CHECK_INT(value_at(checkpoint_value(c, "eos_token_id"), 0).u, 2);
+    struct text key;
+    const struct value *v;
+    CHECK(checkpoint_key(c, 0, &key, &v) && text_is(key, "model_type"));
+}
+
+static void flattens_the_config(void) {
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    write_text(folder, "config.json", config);
+    write_text(folder, "tokenizer.json", tokenizer);
+    gyr_error e = {0};
+    struct checkpoint *c = checkpoint_open(folder, &e);
+    REQUIRE(c);
+    CHECK_INT(c->n_tensors, 0);
+    check_config(c);
+    CHECK_INT(c->vocab.n, 3);
+    CHECK_INT(c->vocab.bos, 1);
+    CHECK_INT(c->vocab.eos, 2);
+    CHECK_INT(c->vocab.eot, -1);
+    CHECK(!c->vocab.chat_template);
+    checkpoint_close(c);
+    leave_folder(folder);
+}
+
+static void reads_tokenizer_files(void) {
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    write_text(folder, "config.json", "{\"model_type\": \"falcon\", \"eos_token_id\": 0}");
+    write_text(folder, "tokenizer.json", tokenizer);
+    write_text(folder, "generation_config.json", "{\"eos_token_id\": [2, 1]}");
+    write_text(folder, "tokenizer_config.json",
+               "{\"bos_token\": {\"content\": \"a\"}, \"eos_token\": \"<|end|>\", \"pad_token\": \"none\","
+               " \"model_max_length\": 1000000000000000019884624838656, \"add_bos_token\": true, \"tokenizer_class\": "
+               "\"LlamaTokenizerFast\","
+               " \"chat_template\": [{\"name\": \"tool_use\", \"template\": \"T\"},"
+               " {\"name\": \"default\", \"template\": \"D\"}]}");
+    struct checkpoint *c = checkpoint_open(folder, NULL);
+    REQUIRE(c);
+    CHECK_INT(c->vocab.bos, 0);
+    CHECK_INT(c->vocab.eos, 2);
+    CHECK_INT(c->vocab.eot, 1);
+    CHECK_INT(c->vocab.pad, -1);
+    CHECK(c->vocab.add_bos && !c->vocab.add_eos);
+    CHECK_STR(c->vocab.chat_template, "D");
+    checkpoint_close(c);
+    write_text(folder, "chat_template.jinja", "J");
+    c = checkpoint_open(folder, NULL);
+    REQUIRE(c);
+    CHECK_STR(c->vocab.chat_template, "J");
+    checkpoint_close(c);
+    write_text(folder, "chat_template.jinja", "\xff");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR/chat_template.jinja: not UTF-8; get the file again");
+    leave_folder(folder);
+}
+
+static const char part_a[] = "{\"a\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0, 4]}}";
+static const char part_b[] = "{\"b\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0, 4]}}";
+
+static const char *make_sharded(void) {
+    const char *folder = enter_folder();
+    if (!folder) return NULL;
+    write_text(folder, "config.json", config);
+    write_text(folder, "model.safetensors.index.json",
+               "{\"metadata\": {}, \"weight_map\": {\"a\": \"1.safetensors\", \"b\": \"2.safetensors\"}}");
+    write_safetensors(folder, "1.safetensors", part_a, 4);
+    write_safetensors(folder, "2.safetensors", part_b, 4);
+    return folder;
+}
+
+static void opens_sharded_weights(void) {
+    const char *folder = make_sharded();
+    REQUIRE(folder);
+    struct checkpoint *c = checkpoint_open(folder, NULL);
+    REQUIRE(c);
+    CHECK_INT(c->n_tensors, 2);
+    CHECK(checkpoint_tensor(c, "a") && checkpoint_tensor(c, "b"));
+    checkpoint_close(c);
+    unlink(path_in(folder, "2.safetensors"));
+    CHECK_PATH_FAILS(folder, folder, GYR_IO, "DIR/2.safetensors: is missing; put all parts of the model in one folder");
+    write_safetensors(folder, "2.safetensors", part_a, 4);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/2.safetensors: tensor a is there twice; the file is damaged, get it again");
+    write_safetensors(folder, "2.safetensors", "{}", 0);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/model.safetensors.index.json: no part has tensor b; get all parts again");
+    leave_folder(folder);
+}
+
+static void stays_in_the_folder(void) {
+    static const char *const names[] = {"../x.safetensors", "/etc/passwd", "a/b", "..", "", ".hidden", "a\\\\b"};
+    static const char *const shown_as[] = {"../x.safetensors", "/etc/passwd", "a/b", "..", "", ".hidden", "a\\b"};
+    const char *folder = make_sharded();
+    REQUIRE(folder);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char index[256], want[256];
+        snprintf(index, sizeof index, "{\"weight_map\": {\"a\": \"%s\"}}", names[i]);
+        snprintf(want, sizeof want,
+                 "DIR/model.safetensors.index.json: names a part that is no file of its folder: \"%s\"; "
+                 "get the file again",
+                 shown_as[i]);
+        write_text(folder, "model.safetensors.index.json", index);
+        CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, want);
+    }
+    write_text(folder, "model.safetensors.index.json", "{\"weight_map\": 3}");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/model.safetensors.index.json: has no weight_map; get the file again");
+    leave_folder(folder);
+}
+
+static void refuses_bad_folders(void) {
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    CHECK_PATH_FAILS(folder, folder, GYR_IO,
+                     "DIR: no config.json in this folder; give a GGUF file or a Hugging Face folder");
+    write_text(folder, "config.json", "{}");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR/config.json: has no model_type; get the file again");
+    write_text(folder, "config.json", "{\n \"a\": }");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/config.json: bad JSON in line 2: not JSON; get the file again");
+    write_text(folder, "config.json", "{\"a\": 1, \"a\": 2}");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/config.json: bad JSON in line 1: a key is there twice; get the file again");
+    write_text(folder, "config.json", "{\"a.b\": 1, \"a\": {\"b\": 1}, \"model_type\": \"x\"}");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/config.json: key a.b is there twice; the file is damaged, get it again");
+    write_text(folder, "config.json", "{\"model_type\": \"\xff\"}");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/config.json: bad JSON in line 1: not UTF-8; get the file again");
+    char deep[200];
+    memset(deep, '[', sizeof deep);
+    write_file(folder, "config.json", deep, sizeof deep);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/config.json: JSON nested more than 64 deep; get the file again");
+    char wide[400];
+    memset(wide, 'k', sizeof wide);
+    memcpy(wide, "{\"", 2), memcpy(wide + 396, "\":1}", 4);
+    write_file(folder, "config.json", wide, sizeof wide);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR/config.json: a key of 394 bytes; get the file again");
+    write_text(folder, "config.json", config);
+    CHECK_PATH_FAILS(folder, folder, GYR_IO,
+                     "DIR: no model.safetensors in this folder; give a GGUF file or a Hugging Face folder");
+    write_text(folder, "pytorch_model.bin", "");
+    CHECK_PATH_FAILS(folder, folder, GYR_UNSUPPORTED,
+                     "DIR: has its weights as pytorch_model.bin only; save it as safetensors");
+    leave_folder(folder);
+}
+
+#define ENTRY(dtype, shape, offsets)                                                                                   \
+    "{\"w\": {\"dtype\": \"" dtype "\", \"shape\": " shape ", \"data_offsets\": " offsets "}}"
+#define DAMAGED "; the file is damaged, get it again"
+
+static void refuses_bad_safetensors(void) {
+    static const struct {
+        const char *header;
+        gyr_status status;
+        const char *want;
+    } cases[] = {
+        {ENTRY("F32", "[2, 2]", "[0, 16]"), GYR_OK, ""},
+        {ENTRY("I64", "[2]", "[0, 16]"), GYR_UNSUPPORTED, "tensor w has element type I64; gyr reads F32, F16 and BF16"},
+        {ENTRY("F32", "[1,1,1,1,1]", "[0, 4]"), GYR_UNSUPPORTED, "tensor w has 5 dimensions; gyr reads up to 4"},
+        {ENTRY("F32", "[0]", "[0, 0]"), GYR_MALFORMED, "tensor w has an empty dimension" DAMAGED},
+        {ENTRY("F32", "[-1]", "[0, 4]"), GYR_MALFORMED, "tensor w has a shape that is no shape" DAMAGED},
+        {ENTRY("F32", "3", "[0, 4]"), GYR_MALFORMED, "tensor w has no shape" DAMAGED},
+        {ENTRY("F32", "[1099511627776, 1099511627776]", "[0, 16]"), GYR_MALFORMED,
+         "the size of tensor w overflows" DAMAGED},
+        {ENTRY("F32", "[4]", "[8, 24]"), GYR_MALFORMED,
+         "the data of tensor w ends outside the file; the file is cut short, get it again"},
+        {ENTRY("F32", "[4]", "[16, 0]"), GYR_MALFORMED, "tensor w has data_offsets that run backwards" DAMAGED},
+        {ENTRY("F32", "[4]", "[-16, 0]"), GYR_MALFORMED, "tensor w has data_offsets that run backwards" DAMAGED},
+        {ENTRY("F32", "[3]", "[0, 16]"), GYR_MALFORMED, "tensor w has more or less data than its shape says" DAMAGED},
+        {ENTRY("F32", "[3]", "[0]"), GYR_MALFORMED, "tensor w has no data_offsets" DAMAGED},
+        {"{\"w\": 1}", GYR_MALFORMED, "tensor w is not described by an object" DAMAGED},
+        {"{\"w\": {}}", GYR_MALFORMED, "tensor w has no dtype" DAMAGED},
+        {"[]", GYR_MALFORMED, "bad JSON: not an object; get the file again"},
+        {"{\"w\"", GYR_MALFORMED, "bad JSON in line 1: ends too early; get the file again"},
+    };
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    write_text(folder, "config.json", config);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char want[256];
+        snprintf(want, sizeof want, "%s%s", *cases[i].want ? "DIR/model.safetensors: " : "", cases[i].want);
+        write_safetensors(folder, "model.safetensors", cases[i].header, 16);
+        CHECK_PATH_FAILS(folder, folder, cases[i].status, want);
+    }
+    write_text(folder, "model.safetensors", "1234567");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/model.safetensors: has only 7 bytes; the file is cut short, get it again");
+    write_file(folder, "model.safetensors", "\0\0\0\0\0\0\0\x80{}", 10);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/model.safetensors: says its header has 9223372036854775808 bytes, but has 10; "
+                     "it is cut short or not safetensors, get it again");
+    leave_folder(folder);
+}
+
+static void bounds_json_memory(void) {
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    struct buf b = {0};
+    buf_puts(&b, "{\"a\":[[]");
+    for (int i = 0; i < 9999; i++) buf_puts(&b, ",[]");
+    buf_puts(&b, "]}");
+    write_buf(folder, "config.json", &b);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/config.json: JSON with 10002 lists and objects in 30007 bytes; get the file again");
+    leave_folder(folder);
+}
+
+int main(void) {
+    RUN(opens_a_folder);
+    RUN(flattens_the_config);
+    RUN(reads_tokenizer_files);
+    RUN(opens_sharded_weights);
+    RUN(stays_in_the_folder);
+    RUN(refuses_bad_folders);
+    RUN(refuses_bad_safetensors);
+    RUN(bounds_json_memory);
+    return test_end();
+}
