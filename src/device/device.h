@@ -39,8 +39,8 @@ struct attention {
     size_t page_stride;
     const struct attention_row *row;
     float scale; // multiplies (q . k + bias)
-    // ALiBi (Press et al., 2022): bias = slopes[head] * key position, rounded to bfloat16 as Falcon's checkpoints were
-    // trained with (alibi_bf16). NULL: none.
+    // ALiBi (Press et al., 2022): bias = slopes[head] * key position; NULL: none. With alibi_bf16, as Falcon's
+    // checkpoints were trained: bias = bf16(bf16(slope) * bf16(position)), the slopes being rounded already.
     const float *slopes;
     bool alibi_bf16;
 };
@@ -70,6 +70,7 @@ struct device_ops {
     void (*free)(struct device *d, void *p);
     void (*write)(struct device *d, void *dst, const void *src, size_t bytes); // host to device
     void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // device to host
+    void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // device to device
     bool (*bind)(struct device *d, struct weight *w, gyr_error *e);            // make the weight ready; unbind() frees
     void (*unbind)(struct device *d, struct weight *w);
 

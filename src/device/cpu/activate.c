@@ -1,0 +1,32 @@
+// Activation functions, in place.
+#include "device/cpu/isa.h"
+#include "device/elementary.h"
+
+static inline float gelu(float x) { return 0.5f * x * (1.0f + erf_f(x * 0x1.6a09e6p-1f)); }
+
+// Hendrycks and Gimpel, 2016: the approximation by tanh.
+static inline float gelu_tanh(float x) {
+    float u = 0x1.988454p-1f * (x + 0.044715f * x * x * x);
+    return 0.5f * x * (1.0f + tanh_f(u));
+}
+
+static inline float silu(float x) { return x / (1.0f + exp_f(-x)); }
+
+static inline float relu(float x) { return x < 0 ? 0 : x; }
+
+void KERNEL(activate)(enum activation kind, float *x, size_t n) {
+    switch (kind) {
+    case ACT_GELU:
+        for (size_t i = 0; i < n; i++) x[i] = gelu(x[i]);
+        return;
+    case ACT_GELU_TANH:
+        for (size_t i = 0; i < n; i++) x[i] = gelu_tanh(x[i]);
+        return;
+    case ACT_SILU:
+        for (size_t i = 0; i < n; i++) x[i] = silu(x[i]);
+        return;
+    case ACT_RELU:
+        for (size_t i = 0; i < n; i++) x[i] = relu(x[i]);
+        return;
+    }
+}

@@ -1,0 +1,164 @@
+// The CPU as a device: its memory, and the operations that need no thought.
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "device/cpu/cpu.h"
+
+enum { ELEMENTS = 8192 };
+
+static void close_cpu(struct device *d) {
+    struct cpu *c = cpu_of(d);
+    pool_free(c->pool);
+    free(c->scratch);
+    free(c);
+}
+
+static void *alloc(struct device *d, size_t bytes, gyr_error *e) {
+    void *p = calloc(1, bytes ? bytes : 1);
+    return p ? p
+             : fail_null(e, GYR_NO_MEMORY, "%zu MiB of memory: not to be had; choose a smaller context", bytes >> 20);
+}
+
+static void release(struct device *d, void *p) { free(p); }
+
+static void copy(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
+
+static void unbind(struct device *d, struct weight *w) {}
+
+static void embed(struct device *d, const struct weight *table, const int32_t *ids, size_t rows, float *y) {
+    size_t bytes = type_row_bytes(table->type, table->cols);
+    for (size_t r = 0; r < rows; r++)
+        type_decode(table->type, (const char *)table->data + (size_t)ids[r] * bytes, 0, table->cols,
+                    y + r * table->cols);
+}
+
+struct norm_call {
+    const struct kernels *kernels;
+    enum norm_kind kind;
+    const float *x, *w, *b;
+    float eps;
+    size_t dim;
+    float *y;
+};
+
+static void norm_row(void *arg, size_t r) {
+    const struct norm_call *n = arg;
+    n->kernels->norm(n->kind, n->x + r * n->dim, n->w, n->b, n->eps, n->dim, n->y + r * n->dim);
+}
+
+static void norm(struct device *d, enum norm_kind kind, const float *x, const float *w, const float *b, float eps,
+                 size_t rows, size_t dim, float *y) {
+    struct norm_call n = {cpu_of(d)->kernels, kind, x, w, b, eps, dim, y};
+    pool_run(cpu_of(d)->pool, rows, norm_row, &n);
+}
+
+struct elements {
+    const struct kernels *kernels;
+    enum activation kind;
+    float *x;
+    const float *y;
+    size_t n;
+};
+
+static size_t piece(const struct elements *e, size_t i) {
+    return e->n - i * ELEMENTS < ELEMENTS ? e->n - i * ELEMENTS : ELEMENTS;
+}
+
+static void activate_piece(void *arg, size_t i) {
+    const struct elements *e = arg;
+    e->kernels->activate(e->kind, e->x + i * ELEMENTS, piece(e, i));
+}
+
+static void add_piece(void *arg, size_t i) {
+    const struct elements *e = arg;
+    e->kernels->add(e->x + i * ELEMENTS, e->y + i * ELEMENTS, piece(e, i));
+}
+
+static void activate(struct device *d, enum activation kind, float *x, size_t n) {
+    struct elements e = {cpu_of(d)->kernels, kind, x, NULL, n};
+    pool_run(cpu_of(d)->pool, n / ELEMENTS + (n % ELEMENTS != 0), activate_piece, &e);
+}
+
+static void add(struct device *d, float *x, const float *y, size_t n) {
+    struct elements e = {cpu_of(d)->kernels, ACT_RELU, x, y, n};
+    pool_run(cpu_of(d)->pool, n / ELEMENTS + (n % ELEMENTS != 0), add_piece, &e);
+}
+
+static const struct device_ops ops = {
+    .kind = "cpu",
+    .close = close_cpu,
+    .alloc = alloc,
+    .free = release,
+    .write = copy,
+    .read = copy,
+    .copy = copy,
+    .bind = cpu_bind,
+    .unbind = unbind,
+    .embed = embed,
+    .norm = norm,
+    .matmul = cpu_matmul,
+    .qkv = cpu_qkv,
+    .attention = cpu_attention,
+    .activate = activate,
+    .add = add,
+};
+
+struct device *device_cpu(unsigned threads, const char *isa, gyr_error *e) {
+    if (!isa) isa = getenv("GYR_ISA");
+    const struct kernels *kernels = cpu_kernels(isa && *isa ? isa : NULL, e);
+    if (!kernels) return NULL;
+    struct cpu *c = calloc(1, sizeof *c);
+    if (!c) return fail_memory(e, "the CPU"), NULL;
+    c->device.ops = &ops;
+    c->kernels = kernels;
+    c->pool = pool_new(threads, e);
+    if (!c->pool) {
+        free(c);
+        return NULL;
+    }
+    return &c->device;
+}
+
+const char *device_cpu_isa(const struct device *d) { return ((const struct cpu *)d)->kernels->isa; }
+
+unsigned device_cpu_threads(const struct device *d) { return pool_threads(((const struct cpu *)d)->pool); }
+
+// Each worker reads pieces of a buffer far larger than any cache.
+enum { READ_PIECE = 1 << 20 };
+
+struct reading {
+    const struct kernels *kernels;
+    const uint8_t *data;
+    uint64_t *sums;
+};
+
+static void read_piece(void *arg, size_t i) {
+    const struct reading *r = arg;
+    r->sums[i] = r->kernels->read(r->data + i * READ_PIECE, READ_PIECE);
+}
+
+double device_cpu_bandwidth(struct device *d, double seconds) {
+    struct cpu *c = cpu_of(d);
+    size_t free_pages = (size_t)sysconf(_SC_AVPHYS_PAGES), page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t n = free_pages / 4 * page / READ_PIECE;
+    n = n > 512 ? 512 : n < 128 ? 128 : n;
+    uint8_t *data = malloc(n * READ_PIECE);
+    uint64_t *sums = calloc(n, sizeof *sums);
+    double best = 0;
+    if (data && sums) {
+        memset(data, 1, n * READ_PIECE);
+        struct reading r = {c->kernels, data, sums};
+        double start = now_seconds(), last = start;
+        do {
+            pool_run(c->pool, n, read_piece, &r);
+            double now = now_seconds(), rate = (double)(n * READ_PIECE) / (now - last);
+            if (rate > best) best = rate;
+            last = now;
+        } while (last - start < seconds);
+    }
+    free(sums);
+    free(data);
+    return best;
+}

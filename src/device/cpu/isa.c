@@ -1,0 +1,39 @@
+// Which instruction sets this chip has.
+#include <string.h>
+
+#include "device/cpu/cpu.h"
+
+static bool always(void) { return true; }
+
+#if defined(__x86_64__)
+// Every chip with AVX2 and FMA has F16C, which not all compilers can ask for.
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+static bool has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+// Best first.
+static const struct {
+    const struct kernels *kernels;
+    bool (*here)(void);
+} sets[] = {
+#if defined(__x86_64__)
+    {&kernels_avx512, has_avx512},
+    {&kernels_avx2, has_avx2},
+#endif
+    {&kernels_scalar, always},
+};
+
+const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        if (isa && strcmp(isa, sets[i].kernels->isa)) continue;
+        if (sets[i].here()) return sets[i].kernels;
+        if (isa) return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this chip has none; choose scalar", isa);
+    }
+    return fail_null(e, GYR_USAGE,
+                     "instruction set %s: not known; choose scalar, avx2 or avx512 (the last two on x86-64)", isa);
+}

@@ -1,0 +1,23 @@
+// Names of the kernels of the instruction set this file is being compiled for: -DISA=avx2 makes KERNEL(norm)
+// norm_avx2.
+#ifndef DEVICE_CPU_ISA_H
+#define DEVICE_CPU_ISA_H
+
+#include "device/cpu/kernels.h"
+
+#define ISA_JOIN(name, isa) name##_##isa
+#define ISA_NAME(name, isa) ISA_JOIN(name, isa)
+#define KERNEL(name)        ISA_NAME(name, ISA)
+#define ISA_QUOTE(isa)      #isa
+#define ISA_STRING(isa)     ISA_QUOTE(isa)
+
+void KERNEL(quantize)(const float *x, size_t n, struct qact *out);
+void KERNEL(matmul_q)(const struct weight *w, const struct qact *x, size_t rows, const float *bias, float *y,
+                      size_t ldy, size_t first, size_t last);
+void KERNEL(matmul_f)(const struct weight *w, const float *x, size_t rows, const float *bias, float *y, size_t ldy,
+                      size_t first, size_t last);
+void KERNEL(norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
+void KERNEL(attention)(const struct attention *a, size_t row, size_t first, size_t last);
+void KERNEL(activate)(enum activation kind, float *x, size_t n);
+
+#endif

@@ -1,0 +1,27 @@
+// The table of one instruction set's kernels, and those too small for a file.
+#include "device/cpu/isa.h"
+#include "device/cpu/simd.h"
+
+static void add(float *x, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+static uint64_t read(const void *p, size_t n) {
+    i32x8 sum[4] = {{0}, {0}, {0}, {0}};
+    for (const char *c = p, *end = c + n; c < end; c += sizeof sum)
+        for (int k = 0; k < 4; k++) sum[k] ^= words(c + k * sizeof *sum);
+    i32x8 all = (sum[0] ^ sum[1]) ^ (sum[2] ^ sum[3]);
+    return (uint32_t)(all[0] ^ all[7]);
+}
+
+const struct kernels KERNEL(kernels) = {
+    .isa = ISA_STRING(ISA),
+    .quantize = KERNEL(quantize),
+    .matmul_q = KERNEL(matmul_q),
+    .matmul_f = KERNEL(matmul_f),
+    .norm = KERNEL(norm),
+    .attention = KERNEL(attention),
+    .activate = KERNEL(activate),
+    .add = add,
+    .read = read,
+};

@@ -1,0 +1,386 @@
+// The CPU device's operations: near a double-precision reference, and the same bytes however the work is cut: alone or
+// in a batch, on any number of threads, with any instruction set.
+#include "device/device.h"
+
+#include "random.h"
+#include "reference.h"
+#include "test.h"
+
+enum { DEVICES = 6 };
+
+// One thread and the portable kernels first: that one says what the others must give.
+static struct device *devices[DEVICES];
+static int count;
+
+static void open_devices(void) {
+    static const struct {
+        unsigned threads;
+        const char *isa;
+    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {2, "avx2"}, {8, "avx512"}, {1, "avx512"}, {2, NULL}};
+    for (int i = 0; i < DEVICES; i++) {
+        struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
+        if (d) devices[count++] = d;
+    }
+}
+
+static void check_same(const char *what, int device, const float *got, const float *want, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(got + i, want + i, sizeof *got)) {
+            printf("%s, %s with %u threads: [%zu] is %a, not %a\n", what, device_cpu_isa(devices[device]),
+                   device_cpu_threads(devices[device]), i, (double)got[i], (double)want[i]);
+            CHECK(!"the same bytes");
+            return;
+        }
+}
+
+static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
+    struct weight w = random_weight(type, outputs, cols);
+    float *x = random_floats(rows * cols), *bias = random_floats(outputs);
+    float *want = malloc(rows * outputs * sizeof *want), *got = malloc(rows * outputs * sizeof *got);
+    for (int d = 0; d < count; d++) {
+        REQUIRE(devices[d]->ops->bind(devices[d], &w, NULL));
+        devices[d]->ops->matmul(devices[d], &w, x, rows, bias, d ? got : want);
+        if (d) check_same("matmul", d, got, want, rows * outputs);
+        for (size_t r = 0; r < rows; r += 1 + rows / 4) {
+            devices[d]->ops->matmul(devices[d], &w, x + r * cols, 1, bias, got);
+            check_same("a row alone", d, got, want + r * outputs, outputs);
+        }
+        devices[d]->ops->unbind(devices[d], &w);
+    }
+    free(x);
+    free(bias);
+    free(want);
+    free(got);
+    free((void *)w.data);
+}
+
+static void matmuls(void) {
+    for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
+        if (!type_info(t)) continue;
+        matmul((enum type)t, 1, 67, 256 * random_size(1, 5));
+        matmul((enum type)t, random_size(2, 9), 33, 256 * random_size(1, 5));
+        matmul((enum type)t, random_size(65, 140), 40, 256 * random_size(1, 3));
+    }
+}
+
+// A row too long for a whole batch's activations to be kept at once.
+static void long_rows(void) { matmul(TYPE_Q8_0, 9, 2, 1 << 21); }
+
+static void bad_shapes(void) {
+    gyr_error e;
+    struct weight bad[] = {
+        {TYPE_Q4_0, 4, 33, NULL, NULL},
+        {(enum type)4, 4, 32, NULL, NULL},
+        {TYPE_F32, SIZE_MAX / 8, 32, NULL, NULL},
+    };
+    const char *says[] = {
+        "a 4 x 33 matrix of type 2: not a shape this type has",
+        "a 4 x 32 matrix of type 4: not a shape this type has",
+        "a 2305843009213693951 x 32 matrix of type 0: not a shape this type has",
+    };
+    for (int i = 0; i < 3; i++) {
+        CHECK(!devices[0]->ops->bind(devices[0], &bad[i], &e));
+        CHECK_INT(e.status, GYR_MALFORMED);
+        CHECK_STR(e.message, says[i]);
+    }
+}
+
+// Random pages for `sequences` sequences of up to `length` tokens, in a random order.
+struct cache {
+    size_t page_size, page_stride, pages, per_sequence;
+    uint32_t *table;
+    uint8_t *k, *v;
+};
+
+static struct cache random_cache(size_t sequences, size_t length, size_t elements, enum type type) {
+    struct cache c = {.page_size = random_size(1, 150)};
+    size_t size = type == TYPE_F16 ? 2 : 4;
+    c.page_stride = (c.page_size * elements + random_size(0, 9)) * size;
+    c.per_sequence = (length + c.page_size - 1) / c.page_size;
+    c.pages = sequences * c.per_sequence;
+    c.table = malloc(c.pages * sizeof *c.table);
+    for (size_t i = 0; i < c.pages; i++) c.table[i] = (uint32_t)i;
+    for (size_t i = c.pages - 1; i > 0; i--) {
+        size_t k = random_size(0, i);
+        uint32_t t = c.table[i];
+        c.table[i] = c.table[k];
+        c.table[k] = t;
+    }
+    c.k = malloc(c.pages * c.page_stride);
+    c.v = malloc(c.pages * c.page_stride);
+    for (size_t i = 0; i < c.pages * c.page_stride / size; i++)
+        for (int which = 0; which < 2; which++) {
+            float f = random_float() * 2;
+            uint16_t h = f32_to_f16(f);
+            memcpy((which ? c.k : c.v) + i * size, size == 2 ? (void *)&h : (void *)&f, size);
+        }
+    return c;
+}
+
+static void free_cache(struct cache *c) {
+    free(c->table);
+    free(c->k);
+    free(c->v);
+}
+
+static float element(const uint8_t *pages, size_t at, enum type type) {
+    float f;
+    uint16_t h;
+    memcpy(&f, pages + (type == TYPE_F16 ? 0 : at), 4);
+    memcpy(&h, pages + (type == TYPE_F16 ? at : 0), 2);
+    return type == TYPE_F16 ? f16_to_f32(h) : f;
+}
+
+// A sequence's keys or values of one head as floats.
+static float *gather(const struct attention *a, const void *pages, size_t row, size_t kv_head) {
+    size_t n = a->row[row].position + 1, size = a->kv_type == TYPE_F16 ? 2 : 4;
+    float *f = malloc(n * a->head_dim * sizeof *f);
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < a->head_dim; i++) {
+            size_t slot = kv_head * a->page_size + t % a->page_size;
+            size_t at = a->row[row].pages[t / a->page_size] * a->page_stride + (slot * a->head_dim + i) * size;
+            f[t * a->head_dim + i] = element(pages, at, a->kv_type);
+        }
+    return f;
+}
+
+static void check_attention(const struct attention *a) {
+    double *want = malloc(a->head_dim * sizeof *want);
+    for (size_t r = 0; r < a->rows; r++)
+        for (size_t h = 0; h < a->heads; h++) {
+            size_t kv_head = h / (a->heads / a->kv_heads), bad = 0;
+            float *k = gather(a, a->k, r, kv_head), *v = gather(a, a->v, r, kv_head);
+            const float *got = a->out + (r * a->heads + h) * a->head_dim;
+            ref_attention(a, r, h, k, v, want);
+            for (size_t i = 0; i < a->head_dim; i++) bad += !(fabs((double)got[i] - want[i]) <= 2e-5);
+            CHECK_INT(bad, 0);
+            free(k);
+            free(v);
+        }
+    free(want);
+}
+
+static void attention(size_t i) {
+    static const size_t dims[] = {64, 128, 80, 96, 2, 17, 1, 256};
+    enum type type = i % 2 ? TYPE_F16 : TYPE_F32;
+    size_t rows = random_size(1, 4), group = i % 5 == 4 ? 37 : random_size(1, 4), length = i % 3 ? 70 : 600;
+    struct attention a = {.rows = rows, .kv_heads = random_size(1, 3), .head_dim = dims[i % 8], .kv_type = type};
+    a.heads = a.kv_heads * group;
+    a.scale = 1 / sqrtf((float)a.head_dim);
+    size_t n = rows * a.heads * a.head_dim;
+    struct cache c = random_cache(rows, length, a.kv_heads * a.head_dim, type);
+    struct attention_row row[4];
+    for (size_t r = 0; r < rows; r++)
+        row[r] = (struct attention_row){c.table + r * c.per_sequence, (uint32_t)random_size(0, length - 1)};
+    float *slopes = random_floats(a.heads), *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
+    for (size_t h = 0; h < a.heads; h++) slopes[h] = 1 / (float)(h + 2);
+    a.q = random_floats(n);
+    for (size_t j = 0; j < n; j++) a.q[j] = random_float() * 2; // not so large that a float's score is far off
+    a.k = c.k;
+    a.v = c.v;
+    a.page_size = c.page_size;
+    a.page_stride = c.page_stride;
+    a.row = row;
+    a.slopes = i % 4 < 2 ? NULL : slopes;
+    a.alibi_bf16 = i % 4 == 3;
+    for (int d = 0; d < count; d++) {
+        a.out = d ? got : want;
+        devices[d]->ops->attention(devices[d], &a);
+        if (d) check_same("attention", d, got, want, n);
+        if (!d) check_attention(&a);
+        struct attention one = a;
+        one.rows = 1;
+        one.row = row + rows - 1;
+        one.q = a.q + n / rows * (rows - 1);
+        one.out = got;
+        devices[d]->ops->attention(devices[d], &one);
+        check_same("a row alone", d, got, want + n / rows * (rows - 1), n / rows);
+    }
+    free_cache(&c);
+    free(a.q);
+    free(slopes);
+    free(want);
+    free(got);
+}
+
+static void attentions(void) {
+    for (size_t i = 0; i < 48; i++) attention(i);
+}
+
+// Where a page lies does not matter, nor how long pages are when spans fit into them.
+static void pages_do_not_matter(void) {
+    enum { TOKENS = 300, DIM = 32 };
+    float *k = random_floats(TOKENS * DIM), *v = random_floats(TOKENS * DIM), *q = random_floats(DIM), out[2][DIM];
+    uint32_t first[] = {0, 1, 2, 3, 4}, second[] = {0, 1, 2};
+    float *wide[2] = {calloc(384 * DIM, 4), calloc(384 * DIM, 4)};
+    memcpy(wide[0], k, TOKENS * DIM * 4);
+    memcpy(wide[1], v, TOKENS * DIM * 4);
+    for (int i = 0; i < 2; i++) {
+        struct attention_row row = {i ? second : first, TOKENS - 1};
+        struct attention a = {1, 1, 1, DIM, i ? 128 : 64, TYPE_F32, q, out[i], wide[0], wide[1], 0, &row, 0.2f};
+        a.page_stride = a.page_size * DIM * 4;
+        devices[0]->ops->attention(devices[0], &a);
+    }
+    CHECK(!memcmp(out[0], out[1], sizeof out[0]));
+    free(k);
+    free(v);
+    free(q);
+    free(wide[0]);
+    free(wide[1]);
+}
+
+static float rotated(const float *x, const struct qkv *a, uint32_t position, size_t i) {
+    size_t half = a->rotary_dim / 2;
+    if (!a->table || i >= a->rotary_dim) return x[i];
+    const float *t = a->table + (position * half + i % half) * 2;
+    return i < half ? x[i] * t[0] - x[i + half] * t[1] : x[i] * t[0] + x[i - half] * t[1];
+}
+
+static float stored(const struct qkv *a, const void *pages, size_t r, size_t head, size_t i) {
+    size_t p = a->row[r].position, size = a->kv_type == TYPE_F16 ? 2 : 4;
+    size_t slot = head * a->page_size + p % a->page_size;
+    return element(pages, a->row[r].pages[p / a->page_size] * a->page_stride + (slot * a->head_dim + i) * size,
+                   a->kv_type);
+}
+
+static float as_stored(const struct qkv *a, float x) { return a->kv_type == TYPE_F16 ? f16_to_f32(f32_to_f16(x)) : x; }
+
+static void check_qkv(const struct qkv *a) {
+    size_t group = a->heads / a->kv_heads, dim = a->head_dim, bad = 0;
+    for (size_t r = 0; r < a->rows; r++) {
+        const float *x = a->fused + r * (a->heads + 2 * a->kv_heads) * dim;
+        uint32_t p = a->row[r].position;
+        for (size_t g = 0; g < a->kv_heads; g++) {
+            const float *q = x + (a->grouped ? g * (group + 2) : g * group) * dim;
+            const float *k = a->grouped ? q + group * dim : x + (a->heads + g) * dim;
+            const float *v = a->grouped ? k + dim : x + (a->heads + a->kv_heads + g) * dim;
+            for (size_t i = 0; i < dim; i++) {
+                for (size_t h = 0; h < group; h++)
+                    bad += a->q[(r * a->heads + g * group + h) * dim + i] != rotated(q + h * dim, a, p, i);
+                bad += stored(a, a->k, r, g, i) != as_stored(a, rotated(k, a, p, i));
+                bad += stored(a, a->v, r, g, i) != as_stored(a, v[i]);
+            }
+        }
+    }
+    CHECK_INT(bad, 0);
+}
+
+static void qkv(void) {
+    for (int i = 0; i < 40; i++) {
+        enum type type = i % 2 ? TYPE_F16 : TYPE_F32;
+        size_t rows = random_size(1, 5), length = 90;
+        struct qkv a = {rows, 0, random_size(1, 4), 2 * random_size(1, 40), i % 4 < 2};
+        a.heads = a.kv_heads * random_size(1, 5);
+        a.rotary_dim = i % 3 ? a.head_dim : a.head_dim / 4 * 2;
+        a.kv_type = type;
+        size_t n = rows * (a.heads + 2 * a.kv_heads) * a.head_dim;
+        struct cache c = random_cache(rows, length, a.kv_heads * a.head_dim, type);
+        struct attention_row row[5];
+        for (size_t r = 0; r < rows; r++)
+            row[r] = (struct attention_row){c.table + r * c.per_sequence, (uint32_t)random_size(0, length - 1)};
+        float *fused = random_floats(n), *table = random_floats(length * a.head_dim + 1);
+        a.fused = fused;
+        a.table = i % 5 ? table : NULL;
+        a.q = malloc(n * sizeof *a.q);
+        a.row = row;
+        a.k = c.k;
+        a.v = c.v;
+        a.page_size = c.page_size;
+        a.page_stride = c.page_stride;
+        struct device *d = devices[i % count];
+        d->ops->qkv(d, &a);
+        check_qkv(&a);
+        free(fused);
+        free(table);
+        free(a.q);
+        free_cache(&c);
+    }
+}
+
+static void rows_and_elements(void) {
+    enum { ROWS = 7, DIM = 5000 };
+    float *x = random_floats(ROWS * DIM), *w = random_floats(DIM), *b = random_floats(DIM);
+    float *want = malloc(ROWS * DIM * sizeof *want), *got = malloc(ROWS * DIM * sizeof *got);
+    for (int d = 0; d < count; d++) {
+        const struct device_ops *ops = devices[d]->ops;
+        float *y = d ? got : want;
+        ops->norm(devices[d], NORM_LAYER, x, w, b, 1e-5f, ROWS, DIM, y);
+        ops->activate(devices[d], ACT_GELU, y, ROWS * DIM);
+        ops->add(devices[d], y, x, ROWS * DIM);
+        if (d) check_same("norm, activate, add", d, got, want, ROWS * DIM);
+    }
+    for (int i = 0; i < DIM; i += 333) {
+        double v[DIM];
+        ref_norm(NORM_LAYER, x, w, b, 1e-5f, DIM, v);
+        CHECK(fabs(v[i] * 0.5 * (1 + erf(v[i] / sqrt(2))) + (double)x[i] - (double)want[i]) < 1e-2);
+    }
+    free(x);
+    free(w);
+    free(b);
+    free(want);
+    free(got);
+}
+
+static void embeds(void) {
+    static const int32_t ids[] = {3, 0, 9, 3};
+    for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
+        if (!type_info(t)) continue;
+        struct weight w = random_weight((enum type)t, 10, 512);
+        float got[4 * 512], want[512];
+        devices[0]->ops->embed(devices[0], &w, ids, 4, got);
+        for (int r = 0; r < 4; r++) {
+            const char *row = (const char *)w.data + (size_t)ids[r] * type_row_bytes((enum type)t, 512);
+            type_decode((enum type)t, row, 0, 512, want);
+            CHECK(!memcmp(want, got + 512 * r, sizeof want));
+        }
+        free((void *)w.data);
+    }
+}
+
+static void memory(void) {
+    struct device *d = devices[0];
+    unsigned char *p = d->ops->alloc(d, 1000, NULL), back[10];
+    REQUIRE(p);
+    for (int i = 0; i < 1000; i++) CHECK(p[i] == 0);
+    d->ops->write(d, p + 5, "0123456789", 10);
+    d->ops->read(d, back, p + 6, 9);
+    CHECK(!memcmp(back, "123456789", 9));
+    d->ops->free(d, p);
+    gyr_error e;
+    CHECK(!d->ops->alloc(d, SIZE_MAX / 4, &e));
+    CHECK_INT(e.status, GYR_NO_MEMORY);
+    CHECK_STR(e.message, "4398046511103 MiB of memory: not to be had; choose a smaller context");
+}
+
+static void choosing(void) {
+    gyr_error e;
+    CHECK(!device_cpu(1, "mmx", &e));
+    CHECK_INT(e.status, GYR_USAGE);
+    CHECK_STR(e.message, "instruction set mmx: not known; choose scalar, avx2 or avx512 (the last two on x86-64)");
+    setenv("GYR_ISA", "scalar", 1);
+    struct device *d = device_cpu(3, NULL, &e);
+    unsetenv("GYR_ISA");
+    REQUIRE(d);
+    CHECK_STR(device_cpu_isa(d), "scalar");
+    CHECK_STR(d->ops->kind, "cpu");
+    CHECK_INT(device_cpu_threads(d), 3);
+    d->ops->close(d);
+    double rate = device_cpu_bandwidth(devices[count - 1], 0.01);
+    CHECK(rate > 1e7 && rate < 1e13);
+}
+
+int main(void) {
+    open_devices();
+    RUN(matmuls);
+    RUN(long_rows);
+    RUN(bad_shapes);
+    RUN(attentions);
+    RUN(pages_do_not_matter);
+    RUN(qkv);
+    RUN(rows_and_elements);
+    RUN(embeds);
+    RUN(memory);
+    RUN(choosing);
+    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    return test_end();
+}

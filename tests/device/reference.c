@@ -1,0 +1,108 @@
+#include "reference.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void ref_quantize(const float *x, struct block *out) {
+    float most = 0;
+    for (int i = 0; i < GROUP; i++) most = fmaxf(most, fabsf(x[i]));
+    out->d = most / 127.0f;
+    out->sum[0] = out->sum[1] = 0;
+    for (int i = 0; i < GROUP; i++) {
+        float v = out->d == 0 ? 0 : rintf(x[i] / out->d);
+        out->q[i] = (int)fmaxf(-127, fminf(127, v));
+        out->sum[i / 16] += out->q[i];
+    }
+}
+
+float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
+    const struct type_info *info = type_info(w->type);
+    const char *data = (const char *)w->data + row * type_row_bytes(w->type, w->cols);
+    size_t blocks = w->cols / GROUP;
+    float sum[SEGMENTS];
+    for (size_t s = 0; s < SEGMENTS; s++) {
+        sum[s] = 0;
+        for (size_t b = s * blocks / 8; b < (s + 1) * blocks / 8; b++) {
+            struct codes c;
+            struct block a;
+            info->unpack(data, b, 1, &c);
+            ref_quantize(x + b * GROUP, &a);
+            int dot = 0, low = 0;
+            for (int i = 0; i < GROUP; i++) dot += c.sc[i / 16] * c.q[i] * a.q[i];
+            for (int h = 0; h < 2; h++) low += c.mn[h] * a.sum[h];
+            sum[s] = fmaf(c.d * a.d, (float)dot, sum[s]);
+            if (info->offset) sum[s] = fmaf(-(c.dm * a.d), (float)low, sum[s]);
+        }
+    }
+    float all = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    return has_bias ? all + bias : all;
+}
+
+float ref_fold16(const float lane[LANES]) {
+    float v[LANES];
+    for (int i = 0; i < LANES; i++) v[i] = lane[i];
+    for (int n = LANES / 2; n; n /= 2)
+        for (int i = 0; i < n; i++) v[i] += v[i + n];
+    return v[0];
+}
+
+static float *decoded(const struct weight *w, size_t row) {
+    float *f = malloc(w->cols * sizeof *f);
+    type_decode(w->type, (const char *)w->data + row * type_row_bytes(w->type, w->cols), 0, w->cols, f);
+    return f;
+}
+
+float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
+    float lane[LANES] = {0}, *f = decoded(w, row);
+    for (size_t i = 0; i < (w->cols + LANES - 1) / LANES * LANES; i++)
+        lane[i % LANES] = i < w->cols ? fmaf(f[i], x[i], lane[i % LANES]) : lane[i % LANES] + 0.0f;
+    free(f);
+    return has_bias ? ref_fold16(lane) + bias : ref_fold16(lane);
+}
+
+double ref_dot(const struct weight *w, size_t row, const float *x, double *size) {
+    double sum = 0;
+    float *f = decoded(w, row);
+    *size = 0;
+    for (size_t i = 0; i < w->cols; i++) {
+        sum += (double)f[i] * (double)x[i];
+        *size += fabs((double)f[i] * (double)x[i]);
+    }
+    free(f);
+    return sum;
+}
+
+void ref_norm(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, double *y) {
+    double mean = 0, squares = 0;
+    for (size_t i = 0; i < dim; i++) mean += (double)x[i] / (double)dim;
+    if (kind == NORM_RMS) mean = 0;
+    for (size_t i = 0; i < dim; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)dim;
+    for (size_t i = 0; i < dim; i++)
+        y[i] = ((double)x[i] - mean) / sqrt(squares + (double)eps) * (double)w[i] + (b ? (double)b[i] : 0);
+}
+
+static double bf16(double x) { return (double)bf16_to_f32(f32_to_bf16((float)x)); }
+
+static double alibi(const struct attention *a, size_t head, size_t position) {
+    if (!a->slopes) return 0;
+    double slope = (double)a->slopes[head], p = (double)position;
+    return a->alibi_bf16 ? bf16(bf16(slope) * bf16(p)) : slope * p;
+}
+
+void ref_attention(const struct attention *a, size_t row, size_t head, const float *k, const float *v, double *out) {
+    size_t n = a->row[row].position + 1, dim = a->head_dim;
+    const float *q = a->q + (row * a->heads + head) * dim;
+    double *score = malloc(n * sizeof *score), max = -INFINITY, sum = 0;
+    for (size_t t = 0; t < n; t++) {
+        double dot = 0;
+        for (size_t i = 0; i < dim; i++) dot += (double)q[i] * (double)k[t * dim + i];
+        score[t] = (dot + alibi(a, head, t)) * (double)a->scale;
+        max = fmax(max, score[t]);
+    }
+    for (size_t t = 0; t < n; t++) sum += score[t] = exp(score[t] - max);
+    for (size_t i = 0; i < dim; i++) {
+        out[i] = 0;
+        for (size_t t = 0; t < n; t++) out[i] += score[t] / sum * (double)v[t * dim + i];
+    }
+    free(score);
+}

@@ -1,0 +1,28 @@
+// The operations written down once more, as plainly as can be: sums in the order that kernels.h promises (bytes must
+// agree), and in double precision (values must be near).
+#ifndef TESTS_DEVICE_REFERENCE_H
+#define TESTS_DEVICE_REFERENCE_H
+
+#include "device/cpu/kernels.h"
+
+// A block of activations.
+struct block {
+    float d;
+    int sum[2], q[GROUP];
+};
+
+void ref_quantize(const float *x, struct block *out);
+float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
+float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
+// The sum in double; *size is the sum of magnitudes.
+double ref_dot(const struct weight *w, size_t row, const float *x, double *size);
+
+void ref_norm(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, double *y);
+
+// One row and query head; keys and values are [positions][head_dim] floats.
+void ref_attention(const struct attention *a, size_t row, size_t head, const float *k, const float *v, double *out);
+
+// fold16() of simd.h.
+float ref_fold16(const float lane[LANES]);
+
+#endif
