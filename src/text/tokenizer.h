@@ -19,16 +19,32 @@ struct tokens {
 bool tokens_push(struct tokens *t, int32_t id); // false: out of memory
 void tokens_free(struct tokens *t);
 
-// Appends the tokens of `size` bytes of any text. With `special`, text that spells a control token becomes it.
-// No begin- or end-of-text token is added, and for VOCAB_SPM the space prefix is put where SentencePiece puts it.
+// Appends the tokens of `size` bytes of any text. With `special`, text that spells a control token becomes it;
+// without, it never does. Of several special tokens that begin at a place the longest is taken.
+//
+// No begin- or end-of-text token is added. For VOCAB_SPM the space prefix is put where SentencePiece puts it, and
+// again after a control token, as Llama 2 was trained.
+//
+// A U+2581 in the text is spelled byte by byte where a vocabulary writes spaces so, or it would come back as a space.
+// A byte that the vocabulary has no token for becomes its unknown token; if there is none it is left out of valid
+// UTF-8 (as Hugging Face does), and a U+FFFD elsewhere. Vocabularies with a token for every byte lose nothing.
 bool tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, bool special, struct tokens *out,
                       gyr_error *e);
 
-// The bytes token `id` stands for (a leading space marker is a space; control tokens give their name if `special`,
-// nothing otherwise). Appends to `out`. `first`: the token starts the text, so that an SPM space prefix is dropped.
+// The same for a rendered chat template: `user` holds the offsets of `n_user` runs [begin, end) of the text, in order
+// and apart, in which nothing becomes a control token. The text is one: pieces may reach over the ends of a run.
+bool tokenizer_encode_chat(const struct tokenizer *t, const char *text, size_t size, const size_t *user, size_t n_user,
+                           struct tokens *out, gyr_error *e);
+
+// Appends to `out` the bytes that token `id` stands for. Control tokens give their name if `special`, nothing
+// otherwise. `first`: the token is the first of a text (control tokens in front do not count), where a space prefix is
+// dropped.
 void tokenizer_decode(const struct tokenizer *t, int32_t id, bool first, bool special, struct buf *out);
 
 size_t tokenizer_size(const struct tokenizer *t);
+
+// The token that begins a text, if the model wants one there; -1 if not.
+int32_t tokenizer_bos(const struct tokenizer *t);
 
 // True for tokens that end an answer: eos, eot, and the names known to mean it.
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id);

@@ -1,0 +1,71 @@
+#include "text/specials.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool specials_add(struct specials *s, struct text text, int32_t id) {
+    if (s->n == s->room) {
+        size_t room = s->room ? s->room * 2 : 16;
+        struct special *items = realloc(s->items, room * sizeof *items);
+        if (!items) return false;
+        s->items = items;
+        s->room = room;
+    }
+    s->items[s->n++] = (struct special){text, id};
+    return true;
+}
+
+static int compare(const void *a, const void *b) {
+    const struct special *x = a, *y = b;
+    size_t least = x->text.size < y->text.size ? x->text.size : y->text.size;
+    int order = memcmp(x->text.data, y->text.data, least);
+    if (order) return order;
+    if (x->text.size != y->text.size) return x->text.size < y->text.size ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static bool same(struct text a, struct text b) { return a.size == b.size && !memcmp(a.data, b.data, a.size); }
+
+void specials_sort(struct specials *s) {
+    if (s->n) qsort(s->items, s->n, sizeof *s->items, compare);
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!kept || !same(s->items[kept - 1].text, s->items[i].text)) s->items[kept++] = s->items[i];
+    s->n = kept;
+    size_t i = 0;
+    for (int b = 0; b <= 256; b++) {
+        while (i < s->n && (unsigned char)s->items[i].text.data[0] < b) i++;
+        s->first[b] = i;
+    }
+}
+
+void specials_free(struct specials *s) {
+    free(s->items);
+    *s = (struct specials){0};
+}
+
+// The first of items [low, high), which agree up to `depth`, whose byte there is at least c.
+static size_t lower(const struct specials *s, size_t low, size_t high, size_t depth, int c) {
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((unsigned char)s->items[middle].text.data[depth] < c)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct special *specials_longest(const struct specials *s, const char *text, size_t size) {
+    const unsigned char *p = (const unsigned char *)text;
+    const struct special *best = NULL;
+    if (!s->n || !size) return NULL;
+    size_t low = s->first[*p], high = s->first[*p + 1];
+    for (size_t depth = 1; low < high; depth++) {
+        if (s->items[low].text.size == depth) best = &s->items[low++];
+        if (depth == size) break;
+        low = lower(s, low, high, depth, p[depth]);
+        high = lower(s, low, high, depth, p[depth] + 1);
+    }
+    return best;
+}
