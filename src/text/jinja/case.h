@@ -1,0 +1,18 @@
+// Letters: case and kind, by Unicode.
+#ifndef TEXT_JINJA_CASE_H
+#define TEXT_JINJA_CASE_H
+
+#include "text/jinja/vm.h"
+
+enum letter_case {
+    CASE_UPPER,
+    CASE_LOWER,
+    CASE_SWAP,
+    CASE_CAPITALIZE, // the first letter up, the rest down
+    CASE_TITLE,      // str.title(): the first letter after anything that is no letter
+    CASE_WORDS,      // the filter `title`: the first character after a blank, -, (, {, [ or <
+};
+
+bool j_change_case(struct vm *vm, const struct str *s, enum letter_case to, struct value *out);
+
+#endif

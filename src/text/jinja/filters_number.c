@@ -1,0 +1,130 @@
+// Filters that make numbers.
+#include "text/jinja/vm.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A string without white space at its ends, as C has it; false if it is too long to be a number.
+static bool number_text(const struct str *s, char *out, size_t room) {
+    size_t begin, end, n = 0;
+    j_strip(s, NULL, true, true, &begin, &end);
+    if (end - begin >= room) return false;
+    for (size_t i = begin; i < end; i++) {
+        bool between = i > begin && i + 1 < end && s->data[i - 1] != '_' && s->data[i + 1] != '_';
+        if (s->data[i] == '_' && !between) return false;
+        if (s->data[i] != '_') out[n++] = s->data[i];
+    }
+    out[n] = 0;
+    return n && strlen(out) == n;
+}
+
+static bool parse_int(struct vm *vm, const struct str *s, int base, int64_t *out) {
+    char text[128], *end;
+    if (!number_text(s, text, sizeof text)) return false;
+    const char *p = text + (*text == '-' || *text == '+');
+    bool minus = *text == '-';
+    static const struct {
+        char letter;
+        int base;
+    } prefixes[] = {{'x', 16}, {'o', 8}, {'b', 2}};
+    for (size_t i = 0; i < 3; i++)
+        if (*p == '0' && (p[1] | 32) == prefixes[i].letter && (base == prefixes[i].base || !base)) {
+            base = prefixes[i].base;
+            p += 2;
+        }
+    if (!base) base = 10;
+    if (!*p || strspn(p, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(p)) return false;
+    unsigned long long n = strtoull(p, &end, base);
+    if (*end) return false;
+    if (n > INT64_MAX) return j_fail(vm, "an integer grows past 64 bits");
+    *out = minus ? -(int64_t)n : (int64_t)n;
+    return true;
+}
+
+static bool parse_float(const struct str *s, double *out) {
+    char text[512], *end;
+    if (!number_text(s, text, sizeof text) || strpbrk(text, "xXpP(")) return false;
+    *out = strtod(text, &end);
+    return !*end;
+}
+
+static bool from_float(struct vm *vm, double f, struct value otherwise, struct value *out) {
+    if (!isfinite(f)) return *out = otherwise, true;
+    if (fabs(f) >= 9.2e18) return j_fail(vm, "an integer grows past 64 bits");
+    *out = v_int((int64_t)f);
+    return true;
+}
+
+static bool f_int(struct vm *vm, struct args *a, struct value *out) {
+    struct value v = a->self, otherwise = a->v[0].kind == V_UNSET ? v_int(0) : a->v[0];
+    int64_t base = 10, i = 0;
+    double f;
+    if (a->v[1].kind != V_UNSET && !j_want_int(vm, a->v[1], "int", &base)) return false;
+    if (base < 0 || base == 1 || base > 36) return j_fail(vm, "int wants a base of 2 to 36");
+    if (v.kind == V_UNDEFINED) return j_fail(vm, "%s", v.s ? v.s->data : "the value is undefined");
+    if (v_is_int(v)) return *out = v_int(v_as_int(v)), true;
+    if (v.kind == V_FLOAT) return from_float(vm, v.f, otherwise, out);
+    if (v.kind == V_STR && parse_int(vm, v.s, (int)base, &i)) return *out = v_int(i), true;
+    if (vm->failed) return false;
+    if (v.kind == V_STR && parse_float(v.s, &f)) return from_float(vm, f, otherwise, out);
+    *out = otherwise;
+    return true;
+}
+
+static bool f_float(struct vm *vm, struct args *a, struct value *out) {
+    struct value v = a->self;
+    double f;
+    if (v.kind == V_UNDEFINED) return j_fail(vm, "%s", v.s ? v.s->data : "the value is undefined");
+    if (v_is_number(v))
+        *out = v_float(v_as_float(v));
+    else if (v.kind == V_STR && parse_float(v.s, &f))
+        *out = v_float(f);
+    else
+        *out = a->v[0].kind == V_UNSET ? v_float(0) : a->v[0];
+    return true;
+}
+
+static bool f_abs(struct vm *vm, struct args *a, struct value *out) {
+    if (a->self.kind == V_FLOAT) return *out = v_float(fabs(a->self.f)), true;
+    int64_t i;
+    if (!j_want_int(vm, a->self, "abs", &i)) return false;
+    return i < 0 ? j_unary(vm, '-', v_int(i), out) : (*out = v_int(i), true);
+}
+
+static bool f_round(struct vm *vm, struct args *a, struct value *out) {
+    int64_t places = 0;
+    char text[400];
+    if (!v_is_number(a->self)) return j_fail(vm, "round wants a number, not '%s'", v_type(a->self));
+    if (a->v[0].kind != V_UNSET && !j_want_int(vm, a->v[0], "round", &places)) return false;
+    if (places < -18 || places > 30) return j_fail(vm, "round wants -18 to 30 places");
+    double f = v_as_float(a->self), scale = pow(10, (double)places);
+    struct text method = {"common", 6};
+    if (a->v[1].kind == V_STR) method = (struct text){a->v[1].s->data, a->v[1].s->size};
+    if (text_is(method, "ceil"))
+        *out = v_float(ceil(f * scale) / scale);
+    else if (text_is(method, "floor"))
+        *out = v_float(floor(f * scale) / scale);
+    else if (!text_is(method, "common"))
+        return j_fail(vm, "round knows the methods common, ceil and floor");
+    else if (v_is_int(a->self) && places >= 0)
+        *out = v_int(v_as_int(a->self));
+    else if (places < 0) {
+        f = rint(f * scale) / scale;
+        *out = v_is_int(a->self) && fabs(f) < 9.2e18 ? v_int((int64_t)f) : v_float(f);
+    } else {
+        // printf rounds the exact value, half to even, as Python does.
+        snprintf(text, sizeof text, "%.*f", (int)places, f);
+        *out = v_float(strtod(text, NULL));
+    }
+    return true;
+}
+
+const struct native j_filters_number[] = {
+    {"int", "default,base", 0, f_int},
+    {"float", "default", 0, f_float},
+    {"abs", "", 0, f_abs},
+    {"round", "precision,method", 0, f_round},
+    {NULL},
+};
