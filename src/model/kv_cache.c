@@ -1,0 +1,89 @@
+#include "model/kv_cache.h"
+
+#include <stdlib.h>
+
+static size_t element_bytes(enum type type) { return type == TYPE_F16 ? 2 : 4; }
+
+size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % PAGE_TOKENS != 0); }
+
+enum type kv_cache_default(enum type weights) { return weights == TYPE_F32 ? TYPE_F32 : TYPE_F16; }
+
+uint64_t kv_cache_bytes(enum type type, size_t layers, size_t kv_heads, size_t head_dim, uint64_t tokens) {
+    return 2ull * layers * kv_cache_pages(tokens) * PAGE_TOKENS * kv_heads * head_dim * element_bytes(type);
+}
+
+void kv_cache_free(struct kv_cache *kv) {
+    if (!kv) return;
+    for (size_t l = 0; kv->k && kv->v && l < kv->layers; l++) {
+        if (kv->k[l]) kv->device->ops->free(kv->device, kv->k[l]);
+        if (kv->v[l]) kv->device->ops->free(kv->device, kv->v[l]);
+    }
+    free(kv->k);
+    free(kv->v);
+    free(kv->free_pages);
+    free(kv);
+}
+
+struct kv_cache *kv_cache_new(struct device *d, enum type type, size_t layers, size_t kv_heads, size_t head_dim,
+                              gyr_error *e) {
+    struct kv_cache *kv = calloc(1, sizeof *kv);
+    if (!kv) return fail_memory(e, "KV cache"), NULL;
+    kv->device = d;
+    kv->type = type;
+    kv->layers = layers;
+    kv->page_bytes = PAGE_TOKENS * kv_heads * head_dim * element_bytes(type);
+    kv->k = calloc(layers, sizeof *kv->k);
+    kv->v = calloc(layers, sizeof *kv->v);
+    if (kv->k && kv->v) return kv;
+    kv_cache_free(kv);
+    return fail_memory(e, "KV cache"), NULL;
+}
+
+static bool grow_array(struct kv_cache *kv, void **array, size_t pages, gyr_error *e) {
+    size_t bytes;
+    if (__builtin_mul_overflow(kv->page_bytes, pages, &bytes)) return fail_memory(e, "KV cache");
+    void *p = kv->device->ops->alloc(kv->device, bytes, e);
+    if (!p) return false;
+    if (*array) {
+        kv->device->ops->copy(kv->device, p, *array, kv->page_bytes * kv->pages);
+        kv->device->ops->free(kv->device, *array);
+    }
+    *array = p;
+    return true;
+}
+
+bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
+    if (pages <= kv->pages) return true;
+    uint32_t *free_pages = realloc(kv->free_pages, pages * sizeof *free_pages);
+    if (!free_pages) return fail_memory(e, "KV cache");
+    kv->free_pages = free_pages;
+    // Arrays already grown when a later one fails are only larger than the pool says: no harm.
+    for (size_t l = 0; l < kv->layers; l++)
+        if (!grow_array(kv, &kv->k[l], pages, e) || !grow_array(kv, &kv->v[l], pages, e)) return false;
+    for (size_t i = pages; i-- > kv->pages;) kv->free_pages[kv->n_free++] = (uint32_t)i;
+    kv->pages = pages;
+    return true;
+}
+
+bool kv_cache_cover(struct kv_cache *kv, struct pages *p, size_t length) {
+    size_t need = kv_cache_pages(length);
+    if (need <= p->n) return true;
+    if (need - p->n > kv->n_free) return false;
+    if (need > p->room) {
+        size_t room = need + need / 2;
+        uint32_t *page = realloc(p->page, room * sizeof *page);
+        if (!page) return false;
+        p->page = page;
+        p->room = room;
+    }
+    while (p->n < need) p->page[p->n++] = kv->free_pages[--kv->n_free];
+    return true;
+}
+
+void kv_cache_trim(struct kv_cache *kv, struct pages *p, size_t length) {
+    size_t need = kv_cache_pages(length);
+    while (p->n > need) kv->free_pages[kv->n_free++] = p->page[--p->n];
+    if (length) return;
+    free(p->page);
+    *p = (struct pages){0};
+}

@@ -1,0 +1,52 @@
+// The paged KV cache (Kwon et al., "Efficient Memory Management for Large Language Model Serving with PagedAttention",
+// 2023): keys and values of fixed runs of positions, handed out to sequences from one pool.
+//
+// Layer l's pages are one array; page p of it holds [kv_head][PAGE_TOKENS][head_dim] elements.
+#ifndef MODEL_KV_CACHE_H
+#define MODEL_KV_CACHE_H
+
+#include "device/device.h"
+
+enum { PAGE_TOKENS = 32 };
+
+struct kv_cache {
+    struct device *device;
+    enum type type; // TYPE_F32 or TYPE_F16
+    size_t layers, page_bytes;
+    void **k, **v;        // [layers], device memory
+    size_t pages;         // in the pool
+    uint32_t *free_pages; // room for all
+    size_t n_free;
+};
+
+// An empty pool.
+struct kv_cache *kv_cache_new(struct device *d, enum type type, size_t layers, size_t kv_heads, size_t head_dim,
+                              gyr_error *e);
+void kv_cache_free(struct kv_cache *kv);
+
+// Grows the pool to at least `pages`; page numbers and contents stay.
+bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e);
+
+// Pages that `tokens` positions take.
+size_t kv_cache_pages(size_t tokens);
+
+// The cache's element type where nobody chose one: F32 beside F32 weights, so that nothing is rounded that the weights'
+// precision could show, and F16 beside all others.
+enum type kv_cache_default(enum type weights);
+
+// Bytes that `tokens` positions take, whole pages.
+uint64_t kv_cache_bytes(enum type type, size_t layers, size_t kv_heads, size_t head_dim, uint64_t tokens);
+
+// A sequence's page table.
+struct pages {
+    uint32_t *page;
+    size_t n, room;
+};
+
+// Makes `p` cover positions [0, length). False if the pool or the memory is exhausted: `p` is then as before.
+bool kv_cache_cover(struct kv_cache *kv, struct pages *p, size_t length);
+
+// Gives back the pages that positions [0, length) do not need.
+void kv_cache_trim(struct kv_cache *kv, struct pages *p, size_t length);
+
+#endif

@@ -1,0 +1,64 @@
+// A model: a checkpoint's weights bound to a device, and the decoder's forward pass over a batch of rows.
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "device/device.h"
+#include "model/family.h"
+
+struct norm {
+    float *weight, *bias; // on the device; bias may be NULL
+};
+
+struct linear {
+    struct weight w;
+    float *bias; // on the device; may be NULL
+};
+
+struct layer {
+    struct norm attn_norm, mlp_norm;
+    struct linear qkv, attn_out, up, down;
+};
+
+struct model {
+    const struct family *family;
+    struct hyperparameters h;
+    const struct checkpoint *checkpoint; // not owned: the weights point into it
+    struct device *device;               // not owned
+    struct weight embedding, output;     // the same when tied
+    bool tied;
+    struct norm final_norm;
+    struct layer *layers;
+    float *rope;           // cos and sin of the first rope_positions positions, on the device
+    size_t rope_positions; // grows with the sequences: model_cover()
+    float *slopes;         // ALiBi, on the device; NULL without
+    bool grouped;          // how fused query/key/value rows are laid out: struct qkv
+    struct activations *activations;
+    uint64_t parameters, weight_bytes, decode_bytes;
+    float *vectors; // owner of all norms and biases
+};
+
+// Binds every tensor of the family's row: each is looked up, and its shape checked against the hyperparameters.
+struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e);
+void model_free(struct model *m);
+
+// Makes the model ready for positions [0, positions).
+bool model_cover(struct model *m, size_t positions, gyr_error *e);
+
+// Most rows that one forward() takes; a longer batch is fed in pieces, which changes no byte of the result.
+size_t model_max_rows(const struct model *m);
+
+// One token to compute: where it stands, and whether its logits are wanted.
+struct row {
+    int32_t token;
+    struct attention_row at; // at.pages must cover at.position
+    bool logits;
+};
+
+struct kv_cache;
+
+// Computes up to model_max_rows() rows of any number of sequences: their keys and values go to the cache, and the
+// logits of the rows that want them to `logits` on the host, [wanted][vocab], in order. Rows of one sequence must come
+// in ascending positions. A row's result depends on its own sequence alone.
+void forward(struct model *m, struct kv_cache *kv, const struct row *rows, size_t n, float *logits);
+
+#endif

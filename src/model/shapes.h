@@ -1,0 +1,20 @@
+// True shapes of known models, for synthesis and planning.
+#ifndef MODEL_SHAPES_H
+#define MODEL_SHAPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct shape {
+    const char *name;         // "falcon-7b"
+    const char *architecture; // GGUF's
+    const char *pre;          // GGUF's tokenizer.ggml.pre
+    uint32_t layers, hidden, heads, kv_heads, feed_forward, context, vocab;
+    const char *marker; // GGUF tensor or key that only this kind has (see struct family); NULL: none
+};
+
+// Shape `i`; NULL past the last.
+const struct shape *shape_row(size_t i);
+const struct shape *shape_by_name(const char *name);
+
+#endif

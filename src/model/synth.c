@@ -1,0 +1,296 @@
+#include "model/synth.h"
+#include "base/buf.h"
+#include "format/checkpoint.h"
+#include "format/gguf_write.h"
+#include "model/family.h"
+#include "model/shapes.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Encoding billions of weights would take longer than writing them. One run of random blocks is encoded for each type
+// and spread, and tensors are cut from it at random places: every block is a true encoding of normal weights.
+enum { POOL_WEIGHTS = 1 << 20 };
+
+struct pool_of_blocks {
+    enum type type;
+    size_t cols;
+    uint8_t *bytes;
+    size_t size, block_bytes;
+};
+
+// A tensor to write.
+struct part {
+    char name[64];
+    enum type type;
+    int n_dims;
+    uint64_t dim[4];
+    enum { FILL_RANDOM, FILL_ONES, FILL_ZEROS } fill;
+};
+
+struct job {
+    const gyr_synth_options *o;
+    const struct shape *shape;
+    const struct family *family;
+    enum type type;
+    uint32_t layers;
+    struct part *parts;
+    size_t n;
+    struct pool_of_blocks pools[8];
+    size_t n_pools;
+    uint64_t random;
+    struct gguf_writer *w;
+    uint64_t done;
+};
+
+// splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
+static uint64_t next_random(uint64_t *state) {
+    uint64_t z = *state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+// About normal, standard deviation 1: the sum of four uniform numbers.
+static float next_normal(uint64_t *state) {
+    uint64_t r = next_random(state);
+    int sum = (int)(r & 0xffff) + (int)(r >> 16 & 0xffff) + (int)(r >> 32 & 0xffff) + (int)(r >> 48) - 2 * 0xffff;
+    return (float)sum * (1.7320508f / 65536);
+}
+
+// A column count that K types cannot cut into blocks of 256 takes the nearest type of blocks of 32, as llama.cpp's
+// quantizer does; what 32 does not divide stays F16.
+static enum type type_for(enum type want, uint64_t cols) {
+    static const struct {
+        enum type from, to;
+    } fallback[] = {{TYPE_Q2_K, TYPE_Q4_0},
+                    {TYPE_Q3_K, TYPE_Q4_0},
+                    {TYPE_Q4_K, TYPE_Q5_0},
+                    {TYPE_Q5_K, TYPE_Q5_1},
+                    {TYPE_Q6_K, TYPE_Q8_0}};
+    for (size_t i = 0; !type_row_bytes(want, cols) && i < sizeof fallback / sizeof *fallback; i++)
+        if (want == fallback[i].from) want = fallback[i].to;
+    return type_row_bytes(want, cols) ? want : TYPE_F16;
+}
+
+static void add_part(struct job *j, enum role role, uint32_t layer, uint64_t cols, uint64_t rows, int fill) {
+    const char *name = j->family->gguf_names[role], *hole = name ? strstr(name, "%u") : NULL;
+    if (!name) return;
+    struct part *p = &j->parts[j->n++];
+    *p = (struct part){.n_dims = rows ? 2 : 1, .dim = {cols, rows ? rows : 1, 1, 1}, .fill = fill};
+    p->type = rows ? type_for(j->type, cols) : TYPE_F32;
+    if (hole)
+        snprintf(p->name, sizeof p->name, "%.*s%u%s", (int)(hole - name), name, layer, hole + 2);
+    else
+        snprintf(p->name, sizeof p->name, "%s", name);
+}
+
+static void add_norm(struct job *j, enum role role, uint32_t layer) {
+    add_part(j, role, layer, j->shape->hidden, 0, FILL_ONES);
+    add_part(j, role + 1, layer, j->shape->hidden, 0, FILL_ZEROS);
+}
+
+static void add_linear(struct job *j, enum role role, uint32_t layer, uint64_t cols, uint64_t rows) {
+    add_part(j, role, layer, cols, rows, FILL_RANDOM);
+    if (j->family->biases) add_part(j, role + 1, layer, rows, 0, FILL_ZEROS);
+}
+
+static bool list_parts(struct job *j, gyr_error *e) {
+    const struct shape *s = j->shape;
+    uint64_t head_dim = s->hidden / s->heads, fused = s->hidden + 2 * s->kv_heads * head_dim;
+    j->parts = calloc((size_t)j->layers * ROLE_COUNT + ROLE_COUNT, sizeof *j->parts);
+    if (!j->parts) return fail_memory(e, j->o->output);
+    add_part(j, ROLE_EMBEDDING, 0, s->hidden, s->vocab, FILL_RANDOM);
+    for (uint32_t i = 0; i < j->layers; i++) {
+        add_norm(j, ROLE_ATTN_NORM, i);
+        if (j->family->mlp_norm) add_norm(j, ROLE_MLP_NORM, i);
+        add_linear(j, ROLE_QKV, i, s->hidden, fused);
+        add_linear(j, ROLE_ATTN_OUT, i, s->hidden, s->hidden);
+        add_linear(j, ROLE_UP, i, s->hidden, s->feed_forward);
+        add_linear(j, ROLE_DOWN, i, s->feed_forward, s->hidden);
+    }
+    add_norm(j, ROLE_FINAL_NORM, 0);
+    add_part(j, ROLE_OUTPUT, 0, s->hidden, s->vocab, FILL_RANDOM);
+    return true;
+}
+
+// The row of the family table that this shape's files are covered by.
+static const struct family *family_of(const struct shape *s) {
+    const struct family *f;
+    for (size_t i = 0; (f = family_row(i)); i++) {
+        if (strcmp(f->architecture, s->architecture)) continue;
+        if (s->marker ? f->gguf_has[0] && !strcmp(f->gguf_has[0], s->marker) : !f->gguf_has[0]) return f;
+    }
+    return NULL;
+}
+
+static const struct pool_of_blocks *pool_for(struct job *j, enum type type, size_t cols, gyr_error *e) {
+    for (size_t i = 0; i < j->n_pools; i++)
+        if (j->pools[i].type == type && j->pools[i].cols == cols) return &j->pools[i];
+    struct pool_of_blocks *p = &j->pools[j->n_pools];
+    const struct type_info *t = type_info(type);
+    float *weights = malloc(POOL_WEIGHTS * sizeof *weights), spread = 1 / sqrtf((float)cols);
+    *p = (struct pool_of_blocks){.type = type, .cols = cols, .block_bytes = t->bytes};
+    p->size = type_row_bytes(type, POOL_WEIGHTS);
+    p->bytes = malloc(p->size);
+    if (!weights || !p->bytes) {
+        free(weights);
+        free(p->bytes);
+        return fail_memory(e, j->o->output), NULL;
+    }
+    for (size_t i = 0; i < POOL_WEIGHTS; i++) weights[i] = spread * next_normal(&j->random);
+    t->encode(weights, POOL_WEIGHTS, p->bytes);
+    free(weights);
+    j->n_pools++;
+    return p;
+}
+
+static bool report(struct job *j, size_t bytes, gyr_error *e) {
+    j->done += bytes;
+    if (!j->o->progress) return true;
+    uint64_t total = gguf_writer_bytes(j->w);
+    if (j->o->progress(j->o->user, total ? (double)j->done / (double)total : 1)) return true;
+    return fail(e, GYR_CANCELLED, "%s: stopped", j->o->output);
+}
+
+static bool write_random(struct job *j, const struct part *p, uint64_t left, gyr_error *e) {
+    const struct pool_of_blocks *pool = pool_for(j, p->type, p->dim[0], e);
+    size_t blocks = pool ? pool->size / pool->block_bytes : 0;
+    while (pool && left) {
+        size_t at = next_random(&j->random) % blocks * pool->block_bytes, n = pool->size - at;
+        if (n > left) n = left;
+        if (!gguf_writer_data(j->w, pool->bytes + at, n, e) || !report(j, n, e)) return false;
+        left -= n;
+    }
+    return pool;
+}
+
+static bool write_part(struct job *j, const struct part *p, gyr_error *e) {
+    uint64_t left = type_row_bytes(p->type, p->dim[0]) * p->dim[1];
+    if (p->fill == FILL_RANDOM) return write_random(j, p, left, e);
+    float value = p->fill == FILL_ONES ? 1 : 0;
+    for (; left; left -= sizeof value)
+        if (!gguf_writer_data(j->w, &value, sizeof value, e)) return false;
+    return report(j, p->dim[0] * sizeof value, e);
+}
+
+// A vocabulary of the right size where none is given: the 256 bytes, each in GPT-2's byte alphabet, then fillers.
+static void put_filler_vocab(struct job *j) {
+    struct buf b = {0};
+    size_t n = j->shape->vocab, *start = calloc(n + 1, sizeof *start);
+    struct text *tokens = calloc(n, sizeof *tokens);
+    int32_t *kinds = calloc(n, sizeof *kinds);
+    if (start && tokens && kinds) {
+        unsigned shifted = 0;
+        for (size_t i = 0; i < n; i++) {
+            bool plain = (i >= '!' && i <= '~') || (i >= 0xa1 && i <= 0xac) || (i >= 0xae && i < 256);
+            unsigned c = plain ? (unsigned)i : 256 + shifted;
+            if (i < 256 && !plain) shifted++;
+            if (i >= 256)
+                buf_printf(&b, "<filler%zu>", i);
+            else if (c < 0x80)
+                buf_putc(&b, (char)c);
+            else
+                buf_printf(&b, "%c%c", (int)(0xc0 | c >> 6), (int)(0x80 | (c & 0x3f)));
+            start[i + 1] = b.size;
+            kinds[i] = i < 256 ? TOKEN_NORMAL : TOKEN_UNUSED;
+        }
+        for (size_t i = 0; i < n && !b.failed; i++)
+            tokens[i] = (struct text){b.data + start[i], start[i + 1] - start[i]};
+        gguf_put_cstring(j->w, "tokenizer.ggml.model", "gpt2");
+        gguf_put_cstring(j->w, "tokenizer.ggml.pre", j->shape->pre);
+        gguf_put_strings(j->w, "tokenizer.ggml.tokens", tokens, n);
+        gguf_put_i32s(j->w, "tokenizer.ggml.token_type", kinds, n);
+        gguf_put_strings(j->w, "tokenizer.ggml.merges", NULL, 0);
+    }
+    buf_free(&b);
+    free(start);
+    free(tokens);
+    free(kinds);
+}
+
+static bool put_vocab(struct job *j, gyr_error *e) {
+    if (!j->o->vocab) {
+        put_filler_vocab(j);
+        return true;
+    }
+    struct checkpoint *c = checkpoint_open(j->o->vocab, e);
+    bool ok = c;
+    if (ok && (c->vocab.kind == VOCAB_NONE || c->vocab.n > j->shape->vocab))
+        ok = fail(e, GYR_USAGE, "%s: has %zu tokens; shape '%s' takes at most %u", j->o->vocab, c->vocab.n,
+                  j->shape->name, j->shape->vocab);
+    if (ok) gguf_put_vocab(j->w, &c->vocab);
+    checkpoint_close(c);
+    return ok;
+}
+
+static void put_key(struct job *j, enum hyper h, uint32_t v) {
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", j->shape->architecture, j->family->keys[h].gguf);
+    gguf_put_u32(j->w, key, v);
+}
+
+static bool put_head(struct job *j, gyr_error *e) {
+    const struct shape *s = j->shape;
+    char key[128];
+    gguf_put_cstring(j->w, "general.architecture", s->architecture);
+    gguf_put_cstring(j->w, "general.name", s->name);
+    gguf_put_cstring(j->w, "general.description", "random weights in a known model's shape");
+    gguf_put_u32(j->w, "general.quantization_version", 2);
+    put_key(j, HYPER_LAYERS, j->layers);
+    put_key(j, HYPER_HIDDEN, s->hidden);
+    put_key(j, HYPER_HEADS, s->heads);
+    put_key(j, HYPER_KV_HEADS, s->kv_heads);
+    put_key(j, HYPER_FEED_FORWARD, s->feed_forward);
+    put_key(j, HYPER_CONTEXT, s->context);
+    snprintf(key, sizeof key, "%s.%s", s->architecture, j->family->keys[HYPER_NORM_EPS].gguf);
+    gguf_put_f32(j->w, key, 1e-5f);
+    if (s->marker && *s->marker == '=') gguf_put_f32(j->w, s->marker + 1, 8);
+    if (!put_vocab(j, e)) return false;
+    for (size_t i = 0; i < j->n; i++)
+        gguf_put_tensor(j->w, j->parts[i].name, j->parts[i].type, j->parts[i].n_dims, j->parts[i].dim);
+    return gguf_writer_begin(j->w, e);
+}
+
+static void list_names(struct buf *b) {
+    const struct shape *s;
+    for (size_t i = 0; (s = shape_row(i)); i++) buf_printf(b, "%s%s", i ? ", " : "", s->name);
+}
+
+static bool prepare(struct job *j, gyr_error *e) {
+    const gyr_synth_options *o = j->o;
+    if (!o->shape || !o->type || !o->output) return fail(e, GYR_USAGE, "synth: give a shape, a type and a file");
+    j->shape = shape_by_name(o->shape);
+    if (!j->shape) {
+        struct buf b = {0};
+        list_names(&b);
+        fail(e, GYR_USAGE, "shape '%.40s' is not one gyr knows; it knows: %s", o->shape, b.data ? b.data : "");
+        buf_free(&b);
+        return false;
+    }
+    int type = type_by_name(o->type);
+    if (type < 0 || !type_info((uint32_t)type)->encode)
+        return fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", o->type, type_names());
+    if (o->layers > j->shape->layers)
+        return fail(e, GYR_USAGE, "%u layers: %s has %u", o->layers, o->shape, j->shape->layers);
+    j->type = (enum type)type;
+    j->layers = o->layers ? o->layers : j->shape->layers;
+    j->family = family_of(j->shape);
+    j->random = o->seed;
+    return list_parts(j, e);
+}
+
+bool synth(const gyr_synth_options *o, gyr_error *e) {
+    struct job j = {.o = o};
+    bool ok = prepare(&j, e) && (j.w = gguf_writer_new(o->output, e)) && put_head(&j, e);
+    for (size_t i = 0; ok && i < j.n; i++) ok = write_part(&j, &j.parts[i], e);
+    if (j.w) {
+        bool ended = gguf_writer_end(j.w, ok, ok ? e : NULL);
+        ok = ok && ended;
+    }
+    for (size_t i = 0; i < j.n_pools; i++) free(j.pools[i].bytes);
+    free(j.parts);
+    return ok;
+}

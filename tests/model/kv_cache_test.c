@@ -1,0 +1,73 @@
+#include "model/kv_cache.h"
+#include "test.h"
+
+static struct device *cpu;
+static gyr_error err;
+
+static void pages_are_handed_out_once(void) {
+    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F16, 2, 1, 4, &err);
+    struct pages a = {0}, b = {0};
+    REQUIRE(kv && kv_cache_reserve(kv, 5, &err));
+    CHECK(kv_cache_cover(kv, &a, 2 * PAGE_TOKENS + 1));
+    CHECK(kv_cache_cover(kv, &b, PAGE_TOKENS));
+    CHECK_INT(a.n, 3);
+    CHECK_INT(b.n, 1);
+    CHECK(!kv_cache_cover(kv, &b, 3 * PAGE_TOKENS)); // one is left, two are wanted
+    CHECK_INT(b.n, 1);
+    bool seen[5] = {0};
+    for (size_t i = 0; i < a.n; i++) seen[a.page[i]] = true;
+    CHECK(!seen[b.page[0]]);
+    kv_cache_trim(kv, &a, PAGE_TOKENS);
+    CHECK_INT(a.n, 1);
+    CHECK(kv_cache_cover(kv, &b, 4 * PAGE_TOKENS));
+    CHECK_INT(kv->n_free, 0);
+    kv_cache_trim(kv, &a, 0);
+    kv_cache_trim(kv, &b, 0);
+    CHECK_INT(kv->n_free, 5);
+    kv_cache_free(kv);
+}
+
+static void growth_keeps_contents(void) {
+    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F32, 3, 2, 8, &err);
+    struct pages a = {0};
+    REQUIRE(kv && kv_cache_reserve(kv, 2, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
+    CHECK_INT(kv->page_bytes, PAGE_TOKENS * 2 * 8 * 4);
+    for (size_t l = 0; l < 3; l++)
+        for (size_t i = 0; i < 2 * kv->page_bytes; i++) ((uint8_t *)kv->k[l])[i] = (uint8_t)(i * 7 + l);
+    CHECK(kv_cache_reserve(kv, 100, &err));
+    CHECK(kv_cache_reserve(kv, 50, &err)); // never shrinks
+    CHECK_INT(kv->pages, 100);
+    CHECK_INT(kv->n_free, 98);
+    bool same = true;
+    for (size_t l = 0; l < 3; l++)
+        for (size_t i = 0; i < 2 * kv->page_bytes; i++) same &= ((uint8_t *)kv->k[l])[i] == (uint8_t)(i * 7 + l);
+    CHECK(same);
+    CHECK(kv_cache_cover(kv, &a, 100 * PAGE_TOKENS));
+    bool once[100] = {0}, twice = false;
+    for (size_t i = 0; i < a.n; i++) {
+        twice |= once[a.page[i]];
+        once[a.page[i]] = true;
+    }
+    CHECK(!twice);
+    kv_cache_trim(kv, &a, 0);
+    kv_cache_free(kv);
+}
+
+static void sizes(void) {
+    CHECK_INT(kv_cache_bytes(TYPE_F16, 60, 8, 64, 1), 2 * 60 * 32 * 8 * 64 * 2);
+    CHECK_INT(kv_cache_bytes(TYPE_F32, 1, 1, 2, 33), 2 * 64 * 2 * 4);
+    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F32, 1, 1, 2, &err);
+    CHECK(!kv_cache_reserve(kv, SIZE_MAX / 64, &err));
+    CHECK_INT(err.status, GYR_NO_MEMORY);
+    kv_cache_free(kv);
+}
+
+int main(void) {
+    cpu = device_cpu(1, NULL, &err);
+    if (!cpu) return 1;
+    RUN(pages_are_handed_out_once);
+    RUN(growth_keeps_contents);
+    RUN(sizes);
+    cpu->ops->close(cpu);
+    return test_end();
+}
