@@ -70,6 +70,7 @@ typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2 } 
 
 typedef struct gyr_model_options {
     uint32_t threads; // worker threads; 0: one for each CPU this process may use
+    bool oversize;    // open a model whose weights are larger than the memory: it runs at the disk's speed
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
@@ -167,6 +168,10 @@ GYR_API size_t gyr_session_length(const gyr_session *session);
 
 // Most tokens the session can hold.
 GYR_API size_t gyr_session_context(const gyr_session *session);
+
+// The tokens themselves, gyr_session_length() of them: what was fed and what was generated. A caller that renders a
+// whole conversation feeds only what lies beyond the common prefix. Valid until the session's next call.
+GYR_API const int32_t *gyr_session_tokens(const gyr_session *session);
 
 // Drops all tokens from position `length` on. No effect if the session is not longer.
 GYR_API void gyr_session_truncate(gyr_session *session, size_t length);

@@ -1,0 +1,41 @@
+// The small calls of the public interface.
+#include "engine/engine.h"
+#include "model/shapes.h"
+#include "model/synth.h"
+
+#include <stdlib.h>
+
+const char *gyr_version(void) { return GYR_VERSION; }
+
+const char *gyr_status_name(gyr_status status) {
+    switch (status) {
+    case GYR_OK: return "ok";
+    case GYR_FAILED: return "failed";
+    case GYR_USAGE: return "usage";
+    case GYR_IO: return "io";
+    case GYR_MALFORMED: return "malformed";
+    case GYR_UNSUPPORTED: return "unsupported";
+    case GYR_NO_MEMORY: return "no memory";
+    case GYR_TOO_LONG: return "too long";
+    case GYR_CANCELLED: return "cancelled";
+    }
+    return "unknown";
+}
+
+gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e) {
+    if (ok) return GYR_OK;
+    if (e) *e = *made;
+    return made->status;
+}
+
+void gyr_free(void *memory) { free(memory); }
+
+gyr_status gyr_synth(const gyr_synth_options *options, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(synth(options, &made), &made, e);
+}
+
+const char *gyr_synth_shapes(size_t index) {
+    const struct shape *s = shape_row(index);
+    return s ? s->name : NULL;
+}

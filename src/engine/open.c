@@ -1,0 +1,140 @@
+// Opening a model: checkpoint, tokenizer, chat template, weights bound, pages warmed.
+#include "base/buf.h"
+#include "engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static char *copy_text(struct text t) { return strndup(t.data ? t.data : "", t.size); }
+
+struct share {
+    const char *name;
+    uint64_t bytes;
+};
+
+static int by_bytes(const void *a, const void *b) {
+    uint64_t x = ((const struct share *)a)->bytes, y = ((const struct share *)b)->bytes;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+// Names of the weights' element types, the one with the most bytes first.
+static char *list_types(const struct checkpoint *c) {
+    struct share share[TYPE_LIMIT] = {0};
+    for (size_t i = 0; i < c->n_tensors; i++) {
+        share[c->tensors[i].type].name = type_info(c->tensors[i].type)->name;
+        share[c->tensors[i].type].bytes += c->tensors[i].bytes;
+    }
+    qsort(share, TYPE_LIMIT, sizeof *share, by_bytes);
+    struct buf b = {0};
+    for (int i = 0; i < TYPE_LIMIT && share[i].bytes; i++) buf_printf(&b, "%s%s", i ? " " : "", share[i].name);
+    return buf_take(&b);
+}
+
+// Reads the weights into the page cache, so that the first token does not wait for the disk, and so that a person sees
+// how long loading takes. A hint: what cannot be read now is read when it is used.
+static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_t total, gyr_error *e) {
+    const size_t step = (size_t)64 << 20, page = (size_t)sysconf(_SC_PAGESIZE);
+    uint64_t done = 0;
+    for (size_t i = 0; i < c->n_tensors; i++)
+        for (size_t at = 0; at < c->tensors[i].bytes; at += step) {
+            size_t left = c->tensors[i].bytes - at, n = left < step ? left : step;
+            uintptr_t first = (uintptr_t)(c->tensors[i].data + at) / page * page;
+#ifdef MADV_POPULATE_READ
+            madvise((void *)first, (uintptr_t)(c->tensors[i].data + at) + n - first, MADV_POPULATE_READ);
+#endif
+            done += n;
+            if (o && o->progress && !o->progress(o->user, (double)done / (double)total))
+                return fail(e, GYR_CANCELLED, "%s: loading was stopped", c->path);
+        }
+    return true;
+}
+
+static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+    uint64_t total = memory_total(), need = m->model->weight_bytes;
+    if (need <= total || (o && o->oversize)) return true;
+    return fail(
+        e, GYR_NO_MEMORY,
+        "%s: the weights take %.1f GB and this machine has %.1f GB; choose a smaller type, or --oversize to run "
+        "from the disk",
+        m->checkpoint->path, (double)need / 1e9, (double)total / 1e9);
+}
+
+static bool open_text(struct gyr_model *m, gyr_error *e) {
+    const struct checkpoint *c = m->checkpoint;
+    if (c->vocab.kind != VOCAB_NONE && !(m->tokenizer.tokens = tokenizer_new(&c->vocab, c->path, e))) return false;
+    if (!c->vocab.chat_template) return true;
+    m->chat = template_parse(c->vocab.chat_template, strlen(c->vocab.chat_template), c->path, e);
+    return m->chat;
+}
+
+static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    struct text name = {0};
+    if (!checkpoint_string(m->checkpoint, "general.name", &name, e)) return false;
+    m->name = copy_text(name);
+    m->types = list_types(m->checkpoint);
+    if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
+    m->device = device_cpu(o ? o->threads : 0, NULL, e);
+    if (!m->device || !(m->model = model_new(m->checkpoint, m->device, e)) || !open_text(m, e)) return false;
+    return check_memory(m, o, e) && sampler_init(&m->sampler, m->model->h.vocab, e) &&
+           (!mapped || m->model->weight_bytes > memory_total() || warm(m->checkpoint, o, m->model->weight_bytes, e));
+}
+
+static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    gyr_model *m = c ? calloc(1, sizeof *m) : NULL;
+    if (!m) {
+        if (c) fail_memory(e, c->path);
+        checkpoint_close(c);
+        return NULL;
+    }
+    m->checkpoint = c;
+    if (fill(m, o, mapped, e)) return m;
+    gyr_model_close(m);
+    return NULL;
+}
+
+gyr_model *gyr_model_open(const char *path, const gyr_model_options *o, gyr_error *e) {
+    return open_checkpoint(checkpoint_open(path, e), o, true, e);
+}
+
+gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size, const gyr_model_options *o,
+                                 gyr_error *e) {
+    return open_checkpoint(checkpoint_open_memory(name, data, size, e), o, false, e);
+}
+
+void gyr_model_close(gyr_model *m) {
+    if (!m) return;
+    sampler_free(&m->sampler);
+    for (int i = 0; i < 2; i++) kv_cache_free(m->kv[i]);
+    template_free(m->chat);
+    tokenizer_free(m->tokenizer.tokens);
+    model_free(m->model);
+    if (m->device) m->device->ops->close(m->device);
+    checkpoint_close(m->checkpoint);
+    free(m->name);
+    free(m->types);
+    free(m);
+}
+
+void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
+    const struct hyperparameters *h = &m->model->h;
+    *info = (gyr_model_info){.name = m->name,
+                             .architecture = m->checkpoint->architecture,
+                             .types = m->types,
+                             .parameters = m->model->parameters,
+                             .weight_bytes = m->model->weight_bytes,
+                             .decode_bytes = m->model->decode_bytes,
+                             .kv_bytes_per_token = kv_cache_bytes(kv_cache_default(m->model->layers[0].up.w.type),
+                                                                  h->layers, h->kv_heads, h->head_dim, PAGE_TOKENS) /
+                                                   PAGE_TOKENS,
+                             .vocab = h->vocab,
+                             .layers = h->layers,
+                             .hidden = h->hidden,
+                             .heads = h->heads,
+                             .kv_heads = h->kv_heads,
+                             .head_dim = h->head_dim,
+                             .feed_forward = h->feed_forward,
+                             .context = h->context,
+                             .has_chat_template = m->chat != NULL};
+}

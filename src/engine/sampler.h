@@ -1,0 +1,34 @@
+// Choosing the next token from its logits.
+#ifndef ENGINE_SAMPLER_H
+#define ENGINE_SAMPLER_H
+
+#include "base/error.h"
+
+struct candidate {
+    float score; // logit, later probability
+    int32_t id;
+};
+
+struct sampler {
+    size_t vocab;
+    float *scores;          // [vocab]
+    struct candidate *list; // [vocab]
+    uint32_t *seen;         // [vocab], all zero between calls
+};
+
+bool sampler_init(struct sampler *s, size_t vocab, gyr_error *e);
+void sampler_free(struct sampler *s);
+
+// GYR_USAGE, naming the value, if a setting is out of its range.
+bool sampling_check(const gyr_sampling *o, size_t vocab, gyr_error *e);
+
+// What the sampler looks back on: the sequence's tokens, of which those from `answer` on were generated in this turn.
+struct history {
+    const int32_t *ids;
+    size_t n, answer;
+};
+
+// The next token, for position h->n. `logits` is [vocab] and stays as it is. Ties go to the smaller id.
+int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h);
+
+#endif

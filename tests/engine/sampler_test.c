@@ -1,0 +1,169 @@
+#include "engine/random.h"
+#include "engine/sampler.h"
+#include "test.h"
+
+enum { VOCAB = 8 };
+static const float logits[VOCAB] = {1, 3, 2, 3, -1, 0, -2, 0.5f};
+static struct sampler sampler;
+
+static gyr_sampling plain(void) { return (gyr_sampling){.temperature = 1, .top_p = 1, .repetition_penalty = 1}; }
+
+static int32_t pick(const gyr_sampling *o, const int32_t *ids, size_t n, size_t answer) {
+    return sampler_pick(&sampler, o, logits, &(struct history){ids, n, answer});
+}
+
+// How often each token is drawn over many positions, as a fraction.
+static void frequencies(const gyr_sampling *o, double *share) {
+    enum { DRAWS = 40000 };
+    static int32_t ids[DRAWS];
+    memset(share, 0, VOCAB * sizeof *share);
+    for (int i = 0; i < DRAWS; i++) share[pick(o, ids, (size_t)i, (size_t)i)] += 1.0 / DRAWS;
+}
+
+static void greedy_takes_the_first_best(void) {
+    gyr_sampling o = plain();
+    o.temperature = 0;
+    CHECK_INT(pick(&o, NULL, 0, 0), 1);
+    float broken[VOCAB] = {NAN, NAN, 1, NAN};
+    for (int i = 4; i < VOCAB; i++) broken[i] = -INFINITY;
+    o.temperature = 1;
+    CHECK_INT(sampler_pick(&sampler, &o, broken, &(struct history){0}), 2);
+    for (int i = 0; i < VOCAB; i++) broken[i] = NAN;
+    CHECK_INT(sampler_pick(&sampler, &o, broken, &(struct history){0}), 0);
+}
+
+static void draws_follow_softmax(void) {
+    for (int t = 1; t <= 3; t++) {
+        gyr_sampling o = plain();
+        o.temperature = (float)t * 0.7f;
+        double share[VOCAB], want[VOCAB], sum = 0;
+        frequencies(&o, share);
+        for (int i = 0; i < VOCAB; i++) sum += want[i] = exp((double)logits[i] / (double)o.temperature);
+        for (int i = 0; i < VOCAB; i++) CHECK(fabs(share[i] - want[i] / sum) < 0.01); // about 4 standard deviations
+    }
+}
+
+static void cuts_keep_what_they_should(void) {
+    double share[VOCAB];
+    gyr_sampling o = plain();
+    o.top_k = 3;
+    frequencies(&o, share);
+    CHECK(share[1] > 0 && share[2] > 0 && share[3] > 0 && fabs(share[1] + share[2] + share[3] - 1) < 1e-9);
+    o = plain();
+    o.top_p = 0.1f; // the best alone
+    frequencies(&o, share);
+    CHECK(fabs(share[1] - 1) < 1e-9);
+    o.top_p = 0.5f; // the two best hold 0.73 of the mass, the best 0.37
+    frequencies(&o, share);
+    CHECK(share[1] > 0.4 && share[3] > 0.4 && fabs(share[1] + share[3] - 1) < 1e-9);
+    o = plain();
+    o.min_p = 0.3f; // exp(2 - 3) = 0.37 stays, exp(1 - 3) = 0.14 goes
+    frequencies(&o, share);
+    CHECK(share[2] > 0.1 && fabs(share[1] + share[2] + share[3] - 1) < 1e-9);
+}
+
+static void penalties_look_where_they_should(void) {
+    gyr_sampling o = plain();
+    o.temperature = 0;
+    int32_t ids[] = {1, 4, 3, 3};
+    o.repetition_penalty = 2; // 1 and 3: 3 / 2; 4: -1 * 2
+    CHECK_INT(pick(&o, ids, 4, 4), 2);
+    o.penalty_window = 2; // 1 is out of sight
+    CHECK_INT(pick(&o, ids, 4, 4), 1);
+    o = plain();
+    o.temperature = 0;
+    o.presence_penalty = 0.5f;
+    CHECK_INT(pick(&o, ids, 4, 4), 1); // nothing generated yet
+    CHECK_INT(pick(&o, ids, 4, 0), 1); // 1: 2.5, 3: 2.5, 2: 2
+    CHECK_INT(pick(&o, ids, 4, 2), 1); // only 3 generated
+    o.presence_penalty = 0;
+    o.frequency_penalty = 0.75f; // 1: 2.25, 3: 1.5
+    CHECK_INT(pick(&o, ids, 4, 0), 1);
+    o.frequency_penalty = 1.5f; // 1: 1.5, 3: 0, 2: 2
+    CHECK_INT(pick(&o, ids, 4, 0), 2);
+    int32_t id = 6;
+    float value = 100;
+    o = plain();
+    o.bias_ids = &id;
+    o.bias_values = &value;
+    o.bias_count = 1;
+    CHECK_INT(pick(&o, ids, 4, 0), 6);
+    bool clean = true;
+    for (int i = 0; i < VOCAB; i++) clean &= sampler.seen[i] == 0;
+    CHECK(clean);
+}
+
+static void a_draw_depends_on_seed_and_position_alone(void) {
+    gyr_sampling o = plain();
+    int32_t ids[100] = {0}, first[100];
+    int differ = 0;
+    for (size_t i = 0; i < 100; i++) first[i] = pick(&o, ids, i, i);
+    for (size_t i = 100; i-- > 0;) CHECK_INT(pick(&o, ids, i, i), first[i]);
+    o.seed = 1;
+    for (size_t i = 0; i < 100; i++) differ += pick(&o, ids, i, i) != first[i];
+    CHECK(differ > 40);
+    double mean = 0;
+    for (uint64_t i = 0; i < 100000; i++) mean += random_at(7, i) / 100000;
+    CHECK(fabs(mean - 0.5) < 0.005);
+}
+
+// Against a plain sort: many sizes, many ties.
+static void top_k_selects_the_best(void) {
+    enum { N = 500 };
+    struct sampler big;
+    gyr_error e;
+    REQUIRE(sampler_init(&big, N, &e));
+    float x[N];
+    for (uint64_t round = 0; round < 300; round++) {
+        size_t k = 1 + round % 40;
+        int better_than[N] = {0};
+        for (size_t i = 0; i < N; i++) x[i] = (float)(int)(random_at(round, i) * 50) / 10;
+        for (size_t i = 0; i < N; i++)
+            for (size_t j = 0; j < N; j++) better_than[i] += x[j] > x[i] || (x[j] == x[i] && j < i);
+        gyr_sampling o = plain();
+        o.top_k = (uint32_t)k;
+        o.temperature = 100;
+        for (size_t at = 0; at < 20; at++) {
+            int32_t ids[20] = {0};
+            o.seed = round * 20 + at;
+            int32_t id = sampler_pick(&big, &o, x, &(struct history){ids, at, at});
+            CHECK(better_than[id] < (int)k);
+        }
+    }
+    sampler_free(&big);
+}
+
+static void settings_out_of_range_are_named(void) {
+    gyr_error e;
+    gyr_sampling o = plain();
+    CHECK(sampling_check(&o, VOCAB, &e));
+    o.temperature = -1;
+    CHECK(!sampling_check(&o, VOCAB, &e));
+    CHECK_STR(e.message, "temperature is -1; choose 0 to 100");
+    CHECK_INT(e.status, GYR_USAGE);
+    o = plain();
+    o.top_p = NAN;
+    CHECK(!sampling_check(&o, VOCAB, &e));
+    o = plain();
+    int32_t id = VOCAB;
+    float value = 0;
+    o.bias_ids = &id;
+    o.bias_values = &value;
+    o.bias_count = 1;
+    CHECK(!sampling_check(&o, VOCAB, &e));
+    CHECK_STR(e.message, "logit bias for token 8: ids are 0 to 7");
+}
+
+int main(void) {
+    gyr_error e;
+    if (!sampler_init(&sampler, VOCAB, &e)) return 1;
+    RUN(greedy_takes_the_first_best);
+    RUN(draws_follow_softmax);
+    RUN(cuts_keep_what_they_should);
+    RUN(penalties_look_where_they_should);
+    RUN(a_draw_depends_on_seed_and_position_alone);
+    RUN(top_k_selects_the_best);
+    RUN(settings_out_of_range_are_named);
+    sampler_free(&sampler);
+    return test_end();
+}
