@@ -1,0 +1,138 @@
+// Generating and printing one answer, and the line that follows it.
+#include "output.h"
+#include "progress.h"
+#include "run.h"
+#include "signals.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void sampling_of(const struct talk *t, gyr_sampling *s) {
+    const struct run_options *o = t->options;
+    gyr_sampling_defaults(t->model, s);
+    if (!isnan(o->temperature)) s->temperature = (float)o->temperature;
+    if (!isnan(o->top_p)) s->top_p = (float)o->top_p;
+    if (!isnan(o->min_p)) s->min_p = (float)o->min_p;
+    if (!isnan(o->repeat_penalty)) s->repetition_penalty = (float)o->repeat_penalty;
+    if (!isnan(o->presence_penalty)) s->presence_penalty = (float)o->presence_penalty;
+    if (!isnan(o->frequency_penalty)) s->frequency_penalty = (float)o->frequency_penalty;
+    if (o->top_k != WHOLE_UNSET) s->top_k = (uint32_t)o->top_k;
+    s->bias_ids = o->bias.ids;
+    s->bias_values = o->bias.values;
+    s->bias_count = o->bias.count;
+    s->seed = o->seed;
+}
+
+struct printing {
+    bool json;
+    FILE *text; // collects the answer
+    struct progress bar;
+    size_t prompt;
+};
+
+static void print_json(json_t *object) {
+    char *line = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    if (line) print("%s\n", line);
+    free(line);
+    json_decref(object);
+}
+
+static bool on_piece(void *user, const char *text, size_t size) {
+    struct printing *p = user;
+    progress_end(&p->bar);
+    fwrite(text, 1, size, p->text);
+    if (p->json)
+        print_json(json_pack("{s:s, s:s%}", "type", "piece", "text", text, size));
+    else
+        print_text(text, size);
+    return print_flush() && !interrupted();
+}
+
+static bool on_prefill(void *user, size_t done, size_t total) {
+    struct printing *p = user;
+    progress_at(&p->bar, total ? (double)done / (double)total : 1);
+    return !interrupted();
+}
+
+int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer *a) {
+    gyr_sampling sampling;
+    sampling_of(t, &sampling);
+    struct printing p = {.json = t->options->json, .text = open_memstream(&a->text, &a->size)};
+    if (!p.text) {
+        say_error("out of memory for the answer; close other programs");
+        return GYR_NO_MEMORY;
+    }
+    progress_start(&p.bar, "reading the prompt", "tokens", (double)count);
+    gyr_generate_options options = {.sampling = &sampling,
+                                    .max_tokens = t->options->max_tokens,
+                                    .stop = t->options->stop.items,
+                                    .stop_count = t->options->stop.count,
+                                    .ignore_end = t->options->ignore_end,
+                                    .piece = on_piece,
+                                    .prefill = on_prefill,
+                                    .user = &p};
+    gyr_error e = {0};
+    gyr_status status = gyr_generate(t->session, ids, count, &options, &a->stats, &e);
+    progress_end(&p.bar);
+    fclose(p.text);
+    a->interrupted = interrupted();
+    if (status == GYR_CANCELLED) {
+        a->stats.stop = GYR_STOP_CALLER;
+        return GYR_OK;
+    }
+    return status ? report(&e) : GYR_OK;
+}
+
+static double rate(size_t tokens, double seconds) { return seconds > 0 ? (double)tokens / seconds : 0; }
+
+// The share of the machine's memory bandwidth that decoding used; 0 if it cannot be told.
+static double bandwidth_share(struct talk *t, const gyr_generate_stats *s) {
+    if (!s->answer_tokens || s->answer_seconds <= 0 || !s->bytes_read) return 0;
+    if (t->bandwidth <= 0) t->bandwidth = gyr_measure_bandwidth((uint32_t)t->options->threads, 0.2);
+    return t->bandwidth > 0 ? (double)s->bytes_read / s->answer_seconds / t->bandwidth : 0;
+}
+
+static void end_json(struct talk *t, const struct answer *a) {
+    static const char *const stops[] = {[GYR_STOP_END] = "end",
+                                        [GYR_STOP_STRING] = "string",
+                                        [GYR_STOP_LENGTH] = "length",
+                                        [GYR_STOP_CALLER] = "cancelled"};
+    const gyr_generate_stats *s = &a->stats;
+    const char *stop = s->stop >= GYR_STOP_END && s->stop <= GYR_STOP_CALLER ? stops[s->stop] : "end";
+    json_t *stats = json_pack("{s:I, s:I, s:f, s:f, s:I}", "prompt_tokens", (json_int_t)s->prompt_tokens,
+                              "answer_tokens", (json_int_t)s->answer_tokens, "prompt_seconds", s->prompt_seconds,
+                              "answer_seconds", s->answer_seconds, "bytes_read", (json_int_t)s->bytes_read);
+    double share = t->options->stats ? bandwidth_share(t, s) : 0;
+    if (share > 0) {
+        json_object_set_new(stats, "memory_bandwidth", json_real(t->bandwidth));
+        json_object_set_new(stats, "memory_bandwidth_share", json_real(share));
+    }
+    print_json(
+        json_pack("{s:s, s:s%, s:s, s:o}", "type", "done", "text", a->text, a->size, "stop", stop, "stats", stats));
+    print_flush();
+}
+
+static void end_line(struct talk *t, const struct answer *a) {
+    const gyr_generate_stats *s = &a->stats;
+    char prompt_rate[32] = "", answer[32] = "", share[48] = "";
+    double r = rate(s->prompt_tokens, s->prompt_seconds), part = bandwidth_share(t, s);
+    if (r > 0) snprintf(prompt_rate, sizeof prompt_rate, ", %.*f/s", r < 10, r);
+    r = rate(s->answer_tokens, s->answer_seconds);
+    if (r > 0) snprintf(answer, sizeof answer, ", %.*f/s", r < 10, r);
+    if (part > 1) snprintf(share, sizeof share, " (from cache)");
+    if (part > 0 && part <= 1) snprintf(share, sizeof share, " (%.0f%% of memory bandwidth)", part * 100);
+    say_dim("%zu prompt token%s%s; %zu answer token%s%s%s", s->prompt_tokens, s->prompt_tokens == 1 ? "" : "s",
+            prompt_rate, s->answer_tokens, s->answer_tokens == 1 ? "" : "s", answer, share);
+}
+
+void end_answer(struct talk *t, const struct answer *a) {
+    if (t->options->json) {
+        end_json(t, a);
+        return;
+    }
+    if (!a->size || a->text[a->size - 1] != '\n') print_raw("\n", 1);
+    if (!print_flush()) return;
+    if (t->options->stats || err_is_terminal()) end_line(t, a);
+}

@@ -1,0 +1,92 @@
+// gyr: the command line. A verb is a row of the table below.
+#include "gyr.h"
+#include "options.h"
+#include "output.h"
+#include "verbs.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int verb_version(int argc, char **argv);
+static int verb_help(int argc, char **argv);
+
+static const struct verb {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    {"run", "answer a prompt, or chat", verb_run},
+    {"inspect", "say what is in a model file and what it takes to run", verb_inspect},
+    {"tokenize", "turn text into token ids, or back", verb_tokenize},
+    {"logits", "compute the scores of the next token, for checking", verb_logits},
+    {"devices", "list what models can run on here", verb_devices},
+    {"synth", "write a model of random weights in a known shape", verb_synth},
+    {"version", "print the version", verb_version},
+    {"help", "explain a verb", verb_help},
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static const struct verb *find(const char *name) {
+    for (size_t i = 0; i < VERBS; i++)
+        if (!strcmp(verbs[i].name, name)) return &verbs[i];
+    return NULL;
+}
+
+static void print_help(void) {
+    print("Usage: gyr VERB [OPTION]... [ARGUMENT]...\n"
+          "Run large language models on the machine you have.\n\n");
+    for (size_t i = 0; i < VERBS; i++) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
+    print("\n'gyr help VERB' or 'gyr VERB --help' explains a verb; 'man gyr' has it all.\n"
+          "\nExample: gyr run \"Write a poem about San Francisco\"\n");
+}
+
+static int unknown(const char *name) {
+    const char *names[VERBS + 1] = {0}, *near;
+    for (size_t i = 0; i < VERBS; i++) names[i] = verbs[i].name;
+    if (name[0] == '-') return usage_error("%s: no such option; see 'gyr --help'", name);
+    near = did_you_mean(name, names);
+    if (near) return usage_error("%s: no such verb; did you mean 'gyr %s'?", name, near);
+    if (strchr(name, ' ')) return usage_error("\"%s\": no such verb; did you mean 'gyr run \"%s\"'?", name, name);
+    return usage_error("%s: no such verb; see 'gyr --help'", name);
+}
+
+static const struct option none[] = {{0}};
+static const struct syntax version_syntax = {"version", "", "Print the version.", "gyr version", none, 0, 0};
+static const struct syntax help_syntax = {"help", "[VERB]", "Explain a verb, or list them all.", "gyr help run", none,
+                                          0,      1};
+
+static int verb_version(int argc, char **argv) {
+    int operands, status = options_parse(&version_syntax, argc, argv, NULL, &operands);
+    if (status) return status == PARSE_HELP ? GYR_OK : status;
+    print("gyr %s\n", gyr_version());
+    return GYR_OK;
+}
+
+static int verb_help(int argc, char **argv) {
+    int operands, status = options_parse(&help_syntax, argc, argv, NULL, &operands);
+    if (status) return status == PARSE_HELP ? GYR_OK : status;
+    if (!operands) return print_help(), GYR_OK;
+    const struct verb *v = find(argv[1]);
+    char flag[] = "--help", *args[] = {argv[1], flag, NULL};
+    return v ? v->run(2, args) : unknown(argv[1]);
+}
+
+static int dispatch(int argc, char **argv) {
+    if (argc < 2) return usage_error("no verb given; see 'gyr --help', or try: gyr run \"Write a poem\"");
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return print_help(), GYR_OK;
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) return verb_version(1, argv);
+    const struct verb *v = find(argv[1]);
+    return v ? v->run(argc - 1, argv + 1) : unknown(argv[1]);
+}
+
+// The line editor needs to know that bytes above 127 are UTF-8; on a bare machine the locale is "C" and does not say.
+static void choose_locale(void) {
+    if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX < 2) setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_DFL); // a reader that leaves (gyr run | head) ends the program quietly
+    choose_locale();
+    return print_end(dispatch(argc, argv));
+}

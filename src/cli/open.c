@@ -1,0 +1,75 @@
+#include "open.h"
+
+#include "output.h"
+#include "progress.h"
+#include "signals.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#ifdef GYR_POET
+extern const unsigned char gyr_poet[], gyr_poet_end[];
+#endif
+
+static const char *choose(const char *path) {
+    if (path) return path;
+    const char *named = getenv("GYR_MODEL");
+    return named && *named ? named : NULL;
+}
+
+const char *model_label(const char *path) {
+    path = choose(path);
+    if (!path) return "poet";
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+static bool loading(void *user, double fraction) {
+    progress_at(user, fraction);
+    return !interrupted();
+}
+
+static gyr_model *open_poet(const gyr_model_options *options, gyr_error *e) {
+#ifdef GYR_POET
+    return gyr_model_open_memory("poet", gyr_poet, (size_t)(gyr_poet_end - gyr_poet), options, e);
+#else
+    (void)options;
+    static const gyr_error none = {GYR_USAGE, "no model: none is built into this program; name one with -m FILE"};
+    *e = none;
+    return NULL;
+#endif
+}
+
+gyr_model *open_model(const char *path, uint32_t threads, bool oversize, int *status) {
+    gyr_error e = {0};
+    struct stat file;
+    struct progress bar;
+    path = choose(path);
+    bool sized = path && !stat(path, &file) && S_ISREG(file.st_mode);
+    progress_start(&bar, "loading", "B", sized ? (double)file.st_size : 0);
+    gyr_model_options options = {.threads = threads, .oversize = oversize, .progress = loading, .user = &bar};
+    gyr_model *model = path ? gyr_model_open(path, &options, &e) : open_poet(&options, &e);
+    progress_end(&bar);
+    if (!model) *status = e.status == GYR_CANCELLED ? GYR_CANCELLED : report(&e);
+    return model;
+}
+
+const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status) {
+    *model = NULL;
+    if (!choose(path)) {
+        *model = open_model(NULL, 1, false, status);
+        return *model ? gyr_model_tokenizer(*model) : NULL;
+    }
+    gyr_error e = {0};
+    gyr_tokenizer *tokenizer = gyr_tokenizer_open(choose(path), &e);
+    if (!tokenizer) *status = report(&e);
+    return tokenizer;
+}
+
+void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model) {
+    if (model)
+        gyr_model_close(model);
+    else
+        gyr_tokenizer_close((gyr_tokenizer *)tokenizer);
+}

@@ -1,0 +1,18 @@
+// Finding and opening the model that a verb works on.
+#ifndef CLI_OPEN_H
+#define CLI_OPEN_H
+
+#include "gyr.h"
+
+// Opens `path`; if NULL the model that $GYR_MODEL names; if there is none, the poet that is built into the program.
+// Shows a bar meanwhile. NULL after the error was printed; its status is in *status.
+gyr_model *open_model(const char *path, uint32_t threads, bool oversize, int *status);
+
+// The tokenizer alone of the same choice of models. *model is what to close at the end: see close_tokenizer().
+const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status);
+void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model);
+
+// How the open model is called in messages.
+const char *model_label(const char *path);
+
+#endif

@@ -1,0 +1,21 @@
+// A bar on stderr, only on a terminal, and only for what takes a while.
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <stdbool.h>
+
+struct progress {
+    const char *label;
+    const char *unit; // of the rate: "B" or "tokens"; NULL: no rate
+    double total;     // in that unit; 0: unknown
+    double started, drawn;
+    bool shown;
+};
+
+double seconds_now(void);
+void progress_start(struct progress *p, const char *label, const char *unit, double total);
+void progress_at(struct progress *p, double fraction);
+// Wipes the bar out.
+void progress_end(struct progress *p);
+
+#endif

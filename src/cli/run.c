@@ -1,0 +1,177 @@
+// gyr run: answer a prompt, or chat.
+#include "run.h"
+
+#include "input.h"
+#include "open.h"
+#include "output.h"
+#include "signals.h"
+#include "verbs.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FIELD(name) offsetof(struct run_options, name)
+
+static const struct option options[] = {
+    {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"max-tokens", 'n', "N", "longest answer", OPTION_WHOLE, FIELD(max_tokens), 1, 1e9},
+    {"system", 0, "TEXT", "instructions ahead of the conversation", OPTION_TEXT, FIELD(system)},
+    {"stop", 0, "TEXT", "end the answer before TEXT (repeatable)", OPTION_TEXTS, FIELD(stop)},
+    {"context", 'c', "N", "room for N tokens (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
+    {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
+    {"kv-type", 0, "f32|f16", "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"logit-bias", 0, "ID:X", "add X to the score of token ID (repeatable)", OPTION_BIASES, FIELD(bias)},
+    {"temperature", 0, "X", "0: likeliest", OPTION_REAL, FIELD(temperature), 0, 100, true, "temp"},
+    {"seed", 0, "N", "0 if not given", OPTION_WHOLE, FIELD(seed), 0, 2e19, true},
+    {"top-k", 0, "N", "0: all", OPTION_WHOLE, FIELD(top_k), 0, 1e9, true},
+    {"top-p", 0, "X", "1: all", OPTION_REAL, FIELD(top_p), 0, 1, true},
+    {"min-p", 0, "X", "0: all", OPTION_REAL, FIELD(min_p), 0, 1, true},
+    {"repeat-penalty", 0, "X", "1: none", OPTION_REAL, FIELD(repeat_penalty), 0.01, 100, true, "repetition-penalty"},
+    {"presence-penalty", 0, "X", "0: none", OPTION_REAL, FIELD(presence_penalty), -100, 100, true},
+    {"frequency-penalty", 0, "X", "0: none", OPTION_REAL, FIELD(frequency_penalty), -100, 100, true},
+    {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"raw", 0, NULL, "continue the prompt: no chat template", OPTION_FLAG, FIELD(raw)},
+    {"json", 0, NULL, "a JSON object a line, for programs", OPTION_FLAG, FIELD(json)},
+    {"stats", 0, NULL, "say how fast it was even when not on a terminal", OPTION_FLAG, FIELD(stats)},
+    {"ignore-end", 0, NULL, "go on when the model is done (for benchmarks)", OPTION_FLAG, FIELD(ignore_end)},
+    {0}};
+
+const struct syntax run_syntax = {"run",
+                                  "[PROMPT]...",
+                                  "Answer PROMPT and what a pipe brings; without either, chat.",
+                                  "gyr run \"Write a poem about San Francisco\"",
+                                  options,
+                                  0,
+                                  -1};
+
+// The words of the prompt and what the pipe brings, a blank line between them.
+static char *join_prompt(char **words, int count, const char *piped, size_t piped_size, size_t *size) {
+    char *text = NULL;
+    FILE *f = open_memstream(&text, size);
+    if (!f) return NULL;
+    for (int i = 0; i < count; i++) fprintf(f, "%s%s", i ? " " : "", words[i]);
+    if (count && piped_size) fputs("\n\n", f);
+    fwrite(piped, 1, piped_size, f);
+    return fclose(f) ? (free(text), NULL) : text;
+}
+
+// The prompt of a one-shot answer. An end of line at the end of a pipe is the shell's, not the user's.
+static char *read_prompt(char **words, int count, size_t *size, int *status) {
+    char *piped = NULL;
+    size_t piped_size = 0;
+    if (!isatty(STDIN_FILENO)) {
+        piped = read_input(&piped_size, status);
+        if (!piped) return NULL;
+        if (piped_size && piped[piped_size - 1] == '\n') piped_size--;
+        if (piped_size && piped[piped_size - 1] == '\r') piped_size--;
+    }
+    char *text = join_prompt(words, count, piped ? piped : "", piped_size, size);
+    free(piped);
+    if (!text) {
+        say_error("out of memory for the prompt; give a shorter one");
+        *status = GYR_NO_MEMORY;
+    }
+    return text;
+}
+
+char *messages_of(const char *system, const char *user, size_t user_size) {
+    json_t *list = json_array();
+    if (system) json_array_append_new(list, json_pack("{s:s, s:s}", "role", "system", "content", system));
+    json_t *said = json_pack("{s:s, s:s%}", "role", "user", "content", user, user_size);
+    bool ok = said && json_array_append_new(list, said) == 0 && json_array_size(list) == (system ? 2 : 1);
+    char *text = ok ? json_dumps(list, JSON_COMPACT) : NULL;
+    json_decref(list);
+    return text;
+}
+
+static int chat_prompt(struct talk *t, const char *text, size_t size, gyr_tokens *out) {
+    gyr_error e = {0};
+    char *messages = messages_of(t->options->system, text, size);
+    if (!messages) {
+        say_error("prompt: not valid UTF-8; convert it (see iconv), or use --raw to feed the bytes as they are");
+        return GYR_MALFORMED;
+    }
+    int status = gyr_chat_tokens(t->model, messages, true, out, &e);
+    free(messages);
+    return status ? report(&e) : GYR_OK;
+}
+
+static int raw_prompt(struct talk *t, const char *text, size_t size, gyr_tokens *out) {
+    gyr_error e = {0};
+    if (t->options->system && !t->info.has_chat_template)
+        return usage_error("--system: this model has no chat template; write the instructions into the prompt");
+    if (t->options->system) return usage_error("--system: has no meaning with --raw; write it into the prompt");
+    if (gyr_tokenize(gyr_model_tokenizer(t->model), text, size, GYR_ADD_BOS, out, &e)) return report(&e);
+    if (!out->count) return usage_error("prompt: empty; write some text to continue");
+    return GYR_OK;
+}
+
+static int answer_once(struct talk *t, const char *text, size_t size) {
+    gyr_tokens tokens = {0};
+    bool raw = t->options->raw || !t->info.has_chat_template;
+    int status = (raw ? raw_prompt : chat_prompt)(t, text, size, &tokens);
+    if (status) return status;
+    struct answer a = {0};
+    status = give_answer(t, tokens.ids, tokens.count, &a);
+    gyr_free(tokens.ids);
+    if (!status || a.interrupted) end_answer(t, &a);
+    if (a.interrupted) status = GYR_CANCELLED;
+    free(a.text);
+    return status;
+}
+
+static int open_talk(struct talk *t) {
+    const struct run_options *o = t->options;
+    int status = GYR_OK;
+    t->model = open_model(o->model, (uint32_t)o->threads, o->oversize, &status);
+    if (!t->model) return status;
+    gyr_model_get_info(t->model, &t->info);
+    gyr_error e = {0};
+    gyr_session_options session = {.context = (uint32_t)o->context};
+    if (o->kv_type) session.kv_type = strcmp(o->kv_type, "f32") ? GYR_KV_F16 : GYR_KV_F32;
+    t->session = gyr_session_new(t->model, &session, &e);
+    return t->session ? GYR_OK : report(&e);
+}
+
+static int run(struct run_options *o, char **words, int count) {
+    bool one_shot = count || !isatty(STDIN_FILENO);
+    if (!one_shot && (o->json || !isatty(STDOUT_FILENO)))
+        return usage_error("run: no prompt; give one as an argument or through a pipe (a chat needs a terminal)");
+    signals_catch();
+    int status = GYR_OK;
+    size_t size = 0;
+    char *text = one_shot ? read_prompt(words, count, &size, &status) : NULL;
+    if (one_shot && !text) return status;
+    if (one_shot && !size && !(o->raw && count)) {
+        free(text);
+        return usage_error("run: the prompt is empty; give one as an argument or through a pipe");
+    }
+    struct talk t = {.options = o};
+    status = open_talk(&t);
+    if (!status) status = one_shot ? answer_once(&t, text, size) : chat(&t);
+    gyr_session_free(t.session);
+    gyr_model_close(t.model);
+    free(text);
+    return status;
+}
+
+int verb_run(int argc, char **argv) {
+    struct run_options o = {.top_k = WHOLE_UNSET,
+                            .temperature = NAN,
+                            .top_p = NAN,
+                            .min_p = NAN,
+                            .repeat_penalty = NAN,
+                            .presence_penalty = NAN,
+                            .frequency_penalty = NAN};
+    int count = 0;
+    int status = options_parse(&run_syntax, argc, argv, &o, &count);
+    if (!status) status = run(&o, argv + 1, count);
+    free(o.stop.items);
+    free(o.bias.ids);
+    free(o.bias.values);
+    return status == PARSE_HELP ? GYR_OK : status;
+}

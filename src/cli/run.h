@@ -1,0 +1,54 @@
+// What one-shot answers and the chat share.
+#ifndef CLI_RUN_H
+#define CLI_RUN_H
+
+#include "gyr.h"
+#include "options.h"
+
+#include <stdio.h>
+
+// The options of `gyr run`. Unset numbers (NAN, WHOLE_UNSET) leave the model's own choice.
+struct run_options {
+    const char *model, *system, *kv_type;
+    uint64_t max_tokens, context, threads, top_k, seed;
+    double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
+    struct texts stop;
+    struct biases bias;
+    bool oversize, raw, json, stats, ignore_end;
+};
+
+extern const struct syntax run_syntax;
+
+// An open model with a conversation in it.
+struct talk {
+    struct run_options *options;
+    gyr_model *model;
+    gyr_session *session;
+    gyr_model_info info;
+    double bandwidth; // of this machine in bytes per second, once measured
+};
+
+// One answer.
+struct answer {
+    char *text; // what was said, NUL-terminated; free()
+    size_t size;
+    gyr_generate_stats stats;
+    bool interrupted; // by Ctrl-C
+};
+
+// The model's sampling with the user's changes.
+void sampling_of(const struct talk *t, gyr_sampling *out);
+
+// Feeds the tokens, generates and prints an answer. Returns an exit status after any error was printed.
+int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer *a);
+
+// Prints the line (or JSON object) that follows an answer.
+void end_answer(struct talk *t, const struct answer *a);
+
+// `[{"role": "system", ...}, {"role": "user", ...}]`; NULL if a text is not UTF-8 or memory is out. free().
+char *messages_of(const char *system, const char *user, size_t user_size);
+
+// Talks until the user leaves. Returns an exit status.
+int chat(struct talk *t);
+
+#endif

@@ -1,0 +1,12 @@
+// A function a verb: argv[0] is the verb's name. Each returns the exit status.
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+int verb_run(int argc, char **argv);
+int verb_inspect(int argc, char **argv);
+int verb_tokenize(int argc, char **argv);
+int verb_logits(int argc, char **argv);
+int verb_devices(int argc, char **argv);
+int verb_synth(int argc, char **argv);
+
+#endif

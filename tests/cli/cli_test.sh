@@ -1,0 +1,376 @@
+#!/bin/sh
+# The command line from outside: what it prints, to where, and its exit status.
+#
+# usage: cli_test.sh GYR JSON_CHECK
+# shellcheck disable=SC2086,SC2013 # several words in a variable are several arguments here
+set -u
+gyr=$(realpath "$1")
+json_check=$(realpath "$2")
+source=$(realpath "${GYR_SOURCE:-.}")
+model=$source/models/poet.gguf
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+cd "$here" || exit 1
+unset GYR_MODEL
+export XDG_STATE_HOME="$here/state"
+
+passed=0 failed=0 skipped=0 bad=0
+
+# run COMMAND...: runs it with an empty standard input; leaves ./out, ./err and $status.
+run() {
+    "$@" < /dev/null > out 2> err
+    status=$?
+}
+
+# feed TEXT COMMAND...: the same with TEXT (as printf has it) on standard input.
+feed() {
+    text=$1
+    shift
+    # shellcheck disable=SC2059 # the text is a format on purpose
+    printf "$text" | "$@" > out 2> err
+    status=$?
+}
+
+fault() {
+    bad=1
+    echo "  $*"
+}
+
+status_is() { [ "$status" -eq "$1" ] || fault "status $status, not $1; stderr: $(cat err)"; }
+out_is() { printf '%s' "$1" | cmp -s - out || fault "stdout is \"$(cat out)\", not \"$1\""; }
+err_is() { [ "$(cat err)" = "$1" ] || fault "stderr is \"$(cat err)\", not \"$1\""; }
+out_has() { grep -qF -- "$1" out || fault "stdout has no \"$1\": $(cat out)"; }
+err_has() { grep -qF -- "$1" err || fault "stderr has no \"$1\": $(cat err)"; }
+out_is_json() { "$json_check" "$@" < out || fault "stdout is not JSON: $(cat out)"; }
+
+# refuses STATUS MESSAGE COMMAND...: it says just that one line, and nothing on stdout.
+refuses() {
+    want=$1
+    message=$2
+    shift 2
+    run "$@"
+    status_is "$want"
+    err_is "gyr: $message"
+    out_is ""
+}
+
+case_() {
+    bad=0
+    "$1"
+    if [ "$bad" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "ok      $1"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $1"
+    fi
+}
+
+verbs="run inspect tokenize logits devices synth version help"
+
+help_fits_a_screen() {
+    for verb in "" $verbs; do
+        run "$gyr" $verb --help
+        status_is 0
+        err_is ""
+        [ "$(wc -l < out)" -le 23 ] || fault "gyr $verb --help: $(wc -l < out) lines"
+        [ "$(wc -L < out)" -le 80 ] || fault "gyr $verb --help: $(wc -L < out) columns"
+        out_has "Usage: gyr"
+        out_has "Example: "
+        cp out long
+        run "$gyr" help $verb
+        case $verb in
+        '') ;;
+        *) cmp -s out long || fault "gyr help $verb is not gyr $verb --help" ;;
+        esac
+    done
+}
+
+# Every option of the help is in the page of its verb, in the manual, and in the completions.
+documents_know_every_option() {
+    for verb in run inspect tokenize logits devices synth; do
+        run "$gyr" $verb --help
+        for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
+            name=${option#--}
+            for page in "completions/gyr.bash" "completions/_gyr"; do
+                grep -q -e "$option" "$source/$page" || fault "$page has no $option"
+            done
+            grep -q -e "-l $name" "$source/completions/gyr.fish" || fault "completions/gyr.fish has no $option"
+            grep -qE -e "Fl (. , )?-$name" "$source/docs/gyr.1" || fault "docs/gyr.1 has no $option"
+            [ "$name" = help ] || grep -q -e "$option" "$source/docs/verbs/$verb.md" ||
+                fault "docs/verbs/$verb.md has no $option"
+        done
+    done
+}
+
+version_is_printed() {
+    for how in version --version -V; do
+        run "$gyr" $how
+        status_is 0
+        grep -qx 'gyr [0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*' out || fault "it says: $(cat out)"
+    done
+}
+
+wrong_verbs_are_told() {
+    refuses 2 "no verb given; see 'gyr --help', or try: gyr run \"Write a poem\"" "$gyr"
+    refuses 2 "rum: no such verb; did you mean 'gyr run'?" "$gyr" rum
+    refuses 2 "inspcet: no such verb; did you mean 'gyr inspect'?" "$gyr" inspcet x
+    refuses 2 "serve: no such verb; see 'gyr --help'" "$gyr" serve
+    refuses 2 "\"a poem\": no such verb; did you mean 'gyr run \"a poem\"'?" "$gyr" "a poem"
+    refuses 2 "--versoin: no such option; see 'gyr --help'" "$gyr" --versoin
+    refuses 2 "runn: no such verb; did you mean 'gyr run'?" "$gyr" help runn
+}
+
+wrong_options_are_told() {
+    refuses 2 "--temprature: no such option; did you mean --temperature?" "$gyr" run --temprature 1
+    refuses 2 "--xyzzy: no such option; see 'gyr run --help'" "$gyr" run --xyzzy
+    refuses 2 "-x: no such option; see 'gyr run --help'" "$gyr" run -x
+    refuses 2 "--max-tokens: needs a value: --max-tokens N" "$gyr" run --max-tokens
+    refuses 2 "-n: needs a value: -n N" "$gyr" run -n
+    refuses 2 "--raw: takes no value" "$gyr" run --raw=yes
+    refuses 2 '--max-tokens: "many" is not a whole number from 1 to 1000000000' "$gyr" run -n many hi
+    refuses 2 '--max-tokens: "0" is not a whole number from 1 to 1000000000' "$gyr" run -n0 hi
+    refuses 2 '--max-tokens: "-1" is not a whole number from 1 to 1000000000' "$gyr" run -n -1 hi
+    refuses 2 '--max-tokens: "5x" is not a whole number from 1 to 1000000000' "$gyr" run --max-tokens=5x hi
+    refuses 2 '--seed: "18446744073709551616" is not a whole number from 0 to 18446744073709551615' \
+        "$gyr" run --seed 18446744073709551616 hi
+    refuses 2 '--top-p: "2" is not a number from 0 to 1' "$gyr" run --top-p 2 hi
+    refuses 2 '--temperature: "nan" is not a number from 0 to 100' "$gyr" run --temp nan hi
+    refuses 2 '--kv-type: "q8" is not one of f32|f16' "$gyr" run --kv-type q8 hi
+    refuses 2 '--kv-type: "f" is not one of f32|f16' "$gyr" run --kv-type f hi
+    refuses 2 '--stop: "" is not a text of at least one character' "$gyr" run --stop "" hi
+    refuses 2 '--logit-bias: "3" is not a token id and a number, such as 42:-1.5 or 42:-inf' \
+        "$gyr" run --logit-bias 3 hi
+    refuses 2 '--logit-bias: "3:x" is not a token id and a number, such as 42:-1.5 or 42:-inf' \
+        "$gyr" run --logit-bias 3:x hi
+}
+
+wrong_arguments_are_told() {
+    refuses 2 "inspect: needs MODEL; see 'gyr inspect --help'" "$gyr" inspect
+    refuses 2 "inspect: one argument too many: \"b\"; see 'gyr inspect --help'" "$gyr" inspect a b
+    refuses 2 "devices: one argument too many: \"x\"; see 'gyr devices --help'" "$gyr" devices x
+    refuses 2 "logits: needs --tokens IDS, such as --tokens \"1 2 3\"" "$gyr" logits
+    refuses 2 '--tokens: "x" is not a token id; give whole numbers with spaces between them' "$gyr" logits --tokens "1 x"
+    refuses 2 '--tokens: no token ids; give some, such as "1 2 3"' "$gyr" logits --tokens " "
+    refuses 2 "synth: needs SHAPE; see 'gyr synth --help'" "$gyr" synth
+    refuses 2 "falcon-7: no such shape; did you mean falcon-7b?" "$gyr" synth falcon-7 --type f16 -o x
+    refuses 2 "synth: needs --type TYPE, such as --type q4_0" "$gyr" synth falcon-7b -o x
+    refuses 2 "synth: needs -o FILE, the file to write" "$gyr" synth falcon-7b --type q4_0
+    refuses 2 "run: the prompt is empty; give one as an argument or through a pipe" "$gyr" run
+    refuses 2 "run: the prompt is empty; give one as an argument or through a pipe" "$gyr" run ""
+    refuses 2 "--system: has no meaning with --raw; write it into the prompt" "$gyr" run --raw --system be hi
+    feed '1 x' "$gyr" tokenize --decode
+    status_is 2
+    err_is 'gyr: standard input: "x" is not a token id; give whole numbers with spaces between them'
+}
+
+# A line break or an escape sequence in an argument does not reach the terminal or break the one line.
+messages_are_one_harmless_line() {
+    run "$gyr" "$(printf 'a\nb\033[31m\302\233x')"
+    status_is 2
+    [ "$(wc -l < err)" -eq 1 ] || fault "$(wc -l < err) lines"
+    err_is "$(printf 'gyr: a\342\220\212b\342\220\233[31m\357\277\275x: no such verb; see '"'gyr --help'")"
+}
+
+bad_files_are_told() {
+    refuses 3 "none.gguf: No such file or directory; check the path" "$gyr" run -m none.gguf hi
+    refuses 3 "none.gguf: No such file or directory; check the path" "$gyr" inspect none.gguf
+    refuses 3 "none.gguf: No such file or directory; check the path" "$gyr" tokenize -m none.gguf
+    refuses 3 "none.gguf: No such file or directory; check the path" "$gyr" logits -m none.gguf --tokens 1
+    GYR_MODEL=none.gguf refuses 3 "none.gguf: No such file or directory; check the path" "$gyr" run hi
+    head -c 1000 "$model" > cut.gguf
+    : > empty.gguf
+    { printf 'GGML'; tail -c +5 "$model"; } > magic.gguf
+    head -c "$(($(wc -c < "$model") / 2))" "$model" > half.gguf
+    mkdir folder
+    for verb in "run hi -m" "inspect" "tokenize -m" "logits --tokens 1 -m"; do
+        refuses 4 "cut.gguf: ends at byte 1000, before its head does; the file is cut short, get it again" \
+            "$gyr" $verb cut.gguf
+        refuses 4 "empty.gguf: not a GGUF file; give a GGUF file or a Hugging Face folder" "$gyr" $verb empty.gguf
+        refuses 4 "magic.gguf: not a GGUF file; give a GGUF file or a Hugging Face folder" "$gyr" $verb magic.gguf
+        refuses 3 "folder: no config.json in this folder; give a GGUF file or a Hugging Face folder" \
+            "$gyr" $verb folder
+        refuses 3 "/dev/null: not a regular file; give a model file" "$gyr" $verb /dev/null
+        run "$gyr" $verb half.gguf
+        status_is 4
+        grep -qE '^gyr: half.gguf: the data of tensor [a-z0-9_.]+ ends outside the file; the file is cut short, get it again$' \
+            err || fault "$(cat err)"
+    done
+}
+
+text_becomes_ids_and_text_again() {
+    for text in 'Hello, world' '  two  spaces\n\nand lines\n' '\344\275\240\345\245\275 \360\237\214\211' \
+        '\377\376 not \200 UTF-8' '' '<|end|>'; do
+        # shellcheck disable=SC2059
+        printf "$text" > text
+        "$gyr" tokenize < text > ids 2> err || fault "$(cat err)"
+        "$gyr" tokenize --decode < ids > again 2> err || fault "$(cat err)"
+        cmp -s text again || fault "\"$text\" comes back as \"$(cat again)\""
+        grep -qE '^([0-9]+( [0-9]+)*)?$' ids || fault "ids are \"$(cat ids)\""
+        "$gyr" tokenize --json < text > out
+        out_is_json
+    done
+    feed '<|end|>' "$gyr" tokenize --special
+    out_is "3
+"
+    feed 3 "$gyr" tokenize --decode
+    out_is ""
+    feed 3 "$gyr" tokenize --decode --special
+    out_is '<|end|>'
+    feed '99999999' "$gyr" tokenize --decode
+    status_is 2
+    err_is "gyr: token 99999999: ids are 0 to 4095"
+}
+
+answers_are_the_same_every_time() {
+    run "$gyr" run -n 24 "Write a poem about the sea"
+    status_is 0
+    err_is ""
+    [ -s out ] || fault "no answer"
+    cp out first
+    for more in "--seed 0" "-t 1" "-t 2" "--kv-type f16" "-c 512" "-m $model"; do
+        run "$gyr" run -n 24 $more "Write a poem about the sea"
+        cmp -s out first || fault "$more gives another answer: $(cat out) $(cat err)"
+    done
+    GYR_MODEL=$model run "$gyr" run -n 24 Write a poem about the sea
+    cmp -s out first || fault "GYR_MODEL gives another answer"
+    feed 'Write a poem about the sea\n' "$gyr" run -n 24
+    cmp -s out first || fault "a pipe gives another answer"
+    run "$gyr" run -n 24 --seed 1 "Write a poem about the sea"
+    cmp -s out first && fault "another seed gives the same answer"
+}
+
+prompt_and_pipe_are_joined() {
+    feed 'the sea\n' "$gyr" run -n 8 "Write about:"
+    cp out first
+    run "$gyr" run -n 8 "$(printf 'Write about:\n\nthe sea')"
+    cmp -s out first || fault "they differ"
+}
+
+answers_end_where_they_should() {
+    run "$gyr" run --json -n 5 --ignore-end hi
+    status_is 0
+    out_is_json -l
+    out_has '"stop":"length"'
+    out_has '"answer_tokens":5'
+    run "$gyr" run --json --temperature 0 -n 60 "Write a poem about the sea"
+    word=$(sed -n 's/.*"type":"done","text":"\([^"\\]*\).*/\1/p' out | cut -c 3-8)
+    [ -n "$word" ] || fault "no text in $(cat out)"
+    run "$gyr" run --json --temperature 0 -n 60 --stop "$word" "Write a poem about the sea"
+    status_is 0
+    out_is_json -l
+    out_has '"stop":"string"'
+    grep -qF -- "$word" out && fault "the stop string \"$word\" was printed"
+    run "$gyr" run --json --logit-bias 3:1000 hi
+    out_has '{"type":"done","text":"","stop":"end"'
+}
+
+# The pieces of --json are the whole text, and the same that is printed without it.
+json_says_the_same() {
+    run "$gyr" run --json -n 30 "Write a poem about the sea"
+    out_is_json -l
+    grep '"piece"' out | sed 's/.*"text":"\(.*\)"}$/\1/' | tr -d '\n' > pieces
+    sed -n 's/.*"type":"done","text":"\(.*\)","stop".*/\1/p' out | tr -d '\n' > whole
+    cmp -s pieces whole || fault "pieces and text differ"
+    run "$gyr" run --json --stats -n 30 "Write a poem about the sea"
+    out_has '"memory_bandwidth_share":'
+}
+
+speed_is_told_when_asked() {
+    run "$gyr" run --stats -n 9 --ignore-end hi
+    grep -qE '^[0-9]+ prompt tokens, [0-9.]+/s; 9 answer tokens, [0-9.]+/s \((from cache|[0-9]+% of memory bandwidth)\)$' \
+        err || fault "it says: $(cat err)"
+    grep -q "$(printf '\033')" err && fault "escape sequences in a file"
+}
+
+raw_prompts_are_continued() {
+    run "$gyr" run --raw -n 4 --temperature 0 "The sea"
+    status_is 0
+    feed 'The sea' "$gyr" tokenize
+    ids=$(cat out)
+    run "$gyr" logits --tokens "$ids"
+    status_is 0
+    out_is_json
+    [ "$(wc -l < out)" -eq "$(echo "$ids" | wc -w)" ] || fault "not a row for each token"
+}
+
+logits_do_not_depend_on_threads() {
+    "$gyr" logits -t 1 --tokens "5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22" > one
+    "$gyr" logits -t 2 --tokens "5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22" > two
+    cmp -s one two || fault "they differ"
+    refuses 2 "poet: token 4096: ids are 0 to 4095" "$gyr" logits --tokens "1 4096"
+}
+
+long_prompts_are_told() {
+    head -c 20000 /dev/zero | tr '\0' 'a' > long
+    "$gyr" run < long > out 2> err
+    status=$?
+    status_is 7
+    out_is ""
+    grep -qE '^gyr: poet: [0-9]+ tokens do not fit: the context is 1024 and 0 are in it$' err || fault "$(cat err)"
+    refuses 2 "poet: a context of 2000 tokens; the model was trained for 1024" "$gyr" run -c 2000 hi
+}
+
+bad_text_is_told() {
+    feed '\377\376' "$gyr" run -n 3
+    status_is 4
+    err_is "gyr: prompt: not valid UTF-8; convert it (see iconv), or use --raw to feed the bytes as they are"
+    feed '\377\376' "$gyr" run --raw -n 3
+    status_is 0
+}
+
+full_disks_are_told() {
+    [ -c /dev/full ] || return
+    for verb in "run -n 5 hi" "inspect $model" "devices" "logits --tokens 1" "version" "run --help" "run --json -n 5 hi"; do
+        "$gyr" $verb < /dev/null > /dev/full 2> err
+        status=$?
+        status_is 3
+        err_is "gyr: standard output: No space left on device"
+    done
+}
+
+readers_may_leave() {
+    { "$gyr" run -n 200 --ignore-end hi 2> err; echo $? > code; } | head -c 1 > /dev/null
+    [ "$(cat code)" -eq 141 ] || fault "status $(cat code)"
+    err_is ""
+}
+
+inspect_describes() {
+    run "$gyr" inspect "$model"
+    status_is 0
+    out_has "  architecture       falcon"
+    out_has "  chat template      yes"
+    out_has "It fits."
+    run "$gyr" inspect --tensors "$model"
+    out_has "token_embd.weight"
+    run "$gyr" inspect --tensors --json "$model"
+    out_is_json
+    out_has '"tensors"'
+}
+
+devices_are_listed() {
+    run "$gyr" devices
+    status_is 0
+    out_has "0  cpu  "
+    run "$gyr" devices --json
+    out_is_json
+    out_has '"memory_bandwidth"'
+}
+
+for name in help_fits_a_screen documents_know_every_option version_is_printed wrong_verbs_are_told \
+    wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed; do
+    case_ $name
+done
+for name in bad_files_are_told text_becomes_ids_and_text_again answers_are_the_same_every_time \
+    prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same speed_is_told_when_asked \
+    raw_prompts_are_continued logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
+    full_disks_are_told readers_may_leave inspect_describes; do
+    if [ -f "$model" ]; then
+        case_ $name
+    else
+        skipped=$((skipped + 1))
+        echo "skipped $name"
+    fi
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
