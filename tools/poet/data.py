@@ -91,8 +91,18 @@ def clean(text):
 def clean_title(title):
     title = re.sub(r"\[[^]]*\]|\([^)]*\)", "", title)
     title = re.split(r" - |: ", title)[-1] if re.match(r".*( - |: )", title) else title
-    title = re.sub(r"^(To (?=[Tt]he|[Aa] )|On (?=[Tt]he|[Aa] )|Ode (To|On) |Lines (To|On) |Sonnet:? (To|On) )", "", title)
+    title = re.sub(r"^(To |On |Ode (To|On) |Lines (To|On) |Sonnet:? (To|On) )", "", title)
     return title.strip(" .,;:!'\"-")
+
+
+SMALL = {"a", "an", "and", "at", "by", "de", "for", "from", "in", "of", "on", "or", "the", "to", "with"}
+
+
+def heading(subject):
+    """The line above the verse: the subject as a printer would set it. It is the easiest thing to copy, so copying is
+    learned there first, and then the verse has the subject near by."""
+    words = subject.split()
+    return " ".join(w if i and w in SMALL else w[:1].upper() + w[1:] for i, w in enumerate(words))
 
 
 def load(path):
@@ -189,12 +199,12 @@ class Sampler:
             found.append((6.0 if full else 2.0 if present else 0.25, title, "title"))
         for name, c in Counter(NAME.findall(text)).items():
             if all(w.lower() in self.proper for w in name.split()):
-                w = (2.0 if " " in name else 1.2) * (1.5 if c > 1 else 1) * (1.5 if name.lower() in head else 1)
+                w = (2.0 if " " in name else 1.2) * (1.5 if c > 1 else 1) * (2 if name.lower() in head else 1)
                 found.append((w, name, "name"))
         scored = []
         for w, c in count.items():
             if w in self.noun:
-                s = (1 + math.log(c)) * min(self.idf.get(w, 0), 7) * (1.6 if w in head else 1)
+                s = (1 + math.log(c)) * min(self.idf.get(w, 0), 7) * (2.2 if w in head else 1)
                 scored.append((s, w))
         scored.sort(reverse=True)
         for s, w in scored[:6]:
@@ -244,8 +254,9 @@ class Sampler:
         r = rng.random()
         if r < 0.05:
             subject = subject.title()
-        elif r < 0.09:
+        elif r < 0.13:
             subject = subject.lower()
+        head = heading(subject)
         r = rng.random()
         if lines <= 8 and r < 0.3:
             ask = rng.choice(ASK_SHORT)
@@ -255,7 +266,7 @@ class Sampler:
             ask = rng.choice(ASK_LONG)
         else:
             ask = rng.choices([a for _, a in ASK], [w for w, _ in ASK])[0]
-        return ask.replace("{X}", subject)
+        return ask.replace("{X}", subject), head
 
     def turn(self, max_lines):
         rng = self.rng
@@ -265,13 +276,14 @@ class Sampler:
         title, text = rng.choices(self.poems, cum_weights=self.weights)[0]
         answer = self.passage(text, max_lines)
         subject, kind = self.subject(title, answer)
-        if rng.random() < 0.3:
+        if rng.random() < 0.45:
             subject, answer = self.swap(subject, kind, answer)
         if len(subject) < 2:
             subject = title
         if subject.islower() is False and kind == "noun":
             kind = "name"
-        return self.say(subject, kind, answer), answer
+        ask, head = self.say(subject, kind, answer)
+        return ask, f"{head}\n\n{answer}"
 
 
 def encode_turn(tokenizer, ask, answer):

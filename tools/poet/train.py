@@ -158,10 +158,12 @@ def batch(sampler, tok, rows, size):
 
 
 def held_out_rows(held, tok, size=256):
-    """Each held-out poem as the chat asks for it, subject = title; -> ids, labels, bytes of verse scored."""
+    """Each held-out poem as the chat asks for it, subject = title; -> ids, labels, bytes of verse scored.
+    The heading is given like the request: only the poem's own text counts."""
     ids, labels, n_bytes = [], [], 0
     for title, text in held:
-        a = tok.encode(f"{data.USER}\nWrite a poem about {title}{data.END}\n{data.ASSISTANT}\n").ids
+        a = tok.encode(f"{data.USER}\nWrite a poem about {title}{data.END}\n{data.ASSISTANT}\n"
+                       f"{data.heading(title)}\n\n").ids
         b = tok.encode(text + data.END).ids[:size + 1 - len(a)]
         n_bytes += len(tok.decode(b).encode())              # decode drops <|end|>
         row, lab = a + b, [-100] * len(a) + b

@@ -1,0 +1,73 @@
+# A thin front for people who type `make`. The build itself is meson.build's; `make help` lists what there is.
+
+BUILD := build
+SANITIZED := build-sanitized
+FUZZ := build-fuzz
+PREFIX := /usr/local
+FUZZ_SECONDS := 60
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) gyr
+
+help:
+	@echo "make            build build/gyr (release)"
+	@echo "make demo       install what is missing, build, and stream a poem"
+	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
+	@echo "make bench      measure the kernels against this machine's limits"
+	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
+	@echo "make install    install the program, library, header and man page under PREFIX=$(PREFIX)"
+	@echo "make format     format the sources (needs clang-format)"
+	@echo "make clean      remove what was built"
+
+setup:
+	@tools/setup
+
+demo:
+	@tools/setup
+	@$(MAKE) --no-print-directory all
+	@echo
+	$(BUILD)/gyr run "Write a poem about San Francisco"
+
+# Both builds run the same tests; the rules of the house are checked in the first. The totals close the output.
+test:
+	@tools/setup
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja $(SANITIZED)/build.ninja
+	@rm -f $(BUILD)/meson-logs/testlog.json $(SANITIZED)/meson-logs/testlog.json
+	ninja -C $(BUILD)
+	ninja -C $(SANITIZED)
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --timeout-multiplier 4 || true
+	@meson test -C $(SANITIZED) --no-rebuild --print-errorlogs --timeout-multiplier 12 || true
+	@tools/check/totals $(BUILD) $(SANITIZED)
+
+bench: $(BUILD)/build.ninja
+	ninja -C $(BUILD) tests/device/kernels_test
+	@echo "one token:"
+	$(BUILD)/tests/device/kernels_test --bench 1
+	@echo "64 tokens at once:"
+	$(BUILD)/tests/device/kernels_test --bench 64
+
+fuzz: $(FUZZ)/build.ninja
+	ninja -C $(FUZZ)
+	@tools/check/fuzz $(FUZZ) $(FUZZ_SECONDS)
+
+install: $(BUILD)/build.ninja
+	meson configure $(BUILD) -Dprefix=$(PREFIX)
+	meson install -C $(BUILD)
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf $(BUILD) $(SANITIZED) $(FUZZ)
+
+$(BUILD)/build.ninja:
+	@tools/setup --check
+	meson setup $(BUILD)
+
+$(SANITIZED)/build.ninja:
+	meson setup $(SANITIZED) --buildtype=debugoptimized --optimization=1 -Db_sanitize=address,undefined -Dhouse=false
+
+$(FUZZ)/build.ninja:
+	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
+
+.PHONY: all help setup demo test bench fuzz install format clean

@@ -1,0 +1,95 @@
+#include "tensor/type.h"
+
+#include <strings.h>
+
+#include "tensor/encode.h"
+#include "tensor/unpack.h"
+
+static void split(enum word kind, const struct scales *s, unsigned i, struct codes *c) {
+    int w = s->word[i];
+    for (unsigned h = 0; h < 2; h++, w >>= kind == WORD_PAIR ? 0 : 8) {
+        c->sc[h] = kind == WORD_NONE ? 1 : kind == WORD_BYTES ? (int8_t)w : kind == WORD_NIBBLES ? w & 15 : w & 255;
+        c->mn[h] = kind == WORD_NIBBLES ? w >> 4 & 15 : kind == WORD_PAIR ? w >> 8 : kind == WORD_NONE;
+    }
+    c->d = s->d;
+    c->dm = s->dm;
+}
+
+enum { GROUP = 32 };
+
+#define UNPACK(TYPE, name, bytes, block_groups, kind, offset)                                                          \
+    static void unpack_##name(const void *row, size_t first, size_t groups, struct codes *out) {                       \
+        for (size_t g = first; g < first + groups; g++, out++) {                                                       \
+            const uint8_t *b = (const uint8_t *)row + g / block_groups * bytes;                                        \
+            struct scales s = {0};                                                                                     \
+            bytes32 q;                                                                                                 \
+            scales_##name(b, &s);                                                                                      \
+            codes_##name(b, g % block_groups, &q);                                                                     \
+            split(kind, &s, g % block_groups, out);                                                                    \
+            memcpy(out->q, &q, sizeof out->q);                                                                         \
+        }                                                                                                              \
+    }
+QUANTIZED_TYPES(UNPACK)
+
+static const struct type_info table[TYPE_LIMIT] = {
+    [TYPE_F32] = {"f32", 1, 4, false, false, NULL, encode_f32},
+    [TYPE_F16] = {"f16", 1, 2, false, false, NULL, encode_f16},
+    [TYPE_BF16] = {"bf16", 1, 2, false, false, NULL, encode_bf16},
+    [TYPE_Q4_0] = {"q4_0", 32, 18, true, false, unpack_q4_0, encode_q4_0},
+    [TYPE_Q4_1] = {"q4_1", 32, 20, true, true, unpack_q4_1, encode_q4_1},
+    [TYPE_Q5_0] = {"q5_0", 32, 22, true, false, unpack_q5_0, encode_q5_0},
+    [TYPE_Q5_1] = {"q5_1", 32, 24, true, true, unpack_q5_1, encode_q5_1},
+    [TYPE_Q8_0] = {"q8_0", 32, 34, true, false, unpack_q8_0, encode_q8_0},
+    [TYPE_Q2_K] = {"q2_k", 256, 84, true, true, unpack_q2_k, encode_q2_k},
+    [TYPE_Q3_K] = {"q3_k", 256, 110, true, false, unpack_q3_k, encode_q3_k},
+    [TYPE_Q4_K] = {"q4_k", 256, 144, true, true, unpack_q4_k, encode_q4_k},
+    [TYPE_Q5_K] = {"q5_k", 256, 176, true, true, unpack_q5_k, encode_q5_k},
+    [TYPE_Q6_K] = {"q6_k", 256, 210, true, false, unpack_q6_k, encode_q6_k},
+};
+
+const struct type_info *type_info(uint32_t type) { return type < TYPE_LIMIT && table[type].name ? &table[type] : NULL; }
+
+int type_by_name(const char *name) {
+    for (int t = 0; t < TYPE_LIMIT; t++)
+        if (table[t].name && !strcasecmp(table[t].name, name)) return t;
+    return -1;
+}
+
+const char *type_names(void) { return "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k"; }
+
+size_t type_row_bytes(enum type type, uint64_t n) {
+    const struct type_info *t = type_info(type);
+    size_t bytes;
+    if (!t || n % t->block || __builtin_mul_overflow(n / t->block, t->bytes, &bytes)) return 0;
+    return bytes;
+}
+
+static void decode_groups(const struct type_info *t, const uint8_t *row, size_t first, size_t groups, float *out) {
+    for (size_t g = 0; g < groups; g++, out += GROUP) {
+        struct codes c;
+        t->unpack(row, first + g, 1, &c);
+        for (int h = 0; h < 2; h++) {
+            float scale = c.d * (float)c.sc[h], offset = c.dm * (float)c.mn[h];
+            for (int i = 16 * h; i < 16 * h + 16; i++) {
+                float w = scale * (float)c.q[i];
+                out[i] = t->offset ? w - offset : w;
+            }
+        }
+    }
+}
+
+void type_decode(enum type type, const void *row, size_t first, size_t n, float *out) {
+    const struct type_info *t = type_info(type);
+    const uint8_t *p = (const uint8_t *)row + (t->quantized ? 0 : first * t->bytes);
+    if (t->quantized) {
+        decode_groups(t, p, first / GROUP, n / GROUP, out);
+    } else if (type == TYPE_F32) {
+        memcpy(out, p, n * sizeof *out);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            uint16_t h;
+            memcpy(&h, p + 2 * i, 2);
+            out[i] = type == TYPE_F16 ? half_to_float(h) : bfloat_to_float(h);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+// The quantized block formats, inline: what a block's bytes say. The layouts are ggml's (ggml-common.h), as the `gguf`
+// package documents them in quants.py. Kernels include this file to compile it for their own instruction set.
+//
+// For each type, scales_TYPE() reads the scales of block `b`, and codes_TYPE() the 32 codes of its group i. Numbers are
+// little-endian, as is every machine this is compiled for.
+#ifndef TENSOR_UNPACK_H
+#define TENSOR_UNPACK_H
+
+#include "tensor/float16.h"
+#include "tensor/type.h"
+
+// A block's scales. Those of its groups stay packed, a word a group, so that kernels can take many apart at once.
+struct scales {
+    float d, dm;
+    uint16_t word[8];
+};
+
+enum word {
+    WORD_NONE,    // no sub-scales: 1
+    WORD_BYTES,   // a signed byte for each half's scale
+    WORD_NIBBLES, // from the lowest: scale and minimum of the first half, then of the second
+    WORD_PAIR,    // a byte for the group's scale, one for its minimum
+};
+
+#define EIGHT_OF(byte) ((byte)*UINT64_C(0x0101010101010101))
+
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint8_t bytes32 __attribute__((vector_size(32)));
+
+static inline float scale_at(const uint8_t *p) { return half_to_float((uint16_t)(p[0] | p[1] << 8)); }
+
+// 32 bytes' fields of some bits: (byte >> shift) & mask. Shifted as 64-bit words; what crosses from a byte into its
+// neighbour is masked off.
+static inline void fields(const uint8_t *src, unsigned shift, uint8_t mask, bytes32 *out) {
+    uint64_t v __attribute__((vector_size(32)));
+    memcpy(&v, src, sizeof v);
+    *out = (bytes32)(v >> shift) & mask;
+}
+
+// 16 bytes' nibbles: the low ones first.
+static inline void nibbles(const uint8_t *qs, bytes32 *out) {
+    bytes16 v;
+    memcpy(&v, qs, sizeof v);
+    *out = __builtin_shufflevector(v & 15, v >> 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+                                   20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+
+// The fifth bit of weight i is bit i of a 32-bit word: each byte of the word is spread over eight bytes that look at a
+// bit each.
+static inline void add_fifth_bits(const uint8_t *qh, bytes32 *u) {
+    const bytes32 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128,
+                         1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint32_t w;
+    memcpy(&w, qh, sizeof w);
+    uint32_t all __attribute__((vector_size(32))) = {w, w, w, w, w, w, w, w};
+    bytes32 b = (bytes32)all;
+    b = __builtin_shufflevector(b, b, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 18, 18, 18, 18, 18, 18, 18, 18,
+                                19, 19, 19, 19, 19, 19, 19, 19);
+    *u |= (bytes32)((b & bit) == bit) & 16;
+}
+
+static inline void scales_q4_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b); }
+
+static inline void codes_q4_0(const uint8_t *b, unsigned i, bytes32 *q) {
+    nibbles(b + 2, q);
+    *q -= 8;
+}
+
+static inline void scales_q4_1(const uint8_t *b, struct scales *s) {
+    s->d = scale_at(b);
+    s->dm = -scale_at(b + 2);
+}
+
+static inline void codes_q4_1(const uint8_t *b, unsigned i, bytes32 *q) { nibbles(b + 4, q); }
+
+static inline void scales_q5_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b); }
+
+static inline void codes_q5_0(const uint8_t *b, unsigned i, bytes32 *q) {
+    nibbles(b + 6, q);
+    add_fifth_bits(b + 2, q);
+    *q -= 16;
+}
+
+static inline void scales_q5_1(const uint8_t *b, struct scales *s) { scales_q4_1(b, s); }
+
+static inline void codes_q5_1(const uint8_t *b, unsigned i, bytes32 *q) {
+    nibbles(b + 8, q);
+    add_fifth_bits(b + 4, q);
+}
+
+static inline void scales_q8_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b); }
+
+static inline void codes_q8_0(const uint8_t *b, unsigned i, bytes32 *q) { memcpy(q, b + 2, sizeof *q); }
+
+// Half j's scale and minimum are the nibbles of byte j.
+static inline void scales_q2_k(const uint8_t *b, struct scales *s) {
+    s->d = scale_at(b + 80);
+    s->dm = scale_at(b + 82);
+    memcpy(s->word, b, sizeof s->word);
+}
+
+static inline void codes_q2_k(const uint8_t *b, unsigned i, bytes32 *q) {
+    fields(b + 16 + 32 * (i / 4), 2 * (i % 4), 3, q);
+}
+
+// Sixteen 6-bit scales: scale j has its low four bits in nibble j / 8 of byte j % 8, its high two in field j / 4 of
+// byte 8 + j % 4; 32 is taken off.
+static inline void scales_q3_k(const uint8_t *b, struct scales *s) {
+    uint64_t low;
+    uint32_t high;
+    memcpy(&low, b + 96, sizeof low);
+    memcpy(&high, b + 104, sizeof high);
+    const uint64_t four = EIGHT_OF(15), two = EIGHT_OF(3), h = high;
+    uint64_t v[2] = {(low & four) | ((h | h >> 2 << 32) & two) << 4, (low >> 4 & four) | ((h >> 4 | h >> 6 << 32) & two)
+                                                                                             << 4};
+    for (int k = 0; k < 2; k++) v[k] = ((v[k] | EIGHT_OF(128)) - EIGHT_OF(32)) ^ EIGHT_OF(128);
+    memcpy(s->word, v, sizeof s->word);
+    s->d = scale_at(b + 108);
+}
+
+// The third bit is in the mask at the block's start; 4 is taken off where it is not set.
+static inline void codes_q3_k(const uint8_t *b, unsigned i, bytes32 *q) {
+    bytes32 high;
+    fields(b + 32 + 32 * (i / 4), 2 * (i % 4), 3, q);
+    fields(b, i, 1, &high);
+    *q = (*q | high << 2) - 4;
+}
+
+// Eight pairs of 6-bit scale and minimum in twelve bytes: the first four pairs in the low six bits of bytes 0-3 and
+// 4-7; of the last four, the low nibbles in bytes 8-11 and the high two bits on top of bytes 0-7.
+static inline void scales_q4_k(const uint8_t *b, struct scales *s) {
+    uint32_t v[3];
+    uint8_t sc[8], mn[8];
+    memcpy(v, b + 4, sizeof v);
+    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, top = 0x30303030;
+    uint32_t scale[2] = {v[0] & six, (v[2] & four) | (v[0] >> 2 & top)};
+    uint32_t minimum[2] = {v[1] & six, (v[2] >> 4 & four) | (v[1] >> 2 & top)};
+    memcpy(sc, scale, sizeof sc);
+    memcpy(mn, minimum, sizeof mn);
+    for (int i = 0; i < 8; i++) s->word[i] = (uint16_t)(sc[i] | mn[i] << 8);
+    s->d = scale_at(b);
+    s->dm = scale_at(b + 2);
+}
+
+static inline void codes_q4_k(const uint8_t *b, unsigned i, bytes32 *q) {
+    fields(b + 16 + 32 * (i / 2), 4 * (i % 2), 15, q);
+}
+
+static inline void scales_q5_k(const uint8_t *b, struct scales *s) { scales_q4_k(b, s); }
+
+static inline void codes_q5_k(const uint8_t *b, unsigned i, bytes32 *q) {
+    bytes32 high;
+    fields(b + 48 + 32 * (i / 2), 4 * (i % 2), 15, q);
+    fields(b + 16, i, 1, &high);
+    *q |= high << 4;
+}
+
+static inline void scales_q6_k(const uint8_t *b, struct scales *s) {
+    memcpy(s->word, b + 192, sizeof s->word);
+    s->d = scale_at(b + 208);
+}
+
+static inline void codes_q6_k(const uint8_t *b, unsigned i, bytes32 *q) {
+    bytes32 high;
+    fields(b + 64 * (i / 4) + 32 * (i % 2), 4 * (i % 4 / 2), 15, q);
+    fields(b + 128 + 32 * (i / 4), 2 * (i % 4), 3, &high);
+    *q = (*q | high << 4) - 32;
+}
+
+// X(TYPE, name, bytes and groups of a block, what its words are, whether dm is used) for every quantized type.
+#define QUANTIZED_TYPES(X)                                                                                             \
+    X(Q4_0, q4_0, 18, 1, WORD_NONE, false)                                                                             \
+    X(Q4_1, q4_1, 20, 1, WORD_NONE, true)                                                                              \
+    X(Q5_0, q5_0, 22, 1, WORD_NONE, false)                                                                             \
+    X(Q5_1, q5_1, 24, 1, WORD_NONE, true)                                                                              \
+    X(Q8_0, q8_0, 34, 1, WORD_NONE, false)                                                                             \
+    X(Q2_K, q2_k, 84, 8, WORD_NIBBLES, true)                                                                           \
+    X(Q3_K, q3_k, 110, 8, WORD_BYTES, false)                                                                           \
+    X(Q4_K, q4_k, 144, 8, WORD_PAIR, true)                                                                             \
+    X(Q5_K, q5_k, 176, 8, WORD_PAIR, true)                                                                             \
+    X(Q6_K, q6_k, 210, 8, WORD_BYTES, false)
+
+#endif

@@ -1,0 +1,113 @@
+"""The documents keep up with the program: every verb, every exit status, every link.
+
+usage: docs.py GYR
+"""
+import re
+import sys
+
+from house import ROOT, command, files, run
+
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def verbs():
+    """The verbs as `gyr --help` lists them: an indented line that begins with the verb."""
+    said = command(sys.argv[1], "--help").stdout
+    return [verb for verb in re.findall(r"^ {2,4}(?:gyr )?([a-z]+)\b", said, re.MULTILINE)
+            if command(sys.argv[1], verb, "--help").returncode == 0]
+
+
+def every_verb_has_a_page():
+    found = verbs()
+    problems = [] if {"run", "inspect", "tokenize", "logits", "devices", "synth"} <= set(found) else \
+        [f"gyr --help shows only {found}"]
+    return problems + [f"docs/verbs/{verb}.md: missing" for verb in found
+                       if not (ROOT / f"docs/verbs/{verb}.md").exists()]
+
+
+def every_help_fits_a_screen():
+    problems = []
+    for verb in ["", *verbs()]:
+        said = command(*filter(None, [sys.argv[1], verb, "--help"]))
+        lines = said.stdout.splitlines()
+        if said.returncode or not lines or len(lines) > 24 or max(map(len, lines)) > 80:
+            problems.append(f"gyr {verb} --help: {len(lines)} lines, status {said.returncode}; 24 by 80 is a screen")
+        if not re.search(r"\bexamples?\b", said.stdout, re.IGNORECASE):
+            problems.append(f"gyr {verb} --help: no example")
+    return problems
+
+
+def every_verb_is_in_the_man_page():
+    manual = (ROOT / "docs/gyr.1").read_text(encoding="utf-8")
+    return [f"docs/gyr.1: no {verb}" for verb in verbs() if not re.search(rf"\b{verb}\b", manual)]
+
+
+def every_exit_status_is_documented():
+    header = (ROOT / "include/gyr.h").read_text(encoding="utf-8")
+    page = (ROOT / "docs/exit-status.md").read_text(encoding="utf-8")
+    enum = header.split("typedef enum gyr_status")[1].split("}")[0]
+    numbers = re.findall(r"^    GYR_\w+ = (\d+),", enum, re.MULTILINE)
+    if len(numbers) < 5:
+        return [f"gyr.h: only {numbers} found"]
+    return [f"docs/exit-status.md: no row for {n}" for n in numbers
+            if not re.search(rf"^\| *`?{n}`? *\|", page, re.MULTILINE)]
+
+
+def anchors(text):
+    """The anchors of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def every_link_leads_somewhere():
+    problems = []
+    for path, text in files(".md"):
+        for target in LINK.findall(FENCE.sub("", text)):
+            if re.match(r"\w+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            there = (ROOT / path).parent / name if name else ROOT / path
+            if not there.exists():
+                problems.append(f"{path}: {target}: not there")
+            elif anchor and anchor not in anchors(there.read_text(encoding="utf-8")):
+                problems.append(f"{path}: {target}: no such heading")
+    return problems
+
+
+def every_page_can_be_reached():
+    reached, todo = set(), ["README.md"]
+    while todo:
+        path = todo.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        for target in LINK.findall(FENCE.sub("", (ROOT / path).read_text(encoding="utf-8"))):
+            name = target.partition("#")[0]
+            there = ((ROOT / path).parent / name).resolve()
+            if name.endswith(".md") and there.is_file() and there.is_relative_to(ROOT.resolve()):
+                todo.append(there.relative_to(ROOT.resolve()).as_posix())
+    return [f"{path}: no page that starts from README.md leads here" for path, _ in files(".md") if path not in reached]
+
+
+def every_make_target_they_name_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    return [f"{path}: `make {name}`: no such target" for path, text in files(".md")
+            for name in re.findall(r"`make ([a-z]+)", text) if name not in targets]
+
+
+def every_path_they_name_exists():
+    """`src/...`, `tests/...` and so on, in backquotes; not in the rows of rooms that are still to come."""
+    problems = []
+    for path, text in files(".md"):
+        text = re.sub(r"^\|[^|]*\| to come: .*$", "", text, flags=re.MULTILINE)
+        for name in re.findall(r"`((?:src|tests|tools|docs|include|examples|models|bench)/[\w./-]*)`", text):
+            if not (ROOT / name).exists():
+                problems.append(f"{path}: `{name}`: not there")
+    return problems
+
+
+if __name__ == "__main__":
+    run(every_verb_has_a_page, every_help_fits_a_screen, every_verb_is_in_the_man_page,
+        every_exit_status_is_documented, every_link_leads_somewhere, every_page_can_be_reached,
+        every_make_target_they_name_exists, every_path_they_name_exists)

@@ -1,0 +1,136 @@
+"""Rules for the sources: who may include whom, sizes, words and calls that have no place here."""
+import re
+from pathlib import PurePosixPath
+
+from house import ROOT, TEXT, files, run
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+([<"])([^>"]+)[>"]', re.MULTILINE)
+COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+LIBC = {f"{h}.h" for h in ("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal "
+                           "stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath "
+                           "threads time uchar wchar wctype").split()}
+USERS = ("server", "cli")  # they use gyr.h as anybody would
+
+MAX_LINES = 600
+LONGER = {}  # file: why it may be longer
+
+# The library tells its caller and leaves the process and its streams alone; unbounded string calls are nobody's.
+LIBRARY_NEVER = re.compile(r"\b(abort|assert|_?exit|printf|vprintf|puts|putchar|perror)\s*\(|\b(stdout|stderr)\b")
+NEVER = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|alloca)\s*\(")
+# Written so that they do not match themselves.
+WORDS = re.compile(r"\b(TOD[O]|FIXM[E]|XX[X])\b|/wor[k]/|/hom[e]/\w|/roo[t]/|\bfarm[-]\w|\.librar[y]/")
+
+
+def rooms():
+    """The rooms in the order of the table in docs/design.md: each may lean on those above it."""
+    table = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| `src/(\w+)/` \|", table, re.MULTILINE)
+
+
+def include_problem(order, path, bracket, header):
+    """Why the file at `path` may not include `header`; None if it may."""
+    room = PurePosixPath(path).parts[1]
+    if bracket == "<" or header == "gyr.h":
+        return None
+    if "/" not in header:
+        return None if (ROOT / path).with_name(header).exists() else "is not in its folder"
+    target = header.split("/")[0]
+    if target not in order or room not in order:
+        return "is in no room of docs/design.md"
+    if target == room:
+        return None
+    if room in USERS:
+        return "is the engine's inside; use gyr.h"
+    return "is in a room below" if order.index(target) > order.index(room) else None
+
+
+def rooms_lean_only_on_those_above():
+    order = rooms()
+    problems = [f"src/{p.name}: not in the table of docs/design.md"
+                for p in (ROOT / "src").iterdir() if p.is_dir() and p.name not in order]
+    for path, text in files(".c", ".h"):
+        if path.startswith("src/"):
+            for bracket, header in INCLUDE.findall(text):
+                why = include_problem(order, path, bracket, header)
+                if why:
+                    problems.append(f"{path}: includes {header}, which {why}")
+    return problems
+
+
+def the_rooms_rule_can_fail():
+    order = ["base", "tensor", "model", "server", "cli"]
+    tries = [("src/base/map.c", "tensor/type.h", False), ("src/model/model.c", "tensor/type.h", True),
+             ("src/cli/main.c", "base/buf.h", False), ("src/cli/main.c", "gyr.h", True),
+             ("src/model/model.c", "nowhere/x.h", False), ("src/model/model.c", "model/x.h", True)]
+    return [f"{path} including {header} should be {'fine' if fine else 'caught'}"
+            for path, header, fine in tries if (include_problem(order, path, '"', header) is None) != fine]
+
+
+def the_public_header_needs_only_libc():
+    text = (ROOT / "include/gyr.h").read_text(encoding="utf-8")
+    return [f"include/gyr.h: includes {header}" for _, header in INCLUDE.findall(text) if header not in LIBC]
+
+
+def header_guards_spell_the_path():
+    problems = []
+    for path, text in files(".h"):
+        inside = re.sub(r"^(src|include)/", "", path)
+        guard = re.sub(r"[^A-Z0-9]", "_", inside.upper())
+        if f"#ifndef {guard}\n#define {guard}\n" not in text:
+            problems.append(f"{path}: its guard should be {guard}")
+    return problems
+
+
+def files_are_small():
+    problems = []
+    for path, text in files(".c", ".h", ".py", ".sh", ".build"):
+        lines = text.count("\n")
+        if lines > MAX_LINES and path not in LONGER:
+            problems.append(f"{path}: {lines} lines; {MAX_LINES} is the most. Is it one thing?")
+    return problems
+
+
+def lines_are_tidy():
+    problems = []
+    for path, text in files(*TEXT):
+        if text and not text.endswith("\n"):
+            problems.append(f"{path}: no newline at its end")
+        for number, line in enumerate(text.split("\n"), 1):
+            if "\t" in line or "\r" in line or line != line.rstrip():
+                problems.append(f"{path}:{number}: a tab, a carriage return, or a blank at the end")
+            if path.endswith((".c", ".h")) and len(line) > 120:
+                problems.append(f"{path}:{number}: {len(line)} columns; 120 is the most")
+    return problems
+
+
+def no_words_of_one_workplace():
+    return [f"{path}:{text.count(chr(10), 0, hit.start()) + 1}: {hit.group()}"
+            for path, text in files(*TEXT, "Makefile", "run", "setup", "totals") for hit in WORDS.finditer(text)]
+
+
+def code_problems(path, text):
+    code = COMMENT_OR_STRING.sub(lambda m: "\n" * m.group().count("\n"), text)
+    hits = list(NEVER.finditer(code))
+    if path.startswith("src/") and PurePosixPath(path).parts[1] not in USERS:
+        hits += LIBRARY_NEVER.finditer(code)
+    return [f"{path}:{code.count(chr(10), 0, hit.start()) + 1}: {hit.group()}" for hit in hits]
+
+
+def the_library_leaves_the_process_alone():
+    problems = []
+    for path, text in files(".c", ".h"):
+        problems += code_problems(path, text)
+    return problems
+
+
+def the_rule_of_calls_can_fail():
+    tries = [("src/base/x.c", "abort();", 1), ("src/base/x.c", "// abort();", 0), ("src/cli/x.c", "exit(1);", 0),
+             ("src/base/x.c", 'f("exit(1)");', 0), ("src/base/x.c", "fputs(s, stderr);", 1),
+             ("src/base/x.c", "buf_printf(b); static_assert(1);", 0), ("tests/x.c", "strcpy(a, b);", 1)]
+    return [f"{path}: {code} should give {n}" for path, code, n in tries if len(code_problems(path, code)) != n]
+
+
+if __name__ == "__main__":
+    run(rooms_lean_only_on_those_above, the_rooms_rule_can_fail, the_public_header_needs_only_libc,
+        header_guards_spell_the_path, files_are_small, lines_are_tidy, no_words_of_one_workplace,
+        the_library_leaves_the_process_alone, the_rule_of_calls_can_fail)
