@@ -127,10 +127,10 @@ static void raw_turn(struct chat *c, const char *text) {
 
 static void greet(const struct chat *c) {
     const gyr_model_info *i = &c->talk->info;
-    say_dim("%s (%s, %s parameters). /help lists the commands, Ctrl-D leaves.", model_label(c->talk->options->model),
+    say_dim("%s (%s, %s parameters); /help for help, Ctrl-D to leave", model_label(c->talk->options->model),
             i->architecture, human_count((double)i->parameters));
     if (c->raw && !c->talk->options->raw)
-        say_dim("This model has no chat template: it continues what you write instead of answering.");
+        say_dim("No chat template: the model continues your text instead of answering.");
 }
 
 int chat(struct talk *t) {

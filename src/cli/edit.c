@@ -29,6 +29,14 @@ static char *prompt_of(EditLine *el) {
     return (char *)ed->prompt;
 }
 
+// After Ctrl-Z the shell has left the terminal in its own mode, which libedit does not know.
+static void redraw(EditLine *el) {
+    el_set(el, EL_PREP_TERM, 0);
+    el_set(el, EL_PREP_TERM, 1);
+    el_resize(el);
+    el_set(el, EL_REFRESH);
+}
+
 // libedit's own reader swallows the first interruption; here Ctrl-C ends the line and a new window size redraws it.
 static int read_char(EditLine *el, wchar_t *out) {
     struct editor *ed;
@@ -43,10 +51,7 @@ static int read_char(EditLine *el, wchar_t *out) {
             return -1;
         }
         if (n < 0 && errno == EINTR) {
-            if (resized()) {
-                el_resize(el);
-                el_set(el, EL_REFRESH);
-            }
+            if (terminal_changed()) redraw(el);
             continue;
         }
         if (n <= 0) return (int)n;

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
-static volatile sig_atomic_t interrupts, resizes;
+static volatile sig_atomic_t interrupts, changes;
 
 static void on_interrupt(int number) {
     if (++interrupts < 3) return;
@@ -11,9 +11,9 @@ static void on_interrupt(int number) {
     raise(number);
 }
 
-static void on_resize(int number) {
+static void on_change(int number) {
     (void)number;
-    resizes = 1;
+    changes = 1;
 }
 
 // Without SA_RESTART: a read of the keyboard must return to see the flag.
@@ -27,15 +27,16 @@ static void handle(int number, void (*handler)(int)) {
 
 void signals_catch(void) {
     handle(SIGINT, on_interrupt);
-    handle(SIGWINCH, on_resize);
+    handle(SIGWINCH, on_change);
+    handle(SIGCONT, on_change);
 }
 
 bool interrupted(void) { return interrupts; }
 
 void interrupted_clear(void) { interrupts = 0; }
 
-bool resized(void) {
-    bool was = resizes;
-    resizes = 0;
+bool terminal_changed(void) {
+    bool was = changes;
+    changes = 0;
     return was;
 }

@@ -10,7 +10,7 @@ void signals_catch(void);
 bool interrupted(void);
 void interrupted_clear(void);
 
-// True once after the terminal changed its size.
-bool resized(void);
+// True once after the terminal changed its size, or the program went on after Ctrl-Z.
+bool terminal_changed(void);
 
 #endif

@@ -25,6 +25,7 @@ static const struct expectation falcon_expects[] = {
     {"rope_parameters.rope_type", "default", "rope scaling"},
     {"rope_scaling.rope_type", "default", "rope scaling"},
     {"rope_scaling.type", "default", "rope scaling"},
+    {"falcon.rope.scaling.type", "none", "rope scaling"}, // GGUF's
     {0},
 };
 
@@ -85,12 +86,13 @@ static const char *const hf_serial[ROLE_COUNT] = {
 // clang-format on
 
 #define FALCON                                                                                                         \
-    .architecture = "falcon", .hf_types = {"falcon", "RefinedWeb", "RefinedWebModel"}, .norm = NORM_LAYER,             \
-    .activation = ACT_GELU, .norm_biases = true, .hf_grouped = true, .keys = falcon_keys, .hf_expects = falcon_expects
+    .architecture = "falcon", .norm = NORM_LAYER, .activation = ACT_GELU, .norm_biases = true, .hf_grouped = true,     \
+    .keys = falcon_keys, .hf_expects = falcon_expects
 
 static const struct family families[] = {
     {
         FALCON,
+        .hf_types = {"falcon"},
         .kind = "Falcon-40B kind: grouped heads, parallel, two norms",
         .hf = {{"new_decoder_architecture", 1, 0}, {"alibi", 0, 0}, {"num_ln_in_parallel_attn", 2, 2}, {"bias", 0, 0}},
         .gguf_has = {"blk.0.attn_norm_2.weight"},
@@ -104,9 +106,23 @@ static const struct family families[] = {
     },
     {
         FALCON,
+        .hf_types = {"RefinedWeb"}, // the 40B as first published, before the architecture had its name
+        .kind = "Falcon-40B kind: grouped heads, parallel, two norms",
+        .hf = {{"alibi", 0, 0}, {"parallel_attn", 1, 1}, {"bias", 0, 0}},
+        .hf_only = true,
+        .residual = RESIDUAL_PARALLEL,
+        .positions = POSITIONS_ROTARY,
+        .hf_kv_heads = KV_HEADS_KEY,
+        .mlp_norm = true,
+        .gguf_names = gguf_two_norms,
+        .hf_names = hf_two_norms,
+    },
+    {
+        FALCON,
+        .hf_types = {"falcon"},
         .kind = "Falcon2-11B kind: grouped heads, parallel, one norm",
         .hf = {{"new_decoder_architecture", 1, 0}, {"alibi", 0, 0}, {"num_ln_in_parallel_attn", 1, 2}, {"bias", 0, 0}},
-        .gguf_has = {"no GGUF file tells it from the 7B kind"},
+        .hf_only = true, // no GGUF file tells it from the 7B kind, and none has to
         .residual = RESIDUAL_PARALLEL,
         .positions = POSITIONS_ROTARY,
         .hf_kv_heads = KV_HEADS_KEY,
@@ -115,6 +131,7 @@ static const struct family families[] = {
     },
     {
         FALCON,
+        .hf_types = {"falcon", "RefinedWebModel"},
         .kind = "Falcon-7B kind: multi-query, parallel, one norm",
         .hf = {{"new_decoder_architecture", 0, 0},
                {"alibi", 0, 0},
@@ -130,6 +147,7 @@ static const struct family families[] = {
     },
     {
         FALCON,
+        .hf_types = {"falcon", "RefinedWebModel"},
         .kind = "Falcon-RW kind: ALiBi, serial, biases",
         .hf = {{"new_decoder_architecture", 0, 0},
                {"alibi", 1, 0},
@@ -153,7 +171,7 @@ enum { FAMILIES = sizeof families / sizeof *families };
 const struct family *family_row(size_t i) { return i < FAMILIES ? &families[i] : NULL; }
 
 static bool named(const struct family *f, const struct checkpoint *c) {
-    if (c->source == CHECKPOINT_GGUF) return !strcmp(c->architecture, f->architecture);
+    if (c->source == CHECKPOINT_GGUF) return !f->hf_only && !strcmp(c->architecture, f->architecture);
     for (int i = 0; i < 4 && f->hf_types[i]; i++)
         if (!strcmp(c->architecture, f->hf_types[i])) return true;
     return false;
@@ -298,7 +316,10 @@ bool family_hyperparameters(const struct family *f, const struct checkpoint *c, 
         !get_float(f, c, HYPER_ALIBI_MAX, 8, &h->alibi_max, e))
         return false;
     h->norm_eps = (float)eps;
-    return c->source == CHECKPOINT_GGUF || as_expected(f, c, e);
+    if (h->alibi_max > 64 || h->alibi_max != (double)(int)h->alibi_max)
+        return fail(e, GYR_UNSUPPORTED, "%s: an ALiBi maximum of %g; gyr knows whole ones up to 64", c->path,
+                    h->alibi_max);
+    return as_expected(f, c, e);
 }
 
 const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, enum role role, uint32_t layer,

@@ -77,6 +77,7 @@ struct family {
     const char *hf_types[4];  // config.json model_type
     struct condition hf[6];
     const struct expectation *hf_expects; // ends with a NULL key
+    bool hf_only;                         // not for GGUF files
     const char *gguf_has[3];              // tensors, or keys (with a '=' in front), that a GGUF file must have
     const char *gguf_not[3];              // and must not
 

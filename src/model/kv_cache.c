@@ -1,6 +1,7 @@
 #include "model/kv_cache.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static size_t element_bytes(enum type type) { return type == TYPE_F16 ? 2 : 4; }
 
@@ -45,7 +46,7 @@ static bool grow_array(struct kv_cache *kv, void **array, size_t pages, gyr_erro
     void *p = kv->device->ops->alloc(kv->device, bytes, e);
     if (!p) return false;
     if (*array) {
-        kv->device->ops->copy(kv->device, p, *array, kv->page_bytes * kv->pages);
+        kv->device->ops->copy(kv->device, p, *array, kv->page_bytes * kv->touched);
         kv->device->ops->free(kv->device, *array);
     }
     *array = p;
@@ -60,7 +61,11 @@ bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
     // Arrays already grown when a later one fails are only larger than the pool says: no harm.
     for (size_t l = 0; l < kv->layers; l++)
         if (!grow_array(kv, &kv->k[l], pages, e) || !grow_array(kv, &kv->v[l], pages, e)) return false;
-    for (size_t i = pages; i-- > kv->pages;) kv->free_pages[kv->n_free++] = (uint32_t)i;
+    // New pages go below the free ones: low numbers are handed out first, so that `touched` stays small.
+    size_t added = pages - kv->pages;
+    memmove(kv->free_pages + added, kv->free_pages, kv->n_free * sizeof *kv->free_pages);
+    for (size_t i = 0; i < added; i++) kv->free_pages[i] = (uint32_t)(pages - 1 - i);
+    kv->n_free += added;
     kv->pages = pages;
     return true;
 }
@@ -76,7 +81,11 @@ bool kv_cache_cover(struct kv_cache *kv, struct pages *p, size_t length) {
         p->page = page;
         p->room = room;
     }
-    while (p->n < need) p->page[p->n++] = kv->free_pages[--kv->n_free];
+    while (p->n < need) {
+        uint32_t page = kv->free_pages[--kv->n_free];
+        if (page >= kv->touched) kv->touched = page + 1;
+        p->page[p->n++] = page;
+    }
     return true;
 }
 

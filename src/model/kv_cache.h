@@ -17,6 +17,7 @@ struct kv_cache {
     size_t pages;         // in the pool
     uint32_t *free_pages; // room for all
     size_t n_free;
+    size_t touched; // pages ever handed out: 0 to touched - 1
 };
 
 // An empty pool.

@@ -13,6 +13,7 @@ struct binder {
     struct model *m;
     gyr_error *e;
     bool looking;
+    bool *found; // [n_tensors of the checkpoint], while looking
     size_t used; // floats of m->vectors handed out
 };
 
@@ -24,6 +25,7 @@ static const struct tensor *find(struct binder *b, enum role role, uint32_t laye
     if (!t)
         return fail_null(b->e, GYR_MALFORMED, "%s: tensor '%s' is missing; download or convert the model again",
                          m->checkpoint->path, name);
+    if (b->found) b->found[t - m->checkpoint->tensors] = true;
     if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == 1 && t->dim[3] == 1) return t;
     return fail_null(b->e, GYR_MALFORMED,
                      "%s: tensor '%s' is %llu x %llu, but the hyperparameters make it %llu x %llu; convert the model "
@@ -180,11 +182,24 @@ static bool bind_pass(struct binder *b) {
     return true;
 }
 
+// A tensor that nothing reads means that the model is not what it was taken for. (Hugging Face folders may hold more.)
+static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
+    const struct checkpoint *c = m->checkpoint;
+    for (size_t i = 0; c->source == CHECKPOINT_GGUF && i < c->n_tensors; i++)
+        if (!found[i])
+            return fail(e, GYR_UNSUPPORTED, "%s: tensor '%.*s' has no place in a model of the %s", c->path,
+                        (int)(c->tensors[i].name.size > 60 ? 60 : c->tensors[i].name.size), c->tensors[i].name.data,
+                        m->family->kind);
+    return true;
+}
+
 static bool bind_all(struct model *m, gyr_error *e) {
     m->layers = calloc(m->h.layers, sizeof *m->layers);
-    if (!m->layers) return fail_memory(e, m->checkpoint->path);
-    struct binder look = {.m = m, .e = e, .looking = true}, bind = {.m = m, .e = e};
-    if (!bind_pass(&look)) return false;
+    bool *found = calloc(m->checkpoint->n_tensors + 1, sizeof *found);
+    struct binder look = {.m = m, .e = e, .looking = true, .found = found}, bind = {.m = m, .e = e};
+    bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
+    free(found);
+    if (!ok) return false;
     m->vectors = m->device->ops->alloc(m->device, look.used * sizeof(float), e);
     return m->vectors && bind_pass(&bind);
 }

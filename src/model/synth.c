@@ -120,7 +120,7 @@ static bool list_parts(struct job *j, gyr_error *e) {
 static const struct family *family_of(const struct shape *s) {
     const struct family *f;
     for (size_t i = 0; (f = family_row(i)); i++) {
-        if (strcmp(f->architecture, s->architecture)) continue;
+        if (f->hf_only || strcmp(f->architecture, s->architecture)) continue;
         if (s->marker ? f->gguf_has[0] && !strcmp(f->gguf_has[0], s->marker) : !f->gguf_has[0]) return f;
     }
     return NULL;

@@ -115,7 +115,7 @@ static const char *const short_answers[] = {"run", "-n", "12", "--ignore-end", N
 static void three_turns_in_three_scripts(void) {
     struct screen s;
     start(&s, short_answers, NULL);
-    REQUIRE(expect(&s, "Ctrl-D leaves."));
+    REQUIRE(expect(&s, "Ctrl-D to leave"));
     static const char *const says[] = {"Write a poem about the sea", "\xe5\x86\x99\xe4\xb8\x80\xe9\xa6\x96\xe8\xaf\x97",
                                        "\xf0\x9f\x8c\x89 and \xc3\xa9toile?"};
     for (int i = 0; i < 3; i++) {

@@ -25,7 +25,7 @@ static int run_file(const char *folder, const char *name) {
 int main(int argc, char **argv) {
     DIR *dir = argc == 2 ? opendir(argv[1]) : NULL;
     if (!dir) {
-        fprintf(stderr, "usage: replay FOLDER\n");
+        fprintf(stderr, "replay: cannot read %s; give the folder of a corpus\n", argc == 2 ? argv[1] : "its argument");
         return 2;
     }
     int passed = 0, failed = 0;

@@ -43,8 +43,8 @@ struct bad {
 
 static bool apply(struct image *m, const struct bad *bad) {
     uint8_t *p = after(m, bad->name);
-    uint32_t u32 = (uint32_t)bad->number;
-    uint64_t u64 = (uint64_t)bad->number;
+    uint64_t u64 = bad->edit == F32 ? 0 : (uint64_t)bad->number;
+    uint32_t u32 = (uint32_t)u64;
     float f32 = (float)bad->number;
     if (!p || (bad->edit == NAME && strlen(bad->to) != strlen(bad->name))) return false;
     switch (bad->edit) {
@@ -103,6 +103,10 @@ static const struct bad table[] = {
      "key 'falcon.attention.layer_norm_epsilon' is nan; it must be positive"},
     {"rw", "falcon.attention.max_alibi_bias", F32, NULL, -8, GYR_MALFORMED,
      "key 'falcon.attention.max_alibi_bias' is -8; it must be positive"},
+    {"rw", "falcon.attention.max_alibi_bias", F32, NULL, 8.5, GYR_UNSUPPORTED,
+     "an ALiBi maximum of 8.5; gyr knows whole ones up to 64"},
+    {"rw", "falcon.attention.max_alibi_bias", F32, NULL, 1e9, GYR_UNSUPPORTED,
+     "an ALiBi maximum of 1e+09; gyr knows whole ones up to 64"},
     // Keys that disagree with the tensors.
     {"40b", "falcon.embedding_length", U32, NULL, 96, GYR_MALFORMED,
      "tensor 'token_embd.weight' is 64 x 288, but the hyperparameters make it 96 x 288" AGAIN},
@@ -127,6 +131,11 @@ static const struct bad table[] = {
      "tensor 'blk.1.attn_norm_2.bias' is missing" GET_AGAIN},
     {"40b", "blk.1.attn_output.weight", NAME, "blk.1.attn_outpux.weight", 0, GYR_MALFORMED,
      "tensor 'blk.1.attn_output.weight' is missing" GET_AGAIN},
+    {"40b", "blk.0.attn_norm_2.weight", NAME, "blk.0.attn_norx_2.weight", 0, GYR_UNSUPPORTED,
+     "tensor 'blk.0.attn_norx_2.weight' has no place in a model of the Falcon-7B kind: multi-query, parallel, one "
+     "norm"},
+    {"11b", "output.weight", NAME, "outpux.weight", 0, GYR_UNSUPPORTED,
+     "tensor 'outpux.weight' has no place in a model of the Falcon-7B kind: multi-query, parallel, one norm"},
     {"rw", "blk.1.ffn_down.bias", NAME, "blk.1.ffn_dowx.bias", 0, GYR_MALFORMED,
      "tensor 'blk.1.ffn_down.bias' is missing" GET_AGAIN},
     {"40b", "token_embd.weight", ROWS, NULL, 200, GYR_MALFORMED,

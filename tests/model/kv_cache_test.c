@@ -38,6 +38,7 @@ static void growth_keeps_contents(void) {
     CHECK(kv_cache_reserve(kv, 50, &err)); // never shrinks
     CHECK_INT(kv->pages, 100);
     CHECK_INT(kv->n_free, 98);
+    CHECK_INT(kv->touched, 2);
     bool same = true;
     for (size_t l = 0; l < 3; l++)
         for (size_t i = 0; i < 2 * kv->page_bytes; i++) same &= ((uint8_t *)kv->k[l])[i] == (uint8_t)(i * 7 + l);

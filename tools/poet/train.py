@@ -2,10 +2,12 @@
 """Trains the poet: tokenizer, then a small Falcon (7B's kind: one K/V head, attention and MLP side by side).
 
 The clock, not a step count, drives the learning rate: the run ends after --minutes of training however busy the
-machine is, with the rate at zero. Stop it and start it again with the same --out and it goes on from the last
+machine is, with the rate at zero. Each core is a worker of its own that meets the others once a step: on a busy
+machine threads would wait for one another at every product. Stop it and start it again with the same --out and it goes on from the last
 checkpoint. The result is a Hugging Face folder, OUT/hf, that export.py turns into GGUF.
 """
 import argparse
+import datetime
 import json
 import math
 import os
@@ -13,6 +15,7 @@ import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.nn as nn
 import torch.nn.functional as F
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -225,19 +228,23 @@ def main():
     ap.add_argument("--decay-from", type=float, default=0.5, help="share of the time after which the rate falls to zero")
     ap.add_argument("--matrix-lr", type=float, default=0.02, help="Muon, for matrices")
     ap.add_argument("--lr", type=float, default=0.003, help="AdamW, for the embedding and the norms")
-    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--workers", type=int, default=2, help="processes of one thread each; they split a step's rows")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--save-every", type=float, default=10, help="minutes between checkpoints")
     ap.add_argument("--no-compile", action="store_true", help="plain PyTorch: no C++ compiler needed, a third slower")
     ap.add_argument("--fp32", action="store_true", help="for CPUs without bf16 products")
     args = ap.parse_args()
 
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)                                # also keeps the fork below safe: no thread pool exists yet
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     log_file = open(args.out / "log.txt", "a", buffering=1)
 
+    rank = 0
+
     def log(*what):
+        if rank:
+            return
         line = time.strftime("%H:%M:%S ") + " ".join(map(str, what))
         print(line, flush=True)
         print(line, file=log_file)
@@ -254,6 +261,13 @@ def main():
     held_rows = held_out_rows(held, tok)
     log("held out:", held_rows[2] / (held_rows[1] != -100).sum().item(), "bytes a token")
 
+    for worker in range(1, args.workers):                   # after the data is read: it is shared, not read again
+        if os.fork() == 0:
+            rank = worker
+            break
+    if args.workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{args.out.resolve()}/meet-{os.getppid() if rank else os.getpid()}",
+                                rank=rank, world_size=args.workers, timeout=datetime.timedelta(minutes=20))
     model = Poet(args.vocab, args.dim, args.layers, args.head)
     log(sum(p.numel() for p in model.parameters()), "parameters")
     muon = Muon(model)
@@ -270,8 +284,10 @@ def main():
         adam.load_state_dict(state["adam"])
         muon.buffers = state["muon"]
         step, seen, elapsed = state["step"], state["seen"], state["elapsed"]
-        sampler.rng.seed(args.seed + step)                  # fresh draws, not the first ones again
         log("resumed at step", step)
+    sampler.rng.seed(f"{args.seed} {step} {rank}")          # every worker, and every resumption, draws afresh
+    params = list(model.parameters())
+    rows = args.tokens // args.workers
     forward = model if args.no_compile else torch.compile(model, dynamic=False)
 
     def save():
@@ -283,32 +299,45 @@ def main():
     total = args.minutes * 60
     last, saved = time.time(), elapsed
     mean = None
-    while elapsed < total:
-        part = elapsed / total
+    while True:
+        clock = torch.tensor([elapsed])
+        if args.workers > 1:
+            dist.broadcast(clock, 0)                        # one clock, or the workers would part
+        if clock.item() >= total:
+            break
+        part = clock.item() / total
         rate = min(1.0, (step + 1) / 40, (1 - part) / (1 - args.decay_from))
         size = args.window if part < args.long_from else args.context
-        ids, labels = batch(sampler, tok, args.tokens // size, size)
+        ids, labels = batch(sampler, tok, rows // size, size)
         count = (labels != -100).sum().item()
         with torch.autocast("cpu", torch.bfloat16, enabled=not args.fp32):
             loss = forward(ids, labels) / count
         loss.backward()
+        if args.workers > 1:
+            flat = torch.cat([p.grad.flatten() for p in params])
+            dist.all_reduce(flat)
+            flat /= args.workers
+            for p, g in zip(params, flat.split([p.numel() for p in params])):
+                p.grad = g.view_as(p)
         torch.nn.utils.clip_grad_norm_(rest, 1.0)           # Muon's steps have a size of their own
         for group in adam.param_groups:
             group["lr"] = args.lr * rate
         adam.step()
         muon.step(args.matrix_lr * rate)
         model.zero_grad()
-        step, seen = step + 1, seen + ids.numel()
+        step, seen = step + 1, seen + rows * args.workers
         value = loss.item()
         mean = value if mean is None else mean + (value - mean) * max(0.02, 1 / step)
         now = time.time()
         if step % 20 == 0 or step < 5:
-            log(f"step {step} {100 * part:.1f}% loss {mean:.4f} rate {rate:.3f} {ids.numel() / (now - last):.0f} tok/s {seen / 1e6:.2f}M")
+            log(f"step {step} {100 * part:.1f}% loss {mean:.4f} rate {rate:.3f} {rows * args.workers / (now - last):.0f} tok/s {seen / 1e6:.2f}M")
         elapsed, last = elapsed + now - last, now
-        if elapsed - saved > args.save_every * 60:
+        if rank == 0 and elapsed - saved > args.save_every * 60:
             saved = elapsed
             log("held out", json.dumps(evaluate(model, *held_rows, not args.fp32)))
             save()
+    if rank:
+        return
     result = evaluate(model, *held_rows, False)
     log("held out, at the end", json.dumps(result))
     save()

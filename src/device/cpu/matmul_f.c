@@ -2,7 +2,7 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/simd.h"
 
-enum { PIECE = 256, OUTPUTS = 4, BATCH = 64 };
+enum { PIECE = 512, OUTPUTS = 4, BATCH = 64 };
 
 // Weights [at, at + n) of a row as floats, padded with zeros to whole lanes.
 static void decode(enum type type, const uint8_t *row, size_t at, size_t n, float *out) {

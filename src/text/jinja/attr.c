@@ -35,7 +35,7 @@ static bool method(struct vm *vm, struct value v, struct text name, struct value
     out->kind = V_UNSET;
     for (const struct native *const *t = method_tables(v.kind); *t; t++) {
         const struct native *n = j_find_native(*t, name);
-        if (!n) continue;
+        if (!n || (v.kind != V_LIST && n->fn == j_list_methods[0].fn)) continue;
         struct method *m = j_alloc(vm, sizeof *m);
         if (!m) return false;
         *m = (struct method){n, v};
@@ -130,9 +130,14 @@ static bool is_digits(struct text t) {
     return t.size && i == t.size && i < 10;
 }
 
-bool j_attribute(struct vm *vm, struct value v, struct value path, struct value *out) {
+bool j_attribute(struct vm *vm, struct value v, struct value path, struct value otherwise, struct value *out) {
     *out = v;
-    if (path.kind != V_STR) return path.kind == V_NONE || j_getitem(vm, v, path, out);
+    if (path.kind <= V_NONE) return true;
+    if (path.kind != V_STR) {
+        if (!j_getitem(vm, v, path, out)) return false;
+        if (out->kind == V_UNDEFINED && otherwise.kind > V_NONE) *out = otherwise;
+        return true;
+    }
     for (size_t at = 0, end; at <= path.s->size; at = end + 1) {
         const char *dot = at < path.s->size ? memchr(path.s->data + at, '.', path.s->size - at) : NULL;
         end = dot ? (size_t)(dot - path.s->data) : path.s->size;
@@ -145,6 +150,7 @@ bool j_attribute(struct vm *vm, struct value v, struct value path, struct value 
         else if (!j_slice(vm, path.s, at, end, &key))
             return false;
         if (!j_getitem(vm, *out, key, out)) return false;
+        if (out->kind == V_UNDEFINED && otherwise.kind > V_NONE) *out = otherwise;
     }
     return true;
 }
@@ -199,7 +205,7 @@ bool j_slice_of(struct vm *vm, struct value v, const struct value part[3], struc
     size_t n;
     if (v.kind <= V_UNDEFINED) return fail_undefined(vm, v);
     if (v.kind != V_STR && v.kind != V_LIST && v.kind != V_TUPLE && v.kind != V_RANGE)
-        return j_undefined(vm, out, "'%s' cannot be sliced", v_type(v));
+        return j_fail(vm, "'%s' cannot be sliced", v_type(v));
     if (!j_length(vm, v, &n) || !bounds(vm, part, n, &start, &step, &n)) return false;
     if (v.kind == V_STR) return slice_str(vm, v.s, start, step, n, out);
     if (!j_list(vm, v.kind == V_TUPLE ? V_TUPLE : V_LIST, n, out)) return false;

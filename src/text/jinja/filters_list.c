@@ -71,7 +71,7 @@ static bool f_dictsort(struct vm *vm, struct args *a, struct value *out) {
             return j_fail(vm, "dictsort goes by 'key' or by 'value'");
     }
     return j_find_native(j_dict_methods, (struct text){"items", 5})->fn(vm, &none, &pairs) &&
-           j_sort(vm, pairs, by, v_true(a->v[0]), v_true(a->v[2]), out);
+           j_sort_default(vm, pairs, by, v_none(), v_true(a->v[0]), v_true(a->v[2]), out);
 }
 
 static bool f_unique(struct vm *vm, struct args *a, struct value *out) {
@@ -119,7 +119,7 @@ static bool f_sum(struct vm *vm, struct args *a, struct value *out) {
     if (out->kind == V_STR) return j_fail(vm, "sum does not add strings; use join");
     for (size_t i = 0; i < l->n; i++) {
         struct value v = l->items[i];
-        if (a->v[0].kind > V_NONE && !j_attribute(vm, v, a->v[0], &v)) return false;
+        if (a->v[0].kind > V_NONE && !j_attribute(vm, v, a->v[0], v_none(), &v)) return false;
         if (!j_binary(vm, '+', *out, v, out)) return false;
     }
     return true;
@@ -176,7 +176,7 @@ static bool group(struct vm *vm, struct value key, const struct list *l, size_t 
 static bool f_groupby(struct vm *vm, struct args *a, struct value *out) {
     struct value sorted, key, next, real;
     bool exact = v_true(a->v[2]);
-    if (!j_sort_default(vm, a->self, a->v[0], a->v[1], exact, &sorted)) return false;
+    if (!j_sort_default(vm, a->self, a->v[0], a->v[1], exact, false, &sorted)) return false;
     const struct list *l = sorted.l;
     if (!j_list(vm, V_LIST, l->n, out)) return false;
     size_t n = 0;

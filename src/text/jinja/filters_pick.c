@@ -36,17 +36,23 @@ static bool map_attribute(struct vm *vm, struct args *a, struct list *l, struct 
     }
     for (size_t i = 0; i < l->n; i++) {
         struct value *v = &out->l->items[i];
-        if (!j_attribute(vm, l->items[i], attribute, v)) return false;
-        if (v->kind == V_UNDEFINED && otherwise.kind != V_NONE) *v = otherwise;
+        if (!j_attribute(vm, l->items[i], attribute, otherwise, v)) return false;
     }
+    return true;
+}
+
+// What is false is walked over as if it were empty, even what is no list.
+static bool items(struct vm *vm, struct value v, const char *label, struct list **l, struct value *out) {
+    if (!v_true(v) && !j_list(vm, V_LIST, 0, &v)) return false;
+    if (!j_items(vm, v, l) || !j_list(vm, V_ITER, (*l)->n, out)) return false;
+    out->l->label = label;
     return true;
 }
 
 static bool f_map(struct vm *vm, struct args *a, struct value *out) {
     struct list *l;
     struct text name;
-    if (!j_items(vm, a->self, &l) || !j_list(vm, V_ITER, l->n, out)) return false;
-    out->l->label = "map";
+    if (!items(vm, a->self, "map", &l, out)) return false;
     if (!l->n) return true;
     if (!a->n && a->nkw) return map_attribute(vm, a, l, out);
     if (!name_of(vm, a, 0, "map", &name)) return false;
@@ -60,14 +66,13 @@ static bool f_map(struct vm *vm, struct args *a, struct value *out) {
 static bool pick(struct vm *vm, struct args *a, bool attr, bool keep, struct value *out) {
     struct list *l;
     struct text name = {0};
-    if (!j_items(vm, a->self, &l) || !j_list(vm, V_ITER, l->n, out)) return false;
-    out->l->label = "select";
+    if (!items(vm, a->self, "select", &l, out)) return false;
     size_t n = 0, first = attr ? 1 : 0;
     if (l->n && attr && !a->n) return j_fail(vm, "selectattr and rejectattr want the name of an attribute");
     if (l->n && a->n > first && !name_of(vm, a, first, "select", &name)) return false;
     for (size_t i = 0; i < l->n; i++) {
         struct value v = l->items[i], yes;
-        if (attr && !j_attribute(vm, v, a->v[0], &v)) return false;
+        if (attr && !j_attribute(vm, v, a->v[0], v_none(), &v)) return false;
         yes = v;
         struct args one = {v, name.data ? a->v + first + 1 : NULL, name.data ? a->n - first - 1 : 0, a->kw, a->nkw};
         if (name.data && !j_test(vm, name, &one, &yes)) return false;

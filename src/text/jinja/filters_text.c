@@ -49,7 +49,7 @@ static bool f_join(struct vm *vm, struct args *a, struct value *out) {
     if (a->v[1].kind > V_NONE) {
         if (!j_list(vm, V_LIST, l->n, &items)) return false;
         for (size_t i = 0; i < l->n; i++)
-            if (!j_attribute(vm, l->items[i], a->v[1], &items.l->items[i])) return false;
+            if (!j_attribute(vm, l->items[i], a->v[1], v_none(), &items.l->items[i])) return false;
         l = items.l;
     }
     return j_join(vm, between.s, l, out);
@@ -97,14 +97,16 @@ static bool f_center(struct vm *vm, struct args *a, struct value *out) {
 static bool f_truncate(struct vm *vm, struct args *a, struct value *out) {
     struct str *s, dots = {.data = "...", .size = 3}, *end = &dots;
     int64_t length = 255, leeway = 5;
-    if (!j_want_str(vm, a->self, "truncate", &s)) return false;
     if (a->v[0].kind != V_UNSET && !j_want_int(vm, a->v[0], "truncate", &length)) return false;
     if (a->v[2].kind != V_UNSET && !j_want_str(vm, a->v[2], "truncate", &end)) return false;
     if (a->v[3].kind > V_NONE && !j_want_int(vm, a->v[3], "truncate", &leeway)) return false;
     int64_t tail = (int64_t)j_chars(end);
     if (length < tail || leeway < 0 || leeway > INT32_MAX || length > INT32_MAX)
         return j_fail(vm, "truncate wants a length of at least %lld", (long long)tail);
-    if ((int64_t)j_chars(s) <= length + leeway) return *out = a->self, true;
+    size_t have;
+    if (!j_length(vm, a->self, &have)) return false;
+    if ((int64_t)have <= length + leeway) return *out = a->self, true;
+    if (!j_want_str(vm, a->self, "truncate", &s)) return false;
     size_t cut = j_char_at(s, (size_t)(length - tail));
     static const struct str space = {.data = " ", .size = 1};
     size_t word = v_true(a->v[1]) ? SIZE_MAX : j_find_last(s, &space, cut);
@@ -233,13 +235,15 @@ static bool f_filesizeformat(struct vm *vm, struct args *a, struct value *out) {
     static const char prefixes[] = "kMGTPEZY";
     char text[64];
     struct value v;
-    if (!j_filter(vm, (struct text){"float", 5}, &(struct args){.self = a->self}, &v)) return false;
+    struct value not = v_none();
+    if (!j_filter(vm, (struct text){"float", 5}, &(struct args){.self = a->self, .v = &not, .n = 1}, &v)) return false;
+    if (v.kind != V_FLOAT || isnan(v.f)) return j_fail(vm, "filesizeformat wants a number");
     bool binary = v_true(a->v[0]);
     double bytes = v.f, base = binary ? 1024 : 1000, unit = base;
     if (bytes == 1)
         snprintf(text, sizeof text, "1 Byte");
     else if (bytes < base)
-        snprintf(text, sizeof text, "%.0f Bytes", trunc(bytes));
+        snprintf(text, sizeof text, "%.0f Bytes", trunc(bytes) + 0.0);
     else {
         size_t i = 0;
         for (; i < 7 && bytes >= unit * base; i++) unit *= base;

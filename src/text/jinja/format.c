@@ -190,7 +190,8 @@ bool j_percent(struct vm *vm, const struct str *s, struct value args, struct val
         from = at;
     }
     b_part(&b, s, from, s->size);
-    if (args.kind != V_DICT && used < l->n) return j_fail(vm, "there are more values than formats");
+    bool indexed = args.kind == V_DICT || args.kind == V_LIST || args.kind == V_RANGE || args.kind == V_UNDEFINED;
+    if (!indexed && used < l->n) return j_fail(vm, "there are more values than formats");
     return b_done(&b, out);
 }
 

@@ -216,5 +216,6 @@ static bool m_copy_list(struct vm *vm, struct args *a, struct value *out) {
     return true;
 }
 
+// copy() comes first: tuples and ranges have all but that.
 const struct native j_list_methods[] = {
-    {"index", "value", 1, m_index}, {"count", "value", 1, m_count}, {"copy", "", 0, m_copy_list}, {NULL}};
+    {"copy", "", 0, m_copy_list}, {"index", "value", 1, m_index}, {"count", "value", 1, m_count}, {NULL}};

@@ -274,12 +274,13 @@ static struct node *postfix(struct parser *p, struct node *n) {
     return n;
 }
 
-// "a.b" as a name of a filter or a test does not exist, but Jinja reads it.
+// "a.b" as the name of a filter or a test is read, as Jinja does; there is none.
 static struct node *filter_name(struct parser *p, enum node_kind kind, struct node *subject) {
     struct node *n = named(p, kind, subject);
-    if (n && p_is_op(p, '.')) {
-        p_fail(p, "there is no %s of that name", kind == N_TEST ? "test" : "filter");
-        return NULL;
+    struct text part;
+    while (n && p_skip_op(p, '.')) {
+        if (!p_name(p, &part)) return NULL;
+        n->name.size = (size_t)(part.data + part.size - n->name.data);
     }
     return n;
 }

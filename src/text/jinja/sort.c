@@ -5,11 +5,7 @@
 
 bool j_sort_key_default(struct vm *vm, struct value item, struct value attribute, struct value otherwise, bool exact,
                         struct value *out) {
-    if (attribute.kind <= V_NONE)
-        *out = item;
-    else if (!j_attribute(vm, item, attribute, out))
-        return false;
-    if (out->kind == V_UNDEFINED && otherwise.kind > V_NONE) *out = otherwise;
+    if (!j_attribute(vm, item, attribute, otherwise, out)) return false;
     return exact || out->kind != V_STR || j_change_case(vm, out->s, CASE_LOWER, out);
 }
 
@@ -17,8 +13,11 @@ bool j_sort_key(struct vm *vm, struct value item, struct value attribute, bool e
     return j_sort_key_default(vm, item, attribute, v_none(), exact, out);
 }
 
-// "a,b": a list of the values of both.
+// The filter sort compares lists, even of one value: None and None are equal in a list, but have no order by
+// themselves.
 static bool several(struct vm *vm, struct value item, struct value attribute, bool exact, struct value *out) {
+    if (attribute.kind != V_STR)
+        return j_list(vm, V_LIST, 1, out) && j_sort_key(vm, item, attribute, exact, out->l->items);
     struct str *s = attribute.s;
     size_t n = 1, from = 0;
     for (size_t i = 0; i < s->size; i++) n += s->data[i] == ',';
@@ -54,16 +53,15 @@ static bool merge_sort(struct vm *vm, struct sorted *v, struct sorted *spare, si
     return true;
 }
 
-static bool sort(struct vm *vm, struct value v, struct value attribute, struct value otherwise, bool exact,
+static bool sort(struct vm *vm, struct value v, struct value attribute, struct value otherwise, bool exact, bool lists,
                  bool reverse, struct value *out) {
     struct list *l;
     if (!j_items(vm, v, &l) || !j_list(vm, V_LIST, l->n, out)) return false;
     struct sorted *a = j_alloc_array(vm, l->n, 2 * sizeof *a);
     if (!a) return false;
-    bool comma = attribute.kind == V_STR && attribute.s->size && memchr(attribute.s->data, ',', attribute.s->size);
     for (size_t i = 0; i < l->n; i++) {
         a[i].item = l->items[i];
-        if (comma ? !several(vm, a[i].item, attribute, exact, &a[i].key)
+        if (lists ? !several(vm, a[i].item, attribute, exact, &a[i].key)
                   : !j_sort_key_default(vm, a[i].item, attribute, otherwise, exact, &a[i].key))
             return false;
     }
@@ -73,10 +71,10 @@ static bool sort(struct vm *vm, struct value v, struct value attribute, struct v
 }
 
 bool j_sort(struct vm *vm, struct value v, struct value attribute, bool exact, bool reverse, struct value *out) {
-    return sort(vm, v, attribute, v_none(), exact, reverse, out);
+    return sort(vm, v, attribute, v_none(), exact, true, reverse, out);
 }
 
 bool j_sort_default(struct vm *vm, struct value v, struct value attribute, struct value otherwise, bool exact,
-                    struct value *out) {
-    return sort(vm, v, attribute, otherwise, exact, false, out);
+                    bool reverse, struct value *out) {
+    return sort(vm, v, attribute, otherwise, exact, false, reverse, out);
 }

@@ -22,7 +22,8 @@ TEST(t_number, v_is_number(v))
 TEST(t_string, v.kind == V_STR)
 TEST(t_mapping, v.kind == V_DICT)
 TEST(t_iterable, j_is_iterable(v))
-TEST(t_sequence, v.kind == V_STR || v.kind == V_LIST || v.kind == V_TUPLE || v.kind == V_RANGE || v.kind == V_DICT)
+TEST(t_sequence, v.kind == V_STR || v.kind == V_LIST || v.kind == V_TUPLE || v.kind == V_RANGE || v.kind == V_DICT ||
+                     v.kind == V_UNDEFINED)
 TEST(t_callable, (v.kind >= V_NATIVE && v.kind <= V_JOINER) || v.kind == V_UNDEFINED)
 TEST(t_escaped, v.kind == V_STR && v.s->markup)
 TEST(t_sameas, v.kind == a->v[0].kind && (v.kind <= V_NONE || (v.kind <= V_FLOAT ? j_equal(vm, v, a->v[0])
@@ -87,14 +88,14 @@ static bool t_in(struct vm *vm, struct args *a, struct value *out) {
 }
 
 static bool t_filter(struct vm *vm, struct args *a, struct value *out) {
-    if (a->self.kind != V_STR) return yes(out, false);
+    if (a->self.kind != V_STR) return yes(out, false) && j_hashable(vm, a->self);
     struct text name = {a->self.s->data, a->self.s->size};
     return yes(out, j_find_native(j_filters_text, name) || j_find_native(j_filters_list, name) ||
                         j_find_native(j_filters_pick, name) || j_find_native(j_filters_number, name));
 }
 
 static bool t_test(struct vm *vm, struct args *a, struct value *out) {
-    if (a->self.kind != V_STR) return yes(out, false);
+    if (a->self.kind != V_STR) return yes(out, false) && j_hashable(vm, a->self);
     return yes(out, j_find_native(j_tests, (struct text){a->self.s->data, a->self.s->size}));
 }
 

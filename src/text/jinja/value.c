@@ -207,6 +207,7 @@ static bool chars_of(struct vm *vm, const struct str *s, struct list **out) {
         size_t end = at + 1;
         while (end < s->size && (s->data[end] & 0xc0) == 0x80) end++;
         if (!j_slice(vm, s, at, end, &v.l->items[i])) return false;
+        v.l->items[i].s->markup = false;
         at = end;
     }
     *out = v.l;

@@ -111,7 +111,8 @@ bool j_unary(struct vm *vm, int op, struct value v, struct value *out);
 bool j_getattr(struct vm *vm, struct value v, struct text name, struct value *out);
 bool j_getitem(struct vm *vm, struct value v, struct value key, struct value *out);
 bool j_slice_of(struct vm *vm, struct value v, const struct value part[3], struct value *out);
-bool j_attribute(struct vm *vm, struct value v, struct value path, struct value *out); // "a.b.0"
+// "a.b.0"; `otherwise` (unless V_NONE) stands in where something on the way is undefined.
+bool j_attribute(struct vm *vm, struct value v, struct value path, struct value otherwise, struct value *out);
 bool j_percent(struct vm *vm, const struct str *format, struct value args, struct value *out);
 bool j_format(struct vm *vm, const struct str *format, struct args *a, struct value *out);
 
