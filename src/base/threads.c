@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -85,6 +86,19 @@ void pool_free(struct pool *p) {
     free(p);
 }
 
+// Signals that come from outside (Ctrl-C, a new window size) are for the program's own threads: delivered to a worker,
+// they would not interrupt what the program waits in. A worker inherits the mask of its maker.
+static int start_worker(struct pool *p) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    sigset_t none, before;
+    sigfillset(&none);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&none, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &none, &before);
+    int why = pthread_create(&p->handles[p->threads - 1], NULL, work, p);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return why;
+}
+
 struct pool *pool_new(unsigned threads, gyr_error *e) {
     if (!threads) threads = cpu_count();
     if (threads > 1024) return fail_null(e, GYR_USAGE, "%u threads: choose at most 1024", threads);
@@ -98,7 +112,7 @@ struct pool *pool_new(unsigned threads, gyr_error *e) {
     pthread_cond_init(&p->wake, NULL);
     p->threads = 1;
     while (p->threads < threads) {
-        if (pthread_create(&p->handles[p->threads - 1], NULL, work, p)) {
+        if (start_worker(p)) {
             pool_free(p);
             return fail_null(e, GYR_FAILED, "cannot start %u threads; choose fewer with --threads", threads);
         }

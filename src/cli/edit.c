@@ -29,12 +29,37 @@ static char *prompt_of(EditLine *el) {
     return (char *)ed->prompt;
 }
 
-// After Ctrl-Z the shell has left the terminal in its own mode, which libedit does not know.
-static void redraw(EditLine *el) {
+// Where the cursor is below the line's first row, once a terminal of another width has wrapped the line anew.
+static int rows_above(EditLine *el, const char *prompt) {
+    const LineInfoW *line = el_wline(el);
+    int cells = (int)strlen(prompt), columns = err_columns();
+    for (const wchar_t *c = line->buffer; c < line->cursor; c++) {
+        int width = wcwidth(*c);
+        cells += width > 0 ? width : 0;
+    }
+    return cells / columns;
+}
+
+// The line again, in its place. After Ctrl-Z the shell has left the terminal in its own mode, which libedit does not
+// know.
+static void redraw(EditLine *el, const char *prompt) {
+    char keys[32];
+    int up = rows_above(el, prompt);
+    int n = up ? snprintf(keys, sizeof keys, "\r\033[%dA\033[J", up) : snprintf(keys, sizeof keys, "\r\033[J");
+    print_raw(keys, (size_t)n);
+    print_flush();
     el_set(el, EL_PREP_TERM, 0);
     el_set(el, EL_PREP_TERM, 1);
     el_resize(el);
     el_set(el, EL_REFRESH);
+}
+
+// Moves the cursor behind the line, so that what is printed next does not overwrite it. True if there is a line.
+static bool go_to_end(EditLine *el) {
+    const LineInfoW *line = el_wline(el);
+    el_cursor(el, (int)(line->lastchar - line->cursor));
+    el_set(el, EL_REFRESH);
+    return line->lastchar != line->buffer;
 }
 
 // libedit's own reader swallows the first interruption; here Ctrl-C ends the line and a new window size redraws it.
@@ -46,12 +71,11 @@ static int read_char(EditLine *el, wchar_t *out) {
         char byte;
         ssize_t n = interrupted() ? -1 : read(STDIN_FILENO, &byte, 1);
         if (interrupted()) {
-            const LineInfo *line = el_line(el);
-            ed->had_text = line->lastchar != line->buffer;
+            ed->had_text = go_to_end(el);
             return -1;
         }
         if (n < 0 && errno == EINTR) {
-            if (terminal_changed()) redraw(el);
+            if (terminal_changed()) redraw(el, ed->prompt);
             continue;
         }
         if (n <= 0) return (int)n;
@@ -162,6 +186,7 @@ static void remember(struct editor *ed, const char *text) {
 static const char *read_line(struct editor *ed, const char *prompt, size_t *size) {
     int n = 0;
     ed->prompt = prompt;
+    if (terminal_changed()) el_resize(ed->el);
     const char *line = el_gets(ed->el, &n);
     if (!line || n <= 0) return NULL;
     *size = (size_t)n - (line[n - 1] == '\n');

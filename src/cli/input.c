@@ -32,6 +32,7 @@ char *read_input(size_t *size, int *status) {
             text = more;
         }
         ssize_t got = read(STDIN_FILENO, text + n, room - n - 1);
+        if (got < 0 && errno == EBADF) got = 0; // a service may have none
         if (got < 0 && errno == EINTR && !interrupted()) continue;
         if (got < 0 && errno == EINTR) return stop(text, status, GYR_CANCELLED, NULL);
         if (got < 0) return stop(text, status, GYR_IO, strerror(errno));

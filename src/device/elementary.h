@@ -7,8 +7,15 @@
 #define DEVICE_ELEMENTARY_H
 
 #include <math.h>
+#include <stdbool.h>
 
 #include "tensor/float16.h"
+
+// c ? a : b by masks: given a choice, compilers compute one side behind a branch, and no longer vectorize.
+static inline float either(bool c, float a, float b) {
+    uint32_t mask = -(uint32_t)c;
+    return float_of_bits((bits_of_float(a) & mask) | (bits_of_float(b) & ~mask));
+}
 
 // e^x: n = round(x / ln 2), r = x - n ln 2 with ln 2 in two parts (Cody and Waite, 1980), then 1 + r + r^2 P(r) with
 // P fitting (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2. The power of two is applied in two halves, because 2^n alone
@@ -43,7 +50,7 @@ static inline float tanh_f(float x) {
     p = fmaf(p, u, -0x1.555556p-2f);
     float small = fmaf(p * u, a, a);
     float large = 1.0f - 2.0f / (exp_f(2.0f * a) + 1.0f);
-    return copysignf(a < 0.65f ? small : large, x);
+    return copysignf(either(a < 0.65f, small, large), x);
 }
 
 // erf x: x + x P(x^2) with P fitting erf(x) / x - 1 on |x| <= 1; from there to 4, 1 - e^Q(x) with Q fitting
@@ -68,7 +75,7 @@ static inline float erf_f(float x) {
     q = fmaf(q, b, -0x1.2156fap+0f);
     q = fmaf(q, b, 0x1.4fb068p-12f);
     float large = 1.0f - exp_f(q);
-    return copysignf(a < 1.0f ? fmaf(p, a, a) : large, x);
+    return copysignf(either(a < 1.0f, fmaf(p, a, a), large), x);
 }
 
 #endif

@@ -25,7 +25,7 @@ enum word {
 #define EIGHT_OF(byte) ((byte)*UINT64_C(0x0101010101010101))
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
-typedef uint8_t bytes32 __attribute__((vector_size(32)));
+typedef uint8_t bytes32 __attribute__((vector_size(32), may_alias)); // may be written over other vectors
 
 static inline float scale_at(const uint8_t *p) { return half_to_float((uint16_t)(p[0] | p[1] << 8)); }
 

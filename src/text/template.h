@@ -14,11 +14,15 @@ struct chat_template;
 struct chat_template *template_parse(const char *source, size_t size, const char *where, gyr_error *e);
 void template_free(struct chat_template *t);
 
-// Renders with the members of the object `variables` as globals. Appends to `out`.
+// Renders with the members of the object `variables` as globals. Appends to `out`. A template that refuses
+// (raise_exception) gives GYR_MALFORMED and "WHERE:LINE:COLUMN: the template refuses: TEXT". strftime_now() shows the
+// local time, or SOURCE_DATE_EPOCH in UTC where the environment has it.
 //
 // Text that comes from `variables` can be told from the template's own: if `user` is not NULL, it receives pairs
 // of offsets [begin, end) into out->data (as size_t's, appended to the buffer) of the runs that were taken from string
-// values below "messages" or "tools", in order, so that the tokenizer parses no special tokens in them.
+// values and keys of `variables`, in order, so that the tokenizer parses no special tokens in them. Variables that are
+// called *_token or *_tokens (bos_token, ...) are the model's and count as the template's own. What a run was made
+// of follows it through every filter and method.
 bool template_render(const struct chat_template *t, const json_t *variables, struct buf *out, struct buf *user,
                      gyr_error *e);
 

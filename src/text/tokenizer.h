@@ -26,8 +26,9 @@ void tokens_free(struct tokens *t);
 // again after a control token, as Llama 2 was trained.
 //
 // A U+2581 in the text is spelled byte by byte where a vocabulary writes spaces so, or it would come back as a space.
-// A byte that the vocabulary has no token for becomes its unknown token; if there is none it is left out of valid
-// UTF-8 (as Hugging Face does), and a U+FFFD elsewhere. Vocabularies with a token for every byte lose nothing.
+// A byte that the vocabulary has no token for becomes its unknown token. Where there is none, byte-level vocabularies
+// leave it out of valid UTF-8 (as Hugging Face does) and put a U+FFFD elsewhere; others fail with GYR_UNSUPPORTED.
+// Vocabularies with a token for every byte lose nothing.
 bool tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, bool special, struct tokens *out,
                       gyr_error *e);
 

@@ -216,7 +216,7 @@ static void elementwise(void) {
 
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "--bench"))
-        return bench(getenv("GYR_ISA"), 0, argc > 2 ? (unsigned)atoi(argv[2]) : 1);
+        return bench(getenv("GYR_ISA"), 0, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1);
     find_sets();
     RUN(quantizes);
     RUN(matmuls);

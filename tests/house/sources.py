@@ -1,8 +1,9 @@
 """Rules for the sources: who may include whom, sizes, words and calls that have no place here."""
 import re
+import shutil
 from pathlib import PurePosixPath
 
-from house import ROOT, TEXT, files, run
+from house import ROOT, TEXT, Skip, command, files, run
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+([<"])([^>"]+)[>"]', re.MULTILINE)
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
@@ -103,6 +104,15 @@ def lines_are_tidy():
     return problems
 
 
+def the_layout_is_clang_formats():
+    """Versions differ in details: the one that the sources were formatted with decides."""
+    if not shutil.which("clang-format") or " 14." not in command("clang-format", "--version").stdout:
+        raise Skip("no clang-format 14")
+    sources = [ROOT / path for path, _ in files(".c", ".h")]
+    said = command("clang-format", "--dry-run", *sources).stderr
+    return sorted({line.split(":")[0] + ": run make format" for line in said.splitlines() if ": warning: " in line})
+
+
 def no_words_of_one_workplace():
     return [f"{path}:{text.count(chr(10), 0, hit.start()) + 1}: {hit.group()}"
             for path, text in files(*TEXT, "Makefile", "run", "setup", "totals") for hit in WORDS.finditer(text)]
@@ -132,5 +142,5 @@ def the_rule_of_calls_can_fail():
 
 if __name__ == "__main__":
     run(rooms_lean_only_on_those_above, the_rooms_rule_can_fail, the_public_header_needs_only_libc,
-        header_guards_spell_the_path, files_are_small, lines_are_tidy, no_words_of_one_workplace,
-        the_library_leaves_the_process_alone, the_rule_of_calls_can_fail)
+        header_guards_spell_the_path, files_are_small, lines_are_tidy, the_layout_is_clang_formats,
+        no_words_of_one_workplace, the_library_leaves_the_process_alone, the_rule_of_calls_can_fail)

@@ -11,7 +11,7 @@ SH = shutil.which("sh")
 STUBS = {
     "cc": "exit 0", "meson": "exit 0", "ninja": "exit 0", "python3": "exit 0", "id": 'echo "$FAKE_ID"',
     "env": 'while [ "${1#*=}" != "$1" ]; do shift; done; exec "$@"', "apt-cache": "exit 0",
-    "apt-get": 'echo "apt-get $*"', "sudo": 'echo "as root:"; exec "$@"',
+    "apt-get": 'echo "apt-get $*" >&2', "sudo": 'echo "as root:" >&2; exec "$@"',
     "pkg-config": 'for p in $FAKE_LACKS; do [ "$2" = "$p" ] && exit 1; done; exit 0',
 }
 
@@ -24,7 +24,7 @@ def setup(*arguments, lacks="", uid=0, without=()):
                 stub = Path(folder) / name
                 stub.write_text(f"#!{SH}\n{body}\n", encoding="utf-8")
                 stub.chmod(0o755)
-        return command(SH, ROOT / "tools/setup", *arguments,
+        return command(SH, "-c", '"$0" "$@" 2>&1', ROOT / "tools/setup", *arguments,
                        env={"PATH": folder, "FAKE_ID": str(uid), "FAKE_LACKS": lacks})
 
 
@@ -43,7 +43,8 @@ def setup_is_silent_where_nothing_is_missing():
 def setup_says_what_it_installs_before_it_does():
     result = setup(lacks="jansson libedit")
     problems = expect(result, 0, "libjansson-dev libedit-dev", never=("as root", "libpcre2", "update"))
-    return problems + ([] if "apt-get" in result.stdout.partition("libedit-dev")[2] else ["installs before it says so"])
+    said = result.stdout.find("libedit-dev")
+    return problems + ([] if 0 <= said < result.stdout.find("apt-get") else ["installs before it says so"])
 
 
 def setup_takes_sudo_when_it_is_not_root():

@@ -142,9 +142,9 @@ static void encodes_closely(void) {
         uint32_t type;
         double worst, rms;
     } bounds[] = {
-        {TYPE_F32, 0, 0},         {TYPE_F16, 0.0003, 0.0002}, {TYPE_BF16, 0.002, 0.0012}, {TYPE_Q8_0, 0.005, 0.0025},
-        {TYPE_Q4_0, 0.13, 0.045}, {TYPE_Q4_1, 0.07, 0.04},    {TYPE_Q5_0, 0.07, 0.022},   {TYPE_Q5_1, 0.034, 0.02},
-        {TYPE_Q2_K, 0.42, 0.21},  {TYPE_Q3_K, 0.28, 0.09},    {TYPE_Q4_K, 0.08, 0.042},   {TYPE_Q5_K, 0.05, 0.022},
+        {TYPE_F32, 0, 0},          {TYPE_F16, 0.0003, 0.0002}, {TYPE_BF16, 0.002, 0.0012}, {TYPE_Q8_0, 0.005, 0.0025},
+        {TYPE_Q4_0, 0.13, 0.045},  {TYPE_Q4_1, 0.07, 0.04},    {TYPE_Q5_0, 0.07, 0.022},   {TYPE_Q5_1, 0.034, 0.02},
+        {TYPE_Q2_K, 0.42, 0.21},   {TYPE_Q3_K, 0.28, 0.09},    {TYPE_Q4_K, 0.08, 0.042},   {TYPE_Q5_K, 0.05, 0.022},
         {TYPE_Q6_K, 0.035, 0.012},
     };
     for (size_t t = 0; t < sizeof bounds / sizeof *bounds; t++) {

@@ -144,6 +144,9 @@ static void messages(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_message(cases[i][0], cases[i][1]);
     CHECK(!template_parse("\xff", 1, "chat", &err));
     CHECK_STR(err.message, "chat: the chat template is not valid UTF-8");
+    static char big[(256 << 10) + 1];
+    CHECK(!template_parse(big, sizeof big, "chat", &err));
+    CHECK_STR(err.message, "chat: a chat template of 262145 bytes; at most 262144 are read");
 }
 
 // ---- bounds: hostile templates end, soon, with a message
@@ -151,6 +154,10 @@ static void messages(void) {
 static void bounds(void) {
     static const char *const cases[][2] = {
         {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "the template calls itself more than 600 levels deep"},
+        {"{% for n in [[]] recursive %}{{ loop([n]) }}{% endfor %}",
+         "the template calls itself more than 600 levels deep"},
+        {"{% for i in range(99999) %}{{ ('a' * 999999).rfind('a' * 499999 ~ 'b') }}{% endfor %}",
+         "the template runs for more than 20000000 steps"},
         {"{{ range(100001) }}", "a range() is at most 100000 long"},
         {"{{ range(-9223372036854775807, 9223372036854775807) }}", "a range() is at most 100000 long"},
         {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
@@ -191,7 +198,7 @@ static void nesting(void) {
         if (open[i][0] == '{') buf_clear(&b);
         for (int k = 0; k < 100000; k++) buf_puts(&b, i == 0 && k ? "(" : i == 3 && k ? "not " : open[i]);
         REQUIRE(!b.failed);
-        struct chat_template *t = template_parse(b.data, b.size < 1 << 20 ? b.size : 1 << 20, "chat", &err);
+        struct chat_template *t = template_parse(b.data, b.size < 256 << 10 ? b.size : 256 << 10, "chat", &err);
         CHECK(!t);
         CHECK_INT(err.status, GYR_MALFORMED);
         template_free(t);
@@ -205,6 +212,13 @@ static void nesting(void) {
     CHECK(!out);
     free(out);
     buf_free(&sum);
+    struct buf filters = {0};
+    buf_puts(&filters, "{% filter trim");
+    for (int k = 0; k < 40000; k++) buf_puts(&filters, "|trim");
+    buf_puts(&filters, " %}{% endfilter %}");
+    CHECK(!render(filters.data, "{}"));
+    CHECK_STR(err.message, "chat:1:11: a chain of more than 600 filters");
+    buf_free(&filters);
     json_t *deep = json_array();
     for (int i = 0; i < 3000; i++) {
         json_t *outer = json_array();

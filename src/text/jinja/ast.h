@@ -84,7 +84,7 @@ struct source {
 };
 
 // Bounds of a template's source.
-enum { MAX_SOURCE = 1 << 20, MAX_PARSE_DEPTH = 150 };
+enum { MAX_SOURCE = 256 << 10, MAX_PARSE_DEPTH = 150 };
 
 // Says "WHERE:LINE:COLUMN: ...".
 __attribute__((format(printf, 5, 6))) bool source_fail(struct text source, const char *where, size_t at, gyr_error *e,

@@ -79,9 +79,10 @@ static bool count_lookup(struct vm *vm, struct value v) {
 }
 
 bool j_getattr(struct vm *vm, struct value v, struct text name, struct value *out) {
+    bool hidden = name.size > 1 && !memcmp(name.data, "__", 2);
     if (v.kind <= V_UNDEFINED) return fail_undefined(vm, v);
     if (!method(vm, v, name, out) || !count_lookup(vm, v)) return false;
-    if (out->kind != V_UNSET && (out->kind != V_UNDEFINED || v.kind == V_LOOP)) return true;
+    if (out->kind != V_UNSET && !hidden) return true;
     if (member(v, name, out) || out->kind != V_UNSET) return true;
     return missing(vm, v, name.data, name.size, out);
 }

@@ -71,6 +71,7 @@ static bool bind_params(struct vm *vm, const struct node *n, const struct args *
     for (const struct node *p = n->list; p; p = p->next, ++*count) {
         const struct keyword *kw = find_keyword(a, p->name);
         struct value v;
+        if (!j_step(vm, a->nkw / 8)) return false;
         if (*count < a->n && kw)
             return j_fail(vm, "the macro has two values for '%.*s'", (int)(p->name.size % 99), p->name.data);
         if (*count < a->n)
@@ -105,6 +106,7 @@ static bool bind_rest(struct vm *vm, const struct node *n, const struct args *a,
     for (size_t i = 0; i < a->nkw; i++) {
         struct text name = a->kw[i].name;
         struct value key;
+        if (!j_step(vm, count / 8)) return false;
         if (is_param(n, name) || (same(name, caller) && n->uses & USES_CALLER)) continue;
         if (!(n->uses & USES_KWARGS))
             return j_fail(vm, "macro '%.*s' takes no keyword argument '%.*s'", size, n->name.data,

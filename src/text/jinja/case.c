@@ -102,7 +102,7 @@ static int kinds_of(uint32_t c) {
     }
 }
 
-static bool all(struct args *a, int any_of, struct value *out) {
+static bool all(struct vm *vm, struct args *a, int any_of, struct value *out) {
     const struct str *s = a->self.s;
     uint32_t c;
     bool yes = s->size != 0;
@@ -111,11 +111,11 @@ static bool all(struct args *a, int any_of, struct value *out) {
         yes = n && kinds_of(c) & any_of;
     }
     *out = v_bool(yes);
-    return true;
+    return j_step(vm, s->size / 16);
 }
 
 // At least one letter is of this case, and none of the other.
-static bool cased(struct args *a, int want, int avoid, struct value *out) {
+static bool cased(struct vm *vm, struct args *a, int want, int avoid, struct value *out) {
     const struct str *s = a->self.s;
     uint32_t c;
     int seen = 0;
@@ -125,20 +125,20 @@ static bool cased(struct args *a, int want, int avoid, struct value *out) {
         seen |= kinds_of(c);
     }
     *out = v_bool(seen & want && !(seen & avoid));
-    return true;
+    return j_step(vm, s->size / 16);
 }
 
-static bool m_isalpha(struct vm *vm, struct args *a, struct value *out) { return all(a, ALPHA, out); }
-static bool m_isdigit(struct vm *vm, struct args *a, struct value *out) { return all(a, DIGIT, out); }
-static bool m_isdecimal(struct vm *vm, struct args *a, struct value *out) { return all(a, DECIMAL, out); }
-static bool m_isnumeric(struct vm *vm, struct args *a, struct value *out) { return all(a, NUMERIC, out); }
-static bool m_isalnum(struct vm *vm, struct args *a, struct value *out) { return all(a, ALPHA | NUMERIC, out); }
-static bool m_isspace(struct vm *vm, struct args *a, struct value *out) { return all(a, SPACE, out); }
-static bool m_islower(struct vm *vm, struct args *a, struct value *out) { return cased(a, LOWER, UPPER, out); }
-static bool m_isupper(struct vm *vm, struct args *a, struct value *out) { return cased(a, UPPER, LOWER, out); }
+static bool m_isalpha(struct vm *vm, struct args *a, struct value *out) { return all(vm, a, ALPHA, out); }
+static bool m_isdigit(struct vm *vm, struct args *a, struct value *out) { return all(vm, a, DIGIT, out); }
+static bool m_isdecimal(struct vm *vm, struct args *a, struct value *out) { return all(vm, a, DECIMAL, out); }
+static bool m_isnumeric(struct vm *vm, struct args *a, struct value *out) { return all(vm, a, NUMERIC, out); }
+static bool m_isalnum(struct vm *vm, struct args *a, struct value *out) { return all(vm, a, ALPHA | NUMERIC, out); }
+static bool m_isspace(struct vm *vm, struct args *a, struct value *out) { return all(vm, a, SPACE, out); }
+static bool m_islower(struct vm *vm, struct args *a, struct value *out) { return cased(vm, a, LOWER, UPPER, out); }
+static bool m_isupper(struct vm *vm, struct args *a, struct value *out) { return cased(vm, a, UPPER, LOWER, out); }
 static bool m_isascii(struct vm *vm, struct args *a, struct value *out) {
     if (!a->self.s->size) return *out = v_bool(true), true;
-    return all(a, ASCII, out);
+    return all(vm, a, ASCII, out);
 }
 
 const struct native j_str_tests[] = {

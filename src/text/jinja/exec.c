@@ -94,7 +94,11 @@ static enum flow exec_if(struct vm *vm, const struct node *n) {
 // A filter whose subject at the innermost end is what a block printed.
 static bool apply_filter(struct vm *vm, const struct node *f, struct value v, struct value *out) {
     struct args a = {.self = v};
-    if (f->a && !apply_filter(vm, f->a, v, &a.self)) return false;
+    if (vm->depth >= MAX_DEPTH) return j_fail(vm, "a chain of more than %d filters", MAX_DEPTH);
+    vm->depth++;
+    bool ok = !f->a || apply_filter(vm, f->a, v, &a.self);
+    vm->depth--;
+    if (!ok) return false;
     if (!j_eval_args(vm, f->list, &a)) return false;
     vm->at = f;
     return j_filter(vm, f->name, &a, out);

@@ -109,6 +109,7 @@ static bool f_truncate(struct vm *vm, struct args *a, struct value *out) {
     if (!j_want_str(vm, a->self, "truncate", &s)) return false;
     size_t cut = j_char_at(s, (size_t)(length - tail));
     static const struct str space = {.data = " ", .size = 1};
+    if (!j_step(vm, cut / 16)) return false;
     size_t word = v_true(a->v[1]) ? SIZE_MAX : j_find_last(s, &space, cut);
     struct build b = {.vm = vm};
     b_part(&b, s, 0, word == SIZE_MAX ? cut : word);

@@ -45,8 +45,8 @@ static void put_commas(char *text, size_t room) {
         if (i && (whole - i) % 3 == 0) out[n++] = ',';
         out[n++] = text[i];
     }
-    strcpy(out + n, text + whole);
-    strcpy(text, out);
+    memcpy(out + n, text + whole, strlen(text + whole) + 1);
+    memcpy(text, out, strlen(out) + 1);
 }
 
 static void put_digits(struct build *b, const struct spec *f, bool negative, const char *base, char *text,
@@ -159,6 +159,7 @@ static bool named_value(struct vm *vm, const struct str *s, size_t *at, struct v
     const char *end = memchr(s->data + *at, ')', s->size - *at);
     if (!end) return j_fail(vm, "')' is missing in a format");
     struct text name = {s->data + *at + 1, (size_t)(end - s->data) - *at - 1};
+    if (args.kind == V_DICT && !j_step(vm, args.d->n / 8 + 1)) return false;
     const struct pair *p = args.kind == V_DICT ? j_get_text(args.d, name) : NULL;
     if (!p) return j_fail(vm, "there is no '%.*s' to format", name.size < 99 ? (int)name.size : 99, name.data);
     *v = p->value;
@@ -244,6 +245,7 @@ static bool field(struct vm *vm, const struct str *s, struct args *a, size_t *tu
     if (end > s->size) end = s->size;
     struct text name = {s->data, end};
     *out = (struct value){.kind = V_UNSET};
+    if (!j_step(vm, a->nkw / 8 + 1)) return false;
     if (!end) index = (int)(*turn)++;
     if ((!end || at == end) && index >= 0 && (size_t)index < a->n) *out = a->v[index];
     for (size_t i = 0; end && at != end && i < a->nkw; i++)

@@ -49,7 +49,7 @@ bool j_trim(struct vm *vm, struct value v, struct value chars, bool left, bool r
     size_t begin, end;
     if (chars.kind != V_UNSET && chars.kind != V_NONE && !j_want_str(vm, chars, "strip()", &set)) return false;
     // The set is searched for every character taken off.
-    if (!j_step(vm, set ? (v.s->size / 64 + 1) * (set->size / 16 + 1) : v.s->size / 64)) return false;
+    if (!j_step(vm, set ? (v.s->size / 16 + 1) * (set->size / 4 + 1) : v.s->size / 64)) return false;
     j_strip(v.s, set, left, right, &begin, &end);
     return j_slice(vm, v.s, begin, end, out);
 }
@@ -167,7 +167,7 @@ static bool split(struct vm *vm, struct args *a, bool right, struct value *out) 
     if (!j_step(vm, s->size / 16)) return false;
     if (a->v[0].kind == V_UNSET || a->v[0].kind == V_NONE)
         return right ? rsplit_words(vm, s, max, out) : split_words(vm, s, max, out);
-    if (!j_want_str(vm, a->v[0], "split()", &sep) || !j_step(vm, right ? s->size / 4 : 0)) return false;
+    if (!j_want_str(vm, a->v[0], "split()", &sep) || !j_step(vm, j_find_cost(s, sep))) return false;
     return split_by(vm, s, sep, max, right, out);
 }
 
@@ -179,7 +179,7 @@ static bool partition(struct vm *vm, struct args *a, bool right, struct value *o
     struct str *sep;
     if (!j_want_str(vm, a->v[0], "partition()", &sep) || !j_list(vm, V_TUPLE, 3, out)) return false;
     if (!sep->size) return j_fail(vm, "partition() wants a separator that is not empty");
-    if (!j_step(vm, s->size / 4)) return false;
+    if (!j_step(vm, j_find_cost(s, sep))) return false;
     size_t at = right ? j_find_last(s, sep, s->size) : j_find(s, sep, 0);
     size_t begin = at, end = at + sep->size;
     if (at == SIZE_MAX) begin = end = right ? 0 : s->size;
@@ -254,7 +254,8 @@ static bool m_replace(struct vm *vm, struct args *a, struct value *out) {
 static bool find(struct vm *vm, struct args *a, bool last, bool must, struct value *out) {
     struct str *what;
     struct value v;
-    if (!j_want_str(vm, a->v[0], "find()", &what) || !part(vm, a, &v) || !j_step(vm, v.s->size / 4)) return false;
+    if (!j_want_str(vm, a->v[0], "find()", &what) || !part(vm, a, &v) || !j_step(vm, j_find_cost(v.s, what)))
+        return false;
     size_t at = last ? j_find_last(v.s, what, v.s->size) : j_find(v.s, what, 0);
     if (at == SIZE_MAX && must) return j_fail(vm, "index(): the text is not in there");
     *out = v_int(-1);

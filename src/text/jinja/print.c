@@ -11,14 +11,14 @@
 // The shortest digits that read back as the same number, in Python's notation: an exponent below 1e-4 and from 1e16.
 void j_float_repr(double f, char out[32]) {
     if (isnan(f) || isinf(f)) {
-        strcpy(out, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
+        snprintf(out, 32, "%s", isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
         return;
     }
     char e[40];
     int digits = 0;
     do snprintf(e, sizeof e, "%.*e", digits, f);
     while (strtod(e, NULL) != f && ++digits < 17);
-    int exponent = atoi(strchr(e, 'e') + 1);
+    int exponent = (int)strtol(strchr(e, 'e') + 1, NULL, 10);
     if (f == 0 || (exponent >= -4 && exponent < 16)) {
         int places = digits > exponent ? digits - exponent : 0;
         snprintf(out, 32, "%.*f%s", places, f, places ? "" : ".0");

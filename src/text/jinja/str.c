@@ -103,6 +103,8 @@ size_t j_find_last(const struct str *s, const struct str *what, size_t end) {
     return SIZE_MAX;
 }
 
+size_t j_find_cost(const struct str *s, const struct str *what) { return (s->size / 64 + 1) * (what->size / 16 + 1); }
+
 static bool is_stripped(uint32_t c, const struct str *chars) {
     if (!chars) return j_is_space(c);
     uint32_t x;

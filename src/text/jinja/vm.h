@@ -72,6 +72,8 @@ bool j_is_space(uint32_t c);                         // as Python's str.isspace(
 // Where `what` starts in s at or after byte `from`; SIZE_MAX if it does not.
 size_t j_find(const struct str *s, const struct str *what, size_t from);
 size_t j_find_last(const struct str *s, const struct str *what, size_t end);
+// Steps that j_find_last() costs: it compares at every byte.
+size_t j_find_cost(const struct str *s, const struct str *what);
 // The range that is left without the characters in `chars` (NULL: white space) at the left and right.
 void j_strip(const struct str *s, const struct str *chars, bool left, bool right, size_t *begin, size_t *end);
 bool j_escape(struct vm *vm, struct value v, struct value *out); // for HTML; the result is markup
