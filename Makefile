@@ -15,7 +15,7 @@ help:
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
 	@echo "make bench      measure the kernels against this machine's limits"
 	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
-	@echo "make install    install the program, library, header and man page under PREFIX=$(PREFIX)"
+	@echo "make install    install the program, library and manual under PREFIX=$(PREFIX)"
 	@echo "make format     format the sources (needs clang-format)"
 	@echo "make clean      remove what was built"
 

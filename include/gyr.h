@@ -229,7 +229,7 @@ typedef struct gyr_generate_options {
 
 typedef struct gyr_generate_stats {
     size_t prompt_tokens, answer_tokens;
-    double prompt_seconds, answer_seconds; // answer_seconds: from the first answer token's choice to the last
+    double prompt_seconds, answer_seconds; // computing the prompt; choosing and computing the answer
     gyr_stop stop;
     uint64_t bytes_read; // weight and KV bytes that decoding the answer had to read
 } gyr_generate_stats;

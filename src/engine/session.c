@@ -94,7 +94,9 @@ void gyr_session_truncate(gyr_session *s, size_t length) {
 
 static bool check_ids(const struct gyr_session *s, const int32_t *ids, size_t count, gyr_error *e) {
     if (count > s->context - s->length)
-        return fail(e, GYR_TOO_LONG, "%s: %zu tokens do not fit: the context is %zu and %zu are in it",
+        return fail(e, GYR_TOO_LONG,
+                    "%s: %zu tokens do not fit: the context is %zu and %zu are in it; shorten the prompt or choose a "
+                    "larger context",
                     s->model->checkpoint->path, count, s->context, s->length);
     for (size_t i = 0; i < count; i++)
         if (ids[i] < 0 || (uint32_t)ids[i] >= s->model->model->h.vocab)

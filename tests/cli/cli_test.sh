@@ -314,7 +314,7 @@ long_prompts_are_told() {
     status=$?
     status_is 7
     out_is ""
-    grep -qE "^gyr: poet: [0-9]+ tokens do not fit: the context is $context and 0 are in it" err || fault "$(cat err)"
+    grep -qE "^gyr: poet: [0-9]+ tokens do not fit: the context is $context and 0 are in it; shorten the prompt or choose a larger context$" err || fault "$(cat err)"
     refuses 2 "poet: a context of 1000000 tokens; the model was trained for $context" "$gyr" run -c 1000000 hi
 }
 

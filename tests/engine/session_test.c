@@ -143,7 +143,10 @@ static void limits_are_errors(void) {
     int32_t ids[17] = {5, 6, 7};
     CHECK_INT(gyr_session_feed(s, ids, 17, NULL, &err), GYR_TOO_LONG);
     char want[2048];
-    snprintf(want, sizeof want, "%s: 17 tokens do not fit: the context is 16 and 0 are in it", poet_path());
+    snprintf(want, sizeof want,
+             "%s: 17 tokens do not fit: the context is 16 and 0 are in it; shorten the prompt or choose a "
+             "larger context",
+             poet_path());
     CHECK_STR(err.message, want);
     CHECK_INT(gyr_session_length(s), 0);
     ids[1] = (int32_t)info.vocab;

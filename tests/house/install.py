@@ -3,6 +3,7 @@
 usage: install.py BUILD_FOLDER
 """
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -30,7 +31,7 @@ def it_installs_every_part():
 
 def nothing_more_than_that():
     names = {p.name for p in ROOM.rglob("*") if not p.is_dir()}
-    known = {"gyr", "libgyr.so", "gyr.h", "gyr.pc", "gyr.1", "gyr.1.gz", "_gyr", "gyr.fish"}
+    known = {"gyr", "libgyr.so", "gyr.h", "gyr.pc", "gyr.1", "_gyr", "gyr.fish"}
     return [f"{n}: installed too" for n in sorted(names - known) if not n.startswith("libgyr.so.0")]
 
 
@@ -58,10 +59,9 @@ def the_example_builds_against_it():
 
 
 def the_manual_has_no_mistakes():
-    page = next(iter(ROOM.rglob("gyr.1")), None)
-    if not page or not any(os.access(Path(p) / "mandoc", os.X_OK) for p in os.environ["PATH"].split(":")):
+    if not shutil.which("mandoc"):
         raise Skip("no mandoc")
-    result = command("mandoc", "-Tlint", "-Wwarning", page)
+    result = command("mandoc", "-Tlint", "-Wwarning", found("gyr.1"))
     return [result.stdout] if result.returncode else []
 
 

@@ -92,6 +92,7 @@ STATEMENTS = [
     "{% for i in range(6) %}{{ loop.cycle('a', 'b', 'c') }}{% if loop.changed(i // 2) %}!{% endif %}{% endfor %}",
     "{% for i in range(10) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 5 %}{% break %}{% endif %}{{ i }}{% endfor %}",
     "{% for i in range(3) %}{% for j in range(3) %}{% if j == 1 %}{% break %}{% endif %}{{ i }}{{ j }} {% endfor %}{{ loop.index }};{% endfor %}",
+    "{% for i in [1, 2] %}{% break %}{% else %}E{% endfor %}{% for i in [1, 2] %}{% continue %}{% else %}F{% endfor %}{% for i in [1, 2] %}{% if i == 2 %}{% break %}{% endif %}{% else %}G{% endfor %}",
     "{% for n in tree recursive %}{{ loop.depth }}{{ loop.depth0 }}:{{ n.v }}{% if n.kids %}({{ loop(n.kids) }}){% endif %} {% endfor %}",
     "{% set x = 1 %}{% for i in [1, 2] %}{{ x }}{% set x = x + i %}{{ x }} {% endfor %}{{ x }}",
     "{% set ns = namespace(n=0, s='') %}{% for i in [1, 2, 3] %}{% set ns.n = ns.n + i %}{% set ns.s = ns.s ~ i %}{% endfor %}{{ ns.n }} {{ ns.s }} {{ ns }} {{ ns.missing is defined }}",
@@ -135,6 +136,7 @@ FILTERS = [
     "{{ {'b': 1, 'A': 2} | dictsort }} {{ {'b': 1, 'A': 2} | dictsort(true) }} {{ {'b': 1, 'A': 2} | dictsort(by='value', reverse=true) }}",
     "{{ numbers | min }} {{ numbers | max }} {{ words | min }} {{ words | max }} {{ people | max(attribute='age') | tojson }} {{ [] | min }}| {{ numbers | sum }} {{ people | sum(attribute='age') }} {{ [1] | sum(start=10) }}",
     "{{ words | unique | list }} {{ words | unique(case_sensitive=true) | list }} {{ people | unique(attribute='age') | map(attribute='name') | list }}",
+    "{{ none | map('upper') | list }} {{ 0 | select | list }} {{ [none, none] | sort }} {{ [1, 2] | truncate(5) }} {{ '' | map(attribute='x') | list }} {{ ['a'] | map(attribute='x.y', default=3) | list }}",
     "{{ words | map('upper') | list }} {{ words | map('replace', 'p', 'q') | list }} {{ people | map(attribute='pet', default='none') | list }} {{ words | map('length') | list }}",
     "{{ numbers | select('odd') | list if false }}{{ [1, 2, 3] | select('odd') | list }} {{ [0, 1, '', 'a'] | select | list }} {{ [0, 1] | reject | list }} {{ [1, 2, 3, 4] | reject('divisibleby', 2) | list }}",
     "{{ people | selectattr('pet') | map(attribute='name') | list }} {{ people | selectattr('age', 'gt', 30) | map(attribute='name') | list }} {{ people | rejectattr('age', 'equalto', 31) | map(attribute='name') | list }} {{ people | selectattr('city.name', '==', 'Rome') | list | length }}",
@@ -270,6 +272,8 @@ REFUSED = [
     "{{ words | batch }}",
     "{{ 1 is divisibleby 0 }}",
     "{{ f(a=1, 2) }}",
+    "{{ table[1:2] }}",
+    "{{ {1: 2} | xmlattr }}",
 ]
 
 LANGUAGE = WHITESPACE + EXPRESSIONS + STATEMENTS + FILTERS + JSON + TESTS + METHODS + REFUSED

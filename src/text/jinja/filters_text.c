@@ -218,6 +218,7 @@ static bool f_xmlattr(struct vm *vm, struct args *a, struct value *out) {
         struct pair p = a->self.d->items[i];
         struct value key, value;
         if (p.value.kind <= V_NONE) continue;
+        if (p.key.kind != V_STR) return j_fail(vm, "xmlattr: %s is no name of an attribute", j_c_str(vm, p.key));
         if (!j_escape(vm, p.key, &key) || !j_escape(vm, p.value, &value)) return false;
         for (size_t k = 0; k < key.s->size; k++)
             if (key.s->data[k] && strchr(" \t\n\r\f\v/>=", key.s->data[k]))

@@ -20,7 +20,8 @@ static bool pick(struct vm *vm, const struct node *n, struct scope *outside, str
     return true;
 }
 
-static enum flow run(struct vm *vm, const struct node *n, struct loop *loop, struct scope *outside) {
+// *whole: an iteration came to its end; as in Jinja, one that break or continue cut short does not count.
+static enum flow run(struct vm *vm, const struct node *n, struct loop *loop, struct scope *outside, bool *whole) {
     struct value v = {.kind = V_LOOP, .loop = loop};
     for (; loop->at < loop->items->n; loop->at++) {
         if (!j_push_scope(vm, outside) || !j_set(vm, (struct text){"loop", 4}, v)) return FLOW_FAIL;
@@ -28,6 +29,7 @@ static enum flow run(struct vm *vm, const struct node *n, struct loop *loop, str
         enum flow flow = j_exec(vm, n->body);
         if (flow == FLOW_FAIL) return flow;
         if (flow == FLOW_BREAK) break;
+        *whole = *whole || flow == FLOW_ON;
     }
     return FLOW_ON;
 }
@@ -42,11 +44,9 @@ enum flow j_exec_for(struct vm *vm, const struct node *n, struct value over, str
     loop->outside = outside;
     enum flow flow = FLOW_ON;
     if (n->c && !pick(vm, n, outside, &loop->items)) return FLOW_FAIL;
-    if (loop->items->n) {
-        flow = run(vm, n, loop, outside);
-    } else if (n->other) {
-        flow = j_push_scope(vm, outside) ? j_exec(vm, n->other) : FLOW_FAIL;
-    }
+    bool whole = false;
+    flow = run(vm, n, loop, outside, &whole);
+    if (flow && !whole && n->other) flow = j_push_scope(vm, outside) ? j_exec(vm, n->other) : FLOW_FAIL;
     vm->scope = scope;
     return flow;
 }
