@@ -257,7 +257,8 @@ static void session_errors(void) {
     char want[512];
     CHECK(!gyr_session_logits(s));
     CHECK_INT(gyr_session_feed(s, g.text.id, 101, NULL, &e), GYR_TOO_LONG);
-    snprintf(want, sizeof want, "%s: 101 tokens do not fit: the context is 100 and 0 are in it; shorten the prompt or choose a larger "
+    snprintf(want, sizeof want,
+             "%s: 101 tokens do not fit: the context is 100 and 0 are in it; shorten the prompt or choose a larger "
              "context",
              golden_path("40b/model.gguf"));
     CHECK_STR(e.message, want);
