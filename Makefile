@@ -64,8 +64,10 @@ $(BUILD)/build.ninja:
 	@tools/setup --check
 	meson setup $(BUILD)
 
+# The instrumentation confuses some warnings of GCC; the build that ships has them all as errors.
 $(SANITIZED)/build.ninja:
-	meson setup $(SANITIZED) --buildtype=debugoptimized --optimization=1 -Db_sanitize=address,undefined -Dhouse=false
+	meson setup $(SANITIZED) --buildtype=debugoptimized --optimization=1 -Db_sanitize=address,undefined \
+		-Dwerror=false -Dhouse=false
 
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true

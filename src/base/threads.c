@@ -6,20 +6,25 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-// A loop is published by raising `loop`; workers spin for a moment before they sleep, because the next loop of a
+// A loop is open while it has tasks to give. Workers join an open loop and leave it; its caller works too, closes it
+// when the tasks are given out, and waits only for those who joined. So a worker whose CPU is busy with something else
+// delays nobody: others have done its share. Workers spin for a moment before they sleep, because the next loop of a
 // forward pass is microseconds away.
 struct pool {
     unsigned threads;
     pthread_t *handles;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    atomic_uint loop, sleeping, working;
+    atomic_uint_fast64_t state; // number of the loop << 32 | OPEN | workers in it
+    atomic_uint sleeping;
     atomic_bool stop;
     atomic_size_t next;
     size_t n;
     void (*fn)(void *, size_t);
     void *arg;
 };
+
+static const uint64_t OPEN = 1u << 31, JOINED = (1u << 31) - 1;
 
 enum { SPINS = 4000 };
 
@@ -36,30 +41,42 @@ static void share(struct pool *p) {
     while ((i = atomic_fetch_add(&p->next, 1)) < p->n) p->fn(p->arg, i);
 }
 
-static void wait_for_loop(struct pool *p, unsigned seen) {
+static uint32_t loop_of(struct pool *p) { return (uint32_t)(atomic_load(&p->state) >> 32); }
+
+static void wait_for_loop(struct pool *p, uint32_t seen) {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&p->loop) != seen) return;
+        if (loop_of(p) != seen) return;
         relax();
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleeping, 1);
-    while (atomic_load(&p->loop) == seen) pthread_cond_wait(&p->wake, &p->lock);
+    while (loop_of(p) == seen) pthread_cond_wait(&p->wake, &p->lock);
     atomic_fetch_sub(&p->sleeping, 1);
     pthread_mutex_unlock(&p->lock);
 }
 
+// False if the loop was closed before this worker came. *loop receives its number.
+static bool join(struct pool *p, uint32_t *loop) {
+    uint_fast64_t state = atomic_load(&p->state);
+    while (state & OPEN && !atomic_compare_exchange_weak(&p->state, &state, state + 1)) {}
+    *loop = (uint32_t)(state >> 32);
+    return state & OPEN;
+}
+
 static void *work(void *arg) {
     struct pool *p = arg;
-    for (unsigned seen = 0;; seen++) {
+    for (uint32_t seen = 0;;) {
         wait_for_loop(p, seen);
         if (atomic_load(&p->stop)) return NULL;
+        if (!join(p, &seen)) continue;
         share(p);
-        atomic_fetch_sub(&p->working, 1);
+        atomic_fetch_sub(&p->state, 1);
     }
 }
 
 static void publish(struct pool *p) {
-    atomic_fetch_add(&p->loop, 1);
+    uint64_t loop = loop_of(p) + 1u;
+    atomic_store(&p->state, (loop & UINT32_MAX) << 32 | OPEN);
     if (!atomic_load(&p->sleeping)) return;
     pthread_mutex_lock(&p->lock);
     pthread_cond_broadcast(&p->wake);
@@ -130,10 +147,10 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *, size_t), void *arg) {
     p->fn = fn;
     p->arg = arg;
     atomic_store(&p->next, 0);
-    atomic_store(&p->working, p->threads - 1);
     publish(p);
     share(p);
-    for (int i = 0; atomic_load(&p->working); i++) {
+    atomic_fetch_and(&p->state, ~OPEN);
+    for (int i = 0; atomic_load(&p->state) & JOINED; i++) {
         if (i < SPINS)
             relax();
         else

@@ -102,20 +102,41 @@ static void select_best(struct candidate *c, size_t size, size_t n) {
     }
 }
 
-// Turns the first n candidates into probabilities, best first; returns how many top-p and min-p leave.
-static size_t keep(const gyr_sampling *o, struct candidate *c, size_t n, double *sum) {
-    qsort(c, n, sizeof *c, by_score);
-    float top = c[0].score;
-    double total = 0;
+// The worst of the first n.
+static struct candidate worst_of(const struct candidate *c, size_t n) {
+    struct candidate worst = c[0];
+    for (size_t i = 1; i < n; i++)
+        if (better(worst, c[i])) worst = c[i];
+    return worst;
+}
+
+// Lists, in order of id, the tokens that are not worse than `last`.
+static size_t list_from(struct sampler *s, struct candidate last) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->vocab; i++) {
+        struct candidate c = {s->scores[i], (int32_t)i};
+        if (!better(last, c)) s->list[n++] = c;
+    }
+    return n;
+}
+
+// Turns scores into probabilities (times a constant: the best is 1) and keeps what top-p and min-p leave, best first.
+// Returns how many; *mass is their sum. What is dropped before sorting could not have been kept: what is below
+// (1 - p) of the sum, shared by all, is together less than what top-p drops.
+static size_t keep(const gyr_sampling *o, struct candidate *c, size_t n, float top, double *mass) {
+    double sum = 0;
     for (size_t i = 0; i < n; i++) {
         c[i].score = exp_f((c[i].score - top) / o->temperature);
-        total += (double)c[i].score;
+        sum += (double)c[i].score;
     }
-    size_t kept = 0;
-    double mass = 0;
-    while (kept < n && c[kept].score >= o->min_p && (kept == 0 || mass < (double)o->top_p * total))
-        mass += (double)c[kept++].score;
-    *sum = mass;
+    double floor = (1 - (double)o->top_p) * sum / (double)n;
+    if (floor < (double)o->min_p) floor = (double)o->min_p;
+    size_t left = 0, kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (c[i].score == 1 || (double)c[i].score >= floor) c[left++] = c[i];
+    qsort(c, left, sizeof *c, by_score);
+    *mass = 0;
+    while (kept < left && (kept == 0 || *mass < (double)o->top_p * sum)) *mass += (double)c[kept++].score;
     return kept;
 }
 
@@ -126,19 +147,17 @@ int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logi
     repetition(s, o, h);
     presence_and_frequency(s, o, h);
     int32_t greedy = best(s);
-    if (o->temperature == 0 || !isfinite(s->scores[greedy])) return greedy;
-    // What is too unlikely to be kept by min-p, or to change a float's sum, need not be sorted.
-    float floor = s->scores[greedy] - o->temperature * 80;
-    size_t n = 0;
-    for (size_t i = 0; i < s->vocab; i++)
-        if (s->scores[i] >= floor) s->list[n++] = (struct candidate){s->scores[i], (int32_t)i};
+    float top = s->scores[greedy];
+    if (o->temperature == 0 || !isfinite(top)) return greedy;
+    // exp(-80) is nothing beside 1: what is less likely is left out.
+    size_t n = list_from(s, (struct candidate){top - o->temperature * 80, INT32_MAX});
     if (o->top_k && o->top_k < n) {
         select_best(s->list, n, o->top_k);
-        n = o->top_k;
+        n = list_from(s, worst_of(s->list, o->top_k));
     }
-    double sum, left;
-    n = keep(o, s->list, n, &sum);
-    left = random_at(o->seed, h->n) * sum;
+    double mass;
+    n = keep(o, s->list, n, top, &mass);
+    double left = random_at(o->seed, h->n) * mass;
     for (size_t i = 0; i < n; i++)
         if ((left -= (double)s->list[i].score) < 0) return s->list[i].id;
     return s->list[n - 1].id;
