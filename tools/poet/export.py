@@ -39,11 +39,11 @@ def main():
     ap.add_argument("folder", type=Path, help="the hf/ folder that train.py left")
     ap.add_argument("--out", type=Path, default=REPO / "models/poet.gguf")
     ap.add_argument("--license", default="apache-2.0", help="SPDX id written into the file")
-    ap.add_argument("--temp", type=float, default=1.0)
+    ap.add_argument("--temp", type=float, default=0.8)
     ap.add_argument("--top-k", type=int, default=0, help="0: off")
     ap.add_argument("--top-p", type=float, default=0.9)
     ap.add_argument("--min-p", type=float, default=0.05)
-    ap.add_argument("--penalty-repeat", type=float, default=1.1)
+    ap.add_argument("--penalty-repeat", type=float, default=1.05)
     args = ap.parse_args()
 
     config = json.loads((args.folder / "config.json").read_text())
