@@ -187,6 +187,7 @@ static const char *read_line(struct editor *ed, const char *prompt, size_t *size
     int n = 0;
     ed->prompt = prompt;
     if (terminal_changed()) el_resize(ed->el);
+    el_set(ed->el, EL_PREP_TERM, 1); // libedit does so after the prompt, and what is typed between the two is lost
     const char *line = el_gets(ed->el, &n);
     if (!line || n <= 0) return NULL;
     *size = (size_t)n - (line[n - 1] == '\n');
