@@ -20,7 +20,7 @@ _gyr() {
     case $verb in
     run)
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
-               --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --raw --json
+               --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --raw --json
                --stats --ignore-end --help' ;;
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;

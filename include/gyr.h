@@ -71,6 +71,7 @@ typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2 } 
 typedef struct gyr_model_options {
     uint32_t threads; // worker threads; 0: one for each CPU this process may use
     bool oversize;    // open a model whose weights are larger than the memory: it runs at the disk's speed
+    bool lock;        // keep the mapped weights in memory (mlock); the system may not take them back for other things
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;

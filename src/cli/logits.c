@@ -73,7 +73,8 @@ static int print_rows(gyr_model *model, gyr_session *session, const int32_t *ids
 static int logits(const struct logits_options *o, const int32_t *ids, size_t count) {
     int status = GYR_OK;
     gyr_error e = {0};
-    gyr_model *model = open_model(o->model, (uint32_t)o->threads, o->oversize, &status);
+    gyr_model *model =
+        open_model(o->model, (gyr_model_options){.threads = (uint32_t)o->threads, .oversize = o->oversize}, &status);
     if (!model) return status;
     gyr_session_options how = {0};
     if (o->kv_type) how.kv_type = o->kv_type[2] == '2' ? GYR_KV_F32 : GYR_KV_F16;

@@ -41,14 +41,15 @@ static gyr_model *open_poet(const gyr_model_options *options, gyr_error *e) {
 #endif
 }
 
-gyr_model *open_model(const char *path, uint32_t threads, bool oversize, int *status) {
+gyr_model *open_model(const char *path, gyr_model_options options, int *status) {
     gyr_error e = {0};
     struct stat file;
     struct progress bar;
     path = choose(path);
     bool sized = path && !stat(path, &file) && S_ISREG(file.st_mode);
     progress_start(&bar, "loading", "B", sized ? (double)file.st_size : 0);
-    gyr_model_options options = {.threads = threads, .oversize = oversize, .progress = loading, .user = &bar};
+    options.progress = loading;
+    options.user = &bar;
     gyr_model *model = path ? gyr_model_open(path, &options, &e) : open_poet(&options, &e);
     progress_end(&bar);
     if (!model) *status = e.status == GYR_CANCELLED ? GYR_CANCELLED : report(&e);
@@ -58,7 +59,7 @@ gyr_model *open_model(const char *path, uint32_t threads, bool oversize, int *st
 const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status) {
     *model = NULL;
     if (!choose(path)) {
-        *model = open_model(NULL, 1, false, status);
+        *model = open_model(NULL, (gyr_model_options){.threads = 1}, status);
         return *model ? gyr_model_tokenizer(*model) : NULL;
     }
     gyr_error e = {0};

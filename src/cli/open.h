@@ -6,7 +6,7 @@
 
 // Opens `path`; if NULL the model that $GYR_MODEL names; if there is none, the poet that is built into the program.
 // Shows a bar meanwhile. NULL after the error was printed; its status is in *status.
-gyr_model *open_model(const char *path, uint32_t threads, bool oversize, int *status);
+gyr_model *open_model(const char *path, gyr_model_options options, int *status);
 
 // The tokenizer alone of the same choice of models. *model is what to close at the end: see close_tokenizer().
 const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status);

@@ -34,6 +34,7 @@ static const struct option options[] = {
     {"presence-penalty", 0, "X", "0: none", OPTION_REAL, FIELD(presence_penalty), -100, 100, true},
     {"frequency-penalty", 0, "X", "0: none", OPTION_REAL, FIELD(frequency_penalty), -100, 100, true},
     {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"lock", 0, NULL, "keep the weights in memory, whatever else wants it", OPTION_FLAG, FIELD(lock)},
     {"raw", 0, NULL, "continue the prompt: no chat template", OPTION_FLAG, FIELD(raw)},
     {"json", 0, NULL, "a JSON object a line, for programs", OPTION_FLAG, FIELD(json)},
     {"stats", 0, NULL, "say how fast it was even when not on a terminal", OPTION_FLAG, FIELD(stats)},
@@ -126,8 +127,9 @@ static int answer_once(struct talk *t, const char *text, size_t size) {
 
 static int open_talk(struct talk *t) {
     const struct run_options *o = t->options;
+    gyr_model_options how = {.threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock};
     int status = GYR_OK;
-    t->model = open_model(o->model, (uint32_t)o->threads, o->oversize, &status);
+    t->model = open_model(o->model, how, &status);
     if (!t->model) return status;
     gyr_model_get_info(t->model, &t->info);
     gyr_error e = {0};

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +33,12 @@ static char *list_types(const struct checkpoint *c) {
     return buf_take(&b);
 }
 
+static bool cannot_lock(const struct checkpoint *c, uint64_t total, gyr_error *e) {
+    return fail(e, GYR_NO_MEMORY,
+                "%s: %.1f GB cannot be locked in memory: %s; raise the limit (ulimit -l) or leave it unlocked", c->path,
+                (double)total / 1e9, strerror(errno));
+}
+
 // Reads the weights into the page cache, so that the first token does not wait for the disk, and so that a person sees
 // how long loading takes. A hint: what cannot be read now is read when it is used.
 static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_t total, gyr_error *e) {
@@ -41,8 +48,10 @@ static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_
         for (size_t at = 0; at < c->tensors[i].bytes; at += step) {
             size_t left = c->tensors[i].bytes - at, n = left < step ? left : step;
             uintptr_t first = (uintptr_t)(c->tensors[i].data + at) / page * page;
+            size_t size = (uintptr_t)(c->tensors[i].data + at) + n - first;
+            if (o && o->lock && mlock((void *)first, size)) return cannot_lock(c, total, e);
 #ifdef MADV_POPULATE_READ
-            madvise((void *)first, (uintptr_t)(c->tensors[i].data + at) + n - first, MADV_POPULATE_READ);
+            if (!o || !o->lock) madvise((void *)first, size, MADV_POPULATE_READ);
 #endif
             done += n;
             if (o && o->progress && !o->progress(o->user, (double)done / (double)total))
