@@ -3,7 +3,8 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run inspect tokenize logits devices synth version help' -- "$word")
+        words='run inspect tokenize logits devices quantize synth version help'
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
@@ -14,7 +15,10 @@ _gyr() {
         mapfile -t COMPREPLY < <(compgen -W 'f32 f16' -- "$word")
         return ;;
     --type)
-        mapfile -t COMPREPLY < <(compgen -W 'f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k' -- "$word")
+        words='f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4'
+        [[ $verb == quantize ]] && words='q2_k q3_k_s q3_k_m q3_k_l q4_0 q4_1 q4_k_s q4_k_m q5_0 q5_1 q5_k_s q5_k_m
+               q6_k q8_0 iq4_nl iq4_xs mxfp4 f16 bf16 f32'
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return ;;
     esac
     case $verb in
@@ -26,12 +30,13 @@ _gyr() {
     tokenize) words='--model --decode --bos --special --json --help' ;;
     logits) words='--model --tokens --threads --kv-type --oversize --help' ;;
     devices) words='--json --help' ;;
+    quantize) words='--type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run inspect tokenize logits devices synth version' ;;
+    help) words='run inspect tokenize logits devices quantize synth version' ;;
     esac
-    if [[ $verb == inspect && $word != -* ]]; then
+    if [[ ($verb == inspect || $verb == quantize) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

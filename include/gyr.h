@@ -278,6 +278,25 @@ GYR_API gyr_status gyr_synth(const gyr_synth_options *options, gyr_error *err);
 // Name of shape `index`, NULL past the last.
 GYR_API const char *gyr_synth_shapes(size_t index);
 
+// ----------------------------------------------------------------------------------------------- quantization
+
+typedef struct gyr_quantize_options {
+    const char *input;  // GGUF file, any part of a split one
+    const char *output; // file to write; written under a temporary name and renamed when whole
+    const char *type;   // an element type or a mixture of them, such as "q4_k_m": see gyr_quantize_types()
+    bool pure;          // every matrix in that type, none in a better one
+    bool requantize;    // take matrices that are quantized already, which lose twice
+    uint32_t threads;   // 0: one for each CPU
+    bool (*progress)(void *user, double fraction); // return false to stop
+    void *user;
+} gyr_quantize_options;
+
+// Writes a model's weights in another type. Memory use does not depend on the model's size.
+GYR_API gyr_status gyr_quantize(const gyr_quantize_options *options, gyr_error *err);
+
+// Name of type or mixture `index`, NULL past the last.
+GYR_API const char *gyr_quantize_types(size_t index);
+
 #ifdef __cplusplus
 }
 #endif

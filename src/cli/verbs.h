@@ -8,5 +8,6 @@ int verb_tokenize(int argc, char **argv);
 int verb_logits(int argc, char **argv);
 int verb_devices(int argc, char **argv);
 int verb_synth(int argc, char **argv);
+int verb_quantize(int argc, char **argv);
 
 #endif

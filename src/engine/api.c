@@ -1,5 +1,7 @@
 // The small calls of the public interface.
 #include "engine/engine.h"
+#include "model/mixture.h"
+#include "model/quantize.h"
 #include "model/shapes.h"
 #include "model/synth.h"
 
@@ -38,4 +40,14 @@ gyr_status gyr_synth(const gyr_synth_options *options, gyr_error *e) {
 const char *gyr_synth_shapes(size_t index) {
     const struct shape *s = shape_row(index);
     return s ? s->name : NULL;
+}
+
+gyr_status gyr_quantize(const gyr_quantize_options *options, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(quantize(options, &made), &made, e);
+}
+
+const char *gyr_quantize_types(size_t index) {
+    const struct mixture *m = mixture_row(index);
+    return m ? m->name : NULL;
 }

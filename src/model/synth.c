@@ -3,6 +3,7 @@
 #include "format/checkpoint.h"
 #include "format/gguf_write.h"
 #include "model/family.h"
+#include "model/mixture.h"
 #include "model/shapes.h"
 
 #include <math.h>
@@ -60,27 +61,12 @@ static float next_normal(uint64_t *state) {
     return (float)sum * (1.7320508f / 65536);
 }
 
-// A column count that K types cannot cut into blocks of 256 takes the nearest type of blocks of 32, as llama.cpp's
-// quantizer does; what 32 does not divide stays F16.
-static enum type type_for(enum type want, uint64_t cols) {
-    static const struct {
-        enum type from, to;
-    } fallback[] = {{TYPE_Q2_K, TYPE_Q4_0},
-                    {TYPE_Q3_K, TYPE_Q4_0},
-                    {TYPE_Q4_K, TYPE_Q5_0},
-                    {TYPE_Q5_K, TYPE_Q5_1},
-                    {TYPE_Q6_K, TYPE_Q8_0}};
-    for (size_t i = 0; !type_row_bytes(want, cols) && i < sizeof fallback / sizeof *fallback; i++)
-        if (want == fallback[i].from) want = fallback[i].to;
-    return type_row_bytes(want, cols) ? want : TYPE_F16;
-}
-
 static void add_part(struct job *j, enum role role, uint32_t layer, uint64_t cols, uint64_t rows, int fill) {
     const char *name = j->family->gguf_names[role], *hole = name ? strstr(name, "%u") : NULL;
     if (!name) return;
     struct part *p = &j->parts[j->n++];
     *p = (struct part){.n_dims = rows ? 2 : 1, .dim = {cols, rows ? rows : 1, 1, 1}, .fill = fill};
-    p->type = rows ? type_for(j->type, cols) : TYPE_F32;
+    p->type = rows ? type_fitting(j->type, cols) : TYPE_F32;
     if (hole)
         snprintf(p->name, sizeof p->name, "%.*s%u%s", (int)(hole - name), name, layer, hole + 2);
     else

@@ -18,6 +18,9 @@ void encode_q3_k(const float *src, size_t n, void *row);
 void encode_q4_k(const float *src, size_t n, void *row);
 void encode_q5_k(const float *src, size_t n, void *row);
 void encode_q6_k(const float *src, size_t n, void *row);
+void encode_iq4_nl(const float *src, size_t n, void *row);
+void encode_iq4_xs(const float *src, size_t n, void *row);
+void encode_mxfp4(const float *src, size_t n, void *row);
 
 // x to an integer, truncated, within [low, high]; NaN gives low, so that hostile weights stay defined.
 static inline int bounded(float x, int low, int high) {

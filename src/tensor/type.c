@@ -45,6 +45,9 @@ static const struct type_info table[TYPE_LIMIT] = {
     [TYPE_Q4_K] = {"q4_k", 256, 144, true, true, unpack_q4_k, encode_q4_k},
     [TYPE_Q5_K] = {"q5_k", 256, 176, true, true, unpack_q5_k, encode_q5_k},
     [TYPE_Q6_K] = {"q6_k", 256, 210, true, false, unpack_q6_k, encode_q6_k},
+    [TYPE_IQ4_NL] = {"iq4_nl", 32, 18, true, false, unpack_iq4_nl, encode_iq4_nl},
+    [TYPE_IQ4_XS] = {"iq4_xs", 256, 136, true, false, unpack_iq4_xs, encode_iq4_xs},
+    [TYPE_MXFP4] = {"mxfp4", 32, 17, true, false, unpack_mxfp4, encode_mxfp4},
 };
 
 const struct type_info *type_info(uint32_t type) { return type < TYPE_LIMIT && table[type].name ? &table[type] : NULL; }
@@ -55,7 +58,9 @@ int type_by_name(const char *name) {
     return -1;
 }
 
-const char *type_names(void) { return "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k"; }
+const char *type_names(void) {
+    return "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4";
+}
 
 size_t type_row_bytes(enum type type, uint64_t n) {
     const struct type_info *t = type_info(type);

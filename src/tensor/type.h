@@ -23,7 +23,10 @@ enum type {
     TYPE_Q4_K = 12,
     TYPE_Q5_K = 13,
     TYPE_Q6_K = 14,
+    TYPE_IQ4_NL = 20,
+    TYPE_IQ4_XS = 23,
     TYPE_BF16 = 30,
+    TYPE_MXFP4 = 39,
     TYPE_LIMIT = 64, // all numbers are below
 };
 
@@ -43,8 +46,8 @@ struct type_info {
     bool offset;      // dm is used
     // Decodes `groups` groups of 32 weights, from group `first` of the row on. `first` need not be at a block's start.
     void (*unpack)(const void *row, size_t first, size_t groups, struct codes *out);
-    // Encodes n weights (a multiple of `block`) into a row. For K types the simple round-to-nearest search: see
-    // encode.c. NULL where there is none yet.
+    // Encodes n weights (a multiple of `block`) into a row. Blocks of 32 with whole codes as the `gguf` package writes
+    // them; the others by a search for the scales that lose least (fit.h).
     void (*encode)(const float *src, size_t n, void *row);
 };
 

@@ -9,6 +9,10 @@
 #include "tensor/float16.h"
 #include "tensor/type.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 // A block's scales. Those of its groups stay packed, a word a group, so that kernels can take many apart at once.
 struct scales {
     float d, dm;
@@ -167,6 +171,64 @@ static inline void codes_q6_k(const uint8_t *b, unsigned i, bytes32 *q) {
     *q = (*q | high << 4) - 32;
 }
 
+// What the 16 codes of a type stand for. IQ4: steps that grow with the distance from zero, as the density of normal
+// weights falls. MXFP4: twice the E2M1 values of the OCP Microscaling Formats specification, so that all are whole.
+#define IQ4_VALUES                                                                                                     \
+    { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 }
+#define MXFP4_VALUES                                                                                                   \
+    { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 }
+
+// Codes, below 16, to what they stand for.
+static inline void look_up(const int8_t values[16], bytes32 *q) {
+#if defined(__AVX2__)
+    __m128i v;
+    memcpy(&v, values, sizeof v);
+    *q = (bytes32)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(v), (__m256i)*q);
+#else
+    uint8_t c[32];
+    memcpy(c, q, sizeof c);
+    for (int i = 0; i < 32; i++) c[i] = (uint8_t)values[c[i]];
+    memcpy(q, c, sizeof c);
+#endif
+}
+
+static inline void scales_iq4_nl(const uint8_t *b, struct scales *s) { s->d = scale_at(b); }
+
+static inline void codes_iq4_nl(const uint8_t *b, unsigned i, bytes32 *q) {
+    static const int8_t values[16] = IQ4_VALUES;
+    nibbles(b + 2, q);
+    look_up(values, q);
+}
+
+// Eight 6-bit scales, one a group: the high two bits in the word after d, the low four in the nibbles after that; 32 is
+// taken off. Both halves of a group have the same.
+static inline void scales_iq4_xs(const uint8_t *b, struct scales *s) {
+    unsigned high = (unsigned)(b[2] | b[3] << 8);
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned low = b[4 + i / 2] >> 4 * (i % 2) & 15, scale = (low | (high >> 2 * i & 3) << 4) - 32;
+        s->word[i] = (uint16_t)((scale & 255) * 0x101);
+    }
+    s->d = scale_at(b);
+}
+
+static inline void codes_iq4_xs(const uint8_t *b, unsigned i, bytes32 *q) {
+    static const int8_t values[16] = IQ4_VALUES;
+    nibbles(b + 8 + 16 * i, q);
+    look_up(values, q);
+}
+
+// The scale's byte is E8M0, a power of two: 2^(e - 127); halved, since the values are doubled. The two smallest halves
+// are subnormal floats.
+static inline float e8m0_half(uint8_t e) { return float_of_bits(e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23); }
+
+static inline void scales_mxfp4(const uint8_t *b, struct scales *s) { s->d = e8m0_half(b[0]); }
+
+static inline void codes_mxfp4(const uint8_t *b, unsigned i, bytes32 *q) {
+    static const int8_t values[16] = MXFP4_VALUES;
+    nibbles(b + 1, q);
+    look_up(values, q);
+}
+
 // X(TYPE, name, bytes and groups of a block, what its words are, whether dm is used) for every quantized type.
 #define QUANTIZED_TYPES(X)                                                                                             \
     X(Q4_0, q4_0, 18, 1, WORD_NONE, false)                                                                             \
@@ -178,6 +240,9 @@ static inline void codes_q6_k(const uint8_t *b, unsigned i, bytes32 *q) {
     X(Q3_K, q3_k, 110, 8, WORD_BYTES, false)                                                                           \
     X(Q4_K, q4_k, 144, 8, WORD_PAIR, true)                                                                             \
     X(Q5_K, q5_k, 176, 8, WORD_PAIR, true)                                                                             \
-    X(Q6_K, q6_k, 210, 8, WORD_BYTES, false)
+    X(Q6_K, q6_k, 210, 8, WORD_BYTES, false)                                                                           \
+    X(IQ4_NL, iq4_nl, 18, 1, WORD_NONE, false)                                                                         \
+    X(IQ4_XS, iq4_xs, 136, 8, WORD_BYTES, false)                                                                       \
+    X(MXFP4, mxfp4, 17, 1, WORD_NONE, false)
 
 #endif

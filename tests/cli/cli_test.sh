@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run inspect tokenize logits devices synth version help"
+verbs="run inspect tokenize logits devices quantize synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -96,7 +96,7 @@ help_fits_a_screen() {
 
 # Every option of the help is in the page of its verb, in the manual, and in the completions.
 documents_know_every_option() {
-    for verb in run inspect tokenize logits devices synth; do
+    for verb in run inspect tokenize logits devices quantize synth; do
         run "$gyr" $verb --help
         for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
             name=${option#--}
@@ -109,6 +109,27 @@ documents_know_every_option() {
                 fault "docs/verbs/$verb.md has no $option"
         done
     done
+}
+
+# A model of one type becomes one of another; what was there before stays when that fails.
+quantizes() {
+    run "$gyr" quantize "$model" small.gguf --type q4_0
+    status_is 2
+    err_has "is quantized already (q8_0); take the model as it was before, or --requantize"
+    [ -e small.gguf ] && fault "small.gguf was written"
+    run "$gyr" quantize "$model" small.gguf --type q4_0 --pure --requantize -t 2
+    status_is 0
+    out_is ""
+    err_has "small.gguf: "
+    run "$gyr" inspect small.gguf
+    out_has "types              q4_0 "
+    run "$gyr" run -m small.gguf -n 4 --raw "The sea"
+    status_is 0
+    refuses 2 "./small.gguf: is the input itself; choose another name to write to" \
+        "$gyr" quantize small.gguf ./small.gguf --type q4_0
+    refuses 3 "/dev/full: No space left on device; free some space or write elsewhere" \
+        "$gyr" quantize small.gguf /dev/full --type q4_0 --requantize
+    rm -f small.gguf
 }
 
 version_is_printed() {
@@ -160,6 +181,9 @@ wrong_arguments_are_told() {
     refuses 2 "logits: needs --tokens IDS, such as --tokens \"1 2 3\"" "$gyr" logits
     refuses 2 '--tokens: "x" is not a token id; give whole numbers with spaces between them' "$gyr" logits --tokens "1 x"
     refuses 2 '--tokens: no token ids; give some, such as "1 2 3"' "$gyr" logits --tokens " "
+    refuses 2 "quantize: needs IN OUT; see 'gyr quantize --help'" "$gyr" quantize a
+    refuses 2 "quantize: needs --type TYPE, such as --type q4_k_m" "$gyr" quantize a b
+    refuses 2 "q4_km: no such type; did you mean q4_k_m?" "$gyr" quantize a b --type q4_km
     refuses 2 "synth: needs SHAPE; see 'gyr synth --help'" "$gyr" synth
     refuses 2 "falcon-7: no such shape; did you mean falcon-7b?" "$gyr" synth falcon-7 --type f16 -o x
     refuses 2 "synth: needs --type TYPE, such as --type q4_0" "$gyr" synth falcon-7b -o x
@@ -368,7 +392,7 @@ for name in help_fits_a_screen documents_know_every_option version_is_printed wr
     wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed; do
     case_ $name
 done
-for name in bad_files_are_told text_becomes_ids_and_text_again answers_are_the_same_every_time \
+for name in quantizes bad_files_are_told text_becomes_ids_and_text_again answers_are_the_same_every_time \
     prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same speed_is_told_when_asked \
     raw_prompts_are_continued logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
     full_disks_are_told readers_may_leave inspect_describes; do

@@ -147,7 +147,8 @@ static void extremes(void) {
             for (size_t i = 0; i < bytes; i += type_info(t)->bytes) // scales of 1 wherever they are
                 for (size_t k = 0; k < 4; k++) {
                     size_t at = k < 2 ? k : (size_t)type_info(t)->bytes - 4 + k, low = type_info(t)->block == 32;
-                    if (t == TYPE_Q4_K || t == TYPE_Q5_K || low ? k < 2 : k >= 2) p[i + at] = k % 2 ? 0x3c : 0;
+                    if (t == TYPE_Q4_K || t == TYPE_Q5_K || t == TYPE_IQ4_XS || low ? k < 2 : k >= 2)
+                        p[i + at] = k % 2 ? 0x3c : 0;
                 }
             struct weight w = {(enum type)t, 1, cols, p, NULL};
             for (int sign = 0; sign < 3; sign++) {

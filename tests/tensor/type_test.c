@@ -4,8 +4,8 @@
 
 enum { N = 1024, FLOATS = 4096 };
 
-static const uint32_t quantized[] = {TYPE_Q4_0, TYPE_Q4_1, TYPE_Q5_0, TYPE_Q5_1, TYPE_Q8_0,
-                                     TYPE_Q2_K, TYPE_Q3_K, TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K};
+static const uint32_t quantized[] = {TYPE_Q4_0, TYPE_Q4_1, TYPE_Q5_0, TYPE_Q5_1,   TYPE_Q8_0,   TYPE_Q2_K, TYPE_Q3_K,
+                                     TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K, TYPE_IQ4_NL, TYPE_IQ4_XS, TYPE_MXFP4};
 enum { QUANTIZED = sizeof quantized / sizeof *quantized };
 
 // A golden made by tools/goldens/element_types.py; *size is how much of it there is.
@@ -142,10 +142,10 @@ static void encodes_closely(void) {
         uint32_t type;
         double worst, rms;
     } bounds[] = {
-        {TYPE_F32, 0, 0},          {TYPE_F16, 0.0003, 0.0002}, {TYPE_BF16, 0.002, 0.0012}, {TYPE_Q8_0, 0.005, 0.0025},
-        {TYPE_Q4_0, 0.13, 0.045},  {TYPE_Q4_1, 0.07, 0.04},    {TYPE_Q5_0, 0.07, 0.022},   {TYPE_Q5_1, 0.034, 0.02},
-        {TYPE_Q2_K, 0.42, 0.21},   {TYPE_Q3_K, 0.28, 0.09},    {TYPE_Q4_K, 0.08, 0.042},   {TYPE_Q5_K, 0.05, 0.022},
-        {TYPE_Q6_K, 0.035, 0.012},
+        {TYPE_F32, 0, 0},           {TYPE_F16, 0.0003, 0.0002}, {TYPE_BF16, 0.002, 0.0012}, {TYPE_Q8_0, 0.005, 0.0025},
+        {TYPE_Q4_0, 0.13, 0.045},   {TYPE_Q4_1, 0.07, 0.04},    {TYPE_Q5_0, 0.07, 0.022},   {TYPE_Q5_1, 0.034, 0.02},
+        {TYPE_Q2_K, 0.45, 0.133},   {TYPE_Q3_K, 0.28, 0.07},    {TYPE_Q4_K, 0.09, 0.0315},  {TYPE_Q5_K, 0.05, 0.016},
+        {TYPE_Q6_K, 0.035, 0.0078}, {TYPE_IQ4_NL, 0.13, 0.037}, {TYPE_IQ4_XS, 0.13, 0.037}, {TYPE_MXFP4, 0.17, 0.06},
     };
     for (size_t t = 0; t < sizeof bounds / sizeof *bounds; t++) {
         float x[N], y[N];
@@ -212,7 +212,8 @@ static void names(void) {
         CHECK_INT(type_by_name(type_info(t)->name), t);
         CHECK(strstr(type_names(), type_info(t)->name));
     }
-    CHECK_STR(type_names(), "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k");
+    CHECK_STR(type_names(), "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, "
+                            "iq4_nl, iq4_xs, mxfp4");
 }
 
 int main(void) {

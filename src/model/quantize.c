@@ -1,0 +1,198 @@
+#include "model/quantize.h"
+#include "base/buf.h"
+#include "base/threads.h"
+#include "format/checkpoint.h"
+#include "format/gguf_write.h"
+#include "model/mixture.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// Weights are converted a slice at a time, some slices at once. A tensor's rows are whole blocks without gaps between
+// them, so slices need not mind where rows end.
+enum { SLICE = 1 << 16, SLICES_PER_THREAD = 4, PIECE = 1 << 22 };
+
+struct job {
+    const gyr_quantize_options *o;
+    const struct mixture *mixture;
+    struct checkpoint *c;
+    enum type *types; // of each tensor in the output
+    struct gguf_writer *w;
+    struct pool *pool;
+    size_t slices; // at once
+    float *floats; // [slices][SLICE]
+    uint8_t *blocks;
+    uint64_t done, total; // bytes of the input
+
+    const struct tensor *t; // being converted
+    enum type to;
+    uint64_t first, count; // weights: where the slices at work begin, and how many the tensor has
+    atomic_bool odd;       // a weight is not finite
+};
+
+static int shown_size(struct text s) { return (int)(s.size < 100 ? s.size : 100); }
+
+static size_t slice_size(const struct job *j, size_t i) {
+    uint64_t left = j->count - j->first, at = (uint64_t)i * SLICE;
+    return (size_t)(left <= at ? 0 : left - at < SLICE ? left - at : SLICE);
+}
+
+static void convert_slice(void *arg, size_t i) {
+    struct job *j = arg;
+    size_t n = slice_size(j, i);
+    float *x = j->floats + i * SLICE;
+    type_decode(j->t->type, j->t->data, (size_t)(j->first + (uint64_t)i * SLICE), n, x);
+    const struct type_info *to = type_info(j->to);
+    for (size_t k = 0; to->quantized && k < n; k++)
+        if (!isfinite(x[k])) j->odd = true;
+    if (!j->odd) to->encode(x, n, j->blocks + type_row_bytes(j->to, (uint64_t)i * SLICE));
+}
+
+static bool report(struct job *j, uint64_t bytes, gyr_error *e) {
+    j->done += bytes;
+    if (!j->o->progress || j->o->progress(j->o->user, (double)j->done / (double)j->total)) return true;
+    return fail(e, GYR_CANCELLED, "%s: stopped", j->o->output);
+}
+
+static bool convert(struct job *j, gyr_error *e) {
+    const struct tensor *t = j->t;
+    j->count = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
+    for (j->first = 0; j->first < j->count;) {
+        uint64_t most = (uint64_t)j->slices * SLICE, left = j->count - j->first, n = left < most ? left : most;
+        pool_run(j->pool, (size_t)((n + SLICE - 1) / SLICE), convert_slice, j);
+        if (j->odd)
+            return fail(e, GYR_MALFORMED, "%s: tensor %.*s has weights that are not finite; get the file again",
+                        j->c->path, shown_size(t->name), t->name.data);
+        if (!gguf_writer_data(j->w, j->blocks, type_row_bytes(j->to, n), e) ||
+            !report(j, type_row_bytes(t->type, n), e))
+            return false;
+        j->first += n;
+    }
+    return true;
+}
+
+static bool copy(struct job *j, gyr_error *e) {
+    for (size_t at = 0, n; at < j->t->bytes; at += n) {
+        n = j->t->bytes - at < PIECE ? j->t->bytes - at : PIECE;
+        if (!gguf_writer_data(j->w, j->t->data + at, n, e) || !report(j, n, e)) return false;
+    }
+    return true;
+}
+
+// Keys that are about the input's own file.
+static bool is_dropped(struct text key) {
+    static const char *const dropped[] = {"general.file_type", "general.quantization_version"};
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
+        if (key.size == strlen(dropped[i]) && !memcmp(key.data, dropped[i], key.size)) return true;
+    return key.size > 6 && !memcmp(key.data, "split.", 6);
+}
+
+static bool put_keys(struct job *j, gyr_error *e) {
+    struct text key;
+    const struct value *v;
+    for (size_t i = 0; checkpoint_key(j->c, i, &key, &v); i++) {
+        if (is_dropped(key)) continue;
+        char *name = strndup(key.data, key.size);
+        if (!name) return fail_memory(e, j->o->output);
+        gguf_put_value(j->w, name, v);
+        free(name);
+    }
+    gguf_put_u32(j->w, "general.quantization_version", 2);
+    gguf_put_u32(j->w, "general.file_type", j->mixture->file_type);
+    return true;
+}
+
+static bool put_tensors(struct job *j, gyr_error *e) {
+    struct mixture_facts facts;
+    mixture_facts(j->c, &facts);
+    for (size_t i = 0; i < j->c->n_tensors; i++) {
+        const struct tensor *t = &j->c->tensors[i];
+        enum type to = j->types[i] = mixture_type(j->mixture, &facts, t, j->o->pure);
+        if (to != t->type && type_info(t->type)->quantized && !j->o->requantize)
+            return fail(e, GYR_USAGE,
+                        "%s: tensor %.*s is quantized already (%s); take the model as it was before, or --requantize",
+                        j->c->path, shown_size(t->name), t->name.data, type_info(t->type)->name);
+        char *name = strndup(t->name.data, t->name.size);
+        if (!name) return fail_memory(e, j->o->output);
+        gguf_put_tensor(j->w, name, to, t->n_dims, t->dim);
+        free(name);
+        j->total += t->bytes;
+    }
+    return gguf_writer_begin(j->w, e);
+}
+
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+// Is `path` the input, or a part of it: "NAME-00001-of-00003.gguf"?
+static bool is_input(const char *path, const char *input) {
+    static const char form[] = "-%5u-of-%5u.gguf";
+    size_t n = strlen(input), tail = strlen("-00001-of-00003.gguf");
+    unsigned no, count;
+    if (same_file(path, input)) return true;
+    if (n < tail || sscanf(input + n - tail, form, &no, &count) != 2) return false;
+    for (no = 1; no <= count; no++) {
+        struct buf b = {0};
+        buf_append(&b, input, n - tail);
+        buf_printf(&b, "-%05u-of-%05u.gguf", no, count);
+        char *part = buf_take(&b);
+        bool same = part && same_file(path, part);
+        free(part);
+        if (same) return true;
+    }
+    return false;
+}
+
+static bool unknown_type(const char *type, gyr_error *e) {
+    struct buf b = {0};
+    const struct mixture *m;
+    for (size_t i = 0; (m = mixture_row(i)); i++) buf_printf(&b, "%s%s", i ? ", " : "", m->name);
+    fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", type, b.data ? b.data : "");
+    buf_free(&b);
+    return false;
+}
+
+static bool prepare(struct job *j, gyr_error *e) {
+    const gyr_quantize_options *o = j->o;
+    if (!o->input || !o->output || !o->type) return fail(e, GYR_USAGE, "quantize: give a file, a new one and a type");
+    if (!(j->mixture = mixture_by_name(o->type))) return unknown_type(o->type, e);
+    if (!(j->c = checkpoint_open(o->input, e))) return false;
+    if (j->c->source != CHECKPOINT_GGUF)
+        return fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; quantize takes GGUF files", o->input);
+    if (is_input(o->output, o->input))
+        return fail(e, GYR_USAGE, "%s: is the input itself; choose another name to write to", o->output);
+    if (!(j->pool = pool_new(o->threads, e))) return false;
+    j->slices = (size_t)pool_threads(j->pool) * SLICES_PER_THREAD;
+    j->types = calloc(j->c->n_tensors + 1, sizeof *j->types);
+    j->floats = calloc(j->slices, SLICE * sizeof *j->floats);
+    j->blocks = calloc(j->slices, SLICE * sizeof(float)); // no type takes more
+    if (!j->types || !j->floats || !j->blocks) return fail_memory(e, o->output);
+    j->w = gguf_writer_new(o->output, e);
+    return j->w && put_keys(j, e) && put_tensors(j, e);
+}
+
+bool quantize(const gyr_quantize_options *o, gyr_error *e) {
+    struct job j = {.o = o};
+    bool ok = prepare(&j, e);
+    for (size_t i = 0; ok && i < j.c->n_tensors; i++) {
+        j.t = &j.c->tensors[i];
+        j.to = j.types[i];
+        ok = (j.to == j.t->type ? copy : convert)(&j, e);
+    }
+    if (j.w) {
+        bool ended = gguf_writer_end(j.w, ok, ok ? e : NULL);
+        ok = ok && ended;
+    }
+    if (j.pool) pool_free(j.pool);
+    free(j.types);
+    free(j.floats);
+    free(j.blocks);
+    checkpoint_close(j.c);
+    return ok;
+}
