@@ -7,6 +7,7 @@
 #define DEVICE_DEVICE_H
 
 #include "base/error.h"
+#include "device/kv_page.h"
 #include "tensor/type.h"
 
 struct device;
@@ -24,25 +25,26 @@ enum activation { ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU };
 
 // One row's place in its sequence's KV cache, for attention().
 struct attention_row {
-    const uint32_t *pages; // the sequence's page table: page number of positions [i * page_size, (i + 1) * page_size)
-    uint32_t position;     // the row sees positions 0 .. position, its own included
+    const uint32_t
+        *pages;        // the sequence's page table: page number of positions [i * PAGE_TOKENS, (i + 1) * PAGE_TOKENS)
+    uint32_t position; // the row sees positions 0 .. position, its own included
 };
 
 struct attention {
-    size_t rows, heads, kv_heads, head_dim;
-    size_t page_size;  // tokens of a page
-    enum type kv_type; // TYPE_F32 or TYPE_F16
-    float *q;          // [rows][heads * head_dim]
-    float *out;        // the same shape
-    // Pages of one layer: page p starts at p * page_stride bytes, and holds [kv_head][token][head_dim] elements.
-    const void *k, *v;
-    size_t page_stride;
+    size_t rows, heads; // query heads: heads / kv.heads neighbours share a key and value head
+    struct kv_shape kv;
+    const float *q;    // [rows][heads * kv.key_dim]
+    float *out;        // [rows][heads * kv.value_dim]
+    const void *k, *v; // pages of one layer (kv_page.h)
     const struct attention_row *row;
-    float scale; // multiplies (q . k + bias)
+    uint32_t window; // a row at position p sees positions p - window + 1 .. p; 0: all up to p
+    float scale;     // multiplies (q . k + bias)
+    float softcap;   // then score = softcap * tanh(score / softcap) (Gemma 2, 2024); 0: none
     // ALiBi (Press et al., 2022): bias = slopes[head] * key position; NULL: none. With alibi_bf16, as Falcon's
     // checkpoints were trained: bias = bf16(bf16(slope) * bf16(position)), the slopes being rounded already.
     const float *slopes;
     bool alibi_bf16;
+    const float *sinks; // [heads]: a score that joins the softmax and has no value (gpt-oss, 2025); NULL: none
 };
 
 // Fused rows come as kv_heads groups of (heads / kv_heads) query heads, with each group's key and value head after its
@@ -56,9 +58,8 @@ struct qkv {
     const float *table;
     size_t rotary_dim;
     const struct attention_row *row;
-    void *k, *v; // pages of one layer, as in struct attention
-    size_t page_size, page_stride;
     enum type kv_type;
+    void *k, *v; // pages of one layer (kv_page.h)
 };
 
 struct device_ops {

@@ -33,7 +33,7 @@ struct answer {
 // Bytes of weights and cache that computing the next token reads.
 static uint64_t bytes_of_step(const struct gyr_session *s) {
     const struct hyperparameters *h = &s->model->model->h;
-    uint64_t token = kv_cache_bytes(s->kv->type, h->layers, h->kv_heads, h->head_dim, PAGE_TOKENS) / PAGE_TOKENS;
+    uint64_t token = kv_cache_bytes(s->kv->shape, h->layers, PAGE_TOKENS) / PAGE_TOKENS;
     return s->model->model->decode_bytes + token * (s->length + 1);
 }
 

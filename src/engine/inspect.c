@@ -98,7 +98,7 @@ static void put_family(json_t *all, const struct checkpoint *c) {
     const struct tensor *up = family_tensor(f, c, ROLE_UP, 0, name);
     const struct tensor *table = family_tensor(f, c, ROLE_EMBEDDING, 0, name);
     enum type kv = kv_cache_default(up ? up->type : TYPE_F16);
-    uint64_t page = kv_cache_bytes(kv, h.layers, h.kv_heads, h.head_dim, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(kv_cache_shape(&h, kv), h.layers, PAGE_TOKENS);
     json_int_t decode = json_integer_value(json_object_get(all, "weight_bytes"));
     if (table && family_tensor(f, c, ROLE_OUTPUT, 0, name)) decode -= (json_int_t)table->bytes;
     json_object_set_new(all, "family", json_string(f->kind));

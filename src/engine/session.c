@@ -14,7 +14,7 @@ static enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) {
 static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t pages, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
     int i = type == TYPE_F16;
-    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, type, h->layers, h->kv_heads, h->head_dim, e);
+    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_shape(h, type), h->layers, e);
     if (!m->kv[i] || !kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
     m->reserved[i] += pages;
     return m->kv[i];
@@ -24,7 +24,7 @@ static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t page
 // fits.
 static bool choose_context(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
-    uint64_t page = kv_cache_bytes(type, h->layers, h->kv_heads, h->head_dim, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(kv_cache_shape(h, type), h->layers, PAGE_TOKENS);
     // Weights already in the page cache count as available memory, but they are needed.
     uint64_t total = memory_total(), weights = m->model->weight_bytes;
     uint64_t spare = total > weights ? total - weights : 0, available = memory_available();
@@ -72,7 +72,7 @@ void gyr_session_free(gyr_session *s) {
     if (!s) return;
     if (s->kv) {
         kv_cache_trim(s->kv, &s->pages, 0);
-        s->model->reserved[s->kv->type == TYPE_F16] -= s->promised;
+        s->model->reserved[s->kv->shape.type == TYPE_F16] -= s->promised;
     }
     free(s->ids);
     free(s->logits);

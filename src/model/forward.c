@@ -42,22 +42,16 @@ static void attention(struct pass *p, uint32_t i, const float *x, float *branch)
                         .row = p->a->at,
                         .k = p->kv->k[i],
                         .v = p->kv->v[i],
-                        .page_size = PAGE_TOKENS,
-                        .page_stride = p->kv->page_bytes,
-                        .kv_type = p->kv->type};
+                        .kv_type = p->kv->shape.type};
     p->ops->qkv(p->d, &split);
     struct attention mix = {.rows = p->n,
                             .heads = h->heads,
-                            .kv_heads = h->kv_heads,
-                            .head_dim = h->head_dim,
+                            .kv = p->kv->shape,
                             .q = p->a->q,
                             .out = p->a->mixed,
                             .row = p->a->at,
                             .k = p->kv->k[i],
                             .v = p->kv->v[i],
-                            .page_size = PAGE_TOKENS,
-                            .page_stride = p->kv->page_bytes,
-                            .kv_type = p->kv->type,
                             .scale = 1 / sqrtf((float)h->head_dim),
                             .slopes = p->m->slopes,
                             .alibi_bf16 = p->m->family->alibi_bf16};

@@ -3,14 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t element_bytes(enum type type) { return type == TYPE_F16 ? 2 : 4; }
+#include "model/family.h"
 
 size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % PAGE_TOKENS != 0); }
 
 enum type kv_cache_default(enum type weights) { return weights == TYPE_F32 ? TYPE_F32 : TYPE_F16; }
 
-uint64_t kv_cache_bytes(enum type type, size_t layers, size_t kv_heads, size_t head_dim, uint64_t tokens) {
-    return 2ull * layers * kv_cache_pages(tokens) * PAGE_TOKENS * kv_heads * head_dim * element_bytes(type);
+struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type) {
+    return (struct kv_shape){type, h->kv_heads, h->head_dim, h->head_dim};
+}
+
+uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens) {
+    return (kv_key_bytes(&shape) + kv_value_bytes(&shape)) * layers * kv_cache_pages(tokens);
 }
 
 void kv_cache_free(struct kv_cache *kv) {
@@ -25,14 +29,12 @@ void kv_cache_free(struct kv_cache *kv) {
     free(kv);
 }
 
-struct kv_cache *kv_cache_new(struct device *d, enum type type, size_t layers, size_t kv_heads, size_t head_dim,
-                              gyr_error *e) {
+struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e) {
     struct kv_cache *kv = calloc(1, sizeof *kv);
     if (!kv) return fail_memory(e, "KV cache"), NULL;
     kv->device = d;
-    kv->type = type;
+    kv->shape = shape;
     kv->layers = layers;
-    kv->page_bytes = PAGE_TOKENS * kv_heads * head_dim * element_bytes(type);
     kv->k = calloc(layers, sizeof *kv->k);
     kv->v = calloc(layers, sizeof *kv->v);
     if (kv->k && kv->v) return kv;
@@ -40,13 +42,13 @@ struct kv_cache *kv_cache_new(struct device *d, enum type type, size_t layers, s
     return fail_memory(e, "KV cache"), NULL;
 }
 
-static bool grow_array(struct kv_cache *kv, void **array, size_t pages, gyr_error *e) {
+static bool grow_array(struct kv_cache *kv, void **array, size_t page_bytes, size_t pages, gyr_error *e) {
     size_t bytes;
-    if (__builtin_mul_overflow(kv->page_bytes, pages, &bytes)) return fail_memory(e, "KV cache");
+    if (__builtin_mul_overflow(page_bytes, pages, &bytes)) return fail_memory(e, "KV cache");
     void *p = kv->device->ops->alloc(kv->device, bytes, e);
     if (!p) return false;
     if (*array) {
-        kv->device->ops->copy(kv->device, p, *array, kv->page_bytes * kv->touched);
+        kv->device->ops->copy(kv->device, p, *array, page_bytes * kv->touched);
         kv->device->ops->free(kv->device, *array);
     }
     *array = p;
@@ -59,8 +61,9 @@ bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
     if (!free_pages) return fail_memory(e, "KV cache");
     kv->free_pages = free_pages;
     // Arrays already grown when a later one fails are only larger than the pool says: no harm.
+    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
     for (size_t l = 0; l < kv->layers; l++)
-        if (!grow_array(kv, &kv->k[l], pages, e) || !grow_array(kv, &kv->v[l], pages, e)) return false;
+        if (!grow_array(kv, &kv->k[l], key, pages, e) || !grow_array(kv, &kv->v[l], value, pages, e)) return false;
     // New pages go below the free ones: low numbers are handed out first, so that `touched` stays small.
     size_t added = pages - kv->pages;
     memmove(kv->free_pages + added, kv->free_pages, kv->n_free * sizeof *kv->free_pages);

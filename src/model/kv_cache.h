@@ -1,18 +1,18 @@
 // The paged KV cache (Kwon et al., "Efficient Memory Management for Large Language Model Serving with PagedAttention",
 // 2023): keys and values of fixed runs of positions, handed out to sequences from one pool.
 //
-// Layer l's pages are one array; page p of it holds [kv_head][PAGE_TOKENS][head_dim] elements.
+// Layer l's pages are one array for keys and one for values; device/kv_page.h says what a page holds.
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
 #include "device/device.h"
 
-enum { PAGE_TOKENS = 32 };
+struct hyperparameters;
 
 struct kv_cache {
     struct device *device;
-    enum type type; // TYPE_F32 or TYPE_F16
-    size_t layers, page_bytes;
+    struct kv_shape shape;
+    size_t layers;
     void **k, **v;        // [layers], device memory
     size_t pages;         // in the pool
     uint32_t *free_pages; // room for all
@@ -21,8 +21,7 @@ struct kv_cache {
 };
 
 // An empty pool.
-struct kv_cache *kv_cache_new(struct device *d, enum type type, size_t layers, size_t kv_heads, size_t head_dim,
-                              gyr_error *e);
+struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e);
 void kv_cache_free(struct kv_cache *kv);
 
 // Grows the pool to at least `pages`; page numbers and contents stay.
@@ -36,7 +35,10 @@ size_t kv_cache_pages(size_t tokens);
 enum type kv_cache_default(enum type weights);
 
 // Bytes that `tokens` positions take, whole pages.
-uint64_t kv_cache_bytes(enum type type, size_t layers, size_t kv_heads, size_t head_dim, uint64_t tokens);
+uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens);
+
+// The cache of a model's layers.
+struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type);
 
 // A sequence's page table.
 struct pages {

@@ -2,6 +2,7 @@
 // in a batch, on any number of threads, with any instruction set.
 #include "device/device.h"
 
+#include "cache.h"
 #include "random.h"
 #include "reference.h"
 #include "test.h"
@@ -85,150 +86,6 @@ static void bad_shapes(void) {
     }
 }
 
-// Random pages for `sequences` sequences of up to `length` tokens, in a random order.
-struct cache {
-    size_t page_size, page_stride, pages, per_sequence;
-    uint32_t *table;
-    uint8_t *k, *v;
-};
-
-static struct cache random_cache(size_t sequences, size_t length, size_t elements, enum type type) {
-    struct cache c = {.page_size = random_size(1, 150)};
-    size_t size = type == TYPE_F16 ? 2 : 4;
-    c.page_stride = (c.page_size * elements + random_size(0, 9)) * size;
-    c.per_sequence = (length + c.page_size - 1) / c.page_size;
-    c.pages = sequences * c.per_sequence;
-    c.table = malloc(c.pages * sizeof *c.table);
-    for (size_t i = 0; i < c.pages; i++) c.table[i] = (uint32_t)i;
-    for (size_t i = c.pages - 1; i > 0; i--) {
-        size_t k = random_size(0, i);
-        uint32_t t = c.table[i];
-        c.table[i] = c.table[k];
-        c.table[k] = t;
-    }
-    c.k = malloc(c.pages * c.page_stride);
-    c.v = malloc(c.pages * c.page_stride);
-    for (size_t i = 0; i < c.pages * c.page_stride / size; i++)
-        for (int which = 0; which < 2; which++) {
-            float f = random_float() * 2;
-            uint16_t h = f32_to_f16(f);
-            memcpy((which ? c.k : c.v) + i * size, size == 2 ? (void *)&h : (void *)&f, size);
-        }
-    return c;
-}
-
-static void free_cache(struct cache *c) {
-    free(c->table);
-    free(c->k);
-    free(c->v);
-}
-
-static float element(const uint8_t *pages, size_t at, enum type type) {
-    float f;
-    uint16_t h;
-    memcpy(&f, pages + (type == TYPE_F16 ? 0 : at), 4);
-    memcpy(&h, pages + (type == TYPE_F16 ? at : 0), 2);
-    return type == TYPE_F16 ? f16_to_f32(h) : f;
-}
-
-// A sequence's keys or values of one head as floats.
-static float *gather(const struct attention *a, const void *pages, size_t row, size_t kv_head) {
-    size_t n = a->row[row].position + 1, size = a->kv_type == TYPE_F16 ? 2 : 4;
-    float *f = malloc(n * a->head_dim * sizeof *f);
-    for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < a->head_dim; i++) {
-            size_t slot = kv_head * a->page_size + t % a->page_size;
-            size_t at = a->row[row].pages[t / a->page_size] * a->page_stride + (slot * a->head_dim + i) * size;
-            f[t * a->head_dim + i] = element(pages, at, a->kv_type);
-        }
-    return f;
-}
-
-static void check_attention(const struct attention *a) {
-    double *want = malloc(a->head_dim * sizeof *want);
-    for (size_t r = 0; r < a->rows; r++)
-        for (size_t h = 0; h < a->heads; h++) {
-            size_t kv_head = h / (a->heads / a->kv_heads), bad = 0;
-            float *k = gather(a, a->k, r, kv_head), *v = gather(a, a->v, r, kv_head);
-            const float *got = a->out + (r * a->heads + h) * a->head_dim;
-            ref_attention(a, r, h, k, v, want);
-            for (size_t i = 0; i < a->head_dim; i++) bad += !(fabs((double)got[i] - want[i]) <= 2e-5);
-            CHECK_INT(bad, 0);
-            free(k);
-            free(v);
-        }
-    free(want);
-}
-
-static void attention(size_t i) {
-    static const size_t dims[] = {64, 128, 80, 96, 2, 17, 1, 256};
-    enum type type = i % 2 ? TYPE_F16 : TYPE_F32;
-    size_t rows = random_size(1, 4), group = i % 5 == 4 ? 37 : random_size(1, 4), length = i % 3 ? 70 : 600;
-    struct attention a = {.rows = rows, .kv_heads = random_size(1, 3), .head_dim = dims[i % 8], .kv_type = type};
-    a.heads = a.kv_heads * group;
-    a.scale = 1 / sqrtf((float)a.head_dim);
-    size_t n = rows * a.heads * a.head_dim;
-    struct cache c = random_cache(rows, length, a.kv_heads * a.head_dim, type);
-    struct attention_row row[4];
-    for (size_t r = 0; r < rows; r++)
-        row[r] = (struct attention_row){c.table + r * c.per_sequence, (uint32_t)random_size(0, length - 1)};
-    float *slopes = random_floats(a.heads), *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
-    for (size_t h = 0; h < a.heads; h++) slopes[h] = 1 / (float)(h + 2);
-    a.q = random_floats(n);
-    for (size_t j = 0; j < n; j++) a.q[j] = random_float() * 2; // not so large that a float's score is far off
-    a.k = c.k;
-    a.v = c.v;
-    a.page_size = c.page_size;
-    a.page_stride = c.page_stride;
-    a.row = row;
-    a.slopes = i % 4 < 2 ? NULL : slopes;
-    a.alibi_bf16 = i % 4 == 3;
-    for (int d = 0; d < count; d++) {
-        a.out = d ? got : want;
-        devices[d]->ops->attention(devices[d], &a);
-        if (d) check_same("attention", d, got, want, n);
-        if (!d) check_attention(&a);
-        struct attention one = a;
-        one.rows = 1;
-        one.row = row + rows - 1;
-        one.q = a.q + n / rows * (rows - 1);
-        one.out = got;
-        devices[d]->ops->attention(devices[d], &one);
-        check_same("a row alone", d, got, want + n / rows * (rows - 1), n / rows);
-    }
-    free_cache(&c);
-    free(a.q);
-    free(slopes);
-    free(want);
-    free(got);
-}
-
-static void attentions(void) {
-    for (size_t i = 0; i < 48; i++) attention(i);
-}
-
-// Where a page lies does not matter, nor how long pages are when spans fit into them.
-static void pages_do_not_matter(void) {
-    enum { TOKENS = 300, DIM = 32 };
-    float *k = random_floats(TOKENS * DIM), *v = random_floats(TOKENS * DIM), *q = random_floats(DIM), out[2][DIM];
-    uint32_t first[] = {0, 1, 2, 3, 4}, second[] = {0, 1, 2};
-    float *wide[2] = {calloc(384 * DIM, 4), calloc(384 * DIM, 4)};
-    memcpy(wide[0], k, TOKENS * DIM * 4);
-    memcpy(wide[1], v, TOKENS * DIM * 4);
-    for (int i = 0; i < 2; i++) {
-        struct attention_row row = {i ? second : first, TOKENS - 1};
-        struct attention a = {1, 1, 1, DIM, i ? 128 : 64, TYPE_F32, q, out[i], wide[0], wide[1], 0, &row, 0.2f};
-        a.page_stride = a.page_size * DIM * 4;
-        devices[0]->ops->attention(devices[0], &a);
-    }
-    CHECK(!memcmp(out[0], out[1], sizeof out[0]));
-    free(k);
-    free(v);
-    free(q);
-    free(wide[0]);
-    free(wide[1]);
-}
-
 static float rotated(const float *x, const struct qkv *a, uint32_t position, size_t i) {
     size_t half = a->rotary_dim / 2;
     if (!a->table || i >= a->rotary_dim) return x[i];
@@ -236,14 +93,19 @@ static float rotated(const float *x, const struct qkv *a, uint32_t position, siz
     return i < half ? x[i] * t[0] - x[i + half] * t[1] : x[i] * t[0] + x[i - half] * t[1];
 }
 
-static float stored(const struct qkv *a, const void *pages, size_t r, size_t head, size_t i) {
-    size_t p = a->row[r].position, size = a->kv_type == TYPE_F16 ? 2 : 4;
-    size_t slot = head * a->page_size + p % a->page_size;
-    return element(pages, a->row[r].pages[p / a->page_size] * a->page_stride + (slot * a->head_dim + i) * size,
-                   a->kv_type);
+static struct kv_shape shape_of(const struct qkv *a) {
+    return (struct kv_shape){a->kv_type, a->kv_heads, a->head_dim, a->head_dim};
 }
 
-static float as_stored(const struct qkv *a, float x) { return a->kv_type == TYPE_F16 ? f16_to_f32(f32_to_f16(x)) : x; }
+// What the cache gives back of a vector that is written into it.
+static float *as_stored(enum type type, size_t dim, const float *x) {
+    struct kv_vector v = {type, calloc(1, kv_head_bytes(type, dim)), dim, 3, 1};
+    float *y = malloc(dim * sizeof *y);
+    kv_put(&v, 0, dim, x);
+    for (size_t i = 0; i < dim; i++) y[i] = kv_get(&v, i);
+    free(v.data);
+    return y;
+}
 
 static void check_qkv(const struct qkv *a) {
     size_t group = a->heads / a->kv_heads, dim = a->head_dim, bad = 0;
@@ -254,12 +116,21 @@ static void check_qkv(const struct qkv *a) {
             const float *q = x + (a->grouped ? g * (group + 2) : g * group) * dim;
             const float *k = a->grouped ? q + group * dim : x + (a->heads + g) * dim;
             const float *v = a->grouped ? k + dim : x + (a->heads + a->kv_heads + g) * dim;
+            float *turned = malloc(dim * sizeof *turned);
+            for (size_t i = 0; i < dim; i++) turned[i] = rotated(k, a, p, i);
+            float *key = as_stored(a->kv_type, dim, turned), *value = as_stored(a->kv_type, dim, v);
+            struct kv_shape kv = shape_of(a);
+            uint32_t page = a->row[r].pages[p / PAGE_TOKENS];
+            struct kv_vector k_at = kv_key(&kv, a->k, page, g, p % PAGE_TOKENS);
+            struct kv_vector v_at = kv_value(&kv, a->v, page, g, p % PAGE_TOKENS);
             for (size_t i = 0; i < dim; i++) {
                 for (size_t h = 0; h < group; h++)
                     bad += a->q[(r * a->heads + g * group + h) * dim + i] != rotated(q + h * dim, a, p, i);
-                bad += stored(a, a->k, r, g, i) != as_stored(a, rotated(k, a, p, i));
-                bad += stored(a, a->v, r, g, i) != as_stored(a, v[i]);
+                bad += kv_get(&k_at, i) != key[i] || kv_get(&v_at, i) != value[i];
             }
+            free(turned);
+            free(key);
+            free(value);
         }
     }
     CHECK_INT(bad, 0);
@@ -267,14 +138,14 @@ static void check_qkv(const struct qkv *a) {
 
 static void qkv(void) {
     for (int i = 0; i < 40; i++) {
-        enum type type = i % 2 ? TYPE_F16 : TYPE_F32;
+        static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
         size_t rows = random_size(1, 5), length = 90;
         struct qkv a = {rows, 0, random_size(1, 4), 2 * random_size(1, 40), i % 4 < 2};
         a.heads = a.kv_heads * random_size(1, 5);
         a.rotary_dim = i % 3 ? a.head_dim : a.head_dim / 4 * 2;
-        a.kv_type = type;
+        a.kv_type = types[i % 3];
         size_t n = rows * (a.heads + 2 * a.kv_heads) * a.head_dim;
-        struct cache c = random_cache(rows, length, a.kv_heads * a.head_dim, type);
+        struct cache c = random_cache(shape_of(&a), rows, length);
         struct attention_row row[5];
         for (size_t r = 0; r < rows; r++)
             row[r] = (struct attention_row){c.table + r * c.per_sequence, (uint32_t)random_size(0, length - 1)};
@@ -285,8 +156,6 @@ static void qkv(void) {
         a.row = row;
         a.k = c.k;
         a.v = c.v;
-        a.page_size = c.page_size;
-        a.page_stride = c.page_stride;
         struct device *d = devices[i % count];
         d->ops->qkv(d, &a);
         check_qkv(&a);
@@ -374,8 +243,6 @@ int main(void) {
     RUN(matmuls);
     RUN(long_rows);
     RUN(bad_shapes);
-    RUN(attentions);
-    RUN(pages_do_not_matter);
     RUN(qkv);
     RUN(rows_and_elements);
     RUN(embeds);

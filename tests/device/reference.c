@@ -89,20 +89,32 @@ static double alibi(const struct attention *a, size_t head, size_t position) {
     return a->alibi_bf16 ? bf16(bf16(slope) * bf16(p)) : slope * p;
 }
 
-void ref_attention(const struct attention *a, size_t row, size_t head, const float *k, const float *v, double *out) {
-    size_t n = a->row[row].position + 1, dim = a->head_dim;
-    const float *q = a->q + (row * a->heads + head) * dim;
-    double *score = malloc(n * sizeof *score), max = -INFINITY, sum = 0;
-    for (size_t t = 0; t < n; t++) {
-        double dot = 0;
-        for (size_t i = 0; i < dim; i++) dot += (double)q[i] * (double)k[t * dim + i];
+static struct kv_vector cached(const struct attention *a, size_t row, size_t head, size_t t, bool value) {
+    uint32_t page = a->row[row].pages[t / PAGE_TOKENS];
+    size_t kv_head = head / (a->heads / a->kv.heads);
+    return (value ? kv_value : kv_key)(&a->kv, value ? a->v : a->k, page, kv_head, t % PAGE_TOKENS);
+}
+
+void ref_attention(const struct attention *a, size_t row, size_t head, double *out) {
+    size_t n = a->row[row].position + 1, first = a->window && a->window < n ? n - a->window : 0;
+    const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
+    double *score = malloc(n * sizeof *score), max = a->sinks ? (double)a->sinks[head] : -INFINITY, sum = 0;
+    for (size_t t = first; t < n; t++) {
+        struct kv_vector key = cached(a, row, head, t, false);
+        double dot = 0, cap = (double)a->softcap;
+        for (size_t i = 0; i < a->kv.key_dim; i++) dot += (double)q[i] * (double)kv_get(&key, i);
         score[t] = (dot + alibi(a, head, t)) * (double)a->scale;
+        if (cap > 0) score[t] = cap * tanh(score[t] / cap);
         max = fmax(max, score[t]);
     }
-    for (size_t t = 0; t < n; t++) sum += score[t] = exp(score[t] - max);
-    for (size_t i = 0; i < dim; i++) {
+    if (a->sinks) sum = exp((double)a->sinks[head] - max);
+    for (size_t t = first; t < n; t++) sum += score[t] = exp(score[t] - max);
+    for (size_t i = 0; i < a->kv.value_dim; i++) {
         out[i] = 0;
-        for (size_t t = 0; t < n; t++) out[i] += score[t] / sum * (double)v[t * dim + i];
+        for (size_t t = first; t < n; t++) {
+            struct kv_vector value = cached(a, row, head, t, true);
+            out[i] += score[t] / sum * (double)kv_get(&value, i);
+        }
     }
     free(score);
 }

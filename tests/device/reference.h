@@ -19,8 +19,8 @@ double ref_dot(const struct weight *w, size_t row, const float *x, double *size)
 
 void ref_norm(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, double *y);
 
-// One row and query head; keys and values are [positions][head_dim] floats.
-void ref_attention(const struct attention *a, size_t row, size_t head, const float *k, const float *v, double *out);
+// One row and query head.
+void ref_attention(const struct attention *a, size_t row, size_t head, double *out);
 
 // fold16() of simd.h.
 float ref_fold16(const float lane[LANES]);

@@ -5,7 +5,7 @@ static struct device *cpu;
 static gyr_error err;
 
 static void pages_are_handed_out_once(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F16, 2, 1, 4, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 4}, 2, &err);
     struct pages a = {0}, b = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 5, &err));
     CHECK(kv_cache_cover(kv, &a, 2 * PAGE_TOKENS + 1));
@@ -28,12 +28,15 @@ static void pages_are_handed_out_once(void) {
 }
 
 static void growth_keeps_contents(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F32, 3, 2, 8, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 2, 8, 12}, 3, &err);
     struct pages a = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 2, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
-    CHECK_INT(kv->page_bytes, PAGE_TOKENS * 2 * 8 * 4);
+    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
+    CHECK_INT(key, PAGE_TOKENS * 2 * 8 * 4);
+    CHECK_INT(value, PAGE_TOKENS * 2 * 12 * 4);
     for (size_t l = 0; l < 3; l++)
-        for (size_t i = 0; i < 2 * kv->page_bytes; i++) ((uint8_t *)kv->k[l])[i] = (uint8_t)(i * 7 + l);
+        for (size_t i = 0; i < 2 * key; i++) ((uint8_t *)kv->k[l])[i] = (uint8_t)(i * 7 + l);
+    for (size_t i = 0; i < 2 * value; i++) ((uint8_t *)kv->v[0])[i] = (uint8_t)(i * 5);
     CHECK(kv_cache_reserve(kv, 100, &err));
     CHECK(kv_cache_reserve(kv, 50, &err)); // never shrinks
     CHECK_INT(kv->pages, 100);
@@ -41,7 +44,8 @@ static void growth_keeps_contents(void) {
     CHECK_INT(kv->touched, 2);
     bool same = true;
     for (size_t l = 0; l < 3; l++)
-        for (size_t i = 0; i < 2 * kv->page_bytes; i++) same &= ((uint8_t *)kv->k[l])[i] == (uint8_t)(i * 7 + l);
+        for (size_t i = 0; i < 2 * key; i++) same &= ((uint8_t *)kv->k[l])[i] == (uint8_t)(i * 7 + l);
+    for (size_t i = 0; i < 2 * value; i++) same &= ((uint8_t *)kv->v[0])[i] == (uint8_t)(i * 5);
     CHECK(same);
     CHECK(kv_cache_cover(kv, &a, 100 * PAGE_TOKENS));
     bool once[100] = {0}, twice = false;
@@ -59,9 +63,10 @@ __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
 static void sizes(void) {
-    CHECK_INT(kv_cache_bytes(TYPE_F16, 60, 8, 64, 1), 2 * 60 * 32 * 8 * 64 * 2);
-    CHECK_INT(kv_cache_bytes(TYPE_F32, 1, 1, 2, 33), 2 * 64 * 2 * 4);
-    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F32, 1, 1, 2, &err);
+    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F16, 8, 64, 64}, 60, 1), 2 * 60 * 32 * 8 * 64 * 2);
+    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F32, 1, 2, 2}, 1, 33), 2 * 64 * 2 * 4);
+    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_Q8_0, 2, 64, 40}, 1, 32), 2 * 32 * (64 + 4 + 40 + 4));
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 2, 2}, 1, &err);
     CHECK(!kv_cache_reserve(kv, SIZE_MAX / 64, &err));
     CHECK_INT(err.status, GYR_NO_MEMORY);
     kv_cache_free(kv);

@@ -6,14 +6,14 @@
 //   when s * n / 8 <= b < (s + 1) * n / 8); the 8 sums are added as a fixed tree ((0+1)+(2+3))+((4+5)+(6+7));
 // - float dots, and sums in norms: 16 strided lanes of fmaf, the last ones padded with zeros, then halves folded onto
 //   each other: lanes i and i + 8, then i + 4, i + 2, i + 1;
-// - attention: spans of 64 positions that no page boundary cuts; each has its maximum, its sum and its weighted values;
-//   spans are combined in order.
+// - attention: a score is one fmaf sum over the head; spans of 512 positions have each their maximum, their sum and
+//   their weighted values, and are combined in order.
 #ifndef DEVICE_CPU_KERNELS_H
 #define DEVICE_CPU_KERNELS_H
 
 #include "device/device.h"
 
-enum { SEGMENTS = 8, LANES = 16, GROUP = 32, SPAN = 64 };
+enum { SEGMENTS = 8, LANES = 16, GROUP = 32, SPAN = 512 };
 
 // Activations as int8, x ~ d * q, in the order the product wants them: step j holds block j of each segment, side by
 // side, so that a vector lane is a segment. A segment that has no block j holds zeros there (which change no sum).

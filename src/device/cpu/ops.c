@@ -75,14 +75,14 @@ struct heads {
 
 static void attend(void *arg, size_t i) {
     const struct heads *h = arg;
-    size_t part = i % h->parts, kv_head = i / h->parts % h->a->kv_heads, row = i / h->parts / h->a->kv_heads;
+    size_t part = i % h->parts, kv_head = i / h->parts % h->a->kv.heads, row = i / h->parts / h->a->kv.heads;
     size_t first = kv_head * h->group, last = first + min((part + 1) * HEADS, h->group);
     h->kernels->attention(h->a, row, first + part * HEADS, last);
 }
 
 void cpu_attention(struct device *d, const struct attention *a) {
     struct cpu *c = cpu_of(d);
-    size_t group = a->heads / a->kv_heads;
+    size_t group = a->heads / a->kv.heads;
     struct heads h = {c->kernels, a, group, pieces(group, HEADS)};
-    pool_run(c->pool, a->rows * a->kv_heads * h.parts, attend, &h);
+    pool_run(c->pool, a->rows * a->kv.heads * h.parts, attend, &h);
 }

@@ -1,6 +1,4 @@
 // From a fused projection to rotated queries and the KV cache.
-#include <string.h>
-
 #include "device/cpu/cpu.h"
 
 // The two-halves form of Su et al., 2021: pair i is elements i and i + rotary_dim / 2.
@@ -11,15 +9,12 @@ static float rotated(const float *x, const float *table, size_t rotary_dim, size
     return x[i] * table[2 * (i - half)] + x[i - half] * table[2 * (i - half) + 1];
 }
 
-static void store(const float *x, const float *table, const struct qkv *a, uint8_t *out) {
-    for (size_t i = 0; i < a->head_dim; i++) {
-        float v = rotated(x, table, a->rotary_dim, i);
-        if (a->kv_type == TYPE_F16) {
-            uint16_t h = f32_to_f16(v);
-            memcpy(out + 2 * i, &h, 2);
-        } else {
-            memcpy(out + 4 * i, &v, 4);
-        }
+static void put_rotated(const struct kv_vector *at, const float *x, const float *table, size_t rotary_dim) {
+    float y[KV_BLOCK];
+    for (size_t i = 0; i < at->dim; i += KV_BLOCK) {
+        size_t n = at->dim - i < KV_BLOCK ? at->dim - i : KV_BLOCK;
+        for (size_t j = 0; j < n; j++) y[j] = rotated(x, table, rotary_dim, i + j);
+        kv_put(at, i, n, y);
     }
 }
 
@@ -33,16 +28,17 @@ static size_t kv_at(const struct qkv *a, size_t g, size_t which) {
 static void qkv_row(void *arg, size_t r) {
     const struct qkv *a = arg;
     const struct attention_row *row = a->row + r;
-    size_t dim = a->head_dim, slot = row->position % a->page_size, size = a->kv_type == TYPE_F16 ? 2 : 4;
+    size_t dim = a->head_dim, page = row->pages[row->position / PAGE_TOKENS], slot = row->position % PAGE_TOKENS;
+    struct kv_shape kv = {a->kv_type, a->kv_heads, dim, dim};
     const float *fused = a->fused + r * (a->heads + 2 * a->kv_heads) * dim;
     const float *table = a->table ? a->table + row->position * (a->rotary_dim / 2) * 2 : NULL;
     for (size_t h = 0; h < a->heads; h++)
         for (size_t i = 0; i < dim; i++)
             a->q[(r * a->heads + h) * dim + i] = rotated(fused + query_at(a, h) * dim, table, a->rotary_dim, i);
     for (size_t g = 0; g < a->kv_heads; g++) {
-        size_t at = row->pages[row->position / a->page_size] * a->page_stride + (g * a->page_size + slot) * dim * size;
-        store(fused + kv_at(a, g, 0) * dim, table, a, (uint8_t *)a->k + at);
-        store(fused + kv_at(a, g, 1) * dim, NULL, a, (uint8_t *)a->v + at);
+        struct kv_vector key = kv_key(&kv, a->k, page, g, slot);
+        put_rotated(&key, fused + kv_at(a, g, 0) * dim, table, a->rotary_dim);
+        kv_write_value(&kv, a->v, page, g, slot, fused + kv_at(a, g, 1) * dim);
     }
 }
 

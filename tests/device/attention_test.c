@@ -1,0 +1,219 @@
+// Attention: near a double-precision reference, and the same bytes alone or in a batch, on any number of threads, with
+// any instruction set, wherever the pages lie.
+#include "device/device.h"
+
+#include "cache.h"
+#include "random.h"
+#include "reference.h"
+#include "test.h"
+
+enum { DEVICES = 8, ROWS = 40 };
+
+// One thread and the portable kernels first: that one says what the others must give.
+static struct device *devices[DEVICES];
+static int count;
+
+static void open_devices(void) {
+    static const struct {
+        unsigned threads;
+        const char *isa;
+    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {1, "avx2"}, {2, "avx2"},
+                         {1, "avx512"}, {8, "avx512"}, {2, NULL},   {3, NULL}};
+    for (int i = 0; i < DEVICES; i++) {
+        struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
+        if (d) devices[count++] = d;
+    }
+}
+
+static void check_same(const char *what, int device, const float *got, const float *want, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(got + i, want + i, sizeof *got)) {
+            printf("%s, %s with %u threads: [%zu] is %a, not %a\n", what, device_cpu_isa(devices[device]),
+                   device_cpu_threads(devices[device]), i, (double)got[i], (double)want[i]);
+            CHECK(!"the same bytes");
+            return;
+        }
+}
+
+static void check_near(const struct attention *a) {
+    double *want = malloc(a->kv.value_dim * sizeof *want);
+    for (size_t r = 0; r < a->rows; r++)
+        for (size_t h = 0; h < a->heads; h++) {
+            size_t bad = 0, dim = a->kv.value_dim;
+            ref_attention(a, r, h, want);
+            for (size_t i = 0; i < dim; i++)
+                bad += !(fabs((double)a->out[(r * a->heads + h) * dim + i] - want[i]) <= 2e-5);
+            CHECK_INT(bad, 0);
+        }
+    free(want);
+}
+
+// The rows [first, first + n) alone.
+static struct attention part(const struct attention *a, size_t first, size_t n, float *out) {
+    struct attention p = *a;
+    p.rows = n;
+    p.row += first;
+    p.q += first * a->heads * a->kv.key_dim;
+    p.out = out;
+    return p;
+}
+
+static void check_cuts(const struct attention *a, int d, const float *want, float *got) {
+    size_t row = a->heads * a->kv.value_dim;
+    for (size_t r = 0, n; r < a->rows; r += n) {
+        n = random_size(1, a->rows - r);
+        struct attention p = part(a, r, n, got);
+        devices[d]->ops->attention(devices[d], &p);
+        check_same("some rows alone", d, got, want + r * row, n * row);
+    }
+}
+
+// Everything random that `a` leaves open: rows of `sequences` sequences, in runs of neighbouring positions.
+static void try(struct attention a, size_t sequences, size_t length, bool slopes) {
+    struct cache c = random_cache(a.kv, sequences, length);
+    struct attention_row row[ROWS];
+    for (size_t r = 0, s = 0, p = 0; r < a.rows; r++, p++) {
+        bool other = r == 0 || p == length || random_size(0, 9) == 0;
+        if (other) s = random_size(0, sequences - 1), p = random_size(0, length - 1);
+        row[r] = (struct attention_row){c.table + s * c.per_sequence, (uint32_t)p};
+    }
+    size_t q = a.rows * a.heads * a.kv.key_dim, n = a.rows * a.heads * a.kv.value_dim;
+    float *queries = malloc(q * sizeof *queries), *per_head = malloc(2 * a.heads * sizeof *per_head);
+    float *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
+    for (size_t i = 0; i < q; i++) queries[i] = random_float() * 2;
+    for (size_t h = 0; h < a.heads; h++) {
+        per_head[h] = 1 / (float)(h + 2);
+        per_head[a.heads + h] = random_float() * 3;
+    }
+    a.q = queries;
+    a.k = c.k;
+    a.v = c.v;
+    a.row = row;
+    a.scale = 1 / sqrtf((float)a.kv.key_dim);
+    if (slopes) a.slopes = per_head;
+    if (a.sinks) a.sinks = per_head + a.heads;
+    for (int d = 0; d < count; d++) {
+        a.out = d ? got : want;
+        devices[d]->ops->attention(devices[d], &a);
+        if (d) check_same("attention", d, got, want, n);
+        if (!d) check_near(&a);
+        check_cuts(&a, d, want, got);
+    }
+    free_cache(&c);
+    free(queries);
+    free(per_head);
+    free(want);
+    free(got);
+}
+
+static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
+
+static void shapes(void) {
+    static const size_t dims[] = {64, 128, 80, 96, 8, 17, 1, 256};
+    for (size_t i = 0; i < 48; i++) {
+        size_t dim = dims[i % 8], kv_heads = random_size(1, 3), group = i % 5 == 4 ? 71 : random_size(1, 4);
+        struct attention a = {.rows = i % 6 ? random_size(1, 4) : 1, .heads = kv_heads * group};
+        a.kv = (struct kv_shape){types[i % 3], kv_heads, dim, i % 4 ? dim : random_size(1, 150)};
+        try(a, 2, i % 3 ? 70 : 1100, false);
+    }
+}
+
+static void positions(void) {
+    for (size_t i = 0; i < 12; i++) {
+        struct attention a = {.rows = 3, .heads = 4, .kv = {types[i % 3], 2, 16, 16}, .alibi_bf16 = i % 2};
+        try(a, 2, 700, true);
+    }
+}
+
+// Windows, soft caps and sinks, one by one and together.
+static void variants(void) {
+    static const float sinks; // which ones there are is try()'s choice
+    for (size_t i = 0; i < 64; i++) {
+        struct attention a = {.rows = random_size(1, 5), .heads = 6, .kv = {types[i % 3], 3, 24, 20}};
+        if (i & 1) a.window = (uint32_t)random_size(1, i & 8 ? 40 : 600);
+        if (i & 2) a.softcap = 1.5f;
+        if (i & 4) a.sinks = &sinks;
+        try(a, 1, 1200, i & 16);
+    }
+}
+
+// As a prompt is fed: many neighbouring rows.
+static void prompts(void) {
+    for (size_t i = 0; i < 9; i++) {
+        struct attention a = {.rows = ROWS, .heads = i % 2 ? 8 : 3, .kv = {types[i % 3], 1, 32, 32}};
+        if (i > 5) a.window = (uint32_t)random_size(1, 50);
+        try(a, 1, i % 2 ? 200 : 540, false);
+    }
+}
+
+// Where a page lies does not matter.
+static void pages_do_not_matter(void) {
+    enum { TOKENS = 300, DIM = 32, PAGES = 10 };
+    float *x = random_floats(2 * TOKENS * DIM), *q = random_floats(DIM), out[2][DIM];
+    uint32_t table[2][PAGES];
+    for (int i = 0; i < 2; i++) {
+        struct kv_shape s = {TYPE_F32, 1, DIM, DIM};
+        struct cache c = random_cache(s, 1, TOKENS);
+        memcpy(table[i], c.table, sizeof table[i]);
+        for (size_t t = 0; t < TOKENS; t++) {
+            kv_write_key(&s, c.k, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x + t * DIM);
+            kv_write_value(&s, c.v, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x + (TOKENS + t) * DIM);
+        }
+        struct attention_row row = {c.table, TOKENS - 1};
+        struct attention a = {1, 1, s, q, out[i], c.k, c.v, &row, .scale = 0.2f};
+        devices[0]->ops->attention(devices[0], &a);
+        free_cache(&c);
+    }
+    CHECK(memcmp(table[0], table[1], sizeof table[0]));
+    CHECK(!memcmp(out[0], out[1], sizeof out[0]));
+    free(x);
+    free(q);
+}
+
+// What the cache gives back is what was written, to the precision of its type.
+static void precision(void) {
+    static const double most[] = {0, 0x1p-11, 0.6 / 127};
+    for (size_t i = 0; i < 60; i++) {
+        size_t dim = random_size(1, 200), n = dim * PAGE_TOKENS;
+        struct kv_shape s = {types[i % 3], 2, dim, dim};
+        uint8_t *pages[] = {calloc(3, kv_key_bytes(&s)), calloc(3, kv_value_bytes(&s))};
+        float *x = malloc(2 * n * sizeof *x);
+        for (size_t k = 0; k < 2 * n; k++) x[k] = random_float();
+        for (size_t t = 0; t < PAGE_TOKENS; t++) {
+            kv_write_key(&s, pages[0], 1, 1, t, x + t * dim);
+            kv_write_value(&s, pages[1], 1, 1, t, x + n + t * dim);
+        }
+        for (size_t k = 0; k < 2 * n; k++) {
+            struct kv_vector v = (k < n ? kv_key : kv_value)(&s, pages[k / n], 1, 1, k % n / dim);
+            CHECK(fabs((double)kv_get(&v, k % dim) - (double)x[k]) <= most[i % 3]);
+        }
+        for (size_t k = 0; k < kv_key_bytes(&s); k++) CHECK(!pages[0][k] && !pages[1][2 * kv_value_bytes(&s) + k]);
+        free(x);
+        free(pages[0]);
+        free(pages[1]);
+    }
+}
+
+static void nan_is_seen(void) {
+    struct kv_shape s = {TYPE_Q8_0, 1, 40, 40};
+    uint8_t page[40 * 32 + 2 * 64];
+    float x[40] = {1, 2, NAN, 3};
+    x[35] = 1;
+    kv_write_key(&s, page, 0, 0, 9, x);
+    struct kv_vector v = kv_key(&s, page, 0, 0, 9);
+    for (size_t i = 0; i < 32; i++) CHECK(isnan(kv_get(&v, i)));
+    CHECK(kv_get(&v, 32) == 0 && fabsf(kv_get(&v, 35) - 1) < 1e-3f);
+}
+
+int main(void) {
+    open_devices();
+    RUN(precision);
+    RUN(nan_is_seen);
+    RUN(shapes);
+    RUN(positions);
+    RUN(variants);
+    RUN(prompts);
+    RUN(pages_do_not_matter);
+    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    return test_end();
+}
