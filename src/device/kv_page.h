@@ -13,9 +13,9 @@
 
 #include "tensor/type.h"
 
-enum { PAGE_TOKENS = 32, KV_BLOCK = 32 };
+enum { PAGE_TOKENS = 32, KV_BLOCK = 32, KV_MOST_DIM = 1024 };
 
-// The shape of a layer's cache. Types: TYPE_F32, TYPE_F16, TYPE_Q8_0.
+// The shape of a layer's cache. Types: TYPE_F32, TYPE_F16, TYPE_Q8_0. Dimensions are at most KV_MOST_DIM.
 struct kv_shape {
     enum type type;
     size_t heads, key_dim, value_dim;

@@ -1,7 +1,8 @@
 // Attention: near a double-precision reference, and the same bytes alone or in a batch, on any number of threads, with
-// any instruction set, wherever the pages lie.
+// any instruction set, wherever the pages lie. `--bench` times it instead; GYR_ISA chooses.
 #include "device/device.h"
 
+#include "attention_bench.h"
 #include "cache.h"
 #include "random.h"
 #include "reference.h"
@@ -35,17 +36,21 @@ static void check_same(const char *what, int device, const float *got, const flo
         }
 }
 
-static void check_near(const struct attention *a) {
+static void check_reference(const struct attention *a) {
     double *want = malloc(a->kv.value_dim * sizeof *want);
+    float *bytes = malloc(a->kv.value_dim * sizeof *bytes);
     for (size_t r = 0; r < a->rows; r++)
         for (size_t h = 0; h < a->heads; h++) {
             size_t bad = 0, dim = a->kv.value_dim;
             ref_attention(a, r, h, want);
+            ref_attention_bytes(a, r, h, bytes);
+            check_same("attention as it is promised", 0, a->out + (r * a->heads + h) * dim, bytes, dim);
             for (size_t i = 0; i < dim; i++)
                 bad += !(fabs((double)a->out[(r * a->heads + h) * dim + i] - want[i]) <= 2e-5);
             CHECK_INT(bad, 0);
         }
     free(want);
+    free(bytes);
 }
 
 // The rows [first, first + n) alone.
@@ -96,7 +101,7 @@ static void try(struct attention a, size_t sequences, size_t length, bool slopes
         a.out = d ? got : want;
         devices[d]->ops->attention(devices[d], &a);
         if (d) check_same("attention", d, got, want, n);
-        if (!d) check_near(&a);
+        if (!d) check_reference(&a);
         check_cuts(&a, d, want, got);
     }
     free_cache(&c);
@@ -205,7 +210,8 @@ static void nan_is_seen(void) {
     CHECK(kv_get(&v, 32) == 0 && fabsf(kv_get(&v, 35) - 1) < 1e-3f);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "--bench")) return attention_bench(getenv("GYR_ISA"));
     open_devices();
     RUN(precision);
     RUN(nan_is_seen);

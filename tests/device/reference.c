@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "device/elementary.h"
+
 void ref_quantize(const float *x, struct block *out) {
     float most = 0;
     for (int i = 0; i < GROUP; i++) most = fmaxf(most, fabsf(x[i]));
@@ -117,4 +119,62 @@ void ref_attention(const struct attention *a, size_t row, size_t head, double *o
         }
     }
     free(score);
+}
+
+static float ref_bias(const struct attention *a, size_t head, size_t t) {
+    if (!a->alibi_bf16) return a->slopes[head] * (float)t;
+    float slope = bf16_to_f32(f32_to_bf16(a->slopes[head])), p = bf16_to_f32(f32_to_bf16((float)t));
+    return bf16_to_f32(f32_to_bf16(slope * p));
+}
+
+static float ref_score(const struct attention *a, size_t row, size_t head, size_t t) {
+    const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
+    struct kv_vector key = cached(a, row, head, t, false);
+    float x = 0;
+    for (size_t i = 0; i < a->kv.key_dim; i++) x = fmaf(q[i], kv_get(&key, i), x);
+    if (a->slopes) x += ref_bias(a, head, t);
+    x *= a->scale;
+    return a->softcap > 0 ? a->softcap * tanh_f(x / a->softcap) : x;
+}
+
+// One span: weights in place of the scores, the weighted values to `out`.
+static float ref_span(const struct attention *a, size_t row, size_t head, size_t first, size_t last, float *max,
+                      float *out) {
+    float weight[SPAN], lane[LANES] = {0};
+    *max = -INFINITY;
+    for (size_t t = first; t < last; t++) {
+        weight[t % SPAN] = ref_score(a, row, head, t);
+        *max = fmaxf(*max, weight[t % SPAN]);
+    }
+    for (size_t t = first; t < last; t++) lane[t % LANES] += weight[t % SPAN] = exp_f(weight[t % SPAN] - *max);
+    for (size_t i = 0; i < a->kv.value_dim; i++) {
+        out[i] = 0;
+        for (size_t t = first; t < last; t++) {
+            struct kv_vector value = cached(a, row, head, t, true);
+            out[i] = fmaf(weight[t % SPAN], kv_get(&value, i), out[i]);
+        }
+    }
+    return ref_fold16(lane);
+}
+
+void ref_attention_bytes(const struct attention *a, size_t row, size_t head, float *out) {
+    size_t n = a->row[row].position + 1, begin = a->window && a->window < n ? n - a->window : 0, last;
+    float max = 0, sum = 0, *part = malloc(a->kv.value_dim * sizeof *part);
+    for (size_t first = begin; first < n; first = last) {
+        last = first / SPAN * SPAN + SPAN < n ? first / SPAN * SPAN + SPAN : n;
+        float top, now = ref_span(a, row, head, first, last, &top, first == begin ? out : part);
+        if (first == begin) {
+            max = top;
+            sum = now;
+            continue;
+        }
+        float both = fmaxf(max, top), keep = exp_f(max - both), scale = exp_f(top - both);
+        sum = fmaf(now, scale, sum * keep);
+        for (size_t i = 0; i < a->kv.value_dim; i++) out[i] = fmaf(part[i], scale, out[i] * keep);
+        max = both;
+    }
+    float both = a->sinks ? fmaxf(max, a->sinks[head]) : max, keep = exp_f(max - both);
+    if (a->sinks) sum = fmaf(sum, keep, exp_f(a->sinks[head] - both));
+    for (size_t i = 0; i < a->kv.value_dim; i++) out[i] *= keep / sum;
+    free(part);
 }

@@ -19,8 +19,9 @@ double ref_dot(const struct weight *w, size_t row, const float *x, double *size)
 
 void ref_norm(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, double *y);
 
-// One row and query head.
+// One row and query head: in double, and in the order whose bytes are promised.
 void ref_attention(const struct attention *a, size_t row, size_t head, double *out);
+void ref_attention_bytes(const struct attention *a, size_t row, size_t head, float *out);
 
 // fold16() of simd.h.
 float ref_fold16(const float lane[LANES]);

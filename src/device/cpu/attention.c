@@ -1,100 +1,203 @@
-// Attention of one row for a few query heads that share a key and value head. The softmax is computed span by span as
-// it is read (Milakov and Gimelshein, 2018), so that scores need no memory beyond a span's.
+// Attention of a block of queries, rows and heads that share a page table and a key and value head, to one span of
+// positions; and the sum of spans (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
 #include "device/cpu/isa.h"
-#include "device/cpu/simd.h"
+#include "device/cpu/panel.h"
+#include "device/cpu/widen.h"
 #include "device/elementary.h"
 
-// The softmax so far.
-struct state {
-    float max, sum;
+// The positions of a span, counted from its start, that a query sees.
+struct seen {
+    size_t first, last;
 };
 
-// What one query head sees of a span: positions [first, last).
-struct view {
+struct job {
     const struct attention *a;
-    const struct attention_row *row;
-    size_t head, kv_head, first, last;
+    const struct queries *q;
+    struct attend *s;
+    size_t start; // position of the span
+    size_t n;     // queries
+    size_t first_page, last_page;
+    struct seen seen[QUERIES];
 };
 
-static float bias(const struct attention *a, size_t head, size_t position) {
-    if (!a->slopes) return 0;
-    if (!a->alibi_bf16) return a->slopes[head] * (float)position;
-    float slope = bf16_to_f32(f32_to_bf16(a->slopes[head])), p = bf16_to_f32(f32_to_bf16((float)position));
-    return bf16_to_f32(f32_to_bf16(slope * p));
+static size_t row_of(const struct job *j, size_t i) { return j->q->row + i / j->q->heads; }
+static size_t head_of(const struct job *j, size_t i) { return j->q->head + i % j->q->heads; }
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static float *scores_of(const struct job *j, size_t i) { return j->s->score + i * SPAN; }
+
+static struct seen see(const struct attention *a, size_t row, size_t start) {
+    size_t end = (size_t)a->row[row].position + 1, first = a->window && end > a->window ? end - a->window : 0;
+    first = least(most(first, start) - start, SPAN);
+    size_t last = least(most(end, start) - start, SPAN);
+    return (struct seen){first, most(first, last)};
 }
 
-static float score(const struct view *s, const float *q, size_t t) {
-    const struct attention *a = s->a;
-    struct kv_vector key = kv_key(&a->kv, a->k, s->row->pages[t / PAGE_TOKENS], s->kv_head, t % PAGE_TOKENS);
-    float dot = 0;
-    for (size_t i = 0; i < a->kv.key_dim; i++) dot = fmaf(q[i], kv_get(&key, i), dot);
-    float x = (dot + bias(a, s->head, t)) * a->scale;
-    return a->softcap > 0 ? a->softcap * tanh_f(x / a->softcap) : x;
+static void plan(struct job *j) {
+    size_t first = SPAN, last = 0;
+    j->n = j->q->rows * j->q->heads;
+    for (size_t i = 0; i < j->n; i++) {
+        j->seen[i] = see(j->a, row_of(j, i), j->start);
+        if (j->seen[i].first == j->seen[i].last) continue;
+        first = least(first, j->seen[i].first);
+        last = most(last, j->seen[i].last);
+    }
+    j->first_page = first / PAGE_TOKENS;
+    j->last_page = (last + PAGE_TOKENS - 1) / PAGE_TOKENS;
 }
 
-static float greater(float a, float b) { return a > b ? a : b; }
+static const uint8_t *page_at(const struct job *j, size_t page, bool values) {
+    const struct attention *a = j->a;
+    uint32_t number = a->row[j->q->row].pages[j->start / PAGE_TOKENS + page];
+    size_t kv_head = j->q->head / (a->heads / a->kv.heads);
+    return values ? kv_values(&a->kv, a->v, number, kv_head) : kv_keys(&a->kv, a->k, number, kv_head);
+}
 
-// Weights of a span's values, e^(score - max), zeros where nothing is seen; its maximum and sum.
-static struct state weights(const struct view *s, float weight[SPAN]) {
-    struct state st = {-INFINITY, 0};
-    size_t start = s->first / SPAN * SPAN;
-    for (size_t t = s->first; t < s->last; t++) st.max = greater(weight[t - start], st.max);
+static void score(struct job *j) {
+    const struct attention *a = j->a;
+    size_t dim = a->kv.key_dim;
+    for (size_t page = j->first_page; page < j->last_page; page++) {
+        widen_keys(a->kv.type, page_at(j, page, false), dim, j->s->wide);
+        size_t first = page * PAGE_TOKENS, last = first + PAGE_TOKENS;
+        for (size_t i = 0; i < j->n; i += PANEL) {
+            struct panel p = {.b = j->s->wide, .ldb = PAGE_TOKENS, .k = dim};
+            size_t rows = least(PANEL, j->n - i);
+            bool any = false;
+            for (size_t k = 0; k < rows; k++) {
+                p.a[k] = a->q + (row_of(j, i + k) * a->heads + head_of(j, i + k)) * dim;
+                p.c[k] = scores_of(j, i + k) + first;
+                any |= j->seen[i + k].first < last && j->seen[i + k].last > first;
+            }
+            if (any) panel_run(&p, rows, PAGE_TOKENS);
+        }
+    }
+}
+
+static float round_bf16(float x) { return bf16_to_f32(f32_to_bf16(x)); }
+
+// From sums to scores: bias, scale, soft cap.
+static void finish_scores(const struct attention *a, size_t head, size_t start, struct seen s, float *x) {
+    float slope = a->slopes ? a->slopes[head] : 0, scale = a->scale, cap = a->softcap;
+    if (a->slopes && a->alibi_bf16) {
+        slope = round_bf16(slope);
+        for (size_t t = s.first; t < s.last; t++) x[t] += round_bf16(slope * round_bf16((float)(uint32_t)(start + t)));
+    } else if (a->slopes) {
+        for (size_t t = s.first; t < s.last; t++) x[t] += slope * (float)(uint32_t)(start + t);
+    }
+    for (size_t t = s.first; t < s.last; t++) x[t] *= scale;
+    if (cap > 0)
+        for (size_t t = s.first; t < s.last; t++) x[t] = cap * tanh_f(x[t] / cap);
+}
+
+static float max_of(const float *x, size_t first, size_t last) {
+    float lane[LANES];
+    for (int i = 0; i < LANES; i++) lane[i] = -INFINITY;
+    for (size_t t = first; t < last; t += LANES)
+        for (int i = 0; i < LANES; i++) lane[i] = x[t + (size_t)i] > lane[i] ? x[t + (size_t)i] : lane[i];
+    float max = lane[0];
+    for (int i = 1; i < LANES; i++) max = lane[i] > max ? lane[i] : max;
+    return max;
+}
+
+// Weights of a span's values in place of the scores: e^(score - max), zeros around them to whole lanes.
+static struct softmax weigh(struct seen s, float *x) {
+    size_t first = s.first / LANES * LANES, last = (s.last + LANES - 1) / LANES * LANES;
+    for (size_t t = first; t < s.first; t++) x[t] = -INFINITY;
+    for (size_t t = s.last; t < last; t++) x[t] = -INFINITY;
+    float max = max_of(x, first, last);
+    for (size_t t = first; t < last; t++) x[t] = exp_f(x[t] - max);
+    for (size_t t = first; t < s.first; t++) x[t] = 0;
+    for (size_t t = s.last; t < last; t++) x[t] = 0;
     struct lanes sum = {{0}, {0}};
-    for (size_t t = 0; t < SPAN; t++) {
-        bool seen = t + start >= s->first && t + start < s->last;
-        weight[t] = seen ? exp_f(weight[t] - st.max) : 0;
+    for (size_t t = first; t < last; t += LANES) {
+        sum.low += load8(x + t);
+        sum.high += load8(x + t + 8);
     }
-    for (size_t t = 0; t < SPAN; t += LANES) {
-        sum.low += load8(weight + t);
-        sum.high += load8(weight + t + 8);
-    }
-    st.sum = fold16(sum);
-    return st;
+    return (struct softmax){max, fold16(sum)};
 }
 
-static void add_span(const struct view *s, const float *q, struct state *st, float *out) {
-    const struct attention *a = s->a;
-    float weight[SPAN];
-    size_t start = s->first / SPAN * SPAN;
-    for (size_t t = s->first; t < s->last; t++) weight[t - start] = score(s, q, t);
-    struct state now = weights(s, weight), all = now;
-    bool more = st->sum != 0;
-    if (more) all.max = greater(now.max, st->max);
-    float keep = more ? exp_f(st->max - all.max) : 0, scale = more ? exp_f(now.max - all.max) : 1;
-    if (more) all.sum = fmaf(now.sum, scale, st->sum * keep);
-    *st = all;
-    for (size_t i = 0; i < a->kv.value_dim; i++) {
-        float acc = 0;
-        for (size_t t = s->first; t < s->last; t++) {
-            uint32_t page = s->row->pages[t / PAGE_TOKENS];
-            struct kv_vector value = kv_value(&a->kv, a->v, page, s->kv_head, t % PAGE_TOKENS);
-            acc = fmaf(weight[t - start], kv_get(&value, i), acc);
+// One query's positions [first, last) of the widened page.
+static void add_alone(const struct job *j, size_t i, size_t page, size_t first, size_t last, float *out, size_t cols) {
+    if (first >= last) return;
+    struct panel p = {.b = j->s->wide + first * cols, .ldb = cols, .k = last - first};
+    p.a[0] = scores_of(j, i) + page * PAGE_TOKENS + first;
+    p.c[0] = out;
+    p.more = true;
+    panel_run(&p, 1, cols);
+}
+
+// Adds a page's values for up to PANEL queries: together what all of them see, alone what lies before and after.
+static void add_page(const struct job *j, size_t page, size_t i, size_t rows, float *parts, size_t stride,
+                     size_t cols) {
+    size_t start = page * PAGE_TOKENS, first = 0, last = PAGE_TOKENS;
+    struct seen seen[PANEL];
+    struct panel p = {.ldb = cols, .more = true};
+    for (size_t k = 0; k < rows; k++) {
+        seen[k] = (struct seen){least(most(j->seen[i + k].first, start) - start, PAGE_TOKENS),
+                                least(most(j->seen[i + k].last, start) - start, PAGE_TOKENS)};
+        first = most(first, seen[k].first);
+        last = least(last, seen[k].last);
+        p.c[k] = parts + (i + k) * stride;
+    }
+    bool together = first < last;
+    for (size_t k = 0; k < rows; k++)
+        add_alone(j, i + k, page, seen[k].first, together ? first : seen[k].last, p.c[k], cols);
+    if (!together) return;
+    for (size_t k = 0; k < rows; k++) p.a[k] = scores_of(j, i + k) + start + first;
+    p.b = j->s->wide + first * cols;
+    p.k = last - first;
+    panel_run(&p, rows, cols);
+    for (size_t k = 0; k < rows; k++) add_alone(j, i + k, page, last, seen[k].last, p.c[k], cols);
+}
+
+static void add_values(const struct job *j, float *parts) {
+    const struct attention *a = j->a;
+    size_t cols = part_cols(a), stride = part_floats(a);
+    for (size_t i = 0; i < j->n; i++) memset(parts + i * stride, 0, cols * sizeof *parts);
+    for (size_t page = j->first_page; page < j->last_page; page++) {
+        widen_values(a->kv.type, page_at(j, page, true), a->kv.value_dim, cols, j->s->wide);
+        for (size_t i = 0; i < j->n; i += PANEL) add_page(j, page, i, least(PANEL, j->n - i), parts, stride, cols);
+    }
+}
+
+void KERNEL(attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts) {
+    struct job j = {.a = a, .q = q, .s = s, .start = span * SPAN};
+    plan(&j);
+    score(&j);
+    for (size_t i = 0; i < j.n; i++) {
+        struct softmax sum = {-INFINITY, 0};
+        if (j.seen[i].first < j.seen[i].last) {
+            finish_scores(a, head_of(&j, i), j.start, j.seen[i], scores_of(&j, i));
+            sum = weigh(j.seen[i], scores_of(&j, i));
         }
-        out[i] = more ? fmaf(acc, scale, out[i] * keep) : acc;
+        memcpy(parts + i * part_floats(a) + part_cols(a), &sum, sizeof sum);
     }
+    add_values(&j, parts);
 }
 
-// A sink is one more score, without a value.
-static float add_sink(const struct state *st, float sink, float *keep) {
-    float max = greater(sink, st->max);
-    *keep = exp_f(st->max - max);
-    return fmaf(st->sum, *keep, exp_f(sink - max));
+void KERNEL(join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out) {
+    struct softmax now;
+    memcpy(&now, part + cols, sizeof now);
+    if (now.sum == 0) return; // the span is not seen
+    if (all->sum == 0) {
+        *all = now;
+        memcpy(out, part, dim * sizeof *out);
+        return;
+    }
+    float max = now.max > all->max ? now.max : all->max;
+    float keep = exp_f(all->max - max), scale = exp_f(now.max - max);
+    *all = (struct softmax){max, fmaf(now.sum, scale, all->sum * keep)};
+    for (size_t i = 0; i < dim; i++) out[i] = fmaf(part[i], scale, out[i] * keep);
 }
 
-void KERNEL(attention)(const struct attention *a, size_t row, size_t first, size_t last) {
-    size_t end = (size_t)a->row[row].position + 1, begin = a->window && end > a->window ? end - a->window : 0;
-    for (size_t h = first; h < last; h++) {
-        struct view s = {a, a->row + row, h, h / (a->heads / a->kv.heads)};
-        const float *q = a->q + (row * a->heads + h) * a->kv.key_dim;
-        float *out = a->out + (row * a->heads + h) * a->kv.value_dim;
-        struct state st = {0, 0};
-        for (s.first = begin; s.first < end; s.first = s.last) {
-            s.last = (s.first / SPAN + 1) * SPAN;
-            if (s.last > end) s.last = end;
-            add_span(&s, q, &st, out);
-        }
-        float keep = 1, sum = a->sinks ? add_sink(&st, a->sinks[h], &keep) : st.sum;
-        float inverse = keep / sum;
-        for (size_t i = 0; i < a->kv.value_dim; i++) out[i] *= inverse;
+void KERNEL(close)(const struct softmax *all, const float *sink, size_t dim, float *out) {
+    float keep = 1, sum = all->sum;
+    if (sink) {
+        float max = *sink > all->max ? *sink : all->max;
+        keep = exp_f(all->max - max);
+        sum = fmaf(sum, keep, exp_f(*sink - max));
     }
+    float scale = keep / sum;
+    for (size_t i = 0; i < dim; i++) out[i] *= scale;
 }

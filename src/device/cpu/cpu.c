@@ -12,6 +12,8 @@ static void close_cpu(struct device *d) {
     struct cpu *c = cpu_of(d);
     pool_free(c->pool);
     free(c->scratch);
+    free(c->attend);
+    free(c->parts);
     free(c);
 }
 
@@ -114,11 +116,9 @@ struct device *device_cpu(unsigned threads, const char *isa, gyr_error *e) {
     c->device.ops = &ops;
     c->kernels = kernels;
     c->pool = pool_new(threads, e);
-    if (!c->pool) {
-        free(c);
-        return NULL;
-    }
-    return &c->device;
+    if (c->pool && cpu_attention_new(c, e)) return &c->device;
+    close_cpu(&c->device);
+    return NULL;
 }
 
 const char *device_cpu_isa(const struct device *d) { return ((const struct cpu *)d)->kernels->isa; }

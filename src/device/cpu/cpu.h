@@ -11,7 +11,13 @@ struct cpu {
     struct pool *pool;
     struct qact *scratch; // quantized activations of one product
     size_t scratch_bytes;
+    struct attend *attend; // [threads]
+    float *parts;          // [threads][PART_FLOATS]
 };
+
+// Floats of a thread's share of parts: a block's, whatever its shape, and enough to cut a sequence into its spans.
+enum { PART_FLOATS = 1 << 20 };
+_Static_assert(PART_FLOATS >= QUERIES * (KV_MOST_DIM + 16), "a block of queries fits");
 
 static inline struct cpu *cpu_of(struct device *d) { return (struct cpu *)d; }
 
@@ -22,6 +28,7 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e);
 bool cpu_bind(struct device *d, struct weight *w, gyr_error *e);
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
 void cpu_qkv(struct device *d, const struct qkv *a);
+bool cpu_attention_new(struct cpu *c, gyr_error *e);
 void cpu_attention(struct device *d, const struct attention *a);
 
 #endif

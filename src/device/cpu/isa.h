@@ -17,7 +17,9 @@ void KERNEL(matmul_q)(const struct weight *w, const struct qact *x, size_t rows,
 void KERNEL(matmul_f)(const struct weight *w, const float *x, size_t rows, const float *bias, float *y, size_t ldy,
                       size_t first, size_t last);
 void KERNEL(norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
-void KERNEL(attention)(const struct attention *a, size_t row, size_t first, size_t last);
+void KERNEL(attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
+void KERNEL(join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
+void KERNEL(close)(const struct softmax *all, const float *sink, size_t dim, float *out);
 void KERNEL(activate)(enum activation kind, float *x, size_t n);
 
 #endif

@@ -29,6 +29,29 @@ static inline size_t segment_start(size_t blocks, size_t s) {
     return blocks / SEGMENTS * s + blocks % SEGMENTS * s / SEGMENTS;
 }
 
+// Queries of `rows` rows, all of one page table, and `heads` query heads, all of one key and value head; at most
+// QUERIES in all.
+struct queries {
+    size_t row, rows, head, heads;
+};
+
+enum { QUERIES = 96 };
+
+// What one thread needs for attention.
+struct attend {
+    float wide[KV_MOST_DIM * PAGE_TOKENS]; // a page's keys or values
+    float score[QUERIES * SPAN];
+};
+
+// The largest score, and the sum of e^(score - max).
+struct softmax {
+    float max, sum;
+};
+
+// A part is that many sums, of which the first value_dim count, and a struct softmax; so many floats in all.
+static inline size_t part_cols(const struct attention *a) { return (a->kv.value_dim + 31) / 32 * 32; }
+static inline size_t part_floats(const struct attention *a) { return part_cols(a) + 16; }
+
 struct kernels {
     const char *isa;
     // n is a multiple of 32; `out` has act_steps(n / 32). d = max|x| / 127; q = x / d rounded to nearest, ties to even.
@@ -39,8 +62,11 @@ struct kernels {
     void (*matmul_f)(const struct weight *w, const float *x, size_t rows, const float *bias, float *y, size_t ldy,
                      size_t first, size_t last);
     void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
-    // One row, query heads [first, last), all of one kv head's group.
-    void (*attention)(const struct attention *a, size_t row, size_t first, size_t last);
+    // One span of positions for a block of queries; for each a part: the weighted values, their softmax after them.
+    void (*attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
+    // Joins a part to what the query has so far (all->sum is 0 at first), and closes a query after the last.
+    void (*join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
+    void (*close)(const struct softmax *all, const float *sink, size_t dim, float *out);
     void (*activate)(enum activation kind, float *x, size_t n);
     void (*add)(float *x, const float *y, size_t n);
     // Reads n bytes, a multiple of 128, as fast as it can; the sum keeps the compiler honest. For measuring only.

@@ -3,7 +3,7 @@
 
 #include "device/cpu/cpu.h"
 
-enum { OUTPUTS = 32, ROWS = 64, HEADS = 16, SCRATCH = 16 << 20 };
+enum { OUTPUTS = 32, ROWS = 64, SCRATCH = 16 << 20 };
 
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
@@ -65,24 +65,4 @@ void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t
         if (quantized) pool_run(c->pool, p.rows, quantize_row, &p);
         pool_run(c->pool, pieces(w->rows, OUTPUTS), quantized ? outputs_q : outputs_f, &p);
     }
-}
-
-struct heads {
-    const struct kernels *kernels;
-    const struct attention *a;
-    size_t group, parts; // query heads of a kv head, and into how many pieces they are cut
-};
-
-static void attend(void *arg, size_t i) {
-    const struct heads *h = arg;
-    size_t part = i % h->parts, kv_head = i / h->parts % h->a->kv.heads, row = i / h->parts / h->a->kv.heads;
-    size_t first = kv_head * h->group, last = first + min((part + 1) * HEADS, h->group);
-    h->kernels->attention(h->a, row, first + part * HEADS, last);
-}
-
-void cpu_attention(struct device *d, const struct attention *a) {
-    struct cpu *c = cpu_of(d);
-    size_t group = a->heads / a->kv.heads;
-    struct heads h = {c->kernels, a, group, pieces(group, HEADS)};
-    pool_run(c->pool, a->rows * a->kv.heads * h.parts, attend, &h);
 }

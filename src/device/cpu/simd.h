@@ -67,6 +67,69 @@ static inline f32x8 load8_bf16(const void *p) {
     return (f32x8)(__builtin_convertvector(h, i32x8) << 16);
 }
 
+// As many floats as one register of this instruction set holds: for sums whose lanes never meet, which may be of any
+// width.
+#if defined(__AVX512F__)
+enum { VEC = 16 };
+#elif defined(__AVX2__)
+enum { VEC = 8 };
+#else
+enum { VEC = 4 };
+#endif
+typedef float vec __attribute__((vector_size(4 * VEC)));
+typedef int32_t ivec __attribute__((vector_size(4 * VEC)));
+
+static inline vec vec_load(const float *p) {
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void vec_store(float *p, vec v) { memcpy(p, &v, sizeof v); }
+
+static inline vec vec_fill(float x) { return x - (vec){0}; }
+
+static inline vec vec_fma(vec a, vec b, vec c) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    for (int i = 0; i < VEC; i++) c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+#endif
+}
+
+// Halves from anywhere.
+static inline vec vec_load_f16(const void *p) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_cvtph_ps(_mm256_loadu_si256(p));
+#elif defined(__AVX2__)
+    return (vec)_mm256_cvtph_ps(_mm_loadu_si128(p));
+#else
+    uint16_t h[VEC];
+    vec v;
+    memcpy(h, p, sizeof h);
+    for (int i = 0; i < VEC; i++) v[i] = half_to_float(h[i]);
+    return v;
+#endif
+}
+
+// Signed bytes from anywhere.
+static inline vec vec_load_i8(const void *p) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p)));
+#elif defined(__AVX2__)
+    return (vec)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
+#else
+    int8_t b[VEC];
+    vec v;
+    memcpy(b, p, sizeof b);
+    for (int i = 0; i < VEC; i++) v[i] = b[i];
+    return v;
+#endif
+}
+
 // (0+4, 1+5, 2+6, 3+7), then (0+2, 1+3), then (0+1).
 static inline float fold8(f32x8 v) {
     float a = v[0] + v[4], b = v[1] + v[5], c = v[2] + v[6], d = v[3] + v[7];
