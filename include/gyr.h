@@ -274,8 +274,8 @@ GYR_API gyr_status gyr_generate(gyr_session *session, const int32_t *prompt, siz
 // What an answer says does not depend on who else is there, nor on when they come and go.
 typedef struct gyr_answer gyr_answer;
 
-// Begins an answer; nothing is computed yet. The session must be left alone until the answer is freed. `prompt`, and
-// what `options` points to, stay the caller's and must live as long. GYR_TOO_LONG if the prompt does not fit.
+// Begins an answer; nothing is computed yet. Until it is freed the session may be forked, and else is left alone;
+// `prompt`, and what `options` points to, stay the caller's and must live as long. GYR_TOO_LONG if the prompt does not fit.
 GYR_API gyr_answer *gyr_answer_new(gyr_session *session, const int32_t *prompt, size_t count,
                                    const gyr_generate_options *options, gyr_error *err);
 GYR_API void gyr_answer_free(gyr_answer *answer);
