@@ -275,7 +275,8 @@ GYR_API gyr_status gyr_generate(gyr_session *session, const int32_t *prompt, siz
 typedef struct gyr_answer gyr_answer;
 
 // Begins an answer; nothing is computed yet. Until it is freed the session may be forked, and else is left alone;
-// `prompt`, and what `options` points to, stay the caller's and must live as long. GYR_TOO_LONG if the prompt does not fit.
+// `prompt`, and what `options` points to, stay the caller's and must live as long. GYR_TOO_LONG if the prompt does not
+// fit.
 GYR_API gyr_answer *gyr_answer_new(gyr_session *session, const int32_t *prompt, size_t count,
                                    const gyr_generate_options *options, gyr_error *err);
 GYR_API void gyr_answer_free(gyr_answer *answer);
