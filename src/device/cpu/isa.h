@@ -19,5 +19,8 @@ void KERNEL(matmul_f)(const struct weight *w, const float *x, size_t rows, const
 void KERNEL(norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
 void KERNEL(attention)(const struct attention *a, size_t row, size_t first, size_t last);
 void KERNEL(activate)(enum activation kind, float *x, size_t n);
+double KERNEL(roof_int8)(size_t n);
+double KERNEL(roof_bf16)(size_t n);
+double KERNEL(roof_fp32)(size_t n);
 
 #endif
