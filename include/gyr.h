@@ -185,6 +185,22 @@ GYR_API gyr_status gyr_session_feed(gyr_session *session, const int32_t *ids, si
 // Scores of the token that comes next, `vocab` floats; NULL if the session is empty. Valid until the next call.
 GYR_API const float *gyr_session_logits(const gyr_session *session);
 
+// A new session that begins with the same tokens, with the same options. Nothing is computed again, and the two share
+// the memory of what they have in common: a prompt's beginning that many need is computed and held once. Either may be
+// changed or freed without the other noticing. Free with gyr_session_free().
+GYR_API gyr_session *gyr_session_fork(const gyr_session *session, gyr_error *err);
+
+typedef struct gyr_input {
+    gyr_session *session;
+    const int32_t *ids; // `count` tokens to append
+    size_t count;
+    float *logits; // NULL, or room for `count` rows of `vocab` floats
+} gyr_input;
+
+// gyr_session_feed() for `n` sessions of one model at once, prompts and single tokens mixed: the weights are read once
+// for all of them. What a session gets does not depend on who else is there. When it fails, nothing is appended to any.
+GYR_API gyr_status gyr_sessions_feed(const gyr_input *inputs, size_t n, gyr_error *err);
+
 // ------------------------------------------------------------------------------------------------ generation
 
 // How the next token is chosen, in this order: bias, penalties, top-k, temperature, softmax, top-p, min-p, draw.
@@ -206,6 +222,14 @@ typedef struct gyr_sampling {
 
 // The model's own recommended sampling if its file has one, else temperature 0.8, top-k 40, top-p 0.95, min-p 0.05.
 GYR_API void gyr_sampling_defaults(const gyr_model *model, gyr_sampling *sampling);
+
+// Chooses the token that comes next; the session stays as it is. `sampling` NULL: the model's defaults. Tokens from
+// position `answer` on count as generated (for the presence and frequency penalties).
+GYR_API gyr_status gyr_session_sample(gyr_session *session, const gyr_sampling *sampling, size_t answer, int32_t *id,
+                                      gyr_error *err);
+
+// Whether the model says with this token that it is done.
+GYR_API bool gyr_token_is_end(const gyr_tokenizer *tokenizer, int32_t id);
 
 typedef enum gyr_stop {
     GYR_STOP_END = 1,    // the model said it is done
@@ -239,6 +263,34 @@ typedef struct gyr_generate_stats {
 // answer tokens but a final end-of-turn are left in the session, so the next turn continues from there.
 GYR_API gyr_status gyr_generate(gyr_session *session, const int32_t *prompt, size_t count,
                                 const gyr_generate_options *options, gyr_generate_stats *stats, gyr_error *err);
+
+// Many answers at once. An answer is a gyr_generate() that goes step by step, and each step moves any number of them:
+//
+//     for (;;) {
+//         ... gyr_answer_new() for who came, gyr_answer_free() for who is done ...
+//         if (gyr_answers_step(answers, n, &err)) ...
+//     }
+//
+// What an answer says does not depend on who else is there, nor on when they come and go.
+typedef struct gyr_answer gyr_answer;
+
+// Begins an answer; nothing is computed yet. Until it is freed the session may be forked, and else is left alone;
+// `prompt`, and what `options` points to, stay the caller's and must live as long. GYR_TOO_LONG if the prompt does not
+// fit.
+GYR_API gyr_answer *gyr_answer_new(gyr_session *session, const int32_t *prompt, size_t count,
+                                   const gyr_generate_options *options, gyr_error *err);
+GYR_API void gyr_answer_free(gyr_answer *answer);
+
+// One batch: each answer that is not done computes a piece of its prompt, or chooses and computes one token. Prompts
+// share what room the tokens leave, the first of `answers` first. When it fails, no session has changed, and the step
+// may be tried again.
+GYR_API gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, gyr_error *err);
+
+// Whether something stopped the answer, a `prefill` that returned false among it: its stop is GYR_STOP_CALLER then.
+GYR_API bool gyr_answer_done(const gyr_answer *answer);
+
+// What it took so far. Seconds are those of the steps that the answer had part in; `stop` is 0 until it is done.
+GYR_API void gyr_answer_get_stats(const gyr_answer *answer, gyr_generate_stats *stats);
 
 // --------------------------------------------------------------------------------------------------- machine
 

@@ -29,6 +29,7 @@ struct gyr_session {
     struct gyr_model *model;
     struct kv_cache *kv;
     struct pages pages;
+    gyr_kv_type kv_type;      // as asked for
     size_t context, promised; // tokens; pages
     int32_t *ids;             // [length], room for context
     size_t length;
@@ -43,8 +44,19 @@ uint64_t memory_available(void);
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
 
-// Appends `count` tokens; progress may stop it between pieces (GYR_CANCELLED; what was computed stays).
-bool session_feed(struct gyr_session *s, const int32_t *ids, size_t count, float *logits,
-                  bool (*progress)(void *user, size_t done, size_t total), void *user, gyr_error *e);
+// Whether the tokens fit the session and are ones the model has.
+bool session_takes(const struct gyr_session *s, const int32_t *ids, size_t count, gyr_error *e);
+
+// Tokens on their way into a session.
+struct intake {
+    struct gyr_session *s;
+    const int32_t *ids;
+    size_t count;
+    float *logits; // of all of them, [count][vocab]; NULL: of the last one, into the session
+    bool more;     // another part of the same prompt follows: no logits
+};
+
+// Appends the tokens of all intakes, which it uses up, or, when it fails, of none.
+bool sessions_feed(struct intake *in, size_t n, gyr_error *e);
 
 #endif

@@ -1,9 +1,5 @@
-// One answer: prefill, then decode until something stops it.
-#include "base/clock.h"
+// Choosing a token, and one answer whole.
 #include "engine/engine.h"
-#include "engine/stream.h"
-
-#include <string.h>
 
 void gyr_sampling_defaults(const gyr_model *m, gyr_sampling *o) {
     static const char *const keys[] = {"general.sampling.temp", "general.sampling.top_p", "general.sampling.min_p",
@@ -21,6 +17,7 @@ void gyr_sampling_defaults(const gyr_model *m, gyr_sampling *o) {
     *o = (gyr_sampling){.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repetition_penalty = 1};
 }
 
+<<<<<<< HEAD
 struct answer {
     struct gyr_session *s;
     const gyr_generate_options *o;
@@ -86,30 +83,41 @@ static bool decode(struct answer *a, gyr_error *e) {
 
 static bool generate(struct gyr_session *s, const int32_t *prompt, size_t count, const gyr_generate_options *o,
                      gyr_generate_stats *stats, gyr_error *e) {
+=======
+static bool sample(struct gyr_session *s, const gyr_sampling *sampling, size_t answer, int32_t *id, gyr_error *e) {
+>>>>>>> bench
     gyr_sampling defaults;
     gyr_sampling_defaults(s->model, &defaults);
-    struct answer a = {.s = s, .o = o, .stats = stats, .sampling = o->sampling ? o->sampling : &defaults};
-    a.stream = (struct stream){.stop = o->stop, .stop_count = o->stop_count, .piece = o->piece, .user = o->user};
-    if (!sampling_check(a.sampling, s->model->model->h.vocab, e)) return false;
-    if (!count && !s->has_logits)
-        return fail(e, GYR_USAGE, "%s: nothing to answer: give at least one token", s->model->checkpoint->path);
-    double start = now_seconds();
-    if (!session_feed(s, prompt, count, NULL, o->prefill, o->user, e)) return false;
-    stats->prompt_tokens = count;
-    stats->prompt_seconds = now_seconds() - start;
-    a.first = s->length;
-    start = now_seconds();
-    bool ok = decode(&a, e);
-    stats->answer_seconds = now_seconds() - start;
-    stream_free(&a.stream);
+    if (!sampling) sampling = &defaults;
+    if (!sampling_check(sampling, s->model->model->h.vocab, e)) return false;
+    if (!s->has_logits)
+        return fail(e, GYR_USAGE, "%s: nothing to go on from: feed at least one token", s->model->checkpoint->path);
+    *id = sampler_pick(&s->model->sampler, sampling, s->logits, &(struct history){s->ids, s->length, answer});
+    return true;
+}
+
+gyr_status gyr_session_sample(gyr_session *s, const gyr_sampling *sampling, size_t answer, int32_t *id, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(sample(s, sampling, answer, id, &made), &made, e);
+}
+
+bool gyr_token_is_end(const gyr_tokenizer *t, int32_t id) { return t->tokens && tokenizer_is_end(t->tokens, id); }
+
+static bool generate(gyr_answer *a, size_t count, gyr_generate_stats *stats, gyr_error *e) {
+    bool ok = true;
+    while (ok && !gyr_answer_done(a)) ok = !gyr_answers_step(&a, 1, e);
+    gyr_answer_get_stats(a, stats);
+    if (ok && stats->prompt_tokens < count) ok = fail(e, GYR_CANCELLED, "stopped while computing the prompt");
     return ok;
 }
 
 gyr_status gyr_generate(gyr_session *s, const int32_t *prompt, size_t count, const gyr_generate_options *o,
                         gyr_generate_stats *stats, gyr_error *e) {
     gyr_error made = {0};
-    gyr_generate_options none = {0};
     gyr_generate_stats unwanted, *st = stats ? stats : &unwanted;
     *st = (gyr_generate_stats){0};
-    return status_of(generate(s, prompt, count, o ? o : &none, st, &made), &made, e);
+    gyr_answer *a = gyr_answer_new(s, prompt, count, o, &made);
+    bool ok = a && generate(a, count, st, &made);
+    gyr_answer_free(a);
+    return status_of(ok, &made, e);
 }

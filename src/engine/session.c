@@ -55,6 +55,7 @@ gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_err
     if (!s) return fail_memory(e, "session"), NULL;
     s->model = m;
     s->context = context;
+    s->kv_type = o ? o->kv_type : GYR_KV_DEFAULT;
     s->ids = malloc(context * sizeof *s->ids);
     s->logits = malloc(m->model->h.vocab * sizeof *s->logits);
     size_t pages = kv_cache_pages(context);
@@ -92,56 +93,19 @@ void gyr_session_truncate(gyr_session *s, size_t length) {
     kv_cache_trim(s->kv, &s->pages, length);
 }
 
-static bool check_ids(const struct gyr_session *s, const int32_t *ids, size_t count, gyr_error *e) {
-    if (count > s->context - s->length)
-        return fail(e, GYR_TOO_LONG,
-                    "%s: %zu tokens do not fit: the context is %zu and %zu are in it; shorten the prompt or choose a "
-                    "larger context",
-                    s->model->checkpoint->path, count, s->context, s->length);
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] < 0 || (uint32_t)ids[i] >= s->model->model->h.vocab)
-            return fail(e, GYR_USAGE, "%s: token %d: ids are 0 to %u", s->model->checkpoint->path, ids[i],
-                        s->model->model->h.vocab - 1);
-    return true;
-}
-
-// Computes the next `n` tokens; logits: of all of them, or, if NULL, of the last one if `last`.
-static void compute(struct gyr_session *s, const int32_t *ids, size_t n, bool last, float *logits, struct row *rows) {
-    for (size_t i = 0; i < n; i++)
-        rows[i] = (struct row){.token = ids[i],
-                               .at = {.pages = s->pages.page, .position = (uint32_t)(s->length + i)},
-                               .logits = logits || (last && i == n - 1)};
-    forward(s->model->model, s->kv, rows, n, logits ? logits : s->logits);
-    memcpy(s->ids + s->length, ids, n * sizeof *ids);
-    s->length += n;
-}
-
-bool session_feed(struct gyr_session *s, const int32_t *ids, size_t count, float *logits,
-                  bool (*progress)(void *user, size_t done, size_t total), void *user, gyr_error *e) {
-    if (!count) return true;
-    size_t vocab = s->model->model->h.vocab, most = model_max_rows(s->model->model);
-    if (!check_ids(s, ids, count, e) || !model_cover(s->model->model, s->length + count, e)) return false;
-    if (!kv_cache_cover(s->kv, &s->pages, s->length + count)) return fail_memory(e, "KV cache");
-    struct row *rows = malloc((count < most ? count : most) * sizeof *rows);
-    if (!rows) return fail_memory(e, "batch");
-    bool on = true;
-    s->has_logits = false;
-    for (size_t done = 0; on && done < count;) {
-        size_t n = count - done < most ? count - done : most;
-        compute(s, ids + done, n, done + n == count, logits ? logits + done * vocab : NULL, rows);
-        done += n;
-        on = !progress || done == count || progress(user, done, count);
+gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
+    size_t vocab = from->model->model->h.vocab;
+    gyr_session *s = gyr_session_new(from->model, &(gyr_session_options){(uint32_t)from->context, from->kv_type}, e);
+    if (!s) return NULL;
+    if (!kv_cache_share(s->kv, &from->pages, &s->pages)) {
+        gyr_session_free(s);
+        return fail_memory(e, "session"), NULL;
     }
-    free(rows);
-    if (!on) return fail(e, GYR_CANCELLED, "stopped while computing the prompt");
-    if (logits) memcpy(s->logits, logits + (count - 1) * vocab, vocab * sizeof *logits);
-    s->has_logits = true;
-    return true;
-}
-
-gyr_status gyr_session_feed(gyr_session *s, const int32_t *ids, size_t count, float *logits, gyr_error *e) {
-    gyr_error made = {0};
-    return status_of(session_feed(s, ids, count, logits, NULL, NULL, &made), &made, e);
+    memcpy(s->ids, from->ids, from->length * sizeof *s->ids);
+    s->length = from->length;
+    s->has_logits = from->has_logits;
+    if (s->has_logits) memcpy(s->logits, from->logits, vocab * sizeof *s->logits);
+    return s;
 }
 
 const float *gyr_session_logits(const gyr_session *s) { return s->has_logits ? s->logits : NULL; }

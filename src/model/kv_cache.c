@@ -26,6 +26,7 @@ void kv_cache_free(struct kv_cache *kv) {
     free(kv->k);
     free(kv->v);
     free(kv->free_pages);
+    free(kv->holders);
     free(kv);
 }
 
@@ -58,8 +59,10 @@ static bool grow_array(struct kv_cache *kv, void **array, size_t page_bytes, siz
 bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
     if (pages <= kv->pages) return true;
     uint32_t *free_pages = realloc(kv->free_pages, pages * sizeof *free_pages);
-    if (!free_pages) return fail_memory(e, "KV cache");
-    kv->free_pages = free_pages;
+    if (free_pages) kv->free_pages = free_pages;
+    uint32_t *holders = realloc(kv->holders, pages * sizeof *holders);
+    if (holders) kv->holders = holders;
+    if (!free_pages || !holders) return fail_memory(e, "KV cache");
     // Arrays already grown when a later one fails are only larger than the pool says: no harm.
     size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
     for (size_t l = 0; l < kv->layers; l++)
@@ -73,28 +76,59 @@ bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
     return true;
 }
 
+static bool make_room(struct pages *p, size_t need) {
+    if (need <= p->room) return true;
+    size_t room = need + need / 2;
+    uint32_t *page = realloc(p->page, room * sizeof *page);
+    if (!page) return false;
+    p->page = page;
+    p->room = room;
+    return true;
+}
+
+static uint32_t take(struct kv_cache *kv) {
+    uint32_t page = kv->free_pages[--kv->n_free];
+    if (page >= kv->touched) kv->touched = page + 1;
+    kv->holders[page] = 1;
+    return page;
+}
+
+static void give_back(struct kv_cache *kv, uint32_t page) {
+    if (--kv->holders[page] == 0) kv->free_pages[kv->n_free++] = page;
+}
+
 bool kv_cache_cover(struct kv_cache *kv, struct pages *p, size_t length) {
     size_t need = kv_cache_pages(length);
     if (need <= p->n) return true;
-    if (need - p->n > kv->n_free) return false;
-    if (need > p->room) {
-        size_t room = need + need / 2;
-        uint32_t *page = realloc(p->page, room * sizeof *page);
-        if (!page) return false;
-        p->page = page;
-        p->room = room;
+    if (need - p->n > kv->n_free || !make_room(p, need)) return false;
+    while (p->n < need) p->page[p->n++] = take(kv);
+    return true;
+}
+
+bool kv_cache_share(struct kv_cache *kv, const struct pages *from, struct pages *to) {
+    if (!make_room(to, from->n)) return false;
+    for (; to->n < from->n; to->n++) kv->holders[to->page[to->n] = from->page[to->n]]++;
+    return true;
+}
+
+bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position) {
+    uint32_t *page = &p->page[position / PAGE_TOKENS], shared = *page;
+    if (kv->holders[shared] == 1) return true;
+    if (!kv->n_free) return false;
+    *page = take(kv);
+    for (size_t l = 0; l < kv->layers; l++) {
+        void *const pools[] = {kv->k[l], kv->v[l]};
+        for (int i = 0; i < 2; i++)
+            kv->device->ops->copy(kv->device, (char *)pools[i] + *page * kv->page_bytes,
+                                  (char *)pools[i] + shared * kv->page_bytes, kv->page_bytes);
     }
-    while (p->n < need) {
-        uint32_t page = kv->free_pages[--kv->n_free];
-        if (page >= kv->touched) kv->touched = page + 1;
-        p->page[p->n++] = page;
-    }
+    give_back(kv, shared);
     return true;
 }
 
 void kv_cache_trim(struct kv_cache *kv, struct pages *p, size_t length) {
     size_t need = kv_cache_pages(length);
-    while (p->n > need) kv->free_pages[kv->n_free++] = p->page[--p->n];
+    while (p->n > need) give_back(kv, p->page[--p->n]);
     if (length) return;
     free(p->page);
     *p = (struct pages){0};

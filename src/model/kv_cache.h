@@ -1,6 +1,8 @@
 // The paged KV cache (Kwon et al., "Efficient Memory Management for Large Language Model Serving with PagedAttention",
 // 2023): keys and values of fixed runs of positions, handed out to sequences from one pool.
 //
+// Sequences that begin alike may hold the same pages; nobody writes to a page that has more than one holder.
+//
 // Layer l's pages are one array for keys and one for values; device/kv_page.h says what a page holds.
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
@@ -17,7 +19,8 @@ struct kv_cache {
     size_t pages;         // in the pool
     uint32_t *free_pages; // room for all
     size_t n_free;
-    size_t touched; // pages ever handed out: 0 to touched - 1
+    uint32_t *holders; // [pages], sequences that a page belongs to
+    size_t touched;    // pages ever handed out: 0 to touched - 1
 };
 
 // An empty pool.
@@ -48,6 +51,12 @@ struct pages {
 
 // Makes `p` cover positions [0, length). False if the pool or the memory is exhausted: `p` is then as before.
 bool kv_cache_cover(struct kv_cache *kv, struct pages *p, size_t length);
+
+// Makes `to`, which must be empty, another holder of all pages of `from`. False if the memory is exhausted.
+bool kv_cache_share(struct kv_cache *kv, const struct pages *from, struct pages *to);
+
+// Makes `p` the only holder of the page of `position`, by a copy if it has others. False if the pool is exhausted.
+bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position);
 
 // Gives back the pages that positions [0, length) do not need.
 void kv_cache_trim(struct kv_cache *kv, struct pages *p, size_t length);

@@ -45,8 +45,11 @@ int bench(const char *isa, unsigned threads, unsigned rows) {
         printf("%s\n", e.message);
         return 1;
     }
-    double roof = device_cpu_bandwidth(d, 1);
-    printf("%s, %u threads: %.1f GB/s from memory\n", device_cpu_isa(d), device_cpu_threads(d), roof * 1e-9);
+    struct roofs r;
+    device_cpu_roofs(d, 2, &r);
+    double roof = r.read;
+    printf("%s, %u threads: %.1f GB/s from memory; %.0f int8, %.0f bf16, %.0f fp32 Gop/s\n", device_cpu_isa(d),
+           device_cpu_threads(d), r.read * 1e-9, r.int8 * 1e-9, r.bf16 * 1e-9, r.fp32 * 1e-9);
     for (uint32_t t = 0; t < TYPE_LIMIT; t++)
         if (type_info(t)) bench_type(d, (enum type)t, rows, roof);
     d->ops->close(d);

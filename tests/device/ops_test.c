@@ -225,7 +225,7 @@ static void choosing(void) {
     gyr_error e;
     CHECK(!device_cpu(1, "mmx", &e));
     CHECK_INT(e.status, GYR_USAGE);
-    CHECK_STR(e.message, "instruction set mmx: not known; choose scalar, avx2 or avx512 (the last two on x86-64)");
+    CHECK_STR(e.message, "instruction set mmx: not known; choose scalar, or on x86-64 avx2, avx512 or avx512bf16");
     setenv("GYR_ISA", "scalar", 1);
     struct device *d = device_cpu(3, NULL, &e);
     unsetenv("GYR_ISA");
@@ -236,6 +236,10 @@ static void choosing(void) {
     d->ops->close(d);
     double rate = device_cpu_bandwidth(devices[count - 1], 0.01);
     CHECK(rate > 1e7 && rate < 1e13);
+    struct roofs r;
+    device_cpu_roofs(devices[count - 1], 0.04, &r);
+    CHECK(r.read > 1e7 && r.int8 > 1e7 && r.bf16 > 1e7 && r.fp32 > 1e7);
+    CHECK(r.read < 1e13 && r.int8 < 1e15 && r.bf16 < 1e15 && r.fp32 < 1e15);
 }
 
 int main(void) {

@@ -27,6 +27,50 @@ static void pages_are_handed_out_once(void) {
     kv_cache_free(kv);
 }
 
+static uint8_t *bytes_of(struct kv_cache *kv, void *const *array, size_t layer, uint32_t page) {
+    return (uint8_t *)array[layer] + page * kv->page_bytes;
+}
+
+// What one holder writes to its own copy is not seen by the others, and a page is free when its last holder left.
+static void shared_pages_are_copied_to_be_written(void) {
+    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F16, 2, 1, 4, &err);
+    struct pages a = {0}, b = {0}, c = {0};
+    REQUIRE(kv && kv_cache_reserve(kv, 4, &err) && kv_cache_cover(kv, &a, PAGE_TOKENS + 1));
+    for (size_t l = 0; l < 2; l++) {
+        memset(bytes_of(kv, kv->k, l, a.page[1]), (int)(1 + l), kv->page_bytes);
+        memset(bytes_of(kv, kv->v, l, a.page[1]), (int)(3 + l), kv->page_bytes);
+    }
+    CHECK(kv_cache_share(kv, &a, &b) && kv_cache_share(kv, &a, &c));
+    CHECK_INT(b.n, 2);
+    CHECK(b.page[0] == a.page[0] && b.page[1] == a.page[1]);
+    CHECK_INT(kv->n_free, 2);
+    CHECK(kv_cache_own(kv, &b, PAGE_TOKENS));
+    CHECK_INT(kv->n_free, 1);
+    CHECK(b.page[0] == a.page[0] && b.page[1] != a.page[1]);
+    for (size_t l = 0; l < 2; l++) {
+        uint8_t *k = bytes_of(kv, kv->k, l, b.page[1]), *v = bytes_of(kv, kv->v, l, b.page[1]);
+        CHECK(k[0] == 1 + l && k[kv->page_bytes - 1] == 1 + l && v[0] == 3 + l && v[kv->page_bytes - 1] == 3 + l);
+        memset(k, 9, kv->page_bytes);
+        CHECK_INT(bytes_of(kv, kv->k, l, a.page[1])[0], 1 + l);
+    }
+    uint32_t own = b.page[1];
+    CHECK(kv_cache_own(kv, &b, PAGE_TOKENS + 5) && b.page[1] == own);
+    kv_cache_trim(kv, &a, 0);
+    CHECK_INT(kv->n_free, 1);
+    CHECK(kv_cache_own(kv, &c, PAGE_TOKENS));
+    CHECK_INT(kv->n_free, 1); // the only holder left: nothing to copy
+    CHECK(kv_cache_own(kv, &c, 0) && !kv->n_free);
+    kv_cache_trim(kv, &c, 0);
+    CHECK_INT(kv->n_free, 2);
+    kv_cache_trim(kv, &b, 0);
+    CHECK_INT(kv->n_free, 4);
+    CHECK(kv_cache_cover(kv, &a, 4 * PAGE_TOKENS) && kv_cache_share(kv, &a, &b));
+    CHECK(!kv_cache_own(kv, &b, 0) && b.page[0] == a.page[0]); // none is left to copy to
+    kv_cache_trim(kv, &a, 0);
+    kv_cache_trim(kv, &b, 0);
+    kv_cache_free(kv);
+}
+
 static void growth_keeps_contents(void) {
     struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 2, 8, 12}, 3, &err);
     struct pages a = {0};
@@ -76,6 +120,7 @@ int main(void) {
     cpu = device_cpu(1, NULL, &err);
     if (!cpu) return 1;
     RUN(pages_are_handed_out_once);
+    RUN(shared_pages_are_copied_to_be_written);
     RUN(growth_keeps_contents);
     RUN(sizes);
     cpu->ops->close(cpu);

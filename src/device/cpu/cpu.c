@@ -1,9 +1,7 @@
 // The CPU as a device: its memory, and the operations that need no thought.
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "device/cpu/cpu.h"
 
 enum { ELEMENTS = 8192 };
@@ -124,41 +122,3 @@ struct device *device_cpu(unsigned threads, const char *isa, gyr_error *e) {
 const char *device_cpu_isa(const struct device *d) { return ((const struct cpu *)d)->kernels->isa; }
 
 unsigned device_cpu_threads(const struct device *d) { return pool_threads(((const struct cpu *)d)->pool); }
-
-// Each worker reads pieces of a buffer far larger than any cache.
-enum { READ_PIECE = 1 << 20 };
-
-struct reading {
-    const struct kernels *kernels;
-    const uint8_t *data;
-    uint64_t *sums;
-};
-
-static void read_piece(void *arg, size_t i) {
-    const struct reading *r = arg;
-    r->sums[i] = r->kernels->read(r->data + i * READ_PIECE, READ_PIECE);
-}
-
-double device_cpu_bandwidth(struct device *d, double seconds) {
-    struct cpu *c = cpu_of(d);
-    size_t free_pages = (size_t)sysconf(_SC_AVPHYS_PAGES), page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t n = free_pages / 4 * page / READ_PIECE;
-    n = n > 512 ? 512 : n < 128 ? 128 : n;
-    uint8_t *data = malloc(n * READ_PIECE);
-    uint64_t *sums = calloc(n, sizeof *sums);
-    double best = 0;
-    if (data && sums) {
-        memset(data, 1, n * READ_PIECE);
-        struct reading r = {c->kernels, data, sums};
-        double start = now_seconds(), last = start;
-        do {
-            pool_run(c->pool, n, read_piece, &r);
-            double now = now_seconds(), rate = (double)(n * READ_PIECE) / (now - last);
-            if (rate > best) best = rate;
-            last = now;
-        } while (last - start < seconds);
-    }
-    free(sums);
-    free(data);
-    return best;
-}

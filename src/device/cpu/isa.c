@@ -14,6 +14,8 @@ static bool has_avx512(void) {
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
 }
+
+static bool has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
 // Best first.
@@ -22,6 +24,7 @@ static const struct {
     bool (*here)(void);
 } sets[] = {
 #if defined(__x86_64__)
+    {&kernels_avx512bf16, has_avx512bf16},
     {&kernels_avx512, has_avx512},
     {&kernels_avx2, has_avx2},
 #endif
@@ -35,5 +38,5 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
         if (isa) return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this chip has none; choose scalar", isa);
     }
     return fail_null(e, GYR_USAGE,
-                     "instruction set %s: not known; choose scalar, avx2 or avx512 (the last two on x86-64)", isa);
+                     "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or avx512bf16", isa);
 }

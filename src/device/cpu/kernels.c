@@ -26,4 +26,7 @@ const struct kernels KERNEL(kernels) = {
     .activate = KERNEL(activate),
     .add = add,
     .read = read,
+    .roof_int8 = KERNEL(roof_int8),
+    .roof_bf16 = KERNEL(roof_bf16),
+    .roof_fp32 = KERNEL(roof_fp32),
 };

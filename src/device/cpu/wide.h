@@ -1,0 +1,39 @@
+// Vectors of 64 bytes for the matrix products: sixteen lanes, each an output row. w8 holds bytes (four of a row side by
+// side), w32 integers, wf floats. Every instruction set has the same functions in a header of its own; the plain C of
+// wide_scalar.h defines the bytes.
+//
+//   w8_load w8_store w8_or w8_field(v, right, mask)   (byte >> right) & mask; left if negative
+//   w8_pair(p)            32 bytes: their low nibbles, then their high ones
+//   w8_lookup(table, v)   table[v] of 16 bytes, v < 16
+//   w8_signed(v)          bytes stored as value + 128, made ready for w32_dot_signed()
+//   w32_zero w32_fill(p)  the int32 at p in every lane
+//   w32_dot(acc, u, a)    acc + four products of bytes u < 128 and signed bytes a; all sums fit
+//   w32_dot_signed        the same for bytes from w8_signed(); starts at w32_start_signed(p), p -> the sum of a
+//   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32)
+//   wf_f16 wf_u8 wf_s8 wf_e8m0   sixteen halves, bytes, signed bytes, halved powers of two (see e8m0_half()), from
+//   memory wf_dot2(acc, w, a)    acc + two products of bfloat16: fma with the odd ones, then the even ones, subnormal
+//   operands
+//                         and results being zeros
+//
+// WIDE_TILES x WIDE_ROWS is what the many-rows kernel keeps in registers; WIDE_CHAINS vectors hide an instruction's
+// latency and fit too.
+#ifndef DEVICE_CPU_WIDE_H
+#define DEVICE_CPU_WIDE_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tensor/float16.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(__AVX512VNNI__)
+#include "device/cpu/wide_avx512.h"
+#elif defined(__AVX2__)
+#include "device/cpu/wide_avx2.h"
+#else
+#include "device/cpu/wide_scalar.h"
+#endif
+
+#endif

@@ -1,0 +1,87 @@
+// The 64-byte vectors of wide.h in AVX-512 with VNNI, and with BF16 where it is there.
+#ifndef DEVICE_CPU_WIDE_AVX512_H
+#define DEVICE_CPU_WIDE_AVX512_H
+
+#include <immintrin.h>
+
+enum { WIDE_TILES = 2, WIDE_ROWS = 6, WIDE_CHAINS = 12 };
+
+typedef __m512i w8;
+typedef __m512i w32;
+typedef __m512 wf;
+typedef uint16_t wide_halves __attribute__((vector_size(64)));
+
+INLINE w8 w8_load(const void *p) { return _mm512_loadu_si512(p); }
+INLINE void w8_store(void *p, w8 v) { _mm512_storeu_si512(p, v); }
+INLINE w8 w8_or(w8 a, w8 b) { return _mm512_or_si512(a, b); }
+
+INLINE w8 w8_field(w8 v, int right, uint8_t mask) {
+    wide_halves h = (wide_halves)v;
+    h = right >= 0 ? h >> (right & 15) : h << (-right & 15);
+    return _mm512_and_si512((__m512i)h, _mm512_set1_epi8((char)mask));
+}
+
+INLINE w8 w8_pair(const void *p) {
+    __m256i v = _mm256_loadu_si256(p), four = _mm256_set1_epi8(15);
+    __m256i high = _mm256_and_si256(_mm256_srli_epi16(v, 4), four);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_and_si256(v, four)), high, 1);
+}
+
+INLINE w8 w8_lookup(const uint8_t table[16], w8 v) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)table)), v);
+}
+
+INLINE w8 w8_signed(w8 v) { return v; }
+
+INLINE w32 w32_zero(void) { return _mm512_setzero_si512(); }
+
+INLINE w32 w32_fill(const void *p) {
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm512_set1_epi32(v);
+}
+
+INLINE w32 w32_start_signed(const int32_t *sum) { return _mm512_slli_epi32(_mm512_set1_epi32(-*sum), 7); }
+INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
+INLINE w32 w32_dot_signed(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
+
+INLINE wf wf_load(const void *p) { return _mm512_loadu_ps(p); }
+INLINE void wf_store(void *p, wf v) { _mm512_storeu_ps(p, v); }
+INLINE wf wf_fill(float x) { return _mm512_set1_ps(x); }
+INLINE wf wf_add(wf a, wf b) { return _mm512_add_ps(a, b); }
+INLINE wf wf_mul(wf a, wf b) { return _mm512_mul_ps(a, b); }
+INLINE wf wf_fma(wf a, wf b, wf c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE wf wf_neg(wf a) { return -a; }
+INLINE wf wf_of(w32 v) { return _mm512_cvtepi32_ps(v); }
+INLINE wf wf_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+INLINE wf wf_u8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p))); }
+INLINE wf wf_s8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p))); }
+
+// As the product of two normal numbers, because the smallest are subnormal.
+INLINE wf wf_e8m0(const void *p) {
+    __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128(p)), half = _mm512_srli_epi32(e, 1), c = _mm512_set1_epi32(63);
+    __m512i a = _mm512_slli_epi32(_mm512_add_epi32(half, c), 23);
+    __m512i b = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(e, half), c), 23);
+    return _mm512_mul_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
+}
+
+#if defined(__AVX512BF16__)
+INLINE wf wf_dot2(wf acc, w8 w, w32 a) { return _mm512_dpbf16_ps(acc, (__m512bh)w, (__m512bh)a); }
+#else
+INLINE __m512 flush(__m512 v) {
+    __m512i i = _mm512_castps_si512(v);
+    __mmask16 normal = _mm512_test_epi32_mask(i, _mm512_set1_epi32(0x7f800000));
+    return _mm512_castsi512_ps(_mm512_mask_and_epi32(i, (__mmask16)~normal, i, _mm512_set1_epi32(INT32_MIN)));
+}
+
+INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
+    __m512i odd = _mm512_set1_epi32((int)0xffff0000u);
+    __m512 w1 = flush(_mm512_castsi512_ps(_mm512_and_si512(w, odd)));
+    __m512 a1 = flush(_mm512_castsi512_ps(_mm512_and_si512(a, odd)));
+    __m512 w0 = flush(_mm512_castsi512_ps(_mm512_slli_epi32(w, 16)));
+    __m512 a0 = flush(_mm512_castsi512_ps(_mm512_slli_epi32(a, 16)));
+    return flush(_mm512_fmadd_ps(w0, a0, flush(_mm512_fmadd_ps(w1, a1, flush(acc)))));
+}
+#endif
+
+#endif
