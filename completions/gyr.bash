@@ -3,12 +3,12 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run inspect tokenize logits devices quantize synth version help'
+        words='run inspect tokenize template logits devices quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
-    -m | --model | -o | --output | --vocab)
+    -m | --model | -f | --file | -o | --output | --vocab)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
     --kv-type)
@@ -28,13 +28,14 @@ _gyr() {
                --stats --ignore-end --help' ;;
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;
+    template) words='--model --file --name --help' ;;
     logits) words='--model --tokens --threads --kv-type --oversize --help' ;;
     devices) words='--json --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run inspect tokenize logits devices quantize synth version' ;;
+    help) words='run inspect tokenize template logits devices quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

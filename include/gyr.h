@@ -142,9 +142,30 @@ GYR_API gyr_status gyr_tokenize(const gyr_tokenizer *tokenizer, const char *text
 GYR_API char *gyr_detokenize(const gyr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool special,
                              size_t *size, gyr_error *err);
 
+// A chat template: a Jinja program that turns a conversation into the text that its model was trained on.
+typedef struct gyr_template gyr_template;
+
+// The template in a model's file or folder, of which nothing else is loaded. A model may have several: `name` picks one
+// ("default", "tool_use", ...); NULL: "tool_use" for conversations with tools, if there is one, else the plain one.
+GYR_API gyr_template *gyr_template_open(const char *path, const char *name, gyr_error *err);
+
+// A template from its source. `name` stands in messages, before line and column.
+GYR_API gyr_template *gyr_template_parse(const char *name, const char *source, size_t size, gyr_error *err);
+GYR_API void gyr_template_close(gyr_template *tmpl);
+
+// The template of a model, NULL if it has none; it lives as long as the model and must not be closed.
+GYR_API const gyr_template *gyr_model_template(const gyr_model *model);
+
+// Renders `variables`, a JSON object (messages, tools, add_generation_prompt, and whatever else the template asks
+// for), as Hugging Face transformers would. Its model's bos_token, eos_token, unk_token and pad_token are there unless
+// the object sets them. The result is NUL-terminated; its length goes to *length. Free with gyr_free().
+GYR_API char *gyr_template_render(const gyr_template *tmpl, const char *variables, size_t size, size_t *length,
+                                  gyr_error *err);
+
 // Renders a conversation with the model's own chat template into tokens ready to feed. `messages` is a JSON array
-// of {"role": ..., "content": ...}. With `generate` the prompt ends where the assistant's answer starts. Special
-// tokens come from the template alone, never from the messages. GYR_UNSUPPORTED if the model has no template.
+// of {"role": ..., "content": ...}, or a JSON object of all variables as above. With `generate` the prompt ends where
+// the assistant's answer starts (unless the object says otherwise). Special tokens come from the template alone, never
+// from the messages. GYR_UNSUPPORTED if the model has no template.
 GYR_API gyr_status gyr_chat_tokens(const gyr_model *model, const char *messages, bool generate, gyr_tokens *out,
                                    gyr_error *err);
 

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,29 +14,29 @@
 // No prompt is longer; a pipe that never ends (/dev/zero) must not fill the memory.
 enum { MOST = 256 << 20 };
 
-static char *stop(char *text, int *status, int why, const char *what) {
-    if (what) say_error("standard input: %s", what);
+static char *stop(char *text, const char *where, int *status, int why, const char *what) {
+    if (what) say_error("%s: %s", where, what);
     *status = why;
     free(text);
     return NULL;
 }
 
-char *read_input(size_t *size, int *status) {
+static char *read_all(int file, const char *where, size_t *size, int *status) {
     size_t room = 0, n = 0;
     char *text = NULL;
     for (;;) {
         if (room - n < 2) {
-            if (room > MOST) return stop(text, status, GYR_USAGE, "more than 256 MiB; give less");
+            if (room > MOST) return stop(text, where, status, GYR_USAGE, "more than 256 MiB; give less");
             room = room ? room * 2 : 1 << 16;
             char *more = realloc(text, room);
-            if (!more) return stop(text, status, GYR_NO_MEMORY, "out of memory; give less");
+            if (!more) return stop(text, where, status, GYR_NO_MEMORY, "out of memory; give less");
             text = more;
         }
-        ssize_t got = read(STDIN_FILENO, text + n, room - n - 1);
+        ssize_t got = read(file, text + n, room - n - 1);
         if (got < 0 && errno == EBADF) got = 0; // a service may have none
         if (got < 0 && errno == EINTR && !interrupted()) continue;
-        if (got < 0 && errno == EINTR) return stop(text, status, GYR_CANCELLED, NULL);
-        if (got < 0) return stop(text, status, GYR_IO, strerror(errno));
+        if (got < 0 && errno == EINTR) return stop(text, where, status, GYR_CANCELLED, NULL);
+        if (got < 0) return stop(text, where, status, GYR_IO, strerror(errno));
         n += (size_t)got;
         if (got) continue;
         text[n] = 0;
@@ -43,6 +44,21 @@ char *read_input(size_t *size, int *status) {
         *status = GYR_OK;
         return text;
     }
+}
+
+char *read_input(size_t *size, int *status) { return read_all(STDIN_FILENO, "standard input", size, status); }
+
+char *read_whole(const char *path, size_t *size, int *status) {
+    if (!strcmp(path, "-")) return read_input(size, status);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        say_error("%s: %s; check the path", path, strerror(errno));
+        *status = GYR_IO;
+        return NULL;
+    }
+    char *text = read_all(file, path, size, status);
+    close(file);
+    return text;
 }
 
 int32_t *read_ids(const char *where, const char *text, size_t *count, int *status) {

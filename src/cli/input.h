@@ -1,4 +1,4 @@
-// Standard input, read whole.
+// Standard input and files, read whole.
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
 
@@ -7,6 +7,9 @@
 
 // Everything on stdin, NUL-terminated; free(). NULL after the error was printed; its status is in *status.
 char *read_input(size_t *size, int *status);
+
+// The same of a file; "-" is standard input.
+char *read_whole(const char *path, size_t *size, int *status);
 
 // Token ids with spaces, commas or brackets between them; free(). NULL after the error was printed.
 int32_t *read_ids(const char *where, const char *text, size_t *count, int *status);

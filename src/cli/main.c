@@ -19,6 +19,7 @@ static const struct verb {
     {"run", "answer a prompt, or chat", verb_run},
     {"inspect", "say what is in a model file and what it takes to run", verb_inspect},
     {"tokenize", "turn text into token ids, or back", verb_tokenize},
+    {"template", "print the prompt that a chat template makes of a chat", verb_template},
     {"logits", "compute the scores of the next token, for checking", verb_logits},
     {"devices", "list what models can run on here", verb_devices},
     {"quantize", "write a model's weights in another type", verb_quantize},

@@ -18,6 +18,8 @@ static const char *choose(const char *path) {
     return named && *named ? named : NULL;
 }
 
+const char *model_path(const char *path) { return choose(path); }
+
 const char *model_label(const char *path) {
     path = choose(path);
     if (!path) return "poet";

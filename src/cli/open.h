@@ -12,6 +12,9 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status);
 const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status);
 void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model);
 
+// The path of that choice; NULL: the poet.
+const char *model_path(const char *path);
+
 // How the open model is called in messages.
 const char *model_label(const char *path);
 

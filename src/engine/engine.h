@@ -18,9 +18,9 @@ struct gyr_model {
     struct device *device;
     struct model *model;
     struct gyr_tokenizer tokenizer;
-    struct chat_template *chat; // NULL: the file has none
-    struct kv_cache *kv[2];     // F32 and F16, made when the first session wants one
-    size_t reserved[2];         // pages promised to sessions
+    struct gyr_template *chat; // NULL: the file has none
+    struct kv_cache *kv[2];    // F32 and F16, made when the first session wants one
+    size_t reserved[2];        // pages promised to sessions
     struct sampler sampler;
     char *name, *types;
 };
@@ -58,5 +58,19 @@ struct intake {
 
 // Appends the tokens of all intakes, which it uses up, or, when it fails, of none.
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e);
+
+// Fails for a model whose file has no tokenizer.
+bool tokenizer_there(const gyr_tokenizer *t, gyr_error *e);
+
+// Hands the ids over to the caller, or, where it failed, frees them.
+gyr_status tokens_give(bool ok, struct tokens *made, gyr_tokens *out, const gyr_error *why, gyr_error *e);
+
+// The chat template of that name; NULL: the plain one, and beside it the one for conversations with tools. `v` and
+// `where` must outlive it.
+struct gyr_template *template_of(const struct vocab *v, const char *where, const char *name, gyr_error *e);
+
+// Renders messages (a JSON list), or all variables (a JSON object). `user` may be NULL: see template_render().
+bool template_chat(const gyr_template *t, const char *messages, size_t size, bool generate, struct buf *text,
+                   struct buf *user, gyr_error *e);
 
 #endif

@@ -73,9 +73,8 @@ static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, 
 static bool open_text(struct gyr_model *m, gyr_error *e) {
     const struct checkpoint *c = m->checkpoint;
     if (c->vocab.kind != VOCAB_NONE && !(m->tokenizer.tokens = tokenizer_new(&c->vocab, c->path, e))) return false;
-    if (!c->vocab.chat_template) return true;
-    m->chat = template_parse(c->vocab.chat_template, strlen(c->vocab.chat_template), c->path, e);
-    return m->chat;
+    if (!c->vocab.chat_template && !c->vocab.n_templates) return true;
+    return (m->chat = template_of(&c->vocab, c->path, NULL, e));
 }
 
 static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
@@ -116,7 +115,7 @@ void gyr_model_close(gyr_model *m) {
     if (!m) return;
     sampler_free(&m->sampler);
     for (int i = 0; i < 2; i++) kv_cache_free(m->kv[i]);
-    template_free(m->chat);
+    gyr_template_close(m->chat);
     tokenizer_free(m->tokenizer.tokens);
     model_free(m->model);
     if (m->device) m->device->ops->close(m->device);

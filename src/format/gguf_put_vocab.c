@@ -2,6 +2,7 @@
 #include "format/gguf_write.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void put_id(struct gguf_writer *w, const char *key, int32_t id) {
     if (id >= 0) gguf_put_u32(w, key, (uint32_t)id);
@@ -18,8 +19,26 @@ static void put_kinds(struct gguf_writer *w, const struct vocab *v) {
     free(kinds);
 }
 
+static void put_templates(struct gguf_writer *w, const struct vocab *v) {
+    struct text *names = reallocarray(NULL, v->n_templates, sizeof *names);
+    if (!names) {
+        gguf_writer_refuse(w, GYR_NO_MEMORY, "out of memory; close other programs");
+        return;
+    }
+    for (size_t i = 0; i < v->n_templates; i++) {
+        struct buf key = {0};
+        names[i] = (struct text){v->templates[i].name, strlen(v->templates[i].name)};
+        buf_printf(&key, "tokenizer.chat_template.%s", v->templates[i].name);
+        if (!key.failed) gguf_put_cstring(w, key.data, v->templates[i].source);
+        buf_free(&key);
+    }
+    gguf_put_strings(w, "tokenizer.chat_templates", names, v->n_templates);
+    free(names);
+}
+
 void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     if (v->chat_template) gguf_put_cstring(w, "tokenizer.chat_template", v->chat_template);
+    if (v->n_templates) put_templates(w, v);
     if (v->kind == VOCAB_NONE) return;
     if (v->has_splits || (v->kind == VOCAB_BPE && !v->byte_level))
         gguf_writer_refuse(w, GYR_UNSUPPORTED,

@@ -153,12 +153,35 @@ static bool read_model(struct vocab_reader *r, struct text name) {
     return read_tokens(r) && read_kinds(r) && read_merges(r) && read_rest(r);
 }
 
+// Templates beside the plain one: their names are in a list, each one's source under a key of its own.
+static bool read_templates(struct vocab_reader *r) {
+    const struct value *names;
+    if (!find_array(r, "tokenizer.chat_templates", VALUE_STRING, 0, &names)) return false;
+    size_t n = names ? names->array.n : 0;
+    if (n > MAX_TEMPLATES)
+        return fail(r->e, GYR_MALFORMED, "%s: has %zu chat templates; gyr reads at most %d", r->where, n,
+                    MAX_TEMPLATES);
+    if (n && !(r->v->templates = arena_alloc(r->v->storage, n, sizeof *r->v->templates)))
+        return fail_memory(r->e, r->where);
+    for (size_t i = 0; i < n; i++) {
+        struct named_template *t = &r->v->templates[r->v->n_templates];
+        struct buf key = {0};
+        t->name = arena_copy(r->v->storage, value_at(names, i).s);
+        if (t->name) buf_printf(&key, "tokenizer.chat_template.%s", t->name);
+        bool ok = t->name && !key.failed ? find_copy(r, key.data, &t->source) : fail_memory(r->e, r->where);
+        buf_free(&key);
+        if (!ok) return false;
+        r->v->n_templates += t->source != NULL;
+    }
+    return true;
+}
+
 bool gguf_vocab(const struct keys *k, const char *where, struct vocab *v, gyr_error *e) {
     struct vocab_reader r = {k, where, v, e};
     struct text name = {0};
     *v = (struct vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1};
     if (!(v->storage = calloc(1, sizeof(struct arena)))) return fail_memory(e, where);
-    if (!find_copy(&r, "tokenizer.chat_template", &v->chat_template)) return false;
+    if (!find_copy(&r, "tokenizer.chat_template", &v->chat_template) || !read_templates(&r)) return false;
     if (!find_text(&r, "tokenizer.ggml.model", &name)) return false;
     bool none = !name.size || (name.size == 4 && !memcmp(name.data, "none", 4)) ||
                 (name.size == 8 && !memcmp(name.data, "no_vocab", 8));

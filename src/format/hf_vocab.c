@@ -46,22 +46,31 @@ static void read_flags(const json_t *config, struct vocab *v) {
     }
 }
 
-static bool keep_template(struct vocab *v, struct text s, const char *where, gyr_error *e) {
+static bool keep_template(struct vocab *v, struct text s, const char *where, char **out, gyr_error *e) {
     if (!s.data) return true;
     if (!utf8_valid(s.data, s.size)) return fail(e, GYR_MALFORMED, "%s: not UTF-8; get the file again", where);
-    v->chat_template = arena_copy(v->storage, s);
-    return v->chat_template || fail_memory(e, where);
+    *out = arena_copy(v->storage, s);
+    return *out || fail_memory(e, where);
 }
 
 // Either one template, or a list of named ones of which "default" is for plain conversations.
 static bool read_template(const json_t *config, struct vocab *v, const char *where, gyr_error *e) {
     const json_t *j = json_object_get(config, "chat_template");
-    for (size_t i = 0; i < json_array_size(j); i++) {
+    size_t n = json_array_size(j);
+    if (n > MAX_TEMPLATES)
+        return fail(e, GYR_MALFORMED, "%s: has %zu chat templates; gyr reads at most %d", where, n, MAX_TEMPLATES);
+    if (n && !(v->templates = arena_alloc(v->storage, n, sizeof *v->templates))) return fail_memory(e, where);
+    for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(j, i);
-        if (json_is(json_object_get(item, "name"), "default"))
-            return keep_template(v, json_text(json_object_get(item, "template")), where, e);
+        struct text name = json_text(json_object_get(item, "name")), s = json_text(json_object_get(item, "template"));
+        bool plain = json_is(json_object_get(item, "name"), "default");
+        struct named_template *t = &v->templates[v->n_templates];
+        if (!keep_template(v, s, where, plain ? &v->chat_template : &t->source, e)) return false;
+        if (plain || !name.data || !s.data) continue;
+        if (!(t->name = arena_copy(v->storage, name))) return fail_memory(e, where);
+        v->n_templates++;
     }
-    return keep_template(v, json_text(j), where, e);
+    return keep_template(v, json_text(j), where, &v->chat_template, e);
 }
 
 // Newer folders hold the template as a file of its own, which goes first.
@@ -72,7 +81,7 @@ static bool read_template_file(const char *folder, struct vocab *v, gyr_error *e
     struct text s = {0};
     char *data = read_file(path, MAX_TEMPLATE, &s.size, e);
     s.data = data;
-    bool ok = data && keep_template(v, s, path, e);
+    bool ok = data && keep_template(v, s, path, &v->chat_template, e);
     free(data);
     free(path);
     return ok;

@@ -8,6 +8,9 @@
 // Models have a few thousand files at most; GGUF counts parts in 16 bits.
 enum { MAX_PARTS = 65535 };
 
+// Of one model.
+enum { MAX_TEMPLATES = 64 };
+
 struct storage {
     struct arena arena; // tensor names that no file holds in place
     struct map *maps;

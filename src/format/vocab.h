@@ -29,6 +29,11 @@ struct split {
     bool mapped; // with byte_level: the pattern sees text already mapped to GPT-2's alphabet (a step after ByteLevel)
 };
 
+// A chat template beside the plain one, such as "tool_use".
+struct named_template {
+    char *name, *source;
+};
+
 struct vocab {
     enum vocab_kind kind;
     size_t n;
@@ -49,7 +54,9 @@ struct vocab {
     int32_t bos, eos, eot, unk, pad; // -1: none
     bool add_bos, add_eos;
     char *chat_template; // Jinja; NULL: none
-    void *storage;       // owns everything above that the file does not hold itself
+    struct named_template *templates;
+    size_t n_templates;
+    void *storage; // owns everything above that the file does not hold itself
 };
 
 // Of a vocabulary from format/; one made by hand is its maker's to free.

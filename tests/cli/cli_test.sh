@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run inspect tokenize logits devices quantize synth version help"
+verbs="run inspect tokenize template logits devices quantize synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -96,7 +96,7 @@ help_fits_a_screen() {
 
 # Every option of the help is in the page of its verb, in the manual, and in the completions.
 documents_know_every_option() {
-    for verb in run inspect tokenize logits devices quantize synth; do
+    for verb in run inspect tokenize template logits devices quantize synth; do
         run "$gyr" $verb --help
         for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
             name=${option#--}
@@ -194,6 +194,36 @@ wrong_arguments_are_told() {
     feed '1 x' "$gyr" tokenize --decode
     status_is 2
     err_is 'gyr: standard input: "x" is not a token id; give whole numbers with spaces between them'
+}
+
+# What comes out is what the template prints, no byte more; errors name line and column.
+template_prints_the_prompt() {
+    feed '{%% for m in messages %%}<{{ m.role }}>{{ m.content }}{%% endfor %%}\n{{ eos_token }}\n' cp /dev/stdin t.jinja
+    feed '{"messages": [{"role": "user", "content": "a\\nb"}], "eos_token": "</s>"}' "$gyr" template -f t.jinja
+    status_is 0
+    err_is ""
+    out_is "<user>a
+b</s>"
+    feed '[{"role": "user", "content": "x"}]' "$gyr" template --file t.jinja
+    out_is "<user>x"
+    feed '{"messages": [{"role": "user", "content": "hi"}], "add_generation_prompt": true}' "$gyr" template -m "$model"
+    status_is 0
+    out_is "<|user|>
+hi<|end|>
+<|assistant|>
+"
+    feed '{"messages":\n [}' "$gyr" template
+    status_is 2
+    err_is "gyr: messages:2:3: not JSON: unexpected token near '}'"
+    feed '7' "$gyr" template -f t.jinja
+    status_is 2
+    feed 'a\n{{ 1 // 0 }}' cp /dev/stdin bad.jinja
+    feed '{}' "$gyr" template -f bad.jinja
+    status_is 4
+    err_is "gyr: bad.jinja:2:4: division by zero"
+    refuses 2 "template: --file is a template of its own; leave out -m" "$gyr" template -f t.jinja -m "$model"
+    refuses 2 "$model: has no chat template called rag; it has default" "$gyr" template -m "$model" --name rag
+    refuses 3 "none.jinja: No such file or directory; check the path" "$gyr" template -f none.jinja
 }
 
 # A line break or an escape sequence in an argument does not reach the terminal or break the one line.
@@ -392,8 +422,8 @@ for name in help_fits_a_screen documents_know_every_option version_is_printed wr
     wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed; do
     case_ $name
 done
-for name in quantizes bad_files_are_told text_becomes_ids_and_text_again answers_are_the_same_every_time \
-    prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same speed_is_told_when_asked \
+for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again \
+    answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same speed_is_told_when_asked \
     raw_prompts_are_continued logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
     full_disks_are_told readers_may_leave inspect_describes; do
     if [ -f "$model" ]; then

@@ -164,8 +164,26 @@ static void limits_are_errors(void) {
 static void messages_are_checked(void) {
     gyr_tokens t;
     CHECK_INT(gyr_chat_tokens(poet, "{", true, &t, &err), GYR_USAGE);
-    CHECK_INT(gyr_chat_tokens(poet, "{}", true, &t, &err), GYR_USAGE);
-    CHECK_STR(err.message, "messages: not a JSON array");
+    CHECK_STR(err.message, "messages:1:1: not JSON: string or '}' expected near end of file");
+    CHECK_INT(gyr_chat_tokens(poet, "7", true, &t, &err), GYR_USAGE);
+    CHECK_STR(err.message, "messages:1:1: not JSON: '[' or '{' expected near '7'");
+}
+
+// An object has all the variables; what it says goes before what the call says.
+static void an_object_has_all_variables(void) {
+    static const char list[] = "[{\"role\":\"user\",\"content\":\"X\"}]";
+    static const char object[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"X\"}],\"add_generation_prompt\":false}";
+    char *a = gyr_chat_text(poet, list, false, &err), *b = gyr_chat_text(poet, object, true, &err);
+    size_t n = 0;
+    char *c = gyr_template_render(gyr_model_template(poet), list, strlen(list), &n, &err);
+    REQUIRE(a && b && c);
+    CHECK_STR(b, a);
+    CHECK_STR(c, a);
+    CHECK_INT(n, strlen(a));
+    gyr_free(a);
+    gyr_free(b);
+    gyr_free(c);
 }
 
 // A message that spells a special token is text: no control token but the template's own stands in the prompt.
@@ -226,6 +244,7 @@ int main(void) {
     RUN(truncation_forgets);
     RUN(limits_are_errors);
     RUN(messages_are_checked);
+    RUN(an_object_has_all_variables);
     RUN(users_cannot_spell_special_tokens);
     gyr_model_close(poet);
     return test_end();

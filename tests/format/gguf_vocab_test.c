@@ -27,12 +27,16 @@ static void reads_bpe(void) {
     struct buf b = {0};
     gyr_error e;
     char *copy;
-    put_bpe(&b, 5);
+    put_bpe(&b, 7);
     put_key_string(&b, "tokenizer.ggml.pre", "falcon");
     put_key_u32(&b, "tokenizer.ggml.eos_token_id", 3);
     put_key_u32(&b, "tokenizer.ggml.eot_token_id", 2);
     put_key_u32(&b, "tokenizer.ggml.padding_token_id", UINT32_MAX);
     put_key_string(&b, "tokenizer.chat_template", "{{ messages }}");
+    put_key_array(&b, "tokenizer.chat_templates", GGUF_STRING, 2);
+    put_string(&b, "missing");
+    put_string(&b, "tool_use");
+    put_key_string(&b, "tokenizer.chat_template.tool_use", "{{ tools }}");
     struct checkpoint *c = open_image(&b, &copy, &e);
     REQUIRE(c);
     const struct vocab *v = &c->vocab;
@@ -45,6 +49,9 @@ static void reads_bpe(void) {
     CHECK(!v->scores);
     CHECK_STR(v->pre, "falcon");
     CHECK_STR(v->chat_template, "{{ messages }}");
+    CHECK_INT(v->n_templates, 1);
+    CHECK_STR(v->templates[0].name, "tool_use");
+    CHECK_STR(v->templates[0].source, "{{ tools }}");
     CHECK(v->byte_level && !v->byte_fallback && !v->space_marker && !v->space_prefix && !v->has_splits);
     CHECK(!v->add_bos && !v->add_eos && !v->ignore_merges);
     CHECK_INT(v->bos, -1);

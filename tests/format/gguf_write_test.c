@@ -121,7 +121,9 @@ static void writes_vocabularies(void) {
                       .unk = -1,
                       .pad = 1,
                       .add_bos = true,
-                      .chat_template = (char[]){"{{ x }}"}};
+                      .chat_template = (char[]){"{{ x }}"},
+                      .templates = &(struct named_template){(char[]){"tool_use"}, (char[]){"{{ y }}"}},
+                      .n_templates = 1};
     struct gguf_writer *w = gguf_writer_new(path_in(folder, "v.gguf"), &e);
     REQUIRE(w);
     gguf_put_cstring(w, "general.architecture", "falcon");
@@ -136,6 +138,8 @@ static void writes_vocabularies(void) {
     CHECK_INT(r->kinds[2], TOKEN_USER);
     CHECK_STR(r->pre, "falcon");
     CHECK_STR(r->chat_template, "{{ x }}");
+    CHECK_INT(r->n_templates, 1);
+    CHECK_STR(r->templates[0].source, "{{ y }}");
     CHECK(r->byte_level && r->add_bos && !r->add_eos && !r->space_prefix);
     CHECK(r->bos == 0 && r->eos == 2 && r->eot == -1 && r->unk == -1 && r->pad == 1);
     checkpoint_close(c);

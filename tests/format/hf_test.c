@@ -123,6 +123,9 @@ static void reads_tokenizer_files(void) {
     CHECK_INT(c->vocab.pad, -1);
     CHECK(c->vocab.add_bos && !c->vocab.add_eos);
     CHECK_STR(c->vocab.chat_template, "D");
+    CHECK_INT(c->vocab.n_templates, 1);
+    CHECK_STR(c->vocab.templates[0].name, "tool_use");
+    CHECK_STR(c->vocab.templates[0].source, "T");
     checkpoint_close(c);
     write_text(folder, "chat_template.jinja", "J");
     c = checkpoint_open(folder, NULL);

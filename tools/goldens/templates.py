@@ -2,6 +2,7 @@
 """Goldens for the chat templates: what jinja2, set up as transformers sets it up, makes of them.
 
     templates.py                       writes tests/data/templates/*.json
+    templates.py --verb GYR            feeds every case to `GYR template --file` and compares
     templates.py --check PROGRAM       feeds every case to PROGRAM and compares (one JSON object a line on its stdin,
                                        {"template": ..., "variables": ...}; {"out": ...} or {"error": ...} a line back)
 
@@ -20,6 +21,7 @@ import glob
 import json
 import os
 import subprocess
+import tempfile
 
 import template_cases
 from transformers.utils import chat_template_utils
@@ -90,16 +92,42 @@ def check(program, cases):
     print(f"{len(cases)} cases, {bad} differ, {len(answers)} answers")
 
 
+def as_transformers(template, variables):
+    """What apply_chat_template() makes of them; where the template refuses tools that are none, without them."""
+    got = render(template, {"tools": None, "documents": None, **variables})
+    return render(template, variables) if got is None else got
+
+
+def check_verb(gyr, cases):
+    env = dict(os.environ, SOURCE_DATE_EPOCH=str(EPOCH))
+    bad = 0
+    with tempfile.NamedTemporaryFile(suffix=".jinja") as f:
+        for template, variables, _ in cases:
+            f.seek(0)
+            f.truncate()
+            f.write(template.encode("utf-8", "surrogatepass"))
+            f.flush()
+            run = [gyr, "template", "--file", f.name]
+            out = subprocess.run(run, input=json.dumps(variables).encode(), capture_output=True, env=env)
+            want = as_transformers(template, variables)
+            got = None if out.returncode else out.stdout.decode()
+            if want != got:
+                bad += 1
+                print(f"--- {template[:300]!r}\n  want {want!r}\n  got  {got!r} {out.stderr.decode()}")
+    print(f"{len(cases)} cases, {bad} differ")
+
+
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--verb", metavar="GYR")
     parser.add_argument("--check", metavar="PROGRAM")
     args = parser.parse_args()
     conversations = template_cases.conversations()
-    if args.check:
+    if args.check or args.verb:
         cases = [(c["template"], c["variables"], c["expected"]) for c in language()]
         for _, source in model_templates():
             cases += [(source, v, render(source, v)) for v in conversations.values()]
-        return check(args.check, cases)
+        return check_verb(args.verb, cases) if args.verb else check(args.check, cases)
     models = {}  # a string each: it keeps the file small
     for name, source in model_templates():
         outs = {c: render(source, v) for c, v in conversations.items()}

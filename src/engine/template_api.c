@@ -1,0 +1,181 @@
+// Chat templates, as the public interface offers them.
+#include "engine/engine.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Templates of a model beside its plain one go by a name; this one is for conversations with tools.
+static const char for_tools[] = "tool_use";
+
+struct gyr_template {
+    struct checkpoint *checkpoint;       // owned, when the template was opened alone
+    const struct vocab *vocab;           // whose bos_token and so on it prints; NULL: none
+    struct chat_template *plain, *tools; // tools: NULL if there is no other
+    const char *where;
+};
+
+static const char *named(const struct vocab *v, const char *name) {
+    if (!strcmp(name, "default")) return v->chat_template;
+    for (size_t i = 0; i < v->n_templates; i++)
+        if (!strcmp(v->templates[i].name, name)) return v->templates[i].source;
+    return NULL;
+}
+
+static struct gyr_template *no_template(const struct vocab *v, const char *where, const char *name, gyr_error *e) {
+    if (!name)
+        return fail_null(e, GYR_UNSUPPORTED, "%s: the model has no chat template; give it plain text to continue",
+                         where);
+    struct buf known = {0};
+    if (v->chat_template) buf_puts(&known, "default");
+    for (size_t i = 0; i < v->n_templates; i++)
+        buf_printf(&known, "%s%s", known.size ? ", " : "", v->templates[i].name);
+    fail(e, GYR_USAGE, "%s: has no chat template called %s; it has %s", where, name,
+         known.size && !known.failed ? known.data : "none");
+    buf_free(&known);
+    return NULL;
+}
+
+struct gyr_template *template_of(const struct vocab *v, const char *where, const char *name, gyr_error *e) {
+    const char *plain = named(v, name ? name : "default"), *tools = name ? NULL : named(v, for_tools);
+    if (!plain && !tools) return no_template(v, where, name, e);
+    struct gyr_template *t = calloc(1, sizeof *t);
+    if (!t) return fail_memory(e, where), NULL;
+    t->vocab = v;
+    t->where = where;
+    bool ok = !plain || (t->plain = template_parse(plain, strlen(plain), where, e));
+    if (ok && tools) ok = (t->tools = template_parse(tools, strlen(tools), where, e));
+    if (ok) return t;
+    gyr_template_close(t);
+    return NULL;
+}
+
+gyr_template *gyr_template_open(const char *path, const char *name, gyr_error *e) {
+    struct checkpoint *c = checkpoint_open(path, e);
+    gyr_template *t = c ? template_of(&c->vocab, c->path, name, e) : NULL;
+    if (t)
+        t->checkpoint = c;
+    else
+        checkpoint_close(c);
+    return t;
+}
+
+gyr_template *gyr_template_parse(const char *name, const char *source, size_t size, gyr_error *e) {
+    gyr_template *t = calloc(1, sizeof *t);
+    if (!t) return fail_memory(e, name), NULL;
+    t->where = "template";
+    if ((t->plain = template_parse(source, size, name, e))) return t;
+    gyr_template_close(t);
+    return NULL;
+}
+
+void gyr_template_close(gyr_template *t) {
+    if (!t) return;
+    template_free(t->plain);
+    template_free(t->tools);
+    checkpoint_close(t->checkpoint);
+    free(t);
+}
+
+const gyr_template *gyr_model_template(const gyr_model *m) { return m->chat; }
+
+// ---- variables
+
+static bool put(json_t *variables, const char *name, json_t *value) {
+    if (!json_object_get(variables, name)) return !json_object_set_new(variables, name, value);
+    json_decref(value);
+    return true;
+}
+
+// The special tokens' own spellings, for templates that print bos_token or eos_token.
+static bool put_tokens(json_t *variables, const struct vocab *v) {
+    const struct {
+        const char *name;
+        int32_t id;
+    } tokens[] = {{"bos_token", v->bos}, {"eos_token", v->eos}, {"unk_token", v->unk}, {"pad_token", v->pad}};
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+        if (tokens[i].id < 0 || (size_t)tokens[i].id >= v->n) continue;
+        struct text s = v->tokens[tokens[i].id];
+        if (!put(variables, tokens[i].name, json_stringn(s.data, s.size))) return false;
+    }
+    return true;
+}
+
+static json_t *parse_variables(const char *text, size_t size, gyr_error *e) {
+    json_error_t why;
+    json_t *j = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    return j ? j : fail_null(e, GYR_USAGE, "messages:%d:%d: not JSON: %s", why.line, why.column, why.text);
+}
+
+// Anyone may put an object where the messages stand: then it has all the variables.
+static json_t *read_variables(const gyr_template *t, const char *text, size_t size, bool generate, gyr_error *e) {
+    json_t *all = parse_variables(text, size, e);
+    if (!all) return NULL;
+    if (json_is_array(all)) all = json_pack("{s:o}", "messages", all);
+    if (all && put(all, "add_generation_prompt", json_boolean(generate)) && (!t->vocab || put_tokens(all, t->vocab)))
+        return all;
+    json_decref(all);
+    return fail_memory(e, "messages"), NULL;
+}
+
+// transformers sets tools and documents to none where they are not given, and what templates ask about them is written
+// for that. A few walk over them unasked, which goes well only where they are undefined.
+static bool render_any(const struct chat_template *chat, json_t *variables, struct buf *text, struct buf *user,
+                       gyr_error *e) {
+    size_t was = text->size, users = user ? user->size : 0;
+    json_t *with = json_copy(variables);
+    bool ok = with && put(with, "tools", json_null()) && put(with, "documents", json_null());
+    ok = ok ? template_render(chat, with, text, user, e) : fail_memory(e, "messages");
+    bool added = with && json_object_size(with) > json_object_size(variables);
+    json_decref(with);
+    if (ok || !added) return ok;
+    text->size = was;
+    if (user) user->size = users;
+    return template_render(chat, variables, text, user, NULL);
+}
+
+bool template_chat(const gyr_template *t, const char *messages, size_t size, bool generate, struct buf *text,
+                   struct buf *user, gyr_error *e) {
+    json_t *variables = read_variables(t, messages, size, generate, e);
+    if (!variables) return false;
+    const json_t *tools = json_object_get(variables, "tools");
+    bool special = t->tools && ((tools && !json_is_null(tools)) || !t->plain);
+    bool ok = render_any(special ? t->tools : t->plain, variables, text, user, e);
+    json_decref(variables);
+    return ok && ((!text->failed && (!user || !user->failed)) || fail_memory(e, "chat"));
+}
+
+char *gyr_template_render(const gyr_template *t, const char *variables, size_t size, size_t *length, gyr_error *e) {
+    struct buf text = {0};
+    if (!template_chat(t, variables, size, false, &text, NULL, e)) return buf_free(&text), NULL;
+    if (length) *length = text.size;
+    return buf_take(&text);
+}
+
+// ---- a model's own
+
+static bool has_template(const gyr_model *m, gyr_error *e) {
+    return m->chat || fail(e, GYR_UNSUPPORTED, "%s: the model has no chat template; give it plain text to continue",
+                           m->checkpoint->path);
+}
+
+char *gyr_chat_text(const gyr_model *m, const char *messages, bool generate, gyr_error *e) {
+    struct buf text = {0};
+    if (has_template(m, e) && template_chat(m->chat, messages, strlen(messages), generate, &text, NULL, e))
+        return buf_take(&text);
+    buf_free(&text);
+    return NULL;
+}
+
+gyr_status gyr_chat_tokens(const gyr_model *m, const char *messages, bool generate, gyr_tokens *out, gyr_error *e) {
+    gyr_error made = {0};
+    struct buf text = {0}, user = {0};
+    struct tokens tokens = {0};
+    bool ok = tokenizer_there(&m->tokenizer, &made) && has_template(m, &made) &&
+              template_chat(m->chat, messages, strlen(messages), generate, &text, &user, &made) &&
+              tokenizer_encode_chat(m->tokenizer.tokens, text.data ? text.data : "", text.size, (size_t *)user.data,
+                                    user.size / (2 * sizeof(size_t)), &tokens, &made);
+    buf_free(&text);
+    buf_free(&user);
+    return tokens_give(ok, &tokens, out, &made, e);
+}
