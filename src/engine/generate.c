@@ -17,75 +17,7 @@ void gyr_sampling_defaults(const gyr_model *m, gyr_sampling *o) {
     *o = (gyr_sampling){.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repetition_penalty = 1};
 }
 
-<<<<<<< HEAD
-struct answer {
-    struct gyr_session *s;
-    const gyr_generate_options *o;
-    const gyr_sampling *sampling;
-    struct stream stream;
-    size_t first; // position of the answer's first token
-    gyr_generate_stats *stats;
-};
-
-// Bytes of weights and cache that computing the next token reads.
-static uint64_t bytes_of_step(const struct gyr_session *s) {
-    const struct hyperparameters *h = &s->model->model->h;
-    uint64_t token = kv_cache_bytes(s->kv->shape, h->layers, PAGE_TOKENS) / PAGE_TOKENS;
-    return s->model->model->decode_bytes + token * (s->length + 1);
-}
-
-static int32_t pick(struct answer *a) {
-    struct history h = {a->s->ids, a->s->length, a->first};
-    return sampler_pick(&a->s->model->sampler, a->sampling, a->s->logits, &h);
-}
-
-// Sends one token's text out. False: the answer ends, stats->stop says why (0: out of memory).
-static bool send_piece(struct answer *a, int32_t id, struct buf *piece) {
-    buf_clear(piece);
-    if (a->s->model->tokenizer.tokens)
-        tokenizer_decode(a->s->model->tokenizer.tokens, id, a->s->length == 0, false, piece);
-    switch (piece->failed ? STREAM_NO_MEMORY : stream_put(&a->stream, piece->data, piece->size)) {
-    case STREAM_GOES_ON: return true;
-    case STREAM_STOPPED: a->stats->stop = GYR_STOP_STRING; return false;
-    case STREAM_CANCELLED: a->stats->stop = GYR_STOP_CALLER; return false;
-    case STREAM_NO_MEMORY: break;
-    }
-    a->stats->stop = 0;
-    return false;
-}
-
-// Chooses and computes tokens. A token is computed (fed) before the next is chosen, also the last one, so that the
-// session holds the whole answer.
-static bool decode(struct answer *a, gyr_error *e) {
-    struct gyr_session *s = a->s;
-    size_t most = a->o->max_tokens ? a->o->max_tokens : SIZE_MAX;
-    struct buf piece = {0};
-    bool ok = true, on = true;
-    a->stats->stop = GYR_STOP_LENGTH;
-    while (ok && on && a->stats->answer_tokens < most && s->length < s->context) {
-        int32_t id = pick(a);
-        if (!a->o->ignore_end && s->model->tokenizer.tokens && tokenizer_is_end(s->model->tokenizer.tokens, id)) {
-            a->stats->stop = GYR_STOP_END;
-            break;
-        }
-        on = send_piece(a, id, &piece);
-        a->stats->bytes_read += bytes_of_step(s);
-        ok = session_feed(s, &id, 1, NULL, NULL, NULL, e);
-        a->stats->answer_tokens += ok;
-        if (!on && !a->stats->stop) ok = fail_memory(e, "answer");
-    }
-    if (ok && a->stats->stop != GYR_STOP_STRING && a->stats->stop != GYR_STOP_CALLER &&
-        stream_end(&a->stream) == STREAM_CANCELLED)
-        a->stats->stop = GYR_STOP_CALLER;
-    buf_free(&piece);
-    return ok;
-}
-
-static bool generate(struct gyr_session *s, const int32_t *prompt, size_t count, const gyr_generate_options *o,
-                     gyr_generate_stats *stats, gyr_error *e) {
-=======
 static bool sample(struct gyr_session *s, const gyr_sampling *sampling, size_t answer, int32_t *id, gyr_error *e) {
->>>>>>> bench
     gyr_sampling defaults;
     gyr_sampling_defaults(s->model, &defaults);
     if (!sampling) sampling = &defaults;

@@ -116,11 +116,11 @@ bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position) {
     if (kv->holders[shared] == 1) return true;
     if (!kv->n_free) return false;
     *page = take(kv);
+    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
     for (size_t l = 0; l < kv->layers; l++) {
-        void *const pools[] = {kv->k[l], kv->v[l]};
-        for (int i = 0; i < 2; i++)
-            kv->device->ops->copy(kv->device, (char *)pools[i] + *page * kv->page_bytes,
-                                  (char *)pools[i] + shared * kv->page_bytes, kv->page_bytes);
+        char *k = kv->k[l], *v = kv->v[l];
+        kv->device->ops->copy(kv->device, k + *page * key, k + shared * key, key);
+        kv->device->ops->copy(kv->device, v + *page * value, v + shared * value, value);
     }
     give_back(kv, shared);
     return true;

@@ -27,18 +27,20 @@ static void pages_are_handed_out_once(void) {
     kv_cache_free(kv);
 }
 
+enum { KEYS = 4 * PAGE_TOKENS * 2, VALUES = 8 * PAGE_TOKENS * 2 }; // bytes of a page: heads of 4 and 8 halves
+
 static uint8_t *bytes_of(struct kv_cache *kv, void *const *array, size_t layer, uint32_t page) {
-    return (uint8_t *)array[layer] + page * kv->page_bytes;
+    return (uint8_t *)array[layer] + page * (size_t)(array == kv->k ? KEYS : VALUES);
 }
 
 // What one holder writes to its own copy is not seen by the others, and a page is free when its last holder left.
 static void shared_pages_are_copied_to_be_written(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, TYPE_F16, 2, 1, 4, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 8}, 2, &err);
     struct pages a = {0}, b = {0}, c = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 4, &err) && kv_cache_cover(kv, &a, PAGE_TOKENS + 1));
     for (size_t l = 0; l < 2; l++) {
-        memset(bytes_of(kv, kv->k, l, a.page[1]), (int)(1 + l), kv->page_bytes);
-        memset(bytes_of(kv, kv->v, l, a.page[1]), (int)(3 + l), kv->page_bytes);
+        memset(bytes_of(kv, kv->k, l, a.page[1]), (int)(1 + l), KEYS);
+        memset(bytes_of(kv, kv->v, l, a.page[1]), (int)(3 + l), VALUES);
     }
     CHECK(kv_cache_share(kv, &a, &b) && kv_cache_share(kv, &a, &c));
     CHECK_INT(b.n, 2);
@@ -49,8 +51,8 @@ static void shared_pages_are_copied_to_be_written(void) {
     CHECK(b.page[0] == a.page[0] && b.page[1] != a.page[1]);
     for (size_t l = 0; l < 2; l++) {
         uint8_t *k = bytes_of(kv, kv->k, l, b.page[1]), *v = bytes_of(kv, kv->v, l, b.page[1]);
-        CHECK(k[0] == 1 + l && k[kv->page_bytes - 1] == 1 + l && v[0] == 3 + l && v[kv->page_bytes - 1] == 3 + l);
-        memset(k, 9, kv->page_bytes);
+        CHECK(k[0] == 1 + l && k[KEYS - 1] == 1 + l && v[0] == 3 + l && v[VALUES - 1] == 3 + l);
+        memset(k, 9, KEYS);
         CHECK_INT(bytes_of(kv, kv->k, l, a.page[1])[0], 1 + l);
     }
     uint32_t own = b.page[1];

@@ -3,6 +3,8 @@
 #ifndef DEVICE_CPU_PANEL_H
 #define DEVICE_CPU_PANEL_H
 
+#include <stdbool.h>
+
 #include "device/cpu/simd.h"
 
 // Rows at once, so that sums and operands fit the registers.
