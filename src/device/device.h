@@ -12,6 +12,8 @@
 
 struct device;
 
+enum { MAX_HEAD = 1024 }; // elements of a head
+
 // A matrix of `rows` output features by `cols` input features, bound to a device.
 struct weight {
     enum type type;
@@ -47,19 +49,42 @@ struct attention {
     const float *sinks; // [heads]: a score that joins the softmax and has no value (gpt-oss, 2025); NULL: none
 };
 
-// Fused rows come as kv_heads groups of (heads / kv_heads) query heads, with each group's key and value head after its
-// queries if `grouped`; otherwise all queries, all keys, all values.
+// Which elements of a head are rotated together (Su et al., 2021): i and i + half, or neighbours. Neighbours are put
+// where halves would be, so that a model's bytes do not depend on the order its file has.
+enum pairs { PAIRS_HALVES, PAIRS_ADJACENT };
+
+// Heads of a projection: head h of row r starts at x + r * row + h / group * step + h % group * dim, where `group`
+// heads share a key and value head (1 for keys and values themselves).
+struct projected {
+    const float *x;
+    size_t row, step; // in floats
+};
+
+// From projections to queries ready for attention() and keys and values in the cache.
 struct qkv {
-    size_t rows, heads, kv_heads, head_dim;
-    bool grouped;
-    const float *fused; // [rows][(heads + 2 * kv_heads) * head_dim]
-    float *q;           // [rows][heads * head_dim]
-    // Rotation: cos and sin of position p, pair i at table[(p * rotary_dim / 2 + i) * 2 + {0, 1}].
+    size_t rows, heads;
+    struct kv_shape kv;
+    struct projected q_in, k_in, v_in;
+    // Norms of each query and key head before rotation; NULL: none. Head h's weight starts at h * norm_step.
+    enum norm_kind norm;
+    const float *q_norm, *k_norm;
+    size_t norm_step;
+    float norm_eps;
+    // Rotation: cos and sin of position p, pair i at table[(p * rotary_dim / 2 + i) * 2 + {0, 1}]; NULL: none.
     const float *table;
     size_t rotary_dim;
+    enum pairs pairs;
+    float *q; // [rows][heads * kv.key_dim]
     const struct attention_row *row;
-    enum type kv_type;
     void *k, *v; // pages of one layer (kv_page.h)
+};
+
+// A gated unit (Shazeer, 2020): out[r][i] = activation(gate[r * stride + i]) * up[r * stride + i].
+struct gate {
+    enum activation activation;
+    size_t rows, n, stride;
+    const float *gate, *up;
+    float *out; // [rows][n]
 };
 
 struct device_ops {
@@ -82,12 +107,14 @@ struct device_ops {
                  size_t rows, size_t dim, float *y);
     // y[r] = W x[r] + bias; x is [rows][cols], y is [rows][W.rows]; bias may be NULL.
     void (*matmul)(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
-    // Splits fused rows into q, k, v; rotates q and k (rotary embedding in the two-halves form, Su et al., 2021; none
-    // if `table` is NULL); writes k and v into the cache. See struct qkv.
+    // Norms and rotates queries and keys; writes keys and values into the cache. See struct qkv.
     void (*qkv)(struct device *d, const struct qkv *a);
     void (*attention)(struct device *d, const struct attention *a);
     void (*activate)(struct device *d, enum activation kind, float *x, size_t n);
+    void (*gate)(struct device *d, const struct gate *a);
     void (*add)(struct device *d, float *x, const float *y, size_t n); // x += y
+    void (*scale)(struct device *d, float *x, float by, size_t n);     // x *= by
+    void (*cap)(struct device *d, float *x, float most, size_t n);     // x = most * tanh(x / most)
 };
 
 struct device {

@@ -14,7 +14,7 @@ static double series(const double *c, int n, double u) {
 }
 
 // ln x for positive normal x: x = m 2^k with m in [0.7, 1.42), ln m = 2 atanh((m - 1) / (m + 1)).
-static double ln(double x) {
+double rope_ln(double x) {
     uint64_t bits;
     memcpy(&bits, &x, 8);
     int k = (int)(bits >> 52) - 1023;
@@ -61,17 +61,21 @@ static void sin_cos(double x, double *sine, double *cosine) {
     *cosine = swap[n & 3][1];
 }
 
-void rope_table(float *table, size_t positions, size_t rotary_dim, double base) {
-    double log_base = ln(base);
+void rope_frequencies(float *frequency, size_t rotary_dim, double base) {
+    double log_base = rope_ln(base);
     for (size_t i = 0; i < rotary_dim / 2; i++) {
         float exponent = (float)(2 * i) / (float)rotary_dim;
-        float frequency = 1.0f / (float)e_to(exponent * log_base);
-        for (size_t p = 0; p < positions; p++) {
-            double sine, cosine;
-            sin_cos((float)p * frequency, &sine, &cosine);
-            float *t = table + (p * (rotary_dim / 2) + i) * 2;
-            t[0] = (float)cosine;
-            t[1] = (float)sine;
-        }
+        frequency[i] = 1.0f / (float)e_to(exponent * log_base);
     }
+}
+
+void rope_table(float *table, size_t positions, size_t pairs, const float *frequency, float scale) {
+    for (size_t p = 0; p < positions; p++)
+        for (size_t i = 0; i < pairs; i++) {
+            double sine, cosine;
+            sin_cos((float)p * frequency[i], &sine, &cosine);
+            float *t = table + (p * pairs + i) * 2;
+            t[0] = (float)cosine * scale;
+            t[1] = (float)sine * scale;
+        }
 }

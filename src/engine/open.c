@@ -127,7 +127,7 @@ void gyr_model_close(gyr_model *m) {
 
 void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
     const struct hyperparameters *h = &m->model->h;
-    enum type kv = kv_cache_default(m->model->layers[0].up.w.type);
+    enum type kv = kv_cache_default(m->model->type);
     *info = (gyr_model_info){.name = m->name,
                              .architecture = m->checkpoint->architecture,
                              .types = m->types,

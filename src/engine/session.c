@@ -7,7 +7,7 @@
 static enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) {
     if (want == GYR_KV_F32) return TYPE_F32;
     if (want == GYR_KV_F16) return TYPE_F16;
-    return kv_cache_default(m->model->layers[0].up.w.type);
+    return kv_cache_default(m->model->type);
 }
 
 // The pool of the type, with `pages` more promised.

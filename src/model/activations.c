@@ -14,7 +14,8 @@ static size_t clamp_rows(size_t row_floats, size_t most) {
 struct activations *activations_new(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
     size_t q = (size_t)h->heads * h->head_dim, fused = q + 2 * (size_t)h->kv_heads * h->head_dim;
-    size_t row = 3 * (size_t)h->hidden + fused + 2 * q + h->feed_forward;
+    size_t gated = m->family->gated ? 2 * (size_t)h->feed_forward : 0;
+    size_t row = 3 * (size_t)h->hidden + fused + 2 * q + gated + h->feed_forward;
     struct activations *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
     a->rows = clamp_rows(row, MOST_ROWS);
@@ -37,6 +38,7 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->fused, a->rows * fused},
         {&a->q, a->rows * q},
         {&a->mixed, a->rows * q},
+        {&a->gated, a->rows * gated},
         {&a->wide, a->rows * h->feed_forward},
         {&a->logits, a->logits_rows * h->vocab},
     };

@@ -13,6 +13,7 @@ struct activations {
     float *fused;       // [rows][(heads + 2 * kv_heads) * head_dim]
     float *q;           // [rows][heads * head_dim]
     float *mixed;       // [rows][heads * head_dim], attention's output
+    float *gated;       // [rows][2 * feed_forward], a gate and what it gates; none where nothing is gated
     float *wide;        // [rows][feed_forward]
     float *logits;      // [logits_rows][vocab]
     float *memory;      // owner of all the above

@@ -1,62 +1,65 @@
-// The table of model families. A family is a row: which files it covers, what its hyperparameters and tensors are
-// called in GGUF and on Hugging Face, and the traits in which decoders differ. To add a model is to add a row here
-// and a golden test.
+// The table of model families. A family is a row: which files it covers, what its tensors are called in GGUF and on
+// Hugging Face, and the traits in which decoders differ. To add a model is to add a row and a golden test
+// (docs/adding-a-model.md).
 #ifndef MODEL_FAMILY_H
 #define MODEL_FAMILY_H
 
 #include "device/device.h"
 #include "format/checkpoint.h"
 
+// Tensors, by what they do in the forward pass. A norm or matrix may have a bias beside it.
+enum role {
+    ROLE_NONE,
+    ROLE_EMBEDDING, // [hidden, vocab]
+    ROLE_POSITIONS, // [hidden, context], learned
+    ROLE_FINAL_NORM,
+    ROLE_OUTPUT, // [hidden, vocab]; absent: the embedding table is used (tied)
+    ROLE_ROPE_FACTORS,
+    ROLE_ROPE_SHORT,
+    ROLE_LAYER_FIRST,
+    ROLE_ATTN_NORM = ROLE_LAYER_FIRST,
+    ROLE_ATTN_POST_NORM,
+    ROLE_MLP_NORM,
+    ROLE_MLP_POST_NORM,
+    ROLE_QKV, // fused; or the three:
+    ROLE_Q,
+    ROLE_K,
+    ROLE_V,
+    ROLE_Q_NORM,
+    ROLE_K_NORM,
+    ROLE_SINKS,
+    ROLE_ATTN_OUT,
+    ROLE_GATE_UP, // fused; or the two:
+    ROLE_GATE,
+    ROLE_UP,
+    ROLE_DOWN,
+    ROLE_COUNT,
+};
+
 enum residual {
     RESIDUAL_SERIAL,   // x += attention(norm(x)); x += mlp(norm(x))
     RESIDUAL_PARALLEL, // x += attention(norm(x)) + mlp(norm(x))
 };
 
-enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI };
+// Where a branch has its norms: on its input, on its output, or on both.
+enum norm_place { NORM_BEFORE, NORM_AFTER, NORM_AROUND };
+
+enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI, POSITIONS_LEARNED };
+
+// Norms of queries and keys: one weight for a head's elements, one for every element of all heads, or a norm over the
+// whole row.
+enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_EACH, QK_NORM_ROW };
 
 // Where a Hugging Face config says the number of key/value heads. (GGUF always has a key for it.)
 enum kv_heads { KV_HEADS_KEY, KV_HEADS_ONE, KV_HEADS_ALL };
 
-// Hyperparameters, each read from the first key present.
-enum hyper {
-    HYPER_LAYERS,
-    HYPER_HIDDEN,
-    HYPER_HEADS,
-    HYPER_KV_HEADS,
-    HYPER_FEED_FORWARD,
-    HYPER_CONTEXT,
-    HYPER_NORM_EPS,
-    HYPER_ROPE_BASE,
-    HYPER_ALIBI_MAX,
-    HYPER_COUNT,
-};
+// Matrices that have biases.
+enum { BIAS_QKV = 1, BIAS_ATTN_OUT = 2, BIAS_MLP = 4, BIAS_OUTPUT = 8, BIAS_ALL = 7 };
 
-// Tensors, by what they do in the forward pass.
-enum role {
-    ROLE_EMBEDDING, // [hidden, vocab]
-    ROLE_FINAL_NORM,
-    ROLE_FINAL_NORM_BIAS,
-    ROLE_OUTPUT, // [hidden, vocab]; absent: the embedding table is used (tied)
-    ROLE_LAYER_FIRST,
-    ROLE_ATTN_NORM = ROLE_LAYER_FIRST,
-    ROLE_ATTN_NORM_BIAS,
-    ROLE_MLP_NORM, // absent where one norm feeds both branches
-    ROLE_MLP_NORM_BIAS,
-    ROLE_QKV, // fused
-    ROLE_QKV_BIAS,
-    ROLE_ATTN_OUT,
-    ROLE_ATTN_OUT_BIAS,
-    ROLE_UP,
-    ROLE_UP_BIAS,
-    ROLE_DOWN,
-    ROLE_DOWN_BIAS,
-    ROLE_COUNT,
-};
-
-// A key's names: GGUF's without the "architecture." in front, Hugging Face's in order of preference.
-struct key_names {
-    const char *gguf;
-    const char *hf[3];
+// A tensor whose name is not the usual one ("%u" is the layer). NULL: it is; "": there is none.
+struct rename {
+    enum role role;
+    const char *gguf, *hf;
 };
 
 // What must hold for a row to cover a Hugging Face folder: a config key's value (true is 1); a key that is missing, or
@@ -66,34 +69,40 @@ struct condition {
     int equals, missing;
 };
 
-// A Hugging Face key that, where it is present, must have this value: what else it could say is not supported yet.
-struct expectation {
-    const char *key, *value, *what;
-};
-
 struct family {
     const char *kind;         // what people call it: "Falcon-7B kind"
     const char *architecture; // GGUF general.architecture
-    const char *hf_types[4];  // config.json model_type
+    const char *hf_types[5];  // config.json model_type
     struct condition hf[6];
-    const struct expectation *hf_expects; // ends with a NULL key
-    bool hf_only;                         // not for GGUF files
-    const char *gguf_has[3];              // tensors, or keys (with a '=' in front), that a GGUF file must have
-    const char *gguf_not[3];              // and must not
+    bool hf_only;            // not for GGUF files
+    const char *gguf_has[3]; // tensors, or keys (with a '=' in front), that a GGUF file must have
+    const char *gguf_not[3]; // and must not
+    const struct rename *names;
 
     enum norm_kind norm;
+    enum norm_place norm_place;
+    bool one_norm;       // parallel, and both branches read the same norm
+    bool norm_biases;    // norms have biases
+    bool hf_norm_offset; // Hugging Face stores a norm's weight less 1
     enum residual residual;
     enum positions positions;
-    enum activation activation;
+    enum pairs hf_pairs, gguf_pairs; // rotated together
+    double rotary_part;              // of a head, where the file does not say; 0: all
+    unsigned rope_skip;              // every so manieth layer has no positions
+    double local_base;               // rope base of layers with a window, where it differs; 0: it does not
+    bool alibi_bf16;                 // ALiBi's biases were rounded to bfloat16 in training
     enum kv_heads hf_kv_heads;
-    bool hf_grouped;  // Hugging Face's fused rows hold each group's queries, key and value together
-    bool biases;      // matrices have biases
-    bool norm_biases; // norms have biases
-    bool mlp_norm;    // the MLP has a norm of its own
-    bool alibi_bf16;  // ALiBi's biases were rounded to bfloat16 in training
-    const struct key_names *keys;
-    const char *const *gguf_names; // [ROLE_COUNT], "%u" is the layer
-    const char *const *hf_names;
+    bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
+    bool hf_transposed; // Hugging Face's matrices are [in][out]
+    enum qk_norm qk_norm;
+    bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
+    unsigned window_every; // every so manieth layer sees everything; 0: none does
+    uint32_t wide_layers;  // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
+    enum activation activation;
+    bool gated;
+    unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has
+    bool embed_root;           // embeddings are multiplied by sqrt(hidden)
+    bool logits_divided;       // by the logit scale
 };
 
 // The row that covers a checkpoint; NULL (GYR_UNSUPPORTED, listing what gyr knows) if none does.
@@ -102,18 +111,15 @@ const struct family *family_find(const struct checkpoint *c, gyr_error *e);
 // Row `i`; NULL past the last.
 const struct family *family_row(size_t i);
 
-// Values read through the table; missing optional ones take their defaults.
-struct hyperparameters {
-    uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
-    float norm_eps;
-    double rope_base, alibi_max;
-};
-bool family_hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h,
-                            gyr_error *e);
+enum part { PART_WEIGHT, PART_BIAS };
 
-// The tensor that plays a role (layer is ignored for roles before ROLE_LAYER_FIRST); NULL if the file has none. `name`
-// receives the name looked for.
-const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, enum role role, uint32_t layer,
-                                   char name[128]);
+// The name of a role's tensor in a GGUF file or a Hugging Face folder (layer is ignored for roles before
+// ROLE_LAYER_FIRST); false if it has none there.
+bool family_name(const struct family *f, enum checkpoint_source source, enum role role, enum part part, uint32_t layer,
+                 char name[128]);
+
+// The tensor itself; NULL if the file has none. `name` receives the name looked for.
+const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, enum role role, enum part part,
+                                   uint32_t layer, char name[128]);
 
 #endif

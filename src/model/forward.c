@@ -1,9 +1,8 @@
-// The decoder's forward pass, read top to bottom like the paper (Vaswani et al., 2017; Almazrouei et al., 2023).
+// The decoder's forward pass, read top to bottom like the paper (Vaswani et al., 2017), with what its many successors
+// changed as steps that a family's row asks for.
 #include "model/activations.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
-
-#include <math.h>
 
 // The pass through one batch: what every step needs.
 struct pass {
@@ -15,35 +14,88 @@ struct pass {
     size_t n; // rows
 };
 
-static void norm(struct pass *p, const struct norm *w, const float *x, size_t n, float *y) {
-    p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->h.norm_eps, n, p->m->h.hidden, y);
+static void norm(struct pass *p, const struct norm *w, const float *x, size_t rows, size_t dim, float *y) {
+    p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->h.norm_eps, rows, dim, y);
 }
 
 static void linear(struct pass *p, const struct linear *l, const float *x, float *y) {
     p->ops->matmul(p->d, &l->w, x, p->n, l->bias, y);
 }
 
-static void add(struct pass *p, const float *branch) { p->ops->add(p->d, p->a->x, branch, p->n * p->m->h.hidden); }
+static void scale(struct pass *p, float *x, size_t n, float by) {
+    if (by != 1) p->ops->scale(p->d, x, by, n);
+}
 
-// branch = Wo attention(split(Wqkv x)), with this batch's keys and values added to the cache first.
-static void attention(struct pass *p, uint32_t i, const float *x, float *branch) {
+// What a branch reads: the stream, normed if the branch has a norm in front.
+static const float *input(struct pass *p, const struct norm *w) {
+    if (!w->weight) return p->a->x;
+    norm(p, w, p->a->x, p->n, p->m->h.hidden, p->a->normed);
+    return p->a->normed;
+}
+
+// x += branch, which may have a norm behind it.
+static void join(struct pass *p, const struct norm *w) {
+    size_t n = p->n * p->m->h.hidden;
+    if (w->weight) norm(p, w, p->a->branch, p->n, p->m->h.hidden, p->a->branch);
+    scale(p, p->a->branch, n, p->m->h.residual_scale);
+    p->ops->add(p->d, p->a->x, p->a->branch, n);
+}
+
+// The three projections, in one matrix or in three, and where each head's part of them is.
+static void project(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
+    const struct hyperparameters *h = &p->m->h;
+    size_t dim = h->head_dim, q = h->heads * dim, kv = h->kv_heads * dim, group = q / h->kv_heads, all = q + 2 * kv;
+    float *fused = p->a->fused, *keys = fused + p->n * q, *values = keys + p->n * kv;
+    if (l->qkv.w.rows) {
+        bool grouped = p->m->grouped;
+        size_t step = grouped ? group + 2 * dim : dim;
+        linear(p, &l->qkv, x, fused);
+        a->q_in = (struct projected){fused, all, grouped ? step : group};
+        a->k_in = (struct projected){fused + (grouped ? group : q), all, step};
+        a->v_in = (struct projected){a->k_in.x + (grouped ? dim : kv), all, step};
+        return;
+    }
+    linear(p, &l->q, x, fused);
+    linear(p, &l->k, x, keys);
+    linear(p, &l->v, x, values);
+    a->q_in = (struct projected){fused, q, group};
+    a->k_in = (struct projected){keys, kv, dim};
+    a->v_in = (struct projected){values, kv, dim};
+    if (p->m->family->qk_norm != QK_NORM_ROW) return;
+    norm(p, &l->q_norm, fused, p->n, q, fused);
+    norm(p, &l->k_norm, keys, p->n, kv, keys);
+}
+
+// Queries into a->q; this batch's keys and values into the cache.
+static void remember(struct pass *p, uint32_t i, const float *x) {
+    struct model *m = p->m;
+    const struct layer *l = &m->layers[i];
+    struct qkv a = {.rows = p->n,
+                    .heads = m->h.heads,
+                    .kv = p->kv->shape,
+                    .rotary_dim = m->h.rope.dim,
+                    .pairs = m->pairs,
+                    .q = p->a->q,
+                    .row = p->a->at,
+                    .k = p->kv->k[i],
+                    .v = p->kv->v[i]};
+    project(p, l, x, &a);
+    if (m->family->qk_norm == QK_NORM_HEAD || m->family->qk_norm == QK_NORM_EACH) {
+        a.norm = m->family->norm;
+        a.norm_eps = m->h.norm_eps;
+        a.norm_step = m->family->qk_norm == QK_NORM_EACH ? m->h.head_dim : 0;
+        a.q_norm = l->q_norm.weight;
+        a.k_norm = l->k_norm.weight;
+    }
+    if (l->plan.rotated) a.table = l->plan.local && m->local_rope ? m->local_rope : m->rope;
+    p->ops->qkv(p->d, &a);
+}
+
+// branch = Wo attention(Wq x, Wk x, Wv x), with this batch's keys and values added to the cache first.
+static void attention(struct pass *p, uint32_t i, const float *x) {
     const struct layer *l = &p->m->layers[i];
     const struct hyperparameters *h = &p->m->h;
-    linear(p, &l->qkv, x, p->a->fused);
-    struct qkv split = {.rows = p->n,
-                        .heads = h->heads,
-                        .kv_heads = h->kv_heads,
-                        .head_dim = h->head_dim,
-                        .grouped = p->m->grouped,
-                        .fused = p->a->fused,
-                        .q = p->a->q,
-                        .table = p->m->rope,
-                        .rotary_dim = h->head_dim,
-                        .row = p->a->at,
-                        .k = p->kv->k[i],
-                        .v = p->kv->v[i],
-                        .kv_type = p->kv->shape.type};
-    p->ops->qkv(p->d, &split);
+    remember(p, i, x);
     struct attention mix = {.rows = p->n,
                             .heads = h->heads,
                             .kv = p->kv->shape,
@@ -52,55 +104,77 @@ static void attention(struct pass *p, uint32_t i, const float *x, float *branch)
                             .row = p->a->at,
                             .k = p->kv->k[i],
                             .v = p->kv->v[i],
-                            .scale = 1 / sqrtf((float)h->head_dim),
+                            .window = l->plan.window,
+                            .scale = h->attn_scale,
+                            .softcap = h->attn_cap,
                             .slopes = p->m->slopes,
                             .alibi_bf16 = p->m->family->alibi_bf16};
     p->ops->attention(p->d, &mix);
-    linear(p, &l->attn_out, p->a->mixed, branch);
+    linear(p, &l->attn_out, p->a->mixed, p->a->branch);
 }
 
-// branch = Wdown activation(Wup x)
-static void mlp(struct pass *p, const struct layer *l, const float *x, float *branch) {
-    linear(p, &l->up, x, p->a->wide);
-    p->ops->activate(p->d, p->m->family->activation, p->a->wide, p->n * p->m->h.feed_forward);
-    linear(p, &l->down, p->a->wide, branch);
+// branch = Wdown activation(Wup x), or Wdown (activation(Wgate x) * Wup x).
+static void mlp(struct pass *p, const struct layer *l, const float *x) {
+    size_t wide = p->m->h.feed_forward, n = p->n * wide;
+    float *gated = p->a->gated;
+    struct gate g = {p->m->family->activation, p->n, wide, wide, gated, gated + n, p->a->wide};
+    if (l->gate_up.w.rows) {
+        linear(p, &l->gate_up, x, gated);
+        g.up = gated + wide;
+        g.stride = 2 * wide;
+    } else if (l->gate.w.rows) {
+        linear(p, &l->gate, x, gated);
+        linear(p, &l->up, x, gated + n);
+    } else {
+        linear(p, &l->up, x, p->a->wide);
+        p->ops->activate(p->d, p->m->family->activation, p->a->wide, n);
+    }
+    if (p->m->family->gated) p->ops->gate(p->d, &g);
+    linear(p, &l->down, p->a->wide, p->a->branch);
 }
 
 static void layer(struct pass *p, uint32_t i) {
     const struct layer *l = &p->m->layers[i];
-    struct activations *a = p->a;
-    switch (p->m->family->residual) {
-    case RESIDUAL_SERIAL:
-        norm(p, &l->attn_norm, a->x, p->n, a->normed);
-        attention(p, i, a->normed, a->branch);
-        add(p, a->branch);
-        norm(p, &l->mlp_norm, a->x, p->n, a->normed);
-        mlp(p, l, a->normed, a->branch);
-        add(p, a->branch);
-        break;
-    case RESIDUAL_PARALLEL:
-        norm(p, &l->attn_norm, a->x, p->n, a->normed);
-        attention(p, i, a->normed, a->branch);
-        if (l->mlp_norm.weight) norm(p, &l->mlp_norm, a->x, p->n, a->normed);
-        add(p, a->branch); // both norms have read x: the first branch may join it before the second is computed
-        mlp(p, l, a->normed, a->branch);
-        add(p, a->branch);
-        break;
+    bool parallel = p->m->family->residual == RESIDUAL_PARALLEL;
+    const float *x = input(p, &l->attn_norm);
+    attention(p, i, x);
+    if (parallel && l->mlp_norm.weight) x = input(p, &l->mlp_norm); // before the first branch joins
+    join(p, &l->attn_post_norm);
+    if (!parallel) x = input(p, &l->mlp_norm);
+    mlp(p, l, x);
+    join(p, &l->mlp_post_norm);
+}
+
+static void embed(struct pass *p, const struct row *rows) {
+    struct model *m = p->m;
+    size_t n = p->n * m->h.hidden;
+    for (size_t r = 0; r < p->n; r++) {
+        p->a->tokens[r] = rows[r].token;
+        p->a->at[r] = rows[r].at;
     }
+    p->ops->embed(p->d, &m->embedding, p->a->tokens, p->n, p->a->x);
+    scale(p, p->a->x, n, m->h.embed_scale);
+    if (!m->positions.rows) return;
+    for (size_t r = 0; r < p->n; r++) p->a->tokens[r] = (int32_t)rows[r].at.position;
+    p->ops->embed(p->d, &m->positions, p->a->tokens, p->n, p->a->branch);
+    p->ops->add(p->d, p->a->x, p->a->branch, n);
 }
 
 // The final norm and the output matrix, for the rows that want logits.
 static void logits(struct pass *p, const struct row *rows, float *out) {
     struct activations *a = p->a;
-    size_t hidden = p->m->h.hidden, vocab = p->m->h.vocab, wanted = 0;
+    const struct model *m = p->m;
+    size_t hidden = m->h.hidden, vocab = m->h.vocab, wanted = 0;
     for (size_t r = 0; r < p->n; r++) {
         if (!rows[r].logits) continue;
-        norm(p, &p->m->final_norm, a->x + r * hidden, 1, a->normed + wanted * hidden);
+        norm(p, &m->final_norm, a->x + r * hidden, 1, hidden, a->normed + wanted * hidden);
         wanted++;
     }
     for (size_t r = 0; r < wanted; r += a->logits_rows) {
         size_t n = wanted - r < a->logits_rows ? wanted - r : a->logits_rows;
-        p->ops->matmul(p->d, &p->m->output, a->normed + r * hidden, n, NULL, a->logits);
+        p->ops->matmul(p->d, &m->output, a->normed + r * hidden, n, m->output_bias, a->logits);
+        scale(p, a->logits, n * vocab, m->h.logit_scale);
+        if (m->h.logit_cap > 0) p->ops->cap(p->d, a->logits, m->h.logit_cap, n * vocab);
         p->ops->read(p->d, out + r * vocab, a->logits, n * vocab * sizeof *out);
     }
 }
@@ -109,11 +183,7 @@ size_t model_max_rows(const struct model *m) { return m->activations->rows; }
 
 void forward(struct model *m, struct kv_cache *kv, const struct row *rows, size_t n, float *out) {
     struct pass p = {.m = m, .kv = kv, .a = m->activations, .ops = m->device->ops, .d = m->device, .n = n};
-    for (size_t r = 0; r < n; r++) {
-        p.a->tokens[r] = rows[r].token;
-        p.a->at[r] = rows[r].at;
-    }
-    p.ops->embed(p.d, &m->embedding, p.a->tokens, n, p.a->x);
+    embed(&p, rows);
     for (uint32_t i = 0; i < m->h.layers; i++) layer(&p, i);
     logits(&p, rows, out);
 }

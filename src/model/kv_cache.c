@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/family.h"
+#include "model/hyper.h"
 
 size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % PAGE_TOKENS != 0); }
 

@@ -2,11 +2,10 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
-#include "device/device.h"
-#include "model/family.h"
+#include "model/hyper.h"
 
 struct norm {
-    float *weight, *bias; // on the device; bias may be NULL
+    float *weight, *bias; // on the device; bias may be NULL; no weight: no norm
 };
 
 struct linear {
@@ -15,26 +14,34 @@ struct linear {
 };
 
 struct layer {
-    struct norm attn_norm, mlp_norm;
-    struct linear qkv, attn_out, up, down;
+    struct layer_plan plan;
+    struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm;
+    struct linear qkv, q, k, v, attn_out; // qkv, or the three
+    struct linear gate_up, gate, up, down;
 };
 
 struct model {
     const struct family *family;
     struct hyperparameters h;
-    const struct checkpoint *checkpoint; // not owned: the weights point into it
-    struct device *device;               // not owned
-    struct weight embedding, output;     // the same when tied
+    const struct checkpoint *checkpoint;        // not owned: the weights point into it
+    struct device *device;                      // not owned
+    struct weight embedding, positions, output; // embedding and output are the same when tied
     bool tied;
+    float *output_bias;
     struct norm final_norm;
     struct layer *layers;
-    float *rope;           // cos and sin of the first rope_positions positions, on the device
-    size_t rope_positions; // grows with the sequences: model_cover()
-    float *slopes;         // ALiBi, on the device; NULL without
-    bool grouped;          // how fused query/key/value rows are laid out: struct qkv
+    float *rope_factors;      // on the host; NULL without
+    float *rope, *local_rope; // cos and sin of the first rope_positions positions, on the device
+    size_t rope_positions;    // grows with the sequences: model_cover()
+    float *slopes;            // ALiBi, on the device; NULL without
+    enum pairs pairs;         // as this file has them
+    bool grouped;             // how fused query/key/value rows are laid out: struct qkv
+    enum type type;           // what most matrices are of
     struct activations *activations;
     uint64_t parameters, weight_bytes, decode_bytes;
-    float *vectors; // owner of all norms and biases
+    float *vectors;   // owner of all norms and biases
+    void **rewritten; // owner of matrices that could not be used as they lie in the file
+    size_t n_rewritten;
 };
 
 // Binds every tensor of the family's row: each is looked up, and its shape checked against the hyperparameters.

@@ -3,12 +3,24 @@
 #include <string.h>
 
 // From the models' published config.json files.
+#define ALIBI     "=falcon.attention.max_alibi_bias"
+#define TWO_NORMS "blk.0.attn_norm_2.weight"
+
 static const struct shape shapes[] = {
-    {"falcon-rw-1b", "falcon", "gpt-2", 24, 2048, 32, 32, 8192, 2048, 50304, "=falcon.attention.max_alibi_bias"},
-    {"falcon-7b", "falcon", "falcon", 32, 4544, 71, 1, 18176, 2048, 65024, NULL},
-    {"falcon2-11b", "falcon", "falcon", 60, 4096, 32, 8, 16384, 8192, 65024, NULL},
-    {"falcon-40b", "falcon", "falcon", 60, 8192, 128, 8, 32768, 2048, 65024, "blk.0.attn_norm_2.weight"},
-    {"falcon-180b", "falcon", "falcon", 80, 14848, 232, 8, 59392, 2048, 65024, "blk.0.attn_norm_2.weight"},
+    {"falcon-rw-1b", "falcon", "gpt-2", 24, 2048, 32, 32, 0, 8192, 2048, 50304, 0, false, ALIBI},
+    {"falcon-7b", "falcon", "falcon", 32, 4544, 71, 1, 0, 18176, 2048, 65024, 0, false, NULL},
+    {"falcon2-11b", "falcon", "falcon", 60, 4096, 32, 8, 0, 16384, 8192, 65024, 500042, false, NULL},
+    {"falcon-40b", "falcon", "falcon", 60, 8192, 128, 8, 0, 32768, 2048, 65024, 0, false, TWO_NORMS},
+    {"falcon-180b", "falcon", "falcon", 80, 14848, 232, 8, 0, 59392, 2048, 65024, 0, false, TWO_NORMS},
+    {"llama-1.1b", "llama", "default", 22, 2048, 32, 4, 0, 5632, 2048, 32000, 0, false, NULL},
+    {"llama-2-7b", "llama", "default", 32, 4096, 32, 32, 0, 11008, 4096, 32000, 0, false, NULL},
+    {"llama-3-8b", "llama", "llama-bpe", 32, 4096, 32, 8, 0, 14336, 8192, 128256, 500000, false, NULL},
+    {"llama-3-70b", "llama", "llama-bpe", 80, 8192, 64, 8, 0, 28672, 8192, 128256, 500000, false, NULL},
+    {"mistral-7b", "llama", "default", 32, 4096, 32, 8, 0, 14336, 32768, 32768, 1e6f, false, NULL},
+    {"qwen2.5-0.5b", "qwen2", "qwen2", 24, 896, 14, 2, 0, 4864, 32768, 151936, 1e6f, true, NULL},
+    {"qwen2.5-7b", "qwen2", "qwen2", 28, 3584, 28, 4, 0, 18944, 32768, 152064, 1e6f, false, NULL},
+    {"qwen3-0.6b", "qwen3", "qwen2", 28, 1024, 16, 8, 128, 3072, 40960, 151936, 1e6f, true, NULL},
+    {"qwen3-8b", "qwen3", "qwen2", 36, 4096, 32, 8, 128, 12288, 40960, 151936, 1e6f, false, NULL},
 };
 
 const struct shape *shape_row(size_t i) { return i < sizeof shapes / sizeof *shapes ? &shapes[i] : NULL; }

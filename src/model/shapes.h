@@ -2,14 +2,17 @@
 #ifndef MODEL_SHAPES_H
 #define MODEL_SHAPES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct shape {
-    const char *name;         // "falcon-7b"
-    const char *architecture; // GGUF's
-    const char *pre;          // GGUF's tokenizer.ggml.pre
-    uint32_t layers, hidden, heads, kv_heads, feed_forward, context, vocab;
+    const char *name;                                                                 // "falcon-7b"
+    const char *architecture;                                                         // GGUF's
+    const char *pre;                                                                  // GGUF's tokenizer.ggml.pre
+    uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab; // head_dim 0: hidden / heads
+    float rope_base;                                                                  // 0: the usual one
+    bool tied;                                                                        // no output matrix of its own
     const char *marker; // GGUF tensor or key that only this kind has (see struct family); NULL: none
 };
 

@@ -2,7 +2,7 @@
 #include "base/buf.h"
 #include "format/checkpoint.h"
 #include "format/gguf_write.h"
-#include "model/family.h"
+#include "model/hyper.h"
 #include "model/mixture.h"
 #include "model/shapes.h"
 
@@ -23,8 +23,8 @@ struct pool_of_blocks {
 };
 
 // A tensor to write.
-struct part {
-    char name[64];
+struct tensor_part {
+    char name[128];
     enum type type;
     int n_dims;
     uint64_t dim[4];
@@ -37,7 +37,7 @@ struct job {
     const struct family *family;
     enum type type;
     uint32_t layers;
-    struct part *parts;
+    struct tensor_part *parts;
     size_t n;
     struct pool_of_blocks pools[8];
     size_t n_pools;
@@ -61,44 +61,68 @@ static float next_normal(uint64_t *state) {
     return (float)sum * (1.7320508f / 65536);
 }
 
-static void add_part(struct job *j, enum role role, uint32_t layer, uint64_t cols, uint64_t rows, int fill) {
-    const char *name = j->family->gguf_names[role], *hole = name ? strstr(name, "%u") : NULL;
-    if (!name) return;
-    struct part *p = &j->parts[j->n++];
-    *p = (struct part){.n_dims = rows ? 2 : 1, .dim = {cols, rows ? rows : 1, 1, 1}, .fill = fill};
+static void add_part(struct job *j, enum role role, enum part part, uint32_t layer, uint64_t cols, uint64_t rows,
+                     int fill) {
+    struct tensor_part *p = &j->parts[j->n++];
+    *p = (struct tensor_part){.n_dims = rows ? 2 : 1, .dim = {cols, rows ? rows : 1, 1, 1}, .fill = fill};
     p->type = rows ? type_fitting(j->type, cols) : TYPE_F32;
-    if (hole)
-        snprintf(p->name, sizeof p->name, "%.*s%u%s", (int)(hole - name), name, layer, hole + 2);
-    else
-        snprintf(p->name, sizeof p->name, "%s", name);
+    family_name(j->family, CHECKPOINT_GGUF, role, part, layer, p->name);
+}
+
+static void add_vector(struct job *j, enum role role, uint32_t layer, uint64_t n) {
+    add_part(j, role, PART_WEIGHT, layer, n, 0, FILL_ONES);
 }
 
 static void add_norm(struct job *j, enum role role, uint32_t layer) {
-    add_part(j, role, layer, j->shape->hidden, 0, FILL_ONES);
-    add_part(j, role + 1, layer, j->shape->hidden, 0, FILL_ZEROS);
+    add_vector(j, role, layer, j->shape->hidden);
+    if (j->family->norm_biases) add_part(j, role, PART_BIAS, layer, j->shape->hidden, 0, FILL_ZEROS);
 }
 
-static void add_linear(struct job *j, enum role role, uint32_t layer, uint64_t cols, uint64_t rows) {
-    add_part(j, role, layer, cols, rows, FILL_RANDOM);
-    if (j->family->biases) add_part(j, role + 1, layer, rows, 0, FILL_ZEROS);
+static void add_linear(struct job *j, enum role role, unsigned bias, uint32_t layer, uint64_t cols, uint64_t rows) {
+    add_part(j, role, PART_WEIGHT, layer, cols, rows, FILL_RANDOM);
+    if (j->family->biases & bias) add_part(j, role, PART_BIAS, layer, rows, 0, FILL_ZEROS);
+}
+
+static void add_norms(struct job *j, uint32_t i) {
+    const struct family *f = j->family;
+    if (f->norm_place != NORM_AFTER) add_norm(j, ROLE_ATTN_NORM, i);
+    if (f->norm_place != NORM_AFTER && !f->one_norm) add_norm(j, ROLE_MLP_NORM, i);
+    if (f->norm_place == NORM_BEFORE) return;
+    add_norm(j, ROLE_ATTN_POST_NORM, i);
+    add_norm(j, ROLE_MLP_POST_NORM, i);
+}
+
+static void add_attention(struct job *j, uint32_t i) {
+    const struct shape *s = j->shape;
+    uint64_t dim = s->head_dim ? s->head_dim : s->hidden / s->heads, q = s->heads * dim, kv = s->kv_heads * dim;
+    char name[128];
+    if (family_name(j->family, CHECKPOINT_GGUF, ROLE_Q, PART_WEIGHT, i, name)) {
+        add_linear(j, ROLE_Q, BIAS_QKV, i, s->hidden, q);
+        add_linear(j, ROLE_K, BIAS_QKV, i, s->hidden, kv);
+        add_linear(j, ROLE_V, BIAS_QKV, i, s->hidden, kv);
+    } else
+        add_linear(j, ROLE_QKV, BIAS_QKV, i, s->hidden, q + 2 * kv);
+    if (j->family->qk_norm == QK_NORM_HEAD) {
+        add_vector(j, ROLE_Q_NORM, i, dim);
+        add_vector(j, ROLE_K_NORM, i, dim);
+    }
+    add_linear(j, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, q, s->hidden);
 }
 
 static bool list_parts(struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
-    uint64_t head_dim = s->hidden / s->heads, fused = s->hidden + 2 * s->kv_heads * head_dim;
-    j->parts = calloc((size_t)j->layers * ROLE_COUNT + ROLE_COUNT, sizeof *j->parts);
+    j->parts = calloc(2 * ((size_t)j->layers * ROLE_COUNT + ROLE_COUNT), sizeof *j->parts);
     if (!j->parts) return fail_memory(e, j->o->output);
-    add_part(j, ROLE_EMBEDDING, 0, s->hidden, s->vocab, FILL_RANDOM);
+    add_part(j, ROLE_EMBEDDING, PART_WEIGHT, 0, s->hidden, s->vocab, FILL_RANDOM);
     for (uint32_t i = 0; i < j->layers; i++) {
-        add_norm(j, ROLE_ATTN_NORM, i);
-        if (j->family->mlp_norm) add_norm(j, ROLE_MLP_NORM, i);
-        add_linear(j, ROLE_QKV, i, s->hidden, fused);
-        add_linear(j, ROLE_ATTN_OUT, i, s->hidden, s->hidden);
-        add_linear(j, ROLE_UP, i, s->hidden, s->feed_forward);
-        add_linear(j, ROLE_DOWN, i, s->feed_forward, s->hidden);
+        add_norms(j, i);
+        add_attention(j, i);
+        if (j->family->gated) add_linear(j, ROLE_GATE, BIAS_MLP, i, s->hidden, s->feed_forward);
+        add_linear(j, ROLE_UP, BIAS_MLP, i, s->hidden, s->feed_forward);
+        add_linear(j, ROLE_DOWN, BIAS_MLP, i, s->feed_forward, s->hidden);
     }
     add_norm(j, ROLE_FINAL_NORM, 0);
-    add_part(j, ROLE_OUTPUT, 0, s->hidden, s->vocab, FILL_RANDOM);
+    if (!s->tied) add_part(j, ROLE_OUTPUT, PART_WEIGHT, 0, s->hidden, s->vocab, FILL_RANDOM);
     return true;
 }
 
@@ -141,7 +165,7 @@ static bool report(struct job *j, size_t bytes, gyr_error *e) {
     return fail(e, GYR_CANCELLED, "%s: stopped", j->o->output);
 }
 
-static bool write_random(struct job *j, const struct part *p, uint64_t left, gyr_error *e) {
+static bool write_random(struct job *j, const struct tensor_part *p, uint64_t left, gyr_error *e) {
     const struct pool_of_blocks *pool = pool_for(j, p->type, p->dim[0], e);
     size_t blocks = pool ? pool->size / pool->block_bytes : 0;
     while (pool && left) {
@@ -153,7 +177,7 @@ static bool write_random(struct job *j, const struct part *p, uint64_t left, gyr
     return pool;
 }
 
-static bool write_part(struct job *j, const struct part *p, gyr_error *e) {
+static bool write_part(struct job *j, const struct tensor_part *p, gyr_error *e) {
     uint64_t left = type_row_bytes(p->type, p->dim[0]) * p->dim[1];
     if (p->fill == FILL_RANDOM) return write_random(j, p, left, e);
     float value = p->fill == FILL_ONES ? 1 : 0;
@@ -214,8 +238,8 @@ static bool put_vocab(struct job *j, gyr_error *e) {
 
 static void put_key(struct job *j, enum hyper h, uint32_t v) {
     char key[128];
-    snprintf(key, sizeof key, "%s.%s", j->shape->architecture, j->family->keys[h].gguf);
-    gguf_put_u32(j->w, key, v);
+    hyper_key(j->family, h, key);
+    if (v) gguf_put_u32(j->w, key, v);
 }
 
 static bool put_head(struct job *j, gyr_error *e) {
@@ -229,10 +253,13 @@ static bool put_head(struct job *j, gyr_error *e) {
     put_key(j, HYPER_HIDDEN, s->hidden);
     put_key(j, HYPER_HEADS, s->heads);
     put_key(j, HYPER_KV_HEADS, s->kv_heads);
+    put_key(j, HYPER_HEAD_DIM, s->head_dim);
     put_key(j, HYPER_FEED_FORWARD, s->feed_forward);
     put_key(j, HYPER_CONTEXT, s->context);
-    snprintf(key, sizeof key, "%s.%s", s->architecture, j->family->keys[HYPER_NORM_EPS].gguf);
+    hyper_key(j->family, HYPER_NORM_EPS, key);
     gguf_put_f32(j->w, key, 1e-5f);
+    snprintf(key, sizeof key, "%s.rope.freq_base", s->architecture);
+    if (s->rope_base > 0) gguf_put_f32(j->w, key, s->rope_base);
     if (s->marker && *s->marker == '=') gguf_put_f32(j->w, s->marker + 1, 8);
     if (!put_vocab(j, e)) return false;
     for (size_t i = 0; i < j->n; i++)

@@ -59,7 +59,9 @@ static void rope(void) {
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         size_t dim = cases[c].dim, positions = 3000, bad = 0, off = 0;
         float *t = malloc(positions * dim * sizeof *t);
-        rope_table(t, positions, dim, cases[c].base);
+        float frequencies[64];
+        rope_frequencies(frequencies, dim, cases[c].base);
+        rope_table(t, positions, dim / 2, frequencies, 1);
         for (size_t i = 0; i < dim / 2; i++) {
             float exponent = (float)(2 * i) / (float)dim;
             float frequency = 1.0f / (float)pow(cases[c].base, (double)exponent);
@@ -79,7 +81,7 @@ static void rope(void) {
 static void rope_far_out(void) {
     size_t positions = 200000;
     float *t = malloc(positions * 2 * sizeof *t);
-    rope_table(t, positions, 2, 10000);
+    rope_table(t, positions, 1, &(float){1}, 1);
     int bad = 0;
     for (size_t p = 0; p < positions; p += 7)
         bad += t[2 * p] != (float)cos((double)p) || t[2 * p + 1] != (float)sin((double)p);

@@ -86,86 +86,6 @@ static void bad_shapes(void) {
     }
 }
 
-static float rotated(const float *x, const struct qkv *a, uint32_t position, size_t i) {
-    size_t half = a->rotary_dim / 2;
-    if (!a->table || i >= a->rotary_dim) return x[i];
-    const float *t = a->table + (position * half + i % half) * 2;
-    return i < half ? x[i] * t[0] - x[i + half] * t[1] : x[i] * t[0] + x[i - half] * t[1];
-}
-
-static struct kv_shape shape_of(const struct qkv *a) {
-    return (struct kv_shape){a->kv_type, a->kv_heads, a->head_dim, a->head_dim};
-}
-
-// What the cache gives back of a vector that is written into it.
-static float *as_stored(enum type type, size_t dim, const float *x) {
-    struct kv_vector v = {type, calloc(1, kv_head_bytes(type, dim)), dim, 3, 1};
-    float *y = malloc(dim * sizeof *y);
-    kv_put(&v, 0, dim, x);
-    for (size_t i = 0; i < dim; i++) y[i] = kv_get(&v, i);
-    free(v.data);
-    return y;
-}
-
-static void check_qkv(const struct qkv *a) {
-    size_t group = a->heads / a->kv_heads, dim = a->head_dim, bad = 0;
-    for (size_t r = 0; r < a->rows; r++) {
-        const float *x = a->fused + r * (a->heads + 2 * a->kv_heads) * dim;
-        uint32_t p = a->row[r].position;
-        for (size_t g = 0; g < a->kv_heads; g++) {
-            const float *q = x + (a->grouped ? g * (group + 2) : g * group) * dim;
-            const float *k = a->grouped ? q + group * dim : x + (a->heads + g) * dim;
-            const float *v = a->grouped ? k + dim : x + (a->heads + a->kv_heads + g) * dim;
-            float *turned = malloc(dim * sizeof *turned);
-            for (size_t i = 0; i < dim; i++) turned[i] = rotated(k, a, p, i);
-            float *key = as_stored(a->kv_type, dim, turned), *value = as_stored(a->kv_type, dim, v);
-            struct kv_shape kv = shape_of(a);
-            uint32_t page = a->row[r].pages[p / PAGE_TOKENS];
-            struct kv_vector k_at = kv_key(&kv, a->k, page, g, p % PAGE_TOKENS);
-            struct kv_vector v_at = kv_value(&kv, a->v, page, g, p % PAGE_TOKENS);
-            for (size_t i = 0; i < dim; i++) {
-                for (size_t h = 0; h < group; h++)
-                    bad += a->q[(r * a->heads + g * group + h) * dim + i] != rotated(q + h * dim, a, p, i);
-                bad += kv_get(&k_at, i) != key[i] || kv_get(&v_at, i) != value[i];
-            }
-            free(turned);
-            free(key);
-            free(value);
-        }
-    }
-    CHECK_INT(bad, 0);
-}
-
-static void qkv(void) {
-    for (int i = 0; i < 40; i++) {
-        static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
-        size_t rows = random_size(1, 5), length = 90;
-        struct qkv a = {rows, 0, random_size(1, 4), 2 * random_size(1, 40), i % 4 < 2};
-        a.heads = a.kv_heads * random_size(1, 5);
-        a.rotary_dim = i % 3 ? a.head_dim : a.head_dim / 4 * 2;
-        a.kv_type = types[i % 3];
-        size_t n = rows * (a.heads + 2 * a.kv_heads) * a.head_dim;
-        struct cache c = random_cache(shape_of(&a), rows, length);
-        struct attention_row row[5];
-        for (size_t r = 0; r < rows; r++)
-            row[r] = (struct attention_row){c.table + r * c.per_sequence, (uint32_t)random_size(0, length - 1)};
-        float *fused = random_floats(n), *table = random_floats(length * a.head_dim + 1);
-        a.fused = fused;
-        a.table = i % 5 ? table : NULL;
-        a.q = malloc(n * sizeof *a.q);
-        a.row = row;
-        a.k = c.k;
-        a.v = c.v;
-        struct device *d = devices[i % count];
-        d->ops->qkv(d, &a);
-        check_qkv(&a);
-        free(fused);
-        free(table);
-        free(a.q);
-        free_cache(&c);
-    }
-}
-
 static void rows_and_elements(void) {
     enum { ROWS = 7, DIM = 5000 };
     float *x = random_floats(ROWS * DIM), *w = random_floats(DIM), *b = random_floats(DIM);
@@ -247,7 +167,6 @@ int main(void) {
     RUN(matmuls);
     RUN(long_rows);
     RUN(bad_shapes);
-    RUN(qkv);
     RUN(rows_and_elements);
     RUN(embeds);
     RUN(memory);

@@ -162,6 +162,7 @@ static void contradictions(void) {
         if (model) printf("  opened, but should not: %s\n", bad->message);
         CHECK(!model);
         CHECK_INT(e.status, bad->status);
+        if (strstr(want, "it knows: ")) e.message[strlen(want)] = 0; // the list grows
         CHECK_STR(e.message, want);
         if (model) gyr_model_close(model);
         free(m.data);

@@ -144,12 +144,12 @@ static const struct change others[] = {
      {"\"parallel_attn\": false", "\"parallel_attn\": true"},
      GYR_UNSUPPORTED,
      "architecture 'falcon' in a combination of traits that gyr does not know"},
-    {"7b", {"\"falcon\"", "\"gpt2\""}, GYR_UNSUPPORTED, "architecture 'gpt2' is not one gyr knows; it knows: falcon"},
+    {"7b", {"\"falcon\"", "\"gpt9\""}, GYR_UNSUPPORTED, "architecture 'gpt9' is not one gyr knows; it knows: falcon"},
     {"7b",
-     {"\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}"},
+     {"\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"lineal\", \"factor\": 2.0}"},
      GYR_UNSUPPORTED,
-     "rope scaling 'linear' is not supported yet"},
-    {"11b", {"\"default\"", "\"yarn\""}, GYR_UNSUPPORTED, "rope scaling 'yarn' is not supported yet"},
+     "rope scaling 'lineal' is not one gyr knows"},
+    {"11b", {"\"default\"", "\"jarn\""}, GYR_UNSUPPORTED, "rope scaling 'jarn' is not one gyr knows"},
     {"7b", {"\"gelu\"", "\"relu\""}, GYR_UNSUPPORTED, "activation 'relu' is not supported yet"},
     {"7b",
      {"ffn_hidden_size", "ignored"},
@@ -194,6 +194,7 @@ static void other_models(void) {
         snprintf(want, sizeof want, "%s: %s", f.path, others[i].message);
         CHECK(!m);
         CHECK_INT(e.status, others[i].status);
+        if (strstr(want, "it knows: ")) e.message[strlen(want)] = 0; // the list grows
         CHECK_STR(e.message, want);
         if (m) gyr_model_close(m);
         remove_all(&f);

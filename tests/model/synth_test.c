@@ -45,6 +45,9 @@ static void describes_and_runs(const char *shape, const char *type, const char *
 
 static void falcon_rw(void) { describes_and_runs("falcon-rw-1b", "q4_k", "q4_k f32"); }
 
+static void llama(void) { describes_and_runs("llama-1.1b", "q4_0", "q4_0 f32"); }
+static void qwen3(void) { describes_and_runs("qwen3-0.6b", "q8_0", "q8_0 f32"); }
+
 static void same_seed_same_file(void) {
     uint64_t sum[3];
     for (uint64_t i = 0; i < 3; i++) {
@@ -79,8 +82,7 @@ static void stopped_leaves_nothing(void) {
 static void mistakes_are_named(void) {
     gyr_synth_options o = {.shape = "falcon-9b", .type = "q4_0", .output = file};
     CHECK_INT(gyr_synth(&o, &err), GYR_USAGE);
-    CHECK_STR(err.message, "shape 'falcon-9b' is not one gyr knows; it knows: falcon-rw-1b, falcon-7b, falcon2-11b, "
-                           "falcon-40b, falcon-180b");
+    CHECK(strstr(err.message, "shape 'falcon-9b' is not one gyr knows; it knows: falcon-rw-1b, falcon-7b, "));
     o = (gyr_synth_options){.shape = "falcon-7b", .type = "q9", .output = file};
     CHECK_INT(gyr_synth(&o, &err), GYR_USAGE);
     CHECK(strstr(err.message, "type 'q9' is not one gyr knows; it knows: f32"));
@@ -96,6 +98,8 @@ int main(void) {
     if (!mkdtemp(folder)) return 1;
     snprintf(file, sizeof file, "%s/m.gguf", folder);
     RUN(falcon_rw);
+    RUN(llama);
+    RUN(qwen3);
     RUN(same_seed_same_file);
     RUN(stopped_leaves_nothing);
     RUN(mistakes_are_named);

@@ -1,6 +1,8 @@
-// Activation functions, in place.
+// Activation functions, in place; and gates by them.
 #include "device/cpu/isa.h"
 #include "device/elementary.h"
+
+#include <string.h>
 
 static inline float gelu(float x) { return 0.5f * x * (1.0f + erf_f(x * 0x1.6a09e6p-1f)); }
 
@@ -29,4 +31,15 @@ void KERNEL(activate)(enum activation kind, float *x, size_t n) {
         for (size_t i = 0; i < n; i++) x[i] = relu(x[i]);
         return;
     }
+}
+
+void KERNEL(gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out) {
+    memmove(out, gate, n * sizeof *out);
+    KERNEL(activate)(kind, out, n);
+    for (size_t i = 0; i < n; i++) out[i] *= up[i];
+}
+
+// Bello et al., 2017: a soft bound on scores.
+void KERNEL(cap)(float *x, float most, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = most * tanh_f(x[i] / most);
 }

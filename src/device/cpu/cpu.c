@@ -60,6 +60,7 @@ struct elements {
     float *x;
     const float *y;
     size_t n;
+    float number;
 };
 
 static size_t piece(const struct elements *e, size_t i) {
@@ -76,14 +77,54 @@ static void add_piece(void *arg, size_t i) {
     e->kernels->add(e->x + i * ELEMENTS, e->y + i * ELEMENTS, piece(e, i));
 }
 
+static void scale_piece(void *arg, size_t i) {
+    const struct elements *e = arg;
+    e->kernels->scale(e->x + i * ELEMENTS, e->number, piece(e, i));
+}
+
+static void cap_piece(void *arg, size_t i) {
+    const struct elements *e = arg;
+    e->kernels->cap(e->x + i * ELEMENTS, e->number, piece(e, i));
+}
+
+static void run_pieces(struct device *d, void (*run)(void *arg, size_t i), struct elements *e) {
+    e->kernels = cpu_of(d)->kernels;
+    pool_run(cpu_of(d)->pool, e->n / ELEMENTS + (e->n % ELEMENTS != 0), run, e);
+}
+
 static void activate(struct device *d, enum activation kind, float *x, size_t n) {
-    struct elements e = {cpu_of(d)->kernels, kind, x, NULL, n};
-    pool_run(cpu_of(d)->pool, n / ELEMENTS + (n % ELEMENTS != 0), activate_piece, &e);
+    run_pieces(d, activate_piece, &(struct elements){.kind = kind, .x = x, .n = n});
 }
 
 static void add(struct device *d, float *x, const float *y, size_t n) {
-    struct elements e = {cpu_of(d)->kernels, ACT_RELU, x, y, n};
-    pool_run(cpu_of(d)->pool, n / ELEMENTS + (n % ELEMENTS != 0), add_piece, &e);
+    run_pieces(d, add_piece, &(struct elements){.x = x, .y = y, .n = n});
+}
+
+static void scale(struct device *d, float *x, float by, size_t n) {
+    run_pieces(d, scale_piece, &(struct elements){.x = x, .n = n, .number = by});
+}
+
+static void cap(struct device *d, float *x, float most, size_t n) {
+    run_pieces(d, cap_piece, &(struct elements){.x = x, .n = n, .number = most});
+}
+
+struct gates {
+    const struct kernels *kernels;
+    const struct gate *a;
+    size_t pieces; // of a row
+};
+
+static void gate_piece(void *arg, size_t i) {
+    const struct gates *g = arg;
+    const struct gate *a = g->a;
+    size_t row = i / g->pieces, first = i % g->pieces * ELEMENTS, at = row * a->stride + first;
+    size_t n = a->n - first < ELEMENTS ? a->n - first : ELEMENTS;
+    g->kernels->gate(a->activation, a->gate + at, a->up + at, n, a->out + row * a->n + first);
+}
+
+static void gate(struct device *d, const struct gate *a) {
+    struct gates g = {cpu_of(d)->kernels, a, a->n / ELEMENTS + (a->n % ELEMENTS != 0)};
+    pool_run(cpu_of(d)->pool, a->rows * g.pieces, gate_piece, &g);
 }
 
 static const struct device_ops ops = {
@@ -102,7 +143,10 @@ static const struct device_ops ops = {
     .qkv = cpu_qkv,
     .attention = cpu_attention,
     .activate = activate,
+    .gate = gate,
     .add = add,
+    .scale = scale,
+    .cap = cap,
 };
 
 struct device *device_cpu(unsigned threads, const char *isa, gyr_error *e) {

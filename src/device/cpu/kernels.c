@@ -6,6 +6,10 @@ static void add(float *x, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] += y[i];
 }
 
+static void scale(float *x, float by, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] *= by;
+}
+
 static uint64_t read(const void *p, size_t n) {
     i32x8 sum[4] = {{0}, {0}, {0}, {0}};
     for (const char *c = p, *end = c + n; c < end; c += sizeof sum)
@@ -24,7 +28,10 @@ const struct kernels KERNEL(kernels) = {
     .join = KERNEL(join),
     .close = KERNEL(close),
     .activate = KERNEL(activate),
+    .gate = KERNEL(gate),
     .add = add,
+    .scale = scale,
+    .cap = KERNEL(cap),
     .read = read,
     .roof_int8 = KERNEL(roof_int8),
     .roof_bf16 = KERNEL(roof_bf16),

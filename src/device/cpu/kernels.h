@@ -68,7 +68,10 @@ struct kernels {
     void (*join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
     void (*close)(const struct softmax *all, const float *sink, size_t dim, float *out);
     void (*activate)(enum activation kind, float *x, size_t n);
+    void (*gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out);
     void (*add)(float *x, const float *y, size_t n);
+    void (*scale)(float *x, float by, size_t n);
+    void (*cap)(float *x, float most, size_t n);
     // Reads n bytes, a multiple of 128, as fast as it can; the sum keeps the compiler honest. For measuring only.
     uint64_t (*read)(const void *p, size_t n);
     // n steps of multiply-adds that touch no memory; returns how many operations that were. For measuring only.

@@ -1,45 +1,59 @@
-// From a fused projection to rotated queries and the KV cache.
+// From projections to normed, rotated queries and the KV cache.
+#include <string.h>
+
 #include "device/cpu/cpu.h"
 
-// The two-halves form of Su et al., 2021: pair i is elements i and i + rotary_dim / 2.
-static float rotated(const float *x, const float *table, size_t rotary_dim, size_t i) {
-    size_t half = rotary_dim / 2;
-    if (!table || i >= half * 2) return x[i];
-    if (i < half) return x[i] * table[2 * i] - x[i + half] * table[2 * i + 1];
-    return x[i] * table[2 * (i - half)] + x[i - half] * table[2 * (i - half) + 1];
-}
+struct call {
+    const struct kernels *kernels;
+    const struct qkv *a;
+};
 
-static void put_rotated(const struct kv_vector *at, const float *x, const float *table, size_t rotary_dim) {
-    float y[KV_BLOCK];
-    for (size_t i = 0; i < at->dim; i += KV_BLOCK) {
-        size_t n = at->dim - i < KV_BLOCK ? at->dim - i : KV_BLOCK;
-        for (size_t j = 0; j < n; j++) y[j] = rotated(x, table, rotary_dim, i + j);
-        kv_put(at, i, n, y);
+// Su et al., 2021. `out` is not `x`.
+static void rotate(const struct qkv *a, const float *x, const float *table, float *out) {
+    size_t half = a->rotary_dim / 2, rest = table ? 2 * half : 0;
+    for (size_t i = 0; table && i < half; i++) {
+        bool adjacent = a->pairs == PAIRS_ADJACENT;
+        float first = x[adjacent ? 2 * i : i], second = x[adjacent ? 2 * i + 1 : i + half];
+        out[i] = first * table[2 * i] - second * table[2 * i + 1];
+        out[i + half] = second * table[2 * i] + first * table[2 * i + 1];
     }
+    memcpy(out + rest, x + rest, (a->kv.key_dim - rest) * sizeof *out);
 }
 
-// Where the parts of a fused row start, in heads: query head h, and the key (0) or value (1) of kv head g.
-static size_t query_at(const struct qkv *a, size_t h) { return a->grouped ? h + h / (a->heads / a->kv_heads) * 2 : h; }
+static void ready(const struct call *c, const float *x, const float *weight, const float *table, float *out) {
+    float normed[MAX_HEAD];
+    if (weight) c->kernels->norm(c->a->norm, x, weight, NULL, c->a->norm_eps, c->a->kv.key_dim, normed);
+    rotate(c->a, weight ? normed : x, table, out);
+}
 
-static size_t kv_at(const struct qkv *a, size_t g, size_t which) {
-    return a->grouped ? (g + 1) * (a->heads / a->kv_heads) + 2 * g + which : a->heads + which * a->kv_heads + g;
+static const float *weight_of(const struct qkv *a, const float *norm, size_t head) {
+    return norm ? norm + head * a->norm_step : NULL;
+}
+
+static const float *head_of(const struct projected *in, size_t row, size_t head, size_t group, size_t dim) {
+    return in->x + row * in->row + head / group * in->step + head % group * dim;
 }
 
 static void qkv_row(void *arg, size_t r) {
-    const struct qkv *a = arg;
+    const struct call *c = arg;
+    const struct qkv *a = c->a;
+    const struct kv_shape *kv = &a->kv;
     const struct attention_row *row = a->row + r;
-    size_t dim = a->head_dim, page = row->pages[row->position / PAGE_TOKENS], slot = row->position % PAGE_TOKENS;
-    struct kv_shape kv = {a->kv_type, a->kv_heads, dim, dim};
-    const float *fused = a->fused + r * (a->heads + 2 * a->kv_heads) * dim;
+    size_t group = a->heads / kv->heads, page = row->pages[row->position / PAGE_TOKENS];
+    size_t slot = row->position % PAGE_TOKENS;
     const float *table = a->table ? a->table + row->position * (a->rotary_dim / 2) * 2 : NULL;
     for (size_t h = 0; h < a->heads; h++)
-        for (size_t i = 0; i < dim; i++)
-            a->q[(r * a->heads + h) * dim + i] = rotated(fused + query_at(a, h) * dim, table, a->rotary_dim, i);
-    for (size_t g = 0; g < a->kv_heads; g++) {
-        struct kv_vector key = kv_key(&kv, a->k, page, g, slot);
-        put_rotated(&key, fused + kv_at(a, g, 0) * dim, table, a->rotary_dim);
-        kv_write_value(&kv, a->v, page, g, slot, fused + kv_at(a, g, 1) * dim);
+        ready(c, head_of(&a->q_in, r, h, group, kv->key_dim), weight_of(a, a->q_norm, h), table,
+              a->q + (r * a->heads + h) * kv->key_dim);
+    for (size_t g = 0; g < kv->heads; g++) {
+        float key[MAX_HEAD];
+        ready(c, head_of(&a->k_in, r, g, 1, 0), weight_of(a, a->k_norm, g), table, key);
+        kv_write_key(kv, a->k, page, g, slot, key);
+        kv_write_value(kv, a->v, page, g, slot, head_of(&a->v_in, r, g, 1, 0));
     }
 }
 
-void cpu_qkv(struct device *d, const struct qkv *a) { pool_run(cpu_of(d)->pool, a->rows, qkv_row, (void *)a); }
+void cpu_qkv(struct device *d, const struct qkv *a) {
+    struct call c = {cpu_of(d)->kernels, a};
+    pool_run(cpu_of(d)->pool, a->rows, qkv_row, &c);
+}

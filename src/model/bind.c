@@ -1,0 +1,275 @@
+// Binding: every tensor that the family's row names is found, its shape checked, and handed to the device.
+#include "model/bind.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Two passes over the same list: the first only looks (nothing of a size that the header merely claims is allocated),
+// the second binds.
+struct binder {
+    struct model *m;
+    gyr_error *e;
+    bool looking;
+    bool *found;      // [n_tensors of the checkpoint], while looking
+    size_t used;      // floats of m->vectors handed out
+    size_t rewritten; // matrices that need a copy
+};
+
+static const struct tensor *look(const struct binder *b, enum role role, enum part part, uint32_t layer,
+                                 char name[128]) {
+    return family_tensor(b->m->family, b->m->checkpoint, role, part, layer, name);
+}
+
+static bool present(const struct binder *b, enum role role, enum part part, uint32_t layer) {
+    char name[128];
+    return look(b, role, part, layer, name);
+}
+
+static bool named(const struct binder *b, enum role role) {
+    char name[128];
+    return family_name(b->m->family, b->m->checkpoint->source, role, PART_WEIGHT, 0, name);
+}
+
+// Finds a tensor and checks its shape: columns, and rows (1 for a vector).
+static const struct tensor *find(struct binder *b, enum role role, enum part part, uint32_t layer, uint64_t cols,
+                                 uint64_t rows) {
+    const struct model *m = b->m;
+    char name[128];
+    const struct tensor *t = look(b, role, part, layer, name);
+    if (!t)
+        return fail_null(b->e, GYR_MALFORMED, "%s: tensor '%s' is missing; download or convert the model again",
+                         m->checkpoint->path, name);
+    if (b->found) b->found[t - m->checkpoint->tensors] = true;
+    if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == 1 && t->dim[3] == 1) return t;
+    return fail_null(b->e, GYR_MALFORMED,
+                     "%s: tensor '%s' is %llu x %llu, but the hyperparameters make it %llu x %llu; convert the model "
+                     "again",
+                     m->checkpoint->path, name, (unsigned long long)t->dim[0], (unsigned long long)t->dim[1],
+                     (unsigned long long)cols, (unsigned long long)rows);
+}
+
+static void count(struct model *m, const struct tensor *t) {
+    m->parameters += t->dim[0] * t->dim[1] * t->dim[2];
+    m->weight_bytes += t->bytes;
+    m->decode_bytes += t->bytes;
+}
+
+static bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols, size_t rows) {
+    const struct tensor *t = find(b, role, PART_WEIGHT, layer, cols, rows);
+    if (!t || b->looking) return t;
+    *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = t->data};
+    count(b->m, t);
+    return b->m->device->ops->bind(b->m->device, w, b->e);
+}
+
+// A matrix that the file has as [in][out] is written anew.
+static bool bind_transposed(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols,
+                            size_t rows) {
+    struct model *m = b->m;
+    const struct tensor *t = find(b, role, PART_WEIGHT, layer, rows, cols);
+    b->rewritten++;
+    if (!t || b->looking) return t;
+    size_t size = type_info(t->type)->bytes;
+    uint8_t *data = malloc(t->bytes ? t->bytes : 1);
+    if (!data) return fail_memory(b->e, m->checkpoint->path);
+    m->rewritten[m->n_rewritten++] = data;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++) memcpy(data + (r * cols + c) * size, t->data + (c * rows + r) * size, size);
+    *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
+    count(m, t);
+    return m->device->ops->bind(m->device, w, b->e);
+}
+
+// A vector of n floats, or n / rows for each of so many rows; `plus` is added to each.
+static bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n,
+                        size_t rows, float plus) {
+    struct model *m = b->m;
+    const struct tensor *t = find(b, role, part, layer, n / rows, rows);
+    if (!t) return false;
+    size_t at = b->used;
+    b->used += n;
+    if (b->looking) return true;
+    float *host = malloc(n * sizeof *host);
+    if (!host) return fail_memory(b->e, m->checkpoint->path);
+    if (type_info(t->type)->quantized && n % 32) {
+        free(host);
+        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is a quantized vector of odd length", m->checkpoint->path,
+                    (int)t->name.size, t->name.data);
+    }
+    type_decode(t->type, t->data, 0, n, host);
+    for (size_t i = 0; plus != 0 && i < n; i++) host[i] += plus;
+    *v = m->vectors + at;
+    m->device->ops->write(m->device, *v, host, n * sizeof *host);
+    free(host);
+    count(m, t);
+    return true;
+}
+
+static float offset(const struct model *m) {
+    return m->family->hf_norm_offset && m->checkpoint->source == CHECKPOINT_HF ? 1 : 0;
+}
+
+static bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer) {
+    size_t n = b->m->h.hidden;
+    return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, n, 1, offset(b->m)) &&
+           (!b->m->family->norm_biases || bind_vector(b, &norm->bias, role, PART_BIAS, layer, n, 1, 0));
+}
+
+static bool has_bias(const struct binder *b, enum role role, unsigned which) {
+    const struct family *f = b->m->family;
+    return f->biases & which || (f->may_bias & which && present(b, role, PART_BIAS, 0));
+}
+
+static bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
+                        size_t rows) {
+    bool transposed = b->m->family->hf_transposed && b->m->checkpoint->source == CHECKPOINT_HF;
+    return (transposed ? bind_transposed : bind_matrix)(b, &l->w, role, layer, cols, rows) &&
+           (!has_bias(b, role, bias) || bind_vector(b, &l->bias, role, PART_BIAS, layer, rows, 1, 0));
+}
+
+// Files may have several matrices as one, whatever the family's custom.
+static bool fused(const struct binder *b, enum role whole, enum role first, uint32_t layer) {
+    return named(b, whole) && (present(b, whole, PART_WEIGHT, layer) || !named(b, first));
+}
+
+static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
+    const struct hyperparameters *h = &b->m->h;
+    size_t q = (size_t)h->heads * h->head_dim, kv = (size_t)h->kv_heads * h->head_dim;
+    if (fused(b, ROLE_QKV, ROLE_Q, i)) return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, h->hidden, q + 2 * kv);
+    return bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, q) &&
+           bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv) &&
+           bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv);
+}
+
+static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
+    const struct hyperparameters *h = &b->m->h;
+    enum qk_norm kind = b->m->family->qk_norm;
+    if (kind == QK_NORM_NONE) return true;
+    size_t q = kind == QK_NORM_HEAD ? 1 : h->heads, k = kind == QK_NORM_HEAD ? 1 : h->kv_heads;
+    bool each = kind == QK_NORM_EACH;
+    return bind_vector(b, &l->q_norm.weight, ROLE_Q_NORM, PART_WEIGHT, i, q * h->head_dim, each ? q : 1,
+                       offset(b->m)) &&
+           bind_vector(b, &l->k_norm.weight, ROLE_K_NORM, PART_WEIGHT, i, k * h->head_dim, each ? k : 1, offset(b->m));
+}
+
+static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
+    const struct family *f = b->m->family;
+    bool before = f->norm_place != NORM_AFTER, after = f->norm_place != NORM_BEFORE;
+    return (!before || bind_norm(b, &l->attn_norm, ROLE_ATTN_NORM, i)) &&
+           (!before || f->one_norm || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
+           (!after || (bind_norm(b, &l->attn_post_norm, ROLE_ATTN_POST_NORM, i) &&
+                       bind_norm(b, &l->mlp_post_norm, ROLE_MLP_POST_NORM, i)));
+}
+
+static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
+    const struct hyperparameters *h = &b->m->h;
+    size_t wide = h->feed_forward;
+    bool gated = b->m->family->gated, both = gated && fused(b, ROLE_GATE_UP, ROLE_GATE, i);
+    if (both && !bind_linear(b, &l->gate_up, ROLE_GATE_UP, BIAS_MLP, i, h->hidden, 2 * wide)) return false;
+    if (gated && !both && !bind_linear(b, &l->gate, ROLE_GATE, BIAS_MLP, i, h->hidden, wide)) return false;
+    return (both || bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide)) &&
+           bind_linear(b, &l->down, ROLE_DOWN, BIAS_MLP, i, wide, h->hidden);
+}
+
+static bool bind_layer(struct binder *b, uint32_t i) {
+    struct model *m = b->m;
+    const struct hyperparameters *h = &m->h;
+    struct layer *l = &m->layers[i];
+    l->plan = layer_plan(m->family, m->checkpoint, h, i);
+    return bind_norms(b, l, i) && bind_qkv(b, l, i) && bind_qk_norms(b, l, i) &&
+           bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, (size_t)h->heads * h->head_dim, h->hidden) &&
+           bind_mlp(b, l, i);
+}
+
+// The embedding says how large the vocabulary is; the tokenizer, where there is one, must not be larger.
+static bool bind_embedding(struct binder *b) {
+    struct model *m = b->m;
+    char name[128];
+    const struct tensor *t = look(b, ROLE_EMBEDDING, PART_WEIGHT, 0, name);
+    if (t && (t->dim[1] == 0 || t->dim[1] > 1u << 24 || m->checkpoint->vocab.n > t->dim[1]))
+        return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has %llu rows for %zu tokens; convert the model again",
+                    m->checkpoint->path, name, (unsigned long long)t->dim[1], m->checkpoint->vocab.n);
+    m->h.vocab = t ? (uint32_t)t->dim[1] : 1;
+    if (!bind_matrix(b, &m->embedding, ROLE_EMBEDDING, 0, m->h.hidden, m->h.vocab)) return false;
+    if (m->family->positions != POSITIONS_LEARNED) return true;
+    t = look(b, ROLE_POSITIONS, PART_WEIGHT, 0, name);
+    return bind_matrix(b, &m->positions, ROLE_POSITIONS, 0, m->h.hidden, m->h.context);
+}
+
+// Folders say when an output matrix that is there is not to be used.
+static bool output_tied(const struct binder *b) {
+    const struct checkpoint *c = b->m->checkpoint;
+    bool tied = false;
+    if (c->source == CHECKPOINT_HF && checkpoint_bool(c, "tie_word_embeddings", &tied, NULL) && tied) return true;
+    return !present(b, ROLE_OUTPUT, PART_WEIGHT, 0);
+}
+
+static bool bind_output(struct binder *b) {
+    struct model *m = b->m;
+    m->tied = output_tied(b);
+    if (m->tied) {
+        m->output = m->embedding;
+        m->output.own = NULL;
+    } else {
+        if (!b->looking) m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
+        if (!bind_matrix(b, &m->output, ROLE_OUTPUT, 0, m->h.hidden, m->h.vocab)) return false;
+    }
+    return (!has_bias(b, ROLE_OUTPUT, BIAS_OUTPUT) ||
+            bind_vector(b, &m->output_bias, ROLE_OUTPUT, PART_BIAS, 0, m->h.vocab, 1, 0)) &&
+           bind_norm(b, &m->final_norm, ROLE_FINAL_NORM, 0);
+}
+
+// Factors of the rotary frequencies that a file brings as a tensor.
+static bool bind_rope_factors(struct binder *b) {
+    struct model *m = b->m;
+    char name[128];
+    enum role role = m->h.rope.scaling == ROPE_LONG ? ROLE_ROPE_SHORT : ROLE_ROPE_FACTORS;
+    const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
+    size_t n = m->h.rope.dim / 2;
+    if (!t || !n) return true;
+    if (!find(b, role, PART_WEIGHT, 0, n, 1)) return false;
+    if (type_info(t->type)->quantized)
+        return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
+                    name);
+    if (b->looking) return true;
+    m->rope_factors = malloc(n * sizeof(float));
+    if (!m->rope_factors) return fail_memory(b->e, m->checkpoint->path);
+    type_decode(t->type, t->data, 0, n, m->rope_factors);
+    for (size_t i = 0; i < n; i++)
+        if (!(m->rope_factors[i] > 0))
+            return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has a factor that is not positive; get the file again",
+                        m->checkpoint->path, name);
+    return true;
+}
+
+static bool bind_pass(struct binder *b) {
+    if (!bind_embedding(b) || !bind_output(b) || !bind_rope_factors(b)) return false;
+    for (uint32_t i = 0; i < b->m->h.layers; i++)
+        if (!bind_layer(b, i)) return false;
+    return true;
+}
+
+// A tensor that nothing reads means that the model is not what it was taken for. (Hugging Face folders may hold more.)
+static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
+    const struct checkpoint *c = m->checkpoint;
+    for (size_t i = 0; c->source == CHECKPOINT_GGUF && i < c->n_tensors; i++)
+        if (!found[i])
+            return fail(e, GYR_UNSUPPORTED, "%s: tensor '%.*s' has no place in a model of the %s", c->path,
+                        (int)(c->tensors[i].name.size > 60 ? 60 : c->tensors[i].name.size), c->tensors[i].name.data,
+                        m->family->kind);
+    return true;
+}
+
+bool bind_model(struct model *m, gyr_error *e) {
+    m->layers = calloc(m->h.layers, sizeof *m->layers);
+    bool *found = calloc(m->checkpoint->n_tensors + 1, sizeof *found);
+    struct binder look = {.m = m, .e = e, .looking = true, .found = found}, bind = {.m = m, .e = e};
+    bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
+    free(found);
+    if (!ok) return false;
+    m->vectors = m->device->ops->alloc(m->device, look.used * sizeof(float), e);
+    m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
+    if (!m->vectors || !m->rewritten || !bind_pass(&bind)) return false;
+    m->type = m->layers[0].attn_out.w.type;
+    return true;
+}

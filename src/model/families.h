@@ -1,0 +1,10 @@
+// Private to src/model: the rows, a file for each kin.
+#ifndef MODEL_FAMILIES_H
+#define MODEL_FAMILIES_H
+
+#include "model/family.h"
+
+extern const struct family falcon_rows[], llama_rows[];
+extern const size_t falcon_rows_n, llama_rows_n;
+
+#endif

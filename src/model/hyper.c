@@ -1,0 +1,227 @@
+#include "model/hyper.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+// GGUF's names without the "architecture." in front; Hugging Face's, in order of preference.
+static const struct {
+    const char *gguf[2], *hf[5];
+} keys[HYPER_COUNT] = {
+    [HYPER_LAYERS] = {{"block_count"}, {"num_hidden_layers", "n_layer", "num_layers"}},
+    [HYPER_HIDDEN] = {{"embedding_length"}, {"hidden_size", "n_embd"}},
+    [HYPER_HEADS] = {{"attention.head_count"}, {"num_attention_heads", "n_head"}},
+    [HYPER_KV_HEADS] = {{"attention.head_count_kv"}, {"num_key_value_heads", "num_kv_heads", "n_head_kv"}},
+    [HYPER_HEAD_DIM] = {{"attention.key_length"}, {"head_dim"}},
+    [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
+    [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
+    [HYPER_FEED_FORWARD] = {{"feed_forward_length"}, {"intermediate_size", "ffn_hidden_size", "n_inner"}},
+    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx"}},
+    [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
+    [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
+    [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
+    [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
+                        {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"}},
+    [HYPER_ALIBI_MAX] = {{"attention.max_alibi_bias"}, {NULL}},
+    [HYPER_ATTN_SCALE] = {{"attention.scale"}, {"attention_multiplier"}},
+    [HYPER_ATTN_SCALAR] = {{NULL}, {"query_pre_attn_scalar"}},
+    [HYPER_ATTN_CAP] = {{"attn_logit_softcapping"}, {"attn_logit_softcapping"}},
+    [HYPER_LOGIT_CAP] = {{"final_logit_softcapping"}, {"final_logit_softcapping"}},
+    [HYPER_EMBED_SCALE] = {{"embedding_scale"}, {"embedding_multiplier", "scale_emb"}},
+    [HYPER_RESIDUAL_SCALE] = {{"residual_scale"}, {"residual_multiplier"}},
+    [HYPER_LOGIT_SCALE] = {{"logit_scale"}, {"logits_scaling", "logit_scale"}},
+};
+
+enum { GGUF_NAMES = 2, HF_NAMES = 5 };
+
+// What is being read, and from what.
+struct reader {
+    const struct family *f;
+    const struct checkpoint *c;
+    gyr_error *e;
+};
+
+static bool has(const struct checkpoint *c, const char *key) {
+    const struct value *v = checkpoint_value(c, key);
+    return v && v->kind != VALUE_NONE;
+}
+
+// The first of a hyperparameter's keys that the file has; false if it has none of them. Models that see keep those of
+// their language part in text_config.
+static bool key_of(const struct reader *r, enum hyper h, char room[128]) {
+    bool gguf = r->c->source == CHECKPOINT_GGUF;
+    const char *const *name = gguf ? keys[h].gguf : keys[h].hf;
+    for (int i = 0; i < (gguf ? GGUF_NAMES : HF_NAMES) && name[i]; i++)
+        for (int nested = 0; nested < (gguf ? 1 : 2); nested++) {
+            const char *front = gguf ? r->f->architecture : "text_config";
+            snprintf(room, 128, "%s%s%s", gguf || nested ? front : "", gguf || nested ? "." : "", name[i]);
+            if (has(r->c, room)) return true;
+        }
+    return false;
+}
+
+void hyper_key(const struct family *f, enum hyper h, char key[128]) {
+    bool layer_norm = h == HYPER_NORM_EPS && f->norm == NORM_LAYER;
+    snprintf(key, 128, "%s.%s", f->architecture, keys[h].gguf[layer_norm]);
+}
+
+static bool missing_key(const struct reader *r, enum hyper h) {
+    char name[128];
+    hyper_key(r->f, h, name);
+    return fail(r->e, GYR_MALFORMED, "%s: key '%s' is missing; convert the model again", r->c->path,
+                r->c->source == CHECKPOINT_HF ? keys[h].hf[0] : name);
+}
+
+// Reads an integer in [1, max]. A missing key gives `missing`, or GYR_MALFORMED if that is 0.
+static bool get_uint(const struct reader *r, enum hyper h, uint32_t max, uint32_t missing, uint32_t *out) {
+    char key[128];
+    uint64_t v = missing;
+    bool there = key_of(r, h, key);
+    if (!there && !missing) return missing_key(r, h);
+    if (there && !checkpoint_uint(r->c, key, 1, max, &v, r->e)) return false;
+    *out = (uint32_t)v;
+    return true;
+}
+
+// The same where 0, or no such key, means that the model does not have it.
+static bool get_any(const struct reader *r, enum hyper h, uint32_t max, uint32_t *out) {
+    char key[128];
+    uint64_t v = *out;
+    if (key_of(r, h, key) && !checkpoint_uint(r->c, key, 0, max, &v, r->e)) return false;
+    *out = (uint32_t)v;
+    return true;
+}
+
+static bool get_float(const struct reader *r, enum hyper h, double missing, double *out) {
+    char key[128];
+    *out = missing;
+    if (!key_of(r, h, key)) return true;
+    if (!checkpoint_float(r->c, key, out, r->e)) return false;
+    if (*out > 0 && *out < 1e12) return true;
+    return fail(r->e, GYR_MALFORMED, "%s: key '%s' is %g; it must be positive", r->c->path, key, *out);
+}
+
+static bool read_heads(const struct reader *r, struct hyperparameters *h) {
+    enum kv_heads where = r->c->source == CHECKPOINT_GGUF ? KV_HEADS_KEY : r->f->hf_kv_heads;
+    if (!get_uint(r, HYPER_HEADS, 1u << 16, 0, &h->heads)) return false;
+    h->kv_heads = where == KV_HEADS_ONE ? 1 : h->heads;
+    if (where == KV_HEADS_KEY && !get_uint(r, HYPER_KV_HEADS, 1u << 16, h->heads, &h->kv_heads)) return false;
+    if (!get_any(r, HYPER_HEAD_DIM, 1u << 16, &h->head_dim)) return false;
+    if ((!h->head_dim && h->hidden % h->heads) || h->heads % h->kv_heads)
+        return fail(r->e, GYR_MALFORMED,
+                    "%s: %u heads with %u key/value heads do not divide a hidden size of %u; convert the model again",
+                    r->c->path, h->heads, h->kv_heads, h->hidden);
+    if (!h->head_dim) h->head_dim = h->hidden / h->heads;
+    if (h->head_dim > MAX_HEAD)
+        return fail(r->e, GYR_UNSUPPORTED, "%s: a head of %u elements; gyr takes up to %d", r->c->path, h->head_dim,
+                    MAX_HEAD);
+    return true;
+}
+
+static bool read_rope(const struct reader *r, struct hyperparameters *h) {
+    double part;
+    uint32_t dim = 0;
+    if (!get_float(r, HYPER_ROTARY_PART, r->f->rotary_part > 0 ? r->f->rotary_part : 1, &part)) return false;
+    if (part > 1)
+        return fail(r->e, GYR_MALFORMED, "%s: %g of a head rotated; convert the model again", r->c->path, part);
+    if (!get_uint(r, HYPER_ROTARY_DIM, h->head_dim, (uint32_t)(h->head_dim * part), &dim)) return false;
+    if (dim % 2)
+        return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
+                    r->c->path, dim);
+    h->rope.dim = h->local_rope.dim = dim;
+    return rope_read(r->f, r->c, false, &h->rope, &h->context, r->e) &&
+           (r->f->local_base <= 0 || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
+}
+
+// A window counts where the file has one and says nothing to the contrary.
+static bool read_window(const struct reader *r, struct hyperparameters *h) {
+    bool use = !r->f->window_told || r->c->source == CHECKPOINT_GGUF;
+    h->window_every = r->f->window_every;
+    h->rope_skip = r->f->rope_skip;
+    if (!get_any(r, HYPER_WINDOW, 1u << 28, &h->window) ||
+        !get_any(r, HYPER_WINDOW_EVERY, 1u << 16, &h->window_every) ||
+        (r->f->rope_skip && !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip)))
+        return false;
+    if (!use && !checkpoint_bool(r->c, "use_sliding_window", &use, r->e)) return false;
+    if (!use) h->window = 0;
+    return true;
+}
+
+static bool read_scales(const struct reader *r, struct hyperparameters *h) {
+    double eps, attn, scalar, cap, logit_cap, embed, residual, logit;
+    bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
+    double own = 1 / sqrt(wide ? (double)h->hidden / h->heads : (double)h->head_dim);
+    double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
+    if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
+        !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
+        !get_float(r, HYPER_ATTN_CAP, 0, &cap) || !get_float(r, HYPER_LOGIT_CAP, 0, &logit_cap) ||
+        !get_float(r, HYPER_EMBED_SCALE, root, &embed) || !get_float(r, HYPER_RESIDUAL_SCALE, 1, &residual) ||
+        !get_float(r, HYPER_LOGIT_SCALE, 1, &logit) || !get_float(r, HYPER_ALIBI_MAX, 8, &h->alibi_max))
+        return false;
+    h->norm_eps = (float)eps;
+    h->attn_scale = (float)attn;
+    h->attn_cap = (float)cap;
+    h->logit_cap = (float)logit_cap;
+    h->embed_scale = (float)embed;
+    h->residual_scale = (float)residual;
+    h->logit_scale = (float)(r->f->logits_divided ? 1 / logit : logit);
+    if (h->alibi_max > 64 || h->alibi_max != (double)(int)h->alibi_max)
+        return fail(r->e, GYR_UNSUPPORTED, "%s: an ALiBi maximum of %g; gyr knows whole ones up to 64", r->c->path,
+                    h->alibi_max);
+    return true;
+}
+
+// Hugging Face names the activation; the row knows it, and the two must agree.
+static bool check_activation(const struct reader *r) {
+    static const char *const where[] = {"hidden_activation", "hidden_act", "activation_function", "activation"};
+    static const char *const names[][4] = {
+        [ACT_GELU] = {"gelu"},
+        [ACT_GELU_TANH] = {"gelu_pytorch_tanh", "gelu_new", "gelu_fast",
+                           "gelu"}, // early Gemmas mean it when saying gelu
+        [ACT_SILU] = {"silu", "swish"},
+        [ACT_RELU] = {"relu"},
+    };
+    struct text s = {0};
+    for (int i = 0; i < 4 && !s.size; i++)
+        if (!checkpoint_string(r->c, where[i], &s, r->e)) return false;
+    for (int i = 0; i < 4 && names[r->f->activation][i]; i++)
+        if (s.size == strlen(names[r->f->activation][i]) && !memcmp(s.data, names[r->f->activation][i], s.size))
+            return true;
+    return !s.size || r->c->source == CHECKPOINT_GGUF ||
+           fail(r->e, GYR_UNSUPPORTED, "%s: activation '%.*s' is not supported yet", r->c->path,
+                (int)(s.size > 40 ? 40 : s.size), s.data);
+}
+
+bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
+    struct reader r = {f, c, e};
+    *h = (struct hyperparameters){0};
+    return get_uint(&r, HYPER_LAYERS, 4096, 0, &h->layers) && get_uint(&r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) &&
+           read_heads(&r, h) && get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
+           get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) &&
+           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
+           check_activation(&r);
+}
+
+// Element `layer` of a list that the config has for each layer; false if there is none.
+static bool listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
+    char nested[128];
+    snprintf(nested, sizeof nested, "text_config.%s", key);
+    const struct value *v = checkpoint_value(c, key);
+    if (!v) v = checkpoint_value(c, nested);
+    if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
+    *out = value_at(v, layer);
+    return true;
+}
+
+static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
+
+struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
+                             uint32_t layer) {
+    struct value v;
+    bool local = h->window && !every(h->window_every, layer), rotated = !every(h->rope_skip, layer);
+    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
+        local = h->window && v.s.size == 17 && !memcmp(v.s.data, "sliding_attention", 17);
+    if (c->source == CHECKPOINT_HF && f->rope_skip && listed(c, "no_rope_layers", layer, &v))
+        rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
+    return (struct layer_plan){.window = local ? h->window : 0, .rotated = rotated, .local = local};
+}

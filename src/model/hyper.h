@@ -1,0 +1,56 @@
+// Hyperparameters: the numbers of a model, read from the file under whatever name they have there, and checked.
+#ifndef MODEL_HYPER_H
+#define MODEL_HYPER_H
+
+#include "model/family.h"
+#include "model/positions.h"
+
+enum hyper {
+    HYPER_LAYERS,
+    HYPER_HIDDEN,
+    HYPER_HEADS,
+    HYPER_KV_HEADS,
+    HYPER_HEAD_DIM,
+    HYPER_ROTARY_DIM,
+    HYPER_ROTARY_PART,
+    HYPER_FEED_FORWARD,
+    HYPER_CONTEXT,
+    HYPER_WINDOW,
+    HYPER_WINDOW_EVERY,
+    HYPER_ROPE_SKIP,
+    HYPER_NORM_EPS,
+    HYPER_ALIBI_MAX,
+    HYPER_ATTN_SCALE,
+    HYPER_ATTN_SCALAR,
+    HYPER_ATTN_CAP,
+    HYPER_LOGIT_CAP,
+    HYPER_EMBED_SCALE,
+    HYPER_RESIDUAL_SCALE,
+    HYPER_LOGIT_SCALE,
+    HYPER_COUNT,
+};
+
+struct hyperparameters {
+    uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
+    uint32_t window; // positions that layers with a window see; 0: all
+    unsigned window_every, rope_skip;
+    float norm_eps;
+    double alibi_max;
+    float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
+    struct rope rope, local_rope;
+};
+
+bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e);
+
+// In what one layer differs from the others.
+struct layer_plan {
+    uint32_t window;
+    bool rotated, local; // local: by local_rope
+};
+struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
+                             uint32_t layer);
+
+// GGUF's name of a key: "llama.block_count".
+void hyper_key(const struct family *f, enum hyper h, char key[128]);
+
+#endif

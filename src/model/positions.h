@@ -1,0 +1,34 @@
+// Positions: the frequencies of rotary embeddings under each scaling in use, and ALiBi's slopes.
+#ifndef MODEL_POSITIONS_H
+#define MODEL_POSITIONS_H
+
+#include "model/family.h"
+
+enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN, ROPE_LONG };
+
+struct rope {
+    uint32_t dim; // elements of a head that are rotated; 0: none
+    double base;
+    enum rope_scaling scaling;
+    double factor;
+    double low, high;            // Llama 3: wavelengths per trained context between which frequencies blend
+    double fast, slow;           // YaRN: rotations over the trained context between which they blend
+    double mscale, mscale_all;   // YaRN
+    double attention;            // multiplies cosines and sines; 0: as the scaling says
+    double trained;              // the context before scaling
+    bool truncate;               // YaRN
+    const struct value *factors; // LongRoPE on Hugging Face
+};
+
+// Reads what the file says about rotation; `context` is that of the model, and is cut where a scaling needs it.
+bool rope_read(const struct family *f, const struct checkpoint *c, bool local, struct rope *r, uint32_t *context,
+               gyr_error *e);
+
+// Frequency of each pair ([r->dim / 2]), and what multiplies cosines and sines. `factors` divide the frequencies, and
+// may be NULL.
+void rope_angles(const struct rope *r, const float *factors, float *frequency, float *scale);
+
+// Press et al., 2022.
+void alibi_slopes(double max_bias, uint32_t heads, bool bf16, float *slopes);
+
+#endif
