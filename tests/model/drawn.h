@@ -1,0 +1,214 @@
+// The models of tools/goldens/models.py: their weights drawn from hashes, and written as a Hugging Face folder and as a
+// GGUF file.
+#ifndef TESTS_MODEL_DRAWN_H
+#define TESTS_MODEL_DRAWN_H
+
+#include "format/gguf_write.h"
+#include "gyr.h"
+#include "test.h"
+
+#include <stdint.h>
+
+enum { DRAWN_MOST = 128, DRAWN_TENSORS = 512, DRAWN_LINE = 1 << 16 };
+
+struct drawn_tensor {
+    char name[128];
+    int n_dims;
+    uint64_t dim[4]; // slowest first
+    size_t n;
+    float *data;
+    bool gguf;
+};
+
+struct drawn {
+    char kind[64], *config;
+    int vocab, text_n, prompt_n, greedy_n;
+    int32_t text[DRAWN_MOST], greedy[DRAWN_MOST];
+    float *logits; // [text_n][vocab]
+    struct drawn_tensor tensor[DRAWN_TENSORS];
+    size_t n_tensors;
+    char *keys[64]; // "KIND NAME VALUE"
+    size_t n_keys;
+};
+
+static inline const char *drawn_path(const char *name, const char *end) {
+    char file[160];
+    snprintf(file, sizeof file, "models/%s.%s", name, end);
+    return test_data(file);
+}
+
+// splitmix64's outputs from state `hash`; a parameter's element i has the top byte of output i.
+static inline float drawn_element(uint64_t hash, float center, int exponent, uint64_t i) {
+    uint64_t z = hash + (i + 1) * 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return center + ldexpf((float)(int8_t)((z ^ z >> 31) >> 56), -exponent);
+}
+
+// "from HASH CENTER EXPONENT OFFSET AXES (COUNT STRIDE)...": appends what it describes at t->data + at.
+static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_t at) {
+    unsigned long long hash;
+    long long offset, count[8], stride[8];
+    float center;
+    int exponent, axes, used;
+    size_t n = 1;
+    if (sscanf(line, "from %llx %f %d %lld %d%n", &hash, &center, &exponent, &offset, &axes, &used) != 5 || axes > 8)
+        return 0;
+    for (int i = 0; i < axes; i++) {
+        int more;
+        if (sscanf(line += used, "%lld %lld%n", &count[i], &stride[i], &more) != 2) return 0;
+        used = more;
+        n *= (size_t)count[i];
+    }
+    for (size_t i = 0; i < n && at + n <= t->n; i++) {
+        long long from = offset;
+        size_t rest = i;
+        for (int a = axes - 1; a >= 0; rest /= (size_t)count[a--])
+            from += (long long)(rest % (size_t)count[a]) * stride[a];
+        t->data[at + i] = drawn_element(hash, center, exponent, (uint64_t)from);
+    }
+    return n;
+}
+
+// "given N number ...": the numbers themselves.
+static inline size_t drawn_given(const char *line, struct drawn_tensor *t, size_t at) {
+    char *p;
+    size_t n = strtoul(line + strlen("given"), &p, 10);
+    for (size_t i = 0; i < n && at + i < t->n; i++) t->data[at + i] = strtof(p, &p);
+    return n;
+}
+
+static inline bool drawn_new_tensor(struct drawn *d, const char *line) {
+    struct drawn_tensor *t = &d->tensor[d->n_tensors];
+    char kind[8];
+    int used;
+    if (d->n_tensors == DRAWN_TENSORS || sscanf(line, "%7s %127s %d%n", kind, t->name, &t->n_dims, &used) != 3)
+        return false;
+    t->gguf = !strcmp(kind, "gguf");
+    t->n = 1;
+    char *p = (char *)(uintptr_t)line + used;
+    for (int i = 0; i < t->n_dims && i < 4; i++) t->n *= t->dim[i] = strtoull(p, &p, 10);
+    t->data = malloc(t->n * sizeof *t->data);
+    d->n_tensors++;
+    return t->data;
+}
+
+static inline int drawn_ids(const char *line, const char *word, int32_t *ids) {
+    char *p;
+    int n = (int)strtol(line + strlen(word), &p, 10);
+    for (int i = 0; i < n && i < DRAWN_MOST; i++) ids[i] = (int32_t)strtol(p, &p, 10);
+    return n;
+}
+
+static inline bool drawn_starts(const char *line, const char *word) { return !strncmp(line, word, strlen(word)); }
+
+// One line; `filled` counts the elements of the last tensor.
+static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
+    struct drawn_tensor *last = d->n_tensors ? &d->tensor[d->n_tensors - 1] : NULL;
+    if (drawn_starts(line, "hf ") || drawn_starts(line, "gguf ")) {
+        bool whole = !last || *filled == last->n;
+        *filled = 0;
+        return whole && drawn_new_tensor(d, line);
+    }
+    if (last && drawn_starts(line, "from ")) return (*filled += drawn_piece(line, last, *filled));
+    if (last && drawn_starts(line, "given ")) return (*filled += drawn_given(line, last, *filled));
+    if (drawn_starts(line, "key ")) return d->n_keys < 64 && (d->keys[d->n_keys++] = strdup(line + 4));
+    if (drawn_starts(line, "config ")) return (d->config = strdup(line + 7));
+    if (drawn_starts(line, "kind ")) return snprintf(d->kind, sizeof d->kind, "%s", line + 5) > 0;
+    if (drawn_starts(line, "vocab ")) return (d->vocab = atoi(line + 6));
+    if (drawn_starts(line, "prompt ")) return (d->prompt_n = atoi(line + 7));
+    if (drawn_starts(line, "text ")) return (d->text_n = drawn_ids(line, "text", d->text));
+    if (drawn_starts(line, "greedy ")) return (d->greedy_n = drawn_ids(line, "greedy", d->greedy));
+    return false;
+}
+
+static inline bool drawn_logits(struct drawn *d, const char *name) {
+    size_t n = (size_t)(d->text_n * d->vocab);
+    FILE *f = fopen(drawn_path(name, "bin"), "rb");
+    d->logits = malloc(n * sizeof(float));
+    bool ok = f && d->logits && fread(d->logits, sizeof(float), n, f) == n && fgetc(f) == EOF;
+    if (f) fclose(f);
+    return ok;
+}
+
+static inline bool drawn_load(struct drawn *d, const char *name) {
+    FILE *f = fopen(drawn_path(name, "txt"), "r");
+    char *line = malloc(DRAWN_LINE);
+    size_t filled = 0;
+    bool ok = f && line;
+    memset(d, 0, sizeof *d);
+    while (ok && fgets(line, DRAWN_LINE, f)) {
+        line[strcspn(line, "\n")] = 0;
+        ok = drawn_line(d, line, &filled);
+        if (!ok) printf("  %s: cannot be read: %.60s\n", name, line);
+    }
+    free(line);
+    if (f) fclose(f);
+    return ok && d->n_tensors && d->config && drawn_logits(d, name);
+}
+
+static inline void drawn_free(struct drawn *d) {
+    for (size_t i = 0; i < d->n_tensors; i++) free(d->tensor[i].data);
+    for (size_t i = 0; i < d->n_keys; i++) free(d->keys[i]);
+    free(d->config);
+    free(d->logits);
+}
+
+static inline bool drawn_write_text(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    bool ok = f && fputs(text, f) >= 0;
+    return f && !fclose(f) && ok;
+}
+
+static inline bool drawn_write_safetensors(const struct drawn *d, const char *path) {
+    char *head = NULL;
+    size_t size = 0, at = 0;
+    FILE *m = open_memstream(&head, &size), *f = fopen(path, "wb");
+    const char *comma = "{";
+    for (size_t i = 0; i < d->n_tensors; i++) {
+        const struct drawn_tensor *t = &d->tensor[i];
+        if (t->gguf) continue;
+        fprintf(m, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", comma, t->name);
+        for (int k = 0; k < t->n_dims; k++) fprintf(m, "%s%llu", k ? "," : "", (unsigned long long)t->dim[k]);
+        fprintf(m, "],\"data_offsets\":[%zu,%zu]}", at, at + t->n * 4);
+        at += t->n * 4;
+        comma = ",";
+    }
+    fputs("}", m);
+    fclose(m);
+    uint64_t n = size;
+    bool ok = f && fwrite(&n, sizeof n, 1, f) && fwrite(head, 1, size, f) == size;
+    for (size_t i = 0; ok && i < d->n_tensors; i++)
+        if (!d->tensor[i].gguf) ok = fwrite(d->tensor[i].data, 4, d->tensor[i].n, f) == d->tensor[i].n;
+    free(head);
+    return f && !fclose(f) && ok;
+}
+
+static inline void drawn_put_key(struct gguf_writer *w, const char *key) {
+    char kind, name[128];
+    int used;
+    if (sscanf(key, "%c %127s %n", &kind, name, &used) != 2) return;
+    const char *value = key + used;
+    if (kind == 's') gguf_put_cstring(w, name, value);
+    if (kind == 'u') gguf_put_u32(w, name, (uint32_t)strtoul(value, NULL, 10));
+    if (kind == 'f') gguf_put_f32(w, name, strtof(value, NULL));
+    if (kind == 'b') gguf_put_bool(w, name, *value == '1');
+}
+
+static inline bool drawn_write_gguf(const struct drawn *d, const char *path, gyr_error *e) {
+    struct gguf_writer *w = gguf_writer_new(path, e);
+    if (!w) return false;
+    for (size_t i = 0; i < d->n_keys; i++) drawn_put_key(w, d->keys[i]);
+    for (size_t i = 0; i < d->n_tensors; i++) {
+        const struct drawn_tensor *t = &d->tensor[i];
+        uint64_t dim[4] = {1, 1, 1, 1};
+        for (int k = 0; k < t->n_dims; k++) dim[k] = t->dim[t->n_dims - 1 - k];
+        if (t->gguf) gguf_put_tensor(w, t->name, TYPE_F32, t->n_dims, dim);
+    }
+    bool ok = gguf_writer_begin(w, e);
+    for (size_t i = 0; ok && i < d->n_tensors; i++)
+        if (d->tensor[i].gguf) ok = gguf_writer_data(w, d->tensor[i].data, d->tensor[i].n * 4, e);
+    return gguf_writer_end(w, ok, ok ? e : NULL) && ok;
+}
+
+#endif

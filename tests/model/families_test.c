@@ -1,0 +1,181 @@
+// Every family of tests/data/models against transformers, from a Hugging Face folder and from a GGUF file: the logits
+// of every position within 1e-4 in float32, and the same 64 greedy tokens. And the contract: the same bytes however the
+// text is fed, and whatever the instruction set.
+#include "drawn.h"
+
+#include <dirent.h>
+
+static const float tolerance = 1e-4f;
+static char folder[] = "/tmp/gyr-families-XXXXXX";
+static char names[64][64];
+static size_t n_names;
+static const char *only; // GYR_FAMILY: one family, for those who are adding it
+
+static int by_name(const void *a, const void *b) { return strcmp(a, b); }
+
+static void list_names(void) {
+    DIR *dir = opendir(test_data("models"));
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        char *end = strstr(e->d_name, ".txt");
+        if (!end || n_names == 64) continue;
+        *end = 0;
+        if (!only || !strcmp(only, e->d_name)) snprintf(names[n_names++], sizeof names[0], "%.60s", e->d_name);
+    }
+    if (dir) closedir(dir);
+    qsort(names, n_names, sizeof names[0], by_name);
+}
+
+static const char *file_of(const char *name) {
+    static char path[2][128];
+    static int turn;
+    char *p = path[turn++ % 2];
+    snprintf(p, sizeof path[0], "%s/%s", folder, name);
+    return p;
+}
+
+// Writes both forms of a family; false after saying why.
+static bool write_files(const struct drawn *d, const char *name) {
+    gyr_error e = {0};
+    bool ok = drawn_write_text(file_of("config.json"), d->config) &&
+              drawn_write_safetensors(d, file_of("model.safetensors")) &&
+              drawn_write_gguf(d, file_of("model.gguf"), &e);
+    if (!ok) printf("  %s: cannot be written: %s\n", name, e.message);
+    return ok;
+}
+
+static float farthest(const float *x, const float *y, size_t n) {
+    float far = 0;
+    for (size_t i = 0; i < n; i++) {
+        float d = fabsf(x[i] - y[i]);
+        if (isnan(d)) return d;
+        far = d > far ? d : far;
+    }
+    return far;
+}
+
+// The logits of the whole text, fed in pieces of `piece`; NULL on failure.
+static float *feed(gyr_session *s, const struct drawn *d, int piece) {
+    gyr_error e = {0};
+    float *out = calloc((size_t)(d->text_n * d->vocab), sizeof *out);
+    gyr_session_truncate(s, 0);
+    for (int i = 0, n; out && i < d->text_n; i += n) {
+        n = d->text_n - i < piece ? d->text_n - i : piece;
+        if (!gyr_session_feed(s, d->text + i, (size_t)n, out + (size_t)(i * d->vocab), &e)) continue;
+        printf("  %s\n", e.message);
+        free(out);
+        out = NULL;
+    }
+    return out;
+}
+
+static int wrong_greedy(gyr_session *s, const struct drawn *d) {
+    gyr_generate_options o = {.sampling = &(gyr_sampling){.top_p = 1, .repetition_penalty = 1},
+                              .max_tokens = (size_t)d->greedy_n,
+                              .ignore_end = true};
+    gyr_session_truncate(s, 0);
+    if (gyr_generate(s, d->text, (size_t)d->prompt_n, &o, NULL, NULL)) return -1;
+    const int32_t *got = gyr_session_tokens(s) + d->prompt_n;
+    int wrong = 0;
+    for (int i = 0; i < d->greedy_n; i++) wrong += got[i] != d->greedy[i];
+    return wrong;
+}
+
+static void check_file(const struct drawn *d, const char *name, const char *path) {
+    gyr_error e = {0};
+    size_t n = (size_t)(d->text_n * d->vocab);
+    gyr_model *m = gyr_model_open(path, NULL, &e);
+    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){.kv_type = GYR_KV_F32}, &e) : NULL;
+    float *whole = s ? feed(s, d, d->text_n) : NULL, *parts = s ? feed(s, d, 7) : NULL;
+    if (!s) printf("  %s: %s\n", name, e.message);
+    CHECK(whole && parts);
+    if (whole && parts) {
+        float far = farthest(whole, d->logits, n);
+        int wrong = wrong_greedy(s, d);
+        bool same = !memcmp(whole, parts, n * sizeof *whole);
+        if (!(far <= tolerance) || wrong || !same || only)
+            printf("  %-14s %s: farthest %.2g; of %d greedy tokens %d wrong; in pieces %s\n", name,
+                   strstr(path, ".gguf") ? "gguf" : "hf  ", (double)far, d->greedy_n, wrong,
+                   same ? "the same" : "different");
+        CHECK(far <= tolerance);
+        CHECK_INT(wrong, 0);
+        CHECK(same);
+    }
+    free(whole);
+    free(parts);
+    gyr_session_free(s);
+    if (m) gyr_model_close(m);
+}
+
+static void every_family(void (*run)(const struct drawn *d, const char *name)) {
+    static struct drawn d;
+    for (size_t i = 0; i < n_names; i++) {
+        bool ok = drawn_load(&d, names[i]) && write_files(&d, names[i]);
+        CHECK(ok);
+        if (ok) run(&d, names[i]);
+        drawn_free(&d);
+    }
+}
+
+static void check_both(const struct drawn *d, const char *name) {
+    check_file(d, name, folder);
+    check_file(d, name, file_of("model.gguf"));
+}
+
+static void logits_and_tokens_match(void) {
+    every_family(check_both);
+    CHECK(n_names > 0);
+    printf("  %zu models, each from two formats\n", n_names);
+}
+
+static float *logits_with(const struct drawn *d, const char *isa) {
+    setenv("GYR_ISA", isa, 1);
+    gyr_model *m = gyr_model_open(file_of("model.gguf"), &(gyr_model_options){.threads = 3}, NULL);
+    gyr_session *s = m ? gyr_session_new(m, NULL, NULL) : NULL;
+    float *out = s ? feed(s, d, 50) : NULL;
+    gyr_session_free(s);
+    if (m) gyr_model_close(m);
+    return out;
+}
+
+static bool has_isa(const char *isa) {
+    gyr_device_info info = {0};
+    setenv("GYR_ISA", isa, 1);
+    return !gyr_device_get_info(0, &info, NULL) && !strcmp(info.isa, isa);
+}
+
+static void check_sets(const struct drawn *d, const char *name) {
+    static const char *const sets[] = {"avx2", "avx512"};
+    float *want = logits_with(d, "scalar");
+    for (int i = 0; i < 2; i++) {
+        if (!has_isa(sets[i])) continue;
+        float *got = logits_with(d, sets[i]);
+        bool same = want && got && !memcmp(want, got, (size_t)(d->text_n * d->vocab) * sizeof *want);
+        if (!same) printf("  %s: scalar and %s differ\n", name, sets[i]);
+        CHECK(same);
+        free(got);
+    }
+    free(want);
+}
+
+static void instruction_sets_do_not_matter(void) {
+    const char *given = getenv("GYR_ISA");
+    char *before = given ? strdup(given) : NULL;
+    every_family(check_sets);
+    if (before)
+        setenv("GYR_ISA", before, 1);
+    else
+        unsetenv("GYR_ISA");
+    free(before);
+}
+
+int main(void) {
+    if (!mkdtemp(folder)) return 1;
+    only = getenv("GYR_FAMILY");
+    list_names();
+    RUN(logits_and_tokens_match);
+    RUN(instruction_sets_do_not_matter);
+    const char *files[] = {"config.json", "model.safetensors", "model.gguf"};
+    for (int i = 0; i < 3; i++) unlink(file_of(files[i]));
+    rmdir(folder);
+    return test_end();
+}
