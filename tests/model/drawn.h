@@ -115,8 +115,8 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
     if (drawn_starts(line, "key ")) return d->n_keys < 64 && (d->keys[d->n_keys++] = strdup(line + 4));
     if (drawn_starts(line, "config ")) return (d->config = strdup(line + 7));
     if (drawn_starts(line, "kind ")) return snprintf(d->kind, sizeof d->kind, "%s", line + 5) > 0;
-    if (drawn_starts(line, "vocab ")) return (d->vocab = atoi(line + 6));
-    if (drawn_starts(line, "prompt ")) return (d->prompt_n = atoi(line + 7));
+    if (drawn_starts(line, "vocab ")) return (d->vocab = (int)strtol(line + 6, NULL, 10));
+    if (drawn_starts(line, "prompt ")) return (d->prompt_n = (int)strtol(line + 7, NULL, 10));
     if (drawn_starts(line, "text ")) return (d->text_n = drawn_ids(line, "text", d->text));
     if (drawn_starts(line, "greedy ")) return (d->greedy_n = drawn_ids(line, "greedy", d->greedy));
     return false;
