@@ -23,7 +23,7 @@ struct weight {
 };
 
 enum norm_kind { NORM_LAYER, NORM_RMS };
-enum activation { ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU };
+enum activation { ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU, ACT_RELU2 };
 
 // One row's place in its sequence's KV cache, for attention().
 struct attention_row {

@@ -17,7 +17,7 @@ struct binder {
 
 static const struct tensor *look(const struct binder *b, enum role role, enum part part, uint32_t layer,
                                  char name[128]) {
-    return family_tensor(b->m->family, b->m->checkpoint, role, part, layer, name);
+    return family_tensor(b->m->family, b->m->checkpoint, (struct place){role, part, layer, 0}, name);
 }
 
 static bool present(const struct binder *b, enum role role, enum part part, uint32_t layer) {
@@ -27,15 +27,14 @@ static bool present(const struct binder *b, enum role role, enum part part, uint
 
 static bool named(const struct binder *b, enum role role) {
     char name[128];
-    return family_name(b->m->family, b->m->checkpoint->source, role, PART_WEIGHT, 0, name);
+    return family_name(b->m->family, b->m->checkpoint->source, (struct place){role, PART_WEIGHT, 0, 0}, name);
 }
 
 // Finds a tensor and checks its shape: columns, and rows (1 for a vector).
-static const struct tensor *find(struct binder *b, enum role role, enum part part, uint32_t layer, uint64_t cols,
-                                 uint64_t rows) {
+static const struct tensor *find(struct binder *b, struct place at, uint64_t cols, uint64_t rows) {
     const struct model *m = b->m;
     char name[128];
-    const struct tensor *t = look(b, role, part, layer, name);
+    const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
     if (!t)
         return fail_null(b->e, GYR_MALFORMED, "%s: tensor '%s' is missing; download or convert the model again",
                          m->checkpoint->path, name);
@@ -55,7 +54,7 @@ static void count(struct model *m, const struct tensor *t) {
 }
 
 static bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols, size_t rows) {
-    const struct tensor *t = find(b, role, PART_WEIGHT, layer, cols, rows);
+    const struct tensor *t = find(b, (struct place){role, PART_WEIGHT, layer, 0}, cols, rows);
     if (!t || b->looking) return t;
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = t->data};
     count(b->m, t);
@@ -66,7 +65,7 @@ static bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint
 static bool bind_transposed(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols,
                             size_t rows) {
     struct model *m = b->m;
-    const struct tensor *t = find(b, role, PART_WEIGHT, layer, rows, cols);
+    const struct tensor *t = find(b, (struct place){role, PART_WEIGHT, layer, 0}, rows, cols);
     b->rewritten++;
     if (!t || b->looking) return t;
     size_t size = type_info(t->type)->bytes;
@@ -80,28 +79,34 @@ static bool bind_transposed(struct binder *b, struct weight *w, enum role role, 
     return m->device->ops->bind(m->device, w, b->e);
 }
 
-// A vector of n floats, or n / rows for each of so many rows; `plus` is added to each.
+// Decodes a vector to the device; `plus` is added to each element.
+static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size_t n, float plus) {
+    struct model *m = b->m;
+    if (type_info(t->type)->quantized && n % 32)
+        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is a quantized vector of odd length", m->checkpoint->path,
+                    (int)t->name.size, t->name.data);
+    float *host = malloc(n * sizeof *host);
+    if (!host) return fail_memory(b->e, m->checkpoint->path);
+    type_decode(t->type, t->data, 0, n, host);
+    for (size_t i = 0; plus != 0 && i < n; i++) host[i] += plus;
+    m->device->ops->write(m->device, m->vectors + at, host, n * sizeof *host);
+    free(host);
+    count(m, t);
+    return true;
+}
+
+// A vector of n floats, or n / rows for each of so many rows, which may be tensors of their own.
 static bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n,
                         size_t rows, float plus) {
     struct model *m = b->m;
-    const struct tensor *t = find(b, role, part, layer, n / rows, rows);
-    if (!t) return false;
-    size_t at = b->used;
+    bool apart = family_indexed(m->family, m->checkpoint->source, role);
+    size_t tensors = apart ? rows : 1, each = n / tensors, at = b->used;
     b->used += n;
-    if (b->looking) return true;
-    float *host = malloc(n * sizeof *host);
-    if (!host) return fail_memory(b->e, m->checkpoint->path);
-    if (type_info(t->type)->quantized && n % 32) {
-        free(host);
-        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is a quantized vector of odd length", m->checkpoint->path,
-                    (int)t->name.size, t->name.data);
+    for (uint32_t i = 0; i < tensors; i++) {
+        const struct tensor *t = find(b, (struct place){role, part, layer, i}, n / rows, apart ? 1 : rows);
+        if (!t || (!b->looking && !put_vector(b, t, at + i * each, each, plus))) return false;
     }
-    type_decode(t->type, t->data, 0, n, host);
-    for (size_t i = 0; plus != 0 && i < n; i++) host[i] += plus;
-    *v = m->vectors + at;
-    m->device->ops->write(m->device, *v, host, n * sizeof *host);
-    free(host);
-    count(m, t);
+    if (!b->looking) *v = m->vectors + at;
     return true;
 }
 
@@ -224,10 +229,13 @@ static bool bind_rope_factors(struct binder *b) {
     struct model *m = b->m;
     char name[128];
     enum role role = m->h.rope.scaling == ROPE_LONG ? ROLE_ROPE_SHORT : ROLE_ROPE_FACTORS;
-    const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     size_t n = m->h.rope.dim / 2;
+    if (n && present(b, ROLE_ROPE_LONG, PART_WEIGHT, 0) &&
+        !find(b, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, n, 1))
+        return false;
+    const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     if (!t || !n) return true;
-    if (!find(b, role, PART_WEIGHT, 0, n, 1)) return false;
+    if (!find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1)) return false;
     if (type_info(t->type)->quantized)
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
                     name);

@@ -12,6 +12,7 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_OUTPUT] = {0, "output.weight", "lm_head.weight"},
     [ROLE_ROPE_FACTORS] = {0, "rope_freqs.weight", NULL},
     [ROLE_ROPE_SHORT] = {0, "rope_factors_short.weight", NULL},
+    [ROLE_ROPE_LONG] = {0, "rope_factors_long.weight", NULL},
     [ROLE_ATTN_NORM] = {0, "blk.%u.attn_norm.weight", "model.layers.%u.input_layernorm.weight"},
     [ROLE_ATTN_POST_NORM] = {0, "blk.%u.post_attention_norm.weight", NULL},
     [ROLE_MLP_NORM] = {0, "blk.%u.ffn_norm.weight", "model.layers.%u.post_attention_layernorm.weight"},
@@ -33,7 +34,8 @@ const struct family *family_row(size_t i) {
     const struct {
         const struct family *rows;
         size_t n;
-    } kin[] = {{falcon_rows, falcon_rows_n}, {llama_rows, llama_rows_n}};
+    } kin[] = {
+        {falcon_rows, falcon_rows_n}, {llama_rows, llama_rows_n}, {gemma_rows, gemma_rows_n}, {gpt_rows, gpt_rows_n}};
     for (size_t k = 0; k < sizeof kin / sizeof *kin; i -= kin[k++].n)
         if (i < kin[k].n) return kin[k].rows + i;
     return NULL;
@@ -46,9 +48,20 @@ static bool named(const struct family *f, const struct checkpoint *c) {
     return false;
 }
 
-static bool holds(const struct condition *when, const struct checkpoint *c) {
-    const struct value *v = checkpoint_value(c, when->key);
-    if (!v || v->kind == VALUE_NONE) return when->missing == when->equals;
+const struct value *config_value(const struct checkpoint *c, const char *key) {
+    char nested[128];
+    const struct value *v = checkpoint_value(c, key);
+    if (v && v->kind != VALUE_NONE) return v;
+    snprintf(nested, sizeof nested, "text_config.%s", key);
+    v = checkpoint_value(c, nested);
+    return v && v->kind != VALUE_NONE ? v : NULL;
+}
+
+static bool holds(const struct family *f, const struct condition *when, const struct checkpoint *c) {
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", f->architecture, when->key);
+    const struct value *v = c->source == CHECKPOINT_HF ? config_value(c, when->key) : checkpoint_value(c, key);
+    if (!v) return when->missing == when->equals;
     if (v->kind == VALUE_BOOL) return v->b == when->equals;
     return v->kind == VALUE_UINT && v->u == (uint64_t)when->equals;
 }
@@ -59,11 +72,10 @@ static bool present(const char *what, const struct checkpoint *c) {
 
 static bool covers(const struct family *f, const struct checkpoint *c) {
     if (!named(f, c)) return false;
-    if (c->source == CHECKPOINT_HF) {
-        for (const struct condition *when = f->hf; when->key; when++)
-            if (!holds(when, c)) return false;
-        return true;
-    }
+    const struct condition *when = c->source == CHECKPOINT_HF ? f->hf : f->gguf;
+    for (size_t i = 0; i < (c->source == CHECKPOINT_HF ? 6 : 2) && when[i].key; i++)
+        if (!holds(f, &when[i], c)) return false;
+    if (c->source == CHECKPOINT_HF) return true;
     for (int i = 0; i < 3 && f->gguf_has[i]; i++)
         if (!present(f->gguf_has[i], c)) return false;
     for (int i = 0; i < 3 && f->gguf_not[i]; i++)
@@ -75,7 +87,8 @@ static void list_known(struct buf *b) {
     const char *last = "";
     const struct family *f;
     for (size_t i = 0; (f = family_row(i)); i++) {
-        if (strcmp(f->architecture, last)) buf_printf(b, "%s%s", *last ? ", " : "", f->architecture);
+        if (f->hf_only || !strcmp(f->architecture, last)) continue;
+        buf_printf(b, "%s%s", *last ? ", " : "", f->architecture);
         last = f->architecture;
     }
 }
@@ -99,33 +112,55 @@ const struct family *family_find(const struct checkpoint *c, gyr_error *e) {
     return NULL;
 }
 
-// A bias is called like its weight: "x.weight" and "x.bias", "x" and "x_bias".
-static void put_name(const char *pattern, enum part part, uint32_t layer, char name[128]) {
-    static const char weight[] = ".weight";
-    const char *hole = strstr(pattern, "%u");
-    if (hole)
-        snprintf(name, 128, "%.*s%u%s", (int)(hole - pattern), pattern, layer, hole + 2);
-    else
-        snprintf(name, 128, "%s", pattern);
-    if (part != PART_BIAS) return;
-    size_t n = strlen(name), stem = n - (sizeof weight - 1);
-    bool dotted = n >= sizeof weight && !strcmp(name + stem, weight);
-    if (!dotted) stem = n;
-    snprintf(name + stem, 128 - stem, "%s", dotted ? ".bias" : "_bias");
-}
-
-bool family_name(const struct family *f, enum checkpoint_source source, enum role role, enum part part, uint32_t layer,
-                 char name[128]) {
+static const char *pattern_of(const struct family *f, enum checkpoint_source source, enum role role) {
     bool gguf = source == CHECKPOINT_GGUF;
     const char *pattern = gguf ? usual[role].gguf : usual[role].hf;
     for (const struct rename *r = f->names; r && r->role; r++) {
         const char *other = gguf ? r->gguf : r->hf;
         if (r->role == role && other) pattern = other;
     }
+    return pattern && *pattern ? pattern : NULL;
+}
+
+bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role) {
+    const char *pattern = pattern_of(f, source, role), *hole = pattern ? strstr(pattern, "%u") : NULL;
+    return hole && strstr(hole + 2, "%u");
+}
+
+// A bias is called like its weight: "x.weight" and "x.bias", "x" and "x_bias".
+static void make_bias(char name[128]) {
+    static const char weight[] = ".weight";
+    size_t n = strlen(name), stem = n - (sizeof weight - 1);
+    bool dotted = n >= sizeof weight && !strcmp(name + stem, weight);
+    if (!dotted) stem = n;
+    snprintf(name + stem, 128 - stem, "%s", dotted ? ".bias" : "_bias");
+}
+
+// The first name of a pattern, "a|b|...", with its holes filled; returns the rest of the pattern, NULL if there is
+// none.
+static const char *fill(const char *pattern, struct place at, char name[128]) {
+    const char *end = strchrnul(pattern, '|');
+    uint32_t number = at.layer;
+    size_t n = 0;
+    for (const char *p = pattern; p < end && n < 100; p++) {
+        if (p[0] != '%' || p[1] != 'u') {
+            name[n++] = *p;
+            continue;
+        }
+        n += (size_t)snprintf(name + n, 128 - n, "%u", number);
+        number = at.index;
+        p++;
+    }
+    name[n] = 0;
+    if (at.part == PART_BIAS) make_bias(name);
+    return *end ? end + 1 : NULL;
+}
+
+bool family_name(const struct family *f, enum checkpoint_source source, struct place at, char name[128]) {
+    const char *pattern = pattern_of(f, source, at.role);
     *name = 0;
-    if (!pattern || !*pattern) return false;
-    put_name(pattern, part, layer, name);
-    return true;
+    if (pattern) fill(pattern, at, name);
+    return pattern;
 }
 
 // Models that were saved without their head leave out the first word; those inside a larger one (that sees, or hears)
@@ -143,8 +178,14 @@ static const struct tensor *find_hf(const struct checkpoint *c, const char *name
     return t;
 }
 
-const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, enum role role, enum part part,
-                                   uint32_t layer, char name[128]) {
-    if (!family_name(f, c->source, role, part, layer, name)) return NULL;
-    return c->source == CHECKPOINT_HF ? find_hf(c, name) : checkpoint_tensor(c, name);
+const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at,
+                                   char name[128]) {
+    const char *pattern = pattern_of(f, c->source, at.role);
+    const struct tensor *t = NULL;
+    *name = 0;
+    while (pattern && !t) {
+        pattern = fill(pattern, at, name);
+        t = c->source == CHECKPOINT_HF ? find_hf(c, name) : checkpoint_tensor(c, name);
+    }
+    return t;
 }

@@ -16,6 +16,7 @@ enum role {
     ROLE_OUTPUT, // [hidden, vocab]; absent: the embedding table is used (tied)
     ROLE_ROPE_FACTORS,
     ROLE_ROPE_SHORT,
+    ROLE_ROPE_LONG,
     ROLE_LAYER_FIRST,
     ROLE_ATTN_NORM = ROLE_LAYER_FIRST,
     ROLE_ATTN_POST_NORM,
@@ -56,14 +57,15 @@ enum kv_heads { KV_HEADS_KEY, KV_HEADS_ONE, KV_HEADS_ALL };
 // Matrices that have biases.
 enum { BIAS_QKV = 1, BIAS_ATTN_OUT = 2, BIAS_MLP = 4, BIAS_OUTPUT = 8, BIAS_ALL = 7 };
 
-// A tensor whose name is not the usual one ("%u" is the layer). NULL: it is; "": there is none.
+// A tensor whose name is not the usual one ("%u" is the layer; a second one, the place among several; "a|b": either).
+// NULL: it is; "": there is none.
 struct rename {
     enum role role;
     const char *gguf, *hf;
 };
 
-// What must hold for a row to cover a Hugging Face folder: a config key's value (true is 1); a key that is missing, or
-// null, counts as `missing`.
+// What must hold for a row to cover a file: a key's value (true is 1); a key that is missing, or null, counts as
+// `missing`. GGUF's keys stand without the architecture.
 struct condition {
     const char *key;
     int equals, missing;
@@ -73,7 +75,7 @@ struct family {
     const char *kind;         // what people call it: "Falcon-7B kind"
     const char *architecture; // GGUF general.architecture
     const char *hf_types[5];  // config.json model_type
-    struct condition hf[6];
+    struct condition hf[6], gguf[2];
     bool hf_only;            // not for GGUF files
     const char *gguf_has[3]; // tensors, or keys (with a '=' in front), that a GGUF file must have
     const char *gguf_not[3]; // and must not
@@ -89,8 +91,10 @@ struct family {
     enum pairs hf_pairs, gguf_pairs; // rotated together
     double rotary_part;              // of a head, where the file does not say; 0: all
     unsigned rope_skip;              // every so manieth layer has no positions
-    double local_base;               // rope base of layers with a window, where it differs; 0: it does not
-    bool alibi_bf16;                 // ALiBi's biases were rounded to bfloat16 in training
+    bool rope_windows_only;          // layers that see everything have no positions, if others have windows
+    bool local_rope;                 // layers with a window are rotated by a base of their own, not scaled
+    double local_base;               // which is this where the file does not say; 0: that of the others
+    bool alibi_bf16;                 // ALiBi's biases are rounded to bfloat16, and scaled like scores
     enum kv_heads hf_kv_heads;
     bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
     bool hf_transposed; // Hugging Face's matrices are [in][out]
@@ -113,13 +117,24 @@ const struct family *family_row(size_t i);
 
 enum part { PART_WEIGHT, PART_BIAS };
 
-// The name of a role's tensor in a GGUF file or a Hugging Face folder (layer is ignored for roles before
-// ROLE_LAYER_FIRST); false if it has none there.
-bool family_name(const struct family *f, enum checkpoint_source source, enum role role, enum part part, uint32_t layer,
-                 char name[128]);
+// A tensor of a model: what it does, in which layer (ignored for roles before ROLE_LAYER_FIRST), and which it is where
+// the file has several.
+struct place {
+    enum role role;
+    enum part part;
+    uint32_t layer, index;
+};
+
+// Its name in a GGUF file or a Hugging Face folder; false if it has none there.
+bool family_name(const struct family *f, enum checkpoint_source source, struct place at, char name[128]);
 
 // The tensor itself; NULL if the file has none. `name` receives the name looked for.
-const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, enum role role, enum part part,
-                                   uint32_t layer, char name[128]);
+const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at, char name[128]);
+
+// Whether a role's name has a place for an index.
+bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role);
+
+// A key of config.json, which models that see keep in text_config; NULL if it is not there, or null.
+const struct value *config_value(const struct checkpoint *c, const char *key);
 
 #endif

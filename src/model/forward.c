@@ -117,7 +117,7 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
 static void mlp(struct pass *p, const struct layer *l, const float *x) {
     size_t wide = p->m->h.feed_forward, n = p->n * wide;
     float *gated = p->a->gated;
-    struct gate g = {p->m->family->activation, p->n, wide, wide, gated, gated + n, p->a->wide};
+    struct gate g = {p->m->h.activation, p->n, wide, wide, gated, gated + n, p->a->wide};
     if (l->gate_up.w.rows) {
         linear(p, &l->gate_up, x, gated);
         g.up = gated + wide;
@@ -127,7 +127,7 @@ static void mlp(struct pass *p, const struct layer *l, const float *x) {
         linear(p, &l->up, x, gated + n);
     } else {
         linear(p, &l->up, x, p->a->wide);
-        p->ops->activate(p->d, p->m->family->activation, p->a->wide, n);
+        p->ops->activate(p->d, p->m->h.activation, p->a->wide, n);
     }
     if (p->m->family->gated) p->ops->gate(p->d, &g);
     linear(p, &l->down, p->a->wide, p->a->branch);

@@ -29,6 +29,8 @@ static const struct {
     [HYPER_LOGIT_CAP] = {{"final_logit_softcapping"}, {"final_logit_softcapping"}},
     [HYPER_EMBED_SCALE] = {{"embedding_scale"}, {"embedding_multiplier", "scale_emb"}},
     [HYPER_RESIDUAL_SCALE] = {{"residual_scale"}, {"residual_multiplier"}},
+    [HYPER_DEPTH_SCALE] = {{NULL}, {"scale_depth"}},
+    [HYPER_BASE_WIDTH] = {{NULL}, {"dim_model_base"}},
     [HYPER_LOGIT_SCALE] = {{"logit_scale"}, {"logits_scaling", "logit_scale"}},
 };
 
@@ -129,8 +131,9 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
         return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
                     r->c->path, dim);
     h->rope.dim = h->local_rope.dim = dim;
-    return rope_read(r->f, r->c, false, &h->rope, &h->context, r->e) &&
-           (r->f->local_base <= 0 || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
+    if (!rope_read(r->f, r->c, false, &h->rope, &h->context, r->e)) return false;
+    h->local_rope.base = r->f->local_base > 0 ? r->f->local_base : h->rope.base;
+    return (!r->f->local_rope || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
 }
 
 // A window counts where the file has one and says nothing to the contrary.
@@ -142,21 +145,24 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
         !get_any(r, HYPER_WINDOW_EVERY, 1u << 16, &h->window_every) ||
         (r->f->rope_skip && !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip)))
         return false;
-    if (!use && !checkpoint_bool(r->c, "use_sliding_window", &use, r->e)) return false;
-    if (!use) h->window = 0;
+    const struct value *told = use ? NULL : config_value(r->c, "use_sliding_window");
+    if (!use && !(told && told->kind == VALUE_BOOL && told->b)) h->window = 0;
     return true;
 }
 
 static bool read_scales(const struct reader *r, struct hyperparameters *h) {
-    double eps, attn, scalar, cap, logit_cap, embed, residual, logit;
+    double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base;
     bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
     double own = 1 / sqrt(wide ? (double)h->hidden / h->heads : (double)h->head_dim);
     double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
     if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
         !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
         !get_float(r, HYPER_ATTN_CAP, 0, &cap) || !get_float(r, HYPER_LOGIT_CAP, 0, &logit_cap) ||
-        !get_float(r, HYPER_EMBED_SCALE, root, &embed) || !get_float(r, HYPER_RESIDUAL_SCALE, 1, &residual) ||
-        !get_float(r, HYPER_LOGIT_SCALE, 1, &logit) || !get_float(r, HYPER_ALIBI_MAX, 8, &h->alibi_max))
+        !get_float(r, HYPER_EMBED_SCALE, root, &embed) || !get_float(r, HYPER_DEPTH_SCALE, 0, &depth) ||
+        !get_float(r, HYPER_RESIDUAL_SCALE, depth > 0 ? depth / sqrt(h->layers) : 1, &residual) ||
+        !get_float(r, HYPER_BASE_WIDTH, 0, &base) ||
+        !get_float(r, HYPER_LOGIT_SCALE, base > 0 ? h->hidden / base : 1, &logit) ||
+        !get_float(r, HYPER_ALIBI_MAX, 8, &h->alibi_max))
         return false;
     h->norm_eps = (float)eps;
     h->attn_scale = (float)attn;
@@ -171,24 +177,28 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
-// Hugging Face names the activation; the row knows it, and the two must agree.
-static bool check_activation(const struct reader *r) {
+// The row knows the activation; Hugging Face says which form of GELU it is, and must not say anything else.
+static bool read_activation(const struct reader *r, struct hyperparameters *h) {
     static const char *const where[] = {"hidden_activation", "hidden_act", "activation_function", "activation"};
-    static const char *const names[][4] = {
-        [ACT_GELU] = {"gelu"},
-        [ACT_GELU_TANH] = {"gelu_pytorch_tanh", "gelu_new", "gelu_fast",
-                           "gelu"}, // early Gemmas mean it when saying gelu
-        [ACT_SILU] = {"silu", "swish"},
-        [ACT_RELU] = {"relu"},
-    };
-    struct text s = {0};
-    for (int i = 0; i < 4 && !s.size; i++)
-        if (!checkpoint_string(r->c, where[i], &s, r->e)) return false;
-    for (int i = 0; i < 4 && names[r->f->activation][i]; i++)
-        if (s.size == strlen(names[r->f->activation][i]) && !memcmp(s.data, names[r->f->activation][i], s.size))
-            return true;
-    return !s.size || r->c->source == CHECKPOINT_GGUF ||
-           fail(r->e, GYR_UNSUPPORTED, "%s: activation '%.*s' is not supported yet", r->c->path,
+    static const struct {
+        const char *name;
+        enum activation is;
+    } names[] = {{"gelu", ACT_GELU},          {"gelu_pytorch_tanh", ACT_GELU_TANH},
+                 {"gelu_new", ACT_GELU_TANH}, {"gelu_fast", ACT_GELU_TANH},
+                 {"silu", ACT_SILU},          {"swish", ACT_SILU},
+                 {"relu", ACT_RELU},          {"relu2", ACT_RELU2}};
+    const struct value *v = NULL;
+    enum activation own = h->activation = r->f->activation;
+    for (int i = 0; i < 4 && !v; i++) v = config_value(r->c, where[i]);
+    if (!v || r->c->source == CHECKPOINT_GGUF) return true;
+    struct text s = v->kind == VALUE_STRING ? v->s : (struct text){"?", 1};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (s.size != strlen(names[i].name) || memcmp(s.data, names[i].name, s.size)) continue;
+        if (own == ACT_GELU && names[i].is == ACT_GELU_TANH) h->activation = ACT_GELU_TANH;
+        // Early Gemmas mean the form by tanh when they say gelu.
+        if (h->activation == names[i].is || (own == ACT_GELU_TANH && names[i].is == ACT_GELU)) return true;
+    }
+    return fail(r->e, GYR_UNSUPPORTED, "%s: activation '%.*s' is not supported yet", r->c->path,
                 (int)(s.size > 40 ? 40 : s.size), s.data);
 }
 
@@ -199,15 +209,12 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
            read_heads(&r, h) && get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
            get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
-           check_activation(&r);
+           read_activation(&r, h);
 }
 
 // Element `layer` of a list that the config has for each layer; false if there is none.
 static bool listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
-    char nested[128];
-    snprintf(nested, sizeof nested, "text_config.%s", key);
-    const struct value *v = checkpoint_value(c, key);
-    if (!v) v = checkpoint_value(c, nested);
+    const struct value *v = config_value(c, key);
     if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
     *out = value_at(v, layer);
     return true;
@@ -223,5 +230,6 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
         local = h->window && v.s.size == 17 && !memcmp(v.s.data, "sliding_attention", 17);
     if (c->source == CHECKPOINT_HF && f->rope_skip && listed(c, "no_rope_layers", layer, &v))
         rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
+    if (f->rope_windows_only && h->window) rotated = local;
     return (struct layer_plan){.window = local ? h->window : 0, .rotated = rotated, .local = local};
 }

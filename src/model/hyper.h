@@ -26,6 +26,8 @@ enum hyper {
     HYPER_LOGIT_CAP,
     HYPER_EMBED_SCALE,
     HYPER_RESIDUAL_SCALE,
+    HYPER_DEPTH_SCALE,
+    HYPER_BASE_WIDTH,
     HYPER_LOGIT_SCALE,
     HYPER_COUNT,
 };
@@ -35,6 +37,7 @@ struct hyperparameters {
     uint32_t window; // positions that layers with a window see; 0: all
     unsigned window_every, rope_skip;
     float norm_eps;
+    enum activation activation;
     double alibi_max;
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;

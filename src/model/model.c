@@ -32,8 +32,7 @@ bool model_cover(struct model *m, size_t positions, gyr_error *e) {
     size_t n = m->rope_positions ? m->rope_positions : 512;
     while (n < positions) n *= 2;
     float *table = new_table(m, &h->rope, m->rope_factors, n, e), *local = NULL;
-    if (table && h->local_rope.base > 0 && !(local = new_table(m, &h->local_rope, NULL, n, e)))
-        replace(m, &table, NULL);
+    if (table && m->family->local_rope && !(local = new_table(m, &h->local_rope, NULL, n, e))) replace(m, &table, NULL);
     if (!table) return false;
     replace(m, &m->rope, table);
     replace(m, &m->local_rope, local);
@@ -47,6 +46,7 @@ static bool make_slopes(struct model *m, gyr_error *e) {
     m->slopes = host ? m->device->ops->alloc(m->device, bytes, e) : NULL;
     if (m->slopes) {
         alibi_slopes(m->h.alibi_max, m->h.heads, m->family->alibi_bf16, host);
+        for (uint32_t i = 0; !m->family->alibi_bf16 && i < m->h.heads; i++) host[i] /= m->h.attn_scale;
         m->device->ops->write(m->device, m->slopes, host, bytes);
     }
     free(host);

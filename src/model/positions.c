@@ -114,7 +114,7 @@ static bool check_factors(const struct checkpoint *c, const struct rope *r, gyr_
 bool rope_read(const struct family *f, const struct checkpoint *c, bool local, struct rope *r, uint32_t *context,
                gyr_error *e) {
     char key[128];
-    double base = local && f->local_base > 0 ? f->local_base : 10000;
+    double base = r->base > 0 ? r->base : 10000;
     uint32_t dim = r->dim;
     *r = (struct rope){
         .dim = dim, .base = base, .low = 1, .high = 4, .fast = 32, .slow = 1, .trained = *context, .truncate = true};
@@ -124,6 +124,8 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
         !get(f, c, ROPE_HIGH, local, &r->high, e) || !get(f, c, ROPE_FAST, local, &r->fast, e) ||
         !get(f, c, ROPE_SLOW, local, &r->slow, e))
         return false;
+    // llama.cpp's files say it by having the factors.
+    if (!local && family_tensor(f, c, (struct place){ROLE_ROPE_SHORT, PART_WEIGHT, 0, 0}, key)) r->scaling = ROPE_LONG;
     if (r->scaling == ROPE_YARN) {
         if (find(f, c, ROPE_TRUNCATE, local, key) && !checkpoint_bool(c, key, &r->truncate, e)) return false;
         if (!get(f, c, ROPE_MSCALE, local, &r->mscale, e) || !get(f, c, ROPE_MSCALE_ALL, local, &r->mscale_all, e))

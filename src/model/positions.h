@@ -20,7 +20,8 @@ struct rope {
     const struct value *factors; // LongRoPE on Hugging Face
 };
 
-// Reads what the file says about rotation; `context` is that of the model, and is cut where a scaling needs it.
+// Reads what the file says about rotation: r->dim is known, and r->base is what holds where the file does not say (0:
+// the usual one); `context` is that of the model, and is cut where a scaling needs it.
 bool rope_read(const struct family *f, const struct checkpoint *c, bool local, struct rope *r, uint32_t *context,
                gyr_error *e);
 

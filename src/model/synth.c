@@ -66,7 +66,7 @@ static void add_part(struct job *j, enum role role, enum part part, uint32_t lay
     struct tensor_part *p = &j->parts[j->n++];
     *p = (struct tensor_part){.n_dims = rows ? 2 : 1, .dim = {cols, rows ? rows : 1, 1, 1}, .fill = fill};
     p->type = rows ? type_fitting(j->type, cols) : TYPE_F32;
-    family_name(j->family, CHECKPOINT_GGUF, role, part, layer, p->name);
+    family_name(j->family, CHECKPOINT_GGUF, (struct place){role, part, layer, 0}, p->name);
 }
 
 static void add_vector(struct job *j, enum role role, uint32_t layer, uint64_t n) {
@@ -96,7 +96,7 @@ static void add_attention(struct job *j, uint32_t i) {
     const struct shape *s = j->shape;
     uint64_t dim = s->head_dim ? s->head_dim : s->hidden / s->heads, q = s->heads * dim, kv = s->kv_heads * dim;
     char name[128];
-    if (family_name(j->family, CHECKPOINT_GGUF, ROLE_Q, PART_WEIGHT, i, name)) {
+    if (family_name(j->family, CHECKPOINT_GGUF, (struct place){ROLE_Q, PART_WEIGHT, i, 0}, name)) {
         add_linear(j, ROLE_Q, BIAS_QKV, i, s->hidden, q);
         add_linear(j, ROLE_K, BIAS_QKV, i, s->hidden, kv);
         add_linear(j, ROLE_V, BIAS_QKV, i, s->hidden, kv);

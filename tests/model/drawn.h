@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum { DRAWN_MOST = 128, DRAWN_TENSORS = 512, DRAWN_LINE = 1 << 16 };
+enum { DRAWN_MOST = 128, DRAWN_TENSORS = 1024, DRAWN_LINE = 1 << 16 };
 
 struct drawn_tensor {
     char name[128];

@@ -30,6 +30,9 @@ void KERNEL(activate)(enum activation kind, float *x, size_t n) {
     case ACT_RELU:
         for (size_t i = 0; i < n; i++) x[i] = relu(x[i]);
         return;
+    case ACT_RELU2:
+        for (size_t i = 0; i < n; i++) x[i] = relu(x[i]) * relu(x[i]);
+        return;
     }
 }
 
