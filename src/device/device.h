@@ -98,6 +98,8 @@ struct device_ops {
     void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // device to host
     void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // device to device
     bool (*bind)(struct device *d, struct weight *w, gyr_error *e);            // make the weight ready; unbind() frees
+    // Rewrites the weight's bytes in the form that products are fastest with, if there is memory for it.
+    void (*tile)(struct device *d, struct weight *w);
     void (*unbind)(struct device *d, struct weight *w);
 
     // y[r] = row ids[r] of the table, decoded.

@@ -15,23 +15,41 @@ static void *random_bytes(size_t n) {
     return p;
 }
 
-static void bench_type(struct device *d, enum type type, unsigned rows, double roof) {
+// The limit of a type's product in operations per second.
+static double most(const struct roofs *r, enum type type) {
+    return type == TYPE_BF16 ? r->bf16 : type_info(type)->quantized ? r->int8 : r->fp32;
+}
+
+static double best_time(struct device *d, const struct weight *w, const float *x, size_t rows, float *y) {
+    double best = 1e9, start = now_seconds(), last = start;
+    do {
+        d->ops->matmul(d, w, x, rows, NULL, y);
+        double now = now_seconds();
+        if (now - last < best) best = now - last;
+        last = now;
+    } while (last - start < 0.3);
+    return best;
+}
+
+static void bench_type(struct device *d, enum type type, unsigned rows, const struct roofs *roofs) {
     struct weight w = {type, OUTPUTS, INPUTS, NULL, NULL};
     size_t bytes = OUTPUTS * type_row_bytes(type, INPUTS);
     w.data = random_bytes(bytes);
     float *x = calloc(rows * (size_t)INPUTS, sizeof *x), *y = calloc(rows * (size_t)OUTPUTS, sizeof *y);
     if (w.data && x && y && d->ops->bind(d, &w, NULL)) {
         for (size_t i = 0; i < rows * (size_t)INPUTS; i++) x[i] = (float)(i % 17) - 8;
-        double best = 1e9, start = now_seconds(), last = start;
-        do {
-            d->ops->matmul(d, &w, x, rows, NULL, y);
-            double now = now_seconds();
-            if (now - last < best) best = now - last;
-            last = now;
-        } while (last - start < 0.3);
-        double rate = (double)bytes / best;
-        printf("%-5s %4u rows %7.2f GB/s  %4.0f%% of memory  %7.1f Gop/s\n", type_info(type)->name, rows, rate * 1e-9,
-               100 * rate / roof, 2e-9 * rows * OUTPUTS * INPUTS / best);
+        double start = now_seconds();
+        d->ops->tile(d, &w);
+        double tiling = now_seconds() - start, best = best_time(d, &w, x, rows, y);
+        d->ops->unbind(d, &w);
+        double rate = (double)bytes / best, work = 2.0 * rows * OUTPUTS * INPUTS / best;
+        printf("%-6s %4u rows  %7.2f GB/s %3.0f%% of reading  %7.1f Gop/s %3.0f%% of %s  tiled at %.1f GB/s\n",
+               type_info(type)->name, rows, rate * 1e-9, 100 * rate / roofs->read, work * 1e-9,
+               100 * work / most(roofs, type),
+               type == TYPE_BF16            ? "bf16"
+               : type_info(type)->quantized ? "int8"
+                                            : "fp32",
+               (double)bytes / tiling * 1e-9);
     }
     free(x);
     free(y);
@@ -47,11 +65,10 @@ int bench(const char *isa, unsigned threads, unsigned rows) {
     }
     struct roofs r;
     device_cpu_roofs(d, 2, &r);
-    double roof = r.read;
     printf("%s, %u threads: %.1f GB/s from memory; %.0f int8, %.0f bf16, %.0f fp32 Gop/s\n", device_cpu_isa(d),
            device_cpu_threads(d), r.read * 1e-9, r.int8 * 1e-9, r.bf16 * 1e-9, r.fp32 * 1e-9);
     for (uint32_t t = 0; t < TYPE_LIMIT; t++)
-        if (type_info(t)) bench_type(d, (enum type)t, rows, roof);
+        if (type_info(t)) bench_type(d, (enum type)t, rows, &r);
     d->ops->close(d);
     return 0;
 }

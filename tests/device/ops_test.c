@@ -17,7 +17,7 @@ static void open_devices(void) {
     static const struct {
         unsigned threads;
         const char *isa;
-    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {2, "avx2"}, {8, "avx512"}, {1, "avx512"}, {2, NULL}};
+    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {2, "avx2"}, {8, "avx512"}, {1, "avx512bf16"}, {2, NULL}};
     for (int i = 0; i < DEVICES; i++) {
         struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
         if (d) devices[count++] = d;
@@ -40,6 +40,7 @@ static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
     float *want = malloc(rows * outputs * sizeof *want), *got = malloc(rows * outputs * sizeof *got);
     for (int d = 0; d < count; d++) {
         REQUIRE(devices[d]->ops->bind(devices[d], &w, NULL));
+        if (d % 2) devices[d]->ops->tile(devices[d], &w);
         devices[d]->ops->matmul(devices[d], &w, x, rows, bias, d ? got : want);
         if (d) check_same("matmul", d, got, want, rows * outputs);
         for (size_t r = 0; r < rows; r += 1 + rows / 4) {

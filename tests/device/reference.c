@@ -2,12 +2,13 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "device/elementary.h"
 
 void ref_quantize(const float *x, struct block *out) {
     float most = 0;
-    for (int i = 0; i < GROUP; i++) most = fmaxf(most, fabsf(x[i]));
+    for (int i = 0; i < GROUP; i++) most = isnan(x[i]) || isnan(most) ? NAN : fmaxf(most, fabsf(x[i]));
     out->d = most / 127.0f;
     out->sum[0] = out->sum[1] = 0;
     for (int i = 0; i < GROUP; i++) {
@@ -17,27 +18,47 @@ void ref_quantize(const float *x, struct block *out) {
     }
 }
 
+// Where segment s of n units begins.
+static size_t segment(size_t n, size_t s) { return n / 8 * s + n % 8 * s / 8; }
+
+static float tree(const float v[8]) { return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])); }
+
+static bool scales_by_halves(enum type type) { return type == TYPE_Q2_K || type == TYPE_Q3_K || type == TYPE_Q6_K; }
+
+// 32 weights and activations.
+static float group(const struct type_info *info, bool halves, const struct codes *c, const struct block *a, float sum) {
+    int parts = halves ? 2 : 1, size = 32 / parts, total[2] = {0, 0}, dot[2] = {0, 0};
+    for (int i = 0; i < 32; i++) {
+        dot[i / size] += c->q[i] * a->q[i];
+        total[i / size] += a->q[i];
+    }
+    for (int h = 0; h < parts; h++) {
+        float scale = c->d * (float)c->sc[h];
+        sum = fmaf(scale * a->d, (float)dot[h], sum);
+    }
+    for (int h = 0; h < parts && info->offset; h++) {
+        float minimum = c->dm * (float)c->mn[h], low = a->d * (float)total[h];
+        sum = fmaf(-minimum, low, sum);
+    }
+    return sum;
+}
+
 float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
     const struct type_info *info = type_info(w->type);
     const char *data = (const char *)w->data + row * type_row_bytes(w->type, w->cols);
-    size_t blocks = w->cols / GROUP;
-    float sum[SEGMENTS];
-    for (size_t s = 0; s < SEGMENTS; s++) {
+    size_t groups = info->block / 32, blocks = w->cols / info->block;
+    float sum[8];
+    for (size_t s = 0; s < 8; s++) {
         sum[s] = 0;
-        for (size_t b = s * blocks / 8; b < (s + 1) * blocks / 8; b++) {
+        for (size_t g = segment(blocks, s) * groups; g < segment(blocks, s + 1) * groups; g++) {
             struct codes c;
             struct block a;
-            info->unpack(data, b, 1, &c);
-            ref_quantize(x + b * GROUP, &a);
-            int dot = 0, low = 0;
-            for (int i = 0; i < GROUP; i++) dot += c.sc[i / 16] * c.q[i] * a.q[i];
-            for (int h = 0; h < 2; h++) low += c.mn[h] * a.sum[h];
-            sum[s] = fmaf(c.d * a.d, (float)dot, sum[s]);
-            if (info->offset) sum[s] = fmaf(-(c.dm * a.d), (float)low, sum[s]);
+            info->unpack(data, g, 1, &c);
+            ref_quantize(x + g * 32, &a);
+            sum[s] = group(info, scales_by_halves(w->type), &c, &a, sum[s]);
         }
     }
-    float all = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
-    return has_bias ? all + bias : all;
+    return has_bias ? tree(sum) + bias : tree(sum);
 }
 
 float ref_fold16(const float lane[LANES]) {
@@ -54,12 +75,34 @@ static float *decoded(const struct weight *w, size_t row) {
     return f;
 }
 
+// bfloat16 products know no subnormals.
+static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
+
+static float bfloat_step(const float w[2], const float x[2], float sum) {
+    for (int i = 1; i >= 0; i--) {
+        float a = flushed(bf16_to_f32(f32_to_bf16(x[i])));
+        sum = flushed(fmaf(flushed(w[i]), a, flushed(sum)));
+    }
+    return sum;
+}
+
 float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
-    float lane[LANES] = {0}, *f = decoded(w, row);
-    for (size_t i = 0; i < (w->cols + LANES - 1) / LANES * LANES; i++)
-        lane[i % LANES] = i < w->cols ? fmaf(f[i], x[i], lane[i % LANES]) : lane[i % LANES] + 0.0f;
+    size_t groups = (w->cols + 31) / 32;
+    float sum[8], *f = calloc(groups * 32, sizeof *f), *a = calloc(groups * 32, sizeof *a), *own = decoded(w, row);
+    memcpy(f, own, w->cols * sizeof *f);
+    memcpy(a, x, w->cols * sizeof *a);
+    for (size_t s = 0; s < 8; s++) {
+        sum[s] = 0;
+        for (size_t k = segment(groups, s) * 32; k < segment(groups, s + 1) * 32; k += 2)
+            if (w->type == TYPE_BF16)
+                sum[s] = bfloat_step(f + k, a + k, sum[s]);
+            else
+                sum[s] = fmaf(f[k + 1], a[k + 1], fmaf(f[k], a[k], sum[s]));
+    }
     free(f);
-    return has_bias ? ref_fold16(lane) + bias : ref_fold16(lane);
+    free(a);
+    free(own);
+    return has_bias ? tree(sum) + bias : tree(sum);
 }
 
 double ref_dot(const struct weight *w, size_t row, const float *x, double *size) {

@@ -25,8 +25,6 @@ static void release(struct device *d, void *p) { free(p); }
 
 static void copy(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
 
-static void unbind(struct device *d, struct weight *w) {}
-
 static void embed(struct device *d, const struct weight *table, const int32_t *ids, size_t rows, float *y) {
     size_t bytes = type_row_bytes(table->type, table->cols);
     for (size_t r = 0; r < rows; r++)
@@ -136,7 +134,8 @@ static const struct device_ops ops = {
     .read = copy,
     .copy = copy,
     .bind = cpu_bind,
-    .unbind = unbind,
+    .tile = cpu_tile,
+    .unbind = cpu_unbind,
     .embed = embed,
     .norm = norm,
     .matmul = cpu_matmul,

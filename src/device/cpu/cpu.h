@@ -9,7 +9,7 @@ struct cpu {
     struct device device;
     const struct kernels *kernels;
     struct pool *pool;
-    struct qact *scratch; // quantized activations of one product
+    void *scratch; // packed activations of one product
     size_t scratch_bytes;
     struct attend *attend; // [threads]
     float *parts;          // [threads][PART_FLOATS]
@@ -26,6 +26,8 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e);
 
 // Operations.
 bool cpu_bind(struct device *d, struct weight *w, gyr_error *e);
+void cpu_tile(struct device *d, struct weight *w);
+void cpu_unbind(struct device *d, struct weight *w);
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
 void cpu_qkv(struct device *d, const struct qkv *a);
 bool cpu_attention_new(struct cpu *c, gyr_error *e);

@@ -1,6 +1,7 @@
 // The table of one instruction set's kernels, and those too small for a file.
 #include "device/cpu/isa.h"
 #include "device/cpu/simd.h"
+#include "device/cpu/wide.h"
 
 static void add(float *x, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] += y[i];
@@ -20,8 +21,10 @@ static uint64_t read(const void *p, size_t n) {
 
 const struct kernels KERNEL(kernels) = {
     .isa = ISA_STRING(ISA),
+    .wide_rows = WIDE_ROWS,
     .quantize = KERNEL(quantize),
     .matmul_q = KERNEL(matmul_q),
+    .pack = KERNEL(pack),
     .matmul_f = KERNEL(matmul_f),
     .norm = KERNEL(norm),
     .attend = KERNEL(attend),

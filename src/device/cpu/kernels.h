@@ -1,11 +1,11 @@
 // The CPU's kernels: plain C, compiled once for each instruction set; the portable build defines the bytes.
 //
 // Everything here works on a slice of rows, on one thread. Sums have a fixed shape (docs/arithmetic.md):
-// - quantized matmul: activations rounded to int8 blocks of 32; the dot of a block is an exact int32; blocks are
-//   accumulated with fmaf in ascending order within each of 8 contiguous segments of K (block b of n is in segment s
-//   when s * n / 8 <= b < (s + 1) * n / 8); the 8 sums are added as a fixed tree ((0+1)+(2+3))+((4+5)+(6+7));
-// - float dots, and sums in norms: 16 strided lanes of fmaf, the last ones padded with zeros, then halves folded onto
-//   each other: lanes i and i + 8, then i + 4, i + 2, i + 1;
+// - products: K is cut into 8 contiguous segments (unit u of n is in segment s when s * n / 8 <= u < (s + 1) * n / 8),
+//   each summed with fmaf in ascending order from zero; the 8 sums are added as a fixed tree
+//   ((0+1)+(2+3))+((4+5)+(6+7)). With quantized weights a step is a group of 32, whose integer dot is exact;
+// - sums in norms: 16 strided lanes, the last ones padded with zeros, then halves folded onto each other: lanes i and
+//   i + 8, then i + 4, i + 2, i + 1;
 // - attention: a score is one fmaf sum over the head; spans of 512 positions have each their maximum, their sum and
 //   their weighted values, and are combined in order.
 #ifndef DEVICE_CPU_KERNELS_H
@@ -13,18 +13,33 @@
 
 #include "device/device.h"
 
-enum { SEGMENTS = 8, LANES = 16, GROUP = 32, SPAN = 512 };
+enum { SEGMENTS = 8, SEGMENTS_LOG = 3, LANES = 16, GROUP = 32, SPAN = 512 };
 
-// Activations as int8, x ~ d * q, in the order the product wants them: step j holds block j of each segment, side by
-// side, so that a vector lane is a segment. A segment that has no block j holds zeros there (which change no sum).
-struct qact {
-    float d[SEGMENTS];
-    int32_t sum[2][SEGMENTS]; // of q, over each half of the block
-    int8_t q[GROUP / 4][SEGMENTS][4];
-};
+// Rows of activations that one call of a product takes.
+enum { BATCH_ROWS = 128 };
 
-// Steps of a row of n blocks, and where segment s starts.
-static inline size_t act_steps(size_t blocks) { return (blocks + SEGMENTS - 1) / SEGMENTS; }
+// 32 activations of a row as int8, x ~ d * q. For both halves, or the whole in the first where the weights' type has
+// one scale a group: what the integer sum begins with, minus the zero point of the weights times the sum of q; and
+// d * the sum of q.
+struct act {
+    int8_t q[GROUP];
+    float d;
+    int32_t start[2];
+    float low[2];
+} __attribute__((aligned(64)));
+
+// The zero point of types whose codes are signed bytes.
+enum { SIGNED = 128 };
+
+// Rows are packed in panels of `wide_rows`, the last one of fewer: item i of row r of a panel of n rows is at
+// [i * n + r] of it. Items are records, or words (a float or two bfloat16s).
+static inline size_t act_at(size_t wide, size_t rows, size_t r, size_t items, size_t *stride) {
+    size_t first = r / wide * wide;
+    *stride = rows - first < wide ? rows - first : wide;
+    return first * items + (r - first);
+}
+
+// Where segment s of a row of n blocks starts.
 static inline size_t segment_start(size_t blocks, size_t s) {
     return blocks / SEGMENTS * s + blocks % SEGMENTS * s / SEGMENTS;
 }
@@ -54,13 +69,18 @@ static inline size_t part_floats(const struct attention *a) { return part_cols(a
 
 struct kernels {
     const char *isa;
-    // n is a multiple of 32; `out` has act_steps(n / 32). d = max|x| / 127; q = x / d rounded to nearest, ties to even.
-    void (*quantize)(const float *x, size_t n, struct qact *out);
-    // y[r * ldy + o] for output rows o in [first, last) and activation rows r in [0, rows).
-    void (*matmul_q)(const struct weight *w, const struct qact *x, size_t rows, const float *bias, float *y, size_t ldy,
+    size_t wide_rows; // of a panel of activations
+    // Rounds `groups` groups of 32 for weights with so many scales a group and such a zero point; their records are
+    // `stride` apart. d = max|x| / 127; q = x / d rounded to nearest, ties to even.
+    void (*quantize)(const float *x, size_t groups, size_t halves, int zero, size_t stride, struct act *out);
+    // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
+    void (*matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
                      size_t first, size_t last);
-    void (*matmul_f)(const struct weight *w, const float *x, size_t rows, const float *bias, float *y, size_t ldy,
-                     size_t first, size_t last);
+    // The same for weights that are not quantized: floats, for BF16 pairs rounded to bfloat16, padded with zeros to a
+    // multiple of 32, `stride` words apart.
+    void (*pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out);
+    void (*matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
+                     size_t last);
     void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
     // One span of positions for a block of queries; for each a part: the weighted values, their softmax after them.
     void (*attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);

@@ -1,80 +1,92 @@
-// Products with F32, F16 and BF16 weights, decoded to float a piece at a time.
+// Products with F32, F16 and BF16 weights, a tile's sixteen rows in the lanes of a vector, each step one weight of a
+// row or, of BF16, two.
 #include "device/cpu/isa.h"
-#include "device/cpu/simd.h"
+#include "device/cpu/product.h"
 
-enum { PIECE = 512, OUTPUTS = 4, BATCH = 64 };
+// Groups of a chunk: two tiles' are half of the nearest cache.
+enum { CHUNK_BYTES = 8192, GROUP_MOST = GROUP * TILE * 4 };
 
-// Weights [at, at + n) of a row as floats, padded with zeros to whole lanes.
-static void decode(enum type type, const uint8_t *row, size_t at, size_t n, float *out) {
-    if (type == TYPE_F32) {
-        memcpy(out, row + 4 * at, 4 * n);
-    } else {
-        size_t i = 0;
-        for (; i + 8 <= n && type == TYPE_F16; i += 8) store8(out + i, load8_f16(row + 2 * (at + i)));
-        for (; i + 8 <= n && type == TYPE_BF16; i += 8) store8(out + i, load8_bf16(row + 2 * (at + i)));
-        type_decode(type, row, at + i, n - i, out + i);
+INLINE wf step(enum type type, const uint8_t *w, size_t k, w32 a, wf acc) {
+    if (type == TYPE_BF16) return wf_dot2(acc, w8_load(w + k * VECTOR), a);
+    wf v = type == TYPE_F32 ? wf_load(w + k * VECTOR) : wf_f16(w + k * VECTOR / 2);
+    return wf_fma(v, wf_words(a), acc);
+}
+
+// n steps of tiles that are `next` bytes apart with one panel.
+INLINE void panel_steps(enum type type, const uint8_t *w, size_t next, size_t n, const uint32_t *x, int rows,
+                        struct sums *sums, size_t at, struct part p) {
+    wf acc[WIDE_ROWS][WIDE_TILES];
+    UNROLL(6)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = sum_begin(sums, SUM(at + (size_t)r, t), p);
+    for (size_t k = 0; k < n; k++, x += rows) UNROLL(6)
+    for (int r = 0; r < rows; r++) {
+        w32 a = w32_fill(x + r);
+        UNROLL(2)
+        for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = step(type, w + (size_t)t * next, k, a, acc[r][t]);
     }
-    for (size_t i = n; i % LANES; i++) out[i] = 0;
+    UNROLL(6)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) sum_end(sums, SUM(at + (size_t)r, t), p, acc[r][t]);
 }
 
-// acc[o * BATCH + r] += w[o * PIECE + ...] . x[r * ldx + ...] for two or one of each; n is whole lanes.
-static inline void dots(const float *w, size_t outputs, const float *x, size_t ldx, size_t rows, size_t n,
-                        struct lanes *acc) {
-    struct lanes a[2][2];
-    for (size_t o = 0; o < outputs; o++)
-        for (size_t r = 0; r < rows; r++) a[o][r] = acc[o * BATCH + r];
-    for (size_t i = 0; i < n; i += LANES)
-        for (size_t o = 0; o < outputs; o++)
-            for (size_t r = 0; r < rows; r++) {
-                const float *p = w + o * PIECE + i, *q = x + r * ldx + i;
-                a[o][r].low = fma8(load8(p), load8(q), a[o][r].low);
-                a[o][r].high = fma8(load8(p + 8), load8(q + 8), a[o][r].high);
-            }
-    for (size_t o = 0; o < outputs; o++)
-        for (size_t r = 0; r < rows; r++) acc[o * BATCH + r] = a[o][r];
-}
+typedef void panel_fn(const uint8_t *w, size_t next, size_t n, const uint32_t *x, struct sums *sums, size_t at,
+                      struct part p);
 
-static void piece(const float *w, size_t outputs, const float *x, size_t ldx, size_t rows, size_t n,
-                  struct lanes *acc) {
-    for (size_t o = 0; o < outputs; o += 2) {
-        const float *p = w + o * PIECE;
-        size_t r = 0;
-        for (; o + 2 <= outputs && r + 2 <= rows; r += 2) dots(p, 2, x + r * ldx, ldx, 2, n, acc + o * BATCH + r);
-        for (; o + 2 <= outputs && r < rows; r++) dots(p, 2, x + r * ldx, ldx, 1, n, acc + o * BATCH + r);
-        for (; r < rows; r++) dots(p, 1, x + r * ldx, ldx, 1, n, acc + o * BATCH + r);
+#define PANEL(rows, name, type)                                                                                        \
+    static void name##_##rows(const uint8_t *w, size_t next, size_t n, const uint32_t *x, struct sums *sums,           \
+                              size_t at, struct part p) {                                                              \
+        panel_steps(type, w, next, n, x, rows, sums, at, p);                                                           \
     }
-}
+EACH_ROWS(PANEL, f32, TYPE_F32)
+EACH_ROWS(PANEL, f16, TYPE_F16)
+EACH_ROWS(PANEL, bf16, TYPE_BF16)
 
-// All of a row's pieces. What is beyond whole lanes is copied to where zeros may follow it.
-static void rows_of(const struct weight *w, size_t first, size_t outputs, const float *x, size_t rows,
-                    struct lanes *acc) {
-    size_t bytes = w->cols * type_info(w->type)->bytes;
-    for (size_t k = 0; k < w->cols; k += PIECE) {
-        float f[OUTPUTS * PIECE];
-        size_t n = w->cols - k < PIECE ? w->cols - k : PIECE, whole = n / LANES * LANES;
-        for (size_t o = 0; o < outputs; o++)
-            decode(w->type, (const uint8_t *)w->data + (first + o) * bytes, k, n, f + o * PIECE);
-        piece(f, outputs, x + k, w->cols, rows, whole, acc);
-        for (size_t r = 0; r < rows && whole < n; r++) {
-            float tail[LANES] = {0};
-            memcpy(tail, x + r * w->cols + k + whole, (n - whole) * sizeof *tail);
-            piece(f + whole, outputs, tail, 0, 1, LANES, acc + r);
+static panel_fn *const panels[TYPE_LIMIT][WIDE_ROWS + 1] = {
+    [TYPE_F32] = {NULL, EACH_ROWS(ROWS_NAME, f32)},
+    [TYPE_F16] = {NULL, EACH_ROWS(ROWS_NAME, f16)},
+    [TYPE_BF16] = {NULL, EACH_ROWS(ROWS_NAME, bf16)},
+};
+
+struct call {
+    const struct weight *w;
+    const uint32_t *x;
+    size_t rows, groups, steps, unit, tile_bytes; // groups of a row, steps of a group, bytes of a tile's group
+    struct sums *sums;
+    uint8_t *room; // for chunks made from the file's rows
+};
+
+static void segment(const struct call *c, size_t tile, size_t tiles, unsigned s) {
+    size_t first = segment_start(c->groups, s), last = segment_start(c->groups, s + 1), g = first;
+    bool whole = c->w->own && c->rows <= WIDE_ROWS;
+    size_t n = whole ? last - first : chunk_size(last - first, CHUNK_BYTES / c->unit);
+    do {
+        size_t count = last - g < n ? last - g : n;
+        const uint8_t *w[WIDE_TILES];
+        for (size_t t = 0; t < tiles; t++)
+            w[t] = tile_units(c->w, tile + t, c->tile_bytes, c->unit, g, count, c->room + t * CHUNK_BYTES);
+        for (size_t r = 0; r < c->rows; r += WIDE_ROWS) {
+            size_t rows = panel(c->rows, r);
+            panels[c->w->type][rows](w[0], (size_t)(w[tiles - 1] - w[0]), count * c->steps,
+                                     c->x + (r * c->groups + g * rows) * c->steps, c->sums, r,
+                                     (struct part){s, g == first, g + count == last});
         }
-    }
+        g += n;
+    } while (g < last);
 }
 
-void KERNEL(matmul_f)(const struct weight *w, const float *x, size_t rows, const float *bias, float *y, size_t ldy,
-                      size_t first, size_t last) {
-    for (size_t o = first; o < last; o += OUTPUTS)
-        for (size_t r = 0; r < rows; r += BATCH) {
-            size_t n = rows - r < BATCH ? rows - r : BATCH, m = last - o < OUTPUTS ? last - o : OUTPUTS;
-            struct lanes acc[OUTPUTS * BATCH];
-            for (size_t k = 0; k < m; k++) memset(acc + k * BATCH, 0, n * sizeof *acc);
-            rows_of(w, o, m, x + r * w->cols, n, acc);
-            for (size_t i = 0; i < n; i++)
-                for (size_t k = 0; k < m; k++) {
-                    float v = fold16(acc[k * BATCH + i]);
-                    y[(r + i) * ldy + o + k] = bias ? v + bias[o + k] : v;
-                }
-        }
+void KERNEL(matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
+                      size_t last) {
+    struct sums sums;
+    uint8_t room[WIDE_TILES * CHUNK_BYTES];
+    struct call c = {w, x, rows, (w->cols + GROUP - 1) / GROUP, w->type == TYPE_BF16 ? GROUP / 2 : GROUP};
+    c.unit = GROUP * TILE * type_info(w->type)->bytes;
+    c.tile_bytes = tile_bytes(w);
+    c.sums = &sums;
+    c.room = room;
+    for (size_t t = first; t < last; t += WIDE_TILES) {
+        size_t tiles = last - t < WIDE_TILES ? last - t : WIDE_TILES;
+        for (unsigned s = 0; s < SEGMENTS; s++) segment(&c, t, tiles, s);
+        sums_put(&sums, rows, w, t, tiles, bias, y);
+    }
 }

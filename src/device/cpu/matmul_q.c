@@ -1,172 +1,202 @@
-// Products with quantized weights. Weight rows are unpacked into the activations' order, a few steps at a time, and
-// used for all rows of the call while they are in the nearest cache.
+// Products with quantized weights, a tile's sixteen rows in the lanes of a vector. A few rows of activations are
+// multiplied as the tile is unpacked, in registers; for many, a chunk of two tiles is unpacked into the nearest cache
+// and used by all of them.
 #include "device/cpu/isa.h"
-#include "device/cpu/simd.h"
-#include "tensor/unpack.h"
+#include "device/cpu/product.h"
+#include "device/cpu/unpack_tile.h"
 
-enum { CHUNK = 8, OUTPUTS = 4, BATCH = 64, AT_ONCE = 4 };
+enum { CHUNK = 16, FEW = WIDE_ROWS < 3 ? WIDE_ROWS : 3, UNIT_MOST = 544 };
 
-// A step of a weight row: see struct qact. The groups' scales are as in struct scales.
-struct tile {
-    float d[SEGMENTS], dm[SEGMENTS];
-    uint16_t word[SEGMENTS];
-    i32x8 q[GROUP / 4];
+// A chunk of one tile, unpacked.
+struct chunk {
+    w8 w[CHUNK][WORDS];
+    wf s[CHUNK * 2], m[CHUNK * 2];
 };
 
-// What all rows of a weight have in common: where their segments lie, in groups; the steps and bytes of a row.
-struct slice {
-    size_t start[SEGMENTS + 1], steps, row_bytes;
-};
-
-// A segment that ends a step before the others.
-static void blank(struct tile *t, size_t s) {
-    t->d[s] = t->dm[s] = 0;
-    t->word[s] = 0;
-    t->q[s] = (i32x8){0};
+INLINE w32 dot4(w32 acc, w8 w, w32 a, bool is_signed) {
+    return is_signed ? w32_dot_signed(acc, w, a) : w32_dot(acc, w, a);
 }
 
-// Both halves' scales and minima of eight groups.
-struct parts {
-    i32x8 sc[2], mn[2];
-};
-
-static inline void take_apart(enum word kind, const struct tile *t, struct parts *p) {
-    uint16_t v __attribute__((vector_size(16)));
-    memcpy(&v, t->word, sizeof v);
-    i32x8 w = __builtin_convertvector(v, i32x8);
-    if (kind == WORD_BYTES) {
-        p->sc[0] = w << 24 >> 24;
-        p->sc[1] = w << 16 >> 24;
-    } else if (kind == WORD_NIBBLES) {
-        p->sc[0] = w & 15;
-        p->mn[0] = w >> 4 & 15;
-        p->sc[1] = w >> 8 & 15;
-        p->mn[1] = w >> 12;
-    } else {
-        p->sc[0] = w & 255;
-        p->mn[0] = w >> 8;
-    }
-}
-
-static inline i32x8 scaled(enum word kind, const i32x8 scale[2], i32x8 first, i32x8 second) {
-    if (kind == WORD_NONE) return first + second;
-    if (kind == WORD_PAIR) return (first + second) * scale[0];
-    return first * scale[0] + second * scale[1];
-}
-
-// One step of `n` rows' sums: acc[i] += tile . x[i * stride].
-static inline void step(const struct tile *t, const struct qact *x, size_t stride, size_t n, enum word kind,
-                        bool offset, f32x8 *acc) {
-    struct parts p;
-    take_apart(kind, t, &p);
-    for (size_t i = 0; i < n; i++) {
-        const struct qact *a = x + i * stride;
-        i32x8 sum0 = words(a->sum[0]), sum1 = words(a->sum[1]);
-        i32x8 i0 = dot4_start(sum0), i1 = dot4_start(sum1);
-        for (int k = 0; k < 4; k++) {
-            i0 = dot4(i0, (i8x32)t->q[k], (i8x32)words(a->q[k]));
-            i1 = dot4(i1, (i8x32)t->q[k + 4], (i8x32)words(a->q[k + 4]));
+// acc += a group of `tiles` tiles (`next` vectors apart) times a record of each of `rows` rows.
+INLINE void group(const w8 *w, size_t next, const wf *s, const wf *m, size_t next_scale, const struct act *x, int tiles,
+                  int rows, int halves, bool offset, bool is_signed, wf (*acc)[WIDE_TILES]) {
+    UNROLL(2)
+    for (int h = 0; h < halves; h++) {
+        w32 sum[WIDE_ROWS][WIDE_TILES];
+        UNROLL(6)
+        for (int r = 0; r < rows; r++) UNROLL(2)
+        for (int t = 0; t < tiles; t++) sum[r][t] = w32_fill(&x[r].start[h]);
+        UNROLL(8)
+        for (int j = h * WORDS / halves; j < (h + 1) * WORDS / halves; j++) UNROLL(6)
+        for (int r = 0; r < rows; r++) {
+            w32 a = w32_fill(x[r].q + 4 * j);
+            UNROLL(2)
+            for (int t = 0; t < tiles; t++) sum[r][t] = dot4(sum[r][t], w[(size_t)t * next + (size_t)j], a, is_signed);
         }
-        f32x8 d = load8(a->d), dot = __builtin_convertvector(scaled(kind, p.sc, i0, i1), f32x8);
-        acc[i] = fma8(load8(t->d) * d, dot, acc[i]);
-        if (!offset) continue;
-        f32x8 low = __builtin_convertvector(scaled(kind, p.mn, sum0, sum1), f32x8);
-        acc[i] = fma8(-(load8(t->dm) * d), low, acc[i]);
+        UNROLL(6)
+        for (int r = 0; r < rows; r++) {
+            wf d = wf_fill(x[r].d);
+            UNROLL(2)
+            for (int t = 0; t < tiles; t++)
+                acc[r][t] = wf_fma(wf_mul(s[(size_t)t * next_scale + (size_t)h], d), wf_of(sum[r][t]), acc[r][t]);
+        }
+    }
+    if (!offset) return;
+    UNROLL(2)
+    for (int h = 0; h < halves; h++) UNROLL(6)
+    for (int r = 0; r < rows; r++) {
+        wf low = wf_fill(x[r].low[h]);
+        UNROLL(2)
+        for (int t = 0; t < tiles; t++) acc[r][t] = wf_fma(m[(size_t)t * next_scale + (size_t)h], low, acc[r][t]);
     }
 }
 
-static inline void steps(const struct tile *t, size_t count, const struct qact *x, size_t stride, size_t n,
-                         enum word kind, bool offset, f32x8 *acc) {
-    f32x8 a[AT_ONCE];
-    for (size_t i = 0; i < n; i++) a[i] = acc[i];
-    for (size_t j = 0; j < count; j++) step(t + j, x + j, stride, n, kind, offset, a);
-    for (size_t i = 0; i < n; i++) acc[i] = a[i];
+// Many rows: n groups of a chunk with one panel.
+INLINE void panel_groups(const struct chunk *c, bool two, size_t n, const struct act *x, int rows, int halves,
+                         bool offset, bool is_signed, struct sums *sums, size_t at, struct part p) {
+    size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
+    wf acc[WIDE_ROWS][WIDE_TILES];
+    UNROLL(6)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = sum_begin(sums, SUM(at + (size_t)r, t), p);
+    for (size_t g = 0; g < n; g++, x += rows)
+        group(c->w[g], next, c->s + g * (size_t)halves, c->m + g * (size_t)halves, next_scale, x, WIDE_TILES, rows,
+              halves, offset, is_signed, acc);
+    UNROLL(6)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) sum_end(sums, SUM(at + (size_t)r, t), p, acc[r][t]);
 }
 
-// `n` outputs' tiles, CHUNK apart, with all rows; acc is [outputs][BATCH].
-static inline void chunk(const struct tile *t, size_t n, size_t count, const struct qact *x, size_t stride, size_t rows,
-                         enum word kind, bool offset, f32x8 *acc) {
-    size_t r = 0;
-    for (; r + AT_ONCE <= rows; r += AT_ONCE)
-        for (size_t o = 0; o < n; o++)
-            steps(t + o * CHUNK, count, x + r * stride, stride, AT_ONCE, kind, offset, acc + o * BATCH + r);
-    for (; r < rows; r++)
-        for (size_t o = 0; o < n; o++)
-            steps(t + o * CHUNK, count, x + r * stride, stride, 1, kind, offset, acc + o * BATCH + r);
+typedef void panel_fn(const struct chunk *c, bool two, size_t n, const struct act *x, struct sums *sums, size_t at,
+                      struct part p);
+
+// The kinds of arithmetic that types have; the name says halves, offset, signed codes.
+#define PANEL(rows, name, halves, offset, is_signed)                                                                   \
+    static void name##_##rows(const struct chunk *c, bool two, size_t n, const struct act *x, struct sums *sums,       \
+                              size_t at, struct part p) {                                                              \
+        panel_groups(c, two, n, x, rows, halves, offset, is_signed, sums, at, p);                                      \
+    }
+#define PANELS(name, ...)                                                                                              \
+    EACH_ROWS(PANEL, name, __VA_ARGS__)                                                                                \
+    static panel_fn *const name[] = {NULL, EACH_ROWS(ROWS_NAME, name)};
+PANELS(plain, 1, false, false)
+PANELS(table, 1, false, true)
+PANELS(offset, 1, true, false)
+PANELS(halves, 2, false, false)
+PANELS(halves_offset, 2, true, false)
+
+static panel_fn *panel_kernel(const struct form *f, size_t rows) {
+    if (f->halves == 2) return (f->offset ? halves_offset : halves)[rows];
+    return (f->zero == SIGNED ? table : f->offset ? offset : plain)[rows];
 }
 
-static float tree(f32x8 v) { return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])); }
+typedef void unpack_fn(const uint8_t *b, size_t blocks, struct chunk *c);
+typedef void few_fn(const uint8_t *b, size_t blocks, const struct act *x, size_t rows, struct sums *sums,
+                    struct part p);
 
-// A whole block's groups, each number known to the compiler.
-#define EIGHT_TIMES(put, b, v, s, t)                                                                                   \
-    put(b, v, 0, s, t), put(b, v, 1, s, t + 1), put(b, v, 2, s, t + 2), put(b, v, 3, s, t + 3),                        \
-        put(b, v, 4, s, t + 4), put(b, v, 5, s, t + 5), put(b, v, 6, s, t + 6), put(b, v, 7, s, t + 7)
-
-// For each type: steps [first, first + n) of a row, and OUTPUTS output rows for up to BATCH activation rows.
-#define TYPE_KERNELS(TYPE, name, bytes, groups, kind, offset)                                                          \
-    static inline void put_##name(const uint8_t *b, const struct scales *v, unsigned i, size_t s, struct tile *t) {    \
-        codes_##name(b, i, (bytes32 *)&t->q[s]);                                                                       \
-        t->d[s] = v->d;                                                                                                \
-        if (offset) t->dm[s] = v->dm;                                                                                  \
-        if (kind != WORD_NONE) t->word[s] = v->word[i];                                                                \
-    }                                                                                                                  \
-                                                                                                                       \
-    static inline void segment_##name(const uint8_t *row, size_t g, size_t n, size_t s, struct tile *t) {              \
-        struct scales v;                                                                                               \
-        for (const struct tile *end = t + n; t < end;) {                                                               \
-            const uint8_t *b = row + g / groups * bytes;                                                               \
-            unsigned i = g % groups;                                                                                   \
-            scales_##name(b, &v);                                                                                      \
-            if (groups == 8 && i == 0 && end - t >= 8) {                                                               \
-                EIGHT_TIMES(put_##name, b, &v, s, t);                                                                  \
-                t += 8, g += 8;                                                                                        \
-                continue;                                                                                              \
+// For each type: a chunk unpacked, and a few rows' product as it is.
+#define TYPE_KERNELS(TYPE, name, groups, halves, offset, zero, head, bytes)                                            \
+    static void unpack_##name(const uint8_t *b, size_t blocks, struct chunk *c) {                                      \
+        for (size_t i = 0; i < blocks; i++, b += head + groups * (bytes)) {                                            \
+            tile_scales_##name(b, c->s + i * groups * halves, c->m + i * groups * halves);                             \
+            for (size_t g = 0; g < groups; g++) {                                                                      \
+                w8 w[WORDS];                                                                                           \
+                planes_##name(b + head + g * (bytes), w);                                                              \
+                for (int j = 0; j < WORDS; j++) c->w[i * groups + g][j] = w[j];                                        \
             }                                                                                                          \
-            for (; i < groups && t < end; i++, g++) put_##name(b, &v, i, s, t++);                                      \
         }                                                                                                              \
     }                                                                                                                  \
                                                                                                                        \
-    static void fill_##name(const uint8_t *row, const struct slice *p, size_t first, size_t n, struct tile *t) {       \
-        for (size_t s = 0; s < SEGMENTS; s++) {                                                                        \
-            size_t g = p->start[s] + first, end = p->start[s + 1], m = g + n <= end ? n : g < end ? end - g : 0;       \
-            segment_##name(row, g, m, s, t);                                                                           \
-            if (m < n) blank(t + m, s);                                                                                \
+    INLINE void few_rows_##name(const uint8_t *b, size_t blocks, const struct act *x, int rows, struct sums *sums,     \
+                                struct part p) {                                                                       \
+        wf acc[WIDE_ROWS][WIDE_TILES], s[groups * halves], m[offset ? groups * halves : 1];                            \
+        UNROLL(3) for (int r = 0; r < rows; r++) acc[r][0] = sum_begin(sums, SUM((size_t)r, 0), p);                    \
+        for (size_t i = 0; i < blocks; i++, b += head + groups * (bytes)) {                                            \
+            tile_scales_##name(b, s, m);                                                                               \
+            if (!offset) m[0] = wf_fill(0);                                                                            \
+            for (size_t g = 0; g < groups; g++, x += rows) {                                                           \
+                w8 w[WORDS];                                                                                           \
+                planes_##name(b + head + g * (bytes), w);                                                              \
+                group(w, 0, s + g * halves, offset ? m + g * halves : m, 0, x, 1, rows, halves, offset,                \
+                      zero == SIGNED, acc);                                                                            \
+            }                                                                                                          \
         }                                                                                                              \
-        for (size_t j = 0; j < n; j++) transpose8(t[j].q);                                                             \
+        UNROLL(3) for (int r = 0; r < rows; r++) sum_end(sums, SUM((size_t)r, 0), p, acc[r][0]);                       \
     }                                                                                                                  \
                                                                                                                        \
-    static void outputs_##name(const struct slice *p, const uint8_t *row, size_t outputs, const struct qact *x,        \
-                               size_t rows, f32x8 *acc) {                                                              \
-        struct tile tiles[OUTPUTS * CHUNK];                                                                            \
-        for (size_t j = 0; j < p->steps; j += CHUNK) {                                                                 \
-            size_t n = p->steps - j < CHUNK ? p->steps - j : CHUNK;                                                    \
-            for (size_t o = 0; o < outputs; o++) fill_##name(row + o * p->row_bytes, p, j, n, tiles + o * CHUNK);      \
-            chunk(tiles, outputs, n, x + j, p->steps, rows, kind, offset, acc);                                        \
-        }                                                                                                              \
+    static void few_##name(const uint8_t *b, size_t blocks, const struct act *x, size_t rows, struct sums *sums,       \
+                           struct part p) {                                                                            \
+        if (rows == 1)                                                                                                 \
+            few_rows_##name(b, blocks, x, 1, sums, p);                                                                 \
+        else if (rows == 2 || FEW == 2)                                                                                \
+            few_rows_##name(b, blocks, x, 2, sums, p);                                                                 \
+        else                                                                                                           \
+            few_rows_##name(b, blocks, x, FEW, sums, p);                                                               \
     }
-QUANTIZED_TYPES(TYPE_KERNELS)
+TILE_TYPES(TYPE_KERNELS)
 
-typedef void outputs_fn(const struct slice *p, const uint8_t *row, size_t outputs, const struct qact *x, size_t rows,
-                        f32x8 *acc);
+#define UNPACK_OF(TYPE, name, groups, halves, offset, zero, head, bytes) [TYPE_##TYPE] = unpack_##name,
+#define FEW_OF(TYPE, name, groups, halves, offset, zero, head, bytes)    [TYPE_##TYPE] = few_##name,
+static unpack_fn *const unpack[TYPE_LIMIT] = {TILE_TYPES(UNPACK_OF)};
+static few_fn *const few[TYPE_LIMIT] = {TILE_TYPES(FEW_OF)};
 
-#define OUTPUTS_OF(TYPE, name, bytes, groups, kind, offset) [TYPE_##TYPE] = outputs_##name,
-static outputs_fn *const table[TYPE_LIMIT] = {QUANTIZED_TYPES(OUTPUTS_OF)};
+// One call's work: what the parts below share.
+struct call {
+    const struct weight *w;
+    const struct form *f;
+    const struct act *x;
+    size_t rows, blocks, unit, tile_bytes; // blocks of a row, bytes of a block of sixteen rows
+    struct sums *sums;
+    uint8_t *room; // for a chunk made from the file's rows
+};
 
-void KERNEL(matmul_q)(const struct weight *w, const struct qact *x, size_t rows, const float *bias, float *y,
-                      size_t ldy, size_t first, size_t last) {
-    size_t blocks = w->cols / GROUP;
-    struct slice p = {.steps = act_steps(blocks), .row_bytes = type_row_bytes(w->type, w->cols)};
-    for (size_t s = 0; s <= SEGMENTS; s++) p.start[s] = segment_start(blocks, s);
-    for (size_t o = first; o < last; o += OUTPUTS)
-        for (size_t r = 0; r < rows; r += BATCH) {
-            size_t n = rows - r < BATCH ? rows - r : BATCH, m = last - o < OUTPUTS ? last - o : OUTPUTS;
-            f32x8 acc[OUTPUTS * BATCH];
-            for (size_t k = 0; k < m; k++) memset(acc + k * BATCH, 0, n * sizeof *acc);
-            table[w->type](&p, (const uint8_t *)w->data + o * p.row_bytes, m, x + r * p.steps, n, acc);
-            for (size_t i = 0; i < n; i++)
-                for (size_t k = 0; k < m; k++) {
-                    float v = tree(acc[k * BATCH + i]);
-                    y[(r + i) * ldy + o + k] = bias ? v + bias[o + k] : v;
-                }
+static void few_segment(const struct call *c, size_t tile, unsigned s) {
+    size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
+    size_t most = c->w->own ? last - first : CHUNK / c->f->groups, n = chunk_size(last - first, most ? most : 1);
+    do {
+        size_t count = last - b < n ? last - b : n;
+        few[c->w->type](tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room), count,
+                        c->x + b * c->f->groups * c->rows, c->rows, c->sums,
+                        (struct part){s, b == first, b + count == last});
+        b += n;
+    } while (b < last);
+}
+
+static void many_segment(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, unsigned s) {
+    size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
+    size_t n = chunk_size(last - first, CHUNK / c->f->groups), row_groups = c->blocks * c->f->groups;
+    do {
+        size_t count = last - b < n ? last - b : n;
+        for (size_t t = 0; t < tiles; t++)
+            unpack[c->w->type](tile_units(c->w, tile + t, c->tile_bytes, c->unit, b, count, c->room), count, chunk + t);
+        for (size_t r = 0; r < c->rows; r += WIDE_ROWS) {
+            size_t rows = panel(c->rows, r);
+            panel_kernel(c->f, rows)(chunk, tiles > 1, count * c->f->groups,
+                                     c->x + r * row_groups + b * c->f->groups * rows, c->sums, r,
+                                     (struct part){s, b == first, b + count == last});
         }
+        b += n;
+    } while (b < last);
+}
+
+void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
+                      size_t first, size_t last) {
+    struct sums sums;
+    struct chunk chunk[WIDE_TILES];
+    uint8_t room[CHUNK * UNIT_MOST];
+    const struct form *f = tile_form(w->type);
+    struct call c = {w,     f,   x, rows, w->cols / GROUP / f->groups, f->head + f->groups * f->group, tile_bytes(w),
+                     &sums, room};
+    bool few_rows = rows <= FEW;
+    size_t step = few_rows ? 1 : WIDE_TILES;
+    for (size_t t = first; t < last; t += step) {
+        size_t tiles = last - t < step ? last - t : step;
+        for (unsigned s = 0; s < SEGMENTS; s++) {
+            if (few_rows)
+                few_segment(&c, t, s);
+            else
+                many_segment(&c, chunk, t, tiles, s);
+        }
+        sums_put(&sums, rows, w, t, tiles, bias, y);
+    }
 }

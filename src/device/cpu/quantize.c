@@ -1,5 +1,7 @@
-// Activations to int8, straight into the product's order.
+// Activations as the products want them: int8 for quantized weights, floats or bfloat16 beside each other otherwise.
 #include "device/cpu/isa.h"
+#include "device/cpu/wide.h"
+
 #include "tensor/float16.h"
 
 // Integers compare as the magnitudes they encode, NaN above all: a NaN makes its block's scale NaN, not a lie.
@@ -12,32 +14,51 @@ static float magnitude(const float *x) {
     return float_of_bits(most);
 }
 
+// Loops that compilers turn into vectors. Where d is 0, q is.
 static float block(const float *x, int8_t q[GROUP], int32_t sum[2]) {
     const float shift = 0x1.8p23f; // adding it rounds to an integer, ties to even
-    float d = magnitude(x) / 127.0f;
+    float d = magnitude(x) / 127.0f, by = d == 0 ? INFINITY : d, v[GROUP];
+    int32_t n[GROUP];
     for (int i = 0; i < GROUP; i++) {
-        float v = d == 0 ? 0 : x[i] / d;
-        v = v < 127.0f ? v : 127.0f;
-        v = v > -127.0f ? v : -127.0f;
-        q[i] = (int8_t)(int32_t)(bits_of_float(v + shift) - bits_of_float(shift));
+        v[i] = x[i] / by;
+        v[i] = v[i] < 127.0f ? v[i] : 127.0f;
+        v[i] = (v[i] > -127.0f ? v[i] : -127.0f) + shift;
     }
+    memcpy(n, v, sizeof n);
+    for (int i = 0; i < GROUP; i++) n[i] -= 0x4b400000; // the bits of `shift`
+    for (int i = 0; i < GROUP; i++) q[i] = (int8_t)n[i];
     for (int h = 0; h < 2; h++) {
         sum[h] = 0;
-        for (int i = 0; i < GROUP / 2; i++) sum[h] += q[h * (GROUP / 2) + i];
+        for (int i = 0; i < GROUP / 2; i++) sum[h] += n[h * (GROUP / 2) + i];
     }
     return d;
 }
 
-void KERNEL(quantize)(const float *x, size_t n, struct qact *out) {
-    size_t blocks = n / GROUP, steps = act_steps(blocks);
-    for (size_t s = 0; s < SEGMENTS; s++) {
-        size_t start = segment_start(blocks, s), end = segment_start(blocks, s + 1);
-        for (size_t j = 0; j < steps; j++) {
-            int8_t q[GROUP] = {0};
-            int32_t sum[2] = {0, 0};
-            out[j].d[s] = start + j < end ? block(x + (start + j) * GROUP, q, sum) : 0;
-            for (int h = 0; h < 2; h++) out[j].sum[h][s] = sum[h];
-            for (int k = 0; k < GROUP / 4; k++) memcpy(out[j].q[k][s], q + 4 * k, 4);
+void KERNEL(quantize)(const float *x, size_t groups, size_t halves, int zero, size_t stride, struct act *out) {
+    if (zero == SIGNED) zero = WIDE_SIGNED_ZERO;
+    for (size_t g = 0; g < groups; g++, x += GROUP, out += stride) {
+        int32_t sum[2];
+        out->d = block(x, out->q, sum);
+        if (halves == 1) sum[0] += sum[1];
+        for (size_t h = 0; h < 2; h++) {
+            out->start[h] = h < halves ? -zero * sum[h] : 0;
+            out->low[h] = h < halves ? out->d * (float)sum[h] : 0;
         }
     }
+}
+
+// To nearest, ties to even; a NaN stays one.
+static uint32_t bfloat(float f) {
+    uint32_t bits = bits_of_float(f), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return (bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 64 : rounded;
+}
+
+void KERNEL(pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out) {
+    size_t size = (n + GROUP - 1) / GROUP * GROUP;
+    if (type == TYPE_BF16) {
+        for (size_t k = 0; k < size; k += 2, out += stride)
+            *out = (k < n ? bfloat(x[k]) : 0) | (k + 1 < n ? bfloat(x[k + 1]) : 0) << 16;
+        return;
+    }
+    for (size_t k = 0; k < size; k++, out += stride) *out = k < n ? bits_of_float(x[k]) : 0;
 }

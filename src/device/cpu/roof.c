@@ -11,9 +11,8 @@ double KERNEL(roof_int8)(size_t n) {
     OPAQUE(u);
     OPAQUE(a);
     for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = a;
-    for (size_t i = 0; i < n; i++)
-#pragma GCC unroll 16
-        for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = w32_dot(acc[k], u, a);
+    for (size_t i = 0; i < n; i++) UNROLL(16)
+    for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = w32_dot(acc[k], u, a);
     OPAQUE(acc);
     return 2.0 * 64 * WIDE_CHAINS * (double)n;
 }
@@ -23,9 +22,8 @@ double KERNEL(roof_fp32)(size_t n) {
     OPAQUE(a);
     OPAQUE(b);
     for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = a;
-    for (size_t i = 0; i < n; i++)
-#pragma GCC unroll 16
-        for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = wf_fma(a, b, acc[k]);
+    for (size_t i = 0; i < n; i++) UNROLL(16)
+    for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = wf_fma(a, b, acc[k]);
     OPAQUE(acc);
     return 2.0 * 16 * WIDE_CHAINS * (double)n;
 }
@@ -38,9 +36,8 @@ double KERNEL(roof_bf16)(size_t n) {
     OPAQUE(w);
     OPAQUE(a);
     for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = wf_fill(0);
-    for (size_t i = 0; i < n; i++)
-#pragma GCC unroll 16
-        for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = wf_dot2(acc[k], w, a);
+    for (size_t i = 0; i < n; i++) UNROLL(16)
+    for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = wf_dot2(acc[k], w, a);
     OPAQUE(acc);
     return 2.0 * 32 * WIDE_CHAINS * (double)n;
 }

@@ -8,8 +8,8 @@
 //   w8_signed(v)          bytes stored as value + 128, made ready for w32_dot_signed()
 //   w32_zero w32_fill(p)  the int32 at p in every lane
 //   w32_dot(acc, u, a)    acc + four products of bytes u < 128 and signed bytes a; all sums fit
-//   w32_dot_signed        the same for bytes from w8_signed(); starts at w32_start_signed(p), p -> the sum of a
-//   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32)
+//   w32_dot_signed        the same for bytes from w8_signed(), too high by WIDE_SIGNED_ZERO times the sum of a
+//   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32) wf_words(w32), its bits
 //   wf_f16 wf_u8 wf_s8 wf_e8m0   sixteen halves, bytes, signed bytes, halved powers of two (see e8m0_half()), from
 //   memory wf_dot2(acc, w, a)    acc + two products of bfloat16: fma with the odd ones, then the even ones, subnormal
 //   operands
@@ -26,7 +26,15 @@
 
 #include "tensor/float16.h"
 
-#define INLINE static inline __attribute__((always_inline))
+// Before a loop whose turns, at most n, are to be written out.
+#define UNROLL_TEXT(text) _Pragma(#text)
+#if !defined(__AVX2__)
+#define UNROLL(n)
+#elif defined(__clang__)
+#define UNROLL(n) UNROLL_TEXT(unroll n)
+#else
+#define UNROLL(n) UNROLL_TEXT(GCC unroll n)
+#endif
 
 #if defined(__AVX512VNNI__)
 #include "device/cpu/wide_avx512.h"

@@ -5,7 +5,10 @@
 
 #include <immintrin.h>
 
-enum { WIDE_TILES = 1, WIDE_ROWS = 3, WIDE_CHAINS = 5 };
+#define INLINE static inline __attribute__((always_inline))
+
+#define WIDE_ROWS 3
+enum { WIDE_TILES = 1, WIDE_CHAINS = 5, WIDE_SIGNED_ZERO = 0 };
 
 typedef struct {
     __m256i a, b;
@@ -56,8 +59,6 @@ INLINE w32 w32_fill(const void *p) {
     return (w32){_mm256_set1_epi32(v), _mm256_set1_epi32(v)};
 }
 
-INLINE w32 w32_start_signed(const int32_t *sum) { return w32_zero(); }
-
 INLINE __m256i dot(__m256i acc, __m256i u, __m256i a) {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, a), _mm256_set1_epi16(1)));
 }
@@ -84,6 +85,7 @@ INLINE wf wf_add(wf a, wf b) { return (wf){_mm256_add_ps(a.a, b.a), _mm256_add_p
 INLINE wf wf_mul(wf a, wf b) { return (wf){_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)}; }
 INLINE wf wf_fma(wf a, wf b, wf c) { return (wf){_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)}; }
 INLINE wf wf_neg(wf a) { return (wf){-a.a, -a.b}; }
+INLINE wf wf_words(w32 v) { return (wf){_mm256_castsi256_ps(v.a), _mm256_castsi256_ps(v.b)}; }
 INLINE wf wf_of(w32 v) { return (wf){_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
 
 INLINE wf wf_f16(const void *p) {

@@ -4,7 +4,10 @@
 
 #include <immintrin.h>
 
-enum { WIDE_TILES = 2, WIDE_ROWS = 6, WIDE_CHAINS = 12 };
+#define INLINE static inline __attribute__((always_inline))
+
+#define WIDE_ROWS 6
+enum { WIDE_TILES = 2, WIDE_CHAINS = 12, WIDE_SIGNED_ZERO = 128 };
 
 typedef __m512i w8;
 typedef __m512i w32;
@@ -41,7 +44,6 @@ INLINE w32 w32_fill(const void *p) {
     return _mm512_set1_epi32(v);
 }
 
-INLINE w32 w32_start_signed(const int32_t *sum) { return _mm512_slli_epi32(_mm512_set1_epi32(-*sum), 7); }
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
 INLINE w32 w32_dot_signed(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
 
@@ -52,6 +54,7 @@ INLINE wf wf_add(wf a, wf b) { return _mm512_add_ps(a, b); }
 INLINE wf wf_mul(wf a, wf b) { return _mm512_mul_ps(a, b); }
 INLINE wf wf_fma(wf a, wf b, wf c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE wf wf_neg(wf a) { return -a; }
+INLINE wf wf_words(w32 v) { return _mm512_castsi512_ps(v); }
 INLINE wf wf_of(w32 v) { return _mm512_cvtepi32_ps(v); }
 INLINE wf wf_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
 INLINE wf wf_u8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p))); }

@@ -2,7 +2,10 @@
 #ifndef DEVICE_CPU_WIDE_SCALAR_H
 #define DEVICE_CPU_WIDE_SCALAR_H
 
-enum { WIDE_TILES = 1, WIDE_ROWS = 2, WIDE_CHAINS = 2 };
+// All inlined, compilers take minutes.
+#define INLINE    static inline
+#define WIDE_ROWS 2
+enum { WIDE_TILES = 1, WIDE_CHAINS = 2, WIDE_SIGNED_ZERO = 0 };
 
 typedef struct {
     uint8_t v[64];
@@ -63,8 +66,6 @@ INLINE w32 w32_fill(const void *p) {
     EACH(16, x);
 }
 
-INLINE w32 w32_start_signed(const int32_t *sum) { return w32_zero(); }
-
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) {
     int8_t x[64];
     memcpy(x, &a, sizeof x);
@@ -113,6 +114,12 @@ INLINE wf wf_fma(wf a, wf b, wf c) {
 INLINE wf wf_neg(wf a) {
     wf r;
     EACH(16, -a.v[i]);
+}
+
+INLINE wf wf_words(w32 v) {
+    wf r;
+    memcpy(&r, &v, sizeof r);
+    return r;
 }
 
 INLINE wf wf_of(w32 v) {

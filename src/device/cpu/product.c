@@ -1,0 +1,130 @@
+// Matrix products: activations packed once, then tasks of some tiles and rows each. A cut never changes a result.
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "device/cpu/cpu.h"
+#include "device/cpu/tile.h"
+
+// SCRATCH bounds the packed activations of one pass; a task's tiles are about TASK bytes, few enough for every worker
+// to have several.
+enum { SCRATCH = 32 << 20, ROWS = 512, TASK = 128 << 10, HUGE = 2 << 20 };
+
+static size_t min(size_t a, size_t b) { return a < b ? a : b; }
+static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
+
+// A packed row of activations: see act_at().
+static size_t items(const struct weight *w) {
+    size_t groups = pieces(w->cols, GROUP);
+    return tile_form(w->type) ? groups : groups * (w->type == TYPE_BF16 ? GROUP / 2 : GROUP);
+}
+
+static size_t item_bytes(const struct weight *w) { return tile_form(w->type) ? sizeof(struct act) : 4; }
+static size_t row_bytes(const struct weight *w) { return items(w) * item_bytes(w); }
+
+bool cpu_bind(struct device *d, struct weight *w, gyr_error *e) {
+    struct cpu *c = cpu_of(d);
+    const struct type_info *info = type_info(w->type);
+    size_t row = info ? type_row_bytes(w->type, w->cols) : 0, all;
+    if (!row || __builtin_mul_overflow(row, w->rows, &all))
+        return fail(e, GYR_MALFORMED, "a %zu x %zu matrix of type %u: not a shape this type has", w->rows, w->cols,
+                    (unsigned)w->type);
+    size_t one = row_bytes(w), want = one * ROWS < SCRATCH ? one * ROWS : one < SCRATCH ? SCRATCH : one;
+    if (want <= c->scratch_bytes) return true;
+    void *scratch = aligned_alloc(64, (want + 63) / 64 * 64);
+    if (!scratch) return fail_memory(e, "activations");
+    free(c->scratch);
+    c->scratch = scratch;
+    c->scratch_bytes = want;
+    return true;
+}
+
+struct packing {
+    const struct weight *w;
+    size_t size, unit; // bytes of a tile, of a piece's units
+    uint8_t *out;
+};
+
+static size_t tile_units_of(const struct weight *w) {
+    const struct form *f = tile_form(w->type);
+    return pieces(w->cols, GROUP) / (f ? f->groups : 1);
+}
+
+static void pack_tile(void *arg, size_t t) {
+    const struct packing *p = arg;
+    tile_pack(p->w, t, 0, tile_units_of(p->w), p->out + t * p->size);
+}
+
+// Tiles in memory of the device's own. A machine that has none runs from the file's bytes: the same results, slower.
+void cpu_tile(struct device *d, struct weight *w) {
+    struct packing p = {w, tile_bytes(w)};
+    size_t bytes;
+    if (w->own || __builtin_mul_overflow(p.size, tile_count(w), &bytes) || bytes > SIZE_MAX - HUGE) return;
+    p.out = aligned_alloc(HUGE, (bytes + HUGE - 1) / HUGE * HUGE);
+    if (!p.out) return;
+    madvise(p.out, bytes, MADV_HUGEPAGE);
+    pool_run(cpu_of(d)->pool, tile_count(w), pack_tile, &p);
+    w->own = p.out;
+}
+
+void cpu_unbind(struct device *d, struct weight *w) {
+    free(w->own);
+    w->own = NULL;
+}
+
+struct product {
+    const struct cpu *cpu;
+    const struct weight *w;
+    const float *x, *bias;
+    float *y;
+    size_t rows, batch, tiles; // rows of this pass; rows and tiles of a task
+    size_t runs;               // of tiles
+};
+
+// Activations of the batch that begins at row r.
+static uint8_t *batch_at(const struct product *p, size_t r) { return (uint8_t *)p->cpu->scratch + r * row_bytes(p->w); }
+
+static void pack_row(void *arg, size_t r) {
+    const struct product *p = arg;
+    const struct kernels *k = p->cpu->kernels;
+    const struct form *f = tile_form(p->w->type);
+    size_t first = r / p->batch * p->batch, stride;
+    size_t at = act_at(k->wide_rows, min(p->batch, p->rows - first), r - first, items(p->w), &stride);
+    void *out = batch_at(p, first) + at * item_bytes(p->w);
+    const float *x = p->x + r * p->w->cols;
+    if (f)
+        k->quantize(x, p->w->cols / GROUP, f->halves, f->zero, stride, out);
+    else
+        k->pack(p->w->type, x, p->w->cols, stride, out);
+}
+
+static void multiply(void *arg, size_t i) {
+    const struct product *p = arg;
+    const struct kernels *k = p->cpu->kernels;
+    size_t r = i / p->runs * p->batch, first = i % p->runs * p->tiles, last = min(first + p->tiles, tile_count(p->w));
+    const void *x = batch_at(p, r);
+    float *y = p->y + r * p->w->rows;
+    if (tile_form(p->w->type))
+        k->matmul_q(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
+    else
+        k->matmul_f(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
+}
+
+// Tiles of a task: an even number, since kernels take two at a time.
+static size_t task_tiles(const struct cpu *c, const struct weight *w) {
+    size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8), n = TASK / (size + 1);
+    n = min(n, fair) / 2 * 2;
+    return n ? n : 2;
+}
+
+void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y) {
+    struct cpu *c = cpu_of(d);
+    size_t pass = min(ROWS, c->scratch_bytes / row_bytes(w));
+    for (size_t r = 0; r < rows; r += pass) {
+        struct product p = {c, w, x + r * w->cols, bias, y + r * w->rows, min(pass, rows - r)};
+        p.batch = pieces(p.rows, pieces(p.rows, BATCH_ROWS));
+        p.tiles = task_tiles(c, w);
+        p.runs = pieces(tile_count(w), p.tiles);
+        pool_run(c->pool, p.rows, pack_row, &p);
+        pool_run(c->pool, pieces(p.rows, p.batch) * p.runs, multiply, &p);
+    }
+}

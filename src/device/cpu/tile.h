@@ -1,0 +1,63 @@
+// Tiles: sixteen rows of a matrix, interleaved so that a vector lane is a row. A tile is a run of blocks as the file's
+// rows are, and has as many bytes as they; rows that the matrix lacks are zeros. The layout does not depend on the
+// instruction set.
+//
+// Quantized types. A block is a head (for each of its scales, those of the sixteen rows side by side) and its groups of
+// 32 weights. A group stands for eight vectors w[0..7] of 64 bytes: byte 4 r + i of w[j] is the code of row r, weight
+// 4 j + i, raised by the type's zero point so that none is negative. They are packed by their bits: four bits as w[i] |
+// w[i + 4] << 4, two bits as w[i] | w[i + 2] << 2 | w[i + 4] << 4 | w[i + 6] << 6, one bit as w[0] | w[1] << 1 | ..;
+// a type of five, six or three bits has its high bits first, then its low four or two.
+//
+// Head: d, then dm, as halves (MXFP4: its byte). Then
+//   Q2_K          for each half group sixteen bytes, a nibble for the scale and one for the minimum
+//   Q3_K          sixteen scales of 6 bits: 128 bytes of low nibbles (half h with h + 8), 64 bytes of high pairs
+//   (halves
+//                 h, h + 4, h + 8, h + 12)
+//   Q4_K Q5_K     eight scales, then eight minima, of 6 bits: 64 bytes with groups 0 to 3 and above them the high pairs
+//                 of groups 4 to 7, 32 bytes with the low nibbles of those (group g with g + 2)
+//   IQ4_XS        eight scales, the same way
+//   Q6_K          for each half group sixteen signed bytes
+//
+// F32 and F16: for each weight of a row, padded with zeros to a multiple of 32, those of the sixteen rows; BF16: the
+// same by pairs of weights.
+#ifndef DEVICE_CPU_TILE_H
+#define DEVICE_CPU_TILE_H
+
+#include "device/cpu/kernels.h"
+
+enum { TILE = 16, WORDS = 8, VECTOR = 64 };
+
+// X(TYPE, name, groups of a block, scales of a group, has an offset, zero point, bytes of the head, of a group)
+#define TILE_TYPES(X)                                                                                                  \
+    X(Q4_0, q4_0, 1, 1, false, 8, 32, 256)                                                                             \
+    X(Q4_1, q4_1, 1, 1, true, 0, 64, 256)                                                                              \
+    X(Q5_0, q5_0, 1, 1, false, 16, 32, 320)                                                                            \
+    X(Q5_1, q5_1, 1, 1, true, 0, 64, 320)                                                                              \
+    X(Q8_0, q8_0, 1, 1, false, 128, 32, 512)                                                                           \
+    X(Q2_K, q2_k, 8, 2, true, 0, 320, 128)                                                                             \
+    X(Q3_K, q3_k, 8, 2, false, 4, 224, 192)                                                                            \
+    X(Q4_K, q4_k, 8, 1, true, 0, 256, 256)                                                                             \
+    X(Q5_K, q5_k, 8, 1, true, 0, 256, 320)                                                                             \
+    X(Q6_K, q6_k, 8, 2, false, 32, 288, 384)                                                                           \
+    X(IQ4_NL, iq4_nl, 1, 1, false, 128, 32, 256)                                                                       \
+    X(IQ4_XS, iq4_xs, 8, 1, false, 128, 128, 256)                                                                      \
+    X(MXFP4, mxfp4, 1, 1, false, 12, 16, 256)
+
+struct form {
+    size_t groups, halves;
+    bool offset;
+    int zero;           // 128: the codes are signed bytes
+    size_t head, group; // bytes
+};
+
+// NULL for a type that is not quantized.
+const struct form *tile_form(enum type type);
+
+// Bytes of a tile of a matrix bound to the CPU.
+size_t tile_bytes(const struct weight *w);
+static inline size_t tile_count(const struct weight *w) { return w->rows / TILE + (w->rows % TILE != 0); }
+
+// Writes units [first, first + n) of tile `t`: blocks of a quantized type, groups of 32 weights of another.
+void tile_pack(const struct weight *w, size_t t, size_t first, size_t n, uint8_t *out);
+
+#endif

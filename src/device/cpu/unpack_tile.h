@@ -1,0 +1,154 @@
+// A tile's blocks in vectors: for each type, scales_TYPE() gives the scales of its groups (those of halves one after
+// the other) and what its offsets add, and planes_TYPE() the codes of a group as w[0..7]. See tile.h for the layout.
+#ifndef DEVICE_CPU_UNPACK_TILE_H
+#define DEVICE_CPU_UNPACK_TILE_H
+
+#include "device/cpu/tile.h"
+#include "device/cpu/wide.h"
+#include "tensor/unpack.h"
+
+INLINE void planes4(const uint8_t *p, w8 w[8]) {
+    for (int i = 0; i < 4; i++) {
+        w8 v = w8_load(p + 64 * i);
+        w[i] = w8_field(v, 0, 15);
+        w[i + 4] = w8_field(v, 4, 15);
+    }
+}
+
+INLINE void planes2(const uint8_t *p, w8 w[8]) {
+    for (int i = 0; i < 2; i++) {
+        w8 v = w8_load(p + 64 * i);
+        w[i] = w8_field(v, 0, 3);
+        w[i + 2] = w8_field(v, 2, 3);
+        w[i + 4] = w8_field(v, 4, 3);
+        w[i + 6] = w8_field(v, 6, 3);
+    }
+}
+
+// One bit a code, or two, above those that are there.
+INLINE void add_plane1(const uint8_t *p, int shift, w8 w[8]) {
+    w8 v = w8_load(p);
+    UNROLL(8)
+    for (int j = 0; j < 8; j++) w[j] = w8_or(w[j], w8_field(v, j - shift, (uint8_t)(1 << shift)));
+}
+
+INLINE void add_planes2(const uint8_t *p, int shift, w8 w[8]) {
+    UNROLL(8)
+    for (int j = 0; j < 8; j++)
+        w[j] = w8_or(w[j], w8_field(w8_load(p + 64 * (j % 2)), j / 2 * 2 - shift, (uint8_t)(3 << shift)));
+}
+
+INLINE void planes_q4_0(const uint8_t *p, w8 w[8]) { planes4(p, w); }
+INLINE void planes_q4_1(const uint8_t *p, w8 w[8]) { planes4(p, w); }
+INLINE void planes_q4_k(const uint8_t *p, w8 w[8]) { planes4(p, w); }
+INLINE void planes_q2_k(const uint8_t *p, w8 w[8]) { planes2(p, w); }
+
+INLINE void planes_q5_0(const uint8_t *p, w8 w[8]) {
+    planes4(p + 64, w);
+    add_plane1(p, 4, w);
+}
+
+INLINE void planes_q5_1(const uint8_t *p, w8 w[8]) { planes_q5_0(p, w); }
+INLINE void planes_q5_k(const uint8_t *p, w8 w[8]) { planes_q5_0(p, w); }
+
+INLINE void planes_q3_k(const uint8_t *p, w8 w[8]) {
+    planes2(p + 64, w);
+    add_plane1(p, 2, w);
+}
+
+INLINE void planes_q6_k(const uint8_t *p, w8 w[8]) {
+    planes4(p + 128, w);
+    add_planes2(p, 4, w);
+}
+
+INLINE void planes_q8_0(const uint8_t *p, w8 w[8]) {
+    for (int j = 0; j < 8; j++) w[j] = w8_signed(w8_load(p + 64 * j));
+}
+
+INLINE void planes_iq4_nl(const uint8_t *p, w8 w[8]) {
+    static const uint8_t raised[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+    planes4(p, w);
+    for (int j = 0; j < 8; j++) w[j] = w8_signed(w8_lookup(raised, w[j]));
+}
+
+INLINE void planes_iq4_xs(const uint8_t *p, w8 w[8]) { planes_iq4_nl(p, w); }
+
+INLINE void planes_mxfp4(const uint8_t *p, w8 w[8]) {
+    static const uint8_t raised[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+    planes4(p, w);
+    for (int j = 0; j < 8; j++) w[j] = w8_lookup(raised, w[j]);
+}
+
+#define ONE_SCALE(name)                                                                                                \
+    INLINE void tile_scales_##name(const uint8_t *b, wf *s, wf *m) { s[0] = wf_f16(b); }
+ONE_SCALE(q4_0)
+ONE_SCALE(q5_0)
+ONE_SCALE(q8_0)
+ONE_SCALE(iq4_nl)
+
+INLINE void tile_scales_mxfp4(const uint8_t *b, wf *s, wf *m) { s[0] = wf_e8m0(b); }
+
+INLINE void tile_scales_q4_1(const uint8_t *b, wf *s, wf *m) {
+    s[0] = wf_f16(b);
+    m[0] = wf_f16(b + 32);
+}
+
+INLINE void tile_scales_q5_1(const uint8_t *b, wf *s, wf *m) { tile_scales_q4_1(b, s, m); }
+
+INLINE void tile_scales_q2_k(const uint8_t *b, wf *s, wf *m) {
+    wf d = wf_f16(b), dm = wf_neg(wf_f16(b + 32));
+    uint8_t sc[256], mn[256];
+    for (int i = 0; i < 4; i++) {
+        w8 v = w8_load(b + 64 + 64 * i);
+        w8_store(sc + 64 * i, w8_field(v, 0, 15));
+        w8_store(mn + 64 * i, w8_field(v, 4, 15));
+    }
+    for (int h = 0; h < 16; h++) {
+        s[h] = wf_mul(d, wf_u8(sc + 16 * h));
+        m[h] = wf_mul(dm, wf_u8(mn + 16 * h));
+    }
+}
+
+INLINE void tile_scales_q3_k(const uint8_t *b, wf *s, wf *m) {
+    wf d = wf_f16(b), raise = wf_fill(-32);
+    w8 low[2] = {w8_load(b + 32), w8_load(b + 96)}, high = w8_load(b + 160);
+    uint8_t sc[256];
+    UNROLL(4)
+    for (int q = 0; q < 4; q++)
+        w8_store(sc + 64 * q, w8_or(w8_field(low[q % 2], q / 2 * 4, 15), w8_field(high, 2 * q - 4, 48)));
+    for (int h = 0; h < 16; h++) s[h] = wf_mul(d, wf_add(wf_u8(sc + 16 * h), raise));
+}
+
+INLINE void tile_scales_q6_k(const uint8_t *b, wf *s, wf *m) {
+    wf d = wf_f16(b);
+    for (int h = 0; h < 16; h++) s[h] = wf_mul(d, wf_s8(b + 32 + 16 * h));
+}
+
+// Eight numbers of 6 bits for each row.
+INLINE void six_bits(const uint8_t *p, uint8_t out[128]) {
+    w8 v = w8_load(p);
+    w8_store(out, w8_field(v, 0, 63));
+    w8_store(out + 64, w8_or(w8_pair(p + 64), w8_field(v, 2, 48)));
+}
+
+INLINE void tile_scales_q4_k(const uint8_t *b, wf *s, wf *m) {
+    wf d = wf_f16(b), dm = wf_neg(wf_f16(b + 32));
+    uint8_t sc[128], mn[128];
+    six_bits(b + 64, sc);
+    six_bits(b + 160, mn);
+    for (int g = 0; g < 8; g++) {
+        s[g] = wf_mul(d, wf_u8(sc + 16 * g));
+        m[g] = wf_mul(dm, wf_u8(mn + 16 * g));
+    }
+}
+
+INLINE void tile_scales_q5_k(const uint8_t *b, wf *s, wf *m) { tile_scales_q4_k(b, s, m); }
+
+INLINE void tile_scales_iq4_xs(const uint8_t *b, wf *s, wf *m) {
+    wf d = wf_f16(b), raise = wf_fill(-32);
+    uint8_t sc[128];
+    six_bits(b + 32, sc);
+    for (int g = 0; g < 8; g++) s[g] = wf_mul(d, wf_add(wf_u8(sc + 16 * g), raise));
+}
+
+#endif
