@@ -24,6 +24,7 @@ static const struct verb {
     {"tokenize", "turn text into token ids, or back", verb_tokenize},
     {"template", "print the prompt that a chat template makes of a chat", verb_template},
     {"logits", "compute the scores of the next token, for checking", verb_logits},
+    {"eval", "measure how well a model foretells a text", verb_eval},
     {"devices", "list what models can run on here", verb_devices},
     {"quantize", "write a model's weights in another type", verb_quantize},
     {"synth", "write a model of random weights in a known shape", verb_synth},

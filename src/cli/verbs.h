@@ -7,6 +7,7 @@ int verb_inspect(int argc, char **argv);
 int verb_tokenize(int argc, char **argv);
 int verb_template(int argc, char **argv);
 int verb_logits(int argc, char **argv);
+int verb_eval(int argc, char **argv);
 int verb_devices(int argc, char **argv);
 int verb_pull(int argc, char **argv);
 int verb_list(int argc, char **argv);

@@ -72,7 +72,10 @@ static json_t *json_types(const struct checkpoint *c, uint64_t *parameters, uint
 }
 
 static json_t *json_tokenizer(const struct vocab *v) {
-    static const char *const kinds[] = {[VOCAB_BPE] = "bpe", [VOCAB_SPM] = "sentencepiece"};
+    static const char *const kinds[] = {[VOCAB_BPE] = "bpe",
+                                        [VOCAB_SPM] = "sentencepiece",
+                                        [VOCAB_UNIGRAM] = "unigram",
+                                        [VOCAB_WORDPIECE] = "wordpiece"};
     if (v->kind == VOCAB_NONE) return json_null();
     json_t *t = json_pack("{s:s,s:I,s:I,s:b}", "kind", kinds[v->kind], "tokens", (json_int_t)v->n, "merges",
                           (json_int_t)v->n_merges, "add_bos", v->add_bos);

@@ -41,8 +41,7 @@ gyr_status gyr_tokenize(const gyr_tokenizer *t, const char *text, size_t size, u
     gyr_error made = {0};
     struct tokens tokens = {0};
     bool ok = tokenizer_there(t, &made);
-    int32_t bos = ok && flags & GYR_ADD_BOS ? tokenizer_bos(t->tokens) : -1;
-    if (bos >= 0) ok = tokens_push(&tokens, bos) || fail_memory(&made, "tokens");
+    if (ok && flags & GYR_ADD_BOS) ok = tokenizer_begin(t->tokens, &tokens) || fail_memory(&made, "tokens");
     ok = ok && tokenizer_encode(t->tokens, text, size, flags & GYR_PARSE_SPECIAL, &tokens, &made);
     return tokens_give(ok, &tokens, out, &made, e);
 }

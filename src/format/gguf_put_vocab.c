@@ -40,7 +40,8 @@ void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     if (v->chat_template) gguf_put_cstring(w, "tokenizer.chat_template", v->chat_template);
     if (v->n_templates) put_templates(w, v);
     if (v->kind == VOCAB_NONE) return;
-    if (v->has_splits || (v->kind == VOCAB_BPE && !v->byte_level))
+    bool other = v->kind != VOCAB_BPE && v->kind != VOCAB_SPM;
+    if (v->has_splits || other || v->n_normals > (v->kind == VOCAB_SPM) || (v->kind == VOCAB_BPE && !v->byte_level))
         gguf_writer_refuse(w, GYR_UNSUPPORTED,
                            "GGUF cannot say how this tokenizer splits text; take the vocabulary from a GGUF file");
     gguf_put_cstring(w, "tokenizer.ggml.model", v->kind == VOCAB_BPE ? "gpt2" : "llama");

@@ -15,16 +15,24 @@ struct vocab_reader {
 static const struct model {
     const char *name;
     enum vocab_kind kind;
-    bool byte_level, byte_fallback, space_marker, space_prefix, add_bos;
+    bool byte_level, byte_fallback, space_marker, space_prefix, add_bos, add_eos;
     int32_t bos, eos, unk;
 } models[] = {
     {"gpt2", VOCAB_BPE, .byte_level = true, .bos = -1, .eos = -1, .unk = -1},
     {"llama", VOCAB_SPM, .byte_fallback = true, .space_marker = true, .space_prefix = true, .add_bos = true, .bos = 1,
      .eos = 2, .unk = 0},
+    {"t5", VOCAB_UNIGRAM, .space_marker = true, .space_prefix = true, .add_eos = true, .bos = -1, .eos = 1, .unk = 2},
+    {"bert", VOCAB_WORDPIECE, .space_marker = true, .add_bos = true, .add_eos = true, .bos = 101, .eos = 102,
+     .unk = 100},
+    {"gemma4", VOCAB_BPE, .byte_fallback = true, .space_marker = true, .bos = -1, .eos = -1, .unk = -1},
 };
 
+// Pre-tokenizers of BPE vocabularies that spell text as SentencePiece does, and cut it nowhere.
+static const char *const spelled[] = {"gemma4", "granite-embed-multi-311m", "sarvam-moe"};
+
 // Pre-tokenizers that imply more than a pattern: words that are tokens are not merged, and a text starts with bos.
-static const char *const whole_words[] = {"llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken"};
+static const char *const whole_words[] = {"llama3", "llama-v3", "llama-bpe", "falcon3",     "pixtral",
+                                          "tekken", "midm-2.0", "lfm2",      "jina-v5-nano"};
 
 // An array of that kind, with `n` items (0: any number); NULL and true if there is none.
 static bool find_array(struct vocab_reader *r, const char *name, enum value_kind of, size_t n,
@@ -121,18 +129,69 @@ static bool read_merges(struct vocab_reader *r) {
     return true;
 }
 
+// Google's BERT (google-research/bert, tokenization.py): words by white space and punctuation, a space in front of
+// each.
+static bool bert_steps(struct vocab_reader *r) {
+    static const struct split splits[] = {{.pattern = (char *)(uintptr_t) "\\s", .behavior = SPLIT_REMOVED},
+                                          {.pattern = (char *)(uintptr_t) "[!-/:-@\\[-`{-~\\p{P}]"},
+                                          {.pattern = NULL}};
+    bool lower = true, accents = true;
+    struct vocab *v = r->v;
+    if (!find_flag(r, "tokenizer.ggml.normalizer.lowercase", &lower)) return false;
+    accents = lower;
+    if (!find_flag(r, "tokenizer.ggml.normalizer.strip_accents", &accents)) return false;
+    v->n_splits = sizeof splits / sizeof *splits;
+    v->splits = arena_alloc(v->storage, v->n_splits, sizeof *v->splits);
+    struct normal *n = v->normals = arena_alloc(v->storage, 5, sizeof *v->normals);
+    if (!v->splits || !n) return fail_memory(r->e, r->where);
+    memcpy(v->splits, splits, sizeof splits);
+    n[v->n_normals++].kind = NORMAL_CLEAN;
+    n[v->n_normals++].kind = NORMAL_IDEOGRAPHS;
+    if (accents) n[v->n_normals++].kind = NORMAL_NFD;
+    if (accents) n[v->n_normals++] = (struct normal){.kind = NORMAL_UNACCENT, .left = true};
+    if (lower) n[v->n_normals++].kind = NORMAL_LOWERCASE;
+    v->has_splits = v->drop_space = true;
+    v->longest_word = 100;
+    return true;
+}
+
+static bool unigram_steps(struct vocab_reader *r) {
+    bool squeeze = false;
+    const struct value *a;
+    if (!find_flag(r, "tokenizer.ggml.remove_extra_whitespaces", &squeeze) ||
+        !find_array(r, "tokenizer.ggml.precompiled_charsmap", VALUE_INT, 0, &a))
+        return false;
+    const struct items *items = a ? a->array.items : NULL;
+    if (items && gguf_type_size(items->type) != 1)
+        return fail(r->e, GYR_MALFORMED, "%s: its map of characters is no list of bytes; get the file again", r->where);
+    struct text map = {items ? (const char *)items->numbers : NULL, items ? a->array.n : 0};
+    for (size_t i = 0; i < r->v->n && !r->v->byte_fallback; i++) r->v->byte_fallback = r->v->kinds[i] == TOKEN_BYTE;
+    return spm_normals(r->v, map, squeeze) || fail_memory(r->e, r->where);
+}
+
+static bool read_text_steps(struct vocab_reader *r) {
+    if (r->v->kind == VOCAB_WORDPIECE) return bert_steps(r);
+    return r->v->kind != VOCAB_UNIGRAM || unigram_steps(r);
+}
+
 static bool read_rest(struct vocab_reader *r) {
     struct vocab *v = r->v;
+    int32_t separator = -1;
     if (!find_copy(r, "tokenizer.ggml.pre", &v->pre)) return false;
+    for (size_t i = 0; v->pre && v->kind == VOCAB_BPE && i < sizeof spelled / sizeof *spelled; i++)
+        if (!strcmp(v->pre, spelled[i])) v->byte_level = false, v->byte_fallback = v->space_marker = true;
+    if (v->kind == VOCAB_BPE && !v->byte_level) v->has_splits = true;
     for (size_t i = 0; v->pre && v->kind == VOCAB_BPE && i < sizeof whole_words / sizeof *whole_words; i++)
         if (!strcmp(v->pre, whole_words[i])) v->ignore_merges = v->add_bos = true;
     return find_id(r, "tokenizer.ggml.bos_token_id", &v->bos) && find_id(r, "tokenizer.ggml.eos_token_id", &v->eos) &&
            find_id(r, "tokenizer.ggml.eot_token_id", &v->eot) &&
            find_id(r, "tokenizer.ggml.unknown_token_id", &v->unk) &&
+           find_id(r, "tokenizer.ggml.seperator_token_id", v->kind == VOCAB_WORDPIECE ? &v->eos : &separator) &&
+           find_id(r, "tokenizer.ggml.cls_token_id", v->kind == VOCAB_WORDPIECE ? &v->bos : &separator) &&
            find_id(r, "tokenizer.ggml.padding_token_id", &v->pad) &&
            find_flag(r, "tokenizer.ggml.add_bos_token", &v->add_bos) &&
            find_flag(r, "tokenizer.ggml.add_eos_token", &v->add_eos) &&
-           find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix);
+           find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix) && read_text_steps(r);
 }
 
 static bool read_model(struct vocab_reader *r, struct text name) {
@@ -140,7 +199,8 @@ static bool read_model(struct vocab_reader *r, struct text name) {
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (strlen(models[i].name) == name.size && !memcmp(models[i].name, name.data, name.size)) m = &models[i];
     if (!m)
-        return fail(r->e, GYR_UNSUPPORTED, "%s: has a tokenizer of kind %.*s; gyr knows gpt2 and llama", r->where,
+        return fail(r->e, GYR_UNSUPPORTED,
+                    "%s: has a tokenizer of kind %.*s; gyr knows gpt2, llama, t5, bert and gemma4", r->where,
                     shown(name), name.data);
     struct vocab *v = r->v;
     v->kind = m->kind;
@@ -149,6 +209,7 @@ static bool read_model(struct vocab_reader *r, struct text name) {
     v->space_marker = m->space_marker;
     v->space_prefix = m->space_prefix;
     v->add_bos = m->add_bos;
+    v->add_eos = m->add_eos;
     v->bos = m->bos, v->eos = m->eos, v->unk = m->unk;
     return read_tokens(r) && read_kinds(r) && read_merges(r) && read_rest(r);
 }

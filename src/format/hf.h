@@ -20,6 +20,9 @@ bool hf_config(const json_t *root, struct keys *keys, const char *where, gyr_err
 // A tokenizer.json as a vocabulary. On failure *v must still be freed.
 bool tokenizer_json(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
 
+// A tokenizer.model of SentencePiece as a vocabulary. On failure *v must still be freed.
+bool spm_model(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+
 // All of a folder's tokenizer files, and the ids in `keys` (config.json). None: VOCAB_NONE.
 bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e);
 

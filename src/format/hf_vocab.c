@@ -110,11 +110,13 @@ static void read_config_id(const struct keys *keys, const char *name, const stru
     if (*id < 0 && first.kind == VALUE_UINT && first.u < v->n) *id = (int32_t)first.u;
 }
 
-static bool read_tokenizer(const char *folder, struct vocab *v, gyr_error *e) {
-    char *path = folder_path(folder, "tokenizer.json");
+static bool read_tokenizer(const char *folder, const char *name,
+                           bool (*read)(const char *, size_t, const char *, struct vocab *, gyr_error *),
+                           struct vocab *v, gyr_error *e) {
+    char *path = folder_path(folder, name);
     size_t size;
     char *data = path ? read_file(path, MAX_TOKENIZER, &size, e) : NULL;
-    bool ok = path ? data && tokenizer_json(data, size, path, v, e) : fail_memory(e, folder);
+    bool ok = path ? data && read(data, size, path, v, e) : fail_memory(e, folder);
     free(data);
     free(path);
     return ok;
@@ -123,9 +125,14 @@ static bool read_tokenizer(const char *folder, struct vocab *v, gyr_error *e) {
 bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e) {
     *v = (struct vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1};
     if (!(v->storage = calloc(1, sizeof(struct arena)))) return fail_memory(e, folder);
-    if (folder_has(folder, "tokenizer.json")) {
+    static const struct {
+        const char *name;
+        bool (*read)(const char *, size_t, const char *, struct vocab *, gyr_error *);
+    } files[] = {{"tokenizer.json", tokenizer_json}, {"tokenizer.model", spm_model}};
+    for (size_t i = 0; i < sizeof files / sizeof *files && v->kind == VOCAB_NONE; i++) {
+        if (!folder_has(folder, files[i].name)) continue;
         vocab_free(v);
-        if (!read_tokenizer(folder, v, e)) return false;
+        if (!read_tokenizer(folder, files[i].name, files[i].read, v, e)) return false;
     }
     json_t *config = NULL, *generation = NULL;
     // "model_max_length" is often 10^30, and no integer of this file is needed.

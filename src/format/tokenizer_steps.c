@@ -12,6 +12,8 @@
 // GPT-2's own pattern (openai/gpt-2, encoder.py).
 static const char gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
+static const char punctuation[] = "[!-/:-@\\[-`{-~\\p{P}]";
+
 static const struct {
     const char *name;
     enum split_behavior behavior;
@@ -23,26 +25,18 @@ static const struct {
     {"MergedWithNext", SPLIT_MERGED_NEXT},
 };
 
-static bool malformed(struct tokenizer_reader *r, const char *what) {
-    return fail(r->e, GYR_MALFORMED, "%s: %s; get the file again", r->where, what);
-}
-
-static bool unsupported(struct tokenizer_reader *r, const char *what) {
-    return fail(r->e, GYR_UNSUPPORTED, "%s: %s, which gyr cannot do; choose another model", r->where, what);
-}
-
-static bool add_split(struct tokenizer_reader *r, const char *pattern, enum split_behavior behavior, bool invert) {
-    if (r->n_splits == MAX_SPLITS) return unsupported(r, "has more than 32 splits");
-    char *copy = arena_copy(r->v->storage, (struct text){pattern, strlen(pattern)});
-    if (!copy) return fail_memory(r->e, r->where);
-    r->splits[r->n_splits++] =
-        (struct split){.pattern = copy, .behavior = behavior, .invert = invert, .mapped = r->v->byte_level};
+static bool add_step(struct tokenizer_reader *r, struct split split) {
+    if (r->n_splits == MAX_SPLITS) return json_unsupported(r, "has more than 32 splits");
+    split.mapped = r->v->byte_level;
+    split.marked = r->v->space_marker;
+    r->splits[r->n_splits++] = split;
     return true;
 }
 
-static bool flag(const json_t *j, const char *name, bool otherwise) {
-    const json_t *value = json_object_get(j, name);
-    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+static bool add_split(struct tokenizer_reader *r, const char *pattern, enum split_behavior behavior, bool invert) {
+    char *copy = arena_copy(r->v->storage, (struct text){pattern, strlen(pattern)});
+    if (!copy) return fail_memory(r->e, r->where);
+    return add_step(r, (struct split){.pattern = copy, .behavior = behavior, .invert = invert});
 }
 
 static bool read_behavior(struct tokenizer_reader *r, const json_t *j, enum split_behavior *out) {
@@ -54,12 +48,12 @@ static bool read_behavior(struct tokenizer_reader *r, const json_t *j, enum spli
             *out = behaviors[i].behavior;
             return true;
         }
-    return malformed(r, "a split has an unknown behavior");
+    return json_malformed(r, "a split has an unknown behavior");
 }
 
-static bool read_each(struct tokenizer_reader *r, const json_t *list,
-                      bool (*read)(struct tokenizer_reader *, const json_t *)) {
-    if (!json_is_array(list)) return malformed(r, "a Sequence has no list of steps");
+bool read_each(struct tokenizer_reader *r, const json_t *list,
+               bool (*read)(struct tokenizer_reader *, const json_t *)) {
+    if (!json_is_array(list)) return json_malformed(r, "a Sequence has no list of steps");
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!read(r, json_array_get(list, i))) return false;
     return true;
@@ -68,11 +62,11 @@ static bool read_each(struct tokenizer_reader *r, const json_t *list,
 // ---- pre-tokenizers
 
 static bool pre_byte_level(struct tokenizer_reader *r, const json_t *j) {
-    bool prefix = flag(j, "add_prefix_space", true);
-    if (prefix && r->n_splits) return unsupported(r, "puts a space in front of every piece");
-    if (prefix) r->v->space_prefix = true;
+    bool prefix = json_flag(j, "add_prefix_space", true);
+    if (prefix && r->n_splits && !add_step(r, (struct split){0})) return false;
+    if (prefix && !r->n_splits) r->v->space_prefix = true;
     // The pattern sees the text, everything after this step sees the bytes' letters.
-    if (flag(j, "use_regex", true) && !add_split(r, gpt2_pattern, SPLIT_ISOLATED, false)) return false;
+    if (json_flag(j, "use_regex", true) && !add_split(r, gpt2_pattern, SPLIT_ISOLATED, false)) return false;
     r->v->byte_level = true;
     return true;
 }
@@ -91,39 +85,66 @@ static char *quote(struct text s) {
     return buf_take(&b);
 }
 
+char *read_pattern(struct tokenizer_reader *r, const json_t *j) {
+    struct text regex = json_text(json_object_get(j, "Regex")), text = json_text(json_object_get(j, "String"));
+    if (!regex.size && !text.size) return json_malformed(r, "a split has no pattern"), NULL;
+    if (regex.data && strstr(regex.data, "&&["))
+        return json_unsupported(r, "a split's pattern intersects classes"), NULL;
+    char *pattern = regex.size ? strdup(regex.data) : quote(text);
+    return pattern ? pattern : (fail_memory(r->e, r->where), NULL);
+}
+
 static bool pre_split(struct tokenizer_reader *r, const json_t *j) {
-    const json_t *pattern = json_object_get(j, "pattern");
-    struct text regex = json_text(json_object_get(pattern, "Regex")),
-                text = json_text(json_object_get(pattern, "String"));
+    char *pattern = read_pattern(r, json_object_get(j, "pattern"));
     enum split_behavior behavior;
-    if (!regex.size && !text.size) return malformed(r, "a split has no pattern");
-    if (regex.data && strstr(regex.data, "&&[")) return unsupported(r, "a split's pattern intersects classes");
-    if (!read_behavior(r, j, &behavior)) return false;
-    bool invert = flag(j, "invert", false);
-    if (regex.data) return add_split(r, regex.data, behavior, invert);
-    char *quoted = quote(text);
-    bool ok = quoted ? add_split(r, quoted, behavior, invert) : fail_memory(r->e, r->where);
-    free(quoted);
+    bool ok =
+        pattern && read_behavior(r, j, &behavior) && add_split(r, pattern, behavior, json_flag(j, "invert", false));
+    free(pattern);
     return ok;
 }
 
 static bool pre_digits(struct tokenizer_reader *r, const json_t *j) {
-    return add_split(r, "\\p{N}", flag(j, "individual_digits", false) ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, false);
+    return add_split(r, "\\p{N}", json_flag(j, "individual_digits", false) ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, false);
 }
 
 static bool pre_punctuation(struct tokenizer_reader *r, const json_t *j) {
     enum split_behavior behavior;
-    return read_behavior(r, j, &behavior) && add_split(r, "[!-/:-@\\[-`{-~\\p{P}]", behavior, false);
+    return read_behavior(r, j, &behavior) && add_split(r, punctuation, behavior, false);
 }
 
 static bool pre_metaspace(struct tokenizer_reader *r, const json_t *j) {
     const json_t *scheme = json_object_get(j, "prepend_scheme");
-    if (r->n_splits || r->v->byte_level) return unsupported(r, "its Metaspace is not the first step");
+    if (r->v->byte_level) return json_unsupported(r, "its Metaspace comes after ByteLevel");
     if (!json_is(json_object_get(j, "replacement"), SPACE_MARKER))
-        return unsupported(r, "its Metaspace has a marker of its own");
+        return json_unsupported(r, "its Metaspace has a marker of its own");
+    bool prefix = scheme ? !json_is(scheme, "never") : json_flag(j, "add_prefix_space", true);
     r->v->space_marker = true;
-    r->v->space_prefix = scheme ? !json_is(scheme, "never") : flag(j, "add_prefix_space", true);
-    return !flag(j, "split", true) || add_split(r, SPACE_MARKER, SPLIT_MERGED_NEXT, false);
+    r->v->drop_space = r->v->drop_space || prefix;
+    if (prefix && !add_step(r, (struct split){.first = json_is(scheme, "first")})) return false;
+    return !json_flag(j, "split", true) || add_split(r, SPACE_MARKER, SPLIT_MERGED_NEXT, false);
+}
+
+static bool pre_whitespace(struct tokenizer_reader *r, const json_t *j) {
+    (void)j;
+    return add_split(r, "\\w+|[^\\w\\s]+", SPLIT_REMOVED, true);
+}
+
+static bool pre_whitespace_split(struct tokenizer_reader *r, const json_t *j) {
+    (void)j;
+    return add_split(r, "\\s", SPLIT_REMOVED, false);
+}
+
+static bool pre_bert(struct tokenizer_reader *r, const json_t *j) {
+    return pre_whitespace_split(r, j) && add_split(r, punctuation, SPLIT_ISOLATED, false);
+}
+
+static bool pre_delimiter(struct tokenizer_reader *r, const json_t *j) {
+    struct text s = json_text(json_object_get(j, "delimiter"));
+    if (!s.size) return json_malformed(r, "a split has no delimiter");
+    char *pattern = quote(s);
+    bool ok = pattern ? add_split(r, pattern, SPLIT_REMOVED, false) : fail_memory(r->e, r->where);
+    free(pattern);
+    return ok;
 }
 
 static bool pre_sequence(struct tokenizer_reader *r, const json_t *j) {
@@ -132,50 +153,38 @@ static bool pre_sequence(struct tokenizer_reader *r, const json_t *j) {
 
 bool read_pre_tokenizer(struct tokenizer_reader *r, const json_t *j) {
     static const struct step steps[] = {
-        {"ByteLevel", pre_byte_level},    {"Digits", pre_digits},     {"Metaspace", pre_metaspace},
-        {"Punctuation", pre_punctuation}, {"Sequence", pre_sequence}, {"Split", pre_split},
+        {"BertPreTokenizer", pre_bert},
+        {"ByteLevel", pre_byte_level},
+        {"CharDelimiterSplit", pre_delimiter},
+        {"Digits", pre_digits},
+        {"Metaspace", pre_metaspace},
+        {"Punctuation", pre_punctuation},
+        {"Sequence", pre_sequence},
+        {"Split", pre_split},
+        {"Whitespace", pre_whitespace},
+        {"WhitespaceSplit", pre_whitespace_split},
     };
     return read_step(r, j, steps, COUNT(steps), "pre-tokenizer");
 }
 
-// ---- normalizers: only how Llama 2 and its kin mark spaces
-
-static bool normal_prepend(struct tokenizer_reader *r, const json_t *j) {
-    if (!json_is(json_object_get(j, "prepend"), SPACE_MARKER))
-        return unsupported(r, "its normalizer prepends other text than U+2581");
-    r->v->space_prefix = true;
-    return true;
-}
-
-static bool normal_replace(struct tokenizer_reader *r, const json_t *j) {
-    const json_t *from = json_object_get(json_object_get(j, "pattern"), "String");
-    if (!json_is(from, " ") || !json_is(json_object_get(j, "content"), SPACE_MARKER))
-        return unsupported(r, "its normalizer replaces other text than spaces");
-    r->v->space_marker = true;
-    return true;
-}
-
-static bool normal_byte_level(struct tokenizer_reader *r, const json_t *j) {
-    (void)j;
-    r->v->byte_level = true;
-    return true;
-}
-
-static bool normal_sequence(struct tokenizer_reader *r, const json_t *j) {
-    return read_each(r, json_object_get(j, "normalizers"), read_normalizer);
-}
-
-bool read_normalizer(struct tokenizer_reader *r, const json_t *j) {
-    static const struct step steps[] = {
-        {"ByteLevel", normal_byte_level},
-        {"Prepend", normal_prepend},
-        {"Replace", normal_replace},
-        {"Sequence", normal_sequence},
-    };
-    return read_step(r, j, steps, COUNT(steps), "normalizer");
-}
-
 // ---- post-processors
+
+static bool add_around(struct tokenizer_reader *r, const json_t *id, bool after) {
+    struct vocab *v = r->v;
+    if (!json_is_integer(id) || json_integer_value(id) < 0 || (uint64_t)json_integer_value(id) >= v->n)
+        return json_malformed(r, "its post-processor names a token that is not there");
+    int32_t token = (int32_t)json_integer_value(id);
+    if (after && v->add_eos) return json_unsupported(r, "puts more than one token after a text");
+    if (after) v->add_eos = true, v->eos = token;
+    if (after) return true;
+    if (v->add_bos && v->n_lead == MAX_LEAD)
+        return json_unsupported(r, "puts more than four tokens in front of a text");
+    if (v->add_bos)
+        v->lead[v->n_lead++] = token;
+    else
+        v->add_bos = true, v->bos = token;
+    return true;
+}
 
 static bool post_template(struct tokenizer_reader *r, const json_t *j) {
     const json_t *single = json_object_get(j, "single"), *special = json_object_get(j, "special_tokens");
@@ -183,19 +192,18 @@ static bool post_template(struct tokenizer_reader *r, const json_t *j) {
     for (size_t i = 0; i < json_array_size(single); i++) {
         const json_t *piece = json_array_get(single, i);
         struct text name = json_text(json_object_get(json_object_get(piece, "SpecialToken"), "id"));
-        if (!name.data) {
-            after = true;
-            continue;
-        }
-        const json_t *id = json_array_get(json_object_get(json_object_get(special, name.data), "ids"), 0);
-        bool *add = after ? &r->v->add_eos : &r->v->add_bos;
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || (uint64_t)json_integer_value(id) >= r->v->n)
-            return malformed(r, "its post-processor names a token that is not there");
-        if (*add) return unsupported(r, "puts more than one token around a text");
-        *add = true;
-        *(after ? &r->v->eos : &r->v->bos) = (int32_t)json_integer_value(id);
+        const json_t *ids = json_object_get(json_object_get(special, name.data ? name.data : ""), "ids");
+        for (size_t k = 0; name.data && k < (json_array_size(ids) ? json_array_size(ids) : 1); k++)
+            if (!add_around(r, json_array_get(ids, k), after)) return false;
+        after = after || !name.data;
     }
     return true;
+}
+
+// BERT's and RoBERTa's: [text, id] in front and after.
+static bool post_bert(struct tokenizer_reader *r, const json_t *j) {
+    return add_around(r, json_array_get(json_object_get(j, "cls"), 1), false) &&
+           add_around(r, json_array_get(json_object_get(j, "sep"), 1), true);
 }
 
 static bool post_nothing(struct tokenizer_reader *r, const json_t *j) {
@@ -209,9 +217,8 @@ static bool post_sequence(struct tokenizer_reader *r, const json_t *j) {
 
 bool read_post_processor(struct tokenizer_reader *r, const json_t *j) {
     static const struct step steps[] = {
-        {"ByteLevel", post_nothing},
-        {"Sequence", post_sequence},
-        {"TemplateProcessing", post_template},
+        {"BertProcessing", post_bert}, {"ByteLevel", post_nothing},           {"RobertaProcessing", post_bert},
+        {"Sequence", post_sequence},   {"TemplateProcessing", post_template},
     };
     return read_step(r, j, steps, COUNT(steps), "post-processor");
 }

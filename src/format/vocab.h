@@ -5,9 +5,11 @@
 #include "base/buf.h"
 
 enum vocab_kind {
-    VOCAB_NONE, // the file has no tokenizer
-    VOCAB_BPE,  // merges by rank (GGUF "gpt2", tokenizer.json "BPE")
-    VOCAB_SPM,  // SentencePiece BPE: merges by the score of the joined piece (GGUF "llama")
+    VOCAB_NONE,      // the file has no tokenizer
+    VOCAB_BPE,       // merges by rank (GGUF "gpt2", tokenizer.json "BPE")
+    VOCAB_SPM,       // SentencePiece BPE: merges by the score of the joined piece (GGUF "llama")
+    VOCAB_UNIGRAM,   // the likeliest way to cut a word into pieces (GGUF "t5", tokenizer.json "Unigram")
+    VOCAB_WORDPIECE, // the longest piece first (GGUF "bert", tokenizer.json "WordPiece")
 };
 
 // GGUF's tokenizer.ggml.token_type.
@@ -20,14 +22,51 @@ enum token_kind {
     TOKEN_BYTE = 6, // "<0xNN>"
 };
 
-// One step of a pre-tokenizer: text is split at the matches of `pattern` (PCRE2, UTF).
+// How an added token is found in the text (tokenizer.json's added_tokens); bits of vocab.finds.
+enum {
+    FIND_LSTRIP = 1,     // white space in front of it belongs to it
+    FIND_RSTRIP = 2,     // white space after it does
+    FIND_WORD = 4,       // not inside a word
+    FIND_NORMALIZED = 8, // in the normalized text
+};
+
+// One step of a normalizer, which rewrites text before it is split.
+enum normal_kind {
+    NORMAL_NFC,
+    NORMAL_NFD,
+    NORMAL_NFKC,
+    NORMAL_NFKD,
+    NORMAL_LOWERCASE,
+    NORMAL_STRIP,      // white space at the text's ends: `left`, `right`
+    NORMAL_UNACCENT,   // marks are dropped: all, or with `left` those that take no room (Mn)
+    NORMAL_REPLACE,    // matches of `pattern` become `content`
+    NORMAL_PREPEND,    // `content` in front of a text
+    NORMAL_CHARSMAP,   // SentencePiece's precompiled map in `content`; `left`: cluster by cluster, as Hugging Face does
+    NORMAL_CLEAN,      // BERT's: control characters go, white space becomes a space
+    NORMAL_IDEOGRAPHS, // BERT's: a space on either side of each
+    NORMAL_NMT,        // control characters go, odd spaces become a space
+    NORMAL_SPACES,     // SentencePiece's remove_extra_whitespaces
+};
+struct normal {
+    enum normal_kind kind;
+    bool left, right;
+    char *pattern;
+    struct text content;
+};
+
+// One step of a pre-tokenizer: text is split at the matches of `pattern` (PCRE2, UTF); or, without a pattern, a space
+// is put in front of each piece that has none.
 enum split_behavior { SPLIT_ISOLATED, SPLIT_CONTIGUOUS, SPLIT_REMOVED, SPLIT_MERGED_PREVIOUS, SPLIT_MERGED_NEXT };
 struct split {
     char *pattern;
     enum split_behavior behavior;
     bool invert; // matches and what lies between them change roles
     bool mapped; // with byte_level: the pattern sees text already mapped to GPT-2's alphabet (a step after ByteLevel)
+    bool marked; // the pattern sees U+2581 for each space
+    bool first;  // without a pattern: only at the beginning of the whole text
 };
+
+enum { MAX_LEAD = 3 };
 
 // A chat template beside the plain one, such as "tool_use".
 struct named_template {
@@ -38,21 +77,31 @@ struct vocab {
     enum vocab_kind kind;
     size_t n;
     struct text *tokens; // as the file spells them (byte-level BPE: in GPT-2's byte alphabet)
-    float *scores;       // SPM; NULL if none
+    float *scores;       // SPM and Unigram; NULL if none
+    double *exact;       // Unigram's scores where the file has more digits; NULL if not
     uint8_t *kinds;      // enum token_kind
+    uint8_t *finds;      // FIND_... of added tokens; NULL: none
     struct text *merges; // "left right", best first
     size_t n_merges;
     char *pre;            // GGUF's tokenizer.ggml.pre, such as "falcon"; NULL if not given
     struct split *splits; // from tokenizer.json, in order
     size_t n_splits;
+    struct normal *normals; // in order
+    size_t n_normals;
+    char *word_prefix, *word_suffix; // how BPE and WordPiece spell pieces that do not begin, or that end, a word
+    size_t longest_word;             // WordPiece: characters of a word, beyond which it is unknown
     bool has_splits;                 // splits are to be used as they are (even if none), not looked up by `pre`
     bool byte_level;                 // text bytes are mapped to GPT-2's printable alphabet before merging
     bool byte_fallback;              // pieces outside the vocabulary become TOKEN_BYTE tokens
     bool space_marker;               // spaces are written as U+2581, before any split
     bool space_prefix;               // a space is put in front of the text
+    bool drop_space;                 // the space that the splits put in front is dropped again
     bool ignore_merges;              // a word that is a token is taken whole, before merges
+    bool fuse_unknown;               // what is unknown side by side is one token
     int32_t bos, eos, eot, unk, pad; // -1: none
     bool add_bos, add_eos;
+    int32_t lead[MAX_LEAD]; // with add_bos: what follows bos at the beginning of a text, such as <sop>
+    size_t n_lead;
     char *chat_template; // Jinja; NULL: none
     struct named_template *templates;
     size_t n_templates;

@@ -3,17 +3,15 @@
 
 #include "base/utf8.h"
 #include "text/bytes.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-// A merge may be split at several spaces if its pieces have some; no more than this many are tried.
-enum { MAX_SPACES = 32 };
-
 static const char MARKER[] = "\xe2\x96\x81"; // U+2581, which SentencePiece writes for a space
 
-static enum token_kind kind_of(const struct vocab *v, size_t i) { return v->kinds ? v->kinds[i] : TOKEN_NORMAL; }
-
 static bool marked(const struct vocab *v) { return v->kind == VOCAB_SPM || v->space_marker; }
+
+static bool has_scores(const struct vocab *v) { return v->kind == VOCAB_SPM || v->kind == VOCAB_UNIGRAM; }
 
 // "<0xNN>" is a byte; -1 if the token is not spelled so.
 static int byte_name(struct text s) {
@@ -46,8 +44,7 @@ static size_t from_marked(struct text s, char *out) {
     return n;
 }
 
-// Writes the bytes that a spelling stands for in plain text, at most as many as it has; SIZE_MAX if none can.
-static size_t from_spelling(const struct vocab *v, struct text s, char *out) {
+size_t from_spelling(const struct vocab *v, struct text s, char *out) {
     if (v->byte_level) return from_alphabet(s, out);
     if (marked(v)) return from_marked(s, out);
     memcpy(out, s.data, s.size);
@@ -57,7 +54,7 @@ static size_t from_spelling(const struct vocab *v, struct text s, char *out) {
 // The bytes of token i. False if plain text never becomes it.
 static bool spell(const struct vocab *v, size_t i, char *out, size_t *size) {
     struct text s = v->tokens[i];
-    enum token_kind kind = kind_of(v, i);
+    enum token_kind kind = token_kind_of(v, i);
     int byte = kind == TOKEN_BYTE ? byte_name(s) : -1;
     *size = SIZE_MAX;
     if (byte >= 0)
@@ -99,7 +96,7 @@ static bool index_tokens(struct tokenizer *t, const bool *plain, gyr_error *e) {
         if (index_add(&t->by_name, v->tokens, sizeof *v->tokens, i) == INDEX_NO_MEMORY) return fail_memory(e, t->where);
     for (int user = 0; user < 2; user++)
         for (size_t i = 0; i < v->n; i++)
-            if (plain[i] && (kind_of(v, i) == TOKEN_USER) == user &&
+            if (plain[i] && (token_kind_of(v, i) == TOKEN_USER) == user &&
                 index_add(&t->by_bytes, t->bytes, sizeof *t->bytes, i) == INDEX_NO_MEMORY)
                 return fail_memory(e, t->where);
     for (size_t i = 0; i < v->n; i++) {
@@ -115,32 +112,27 @@ static bool index_tokens(struct tokenizer *t, const bool *plain, gyr_error *e) {
     return true;
 }
 
-static int32_t find_bytes(const struct tokenizer *t, const char *s, size_t size) {
-    size_t i = index_find(&t->by_bytes, t->bytes, sizeof *t->bytes, (struct text){s, size});
-    return i == SIZE_MAX ? -1 : (int32_t)i;
-}
-
 static void index_bytes(struct tokenizer *t) {
     const struct vocab *v = t->vocab;
     for (int b = 0; b < 256; b++) {
         char c = (char)b;
-        int32_t id = find_bytes(t, &c, 1);
+        int32_t id = token_of(t, &c, 1);
         if (b < 128) t->ascii_ids[b] = id;
         t->byte_ids[b] = v->byte_level ? id : -1;
     }
-    for (size_t i = v->n; !v->byte_level && (v->byte_fallback || v->kind == VOCAB_SPM) && i-- > 0;) {
-        int byte = kind_of(v, i) == TOKEN_BYTE ? byte_name(v->tokens[i]) : -1;
+    for (size_t i = v->n; !v->byte_level && (v->byte_fallback || has_scores(v)) && i-- > 0;) {
+        int byte = token_kind_of(v, i) == TOKEN_BYTE ? byte_name(v->tokens[i]) : -1;
         if (byte >= 0) t->byte_ids[byte] = (int32_t)i;
     }
     // Byte-level files often name a control token here, which plain text must not become.
-    bool usable = v->unk >= 0 && (!v->byte_level || kind_of(v, (size_t)v->unk) == TOKEN_UNKNOWN);
+    bool usable = v->unk >= 0 && (!v->byte_level || token_kind_of(v, (size_t)v->unk) == TOKEN_UNKNOWN);
     t->unknown = usable ? v->unk : -1;
 }
 
 // The tokens of U+FFFD: one, or its bytes'.
 static void index_replacement(struct tokenizer *t) {
     static const char replacement[] = "\xef\xbf\xbd";
-    int32_t whole = find_bytes(t, replacement, 3);
+    int32_t whole = token_of(t, replacement, 3);
     bool bytes = true;
     for (int i = 0; i < 3; i++) {
         t->replacement[i] = t->byte_ids[(unsigned char)replacement[i]];
@@ -152,13 +144,14 @@ static void index_replacement(struct tokenizer *t) {
 static bool index_specials(struct tokenizer *t, gyr_error *e) {
     const struct vocab *v = t->vocab;
     for (size_t i = 0; i < v->n; i++) {
-        enum token_kind kind = kind_of(v, i);
+        enum token_kind kind = token_kind_of(v, i);
         bool user = kind == TOKEN_USER;
         struct text s = t->bytes[i];
         if ((!user && kind != TOKEN_CONTROL && kind != TOKEN_UNKNOWN) || !s.size) continue;
         if (s.size > MAX_SPECIAL)
             return fail(e, GYR_UNSUPPORTED, "%s: special token %zu has %zu bytes; gyr takes at most %d", t->where, i,
                         s.size, MAX_SPECIAL);
+        if (user && v->finds && (v->finds[i] & FIND_NORMALIZED) && v->n_normals) continue; // see index_late()
         if ((user && !specials_add(&t->user, s, (int32_t)i)) || !specials_add(&t->all, s, (int32_t)i))
             return fail_memory(e, t->where);
     }
@@ -167,59 +160,43 @@ static bool index_specials(struct tokenizer *t, gyr_error *e) {
     return true;
 }
 
-// A spelling's token, control tokens too; `room` has place for its bytes.
-static int32_t find_piece(const struct tokenizer *t, struct text s, char *room) {
-    size_t size = from_spelling(t->vocab, s, room), i = SIZE_MAX;
-    int32_t id = size == SIZE_MAX ? -1 : find_bytes(t, room, size);
-    if (id < 0) i = index_find(&t->by_name, t->vocab->tokens, sizeof *t->vocab->tokens, s);
-    return i == SIZE_MAX ? id : (int32_t)i;
-}
-
-// Finds the tokens of "left right" and of both together.
-static bool read_merge(const struct tokenizer *t, struct text merge, char *room, int32_t ids[3]) {
-    const char *end = merge.data + merge.size, *space = merge.data;
-    char *joined = room + merge.size;
-    for (int tries = 0; tries < MAX_SPACES && space + 1 < end; tries++) {
-        space = memchr(space + 1, ' ', (size_t)(end - space - 1));
-        if (!space) return false;
-        size_t left = (size_t)(space - merge.data), right = merge.size - left - 1;
-        memcpy(joined, merge.data, left);
-        memcpy(joined + left, space + 1, right);
-        ids[0] = find_piece(t, (struct text){merge.data, left}, room);
-        if (ids[0] >= 0 && (ids[1] = find_piece(t, (struct text){space + 1, right}, room)) >= 0 &&
-            (ids[2] = find_piece(t, (struct text){joined, left + right}, room)) >= 0)
-            return true;
-    }
-    return false;
-}
-
-static bool plain_kind(const struct vocab *v, int32_t id) {
-    return kind_of(v, (size_t)id) == TOKEN_NORMAL || kind_of(v, (size_t)id) == TOKEN_USER;
-}
-
-static bool index_merges(struct tokenizer *t, gyr_error *e) {
+// How the tokens are spelled that are found in normalized text.
+static bool index_late(struct tokenizer *t, gyr_error *e) {
     const struct vocab *v = t->vocab;
-    size_t longest = 0;
-    for (size_t i = 0; i < v->n_merges; i++)
-        if (v->merges[i].size > longest) longest = v->merges[i].size;
-    char *room = longest < SIZE_MAX / 4 ? malloc(2 * longest + 1) : NULL;
-    bool ok = room && v->n_merges < UINT32_MAX && pairs_init(&t->merges, v->n_merges);
-    if (!ok) fail_memory(e, t->where);
-    for (size_t i = 0; ok && i < v->n_merges; i++) {
-        struct text merge = v->merges[i];
-        int32_t ids[3];
-        ok = read_merge(t, merge, room, ids);
+    struct scan scan = {0};
+    struct rewriting r = {.normalizer = &t->normalizer, .scan = &scan, .begins = true, .ends = true};
+    size_t total = 0;
+    for (size_t i = 0; i < v->n; i++) total += t->bytes[i].size;
+    bool ok = !v->finds || !v->n_normals || scan_begin(&scan, total) || fail_memory(e, t->where);
+    struct specials spans = {0}; // offsets for now: the names move while they grow
+    for (size_t i = 0; ok && v->finds && v->n_normals && i < v->n; i++) {
+        if (token_kind_of(v, i) != TOKEN_USER || !(v->finds[i] & FIND_NORMALIZED) || !t->bytes[i].size) continue;
+        ok = normalize(&r, t->bytes[i].data, t->bytes[i].size) && r.out.size <= MAX_SPECIAL;
         if (!ok)
-            fail(e, GYR_MALFORMED,
-                 "%s: merge %zu (\"%.*s\") does not join two tokens into a third; the file is damaged or was converted "
-                 "wrongly",
-                 t->where, i, merge.size < 80 ? (int)merge.size : 80, merge.data);
-        // Plain text must never become a control token, not even by way of a merge.
-        else if (plain_kind(v, ids[0]) && plain_kind(v, ids[1]) && plain_kind(v, ids[2]))
-            pairs_add(&t->merges, ids[0], ids[1], (uint32_t)i, ids[2]);
+            fail(e, GYR_UNSUPPORTED, "%s: added token %zu grows too long when it is normalized", t->where, i);
+        else if (r.out.size)
+            ok = specials_add(&spans, (struct text){NULL, r.out.size}, (int32_t)i) || fail_memory(e, t->where);
+        if (ok) buf_append(&t->late_names, r.out.data, r.out.size);
     }
-    free(room);
-    return ok;
+    size_t at = 0;
+    for (size_t i = 0; ok && i < spans.n; at += spans.items[i++].text.size)
+        ok =
+            specials_add(&t->late, (struct text){t->late_names.data + at, spans.items[i].text.size}, spans.items[i].id);
+    specials_sort(&t->late);
+    specials_free(&spans);
+    rewriting_free(&r);
+    scan_end(&scan);
+    return ok && (!t->late_names.failed || fail_memory(e, t->where));
+}
+
+// All that plain text can become, to walk along it.
+static bool index_pieces(struct tokenizer *t, const bool *plain, gyr_error *e) {
+    const struct vocab *v = t->vocab;
+    for (size_t i = 0; i < v->n; i++)
+        if (plain[i] && token_kind_of(v, i) != TOKEN_USER && !specials_add(&t->pieces, t->bytes[i], (int32_t)i))
+            return fail_memory(e, t->where);
+    specials_sort(&t->pieces);
+    return true;
 }
 
 // Scores as numbers that sort the other way round: the best is the lowest. A NaN is the worst.
@@ -234,9 +211,18 @@ static uint32_t order_of(float score) {
 
 static bool index_scores(struct tokenizer *t, gyr_error *e) {
     const struct vocab *v = t->vocab;
-    if (!v->scores)
+    if (!v->scores && !v->exact)
         return fail(e, GYR_MALFORMED, "%s: a SentencePiece vocabulary without scores; convert the model again",
                     t->where);
+    // Far below the worst piece (sentencepiece, unigram_model.cc).
+    const double penalty = 10;
+    for (size_t i = 0; i < v->n; i++) {
+        double score = v->exact ? v->exact[i] : (double)v->scores[i];
+        if (!isfinite(score) && v->kind == VOCAB_UNIGRAM)
+            return fail(e, GYR_MALFORMED, "%s: the score of token %zu is no number; get the file again", t->where, i);
+        if (!i || score - penalty < t->unknown_score) t->unknown_score = score - penalty;
+    }
+    if (v->kind == VOCAB_UNIGRAM) return true;
     t->order = malloc(v->n * sizeof *t->order);
     if (!t->order) return fail_memory(e, t->where);
     for (size_t i = 0; i < v->n; i++) t->order[i] = order_of(v->scores[i]);
@@ -245,7 +231,7 @@ static bool index_scores(struct tokenizer *t, gyr_error *e) {
 
 static bool check(const struct vocab *v, const char *where, gyr_error *e) {
     if (v->kind == VOCAB_NONE)
-        return fail(e, GYR_UNSUPPORTED, "%s: has no tokenizer that gyr knows (byte-level BPE, SentencePiece BPE)",
+        return fail(e, GYR_UNSUPPORTED, "%s: has no tokenizer that gyr knows (BPE, SentencePiece, Unigram, WordPiece)",
                     where);
     if (!v->n || v->n > INT32_MAX)
         return fail(e, GYR_MALFORMED, "%s: a vocabulary of %zu tokens; the file is damaged", where, v->n);
@@ -258,14 +244,19 @@ static bool build(struct tokenizer *t, gyr_error *e) {
     const struct vocab *v = t->vocab;
     bool *plain = malloc(v->n * sizeof *plain);
     if (!plain) return fail_memory(e, t->where);
+    bool walks = v->kind == VOCAB_UNIGRAM || v->kind == VOCAB_WORDPIECE;
     bool ok = spell_all(t, plain, e) && index_tokens(t, plain, e) && index_specials(t, e) &&
-              pretokenizer_init(&t->pre, v, t->where, e);
+              (!walks || index_pieces(t, plain, e)) && normalizer_init(&t->normalizer, v, t->where, e) &&
+              index_late(t, e) && pretokenizer_init(&t->pre, v, t->where, e);
     free(plain);
     if (!ok) return false;
     index_bytes(t);
     index_replacement(t);
     t->spaced = v->space_prefix && marked(v);
-    return v->kind == VOCAB_SPM ? index_scores(t, e) : index_merges(t, e);
+    t->drops = t->spaced || v->drop_space;
+    t->fuses = v->fuse_unknown || v->kind == VOCAB_SPM;
+    if (v->kind == VOCAB_WORDPIECE) return true;
+    return has_scores(v) ? index_scores(t, e) : index_merges(t, e);
 }
 
 struct tokenizer *tokenizer_new(const struct vocab *v, const char *where, gyr_error *e) {
@@ -287,6 +278,10 @@ void tokenizer_free(struct tokenizer *t) {
     index_free(&t->by_bytes);
     specials_free(&t->user);
     specials_free(&t->all);
+    specials_free(&t->late);
+    buf_free(&t->late_names);
+    specials_free(&t->pieces);
+    normalizer_free(&t->normalizer);
     pretokenizer_free(&t->pre);
     pairs_free(&t->merges);
     free(t->order);

@@ -4,8 +4,18 @@
 
 size_t tokenizer_size(const struct tokenizer *t) { return t->vocab->n; }
 
-static enum token_kind kind_of(const struct tokenizer *t, int32_t id) {
-    return t->vocab->kinds ? t->vocab->kinds[id] : TOKEN_NORMAL;
+static enum token_kind kind_of(const struct tokenizer *t, int32_t id) { return token_kind_of(t->vocab, (size_t)id); }
+
+// A piece that begins a word has a space in front; one that goes on with it, or ends it, is marked as such.
+static void decode_affixed(const struct tokenizer *t, struct text s, bool first, struct buf *out) {
+    const char *prefix = t->vocab->word_prefix, *suffix = t->vocab->word_suffix;
+    size_t before = prefix ? strlen(prefix) : 0, after = suffix ? strlen(suffix) : 0;
+    bool inside = before && s.size >= before && !memcmp(s.data, prefix, before);
+    bool ends = after && s.size >= after && !memcmp(s.data + s.size - after, suffix, after);
+    if (t->vocab->kind == VOCAB_WORDPIECE && !inside && !first) buf_putc(out, ' ');
+    size_t from = inside ? before : 0, to = s.size - (ends ? after : 0);
+    if (to > from) buf_append(out, s.data + from, to - from);
+    if (ends) buf_putc(out, ' ');
 }
 
 void tokenizer_decode(const struct tokenizer *t, int32_t id, bool first, bool special, struct buf *out) {
@@ -13,7 +23,12 @@ void tokenizer_decode(const struct tokenizer *t, int32_t id, bool first, bool sp
     struct text s = t->bytes[id];
     enum token_kind kind = kind_of(t, id);
     if ((kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN) && !special) return;
-    bool prefixed = first && t->spaced && s.size && *s.data == ' ' && kind != TOKEN_USER;
+    bool word = kind == TOKEN_NORMAL || t->vocab->kind == VOCAB_WORDPIECE;
+    if (word && (t->vocab->word_prefix || t->vocab->word_suffix)) {
+        decode_affixed(t, s, first, out);
+        return;
+    }
+    bool prefixed = first && t->drops && s.size && *s.data == ' ' && kind != TOKEN_USER;
     buf_append(out, s.data + prefixed, s.size - prefixed);
 }
 
@@ -59,7 +74,10 @@ bool tokenizer_is_end(const struct tokenizer *t, int32_t id) {
     return false;
 }
 
-int32_t tokenizer_bos(const struct tokenizer *t) {
+bool tokenizer_begin(const struct tokenizer *t, struct tokens *out) {
     const struct vocab *v = t->vocab;
-    return v->add_bos && v->bos >= 0 && (size_t)v->bos < v->n ? v->bos : -1;
+    if (!v->add_bos || v->bos < 0 || (size_t)v->bos >= v->n) return true;
+    bool ok = tokens_push(out, v->bos);
+    for (size_t i = 0; ok && i < v->n_lead; i++) ok = tokens_push(out, v->lead[i]);
+    return ok;
 }

@@ -17,12 +17,15 @@
 #define ENDING            "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 
 // Radford et al., 2019 (GPT-2), and the pattern of cl100k with its number rule left open.
+#define UPPER_NOT_HAN "(?:(?!\\p{Han})" UPPER ")"
+#define LOWER_NOT_HAN "(?:(?!\\p{Han})" LOWER ")"
+#define CJK           "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+"
 #define GPT2          CONTRACTION " ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" SPACES
 #define CL100K(digit) CONTRACTION_ANY WORD digit "|" PUNCTUATION NEWLINES SPACES
 #define O200K         CASED(ENDING) "\\p{N}{1,3}|" PUNCTUATION_SLASH NEWLINES SPACES
-#define DEEPSEEK3                                                                                                      \
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"               \
-    " ?[\\p{P}\\p{S}]+[\\r\\n]*|" NEWLINES SPACES
+#define PUNCTUATED    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|" LETTERS
+#define LETTERS       "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
+#define DEEPSEEK3     PUNCTUATED " ?[\\p{P}\\p{S}]+[\\r\\n]*|" NEWLINES SPACES
 // Letters with case, as DeepSeek's first tokenizers list them.
 #define CASED_LETTERS                                                                                                  \
     "A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}\\x{1c4}-\\x{293}\\x{295}-\\x{2af}"   \
@@ -70,7 +73,7 @@ static const struct patterns table[] = {
       "[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|"
       "\\s*[\\r\\n]|" SPACES}},
     {NAMES("tekken"), {CASED("") "\\p{N}|" PUNCTUATION_SLASH NEWLINES SPACES}, .ignore_merges = true},
-    {NAMES("gpt-4o", "llama4", "kanana2", "minimax-m2"), {O200K}},
+    {NAMES("gpt-4o", "llama4", "kanana2", "minimax-m2", "talkie"), {O200K}},
     {NAMES("deepseek-llm"),
      {"[\\r\\n]", "\\s?[" CASED_LETTERS "]+",
       "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+", "(?<!\\s)\\s+$",
@@ -78,8 +81,37 @@ static const struct patterns table[] = {
     {NAMES("deepseek-coder"),
      {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+",
       "\\p{N}"}},
-    {NAMES("deepseek-v3", "hunyuan-dense", "joyai-llm"),
-     {"\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+", DEEPSEEK3}},
+    {NAMES("deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"), {"\\p{N}{1,3}", CJK, DEEPSEEK3}},
+    {NAMES("spark2_5"), {"\\p{N}{1,3}", CJK, PUNCTUATED " ?[\\p{P}\\p{S}]+|[\\r\\n]|" SPACES, "\\p{N}"}},
+    {NAMES("afmoe"),
+     {"\\p{N}{1,3}(?=(?:\\p{N}{3})*(?!\\p{N}))",
+      "[\\x{4e00}-\\x{9fff}\\x{3400}-\\x{4dbf}\\x{f900}-\\x{faff}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}\\x{ff65}-\\x{"
+      "ff9f}"
+      "\\x{2f00}-\\x{2fdf}\\x{e40}-\\x{e7f}\\x{e80}-\\x{eff}\\x{1780}-\\x{17ff}\\x{1000}-\\x{109f}\\x{aa60}-\\x{aa7f}"
+      "\\x{a9e0}-\\x{a9ff}\\x{ac00}-\\x{d7af}\\x{1100}-\\x{11ff}]+",
+      DEEPSEEK3}},
+    {NAMES("youtu"),
+     {"[\\x{ac00}-\\x{d7a3}\\x{3131}-\\x{318e}]+|[\\x{ff01}\\x{2026}\\x{201c}\\x{201d}\\x{2018}\\x{2019}\\x{2014}\\x{"
+      "ff1a}"
+      "\\x{ff1b}\\x{ff0c}\\x{3001}-\\x{303f}\\x{fe30}-\\x{fe4f}]+|[\\x{3105}-\\x{312f}]+|" CJK,
+      CASED(ENDING) "\\p{N}|" PUNCTUATION_SLASH NEWLINES SPACES},
+     .ignore_merges = true},
+    {NAMES("kimi-k2"),
+     {"\\p{Han}+|[^\\r\\n\\p{L}\\p{N}]?" UPPER_NOT_HAN "*" LOWER_NOT_HAN "+" ENDING
+      "|[^\\r\\n\\p{L}\\p{N}]?" UPPER_NOT_HAN "+" LOWER_NOT_HAN "*" ENDING
+      "|\\p{N}{1,3}|" PUNCTUATION NEWLINES SPACES}},
+    {NAMES("tiny_aya", "cohere2moe"), {"\\d{1,3}(?=(?:\\d{3})*\\b)", O200K}},
+    {NAMES("superbpe"), {"\\p{N}+", "(?=(\\d{3})+(?!\\d))"}},
+    {NAMES("laguna"), {"[^\\n]+|\\n+", CL100K("\\p{N}")}},
+    {NAMES("ufakzeka"), {WORD "\\p{N}|" PUNCTUATION NEWLINES SPACES}},
+    {NAMES("jais-2"),
+     {CONTRACTION_ANY WORD
+      "\\p{N}{1,3}|" PUNCTUATION NEWLINES
+      "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|"
+      "\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s"}},
+    {NAMES("chameleon"),
+     {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", GPT2}},
+    {NAMES("granite-embed-multi-97m"), {O200K}, .ignore_merges = true},
     {NAMES("poro-chat", "bloom", "gpt3-finnish"),
      {" ?[^(\\s|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"}},
     {NAMES("viking"), {" ?[^(\\s|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+", "\\p{N}"}},

@@ -22,6 +22,11 @@ enum {
 // White_Space of Unicode; PCRE2's \s also has U+180E, which Unicode dropped from it in version 6.3.
 #define SPACE "\\p{Z}\\t-\\r\\x{85}"
 
+// What \\w matches in Oniguruma and in Rust; PCRE2 leaves out marks and connectors.
+#define WORD                                                                                                           \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{"    \
+    "1f189}"
+
 // Rewrites what Oniguruma and PCRE2 read differently. False: something that PCRE2 cannot say.
 static bool translate(const char *pattern, struct buf *out, const char **what) {
     bool in_class = false;
@@ -32,6 +37,10 @@ static bool translate(const char *pattern, struct buf *out, const char **what) {
                 buf_puts(out, in_class ? SPACE : "[" SPACE "]");
             else if (*p == 'S' && !in_class)
                 buf_puts(out, "[^" SPACE "]");
+            else if (*p == 'w')
+                buf_puts(out, in_class ? WORD : "[" WORD "]");
+            else if (*p == 'W' && !in_class)
+                buf_puts(out, "[^" WORD "]");
             else
                 buf_append(out, p - 1, 2);
             continue;

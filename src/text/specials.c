@@ -56,16 +56,24 @@ static size_t lower(const struct specials *s, size_t low, size_t high, size_t de
     return low;
 }
 
+const struct special *specials_at(const struct specials *s, struct specials_walk *w, size_t depth) {
+    return w->low < w->high && s->items[w->low].text.size == depth ? &s->items[w->low++] : NULL;
+}
+
+bool specials_next(const struct specials *s, struct specials_walk *w, size_t depth, unsigned char c) {
+    w->low = lower(s, w->low, w->high, depth, c);
+    w->high = lower(s, w->low, w->high, depth, c + 1);
+    return w->low < w->high;
+}
+
 const struct special *specials_longest(const struct specials *s, const char *text, size_t size) {
     const unsigned char *p = (const unsigned char *)text;
-    const struct special *best = NULL;
+    const struct special *best = NULL, *found;
     if (!s->n || !size) return NULL;
-    size_t low = s->first[*p], high = s->first[*p + 1];
-    for (size_t depth = 1; low < high; depth++) {
-        if (s->items[low].text.size == depth) best = &s->items[low++];
-        if (depth == size) break;
-        low = lower(s, low, high, depth, p[depth]);
-        high = lower(s, low, high, depth, p[depth] + 1);
+    struct specials_walk w = specials_start(s, *p);
+    for (size_t depth = 1; w.low < w.high; depth++) {
+        if ((found = specials_at(s, &w, depth))) best = found;
+        if (depth == size || !specials_next(s, &w, depth, p[depth])) break;
     }
     return best;
 }

@@ -44,8 +44,8 @@ void tokenizer_decode(const struct tokenizer *t, int32_t id, bool first, bool sp
 
 size_t tokenizer_size(const struct tokenizer *t);
 
-// The token that begins a text, if the model wants one there; -1 if not.
-int32_t tokenizer_bos(const struct tokenizer *t);
+// Appends the tokens that begin a text, if the model wants some there.
+bool tokenizer_begin(const struct tokenizer *t, struct tokens *out);
 
 // True for tokens that end an answer: eos, eot, and the names known to mean it.
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id);

@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run pull list rm inspect tokenize template logits devices quantize synth version help"
+verbs="run pull list rm inspect tokenize template logits eval devices quantize synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -96,7 +96,7 @@ help_fits_a_screen() {
 
 # Every option of the help is in the page of its verb, in the manual, and in the completions.
 documents_know_every_option() {
-    for verb in run pull list rm inspect tokenize template logits devices quantize synth; do
+    for verb in run pull list rm inspect tokenize template logits eval devices quantize synth; do
         run "$gyr" $verb --help
         for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
             name=${option#--}
@@ -224,6 +224,33 @@ hi<|end|>
     refuses 2 "template: --file is a template of its own; leave out -m" "$gyr" template -f t.jinja -m "$model"
     refuses 2 "$model: has no chat template called rag; it has default" "$gyr" template -m "$model" --name rag
     refuses 3 "none.jinja: No such file or directory; check the path" "$gyr" template -f none.jinja
+}
+
+# As transformers has it (tools/goldens/perplexity.py).
+perplexity_is_what_others_measure() {
+    lines=0
+    while IFS='|' read -r arguments ppl nats bits; do
+        run "$gyr" eval perplexity -m "$source/tests/data/falcon/rw/hf" "$source/tests/data/perplexity/text.txt" $arguments
+        status_is 0
+        err_is ""
+        # Four digits and an error of a rounding are what survives the last bits of a float.
+        for want in "perplexity=$ppl=0.0005" "nats per token=$nats=0.00005" "bits per byte=$bits=0.0002"; do
+            awk -F= -v line="$want" 'BEGIN { split(line, w, "="); split(w[2], a, / \+\/- /) }
+                index($0, "  " w[1]) == 1 { sub(/^  [a-z ]+/, ""); split($0, b, / \+\/- /); found = 1
+                    for (i = 1; i <= 2; i++) if ((b[i] - a[i]) ^ 2 > (a[i] * w[3] + 0.0006) ^ 2) found = 0 }
+                END { exit !found }' out || fault "$arguments: not $want: $(cat out)"
+        done
+        lines=$((lines + 1))
+    done < "$source/tests/data/perplexity/expected.txt"
+    [ "$lines" -eq 6 ] || fault "$lines cases"
+    run "$gyr" eval perplexity -m "$source/tests/data/falcon/rw/hf" "$source/tests/data/perplexity/text.txt" -c 32 --json
+    out_is_json
+    out_has '"tokens_scored": 180'
+    refuses 2 "eval: \"nope\" is nothing that is measured; did you mean 'gyr eval perplexity'?" "$gyr" eval nope x
+    refuses 2 "--stride: 33 is more than the window of 32 tokens; choose less" "$gyr" eval perplexity \
+        -m "$source/tests/data/falcon/rw/hf" "$source/tests/data/perplexity/text.txt" -c 32 --stride 33
+    refuses 2 "-: a text of 0 tokens; give a longer one" "$gyr" eval perplexity -m "$source/tests/data/falcon/rw/hf" -
+    refuses 3 "none.txt: No such file or directory; check the path" "$gyr" eval perplexity none.txt
 }
 
 # A line break or an escape sequence in an argument does not reach the terminal or break the one line.
@@ -419,7 +446,8 @@ devices_are_listed() {
 }
 
 for name in help_fits_a_screen documents_know_every_option version_is_printed wrong_verbs_are_told \
-    wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed; do
+    wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed \
+    perplexity_is_what_others_measure; do
     case_ $name
 done
 for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again \

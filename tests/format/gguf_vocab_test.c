@@ -112,10 +112,71 @@ static void reads_spm(void) {
     }
 }
 
+static void reads_unigram(void) {
+    struct buf b = {0};
+    gyr_error e;
+    char *copy;
+    put_model(&b, 0, 6);
+    put_key_string(&b, "tokenizer.ggml.model", "t5");
+    put_tokens(&b, 4, letters);
+    put_key_array(&b, "tokenizer.ggml.scores", GGUF_FLOAT32, 4);
+    for (int i = 0; i < 4; i++) put_f32(&b, -(float)i);
+    put_key_bool(&b, "tokenizer.ggml.remove_extra_whitespaces", 1);
+    put_key_bool(&b, "tokenizer.ggml.add_space_prefix", 0);
+    put_key_array(&b, "tokenizer.ggml.precompiled_charsmap", GGUF_UINT8, 3);
+    put_bytes(&b, "abc", 3);
+    struct checkpoint *c = open_image(&b, &copy, &e);
+    REQUIRE(c);
+    const struct vocab *v = &c->vocab;
+    CHECK_INT(v->kind, VOCAB_UNIGRAM);
+    CHECK(v->space_marker && !v->space_prefix && !v->add_bos && v->add_eos);
+    CHECK_INT(v->eos, 1);
+    CHECK_INT(v->unk, 2);
+    REQUIRE(v->n_normals == 3);
+    CHECK_INT(v->normals[0].kind, NORMAL_CHARSMAP);
+    CHECK(text_is(v->normals[0].content, "abc"));
+    CHECK_INT(v->normals[1].kind, NORMAL_SPACES);
+    CHECK_INT(v->normals[2].kind, NORMAL_REPLACE);
+    checkpoint_close(c);
+    free(copy);
+    put_model(&b, 0, 4);
+    put_key_string(&b, "tokenizer.ggml.model", "t5");
+    put_tokens(&b, 4, letters);
+    put_key_array(&b, "tokenizer.ggml.scores", GGUF_FLOAT32, 4);
+    for (int i = 0; i < 4; i++) put_f32(&b, -(float)i);
+    put_ints(&b, "tokenizer.ggml.precompiled_charsmap", 4, letter_kinds);
+    CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: its map of characters is no list of bytes; get the file again");
+}
+
+static void reads_wordpiece(void) {
+    struct buf b = {0};
+    gyr_error e;
+    char *copy;
+    put_model(&b, 0, 5);
+    put_key_string(&b, "tokenizer.ggml.model", "bert");
+    put_tokens(&b, 4, letters);
+    put_key_u32(&b, "tokenizer.ggml.seperator_token_id", 3);
+    put_key_u32(&b, "tokenizer.ggml.bos_token_id", 2);
+    put_key_bool(&b, "tokenizer.ggml.normalizer.lowercase", 0);
+    struct checkpoint *c = open_image(&b, &copy, &e);
+    REQUIRE(c);
+    const struct vocab *v = &c->vocab;
+    CHECK_INT(v->kind, VOCAB_WORDPIECE);
+    CHECK_INT(v->bos, 2);
+    CHECK_INT(v->eos, 3);
+    CHECK_INT(v->unk, -1);
+    CHECK(v->space_marker && v->drop_space && v->add_bos && v->add_eos && v->has_splits);
+    CHECK_INT(v->n_splits, 3);
+    CHECK_INT(v->n_normals, 2);
+    checkpoint_close(c);
+    free(copy);
+}
+
 static void refuses_bad_vocabularies(void) {
     struct buf b = {0};
-    put_model(&b, 0, 1), put_key_string(&b, "tokenizer.ggml.model", "bert");
-    CHECK_FAILS(&b, GYR_UNSUPPORTED, "x.gguf: has a tokenizer of kind bert; gyr knows gpt2 and llama");
+    put_model(&b, 0, 1), put_key_string(&b, "tokenizer.ggml.model", "rwkv");
+    CHECK_FAILS(&b, GYR_UNSUPPORTED,
+                "x.gguf: has a tokenizer of kind rwkv; gyr knows gpt2, llama, t5, bert and gemma4");
     put_model(&b, 0, 1), put_key_string(&b, "tokenizer.ggml.model", "gpt2");
     CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: has a tokenizer without tokens; get another file");
     put_model(&b, 0, 2), put_key_string(&b, "tokenizer.ggml.model", "gpt2");
@@ -190,6 +251,8 @@ int main(void) {
     RUN(reads_bpe);
     RUN(knows_what_pre_implies);
     RUN(reads_spm);
+    RUN(reads_unigram);
+    RUN(reads_wordpiece);
     RUN(refuses_bad_vocabularies);
     RUN(allows_no_tokenizer);
     RUN(reads_real_files);

@@ -149,12 +149,11 @@ static void reads_all_splits(void) {
 static void reads_metaspace(void) {
     static const struct {
         const char *options;
-        bool prefix;
-        size_t n_splits;
-    } cases[] = {{"", true, 1},
-                 {", \"add_prefix_space\": false", false, 1},
-                 {", \"prepend_scheme\": \"never\", \"split\": false", false, 0},
-                 {", \"prepend_scheme\": \"first\"", true, 1}};
+        bool prefix, first, split;
+    } cases[] = {{"", true, false, true},
+                 {", \"add_prefix_space\": false", false, false, true},
+                 {", \"prepend_scheme\": \"never\", \"split\": false", false, false, false},
+                 {", \"prepend_scheme\": \"first\"", true, true, true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct vocab v;
         gyr_error e;
@@ -162,11 +161,58 @@ static void reads_metaspace(void) {
         snprintf(pre, sizeof pre, "{\"type\": \"Metaspace\", \"replacement\": \"\xe2\x96\x81\"%s}", cases[i].options);
         REQUIRE(read_vocab(&(struct sections){.pre = pre}, &v, &e));
         CHECK(v.space_marker);
-        CHECK_INT(v.space_prefix, cases[i].prefix);
-        CHECK_INT(v.n_splits, cases[i].n_splits);
-        if (v.n_splits) check_split(&v, 0, "\xe2\x96\x81", SPLIT_MERGED_NEXT, false, false);
+        CHECK_INT(v.drop_space, cases[i].prefix);
+        CHECK_INT(v.n_splits, cases[i].prefix + cases[i].split);
+        if (cases[i].prefix) CHECK(!v.splits[0].pattern && v.splits[0].first == cases[i].first);
+        if (cases[i].split) check_split(&v, cases[i].prefix, "\xe2\x96\x81", SPLIT_MERGED_NEXT, false, false);
         vocab_free(&v);
     }
+}
+
+static void reads_normalizers(void) {
+    struct vocab v;
+    gyr_error e;
+    REQUIRE(read_vocab(
+        &(struct sections){.normalizer =
+                               "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"},"
+                               "{\"type\": \"BertNormalizer\", \"lowercase\": false},"
+                               "{\"type\": \"Strip\", \"strip_left\": false, \"strip_right\": true},"
+                               "{\"type\": \"Replace\", \"pattern\": {\"String\": \".\"}, \"content\": \"x\"},"
+                               "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAECAw==\"}]}"},
+        &v, &e));
+    static const enum normal_kind kinds[] = {NORMAL_NFC,   NORMAL_CLEAN,   NORMAL_IDEOGRAPHS,
+                                             NORMAL_STRIP, NORMAL_REPLACE, NORMAL_CHARSMAP};
+    REQUIRE(v.n_normals == 6);
+    for (size_t i = 0; i < 6; i++) CHECK_INT(v.normals[i].kind, kinds[i]);
+    CHECK(!v.normals[3].left && v.normals[3].right);
+    CHECK_STR(v.normals[4].pattern, "\\x{2e}");
+    CHECK(text_is(v.normals[4].content, "x"));
+    CHECK_INT(v.normals[5].content.size, 4);
+    CHECK(!memcmp(v.normals[5].content.data, "\0\1\2\3", 4));
+    vocab_free(&v);
+}
+
+static void reads_post_processors(void) {
+    struct vocab v;
+    gyr_error e;
+    REQUIRE(read_vocab(&(struct sections){.post = "{\"type\": \"BertProcessing\", \"sep\": [\"user\", 7], \"cls\": "
+                                                  "[\"<s>\", 6]}"},
+                       &v, &e));
+    CHECK(v.add_bos && v.add_eos);
+    CHECK_INT(v.bos, 6);
+    CHECK_INT(v.eos, 7);
+    vocab_free(&v);
+    REQUIRE(read_vocab(
+        &(struct sections){.post =
+                               "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"x\"}},"
+                               " {\"Sequence\": {\"id\": \"A\"}}], \"special_tokens\": {\"x\": {\"ids\": [6, 7, 0]}}}"},
+        &v, &e));
+    CHECK(v.add_bos && !v.add_eos);
+    CHECK_INT(v.bos, 6);
+    CHECK_INT(v.n_lead, 2);
+    CHECK_INT(v.lead[0], 7);
+    CHECK_INT(v.lead[1], 0);
+    vocab_free(&v);
 }
 
 static void fills_gaps(void) {
@@ -181,9 +227,22 @@ static void fills_gaps(void) {
 }
 
 static void refuses_bad_models(void) {
-    refuse(&(struct sections){.model = "\"type\": \"Unigram\", \"vocab\": []"}, GYR_UNSUPPORTED,
-           "T: has a tokenizer of kind Unigram; gyr knows BPE");
-    refuse(&(struct sections){.model = ""}, GYR_UNSUPPORTED, "T: has a tokenizer of kind unnamed; gyr knows BPE");
+    refuse(&(struct sections){.model = "\"type\": \"WordLevel\", \"vocab\": {}"}, GYR_UNSUPPORTED,
+           "T: has a tokenizer of kind WordLevel; gyr knows BPE, Unigram and WordPiece");
+    refuse(&(struct sections){.model = ""}, GYR_UNSUPPORTED,
+           "T: has a tokenizer of kind unnamed; gyr knows BPE, Unigram and WordPiece");
+    refuse(&(struct sections){.model = "\"type\": \"Unigram\", \"vocab\": {}"}, GYR_MALFORMED,
+           "T: its model has no vocab; get the file again");
+    refuse(&(struct sections){.model = "\"type\": \"Unigram\", \"vocab\": [[\"a\"]]"}, GYR_MALFORMED,
+           "T: a token of its model has no score; get the file again");
+    refuse(&(struct sections){.model = "\"type\": \"Unigram\", \"vocab\": [7]"}, GYR_MALFORMED,
+           "T: a token of its model has no text; get the file again");
+    refuse(&(struct sections){.model = "\"type\": \"Unigram\", \"unk_id\": 8, \"vocab\": [[\"a\", 0]]"}, GYR_MALFORMED,
+           "T: its unknown token is not there; get the file again");
+    refuse(&(struct sections){.model = "\"type\": \"WordPiece\", \"vocab\": []"}, GYR_MALFORMED,
+           "T: its model has no vocab; get the file again");
+    refuse(&(struct sections){.model = BPE "\"merges\": [], \"dropout\": 0.1"}, GYR_UNSUPPORTED,
+           "T: its model drops merges by chance, which gyr cannot do; choose another model");
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": []"}, GYR_MALFORMED,
            "T: its model has no vocab; get the file again");
     refuse(&(struct sections){.model = BPE "\"x\": 1"}, GYR_MALFORMED,
@@ -194,8 +253,11 @@ static void refuses_bad_models(void) {
            "T: a merge is no pair of tokens without spaces; get the file again");
     refuse(&(struct sections){.model = BPE "\"merges\": [[\"a b\", \"c\"]]"}, GYR_MALFORMED,
            "T: a merge is no pair of tokens without spaces; get the file again");
-    refuse(&(struct sections){.model = BPE "\"merges\": [], \"end_of_word_suffix\": \"</w>\""}, GYR_UNSUPPORTED,
-           "T: its model has end_of_word_suffix, which gyr does not read; choose another model");
+    refuse(&(struct sections){.model = BPE "\"merges\": [], \"end_of_word_suffix\": "
+                                           "\"123456789012345678901234567890123\""},
+           GYR_UNSUPPORTED,
+           "T: spells the parts of a word with more than 32 bytes around them, which gyr cannot do; choose another "
+           "model");
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"a\": 1, \"b\": 1}"},
            GYR_MALFORMED, "T: two tokens have id 1; get the file again");
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"a\": 1000000000000}"},
@@ -211,30 +273,33 @@ static void refuses_bad_models(void) {
 }
 
 static void refuses_bad_steps(void) {
-    refuse(&(struct sections){.normalizer = "{\"type\": \"NFC\"}"}, GYR_UNSUPPORTED,
-           "T: has a normalizer of kind NFC; gyr knows ByteLevel, Prepend, Replace, Sequence");
-    refuse(&(struct sections){.pre = "{\"type\": \"BertPreTokenizer\"}"}, GYR_UNSUPPORTED,
-           "T: has a pre-tokenizer of kind BertPreTokenizer; "
-           "gyr knows ByteLevel, Digits, Metaspace, Punctuation, Sequence, Split");
-    refuse(&(struct sections){.post = "{\"type\": \"BertProcessing\"}"}, GYR_UNSUPPORTED,
-           "T: has a post-processor of kind BertProcessing; gyr knows ByteLevel, Sequence, TemplateProcessing");
+    refuse(
+        &(struct sections){.normalizer = "{\"type\": \"Odd\"}"}, GYR_UNSUPPORTED,
+        "T: has a normalizer of kind Odd; gyr knows BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, "
+        "Precompiled, Prepend, Replace, Sequence, Strip, StripAccents");
+    refuse(&(struct sections){.pre = "{\"type\": \"UnicodeScripts\"}"}, GYR_UNSUPPORTED,
+           "T: has a pre-tokenizer of kind UnicodeScripts; gyr knows BertPreTokenizer, ByteLevel, CharDelimiterSplit, "
+           "Digits, Metaspace, Punctuation, Sequence, Split, Whitespace, WhitespaceSplit");
+    refuse(&(struct sections){.post = "{\"type\": \"Odd\"}"}, GYR_UNSUPPORTED,
+           "T: has a post-processor of kind Odd; gyr knows BertProcessing, ByteLevel, RobertaProcessing, Sequence, "
+           "TemplateProcessing");
+    refuse(&(struct sections){.post = "{\"type\": \"BertProcessing\", \"cls\": [\"a\", 0]}"}, GYR_MALFORMED,
+           "T: its post-processor names a token that is not there; get the file again");
+    refuse(&(struct sections){.normalizer = "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"a-b\"}"},
+           GYR_MALFORMED, "T: its map of characters is no base64; get the file again");
+    refuse(&(struct sections){.normalizer = "{\"type\": \"Prepend\"}"}, GYR_MALFORMED,
+           "T: a Prepend has no text; get the file again");
+    refuse(&(struct sections){.normalizer = "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \" \"}}"}, GYR_MALFORMED,
+           "T: a Replace has no content; get the file again");
     refuse(&(struct sections){.pre = "[]"}, GYR_MALFORMED, "T: a pre-tokenizer has no type; get the file again");
     refuse(&(struct sections){.pre = "{\"type\": \"Sequence\"}"}, GYR_MALFORMED,
            "T: a Sequence has no list of steps; get the file again");
-    refuse(&(struct sections){.pre = "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\"},"
-                                     " {\"type\": \"ByteLevel\"}]}"},
-           GYR_UNSUPPORTED, "T: puts a space in front of every piece, which gyr cannot do; choose another model");
     refuse(&(struct sections){.pre = "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\"}}"}, GYR_MALFORMED,
            "T: a split has no pattern; get the file again");
     refuse(&(struct sections){.pre = "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"a\"}, \"behavior\": \"Odd\"}"},
            GYR_MALFORMED, "T: a split has an unknown behavior; get the file again");
     refuse(&(struct sections){.pre = "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[a&&[b]]\"}}"}, GYR_UNSUPPORTED,
            "T: a split's pattern intersects classes, which gyr cannot do; choose another model");
-    refuse(&(struct sections){.normalizer = "{\"type\": \"Prepend\", \"prepend\": \"x\"}"}, GYR_UNSUPPORTED,
-           "T: its normalizer prepends other text than U+2581, which gyr cannot do; choose another model");
-    refuse(&(struct sections){.normalizer = "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \" \"}}"},
-           GYR_UNSUPPORTED,
-           "T: its normalizer replaces other text than spaces, which gyr cannot do; choose another model");
     refuse(&(struct sections){.post = "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\":"
                                       " {\"id\": \"<s>\"}}], \"special_tokens\": {\"<s>\": {\"ids\": [8]}}}"},
            GYR_MALFORMED, "T: its post-processor names a token that is not there; get the file again");
@@ -254,6 +319,8 @@ int main(void) {
     RUN(reads_falcon_splits);
     RUN(reads_all_splits);
     RUN(reads_metaspace);
+    RUN(reads_normalizers);
+    RUN(reads_post_processors);
     RUN(fills_gaps);
     RUN(refuses_bad_models);
     RUN(refuses_bad_steps);

@@ -1,6 +1,6 @@
 // A tokenizer.json, and the same bytes as a config.json: whatever they hold, reading gives a vocabulary, and keys,
-// whose every part is sound, or an error.
-#include "format/hf.h"
+// whose every part is sound and text can be encoded with, or an error.
+#include "use_vocab.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static void check(const struct vocab *v) {
         touch(v->merges[i]);
         if (!memchr(v->merges[i].data, ' ', v->merges[i].size)) abort();
     }
-    for (size_t i = 0; i < v->n_splits; i++) sum += strlen(v->splits[i].pattern);
+    for (size_t i = 0; i < v->n_splits; i++) sum += v->splits[i].pattern ? strlen(v->splits[i].pattern) : 0;
     int64_t ids[] = {v->bos, v->eos, v->eot, v->unk, v->pad};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i] < -1 || ids[i] >= (int64_t)v->n) abort();
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct vocab v;
     bool ok = tokenizer_json((const char *)data, size, "tokenizer.json", &v, &e);
     if (!ok && (e.status == GYR_OK || !e.message[0])) abort();
-    if (ok) check(&v);
+    if (ok) check(&v), use_vocab(&v);
     vocab_free(&v);
     return 0;
 }

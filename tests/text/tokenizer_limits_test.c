@@ -171,7 +171,8 @@ static void contradictions_are_refused(void) {
     v.unk = -1, v.kind = VOCAB_SPM;
     check_refused(v, GYR_MALFORMED, "v.gguf: a SentencePiece vocabulary without scores; convert the model again");
     v.kind = VOCAB_NONE;
-    check_refused(v, GYR_UNSUPPORTED, "v.gguf: has no tokenizer that gyr knows (byte-level BPE, SentencePiece BPE)");
+    check_refused(v, GYR_UNSUPPORTED,
+                  "v.gguf: has no tokenizer that gyr knows (BPE, SentencePiece, Unigram, WordPiece)");
     v.kind = VOCAB_BPE, v.n = 0;
     check_refused(v, GYR_MALFORMED, "v.gguf: a vocabulary of 0 tokens; the file is damaged");
     v.n = 3, v.has_splits = false, v.pre = (char *)(uintptr_t) "no-such";
@@ -226,10 +227,15 @@ static void byte_alphabet_is_one_to_one(void) {
 
 // Looks at each run of one kind of text in two lengths: eight times the text may take at most nine times the joins.
 static void work_is_linear(void) {
-    static const char *const files[] = {"tokenizers/byte.gguf", "tokenizers/plain.gguf", "tokenizers/llama.json",
-                                        "tokenizers/spm.gguf"};
-    static const char *const kinds[] = {"a", " ", "7", "!", "\n", "A", "\xe4\xb8\xad", "\xff", "\t ", "the fog comes "};
-    for (int f = 0; f < 4; f++) {
+    static const char *const files[] = {"tokenizers/byte.gguf",           "tokenizers/plain.gguf",
+                                        "tokenizers/llama.json",          "tokenizers/spm.gguf",
+                                        "tokenizers/kinds/unigram.model", "tokenizers/kinds/unigram_t5.json",
+                                        "tokenizers/kinds/bert.json",     "tokenizers/kinds/bpe_prefix.json",
+                                        "tokenizers/kinds/byte_nfc.json"};
+    static const char *const kinds[] = {
+        "a",    "\xcc\x81", "\xcc\xa7\xcc\x81", "abc def\xcc\x81", " ", "7", "!", "\n", "A", "\xe4\xb8\xad",
+        "\xff", "\t ",      "the fog comes "};
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         struct opened o;
         open_tokenizer(&o, test_data(files[f]), NULL);
         REQUIRE(o.t);
@@ -340,6 +346,7 @@ static int bench(int n, char **files) {
         {"capitals", "A"},
         {"Chinese", "\xe4\xb8\xad"},
         {"emoji", "\xf0\x9f\xa6\x85"},
+        {"marks", "\xcc\x81\xcc\xa7"},
         {"invalid", "\xff"},
         {"NUL-like", "\x01"},
         {"letters", "abcdefghij"},

@@ -94,9 +94,10 @@ static void byte_level_matches_hugging_face(void) {
 }
 
 static void named_patterns_match_hugging_face(void) {
-    static const char *const names[] = {"gpt-2",          "falcon",      "default",   "starcoder", "llama-bpe",
-                                        "qwen2",          "qwen35",      "tekken",    "gpt-4o",    "bloom",
-                                        "deepseek-coder", "deepseek-v3", "bailingmoe"};
+    static const char *const names[] = {"gpt-2",          "falcon",      "default",    "starcoder", "llama-bpe",
+                                        "qwen2",          "qwen35",      "tekken",     "gpt-4o",    "bloom",
+                                        "deepseek-coder", "deepseek-v3", "bailingmoe", "kimi-k2",   "spark2_5",
+                                        "youtu",          "jais-2",      "tiny_aya",   "superbpe",  "laguna"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct opened o;
         open_tokenizer(&o, test_data("tokenizers/plain.gguf"), names[i]);

@@ -15,10 +15,14 @@ struct opened {
     struct tokenizer *t;
 };
 
+static inline bool ends_with(const char *s, const char *end) {
+    return strlen(s) > strlen(end) && !strcmp(s + strlen(s) - strlen(end), end);
+}
+
 static inline bool open_json(struct opened *o, const char *path, gyr_error *e) {
     size_t size;
     char *data = read_file(path, 1 << 24, &size, e);
-    bool ok = data && tokenizer_json(data, size, path, &o->vocab, e);
+    bool ok = data && (ends_with(path, ".model") ? spm_model : tokenizer_json)(data, size, path, &o->vocab, e);
     free(data);
     return ok;
 }
@@ -28,7 +32,7 @@ static inline void open_tokenizer(struct opened *o, const char *path, const char
     gyr_error e = {0};
     *o = (struct opened){0};
     const struct vocab *v = &o->vocab;
-    bool json = strlen(path) > 5 && !strcmp(path + strlen(path) - 5, ".json");
+    bool json = ends_with(path, ".json") || ends_with(path, ".model");
     bool ok = json ? open_json(o, path, &e) : (o->checkpoint = checkpoint_open(path, &e)) != NULL;
     struct vocab changed;
     if (o->checkpoint) v = &o->checkpoint->vocab;

@@ -67,6 +67,13 @@ BAILING = r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\
 BLOOM = " ?[^(\\s|.,!?…。，、।۔،)]+"
 QWEN35 = r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
 
+HAN_FREE = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]%s[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]%s(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+KIMI = r"[\p{Han}]+|" + HAN_FREE % ("*", "+") + HAN_FREE % ("+", "*") + r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+KANA = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+SPARK = DEEPSEEK3.replace(r"+[\r\n]*|\s*[\r\n]+|", r"+|[\r\n]|")
+YOUTU = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + KANA
+JAIS = (CL100K % r"\p{N}{1,3}").replace(r"\s+(?!\S)|\s+", "".join(r"\s{%d}(?!\S)|" % 2**n for n in range(9, 1, -1)) + r"\s{1,2}(?!\S)|\s{1}")
+
 
 def split(pattern, behavior="isolated"):
     return pre_tokenizers.Split(Regex(pattern), behavior)
@@ -95,8 +102,15 @@ PATTERNS = {
     "deepseek-v3": [split(r"\p{N}{1,3}"), split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"), split(DEEPSEEK3), byte_level()],
     "bailingmoe": [split(BAILING), byte_level()],
     "bloom": [split(BLOOM), byte_level()],
+    "kimi-k2": [split(KIMI), byte_level()],
+    "spark2_5": [split(r"\p{N}{1,3}"), split(KANA), split(SPARK), split(r"\p{N}"), byte_level()],
+    "youtu": [split(YOUTU), split(O200K.replace("{1,3}", "")), byte_level()],
+    "jais-2": [split(JAIS), byte_level()],
+    "tiny_aya": [split(r"\d{1,3}(?=(?:\d{3})*\b)"), split(O200K), byte_level()],
+    "superbpe": [split(r"\p{N}+"), split(r"(?=(\d{3})+(?!\d))"), byte_level()],
+    "laguna": [split(r"[^\n]+|[\n]+"), split(CL100K % r"\p{N}"), byte_level()],
 }
-IGNORE_MERGES = {"llama-bpe", "tekken"}
+IGNORE_MERGES = {"llama-bpe", "tekken", "youtu"}
 
 
 def texts():
