@@ -20,6 +20,12 @@ struct job {
     struct seen seen[QUERIES];
 };
 
+// A page's keys or values, ready for panels.
+struct page {
+    struct panel panel;
+    enum stored stored;
+};
+
 static size_t row_of(const struct job *j, size_t i) { return j->q->row + i / j->q->heads; }
 static size_t head_of(const struct job *j, size_t i) { return j->q->head + i % j->q->heads; }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -54,22 +60,51 @@ static const uint8_t *page_at(const struct job *j, size_t page, bool values) {
     return values ? kv_values(&a->kv, a->v, number, kv_head) : kv_keys(&a->kv, a->k, number, kv_head);
 }
 
+// Where reading goes on after a page: the next one, the span's values after its keys, the next span after them.
+static const uint8_t *page_after(const struct job *j, size_t page, bool values) {
+    if (page + 1 < j->last_page) return page_at(j, page + 1, values);
+    if (!values) return page_at(j, j->first_page, true);
+    bool more = j->start + SPAN <= j->a->row[j->q->row].position;
+    return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more);
+}
+
+// A page's keys or values for panels: as they lie where few queries read them, else as floats.
+static struct page open_page(const struct job *j, size_t page, bool values) {
+    const struct attention *a = j->a;
+    enum type type = a->kv.type;
+    size_t dim = values ? a->kv.value_dim : a->kv.key_dim;
+    const uint8_t *b = page_at(j, page, values);
+    const uint16_t *scales = (const uint16_t *)(const void *)(b + PAGE_TOKENS * dim);
+    struct page p = {{.b = b, .scales = scales, .ahead = (size_t)page_after(j, page, values) - (size_t)b},
+                     STORED_HALVES};
+    p.panel.ldb = values ? part_cols(a) : PAGE_TOKENS;
+    if (type == TYPE_F32) p.stored = STORED_FLOATS;
+    if (type == TYPE_Q8_0) p.stored = values ? STORED_VALUE_CODES : STORED_KEY_CODES;
+    if ((j->n <= PANEL || type == TYPE_F32) && (!values || dim == p.panel.ldb)) return p;
+    if (values)
+        widen_values(type, b, dim, p.panel.ldb, j->s->wide);
+    else
+        widen_keys(type, b, dim, j->s->wide);
+    return (struct page){{.b = (const uint8_t *)j->s->wide, .ldb = p.panel.ldb}, STORED_FLOATS};
+}
+
 static void score(struct job *j) {
     const struct attention *a = j->a;
     size_t dim = a->kv.key_dim;
-    for (size_t page = j->first_page; page < j->last_page; page++) {
-        widen_keys(a->kv.type, page_at(j, page, false), dim, j->s->wide);
-        size_t first = page * PAGE_TOKENS, last = first + PAGE_TOKENS;
+    for (size_t number = j->first_page; number < j->last_page; number++) {
+        struct page page = open_page(j, number, false);
+        size_t first = number * PAGE_TOKENS, last = first + PAGE_TOKENS;
         for (size_t i = 0; i < j->n; i += PANEL) {
-            struct panel p = {.b = j->s->wide, .ldb = PAGE_TOKENS, .k = dim};
+            struct panel p = page.panel;
             size_t rows = least(PANEL, j->n - i);
             bool any = false;
+            p.k = dim;
             for (size_t k = 0; k < rows; k++) {
                 p.a[k] = a->q + (row_of(j, i + k) * a->heads + head_of(j, i + k)) * dim;
                 p.c[k] = scores_of(j, i + k) + first;
                 any |= j->seen[i + k].first < last && j->seen[i + k].last > first;
             }
-            if (any) panel_run(&p, rows, PAGE_TOKENS);
+            if (any) panel_run(&p, rows, PAGE_TOKENS, page.stored);
         }
     }
 }
@@ -117,47 +152,53 @@ static struct softmax weigh(struct seen s, float *x) {
     return (struct softmax){max, fold16(sum)};
 }
 
-// One query's positions [first, last) of the widened page.
-static void add_alone(const struct job *j, size_t i, size_t page, size_t first, size_t last, float *out, size_t cols) {
-    if (first >= last) return;
-    struct panel p = {.b = j->s->wide + first * cols, .ldb = cols, .k = last - first};
-    p.a[0] = scores_of(j, i) + page * PAGE_TOKENS + first;
-    p.c[0] = out;
+// From token `first` of the page on.
+static struct panel panel_from(const struct page *page, size_t first, size_t last) {
+    struct panel p = page->panel;
+    size_t size = page->stored == STORED_FLOATS ? 4 : page->stored == STORED_HALVES ? 2 : 1;
+    p.b += first * p.ldb * size;
+    if (page->stored == STORED_VALUE_CODES) p.scales += first * (p.ldb / PANEL_COLS);
+    p.k = last - first;
     p.more = true;
-    panel_run(&p, 1, cols);
+    return p;
 }
 
-// Adds a page's values for up to PANEL queries: together what all of them see, alone what lies before and after.
-static void add_page(const struct job *j, size_t page, size_t i, size_t rows, float *parts, size_t stride,
-                     size_t cols) {
-    size_t start = page * PAGE_TOKENS, first = 0, last = PAGE_TOKENS;
+// Adds a page's values for `rows` queries from i on, from token `first` to `last`.
+static void add_tokens(const struct job *j, const struct page *page, size_t number, size_t i, size_t rows, size_t first,
+                       size_t last, float *parts) {
+    if (first >= last) return;
+    struct panel p = panel_from(page, first, last);
+    for (size_t k = 0; k < rows; k++) {
+        p.a[k] = scores_of(j, i + k) + number * PAGE_TOKENS + first;
+        p.c[k] = parts + (i + k) * part_floats(j->a);
+    }
+    panel_run(&p, rows, p.ldb, page->stored);
+}
+
+// The same for all that each of them sees: together what all see, alone what lies before and after.
+static void add_page(const struct job *j, const struct page *page, size_t number, size_t i, size_t rows, float *parts) {
+    size_t start = number * PAGE_TOKENS, first = 0, last = PAGE_TOKENS;
     struct seen seen[PANEL];
-    struct panel p = {.ldb = cols, .more = true};
     for (size_t k = 0; k < rows; k++) {
         seen[k] = (struct seen){least(most(j->seen[i + k].first, start) - start, PAGE_TOKENS),
                                 least(most(j->seen[i + k].last, start) - start, PAGE_TOKENS)};
         first = most(first, seen[k].first);
         last = least(last, seen[k].last);
-        p.c[k] = parts + (i + k) * stride;
     }
     bool together = first < last;
     for (size_t k = 0; k < rows; k++)
-        add_alone(j, i + k, page, seen[k].first, together ? first : seen[k].last, p.c[k], cols);
+        add_tokens(j, page, number, i + k, 1, seen[k].first, together ? first : seen[k].last, parts);
     if (!together) return;
-    for (size_t k = 0; k < rows; k++) p.a[k] = scores_of(j, i + k) + start + first;
-    p.b = j->s->wide + first * cols;
-    p.k = last - first;
-    panel_run(&p, rows, cols);
-    for (size_t k = 0; k < rows; k++) add_alone(j, i + k, page, last, seen[k].last, p.c[k], cols);
+    add_tokens(j, page, number, i, rows, first, last, parts);
+    for (size_t k = 0; k < rows; k++) add_tokens(j, page, number, i + k, 1, last, seen[k].last, parts);
 }
 
 static void add_values(const struct job *j, float *parts) {
-    const struct attention *a = j->a;
-    size_t cols = part_cols(a), stride = part_floats(a);
+    size_t cols = part_cols(j->a), stride = part_floats(j->a);
     for (size_t i = 0; i < j->n; i++) memset(parts + i * stride, 0, cols * sizeof *parts);
-    for (size_t page = j->first_page; page < j->last_page; page++) {
-        widen_values(a->kv.type, page_at(j, page, true), a->kv.value_dim, cols, j->s->wide);
-        for (size_t i = 0; i < j->n; i += PANEL) add_page(j, page, i, least(PANEL, j->n - i), parts, stride, cols);
+    for (size_t number = j->first_page; number < j->last_page; number++) {
+        struct page page = open_page(j, number, true);
+        for (size_t i = 0; i < j->n; i += PANEL) add_page(j, &page, number, i, least(PANEL, j->n - i), parts);
     }
 }
 
