@@ -2,6 +2,7 @@
 // positions; and the sum of spans (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
 #include "device/cpu/isa.h"
 #include "device/cpu/panel.h"
+#include "device/cpu/vec_exp.h"
 #include "device/cpu/widen.h"
 #include "device/elementary.h"
 
@@ -18,6 +19,7 @@ struct job {
     size_t n;     // queries
     size_t first_page, last_page;
     struct seen seen[QUERIES];
+    const float *query[QUERIES];
 };
 
 // A page's keys or values, ready for panels.
@@ -44,6 +46,7 @@ static void plan(struct job *j) {
     size_t first = SPAN, last = 0;
     j->n = j->q->rows * j->q->heads;
     for (size_t i = 0; i < j->n; i++) {
+        j->query[i] = j->a->q + (row_of(j, i) * j->a->heads + head_of(j, i)) * j->a->kv.key_dim;
         j->seen[i] = see(j->a, row_of(j, i), j->start);
         if (j->seen[i].first == j->seen[i].last) continue;
         first = least(first, j->seen[i].first);
@@ -100,7 +103,7 @@ static void score(struct job *j) {
             bool any = false;
             p.k = dim;
             for (size_t k = 0; k < rows; k++) {
-                p.a[k] = a->q + (row_of(j, i + k) * a->heads + head_of(j, i + k)) * dim;
+                p.a[k] = j->query[i + k];
                 p.c[k] = scores_of(j, i + k) + first;
                 any |= j->seen[i + k].first < last && j->seen[i + k].last > first;
             }
@@ -126,12 +129,10 @@ static void finish_scores(const struct attention *a, size_t head, size_t start, 
 }
 
 static float max_of(const float *x, size_t first, size_t last) {
-    float lane[LANES];
-    for (int i = 0; i < LANES; i++) lane[i] = -INFINITY;
-    for (size_t t = first; t < last; t += LANES)
-        for (int i = 0; i < LANES; i++) lane[i] = x[t + (size_t)i] > lane[i] ? x[t + (size_t)i] : lane[i];
-    float max = lane[0];
-    for (int i = 1; i < LANES; i++) max = lane[i] > max ? lane[i] : max;
+    vec most = vec_fill(-INFINITY);
+    for (size_t t = first; t < last; t += VEC) most = vec_max(vec_load(x + t), most);
+    float max = most[0];
+    for (int i = 1; i < VEC; i++) max = most[i] > max ? most[i] : max;
     return max;
 }
 
@@ -141,7 +142,7 @@ static struct softmax weigh(struct seen s, float *x) {
     for (size_t t = first; t < s.first; t++) x[t] = -INFINITY;
     for (size_t t = s.last; t < last; t++) x[t] = -INFINITY;
     float max = max_of(x, first, last);
-    for (size_t t = first; t < last; t++) x[t] = exp_f(x[t] - max);
+    for (size_t t = first; t < last; t += VEC) vec_store(x + t, vec_exp(vec_load(x + t) - max));
     for (size_t t = first; t < s.first; t++) x[t] = 0;
     for (size_t t = s.last; t < last; t++) x[t] = 0;
     struct lanes sum = {{0}, {0}};
