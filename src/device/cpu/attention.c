@@ -19,13 +19,7 @@ struct job {
     size_t n;     // queries
     size_t first_page, last_page;
     struct seen seen[QUERIES];
-    const float *query[QUERIES];
-};
-
-// A page's keys or values, ready for panels.
-struct page {
-    struct panel panel;
-    enum stored stored;
+    const float *query[QUERIES], *weight[QUERIES]; // the weights take the place of the scores
 };
 
 static size_t row_of(const struct job *j, size_t i) { return j->q->row + i / j->q->heads; }
@@ -47,6 +41,7 @@ static void plan(struct job *j) {
     j->n = j->q->rows * j->q->heads;
     for (size_t i = 0; i < j->n; i++) {
         j->query[i] = j->a->q + (row_of(j, i) * j->a->heads + head_of(j, i)) * j->a->kv.key_dim;
+        j->weight[i] = scores_of(j, i);
         j->seen[i] = see(j->a, row_of(j, i), j->start);
         if (j->seen[i].first == j->seen[i].last) continue;
         first = least(first, j->seen[i].first);
@@ -71,43 +66,52 @@ static const uint8_t *page_after(const struct job *j, size_t page, bool values) 
     return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more);
 }
 
-// A page's keys or values for panels: as they lie where few queries read them, else as floats.
-static struct page open_page(const struct job *j, size_t page, bool values) {
-    const struct attention *a = j->a;
-    enum type type = a->kv.type;
-    size_t dim = values ? a->kv.value_dim : a->kv.key_dim;
-    const uint8_t *b = page_at(j, page, values);
-    const uint16_t *scales = (const uint16_t *)(const void *)(b + PAGE_TOKENS * dim);
-    struct page p = {{.b = b, .scales = scales, .ahead = (size_t)page_after(j, page, values) - (size_t)b},
-                     STORED_HALVES};
-    p.panel.ldb = values ? part_cols(a) : PAGE_TOKENS;
-    if (type == TYPE_F32) p.stored = STORED_FLOATS;
-    if (type == TYPE_Q8_0) p.stored = values ? STORED_VALUE_CODES : STORED_KEY_CODES;
-    if ((j->n <= PANEL || type == TYPE_F32) && (!values || dim == p.panel.ldb)) return p;
-    if (values)
-        widen_values(type, b, dim, p.panel.ldb, j->s->wide);
-    else
-        widen_keys(type, b, dim, j->s->wide);
-    return (struct page){{.b = (const uint8_t *)j->s->wide, .ldb = p.panel.ldb}, STORED_FLOATS};
+// Where few queries read a page it is read as it lies, and what comes next is fetched meanwhile.
+static struct panel lying(const struct job *j, size_t page, bool values) {
+    static const enum stored codes[] = {STORED_KEY_CODES, STORED_VALUE_CODES};
+    enum type type = j->a->kv.type;
+    size_t dim = values ? j->a->kv.value_dim : j->a->kv.key_dim;
+    const uint8_t *b = page_at(j, page, values), *scales = b + PAGE_TOKENS * dim, *next = page_after(j, page, values);
+    struct panel p = {.b = b, .scales = j->s->scale, .ahead = (size_t)next - (size_t)b};
+    p.stored = type == TYPE_F32 ? STORED_FLOATS : type == TYPE_F16 ? STORED_HALVES : codes[values];
+    p.ldb = values ? dim : PAGE_TOKENS;
+    if (type != TYPE_Q8_0) return p;
+    widen_f16(scales, PAGE_TOKENS * kv_blocks(dim), j->s->scale);
+    for (size_t i = 0; i < kv_blocks(dim); i++) __builtin_prefetch(scales + p.ahead + 64 * i, 0, 2);
+    return p;
 }
 
-static void score(struct job *j) {
+// Where many do it is turned into floats.
+static struct panel widened(const struct job *j, size_t page, bool values) {
     const struct attention *a = j->a;
-    size_t dim = a->kv.key_dim;
-    for (size_t number = j->first_page; number < j->last_page; number++) {
-        struct page page = open_page(j, number, false);
-        size_t first = number * PAGE_TOKENS, last = first + PAGE_TOKENS;
+    struct panel p = {STORED_FLOATS, (const uint8_t *)j->s->wide, .ldb = values ? part_cols(a) : PAGE_TOKENS};
+    if (values)
+        widen_values(a->kv.type, page_at(j, page, true), a->kv.value_dim, p.ldb, j->s->wide);
+    else
+        widen_keys(a->kv.type, page_at(j, page, false), a->kv.key_dim, j->s->wide);
+    return p;
+}
+
+static struct panel open_page(const struct job *j, size_t page, bool values) {
+    bool whole = !values || part_cols(j->a) == j->a->kv.value_dim;
+    return whole && (j->n <= PANEL || j->a->kv.type == TYPE_F32) ? lying(j, page, values) : widened(j, page, values);
+}
+
+static bool any_sees(const struct job *j, size_t i, size_t rows, size_t first, size_t last) {
+    for (size_t k = i; k < i + rows; k++)
+        if (j->seen[k].first < last && j->seen[k].last > first) return true;
+    return false;
+}
+
+static void score(const struct job *j) {
+    for (size_t page = j->first_page; page < j->last_page; page++) {
+        struct panel p = open_page(j, page, false);
+        size_t first = page * PAGE_TOKENS;
         for (size_t i = 0; i < j->n; i += PANEL) {
-            struct panel p = page.panel;
             size_t rows = least(PANEL, j->n - i);
-            bool any = false;
-            p.k = dim;
-            for (size_t k = 0; k < rows; k++) {
-                p.a[k] = j->query[i + k];
-                p.c[k] = scores_of(j, i + k) + first;
-                any |= j->seen[i + k].first < last && j->seen[i + k].last > first;
-            }
-            if (any) panel_run(&p, rows, PAGE_TOKENS, page.stored);
+            if (!any_sees(j, i, rows, first, first + PAGE_TOKENS)) continue;
+            struct sums s = {j->query + i, .k = j->a->kv.key_dim, .c = scores_of(j, i) + first, .ldc = SPAN};
+            panel_run(&p, &s, rows, PAGE_TOKENS);
         }
     }
 }
@@ -153,53 +157,51 @@ static struct softmax weigh(struct seen s, float *x) {
     return (struct softmax){max, fold16(sum)};
 }
 
-// From token `first` of the page on.
-static struct panel panel_from(const struct page *page, size_t first, size_t last) {
-    struct panel p = page->panel;
-    size_t size = page->stored == STORED_FLOATS ? 4 : page->stored == STORED_HALVES ? 2 : 1;
-    p.b += first * p.ldb * size;
-    if (page->stored == STORED_VALUE_CODES) p.scales += first * (p.ldb / PANEL_COLS);
-    p.k = last - first;
-    p.more = true;
-    return p;
-}
+// A page, and the parts of the queries that it is added to.
+struct adding {
+    const struct job *j;
+    struct panel panel;
+    size_t start; // of the page in the span
+    float *parts;
+};
 
-// Adds a page's values for `rows` queries from i on, from token `first` to `last`.
-static void add_tokens(const struct job *j, const struct page *page, size_t number, size_t i, size_t rows, size_t first,
-                       size_t last, float *parts) {
+// Adds tokens [first, last) of the page for `rows` queries from i on.
+static void add_tokens(const struct adding *to, size_t i, size_t rows, size_t first, size_t last) {
     if (first >= last) return;
-    struct panel p = panel_from(page, first, last);
-    for (size_t k = 0; k < rows; k++) {
-        p.a[k] = scores_of(j, i + k) + number * PAGE_TOKENS + first;
-        p.c[k] = parts + (i + k) * part_floats(j->a);
-    }
-    panel_run(&p, rows, p.ldb, page->stored);
+    size_t ldc = part_floats(to->j->a);
+    struct sums s = {.a = to->j->weight + i, .from = to->start + first, .first = first, .k = last - first};
+    s.c = to->parts + i * ldc;
+    s.ldc = ldc;
+    s.more = true;
+    panel_run(&to->panel, &s, rows, to->panel.ldb);
 }
 
-// The same for all that each of them sees: together what all see, alone what lies before and after.
-static void add_page(const struct job *j, const struct page *page, size_t number, size_t i, size_t rows, float *parts) {
-    size_t start = number * PAGE_TOKENS, first = 0, last = PAGE_TOKENS;
+// What all see of a page they take together, what lies before and after alone.
+static void add_page(const struct adding *to, size_t i, size_t rows) {
+    size_t start = to->start, first = 0, last = PAGE_TOKENS;
     struct seen seen[PANEL];
     for (size_t k = 0; k < rows; k++) {
-        seen[k] = (struct seen){least(most(j->seen[i + k].first, start) - start, PAGE_TOKENS),
-                                least(most(j->seen[i + k].last, start) - start, PAGE_TOKENS)};
+        struct seen s = to->j->seen[i + k];
+        seen[k] = (struct seen){least(most(s.first, start) - start, PAGE_TOKENS),
+                                least(most(s.last, start) - start, PAGE_TOKENS)};
         first = most(first, seen[k].first);
         last = least(last, seen[k].last);
     }
-    bool together = first < last;
-    for (size_t k = 0; k < rows; k++)
-        add_tokens(j, page, number, i + k, 1, seen[k].first, together ? first : seen[k].last, parts);
-    if (!together) return;
-    add_tokens(j, page, number, i, rows, first, last, parts);
-    for (size_t k = 0; k < rows; k++) add_tokens(j, page, number, i + k, 1, last, seen[k].last, parts);
+    if (first >= last) {
+        for (size_t k = 0; k < rows; k++) add_tokens(to, i + k, 1, seen[k].first, seen[k].last);
+        return;
+    }
+    for (size_t k = 0; k < rows; k++) add_tokens(to, i + k, 1, seen[k].first, first);
+    add_tokens(to, i, rows, first, last);
+    for (size_t k = 0; k < rows; k++) add_tokens(to, i + k, 1, last, seen[k].last);
 }
 
 static void add_values(const struct job *j, float *parts) {
     size_t cols = part_cols(j->a), stride = part_floats(j->a);
     for (size_t i = 0; i < j->n; i++) memset(parts + i * stride, 0, cols * sizeof *parts);
-    for (size_t number = j->first_page; number < j->last_page; number++) {
-        struct page page = open_page(j, number, true);
-        for (size_t i = 0; i < j->n; i += PANEL) add_page(j, &page, number, i, least(PANEL, j->n - i), parts);
+    for (size_t page = j->first_page; page < j->last_page; page++) {
+        struct adding to = {j, open_page(j, page, true), page * PAGE_TOKENS, parts};
+        for (size_t i = 0; i < j->n; i += PANEL) add_page(&to, i, least(PANEL, j->n - i));
     }
 }
 
