@@ -12,6 +12,10 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status);
 const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status);
 void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model);
 
+// The type that --kv-type names (KV_TYPES); NULL: the default.
+gyr_kv_type kv_type_named(const char *name);
+#define KV_TYPES "f32|f16|q8"
+
 // How the open model is called in messages.
 const char *model_label(const char *path);
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <sys/mman.h>
 
 #include "device/cpu/cpu.h"
 #include "random.h"
@@ -24,12 +23,11 @@ static double thread_seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// Random bytes whose numbers are small.
-static uint8_t *random_pages(enum type type, size_t bytes) {
-    uint32_t *p = aligned_alloc(2<<20, ((bytes + 4)+(2<<20)-1)>>21<<21);
-    if (!getenv("NOHUGE")) madvise(p,((bytes + 4)+(2<<20)-1)>>21<<21,14);
+// Random bytes whose numbers are small, in the device's memory.
+static uint8_t *random_pages(struct device *d, enum type type, size_t bytes) {
+    uint32_t *p = d->ops->alloc(d, bytes + 4, NULL);
     uint32_t mask = type == TYPE_F32 ? 0xbf7fffff : type == TYPE_F16 ? 0xbbffbbff : 0x2fff2fff;
-    for (size_t i = 0; i < bytes / 4 + 1; i++) p[i] = random_bits() & mask;
+    for (size_t i = 0; p && i < bytes / 4 + 1; i++) p[i] = random_bits() & mask;
     return (uint8_t *)p;
 }
 
@@ -43,10 +41,10 @@ static double read_seconds(struct device *d, const uint8_t *p, size_t n) {
 static void time_shape(struct device *d, const struct shape *s, enum type type) {
     struct kv_shape kv = {type, s->kv_heads, s->dim, s->dim};
     size_t pages = (s->length + PAGE_TOKENS - 1) / PAGE_TOKENS, key = pages * kv_key_bytes(&kv),
-           layers = getenv("HOT") ? 1 : BYTES / key + 1;
-    uint8_t *k = random_pages(type, layers * key), *v = random_pages(type, layers * key);
+           layers = BYTES / key + 1;
+    uint8_t *k = random_pages(d, type, layers * key), *v = random_pages(d, type, layers * key);
     uint32_t *table = malloc(pages * sizeof *table);
-    for (size_t i = 0; i < pages; i++) table[i] = getenv("SHUF") ? (uint32_t)((i * 7919 + 13) % pages) : (uint32_t)i;
+    for (size_t i = 0; i < pages; i++) table[i] = (uint32_t)i;
     size_t n = s->rows * s->heads * s->dim;
     float *q = random_floats(n), *out = malloc(n * sizeof *out);
     struct attention_row *row = malloc(s->rows * sizeof *row);
@@ -67,20 +65,19 @@ static void time_shape(struct device *d, const struct shape *s, enum type type) 
     printf("%-10s %-4s %4zu rows at %5zu %9.1f us %6.2f GB/s %4.0f%% of memory %6.1f Gflop/s\n", s->name,
            type_info(type)->name, s->rows, s->length, best * 1e6, 2e-9 * (double)key / best, 100 * read / best,
            sums / best * 1e-9);
-    free(k);
-    free(v);
+    d->ops->free(d, k);
+    d->ops->free(d, v);
     free(table);
     free(q);
     free(out);
     free(row);
 }
 
-int attention_bench(const char *isa) {
+int attention_bench(const char *isa, const char *only) {
     static const struct shape shapes[] = {
         {"falcon-7b", 71, 1, 64, 1, 8192},   {"gqa 32/8", 32, 8, 128, 1, 8192},   {"mha 32", 32, 32, 128, 1, 8192},
         {"falcon-7b", 71, 1, 64, 256, 512},  {"gqa 32/8", 32, 8, 128, 256, 512},  {"mha 32", 32, 32, 128, 256, 512},
-        {"falcon-7b", 71, 1, 64, 256, 4096}, {"gqa 32/8", 32, 8, 128, 256, 4096}, {"hot", 1, 1, 128, 1, 512},
-        {"hot", 4, 1, 128, 1, 512},          {"hot", 6, 1, 128, 1, 512},          {"hot", 1, 1, 128, 1, 8192},
+        {"falcon-7b", 71, 1, 64, 256, 4096}, {"gqa 32/8", 32, 8, 128, 256, 4096},
     };
     static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
     gyr_error e;
@@ -90,10 +87,9 @@ int attention_bench(const char *isa) {
         return 1;
     }
     printf("%s, one thread\n", device_cpu_isa(d));
-    const char *only = getenv("ONLY");
-    for (size_t s = only ? strtoul(only, NULL, 10) : 0;
-         s < (only ? strtoul(only, NULL, 10) + 1 : sizeof shapes / sizeof *shapes); s++)
-        for (int t = 0; t < 3; t++) time_shape(d, &shapes[s], types[t]);
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        if (!only || strtoul(only, NULL, 10) == s)
+            for (int t = 0; t < 3; t++) time_shape(d, &shapes[s], types[t]);
     d->ops->close(d);
     return 0;
 }

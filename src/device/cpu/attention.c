@@ -66,6 +66,10 @@ static const uint8_t *page_after(const struct job *j, size_t page, bool values) 
     return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more);
 }
 
+static void fetch(const uint8_t *p, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+
 // Where few queries read a page it is read as it lies, and what comes next is fetched meanwhile.
 static struct panel lying(const struct job *j, size_t page, bool values) {
     static const enum stored codes[] = {STORED_KEY_CODES, STORED_VALUE_CODES};
@@ -77,7 +81,7 @@ static struct panel lying(const struct job *j, size_t page, bool values) {
     p.ldb = values ? dim : PAGE_TOKENS;
     if (type != TYPE_Q8_0) return p;
     widen_f16(scales, PAGE_TOKENS * kv_blocks(dim), j->s->scale);
-    for (size_t i = 0; i < kv_blocks(dim); i++) __builtin_prefetch(scales + p.ahead + 64 * i, 0, 2);
+    fetch(scales + p.ahead, 2 * PAGE_TOKENS * kv_blocks(dim));
     return p;
 }
 
@@ -85,6 +89,7 @@ static struct panel lying(const struct job *j, size_t page, bool values) {
 static struct panel widened(const struct job *j, size_t page, bool values) {
     const struct attention *a = j->a;
     struct panel p = {STORED_FLOATS, (const uint8_t *)j->s->wide, .ldb = values ? part_cols(a) : PAGE_TOKENS};
+    fetch(page_after(j, page, values), kv_head_bytes(a->kv.type, values ? a->kv.value_dim : a->kv.key_dim));
     if (values)
         widen_values(a->kv.type, page_at(j, page, true), a->kv.value_dim, p.ldb, j->s->wide);
     else
