@@ -23,7 +23,7 @@ static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
     {"tokens", 0, "IDS", "token ids with spaces between them", OPTION_TEXT, FIELD(tokens)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, "f32|f16", "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {0}};
 
@@ -76,8 +76,7 @@ static int logits(const struct logits_options *o, const int32_t *ids, size_t cou
     gyr_model *model =
         open_model(o->model, (gyr_model_options){.threads = (uint32_t)o->threads, .oversize = o->oversize}, &status);
     if (!model) return status;
-    gyr_session_options how = {0};
-    if (o->kv_type) how.kv_type = o->kv_type[2] == '2' ? GYR_KV_F32 : GYR_KV_F16;
+    gyr_session_options how = {.kv_type = kv_type_named(o->kv_type)};
     gyr_session *session = gyr_session_new(model, &how, &e);
     if (!session)
         status = report(&e);

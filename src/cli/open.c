@@ -29,6 +29,11 @@ const char *model_label(const char *path) {
     return slash && slash[1] ? slash + 1 : path;
 }
 
+gyr_kv_type kv_type_named(const char *name) {
+    if (!name) return GYR_KV_DEFAULT;
+    return !strcmp(name, "f32") ? GYR_KV_F32 : !strcmp(name, "f16") ? GYR_KV_F16 : GYR_KV_Q8;
+}
+
 static bool loading(void *user, double fraction) {
     progress_at(user, fraction);
     return !interrupted();

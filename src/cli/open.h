@@ -15,6 +15,10 @@ void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model);
 // The path of that choice; NULL: the poet.
 const char *model_path(const char *path);
 
+// The type that --kv-type names (KV_TYPES); NULL: the default.
+gyr_kv_type kv_type_named(const char *name);
+#define KV_TYPES "f32|f16|q8"
+
 // How the open model is called in messages.
 const char *model_label(const char *path);
 

@@ -23,7 +23,7 @@ static const struct option options[] = {
     {"stop", 0, "TEXT", "end the answer before TEXT (repeatable)", OPTION_TEXTS, FIELD(stop)},
     {"context", 'c', "N", "room for N tokens (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, "f32|f16", "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"logit-bias", 0, "ID:X", "add X to the score of token ID (repeatable)", OPTION_BIASES, FIELD(bias)},
     {"temperature", 0, "X", "0: likeliest", OPTION_REAL, FIELD(temperature), 0, 100, true, "temp"},
     {"seed", 0, "N", "0 if not given", OPTION_WHOLE, FIELD(seed), 0, 2e19, true},
@@ -133,8 +133,7 @@ static int open_talk(struct talk *t) {
     if (!t->model) return status;
     gyr_model_get_info(t->model, &t->info);
     gyr_error e = {0};
-    gyr_session_options session = {.context = (uint32_t)o->context};
-    if (o->kv_type) session.kv_type = strcmp(o->kv_type, "f32") ? GYR_KV_F16 : GYR_KV_F32;
+    gyr_session_options session = {.context = (uint32_t)o->context, .kv_type = kv_type_named(o->kv_type)};
     t->session = gyr_session_new(t->model, &session, &e);
     return t->session ? GYR_OK : report(&e);
 }

@@ -114,7 +114,7 @@ gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size
 void gyr_model_close(gyr_model *m) {
     if (!m) return;
     sampler_free(&m->sampler);
-    for (int i = 0; i < 2; i++) kv_cache_free(m->kv[i]);
+    for (int i = 0; i < 3; i++) kv_cache_free(m->kv[i]);
     gyr_template_close(m->chat);
     tokenizer_free(m->tokenizer.tokens);
     model_free(m->model);

@@ -5,15 +5,17 @@
 #include <string.h>
 
 static enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) {
-    if (want == GYR_KV_F32) return TYPE_F32;
-    if (want == GYR_KV_F16) return TYPE_F16;
-    return kv_cache_default(m->model->type);
+    static const enum type types[] = {[GYR_KV_F32] = TYPE_F32, [GYR_KV_F16] = TYPE_F16, [GYR_KV_Q8] = TYPE_Q8_0};
+    return want == GYR_KV_DEFAULT ? kv_cache_default(m->model->type) : types[want];
 }
+
+// Which of the model's pools has the type.
+static size_t pool_number(enum type type) { return type == TYPE_F32 ? 0 : type == TYPE_F16 ? 1 : 2; }
 
 // The pool of the type, with `pages` more promised.
 static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t pages, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
-    int i = type == TYPE_F16;
+    size_t i = pool_number(type);
     if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_shape(h, type), h->layers, e);
     if (!m->kv[i] || !kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
     m->reserved[i] += pages;
@@ -46,6 +48,7 @@ static bool choose_context(const struct gyr_model *m, enum type type, size_t *co
 
 gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_error *e) {
     size_t context = o ? o->context : 0;
+    if (o && (unsigned)o->kv_type > GYR_KV_Q8) return fail_null(e, GYR_USAGE, "KV cache: no type %d", (int)o->kv_type);
     enum type type = kv_type_of(m, o ? o->kv_type : GYR_KV_DEFAULT);
     if (context > m->model->h.context)
         return fail_null(e, GYR_USAGE, "%s: a context of %zu tokens; the model was trained for %u", m->checkpoint->path,
@@ -73,7 +76,7 @@ void gyr_session_free(gyr_session *s) {
     if (!s) return;
     if (s->kv) {
         kv_cache_trim(s->kv, &s->pages, 0);
-        s->model->reserved[s->kv->shape.type == TYPE_F16] -= s->promised;
+        s->model->reserved[pool_number(s->kv->shape.type)] -= s->promised;
     }
     free(s->ids);
     free(s->logits);

@@ -165,8 +165,8 @@ wrong_options_are_told() {
         "$gyr" run --seed 18446744073709551616 hi
     refuses 2 '--top-p: "2" is not a number from 0 to 1' "$gyr" run --top-p 2 hi
     refuses 2 '--temperature: "nan" is not a number from 0 to 100' "$gyr" run --temp nan hi
-    refuses 2 '--kv-type: "q8" is not one of f32|f16' "$gyr" run --kv-type q8 hi
-    refuses 2 '--kv-type: "f" is not one of f32|f16' "$gyr" run --kv-type f hi
+    refuses 2 '--kv-type: "q4" is not one of f32|f16|q8' "$gyr" run --kv-type q4 hi
+    refuses 2 '--kv-type: "f" is not one of f32|f16|q8' "$gyr" run --kv-type f hi
     refuses 2 '--stop: "" is not a text of at least one character' "$gyr" run --stop "" hi
     refuses 2 '--logit-bias: "3" is not a token id and a number, such as 42:-1.5 or 42:-inf' \
         "$gyr" run --logit-bias 3 hi

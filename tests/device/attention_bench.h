@@ -2,6 +2,7 @@
 #ifndef TESTS_DEVICE_ATTENTION_BENCH_H
 #define TESTS_DEVICE_ATTENTION_BENCH_H
 
-int attention_bench(const char *isa);
+// `only` is the number of a shape; NULL: all.
+int attention_bench(const char *isa, const char *only);
 
 #endif

@@ -1,5 +1,5 @@
 // Attention: near a double-precision reference, and the same bytes alone or in a batch, on any number of threads, with
-// any instruction set, wherever the pages lie. `--bench` times it instead; GYR_ISA chooses.
+// any instruction set, wherever the pages lie. `--bench [SHAPE]` times it instead; GYR_ISA chooses.
 #include "device/device.h"
 
 #include "attention_bench.h"
@@ -211,7 +211,7 @@ static void nan_is_seen(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1 && !strcmp(argv[1], "--bench")) return attention_bench(getenv("GYR_ISA"));
+    if (argc > 1 && !strcmp(argv[1], "--bench")) return attention_bench(getenv("GYR_ISA"), argv[2]);
     open_devices();
     RUN(precision);
     RUN(nan_is_seen);

@@ -2,6 +2,7 @@
 // positions; and the sum of spans (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
 #include "device/cpu/isa.h"
 #include "device/cpu/panel.h"
+#include "device/cpu/vec_exp.h"
 #include "device/cpu/widen.h"
 #include "device/elementary.h"
 
@@ -18,6 +19,7 @@ struct job {
     size_t n;     // queries
     size_t first_page, last_page;
     struct seen seen[QUERIES];
+    const float *query[QUERIES], *weight[QUERIES]; // the weights take the place of the scores
 };
 
 static size_t row_of(const struct job *j, size_t i) { return j->q->row + i / j->q->heads; }
@@ -38,6 +40,8 @@ static void plan(struct job *j) {
     size_t first = SPAN, last = 0;
     j->n = j->q->rows * j->q->heads;
     for (size_t i = 0; i < j->n; i++) {
+        j->query[i] = j->a->q + (row_of(j, i) * j->a->heads + head_of(j, i)) * j->a->kv.key_dim;
+        j->weight[i] = scores_of(j, i);
         j->seen[i] = see(j->a, row_of(j, i), j->start);
         if (j->seen[i].first == j->seen[i].last) continue;
         first = least(first, j->seen[i].first);
@@ -54,22 +58,65 @@ static const uint8_t *page_at(const struct job *j, size_t page, bool values) {
     return values ? kv_values(&a->kv, a->v, number, kv_head) : kv_keys(&a->kv, a->k, number, kv_head);
 }
 
-static void score(struct job *j) {
+// Where reading goes on after a page: the next one, the span's values after its keys, the next span after them.
+static const uint8_t *page_after(const struct job *j, size_t page, bool values) {
+    if (page + 1 < j->last_page) return page_at(j, page + 1, values);
+    if (!values) return page_at(j, j->first_page, true);
+    bool more = j->start + SPAN <= j->a->row[j->q->row].position;
+    return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more);
+}
+
+static void fetch(const uint8_t *p, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+
+// Where few queries read a page it is read as it lies, and what comes next is fetched meanwhile.
+static struct panel lying(const struct job *j, size_t page, bool values) {
+    static const enum stored codes[] = {STORED_KEY_CODES, STORED_VALUE_CODES};
+    enum type type = j->a->kv.type;
+    size_t dim = values ? j->a->kv.value_dim : j->a->kv.key_dim;
+    const uint8_t *b = page_at(j, page, values), *scales = b + PAGE_TOKENS * dim, *next = page_after(j, page, values);
+    struct panel p = {.b = b, .scales = j->s->scale, .ahead = (size_t)next - (size_t)b};
+    p.stored = type == TYPE_F32 ? STORED_FLOATS : type == TYPE_F16 ? STORED_HALVES : codes[values];
+    p.ldb = values ? dim : PAGE_TOKENS;
+    if (type != TYPE_Q8_0) return p;
+    widen_f16(scales, PAGE_TOKENS * kv_blocks(dim), j->s->scale);
+    fetch(scales + p.ahead, 2 * PAGE_TOKENS * kv_blocks(dim));
+    return p;
+}
+
+// Where many do it is turned into floats.
+static struct panel widened(const struct job *j, size_t page, bool values) {
     const struct attention *a = j->a;
-    size_t dim = a->kv.key_dim;
+    struct panel p = {STORED_FLOATS, (const uint8_t *)j->s->wide, .ldb = values ? part_cols(a) : PAGE_TOKENS};
+    fetch(page_after(j, page, values), kv_head_bytes(a->kv.type, values ? a->kv.value_dim : a->kv.key_dim));
+    if (values)
+        widen_values(a->kv.type, page_at(j, page, true), a->kv.value_dim, p.ldb, j->s->wide);
+    else
+        widen_keys(a->kv.type, page_at(j, page, false), a->kv.key_dim, j->s->wide);
+    return p;
+}
+
+static struct panel open_page(const struct job *j, size_t page, bool values) {
+    bool whole = !values || part_cols(j->a) == j->a->kv.value_dim;
+    return whole && (j->n <= PANEL || j->a->kv.type == TYPE_F32) ? lying(j, page, values) : widened(j, page, values);
+}
+
+static bool any_sees(const struct job *j, size_t i, size_t rows, size_t first, size_t last) {
+    for (size_t k = i; k < i + rows; k++)
+        if (j->seen[k].first < last && j->seen[k].last > first) return true;
+    return false;
+}
+
+static void score(const struct job *j) {
     for (size_t page = j->first_page; page < j->last_page; page++) {
-        widen_keys(a->kv.type, page_at(j, page, false), dim, j->s->wide);
-        size_t first = page * PAGE_TOKENS, last = first + PAGE_TOKENS;
+        struct panel p = open_page(j, page, false);
+        size_t first = page * PAGE_TOKENS;
         for (size_t i = 0; i < j->n; i += PANEL) {
-            struct panel p = {.b = j->s->wide, .ldb = PAGE_TOKENS, .k = dim};
             size_t rows = least(PANEL, j->n - i);
-            bool any = false;
-            for (size_t k = 0; k < rows; k++) {
-                p.a[k] = a->q + (row_of(j, i + k) * a->heads + head_of(j, i + k)) * dim;
-                p.c[k] = scores_of(j, i + k) + first;
-                any |= j->seen[i + k].first < last && j->seen[i + k].last > first;
-            }
-            if (any) panel_run(&p, rows, PAGE_TOKENS);
+            if (!any_sees(j, i, rows, first, first + PAGE_TOKENS)) continue;
+            struct sums s = {j->query + i, .k = j->a->kv.key_dim, .c = scores_of(j, i) + first, .ldc = SPAN};
+            panel_run(&p, &s, rows, PAGE_TOKENS);
         }
     }
 }
@@ -91,12 +138,10 @@ static void finish_scores(const struct attention *a, size_t head, size_t start, 
 }
 
 static float max_of(const float *x, size_t first, size_t last) {
-    float lane[LANES];
-    for (int i = 0; i < LANES; i++) lane[i] = -INFINITY;
-    for (size_t t = first; t < last; t += LANES)
-        for (int i = 0; i < LANES; i++) lane[i] = x[t + (size_t)i] > lane[i] ? x[t + (size_t)i] : lane[i];
-    float max = lane[0];
-    for (int i = 1; i < LANES; i++) max = lane[i] > max ? lane[i] : max;
+    vec most = vec_fill(-INFINITY);
+    for (size_t t = first; t < last; t += VEC) most = vec_max(vec_load(x + t), most);
+    float max = most[0];
+    for (int i = 1; i < VEC; i++) max = most[i] > max ? most[i] : max;
     return max;
 }
 
@@ -106,7 +151,7 @@ static struct softmax weigh(struct seen s, float *x) {
     for (size_t t = first; t < s.first; t++) x[t] = -INFINITY;
     for (size_t t = s.last; t < last; t++) x[t] = -INFINITY;
     float max = max_of(x, first, last);
-    for (size_t t = first; t < last; t++) x[t] = exp_f(x[t] - max);
+    for (size_t t = first; t < last; t += VEC) vec_store(x + t, vec_exp(vec_load(x + t) - max));
     for (size_t t = first; t < s.first; t++) x[t] = 0;
     for (size_t t = s.last; t < last; t++) x[t] = 0;
     struct lanes sum = {{0}, {0}};
@@ -117,47 +162,51 @@ static struct softmax weigh(struct seen s, float *x) {
     return (struct softmax){max, fold16(sum)};
 }
 
-// One query's positions [first, last) of the widened page.
-static void add_alone(const struct job *j, size_t i, size_t page, size_t first, size_t last, float *out, size_t cols) {
+// A page, and the parts of the queries that it is added to.
+struct adding {
+    const struct job *j;
+    struct panel panel;
+    size_t start; // of the page in the span
+    float *parts;
+};
+
+// Adds tokens [first, last) of the page for `rows` queries from i on.
+static void add_tokens(const struct adding *to, size_t i, size_t rows, size_t first, size_t last) {
     if (first >= last) return;
-    struct panel p = {.b = j->s->wide + first * cols, .ldb = cols, .k = last - first};
-    p.a[0] = scores_of(j, i) + page * PAGE_TOKENS + first;
-    p.c[0] = out;
-    p.more = true;
-    panel_run(&p, 1, cols);
+    size_t ldc = part_floats(to->j->a);
+    struct sums s = {.a = to->j->weight + i, .from = to->start + first, .first = first, .k = last - first};
+    s.c = to->parts + i * ldc;
+    s.ldc = ldc;
+    s.more = true;
+    panel_run(&to->panel, &s, rows, to->panel.ldb);
 }
 
-// Adds a page's values for up to PANEL queries: together what all of them see, alone what lies before and after.
-static void add_page(const struct job *j, size_t page, size_t i, size_t rows, float *parts, size_t stride,
-                     size_t cols) {
-    size_t start = page * PAGE_TOKENS, first = 0, last = PAGE_TOKENS;
+// What all see of a page they take together, what lies before and after alone.
+static void add_page(const struct adding *to, size_t i, size_t rows) {
+    size_t start = to->start, first = 0, last = PAGE_TOKENS;
     struct seen seen[PANEL];
-    struct panel p = {.ldb = cols, .more = true};
     for (size_t k = 0; k < rows; k++) {
-        seen[k] = (struct seen){least(most(j->seen[i + k].first, start) - start, PAGE_TOKENS),
-                                least(most(j->seen[i + k].last, start) - start, PAGE_TOKENS)};
+        struct seen s = to->j->seen[i + k];
+        seen[k] = (struct seen){least(most(s.first, start) - start, PAGE_TOKENS),
+                                least(most(s.last, start) - start, PAGE_TOKENS)};
         first = most(first, seen[k].first);
         last = least(last, seen[k].last);
-        p.c[k] = parts + (i + k) * stride;
     }
-    bool together = first < last;
-    for (size_t k = 0; k < rows; k++)
-        add_alone(j, i + k, page, seen[k].first, together ? first : seen[k].last, p.c[k], cols);
-    if (!together) return;
-    for (size_t k = 0; k < rows; k++) p.a[k] = scores_of(j, i + k) + start + first;
-    p.b = j->s->wide + first * cols;
-    p.k = last - first;
-    panel_run(&p, rows, cols);
-    for (size_t k = 0; k < rows; k++) add_alone(j, i + k, page, last, seen[k].last, p.c[k], cols);
+    if (first >= last) {
+        for (size_t k = 0; k < rows; k++) add_tokens(to, i + k, 1, seen[k].first, seen[k].last);
+        return;
+    }
+    for (size_t k = 0; k < rows; k++) add_tokens(to, i + k, 1, seen[k].first, first);
+    add_tokens(to, i, rows, first, last);
+    for (size_t k = 0; k < rows; k++) add_tokens(to, i + k, 1, last, seen[k].last);
 }
 
 static void add_values(const struct job *j, float *parts) {
-    const struct attention *a = j->a;
-    size_t cols = part_cols(a), stride = part_floats(a);
+    size_t cols = part_cols(j->a), stride = part_floats(j->a);
     for (size_t i = 0; i < j->n; i++) memset(parts + i * stride, 0, cols * sizeof *parts);
     for (size_t page = j->first_page; page < j->last_page; page++) {
-        widen_values(a->kv.type, page_at(j, page, true), a->kv.value_dim, cols, j->s->wide);
-        for (size_t i = 0; i < j->n; i += PANEL) add_page(j, page, i, least(PANEL, j->n - i), parts, stride, cols);
+        struct adding to = {j, open_page(j, page, true), page * PAGE_TOKENS, parts};
+        for (size_t i = 0; i < j->n; i += PANEL) add_page(&to, i, least(PANEL, j->n - i));
     }
 }
 

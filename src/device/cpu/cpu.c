@@ -1,10 +1,11 @@
 // The CPU as a device: its memory, and the operations that need no thought.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "device/cpu/cpu.h"
 
-enum { ELEMENTS = 8192 };
+enum { ELEMENTS = 8192, LARGE = 2 << 20 };
 
 static void close_cpu(struct device *d) {
     struct cpu *c = cpu_of(d);
@@ -15,8 +16,16 @@ static void close_cpu(struct device *d) {
     free(c);
 }
 
+// Attention jumps from page to page of a long cache: with the system's large pages, fewer of these jumps miss in the
+// tables of addresses.
+static void *large_pages(void *p, size_t bytes) {
+    uintptr_t first = ((uintptr_t)p + LARGE - 1) / LARGE * LARGE, last = ((uintptr_t)p + bytes) / LARGE * LARGE;
+    if (p && bytes >= 2 * (size_t)LARGE && first < last) madvise((void *)first, last - first, MADV_HUGEPAGE);
+    return p;
+}
+
 static void *alloc(struct device *d, size_t bytes, gyr_error *e) {
-    void *p = calloc(1, bytes ? bytes : 1);
+    void *p = large_pages(calloc(1, bytes ? bytes : 1), bytes);
     return p ? p
              : fail_null(e, GYR_NO_MEMORY, "%zu MiB of memory: not to be had; choose a smaller context", bytes >> 20);
 }

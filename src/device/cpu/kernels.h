@@ -55,6 +55,7 @@ enum { QUERIES = 96 };
 // What one thread needs for attention.
 struct attend {
     float wide[KV_MOST_DIM * PAGE_TOKENS]; // a page's keys or values
+    float scale[KV_MOST_DIM];              // and its scales
     float score[QUERIES * SPAN];
 };
 

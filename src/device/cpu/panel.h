@@ -10,47 +10,90 @@
 // Rows at once, so that sums and operands fit the registers.
 enum { PANEL = 6, PANEL_COLS = 32 };
 
+// How b's elements are stored. Codes have a scale for each 32 of k in keys, and for each 32 columns in values.
+enum stored { STORED_FLOATS, STORED_HALVES, STORED_KEY_CODES, STORED_VALUE_CODES };
+
 struct panel {
-    const float *a[PANEL];
-    float *c[PANEL];
-    const float *b; // [k][ldb]
-    size_t ldb, k;
+    enum stored stored;
+    const uint8_t *b; // [k][ldb]
+    const float *scales;
+    size_t ldb;
+    size_t ahead; // bytes from b's elements to those that will be wanted next
+};
+
+// What of it is wanted, and where the sums go: c[i] is at c + i * ldc.
+struct sums {
+    const float *const *a; // element k is at a[i][from + k]
+    size_t from, first, k; // b's rows begin with `first`
+    float *c;
+    size_t ldc;
     bool more; // c += instead of c =
 };
 
-static inline __attribute__((always_inline)) void panel_block(const struct panel *p, int rows, int vecs, size_t col) {
-    vec sum[PANEL * 2 > 8 ? PANEL * 2 : 8];
-    const float *b = p->b + col;
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vecs; v++)
-            sum[i * vecs + v] = p->more ? vec_load(p->c[i] + col + (size_t)v * VEC) : (vec){0};
-    for (size_t k = 0; k < p->k; k++, b += p->ldb) {
-        vec column[8];
-        for (int v = 0; v < vecs; v++) column[v] = vec_load(b + v * VEC);
-        for (int i = 0; i < rows; i++)
-            for (int v = 0; v < vecs; v++)
-                sum[i * vecs + v] = vec_fma(vec_fill(p->a[i][k]), column[v], sum[i * vecs + v]);
-    }
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vecs; v++) vec_store(p->c[i] + col + (size_t)v * VEC, sum[i * vecs + v]);
+#define PANEL_INLINE static inline __attribute__((always_inline))
+
+PANEL_INLINE vec panel_load(const struct panel *p, enum stored stored, size_t k, size_t col) {
+    size_t at = k * p->ldb + col;
+    if (stored == STORED_FLOATS) return vec_load((const float *)(const void *)p->b + at);
+    if (stored == STORED_HALVES) return vec_load_f16(p->b + 2 * at);
+    vec code = vec_load_i8(p->b + at);
+    if (stored == STORED_KEY_CODES) return code * vec_load(p->scales + k / 32 * 32 + col);
+    return code * vec_fill(p->scales[k * (p->ldb / 32) + col / 32]);
 }
 
-static inline __attribute__((always_inline)) void panel_rows(const struct panel *p, int rows, size_t cols) {
+// Into the second cache: of misses of the first, too few may be under way to keep the memory busy.
+PANEL_INLINE void panel_ahead(const struct panel *p, enum stored stored, size_t k, size_t col, size_t cols) {
+    size_t size = stored == STORED_FLOATS ? 4 : stored == STORED_HALVES ? 2 : 1;
+    for (size_t line = 0; line < cols * size; line += 64)
+        __builtin_prefetch(p->b + (k * p->ldb + col) * size + line + p->ahead, 0, 2);
+}
+
+PANEL_INLINE void panel_block(const struct panel *p, const struct sums *s, int rows, int vecs, size_t col,
+                              enum stored stored) {
+    vec sum[PANEL * 2];
+    const float *a[PANEL];
+    for (int i = 0; i < rows; i++) {
+        a[i] = s->a[i] + s->from;
+        for (int v = 0; v < vecs; v++)
+            sum[i * vecs + v] = s->more ? vec_load(s->c + (size_t)i * s->ldc + col + (size_t)v * VEC) : (vec){0};
+    }
+    for (size_t k = 0; k < s->k; k++) {
+        vec column[8];
+        for (int v = 0; v < vecs; v++) column[v] = panel_load(p, stored, s->first + k, col + (size_t)v * VEC);
+        panel_ahead(p, stored, s->first + k, col, (size_t)vecs * VEC);
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < vecs; v++) sum[i * vecs + v] = vec_fma(vec_fill(a[i][k]), column[v], sum[i * vecs + v]);
+    }
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vecs; v++) vec_store(s->c + (size_t)i * s->ldc + col + (size_t)v * VEC, sum[i * vecs + v]);
+}
+
+PANEL_INLINE void panel_rows(const struct panel *p, const struct sums *s, int rows, size_t cols, enum stored stored) {
     size_t col = 0;
     if (rows == 1)
-        for (; col + 8 * VEC <= cols; col += (size_t)8 * VEC) panel_block(p, rows, 8, col);
-    for (; col < cols; col += (size_t)2 * VEC) panel_block(p, rows, 2, col);
+        for (; col + 8 * VEC <= cols; col += (size_t)8 * VEC) panel_block(p, s, rows, 8, col, stored);
+    for (; col < cols; col += (size_t)2 * VEC) panel_block(p, s, rows, 2, col, stored);
+}
+
+PANEL_INLINE void panel_stored(const struct panel *p, const struct sums *s, size_t rows, size_t cols,
+                               enum stored stored) {
+    switch (rows) {
+    case 1: panel_rows(p, s, 1, cols, stored); return;
+    case 2: panel_rows(p, s, 2, cols, stored); return;
+    case 3: panel_rows(p, s, 3, cols, stored); return;
+    case 4: panel_rows(p, s, 4, cols, stored); return;
+    case 5: panel_rows(p, s, 5, cols, stored); return;
+    case 6: panel_rows(p, s, 6, cols, stored); return;
+    }
 }
 
 // `cols` is a multiple of PANEL_COLS, and so much is written.
-static void panel_run(const struct panel *p, size_t rows, size_t cols) {
-    switch (rows) {
-    case 1: panel_rows(p, 1, cols); return;
-    case 2: panel_rows(p, 2, cols); return;
-    case 3: panel_rows(p, 3, cols); return;
-    case 4: panel_rows(p, 4, cols); return;
-    case 5: panel_rows(p, 5, cols); return;
-    case 6: panel_rows(p, 6, cols); return;
+static void panel_run(const struct panel *p, const struct sums *s, size_t rows, size_t cols) {
+    switch (p->stored) {
+    case STORED_FLOATS: panel_stored(p, s, rows, cols, STORED_FLOATS); return;
+    case STORED_HALVES: panel_stored(p, s, rows, cols, STORED_HALVES); return;
+    case STORED_KEY_CODES: panel_stored(p, s, rows, cols, STORED_KEY_CODES); return;
+    case STORED_VALUE_CODES: panel_stored(p, s, rows, cols, STORED_VALUE_CODES); return;
     }
 }
 
