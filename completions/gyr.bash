@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run inspect tokenize logits devices quantize synth version help'
+        words='run inspect tokenize logits devices bench quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -30,11 +30,14 @@ _gyr() {
     tokenize) words='--model --decode --bos --special --json --help' ;;
     logits) words='--model --tokens --threads --kv-type --oversize --help' ;;
     devices) words='--json --help' ;;
+    bench)
+        words='--model --prompt --generate --batch --context --threads --kv-type --repeat --json --oversize --lock
+               --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run inspect tokenize logits devices quantize synth version' ;;
+    help) words='run inspect tokenize logits devices bench quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -7,6 +7,7 @@ int verb_inspect(int argc, char **argv);
 int verb_tokenize(int argc, char **argv);
 int verb_logits(int argc, char **argv);
 int verb_devices(int argc, char **argv);
+int verb_bench(int argc, char **argv);
 int verb_synth(int argc, char **argv);
 int verb_quantize(int argc, char **argv);
 

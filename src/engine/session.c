@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) {
+enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) {
     if (want == GYR_KV_F32) return TYPE_F32;
     if (want == GYR_KV_F16) return TYPE_F16;
     return kv_cache_default(m->model->layers[0].up.w.type);
