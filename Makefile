@@ -13,7 +13,8 @@ help:
 	@echo "make            build build/gyr (release)"
 	@echo "make demo       install what is missing, build, and stream a poem"
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
-	@echo "make bench      measure the kernels against this machine's limits"
+	@echo "make bench      measure the poet and the kernels against this machine's limits"
+	@echo "make compare    measure llama.cpp and gyr in turn on the same files (needs node and npm)"
 	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make install    install the program, library and manual under PREFIX=$(PREFIX)"
 	@echo "make format     format the sources (needs clang-format)"
@@ -40,11 +41,15 @@ test:
 	@tools/check/totals $(BUILD) $(SANITIZED)
 
 bench: $(BUILD)/build.ninja
-	ninja -C $(BUILD) tests/device/kernels_test
-	@echo "one token:"
+	ninja -C $(BUILD) gyr tests/device/kernels_test
+	$(BUILD)/gyr bench
+	@echo "the kernels, one token:"
 	$(BUILD)/tests/device/kernels_test --bench 1
 	@echo "64 tokens at once:"
 	$(BUILD)/tests/device/kernels_test --bench 64
+
+compare: all
+	bench/compare --gyr $(BUILD)/gyr
 
 fuzz: $(FUZZ)/build.ninja
 	ninja -C $(FUZZ)
@@ -73,4 +78,4 @@ $(SANITIZED)/build.ninja:
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test bench fuzz install format clean
+.PHONY: all help setup demo test bench compare fuzz install format clean

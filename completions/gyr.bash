@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run pull list rm inspect tokenize template logits eval devices quantize synth version help'
+        words='run pull list rm inspect tokenize template logits eval devices bench quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -39,11 +39,14 @@ _gyr() {
         words='--model --context --stride --json --threads --kv-type --oversize --help'
         [[ $word == -* ]] || words='perplexity' ;;
     devices) words='--json --help' ;;
+    bench)
+        words='--model --prompt --generate --batch --context --threads --kv-type --repeat --json --oversize --lock
+               --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run pull list rm inspect tokenize template logits eval devices quantize synth version' ;;
+    help) words='run pull list rm inspect tokenize template logits eval devices bench quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -44,6 +44,9 @@ uint64_t memory_available(void);
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
 
+// The element type of a session's cache.
+enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want);
+
 // Whether the tokens fit the session and are ones the model has.
 bool session_takes(const struct gyr_session *s, const int32_t *ids, size_t count, gyr_error *e);
 

@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run pull list rm inspect tokenize template logits eval devices quantize synth version help"
+verbs="run pull list rm inspect tokenize template logits eval devices bench quantize synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -96,7 +96,7 @@ help_fits_a_screen() {
 
 # Every option of the help is in the page of its verb, in the manual, and in the completions.
 documents_know_every_option() {
-    for verb in run pull list rm inspect tokenize template logits eval devices quantize synth; do
+    for verb in run pull list rm inspect tokenize template logits eval devices bench quantize synth; do
         run "$gyr" $verb --help
         for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
             name=${option#--}
@@ -184,6 +184,9 @@ wrong_arguments_are_told() {
     refuses 2 "quantize: needs IN OUT; see 'gyr quantize --help'" "$gyr" quantize a
     refuses 2 "quantize: needs --type TYPE, such as --type q4_k_m" "$gyr" quantize a b
     refuses 2 "q4_km: no such type; did you mean q4_k_m?" "$gyr" quantize a b --type q4_km
+    refuses 2 "--batch: \"1,,4\" is not a list of at most 16 numbers from 1 to 1024, such as 1,4,16" "$gyr" bench -b 1,,4
+    refuses 2 "--batch: \"0\" is not a list of at most 16 numbers from 1 to 1024, such as 1,4,16" "$gyr" bench -b 0
+    refuses 2 "bench: --prompt 0 and --generate 0 leave nothing to measure" "$gyr" bench -p 0 -n 0
     refuses 2 "synth: needs SHAPE; see 'gyr synth --help'" "$gyr" synth
     refuses 2 "falcon-7: no such shape; did you mean falcon-7b?" "$gyr" synth falcon-7 --type f16 -o x
     refuses 2 "synth: needs --type TYPE, such as --type q4_0" "$gyr" synth falcon-7b -o x
@@ -445,14 +448,35 @@ devices_are_listed() {
     out_has '"memory_bandwidth"'
 }
 
+speed_is_held_against_limits() {
+    run "$gyr" bench -m "$model" -p 40 -n 3 -b 1,3 --repeat 2 --json
+    status_is 0
+    err_is ""
+    out_is_json -l
+    [ "$(wc -l < out)" -eq 2 ] || fault "not a line for each number of sequences: $(cat out)"
+    for key in engine model threads sequences prefill_tokens_per_s decode_tokens_per_s prefill_fraction decode_fraction \
+        roofs; do
+        [ "$(grep -cF "\"$key\": " out)" -eq 2 ] || fault "no $key: $(cat out)"
+    done
+    run "$gyr" bench -m "$model" -p 0 -n 2 -c 40 -b 2 --repeat 1
+    status_is 0
+    err_is ""
+    out_has "decode 2 x 2 "
+    out_has "this machine at most: read "
+    grep -q prefill out && fault "prefill was not asked for: $(cat out)"
+    refuses 2 "$model: a context of 99999 tokens; the model was trained for $context" \
+        "$gyr" bench -m "$model" -p 99999 -n 0 -b 1 --json
+}
+
 for name in help_fits_a_screen documents_know_every_option version_is_printed wrong_verbs_are_told \
     wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed \
     perplexity_is_what_others_measure; do
     case_ $name
 done
 for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again \
-    answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same speed_is_told_when_asked \
-    raw_prompts_are_continued logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
+    answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same \
+    speed_is_told_when_asked speed_is_held_against_limits raw_prompts_are_continued \
+    logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
     full_disks_are_told readers_may_leave inspect_describes; do
     if [ -f "$model" ]; then
         case_ $name

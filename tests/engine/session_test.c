@@ -230,6 +230,23 @@ static void facts(void) {
     gyr_free(json);
 }
 
+// Per layer 256 x 384, 256 x 256 and twice 256 x 1024, eight times; and 256 x 4096 for the last tokens.
+static void work_is_what_the_shape_says(void) {
+    gyr_model_info info;
+    gyr_work one, many;
+    gyr_model_get_info(poet, &info);
+    gyr_model_get_work(poet, GYR_KV_DEFAULT, 1, 1, 0, &one);
+    gyr_model_get_work(poet, GYR_KV_F32, 3, 5, 10, &many);
+    CHECK_INT(one.int8, 2 * (8 * 688128 + 1048576));
+    CHECK_INT(one.read, info.decode_bytes + info.kv_bytes_per_token);
+    CHECK_INT(many.int8, 2ll * (8 * 688128 * 15 + 1048576 * 3));
+    CHECK_INT(many.read, info.decode_bytes + 3 * 15 * 2 * info.kv_bytes_per_token);
+    CHECK(one.bf16 == 0 && one.fp32 == 0);
+    gyr_roofs roofs = {0};
+    CHECK_INT(gyr_measure_roofs(2, 0.04, &roofs, &err), GYR_OK);
+    CHECK(roofs.read > 1e7 && roofs.int8 > 1e7 && roofs.bf16 > 1e7 && roofs.fp32 > 1e7);
+}
+
 int main(void) {
     poet = gyr_model_open(poet_path(), NULL, &err);
     if (!poet) {
@@ -237,6 +254,7 @@ int main(void) {
         return 1;
     }
     RUN(facts);
+    RUN(work_is_what_the_shape_says);
     RUN(verse_on_the_subject_asked_for);
     RUN(same_seed_same_bytes);
     RUN(stops_are_told_apart);

@@ -1,0 +1,194 @@
+// gyr bench: what this machine does at most, and how near a model's prefill and decode come to it.
+#include "measure.h"
+#include "open.h"
+#include "options.h"
+#include "output.h"
+#include "progress.h"
+#include "signals.h"
+#include "verbs.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_WIDTHS = 16, MOST_SEQUENCES = 1024 };
+
+struct bench_options {
+    const char *model, *batch, *kv_type;
+    uint64_t prompt, generate, context, threads, repeat;
+    bool json, oversize, lock;
+};
+
+#define FIELD(name) offsetof(struct bench_options, name)
+
+static const struct option options[] = {
+    {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"prompt", 'p', "N", "tokens of each prompt (512; 0: no prefill)", OPTION_WHOLE, FIELD(prompt), 0, 1e7},
+    {"generate", 'n', "N", "tokens of each answer (32; 0: no decode)", OPTION_WHOLE, FIELD(generate), 0, 1e7},
+    {"batch", 'b', "LIST", "numbers of sequences at once (1,4,16)", OPTION_TEXT, FIELD(batch)},
+    {"context", 'c', "N", "tokens in each sequence before it begins (0)", OPTION_WHOLE, FIELD(context), 0, 1e7},
+    {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
+    {"kv-type", 0, "f32|f16", "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
+    {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MOST_REPEATS},
+    {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
+    {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
+    {0}};
+
+static const struct syntax syntax = {"bench",
+                                     "",
+                                     "Measure a model's speed, and how near it is to what this machine could do.",
+                                     "gyr bench -m falcon-7b.gguf -b 1,16",
+                                     options,
+                                     0,
+                                     0};
+
+static size_t parse_widths(const char *list, size_t widths[MOST_WIDTHS]) {
+    size_t n = 0;
+    for (const char *p = list; n < MOST_WIDTHS; p++) {
+        char *end;
+        unsigned long w = strtoul(p, &end, 10);
+        if (end == p || *p < '0' || *p > '9' || !w || w > MOST_SEQUENCES || (*end && *end != ',')) break;
+        widths[n++] = w;
+        if (!*end) return n;
+        p = end;
+    }
+    return 0;
+}
+
+struct bench {
+    const struct bench_options *o;
+    gyr_model *model;
+    gyr_model_info info;
+    gyr_device_info device;
+    struct measuring how;
+    struct progress bar;
+    size_t at, widths; // the one being measured, of so many
+};
+
+static void advance(void *user, double fraction) {
+    struct bench *b = user;
+    progress_at(&b->bar, ((double)b->at + fraction) / (double)b->widths);
+}
+
+static void print_head(const struct bench *b) {
+    print("%s: %s, %s parameters, %s; %u thread%s, %s\n", model_label(b->o->model), b->info.types,
+          human_count((double)b->info.parameters), human_bytes((double)b->info.weight_bytes), b->how.threads,
+          b->how.threads == 1 ? "" : "s", b->device.isa);
+    print("%-24s %10s %19s %10s  %-6s %6s\n", "", "tokens/s", "low - high", "limit", "by", "of it");
+}
+
+static void print_rate(const char *what, size_t tokens, const struct measured *m, const struct rate *r) {
+    char label[64], spread[64];
+    if (!r->median) return;
+    snprintf(label, sizeof label, "%s %zu x %zu", what, m->width, tokens);
+    snprintf(spread, sizeof spread, "%.1f - %.1f", r->low, r->high);
+    print("%-24s %10.1f %19s %10.1f  %-6s %5.1f%%\n", label, r->median, spread, r->limit, r->bound,
+          100 * r->median / r->limit);
+    if (!strcmp(r->bound, "fp32")) print("%-24s %57s %5.1f%%\n", "", "if it were bf16", 100 * r->of_bf16);
+}
+
+// The roofs of all widths: the median, and how far they were apart.
+static void print_roofs(const struct measured *m, size_t n) {
+    static const struct {
+        size_t offset;
+        const char *name, *unit;
+    } rows[] = {{offsetof(gyr_roofs, read), "read", "GB/s"},
+                {offsetof(gyr_roofs, int8), "int8", "Gop/s"},
+                {offsetof(gyr_roofs, bf16), "bf16", "Gop/s"},
+                {offsetof(gyr_roofs, fp32), "fp32", "Gop/s"}};
+    print("\nthis machine at most:");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double values[MOST_WIDTHS];
+        for (size_t k = 0; k < n; k++) values[k] = *(const double *)((const char *)&m[k].roofs + rows[i].offset) / 1e9;
+        double middle = median(values, n);
+        print("%s %s %.*f %s", i ? "," : "", rows[i].name, i ? 0 : 1, middle, rows[i].unit);
+        if (n > 1) print(" (%.*f-%.*f)", i ? 0 : 1, values[0], i ? 0 : 1, values[n - 1]);
+    }
+    print("\n");
+}
+
+static void put_rate(json_t *o, const char *what, const struct rate *r) {
+    static const char *const ends[] = {"tokens_per_s", "low", "high", "limit", "fraction", "fraction_at_bf16"};
+    const double values[] = {r->median, r->low, r->high, r->limit, r->median / r->limit, r->of_bf16};
+    char key[64];
+    if (!r->median) return;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        snprintf(key, sizeof key, "%s_%s", what, ends[i]);
+        json_object_set_new(o, key, json_real(values[i]));
+    }
+    snprintf(key, sizeof key, "%s_bound", what);
+    json_object_set_new(o, key, json_string(r->bound));
+}
+
+static void print_json(const struct bench *b, const struct measured *m) {
+    const struct measuring *h = &b->how;
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "engine", "gyr", "version",
+                          gyr_version(), "model", model_label(b->o->model), "types", b->info.types, "isa",
+                          b->device.isa, "threads", (json_int_t)h->threads, "sequences", (json_int_t)m->width, "prompt",
+                          (json_int_t)h->prompt, "generate", (json_int_t)h->generate, "context", (json_int_t)h->depth,
+                          "repeats", (json_int_t)h->repeats);
+    put_rate(o, "prefill", &m->prefill);
+    put_rate(o, "decode", &m->decode);
+    json_object_set_new(o, "roofs",
+                        json_pack("{s:f, s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "bf16",
+                                  m->roofs.bf16, "fp32", m->roofs.fp32));
+    char *text = json_dumps(o, JSON_REAL_PRECISION(6));
+    if (text) print("%s\n", text);
+    free(text);
+    json_decref(o);
+}
+
+static int bench(struct bench *b, const size_t *widths) {
+    struct measured all[MOST_WIDTHS];
+    gyr_error e = {0};
+    gyr_status status = gyr_device_get_info(0, &b->device, &e);
+    if (!b->how.threads) b->how.threads = b->device.threads;
+    if (!b->o->json && !status) print_head(b);
+    progress_start(&b->bar, "measuring", NULL, 0);
+    for (b->at = 0; b->at < b->widths && !status; b->at++) {
+        struct measured *m = &all[b->at];
+        print_flush();
+        status = measure(b->model, &b->how, widths[b->at], m, &e);
+        progress_end(&b->bar);
+        if (status) break;
+        if (b->o->json) {
+            print_json(b, m);
+        } else {
+            print_rate("prefill", b->how.prompt, m, &m->prefill);
+            print_rate("decode", b->how.generate, m, &m->decode);
+        }
+    }
+    progress_end(&b->bar);
+    if (b->at && !b->o->json) print_roofs(all, b->at);
+    return status == GYR_CANCELLED ? (int)status : status ? report(&e) : GYR_OK;
+}
+
+int verb_bench(int argc, char **argv) {
+    struct bench_options o = {.batch = "1,4,16", .prompt = 512, .generate = 32, .repeat = 3};
+    size_t widths[MOST_WIDTHS];
+    int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
+    if (status) return status == PARSE_HELP ? GYR_OK : status;
+    struct bench b = {.o = &o, .widths = parse_widths(o.batch, widths)};
+    if (!b.widths)
+        return usage_error("--batch: \"%s\" is not a list of at most %d numbers from 1 to %d, such as 1,4,16", o.batch,
+                           MOST_WIDTHS, MOST_SEQUENCES);
+    if (!o.prompt && !o.generate) return usage_error("bench: --prompt 0 and --generate 0 leave nothing to measure");
+    b.how = (struct measuring){.prompt = o.prompt,
+                               .generate = o.generate,
+                               .depth = o.context,
+                               .repeats = o.repeat,
+                               .threads = (uint32_t)o.threads,
+                               .progress = advance,
+                               .user = &b};
+    if (o.kv_type) b.how.kv_type = o.kv_type[2] == '2' ? GYR_KV_F32 : GYR_KV_F16;
+    signals_catch();
+    b.model = open_model(
+        o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock}, &status);
+    if (!b.model) return status;
+    gyr_model_get_info(b.model, &b.info);
+    status = bench(&b, widths);
+    gyr_model_close(b.model);
+    return status;
+}

@@ -1,0 +1,186 @@
+// Prefill and decode of some sequences at once, again and again, with this machine's roofs measured in between: its
+// neighbours change them from minute to minute.
+#include "measure.h"
+#include "signals.h"
+
+#include "progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Tokens of each sequence in one call, so that Ctrl-C does not wait for a long prompt.
+enum { PIECE = 512 };
+
+struct run {
+    const struct measuring *how;
+    gyr_model *model;
+    size_t width;
+    gyr_session **sessions;
+    gyr_input *inputs;
+    int32_t *ids; // [width][longest piece]
+    uint32_t vocab;
+    gyr_roofs roofs[MOST_REPEATS + 1];
+    double prefill[MOST_REPEATS], decode[MOST_REPEATS]; // seconds
+    size_t done, all;                                   // calls, for the progress
+};
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+double median(double *values, size_t n) {
+    qsort(values, n, sizeof *values, ascending);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static void step_done(struct run *r) {
+    r->done++;
+    if (r->how->progress) r->how->progress(r->how->user, r->all ? (double)r->done / (double)r->all : 1);
+}
+
+// Fixed tokens, others for each sequence: what bench/llama.mjs gives llama.cpp too.
+static int32_t token(const struct run *r, size_t sequence, size_t i) {
+    return (int32_t)(((i + sequence) * 7919 % 20000 + 100) % r->vocab);
+}
+
+// Appends `n` tokens to every sequence, of which its prompt has had `from` before.
+static gyr_status prefill(struct run *r, size_t from, size_t n, gyr_error *e) {
+    gyr_status status = GYR_OK;
+    for (size_t done = 0; done < n && !status; done += PIECE) {
+        size_t count = n - done < PIECE ? n - done : PIECE;
+        for (size_t s = 0; s < r->width; s++) {
+            int32_t *ids = r->ids + s * PIECE;
+            for (size_t i = 0; i < count; i++) ids[i] = token(r, s, from + done + i);
+            r->inputs[s] = (gyr_input){r->sessions[s], ids, count, NULL};
+        }
+        status = interrupted() ? GYR_CANCELLED : gyr_sessions_feed(r->inputs, r->width, e);
+        step_done(r);
+    }
+    return status;
+}
+
+// Generates greedily from token 5 on. The last token is chosen and not computed, as in every engine's generation.
+static gyr_status decode(struct run *r, gyr_error *e) {
+    static const gyr_sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+    gyr_status status = GYR_OK;
+    for (size_t s = 0; s < r->width; s++) {
+        r->ids[s] = 5;
+        r->inputs[s] = (gyr_input){r->sessions[s], r->ids + s, 1, NULL};
+    }
+    for (size_t i = 0; i < r->how->generate && !status; i++) {
+        status = interrupted() ? GYR_CANCELLED : gyr_sessions_feed(r->inputs, r->width, e);
+        for (size_t s = 0; s < r->width && !status; s++)
+            status = gyr_session_sample(r->sessions[s], &greedy, 0, r->ids + s, e);
+        step_done(r);
+    }
+    return status;
+}
+
+static gyr_status repeat(struct run *r, size_t i, gyr_error *e) {
+    double start = seconds_now();
+    gyr_status status = prefill(r, r->how->depth, r->how->prompt, e);
+    double middle = seconds_now();
+    r->prefill[i] = middle - start;
+    if (!status) status = decode(r, e);
+    r->decode[i] = seconds_now() - middle;
+    for (size_t s = 0; s < r->width; s++) gyr_session_truncate(r->sessions[s], r->how->depth);
+    if (!status) status = gyr_measure_roofs(r->how->threads, 0, &r->roofs[i + 1], e);
+    return status;
+}
+
+// Seconds that the work takes at the least: reading and computing at the same time. *bound: which of them decides.
+static double least_seconds(const gyr_work *w, const gyr_roofs *roofs, const char **bound) {
+    const struct {
+        const char *name;
+        double seconds;
+    } sums[] = {{"int8", w->int8 / roofs->int8}, {"bf16", w->bf16 / roofs->bf16}, {"fp32", w->fp32 / roofs->fp32}};
+    double read = w->read / roofs->read, compute = 0, most = -1;
+    for (size_t i = 0; i < 3; i++) {
+        compute += sums[i].seconds;
+        if (sums[i].seconds <= most) continue;
+        most = sums[i].seconds;
+        *bound = sums[i].name;
+    }
+    if (read < compute) return compute;
+    *bound = "read";
+    return read;
+}
+
+// Steps that follow each other: a prompt is one of many tokens, an answer many of one.
+struct steps {
+    size_t n, tokens, depth;
+};
+
+static struct rate rate_of(const struct run *r, struct steps steps, const gyr_roofs *roofs, double *seconds) {
+    gyr_roofs with_bf16 = *roofs;
+    with_bf16.fp32 = roofs->bf16;
+    double tokens = (double)(r->width * steps.n * steps.tokens), least = 0, least_bf16 = 0;
+    if (!tokens) return (struct rate){.bound = "none"};
+    struct rate rate = {0};
+    for (size_t i = 0; i < steps.n; i++) {
+        gyr_work work;
+        const char *other;
+        gyr_model_get_work(r->model, r->how->kv_type, r->width, steps.tokens, steps.depth + i, &work);
+        least += least_seconds(&work, roofs, &rate.bound);
+        least_bf16 += least_seconds(&work, &with_bf16, &other);
+    }
+    rate.median = tokens / median(seconds, r->how->repeats);
+    rate.high = tokens / seconds[0];
+    rate.low = tokens / seconds[r->how->repeats - 1];
+    rate.limit = tokens / least;
+    rate.of_bf16 = rate.median * least_bf16 / tokens;
+    return rate;
+}
+
+static double median_roof(const struct run *r, size_t offset) {
+    double values[MOST_REPEATS + 1];
+    for (size_t i = 0; i <= r->how->repeats; i++) values[i] = *(const double *)((const char *)&r->roofs[i] + offset);
+    return median(values, r->how->repeats + 1);
+}
+
+static gyr_status run(struct run *r, gyr_error *e) {
+    size_t context = r->how->depth + r->how->prompt + r->how->generate;
+    gyr_status status = GYR_OK;
+    for (size_t s = 0; s < r->width && !status; s++) {
+        r->sessions[s] = gyr_session_new(r->model, &(gyr_session_options){(uint32_t)context, r->how->kv_type}, e);
+        if (!r->sessions[s]) status = e->status;
+    }
+    if (!status) status = prefill(r, 0, r->how->depth, e);
+    if (!status) status = gyr_measure_roofs(r->how->threads, 0, &r->roofs[0], e);
+    for (size_t i = 0; i < r->how->repeats && !status; i++) status = repeat(r, i, e);
+    return status;
+}
+
+static size_t pieces(size_t tokens) { return tokens / PIECE + (tokens % PIECE != 0); }
+
+gyr_status measure(gyr_model *model, const struct measuring *how, size_t width, struct measured *out, gyr_error *e) {
+    gyr_model_info info;
+    gyr_model_get_info(model, &info);
+    struct run *r = calloc(1, sizeof *r);
+    gyr_session **sessions = calloc(width, sizeof *sessions);
+    gyr_input *inputs = calloc(width, sizeof *inputs);
+    int32_t *ids = calloc(width, PIECE * sizeof *ids);
+    gyr_status status = GYR_OK;
+    if (r && sessions && inputs && ids) {
+        *r = (struct run){how, model, width, sessions, inputs, ids, info.vocab};
+        r->all = pieces(how->depth) + how->repeats * (pieces(how->prompt) + how->generate);
+        status = run(r, e);
+        for (size_t s = 0; s < width; s++) gyr_session_free(sessions[s]);
+    } else {
+        *e = (gyr_error){GYR_NO_MEMORY, "bench: out of memory; close other programs"};
+        status = e->status;
+    }
+    if (!status) {
+        *out = (struct measured){.width = width};
+        out->roofs = (gyr_roofs){median_roof(r, offsetof(gyr_roofs, read)), median_roof(r, offsetof(gyr_roofs, int8)),
+                                 median_roof(r, offsetof(gyr_roofs, bf16)), median_roof(r, offsetof(gyr_roofs, fp32))};
+        out->prefill = rate_of(r, (struct steps){how->prompt > 0, how->prompt, how->depth}, &out->roofs, r->prefill);
+        out->decode = rate_of(r, (struct steps){how->generate, 1, how->depth + how->prompt}, &out->roofs, r->decode);
+    }
+    free(ids);
+    free(inputs);
+    free(sessions);
+    free(r);
+    return status;
+}

@@ -1,0 +1,39 @@
+// How fast a model is here, beside what this machine could do at most.
+#ifndef CLI_MEASURE_H
+#define CLI_MEASURE_H
+
+#include "gyr.h"
+
+enum { MOST_REPEATS = 99 };
+
+struct measuring {
+    size_t prompt, generate, depth; // tokens
+    size_t repeats;
+    uint32_t threads;
+    gyr_kv_type kv_type;
+    void (*progress)(void *user, double fraction); // of one width
+    void *user;
+};
+
+// A rate, tokens per second of all sequences together.
+struct rate {
+    double median, low, high;
+    double limit;      // what the machine would allow
+    const char *bound; // by what: "read", "int8", "bf16", "fp32"
+    double of_bf16;    // the share of the limit if F32 and F16 products ran at bf16's rate
+};
+
+// What `width` sequences together made; rates are 0 where no tokens were asked for.
+struct measured {
+    size_t width;
+    gyr_roofs roofs; // the median of those measured before, between and after the runs
+    struct rate prefill, decode;
+};
+
+// GYR_CANCELLED if a Ctrl-C came.
+gyr_status measure(gyr_model *model, const struct measuring *how, size_t width, struct measured *out, gyr_error *e);
+
+// The middle one of n numbers, which are put in order.
+double median(double *values, size_t n);
+
+#endif
