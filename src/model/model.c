@@ -165,7 +165,7 @@ void model_free(struct model *m) {
         struct weight *w[] = {&l->qkv.w, &l->attn_out.w, &l->up.w, &l->down.w};
         for (int k = 0; k < 4; k++) ops->unbind(m->device, w[k]);
     }
-    if (!m->tied) ops->unbind(m->device, &m->output);
+    ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);
     void *memory[] = {m->vectors, m->rope, m->slopes};
     for (int k = 0; k < 3; k++)
