@@ -71,14 +71,15 @@ typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, G
 typedef struct gyr_model_options {
     uint32_t threads; // worker threads; 0: one for each CPU this process may use
     bool oversize;    // open a model whose weights are larger than the memory: it runs at the disk's speed
-    bool lock;        // keep the mapped weights in memory (mlock); the system may not take them back for other things
+    bool lock;        // keep the weights in memory (mlock); the system may not take them back for other things
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
 } gyr_model_options;
 
-// Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are mapped, not read.
-// `path` is not kept. Free with gyr_model_close().
+// Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are rewritten in the form
+// that the device is fastest with, if the memory has room for them; otherwise they are used as the mapped file has
+// them. `path` is not kept. Free with gyr_model_close().
 GYR_API gyr_model *gyr_model_open(const char *path, const gyr_model_options *options, gyr_error *err);
 
 // Opens a GGUF image in memory. `data` stays the caller's and must outlive the model; `name` stands in messages.

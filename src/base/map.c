@@ -44,6 +44,17 @@ void map_close(struct map *m) {
     *m = (struct map){0};
 }
 
+void map_want(const void *p, size_t n) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)p / page * page;
+    madvise((void *)first, (uintptr_t)p + n - first, MADV_WILLNEED);
+}
+
+void map_forget(const void *p, size_t n) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)p + page - 1) / page * page;
+    uintptr_t last = ((uintptr_t)p + n) / page * page;
+    if (first < last) madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
 char *read_file(const char *path, size_t limit, size_t *size, gyr_error *e) {
     size_t room, n = 0;
     int fd = open_regular(path, &room, e);

@@ -14,6 +14,12 @@ struct map {
 bool map_open(struct map *m, const char *path, gyr_error *e);
 void map_close(struct map *m);
 
+// The pages of a mapped file from p to p + n are read soon.
+void map_want(const void *p, size_t n);
+
+// The pages of a mapped file between p and p + n need not stay in memory; read again, they come from the file.
+void map_forget(const void *p, size_t n);
+
 // Reads a whole small file, at most `limit` bytes (GYR_MALFORMED beyond). NUL-terminated; free(). *size may be NULL.
 char *read_file(const char *path, size_t limit, size_t *size, gyr_error *e);
 

@@ -29,7 +29,7 @@ static const struct option options[] = {
     {"batch", 'b', "LIST", "numbers of sequences at once (1,4,16)", OPTION_TEXT, FIELD(batch)},
     {"context", 'c', "N", "tokens in each sequence before it begins (0)", OPTION_WHOLE, FIELD(context), 0, 1e7},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, "f32|f16", "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
+    {"kv-type", 0, "f32|f16", "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MOST_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},

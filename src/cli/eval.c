@@ -27,7 +27,7 @@ static const struct option options[] = {
     {"stride", 0, "N", "slide the window by N, score every token once", OPTION_WHOLE, FIELD(stride), 1, 1 << 24},
     {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, "f32|f16", "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"kv-type", 0, "f32|f16", "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
     {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {0}};
 

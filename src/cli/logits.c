@@ -20,10 +20,10 @@ struct logits_options {
 #define FIELD(name) offsetof(struct logits_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model)},
     {"tokens", 0, "IDS", "token ids with spaces between them", OPTION_TEXT, FIELD(tokens)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
     {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {0}};
 

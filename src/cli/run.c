@@ -17,13 +17,13 @@
 #define FIELD(name) offsetof(struct run_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model)},
     {"max-tokens", 'n', "N", "longest answer", OPTION_WHOLE, FIELD(max_tokens), 1, 1e9},
     {"system", 0, "TEXT", "instructions ahead of the conversation", OPTION_TEXT, FIELD(system)},
     {"stop", 0, "TEXT", "end the answer before TEXT (repeatable)", OPTION_TEXTS, FIELD(stop)},
     {"context", 'c', "N", "room for N tokens (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
     {"logit-bias", 0, "ID:X", "add X to the score of token ID (repeatable)", OPTION_BIASES, FIELD(bias)},
     {"temperature", 0, "X", "0: likeliest", OPTION_REAL, FIELD(temperature), 0, 100, true, "temp"},
     {"seed", 0, "N", "0 if not given", OPTION_WHOLE, FIELD(seed), 0, 2e19, true},

@@ -16,7 +16,7 @@ struct template_options {
 #define FIELD(name) offsetof(struct template_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model)},
     {"file", 'f', "FILE", "a template of its own instead of a model's", OPTION_TEXT, FIELD(file)},
     {"name", 0, "NAME", "which of the model's templates, such as tool_use", OPTION_TEXT, FIELD(name)},
     {0}};

@@ -20,6 +20,7 @@ struct weight {
     size_t rows, cols;
     const void *data; // the file's bytes, mapped; a device may keep a form of its own behind `own`
     void *own;
+    bool lent; // `own` is not the device's to free
 };
 
 enum norm_kind { NORM_LAYER, NORM_RMS };
@@ -98,8 +99,10 @@ struct device_ops {
     void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // device to host
     void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // device to device
     bool (*bind)(struct device *d, struct weight *w, gyr_error *e);            // make the weight ready; unbind() frees
-    // Rewrites the weight's bytes in the form that products are fastest with, if there is memory for it.
-    void (*tile)(struct device *d, struct weight *w);
+    // Rewrites the weight's bytes in the form that products are fastest with: tiled_bytes() of memory at `room`, which
+    // must outlive the weight, or, NULL, of the device's own. False if there is none: the products are slower then.
+    size_t (*tiled_bytes)(struct device *d, const struct weight *w);
+    bool (*tile)(struct device *d, struct weight *w, void *room);
     void (*unbind)(struct device *d, struct weight *w);
 
     // y[r] = row ids[r] of the table, decoded.

@@ -60,6 +60,20 @@ static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_
     return true;
 }
 
+// The weights in the device's own form, if the memory has room for it beside what else is there; as the file has them
+// otherwise, read into the page cache.
+static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    uint64_t tiles = model_tiled_bytes(m->model), room = memory_available(), total = m->model->weight_bytes;
+    if (!tiles || tiles > room - room / 16)
+        return !mapped || total > memory_total() || warm(m->checkpoint, o, total, e);
+    struct tiling how = {mapped, o && o->lock, o ? o->progress : NULL, o ? o->user : NULL};
+    switch (model_tile(m->model, &how)) {
+    case TILED: return true;
+    case TILED_NOT_LOCKED: return cannot_lock(m->checkpoint, total, e);
+    default: return fail(e, GYR_CANCELLED, "%s: loading was stopped", m->checkpoint->path);
+    }
+}
+
 static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
     uint64_t total = memory_total(), need = m->model->weight_bytes;
     if (need <= total || (o && o->oversize)) return true;
@@ -85,8 +99,7 @@ static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
     m->device = device_cpu(o ? o->threads : 0, NULL, e);
     if (!m->device || !(m->model = model_new(m->checkpoint, m->device, e)) || !open_text(m, e)) return false;
-    return check_memory(m, o, e) && sampler_init(&m->sampler, m->model->h.vocab, e) &&
-           (!mapped || m->model->weight_bytes > memory_total() || warm(m->checkpoint, o, m->model->weight_bytes, e));
+    return check_memory(m, o, e) && sampler_init(&m->sampler, m->model->h.vocab, e) && load(m, o, mapped, e);
 }
 
 static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options *o, bool mapped, gyr_error *e) {

@@ -54,15 +54,15 @@ static bool make_slopes(struct model *m, gyr_error *e) {
 }
 
 static void unbind_layer(struct model *m, struct layer *l) {
-    struct linear *all[] = {&l->qkv, &l->q, &l->k, &l->v, &l->attn_out, &l->gate_up, &l->gate, &l->up, &l->down};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) m->device->ops->unbind(m->device, &all[i]->w);
+    struct weight *w[LAYER_MATRICES];
+    for (size_t n = layer_matrices(l, w); n--;) m->device->ops->unbind(m->device, w[n]);
 }
 
 void model_free(struct model *m) {
     if (!m) return;
     const struct device_ops *ops = m->device->ops;
     for (uint32_t i = 0; m->layers && i < m->h.layers; i++) unbind_layer(m, &m->layers[i]);
-    if (!m->tied) ops->unbind(m->device, &m->output);
+    ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);
     ops->unbind(m->device, &m->positions);
     void *memory[] = {m->vectors, m->rope, m->local_rope, m->slopes};

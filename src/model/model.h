@@ -20,6 +20,10 @@ struct layer {
     struct linear gate_up, gate, up, down;
 };
 
+// The matrices of a layer that it has, and how many they are.
+enum { LAYER_MATRICES = 9 };
+size_t layer_matrices(struct layer *l, struct weight *out[LAYER_MATRICES]);
+
 struct model {
     const struct family *family;
     struct hyperparameters h;
@@ -50,6 +54,19 @@ void model_free(struct model *m);
 
 // Makes the model ready for positions [0, positions).
 bool model_cover(struct model *m, size_t positions, gyr_error *e);
+
+// Rewrites the matrices that are multiplied in the form that the device is fastest with, so many bytes in all (0: it
+// has none). The results are the same bytes.
+uint64_t model_tiled_bytes(struct model *m);
+
+struct tiling {
+    bool mapped; // the weights are in mapped files: what is rewritten may leave the memory
+    bool lock;   // keep what is written in memory
+    bool (*progress)(void *user, double fraction);
+    void *user;
+};
+enum tiled { TILED, TILED_STOPPED, TILED_NOT_LOCKED };
+enum tiled model_tile(struct model *m, const struct tiling *how);
 
 // Most rows that one forward() takes; a longer batch is fed in pieces, which changes no byte of the result.
 size_t model_max_rows(const struct model *m);

@@ -43,10 +43,11 @@ static inline void fields(const uint8_t *src, unsigned shift, uint8_t mask, byte
 
 // 16 bytes' nibbles: the low ones first.
 static inline void nibbles(const uint8_t *qs, bytes32 *out) {
-    bytes16 v;
+    bytes16 v, half[2];
     memcpy(&v, qs, sizeof v);
-    *out = __builtin_shufflevector(v & 15, v >> 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
-                                   20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+    half[0] = v & 15;
+    half[1] = v >> 4;
+    memcpy(out, half, sizeof *out);
 }
 
 // The fifth bit of weight i is bit i of a 32-bit word: each byte of the word is spread over eight bytes that look at a

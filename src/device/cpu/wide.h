@@ -20,12 +20,6 @@
 #ifndef DEVICE_CPU_WIDE_H
 #define DEVICE_CPU_WIDE_H
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-#include "tensor/float16.h"
-
 // Before a loop whose turns, at most n, are to be written out.
 #define UNROLL_TEXT(text) _Pragma(#text)
 #if !defined(__AVX2__)

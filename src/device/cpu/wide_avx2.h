@@ -4,6 +4,8 @@
 #define DEVICE_CPU_WIDE_AVX2_H
 
 #include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 

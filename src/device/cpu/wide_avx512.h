@@ -3,6 +3,8 @@
 #define DEVICE_CPU_WIDE_AVX512_H
 
 #include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -2,6 +2,12 @@
 #ifndef DEVICE_CPU_WIDE_SCALAR_H
 #define DEVICE_CPU_WIDE_SCALAR_H
 
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tensor/float16.h"
+
 // All inlined, compilers take minutes.
 #define INLINE    static inline
 #define WIDE_ROWS 2

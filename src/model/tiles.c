@@ -1,0 +1,71 @@
+// A model's matrices in the form that the device's products are fastest with.
+#include "base/map.h"
+#include "model/model.h"
+
+#include <sys/mman.h>
+
+size_t layer_matrices(struct layer *l, struct weight *out[LAYER_MATRICES]) {
+    struct linear *all[LAYER_MATRICES] = {&l->qkv,     &l->q,    &l->k,  &l->v,   &l->attn_out,
+                                          &l->gate_up, &l->gate, &l->up, &l->down};
+    size_t n = 0;
+    for (size_t i = 0; i < LAYER_MATRICES; i++)
+        if (all[i]->w.rows) out[n++] = &all[i]->w;
+    return n;
+}
+
+// Calls fn for every matrix that is multiplied, in a fixed order, until it says no. The embedding is only looked up.
+static bool each_matrix(struct model *m, bool (*fn)(void *arg, struct weight *w), void *arg) {
+    for (uint32_t i = 0; i < m->h.layers; i++) {
+        struct weight *w[LAYER_MATRICES];
+        size_t n = layer_matrices(&m->layers[i], w);
+        for (size_t k = 0; k < n; k++)
+            if (!fn(arg, w[k])) return false;
+    }
+    return fn(arg, &m->output);
+}
+
+struct sizes {
+    struct device *device;
+    uint64_t bytes;
+};
+
+static bool add_size(void *arg, struct weight *w) {
+    struct sizes *s = arg;
+    s->bytes += s->device->ops->tiled_bytes(s->device, w);
+    return true;
+}
+
+uint64_t model_tiled_bytes(struct model *m) {
+    struct sizes s = {m->device, 0};
+    if (m->device->ops->tile) each_matrix(m, add_size, &s);
+    return s.bytes;
+}
+
+struct tiler {
+    struct model *m;
+    const struct tiling *how;
+    uint64_t done, all;
+    enum tiled result;
+};
+
+static bool tile_one(void *arg, struct weight *w) {
+    struct tiler *t = arg;
+    struct device *d = t->m->device;
+    const struct tiling *how = t->how;
+    size_t bytes = d->ops->tiled_bytes(d, w), source = w->rows * type_row_bytes(w->type, w->cols);
+    if (how->mapped) map_want(w->data, source);
+    if (!d->ops->tile(d, w, NULL)) return true;
+    if (how->lock && mlock(w->own, bytes)) t->result = TILED_NOT_LOCKED;
+    // What the tiles came from is not read again, except by the embedding's look-ups.
+    if (how->mapped && w->data != t->m->embedding.data) map_forget(w->data, source);
+    t->done += bytes;
+    if (t->result == TILED && how->progress && !how->progress(how->user, (double)t->done / (double)t->all))
+        t->result = TILED_STOPPED;
+    return t->result == TILED;
+}
+
+enum tiled model_tile(struct model *m, const struct tiling *how) {
+    struct tiler t = {m, how, .all = model_tiled_bytes(m)};
+    if (t.all) each_matrix(m, tile_one, &t);
+    return t.result;
+}
