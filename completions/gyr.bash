@@ -12,7 +12,7 @@ _gyr() {
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
     --kv-type)
-        mapfile -t COMPREPLY < <(compgen -W 'f32 f16' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'f32 f16 q8' -- "$word")
         return ;;
     --type)
         words='f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4'

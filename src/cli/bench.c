@@ -29,7 +29,7 @@ static const struct option options[] = {
     {"batch", 'b', "LIST", "numbers of sequences at once (1,4,16)", OPTION_TEXT, FIELD(batch)},
     {"context", 'c', "N", "tokens in each sequence before it begins (0)", OPTION_WHOLE, FIELD(context), 0, 1e7},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, "f32|f16", "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
+    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MOST_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
@@ -180,9 +180,9 @@ int verb_bench(int argc, char **argv) {
                                .depth = o.context,
                                .repeats = o.repeat,
                                .threads = (uint32_t)o.threads,
+                               .kv_type = kv_type_named(o.kv_type),
                                .progress = advance,
                                .user = &b};
-    if (o.kv_type) b.how.kv_type = o.kv_type[2] == '2' ? GYR_KV_F32 : GYR_KV_F16;
     signals_catch();
     b.model = open_model(
         o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock}, &status);

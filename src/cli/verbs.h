@@ -9,10 +9,10 @@ int verb_template(int argc, char **argv);
 int verb_logits(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_devices(int argc, char **argv);
+int verb_bench(int argc, char **argv);
 int verb_pull(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_rm(int argc, char **argv);
-int verb_bench(int argc, char **argv);
 int verb_synth(int argc, char **argv);
 int verb_quantize(int argc, char **argv);
 

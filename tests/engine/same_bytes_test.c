@@ -10,7 +10,7 @@
 static const char *const isas[] = {"scalar", "avx2", "avx512", "avx512bf16"};
 enum { ISAS = sizeof isas / sizeof *isas };
 static const unsigned threads[] = {1, 2, 3, 8};
-static const gyr_kv_type kv_types[] = {GYR_KV_F32, GYR_KV_F16};
+static const gyr_kv_type kv_types[] = {GYR_KV_F32, GYR_KV_F16, GYR_KV_Q8};
 enum { KV_TYPES = sizeof kv_types / sizeof *kv_types };
 
 static gyr_error err;

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -95,8 +96,44 @@ def a_build_that_never_ran_is_a_failure():
     return expect(result, 1, "0 passed, 1 failed", "no tests ran")
 
 
+OURS = ('{"version": "1", "isa": "avx2", "prefill_tokens_per_s": 60, "prefill_limit": 100, "prefill_fraction": 0.6, '
+        '"prefill_fraction_at_bf16": 0.7, "prefill_bound": "fp32", "decode_tokens_per_s": 12, "decode_limit": 16, '
+        '"decode_fraction": 0.75, "decode_fraction_at_bf16": 0.75, "decode_bound": "read", '
+        '"roofs": {"read": 3e10, "int8": 8e11, "bf16": 4e11, "fp32": 2e11}}')
+THEIRS = '{"version": "b2", "prefill_tokens_per_s": 15, "decode_tokens_per_s": 8}'
+
+
+def compare(**programs):
+    """Runs bench/compare with pretended programs; without node where there is none among them."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "node-llama-cpp").mkdir()
+        for name, said in programs.items():
+            stub = Path(folder) / name
+            stub.write_text(f"#!{SH}\necho '{said}'\n", encoding="utf-8")
+            stub.chmod(0o755)
+        return command(sys.executable, ROOT / "bench/compare", "--gyr", Path(folder) / "gyr", "--model", "m.gguf",
+                       "--cache", folder, "--threads", "3", env={"PATH": folder, "NODE_PATH": folder, "HOME": folder})
+
+
+def compare_is_skipped_without_node():
+    return expect(compare(gyr=OURS), 0, "compare: skipped: no node; install Node.js")
+
+
+def compare_needs_gyr():
+    return expect(compare(node=THEIRS), 1, "gyr: not there; run make")
+
+
+def compare_sets_them_side_by_side():
+    return expect(compare(gyr=OURS, node=THEIRS), 0, "3 threads (avx2), reading 30.0 GB/s, 800 int8, 400 bf16 and 200",
+                  "gyr 1, llama.cpp b2", "the median of 3 rounds",
+                  "| m | prefill 512 | 60.0 | 15.0 | 4.00 | 60% of fp32 rate (70% of bf16) | 15% |",
+                  "| m | decode | 12.0 | 8.0 | 1.50 | 75% of read bandwidth | 50% |",
+                  "| m | decode, 16 sequences | 12.0 | 8.0 | 1.50 | 75% of read bandwidth | 50% |")
+
+
 if __name__ == "__main__":
     run(setup_is_silent_where_nothing_is_missing, setup_says_what_it_installs_before_it_does,
         setup_takes_sudo_when_it_is_not_root, setup_without_sudo_says_whom_to_ask,
         setup_on_another_distribution_names_the_libraries, setup_check_changes_nothing, totals_are_true,
-        a_build_that_never_ran_is_a_failure)
+        a_build_that_never_ran_is_a_failure, compare_is_skipped_without_node, compare_needs_gyr,
+        compare_sets_them_side_by_side)
