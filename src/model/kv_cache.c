@@ -31,6 +31,9 @@ void kv_cache_free(struct kv_cache *kv) {
 }
 
 struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e) {
+    if (shape.key_dim > KV_MOST_DIM || shape.value_dim > KV_MOST_DIM)
+        return fail_null(e, GYR_UNSUPPORTED, "KV cache: heads of %zu and %zu numbers; gyr takes up to %d",
+                         shape.key_dim, shape.value_dim, (int)KV_MOST_DIM);
     struct kv_cache *kv = calloc(1, sizeof *kv);
     if (!kv) return fail_memory(e, "KV cache"), NULL;
     kv->device = d;

@@ -176,8 +176,8 @@ static void check_pieces_of(struct bench *b, gyr_session *s, const struct ids *i
 }
 
 static void check_pieces(struct bench *b) {
-    static const gyr_kv_type kvs[] = {GYR_KV_F32, GYR_KV_F16};
-    for (int k = 0; k < 2; k++) {
+    static const gyr_kv_type kvs[] = {GYR_KV_F32, GYR_KV_F16, GYR_KV_Q8};
+    for (int k = 0; k < 3; k++) {
         gyr_session *s = new_session(b->model, kvs[k]);
         REQUIRE(s);
         check_pieces_of(b, s, &b->g.prompt, (const size_t[]){1, 2, 3, 5, 7, 0});
@@ -188,20 +188,24 @@ static void check_pieces(struct bench *b) {
 
 static void pieces_do_not_matter(void) { every_file(check_pieces); }
 
-// A half-precision cache is another model, but a close one.
-static void check_half(struct bench *b) {
-    gyr_session *s = new_session(b->model, GYR_KV_F16);
+// A cache of less precision is another model, but a close one.
+static void check_smaller(struct bench *b, gyr_kv_type type, float most) {
+    gyr_session *s = new_session(b->model, type);
     REQUIRE(s);
-    float *half = feed(b, s, &b->g.prompt, 0), *full = feed(b, b->session, &b->g.prompt, 0);
-    REQUIRE(half && full);
-    float far = farthest(half, full, b->g.prompt.n * b->vocab);
-    CHECK(far > 0 && far < 0.05f + tolerance_of(b->model));
-    free(half);
+    float *small = feed(b, s, &b->g.prompt, 0), *full = feed(b, b->session, &b->g.prompt, 0);
+    REQUIRE(small && full);
+    float far = farthest(small, full, b->g.prompt.n * b->vocab);
+    CHECK(far > 0 && far < most + tolerance_of(b->model));
+    free(small);
     free(full);
     gyr_session_free(s);
 }
 
+static void check_half(struct bench *b) { check_smaller(b, GYR_KV_F16, 0.05f); }
 static void half_precision_cache(void) { every_file(check_half); }
+
+static void check_codes(struct bench *b) { check_smaller(b, GYR_KV_Q8, 0.2f); }
+static void cache_of_8_bits(void) { every_file(check_codes); }
 
 // Two sequences of one model, fed in turns, each with a text of its own; the second starts when the first is under way.
 static void check_turns(struct bench *b) {
@@ -312,6 +316,7 @@ int main(void) {
     RUN(generate_greedy);
     RUN(pieces_do_not_matter);
     RUN(half_precision_cache);
+    RUN(cache_of_8_bits);
     RUN(sessions_do_not_matter);
     RUN(truncation_leaves_no_trace);
     RUN(threads_do_not_matter);

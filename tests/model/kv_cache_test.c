@@ -116,6 +116,9 @@ static void sizes(void) {
     CHECK(!kv_cache_reserve(kv, SIZE_MAX / 64, &err));
     CHECK_INT(err.status, GYR_NO_MEMORY);
     kv_cache_free(kv);
+    CHECK(!kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 1025, 2}, 1, &err));
+    CHECK_INT(err.status, GYR_UNSUPPORTED);
+    CHECK_STR(err.message, "KV cache: heads of 1025 and 2 numbers; gyr takes up to 1024");
 }
 
 int main(void) {
