@@ -12,7 +12,8 @@
 
 struct device;
 
-enum { MAX_HEAD = 1024 }; // elements of a head
+enum { MAX_HEAD = 1024 };  // elements of a head
+enum { MAX_GROUPS = 256 }; // of experts
 
 // A matrix of `rows` output features by `cols` input features, bound to a device.
 struct weight {
@@ -86,6 +87,37 @@ struct gate {
     size_t rows, n, stride;
     const float *gate, *up;
     float *out; // [rows][n]
+    // gpt-oss (2025): with g at most `limit` and u within [-limit, limit], out = (u + 1) * g / (1 + exp(-alpha * g)).
+    // 0: none of this.
+    float limit, alpha;
+};
+
+// Choice of experts (Shazeer et al., 2017). A row's scores are the softmax or the sigmoid of its logits, or, with
+// ROUTE_CHOSEN, the softmax over those of the chosen alone. The `used` experts with the highest score + shift are
+// chosen, of equals the one with the smaller number, in descending order. With groups, only experts of the best groups
+// are.
+enum route_score { ROUTE_SOFTMAX, ROUTE_CHOSEN, ROUTE_SIGMOID };
+
+struct route {
+    enum route_score score;
+    size_t rows, experts, used;
+    size_t groups, groups_used; // groups <= 1: none
+    bool pairs;                 // a group's worth is the sum of its two best; else its best
+    const float *logits;        // [rows][experts]
+    const float *shift;         // [experts]; NULL: none
+    bool normed;                // weights are divided by their sum
+    float scale;                // and multiplied by this
+    int32_t *expert;            // [rows][used]
+    float *weight;              // [rows][used]
+    float *work;                // [2][rows][experts], scratch
+};
+
+// out[r] = the sum over j < n of by[r * n + j] * x[from[r * n + j]], each a row of `dim`. by NULL: all 1.
+struct mix {
+    size_t rows, n, dim;
+    const int32_t *from;
+    const float *by, *x;
+    float *out;
 };
 
 struct device_ops {
@@ -117,6 +149,8 @@ struct device_ops {
     void (*attention)(struct device *d, const struct attention *a);
     void (*activate)(struct device *d, enum activation kind, float *x, size_t n);
     void (*gate)(struct device *d, const struct gate *a);
+    void (*route)(struct device *d, const struct route *a);
+    void (*mix)(struct device *d, const struct mix *a);
     void (*add)(struct device *d, float *x, const float *y, size_t n); // x += y
     void (*scale)(struct device *d, float *x, float by, size_t n);     // x *= by
     void (*cap)(struct device *d, float *x, float most, size_t n);     // x = most * tanh(x / most)

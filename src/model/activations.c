@@ -11,48 +11,71 @@ static size_t clamp_rows(size_t row_floats, size_t most) {
     return fit < 1 ? 1 : fit > most ? most : fit;
 }
 
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+// Numbers of a row's expert places, on the device and on the host.
+static bool alloc_places(struct activations *a, const struct model *m, gyr_error *e) {
+    size_t places = a->rows * m->h.experts_used;
+    if (!places) return true;
+    a->expert = m->device->ops->alloc(m->device, 3 * places * sizeof *a->expert, e);
+    a->host = calloc(4 * places + m->h.experts + 1, sizeof *a->host);
+    a->host_weight = calloc(2 * places, sizeof *a->host_weight);
+    if (!a->expert || !a->host || !a->host_weight) return false;
+    a->from = a->expert + places;
+    a->place = a->from + places;
+    return true;
+}
+
 struct activations *activations_new(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
     size_t q = (size_t)h->heads * h->head_dim, fused = q + 2 * (size_t)h->kv_heads * h->head_dim;
-    size_t gated = m->family->gated ? 2 * (size_t)h->feed_forward : 0;
-    size_t row = 3 * (size_t)h->hidden + fused + 2 * q + gated + h->feed_forward;
+    size_t places = h->experts_used, wide = most(h->feed_forward, h->shared_feed_forward);
+    wide = most(wide, places * h->expert_feed_forward);
+    size_t gated = m->family->gated ? 2 * wide : 0;
     struct activations *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
+    struct {
+        float **part;
+        size_t floats; // of a row
+    } cut[] = {
+        {&a->x, h->hidden},
+        {&a->normed, h->hidden},
+        {&a->branch, h->hidden},
+        {&a->fused, fused},
+        {&a->q, q},
+        {&a->mixed, q},
+        {&a->gated, gated},
+        {&a->wide, wide},
+        {&a->router, 3 * (size_t)h->experts},
+        {&a->weight, places},
+        {&a->input_weight, places},
+        {&a->gathered, places * h->hidden},
+        {&a->given, places * h->hidden},
+    };
+    size_t row = 0, parts = sizeof cut / sizeof *cut;
+    for (size_t i = 0; i < parts; i++) row += cut[i].floats;
     a->rows = clamp_rows(row, MOST_ROWS);
     a->logits_rows = clamp_rows(h->vocab, MOST_LOGITS_ROWS);
     size_t floats = a->rows * row + a->logits_rows * h->vocab;
     a->memory = m->device->ops->alloc(m->device, floats * sizeof(float), e);
     a->at = calloc(a->rows, sizeof *a->at);
     a->tokens = calloc(a->rows, sizeof *a->tokens);
-    if (!a->memory || !a->at || !a->tokens) {
+    if (!a->memory || !a->at || !a->tokens || !alloc_places(a, m, e)) {
         activations_free(a, m->device);
         return fail_memory(e, m->checkpoint->path), NULL;
     }
-    struct {
-        float **part;
-        size_t floats;
-    } cut[] = {
-        {&a->x, a->rows * h->hidden},
-        {&a->normed, a->rows * h->hidden},
-        {&a->branch, a->rows * h->hidden},
-        {&a->fused, a->rows * fused},
-        {&a->q, a->rows * q},
-        {&a->mixed, a->rows * q},
-        {&a->gated, a->rows * gated},
-        {&a->wide, a->rows * h->feed_forward},
-        {&a->logits, a->logits_rows * h->vocab},
-    };
     float *p = a->memory;
-    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
-        *cut[i].part = p;
-        p += cut[i].floats;
-    }
+    for (size_t i = 0; i < parts; p += a->rows * cut[i++].floats) *cut[i].part = p;
+    a->logits = p;
     return a;
 }
 
 void activations_free(struct activations *a, struct device *d) {
     if (!a) return;
     if (a->memory) d->ops->free(d, a->memory);
+    if (a->expert) d->ops->free(d, a->expert);
+    free(a->host);
+    free(a->host_weight);
     free(a->at);
     free(a->tokens);
     free(a);

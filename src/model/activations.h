@@ -16,7 +16,17 @@ struct activations {
     float *gated;       // [rows][2 * feed_forward], a gate and what it gates; none where nothing is gated
     float *wide;        // [rows][feed_forward]
     float *logits;      // [logits_rows][vocab]
-    float *memory;      // owner of all the above
+    // Mixtures of experts: `places` is rows * experts_used.
+    float *router;         // [3][rows][experts]: logits, and scratch
+    float *weight;         // [rows][experts_used]
+    float *input_weight;   // [places], in the order of experts
+    float *gathered;       // [places][hidden]
+    float *given;          // [places][hidden]
+    int32_t *expert;       // [rows][experts_used], on the device, like the next two
+    int32_t *from, *place; // [places]: which row a place reads, and [rows][experts_used]: which places a row has
+    int32_t *host;         // [4][places], and the number of places of each expert
+    float *host_weight;    // [2][places]
+    float *memory;         // owner of all the above
     struct attention_row *at;
     int32_t *tokens;
 };

@@ -4,23 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Two passes over the same list: the first only looks (nothing of a size that the header merely claims is allocated),
-// the second binds.
-struct binder {
-    struct model *m;
-    gyr_error *e;
-    bool looking;
-    bool *found;      // [n_tensors of the checkpoint], while looking
-    size_t used;      // floats of m->vectors handed out
-    size_t rewritten; // matrices that need a copy
-};
-
 static const struct tensor *look(const struct binder *b, enum role role, enum part part, uint32_t layer,
                                  char name[128]) {
     return family_tensor(b->m->family, b->m->checkpoint, (struct place){role, part, layer, 0}, name);
 }
 
-static bool present(const struct binder *b, enum role role, enum part part, uint32_t layer) {
+bool bind_present(const struct binder *b, enum role role, enum part part, uint32_t layer) {
     char name[128];
     return look(b, role, part, layer, name);
 }
@@ -30,8 +19,7 @@ static bool named(const struct binder *b, enum role role) {
     return family_name(b->m->family, b->m->checkpoint->source, (struct place){role, PART_WEIGHT, 0, 0}, name);
 }
 
-// Finds a tensor and checks its shape: columns, and rows (1 for a vector).
-static const struct tensor *find(struct binder *b, struct place at, uint64_t cols, uint64_t rows) {
+const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct model *m = b->m;
     char name[128];
     const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
@@ -39,7 +27,7 @@ static const struct tensor *find(struct binder *b, struct place at, uint64_t col
         return fail_null(b->e, GYR_MALFORMED, "%s: tensor '%s' is missing; download or convert the model again",
                          m->checkpoint->path, name);
     if (b->found) b->found[t - m->checkpoint->tensors] = true;
-    if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == 1 && t->dim[3] == 1) return t;
+    if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == depth && t->dim[3] == 1) return t;
     return fail_null(b->e, GYR_MALFORMED,
                      "%s: tensor '%s' is %llu x %llu, but the hyperparameters make it %llu x %llu; convert the model "
                      "again",
@@ -47,17 +35,25 @@ static const struct tensor *find(struct binder *b, struct place at, uint64_t col
                      (unsigned long long)cols, (unsigned long long)rows);
 }
 
-static void count(struct model *m, const struct tensor *t) {
+void bind_count(struct model *m, const struct tensor *t, double share) {
     m->parameters += t->dim[0] * t->dim[1] * t->dim[2];
     m->weight_bytes += t->bytes;
-    m->decode_bytes += t->bytes;
+    m->decode_bytes += (uint64_t)((double)t->bytes * share);
+}
+
+uint8_t *bind_rewrite(struct binder *b, size_t bytes) {
+    struct model *m = b->m;
+    uint8_t *data = b->looking ? NULL : malloc(bytes ? bytes : 1);
+    b->rewritten++;
+    if (data) m->rewritten[m->n_rewritten++] = data;
+    return data || b->looking ? data : (fail_memory(b->e, m->checkpoint->path), NULL);
 }
 
 static bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols, size_t rows) {
-    const struct tensor *t = find(b, (struct place){role, PART_WEIGHT, layer, 0}, cols, rows);
+    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, cols, rows, 1);
     if (!t || b->looking) return t;
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = t->data};
-    count(b->m, t);
+    bind_count(b->m, t, 1);
     return b->m->device->ops->bind(b->m->device, w, b->e);
 }
 
@@ -65,17 +61,15 @@ static bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint
 static bool bind_transposed(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols,
                             size_t rows) {
     struct model *m = b->m;
-    const struct tensor *t = find(b, (struct place){role, PART_WEIGHT, layer, 0}, rows, cols);
-    b->rewritten++;
-    if (!t || b->looking) return t;
+    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, rows, cols, 1);
+    if (!t) return false;
     size_t size = type_info(t->type)->bytes;
-    uint8_t *data = malloc(t->bytes ? t->bytes : 1);
-    if (!data) return fail_memory(b->e, m->checkpoint->path);
-    m->rewritten[m->n_rewritten++] = data;
+    uint8_t *data = bind_rewrite(b, t->bytes);
+    if (!data) return b->looking;
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < cols; c++) memcpy(data + (r * cols + c) * size, t->data + (c * rows + r) * size, size);
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
-    count(m, t);
+    bind_count(m, t, 1);
     return m->device->ops->bind(m->device, w, b->e);
 }
 
@@ -91,19 +85,18 @@ static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size
     for (size_t i = 0; plus != 0 && i < n; i++) host[i] += plus;
     m->device->ops->write(m->device, m->vectors + at, host, n * sizeof *host);
     free(host);
-    count(m, t);
+    bind_count(m, t, 1);
     return true;
 }
 
-// A vector of n floats, or n / rows for each of so many rows, which may be tensors of their own.
-static bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n,
-                        size_t rows, float plus) {
+bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
+                 float plus) {
     struct model *m = b->m;
     bool apart = family_indexed(m->family, m->checkpoint->source, role);
     size_t tensors = apart ? rows : 1, each = n / tensors, at = b->used;
     b->used += n;
     for (uint32_t i = 0; i < tensors; i++) {
-        const struct tensor *t = find(b, (struct place){role, part, layer, i}, n / rows, apart ? 1 : rows);
+        const struct tensor *t = bind_find(b, (struct place){role, part, layer, i}, n / rows, apart ? 1 : rows, 1);
         if (!t || (!b->looking && !put_vector(b, t, at + i * each, each, plus))) return false;
     }
     if (!b->looking) *v = m->vectors + at;
@@ -120,21 +113,23 @@ static bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint3
            (!b->m->family->norm_biases || bind_vector(b, &norm->bias, role, PART_BIAS, layer, n, 1, 0));
 }
 
-static bool has_bias(const struct binder *b, enum role role, unsigned which) {
+bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint32_t layer) {
     const struct family *f = b->m->family;
-    return f->biases & which || (f->may_bias & which && present(b, role, PART_BIAS, 0));
+    if (f->biases & which) return true;
+    bool first = bind_present(b, role, PART_WEIGHT, 0);
+    return f->may_bias & which && bind_present(b, role, PART_BIAS, first ? 0 : layer);
 }
 
-static bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
-                        size_t rows) {
+bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
+                 size_t rows) {
     bool transposed = b->m->family->hf_transposed && b->m->checkpoint->source == CHECKPOINT_HF;
     return (transposed ? bind_transposed : bind_matrix)(b, &l->w, role, layer, cols, rows) &&
-           (!has_bias(b, role, bias) || bind_vector(b, &l->bias, role, PART_BIAS, layer, rows, 1, 0));
+           (!bind_has_bias(b, role, bias, layer) || bind_vector(b, &l->bias, role, PART_BIAS, layer, rows, 1, 0));
 }
 
 // Files may have several matrices as one, whatever the family's custom.
 static bool fused(const struct binder *b, enum role whole, enum role first, uint32_t layer) {
-    return named(b, whole) && (present(b, whole, PART_WEIGHT, layer) || !named(b, first));
+    return named(b, whole) && (bind_present(b, whole, PART_WEIGHT, layer) || !named(b, first));
 }
 
 static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
@@ -182,8 +177,9 @@ static bool bind_layer(struct binder *b, uint32_t i) {
     struct layer *l = &m->layers[i];
     l->plan = layer_plan(m->family, m->checkpoint, h, i);
     return bind_norms(b, l, i) && bind_qkv(b, l, i) && bind_qk_norms(b, l, i) &&
+           (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
            bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, (size_t)h->heads * h->head_dim, h->hidden) &&
-           bind_mlp(b, l, i);
+           (h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i));
 }
 
 // The embedding says how large the vocabulary is; the tokenizer, where there is one, must not be larger.
@@ -206,7 +202,7 @@ static bool output_tied(const struct binder *b) {
     const struct checkpoint *c = b->m->checkpoint;
     bool tied = false;
     if (c->source == CHECKPOINT_HF && checkpoint_bool(c, "tie_word_embeddings", &tied, NULL) && tied) return true;
-    return !present(b, ROLE_OUTPUT, PART_WEIGHT, 0);
+    return !bind_present(b, ROLE_OUTPUT, PART_WEIGHT, 0);
 }
 
 static bool bind_output(struct binder *b) {
@@ -219,7 +215,7 @@ static bool bind_output(struct binder *b) {
         if (!b->looking) m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
         if (!bind_matrix(b, &m->output, ROLE_OUTPUT, 0, m->h.hidden, m->h.vocab)) return false;
     }
-    return (!has_bias(b, ROLE_OUTPUT, BIAS_OUTPUT) ||
+    return (!bind_has_bias(b, ROLE_OUTPUT, BIAS_OUTPUT, 0) ||
             bind_vector(b, &m->output_bias, ROLE_OUTPUT, PART_BIAS, 0, m->h.vocab, 1, 0)) &&
            bind_norm(b, &m->final_norm, ROLE_FINAL_NORM, 0);
 }
@@ -230,12 +226,12 @@ static bool bind_rope_factors(struct binder *b) {
     char name[128];
     enum role role = m->h.rope.scaling == ROPE_LONG ? ROLE_ROPE_SHORT : ROLE_ROPE_FACTORS;
     size_t n = m->h.rope.dim / 2;
-    if (n && present(b, ROLE_ROPE_LONG, PART_WEIGHT, 0) &&
-        !find(b, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, n, 1))
+    if (n && bind_present(b, ROLE_ROPE_LONG, PART_WEIGHT, 0) &&
+        !bind_find(b, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, n, 1, 1))
         return false;
     const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     if (!t || !n) return true;
-    if (!find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1)) return false;
+    if (!bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1)) return false;
     if (type_info(t->type)->quantized)
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
                     name);

@@ -4,7 +4,43 @@
 
 #include "model/model.h"
 
+// Two passes over the same list: the first only looks (nothing of a size that the header merely claims is allocated),
+// the second binds.
+struct binder {
+    struct model *m;
+    gyr_error *e;
+    bool looking;
+    bool *found;      // [n_tensors of the checkpoint], while looking
+    size_t used;      // floats of m->vectors handed out
+    size_t rewritten; // matrices that need a copy
+};
+
 // Binds all of m->checkpoint's tensors into m, whose hyperparameters are read.
 bool bind_model(struct model *m, gyr_error *e);
+
+// Whether the file has a tensor.
+bool bind_present(const struct binder *b, enum role role, enum part part, uint32_t layer);
+
+// Finds a tensor and checks its shape: columns, rows (1 for a vector), and how many such there are in it.
+const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth);
+
+bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
+                 size_t rows);
+
+// A vector of n floats, or n / rows for each of so many rows, which may be tensors of their own. `plus` is added to
+// each.
+bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
+                 float plus);
+
+// Whether a family's matrices of a kind have biases; the first layer that has the matrix says so where files differ.
+bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint32_t layer);
+
+// A matrix of a form that is not in the file: `bytes` to be written before it is bound. While looking, only counted.
+uint8_t *bind_rewrite(struct binder *b, size_t bytes);
+
+// The bytes of a tensor of which `share` is read for a token.
+void bind_count(struct model *m, const struct tensor *t, double share);
+
+bool bind_experts(struct binder *b, struct layer *l, uint32_t i);
 
 #endif

@@ -28,14 +28,26 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_GATE] = {0, "blk.%u.ffn_gate.weight", "model.layers.%u.mlp.gate_proj.weight"},
     [ROLE_UP] = {0, "blk.%u.ffn_up.weight", "model.layers.%u.mlp.up_proj.weight"},
     [ROLE_DOWN] = {0, "blk.%u.ffn_down.weight", "model.layers.%u.mlp.down_proj.weight"},
+    [ROLE_ROUTER] = {0, "blk.%u.ffn_gate_inp.weight", "model.layers.%u.mlp.gate.weight"},
+    [ROLE_ROUTER_SHIFT] = {0, "blk.%u.exp_probs_b.bias", "model.layers.%u.mlp.gate.e_score_correction_bias"},
+    [ROLE_EXPERT_GATE] = {0, "blk.%u.ffn_gate_exps.weight", "model.layers.%u.mlp.experts.%u.gate_proj.weight"},
+    [ROLE_EXPERT_UP] = {0, "blk.%u.ffn_up_exps.weight", "model.layers.%u.mlp.experts.%u.up_proj.weight"},
+    [ROLE_EXPERT_DOWN] = {0, "blk.%u.ffn_down_exps.weight", "model.layers.%u.mlp.experts.%u.down_proj.weight"},
+    [ROLE_SHARED_GATE] = {0, "blk.%u.ffn_gate_shexp.weight", "model.layers.%u.mlp.shared_experts.gate_proj.weight"},
+    [ROLE_SHARED_UP] = {0, "blk.%u.ffn_up_shexp.weight", "model.layers.%u.mlp.shared_experts.up_proj.weight"},
+    [ROLE_SHARED_DOWN] = {0, "blk.%u.ffn_down_shexp.weight", "model.layers.%u.mlp.shared_experts.down_proj.weight"},
+    [ROLE_SHARED_ROUTER] = {0, "blk.%u.ffn_gate_inp_shexp.weight", NULL},
 };
 
 const struct family *family_row(size_t i) {
     const struct {
         const struct family *rows;
         size_t n;
-    } kin[] = {
-        {falcon_rows, falcon_rows_n}, {llama_rows, llama_rows_n}, {gemma_rows, gemma_rows_n}, {gpt_rows, gpt_rows_n}};
+    } kin[] = {{falcon_rows, falcon_rows_n},
+               {llama_rows, llama_rows_n},
+               {gemma_rows, gemma_rows_n},
+               {gpt_rows, gpt_rows_n},
+               {expert_rows, expert_rows_n}};
     for (size_t k = 0; k < sizeof kin / sizeof *kin; i -= kin[k++].n)
         if (i < kin[k].n) return kin[k].rows + i;
     return NULL;

@@ -34,6 +34,16 @@ enum role {
     ROLE_GATE,
     ROLE_UP,
     ROLE_DOWN,
+    ROLE_ROUTER,         // [hidden, experts]
+    ROLE_ROUTER_SHIFT,   // [experts], added to the scores for the choice alone
+    ROLE_EXPERT_GATE_UP, // one tensor for all experts, or one for each (an indexed name)
+    ROLE_EXPERT_GATE,
+    ROLE_EXPERT_UP,
+    ROLE_EXPERT_DOWN,
+    ROLE_SHARED_GATE, // the expert that every token goes through
+    ROLE_SHARED_UP,
+    ROLE_SHARED_DOWN,
+    ROLE_SHARED_ROUTER, // [hidden], of what is multiplied to its output by its sigmoid
     ROLE_COUNT,
 };
 
@@ -51,11 +61,15 @@ enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI, POSITIONS_LEARNED };
 // whole row.
 enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_EACH, QK_NORM_ROW };
 
+// How the matrices of all experts lie in one tensor of Hugging Face: [expert][out][in], or [expert][in][out], where
+// gates and what they gate may take turns.
+enum expert_layout { EXPERTS_ROWS, EXPERTS_COLUMNS, EXPERTS_COLUMNS_PAIRED };
+
 // Where a Hugging Face config says the number of key/value heads. (GGUF always has a key for it.)
 enum kv_heads { KV_HEADS_KEY, KV_HEADS_ONE, KV_HEADS_ALL };
 
 // Matrices that have biases.
-enum { BIAS_QKV = 1, BIAS_ATTN_OUT = 2, BIAS_MLP = 4, BIAS_OUTPUT = 8, BIAS_ALL = 7 };
+enum { BIAS_QKV = 1, BIAS_ATTN_OUT = 2, BIAS_MLP = 4, BIAS_OUTPUT = 8, BIAS_EXPERTS = 16, BIAS_ALL = 7 };
 
 // A tensor whose name is not the usual one ("%u" is the layer; a second one, the place among several; "a|b": either).
 // NULL: it is; "": there is none.
@@ -94,16 +108,24 @@ struct family {
     bool rope_windows_only;          // layers that see everything have no positions, if others have windows
     bool local_rope;                 // layers with a window are rotated by a base of their own, not scaled
     double local_base;               // which is this where the file does not say; 0: that of the others
+    bool yarn_exact;                 // YaRN's range of pairs is not rounded to whole ones
     bool alibi_bf16;                 // ALiBi's biases are rounded to bfloat16, and scaled like scores
     enum kv_heads hf_kv_heads;
     bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
     bool hf_transposed; // Hugging Face's matrices are [in][out]
     enum qk_norm qk_norm;
+    bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
     unsigned window_every; // every so manieth layer sees everything; 0: none does
     uint32_t wide_layers;  // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
     enum activation activation;
     bool gated;
+    float gate_limit, gate_alpha; // struct gate
+    enum route_score route;       // of experts, where the model has them
+    bool route_normed;            // their weights are made to sum to 1, where the file does not say
+    bool route_input;             // they scale what an expert reads, not what it gives
+    bool route_pairs;             // a group of experts is as good as its two best; else as its best
+    enum expert_layout hf_experts;
     unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has
     bool embed_root;           // embeddings are multiplied by sqrt(hidden)
     bool logits_divided;       // by the logit scale

@@ -1,25 +1,9 @@
 // The decoder's forward pass, read top to bottom like the paper (Vaswani et al., 2017), with what its many successors
 // changed as steps that a family's row asks for.
-#include "model/activations.h"
-#include "model/kv_cache.h"
-#include "model/model.h"
-
-// The pass through one batch: what every step needs.
-struct pass {
-    struct model *m;
-    struct kv_cache *kv;
-    struct activations *a;
-    const struct device_ops *ops;
-    struct device *d;
-    size_t n; // rows
-};
+#include "model/forward.h"
 
 static void norm(struct pass *p, const struct norm *w, const float *x, size_t rows, size_t dim, float *y) {
     p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->h.norm_eps, rows, dim, y);
-}
-
-static void linear(struct pass *p, const struct linear *l, const float *x, float *y) {
-    p->ops->matmul(p->d, &l->w, x, p->n, l->bias, y);
 }
 
 static void scale(struct pass *p, float *x, size_t n, float by) {
@@ -108,7 +92,8 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
                             .scale = h->attn_scale,
                             .softcap = h->attn_cap,
                             .slopes = p->m->slopes,
-                            .alibi_bf16 = p->m->family->alibi_bf16};
+                            .alibi_bf16 = p->m->family->alibi_bf16,
+                            .sinks = l->sinks};
     p->ops->attention(p->d, &mix);
     linear(p, &l->attn_out, p->a->mixed, p->a->branch);
 }
@@ -141,7 +126,10 @@ static void layer(struct pass *p, uint32_t i) {
     if (parallel && l->mlp_norm.weight) x = input(p, &l->mlp_norm); // before the first branch joins
     join(p, &l->attn_post_norm);
     if (!parallel) x = input(p, &l->mlp_norm);
-    mlp(p, l, x);
+    if (l->router.w.rows)
+        forward_experts(p, l, x);
+    else
+        mlp(p, l, x);
     join(p, &l->mlp_post_norm);
 }
 

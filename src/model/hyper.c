@@ -15,8 +15,17 @@ static const struct {
     [HYPER_HEAD_DIM] = {{"attention.key_length"}, {"head_dim"}},
     [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
     [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
-    [HYPER_FEED_FORWARD] = {{"feed_forward_length"}, {"intermediate_size", "ffn_hidden_size", "n_inner"}},
+    [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
+                            {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
     [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx"}},
+    [HYPER_EXPERTS] = {{"expert_count"}, {"num_local_experts", "num_experts", "n_routed_experts"}},
+    [HYPER_EXPERTS_USED] = {{"expert_used_count"}, {"num_experts_per_tok", "experts_per_token"}},
+    [HYPER_EXPERT_FEED_FORWARD] = {{"expert_feed_forward_length"}, {"moe_intermediate_size", "intermediate_size"}},
+    [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group"}},
+    [HYPER_GROUPS_USED] = {{"expert_group_used_count"}, {"topk_group"}},
+    [HYPER_ROUTE] = {{"expert_gating_func"}, {NULL}},
+    [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob"}},
+    [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
     [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
@@ -136,6 +145,42 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
     return (!r->f->local_rope || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
 }
 
+static bool read_groups(const struct reader *r, struct hyperparameters *h) {
+    const struct value *method = r->c->source == CHECKPOINT_HF ? config_value(r->c, "topk_method") : NULL;
+    bool greedy = method && method->kind == VALUE_STRING && method->s.size == 6 && !memcmp(method->s.data, "greedy", 6);
+    if (greedy) return true;
+    if (!get_uint(r, HYPER_GROUPS, h->experts, 1, &h->groups) ||
+        !get_uint(r, HYPER_GROUPS_USED, h->groups, 1, &h->groups_used))
+        return false;
+    uint32_t size = h->experts / h->groups;
+    if (h->groups <= MAX_GROUPS && h->experts % h->groups == 0 && size * h->groups_used >= h->experts_used) return true;
+    return fail(r->e, GYR_MALFORMED, "%s: %u of %u experts from %u of %u groups; convert the model again", r->c->path,
+                h->experts_used, h->experts, h->groups_used, h->groups);
+}
+
+static bool read_experts(const struct reader *r, struct hyperparameters *h) {
+    static const enum route_score scores[] = {ROUTE_SOFTMAX, ROUTE_SIGMOID, ROUTE_CHOSEN};
+    char key[128];
+    uint32_t route = 0;
+    double scale = 1;
+    h->groups = h->groups_used = 1;
+    h->route = r->f->route;
+    h->route_normed = r->f->route_normed;
+    if (!get_any(r, HYPER_EXPERTS, 1u << 12, &h->experts)) return false;
+    if (!h->experts) return true;
+    if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 1, &h->experts_used) ||
+        !get_uint(r, HYPER_EXPERT_FEED_FORWARD, 1u << 24, h->feed_forward, &h->expert_feed_forward) ||
+        !read_groups(r, h) || !get_any(r, HYPER_ROUTE, 3, &route))
+        return false;
+    if (route) h->route = scores[route - 1];
+    if (key_of(r, HYPER_ROUTE_NORMED, key) && !checkpoint_bool(r->c, key, &h->route_normed, r->e)) return false;
+    if (key_of(r, HYPER_ROUTE_SCALE, key) && !checkpoint_float(r->c, key, &scale, r->e)) return false;
+    if (!(fabs(scale) < 1e6))
+        return fail(r->e, GYR_MALFORMED, "%s: key '%s' is %g; convert the model again", r->c->path, key, scale);
+    h->route_scale = scale != 0 ? (float)scale : 1; // llama.cpp's files say 0 for none
+    return true;
+}
+
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
     bool use = !r->f->window_told || r->c->source == CHECKPOINT_GGUF;
@@ -189,6 +234,8 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
                  {"relu", ACT_RELU},          {"relu2", ACT_RELU2}};
     const struct value *v = NULL;
     enum activation own = h->activation = r->f->activation;
+    h->gate_limit = r->f->gate_limit;
+    h->gate_alpha = r->f->gate_alpha;
     for (int i = 0; i < 4 && !v; i++) v = config_value(r->c, where[i]);
     if (!v || r->c->source == CHECKPOINT_GGUF) return true;
     struct text s = v->kind == VALUE_STRING ? v->s : (struct text){"?", 1};
@@ -207,7 +254,7 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
     *h = (struct hyperparameters){0};
     return get_uint(&r, HYPER_LAYERS, 4096, 0, &h->layers) && get_uint(&r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) &&
            read_heads(&r, h) && get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
-           get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) &&
+           get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
            read_activation(&r, h);
 }

@@ -15,6 +15,14 @@ enum hyper {
     HYPER_ROTARY_PART,
     HYPER_FEED_FORWARD,
     HYPER_CONTEXT,
+    HYPER_EXPERTS,
+    HYPER_EXPERTS_USED,
+    HYPER_EXPERT_FEED_FORWARD,
+    HYPER_GROUPS,
+    HYPER_GROUPS_USED,
+    HYPER_ROUTE,
+    HYPER_ROUTE_NORMED,
+    HYPER_ROUTE_SCALE,
     HYPER_WINDOW,
     HYPER_WINDOW_EVERY,
     HYPER_ROPE_SKIP,
@@ -34,10 +42,17 @@ enum hyper {
 
 struct hyperparameters {
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
+    // Experts: 0 without any. Groups: 1 where experts are not in groups.
+    uint32_t experts, experts_used, expert_feed_forward, groups, groups_used;
+    uint32_t shared_feed_forward; // the widest; known once tensors are
+    enum route_score route;
+    bool route_normed;
+    float route_scale;
     uint32_t window; // positions that layers with a window see; 0: all
     unsigned window_every, rope_skip;
     float norm_eps;
     enum activation activation;
+    float gate_limit, gate_alpha; // of the clamped gate; 0: it is not
     double alibi_max;
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;

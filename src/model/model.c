@@ -3,7 +3,6 @@
 #include "model/activations.h"
 #include "model/bind.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 
 static float *new_table(struct model *m, const struct rope *r, const float *factors, size_t positions, gyr_error *e) {
@@ -53,15 +52,19 @@ static bool make_slopes(struct model *m, gyr_error *e) {
     return m->slopes || fail_memory(e, "ALiBi slopes");
 }
 
-static void unbind_layer(struct model *m, struct layer *l) {
-    struct weight *w[LAYER_MATRICES];
-    for (size_t n = layer_matrices(l, w); n--;) m->device->ops->unbind(m->device, w[n]);
+static bool unbind_one(void *arg, struct weight *w) {
+    struct model *m = arg;
+    m->device->ops->unbind(m->device, w);
+    return true;
 }
 
 void model_free(struct model *m) {
     if (!m) return;
     const struct device_ops *ops = m->device->ops;
-    for (uint32_t i = 0; m->layers && i < m->h.layers; i++) unbind_layer(m, &m->layers[i]);
+    for (uint32_t i = 0; m->layers && i < m->h.layers; i++) {
+        layer_matrices(&m->layers[i], m->h.experts, unbind_one, m);
+        free(m->layers[i].experts);
+    }
     ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);
     ops->unbind(m->device, &m->positions);

@@ -13,16 +13,27 @@ struct linear {
     float *bias; // on the device; may be NULL
 };
 
+// A gated MLP among others.
+struct expert {
+    struct linear gate, up, down;
+};
+
 struct layer {
     struct layer_plan plan;
     struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm;
     struct linear qkv, q, k, v, attn_out; // qkv, or the three
+    float *sinks;
     struct linear gate_up, gate, up, down;
+    struct linear router; // no rows: this layer has the MLP above, and no experts
+    float *router_shift;
+    struct expert *experts;      // [h.experts]
+    struct expert shared;        // no rows: there is none
+    struct linear shared_router; // no rows: the shared expert always counts in full
 };
 
-// The matrices of a layer that it has, and how many they are.
-enum { LAYER_MATRICES = 9 };
-size_t layer_matrices(struct layer *l, struct weight *out[LAYER_MATRICES]);
+// Calls fn for every matrix that a layer has, in a fixed order, until it says no.
+typedef bool matrix_fn(void *arg, struct weight *w);
+bool layer_matrices(struct layer *l, size_t experts, matrix_fn *fn, void *arg);
 
 struct model {
     const struct family *family;

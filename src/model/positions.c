@@ -116,8 +116,14 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
     char key[128];
     double base = r->base > 0 ? r->base : 10000;
     uint32_t dim = r->dim;
-    *r = (struct rope){
-        .dim = dim, .base = base, .low = 1, .high = 4, .fast = 32, .slow = 1, .trained = *context, .truncate = true};
+    *r = (struct rope){.dim = dim,
+                       .base = base,
+                       .low = 1,
+                       .high = 4,
+                       .fast = 32,
+                       .slow = 1,
+                       .trained = *context,
+                       .truncate = !f->yarn_exact};
     if (!get(f, c, ROPE_BASE, local, &r->base, e) || !get_kind(f, c, local, &r->scaling, e) ||
         !get(f, c, ROPE_FACTOR, local, &r->factor, e) || !get(f, c, ROPE_TRAINED, local, &r->trained, e) ||
         !get(f, c, ROPE_ATTENTION, local, &r->attention, e) || !get(f, c, ROPE_LOW, local, &r->low, e) ||

@@ -47,12 +47,9 @@ static const struct rename baichuan_names[] = {
 
 const struct family llama_rows[] = {
     {
-        LLAMA,
-        .kind = "Llama",
-        .architecture = "llama",
-        .hf_types = {"llama", "mistral", "internlm3"},
-        .gguf_pairs = PAIRS_ADJACENT,
-        .may_bias = BIAS_ALL,
+        LLAMA, .kind = "Llama", .architecture = "llama", .hf_types = {"llama", "mistral", "internlm3"},
+        .gguf_pairs = PAIRS_ADJACENT, .may_bias = BIAS_ALL,
+        .route_normed = true, // Mixtral's files say that they are Llama's
     },
     {
         LLAMA,

@@ -4,23 +4,30 @@
 
 #include <sys/mman.h>
 
-size_t layer_matrices(struct layer *l, struct weight *out[LAYER_MATRICES]) {
-    struct linear *all[LAYER_MATRICES] = {&l->qkv,     &l->q,    &l->k,  &l->v,   &l->attn_out,
-                                          &l->gate_up, &l->gate, &l->up, &l->down};
-    size_t n = 0;
-    for (size_t i = 0; i < LAYER_MATRICES; i++)
-        if (all[i]->w.rows) out[n++] = &all[i]->w;
-    return n;
+static bool each(struct linear *const all[], size_t n, matrix_fn *fn, void *arg) {
+    for (size_t i = 0; i < n; i++)
+        if (all[i]->w.rows && !fn(arg, &all[i]->w)) return false;
+    return true;
 }
 
-// Calls fn for every matrix that is multiplied, in a fixed order, until it says no. The embedding is only looked up.
-static bool each_matrix(struct model *m, bool (*fn)(void *arg, struct weight *w), void *arg) {
-    for (uint32_t i = 0; i < m->h.layers; i++) {
-        struct weight *w[LAYER_MATRICES];
-        size_t n = layer_matrices(&m->layers[i], w);
-        for (size_t k = 0; k < n; k++)
-            if (!fn(arg, w[k])) return false;
-    }
+static bool expert_matrices(struct expert *x, matrix_fn *fn, void *arg) {
+    struct linear *all[] = {&x->gate, &x->up, &x->down};
+    return each(all, sizeof all / sizeof *all, fn, arg);
+}
+
+bool layer_matrices(struct layer *l, size_t experts, matrix_fn *fn, void *arg) {
+    struct linear *all[] = {&l->qkv,  &l->q,  &l->k,    &l->v,      &l->attn_out,     &l->gate_up,
+                            &l->gate, &l->up, &l->down, &l->router, &l->shared_router};
+    if (!each(all, sizeof all / sizeof *all, fn, arg) || !expert_matrices(&l->shared, fn, arg)) return false;
+    for (size_t i = 0; l->experts && i < experts; i++)
+        if (!expert_matrices(&l->experts[i], fn, arg)) return false;
+    return true;
+}
+
+// The same for a whole model. The embedding is only looked up.
+static bool each_matrix(struct model *m, matrix_fn *fn, void *arg) {
+    for (uint32_t i = 0; i < m->h.layers; i++)
+        if (!layer_matrices(&m->layers[i], m->h.experts, fn, arg)) return false;
     return fn(arg, &m->output);
 }
 

@@ -177,6 +177,70 @@ def stablelm_gguf(f, c, name, p, usual):
     return True
 
 
+def experts_hf(gate, up, down, inner=None):
+    """The hub's files have each expert's matrices apart, [out][in]."""
+    def write(f, drawn):
+        for name, p in drawn.items():
+            if inner:
+                name = name.replace(*inner)
+            if "experts." not in name or "shared" in name:
+                f.put(name, p.shape, [Piece(p, p.index())])
+                continue
+            stem = name[:name.index("experts.") + len("experts.")]
+            for e, i in enumerate(p.index()):
+                if name.endswith("down_proj"):
+                    f.put(f"{stem}{e}.{down}.weight", i.shape, [Piece(p, i)])
+                else:
+                    for part, rows in ((gate, i[:len(i) // 2]), (up, i[len(i) // 2:])):
+                        f.put(f"{stem}{e}.{part}.weight", rows.shape, [Piece(p, rows)])
+    return write
+
+
+def experts_gguf(base=None, columns=False, paired=False):
+    """One tensor for all experts' gates, and so on, [expert][out][in]."""
+    def put(f, c, name, p, usual):
+        if base and base(f, c, name, p, usual):
+            return True
+        if "e_score_correction_bias" in name:
+            f.put(f"blk.{name.split('.')[2]}.exp_probs_b.bias", p.shape, [Piece(p, p.index())])
+            return True
+        if "experts." not in name or "shared" in name:
+            return False
+        i, bias = p.index(), name.endswith("_bias")
+        if columns and not bias:
+            i = i.swapaxes(1, 2)
+        if "gate_up" in name:
+            half = i.shape[1] // 2
+            parts = {"gate": i[:, 0::2], "up": i[:, 1::2]} if paired else {"gate": i[:, :half], "up": i[:, half:]}
+        else:
+            parts = {"down": i}
+        for part, rows in parts.items():
+            f.put(f"blk.{name.split('.')[2]}.ffn_{part}_exps.{'bias' if bias else 'weight'}", rows.shape, [Piece(p, rows)])
+        return True
+    return put
+
+
+def qwen2moe_gguf(f, c, name, p, usual):
+    if "shared_expert_gate" in name:
+        f.put(usual(name), p.shape[1:], [Piece(p, p.index()[0])])
+        return True
+    return experts_gguf()(f, c, name, p, usual)
+
+
+def oss_gguf(f, c, name, p, usual):
+    if "sinks" in name:
+        f.put(usual(name) + ".weight", p.shape, [Piece(p, p.index())])
+        return True
+    return experts_gguf(columns=True, paired=True)(f, c, name, p, usual)
+
+
+MOE = dict(moe_intermediate_size=16, num_experts_per_tok=2)
+
+
+def moe_keys(experts, used=2, wide=16, **more):
+    return keys(expert_count=experts, expert_used_count=used, expert_feed_forward_length=wide, **more)
+
+
 FAMILIES = {
     "llama": dict(
         kind="Llama", arch="llama", model=t.LlamaForCausalLM, gguf=llama_gguf, keys=keys(),
@@ -282,12 +346,12 @@ FAMILIES = {
         kind="Gemma", arch="gemma", model=t.GemmaForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2, keys=keys(),
         config=lambda: t.GemmaConfig(**TINY, head_dim=16, rope_parameters=rope())),
     "gemma2": dict(
-        kind="Gemma 2", arch="gemma2", model=t.Gemma2ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2,
+        kind="Gemma 2", arch="gemma2", model=t.Gemma2ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=6,
         keys=keys(attention__sliding_window=20, attn_logit_softcapping=5.0, final_logit_softcapping=8.0),
         config=lambda: t.Gemma2Config(**TINY, head_dim=16, query_pre_attn_scalar=16, sliding_window=20, rope_parameters=rope(),
                                       attn_logit_softcapping=5.0, final_logit_softcapping=8.0, attn_implementation="eager")),
     "gemma3": dict(
-        kind="Gemma 3", arch="gemma3", model=t.Gemma3ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2,
+        kind="Gemma 3", arch="gemma3", model=t.Gemma3ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=6,
         keys=keys(attention__sliding_window=20, rope__freq_base=1e6, rope__scaling__type="linear", rope__scaling__factor=8.0),
         config=lambda: t.Gemma3TextConfig(**TINY | dict(num_hidden_layers=6), head_dim=16, query_pre_attn_scalar=16, sliding_window=20,
                                           rope_parameters={"sliding_attention": rope(), "full_attention": rope(
@@ -336,4 +400,40 @@ FAMILIES = {
         keys=keys("layer_norm_epsilon", logit_scale=0.5, attention__sliding_window=20),
         config=lambda: t.Cohere2Config(**TINY | dict(num_hidden_layers=4), sliding_window=20, logit_scale=0.5,
                                        rope_parameters=rope(rope_theta=5e4))),
+    "mixtral": dict(
+        kind="Mixtral", arch="llama", model=t.MixtralForCausalLM, gguf=experts_gguf(llama_gguf),
+        hf=experts_hf("w1", "w3", "w2", (".mlp.", ".block_sparse_moe.")),
+        keys=keys(expert_count=4, expert_used_count=2),
+        config=lambda: t.MixtralConfig(**TINY, num_local_experts=4, head_dim=8, rope_parameters=rope(rope_theta=1e6))),
+    "qwen2-moe": dict(
+        kind="Qwen 2 MoE", arch="qwen2moe", model=t.Qwen2MoeForCausalLM, gguf=qwen2moe_gguf,
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=moe_keys(8, expert_shared_feed_forward_length=24),
+        config=lambda: t.Qwen2MoeConfig(**TINY, **MOE, num_experts=8, shared_expert_intermediate_size=24,
+                                        rope_parameters=rope(rope_theta=1e6))),
+    "qwen3-moe": dict(
+        kind="Qwen 3 MoE", arch="qwen3moe", model=t.Qwen3MoeForCausalLM, gguf=experts_gguf(),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=moe_keys(8, used=3),
+        config=lambda: t.Qwen3MoeConfig(**TINY, **MOE | dict(num_experts_per_tok=3), num_experts=8, norm_topk_prob=True,
+                                        head_dim=16, rope_parameters=rope(rope_theta=1e6))),
+    "olmoe": dict(
+        kind="OLMoE", arch="olmoe", model=t.OlmoeForCausalLM, gguf=experts_gguf(),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=keys(expert_count=4, expert_used_count=2),
+        config=lambda: t.OlmoeConfig(**TINY, num_experts=4, num_experts_per_tok=2, rope_parameters=rope())),
+    "glm4.5": dict(
+        kind="GLM 4.5, with norms of queries and keys", arch="glm4moe", model=t.Glm4MoeForCausalLM, gguf=experts_gguf(),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
+        keys=moe_keys(8, rope__dimension_count=4, expert_shared_count=1, leading_dense_block_count=1, expert_gating_func=2,
+                      expert_weights_scale=1.5, expert_weights_norm=True, expert_group_count=4, expert_group_used_count=2),
+        config=lambda: t.Glm4MoeConfig(**TINY | dict(num_hidden_layers=3), **MOE, head_dim=8, n_routed_experts=8, n_shared_experts=1,
+                                       first_k_dense_replace=1, n_group=4, topk_group=2, routed_scaling_factor=1.5,
+                                       use_qk_norm=True, attention_bias=True, num_nextn_predict_layers=0,
+                                       rope_parameters=rope(partial_rotary_factor=0.5))),
+    "gpt-oss": dict(
+        kind="gpt-oss", arch="gpt-oss", model=t.GptOssForCausalLM, gguf=oss_gguf, columns=True,
+        keys=moe_keys(4, wide=48, attention__sliding_window=20, rope__scaling__type="yarn", rope__scaling__factor=4.0,
+                      rope__scaling__original_context_length=64),
+        config=lambda: t.GptOssConfig(**TINY, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=20,
+                                      attn_implementation="eager", rope_parameters=rope(
+                                          rope_type="yarn", rope_theta=15e4, factor=4.0, beta_fast=32.0, beta_slow=1.0,
+                                          truncate=False, original_max_position_embeddings=64))),
 }

@@ -67,7 +67,8 @@ class Parameter:
         elif "embed" in low or "wte" in low or "wpe" in low or "lm_head" in low:
             want = 0.6 / spec.get("embed_scale", 1)
         else:
-            cols = shape[0] if spec.get("transposed") and len(shape) == 2 else shape[-1]
+            columns = spec.get("transposed") and len(shape) == 2 or spec.get("columns") and len(shape) == 3
+            cols = shape[-2] if columns else shape[-1]
             want = 1.3 / math.sqrt(cols)
         for part, factor in spec.get("wide", {}).items():
             want *= factor if part in name else 1

@@ -46,3 +46,11 @@ void KERNEL(gate)(enum activation kind, const float *gate, const float *up, size
 void KERNEL(cap)(float *x, float most, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = most * tanh_f(x[i] / most);
 }
+
+void KERNEL(gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out) {
+    for (size_t i = 0; i < n; i++) {
+        float g = gate[i] > limit ? limit : gate[i];
+        float u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+        out[i] = (u + 1.0f) * (g / (1.0f + exp_f(-(alpha * g))));
+    }
+}

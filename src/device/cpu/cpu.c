@@ -126,7 +126,11 @@ static void gate_piece(void *arg, size_t i) {
     const struct gate *a = g->a;
     size_t row = i / g->pieces, first = i % g->pieces * ELEMENTS, at = row * a->stride + first;
     size_t n = a->n - first < ELEMENTS ? a->n - first : ELEMENTS;
-    g->kernels->gate(a->activation, a->gate + at, a->up + at, n, a->out + row * a->n + first);
+    float *out = a->out + row * a->n + first;
+    if (a->limit > 0)
+        g->kernels->gate_clamped(a->limit, a->alpha, a->gate + at, a->up + at, n, out);
+    else
+        g->kernels->gate(a->activation, a->gate + at, a->up + at, n, out);
 }
 
 static void gate(struct device *d, const struct gate *a) {
@@ -153,6 +157,8 @@ static const struct device_ops ops = {
     .attention = cpu_attention,
     .activate = activate,
     .gate = gate,
+    .route = cpu_route,
+    .mix = cpu_mix,
     .add = add,
     .scale = scale,
     .cap = cap,

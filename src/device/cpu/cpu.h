@@ -32,6 +32,8 @@ void cpu_unbind(struct device *d, struct weight *w);
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
 void cpu_qkv(struct device *d, const struct qkv *a);
 bool cpu_attention_new(struct cpu *c, gyr_error *e);
+void cpu_route(struct device *d, const struct route *a);
+void cpu_mix(struct device *d, const struct mix *a);
 void cpu_attention(struct device *d, const struct attention *a);
 
 #endif

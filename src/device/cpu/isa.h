@@ -23,6 +23,7 @@ void KERNEL(join)(const float *part, size_t cols, size_t dim, struct softmax *al
 void KERNEL(close)(const struct softmax *all, const float *sink, size_t dim, float *out);
 void KERNEL(activate)(enum activation kind, float *x, size_t n);
 void KERNEL(gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out);
+void KERNEL(gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
 void KERNEL(cap)(float *x, float most, size_t n);
 double KERNEL(roof_int8)(size_t n);
 double KERNEL(roof_bf16)(size_t n);

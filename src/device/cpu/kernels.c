@@ -11,6 +11,18 @@ static void scale(float *x, float by, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] *= by;
 }
 
+static void mix(const struct mix *a, size_t row) {
+    float *out = a->out + row * a->dim;
+    for (size_t j = 0; j < a->n; j++) {
+        const float *x = a->x + (size_t)a->from[row * a->n + j] * a->dim;
+        float by = a->by ? a->by[row * a->n + j] : 1;
+        size_t i = 0;
+        for (; i + 8 <= a->dim; i += 8)
+            store8(out + i, j ? fma8(fill8(by), load8(x + i), load8(out + i)) : fill8(by) * load8(x + i));
+        for (; i < a->dim; i++) out[i] = j ? fmaf(by, x[i], out[i]) : by * x[i];
+    }
+}
+
 static uint64_t read(const void *p, size_t n) {
     i32x8 sum[4] = {{0}, {0}, {0}, {0}};
     for (const char *c = p, *end = c + n; c < end; c += sizeof sum)
@@ -32,6 +44,8 @@ const struct kernels KERNEL(kernels) = {
     .close = KERNEL(close),
     .activate = KERNEL(activate),
     .gate = KERNEL(gate),
+    .gate_clamped = KERNEL(gate_clamped),
+    .mix = mix,
     .add = add,
     .scale = scale,
     .cap = KERNEL(cap),

@@ -90,6 +90,8 @@ struct kernels {
     void (*close)(const struct softmax *all, const float *sink, size_t dim, float *out);
     void (*activate)(enum activation kind, float *x, size_t n);
     void (*gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out);
+    void (*gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
+    void (*mix)(const struct mix *a, size_t row);
     void (*add)(float *x, const float *y, size_t n);
     void (*scale)(float *x, float by, size_t n);
     void (*cap)(float *x, float most, size_t n);

@@ -1,0 +1,26 @@
+// Private to src/model: the parts of a forward pass.
+#ifndef MODEL_FORWARD_H
+#define MODEL_FORWARD_H
+
+#include "model/activations.h"
+#include "model/kv_cache.h"
+#include "model/model.h"
+
+// The pass through one batch: what every step needs.
+struct pass {
+    struct model *m;
+    struct kv_cache *kv;
+    struct activations *a;
+    const struct device_ops *ops;
+    struct device *d;
+    size_t n; // rows
+};
+
+static inline void linear(struct pass *p, const struct linear *l, const float *x, float *y) {
+    p->ops->matmul(p->d, &l->w, x, p->n, l->bias, y);
+}
+
+// branch = the sum of what the layer's experts make of x.
+void forward_experts(struct pass *p, const struct layer *l, const float *x);
+
+#endif

@@ -1,0 +1,113 @@
+// Mixtures of experts, with the attention of Llama and its kin.
+#include "model/families.h"
+
+#define EXPERTS .norm = NORM_RMS, .activation = ACT_SILU, .gated = true
+
+static const struct rename mixtral_names[] = {
+    {ROLE_ROUTER, NULL, "model.layers.%u.block_sparse_moe.gate.weight"},
+    {ROLE_EXPERT_GATE, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w1.weight"},
+    {ROLE_EXPERT_UP, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w3.weight"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w2.weight"},
+    {0},
+};
+
+static const struct rename qwen2_names[] = {
+    {ROLE_SHARED_GATE, NULL, "model.layers.%u.mlp.shared_expert.gate_proj.weight"},
+    {ROLE_SHARED_UP, NULL, "model.layers.%u.mlp.shared_expert.up_proj.weight"},
+    {ROLE_SHARED_DOWN, NULL, "model.layers.%u.mlp.shared_expert.down_proj.weight"},
+    {ROLE_SHARED_ROUTER, NULL, "model.layers.%u.mlp.shared_expert_gate.weight"},
+    {0},
+};
+
+static const struct rename glm_names[] = {{ROLE_MLP_NORM, "blk.%u.post_attention_norm.weight", NULL}, {0}};
+
+static const struct rename gpt_oss_names[] = {
+    {ROLE_MLP_NORM, "blk.%u.post_attention_norm.weight", NULL},
+    {ROLE_ROUTER, NULL, "model.layers.%u.mlp.router.weight"},
+    {ROLE_EXPERT_GATE_UP, NULL, "model.layers.%u.mlp.experts.gate_up_proj"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.mlp.experts.down_proj"},
+    {0},
+};
+
+const struct family expert_rows[] = {
+    {
+        EXPERTS,
+        .kind = "Mixtral",
+        .architecture = "llama",
+        .hf_types = {"mixtral"},
+        .hf_only = true, // its GGUF files are Llama's
+        .route_normed = true,
+        .names = mixtral_names,
+    },
+    {
+        EXPERTS,
+        .kind = "Qwen 2 MoE",
+        .architecture = "qwen2moe",
+        .hf_types = {"qwen2_moe"},
+        .window_told = true,
+        .may_bias = BIAS_QKV,
+        .names = qwen2_names,
+    },
+    {
+        EXPERTS,
+        .kind = "Qwen 3 MoE",
+        .architecture = "qwen3moe",
+        .hf_types = {"qwen3_moe"},
+        .window_told = true,
+        .may_bias = BIAS_QKV,
+        .qk_norm = QK_NORM_HEAD,
+        .route_normed = true,
+    },
+    {
+        EXPERTS,
+        .kind = "OLMoE",
+        .architecture = "olmoe",
+        .hf_types = {"olmoe"},
+        .qk_norm = QK_NORM_ROW,
+    },
+    {
+        EXPERTS,
+        .kind = "GLM 4.5",
+        .architecture = "glm4moe",
+        .hf_types = {"glm4_moe"},
+        .hf = {{"use_qk_norm", 0, 0}},
+        .gguf_not = {"blk.0.attn_q_norm.weight"},
+        .rotary_part = 0.5,
+        .may_bias = BIAS_QKV,
+        .route = ROUTE_SIGMOID,
+        .route_normed = true,
+        .route_pairs = true,
+        .names = glm_names,
+    },
+    {
+        EXPERTS,
+        .kind = "GLM 4.5, with norms of queries and keys",
+        .architecture = "glm4moe",
+        .hf_types = {"glm4_moe"},
+        .hf = {{"use_qk_norm", 1, 0}},
+        .gguf_has = {"blk.0.attn_q_norm.weight"},
+        .rotary_part = 0.5,
+        .may_bias = BIAS_QKV,
+        .qk_norm = QK_NORM_HEAD,
+        .route = ROUTE_SIGMOID,
+        .route_normed = true,
+        .route_pairs = true,
+        .names = glm_names,
+    },
+    {
+        EXPERTS,
+        .kind = "gpt-oss",
+        .architecture = "gpt-oss",
+        .hf_types = {"gpt_oss"},
+        .window_every = 2,
+        .sinks = true,
+        .yarn_exact = true,
+        .gate_limit = 7,
+        .gate_alpha = 1.702f,
+        .biases = BIAS_QKV | BIAS_ATTN_OUT | BIAS_EXPERTS,
+        .route = ROUTE_CHOSEN,
+        .hf_experts = EXPERTS_COLUMNS_PAIRED,
+        .names = gpt_oss_names,
+    },
+};
+const size_t expert_rows_n = sizeof expert_rows / sizeof *expert_rows;
