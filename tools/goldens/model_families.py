@@ -282,12 +282,12 @@ FAMILIES = {
         kind="Gemma", arch="gemma", model=t.GemmaForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2, keys=keys(),
         config=lambda: t.GemmaConfig(**TINY, head_dim=16, rope_parameters=rope())),
     "gemma2": dict(
-        kind="Gemma 2", arch="gemma2", model=t.Gemma2ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2,
+        kind="Gemma 2", arch="gemma2", model=t.Gemma2ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=6,
         keys=keys(attention__sliding_window=20, attn_logit_softcapping=5.0, final_logit_softcapping=8.0),
         config=lambda: t.Gemma2Config(**TINY, head_dim=16, query_pre_attn_scalar=16, sliding_window=20, rope_parameters=rope(),
                                       attn_logit_softcapping=5.0, final_logit_softcapping=8.0, attn_implementation="eager")),
     "gemma3": dict(
-        kind="Gemma 3", arch="gemma3", model=t.Gemma3ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2,
+        kind="Gemma 3", arch="gemma3", model=t.Gemma3ForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=6,
         keys=keys(attention__sliding_window=20, rope__freq_base=1e6, rope__scaling__type="linear", rope__scaling__factor=8.0),
         config=lambda: t.Gemma3TextConfig(**TINY | dict(num_hidden_layers=6), head_dim=16, query_pre_attn_scalar=16, sliding_window=20,
                                           rope_parameters={"sliding_attention": rope(), "full_attention": rope(
