@@ -112,6 +112,57 @@ GYR_API char *gyr_inspect(const char *path, bool tensors, gyr_error *err);
 // Frees memory that a call of this library handed out. NULL is allowed.
 GYR_API void gyr_free(void *memory);
 
+// ---------------------------------------------------------------------------------------------------- models by name
+
+// A model on the hub is named "hf:OWNER/NAME", "hf:OWNER/NAME@REVISION" or "hf:OWNER/NAME:FILE"; FILE is a file of the
+// repository or a type such as Q4_K_M. Without it: of several GGUF files the one that suits this machine's memory (near
+// 4 bits a weight if that fits), where there is no GGUF the Hugging Face folder. What was pulled is kept in a folder,
+// the store: $GYR_MODELS, else $XDG_DATA_HOME/gyr/models, else ~/.local/share/gyr/models.
+
+// What a pull is at. Counts are of all files together.
+typedef struct gyr_pull_progress {
+    const char *doing;        // such as "pulling", "waiting for another pull", "checking"
+    const char *note;         // NULL, or a line that a person wants to see once: a file is whole, a try failed and why
+    uint64_t done, total;     // bytes; total is 0 until the list of files is known
+    uint64_t kept;            // of `done`: what was here before
+    size_t files_done, files; // whole files
+} gyr_pull_progress;
+
+typedef struct gyr_pull_options {
+    const char *name;     // "hf:OWNER/NAME..."
+    const char *store;    // folder to keep models in; NULL: the one said above
+    const char *endpoint; // the hub; NULL: $HF_ENDPOINT, else https://huggingface.co
+    const char *token;    // for gated and private models; NULL: $HF_TOKEN. Goes to the hub alone, by https (or to this
+                          // very machine), and into no message
+    uint32_t parallel;    // files at once; 0: 4
+    uint32_t retries;     // tries in a row that may fail before giving up, beyond the first; 0: 5
+    double timeout;       // seconds without data after which a try has failed; 0: 30. Tries are a thirtieth of it
+                          // apart at first, then twice as long each time, or as the hub asks
+    // Called some times a second. Return false to stop; what came stays, and the next pull goes on from there.
+    bool (*progress)(void *user, const gyr_pull_progress *p);
+    void *user;
+} gyr_pull_options;
+
+// Is this a name of a model on the hub, rather than a path?
+GYR_API bool gyr_is_hub_name(const char *name);
+
+// Makes the store's copy of a model what the hub has now, and returns the path to open. Every file is checked against
+// its checksum and appears under its name only then. Two pulls of one model, by any process, wait for each other. Free
+// with gyr_free().
+GYR_API char *gyr_pull(const gyr_pull_options *options, gyr_error *err);
+
+// The path of a model that was pulled before, without asking the hub. NULL (GYR_IO) if it is not here. `store` as in
+// gyr_pull_options. Free with gyr_free().
+GYR_API char *gyr_pulled(const char *name, const char *store, gyr_error *err);
+
+// The store as a JSON object: "folder", "bytes", and "models", each with "name", "path", "type", "bytes", "total",
+// "complete", "commit" and "pulled" (seconds since 1970). Free with gyr_free().
+GYR_API char *gyr_pulled_list(const char *store, gyr_error *err);
+
+// Removes a model that was pulled, or was begun to be: "hf:OWNER/NAME" all of that repository, a longer name what it
+// names. *bytes (may be NULL) receives what that freed.
+GYR_API gyr_status gyr_pulled_remove(const char *name, const char *store, uint64_t *bytes, gyr_error *err);
+
 // ------------------------------------------------------------------------------------------------------ text
 
 typedef struct gyr_tokens {

@@ -43,18 +43,27 @@ static const char *why(enum json_error_code code) {
     }
 }
 
-json_t *json_parse(const char *data, size_t size, size_t flags, const char *where, gyr_error *e) {
+static json_t *parse(const char *data, size_t size, size_t flags, json_type type, const char *where, gyr_error *e) {
     if (!check_shape(data, size, where, e)) return NULL;
     json_error_t je;
     json_t *j = json_loadb(data, size, JSON_REJECT_DUPLICATES | flags, &je);
-    if (j && json_is_object(j)) return j;
+    if (j && json_typeof(j) == type) return j;
     if (j) {
         json_decref(j);
-        return fail_null(e, GYR_MALFORMED, "%s: bad JSON: not an object; get the file again", where);
+        return fail_null(e, GYR_MALFORMED, "%s: bad JSON: not %s; get the file again", where,
+                         type == JSON_OBJECT ? "an object" : "a list");
     }
     if (je.line < 0) return fail_memory(e, where), NULL; // jansson failed without having found anything wrong
     return fail_null(e, GYR_MALFORMED, "%s: bad JSON in line %d: %s; get the file again", where, je.line,
                      why(json_error_code(&je)));
+}
+
+json_t *json_parse(const char *data, size_t size, size_t flags, const char *where, gyr_error *e) {
+    return parse(data, size, flags, JSON_OBJECT, where, e);
+}
+
+json_t *json_parse_list(const char *data, size_t size, size_t flags, const char *where, gyr_error *e) {
+    return parse(data, size, flags, JSON_ARRAY, where, e);
 }
 
 json_t *json_open(const char *path, size_t limit, size_t flags, gyr_error *e) {

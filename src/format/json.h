@@ -1,4 +1,4 @@
-// JSON from strangers, by jansson, within bounds. Private to format/.
+// JSON from strangers, by jansson, within bounds. For format/ and hub/.
 #ifndef FORMAT_JSON_H
 #define FORMAT_JSON_H
 
@@ -10,6 +10,9 @@
 // so many empty containers that the tree would be far larger than the text.
 // `flags` are jansson's, for what it should take that JSON_REJECT_DUPLICATES alone would not.
 json_t *json_parse(const char *data, size_t size, size_t flags, const char *where, gyr_error *e);
+
+// The same for a list.
+json_t *json_parse_list(const char *data, size_t size, size_t flags, const char *where, gyr_error *e);
 
 // The same from a file of at most `limit` bytes.
 json_t *json_open(const char *path, size_t limit, size_t flags, gyr_error *e);

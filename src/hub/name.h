@@ -1,0 +1,25 @@
+// Names of models, and which names of files are harmless. Private to hub/.
+#ifndef HUB_NAME_H
+#define HUB_NAME_H
+
+#include "base/error.h"
+
+enum { NAME_MOST = 96, REVISION_MOST = 128, PATH_MOST = 1024, COMMIT_SIZE = 40 };
+
+struct hub_name {
+    char owner[NAME_MOST + 1], repo[NAME_MOST + 1];
+    char revision[REVISION_MOST + 1]; // "main" if none was given
+    char select[PATH_MOST + 1];       // a file, or a type such as "Q4_K_M"; "": none was given
+    bool has_revision;
+    char label[2 * NAME_MOST + 8]; // "hf:OWNER/NAME", for messages
+};
+
+bool hub_name_parse(struct hub_name *n, const char *text, gyr_error *e);
+
+// A relative path without "..", empty parts, control characters or backslashes, that a file system can take.
+bool path_is_safe(const char *path);
+
+// `size` digits of lower-case base 16, and nothing after them.
+bool is_hex(const char *s, size_t size);
+
+#endif

@@ -1,0 +1,32 @@
+// A file on its way: it is NAME.part until all of it is here and its checksum is right. Private to hub/.
+#ifndef HUB_PART_H
+#define HUB_PART_H
+
+#include "hub/fetch.h"
+#include "hub/listing.h"
+
+struct part;
+
+// What came of `file` before is taken up again: read and summed (hub_tell() says so meanwhile). Folders are made.
+struct part *part_open(struct hub *h, const char *path, const struct hub_file *file, gyr_error *e);
+struct sink *part_sink(struct part *p);
+
+// Claims the disk's space for what is still to come, where the file system can.
+bool part_reserve(struct part *p, gyr_error *e);
+
+// What is not whole stays as NAME.part.
+void part_close(struct part *p);
+
+// "PATH.part"; free().
+char *part_name(const char *path);
+
+// Makes the folders that lead to `path`.
+bool make_folders(const char *path, gyr_error *e);
+
+// Flushes the folder that `path` is in, so that a rename is not lost.
+void sync_folder_of(const char *path);
+
+// Says why a file cannot be written, and what to do.
+bool cannot_store(const char *path, int why, gyr_error *e);
+
+#endif
