@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run inspect tokenize template logits devices quantize synth version help'
+        words='run pull list rm inspect tokenize template logits devices quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -26,6 +26,11 @@ _gyr() {
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --raw --json
                --stats --ignore-end --help' ;;
+    pull) words='--parallel --retries --timeout --quiet --help' ;;
+    list) words='--json --help' ;;
+    rm)
+        words='--yes --help'
+        [[ $word == -* ]] || words=$(gyr list --json 2>/dev/null | sed -n 's/.*"name": "\(.*\)",*$/\1/p') ;;
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;
     template) words='--model --file --name --help' ;;
@@ -35,7 +40,7 @@ _gyr() {
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run inspect tokenize template logits devices quantize synth version' ;;
+    help) words='run pull list rm inspect tokenize template logits devices quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

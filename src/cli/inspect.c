@@ -2,6 +2,7 @@
 #include "open.h"
 #include "options.h"
 #include "output.h"
+#include "pull.h"
 #include "verbs.h"
 
 #include <jansson.h>
@@ -192,5 +193,8 @@ int verb_inspect(int argc, char **argv) {
     struct inspect_options o = {0};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
-    return inspect(argv[1], &o);
+    char *path = find_model(argv[1], &status);
+    if (path) status = inspect(path, &o);
+    free(path);
+    return status;
 }

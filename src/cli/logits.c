@@ -20,7 +20,7 @@ struct logits_options {
 #define FIELD(name) offsetof(struct logits_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
     {"tokens", 0, "IDS", "token ids with spaces between them", OPTION_TEXT, FIELD(tokens)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, "f32|f16", "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},

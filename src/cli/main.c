@@ -17,6 +17,9 @@ static const struct verb {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"run", "answer a prompt, or chat", verb_run},
+    {"pull", "get a model from the hub", verb_pull},
+    {"list", "list the models that were pulled", verb_list},
+    {"rm", "remove a model that was pulled", verb_rm},
     {"inspect", "say what is in a model file and what it takes to run", verb_inspect},
     {"tokenize", "turn text into token ids, or back", verb_tokenize},
     {"template", "print the prompt that a chat template makes of a chat", verb_template},

@@ -2,6 +2,7 @@
 
 #include "output.h"
 #include "progress.h"
+#include "pull.h"
 #include "signals.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 extern const unsigned char gyr_poet[], gyr_poet_end[];
 #endif
 
+// What was named; NULL if nothing was.
 static const char *choose(const char *path) {
     if (path) return path;
     const char *named = getenv("GYR_MODEL");
@@ -47,13 +49,17 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status) 
     gyr_error e = {0};
     struct stat file;
     struct progress bar;
+    char *found = NULL;
     path = choose(path);
+    if (path && !(found = find_model(path, status))) return NULL;
+    path = found;
     bool sized = path && !stat(path, &file) && S_ISREG(file.st_mode);
     progress_start(&bar, "loading", "B", sized ? (double)file.st_size : 0);
     options.progress = loading;
     options.user = &bar;
     gyr_model *model = path ? gyr_model_open(path, &options, &e) : open_poet(&options, &e);
     progress_end(&bar);
+    free(found);
     if (!model) *status = e.status == GYR_CANCELLED ? GYR_CANCELLED : report(&e);
     return model;
 }
@@ -65,7 +71,10 @@ const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *st
         return *model ? gyr_model_tokenizer(*model) : NULL;
     }
     gyr_error e = {0};
-    gyr_tokenizer *tokenizer = gyr_tokenizer_open(choose(path), &e);
+    char *found = find_model(choose(path), status);
+    if (!found) return NULL;
+    gyr_tokenizer *tokenizer = gyr_tokenizer_open(found, &e);
+    free(found);
     if (!tokenizer) *status = report(&e);
     return tokenizer;
 }

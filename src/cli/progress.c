@@ -2,6 +2,7 @@
 
 #include "output.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +24,13 @@ void progress_start(struct progress *p, const char *label, const char *unit, dou
 static void print_rest(char *out, size_t size, const struct progress *p, double fraction, double elapsed) {
     char rate[48] = "", left[32] = "";
     if (p->unit && p->total > 0) {
-        double speed = p->total * fraction / elapsed;
+        double speed = fmax(p->total * fraction - p->kept, 0) / elapsed;
         bool bytes = !strcmp(p->unit, "B");
         snprintf(rate, sizeof rate, "  %s%s/s", bytes ? human_bytes(speed) : human_count(speed),
                  bytes ? "" : " tokens");
     }
-    double seconds = fraction > 0.01 ? elapsed * (1 - fraction) / fraction : -1;
+    double before = p->total > 0 ? p->kept / p->total : 0, gained = fraction - before;
+    double seconds = gained > 0.01 ? elapsed * (1 - fraction) / gained : -1;
     if (seconds >= 0 && seconds < 360000)
         snprintf(left, sizeof left, "  %d:%02d left", (int)seconds / 60, (int)seconds % 60);
     snprintf(out, size, "%3d%%%s%s", (int)(fraction * 100), rate, left);

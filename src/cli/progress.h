@@ -8,6 +8,7 @@ struct progress {
     const char *label;
     const char *unit; // of the rate: "B" or "tokens"; NULL: no rate
     double total;     // in that unit; 0: unknown
+    double kept;      // of the total, what was there before: it counts for no rate
     double started, drawn;
     bool shown;
 };

@@ -2,10 +2,12 @@
 #include "options.h"
 #include "output.h"
 #include "progress.h"
+#include "pull.h"
 #include "signals.h"
 #include "verbs.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <strings.h>
 #include <sys/stat.h>
 
@@ -78,5 +80,8 @@ int verb_quantize(int argc, char **argv) {
     const char *near = nearest_type(o.type);
     if (near) return usage_error("%s: no such type; did you mean %s?", o.type, near);
     signals_catch();
-    return quantize(argv[1], argv[2], &o);
+    char *input = find_model(argv[1], &status);
+    if (input) status = quantize(input, argv[2], &o);
+    free(input);
+    return status;
 }

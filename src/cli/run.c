@@ -17,7 +17,7 @@
 #define FIELD(name) offsetof(struct run_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
     {"max-tokens", 'n', "N", "longest answer", OPTION_WHOLE, FIELD(max_tokens), 1, 1e9},
     {"system", 0, "TEXT", "instructions ahead of the conversation", OPTION_TEXT, FIELD(system)},
     {"stop", 0, "TEXT", "end the answer before TEXT (repeatable)", OPTION_TEXTS, FIELD(stop)},

@@ -18,7 +18,7 @@ struct tokenize_options {
 #define FIELD(name) offsetof(struct tokenize_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
     {"decode", 'd', NULL, "token ids on standard input to text", OPTION_FLAG, FIELD(decode)},
     {"bos", 0, NULL, "put the begin-of-text token in front", OPTION_FLAG, FIELD(bos)},
     {"special", 0, NULL, "text may spell special tokens; --decode writes them", OPTION_FLAG, FIELD(special)},

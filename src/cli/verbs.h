@@ -8,6 +8,9 @@ int verb_tokenize(int argc, char **argv);
 int verb_template(int argc, char **argv);
 int verb_logits(int argc, char **argv);
 int verb_devices(int argc, char **argv);
+int verb_pull(int argc, char **argv);
+int verb_list(int argc, char **argv);
+int verb_rm(int argc, char **argv);
 int verb_synth(int argc, char **argv);
 int verb_quantize(int argc, char **argv);
 
