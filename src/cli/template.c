@@ -3,6 +3,7 @@
 #include "open.h"
 #include "options.h"
 #include "output.h"
+#include "pull.h"
 #include "verbs.h"
 
 #include <stddef.h>
@@ -15,7 +16,7 @@ struct template_options {
 #define FIELD(name) offsetof(struct template_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
     {"file", 'f', "FILE", "a template of its own instead of a model's", OPTION_TEXT, FIELD(file)},
     {"name", 0, "NAME", "which of the model's templates, such as tool_use", OPTION_TEXT, FIELD(name)},
     {0}};
@@ -82,8 +83,11 @@ int verb_template(int argc, char **argv) {
     const char *path = model_path(o.model);
     if (!path && o.name) return usage_error("--name: the model in the box has one template only; leave it out");
     if (!path) return render_poet();
+    char *found = find_model(path, &status);
+    if (!found) return status;
     gyr_error e = {0};
-    gyr_template *t = gyr_template_open(path, o.name, &e);
+    gyr_template *t = gyr_template_open(found, o.name, &e);
+    free(found);
     if (!t) return report(&e);
     return render_owned(t, GYR_OK);
 }
