@@ -25,6 +25,7 @@ static const struct verb {
     {"template", "print the prompt that a chat template makes of a chat", verb_template},
     {"logits", "compute the scores of the next token, for checking", verb_logits},
     {"devices", "list what models can run on here", verb_devices},
+    {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
     {"synth", "write a model of random weights in a known shape", verb_synth},
     {"version", "print the version", verb_version},
