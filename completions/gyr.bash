@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run pull list rm inspect tokenize template logits eval devices bench quantize synth version help'
+        words='run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -46,7 +46,7 @@ _gyr() {
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run pull list rm inspect tokenize template logits eval devices bench quantize synth version' ;;
+    help) words='run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

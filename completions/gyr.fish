@@ -69,4 +69,4 @@ complete -c gyr -n '__fish_seen_subcommand_from synth' -l type -x -d 'Element ty
 complete -c gyr -n '__fish_seen_subcommand_from synth' -s o -l output -r -d 'File to write'
 complete -c gyr -n '__fish_seen_subcommand_from synth' -l layers -x -d 'Cut to so many layers'
 complete -c gyr -n '__fish_seen_subcommand_from synth' -l vocab -r -d 'File whose vocabulary to take'
-complete -c gyr -n '__fish_seen_subcommand_from help' -f -a 'run pull list rm inspect tokenize template logits eval devices bench quantize synth version'
+complete -c gyr -n '__fish_seen_subcommand_from help' -f -a 'run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version'
