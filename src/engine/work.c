@@ -20,8 +20,9 @@ void gyr_model_get_work(const gyr_model *m, gyr_kv_type kv_type, size_t sequence
         const struct tensor *t = &c->tensors[i];
         if (t->n_dims > 1) add_products(work, t->type, (double)t->dim[0] * (double)t->dim[1], rows);
     }
-    // The embedding is looked up, and the output matrix is for last tokens only.
+    // Embeddings are looked up, and the output matrix is for last tokens only.
     add_products(work, m->model->embedding.type, weights_of(&m->model->embedding), -rows);
+    add_products(work, m->model->positions.type, weights_of(&m->model->positions), -rows);
     if (!m->model->tied) add_products(work, m->model->output.type, weights_of(&m->model->output), -rows);
     add_products(work, m->model->output.type, weights_of(&m->model->output), (double)sequences);
 }
