@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// What `gyr bench --json` measures, of llama.cpp: the build of it that the npm package node-llama-cpp brings. bench/compare
-// runs both; alone:
+// What `gyr bench --json` measures, of llama.cpp: the build of it that the npm package node-llama-cpp brings.
+// bench/compare runs both; alone:
 //
 //     NODE_PATH=.../node_modules node bench/llama.mjs [-t N] [-p N] [-n N] [-b 1,16] [--repeat N] MODEL.gguf
 //
