@@ -15,13 +15,17 @@ static void find_sets(void) {
     all[sets++] = &kernels_scalar;
 #if defined(__x86_64__)
     const struct kernels *more[] = {&kernels_avx2, &kernels_avx512, &kernels_avx512bf16};
-    for (int i = 0; i < 3; i++) {
+#elif defined(__aarch64__)
+    const struct kernels *more[] = {&kernels_neon};
+#else
+    const struct kernels *more[] = {&kernels_scalar};
+#endif
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
         struct device *d = device_cpu(1, more[i]->isa, NULL);
         if (!d) continue;
         d->ops->close(d);
         all[sets++] = more[i];
     }
-#endif
     for (int i = 0; i < sets; i++) printf("instruction set %s\n", all[i]->isa);
 }
 

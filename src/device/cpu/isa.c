@@ -1,5 +1,8 @@
 // Which instruction sets this chip has.
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include "device/cpu/cpu.h"
 
@@ -16,6 +19,9 @@ static bool has_avx512(void) {
 }
 
 static bool has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#elif defined(__aarch64__)
+// The dot product of four bytes, of Armv8.2; bit 20 of the kernel's word (HWCAP_ASIMDDP).
+static bool has_neon(void) { return getauxval(AT_HWCAP) & 1ul << 20; }
 #endif
 
 // Best first.
@@ -27,6 +33,8 @@ static const struct {
     {&kernels_avx512bf16, has_avx512bf16},
     {&kernels_avx512, has_avx512},
     {&kernels_avx2, has_avx2},
+#elif defined(__aarch64__)
+    {&kernels_neon, has_neon},
 #endif
     {&kernels_scalar, always},
 };
@@ -38,5 +46,7 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
         if (isa) return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this chip has none; choose scalar", isa);
     }
     return fail_null(e, GYR_USAGE,
-                     "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or avx512bf16", isa);
+                     "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or avx512bf16, or on "
+                     "AArch64 neon",
+                     isa);
 }

@@ -101,6 +101,6 @@ struct kernels {
     double (*roof_int8)(size_t n), (*roof_bf16)(size_t n), (*roof_fp32)(size_t n);
 };
 
-extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_avx512bf16;
+extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_avx512bf16, kernels_neon;
 
 #endif

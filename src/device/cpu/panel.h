@@ -8,7 +8,12 @@
 #include "device/cpu/simd.h"
 
 // Rows at once, so that sums and operands fit the registers.
-enum { PANEL = 6, PANEL_COLS = 32 };
+#if defined(__aarch64__)
+enum { PANEL = 6, PANEL_VECS = 4 };
+#else
+enum { PANEL = 6, PANEL_VECS = 2 };
+#endif
+enum { PANEL_COLS = 32 };
 
 // How b's elements are stored. Codes have a scale for each 32 of k in keys, and for each 32 columns in values.
 enum stored { STORED_FLOATS, STORED_HALVES, STORED_KEY_CODES, STORED_VALUE_CODES };
@@ -50,7 +55,7 @@ PANEL_INLINE void panel_ahead(const struct panel *p, enum stored stored, size_t 
 
 PANEL_INLINE void panel_block(const struct panel *p, const struct sums *s, int rows, int vecs, size_t col,
                               enum stored stored) {
-    vec sum[PANEL * 2];
+    vec sum[PANEL * PANEL_VECS];
     const float *a[PANEL];
     for (int i = 0; i < rows; i++) {
         a[i] = s->a[i] + s->from;
@@ -72,7 +77,7 @@ PANEL_INLINE void panel_rows(const struct panel *p, const struct sums *s, int ro
     size_t col = 0;
     if (rows == 1)
         for (; col + 8 * VEC <= cols; col += (size_t)8 * VEC) panel_block(p, s, rows, 8, col, stored);
-    for (; col < cols; col += (size_t)2 * VEC) panel_block(p, s, rows, 2, col, stored);
+    for (; col < cols; col += (size_t)PANEL_VECS * VEC) panel_block(p, s, rows, PANEL_VECS, col, stored);
 }
 
 PANEL_INLINE void panel_stored(const struct panel *p, const struct sums *s, size_t rows, size_t cols,

@@ -12,6 +12,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include <arm_neon.h>
 #endif
 
 typedef float f32x8 __attribute__((vector_size(32)));
@@ -42,6 +44,14 @@ static inline i32x8 words(const void *p) {
 static inline f32x8 fma8(f32x8 a, f32x8 b, f32x8 c) {
 #if defined(__AVX2__)
     return (f32x8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_FEATURE_DOTPROD)
+    float32x4_t x[2], y[2], z[2];
+    memcpy(x, &a, sizeof a);
+    memcpy(y, &b, sizeof b);
+    memcpy(z, &c, sizeof c);
+    for (int i = 0; i < 2; i++) z[i] = vfmaq_f32(z[i], x[i], y[i]);
+    memcpy(&c, z, sizeof c);
+    return c;
 #else
     for (int i = 0; i < 8; i++) c[i] = fmaf(a[i], b[i], c[i]);
     return c;
@@ -94,6 +104,8 @@ static inline vec vec_fma(vec a, vec b, vec c) {
     return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     for (int i = 0; i < VEC; i++) c[i] = fmaf(a[i], b[i], c[i]);
     return c;
@@ -106,6 +118,8 @@ static inline vec vec_load_f16(const void *p) {
     return (vec)_mm512_cvtph_ps(_mm256_loadu_si256(p));
 #elif defined(__AVX2__)
     return (vec)_mm256_cvtph_ps(_mm_loadu_si128(p));
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return (vec)vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
 #else
     uint16_t h[VEC];
     vec v;
@@ -121,6 +135,11 @@ static inline vec vec_load_i8(const void *p) {
     return (vec)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p)));
 #elif defined(__AVX2__)
     return (vec)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
+#elif defined(__ARM_FEATURE_DOTPROD)
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+    return (vec)vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
 #else
     int8_t b[VEC];
     vec v;

@@ -10,6 +10,8 @@ static inline vec vec_max(vec a, vec b) {
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
 #elif defined(__AVX2__)
     return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__ARM_FEATURE_DOTPROD)
+    return (vec)vbslq_f32(vcgtq_f32((float32x4_t)a, (float32x4_t)b), (float32x4_t)a, (float32x4_t)b);
 #else
     for (int i = 0; i < VEC; i++) b[i] = a[i] > b[i] ? a[i] : b[i];
     return b;

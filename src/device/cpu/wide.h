@@ -22,7 +22,7 @@
 
 // Before a loop whose turns, at most n, are to be written out.
 #define UNROLL_TEXT(text) _Pragma(#text)
-#if !defined(__AVX2__)
+#if !defined(__AVX2__) && !defined(__ARM_FEATURE_DOTPROD)
 #define UNROLL(n)
 #elif defined(__clang__)
 #define UNROLL(n) UNROLL_TEXT(unroll n)
@@ -34,6 +34,8 @@
 #include "device/cpu/wide_avx512.h"
 #elif defined(__AVX2__)
 #include "device/cpu/wide_avx2.h"
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include "device/cpu/wide_neon.h"
 #else
 #include "device/cpu/wide_scalar.h"
 #endif
