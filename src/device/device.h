@@ -153,8 +153,10 @@ struct device_ops {
     void (*route)(struct device *d, const struct route *a);
     void (*mix)(struct device *d, const struct mix *a);
     void (*add)(struct device *d, float *x, const float *y, size_t n); // x += y
-    void (*scale)(struct device *d, float *x, float by, size_t n);     // x *= by
-    void (*cap)(struct device *d, float *x, float most, size_t n);     // x = most * tanh(x / most)
+    // y[r * y_row + i] = x[r * x_row + i] for i < n.
+    void (*move)(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n);
+    void (*scale)(struct device *d, float *x, float by, size_t n); // x *= by
+    void (*cap)(struct device *d, float *x, float most, size_t n); // x = most * tanh(x / most)
 };
 
 struct device {

@@ -31,6 +31,9 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     size_t q = (size_t)h->heads * h->head_dim, fused = q + 2 * (size_t)h->kv_heads * h->head_dim;
     size_t places = h->experts_used, wide = most(h->feed_forward, h->shared_feed_forward);
     wide = most(wide, places * h->expert_feed_forward);
+    size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
+    size_t ready = (size_t)h->heads * most(h->head_dim, h->value);
+    if (h->kv_latent) fused = (size_t)h->heads * (h->key_plain + h->rope.dim);
     size_t gated = m->family->gated ? 2 * wide : 0;
     struct activations *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
@@ -43,7 +46,12 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->branch, h->hidden},
         {&a->fused, fused},
         {&a->q, q},
-        {&a->mixed, q},
+        {&a->mixed, (size_t)h->heads * h->value_dim},
+        {&a->ready, h->kv_latent ? ready : 0},
+        {&a->keys, h->kv_latent ? h->head_dim : 0},
+        {&a->values, h->kv_latent},
+        {&a->latent, h->kv_latent ? narrow : 0},
+        {&a->one_head, h->kv_latent},
         {&a->gated, gated},
         {&a->wide, wide},
         {&a->router, 3 * (size_t)h->experts},

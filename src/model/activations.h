@@ -12,10 +12,16 @@ struct activations {
     float *branch;      // [rows][hidden], a branch on its way back to the stream
     float *fused;       // [rows][(heads + 2 * kv_heads) * head_dim]
     float *q;           // [rows][heads * head_dim]
-    float *mixed;       // [rows][heads * head_dim], attention's output
-    float *gated;       // [rows][2 * feed_forward], a gate and what it gates; none where nothing is gated
-    float *wide;        // [rows][feed_forward]
-    float *logits;      // [logits_rows][vocab]
+    float *mixed;       // [rows][heads * value_dim], attention's output
+    // Latent attention: queries as the cache wants them, and one head's key and value; vectors on the way.
+    float *ready;    // [rows][heads * the wider of head_dim and value]
+    float *keys;     // [rows][head_dim]
+    float *values;   // [rows][kv_latent]
+    float *latent;   // [rows][the widest of q_latent, head_dim, key_plain, value]
+    float *one_head; // [rows][kv_latent]
+    float *gated;    // [rows][2 * feed_forward], a gate and what it gates; none where nothing is gated
+    float *wide;     // [rows][feed_forward]
+    float *logits;   // [logits_rows][vocab]
     // Mixtures of experts: `places` is rows * experts_used.
     float *router;         // [3][rows][experts]: logits, and scratch
     float *weight;         // [rows][experts_used]

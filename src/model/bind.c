@@ -176,9 +176,11 @@ static bool bind_layer(struct binder *b, uint32_t i) {
     const struct hyperparameters *h = &m->h;
     struct layer *l = &m->layers[i];
     l->plan = layer_plan(m->family, m->checkpoint, h, i);
-    return bind_norms(b, l, i) && bind_qkv(b, l, i) && bind_qk_norms(b, l, i) &&
+    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : h->head_dim);
+    return bind_norms(b, l, i) &&
+           (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
            (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
-           bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, (size_t)h->heads * h->head_dim, h->hidden) &&
+           bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden) &&
            (h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i));
 }
 

@@ -41,6 +41,7 @@ uint8_t *bind_rewrite(struct binder *b, size_t bytes);
 // The bytes of a tensor of which `share` is read for a token.
 void bind_count(struct model *m, const struct tensor *t, double share);
 
+bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);
 
 #endif

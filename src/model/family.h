@@ -28,6 +28,13 @@ enum role {
     ROLE_V,
     ROLE_Q_NORM,
     ROLE_K_NORM,
+    ROLE_Q_A, // latent attention: queries, and keys with values, by way of a narrower vector
+    ROLE_Q_A_NORM,
+    ROLE_KV_A,
+    ROLE_KV_A_NORM,
+    ROLE_KV_B, // [latent, heads * (key part without positions, value)]; or the two, a matrix for each head:
+    ROLE_K_B,  // [key part, latent, heads]
+    ROLE_V_B,  // [latent, value, heads]
     ROLE_SINKS,
     ROLE_ATTN_OUT,
     ROLE_GATE_UP, // fused; or the two:
@@ -113,6 +120,7 @@ struct family {
     enum kv_heads hf_kv_heads;
     bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
     bool hf_transposed; // Hugging Face's matrices are [in][out]
+    bool latent;        // attention
     enum qk_norm qk_norm;
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true

@@ -63,7 +63,10 @@ static void remember(struct pass *p, uint32_t i, const float *x) {
                     .row = p->a->at,
                     .k = p->kv->k[i],
                     .v = p->kv->v[i]};
-    project(p, l, x, &a);
+    if (m->family->latent)
+        forward_latent(p, l, x, &a);
+    else
+        project(p, l, x, &a);
     if (m->family->qk_norm == QK_NORM_HEAD || m->family->qk_norm == QK_NORM_EACH) {
         a.norm = m->family->norm;
         a.norm_eps = m->h.norm_eps;
@@ -95,7 +98,8 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
                             .alibi_bf16 = p->m->family->alibi_bf16,
                             .sinks = l->sinks};
     p->ops->attention(p->d, &mix);
-    linear(p, &l->attn_out, p->a->mixed, p->a->branch);
+    if (p->m->family->latent) forward_values(p, l);
+    linear(p, &l->attn_out, p->m->family->latent ? p->a->ready : p->a->mixed, p->a->branch);
 }
 
 // branch = Wdown activation(Wup x), or Wdown (activation(Wgate x) * Wup x).

@@ -20,6 +20,11 @@ static inline void linear(struct pass *p, const struct linear *l, const float *x
     p->ops->matmul(p->d, &l->w, x, p->n, l->bias, y);
 }
 
+// Latent attention: what of x goes to the cache and asks it, and a->ready = what the heads make of what they read there
+// (a->mixed).
+void forward_latent(struct pass *p, const struct layer *l, const float *x, struct qkv *q);
+void forward_values(struct pass *p, const struct layer *l);
+
 // branch = the sum of what the layer's experts make of x.
 void forward_experts(struct pass *p, const struct layer *l, const float *x);
 

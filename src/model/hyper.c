@@ -14,6 +14,12 @@ static const struct {
     [HYPER_KV_HEADS] = {{"attention.head_count_kv"}, {"num_key_value_heads", "num_kv_heads", "n_head_kv"}},
     [HYPER_HEAD_DIM] = {{"attention.key_length"}, {"head_dim"}},
     [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
+    [HYPER_Q_LATENT] = {{"attention.q_lora_rank"}, {"q_lora_rank"}},
+    [HYPER_KV_LATENT] = {{"attention.kv_lora_rank"}, {"kv_lora_rank"}},
+    [HYPER_KEY_PLAIN] = {{NULL}, {"qk_nope_head_dim"}},
+    [HYPER_KEY_ROTATED] = {{"rope.dimension_count"}, {"qk_rope_head_dim"}},
+    [HYPER_KEY_WHOLE] = {{"attention.key_length_mla", "attention.key_length"}, {NULL}},
+    [HYPER_VALUE] = {{"attention.value_length_mla", "attention.value_length"}, {"v_head_dim"}},
     [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
@@ -129,13 +135,40 @@ static bool read_heads(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+// Latent attention (DeepSeek-V2, 2024): the cache holds the latent vector itself, as a value, and with the rotated part
+// of the key in front, as a key; every head reads the same.
+static bool read_latent(const struct reader *r, struct hyperparameters *h) {
+    uint32_t rotated = 0, whole = 0;
+    bool gguf = r->c->source == CHECKPOINT_GGUF;
+    h->value_dim = h->head_dim;
+    if (!r->f->latent) return true;
+    if (!get_any(r, HYPER_Q_LATENT, 1u << 20, &h->q_latent) ||
+        !get_uint(r, HYPER_KV_LATENT, MAX_HEAD, 0, &h->kv_latent) ||
+        !get_uint(r, HYPER_KEY_ROTATED, MAX_HEAD, 0, &rotated) || !get_uint(r, HYPER_VALUE, MAX_HEAD, 0, &h->value) ||
+        !get_uint(r, gguf ? HYPER_KEY_WHOLE : HYPER_KEY_PLAIN, MAX_HEAD, 0, &whole))
+        return false;
+    h->key_plain = gguf && whole > rotated ? whole - rotated : whole;
+    h->kv_heads = 1;
+    h->value_dim = h->kv_latent;
+    h->head_dim = h->kv_latent + rotated;
+    h->rope.dim = rotated;
+    if (h->head_dim <= MAX_HEAD && rotated % 2 == 0 && (!gguf || whole > rotated)) return true;
+    return fail(r->e, GYR_MALFORMED,
+                "%s: keys of %u elements, %u of them rotated, from a latent vector of %u; convert the "
+                "model again",
+                r->c->path, whole, rotated, h->kv_latent);
+}
+
 static bool read_rope(const struct reader *r, struct hyperparameters *h) {
     double part;
     uint32_t dim = 0;
     if (!get_float(r, HYPER_ROTARY_PART, r->f->rotary_part > 0 ? r->f->rotary_part : 1, &part)) return false;
     if (part > 1)
         return fail(r->e, GYR_MALFORMED, "%s: %g of a head rotated; convert the model again", r->c->path, part);
-    if (!get_uint(r, HYPER_ROTARY_DIM, h->head_dim, (uint32_t)(h->head_dim * part), &dim)) return false;
+    if (h->kv_latent)
+        dim = h->rope.dim;
+    else if (!get_uint(r, HYPER_ROTARY_DIM, h->head_dim, (uint32_t)(h->head_dim * part), &dim))
+        return false;
     if (dim % 2)
         return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
                     r->c->path, dim);
@@ -198,7 +231,8 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
 static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base;
     bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
-    double own = 1 / sqrt(wide ? (double)h->hidden / h->heads : (double)h->head_dim);
+    double dim = wide ? (double)h->hidden / h->heads : h->kv_latent ? h->key_plain + h->rope.dim : h->head_dim;
+    double stretch = h->kv_latent ? rope_stretch(&h->rope) : 1, own = stretch * stretch / sqrt(dim);
     double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
     if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
         !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
@@ -253,7 +287,8 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
     return get_uint(&r, HYPER_LAYERS, 4096, 0, &h->layers) && get_uint(&r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) &&
-           read_heads(&r, h) && get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
+           read_heads(&r, h) && read_latent(&r, h) &&
+           get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
            get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
            read_activation(&r, h);

@@ -12,6 +12,12 @@ enum hyper {
     HYPER_KV_HEADS,
     HYPER_HEAD_DIM,
     HYPER_ROTARY_DIM,
+    HYPER_Q_LATENT,
+    HYPER_KV_LATENT,
+    HYPER_KEY_PLAIN,
+    HYPER_KEY_ROTATED,
+    HYPER_KEY_WHOLE,
+    HYPER_VALUE,
     HYPER_ROTARY_PART,
     HYPER_FEED_FORWARD,
     HYPER_CONTEXT,
@@ -42,6 +48,10 @@ enum hyper {
 
 struct hyperparameters {
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
+    uint32_t value_dim; // of what the cache holds, as head_dim is of its keys
+    // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;
+    // kv_latent 0: it is no latent attention), and of a head's key without positions and its value.
+    uint32_t q_latent, kv_latent, key_plain, value;
     // Experts: 0 without any. Groups: 1 where experts are not in groups.
     uint32_t experts, experts_used, expert_feed_forward, groups, groups_used;
     uint32_t shared_feed_forward; // the widest; known once tensors are

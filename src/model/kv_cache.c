@@ -10,7 +10,7 @@ size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % P
 enum type kv_cache_default(enum type weights) { return weights == TYPE_F32 ? TYPE_F32 : TYPE_F16; }
 
 struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type) {
-    return (struct kv_shape){type, h->kv_heads, h->head_dim, h->head_dim};
+    return (struct kv_shape){type, h->kv_heads, h->head_dim, h->value_dim};
 }
 
 uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens) {

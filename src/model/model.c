@@ -62,8 +62,10 @@ void model_free(struct model *m) {
     if (!m) return;
     const struct device_ops *ops = m->device->ops;
     for (uint32_t i = 0; m->layers && i < m->h.layers; i++) {
-        layer_matrices(&m->layers[i], m->h.experts, unbind_one, m);
+        layer_matrices(&m->layers[i], &m->h, unbind_one, m);
         free(m->layers[i].experts);
+        free(m->layers[i].k_b);
+        free(m->layers[i].v_b);
     }
     ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);

@@ -22,6 +22,8 @@ struct layer {
     struct layer_plan plan;
     struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm;
     struct linear qkv, q, k, v, attn_out; // qkv, or the three
+    struct linear q_a, kv_a, *k_b, *v_b;  // latent attention; the last two [h.heads]
+    struct norm q_a_norm, kv_a_norm;
     float *sinks;
     struct linear gate_up, gate, up, down;
     struct linear router; // no rows: this layer has the MLP above, and no experts
@@ -33,7 +35,7 @@ struct layer {
 
 // Calls fn for every matrix that a layer has, in a fixed order, until it says no.
 typedef bool matrix_fn(void *arg, struct weight *w);
-bool layer_matrices(struct layer *l, size_t experts, matrix_fn *fn, void *arg);
+bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg);
 
 struct model {
     const struct family *family;

@@ -34,8 +34,8 @@ static const struct {
     [ROPE_HIGH] = {"rope.scaling.high_freq_factor", {"high_freq_factor"}},
     [ROPE_FAST] = {"rope.scaling.yarn_beta_fast", {"beta_fast"}},
     [ROPE_SLOW] = {"rope.scaling.yarn_beta_slow", {"beta_slow"}},
-    [ROPE_MSCALE] = {NULL, {"mscale"}},
-    [ROPE_MSCALE_ALL] = {NULL, {"mscale_all_dim"}},
+    [ROPE_MSCALE] = {"rope.scaling.yarn_log_multiplier", {"mscale"}},
+    [ROPE_MSCALE_ALL] = {"rope.scaling.yarn_log_multiplier", {"mscale_all_dim"}},
     [ROPE_TRUNCATE] = {NULL, {"truncate"}},
     [ROPE_FACTORS] = {NULL, {"short_factor"}},
 };
@@ -136,6 +136,9 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
         if (find(f, c, ROPE_TRUNCATE, local, key) && !checkpoint_bool(c, key, &r->truncate, e)) return false;
         if (!get(f, c, ROPE_MSCALE, local, &r->mscale, e) || !get(f, c, ROPE_MSCALE_ALL, local, &r->mscale_all, e))
             return false;
+        double unit = c->source == CHECKPOINT_GGUF ? 10 : 1; // llama.cpp's files have a tenth of both
+        r->mscale *= unit;
+        r->mscale_all *= unit;
     }
     if (r->base < 2 || r->trained < 1 || r->high <= r->low)
         return fail(e, GYR_MALFORMED, "%s: rotary positions with base %g, trained context %g; convert the model again",
@@ -190,6 +193,10 @@ static void stretch_yarn(const struct rope *r, float *f) {
 }
 
 static double mscale(double factor, double m) { return factor <= 1 ? 1 : 0.1 * m * rope_ln(factor) + 1; }
+
+double rope_stretch(const struct rope *r) {
+    return r->scaling == ROPE_YARN && r->mscale_all > 0 ? mscale(r->factor, r->mscale_all) : 1;
+}
 
 double rope_attention(const struct rope *r) {
     if (r->attention > 0) return r->attention;

@@ -32,6 +32,9 @@ void rope_angles(const struct rope *r, const float *factors, float *frequency, f
 // What multiplies cosines and sines.
 double rope_attention(const struct rope *r);
 
+// What multiplies queries and keys where YaRN's mscale_all_dim is given; DeepSeek has its square in attention's scale.
+double rope_stretch(const struct rope *r);
+
 // Press et al., 2022.
 void alibi_slopes(double max_bias, uint32_t heads, bool bf16, float *slopes);
 

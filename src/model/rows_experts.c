@@ -3,6 +3,18 @@
 
 #define EXPERTS .norm = NORM_RMS, .activation = ACT_SILU, .gated = true
 
+// Latent attention, and experts of which some are shared (DeepSeek-V2 and V3, 2024).
+#define DEEPSEEK                                                                                                       \
+    EXPERTS, .architecture = "deepseek2", .latent = true, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,         \
+             .gguf_pairs = PAIRS_ADJACENT
+
+// Queries come straight from the input, or by way of a latent vector.
+static const struct rename deepseek_names[] = {
+    {ROLE_Q, "blk.%u.attn_q_b.weight|blk.%u.attn_q.weight",
+     "model.layers.%u.self_attn.q_b_proj.weight|model.layers.%u.self_attn.q_proj.weight"},
+    {0},
+};
+
 static const struct rename mixtral_names[] = {
     {ROLE_ROUTER, NULL, "model.layers.%u.block_sparse_moe.gate.weight"},
     {ROLE_EXPERT_GATE, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w1.weight"},
@@ -108,6 +120,21 @@ const struct family expert_rows[] = {
         .route = ROUTE_CHOSEN,
         .hf_experts = EXPERTS_COLUMNS_PAIRED,
         .names = gpt_oss_names,
+    },
+    {
+        DEEPSEEK,
+        .kind = "DeepSeek V3, and Kimi K2",
+        .hf_types = {"deepseek_v3", "kimi_k2"},
+        .hf = {{"rope_interleave", 1, 1}},
+        .gguf = {{"expert_gating_func", 2, 0}},
+        .route = ROUTE_SIGMOID,
+        .route_normed = true,
+        .route_pairs = true,
+    },
+    {
+        DEEPSEEK,
+        .kind = "DeepSeek V2",
+        .hf_types = {"deepseek_v2"},
     },
 };
 const size_t expert_rows_n = sizeof expert_rows / sizeof *expert_rows;

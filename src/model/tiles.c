@@ -15,19 +15,22 @@ static bool expert_matrices(struct expert *x, matrix_fn *fn, void *arg) {
     return each(all, sizeof all / sizeof *all, fn, arg);
 }
 
-bool layer_matrices(struct layer *l, size_t experts, matrix_fn *fn, void *arg) {
-    struct linear *all[] = {&l->qkv,  &l->q,  &l->k,    &l->v,      &l->attn_out,     &l->gate_up,
-                            &l->gate, &l->up, &l->down, &l->router, &l->shared_router};
+bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg) {
+    struct linear *all[] = {&l->qkv,           &l->q,    &l->k,   &l->v,    &l->attn_out,
+                            &l->gate_up,       &l->gate, &l->up,  &l->down, &l->router,
+                            &l->shared_router, &l->q_a,  &l->kv_a};
     if (!each(all, sizeof all / sizeof *all, fn, arg) || !expert_matrices(&l->shared, fn, arg)) return false;
-    for (size_t i = 0; l->experts && i < experts; i++)
+    for (size_t i = 0; l->experts && i < h->experts; i++)
         if (!expert_matrices(&l->experts[i], fn, arg)) return false;
+    for (size_t i = 0; l->k_b && l->v_b && i < h->heads; i++)
+        if (!each((struct linear *[]){&l->k_b[i], &l->v_b[i]}, 2, fn, arg)) return false;
     return true;
 }
 
 // The same for a whole model. The embedding is only looked up.
 static bool each_matrix(struct model *m, matrix_fn *fn, void *arg) {
     for (uint32_t i = 0; i < m->h.layers; i++)
-        if (!layer_matrices(&m->layers[i], m->h.experts, fn, arg)) return false;
+        if (!layer_matrices(&m->layers[i], &m->h, fn, arg)) return false;
     return fn(arg, &m->output);
 }
 

@@ -30,7 +30,7 @@ def keys(norm="layer_norm_rms_epsilon", **more):
              "attention.head_count_kv": getattr(c, "num_key_value_heads", c.num_attention_heads),
              f"attention.{norm}": float(eps)}
         dim = getattr(c, "head_dim", None)
-        if dim and dim * c.num_attention_heads != c.hidden_size:
+        if dim and not hasattr(c, "kv_lora_rank") and dim * c.num_attention_heads != c.hidden_size:
             k |= {"attention.key_length": dim, "attention.value_length": dim}
         theta = (getattr(c, "rope_parameters", None) or {}).get("rope_theta")
         if theta:
@@ -241,6 +241,30 @@ def moe_keys(experts, used=2, wide=16, **more):
     return keys(expert_count=experts, expert_used_count=used, expert_feed_forward_length=wide, **more)
 
 
+LATENT = dict(q_lora_rank=24, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=12,
+              first_k_dense_replace=1)
+
+
+def latent_keys(experts, **more):
+    """As llama.cpp has them: the cache's key and value first, those of a head behind them."""
+    return moe_keys(experts, attention__head_count_kv=1, attention__kv_lora_rank=16, attention__key_length=20,
+                    attention__value_length=16, attention__key_length_mla=12, attention__value_length_mla=12,
+                    rope__dimension_count=4, leading_dense_block_count=1,
+                    **{"attention.q_lora_rank": 24} if more.pop("lora", True) else {}, **more)
+
+
+def latent_gguf(f, c, name, p, usual):
+    """A matrix for each head: keys to the latent vector, and the latent vector to values."""
+    if "kv_b_proj" not in name:
+        return False
+    heads = p.index().reshape(c.num_attention_heads, -1, c.kv_lora_rank)
+    k, v = heads[:, :c.qk_nope_head_dim].swapaxes(1, 2), heads[:, c.qk_nope_head_dim:]
+    block = name.split(".")[2]
+    f.put(f"blk.{block}.attn_k_b.weight", k.shape, [Piece(p, k)])
+    f.put(f"blk.{block}.attn_v_b.weight", v.shape, [Piece(p, v)])
+    return True
+
+
 FAMILIES = {
     "llama": dict(
         kind="Llama", arch="llama", model=t.LlamaForCausalLM, gguf=llama_gguf, keys=keys(),
@@ -436,4 +460,34 @@ FAMILIES = {
                                       attn_implementation="eager", rope_parameters=rope(
                                           rope_type="yarn", rope_theta=15e4, factor=4.0, beta_fast=32.0, beta_slow=1.0,
                                           truncate=False, original_max_position_embeddings=64))),
+    "deepseek-v2": dict(
+        kind="DeepSeek V2", arch="deepseek2", model=t.DeepseekV2ForCausalLM, gguf=experts_gguf(latent_gguf),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
+        keys=latent_keys(8, expert_shared_count=2, expert_weights_scale=2.0, expert_gating_func=1,
+                         expert_group_count=4, expert_group_used_count=2),
+        config=lambda: t.DeepseekV2Config(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT, n_routed_experts=8,
+                                          n_shared_experts=2, topk_method="group_limited_greedy", n_group=4,
+                                          topk_group=2, routed_scaling_factor=2.0, rope_parameters=rope())),
+    # Queries straight from the input, as in the Lite model.
+    "deepseek-v2-lite": dict(
+        kind="DeepSeek V2", arch="deepseek2", model=t.DeepseekV2ForCausalLM, gguf=experts_gguf(latent_gguf),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
+        keys=latent_keys(4, lora=False, expert_shared_count=1, expert_gating_func=1, rope__scaling__type="yarn",
+                         rope__scaling__factor=4.0, rope__scaling__original_context_length=64,
+                         rope__scaling__yarn_log_multiplier=0.0707),
+        config=lambda: t.DeepseekV2Config(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT | dict(q_lora_rank=None),
+                                          n_routed_experts=4, n_shared_experts=1, rope_parameters=rope(
+                                              rope_type="yarn", factor=4.0, mscale=0.707, mscale_all_dim=0.707,
+                                              original_max_position_embeddings=64))),
+    "deepseek-v3": dict(
+        kind="DeepSeek V3, and Kimi K2", arch="deepseek2", model=t.DeepseekV3ForCausalLM, gguf=experts_gguf(latent_gguf),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
+        keys=latent_keys(8, expert_shared_count=1, expert_weights_scale=2.5, expert_weights_norm=True,
+                         expert_gating_func=2, expert_group_count=4, expert_group_used_count=2, rope__scaling__type="yarn",
+                         rope__scaling__factor=4.0, rope__scaling__original_context_length=64,
+                         rope__scaling__yarn_log_multiplier=0.1),
+        config=lambda: t.DeepseekV3Config(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT, n_routed_experts=8,
+                                          n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
+                                          rope_parameters=rope(rope_type="yarn", factor=4.0, mscale=1.0, mscale_all_dim=1.0,
+                                                               original_max_position_embeddings=64))),
 }

@@ -115,6 +115,10 @@ static void cap(struct device *d, float *x, float most, size_t n) {
     run_pieces(d, cap_piece, &(struct elements){.x = x, .n = n, .number = most});
 }
 
+static void move(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n) {
+    for (size_t r = 0; r < rows; r++) memcpy(y + r * y_row, x + r * x_row, n * sizeof *y);
+}
+
 struct gates {
     const struct kernels *kernels;
     const struct gate *a;
@@ -160,6 +164,7 @@ static const struct device_ops ops = {
     .route = cpu_route,
     .mix = cpu_mix,
     .add = add,
+    .move = move,
     .scale = scale,
     .cap = cap,
 };

@@ -1,0 +1,69 @@
+// Latent attention (DeepSeek-V2, 2024). Keys and values of all heads come from one narrow vector a position, and that
+// is what the cache holds. A head's matrix for keys is applied to its query instead, and its matrix for values to what
+// it attended to, so that the cache is read as it is.
+#include "model/forward.h"
+
+static void norm(struct pass *p, const struct norm *w, const float *x, size_t dim, float *y) {
+    p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->h.norm_eps, p->n, dim, y);
+}
+
+// a->fused = each head's query as the file has it: the part without positions, then the rotated one.
+static void queries(struct pass *p, const struct layer *l, const float *x) {
+    struct activations *a = p->a;
+    if (l->q_a.w.rows) {
+        linear(p, &l->q_a, x, a->latent);
+        norm(p, &l->q_a_norm, a->latent, p->m->h.q_latent, a->latent);
+        x = a->latent;
+    }
+    linear(p, &l->q, x, a->fused);
+}
+
+// a->ready = queries as the cache wants them: the rotated part, then the other in terms of the latent vector.
+static void absorb(struct pass *p, const struct layer *l) {
+    const struct hyperparameters *h = &p->m->h;
+    struct activations *a = p->a;
+    size_t plain = h->key_plain, rotated = h->rope.dim, from = h->heads * (plain + rotated),
+           to = h->heads * h->head_dim;
+    for (size_t i = 0; i < h->heads; i++) {
+        const float *q = a->fused + i * (plain + rotated);
+        float *ready = a->ready + i * h->head_dim;
+        p->ops->move(p->d, q, from, a->latent, plain, p->n, plain);
+        linear(p, &l->k_b[i], a->latent, a->one_head);
+        p->ops->move(p->d, q + plain, from, ready, to, p->n, rotated);
+        p->ops->move(p->d, a->one_head, h->kv_latent, ready + rotated, to, p->n, h->kv_latent);
+    }
+}
+
+// a->keys and a->values: one head's.
+static void keys_and_values(struct pass *p, const struct layer *l, const float *x) {
+    const struct hyperparameters *h = &p->m->h;
+    struct activations *a = p->a;
+    size_t latent = h->kv_latent, rotated = h->rope.dim, dim = h->head_dim;
+    linear(p, &l->kv_a, x, a->latent);
+    p->ops->move(p->d, a->latent, dim, a->values, latent, p->n, latent);
+    norm(p, &l->kv_a_norm, a->values, latent, a->values);
+    p->ops->move(p->d, a->latent + latent, dim, a->keys, dim, p->n, rotated);
+    p->ops->move(p->d, a->values, latent, a->keys + rotated, dim, p->n, latent);
+}
+
+void forward_latent(struct pass *p, const struct layer *l, const float *x, struct qkv *q) {
+    const struct hyperparameters *h = &p->m->h;
+    struct activations *a = p->a;
+    queries(p, l, x);
+    absorb(p, l);
+    keys_and_values(p, l, x);
+    q->q_in = (struct projected){a->ready, h->heads * h->head_dim, h->heads * h->head_dim};
+    q->k_in = (struct projected){a->keys, h->head_dim, h->head_dim};
+    q->v_in = (struct projected){a->values, h->kv_latent, h->kv_latent};
+}
+
+void forward_values(struct pass *p, const struct layer *l) {
+    const struct hyperparameters *h = &p->m->h;
+    struct activations *a = p->a;
+    size_t latent = h->kv_latent, value = h->value;
+    for (size_t i = 0; i < h->heads; i++) {
+        p->ops->move(p->d, a->mixed + i * latent, h->heads * latent, a->one_head, latent, p->n, latent);
+        linear(p, &l->v_b[i], a->one_head, a->latent);
+        p->ops->move(p->d, a->latent, value, a->ready + i * value, h->heads * value, p->n, value);
+    }
+}
