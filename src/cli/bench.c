@@ -32,7 +32,7 @@ static const struct option options[] = {
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MOST_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
-    {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {0}};
 

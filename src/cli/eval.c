@@ -28,7 +28,7 @@ static const struct option options[] = {
     {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
-    {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {0}};
 
 static const struct syntax syntax = {"eval",
@@ -96,8 +96,7 @@ static int eval_text(const struct eval_options *o, gyr_model *model, const char 
     gyr_tokens tokens = {0}, begin = {0};
     const gyr_tokenizer *t = gyr_model_tokenizer(model);
     size_t context = o->context ? o->context : info.context < 512 ? info.context : 512;
-    gyr_session_options how = {.context = (uint32_t)context};
-    how.kv_type = kv_type_named(o->kv_type);
+    gyr_session_options how = {.context = (uint32_t)context, .kv_type = kv_type_named(o->kv_type)};
     gyr_session *session = gyr_session_new(model, &how, &e);
     int status = GYR_OK;
     if (!session || gyr_tokenize(t, text, size, 0, &tokens, &e) || gyr_tokenize(t, "", 0, GYR_ADD_BOS, &begin, &e))

@@ -24,7 +24,7 @@ static const struct option options[] = {
     {"tokens", 0, "IDS", "token ids with spaces between them", OPTION_TEXT, FIELD(tokens)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
-    {"oversize", 0, NULL, "run a model larger than the memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {0}};
 
 static const struct syntax syntax = {"logits",

@@ -169,7 +169,25 @@ static bool unigram_steps(struct vocab_reader *r) {
     return spm_normals(r->v, map, squeeze) || fail_memory(r->e, r->where);
 }
 
+// GGUF does not say which tokens swallow the white space after them; Phi 3's do (its tokenizer.json: "rstrip").
+static bool phi3_finds(struct vocab_reader *r) {
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    struct vocab *v = r->v;
+    struct text name = {0};
+    if (!find_text(r, "general.architecture", &name)) return false;
+    if (v->kind != VOCAB_SPM || name.size != 4 || memcmp(name.data, "phi3", 4)) return true;
+    if (!(v->finds = arena_alloc(v->storage, v->n, 1))) return fail_memory(r->e, r->where);
+    for (size_t i = 0; i < v->n; i++) {
+        bool other = v->kinds[i] != TOKEN_CONTROL && v->kinds[i] != TOKEN_USER;
+        for (size_t k = 0; k < sizeof others / sizeof *others && !other; k++)
+            other = v->tokens[i].size == strlen(others[k]) && !memcmp(v->tokens[i].data, others[k], v->tokens[i].size);
+        if (!other) v->finds[i] = FIND_RSTRIP;
+    }
+    return true;
+}
+
 static bool read_text_steps(struct vocab_reader *r) {
+    if (!phi3_finds(r)) return false;
     if (r->v->kind == VOCAB_WORDPIECE) return bert_steps(r);
     return r->v->kind != VOCAB_UNIGRAM || unigram_steps(r);
 }

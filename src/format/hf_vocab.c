@@ -10,6 +10,9 @@
 // The largest tokenizer.json in use has about 35 MB (262,144 tokens).
 enum { MAX_TOKENIZER = 128 << 20, MAX_CONFIG = 16 << 20, MAX_TEMPLATE = 1 << 20 };
 
+// Ids may have gaps, which cost memory: so many more than tokens are allowed.
+enum { MAX_GAPS = 65536 };
+
 static int32_t find_token(const struct vocab *v, struct text s) {
     for (size_t i = 0; s.data && i < v->n; i++)
         if (v->tokens[i].size == s.size && !memcmp(v->tokens[i].data, s.data, s.size)) return (int32_t)i;
@@ -122,6 +125,48 @@ static bool read_tokenizer(const char *folder, const char *name,
     return ok;
 }
 
+// Room for `n` tokens; the new ones are unused and have no text.
+static bool extend(struct vocab *v, size_t n) {
+    struct text *tokens = arena_alloc(v->storage, n, sizeof *tokens);
+    float *scores = v->scores ? arena_alloc(v->storage, n, sizeof *scores) : NULL;
+    uint8_t *kinds = arena_alloc(v->storage, n, 1);
+    if (!tokens || !kinds || (v->scores && !scores)) return false;
+    memcpy(tokens, v->tokens, v->n * sizeof *tokens);
+    memcpy(kinds, v->kinds, v->n);
+    if (scores) memcpy(scores, v->scores, v->n * sizeof *scores);
+    for (size_t i = v->n; i < n; i++) tokens[i] = (struct text){"", 0}, kinds[i] = TOKEN_UNUSED;
+    v->tokens = tokens;
+    v->scores = scores;
+    v->kinds = kinds;
+    v->n = n;
+    return true;
+}
+
+// A tokenizer.model knows nothing of the tokens that a chat model got later; tokenizer_config.json does, by id.
+static bool read_added(const json_t *config, struct vocab *v, const char *where, gyr_error *e) {
+    json_t *added = json_object_get(config, "added_tokens_decoder"), *j;
+    size_t limit = v->n + json_object_size(added) + MAX_GAPS, n = v->n;
+    const char *name;
+    json_object_foreach(added, name, j) {
+        char *end;
+        unsigned long id = strtoul(name, &end, 10);
+        if (*end || !json_text(json_object_get(j, "content")).size || id >= limit)
+            return fail(e, GYR_MALFORMED, "%s: an added token has no content, or no id that can be; get the file again",
+                        where);
+        if (id >= n) n = id + 1;
+    }
+    if (n > v->n && !extend(v, n)) return fail_memory(e, where);
+    json_object_foreach(added, name, j) {
+        size_t id = strtoul(name, NULL, 10);
+        struct text s = json_text(json_object_get(j, "content"));
+        if (v->kinds[id] == TOKEN_BYTE || v->kinds[id] == TOKEN_UNKNOWN) continue;
+        v->tokens[id] = (struct text){arena_copy(v->storage, s), s.size};
+        v->kinds[id] = json_is_true(json_object_get(j, "special")) ? TOKEN_CONTROL : TOKEN_USER;
+        if (!v->tokens[id].data) return fail_memory(e, where);
+    }
+    return true;
+}
+
 bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e) {
     *v = (struct vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1};
     if (!(v->storage = calloc(1, sizeof(struct arena)))) return fail_memory(e, folder);
@@ -139,6 +184,8 @@ bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_
     bool ok = open_optional(folder, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, &config, e) &&
               open_optional(folder, "generation_config.json", 0, &generation, e) &&
               read_template(config, v, folder, e) && read_template_file(folder, v, e);
+    bool model = v->kind != VOCAB_NONE && !folder_has(folder, "tokenizer.json");
+    ok = ok && (!model || read_added(config, v, folder, e));
     if (ok) {
         read_token(config, "bos_token", v, &v->bos);
         read_token(config, "eos_token", v, &v->eos);

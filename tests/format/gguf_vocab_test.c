@@ -112,6 +112,28 @@ static void reads_spm(void) {
     }
 }
 
+static void phi3_swallows_white_space(void) {
+    struct buf b = {0};
+    gyr_error e;
+    char *copy;
+    put_head(&b, 3, 0, 5);
+    put_key_string(&b, "general.architecture", "phi3");
+    put_key_string(&b, "tokenizer.ggml.model", "llama");
+    static const char *const tokens[] = {"<s>", "<|end|>", "a"};
+    put_tokens(&b, 3, tokens);
+    put_ints(&b, "tokenizer.ggml.token_type", 3, (const int32_t[]){3, 3, 1});
+    put_key_array(&b, "tokenizer.ggml.scores", GGUF_FLOAT32, 3);
+    for (int i = 0; i < 3; i++) put_f32(&b, 0);
+    struct checkpoint *c = open_image(&b, &copy, &e);
+    REQUIRE(c);
+    REQUIRE(c->vocab.finds);
+    CHECK_INT(c->vocab.finds[0], 0);
+    CHECK_INT(c->vocab.finds[1], FIND_RSTRIP);
+    CHECK_INT(c->vocab.finds[2], 0);
+    checkpoint_close(c);
+    free(copy);
+}
+
 static void reads_unigram(void) {
     struct buf b = {0};
     gyr_error e;
@@ -251,6 +273,7 @@ int main(void) {
     RUN(reads_bpe);
     RUN(knows_what_pre_implies);
     RUN(reads_spm);
+    RUN(phi3_swallows_white_space);
     RUN(reads_unigram);
     RUN(reads_wordpiece);
     RUN(refuses_bad_vocabularies);

@@ -1,3 +1,4 @@
+#include "base/map.h"
 #include "image.h"
 
 static const char config[] = "{\"model_type\": \"falcon\", \"hidden_size\": 64, \"layer_norm_epsilon\": 1e-05,"
@@ -134,6 +135,52 @@ static void reads_tokenizer_files(void) {
     checkpoint_close(c);
     write_text(folder, "chat_template.jinja", "\xff");
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR/chat_template.jinja: not UTF-8; get the file again");
+    leave_folder(folder);
+}
+
+// SentencePiece's own file, and the tokens that tokenizer_config.json adds to it.
+static void reads_a_sentencepiece_model(void) {
+    const char *folder = enter_folder();
+    gyr_error e = {0};
+    size_t size;
+    char *model = read_file(test_data("tokenizers/kinds/bpe_sp.model"), 1 << 20, &size, &e);
+    REQUIRE(model);
+    write_text(folder, "config.json", "{\"model_type\": \"falcon\"}");
+    write_file(folder, "tokenizer.model", model, size);
+    struct checkpoint *c = checkpoint_open(folder, &e);
+    REQUIRE(c);
+    size_t n = c->vocab.n;
+    CHECK_INT(c->vocab.kind, VOCAB_SPM);
+    CHECK(c->vocab.add_bos && c->vocab.space_marker && c->vocab.space_prefix && c->vocab.byte_fallback);
+    CHECK_INT(c->vocab.bos, 1);
+    CHECK_INT(c->vocab.eos, 2);
+    CHECK_INT(c->vocab.unk, 0);
+    CHECK_INT(c->vocab.n_normals, 0);
+    checkpoint_close(c);
+    char added[256];
+    snprintf(added, sizeof added,
+             "{\"added_tokens_decoder\": {\"0\": {\"content\": \"other\"}, \"%zu\": {\"content\": \"<|im_end|>\", "
+             "\"special\": true}, \"%zu\": {\"content\": \"user\"}}, \"eos_token\": \"<|im_end|>\"}",
+             n + 1, n - 1);
+    write_text(folder, "tokenizer_config.json", added);
+    c = checkpoint_open(folder, &e);
+    REQUIRE(c);
+    CHECK_INT(c->vocab.n, n + 2);
+    CHECK(text_is(c->vocab.tokens[n + 1], "<|im_end|>") && text_is(c->vocab.tokens[n - 1], "user"));
+    CHECK(text_is(c->vocab.tokens[0], "<unk>") && text_is(c->vocab.tokens[n], ""));
+    CHECK_INT(c->vocab.kinds[n + 1], TOKEN_CONTROL);
+    CHECK_INT(c->vocab.kinds[n], TOKEN_UNUSED);
+    CHECK_INT(c->vocab.kinds[n - 1], TOKEN_USER);
+    CHECK_INT(c->vocab.eos, n + 1);
+    checkpoint_close(c);
+    write_text(folder, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"99999999\": {\"content\": \"x\"}}}");
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR: an added token has no content, or no id that can be; get the file again");
+    write_text(folder, "tokenizer_config.json", "{}");
+    write_file(folder, "tokenizer.model", model, size / 2);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/tokenizer.model: is no SentencePiece model, or damaged; get the file again");
+    free(model);
     leave_folder(folder);
 }
 
@@ -294,6 +341,7 @@ int main(void) {
     RUN(opens_a_folder);
     RUN(flattens_the_config);
     RUN(reads_tokenizer_files);
+    RUN(reads_a_sentencepiece_model);
     RUN(opens_sharded_weights);
     RUN(stays_in_the_folder);
     RUN(refuses_bad_folders);

@@ -89,10 +89,48 @@ static void bpe(void) {
     check_kind("byte_nfc.json", "byte_nfc", true);
 }
 
+// What a user types never becomes a control token, whatever the kind; what a template prints does.
+static void nobody_spells_control_tokens(void) {
+    static const char *const files[] = {"unigram_t5.json", "unigram_bytes.json", "unigram.model",
+                                        "unigram.gguf",    "bpe_sp.model",       "bert.json",
+                                        "bert_gguf.gguf",  "bpe_suffix.json",    "bpe_prefix.json",
+                                        "byte_nfc.json",   "bpe_spaces.json",    "metaspace_words.json"};
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        char path[128];
+        snprintf(path, sizeof path, "tokenizers/kinds/%s", files[f]);
+        struct opened o;
+        open_tokenizer(&o, test_data(path), NULL);
+        REQUIRE(o.t);
+        const struct vocab *v = o.t->vocab;
+        int names = 0, spelled = 0, meant = 0;
+        for (size_t i = 0; i < v->n; i++) {
+            if (v->kinds[i] != TOKEN_CONTROL) continue;
+            struct buf text = {0};
+            struct tokens plain = {0}, special = {0};
+            buf_puts(&text, "a");
+            buf_append(&text, v->tokens[i].data, v->tokens[i].size);
+            CHECK(tokenizer_encode(o.t, text.data, text.size, false, &plain, NULL));
+            CHECK(tokenizer_encode(o.t, text.data, text.size, true, &special, NULL));
+            for (size_t k = 0; k < plain.n; k++)
+                spelled += v->kinds[plain.ids[k]] == TOKEN_CONTROL && plain.ids[k] != v->unk;
+            meant += special.n && special.ids[special.n - 1] == (int32_t)i;
+            names++;
+            buf_free(&text);
+            tokens_free(&plain);
+            tokens_free(&special);
+        }
+        CHECK(names > 0);
+        CHECK_INT(spelled, 0);
+        CHECK_INT(meant, names);
+        close_tokenizer(&o);
+    }
+}
+
 int main(void) {
     RUN(unigram);
     RUN(sentencepiece_bpe);
     RUN(wordpiece);
     RUN(bpe);
+    RUN(nobody_spells_control_tokens);
     return test_end();
 }

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from transformers import FalconForCausalLM
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = ROOT / "tests/data/falcon/rw/hf"
+MODEL = ROOT / "tests/data/falcon/7b/hf"
 DATA = ROOT / "tests/data/perplexity"
 
 
