@@ -442,6 +442,20 @@ GYR_API gyr_status gyr_quantize(const gyr_quantize_options *options, gyr_error *
 // Name of type or mixture `index`, NULL past the last.
 GYR_API const char *gyr_quantize_types(size_t index);
 
+typedef struct gyr_convert_options {
+    const char *input;  // Hugging Face folder
+    const char *output; // GGUF file to write; written under a temporary name and renamed when whole
+    const char *type;   // as for gyr_quantize(); NULL: the types that the folder has
+    bool pure;          // every matrix in that type, none in a better one
+    uint32_t threads;   // 0: one for each CPU
+    bool (*progress)(void *user, double fraction); // return false to stop
+    void *user;
+} gyr_convert_options;
+
+// Writes a Hugging Face folder as a GGUF file, with the names and metadata that llama.cpp knows, quantizing on the way.
+// Memory use does not depend on the model's size.
+GYR_API gyr_status gyr_convert(const gyr_convert_options *options, gyr_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,6 @@
 // The small calls of the public interface.
 #include "engine/engine.h"
+#include "model/convert.h"
 #include "model/mixture.h"
 #include "model/quantize.h"
 #include "model/shapes.h"
@@ -45,6 +46,11 @@ const char *gyr_synth_shapes(size_t index) {
 gyr_status gyr_quantize(const gyr_quantize_options *options, gyr_error *e) {
     gyr_error made = {0};
     return status_of(quantize(options, &made), &made, e);
+}
+
+gyr_status gyr_convert(const gyr_convert_options *options, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(convert(options, &made), &made, e);
 }
 
 const char *gyr_quantize_types(size_t index) {

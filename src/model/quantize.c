@@ -1,20 +1,13 @@
 #include "model/quantize.h"
 #include "base/buf.h"
-#include "base/threads.h"
 #include "format/checkpoint.h"
-#include "format/gguf_write.h"
 #include "model/mixture.h"
+#include "model/recode.h"
 
-#include <math.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-// Weights are converted a slice at a time, some slices at once. A tensor's rows are whole blocks without gaps between
-// them, so slices need not mind where rows end.
-enum { SLICE = 1 << 16, SLICES_PER_THREAD = 4, PIECE = 1 << 22 };
 
 struct job {
     const gyr_quantize_options *o;
@@ -22,65 +15,26 @@ struct job {
     struct checkpoint *c;
     enum type *types; // of each tensor in the output
     struct gguf_writer *w;
-    struct pool *pool;
-    size_t slices; // at once
-    float *floats; // [slices][SLICE]
-    uint8_t *blocks;
-    uint64_t done, total; // bytes of the input
-
-    const struct tensor *t; // being converted
-    enum type to;
-    uint64_t first, count; // weights: where the slices at work begin, and how many the tensor has
-    atomic_bool odd;       // a weight is not finite
+    struct recode_options how;
+    struct recoder *recoder;
 };
 
 static int shown_size(struct text s) { return (int)(s.size < 100 ? s.size : 100); }
 
-static size_t slice_size(const struct job *j, size_t i) {
-    uint64_t left = j->count - j->first, at = (uint64_t)i * SLICE;
-    return (size_t)(left <= at ? 0 : left - at < SLICE ? left - at : SLICE);
+static void read_tensor(const void *arg, uint64_t first, size_t n, float *out) {
+    const struct tensor *t = arg;
+    type_decode(t->type, t->data, (size_t)first, n, out);
 }
 
-static void convert_slice(void *arg, size_t i) {
-    struct job *j = arg;
-    size_t n = slice_size(j, i);
-    float *x = j->floats + i * SLICE;
-    type_decode(j->t->type, j->t->data, (size_t)(j->first + (uint64_t)i * SLICE), n, x);
-    const struct type_info *to = type_info(j->to);
-    for (size_t k = 0; to->quantized && k < n; k++)
-        if (!isfinite(x[k])) j->odd = true;
-    if (!j->odd) to->encode(x, n, j->blocks + type_row_bytes(j->to, (uint64_t)i * SLICE));
-}
-
-static bool report(struct job *j, uint64_t bytes, gyr_error *e) {
-    j->done += bytes;
-    if (!j->o->progress || j->o->progress(j->o->user, (double)j->done / (double)j->total)) return true;
-    return fail(e, GYR_CANCELLED, "%s: stopped", j->o->output);
-}
-
-static bool convert(struct job *j, gyr_error *e) {
-    const struct tensor *t = j->t;
-    j->count = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
-    for (j->first = 0; j->first < j->count;) {
-        uint64_t most = (uint64_t)j->slices * SLICE, left = j->count - j->first, n = left < most ? left : most;
-        pool_run(j->pool, (size_t)((n + SLICE - 1) / SLICE), convert_slice, j);
-        if (j->odd)
-            return fail(e, GYR_MALFORMED, "%s: tensor %.*s has weights that are not finite; get the file again",
-                        j->c->path, shown_size(t->name), t->name.data);
-        if (!gguf_writer_data(j->w, j->blocks, type_row_bytes(j->to, n), e) ||
-            !report(j, type_row_bytes(t->type, n), e))
-            return false;
-        j->first += n;
-    }
-    return true;
-}
-
-static bool copy(struct job *j, gyr_error *e) {
-    for (size_t at = 0, n; at < j->t->bytes; at += n) {
-        n = j->t->bytes - at < PIECE ? j->t->bytes - at : PIECE;
-        if (!gguf_writer_data(j->w, j->t->data + at, n, e) || !report(j, n, e)) return false;
-    }
-    return true;
+static bool write_tensor(struct job *j, size_t i, gyr_error *e) {
+    const struct tensor *t = &j->c->tensors[i];
+    struct recode_source s = {.name = t->name,
+                              .count = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3],
+                              .from = t->type,
+                              .as_is = t->data,
+                              .read = read_tensor,
+                              .arg = t};
+    return recode(j->recoder, j->w, &s, j->types[i], e);
 }
 
 // Keys that are about the input's own file.
@@ -120,7 +74,7 @@ static bool put_tensors(struct job *j, gyr_error *e) {
         if (!name) return fail_memory(e, j->o->output);
         gguf_put_tensor(j->w, name, to, t->n_dims, t->dim);
         free(name);
-        j->total += t->bytes;
+        j->how.total += t->bytes;
     }
     return gguf_writer_begin(j->w, e);
 }
@@ -167,12 +121,11 @@ static bool prepare(struct job *j, gyr_error *e) {
         return fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; quantize takes GGUF files", o->input);
     if (is_input(o->output, o->input))
         return fail(e, GYR_USAGE, "%s: is the input itself; choose another name to write to", o->output);
-    if (!(j->pool = pool_new(o->threads, e))) return false;
-    j->slices = (size_t)pool_threads(j->pool) * SLICES_PER_THREAD;
+    j->how = (struct recode_options){
+        .input = j->c->path, .output = o->output, .threads = o->threads, .progress = o->progress, .user = o->user};
+    if (!(j->recoder = recoder_new(&j->how, e))) return false;
     j->types = calloc(j->c->n_tensors + 1, sizeof *j->types);
-    j->floats = calloc(j->slices, SLICE * sizeof *j->floats);
-    j->blocks = calloc(j->slices, SLICE * sizeof(float)); // no type takes more
-    if (!j->types || !j->floats || !j->blocks) return fail_memory(e, o->output);
+    if (!j->types) return fail_memory(e, o->output);
     j->w = gguf_writer_new(o->output, e);
     return j->w && put_keys(j, e) && put_tensors(j, e);
 }
@@ -180,19 +133,13 @@ static bool prepare(struct job *j, gyr_error *e) {
 bool quantize(const gyr_quantize_options *o, gyr_error *e) {
     struct job j = {.o = o};
     bool ok = prepare(&j, e);
-    for (size_t i = 0; ok && i < j.c->n_tensors; i++) {
-        j.t = &j.c->tensors[i];
-        j.to = j.types[i];
-        ok = (j.to == j.t->type ? copy : convert)(&j, e);
-    }
+    for (size_t i = 0; ok && i < j.c->n_tensors; i++) ok = write_tensor(&j, i, e);
     if (j.w) {
         bool ended = gguf_writer_end(j.w, ok, ok ? e : NULL);
         ok = ok && ended;
     }
-    if (j.pool) pool_free(j.pool);
+    recoder_free(j.recoder);
     free(j.types);
-    free(j.floats);
-    free(j.blocks);
     checkpoint_close(j.c);
     return ok;
 }

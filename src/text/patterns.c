@@ -117,6 +117,8 @@ static const struct patterns table[] = {
     {NAMES("viking"), {" ?[^(\\s|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+", "\\p{N}"}},
 };
 
+const struct patterns *patterns_row(size_t i) { return i < sizeof table / sizeof *table ? &table[i] : NULL; }
+
 const struct patterns *patterns_find(const char *name) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         for (const char *const *n = table[i].names; *n; n++)

@@ -15,6 +15,9 @@ struct patterns {
     bool ignore_merges; // the family's tokenizer.json says "ignore_merges"
 };
 
+// Row `i`; NULL past the last.
+const struct patterns *patterns_row(size_t i);
+
 // NULL if the name is not known.
 const struct patterns *patterns_find(const char *name);
 

@@ -1,0 +1,342 @@
+// Tensors are looked up by the family's Hugging Face names and written under its GGUF names, their rows in the order
+// that GGUF has them. What differs is what the family's row says differs, so loading and converting have one truth.
+#include "model/convert.h"
+
+#include "model/convert_parts.h"
+#include "model/mixture.h"
+#include "model/model.h"
+#include "model/recode.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A tensor to write.
+struct piece {
+    char name[128];
+    const struct tensor *t;     // it is of this one, or
+    const float *given;         // of these numbers
+    uint64_t cols, rows, first; // of the matrix to write; the source's row where it begins, where several are one
+    int n_dims;
+    bool transposed, grouped, paired;
+    float plus;
+    enum type to;
+};
+
+struct job {
+    const gyr_convert_options *o;
+    const struct mixture *mixture; // NULL: the types of the folder
+    struct checkpoint *c;
+    struct device *device;
+    struct model *m;
+    struct piece *pieces;
+    size_t n, room;
+    float *factors[2]; // of rotation: those in use, and LongRoPE's long ones
+    struct gguf_vocab vocab;
+    struct gguf_writer *w;
+    struct recode_options how;
+    struct recoder *recoder;
+};
+
+// What a read needs: the piece, and the shape that its rows are ordered by.
+struct reader {
+    const struct piece *p;
+    const struct hyperparameters *h;
+};
+
+// The row of the source that becomes row r.
+static uint64_t source_row(const struct reader *s, uint64_t r) {
+    uint64_t dim = s->h->head_dim, in_head = r % dim;
+    // Neighbours are rotated together in GGUF, an element and one half a head further on in the folder.
+    if (s->p->paired) r = r - in_head + in_head % 2 * (dim / 2) + in_head / 2;
+    r += s->p->first;
+    if (!s->p->grouped) return r;
+    // GGUF has all queries, then all keys, then all values; the folder has them group by group.
+    uint64_t head = r / dim, heads = s->h->heads, kv = s->h->kv_heads, per = heads / kv;
+    uint64_t of_keys = head < heads ? 0 : 1 + (head - heads) / kv;
+    uint64_t group = head < heads ? head / per : (head - heads) % kv;
+    uint64_t place = head < heads ? head % per : per + of_keys - 1;
+    return (group * (per + 2) + place) * dim + r % dim;
+}
+
+static void read_run(const struct reader *s, uint64_t row, uint64_t col, size_t n, float *out) {
+    const struct piece *p = s->p;
+    const struct tensor *t = p->t;
+    if (!p->transposed) {
+        type_decode(t->type, t->data, (size_t)(row * p->cols + col), n, out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) type_decode(t->type, t->data, (size_t)((col + i) * t->dim[0] + row), 1, out + i);
+}
+
+static void read_piece(const void *arg, uint64_t at, size_t n, float *out) {
+    const struct reader *s = arg;
+    const struct piece *p = s->p;
+    if (p->given) {
+        memcpy(out, p->given + at, n * sizeof *out);
+        return;
+    }
+    for (size_t done = 0, k; done < n; done += k) {
+        uint64_t row = (at + done) / p->cols, col = (at + done) % p->cols;
+        k = n - done < p->cols - col ? n - done : (size_t)(p->cols - col);
+        read_run(s, source_row(s, row), col, k, out + done);
+    }
+    for (size_t i = 0; i < n && p->plus != 0; i++) out[i] += p->plus;
+}
+
+static struct piece *add(struct job *j, gyr_error *e) {
+    if (j->n == j->room) {
+        size_t room = j->room ? 2 * j->room : 64;
+        struct piece *pieces = reallocarray(j->pieces, room, sizeof *pieces);
+        if (!pieces) return fail_memory(e, j->o->output), NULL;
+        j->pieces = pieces;
+        j->room = room;
+    }
+    j->pieces[j->n] = (struct piece){.n_dims = 1, .cols = 1, .rows = 1};
+    return &j->pieces[j->n++];
+}
+
+// What roles are.
+enum { IS_NORM = 1, IS_LINEAR = 2, IS_ROTATED = 4, IS_FUSED = 8 };
+static const unsigned char kind_of[ROLE_COUNT] = {
+    [ROLE_FINAL_NORM] = IS_NORM,
+    [ROLE_ATTN_NORM] = IS_NORM,
+    [ROLE_ATTN_POST_NORM] = IS_NORM,
+    [ROLE_MLP_NORM] = IS_NORM,
+    [ROLE_MLP_POST_NORM] = IS_NORM,
+    [ROLE_Q_NORM] = IS_NORM,
+    [ROLE_K_NORM] = IS_NORM,
+    [ROLE_QKV] = IS_LINEAR | IS_FUSED,
+    [ROLE_Q] = IS_LINEAR | IS_ROTATED,
+    [ROLE_K] = IS_LINEAR | IS_ROTATED,
+    [ROLE_V] = IS_LINEAR,
+    [ROLE_ATTN_OUT] = IS_LINEAR,
+    [ROLE_GATE_UP] = IS_LINEAR,
+    [ROLE_GATE] = IS_LINEAR,
+    [ROLE_UP] = IS_LINEAR,
+    [ROLE_DOWN] = IS_LINEAR,
+};
+
+// Adds the tensor of a role; `source` is where the folder has it, `first` and `rows` (0: all) the part of it.
+static bool add_piece(struct job *j, enum role role, enum role source, enum part part, uint32_t layer, uint64_t first,
+                      uint64_t rows, gyr_error *e) {
+    const struct family *f = j->m->family;
+    char name[128], from[128];
+    const struct tensor *t = family_tensor(f, j->c, source, part, layer, from);
+    if (!t) return true;
+    if (!family_name(f, CHECKPOINT_GGUF, role, part, layer, name))
+        return fail(e, GYR_UNSUPPORTED, "%s: tensor '%s' has no name in GGUF files of the %s", j->c->path, from,
+                    f->kind);
+    struct piece *p = add(j, e);
+    if (!p) return false;
+    bool linear = kind_of[role] & IS_LINEAR, vector = t->n_dims < 2;
+    memcpy(p->name, name, sizeof name);
+    p->t = t;
+    p->n_dims = t->n_dims;
+    p->transposed = linear && f->hf_transposed && !vector;
+    p->paired = kind_of[role] & IS_ROTATED && f->gguf_pairs != f->hf_pairs;
+    p->grouped = kind_of[source] & IS_FUSED && f->hf_grouped;
+    p->plus = kind_of[role] & IS_NORM && part == PART_WEIGHT && f->hf_norm_offset ? 1 : 0;
+    p->cols = vector ? 1 : t->dim[p->transposed];
+    p->rows = rows ? rows : vector ? t->dim[0] : t->dim[!p->transposed] * t->dim[2] * t->dim[3];
+    p->first = first;
+    return true;
+}
+
+// Where the folder has several matrices as one and GGUF has no name for that, they are taken apart.
+static bool add_fused(struct job *j, enum role whole, const enum role *roles, const uint64_t *rows, int n,
+                      enum part part, uint32_t layer, gyr_error *e) {
+    char name[128];
+    if (family_name(j->m->family, CHECKPOINT_GGUF, whole, part, layer, name))
+        return add_piece(j, whole, whole, part, layer, 0, 0, e);
+    uint64_t first = 0;
+    bool ok = true;
+    for (int i = 0; i < n && ok; first += rows[i++]) ok = add_piece(j, roles[i], whole, part, layer, first, rows[i], e);
+    return ok;
+}
+
+static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e) {
+    static const enum role qkv[] = {ROLE_Q, ROLE_K, ROLE_V}, gate_up[] = {ROLE_GATE, ROLE_UP};
+    const struct hyperparameters *h = &j->m->h;
+    uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward;
+    bool ok = true;
+    for (int part = PART_WEIGHT; part <= PART_BIAS && ok; part++) {
+        if (role == ROLE_QKV)
+            ok = add_fused(j, role, qkv, (uint64_t[]){q, kv, kv}, 3, part, layer, e);
+        else if (role == ROLE_GATE_UP)
+            ok = add_fused(j, role, gate_up, (uint64_t[]){wide, wide}, 2, part, layer, e);
+        else
+            ok = add_piece(j, role, role, part, layer, 0, 0, e);
+    }
+    return ok;
+}
+
+static bool add_numbers(struct job *j, const char *name, const float *numbers, size_t n, gyr_error *e) {
+    struct piece *p = add(j, e);
+    if (!p) return false;
+    snprintf(p->name, sizeof p->name, "%s", name);
+    p->given = numbers;
+    p->rows = n;
+    return true;
+}
+
+// A divisor that takes `plain` to `scaled` as exactly as a float can.
+static float divisor(float plain, float scaled) {
+    float best = plain / scaled, tries[] = {best, nextafterf(best, 0), nextafterf(best, INFINITY)};
+    for (int i = 2; i >= 0; i--)
+        if (plain / tries[i] == scaled) best = tries[i];
+    return best;
+}
+
+// Llama 3's scaling is a tensor in GGUF: what each frequency is divided by.
+static bool add_llama3_factors(struct job *j, gyr_error *e) {
+    const struct rope *r = &j->m->h.rope;
+    struct rope plain = *r;
+    uint32_t n = r->dim / 2;
+    float scale, *of = malloc((2 * n + 1) * sizeof *of);
+    j->factors[0] = of;
+    if (!of) return fail_memory(e, j->o->output);
+    plain.scaling = ROPE_PLAIN;
+    rope_angles(&plain, NULL, of, &scale);
+    rope_angles(r, NULL, of + n, &scale);
+    for (uint32_t i = 0; i < n; i++) of[i] = divisor(of[i], of[n + i]);
+    return add_numbers(j, "rope_freqs.weight", of, n, e);
+}
+
+// LongRoPE's are two: for texts within the trained context, and for longer ones.
+static bool add_long_factors(struct job *j, gyr_error *e) {
+    static const char *const names[] = {"rope_factors_short.weight", "rope_factors_long.weight"};
+    static const char *const keys[] = {"short_factor", "long_factor"};
+    static const char *const homes[] = {"rope_parameters", "rope_scaling"};
+    uint32_t n = j->m->h.rope.dim / 2;
+    for (int i = 0; i < 2; i++) {
+        const struct value *v = NULL;
+        for (int k = 0; k < 2 && !v; k++) {
+            char key[64];
+            snprintf(key, sizeof key, "%s.%s", homes[k], keys[i]);
+            v = checkpoint_value(j->c, key);
+        }
+        if (!v || v->kind != VALUE_ARRAY || v->array.n != n)
+            return fail(e, GYR_MALFORMED, "%s: config.json has not %u numbers as %s; get the file again", j->c->path, n,
+                        keys[i]);
+        if (!(j->factors[i] = malloc((n + 1) * sizeof(float)))) return fail_memory(e, j->o->output);
+        for (uint32_t k = 0; k < n; k++) {
+            struct value x = value_at(v, k);
+            j->factors[i][k] = x.kind == VALUE_UINT ? (float)x.u : (float)x.f;
+        }
+        if (!add_numbers(j, names[i], j->factors[i], n, e)) return false;
+    }
+    return true;
+}
+
+static bool list_pieces(struct job *j, gyr_error *e) {
+    enum rope_scaling scaling = j->m->h.rope.scaling;
+    bool ok = true;
+    for (enum role r = ROLE_NONE + 1; r < ROLE_LAYER_FIRST && ok; r++)
+        if (r != ROLE_OUTPUT || !j->m->tied) ok = add_role(j, r, 0, e);
+    if (ok && scaling == ROPE_LLAMA3) ok = add_llama3_factors(j, e);
+    if (ok && scaling == ROPE_LONG) ok = add_long_factors(j, e);
+    for (uint32_t i = 0; i < j->m->h.layers && ok; i++)
+        for (enum role r = ROLE_LAYER_FIRST; r < ROLE_COUNT && ok; r++) ok = add_role(j, r, i, e);
+    return ok;
+}
+
+static void announce(struct job *j, struct piece *p, const struct mixture_facts *facts) {
+    struct tensor t = {.name = {p->name, strlen(p->name)},
+                       .type = p->t ? p->t->type : TYPE_F32,
+                       .n_dims = p->n_dims,
+                       .dim = {p->n_dims < 2 ? p->rows : p->cols, p->n_dims < 2 ? 1 : p->rows, 1, 1}};
+    if (j->mixture)
+        p->to = mixture_type(j->mixture, facts, &t, j->o->pure);
+    else
+        p->to = p->n_dims < 2 ? TYPE_F32 : t.type;
+    gguf_put_tensor(j->w, p->name, p->to, p->n_dims, t.dim);
+    j->how.total += type_row_bytes(t.type, p->cols * p->rows);
+}
+
+// The folder's name; that of the folder around it where its own is a commit.
+static void put_name(struct job *j) {
+    char *path = realpath(j->c->path, NULL), *slash = path ? strrchr(path, '/') : NULL;
+    if (slash && strlen(slash + 1) == 40 && strspn(slash + 1, "0123456789abcdef") == 40) {
+        *slash = 0;
+        slash = strrchr(path, '/');
+    }
+    if (slash && slash[1]) gguf_put_cstring(j->w, "general.name", slash + 1);
+    free(path);
+}
+
+static bool put_head(struct job *j, gyr_error *e) {
+    const struct model *m = j->m;
+    struct mixture_facts facts = {.falcon = !strcmp(m->family->architecture, "falcon"),
+                                  .tied = m->tied,
+                                  .layers = m->h.layers,
+                                  .heads_per_kv = m->h.heads / m->h.kv_heads};
+    static const uint32_t file_types[TYPE_LIMIT] = {[TYPE_F32] = 0, [TYPE_F16] = 1, [TYPE_BF16] = 32};
+    gguf_put_cstring(j->w, "general.architecture", m->family->architecture);
+    gguf_put_cstring(j->w, "general.type", "model");
+    put_name(j);
+    gguf_put_u32(j->w, "general.quantization_version", 2);
+    gguf_put_u32(j->w, "general.file_type", j->mixture ? j->mixture->file_type : file_types[m->type]);
+    put_hyper_keys(j->w, m->family, &m->h);
+    if (!gguf_vocab_new(&j->vocab, j->c, m->h.vocab, e)) return false;
+    gguf_put_vocab(j->w, &j->vocab.v);
+    for (size_t i = 0; i < j->n; i++) announce(j, &j->pieces[i], &facts);
+    return gguf_writer_begin(j->w, e);
+}
+
+static bool write_piece(struct job *j, const struct piece *p, gyr_error *e) {
+    struct reader r = {p, &j->m->h};
+    bool as_is = p->t && !p->transposed && !p->grouped && !p->paired && !p->first && p->plus == 0;
+    struct recode_source s = {.name = {p->name, strlen(p->name)},
+                              .count = p->cols * p->rows,
+                              .from = p->t ? p->t->type : TYPE_F32,
+                              .as_is = as_is ? p->t->data : NULL,
+                              .read = read_piece,
+                              .arg = &r};
+    return recode(j->recoder, j->w, &s, p->to, e);
+}
+
+static bool unknown_type(const char *type, gyr_error *e) {
+    struct buf b = {0};
+    const struct mixture *m;
+    for (size_t i = 0; (m = mixture_row(i)); i++) buf_printf(&b, "%s%s", i ? ", " : "", m->name);
+    fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", type, b.data ? b.data : "");
+    buf_free(&b);
+    return false;
+}
+
+static bool prepare(struct job *j, gyr_error *e) {
+    const gyr_convert_options *o = j->o;
+    if (!o->input || !o->output) return fail(e, GYR_USAGE, "convert: give a folder and a file to write");
+    if (o->type && !(j->mixture = mixture_by_name(o->type))) return unknown_type(o->type, e);
+    if (!(j->c = checkpoint_open(o->input, e))) return false;
+    if (j->c->source != CHECKPOINT_HF)
+        return fail(e, GYR_USAGE, "%s: is GGUF already; gyr quantize writes it in another type", o->input);
+    // Binding finds every tensor and checks its shape, so nothing below has to.
+    j->device = device_cpu(1, NULL, e);
+    if (!j->device || !(j->m = model_new(j->c, j->device, e)) || !list_pieces(j, e)) return false;
+    j->how = (struct recode_options){
+        .input = j->c->path, .output = o->output, .threads = o->threads, .progress = o->progress, .user = o->user};
+    j->w = gguf_writer_new(o->output, e);
+    return j->w && put_head(j, e) && (j->recoder = recoder_new(&j->how, e));
+}
+
+bool convert(const gyr_convert_options *o, gyr_error *e) {
+    struct job j = {.o = o};
+    bool ok = prepare(&j, e);
+    for (size_t i = 0; ok && i < j.n; i++) ok = write_piece(&j, &j.pieces[i], e);
+    if (j.w) {
+        bool ended = gguf_writer_end(j.w, ok, ok ? e : NULL);
+        ok = ok && ended;
+    }
+    recoder_free(j.recoder);
+    gguf_vocab_free(&j.vocab);
+    model_free(j.m);
+    if (j.device) j.device->ops->close(j.device);
+    free(j.pieces);
+    free(j.factors[0]);
+    free(j.factors[1]);
+    checkpoint_close(j.c);
+    return ok;
+}
