@@ -27,6 +27,7 @@ static const struct verb {
     {"eval", "measure how well a model foretells a text", verb_eval},
     {"devices", "list what models can run on here", verb_devices},
     {"bench", "measure how fast a model is, beside the machine's limits", verb_bench},
+    {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
     {"synth", "write a model of random weights in a known shape", verb_synth},
     {"version", "print the version", verb_version},

@@ -68,4 +68,8 @@ void options_help(const struct syntax *syntax);
 // The word of a NULL-terminated list that `word` was probably meant to be; NULL if none is near.
 const char *did_you_mean(const char *word, const char *const *list);
 
+// The type that an unknown one was probably meant to be; NULL for a known one, and where the library should name the
+// choices.
+const char *nearest_type(const char *type);
+
 #endif

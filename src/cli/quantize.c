@@ -39,8 +39,7 @@ static bool writing(void *user, double fraction) {
     return !interrupted();
 }
 
-// What an unknown type was probably meant to be; NULL for a known one, and where the library should name the choices.
-static const char *nearest_type(const char *type) {
+const char *nearest_type(const char *type) {
     const char *names[65] = {0};
     for (size_t n = 0; n < 64 && (names[n] = gyr_quantize_types(n)); n++)
         if (!strcasecmp(names[n], type)) return NULL;

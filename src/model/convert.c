@@ -11,15 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // A tensor to write.
 struct piece {
     char name[128];
+    struct place at;            // in the folder
     const struct tensor *t;     // it is of this one, or
     const float *given;         // of these numbers
     uint64_t cols, rows, first; // of the matrix to write; the source's row where it begins, where several are one
     int n_dims;
     bool transposed, grouped, paired;
+    bool indexed; // a tensor for each row
     float plus;
     enum type to;
 };
@@ -39,21 +42,22 @@ struct job {
     struct recoder *recoder;
 };
 
-// What a read needs: the piece, and the shape that its rows are ordered by.
+// What a read needs: the piece, and the model that it is of.
 struct reader {
     const struct piece *p;
-    const struct hyperparameters *h;
+    const struct model *m;
 };
 
 // The row of the source that becomes row r.
 static uint64_t source_row(const struct reader *s, uint64_t r) {
-    uint64_t dim = s->h->head_dim, in_head = r % dim;
+    const struct hyperparameters *h = &s->m->h;
+    uint64_t dim = h->head_dim, in_head = r % dim;
     // Neighbours are rotated together in GGUF, an element and one half a head further on in the folder.
     if (s->p->paired) r = r - in_head + in_head % 2 * (dim / 2) + in_head / 2;
     r += s->p->first;
     if (!s->p->grouped) return r;
     // GGUF has all queries, then all keys, then all values; the folder has them group by group.
-    uint64_t head = r / dim, heads = s->h->heads, kv = s->h->kv_heads, per = heads / kv;
+    uint64_t head = r / dim, heads = h->heads, kv = h->kv_heads, per = heads / kv;
     uint64_t of_keys = head < heads ? 0 : 1 + (head - heads) / kv;
     uint64_t group = head < heads ? head / per : (head - heads) % kv;
     uint64_t place = head < heads ? head % per : per + of_keys - 1;
@@ -63,6 +67,12 @@ static uint64_t source_row(const struct reader *s, uint64_t r) {
 static void read_run(const struct reader *s, uint64_t row, uint64_t col, size_t n, float *out) {
     const struct piece *p = s->p;
     const struct tensor *t = p->t;
+    if (p->indexed) {
+        char name[128];
+        t = family_tensor(s->m->family, s->m->checkpoint,
+                          (struct place){p->at.role, p->at.part, p->at.layer, (uint32_t)row}, name);
+        row = 0;
+    }
     if (!p->transposed) {
         type_decode(t->type, t->data, (size_t)(row * p->cols + col), n, out);
         return;
@@ -118,41 +128,55 @@ static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_DOWN] = IS_LINEAR,
 };
 
-// Adds the tensor of a role; `source` is where the folder has it, `first` and `rows` (0: all) the part of it.
-static bool add_piece(struct job *j, enum role role, enum role source, enum part part, uint32_t layer, uint64_t first,
-                      uint64_t rows, gyr_error *e) {
+// Number of tensors that the folder has for one of GGUF's.
+static uint64_t count_indexed(const struct job *j, struct place at) {
+    char name[128];
+    if (!family_indexed(j->m->family, CHECKPOINT_HF, at.role)) return 1;
+    while (family_tensor(j->m->family, j->c, at, name)) at.index++;
+    return at.index;
+}
+
+// Adds the tensor of a role; `from` is where the folder has it, `first` and `rows` (0: all) the part of it.
+static bool add_piece(struct job *j, enum role role, struct place from, uint64_t first, uint64_t rows, gyr_error *e) {
     const struct family *f = j->m->family;
-    char name[128], from[128];
-    const struct tensor *t = family_tensor(f, j->c, source, part, layer, from);
+    struct place to = {role, from.part, from.layer, 0};
+    char name[128], looked[128];
+    const struct tensor *t = family_tensor(f, j->c, from, looked);
     if (!t) return true;
-    if (!family_name(f, CHECKPOINT_GGUF, role, part, layer, name))
-        return fail(e, GYR_UNSUPPORTED, "%s: tensor '%s' has no name in GGUF files of the %s", j->c->path, from,
+    if (!family_name(f, CHECKPOINT_GGUF, to, name))
+        return fail(e, GYR_UNSUPPORTED, "%s: tensor '%s' has no name in GGUF files of the %s", j->c->path, looked,
                     f->kind);
     struct piece *p = add(j, e);
     if (!p) return false;
+    uint64_t tensors = count_indexed(j, from);
     bool linear = kind_of[role] & IS_LINEAR, vector = t->n_dims < 2;
     memcpy(p->name, name, sizeof name);
+    p->at = from;
     p->t = t;
-    p->n_dims = t->n_dims;
-    p->transposed = linear && f->hf_transposed && !vector;
-    p->paired = kind_of[role] & IS_ROTATED && f->gguf_pairs != f->hf_pairs;
-    p->grouped = kind_of[source] & IS_FUSED && f->hf_grouped;
-    p->plus = kind_of[role] & IS_NORM && part == PART_WEIGHT && f->hf_norm_offset ? 1 : 0;
-    p->cols = vector ? 1 : t->dim[p->transposed];
-    p->rows = rows ? rows : vector ? t->dim[0] : t->dim[!p->transposed] * t->dim[2] * t->dim[3];
     p->first = first;
+    p->indexed = tensors > 1;
+    p->n_dims = p->indexed ? 2 : t->n_dims;
+    p->transposed = linear && f->hf_transposed && !vector;
+    p->paired = kind_of[role] & IS_ROTATED && f->gguf_pairs != f->hf_pairs && f->positions == POSITIONS_ROTARY;
+    p->grouped = kind_of[from.role] & IS_FUSED && f->hf_grouped;
+    p->plus = kind_of[role] & IS_NORM && from.part == PART_WEIGHT && f->hf_norm_offset ? 1 : 0;
+    p->cols = p->indexed ? t->dim[0] : vector ? 1 : t->dim[p->transposed];
+    p->rows = p->indexed ? tensors : vector ? t->dim[0] : t->dim[!p->transposed] * t->dim[2] * t->dim[3];
+    if (rows) p->rows = rows;
     return true;
 }
 
-// Where the folder has several matrices as one and GGUF has no name for that, they are taken apart.
-static bool add_fused(struct job *j, enum role whole, const enum role *roles, const uint64_t *rows, int n,
-                      enum part part, uint32_t layer, gyr_error *e) {
+// Where the folder has several matrices as one and GGUF has them apart, they are taken apart.
+static bool add_fused(struct job *j, struct place at, const enum role *roles, const uint64_t *rows, int n,
+                      gyr_error *e) {
+    const struct family *f = j->m->family;
+    struct place one = {roles[0], at.part, at.layer, 0};
     char name[128];
-    if (family_name(j->m->family, CHECKPOINT_GGUF, whole, part, layer, name))
-        return add_piece(j, whole, whole, part, layer, 0, 0, e);
+    bool apart = family_name(f, CHECKPOINT_GGUF, one, name) && !family_name(f, CHECKPOINT_HF, one, name);
+    if (!apart) return add_piece(j, at.role, at, 0, 0, e);
     uint64_t first = 0;
     bool ok = true;
-    for (int i = 0; i < n && ok; first += rows[i++]) ok = add_piece(j, roles[i], whole, part, layer, first, rows[i], e);
+    for (int i = 0; i < n && ok; first += rows[i++]) ok = add_piece(j, roles[i], at, first, rows[i], e);
     return ok;
 }
 
@@ -162,12 +186,13 @@ static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e
     uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward;
     bool ok = true;
     for (int part = PART_WEIGHT; part <= PART_BIAS && ok; part++) {
+        struct place at = {role, part, layer, 0};
         if (role == ROLE_QKV)
-            ok = add_fused(j, role, qkv, (uint64_t[]){q, kv, kv}, 3, part, layer, e);
+            ok = add_fused(j, at, qkv, (uint64_t[]){q, kv, kv}, 3, e);
         else if (role == ROLE_GATE_UP)
-            ok = add_fused(j, role, gate_up, (uint64_t[]){wide, wide}, 2, part, layer, e);
+            ok = add_fused(j, at, gate_up, (uint64_t[]){wide, wide}, 2, e);
         else
-            ok = add_piece(j, role, role, part, layer, 0, 0, e);
+            ok = add_piece(j, role, at, 0, 0, e);
     }
     return ok;
 }
@@ -207,19 +232,15 @@ static bool add_llama3_factors(struct job *j, gyr_error *e) {
 // LongRoPE's are two: for texts within the trained context, and for longer ones.
 static bool add_long_factors(struct job *j, gyr_error *e) {
     static const char *const names[] = {"rope_factors_short.weight", "rope_factors_long.weight"};
-    static const char *const keys[] = {"short_factor", "long_factor"};
-    static const char *const homes[] = {"rope_parameters", "rope_scaling"};
+    static const char *const keys[2][2] = {{"rope_parameters.short_factor", "rope_scaling.short_factor"},
+                                           {"rope_parameters.long_factor", "rope_scaling.long_factor"}};
     uint32_t n = j->m->h.rope.dim / 2;
     for (int i = 0; i < 2; i++) {
-        const struct value *v = NULL;
-        for (int k = 0; k < 2 && !v; k++) {
-            char key[64];
-            snprintf(key, sizeof key, "%s.%s", homes[k], keys[i]);
-            v = checkpoint_value(j->c, key);
-        }
+        const struct value *v = config_value(j->c, keys[i][0]);
+        if (!v) v = config_value(j->c, keys[i][1]);
         if (!v || v->kind != VALUE_ARRAY || v->array.n != n)
             return fail(e, GYR_MALFORMED, "%s: config.json has not %u numbers as %s; get the file again", j->c->path, n,
-                        keys[i]);
+                        keys[i][0]);
         if (!(j->factors[i] = malloc((n + 1) * sizeof(float)))) return fail_memory(e, j->o->output);
         for (uint32_t k = 0; k < n; k++) {
             struct value x = value_at(v, k);
@@ -230,15 +251,32 @@ static bool add_long_factors(struct job *j, gyr_error *e) {
     return true;
 }
 
+// Folders may hold a tensor under a name that the usual table gives to another role; the row says which roles there
+// are.
+static bool has_role(const struct job *j, enum role role) {
+    const struct family *f = j->m->family;
+    switch (role) {
+    case ROLE_OUTPUT: return !j->m->tied;
+    case ROLE_ATTN_NORM: return f->norm_place != NORM_AFTER;
+    case ROLE_MLP_NORM: return f->norm_place != NORM_AFTER && !f->one_norm;
+    case ROLE_ATTN_POST_NORM:
+    case ROLE_MLP_POST_NORM: return f->norm_place != NORM_BEFORE;
+    case ROLE_Q_NORM:
+    case ROLE_K_NORM: return f->qk_norm != QK_NORM_NONE;
+    default: return true;
+    }
+}
+
 static bool list_pieces(struct job *j, gyr_error *e) {
     enum rope_scaling scaling = j->m->h.rope.scaling;
     bool ok = true;
     for (enum role r = ROLE_NONE + 1; r < ROLE_LAYER_FIRST && ok; r++)
-        if (r != ROLE_OUTPUT || !j->m->tied) ok = add_role(j, r, 0, e);
+        if (has_role(j, r)) ok = add_role(j, r, 0, e);
     if (ok && scaling == ROPE_LLAMA3) ok = add_llama3_factors(j, e);
     if (ok && scaling == ROPE_LONG) ok = add_long_factors(j, e);
     for (uint32_t i = 0; i < j->m->h.layers && ok; i++)
-        for (enum role r = ROLE_LAYER_FIRST; r < ROLE_COUNT && ok; r++) ok = add_role(j, r, i, e);
+        for (enum role r = ROLE_LAYER_FIRST; r < ROLE_COUNT && ok; r++)
+            if (has_role(j, r)) ok = add_role(j, r, i, e);
     return ok;
 }
 
@@ -247,7 +285,9 @@ static void announce(struct job *j, struct piece *p, const struct mixture_facts 
                        .type = p->t ? p->t->type : TYPE_F32,
                        .n_dims = p->n_dims,
                        .dim = {p->n_dims < 2 ? p->rows : p->cols, p->n_dims < 2 ? 1 : p->rows, 1, 1}};
-    if (j->mixture)
+    if (kind_of[p->at.role] & IS_NORM)
+        p->to = TYPE_F32;
+    else if (j->mixture)
         p->to = mixture_type(j->mixture, facts, &t, j->o->pure);
     else
         p->to = p->n_dims < 2 ? TYPE_F32 : t.type;
@@ -278,7 +318,7 @@ static bool put_head(struct job *j, gyr_error *e) {
     put_name(j);
     gguf_put_u32(j->w, "general.quantization_version", 2);
     gguf_put_u32(j->w, "general.file_type", j->mixture ? j->mixture->file_type : file_types[m->type]);
-    put_hyper_keys(j->w, m->family, &m->h);
+    put_hyper_keys(j->w, m);
     if (!gguf_vocab_new(&j->vocab, j->c, m->h.vocab, e)) return false;
     gguf_put_vocab(j->w, &j->vocab.v);
     for (size_t i = 0; i < j->n; i++) announce(j, &j->pieces[i], &facts);
@@ -286,8 +326,8 @@ static bool put_head(struct job *j, gyr_error *e) {
 }
 
 static bool write_piece(struct job *j, const struct piece *p, gyr_error *e) {
-    struct reader r = {p, &j->m->h};
-    bool as_is = p->t && !p->transposed && !p->grouped && !p->paired && !p->first && p->plus == 0;
+    struct reader r = {p, j->m};
+    bool as_is = p->t && !p->indexed && !p->transposed && !p->grouped && !p->paired && !p->first && p->plus == 0;
     struct recode_source s = {.name = {p->name, strlen(p->name)},
                               .count = p->cols * p->rows,
                               .from = p->t ? p->t->type : TYPE_F32,
@@ -322,6 +362,29 @@ static bool prepare(struct job *j, gyr_error *e) {
     return j->w && put_head(j, e) && (j->recoder = recoder_new(&j->how, e));
 }
 
+// Does the file say the same of the model as the folder? Where a family's GGUF files have no word for something, such
+// as layers that are unlike those of its other models, they would say another thing.
+static bool says_the_same(const struct job *j, gyr_error *e) {
+    struct hyperparameters there = {0}, here = j->m->h;
+    struct checkpoint *c = checkpoint_open(j->o->output, e);
+    const struct family *f = c ? family_find(c, e) : NULL;
+    bool ok = f && hyperparameters(f, c, &there, e),
+         same = ok && here.window == there.window && here.activation == there.activation &&
+                here.head_dim == there.head_dim && here.heads == there.heads && here.kv_heads == there.kv_heads &&
+                here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps;
+    for (uint32_t i = 0; same && i < here.layers; i++) {
+        struct layer_plan a = layer_plan(j->m->family, j->c, &here, i), b = layer_plan(f, c, &there, i);
+        same = a.window == b.window && a.rotated == b.rotated && (!j->m->family->local_rope || a.local == b.local);
+    }
+    checkpoint_close(c);
+    if (ok && !same)
+        fail(e, GYR_UNSUPPORTED,
+             "%s: its layers are not those of other models of the %s, which GGUF cannot say; run the "
+             "folder as it is",
+             j->c->path, j->m->family->kind);
+    return same;
+}
+
 bool convert(const gyr_convert_options *o, gyr_error *e) {
     struct job j = {.o = o};
     bool ok = prepare(&j, e);
@@ -329,6 +392,10 @@ bool convert(const gyr_convert_options *o, gyr_error *e) {
     if (j.w) {
         bool ended = gguf_writer_end(j.w, ok, ok ? e : NULL);
         ok = ok && ended;
+    }
+    if (ok && !says_the_same(&j, e)) {
+        unlink(o->output);
+        ok = false;
     }
     recoder_free(j.recoder);
     gguf_vocab_free(&j.vocab);

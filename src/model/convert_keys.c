@@ -34,30 +34,51 @@ static void put_own(const struct putter *p, const char *name, double v) {
 }
 
 static void put_rope(const struct putter *p, const struct hyperparameters *h) {
-    static const char *const kinds[] = {
-        [ROPE_LINEAR] = "linear", [ROPE_YARN] = "yarn", [ROPE_LONG] = "longrope", [ROPE_LLAMA3] = NULL};
+    static const char *const kinds[] = {[ROPE_LINEAR] = "linear", [ROPE_YARN] = "yarn", [ROPE_LONG] = NULL};
     const struct rope *r = &h->rope;
+    double own_base = p->f->local_base > 0 ? p->f->local_base : r->base;
     char key[128];
     put_whole(p, HYPER_ROTARY_DIM, r->dim);
     put_own(p, "rope.freq_base", r->base);
-    if (p->f->local_base > 0) put_own(p, "rope.freq_base_swa", h->local_rope.base);
-    if (!kinds[r->scaling]) return; // Llama 3's scaling is a tensor
-    gguf_put_cstring(p->w, own_key(p, "rope.scaling.type", key), kinds[r->scaling]);
-    put_own(p, "rope.scaling.factor", r->factor);
+    if (p->f->local_rope && (float)h->local_rope.base != (float)own_base)
+        put_own(p, "rope.freq_base_swa", h->local_rope.base);
+    if (r->scaling == ROPE_PLAIN || r->scaling == ROPE_LLAMA3) return; // Llama 3's is a tensor, and so is LongRoPE's
+    if (r->scaling != ROPE_LONG) {
+        gguf_put_cstring(p->w, own_key(p, "rope.scaling.type", key), kinds[r->scaling]);
+        put_own(p, "rope.scaling.factor", r->factor);
+    }
     if (r->scaling == ROPE_LINEAR) return;
     gguf_put_u32(p->w, own_key(p, "rope.scaling.original_context_length", key), (uint32_t)r->trained);
     if (r->scaling == ROPE_YARN) {
         put_own(p, "rope.scaling.yarn_beta_fast", r->fast);
         put_own(p, "rope.scaling.yarn_beta_slow", r->slow);
     }
-    if (r->attention > 0) put_own(p, "rope.scaling.attn_factor", r->attention);
+    if (r->scaling == ROPE_LONG || r->attention > 0 || r->mscale_all > 0)
+        put_own(p, "rope.scaling.attn_factor", rope_attention(r));
 }
 
-void put_hyper_keys(struct gguf_writer *w, const struct family *f, const struct hyperparameters *h) {
+// What tells a family's files apart from its other kinds'.
+static void put_conditions(const struct putter *p) {
+    char key[128];
+    for (size_t i = 0; i < sizeof p->f->gguf / sizeof *p->f->gguf && p->f->gguf[i].key; i++)
+        if (strcmp(p->f->gguf[i].key, "block_count"))
+            gguf_put_bool(p->w, own_key(p, p->f->gguf[i].key, key), p->f->gguf[i].equals);
+}
+
+// LongRoPE's models take longer texts with other factors; gyr goes no further than the trained context.
+static uint32_t full_context(const struct model *m) {
+    const struct value *v = config_value(m->checkpoint, "max_position_embeddings");
+    bool longer = m->h.rope.scaling == ROPE_LONG && v && v->kind == VALUE_UINT && v->u <= UINT32_MAX;
+    return longer ? (uint32_t)v->u : m->h.context;
+}
+
+void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
+    const struct family *f = m->family;
+    const struct hyperparameters *h = &m->h;
     struct putter p = {w, f};
     char key[128];
     gguf_put_u32(w, own_key(&p, "vocab_size", key), h->vocab);
-    put_whole(&p, HYPER_CONTEXT, h->context);
+    put_whole(&p, HYPER_CONTEXT, full_context(m));
     put_whole(&p, HYPER_HIDDEN, h->hidden);
     put_whole(&p, HYPER_LAYERS, h->layers);
     put_whole(&p, HYPER_FEED_FORWARD, h->feed_forward);
@@ -74,9 +95,10 @@ void put_hyper_keys(struct gguf_writer *w, const struct family *f, const struct 
     put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);
-    put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? sqrtf((float)h->hidden) : 1);
+    put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
     put_real(&p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
-    put_real(&p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : h->logit_scale, 1);
+    put_real(&p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+    put_conditions(&p);
     if (!strcmp(f->architecture, "falcon"))
         gguf_put_cstring(w, own_key(&p, "tensor_data_layout", key), "jploski"); // rows as source_row() orders them
 }

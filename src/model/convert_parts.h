@@ -3,10 +3,10 @@
 #define MODEL_CONVERT_PARTS_H
 
 #include "format/gguf_write.h"
-#include "model/hyper.h"
+#include "model/model.h"
 
 // Everything GGUF has to say of the model but its tokenizer.
-void put_hyper_keys(struct gguf_writer *w, const struct family *f, const struct hyperparameters *h);
+void put_hyper_keys(struct gguf_writer *w, const struct model *m);
 
 // A vocabulary as GGUF can say it: the name of its pre-tokenizer instead of the patterns, scores instead of merges
 // where SentencePiece had them, and as many tokens as the embedding has rows.

@@ -191,7 +191,7 @@ static void stretch_yarn(const struct rope *r, float *f) {
 
 static double mscale(double factor, double m) { return factor <= 1 ? 1 : 0.1 * m * rope_ln(factor) + 1; }
 
-static double attention_factor(const struct rope *r) {
+double rope_attention(const struct rope *r) {
     if (r->attention > 0) return r->attention;
     if (r->scaling == ROPE_YARN && r->mscale > 0 && r->mscale_all > 0)
         return mscale(r->factor, r->mscale) / mscale(r->factor, r->mscale_all);
@@ -212,7 +212,7 @@ void rope_angles(const struct rope *r, const float *factors, float *frequency, f
     }
     if (r->scaling == ROPE_LLAMA3) stretch_llama3(r, frequency);
     if (r->scaling == ROPE_YARN) stretch_yarn(r, frequency);
-    *scale = (float)attention_factor(r);
+    *scale = (float)rope_attention(r);
 }
 
 // Slopes as in the ALiBi paper's reference: a geometric series for the largest power of two of heads, and every second

@@ -29,6 +29,9 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
 // may be NULL.
 void rope_angles(const struct rope *r, const float *factors, float *frequency, float *scale);
 
+// What multiplies cosines and sines.
+double rope_attention(const struct rope *r);
+
 // Press et al., 2022.
 void alibi_slopes(double max_bias, uint32_t heads, bool bf16, float *slopes);
 

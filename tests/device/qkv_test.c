@@ -27,8 +27,9 @@ static void expect(const struct qkv *a, const float *x, const float *weight, uin
     for (size_t i = 0; i < dim; i++) normed[i] = (double)x[i];
     if (weight) ref_norm(a->norm, x, weight, NULL, a->norm_eps, dim, normed);
     memcpy(y, normed, dim * sizeof *y);
-    for (size_t i = 0; a->table && i < half; i++) {
-        const float *t = a->table + (position * half + i) * 2;
+    for (size_t i = 0; i < half; i++) {
+        static const float still[2] = {1, 0};
+        const float *t = a->table ? a->table + (position * half + i) * 2 : still;
         bool adjacent = a->pairs == PAIRS_ADJACENT;
         double first = normed[adjacent ? 2 * i : i], second = normed[adjacent ? 2 * i + 1 : i + half];
         y[i] = first * (double)t[0] - second * (double)t[1];

@@ -8,14 +8,15 @@ struct call {
     const struct qkv *a;
 };
 
-// Su et al., 2021. `out` is not `x`.
+// Su et al., 2021. `out` is not `x`. Pairs come out half a head apart however they lie in the file, rotated or not, so
+// that a score is the same sum in the same order for either form of a model.
 static void rotate(const struct qkv *a, const float *x, const float *table, float *out) {
-    size_t half = a->rotary_dim / 2, rest = table ? 2 * half : 0;
-    for (size_t i = 0; table && i < half; i++) {
-        bool adjacent = a->pairs == PAIRS_ADJACENT;
+    bool adjacent = a->pairs == PAIRS_ADJACENT;
+    size_t half = a->rotary_dim / 2, rest = 2 * half;
+    for (size_t i = 0; i < half; i++) {
         float first = x[adjacent ? 2 * i : i], second = x[adjacent ? 2 * i + 1 : i + half];
-        out[i] = first * table[2 * i] - second * table[2 * i + 1];
-        out[i + half] = second * table[2 * i] + first * table[2 * i + 1];
+        out[i] = table ? first * table[2 * i] - second * table[2 * i + 1] : first;
+        out[i + half] = table ? second * table[2 * i] + first * table[2 * i + 1] : second;
     }
     memcpy(out + rest, x + rest, (a->kv.key_dim - rest) * sizeof *out);
 }
