@@ -20,7 +20,7 @@ def verbs():
 
 def every_verb_has_a_page():
     found = verbs()
-    problems = [] if {"run", "pull", "list", "rm", "inspect", "tokenize", "template", "logits", "eval", "devices", "bench", "quantize", "synth"} <= set(found) else \
+    problems = [] if {"run", "pull", "list", "rm", "inspect", "tokenize", "template", "logits", "eval", "devices", "bench", "convert", "quantize", "synth"} <= set(found) else \
         [f"gyr --help shows only {found}"]
     return problems + [f"docs/verbs/{verb}.md: missing" for verb in found
                        if not (ROOT / f"docs/verbs/{verb}.md").exists()]
