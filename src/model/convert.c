@@ -2,7 +2,8 @@
 // that GGUF has them. What differs is what the family's row says differs, so loading and converting have one truth.
 #include "model/convert.h"
 
-#include "model/convert_parts.h"
+#include "model/convert_keys.h"
+#include "model/convert_vocab.h"
 #include "model/mixture.h"
 #include "model/model.h"
 #include "model/recode.h"

@@ -1,5 +1,5 @@
 // Hyperparameters as GGUF's keys: hyper.c and positions.c backwards.
-#include "model/convert_parts.h"
+#include "model/convert_keys.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "model/convert_parts.h"
+#include "model/convert_vocab.h"
 #include "text/patterns.h"
 #include "text/tokenizer.h"
 
