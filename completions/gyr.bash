@@ -16,7 +16,7 @@ _gyr() {
         return ;;
     --type)
         words='f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4'
-        [[ $verb == quantize ]] && words='q2_k q3_k_s q3_k_m q3_k_l q4_0 q4_1 q4_k_s q4_k_m q5_0 q5_1 q5_k_s q5_k_m
+        [[ $verb == quantize || $verb == convert ]] && words='q2_k q3_k_s q3_k_m q3_k_l q4_0 q4_1 q4_k_s q4_k_m q5_0 q5_1 q5_k_s q5_k_m
                q6_k q8_0 iq4_nl iq4_xs mxfp4 f16 bf16 f32'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return ;;
@@ -42,13 +42,14 @@ _gyr() {
     bench)
         words='--model --prompt --generate --batch --context --threads --kv-type --repeat --json --oversize --lock
                --help' ;;
+    convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
     help) words='run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version' ;;
     esac
-    if [[ ($verb == inspect || $verb == quantize) && $word != -* ]]; then
+    if [[ ($verb == inspect || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -2,7 +2,8 @@
 // that GGUF has them. What differs is what the family's row says differs, so loading and converting have one truth.
 #include "model/convert.h"
 
-#include "model/convert_parts.h"
+#include "model/convert_keys.h"
+#include "model/convert_vocab.h"
 #include "model/mixture.h"
 #include "model/model.h"
 #include "model/recode.h"
@@ -13,16 +14,19 @@
 #include <string.h>
 #include <unistd.h>
 
-// A tensor to write.
+// A tensor to write, row by row. Where it is several matrices, an expert's each, the rows of all are counted through.
 struct piece {
     char name[128];
-    struct place at;            // in the folder
-    const struct tensor *t;     // it is of this one, or
-    const float *given;         // of these numbers
-    uint64_t cols, rows, first; // of the matrix to write; the source's row where it begins, where several are one
+    struct place at;        // in the folder
+    const struct tensor *t; // it is of this one, or
+    const float *given;     // of these numbers
+    uint64_t cols, rows, dim[MAX_DIMS];
     int n_dims;
-    bool transposed, grouped, paired;
-    bool indexed; // a tensor for each row
+    uint64_t first;     // the source's row where it begins, where several are one
+    uint64_t each;      // rows of one matrix
+    uint64_t all, step; // not 0: the source is [matrix][cols][all], and every so manieth of all is ours
+    bool indexed;       // each matrix is a tensor of its own
+    bool grouped, paired;
     float plus;
     enum type to;
 };
@@ -67,17 +71,19 @@ static uint64_t source_row(const struct reader *s, uint64_t r) {
 static void read_run(const struct reader *s, uint64_t row, uint64_t col, size_t n, float *out) {
     const struct piece *p = s->p;
     const struct tensor *t = p->t;
+    uint64_t matrix = row / p->each;
     if (p->indexed) {
         char name[128];
-        t = family_tensor(s->m->family, s->m->checkpoint,
-                          (struct place){p->at.role, p->at.part, p->at.layer, (uint32_t)row}, name);
-        row = 0;
+        struct place at = {p->at.role, p->at.part, p->at.layer, (uint32_t)matrix};
+        t = family_tensor(s->m->family, s->m->checkpoint, at, name);
+        row %= p->each;
     }
-    if (!p->transposed) {
+    if (!p->all) {
         type_decode(t->type, t->data, (size_t)(row * p->cols + col), n, out);
         return;
     }
-    for (size_t i = 0; i < n; i++) type_decode(t->type, t->data, (size_t)((col + i) * t->dim[0] + row), 1, out + i);
+    uint64_t from = matrix * p->cols * p->all + p->first + row % p->each * p->step;
+    for (size_t i = 0; i < n; i++) type_decode(t->type, t->data, (size_t)(from + (col + i) * p->all), 1, out + i);
 }
 
 static void read_piece(const void *arg, uint64_t at, size_t n, float *out) {
@@ -90,7 +96,7 @@ static void read_piece(const void *arg, uint64_t at, size_t n, float *out) {
     for (size_t done = 0, k; done < n; done += k) {
         uint64_t row = (at + done) / p->cols, col = (at + done) % p->cols;
         k = n - done < p->cols - col ? n - done : (size_t)(p->cols - col);
-        read_run(s, source_row(s, row), col, k, out + done);
+        read_run(s, p->all ? row : source_row(s, row), col, k, out + done);
     }
     for (size_t i = 0; i < n && p->plus != 0; i++) out[i] += p->plus;
 }
@@ -103,20 +109,21 @@ static struct piece *add(struct job *j, gyr_error *e) {
         j->pieces = pieces;
         j->room = room;
     }
-    j->pieces[j->n] = (struct piece){.n_dims = 1, .cols = 1, .rows = 1};
+    j->pieces[j->n] = (struct piece){.n_dims = 1, .cols = 1, .rows = 1, .each = 1, .dim = {1, 1, 1, 1}};
     return &j->pieces[j->n++];
 }
 
-// What roles are.
-enum { IS_NORM = 1, IS_LINEAR = 2, IS_ROTATED = 4, IS_FUSED = 8 };
+// What roles are. Routers and the like are small and stay as precise as they can be.
+enum { IS_NORM = 1, IS_LINEAR = 2, IS_ROTATED = 4, IS_FUSED = 8, IS_FINE = 16 };
 static const unsigned char kind_of[ROLE_COUNT] = {
-    [ROLE_FINAL_NORM] = IS_NORM,
-    [ROLE_ATTN_NORM] = IS_NORM,
-    [ROLE_ATTN_POST_NORM] = IS_NORM,
-    [ROLE_MLP_NORM] = IS_NORM,
-    [ROLE_MLP_POST_NORM] = IS_NORM,
-    [ROLE_Q_NORM] = IS_NORM,
-    [ROLE_K_NORM] = IS_NORM,
+    [ROLE_POSITIONS] = IS_FINE,
+    [ROLE_FINAL_NORM] = IS_NORM | IS_FINE,
+    [ROLE_ATTN_NORM] = IS_NORM | IS_FINE,
+    [ROLE_ATTN_POST_NORM] = IS_NORM | IS_FINE,
+    [ROLE_MLP_NORM] = IS_NORM | IS_FINE,
+    [ROLE_MLP_POST_NORM] = IS_NORM | IS_FINE,
+    [ROLE_Q_NORM] = IS_NORM | IS_FINE,
+    [ROLE_K_NORM] = IS_NORM | IS_FINE,
     [ROLE_QKV] = IS_LINEAR | IS_FUSED,
     [ROLE_Q] = IS_LINEAR | IS_ROTATED,
     [ROLE_K] = IS_LINEAR | IS_ROTATED,
@@ -126,44 +133,110 @@ static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_GATE] = IS_LINEAR,
     [ROLE_UP] = IS_LINEAR,
     [ROLE_DOWN] = IS_LINEAR,
+    [ROLE_ROUTER] = IS_FINE,
+    [ROLE_SHARED_ROUTER] = IS_FINE,
 };
 
-// Number of tensors that the folder has for one of GGUF's.
+// Number of tensors that the folder has for one of GGUF's; 0 where a name is not for several.
 static uint64_t count_indexed(const struct job *j, struct place at) {
     char name[128];
-    if (!family_indexed(j->m->family, CHECKPOINT_HF, at.role)) return 1;
+    if (!family_indexed(j->m->family, CHECKPOINT_HF, at.role)) return 0;
     while (family_tensor(j->m->family, j->c, at, name)) at.index++;
     return at.index;
 }
 
-// Adds the tensor of a role; `from` is where the folder has it, `first` and `rows` (0: all) the part of it.
-static bool add_piece(struct job *j, enum role role, struct place from, uint64_t first, uint64_t rows, gyr_error *e) {
+// Starts the tensor of a role; `from` is where the folder has it. *out is NULL if it has none.
+static bool start_piece(struct job *j, enum role role, struct place from, struct piece **out, gyr_error *e) {
     const struct family *f = j->m->family;
-    struct place to = {role, from.part, from.layer, 0};
     char name[128], looked[128];
     const struct tensor *t = family_tensor(f, j->c, from, looked);
+    *out = NULL;
     if (!t) return true;
-    if (!family_name(f, CHECKPOINT_GGUF, to, name))
+    if (!family_name(f, CHECKPOINT_GGUF, (struct place){role, from.part, from.layer, 0}, name))
         return fail(e, GYR_UNSUPPORTED, "%s: tensor '%s' has no name in GGUF files of the %s", j->c->path, looked,
                     f->kind);
-    struct piece *p = add(j, e);
+    struct piece *p = *out = add(j, e);
     if (!p) return false;
-    uint64_t tensors = count_indexed(j, from);
-    bool linear = kind_of[role] & IS_LINEAR, vector = t->n_dims < 2;
     memcpy(p->name, name, sizeof name);
     p->at = from;
     p->t = t;
+    return true;
+}
+
+// Sets the shape: of vectors each element is a row.
+static void set_shape(struct piece *p, int n_dims, uint64_t a, uint64_t b, uint64_t c) {
+    p->n_dims = n_dims;
+    p->dim[0] = a;
+    p->dim[1] = b;
+    p->dim[2] = c;
+    p->cols = n_dims < 2 ? 1 : a;
+    p->rows = n_dims < 2 ? a : b * c;
+    p->each = n_dims < 2 ? a : b;
+}
+
+// Adds the tensor of a role; `first` and `rows` (0: all) are the part of the source that it is.
+static bool add_piece(struct job *j, enum role role, struct place from, uint64_t first, uint64_t rows, gyr_error *e) {
+    const struct family *f = j->m->family;
+    struct piece *p;
+    if (!start_piece(j, role, from, &p, e)) return false;
+    if (!p) return true;
+    const struct tensor *t = p->t;
+    uint64_t tensors = count_indexed(j, from);
+    bool vector = t->n_dims < 2 || role == ROLE_SHARED_ROUTER;
+    bool transposed = kind_of[role] & IS_LINEAR && f->hf_transposed && !vector;
+    if (tensors && vector) {
+        set_shape(p, 2, t->dim[0], tensors, 1);
+        p->each = 1;
+    } else if (tensors)
+        set_shape(p, 3, t->dim[0], t->dim[1], tensors);
+    else if (vector)
+        set_shape(p, 1, rows ? rows : t->dim[0], 1, 1);
+    else
+        set_shape(p, t->n_dims, t->dim[transposed], rows ? rows : t->dim[!transposed], t->dim[2]);
     p->first = first;
-    p->indexed = tensors > 1;
-    p->n_dims = p->indexed ? 2 : t->n_dims;
-    p->transposed = linear && f->hf_transposed && !vector;
+    p->indexed = tensors;
+    p->all = transposed ? t->dim[0] : 0;
+    p->step = 1;
     p->paired = kind_of[role] & IS_ROTATED && f->gguf_pairs != f->hf_pairs && f->positions == POSITIONS_ROTARY;
     p->grouped = kind_of[from.role] & IS_FUSED && f->hf_grouped;
     p->plus = kind_of[role] & IS_NORM && from.part == PART_WEIGHT && f->hf_norm_offset ? 1 : 0;
-    p->cols = p->indexed ? t->dim[0] : vector ? 1 : t->dim[p->transposed];
-    p->rows = p->indexed ? tensors : vector ? t->dim[0] : t->dim[!p->transposed] * t->dim[2] * t->dim[3];
-    if (rows) p->rows = rows;
     return true;
+}
+
+// Adds a matrix of all experts that the folder has as [expert][in][out], its outputs `step` apart from `first` on; or
+// their biases.
+static bool add_columns(struct job *j, enum role role, struct place from, uint64_t first, uint64_t step, uint64_t rows,
+                        gyr_error *e) {
+    struct piece *p;
+    if (!start_piece(j, role, from, &p, e)) return false;
+    if (!p) return true;
+    bool bias = from.part == PART_BIAS;
+    if (bias)
+        set_shape(p, 2, rows, j->m->h.experts, 1);
+    else
+        set_shape(p, 3, p->t->dim[1], rows, j->m->h.experts);
+    if (bias) {
+        p->cols = 1;
+        p->rows = rows * j->m->h.experts;
+        p->each = rows;
+    }
+    p->all = p->t->dim[0];
+    p->first = first;
+    p->step = step;
+    return true;
+}
+
+static bool add_experts(struct job *j, uint32_t layer, gyr_error *e) {
+    const struct hyperparameters *h = &j->m->h;
+    bool paired = j->m->family->hf_experts == EXPERTS_COLUMNS_PAIRED, ok = true;
+    uint64_t wide = h->expert_feed_forward, step = paired ? 2 : 1;
+    for (int part = PART_WEIGHT; part <= PART_BIAS && ok; part++) {
+        struct place gates = {ROLE_EXPERT_GATE_UP, part, layer, 0}, down = {ROLE_EXPERT_DOWN, part, layer, 0};
+        ok = add_columns(j, ROLE_EXPERT_GATE, gates, 0, step, wide, e) &&
+             add_columns(j, ROLE_EXPERT_UP, gates, paired ? 1 : wide, step, wide, e) &&
+             add_columns(j, ROLE_EXPERT_DOWN, down, 0, 1, h->hidden, e);
+    }
+    return ok;
 }
 
 // Where the folder has several matrices as one and GGUF has them apart, they are taken apart.
@@ -184,7 +257,9 @@ static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e
     static const enum role qkv[] = {ROLE_Q, ROLE_K, ROLE_V}, gate_up[] = {ROLE_GATE, ROLE_UP};
     const struct hyperparameters *h = &j->m->h;
     uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward;
-    bool ok = true;
+    bool ok = true, columns = h->experts && j->m->family->hf_experts != EXPERTS_ROWS;
+    if (columns && role == ROLE_EXPERT_GATE_UP) return add_experts(j, layer, e);
+    if (columns && (role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP || role == ROLE_EXPERT_DOWN)) return true;
     for (int part = PART_WEIGHT; part <= PART_BIAS && ok; part++) {
         struct place at = {role, part, layer, 0};
         if (role == ROLE_QKV)
@@ -202,7 +277,7 @@ static bool add_numbers(struct job *j, const char *name, const float *numbers, s
     if (!p) return false;
     snprintf(p->name, sizeof p->name, "%s", name);
     p->given = numbers;
-    p->rows = n;
+    set_shape(p, 1, n, 1, 1);
     return true;
 }
 
@@ -281,17 +356,13 @@ static bool list_pieces(struct job *j, gyr_error *e) {
 }
 
 static void announce(struct job *j, struct piece *p, const struct mixture_facts *facts) {
-    struct tensor t = {.name = {p->name, strlen(p->name)},
-                       .type = p->t ? p->t->type : TYPE_F32,
-                       .n_dims = p->n_dims,
-                       .dim = {p->n_dims < 2 ? p->rows : p->cols, p->n_dims < 2 ? 1 : p->rows, 1, 1}};
-    if (kind_of[p->at.role] & IS_NORM)
+    struct tensor t = {.name = {p->name, strlen(p->name)}, .type = p->t ? p->t->type : TYPE_F32, .n_dims = p->n_dims};
+    memcpy(t.dim, p->dim, sizeof t.dim);
+    if (p->n_dims < 2 || kind_of[p->at.role] & IS_FINE || p->at.part == PART_BIAS)
         p->to = TYPE_F32;
-    else if (j->mixture)
-        p->to = mixture_type(j->mixture, facts, &t, j->o->pure);
     else
-        p->to = p->n_dims < 2 ? TYPE_F32 : t.type;
-    gguf_put_tensor(j->w, p->name, p->to, p->n_dims, t.dim);
+        p->to = j->mixture ? mixture_type(j->mixture, facts, &t, j->o->pure) : t.type;
+    gguf_put_tensor(j->w, p->name, p->to, p->n_dims, p->dim);
     j->how.total += type_row_bytes(t.type, p->cols * p->rows);
 }
 
@@ -327,7 +398,7 @@ static bool put_head(struct job *j, gyr_error *e) {
 
 static bool write_piece(struct job *j, const struct piece *p, gyr_error *e) {
     struct reader r = {p, j->m};
-    bool as_is = p->t && !p->indexed && !p->transposed && !p->grouped && !p->paired && !p->first && p->plus == 0;
+    bool as_is = p->t && !p->indexed && !p->all && !p->grouped && !p->paired && !p->first && p->plus == 0;
     struct recode_source s = {.name = {p->name, strlen(p->name)},
                               .count = p->cols * p->rows,
                               .from = p->t ? p->t->type : TYPE_F32,

@@ -1,5 +1,5 @@
 // Hyperparameters as GGUF's keys: hyper.c and positions.c backwards.
-#include "model/convert_parts.h"
+#include "model/convert_keys.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -57,6 +57,33 @@ static void put_rope(const struct putter *p, const struct hyperparameters *h) {
         put_own(p, "rope.scaling.attn_factor", rope_attention(r));
 }
 
+// A number that only config.json has.
+static void put_config(const struct putter *p, const struct model *m, const char *name, const char *gguf) {
+    const struct value *v = config_value(m->checkpoint, name);
+    char key[128];
+    if (v && v->kind == VALUE_UINT && v->u <= UINT32_MAX) gguf_put_u32(p->w, own_key(p, gguf, key), (uint32_t)v->u);
+}
+
+static void put_experts(const struct putter *p, const struct model *m) {
+    static const uint32_t routes[] = {[ROUTE_SOFTMAX] = 1, [ROUTE_SIGMOID] = 2, [ROUTE_CHOSEN] = 3};
+    const struct hyperparameters *h = &m->h;
+    char key[128];
+    put_whole(p, HYPER_EXPERTS, h->experts);
+    put_whole(p, HYPER_EXPERTS_USED, h->experts_used);
+    put_whole(p, HYPER_EXPERT_FEED_FORWARD, h->expert_feed_forward);
+    if (h->shared_feed_forward)
+        gguf_put_u32(p->w, own_key(p, "expert_shared_feed_forward_length", key), h->shared_feed_forward);
+    put_config(p, m, "n_shared_experts", "expert_shared_count");
+    put_config(p, m, "first_k_dense_replace", "leading_dense_block_count");
+    if (h->route != ROUTE_SOFTMAX) put_whole(p, HYPER_ROUTE, routes[h->route]);
+    hyper_key(p->f, HYPER_ROUTE_NORMED, key);
+    gguf_put_bool(p->w, key, h->route_normed);
+    put_real(p, HYPER_ROUTE_SCALE, h->route_scale, 1);
+    if (h->groups < 2) return;
+    put_whole(p, HYPER_GROUPS, h->groups);
+    put_whole(p, HYPER_GROUPS_USED, h->groups_used);
+}
+
 // What tells a family's files apart from its other kinds'.
 static void put_conditions(const struct putter *p) {
     char key[128];
@@ -98,6 +125,7 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
     put_real(&p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
     put_real(&p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+    if (h->experts) put_experts(&p, m);
     put_conditions(&p);
     if (!strcmp(f->architecture, "falcon"))
         gguf_put_cstring(w, own_key(&p, "tensor_data_layout", key), "jploski"); // rows as source_row() orders them

@@ -1,4 +1,4 @@
-#include "model/convert_parts.h"
+#include "model/convert_vocab.h"
 #include "text/patterns.h"
 #include "text/tokenizer.h"
 
@@ -52,18 +52,29 @@ static bool is_true_to(const struct vocab *v, const struct tokenizer *original, 
     return same;
 }
 
-// The first name whose patterns split text as the folder's do. "default" is what readers take for want of a name.
+static bool same_patterns(const struct patterns *p, const struct vocab *v) {
+    size_t n = 0;
+    while (n < MAX_STEPS && p->steps[n]) n++;
+    bool same = n == v->n_splits;
+    for (size_t i = 0; same && i < n; i++) same = v->splits[i].pattern && !strcmp(v->splits[i].pattern, p->steps[i]);
+    return same;
+}
+
+// A name whose patterns split text as the folder's do: the one with the same patterns if there is one, for programs
+// that take more than patterns from it. "default" is what readers take for want of a name.
 static bool name_splits(struct vocab *v, const struct tokenizer *original, const char *where, gyr_error *e) {
+    const struct vocab had = *v;
     const struct patterns *p;
-    bool ignore_merges = v->ignore_merges;
     v->has_splits = false;
     v->splits = NULL;
     v->n_splits = 0;
-    for (size_t i = 0; (p = patterns_row(i)); i++) {
-        if (p->ignore_merges != ignore_merges || !strcmp(p->names[0], "default")) continue;
-        v->pre = (char *)(uintptr_t)p->names[0];
-        if (is_true_to(v, original, where)) return true;
-    }
+    for (int exactly = 1; exactly >= 0; exactly--)
+        for (size_t i = 0; (p = patterns_row(i)); i++) {
+            if (p->ignore_merges != had.ignore_merges || same_patterns(p, &had) != exactly) continue;
+            if (!strcmp(p->names[0], "default")) continue;
+            v->pre = (char *)(uintptr_t)p->names[0];
+            if (is_true_to(v, original, where)) return true;
+        }
     return fail(e, GYR_UNSUPPORTED,
                 "%s: its tokenizer splits text in a way that GGUF has no name for; run the folder "
                 "as it is",
@@ -94,6 +105,8 @@ static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original,
     }
     v->kind = VOCAB_SPM;
     v->scores = g->scores;
+    v->normals = NULL;
+    v->n_normals = 0;
     v->merges = NULL;
     v->n_merges = 0;
     v->has_splits = false;
@@ -139,13 +152,28 @@ static bool fill_up(struct gguf_vocab *g, uint32_t rows, const char *where, gyr_
     return true;
 }
 
+// GGUF has no word for a normalizer before bytes; composed characters (NFC), which most text has anyway, are left to
+// it.
+static bool drop_composition(struct vocab *v, const char *where, gyr_error *e) {
+    bool only = true;
+    for (size_t i = 0; i < v->n_normals; i++) only = only && v->normals[i].kind == NORMAL_NFC;
+    v->normals = NULL;
+    v->n_normals = 0;
+    return only || fail(e, GYR_UNSUPPORTED,
+                        "%s: its tokenizer rewrites text in a way that GGUF cannot say; run the folder "
+                        "as it is",
+                        where);
+}
+
 bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, gyr_error *e) {
     *g = (struct gguf_vocab){.v = c->vocab};
     if (c->vocab.kind == VOCAB_NONE) return true;
-    struct tokenizer *original = tokenizer_new(&c->vocab, c->path, e);
+    bool byte_level = c->vocab.kind == VOCAB_BPE && c->vocab.byte_level;
+    if (byte_level && !drop_composition(&g->v, c->path, e)) return false;
+    struct tokenizer *original = tokenizer_new(&g->v, c->path, e);
     bool ok = original;
     if (ok && c->vocab.kind == VOCAB_BPE)
-        ok = c->vocab.byte_level ? name_splits(&g->v, original, c->path, e) : score_merges(g, original, c->path, e);
+        ok = byte_level ? name_splits(&g->v, original, c->path, e) : score_merges(g, original, c->path, e);
     tokenizer_free(original);
     return ok && fill_up(g, rows, c->path, e);
 }

@@ -48,6 +48,7 @@ const struct family expert_rows[] = {
         .architecture = "llama",
         .hf_types = {"mixtral"},
         .hf_only = true, // its GGUF files are Llama's
+        .gguf_pairs = PAIRS_ADJACENT,
         .route_normed = true,
         .names = mixtral_names,
     },

@@ -132,6 +132,33 @@ quantizes() {
     rm -f small.gguf
 }
 
+# A folder becomes a file that gives the same scores.
+converts() {
+    folder=$source/tests/data/falcon/40b/hf
+    run "$gyr" convert "$folder"
+    status_is 2
+    err_is "gyr: convert: needs -o FILE, such as -o model.gguf"
+    refuses 2 "q4_km: no such type; did you mean q4_k_m?" "$gyr" convert "$folder" -o small.gguf --type q4_km
+    refuses 3 "/dev/full: No space left on device; free some space or write elsewhere" \
+        "$gyr" convert "$folder" -o /dev/full
+    run "$gyr" convert "$folder" -o whole.gguf
+    status_is 0
+    out_is ""
+    err_has "whole.gguf: "
+    run "$gyr" logits -m "$folder" --tokens "1 2 3"
+    cp out want
+    run "$gyr" logits -m whole.gguf --tokens "1 2 3"
+    status_is 0
+    cmp -s out want || fault "the file gives other scores than the folder"
+    run "$gyr" convert "$folder" -o small.gguf --type q8_0 -t 2
+    status_is 0
+    run "$gyr" inspect small.gguf
+    out_has "types              q8_0 "
+    refuses 2 "small.gguf: is GGUF already; gyr quantize writes it in another type" \
+        "$gyr" convert small.gguf -o other.gguf
+    rm -f small.gguf whole.gguf want
+}
+
 version_is_printed() {
     for how in version --version -V; do
         run "$gyr" $how
@@ -470,7 +497,7 @@ speed_is_held_against_limits() {
 
 for name in help_fits_a_screen documents_know_every_option version_is_printed wrong_verbs_are_told \
     wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed \
-    perplexity_is_what_others_measure; do
+    perplexity_is_what_others_measure converts; do
     case_ $name
 done
 for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again \

@@ -1,12 +1,8 @@
-// What convert.c is made of. Private to src/model.
-#ifndef MODEL_CONVERT_PARTS_H
-#define MODEL_CONVERT_PARTS_H
+// The tokenizer of a folder as GGUF has it. Private to src/model.
+#ifndef MODEL_CONVERT_VOCAB_H
+#define MODEL_CONVERT_VOCAB_H
 
-#include "format/gguf_write.h"
-#include "model/model.h"
-
-// Everything GGUF has to say of the model but its tokenizer.
-void put_hyper_keys(struct gguf_writer *w, const struct model *m);
+#include "format/checkpoint.h"
 
 // A vocabulary as GGUF can say it: the name of its pre-tokenizer instead of the patterns, scores instead of merges
 // where SentencePiece had them, and as many tokens as the embedding has rows.

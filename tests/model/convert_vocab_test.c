@@ -1,0 +1,130 @@
+// Tokenizers on their way from a folder to GGUF: what is written gives the tokens that the folder's tokenizer gave, or
+// is refused.
+#include "../text/tokenizers.h"
+#include "format/gguf_write.h"
+#include "model/convert_vocab.h"
+
+#include <dirent.h>
+
+static char path[] = "/tmp/gyr-vocab-XXXXXX";
+
+static const char *const texts[] = {
+    "The quick brown fox's 1234567 jumps; DON'T they'LL say.\n\n\tIndented  text   ",
+    "caf\xc3\xa9 na\xc3\xafve \xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x8c\xe4\xb8\x96\xe7\x95\x8c \xf0\x9f\x98\x80 "
+    "\xd0\xbc\xd0\xb8\xd1\x80",
+    "x = f(a, b)[0] # <s> </s> <0x41> \xe2\x96\x81 camelCase",
+    "",
+    " ",
+};
+
+// Writes the vocabulary as convert does and reads it back; what it says if it refuses.
+static bool there_and_back(const struct checkpoint *c, struct opened *back, gyr_error *e) {
+    struct gguf_vocab g;
+    bool ok = gguf_vocab_new(&g, c, (uint32_t)c->vocab.n + 7, e);
+    struct gguf_writer *w = ok ? gguf_writer_new(path, e) : NULL;
+    if (w) {
+        gguf_put_cstring(w, "general.architecture", "llama");
+        gguf_put_vocab(w, &g.v);
+        ok = gguf_writer_begin(w, e);
+        ok = gguf_writer_end(w, ok, ok ? e : NULL) && ok;
+    }
+    gguf_vocab_free(&g);
+    if (ok) open_tokenizer(back, path, NULL);
+    return ok && w && back->t;
+}
+
+static void same_tokens(const struct opened *a, const struct opened *b, const char *name) {
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *want = encode_ids(a->t, texts[i], strlen(texts[i]), false);
+        char *got = encode_ids(b->t, texts[i], strlen(texts[i]), false);
+        if (strcmp(want, got)) printf("  %s, text %zu\n", name, i);
+        CHECK_STR(got, want);
+        free(want);
+        free(got);
+    }
+}
+
+static void check(const char *file, const char *pre) {
+    struct opened a, b = {0};
+    gyr_error e = {0};
+    open_tokenizer(&a, test_data(file), NULL);
+    REQUIRE(a.t);
+    struct checkpoint c = {.path = (char *)(uintptr_t)file, .vocab = a.vocab};
+    bool ok = there_and_back(&c, &b, &e);
+    if (!ok) printf("  %s: %s\n", file, e.message);
+    CHECK(ok);
+    if (ok) {
+        const struct vocab *v = &b.checkpoint->vocab;
+        same_tokens(&a, &b, file);
+        CHECK_INT(v->n, a.vocab.n + 7);
+        CHECK(v->tokens[v->n - 1].size > 5 && !memcmp(v->tokens[v->n - 1].data, "[PAD", 4));
+        CHECK_INT(v->kinds[v->n - 1], TOKEN_UNUSED);
+        CHECK(pre ? v->pre && !strcmp(v->pre, pre) : v->kind == VOCAB_SPM && v->scores && !v->pre);
+        CHECK_INT(v->unk, a.vocab.unk);
+        close_tokenizer(&b);
+    }
+    close_tokenizer(&a);
+}
+
+static void bytes_get_the_name_of_their_patterns(void) { check("tokenizers/byte.json", "falcon"); }
+
+static void sentencepiece_gets_scores(void) { check("tokenizers/llama.json", NULL); }
+
+static void what_gguf_cannot_say_is_refused(void) {
+    DIR *dir = opendir(test_data("tokenizers/kinds"));
+    int refused = 0, kept = 0;
+    for (struct dirent *f; dir && (f = readdir(dir));) {
+        char name[300];
+        snprintf(name, sizeof name, "tokenizers/kinds/%s", f->d_name);
+        if (!ends_with(name, ".json") || ends_with(name, ".ids.json") || ends_with(name, "/texts.json")) continue;
+        struct opened a, b = {0};
+        gyr_error e = {0};
+        open_tokenizer(&a, test_data(name), NULL);
+        if (a.t) {
+            struct checkpoint c = {.path = name, .vocab = a.vocab};
+            bool ok = there_and_back(&c, &b, &e);
+            if (ok) same_tokens(&a, &b, name);
+            if (ok) close_tokenizer(&b);
+            CHECK(ok || e.status == GYR_UNSUPPORTED);
+            kept += ok;
+            refused += !ok;
+        }
+        close_tokenizer(&a);
+    }
+    if (dir) closedir(dir);
+    printf("  %d kept, %d refused\n", kept, refused);
+    CHECK(refused >= 7);
+}
+
+// Composition is left to the text; any other rewriting is refused.
+static void normalizers_are_left_out_or_refused(void) {
+    static struct normal steps[] = {{.kind = NORMAL_NFC}, {.kind = NORMAL_LOWERCASE}};
+    struct opened a, b = {0};
+    gyr_error e = {0};
+    open_tokenizer(&a, test_data("tokenizers/byte.json"), NULL);
+    REQUIRE(a.t);
+    char name[] = "here";
+    struct checkpoint c = {.path = name, .vocab = a.vocab};
+    c.vocab.normals = steps;
+    c.vocab.n_normals = 1;
+    REQUIRE(there_and_back(&c, &b, &e));
+    same_tokens(&a, &b, "byte.json with NFC");
+    close_tokenizer(&b);
+    c.vocab.n_normals = 2;
+    CHECK(!there_and_back(&c, &b, &e));
+    CHECK_INT(e.status, GYR_UNSUPPORTED);
+    CHECK_STR(e.message, "here: its tokenizer rewrites text in a way that GGUF cannot say; run the folder as it is");
+    close_tokenizer(&a);
+}
+
+int main(void) {
+    int fd = mkstemp(path);
+    if (fd < 0) return 1;
+    close(fd);
+    RUN(bytes_get_the_name_of_their_patterns);
+    RUN(sentencepiece_gets_scores);
+    RUN(what_gguf_cannot_say_is_refused);
+    RUN(normalizers_are_left_out_or_refused);
+    unlink(path);
+    return test_end();
+}
