@@ -16,7 +16,7 @@
 enum { SEGMENTS = 8, SEGMENTS_LOG = 3, LANES = 16, GROUP = 32, SPAN = 512 };
 
 // Rows of activations that one call of a product takes.
-enum { BATCH_ROWS = 128 };
+enum { BATCH_ROWS = 264 };
 
 // 32 activations of a row as int8, x ~ d * q. For both halves, or the whole in the first where the weights' type has
 // one scale a group: what the integer sum begins with, minus the zero point of the weights times the sum of q; and

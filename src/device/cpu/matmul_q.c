@@ -162,13 +162,21 @@ static void few_segment(const struct call *c, size_t tile, unsigned s) {
     } while (b < last);
 }
 
+// The next chunk comes from memory while this one is multiplied.
+static void prefetch(const uint8_t *p, size_t n) {
+    for (size_t i = 0; i < n; i += VECTOR) __builtin_prefetch(p + i, 0, 2);
+}
+
 static void many_segment(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
     size_t n = chunk_size(last - first, CHUNK / c->f->groups), row_groups = c->blocks * c->f->groups;
     do {
         size_t count = last - b < n ? last - b : n;
-        for (size_t t = 0; t < tiles; t++)
-            unpack[c->w->type](tile_units(c->w, tile + t, c->tile_bytes, c->unit, b, count, c->room), count, chunk + t);
+        for (size_t t = 0; t < tiles; t++) {
+            const uint8_t *from = tile_units(c->w, tile + t, c->tile_bytes, c->unit, b, count, c->room);
+            unpack[c->w->type](from, count, chunk + t);
+            if (c->w->own) prefetch(from + count * c->unit, count * c->unit);
+        }
         for (size_t r = 0; r < c->rows; r += WIDE_ROWS) {
             size_t rows = panel(c->rows, r);
             panel_kernel(c->f, rows)(chunk, tiles > 1, count * c->f->groups,

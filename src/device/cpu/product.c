@@ -134,7 +134,7 @@ void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t
     size_t pass = min(ROWS, c->scratch_bytes / row_bytes(w));
     for (size_t r = 0; r < rows; r += pass) {
         struct product p = {c, w, x + r * w->cols, bias, y + r * w->rows, min(pass, rows - r)};
-        p.batch = pieces(p.rows, pieces(p.rows, BATCH_ROWS));
+        p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), c->kernels->wide_rows) * c->kernels->wide_rows;
         p.tiles = task_tiles(c, w);
         p.runs = pieces(tile_count(w), p.tiles);
         pool_run(c->pool, p.rows, pack_row, &p);
