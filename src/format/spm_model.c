@@ -137,8 +137,8 @@ static bool read_fields(struct spm *s, struct text file) {
     m = message_of(file);
     for (struct field f; next(&m, &f);) {
         if (f.number == 1 && f.bytes.data && !read_piece(s, f.bytes)) return false;
-        if (f.number == 2 && !read_trainer(s, f.bytes)) return false;
-        if (f.number == 3 && !read_normalizer_spec(s, f.bytes)) return false;
+        if (f.number == 2 && f.bytes.data && !read_trainer(s, f.bytes)) return false;
+        if (f.number == 3 && f.bytes.data && !read_normalizer_spec(s, f.bytes)) return false;
     }
     return true;
 }
