@@ -490,4 +490,11 @@ FAMILIES = {
                                           n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
                                           rope_parameters=rope(rope_type="yarn", factor=4.0, mscale=1.0, mscale_all_dim=1.0,
                                                                original_max_position_embeddings=64))),
+    "llama4": dict(
+        kind="Llama 4 Scout: norms of queries and keys", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
+        gguf=experts_gguf(columns=True), cache=False,
+        keys=moe_keys(4, used=1, wide=48, feed_forward_length=40, interleave_moe_layer_step=2),
+        config=lambda: t.Llama4TextConfig(**TINY | dict(num_hidden_layers=4), intermediate_size_mlp=40, head_dim=8,
+                                          num_local_experts=4, interleave_moe_layer_step=2,
+                                          rope_parameters=rope(rope_theta=5e5))),
 }
