@@ -141,10 +141,29 @@ static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
            bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv);
 }
 
+// A norm without weights has ones.
+static bool bind_ones(struct binder *b, float **v, size_t n) {
+    struct model *m = b->m;
+    size_t at = b->used;
+    b->used += n;
+    float *host = b->looking ? NULL : malloc(n * sizeof *host);
+    if (!host) return b->looking || fail_memory(b->e, m->checkpoint->path);
+    for (size_t i = 0; i < n; i++) host[i] = 1;
+    *v = m->vectors + at;
+    m->device->ops->write(m->device, *v, host, n * sizeof *host);
+    free(host);
+    return true;
+}
+
 static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     enum qk_norm kind = b->m->family->qk_norm;
-    if (kind == QK_NORM_NONE) return true;
+    if (kind == QK_NORM_PLAIN && l->plan.rotated) {
+        bool ok = bind_ones(b, &l->q_norm.weight, h->head_dim);
+        l->k_norm = l->q_norm;
+        return ok;
+    }
+    if (kind == QK_NORM_NONE || kind == QK_NORM_PLAIN) return true;
     size_t q = kind == QK_NORM_HEAD ? 1 : h->heads, k = kind == QK_NORM_HEAD ? 1 : h->kv_heads;
     bool each = kind == QK_NORM_EACH;
     return bind_vector(b, &l->q_norm.weight, ROLE_Q_NORM, PART_WEIGHT, i, q * h->head_dim, each ? q : 1,

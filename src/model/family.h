@@ -64,9 +64,9 @@ enum norm_place { NORM_BEFORE, NORM_AFTER, NORM_AROUND };
 
 enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI, POSITIONS_LEARNED };
 
-// Norms of queries and keys: one weight for a head's elements, one for every element of all heads, or a norm over the
-// whole row.
-enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_EACH, QK_NORM_ROW };
+// Norms of queries and keys: one weight for a head's elements, one for every element of all heads, a norm over the
+// whole row, or one of a head without weights, in layers with positions.
+enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_EACH, QK_NORM_ROW, QK_NORM_PLAIN };
 
 // How the matrices of all experts lie in one tensor of Hugging Face: [expert][out][in], or [expert][in][out], where
 // gates and what they gate may take turns.
@@ -125,6 +125,7 @@ struct family {
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
     unsigned window_every; // every so manieth layer sees everything; 0: none does
+    uint32_t most_context; // beyond it, the model does what gyr does not; 0: there is no such point
     uint32_t wide_layers;  // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
     enum activation activation;
     bool gated;

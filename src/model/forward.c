@@ -67,7 +67,7 @@ static void remember(struct pass *p, uint32_t i, const float *x) {
         forward_latent(p, l, x, &a);
     else
         project(p, l, x, &a);
-    if (m->family->qk_norm == QK_NORM_HEAD || m->family->qk_norm == QK_NORM_EACH) {
+    if (m->family->qk_norm != QK_NORM_NONE && m->family->qk_norm != QK_NORM_ROW) {
         a.norm = m->family->norm;
         a.norm_eps = m->h.norm_eps;
         a.norm_step = m->family->qk_norm == QK_NORM_EACH ? m->h.head_dim : 0;

@@ -283,13 +283,18 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
                 (int)(s.size > 40 ? 40 : s.size), s.data);
 }
 
+static bool read_limit(const struct family *f, struct hyperparameters *h) {
+    if (f->most_context && h->context > f->most_context) h->context = f->most_context;
+    return true;
+}
+
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
     return get_uint(&r, HYPER_LAYERS, 4096, 0, &h->layers) && get_uint(&r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) &&
            read_heads(&r, h) && read_latent(&r, h) &&
            get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
-           get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) && read_experts(&r, h) &&
+           get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) && read_limit(f, h) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
            read_activation(&r, h);
 }

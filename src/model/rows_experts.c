@@ -41,6 +41,25 @@ static const struct rename gpt_oss_names[] = {
     {0},
 };
 
+static const struct rename llama4_names[] = {
+    {ROLE_GATE, NULL, "model.layers.%u.feed_forward.gate_proj.weight"},
+    {ROLE_UP, NULL, "model.layers.%u.feed_forward.up_proj.weight"},
+    {ROLE_DOWN, NULL, "model.layers.%u.feed_forward.down_proj.weight"},
+    {ROLE_ROUTER, NULL, "model.layers.%u.feed_forward.router.weight"},
+    {ROLE_EXPERT_GATE_UP, NULL, "model.layers.%u.feed_forward.experts.gate_up_proj"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.feed_forward.experts.down_proj"},
+    {ROLE_SHARED_GATE, NULL, "model.layers.%u.feed_forward.shared_expert.gate_proj.weight"},
+    {ROLE_SHARED_UP, NULL, "model.layers.%u.feed_forward.shared_expert.up_proj.weight"},
+    {ROLE_SHARED_DOWN, NULL, "model.layers.%u.feed_forward.shared_expert.down_proj.weight"},
+    {0},
+};
+
+// The text part. Attention in chunks, and a temperature of its own, begin at position 8191.
+#define LLAMA4                                                                                                         \
+    EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .hf_pairs = PAIRS_ADJACENT,              \
+             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .most_context = 8191, .route = ROUTE_SIGMOID,               \
+             .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
+
 const struct family expert_rows[] = {
     {
         EXPERTS,
@@ -121,6 +140,16 @@ const struct family expert_rows[] = {
         .route = ROUTE_CHOSEN,
         .hf_experts = EXPERTS_COLUMNS_PAIRED,
         .names = gpt_oss_names,
+    },
+    {
+        LLAMA4, .kind = "Llama 4 Maverick", .hf = {{"use_qk_norm", 0, 1}},
+        .gguf = {{"expert_count", 128, 0}}, // as in llama.cpp: nothing else tells them apart
+    },
+    {
+        LLAMA4,
+        .kind = "Llama 4 Scout: norms of queries and keys",
+        .hf = {{"use_qk_norm", 1, 1}},
+        .qk_norm = QK_NORM_PLAIN,
     },
     {
         DEEPSEEK,

@@ -33,7 +33,7 @@ struct drawn {
 
 static inline const char *drawn_path(const char *name, const char *end) {
     char file[160];
-    snprintf(file, sizeof file, "models/%s.%s", name, end);
+    snprintf(file, sizeof file, "models/%.100s.%s", name, end);
     return test_data(file);
 }
 

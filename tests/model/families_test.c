@@ -7,7 +7,7 @@
 
 static const float tolerance = 1e-4f;
 static char folder[] = "/tmp/gyr-families-XXXXXX";
-static char names[64][64];
+static char names[80][64];
 static size_t n_names;
 static const char *only; // GYR_FAMILY: one family, for those who are adding it
 
@@ -17,7 +17,7 @@ static void list_names(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char *end = strstr(e->d_name, ".txt");
-        if (!end || n_names == 64) continue;
+        if (!end || n_names == 80) continue;
         *end = 0;
         if (!only || !strcmp(only, e->d_name)) snprintf(names[n_names++], sizeof names[0], "%.60s", e->d_name);
     }
@@ -80,6 +80,14 @@ static int wrong_greedy(gyr_session *s, const struct drawn *d) {
     return wrong;
 }
 
+// The row of the table that a folder's model is taken for. (Several kinds have one architecture in GGUF.)
+static void check_kind(const struct drawn *d) {
+    char *text = gyr_inspect(folder, false, NULL), want[128];
+    snprintf(want, sizeof want, "\"family\": \"%s\"", d->kind);
+    CHECK(text && strstr(text, want));
+    gyr_free(text);
+}
+
 static void check_file(const struct drawn *d, const char *name, const char *path) {
     gyr_error e = {0};
     size_t n = (size_t)(d->text_n * d->vocab);
@@ -117,6 +125,7 @@ static void every_family(void (*run)(const struct drawn *d, const char *name)) {
 }
 
 static void check_both(const struct drawn *d, const char *name) {
+    check_kind(d);
     check_file(d, name, folder);
     check_file(d, name, file_of("model.gguf"));
 }

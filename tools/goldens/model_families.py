@@ -490,4 +490,26 @@ FAMILIES = {
                                           n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
                                           rope_parameters=rope(rope_type="yarn", factor=4.0, mscale=1.0, mscale_all_dim=1.0,
                                                                original_max_position_embeddings=64))),
+    "llama4": dict(
+        kind="Llama 4 Scout: norms of queries and keys", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
+        gguf=experts_gguf(columns=True), cache=False,
+        keys=moe_keys(4, used=1, wide=48, feed_forward_length=40, interleave_moe_layer_step=2),
+        config=lambda: t.Llama4TextConfig(**TINY | dict(num_hidden_layers=4), intermediate_size_mlp=40, head_dim=8,
+                                          num_local_experts=4, interleave_moe_layer_step=2,
+                                          rope_parameters=rope(rope_theta=5e5))),
+    "llama4-maverick": dict(
+        kind="Llama 4 Maverick", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
+        gguf=experts_gguf(columns=True), cache=False,
+        keys=moe_keys(128, used=1, wide=8, feed_forward_length=40, interleave_moe_layer_step=2),
+        config=lambda: t.Llama4TextConfig(**TINY | dict(intermediate_size=8), intermediate_size_mlp=40, head_dim=8,
+                                          num_local_experts=128, interleave_moe_layer_step=2, use_qk_norm=False,
+                                          rope_parameters=rope(rope_theta=5e5))),
+    "glm4.5-air": dict(
+        kind="GLM 4.5", arch="glm4moe", model=t.Glm4MoeForCausalLM, gguf=experts_gguf(),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
+        keys=moe_keys(8, rope__dimension_count=4, expert_shared_count=1, leading_dense_block_count=1,
+                      expert_gating_func=2, expert_weights_scale=1.0, expert_weights_norm=True),
+        config=lambda: t.Glm4MoeConfig(**TINY, **MOE, head_dim=8, n_routed_experts=8, n_shared_experts=1,
+                                       first_k_dense_replace=1, n_group=1, topk_group=1, attention_bias=True,
+                                       num_nextn_predict_layers=0, rope_parameters=rope(partial_rotary_factor=0.5))),
 }

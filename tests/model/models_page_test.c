@@ -1,0 +1,158 @@
+// docs/models.md is made from the table of families, and says of each what has been compared with transformers. With
+// GYR_WRITE set, this writes the page; without, it fails if the page is not what the table says.
+#include "base/buf.h"
+#include "model/family.h"
+#include "test.h"
+
+#include <dirent.h>
+
+// Kinds that a golden speaks of, by the first line of its file. Falcon's goldens are older, and files of their own.
+static char proven[128][96];
+static size_t n_proven;
+
+static void list_proven(void) {
+    DIR *dir = opendir(test_data("models"));
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        char file[320], line[128];
+        if (!strstr(e->d_name, ".txt") || n_proven == 128) continue;
+        snprintf(file, sizeof file, "models/%s", e->d_name);
+        FILE *f = fopen(test_data(file), "r");
+        if (f && fgets(line, sizeof line, f) && !strncmp(line, "kind ", 5)) {
+            line[strcspn(line, "\n")] = 0;
+            snprintf(proven[n_proven++], sizeof proven[0], "%.90s", line + 5);
+        }
+        if (f) fclose(f);
+    }
+    if (dir) closedir(dir);
+}
+
+static size_t goldens(const struct family *f) {
+    size_t n = 0;
+    for (size_t i = 0; i < n_proven; i++) n += !strcmp(proven[i], f->kind);
+    return n;
+}
+
+// A list of words, commas between them.
+static void word(struct buf *b, bool when, const char *format, unsigned number) {
+    if (!when) return;
+    if (b->size) buf_puts(b, ", ");
+    buf_printf(b, format, number);
+}
+
+static const char *activation(const struct family *f) {
+    static const char *const plain[] = {"GELU", "GELU (tanh)", "SiLU", "ReLU", "ReLU squared"};
+    static const char *const gated[] = {"gated GELU", "gated GELU (tanh)", "gated SiLU", "gated ReLU", "gated ReLU²"};
+    return (f->gated ? gated : plain)[f->activation];
+}
+
+static void put_traits(struct buf *b, const struct family *f) {
+    static const char *const places[] = {" before", " after", " around"};
+    struct buf t = {0};
+    buf_puts(&t, f->norm == NORM_RMS ? "RMSNorm" : "LayerNorm");
+    buf_puts(&t, places[f->norm_place]);
+    word(&t, f->residual == RESIDUAL_PARALLEL, "parallel branches", 0);
+    word(&t, f->positions == POSITIONS_ALIBI, "ALiBi", 0);
+    word(&t, f->positions == POSITIONS_LEARNED, "learned positions", 0);
+    word(&t, f->rotary_part > 0, "%u %% of a head rotated", (unsigned)(f->rotary_part * 100));
+    word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
+    word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
+    word(&t, f->latent, "latent attention", 0);
+    word(&t, f->qk_norm != QK_NORM_NONE, "norms of queries and keys", 0);
+    word(&t, f->window_every, "windows but in 1 layer of %u", f->window_every);
+    word(&t, f->sinks, "attention sinks", 0);
+    if (t.size) buf_puts(&t, ", ");
+    buf_puts(&t, activation(f));
+    word(&t, f->gate_limit > 0, "clamped", 0);
+    word(&t, f->biases & BIAS_ALL, "biases", 0);
+    word(&t, !(f->biases & BIAS_ALL) && f->may_bias, "biases where the file has them", 0);
+    buf_puts(b, t.data);
+    buf_free(&t);
+}
+
+static void put_row(struct buf *b, const struct family *f) {
+    bool falcon = !strcmp(f->architecture, "falcon");
+    size_t n = goldens(f);
+    buf_printf(b, "| %s | %s`%s` | ", f->kind, f->hf_only ? "as other " : "", f->architecture);
+    for (int i = 0; i < 5 && f->hf_types[i]; i++) buf_printf(b, "%s`%s`", i ? " " : "", f->hf_types[i]);
+    buf_puts(b, " | ");
+    put_traits(b, f);
+    buf_puts(b, falcon || n ? " | folder, GGUF |\n" : " | not yet |\n");
+}
+
+static const char head[] =
+    "# Models\n"
+    "\n"
+    "What gyr runs, as its table of families has it: this page is made from the table, and a test fails where the two\n"
+    "differ. *Proven* says from which formats a small random model of the family was compared with Hugging Face\n"
+    "transformers in float32: the logits of every position within 1e-4, and the same 64 greedy tokens. Models that are "
+    "not\n"
+    "in transformers (Baichuan, InternLM, MiniCPM) are compared with one there that computes the same, under their "
+    "own\n"
+    "names.\n"
+    "\n"
+    "A file of any other architecture gives one line that names it and lists what gyr knows. To add one:\n"
+    "[adding a model](adding-a-model.md).\n"
+    "\n"
+    "| family | GGUF | Hugging Face | traits | proven |\n"
+    "| --- | --- | --- | --- | --- |\n";
+
+static const char foot[] =
+    "\n"
+    "## Rotary scalings\n"
+    "\n"
+    "Linear, Llama 3, YaRN and LongRoPE, from either format, for any family with rotary positions. Dynamic scaling "
+    "changes\n"
+    "nothing within the context that a config names, and gyr goes no further. LongRoPE has two sets of factors, for "
+    "texts\n"
+    "within the trained context and beyond it; gyr uses the first, and the context ends there. Llama 4 ends at 8,191\n"
+    "positions, where its attention starts to be cut into chunks.\n"
+    "\n"
+    "## Not yet\n"
+    "\n"
+    "Models with a recurrent state; the pictures and sounds of models that see and hear (their text part runs, from a\n"
+    "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs); Baichuan 2's normalized "
+    "output.\n";
+
+static void page_says_what_the_table_says(void) {
+    struct buf b = {0};
+    const struct family *f;
+    char path[1024];
+    buf_puts(&b, head);
+    for (size_t i = 0; (f = family_row(i)); i++) put_row(&b, f);
+    buf_puts(&b, foot);
+    REQUIRE(!b.failed);
+    snprintf(path, sizeof path, "%s/docs/models.md", getenv("GYR_SOURCE") ? getenv("GYR_SOURCE") : ".");
+    FILE *page = fopen(path, getenv("GYR_WRITE") ? "w" : "r");
+    REQUIRE(page);
+    if (getenv("GYR_WRITE"))
+        CHECK(fwrite(b.data, 1, b.size, page) == b.size);
+    else {
+        char *have = calloc(1, b.size + 2);
+        size_t n = fread(have, 1, b.size + 1, page);
+        bool same = n == b.size && !memcmp(have, b.data, n);
+        if (!same) printf("  make it with: GYR_WRITE=1 build/tests/model/models_page_test\n");
+        CHECK(same);
+        free(have);
+    }
+    fclose(page);
+    buf_free(&b);
+}
+
+// A kind that a golden names must be in the table.
+static void goldens_name_kinds(void) {
+    for (size_t i = 0; i < n_proven; i++) {
+        const struct family *f;
+        bool found = false;
+        for (size_t k = 0; (f = family_row(k)); k++) found |= !strcmp(f->kind, proven[i]);
+        if (!found) printf("  no family is called %s\n", proven[i]);
+        CHECK(found);
+    }
+    CHECK(n_proven > 0);
+}
+
+int main(void) {
+    list_proven();
+    RUN(goldens_name_kinds);
+    RUN(page_says_what_the_table_says);
+    return test_end();
+}
