@@ -153,6 +153,10 @@ GYR_API bool gyr_is_hub_name(const char *name);
 // with gyr_free().
 GYR_API char *gyr_pull(const gyr_pull_options *options, gyr_error *err);
 
+// What gyr_pull() would bring, without bringing it: a JSON object of "name", "commit", "type", "total" bytes and
+// "files", each with "path" and "size". Free with gyr_free().
+GYR_API char *gyr_pull_preview(const gyr_pull_options *options, gyr_error *err);
+
 // The path of a model that was pulled before, without asking the hub. NULL (GYR_IO) if it is not here. `store` as in
 // gyr_pull_options. Free with gyr_free().
 GYR_API char *gyr_pulled(const char *name, const char *store, gyr_error *err);

@@ -2,7 +2,6 @@
 #include "open.h"
 #include "options.h"
 #include "output.h"
-#include "pull.h"
 #include "verbs.h"
 
 #include <jansson.h>
@@ -117,6 +116,7 @@ static void print_summary(const json_t *o, const char *path) {
     print("%s\n", *string(o, "path") ? string(o, "path") : path);
     row("format", string(o, "format"));
     row("architecture", string(o, "architecture"));
+    row("family", string(o, "family"));
     row("name", string(o, "name"));
     if (number(o, "parameters") > 0) row("parameters", human_count(number(o, "parameters")));
     print_size(o, "weights", "weight_bytes");
@@ -132,15 +132,31 @@ static double context_of(const json_t *o) {
     return n > 0 ? n : number(h, "context_length");
 }
 
-// Weights and a full KV cache against the memory that is free now.
+// What a context of so many tokens takes, and the speed that reading weights and cache for each token allows.
+static void print_context(double tokens, double weights, double kv, double decode, const gyr_device_info *d,
+                          double rate) {
+    double need = weights + kv * tokens;
+    print("  %9.0f  %9s  %9s  %7.3g%s\n", tokens, human_bytes(kv * tokens), human_bytes(need),
+          rate / (decode + kv * tokens), need <= (double)d->memory_free ? "" : "  more than is free");
+}
+
+// Weights and KV cache, at some contexts up to the model's own, against the memory that is free now.
 static void print_needs(const json_t *o) {
+    static const double contexts[] = {2048, 8192, 32768, 131072};
     double weights = number(o, "weight_bytes"), kv = number(o, "kv_bytes_per_token"), context = context_of(o);
+    double decode = number(o, "decode_bytes");
     gyr_device_info d;
     if (weights <= 0 || gyr_device_get_info(0, &d, NULL)) return;
-    double need = weights + kv * context, room = (double)d.memory_free;
-    print("to run\n");
-    print("  %s weights + %s KV cache for %.0f tokens = %s; %s is free\n", human_bytes(weights),
-          human_bytes(kv * context), context, human_bytes(need), human_bytes(room));
+    double need = weights + kv * context, room = (double)d.memory_free, rate = gyr_measure_bandwidth(0, 0);
+    print("to run here\n");
+    print("  %s, %u thread%s, reads %s/s; %s is free\n", d.name, d.threads, d.threads == 1 ? "" : "s",
+          human_bytes(rate), human_bytes(room));
+    if (kv > 0 && decode > 0) {
+        print("  %9s  %9s  %9s  %s\n", "context", "KV cache", "memory", "tokens/s at most");
+        for (size_t i = 0; i < sizeof contexts / sizeof *contexts && contexts[i] < context; i++)
+            print_context(contexts[i], weights, kv, decode, &d, rate);
+        print_context(context, weights, kv, decode, &d, rate);
+    }
     if (need <= room)
         print("  It fits.\n");
     else if (weights < room && kv > 0)
@@ -189,12 +205,46 @@ static int inspect(const char *path, const struct inspect_options *o) {
     return all ? GYR_OK : GYR_FAILED;
 }
 
+static void print_files(const json_t *all) {
+    const json_t *files = json_object_get(all, "files"), *f;
+    size_t i;
+    gyr_device_info d;
+    double total = number(all, "total");
+    print("%s\n", string(all, "name"));
+    row("commit", string(all, "commit"));
+    row("type", string(all, "type"));
+    row("size", human_bytes(total));
+    print("files\n");
+    json_array_foreach(files, i, f) print("  %9s  %s\n", human_bytes(number(f, "size")), string(f, "path"));
+    if (!gyr_device_get_info(0, &d, NULL) && total > (double)d.memory_free)
+        print("  That is more than the %s of memory that is free.\n", human_bytes((double)d.memory_free));
+    print("  It is not here yet: gyr pull %s\n", string(all, "name"));
+}
+
+// A model that is not here yet: what a pull would bring.
+static int preview(const char *name, const struct inspect_options *o) {
+    gyr_error e = {0};
+    char *text = gyr_pull_preview(&(gyr_pull_options){.name = name}, &e);
+    if (!text) return report(&e);
+    json_t *all = json_loads(text, 0, NULL);
+    if (o->json)
+        print("%s\n", text);
+    else
+        print_files(all);
+    json_decref(all);
+    gyr_free(text);
+    return GYR_OK;
+}
+
 int verb_inspect(int argc, char **argv) {
     struct inspect_options o = {0};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
-    char *path = find_model(argv[1], &status);
-    if (path) status = inspect(path, &o);
-    free(path);
-    return status;
+    if (gyr_is_hub_name(argv[1])) {
+        char *here = gyr_pulled(argv[1], NULL, NULL);
+        status = here ? inspect(here, &o) : preview(argv[1], &o);
+        gyr_free(here);
+        return status;
+    }
+    return inspect(argv[1], &o);
 }

@@ -6,6 +6,10 @@ bool gyr_is_hub_name(const char *name) { return hub_is_name(name); }
 
 char *gyr_pull(const gyr_pull_options *options, gyr_error *e) { return hub_pull(options, memory_total(), e); }
 
+char *gyr_pull_preview(const gyr_pull_options *options, gyr_error *e) {
+    return hub_preview(options, memory_total(), e);
+}
+
 char *gyr_pulled(const char *name, const char *store, gyr_error *e) { return hub_find(name, store, e); }
 
 char *gyr_pulled_list(const char *store, gyr_error *e) { return hub_list(store, e); }

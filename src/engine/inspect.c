@@ -92,6 +92,19 @@ static json_t *json_tokenizer(const struct vocab *v) {
     return t;
 }
 
+// Bytes of all experts' matrices.
+static uint64_t expert_bytes(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h) {
+    uint64_t bytes = 0;
+    char name[128];
+    for (uint32_t i = 0; h->experts && i < h->layers; i++)
+        for (enum role r = ROLE_EXPERT_GATE_UP; r <= ROLE_EXPERT_DOWN; r++)
+            for (uint32_t k = 0; k < (family_indexed(f, c->source, r) ? h->experts : 1); k++) {
+                const struct tensor *t = family_tensor(f, c, (struct place){r, PART_WEIGHT, i, k}, name);
+                bytes += t ? t->bytes : 0;
+            }
+    return bytes;
+}
+
 // What only a family gyr knows can tell. A model of another family is still described, without this part.
 static void put_family(json_t *all, const struct checkpoint *c) {
     struct hyperparameters h;
@@ -105,6 +118,7 @@ static void put_family(json_t *all, const struct checkpoint *c) {
     json_int_t decode = json_integer_value(json_object_get(all, "weight_bytes"));
     if (table && family_tensor(f, c, (struct place){ROLE_OUTPUT, PART_WEIGHT, 0, 0}, name))
         decode -= (json_int_t)table->bytes;
+    if (h.experts) decode -= (json_int_t)(expert_bytes(f, c, &h) / h.experts * (h.experts - h.experts_used));
     json_object_set_new(all, "family", json_string(f->kind));
     json_object_set_new(all, "decode_bytes", json_integer(decode));
     json_object_set_new(all, "kv_bytes_per_token", json_integer((json_int_t)(page / PAGE_TOKENS)));

@@ -10,6 +10,9 @@ bool hub_is_name(const char *text);
 // Pulls what is not here yet; the path to open. free(). `memory`: what a model to choose should fit into.
 char *hub_pull(const gyr_pull_options *o, uint64_t memory, gyr_error *e);
 
+// What a pull would bring, as JSON. free().
+char *hub_preview(const gyr_pull_options *o, uint64_t memory, gyr_error *e);
+
 // The path of a model that was pulled; without the network. free().
 char *hub_find(const char *name, const char *store, gyr_error *e);
 

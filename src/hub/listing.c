@@ -47,6 +47,14 @@ static bool get_page(struct hub *h, char *url, const char *what, struct page *p,
     return ok && (!p->text.failed || fail_memory(e, h->label));
 }
 
+bool hub_text(struct hub *h, char *url, const char *what, size_t limit, struct buf *text, gyr_error *e) {
+    struct page p = {.sink = {.limit = limit, .restart = page_restart, .data = page_data, .end = page_end}};
+    struct fetch f = {.what = what, .url = url, .sink = &p.sink};
+    bool ok = fetch_all(h, &f, 1, e);
+    *text = p.text;
+    return ok;
+}
+
 static bool odd(const struct hub *h, const char *what, gyr_error *e) {
     return fail(e, GYR_MALFORMED, "%s: the hub's list of files %s; try again later", h->label, what);
 }

@@ -22,6 +22,10 @@ struct listing {
 
 // Asks the hub. Files with names that could reach out of their folder are refused, all of the listing with them.
 bool listing_get(struct hub *h, const struct hub_name *name, struct listing *l, gyr_error *e);
+
+// Fetches a text of at most `limit` bytes. buf_free() it in any case.
+bool hub_text(struct hub *h, char *url, const char *what, size_t limit, struct buf *text, gyr_error *e);
+
 void listing_free(struct listing *l);
 
 const struct hub_file *listing_find(const struct listing *l, const char *path);

@@ -170,6 +170,45 @@ static bool pull_all(struct pull *p, uint64_t memory, gyr_error *e) {
            shelf_save(&p->shelf, e);
 }
 
+static json_t *describe(const struct pull *p, const char *name) {
+    json_t *files = json_array();
+    uint64_t total = 0;
+    for (size_t i = 0; i < p->choice.n; i++) {
+        const struct hub_file *f = p->choice.files[i];
+        json_array_append_new(files, json_pack("{s:s,s:I}", "path", f->path, "size", (json_int_t)f->size));
+        total += f->size;
+    }
+    return json_pack("{s:s,s:s,s:s,s:I,s:o}", "name", name, "commit", p->listing.commit, "type", p->choice.type,
+                     "total", (json_int_t)total, "files", files);
+}
+
+// The weights that the index names, without keeping it.
+static bool look_into_index(struct pull *p, gyr_error *e) {
+    if (!p->choice.index) return true;
+    struct buf text = {0};
+    char *url = file_url(p, p->choice.index);
+    bool ok = url ? hub_text(&p->hub, url, p->choice.index->path, INDEX_MOST, &text, e) : fail_memory(e, "index");
+    ok = ok && choose_weights(&p->name, &p->listing, text.data ? text.data : "", text.size, &p->choice, e);
+    buf_free(&text);
+    free(url);
+    return ok;
+}
+
+char *hub_preview(const gyr_pull_options *o, uint64_t memory, gyr_error *e) {
+    struct pull p = {.shelf.lock = -1};
+    if (!hub_name_parse(&p.name, o->name, e) || !hub_open(&p.hub, o, p.name.label, e)) return NULL;
+    bool ok = listing_get(&p.hub, &p.name, &p.listing, e) && choose(&p.name, &p.listing, memory, &p.choice, e) &&
+              look_into_index(&p, e);
+    json_t *all = ok ? describe(&p, o->name) : NULL;
+    char *text = all ? json_dumps(all, JSON_INDENT(2)) : NULL;
+    if (ok && !text) fail_memory(e, p.name.label);
+    json_decref(all);
+    choice_free(&p.choice);
+    listing_free(&p.listing);
+    hub_close(&p.hub);
+    return text;
+}
+
 char *hub_pull(const gyr_pull_options *o, uint64_t memory, gyr_error *e) {
     struct pull p = {.shelf.lock = -1};
     char *path = NULL;

@@ -5,7 +5,7 @@ usage: store_test.py GYR
 import json
 import os
 
-from trial import DATA, FALCON, NAME, ONE, REPO, SMALL, Trial
+from trial import DATA, FALCON, FOLDER, NAME, ONE, REPO, SMALL, Trial
 from fake_hub import COMMIT, Repo
 from house import run
 
@@ -21,6 +21,18 @@ def models_run_by_name():
         t.expect(t.out == first and len(t.hub.seen) == asked, "should run without asking the hub again")
         t.gyr("inspect", NAME)
         t.expect(t.status == 0 and "M-F32.gguf" in t.out, "should inspect by name")
+        return t.problems
+
+
+def what_is_not_here_is_described():
+    with Trial({"org/model": Repo(FOLDER)}) as t:
+        t.gyr("inspect", NAME)
+        t.expect(t.status == 0 and "safetensors" in t.out and "137 kB" in t.out and "not here yet: gyr pull" in t.out,
+                 "should say what a pull brings")
+        t.gyr("inspect", "--json", NAME)
+        t.expect({f["path"]: f["size"] for f in json.loads(t.out)["files"]} == {p: len(d) for p, d in FOLDER.items()},
+                 "should list the files")
+        t.expect(not t.finals() and not t.parts(), "should bring nothing")
         return t.problems
 
 
@@ -108,5 +120,5 @@ def two_pulls_wait_for_each_other():
 
 
 if __name__ == "__main__":
-    run(models_run_by_name, revisions_are_pinned, what_another_commit_has_is_not_fetched_again,
+    run(models_run_by_name, what_is_not_here_is_described, revisions_are_pinned, what_another_commit_has_is_not_fetched_again,
         the_store_is_listed_and_emptied, broken_records_do_no_harm, two_pulls_wait_for_each_other)
