@@ -143,7 +143,8 @@ static const char *pattern_of(const struct family *f, enum checkpoint_source sou
 
 bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role) {
     const char *pattern = pattern_of(f, source, role), *hole = pattern ? strstr(pattern, "%u") : NULL;
-    return hole && strstr(hole + 2, "%u");
+    const char *second = hole ? strstr(hole + 2, "%u") : NULL, *other = hole ? strchr(hole, '|') : NULL;
+    return second && (!other || second < other);
 }
 
 // A bias is called like its weight: "x.weight" and "x.bias", "x" and "x_bias".

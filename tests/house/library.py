@@ -2,6 +2,7 @@
 
 usage: library.py LIBGYR_SO
 """
+import platform
 import re
 import shutil
 import sys
@@ -61,8 +62,9 @@ def the_header_is_cxx():
 
 def every_header_compiles_alone():
     problems = []
+    elsewhere = () if platform.machine() == "aarch64" else ("_neon.h",)
     for path, _ in files(".h"):
-        if path.startswith("src/"):
+        if path.startswith("src/") and not path.endswith(elsewhere):
             tried = command("cc", "-std=gnu17", "-fsyntax-only", "-x", "c",
                             f"-I{ROOT / 'include'}", f"-I{ROOT / 'src'}", ROOT / path)
             if tried.returncode:
