@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version help'
+        words='run pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -24,8 +24,8 @@ _gyr() {
     case $verb in
     run)
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
-               --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --raw --json
-               --stats --ignore-end --help' ;;
+               --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
+               --json --stats --ignore-end --help' ;;
     pull) words='--parallel --retries --timeout --quiet --help' ;;
     list) words='--json --help' ;;
     rm)
@@ -34,20 +34,23 @@ _gyr() {
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;
     template) words='--model --file --name --help' ;;
-    logits) words='--model --tokens --threads --kv-type --oversize --help' ;;
+    logits) words='--model --tokens --threads --kv-type --oversize --no-cache --help' ;;
     eval)
-        words='--model --context --stride --json --threads --kv-type --oversize --help'
+        words='--model --context --stride --json --threads --kv-type --oversize --no-cache --help'
         [[ $word == -* ]] || words='perplexity' ;;
     devices) words='--json --help' ;;
+    cache)
+        words='--json --help'
+        [[ $word == -* ]] || words='clear' ;;
     bench)
         words='--model --prompt --generate --batch --context --threads --kv-type --repeat --json --oversize --lock
-               --help' ;;
+               --no-cache --help' ;;
     convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version' ;;
+    help) words='run pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

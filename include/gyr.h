@@ -73,6 +73,8 @@ typedef struct gyr_model_options {
     uint32_t threads; // worker threads; 0: one for each CPU this process may use
     bool oversize;    // open a model whose weights are larger than the memory: it runs at the disk's speed
     bool lock;        // keep the weights in memory (mlock); the system may not take them back for other things
+    bool cache;       // keep the rewritten weights in a file, and use that the next time: see gyr_cache_list(). Written
+                      // beside other work; gyr_model_close() waits for it
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
@@ -168,6 +170,19 @@ GYR_API char *gyr_pulled_list(const char *store, gyr_error *err);
 // Removes a model that was pulled, or was begun to be: "hf:OWNER/NAME" all of that repository, a longer name what it
 // names. *bytes (may be NULL) receives what that freed.
 GYR_API gyr_status gyr_pulled_remove(const char *name, const char *store, uint64_t *bytes, gyr_error *err);
+
+// ------------------------------------------------------------------------------------------------------ cache
+
+// What weights were rewritten to can be kept (gyr_model_options.cache) in $XDG_CACHE_HOME/gyr, else ~/.cache/gyr. Files
+// take at most half of what is free on that disk; those used least recently go first.
+
+// The cache as a JSON object: "folder", "bytes", "limit", and "files", each with "name", "model" (its path), "bytes"
+// and "used" (seconds since 1970), those used last first. Free with gyr_free().
+GYR_API char *gyr_cache_list(gyr_error *err);
+
+// Removes files of the cache: that of the name, those of a model (its path), or, NULL, all. *bytes (may be NULL)
+// receives what that freed. A program that uses one keeps it until it ends.
+GYR_API gyr_status gyr_cache_clear(const char *name, uint64_t *bytes, gyr_error *err);
 
 // ------------------------------------------------------------------------------------------------------ text
 

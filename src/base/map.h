@@ -7,6 +7,7 @@
 struct map {
     const uint8_t *data;
     size_t size;
+    int64_t modified; // nanoseconds since 1970
 };
 
 // Maps a regular file; an empty one gives size 0 and a non-NULL pointer. Says what to do when it is not there, is a
@@ -16,6 +17,9 @@ void map_close(struct map *m);
 
 // The pages of a mapped file from p to p + n are read soon.
 void map_want(const void *p, size_t n);
+
+// Reads those of these pages that are not in memory.
+void map_read(const void *p, size_t n);
 
 // The pages of a mapped file between p and p + n need not stay in memory; read again, they come from the file.
 void map_forget(const void *p, size_t n);

@@ -17,7 +17,7 @@ enum { MOST_WIDTHS = 16, MOST_SEQUENCES = 1024 };
 struct bench_options {
     const char *model, *batch, *kv_type;
     uint64_t prompt, generate, context, threads, repeat;
-    bool json, oversize, lock;
+    bool json, oversize, lock, no_cache;
 };
 
 #define FIELD(name) offsetof(struct bench_options, name)
@@ -34,6 +34,7 @@ static const struct option options[] = {
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
+    {"no-cache", 0, NULL, "do not keep the rewritten weights for the next start", OPTION_FLAG, FIELD(no_cache)},
     {0}};
 
 static const struct syntax syntax = {"bench",
@@ -184,8 +185,11 @@ int verb_bench(int argc, char **argv) {
                                .progress = advance,
                                .user = &b};
     signals_catch();
-    b.model = open_model(
-        o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock}, &status);
+    b.model =
+        open_model(o.model,
+                   (gyr_model_options){
+                       .threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock, .cache = !o.no_cache},
+                   &status);
     if (!b.model) return status;
     gyr_model_get_info(b.model, &b.info);
     status = bench(&b, widths);

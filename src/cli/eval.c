@@ -16,7 +16,7 @@
 struct eval_options {
     const char *model, *kv_type;
     uint64_t context, stride, threads;
-    bool json, oversize;
+    bool json, oversize, no_cache;
 };
 
 #define FIELD(name) offsetof(struct eval_options, name)
@@ -29,6 +29,7 @@ static const struct option options[] = {
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"no-cache", 0, NULL, "do not keep the rewritten weights for the next start", OPTION_FLAG, FIELD(no_cache)},
     {0}};
 
 static const struct syntax syntax = {"eval",
@@ -120,8 +121,9 @@ int verb_eval(int argc, char **argv) {
     size_t size;
     char *text = read_whole(argv[2], &size, &status);
     if (!text) return status;
-    gyr_model *model =
-        open_model(o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize}, &status);
+    gyr_model *model = open_model(
+        o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize, .cache = !o.no_cache},
+        &status);
     if (model) status = eval_text(&o, model, argv[2], text, size);
     gyr_model_close(model);
     free(text);

@@ -14,7 +14,7 @@
 struct logits_options {
     const char *model, *tokens, *kv_type;
     uint64_t threads;
-    bool oversize;
+    bool oversize, no_cache;
 };
 
 #define FIELD(name) offsetof(struct logits_options, name)
@@ -25,6 +25,7 @@ static const struct option options[] = {
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
+    {"no-cache", 0, NULL, "do not keep the rewritten weights for the next start", OPTION_FLAG, FIELD(no_cache)},
     {0}};
 
 static const struct syntax syntax = {"logits",
@@ -73,8 +74,9 @@ static int print_rows(gyr_model *model, gyr_session *session, const int32_t *ids
 static int logits(const struct logits_options *o, const int32_t *ids, size_t count) {
     int status = GYR_OK;
     gyr_error e = {0};
-    gyr_model *model =
-        open_model(o->model, (gyr_model_options){.threads = (uint32_t)o->threads, .oversize = o->oversize}, &status);
+    gyr_model *model = open_model(
+        o->model, (gyr_model_options){.threads = (uint32_t)o->threads, .oversize = o->oversize, .cache = !o->no_cache},
+        &status);
     if (!model) return status;
     gyr_session_options how = {.kv_type = kv_type_named(o->kv_type)};
     gyr_session *session = gyr_session_new(model, &how, &e);

@@ -26,6 +26,7 @@ static const struct verb {
     {"logits", "compute the scores of the next token, for checking", verb_logits},
     {"eval", "measure how well a model foretells a text", verb_eval},
     {"devices", "list what models can run on here", verb_devices},
+    {"cache", "list or clear the weights kept for the next start", verb_cache},
     {"bench", "measure how fast a model is, beside the machine's limits", verb_bench},
     {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},

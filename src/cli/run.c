@@ -35,7 +35,8 @@ static const struct option options[] = {
     {"frequency-penalty", 0, "X", "0: none", OPTION_REAL, FIELD(frequency_penalty), -100, 100, true},
     {"oversize", 0, NULL, "run from disk", OPTION_FLAG, FIELD(oversize), 0, 0, true},
     {"lock", 0, NULL, "keep in memory", OPTION_FLAG, FIELD(lock), 0, 0, true},
-    {"raw", 0, NULL, "continue the prompt: no chat template", OPTION_FLAG, FIELD(raw)},
+    {"no-cache", 0, NULL, "keep no file", OPTION_FLAG, FIELD(no_cache), 0, 0, true},
+    {"raw", 0, NULL, "no chat template", OPTION_FLAG, FIELD(raw), 0, 0, true},
     {"json", 0, NULL, "a JSON object a line, for programs", OPTION_FLAG, FIELD(json)},
     {"stats", 0, NULL, "say how fast it was even when not on a terminal", OPTION_FLAG, FIELD(stats)},
     {"ignore-end", 0, NULL, "go on when the model is done (for benchmarks)", OPTION_FLAG, FIELD(ignore_end)},
@@ -127,7 +128,8 @@ static int answer_once(struct talk *t, const char *text, size_t size) {
 
 static int open_talk(struct talk *t) {
     const struct run_options *o = t->options;
-    gyr_model_options how = {.threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock};
+    gyr_model_options how = {
+        .threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache};
     int status = GYR_OK;
     t->model = open_model(o->model, how, &status);
     if (!t->model) return status;

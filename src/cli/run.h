@@ -14,7 +14,7 @@ struct run_options {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;
     struct biases bias;
-    bool oversize, lock, raw, json, stats, ignore_end;
+    bool oversize, lock, no_cache, raw, json, stats, ignore_end;
 };
 
 extern const struct syntax run_syntax;

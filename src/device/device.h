@@ -123,6 +123,7 @@ struct mix {
 
 struct device_ops {
     const char *kind; // "cpu"
+    uint32_t form;    // of tiles: another number, other bytes
     void (*close)(struct device *d);
 
     // Device memory; zeroed. NULL with the error set if there is none.
@@ -132,10 +133,10 @@ struct device_ops {
     void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // device to host
     void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // device to device
     bool (*bind)(struct device *d, struct weight *w, gyr_error *e);            // make the weight ready; unbind() frees
-    // Rewrites the weight's bytes in the form that products are fastest with: tiled_bytes() of memory at `room`, which
-    // must outlive the weight, or, NULL, of the device's own. False if there is none: the products are slower then.
+    // Rewrites the weight's bytes in the form that products are fastest with: tiled_bytes() of memory of the device's
+    // own. False if there is none: the products are slower then.
     size_t (*tiled_bytes)(struct device *d, const struct weight *w);
-    bool (*tile)(struct device *d, struct weight *w, void *room);
+    bool (*tile)(struct device *d, struct weight *w);
     void (*unbind)(struct device *d, struct weight *w);
 
     // y[r] = row ids[r] of the table, decoded.

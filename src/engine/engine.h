@@ -2,6 +2,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "engine/cache.h"
 #include "engine/sampler.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
@@ -23,7 +24,19 @@ struct gyr_model {
     size_t reserved[3];        // pages promised to sessions
     struct sampler sampler;
     char *name, *types;
+    struct kept *kept; // the tiles' file; NULL: they are in memory
 };
+
+// Tiles in a file of the cache: one that is there, or one to be written. NULL: there is no room for it, or no use.
+struct kept;
+struct kept *kept_open(struct gyr_model *m);
+
+// Where each matrix's tiles are; NULL: to be made, and then kept_write() writes them while the model is used.
+uint8_t **kept_rooms(struct kept *k);
+void kept_write(struct kept *k, struct gyr_model *m);
+
+// Waits until they are written.
+void kept_close(struct kept *k);
 
 struct gyr_session {
     struct gyr_model *model;

@@ -60,15 +60,18 @@ static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_
     return true;
 }
 
-// The weights in the device's own form, if the memory has room for it beside what else is there; as the file has them
-// otherwise, read into the page cache.
+// The weights in the device's own form: in a file of the cache, or in memory, if that has room for them beside what
+// else is there; as the model's file has them otherwise, read into the page cache.
 static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
     uint64_t tiles = model_tiled_bytes(m->model), room = memory_available(), total = m->model->weight_bytes;
     if (!tiles || tiles > room - room / 16)
         return !mapped || total > memory_total() || warm(m->checkpoint, o, total, e);
-    struct tiling how = {mapped, o && o->lock, o ? o->progress : NULL, o ? o->user : NULL};
+    m->kept = mapped && o && o->cache ? kept_open(m) : NULL;
+    struct tiling how = {.mapped = mapped, .lock = o && o->lock};
+    if (o) how.progress = o->progress, how.user = o->user;
+    how.rooms = kept_rooms(m->kept);
     switch (model_tile(m->model, &how)) {
-    case TILED: return true;
+    case TILED: kept_write(m->kept, m); return true;
     case TILED_NOT_LOCKED: return cannot_lock(m->checkpoint, total, e);
     default: return fail(e, GYR_CANCELLED, "%s: loading was stopped", m->checkpoint->path);
     }
@@ -130,6 +133,7 @@ void gyr_model_close(gyr_model *m) {
     for (int i = 0; i < 3; i++) kv_cache_free(m->kv[i]);
     gyr_template_close(m->chat);
     tokenizer_free(m->tokenizer.tokens);
+    kept_close(m->kept);
     model_free(m->model);
     if (m->device) m->device->ops->close(m->device);
     checkpoint_close(m->checkpoint);

@@ -75,6 +75,13 @@ void vocab_free(struct vocab *v) {
     *v = (struct vocab){0};
 }
 
+uint64_t checkpoint_stamp(const struct checkpoint *c) {
+    uint64_t stamp = 0;
+    for (size_t i = 0; i < c->storage->n_maps; i++)
+        stamp = (stamp ^ c->storage->maps[i].size) * 0x9e3779b97f4a7c15u + (uint64_t)c->storage->maps[i].modified;
+    return stamp;
+}
+
 void checkpoint_close(struct checkpoint *c) {
     if (!c) return;
     vocab_free(&c->vocab);

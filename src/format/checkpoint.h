@@ -61,6 +61,9 @@ struct checkpoint *checkpoint_open_memory(const char *name, const void *data, si
 
 void checkpoint_close(struct checkpoint *c);
 
+// Sizes and times of the mapped files: another number means that one of them has changed. 0 for one in memory.
+uint64_t checkpoint_stamp(const struct checkpoint *c);
+
 // NULL if there is no such tensor. Constant time.
 const struct tensor *checkpoint_tensor(const struct checkpoint *c, const char *name);
 

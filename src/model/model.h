@@ -72,9 +72,13 @@ bool model_cover(struct model *m, size_t positions, gyr_error *e);
 // has none). The results are the same bytes.
 uint64_t model_tiled_bytes(struct model *m);
 
+// The matrices that are multiplied, in a fixed order; free().
+struct weight **model_matrices(struct model *m, size_t *n);
+
 struct tiling {
-    bool mapped; // the weights are in mapped files: what is rewritten may leave the memory
-    bool lock;   // keep what is written in memory
+    bool mapped;     // the weights are in mapped files: what is rewritten may leave the memory
+    bool lock;       // keep what is written in memory
+    uint8_t **rooms; // what would be written, for each matrix of model_matrices(); NULL: it has to be
     bool (*progress)(void *user, double fraction);
     void *user;
 };

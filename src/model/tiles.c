@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "model/model.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 
 static bool each(struct linear *const all[], size_t n, matrix_fn *fn, void *arg) {
@@ -34,48 +35,70 @@ static bool each_matrix(struct model *m, matrix_fn *fn, void *arg) {
     return fn(arg, &m->output);
 }
 
-struct sizes {
-    struct device *device;
-    uint64_t bytes;
+struct list {
+    struct weight **all;
+    size_t n, room;
 };
 
-static bool add_size(void *arg, struct weight *w) {
-    struct sizes *s = arg;
-    s->bytes += s->device->ops->tiled_bytes(s->device, w);
+static bool add_matrix(void *arg, struct weight *w) {
+    struct list *l = arg;
+    if (l->n == l->room) {
+        struct weight **more = reallocarray(l->all, l->room * 2 + 64, sizeof(struct weight *));
+        if (!more) return false;
+        l->all = more;
+        l->room = l->room * 2 + 64;
+    }
+    l->all[l->n++] = w;
     return true;
 }
 
-uint64_t model_tiled_bytes(struct model *m) {
-    struct sizes s = {m->device, 0};
-    if (m->device->ops->tile) each_matrix(m, add_size, &s);
-    return s.bytes;
+struct weight **model_matrices(struct model *m, size_t *n) {
+    struct list l = {0};
+    bool ok = each_matrix(m, add_matrix, &l);
+    *n = l.n;
+    if (ok) return l.all;
+    free(l.all);
+    return NULL;
 }
 
-struct tiler {
-    struct model *m;
-    const struct tiling *how;
-    uint64_t done, all;
-    enum tiled result;
-};
+uint64_t model_tiled_bytes(struct model *m) {
+    size_t n;
+    uint64_t bytes = 0;
+    struct weight **all = m->device->ops->tile ? model_matrices(m, &n) : NULL;
+    for (size_t i = 0; all && i < n; i++) bytes += m->device->ops->tiled_bytes(m->device, all[i]);
+    free(all);
+    return bytes;
+}
 
-static bool tile_one(void *arg, struct weight *w) {
-    struct tiler *t = arg;
-    struct device *d = t->m->device;
-    const struct tiling *how = t->how;
-    size_t bytes = d->ops->tiled_bytes(d, w), source = w->rows * type_row_bytes(w->type, w->cols);
+// What the tiles came from is not read again, except by the embedding's look-ups.
+static void tile(struct model *m, struct weight *w, const struct tiling *how) {
+    size_t source = w->rows * type_row_bytes(w->type, w->cols);
     if (how->mapped) map_want(w->data, source);
-    if (!d->ops->tile(d, w, NULL)) return true;
-    if (how->lock && mlock(w->own, bytes)) t->result = TILED_NOT_LOCKED;
-    // What the tiles came from is not read again, except by the embedding's look-ups.
-    if (how->mapped && w->data != t->m->embedding.data) map_forget(w->data, source);
-    t->done += bytes;
-    if (t->result == TILED && how->progress && !how->progress(how->user, (double)t->done / (double)t->all))
-        t->result = TILED_STOPPED;
-    return t->result == TILED;
+    if (m->device->ops->tile(m->device, w) && how->mapped && w->data != m->embedding.data) map_forget(w->data, source);
+}
+
+static void lend(struct model *m, struct weight *w, void *room, size_t bytes) {
+    m->device->ops->unbind(m->device, w);
+    w->own = room;
+    w->lent = true;
+    map_read(room, bytes);
 }
 
 enum tiled model_tile(struct model *m, const struct tiling *how) {
-    struct tiler t = {m, how, .all = model_tiled_bytes(m)};
-    if (t.all) each_matrix(m, tile_one, &t);
-    return t.result;
+    size_t n;
+    uint64_t done = 0, all = model_tiled_bytes(m);
+    struct weight **w = all ? model_matrices(m, &n) : NULL;
+    enum tiled result = TILED;
+    for (size_t i = 0; w && i < n && result == TILED; i++) {
+        size_t bytes = m->device->ops->tiled_bytes(m->device, w[i]);
+        if (how->rooms)
+            lend(m, w[i], how->rooms[i], bytes);
+        else
+            tile(m, w[i], how);
+        done += bytes;
+        if (how->lock && w[i]->own && mlock(w[i]->own, bytes)) result = TILED_NOT_LOCKED;
+        if (how->progress && !how->progress(how->user, (double)done / (double)all)) result = TILED_STOPPED;
+    }
+    free(w);
+    return result;
 }

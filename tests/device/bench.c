@@ -39,7 +39,7 @@ static void bench_type(struct device *d, enum type type, unsigned rows, const st
     if (w.data && x && y && d->ops->bind(d, &w, NULL)) {
         for (size_t i = 0; i < rows * (size_t)INPUTS; i++) x[i] = (float)(i % 17) - 8;
         double start = now_seconds();
-        d->ops->tile(d, &w, NULL);
+        d->ops->tile(d, &w);
         double tiling = now_seconds() - start, best = best_time(d, &w, x, rows, y);
         d->ops->unbind(d, &w);
         double rate = (double)bytes / best, work = 2.0 * rows * OUTPUTS * INPUTS / best;

@@ -40,7 +40,7 @@ static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
     float *want = malloc(rows * outputs * sizeof *want), *got = malloc(rows * outputs * sizeof *got);
     for (int d = 0; d < count; d++) {
         REQUIRE(devices[d]->ops->bind(devices[d], &w, NULL));
-        if (d % 2) devices[d]->ops->tile(devices[d], &w, NULL);
+        if (d % 2) devices[d]->ops->tile(devices[d], &w);
         devices[d]->ops->matmul(devices[d], &w, x, rows, bias, d ? got : want);
         if (d) check_same("matmul", d, got, want, rows * outputs);
         for (size_t r = 0; r < rows; r += 1 + rows / 4) {

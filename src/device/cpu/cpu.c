@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "device/cpu/cpu.h"
+#include "device/cpu/tile.h"
 
 enum { ELEMENTS = 8192, LARGE = 2 << 20 };
 
@@ -144,6 +145,7 @@ static void gate(struct device *d, const struct gate *a) {
 
 static const struct device_ops ops = {
     .kind = "cpu",
+    .form = TILE_FORM,
     .close = close_cpu,
     .alloc = alloc,
     .free = release,

@@ -27,7 +27,7 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e);
 // Operations.
 bool cpu_bind(struct device *d, struct weight *w, gyr_error *e);
 size_t cpu_tiled_bytes(struct device *d, const struct weight *w);
-bool cpu_tile(struct device *d, struct weight *w, void *room);
+bool cpu_tile(struct device *d, struct weight *w);
 void cpu_unbind(struct device *d, struct weight *w);
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
 void cpu_qkv(struct device *d, const struct qkv *a);

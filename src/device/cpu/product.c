@@ -66,15 +66,13 @@ static void *allocate(size_t bytes) {
     return p;
 }
 
-bool cpu_tile(struct device *d, struct weight *w, void *room) {
-    struct packing p = {w, tile_bytes(w), room};
+bool cpu_tile(struct device *d, struct weight *w) {
     size_t bytes = cpu_tiled_bytes(d, w);
-    if (!bytes) return false;
-    if (!room && !(p.out = allocate(bytes))) return false;
+    struct packing p = {w, tile_bytes(w), bytes ? allocate(bytes) : NULL};
+    if (!p.out) return false;
     pool_run(cpu_of(d)->pool, tile_count(w), pack_tile, &p);
     cpu_unbind(d, w);
     w->own = p.out;
-    w->lent = room;
     return true;
 }
 

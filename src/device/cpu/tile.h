@@ -25,6 +25,9 @@
 
 #include "device/cpu/kernels.h"
 
+// Raised with every change of the layout: files of tiles are kept.
+enum { TILE_FORM = 1 };
+
 enum { TILE = 16, WORDS = 8, VECTOR = 64 };
 
 // X(TYPE, name, groups of a block, scales of a group, has an offset, zero point, bytes of the head, of a group)
