@@ -1,0 +1,230 @@
+// The same bytes on every machine: a hash of what each operation gives for fixed data is a constant of this file,
+// whatever the chip. To change one is to change docs/arithmetic.md.
+#include "device/rope.h"
+
+#include "cache.h"
+#include "random.h"
+#include "test.h"
+
+enum { SETS = 5, ROWS = 3, WIDTH = 768 };
+
+static struct device *devices[SETS];
+static int count;
+
+static void open_devices(void) {
+    static const char *const isas[SETS] = {"scalar", "avx2", "avx512", "avx512bf16", "neon"};
+    for (int i = 0; i < SETS; i++) {
+        struct device *d = device_cpu((unsigned)i % 3 + 1, isas[i], NULL);
+        if (!d) continue;
+        devices[count++] = d;
+        printf("instruction set %s\n", isas[i]);
+    }
+}
+
+// FNV-1a, 64 bits, of the floats' bits, the same in either order of bytes; a NaN is a NaN.
+static uint64_t hash(const float *x, size_t n) {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        if (isnan(x[i])) bits = 0x7fc00000;
+        for (int b = 0; b < 32; b += 8) h = (h ^ (bits >> b & 255)) * 0x100000001b3u;
+    }
+    return h;
+}
+
+static void check(const char *what, const struct device *d, const float *x, size_t n, uint64_t want) {
+    uint64_t got = hash(x, n);
+    if (got == want) return;
+    printf("%s, %s: 0x%016llx\n", what, d ? device_cpu_isa(d) : "no device", (unsigned long long)got);
+    CHECK(!"the hash that docs/arithmetic.md's arithmetic has");
+}
+
+static void products(void) {
+    static const uint64_t want[TYPE_LIMIT] = {
+        [TYPE_F32] = 0xcd40555eccdb8690,    [TYPE_F16] = 0x5bdcf07c8203644f,    [TYPE_Q4_0] = 0x3194c3227b893ab3,
+        [TYPE_Q4_1] = 0x339c56650f284bff,   [TYPE_Q5_0] = 0x1ade68cc9f617543,   [TYPE_Q5_1] = 0xeb3d70456a97997e,
+        [TYPE_Q8_0] = 0x21c34121de869833,   [TYPE_Q2_K] = 0xba175acfaf92c739,   [TYPE_Q3_K] = 0xd5f952d41f7016e3,
+        [TYPE_Q4_K] = 0x2f1862b370926a98,   [TYPE_Q5_K] = 0x7f54ea67f2897922,   [TYPE_Q6_K] = 0xbda645eb06d957fa,
+        [TYPE_IQ4_NL] = 0x6662f735f7ead986, [TYPE_IQ4_XS] = 0x500823c1f9534d03, [TYPE_BF16] = 0x9696a40fd045238c,
+        [TYPE_MXFP4] = 0x55939c08dcee97e1,
+    };
+    for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
+        if (!type_info(t)) continue;
+        random_state = t + 1;
+        struct weight w = random_weight((enum type)t, 37, WIDTH);
+        float *x = random_floats(ROWS * WIDTH), *bias = random_floats(w.rows), y[ROWS * 37];
+        for (int d = 0; d < count; d++) {
+            const struct device_ops *ops = devices[d]->ops;
+            REQUIRE(ops->bind(devices[d], &w, NULL));
+            ops->matmul(devices[d], &w, x, ROWS, bias, y);
+            check(type_info(t)->name, devices[d], y, ROWS * w.rows, want[t]);
+            ops->unbind(devices[d], &w);
+        }
+        free(x);
+        free(bias);
+        free((void *)w.data);
+    }
+}
+
+// A step on the way through the rows.
+enum step { LAYER_NORM, RMS_NORM, GELU, GELU_TANH, SILU, RELU, RELU2, GATE, GATE_LIMITED, ADD, SCALE, CAP, STEPS };
+
+static void apply(struct device *d, enum step step, const float *x, const float *w, float *y) {
+    static const enum activation kinds[] = {ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU, ACT_RELU2};
+    const struct device_ops *ops = d->ops;
+    struct gate g = {ACT_SILU, ROWS, WIDTH, WIDTH, x, w, y, .alpha = 1.702f};
+    if (step == GATE_LIMITED) g.limit = 7;
+    memcpy(y, x, ROWS * WIDTH * sizeof *y);
+    switch (step) {
+    case LAYER_NORM: ops->norm(d, NORM_LAYER, x, w, w + WIDTH, 1e-5f, ROWS, WIDTH, y); return;
+    case RMS_NORM: ops->norm(d, NORM_RMS, x, w, NULL, 1e-6f, ROWS, WIDTH, y); return;
+    case GATE:
+    case GATE_LIMITED: ops->gate(d, &g); return;
+    case ADD: ops->add(d, y, w, ROWS * WIDTH); return;
+    case SCALE: ops->scale(d, y, 0.3f, ROWS * WIDTH); return;
+    case CAP: ops->cap(d, y, 30, ROWS * WIDTH); return;
+    default: ops->activate(d, kinds[step - GELU], y, ROWS * WIDTH);
+    }
+}
+
+static void steps(void) {
+    static const char *const names[STEPS] = {"layer norm",   "rms norm", "gelu",         "gelu by tanh",
+                                             "silu",         "relu",     "squared relu", "gate",
+                                             "limited gate", "add",      "scale",        "cap"};
+    static const uint64_t want[STEPS] = {
+        0xf037a05887d2ca66, 0x5e6ef2c32bc4c0cc, 0x3f1f74ce1a0ad0cb, 0xb80e022e72b5ee27,
+        0x69df89f8ab371437, 0x82a1f1e8c3beff41, 0x3c7d16b88db965ee, 0xa17a92b01d542eb3,
+        0x4120d55bb5c42ca9, 0x8e46a741b0e095e0, 0x4981c5bbe022cfb1, 0xf03593b3099aefd0,
+    };
+    random_state = 1;
+    float *x = random_floats(ROWS * WIDTH), *w = random_floats(ROWS * WIDTH), y[ROWS * WIDTH];
+    for (int s = 0; s < STEPS; s++)
+        for (int d = 0; d < count; d++) {
+            apply(devices[d], (enum step)s, x, w, y);
+            check(names[s], devices[d], y, ROWS * WIDTH, want[s]);
+        }
+    free(x);
+    free(w);
+}
+
+static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
+
+// Every second one has ALiBi and a soft cap, every third a window and sinks.
+static void attention(void) {
+    static const uint64_t want[12] = {
+        0x89f1d4dbed35c148, 0x07e9eac826d1cbbf, 0xf1cef8e511aaae46, 0xe86033da9ce5a969,
+        0x4dabde835b1ba4d9, 0xd019d3a6954f6962, 0x8710541b4b1f16b4, 0xbde5ad31ff7fd135,
+        0xf77cdc9bc9ef0e6d, 0x5ad2785959e7e895, 0x3547bd1b2c50b62d, 0x31117695772c0d89,
+    };
+    enum { HEADS = 6, DIM = 48, LENGTH = 1100 };
+    for (int i = 0; i < 12; i++) {
+        random_state = (uint64_t)i + 1;
+        struct attention a = {.rows = ROWS, .heads = HEADS, .kv = {types[i % 3], i % 4 ? 2 : 6, DIM, i % 5 ? DIM : 40}};
+        struct cache c = random_cache(a.kv, 1, LENGTH);
+        struct attention_row row[ROWS] = {{c.table, LENGTH - 1}, {c.table, 300}, {c.table, 301}};
+        float q[ROWS * HEADS * DIM], out[ROWS * HEADS * DIM], per_head[HEADS];
+        for (int k = 0; k < ROWS * HEADS * DIM; k++) q[k] = random_float() * 4;
+        for (int h = 0; h < HEADS; h++) per_head[h] = 1.0f / (float)(h + 3);
+        a.q = q;
+        a.out = out;
+        a.k = c.k;
+        a.v = c.v;
+        a.row = row;
+        a.scale = 0.15f;
+        if (i % 2) a.slopes = per_head, a.softcap = 20, a.alibi_bf16 = i % 4 == 1;
+        if (i % 3 == 2) a.window = 700, a.sinks = per_head;
+        for (int d = 0; d < count; d++) {
+            devices[d]->ops->attention(devices[d], &a);
+            check("attention", devices[d], out, a.rows * a.heads * a.kv.value_dim, want[i]);
+        }
+        free_cache(&c);
+    }
+}
+
+// Queries, keys and values with norms and rotation, and what the cache then holds.
+static void qkv(void) {
+    static const uint64_t want[6] = {
+        0xe3994cfc5af09425, 0x4d2ea79a8595dcaa, 0xa5337e31d9992d16,
+        0xc891a1b8ac2a3222, 0xb3498e7774391a52, 0xedb3681f46f40d8f,
+    };
+    enum { HEADS = 4, DIM = 40, PAIRS = 16, POSITIONS = 70, OUT = ROWS * HEADS * DIM };
+    float frequency[PAIRS], table[POSITIONS * PAIRS * 2], in[ROWS * HEADS * DIM], y[3 * OUT];
+    rope_frequencies(frequency, 2 * PAIRS, 10000);
+    rope_table(table, POSITIONS, PAIRS, frequency, 1);
+    for (int i = 0; i < 6; i++) {
+        random_state = (uint64_t)i + 1;
+        struct qkv a = {.rows = ROWS, .heads = HEADS, .kv = {types[i % 3], HEADS, DIM, DIM}, .q = y, .norm_eps = 1e-6f};
+        struct cache c = random_cache(a.kv, 1, POSITIONS);
+        struct attention_row row[ROWS] = {{c.table, 69}, {c.table, 0}, {c.table, 33}};
+        for (int k = 0; k < OUT; k++) in[k] = random_float() * 3;
+        a.q_in = a.k_in = a.v_in = (struct projected){in, HEADS * DIM, DIM};
+        if (i > 2) a.norm = NORM_RMS, a.q_norm = a.k_norm = in;
+        a.table = table;
+        a.rotary_dim = 2 * PAIRS;
+        a.pairs = i % 2 ? PAIRS_ADJACENT : PAIRS_HALVES;
+        a.row = row;
+        a.k = c.k;
+        a.v = c.v;
+        for (int d = 0; d < count; d++) {
+            devices[d]->ops->qkv(devices[d], &a);
+            for (size_t k = 0; k < OUT; k++) {
+                size_t r = k / (HEADS * DIM), p = row[r].position, page = c.table[p / PAGE_TOKENS];
+                struct kv_vector key = kv_key(&a.kv, c.k, page, k / DIM % HEADS, p % PAGE_TOKENS);
+                struct kv_vector value = kv_value(&a.kv, c.v, page, k / DIM % HEADS, p % PAGE_TOKENS);
+                y[OUT + k] = kv_get(&key, k % DIM);
+                y[2 * OUT + k] = kv_get(&value, k % DIM);
+            }
+            check("qkv", devices[d], y, 3 * OUT, want[i]);
+        }
+        free_cache(&c);
+    }
+}
+
+static void rope(void) {
+    enum { PAIRS = 64, POSITIONS = 3000 };
+    float frequency[PAIRS], *table = malloc(POSITIONS * PAIRS * 2 * sizeof *table);
+    rope_frequencies(frequency, 2 * PAIRS, 500000);
+    rope_table(table, POSITIONS, PAIRS, frequency, 1.1f);
+    check("frequencies", NULL, frequency, PAIRS, 0x0b90a58d0c177ffe);
+    check("rotations", NULL, table, (size_t)POSITIONS * PAIRS * 2, 0x9352938f57f69829);
+    free(table);
+}
+
+static void routes(void) {
+    enum { EXPERTS = 16, USED = 4 };
+    static const uint64_t want[3] = {
+        0x35459bd22af5364a,
+        0x3b008eed09579fb7,
+        0x8604998636850155,
+    };
+    float logits[ROWS * EXPERTS], work[2 * ROWS * EXPERTS], got[2 * ROWS * USED];
+    int32_t expert[ROWS * USED];
+    random_state = 1;
+    for (int i = 0; i < ROWS * EXPERTS; i++) logits[i] = random_float() * 4;
+    for (int i = 0; i < 3; i++)
+        for (int d = 0; d < count; d++) {
+            struct route a = {.score = (enum route_score)i, .rows = ROWS, .experts = EXPERTS, .used = USED};
+            a.logits = logits;
+            a.normed = i == 2;
+            a.scale = 2.5f;
+            a.expert = expert;
+            a.weight = got;
+            a.work = work;
+            devices[d]->ops->route(devices[d], &a);
+            for (int k = 0; k < ROWS * USED; k++) got[ROWS * USED + k] = (float)expert[k];
+            check("route", devices[d], got, 2 * ROWS * USED, want[i]);
+        }
+}
+
+int main(void) {
+    open_devices();
+    RUN(products);
+    RUN(steps);
+    RUN(attention);
+    RUN(qkv);
+    RUN(rope);
+    RUN(routes);
+    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    return test_end();
+}
