@@ -21,6 +21,10 @@ def models_run_by_name():
         t.expect(t.out == first and len(t.hub.seen) == asked, "should run without asking the hub again")
         t.gyr("inspect", NAME)
         t.expect(t.status == 0 and "M-F32.gguf" in t.out, "should inspect by name")
+        t.gyr("run", "--raw", "-n", "3", NAME, "a", "b")
+        by_word = (t.status, t.out)
+        t.gyr("run", "--raw", "-n", "3", "-m", NAME, "a", "b")
+        t.expect(t.status == 0 and t.out and by_word == (0, t.out), "should run what the first word names")
         return t.problems
 
 
