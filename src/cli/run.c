@@ -43,7 +43,7 @@ static const struct option options[] = {
     {0}};
 
 const struct syntax run_syntax = {"run",
-                                  "[PROMPT]...",
+                                  "[hf:OWNER/NAME] [PROMPT]...",
                                   "Answer PROMPT and what a pipe brings; without either, chat.",
                                   "gyr run \"Write a poem about San Francisco\"",
                                   options,
@@ -162,6 +162,11 @@ static int run(struct run_options *o, char **words, int count) {
     return status;
 }
 
+// A first word that is a model's name is the model, if no other is given. (A prompt has blanks, or can go behind -m.)
+static bool takes_model(const struct run_options *o, char **words, int count) {
+    return !o->model && count && gyr_is_hub_name(*words) && !strpbrk(*words, " \t\n");
+}
+
 int verb_run(int argc, char **argv) {
     struct run_options o = {.top_k = WHOLE_UNSET,
                             .temperature = NAN,
@@ -172,7 +177,12 @@ int verb_run(int argc, char **argv) {
                             .frequency_penalty = NAN};
     int count = 0;
     int status = options_parse(&run_syntax, argc, argv, &o, &count);
-    if (!status) status = run(&o, argv + 1, count);
+    char **words = argv + 1;
+    if (!status && takes_model(&o, words, count)) {
+        o.model = *words++;
+        count--;
+    }
+    if (!status) status = run(&o, words, count);
     free(o.stop.items);
     free(o.bias.ids);
     free(o.bias.values);

@@ -32,8 +32,10 @@ static bool read_type(const struct header *h, const json_t *j, struct tensor *t)
             t->type = dtypes[i].type;
             return true;
         }
-    return fail(h->e, GYR_UNSUPPORTED, "%s: tensor %.*s has element type %.*s; gyr reads F32, F16 and BF16", h->path,
-                shown(t->name), t->name.data, shown(name), name.data);
+    return fail(
+        h->e, GYR_UNSUPPORTED,
+        "%s: tensor %.*s has element type %.*s; gyr reads F32, F16 and BF16; take the model in one of them, or as GGUF",
+        h->path, shown(t->name), t->name.data, shown(name), name.data);
 }
 
 // Shapes are written with the contiguous dimension last.

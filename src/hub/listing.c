@@ -55,8 +55,8 @@ bool hub_text(struct hub *h, char *url, const char *what, size_t limit, struct b
     return ok;
 }
 
-static bool odd(const struct hub *h, const char *what, gyr_error *e) {
-    return fail(e, GYR_MALFORMED, "%s: the hub's list of files %s; try again later", h->label, what);
+static bool odd(const char *label, const char *what, gyr_error *e) {
+    return fail(e, GYR_MALFORMED, "%s: the hub's list of files %s; try again later", label, what);
 }
 
 static char *api_url(const struct hub *h, const struct hub_name *n, const char *kind, const char *revision,
@@ -75,7 +75,7 @@ static bool get_commit(struct hub *h, const struct hub_name *name, char commit[C
     bool ok = get_page(h, url, "the model", &page, link, e);
     json_t *root = ok ? json_parse(page.text.data, page.text.size, 0, h->label, e) : NULL;
     const char *sha = json_string_value(json_object_get(root, "sha"));
-    if (root && (!sha || !is_hex(sha, COMMIT_SIZE))) ok = odd(h, "names no commit", e);
+    if (root && (!sha || !is_hex(sha, COMMIT_SIZE))) ok = odd(h->label, "names no commit", e);
     if (root && ok) memcpy(commit, sha, COMMIT_SIZE + 1);
     json_decref(root);
     buf_free(&page.text);
@@ -97,35 +97,35 @@ static char *next_page(const struct hub *h, const char *link) {
 }
 
 // Large files are kept apart (LFS) and have a SHA-256; the others are Git's own, whose name is a SHA-1.
-static bool read_file_entry(struct hub *h, const json_t *item, struct hub_file *f, gyr_error *e) {
+static bool read_file_entry(const char *label, const json_t *item, struct hub_file *f, gyr_error *e) {
     const json_t *lfs = json_object_get(item, "lfs"), *big = json_is_object(lfs) ? lfs : NULL;
     const json_t *size = json_object_get(big ? big : item, "size");
     const char *path = json_string_value(json_object_get(item, "path"));
     const char *hex = json_string_value(json_object_get(big ? big : item, "oid"));
-    if (!path || !path_is_safe(path)) return odd(h, "has a name that no file may have", e);
+    if (!path || !path_is_safe(path)) return odd(label, "has a name that no file may have", e);
     if (hex && !strncmp(hex, "sha256:", 7)) hex += 7;
     if (!json_is_integer(size) || json_integer_value(size) < 0 || (uint64_t)json_integer_value(size) > size_most)
-        return odd(h, "has a size that no file has", e);
-    if (!hex || !is_hex(hex, big ? 64 : 40)) return odd(h, "has no checksum for a file", e);
+        return odd(label, "has a size that no file has", e);
+    if (!hex || !is_hex(hex, big ? 64 : 40)) return odd(label, "has no checksum for a file", e);
     *f = (struct hub_file){
         .path = strdup(path), .size = (uint64_t)json_integer_value(size), .sum = big ? SUM_SHA256 : SUM_GIT_SHA1};
-    if (!f->path) return fail_memory(e, h->label);
+    if (!f->path) return fail_memory(e, label);
     memcpy(f->hex, hex, strlen(hex) + 1);
     return true;
 }
 
-static bool add_page(struct hub *h, const json_t *root, struct listing *l, gyr_error *e) {
+static bool add_entries(const char *label, const json_t *root, struct listing *l, gyr_error *e) {
     size_t i, count = json_array_size(root);
     const json_t *item;
-    if (l->n + count > FILES_MOST) return odd(h, "is too long", e);
+    if (l->n + count > FILES_MOST) return odd(label, "is too long", e);
     struct hub_file *files = reallocarray(l->files, l->n + count + 1, sizeof *files);
-    if (!files) return fail_memory(e, h->label);
+    if (!files) return fail_memory(e, label);
     l->files = files;
     json_array_foreach(root, i, item) {
         const char *type = json_string_value(json_object_get(item, "type"));
-        if (!type) return odd(h, "has an entry without a type", e);
+        if (!type) return odd(label, "has an entry without a type", e);
         if (strcmp(type, "file")) continue;
-        if (!read_file_entry(h, item, &l->files[l->n], e)) return false;
+        if (!read_file_entry(label, item, &l->files[l->n], e)) return false;
         l->n++;
     }
     return true;
@@ -135,14 +135,21 @@ static int by_path(const void *a, const void *b) {
     return strcmp(((const struct hub_file *)a)->path, ((const struct hub_file *)b)->path);
 }
 
-static bool check_listing(struct hub *h, struct listing *l, gyr_error *e) {
+bool listing_add(struct listing *l, const char *label, const char *text, size_t size, gyr_error *e) {
+    json_t *root = json_parse_list(text, size, 0, label, e);
+    bool ok = root && add_entries(label, root, l, e);
+    json_decref(root);
+    return ok;
+}
+
+bool listing_check(struct listing *l, const char *label, gyr_error *e) {
     uint64_t total = 0;
     qsort(l->files, l->n, sizeof *l->files, by_path);
     for (size_t i = 0; i < l->n; i++) {
         total += l->files[i].size; // 10^4 files of 2^50 bytes
-        if (i && !strcmp(l->files[i].path, l->files[i - 1].path)) return odd(h, "has a file twice", e);
+        if (i && !strcmp(l->files[i].path, l->files[i - 1].path)) return odd(label, "has a file twice", e);
     }
-    return total < size_most || odd(h, "has a size that no model has", e);
+    return total < size_most || odd(label, "has a size that no model has", e);
 }
 
 static bool get_files(struct hub *h, const struct hub_name *name, struct listing *l, gyr_error *e) {
@@ -150,16 +157,15 @@ static bool get_files(struct hub *h, const struct hub_name *name, struct listing
     bool ok = url || fail_memory(e, h->label);
     for (int pages = 0; ok && url; pages++) {
         struct page page = {0};
-        ok = (pages < PAGES_MOST || odd(h, "is too long", e)) && get_page(h, url, "the list of files", &page, link, e);
-        json_t *root = ok ? json_parse_list(page.text.data, page.text.size, 0, h->label, e) : NULL;
-        ok = root && add_page(h, root, l, e);
-        json_decref(root);
+        ok = (pages < PAGES_MOST || odd(h->label, "is too long", e)) &&
+             get_page(h, url, "the list of files", &page, link, e);
+        ok = ok && listing_add(l, h->label, page.text.data, page.text.size, e);
         buf_free(&page.text);
         free(url);
         url = ok ? next_page(h, link) : NULL;
     }
     free(url);
-    return ok && check_listing(h, l, e);
+    return ok && listing_check(l, h->label, e);
 }
 
 bool listing_get(struct hub *h, const struct hub_name *name, struct listing *l, gyr_error *e) {

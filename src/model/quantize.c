@@ -118,7 +118,7 @@ static bool prepare(struct job *j, gyr_error *e) {
     if (!(j->mixture = mixture_by_name(o->type))) return unknown_type(o->type, e);
     if (!(j->c = checkpoint_open(o->input, e))) return false;
     if (j->c->source != CHECKPOINT_GGUF)
-        return fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; quantize takes GGUF files", o->input);
+        return fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; gyr convert --type quantizes it", o->input);
     if (is_input(o->output, o->input))
         return fail(e, GYR_USAGE, "%s: is the input itself; choose another name to write to", o->output);
     j->how = (struct recode_options){

@@ -287,7 +287,8 @@ static void refuses_bad_safetensors(void) {
         const char *want;
     } cases[] = {
         {ENTRY("F32", "[2, 2]", "[0, 16]"), GYR_OK, ""},
-        {ENTRY("I64", "[2]", "[0, 16]"), GYR_UNSUPPORTED, "tensor w has element type I64; gyr reads F32, F16 and BF16"},
+        {ENTRY("I64", "[2]", "[0, 16]"), GYR_UNSUPPORTED,
+         "tensor w has element type I64; gyr reads F32, F16 and BF16; take the model in one of them, or as GGUF"},
         {ENTRY("F32", "[1,1,1,1,1]", "[0, 4]"), GYR_UNSUPPORTED, "tensor w has 5 dimensions; gyr reads up to 4"},
         {ENTRY("F32", "[0]", "[0, 0]"), GYR_MALFORMED, "tensor w has an empty dimension" DAMAGED},
         {ENTRY("F32", "[-1]", "[0, 4]"), GYR_MALFORMED, "tensor w has a shape that is no shape" DAMAGED},

@@ -2,12 +2,16 @@
 
 usage: listing_test.py GYR
 """
+import contextlib
 import json
+import shutil
 import socket
+import ssl
+import threading
 
 from trial import DATA, FALCON, FOLDER, NAME, ONE, REPO, SMALL, Trial, refused
 from fake_hub import Repo, listing_entry
-from house import run
+from house import Skip, command, run
 
 
 def refusals_say_what_to_do():
@@ -34,6 +38,35 @@ def a_hub_that_is_not_there_is_told():
         s.bind(("127.0.0.1", 0))
         return refused(3, "check the network, and HF_ENDPOINT",
                        HF_ENDPOINT=f"http://127.0.0.1:{s.getsockname()[1]}")
+
+
+def certificates_are_checked():
+    """A hub that nobody vouches for gets no request, so no token."""
+    if not shutil.which("openssl"):
+        raise Skip("no openssl to make a certificate with")
+    with Trial(REPO) as t, socket.create_server(("127.0.0.1", 0)) as s:
+        pem = t.folder / "hub.pem"
+        made = command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                       "-subj", "/CN=localhost", "-days", "2", "-keyout", pem, "-out", t.folder / "cert.pem")
+        if made.returncode:
+            raise Skip("openssl makes no certificate")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(t.folder / "cert.pem", pem)
+        heard = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                with context.wrap_socket(s.accept()[0], server_side=True) as c:
+                    heard.append(c.recv(1))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        t.pull(NAME, HF_ENDPOINT=f"https://localhost:{s.getsockname()[1]}", HF_TOKEN="hf_secret")
+        thread.join(5)
+        t.expect(t.status == 3 and "ca-certificates is installed" in t.err and "trying again" not in t.err,
+                 "should refuse the certificate")
+        t.expect(not any(heard), f"the server heard {heard}")
+        return t.problems
 
 
 def the_token_goes_to_the_hub_alone():
@@ -179,7 +212,8 @@ def folders_come_with_the_weights_of_their_index():
 
 if __name__ == "__main__":
     run(refusals_say_what_to_do, redirects_do_not_go_in_circles, redirects_stay_on_the_network,
-        a_hub_that_is_not_there_is_told, the_token_goes_to_the_hub_alone, proxies_are_used, endpoints_are_checked,
+        a_hub_that_is_not_there_is_told, certificates_are_checked, the_token_goes_to_the_hub_alone, proxies_are_used,
+        endpoints_are_checked,
         hostile_lists_are_refused, long_lists_come_in_pages, names_are_checked,
         of_many_files_the_sensible_one_is_taken, what_does_not_fit_gives_way,
         folders_come_with_the_weights_of_their_index)

@@ -21,6 +21,10 @@ def models_run_by_name():
         t.expect(t.out == first and len(t.hub.seen) == asked, "should run without asking the hub again")
         t.gyr("inspect", NAME)
         t.expect(t.status == 0 and "M-F32.gguf" in t.out, "should inspect by name")
+        t.gyr("run", "--raw", "-n", "3", NAME, "a", "b")
+        by_word = (t.status, t.out)
+        t.gyr("run", "--raw", "-n", "3", "-m", NAME, "a", "b")
+        t.expect(t.status == 0 and t.out and by_word == (0, t.out), "should run what the first word names")
         return t.problems
 
 
@@ -88,6 +92,19 @@ def the_store_is_listed_and_emptied():
         return t.problems
 
 
+def people_see_a_bar_and_are_asked():
+    with Trial(REPO, pace=(10_000, 0.05)) as t:
+        t.on_terminal("pull", NAME)
+        t.expect(t.status == 0 and "\rpulling" in t.out.replace("\033[K", "") and "[###" in t.out, "should show a bar")
+        t.expect(" kB/s" in t.out and " left" in t.out, "should show the rate and the time left")
+        t.expect("whole, SHA-256 right" in t.out, "should say what is whole")
+        for answer, status in ((b"n\n", True), (b"\n", True), (b"y\n", False)):
+            t.on_terminal("rm", NAME, say=answer)
+            t.expect(t.status == 0 and f"Remove {NAME}? [y/N]" in t.out, "should ask")
+            t.expect(bool(t.finals()) == status, f"{answer} should {'keep' if status else 'remove'} it")
+        return t.problems
+
+
 def broken_records_do_no_harm():
     with Trial(REPO) as t:
         t.pull(NAME).has(ONE)
@@ -121,4 +138,4 @@ def two_pulls_wait_for_each_other():
 
 if __name__ == "__main__":
     run(models_run_by_name, what_is_not_here_is_described, revisions_are_pinned, what_another_commit_has_is_not_fetched_again,
-        the_store_is_listed_and_emptied, broken_records_do_no_harm, two_pulls_wait_for_each_other)
+        the_store_is_listed_and_emptied, people_see_a_bar_and_are_asked, broken_records_do_no_harm, two_pulls_wait_for_each_other)

@@ -1,5 +1,7 @@
 """One trial: a fake hub, an empty store, and gyr in between."""
+import contextlib
 import os
+import pty
 import random
 import shutil
 import signal
@@ -72,6 +74,21 @@ class Trial:
         out, err = process.communicate(timeout=60)
         self.out, self.err, self.status = out.decode(), err.decode(), process.returncode
         return process.returncode != 0
+
+    def on_terminal(self, *args, say=b""):
+        """The same on a terminal of 100 columns; what it shows is in `out`."""
+        child, fd = pty.fork()
+        if not child:
+            os.execve(GYR, [str(GYR), *map(str, args)], {**self.env, "TERM": "xterm", "COLUMNS": "100"})
+        os.write(fd, say)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's end is an error of its reader
+            while piece := os.read(fd, 4096):
+                shown += piece
+        os.close(fd)
+        self.out, self.err = shown.decode(), ""
+        self.status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return self
 
     def expect(self, true, what):
         if not true:

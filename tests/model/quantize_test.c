@@ -262,7 +262,7 @@ static void mistakes_are_named(void) {
     REFUSED(GYR_USAGE, "%s: is the input itself; choose another name to write to", second);
     snprintf(path, sizeof path, "%s", golden_path("40b/hf"));
     o.output = file;
-    REFUSED(GYR_UNSUPPORTED, "%s: is a Hugging Face folder; quantize takes GGUF files", path);
+    REFUSED(GYR_UNSUPPORTED, "%s: is a Hugging Face folder; gyr convert --type quantizes it", path);
     snprintf(path, sizeof path, "%s/models/poet.gguf", getenv("GYR_SOURCE"));
     o.type = "q4_0";
     CHECK_INT(gyr_quantize(&o, &err), GYR_USAGE);
