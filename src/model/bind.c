@@ -274,11 +274,21 @@ static bool bind_pass(struct binder *b) {
     return true;
 }
 
+// Whether a tensor belongs to a layer behind those that are used.
+static bool is_ahead(const struct model *m, struct text name) {
+    uint32_t layer = 0;
+    size_t i = 4;
+    if (!m->h.layers_ahead || name.size < 5 || memcmp(name.data, "blk.", 4)) return false;
+    for (; i < name.size && i < 10 && name.data[i] >= '0' && name.data[i] <= '9'; i++)
+        layer = layer * 10 + (uint32_t)(name.data[i] - '0');
+    return i < name.size && name.data[i] == '.' && layer >= m->h.layers;
+}
+
 // A tensor that nothing reads means that the model is not what it was taken for. (Hugging Face folders may hold more.)
 static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     const struct checkpoint *c = m->checkpoint;
     for (size_t i = 0; c->source == CHECKPOINT_GGUF && i < c->n_tensors; i++)
-        if (!found[i])
+        if (!found[i] && !is_ahead(m, c->tensors[i].name))
             return fail(e, GYR_UNSUPPORTED, "%s: tensor '%.*s' has no place in a model of the %s", c->path,
                         (int)(c->tensors[i].name.size > 60 ? 60 : c->tensors[i].name.size), c->tensors[i].name.data,
                         m->family->kind);

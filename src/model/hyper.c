@@ -9,6 +9,7 @@ static const struct {
     const char *gguf[2], *hf[5];
 } keys[HYPER_COUNT] = {
     [HYPER_LAYERS] = {{"block_count"}, {"num_hidden_layers", "n_layer", "num_layers"}},
+    [HYPER_LAYERS_AHEAD] = {{"nextn_predict_layers"}, {NULL}}, // a config does not count them
     [HYPER_HIDDEN] = {{"embedding_length"}, {"hidden_size", "n_embd"}},
     [HYPER_HEADS] = {{"attention.head_count"}, {"num_attention_heads", "n_head"}},
     [HYPER_KV_HEADS] = {{"attention.head_count_kv"}, {"num_key_value_heads", "num_kv_heads", "n_head_kv"}},
@@ -116,6 +117,14 @@ static bool get_float(const struct reader *r, enum hyper h, double missing, doub
     if (!checkpoint_float(r->c, key, out, r->e)) return false;
     if (*out > 0 && *out < 1e12) return true;
     return fail(r->e, GYR_MALFORMED, "%s: key '%s' is %g; it must be positive", r->c->path, key, *out);
+}
+
+static bool read_layers(const struct reader *r, struct hyperparameters *h) {
+    if (!get_uint(r, HYPER_LAYERS, 4096, 0, &h->layers) ||
+        !get_any(r, HYPER_LAYERS_AHEAD, h->layers - 1, &h->layers_ahead))
+        return false;
+    h->layers -= h->layers_ahead;
+    return true;
 }
 
 static bool read_heads(const struct reader *r, struct hyperparameters *h) {
@@ -291,9 +300,8 @@ static bool read_limit(const struct family *f, struct hyperparameters *h) {
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
-    return get_uint(&r, HYPER_LAYERS, 4096, 0, &h->layers) && get_uint(&r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) &&
-           read_heads(&r, h) && read_latent(&r, h) &&
-           get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
+    return read_layers(&r, h) && get_uint(&r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) && read_heads(&r, h) &&
+           read_latent(&r, h) && get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
            get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) && read_limit(f, h) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
            read_activation(&r, h);

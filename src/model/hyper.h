@@ -7,6 +7,7 @@
 
 enum hyper {
     HYPER_LAYERS,
+    HYPER_LAYERS_AHEAD,
     HYPER_HIDDEN,
     HYPER_HEADS,
     HYPER_KV_HEADS,
@@ -47,6 +48,7 @@ enum hyper {
 };
 
 struct hyperparameters {
+    uint32_t layers_ahead; // behind the others in the file: they guess at tokens after the next, and are not used
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
     uint32_t value_dim; // of what the cache holds, as head_dim is of its keys
     // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;

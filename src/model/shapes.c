@@ -21,6 +21,16 @@ static const struct shape shapes[] = {
     {"qwen2.5-7b", "qwen2", "qwen2", 28, 3584, 28, 4, 0, 18944, 32768, 152064, 1e6f, false, NULL},
     {"qwen3-0.6b", "qwen3", "qwen2", 28, 1024, 16, 8, 128, 3072, 40960, 151936, 1e6f, true, NULL},
     {"qwen3-8b", "qwen3", "qwen2", 36, 4096, 32, 8, 128, 12288, 40960, 151936, 1e6f, false, NULL},
+    {"gemma-2-9b", "gemma2", "default", 42, 3584, 16, 8, 256, 14336, 8192, 256000, 0, true, .window = 4096,
+     .attn_cap = 50, .logit_cap = 30},
+    {"gemma-3-4b", "gemma3", "default", 34, 2560, 8, 4, 256, 10240, 131072, 262144, 1e6f, true, .window = 1024},
+    {"phi-4", "phi3", "dbrx", 40, 5120, 40, 10, 128, 17920, 16384, 100352, 250000, false, NULL},
+    {"mixtral-8x7b", "llama", "default", 32, 4096, 32, 8, 0, 14336, 32768, 32000, 1e6f, false, .experts = 8,
+     .experts_used = 2},
+    {"qwen3-30b-a3b", "qwen3moe", "qwen2", 48, 2048, 32, 4, 128, 6144, 40960, 151936, 1e6f, false, .experts = 128,
+     .experts_used = 8, .expert_feed_forward = 768},
+    {"gpt-oss-20b", "gpt-oss", "gpt-4o", 24, 2880, 64, 8, 64, 2880, 131072, 201088, 150000, false, .window = 128,
+     .experts = 32, .experts_used = 4, .expert_feed_forward = 2880},
 };
 
 const struct shape *shape_row(size_t i) { return i < sizeof shapes / sizeof *shapes ? &shapes[i] : NULL; }

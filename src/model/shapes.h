@@ -14,6 +14,9 @@ struct shape {
     float rope_base;                                                                  // 0: the usual one
     bool tied;                                                                        // no output matrix of its own
     const char *marker; // GGUF tensor or key that only this kind has (see struct family); NULL: none
+    uint32_t window;
+    float attn_cap, logit_cap;
+    uint32_t experts, experts_used, expert_feed_forward;
 };
 
 // Shape `i`; NULL past the last.

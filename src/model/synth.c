@@ -61,12 +61,13 @@ static float next_normal(uint64_t *state) {
     return (float)sum * (1.7320508f / 65536);
 }
 
-static void add_part(struct job *j, enum role role, enum part part, uint32_t layer, uint64_t cols, uint64_t rows,
-                     int fill) {
+static struct tensor_part *add_part(struct job *j, enum role role, enum part part, uint32_t layer, uint64_t cols,
+                                    uint64_t rows, int fill) {
     struct tensor_part *p = &j->parts[j->n++];
     *p = (struct tensor_part){.n_dims = rows ? 2 : 1, .dim = {cols, rows ? rows : 1, 1, 1}, .fill = fill};
     p->type = rows ? type_fitting(j->type, cols) : TYPE_F32;
     family_name(j->family, CHECKPOINT_GGUF, (struct place){role, part, layer, 0}, p->name);
+    return p;
 }
 
 static void add_vector(struct job *j, enum role role, uint32_t layer, uint64_t n) {
@@ -81,6 +82,38 @@ static void add_norm(struct job *j, enum role role, uint32_t layer) {
 static void add_linear(struct job *j, enum role role, unsigned bias, uint32_t layer, uint64_t cols, uint64_t rows) {
     add_part(j, role, PART_WEIGHT, layer, cols, rows, FILL_RANDOM);
     if (j->family->biases & bias) add_part(j, role, PART_BIAS, layer, rows, 0, FILL_ZEROS);
+}
+
+// A matrix for each expert, in one tensor.
+static void add_experts(struct job *j, enum role role, uint32_t layer, uint64_t cols, uint64_t rows) {
+    struct tensor_part *p = add_part(j, role, PART_WEIGHT, layer, cols, rows, FILL_RANDOM);
+    p->n_dims = 3;
+    p->dim[2] = j->shape->experts;
+    if (!(j->family->biases & BIAS_EXPERTS)) return;
+    p = add_part(j, role, PART_BIAS, layer, rows, j->shape->experts, FILL_ZEROS);
+    p->type = TYPE_F32;
+}
+
+static void add_mlp(struct job *j, uint32_t i) {
+    const struct shape *s = j->shape;
+    uint64_t wide = s->expert_feed_forward ? s->expert_feed_forward : s->feed_forward;
+    char name[128];
+    if (s->experts) {
+        add_part(j, ROLE_ROUTER, PART_WEIGHT, i, s->hidden, s->experts, FILL_RANDOM)->type = TYPE_F32;
+        if (j->family->biases & BIAS_EXPERTS) add_part(j, ROLE_ROUTER, PART_BIAS, i, s->experts, 0, FILL_ZEROS);
+        add_experts(j, ROLE_EXPERT_GATE, i, s->hidden, wide);
+        add_experts(j, ROLE_EXPERT_UP, i, s->hidden, wide);
+        add_experts(j, ROLE_EXPERT_DOWN, i, wide, s->hidden);
+        return;
+    }
+    bool gated = j->family->gated;
+    bool apart = gated && family_name(j->family, CHECKPOINT_GGUF, (struct place){ROLE_GATE, 0, i, 0}, name);
+    if (apart) add_linear(j, ROLE_GATE, BIAS_MLP, i, s->hidden, s->feed_forward);
+    if (gated && !apart)
+        add_linear(j, ROLE_GATE_UP, BIAS_MLP, i, s->hidden, 2 * (uint64_t)s->feed_forward);
+    else
+        add_linear(j, ROLE_UP, BIAS_MLP, i, s->hidden, s->feed_forward);
+    add_linear(j, ROLE_DOWN, BIAS_MLP, i, s->feed_forward, s->hidden);
 }
 
 static void add_norms(struct job *j, uint32_t i) {
@@ -106,6 +139,7 @@ static void add_attention(struct job *j, uint32_t i) {
         add_vector(j, ROLE_Q_NORM, i, dim);
         add_vector(j, ROLE_K_NORM, i, dim);
     }
+    if (j->family->sinks) add_vector(j, ROLE_SINKS, i, s->heads);
     add_linear(j, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, q, s->hidden);
 }
 
@@ -117,9 +151,7 @@ static bool list_parts(struct job *j, gyr_error *e) {
     for (uint32_t i = 0; i < j->layers; i++) {
         add_norms(j, i);
         add_attention(j, i);
-        if (j->family->gated) add_linear(j, ROLE_GATE, BIAS_MLP, i, s->hidden, s->feed_forward);
-        add_linear(j, ROLE_UP, BIAS_MLP, i, s->hidden, s->feed_forward);
-        add_linear(j, ROLE_DOWN, BIAS_MLP, i, s->feed_forward, s->hidden);
+        add_mlp(j, i);
     }
     add_norm(j, ROLE_FINAL_NORM, 0);
     if (!s->tied) add_part(j, ROLE_OUTPUT, PART_WEIGHT, 0, s->hidden, s->vocab, FILL_RANDOM);
@@ -178,12 +210,12 @@ static bool write_random(struct job *j, const struct tensor_part *p, uint64_t le
 }
 
 static bool write_part(struct job *j, const struct tensor_part *p, gyr_error *e) {
-    uint64_t left = type_row_bytes(p->type, p->dim[0]) * p->dim[1];
+    uint64_t left = type_row_bytes(p->type, p->dim[0]) * p->dim[1] * p->dim[2];
     if (p->fill == FILL_RANDOM) return write_random(j, p, left, e);
     float value = p->fill == FILL_ONES ? 1 : 0;
     for (; left; left -= sizeof value)
         if (!gguf_writer_data(j->w, &value, sizeof value, e)) return false;
-    return report(j, p->dim[0] * sizeof value, e);
+    return report(j, p->dim[0] * p->dim[1] * sizeof value, e);
 }
 
 // A vocabulary of the right size where none is given: the 256 bytes, each in GPT-2's byte alphabet, then fillers.
@@ -242,6 +274,12 @@ static void put_key(struct job *j, enum hyper h, uint32_t v) {
     if (v) gguf_put_u32(j->w, key, v);
 }
 
+static void put_number(struct job *j, enum hyper h, float v) {
+    char key[128];
+    hyper_key(j->family, h, key);
+    if (v > 0) gguf_put_f32(j->w, key, v);
+}
+
 static bool put_head(struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
     char key[128];
@@ -256,6 +294,12 @@ static bool put_head(struct job *j, gyr_error *e) {
     put_key(j, HYPER_HEAD_DIM, s->head_dim);
     put_key(j, HYPER_FEED_FORWARD, s->feed_forward);
     put_key(j, HYPER_CONTEXT, s->context);
+    put_key(j, HYPER_WINDOW, s->window);
+    put_key(j, HYPER_EXPERTS, s->experts);
+    put_key(j, HYPER_EXPERTS_USED, s->experts_used);
+    put_key(j, HYPER_EXPERT_FEED_FORWARD, s->expert_feed_forward);
+    put_number(j, HYPER_ATTN_CAP, s->attn_cap);
+    put_number(j, HYPER_LOGIT_CAP, s->logit_cap);
     hyper_key(j->family, HYPER_NORM_EPS, key);
     gguf_put_f32(j->w, key, 1e-5f);
     snprintf(key, sizeof key, "%s.rope.freq_base", s->architecture);

@@ -48,6 +48,29 @@ static void falcon_rw(void) { describes_and_runs("falcon-rw-1b", "q4_k", "q4_k f
 static void llama(void) { describes_and_runs("llama-1.1b", "q4_0", "q4_0 f32"); }
 static void qwen3(void) { describes_and_runs("qwen3-0.6b", "q8_0", "q8_0 f32"); }
 
+static void gemma2(void) { describes_and_runs("gemma-2-9b", "q4_k", "q4_k f32"); }
+
+// Experts in one tensor, of which a token reads a few.
+static void experts(void) {
+    gyr_synth_options o = {.shape = "qwen3-30b-a3b", .type = "q4_0", .layers = 1, .output = file, .seed = 3};
+    CHECK_INT(gyr_synth(&o, &err), GYR_OK);
+    gyr_model *m = gyr_model_open(file, NULL, &err);
+    if (!m) printf("  %s\n", err.message);
+    REQUIRE(m);
+    gyr_model_info info;
+    gyr_model_get_info(m, &info);
+    CHECK(info.decode_bytes < info.weight_bytes);
+    gyr_session *s = gyr_session_new(m, NULL, &err);
+    int32_t prompt[] = {1, 2, 3};
+    CHECK_INT(gyr_session_feed(s, prompt, 3, NULL, &err), GYR_OK);
+    double square = 0;
+    for (uint32_t i = 0; i < info.vocab; i++) square += pow((double)gyr_session_logits(s)[i], 2);
+    CHECK(square / info.vocab > 0.5 && square / info.vocab < 2);
+    gyr_session_free(s);
+    gyr_model_close(m);
+    unlink(file);
+}
+
 static void same_seed_same_file(void) {
     uint64_t sum[3];
     for (uint64_t i = 0; i < 3; i++) {
@@ -100,6 +123,8 @@ int main(void) {
     RUN(falcon_rw);
     RUN(llama);
     RUN(qwen3);
+    RUN(gemma2);
+    RUN(experts);
     RUN(same_seed_same_file);
     RUN(stopped_leaves_nothing);
     RUN(mistakes_are_named);

@@ -505,10 +505,10 @@ FAMILIES = {
                                           num_local_experts=128, interleave_moe_layer_step=2, use_qk_norm=False,
                                           rope_parameters=rope(rope_theta=5e5))),
     "glm4.5-air": dict(
-        kind="GLM 4.5", arch="glm4moe", model=t.Glm4MoeForCausalLM, gguf=experts_gguf(),
+        kind="GLM 4.5", arch="glm4moe", model=t.Glm4MoeForCausalLM, gguf=experts_gguf(), constants=lambda c: {"blk.2.nextn.enorm.weight": [1.0] * 32},
         hf=experts_hf("gate_proj", "up_proj", "down_proj"),
         keys=moe_keys(8, rope__dimension_count=4, expert_shared_count=1, leading_dense_block_count=1,
-                      expert_gating_func=2, expert_weights_scale=1.0, expert_weights_norm=True),
+                      nextn_predict_layers=1, block_count=3, expert_gating_func=2, expert_weights_scale=1.0, expert_weights_norm=True),
         config=lambda: t.Glm4MoeConfig(**TINY, **MOE, head_dim=8, n_routed_experts=8, n_shared_experts=1,
                                        first_k_dense_replace=1, n_group=1, topk_group=1, attention_bias=True,
                                        num_nextn_predict_layers=0, rope_parameters=rope(partial_rotary_factor=0.5))),
