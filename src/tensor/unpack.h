@@ -50,18 +50,17 @@ static inline void nibbles(const uint8_t *qs, bytes32 *out) {
     memcpy(out, half, sizeof *out);
 }
 
-// The fifth bit of weight i is bit i of a 32-bit word: each byte of the word is spread over eight bytes that look at a
-// bit each.
+// The fifth bit of weight i is bit i of a 32-bit word. Each byte of the word is spread over eight, each of which keeps
+// its bit; adding 127 carries whatever is there into the top.
 static inline void add_fifth_bits(const uint8_t *qh, bytes32 *u) {
-    const bytes32 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128,
-                         1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    uint32_t w;
-    memcpy(&w, qh, sizeof w);
-    uint32_t all __attribute__((vector_size(32))) = {w, w, w, w, w, w, w, w};
-    bytes32 b = (bytes32)all;
-    b = __builtin_shufflevector(b, b, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 18, 18, 18, 18, 18, 18, 18, 18,
-                                19, 19, 19, 19, 19, 19, 19, 19);
-    *u |= (bytes32)((b & bit) == bit) & 16;
+    uint64_t v[4];
+    for (int i = 0; i < 4; i++) {
+        v[i] = EIGHT_OF(qh[i]) & UINT64_C(0x8040201008040201);
+        v[i] = (((v[i] & EIGHT_OF(127)) + EIGHT_OF(127)) | v[i]) >> 3 & EIGHT_OF(16);
+    }
+    bytes32 high;
+    memcpy(&high, v, sizeof high);
+    *u |= high;
 }
 
 static inline void scales_q4_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b); }
