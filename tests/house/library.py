@@ -60,11 +60,15 @@ def the_header_is_cxx():
     return compiles("c++", "cc", "-std=c++11")
 
 
+# Headers of one kind of chip. The other tests compile them there.
+CHIPS = {"wide_avx2.h": "x86_64", "wide_avx512.h": "x86_64", "wide_neon.h": "aarch64"}
+
+
 def every_header_compiles_alone():
     problems = []
-    elsewhere = () if platform.machine() == "aarch64" else ("_neon.h",)
     for path, _ in files(".h"):
-        if path.startswith("src/") and not path.endswith(elsewhere):
+        here = platform.machine()
+        if path.startswith("src/") and CHIPS.get(Path(path).name, here) == here:
             tried = command("cc", "-std=gnu17", "-fsyntax-only", "-x", "c",
                             f"-I{ROOT / 'include'}", f"-I{ROOT / 'src'}", ROOT / path)
             if tried.returncode:
