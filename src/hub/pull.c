@@ -109,42 +109,54 @@ static char *file_url(const struct pull *p, const struct hub_file *f) {
     return buf_take(&b);
 }
 
+// The files that are not here yet.
+struct batch {
+    struct part **parts;
+    struct fetch *fetches;
+    size_t n;
+    uint64_t need; // bytes still to come
+};
+
+static bool add_file(struct pull *p, struct batch *b, const struct hub_file *f, gyr_error *e) {
+    char *path = record_path(p->shelf.folder, p->record, f->path);
+    bool ok = path || fail_memory(e, p->name.label);
+    if (ok && (is_here(path, f->size) || link_from_other(p, f, path))) {
+        p->hub.p.done += f->size;
+        p->hub.p.kept += f->size;
+        p->hub.p.files_done++;
+    } else if (ok) {
+        b->parts[b->n] = part_open(&p->hub, path, f, e);
+        ok = b->parts[b->n];
+    }
+    if (ok && b->parts[b->n]) {
+        struct sink *sink = part_sink(b->parts[b->n]);
+        char *url = file_url(p, f);
+        b->fetches[b->n++] = (struct fetch){.what = f->path, .sink = sink, .url = url};
+        b->need += f->size - sink->have;
+        ok = url || fail_memory(e, p->name.label);
+    }
+    free(path);
+    return ok;
+}
+
 // Fetches what is missing of the files chosen.
 static bool get_files(struct pull *p, gyr_error *e) {
     const struct choice *c = &p->choice;
-    struct part **parts = calloc(c->n + 1, sizeof *parts);
-    struct fetch *fetches = calloc(c->n + 1, sizeof *fetches);
-    bool ok = (parts && fetches) || fail_memory(e, p->name.label);
-    size_t n = 0;
-    uint64_t need = 0;
+    struct batch b = {.parts = calloc(c->n + 1, sizeof *b.parts), .fetches = calloc(c->n + 1, sizeof *b.fetches)};
+    bool ok = (b.parts && b.fetches) || fail_memory(e, p->name.label);
     p->hub.p = (gyr_pull_progress){.files = c->n};
     for (size_t i = 0; i < c->n; i++) p->hub.p.total += c->files[i]->size;
-    for (size_t i = 0; i < c->n && ok; i++) {
-        const struct hub_file *f = c->files[i];
-        char *path = record_path(p->shelf.folder, p->record, f->path);
-        if (path && (is_here(path, f->size) || link_from_other(p, f, path))) {
-            p->hub.p.done += f->size;
-            p->hub.p.kept += f->size;
-            p->hub.p.files_done++;
-        } else {
-            parts[n] = path ? part_open(&p->hub, path, f, e) : NULL;
-            ok = parts[n] || (!path && fail_memory(e, p->name.label));
-            if (ok) {
-                fetches[n] = (struct fetch){.what = f->path, .sink = part_sink(parts[n]), .url = file_url(p, f)};
-                ok = fetches[n].url || fail_memory(e, p->name.label);
-                need += f->size - part_sink(parts[n++])->have;
-            }
-        }
-        free(path);
-    }
-    ok = ok && check_space(p, need, e);
-    for (size_t i = 0; i < n && ok; i++) ok = part_reserve(parts[i], e);
+    for (size_t i = 0; i < c->n && ok; i++) ok = add_file(p, &b, c->files[i], e);
+    ok = ok && check_space(p, b.need, e);
+    for (size_t i = 0; i < b.n && ok; i++) ok = part_reserve(b.parts[i], e);
     p->hub.doing = "pulling";
-    ok = ok && (!n || fetch_all(&p->hub, fetches, n, e));
-    for (size_t i = 0; fetches && i < n; i++) free(fetches[i].url);
-    for (size_t i = 0; parts && i < n; i++) part_close(parts[i]);
-    free(fetches);
-    free(parts);
+    ok = ok && (!b.n || fetch_all(&p->hub, b.fetches, b.n, e));
+    for (size_t i = 0; i < b.n; i++) {
+        free(b.fetches[i].url);
+        part_close(b.parts[i]);
+    }
+    free(b.fetches);
+    free(b.parts);
     return ok;
 }
 
