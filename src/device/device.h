@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "device/kv_page.h"
+#include "device/recur.h"
 #include "tensor/type.h"
 
 struct device;
@@ -25,13 +26,14 @@ struct weight {
 };
 
 enum norm_kind { NORM_LAYER, NORM_RMS };
-enum activation { ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU, ACT_RELU2 };
+enum activation { ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU, ACT_RELU2, ACT_SIGMOID };
 
 // One row's place in its sequence's KV cache, for attention().
 struct attention_row {
     const uint32_t
         *pages;        // the sequence's page table: page number of positions [i * PAGE_TOKENS, (i + 1) * PAGE_TOKENS)
     uint32_t position; // the row sees positions 0 .. position, its own included
+    uint32_t state;    // the sequence's slot, for layers that keep a state: recur.h
 };
 
 struct attention {
@@ -149,6 +151,8 @@ struct device_ops {
     // Norms and rotates queries and keys; writes keys and values into the cache. See struct qkv.
     void (*qkv)(struct device *d, const struct qkv *a);
     void (*attention)(struct device *d, const struct attention *a);
+    void (*conv)(struct device *d, const struct conv *a);
+    void (*recur)(struct device *d, const struct recur *a);
     void (*activate)(struct device *d, enum activation kind, float *x, size_t n);
     void (*gate)(struct device *d, const struct gate *a);
     void (*route)(struct device *d, const struct route *a);

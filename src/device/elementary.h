@@ -39,6 +39,20 @@ static inline float exp_f(float x) {
     return p * float_of_bits((half + 127) << 23) * float_of_bits((n - half + 127) << 23);
 }
 
+// ln(1 + e^x) = max(x, 0) + ln(1 + t), t = e^-|x|: with s = t / (2 + t), ln(1 + t) = 2 atanh(s), whose s + s^3 P(s^2)
+// has P fitting (atanh(s) / s - 1) / s^2 on s <= 1/3.
+static inline float softplus_f(float x) {
+    float t = exp_f(-fabsf(x)), s = t / (2.0f + t), u = s * s;
+    float p = 0x1.a9bafcp-4f;
+    p = fmaf(p, u, 0x1.65ad56p-4f);
+    p = fmaf(p, u, 0x1.c7fb36p-4f);
+    p = fmaf(p, u, 0x1.248f58p-3f);
+    p = fmaf(p, u, 0x1.9999a0p-3f);
+    p = fmaf(p, u, 0x1.555556p-2f);
+    float log = 2.0f * fmaf(p * u, s, s);
+    return either(x > 0, x, 0) + log;
+}
+
 // tanh x: x + x^3 P(x^2) with P fitting (tanh(x) / x - 1) / x^2 on |x| <= 0.65, else 1 - 2 / (e^2|x| + 1).
 static inline float tanh_f(float x) {
     float a = fabsf(x), u = x * x;

@@ -75,13 +75,15 @@ static size_t take_rows(struct batch *b, struct intake *in, size_t n, size_t roo
     size_t take = in->count < room ? in->count : room, vocab = b->model->h.vocab;
     for (size_t i = 0; i < take; i++) {
         bool last = i + 1 == in->count && !in->more;
-        b->rows[n + i] = (struct row){.token = in->ids[i],
-                                      .at = {.pages = s->pages.page, .position = (uint32_t)(s->length + i)},
-                                      .logits = in->logits || last};
+        b->rows[n + i] =
+            (struct row){.token = in->ids[i],
+                         .at = {.pages = s->pages.page, .position = (uint32_t)(s->length + i), .state = s->state},
+                         .logits = in->logits || last};
         if (in->logits || last) b->to[(*wanted)++] = in->logits ? in->logits + i * vocab : s->logits;
     }
-    memcpy(s->ids + s->length, in->ids, take * sizeof *in->ids);
+    memmove(s->ids + s->length, in->ids, take * sizeof *in->ids);
     s->length += take;
+    s->known = s->length;
     in->ids += take;
     in->count -= take;
     if (in->logits) in->logits += take * vocab;
@@ -101,9 +103,24 @@ static void compute(struct batch *b, size_t first) {
     for (size_t i = 0; !together && i < wanted; i++) memcpy(b->to[i], scores + i * vocab, vocab * sizeof *scores);
 }
 
+// Tokens of a session whose state is to be computed again, because it was truncated.
+static size_t forgotten(const struct gyr_session *s) {
+    return s->model->model->states.floats ? s->length - s->known : 0;
+}
+
+// Brings the session's state to its length. Keys and values are written once more with the bytes that they have, so
+// that it does not matter who else holds their pages.
+static void catch_up(const struct batch *b, struct gyr_session *s) {
+    struct intake again = {.s = s, .ids = s->ids + s->known, .count = forgotten(s), .more = true};
+    struct batch alone = {.model = b->model, .in = &again, .n = 1, .rows = b->rows};
+    s->length = s->known;
+    while (again.count) compute(&alone, 0);
+}
+
 static bool prepare(struct batch *b, gyr_error *e) {
     size_t rows = 0, wanted = 0, most = model_max_rows(b->model);
     for (size_t i = 0; i < b->n; i++) {
+        rows += forgotten(b->in[i].s) < most ? forgotten(b->in[i].s) : most;
         rows += b->in[i].count < most ? b->in[i].count : most;
         wanted += wanted_of(&b->in[i]) < most ? wanted_of(&b->in[i]) : most;
     }
@@ -122,6 +139,8 @@ bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     bool ok = check_sessions(in, n, e);
     for (size_t i = 0; ok && i < n; i++) ok = session_takes(in[i].s, in[i].ids, in[i].count, e);
     ok = ok && prepare(&b, e);
+    for (size_t i = 0; ok && i < n; i++)
+        if (in[i].count && forgotten(in[i].s)) catch_up(&b, in[i].s);
     for (size_t i = 0; ok && i < n; i++)
         if (in[i].count) in[i].s->has_logits = !in[i].more;
     for (size_t i = 0; ok && i < n; i++)

@@ -46,6 +46,9 @@ struct gyr_session {
     size_t context, promised; // tokens; pages
     int32_t *ids;             // [length], room for context
     size_t length;
+    uint32_t state; // slot, of models that keep one
+    bool has_state;
+    size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
     float *logits; // [vocab], of the last token
     bool has_logits;
 };

@@ -16,7 +16,7 @@ static size_t pool_number(enum type type) { return type == TYPE_F32 ? 0 : type =
 static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t pages, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
     size_t i = pool_number(type);
-    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_shape(h, type), h->layers, e);
+    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_shape(h, type), h->kv_layers, e);
     if (!m->kv[i] || !kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
     m->reserved[i] += pages;
     return m->kv[i];
@@ -26,12 +26,12 @@ static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t page
 // fits.
 static bool choose_context(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
-    uint64_t page = kv_cache_bytes(kv_cache_shape(h, type), h->layers, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(kv_cache_shape(h, type), h->kv_layers, PAGE_TOKENS);
     // Weights already in the page cache count as available memory, but they are needed.
-    uint64_t total = memory_total(), weights = m->model->weight_bytes;
-    uint64_t spare = total > weights ? total - weights : 0, available = memory_available();
+    uint64_t total = memory_total(), needed = m->model->weight_bytes + state_pool_bytes(&m->model->states);
+    uint64_t spare = total > needed ? total - needed : 0, available = memory_available();
     if (available < spare) spare = available;
-    uint64_t most = spare / page * PAGE_TOKENS, want = *context ? *context : h->context;
+    uint64_t most = page ? spare / page * PAGE_TOKENS : UINT32_MAX, want = *context ? *context : h->context;
     if (want <= most) {
         *context = (size_t)want;
         return true;
@@ -63,6 +63,7 @@ gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_err
     s->logits = malloc(m->model->h.vocab * sizeof *s->logits);
     size_t pages = kv_cache_pages(context);
     bool ok = s->ids && s->logits ? true : fail_memory(e, "session");
+    ok = s->has_state = ok && state_pool_take(&m->model->states, &s->state, e);
     s->kv = ok ? pool_of(m, type, pages, e) : NULL;
     if (s->kv) {
         s->promised = pages;
@@ -78,6 +79,7 @@ void gyr_session_free(gyr_session *s) {
         kv_cache_trim(s->kv, &s->pages, 0);
         s->model->reserved[pool_number(s->kv->shape.type)] -= s->promised;
     }
+    if (s->has_state) state_pool_give(&s->model->model->states, s->state);
     free(s->ids);
     free(s->logits);
     free(s);
@@ -92,6 +94,7 @@ const int32_t *gyr_session_tokens(const gyr_session *s) { return s->ids; }
 void gyr_session_truncate(gyr_session *s, size_t length) {
     if (length >= s->length) return;
     s->length = length;
+    if (s->known > length) s->known = 0; // a state does not go back
     s->has_logits = false;
     kv_cache_trim(s->kv, &s->pages, length);
 }
@@ -106,6 +109,8 @@ gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     }
     memcpy(s->ids, from->ids, from->length * sizeof *s->ids);
     s->length = from->length;
+    s->known = from->known;
+    state_pool_copy(&s->model->model->states, s->state, from->state);
     s->has_logits = from->has_logits;
     if (s->has_logits) memcpy(s->logits, from->logits, vocab * sizeof *s->logits);
     return s;

@@ -13,7 +13,7 @@ void gyr_model_get_work(const gyr_model *m, gyr_kv_type kv_type, size_t sequence
     const struct hyperparameters *h = &m->model->h;
     const struct checkpoint *c = m->checkpoint;
     double rows = (double)sequences * (double)tokens;
-    uint64_t page = kv_cache_bytes(kv_cache_shape(h, kv_type_of(m, kv_type)), h->layers, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(kv_cache_shape(h, kv_type_of(m, kv_type)), h->kv_layers, PAGE_TOKENS);
     double cache = (double)page / PAGE_TOKENS * (double)(depth + tokens);
     *work = (gyr_work){.read = (double)m->model->decode_bytes + cache * (double)sequences};
     for (size_t i = 0; i < c->n_tensors; i++) {

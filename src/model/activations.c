@@ -34,6 +34,8 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
     size_t ready = (size_t)h->heads * most(h->head_dim, h->value);
     if (h->kv_latent) fused = (size_t)h->heads * (h->key_plain + h->rope.dim);
+    const struct recurrence *r = &h->recurrence;
+    if (m->family->attention_gate) fused = 2 * q + 2 * (size_t)h->kv_heads * h->head_dim;
     size_t gated = m->family->gated ? 2 * wide : 0;
     struct activations *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
@@ -52,6 +54,18 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->values, h->kv_latent},
         {&a->latent, h->kv_latent ? narrow : 0},
         {&a->one_head, h->kv_latent},
+        {&a->projected, r->columns},
+        {&a->convolved, r->channels},
+        {&a->terms, r->rank ? r->rank + 2 * (size_t)r->size : 0},
+        {&a->low, r->rank},
+        {&a->step, r->rank ? r->inner : r->heads},
+        {&a->beta, r->heads},
+        {&a->key, (size_t)r->groups * r->size},
+        {&a->query, (size_t)r->groups * r->size},
+        {&a->gate, r->inner},
+        {&a->given_back, r->inner},
+        {&a->beside, m->family->mixers == MIXERS_BOTH ? h->hidden : 0},
+        {&a->head_gate, m->family->attention_gate ? q : 0},
         {&a->gated, gated},
         {&a->wide, wide},
         {&a->router, 3 * (size_t)h->experts},

@@ -141,14 +141,13 @@ static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
            bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv);
 }
 
-// A norm without weights has ones.
-static bool bind_ones(struct binder *b, float **v, size_t n) {
+bool bind_filled(struct binder *b, float **v, size_t n, float value) {
     struct model *m = b->m;
     size_t at = b->used;
     b->used += n;
     float *host = b->looking ? NULL : malloc(n * sizeof *host);
     if (!host) return b->looking || fail_memory(b->e, m->checkpoint->path);
-    for (size_t i = 0; i < n; i++) host[i] = 1;
+    for (size_t i = 0; i < n; i++) host[i] = value;
     *v = m->vectors + at;
     m->device->ops->write(m->device, *v, host, n * sizeof *host);
     free(host);
@@ -159,7 +158,7 @@ static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     enum qk_norm kind = b->m->family->qk_norm;
     if (kind == QK_NORM_PLAIN && l->plan.rotated) {
-        bool ok = bind_ones(b, &l->q_norm.weight, h->head_dim);
+        bool ok = bind_filled(b, &l->q_norm.weight, h->head_dim, 1); // a norm without weights
         l->k_norm = l->q_norm;
         return ok;
     }
@@ -174,8 +173,9 @@ static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
 static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct family *f = b->m->family;
     bool before = f->norm_place != NORM_AFTER, after = f->norm_place != NORM_BEFORE;
+    bool one = f->one_norm || f->mixers == MIXERS_STATE;
     return (!before || bind_norm(b, &l->attn_norm, ROLE_ATTN_NORM, i)) &&
-           (!before || f->one_norm || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
+           (!before || one || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
            (!after || (bind_norm(b, &l->attn_post_norm, ROLE_ATTN_POST_NORM, i) &&
                        bind_norm(b, &l->mlp_post_norm, ROLE_MLP_POST_NORM, i)));
 }
@@ -190,16 +190,33 @@ static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
            bind_linear(b, &l->down, ROLE_DOWN, BIAS_MLP, i, wide, h->hidden);
 }
 
+static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
+    const struct model *m = b->m;
+    const struct hyperparameters *h = &m->h;
+    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : h->head_dim);
+    return (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
+           (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
+           bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
+}
+
+// The layer's plan, its place counted among those before it.
+static void plan(struct model *m, uint32_t i) {
+    const struct layer_plan *before = i ? &m->layers[i - 1].plan : NULL;
+    struct layer_plan *p = &m->layers[i].plan;
+    *p = layer_plan(m->family, m->checkpoint, &m->h, i);
+    p->cache = before ? before->cache + before->attends : 0;
+    p->state = before ? before->state + before->recurs : 0;
+}
+
 static bool bind_layer(struct binder *b, uint32_t i) {
     struct model *m = b->m;
     const struct hyperparameters *h = &m->h;
     struct layer *l = &m->layers[i];
-    l->plan = layer_plan(m->family, m->checkpoint, h, i);
-    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : h->head_dim);
-    return bind_norms(b, l, i) &&
-           (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
-           (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
-           bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden) &&
+    plan(m, i);
+    if (!bind_norms(b, l, i) || (l->plan.attends && !bind_attention(b, l, i)) ||
+        (l->plan.recurs && !bind_state(b, l, i)))
+        return false;
+    return m->family->mixers == MIXERS_STATE ||
            (h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i));
 }
 
@@ -305,6 +322,6 @@ bool bind_model(struct model *m, gyr_error *e) {
     m->vectors = m->device->ops->alloc(m->device, look.used * sizeof(float), e);
     m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
     if (!m->vectors || !m->rewritten || !bind_pass(&bind)) return false;
-    m->type = m->layers[0].attn_out.w.type;
+    m->type = m->layers[0].plan.attends ? m->layers[0].attn_out.w.type : m->layers[0].state.out.w.type;
     return true;
 }

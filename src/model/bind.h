@@ -41,6 +41,10 @@ uint8_t *bind_rewrite(struct binder *b, size_t bytes);
 // The bytes of a tensor of which `share` is read for a token.
 void bind_count(struct model *m, const struct tensor *t, double share);
 
+// A vector of n times `value`, that no file has.
+bool bind_filled(struct binder *b, float **v, size_t n, float value);
+
+bool bind_state(struct binder *b, struct layer *l, uint32_t i);
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);
 

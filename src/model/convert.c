@@ -424,6 +424,10 @@ static bool prepare(struct job *j, gyr_error *e) {
     if (!(j->c = checkpoint_open(o->input, e))) return false;
     if (j->c->source != CHECKPOINT_HF)
         return fail(e, GYR_USAGE, "%s: is GGUF already; gyr quantize writes it in another type", o->input);
+    const struct family *f = family_find(j->c, e);
+    if (f && f->mixers != MIXERS_ATTENTION)
+        return fail(e, GYR_UNSUPPORTED, "%s: gyr runs models of the %s and does not convert them yet", o->input,
+                    f->kind);
     // Binding finds every tensor and checks its shape, so nothing below has to.
     j->device = device_cpu(1, NULL, e);
     if (!j->device || !(j->m = model_new(j->c, j->device, e)) || !list_pieces(j, e)) return false;

@@ -35,6 +35,14 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_GATE] = {0, "blk.%u.ffn_gate.weight", "model.layers.%u.mlp.gate_proj.weight"},
     [ROLE_UP] = {0, "blk.%u.ffn_up.weight", "model.layers.%u.mlp.up_proj.weight"},
     [ROLE_DOWN] = {0, "blk.%u.ffn_down.weight", "model.layers.%u.mlp.down_proj.weight"},
+    [ROLE_STATE_IN] = {0, "blk.%u.ssm_in.weight", "model.layers.%u.mamba.in_proj.weight"},
+    [ROLE_STATE_CONV] = {0, "blk.%u.ssm_conv1d.weight", "model.layers.%u.mamba.conv1d.weight"},
+    [ROLE_STATE_X] = {0, "blk.%u.ssm_x.weight", "model.layers.%u.mamba.x_proj.weight"},
+    [ROLE_STATE_DT] = {0, "blk.%u.ssm_dt.weight", "model.layers.%u.mamba.dt"},
+    [ROLE_STATE_A] = {0, "blk.%u.ssm_a", "model.layers.%u.mamba.A_log"},
+    [ROLE_STATE_D] = {0, "blk.%u.ssm_d", "model.layers.%u.mamba.D"},
+    [ROLE_STATE_NORM] = {0, "blk.%u.ssm_norm.weight", "model.layers.%u.mamba.norm.weight"},
+    [ROLE_STATE_OUT] = {0, "blk.%u.ssm_out.weight", "model.layers.%u.mamba.out_proj.weight"},
     [ROLE_ROUTER] = {0, "blk.%u.ffn_gate_inp.weight", "model.layers.%u.mlp.gate.weight"},
     [ROLE_ROUTER_SHIFT] = {0, "blk.%u.exp_probs_b.bias", "model.layers.%u.mlp.gate.e_score_correction_bias"},
     [ROLE_EXPERT_GATE] = {0, "blk.%u.ffn_gate_exps.weight", "model.layers.%u.mlp.experts.%u.gate_proj.weight"},
@@ -50,11 +58,8 @@ const struct family *family_row(size_t i) {
     const struct {
         const struct family *rows;
         size_t n;
-    } kin[] = {{falcon_rows, falcon_rows_n},
-               {llama_rows, llama_rows_n},
-               {gemma_rows, gemma_rows_n},
-               {gpt_rows, gpt_rows_n},
-               {expert_rows, expert_rows_n}};
+    } kin[] = {{falcon_rows, falcon_rows_n}, {llama_rows, llama_rows_n},   {gemma_rows, gemma_rows_n},
+               {gpt_rows, gpt_rows_n},       {expert_rows, expert_rows_n}, {state_rows, state_rows_n}};
     for (size_t k = 0; k < sizeof kin / sizeof *kin; i -= kin[k++].n)
         if (i < kin[k].n) return kin[k].rows + i;
     return NULL;

@@ -41,6 +41,19 @@ enum role {
     ROLE_GATE,
     ROLE_UP,
     ROLE_DOWN,
+    ROLE_STATE_IN,   // what a layer with a state is made from: values, keys, queries, gate, steps; or fused, by head:
+    ROLE_STATE_QKVZ, // (query, key, values, gates)
+    ROLE_STATE_GATE,
+    ROLE_STATE_BA, // (betas, steps), by key head; or the two:
+    ROLE_STATE_BETA,
+    ROLE_STATE_ALPHA,
+    ROLE_STATE_CONV,
+    ROLE_STATE_X,  // [inner, steps' rank + key + query]
+    ROLE_STATE_DT, // [rank, inner], or only its bias
+    ROLE_STATE_A,
+    ROLE_STATE_D,
+    ROLE_STATE_NORM,
+    ROLE_STATE_OUT,
     ROLE_ROUTER,         // [hidden, experts]
     ROLE_ROUTER_SHIFT,   // [experts], added to the scores for the choice alone
     ROLE_EXPERT_GATE_UP, // one tensor for all experts, or one for each (an indexed name)
@@ -62,7 +75,11 @@ enum residual {
 // Where a branch has its norms: on its input, on its output, or on both.
 enum norm_place { NORM_BEFORE, NORM_AFTER, NORM_AROUND };
 
-enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI, POSITIONS_LEARNED };
+enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI, POSITIONS_LEARNED, POSITIONS_NONE };
+
+// What mixes positions: attention in every layer; a state in every layer, and nothing else, MLPs included; both in
+// every layer, side by side; or attention in every so manieth layer (usually the fourth) and a state in the others.
+enum mixers { MIXERS_ATTENTION, MIXERS_STATE, MIXERS_BOTH, MIXERS_TURNS };
 
 // Norms of queries and keys: one weight for a head's elements, one for every element of all heads, a norm over the
 // whole row, or one of a head without weights, in layers with positions.
@@ -76,7 +93,15 @@ enum expert_layout { EXPERTS_ROWS, EXPERTS_COLUMNS, EXPERTS_COLUMNS_PAIRED };
 enum kv_heads { KV_HEADS_KEY, KV_HEADS_ONE, KV_HEADS_ALL };
 
 // Matrices that have biases.
-enum { BIAS_QKV = 1, BIAS_ATTN_OUT = 2, BIAS_MLP = 4, BIAS_OUTPUT = 8, BIAS_EXPERTS = 16, BIAS_ALL = 7 };
+enum {
+    BIAS_QKV = 1,
+    BIAS_ATTN_OUT = 2,
+    BIAS_MLP = 4,
+    BIAS_OUTPUT = 8,
+    BIAS_EXPERTS = 16,
+    BIAS_STATE = 32,
+    BIAS_ALL = 7
+};
 
 // A tensor whose name is not the usual one ("%u" is the layer; a second one, the place among several; "a|b": either).
 // NULL: it is; "": there is none.
@@ -121,6 +146,11 @@ struct family {
     bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
     bool hf_transposed; // Hugging Face's matrices are [in][out]
     bool latent;        // attention
+    enum mixers mixers;
+    enum recur_kind recur;
+    bool recur_norms;    // of steps, keys and queries, without weights
+    bool gguf_turns;     // GGUF: heads take keys in turns
+    bool attention_gate; // a head's query is followed by what gates its output
     enum qk_norm qk_norm;
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true

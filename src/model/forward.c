@@ -42,6 +42,7 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
     linear(p, &l->q, x, fused);
     linear(p, &l->k, x, keys);
     linear(p, &l->v, x, values);
+    scale(p, keys, p->n * kv, h->recurrence.attn_key);
     a->q_in = (struct projected){fused, q, group};
     a->k_in = (struct projected){keys, kv, dim};
     a->v_in = (struct projected){values, kv, dim};
@@ -61,8 +62,8 @@ static void remember(struct pass *p, uint32_t i, const float *x) {
                     .pairs = m->pairs,
                     .q = p->a->q,
                     .row = p->a->at,
-                    .k = p->kv->k[i],
-                    .v = p->kv->v[i]};
+                    .k = p->kv->k[l->plan.cache],
+                    .v = p->kv->v[l->plan.cache]};
     if (m->family->latent)
         forward_latent(p, l, x, &a);
     else
@@ -89,8 +90,8 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
                             .q = p->a->q,
                             .out = p->a->mixed,
                             .row = p->a->at,
-                            .k = p->kv->k[i],
-                            .v = p->kv->v[i],
+                            .k = p->kv->k[l->plan.cache],
+                            .v = p->kv->v[l->plan.cache],
                             .window = l->plan.window,
                             .scale = h->attn_scale,
                             .softcap = h->attn_cap,
@@ -100,6 +101,7 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
     p->ops->attention(p->d, &mix);
     if (p->m->family->latent) forward_values(p, l);
     linear(p, &l->attn_out, p->m->family->latent ? p->a->ready : p->a->mixed, p->a->branch);
+    scale(p, p->a->branch, p->n * h->hidden, h->recurrence.attn_out);
 }
 
 // branch = Wdown activation(Wup x), or Wdown (activation(Wgate x) * Wup x).
@@ -113,6 +115,7 @@ static void mlp(struct pass *p, const struct layer *l, const float *x) {
         g.stride = 2 * wide;
     } else if (l->gate.w.rows) {
         linear(p, &l->gate, x, gated);
+        scale(p, gated, n, p->m->h.recurrence.gate);
         linear(p, &l->up, x, gated + n);
     } else {
         linear(p, &l->up, x, p->a->wide);
@@ -120,13 +123,29 @@ static void mlp(struct pass *p, const struct layer *l, const float *x) {
     }
     if (p->m->family->gated) p->ops->gate(p->d, &g);
     linear(p, &l->down, p->a->wide, p->a->branch);
+    scale(p, p->a->branch, p->n * p->m->h.hidden, p->m->h.recurrence.down);
+}
+
+// branch = what the layer makes of other positions: by attention, by a state, or by both.
+static void mix(struct pass *p, uint32_t i, const float *x) {
+    const struct layer *l = &p->m->layers[i];
+    size_t n = p->n * p->m->h.hidden;
+    bool both = l->plan.attends && l->plan.recurs;
+    if (l->plan.recurs) forward_state(p, l, x, both ? p->a->beside : p->a->branch);
+    if (both) scale(p, p->a->normed, n, p->m->h.recurrence.attn_in); // nothing but attention reads it any more
+    if (l->plan.attends) attention(p, i, x);
+    if (both) p->ops->add(p->d, p->a->branch, p->a->beside, n);
 }
 
 static void layer(struct pass *p, uint32_t i) {
     const struct layer *l = &p->m->layers[i];
     bool parallel = p->m->family->residual == RESIDUAL_PARALLEL;
     const float *x = input(p, &l->attn_norm);
-    attention(p, i, x);
+    mix(p, i, x);
+    if (p->m->family->mixers == MIXERS_STATE) { // the layer is whole
+        join(p, &l->attn_post_norm);
+        return;
+    }
     if (parallel && l->mlp_norm.weight) x = input(p, &l->mlp_norm); // before the first branch joins
     join(p, &l->attn_post_norm);
     if (!parallel) x = input(p, &l->mlp_norm);

@@ -25,6 +25,9 @@ static inline void linear(struct pass *p, const struct linear *l, const float *x
 void forward_latent(struct pass *p, const struct layer *l, const float *x, struct qkv *q);
 void forward_values(struct pass *p, const struct layer *l);
 
+// to = what the layer's state makes of x.
+void forward_state(struct pass *p, const struct layer *l, const float *x, float *to);
+
 // branch = the sum of what the layer's experts make of x.
 void forward_experts(struct pass *p, const struct layer *l, const float *x);
 

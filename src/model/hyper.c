@@ -35,6 +35,7 @@ static const struct {
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
     [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
+    [HYPER_ATTEND_EVERY] = {{"full_attention_interval"}, {"full_attention_interval"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
     [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
                         {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"}},
@@ -47,7 +48,7 @@ static const struct {
     [HYPER_RESIDUAL_SCALE] = {{"residual_scale"}, {"residual_multiplier"}},
     [HYPER_DEPTH_SCALE] = {{NULL}, {"scale_depth"}},
     [HYPER_BASE_WIDTH] = {{NULL}, {"dim_model_base"}},
-    [HYPER_LOGIT_SCALE] = {{"logit_scale"}, {"logits_scaling", "logit_scale"}},
+    [HYPER_LOGIT_SCALE] = {{"logit_scale"}, {"logits_scaling", "logit_scale", "lm_head_multiplier"}},
 };
 
 enum { GGUF_NAMES = 2, HF_NAMES = 5 };
@@ -128,6 +129,7 @@ static bool read_layers(const struct reader *r, struct hyperparameters *h) {
 }
 
 static bool read_heads(const struct reader *r, struct hyperparameters *h) {
+    if (r->f->mixers == MIXERS_STATE) return true;
     enum kv_heads where = r->c->source == CHECKPOINT_GGUF ? KV_HEADS_KEY : r->f->hf_kv_heads;
     if (!get_uint(r, HYPER_HEADS, 1u << 16, 0, &h->heads)) return false;
     h->kv_heads = where == KV_HEADS_ONE ? 1 : h->heads;
@@ -297,14 +299,35 @@ static bool read_limit(const struct family *f, struct hyperparameters *h) {
     return true;
 }
 
+// Layers without attention have no longest text, and models without any say none.
+static bool read_sizes(const struct reader *r, struct hyperparameters *h) {
+    bool state = r->f->mixers == MIXERS_STATE;
+    if (!read_layers(r, h) || !get_uint(r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) ||
+        !get_uint(r, HYPER_CONTEXT, 1u << 28, state ? 1u << 20 : 2048, &h->context))
+        return false;
+    return state || get_uint(r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward);
+}
+
+static bool read_states(const struct reader *r, struct hyperparameters *h) {
+    h->attend_every = 4;
+    if (!get_any(r, HYPER_ATTEND_EVERY, 1u << 16, &h->attend_every) ||
+        !recurrence_read(r->f, r->c, h->hidden, &h->recurrence, r->e))
+        return false;
+    if (!(h->recurrence.norms_eps > 0)) h->recurrence.norms_eps = h->norm_eps;
+    for (uint32_t i = 0; i < h->layers; i++) {
+        struct layer_plan plan = layer_plan(r->f, r->c, h, i);
+        h->kv_layers += plan.attends;
+        h->state_layers += plan.recurs;
+    }
+    return true;
+}
+
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
-    return read_layers(&r, h) && get_uint(&r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) && read_heads(&r, h) &&
-           read_latent(&r, h) && get_uint(&r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward) &&
-           get_uint(&r, HYPER_CONTEXT, 1u << 28, 2048, &h->context) && read_limit(f, h) && read_experts(&r, h) &&
+    return read_sizes(&r, h) && read_heads(&r, h) && read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
-           read_activation(&r, h);
+           read_activation(&r, h) && read_states(&r, h);
 }
 
 // Element `layer` of a list that the config has for each layer; false if there is none.
@@ -326,5 +349,12 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
     if (c->source == CHECKPOINT_HF && f->rope_skip && listed(c, "no_rope_layers", layer, &v))
         rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
     if (f->rope_windows_only && h->window) rotated = local;
-    return (struct layer_plan){.window = local ? h->window : 0, .rotated = rotated, .local = local};
+    bool turn = every(h->attend_every, layer);
+    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
+        turn = v.s.size != 16 || memcmp(v.s.data, "linear_attention", 16) != 0;
+    return (struct layer_plan){.window = local ? h->window : 0,
+                               .rotated = rotated,
+                               .local = local,
+                               .attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE,
+                               .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION};
 }

@@ -4,6 +4,7 @@
 
 #include "model/family.h"
 #include "model/positions.h"
+#include "model/recurrence.h"
 
 enum hyper {
     HYPER_LAYERS,
@@ -32,6 +33,7 @@ enum hyper {
     HYPER_ROUTE_SCALE,
     HYPER_WINDOW,
     HYPER_WINDOW_EVERY,
+    HYPER_ATTEND_EVERY,
     HYPER_ROPE_SKIP,
     HYPER_NORM_EPS,
     HYPER_ALIBI_MAX,
@@ -68,6 +70,9 @@ struct hyperparameters {
     double alibi_max;
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;
+    struct recurrence recurrence;
+    unsigned attend_every;            // of layers that take turns
+    uint32_t kv_layers, state_layers; // how many have keys and values, how many a state
 };
 
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e);
@@ -75,7 +80,9 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
 // In what one layer differs from the others.
 struct layer_plan {
     uint32_t window;
-    bool rotated, local; // local: by local_rope
+    bool rotated, local;   // local: by local_rope
+    bool attends, recurs;  // keeps keys and values; a state
+    uint32_t cache, state; // which of those that do it is
 };
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer);

@@ -77,6 +77,7 @@ void model_free(struct model *m) {
     free(m->rewritten);
     free(m->rope_factors);
     activations_free(m->activations, m->device);
+    state_pool_free(&m->states);
     free(m->layers);
     free(m);
 }
@@ -96,5 +97,6 @@ struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error 
         model_free(m);
         return NULL;
     }
+    m->states = (struct state_pool){.device = d, .floats = m->h.state_layers * recurrence_floats(&m->h.recurrence)};
     return m;
 }

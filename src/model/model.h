@@ -18,8 +18,16 @@ struct expert {
     struct linear gate, up, down;
 };
 
+// What keeps a state (device/recur.h).
+struct recurrent {
+    struct linear in, gate, alpha, beta, x, dt, out; // those that the kind has
+    float *taps, *taps_bias, *dt_bias, *a, *skip, *ones, *unit;
+    struct norm norm;
+};
+
 struct layer {
     struct layer_plan plan;
+    struct recurrent state;
     struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm;
     struct linear qkv, q, k, v, attn_out; // qkv, or the three
     struct linear q_a, kv_a, *k_b, *v_b;  // latent attention; the last two [h.heads]
@@ -55,6 +63,7 @@ struct model {
     bool grouped;             // how fused query/key/value rows are laid out: struct qkv
     enum type type;           // what most matrices are of
     struct activations *activations;
+    struct state_pool states; // of all sequences
     uint64_t parameters, weight_bytes, decode_bytes;
     float *vectors;   // owner of all norms and biases
     void **rewritten; // owner of matrices that could not be used as they lie in the file

@@ -20,6 +20,9 @@ bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn 
     struct linear *all[] = {&l->qkv,           &l->q,    &l->k,   &l->v,    &l->attn_out,
                             &l->gate_up,       &l->gate, &l->up,  &l->down, &l->router,
                             &l->shared_router, &l->q_a,  &l->kv_a};
+    struct recurrent *s = &l->state;
+    struct linear *states[] = {&s->in, &s->gate, &s->alpha, &s->beta, &s->x, &s->dt, &s->out};
+    if (!each(states, sizeof states / sizeof *states, fn, arg)) return false;
     if (!each(all, sizeof all / sizeof *all, fn, arg) || !expert_matrices(&l->shared, fn, arg)) return false;
     for (size_t i = 0; l->experts && i < h->experts; i++)
         if (!expert_matrices(&l->experts[i], fn, arg)) return false;

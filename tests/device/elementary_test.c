@@ -38,10 +38,13 @@ static void check_function(const char *name, float (*f)(float), double (*exact)(
     CHECK(isnan(f(NAN)));
 }
 
+static double softplus(double x) { return x > 40 ? x : log1p(exp(x)); }
+
 static void functions(void) {
     check_function("exp", exp_f, exp, 1.2);
     check_function("tanh", tanh_f, tanh, 2);
     check_function("erf", erf_f, erf, 2);
+    check_function("softplus", softplus_f, softplus, 3);
 }
 
 static void exact_values(void) {

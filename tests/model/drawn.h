@@ -45,14 +45,23 @@ static inline float drawn_element(uint64_t hash, float center, int exponent, uin
     return center + ldexpf((float)(int8_t)((z ^ z >> 31) >> 56), -exponent);
 }
 
+// What a line says is done to each element: nothing ("from"), -e^x ("decay"), or x * M ("times M").
+static inline const char *drawn_change(const char *line, float *times) {
+    char *end = NULL;
+    bool decay = !strncmp(line, "decay ", 6);
+    *times = !strncmp(line, "times ", 6) ? strtof(line + 6, &end) : decay ? -1 : 0;
+    return end ? end + 1 : line + (decay ? 6 : 5);
+}
+
 // "from HASH CENTER EXPONENT OFFSET AXES (COUNT STRIDE)...": appends what it describes at t->data + at.
 static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_t at) {
     unsigned long long hash;
     long long offset, count[8], stride[8];
-    float center;
+    float center, times;
     int exponent, axes, used;
     size_t n = 1;
-    if (sscanf(line, "from %llx %f %d %lld %d%n", &hash, &center, &exponent, &offset, &axes, &used) != 5 || axes > 8)
+    line = drawn_change(line, &times);
+    if (sscanf(line, "%llx %f %d %lld %d%n", &hash, &center, &exponent, &offset, &axes, &used) != 5 || axes > 8)
         return 0;
     for (int i = 0; i < axes; i++) {
         int more;
@@ -65,7 +74,8 @@ static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_
         size_t rest = i;
         for (int a = axes - 1; a >= 0; rest /= (size_t)count[a--])
             from += (long long)(rest % (size_t)count[a]) * stride[a];
-        t->data[at + i] = drawn_element(hash, center, exponent, (uint64_t)from);
+        float x = drawn_element(hash, center, exponent, (uint64_t)from);
+        t->data[at + i] = times < 0 ? (float)-exp((double)x) : times > 0 ? x * times : x;
     }
     return n;
 }
@@ -110,7 +120,8 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
         *filled = 0;
         return whole && drawn_new_tensor(d, line);
     }
-    if (last && drawn_starts(line, "from ")) return (*filled += drawn_piece(line, last, *filled));
+    bool piece = drawn_starts(line, "from ") || drawn_starts(line, "decay ") || drawn_starts(line, "times ");
+    if (last && piece) return (*filled += drawn_piece(line, last, *filled));
     if (last && drawn_starts(line, "given ")) return (*filled += drawn_given(line, last, *filled));
     if (drawn_starts(line, "key ")) return d->n_keys < 64 && (d->keys[d->n_keys++] = strdup(line + 4));
     if (drawn_starts(line, "config ")) return (d->config = strdup(line + 7));

@@ -57,6 +57,9 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
     word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
     word(&t, f->latent, "latent attention", 0);
+    word(&t, f->mixers == MIXERS_STATE, "a state and no attention", 0);
+    word(&t, f->mixers == MIXERS_BOTH, "attention and a state side by side", 0);
+    word(&t, f->mixers == MIXERS_TURNS, "attention and a state in turns", 0);
     word(&t, f->qk_norm != QK_NORM_NONE, "norms of queries and keys", 0);
     word(&t, f->window_every, "windows but in 1 layer of %u", f->window_every);
     word(&t, f->sinks, "attention sinks", 0);
@@ -109,7 +112,7 @@ static const char foot[] =
     "\n"
     "## Not yet\n"
     "\n"
-    "Models with a recurrent state; the pictures and sounds of models that see and hear (their text part runs, from a\n"
+    "The pictures and sounds of models that see and hear (their text part runs, from a\n"
     "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs); Baichuan 2's normalized "
     "output.\n";
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/data/models: what transformers computes with a small random model of each family.
 
-    python tools/goldens/models.py [NAME ...]     (all of model_families.py)
+    python tools/goldens/models.py [NAME ...]     (all of model_families.py and state_families.py)
 
 A family gets
     NAME.txt     how to make its weights, as a Hugging Face folder and as a GGUF file; a text; the greedy answer
@@ -10,7 +10,8 @@ A family gets
 No weights are kept: element i of a parameter is center + k / 2^exponent, where k is a signed byte drawn from a hash of the
 parameter's name and i. A test draws them again (tests/model/drawn.h). Each line "hf" or "gguf" says one tensor of a file:
 its name and shape; the lines "from" below it say which elements of which parameters it holds, in order, as a view: an
-offset and (count, stride) for each axis, the slowest first. So what converters do (permute rows, cut fused matrices,
+offset and (count, stride) for each axis, the slowest first ("decay" in place of "from": minus e to the power of them;
+"times M": multiplied). So what converters do (permute rows, cut fused matrices,
 transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
 The lines: "key KIND NAME VALUE" is metadata of the GGUF file; "config JSON" is config.json.
@@ -22,6 +23,7 @@ sys.path.pop(0)  # this folder: its scripts are named like the packages they ask
 import json
 import math
 import runpy
+import types
 from pathlib import Path
 
 import gguf
@@ -60,6 +62,8 @@ class Parameter:
         low = name.lower()
         is_norm = ("norm" in low or "ln_" in low) and len(shape) <= 2 and "bias" not in low
         self.center = spec.get("norm_center", 1) if is_norm else 0
+        for part, center in spec.get("centers", {}).items():
+            self.center = center if part in name else self.center
         if is_norm:
             want = 0.2
         elif len(shape) == 1:
@@ -105,15 +109,15 @@ def view(flat):
 
 
 class Piece:
-    """Elements of one parameter; `plus` is added to each."""
+    """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", or "times M"."""
 
-    def __init__(self, parameter, index, plus=0):
-        self.parameter, self.index, self.plus = parameter, index, plus
+    def __init__(self, parameter, index, plus=0, how="from"):
+        self.parameter, self.index, self.plus, self.how = parameter, index, plus, how
 
     def line(self):
         p, axes = self.parameter, view(self.index)
         where = " ".join(f"{n} {s}" for n, s in axes)
-        return (f"from {p.hash:016x} {p.center + self.plus} {p.exponent} {int(self.index.reshape(-1)[0])} "
+        return (f"{self.how} {p.hash:016x} {p.center + self.plus} {p.exponent} {int(self.index.reshape(-1)[0])} "
                 f"{len(axes)} {where}")
 
     def values(self):
@@ -234,7 +238,10 @@ def make(out, name, spec):
 
 
 def main():
-    families = runpy.run_path(str(HERE / "model_families.py"))["FAMILIES"]
+    families = {}
+    for name in ("model_families", "state_families"):
+        module = sys.modules[name] = types.SimpleNamespace(**runpy.run_path(str(HERE / f"{name}.py")))
+        families |= module.FAMILIES
     out = HERE.parent.parent / "tests/data/models"
     out.mkdir(exist_ok=True)
     logging.disable_progress_bar()

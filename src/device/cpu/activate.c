@@ -14,6 +14,8 @@ static inline float gelu_tanh(float x) {
 
 static inline float silu(float x) { return x / (1.0f + exp_f(-x)); }
 
+static inline float sigmoid(float x) { return 1.0f / (1.0f + exp_f(-x)); }
+
 static inline float relu(float x) { return x < 0 ? 0 : x; }
 
 void KERNEL(activate)(enum activation kind, float *x, size_t n) {
@@ -32,6 +34,9 @@ void KERNEL(activate)(enum activation kind, float *x, size_t n) {
         return;
     case ACT_RELU2:
         for (size_t i = 0; i < n; i++) x[i] = relu(x[i]) * relu(x[i]);
+        return;
+    case ACT_SIGMOID:
+        for (size_t i = 0; i < n; i++) x[i] = sigmoid(x[i]);
         return;
     }
 }

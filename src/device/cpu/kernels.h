@@ -68,6 +68,14 @@ struct softmax {
 static inline size_t part_cols(const struct attention *a) { return (a->kv.value_dim + 31) / 32 * 32; }
 static inline size_t part_floats(const struct attention *a) { return part_cols(a) + 16; }
 
+// Rows of one sequence, and the channels or the head of one task.
+struct stretch {
+    size_t row, rows, first, n;
+};
+
+// Channels that a task of conv or of RECUR_CHANNELS takes at most.
+enum { CHANNELS = 64 };
+
 struct kernels {
     const char *isa;
     size_t wide_rows; // of a panel of activations
@@ -88,6 +96,10 @@ struct kernels {
     // Joins a part to what the query has so far (all->sum is 0 at first), and closes a query after the last.
     void (*join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
     void (*close)(const struct softmax *all, const float *sink, size_t dim, float *out);
+    // Channels `first` on, n of them; or head `first`.
+    void (*conv)(const struct conv *a, struct stretch s);
+    void (*recur_channels)(const struct recur *a, struct stretch s);
+    void (*recur_head)(const struct recur *a, struct stretch s);
     void (*activate)(enum activation kind, float *x, size_t n);
     void (*gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out);
     void (*gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);

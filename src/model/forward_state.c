@@ -1,0 +1,129 @@
+// Layers that keep a state: project, convolve, recur, gate, project.
+#include "model/forward.h"
+
+static struct state state_of(const struct pass *p, const struct layer *l, size_t at) {
+    const struct state_pool *pool = &p->m->states;
+    size_t layer = l->plan.state * recurrence_floats(&p->m->h.recurrence);
+    return (struct state){pool->data + layer + at, pool->floats};
+}
+
+static void move(struct pass *p, const float *x, size_t x_row, float *y, size_t n) {
+    p->ops->move(p->d, x, x_row, y, n, p->n, n);
+}
+
+static void scale(struct pass *p, float *x, size_t n, float by) {
+    if (by != 1) p->ops->scale(p->d, x, by, p->n * n);
+}
+
+static void norm(struct pass *p, const float *w, float eps, size_t rows, size_t dim, float *x) {
+    p->ops->norm(p->d, NORM_RMS, x, w, NULL, eps, rows, dim, x);
+}
+
+// a->convolved = the channels from x on.
+static void convolve(struct pass *p, const struct layer *l, const float *x) {
+    const struct recurrence *r = &p->m->h.recurrence;
+    struct conv c = {.rows = p->n,
+                     .channels = r->channels,
+                     .taps = r->taps,
+                     .x = x,
+                     .x_row = r->columns,
+                     .w = l->state.taps,
+                     .bias = l->state.taps_bias,
+                     .out = p->a->convolved,
+                     .row = p->a->at,
+                     .state = state_of(p, l, 0)};
+    p->ops->conv(p->d, &c);
+}
+
+// a->given_back = what the states give for values x, steps dt, and a->key and a->query.
+static void recur(struct pass *p, const struct layer *l, const float *x, const float *dt, size_t dt_row) {
+    const struct recurrence *r = &p->m->h.recurrence;
+    struct activations *a = p->a;
+    struct recur c = {.kind = r->kind,
+                      .rows = p->n,
+                      .heads = r->heads,
+                      .dim = r->dim,
+                      .size = r->size,
+                      .groups = r->groups,
+                      .x = x,
+                      .key = a->key,
+                      .query = a->query,
+                      .dt = dt,
+                      .dt_bias = l->state.dt_bias,
+                      .beta = a->beta,
+                      .a = l->state.a,
+                      .skip = l->state.skip,
+                      .x_row = r->channels,
+                      .dt_row = dt_row,
+                      .dt_by = r->part[4],
+                      .out = a->given_back,
+                      .row = a->at,
+                      .state = state_of(p, l, recurrence_tail(r))};
+    c.turns = p->m->checkpoint->source == CHECKPOINT_GGUF && p->m->family->gguf_turns;
+    p->ops->recur(p->d, &c);
+}
+
+// a->gate = a->given_back * silu(a->gate)
+static void gate(struct pass *p) {
+    struct activations *a = p->a;
+    size_t n = p->m->h.recurrence.inner;
+    p->ops->gate(p->d, &(struct gate){ACT_SILU, p->n, n, n, a->gate, a->given_back, a->gate});
+}
+
+// Mamba (Gu and Dao, 2023). Keys, queries and steps come from the convolved values; Falcon-Mamba norms them.
+static void channels(struct pass *p, const struct layer *l, const float *x) {
+    const struct recurrence *r = &p->m->h.recurrence;
+    const struct recurrent *s = &l->state;
+    struct activations *a = p->a;
+    size_t terms = r->rank + 2 * (size_t)r->size;
+    linear(p, &s->in, x, a->projected);
+    convolve(p, l, a->projected);
+    linear(p, &s->x, a->convolved, a->terms);
+    move(p, a->terms, terms, a->low, r->rank);
+    move(p, a->terms + r->rank, terms, a->key, r->size);
+    move(p, a->terms + r->rank + r->size, terms, a->query, r->size);
+    if (s->ones) {
+        norm(p, s->ones, r->norms_eps, p->n, r->rank, a->low);
+        norm(p, s->ones, r->norms_eps, p->n, r->size, a->key);
+        norm(p, s->ones, r->norms_eps, p->n, r->size, a->query);
+    }
+    linear(p, &s->dt, a->low, a->step);
+    recur(p, l, a->convolved, a->step, r->inner);
+    move(p, a->projected + r->inner, r->columns, a->gate, r->inner);
+    gate(p);
+}
+
+// A norm of each group of heads.
+static void group_norm(struct pass *p, const struct layer *l, float *x) {
+    const struct recurrence *r = &p->m->h.recurrence;
+    size_t n = r->inner / r->groups;
+    for (size_t g = 0; l->state.norm.weight && g < r->groups; g++) {
+        float *part = x + g * n, *alone = p->a->convolved;
+        p->ops->move(p->d, part, r->inner, alone, n, p->n, n);
+        norm(p, l->state.norm.weight + g * n, p->m->h.norm_eps, p->n, n, alone);
+        p->ops->move(p->d, alone, n, part, r->inner, p->n, n);
+    }
+}
+
+// Mamba-2 (Dao and Gu, 2024): all comes from one projection: gate, values, keys, queries, steps.
+static void heads(struct pass *p, const struct layer *l, const float *x) {
+    const struct recurrence *r = &p->m->h.recurrence;
+    struct activations *a = p->a;
+    size_t keys = (size_t)r->groups * r->size;
+    linear(p, &l->state.in, x, a->projected);
+    convolve(p, l, a->projected + r->inner);
+    move(p, a->convolved + r->inner, r->channels, a->key, keys);
+    move(p, a->convolved + r->inner + keys, r->channels, a->query, keys);
+    recur(p, l, a->convolved, a->projected + r->inner + r->channels, r->columns);
+    move(p, a->projected, r->columns, a->gate, r->inner);
+    scale(p, a->gate, r->inner, r->part[0]);
+    if (r->norm_first) group_norm(p, l, a->given_back);
+    gate(p);
+    if (!r->norm_first) group_norm(p, l, a->gate);
+}
+
+void forward_state(struct pass *p, const struct layer *l, const float *x, float *to) {
+    (p->m->h.recurrence.kind == RECUR_CHANNELS ? channels : heads)(p, l, x);
+    linear(p, &l->state.out, p->a->gate, to);
+    scale(p, to, p->m->h.hidden, p->m->h.recurrence.out);
+}

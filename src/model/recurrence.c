@@ -1,0 +1,132 @@
+#include "model/recurrence.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum number { TAPS, INNER, SIZE, STEPS, GROUPS, EXPAND, HEADS, VALUE, WIDE, NUMBERS };
+
+enum { MOST_NAMES = 4 };
+
+// GGUF's names behind the architecture, and Hugging Face's, those of other families first or last. The heads of Mamba-2
+// and of the delta rule are steps in GGUF.
+static const struct {
+    const char *gguf, *hf[MOST_NAMES];
+} names[NUMBERS] = {
+    [TAPS] = {"ssm.conv_kernel", {"conv_kernel", "mamba_d_conv", "linear_conv_kernel_dim"}},
+    [INNER] = {"ssm.inner_size", {"mamba_d_ssm"}},
+    [SIZE] = {"ssm.state_size", {"state_size", "mamba_d_state", "linear_key_head_dim"}},
+    [STEPS] = {"ssm.time_step_rank", {"time_step_rank"}},
+    [GROUPS] = {"ssm.group_count", {"n_groups", "mamba_n_groups", "linear_num_key_heads"}},
+    [EXPAND] = {NULL, {"expand", "mamba_expand"}},
+    [HEADS] = {"ssm.time_step_rank", {"num_heads", "mamba_n_heads", "linear_num_value_heads"}},
+    [VALUE] = {NULL, {"linear_value_head_dim"}},
+    [WIDE] = {NULL, {"intermediate_size"}}, // of Mamba; other models call their MLP's width so
+};
+
+struct reader {
+    const struct family *f;
+    const struct checkpoint *c;
+    gyr_error *e;
+};
+
+// The name that the file has for a key; false if it has none.
+static bool find(const struct reader *r, const char *name, char key[128]) {
+    bool gguf = r->c->source == CHECKPOINT_GGUF;
+    const char *const fronts[] = {gguf ? r->f->architecture : "", gguf ? NULL : "text_config"};
+    for (int i = 0; i < 2 && fronts[i]; i++) {
+        snprintf(key, 128, "%s%s%s", fronts[i], *fronts[i] ? "." : "", name);
+        const struct value *v = checkpoint_value(r->c, key);
+        if (v && v->kind != VALUE_NONE) return true;
+    }
+    return false;
+}
+
+// In [1, most]; a missing key gives `missing`, or GYR_MALFORMED if that is 0.
+static bool whole(const struct reader *r, enum number n, uint32_t most, uint32_t missing, uint32_t *out) {
+    const char *gguf[] = {names[n].gguf, NULL}, *const *list = r->c->source == CHECKPOINT_GGUF ? gguf : names[n].hf;
+    char key[128] = "";
+    uint64_t v = missing;
+    bool there = false;
+    for (int i = 0; i < MOST_NAMES && list[i] && !there; i++) there = find(r, list[i], key);
+    if (there && !checkpoint_uint(r->c, key, 1, most, &v, r->e)) return false;
+    *out = (uint32_t)v;
+    if (v) return true;
+    return fail(r->e, GYR_MALFORMED, "%s: key '%s' is missing; convert the model again", r->c->path, list[0]);
+}
+
+// n multipliers: a number, or a list of them.
+static bool multipliers(const struct reader *r, const char *name, size_t n, float *out) {
+    const struct value *list = r->c->source == CHECKPOINT_HF ? config_value(r->c, name) : NULL;
+    for (size_t i = 0; i < n; i++) out[i] = 1;
+    if (!list) return true;
+    bool fits = list->kind != VALUE_ARRAY ? n == 1 : list->array.n == n;
+    for (size_t i = 0; i < n && fits; i++) {
+        struct value v = value_at(list, i);
+        double x = v.kind == VALUE_FLOAT ? v.f : v.kind == VALUE_UINT ? (double)v.u : NAN;
+        fits = fabs(x) < 1e6;
+        out[i] = (float)x;
+    }
+    return fits ||
+           fail(r->e, GYR_MALFORMED, "%s: key '%s' is not %zu numbers; get the file again", r->c->path, name, n);
+}
+
+static bool read_multipliers(const struct reader *r, struct recurrence *s) {
+    float in, mlp[2];
+    if (!multipliers(r, "ssm_in_multiplier", 1, &in) || !multipliers(r, "ssm_multipliers", 5, s->part) ||
+        !multipliers(r, "ssm_out_multiplier", 1, &s->out) || !multipliers(r, "mlp_multipliers", 2, mlp) ||
+        !multipliers(r, "attention_in_multiplier", 1, &s->attn_in) ||
+        !multipliers(r, "attention_out_multiplier", 1, &s->attn_out) ||
+        !multipliers(r, "key_multiplier", 1, &s->attn_key))
+        return false;
+    for (int i = 0; i < 5; i++) s->part[i] *= in;
+    s->gate = mlp[0];
+    s->down = mlp[1];
+    return true;
+}
+
+// The inner size, which some configs say as a multiple of the hidden one, or as that of a head.
+static bool read_inner(const struct reader *r, uint32_t hidden, struct recurrence *s) {
+    uint32_t times = 2, value = 0;
+    if (r->c->source == CHECKPOINT_GGUF) return whole(r, INNER, 1u << 24, 0, &s->inner);
+    if (s->kind == RECUR_DELTA) {
+        if (!whole(r, VALUE, MAX_HEAD, 0, &value)) return false;
+        s->inner = s->heads * value;
+        return true;
+    }
+    enum number which = s->kind == RECUR_CHANNELS ? WIDE : INNER;
+    return whole(r, EXPAND, 16, 2, &times) && whole(r, which, 1u << 24, times * hidden, &s->inner);
+}
+
+static bool fits(const struct reader *r, const struct recurrence *s) {
+    bool ok = s->inner % s->heads == 0 && s->heads % s->groups == 0 && (s->rank || s->dim <= MAX_HEAD);
+    return ok || fail(r->e, GYR_MALFORMED,
+                      "%s: states of %u heads of %u elements in all, with %u keys; convert the model again", r->c->path,
+                      s->heads, s->inner, s->groups);
+}
+
+bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_t hidden, struct recurrence *s,
+                     gyr_error *e) {
+    struct reader r = {f, c, e};
+    double eps = 0;
+    char key[128];
+    *s = (struct recurrence){.kind = f->recur, .heads = 1, .groups = 1};
+    if (!read_multipliers(&r, s) || s->kind == RECUR_NONE) return s->kind == RECUR_NONE;
+    bool channels = s->kind == RECUR_CHANNELS;
+    if (!whole(&r, TAPS, 64, 4, &s->taps) || !whole(&r, SIZE, MAX_HEAD, 0, &s->size) ||
+        (channels && !whole(&r, STEPS, 1u << 16, 0, &s->rank)) ||
+        (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) || !whole(&r, GROUPS, 1u << 16, 1, &s->groups))) ||
+        !read_inner(&r, hidden, s))
+        return false;
+    if (c->source == CHECKPOINT_HF && !checkpoint_float(c, "mixer_rms_eps", &eps, e)) return false;
+    if (find(&r, "mamba_norm_before_gate", key) && !checkpoint_bool(c, key, &s->norm_first, e)) return false;
+    s->norm_first |= s->kind == RECUR_DELTA;
+    s->norms_eps = (float)eps;
+    s->dim = s->inner / s->heads;
+    s->channels = s->inner + (channels ? 0 : 2 * s->groups * s->size);
+    s->columns = channels ? 2 * s->inner : s->kind == RECUR_DELTA ? s->channels : s->inner + s->channels + s->heads;
+    return fits(&r, s);
+}
+
+size_t recurrence_tail(const struct recurrence *r) { return r->taps ? (size_t)(r->taps - 1) * r->channels : 0; }
+
+size_t recurrence_floats(const struct recurrence *r) { return recurrence_tail(r) + (size_t)r->size * r->inner; }

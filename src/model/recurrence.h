@@ -1,0 +1,46 @@
+// Layers that keep a state (device/recur.h): their shape, and the pool of the sequences' states.
+#ifndef MODEL_RECURRENCE_H
+#define MODEL_RECURRENCE_H
+
+#include "model/family.h"
+
+struct recurrence {
+    enum recur_kind kind;
+    uint32_t taps, inner; // of the convolution; elements of all heads' values
+    uint32_t size, heads, dim, groups;
+    uint32_t rank;     // of the vector that steps come from; 0: they are in the projection
+    uint32_t channels; // convolved: values, and where the projection has them, keys and queries
+    uint32_t columns;  // of the projection
+    float norms_eps;   // of the norms of steps, keys and queries
+    bool norm_first;   // the norm of what comes out stands before its gate
+    // Multipliers (Falcon-H1, 2025): of the projection's parts (gate, values, keys, queries, steps), and of what the
+    // layer gives; of attention's input, keys and output, and of the MLP's gate and output.
+    float part[5], out, attn_in, attn_key, attn_out, gate, down;
+};
+
+// Reads the shape; a family without recurrences has an empty one.
+bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_t hidden, struct recurrence *r,
+                     gyr_error *e);
+
+// Floats of a layer's state: the convolution's inputs, then the heads.
+size_t recurrence_tail(const struct recurrence *r);
+size_t recurrence_floats(const struct recurrence *r);
+
+// The states of all sequences: slots of one piece of device memory, each with the states of all layers.
+struct state_pool {
+    struct device *device;
+    size_t floats; // of a slot; 0: the model has no such layers, and nobody needs a slot
+    float *data;
+    uint32_t *free;
+    size_t slots, n_free;
+};
+
+void state_pool_free(struct state_pool *p);
+uint64_t state_pool_bytes(const struct state_pool *p); // of a slot
+
+// A slot, whose contents are undefined; the pool grows as it must.
+bool state_pool_take(struct state_pool *p, uint32_t *slot, gyr_error *e);
+void state_pool_give(struct state_pool *p, uint32_t slot);
+void state_pool_copy(struct state_pool *p, uint32_t to, uint32_t from);
+
+#endif

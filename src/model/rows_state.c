@@ -1,0 +1,85 @@
+// Models with layers that keep a state: Mamba (Gu and Dao, 2023; 2024), Falcon-Mamba (Zuo et al., 2024), Falcon-H1
+// (Zuo et al., 2025), and gated delta nets (Yang et al., 2025).
+#include "model/families.h"
+
+#define MAMBA_NAMES                                                                                                    \
+    {ROLE_EMBEDDING, NULL, "backbone.embeddings.weight"}, {ROLE_FINAL_NORM, NULL, "backbone.norm_f.weight"},           \
+        {ROLE_ATTN_NORM, NULL, "backbone.layers.%u.norm.weight"},                                                      \
+        {ROLE_STATE_IN, NULL, "backbone.layers.%u.mixer.in_proj.weight"},                                              \
+        {ROLE_STATE_CONV, NULL, "backbone.layers.%u.mixer.conv1d.weight"},                                             \
+        {ROLE_STATE_A, NULL, "backbone.layers.%u.mixer.A_log"}, {ROLE_STATE_D, NULL, "backbone.layers.%u.mixer.D"}, {  \
+        ROLE_STATE_OUT, NULL, "backbone.layers.%u.mixer.out_proj.weight"                                               \
+    }
+
+static const struct rename mamba_names[] = {
+    MAMBA_NAMES,
+    {ROLE_STATE_X, NULL, "backbone.layers.%u.mixer.x_proj.weight"},
+    {ROLE_STATE_DT, NULL, "backbone.layers.%u.mixer.dt_proj.weight"},
+    {0},
+};
+
+static const struct rename mamba2_names[] = {
+    MAMBA_NAMES,
+    {ROLE_STATE_DT, NULL, "backbone.layers.%u.mixer.dt"},
+    {ROLE_STATE_NORM, NULL, "backbone.layers.%u.mixer.norm.weight"},
+    {0},
+};
+
+static const struct rename falcon_h1_names[] = {
+    {ROLE_FINAL_NORM, NULL, "model.final_layernorm.weight"},
+    {ROLE_MLP_NORM, "blk.%u.ffn_norm|blk.%u.ffn_norm.weight", "model.layers.%u.pre_ff_layernorm.weight"},
+    {ROLE_GATE, NULL, "model.layers.%u.feed_forward.gate_proj.weight"},
+    {ROLE_UP, NULL, "model.layers.%u.feed_forward.up_proj.weight"},
+    {ROLE_DOWN, NULL, "model.layers.%u.feed_forward.down_proj.weight"},
+    {0},
+};
+
+#define MAMBA .norm = NORM_RMS, .activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
+
+const struct family state_rows[] = {
+    {
+        MAMBA,
+        .kind = "Falcon-Mamba",
+        .architecture = "mamba",
+        .hf_types = {"falcon_mamba"},
+        .hf = {{"use_bias", 0, 0}},
+        .gguf = {{"ssm.dt_b_c_rms", 1, 0}},
+        .recur = RECUR_CHANNELS,
+        .recur_norms = true,
+        .names = mamba_names,
+    },
+    {
+        MAMBA,
+        .kind = "Mamba",
+        .architecture = "mamba",
+        .hf_types = {"mamba"},
+        .hf = {{"use_bias", 0, 0}},
+        .gguf = {{"ssm.dt_b_c_rms", 0, 0}},
+        .recur = RECUR_CHANNELS,
+        .names = mamba_names,
+    },
+    {
+        MAMBA,
+        .kind = "Mamba 2",
+        .architecture = "mamba2",
+        .hf_types = {"mamba2"},
+        .hf = {{"use_bias", 0, 0},
+               {"n_groups", 1, 8}}, // with more, Hugging Face has one norm over all of them, and GGUF one for each
+        .recur = RECUR_HEADS,
+        .names = mamba2_names,
+    },
+    {
+        .kind = "Falcon-H1",
+        .architecture = "falcon-h1",
+        .hf_types = {"falcon_h1"},
+        .hf = {{"mamba_proj_bias", 0, 0}, {"projectors_bias", 0, 0}},
+        .norm = NORM_RMS,
+        .activation = ACT_SILU,
+        .gated = true,
+        .mixers = MIXERS_BOTH,
+        .recur = RECUR_HEADS,
+        .may_bias = BIAS_ALL,
+        .names = falcon_h1_names,
+    },
+};
+const size_t state_rows_n = sizeof state_rows / sizeof *state_rows;

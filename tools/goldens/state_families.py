@@ -1,0 +1,96 @@
+"""The families of tests/data/models whose layers keep a state; entries as in model_families.py."""
+import transformers as t
+
+from model_families import TINY, keys, rope
+from models import VOCAB, Piece
+
+
+class CacheParams:
+    """Mamba calls its cache otherwise."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, ids, past_key_values=None, use_cache=False):
+        out = self.model(ids, cache_params=past_key_values, use_cache=use_cache)
+        out.past_key_values = out.cache_params
+        return out
+
+
+def state_gguf(column=False, multipliers=None):
+    """Decays instead of their logarithms; the convolution without the axis that is 1; Mamba-2's numbers for each head as
+    columns; multipliers, of whole tensors or (rows, factor) of some, in the weights."""
+    def put(f, c, name, p, usual):
+        i, layer = p.index(), (name + "..").split(".")[2]
+        axis = [1] if column else []
+        for part, by in (multipliers(c) if multipliers else {}).items():
+            if f"{part}.weight" in name:
+                pieces, first = [], 0
+                for rows, factor in by if isinstance(by, list) else [(len(i), by)]:
+                    pieces.append(Piece(p, i[first:first + rows], 0, f"times {float(factor)!r}"))
+                    first += rows
+                f.put(usual(name), p.shape, pieces)
+                return True
+        if name.endswith("A_log"):
+            f.put(f"blk.{layer}.ssm_a", [*p.shape, *axis], [Piece(p, i, 0, "decay")])
+        elif name.endswith(".D"):
+            f.put(f"blk.{layer}.ssm_d", [*p.shape, *axis], [Piece(p, i)])
+        elif name.endswith("dt_bias"):
+            f.put(f"blk.{layer}.ssm_dt.bias", p.shape, [Piece(p, i)])
+        elif name.endswith("conv1d.weight"):
+            f.put(usual(name), (p.shape[0], p.shape[2]), [Piece(p, i)])
+        elif name.endswith(("mixer.norm.weight", "mamba.norm.weight")):
+            groups = getattr(c, "n_groups", None) or c.mamba_n_groups
+            f.put(usual(name), (groups, p.shape[0] // groups), [Piece(p, i)])
+        else:
+            return False
+        return True
+    return put
+
+
+def mamba_keys(inner, steps, groups=None, **more):
+    def of(c):
+        k = {"block_count": c.num_hidden_layers, "context_length": 1 << 20, "embedding_length": c.hidden_size,
+             "feed_forward_length": 0, "attention.head_count": 0, "ssm.conv_kernel": c.conv_kernel, "ssm.inner_size": inner,
+             "ssm.state_size": c.state_size, "ssm.time_step_rank": steps,
+             "attention.layer_norm_rms_epsilon": float(c.layer_norm_epsilon)}
+        return k | ({"ssm.group_count": groups} if groups else {}) | {n.replace("__", "."): v for n, v in more.items()}
+    return of
+
+
+MAMBA = dict(vocab_size=VOCAB, num_hidden_layers=2, hidden_size=32, conv_kernel=4, layer_norm_epsilon=1e-5, bos_token_id=None,
+             eos_token_id=None, pad_token_id=None)
+STATE = dict(run=CacheParams, gguf=state_gguf(), centers={"dt_proj.bias": -2, "dt_bias": -2, ".D": 1})
+
+
+def h1_multipliers(c):
+    inner, keys, s = c.mamba_d_ssm, c.mamba_n_groups * c.mamba_d_state, c.ssm_multipliers
+    parts = zip([inner, inner, keys, keys, c.mamba_n_heads], s)
+    return {"embed_tokens": c.embedding_multiplier, "lm_head": c.lm_head_multiplier, "gate_proj": c.mlp_multipliers[0],
+            "down_proj": c.mlp_multipliers[1], "q_proj": c.attention_in_multiplier, "v_proj": c.attention_in_multiplier,
+            "k_proj": c.attention_in_multiplier * c.key_multiplier, "o_proj": c.attention_out_multiplier,
+            "out_proj": c.ssm_out_multiplier, "in_proj": [(n, by * c.ssm_in_multiplier) for n, by in parts]}
+
+
+FAMILIES = {
+    "falcon-mamba": dict(
+        STATE, kind="Falcon-Mamba", arch="mamba", model=t.FalconMambaForCausalLM, keys=mamba_keys(96, 5, ssm__dt_b_c_rms=True),
+        config=lambda: t.FalconMambaConfig(**MAMBA, expand=3, state_size=8, time_step_rank=5, mixer_rms_eps=1e-5,
+                                           tie_word_embeddings=False)),
+    "mamba": dict(
+        STATE, kind="Mamba", arch="mamba", model=t.MambaForCausalLM, keys=mamba_keys(64, 2),
+        config=lambda: t.MambaConfig(**MAMBA, state_size=8)),
+    "mamba2": dict(
+        STATE | dict(gguf=state_gguf(True)), kind="Mamba 2", arch="mamba2", model=t.Mamba2ForCausalLM, keys=mamba_keys(64, 4, 1),
+        config=lambda: t.Mamba2Config(**MAMBA, state_size=12, num_heads=4, head_dim=16, n_groups=1, chunk_size=16)),
+    "falcon-h1": dict(
+        kind="Falcon-H1", arch="falcon-h1", model=t.FalconH1ForCausalLM, gguf=state_gguf(True, h1_multipliers),
+        centers=STATE["centers"],
+        keys=keys(ssm__conv_kernel=4, ssm__inner_size=48, ssm__state_size=8, ssm__time_step_rank=4, ssm__group_count=2),
+        config=lambda: t.FalconH1Config(
+            **TINY, head_dim=12, mamba_d_ssm=48, mamba_n_heads=4, mamba_d_head=12, mamba_n_groups=2, mamba_d_state=8,
+            mamba_chunk_size=16, mamba_rms_norm=True, mamba_norm_before_gate=False, rope_parameters=rope(rope_theta=1e5),
+            embedding_multiplier=1.5, lm_head_multiplier=0.75, key_multiplier=0.5, attention_in_multiplier=1.25,
+            attention_out_multiplier=0.8, ssm_in_multiplier=1.25, ssm_out_multiplier=0.7, mlp_multipliers=[0.6, 1.2],
+            ssm_multipliers=[0.9, 1.1, 0.8, 1.2, 0.7])),
+}
