@@ -21,6 +21,7 @@ complete -c gyr -n '__fish_seen_subcommand_from run logits eval bench convert qu
 complete -c gyr -n '__fish_seen_subcommand_from run logits eval bench' -l kv-type -x -a 'f32 f16 q8' -d 'Precision of the KV cache'
 complete -c gyr -n '__fish_seen_subcommand_from run bench' -l lock -d 'Keep the weights in memory'
 complete -c gyr -n '__fish_seen_subcommand_from run logits eval bench' -l oversize -d 'Run from the disk'
+complete -c gyr -n '__fish_seen_subcommand_from run logits eval bench' -l no-cache -d 'Keep no rewritten weights'
 complete -c gyr -n '__fish_seen_subcommand_from run' -s n -l max-tokens -x -d 'Longest answer'
 complete -c gyr -n '__fish_seen_subcommand_from run' -l system -x -d 'Instructions'
 complete -c gyr -n '__fish_seen_subcommand_from run' -l stop -x -d 'End the answer before this text'

@@ -47,7 +47,7 @@ static void print_help(void) {
           "Run large language models on the machine you have.\n\n");
     for (size_t i = 0; i < VERBS; i++) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
     print("\n'gyr help VERB' or 'gyr VERB --help' explains a verb; 'man gyr' has it all.\n"
-          "\nExample: gyr run \"Write a poem about San Francisco\"\n");
+          "Example: gyr run \"Write a poem about San Francisco\"\n");
 }
 
 static int unknown(const char *name) {
