@@ -25,6 +25,7 @@ struct piece {
     uint64_t first;     // the source's row where it begins, where several are one
     uint64_t each;      // rows of one matrix
     uint64_t all, step; // not 0: the source is [matrix][cols][all], and every so manieth of all is ours
+    uint64_t apart;     // not 0: rows from one matrix to the next in the source, where more lies between them
     bool indexed;       // each matrix is a tensor of its own
     bool grouped, paired;
     float plus;
@@ -78,11 +79,12 @@ static void read_run(const struct reader *s, uint64_t row, uint64_t col, size_t 
         t = family_tensor(s->m->family, s->m->checkpoint, at, name);
         row %= p->each;
     }
+    if (p->apart && !p->all) row = matrix * p->apart + p->first + row % p->each;
     if (!p->all) {
         type_decode(t->type, t->data, (size_t)(row * p->cols + col), n, out);
         return;
     }
-    uint64_t from = matrix * p->cols * p->all + p->first + row % p->each * p->step;
+    uint64_t from = matrix * (p->apart ? p->apart : p->cols) * p->all + p->first + row % p->each * p->step;
     for (size_t i = 0; i < n; i++) type_decode(t->type, t->data, (size_t)(from + (col + i) * p->all), 1, out + i);
 }
 
@@ -96,7 +98,7 @@ static void read_piece(const void *arg, uint64_t at, size_t n, float *out) {
     for (size_t done = 0, k; done < n; done += k) {
         uint64_t row = (at + done) / p->cols, col = (at + done) % p->cols;
         k = n - done < p->cols - col ? n - done : (size_t)(p->cols - col);
-        read_run(s, p->all ? row : source_row(s, row), col, k, out + done);
+        read_run(s, p->all || p->apart ? row : source_row(s, row), col, k, out + done);
     }
     for (size_t i = 0; i < n && p->plus != 0; i++) out[i] += p->plus;
 }
@@ -124,6 +126,8 @@ static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_MLP_POST_NORM] = IS_NORM | IS_FINE,
     [ROLE_Q_NORM] = IS_NORM | IS_FINE,
     [ROLE_K_NORM] = IS_NORM | IS_FINE,
+    [ROLE_Q_A_NORM] = IS_FINE,
+    [ROLE_KV_A_NORM] = IS_FINE,
     [ROLE_QKV] = IS_LINEAR | IS_FUSED,
     [ROLE_Q] = IS_LINEAR | IS_ROTATED,
     [ROLE_K] = IS_LINEAR | IS_ROTATED,
@@ -137,11 +141,13 @@ static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_SHARED_ROUTER] = IS_FINE,
 };
 
+enum { MAX_INDEX = 1 << 16 };
+
 // Number of tensors that the folder has for one of GGUF's; 0 where a name is not for several.
 static uint64_t count_indexed(const struct job *j, struct place at) {
     char name[128];
     if (!family_indexed(j->m->family, CHECKPOINT_HF, at.role)) return 0;
-    while (family_tensor(j->m->family, j->c, at, name)) at.index++;
+    while (at.index < MAX_INDEX && family_tensor(j->m->family, j->c, at, name)) at.index++;
     return at.index;
 }
 
@@ -152,7 +158,11 @@ static bool start_piece(struct job *j, enum role role, struct place from, struct
     const struct tensor *t = family_tensor(f, j->c, from, looked);
     *out = NULL;
     if (!t) return true;
-    if (!family_name(f, CHECKPOINT_GGUF, (struct place){role, from.part, from.layer, 0}, name))
+    bool named = family_name(f, CHECKPOINT_GGUF, (struct place){role, from.part, from.layer, 0}, name);
+    // The one role with two names in GGUF: queries by way of a latent vector, or straight from the input.
+    if (role == ROLE_Q && f->latent && !j->m->h.q_latent)
+        snprintf(name, sizeof name, "blk.%u.attn_q.weight", from.layer);
+    if (!named)
         return fail(e, GYR_UNSUPPORTED, "%s: tensor '%s' has no name in GGUF files of the %s", j->c->path, looked,
                     f->kind);
     struct piece *p = *out = add(j, e);
@@ -226,6 +236,25 @@ static bool add_columns(struct job *j, enum role role, struct place from, uint64
     return true;
 }
 
+// Latent attention: a head's key part and value lie together in the folder, and are two matrices in GGUF, the first of
+// them as [latent][key part].
+static bool add_latent(struct job *j, uint32_t layer, gyr_error *e) {
+    const struct hyperparameters *h = &j->m->h;
+    struct place at = {ROLE_KV_B, PART_WEIGHT, layer, 0};
+    struct piece *k, *v;
+    if (!start_piece(j, ROLE_K_B, at, &k, e)) return false;
+    if (!k) return true;
+    set_shape(k, 3, h->key_plain, h->kv_latent, h->heads);
+    k->all = h->kv_latent;
+    k->step = 1;
+    k->apart = h->key_plain + h->value;
+    if (!start_piece(j, ROLE_V_B, at, &v, e)) return false;
+    set_shape(v, 3, h->kv_latent, h->value, h->heads);
+    v->first = h->key_plain;
+    v->apart = h->key_plain + h->value;
+    return true;
+}
+
 static bool add_experts(struct job *j, uint32_t layer, gyr_error *e) {
     const struct hyperparameters *h = &j->m->h;
     bool paired = j->m->family->hf_experts == EXPERTS_COLUMNS_PAIRED, ok = true;
@@ -259,6 +288,7 @@ static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e
     uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward;
     bool ok = true, columns = h->experts && j->m->family->hf_experts != EXPERTS_ROWS;
     if (columns && role == ROLE_EXPERT_GATE_UP) return add_experts(j, layer, e);
+    if (role == ROLE_KV_B) return add_latent(j, layer, e);
     if (columns && (role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP || role == ROLE_EXPERT_DOWN)) return true;
     for (int part = PART_WEIGHT; part <= PART_BIAS && ok; part++) {
         struct place at = {role, part, layer, 0};

@@ -53,7 +53,9 @@ static void put_rope(const struct putter *p, const struct hyperparameters *h) {
         put_own(p, "rope.scaling.yarn_beta_fast", r->fast);
         put_own(p, "rope.scaling.yarn_beta_slow", r->slow);
     }
-    if (r->scaling == ROPE_LONG || r->attention > 0 || r->mscale_all > 0)
+    if (r->mscale_all > 0) put_own(p, "rope.scaling.yarn_log_multiplier", 0.1 * r->mscale_all);
+    bool scaled = r->mscale_all > 0 && r->mscale != r->mscale_all;
+    if (r->scaling == ROPE_LONG || r->attention > 0 || scaled)
         put_own(p, "rope.scaling.attn_factor", rope_attention(r));
 }
 
@@ -62,6 +64,13 @@ static void put_config(const struct putter *p, const struct model *m, const char
     const struct value *v = config_value(m->checkpoint, name);
     char key[128];
     if (v && v->kind == VALUE_UINT && v->u <= UINT32_MAX) gguf_put_u32(p->w, own_key(p, gguf, key), (uint32_t)v->u);
+}
+
+static void put_latent(const struct putter *p, const struct hyperparameters *h) {
+    if (h->q_latent) put_whole(p, HYPER_Q_LATENT, h->q_latent);
+    put_whole(p, HYPER_KV_LATENT, h->kv_latent);
+    put_whole(p, HYPER_KEY_WHOLE, h->key_plain + h->rope.dim);
+    put_whole(p, HYPER_VALUE, h->value);
 }
 
 static void put_experts(const struct putter *p, const struct model *m) {
@@ -75,10 +84,11 @@ static void put_experts(const struct putter *p, const struct model *m) {
         gguf_put_u32(p->w, own_key(p, "expert_shared_feed_forward_length", key), h->shared_feed_forward);
     put_config(p, m, "n_shared_experts", "expert_shared_count");
     put_config(p, m, "first_k_dense_replace", "leading_dense_block_count");
-    if (h->route != ROUTE_SOFTMAX) put_whole(p, HYPER_ROUTE, routes[h->route]);
+    put_config(p, m, "interleave_moe_layer_step", "interleave_moe_layer_step");
+    put_whole(p, HYPER_ROUTE, routes[h->route]);
     hyper_key(p->f, HYPER_ROUTE_NORMED, key);
     gguf_put_bool(p->w, key, h->route_normed);
-    put_real(p, HYPER_ROUTE_SCALE, h->route_scale, 1);
+    put_real(p, HYPER_ROUTE_SCALE, h->route_scale, 0);
     if (h->groups < 2) return;
     put_whole(p, HYPER_GROUPS, h->groups);
     put_whole(p, HYPER_GROUPS_USED, h->groups_used);
@@ -88,7 +98,7 @@ static void put_experts(const struct putter *p, const struct model *m) {
 static void put_conditions(const struct putter *p) {
     char key[128];
     for (size_t i = 0; i < sizeof p->f->gguf / sizeof *p->f->gguf && p->f->gguf[i].key; i++)
-        if (strcmp(p->f->gguf[i].key, "block_count"))
+        if (!strncmp(p->f->gguf[i].key, "use_", 4)) // others are numbers that are there already
             gguf_put_bool(p->w, own_key(p, p->f->gguf[i].key, key), p->f->gguf[i].equals);
 }
 
@@ -111,15 +121,16 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_whole(&p, HYPER_FEED_FORWARD, h->feed_forward);
     put_whole(&p, HYPER_HEADS, h->heads);
     put_whole(&p, HYPER_KV_HEADS, h->kv_heads);
-    if (h->head_dim * h->heads != h->hidden) {
+    if (h->kv_latent) put_latent(&p, h);
+    if (h->kv_latent || h->head_dim * h->heads != h->hidden) {
         put_whole(&p, HYPER_HEAD_DIM, h->head_dim);
-        gguf_put_u32(w, own_key(&p, "attention.value_length", key), h->head_dim);
+        gguf_put_u32(w, own_key(&p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
     }
     if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);
-    put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
+    if (!h->kv_latent) put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);
     put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
