@@ -64,6 +64,15 @@ static const struct rename qwen35_names[] = {
     {0},
 };
 
+static const struct rename qwen35moe_names[] = {
+    DELTA_NAMES,
+    {ROLE_STATE_BETA, "blk.%u.ssm_beta.weight", "model.layers.%u.linear_attn.in_proj_b.weight"},
+    {ROLE_STATE_ALPHA, "blk.%u.ssm_alpha.weight", "model.layers.%u.linear_attn.in_proj_a.weight"},
+    {ROLE_EXPERT_GATE_UP, "blk.%u.ffn_gate_up_exps.weight", "model.layers.%u.mlp.experts.gate_up_proj"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.mlp.experts.down_proj"},
+    {0},
+};
+
 #define QWEN                                                                                                           \
     .norm = NORM_RMS, .activation = ACT_SILU, .gated = true, .hf_norm_offset = true, .rotary_part = 0.25,              \
     .qk_norm = QK_NORM_HEAD, .mixers = MIXERS_TURNS, .recur = RECUR_DELTA, .attention_gate = true,                     \
@@ -137,8 +146,7 @@ const struct family state_rows[] = {
         .architecture = "qwen35moe",
         .hf_types = {"qwen3_5_moe_text", "qwen3_5_moe"},
         .gguf_turns = true,
-        .hf_experts = EXPERTS_ROWS,
-        .names = qwen35_names,
+        .names = qwen35moe_names,
     },
 };
 const size_t state_rows_n = sizeof state_rows / sizeof *state_rows;

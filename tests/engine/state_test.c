@@ -6,7 +6,7 @@
 
 enum { LENGTH = 72 };
 
-static const char *const names[] = {"falcon-mamba", "mamba2", "falcon-h1"};
+static const char *const names[] = {"falcon-mamba", "mamba2", "falcon-h1", "qwen3.5-moe"};
 static struct drawn d;
 static gyr_model *model;
 static gyr_error err;

@@ -161,6 +161,6 @@ FAMILIES = {
         config=lambda: t.Qwen3_5TextConfig(**FOUR, **DELTA)),
     "qwen3.5-moe": dict(
         QWEN, kind="Qwen 3.5 and 3.6, experts", arch="qwen35moe", model=t.Qwen3_5MoeForCausalLM, gguf=delta_gguf(True),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=delta_keys(**MOE_KEYS),
+        keys=delta_keys(**MOE_KEYS),
         config=lambda: t.Qwen3_5MoeTextConfig(**{k: v for k, v in FOUR.items() if k != "intermediate_size"}, **DELTA, **MOE)),
 }
