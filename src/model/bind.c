@@ -136,7 +136,7 @@ static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     size_t q = (size_t)h->heads * h->head_dim, kv = (size_t)h->kv_heads * h->head_dim;
     if (fused(b, ROLE_QKV, ROLE_Q, i)) return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, h->hidden, q + 2 * kv);
-    return bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, q) &&
+    return bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, b->m->family->attention_gate ? 2 * q : q) &&
            bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv) &&
            bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv);
 }

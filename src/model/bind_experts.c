@@ -46,6 +46,21 @@ static bool bind_stacked(struct binder *b, struct layer *l, uint32_t layer, cons
     return true;
 }
 
+// Each expert's gate, then what it gates: the halves of its rows in one tensor.
+static bool bind_halves(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *gate,
+                        const struct matrices *up) {
+    struct model *m = b->m;
+    const struct matrices *both[] = {gate, up};
+    const struct tensor *t = bind_find(b, (struct place){ROLE_EXPERT_GATE_UP, PART_WEIGHT, layer, 0}, gate->cols,
+                                       2 * gate->rows, m->h.experts);
+    if (!t || b->looking) return t;
+    size_t bytes = t->bytes / m->h.experts / 2;
+    bind_count(m, t, share(m));
+    for (size_t i = 0; i < 2 * (size_t)m->h.experts; i++)
+        if (!bind_to(b, matrix_of(l, i / 2, both[i % 2]), t, both[i % 2], t->data + i * bytes)) return false;
+    return true;
+}
+
 static bool bind_biases(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w) {
     float *all = NULL;
     size_t n = b->m->h.experts;
@@ -115,6 +130,8 @@ static bool bind_all_matrices(struct binder *b, struct layer *l, uint32_t i) {
     const struct matrices down = {ROLE_EXPERT_DOWN, offsetof(struct expert, down), wide, h->hidden};
     enum expert_layout how =
         b->m->checkpoint->source == CHECKPOINT_HF ? b->m->family->hf_experts : (enum expert_layout)EXPERTS_ROWS;
+    if (how == EXPERTS_ROWS && bind_present(b, ROLE_EXPERT_GATE_UP, PART_WEIGHT, i))
+        return bind_halves(b, l, i, &gate, &up) && bind_matrices(b, l, i, &down);
     if (how == EXPERTS_ROWS)
         return bind_matrices(b, l, i, &gate) && bind_matrices(b, l, i, &up) && bind_matrices(b, l, i, &down);
     bool paired = how == EXPERTS_COLUMNS_PAIRED;

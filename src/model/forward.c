@@ -25,11 +25,28 @@ static void join(struct pass *p, const struct norm *w) {
     p->ops->add(p->d, p->a->x, p->a->branch, n);
 }
 
+// Each head's query is followed by what gates its output: queries to a->mixed, gates to a->head_gate.
+static const float *part_gate(struct pass *p, const float *both, size_t dim) {
+    size_t heads = p->n * p->m->h.heads;
+    p->ops->move(p->d, both, 2 * dim, p->a->mixed, dim, heads, dim);
+    p->ops->move(p->d, both + dim, 2 * dim, p->a->head_gate, dim, heads, dim);
+    return p->a->mixed;
+}
+
+// a->mixed *= sigmoid(a->head_gate), which it takes the place of.
+static const float *gate_heads(struct pass *p) {
+    struct activations *a = p->a;
+    size_t n = (size_t)p->m->h.heads * p->m->h.head_dim;
+    p->ops->gate(p->d, &(struct gate){ACT_SIGMOID, p->n, n, n, a->head_gate, a->mixed, a->head_gate});
+    return a->head_gate;
+}
+
 // The three projections, in one matrix or in three, and where each head's part of them is.
 static void project(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
     const struct hyperparameters *h = &p->m->h;
     size_t dim = h->head_dim, q = h->heads * dim, kv = h->kv_heads * dim, group = q / h->kv_heads, all = q + 2 * kv;
-    float *fused = p->a->fused, *keys = fused + p->n * q, *values = keys + p->n * kv;
+    size_t wide = p->m->family->attention_gate ? 2 * q : q;
+    float *fused = p->a->fused, *keys = fused + p->n * wide, *values = keys + p->n * kv;
     if (l->qkv.w.rows) {
         bool grouped = p->m->grouped;
         size_t step = grouped ? group + 2 * dim : dim;
@@ -44,6 +61,7 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
     linear(p, &l->v, x, values);
     scale(p, keys, p->n * kv, h->recurrence.attn_key);
     a->q_in = (struct projected){fused, q, group};
+    if (wide > q) a->q_in = (struct projected){part_gate(p, fused, dim), q, group};
     a->k_in = (struct projected){keys, kv, dim};
     a->v_in = (struct projected){values, kv, dim};
     if (p->m->family->qk_norm != QK_NORM_ROW) return;
@@ -99,8 +117,11 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
                             .alibi_bf16 = p->m->family->alibi_bf16,
                             .sinks = l->sinks};
     p->ops->attention(p->d, &mix);
+    const float *mixed = p->a->mixed;
     if (p->m->family->latent) forward_values(p, l);
-    linear(p, &l->attn_out, p->m->family->latent ? p->a->ready : p->a->mixed, p->a->branch);
+    if (p->m->family->latent) mixed = p->a->ready;
+    if (p->m->family->attention_gate) mixed = gate_heads(p);
+    linear(p, &l->attn_out, mixed, p->a->branch);
     scale(p, p->a->branch, p->n * h->hidden, h->recurrence.attn_out);
 }
 

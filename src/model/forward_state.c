@@ -122,8 +122,31 @@ static void heads(struct pass *p, const struct layer *l, const float *x) {
     if (!r->norm_first) group_norm(p, l, a->gate);
 }
 
+// Gated delta net (Yang et al., 2025). Of length 1: x / sqrt(sum + 1e-6) is a norm with a smaller epsilon.
+static void delta(struct pass *p, const struct layer *l, const float *x) {
+    const struct recurrence *r = &p->m->h.recurrence;
+    const struct recurrent *s = &l->state;
+    struct activations *a = p->a;
+    size_t keys = (size_t)r->groups * r->size, each = p->n * r->groups;
+    float eps = 1e-6f / (float)r->size;
+    linear(p, &s->in, x, a->projected);
+    linear(p, &s->gate, x, a->gate);
+    linear(p, &s->alpha, x, a->step);
+    linear(p, &s->beta, x, a->beta);
+    convolve(p, l, a->projected);
+    move(p, a->convolved, r->channels, a->query, keys);
+    move(p, a->convolved + keys, r->channels, a->key, keys);
+    norm(p, s->ones, eps, each, r->size, a->query);
+    norm(p, s->unit, eps, each, r->size, a->key);
+    recur(p, l, a->convolved + 2 * keys, a->step, r->heads);
+    norm(p, s->norm.weight, p->m->h.norm_eps, p->n * r->heads, r->dim, a->given_back);
+    gate(p);
+}
+
 void forward_state(struct pass *p, const struct layer *l, const float *x, float *to) {
-    (p->m->h.recurrence.kind == RECUR_CHANNELS ? channels : heads)(p, l, x);
+    static void (*const kinds[])(struct pass * p, const struct layer *l, const float *x) = {
+        [RECUR_CHANNELS] = channels, [RECUR_HEADS] = heads, [RECUR_DELTA] = delta};
+    kinds[p->m->h.recurrence.kind](p, l, x);
     linear(p, &l->state.out, p->a->gate, to);
     scale(p, to, p->m->h.hidden, p->m->h.recurrence.out);
 }

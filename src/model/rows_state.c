@@ -34,6 +34,50 @@ static const struct rename falcon_h1_names[] = {
     {0},
 };
 
+#define DELTA_NAMES                                                                                                    \
+    {ROLE_STATE_GATE, "blk.%u.attn_gate.weight", "model.layers.%u.linear_attn.in_proj_z.weight"},                      \
+        {ROLE_STATE_CONV, NULL, "model.layers.%u.linear_attn.conv1d.weight"},                                          \
+        {ROLE_STATE_DT, NULL, "model.layers.%u.linear_attn.dt"},                                                       \
+        {ROLE_STATE_A, NULL, "model.layers.%u.linear_attn.A_log"},                                                     \
+        {ROLE_STATE_NORM, NULL, "model.layers.%u.linear_attn.norm.weight"},                                            \
+        {ROLE_STATE_OUT, NULL, "model.layers.%u.linear_attn.out_proj.weight"},                                         \
+        {ROLE_STATE_IN, "blk.%u.attn_qkv.weight", "model.layers.%u.linear_attn.in_proj_qkv.weight"},                   \
+        {ROLE_QKV, "", ""}, {ROLE_MLP_NORM, "blk.%u.post_attention_norm.weight", NULL},                                \
+        {ROLE_SHARED_GATE, NULL, "model.layers.%u.mlp.shared_expert.gate_proj.weight"},                                \
+        {ROLE_SHARED_UP, NULL, "model.layers.%u.mlp.shared_expert.up_proj.weight"},                                    \
+        {ROLE_SHARED_DOWN, NULL, "model.layers.%u.mlp.shared_expert.down_proj.weight"}, {                              \
+        ROLE_SHARED_ROUTER, NULL, "model.layers.%u.mlp.shared_expert_gate.weight"                                      \
+    }
+
+// Fused by key head.
+static const struct rename qwen3_next_names[] = {
+    DELTA_NAMES,
+    {ROLE_STATE_QKVZ, "blk.%u.ssm_in.weight", "model.layers.%u.linear_attn.in_proj_qkvz.weight"},
+    {ROLE_STATE_BA, "blk.%u.ssm_ba.weight", "model.layers.%u.linear_attn.in_proj_ba.weight"},
+    {0},
+};
+
+static const struct rename qwen35_names[] = {
+    DELTA_NAMES,
+    {ROLE_STATE_BETA, "blk.%u.ssm_beta.weight", "model.layers.%u.linear_attn.in_proj_b.weight"},
+    {ROLE_STATE_ALPHA, "blk.%u.ssm_alpha.weight", "model.layers.%u.linear_attn.in_proj_a.weight"},
+    {0},
+};
+
+static const struct rename qwen35moe_names[] = {
+    DELTA_NAMES,
+    {ROLE_STATE_BETA, "blk.%u.ssm_beta.weight", "model.layers.%u.linear_attn.in_proj_b.weight"},
+    {ROLE_STATE_ALPHA, "blk.%u.ssm_alpha.weight", "model.layers.%u.linear_attn.in_proj_a.weight"},
+    {ROLE_EXPERT_GATE_UP, "blk.%u.ffn_gate_up_exps.weight", "model.layers.%u.mlp.experts.gate_up_proj"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.mlp.experts.down_proj"},
+    {0},
+};
+
+#define QWEN                                                                                                           \
+    .norm = NORM_RMS, .activation = ACT_SILU, .gated = true, .hf_norm_offset = true, .rotary_part = 0.25,              \
+    .qk_norm = QK_NORM_HEAD, .mixers = MIXERS_TURNS, .recur = RECUR_DELTA, .attention_gate = true,                     \
+    .route_normed = true
+
 #define MAMBA .norm = NORM_RMS, .activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
 
 const struct family state_rows[] = {
@@ -80,6 +124,29 @@ const struct family state_rows[] = {
         .recur = RECUR_HEADS,
         .may_bias = BIAS_ALL,
         .names = falcon_h1_names,
+    },
+    {
+        QWEN,
+        .kind = "Qwen 3 Next",
+        .architecture = "qwen3next",
+        .hf_types = {"qwen3_next"},
+        .names = qwen3_next_names,
+    },
+    {
+        QWEN,
+        .kind = "Qwen 3.5 and 3.6",
+        .architecture = "qwen35",
+        .hf_types = {"qwen3_5_text", "qwen3_5"},
+        .gguf_turns = true,
+        .names = qwen35_names,
+    },
+    {
+        QWEN,
+        .kind = "Qwen 3.5 and 3.6, experts",
+        .architecture = "qwen35moe",
+        .hf_types = {"qwen3_5_moe_text", "qwen3_5_moe"},
+        .gguf_turns = true,
+        .names = qwen35moe_names,
     },
 };
 const size_t state_rows_n = sizeof state_rows / sizeof *state_rows;

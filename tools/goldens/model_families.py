@@ -26,7 +26,7 @@ def keys(norm="layer_norm_rms_epsilon", **more):
         eps = next(getattr(c, k) for k in ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
                    if hasattr(c, k))
         k = {"block_count": c.num_hidden_layers, "context_length": CONTEXT, "embedding_length": c.hidden_size,
-             "feed_forward_length": c.intermediate_size, "attention.head_count": c.num_attention_heads,
+             "feed_forward_length": getattr(c, "intermediate_size", 4 * c.hidden_size), "attention.head_count": c.num_attention_heads,
              "attention.head_count_kv": getattr(c, "num_key_value_heads", c.num_attention_heads),
              f"attention.{norm}": float(eps)}
         dim = getattr(c, "head_dim", None)

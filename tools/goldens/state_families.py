@@ -1,7 +1,7 @@
 """The families of tests/data/models whose layers keep a state; entries as in model_families.py."""
 import transformers as t
 
-from model_families import TINY, keys, rope
+from model_families import TINY, experts_gguf, experts_hf, keys, qwen2moe_gguf, rope
 from models import VOCAB, Piece
 
 
@@ -72,6 +72,65 @@ def h1_multipliers(c):
             "out_proj": c.ssm_out_multiplier, "in_proj": [(n, by * c.ssm_in_multiplier) for n, by in parts]}
 
 
+def tiled(p, index, c, width=1):
+    """Value heads that share a key head lie apart: the first of each key head, then the second."""
+    keys, values = c.linear_num_key_heads, c.linear_num_value_heads
+    return index.reshape(keys, values // keys, width, *index.shape[1:]).swapaxes(0, 1).reshape(index.shape)
+
+
+def delta_gguf(turns):
+    def put(f, c, name, p, usual):
+        i, layer = p.index(), (name + "..").split(".")[2]
+        keys, width = c.linear_num_key_heads * c.linear_key_head_dim, c.linear_value_head_dim
+
+        def values(index, width=1):
+            return tiled(p, index, c, width) if turns else index
+
+        def split(index):
+            return [Piece(p, index[:keys]), Piece(p, index[keys:2 * keys]), Piece(p, values(index[2 * keys:], width))]
+
+        if name.endswith("A_log"):
+            f.put(f"blk.{layer}.ssm_a", p.shape, [Piece(p, values(i), 0, "decay")])
+        elif name.endswith("dt_bias"):
+            f.put(f"blk.{layer}.ssm_dt.bias", p.shape, [Piece(p, values(i))])
+        elif name.endswith("conv1d.weight"):
+            f.put(usual(name), (p.shape[0], p.shape[2]), split(i))
+        elif "in_proj_qkvz" in name:
+            group = i.reshape(c.linear_num_key_heads, -1, i.shape[1])
+            k, v = c.linear_key_head_dim, width * c.linear_num_value_heads // c.linear_num_key_heads
+            cuts = [group[:, :k], group[:, k:2 * k], group[:, 2 * k:2 * k + v], group[:, 2 * k + v:]]
+            rows = sum(x.shape[0] * x.shape[1] for x in cuts[:3])
+            f.put(f"blk.{layer}.attn_qkv.weight", (rows, i.shape[1]), [Piece(p, x) for x in cuts[:3]])
+            f.put(f"blk.{layer}.attn_gate.weight", (cuts[3].shape[0] * v, i.shape[1]), [Piece(p, cuts[3])])
+        elif "in_proj_qkv." in name:
+            f.put(usual(name), p.shape, split(i))
+        elif "in_proj_z" in name:
+            f.put(usual(name), p.shape, [Piece(p, values(i, width))])
+        elif "in_proj_a." in name or "in_proj_b." in name:
+            f.put(usual(name), p.shape, [Piece(p, values(i))])
+        elif "linear_attn.out_proj" in name:
+            f.put(usual(name), p.shape, [Piece(p, values(i.T, width).T)])
+        elif name.endswith("norm.weight") and "linear_attn" not in name:
+            f.put(usual(name), p.shape, [Piece(p, i, 1)])
+        else:
+            return qwen2moe_gguf(f, c, name, p, usual)
+        return True
+    return put
+
+
+def delta_keys(**more):
+    return keys(ssm__conv_kernel=4, ssm__state_size=8, ssm__group_count=2, ssm__time_step_rank=6, ssm__inner_size=72,
+                full_attention_interval=4, rope__dimension_count=8, **more)
+
+
+DELTA = dict(head_dim=16, linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
+             linear_num_value_heads=6, rope_parameters=rope(rope_theta=1e6, partial_rotary_factor=0.5))
+FOUR = TINY | dict(num_hidden_layers=4)
+MOE = dict(moe_intermediate_size=16, num_experts_per_tok=3, num_experts=8, shared_expert_intermediate_size=24)
+MOE_KEYS = dict(expert_count=8, expert_used_count=3, expert_feed_forward_length=16, expert_shared_feed_forward_length=24)
+QWEN = dict(norm_center=0, centers={"dt_bias": -2, "linear_attn.norm": 1})
+
+
 FAMILIES = {
     "falcon-mamba": dict(
         STATE, kind="Falcon-Mamba", arch="mamba", model=t.FalconMambaForCausalLM, keys=mamba_keys(96, 5, ssm__dt_b_c_rms=True),
@@ -93,4 +152,15 @@ FAMILIES = {
             embedding_multiplier=1.5, lm_head_multiplier=0.75, key_multiplier=0.5, attention_in_multiplier=1.25,
             attention_out_multiplier=0.8, ssm_in_multiplier=1.25, ssm_out_multiplier=0.7, mlp_multipliers=[0.6, 1.2],
             ssm_multipliers=[0.9, 1.1, 0.8, 1.2, 0.7])),
+    "qwen3-next": dict(
+        QWEN, kind="Qwen 3 Next", arch="qwen3next", model=t.Qwen3NextForCausalLM, gguf=delta_gguf(False),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=delta_keys(**MOE_KEYS),
+        config=lambda: t.Qwen3NextConfig(**FOUR, **DELTA, **MOE)),
+    "qwen3.5": dict(
+        QWEN, kind="Qwen 3.5 and 3.6", arch="qwen35", model=t.Qwen3_5ForCausalLM, gguf=delta_gguf(True), keys=delta_keys(),
+        config=lambda: t.Qwen3_5TextConfig(**FOUR, **DELTA)),
+    "qwen3.5-moe": dict(
+        QWEN, kind="Qwen 3.5 and 3.6, experts", arch="qwen35moe", model=t.Qwen3_5MoeForCausalLM, gguf=delta_gguf(True),
+        keys=delta_keys(**MOE_KEYS),
+        config=lambda: t.Qwen3_5MoeTextConfig(**{k: v for k, v in FOUR.items() if k != "intermediate_size"}, **DELTA, **MOE)),
 }
