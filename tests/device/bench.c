@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "device/device.h"
 
-enum { OUTPUTS = 16384, INPUTS = 4096 };
+enum { INPUTS = 4096, MANY = 16384, BYTES = 192 << 20 };
 
 // Random bytes as weights: what they say does not matter here, only how long they take.
 static void *random_bytes(size_t n) {
@@ -32,17 +32,18 @@ static double best_time(struct device *d, const struct weight *w, const float *x
 }
 
 static void bench_type(struct device *d, enum type type, unsigned rows, const struct roofs *roofs) {
-    struct weight w = {type, OUTPUTS, INPUTS, NULL, NULL};
-    size_t bytes = OUTPUTS * type_row_bytes(type, INPUTS);
+    // A few rows are held against the memory: more bytes than caches have.
+    size_t row = type_row_bytes(type, INPUTS), outputs = rows < 8 ? BYTES / row : MANY, bytes = outputs * row;
+    struct weight w = {type, outputs, INPUTS, NULL, NULL};
     w.data = random_bytes(bytes);
-    float *x = calloc(rows * (size_t)INPUTS, sizeof *x), *y = calloc(rows * (size_t)OUTPUTS, sizeof *y);
+    float *x = calloc(rows * (size_t)INPUTS, sizeof *x), *y = calloc(rows * outputs, sizeof *y);
     if (w.data && x && y && d->ops->bind(d, &w, NULL)) {
         for (size_t i = 0; i < rows * (size_t)INPUTS; i++) x[i] = (float)(i % 17) - 8;
         double start = now_seconds();
         d->ops->tile(d, &w);
         double tiling = now_seconds() - start, best = best_time(d, &w, x, rows, y);
         d->ops->unbind(d, &w);
-        double rate = (double)bytes / best, work = 2.0 * rows * OUTPUTS * INPUTS / best;
+        double rate = (double)bytes / best, work = 2.0 * rows * (double)outputs * INPUTS / best;
         printf("%-6s %4u rows  %7.2f GB/s %3.0f%% of reading  %7.1f Gop/s %3.0f%% of %s  tiled at %.1f GB/s\n",
                type_info(type)->name, rows, rate * 1e-9, 100 * rate / roofs->read, work * 1e-9,
                100 * work / most(roofs, type),
