@@ -48,7 +48,7 @@ _gyr() {
     convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
     synth)
-        words='--type --output --layers --vocab --seed --help'
+        words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
     help) words='run pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version' ;;
     esac

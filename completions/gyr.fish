@@ -70,5 +70,6 @@ complete -c gyr -n '__fish_seen_subcommand_from synth' -l type -x -d 'Element ty
     -a 'f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4'
 complete -c gyr -n '__fish_seen_subcommand_from convert synth' -s o -l output -r -d 'File to write'
 complete -c gyr -n '__fish_seen_subcommand_from synth' -l layers -x -d 'Cut to so many layers'
+complete -c gyr -n '__fish_seen_subcommand_from synth' -s c -l context -x -d 'Say it was trained for so many tokens'
 complete -c gyr -n '__fish_seen_subcommand_from synth' -l vocab -r -d 'File whose vocabulary to take'
 complete -c gyr -n '__fish_seen_subcommand_from help' -f -a 'run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version'

@@ -430,6 +430,7 @@ typedef struct gyr_synth_options {
     const char *shape; // a known model's shape: see gyr_synth_shapes()
     const char *type;  // element type of the matrices, such as "q4_0"
     uint32_t layers;   // cut to so many layers; 0: all
+    uint32_t context;  // say it was trained for so many tokens; 0: as the shape has it
     const char *vocab; // GGUF file whose vocabulary to take; NULL: a vocabulary of the right size, of bytes and fillers
     const char *output; // file to write; written under a temporary name and renamed when whole
     uint64_t seed;

@@ -12,7 +12,7 @@
 
 struct synth_options {
     const char *type, *output, *vocab;
-    uint64_t layers, seed;
+    uint64_t layers, context, seed;
 };
 
 #define FIELD(name) offsetof(struct synth_options, name)
@@ -21,6 +21,7 @@ static const struct option options[] = {
     {"type", 0, "TYPE", "element type of the matrices, such as q4_0 or q3_k", OPTION_TEXT, FIELD(type)},
     {"output", 'o', "FILE", "GGUF file to write", OPTION_TEXT, FIELD(output)},
     {"layers", 0, "N", "cut the model to its first N layers", OPTION_WHOLE, FIELD(layers), 1, 1e6},
+    {"context", 'c', "N", "say it was trained for N tokens", OPTION_WHOLE, FIELD(context), 1, 1 << 30},
     {"vocab", 0, "FILE", "GGUF file whose vocabulary to take", OPTION_TEXT, FIELD(vocab)},
     {"seed", 0, "N", "other weights (0 if not given)", OPTION_WHOLE, FIELD(seed), 0, 2e19},
     {0}};
@@ -64,6 +65,7 @@ static int synth(const char *shape, const struct synth_options *o) {
     gyr_synth_options how = {.shape = shape,
                              .type = o->type,
                              .layers = (uint32_t)o->layers,
+                             .context = (uint32_t)o->context,
                              .vocab = o->vocab,
                              .output = o->output,
                              .seed = o->seed,

@@ -36,7 +36,7 @@ struct job {
     const struct shape *shape;
     const struct family *family;
     enum type type;
-    uint32_t layers;
+    uint32_t layers, context;
     struct tensor_part *parts;
     size_t n;
     struct pool_of_blocks pools[8];
@@ -293,7 +293,7 @@ static bool put_head(struct job *j, gyr_error *e) {
     put_key(j, HYPER_KV_HEADS, s->kv_heads);
     put_key(j, HYPER_HEAD_DIM, s->head_dim);
     put_key(j, HYPER_FEED_FORWARD, s->feed_forward);
-    put_key(j, HYPER_CONTEXT, s->context);
+    put_key(j, HYPER_CONTEXT, j->context);
     put_key(j, HYPER_WINDOW, s->window);
     put_key(j, HYPER_EXPERTS, s->experts);
     put_key(j, HYPER_EXPERTS_USED, s->experts_used);
@@ -334,6 +334,7 @@ static bool prepare(struct job *j, gyr_error *e) {
         return fail(e, GYR_USAGE, "%u layers: %s has %u", o->layers, o->shape, j->shape->layers);
     j->type = (enum type)type;
     j->layers = o->layers ? o->layers : j->shape->layers;
+    j->context = o->context ? o->context : j->shape->context;
     j->family = family_of(j->shape);
     j->random = o->seed;
     return list_parts(j, e);

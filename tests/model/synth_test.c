@@ -13,7 +13,7 @@ static bool at_most_half(void *user, double fraction) {
 }
 
 static void describes_and_runs(const char *shape, const char *type, const char *types) {
-    gyr_synth_options o = {.shape = shape, .type = type, .layers = 1, .output = file, .seed = 3};
+    gyr_synth_options o = {.shape = shape, .type = type, .layers = 1, .context = 12345, .output = file, .seed = 3};
     CHECK_INT(gyr_synth(&o, &err), GYR_OK);
     gyr_model *m = gyr_model_open(file, NULL, &err);
     if (!m) printf("  %s\n", err.message);
@@ -23,6 +23,7 @@ static void describes_and_runs(const char *shape, const char *type, const char *
     CHECK_STR(info.name, shape);
     CHECK_STR(info.types, types);
     CHECK_INT(info.layers, 1);
+    CHECK_INT(info.context, 12345);
     gyr_session *s = gyr_session_new(m, NULL, &err);
     int32_t prompt[] = {1, 2, 3};
     gyr_generate_stats stats;
