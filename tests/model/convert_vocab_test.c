@@ -76,7 +76,9 @@ static void what_gguf_cannot_say_is_refused(void) {
     for (struct dirent *f; dir && (f = readdir(dir));) {
         char name[300];
         snprintf(name, sizeof name, "tokenizers/kinds/%s", f->d_name);
-        if (!ends_with(name, ".json") || ends_with(name, ".ids.json") || ends_with(name, "/texts.json")) continue;
+        if (!(ends_with(name, ".json") || ends_with(name, ".model")) || ends_with(name, ".ids.json") ||
+            ends_with(name, "/texts.json"))
+            continue;
         struct opened a, b = {0};
         gyr_error e = {0};
         open_tokenizer(&a, test_data(name), NULL);
