@@ -27,4 +27,7 @@ void map_forget(const void *p, size_t n);
 // Reads a whole small file, at most `limit` bytes (GYR_MALFORMED beyond). NUL-terminated; free(). *size may be NULL.
 char *read_file(const char *path, size_t limit, size_t *size, gyr_error *e);
 
+// Flushes the folder of a file that was just renamed. Best effort: some file systems cannot.
+void sync_folder_of(const char *path);
+
 #endif

@@ -1,6 +1,7 @@
 #include "format/gguf_out.h"
 
 #include "base/buf.h"
+#include "base/map.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,18 +101,6 @@ bool out_write(struct out *o, const void *data, size_t size, gyr_error *e) {
     return true;
 }
 
-// Best effort: the rename itself has happened, and some file systems cannot flush a folder.
-static void sync_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    free(folder);
-}
-
 static bool finish(struct out *o, gyr_error *e) {
     if (!flush(o, e)) return false;
     if (o->temp && fsync(o->fd)) return cannot_write(o, errno, e);
@@ -120,7 +109,7 @@ static bool finish(struct out *o, gyr_error *e) {
     if (close(fd)) return cannot_write(o, errno, e);
     if (!o->temp) return true;
     if (rename(o->temp, o->path)) return cannot_write(o, errno, e);
-    sync_folder(o->path);
+    sync_folder_of(o->path);
     free(o->temp);
     o->temp = NULL;
     return true;

@@ -1,5 +1,7 @@
 #include "hub/part.h"
 
+#include "base/map.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -43,17 +45,6 @@ bool make_folders(const char *path, gyr_error *e) {
     }
     free(folder);
     return ok;
-}
-
-void sync_folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    free(folder);
 }
 
 // The sum starts anew. Git's is of a header and the content: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects

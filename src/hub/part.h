@@ -23,9 +23,6 @@ char *part_name(const char *path);
 // Makes the folders that lead to `path`.
 bool make_folders(const char *path, gyr_error *e);
 
-// Flushes the folder that `path` is in, so that a rename is not lost.
-void sync_folder_of(const char *path);
-
 // Says why a file cannot be written, and what to do.
 bool cannot_store(const char *path, int why, gyr_error *e);
 

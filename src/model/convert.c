@@ -438,19 +438,10 @@ static bool write_piece(struct job *j, const struct piece *p, gyr_error *e) {
     return recode(j->recoder, j->w, &s, p->to, e);
 }
 
-static bool unknown_type(const char *type, gyr_error *e) {
-    struct buf b = {0};
-    const struct mixture *m;
-    for (size_t i = 0; (m = mixture_row(i)); i++) buf_printf(&b, "%s%s", i ? ", " : "", m->name);
-    fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", type, b.data ? b.data : "");
-    buf_free(&b);
-    return false;
-}
-
 static bool prepare(struct job *j, gyr_error *e) {
     const gyr_convert_options *o = j->o;
     if (!o->input || !o->output) return fail(e, GYR_USAGE, "convert: give a folder and a file to write");
-    if (o->type && !(j->mixture = mixture_by_name(o->type))) return unknown_type(o->type, e);
+    if (o->type && !(j->mixture = mixture_by_name(o->type))) return mixture_unknown(o->type, e);
     if (!(j->c = checkpoint_open(o->input, e))) return false;
     if (j->c->source != CHECKPOINT_HF)
         return fail(e, GYR_USAGE, "%s: is GGUF already; gyr quantize writes it in another type", o->input);

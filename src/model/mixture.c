@@ -2,6 +2,8 @@
 // experts are not here yet.
 #include "model/mixture.h"
 
+#include "base/buf.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,4 +194,13 @@ enum type type_fitting(enum type want, uint64_t cols) {
     for (size_t i = 0; !type_row_bytes(want, cols) && i < sizeof fallback / sizeof *fallback; i++)
         if (want == fallback[i].from) want = fallback[i].to;
     return type_row_bytes(want, cols) ? want : TYPE_F16;
+}
+
+bool mixture_unknown(const char *type, gyr_error *e) {
+    struct buf b = {0};
+    const struct mixture *m;
+    for (size_t i = 0; (m = mixture_row(i)); i++) buf_printf(&b, "%s%s", i ? ", " : "", m->name);
+    fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", type, b.data ? b.data : "");
+    buf_free(&b);
+    return false;
 }

@@ -28,4 +28,7 @@ enum type mixture_type(const struct mixture *m, const struct mixture_facts *f, c
 // `want`, or the nearest type that rows of `cols` weights can be cut into.
 enum type type_fitting(enum type want, uint64_t cols);
 
+// Fails, naming all there are.
+bool mixture_unknown(const char *type, gyr_error *e);
+
 #endif

@@ -103,19 +103,10 @@ static bool is_input(const char *path, const char *input) {
     return false;
 }
 
-static bool unknown_type(const char *type, gyr_error *e) {
-    struct buf b = {0};
-    const struct mixture *m;
-    for (size_t i = 0; (m = mixture_row(i)); i++) buf_printf(&b, "%s%s", i ? ", " : "", m->name);
-    fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", type, b.data ? b.data : "");
-    buf_free(&b);
-    return false;
-}
-
 static bool prepare(struct job *j, gyr_error *e) {
     const gyr_quantize_options *o = j->o;
     if (!o->input || !o->output || !o->type) return fail(e, GYR_USAGE, "quantize: give a file, a new one and a type");
-    if (!(j->mixture = mixture_by_name(o->type))) return unknown_type(o->type, e);
+    if (!(j->mixture = mixture_by_name(o->type))) return mixture_unknown(o->type, e);
     if (!(j->c = checkpoint_open(o->input, e))) return false;
     if (j->c->source != CHECKPOINT_GGUF)
         return fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; gyr convert --type quantizes it", o->input);
