@@ -4,37 +4,12 @@
 
 #include "attention_bench.h"
 #include "cache.h"
+#include "devices.h"
 #include "random.h"
 #include "reference.h"
 #include "test.h"
 
-enum { DEVICES = 8, ROWS = 40 };
-
-// One thread and the portable kernels first: that one says what the others must give.
-static struct device *devices[DEVICES];
-static int count;
-
-static void open_devices(void) {
-    static const struct {
-        unsigned threads;
-        const char *isa;
-    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {1, "avx2"}, {2, "avx2"},
-                         {1, "avx512"}, {8, "avx512"}, {2, NULL},   {3, NULL}};
-    for (int i = 0; i < DEVICES; i++) {
-        struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
-        if (d) devices[count++] = d;
-    }
-}
-
-static void check_same(const char *what, int device, const float *got, const float *want, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(got + i, want + i, sizeof *got)) {
-            printf("%s, %s with %u threads: [%zu] is %a, not %a\n", what, device_cpu_isa(devices[device]),
-                   device_cpu_threads(devices[device]), i, (double)got[i], (double)want[i]);
-            CHECK(!"the same bytes");
-            return;
-        }
-}
+enum { ROWS = 40 };
 
 static void check_reference(const struct attention *a, bool near) {
     double *want = malloc(a->kv.value_dim * sizeof *want);
@@ -233,6 +208,6 @@ int main(int argc, char **argv) {
     RUN(far_scores);
     RUN(prompts);
     RUN(pages_do_not_matter);
-    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    close_devices();
     return test_end();
 }

@@ -3,36 +3,10 @@
 #include "device/device.h"
 
 #include "cache.h"
+#include "devices.h"
 #include "random.h"
 #include "reference.h"
 #include "test.h"
-
-enum { DEVICES = 6 };
-
-// One thread and the portable kernels first: that one says what the others must give.
-static struct device *devices[DEVICES];
-static int count;
-
-static void open_devices(void) {
-    static const struct {
-        unsigned threads;
-        const char *isa;
-    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {2, "avx2"}, {8, "avx512"}, {1, "avx512bf16"}, {2, NULL}};
-    for (int i = 0; i < DEVICES; i++) {
-        struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
-        if (d) devices[count++] = d;
-    }
-}
-
-static void check_same(const char *what, int device, const float *got, const float *want, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(got + i, want + i, sizeof *got)) {
-            printf("%s, %s with %u threads: [%zu] is %a, not %a\n", what, device_cpu_isa(devices[device]),
-                   device_cpu_threads(devices[device]), i, (double)got[i], (double)want[i]);
-            CHECK(!"the same bytes");
-            return;
-        }
-}
 
 static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
     struct weight w = random_weight(type, outputs, cols);
@@ -174,6 +148,6 @@ int main(void) {
     RUN(embeds);
     RUN(memory);
     RUN(choosing);
-    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    close_devices();
     return test_end();
 }

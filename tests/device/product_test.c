@@ -2,31 +2,14 @@
 // number of rows and threads, from tiles and from the file's rows.
 #include "device/cpu/tile.h"
 
+#include "devices.h"
 #include "random.h"
 #include "reference.h"
 #include "test.h"
 
-enum { DEVICES = 6 };
-
-static struct device *devices[DEVICES];
-static int count;
-
-static void open_devices(void) {
-    static const struct {
-        unsigned threads;
-        const char *isa;
-    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {2, "avx2"}, {3, "avx512"}, {1, "avx512bf16"}, {2, NULL}};
-    for (int i = 0; i < DEVICES; i++) {
-        struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
-        if (d) devices[count++] = d;
-    }
-    for (int i = 0; i < count; i++)
-        printf("%s, %u threads\n", device_cpu_isa(devices[i]), device_cpu_threads(devices[i]));
-}
-
 static bool same(float a, float b) { return !memcmp(&a, &b, sizeof a) || (isnan(a) && isnan(b)); }
 
-static void check_same(const char *what, int device, const float *got, const float *want, size_t n) {
+static void check_bytes(const char *what, int device, const float *got, const float *want, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (!same(got[i], want[i])) {
             printf("%s, %s: [%zu] is %a, not %a\n", what, device_cpu_isa(devices[device]), i, (double)got[i],
@@ -60,7 +43,7 @@ static void check_product(struct weight *w, const float *x, size_t rows, const f
             CHECK(!tiled == !w->own);
             memset(got, 255, rows * w->rows * sizeof *got);
             ops->matmul(devices[d], w, x, rows, bias, got);
-            check_same(name, d, got, want, rows * w->rows);
+            check_bytes(name, d, got, want, rows * w->rows);
             ops->unbind(devices[d], w);
             CHECK(!w->own);
         }
@@ -202,6 +185,6 @@ int main(void) {
     RUN(exact_on_integers);
     RUN(extremes);
     RUN(any_bits);
-    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    close_devices();
     return test_end();
 }

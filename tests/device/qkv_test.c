@@ -3,22 +3,12 @@
 #include "device/device.h"
 
 #include "cache.h"
+#include "devices.h"
 #include "random.h"
 #include "reference.h"
 #include "test.h"
 
-enum { DEVICES = 3, ROWS = 5, LENGTH = 90 };
-
-static struct device *devices[DEVICES];
-static int count;
-
-static void open_devices(void) {
-    static const char *const isas[DEVICES] = {"scalar", "avx2", "avx512"};
-    for (int i = 0; i < DEVICES; i++) {
-        struct device *d = device_cpu((unsigned)i + 1, isas[i], NULL);
-        if (d) devices[count++] = d;
-    }
-}
+enum { ROWS = 5, LENGTH = 90 };
 
 // One head, normed and rotated as the formula says.
 static void expect(const struct qkv *a, const float *x, const float *weight, uint32_t position, double *y) {
@@ -160,6 +150,6 @@ int main(void) {
     open_devices();
     RUN(layouts_pairs_and_norms);
     RUN(order_of_the_file_does_not_matter);
-    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    close_devices();
     return test_end();
 }

@@ -2,21 +2,11 @@
 // instruction set, number of threads, cut of the rows, and order of the sequences.
 #include "device/device.h"
 
+#include "devices.h"
 #include "random.h"
 #include "test.h"
 
-enum { DEVICES = 4, SEQUENCES = 3, LENGTH = 11, ROWS = SEQUENCES * LENGTH };
-
-static struct device *devices[DEVICES];
-static int count;
-
-static void open_devices(void) {
-    static const char *const isas[DEVICES] = {"scalar", "scalar", "avx2", "avx512"};
-    for (int i = 0; i < DEVICES; i++) {
-        struct device *d = device_cpu((unsigned)i % 3 + 1, isas[i], NULL);
-        if (d) devices[count++] = d;
-    }
-}
+enum { SEQUENCES = 3, LENGTH = 11, ROWS = SEQUENCES * LENGTH };
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double softplus(double x) { return log1p(exp(x)); }
@@ -228,6 +218,6 @@ int main(void) {
     open_devices();
     RUN(convolutions);
     RUN(recurrences);
-    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    close_devices();
     return test_end();
 }

@@ -2,21 +2,9 @@
 // precision, and the same bytes with every instruction set, number of threads, and cut of the rows.
 #include "device/device.h"
 
+#include "devices.h"
 #include "random.h"
 #include "test.h"
-
-enum { DEVICES = 4 };
-
-static struct device *devices[DEVICES];
-static int count;
-
-static void open_devices(void) {
-    static const char *const isas[DEVICES] = {"scalar", "scalar", "avx2", "avx512"};
-    for (int i = 0; i < DEVICES; i++) {
-        struct device *d = device_cpu((unsigned)i % 3 + 1, isas[i], NULL);
-        if (d) devices[count++] = d;
-    }
-}
 
 // Scores of a row in double precision; the sums of weights are taken by the caller.
 static void scores_of(const struct route *a, const float *logits, double *score) {
@@ -227,6 +215,6 @@ int main(void) {
     RUN(mixes);
     RUN(gates);
     RUN(caps_and_scales);
-    for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
+    close_devices();
     return test_end();
 }

@@ -1,0 +1,43 @@
+// The same computer as several devices: every instruction set that its chip has, with some numbers of threads.
+#ifndef TESTS_DEVICE_DEVICES_H
+#define TESTS_DEVICE_DEVICES_H
+
+#include "device/device.h"
+#include "test.h"
+
+enum { DEVICES = 10 };
+
+// One thread and the portable kernels first: that one says what the others must give.
+static struct device *devices[DEVICES];
+static int count;
+
+static inline void open_devices(void) {
+    static const struct {
+        unsigned threads;
+        const char *isa;
+    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"},     {1, "avx2"}, {2, "avx2"}, {1, "avx512"},
+                         {8, "avx512"}, {1, "avx512bf16"}, {1, "neon"}, {3, "neon"}, {2, NULL}};
+    for (int i = 0; i < DEVICES; i++) {
+        struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
+        if (d) devices[count++] = d;
+    }
+}
+
+static inline void close_devices(void) {
+    while (count) {
+        struct device *d = devices[--count];
+        d->ops->close(d);
+    }
+}
+
+static inline void check_same(const char *what, int device, const float *got, const float *want, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(got + i, want + i, sizeof *got)) {
+            printf("%s, %s with %u threads: [%zu] is %a, not %a\n", what, device_cpu_isa(devices[device]),
+                   device_cpu_threads(devices[device]), i, (double)got[i], (double)want[i]);
+            CHECK(!"the same bytes");
+            return;
+        }
+}
+
+#endif
