@@ -96,8 +96,14 @@ static void elementwise(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1 && !strcmp(argv[1], "--bench"))
-        return bench(getenv("GYR_ISA"), 0, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1);
+    if (argc > 1 && !strcmp(argv[1], "--bench")) {
+        struct bench b = {.isa = getenv("GYR_ISA"), .rows = 1, .cols = 4096};
+        if (argc > 2) b.rows = strtoul(argv[2], NULL, 10);
+        if (argc > 3) b.type = argv[3];
+        if (argc > 4) b.cols = strtoul(argv[4], NULL, 10);
+        if (argc > 5) b.threads = (unsigned)strtoul(argv[5], NULL, 10);
+        return bench(&b);
+    }
     find_sets();
     RUN(norms);
     RUN(elementwise);
