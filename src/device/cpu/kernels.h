@@ -16,7 +16,7 @@
 enum { SEGMENTS = 8, SEGMENTS_LOG = 3, LANES = 16, GROUP = 32, SPAN = 512 };
 
 // Rows of activations that one call of a product takes.
-enum { BATCH_ROWS = 264 };
+enum { BATCH_ROWS = 528 };
 
 // 32 activations of a row as int8, x ~ d * q. For both halves, or the whole in the first where the weights' type has
 // one scale a group: what the integer sum begins with, minus the zero point of the weights times the sum of q; and
@@ -31,12 +31,13 @@ struct act {
 // The zero point of types whose codes are signed bytes.
 enum { SIGNED = 128 };
 
-// Rows are packed in panels of `wide_rows`, the last one of fewer: item i of row r of a panel of n rows is at
-// [i * n + r] of it. Items are records, or words (a float or two bfloat16s).
-static inline size_t act_at(size_t wide, size_t rows, size_t r, size_t items, size_t *stride) {
-    size_t first = r / wide * wide;
-    *stride = rows - first < wide ? rows - first : wide;
-    return first * items + (r - first);
+// Rows are packed by the segments of K, all rows of a segment together, and in a segment in panels of `wide` rows, the
+// last one of fewer: where row r's items [first, first + n) of a segment begin, and how far apart they are. Items are
+// records, or words (a float or two bfloat16s).
+static inline size_t act_at(size_t wide, size_t rows, size_t r, size_t first, size_t n, size_t *stride) {
+    size_t start = r / wide * wide;
+    *stride = rows - start < wide ? rows - start : wide;
+    return rows * first + start * n + (r - start);
 }
 
 // Where segment s of a row of n blocks starts.

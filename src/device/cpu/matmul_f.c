@@ -68,8 +68,8 @@ static void segment(const struct call *c, size_t tile, size_t tiles, unsigned s)
         for (size_t r = 0; r < c->rows; r += WIDE_ROWS) {
             size_t rows = panel(c->rows, r);
             panels[c->w->type][rows](w[0], (size_t)(w[tiles - 1] - w[0]), count * c->steps,
-                                     c->x + (r * c->groups + g * rows) * c->steps, c->sums, r,
-                                     (struct part){s, g == first, g + count == last});
+                                     c->x + (c->rows * first + r * (last - first) + rows * (g - first)) * c->steps,
+                                     c->sums, r, (struct part){s, g == first, g + count == last});
         }
         g += n;
     } while (g < last);

@@ -5,7 +5,7 @@
 #include "device/cpu/product.h"
 #include "device/cpu/unpack_tile.h"
 
-enum { CHUNK = 16, FEW = WIDE_ROWS < 3 ? WIDE_ROWS : 3, UNIT_MOST = 544 };
+enum { CHUNK = 18, FEW = WIDE_ROWS < 3 ? WIDE_ROWS : 3, UNIT_MOST = 544 };
 
 // A chunk of one tile, unpacked.
 struct chunk {
@@ -51,30 +51,39 @@ INLINE void group(const w8 *w, size_t next, const wf *s, const wf *m, size_t nex
     }
 }
 
-// Many rows: n groups of a chunk with one panel.
-INLINE void panel_groups(const struct chunk *c, bool two, size_t n, const struct act *x, int rows, int halves,
-                         bool offset, bool is_signed, struct sums *sums, size_t at, struct part p) {
+// n groups of a panel's rows, and those that will be wanted next: too many for the nearest caches, so they are fetched
+// ahead.
+struct slice {
+    const struct act *x, *next;
+    size_t n;
+};
+
+// Many rows: a chunk with one panel, whose sums begin at row `at`.
+INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int rows, int halves, bool offset,
+                         bool is_signed, struct sums *sums, size_t at, struct part p) {
     size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     wf acc[WIDE_ROWS][WIDE_TILES];
     UNROLL(6)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = sum_begin(sums, SUM(at + (size_t)r, t), p);
-    for (size_t g = 0; g < n; g++, x += rows)
-        group(c->w[g], next, c->s + g * (size_t)halves, c->m + g * (size_t)halves, next_scale, x, WIDE_TILES, rows,
+    for (size_t g = 0; g < v.n; g++, v.x += rows, v.next += rows) {
+        UNROLL(6)
+        for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
+        group(c->w[g], next, c->s + g * (size_t)halves, c->m + g * (size_t)halves, next_scale, v.x, WIDE_TILES, rows,
               halves, offset, is_signed, acc);
+    }
     UNROLL(6)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) sum_end(sums, SUM(at + (size_t)r, t), p, acc[r][t]);
 }
 
-typedef void panel_fn(const struct chunk *c, bool two, size_t n, const struct act *x, struct sums *sums, size_t at,
-                      struct part p);
+typedef void panel_fn(const struct chunk *c, bool two, struct slice v, struct sums *sums, size_t at, struct part p);
 
 // The kinds of arithmetic that types have; the name says halves, offset, signed codes.
 #define PANEL(rows, name, halves, offset, is_signed)                                                                   \
-    static void name##_##rows(const struct chunk *c, bool two, size_t n, const struct act *x, struct sums *sums,       \
-                              size_t at, struct part p) {                                                              \
-        panel_groups(c, two, n, x, rows, halves, offset, is_signed, sums, at, p);                                      \
+    static void name##_##rows(const struct chunk *c, bool two, struct slice v, struct sums *sums, size_t at,           \
+                              struct part p) {                                                                         \
+        panel_groups(c, two, v, rows, halves, offset, is_signed, sums, at, p);                                         \
     }
 #define PANELS(name, ...)                                                                                              \
     EACH_ROWS(PANEL, name, __VA_ARGS__)                                                                                \
@@ -167,9 +176,15 @@ static void prefetch(const uint8_t *p, size_t n) {
     for (size_t i = 0; i < n; i += VECTOR) __builtin_prefetch(p + i, 0, 2);
 }
 
+// Blocks [first, last) of a row, one segment's: where those from b on lie of the panel that begins at row r.
+static const struct act *records(const struct call *c, size_t first, size_t last, size_t b, size_t r) {
+    if (b == last) return c->x + c->rows * last * c->f->groups;
+    return c->x + (c->rows * first + r * (last - first) + panel(c->rows, r) * (b - first)) * c->f->groups;
+}
+
 static void many_segment(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
-    size_t n = chunk_size(last - first, CHUNK / c->f->groups), row_groups = c->blocks * c->f->groups;
+    size_t n = chunk_size(last - first, CHUNK / c->f->groups);
     do {
         size_t count = last - b < n ? last - b : n;
         for (size_t t = 0; t < tiles; t++) {
@@ -177,11 +192,12 @@ static void many_segment(const struct call *c, struct chunk *chunk, size_t tile,
             unpack[c->w->type](from, count, chunk + t);
             if (c->w->own) prefetch(from + count * c->unit, count * c->unit);
         }
-        for (size_t r = 0; r < c->rows; r += WIDE_ROWS) {
-            size_t rows = panel(c->rows, r);
-            panel_kernel(c->f, rows)(chunk, tiles > 1, count * c->f->groups,
-                                     c->x + r * row_groups + b * c->f->groups * rows, c->sums, r,
-                                     (struct part){s, b == first, b + count == last});
+        struct part p = {s, b == first, b + count == last};
+        struct slice v = {records(c, first, last, b, 0), NULL, count * c->f->groups};
+        for (size_t r = 0; r < c->rows; r += WIDE_ROWS, v.x = v.next) {
+            bool more = r + WIDE_ROWS < c->rows;
+            v.next = more ? records(c, first, last, b, r + WIDE_ROWS) : records(c, first, last, b + count, 0);
+            panel_kernel(c->f, panel(c->rows, r))(chunk, tiles > 1, v, c->sums, r, p);
         }
         b += n;
     } while (b < last);

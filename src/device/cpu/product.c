@@ -12,7 +12,7 @@ enum { SCRATCH = 32 << 20, ROWS = 512, TASK = 128 << 10, HUGE = 2 << 20 };
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
 
-// A packed row of activations: see act_at().
+// Of a packed row of activations.
 static size_t items(const struct weight *w) {
     size_t groups = pieces(w->cols, GROUP);
     return tile_form(w->type) ? groups : groups * (w->type == TYPE_BF16 ? GROUP / 2 : GROUP);
@@ -96,16 +96,21 @@ static uint8_t *batch_at(const struct product *p, size_t r) { return (uint8_t *)
 
 static void pack_row(void *arg, size_t r) {
     const struct product *p = arg;
+    const struct weight *w = p->w;
     const struct kernels *k = p->cpu->kernels;
-    const struct form *f = tile_form(p->w->type);
-    size_t first = r / p->batch * p->batch, stride;
-    size_t at = act_at(k->wide_rows, min(p->batch, p->rows - first), r - first, items(p->w), &stride);
-    void *out = batch_at(p, first) + at * item_bytes(p->w);
-    const float *x = p->x + r * p->w->cols;
-    if (f)
-        k->quantize(x, p->w->cols / GROUP, f->halves, f->zero, stride, out);
-    else
-        k->pack(p->w->type, x, p->w->cols, stride, out);
+    const struct form *f = tile_form(w->type);
+    size_t first = r / p->batch * p->batch, rows = min(p->batch, p->rows - first);
+    size_t units = tile_units_of(w), groups = f ? f->groups : 1, each = items(w) / pieces(w->cols, GROUP);
+    for (size_t s = 0; s < SEGMENTS; s++) {
+        size_t from = segment_start(units, s) * groups, to = segment_start(units, s + 1) * groups, stride;
+        size_t at = act_at(k->wide_rows, rows, r - first, from * each, (to - from) * each, &stride);
+        void *out = batch_at(p, first) + at * item_bytes(w);
+        const float *x = p->x + r * w->cols + from * GROUP;
+        if (f)
+            k->quantize(x, to - from, f->halves, f->zero, stride, out);
+        else if (from < to)
+            k->pack(w->type, x, min(to * GROUP, w->cols) - from * GROUP, stride, out);
+    }
 }
 
 static void multiply(void *arg, size_t i) {
