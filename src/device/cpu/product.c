@@ -21,6 +21,13 @@ static size_t items(const struct weight *w) {
 static size_t item_bytes(const struct weight *w) { return tile_form(w->type) ? sizeof(struct act) : 4; }
 static size_t row_bytes(const struct weight *w) { return items(w) * item_bytes(w); }
 
+static void *allocate(size_t bytes) {
+    if (bytes < HUGE) return aligned_alloc(64, (bytes + 63) / 64 * 64);
+    void *p = aligned_alloc(HUGE, (bytes + HUGE - 1) / HUGE * HUGE);
+    if (p) madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
+
 bool cpu_bind(struct device *d, struct weight *w, gyr_error *e) {
     struct cpu *c = cpu_of(d);
     const struct type_info *info = type_info(w->type);
@@ -30,7 +37,7 @@ bool cpu_bind(struct device *d, struct weight *w, gyr_error *e) {
                     (unsigned)w->type);
     size_t one = row_bytes(w), want = one * ROWS < SCRATCH ? one * ROWS : one < SCRATCH ? SCRATCH : one;
     if (want <= c->scratch_bytes) return true;
-    void *scratch = aligned_alloc(64, (want + 63) / 64 * 64);
+    void *scratch = allocate(want);
     if (!scratch) return fail_memory(e, "activations");
     free(c->scratch);
     c->scratch = scratch;
@@ -57,13 +64,6 @@ static void pack_tile(void *arg, size_t t) {
 size_t cpu_tiled_bytes(struct device *d, const struct weight *w) {
     size_t bytes;
     return __builtin_mul_overflow(tile_bytes(w), tile_count(w), &bytes) || bytes > SIZE_MAX - HUGE ? 0 : bytes;
-}
-
-static void *allocate(size_t bytes) {
-    if (bytes < HUGE) return aligned_alloc(64, (bytes + 63) / 64 * 64);
-    void *p = aligned_alloc(HUGE, (bytes + HUGE - 1) / HUGE * HUGE);
-    if (p) madvise(p, bytes, MADV_HUGEPAGE);
-    return p;
 }
 
 bool cpu_tile(struct device *d, struct weight *w) {
