@@ -34,6 +34,8 @@ static uint64_t read(const void *p, size_t n) {
 const struct kernels KERNEL(kernels) = {
     .isa = ISA_STRING(ISA),
     .wide_rows = WIDE_ROWS,
+    .few_rows = FEW_ROWS,
+    .few = FEW,
     .quantize = KERNEL(quantize),
     .matmul_q = KERNEL(matmul_q),
     .pack = KERNEL(pack),

@@ -79,7 +79,8 @@ enum { CHANNELS = 64 };
 
 struct kernels {
     const char *isa;
-    size_t wide_rows; // of a panel of activations
+    // Rows of a panel of activations: `few_rows` where weights are quantized and there are at most `few` rows in all.
+    size_t wide_rows, few_rows, few;
     // Rounds `groups` groups of 32 for weights with so many scales a group and such a zero point; their records are
     // `stride` apart. d = max|x| / 127; q = x / d rounded to nearest, ties to even.
     void (*quantize)(const float *x, size_t groups, size_t halves, int zero, size_t stride, struct act *out);

@@ -5,7 +5,7 @@
 #include "device/cpu/product.h"
 #include "device/cpu/unpack_tile.h"
 
-enum { CHUNK = 18, FEW = WIDE_ROWS < 3 ? WIDE_ROWS : 3, UNIT_MOST = 544 };
+enum { CHUNK = 18, UNIT_MOST = 544, ROWS_MOST = WIDE_ROWS > FEW_ROWS ? WIDE_ROWS : FEW_ROWS };
 
 // A chunk of one tile, unpacked.
 struct chunk {
@@ -22,18 +22,18 @@ INLINE void group(const w8 *w, size_t next, const wf *s, const wf *m, size_t nex
                   int rows, int halves, bool offset, bool is_signed, wf (*acc)[WIDE_TILES]) {
     UNROLL(2)
     for (int h = 0; h < halves; h++) {
-        w32 sum[WIDE_ROWS][WIDE_TILES];
-        UNROLL(6)
+        w32 sum[ROWS_MOST][WIDE_TILES];
+        UNROLL(8)
         for (int r = 0; r < rows; r++) UNROLL(2)
         for (int t = 0; t < tiles; t++) sum[r][t] = w32_fill(&x[r].start[h]);
         UNROLL(8)
-        for (int j = h * WORDS / halves; j < (h + 1) * WORDS / halves; j++) UNROLL(6)
+        for (int j = h * WORDS / halves; j < (h + 1) * WORDS / halves; j++) UNROLL(8)
         for (int r = 0; r < rows; r++) {
             w32 a = w32_fill(x[r].q + 4 * j);
             UNROLL(2)
             for (int t = 0; t < tiles; t++) sum[r][t] = dot4(sum[r][t], w[(size_t)t * next + (size_t)j], a, is_signed);
         }
-        UNROLL(6)
+        UNROLL(8)
         for (int r = 0; r < rows; r++) {
             wf d = wf_fill(x[r].d);
             UNROLL(2)
@@ -43,7 +43,7 @@ INLINE void group(const w8 *w, size_t next, const wf *s, const wf *m, size_t nex
     }
     if (!offset) return;
     UNROLL(2)
-    for (int h = 0; h < halves; h++) UNROLL(6)
+    for (int h = 0; h < halves; h++) UNROLL(8)
     for (int r = 0; r < rows; r++) {
         wf low = wf_fill(x[r].low[h]);
         UNROLL(2)
@@ -63,16 +63,16 @@ INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int ro
                          bool is_signed, struct sums *sums, size_t at, struct part p) {
     size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     wf acc[WIDE_ROWS][WIDE_TILES];
-    UNROLL(6)
+    UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = sum_begin(sums, SUM(at + (size_t)r, t), p);
     for (size_t g = 0; g < v.n; g++, v.x += rows, v.next += rows) {
-        UNROLL(6)
+        UNROLL(8)
         for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
         group(c->w[g], next, c->s + g * (size_t)halves, c->m + g * (size_t)halves, next_scale, v.x, WIDE_TILES, rows,
               halves, offset, is_signed, acc);
     }
-    UNROLL(6)
+    UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) sum_end(sums, SUM(at + (size_t)r, t), p, acc[r][t]);
 }
@@ -100,8 +100,25 @@ static panel_fn *panel_kernel(const struct form *f, size_t rows) {
 }
 
 typedef void unpack_fn(const uint8_t *b, size_t blocks, struct chunk *c);
-typedef void few_fn(const uint8_t *b, size_t blocks, const struct act *x, size_t rows, struct sums *sums,
+// What memory is to send meanwhile: so many bytes for each group that is multiplied.
+struct ahead {
+    const uint8_t *from;
+    size_t each;
+};
+
+// The next weights come from memory while these are multiplied.
+INLINE void fetch(struct ahead a) {
+    for (size_t i = 0; i < a.each; i += VECTOR) __builtin_prefetch(a.from + i, 0, 2);
+}
+
+typedef void few_fn(const uint8_t *b, size_t blocks, struct ahead a, const struct act *x, struct sums *sums, size_t at,
                     struct part p);
+
+#define FEW_KERNEL(n, name)                                                                                            \
+    static void name##_##n(const uint8_t *b, size_t blocks, struct ahead a, const struct act *x, struct sums *sums,    \
+                           size_t at, struct part p) {                                                                 \
+        name(b, blocks, a, x, n, sums, at, p);                                                                         \
+    }
 
 // For each type: a chunk unpacked, and a few rows' product as it is.
 #define TYPE_KERNELS(TYPE, name, groups, halves, offset, zero, head, bytes)                                            \
@@ -116,70 +133,62 @@ typedef void few_fn(const uint8_t *b, size_t blocks, const struct act *x, size_t
         }                                                                                                              \
     }                                                                                                                  \
                                                                                                                        \
-    INLINE void few_rows_##name(const uint8_t *b, size_t blocks, const struct act *x, int rows, struct sums *sums,     \
-                                struct part p) {                                                                       \
-        wf acc[WIDE_ROWS][WIDE_TILES], s[groups * halves], m[offset ? groups * halves : 1];                            \
-        UNROLL(3) for (int r = 0; r < rows; r++) acc[r][0] = sum_begin(sums, SUM((size_t)r, 0), p);                    \
+    INLINE void few_##name(const uint8_t *b, size_t blocks, struct ahead a, const struct act *x, int rows,             \
+                           struct sums *sums, size_t at, struct part p) {                                              \
+        wf acc[FEW_ROWS][WIDE_TILES], s[groups * halves], m[offset ? groups * halves : 1];                             \
+        UNROLL(8) for (int r = 0; r < rows; r++) acc[r][0] = sum_begin(sums, SUM(at + (size_t)r, 0), p);               \
         for (size_t i = 0; i < blocks; i++, b += head + groups * (bytes)) {                                            \
             tile_scales_##name(b, s, m);                                                                               \
             if (!offset) m[0] = wf_fill(0);                                                                            \
-            for (size_t g = 0; g < groups; g++, x += rows) {                                                           \
+            for (size_t g = 0; g < groups; g++, x += rows, a.from += a.each) {                                         \
+                fetch(a);                                                                                              \
                 w8 w[WORDS];                                                                                           \
                 planes_##name(b + head + g * (bytes), w);                                                              \
                 group(w, 0, s + g * halves, offset ? m + g * halves : m, 0, x, 1, rows, halves, offset,                \
                       zero == SIGNED, acc);                                                                            \
             }                                                                                                          \
         }                                                                                                              \
-        UNROLL(3) for (int r = 0; r < rows; r++) sum_end(sums, SUM((size_t)r, 0), p, acc[r][0]);                       \
+        UNROLL(8) for (int r = 0; r < rows; r++) sum_end(sums, SUM(at + (size_t)r, 0), p, acc[r][0]);                  \
     }                                                                                                                  \
                                                                                                                        \
-    static void few_##name(const uint8_t *b, size_t blocks, const struct act *x, size_t rows, struct sums *sums,       \
-                           struct part p) {                                                                            \
-        if (rows == 1)                                                                                                 \
-            few_rows_##name(b, blocks, x, 1, sums, p);                                                                 \
-        else if (rows == 2 || FEW == 2)                                                                                \
-            few_rows_##name(b, blocks, x, 2, sums, p);                                                                 \
-        else                                                                                                           \
-            few_rows_##name(b, blocks, x, FEW, sums, p);                                                               \
-    }
+    EACH_FEW(FEW_KERNEL, few_##name)
 TILE_TYPES(TYPE_KERNELS)
 
 #define UNPACK_OF(TYPE, name, groups, halves, offset, zero, head, bytes) [TYPE_##TYPE] = unpack_##name,
-#define FEW_OF(TYPE, name, groups, halves, offset, zero, head, bytes)    [TYPE_##TYPE] = few_##name,
+#define FEW_OF(TYPE, name, groups, halves, offset, zero, head, bytes)                                                  \
+    [TYPE_##TYPE] = {NULL, EACH_FEW(ROWS_NAME, few_##name)},
 static unpack_fn *const unpack[TYPE_LIMIT] = {TILE_TYPES(UNPACK_OF)};
-static few_fn *const few[TYPE_LIMIT] = {TILE_TYPES(FEW_OF)};
+static few_fn *const few[TYPE_LIMIT][FEW_ROWS + 1] = {TILE_TYPES(FEW_OF)};
 
 // One call's work: what the parts below share.
 struct call {
     const struct weight *w;
     const struct form *f;
     const struct act *x;
-    size_t rows, blocks, unit, tile_bytes; // blocks of a row, bytes of a block of sixteen rows
+    size_t rows, wide, blocks, unit, tile_bytes; // rows of a panel; blocks of a row, bytes of a block of sixteen rows
     struct sums *sums;
     uint8_t *room; // for a chunk made from the file's rows
 };
 
-static void few_segment(const struct call *c, size_t tile, unsigned s) {
-    size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
-    size_t most = c->w->own ? last - first : CHUNK / c->f->groups, n = chunk_size(last - first, most ? most : 1);
-    do {
-        size_t count = last - b < n ? last - b : n;
-        few[c->w->type](tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room), count,
-                        c->x + b * c->f->groups * c->rows, c->rows, c->sums,
-                        (struct part){s, b == first, b + count == last});
-        b += n;
-    } while (b < last);
-}
-
-// The next chunk comes from memory while this one is multiplied.
-static void prefetch(const uint8_t *p, size_t n) {
-    for (size_t i = 0; i < n; i += VECTOR) __builtin_prefetch(p + i, 0, 2);
-}
-
 // Blocks [first, last) of a row, one segment's: where those from b on lie of the panel that begins at row r.
 static const struct act *records(const struct call *c, size_t first, size_t last, size_t b, size_t r) {
     if (b == last) return c->x + c->rows * last * c->f->groups;
-    return c->x + (c->rows * first + r * (last - first) + panel(c->rows, r) * (b - first)) * c->f->groups;
+    return c->x + (c->rows * first + r * (last - first) + panel(c->rows, r, c->wide) * (b - first)) * c->f->groups;
+}
+
+static void few_segment(const struct call *c, size_t tile, unsigned s) {
+    size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
+    size_t most = c->w->own && c->rows <= FEW_ROWS ? last - first : CHUNK / c->f->groups, n = chunk_size(last - first, most ? most : 1);
+    do {
+        size_t count = last - b < n ? last - b : n;
+        const uint8_t *units = tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room);
+        struct part p = {s, b == first, b + count == last};
+        size_t panels = (c->rows + FEW_ROWS - 1) / FEW_ROWS, share = (c->unit / c->f->groups / panels + 63) / 64 * 64;
+        struct ahead a = {units + count * c->unit, c->w->own ? share : 0};
+        for (size_t r = 0; r < c->rows; r += FEW_ROWS, a.from += count * c->f->groups * share)
+            few[c->w->type][panel(c->rows, r, FEW_ROWS)](units, count, a, records(c, first, last, b, r), c->sums, r, p);
+        b += n;
+    } while (b < last);
 }
 
 static void many_segment(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, unsigned s) {
@@ -190,14 +199,14 @@ static void many_segment(const struct call *c, struct chunk *chunk, size_t tile,
         for (size_t t = 0; t < tiles; t++) {
             const uint8_t *from = tile_units(c->w, tile + t, c->tile_bytes, c->unit, b, count, c->room);
             unpack[c->w->type](from, count, chunk + t);
-            if (c->w->own) prefetch(from + count * c->unit, count * c->unit);
+            if (c->w->own) fetch((struct ahead){from + count * c->unit, count * c->unit});
         }
         struct part p = {s, b == first, b + count == last};
         struct slice v = {records(c, first, last, b, 0), NULL, count * c->f->groups};
         for (size_t r = 0; r < c->rows; r += WIDE_ROWS, v.x = v.next) {
             bool more = r + WIDE_ROWS < c->rows;
             v.next = more ? records(c, first, last, b, r + WIDE_ROWS) : records(c, first, last, b + count, 0);
-            panel_kernel(c->f, panel(c->rows, r))(chunk, tiles > 1, v, c->sums, r, p);
+            panel_kernel(c->f, panel(c->rows, r, WIDE_ROWS))(chunk, tiles > 1, v, c->sums, r, p);
         }
         b += n;
     } while (b < last);
@@ -209,9 +218,12 @@ void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, 
     struct chunk chunk[WIDE_TILES];
     uint8_t room[CHUNK * UNIT_MOST];
     const struct form *f = tile_form(w->type);
-    struct call c = {w,     f,   x, rows, w->cols / GROUP / f->groups, f->head + f->groups * f->group, tile_bytes(w),
-                     &sums, room};
     bool few_rows = rows <= FEW;
+    struct call c = {w, f, x, rows, few_rows ? FEW_ROWS : WIDE_ROWS, w->cols / GROUP / f->groups};
+    c.unit = f->head + f->groups * f->group;
+    c.tile_bytes = tile_bytes(w);
+    c.sums = &sums;
+    c.room = room;
     size_t step = few_rows ? 1 : WIDE_TILES;
     for (size_t t = first; t < last; t += step) {
         size_t tiles = last - t < step ? last - t : step;

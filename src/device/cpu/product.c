@@ -100,10 +100,11 @@ static void pack_row(void *arg, size_t r) {
     const struct kernels *k = p->cpu->kernels;
     const struct form *f = tile_form(w->type);
     size_t first = r / p->batch * p->batch, rows = min(p->batch, p->rows - first);
+    size_t wide = f && rows <= k->few ? k->few_rows : k->wide_rows;
     size_t units = tile_units_of(w), groups = f ? f->groups : 1, each = items(w) / pieces(w->cols, GROUP);
     for (size_t s = 0; s < SEGMENTS; s++) {
         size_t from = segment_start(units, s) * groups, to = segment_start(units, s + 1) * groups, stride;
-        size_t at = act_at(k->wide_rows, rows, r - first, from * each, (to - from) * each, &stride);
+        size_t at = act_at(wide, rows, r - first, from * each, (to - from) * each, &stride);
         void *out = batch_at(p, first) + at * item_bytes(w);
         const float *x = p->x + r * w->cols + from * GROUP;
         if (f)

@@ -63,16 +63,22 @@ static inline size_t chunk_size(size_t units, size_t most) {
 }
 
 // Rows of the panel that begins at row r.
-static inline size_t panel(size_t rows, size_t r) { return rows - r < WIDE_ROWS ? rows - r : WIDE_ROWS; }
+static inline size_t panel(size_t rows, size_t r, size_t wide) { return rows - r < wide ? rows - r : wide; }
 
-// X(rows, ...) for every number of rows a panel can have.
+// X(rows, ...) for every number of rows a panel can have: EACH_ROWS where it has WIDE_ROWS, EACH_FEW where FEW_ROWS.
+#define ONE_OR_TWO(X, ...)  X(1, __VA_ARGS__) X(2, __VA_ARGS__)
+#define UP_TO_THREE(X, ...) ONE_OR_TWO(X, __VA_ARGS__) X(3, __VA_ARGS__)
+#define UP_TO_SIX(X, ...)   UP_TO_THREE(X, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__) X(6, __VA_ARGS__)
+#define UP_TO_EIGHT(X, ...) UP_TO_SIX(X, __VA_ARGS__) X(7, __VA_ARGS__) X(8, __VA_ARGS__)
 #if WIDE_ROWS == 6
-#define EACH_ROWS(X, ...)                                                                                              \
-    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__) X(6, __VA_ARGS__)
+#define EACH_ROWS UP_TO_SIX
+#define EACH_FEW  UP_TO_EIGHT
 #elif WIDE_ROWS == 3
-#define EACH_ROWS(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__)
+#define EACH_ROWS UP_TO_THREE
+#define EACH_FEW  UP_TO_THREE
 #else
-#define EACH_ROWS(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__)
+#define EACH_ROWS ONE_OR_TWO
+#define EACH_FEW  ONE_OR_TWO
 #endif
 #define ROWS_NAME(rows, name) name##_##rows,
 

@@ -15,7 +15,8 @@
 //   operands
 //                         and results being zeros
 //
-// WIDE_TILES x WIDE_ROWS is what the many-rows kernel keeps in registers; WIDE_CHAINS vectors hide an instruction's
+// WIDE_TILES x WIDE_ROWS is what the many-rows kernel keeps in registers. FEW rows at most are multiplied as a tile is
+// unpacked, FEW_ROWS with each unpacking. WIDE_CHAINS vectors hide an instruction's
 // latency and fit too.
 #ifndef DEVICE_CPU_WIDE_H
 #define DEVICE_CPU_WIDE_H

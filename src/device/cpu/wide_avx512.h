@@ -9,7 +9,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #define WIDE_ROWS 6
-enum { WIDE_TILES = 2, WIDE_CHAINS = 12, WIDE_SIGNED_ZERO = 128 };
+enum { FEW = 64, FEW_ROWS = 8, WIDE_TILES = 2, WIDE_CHAINS = 12, WIDE_SIGNED_ZERO = 128 };
 
 typedef __m512i w8;
 typedef __m512i w32;
