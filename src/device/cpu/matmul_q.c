@@ -178,7 +178,8 @@ static const struct act *records(const struct call *c, size_t first, size_t last
 
 static void few_segment(const struct call *c, size_t tile, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
-    size_t most = c->w->own && c->rows <= FEW_ROWS ? last - first : CHUNK / c->f->groups, n = chunk_size(last - first, most ? most : 1);
+    size_t most = c->w->own && c->rows <= FEW_ROWS ? last - first : CHUNK / c->f->groups,
+           n = chunk_size(last - first, most ? most : 1);
     do {
         size_t count = last - b < n ? last - b : n;
         const uint8_t *units = tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room);

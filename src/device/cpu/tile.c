@@ -15,38 +15,44 @@ static void pack4(const struct codes16 *c, uint8_t *out) {
         for (int k = 0; k < VECTOR; k++) out[k] = (uint8_t)((c->w[i][k] & 15) | c->w[i + 4][k] << 4);
 }
 
-static void pack2(const struct codes16 *c, int shift, uint8_t *out) {
+static void pack2(const struct codes16 *c, uint8_t *out) {
     for (int i = 0; i < 2; i++, out += VECTOR)
         for (int k = 0; k < VECTOR; k++)
-            out[k] = (uint8_t)((c->w[i][k] >> shift & 3) | (c->w[i + 2][k] >> shift & 3) << 2 |
-                               (c->w[i + 4][k] >> shift & 3) << 4 | (c->w[i + 6][k] >> shift & 3) << 6);
+            out[k] = (uint8_t)(c->w[i][k] | c->w[i + 2][k] << 2 | c->w[i + 4][k] << 4 | c->w[i + 6][k] << 6);
 }
 
-static void pack1(const struct codes16 *c, int shift, uint8_t *out) {
-    for (int k = 0; k < VECTOR; k++) {
-        unsigned byte = 0;
-        for (int j = 0; j < WORDS; j++) byte |= (c->w[j][k] >> shift & 1u) << j;
-        out[k] = (uint8_t)byte;
+// Three, five and six bits: see tile.h.
+static void pack3(const struct codes16 *c, uint8_t *out) {
+    for (int k = 0; k < VECTOR; k++, out++) {
+        unsigned six = c->w[6][k], seven = c->w[7][k];
+        out[0] = (uint8_t)(c->w[0][k] | c->w[1][k] << 3 | six << 6);
+        out[VECTOR] = (uint8_t)(c->w[2][k] | c->w[3][k] << 3 | (six >> 2) << 6 | (seven >> 2) << 7);
+        out[2 * VECTOR] = (uint8_t)(c->w[4][k] | c->w[5][k] << 3 | seven << 6);
     }
 }
 
-// A group's planes; its bytes say how many bits it has.
+static void pack5(const struct codes16 *c, uint8_t *out) {
+    for (int k = 0; k < VECTOR; k++, out++) {
+        unsigned five = c->w[5][k], six = c->w[6][k], seven = c->w[7][k];
+        unsigned above[5] = {five, five >> 3 | (seven >> 3 & 1) << 2, six, six >> 3 | (seven >> 4) << 2, seven};
+        for (int i = 0; i < 5; i++) out[i * VECTOR] = (uint8_t)(c->w[i][k] | above[i] << 5);
+    }
+}
+
+static void pack6(const struct codes16 *c, uint8_t *out) {
+    for (int k = 0; k < VECTOR; k++, out++)
+        for (int i = 0; i < 6; i++)
+            out[i * VECTOR] = (uint8_t)(c->w[i][k] | (c->w[6 + i / 3][k] >> 2 * (i % 3) & 3) << 6);
+}
+
+// A group; its bytes say how many bits it has.
 static void pack_group(const struct codes16 *c, size_t bytes, uint8_t *out) {
     switch (bytes) {
-    case 128: pack2(c, 0, out); break;
-    case 192:
-        pack1(c, 2, out);
-        pack2(c, 0, out + 64);
-        break;
+    case 128: pack2(c, out); break;
+    case 192: pack3(c, out); break;
     case 256: pack4(c, out); break;
-    case 320:
-        pack1(c, 4, out);
-        pack4(c, out + 64);
-        break;
-    case 384:
-        pack2(c, 4, out);
-        pack4(c, out + 128);
-        break;
+    case 320: pack5(c, out); break;
+    case 384: pack6(c, out); break;
     default: memcpy(out, c, sizeof *c);
     }
 }

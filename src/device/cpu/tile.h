@@ -4,9 +4,15 @@
 //
 // Quantized types. A block is a head (for each of its scales, those of the sixteen rows side by side) and its groups of
 // 32 weights. A group stands for eight vectors w[0..7] of 64 bytes: byte 4 r + i of w[j] is the code of row r, weight
-// 4 j + i, raised by the type's zero point so that none is negative. They are packed by their bits: four bits as w[i] |
-// w[i + 4] << 4, two bits as w[i] | w[i + 2] << 2 | w[i + 4] << 4 | w[i + 6] << 6, one bit as w[0] | w[1] << 1 | ..;
-// a type of five, six or three bits has its high bits first, then its low four or two.
+// 4 j + i, raised by the type's zero point so that none is negative. They are packed so that few operations take them
+// out again, by the bits that a code has, bytes beside bytes:
+//   2  w[i] | w[i + 2] << 2 | w[i + 4] << 4 | w[i + 6] << 6, i = 0, 1
+//   3  a = w[0] | w[1] << 3, b = w[2] | w[3] << 3, c = w[4] | w[5] << 3; of w[6] the low two bits above a, the third in
+//      b's bit 6; of w[7] above c and in b's bit 7
+//   4  w[i] | w[i + 4] << 4, i = 0 .. 3
+//   5  w[0] .. w[4], and above them, in three bits each, the low three bits of w[5] (above w[0]), w[6] (w[2]) and
+//      w[7] (w[4]); above w[1] and w[3] in two bits the high ones of w[5] and w[6], in their bits 7 those of w[7]
+//   6  w[0] .. w[5], and above them in two bits each w[6] (three vectors, its low bits first) and w[7]
 //
 // Head: d, then dm, as halves (MXFP4: its byte). Then
 //   Q2_K          for each half group sixteen bytes, a nibble for the scale and one for the minimum
@@ -26,7 +32,7 @@
 #include "device/cpu/kernels.h"
 
 // Raised with every change of the layout: files of tiles are kept.
-enum { TILE_FORM = 1 };
+enum { TILE_FORM = 2 };
 
 enum { TILE = 16, WORDS = 8, VECTOR = 64 };
 

@@ -25,17 +25,35 @@ INLINE void planes2(const uint8_t *p, w8 w[8]) {
     }
 }
 
-// One bit a code, or two, above those that are there.
-INLINE void add_plane1(const uint8_t *p, int shift, w8 w[8]) {
-    w8 v = w8_load(p);
-    UNROLL(8)
-    for (int j = 0; j < 8; j++) w[j] = w8_or(w[j], w8_field(v, j - shift, (uint8_t)(1 << shift)));
+INLINE void planes3(const uint8_t *p, w8 w[8]) {
+    w8 v[3] = {w8_load(p), w8_load(p + 64), w8_load(p + 128)};
+    for (int i = 0; i < 3; i++) {
+        w[2 * i] = w8_field(v[i], 0, 7);
+        w[2 * i + 1] = w8_field(v[i], 3, 7);
+    }
+    w[6] = w8_or(w8_field(v[0], 6, 3), w8_field(v[1], 4, 4));
+    w[7] = w8_or(w8_field(v[2], 6, 3), w8_field(v[1], 5, 4));
 }
 
-INLINE void add_planes2(const uint8_t *p, int shift, w8 w[8]) {
-    UNROLL(8)
-    for (int j = 0; j < 8; j++)
-        w[j] = w8_or(w[j], w8_field(w8_load(p + 64 * (j % 2)), j / 2 * 2 - shift, (uint8_t)(3 << shift)));
+INLINE void planes5(const uint8_t *p, w8 w[8]) {
+    w8 v[5];
+    for (int i = 0; i < 5; i++) {
+        v[i] = w8_load(p + 64 * i);
+        w[i] = w8_field(v[i], 0, 31);
+    }
+    w[5] = w8_or(w8_field(v[0], 5, 7), w8_field(v[1], 2, 24));
+    w[6] = w8_or(w8_field(v[2], 5, 7), w8_field(v[3], 2, 24));
+    w[7] = w8_or(w8_or(w8_field(v[4], 5, 7), w8_field(v[1], 4, 8)), w8_field(v[3], 3, 16));
+}
+
+INLINE void planes6(const uint8_t *p, w8 w[8]) {
+    w8 v[6];
+    for (int i = 0; i < 6; i++) {
+        v[i] = w8_load(p + 64 * i);
+        w[i] = w8_field(v[i], 0, 63);
+    }
+    for (int i = 0; i < 2; i++)
+        w[6 + i] = w8_or(w8_or(w8_field(v[3 * i], 6, 3), w8_field(v[3 * i + 1], 4, 12)), w8_field(v[3 * i + 2], 2, 48));
 }
 
 INLINE void planes_q4_0(const uint8_t *p, w8 w[8]) { planes4(p, w); }
@@ -43,23 +61,11 @@ INLINE void planes_q4_1(const uint8_t *p, w8 w[8]) { planes4(p, w); }
 INLINE void planes_q4_k(const uint8_t *p, w8 w[8]) { planes4(p, w); }
 INLINE void planes_q2_k(const uint8_t *p, w8 w[8]) { planes2(p, w); }
 
-INLINE void planes_q5_0(const uint8_t *p, w8 w[8]) {
-    planes4(p + 64, w);
-    add_plane1(p, 4, w);
-}
-
-INLINE void planes_q5_1(const uint8_t *p, w8 w[8]) { planes_q5_0(p, w); }
-INLINE void planes_q5_k(const uint8_t *p, w8 w[8]) { planes_q5_0(p, w); }
-
-INLINE void planes_q3_k(const uint8_t *p, w8 w[8]) {
-    planes2(p + 64, w);
-    add_plane1(p, 2, w);
-}
-
-INLINE void planes_q6_k(const uint8_t *p, w8 w[8]) {
-    planes4(p + 128, w);
-    add_planes2(p, 4, w);
-}
+INLINE void planes_q5_0(const uint8_t *p, w8 w[8]) { planes5(p, w); }
+INLINE void planes_q5_1(const uint8_t *p, w8 w[8]) { planes5(p, w); }
+INLINE void planes_q5_k(const uint8_t *p, w8 w[8]) { planes5(p, w); }
+INLINE void planes_q3_k(const uint8_t *p, w8 w[8]) { planes3(p, w); }
+INLINE void planes_q6_k(const uint8_t *p, w8 w[8]) { planes6(p, w); }
 
 INLINE void planes_q8_0(const uint8_t *p, w8 w[8]) {
     for (int j = 0; j < 8; j++) w[j] = w8_signed(w8_load(p + 64 * j));
