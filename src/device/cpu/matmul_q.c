@@ -100,6 +100,7 @@ static panel_fn *panel_kernel(const struct form *f, size_t rows) {
 }
 
 typedef void unpack_fn(const uint8_t *b, size_t blocks, struct chunk *c);
+
 // What memory is to send meanwhile: so many bytes for each group that is multiplied.
 struct ahead {
     const uint8_t *from;
@@ -176,17 +177,19 @@ static const struct act *records(const struct call *c, size_t first, size_t last
     return c->x + (c->rows * first + r * (last - first) + panel(c->rows, r, c->wide) * (b - first)) * c->f->groups;
 }
 
+// Panel after panel with a chunk, the whole segment if there is but one panel; each fetches its share of the next
+// chunk. A single row takes so little time that what the memory sends unasked is enough.
 static void few_segment(const struct call *c, size_t tile, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
-    size_t most = c->w->own && c->rows <= FEW_ROWS ? last - first : CHUNK / c->f->groups,
-           n = chunk_size(last - first, most ? most : 1);
+    size_t groups = c->f->groups, panels = (c->rows + FEW_ROWS - 1) / FEW_ROWS;
+    size_t n = c->w->own && panels == 1 ? last - first : chunk_size(last - first, CHUNK / groups);
+    size_t share = (c->unit / groups / panels + VECTOR - 1) / VECTOR * VECTOR;
     do {
         size_t count = last - b < n ? last - b : n;
         const uint8_t *units = tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room);
+        struct ahead a = {units + count * c->unit, c->w->own && c->rows > 1 ? share : 0};
         struct part p = {s, b == first, b + count == last};
-        size_t panels = (c->rows + FEW_ROWS - 1) / FEW_ROWS, share = (c->unit / c->f->groups / panels + 63) / 64 * 64;
-        struct ahead a = {units + count * c->unit, c->w->own ? share : 0};
-        for (size_t r = 0; r < c->rows; r += FEW_ROWS, a.from += count * c->f->groups * share)
+        for (size_t r = 0; r < c->rows; r += FEW_ROWS, a.from += count * groups * share)
             few[c->w->type][panel(c->rows, r, FEW_ROWS)](units, count, a, records(c, first, last, b, r), c->sums, r, p);
         b += n;
     } while (b < last);
