@@ -71,11 +71,12 @@ static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
 }
 
 static void every_type(void) {
-    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 13};
+    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 24, 71};
     for (uint32_t t = 0; t < TYPE_LIMIT; t++)
         for (size_t i = 0; type_info(t) && i < sizeof rows / sizeof *rows; i++) {
             size_t block = type_info(t)->quantized ? type_info(t)->block : 1;
-            matmul((enum type)t, rows[i], random_size(1, i ? 20 : 40), block * random_size(1, 3000 / block));
+            matmul((enum type)t, rows[i], random_size(1, i ? 20 : 40),
+                   block * random_size(1, (rows[i] > 20 ? 1200 : 3000) / block));
         }
 }
 
@@ -89,6 +90,7 @@ static void many_rows(void) {
         matmul(types[i], 1, 1, type_info(types[i])->block);
     }
     matmul(TYPE_Q8_0, 515, 1, 64);
+    matmul(TYPE_Q5_0, 531, 2, 32 * 150);
     matmul(TYPE_F32, 2, 35, 1);
 }
 
