@@ -81,7 +81,7 @@ struct qkv {
     enum pairs pairs;
     float *q; // [rows][heads * kv.key_dim]
     const struct attention_row *row;
-    void *k, *v; // pages of one layer (kv_page.h)
+    void *k, *v; // pages of one layer (kv_page.h); NULL: queries alone are made, and k_in and v_in are not read
 };
 
 // A gated unit (Shazeer, 2020): out[r][i] = activation(gate[r * stride + i]) * up[r * stride + i].

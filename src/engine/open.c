@@ -151,8 +151,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .parameters = m->model->parameters,
                              .weight_bytes = m->model->weight_bytes,
                              .decode_bytes = m->model->decode_bytes,
-                             .kv_bytes_per_token =
-                                 kv_cache_bytes(kv_cache_shape(h, kv), h->kv_layers, PAGE_TOKENS) / PAGE_TOKENS,
+                             .kv_bytes_per_token = kv_cache_bytes(kv_cache_layout(h, kv), PAGE_TOKENS) / PAGE_TOKENS,
                              .vocab = h->vocab,
                              .layers = h->layers,
                              .hidden = h->hidden,

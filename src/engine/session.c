@@ -14,9 +14,8 @@ static size_t pool_number(enum type type) { return type == TYPE_F32 ? 0 : type =
 
 // The pool of the type, with `pages` more promised.
 static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t pages, gyr_error *e) {
-    const struct hyperparameters *h = &m->model->h;
     size_t i = pool_number(type);
-    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_shape(h, type), h->kv_layers, e);
+    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_layout(&m->model->h, type), e);
     if (!m->kv[i] || !kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
     m->reserved[i] += pages;
     return m->kv[i];
@@ -26,7 +25,7 @@ static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t page
 // fits.
 static bool choose_context(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
-    uint64_t page = kv_cache_bytes(kv_cache_shape(h, type), h->kv_layers, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(kv_cache_layout(h, type), PAGE_TOKENS);
     // Weights already in the page cache count as available memory, but they are needed.
     uint64_t total = memory_total(), needed = m->model->weight_bytes + state_pool_bytes(&m->model->states);
     uint64_t spare = total > needed ? total - needed : 0, available = memory_available();
@@ -77,7 +76,7 @@ void gyr_session_free(gyr_session *s) {
     if (!s) return;
     if (s->kv) {
         kv_cache_trim(s->kv, &s->pages, 0);
-        s->model->reserved[pool_number(s->kv->shape.type)] -= s->promised;
+        s->model->reserved[pool_number(s->kv->layout.shape[0].type)] -= s->promised;
     }
     if (s->has_state) state_pool_give(&s->model->model->states, s->state);
     free(s->ids);

@@ -28,14 +28,16 @@ static bool alloc_places(struct activations *a, const struct model *m, gyr_error
 
 struct activations *activations_new(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
-    size_t q = (size_t)h->heads * h->head_dim, fused = q + 2 * (size_t)h->kv_heads * h->head_dim;
-    size_t places = h->experts_used, wide = most(h->feed_forward, h->shared_feed_forward);
+    const struct heads *own = &h->local_heads;
+    size_t dim = most(h->head_dim, own->head_dim), q = h->heads * dim;
+    size_t kv = most((size_t)h->kv_heads * h->head_dim, (size_t)own->kv_heads * own->head_dim), fused = q + 2 * kv;
+    size_t places = h->experts_used, wide = most(h->most_feed_forward, h->shared_feed_forward);
     wide = most(wide, places * h->expert_feed_forward);
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
     size_t ready = (size_t)h->heads * most(h->head_dim, h->value);
     if (h->kv_latent) fused = (size_t)h->heads * (h->key_plain + h->rope.dim);
     const struct recurrence *r = &h->recurrence;
-    if (m->family->attention_gate) fused = 2 * q + 2 * (size_t)h->kv_heads * h->head_dim;
+    if (m->family->attention_gate) fused += q;
     size_t gated = m->family->gated ? 2 * wide : 0;
     struct activations *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
@@ -48,7 +50,7 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->branch, h->hidden},
         {&a->fused, fused},
         {&a->q, q},
-        {&a->mixed, (size_t)h->heads * h->value_dim},
+        {&a->mixed, h->heads * most(h->value_dim, own->head_dim)},
         {&a->ready, h->kv_latent ? ready : 0},
         {&a->keys, h->kv_latent ? h->head_dim : 0},
         {&a->values, h->kv_latent},

@@ -132,13 +132,32 @@ static bool fused(const struct binder *b, enum role whole, enum role first, uint
     return named(b, whole) && (bind_present(b, whole, PART_WEIGHT, layer) || !named(b, first));
 }
 
+// Whether a layer has a matrix for values: it may borrow them, or take its keys for them.
+static bool has_values(const struct binder *b, const struct layer *l, uint32_t i) {
+    const struct model *m = b->m;
+    if (l->plan.borrows || !m->family->value_norm) return !l->plan.borrows;
+    bool folder = m->checkpoint->source == CHECKPOINT_HF;
+    return folder ? l->plan.local || !m->h.key_values : bind_present(b, ROLE_V, PART_WEIGHT, i);
+}
+
 static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
-    size_t q = (size_t)h->heads * h->head_dim, kv = (size_t)h->kv_heads * h->head_dim;
+    const struct heads *has = &l->plan.heads;
+    size_t q = (size_t)h->heads * has->head_dim, kv = (size_t)has->kv_heads * has->head_dim;
     if (fused(b, ROLE_QKV, ROLE_Q, i)) return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, h->hidden, q + 2 * kv);
     return bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, b->m->family->attention_gate ? 2 * q : q) &&
-           bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv) &&
-           bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv);
+           (l->plan.borrows || bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv)) &&
+           (!has_values(b, l, i) || bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv));
+}
+
+// What files have of a layer that borrows keys and values, and nobody reads.
+static void pass_over(struct binder *b, uint32_t i) {
+    static const enum role unread[] = {ROLE_K, ROLE_V, ROLE_K_NORM};
+    char name[128];
+    for (int k = 0; b->found && k < 3; k++) {
+        const struct tensor *t = look(b, unread[k], PART_WEIGHT, i, name);
+        if (t) b->found[t - b->m->checkpoint->tensors] = true;
+    }
 }
 
 bool bind_filled(struct binder *b, float **v, size_t n, float value) {
@@ -157,17 +176,19 @@ bool bind_filled(struct binder *b, float **v, size_t n, float value) {
 static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     enum qk_norm kind = b->m->family->qk_norm;
+    size_t dim = l->plan.heads.head_dim;
+    if (b->m->family->value_norm && !bind_filled(b, &l->v_norm.weight, dim, 1)) return false;
     if (kind == QK_NORM_PLAIN && l->plan.rotated) {
-        bool ok = bind_filled(b, &l->q_norm.weight, h->head_dim, 1); // a norm without weights
+        bool ok = bind_filled(b, &l->q_norm.weight, dim, 1); // a norm without weights
         l->k_norm = l->q_norm;
         return ok;
     }
     if (kind == QK_NORM_NONE || kind == QK_NORM_PLAIN) return true;
-    size_t q = kind == QK_NORM_HEAD ? 1 : h->heads, k = kind == QK_NORM_HEAD ? 1 : h->kv_heads;
+    size_t q = kind == QK_NORM_HEAD ? 1 : h->heads, k = kind == QK_NORM_HEAD ? 1 : l->plan.heads.kv_heads;
     bool each = kind == QK_NORM_EACH;
-    return bind_vector(b, &l->q_norm.weight, ROLE_Q_NORM, PART_WEIGHT, i, q * h->head_dim, each ? q : 1,
-                       offset(b->m)) &&
-           bind_vector(b, &l->k_norm.weight, ROLE_K_NORM, PART_WEIGHT, i, k * h->head_dim, each ? k : 1, offset(b->m));
+    return bind_vector(b, &l->q_norm.weight, ROLE_Q_NORM, PART_WEIGHT, i, q * dim, each ? q : 1, offset(b->m)) &&
+           (l->plan.borrows ||
+            bind_vector(b, &l->k_norm.weight, ROLE_K_NORM, PART_WEIGHT, i, k * dim, each ? k : 1, offset(b->m)));
 }
 
 static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
@@ -182,7 +203,7 @@ static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
 
 static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
-    size_t wide = h->feed_forward;
+    size_t wide = l->plan.feed_forward;
     bool gated = b->m->family->gated, both = gated && fused(b, ROLE_GATE_UP, ROLE_GATE, i);
     if (both && !bind_linear(b, &l->gate_up, ROLE_GATE_UP, BIAS_MLP, i, h->hidden, 2 * wide)) return false;
     if (gated && !both && !bind_linear(b, &l->gate, ROLE_GATE, BIAS_MLP, i, h->hidden, wide)) return false;
@@ -193,7 +214,8 @@ static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
 static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
     const struct model *m = b->m;
     const struct hyperparameters *h = &m->h;
-    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : h->head_dim);
+    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : l->plan.heads.head_dim);
+    if (l->plan.borrows) pass_over(b, i);
     return (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
            (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
            bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
@@ -201,11 +223,25 @@ static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
 
 // The layer's plan, its place counted among those before it.
 static void plan(struct model *m, uint32_t i) {
-    const struct layer_plan *before = i ? &m->layers[i - 1].plan : NULL;
     struct layer_plan *p = &m->layers[i].plan;
     *p = layer_plan(m->family, m->checkpoint, &m->h, i);
-    p->cache = before ? before->cache + before->attends : 0;
-    p->state = before ? before->state + before->recurs : 0;
+    p->cache = p->own_heads ? m->h.kv_layers[0] : 0;
+    for (uint32_t k = 0; k < i; k++) {
+        const struct layer_plan *before = &m->layers[k].plan;
+        p->cache += before->attends && !before->borrows && before->own_heads == p->own_heads;
+        p->state += before->recurs;
+    }
+    p->cache -= p->borrows;
+}
+
+static bool bind_scale(struct binder *b, struct layer *l, uint32_t i) {
+    l->scale = 1;
+    if (!bind_present(b, ROLE_LAYER_SCALE, PART_WEIGHT, i)) return true;
+    const struct tensor *t = bind_find(b, (struct place){ROLE_LAYER_SCALE, PART_WEIGHT, i, 0}, 1, 1, 1);
+    if (!t || b->looking) return t;
+    type_decode(t->type, t->data, 0, 1, &l->scale);
+    bind_count(b->m, t, 1);
+    return true;
 }
 
 static bool bind_layer(struct binder *b, uint32_t i) {
@@ -213,7 +249,7 @@ static bool bind_layer(struct binder *b, uint32_t i) {
     const struct hyperparameters *h = &m->h;
     struct layer *l = &m->layers[i];
     plan(m, i);
-    if (!bind_norms(b, l, i) || (l->plan.attends && !bind_attention(b, l, i)) ||
+    if (!bind_norms(b, l, i) || !bind_scale(b, l, i) || (l->plan.attends && !bind_attention(b, l, i)) ||
         (l->plan.recurs && !bind_state(b, l, i)))
         return false;
     return m->family->mixers == MIXERS_STATE ||

@@ -334,6 +334,18 @@ static bool add_llama3_factors(struct job *j, gyr_error *e) {
     return add_numbers(j, "rope_freqs.weight", of, n, e);
 }
 
+// Pairs that do not turn have no word in GGUF either: llama.cpp divides their frequencies by so much that they stand.
+static bool add_turning(struct job *j, gyr_error *e) {
+    const struct rope *r = &j->m->h.rope;
+    uint32_t n = r->dim / 2;
+    float scale, *of = malloc((n + 1) * sizeof *of);
+    j->factors[0] = of;
+    if (!of) return fail_memory(e, j->o->output);
+    rope_angles(r, NULL, of, &scale);
+    for (uint32_t i = 0; i < n; i++) of[i] = of[i] > 0 ? (float)r->factor : 1e30f;
+    return add_numbers(j, "rope_freqs.weight", of, n, e);
+}
+
 // LongRoPE's are two: for texts within the trained context, and for longer ones.
 static bool add_long_factors(struct job *j, gyr_error *e) {
     static const char *const names[] = {"rope_factors_short.weight", "rope_factors_long.weight"};
@@ -358,16 +370,19 @@ static bool add_long_factors(struct job *j, gyr_error *e) {
 
 // Folders may hold a tensor under a name that the usual table gives to another role; the row says which roles there
 // are.
-static bool has_role(const struct job *j, enum role role) {
+static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     const struct family *f = j->m->family;
+    const struct layer *l = &j->m->layers[layer];
     switch (role) {
     case ROLE_OUTPUT: return !j->m->tied;
     case ROLE_ATTN_NORM: return f->norm_place != NORM_AFTER;
     case ROLE_MLP_NORM: return f->norm_place != NORM_AFTER && !f->one_norm;
     case ROLE_ATTN_POST_NORM:
     case ROLE_MLP_POST_NORM: return f->norm_place != NORM_BEFORE;
-    case ROLE_Q_NORM:
-    case ROLE_K_NORM: return f->qk_norm != QK_NORM_NONE;
+    case ROLE_K: return !l->plan.borrows;
+    case ROLE_V: return !l->plan.borrows && (!f->value_norm || l->v.w.rows);
+    case ROLE_Q_NORM: return f->qk_norm != QK_NORM_NONE;
+    case ROLE_K_NORM: return f->qk_norm != QK_NORM_NONE && !l->plan.borrows;
     default: return true;
     }
 }
@@ -376,12 +391,13 @@ static bool list_pieces(struct job *j, gyr_error *e) {
     enum rope_scaling scaling = j->m->h.rope.scaling;
     bool ok = true;
     for (enum role r = ROLE_NONE + 1; r < ROLE_LAYER_FIRST && ok; r++)
-        if (has_role(j, r)) ok = add_role(j, r, 0, e);
+        if (has_role(j, r, 0)) ok = add_role(j, r, 0, e);
     if (ok && scaling == ROPE_LLAMA3) ok = add_llama3_factors(j, e);
+    if (ok && scaling == ROPE_PROPORTIONAL) ok = add_turning(j, e);
     if (ok && scaling == ROPE_LONG) ok = add_long_factors(j, e);
     for (uint32_t i = 0; i < j->m->h.layers && ok; i++)
         for (enum role r = ROLE_LAYER_FIRST; r < ROLE_COUNT && ok; r++)
-            if (has_role(j, r)) ok = add_role(j, r, i, e);
+            if (has_role(j, r, i)) ok = add_role(j, r, i, e);
     return ok;
 }
 
@@ -467,10 +483,13 @@ static bool says_the_same(const struct job *j, gyr_error *e) {
     bool ok = f && hyperparameters(f, c, &there, e),
          same = ok && here.window == there.window && here.activation == there.activation &&
                 here.head_dim == there.head_dim && here.heads == there.heads && here.kv_heads == there.kv_heads &&
-                here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps;
+                here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps &&
+                here.local_rope.dim == there.local_rope.dim && here.local_rope.scaling == there.local_rope.scaling;
     for (uint32_t i = 0; same && i < here.layers; i++) {
         struct layer_plan a = layer_plan(j->m->family, j->c, &here, i), b = layer_plan(f, c, &there, i);
-        same = a.window == b.window && a.rotated == b.rotated && (!j->m->family->local_rope || a.local == b.local);
+        same = a.window == b.window && a.rotated == b.rotated && (!j->m->family->local_rope || a.local == b.local) &&
+               a.borrows == b.borrows && a.heads.kv_heads == b.heads.kv_heads && a.heads.head_dim == b.heads.head_dim &&
+               a.feed_forward == b.feed_forward;
     }
     checkpoint_close(c);
     if (ok && !same)

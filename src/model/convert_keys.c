@@ -36,13 +36,13 @@ static void put_own(const struct putter *p, const char *name, double v) {
 static void put_rope(const struct putter *p, const struct hyperparameters *h) {
     static const char *const kinds[] = {[ROPE_LINEAR] = "linear", [ROPE_YARN] = "yarn", [ROPE_LONG] = NULL};
     const struct rope *r = &h->rope;
-    double own_base = p->f->local_base > 0 ? p->f->local_base : r->base;
     char key[128];
     put_whole(p, HYPER_ROTARY_DIM, r->dim);
     put_own(p, "rope.freq_base", r->base);
-    if (p->f->local_rope && (float)h->local_rope.base != (float)own_base)
-        put_own(p, "rope.freq_base_swa", h->local_rope.base);
-    if (r->scaling == ROPE_PLAIN || r->scaling == ROPE_LLAMA3) return; // Llama 3's is a tensor, and so is LongRoPE's
+    if (p->f->local_rope) put_own(p, "rope.freq_base_swa", h->local_rope.base);
+    if (h->local_heads.head_dim) put_whole(p, HYPER_LOCAL_ROTARY_DIM, h->local_rope.dim);
+    bool tensor = r->scaling == ROPE_LLAMA3 || r->scaling == ROPE_PROPORTIONAL; // and so is LongRoPE's, beside keys
+    if (r->scaling == ROPE_PLAIN || tensor) return;
     if (r->scaling != ROPE_LONG) {
         gguf_put_cstring(p->w, own_key(p, "rope.scaling.type", key), kinds[r->scaling]);
         put_own(p, "rope.scaling.factor", r->factor);
@@ -102,6 +102,51 @@ static void put_conditions(const struct putter *p) {
             gguf_put_bool(p->w, own_key(p, p->f->gguf[i].key, key), p->f->gguf[i].equals);
 }
 
+// A number for each layer, or one where they are all the same.
+static void put_each(const struct putter *p, enum hyper which, const int32_t *v, uint32_t n) {
+    char key[128];
+    uint32_t same = 1;
+    while (same < n && v[same] == v[0]) same++;
+    hyper_key(p->f, which, key);
+    if (same < n)
+        gguf_put_i32s(p->w, key, v, n);
+    else
+        gguf_put_u32(p->w, key, (uint32_t)v[0]);
+}
+
+// Layers of two kinds, and what they share.
+static void put_layers(const struct putter *p, const struct model *m) {
+    const struct hyperparameters *h = &m->h;
+    int32_t heads[MOST_LAYERS], wide[MOST_LAYERS];
+    bool local[MOST_LAYERS];
+    char key[128];
+    for (uint32_t i = 0; i < h->layers; i++) {
+        heads[i] = (int32_t)m->layers[i].plan.heads.kv_heads;
+        wide[i] = (int32_t)m->layers[i].plan.feed_forward;
+        local[i] = m->layers[i].plan.local;
+    }
+    put_each(p, HYPER_KV_HEADS, heads, h->layers);
+    put_each(p, HYPER_FEED_FORWARD, wide, h->layers);
+    hyper_key(p->f, HYPER_WINDOW_LIST, key);
+    gguf_put_bools(p->w, key, local, h->layers);
+    put_whole(p, HYPER_HEAD_DIM, h->head_dim);
+    put_whole(p, HYPER_LOCAL_HEAD_DIM, h->local_heads.head_dim);
+    gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->head_dim);
+    gguf_put_u32(p->w, own_key(p, "attention.value_length_swa", key), h->local_heads.head_dim);
+    put_whole(p, HYPER_SHARED_KV, h->shared_kv);
+    gguf_put_u32(p->w, own_key(p, "embedding_length_per_layer_input", key), 0);
+}
+
+// What a file says of heads and widths once for all layers.
+static void put_widths(const struct putter *p, const struct hyperparameters *h) {
+    char key[128];
+    put_whole(p, HYPER_FEED_FORWARD, h->feed_forward);
+    put_whole(p, HYPER_KV_HEADS, h->kv_heads);
+    if (!h->kv_latent && h->head_dim * h->heads == h->hidden) return;
+    put_whole(p, HYPER_HEAD_DIM, h->head_dim);
+    gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
+}
+
 // LongRoPE's models take longer texts with other factors; gyr goes no further than the trained context.
 static uint32_t full_context(const struct model *m) {
     const struct value *v = config_value(m->checkpoint, "max_position_embeddings");
@@ -118,19 +163,19 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_whole(&p, HYPER_CONTEXT, full_context(m));
     put_whole(&p, HYPER_HIDDEN, h->hidden);
     put_whole(&p, HYPER_LAYERS, h->layers);
-    put_whole(&p, HYPER_FEED_FORWARD, h->feed_forward);
     put_whole(&p, HYPER_HEADS, h->heads);
-    put_whole(&p, HYPER_KV_HEADS, h->kv_heads);
     if (h->kv_latent) put_latent(&p, h);
-    if (h->kv_latent || h->head_dim * h->heads != h->hidden) {
-        put_whole(&p, HYPER_HEAD_DIM, h->head_dim);
-        gguf_put_u32(w, own_key(&p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
-    }
+    if (f->local_heads)
+        put_layers(&p, m);
+    else
+        put_widths(&p, h);
     if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);
-    if (!h->kv_latent) put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
+    if (!h->kv_latent)
+        put_real(&p, HYPER_ATTN_SCALE, h->attn_scale,
+                 f->attn_scale > 0 ? (double)f->attn_scale : 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);
     put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);

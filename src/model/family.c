@@ -17,6 +17,7 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_ATTN_POST_NORM] = {0, "blk.%u.post_attention_norm.weight", NULL},
     [ROLE_MLP_NORM] = {0, "blk.%u.ffn_norm.weight", "model.layers.%u.post_attention_layernorm.weight"},
     [ROLE_MLP_POST_NORM] = {0, "blk.%u.post_ffw_norm.weight", NULL},
+    [ROLE_LAYER_SCALE] = {0, "blk.%u.layer_output_scale.weight", "model.layers.%u.layer_scalar"},
     [ROLE_QKV] = {0, "blk.%u.attn_qkv.weight", NULL},
     [ROLE_Q] = {0, "blk.%u.attn_q.weight", "model.layers.%u.self_attn.q_proj.weight"},
     [ROLE_K] = {0, "blk.%u.attn_k.weight", "model.layers.%u.self_attn.k_proj.weight"},

@@ -22,7 +22,8 @@ enum role {
     ROLE_ATTN_POST_NORM,
     ROLE_MLP_NORM,
     ROLE_MLP_POST_NORM,
-    ROLE_QKV, // fused; or the three:
+    ROLE_LAYER_SCALE, // a number that the layer's output is multiplied by
+    ROLE_QKV,         // fused; or the three:
     ROLE_Q,
     ROLE_K,
     ROLE_V,
@@ -150,6 +151,9 @@ struct family {
     enum recur_kind recur;
     bool recur_norms;    // of steps, keys and queries, without weights
     bool gguf_turns;     // GGUF: heads take keys in turns
+    bool local_heads;    // layers with a window have heads of their own, and the file says which layers those are
+    bool value_norm;     // each value is normed, without weights; it may come from the matrix of its key
+    float attn_scale;    // of scores, where the file does not say; 0: 1 / sqrt(head)
     bool attention_gate; // a head's query is followed by what gates its output
     enum qk_norm qk_norm;
     bool sinks;

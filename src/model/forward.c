@@ -44,7 +44,9 @@ static const float *gate_heads(struct pass *p) {
 // The three projections, in one matrix or in three, and where each head's part of them is.
 static void project(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
     const struct hyperparameters *h = &p->m->h;
-    size_t dim = h->head_dim, q = h->heads * dim, kv = h->kv_heads * dim, group = q / h->kv_heads, all = q + 2 * kv;
+    const struct heads *has = &l->plan.heads;
+    size_t dim = has->head_dim, q = h->heads * dim, kv = has->kv_heads * dim, group = q / has->kv_heads;
+    size_t all = q + 2 * kv;
     size_t wide = p->m->family->attention_gate ? 2 * q : q;
     float *fused = p->a->fused, *keys = fused + p->n * wide, *values = keys + p->n * kv;
     if (l->qkv.w.rows) {
@@ -57,10 +59,12 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
         return;
     }
     linear(p, &l->q, x, fused);
-    linear(p, &l->k, x, keys);
-    linear(p, &l->v, x, values);
-    scale(p, keys, p->n * kv, h->recurrence.attn_key);
     a->q_in = (struct projected){fused, q, group};
+    if (l->plan.borrows) return;
+    linear(p, &l->k, x, keys);
+    scale(p, keys, p->n * kv, h->recurrence.attn_key);
+    if (l->v.w.rows) linear(p, &l->v, x, values);
+    if (l->v_norm.weight) norm(p, &l->v_norm, l->v.w.rows ? values : keys, p->n * has->kv_heads, dim, values);
     if (wide > q) a->q_in = (struct projected){part_gate(p, fused, dim), q, group};
     a->k_in = (struct projected){keys, kv, dim};
     a->v_in = (struct projected){values, kv, dim};
@@ -73,15 +77,16 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
 static void remember(struct pass *p, uint32_t i, const float *x) {
     struct model *m = p->m;
     const struct layer *l = &m->layers[i];
+    bool local = l->plan.local && m->local_rope, keeps = !l->plan.borrows;
     struct qkv a = {.rows = p->n,
                     .heads = m->h.heads,
-                    .kv = p->kv->shape,
-                    .rotary_dim = m->h.rope.dim,
+                    .kv = *kv_cache_shape(p->kv, l->plan.cache),
+                    .rotary_dim = local ? m->h.local_rope.dim : m->h.rope.dim,
                     .pairs = m->pairs,
                     .q = p->a->q,
                     .row = p->a->at,
-                    .k = p->kv->k[l->plan.cache],
-                    .v = p->kv->v[l->plan.cache]};
+                    .k = keeps ? p->kv->k[l->plan.cache] : NULL,
+                    .v = keeps ? p->kv->v[l->plan.cache] : NULL};
     if (m->family->latent)
         forward_latent(p, l, x, &a);
     else
@@ -89,11 +94,11 @@ static void remember(struct pass *p, uint32_t i, const float *x) {
     if (m->family->qk_norm != QK_NORM_NONE && m->family->qk_norm != QK_NORM_ROW) {
         a.norm = m->family->norm;
         a.norm_eps = m->h.norm_eps;
-        a.norm_step = m->family->qk_norm == QK_NORM_EACH ? m->h.head_dim : 0;
+        a.norm_step = m->family->qk_norm == QK_NORM_EACH ? l->plan.heads.head_dim : 0;
         a.q_norm = l->q_norm.weight;
         a.k_norm = l->k_norm.weight;
     }
-    if (l->plan.rotated) a.table = l->plan.local && m->local_rope ? m->local_rope : m->rope;
+    if (l->plan.rotated) a.table = local ? m->local_rope : m->rope;
     p->ops->qkv(p->d, &a);
 }
 
@@ -104,7 +109,7 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
     remember(p, i, x);
     struct attention mix = {.rows = p->n,
                             .heads = h->heads,
-                            .kv = p->kv->shape,
+                            .kv = *kv_cache_shape(p->kv, l->plan.cache),
                             .q = p->a->q,
                             .out = p->a->mixed,
                             .row = p->a->at,
@@ -127,7 +132,7 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
 
 // branch = Wdown activation(Wup x), or Wdown (activation(Wgate x) * Wup x).
 static void mlp(struct pass *p, const struct layer *l, const float *x) {
-    size_t wide = p->m->h.feed_forward, n = p->n * wide;
+    size_t wide = l->plan.feed_forward, n = p->n * wide;
     float *gated = p->a->gated;
     struct gate g = {p->m->h.activation, p->n, wide, wide, gated, gated + n, p->a->wide};
     if (l->gate_up.w.rows) {
@@ -175,6 +180,7 @@ static void layer(struct pass *p, uint32_t i) {
     else
         mlp(p, l, x);
     join(p, &l->mlp_post_norm);
+    scale(p, p->a->x, p->n * p->m->h.hidden, l->scale);
 }
 
 static void embed(struct pass *p, const struct row *rows) {

@@ -14,6 +14,9 @@ static const struct {
     [HYPER_HEADS] = {{"attention.head_count"}, {"num_attention_heads", "n_head"}},
     [HYPER_KV_HEADS] = {{"attention.head_count_kv"}, {"num_key_value_heads", "num_kv_heads", "n_head_kv"}},
     [HYPER_HEAD_DIM] = {{"attention.key_length"}, {"head_dim"}},
+    [HYPER_LOCAL_HEAD_DIM] = {{"attention.key_length_swa"}, {"head_dim"}},
+    [HYPER_SHARED_KV] = {{"attention.shared_kv_layers"}, {"num_kv_shared_layers"}},
+    [HYPER_LOCAL_ROTARY_DIM] = {{"rope.dimension_count_swa"}, {NULL}},
     [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
     [HYPER_Q_LATENT] = {{"attention.q_lora_rank"}, {"q_lora_rank"}},
     [HYPER_KV_LATENT] = {{"attention.kv_lora_rank"}, {"kv_lora_rank"}},
@@ -35,6 +38,7 @@ static const struct {
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
     [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
+    [HYPER_WINDOW_LIST] = {{"attention.sliding_window_pattern"}, {"layer_types"}},
     [HYPER_ATTEND_EVERY] = {{"full_attention_interval"}, {"full_attention_interval"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
     [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
@@ -97,7 +101,9 @@ static bool get_uint(const struct reader *r, enum hyper h, uint32_t max, uint32_
     uint64_t v = missing;
     bool there = key_of(r, h, key);
     if (!there && !missing) return missing_key(r, h);
-    if (there && !checkpoint_uint(r->c, key, 1, max, &v, r->e)) return false;
+    bool list = r->f->local_heads; // its first number stands for all until the layers are read
+    if (there && !(list ? layer_number(r->c, key, 0, max, &v, r->e) : checkpoint_uint(r->c, key, 1, max, &v, r->e)))
+        return false;
     *out = (uint32_t)v;
     return true;
 }
@@ -121,7 +127,7 @@ static bool get_float(const struct reader *r, enum hyper h, double missing, doub
 }
 
 static bool read_layers(const struct reader *r, struct hyperparameters *h) {
-    if (!get_uint(r, HYPER_LAYERS, 4096, 0, &h->layers) ||
+    if (!get_uint(r, HYPER_LAYERS, MOST_LAYERS, 0, &h->layers) ||
         !get_any(r, HYPER_LAYERS_AHEAD, h->layers - 1, &h->layers_ahead))
         return false;
     h->layers -= h->layers_ahead;
@@ -184,6 +190,11 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
         return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
                     r->c->path, dim);
     h->rope.dim = h->local_rope.dim = dim;
+    uint32_t own = h->local_heads.head_dim;
+    if (own && !get_uint(r, HYPER_LOCAL_ROTARY_DIM, own, own, &h->local_rope.dim)) return false;
+    if (h->local_rope.dim % 2)
+        return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
+                    r->c->path, h->local_rope.dim);
     if (!rope_read(r->f, r->c, false, &h->rope, &h->context, r->e)) return false;
     h->local_rope.base = r->f->local_base > 0 ? r->f->local_base : h->rope.base;
     return (!r->f->local_rope || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
@@ -239,11 +250,100 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+static bool flag(const struct reader *r, const char *key) {
+    const struct value *v = r->c->source == CHECKPOINT_HF ? config_value(r->c, key) : NULL;
+    return v && v->kind == VALUE_BOOL && v->b;
+}
+
+// The heads of one layer in a folder: those that the config begins with, except where per_layer_config, as transformers
+// writes it, or keys for all layers without a window say another number.
+static void hf_heads(const struct reader *r, const struct hyperparameters *h, uint32_t layer, bool local,
+                     uint64_t n[2]) {
+    static const char *const each[] = {"num_key_value_heads", "head_dim"};
+    static const char *const global[] = {"num_global_key_value_heads", "global_head_dim"};
+    char key[128];
+    if (!local) n[1] = 512; // transformers' own default
+    for (int i = 0; i < 2; i++) {
+        snprintf(key, sizeof key, "per_layer_config.%u.%s", layer, each[i]);
+        const struct value *v = config_value(r->c, key);
+        if (!v && !local && (i || h->key_values)) v = config_value(r->c, global[i]);
+        if (v) n[i] = v->kind == VALUE_UINT ? v->u : 0;
+    }
+}
+
+static bool gguf_heads(const struct reader *r, uint32_t layer, bool local, uint64_t n[2]) {
+    char key[128];
+    if (key_of(r, HYPER_KV_HEADS, key) && !layer_number(r->c, key, layer, 1u << 16, &n[0], r->e)) return false;
+    if (local && !key_of(r, HYPER_LOCAL_HEAD_DIM, key)) return missing_key(r, HYPER_LOCAL_HEAD_DIM);
+    return !local || checkpoint_uint(r->c, key, 1, 1u << 16, &n[1], r->e);
+}
+
+// Puts a layer's heads with those of its kind.
+static bool take_heads(const struct reader *r, const struct hyperparameters *h, uint32_t layer, struct heads *kind) {
+    bool local = layer_plan(r->f, r->c, h, layer).local;
+    uint64_t n[] = {h->kv_heads, h->head_dim};
+    if (r->c->source == CHECKPOINT_HF)
+        hf_heads(r, h, layer, local, n);
+    else if (!gguf_heads(r, layer, local, n))
+        return false;
+    if (n[0] < 1 || n[0] > h->heads || h->heads % n[0] || n[1] < 1 || n[1] > MAX_HEAD)
+        return fail(r->e, GYR_MALFORMED,
+                    "%s: layer %u has %u heads of %llu elements, %llu of them with keys; gyr takes elements up to %d "
+                    "and as many heads to each key",
+                    r->c->path, layer, h->heads, (unsigned long long)n[1], (unsigned long long)n[0], MAX_HEAD);
+    if (!kind[local].head_dim) kind[local] = (struct heads){(uint32_t)n[0], (uint32_t)n[1]};
+    if (kind[local].kv_heads == n[0] && kind[local].head_dim == n[1]) return true;
+    return fail(r->e, GYR_UNSUPPORTED,
+                "%s: layer %u has other heads than those before it; gyr knows two kinds of layers, with a window and "
+                "without",
+                r->c->path, layer);
+}
+
+// Layers that borrow keys and values need one of their kind that has some. The last layer sees everything:
+// transformers makes it so, whatever the config says, and llama.cpp does not.
+static bool check_kinds(const struct reader *r, const struct hyperparameters *h) {
+    bool lends[2] = {false, false};
+    for (uint32_t i = 0; i < h->layers; i++) {
+        struct layer_plan p = layer_plan(r->f, r->c, h, i);
+        if ((p.borrows && !lends[p.local]) || (p.local && i + 1 == h->layers))
+            return fail(r->e, GYR_UNSUPPORTED, "%s: layer %u %s", r->c->path, i,
+                        p.borrows ? "shares keys and values that no layer before it has; convert the model again"
+                                  : "is the last and has a window; gyr knows models whose last layer sees everything");
+        lends[p.local] = true;
+    }
+    return true;
+}
+
+// Two kinds of layers, each with heads of its own. Which are which is a list.
+static bool read_local_heads(const struct reader *r, struct hyperparameters *h) {
+    struct heads kind[2] = {{0}};
+    char key[128];
+    bool gguf = r->c->source == CHECKPOINT_GGUF;
+    if (!r->f->local_heads) return true;
+    const struct value *all = gguf ? NULL : config_value(r->c, "use_bidirectional_attention");
+    if (all && all->kind == VALUE_STRING && all->s.size == 3 && !memcmp(all->s.data, "all", 3))
+        return fail(r->e, GYR_UNSUPPORTED, "%s: its layers see later positions too; gyr runs models that do not",
+                    r->c->path);
+    if (!h->window) return missing_key(r, HYPER_WINDOW);
+    if (gguf && !key_of(r, HYPER_WINDOW_LIST, key)) return missing_key(r, HYPER_WINDOW_LIST);
+    if (!get_any(r, HYPER_SHARED_KV, h->layers - 1, &h->shared_kv)) return false;
+    h->key_values = flag(r, "attention_k_eq_v");
+    h->double_wide = flag(r, "use_double_wide_mlp");
+    for (uint32_t i = 0; i < h->layers; i++)
+        if (!take_heads(r, h, i, kind)) return false;
+    if (!check_kinds(r, h)) return false;
+    h->kv_heads = kind[0].kv_heads;
+    h->head_dim = kind[0].head_dim;
+    h->local_heads = kind[1];
+    return true;
+}
+
 static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base;
     bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
     double dim = wide ? (double)h->hidden / h->heads : h->kv_latent ? h->key_plain + h->rope.dim : h->head_dim;
     double stretch = h->kv_latent ? rope_stretch(&h->rope) : 1, own = stretch * stretch / sqrt(dim);
+    if (r->f->attn_scale > 0) own = (double)r->f->attn_scale;
     double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
     if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
         !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
@@ -316,7 +416,8 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
     if (!(h->recurrence.norms_eps > 0)) h->recurrence.norms_eps = h->norm_eps;
     for (uint32_t i = 0; i < h->layers; i++) {
         struct layer_plan plan = layer_plan(r->f, r->c, h, i);
-        h->kv_layers += plan.attends;
+        h->kv_layers[plan.own_heads] += plan.attends && !plan.borrows;
+        if (plan.feed_forward > h->most_feed_forward) h->most_feed_forward = plan.feed_forward;
         h->state_layers += plan.recurs;
     }
     return true;
@@ -325,36 +426,8 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
-    return read_sizes(&r, h) && read_heads(&r, h) && read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
-           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
-           read_activation(&r, h) && read_states(&r, h);
-}
-
-// Element `layer` of a list that the config has for each layer; false if there is none.
-static bool listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
-    const struct value *v = config_value(c, key);
-    if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
-    *out = value_at(v, layer);
-    return true;
-}
-
-static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
-
-struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
-                             uint32_t layer) {
-    struct value v;
-    bool local = h->window && !every(h->window_every, layer), rotated = !every(h->rope_skip, layer);
-    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
-        local = h->window && v.s.size == 17 && !memcmp(v.s.data, "sliding_attention", 17);
-    if (c->source == CHECKPOINT_HF && f->rope_skip && listed(c, "no_rope_layers", layer, &v))
-        rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
-    if (f->rope_windows_only && h->window) rotated = local;
-    bool turn = every(h->attend_every, layer);
-    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
-        turn = v.s.size != 16 || memcmp(v.s.data, "linear_attention", 16) != 0;
-    return (struct layer_plan){.window = local ? h->window : 0,
-                               .rotated = rotated,
-                               .local = local,
-                               .attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE,
-                               .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION};
+    return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
+           read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
+           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
+           read_states(&r, h);
 }

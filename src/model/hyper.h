@@ -6,6 +6,8 @@
 #include "model/positions.h"
 #include "model/recurrence.h"
 
+enum { MOST_LAYERS = 4096 };
+
 enum hyper {
     HYPER_LAYERS,
     HYPER_LAYERS_AHEAD,
@@ -13,7 +15,10 @@ enum hyper {
     HYPER_HEADS,
     HYPER_KV_HEADS,
     HYPER_HEAD_DIM,
+    HYPER_LOCAL_HEAD_DIM,
+    HYPER_SHARED_KV,
     HYPER_ROTARY_DIM,
+    HYPER_LOCAL_ROTARY_DIM,
     HYPER_Q_LATENT,
     HYPER_KV_LATENT,
     HYPER_KEY_PLAIN,
@@ -33,6 +38,7 @@ enum hyper {
     HYPER_ROUTE_SCALE,
     HYPER_WINDOW,
     HYPER_WINDOW_EVERY,
+    HYPER_WINDOW_LIST,
     HYPER_ATTEND_EVERY,
     HYPER_ROPE_SKIP,
     HYPER_NORM_EPS,
@@ -49,10 +55,21 @@ enum hyper {
     HYPER_COUNT,
 };
 
+// The heads of keys and values.
+struct heads {
+    uint32_t kv_heads, head_dim;
+};
+
 struct hyperparameters {
     uint32_t layers_ahead; // behind the others in the file: they guess at tokens after the next, and are not used
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
     uint32_t value_dim; // of what the cache holds, as head_dim is of its keys
+    // Where layers with a window have heads of their own, these; kv_heads and head_dim are the other layers'.
+    struct heads local_heads;
+    uint32_t shared_kv;         // so many of the last layers read keys and values of layers before them
+    bool double_wide;           // and the MLPs of those are twice as wide
+    bool key_values;            // in a folder: layers that see everything have no matrix for values
+    uint32_t most_feed_forward; // of any layer
     // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;
     // kv_latent 0: it is no latent attention), and of a head's key without positions and its value.
     uint32_t q_latent, kv_latent, key_plain, value;
@@ -71,8 +88,9 @@ struct hyperparameters {
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;
     struct recurrence recurrence;
-    unsigned attend_every;            // of layers that take turns
-    uint32_t kv_layers, state_layers; // how many have keys and values, how many a state
+    unsigned attend_every; // of layers that take turns
+    uint32_t kv_layers[2],
+        state_layers; // how many keep keys and values (of kv_heads, of local_heads), how many a state
 };
 
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e);
@@ -80,12 +98,21 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
 // In what one layer differs from the others.
 struct layer_plan {
     uint32_t window;
-    bool rotated, local;   // local: by local_rope
-    bool attends, recurs;  // keeps keys and values; a state
+    bool rotated, local;  // local: by local_rope
+    bool attends, recurs; // reads keys and values; keeps a state
+    bool borrows;         // its keys and values are those of the last layer of its kind that keeps some
+    bool own_heads;       // local_heads
+    struct heads heads;
+    uint32_t feed_forward;
     uint32_t cache, state; // which of those that do it is
 };
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer);
+
+// What a key says of a layer: an element of the list that it holds, or the number that it holds for all. A missing key
+// leaves *out alone.
+bool layer_number(const struct checkpoint *c, const char *key, uint32_t layer, uint64_t max, uint64_t *out,
+                  gyr_error *e);
 
 // GGUF's name of a key: "llama.block_count".
 void hyper_key(const struct family *f, enum hyper h, char key[128]);

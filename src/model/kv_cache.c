@@ -9,12 +9,22 @@ size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % P
 
 enum type kv_cache_default(enum type weights) { return weights == TYPE_F32 ? TYPE_F32 : TYPE_F16; }
 
-struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type) {
-    return (struct kv_shape){type, h->kv_heads, h->head_dim, h->value_dim};
+struct kv_layout kv_cache_layout(const struct hyperparameters *h, enum type type) {
+    const struct heads *local = &h->local_heads;
+    return (struct kv_layout){
+        {{type, h->kv_heads, h->head_dim, h->value_dim}, {type, local->kv_heads, local->head_dim, local->head_dim}},
+        {h->kv_layers[0], h->kv_layers[1]}};
 }
 
-uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens) {
-    return (kv_key_bytes(&shape) + kv_value_bytes(&shape)) * layers * kv_cache_pages(tokens);
+const struct kv_shape *kv_cache_shape(const struct kv_cache *kv, size_t layer) {
+    return &kv->layout.shape[layer >= kv->layout.layers[0]];
+}
+
+static size_t page_bytes(const struct kv_shape *s) { return kv_key_bytes(s) + kv_value_bytes(s); }
+
+uint64_t kv_cache_bytes(struct kv_layout layout, uint64_t tokens) {
+    uint64_t page = page_bytes(&layout.shape[0]) * layout.layers[0] + page_bytes(&layout.shape[1]) * layout.layers[1];
+    return page * kv_cache_pages(tokens);
 }
 
 void kv_cache_free(struct kv_cache *kv) {
@@ -30,14 +40,16 @@ void kv_cache_free(struct kv_cache *kv) {
     free(kv);
 }
 
-struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e) {
-    if (shape.key_dim > KV_MOST_DIM || shape.value_dim > KV_MOST_DIM)
-        return fail_null(e, GYR_UNSUPPORTED, "KV cache: heads of %zu and %zu numbers; gyr takes up to %d",
-                         shape.key_dim, shape.value_dim, (int)KV_MOST_DIM);
+struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_error *e) {
+    for (const struct kv_shape *s = layout.shape; s < layout.shape + 2; s++)
+        if (s->key_dim > KV_MOST_DIM || s->value_dim > KV_MOST_DIM)
+            return fail_null(e, GYR_UNSUPPORTED, "KV cache: heads of %zu and %zu numbers; gyr takes up to %d",
+                             s->key_dim, s->value_dim, (int)KV_MOST_DIM);
+    size_t layers = layout.layers[0] + layout.layers[1];
     struct kv_cache *kv = calloc(1, sizeof *kv);
     if (!kv) return fail_memory(e, "KV cache"), NULL;
     kv->device = d;
-    kv->shape = shape;
+    kv->layout = layout;
     kv->layers = layers;
     kv->k = calloc(layers, sizeof *kv->k);
     kv->v = calloc(layers, sizeof *kv->v);
@@ -67,9 +79,12 @@ bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
     if (holders) kv->holders = holders;
     if (!free_pages || !holders) return fail_memory(e, "KV cache");
     // Arrays already grown when a later one fails are only larger than the pool says: no harm.
-    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
-    for (size_t l = 0; l < kv->layers; l++)
-        if (!grow_array(kv, &kv->k[l], key, pages, e) || !grow_array(kv, &kv->v[l], value, pages, e)) return false;
+    for (size_t l = 0; l < kv->layers; l++) {
+        const struct kv_shape *s = kv_cache_shape(kv, l);
+        if (!grow_array(kv, &kv->k[l], kv_key_bytes(s), pages, e) ||
+            !grow_array(kv, &kv->v[l], kv_value_bytes(s), pages, e))
+            return false;
+    }
     // New pages go below the free ones: low numbers are handed out first, so that `touched` stays small.
     size_t added = pages - kv->pages;
     memmove(kv->free_pages + added, kv->free_pages, kv->n_free * sizeof *kv->free_pages);
@@ -119,8 +134,9 @@ bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position) {
     if (kv->holders[shared] == 1) return true;
     if (!kv->n_free) return false;
     *page = take(kv);
-    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
     for (size_t l = 0; l < kv->layers; l++) {
+        const struct kv_shape *s = kv_cache_shape(kv, l);
+        size_t key = kv_key_bytes(s), value = kv_value_bytes(s);
         char *k = kv->k[l], *v = kv->v[l];
         kv->device->ops->copy(kv->device, k + *page * key, k + shared * key, key);
         kv->device->ops->copy(kv->device, v + *page * value, v + shared * value, value);

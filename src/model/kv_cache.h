@@ -11,10 +11,16 @@
 
 struct hyperparameters;
 
+// The caches of a model's layers: so many of the first shape, then so many of the second.
+struct kv_layout {
+    struct kv_shape shape[2]; // of one type
+    size_t layers[2];
+};
+
 struct kv_cache {
     struct device *device;
-    struct kv_shape shape;
-    size_t layers;
+    struct kv_layout layout;
+    size_t layers;        // of both shapes
     void **k, **v;        // [layers], device memory
     size_t pages;         // in the pool
     uint32_t *free_pages; // room for all
@@ -24,7 +30,7 @@ struct kv_cache {
 };
 
 // An empty pool.
-struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e);
+struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_error *e);
 void kv_cache_free(struct kv_cache *kv);
 
 // Grows the pool to at least `pages`; page numbers and contents stay.
@@ -38,10 +44,13 @@ size_t kv_cache_pages(size_t tokens);
 enum type kv_cache_default(enum type weights);
 
 // Bytes that `tokens` positions take, whole pages.
-uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens);
+uint64_t kv_cache_bytes(struct kv_layout layout, uint64_t tokens);
 
-// The cache of a model's layers.
-struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type);
+// The caches of a model's layers.
+struct kv_layout kv_cache_layout(const struct hyperparameters *h, enum type type);
+
+// The shape of one layer's.
+const struct kv_shape *kv_cache_shape(const struct kv_cache *kv, size_t layer);
 
 // A sequence's page table.
 struct pages {

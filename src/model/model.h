@@ -28,7 +28,8 @@ struct recurrent {
 struct layer {
     struct layer_plan plan;
     struct recurrent state;
-    struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm;
+    struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm, v_norm;
+    float scale;                          // of what the layer gives
     struct linear qkv, q, k, v, attn_out; // qkv, or the three
     struct linear q_a, kv_a, *k_b, *v_b;  // latent attention; the last two [h.heads]
     struct norm q_a_norm, kv_a_norm;

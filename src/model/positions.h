@@ -4,13 +4,14 @@
 
 #include "model/family.h"
 
-enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN, ROPE_LONG };
+enum rope_scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN, ROPE_LONG, ROPE_PROPORTIONAL };
 
 struct rope {
     uint32_t dim; // elements of a head that are rotated; 0: none
     double base;
     enum rope_scaling scaling;
     double factor;
+    double part;                 // proportional: of the pairs, the first so many turn
     double low, high;            // Llama 3: wavelengths per trained context between which frequencies blend
     double fast, slow;           // YaRN: rotations over the trained context between which they blend
     double mscale, mscale_all;   // YaRN

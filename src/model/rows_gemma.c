@@ -1,4 +1,4 @@
-// Gemma (Google DeepMind, 2024 and 2025): embeddings scaled, norms stored less 1, from the second on norms around each
+// Gemma (Google DeepMind, 2024 to 2026): embeddings scaled, norms stored less 1, from the second on norms around each
 // branch, windows and soft caps.
 #include "model/families.h"
 
@@ -40,6 +40,25 @@ const struct family gemma_rows[] = {
         .local_base = 10000,
         .wide_layers = 62, // the 27B
         .names = around,
+    },
+    {
+        .kind = "Gemma 4",
+        .architecture = "gemma4",
+        .hf_types = {"gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"},
+        .hf = {{"enable_moe_block", 0, 0}, {"hidden_size_per_layer_input", 0, 0}, {"attention_bias", 0, 0}},
+        .names = around,
+        .norm = NORM_RMS,
+        .norm_place = NORM_AROUND,
+        .qk_norm = QK_NORM_HEAD,
+        .value_norm = true,
+        .attn_scale = 1,
+        .window_every = 6,
+        .local_heads = true,
+        .local_rope = true,
+        .local_base = 10000,
+        .activation = ACT_GELU_TANH,
+        .gated = true,
+        .embed_root = true,
     },
 };
 const size_t gemma_rows_n = sizeof gemma_rows / sizeof *gemma_rows;

@@ -195,6 +195,20 @@ static inline bool drawn_write_safetensors(const struct drawn *d, const char *pa
     return f && !fclose(f) && ok;
 }
 
+// A list of whole numbers, or of truths.
+static inline void drawn_put_list(struct gguf_writer *w, char kind, const char *name, const char *value) {
+    int32_t number[64];
+    bool truth[64];
+    size_t n = 0;
+    for (char *p, *at = (char *)(uintptr_t)value; n < 64; at = p, n++) {
+        number[n] = (int32_t)strtol(at, &p, 10);
+        truth[n] = number[n] != 0;
+        if (p == at) break;
+    }
+    if (kind == 'I') gguf_put_i32s(w, name, number, n);
+    if (kind == 'B') gguf_put_bools(w, name, truth, n);
+}
+
 static inline void drawn_put_key(struct gguf_writer *w, const char *key) {
     char kind, name[128];
     int used;
@@ -204,6 +218,7 @@ static inline void drawn_put_key(struct gguf_writer *w, const char *key) {
     if (kind == 'u') gguf_put_u32(w, name, (uint32_t)strtoul(value, NULL, 10));
     if (kind == 'f') gguf_put_f32(w, name, strtof(value, NULL));
     if (kind == 'b') gguf_put_bool(w, name, *value == '1');
+    if (kind == 'I' || kind == 'B') drawn_put_list(w, kind, name, value);
 }
 
 static inline bool drawn_write_gguf(const struct drawn *d, const char *path, gyr_error *e) {

@@ -5,7 +5,7 @@ static struct device *cpu;
 static gyr_error err;
 
 static void pages_are_handed_out_once(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 4}, 2, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F16, 1, 4, 4}}, {2}}, &err);
     struct pages a = {0}, b = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 5, &err));
     CHECK(kv_cache_cover(kv, &a, 2 * PAGE_TOKENS + 1));
@@ -35,7 +35,7 @@ static uint8_t *bytes_of(struct kv_cache *kv, void *const *array, size_t layer, 
 
 // What one holder writes to its own copy is not seen by the others, and a page is free when its last holder left.
 static void shared_pages_are_copied_to_be_written(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 8}, 2, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F16, 1, 4, 8}}, {2}}, &err);
     struct pages a = {0}, b = {0}, c = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 4, &err) && kv_cache_cover(kv, &a, PAGE_TOKENS + 1));
     for (size_t l = 0; l < 2; l++) {
@@ -74,10 +74,10 @@ static void shared_pages_are_copied_to_be_written(void) {
 }
 
 static void growth_keeps_contents(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 2, 8, 12}, 3, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F32, 2, 8, 12}}, {3}}, &err);
     struct pages a = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 2, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
-    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
+    size_t key = kv_key_bytes(&kv->layout.shape[0]), value = kv_value_bytes(&kv->layout.shape[0]);
     CHECK_INT(key, PAGE_TOKENS * 2 * 8 * 4);
     CHECK_INT(value, PAGE_TOKENS * 2 * 12 * 4);
     for (size_t l = 0; l < 3; l++)
@@ -109,16 +109,43 @@ __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
 static void sizes(void) {
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F16, 8, 64, 64}, 60, 1), 2 * 60 * 32 * 8 * 64 * 2);
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F32, 1, 2, 2}, 1, 33), 2 * 64 * 2 * 4);
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_Q8_0, 2, 64, 40}, 1, 32), 2 * 32 * (64 + 4 + 40 + 4));
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 2, 2}, 1, &err);
+    CHECK_INT(kv_cache_bytes((struct kv_layout){{{TYPE_F16, 8, 64, 64}}, {60}}, 1), 2 * 60 * 32 * 8 * 64 * 2);
+    CHECK_INT(kv_cache_bytes((struct kv_layout){{{TYPE_F32, 1, 2, 2}}, {1}}, 33), 2 * 64 * 2 * 4);
+    CHECK_INT(kv_cache_bytes((struct kv_layout){{{TYPE_Q8_0, 2, 64, 40}}, {1}}, 32), 2 * 32 * (64 + 4 + 40 + 4));
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F32, 1, 2, 2}}, {1}}, &err);
     CHECK(!kv_cache_reserve(kv, SIZE_MAX / 64, &err));
     CHECK_INT(err.status, GYR_NO_MEMORY);
     kv_cache_free(kv);
-    CHECK(!kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 1025, 2}, 1, &err));
+    CHECK(!kv_cache_new(cpu, (struct kv_layout){{{TYPE_F32, 1, 1025, 2}}, {1}}, &err));
     CHECK_INT(err.status, GYR_UNSUPPORTED);
     CHECK_STR(err.message, "KV cache: heads of 1025 and 2 numbers; gyr takes up to 1024");
+}
+
+// Layers of two shapes: each array has pages of its own size, and a copied page is copied in all of them.
+static void layers_of_two_shapes(void) {
+    struct kv_layout two = {{{TYPE_F32, 1, 4, 4}, {TYPE_F32, 2, 8, 6}}, {1, 2}};
+    CHECK_INT(kv_cache_bytes(two, 1), 32 * 4 * (4 + 4 + 2 * (2 * 8 + 2 * 6)));
+    struct kv_cache *kv = kv_cache_new(cpu, two, &err);
+    struct pages a = {0}, b = {0};
+    REQUIRE(kv && kv_cache_reserve(kv, 3, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
+    CHECK_INT(kv->layers, 3);
+    CHECK(kv_cache_shape(kv, 0) == &kv->layout.shape[0] && kv_cache_shape(kv, 1) == &kv->layout.shape[1] &&
+          kv_cache_shape(kv, 2) == &kv->layout.shape[1]);
+    size_t key[] = {32 * 4 * 4, 32 * 4 * 16, 32 * 4 * 16}, value[] = {32 * 4 * 4, 32 * 4 * 12, 32 * 4 * 12};
+    for (size_t l = 0; l < 3; l++) {
+        memset((char *)kv->k[l] + a.page[1] * key[l], (int)(1 + l), key[l]);
+        memset((char *)kv->v[l] + a.page[1] * value[l], (int)(4 + l), value[l]);
+    }
+    CHECK(kv_cache_share(kv, &a, &b) && kv_cache_own(kv, &b, PAGE_TOKENS) && b.page[1] != a.page[1]);
+    CHECK(kv_cache_reserve(kv, 9, &err));
+    for (size_t l = 0; l < 3; l++) {
+        const char *k = (char *)kv->k[l] + b.page[1] * key[l], *v = (char *)kv->v[l] + b.page[1] * value[l];
+        CHECK(k[0] == (int)(1 + l) && k[key[l] - 1] == (int)(1 + l));
+        CHECK(v[0] == (int)(4 + l) && v[value[l] - 1] == (int)(4 + l));
+    }
+    kv_cache_trim(kv, &a, 0);
+    kv_cache_trim(kv, &b, 0);
+    kv_cache_free(kv);
 }
 
 int main(void) {
@@ -127,6 +154,7 @@ int main(void) {
     RUN(pages_are_handed_out_once);
     RUN(shared_pages_are_copied_to_be_written);
     RUN(growth_keeps_contents);
+    RUN(layers_of_two_shapes);
     RUN(sizes);
     cpu->ops->close(cpu);
     return test_end();

@@ -60,8 +60,10 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->mixers == MIXERS_STATE, "a state and no attention", 0);
     word(&t, f->mixers == MIXERS_BOTH, "attention and a state side by side", 0);
     word(&t, f->mixers == MIXERS_TURNS, "attention and a state in turns", 0);
-    word(&t, f->qk_norm != QK_NORM_NONE, "norms of queries and keys", 0);
-    word(&t, f->window_every, "windows but in 1 layer of %u", f->window_every);
+    word(&t, f->qk_norm != QK_NORM_NONE && !f->value_norm, "norms of queries and keys", 0);
+    word(&t, f->value_norm, "norms of queries, keys and values", 0);
+    word(&t, f->window_every && !f->local_heads, "windows but in 1 layer of %u", f->window_every);
+    word(&t, f->local_heads, "windows and heads that differ by layer", 0);
     word(&t, f->sinks, "attention sinks", 0);
     if (t.size) buf_puts(&t, ", ");
     buf_puts(&t, activation(f));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/data/models: what transformers computes with a small random model of each family.
 
-    python tools/goldens/models.py [NAME ...]     (all of model_families.py and state_families.py)
+    python tools/goldens/models.py [NAME ...]     (all of model_families.py, gemma_families.py and state_families.py)
 
 A family gets
     NAME.txt     how to make its weights, as a Hugging Face folder and as a GGUF file; a text; the greedy answer
@@ -14,7 +14,7 @@ offset and (count, stride) for each axis, the slowest first ("decay" in place of
 "times M": multiplied). So what converters do (permute rows, cut fused matrices,
 transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
-The lines: "key KIND NAME VALUE" is metadata of the GGUF file; "config JSON" is config.json.
+The lines: "key KIND NAME VALUE" is metadata of the GGUF file (KIND in capitals: a list); "config JSON" is config.json.
 """
 import sys
 
@@ -213,6 +213,8 @@ def key_line(name, value):
         return f"key b {name} {int(value)}"
     if isinstance(value, str):
         return f"key s {name} {value}"
+    if isinstance(value, list):
+        return f"key {'B' if isinstance(value[0], bool) else 'I'} {name} {' '.join(str(int(v)) for v in value)}"
     return f"key {'u' if isinstance(value, int) else 'f'} {name} {value!r}"
 
 
@@ -222,6 +224,8 @@ def make(out, name, spec):
         logits = model(torch.tensor([text])).logits[0].numpy().astype("<f4")
     raw = json.loads(config.to_json_string())
     raw = {k: v for k, v in raw.items() if k not in spec.get("drop", [])} | spec.get("add", {})
+    if "nested" in spec:  # as in a model that sees
+        raw = {"model_type": spec["nested"], "text_config": raw}
     keys = {"general.architecture": spec["arch"]} | {f"{spec['arch']}.{k}": v for k, v in spec["keys"](config).items()}
     lines = [f"kind {spec['kind']}", f"vocab {VOCAB}", f"text {TEXT} {' '.join(map(str, text))}", f"prompt {PROMPT}",
              f"greedy {GREEDY} {' '.join(map(str, answer))}", f"config {json.dumps(raw, sort_keys=True)}"]
@@ -239,7 +243,7 @@ def make(out, name, spec):
 
 def main():
     families = {}
-    for name in ("model_families", "state_families"):
+    for name in ("model_families", "gemma_families", "state_families"):
         module = sys.modules[name] = types.SimpleNamespace(**runpy.run_path(str(HERE / f"{name}.py")))
         families |= module.FAMILIES
     out = HERE.parent.parent / "tests/data/models"

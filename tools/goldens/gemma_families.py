@@ -1,0 +1,68 @@
+"""The Gemma 4 family, as model_families.py has the others."""
+import transformers as t
+
+from model_families import TINY, keys, rope
+from models import Piece
+
+S, F = "sliding_attention", "full_attention"
+
+
+def with_windows(types, **more):
+    """What all of them have: layers that see everything have wider heads, a quarter of which is rotated."""
+    return t.Gemma4TextConfig(
+        **TINY | dict(num_hidden_layers=len(types), head_dim=8, global_head_dim=16, sliding_window=20, layer_types=types,
+                      hidden_size_per_layer_input=0, final_logit_softcapping=8.0,
+                      rope_parameters={S: rope(), F: rope(rope_type="proportional", rope_theta=1e6,
+                                                          partial_rotary_factor=0.25)}) | more)
+
+
+def gemma4_keys(**more):
+    common = dict(
+        attention__sliding_window=20, attention__key_length=16, attention__value_length=16, attention__key_length_swa=8,
+        attention__value_length_swa=8, rope__dimension_count=16, rope__dimension_count_swa=8, rope__freq_base=1e6,
+        rope__freq_base_swa=1e4, final_logit_softcapping=8.0,
+        attention__sliding_window_pattern=lambda c: [x == S for x in c.layer_types],
+        attention__shared_kv_layers=lambda c: c.num_kv_shared_layers,
+        embedding_length_per_layer_input=lambda c: c.hidden_size_per_layer_input)
+    usual = keys(**common | more)
+
+    def of(c):
+        c.allow_global_per_layer_attribute_access = True
+        return usual(c)
+    return of
+
+
+def gemma4_gguf(f, c, name, p, usual):
+    """What llama.cpp calls a weight, and transformers does not."""
+    if not name.endswith("layer_scalar"):
+        return False
+    f.put(usual(name) + ".weight", p.shape, [Piece(p, p.index())])
+    return True
+
+
+def inside(f, drawn):
+    """The hub's folders: the text part of a model that sees."""
+    for name, p in drawn.items():
+        f.put(name.replace("model.", "model.language_model.", 1), p.shape, [Piece(p, p.index())])
+
+
+def quarter(c):
+    """llama.cpp's files say which pairs are not rotated by dividing their frequencies by a lot."""
+    return {"rope_freqs.weight": [1.0] * 2 + [1e30] * 6}
+
+
+GEMMA4 = dict(arch="gemma4", model=t.Gemma4ForCausalLM, embed_scale=6, gguf=gemma4_gguf, constants=quarter,
+              centers={"layer_scalar": 1})
+
+FAMILIES = {
+    # As the 31B: in layers that see everything keys are values too, and there are fewer.
+    "gemma4": GEMMA4 | dict(
+        kind="Gemma 4", hf=inside, nested="gemma4", drop=["per_layer_config"],
+        add=dict(global_head_dim=16, num_global_key_value_heads=1),
+        keys=gemma4_keys(attention__head_count_kv=[2, 2, 1, 2, 2, 1]),
+        config=lambda: with_windows([S, S, F, S, S, F], attention_k_eq_v=True, num_global_key_value_heads=1)),
+    # The last layers read what those before them keep, and have wider MLPs.
+    "gemma4-shared": GEMMA4 | dict(
+        kind="Gemma 4", keys=gemma4_keys(feed_forward_length=[48, 48, 48, 48, 96, 96, 96, 96]),
+        config=lambda: with_windows([S, S, F, S, S, F, S, F], num_kv_shared_layers=4, use_double_wide_mlp=True)),
+}
