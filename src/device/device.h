@@ -109,7 +109,8 @@ struct route {
     const float *logits;        // [rows][experts]
     const float *shift;         // [experts]; NULL: none
     bool normed;                // weights are divided by their sum
-    float scale;                // and multiplied by this
+    float scale;                // and multiplied by this,
+    const float *own_scale;     // [experts]: and by the expert's own; NULL: none
     int32_t *expert;            // [rows][used]
     float *weight;              // [rows][used]
     float *work;                // [2][rows][experts], scratch

@@ -66,7 +66,7 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->query, (size_t)r->groups * r->size},
         {&a->gate, r->inner},
         {&a->given_back, r->inner},
-        {&a->beside, m->family->mixers == MIXERS_BOTH ? h->hidden : 0},
+        {&a->beside, m->family->mixers == MIXERS_BOTH || m->family->experts_beside ? h->hidden : 0},
         {&a->head_gate, m->family->attention_gate ? q : 0},
         {&a->gated, gated},
         {&a->wide, wide},

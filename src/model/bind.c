@@ -107,7 +107,7 @@ static float offset(const struct model *m) {
     return m->family->hf_norm_offset && m->checkpoint->source == CHECKPOINT_HF ? 1 : 0;
 }
 
-static bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer) {
+bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer) {
     size_t n = b->m->h.hidden;
     return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, n, 1, offset(b->m)) &&
            (!b->m->family->norm_biases || bind_vector(b, &norm->bias, role, PART_BIAS, layer, n, 1, 0));
@@ -252,8 +252,9 @@ static bool bind_layer(struct binder *b, uint32_t i) {
     if (!bind_norms(b, l, i) || !bind_scale(b, l, i) || (l->plan.attends && !bind_attention(b, l, i)) ||
         (l->plan.recurs && !bind_state(b, l, i)))
         return false;
-    return m->family->mixers == MIXERS_STATE ||
-           (h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i));
+    if (m->family->mixers == MIXERS_STATE) return true;
+    if (h->experts && m->family->experts_beside) return bind_mlp(b, l, i) && bind_experts(b, l, i);
+    return h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i);
 }
 
 // The embedding says how large the vocabulary is; the tokenizer, where there is one, must not be larger.

@@ -44,6 +44,9 @@ void bind_count(struct model *m, const struct tensor *t, double share);
 // A vector of n times `value`, that no file has.
 bool bind_filled(struct binder *b, float **v, size_t n, float value);
 
+// A norm over the hidden size.
+bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer);
+
 bool bind_state(struct binder *b, struct layer *l, uint32_t i);
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);

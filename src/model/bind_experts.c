@@ -1,6 +1,7 @@
 // Binding the matrices of a layer's experts, however the file has them.
 #include "model/bind.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,20 @@ static bool bind_shared(struct binder *b, struct layer *l, uint32_t i) {
             bind_linear(b, &l->shared_router, ROLE_SHARED_ROUTER, 0, i, hidden, 1));
 }
 
+// Norms and scales of experts that stand beside an MLP. The router's norm has 1 / sqrt(hidden) in its weight.
+static bool bind_beside(struct binder *b, struct layer *l, uint32_t i) {
+    struct model *m = b->m;
+    size_t hidden = m->h.hidden;
+    if (!m->family->experts_beside) return true;
+    bool ok = bind_vector(b, &l->router_norm.weight, ROLE_ROUTER_NORM, PART_WEIGHT, i, hidden, 1, 0) &&
+              bind_vector(b, &l->expert_scale, ROLE_EXPERT_SCALE, PART_WEIGHT, i, m->h.experts, 1, 0) &&
+              bind_norm(b, &l->expert_norm, ROLE_EXPERT_NORM, i) &&
+              bind_norm(b, &l->expert_post_norm, ROLE_EXPERT_POST_NORM, i) &&
+              bind_norm(b, &l->dense_post_norm, ROLE_DENSE_POST_NORM, i);
+    if (ok && !b->looking) m->device->ops->scale(m->device, l->router_norm.weight, 1 / sqrtf((float)hidden), hidden);
+    return ok;
+}
+
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     if (!b->looking && !(l->experts = calloc(h->experts, sizeof *l->experts)))
@@ -168,5 +183,5 @@ bool bind_experts(struct binder *b, struct layer *l, uint32_t i) {
     return bind_linear(b, &l->router, ROLE_ROUTER, BIAS_EXPERTS, i, h->hidden, h->experts) &&
            (!bind_present(b, ROLE_ROUTER_SHIFT, PART_WEIGHT, i) ||
             bind_vector(b, &l->router_shift, ROLE_ROUTER_SHIFT, PART_WEIGHT, i, h->experts, 1, 0)) &&
-           bind_all_matrices(b, l, i) && bind_shared(b, l, i);
+           bind_beside(b, l, i) && bind_all_matrices(b, l, i) && bind_shared(b, l, i);
 }

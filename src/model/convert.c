@@ -138,6 +138,9 @@ static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_UP] = IS_LINEAR,
     [ROLE_DOWN] = IS_LINEAR,
     [ROLE_ROUTER] = IS_FINE,
+    [ROLE_EXPERT_NORM] = IS_NORM | IS_FINE,
+    [ROLE_EXPERT_POST_NORM] = IS_NORM | IS_FINE,
+    [ROLE_DENSE_POST_NORM] = IS_NORM | IS_FINE,
     [ROLE_SHARED_ROUTER] = IS_FINE,
 };
 
@@ -383,6 +386,11 @@ static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     case ROLE_V: return !l->plan.borrows && (!f->value_norm || l->v.w.rows);
     case ROLE_Q_NORM: return f->qk_norm != QK_NORM_NONE;
     case ROLE_K_NORM: return f->qk_norm != QK_NORM_NONE && !l->plan.borrows;
+    case ROLE_ROUTER_NORM:
+    case ROLE_EXPERT_SCALE:
+    case ROLE_EXPERT_NORM:
+    case ROLE_EXPERT_POST_NORM:
+    case ROLE_DENSE_POST_NORM: return f->experts_beside;
     default: return true;
     }
 }

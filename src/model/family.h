@@ -55,9 +55,14 @@ enum role {
     ROLE_STATE_D,
     ROLE_STATE_NORM,
     ROLE_STATE_OUT,
-    ROLE_ROUTER,         // [hidden, experts]
-    ROLE_ROUTER_SHIFT,   // [experts], added to the scores for the choice alone
-    ROLE_EXPERT_GATE_UP, // one tensor for all experts, or one for each (an indexed name)
+    ROLE_ROUTER,           // [hidden, experts]
+    ROLE_ROUTER_SHIFT,     // [experts], added to the scores for the choice alone
+    ROLE_ROUTER_NORM,      // what the router reads is the stream under a norm of its own
+    ROLE_EXPERT_SCALE,     // [experts], of their weights
+    ROLE_EXPERT_NORM,      // where experts stand beside an MLP: in front of them,
+    ROLE_EXPERT_POST_NORM, // behind them,
+    ROLE_DENSE_POST_NORM,  // and behind the MLP
+    ROLE_EXPERT_GATE_UP,   // one tensor for all experts, or one for each (an indexed name)
     ROLE_EXPERT_GATE,
     ROLE_EXPERT_UP,
     ROLE_EXPERT_DOWN,
@@ -167,6 +172,7 @@ struct family {
     enum route_score route;       // of experts, where the model has them
     bool route_normed;            // their weights are made to sum to 1, where the file does not say
     bool route_input;             // they scale what an expert reads, not what it gives
+    bool experts_beside;          // an MLP, each under norms of its own
     bool route_pairs;             // a group of experts is as good as its two best; else as its best
     enum expert_layout hf_experts;
     unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has

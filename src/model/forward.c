@@ -152,6 +152,16 @@ static void mlp(struct pass *p, const struct layer *l, const float *x) {
     scale(p, p->a->branch, p->n * p->m->h.hidden, p->m->h.recurrence.down);
 }
 
+// branch = the MLP and the experts, each under a norm of its own. Both read the stream.
+static void mlp_and_experts(struct pass *p, const struct layer *l, const float *x) {
+    size_t hidden = p->m->h.hidden;
+    mlp(p, l, x);
+    norm(p, &l->dense_post_norm, p->a->branch, p->n, hidden, p->a->beside);
+    forward_experts(p, l, input(p, &l->expert_norm));
+    norm(p, &l->expert_post_norm, p->a->branch, p->n, hidden, p->a->branch);
+    p->ops->add(p->d, p->a->branch, p->a->beside, p->n * hidden);
+}
+
 // branch = what the layer makes of other positions: by attention, by a state, or by both.
 static void mix(struct pass *p, uint32_t i, const float *x) {
     const struct layer *l = &p->m->layers[i];
@@ -175,7 +185,9 @@ static void layer(struct pass *p, uint32_t i) {
     if (parallel && l->mlp_norm.weight) x = input(p, &l->mlp_norm); // before the first branch joins
     join(p, &l->attn_post_norm);
     if (!parallel) x = input(p, &l->mlp_norm);
-    if (l->router.w.rows)
+    if (l->dense_post_norm.weight)
+        mlp_and_experts(p, l, x);
+    else if (l->router.w.rows)
         forward_experts(p, l, x);
     else
         mlp(p, l, x);

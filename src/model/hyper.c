@@ -29,7 +29,7 @@ static const struct {
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
     [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx"}},
     [HYPER_EXPERTS] = {{"expert_count"}, {"num_local_experts", "num_experts", "n_routed_experts"}},
-    [HYPER_EXPERTS_USED] = {{"expert_used_count"}, {"num_experts_per_tok", "experts_per_token"}},
+    [HYPER_EXPERTS_USED] = {{"expert_used_count"}, {"num_experts_per_tok", "experts_per_token", "top_k_experts"}},
     [HYPER_EXPERT_FEED_FORWARD] = {{"expert_feed_forward_length"}, {"moe_intermediate_size", "intermediate_size"}},
     [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group"}},
     [HYPER_GROUPS_USED] = {{"expert_group_used_count"}, {"topk_group"}},
@@ -222,7 +222,7 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     h->route = r->f->route;
     h->route_normed = r->f->route_normed;
     if (!get_any(r, HYPER_EXPERTS, 1u << 12, &h->experts)) return false;
-    if (!h->experts) return true;
+    if (!h->experts) return !r->f->experts_beside || missing_key(r, HYPER_EXPERTS);
     if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 1, &h->experts_used) ||
         !get_uint(r, HYPER_EXPERT_FEED_FORWARD, 1u << 24, h->feed_forward, &h->expert_feed_forward) ||
         !read_groups(r, h) || !get_any(r, HYPER_ROUTE, 3, &route))

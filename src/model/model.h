@@ -35,8 +35,9 @@ struct layer {
     struct norm q_a_norm, kv_a_norm;
     float *sinks;
     struct linear gate_up, gate, up, down;
-    struct linear router; // no rows: this layer has the MLP above, and no experts
-    float *router_shift;
+    struct linear router;                                                    // no rows: this layer has no experts
+    struct norm router_norm, expert_norm, expert_post_norm, dense_post_norm; // of experts beside the MLP
+    float *router_shift, *expert_scale;
     struct expert *experts;      // [h.experts]
     struct expert shared;        // no rows: there is none
     struct linear shared_router; // no rows: the shared expert always counts in full

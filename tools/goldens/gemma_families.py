@@ -33,10 +33,16 @@ def gemma4_keys(**more):
 
 
 def gemma4_gguf(f, c, name, p, usual):
-    """What llama.cpp calls a weight, and transformers does not."""
-    if not name.endswith("layer_scalar"):
+    """What llama.cpp calls a weight, and transformers does not; and scales."""
+    if name.endswith("layer_scalar") or ".experts." in name:
+        name = usual(name) + ".weight"
+    elif name.endswith("router.scale"):
+        name = usual(name.replace("router.scale", "router.proj")) + ".scale"
+    elif name.endswith("per_expert_scale"):
+        name = usual(name.replace("router.per_expert_scale", "experts.down_proj")) + ".scale"
+    else:
         return False
-    f.put(usual(name) + ".weight", p.shape, [Piece(p, p.index())])
+    f.put(name, p.shape, [Piece(p, p.index())])
     return True
 
 
@@ -52,7 +58,7 @@ def quarter(c):
 
 
 GEMMA4 = dict(arch="gemma4", model=t.Gemma4ForCausalLM, embed_scale=6, gguf=gemma4_gguf, constants=quarter,
-              centers={"layer_scalar": 1})
+              centers={"layer_scalar": 1, "router.scale": 1, "per_expert_scale": 1})
 
 FAMILIES = {
     # As the 31B: in layers that see everything keys are values too, and there are fewer.
@@ -61,6 +67,13 @@ FAMILIES = {
         add=dict(global_head_dim=16, num_global_key_value_heads=1),
         keys=gemma4_keys(attention__head_count_kv=[2, 2, 1, 2, 2, 1]),
         config=lambda: with_windows([S, S, F, S, S, F], attention_k_eq_v=True, num_global_key_value_heads=1)),
+    # As the 26B-A4B, as transformers itself writes it.
+    "gemma4-moe": GEMMA4 | dict(
+        kind="Gemma 4 with experts",
+        keys=gemma4_keys(expert_count=8, expert_used_count=3, expert_feed_forward_length=24,
+                         attention__head_count_kv=[2, 2, 1, 1]),
+        config=lambda: with_windows([S, S, F, F], attention_k_eq_v=True, num_global_key_value_heads=1, num_experts=8,
+                                    enable_moe_block=True, top_k_experts=3, moe_intermediate_size=24)),
     # The last layers read what those before them keep, and have wider MLPs.
     "gemma4-shared": GEMMA4 | dict(
         kind="Gemma 4", keys=gemma4_keys(feed_forward_length=[48, 48, 48, 48, 96, 96, 96, 96]),
