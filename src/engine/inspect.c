@@ -118,6 +118,8 @@ static void put_family(json_t *all, const struct checkpoint *c) {
     json_int_t decode = json_integer_value(json_object_get(all, "weight_bytes"));
     if (table && family_tensor(f, c, (struct place){ROLE_OUTPUT, PART_WEIGHT, 0, 0}, name))
         decode -= (json_int_t)table->bytes;
+    const struct tensor *inputs = family_tensor(f, c, (struct place){.role = ROLE_INPUT_TABLE}, name);
+    if (inputs && h.layer_input) decode -= (json_int_t)inputs->bytes; // looked up, as the other table is
     if (h.experts) decode -= (json_int_t)(expert_bytes(f, c, &h) / h.experts * (h.experts - h.experts_used));
     json_object_set_new(all, "family", json_string(f->kind));
     json_object_set_new(all, "decode_bytes", json_integer(decode));

@@ -22,6 +22,7 @@ void gyr_model_get_work(const gyr_model *m, gyr_kv_type kv_type, size_t sequence
     // Embeddings are looked up, and the output matrix is for last tokens only.
     add_products(work, m->model->embedding.type, weights_of(&m->model->embedding), -rows);
     add_products(work, m->model->positions.type, weights_of(&m->model->positions), -rows);
+    add_products(work, m->model->inputs.table.w.type, weights_of(&m->model->inputs.table.w), -rows);
     if (!m->model->tied) add_products(work, m->model->output.type, weights_of(&m->model->output), -rows);
     add_products(work, m->model->output.type, weights_of(&m->model->output), (double)sequences);
 }

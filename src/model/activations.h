@@ -25,11 +25,13 @@ struct activations {
     float *step, *beta;           // [rows][steps]
     float *key, *query;           // [rows][groups * size]
     float *gate, *given_back;     // [rows][inner]: what gates the output, and the output
-    float *beside;    // [rows][hidden], what the layer gives where attention, or an MLP, gives something too
-    float *head_gate; // [rows][heads * head_dim], of attention
-    float *gated;     // [rows][2 * feed_forward], a gate and what it gates; none where nothing is gated
-    float *wide;      // [rows][feed_forward]
-    float *logits;    // [logits_rows][vocab]
+    float *beside;             // [rows][hidden], what the layer gives where attention, or an MLP, gives something too
+    float *head_gate;          // [rows][heads * head_dim], of attention
+    float *inputs, *looked_up; // [rows][layers * layer_input], per-layer inputs; and what goes into them
+    float *let_through;        // [rows][2 * layer_input], a layer's input and what gates it
+    float *gated;              // [rows][2 * feed_forward], a gate and what it gates; none where nothing is gated
+    float *wide;               // [rows][feed_forward]
+    float *logits;             // [logits_rows][vocab]
     // Mixtures of experts: `places` is rows * experts_used.
     float *router;         // [3][rows][experts]: logits, and scratch
     float *weight;         // [rows][experts_used]

@@ -249,8 +249,8 @@ static bool bind_layer(struct binder *b, uint32_t i) {
     const struct hyperparameters *h = &m->h;
     struct layer *l = &m->layers[i];
     plan(m, i);
-    if (!bind_norms(b, l, i) || !bind_scale(b, l, i) || (l->plan.attends && !bind_attention(b, l, i)) ||
-        (l->plan.recurs && !bind_state(b, l, i)))
+    if (!bind_norms(b, l, i) || !bind_scale(b, l, i) || !bind_input(b, l, i) ||
+        (l->plan.attends && !bind_attention(b, l, i)) || (l->plan.recurs && !bind_state(b, l, i)))
         return false;
     if (m->family->mixers == MIXERS_STATE) return true;
     if (h->experts && m->family->experts_beside) return bind_mlp(b, l, i) && bind_experts(b, l, i);
@@ -322,7 +322,7 @@ static bool bind_rope_factors(struct binder *b) {
 }
 
 static bool bind_pass(struct binder *b) {
-    if (!bind_embedding(b) || !bind_output(b) || !bind_rope_factors(b)) return false;
+    if (!bind_embedding(b) || !bind_inputs(b) || !bind_output(b) || !bind_rope_factors(b)) return false;
     for (uint32_t i = 0; i < b->m->h.layers; i++)
         if (!bind_layer(b, i)) return false;
     return true;

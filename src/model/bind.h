@@ -47,6 +47,8 @@ bool bind_filled(struct binder *b, float **v, size_t n, float value);
 // A norm over the hidden size.
 bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer);
 
+bool bind_inputs(struct binder *b);
+bool bind_input(struct binder *b, struct layer *l, uint32_t i);
 bool bind_state(struct binder *b, struct layer *l, uint32_t i);
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);

@@ -120,6 +120,8 @@ enum { IS_NORM = 1, IS_LINEAR = 2, IS_ROTATED = 4, IS_FUSED = 8, IS_FINE = 16 };
 static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_POSITIONS] = IS_FINE,
     [ROLE_FINAL_NORM] = IS_NORM | IS_FINE,
+    [ROLE_INPUT_PROJECT] = IS_FINE, // as in llama.cpp
+    [ROLE_INPUT_POST_NORM] = IS_NORM | IS_FINE,
     [ROLE_ATTN_NORM] = IS_NORM | IS_FINE,
     [ROLE_ATTN_POST_NORM] = IS_NORM | IS_FINE,
     [ROLE_MLP_NORM] = IS_NORM | IS_FINE,
@@ -386,6 +388,12 @@ static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     case ROLE_V: return !l->plan.borrows && (!f->value_norm || l->v.w.rows);
     case ROLE_Q_NORM: return f->qk_norm != QK_NORM_NONE;
     case ROLE_K_NORM: return f->qk_norm != QK_NORM_NONE && !l->plan.borrows;
+    case ROLE_INPUT_TABLE:
+    case ROLE_INPUT_PROJECT:
+    case ROLE_INPUT_NORM:
+    case ROLE_INPUT_GATE:
+    case ROLE_INPUT_OUT:
+    case ROLE_INPUT_POST_NORM: return j->m->h.layer_input;
     case ROLE_ROUTER_NORM:
     case ROLE_EXPERT_SCALE:
     case ROLE_EXPERT_NORM:

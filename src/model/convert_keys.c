@@ -134,7 +134,7 @@ static void put_layers(const struct putter *p, const struct model *m) {
     gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->head_dim);
     gguf_put_u32(p->w, own_key(p, "attention.value_length_swa", key), h->local_heads.head_dim);
     put_whole(p, HYPER_SHARED_KV, h->shared_kv);
-    gguf_put_u32(p->w, own_key(p, "embedding_length_per_layer_input", key), 0);
+    put_whole(p, HYPER_LAYER_INPUT, h->layer_input);
 }
 
 // What a file says of heads and widths once for all layers.

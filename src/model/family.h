@@ -17,13 +17,19 @@ enum role {
     ROLE_ROPE_FACTORS,
     ROLE_ROPE_SHORT,
     ROLE_ROPE_LONG,
+    ROLE_INPUT_TABLE,   // [layers * width, vocab], per-layer inputs: looked up,
+    ROLE_INPUT_PROJECT, // [hidden, layers * width], made from the embedding,
+    ROLE_INPUT_NORM,    // and that normed
     ROLE_LAYER_FIRST,
     ROLE_ATTN_NORM = ROLE_LAYER_FIRST,
     ROLE_ATTN_POST_NORM,
     ROLE_MLP_NORM,
     ROLE_MLP_POST_NORM,
     ROLE_LAYER_SCALE, // a number that the layer's output is multiplied by
-    ROLE_QKV,         // fused; or the three:
+    ROLE_INPUT_GATE,  // [hidden, width], what lets the layer's own input through
+    ROLE_INPUT_OUT,   // [width, hidden]
+    ROLE_INPUT_POST_NORM,
+    ROLE_QKV, // fused; or the three:
     ROLE_Q,
     ROLE_K,
     ROLE_V,
@@ -157,6 +163,7 @@ struct family {
     bool recur_norms;    // of steps, keys and queries, without weights
     bool gguf_turns;     // GGUF: heads take keys in turns
     bool local_heads;    // layers with a window have heads of their own, and the file says which layers those are
+    bool layer_inputs;   // if the file says how wide they are
     bool value_norm;     // each value is normed, without weights; it may come from the matrix of its key
     float attn_scale;    // of scores, where the file does not say; 0: 1 / sqrt(head)
     bool attention_gate; // a head's query is followed by what gates its output

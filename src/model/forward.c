@@ -192,6 +192,10 @@ static void layer(struct pass *p, uint32_t i) {
     else
         mlp(p, l, x);
     join(p, &l->mlp_post_norm);
+    if (l->input_gate.w.rows) {
+        forward_input(p, l, i);
+        join(p, &l->input_post_norm);
+    }
     scale(p, p->a->x, p->n * p->m->h.hidden, l->scale);
 }
 
@@ -204,6 +208,7 @@ static void embed(struct pass *p, const struct row *rows) {
     }
     p->ops->embed(p->d, &m->embedding, p->a->tokens, p->n, p->a->x);
     scale(p, p->a->x, n, m->h.embed_scale);
+    if (m->h.layer_input) forward_inputs(p, p->a->tokens);
     if (!m->positions.rows) return;
     for (size_t r = 0; r < p->n; r++) p->a->tokens[r] = (int32_t)rows[r].at.position;
     p->ops->embed(p->d, &m->positions, p->a->tokens, p->n, p->a->branch);

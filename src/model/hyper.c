@@ -15,6 +15,7 @@ static const struct {
     [HYPER_KV_HEADS] = {{"attention.head_count_kv"}, {"num_key_value_heads", "num_kv_heads", "n_head_kv"}},
     [HYPER_HEAD_DIM] = {{"attention.key_length"}, {"head_dim"}},
     [HYPER_LOCAL_HEAD_DIM] = {{"attention.key_length_swa"}, {"head_dim"}},
+    [HYPER_LAYER_INPUT] = {{"embedding_length_per_layer_input"}, {"hidden_size_per_layer_input"}},
     [HYPER_SHARED_KV] = {{"attention.shared_kv_layers"}, {"num_kv_shared_layers"}},
     [HYPER_LOCAL_ROTARY_DIM] = {{"rope.dimension_count_swa"}, {NULL}},
     [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
@@ -250,6 +251,15 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+// A config that does not say whether a model has them means that it does, in transformers.
+static bool read_layer_inputs(const struct reader *r, struct hyperparameters *h) {
+    char key[128];
+    if (!r->f->layer_inputs) return true;
+    if (!key_of(r, HYPER_LAYER_INPUT, key) && family_tensor(r->f, r->c, (struct place){.role = ROLE_INPUT_TABLE}, key))
+        return missing_key(r, HYPER_LAYER_INPUT);
+    return get_any(r, HYPER_LAYER_INPUT, 1u << 16, &h->layer_input);
+}
+
 static bool flag(const struct reader *r, const char *key) {
     const struct value *v = r->c->source == CHECKPOINT_HF ? config_value(r->c, key) : NULL;
     return v && v->kind == VALUE_BOOL && v->b;
@@ -427,7 +437,7 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
     return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
-           read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
+           read_layer_inputs(&r, h) && read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
            read_states(&r, h);
 }

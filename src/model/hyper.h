@@ -16,6 +16,7 @@ enum hyper {
     HYPER_KV_HEADS,
     HYPER_HEAD_DIM,
     HYPER_LOCAL_HEAD_DIM,
+    HYPER_LAYER_INPUT,
     HYPER_SHARED_KV,
     HYPER_ROTARY_DIM,
     HYPER_LOCAL_ROTARY_DIM,
@@ -70,6 +71,7 @@ struct hyperparameters {
     bool double_wide;           // and the MLPs of those are twice as wide
     bool key_values;            // in a folder: layers that see everything have no matrix for values
     uint32_t most_feed_forward; // of any layer
+    uint32_t layer_input;       // width of per-layer inputs; 0: there are none
     // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;
     // kv_latent 0: it is no latent attention), and of a head's key without positions and its value.
     uint32_t q_latent, kv_latent, key_plain, value;

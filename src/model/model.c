@@ -70,6 +70,8 @@ void model_free(struct model *m) {
     ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);
     ops->unbind(m->device, &m->positions);
+    ops->unbind(m->device, &m->inputs.table.w);
+    ops->unbind(m->device, &m->inputs.project.w);
     void *memory[] = {m->vectors, m->rope, m->local_rope, m->slopes};
     for (size_t k = 0; k < sizeof memory / sizeof *memory; k++)
         if (memory[k]) ops->free(m->device, memory[k]);

@@ -35,12 +35,20 @@ struct layer {
     struct norm q_a_norm, kv_a_norm;
     float *sinks;
     struct linear gate_up, gate, up, down;
+    struct linear input_gate, input_out; // per-layer inputs; no rows: there are none
+    struct norm input_post_norm;
     struct linear router;                                                    // no rows: this layer has no experts
     struct norm router_norm, expert_norm, expert_post_norm, dense_post_norm; // of experts beside the MLP
     float *router_shift, *expert_scale;
     struct expert *experts;      // [h.experts]
     struct expert shared;        // no rows: there is none
     struct linear shared_router; // no rows: the shared expert always counts in full
+};
+
+// Per-layer inputs, where a model has them: looked up in a table, and projected from the embedding.
+struct layer_inputs {
+    struct linear table, project;
+    struct norm norm;
 };
 
 // Calls fn for every matrix that a layer has, in a fixed order, until it says no.
@@ -54,6 +62,7 @@ struct model {
     struct device *device;                      // not owned
     struct weight embedding, positions, output; // embedding and output are the same when tied
     bool tied;
+    struct layer_inputs inputs;
     float *output_bias;
     struct norm final_norm;
     struct layer *layers;

@@ -24,8 +24,8 @@ static const struct rename gemma4_names[] = {
 #define GEMMA4                                                                                                         \
     .architecture = "gemma4", .hf_types = {"gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"},          \
     .norm = NORM_RMS, .norm_place = NORM_AROUND, .qk_norm = QK_NORM_HEAD, .value_norm = true, .attn_scale = 1,         \
-    .window_every = 6, .local_heads = true, .local_rope = true, .local_base = 10000, .activation = ACT_GELU_TANH,      \
-    .gated = true, .embed_root = true
+    .window_every = 6, .local_heads = true, .layer_inputs = true, .local_rope = true, .local_base = 10000,             \
+    .activation = ACT_GELU_TANH, .gated = true, .embed_root = true
 
 const struct family gemma_rows[] = {
     {
@@ -60,14 +60,14 @@ const struct family gemma_rows[] = {
     {
         GEMMA4,
         .kind = "Gemma 4",
-        .hf = {{"enable_moe_block", 0, 0}, {"hidden_size_per_layer_input", 0, 0}, {"attention_bias", 0, 0}},
+        .hf = {{"enable_moe_block", 0, 0}, {"attention_bias", 0, 0}},
         .gguf_not = {"blk.0.ffn_gate_inp.weight"},
         .names = around,
     },
     {
         GEMMA4,
         .kind = "Gemma 4 with experts",
-        .hf = {{"enable_moe_block", 1, 0}, {"hidden_size_per_layer_input", 0, 0}, {"attention_bias", 0, 0}},
+        .hf = {{"enable_moe_block", 1, 0}, {"attention_bias", 0, 0}},
         .gguf_has = {"blk.0.ffn_gate_inp.weight"},
         .experts_beside = true,
         .route_normed = true,

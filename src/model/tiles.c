@@ -17,9 +17,9 @@ static bool expert_matrices(struct expert *x, matrix_fn *fn, void *arg) {
 }
 
 bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg) {
-    struct linear *all[] = {&l->qkv,           &l->q,    &l->k,   &l->v,    &l->attn_out,
-                            &l->gate_up,       &l->gate, &l->up,  &l->down, &l->router,
-                            &l->shared_router, &l->q_a,  &l->kv_a};
+    struct linear *all[] = {&l->qkv,           &l->q,    &l->k,    &l->v,          &l->attn_out,
+                            &l->gate_up,       &l->gate, &l->up,   &l->down,       &l->router,
+                            &l->shared_router, &l->q_a,  &l->kv_a, &l->input_gate, &l->input_out};
     struct recurrent *s = &l->state;
     struct linear *states[] = {&s->in, &s->gate, &s->alpha, &s->beta, &s->x, &s->dt, &s->out};
     if (!each(states, sizeof states / sizeof *states, fn, arg)) return false;
@@ -31,11 +31,11 @@ bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn 
     return true;
 }
 
-// The same for a whole model. The embedding is only looked up.
+// The same for a whole model. The embedding, and the table of per-layer inputs, are only looked up.
 static bool each_matrix(struct model *m, matrix_fn *fn, void *arg) {
     for (uint32_t i = 0; i < m->h.layers; i++)
         if (!layer_matrices(&m->layers[i], &m->h, fn, arg)) return false;
-    return fn(arg, &m->output);
+    return (!m->inputs.project.w.rows || fn(arg, &m->inputs.project.w)) && fn(arg, &m->output);
 }
 
 struct list {

@@ -67,6 +67,7 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->sinks, "attention sinks", 0);
     if (t.size) buf_puts(&t, ", ");
     buf_puts(&t, activation(f));
+    word(&t, f->layer_inputs, "per-layer inputs where the file has them", 0);
     word(&t, f->experts_beside, "experts beside the MLP", 0);
     word(&t, f->gate_limit > 0, "clamped", 0);
     word(&t, f->biases & BIAS_ALL, "biases", 0);

@@ -2,7 +2,7 @@
 import transformers as t
 
 from model_families import TINY, keys, rope
-from models import Piece
+from models import VOCAB, Piece
 
 S, F = "sliding_attention", "full_attention"
 
@@ -52,6 +52,16 @@ def inside(f, drawn):
         f.put(name.replace("model.", "model.language_model.", 1), p.shape, [Piece(p, p.index())])
 
 
+def unread(f, drawn):
+    """With keys and values of layers that read those of others."""
+    for name, p in drawn.items():
+        f.put(name, p.shape, [Piece(p, p.index())])
+    for layer, like in ((4, 3), (5, 2), (6, 3), (7, 2)):
+        for part in ("k_proj", "v_proj", "k_norm"):
+            p = drawn[f"model.layers.{like}.self_attn.{part}.weight"]
+            f.put(f"model.layers.{layer}.self_attn.{part}.weight", p.shape, [Piece(p, p.index())])
+
+
 def quarter(c):
     """llama.cpp's files say which pairs are not rotated by dividing their frequencies by a lot."""
     return {"rope_freqs.weight": [1.0] * 2 + [1e30] * 6}
@@ -74,8 +84,11 @@ FAMILIES = {
                          attention__head_count_kv=[2, 2, 1, 1]),
         config=lambda: with_windows([S, S, F, F], attention_k_eq_v=True, num_global_key_value_heads=1, num_experts=8,
                                     enable_moe_block=True, top_k_experts=3, moe_intermediate_size=24)),
-    # The last layers read what those before them keep, and have wider MLPs.
-    "gemma4-shared": GEMMA4 | dict(
-        kind="Gemma 4", keys=gemma4_keys(feed_forward_length=[48, 48, 48, 48, 96, 96, 96, 96]),
-        config=lambda: with_windows([S, S, F, S, S, F, S, F], num_kv_shared_layers=4, use_double_wide_mlp=True)),
+    # As the E2B: a vector of its own for each layer; the last layers read the keys and values of those before them, and
+    # have wider MLPs. The hub's folders hold the matrices that those do not use.
+    "gemma4-e2b": GEMMA4 | dict(
+        kind="Gemma 4", hf=unread, keys=gemma4_keys(feed_forward_length=[48, 48, 48, 48, 96, 96, 96, 96]),
+        config=lambda: with_windows([S, S, F, S, S, F, S, F], num_key_value_heads=1, num_kv_shared_layers=4,
+                                    use_double_wide_mlp=True, hidden_size_per_layer_input=12,
+                                    vocab_size_per_layer_input=VOCAB)),
 }
