@@ -40,11 +40,15 @@ void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     if (v->chat_template) gguf_put_cstring(w, "tokenizer.chat_template", v->chat_template);
     if (v->n_templates) put_templates(w, v);
     if (v->kind == VOCAB_NONE) return;
+    // Merges of text spelled as SentencePiece does, and cut nowhere.
+    bool spelled = v->kind == VOCAB_BPE && !v->byte_level && v->byte_fallback && v->space_marker && !v->n_splits &&
+                   !v->n_normals && !v->space_prefix;
     bool other = v->kind != VOCAB_BPE && v->kind != VOCAB_SPM;
-    if (v->has_splits || other || v->n_normals > (v->kind == VOCAB_SPM) || (v->kind == VOCAB_BPE && !v->byte_level))
+    if (!spelled &&
+        (v->has_splits || other || v->n_normals > (v->kind == VOCAB_SPM) || (v->kind == VOCAB_BPE && !v->byte_level)))
         gguf_writer_refuse(w, GYR_UNSUPPORTED,
                            "GGUF cannot say how this tokenizer splits text; take the vocabulary from a GGUF file");
-    gguf_put_cstring(w, "tokenizer.ggml.model", v->kind == VOCAB_BPE ? "gpt2" : "llama");
+    gguf_put_cstring(w, "tokenizer.ggml.model", spelled ? "gemma4" : v->kind == VOCAB_BPE ? "gpt2" : "llama");
     if (v->pre) gguf_put_cstring(w, "tokenizer.ggml.pre", v->pre);
     gguf_put_strings(w, "tokenizer.ggml.tokens", v->tokens, v->n);
     if (v->scores) gguf_put_f32s(w, "tokenizer.ggml.scores", v->scores, v->n);

@@ -120,7 +120,6 @@ enum { IS_NORM = 1, IS_LINEAR = 2, IS_ROTATED = 4, IS_FUSED = 8, IS_FINE = 16 };
 static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_POSITIONS] = IS_FINE,
     [ROLE_FINAL_NORM] = IS_NORM | IS_FINE,
-    [ROLE_INPUT_PROJECT] = IS_FINE, // as in llama.cpp
     [ROLE_INPUT_POST_NORM] = IS_NORM | IS_FINE,
     [ROLE_ATTN_NORM] = IS_NORM | IS_FINE,
     [ROLE_ATTN_POST_NORM] = IS_NORM | IS_FINE,

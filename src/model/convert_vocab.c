@@ -93,10 +93,24 @@ static size_t joined(const struct text *merge, const struct tokenizer *t) {
     return id < 0 ? SIZE_MAX : (size_t)id;
 }
 
+// Where scores would not do, llama.cpp has a kind for merges of text in SentencePiece's spelling.
+static bool keep_merges(struct vocab *v, const struct vocab *had, const struct tokenizer *original, const char *where) {
+    *v = *had;
+    v->has_splits = true;
+    v->splits = NULL;
+    v->n_splits = 0;
+    v->normals = NULL;
+    v->n_normals = 0;
+    v->pre = NULL;
+    v->fuse_unknown = false; // as readers take it
+    return v->byte_fallback && v->space_marker && !v->space_prefix && is_true_to(v, original, where);
+}
+
 // SentencePiece merges by the score of the piece that comes out. A folder may have it as merges by rank: the score is
 // the rank of the first merge that makes the piece.
 static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original, const char *where, gyr_error *e) {
     struct vocab *v = &g->v;
+    const struct vocab had = *v;
     g->scores = calloc(v->n + 1, sizeof *g->scores);
     if (!g->scores) return fail_memory(e, where);
     for (size_t i = v->n_merges; i--;) {
@@ -113,7 +127,7 @@ static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original,
     v->splits = NULL;
     v->n_splits = 0;
     v->pre = NULL;
-    return is_true_to(v, original, where) ||
+    return is_true_to(v, original, where) || keep_merges(v, &had, original, where) ||
            fail(e, GYR_UNSUPPORTED,
                 "%s: its tokenizer is neither byte-level nor SentencePiece's, and GGUF has no name for "
                 "it; run the folder as it is",

@@ -69,6 +69,43 @@ static void bytes_get_the_name_of_their_patterns(void) { check("tokenizers/byte.
 
 static void sentencepiece_gets_scores(void) { check("tokenizers/llama.json", NULL); }
 
+static bool write_spelled(const char *file) {
+    FILE *f = fopen(file, "w");
+    if (!f) return false;
+    fprintf(f,
+            "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 0, \"content\": \"<unk>\", \"special\": true}],"
+            " \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\u2581\"},"
+            " \"pre_tokenizer\": null, \"post_processor\": null, \"decoder\": null,"
+            " \"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"fuse_unk\": true,"
+            " \"vocab\": {\"<unk>\": 0, \"H\": 1, \"e\": 2, \"l\": 3, \"\u2581\": 4, \"el\": 5, \"He\": 6, \"Hel\": 7");
+    for (int i = 0; i < 256; i++) fprintf(f, ", \"<0x%02X>\": %d", (unsigned)i, 8 + i);
+    fputs("}, \"merges\": [\"e l\", \"H e\", \"He l\"]}}", f);
+    return !fclose(f);
+}
+
+// Merges by rank that scores would not give: "H el" is no merge, but Hel is a piece.
+static void merges_stay_where_scores_would_not_do(void) {
+    char file[sizeof path + 8];
+    struct opened a, b = {0};
+    gyr_error e = {0};
+    snprintf(file, sizeof file, "%s.json", path);
+    REQUIRE(write_spelled(file));
+    open_tokenizer(&a, file, NULL);
+    unlink(file);
+    REQUIRE(a.t);
+    struct checkpoint c = {.path = file, .vocab = a.vocab};
+    bool ok = there_and_back(&c, &b, &e);
+    if (!ok) printf("  %s\n", e.message);
+    REQUIRE(ok);
+    CHECK(b.checkpoint->vocab.kind == VOCAB_BPE && b.checkpoint->vocab.n_merges == 3);
+    char *ids = encode_ids(b.t, "Hel Hel", 7, false);
+    CHECK_STR(ids, "[1,5,4,1,5]");
+    free(ids);
+    same_tokens(&a, &b, "merges");
+    close_tokenizer(&b);
+    close_tokenizer(&a);
+}
+
 static void what_gguf_cannot_say_is_refused(void) {
     DIR *dir = opendir(test_data("tokenizers/kinds"));
     int refused = 0, kept = 0;
@@ -124,6 +161,7 @@ int main(void) {
     close(fd);
     RUN(bytes_get_the_name_of_their_patterns);
     RUN(sentencepiece_gets_scores);
+    RUN(merges_stay_where_scores_would_not_do);
     RUN(what_gguf_cannot_say_is_refused);
     RUN(normalizers_are_left_out_or_refused);
     unlink(path);
