@@ -7,9 +7,9 @@ from models import VOCAB, Piece
 S, F = "sliding_attention", "full_attention"
 
 
-def with_windows(types, **more):
+def with_windows(types, make=t.Gemma4TextConfig, **more):
     """What all of them have: layers that see everything have wider heads, a quarter of which is rotated."""
-    return t.Gemma4TextConfig(
+    return make(
         **TINY | dict(num_hidden_layers=len(types), head_dim=8, global_head_dim=16, sliding_window=20, layer_types=types,
                       hidden_size_per_layer_input=0, final_logit_softcapping=8.0,
                       rope_parameters={S: rope(), F: rope(rope_type="proportional", rope_theta=1e6,
@@ -23,7 +23,7 @@ def gemma4_keys(**more):
         rope__freq_base_swa=1e4, final_logit_softcapping=8.0,
         attention__sliding_window_pattern=lambda c: [x == S for x in c.layer_types],
         attention__shared_kv_layers=lambda c: c.num_kv_shared_layers,
-        embedding_length_per_layer_input=lambda c: c.hidden_size_per_layer_input)
+        embedding_length_per_layer_input=lambda c: getattr(c, "hidden_size_per_layer_input", 0))
     usual = keys(**common | more)
 
     def of(c):
@@ -84,6 +84,12 @@ FAMILIES = {
                          attention__head_count_kv=[2, 2, 1, 1]),
         config=lambda: with_windows([S, S, F, F], attention_k_eq_v=True, num_global_key_value_heads=1, num_experts=8,
                                     enable_moe_block=True, top_k_experts=3, moe_intermediate_size=24)),
+    # As the 12B, which sees and hears without towers. (No hub model has a factor.)
+    "gemma4-unified": GEMMA4 | dict(
+        kind="Gemma 4", model=t.Gemma4UnifiedForCausalLM, drop=["hidden_size_per_layer_input"],
+        constants=lambda c: {"rope_freqs.weight": [2.0] * 2 + [1e30] * 6}, keys=gemma4_keys(),
+        config=lambda: with_windows([S, S, S, F], t.Gemma4UnifiedTextConfig, final_logit_softcapping=8.0, rope_parameters={
+            S: rope(), F: rope(rope_type="proportional", rope_theta=1e6, partial_rotary_factor=0.25, factor=2.0)})),
     # As the E2B: a vector of its own for each layer; the last layers read the keys and values of those before them, and
     # have wider MLPs. The hub's folders hold the matrices that those do not use.
     "gemma4-e2b": GEMMA4 | dict(
