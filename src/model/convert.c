@@ -443,7 +443,7 @@ static bool put_head(struct job *j, gyr_error *e) {
     struct mixture_facts facts = {.falcon = !strcmp(m->family->architecture, "falcon"),
                                   .tied = m->tied,
                                   .layers = m->h.layers,
-                                  .heads_per_kv = m->h.heads / m->h.kv_heads};
+                                  .heads_per_kv = m->h.heads / m->layers[0].plan.heads.kv_heads};
     static const uint32_t file_types[TYPE_LIMIT] = {[TYPE_F32] = 0, [TYPE_F16] = 1, [TYPE_BF16] = 32};
     gguf_put_cstring(j->w, "general.architecture", m->family->architecture);
     gguf_put_cstring(j->w, "general.type", "model");
@@ -451,7 +451,7 @@ static bool put_head(struct job *j, gyr_error *e) {
     gguf_put_u32(j->w, "general.quantization_version", 2);
     gguf_put_u32(j->w, "general.file_type", j->mixture ? j->mixture->file_type : file_types[m->type]);
     put_hyper_keys(j->w, m);
-    if (!gguf_vocab_new(&j->vocab, j->c, m->h.vocab, e)) return false;
+    if (!gguf_vocab_new(&j->vocab, j->c, m->h.vocab, m->family->gguf_merges, e)) return false;
     gguf_put_vocab(j->w, &j->vocab.v);
     for (size_t i = 0; i < j->n; i++) announce(j, &j->pieces[i], &facts);
     return gguf_writer_begin(j->w, e);

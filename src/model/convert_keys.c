@@ -117,6 +117,7 @@ static void put_each(const struct putter *p, enum hyper which, const int32_t *v,
 // Layers of two kinds, and what they share.
 static void put_layers(const struct putter *p, const struct model *m) {
     const struct hyperparameters *h = &m->h;
+    uint32_t own = h->local_heads.head_dim ? h->local_heads.head_dim : h->head_dim;
     int32_t heads[MOST_LAYERS], wide[MOST_LAYERS];
     bool local[MOST_LAYERS];
     char key[128];
@@ -130,9 +131,9 @@ static void put_layers(const struct putter *p, const struct model *m) {
     hyper_key(p->f, HYPER_WINDOW_LIST, key);
     gguf_put_bools(p->w, key, local, h->layers);
     put_whole(p, HYPER_HEAD_DIM, h->head_dim);
-    put_whole(p, HYPER_LOCAL_HEAD_DIM, h->local_heads.head_dim);
+    put_whole(p, HYPER_LOCAL_HEAD_DIM, own);
     gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->head_dim);
-    gguf_put_u32(p->w, own_key(p, "attention.value_length_swa", key), h->local_heads.head_dim);
+    gguf_put_u32(p->w, own_key(p, "attention.value_length_swa", key), own);
     put_whole(p, HYPER_SHARED_KV, h->shared_kv);
     put_whole(p, HYPER_LAYER_INPUT, h->layer_input);
 }

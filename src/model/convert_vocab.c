@@ -93,7 +93,8 @@ static size_t joined(const struct text *merge, const struct tokenizer *t) {
     return id < 0 ? SIZE_MAX : (size_t)id;
 }
 
-// Where scores would not do, llama.cpp has a kind for merges of text in SentencePiece's spelling.
+// Where scores would not do, and for Gemma 4 in any case, llama.cpp has a kind for merges of text in SentencePiece's
+// spelling.
 static bool keep_merges(struct vocab *v, const struct vocab *had, const struct tokenizer *original, const char *where) {
     *v = *had;
     v->has_splits = true;
@@ -108,9 +109,12 @@ static bool keep_merges(struct vocab *v, const struct vocab *had, const struct t
 
 // SentencePiece merges by the score of the piece that comes out. A folder may have it as merges by rank: the score is
 // the rank of the first merge that makes the piece.
-static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original, const char *where, gyr_error *e) {
+static bool score_merges(struct gguf_vocab *g, bool merges, const struct tokenizer *original, const char *where,
+                         gyr_error *e) {
     struct vocab *v = &g->v;
     const struct vocab had = *v;
+    if (merges && keep_merges(v, &had, original, where)) return true;
+    *v = had;
     g->scores = calloc(v->n + 1, sizeof *g->scores);
     if (!g->scores) return fail_memory(e, where);
     for (size_t i = v->n_merges; i--;) {
@@ -179,7 +183,7 @@ static bool drop_composition(struct vocab *v, const char *where, gyr_error *e) {
                         where);
 }
 
-bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, gyr_error *e) {
+bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, bool merges, gyr_error *e) {
     *g = (struct gguf_vocab){.v = c->vocab};
     if (c->vocab.kind == VOCAB_NONE) return true;
     bool byte_level = c->vocab.kind == VOCAB_BPE && c->vocab.byte_level;
@@ -187,7 +191,7 @@ bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t r
     struct tokenizer *original = tokenizer_new(&g->v, c->path, e);
     bool ok = original;
     if (ok && c->vocab.kind == VOCAB_BPE)
-        ok = byte_level ? name_splits(&g->v, original, c->path, e) : score_merges(g, original, c->path, e);
+        ok = byte_level ? name_splits(&g->v, original, c->path, e) : score_merges(g, merges, original, c->path, e);
     tokenizer_free(original);
     return ok && fill_up(g, rows, c->path, e);
 }

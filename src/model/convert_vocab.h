@@ -5,7 +5,8 @@
 #include "format/checkpoint.h"
 
 // A vocabulary as GGUF can say it: the name of its pre-tokenizer instead of the patterns, scores instead of merges
-// where SentencePiece had them, and as many tokens as the embedding has rows.
+// where SentencePiece had them (unless `merges` are preferred, or needed), and as many tokens as the embedding has
+// rows.
 struct gguf_vocab {
     struct vocab v; // borrows from the checkpoint's
     float *scores;
@@ -15,7 +16,7 @@ struct gguf_vocab {
 };
 
 // GYR_UNSUPPORTED where GGUF cannot say it: the result gives the same tokens for texts of many kinds, or is refused.
-bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, gyr_error *e);
+bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, bool merges, gyr_error *e);
 void gguf_vocab_free(struct gguf_vocab *g);
 
 #endif

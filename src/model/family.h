@@ -134,6 +134,7 @@ struct family {
     const char *architecture; // GGUF general.architecture
     const char *hf_types[5];  // config.json model_type
     struct condition hf[6], gguf[2];
+    bool gguf_merges;        // its GGUF files have a tokenizer's merges, though it is like SentencePiece's
     bool hf_only;            // not for GGUF files
     const char *gguf_has[3]; // tensors, or keys (with a '=' in front), that a GGUF file must have
     const char *gguf_not[3]; // and must not

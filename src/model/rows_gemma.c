@@ -25,7 +25,7 @@ static const struct rename gemma4_names[] = {
     .architecture = "gemma4", .hf_types = {"gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"},          \
     .norm = NORM_RMS, .norm_place = NORM_AROUND, .qk_norm = QK_NORM_HEAD, .value_norm = true, .attn_scale = 1,         \
     .window_every = 6, .local_heads = true, .layer_inputs = true, .local_rope = true, .local_base = 10000,             \
-    .activation = ACT_GELU_TANH, .gated = true, .embed_root = true
+    .activation = ACT_GELU_TANH, .gated = true, .embed_root = true, .gguf_merges = true
 
 const struct family gemma_rows[] = {
     {

@@ -16,10 +16,12 @@ static const char *const texts[] = {
     " ",
 };
 
+static bool prefer_merges; // as families do whose GGUF files have them
+
 // Writes the vocabulary as convert does and reads it back; what it says if it refuses.
 static bool there_and_back(const struct checkpoint *c, struct opened *back, gyr_error *e) {
     struct gguf_vocab g;
-    bool ok = gguf_vocab_new(&g, c, (uint32_t)c->vocab.n + 7, e);
+    bool ok = gguf_vocab_new(&g, c, (uint32_t)c->vocab.n + 7, prefer_merges, e);
     struct gguf_writer *w = ok ? gguf_writer_new(path, e) : NULL;
     if (w) {
         gguf_put_cstring(w, "general.architecture", "llama");
@@ -69,7 +71,7 @@ static void bytes_get_the_name_of_their_patterns(void) { check("tokenizers/byte.
 
 static void sentencepiece_gets_scores(void) { check("tokenizers/llama.json", NULL); }
 
-static bool write_spelled(const char *file) {
+static bool write_spelled(const char *file, bool tricky) {
     FILE *f = fopen(file, "w");
     if (!f) return false;
     fprintf(f,
@@ -77,33 +79,44 @@ static bool write_spelled(const char *file) {
             " \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\u2581\"},"
             " \"pre_tokenizer\": null, \"post_processor\": null, \"decoder\": null,"
             " \"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"fuse_unk\": true,"
-            " \"vocab\": {\"<unk>\": 0, \"H\": 1, \"e\": 2, \"l\": 3, \"\u2581\": 4, \"el\": 5, \"He\": 6, \"Hel\": 7");
+            " \"vocab\": {\"<unk>\": 0, \"H\": 1, \"e\": 2, \"l\": 3, \"\u2581\": 4, \"el\": 5, \"He\": 6, \"%s\": 7",
+            tricky ? "Hel" : "lll");
     for (int i = 0; i < 256; i++) fprintf(f, ", \"<0x%02X>\": %d", (unsigned)i, 8 + i);
-    fputs("}, \"merges\": [\"e l\", \"H e\", \"He l\"]}}", f);
+    fprintf(f, "}, \"merges\": [\"e l\", \"H e\"%s]}}", tricky ? ", \"He l\"" : "");
     return !fclose(f);
 }
 
 // Merges by rank that scores would not give: "H el" is no merge, but Hel is a piece.
-static void merges_stay_where_scores_would_not_do(void) {
+static void merges_there_and_back(bool tricky, bool prefer, bool stay, const char *want) {
     char file[sizeof path + 8];
     struct opened a, b = {0};
     gyr_error e = {0};
     snprintf(file, sizeof file, "%s.json", path);
-    REQUIRE(write_spelled(file));
+    REQUIRE(write_spelled(file, tricky));
     open_tokenizer(&a, file, NULL);
     unlink(file);
     REQUIRE(a.t);
     struct checkpoint c = {.path = file, .vocab = a.vocab};
+    prefer_merges = prefer;
     bool ok = there_and_back(&c, &b, &e);
+    prefer_merges = false;
     if (!ok) printf("  %s\n", e.message);
     REQUIRE(ok);
-    CHECK(b.checkpoint->vocab.kind == VOCAB_BPE && b.checkpoint->vocab.n_merges == 3);
+    CHECK_INT(b.checkpoint->vocab.kind, stay ? VOCAB_BPE : VOCAB_SPM);
+    CHECK_INT(b.checkpoint->vocab.n_merges, stay ? a.vocab.n_merges : 0);
     char *ids = encode_ids(b.t, "Hel Hel", 7, false);
-    CHECK_STR(ids, "[1,5,4,1,5]");
+    CHECK_STR(ids, want);
     free(ids);
     same_tokens(&a, &b, "merges");
     close_tokenizer(&b);
     close_tokenizer(&a);
+}
+
+static void merges_stay_where_they_must_or_may(void) {
+    merges_there_and_back(true, false, true, "[1,5,4,1,5]");
+    merges_there_and_back(true, true, true, "[1,5,4,1,5]");
+    merges_there_and_back(false, false, false, "[1,5,4,1,5]");
+    merges_there_and_back(false, true, true, "[1,5,4,1,5]");
 }
 
 static void what_gguf_cannot_say_is_refused(void) {
@@ -161,7 +174,7 @@ int main(void) {
     close(fd);
     RUN(bytes_get_the_name_of_their_patterns);
     RUN(sentencepiece_gets_scores);
-    RUN(merges_stay_where_scores_would_not_do);
+    RUN(merges_stay_where_they_must_or_may);
     RUN(what_gguf_cannot_say_is_refused);
     RUN(normalizers_are_left_out_or_refused);
     unlink(path);
