@@ -336,6 +336,9 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
                     r->c->path);
     if (!h->window) return missing_key(r, HYPER_WINDOW);
     if (gguf && !key_of(r, HYPER_WINDOW_LIST, key)) return missing_key(r, HYPER_WINDOW_LIST);
+    const char *base = "rope_parameters.full_attention.rope_theta"; // transformers' default is not the usual one
+    if (!gguf && !config_value(r->c, base))
+        return fail(r->e, GYR_MALFORMED, "%s: key '%s' is missing; get the folder again", r->c->path, base);
     if (!get_any(r, HYPER_SHARED_KV, h->layers - 1, &h->shared_kv)) return false;
     h->key_values = flag(r, "attention_k_eq_v");
     h->double_wide = flag(r, "use_double_wide_mlp");

@@ -54,6 +54,8 @@ static void configs_that_gyr_does_not_run(void) {
          "its layers see later positions too; gyr runs models that do not"},
         {"gemma4", "\"sliding_window\": 20", "\"sliding_window\": null", GYR_MALFORMED,
          "key 'sliding_window' is missing; convert the model again"},
+        {"gemma4", "\"rope_parameters\"", "\"rope_others\"", GYR_MALFORMED,
+         "key 'rope_parameters.full_attention.rope_theta' is missing; get the folder again"},
         {"gemma4", "\"attention_bias\": false", "\"attention_bias\": true", GYR_UNSUPPORTED,
          "architecture 'gemma4' in a combination of traits that gyr does not know"},
         {"gemma4", "\"num_global_key_value_heads\": 1", "\"num_global_key_value_heads\": 3", GYR_MALFORMED,
