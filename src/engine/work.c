@@ -36,7 +36,10 @@ void gyr_model_get_work(const gyr_model *m, gyr_kv_type kv_type, size_t sequence
     uint64_t page = kv_cache_bytes(kv_cache_layout(&model->h, kv_type_of(m, kv_type)), PAGE_TOKENS);
     double cache = (double)page / PAGE_TOKENS * (double)(depth + tokens);
     *work = (gyr_work){.read = (double)model->decode_bytes + cache * (double)sequences};
-    for (uint32_t i = 0; i < model->h.layers; i++) add_layer(work, &model->layers[i], &model->h, rows);
+    for (uint32_t i = 0; i < model->h.layers; i++) {
+        struct layer *l = &model->layers[i];
+        add_layer(work, l, &model->h, l->plan.borrows ? (double)sequences : rows); // they keep nothing of other tokens
+    }
     add_matrix(&(struct sum){work, rows}, &model->inputs.project.w);
     add_matrix(&(struct sum){work, (double)sequences}, &model->output); // for last tokens only
 }

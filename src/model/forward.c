@@ -215,18 +215,28 @@ static void embed(struct pass *p, const struct row *rows) {
     p->ops->add(p->d, p->a->x, p->a->branch, n);
 }
 
-// The final norm and the output matrix, for the rows that want logits.
-static void logits(struct pass *p, const struct row *rows, float *out) {
+// Where nothing is remembered any more, only the rows that want logits go on.
+static void keep_wanted(struct pass *p, const struct row *rows) {
     struct activations *a = p->a;
-    const struct model *m = p->m;
-    size_t hidden = m->h.hidden, vocab = m->h.vocab, wanted = 0;
+    size_t hidden = p->m->h.hidden, inputs = p->m->h.layers * (size_t)p->m->h.layer_input, wanted = 0;
     for (size_t r = 0; r < p->n; r++) {
         if (!rows[r].logits) continue;
-        norm(p, &m->final_norm, a->x + r * hidden, 1, hidden, a->normed + wanted * hidden);
-        wanted++;
+        if (wanted < r) p->ops->move(p->d, a->x + r * hidden, hidden, a->x + wanted * hidden, hidden, 1, hidden);
+        if (wanted < r && inputs)
+            p->ops->move(p->d, a->inputs + r * inputs, inputs, a->inputs + wanted * inputs, inputs, 1, inputs);
+        a->at[wanted++] = a->at[r];
     }
-    for (size_t r = 0; r < wanted; r += a->logits_rows) {
-        size_t n = wanted - r < a->logits_rows ? wanted - r : a->logits_rows;
+    p->n = wanted;
+}
+
+// The final norm and the output matrix.
+static void logits(struct pass *p, float *out) {
+    struct activations *a = p->a;
+    const struct model *m = p->m;
+    size_t hidden = m->h.hidden, vocab = m->h.vocab;
+    norm(p, &m->final_norm, a->x, p->n, hidden, a->normed);
+    for (size_t r = 0; r < p->n; r += a->logits_rows) {
+        size_t n = p->n - r < a->logits_rows ? p->n - r : a->logits_rows;
         p->ops->matmul(p->d, &m->output, a->normed + r * hidden, n, m->output_bias, a->logits);
         scale(p, a->logits, n * vocab, m->h.logit_scale);
         if (m->h.logit_cap > 0) p->ops->cap(p->d, a->logits, m->h.logit_cap, n * vocab);
@@ -238,7 +248,10 @@ size_t model_max_rows(const struct model *m) { return m->activations->rows; }
 
 void forward(struct model *m, struct kv_cache *kv, const struct row *rows, size_t n, float *out) {
     struct pass p = {.m = m, .kv = kv, .a = m->activations, .ops = m->device->ops, .d = m->device, .n = n};
+    uint32_t keeping = m->h.layers - m->h.shared_kv;
     embed(&p, rows);
-    for (uint32_t i = 0; i < m->h.layers; i++) layer(&p, i);
-    logits(&p, rows, out);
+    for (uint32_t i = 0; i < keeping; i++) layer(&p, i);
+    keep_wanted(&p, rows);
+    for (uint32_t i = keeping; i < m->h.layers && p.n; i++) layer(&p, i);
+    if (p.n) logits(&p, out);
 }

@@ -183,20 +183,44 @@ static void sessions_fork_and_go_back(void) {
     }
 }
 
+// Rows whose logits nobody wants do not go through the last layers of the small one; the others do not notice, whoever
+// else is in the batch.
+static void rows_that_nobody_asks_for(void) {
+    REQUIRE(drawn_load(&d, "gemma4-e2b") && drawn_write_gguf(&d, file_of("model.gguf"), NULL));
+    size_t row = (size_t)d.vocab * sizeof(float), bytes = (size_t)d.text_n * row;
+    float *want = calloc(1, bytes), *got = calloc(1, bytes);
+    gyr_model *m = gyr_model_open(file_of("model.gguf"), NULL, NULL);
+    gyr_session *s[3] = {NULL};
+    for (int i = 0; m && i < 3; i++) s[i] = gyr_session_new(m, NULL, NULL);
+    REQUIRE(want && got && s[0] && s[1] && s[2] && feed(s[0], 0, d.text_n, want));
+    gyr_session_truncate(s[0], 0);
+    gyr_input in[] = {{s[0], d.text, 31, NULL}, {s[1], d.text, 9, got}, {s[2], d.text, 50, NULL}};
+    REQUIRE(!gyr_sessions_feed(in, 3, NULL));
+    CHECK(!memcmp(gyr_session_logits(s[0]), want + 30 * d.vocab, row));
+    CHECK(!memcmp(got, want, 9 * row));
+    CHECK(!memcmp(gyr_session_logits(s[2]), want + 49 * d.vocab, row));
+    CHECK(feed(s[0], 31, d.text_n, got));
+    CHECK(!memcmp(got + 31 * d.vocab, want + 31 * d.vocab, bytes - 31 * row));
+    for (int i = 0; i < 3; i++) gyr_session_free(s[i]);
+    gyr_model_close(m);
+    free(want);
+    free(got);
+    drawn_free(&d);
+}
+
 // Hidden size 32, 4 heads of 8 (of 16 where there is no window), MLPs of 48, 64 tokens.
 static void sizes_and_work_are_what_the_shape_says(void) {
     static const struct {
         const char *name;
-        long long each, kv, unread; // weights a token is multiplied by, bytes of cache, bytes that are only looked up
+        long long each, last; // weights that a token, and a sequence's last one, is multiplied by
+        long long kv, unread; // bytes of cache, bytes that are only looked up
     } cases[] = {
         // q, k, v, out of layers with a window, and without; MLP, router, 3 of 8 experts of 24
-        {"gemma4-moe", 2 * (1024 + 512 + 512 + 1024) + 2 * (2048 + 512 + 2048) + 4 * (4608 + 256 + 3 * 3 * 768),
+        {"gemma4-moe", 2 * (1024 + 512 + 512 + 1024) + 2 * (2048 + 512 + 2048) + 4 * (4608 + 256 + 3 * 3 * 768), 0,
          4 * (2 * 2 * 2 * 8 + 2 * 2 * 16), 0},
         // 3 layers with a window and 1 without keep keys and values, 2 and 2 do not; MLPs; inputs of 12
-        {"gemma4-e2b",
-         3 * (1024 + 256 + 256 + 1024) + (2048 + 512 + 512 + 2048) + 2 * 2048 + 2 * 4096 + 4 * 4608 + 4 * 9216 +
-             8 * 2 * 384 + 32 * 96,
-         4 * (3 * 2 * 8 + 2 * 16), 96 * 63 * 4},
+        {"gemma4-e2b", 3 * (1024 + 256 + 256 + 1024) + (2048 + 512 + 512 + 2048) + 4 * 4608 + 4 * 2 * 384 + 32 * 96,
+         2 * 2048 + 2 * 4096 + 4 * 9216 + 4 * 2 * 384, 4 * (3 * 2 * 8 + 2 * 16), 96 * 63 * 4},
     };
     for (int i = 0; i < 2; i++) {
         gyr_model_info info;
@@ -206,7 +230,7 @@ static void sizes_and_work_are_what_the_shape_says(void) {
         REQUIRE(m);
         gyr_model_get_info(m, &info);
         gyr_model_get_work(m, GYR_KV_DEFAULT, 3, 5, 10, &work);
-        CHECK_INT(work.fp32, 2 * (15 * cases[i].each + 3 * 2048));
+        CHECK_INT(work.fp32, 2 * (15 * cases[i].each + 3 * (cases[i].last + 2048)));
         CHECK_INT(info.kv_bytes_per_token, cases[i].kv);
         CHECK_INT(work.read, (long long)info.decode_bytes + 3 * 15 * cases[i].kv);
         if (cases[i].unread) CHECK_INT(info.weight_bytes - info.decode_bytes, cases[i].unread);
@@ -221,6 +245,7 @@ int main(void) {
     RUN(files_that_gyr_does_not_run);
     RUN(what_is_not_used_is_passed_over);
     RUN(sessions_fork_and_go_back);
+    RUN(rows_that_nobody_asks_for);
     RUN(sizes_and_work_are_what_the_shape_says);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};
     for (int i = 0; i < 3; i++) unlink(file_of(files[i]));
