@@ -114,7 +114,8 @@ static void put_family(json_t *all, const struct checkpoint *c) {
     const struct tensor *out = family_tensor(f, c, (struct place){ROLE_ATTN_OUT, PART_WEIGHT, 0, 0}, name);
     const struct tensor *table = family_tensor(f, c, (struct place){ROLE_EMBEDDING, PART_WEIGHT, 0, 0}, name);
     enum type kv = kv_cache_default(out ? out->type : TYPE_F16);
-    uint64_t page = kv_cache_bytes(kv_cache_shape(&h, kv), h.kv_layers, PAGE_TOKENS);
+    const struct kv_layout layout = kv_cache_layout(&h, kv);
+    uint64_t page = kv_cache_bytes(&layout, PAGE_TOKENS);
     json_int_t decode = json_integer_value(json_object_get(all, "weight_bytes"));
     if (table && family_tensor(f, c, (struct place){ROLE_OUTPUT, PART_WEIGHT, 0, 0}, name))
         decode -= (json_int_t)table->bytes;

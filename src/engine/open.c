@@ -144,15 +144,14 @@ void gyr_model_close(gyr_model *m) {
 
 void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
     const struct hyperparameters *h = &m->model->h;
-    enum type kv = kv_cache_default(m->model->type);
+    const struct kv_layout layout = kv_cache_layout(h, kv_cache_default(m->model->type));
     *info = (gyr_model_info){.name = m->name,
                              .architecture = m->checkpoint->architecture,
                              .types = m->types,
                              .parameters = m->model->parameters,
                              .weight_bytes = m->model->weight_bytes,
                              .decode_bytes = m->model->decode_bytes,
-                             .kv_bytes_per_token =
-                                 kv_cache_bytes(kv_cache_shape(h, kv), h->kv_layers, PAGE_TOKENS) / PAGE_TOKENS,
+                             .kv_bytes_per_token = kv_cache_bytes(&layout, PAGE_TOKENS) / PAGE_TOKENS,
                              .vocab = h->vocab,
                              .layers = h->layers,
                              .hidden = h->hidden,

@@ -14,9 +14,9 @@ static size_t pool_number(enum type type) { return type == TYPE_F32 ? 0 : type =
 
 // The pool of the type, with `pages` more promised.
 static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t pages, gyr_error *e) {
-    const struct hyperparameters *h = &m->model->h;
+    const struct kv_layout layout = kv_cache_layout(&m->model->h, type);
     size_t i = pool_number(type);
-    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_shape(h, type), h->kv_layers, e);
+    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, &layout, e);
     if (!m->kv[i] || !kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
     m->reserved[i] += pages;
     return m->kv[i];
@@ -26,7 +26,8 @@ static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t page
 // fits.
 static bool choose_context(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
-    uint64_t page = kv_cache_bytes(kv_cache_shape(h, type), h->kv_layers, PAGE_TOKENS);
+    const struct kv_layout layout = kv_cache_layout(h, type);
+    uint64_t page = kv_cache_bytes(&layout, PAGE_TOKENS);
     // Weights already in the page cache count as available memory, but they are needed.
     uint64_t total = memory_total(), needed = m->model->weight_bytes + state_pool_bytes(&m->model->states);
     uint64_t spare = total > needed ? total - needed : 0, available = memory_available();

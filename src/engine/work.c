@@ -10,10 +10,10 @@ static double weights_of(const struct weight *w) { return (double)w->rows * (dou
 
 void gyr_model_get_work(const gyr_model *m, gyr_kv_type kv_type, size_t sequences, size_t tokens, size_t depth,
                         gyr_work *work) {
-    const struct hyperparameters *h = &m->model->h;
+    const struct kv_layout layout = kv_cache_layout(&m->model->h, kv_type_of(m, kv_type));
     const struct checkpoint *c = m->checkpoint;
     double rows = (double)sequences * (double)tokens;
-    uint64_t page = kv_cache_bytes(kv_cache_shape(h, kv_type_of(m, kv_type)), h->kv_layers, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(&layout, PAGE_TOKENS);
     double cache = (double)page / PAGE_TOKENS * (double)(depth + tokens);
     *work = (gyr_work){.read = (double)m->model->decode_bytes + cache * (double)sequences};
     for (size_t i = 0; i < c->n_tensors; i++) {

@@ -194,7 +194,8 @@ static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
     const struct model *m = b->m;
     const struct hyperparameters *h = &m->h;
     size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : h->head_dim);
-    return (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
+    return (!l->plan.indexes || bind_indexer(b, l, i)) &&
+           (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
            (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
            bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
 }
@@ -206,6 +207,7 @@ static void plan(struct model *m, uint32_t i) {
     *p = layer_plan(m->family, m->checkpoint, &m->h, i);
     p->cache = before ? before->cache + before->attends : 0;
     p->state = before ? before->state + before->recurs : 0;
+    p->index = before ? before->index + before->indexes : 0;
 }
 
 static bool bind_layer(struct binder *b, uint32_t i) {

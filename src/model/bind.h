@@ -45,6 +45,7 @@ void bind_count(struct model *m, const struct tensor *t, double share);
 bool bind_filled(struct binder *b, float **v, size_t n, float value);
 
 bool bind_state(struct binder *b, struct layer *l, uint32_t i);
+bool bind_indexer(struct binder *b, struct layer *l, uint32_t i);
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);
 

@@ -128,6 +128,8 @@ static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_K_NORM] = IS_NORM | IS_FINE,
     [ROLE_Q_A_NORM] = IS_FINE,
     [ROLE_KV_A_NORM] = IS_FINE,
+    [ROLE_INDEX_NORM] = IS_FINE,
+    [ROLE_INDEX_WEIGHT] = IS_FINE,
     [ROLE_QKV] = IS_LINEAR | IS_FUSED,
     [ROLE_Q] = IS_LINEAR | IS_ROTATED,
     [ROLE_K] = IS_LINEAR | IS_ROTATED,
@@ -358,7 +360,7 @@ static bool add_long_factors(struct job *j, gyr_error *e) {
 
 // Folders may hold a tensor under a name that the usual table gives to another role; the row says which roles there
 // are.
-static bool has_role(const struct job *j, enum role role) {
+static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     const struct family *f = j->m->family;
     switch (role) {
     case ROLE_OUTPUT: return !j->m->tied;
@@ -368,6 +370,10 @@ static bool has_role(const struct job *j, enum role role) {
     case ROLE_MLP_POST_NORM: return f->norm_place != NORM_BEFORE;
     case ROLE_Q_NORM:
     case ROLE_K_NORM: return f->qk_norm != QK_NORM_NONE;
+    case ROLE_INDEX_Q:
+    case ROLE_INDEX_K:
+    case ROLE_INDEX_NORM:
+    case ROLE_INDEX_WEIGHT: return j->m->layers[layer].plan.indexes;
     default: return true;
     }
 }
@@ -376,12 +382,12 @@ static bool list_pieces(struct job *j, gyr_error *e) {
     enum rope_scaling scaling = j->m->h.rope.scaling;
     bool ok = true;
     for (enum role r = ROLE_NONE + 1; r < ROLE_LAYER_FIRST && ok; r++)
-        if (has_role(j, r)) ok = add_role(j, r, 0, e);
+        if (has_role(j, r, 0)) ok = add_role(j, r, 0, e);
     if (ok && scaling == ROPE_LLAMA3) ok = add_llama3_factors(j, e);
     if (ok && scaling == ROPE_LONG) ok = add_long_factors(j, e);
     for (uint32_t i = 0; i < j->m->h.layers && ok; i++)
         for (enum role r = ROLE_LAYER_FIRST; r < ROLE_COUNT && ok; r++)
-            if (has_role(j, r)) ok = add_role(j, r, i, e);
+            if (has_role(j, r, i)) ok = add_role(j, r, i, e);
     return ok;
 }
 

@@ -32,9 +32,13 @@ enum role {
     ROLE_Q_A_NORM,
     ROLE_KV_A,
     ROLE_KV_A_NORM,
-    ROLE_KV_B, // [latent, heads * (key part without positions, value)]; or the two, a matrix for each head:
-    ROLE_K_B,  // [key part, latent, heads]
-    ROLE_V_B,  // [latent, value, heads]
+    ROLE_KV_B,    // [latent, heads * (key part without positions, value)]; or the two, a matrix for each head:
+    ROLE_K_B,     // [key part, latent, heads]
+    ROLE_V_B,     // [latent, value, heads]
+    ROLE_INDEX_Q, // what chooses the positions to attend to: [q latent, heads * key], [hidden, key], a norm of keys,
+    ROLE_INDEX_K, // and [hidden, heads]
+    ROLE_INDEX_NORM,
+    ROLE_INDEX_WEIGHT,
     ROLE_SINKS,
     ROLE_ATTN_OUT,
     ROLE_GATE_UP, // fused; or the two:
@@ -146,6 +150,10 @@ struct family {
     bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
     bool hf_transposed; // Hugging Face's matrices are [in][out]
     bool latent;        // attention
+    float latent_eps;   // of the norms of latent vectors
+    bool indexed;       // attention is to the positions that an indexer chose; it rotates `index_pairs`
+    enum pairs index_pairs;
+    bool indexers_shared; // layers may attend to what the last indexer before them chose
     enum mixers mixers;
     enum recur_kind recur;
     bool recur_norms;    // of steps, keys and queries, without weights

@@ -25,6 +25,10 @@ static inline void linear(struct pass *p, const struct linear *l, const float *x
 void forward_latent(struct pass *p, const struct layer *l, const float *x, struct qkv *q);
 void forward_values(struct pass *p, const struct layer *l);
 
+// a->chosen = the positions that the layer's rows, and those of layers without an indexer behind it, attend to. Reads
+// a->latent, what queries come from.
+void forward_choice(struct pass *p, const struct layer *l, const float *x);
+
 // to = what the layer's state makes of x.
 void forward_state(struct pass *p, const struct layer *l, const float *x, float *to);
 

@@ -21,6 +21,9 @@ static const struct {
     [HYPER_KEY_ROTATED] = {{"rope.dimension_count"}, {"qk_rope_head_dim"}},
     [HYPER_KEY_WHOLE] = {{"attention.key_length_mla", "attention.key_length"}, {NULL}},
     [HYPER_VALUE] = {{"attention.value_length_mla", "attention.value_length"}, {"v_head_dim"}},
+    [HYPER_INDEX_HEADS] = {{"attention.indexer.head_count"}, {"index_n_heads"}},
+    [HYPER_INDEX_DIM] = {{"attention.indexer.key_length"}, {"index_head_dim"}},
+    [HYPER_INDEX_MOST] = {{"attention.indexer.top_k"}, {"index_topk"}},
     [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
@@ -121,7 +124,7 @@ static bool get_float(const struct reader *r, enum hyper h, double missing, doub
 }
 
 static bool read_layers(const struct reader *r, struct hyperparameters *h) {
-    if (!get_uint(r, HYPER_LAYERS, 4096, 0, &h->layers) ||
+    if (!get_uint(r, HYPER_LAYERS, MAX_LAYERS, 0, &h->layers) ||
         !get_any(r, HYPER_LAYERS_AHEAD, h->layers - 1, &h->layers_ahead))
         return false;
     h->layers -= h->layers_ahead;
@@ -168,6 +171,21 @@ static bool read_latent(const struct reader *r, struct hyperparameters *h) {
                 "%s: keys of %u elements, %u of them rotated, from a latent vector of %u; convert the "
                 "model again",
                 r->c->path, whole, rotated, h->kv_latent);
+}
+
+// The indexer rotates its keys as the attention does.
+static bool read_indexer(const struct reader *r, struct hyperparameters *h) {
+    if (!r->f->indexed) return true;
+    if (!get_uint(r, HYPER_INDEX_HEADS, 1u << 12, 0, &h->index_heads) ||
+        !get_uint(r, HYPER_INDEX_DIM, MAX_INDEX_KEY, 0, &h->index_dim) ||
+        !get_uint(r, HYPER_INDEX_MOST, 1u << 20, 0, &h->index_most))
+        return false;
+    if (h->q_latent && h->index_dim >= h->rope.dim && indexer_own(r->f, r->c, 0)) return true;
+    return fail(r->e, GYR_MALFORMED,
+                "%s: an indexer with keys of %u, %u rotated, and queries of %u%s; convert the model "
+                "again",
+                r->c->path, h->index_dim, h->rope.dim, h->q_latent,
+                indexer_own(r->f, r->c, 0) ? "" : ", and none in the first layer");
 }
 
 static bool read_rope(const struct reader *r, struct hyperparameters *h) {
@@ -318,6 +336,7 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
         struct layer_plan plan = layer_plan(r->f, r->c, h, i);
         h->kv_layers += plan.attends;
         h->state_layers += plan.recurs;
+        h->indexers += plan.indexes;
     }
     return true;
 }
@@ -325,13 +344,12 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
-    return read_sizes(&r, h) && read_heads(&r, h) && read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
-           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
-           read_activation(&r, h) && read_states(&r, h);
+    return read_sizes(&r, h) && read_heads(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_limit(f, h) &&
+           read_experts(&r, h) && (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) &&
+           read_scales(&r, h) && read_activation(&r, h) && read_states(&r, h);
 }
 
-// Element `layer` of a list that the config has for each layer; false if there is none.
-static bool listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
+bool config_listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
     const struct value *v = config_value(c, key);
     if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
     *out = value_at(v, layer);
@@ -344,17 +362,19 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
                              uint32_t layer) {
     struct value v;
     bool local = h->window && !every(h->window_every, layer), rotated = !every(h->rope_skip, layer);
-    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
+    if (c->source == CHECKPOINT_HF && config_listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
         local = h->window && v.s.size == 17 && !memcmp(v.s.data, "sliding_attention", 17);
-    if (c->source == CHECKPOINT_HF && f->rope_skip && listed(c, "no_rope_layers", layer, &v))
+    if (c->source == CHECKPOINT_HF && f->rope_skip && config_listed(c, "no_rope_layers", layer, &v))
         rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
     if (f->rope_windows_only && h->window) rotated = local;
     bool turn = every(h->attend_every, layer);
-    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
+    if (c->source == CHECKPOINT_HF && config_listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
         turn = v.s.size != 16 || memcmp(v.s.data, "linear_attention", 16) != 0;
+    bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;
     return (struct layer_plan){.window = local ? h->window : 0,
                                .rotated = rotated,
                                .local = local,
-                               .attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE,
+                               .attends = attends,
+                               .indexes = attends && f->indexed && indexer_own(f, c, layer),
                                .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION};
 }

@@ -6,6 +6,8 @@
 #include "model/positions.h"
 #include "model/recurrence.h"
 
+enum { MAX_LAYERS = 4096 };
+
 enum hyper {
     HYPER_LAYERS,
     HYPER_LAYERS_AHEAD,
@@ -20,6 +22,9 @@ enum hyper {
     HYPER_KEY_ROTATED,
     HYPER_KEY_WHOLE,
     HYPER_VALUE,
+    HYPER_INDEX_HEADS,
+    HYPER_INDEX_DIM,
+    HYPER_INDEX_MOST,
     HYPER_ROTARY_PART,
     HYPER_FEED_FORWARD,
     HYPER_CONTEXT,
@@ -56,6 +61,7 @@ struct hyperparameters {
     // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;
     // kv_latent 0: it is no latent attention), and of a head's key without positions and its value.
     uint32_t q_latent, kv_latent, key_plain, value;
+    uint32_t index_heads, index_dim, index_most; // of what chooses the positions to attend to; 0: nothing does
     // Experts: 0 without any. Groups: 1 where experts are not in groups.
     uint32_t experts, experts_used, expert_feed_forward, groups, groups_used;
     uint32_t shared_feed_forward; // the widest; known once tensors are
@@ -71,8 +77,8 @@ struct hyperparameters {
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;
     struct recurrence recurrence;
-    unsigned attend_every;            // of layers that take turns
-    uint32_t kv_layers, state_layers; // how many have keys and values, how many a state
+    unsigned attend_every;                      // of layers that take turns
+    uint32_t kv_layers, state_layers, indexers; // how many have keys and values, a state, an indexer
 };
 
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e);
@@ -80,12 +86,19 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
 // In what one layer differs from the others.
 struct layer_plan {
     uint32_t window;
-    bool rotated, local;   // local: by local_rope
-    bool attends, recurs;  // keeps keys and values; a state
-    uint32_t cache, state; // which of those that do it is
+    bool rotated, local;          // local: by local_rope
+    bool attends, recurs;         // keeps keys and values; a state
+    bool indexes;                 // has an indexer of its own
+    uint32_t cache, state, index; // which of those that do it is
 };
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer);
+
+// Whether a layer has an indexer of its own; without, it attends to what the last one before it chose.
+bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer);
+
+// Element `layer` of a list that the config has for each layer; false if there is none.
+bool config_listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out);
 
 // GGUF's name of a key: "llama.block_count".
 void hyper_key(const struct family *f, enum hyper h, char key[128]);

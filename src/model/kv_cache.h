@@ -3,7 +3,8 @@
 //
 // Sequences that begin alike may hold the same pages; nobody writes to a page that has more than one holder.
 //
-// Layer l's pages are one array for keys and one for values; device/kv_page.h says what a page holds.
+// Layer l's pages are one array for keys and one for values; device/kv_page.h says what a page holds. An indexer's keys
+// (struct choice) are arrays of their own, whose pages have the same numbers.
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
@@ -11,11 +12,20 @@
 
 struct hyperparameters;
 
-struct kv_cache {
-    struct device *device;
+// What a model remembers of each position: keys and values of so many layers, and keys of so many indexers.
+struct kv_layout {
     struct kv_shape shape;
     size_t layers;
+    struct kv_shape index;
+    size_t indexers;
+};
+
+struct kv_cache {
+    struct device *device;
+    struct kv_shape shape, index;
+    size_t layers, indexers;
     void **k, **v;        // [layers], device memory
+    void **index_k;       // [indexers]
     size_t pages;         // in the pool
     uint32_t *free_pages; // room for all
     size_t n_free;
@@ -24,7 +34,7 @@ struct kv_cache {
 };
 
 // An empty pool.
-struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e);
+struct kv_cache *kv_cache_new(struct device *d, const struct kv_layout *layout, gyr_error *e);
 void kv_cache_free(struct kv_cache *kv);
 
 // Grows the pool to at least `pages`; page numbers and contents stay.
@@ -38,10 +48,9 @@ size_t kv_cache_pages(size_t tokens);
 enum type kv_cache_default(enum type weights);
 
 // Bytes that `tokens` positions take, whole pages.
-uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens);
+uint64_t kv_cache_bytes(const struct kv_layout *layout, uint64_t tokens);
 
-// The cache of a model's layers.
-struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type);
+struct kv_layout kv_cache_layout(const struct hyperparameters *h, enum type type);
 
 // A sequence's page table.
 struct pages {

@@ -17,9 +17,9 @@ static bool expert_matrices(struct expert *x, matrix_fn *fn, void *arg) {
 }
 
 bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg) {
-    struct linear *all[] = {&l->qkv,           &l->q,    &l->k,   &l->v,    &l->attn_out,
-                            &l->gate_up,       &l->gate, &l->up,  &l->down, &l->router,
-                            &l->shared_router, &l->q_a,  &l->kv_a};
+    struct linear *all[] = {&l->qkv,  &l->q,       &l->k,       &l->v,           &l->attn_out,      &l->gate_up,
+                            &l->gate, &l->up,      &l->down,    &l->router,      &l->shared_router, &l->q_a,
+                            &l->kv_a, &l->index_q, &l->index_k, &l->index_weight};
     struct recurrent *s = &l->state;
     struct linear *states[] = {&s->in, &s->gate, &s->alpha, &s->beta, &s->x, &s->dt, &s->out};
     if (!each(states, sizeof states / sizeof *states, fn, arg)) return false;

@@ -5,7 +5,7 @@ static struct device *cpu;
 static gyr_error err;
 
 static void pages_are_handed_out_once(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 4}, 2, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, &(struct kv_layout){{TYPE_F16, 1, 4, 4}, 2}, &err);
     struct pages a = {0}, b = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 5, &err));
     CHECK(kv_cache_cover(kv, &a, 2 * PAGE_TOKENS + 1));
@@ -35,7 +35,7 @@ static uint8_t *bytes_of(struct kv_cache *kv, void *const *array, size_t layer, 
 
 // What one holder writes to its own copy is not seen by the others, and a page is free when its last holder left.
 static void shared_pages_are_copied_to_be_written(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 8}, 2, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, &(struct kv_layout){{TYPE_F16, 1, 4, 8}, 2}, &err);
     struct pages a = {0}, b = {0}, c = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 4, &err) && kv_cache_cover(kv, &a, PAGE_TOKENS + 1));
     for (size_t l = 0; l < 2; l++) {
@@ -74,7 +74,7 @@ static void shared_pages_are_copied_to_be_written(void) {
 }
 
 static void growth_keeps_contents(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 2, 8, 12}, 3, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, &(struct kv_layout){{TYPE_F32, 2, 8, 12}, 3}, &err);
     struct pages a = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 2, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
     size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
@@ -109,14 +109,14 @@ __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
 static void sizes(void) {
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F16, 8, 64, 64}, 60, 1), 2 * 60 * 32 * 8 * 64 * 2);
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F32, 1, 2, 2}, 1, 33), 2 * 64 * 2 * 4);
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_Q8_0, 2, 64, 40}, 1, 32), 2 * 32 * (64 + 4 + 40 + 4));
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 2, 2}, 1, &err);
+    CHECK_INT(kv_cache_bytes(&(struct kv_layout){{TYPE_F16, 8, 64, 64}, 60}, 1), 2 * 60 * 32 * 8 * 64 * 2);
+    CHECK_INT(kv_cache_bytes(&(struct kv_layout){{TYPE_F32, 1, 2, 2}, 1}, 33), 2 * 64 * 2 * 4);
+    CHECK_INT(kv_cache_bytes(&(struct kv_layout){{TYPE_Q8_0, 2, 64, 40}, 1}, 32), 2 * 32 * (64 + 4 + 40 + 4));
+    struct kv_cache *kv = kv_cache_new(cpu, &(struct kv_layout){{TYPE_F32, 1, 2, 2}, 1}, &err);
     CHECK(!kv_cache_reserve(kv, SIZE_MAX / 64, &err));
     CHECK_INT(err.status, GYR_NO_MEMORY);
     kv_cache_free(kv);
-    CHECK(!kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 1025, 2}, 1, &err));
+    CHECK(!kv_cache_new(cpu, &(struct kv_layout){{TYPE_F32, 1, 1025, 2}, 1}, &err));
     CHECK_INT(err.status, GYR_UNSUPPORTED);
     CHECK_STR(err.message, "KV cache: heads of 1025 and 2 numbers; gyr takes up to 1024");
 }
