@@ -13,9 +13,9 @@
 
 struct device;
 
-enum { MAX_HEAD = 1024 };  // elements of a head
-enum { MAX_GROUPS = 256 }; // of experts
-enum { MAX_INDEX_KEY = 256 };  // elements of an indexer's key
+enum { MAX_HEAD = 1024 };     // elements of a head
+enum { MAX_GROUPS = 256 };    // of experts
+enum { MAX_INDEX_KEY = 256 }; // elements of an indexer's key
 
 // A matrix of `rows` output features by `cols` input features, bound to a device.
 struct weight {

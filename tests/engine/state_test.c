@@ -1,5 +1,5 @@
-// Sessions of models that keep a state, or keys of an indexer: truncated, forked, fed in pieces and among others, they give what a session
-// alone gives that was fed the same tokens at once.
+// Sessions of models that keep a state, or keys of an indexer: truncated, forked, fed in pieces and among others, they
+// give what a session alone gives that was fed the same tokens at once.
 #include "model/drawn.h"
 
 #include <unistd.h>

@@ -57,6 +57,7 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
     word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
     word(&t, f->latent, "latent attention", 0);
+    word(&t, f->indexed, "to chosen positions", 0);
     word(&t, f->mixers == MIXERS_STATE, "a state and no attention", 0);
     word(&t, f->mixers == MIXERS_BOTH, "attention and a state side by side", 0);
     word(&t, f->mixers == MIXERS_TURNS, "attention and a state in turns", 0);
@@ -114,7 +115,21 @@ static const char foot[] =
     "\n"
     "The pictures and sounds of models that see and hear (their text part runs, from a\n"
     "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs); Baichuan 2's normalized "
-    "output.\n";
+    "output.\n"
+    "\n"
+    "DeepSeek V4 (`deepseek_v4`): several residual streams that are mixed at every layer (hyper-connections), keys "
+    "and\n"
+    "values of runs of positions made into one, beside a window, attended to by choice, and experts that some layers "
+    "choose by the\n"
+    "token's number. GLM 5.3 (`glm5_next`): the same streams, layers with a state whose decay is each channel's own "
+    "and has\n"
+    "a floor, and an indexer that chooses runs of positions. Kimi Linear (`kimi_linear`): layers with such a state, "
+    "and "
+    "latent\n"
+    "attention without positions. All three are refused as architectures that gyr does not know.\n"
+    "\n"
+    "DeepSeek V3.2 in GGUF has the architecture and the names that llama.cpp gives it (`deepseek32`), which the gguf\n"
+    "package 0.19 does not have yet; the tensors are called as those of GLM 5 (`glm-dsa`), which it has.\n";
 
 static void page_says_what_the_table_says(void) {
     struct buf b = {0};
