@@ -26,7 +26,7 @@ struct activations {
     int32_t *chosen;              // [rows][index_most]
     // Layers with a state.
     float *projected, *convolved; // [rows][recurrence.columns], [rows][recurrence.channels]
-    float *terms, *low;           // [rows][rank + 2 * size], [rows][rank]
+    float *terms, *low;           // [rows][rank + 2 * size], [rows][rank], or size
     float *step, *beta;           // [rows][steps]
     float *key, *query;           // [rows][groups * size]
     float *gate, *given_back;     // [rows][inner]: what gates the output, and the output

@@ -51,7 +51,13 @@ enum role {
     ROLE_STATE_BA, // (betas, steps), by key head; or the two:
     ROLE_STATE_BETA,
     ROLE_STATE_ALPHA,
+    ROLE_STATE_LOW,      // [hidden, size], what ALPHA reads; else it reads the input
+    ROLE_STATE_GATE_LOW, // the same for GATE
+    ROLE_STATE_Q,        // where they are not in IN, which is for values then
+    ROLE_STATE_K,
     ROLE_STATE_CONV,
+    ROLE_STATE_CONV_Q, // the same for CONV
+    ROLE_STATE_CONV_K,
     ROLE_STATE_X,  // [inner, steps' rank + key + query]
     ROLE_STATE_DT, // [rank, inner], or only its bias
     ROLE_STATE_A,
@@ -156,6 +162,7 @@ struct family {
     bool indexers_shared; // layers may attend to what the last indexer before them chose
     enum mixers mixers;
     enum recur_kind recur;
+    bool recur_each;     // of the delta rule: key elements decay each by itself, and gates are sigmoids
     bool recur_norms;    // of steps, keys and queries, without weights
     bool gguf_turns;     // GGUF: heads take keys in turns
     bool attention_gate; // a head's query is followed by what gates its output

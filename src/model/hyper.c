@@ -27,14 +27,15 @@ static const struct {
     [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
-    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx"}},
+    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx", "model_max_length"}},
     [HYPER_EXPERTS] = {{"expert_count"}, {"num_local_experts", "num_experts", "n_routed_experts"}},
-    [HYPER_EXPERTS_USED] = {{"expert_used_count"}, {"num_experts_per_tok", "experts_per_token"}},
+    [HYPER_EXPERTS_USED] = {{"expert_used_count"},
+                            {"num_experts_per_tok", "experts_per_token", "num_experts_per_token"}},
     [HYPER_EXPERT_FEED_FORWARD] = {{"expert_feed_forward_length"}, {"moe_intermediate_size", "intermediate_size"}},
-    [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group"}},
+    [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group", "num_expert_group"}},
     [HYPER_GROUPS_USED] = {{"expert_group_used_count"}, {"topk_group"}},
     [HYPER_ROUTE] = {{"expert_gating_func"}, {NULL}},
-    [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob"}},
+    [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob", "moe_renormalize"}},
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
     [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
@@ -134,6 +135,7 @@ static bool read_layers(const struct reader *r, struct hyperparameters *h) {
 static bool read_heads(const struct reader *r, struct hyperparameters *h) {
     if (r->f->mixers == MIXERS_STATE) return true;
     enum kv_heads where = r->c->source == CHECKPOINT_GGUF ? KV_HEADS_KEY : r->f->hf_kv_heads;
+    if (r->f->latent) where = KV_HEADS_ALL; // what the file says of keys and values is of the latent vector
     if (!get_uint(r, HYPER_HEADS, 1u << 16, 0, &h->heads)) return false;
     h->kv_heads = where == KV_HEADS_ONE ? 1 : h->heads;
     if (where == KV_HEADS_KEY && !get_uint(r, HYPER_KV_HEADS, 1u << 16, h->heads, &h->kv_heads)) return false;
@@ -358,6 +360,22 @@ bool config_listed(const struct checkpoint *c, const char *key, uint32_t layer, 
 
 static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
 
+// Kimi Linear's config lists the layers, from 1 on; llama.cpp's file says how many heads for keys there are in each.
+static bool attends_in_turn(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
+                            uint32_t layer) {
+    char key[128];
+    snprintf(key, sizeof key, "%s.attention.head_count_kv", f->architecture);
+    bool gguf = c->source == CHECKPOINT_GGUF, any = false;
+    const struct value *list = gguf ? checkpoint_value(c, key) : config_value(c, "linear_attn_config.full_attn_layers");
+    if (!f->recur_each || !list || list->kind != VALUE_ARRAY) return every(h->attend_every, layer);
+    for (size_t i = 0; i < list->array.n; i++) {
+        struct value v = value_at(list, i);
+        bool whole = v.kind == VALUE_UINT || v.kind == VALUE_INT;
+        any |= whole && (gguf ? i == layer && v.u : v.u == layer + 1ull);
+    }
+    return any;
+}
+
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer) {
     struct value v;
@@ -367,7 +385,7 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
     if (c->source == CHECKPOINT_HF && f->rope_skip && config_listed(c, "no_rope_layers", layer, &v))
         rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
     if (f->rope_windows_only && h->window) rotated = local;
-    bool turn = every(h->attend_every, layer);
+    bool turn = attends_in_turn(f, c, h, layer);
     if (c->source == CHECKPOINT_HF && config_listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
         turn = v.s.size != 16 || memcmp(v.s.data, "linear_attention", 16) != 0;
     bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;

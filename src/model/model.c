@@ -38,7 +38,7 @@ static bool new_index_work(struct model *m, size_t positions, gyr_error *e) {
 
 bool model_cover(struct model *m, size_t positions, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
-    if (!h->rope.dim || positions <= m->rope_positions) return true;
+    if (!h->rope.dim || m->family->positions != POSITIONS_ROTARY || positions <= m->rope_positions) return true;
     size_t n = m->rope_positions ? m->rope_positions : 512;
     while (n < positions) n *= 2;
     if (!new_index_work(m, n, e)) return false;

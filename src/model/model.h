@@ -21,6 +21,8 @@ struct expert {
 // What keeps a state (device/recur.h).
 struct recurrent {
     struct linear in, gate, alpha, beta, x, dt, out; // those that the kind has
+    struct linear q, k, low, gate_low;
+    float *q_taps, *k_taps;
     float *taps, *taps_bias, *dt_bias, *a, *skip, *ones, *unit;
     struct norm norm;
 };

@@ -6,7 +6,8 @@
 
 enum { LENGTH = 72 };
 
-static const char *const names[] = {"falcon-mamba", "mamba2", "falcon-h1", "qwen3.5-moe", "deepseek-v3.2", "glm5.2"};
+static const char *const names[] = {"falcon-mamba", "mamba2",        "falcon-h1", "qwen3.5-moe",
+                                    "kimi-linear",  "deepseek-v3.2", "glm5.2"};
 static struct drawn d;
 static gyr_model *model;
 static gyr_error err;

@@ -204,6 +204,12 @@ static inline void drawn_put_key(struct gguf_writer *w, const char *key) {
     if (kind == 'u') gguf_put_u32(w, name, (uint32_t)strtoul(value, NULL, 10));
     if (kind == 'f') gguf_put_f32(w, name, strtof(value, NULL));
     if (kind == 'b') gguf_put_bool(w, name, *value == '1');
+    if (kind != 'a') return;
+    int32_t list[64];
+    char *end = (char *)(uintptr_t)value;
+    size_t n = strtoul(end, &end, 10);
+    for (size_t i = 0; i < n && i < 64; i++) list[i] = (int32_t)strtol(end, &end, 10);
+    gguf_put_i32s(w, name, list, n < 64 ? n : 64);
 }
 
 static inline bool drawn_write_gguf(const struct drawn *d, const char *path, gyr_error *e) {

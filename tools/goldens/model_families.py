@@ -247,7 +247,7 @@ LATENT = dict(q_lora_rank=24, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_
 
 def latent_keys(experts, **more):
     """As llama.cpp has them: the cache's key and value first, those of a head behind them."""
-    return moe_keys(experts, attention__head_count_kv=1, attention__kv_lora_rank=16, attention__key_length=20,
+    return moe_keys(experts, attention__head_count_kv=more.pop("kv", 1), attention__kv_lora_rank=16, attention__key_length=20,
                     attention__value_length=16, attention__key_length_mla=12, attention__value_length_mla=12,
                     rope__dimension_count=4, leading_dense_block_count=1,
                     **{"attention.q_lora_rank": 24} if more.pop("lora", True) else {}, **more)

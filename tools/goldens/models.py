@@ -211,6 +211,8 @@ def as_gguf(spec, config, drawn):
 
 
 def key_line(name, value):
+    if isinstance(value, list):
+        return f"key a {name} {len(value)} {' '.join(map(str, value))}"
     if isinstance(value, bool):
         return f"key b {name} {int(value)}"
     if isinstance(value, str):
