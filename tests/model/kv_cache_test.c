@@ -112,6 +112,8 @@ static void sizes(void) {
     CHECK_INT(kv_cache_bytes(&(struct kv_layout){{TYPE_F16, 8, 64, 64}, 60}, 1), 2 * 60 * 32 * 8 * 64 * 2);
     CHECK_INT(kv_cache_bytes(&(struct kv_layout){{TYPE_F32, 1, 2, 2}, 1}, 33), 2 * 64 * 2 * 4);
     CHECK_INT(kv_cache_bytes(&(struct kv_layout){{TYPE_Q8_0, 2, 64, 40}, 1}, 32), 2 * 32 * (64 + 4 + 40 + 4));
+    CHECK_INT(kv_cache_bytes(&(struct kv_layout){{TYPE_F16, 1, 8, 4}, 5, {TYPE_F16, 1, 6, 0}, 3}, 33),
+              64 * (5 * 12 + 3 * 6) * 2);
     struct kv_cache *kv = kv_cache_new(cpu, &(struct kv_layout){{TYPE_F32, 1, 2, 2}, 1}, &err);
     CHECK(!kv_cache_reserve(kv, SIZE_MAX / 64, &err));
     CHECK_INT(err.status, GYR_NO_MEMORY);
