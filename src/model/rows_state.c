@@ -80,6 +80,7 @@ static const struct rename qwen35moe_names[] = {
 
 #define MAMBA .norm = NORM_RMS, .activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
 
+// transformers calls the matrices of a layer without experts like those of layers that have some.
 static const struct rename kimi_names[] = {
     {ROLE_Q, "blk.%u.attn_q_b.weight|blk.%u.attn_q.weight",
      "model.layers.%u.self_attn.q_b_proj.weight|model.layers.%u.self_attn.q_proj.weight"},
@@ -98,6 +99,9 @@ static const struct rename kimi_names[] = {
     {ROLE_STATE_A, NULL, "model.layers.%u.self_attn.A_log"},
     {ROLE_STATE_NORM, NULL, "model.layers.%u.self_attn.o_norm.weight"},
     {ROLE_STATE_OUT, "blk.%u.attn_output.weight", "model.layers.%u.self_attn.o_proj.weight"},
+    {ROLE_GATE, NULL, "model.layers.%u.mlp.gate_proj.weight|model.layers.%u.block_sparse_moe.gate_proj.weight"},
+    {ROLE_UP, NULL, "model.layers.%u.mlp.up_proj.weight|model.layers.%u.block_sparse_moe.up_proj.weight"},
+    {ROLE_DOWN, NULL, "model.layers.%u.mlp.down_proj.weight|model.layers.%u.block_sparse_moe.down_proj.weight"},
     {ROLE_ROUTER, NULL, "model.layers.%u.block_sparse_moe.gate.weight"},
     {ROLE_ROUTER_SHIFT, NULL, "model.layers.%u.block_sparse_moe.gate.e_score_correction_bias"},
     {ROLE_EXPERT_GATE, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w1.weight"},

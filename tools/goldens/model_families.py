@@ -529,8 +529,10 @@ FAMILIES = {
                                                                original_max_position_embeddings=64))),
     "kimi-k2": dict(
         kind="DeepSeek V3, and Kimi K2", arch="deepseek2", model=t.DeepseekV3ForCausalLM, gguf=experts_gguf(latent_gguf),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"), drop=["n_group", "topk_group", "rope_interleave"],
-        add=dict(model_type="kimi_k2", architectures=["DeepseekV3ForCausalLM"], n_group=1, topk_group=1,
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), drop=["rope_parameters", "rope_interleave"],
+        add=dict(model_type="kimi_k2", rope_theta=5e4, rope_scaling=dict(
+                     type="yarn", factor=32.0, beta_fast=1.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0,
+                     original_max_position_embeddings=8), architectures=["DeepseekV3ForCausalLM"], n_group=1, topk_group=1,
                  topk_method="noaux_tc", scoring_func="sigmoid", num_nextn_predict_layers=0, aux_loss_alpha=0.001,
                  moe_layer_freq=1, seq_aux=True),
         keys=latent_keys(12, used=4, expert_shared_count=1, expert_weights_scale=2.827, expert_weights_norm=True,
