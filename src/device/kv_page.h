@@ -101,17 +101,12 @@ static inline struct kv_vector kv_value(const struct kv_shape *s, const void *v,
     return (struct kv_vector){s->type, kv_values(s, v, page, head), s->value_dim, token, 1};
 }
 
-// The same token in another page: the bytes as they are.
+// A token of another page: its bytes as they are.
 static inline void kv_copy(const struct kv_vector *to, const struct kv_vector *from) {
     size_t size = from->type == TYPE_F32 ? 4 : from->type == TYPE_F16 ? 2 : 1;
-    if (from->step == 1)
-        memcpy(to->data + size * kv_index(to, 0), from->data + size * kv_index(from, 0), size * to->dim);
-    for (size_t i = 0; i < from->dim && from->step != 1 && size == 4; i++)
-        memcpy(to->data + 4 * kv_index(to, i), from->data + 4 * kv_index(from, i), 4);
-    for (size_t i = 0; i < from->dim && from->step != 1 && size == 2; i++)
-        memcpy(to->data + 2 * kv_index(to, i), from->data + 2 * kv_index(from, i), 2);
-    for (size_t i = 0; i < from->dim && from->step != 1 && size == 1; i++)
-        to->data[kv_index(to, i)] = from->data[kv_index(from, i)];
+    size_t run = from->step == 1 ? from->dim : 1; // elements that lie side by side
+    for (size_t i = 0; i < from->dim; i += run)
+        memcpy(to->data + size * kv_index(to, i), from->data + size * kv_index(from, i), size * run);
     for (size_t b = 0; b < kv_blocks(from->dim) && from->type == TYPE_Q8_0; b++)
         memcpy(kv_scale(to, b), kv_scale(from, b), 2);
 }
