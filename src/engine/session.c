@@ -76,7 +76,7 @@ void gyr_session_free(gyr_session *s) {
     if (!s) return;
     if (s->kv) {
         kv_cache_trim(s->kv, &s->pages, 0);
-        s->model->reserved[pool_number(s->kv->layout.shape[0].type)] -= s->promised;
+        s->model->reserved[pool_number(s->kv->layout.shape[KV_USUAL].type)] -= s->promised;
     }
     if (s->has_state) state_pool_give(&s->model->model->states, s->state);
     free(s->ids);

@@ -40,6 +40,8 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     if (m->family->attention_gate) fused += q;
     size_t gated = m->family->gated ? 2 * wide : 0;
     struct activations *a = calloc(1, sizeof *a);
+    float *chosen = NULL;
+    size_t index_q = (size_t)h->index_heads * h->index_dim;
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
     struct {
         float **part;
@@ -56,11 +58,16 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->values, h->kv_latent},
         {&a->latent, h->kv_latent ? narrow : 0},
         {&a->one_head, h->kv_latent},
+        {&a->index_q, index_q},
+        {&a->index_ready, index_q},
+        {&a->index_key, h->index_dim},
+        {&a->index_weight, h->index_heads},
+        {&chosen, h->index_most},
         {&a->projected, r->columns},
         {&a->convolved, r->channels},
         {&a->terms, r->rank ? r->rank + 2 * (size_t)r->size : 0},
-        {&a->low, r->rank},
-        {&a->step, r->rank ? r->inner : r->heads},
+        {&a->low, r->each ? r->size : r->rank},
+        {&a->step, r->steps},
         {&a->beta, r->heads},
         {&a->key, (size_t)r->groups * r->size},
         {&a->query, (size_t)r->groups * r->size},
@@ -94,6 +101,7 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     float *p = a->memory;
     for (size_t i = 0; i < parts; p += a->rows * cut[i++].floats) *cut[i].part = p;
     a->logits = p;
+    a->chosen = (int32_t *)(void *)chosen;
     return a;
 }
 

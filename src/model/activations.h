@@ -19,9 +19,14 @@ struct activations {
     float *values;   // [rows][kv_latent]
     float *latent;   // [rows][the widest of q_latent, head_dim, key_plain, value]
     float *one_head; // [rows][kv_latent]
+    // Indexers: queries as projected and as rotated, a key, the heads' weights.
+    float *index_q, *index_ready; // [rows][index_heads * index_dim]
+    float *index_key;             // [rows][index_dim]
+    float *index_weight;          // [rows][index_heads]
+    int32_t *chosen;              // [rows][index_most]
     // Layers with a state.
     float *projected, *convolved; // [rows][recurrence.columns], [rows][recurrence.channels]
-    float *terms, *low;           // [rows][rank + 2 * size], [rows][rank]
+    float *terms, *low;           // [rows][rank + 2 * size], [rows][rank], or size
     float *step, *beta;           // [rows][steps]
     float *key, *query;           // [rows][groups * size]
     float *gate, *given_back;     // [rows][inner]: what gates the output, and the output

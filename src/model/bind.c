@@ -216,7 +216,8 @@ static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &m->h;
     size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : l->plan.heads.head_dim);
     if (l->plan.borrows) pass_over(b, i);
-    return (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
+    return (!l->plan.indexes || bind_indexer(b, l, i)) &&
+           (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
            (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
            bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
 }
@@ -225,11 +226,13 @@ static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
 static void plan(struct model *m, uint32_t i) {
     struct layer_plan *p = &m->layers[i].plan;
     *p = layer_plan(m->family, m->checkpoint, &m->h, i);
-    p->cache = p->own_heads ? m->h.kv_layers[0] : 0;
+    p->cache = p->kind == KV_LOCAL ? m->h.kv_layers[KV_USUAL] : 0;
+    p->index = m->h.kv_layers[KV_USUAL] + m->h.kv_layers[KV_LOCAL];
     for (uint32_t k = 0; k < i; k++) {
         const struct layer_plan *before = &m->layers[k].plan;
-        p->cache += before->attends && !before->borrows && before->own_heads == p->own_heads;
+        p->cache += before->attends && !before->borrows && before->kind == p->kind;
         p->state += before->recurs;
+        p->index += before->indexes;
     }
     p->cache -= p->borrows;
 }

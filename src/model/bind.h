@@ -50,6 +50,7 @@ bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t lay
 bool bind_inputs(struct binder *b);
 bool bind_input(struct binder *b, struct layer *l, uint32_t i);
 bool bind_state(struct binder *b, struct layer *l, uint32_t i);
+bool bind_indexer(struct binder *b, struct layer *l, uint32_t i);
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);
 

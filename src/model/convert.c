@@ -129,6 +129,8 @@ static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_K_NORM] = IS_NORM | IS_FINE,
     [ROLE_Q_A_NORM] = IS_FINE,
     [ROLE_KV_A_NORM] = IS_FINE,
+    [ROLE_INDEX_NORM] = IS_FINE,
+    [ROLE_INDEX_WEIGHT] = IS_FINE,
     [ROLE_QKV] = IS_LINEAR | IS_FUSED,
     [ROLE_Q] = IS_LINEAR | IS_ROTATED,
     [ROLE_K] = IS_LINEAR | IS_ROTATED,
@@ -398,6 +400,10 @@ static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     case ROLE_EXPERT_NORM:
     case ROLE_EXPERT_POST_NORM:
     case ROLE_DENSE_POST_NORM: return f->experts_beside;
+    case ROLE_INDEX_Q:
+    case ROLE_INDEX_K:
+    case ROLE_INDEX_NORM:
+    case ROLE_INDEX_WEIGHT: return l->plan.indexes;
     default: return true;
     }
 }

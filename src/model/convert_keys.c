@@ -73,6 +73,19 @@ static void put_latent(const struct putter *p, const struct hyperparameters *h) 
     put_whole(p, HYPER_VALUE, h->value);
 }
 
+// Where layers share indexers, which have one.
+static void put_indexers(const struct putter *p, const struct model *m) {
+    const struct hyperparameters *h = &m->h;
+    bool own[MAX_LAYERS];
+    char key[128];
+    put_whole(p, HYPER_INDEX_HEADS, h->index_heads);
+    put_whole(p, HYPER_INDEX_DIM, h->index_dim);
+    put_whole(p, HYPER_INDEX_MOST, h->index_most);
+    if (!p->f->indexers_shared) return;
+    for (uint32_t i = 0; i < h->layers; i++) own[i] = m->layers[i].plan.indexes;
+    gguf_put_bools(p->w, own_key(p, "attention.indexer.types", key), own, h->layers);
+}
+
 static void put_experts(const struct putter *p, const struct model *m) {
     static const uint32_t routes[] = {[ROUTE_SOFTMAX] = 1, [ROUTE_SIGMOID] = 2, [ROUTE_CHOSEN] = 3};
     const struct hyperparameters *h = &m->h;
@@ -118,8 +131,8 @@ static void put_each(const struct putter *p, enum hyper which, const int32_t *v,
 static void put_layers(const struct putter *p, const struct model *m) {
     const struct hyperparameters *h = &m->h;
     uint32_t own = h->local_heads.head_dim ? h->local_heads.head_dim : h->head_dim;
-    int32_t heads[MOST_LAYERS], wide[MOST_LAYERS];
-    bool local[MOST_LAYERS];
+    int32_t heads[MAX_LAYERS], wide[MAX_LAYERS];
+    bool local[MAX_LAYERS];
     char key[128];
     for (uint32_t i = 0; i < h->layers; i++) {
         heads[i] = (int32_t)m->layers[i].plan.heads.kv_heads;
@@ -182,6 +195,7 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
     put_real(&p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
     put_real(&p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+    if (f->indexed) put_indexers(&p, m);
     if (h->experts) put_experts(&p, m);
     put_conditions(&p);
     if (!strcmp(f->architecture, "falcon"))

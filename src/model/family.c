@@ -37,6 +37,10 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_KV_B] = {0, "blk.%u.attn_kv_b.weight", "model.layers.%u.self_attn.kv_b_proj.weight"},
     [ROLE_K_B] = {0, "blk.%u.attn_k_b.weight", NULL},
     [ROLE_V_B] = {0, "blk.%u.attn_v_b.weight", NULL},
+    [ROLE_INDEX_Q] = {0, "blk.%u.indexer.attn_q_b.weight", "model.layers.%u.self_attn.indexer.wq_b.weight"},
+    [ROLE_INDEX_K] = {0, "blk.%u.indexer.attn_k.weight", "model.layers.%u.self_attn.indexer.wk.weight"},
+    [ROLE_INDEX_NORM] = {0, "blk.%u.indexer.k_norm.weight", "model.layers.%u.self_attn.indexer.k_norm.weight"},
+    [ROLE_INDEX_WEIGHT] = {0, "blk.%u.indexer.proj.weight", "model.layers.%u.self_attn.indexer.weights_proj.weight"},
     [ROLE_SINKS] = {0, "blk.%u.attn_sinks.weight", "model.layers.%u.self_attn.sinks"},
     [ROLE_ATTN_OUT] = {0, "blk.%u.attn_output.weight", "model.layers.%u.self_attn.o_proj.weight"},
     [ROLE_GATE] = {0, "blk.%u.ffn_gate.weight", "model.layers.%u.mlp.gate_proj.weight"},
@@ -93,6 +97,10 @@ const struct value *config_value(const struct checkpoint *c, const char *key) {
     snprintf(nested, sizeof nested, "text_config.%s", key);
     v = checkpoint_value(c, nested);
     return v && v->kind != VALUE_NONE ? v : NULL;
+}
+
+bool value_says(const struct value *v, const char *text) {
+    return v && v->kind == VALUE_STRING && v->s.size == strlen(text) && !memcmp(v->s.data, text, v->s.size);
 }
 
 static bool holds(const struct family *f, const struct condition *when, const struct checkpoint *c) {

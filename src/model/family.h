@@ -39,9 +39,13 @@ enum role {
     ROLE_Q_A_NORM,
     ROLE_KV_A,
     ROLE_KV_A_NORM,
-    ROLE_KV_B, // [latent, heads * (key part without positions, value)]; or the two, a matrix for each head:
-    ROLE_K_B,  // [key part, latent, heads]
-    ROLE_V_B,  // [latent, value, heads]
+    ROLE_KV_B,    // [latent, heads * (key part without positions, value)]; or the two, a matrix for each head:
+    ROLE_K_B,     // [key part, latent, heads]
+    ROLE_V_B,     // [latent, value, heads]
+    ROLE_INDEX_Q, // what chooses the positions to attend to: [q latent, heads * key], [hidden, key], a norm of keys,
+    ROLE_INDEX_K, // and [hidden, heads]
+    ROLE_INDEX_NORM,
+    ROLE_INDEX_WEIGHT,
     ROLE_SINKS,
     ROLE_ATTN_OUT,
     ROLE_GATE_UP, // fused; or the two:
@@ -54,7 +58,13 @@ enum role {
     ROLE_STATE_BA, // (betas, steps), by key head; or the two:
     ROLE_STATE_BETA,
     ROLE_STATE_ALPHA,
+    ROLE_STATE_LOW,      // [hidden, size], what ALPHA reads; else it reads the input
+    ROLE_STATE_GATE_LOW, // the same for GATE
+    ROLE_STATE_Q,        // where they are not in IN, which is for values then
+    ROLE_STATE_K,
     ROLE_STATE_CONV,
+    ROLE_STATE_CONV_Q, // the same for CONV
+    ROLE_STATE_CONV_K,
     ROLE_STATE_X,  // [inner, steps' rank + key + query]
     ROLE_STATE_DT, // [rank, inner], or only its bias
     ROLE_STATE_A,
@@ -159,8 +169,13 @@ struct family {
     bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
     bool hf_transposed; // Hugging Face's matrices are [in][out]
     bool latent;        // attention
+    float latent_eps;   // of the norms of latent vectors
+    bool indexed;       // attention is to the positions that an indexer chose; it rotates `index_pairs`
+    enum pairs index_pairs;
+    bool indexers_shared; // layers may attend to what the last indexer before them chose
     enum mixers mixers;
     enum recur_kind recur;
+    bool recur_each;     // of the delta rule: key elements decay each by itself, and gates are sigmoids
     bool recur_norms;    // of steps, keys and queries, without weights
     bool gguf_turns;     // GGUF: heads take keys in turns
     bool local_heads;    // layers with a window have heads of their own, and the file says which layers those are
@@ -215,5 +230,8 @@ bool family_indexed(const struct family *f, enum checkpoint_source source, enum 
 
 // A key of config.json, which models that see keep in text_config; NULL if it is not there, or null.
 const struct value *config_value(const struct checkpoint *c, const char *key);
+
+// Whether a value, which may be NULL, is that text.
+bool value_says(const struct value *v, const char *text);
 
 #endif

@@ -120,7 +120,9 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
                             .softcap = h->attn_cap,
                             .slopes = p->m->slopes,
                             .alibi_bf16 = p->m->family->alibi_bf16,
-                            .sinks = l->sinks};
+                            .sinks = l->sinks,
+                            .chosen = p->m->family->indexed ? p->a->chosen : NULL,
+                            .most = h->index_most};
     p->ops->attention(p->d, &mix);
     const float *mixed = p->a->mixed;
     if (p->m->family->latent) forward_values(p, l);

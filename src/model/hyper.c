@@ -25,17 +25,21 @@ static const struct {
     [HYPER_KEY_ROTATED] = {{"rope.dimension_count"}, {"qk_rope_head_dim"}},
     [HYPER_KEY_WHOLE] = {{"attention.key_length_mla", "attention.key_length"}, {NULL}},
     [HYPER_VALUE] = {{"attention.value_length_mla", "attention.value_length"}, {"v_head_dim"}},
+    [HYPER_INDEX_HEADS] = {{"attention.indexer.head_count"}, {"index_n_heads"}},
+    [HYPER_INDEX_DIM] = {{"attention.indexer.key_length"}, {"index_head_dim"}},
+    [HYPER_INDEX_MOST] = {{"attention.indexer.top_k"}, {"index_topk"}},
     [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
-    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx"}},
+    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx", "model_max_length"}},
     [HYPER_EXPERTS] = {{"expert_count"}, {"num_local_experts", "num_experts", "n_routed_experts"}},
-    [HYPER_EXPERTS_USED] = {{"expert_used_count"}, {"num_experts_per_tok", "experts_per_token", "top_k_experts"}},
+    [HYPER_EXPERTS_USED] = {{"expert_used_count"},
+                            {"num_experts_per_tok", "experts_per_token", "top_k_experts", "num_experts_per_token"}},
     [HYPER_EXPERT_FEED_FORWARD] = {{"expert_feed_forward_length"}, {"moe_intermediate_size", "intermediate_size"}},
-    [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group"}},
+    [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group", "num_expert_group"}},
     [HYPER_GROUPS_USED] = {{"expert_group_used_count"}, {"topk_group"}},
     [HYPER_ROUTE] = {{"expert_gating_func"}, {NULL}},
-    [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob"}},
+    [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob", "moe_renormalize"}},
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
     [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
@@ -128,7 +132,7 @@ static bool get_float(const struct reader *r, enum hyper h, double missing, doub
 }
 
 static bool read_layers(const struct reader *r, struct hyperparameters *h) {
-    if (!get_uint(r, HYPER_LAYERS, MOST_LAYERS, 0, &h->layers) ||
+    if (!get_uint(r, HYPER_LAYERS, MAX_LAYERS, 0, &h->layers) ||
         !get_any(r, HYPER_LAYERS_AHEAD, h->layers - 1, &h->layers_ahead))
         return false;
     h->layers -= h->layers_ahead;
@@ -138,6 +142,7 @@ static bool read_layers(const struct reader *r, struct hyperparameters *h) {
 static bool read_heads(const struct reader *r, struct hyperparameters *h) {
     if (r->f->mixers == MIXERS_STATE) return true;
     enum kv_heads where = r->c->source == CHECKPOINT_GGUF ? KV_HEADS_KEY : r->f->hf_kv_heads;
+    if (r->f->latent) where = KV_HEADS_ALL; // what the file says of keys and values is of the latent vector
     if (!get_uint(r, HYPER_HEADS, 1u << 16, 0, &h->heads)) return false;
     h->kv_heads = where == KV_HEADS_ONE ? 1 : h->heads;
     if (where == KV_HEADS_KEY && !get_uint(r, HYPER_KV_HEADS, 1u << 16, h->heads, &h->kv_heads)) return false;
@@ -177,6 +182,21 @@ static bool read_latent(const struct reader *r, struct hyperparameters *h) {
                 r->c->path, whole, rotated, h->kv_latent);
 }
 
+// The indexer rotates its keys as the attention does.
+static bool read_indexer(const struct reader *r, struct hyperparameters *h) {
+    if (!r->f->indexed) return true;
+    if (!get_uint(r, HYPER_INDEX_HEADS, 1u << 12, 0, &h->index_heads) ||
+        !get_uint(r, HYPER_INDEX_DIM, MAX_INDEX_KEY, 0, &h->index_dim) ||
+        !get_uint(r, HYPER_INDEX_MOST, 1u << 20, 0, &h->index_most))
+        return false;
+    if (h->q_latent && h->index_dim >= h->rope.dim && indexer_own(r->f, r->c, 0)) return true;
+    return fail(r->e, GYR_MALFORMED,
+                "%s: an indexer with keys of %u, %u rotated, and queries of %u%s; convert the model "
+                "again",
+                r->c->path, h->index_dim, h->rope.dim, h->q_latent,
+                indexer_own(r->f, r->c, 0) ? "" : ", and none in the first layer");
+}
+
 static bool read_rope(const struct reader *r, struct hyperparameters *h) {
     double part;
     uint32_t dim = 0;
@@ -203,8 +223,7 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
 
 static bool read_groups(const struct reader *r, struct hyperparameters *h) {
     const struct value *method = r->c->source == CHECKPOINT_HF ? config_value(r->c, "topk_method") : NULL;
-    bool greedy = method && method->kind == VALUE_STRING && method->s.size == 6 && !memcmp(method->s.data, "greedy", 6);
-    if (greedy) return true;
+    if (value_says(method, "greedy")) return true;
     if (!get_uint(r, HYPER_GROUPS, h->experts, 1, &h->groups) ||
         !get_uint(r, HYPER_GROUPS_USED, h->groups, 1, &h->groups_used))
         return false;
@@ -331,7 +350,7 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
     bool gguf = r->c->source == CHECKPOINT_GGUF;
     if (!r->f->local_heads) return true;
     const struct value *all = gguf ? NULL : config_value(r->c, "use_bidirectional_attention");
-    if (all && all->kind == VALUE_STRING && all->s.size == 3 && !memcmp(all->s.data, "all", 3))
+    if (value_says(all, "all"))
         return fail(r->e, GYR_UNSUPPORTED, "%s: its layers see later positions too; gyr runs models that do not",
                     r->c->path);
     if (!h->window) return missing_key(r, HYPER_WINDOW);
@@ -429,9 +448,10 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
     if (!(h->recurrence.norms_eps > 0)) h->recurrence.norms_eps = h->norm_eps;
     for (uint32_t i = 0; i < h->layers; i++) {
         struct layer_plan plan = layer_plan(r->f, r->c, h, i);
-        h->kv_layers[plan.own_heads] += plan.attends && !plan.borrows;
+        h->kv_layers[plan.kind] += plan.attends && !plan.borrows;
         if (plan.feed_forward > h->most_feed_forward) h->most_feed_forward = plan.feed_forward;
         h->state_layers += plan.recurs;
+        h->kv_layers[KV_INDEX] += plan.indexes;
     }
     return true;
 }
@@ -440,7 +460,7 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
     return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
-           read_layer_inputs(&r, h) && read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
-           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
-           read_states(&r, h);
+           read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_limit(f, h) &&
+           read_experts(&r, h) && (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) &&
+           read_activation(&r, h) && read_states(&r, h);
 }

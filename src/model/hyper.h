@@ -3,10 +3,11 @@
 #define MODEL_HYPER_H
 
 #include "model/family.h"
+#include "model/kv_cache.h"
 #include "model/positions.h"
 #include "model/recurrence.h"
 
-enum { MOST_LAYERS = 4096 };
+enum { MAX_LAYERS = 4096 };
 
 enum hyper {
     HYPER_LAYERS,
@@ -26,6 +27,9 @@ enum hyper {
     HYPER_KEY_ROTATED,
     HYPER_KEY_WHOLE,
     HYPER_VALUE,
+    HYPER_INDEX_HEADS,
+    HYPER_INDEX_DIM,
+    HYPER_INDEX_MOST,
     HYPER_ROTARY_PART,
     HYPER_FEED_FORWARD,
     HYPER_CONTEXT,
@@ -75,6 +79,7 @@ struct hyperparameters {
     // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;
     // kv_latent 0: it is no latent attention), and of a head's key without positions and its value.
     uint32_t q_latent, kv_latent, key_plain, value;
+    uint32_t index_heads, index_dim, index_most; // of what chooses the positions to attend to; 0: nothing does
     // Experts: 0 without any. Groups: 1 where experts are not in groups.
     uint32_t experts, experts_used, expert_feed_forward, groups, groups_used;
     uint32_t shared_feed_forward; // the widest; known once tensors are
@@ -90,9 +95,9 @@ struct hyperparameters {
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;
     struct recurrence recurrence;
-    unsigned attend_every; // of layers that take turns
-    uint32_t kv_layers[2],
-        state_layers; // how many keep keys and values (of kv_heads, of local_heads), how many a state
+    unsigned attend_every;        // of layers that take turns
+    uint32_t kv_layers[KV_KINDS]; // of each kind that the cache has
+    uint32_t state_layers;        // that keep a state
 };
 
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e);
@@ -103,10 +108,12 @@ struct layer_plan {
     bool rotated, local;  // local: by local_rope
     bool attends, recurs; // reads keys and values; keeps a state
     bool borrows;         // its keys and values are those of the last layer of its kind that keeps some
-    bool own_heads;       // local_heads
+    bool indexes;         // has an indexer of its own
+    enum kv_kind kind;    // KV_LOCAL: local_heads
     struct heads heads;
     uint32_t feed_forward;
-    uint32_t cache, state; // which of those that do it is
+    uint32_t cache, index; // where the KV cache has its keys and values, and its indexer's keys
+    uint32_t state;        // which of those with a state it is
 };
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer);
@@ -115,6 +122,12 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
 // leaves *out alone.
 bool layer_number(const struct checkpoint *c, const char *key, uint32_t layer, uint64_t max, uint64_t *out,
                   gyr_error *e);
+
+// Element `layer` of a list that the file has for each layer; false if there is none.
+bool layer_listed(const struct value *list, uint32_t layer, struct value *out);
+
+// Whether a layer has an indexer of its own; without, it attends to what the last one before it chose.
+bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer);
 
 // GGUF's name of a key: "llama.block_count".
 void hyper_key(const struct family *f, enum hyper h, char key[128]);

@@ -17,18 +17,29 @@ bool layer_number(const struct checkpoint *c, const char *key, uint32_t layer, u
     return true;
 }
 
-// Element `layer` of a list that the file has for each layer; false if there is none.
-static bool listed(const struct value *v, uint32_t layer, struct value *out) {
+bool layer_listed(const struct value *v, uint32_t layer, struct value *out) {
     if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
     *out = value_at(v, layer);
     return true;
 }
 
-static bool says(const struct value *v, const char *word) {
-    return v->kind == VALUE_STRING && v->s.size == strlen(word) && !memcmp(v->s.data, word, v->s.size);
-}
-
 static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
+
+// Kimi Linear's config lists the layers, from 1 on; llama.cpp's file says how many heads for keys there are in each.
+static bool attends_in_turn(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
+                            uint32_t layer) {
+    char key[128];
+    bool gguf = c->source == CHECKPOINT_GGUF, any = false;
+    hyper_key(f, HYPER_KV_HEADS, key);
+    const struct value *list = gguf ? checkpoint_value(c, key) : config_value(c, "linear_attn_config.full_attn_layers");
+    if (!f->recur_each || !list || list->kind != VALUE_ARRAY) return every(h->attend_every, layer);
+    for (size_t i = 0; i < list->array.n; i++) {
+        struct value v = value_at(list, i);
+        bool whole = v.kind == VALUE_UINT || v.kind == VALUE_INT;
+        any |= whole && (gguf ? i == layer && v.u : v.u == layer + 1ull);
+    }
+    return any;
+}
 
 static uint32_t feed_forward(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer, bool borrows) {
@@ -44,26 +55,28 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
     struct value v;
     char key[128];
     bool hf = c->source == CHECKPOINT_HF, local = !every(h->window_every, layer);
-    bool rotated = !every(h->rope_skip, layer), turn = every(h->attend_every, layer);
+    bool rotated = !every(h->rope_skip, layer), turn = attends_in_turn(f, c, h, layer);
     hyper_key(f, HYPER_WINDOW_LIST, key);
-    if (!hf && listed(checkpoint_value(c, key), layer, &v) && v.kind == VALUE_BOOL) local = v.b;
-    if (hf && listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING) {
-        local = says(&v, "sliding_attention");
-        turn = !says(&v, "linear_attention");
+    if (!hf && layer_listed(checkpoint_value(c, key), layer, &v) && v.kind == VALUE_BOOL) local = v.b;
+    if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING) {
+        local = value_says(&v, "sliding_attention");
+        turn = !value_says(&v, "linear_attention");
     }
     local = local && h->window;
-    if (hf && f->rope_skip && listed(config_value(c, "no_rope_layers"), layer, &v))
+    if (hf && f->rope_skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
         rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
     if (f->rope_windows_only && h->window) rotated = local;
+    bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;
     bool borrows = layer >= h->layers - h->shared_kv, own_heads = local && f->local_heads;
     return (struct layer_plan){
         .window = local ? h->window : 0,
         .rotated = rotated,
         .local = local,
-        .attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE,
+        .attends = attends,
         .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
         .borrows = borrows,
-        .own_heads = own_heads,
+        .indexes = attends && f->indexed && indexer_own(f, c, layer),
+        .kind = own_heads ? KV_LOCAL : KV_USUAL,
         .heads = own_heads ? h->local_heads : (struct heads){h->kv_heads, h->head_dim},
         .feed_forward = feed_forward(f, c, h, layer, borrows),
     };

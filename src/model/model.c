@@ -25,11 +25,23 @@ static void replace(struct model *m, float **table, float *with) {
     *table = with;
 }
 
+// Scratch for the scores of a few rows of that length.
+static bool new_index_work(struct model *m, size_t positions, gyr_error *e) {
+    static const size_t enough = (size_t)1 << 22;
+    size_t room = positions < enough ? (enough / positions < 256 ? enough / positions : 256) * positions : positions;
+    float *work = m->h.kv_layers[KV_INDEX] ? m->device->ops->alloc(m->device, room * sizeof *work, e) : NULL;
+    if (!work) return !m->h.kv_layers[KV_INDEX];
+    replace(m, &m->index_work, work);
+    m->index_room = room;
+    return true;
+}
+
 bool model_cover(struct model *m, size_t positions, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
-    if (!h->rope.dim || positions <= m->rope_positions) return true;
+    if (!h->rope.dim || m->family->positions != POSITIONS_ROTARY || positions <= m->rope_positions) return true;
     size_t n = m->rope_positions ? m->rope_positions : 512;
     while (n < positions) n *= 2;
+    if (!new_index_work(m, n, e)) return false;
     float *table = new_table(m, &h->rope, m->rope_factors, n, e), *local = NULL;
     if (table && m->family->local_rope && !(local = new_table(m, &h->local_rope, NULL, n, e))) replace(m, &table, NULL);
     if (!table) return false;
@@ -72,7 +84,7 @@ void model_free(struct model *m) {
     ops->unbind(m->device, &m->positions);
     ops->unbind(m->device, &m->inputs.table.w);
     ops->unbind(m->device, &m->inputs.project.w);
-    void *memory[] = {m->vectors, m->rope, m->local_rope, m->slopes};
+    void *memory[] = {m->vectors, m->rope, m->local_rope, m->slopes, m->index_work};
     for (size_t k = 0; k < sizeof memory / sizeof *memory; k++)
         if (memory[k]) ops->free(m->device, memory[k]);
     for (size_t i = 0; i < m->n_rewritten; i++) free(m->rewritten[i]);

@@ -21,6 +21,8 @@ struct expert {
 // What keeps a state (device/recur.h).
 struct recurrent {
     struct linear in, gate, alpha, beta, x, dt, out; // those that the kind has
+    struct linear q, k, low, gate_low;
+    float *q_taps, *k_taps;
     float *taps, *taps_bias, *dt_bias, *a, *skip, *ones, *unit;
     struct norm norm;
 };
@@ -33,6 +35,8 @@ struct layer {
     struct linear qkv, q, k, v, attn_out; // qkv, or the three
     struct linear q_a, kv_a, *k_b, *v_b;  // latent attention; the last two [h.heads]
     struct norm q_a_norm, kv_a_norm;
+    struct linear index_q, index_k, index_weight; // of the layer's own indexer
+    struct norm index_norm;
     float *sinks;
     struct linear gate_up, gate, up, down;
     struct linear input_gate, input_out; // per-layer inputs; no rows: there are none
@@ -69,10 +73,12 @@ struct model {
     float *rope_factors;      // on the host; NULL without
     float *rope, *local_rope; // cos and sin of the first rope_positions positions, on the device
     size_t rope_positions;    // grows with the sequences: model_cover()
-    float *slopes;            // ALiBi, on the device; NULL without
-    enum pairs pairs;         // as this file has them
-    bool grouped;             // how fused query/key/value rows are laid out: struct qkv
-    enum type type;           // what most matrices are of
+    float *index_work;        // scratch of indexers, on the device: so many floats
+    size_t index_room;
+    float *slopes;    // ALiBi, on the device; NULL without
+    enum pairs pairs; // as this file has them
+    bool grouped;     // how fused query/key/value rows are laid out: struct qkv
+    enum type type;   // what most matrices are of
     struct activations *activations;
     struct state_pool states; // of all sequences
     uint64_t parameters, weight_bytes, decode_bytes;

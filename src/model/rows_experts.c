@@ -3,10 +3,14 @@
 
 #define EXPERTS .norm = NORM_RMS, .activation = ACT_SILU, .gated = true
 
-// Latent attention, and experts of which some are shared (DeepSeek-V2 and V3, 2024).
-#define DEEPSEEK                                                                                                       \
-    EXPERTS, .architecture = "deepseek2", .latent = true, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,         \
+// Latent attention, and experts of which some are shared (DeepSeek-V2 and V3, 2024). Biases that a config may ask for
+// are in no model, and gyr has none.
+#define LATENT                                                                                                         \
+    EXPERTS, .latent = true, .latent_eps = 1e-6f, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,                 \
              .gguf_pairs = PAIRS_ADJACENT
+
+// And the best experts of the best groups, by two of each.
+#define LATENT3 LATENT, .route = ROUTE_SIGMOID, .route_normed = true, .route_pairs = true
 
 // Queries come straight from the input, or by way of a latent vector.
 static const struct rename deepseek_names[] = {
@@ -152,19 +156,37 @@ const struct family expert_rows[] = {
         .qk_norm = QK_NORM_PLAIN,
     },
     {
-        DEEPSEEK,
+        LATENT3,
+        .architecture = "deepseek2",
         .kind = "DeepSeek V3, and Kimi K2",
         .hf_types = {"deepseek_v3", "kimi_k2"},
-        .hf = {{"rope_interleave", 1, 1}},
+        .hf = {{"rope_interleave", 1, 1}, {"attention_bias", 0, 0}},
         .gguf = {{"expert_gating_func", 2, 0}},
-        .route = ROUTE_SIGMOID,
-        .route_normed = true,
-        .route_pairs = true,
     },
     {
-        DEEPSEEK,
+        LATENT,
+        .architecture = "deepseek2",
         .kind = "DeepSeek V2",
         .hf_types = {"deepseek_v2"},
+        .hf = {{"attention_bias", 0, 0}},
+    },
+    {
+        LATENT3,
+        .kind = "DeepSeek V3.2",
+        .architecture = "deepseek32",
+        .hf_types = {"deepseek_v32"},
+        .hf = {{"attention_bias", 0, 0}, {"indexer_rope_interleave", 0, 0}},
+        .indexed = true,
+    },
+    {
+        LATENT3,
+        .kind = "GLM 5",
+        .architecture = "glm-dsa",
+        .hf_types = {"glm_moe_dsa"},
+        .hf = {{"attention_bias", 0, 0}, {"indexer_rope_interleave", 1, 1}},
+        .indexed = true,
+        .index_pairs = PAIRS_ADJACENT,
+        .indexers_shared = true,
     },
 };
 const size_t expert_rows_n = sizeof expert_rows / sizeof *expert_rows;

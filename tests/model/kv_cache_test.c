@@ -77,7 +77,7 @@ static void growth_keeps_contents(void) {
     struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F32, 2, 8, 12}}, {3}}, &err);
     struct pages a = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 2, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
-    size_t key = kv_key_bytes(&kv->layout.shape[0]), value = kv_value_bytes(&kv->layout.shape[0]);
+    size_t key = kv_key_bytes(&kv->layout.shape[KV_USUAL]), value = kv_value_bytes(&kv->layout.shape[KV_USUAL]);
     CHECK_INT(key, PAGE_TOKENS * 2 * 8 * 4);
     CHECK_INT(value, PAGE_TOKENS * 2 * 12 * 4);
     for (size_t l = 0; l < 3; l++)
@@ -121,27 +121,32 @@ static void sizes(void) {
     CHECK_STR(err.message, "KV cache: heads of 1025 and 2 numbers; gyr takes up to 1024");
 }
 
-// Layers of two shapes: each array has pages of its own size, and a copied page is copied in all of them.
-static void layers_of_two_shapes(void) {
-    struct kv_layout two = {{{TYPE_F32, 1, 4, 4}, {TYPE_F32, 2, 8, 6}}, {1, 2}};
-    CHECK_INT(kv_cache_bytes(two, 1), 32 * 4 * (4 + 4 + 2 * (2 * 8 + 2 * 6)));
-    struct kv_cache *kv = kv_cache_new(cpu, two, &err);
+// Each array has pages of its own size, and a copied page is copied in all of them. An indexer has no values.
+static void kinds_of_one_cache(void) {
+    struct kv_layout all = {
+        {[KV_USUAL] = {TYPE_F32, 1, 4, 4}, [KV_LOCAL] = {TYPE_F32, 2, 8, 6}, [KV_INDEX] = {TYPE_F32, 1, 6, 0}},
+        {1, 2, 2}};
+    static const enum kv_kind kind[] = {KV_USUAL, KV_LOCAL, KV_LOCAL, KV_INDEX, KV_INDEX};
+    CHECK_INT(kv_cache_bytes(all, 1), 32 * 4 * (4 + 4 + 2 * (2 * 8 + 2 * 6) + 2 * 6));
+    struct kv_cache *kv = kv_cache_new(cpu, all, &err);
     struct pages a = {0}, b = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 3, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
-    CHECK_INT(kv->layers, 3);
-    CHECK(kv_cache_shape(kv, 0) == &kv->layout.shape[0] && kv_cache_shape(kv, 1) == &kv->layout.shape[1] &&
-          kv_cache_shape(kv, 2) == &kv->layout.shape[1]);
-    size_t key[] = {32 * 4 * 4, 32 * 4 * 16, 32 * 4 * 16}, value[] = {32 * 4 * 4, 32 * 4 * 12, 32 * 4 * 12};
-    for (size_t l = 0; l < 3; l++) {
-        memset((char *)kv->k[l] + a.page[1] * key[l], (int)(1 + l), key[l]);
-        memset((char *)kv->v[l] + a.page[1] * value[l], (int)(4 + l), value[l]);
-    }
+    CHECK_INT(kv->n, 5);
+    for (size_t i = 0; i < 5; i++) CHECK(kv_cache_shape(kv, i) == &kv->layout.shape[kind[i]]);
+    static const size_t key[] = {32 * 4 * 4, 32 * 4 * 16, 32 * 4 * 16, 32 * 4 * 6, 32 * 4 * 6};
+    static const size_t value[] = {32 * 4 * 4, 32 * 4 * 12, 32 * 4 * 12};
+    CHECK(!kv->v[3] && !kv->v[4]);
+    for (size_t i = 0; i < 5; i++) memset((char *)kv->k[i] + a.page[1] * key[i], (int)(1 + i), key[i]);
+    for (size_t i = 0; i < 3; i++) memset((char *)kv->v[i] + a.page[1] * value[i], (int)(6 + i), value[i]);
     CHECK(kv_cache_share(kv, &a, &b) && kv_cache_own(kv, &b, PAGE_TOKENS) && b.page[1] != a.page[1]);
     CHECK(kv_cache_reserve(kv, 9, &err));
-    for (size_t l = 0; l < 3; l++) {
-        const char *k = (char *)kv->k[l] + b.page[1] * key[l], *v = (char *)kv->v[l] + b.page[1] * value[l];
-        CHECK(k[0] == (int)(1 + l) && k[key[l] - 1] == (int)(1 + l));
-        CHECK(v[0] == (int)(4 + l) && v[value[l] - 1] == (int)(4 + l));
+    for (size_t i = 0; i < 5; i++) {
+        const char *k = (char *)kv->k[i] + b.page[1] * key[i];
+        CHECK(k[0] == (int)(1 + i) && k[key[i] - 1] == (int)(1 + i));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const char *v = (char *)kv->v[i] + b.page[1] * value[i];
+        CHECK(v[0] == (int)(6 + i) && v[value[i] - 1] == (int)(6 + i));
     }
     kv_cache_trim(kv, &a, 0);
     kv_cache_trim(kv, &b, 0);
@@ -154,7 +159,7 @@ int main(void) {
     RUN(pages_are_handed_out_once);
     RUN(shared_pages_are_copied_to_be_written);
     RUN(growth_keeps_contents);
-    RUN(layers_of_two_shapes);
+    RUN(kinds_of_one_cache);
     RUN(sizes);
     cpu->ops->close(cpu);
     return test_end();

@@ -57,6 +57,7 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
     word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
     word(&t, f->latent, "latent attention", 0);
+    word(&t, f->indexed, "to chosen positions", 0);
     word(&t, f->mixers == MIXERS_STATE, "a state and no attention", 0);
     word(&t, f->mixers == MIXERS_BOTH, "attention and a state side by side", 0);
     word(&t, f->mixers == MIXERS_TURNS, "attention and a state in turns", 0);
@@ -118,7 +119,18 @@ static const char foot[] =
     "\n"
     "The pictures and sounds of models that see and hear (their text part runs, from a\n"
     "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs); Baichuan 2's normalized "
-    "output.\n";
+    "output.\n"
+    "\n"
+    "DeepSeek V4 (`deepseek_v4`): several residual streams, mixed at every layer by a matrix made doubly stochastic\n"
+    "(hyper-connections); runs of 4 or of 128 positions made into one key and value, attended to by choice beside a\n"
+    "window; an output matrix by groups; experts that some layers choose by the token's number. GLM 5.3 (`glm5_next`): "
+    "the\n"
+    "same streams; Kimi Linear's layers with a floor under their decay; an indexer that chooses runs of positions by "
+    "keys\n"
+    "made of a run's; clamped gates. Both are refused as architectures that gyr does not know.\n"
+    "\n"
+    "DeepSeek V3.2 in GGUF has the architecture and the names that llama.cpp gives it (`deepseek32`), which the gguf\n"
+    "package 0.19 does not have yet; the tensors are called as those of GLM 5 (`glm-dsa`), which it has.\n";
 
 static void page_says_what_the_table_says(void) {
     struct buf b = {0};

@@ -247,7 +247,7 @@ LATENT = dict(q_lora_rank=24, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_
 
 def latent_keys(experts, **more):
     """As llama.cpp has them: the cache's key and value first, those of a head behind them."""
-    return moe_keys(experts, attention__head_count_kv=1, attention__kv_lora_rank=16, attention__key_length=20,
+    return moe_keys(experts, attention__head_count_kv=more.pop("kv", 1), attention__kv_lora_rank=16, attention__key_length=20,
                     attention__value_length=16, attention__key_length_mla=12, attention__value_length_mla=12,
                     rope__dimension_count=4, leading_dense_block_count=1,
                     **{"attention.q_lora_rank": 24} if more.pop("lora", True) else {}, **more)
@@ -263,6 +263,43 @@ def latent_gguf(f, c, name, p, usual):
     f.put(f"blk.{block}.attn_k_b.weight", k.shape, [Piece(p, k)])
     f.put(f"blk.{block}.attn_v_b.weight", v.shape, [Piece(p, v)])
     return True
+
+
+# An indexer that chooses a third of the text.
+INDEX = dict(index_topk=24, index_n_heads=6, index_head_dim=12)
+INDEX_KEYS = dict(attention__indexer__head_count=6, attention__indexer__key_length=12, attention__indexer__top_k=24)
+
+
+def clear_choices(model, ids):
+    """Whether no position is chosen, or not, by so little that rounding could decide: in no layer and at no position of
+    the text does the least score chosen come near the greatest that is not."""
+    import torch
+    gaps = []
+
+    def watch(module, args, kwargs, chosen):
+        scores = args_scores.pop()
+        n = scores.shape[-1]
+        for t in range(module.index_topk, n):
+            best = torch.topk(scores[0, t, :t + 1], module.index_topk + 1).values
+            gaps.append((best[-2] - best[-1]).item())
+
+    args_scores, topk = [], torch.Tensor.topk
+
+    def keep(x, *a, **k):
+        if x.dim() == 3 and x.shape[-1] == ids.shape[-1]:
+            args_scores.append(x)
+        return topk(x, *a, **k)
+
+    indexers = [m for m in model.modules() if type(m).__name__.endswith("Indexer")]
+    hooks = [m.register_forward_hook(watch, with_kwargs=True) for m in indexers]
+    torch.Tensor.topk = keep
+    try:
+        model(ids)
+    finally:
+        torch.Tensor.topk = topk
+        for hook in hooks:
+            hook.remove()
+    return min(gaps) > 1e-5
 
 
 FAMILIES = {
@@ -490,6 +527,53 @@ FAMILIES = {
                                           n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
                                           rope_parameters=rope(rope_type="yarn", factor=4.0, mscale=1.0, mscale_all_dim=1.0,
                                                                original_max_position_embeddings=64))),
+    "kimi-k2": dict(
+        kind="DeepSeek V3, and Kimi K2", arch="deepseek2", model=t.DeepseekV3ForCausalLM, gguf=experts_gguf(latent_gguf),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), drop=["rope_parameters", "rope_interleave"],
+        add=dict(model_type="kimi_k2", rope_theta=5e4, rope_scaling=dict(
+                     type="yarn", factor=32.0, beta_fast=1.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0,
+                     original_max_position_embeddings=8), architectures=["DeepseekV3ForCausalLM"], n_group=1, topk_group=1,
+                 topk_method="noaux_tc", scoring_func="sigmoid", num_nextn_predict_layers=0, aux_loss_alpha=0.001,
+                 moe_layer_freq=1, seq_aux=True),
+        keys=latent_keys(12, used=4, expert_shared_count=1, expert_weights_scale=2.827, expert_weights_norm=True,
+                         expert_gating_func=2, rope__scaling__type="yarn", rope__scaling__factor=32.0,
+                         rope__scaling__original_context_length=8, rope__scaling__yarn_log_multiplier=0.1,
+                         rope__scaling__yarn_beta_fast=1.0, rope__scaling__yarn_beta_slow=1.0),
+        config=lambda: t.DeepseekV3Config(**TINY | dict(num_key_value_heads=4), **MOE | dict(num_experts_per_tok=4), **LATENT,
+                                          n_routed_experts=12, n_shared_experts=1, n_group=1, topk_group=1,
+                                          routed_scaling_factor=2.827, rope_parameters=rope(
+                                              rope_type="yarn", rope_theta=5e4, factor=32.0, mscale=1.0, mscale_all_dim=1.0,
+                                              beta_fast=1.0, beta_slow=1.0, original_max_position_embeddings=8))),
+    "deepseek-v3.2": dict(
+        kind="DeepSeek V3.2", arch="deepseek32", names="glm-dsa", model=t.DeepseekV32ForCausalLM, gguf=experts_gguf(latent_gguf),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), clear=clear_choices,
+        keys=latent_keys(8, **INDEX_KEYS, expert_shared_count=1, expert_weights_scale=2.5, expert_weights_norm=True,
+                         expert_gating_func=2, expert_group_count=4, expert_group_used_count=2, rope__scaling__type="yarn",
+                         rope__scaling__factor=4.0, rope__scaling__original_context_length=64,
+                         rope__scaling__yarn_log_multiplier=0.1),
+        config=lambda: t.DeepseekV32Config(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT, **INDEX, n_routed_experts=8,
+                                           n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
+                                           attn_implementation="eager", rope_parameters=rope(
+                                               rope_type="yarn", factor=4.0, mscale=1.0, mscale_all_dim=1.0,
+                                               original_max_position_embeddings=64))),
+    "glm5": dict(
+        kind="GLM 5", arch="glm-dsa", model=t.GlmMoeDsaForCausalLM, gguf=experts_gguf(latent_gguf),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), clear=clear_choices, drop=["indexer_types"],
+        keys=latent_keys(8, **INDEX_KEYS, expert_shared_count=1, expert_weights_scale=2.5, expert_weights_norm=True,
+                         expert_gating_func=2),
+        config=lambda: t.GlmMoeDsaConfig(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT, **INDEX, n_routed_experts=8,
+                                         n_shared_experts=1, routed_scaling_factor=2.5, rms_norm_eps=1e-3,
+                                         attn_implementation="eager", rope_parameters=rope(rope_theta=1e6))),
+    # Layers that attend to what the one before chose.
+    "glm5.2": dict(
+        kind="GLM 5", arch="glm-dsa", model=t.GlmMoeDsaForCausalLM, gguf=experts_gguf(latent_gguf),
+        hf=experts_hf("gate_proj", "up_proj", "down_proj"), clear=clear_choices,
+        keys=latent_keys(8, **INDEX_KEYS, expert_shared_count=1, expert_weights_scale=2.5, expert_weights_norm=True,
+                         expert_gating_func=2),
+        config=lambda: t.GlmMoeDsaConfig(**TINY | dict(num_key_value_heads=4, num_hidden_layers=5), **MOE, **LATENT, **INDEX,
+                                         n_routed_experts=8, n_shared_experts=1, routed_scaling_factor=2.5,
+                                         index_topk_freq=2, index_skip_topk_offset=2, attn_implementation="eager",
+                                         rope_parameters=rope(rope_theta=1e6))),
     "llama4": dict(
         kind="Llama 4 Scout: norms of queries and keys", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
         gguf=experts_gguf(columns=True), cache=False,

@@ -178,7 +178,9 @@ def build(name, spec):
         text = [int(t) for t in rng.integers(0, VOCAB, TEXT)]
         run = spec.get("run", lambda m: m)(model)
         answer, gap = greedy(run, text[:PROMPT], spec.get("cache", True))
-        if gap > GAP and len(set(answer)) >= DISTINCT:
+        clear = spec.get("clear", lambda m, ids: True)
+        if gap > GAP and len(set(answer)) >= DISTINCT and all(
+                clear(run, torch.tensor([ids])) for ids in (text, text[:PROMPT] + answer)):
             return run, model.config, drawn, text, answer, seed, gap
     sys.exit(f"{name}: no seed will do")
 
@@ -195,7 +197,7 @@ def as_hf(spec, drawn):
 
 def as_gguf(spec, config, drawn):
     f = File("gguf")
-    arch = next(a for a, n in gguf.MODEL_ARCH_NAMES.items() if n == spec["arch"])
+    arch = next(a for a, n in gguf.MODEL_ARCH_NAMES.items() if n == spec.get("names", spec["arch"]))
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
 
     def usual(name):

@@ -50,7 +50,7 @@ static void qkv_row(void *arg, size_t r) {
         float key[MAX_HEAD];
         ready(c, head_of(&a->k_in, r, g, 1, 0), weight_of(a, a->k_norm, g), table, key);
         kv_write_key(kv, a->k, page, g, slot, key);
-        kv_write_value(kv, a->v, page, g, slot, head_of(&a->v_in, r, g, 1, 0));
+        if (kv->value_dim) kv_write_value(kv, a->v, page, g, slot, head_of(&a->v_in, r, g, 1, 0));
     }
 }
 
