@@ -19,7 +19,7 @@ static bool named(const struct binder *b, enum role role) {
     return family_name(b->m->family, b->m->checkpoint->source, (struct place){role, PART_WEIGHT, 0, 0}, name);
 }
 
-const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
+const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct model *m = b->m;
     char name[128];
     const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
@@ -33,6 +33,15 @@ const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols,
                      "again",
                      m->checkpoint->path, name, (unsigned long long)t->dim[0], (unsigned long long)t->dim[1],
                      (unsigned long long)cols, (unsigned long long)rows);
+}
+
+const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
+    const struct tensor *t = bind_find_any(b, at, cols, rows, depth);
+    if (!t || !t->scales) return t;
+    return fail_null(b->e, GYR_UNSUPPORTED,
+                     "%s: tensor '%.*s' is MXFP4, which gyr knows of experts; choose another "
+                     "model",
+                     b->m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
 }
 
 void bind_count(struct model *m, const struct tensor *t, double share) {

@@ -24,6 +24,9 @@ bool bind_present(const struct binder *b, enum role role, enum part part, uint32
 // Finds a tensor and checks its shape: columns, rows (1 for a vector), and how many such there are in it.
 const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth);
 
+// The same, for those who take blocks whose scales lie apart.
+const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth);
+
 bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
                  size_t rows);
 
