@@ -33,6 +33,10 @@ void gguf_put_tensor(struct gguf_writer *w, const char *name, enum type type, in
 // Writes the head. From here on, data only.
 bool gguf_writer_begin(struct gguf_writer *w, gyr_error *e);
 
+// After the head: the file as it can be read already, its weights still zeros, under a name that it has until it is
+// ended. *path is NULL for a device.
+bool gguf_writer_show(struct gguf_writer *w, const char **path, gyr_error *e);
+
 // Appends `size` bytes of the current tensor's data; moves to the next tensor (with its padding) when it is full.
 bool gguf_writer_data(struct gguf_writer *w, const void *data, size_t size, gyr_error *e);
 

@@ -94,11 +94,36 @@ static void put_experts(const struct putter *p, const struct model *m) {
     put_whole(p, HYPER_GROUPS_USED, h->groups_used);
 }
 
+static void put_multipliers(const struct putter *p, const struct hyperparameters *h) {
+    const struct family *f = p->f;
+    put_real(p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
+    put_real(p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
+    put_real(p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+}
+
+static void put_recurrence(const struct putter *p, const struct model *m) {
+    const struct recurrence *r = &m->h.recurrence;
+    char key[128];
+    const struct {
+        const char *name;
+        uint32_t v;
+    } numbers[] = {{"ssm.conv_kernel", r->taps},
+                   {"ssm.inner_size", r->inner},
+                   {"ssm.state_size", r->size},
+                   {"ssm.time_step_rank", r->rank ? r->rank : r->heads},
+                   {"ssm.group_count", r->rank ? 0 : r->groups}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].v) gguf_put_u32(p->w, own_key(p, numbers[i].name, key), numbers[i].v);
+    if (p->f->mixers == MIXERS_TURNS) put_whole(p, HYPER_ATTEND_EVERY, m->h.attend_every);
+    if (r->norms_eps != m->h.norm_eps) put_own(p, "ssm.dt_b_c_rms_epsilon", r->norms_eps);
+}
+
 // What tells a family's files apart from its other kinds'.
 static void put_conditions(const struct putter *p) {
     char key[128];
     for (size_t i = 0; i < sizeof p->f->gguf / sizeof *p->f->gguf && p->f->gguf[i].key; i++)
-        if (!strncmp(p->f->gguf[i].key, "use_", 4)) // others are numbers that are there already
+        if (!strncmp(p->f->gguf[i].key, "use_", 4) ||
+            !strcmp(p->f->gguf[i].key, "ssm.dt_b_c_rms")) // others are numbers that are there already
             gguf_put_bool(p->w, own_key(p, p->f->gguf[i].key, key), p->f->gguf[i].equals);
 }
 
@@ -118,11 +143,11 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_whole(&p, HYPER_CONTEXT, full_context(m));
     put_whole(&p, HYPER_HIDDEN, h->hidden);
     put_whole(&p, HYPER_LAYERS, h->layers);
-    put_whole(&p, HYPER_FEED_FORWARD, h->feed_forward);
+    put_whole(&p, HYPER_FEED_FORWARD, h->feed_forward); // 0, and so are heads, where layers have neither
     put_whole(&p, HYPER_HEADS, h->heads);
-    put_whole(&p, HYPER_KV_HEADS, h->kv_heads);
+    if (h->kv_heads) put_whole(&p, HYPER_KV_HEADS, h->kv_heads);
     if (h->kv_latent) put_latent(&p, h);
-    if (h->kv_latent || h->head_dim * h->heads != h->hidden) {
+    if (h->kv_latent || (h->heads && h->head_dim * h->heads != h->hidden)) {
         put_whole(&p, HYPER_HEAD_DIM, h->head_dim);
         gguf_put_u32(w, own_key(&p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
     }
@@ -130,12 +155,11 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);
-    if (!h->kv_latent) put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
+    if (h->heads && !h->kv_latent) put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);
-    put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
-    put_real(&p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
-    put_real(&p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+    if (!f->gguf_multiplied) put_multipliers(&p, h);
+    if (h->recurrence.kind != RECUR_NONE) put_recurrence(&p, m);
     if (h->experts) put_experts(&p, m);
     put_conditions(&p);
     if (!strcmp(f->architecture, "falcon"))

@@ -148,9 +148,10 @@ struct family {
     bool latent;        // attention
     enum mixers mixers;
     enum recur_kind recur;
-    bool recur_norms;    // of steps, keys and queries, without weights
-    bool gguf_turns;     // GGUF: heads take keys in turns
-    bool attention_gate; // a head's query is followed by what gates its output
+    bool recur_norms;     // of steps, keys and queries, without weights
+    bool gguf_turns;      // GGUF: heads take keys in turns
+    bool gguf_multiplied; // GGUF: what multiplies embeddings, branches and their parts is in the weights
+    bool attention_gate;  // a head's query is followed by what gates its output
     enum qk_norm qk_norm;
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true

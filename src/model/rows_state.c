@@ -121,6 +121,7 @@ const struct family state_rows[] = {
         .activation = ACT_SILU,
         .gated = true,
         .mixers = MIXERS_BOTH,
+        .gguf_multiplied = true,
         .recur = RECUR_HEADS,
         .may_bias = BIAS_ALL,
         .names = falcon_h1_names,
