@@ -321,13 +321,13 @@ static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     return true;
 }
 
-bool bind_model(struct model *m, gyr_error *e) {
+bool bind_model(struct model *m, bool look_only, gyr_error *e) {
     m->layers = calloc(m->h.layers, sizeof *m->layers);
     bool *found = calloc(m->checkpoint->n_tensors + 1, sizeof *found);
     struct binder look = {.m = m, .e = e, .looking = true, .found = found}, bind = {.m = m, .e = e};
     bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
     free(found);
-    if (!ok) return false;
+    if (!ok || look_only) return ok;
     m->vectors = m->device->ops->alloc(m->device, look.used * sizeof(float), e);
     m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
     if (!m->vectors || !m->rewritten || !bind_pass(&bind)) return false;

@@ -15,8 +15,9 @@ struct binder {
     size_t rewritten; // matrices that need a copy
 };
 
-// Binds all of m->checkpoint's tensors into m, whose hyperparameters are read.
-bool bind_model(struct model *m, gyr_error *e);
+// Binds all of m->checkpoint's tensors into m, whose hyperparameters are read; or only finds them and checks their
+// shapes.
+bool bind_model(struct model *m, bool look_only, gyr_error *e);
 
 // Whether the file has a tensor.
 bool bind_present(const struct binder *b, enum role role, enum part part, uint32_t layer);

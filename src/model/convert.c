@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void announce(struct job *j, struct piece *p, const struct mixture_facts *facts) {
-    struct tensor t = {.name = {p->name, strlen(p->name)}, .type = p->t ? p->t->type : TYPE_F32, .n_dims = p->n_dims};
+static enum type type_of(const struct piece *p) { return p->t ? p->t->type : TYPE_F32; }
+
+static void choose_type(const struct job *j, struct piece *p, const struct mixture_facts *facts) {
+    struct tensor t = {.name = {p->name, strlen(p->name)}, .type = type_of(p), .n_dims = p->n_dims};
     memcpy(t.dim, p->dim, sizeof t.dim);
     if (p->n_dims < 2 || p->fine)
         p->to = TYPE_F32;
@@ -18,8 +20,17 @@ static void announce(struct job *j, struct piece *p, const struct mixture_facts 
         p->to = t.type; // exactly as it is
     else
         p->to = j->mixture ? mixture_type(j->mixture, facts, &t, j->o->pure) : t.type;
-    gguf_put_tensor(j->w, p->name, p->to, p->n_dims, p->dim);
-    j->how.total += type_row_bytes(t.type, p->cols * p->rows);
+}
+
+// What a folder's own types are called: by the one that most weights have.
+static uint32_t file_type(const struct job *j) {
+    static const uint32_t names[TYPE_LIMIT] = {[TYPE_F16] = 1, [TYPE_BF16] = 32, [TYPE_MXFP4] = 38};
+    uint64_t weights[TYPE_LIMIT] = {0};
+    enum type most = TYPE_F32;
+    for (size_t i = 0; i < j->n; i++) weights[j->pieces[i].to] += j->pieces[i].cols * j->pieces[i].rows;
+    for (enum type t = 0; t < TYPE_LIMIT; t++)
+        if (weights[t] > weights[most]) most = t;
+    return names[most];
 }
 
 // The folder's name; that of the folder around it where its own is a commit.
@@ -39,16 +50,20 @@ static bool put_head(struct job *j, gyr_error *e) {
                                   .tied = m->tied,
                                   .layers = m->h.layers,
                                   .heads_per_kv = m->h.kv_heads ? m->h.heads / m->h.kv_heads : 1};
-    static const uint32_t file_types[TYPE_LIMIT] = {[TYPE_F32] = 0, [TYPE_F16] = 1, [TYPE_BF16] = 32};
+    for (size_t i = 0; i < j->n; i++) choose_type(j, &j->pieces[i], &facts);
     gguf_put_cstring(j->w, "general.architecture", m->family->architecture);
     gguf_put_cstring(j->w, "general.type", "model");
     put_name(j);
     gguf_put_u32(j->w, "general.quantization_version", 2);
-    gguf_put_u32(j->w, "general.file_type", j->mixture ? j->mixture->file_type : file_types[m->type]);
+    gguf_put_u32(j->w, "general.file_type", j->mixture ? j->mixture->file_type : file_type(j));
     put_hyper_keys(j->w, m);
     if (!gguf_vocab_new(&j->vocab, j->c, m->h.vocab, e)) return false;
     gguf_put_vocab(j->w, &j->vocab.v);
-    for (size_t i = 0; i < j->n; i++) announce(j, &j->pieces[i], &facts);
+    for (size_t i = 0; i < j->n; i++) {
+        const struct piece *p = &j->pieces[i];
+        gguf_put_tensor(j->w, p->name, p->to, p->n_dims, p->dim);
+        j->how.total += type_row_bytes(type_of(p), p->cols * p->rows);
+    }
     return gguf_writer_begin(j->w, e);
 }
 
@@ -61,7 +76,7 @@ static bool prepare(struct job *j, gyr_error *e) {
         return fail(e, GYR_USAGE, "%s: is GGUF already; gyr quantize writes it in another type", o->input);
     // Binding finds every tensor and checks its shape, so nothing below has to.
     j->device = device_cpu(1, NULL, e);
-    if (!j->device || !(j->m = model_new(j->c, j->device, e)) || !convert_list(j, e)) return false;
+    if (!j->device || !(j->m = model_look(j->c, j->device, e)) || !convert_list(j, e)) return false;
     j->how = (struct recode_options){
         .input = j->c->path, .output = o->output, .threads = o->threads, .progress = o->progress, .user = o->user};
     j->w = gguf_writer_new(o->output, e);

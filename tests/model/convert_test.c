@@ -240,6 +240,47 @@ static void the_epsilon_of_steps_comes_along(void) {
     drawn_free(&d);
 }
 
+// What a folder has quantized already is not quantized again.
+static void packed_experts_stay_as_they_are(void) {
+    static struct drawn d;
+    gyr_error e = {0};
+    REQUIRE(drawn_load(&d, "gpt-oss-mxfp4") && drawn_write_text(file_of("config.json"), d.config) &&
+            drawn_write_safetensors(&d, file_of("model.safetensors")) &&
+            drawn_write_gguf(&d, file_of("want.gguf"), &e));
+    CHECK_INT(convert_to(folder, file_of("q8.gguf"), "q8_0", &e), GYR_OK);
+    struct checkpoint *want = checkpoint_open(file_of("want.gguf"), &e), *got = checkpoint_open(file_of("q8.gguf"), &e);
+    REQUIRE(want && got);
+    int packed = 0, quantized = 0;
+    for (size_t i = 0; i < want->n_tensors; i++) {
+        const struct tensor *a = &want->tensors[i];
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", (int)a->name.size, a->name.data);
+        const struct tensor *b = checkpoint_tensor(got, name);
+        REQUIRE(b);
+        if (a->type == TYPE_MXFP4) packed += b->type == a->type && !memcmp(a->data, b->data, a->bytes);
+        quantized += b->type == TYPE_Q8_0;
+    }
+    CHECK_INT(packed, 6);
+    CHECK(quantized >= 8);
+    checkpoint_close(want);
+    checkpoint_close(got);
+    drawn_free(&d);
+}
+
+// Only experts may come in blocks and scales.
+static void other_packed_matrices_are_refused(void) {
+    static struct drawn d;
+    gyr_error e = {0};
+    REQUIRE(drawn_load(&d, "gpt-oss-mxfp4"));
+    for (size_t i = 0; i < d.n_tensors; i++)
+        if (strstr(d.tensor[i].name, "self_attn.q_proj.weight")) d.tensor[i].packed = true;
+    CHECK(drawn_write_text(file_of("config.json"), d.config) &&
+          drawn_write_safetensors(&d, file_of("model.safetensors")));
+    CHECK_INT(convert_to(folder, file_of("none.gguf"), NULL, &e), GYR_UNSUPPORTED);
+    CHECK(strstr(e.message, "tensor 'model.layers.0.self_attn.q_proj.weight' is MXFP4, which gyr knows of experts"));
+    drawn_free(&d);
+}
+
 static void falcons_give_the_same_bytes(void) {
     static const int32_t ids[] = {1, 5, 9, 2, 30, 31, 7, 8, 12, 40, 3, 3};
     gyr_error e = {0};
@@ -312,6 +353,8 @@ int main(void) {
     RUN(families_become_what_llama_cpp_makes_of_them);
     RUN(a_refusal_leaves_the_earlier_file);
     RUN(the_epsilon_of_steps_comes_along);
+    RUN(packed_experts_stay_as_they_are);
+    RUN(other_packed_matrices_are_refused);
     RUN(falcons_give_the_same_bytes);
     RUN(tokenizers_come_along);
     RUN(types_are_those_of_quantize);
