@@ -101,7 +101,7 @@ static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size
 bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
                  float plus) {
     struct model *m = b->m;
-    bool apart = family_indexed(m->family, m->checkpoint->source, role);
+    bool apart = family_indexed(m->family, m->checkpoint, (struct place){role, part, layer, 0});
     size_t tensors = apart ? rows : 1, each = n / tensors, at = b->used;
     b->used += n;
     for (uint32_t i = 0; i < tensors; i++) {

@@ -71,7 +71,7 @@ static bool bind_biases(struct binder *b, struct layer *l, uint32_t layer, const
 }
 
 static bool bind_matrices(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w) {
-    bool apart = family_indexed(b->m->family, b->m->checkpoint->source, w->role);
+    bool apart = family_indexed(b->m->family, b->m->checkpoint, (struct place){w->role, PART_WEIGHT, layer, 0});
     return (apart ? bind_each : bind_stacked)(b, l, layer, w) && bind_biases(b, l, layer, w);
 }
 

@@ -59,6 +59,18 @@ static void put_rope(const struct putter *p, const struct hyperparameters *h) {
         put_own(p, "rope.scaling.attn_factor", rope_attention(r));
 }
 
+// How many pairs turn with each of the positions that a picture's part has. In a text all positions are one.
+static void put_sections(const struct putter *p, const struct model *m) {
+    const struct value *v = config_value(m->checkpoint, "rope_parameters.mrope_section");
+    int32_t sections[4] = {11, 11, 10}; // Qwen 3.5's, where the file does not say
+    char key[128];
+    for (size_t i = 0; v && v->kind == VALUE_ARRAY && i < 3; i++) {
+        struct value n = i < v->array.n ? value_at(v, i) : (struct value){0};
+        sections[i] = n.kind == VALUE_UINT && n.u <= INT32_MAX ? (int32_t)n.u : 0;
+    }
+    gguf_put_i32s(p->w, own_key(p, "rope.dimension_sections", key), sections, 4);
+}
+
 // A number that only config.json has.
 static void put_config(const struct putter *p, const struct model *m, const char *name, const char *gguf) {
     const struct value *v = config_value(m->checkpoint, name);
@@ -155,6 +167,7 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);
+    if (f->gguf_sections) put_sections(&p, m);
     if (h->heads && !h->kv_latent) put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);

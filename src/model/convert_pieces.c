@@ -52,7 +52,7 @@ enum { MAX_INDEX = 1 << 16 };
 // Number of tensors that the folder has for one of GGUF's; 0 where a name is not for several.
 static uint64_t count_indexed(const struct job *j, struct place at) {
     char name[128];
-    if (!family_indexed(j->m->family, CHECKPOINT_HF, at.role)) return 0;
+    if (!family_indexed(j->m->family, j->c, at)) return 0;
     while (at.index < MAX_INDEX && family_tensor(j->m->family, j->c, at, name)) at.index++;
     return at.index;
 }

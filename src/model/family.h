@@ -135,6 +135,7 @@ struct family {
     enum residual residual;
     enum positions positions;
     enum pairs hf_pairs, gguf_pairs; // rotated together
+    bool gguf_sections;              // GGUF says how pairs are shared among the positions of pictures
     double rotary_part;              // of a head, where the file does not say; 0: all
     unsigned rope_skip;              // every so manieth layer has no positions
     bool rope_windows_only;          // layers that see everything have no positions, if others have windows
@@ -193,8 +194,8 @@ bool family_name(const struct family *f, enum checkpoint_source source, struct p
 // The tensor itself; NULL if the file has none. `name` receives the name looked for.
 const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at, char name[128]);
 
-// Whether a role's name has a place for an index.
-bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role);
+// Whether the name that a file has for a role has a place for an index.
+bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at);
 
 // A key of config.json, which models that see keep in text_config; NULL if it is not there, or null.
 const struct value *config_value(const struct checkpoint *c, const char *key);
