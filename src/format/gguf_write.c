@@ -125,6 +125,10 @@ void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *v, siz
     put_numbers(w, key, GGUF_INT32, n, v);
 }
 
+void gguf_put_bytes(struct gguf_writer *w, const char *key, const void *v, size_t n) {
+    put_numbers(w, key, GGUF_UINT8, n, v);
+}
+
 // A GGUF type for a value that did not come from a file.
 static enum gguf_type choose_type(const struct value *v) {
     if (v->stored) return (enum gguf_type)(v->stored - 1);

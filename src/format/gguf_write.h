@@ -18,6 +18,7 @@ void gguf_put_f32(struct gguf_writer *w, const char *key, float v);
 void gguf_put_bool(struct gguf_writer *w, const char *key, bool v);
 void gguf_put_strings(struct gguf_writer *w, const char *key, const struct text *s, size_t n);
 void gguf_put_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
+void gguf_put_bytes(struct gguf_writer *w, const char *key, const void *v, size_t n);
 void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
 // Copies a key of a GGUF checkpoint as it is.
 void gguf_put_value(struct gguf_writer *w, const char *key, const struct value *v);
