@@ -116,7 +116,7 @@ static bool read_all_weights(struct checkpoint *c, gyr_error *e) {
     if (folder_has(c->path, "pytorch_model.bin") || folder_has(c->path, "pytorch_model.bin.index.json"))
         return fail(e, GYR_UNSUPPORTED, "%s: has its weights as pytorch_model.bin only; save it as safetensors",
                     c->path);
-    if (folder_has(c->path, "tokenizer.json") || folder_has(c->path, "tokenizer.model")) return true; // it alone
+    if (hf_has_vocab(c->path)) return true; // it alone
     return fail(e, GYR_IO, "%s: no %s in this folder; give a GGUF file or a Hugging Face folder", c->path, single);
 }
 

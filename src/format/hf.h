@@ -29,6 +29,15 @@ bool tokenizer_json(const char *data, size_t size, const char *where, struct voc
 // A tokenizer.model of SentencePiece as a vocabulary. On failure *v must still be freed.
 bool spm_model(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
 
+// Vocabularies of ranks. A tiktoken.model does not say how text is split (v->pre is NULL). On failure *v must still be
+// freed.
+bool tiktoken_model(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+bool qwen_tiktoken(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+bool tekken_json(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+
+// Whether a folder has a file that a tokenizer is read from.
+bool hf_has_vocab(const char *folder);
+
 // All of a folder's tokenizer files, and the ids in `keys` (config.json). None: VOCAB_NONE.
 bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e);
 

@@ -61,15 +61,23 @@ static bool same_patterns(const struct patterns *p, const struct vocab *v) {
     return same;
 }
 
+// A folder that had only a name for its patterns keeps it, if readers take words whole as it does.
+static bool keeps_name(const struct vocab *v) {
+    const struct patterns *p = v->has_splits || !v->pre ? NULL : patterns_find(v->pre);
+    return p && p->ignore_merges == v->ignore_merges;
+}
+
 // A name whose patterns split text as the folder's do: the one with the same patterns if there is one, for programs
 // that take more than patterns from it. "default" is what readers take for want of a name.
 static bool name_splits(struct vocab *v, const struct tokenizer *original, const char *where, gyr_error *e) {
     const struct vocab had = *v;
     const struct patterns *p;
+    bool named = !had.has_splits && had.pre;
     v->has_splits = false;
     v->splits = NULL;
     v->n_splits = 0;
-    for (int exactly = 1; exactly >= 0; exactly--)
+    if (keeps_name(&had)) return true;
+    for (int exactly = named ? -1 : 1; exactly >= 0; exactly--)
         for (size_t i = 0; (p = patterns_row(i)); i++) {
             if (p->ignore_merges != had.ignore_merges || same_patterns(p, &had) != exactly) continue;
             if (!strcmp(p->names[0], "default")) continue;

@@ -48,6 +48,7 @@ static void check(const char *file, const char *pre) {
     gyr_error e = {0};
     open_tokenizer(&a, test_data(file), NULL);
     REQUIRE(a.t);
+    if (a.checkpoint) a.vocab = a.checkpoint->vocab;
     struct checkpoint c = {.path = (char *)(uintptr_t)file, .vocab = a.vocab};
     bool ok = there_and_back(&c, &b, &e);
     if (!ok) printf("  %s: %s\n", file, e.message);
@@ -66,6 +67,20 @@ static void check(const char *file, const char *pre) {
 }
 
 static void bytes_get_the_name_of_their_patterns(void) { check("tokenizers/byte.json", "falcon"); }
+
+static void ranks_have_a_name_already(void) {
+    check("tokenizers/ranks/kimi", "kimi-k2");
+    check("tokenizers/ranks/tekken", "tekken");
+    // Some of its tokens are words that no merge makes, which GGUF's qwen2 does not take whole.
+    struct opened a, b = {0};
+    gyr_error e = {0};
+    open_tokenizer(&a, test_data("tokenizers/ranks/qwen"), NULL);
+    REQUIRE(a.t);
+    struct checkpoint c = {.path = (char *)(uintptr_t) "qwen", .vocab = a.checkpoint->vocab};
+    CHECK(!there_and_back(&c, &b, &e));
+    CHECK_INT(e.status, GYR_UNSUPPORTED);
+    close_tokenizer(&a);
+}
 
 static void sentencepiece_gets_scores(void) { check("tokenizers/llama.json", NULL); }
 
@@ -159,6 +174,7 @@ int main(void) {
     if (fd < 0) return 1;
     close(fd);
     RUN(bytes_get_the_name_of_their_patterns);
+    RUN(ranks_have_a_name_already);
     RUN(sentencepiece_gets_scores);
     RUN(what_gguf_can_say_is_kept);
     RUN(normalizers_are_left_out_or_refused);
