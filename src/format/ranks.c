@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A token's length, squared, is what finding its merge costs. Real vocabularies have a few hundred million in all.
+// A token's length, squared, is what finding its merge costs; in all, real vocabularies are far below the limit.
 enum { MOST_WORK = 1 << 30, NONE = UINT32_MAX };
 
 struct ranks {

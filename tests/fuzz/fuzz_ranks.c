@@ -1,12 +1,12 @@
-// A tiktoken.model (first byte 0, or 1 for Qwen's) or a tekken.json (any other first byte): whatever it holds, reading gives
-// a vocabulary that text can be encoded with, or an error.
+// A tiktoken.model (first byte 0, or 1 for Qwen's) or a tekken.json (any other first byte): whatever it holds, reading
+// gives a vocabulary that text can be encoded with, or an error.
 #include "use_vocab.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    bool (*const readers[])(const char *, size_t, const char *, struct vocab *, gyr_error *) = {
-        tiktoken_model, qwen_tiktoken, tekken_json};
+    bool (*const readers[])(const char *, size_t, const char *, struct vocab *,
+                            gyr_error *) = {tiktoken_model, qwen_tiktoken, tekken_json};
     gyr_error e = {0};
     struct vocab v = {0};
     if (!size) return 0;

@@ -144,10 +144,10 @@ static void long_tokens_are_refused(void) {
     char *text = malloc(lines * (n + 16)), *p = text;
     REQUIRE(text);
     for (size_t i = 0; i < lines; i++) {
-        p += sprintf(p, "%04zu", i);
+        p += snprintf(p, 16, "%04zu", i);
         memset(p, 'A', n - 4);
         p += n - 4;
-        p += sprintf(p, " %zu\n", i);
+        p += snprintf(p, 16, " %zu\n", i);
     }
     write_text("tokenizer_config.json", "{\"tokenizer_class\": \"TikTokenTokenizer\"}");
     fails("tiktoken.model", text, GYR_MALFORMED, "its tokens are longer than those of any model; get the file again");
