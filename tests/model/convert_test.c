@@ -281,6 +281,34 @@ static void other_packed_matrices_are_refused(void) {
     drawn_free(&d);
 }
 
+// Layers that look ahead stand behind the others in a folder, or under names of their own; they are left out.
+static void layers_that_look_ahead_are_left_out(void) {
+    static const char *const ahead[] = {"model.layers.3.self_attn.q_proj.weight", "model.layers.3.eh_proj.weight",
+                                        "mtp.fc.weight"};
+    static struct drawn d;
+    gyr_error e = {0};
+    REQUIRE(drawn_load(&d, "glm4.5") && drawn_write_text(file_of("config.json"), d.config) &&
+            drawn_write_safetensors(&d, file_of("model.safetensors")));
+    CHECK_INT(convert_to(folder, file_of("without.gguf"), NULL, &e), GYR_OK);
+    char *layers = strstr(d.config, "\"num_nextn_predict_layers\": 0");
+    REQUIRE(layers && d.n_tensors + 3 < DRAWN_TENSORS);
+    layers[strlen("\"num_nextn_predict_layers\": ")] = '1';
+    for (size_t i = 0; i < 3; i++) {
+        struct drawn_tensor *t = &d.tensor[d.n_tensors++];
+        *t = (struct drawn_tensor){.n_dims = 2, .dim = {2, 3}, .n = 6, .data = calloc(6, sizeof *t->data)};
+        snprintf(t->name, sizeof t->name, "%s", ahead[i]);
+    }
+    CHECK(drawn_write_text(file_of("config.json"), d.config) &&
+          drawn_write_safetensors(&d, file_of("model.safetensors")));
+    CHECK_INT(convert_to(folder, file_of("with.gguf"), NULL, &e), GYR_OK);
+    struct checkpoint *want = checkpoint_open(file_of("without.gguf"), &e);
+    struct checkpoint *got = checkpoint_open(file_of("with.gguf"), &e);
+    CHECK(want && got && same_tensors(want, got) && same_keys(want, got) && same_keys(got, want));
+    checkpoint_close(want);
+    checkpoint_close(got);
+    drawn_free(&d);
+}
+
 static void falcons_give_the_same_bytes(void) {
     static const int32_t ids[] = {1, 5, 9, 2, 30, 31, 7, 8, 12, 40, 3, 3};
     gyr_error e = {0};
@@ -355,6 +383,7 @@ int main(void) {
     RUN(the_epsilon_of_steps_comes_along);
     RUN(packed_experts_stay_as_they_are);
     RUN(other_packed_matrices_are_refused);
+    RUN(layers_that_look_ahead_are_left_out);
     RUN(falcons_give_the_same_bytes);
     RUN(tokenizers_come_along);
     RUN(types_are_those_of_quantize);
