@@ -9,7 +9,7 @@
 #include <string.h>
 
 // A token's length, squared, is what finding its merge costs; in all, real vocabularies are far below the limit.
-enum { MOST_WORK = 1 << 30, NONE = UINT32_MAX };
+enum { MOST_WORK = 1 << 30, NONE = INT32_MAX };
 
 struct ranks {
     const struct text *pieces;
