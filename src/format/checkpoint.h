@@ -15,7 +15,7 @@ struct tensor {
     uint64_t dim[MAX_DIMS]; // dim[0] is the contiguous one (columns), dim[1] rows, ...; 1 beyond n_dims
     const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked; any alignment (safetensors has none)
     size_t bytes;
-    const uint8_t *scales; // not NULL: MXFP4, and the scale of each block lies here; read by tensor_blocks()
+    const uint8_t *scales; // not NULL: MXFP4; `data` is the blocks, a block's scale lies here. See tensor_blocks()
 };
 
 // Elements [first, first + n) of a tensor as floats; of quantized types both are multiples of 32.
