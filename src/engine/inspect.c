@@ -98,7 +98,8 @@ static uint64_t expert_bytes(const struct family *f, const struct checkpoint *c,
     char name[128];
     for (uint32_t i = 0; h->experts && i < h->layers; i++)
         for (enum role r = ROLE_EXPERT_GATE_UP; r <= ROLE_EXPERT_DOWN; r++)
-            for (uint32_t k = 0; k < (family_indexed(f, c->source, r) ? h->experts : 1); k++) {
+            for (uint32_t k = 0; k < (family_indexed(f, c, (struct place){r, PART_WEIGHT, i, 0}) ? h->experts : 1);
+                 k++) {
                 const struct tensor *t = family_tensor(f, c, (struct place){r, PART_WEIGHT, i, k}, name);
                 bytes += t ? t->bytes : 0;
             }

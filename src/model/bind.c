@@ -19,7 +19,7 @@ static bool named(const struct binder *b, enum role role) {
     return family_name(b->m->family, b->m->checkpoint->source, (struct place){role, PART_WEIGHT, 0, 0}, name);
 }
 
-const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
+const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct model *m = b->m;
     char name[128];
     const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
@@ -33,6 +33,15 @@ const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols,
                      "again",
                      m->checkpoint->path, name, (unsigned long long)t->dim[0], (unsigned long long)t->dim[1],
                      (unsigned long long)cols, (unsigned long long)rows);
+}
+
+const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
+    const struct tensor *t = bind_find_any(b, at, cols, rows, depth);
+    if (!t || !t->scales) return t;
+    return fail_null(b->e, GYR_UNSUPPORTED,
+                     "%s: tensor '%.*s' is MXFP4, which gyr knows of experts; choose another "
+                     "model",
+                     b->m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
 }
 
 void bind_count(struct model *m, const struct tensor *t, double share) {
@@ -92,7 +101,7 @@ static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size
 bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
                  float plus) {
     struct model *m = b->m;
-    bool apart = family_indexed(m->family, m->checkpoint->source, role);
+    bool apart = family_indexed(m->family, m->checkpoint, (struct place){role, part, layer, 0});
     size_t tensors = apart ? rows : 1, each = n / tensors, at = b->used;
     b->used += n;
     for (uint32_t i = 0; i < tensors; i++) {
@@ -132,12 +141,13 @@ static bool fused(const struct binder *b, enum role whole, enum role first, uint
     return named(b, whole) && (bind_present(b, whole, PART_WEIGHT, layer) || !named(b, first));
 }
 
-// Whether a layer has a matrix for values: it may borrow them, or take its keys for them.
-static bool has_values(const struct binder *b, const struct layer *l, uint32_t i) {
-    const struct model *m = b->m;
-    if (l->plan.borrows || !m->family->value_norm) return !l->plan.borrows;
+bool bind_has_values(const struct model *m, uint32_t i) {
+    const struct layer_plan *p = &m->layers[i].plan;
+    if (p->borrows || !m->family->value_norm) return !p->borrows;
+    char name[128];
     bool folder = m->checkpoint->source == CHECKPOINT_HF;
-    return folder ? l->plan.local || !m->h.key_values : bind_present(b, ROLE_V, PART_WEIGHT, i);
+    return folder ? p->local || !m->h.key_values
+                  : family_tensor(m->family, m->checkpoint, (struct place){ROLE_V, PART_WEIGHT, i, 0}, name) != NULL;
 }
 
 static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
@@ -147,7 +157,7 @@ static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
     if (fused(b, ROLE_QKV, ROLE_Q, i)) return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, h->hidden, q + 2 * kv);
     return bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, b->m->family->attention_gate ? 2 * q : q) &&
            (l->plan.borrows || bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv)) &&
-           (!has_values(b, l, i) || bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv));
+           (!bind_has_values(b->m, i) || bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv));
 }
 
 // What files have of a layer that borrows keys and values, and nobody reads.
@@ -352,13 +362,13 @@ static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     return true;
 }
 
-bool bind_model(struct model *m, gyr_error *e) {
+bool bind_model(struct model *m, bool look_only, gyr_error *e) {
     m->layers = calloc(m->h.layers, sizeof *m->layers);
     bool *found = calloc(m->checkpoint->n_tensors + 1, sizeof *found);
     struct binder look = {.m = m, .e = e, .looking = true, .found = found}, bind = {.m = m, .e = e};
     bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
     free(found);
-    if (!ok) return false;
+    if (!ok || look_only) return ok;
     m->vectors = m->device->ops->alloc(m->device, look.used * sizeof(float), e);
     m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
     if (!m->vectors || !m->rewritten || !bind_pass(&bind)) return false;

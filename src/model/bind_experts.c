@@ -72,8 +72,23 @@ static bool bind_biases(struct binder *b, struct layer *l, uint32_t layer, const
 }
 
 static bool bind_matrices(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w) {
-    bool apart = family_indexed(b->m->family, b->m->checkpoint->source, w->role);
+    bool apart = family_indexed(b->m->family, b->m->checkpoint, (struct place){w->role, PART_WEIGHT, layer, 0});
     return (apart ? bind_each : bind_stacked)(b, l, layer, w) && bind_biases(b, l, layer, w);
+}
+
+// An expert's matrices in blocks whose scales lie apart: [out][in].
+static bool bind_packed(struct binder *b, struct layer *l, const struct matrices *w, const struct tensor *t,
+                        size_t first, size_t step) {
+    struct model *m = b->m;
+    size_t row = type_row_bytes(t->type, w->cols), all = t->dim[1];
+    uint8_t *data = bind_rewrite(b, m->h.experts * w->rows * row);
+    if (!data) return b->looking;
+    for (size_t i = 0; i < m->h.experts; i++)
+        for (size_t r = 0; r < w->rows; r++)
+            tensor_blocks(t, (i * all + first + r * step) * w->cols, w->cols, data + (i * w->rows + r) * row);
+    for (size_t i = 0; i < m->h.experts; i++)
+        if (!bind_to(b, matrix_of(l, i, w), t, w, data + i * w->rows * row)) return false;
+    return true;
 }
 
 // Every expert's matrices as [in][out]: those with gates hold what is gated too, behind the gates or in turns with
@@ -82,8 +97,14 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
                          size_t first, size_t step) {
     struct model *m = b->m;
     enum role role = w->role == ROLE_EXPERT_DOWN ? w->role : ROLE_EXPERT_GATE_UP;
-    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, all, w->cols, m->h.experts);
+    struct place at = {role, PART_WEIGHT, layer, 0};
+    char name[128];
+    const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
+    bool packed = t && t->scales;
+    t = bind_find_any(b, at, packed ? w->cols : all, packed ? all : w->cols, m->h.experts);
     if (!t) return false;
+    if (first == 0 && !b->looking) bind_count(m, t, share(m)); // once for the two that it holds
+    if (packed) return bind_packed(b, l, w, t, first, step);
     size_t size = type_info(t->type)->bytes, each = w->rows * w->cols;
     uint8_t *data = bind_rewrite(b, m->h.experts * each * size);
     if (!data) return b->looking;
@@ -95,7 +116,6 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
                 memcpy(to + (r * w->cols + c) * size, from + (c * all + first + r * step) * size, size);
         if (!bind_to(b, matrix_of(l, i, w), t, w, to)) return false;
     }
-    if (first == 0) bind_count(m, t, share(m)); // once for the two that it holds
     return true;
 }
 

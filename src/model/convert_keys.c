@@ -59,6 +59,18 @@ static void put_rope(const struct putter *p, const struct hyperparameters *h) {
         put_own(p, "rope.scaling.attn_factor", rope_attention(r));
 }
 
+// How many pairs turn with each of the positions that a picture's part has. In a text all positions are one.
+static void put_sections(const struct putter *p, const struct model *m) {
+    const struct value *v = config_value(m->checkpoint, "rope_parameters.mrope_section");
+    int32_t sections[4] = {11, 11, 10}; // Qwen 3.5's, where the file does not say
+    char key[128];
+    for (size_t i = 0; v && v->kind == VALUE_ARRAY && i < 3; i++) {
+        struct value n = i < v->array.n ? value_at(v, i) : (struct value){0};
+        sections[i] = n.kind == VALUE_UINT && n.u <= INT32_MAX ? (int32_t)n.u : 0;
+    }
+    gguf_put_i32s(p->w, own_key(p, "rope.dimension_sections", key), sections, 4);
+}
+
 // A number that only config.json has.
 static void put_config(const struct putter *p, const struct model *m, const char *name, const char *gguf) {
     const struct value *v = config_value(m->checkpoint, name);
@@ -71,6 +83,7 @@ static void put_latent(const struct putter *p, const struct hyperparameters *h) 
     put_whole(p, HYPER_KV_LATENT, h->kv_latent);
     put_whole(p, HYPER_KEY_WHOLE, h->key_plain + h->rope.dim);
     put_whole(p, HYPER_VALUE, h->value);
+    if (p->f->positions != POSITIONS_ROTARY) put_whole(p, HYPER_KEY_ROTATED, h->rope.dim);
 }
 
 // Where layers share indexers, which have one.
@@ -96,6 +109,7 @@ static void put_experts(const struct putter *p, const struct model *m) {
     if (h->shared_feed_forward)
         gguf_put_u32(p->w, own_key(p, "expert_shared_feed_forward_length", key), h->shared_feed_forward);
     put_config(p, m, "n_shared_experts", "expert_shared_count");
+    put_config(p, m, "num_shared_experts", "expert_shared_count"); // Kimi Linear's word
     put_config(p, m, "first_k_dense_replace", "leading_dense_block_count");
     put_config(p, m, "interleave_moe_layer_step", "interleave_moe_layer_step");
     put_whole(p, HYPER_ROUTE, routes[h->route]);
@@ -107,11 +121,41 @@ static void put_experts(const struct putter *p, const struct model *m) {
     put_whole(p, HYPER_GROUPS_USED, h->groups_used);
 }
 
+static void put_multipliers(const struct putter *p, const struct hyperparameters *h) {
+    const struct family *f = p->f;
+    put_real(p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
+    put_real(p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
+    put_real(p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+}
+
+static void put_recurrence(const struct putter *p, const struct model *m) {
+    const struct recurrence *r = &m->h.recurrence;
+    char key[128];
+    if (r->each) {
+        gguf_put_u32(p->w, own_key(p, "ssm.conv_kernel", key), r->taps);
+        gguf_put_u32(p->w, own_key(p, "kda.head_dim", key), r->size);
+        return;
+    }
+    const struct {
+        const char *name;
+        uint32_t v;
+    } numbers[] = {{"ssm.conv_kernel", r->taps},
+                   {"ssm.inner_size", r->inner},
+                   {"ssm.state_size", r->size},
+                   {"ssm.time_step_rank", r->rank ? r->rank : r->heads},
+                   {"ssm.group_count", r->rank ? 0 : r->groups}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].v) gguf_put_u32(p->w, own_key(p, numbers[i].name, key), numbers[i].v);
+    if (p->f->mixers == MIXERS_TURNS) put_whole(p, HYPER_ATTEND_EVERY, m->h.attend_every);
+    if (r->norms_eps != m->h.norm_eps) put_own(p, "ssm.dt_b_c_rms_epsilon", r->norms_eps);
+}
+
 // What tells a family's files apart from its other kinds'.
 static void put_conditions(const struct putter *p) {
     char key[128];
     for (size_t i = 0; i < sizeof p->f->gguf / sizeof *p->f->gguf && p->f->gguf[i].key; i++)
-        if (!strncmp(p->f->gguf[i].key, "use_", 4)) // others are numbers that are there already
+        if (!strncmp(p->f->gguf[i].key, "use_", 4) ||
+            !strcmp(p->f->gguf[i].key, "ssm.dt_b_c_rms")) // others are numbers that are there already
             gguf_put_bool(p->w, own_key(p, p->f->gguf[i].key, key), p->f->gguf[i].equals);
 }
 
@@ -151,12 +195,23 @@ static void put_layers(const struct putter *p, const struct model *m) {
     put_whole(p, HYPER_LAYER_INPUT, h->layer_input);
 }
 
+// Kimi Linear's layers without keys are those that keep a state.
+static void put_turns(const struct putter *p, const struct model *m) {
+    int32_t heads[MAX_LAYERS];
+    for (uint32_t i = 0; i < m->h.layers; i++) heads[i] = m->layers[i].plan.attends ? (int32_t)m->h.kv_heads : 0;
+    put_each(p, HYPER_KV_HEADS, heads, m->h.layers);
+}
+
 // What a file says of heads and widths once for all layers.
-static void put_widths(const struct putter *p, const struct hyperparameters *h) {
+static void put_widths(const struct putter *p, const struct model *m) {
+    const struct hyperparameters *h = &m->h;
     char key[128];
     put_whole(p, HYPER_FEED_FORWARD, h->feed_forward);
-    put_whole(p, HYPER_KV_HEADS, h->kv_heads);
-    if (!h->kv_latent && h->head_dim * h->heads == h->hidden) return;
+    if (p->f->recur_each)
+        put_turns(p, m);
+    else if (h->kv_heads)
+        put_whole(p, HYPER_KV_HEADS, h->kv_heads);
+    if (!h->kv_latent && (!h->heads || h->head_dim * h->heads == h->hidden)) return;
     put_whole(p, HYPER_HEAD_DIM, h->head_dim);
     gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
 }
@@ -177,24 +232,24 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_whole(&p, HYPER_CONTEXT, full_context(m));
     put_whole(&p, HYPER_HIDDEN, h->hidden);
     put_whole(&p, HYPER_LAYERS, h->layers);
-    put_whole(&p, HYPER_HEADS, h->heads);
+    put_whole(&p, HYPER_HEADS, h->heads); // 0, and so are widths, where layers have neither
     if (h->kv_latent) put_latent(&p, h);
     if (f->local_heads)
         put_layers(&p, m);
     else
-        put_widths(&p, h);
+        put_widths(&p, m);
     if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);
-    if (!h->kv_latent)
+    if (f->gguf_sections) put_sections(&p, m);
+    if (h->heads && !h->kv_latent)
         put_real(&p, HYPER_ATTN_SCALE, h->attn_scale,
                  f->attn_scale > 0 ? (double)f->attn_scale : 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);
-    put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
-    put_real(&p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
-    put_real(&p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+    if (!f->gguf_multiplied) put_multipliers(&p, h);
+    if (h->recurrence.kind != RECUR_NONE) put_recurrence(&p, m);
     if (f->indexed) put_indexers(&p, m);
     if (h->experts) put_experts(&p, m);
     put_conditions(&p);

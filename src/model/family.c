@@ -168,12 +168,6 @@ static const char *pattern_of(const struct family *f, enum checkpoint_source sou
     return pattern && *pattern ? pattern : NULL;
 }
 
-bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role) {
-    const char *pattern = pattern_of(f, source, role), *hole = pattern ? strstr(pattern, "%u") : NULL;
-    const char *second = hole ? strstr(hole + 2, "%u") : NULL, *other = hole ? strchr(hole, '|') : NULL;
-    return second && (!other || second < other);
-}
-
 // A bias is called like its weight: "x.weight" and "x.bias", "x" and "x_bias".
 static void make_bias(char name[128]) {
     static const char weight[] = ".weight";
@@ -225,14 +219,32 @@ static const struct tensor *find_hf(const struct checkpoint *c, const char *name
     return t;
 }
 
-const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at,
-                                   char name[128]) {
+// `*which` is where the pattern has the name that the file has, or its first name.
+static const struct tensor *find(const struct family *f, const struct checkpoint *c, struct place at, char name[128],
+                                 const char **which) {
     const char *pattern = pattern_of(f, c->source, at.role);
     const struct tensor *t = NULL;
+    *which = pattern;
     *name = 0;
-    while (pattern && !t) {
-        pattern = fill(pattern, at, name);
+    for (const char *rest = pattern; rest && !t;) {
+        const char *this = rest;
+        rest = fill(rest, at, name);
         t = c->source == CHECKPOINT_HF ? find_hf(c, name) : checkpoint_tensor(c, name);
+        if (t) *which = this;
     }
     return t;
+}
+
+const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at,
+                                   char name[128]) {
+    const char *which;
+    return find(f, c, at, name, &which);
+}
+
+bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at) {
+    char name[128];
+    const char *which;
+    find(f, c, at, name, &which);
+    const char *hole = which ? strstr(which, "%u") : NULL, *second = hole ? strstr(hole + 2, "%u") : NULL;
+    return second && second < strchrnul(which, '|');
 }

@@ -158,6 +158,7 @@ struct family {
     enum residual residual;
     enum positions positions;
     enum pairs hf_pairs, gguf_pairs; // rotated together
+    bool gguf_sections;              // GGUF says how pairs are shared among the positions of pictures
     double rotary_part;              // of a head, where the file does not say; 0: all
     unsigned rope_skip;              // every so manieth layer has no positions
     bool rope_windows_only;          // layers that see everything have no positions, if others have windows
@@ -175,14 +176,15 @@ struct family {
     bool indexers_shared; // layers may attend to what the last indexer before them chose
     enum mixers mixers;
     enum recur_kind recur;
-    bool recur_each;     // of the delta rule: key elements decay each by itself, and gates are sigmoids
-    bool recur_norms;    // of steps, keys and queries, without weights
-    bool gguf_turns;     // GGUF: heads take keys in turns
-    bool local_heads;    // layers with a window have heads of their own, and the file says which layers those are
-    bool layer_inputs;   // if the file says how wide they are
-    bool value_norm;     // each value is normed, without weights; it may come from the matrix of its key
-    float attn_scale;    // of scores, where the file does not say; 0: 1 / sqrt(head)
-    bool attention_gate; // a head's query is followed by what gates its output
+    bool recur_each;      // of the delta rule: key elements decay each by itself, and gates are sigmoids
+    bool recur_norms;     // of steps, keys and queries, without weights
+    bool gguf_turns;      // GGUF: heads take keys in turns
+    bool gguf_multiplied; // GGUF: what multiplies embeddings, branches and their parts is in the weights
+    bool local_heads;     // layers with a window have heads of their own, and the file says which layers those are
+    bool layer_inputs;    // if the file says how wide they are
+    bool value_norm;      // each value is normed, without weights; it may come from the matrix of its key
+    float attn_scale;     // of scores, where the file does not say; 0: 1 / sqrt(head)
+    bool attention_gate;  // a head's query is followed by what gates its output
     enum qk_norm qk_norm;
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
@@ -225,8 +227,8 @@ bool family_name(const struct family *f, enum checkpoint_source source, struct p
 // The tensor itself; NULL if the file has none. `name` receives the name looked for.
 const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at, char name[128]);
 
-// Whether a role's name has a place for an index.
-bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role);
+// Whether the name that a file has for a role has a place for an index.
+bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at);
 
 // A key of config.json, which models that see keep in text_config; NULL if it is not there, or null.
 const struct value *config_value(const struct checkpoint *c, const char *key);

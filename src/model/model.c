@@ -96,7 +96,7 @@ void model_free(struct model *m) {
     free(m);
 }
 
-struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
+static struct model *open_model(const struct checkpoint *c, struct device *d, bool look_only, gyr_error *e) {
     const struct family *f = family_find(c, e);
     struct model *m = f ? calloc(1, sizeof *m) : NULL;
     if (!m) return f ? fail_memory(e, c->path), NULL : NULL;
@@ -106,11 +106,20 @@ struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error 
     m->tied = true;
     m->pairs = c->source == CHECKPOINT_HF ? f->hf_pairs : f->gguf_pairs;
     m->grouped = c->source == CHECKPOINT_HF && f->hf_grouped;
-    if (!hyperparameters(f, c, &m->h, e) || !bind_model(m, e) ||
-        (f->positions == POSITIONS_ALIBI && !make_slopes(m, e)) || !(m->activations = activations_new(m, e))) {
+    if (!hyperparameters(f, c, &m->h, e) || !bind_model(m, look_only, e) ||
+        (!look_only && f->positions == POSITIONS_ALIBI && !make_slopes(m, e)) ||
+        (!look_only && !(m->activations = activations_new(m, e)))) {
         model_free(m);
         return NULL;
     }
     m->states = (struct state_pool){.device = d, .floats = m->h.state_layers * recurrence_floats(&m->h.recurrence)};
     return m;
+}
+
+struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
+    return open_model(c, d, false, e);
+}
+
+struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e) {
+    return open_model(c, d, true, e);
 }

@@ -134,7 +134,8 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
         (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) || !whole(&r, GROUPS, 1u << 16, 1, &s->groups))) ||
         !read_inner(&r, hidden, s))
         return false;
-    if (c->source == CHECKPOINT_HF && !checkpoint_float(c, "mixer_rms_eps", &eps, e)) return false;
+    bool hf = c->source == CHECKPOINT_HF, told = find(&r, hf ? "mixer_rms_eps" : "ssm.dt_b_c_rms_epsilon", key);
+    if (told && !checkpoint_float(c, key, &eps, e)) return false;
     if (find(&r, "mamba_norm_before_gate", key) && !checkpoint_bool(c, key, &s->norm_first, e)) return false;
     s->norm_first |= s->kind == RECUR_DELTA;
     s->norms_eps = (float)eps;

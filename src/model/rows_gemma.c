@@ -16,6 +16,8 @@ static const struct rename gemma4_names[] = {
     AROUND,
     {ROLE_ROUTER, NULL, "model.layers.%u.router.proj.weight"},
     {ROLE_EXPERT_GATE_UP, "blk.%u.ffn_gate_up_exps.weight", "model.layers.%u.experts.gate_up_proj"},
+    {ROLE_EXPERT_GATE, "", ""},
+    {ROLE_EXPERT_UP, "", ""},
     {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.experts.down_proj"},
     {0},
 };

@@ -69,7 +69,7 @@ static const struct rename qwen35moe_names[] = {
     {ROLE_STATE_BETA, "blk.%u.ssm_beta.weight", "model.layers.%u.linear_attn.in_proj_b.weight"},
     {ROLE_STATE_ALPHA, "blk.%u.ssm_alpha.weight", "model.layers.%u.linear_attn.in_proj_a.weight"},
     {ROLE_EXPERT_GATE_UP, "blk.%u.ffn_gate_up_exps.weight", "model.layers.%u.mlp.experts.gate_up_proj"},
-    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.mlp.experts.down_proj"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.mlp.experts.down_proj|model.layers.%u.mlp.experts.%u.down_proj.weight"},
     {0},
 };
 
@@ -154,6 +154,7 @@ const struct family state_rows[] = {
         .activation = ACT_SILU,
         .gated = true,
         .mixers = MIXERS_BOTH,
+        .gguf_multiplied = true,
         .recur = RECUR_HEADS,
         .may_bias = BIAS_ALL,
         .names = falcon_h1_names,
@@ -171,6 +172,7 @@ const struct family state_rows[] = {
         .architecture = "qwen35",
         .hf_types = {"qwen3_5_text", "qwen3_5"},
         .gguf_turns = true,
+        .gguf_sections = true,
         .names = qwen35_names,
     },
     {
@@ -179,6 +181,7 @@ const struct family state_rows[] = {
         .architecture = "qwen35moe",
         .hf_types = {"qwen3_5_moe_text", "qwen3_5_moe"},
         .gguf_turns = true,
+        .gguf_sections = true,
         .names = qwen35moe_names,
     },
     {

@@ -79,6 +79,9 @@ static void lie_in_config(const struct drawn *d) {
     CHECK(drawn_write_text(file_of("config.json"), changed));
     free(changed);
     try_it(folder);
+    gyr_error e = {0};
+    bool told = gyr_convert(&(gyr_convert_options){.input = folder, .output = file_of("model.gguf")}, &e);
+    CHECK(told == (*e.message != 0));
 }
 
 static void lies_do_no_harm(void) {

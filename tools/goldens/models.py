@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/data/models: what transformers computes with a small random model of each family.
 
-    python tools/goldens/models.py [NAME ...]     (all of model_families.py, gemma_families.py and state_families.py)
+    python tools/goldens/models.py [NAME ...]     (all of *_families.py)
 
 A family gets
     NAME.txt     how to make its weights, as a Hugging Face folder and as a GGUF file; a text; the greedy answer
@@ -11,7 +11,8 @@ No weights are kept: element i of a parameter is center + k / 2^exponent, where 
 parameter's name and i. A test draws them again (tests/model/drawn.h). Each line "hf" or "gguf" says one tensor of a file:
 its name and shape; the lines "from" below it say which elements of which parameters it holds, in order, as a view: an
 offset and (count, stride) for each axis, the slowest first ("decay" in place of "from": minus e to the power of them;
-"times M": multiplied). So what converters do (permute rows, cut fused matrices,
+"times M": multiplied; "codes", with the hash of the scales and the least of them: MXFP4 of the tensors called "hf4" and
+"gguf4", see packed_families.py). So what converters do (permute rows, cut fused matrices,
 transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
 The lines: "key KIND NAME VALUE" is metadata of the GGUF file (KIND in capitals: a list); "config JSON" is config.json.
@@ -130,14 +131,14 @@ class File:
     def __init__(self, kind):
         self.kind, self.tensors = kind, {}
 
-    def put(self, name, shape, pieces):
+    def put(self, name, shape, pieces, packed=False):
         assert name and name not in self.tensors, name
         assert math.prod(shape) == sum(p.index.size for p in pieces), name
-        self.tensors[name] = (tuple(shape), pieces)
+        self.tensors[name] = (tuple(shape), pieces, "4" if packed else "")
 
     def lines(self):
-        for name, (shape, pieces) in self.tensors.items():
-            yield f"{self.kind} {name} {len(shape)} {' '.join(map(str, shape))}"
+        for name, (shape, pieces, packed) in self.tensors.items():
+            yield f"{self.kind}{packed} {name} {len(shape)} {' '.join(map(str, shape))}"
             for p in pieces:
                 yield p.line()
 
@@ -162,7 +163,7 @@ def parameters(model, seed, spec):
     for name, p in model.state_dict().items():
         if tied and name == "lm_head.weight":
             continue
-        drawn[name] = Parameter(name, p.shape, seed, spec)
+        drawn[name] = spec.get("parameter", Parameter)(name, p.shape, seed, spec)
         p.copy_(torch.from_numpy(drawn[name].values()))
     return drawn
 
@@ -245,7 +246,7 @@ def make(out, name, spec):
 
 def main():
     families = {}
-    for name in ("model_families", "gemma_families", "state_families"):
+    for name in ("model_families", "gemma_families", "state_families", "packed_families"):
         module = sys.modules[name] = types.SimpleNamespace(**runpy.run_path(str(HERE / f"{name}.py")))
         families |= module.FAMILIES
     out = HERE.parent.parent / "tests/data/models"
