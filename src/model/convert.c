@@ -255,6 +255,22 @@ static bool add_latent(struct job *j, uint32_t layer, gyr_error *e) {
     return true;
 }
 
+// Every expert's gates and what they gate, one behind the other in the folder, are two tensors in GGUF.
+static bool add_halves(struct job *j, uint32_t layer, gyr_error *e) {
+    static const enum role roles[] = {ROLE_EXPERT_GATE, ROLE_EXPERT_UP};
+    const struct hyperparameters *h = &j->m->h;
+    struct place at = {ROLE_EXPERT_GATE_UP, PART_WEIGHT, layer, 0};
+    for (uint64_t i = 0; i < 2; i++) {
+        struct piece *p;
+        if (!start_piece(j, roles[i], at, &p, e)) return false;
+        if (!p) return true;
+        set_shape(p, 3, h->hidden, h->expert_feed_forward, h->experts);
+        p->first = i * h->expert_feed_forward;
+        p->apart = 2 * (uint64_t)h->expert_feed_forward;
+    }
+    return true;
+}
+
 static bool add_experts(struct job *j, uint32_t layer, gyr_error *e) {
     const struct hyperparameters *h = &j->m->h;
     bool paired = j->m->family->hf_experts == EXPERTS_COLUMNS_PAIRED, ok = true;
@@ -283,11 +299,13 @@ static bool add_fused(struct job *j, struct place at, const enum role *roles, co
 }
 
 static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e) {
-    static const enum role qkv[] = {ROLE_Q, ROLE_K, ROLE_V}, gate_up[] = {ROLE_GATE, ROLE_UP};
+    static const enum role qkv[] = {ROLE_Q, ROLE_K, ROLE_V}, gate_up[] = {ROLE_GATE, ROLE_UP},
+                           shared[] = {ROLE_SHARED_GATE, ROLE_SHARED_UP};
     const struct hyperparameters *h = &j->m->h;
-    uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward;
+    uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward,
+             common = h->shared_feed_forward;
     bool ok = true, columns = h->experts && j->m->family->hf_experts != EXPERTS_ROWS;
-    if (columns && role == ROLE_EXPERT_GATE_UP) return add_experts(j, layer, e);
+    if (role == ROLE_EXPERT_GATE_UP) return columns ? add_experts(j, layer, e) : add_halves(j, layer, e);
     if (role == ROLE_KV_B) return add_latent(j, layer, e);
     if (columns && (role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP || role == ROLE_EXPERT_DOWN)) return true;
     for (int part = PART_WEIGHT; part <= PART_BIAS && ok; part++) {
@@ -296,6 +314,8 @@ static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e
             ok = add_fused(j, at, qkv, (uint64_t[]){q, kv, kv}, 3, e);
         else if (role == ROLE_GATE_UP)
             ok = add_fused(j, at, gate_up, (uint64_t[]){wide, wide}, 2, e);
+        else if (role == ROLE_SHARED_GATE_UP)
+            ok = add_fused(j, at, shared, (uint64_t[]){common, common}, 2, e);
         else
             ok = add_piece(j, role, at, 0, 0, e);
     }
@@ -428,7 +448,7 @@ static bool put_head(struct job *j, gyr_error *e) {
 
 static bool write_piece(struct job *j, const struct piece *p, gyr_error *e) {
     struct reader r = {p, j->m};
-    bool as_is = p->t && !p->indexed && !p->all && !p->grouped && !p->paired && !p->first && p->plus == 0;
+    bool as_is = p->t && !p->indexed && !p->all && !p->apart && !p->grouped && !p->paired && !p->first && p->plus == 0;
     struct recode_source s = {.name = {p->name, strlen(p->name)},
                               .count = p->cols * p->rows,
                               .from = p->t ? p->t->type : TYPE_F32,

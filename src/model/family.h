@@ -60,7 +60,8 @@ enum role {
     ROLE_EXPERT_GATE,
     ROLE_EXPERT_UP,
     ROLE_EXPERT_DOWN,
-    ROLE_SHARED_GATE, // the expert that every token goes through
+    ROLE_SHARED_GATE_UP, // the expert that every token goes through; fused, or the two:
+    ROLE_SHARED_GATE,
     ROLE_SHARED_UP,
     ROLE_SHARED_DOWN,
     ROLE_SHARED_ROUTER, // [hidden], of what is multiplied to its output by its sigmoid

@@ -6,7 +6,7 @@
 #include <dirent.h>
 
 static char folder[] = "/tmp/gyr-lies-XXXXXX";
-static char names[80][64];
+static char names[256][64];
 static size_t n_names;
 static unsigned opened, refused;
 static uint64_t state = 7;
@@ -20,7 +20,7 @@ static void list_names(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char *end = strstr(e->d_name, ".txt");
-        if (!end || n_names == 80) continue;
+        if (!end || n_names == 256) continue;
         *end = 0;
         snprintf(names[n_names++], sizeof names[0], "%.60s", e->d_name);
     }

@@ -220,6 +220,35 @@ def experts_gguf(base=None, columns=False, paired=False):
     return put
 
 
+HUB_GRANITE = {"experts.gate_up_proj": "input_linear.weight", "experts.down_proj": "output_linear.weight",
+               "router.weight": "router.layer.weight"}
+
+
+def granite_hf(f, drawn):
+    """The hub's names, which transformers turns into its own as it loads (conversion_mapping.py)."""
+    for name, p in drawn.items():
+        for own, hub in HUB_GRANITE.items():
+            name = name.replace(f"block_sparse_moe.{own}", f"block_sparse_moe.{hub}")
+        f.put(name, p.shape, [Piece(p, p.index())])
+
+
+def granite_gguf(f, c, name, p, usual):
+    block = f"blk.{name.split('.')[2]}" if "layers." in name else ""
+    if "shared_mlp.input_linear" in name:
+        half = p.shape[0] // 2
+        f.put(f"{block}.ffn_gate_shexp.weight", (half, p.shape[1]), [rows_of(p, 0, half)])
+        f.put(f"{block}.ffn_up_shexp.weight", (half, p.shape[1]), [rows_of(p, half, half)])
+        return True
+    if "router.weight" in name:
+        f.put(f"{block}.ffn_gate_inp.weight", p.shape, [Piece(p, p.index())])
+        return True
+    return experts_gguf(llama_gguf)(f, c, name, p, usual)
+
+
+GRANITE = dict(attention_multiplier=0.2, embedding_multiplier=3.0, residual_multiplier=0.4, logits_scaling=2.0)
+GRANITE_KEYS = dict(attention__scale=0.2, embedding_scale=3.0, residual_scale=0.4, logit_scale=2.0)
+
+
 def qwen2moe_gguf(f, c, name, p, usual):
     if "shared_expert_gate" in name:
         f.put(usual(name), p.shape[1:], [Piece(p, p.index()[0])])
@@ -305,9 +334,7 @@ FAMILIES = {
             short_factor=LONG[0], long_factor=LONG[1]))),
     "granite": dict(
         kind="Granite", arch="granite", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5,
-        keys=keys(attention__scale=0.2, embedding_scale=3.0, residual_scale=0.4, logit_scale=2.0),
-        config=lambda: t.GraniteConfig(**TINY, rope_parameters=rope(), attention_multiplier=0.2, embedding_multiplier=3.0,
-                                       residual_multiplier=0.4, logits_scaling=2.0)),
+        keys=keys(**GRANITE_KEYS), config=lambda: t.GraniteConfig(**TINY, **GRANITE, rope_parameters=rope())),
     # Not of transformers, whose Granite computes the same: multipliers of other names.
     "minicpm": dict(
         kind="MiniCPM", arch="minicpm", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5,
@@ -429,6 +456,16 @@ FAMILIES = {
         hf=experts_hf("w1", "w3", "w2", (".mlp.", ".block_sparse_moe.")),
         keys=keys(expert_count=4, expert_used_count=2),
         config=lambda: t.MixtralConfig(**TINY, num_local_experts=4, head_dim=8, rope_parameters=rope(rope_theta=1e6))),
+    "granite-moe": dict(
+        kind="Granite MoE", arch="granitemoe", model=t.GraniteMoeForCausalLM, gguf=granite_gguf, hf=granite_hf,
+        embed_scale=1.5, keys=keys(expert_count=6, expert_used_count=3, **GRANITE_KEYS),
+        config=lambda: t.GraniteMoeConfig(**TINY, **GRANITE, num_local_experts=6, num_experts_per_tok=3, attention_bias=True,
+                                          rope_parameters=rope())),
+    "granite-moe-shared": dict(
+        kind="Granite MoE", arch="granitemoe", model=t.GraniteMoeSharedForCausalLM, gguf=granite_gguf, hf=granite_hf,
+        embed_scale=1.5, keys=keys(expert_count=4, expert_used_count=2, expert_shared_feed_forward_length=24, **GRANITE_KEYS),
+        config=lambda: t.GraniteMoeSharedConfig(**TINY, **GRANITE, num_local_experts=4, num_experts_per_tok=2,
+                                                shared_intermediate_size=24, rope_parameters=rope())),
     "qwen2-moe": dict(
         kind="Qwen 2 MoE", arch="qwen2moe", model=t.Qwen2MoeForCausalLM, gguf=qwen2moe_gguf,
         hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=moe_keys(8, expert_shared_feed_forward_length=24),
