@@ -7,6 +7,7 @@
 #include "model/mixture.h"
 #include "model/model.h"
 #include "model/recode.h"
+#include "model/unit.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct piece {
     uint64_t all, step; // not 0: the source is [matrix][cols][all], and every so manieth of all is ours
     uint64_t apart;     // not 0: rows from one matrix to the next in the source, where more lies between them
     bool indexed;       // each matrix is a tensor of its own
-    bool grouped, paired;
+    bool grouped, paired, unit;
     float plus;
     enum type to;
 };
@@ -80,6 +81,10 @@ static void read_run(const struct reader *s, uint64_t row, uint64_t col, size_t 
         row %= p->each;
     }
     if (p->apart && !p->all) row = matrix * p->apart + p->first + row % p->each;
+    if (p->unit) {
+        unit_decode(t, row, p->cols, col, n, out);
+        return;
+    }
     if (!p->all) {
         type_decode(t->type, t->data, (size_t)(row * p->cols + col), n, out);
         return;
@@ -209,6 +214,7 @@ static bool add_piece(struct job *j, enum role role, struct place from, uint64_t
     p->step = 1;
     p->paired = kind_of[role] & IS_ROTATED && f->gguf_pairs != f->hf_pairs && f->positions == POSITIONS_ROTARY;
     p->grouped = kind_of[from.role] & IS_FUSED && f->hf_grouped;
+    p->unit = role == ROLE_OUTPUT && from.part == PART_WEIGHT && f->hf_unit_output;
     p->plus = kind_of[role] & IS_NORM && from.part == PART_WEIGHT && f->hf_norm_offset ? 1 : 0;
     return true;
 }
@@ -448,7 +454,8 @@ static bool put_head(struct job *j, gyr_error *e) {
 
 static bool write_piece(struct job *j, const struct piece *p, gyr_error *e) {
     struct reader r = {p, j->m};
-    bool as_is = p->t && !p->indexed && !p->all && !p->apart && !p->grouped && !p->paired && !p->first && p->plus == 0;
+    bool as_is = p->t && !p->indexed && !p->all && !p->apart && !p->grouped && !p->paired && !p->unit && !p->first &&
+                 p->plus == 0;
     struct recode_source s = {.name = {p->name, strlen(p->name)},
                               .count = p->cols * p->rows,
                               .from = p->t ? p->t->type : TYPE_F32,

@@ -169,6 +169,7 @@ struct family {
     unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has
     bool embed_root;           // embeddings are multiplied by sqrt(hidden)
     bool logits_divided;       // by the logit scale
+    bool hf_unit_output;       // Hugging Face: rows of the output matrix are made of length 1; GGUF's are
 };
 
 // The row that covers a checkpoint; NULL (GYR_UNSUPPORTED, listing what gyr knows) if none does.

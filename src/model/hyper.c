@@ -24,7 +24,7 @@ static const struct {
     [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
-    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx"}},
+    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx", "model_max_length"}},
     [HYPER_EXPERTS] = {{"expert_count"}, {"num_local_experts", "num_experts", "n_routed_experts"}},
     [HYPER_EXPERTS_USED] = {{"expert_used_count"}, {"num_experts_per_tok", "experts_per_token"}},
     [HYPER_EXPERT_FEED_FORWARD] = {{"expert_feed_forward_length"}, {"moe_intermediate_size", "intermediate_size"}},

@@ -45,12 +45,20 @@ static inline float drawn_element(uint64_t hash, float center, int exponent, uin
     return center + ldexpf((float)(int8_t)((z ^ z >> 31) >> 56), -exponent);
 }
 
-// What a line says is done to each element: nothing ("from"), -e^x ("decay"), or x * M ("times M").
-static inline const char *drawn_change(const char *line, float *times) {
+// What a line says is done to each element: nothing ("from"), -e^x ("decay"), x * M ("times M"), or each N of them
+// divided by their length ("unit N").
+static inline const char *drawn_change(const char *line, float *times, size_t *unit) {
     char *end = NULL;
     bool decay = !strncmp(line, "decay ", 6);
     *times = !strncmp(line, "times ", 6) ? strtof(line + 6, &end) : decay ? -1 : 0;
+    *unit = !strncmp(line, "unit ", 5) ? strtoul(line + 5, &end, 10) : 0;
     return end ? end + 1 : line + (decay ? 6 : 5);
+}
+
+static inline void drawn_unit(float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] / sqrt(sum));
 }
 
 // "from HASH CENTER EXPONENT OFFSET AXES (COUNT STRIDE)...": appends what it describes at t->data + at.
@@ -59,8 +67,8 @@ static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_
     long long offset, count[8], stride[8];
     float center, times;
     int exponent, axes, used;
-    size_t n = 1;
-    line = drawn_change(line, &times);
+    size_t n = 1, unit;
+    line = drawn_change(line, &times, &unit);
     if (sscanf(line, "%llx %f %d %lld %d%n", &hash, &center, &exponent, &offset, &axes, &used) != 5 || axes > 8)
         return 0;
     for (int i = 0; i < axes; i++) {
@@ -77,6 +85,7 @@ static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_
         float x = drawn_element(hash, center, exponent, (uint64_t)from);
         t->data[at + i] = times < 0 ? (float)-exp((double)x) : times > 0 ? x * times : x;
     }
+    for (size_t i = 0; unit && i < n && at + i + unit <= t->n; i += unit) drawn_unit(t->data + at + i, unit);
     return n;
 }
 
@@ -120,7 +129,8 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
         *filled = 0;
         return whole && drawn_new_tensor(d, line);
     }
-    bool piece = drawn_starts(line, "from ") || drawn_starts(line, "decay ") || drawn_starts(line, "times ");
+    bool piece = drawn_starts(line, "from ") || drawn_starts(line, "decay ") || drawn_starts(line, "times ") ||
+                 drawn_starts(line, "unit ");
     if (last && piece) return (*filled += drawn_piece(line, last, *filled));
     if (last && drawn_starts(line, "given ")) return (*filled += drawn_given(line, last, *filled));
     if (drawn_starts(line, "key ")) return d->n_keys < 64 && (d->keys[d->n_keys++] = strdup(line + 4));

@@ -113,8 +113,9 @@ static const char foot[] =
     "## Not yet\n"
     "\n"
     "The pictures and sounds of models that see and hear (their text part runs, from a\n"
-    "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs); Baichuan 2's normalized "
-    "output.\n";
+    "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs). GGUF files of Baichuan 2 are "
+    "taken to have an\n"
+    "output matrix whose rows are of length 1, as gyr convert writes them.\n";
 
 static void page_says_what_the_table_says(void) {
     struct buf b = {0};

@@ -110,6 +110,24 @@ def baichuan_hf(f, drawn):
             f.put(name, p.shape, [Piece(p, p.index())])
 
 
+def unit_head(model):
+    """The head of Baichuan 2, whose code is on the hub and not in transformers: logits = x . normalize(W)."""
+    import torch.nn.functional as f
+    head = model.lm_head
+    head.forward = lambda x: f.linear(x, f.normalize(head.weight))
+    return model
+
+
+def baichuan2_gguf(base=None):
+    """Written with rows of length 1, as llama.cpp and others, who have no such head, are given it."""
+    def put(f, c, name, p, usual):
+        if name == "lm_head.weight":
+            f.put(usual(name), p.shape, [Piece(p, p.index(), 0, f"unit {p.shape[1]}")])
+            return True
+        return base is not None and base(f, c, name, p, usual)
+    return put
+
+
 class Alibi:
     """A Llama with ALiBi in place of rotary positions, as Baichuan 13B adds it: to the scores, after scaling."""
 
@@ -393,6 +411,20 @@ FAMILIES = {
         config=lambda: t.LlamaConfig(**TINY | dict(num_key_value_heads=4, num_hidden_layers=40, hidden_size=16,
                                                    intermediate_size=16), rope_parameters=rope()),
         drop=["head_dim", "rope_parameters", "num_key_value_heads"], add=dict(model_type="baichuan")),
+    # What tells the second from the first is the size of the vocabulary: the config says so, and the tensors are small.
+    "baichuan2": dict(
+        kind="Baichuan 2 7B kind: output of unit rows", arch="baichuan", model=t.LlamaForCausalLM,
+        gguf=baichuan2_gguf(llama_gguf), hf=baichuan_hf, keys=keys(), run=unit_head,
+        config=lambda: t.LlamaConfig(**TINY | dict(num_key_value_heads=4), rope_parameters=rope()),
+        drop=["head_dim", "rope_parameters", "num_key_value_heads"], add=dict(model_type="baichuan", vocab_size=125696)),
+    "baichuan2-13b": dict(
+        kind="Baichuan 2 13B kind: ALiBi, output of unit rows", arch="baichuan", model=t.LlamaForCausalLM,
+        gguf=baichuan2_gguf(), hf=baichuan_hf, keys=keys(), run=lambda m: Alibi(unit_head(m)),
+        wide={"o_proj": 0.3, "down_proj": 0.3},
+        config=lambda: t.LlamaConfig(**TINY | dict(num_key_value_heads=4, num_hidden_layers=40, hidden_size=16,
+                                                   intermediate_size=16), rope_parameters=rope()),
+        drop=["head_dim", "rope_parameters", "num_key_value_heads", "max_position_embeddings"],
+        add=dict(model_type="baichuan", vocab_size=125696, model_max_length=CONTEXT)),
     "gemma": dict(
         kind="Gemma", arch="gemma", model=t.GemmaForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2, keys=keys(),
         config=lambda: t.GemmaConfig(**TINY, head_dim=16, rope_parameters=rope())),

@@ -11,7 +11,7 @@ No weights are kept: element i of a parameter is center + k / 2^exponent, where 
 parameter's name and i. A test draws them again (tests/model/drawn.h). Each line "hf" or "gguf" says one tensor of a file:
 its name and shape; the lines "from" below it say which elements of which parameters it holds, in order, as a view: an
 offset and (count, stride) for each axis, the slowest first ("decay" in place of "from": minus e to the power of them;
-"times M": multiplied). So what converters do (permute rows, cut fused matrices,
+"times M": multiplied; "unit N": each N of them divided by their length). So what converters do (permute rows, cut fused matrices,
 transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
 The lines: "key KIND NAME VALUE" is metadata of the GGUF file; "config JSON" is config.json.
@@ -109,7 +109,7 @@ def view(flat):
 
 
 class Piece:
-    """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", or "times M"."""
+    """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", "times M", or "unit N"."""
 
     def __init__(self, parameter, index, plus=0, how="from"):
         self.parameter, self.index, self.plus, self.how = parameter, index, plus, how
