@@ -284,15 +284,10 @@ static bool bind_output(struct binder *b) {
            bind_norm(b, &m->final_norm, ROLE_FINAL_NORM, 0);
 }
 
-// Factors of the rotary frequencies that a file brings as a tensor.
-static bool bind_rope_factors(struct binder *b) {
+static bool bind_factors(struct binder *b, enum role role, float **factors) {
     struct model *m = b->m;
     char name[128];
-    enum role role = m->h.rope.scaling == ROPE_LONG ? ROLE_ROPE_SHORT : ROLE_ROPE_FACTORS;
     size_t n = m->h.rope.dim / 2;
-    if (n && bind_present(b, ROLE_ROPE_LONG, PART_WEIGHT, 0) &&
-        !bind_find(b, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, n, 1, 1))
-        return false;
     const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     if (!t || !n) return true;
     if (!bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1)) return false;
@@ -300,14 +295,21 @@ static bool bind_rope_factors(struct binder *b) {
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
                     name);
     if (b->looking) return true;
-    m->rope_factors = malloc(n * sizeof(float));
-    if (!m->rope_factors) return fail_memory(b->e, m->checkpoint->path);
-    type_decode(t->type, t->data, 0, n, m->rope_factors);
+    float *host = *factors = malloc(n * sizeof *host);
+    if (!host) return fail_memory(b->e, m->checkpoint->path);
+    type_decode(t->type, t->data, 0, n, host);
     for (size_t i = 0; i < n; i++)
-        if (!(m->rope_factors[i] > 0))
+        if (!(host[i] > 0))
             return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has a factor that is not positive; get the file again",
                         m->checkpoint->path, name);
     return true;
+}
+
+// Factors of the rotary frequencies that a file brings as tensors.
+static bool bind_rope_factors(struct binder *b) {
+    float **factors = b->m->rope_factors;
+    if (b->m->h.rope.scaling != ROPE_LONG) return bind_factors(b, ROLE_ROPE_FACTORS, &factors[0]);
+    return bind_factors(b, ROLE_ROPE_SHORT, &factors[0]) && bind_factors(b, ROLE_ROPE_LONG, &factors[1]);
 }
 
 static bool bind_pass(struct binder *b) {

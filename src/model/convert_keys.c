@@ -102,20 +102,13 @@ static void put_conditions(const struct putter *p) {
             gguf_put_bool(p->w, own_key(p, p->f->gguf[i].key, key), p->f->gguf[i].equals);
 }
 
-// LongRoPE's models take longer texts with other factors; gyr goes no further than the trained context.
-static uint32_t full_context(const struct model *m) {
-    const struct value *v = config_value(m->checkpoint, "max_position_embeddings");
-    bool longer = m->h.rope.scaling == ROPE_LONG && v && v->kind == VALUE_UINT && v->u <= UINT32_MAX;
-    return longer ? (uint32_t)v->u : m->h.context;
-}
-
 void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     const struct family *f = m->family;
     const struct hyperparameters *h = &m->h;
     struct putter p = {w, f};
     char key[128];
     gguf_put_u32(w, own_key(&p, "vocab_size", key), h->vocab);
-    put_whole(&p, HYPER_CONTEXT, full_context(m));
+    put_whole(&p, HYPER_CONTEXT, h->far_context);
     put_whole(&p, HYPER_HIDDEN, h->hidden);
     put_whole(&p, HYPER_LAYERS, h->layers);
     put_whole(&p, HYPER_FEED_FORWARD, h->feed_forward);

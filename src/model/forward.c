@@ -93,7 +93,8 @@ static void remember(struct pass *p, uint32_t i, const float *x) {
         a.q_norm = l->q_norm.weight;
         a.k_norm = l->k_norm.weight;
     }
-    if (l->plan.rotated) a.table = l->plan.local && m->local_rope ? m->local_rope : m->rope;
+    const struct rope_tables *rope = &m->rope[p->kv->far];
+    if (l->plan.rotated) a.table = l->plan.local && rope->local ? rope->local : rope->all;
     p->ops->qkv(p->d, &a);
 }
 

@@ -185,6 +185,7 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
                     r->c->path, dim);
     h->rope.dim = h->local_rope.dim = dim;
     if (!rope_read(r->f, r->c, false, &h->rope, &h->context, r->e)) return false;
+    if (!rope_reaches_far(r->f, r->c, &h->rope)) h->far_context = h->context;
     h->local_rope.base = r->f->local_base > 0 ? r->f->local_base : h->rope.base;
     return (!r->f->local_rope || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
 }
@@ -296,6 +297,7 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
 
 static bool read_limit(const struct family *f, struct hyperparameters *h) {
     if (f->most_context && h->context > f->most_context) h->context = f->most_context;
+    h->far_context = h->context;
     return true;
 }
 

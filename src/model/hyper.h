@@ -52,7 +52,8 @@ enum hyper {
 struct hyperparameters {
     uint32_t layers_ahead; // behind the others in the file: they guess at tokens after the next, and are not used
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
-    uint32_t value_dim; // of what the cache holds, as head_dim is of its keys
+    uint32_t far_context; // what a session may be asked to hold; beyond `context`, by LongRoPE's other factors
+    uint32_t value_dim;   // of what the cache holds, as head_dim is of its keys
     // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;
     // kv_latent 0: it is no latent attention), and of a head's key without positions and its value.
     uint32_t q_latent, kv_latent, key_plain, value;

@@ -14,6 +14,7 @@ struct hyperparameters;
 struct kv_cache {
     struct device *device;
     struct kv_shape shape;
+    bool far; // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
     size_t layers;
     void **k, **v;        // [layers], device memory
     size_t pages;         // in the pool

@@ -5,13 +5,14 @@
 
 #include <stdlib.h>
 
-static float *new_table(struct model *m, const struct rope *r, const float *factors, size_t positions, gyr_error *e) {
+static float *new_table(struct model *m, const struct rope *r, bool far, const float *factors, size_t positions,
+                        gyr_error *e) {
     const struct device_ops *ops = m->device->ops;
     size_t pairs = r->dim / 2, bytes = positions * pairs * 2 * sizeof(float);
     float scale, *frequency = malloc(pairs * sizeof *frequency), *host = malloc(bytes);
     float *table = frequency && host ? ops->alloc(m->device, bytes, e) : (fail_memory(e, "rotary positions"), NULL);
     if (table) {
-        rope_angles(r, factors, frequency, &scale);
+        rope_angles(r, far, factors, frequency, &scale);
         rope_table(host, positions, pairs, frequency, scale);
         ops->write(m->device, table, host, bytes);
     }
@@ -20,23 +21,22 @@ static float *new_table(struct model *m, const struct rope *r, const float *fact
     return table;
 }
 
-static void replace(struct model *m, float **table, float *with) {
-    if (*table) m->device->ops->free(m->device, *table);
-    *table = with;
+static void free_tables(struct model *m, const struct rope_tables *t) {
+    if (t->all) m->device->ops->free(m->device, t->all);
+    if (t->local) m->device->ops->free(m->device, t->local);
 }
 
-bool model_cover(struct model *m, size_t positions, gyr_error *e) {
+bool model_cover(struct model *m, size_t positions, bool far, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
-    if (!h->rope.dim || positions <= m->rope_positions) return true;
-    size_t n = m->rope_positions ? m->rope_positions : 512;
-    while (n < positions) n *= 2;
-    float *table = new_table(m, &h->rope, m->rope_factors, n, e), *local = NULL;
-    if (table && m->family->local_rope && !(local = new_table(m, &h->local_rope, NULL, n, e))) replace(m, &table, NULL);
-    if (!table) return false;
-    replace(m, &m->rope, table);
-    replace(m, &m->local_rope, local);
-    m->rope_positions = n;
-    return true;
+    struct rope_tables *have = &m->rope[far], made = {.positions = have->positions ? have->positions : 512};
+    if (!h->rope.dim || positions <= have->positions) return true;
+    while (made.positions < positions) made.positions *= 2;
+    made.all = new_table(m, &h->rope, far, m->rope_factors[far], made.positions, e);
+    if (made.all && m->family->local_rope) made.local = new_table(m, &h->local_rope, far, NULL, made.positions, e);
+    bool ok = made.all && (made.local || !m->family->local_rope);
+    free_tables(m, ok ? have : &made);
+    if (ok) *have = made;
+    return ok;
 }
 
 static bool make_slopes(struct model *m, gyr_error *e) {
@@ -70,12 +70,14 @@ void model_free(struct model *m) {
     ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);
     ops->unbind(m->device, &m->positions);
-    void *memory[] = {m->vectors, m->rope, m->local_rope, m->slopes};
-    for (size_t k = 0; k < sizeof memory / sizeof *memory; k++)
+    void *memory[] = {m->vectors, m->slopes};
+    for (size_t k = 0; k < 2; k++) {
         if (memory[k]) ops->free(m->device, memory[k]);
+        free_tables(m, &m->rope[k]);
+        free(m->rope_factors[k]);
+    }
     for (size_t i = 0; i < m->n_rewritten; i++) free(m->rewritten[i]);
     free(m->rewritten);
-    free(m->rope_factors);
     activations_free(m->activations, m->device);
     state_pool_free(&m->states);
     free(m->layers);

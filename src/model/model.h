@@ -45,6 +45,12 @@ struct layer {
 typedef bool matrix_fn(void *arg, struct weight *w);
 bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg);
 
+// Cosines and sines, on the device; they grow with the sequences: model_cover().
+struct rope_tables {
+    float *all, *local; // local: of layers with a window, where those differ
+    size_t positions;
+};
+
 struct model {
     const struct family *family;
     struct hyperparameters h;
@@ -55,13 +61,12 @@ struct model {
     float *output_bias;
     struct norm final_norm;
     struct layer *layers;
-    float *rope_factors;      // on the host; NULL without
-    float *rope, *local_rope; // cos and sin of the first rope_positions positions, on the device
-    size_t rope_positions;    // grows with the sequences: model_cover()
-    float *slopes;            // ALiBi, on the device; NULL without
-    enum pairs pairs;         // as this file has them
-    bool grouped;             // how fused query/key/value rows are laid out: struct qkv
-    enum type type;           // what most matrices are of
+    float *rope_factors[2];     // on the host; NULL without
+    struct rope_tables rope[2]; // [1]: of sessions beyond the trained context (LongRoPE)
+    float *slopes;              // ALiBi, on the device; NULL without
+    enum pairs pairs;           // as this file has them
+    bool grouped;               // how fused query/key/value rows are laid out: struct qkv
+    enum type type;             // what most matrices are of
     struct activations *activations;
     struct state_pool states; // of all sequences
     uint64_t parameters, weight_bytes, decode_bytes;
@@ -74,8 +79,8 @@ struct model {
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e);
 void model_free(struct model *m);
 
-// Makes the model ready for positions [0, positions).
-bool model_cover(struct model *m, size_t positions, gyr_error *e);
+// Makes the model ready for positions [0, positions), of sessions beyond the trained context if `far`.
+bool model_cover(struct model *m, size_t positions, bool far, gyr_error *e);
 
 // Rewrites the matrices that are multiplied in the form that the device is fastest with, so many bytes in all (0: it
 // has none). The results are the same bytes.

@@ -23,6 +23,7 @@ struct drawn_tensor {
 struct drawn {
     char kind[64], *config;
     int vocab, text_n, prompt_n, greedy_n;
+    uint32_t context; // that sessions ask for; 0: none in particular
     int32_t text[DRAWN_MOST], greedy[DRAWN_MOST];
     float *logits; // [text_n][vocab]
     struct drawn_tensor tensor[DRAWN_TENSORS];
@@ -138,6 +139,7 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
     if (drawn_starts(line, "kind ")) return snprintf(d->kind, sizeof d->kind, "%s", line + 5) > 0;
     if (drawn_starts(line, "vocab ")) return (d->vocab = (int)strtol(line + 6, NULL, 10));
     if (drawn_starts(line, "prompt ")) return (d->prompt_n = (int)strtol(line + 7, NULL, 10));
+    if (drawn_starts(line, "context ")) return (d->context = (uint32_t)strtoul(line + 8, NULL, 10));
     if (drawn_starts(line, "text ")) return (d->text_n = drawn_ids(line, "text", d->text));
     if (drawn_starts(line, "greedy ")) return (d->greedy_n = drawn_ids(line, "greedy", d->greedy));
     return false;

@@ -49,9 +49,10 @@ static void try_it(const char *path) {
     opened++;
     gyr_model_info info;
     gyr_model_get_info(m, &info);
-    gyr_session *s = gyr_session_new(m, &(gyr_session_options){.context = info.context < 64 ? info.context : 64}, &e);
+    gyr_session *s =
+        gyr_session_new(m, &(gyr_session_options){.context = info.far_context < 64 ? info.far_context : 64}, &e);
     int32_t ids[] = {1, 2, 3, 4, 5};
-    if (s) gyr_session_feed(s, ids, info.context < 5 ? info.context : 5, NULL, &e);
+    if (s) gyr_session_feed(s, ids, info.far_context < 5 ? info.far_context : 5, NULL, &e);
     gyr_session_free(s);
     gyr_model_close(m);
 }

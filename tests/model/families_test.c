@@ -93,7 +93,7 @@ static void check_file(const struct drawn *d, const char *name, const char *path
     gyr_error e = {0};
     size_t n = (size_t)(d->text_n * d->vocab);
     gyr_model *m = gyr_model_open(path, NULL, &e);
-    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){.kv_type = GYR_KV_F32}, &e) : NULL;
+    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){d->context, GYR_KV_F32}, &e) : NULL;
     float *whole = s ? feed(s, d, d->text_n) : NULL, *parts = s ? feed(s, d, 7) : NULL;
     if (!s) printf("  %s: %s\n", name, e.message);
     CHECK(whole && parts);
@@ -140,7 +140,7 @@ static void logits_and_tokens_match(void) {
 static float *logits_with(const struct drawn *d, const char *isa) {
     setenv("GYR_ISA", isa, 1);
     gyr_model *m = gyr_model_open(file_of("model.gguf"), &(gyr_model_options){.threads = 3}, NULL);
-    gyr_session *s = m ? gyr_session_new(m, NULL, NULL) : NULL;
+    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){d->context}, NULL) : NULL;
     float *out = s ? feed(s, d, 50) : NULL;
     gyr_session_free(s);
     if (m) gyr_model_close(m);

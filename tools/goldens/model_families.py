@@ -68,11 +68,25 @@ def llama3_factors(c):
 
 
 LONG = [[1.0, 1.1, 1.3], [1.5, 3.0, 9.0]]
-LONG_SCALE = (1 + math.log(2) / math.log(128)) ** 0.5
+
+
+def long_scale(trained):
+    return (1 + math.log(CONTEXT / trained) / math.log(trained)) ** 0.5
 
 
 def long_factors(c):
     return {"rope_factors_short.weight": LONG[0], "rope_factors_long.weight": LONG[1]}
+
+
+def longrope(trained):
+    return dict(
+        kind="Phi 3 and 4", arch="phi3", model=t.Phi3ForCausalLM, constants=long_factors,
+        keys=keys(rope__dimension_count=6, rope__scaling__original_context_length=trained,
+                  rope__scaling__attn_factor=long_scale(trained)),
+        config=lambda: t.Phi3Config(**TINY, tie_word_embeddings=True, original_max_position_embeddings=trained,
+                                    rope_parameters=rope(rope_type="longrope", partial_rotary_factor=0.75,
+                                                         original_max_position_embeddings=trained,
+                                                         short_factor=LONG[0], long_factor=LONG[1])))
 
 
 def rows_of(p, first, n):
@@ -344,12 +358,10 @@ FAMILIES = {
         kind="Phi 3 and 4", arch="phi3", model=t.Phi3ForCausalLM,
         keys=keys(rope__dimension_count=8, attention__sliding_window=20),
         config=lambda: t.Phi3Config(**TINY, sliding_window=20, rope_parameters=rope())),
-    "phi3-longrope": dict(
-        kind="Phi 3 and 4", arch="phi3", model=t.Phi3ForCausalLM, constants=long_factors,
-        keys=keys(rope__dimension_count=6, rope__scaling__original_context_length=128, rope__scaling__attn_factor=LONG_SCALE),
-        config=lambda: t.Phi3Config(**TINY, tie_word_embeddings=True, original_max_position_embeddings=128, rope_parameters=rope(
-            rope_type="longrope", partial_rotary_factor=0.75, original_max_position_embeddings=128,
-            short_factor=LONG[0], long_factor=LONG[1]))),
+    "phi3-longrope": longrope(128),
+    # Both texts, and every step of the greedy one, are longer than the trained context: transformers takes the factors for
+    # long texts from the first token on, as a session that asks for such a context does.
+    "phi3-longrope-far": longrope(10) | dict(context=CONTEXT),
     "granite": dict(
         kind="Granite", arch="granite", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5,
         keys=keys(**GRANITE_KEYS), config=lambda: t.GraniteConfig(**TINY, **GRANITE, rope_parameters=rope())),

@@ -14,7 +14,8 @@ offset and (count, stride) for each axis, the slowest first ("decay" in place of
 "times M": multiplied; "unit N": each N of them divided by their length). So what converters do (permute rows, cut fused matrices,
 transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
-The lines: "key KIND NAME VALUE" is metadata of the GGUF file; "config JSON" is config.json.
+The lines: "key KIND NAME VALUE" is metadata of the GGUF file; "config JSON" is config.json; "context N" is what a session
+has to ask for, where its length changes what is computed.
 """
 import sys
 
@@ -224,7 +225,9 @@ def make(out, name, spec):
     raw = {k: v for k, v in raw.items() if k not in spec.get("drop", [])} | spec.get("add", {})
     keys = {"general.architecture": spec["arch"]} | {f"{spec['arch']}.{k}": v for k, v in spec["keys"](config).items()}
     lines = [f"kind {spec['kind']}", f"vocab {VOCAB}", f"text {TEXT} {' '.join(map(str, text))}", f"prompt {PROMPT}",
-             f"greedy {GREEDY} {' '.join(map(str, answer))}", f"config {json.dumps(raw, sort_keys=True)}"]
+             f"greedy {GREEDY} {' '.join(map(str, answer))}"]
+    lines += [f"context {spec['context']}"] if "context" in spec else []
+    lines += [f"config {json.dumps(raw, sort_keys=True)}"]
     lines += [key_line(k, v) for k, v in keys.items()]
     lines += as_hf(spec, drawn).lines()
     lines += as_gguf(spec, config, drawn).lines()
