@@ -496,7 +496,8 @@ static bool says_the_same(const struct job *j, gyr_error *e) {
                 here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps;
     for (uint32_t i = 0; same && i < here.layers; i++) {
         struct layer_plan a = layer_plan(j->m->family, j->c, &here, i), b = layer_plan(f, c, &there, i);
-        same = a.window == b.window && a.rotated == b.rotated && (!j->m->family->local_rope || a.local == b.local);
+        same = a.window == b.window && a.rotated == b.rotated && a.chunked == b.chunked && a.tempered == b.tempered &&
+               (!j->m->family->local_rope || a.local == b.local);
     }
     checkpoint_close(c);
     if (ok && !same)

@@ -120,6 +120,9 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
         gguf_put_u32(w, own_key(&p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
     }
     if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
+    if (h->chunk != f->chunk) put_whole(&p, HYPER_CHUNK, h->chunk);
+    if (h->temper_every != f->temper_every) put_whole(&p, HYPER_TEMPER_EVERY, h->temper_every);
+    put_real(&p, HYPER_TEMPER, h->temper, f->temper);
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);

@@ -156,8 +156,11 @@ struct family {
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
     unsigned window_every; // every so manieth layer sees everything; 0: none does
-    uint32_t most_context; // beyond it, the model does what gyr does not; 0: there is no such point
-    uint32_t wide_layers;  // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
+    // Layers with positions see the chunk of so many of them that they are in, and those without multiply queries by 1
+    // + temper * ln(1 + floor((position + 1) / temper_every)), where the file does not say otherwise; 0: neither.
+    uint32_t chunk, temper_every;
+    double temper;
+    uint32_t wide_layers; // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
     enum activation activation;
     bool gated;
     float gate_limit, gate_alpha; // struct gate

@@ -33,6 +33,9 @@ enum hyper {
     HYPER_ROUTE_SCALE,
     HYPER_WINDOW,
     HYPER_WINDOW_EVERY,
+    HYPER_CHUNK,
+    HYPER_TEMPER_EVERY,
+    HYPER_TEMPER,
     HYPER_ATTEND_EVERY,
     HYPER_ROPE_SKIP,
     HYPER_NORM_EPS,
@@ -65,6 +68,8 @@ struct hyperparameters {
     float route_scale;
     uint32_t window; // positions that layers with a window see; 0: all
     unsigned window_every, rope_skip;
+    uint32_t chunk, temper_every; // struct family
+    double temper;
     float norm_eps;
     enum activation activation;
     float gate_limit, gate_alpha; // of the clamped gate; 0: it is not
@@ -82,6 +87,8 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
 struct layer_plan {
     uint32_t window;
     bool rotated, local;   // local: by local_rope
+    bool chunked;          // sees its chunk alone
+    bool tempered;         // queries grow with their positions
     bool attends, recurs;  // keeps keys and values; a state
     uint32_t cache, state; // which of those that do it is
 };

@@ -67,11 +67,11 @@ static const struct rename llama4_names[] = {
     {0},
 };
 
-// The text part. Attention in chunks, and a temperature of its own, begin at position 8191.
+// The text part.
 #define LLAMA4                                                                                                         \
     EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .hf_pairs = PAIRS_ADJACENT,              \
-             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .most_context = 8191, .route = ROUTE_SIGMOID,               \
-             .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
+             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .chunk = 8192, .temper_every = 8192, .temper = 0.1,         \
+             .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
 
 const struct family expert_rows[] = {
     {

@@ -1,5 +1,5 @@
-// Sessions beyond the trained context (LongRoPE): a session has the one set of factors or the other from its first
-// token on, by what it was asked to hold, whatever is in it and whoever else is in the batch.
+// What begins far into a text. Sessions beyond the trained context (LongRoPE): a session has the one set of factors or
+// the other from its first token on, by what it was asked to hold, whatever is in it and whoever else is in the batch.
 #include "drawn.h"
 
 static char folder[] = "/tmp/gyr-far-XXXXXX";
@@ -95,6 +95,25 @@ static void neighbours_do_not_matter(void) {
     free(want[1]);
 }
 
+// Attention in chunks reads a chunk's pages as if the sequence began with them.
+static void chunks_begin_with_a_page(void) {
+    static const char size[] = "\"attention_chunk_size\": 32";
+    struct drawn c;
+    gyr_error e = {0};
+    char want[256];
+    REQUIRE(drawn_load(&c, "llama4-chunks"));
+    char *at = strstr(c.config, size);
+    REQUIRE(at);
+    at[sizeof size - 2] = '3';
+    CHECK(drawn_write_text(file_of("config.json"), c.config) &&
+          drawn_write_safetensors(&c, file_of("model.safetensors")));
+    CHECK(!gyr_model_open(folder, NULL, &e));
+    snprintf(want, sizeof want, "%s: attention in chunks of 33 positions; gyr takes multiples of 32", folder);
+    CHECK_INT(e.status, GYR_UNSUPPORTED);
+    CHECK_STR(e.message, want);
+    drawn_free(&c);
+}
+
 int main(void) {
     if (!mkdtemp(folder) || !drawn_load(&d, "phi3-longrope-far")) return 1;
     bool ok =
@@ -104,6 +123,7 @@ int main(void) {
     RUN(what_is_too_far_is_told);
     RUN(the_context_chooses_the_factors);
     RUN(neighbours_do_not_matter);
+    RUN(chunks_begin_with_a_page);
     drawn_free(&d);
     unlink(file_of("config.json"));
     unlink(file_of("model.safetensors"));

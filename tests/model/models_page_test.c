@@ -55,6 +55,7 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->positions == POSITIONS_LEARNED, "learned positions", 0);
     word(&t, f->rotary_part > 0, "%u %% of a head rotated", (unsigned)(f->rotary_part * 100));
     word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
+    word(&t, f->chunk, "attention in chunks of %u elsewhere", f->chunk);
     word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
     word(&t, f->latent, "latent attention", 0);
     word(&t, f->mixers == MIXERS_STATE, "a state and no attention", 0);
@@ -111,8 +112,7 @@ static const char foot[] =
     "asked\n"
     "to hold more than the trained context (`gyr run -c`), else the first. (transformers changes over when a text gets "
     "that\n"
-    "long, and computes it all again; llama.cpp chooses as gyr does.) Llama 4 ends at 8,191\n"
-    "positions, where its attention starts to be cut into chunks.\n"
+    "long, and computes it all again; llama.cpp chooses as gyr does.)\n"
     "\n"
     "## Not yet\n"
     "\n"

@@ -578,6 +578,15 @@ FAMILIES = {
         config=lambda: t.Llama4TextConfig(**TINY | dict(num_hidden_layers=4), intermediate_size_mlp=40, head_dim=8,
                                           num_local_experts=4, interleave_moe_layer_step=2,
                                           rope_parameters=rope(rope_theta=5e5))),
+    # Three chunks, and nine steps of the temperature: what the real ones begin at position 8191.
+    "llama4-chunks": dict(
+        kind="Llama 4 Scout: norms of queries and keys", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
+        gguf=experts_gguf(columns=True), cache=False,
+        keys=moe_keys(4, used=1, wide=48, feed_forward_length=40, interleave_moe_layer_step=2,
+                      attention__sliding_window=32, attention__temperature_length=8, attention__temperature_scale=0.5),
+        config=lambda: t.Llama4TextConfig(**TINY | dict(num_hidden_layers=4), intermediate_size_mlp=40, head_dim=8,
+                                          num_local_experts=4, interleave_moe_layer_step=2, attention_chunk_size=32,
+                                          floor_scale=8, attn_scale=0.5, rope_parameters=rope(rope_theta=5e5))),
     "llama4-maverick": dict(
         kind="Llama 4 Maverick", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
         gguf=experts_gguf(columns=True), cache=False,
