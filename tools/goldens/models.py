@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/data/models: what transformers computes with a small random model of each family.
 
-    python tools/goldens/models.py [NAME ...]     (all of model_families.py and state_families.py)
+    python tools/goldens/models.py [NAME ...]     (all of model_families.py, expert_families.py and state_families.py)
 
 A family gets
     NAME.txt     how to make its weights, as a Hugging Face folder and as a GGUF file; a text; the greedy answer
@@ -242,7 +242,7 @@ def make(out, name, spec):
 
 def main():
     families = {}
-    for name in ("model_families", "state_families"):
+    for name in ("model_families", "expert_families", "state_families"):
         module = sys.modules[name] = types.SimpleNamespace(**runpy.run_path(str(HERE / f"{name}.py")))
         families |= module.FAMILIES
     out = HERE.parent.parent / "tests/data/models"

@@ -1,7 +1,8 @@
 """The families of tests/data/models whose layers keep a state; entries as in model_families.py."""
 import transformers as t
 
-from model_families import TINY, experts_gguf, experts_hf, keys, qwen2moe_gguf, rope
+from expert_families import experts_gguf, experts_hf, qwen2moe_gguf
+from model_families import TINY, keys, rope
 from models import VOCAB, Piece
 
 
