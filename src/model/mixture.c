@@ -120,7 +120,7 @@ static bool ends_with(struct text name, const char *end) {
 // Vectors, norms, and the tables that are small or looked up, keep their precision.
 static bool for_quantizing(const struct tensor *t) {
     static const char *const kept[] = {"_norm.weight", "ffn_gate_inp.weight", "position_embd.weight",
-                                       "token_types.weight"};
+                                       "token_types.weight", "ssm_conv1d.weight"};
     if (t->dim[1] * t->dim[2] * t->dim[3] <= 1 || !ends_with(t->name, "weight")) return false;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (ends_with(t->name, kept[i])) return false;

@@ -143,6 +143,9 @@ FAMILIES = {
     "mamba2": dict(
         STATE | dict(gguf=state_gguf(True)), kind="Mamba 2", arch="mamba2", model=t.Mamba2ForCausalLM, keys=mamba_keys(64, 4, 1),
         config=lambda: t.Mamba2Config(**MAMBA, state_size=12, num_heads=4, head_dim=16, n_groups=1, chunk_size=16)),
+    "mamba2-groups": dict(
+        STATE | dict(gguf=state_gguf(True)), kind="Mamba 2", arch="mamba2", model=t.Mamba2ForCausalLM, keys=mamba_keys(64, 8, 2),
+        config=lambda: t.Mamba2Config(**MAMBA, state_size=12, num_heads=8, head_dim=8, n_groups=2, chunk_size=16)),
     "falcon-h1": dict(
         kind="Falcon-H1", arch="falcon-h1", model=t.FalconH1ForCausalLM, gguf=state_gguf(True, h1_multipliers),
         centers=STATE["centers"],
