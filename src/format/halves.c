@@ -44,7 +44,10 @@ bool half_add(struct checkpoint *c, enum half half, const struct tensor *t, cons
     one.data = half == HALF_CODES ? t->data : NULL;
     one.scales = half == HALF_SCALES ? t->data : NULL;
     struct tensor *other = find(c, one.name);
-    if (!other) return checkpoint_add(c, &one, where, e);
+    if (!other) {
+        one.name.data = arena_copy(&c->storage->arena, one.name);
+        return one.name.data ? checkpoint_add(c, &one, where, e) : fail_memory(e, where);
+    }
     if (other->type != TYPE_MXFP4 || (half == HALF_CODES ? other->data : other->scales))
         return fail(e, GYR_MALFORMED, "%s: tensor %.*s is there twice; the file is damaged, get it again", where,
                     shown(t->name), t->name.data);
