@@ -229,6 +229,23 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+// Element `layer` of a list that the config has for each layer; false if there is none.
+static bool listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
+    const struct value *v = config_value(c, key);
+    if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
+    *out = value_at(v, layer);
+    return true;
+}
+
+// Whether the config lists the layers, and none of them is of a kind.
+static bool none_is(const struct reader *r, const char *kind) {
+    struct value v;
+    uint32_t i = 0, n = (uint32_t)strlen(kind);
+    for (; r->c->source == CHECKPOINT_HF && listed(r->c, "layer_types", i, &v); i++)
+        if (v.kind == VALUE_STRING && v.s.size == n && !memcmp(v.s.data, kind, n)) return false;
+    return i;
+}
+
 // A key of the config that says no, by false or 0.
 static bool denied(const struct reader *r, const char *key) {
     const struct value *v = r->c->source == CHECKPOINT_HF ? config_value(r->c, key) : NULL;
@@ -252,7 +269,7 @@ static bool read_chunks(const struct reader *r, struct hyperparameters *h) {
     if (!get_any(r, HYPER_CHUNK, 1u << 28, &h->chunk) || !get_any(r, HYPER_TEMPER_EVERY, 1u << 28, &h->temper_every) ||
         !get_float(r, HYPER_TEMPER, r->f->temper, &h->temper) || !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip))
         return false;
-    if (config_is_null(r, "attention_chunk_size")) h->chunk = 0;
+    if (config_is_null(r, "attention_chunk_size") || none_is(r, "chunked_attention")) h->chunk = 0;
     if (denied(r, "attn_temperature_tuning")) h->temper_every = 0;
     if (!h->chunk && r->c->source == CHECKPOINT_GGUF) h->rope_skip = 0;
     return h->chunk % PAGE_TOKENS == 0 ||
@@ -360,14 +377,6 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
     return read_sizes(&r, h) && read_heads(&r, h) && read_latent(&r, h) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
            read_activation(&r, h) && read_states(&r, h);
-}
-
-// Element `layer` of a list that the config has for each layer; false if there is none.
-static bool listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
-    const struct value *v = config_value(c, key);
-    if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
-    *out = value_at(v, layer);
-    return true;
 }
 
 static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }

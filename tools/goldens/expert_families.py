@@ -238,6 +238,13 @@ FAMILIES = {
         config=lambda: t.Llama4TextConfig(**TINY | dict(num_hidden_layers=4), intermediate_size_mlp=40, head_dim=8,
                                           num_local_experts=4, interleave_moe_layer_step=2, attention_chunk_size=32,
                                           floor_scale=8, attn_scale=0.5, rope_parameters=rope(rope_theta=5e5))),
+    "llama4-whole": dict(
+        kind="Llama 4 Scout: norms of queries and keys", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
+        gguf=experts_gguf(columns=True), cache=False,
+        keys=moe_keys(4, used=1, wide=48, feed_forward_length=40, interleave_moe_layer_step=2, attention__sliding_window=0),
+        config=lambda: t.Llama4TextConfig(**TINY | dict(num_hidden_layers=4), intermediate_size_mlp=40, head_dim=8,
+                                          num_local_experts=4, interleave_moe_layer_step=2, no_rope_layers=[1] * 4,
+                                          layer_types=["full_attention"] * 4, rope_parameters=rope(rope_theta=5e5))),
     "llama4-maverick": dict(
         kind="Llama 4 Maverick", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
         gguf=experts_gguf(columns=True), cache=False,
