@@ -15,9 +15,6 @@ struct tensor {
     uint64_t dim[MAX_DIMS]; // dim[0] is the contiguous one (columns), dim[1] rows, ...; 1 beyond n_dims
     const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked; any alignment (safetensors has none)
     size_t bytes;
-    // Of MXFP4 in a Hugging Face folder, whose codes and scales lie apart: `data` has the codes of each block in 16
-    // bytes, and here are their scales: mxfp4_join(). NULL: whole blocks.
-    const uint8_t *scales;
 };
 
 enum value_kind { VALUE_NONE, VALUE_UINT, VALUE_INT, VALUE_FLOAT, VALUE_BOOL, VALUE_STRING, VALUE_ARRAY };

@@ -91,7 +91,7 @@ static bool read_index(struct checkpoint *c, const char *where, const json_t *ma
         }
     if (ok) json_object_foreach((json_t *)(uintptr_t)map, name, part) {
             struct text text = {name, strlen(name)};
-            if (ok && !halves_have(c, name))
+            if (ok && !checkpoint_tensor(c, name))
                 ok = fail(e, GYR_MALFORMED, "%s: no part has tensor %.*s; get all parts again", where, shown(text),
                           name);
         }
@@ -124,6 +124,5 @@ bool hf_open(struct checkpoint *c, gyr_error *e) {
     c->source = CHECKPOINT_HF;
     if (!folder_has(c->path, "config.json"))
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
-    return read_config(c, e) && read_all_weights(c, e) && halves_check(c, e) &&
-           hf_vocab(c->path, c->keys, &c->vocab, e);
+    return read_config(c, e) && read_all_weights(c, e) && hf_vocab(c->path, c->keys, &c->vocab, e);
 }

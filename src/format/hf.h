@@ -14,22 +14,6 @@ bool folder_has(const char *folder, const char *name);
 // Adds the tensors of one file's image. `path` stands in messages.
 bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, gyr_error *e);
 
-// Tensors of four bits come in halves, NAME_blocks and NAME_scales, and become one, NAME.
-enum half { HALF_NONE, HALF_CODES, HALF_SCALES };
-enum half half_of(struct text name);
-
-// Whether the checkpoint has a tensor, or, of the name of a half, that half.
-bool halves_have(const struct checkpoint *c, const char *name);
-
-// The shape of the whole from that of a half; false if it is none.
-bool half_shape(enum half half, struct tensor *t);
-
-// Adds a half, whose name and data are in t, to the tensor that the other made, or makes it.
-bool half_add(struct checkpoint *c, enum half half, const struct tensor *t, const char *where, gyr_error *e);
-
-// Fails if a tensor has only one.
-bool halves_check(const struct checkpoint *c, gyr_error *e);
-
 // A config.json as keys.
 bool hf_config(const json_t *root, struct keys *keys, const char *where, gyr_error *e);
 

@@ -24,11 +24,9 @@ static bool malformed(const struct header *h, const struct tensor *t, const char
                 t->name.data, what);
 }
 
-static bool read_type(const struct header *h, const json_t *j, struct tensor *t, enum half *half) {
+static bool read_type(const struct header *h, const json_t *j, struct tensor *t) {
     struct text name = json_text(json_object_get(j, "dtype"));
     if (!name.data) return malformed(h, t, "has no dtype");
-    *half = !strcmp(name.data, "U8") ? half_of(t->name) : HALF_NONE;
-    if (*half) return true;
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (!strcmp(dtypes[i].name, name.data)) {
             t->type = dtypes[i].type;
@@ -41,7 +39,7 @@ static bool read_type(const struct header *h, const json_t *j, struct tensor *t,
 }
 
 // Shapes are written with the contiguous dimension last.
-static bool read_shape(const struct header *h, const json_t *j, struct tensor *t, enum half half) {
+static bool read_shape(const struct header *h, const json_t *j, struct tensor *t) {
     const json_t *shape = json_object_get(j, "shape");
     size_t n = json_array_size(shape);
     if (!json_is_array(shape)) return malformed(h, t, "has no shape");
@@ -54,11 +52,10 @@ static bool read_shape(const struct header *h, const json_t *j, struct tensor *t
         if (!json_is_integer(d) || json_integer_value(d) < 0) return malformed(h, t, "has a shape that is no shape");
         t->dim[n - 1 - i] = (uint64_t)json_integer_value(d);
     }
-    if (half && !half_shape(half, t)) return malformed(h, t, "has a shape that blocks of four bits have not");
     return tensor_measure(t, h->path, h->e);
 }
 
-static bool read_place(const struct header *h, const json_t *j, struct tensor *t, enum half half) {
+static bool read_place(const struct header *h, const json_t *j, struct tensor *t) {
     const json_t *offsets = json_object_get(j, "data_offsets");
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last))
@@ -69,9 +66,7 @@ static bool read_place(const struct header *h, const json_t *j, struct tensor *t
         return fail(h->e, GYR_MALFORMED,
                     "%s: the data of tensor %.*s ends outside the file; the file is cut short, get it again", h->path,
                     shown(t->name), t->name.data);
-    uint64_t scales = half ? t->bytes / type_info(t->type)->bytes : 0; // one byte of a block
-    uint64_t bytes = half == HALF_SCALES ? scales : t->bytes - scales;
-    if ((uint64_t)(end - begin) != bytes) return malformed(h, t, "has more or less data than its shape says");
+    if ((uint64_t)(end - begin) != t->bytes) return malformed(h, t, "has more or less data than its shape says");
     t->data = h->data + begin;
     return true;
 }
@@ -79,10 +74,8 @@ static bool read_place(const struct header *h, const json_t *j, struct tensor *t
 static bool read_entry(const struct header *h, const char *name, size_t size, const json_t *j) {
     struct tensor t = {.name = {name, size}, .dim = {1, 1, 1, 1}};
     if (!json_is_object(j)) return malformed(h, &t, "is not described by an object");
-    enum half half;
-    if (!read_type(h, j, &t, &half) || !read_shape(h, j, &t, half) || !read_place(h, j, &t, half)) return false;
+    if (!read_type(h, j, &t) || !read_shape(h, j, &t) || !read_place(h, j, &t)) return false;
     t.name.data = arena_copy(&h->c->storage->arena, t.name);
-    if (t.name.data && half) return half_add(h->c, half, &t, h->path, h->e);
     return t.name.data ? checkpoint_add(h->c, &t, h->path, h->e) : fail_memory(h->e, h->path);
 }
 

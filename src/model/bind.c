@@ -28,10 +28,6 @@ const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols,
         return fail_null(b->e, GYR_MALFORMED, "%s: tensor '%s' is missing; download or convert the model again",
                          m->checkpoint->path, name);
     if (b->found) b->found[t - m->checkpoint->tensors] = true;
-    if (t->scales && !b->halved)
-        return fail_null(b->e, GYR_UNSUPPORTED,
-                         "%s: tensor '%s' is of four bits in two parts, which gyr takes of experts alone",
-                         m->checkpoint->path, name);
     if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == depth && t->dim[3] == 1) return t;
     return fail_null(b->e, GYR_MALFORMED,
                      "%s: tensor '%s' is %llu x %llu, but the hyperparameters make it %llu x %llu; convert the model "

@@ -10,7 +10,6 @@ struct binder {
     struct model *m;
     gyr_error *e;
     bool looking;
-    bool halved;      // tensors whose codes and scales lie apart are wanted
     bool *found;      // [n_tensors of the checkpoint], while looking
     size_t used;      // floats of m->vectors handed out
     size_t rewritten; // matrices that need a copy

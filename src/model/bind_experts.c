@@ -96,42 +96,6 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
     return true;
 }
 
-// Every expert's matrices as [out][in], in blocks whose codes and scales lie apart: every `step`-th row from `first`
-// on.
-static bool bind_joined(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w, size_t all,
-                        size_t first, size_t step) {
-    struct model *m = b->m;
-    enum role role = w->role == ROLE_EXPERT_DOWN ? w->role : ROLE_EXPERT_GATE_UP;
-    b->halved = true;
-    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, w->cols, all, m->h.experts);
-    b->halved = false;
-    if (!t) return false;
-    size_t blocks = w->cols / 32, row = type_row_bytes(t->type, w->cols), each = w->rows * row;
-    uint8_t *data = bind_rewrite(b, m->h.experts * each);
-    if (!data) return b->looking;
-    for (size_t i = 0; i < m->h.experts; i++) {
-        uint8_t *to = data + i * each;
-        for (size_t r = 0; r < w->rows; r++)
-            for (size_t k = 0; k < blocks; k++) {
-                size_t from = (i * all + first + r * step) * blocks + k;
-                mxfp4_join(t->data + from * 16, t->scales[from], to + r * row + k * 17);
-            }
-        if (!bind_to(b, matrix_of(l, i, w), t, w->cols, w->rows, to)) return false;
-    }
-    if (first == 0) bind_count(m, t, share(m)); // once for the two that it holds
-    return true;
-}
-
-// What the folder has as [in][out] if it is not of four bits.
-static bool bind_inputs_first(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w, size_t all,
-                              size_t first, size_t step) {
-    enum role role = w->role == ROLE_EXPERT_DOWN ? w->role : ROLE_EXPERT_GATE_UP;
-    char name[128];
-    const struct tensor *t =
-        family_tensor(b->m->family, b->m->checkpoint, (struct place){role, PART_WEIGHT, layer, 0}, name);
-    return (t && t->scales ? bind_joined : bind_columns)(b, l, layer, w, all, first, step);
-}
-
 // Biases of gates and of what they gate, in turns.
 static bool bind_paired_biases(struct binder *b, struct layer *l, uint32_t layer, size_t wide) {
     struct model *m = b->m;
@@ -170,9 +134,9 @@ static bool bind_all_matrices(struct binder *b, struct layer *l, uint32_t i) {
         return bind_matrices(b, l, i, &gate) && bind_matrices(b, l, i, &up) && bind_matrices(b, l, i, &down);
     bool paired = how == EXPERTS_COLUMNS_PAIRED;
     size_t step = paired ? 2 : 1;
-    return bind_inputs_first(b, l, i, &gate, 2 * wide, 0, step) &&
-           bind_inputs_first(b, l, i, &up, 2 * wide, paired ? 1 : wide, step) &&
-           bind_inputs_first(b, l, i, &down, h->hidden, 0, 1) && bind_paired_biases(b, l, i, wide) &&
+    return bind_columns(b, l, i, &gate, 2 * wide, 0, step) &&
+           bind_columns(b, l, i, &up, 2 * wide, paired ? 1 : wide, step) &&
+           bind_columns(b, l, i, &down, h->hidden, 0, 1) && bind_paired_biases(b, l, i, wide) &&
            bind_biases(b, l, i, &down);
 }
 

@@ -70,42 +70,10 @@ static uint64_t source_row(const struct reader *s, uint64_t r) {
     return (group * (per + 2) + place) * dim + r % dim;
 }
 
-// Block k of a source row whose codes and scales lie apart.
-static void join(const struct piece *p, uint64_t row, uint64_t k, uint8_t block[17]) {
-    uint64_t at = row * (p->cols / 32) + k;
-    mxfp4_join(p->t->data + at * 16, p->t->scales[at], block);
-}
-
-static uint64_t joined_row(const struct piece *p, uint64_t row) {
-    return row / p->each * p->apart + p->first + row % p->each * p->step;
-}
-
-static void read_joined(const struct piece *p, uint64_t row, uint64_t col, size_t n, float *out) {
-    for (size_t done = 0, take; done < n; done += take) {
-        uint64_t at = col + done, in = at % 32;
-        uint8_t block[17];
-        float x[32];
-        take = n - done < 32 - in ? n - done : (size_t)(32 - in);
-        join(p, joined_row(p, row), at / 32, block);
-        type_decode(TYPE_MXFP4, block, 0, 32, x);
-        memcpy(out + done, x + in, take * sizeof *x);
-    }
-}
-
-static void keep_joined(const void *arg, uint64_t first, size_t n, uint8_t *out) {
-    const struct piece *p = ((const struct reader *)arg)->p;
-    for (uint64_t b = first / 32; b < (first + n) / 32; b++, out += 17)
-        join(p, joined_row(p, b / (p->cols / 32)), b % (p->cols / 32), out);
-}
-
 static void read_run(const struct reader *s, uint64_t row, uint64_t col, size_t n, float *out) {
     const struct piece *p = s->p;
     const struct tensor *t = p->t;
     uint64_t matrix = row / p->each;
-    if (t->scales) {
-        read_joined(p, row, col, n, out);
-        return;
-    }
     if (p->indexed) {
         char name[128];
         struct place at = {p->at.role, p->at.part, p->at.layer, (uint32_t)matrix};
@@ -259,13 +227,6 @@ static bool add_columns(struct job *j, enum role role, struct place from, uint64
     if (!start_piece(j, role, from, &p, e)) return false;
     if (!p) return true;
     bool bias = from.part == PART_BIAS;
-    if (p->t->scales) { // as [expert][out][in]
-        p->apart = p->t->dim[1];
-        set_shape(p, 3, p->t->dim[0], rows, j->m->h.experts);
-        p->first = first;
-        p->step = step;
-        return true;
-    }
     if (bias)
         set_shape(p, 2, rows, j->m->h.experts, 1);
     else
@@ -499,7 +460,6 @@ static bool write_piece(struct job *j, const struct piece *p, gyr_error *e) {
                               .from = p->t ? p->t->type : TYPE_F32,
                               .as_is = as_is ? p->t->data : NULL,
                               .read = read_piece,
-                              .keep = p->t && p->t->scales ? keep_joined : NULL,
                               .arg = &r};
     return recode(j->recoder, j->w, &s, p->to, e);
 }

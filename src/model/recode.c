@@ -57,11 +57,6 @@ static void convert_slice(void *arg, size_t i) {
     struct recoder *r = arg;
     size_t n = slice_size(r, i);
     float *x = r->floats + i * SLICE;
-    if (r->s->keep && r->s->from == r->to) {
-        r->s->keep(r->s->arg, r->first + (uint64_t)i * SLICE, n,
-                   r->blocks + type_row_bytes(r->to, (uint64_t)i * SLICE));
-        return;
-    }
     r->s->read(r->s->arg, r->first + (uint64_t)i * SLICE, n, x);
     const struct type_info *to = type_info(r->to);
     for (size_t k = 0; to->quantized && k < n; k++)

@@ -27,8 +27,6 @@ struct recode_source {
     enum type from;       // of the source
     const uint8_t *as_is; // not NULL: what is already in its type is copied from here
     void (*read)(const void *arg, uint64_t first, size_t n, float *out);
-    // Not NULL: writes elements that keep their type, whole blocks of them, as they are.
-    void (*keep)(const void *arg, uint64_t first, size_t n, uint8_t *out);
     const void *arg;
 };
 

@@ -65,13 +65,6 @@ static double block_mxfp4(const float *x, uint8_t e, uint8_t u[N]) {
     return error;
 }
 
-void mxfp4_join(const uint8_t codes[16], uint8_t scale, uint8_t block[17]) {
-    uint8_t u[N];
-    for (int i = 0; i < N; i++) u[i] = codes[i / 2] >> 4 * (i % 2) & 15;
-    block[0] = scale;
-    pack_nibbles(u, block + 1);
-}
-
 // The Microscaling specification takes the greatest weight's exponent, less that of the largest value, 2^2, and clips
 // what lies between 6 and 8. One more loses less where much would be clipped.
 void encode_mxfp4(const float *src, size_t n, void *row) {

@@ -66,10 +66,6 @@ size_t type_row_bytes(enum type type, uint64_t n);
 // Decodes weights [first, first + n) of a row to floats; for quantized types both are multiples of 32.
 void type_decode(enum type type, const void *row, size_t first, size_t n, float *out);
 
-// A block of MXFP4 from its 32 codes in order, two to a byte, the first in the low half, and its scale: so Hugging Face
-// has them, apart.
-void mxfp4_join(const uint8_t codes[16], uint8_t scale, uint8_t block[17]);
-
 float f16_to_f32(uint16_t h);
 uint16_t f32_to_f16(float f); // round to nearest even
 float bf16_to_f32(uint16_t h);

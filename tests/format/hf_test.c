@@ -279,8 +279,6 @@ static void refuses_bad_folders(void) {
 #define ENTRY(dtype, shape, offsets)                                                                                   \
     "{\"w\": {\"dtype\": \"" dtype "\", \"shape\": " shape ", \"data_offsets\": " offsets "}}"
 #define DAMAGED "; the file is damaged, get it again"
-#define HALF(end, shape, offsets)                                                                                      \
-    "\"w_" end "\": {\"dtype\": \"U8\", \"shape\": " shape ", \"data_offsets\": " offsets "}"
 
 static void refuses_bad_safetensors(void) {
     static const struct {
@@ -291,22 +289,6 @@ static void refuses_bad_safetensors(void) {
         {ENTRY("F32", "[2, 2]", "[0, 16]"), GYR_OK, ""},
         {ENTRY("I64", "[2]", "[0, 16]"), GYR_UNSUPPORTED,
          "tensor w has element type I64; gyr reads F32, F16 and BF16; take the model in one of them, or as GGUF"},
-        {ENTRY("U8", "[16]", "[0, 16]"), GYR_UNSUPPORTED,
-         "tensor w has element type U8; gyr reads F32, F16 and BF16; take the model in one of them, or as GGUF"},
-        {"{" HALF("blocks", "[8]", "[0, 8]") "}", GYR_MALFORMED,
-         "tensor w_blocks has a shape that blocks of four bits have not" DAMAGED},
-        {"{" HALF("blocks", "[1, 1, 8]", "[0, 8]") "}", GYR_MALFORMED,
-         "tensor w_blocks has a shape that blocks of four bits have not" DAMAGED},
-        {"{" HALF("scales", "[1152921504606846976]", "[0, 8]") "}", GYR_MALFORMED,
-         "tensor w_scales has a shape that blocks of four bits have not" DAMAGED},
-        {"{" HALF("blocks", "[1, 1, 16]", "[0, 15]") "}", GYR_MALFORMED,
-         "tensor w_blocks has more or less data than its shape says" DAMAGED},
-        {"{" HALF("scales", "[1, 2]", "[0, 3]") "}", GYR_MALFORMED,
-         "tensor w_scales has more or less data than its shape says" DAMAGED},
-        {"{" HALF("scales", "[1, 2]", "[0, 2]") ", " HALF("blocks", "[1, 1, 16]", "[0, 16]") "}", GYR_MALFORMED,
-         "tensor w_blocks has not the shape of its other half; get the model again"},
-        {"{\"w\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 8]}, " HALF("scales", "[1]", "[8, 9]") "}",
-         GYR_MALFORMED, "tensor w_scales is there twice" DAMAGED},
         {ENTRY("F32", "[1,1,1,1,1]", "[0, 4]"), GYR_UNSUPPORTED, "tensor w has 5 dimensions; gyr reads up to 4"},
         {ENTRY("F32", "[0]", "[0, 0]"), GYR_MALFORMED, "tensor w has an empty dimension" DAMAGED},
         {ENTRY("F32", "[-1]", "[0, 4]"), GYR_MALFORMED, "tensor w has a shape that is no shape" DAMAGED},
@@ -343,38 +325,6 @@ static void refuses_bad_safetensors(void) {
     leave_folder(folder);
 }
 
-// Tensors of four bits, in two halves.
-static void joins_halves(void) {
-    static const char whole[] =
-        "{" HALF("scales", "[1, 1, 1]", "[15, 16]") ", " HALF("blocks", "[1, 1, 1, 16]", "[0, 16]") "}";
-    const char *folder = enter_folder();
-    gyr_error e = {0};
-    uint8_t block[17];
-    float x[32];
-    REQUIRE(folder);
-    write_text(folder, "config.json", config);
-    write_safetensors(folder, "model.safetensors", "{" HALF("blocks", "[1, 1, 16]", "[0, 16]") "}", 16);
-    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR: tensor w_scales is missing; get the model again");
-    write_safetensors(folder, "model.safetensors", "{" HALF("scales", "[1, 1]", "[0, 1]") "}", 16);
-    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR: tensor w_blocks is missing; get the model again");
-    write_safetensors(folder, "model.safetensors", whole, 16);
-    struct checkpoint *c = checkpoint_open(folder, &e);
-    REQUIRE(c);
-    const struct tensor *t = checkpoint_tensor(c, "w");
-    REQUIRE(t && t->scales);
-    CHECK_INT(c->n_tensors, 1);
-    CHECK_INT(t->type, TYPE_MXFP4);
-    CHECK_INT(t->n_dims, 3);
-    CHECK_INT(t->dim[0], 32);
-    CHECK_INT(t->bytes, 17);
-    CHECK(!checkpoint_tensor(c, "w_blocks"));
-    mxfp4_join((const uint8_t[16]){0x21, 0x43, [8] = 0x9f}, 128, block);
-    type_decode(TYPE_MXFP4, block, 0, 32, x);
-    CHECK(x[0] == 1 && x[1] == 2 && x[2] == 3 && x[3] == 4 && x[4] == 0 && x[16] == -12 && x[17] == -1);
-    checkpoint_close(c);
-    leave_folder(folder);
-}
-
 static void bounds_json_memory(void) {
     const char *folder = enter_folder();
     REQUIRE(folder);
@@ -397,7 +347,6 @@ int main(void) {
     RUN(stays_in_the_folder);
     RUN(refuses_bad_folders);
     RUN(refuses_bad_safetensors);
-    RUN(joins_halves);
     RUN(bounds_json_memory);
     return test_end();
 }

@@ -17,16 +17,12 @@ struct drawn_tensor {
     uint64_t dim[4]; // slowest first
     size_t n;
     float *data;
-    uint8_t *raw; // not NULL: `bytes` of them instead, of `type`, or of none
-    size_t bytes;
-    enum type type;
     bool gguf;
 };
 
 struct drawn {
     char kind[64], *config;
     int vocab, text_n, prompt_n, greedy_n;
-    float within;     // how near the logits are, where weights of few bits are multiplied with rounded vectors
     uint32_t context; // that sessions ask for; 0: none in particular
     int32_t text[DRAWN_MOST], greedy[DRAWN_MOST];
     float *logits; // [text_n][vocab]
@@ -42,16 +38,12 @@ static inline const char *drawn_path(const char *name, const char *end) {
     return test_data(file);
 }
 
-// The top byte of output i of splitmix64 from state `hash`.
-static inline uint8_t drawn_byte(uint64_t hash, uint64_t i) {
+// splitmix64's outputs from state `hash`; a parameter's element i has the top byte of output i.
+static inline float drawn_element(uint64_t hash, float center, int exponent, uint64_t i) {
     uint64_t z = hash + (i + 1) * 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return (uint8_t)((z ^ z >> 31) >> 56);
-}
-
-static inline float drawn_element(uint64_t hash, float center, int exponent, uint64_t i) {
-    return center + ldexpf((float)(int8_t)drawn_byte(hash, i), -exponent);
+    return center + ldexpf((float)(int8_t)((z ^ z >> 31) >> 56), -exponent);
 }
 
 // What a line says is done to each element: nothing ("from"), -e^x ("decay"), x * M ("times M"), or each N of them
@@ -98,56 +90,6 @@ static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_
     return n;
 }
 
-// "bytes HASH AND PLUS N": a tensor of bytes.
-static inline size_t drawn_bytes(const char *line, struct drawn_tensor *t) {
-    unsigned long long hash;
-    unsigned and, plus;
-    size_t n;
-    if (sscanf(line, "bytes %llx %u %u %zu", &hash, &and, &plus, &n) != 4 || n != t->n) return 0;
-    t->raw = malloc(t->bytes = n);
-    for (size_t i = 0; i < n; i++) t->raw[i] = (uint8_t)((drawn_byte(hash, i) & and) + plus);
-    return n;
-}
-
-// Block `b` of those whose codes and scales are drawn, as a GGUF file has it: code i in the low half of byte i, and
-// code 16 + i in the high one.
-static inline void drawn_block(uint64_t codes, uint8_t scale, uint64_t b, uint8_t *out) {
-    out[0] = scale;
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned low = drawn_byte(codes, 16 * b + i / 2) >> 4 * (i % 2) & 15;
-        unsigned high = drawn_byte(codes, 16 * b + 8 + i / 2) >> 4 * (i % 2) & 15;
-        out[1 + i] = (uint8_t)(low | high << 4);
-    }
-}
-
-// "mxfp4 CODES SCALES AND PLUS BLOCKS OFFSET AXES (COUNT STRIDE)...": rows of so many blocks.
-static inline size_t drawn_mxfp4(const char *line, struct drawn_tensor *t) {
-    unsigned long long codes, scales;
-    unsigned and, plus;
-    size_t blocks, rows = 1, count[4], stride[4], first;
-    int axes, used, more;
-    if (sscanf(line, "mxfp4 %llx %llx %u %u %zu %zu %d%n", &codes, &scales, &and, &plus, &blocks, &first, &axes,
-               &used) != 7 ||
-        axes > 4)
-        return 0;
-    for (int i = 0; i < axes; i++, used = more) {
-        if (sscanf(line += used, "%zu %zu%n", &count[i], &stride[i], &more) != 2) return 0;
-        rows *= count[i];
-    }
-    if (rows * blocks * 32 != t->n) return 0;
-    t->type = TYPE_MXFP4;
-    t->raw = malloc(t->bytes = rows * blocks * 17);
-    for (size_t r = 0; r < rows; r++) {
-        size_t from = first, rest = r;
-        for (int a = axes - 1; a >= 0; rest /= count[a--]) from += rest % count[a] * stride[a];
-        for (size_t k = 0; k < blocks; k++) {
-            uint64_t b = from * blocks + k;
-            drawn_block(codes, (uint8_t)((drawn_byte(scales, b) & and) + plus), b, t->raw + (r * blocks + k) * 17);
-        }
-    }
-    return t->n;
-}
-
 // "given N number ...": the numbers themselves.
 static inline size_t drawn_given(const char *line, struct drawn_tensor *t, size_t at) {
     char *p;
@@ -166,7 +108,7 @@ static inline bool drawn_new_tensor(struct drawn *d, const char *line) {
     t->n = 1;
     char *p = (char *)(uintptr_t)line + used;
     for (int i = 0; i < t->n_dims && i < 4; i++) t->n *= t->dim[i] = strtoull(p, &p, 10);
-    t->data = malloc(t->bytes = t->n * sizeof *t->data);
+    t->data = malloc(t->n * sizeof *t->data);
     d->n_tensors++;
     return t->data;
 }
@@ -191,8 +133,6 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
     bool piece = drawn_starts(line, "from ") || drawn_starts(line, "decay ") || drawn_starts(line, "times ") ||
                  drawn_starts(line, "unit ");
     if (last && piece) return (*filled += drawn_piece(line, last, *filled));
-    if (last && drawn_starts(line, "bytes ")) return (*filled = drawn_bytes(line, last));
-    if (last && drawn_starts(line, "mxfp4 ")) return (*filled = drawn_mxfp4(line, last));
     if (last && drawn_starts(line, "given ")) return (*filled += drawn_given(line, last, *filled));
     if (drawn_starts(line, "key ")) return d->n_keys < 64 && (d->keys[d->n_keys++] = strdup(line + 4));
     if (drawn_starts(line, "config ")) return (d->config = strdup(line + 7));
@@ -200,7 +140,6 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
     if (drawn_starts(line, "vocab ")) return (d->vocab = (int)strtol(line + 6, NULL, 10));
     if (drawn_starts(line, "prompt ")) return (d->prompt_n = (int)strtol(line + 7, NULL, 10));
     if (drawn_starts(line, "context ")) return (d->context = (uint32_t)strtoul(line + 8, NULL, 10));
-    if (drawn_starts(line, "within ")) return (d->within = strtof(line + 7, NULL)) > 0;
     if (drawn_starts(line, "text ")) return (d->text_n = drawn_ids(line, "text", d->text));
     if (drawn_starts(line, "greedy ")) return (d->greedy_n = drawn_ids(line, "greedy", d->greedy));
     return false;
@@ -232,10 +171,7 @@ static inline bool drawn_load(struct drawn *d, const char *name) {
 }
 
 static inline void drawn_free(struct drawn *d) {
-    for (size_t i = 0; i < d->n_tensors; i++) {
-        free(d->tensor[i].data);
-        free(d->tensor[i].raw);
-    }
+    for (size_t i = 0; i < d->n_tensors; i++) free(d->tensor[i].data);
     for (size_t i = 0; i < d->n_keys; i++) free(d->keys[i]);
     free(d->config);
     free(d->logits);
@@ -247,10 +183,6 @@ static inline bool drawn_write_text(const char *path, const char *text) {
     return f && !fclose(f) && ok;
 }
 
-static inline const void *drawn_data(const struct drawn_tensor *t) {
-    return t->raw ? (const void *)t->raw : (const void *)t->data;
-}
-
 static inline bool drawn_write_safetensors(const struct drawn *d, const char *path) {
     char *head = NULL;
     size_t size = 0, at = 0;
@@ -259,10 +191,10 @@ static inline bool drawn_write_safetensors(const struct drawn *d, const char *pa
     for (size_t i = 0; i < d->n_tensors; i++) {
         const struct drawn_tensor *t = &d->tensor[i];
         if (t->gguf) continue;
-        fprintf(m, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", comma, t->name, t->raw ? "U8" : "F32");
+        fprintf(m, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", comma, t->name);
         for (int k = 0; k < t->n_dims; k++) fprintf(m, "%s%llu", k ? "," : "", (unsigned long long)t->dim[k]);
-        fprintf(m, "],\"data_offsets\":[%zu,%zu]}", at, at + t->bytes);
-        at += t->bytes;
+        fprintf(m, "],\"data_offsets\":[%zu,%zu]}", at, at + t->n * 4);
+        at += t->n * 4;
         comma = ",";
     }
     fputs("}", m);
@@ -270,7 +202,7 @@ static inline bool drawn_write_safetensors(const struct drawn *d, const char *pa
     uint64_t n = size;
     bool ok = f && fwrite(&n, sizeof n, 1, f) && fwrite(head, 1, size, f) == size;
     for (size_t i = 0; ok && i < d->n_tensors; i++)
-        if (!d->tensor[i].gguf) ok = fwrite(drawn_data(&d->tensor[i]), 1, d->tensor[i].bytes, f) == d->tensor[i].bytes;
+        if (!d->tensor[i].gguf) ok = fwrite(d->tensor[i].data, 4, d->tensor[i].n, f) == d->tensor[i].n;
     free(head);
     return f && !fclose(f) && ok;
 }
@@ -294,11 +226,11 @@ static inline bool drawn_write_gguf(const struct drawn *d, const char *path, gyr
         const struct drawn_tensor *t = &d->tensor[i];
         uint64_t dim[4] = {1, 1, 1, 1};
         for (int k = 0; k < t->n_dims; k++) dim[k] = t->dim[t->n_dims - 1 - k];
-        if (t->gguf) gguf_put_tensor(w, t->name, t->type, t->n_dims, dim);
+        if (t->gguf) gguf_put_tensor(w, t->name, TYPE_F32, t->n_dims, dim);
     }
     bool ok = gguf_writer_begin(w, e);
     for (size_t i = 0; ok && i < d->n_tensors; i++)
-        if (d->tensor[i].gguf) ok = gguf_writer_data(w, drawn_data(&d->tensor[i]), d->tensor[i].bytes, e);
+        if (d->tensor[i].gguf) ok = gguf_writer_data(w, d->tensor[i].data, d->tensor[i].n * 4, e);
     return gguf_writer_end(w, ok, ok ? e : NULL) && ok;
 }
 

@@ -88,9 +88,8 @@ static const char head[] =
     "\n"
     "What gyr runs, as its table of families has it: this page is made from the table, and a test fails where the two\n"
     "differ. *Proven* says from which formats a small random model of the family was compared with Hugging Face\n"
-    "transformers in float32: the logits of every position within 1e-4, and the same 64 greedy tokens. (gpt-oss also "
-    "with\n"
-    "experts of four bits, as they are on the hub.) Models that are not\n"
+    "transformers in float32: the logits of every position within 1e-4, and the same 64 greedy tokens. Models that are "
+    "not\n"
     "in transformers (Baichuan, InternLM, MiniCPM) are compared with one there that computes the same, under their "
     "own\n"
     "names.\n"
@@ -117,9 +116,10 @@ static const char foot[] =
     "\n"
     "## Not yet\n"
     "\n"
-    "The pictures and sounds of models that see and hear (their text part runs, from a folder). GGUF files of Baichuan "
-    "2\n"
-    "are taken to have an output matrix whose rows are of length 1, as gyr convert writes them.\n";
+    "The pictures and sounds of models that see and hear (their text part runs, from a\n"
+    "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs). GGUF files of Baichuan 2 are "
+    "taken to have an\n"
+    "output matrix whose rows are of length 1, as gyr convert writes them.\n";
 
 static void page_says_what_the_table_says(void) {
     struct buf b = {0};

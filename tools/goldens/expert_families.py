@@ -1,9 +1,8 @@
 """The families of tests/data/models that are mixtures of experts; entries as in model_families.py."""
-import numpy as np
 import transformers as t
 
 from model_families import GRANITE, GRANITE_KEYS, TINY, keys, llama_gguf, rope, rows_of
-from models import Packed, Piece
+from models import Piece
 
 
 def experts_hf(gate, up, down, inner=None):
@@ -81,22 +80,7 @@ def qwen2moe_gguf(f, c, name, p, usual):
     return experts_gguf()(f, c, name, p, usual)
 
 
-def packed_hf(f, drawn):
-    for name, p in drawn.items():
-        if isinstance(p, Packed):
-            f.packed += [(name + end, shape, line) for line, shape, end in p.half_lines()]
-        else:
-            f.put(name, p.shape, [Piece(p, p.index())])
-
-
 def oss_gguf(f, c, name, p, usual):
-    if isinstance(p, Packed):
-        experts, rows, blocks = p.blocks
-        number = np.arange(experts * rows).reshape(experts, rows)
-        gates = {"gate": number[:, 0::2], "up": number[:, 1::2]} if "gate_up" in name else {"down": number}
-        f.packed += [(f"blk.{name.split('.')[2]}.ffn_{part}_exps.weight", (*n.shape, 32 * blocks), p.rows_line(n))
-                     for part, n in gates.items()]
-        return True
     if "sinks" in name:
         f.put(usual(name) + ".weight", p.shape, [Piece(p, p.index())])
         return True
@@ -179,17 +163,6 @@ FAMILIES = {
                       rope__scaling__original_context_length=64),
         config=lambda: t.GptOssConfig(**TINY, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=20,
                                       attn_implementation="eager", rope_parameters=rope(
-                                          rope_type="yarn", rope_theta=15e4, factor=4.0, beta_fast=32.0, beta_slow=1.0,
-                                          truncate=False, original_max_position_embeddings=64))),
-    # As it is on the hub, and in the GGUF files that are made from it.
-    "gpt-oss-mxfp4": dict(
-        kind="gpt-oss", arch="gpt-oss", model=t.GptOssForCausalLM, gguf=oss_gguf, columns=True, hf=packed_hf,
-        packed=["experts.gate_up_proj", "experts.down_proj"], within=0.1,
-        keys=moe_keys(4, wide=64, attention__sliding_window=20, rope__scaling__type="yarn", rope__scaling__factor=4.0,
-                      rope__scaling__original_context_length=64),
-        config=lambda: t.GptOssConfig(**TINY | dict(intermediate_size=64, hidden_size=64), head_dim=16, num_local_experts=4,
-                                      num_experts_per_tok=2, sliding_window=20, attn_implementation="eager",
-                                      rope_parameters=rope(
                                           rope_type="yarn", rope_theta=15e4, factor=4.0, beta_fast=32.0, beta_slow=1.0,
                                           truncate=False, original_max_position_embeddings=64))),
     "deepseek-v2": dict(

@@ -14,12 +14,8 @@ offset and (count, stride) for each axis, the slowest first ("decay" in place of
 "times M": multiplied; "unit N": each N of them divided by their length). So what converters do (permute rows, cut fused matrices,
 transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
-Parameters of four bits (MXFP4) are drawn as bytes: their lines are "bytes HASH AND PLUS N", for N bytes of a tensor
-of bytes, each (k & AND) + PLUS; and "mxfp4 CODES SCALES AND PLUS BLOCKS OFFSET AXES (COUNT STRIDE)...", for rows of so
-many blocks of a GGUF tensor, their codes and scales drawn from two hashes.
-
 The lines: "key KIND NAME VALUE" is metadata of the GGUF file; "config JSON" is config.json; "context N" is what a session
-has to ask for, where its length changes what is computed; "within X", how near the logits of weights of few bits are.
+has to ask for, where its length changes what is computed.
 """
 import sys
 
@@ -113,47 +109,6 @@ def view(flat):
     return axes or [(1, 0)]
 
 
-class Packed(Parameter):
-    """Experts' matrices of four bits: codes of [expert][out][in / 32] blocks, and their scales."""
-    AND, PLUS = 1, 121
-
-    def __init__(self, name, shape, seed, spec):
-        super().__init__(name, shape, seed, spec)
-        experts, cols, rows = shape  # as transformers has them, [expert][in][out]
-        self.blocks = (experts, rows, cols // 32)
-        self.scale_hash = fnv(f"{name}.scales#{seed}")
-
-    def codes(self):
-        return draw(self.hash, math.prod(self.blocks) * 16).view(np.uint8).reshape(*self.blocks, 16)
-
-    def scales(self):
-        k = draw(self.scale_hash, math.prod(self.blocks)).view(np.uint8)
-        return ((k & self.AND) + self.PLUS).astype(np.uint8).reshape(self.blocks)
-
-    def values(self):
-        """What transformers reads; which must be what the gguf package reads of the same blocks."""
-        from transformers.integrations.mxfp4 import convert_moe_packed_tensors
-        codes, scales = self.codes(), self.scales()
-        got = convert_moe_packed_tensors(torch.from_numpy(codes), torch.from_numpy(scales), dtype=torch.float32).numpy()
-        nibble = np.stack([codes & 15, codes >> 4], -1).reshape(*self.blocks, 32)
-        packed = np.concatenate([scales[..., None], nibble[..., :16] | nibble[..., 16:] << 4], -1)
-        want = gguf.dequantize(packed.reshape(*self.blocks[:2], -1), gguf.GGMLQuantizationType.MXFP4)
-        assert (got == want.swapaxes(1, 2)).all(), self.name
-        return got
-
-    def half_lines(self):
-        n = math.prod(self.blocks)
-        yield f"bytes {self.hash:016x} 255 0 {16 * n}", (*self.blocks, 16), "_blocks"
-        yield f"bytes {self.scale_hash:016x} {self.AND} {self.PLUS} {n}", self.blocks, "_scales"
-
-    def rows_line(self, rows):
-        """`rows`: numbers of rows, counted through all experts."""
-        axes = view(rows)
-        where = " ".join(f"{n} {s}" for n, s in axes)
-        return (f"mxfp4 {self.hash:016x} {self.scale_hash:016x} {self.AND} {self.PLUS} {self.blocks[2]} "
-                f"{int(rows.reshape(-1)[0])} {len(axes)} {where}")
-
-
 class Piece:
     """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", "times M", or "unit N"."""
 
@@ -174,7 +129,7 @@ class File:
     """What is written of one format: tensors as lists of pieces."""
 
     def __init__(self, kind):
-        self.kind, self.tensors, self.packed = kind, {}, []
+        self.kind, self.tensors = kind, {}
 
     def put(self, name, shape, pieces):
         assert name and name not in self.tensors, name
@@ -186,9 +141,6 @@ class File:
             yield f"{self.kind} {name} {len(shape)} {' '.join(map(str, shape))}"
             for p in pieces:
                 yield p.line()
-        for name, shape, line in self.packed:
-            yield f"{self.kind} {name} {len(shape)} {' '.join(map(str, shape))}"
-            yield line
 
 
 @torch.no_grad()
@@ -211,8 +163,7 @@ def parameters(model, seed, spec):
     for name, p in model.state_dict().items():
         if tied and name == "lm_head.weight":
             continue
-        packed = any(name.endswith(part) for part in spec.get("packed", []))
-        drawn[name] = (Packed if packed else Parameter)(name, p.shape, seed, spec)
+        drawn[name] = Parameter(name, p.shape, seed, spec)
         p.copy_(torch.from_numpy(drawn[name].values()))
     return drawn
 
@@ -275,7 +226,7 @@ def make(out, name, spec):
     keys = {"general.architecture": spec["arch"]} | {f"{spec['arch']}.{k}": v for k, v in spec["keys"](config).items()}
     lines = [f"kind {spec['kind']}", f"vocab {VOCAB}", f"text {TEXT} {' '.join(map(str, text))}", f"prompt {PROMPT}",
              f"greedy {GREEDY} {' '.join(map(str, answer))}"]
-    lines += [f"{word} {spec[word]}" for word in ("context", "within") if word in spec]
+    lines += [f"context {spec['context']}"] if "context" in spec else []
     lines += [f"config {json.dumps(raw, sort_keys=True)}"]
     lines += [key_line(k, v) for k, v in keys.items()]
     lines += as_hf(spec, drawn).lines()
