@@ -126,9 +126,9 @@ static void put_family(json_t *all, const struct checkpoint *c) {
     json_object_set_new(all, "decode_bytes", json_integer(decode));
     json_object_set_new(all, "kv_bytes_per_token", json_integer((json_int_t)(page / PAGE_TOKENS)));
     json_object_set_new(all, "hyperparameters",
-                        json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:f}", "layers", h.layers, "hidden", h.hidden,
+                        json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:f}", "layers", h.layers, "hidden", h.hidden,
                                   "heads", h.heads, "kv_heads", h.kv_heads, "head_dim", h.head_dim, "feed_forward",
-                                  h.feed_forward, "context", h.context, "vocab",
+                                  h.feed_forward, "context", h.context, "far_context", h.far_context, "vocab",
                                   (json_int_t)(table ? table->dim[1] : 0), "norm_epsilon", (double)h.norm_eps));
 }
 

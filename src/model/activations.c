@@ -26,6 +26,16 @@ static bool alloc_places(struct activations *a, const struct model *m, gyr_error
     return true;
 }
 
+// The rows' own numbers.
+static bool alloc_self(struct activations *a, const struct model *m, gyr_error *e) {
+    size_t bytes = a->rows * sizeof *a->self;
+    if (!m->h.temper_every) return true;
+    if (!(a->self = m->device->ops->alloc(m->device, bytes, e))) return false;
+    for (size_t r = 0; r < a->rows; r++) a->tokens[r] = (int32_t)r;
+    m->device->ops->write(m->device, a->self, a->tokens, bytes);
+    return true;
+}
+
 struct activations *activations_new(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
     const struct heads *own = &h->local_heads;
@@ -78,6 +88,7 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->inputs, h->layers * (size_t)h->layer_input},
         {&a->looked_up, h->layers * (size_t)h->layer_input},
         {&a->let_through, 2 * (size_t)h->layer_input},
+        {&a->temper, h->temper_every ? 1 : 0},
         {&a->gated, gated},
         {&a->wide, wide},
         {&a->router, 3 * (size_t)h->experts},
@@ -93,8 +104,9 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     size_t floats = a->rows * row + a->logits_rows * h->vocab;
     a->memory = m->device->ops->alloc(m->device, floats * sizeof(float), e);
     a->at = calloc(a->rows, sizeof *a->at);
+    a->in_chunk = calloc(a->rows, sizeof *a->in_chunk);
     a->tokens = calloc(a->rows, sizeof *a->tokens);
-    if (!a->memory || !a->at || !a->tokens || !alloc_places(a, m, e)) {
+    if (!a->memory || !a->at || !a->in_chunk || !a->tokens || !alloc_places(a, m, e) || !alloc_self(a, m, e)) {
         activations_free(a, m->device);
         return fail_memory(e, m->checkpoint->path), NULL;
     }
@@ -111,7 +123,9 @@ void activations_free(struct activations *a, struct device *d) {
     if (a->expert) d->ops->free(d, a->expert);
     free(a->host);
     free(a->host_weight);
+    if (a->self) d->ops->free(d, a->self);
     free(a->at);
+    free(a->in_chunk);
     free(a->tokens);
     free(a);
 }

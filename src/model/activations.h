@@ -48,8 +48,10 @@ struct activations {
     int32_t *host;         // [4][places], and the number of places of each expert
     float *host_weight;    // [2][places]
     float *memory;         // owner of all the above
-    struct attention_row *at;
+    struct attention_row *at, *in_chunk; // in_chunk: as if the sequence began with the row's chunk
     int32_t *tokens;
+    float *temper; // [rows], what queries are multiplied by, and
+    int32_t *self; // [rows], row r at r: on the device, where the model has such layers
 };
 
 struct activations *activations_new(const struct model *m, gyr_error *e);

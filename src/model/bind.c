@@ -1,5 +1,6 @@
 // Binding: every tensor that the family's row names is found, its shape checked, and handed to the device.
 #include "model/bind.h"
+#include "model/unit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,28 @@ static bool bind_transposed(struct binder *b, struct weight *w, enum role role, 
     if (!data) return b->looking;
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < cols; c++) memcpy(data + (r * cols + c) * size, t->data + (c * rows + r) * size, size);
+    *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
+    bind_count(m, t, 1);
+    return m->device->ops->bind(m->device, w, b->e);
+}
+
+// An output matrix whose rows are made of length 1, in its own type.
+static bool bind_unit(struct binder *b, struct weight *w, enum role role, size_t cols, size_t rows) {
+    struct model *m = b->m;
+    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, cols, rows, 1);
+    if (!t) return false;
+    const struct type_info *type = type_info(t->type);
+    if (type->quantized)
+        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole",
+                    m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
+    uint8_t *data = bind_rewrite(b, t->bytes);
+    float *row = data ? malloc(cols * sizeof *row) : NULL;
+    if (!row) return b->looking || (data && fail_memory(b->e, m->checkpoint->path));
+    for (size_t r = 0; r < rows; r++) {
+        unit_decode(t, r, cols, 0, cols, row);
+        type->encode(row, cols, data + r * cols * type->bytes);
+    }
+    free(row);
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
     bind_count(m, t, 1);
     return m->device->ops->bind(m->device, w, b->e);
@@ -295,28 +318,26 @@ static bool output_tied(const struct binder *b) {
 
 static bool bind_output(struct binder *b) {
     struct model *m = b->m;
+    bool unit = m->family->hf_unit_output && m->checkpoint->source == CHECKPOINT_HF;
     m->tied = output_tied(b);
     if (m->tied) {
         m->output = m->embedding;
         m->output.own = NULL;
     } else {
         if (!b->looking) m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
-        if (!bind_matrix(b, &m->output, ROLE_OUTPUT, 0, m->h.hidden, m->h.vocab)) return false;
+        if (!(unit ? bind_unit(b, &m->output, ROLE_OUTPUT, m->h.hidden, m->h.vocab)
+                   : bind_matrix(b, &m->output, ROLE_OUTPUT, 0, m->h.hidden, m->h.vocab)))
+            return false;
     }
     return (!bind_has_bias(b, ROLE_OUTPUT, BIAS_OUTPUT, 0) ||
             bind_vector(b, &m->output_bias, ROLE_OUTPUT, PART_BIAS, 0, m->h.vocab, 1, 0)) &&
            bind_norm(b, &m->final_norm, ROLE_FINAL_NORM, 0);
 }
 
-// Factors of the rotary frequencies that a file brings as a tensor.
-static bool bind_rope_factors(struct binder *b) {
+static bool bind_factors(struct binder *b, enum role role, float **factors) {
     struct model *m = b->m;
     char name[128];
-    enum role role = m->h.rope.scaling == ROPE_LONG ? ROLE_ROPE_SHORT : ROLE_ROPE_FACTORS;
     size_t n = m->h.rope.dim / 2;
-    if (n && bind_present(b, ROLE_ROPE_LONG, PART_WEIGHT, 0) &&
-        !bind_find(b, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, n, 1, 1))
-        return false;
     const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     if (!t || !n) return true;
     if (!bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1)) return false;
@@ -324,14 +345,21 @@ static bool bind_rope_factors(struct binder *b) {
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
                     name);
     if (b->looking) return true;
-    m->rope_factors = malloc(n * sizeof(float));
-    if (!m->rope_factors) return fail_memory(b->e, m->checkpoint->path);
-    type_decode(t->type, t->data, 0, n, m->rope_factors);
+    float *host = *factors = malloc(n * sizeof *host);
+    if (!host) return fail_memory(b->e, m->checkpoint->path);
+    type_decode(t->type, t->data, 0, n, host);
     for (size_t i = 0; i < n; i++)
-        if (!(m->rope_factors[i] > 0))
+        if (!(host[i] > 0))
             return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has a factor that is not positive; get the file again",
                         m->checkpoint->path, name);
     return true;
+}
+
+// Factors of the rotary frequencies that a file brings as tensors.
+static bool bind_rope_factors(struct binder *b) {
+    float **factors = b->m->rope_factors;
+    if (b->m->h.rope.scaling != ROPE_LONG) return bind_factors(b, ROLE_ROPE_FACTORS, &factors[0]);
+    return bind_factors(b, ROLE_ROPE_SHORT, &factors[0]) && bind_factors(b, ROLE_ROPE_LONG, &factors[1]);
 }
 
 static bool bind_pass(struct binder *b) {

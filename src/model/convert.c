@@ -90,7 +90,8 @@ static bool same_recurrence(const struct recurrence *a, const struct recurrence 
 }
 
 static bool same_plan(const struct layer_plan *a, const struct layer_plan *b) {
-    return a->window == b->window && a->rotated == b->rotated && a->attends == b->attends && a->recurs == b->recurs &&
+    return a->window == b->window && a->rotated == b->rotated && a->chunked == b->chunked &&
+           a->tempered == b->tempered && a->attends == b->attends && a->recurs == b->recurs &&
            a->borrows == b->borrows && a->indexes == b->indexes && a->heads.kv_heads == b->heads.kv_heads &&
            a->heads.head_dim == b->heads.head_dim && a->feed_forward == b->feed_forward;
 }

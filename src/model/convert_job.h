@@ -23,6 +23,7 @@ struct piece {
     uint64_t every;     // with apart: every so manieth row; 0: every
     bool indexed;       // each matrix is a tensor of its own
     bool grouped, paired;
+    bool unit; // rows are made of length 1
     enum role role;
     bool fine; // F32 whatever the type
     // In place of all that: the source's row of row r, and its column of column c.

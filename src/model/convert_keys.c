@@ -216,20 +216,13 @@ static void put_widths(const struct putter *p, const struct model *m) {
     gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
 }
 
-// LongRoPE's models take longer texts with other factors; gyr goes no further than the trained context.
-static uint32_t full_context(const struct model *m) {
-    const struct value *v = config_value(m->checkpoint, "max_position_embeddings");
-    bool longer = m->h.rope.scaling == ROPE_LONG && v && v->kind == VALUE_UINT && v->u <= UINT32_MAX;
-    return longer ? (uint32_t)v->u : m->h.context;
-}
-
 void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     const struct family *f = m->family;
     const struct hyperparameters *h = &m->h;
     struct putter p = {w, f};
     char key[128];
     gguf_put_u32(w, own_key(&p, "vocab_size", key), h->vocab);
-    put_whole(&p, HYPER_CONTEXT, full_context(m));
+    put_whole(&p, HYPER_CONTEXT, h->far_context);
     put_whole(&p, HYPER_HIDDEN, h->hidden);
     put_whole(&p, HYPER_LAYERS, h->layers);
     put_whole(&p, HYPER_HEADS, h->heads); // 0, and so are widths, where layers have neither
@@ -239,6 +232,9 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     else
         put_widths(&p, m);
     if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
+    if (h->chunk != f->chunk) put_whole(&p, HYPER_CHUNK, h->chunk);
+    if (h->temper_every != f->temper_every) put_whole(&p, HYPER_TEMPER_EVERY, h->temper_every);
+    put_real(&p, HYPER_TEMPER, h->temper, f->temper);
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);

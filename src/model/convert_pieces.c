@@ -126,6 +126,7 @@ bool convert_add(struct job *j, enum role role, struct place from, uint64_t firs
     p->step = 1;
     p->paired = kind_of[role] & IS_ROTATED && f->gguf_pairs != f->hf_pairs && f->positions == POSITIONS_ROTARY;
     p->grouped = kind_of[from.role] & IS_FUSED && f->hf_grouped;
+    p->unit = role == ROLE_OUTPUT && from.part == PART_WEIGHT && f->hf_unit_output;
     p->plus = kind_of[role] & IS_NORM && from.part == PART_WEIGHT && f->hf_norm_offset ? 1 : 0;
     return true;
 }
@@ -164,9 +165,11 @@ static bool add_fused(struct job *j, struct place at, const enum role *roles, co
 }
 
 static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e) {
-    static const enum role qkv[] = {ROLE_Q, ROLE_K, ROLE_V}, gate_up[] = {ROLE_GATE, ROLE_UP};
+    static const enum role qkv[] = {ROLE_Q, ROLE_K, ROLE_V}, gate_up[] = {ROLE_GATE, ROLE_UP},
+                           shared[] = {ROLE_SHARED_GATE, ROLE_SHARED_UP};
     const struct hyperparameters *h = &j->m->h;
-    uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward;
+    uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward,
+             common = h->shared_feed_forward;
     bool ok = true, columns = h->experts && j->m->family->hf_experts != EXPERTS_ROWS;
     if (role == ROLE_EXPERT_GATE_UP) return convert_list_experts(j, layer, e);
     if (role == ROLE_KV_B) return add_latent(j, layer, e);
@@ -177,6 +180,8 @@ static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e
             ok = add_fused(j, at, qkv, (uint64_t[]){q, kv, kv}, 3, e);
         else if (role == ROLE_GATE_UP)
             ok = add_fused(j, at, gate_up, (uint64_t[]){wide, wide}, 2, e);
+        else if (role == ROLE_SHARED_GATE_UP)
+            ok = add_fused(j, at, shared, (uint64_t[]){common, common}, 2, e);
         else
             ok = convert_add(j, role, at, 0, 0, e);
     }

@@ -1,5 +1,6 @@
 // A piece's elements, found where the folder has them, and written.
 #include "model/convert_job.h"
+#include "model/unit.h"
 
 #include <math.h>
 #include <string.h>
@@ -45,6 +46,10 @@ static void read_along(const struct reader *s, uint64_t row, uint64_t col, size_
         t = family_tensor(s->m->family, s->m->checkpoint, at, name);
         row %= p->each;
     }
+    if (p->unit) {
+        unit_decode(t, source_row(s, row), p->cols, col, n, out);
+        return;
+    }
     uint64_t from = source_row(s, row) * p->cols;
     if (!p->col_of) {
         tensor_decode(t, from + col, n, out);
@@ -88,7 +93,7 @@ static void copy_piece(const void *arg, uint64_t at, size_t n, uint8_t *out) {
 bool convert_write(struct job *j, const struct piece *p, gyr_error *e) {
     struct reader r = {p, j->m};
     bool moved = p->indexed || p->all || p->apart || p->grouped || p->paired || p->first || p->row_of || p->col_of;
-    bool as_is = p->t && !p->t->scales && !moved && p->plus == 0 && !p->multiplied && !p->decays;
+    bool as_is = p->t && !p->t->scales && !moved && !p->unit && p->plus == 0 && !p->multiplied && !p->decays;
     struct recode_source s = {.name = {p->name, strlen(p->name)},
                               .count = p->cols * p->rows,
                               .from = p->t ? p->t->type : TYPE_F32,

@@ -21,8 +21,8 @@ static bool add_llama3_factors(struct job *j, gyr_error *e) {
     j->factors[0] = of;
     if (!of) return fail_memory(e, j->o->output);
     plain.scaling = ROPE_PLAIN;
-    rope_angles(&plain, NULL, of, &scale);
-    rope_angles(r, NULL, of + n, &scale);
+    rope_angles(&plain, false, NULL, of, &scale);
+    rope_angles(r, false, NULL, of + n, &scale);
     for (uint32_t i = 0; i < n; i++) of[i] = divisor(of[i], of[n + i]);
     return convert_add_numbers(j, "rope_freqs.weight", of, n, e);
 }
@@ -34,7 +34,7 @@ static bool add_turning(struct job *j, gyr_error *e) {
     float scale, *of = malloc((n + 1) * sizeof *of);
     j->factors[0] = of;
     if (!of) return fail_memory(e, j->o->output);
-    rope_angles(r, NULL, of, &scale);
+    rope_angles(r, false, NULL, of, &scale);
     for (uint32_t i = 0; i < n; i++) of[i] = of[i] > 0 ? (float)r->factor : 1e30f;
     return convert_add_numbers(j, "rope_freqs.weight", of, n, e);
 }
@@ -42,15 +42,13 @@ static bool add_turning(struct job *j, gyr_error *e) {
 // LongRoPE's are two: for texts within the trained context, and for longer ones.
 static bool add_long_factors(struct job *j, gyr_error *e) {
     static const char *const names[] = {"rope_factors_short.weight", "rope_factors_long.weight"};
-    static const char *const keys[2][2] = {{"rope_parameters.short_factor", "rope_scaling.short_factor"},
-                                           {"rope_parameters.long_factor", "rope_scaling.long_factor"}};
     uint32_t n = j->m->h.rope.dim / 2;
     for (int i = 0; i < 2; i++) {
-        const struct value *v = config_value(j->c, keys[i][0]);
-        if (!v) v = config_value(j->c, keys[i][1]);
-        if (!v || v->kind != VALUE_ARRAY || v->array.n != n)
-            return fail(e, GYR_MALFORMED, "%s: config.json has not %u numbers as %s; get the file again", j->c->path, n,
-                        keys[i][0]);
+        const struct value *v = j->m->h.rope.factors[i];
+        if (!v)
+            return fail(e, GYR_MALFORMED,
+                        "%s: config.json has not %u numbers as rope_parameters.%s_factor; get the file again",
+                        j->c->path, n, i ? "long" : "short");
         if (!(j->factors[i] = malloc((n + 1) * sizeof(float)))) return fail_memory(e, j->o->output);
         for (uint32_t k = 0; k < n; k++) {
             struct value x = value_at(v, k);

@@ -82,7 +82,8 @@ enum role {
     ROLE_EXPERT_GATE,
     ROLE_EXPERT_UP,
     ROLE_EXPERT_DOWN,
-    ROLE_SHARED_GATE, // the expert that every token goes through
+    ROLE_SHARED_GATE_UP, // the expert that every token goes through; fused, or the two:
+    ROLE_SHARED_GATE,
     ROLE_SHARED_UP,
     ROLE_SHARED_DOWN,
     ROLE_SHARED_ROUTER, // [hidden], of what is multiplied to its output by its sigmoid
@@ -189,8 +190,11 @@ struct family {
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
     unsigned window_every; // every so manieth layer sees everything; 0: none does
-    uint32_t most_context; // beyond it, the model does what gyr does not; 0: there is no such point
-    uint32_t wide_layers;  // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
+    // Layers with positions see the chunk of so many of them that they are in, and those without multiply queries by 1
+    // + temper * ln(1 + floor((position + 1) / temper_every)), where the file does not say otherwise; 0: neither.
+    uint32_t chunk, temper_every;
+    double temper;
+    uint32_t wide_layers; // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
     enum activation activation;
     bool gated;
     float gate_limit, gate_alpha; // struct gate
@@ -203,6 +207,7 @@ struct family {
     unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has
     bool embed_root;           // embeddings are multiplied by sqrt(hidden)
     bool logits_divided;       // by the logit scale
+    bool hf_unit_output;       // Hugging Face: rows of the output matrix are made of length 1; GGUF's are
 };
 
 // The row that covers a checkpoint; NULL (GYR_UNSUPPORTED, listing what gyr knows) if none does.

@@ -1,6 +1,7 @@
 // The decoder's forward pass, read top to bottom like the paper (Vaswani et al., 2017), with what its many successors
 // changed as steps that a family's row asks for.
 #include "model/forward.h"
+#include "device/rope.h"
 
 static void norm(struct pass *p, const struct norm *w, const float *x, size_t rows, size_t dim, float *y) {
     p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->h.norm_eps, rows, dim, y);
@@ -77,7 +78,8 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
 static void remember(struct pass *p, uint32_t i, const float *x) {
     struct model *m = p->m;
     const struct layer *l = &m->layers[i];
-    bool local = l->plan.local && m->local_rope, keeps = !l->plan.borrows;
+    const struct rope_tables *rope = &m->rope[p->kv->far];
+    bool local = l->plan.local && rope->local, keeps = !l->plan.borrows;
     struct qkv a = {.rows = p->n,
                     .heads = m->h.heads,
                     .kv = *kv_cache_shape(p->kv, l->plan.cache),
@@ -98,8 +100,16 @@ static void remember(struct pass *p, uint32_t i, const float *x) {
         a.q_norm = l->q_norm.weight;
         a.k_norm = l->k_norm.weight;
     }
-    if (l->plan.rotated) a.table = local ? m->local_rope : m->rope;
+    if (l->plan.rotated) a.table = local ? rope->local : rope->all;
     p->ops->qkv(p->d, &a);
+}
+
+// a->fused = queries times what their positions make of them. (Nakanishi, "Scalable-Softmax", 2025)
+static const float *temper(struct pass *p) {
+    struct activations *a = p->a;
+    p->ops->mix(p->d,
+                &(struct mix){p->n, 1, (size_t)p->m->h.heads * p->m->h.head_dim, a->self, a->temper, a->q, a->fused});
+    return a->fused;
 }
 
 // branch = Wo attention(Wq x, Wk x, Wv x), with this batch's keys and values added to the cache first.
@@ -110,9 +120,9 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
     struct attention mix = {.rows = p->n,
                             .heads = h->heads,
                             .kv = *kv_cache_shape(p->kv, l->plan.cache),
-                            .q = p->a->q,
+                            .q = l->plan.tempered ? temper(p) : p->a->q,
                             .out = p->a->mixed,
-                            .row = p->a->at,
+                            .row = l->plan.chunked ? p->a->in_chunk : p->a->at,
                             .k = p->kv->k[l->plan.cache],
                             .v = p->kv->v[l->plan.cache],
                             .window = l->plan.window,
@@ -201,13 +211,26 @@ static void layer(struct pass *p, uint32_t i) {
     scale(p, p->a->x, p->n * p->m->h.hidden, l->scale);
 }
 
+// Where the rows are: in their sequences, and in their chunks of them.
+static void locate(struct pass *p, const struct row *rows) {
+    const struct hyperparameters *h = &p->m->h;
+    for (size_t r = 0; r < p->n; r++) {
+        struct attention_row at = p->a->at[r] = p->a->in_chunk[r] = rows[r].at;
+        if (!h->chunk) continue;
+        p->a->in_chunk[r].pages = at.pages + at.position / h->chunk * (h->chunk / PAGE_TOKENS);
+        p->a->in_chunk[r].position = at.position % h->chunk;
+    }
+    for (size_t r = 0; h->temper_every && r < p->n; r++) {
+        double past = (double)(((uint64_t)rows[r].at.position + 1) / h->temper_every);
+        float by = (float)(1 + h->temper * rope_ln(1 + past));
+        p->ops->write(p->d, p->a->temper + r, &by, sizeof by);
+    }
+}
+
 static void embed(struct pass *p, const struct row *rows) {
     struct model *m = p->m;
     size_t n = p->n * m->h.hidden;
-    for (size_t r = 0; r < p->n; r++) {
-        p->a->tokens[r] = rows[r].token;
-        p->a->at[r] = rows[r].at;
-    }
+    for (size_t r = 0; r < p->n; r++) p->a->tokens[r] = rows[r].token;
     p->ops->embed(p->d, &m->embedding, p->a->tokens, p->n, p->a->x);
     scale(p, p->a->x, n, m->h.embed_scale);
     if (m->h.layer_input) forward_inputs(p, p->a->tokens);
@@ -251,6 +274,7 @@ size_t model_max_rows(const struct model *m) { return m->activations->rows; }
 void forward(struct model *m, struct kv_cache *kv, const struct row *rows, size_t n, float *out) {
     struct pass p = {.m = m, .kv = kv, .a = m->activations, .ops = m->device->ops, .d = m->device, .n = n};
     uint32_t keeping = m->h.layers - m->h.shared_kv;
+    locate(&p, rows);
     embed(&p, rows);
     for (uint32_t i = 0; i < keeping; i++) layer(&p, i);
     keep_wanted(&p, rows);

@@ -44,6 +44,9 @@ static const struct {
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
     [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
     [HYPER_WINDOW_LIST] = {{"attention.sliding_window_pattern"}, {"layer_types"}},
+    [HYPER_CHUNK] = {{"attention.sliding_window"}, {"attention_chunk_size"}},
+    [HYPER_TEMPER_EVERY] = {{"attention.temperature_length"}, {"floor_scale"}},
+    [HYPER_TEMPER] = {{"attention.temperature_scale"}, {"attn_scale"}},
     [HYPER_ATTEND_EVERY] = {{"full_attention_interval"}, {"full_attention_interval"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
     [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
@@ -217,6 +220,7 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
         return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
                     r->c->path, h->local_rope.dim);
     if (!rope_read(r->f, r->c, false, &h->rope, &h->context, r->e)) return false;
+    if (!rope_reaches_far(r->f, r->c, &h->rope)) h->far_context = h->context;
     h->local_rope.base = r->f->local_base > 0 ? r->f->local_base : h->rope.base;
     return (!r->f->local_rope || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
 }
@@ -256,8 +260,49 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+// Whether the config lists the layers, and none of them is of a kind.
+static bool none_is(const struct reader *r, const char *kind) {
+    struct value v;
+    uint32_t i = 0;
+    for (; r->c->source == CHECKPOINT_HF && layer_listed(config_value(r->c, "layer_types"), i, &v); i++)
+        if (value_says(&v, kind)) return false;
+    return i;
+}
+
+// A key of the config that says no, by false or 0.
+static bool denied(const struct reader *r, const char *key) {
+    const struct value *v = r->c->source == CHECKPOINT_HF ? config_value(r->c, key) : NULL;
+    return v && ((v->kind == VALUE_BOOL && !v->b) || (v->kind == VALUE_UINT && !v->u));
+}
+
+// A key that the config has, and says nothing by.
+static bool config_is_null(const struct reader *r, const char *key) {
+    char nested[128];
+    snprintf(nested, sizeof nested, "text_config.%s", key);
+    const struct value *v = checkpoint_value(r->c, key), *w = checkpoint_value(r->c, nested);
+    return r->c->source == CHECKPOINT_HF && ((v && v->kind == VALUE_NONE) || (w && w->kind == VALUE_NONE));
+}
+
+// Attention in chunks (Llama 4, 2025). A chunk is a sequence of its own in the cache, so it begins with a page. Files
+// without chunks have positions in every layer.
+static bool read_chunks(const struct reader *r, struct hyperparameters *h) {
+    h->chunk = r->f->chunk;
+    h->temper_every = r->f->temper_every;
+    h->rope_skip = r->f->rope_skip;
+    if (!get_any(r, HYPER_CHUNK, 1u << 28, &h->chunk) || !get_any(r, HYPER_TEMPER_EVERY, 1u << 28, &h->temper_every) ||
+        !get_float(r, HYPER_TEMPER, r->f->temper, &h->temper) || !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip))
+        return false;
+    if (config_is_null(r, "attention_chunk_size") || none_is(r, "chunked_attention")) h->chunk = 0;
+    if (denied(r, "attn_temperature_tuning")) h->temper_every = 0;
+    if (!h->chunk && r->c->source == CHECKPOINT_GGUF) h->rope_skip = 0;
+    return h->chunk % PAGE_TOKENS == 0 ||
+           fail(r->e, GYR_UNSUPPORTED, "%s: attention in chunks of %u positions; gyr takes multiples of %d", r->c->path,
+                h->chunk, PAGE_TOKENS);
+}
+
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
+    if (r->f->chunk) return read_chunks(r, h);
     bool use = !r->f->window_told || r->c->source == CHECKPOINT_GGUF;
     h->window_every = r->f->window_every;
     h->rope_skip = r->f->rope_skip;
@@ -426,17 +471,13 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
                 (int)(s.size > 40 ? 40 : s.size), s.data);
 }
 
-static bool read_limit(const struct family *f, struct hyperparameters *h) {
-    if (f->most_context && h->context > f->most_context) h->context = f->most_context;
-    return true;
-}
-
 // Layers without attention have no longest text, and models without any say none.
 static bool read_sizes(const struct reader *r, struct hyperparameters *h) {
     bool state = r->f->mixers == MIXERS_STATE;
     if (!read_layers(r, h) || !get_uint(r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) ||
         !get_uint(r, HYPER_CONTEXT, 1u << 28, state ? 1u << 20 : 2048, &h->context))
         return false;
+    h->far_context = h->context;
     return state || get_uint(r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward);
 }
 
@@ -460,7 +501,7 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
     return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
-           read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_limit(f, h) &&
-           read_experts(&r, h) && (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) &&
-           read_activation(&r, h) && read_states(&r, h);
+           read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_experts(&r, h) &&
+           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
+           read_states(&r, h);
 }

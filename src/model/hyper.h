@@ -44,6 +44,9 @@ enum hyper {
     HYPER_WINDOW,
     HYPER_WINDOW_EVERY,
     HYPER_WINDOW_LIST,
+    HYPER_CHUNK,
+    HYPER_TEMPER_EVERY,
+    HYPER_TEMPER,
     HYPER_ATTEND_EVERY,
     HYPER_ROPE_SKIP,
     HYPER_NORM_EPS,
@@ -68,7 +71,8 @@ struct heads {
 struct hyperparameters {
     uint32_t layers_ahead; // behind the others in the file: they guess at tokens after the next, and are not used
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
-    uint32_t value_dim; // of what the cache holds, as head_dim is of its keys
+    uint32_t far_context; // what a session may be asked to hold; beyond `context`, by LongRoPE's other factors
+    uint32_t value_dim;   // of what the cache holds, as head_dim is of its keys
     // Where layers with a window have heads of their own, these; kv_heads and head_dim are the other layers'.
     struct heads local_heads;
     uint32_t shared_kv;         // so many of the last layers read keys and values of layers before them
@@ -88,6 +92,8 @@ struct hyperparameters {
     float route_scale;
     uint32_t window; // positions that layers with a window see; 0: all
     unsigned window_every, rope_skip;
+    uint32_t chunk, temper_every; // struct family
+    double temper;
     float norm_eps;
     enum activation activation;
     float gate_limit, gate_alpha; // of the clamped gate; 0: it is not
@@ -106,6 +112,8 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
 struct layer_plan {
     uint32_t window;
     bool rotated, local;  // local: by local_rope
+    bool chunked;         // sees its chunk alone
+    bool tempered;        // queries grow with their positions
     bool attends, recurs; // reads keys and values; keeps a state
     bool borrows;         // its keys and values are those of the last layer of its kind that keeps some
     bool indexes;         // has an indexer of its own

@@ -64,7 +64,7 @@ static void remember(struct pass *p, const struct layer *l, const float *x) {
                     .kv = *kv_cache_shape(p->kv, l->plan.index),
                     .q_in = {a->index_q, all, all},
                     .k_in = {a->index_key, dim, dim},
-                    .table = p->m->rope,
+                    .table = p->m->rope[p->kv->far].all,
                     .rotary_dim = h->rope.dim,
                     .pairs = p->m->family->index_pairs,
                     .q = a->index_ready,

@@ -24,6 +24,7 @@ struct kv_layout {
 struct kv_cache {
     struct device *device;
     struct kv_layout layout;
+    bool far;             // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
     size_t n;             // of all kinds
     void **k, **v;        // [n], device memory; no values: NULL
     size_t pages;         // in the pool

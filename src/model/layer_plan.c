@@ -66,12 +66,17 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
     if (hf && f->rope_skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
         rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
     if (f->rope_windows_only && h->window) rotated = local;
+    bool chunked = h->chunk && rotated;
+    if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING)
+        chunked = h->chunk && value_says(&v, "chunked_attention");
     bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;
     bool borrows = layer >= h->layers - h->shared_kv, own_heads = local && f->local_heads;
     return (struct layer_plan){
         .window = local ? h->window : 0,
         .rotated = rotated,
         .local = local,
+        .chunked = chunked,
+        .tempered = h->temper_every && !rotated,
         .attends = attends,
         .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
         .borrows = borrows,

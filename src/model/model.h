@@ -59,6 +59,12 @@ struct layer_inputs {
 typedef bool matrix_fn(void *arg, struct weight *w);
 bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg);
 
+// Cosines and sines, on the device; they grow with the sequences: model_cover().
+struct rope_tables {
+    float *all, *local; // local: of layers with a window, where those differ
+    size_t positions;
+};
+
 struct model {
     const struct family *family;
     struct hyperparameters h;
@@ -70,10 +76,9 @@ struct model {
     float *output_bias;
     struct norm final_norm;
     struct layer *layers;
-    float *rope_factors;      // on the host; NULL without
-    float *rope, *local_rope; // cos and sin of the first rope_positions positions, on the device
-    size_t rope_positions;    // grows with the sequences: model_cover()
-    float *index_work;        // scratch of indexers, on the device: so many floats
+    float *rope_factors[2];     // on the host; NULL without
+    struct rope_tables rope[2]; // [1]: of sessions beyond the trained context (LongRoPE)
+    float *index_work;          // scratch of indexers, on the device: so many floats
     size_t index_room;
     float *slopes;    // ALiBi, on the device; NULL without
     enum pairs pairs; // as this file has them
@@ -95,8 +100,8 @@ struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error
 
 void model_free(struct model *m);
 
-// Makes the model ready for positions [0, positions).
-bool model_cover(struct model *m, size_t positions, gyr_error *e);
+// Makes the model ready for positions [0, positions), of sessions beyond the trained context if `far`.
+bool model_cover(struct model *m, size_t positions, bool far, gyr_error *e);
 
 // Rewrites the matrices that are multiplied in the form that the device is fastest with, so many bytes in all (0: it
 // has none). The results are the same bytes.

@@ -21,6 +21,7 @@ enum {
     ROPE_TRUNCATE,
     ROPE_FACTORS,
     ROPE_PART,
+    ROPE_FAR_FACTORS,
 };
 
 static const struct {
@@ -40,6 +41,7 @@ static const struct {
     [ROPE_TRUNCATE] = {NULL, {"truncate"}},
     [ROPE_FACTORS] = {NULL, {"short_factor"}},
     [ROPE_PART] = {NULL, {"partial_rotary_factor"}},
+    [ROPE_FAR_FACTORS] = {NULL, {"long_factor"}},
 };
 
 // The objects of config.json, newest first. transformers 5 has one for each kind of layer where they differ.
@@ -99,12 +101,12 @@ static bool get_kind(const struct family *f, const struct checkpoint *c, bool lo
                 (int)(s.size > 40 ? 40 : s.size), s.data);
 }
 
-static bool check_factors(const struct checkpoint *c, const struct rope *r, gyr_error *e) {
-    if (!r->factors) return true;
-    if (r->factors->kind == VALUE_ARRAY && r->factors->array.n == r->dim / 2) {
+static bool check_factors(const struct checkpoint *c, const struct rope *r, const struct value *factors, gyr_error *e) {
+    if (!factors) return true;
+    if (factors->kind == VALUE_ARRAY && factors->array.n == r->dim / 2) {
         bool ok = true;
         for (size_t i = 0; ok && i < r->dim / 2; i++) {
-            struct value v = value_at(r->factors, i);
+            struct value v = value_at(factors, i);
             ok = (v.kind == VALUE_FLOAT && v.f > 0 && v.f < 1e9) || (v.kind == VALUE_UINT && v.u > 0);
         }
         if (ok) return true;
@@ -148,13 +150,21 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
         return fail(e, GYR_MALFORMED, "%s: rotary positions with base %g, trained context %g; convert the model again",
                     c->path, r->base, r->trained);
     if (r->scaling == ROPE_LONG) {
-        r->factors = find(f, c, ROPE_FACTORS, local, key);
+        r->factors[0] = find(f, c, ROPE_FACTORS, local, key);
+        r->factors[1] = find(f, c, ROPE_FAR_FACTORS, local, key);
         if (r->factor == 0) r->factor = *context / r->trained;
-        // Factors for texts beyond the trained context would change what is in the cache of shorter ones.
+        // The factors for longer texts would change what is in the cache of shorter ones: a session has one or the
+        // other from its beginning.
         if (r->trained < *context) *context = (uint32_t)r->trained;
     }
     if (r->factor == 0) r->factor = r->scaling == ROPE_YARN ? *context / r->trained : 1;
-    return check_factors(c, r, e);
+    return check_factors(c, r, r->factors[0], e) && check_factors(c, r, r->factors[1], e);
+}
+
+bool rope_reaches_far(const struct family *f, const struct checkpoint *c, const struct rope *r) {
+    char name[128];
+    return r->scaling == ROPE_LONG &&
+           (r->factors[1] || family_tensor(f, c, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, name));
 }
 
 // The formulas are those of transformers (modeling_rope_utils.py), in the same order of float operations.
@@ -211,15 +221,15 @@ double rope_attention(const struct rope *r) {
     return 1;
 }
 
-void rope_angles(const struct rope *r, const float *factors, float *frequency, float *scale) {
+void rope_angles(const struct rope *r, bool far, const float *factors, float *frequency, float *scale) {
     uint32_t n = r->dim / 2, turning = (uint32_t)(floor(r->part * r->dim / 2));
     rope_frequencies(frequency, r->dim, r->base);
     for (uint32_t i = 0; i < n; i++) {
         if (factors) frequency[i] /= factors[i];
         if (r->scaling == ROPE_LINEAR || r->scaling == ROPE_PROPORTIONAL) frequency[i] /= (float)r->factor;
         if (r->scaling == ROPE_PROPORTIONAL && i >= turning) frequency[i] = 0;
-        if (r->scaling != ROPE_LONG || !r->factors) continue;
-        struct value v = value_at(r->factors, i);
+        if (r->scaling != ROPE_LONG || !r->factors[far]) continue;
+        struct value v = value_at(r->factors[far], i);
         frequency[i] /= v.kind == VALUE_UINT ? (float)v.u : (float)v.f;
     }
     if (r->scaling == ROPE_LLAMA3) stretch_llama3(r, frequency);

@@ -131,7 +131,8 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
     bool channels = s->kind == RECUR_CHANNELS;
     if (!whole(&r, TAPS, 64, 4, &s->taps) || !whole(&r, SIZE, MAX_HEAD, 0, &s->size) ||
         (channels && !whole(&r, STEPS, 1u << 16, 0, &s->rank)) ||
-        (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) || !whole(&r, GROUPS, 1u << 16, 1, &s->groups))) ||
+        (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) ||
+                       !whole(&r, GROUPS, 1u << 16, c->source == CHECKPOINT_GGUF, &s->groups))) ||
         !read_inner(&r, hidden, s))
         return false;
     bool hf = c->source == CHECKPOINT_HF, told = find(&r, hf ? "mixer_rms_eps" : "ssm.dt_b_c_rms_epsilon", key);

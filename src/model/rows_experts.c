@@ -27,6 +27,19 @@ static const struct rename mixtral_names[] = {
     {0},
 };
 
+static const struct rename granite_names[] = {
+    {ROLE_ROUTER, NULL, "model.layers.%u.block_sparse_moe.router.layer.weight"},
+    {ROLE_EXPERT_GATE_UP, NULL, "model.layers.%u.block_sparse_moe.input_linear.weight"},
+    {ROLE_EXPERT_GATE, NULL, ""},
+    {ROLE_EXPERT_UP, NULL, ""},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.block_sparse_moe.output_linear.weight"},
+    {ROLE_SHARED_GATE_UP, NULL, "model.layers.%u.shared_mlp.input_linear.weight"},
+    {ROLE_SHARED_GATE, NULL, ""},
+    {ROLE_SHARED_UP, NULL, ""},
+    {ROLE_SHARED_DOWN, NULL, "model.layers.%u.shared_mlp.output_linear.weight"},
+    {0},
+};
+
 static const struct rename qwen2_names[] = {
     {ROLE_SHARED_GATE, NULL, "model.layers.%u.mlp.shared_expert.gate_proj.weight"},
     {ROLE_SHARED_UP, NULL, "model.layers.%u.mlp.shared_expert.up_proj.weight"},
@@ -58,11 +71,11 @@ static const struct rename llama4_names[] = {
     {0},
 };
 
-// The text part. Attention in chunks, and a temperature of its own, begin at position 8191.
+// The text part.
 #define LLAMA4                                                                                                         \
     EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .hf_pairs = PAIRS_ADJACENT,              \
-             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .most_context = 8191, .route = ROUTE_SIGMOID,               \
-             .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
+             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .chunk = 8192, .temper_every = 8192, .temper = 0.1,         \
+             .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
 
 const struct family expert_rows[] = {
     {
@@ -74,6 +87,17 @@ const struct family expert_rows[] = {
         .gguf_pairs = PAIRS_ADJACENT,
         .route_normed = true,
         .names = mixtral_names,
+    },
+    {
+        EXPERTS,
+        .kind = "Granite MoE",
+        .architecture = "granitemoe",
+        .hf_types = {"granitemoe", "granitemoeshared"},
+        .gguf_pairs = PAIRS_ADJACENT,
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
+        .logits_divided = true,
+        .route = ROUTE_CHOSEN,
+        .names = granite_names,
     },
     {
         EXPERTS,

@@ -140,8 +140,7 @@ const struct family state_rows[] = {
         .kind = "Mamba 2",
         .architecture = "mamba2",
         .hf_types = {"mamba2"},
-        .hf = {{"use_bias", 0, 0},
-               {"n_groups", 1, 8}}, // with more, Hugging Face has one norm over all of them, and GGUF one for each
+        .hf = {{"use_bias", 0, 0}},
         .recur = RECUR_HEADS,
         .names = mamba2_names,
     },

@@ -26,10 +26,11 @@ static float *logits(const char *path, const int32_t *ids, size_t n, size_t *siz
     gyr_error e = {0};
     gyr_model_info info;
     gyr_model *m = gyr_model_open(path, NULL, &e);
-    gyr_session *s = m ? gyr_session_new(m, NULL, &e) : NULL;
+    gyr_session *s = NULL;
     float *out = NULL;
+    if (m) gyr_model_get_info(m, &info);
+    if (m) s = gyr_session_new(m, &(gyr_session_options){n > info.context ? info.far_context : 0}, &e);
     if (s) {
-        gyr_model_get_info(m, &info);
         *size = n * info.vocab * sizeof *out;
         out = malloc(*size);
         if (out && gyr_session_feed(s, ids, n, out, &e)) {

@@ -23,6 +23,7 @@ struct drawn_tensor {
 struct drawn {
     char kind[64], *config;
     int vocab, text_n, prompt_n, greedy_n;
+    uint32_t context; // that sessions ask for; 0: none in particular
     int32_t text[DRAWN_MOST], greedy[DRAWN_MOST];
     float *logits; // [text_n][vocab]
     struct drawn_tensor tensor[DRAWN_TENSORS];
@@ -68,12 +69,20 @@ static inline size_t drawn_view(const char *line, long long *at, size_t room) {
     return n > room ? 0 : n;
 }
 
-// What a line says is done to each element: nothing ("from"), -e^x ("decay"), or x * M ("times M").
-static inline const char *drawn_change(const char *line, float *times) {
+// What a line says is done to each element: nothing ("from"), -e^x ("decay"), x * M ("times M"), or each N of them
+// divided by their length ("unit N").
+static inline const char *drawn_change(const char *line, float *times, size_t *unit) {
     char *end = NULL;
     bool decay = !strncmp(line, "decay ", 6);
     *times = !strncmp(line, "times ", 6) ? strtof(line + 6, &end) : decay ? -1 : 0;
+    *unit = !strncmp(line, "unit ", 5) ? strtoul(line + 5, &end, 10) : 0;
     return end ? end + 1 : line + (decay ? 6 : 5);
+}
+
+static inline void drawn_unit(float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] / sqrt(sum));
 }
 
 // "from HASH CENTER EXPONENT OFFSET AXES (COUNT STRIDE)...": appends what it describes at t->data + at.
@@ -81,7 +90,8 @@ static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_
     unsigned long long hash;
     float center, times;
     int exponent, used;
-    line = drawn_change(line, &times);
+    size_t unit;
+    line = drawn_change(line, &times, &unit);
     if (sscanf(line, "%llx %f %d%n", &hash, &center, &exponent, &used) != 3) return 0;
     long long *from = malloc((t->n - at + 1) * sizeof *from);
     size_t n = from ? drawn_view(line + used, from, t->n - at) : 0;
@@ -89,6 +99,7 @@ static inline size_t drawn_piece(const char *line, struct drawn_tensor *t, size_
         float x = drawn_element(hash, center, exponent, (uint64_t)from[i]);
         t->data[at + i] = times < 0 ? (float)-exp((double)x) : times > 0 ? x * times : x;
     }
+    for (size_t i = 0; unit && i + unit <= n; i += unit) drawn_unit(t->data + at + i, unit);
     free(from);
     return n;
 }
@@ -151,7 +162,8 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
         *filled = 0;
         return whole && drawn_new_tensor(d, line);
     }
-    bool piece = drawn_starts(line, "from ") || drawn_starts(line, "decay ") || drawn_starts(line, "times ");
+    bool piece = drawn_starts(line, "from ") || drawn_starts(line, "decay ") || drawn_starts(line, "times ") ||
+                 drawn_starts(line, "unit ");
     if (last && piece) return (*filled += drawn_piece(line, last, *filled));
     if (last && drawn_starts(line, "codes ")) return (*filled += drawn_codes(line, last, *filled));
     if (last && drawn_starts(line, "given ")) return (*filled += drawn_given(line, last, *filled));
@@ -160,6 +172,7 @@ static inline bool drawn_line(struct drawn *d, char *line, size_t *filled) {
     if (drawn_starts(line, "kind ")) return snprintf(d->kind, sizeof d->kind, "%s", line + 5) > 0;
     if (drawn_starts(line, "vocab ")) return (d->vocab = (int)strtol(line + 6, NULL, 10));
     if (drawn_starts(line, "prompt ")) return (d->prompt_n = (int)strtol(line + 7, NULL, 10));
+    if (drawn_starts(line, "context ")) return (d->context = (uint32_t)strtoul(line + 8, NULL, 10));
     if (drawn_starts(line, "text ")) return (d->text_n = drawn_ids(line, "text", d->text));
     if (drawn_starts(line, "greedy ")) return (d->greedy_n = drawn_ids(line, "greedy", d->greedy));
     return false;

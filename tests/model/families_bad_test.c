@@ -6,7 +6,7 @@
 #include <dirent.h>
 
 static char folder[] = "/tmp/gyr-lies-XXXXXX";
-static char names[80][64];
+static char names[256][64];
 static size_t n_names;
 static unsigned opened, refused;
 static uint64_t state = 7;
@@ -20,7 +20,7 @@ static void list_names(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char *end = strstr(e->d_name, ".txt");
-        if (!end || n_names == 80) continue;
+        if (!end || n_names == 256) continue;
         *end = 0;
         snprintf(names[n_names++], sizeof names[0], "%.60s", e->d_name);
     }
@@ -49,9 +49,10 @@ static void try_it(const char *path) {
     opened++;
     gyr_model_info info;
     gyr_model_get_info(m, &info);
-    gyr_session *s = gyr_session_new(m, &(gyr_session_options){.context = info.context < 64 ? info.context : 64}, &e);
+    gyr_session *s =
+        gyr_session_new(m, &(gyr_session_options){.context = info.far_context < 64 ? info.far_context : 64}, &e);
     int32_t ids[] = {1, 2, 3, 4, 5};
-    if (s) gyr_session_feed(s, ids, info.context < 5 ? info.context : 5, NULL, &e);
+    if (s) gyr_session_feed(s, ids, info.far_context < 5 ? info.far_context : 5, NULL, &e);
     gyr_session_free(s);
     gyr_model_close(m);
 }

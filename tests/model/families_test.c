@@ -7,7 +7,8 @@
 
 static const float tolerance = 1e-4f;
 static char folder[] = "/tmp/gyr-families-XXXXXX";
-static char names[80][64];
+enum { MOST_NAMES = 256 };
+static char names[MOST_NAMES][64];
 static size_t n_names;
 static const char *only; // GYR_FAMILY: one family, for those who are adding it
 
@@ -17,7 +18,7 @@ static void list_names(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char *end = strstr(e->d_name, ".txt");
-        if (!end || n_names == 80) continue;
+        if (!end || n_names == MOST_NAMES) continue;
         *end = 0;
         if (!only || !strcmp(only, e->d_name)) snprintf(names[n_names++], sizeof names[0], "%.60s", e->d_name);
     }
@@ -92,7 +93,7 @@ static void check_file(const struct drawn *d, const char *name, const char *path
     gyr_error e = {0};
     size_t n = (size_t)(d->text_n * d->vocab);
     gyr_model *m = gyr_model_open(path, NULL, &e);
-    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){.kv_type = GYR_KV_F32}, &e) : NULL;
+    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){d->context, GYR_KV_F32}, &e) : NULL;
     float *whole = s ? feed(s, d, d->text_n) : NULL, *parts = s ? feed(s, d, 7) : NULL;
     if (!s) printf("  %s: %s\n", name, e.message);
     CHECK(whole && parts);
@@ -169,14 +170,14 @@ static void check_both(const struct drawn *d, const char *name) {
 
 static void logits_and_tokens_match(void) {
     every_family(check_both);
-    CHECK(n_names > 0);
+    CHECK(n_names > 0 && n_names < MOST_NAMES);
     printf("  %zu models, each from two formats\n", n_names);
 }
 
 static float *logits_with(const struct drawn *d, const char *isa) {
     setenv("GYR_ISA", isa, 1);
     gyr_model *m = gyr_model_open(file_of("model.gguf"), &(gyr_model_options){.threads = 3}, NULL);
-    gyr_session *s = m ? gyr_session_new(m, NULL, NULL) : NULL;
+    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){d->context}, NULL) : NULL;
     float *out = s ? feed(s, d, 50) : NULL;
     gyr_session_free(s);
     if (m) gyr_model_close(m);

@@ -7,14 +7,14 @@
 #include <dirent.h>
 
 // Kinds that a golden speaks of, by the first line of its file. Falcon's goldens are older, and files of their own.
-static char proven[128][96];
+static char proven[256][96];
 static size_t n_proven;
 
 static void list_proven(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char file[320], line[128];
-        if (!strstr(e->d_name, ".txt") || n_proven == 128) continue;
+        if (!strstr(e->d_name, ".txt") || n_proven == 256) continue;
         snprintf(file, sizeof file, "models/%s", e->d_name);
         FILE *f = fopen(test_data(file), "r");
         if (f && fgets(line, sizeof line, f) && !strncmp(line, "kind ", 5)) {
@@ -55,6 +55,7 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->positions == POSITIONS_LEARNED, "learned positions", 0);
     word(&t, f->rotary_part > 0, "%u %% of a head rotated", (unsigned)(f->rotary_part * 100));
     word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
+    word(&t, f->chunk, "attention in chunks of %u elsewhere", f->chunk);
     word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
     word(&t, f->latent, "latent attention", 0);
     word(&t, f->indexed, "to chosen positions", 0);
@@ -112,14 +113,17 @@ static const char foot[] =
     "changes\n"
     "nothing within the context that a config names, and gyr goes no further. LongRoPE has two sets of factors, for "
     "texts\n"
-    "within the trained context and beyond it; gyr uses the first, and the context ends there. Llama 4 ends at 8,191\n"
-    "positions, where its attention starts to be cut into chunks.\n"
+    "within the trained context and beyond it. A session has one of them from its first token on: the second if it is "
+    "asked\n"
+    "to hold more than the trained context (`gyr run -c`), else the first. (transformers changes over when a text gets "
+    "that\n"
+    "long, and computes it all again; llama.cpp chooses as gyr does.)\n"
     "\n"
     "## Not yet\n"
     "\n"
     "The pictures and sounds of models that see and hear (their text part runs, from a\n"
-    "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs); Baichuan 2's normalized "
-    "output.\n"
+    "folder). GGUF files of Baichuan 2 are taken to have an output matrix whose rows are of length 1, as gyr convert\n"
+    "writes them.\n"
     "\n"
     "DeepSeek V4 (`deepseek_v4`): several residual streams, mixed at every layer by a matrix made doubly stochastic\n"
     "(hyper-connections); runs of 4 or of 128 positions made into one key and value, attended to by choice beside a\n"

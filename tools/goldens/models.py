@@ -11,11 +11,12 @@ No weights are kept: element i of a parameter is center + k / 2^exponent, where 
 parameter's name and i. A test draws them again (tests/model/drawn.h). Each line "hf" or "gguf" says one tensor of a file:
 its name and shape; the lines "from" below it say which elements of which parameters it holds, in order, as a view: an
 offset and (count, stride) for each axis, the slowest first ("decay" in place of "from": minus e to the power of them;
-"times M": multiplied; "codes", with the hash of the scales and the least of them: MXFP4 of the tensors called "hf4" and
-"gguf4", see packed_families.py). So what converters do (permute rows, cut fused matrices,
-transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
+"times M": multiplied; "unit N": each N of them divided by their length; "codes", with the hash of the scales and the least
+of them: MXFP4 of the tensors called "hf4" and "gguf4", see packed_families.py). So what converters do (permute rows, cut fused
+matrices, transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
-The lines: "key KIND NAME VALUE" is metadata of the GGUF file (KIND in capitals: a list); "config JSON" is config.json.
+The lines: "key KIND NAME VALUE" is metadata of the GGUF file (KIND in capitals: a list); "config JSON" is config.json;
+"context N" is what a session has to ask for, where its length changes what is computed.
 """
 import sys
 
@@ -110,7 +111,7 @@ def view(flat):
 
 
 class Piece:
-    """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", or "times M"."""
+    """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", "times M", or "unit N"."""
 
     def __init__(self, parameter, index, plus=0, how="from"):
         self.parameter, self.index, self.plus, self.how = parameter, index, plus, how
@@ -231,7 +232,9 @@ def make(out, name, spec):
         raw = {"model_type": spec["nested"], "text_config": raw}
     keys = {"general.architecture": spec["arch"]} | {f"{spec['arch']}.{k}": v for k, v in spec["keys"](config).items()}
     lines = [f"kind {spec['kind']}", f"vocab {VOCAB}", f"text {TEXT} {' '.join(map(str, text))}", f"prompt {PROMPT}",
-             f"greedy {GREEDY} {' '.join(map(str, answer))}", f"config {json.dumps(raw, sort_keys=True)}"]
+             f"greedy {GREEDY} {' '.join(map(str, answer))}"]
+    lines += [f"context {spec['context']}"] if "context" in spec else []
+    lines += [f"config {json.dumps(raw, sort_keys=True)}"]
     lines += [key_line(k, v) for k, v in keys.items()]
     lines += as_hf(spec, drawn).lines()
     lines += as_gguf(spec, config, drawn).lines()
@@ -246,7 +249,7 @@ def make(out, name, spec):
 
 def main():
     families = {}
-    for name in ("model_families", "gemma_families", "state_families", "packed_families"):
+    for name in ("model_families", "gemma_families", "expert_families", "state_families", "packed_families"):
         module = sys.modules[name] = types.SimpleNamespace(**runpy.run_path(str(HERE / f"{name}.py")))
         families |= module.FAMILIES
     out = HERE.parent.parent / "tests/data/models"

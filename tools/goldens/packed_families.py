@@ -13,7 +13,8 @@ import torch
 import transformers as t
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
-from model_families import TINY, moe_keys, oss_gguf, rope
+from expert_families import moe_keys, oss_gguf
+from model_families import TINY, rope
 from models import Parameter, Piece, draw, fnv
 
 BLOCK, LEAST = 32, 122  # LEAST: the smallest of four scales, as a byte

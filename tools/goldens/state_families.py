@@ -1,7 +1,8 @@
 """The families of tests/data/models whose layers keep a state; entries as in model_families.py."""
 import transformers as t
 
-from model_families import LATENT, TINY, experts_gguf, experts_hf, keys, latent_gguf, latent_keys, qwen2moe_gguf, rope
+from expert_families import LATENT, experts_gguf, experts_hf, latent_gguf, latent_keys, qwen2moe_gguf
+from model_families import TINY, keys, rope
 from models import CONTEXT, VOCAB, Piece
 
 
@@ -193,6 +194,9 @@ FAMILIES = {
     "mamba2": dict(
         STATE | dict(gguf=state_gguf(True)), kind="Mamba 2", arch="mamba2", model=t.Mamba2ForCausalLM, keys=mamba_keys(64, 4, 1),
         config=lambda: t.Mamba2Config(**MAMBA, state_size=12, num_heads=4, head_dim=16, n_groups=1, chunk_size=16)),
+    "mamba2-groups": dict(
+        STATE | dict(gguf=state_gguf(True)), kind="Mamba 2", arch="mamba2", model=t.Mamba2ForCausalLM, keys=mamba_keys(64, 8, 2),
+        config=lambda: t.Mamba2Config(**MAMBA, state_size=12, num_heads=8, head_dim=8, n_groups=2, chunk_size=16)),
     "falcon-h1": dict(
         kind="Falcon-H1", arch="falcon-h1", model=t.FalconH1ForCausalLM, gguf=state_gguf(True, h1_multipliers),
         centers=STATE["centers"],
