@@ -102,7 +102,8 @@ typedef struct gyr_model_info {
     uint64_t kv_bytes_per_token; // KV cache bytes of one token at the default KV type
     uint32_t vocab;              // number of tokens = length of a row of logits
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward;
-    uint32_t context; // tokens the model was trained for
+    uint32_t context;     // tokens the model was trained for
+    uint32_t far_context; // most that a session may be asked to hold: more where the model has other positions for it
     bool has_chat_template;
 } gyr_model_info;
 
@@ -249,7 +250,8 @@ GYR_API char *gyr_chat_text(const gyr_model *model, const char *messages, bool g
 typedef struct gyr_session gyr_session;
 
 typedef struct gyr_session_options {
-    uint32_t context;    // most tokens the session can hold; 0: the model's own
+    uint32_t context;    // most tokens the session can hold; 0: the model's own. Beyond that, up to the model's
+                         // far_context, all its positions are those that the model has for longer texts (LongRoPE).
     gyr_kv_type kv_type; // element type of the KV cache
 } gyr_session_options;
 

@@ -132,6 +132,9 @@ static double context_of(const json_t *o) {
     return n > 0 ? n : number(h, "context_length");
 }
 
+// The longest that may be asked for.
+static double far_context_of(const json_t *o) { return number(json_object_get(o, "hyperparameters"), "far_context"); }
+
 // What a context of so many tokens takes, and the speed that reading weights and cache for each token allows.
 static void print_context(double tokens, double weights, double kv, double decode, const gyr_device_info *d,
                           double rate) {
@@ -140,11 +143,12 @@ static void print_context(double tokens, double weights, double kv, double decod
           rate / (decode + kv * tokens), need <= (double)d->memory_free ? "" : "  more than is free");
 }
 
-// Weights and KV cache, at some contexts up to the model's own, against the memory that is free now.
+// Weights and KV cache, at some contexts up to the model's own, and up to the longest that may be asked for, against
+// the memory that is free now.
 static void print_needs(const json_t *o) {
     static const double contexts[] = {2048, 8192, 32768, 131072};
     double weights = number(o, "weight_bytes"), kv = number(o, "kv_bytes_per_token"), context = context_of(o);
-    double decode = number(o, "decode_bytes");
+    double decode = number(o, "decode_bytes"), far = far_context_of(o);
     gyr_device_info d;
     if (weights <= 0 || gyr_device_get_info(0, &d, NULL)) return;
     double need = weights + kv * context, room = (double)d.memory_free, rate = gyr_measure_bandwidth(0, 0);
@@ -156,6 +160,9 @@ static void print_needs(const json_t *o) {
         for (size_t i = 0; i < sizeof contexts / sizeof *contexts && contexts[i] < context; i++)
             print_context(contexts[i], weights, kv, decode, &d, rate);
         print_context(context, weights, kv, decode, &d, rate);
+        for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++)
+            if (contexts[i] > context && contexts[i] < far) print_context(contexts[i], weights, kv, decode, &d, rate);
+        if (far > context) print_context(far, weights, kv, decode, &d, rate);
     }
     if (need <= room)
         print("  It fits.\n");

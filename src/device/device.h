@@ -13,8 +13,9 @@
 
 struct device;
 
-enum { MAX_HEAD = 1024 };  // elements of a head
-enum { MAX_GROUPS = 256 }; // of experts
+enum { MAX_HEAD = 1024 };     // elements of a head
+enum { MAX_GROUPS = 256 };    // of experts
+enum { MAX_INDEX_KEY = 256 }; // elements of an indexer's key
 
 // A matrix of `rows` output features by `cols` input features, bound to a device.
 struct weight {
@@ -52,6 +53,26 @@ struct attention {
     const float *slopes;
     bool alibi_bf16;
     const float *sinks; // [heads]: a score that joins the softmax and has no value (gpt-oss, 2025); NULL: none
+    // A row that would see more than `most` positions sees those of chosen[row * most + ..], ascending, alone. With
+    // them there is neither window nor slopes. NULL: every row sees all.
+    const int32_t *chosen;
+    size_t most;
+};
+
+// The lightning indexer (DeepSeek-V3.2, 2025): which positions a row attends to. A position's score is the sum over
+// heads of weight * max(0, q . key * scale), and the `most` highest are chosen, of equals the earlier; a NaN is above
+// all. A row that sees no more than that sees all, and nothing is written for it.
+struct choice {
+    size_t rows, heads, most;
+    struct kv_shape kv;  // of the indexer's keys: one head, of at most MAX_INDEX_KEY elements, and no values
+    const float *q;      // [rows][heads * kv.key_dim]
+    const float *weight; // [rows][heads]
+    float scale;
+    const void *k; // pages of one layer (kv_page.h)
+    const struct attention_row *row;
+    int32_t *chosen; // [rows][most], ascending
+    float *work;     // scratch: `room` floats, no fewer than the whole pages of the longest row
+    size_t room;
 };
 
 // Which elements of a head are rotated together (Su et al., 2021): i and i + half, or neighbours. Neighbours are put
@@ -81,7 +102,7 @@ struct qkv {
     enum pairs pairs;
     float *q; // [rows][heads * kv.key_dim]
     const struct attention_row *row;
-    void *k, *v; // pages of one layer (kv_page.h)
+    void *k, *v; // pages of one layer (kv_page.h); NULL: queries alone are made, and k_in and v_in are not read
 };
 
 // A gated unit (Shazeer, 2020): out[r][i] = activation(gate[r * stride + i]) * up[r * stride + i].
@@ -109,7 +130,8 @@ struct route {
     const float *logits;        // [rows][experts]
     const float *shift;         // [experts]; NULL: none
     bool normed;                // weights are divided by their sum
-    float scale;                // and multiplied by this
+    float scale;                // and multiplied by this,
+    const float *own_scale;     // [experts]: and by the expert's own; NULL: none
     int32_t *expert;            // [rows][used]
     float *weight;              // [rows][used]
     float *work;                // [2][rows][experts], scratch
@@ -151,6 +173,7 @@ struct device_ops {
     // Norms and rotates queries and keys; writes keys and values into the cache. See struct qkv.
     void (*qkv)(struct device *d, const struct qkv *a);
     void (*attention)(struct device *d, const struct attention *a);
+    void (*choose)(struct device *d, const struct choice *a);
     void (*conv)(struct device *d, const struct conv *a);
     void (*recur)(struct device *d, const struct recur *a);
     void (*activate)(struct device *d, enum activation kind, float *x, size_t n);

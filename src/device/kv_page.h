@@ -101,6 +101,16 @@ static inline struct kv_vector kv_value(const struct kv_shape *s, const void *v,
     return (struct kv_vector){s->type, kv_values(s, v, page, head), s->value_dim, token, 1};
 }
 
+// A token of another page: its bytes as they are.
+static inline void kv_copy(const struct kv_vector *to, const struct kv_vector *from) {
+    size_t size = from->type == TYPE_F32 ? 4 : from->type == TYPE_F16 ? 2 : 1;
+    size_t run = from->step == 1 ? from->dim : 1; // elements that lie side by side
+    for (size_t i = 0; i < from->dim; i += run)
+        memcpy(to->data + size * kv_index(to, i), from->data + size * kv_index(from, i), size * run);
+    for (size_t b = 0; b < kv_blocks(from->dim) && from->type == TYPE_Q8_0; b++)
+        memcpy(kv_scale(to, b), kv_scale(from, b), 2);
+}
+
 // Write a token's key, or value, of one head: `x` is key_dim, or value_dim, floats.
 static inline void kv_write_key(const struct kv_shape *s, void *k, size_t page, size_t head, size_t token,
                                 const float *x) {

@@ -34,7 +34,8 @@ struct conv {
 // - RECUR_CHANNELS (Mamba; Gu and Dao, 2023): every element decays by exp(step * a), a matrix, the step being the
 //   channel's own; heads are only how channels are cut: S is [size][heads * dim];
 // - RECUR_HEADS (Mamba-2; Dao and Gu, 2024): a head decays by exp(step * a); S += key (step * x);
-// - RECUR_DELTA (gated delta rule; Yang et al., 2024): S decays, then S += key (beta * (x - key S)).
+// - RECUR_DELTA (gated delta rule; Yang et al., 2024): S decays, then S += key (beta * (x - key S)). With `each` (Kimi
+//   delta attention, 2025) every element of the key has a step, and its row of S a decay, of its own.
 // The step is softplus(dt_by * dt + dt_bias). out = query S, + skip * x.
 enum recur_kind { RECUR_NONE, RECUR_CHANNELS, RECUR_HEADS, RECUR_DELTA };
 
@@ -43,6 +44,7 @@ struct recur {
     size_t rows, heads, dim, size;
     size_t groups;         // of keys and queries; heads / groups neighbours share one,
     bool turns;            // or, the heads taking turns, every groups-th
+    bool each;             // steps: [heads * size] of them, and as many of dt_bias
     const float *x;        // [heads * dim], row r at x + r * x_row
     const float *key;      // [rows][groups * size]
     const float *query;    // [rows][groups * size]

@@ -50,8 +50,7 @@ void gyr_answer_free(gyr_answer *a) {
 
 // Bytes of weights and cache that computing the last token read.
 static uint64_t bytes_of_step(const struct gyr_session *s) {
-    const struct hyperparameters *h = &s->model->model->h;
-    uint64_t token = kv_cache_bytes(s->kv->shape, h->kv_layers, PAGE_TOKENS) / PAGE_TOKENS;
+    uint64_t token = kv_cache_bytes(s->kv->layout, PAGE_TOKENS) / PAGE_TOKENS;
     return s->model->model->decode_bytes + token * s->length;
 }
 

@@ -50,12 +50,12 @@ static bool check_sessions(const struct intake *in, size_t n, gyr_error *e) {
 // Pages for all that comes, the first to be written being the session's own. What was taken before a failure is given
 // back.
 static bool make_room(const struct batch *b, gyr_error *e) {
-    size_t longest = 0, i = 0;
+    size_t longest[2] = {0}, i = 0;
     for (; i < b->n; i++) {
-        size_t length = b->in[i].s->length + b->in[i].count;
-        if (length > longest) longest = length;
+        size_t length = b->in[i].s->length + b->in[i].count, far = b->in[i].s->kv->far;
+        if (length > longest[far]) longest[far] = length;
     }
-    if (!model_cover(b->model, longest, e)) return false;
+    if (!model_cover(b->model, longest[0], false, e) || !model_cover(b->model, longest[1], true, e)) return false;
     for (i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
         bool inside = b->in[i].count && s->length % PAGE_TOKENS;

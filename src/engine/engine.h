@@ -20,8 +20,8 @@ struct gyr_model {
     struct model *model;
     struct gyr_tokenizer tokenizer;
     struct gyr_template *chat; // NULL: the file has none
-    struct kv_cache *kv[3];    // F32, F16 and Q8, made when the first session wants one
-    size_t reserved[3];        // pages promised to sessions
+    struct kv_cache *kv[6];    // F32, F16 and Q8, near and far, made when the first session wants one
+    size_t reserved[6];        // pages promised to sessions
     struct sampler sampler;
     char *name, *types;
     struct kept *kept; // the tiles' file; NULL: they are in memory

@@ -98,7 +98,8 @@ static uint64_t expert_bytes(const struct family *f, const struct checkpoint *c,
     char name[128];
     for (uint32_t i = 0; h->experts && i < h->layers; i++)
         for (enum role r = ROLE_EXPERT_GATE_UP; r <= ROLE_EXPERT_DOWN; r++)
-            for (uint32_t k = 0; k < (family_indexed(f, c->source, r) ? h->experts : 1); k++) {
+            for (uint32_t k = 0; k < (family_indexed(f, c, (struct place){r, PART_WEIGHT, i, 0}) ? h->experts : 1);
+                 k++) {
                 const struct tensor *t = family_tensor(f, c, (struct place){r, PART_WEIGHT, i, k}, name);
                 bytes += t ? t->bytes : 0;
             }
@@ -114,18 +115,20 @@ static void put_family(json_t *all, const struct checkpoint *c) {
     const struct tensor *out = family_tensor(f, c, (struct place){ROLE_ATTN_OUT, PART_WEIGHT, 0, 0}, name);
     const struct tensor *table = family_tensor(f, c, (struct place){ROLE_EMBEDDING, PART_WEIGHT, 0, 0}, name);
     enum type kv = kv_cache_default(out ? out->type : TYPE_F16);
-    uint64_t page = kv_cache_bytes(kv_cache_shape(&h, kv), h.kv_layers, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(kv_cache_layout(&h, kv), PAGE_TOKENS);
     json_int_t decode = json_integer_value(json_object_get(all, "weight_bytes"));
     if (table && family_tensor(f, c, (struct place){ROLE_OUTPUT, PART_WEIGHT, 0, 0}, name))
         decode -= (json_int_t)table->bytes;
+    const struct tensor *inputs = family_tensor(f, c, (struct place){.role = ROLE_INPUT_TABLE}, name);
+    if (inputs && h.layer_input) decode -= (json_int_t)inputs->bytes; // looked up, as the other table is
     if (h.experts) decode -= (json_int_t)(expert_bytes(f, c, &h) / h.experts * (h.experts - h.experts_used));
     json_object_set_new(all, "family", json_string(f->kind));
     json_object_set_new(all, "decode_bytes", json_integer(decode));
     json_object_set_new(all, "kv_bytes_per_token", json_integer((json_int_t)(page / PAGE_TOKENS)));
     json_object_set_new(all, "hyperparameters",
-                        json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:f}", "layers", h.layers, "hidden", h.hidden,
+                        json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:I,s:f}", "layers", h.layers, "hidden", h.hidden,
                                   "heads", h.heads, "kv_heads", h.kv_heads, "head_dim", h.head_dim, "feed_forward",
-                                  h.feed_forward, "context", h.context, "vocab",
+                                  h.feed_forward, "context", h.context, "far_context", h.far_context, "vocab",
                                   (json_int_t)(table ? table->dim[1] : 0), "norm_epsilon", (double)h.norm_eps));
 }
 

@@ -130,7 +130,7 @@ gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size
 void gyr_model_close(gyr_model *m) {
     if (!m) return;
     sampler_free(&m->sampler);
-    for (int i = 0; i < 3; i++) kv_cache_free(m->kv[i]);
+    for (int i = 0; i < 6; i++) kv_cache_free(m->kv[i]);
     gyr_template_close(m->chat);
     tokenizer_free(m->tokenizer.tokens);
     kept_close(m->kept);
@@ -151,8 +151,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .parameters = m->model->parameters,
                              .weight_bytes = m->model->weight_bytes,
                              .decode_bytes = m->model->decode_bytes,
-                             .kv_bytes_per_token =
-                                 kv_cache_bytes(kv_cache_shape(h, kv), h->kv_layers, PAGE_TOKENS) / PAGE_TOKENS,
+                             .kv_bytes_per_token = kv_cache_bytes(kv_cache_layout(h, kv), PAGE_TOKENS) / PAGE_TOKENS,
                              .vocab = h->vocab,
                              .layers = h->layers,
                              .hidden = h->hidden,
@@ -161,5 +160,6 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .head_dim = h->head_dim,
                              .feed_forward = h->feed_forward,
                              .context = h->context,
+                             .far_context = h->far_context,
                              .has_chat_template = m->chat != NULL};
 }

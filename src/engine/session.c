@@ -9,15 +9,20 @@ enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) {
     return want == GYR_KV_DEFAULT ? kv_cache_default(m->model->type) : types[want];
 }
 
-// Which of the model's pools has the type.
-static size_t pool_number(enum type type) { return type == TYPE_F32 ? 0 : type == TYPE_F16 ? 1 : 2; }
+// Which of the model's pools has the type. Sessions beyond the trained context have pools of their own: their keys are
+// rotated otherwise.
+static size_t pool_number(enum type type, bool far) {
+    return (type == TYPE_F32 ? 0 : type == TYPE_F16 ? 1 : 2) + (far ? 3 : 0);
+}
 
-// The pool of the type, with `pages` more promised.
-static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t pages, gyr_error *e) {
-    const struct hyperparameters *h = &m->model->h;
-    size_t i = pool_number(type);
-    if (!m->kv[i]) m->kv[i] = kv_cache_new(m->device, kv_cache_shape(h, type), h->kv_layers, e);
-    if (!m->kv[i] || !kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
+// That pool, with `pages` more promised.
+static struct kv_cache *pool_of(struct gyr_model *m, enum type type, bool far, size_t pages, gyr_error *e) {
+    size_t i = pool_number(type, far);
+    if (!m->kv[i]) {
+        if (!(m->kv[i] = kv_cache_new(m->device, kv_cache_layout(&m->model->h, type), e))) return NULL;
+        m->kv[i]->far = far;
+    }
+    if (!kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
     m->reserved[i] += pages;
     return m->kv[i];
 }
@@ -26,7 +31,7 @@ static struct kv_cache *pool_of(struct gyr_model *m, enum type type, size_t page
 // fits.
 static bool choose_context(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
-    uint64_t page = kv_cache_bytes(kv_cache_shape(h, type), h->kv_layers, PAGE_TOKENS);
+    uint64_t page = kv_cache_bytes(kv_cache_layout(h, type), PAGE_TOKENS);
     // Weights already in the page cache count as available memory, but they are needed.
     uint64_t total = memory_total(), needed = m->model->weight_bytes + state_pool_bytes(&m->model->states);
     uint64_t spare = total > needed ? total - needed : 0, available = memory_available();
@@ -50,9 +55,9 @@ gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_err
     size_t context = o ? o->context : 0;
     if (o && (unsigned)o->kv_type > GYR_KV_Q8) return fail_null(e, GYR_USAGE, "KV cache: no type %d", (int)o->kv_type);
     enum type type = kv_type_of(m, o ? o->kv_type : GYR_KV_DEFAULT);
-    if (context > m->model->h.context)
+    if (context > m->model->h.far_context)
         return fail_null(e, GYR_USAGE, "%s: a context of %zu tokens; the model was trained for %u", m->checkpoint->path,
-                         context, m->model->h.context);
+                         context, m->model->h.far_context);
     if (!choose_context(m, type, &context, e)) return NULL;
     gyr_session *s = calloc(1, sizeof *s);
     if (!s) return fail_memory(e, "session"), NULL;
@@ -64,7 +69,7 @@ gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_err
     size_t pages = kv_cache_pages(context);
     bool ok = s->ids && s->logits ? true : fail_memory(e, "session");
     ok = s->has_state = ok && state_pool_take(&m->model->states, &s->state, e);
-    s->kv = ok ? pool_of(m, type, pages, e) : NULL;
+    s->kv = ok ? pool_of(m, type, context > m->model->h.context, pages, e) : NULL;
     if (s->kv) {
         s->promised = pages;
         return s;
@@ -77,7 +82,7 @@ void gyr_session_free(gyr_session *s) {
     if (!s) return;
     if (s->kv) {
         kv_cache_trim(s->kv, &s->pages, 0);
-        s->model->reserved[pool_number(s->kv->shape.type)] -= s->promised;
+        s->model->reserved[pool_number(s->kv->layout.shape[KV_USUAL].type, s->kv->far)] -= s->promised;
     }
     if (s->has_state) state_pool_give(&s->model->model->states, s->state);
     free(s->ids);

@@ -15,7 +15,14 @@ struct tensor {
     uint64_t dim[MAX_DIMS]; // dim[0] is the contiguous one (columns), dim[1] rows, ...; 1 beyond n_dims
     const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked; any alignment (safetensors has none)
     size_t bytes;
+    const uint8_t *scales; // not NULL: MXFP4; `data` is the blocks, a block's scale lies here. See tensor_blocks()
 };
+
+// Elements [first, first + n) of a tensor as floats; of quantized types both are multiples of 32.
+void tensor_decode(const struct tensor *t, uint64_t first, size_t n, float *out);
+
+// The same as blocks of its type, of a tensor whose scales lie apart.
+void tensor_blocks(const struct tensor *t, uint64_t first, size_t n, uint8_t *out);
 
 enum value_kind { VALUE_NONE, VALUE_UINT, VALUE_INT, VALUE_FLOAT, VALUE_BOOL, VALUE_STRING, VALUE_ARRAY };
 

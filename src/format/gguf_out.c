@@ -101,6 +101,13 @@ bool out_write(struct out *o, const void *data, size_t size, gyr_error *e) {
     return true;
 }
 
+bool out_show(struct out *o, uint64_t size, const char **temp, gyr_error *e) {
+    *temp = o->temp;
+    if (!flush(o, e)) return false;
+    bool ok = !o->temp || (size <= INT64_MAX && !ftruncate(o->fd, (off_t)size));
+    return ok || cannot_write(o, size <= INT64_MAX ? errno : EFBIG, e);
+}
+
 static bool finish(struct out *o, gyr_error *e) {
     if (!flush(o, e)) return false;
     if (o->temp && fsync(o->fd)) return cannot_write(o, errno, e);

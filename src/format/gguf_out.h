@@ -12,6 +12,10 @@ struct out *out_open(const char *path, gyr_error *e);
 // Claims the disk space of `size` bytes now where the file system can, so that a full disk is found before the work.
 bool out_reserve(struct out *o, uint64_t size, gyr_error *e);
 
+// Brings what was written so far to the file, and the file to its later size: *temp is where it lies until it gets its
+// name, NULL for a device.
+bool out_show(struct out *o, uint64_t size, const char **temp, gyr_error *e);
+
 bool out_write(struct out *o, const void *data, size_t size, gyr_error *e);
 
 // With `keep` the file is flushed to disk and renamed to its name; otherwise, or on failure, nothing remains.

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put_id(struct gguf_writer *w, const char *key, int32_t id) {
-    if (id >= 0) gguf_put_u32(w, key, (uint32_t)id);
+// Where readers take another id for want of a key, none is said by the largest number, as converters do.
+static void put_id(struct gguf_writer *w, const struct vocab *v, const char *key, int32_t id) {
+    if (id >= 0 || v->kind != VOCAB_BPE) gguf_put_u32(w, key, (uint32_t)id);
 }
 
 static void put_kinds(struct gguf_writer *w, const struct vocab *v) {
@@ -36,25 +37,61 @@ static void put_templates(struct gguf_writer *w, const struct vocab *v) {
     free(names);
 }
 
+// Merges of text spelled as SentencePiece does, and cut nowhere.
+static bool is_spelled(const struct vocab *v) {
+    return v->kind == VOCAB_BPE && !v->byte_level && v->byte_fallback && v->space_marker && !v->n_splits &&
+           !v->n_normals && !v->space_prefix;
+}
+
+// Can GGUF say what is done to a text?
+static bool can_say(const struct vocab *v) {
+    const struct normal *map = vocab_normal(v, NORMAL_CHARSMAP);
+    size_t known = map != NULL;
+    if (vocab_normal(v, NORMAL_SPACES)) known++;
+    if (vocab_normal(v, NORMAL_REPLACE)) known++;
+    switch (v->kind) {
+    case VOCAB_BPE: return is_spelled(v) || (!v->has_splits && !v->n_normals && v->byte_level);
+    case VOCAB_SPM: return !v->has_splits && v->n_normals <= 1 && !map;
+    case VOCAB_UNIGRAM: return !v->has_splits && (!map || !map->left) && v->n_normals == known;
+    default: return v->has_splits && v->n_splits == 3 && v->space_marker && !v->word_prefix;
+    }
+}
+
+static void put_unigram(struct gguf_writer *w, const struct vocab *v) {
+    const struct normal *map = vocab_normal(v, NORMAL_CHARSMAP);
+    if (map) gguf_put_bytes(w, "tokenizer.ggml.precompiled_charsmap", map->content.data, map->content.size);
+    gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", vocab_normal(v, NORMAL_SPACES));
+}
+
+static void put_bert(struct gguf_writer *w, const struct vocab *v) {
+    gguf_put_bool(w, "tokenizer.ggml.normalizer.lowercase", vocab_normal(v, NORMAL_LOWERCASE));
+    gguf_put_bool(w, "tokenizer.ggml.normalizer.strip_accents", vocab_normal(v, NORMAL_UNACCENT));
+    put_id(w, v, "tokenizer.ggml.cls_token_id", v->bos);
+    put_id(w, v, "tokenizer.ggml.seperator_token_id", v->eos); // as GGUF spells it
+}
+
 void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
+    static const char *const models[] = {
+        [VOCAB_BPE] = "gpt2", [VOCAB_SPM] = "llama", [VOCAB_UNIGRAM] = "t5", [VOCAB_WORDPIECE] = "bert"};
     if (v->chat_template) gguf_put_cstring(w, "tokenizer.chat_template", v->chat_template);
     if (v->n_templates) put_templates(w, v);
     if (v->kind == VOCAB_NONE) return;
-    bool other = v->kind != VOCAB_BPE && v->kind != VOCAB_SPM;
-    if (v->has_splits || other || v->n_normals > (v->kind == VOCAB_SPM) || (v->kind == VOCAB_BPE && !v->byte_level))
+    if (!can_say(v))
         gguf_writer_refuse(w, GYR_UNSUPPORTED,
                            "GGUF cannot say how this tokenizer splits text; take the vocabulary from a GGUF file");
-    gguf_put_cstring(w, "tokenizer.ggml.model", v->kind == VOCAB_BPE ? "gpt2" : "llama");
+    gguf_put_cstring(w, "tokenizer.ggml.model", is_spelled(v) ? "gemma4" : models[v->kind]);
     if (v->pre) gguf_put_cstring(w, "tokenizer.ggml.pre", v->pre);
     gguf_put_strings(w, "tokenizer.ggml.tokens", v->tokens, v->n);
     if (v->scores) gguf_put_f32s(w, "tokenizer.ggml.scores", v->scores, v->n);
     if (v->kinds && v->n) put_kinds(w, v);
     if (v->n_merges) gguf_put_strings(w, "tokenizer.ggml.merges", v->merges, v->n_merges);
-    put_id(w, "tokenizer.ggml.bos_token_id", v->bos);
-    put_id(w, "tokenizer.ggml.eos_token_id", v->eos);
-    put_id(w, "tokenizer.ggml.eot_token_id", v->eot);
-    put_id(w, "tokenizer.ggml.unknown_token_id", v->unk);
-    put_id(w, "tokenizer.ggml.padding_token_id", v->pad);
+    if (v->kind == VOCAB_UNIGRAM) put_unigram(w, v);
+    if (v->kind == VOCAB_WORDPIECE) put_bert(w, v);
+    put_id(w, v, "tokenizer.ggml.bos_token_id", v->bos);
+    put_id(w, v, "tokenizer.ggml.eos_token_id", v->eos);
+    if (v->eot >= 0) gguf_put_u32(w, "tokenizer.ggml.eot_token_id", (uint32_t)v->eot);
+    put_id(w, v, "tokenizer.ggml.unknown_token_id", v->unk);
+    if (v->pad >= 0) gguf_put_u32(w, "tokenizer.ggml.padding_token_id", (uint32_t)v->pad);
     gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
     gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
     gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->space_prefix);

@@ -129,30 +129,12 @@ static bool read_merges(struct vocab_reader *r) {
     return true;
 }
 
-// Google's BERT (google-research/bert, tokenization.py): words by white space and punctuation, a space in front of
-// each.
 static bool bert_steps(struct vocab_reader *r) {
-    static const struct split splits[] = {{.pattern = (char *)(uintptr_t) "\\s", .behavior = SPLIT_REMOVED},
-                                          {.pattern = (char *)(uintptr_t) "[!-/:-@\\[-`{-~\\p{P}]"},
-                                          {.pattern = NULL}};
-    bool lower = true, accents = true;
-    struct vocab *v = r->v;
+    bool lower = true, accents;
     if (!find_flag(r, "tokenizer.ggml.normalizer.lowercase", &lower)) return false;
     accents = lower;
     if (!find_flag(r, "tokenizer.ggml.normalizer.strip_accents", &accents)) return false;
-    v->n_splits = sizeof splits / sizeof *splits;
-    v->splits = arena_alloc(v->storage, v->n_splits, sizeof *v->splits);
-    struct normal *n = v->normals = arena_alloc(v->storage, 5, sizeof *v->normals);
-    if (!v->splits || !n) return fail_memory(r->e, r->where);
-    memcpy(v->splits, splits, sizeof splits);
-    n[v->n_normals++].kind = NORMAL_CLEAN;
-    n[v->n_normals++].kind = NORMAL_IDEOGRAPHS;
-    if (accents) n[v->n_normals++].kind = NORMAL_NFD;
-    if (accents) n[v->n_normals++] = (struct normal){.kind = NORMAL_UNACCENT, .left = true};
-    if (lower) n[v->n_normals++].kind = NORMAL_LOWERCASE;
-    v->has_splits = v->drop_space = true;
-    v->longest_word = 100;
-    return true;
+    return vocab_bert(r->v, lower, accents) || fail_memory(r->e, r->where);
 }
 
 static bool unigram_steps(struct vocab_reader *r) {
@@ -166,7 +148,7 @@ static bool unigram_steps(struct vocab_reader *r) {
         return fail(r->e, GYR_MALFORMED, "%s: its map of characters is no list of bytes; get the file again", r->where);
     struct text map = {items ? (const char *)items->numbers : NULL, items ? a->array.n : 0};
     for (size_t i = 0; i < r->v->n && !r->v->byte_fallback; i++) r->v->byte_fallback = r->v->kinds[i] == TOKEN_BYTE;
-    return spm_normals(r->v, map, squeeze) || fail_memory(r->e, r->where);
+    return vocab_sentencepiece(r->v, map, squeeze) || fail_memory(r->e, r->where);
 }
 
 // GGUF does not say which tokens swallow the white space after them; Phi 3's do (its tokenizer.json: "rstrip").

@@ -20,10 +20,10 @@ struct gguf_writer {
     struct tensor *tensors;
     size_t n_tensors, tensor_room;
     struct index tensor_index;
-    uint64_t alignment;
-    size_t current;     // tensor being written
-    uint64_t filled;    // its bytes so far
-    bool begun, failed; // failed: `error` holds the first failure
+    uint64_t alignment, size; // of the whole file, once its head is written
+    size_t current;           // tensor being written
+    uint64_t filled;          // its bytes so far
+    bool begun, failed;       // failed: `error` holds the first failure
     gyr_error error;
 };
 
@@ -125,6 +125,15 @@ void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *v, siz
     put_numbers(w, key, GGUF_INT32, n, v);
 }
 
+void gguf_put_bools(struct gguf_writer *w, const char *key, const bool *v, size_t n) {
+    _Static_assert(sizeof *v == 1, "a bool is a byte of 0 or 1, as in GGUF");
+    put_numbers(w, key, GGUF_BOOL, n, v);
+}
+
+void gguf_put_bytes(struct gguf_writer *w, const char *key, const void *v, size_t n) {
+    put_numbers(w, key, GGUF_UINT8, n, v);
+}
+
 // A GGUF type for a value that did not come from a file.
 static enum gguf_type choose_type(const struct value *v) {
     if (v->stored) return (enum gguf_type)(v->stored - 1);
@@ -221,12 +230,19 @@ bool gguf_writer_begin(struct gguf_writer *w, gyr_error *e) {
     struct buf b = {0};
     uint64_t data = put_head(w, &b);
     w->begun = true;
+    w->size = b.size + data;
     if (b.failed || w->head.failed)
         REFUSE(w, GYR_NO_MEMORY, "%s: out of memory; close other programs", w->path);
-    else if (!out_reserve(w->out, b.size + data, &w->error) || !out_write(w->out, b.data, b.size, &w->error))
+    else if (!out_reserve(w->out, w->size, &w->error) || !out_write(w->out, b.data, b.size, &w->error))
         w->failed = true;
     buf_free(&b);
     buf_free(&w->head);
+    return !w->failed || report(w, e);
+}
+
+bool gguf_writer_show(struct gguf_writer *w, const char **path, gyr_error *e) {
+    if (!w->begun) REFUSE(w, GYR_FAILED, "%s: has no head yet", w->path);
+    if (!w->failed) w->failed = !out_show(w->out, w->size, path, &w->error);
     return !w->failed || report(w, e);
 }
 

@@ -18,7 +18,9 @@ void gguf_put_f32(struct gguf_writer *w, const char *key, float v);
 void gguf_put_bool(struct gguf_writer *w, const char *key, bool v);
 void gguf_put_strings(struct gguf_writer *w, const char *key, const struct text *s, size_t n);
 void gguf_put_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
+void gguf_put_bytes(struct gguf_writer *w, const char *key, const void *v, size_t n);
 void gguf_put_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
+void gguf_put_bools(struct gguf_writer *w, const char *key, const bool *v, size_t n);
 // Copies a key of a GGUF checkpoint as it is.
 void gguf_put_value(struct gguf_writer *w, const char *key, const struct value *v);
 // All of a vocabulary as tokenizer.* keys.
@@ -32,6 +34,10 @@ void gguf_put_tensor(struct gguf_writer *w, const char *name, enum type type, in
 
 // Writes the head. From here on, data only.
 bool gguf_writer_begin(struct gguf_writer *w, gyr_error *e);
+
+// After the head: the file as it can be read already, its weights still zeros, under a name that it has until it is
+// ended. *path is NULL for a device.
+bool gguf_writer_show(struct gguf_writer *w, const char **path, gyr_error *e);
 
 // Appends `size` bytes of the current tensor's data; moves to the next tensor (with its padding) when it is full.
 bool gguf_writer_data(struct gguf_writer *w, const void *data, size_t size, gyr_error *e);

@@ -91,7 +91,7 @@ static bool read_index(struct checkpoint *c, const char *where, const json_t *ma
         }
     if (ok) json_object_foreach((json_t *)(uintptr_t)map, name, part) {
             struct text text = {name, strlen(name)};
-            if (ok && !checkpoint_tensor(c, name))
+            if (ok && !checkpoint_tensor(c, name) && !mxfp4_half(text))
                 ok = fail(e, GYR_MALFORMED, "%s: no part has tensor %.*s; get all parts again", where, shown(text),
                           name);
         }
@@ -116,7 +116,7 @@ static bool read_all_weights(struct checkpoint *c, gyr_error *e) {
     if (folder_has(c->path, "pytorch_model.bin") || folder_has(c->path, "pytorch_model.bin.index.json"))
         return fail(e, GYR_UNSUPPORTED, "%s: has its weights as pytorch_model.bin only; save it as safetensors",
                     c->path);
-    if (folder_has(c->path, "tokenizer.json") || folder_has(c->path, "tokenizer.model")) return true; // it alone
+    if (hf_has_vocab(c->path)) return true; // it alone
     return fail(e, GYR_IO, "%s: no %s in this folder; give a GGUF file or a Hugging Face folder", c->path, single);
 }
 
@@ -124,5 +124,5 @@ bool hf_open(struct checkpoint *c, gyr_error *e) {
     c->source = CHECKPOINT_HF;
     if (!folder_has(c->path, "config.json"))
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
-    return read_config(c, e) && read_all_weights(c, e) && hf_vocab(c->path, c->keys, &c->vocab, e);
+    return read_config(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) && hf_vocab(c->path, c->keys, &c->vocab, e);
 }

@@ -14,6 +14,12 @@ bool folder_has(const char *folder, const char *name);
 // Adds the tensors of one file's image. `path` stands in messages.
 bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, gyr_error *e);
 
+// Halves of MXFP4 matrices: whether a tensor's name says that it is one; adding one, as the matrix that it is of; and
+// whether every matrix has both.
+bool mxfp4_half(struct text name);
+bool mxfp4_add(struct checkpoint *c, const struct tensor *half, const char *where, gyr_error *e);
+bool mxfp4_whole(const struct checkpoint *c, gyr_error *e);
+
 // A config.json as keys.
 bool hf_config(const json_t *root, struct keys *keys, const char *where, gyr_error *e);
 
@@ -22,6 +28,15 @@ bool tokenizer_json(const char *data, size_t size, const char *where, struct voc
 
 // A tokenizer.model of SentencePiece as a vocabulary. On failure *v must still be freed.
 bool spm_model(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+
+// Vocabularies of ranks. A tiktoken.model does not say how text is split (v->pre is NULL). On failure *v must still be
+// freed.
+bool tiktoken_model(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+bool qwen_tiktoken(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+bool tekken_json(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
+
+// Whether a folder has a file that a tokenizer is read from.
+bool hf_has_vocab(const char *folder);
 
 // All of a folder's tokenizer files, and the ids in `keys` (config.json). None: VOCAB_NONE.
 bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e);

@@ -167,14 +167,46 @@ static bool read_added(const json_t *config, struct vocab *v, const char *where,
     return true;
 }
 
+// The file that says most goes first.
+static const struct {
+    const char *name;
+    bool (*read)(const char *, size_t, const char *, struct vocab *, gyr_error *);
+} files[] = {{"tokenizer.json", tokenizer_json},
+             {"tokenizer.model", spm_model},
+             {"tekken.json", tekken_json},
+             {"tiktoken.model", tiktoken_model},
+             {"qwen.tiktoken", qwen_tiktoken}};
+enum { FILES = sizeof files / sizeof *files };
+
+bool hf_has_vocab(const char *folder) {
+    bool any = false;
+    for (size_t i = 0; i < FILES; i++) any |= folder_has(folder, files[i].name);
+    return any;
+}
+
+// How text is split is in the folder's own program, where its file has ranks alone. gyr runs no program of a folder,
+// and knows what these do.
+static bool name_patterns(const json_t *config, struct vocab *v, const char *where, gyr_error *e) {
+    static const struct {
+        const char *class, *pre;
+    } known[] = {{"TikTokenTokenizer", "kimi-k2"}, {"QWenTokenizer", "qwen2"}};
+    const json_t *class = json_object_get(config, "tokenizer_class");
+    if (v->kind != VOCAB_BPE || !v->byte_level || v->has_splits) return true;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (json_is(class, known[i].class)) v->pre = (char *)(uintptr_t)known[i].pre;
+    if (v->pre) return true;
+    struct text name = json_text(class);
+    return fail(
+        e, GYR_UNSUPPORTED,
+        "%s: how its tokenizer (%.*s) splits text is in a program; gyr knows TikTokenTokenizer and QWenTokenizer, "
+        "and reads a tokenizer.json of any",
+        where, name.data ? shown(name) : 1, name.data ? name.data : "?");
+}
+
 bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e) {
     *v = (struct vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1};
     if (!(v->storage = calloc(1, sizeof(struct arena)))) return fail_memory(e, folder);
-    static const struct {
-        const char *name;
-        bool (*read)(const char *, size_t, const char *, struct vocab *, gyr_error *);
-    } files[] = {{"tokenizer.json", tokenizer_json}, {"tokenizer.model", spm_model}};
-    for (size_t i = 0; i < sizeof files / sizeof *files && v->kind == VOCAB_NONE; i++) {
+    for (size_t i = 0; i < FILES && v->kind == VOCAB_NONE; i++) {
         if (!folder_has(folder, files[i].name)) continue;
         vocab_free(v);
         if (!read_tokenizer(folder, files[i].name, files[i].read, v, e)) return false;
@@ -185,7 +217,7 @@ bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_
               open_optional(folder, "generation_config.json", 0, &generation, e) &&
               read_template(config, v, folder, e) && read_template_file(folder, v, e);
     bool model = v->kind != VOCAB_NONE && !folder_has(folder, "tokenizer.json");
-    ok = ok && (!model || read_added(config, v, folder, e));
+    ok = ok && (!model || (read_added(config, v, folder, e) && name_patterns(config, v, folder, e)));
     if (ok) {
         read_token(config, "bos_token", v, &v->bos);
         read_token(config, "eos_token", v, &v->eos);

@@ -35,10 +35,6 @@ bool gguf_open(struct checkpoint *c, gyr_error *e);
 bool gguf_open_memory(struct checkpoint *c, const void *data, size_t size, gyr_error *e);
 bool hf_open(struct checkpoint *c, gyr_error *e);
 
-// How SentencePiece normalizes: by a map of characters (if it has any size), and without needless spaces. False: no
-// memory.
-bool spm_normals(struct vocab *v, struct text charsmap, bool squeeze);
-
 bool gguf_vocab(const struct keys *k, const char *where, struct vocab *v, gyr_error *e);
 
 #endif

@@ -24,9 +24,12 @@ static bool malformed(const struct header *h, const struct tensor *t, const char
                 t->name.data, what);
 }
 
-static bool read_type(const struct header *h, const json_t *j, struct tensor *t) {
+// `*bytes`: it is of bytes, and half of a matrix.
+static bool read_type(const struct header *h, const json_t *j, struct tensor *t, bool *bytes) {
     struct text name = json_text(json_object_get(j, "dtype"));
     if (!name.data) return malformed(h, t, "has no dtype");
+    *bytes = !strcmp(name.data, "U8") && mxfp4_half(t->name);
+    if (*bytes) return true;
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (!strcmp(dtypes[i].name, name.data)) {
             t->type = dtypes[i].type;
@@ -52,7 +55,14 @@ static bool read_shape(const struct header *h, const json_t *j, struct tensor *t
         if (!json_is_integer(d) || json_integer_value(d) < 0) return malformed(h, t, "has a shape that is no shape");
         t->dim[n - 1 - i] = (uint64_t)json_integer_value(d);
     }
-    return tensor_measure(t, h->path, h->e);
+    return true;
+}
+
+static bool measure_bytes(const struct header *h, struct tensor *t) {
+    bool overflow = false;
+    t->bytes = 1;
+    for (int i = 0; i < MAX_DIMS; i++) overflow |= __builtin_mul_overflow(t->bytes, t->dim[i], &t->bytes);
+    return !overflow || malformed(h, t, "has a size that overflows");
 }
 
 static bool read_place(const struct header *h, const json_t *j, struct tensor *t) {
@@ -74,7 +84,10 @@ static bool read_place(const struct header *h, const json_t *j, struct tensor *t
 static bool read_entry(const struct header *h, const char *name, size_t size, const json_t *j) {
     struct tensor t = {.name = {name, size}, .dim = {1, 1, 1, 1}};
     if (!json_is_object(j)) return malformed(h, &t, "is not described by an object");
-    if (!read_type(h, j, &t) || !read_shape(h, j, &t) || !read_place(h, j, &t)) return false;
+    bool bytes;
+    if (!read_type(h, j, &t, &bytes) || !read_shape(h, j, &t)) return false;
+    if (!(bytes ? measure_bytes(h, &t) : tensor_measure(&t, h->path, h->e)) || !read_place(h, j, &t)) return false;
+    if (bytes) return mxfp4_add(h->c, &t, h->path, h->e);
     t.name.data = arena_copy(&h->c->storage->arena, t.name);
     return t.name.data ? checkpoint_add(h->c, &t, h->path, h->e) : fail_memory(h->e, h->path);
 }

@@ -143,23 +143,6 @@ static bool read_fields(struct spm *s, struct text file) {
     return true;
 }
 
-bool spm_normals(struct vocab *v, struct text charsmap, bool squeeze) {
-    static const char marker[] = "\\x{2581}", space[] = " ";
-    struct normal *n = v->normals = arena_alloc(v->storage, 3, sizeof *v->normals);
-    if (!n) return false;
-    if (charsmap.size) {
-        char *copy = arena_copy(v->storage, charsmap);
-        if (!copy) return false;
-        n[v->n_normals++] = (struct normal){.kind = NORMAL_CHARSMAP, .content = {copy, charsmap.size}};
-    }
-    if (squeeze) n[v->n_normals++] = (struct normal){.kind = NORMAL_SPACES};
-    // A U+2581 of the text is a space to those who have no bytes to say it with.
-    if (!v->byte_fallback)
-        n[v->n_normals++] = (struct normal){
-            .kind = NORMAL_REPLACE, .pattern = (char *)(uintptr_t)marker, .content = {space, sizeof space - 1}};
-    return true;
-}
-
 static void check_id(const struct vocab *v, int32_t *id) {
     if (*id < 0 || (size_t)*id >= v->n) *id = -1;
 }
@@ -177,5 +160,5 @@ bool spm_model(const char *data, size_t size, const char *where, struct vocab *v
     v->kind = s.type == SPM_BPE ? VOCAB_SPM : VOCAB_UNIGRAM;
     v->space_marker = v->add_bos = true;
     check_id(v, &v->bos), check_id(v, &v->eos), check_id(v, &v->unk), check_id(v, &v->pad);
-    return spm_normals(v, s.charsmap, s.squeeze) || fail_memory(e, where);
+    return vocab_sentencepiece(v, s.charsmap, s.squeeze) || fail_memory(e, where);
 }

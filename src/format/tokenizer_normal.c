@@ -1,6 +1,8 @@
 // The "normalizer" of tokenizer.json: what happens to a text before it is split.
 #include "format/tokenizer_json.h"
 
+#include "base/base64.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,29 +78,12 @@ static bool normal_bert(struct tokenizer_reader *r, const json_t *j) {
     return !lower || add(r, (struct normal){.kind = NORMAL_LOWERCASE});
 }
 
-// Base64 (RFC 4648), in place; SIZE_MAX if it is none.
-static size_t decode_base64(char *s, size_t size) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t bits = 0;
-    size_t n = 0, held = 0;
-    while (size && s[size - 1] == '=') size--;
-    for (size_t i = 0; i < size; i++) {
-        const char *digit = s[i] ? strchr(digits, s[i]) : NULL;
-        if (!digit) return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)(digit - digits);
-        if ((held += 6) < 8) continue;
-        held -= 8;
-        s[n++] = (char)(bits >> held);
-    }
-    return n;
-}
-
 static bool normal_precompiled(struct tokenizer_reader *r, const json_t *j) {
     struct text s = json_text(json_object_get(j, "precompiled_charsmap"));
     if (!s.size) return true;
     char *map = arena_copy(r->v->storage, s);
     if (!map) return fail_memory(r->e, r->where);
-    size_t size = decode_base64(map, s.size);
+    size_t size = base64_decode(map, s.size, map);
     if (size == SIZE_MAX) return json_malformed(r, "its map of characters is no base64");
     return add(r, (struct normal){.kind = NORMAL_CHARSMAP, .left = true, .content = {map, size}});
 }

@@ -108,6 +108,16 @@ struct vocab {
     void *storage; // owns everything above that the file does not hold itself
 };
 
+enum { BERT_LONGEST_WORD = 100 };
+
+// Sets what is done to a text, in memory of the vocabulary's; false: there is none. SentencePiece's is a map of
+// characters (if it has any size), and without needless spaces. BERT's is in lower case, and without accents.
+bool vocab_sentencepiece(struct vocab *v, struct text charsmap, bool squeeze);
+bool vocab_bert(struct vocab *v, bool lower, bool accents);
+
+// A vocabulary's first step of a kind; NULL: it has none.
+const struct normal *vocab_normal(const struct vocab *v, enum normal_kind kind);
+
 // Of a vocabulary from format/; one made by hand is its maker's to free.
 void vocab_free(struct vocab *v);
 

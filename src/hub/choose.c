@@ -152,18 +152,10 @@ static struct offer best_offer(const struct hub_name *name, const struct listing
 }
 
 // The files of a folder that are no weights, as transformers writes them.
-static const char *const about[] = {"added_tokens.json",
-                                    "chat_template.jinja",
-                                    "chat_template.json",
-                                    "config.json",
-                                    "generation_config.json",
-                                    "merges.txt",
-                                    "special_tokens_map.json",
-                                    "tokenizer.json",
-                                    "tokenizer.model",
-                                    "tokenizer_config.json",
-                                    "vocab.json",
-                                    "vocab.txt"};
+static const char *const about[] = {
+    "added_tokens.json", "chat_template.jinja", "chat_template.json",      "config.json", "generation_config.json",
+    "merges.txt",        "qwen.tiktoken",       "special_tokens_map.json", "tekken.json", "tiktoken.model",
+    "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",   "vocab.json",  "vocab.txt"};
 
 static bool nothing_to_run(const struct hub_name *name, const struct listing *l, gyr_error *e) {
     bool old = false;

@@ -26,18 +26,32 @@ static bool alloc_places(struct activations *a, const struct model *m, gyr_error
     return true;
 }
 
+// The rows' own numbers.
+static bool alloc_self(struct activations *a, const struct model *m, gyr_error *e) {
+    size_t bytes = a->rows * sizeof *a->self;
+    if (!m->h.temper_every) return true;
+    if (!(a->self = m->device->ops->alloc(m->device, bytes, e))) return false;
+    for (size_t r = 0; r < a->rows; r++) a->tokens[r] = (int32_t)r;
+    m->device->ops->write(m->device, a->self, a->tokens, bytes);
+    return true;
+}
+
 struct activations *activations_new(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
-    size_t q = (size_t)h->heads * h->head_dim, fused = q + 2 * (size_t)h->kv_heads * h->head_dim;
-    size_t places = h->experts_used, wide = most(h->feed_forward, h->shared_feed_forward);
+    const struct heads *own = &h->local_heads;
+    size_t dim = most(h->head_dim, own->head_dim), q = h->heads * dim;
+    size_t kv = most((size_t)h->kv_heads * h->head_dim, (size_t)own->kv_heads * own->head_dim), fused = q + 2 * kv;
+    size_t places = h->experts_used, wide = most(h->most_feed_forward, h->shared_feed_forward);
     wide = most(wide, places * h->expert_feed_forward);
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
     size_t ready = (size_t)h->heads * most(h->head_dim, h->value);
     if (h->kv_latent) fused = (size_t)h->heads * (h->key_plain + h->rope.dim);
     const struct recurrence *r = &h->recurrence;
-    if (m->family->attention_gate) fused = 2 * q + 2 * (size_t)h->kv_heads * h->head_dim;
+    if (m->family->attention_gate) fused += q;
     size_t gated = m->family->gated ? 2 * wide : 0;
     struct activations *a = calloc(1, sizeof *a);
+    float *chosen = NULL;
+    size_t index_q = (size_t)h->index_heads * h->index_dim;
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
     struct {
         float **part;
@@ -48,24 +62,33 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->branch, h->hidden},
         {&a->fused, fused},
         {&a->q, q},
-        {&a->mixed, (size_t)h->heads * h->value_dim},
+        {&a->mixed, h->heads * most(h->value_dim, own->head_dim)},
         {&a->ready, h->kv_latent ? ready : 0},
         {&a->keys, h->kv_latent ? h->head_dim : 0},
         {&a->values, h->kv_latent},
         {&a->latent, h->kv_latent ? narrow : 0},
         {&a->one_head, h->kv_latent},
+        {&a->index_q, index_q},
+        {&a->index_ready, index_q},
+        {&a->index_key, h->index_dim},
+        {&a->index_weight, h->index_heads},
+        {&chosen, h->index_most},
         {&a->projected, r->columns},
         {&a->convolved, r->channels},
         {&a->terms, r->rank ? r->rank + 2 * (size_t)r->size : 0},
-        {&a->low, r->rank},
-        {&a->step, r->rank ? r->inner : r->heads},
+        {&a->low, r->each ? r->size : r->rank},
+        {&a->step, r->steps},
         {&a->beta, r->heads},
         {&a->key, (size_t)r->groups * r->size},
         {&a->query, (size_t)r->groups * r->size},
         {&a->gate, r->inner},
         {&a->given_back, r->inner},
-        {&a->beside, m->family->mixers == MIXERS_BOTH ? h->hidden : 0},
+        {&a->beside, m->family->mixers == MIXERS_BOTH || m->family->experts_beside ? h->hidden : 0},
         {&a->head_gate, m->family->attention_gate ? q : 0},
+        {&a->inputs, h->layers * (size_t)h->layer_input},
+        {&a->looked_up, h->layers * (size_t)h->layer_input},
+        {&a->let_through, 2 * (size_t)h->layer_input},
+        {&a->temper, h->temper_every ? 1 : 0},
         {&a->gated, gated},
         {&a->wide, wide},
         {&a->router, 3 * (size_t)h->experts},
@@ -81,14 +104,16 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     size_t floats = a->rows * row + a->logits_rows * h->vocab;
     a->memory = m->device->ops->alloc(m->device, floats * sizeof(float), e);
     a->at = calloc(a->rows, sizeof *a->at);
+    a->in_chunk = calloc(a->rows, sizeof *a->in_chunk);
     a->tokens = calloc(a->rows, sizeof *a->tokens);
-    if (!a->memory || !a->at || !a->tokens || !alloc_places(a, m, e)) {
+    if (!a->memory || !a->at || !a->in_chunk || !a->tokens || !alloc_places(a, m, e) || !alloc_self(a, m, e)) {
         activations_free(a, m->device);
         return fail_memory(e, m->checkpoint->path), NULL;
     }
     float *p = a->memory;
     for (size_t i = 0; i < parts; p += a->rows * cut[i++].floats) *cut[i].part = p;
     a->logits = p;
+    a->chosen = (int32_t *)(void *)chosen;
     return a;
 }
 
@@ -98,7 +123,9 @@ void activations_free(struct activations *a, struct device *d) {
     if (a->expert) d->ops->free(d, a->expert);
     free(a->host);
     free(a->host_weight);
+    if (a->self) d->ops->free(d, a->self);
     free(a->at);
+    free(a->in_chunk);
     free(a->tokens);
     free(a);
 }

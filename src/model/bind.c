@@ -1,5 +1,6 @@
 // Binding: every tensor that the family's row names is found, its shape checked, and handed to the device.
 #include "model/bind.h"
+#include "model/unit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static bool named(const struct binder *b, enum role role) {
     return family_name(b->m->family, b->m->checkpoint->source, (struct place){role, PART_WEIGHT, 0, 0}, name);
 }
 
-const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
+const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct model *m = b->m;
     char name[128];
     const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
@@ -33,6 +34,15 @@ const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols,
                      "again",
                      m->checkpoint->path, name, (unsigned long long)t->dim[0], (unsigned long long)t->dim[1],
                      (unsigned long long)cols, (unsigned long long)rows);
+}
+
+const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
+    const struct tensor *t = bind_find_any(b, at, cols, rows, depth);
+    if (!t || !t->scales) return t;
+    return fail_null(b->e, GYR_UNSUPPORTED,
+                     "%s: tensor '%.*s' is MXFP4, which gyr knows of experts; choose another "
+                     "model",
+                     b->m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
 }
 
 void bind_count(struct model *m, const struct tensor *t, double share) {
@@ -73,6 +83,28 @@ static bool bind_transposed(struct binder *b, struct weight *w, enum role role, 
     return m->device->ops->bind(m->device, w, b->e);
 }
 
+// An output matrix whose rows are made of length 1, in its own type.
+static bool bind_unit(struct binder *b, struct weight *w, enum role role, size_t cols, size_t rows) {
+    struct model *m = b->m;
+    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, cols, rows, 1);
+    if (!t) return false;
+    const struct type_info *type = type_info(t->type);
+    if (type->quantized)
+        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole",
+                    m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
+    uint8_t *data = bind_rewrite(b, t->bytes);
+    float *row = data ? malloc(cols * sizeof *row) : NULL;
+    if (!row) return b->looking || (data && fail_memory(b->e, m->checkpoint->path));
+    for (size_t r = 0; r < rows; r++) {
+        unit_decode(t, r, cols, 0, cols, row);
+        type->encode(row, cols, data + r * cols * type->bytes);
+    }
+    free(row);
+    *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
+    bind_count(m, t, 1);
+    return m->device->ops->bind(m->device, w, b->e);
+}
+
 // Decodes a vector to the device; `plus` is added to each element.
 static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size_t n, float plus) {
     struct model *m = b->m;
@@ -92,7 +124,7 @@ static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size
 bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
                  float plus) {
     struct model *m = b->m;
-    bool apart = family_indexed(m->family, m->checkpoint->source, role);
+    bool apart = family_indexed(m->family, m->checkpoint, (struct place){role, part, layer, 0});
     size_t tensors = apart ? rows : 1, each = n / tensors, at = b->used;
     b->used += n;
     for (uint32_t i = 0; i < tensors; i++) {
@@ -107,7 +139,7 @@ static float offset(const struct model *m) {
     return m->family->hf_norm_offset && m->checkpoint->source == CHECKPOINT_HF ? 1 : 0;
 }
 
-static bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer) {
+bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer) {
     size_t n = b->m->h.hidden;
     return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, n, 1, offset(b->m)) &&
            (!b->m->family->norm_biases || bind_vector(b, &norm->bias, role, PART_BIAS, layer, n, 1, 0));
@@ -132,13 +164,33 @@ static bool fused(const struct binder *b, enum role whole, enum role first, uint
     return named(b, whole) && (bind_present(b, whole, PART_WEIGHT, layer) || !named(b, first));
 }
 
+bool bind_has_values(const struct model *m, uint32_t i) {
+    const struct layer_plan *p = &m->layers[i].plan;
+    if (p->borrows || !m->family->value_norm) return !p->borrows;
+    char name[128];
+    bool folder = m->checkpoint->source == CHECKPOINT_HF;
+    return folder ? p->local || !m->h.key_values
+                  : family_tensor(m->family, m->checkpoint, (struct place){ROLE_V, PART_WEIGHT, i, 0}, name) != NULL;
+}
+
 static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
-    size_t q = (size_t)h->heads * h->head_dim, kv = (size_t)h->kv_heads * h->head_dim;
+    const struct heads *has = &l->plan.heads;
+    size_t q = (size_t)h->heads * has->head_dim, kv = (size_t)has->kv_heads * has->head_dim;
     if (fused(b, ROLE_QKV, ROLE_Q, i)) return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, h->hidden, q + 2 * kv);
     return bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, b->m->family->attention_gate ? 2 * q : q) &&
-           bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv) &&
-           bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv);
+           (l->plan.borrows || bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv)) &&
+           (!bind_has_values(b->m, i) || bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv));
+}
+
+// What files have of a layer that borrows keys and values, and nobody reads.
+static void pass_over(struct binder *b, uint32_t i) {
+    static const enum role unread[] = {ROLE_K, ROLE_V, ROLE_K_NORM};
+    char name[128];
+    for (int k = 0; b->found && k < 3; k++) {
+        const struct tensor *t = look(b, unread[k], PART_WEIGHT, i, name);
+        if (t) b->found[t - b->m->checkpoint->tensors] = true;
+    }
 }
 
 bool bind_filled(struct binder *b, float **v, size_t n, float value) {
@@ -157,17 +209,19 @@ bool bind_filled(struct binder *b, float **v, size_t n, float value) {
 static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     enum qk_norm kind = b->m->family->qk_norm;
+    size_t dim = l->plan.heads.head_dim;
+    if (b->m->family->value_norm && !bind_filled(b, &l->v_norm.weight, dim, 1)) return false;
     if (kind == QK_NORM_PLAIN && l->plan.rotated) {
-        bool ok = bind_filled(b, &l->q_norm.weight, h->head_dim, 1); // a norm without weights
+        bool ok = bind_filled(b, &l->q_norm.weight, dim, 1); // a norm without weights
         l->k_norm = l->q_norm;
         return ok;
     }
     if (kind == QK_NORM_NONE || kind == QK_NORM_PLAIN) return true;
-    size_t q = kind == QK_NORM_HEAD ? 1 : h->heads, k = kind == QK_NORM_HEAD ? 1 : h->kv_heads;
+    size_t q = kind == QK_NORM_HEAD ? 1 : h->heads, k = kind == QK_NORM_HEAD ? 1 : l->plan.heads.kv_heads;
     bool each = kind == QK_NORM_EACH;
-    return bind_vector(b, &l->q_norm.weight, ROLE_Q_NORM, PART_WEIGHT, i, q * h->head_dim, each ? q : 1,
-                       offset(b->m)) &&
-           bind_vector(b, &l->k_norm.weight, ROLE_K_NORM, PART_WEIGHT, i, k * h->head_dim, each ? k : 1, offset(b->m));
+    return bind_vector(b, &l->q_norm.weight, ROLE_Q_NORM, PART_WEIGHT, i, q * dim, each ? q : 1, offset(b->m)) &&
+           (l->plan.borrows ||
+            bind_vector(b, &l->k_norm.weight, ROLE_K_NORM, PART_WEIGHT, i, k * dim, each ? k : 1, offset(b->m)));
 }
 
 static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
@@ -182,7 +236,7 @@ static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
 
 static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
-    size_t wide = h->feed_forward;
+    size_t wide = l->plan.feed_forward;
     bool gated = b->m->family->gated, both = gated && fused(b, ROLE_GATE_UP, ROLE_GATE, i);
     if (both && !bind_linear(b, &l->gate_up, ROLE_GATE_UP, BIAS_MLP, i, h->hidden, 2 * wide)) return false;
     if (gated && !both && !bind_linear(b, &l->gate, ROLE_GATE, BIAS_MLP, i, h->hidden, wide)) return false;
@@ -193,19 +247,37 @@ static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
 static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
     const struct model *m = b->m;
     const struct hyperparameters *h = &m->h;
-    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : h->head_dim);
-    return (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
+    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : l->plan.heads.head_dim);
+    if (l->plan.borrows) pass_over(b, i);
+    return (!l->plan.indexes || bind_indexer(b, l, i)) &&
+           (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
            (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
            bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
 }
 
 // The layer's plan, its place counted among those before it.
 static void plan(struct model *m, uint32_t i) {
-    const struct layer_plan *before = i ? &m->layers[i - 1].plan : NULL;
     struct layer_plan *p = &m->layers[i].plan;
     *p = layer_plan(m->family, m->checkpoint, &m->h, i);
-    p->cache = before ? before->cache + before->attends : 0;
-    p->state = before ? before->state + before->recurs : 0;
+    p->cache = p->kind == KV_LOCAL ? m->h.kv_layers[KV_USUAL] : 0;
+    p->index = m->h.kv_layers[KV_USUAL] + m->h.kv_layers[KV_LOCAL];
+    for (uint32_t k = 0; k < i; k++) {
+        const struct layer_plan *before = &m->layers[k].plan;
+        p->cache += before->attends && !before->borrows && before->kind == p->kind;
+        p->state += before->recurs;
+        p->index += before->indexes;
+    }
+    p->cache -= p->borrows;
+}
+
+static bool bind_scale(struct binder *b, struct layer *l, uint32_t i) {
+    l->scale = 1;
+    if (!bind_present(b, ROLE_LAYER_SCALE, PART_WEIGHT, i)) return true;
+    const struct tensor *t = bind_find(b, (struct place){ROLE_LAYER_SCALE, PART_WEIGHT, i, 0}, 1, 1, 1);
+    if (!t || b->looking) return t;
+    type_decode(t->type, t->data, 0, 1, &l->scale);
+    bind_count(b->m, t, 1);
+    return true;
 }
 
 static bool bind_layer(struct binder *b, uint32_t i) {
@@ -213,11 +285,12 @@ static bool bind_layer(struct binder *b, uint32_t i) {
     const struct hyperparameters *h = &m->h;
     struct layer *l = &m->layers[i];
     plan(m, i);
-    if (!bind_norms(b, l, i) || (l->plan.attends && !bind_attention(b, l, i)) ||
-        (l->plan.recurs && !bind_state(b, l, i)))
+    if (!bind_norms(b, l, i) || !bind_scale(b, l, i) || !bind_input(b, l, i) ||
+        (l->plan.attends && !bind_attention(b, l, i)) || (l->plan.recurs && !bind_state(b, l, i)))
         return false;
-    return m->family->mixers == MIXERS_STATE ||
-           (h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i));
+    if (m->family->mixers == MIXERS_STATE) return true;
+    if (h->experts && m->family->experts_beside) return bind_mlp(b, l, i) && bind_experts(b, l, i);
+    return h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i);
 }
 
 // The embedding says how large the vocabulary is; the tokenizer, where there is one, must not be larger.
@@ -245,28 +318,26 @@ static bool output_tied(const struct binder *b) {
 
 static bool bind_output(struct binder *b) {
     struct model *m = b->m;
+    bool unit = m->family->hf_unit_output && m->checkpoint->source == CHECKPOINT_HF;
     m->tied = output_tied(b);
     if (m->tied) {
         m->output = m->embedding;
         m->output.own = NULL;
     } else {
         if (!b->looking) m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
-        if (!bind_matrix(b, &m->output, ROLE_OUTPUT, 0, m->h.hidden, m->h.vocab)) return false;
+        if (!(unit ? bind_unit(b, &m->output, ROLE_OUTPUT, m->h.hidden, m->h.vocab)
+                   : bind_matrix(b, &m->output, ROLE_OUTPUT, 0, m->h.hidden, m->h.vocab)))
+            return false;
     }
     return (!bind_has_bias(b, ROLE_OUTPUT, BIAS_OUTPUT, 0) ||
             bind_vector(b, &m->output_bias, ROLE_OUTPUT, PART_BIAS, 0, m->h.vocab, 1, 0)) &&
            bind_norm(b, &m->final_norm, ROLE_FINAL_NORM, 0);
 }
 
-// Factors of the rotary frequencies that a file brings as a tensor.
-static bool bind_rope_factors(struct binder *b) {
+static bool bind_factors(struct binder *b, enum role role, float **factors) {
     struct model *m = b->m;
     char name[128];
-    enum role role = m->h.rope.scaling == ROPE_LONG ? ROLE_ROPE_SHORT : ROLE_ROPE_FACTORS;
     size_t n = m->h.rope.dim / 2;
-    if (n && bind_present(b, ROLE_ROPE_LONG, PART_WEIGHT, 0) &&
-        !bind_find(b, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, n, 1, 1))
-        return false;
     const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     if (!t || !n) return true;
     if (!bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1)) return false;
@@ -274,18 +345,25 @@ static bool bind_rope_factors(struct binder *b) {
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
                     name);
     if (b->looking) return true;
-    m->rope_factors = malloc(n * sizeof(float));
-    if (!m->rope_factors) return fail_memory(b->e, m->checkpoint->path);
-    type_decode(t->type, t->data, 0, n, m->rope_factors);
+    float *host = *factors = malloc(n * sizeof *host);
+    if (!host) return fail_memory(b->e, m->checkpoint->path);
+    type_decode(t->type, t->data, 0, n, host);
     for (size_t i = 0; i < n; i++)
-        if (!(m->rope_factors[i] > 0))
+        if (!(host[i] > 0))
             return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has a factor that is not positive; get the file again",
                         m->checkpoint->path, name);
     return true;
 }
 
+// Factors of the rotary frequencies that a file brings as tensors.
+static bool bind_rope_factors(struct binder *b) {
+    float **factors = b->m->rope_factors;
+    if (b->m->h.rope.scaling != ROPE_LONG) return bind_factors(b, ROLE_ROPE_FACTORS, &factors[0]);
+    return bind_factors(b, ROLE_ROPE_SHORT, &factors[0]) && bind_factors(b, ROLE_ROPE_LONG, &factors[1]);
+}
+
 static bool bind_pass(struct binder *b) {
-    if (!bind_embedding(b) || !bind_output(b) || !bind_rope_factors(b)) return false;
+    if (!bind_embedding(b) || !bind_inputs(b) || !bind_output(b) || !bind_rope_factors(b)) return false;
     for (uint32_t i = 0; i < b->m->h.layers; i++)
         if (!bind_layer(b, i)) return false;
     return true;
@@ -312,13 +390,13 @@ static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     return true;
 }
 
-bool bind_model(struct model *m, gyr_error *e) {
+bool bind_model(struct model *m, bool look_only, gyr_error *e) {
     m->layers = calloc(m->h.layers, sizeof *m->layers);
     bool *found = calloc(m->checkpoint->n_tensors + 1, sizeof *found);
     struct binder look = {.m = m, .e = e, .looking = true, .found = found}, bind = {.m = m, .e = e};
     bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
     free(found);
-    if (!ok) return false;
+    if (!ok || look_only) return ok;
     m->vectors = m->device->ops->alloc(m->device, look.used * sizeof(float), e);
     m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
     if (!m->vectors || !m->rewritten || !bind_pass(&bind)) return false;

@@ -15,14 +15,21 @@ struct binder {
     size_t rewritten; // matrices that need a copy
 };
 
-// Binds all of m->checkpoint's tensors into m, whose hyperparameters are read.
-bool bind_model(struct model *m, gyr_error *e);
+// Whether a layer has a matrix for values: it may borrow them, or take its keys for them.
+bool bind_has_values(const struct model *m, uint32_t i);
+
+// Binds all of m->checkpoint's tensors into m, whose hyperparameters are read; or only finds them and checks their
+// shapes.
+bool bind_model(struct model *m, bool look_only, gyr_error *e);
 
 // Whether the file has a tensor.
 bool bind_present(const struct binder *b, enum role role, enum part part, uint32_t layer);
 
 // Finds a tensor and checks its shape: columns, rows (1 for a vector), and how many such there are in it.
 const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth);
+
+// The same, for those who take blocks whose scales lie apart.
+const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth);
 
 bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
                  size_t rows);
@@ -44,7 +51,13 @@ void bind_count(struct model *m, const struct tensor *t, double share);
 // A vector of n times `value`, that no file has.
 bool bind_filled(struct binder *b, float **v, size_t n, float value);
 
+// A norm over the hidden size.
+bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer);
+
+bool bind_inputs(struct binder *b);
+bool bind_input(struct binder *b, struct layer *l, uint32_t i);
 bool bind_state(struct binder *b, struct layer *l, uint32_t i);
+bool bind_indexer(struct binder *b, struct layer *l, uint32_t i);
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);
 

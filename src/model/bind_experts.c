@@ -1,6 +1,7 @@
 // Binding the matrices of a layer's experts, however the file has them.
 #include "model/bind.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,9 @@ static struct linear *matrix_of(struct layer *l, size_t expert, const struct mat
 
 static double share(const struct model *m) { return (double)m->h.experts_used / m->h.experts; }
 
-static bool bind_to(struct binder *b, struct linear *l, const struct tensor *t, const struct matrices *w,
+static bool bind_to(struct binder *b, struct linear *l, const struct tensor *t, size_t cols, size_t rows,
                     const uint8_t *data) {
-    l->w = (struct weight){.type = t->type, .rows = w->rows, .cols = w->cols, .data = data};
+    l->w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
     return b->m->device->ops->bind(b->m->device, &l->w, b->e);
 }
 
@@ -29,7 +30,7 @@ static bool bind_each(struct binder *b, struct layer *l, uint32_t layer, const s
         if (!t) return false;
         if (b->looking) continue;
         bind_count(b->m, t, share(b->m));
-        if (!bind_to(b, matrix_of(l, i, w), t, w, t->data)) return false;
+        if (!bind_to(b, matrix_of(l, i, w), t, w->cols, w->rows, t->data)) return false;
     }
     return true;
 }
@@ -42,22 +43,20 @@ static bool bind_stacked(struct binder *b, struct layer *l, uint32_t layer, cons
     size_t bytes = t->bytes / m->h.experts;
     bind_count(m, t, share(m));
     for (size_t i = 0; i < m->h.experts; i++)
-        if (!bind_to(b, matrix_of(l, i, w), t, w, t->data + i * bytes)) return false;
+        if (!bind_to(b, matrix_of(l, i, w), t, w->cols, w->rows, t->data + i * bytes)) return false;
     return true;
 }
 
-// Each expert's gate, then what it gates: the halves of its rows in one tensor.
-static bool bind_halves(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *gate,
-                        const struct matrices *up) {
+// Each expert's gate, then what it gates: the halves of its rows in one tensor. It is that of `n` experts.
+static bool bind_halves(struct binder *b, enum role role, uint32_t layer, struct expert *to, size_t n, size_t wide) {
     struct model *m = b->m;
-    const struct matrices *both[] = {gate, up};
-    const struct tensor *t = bind_find(b, (struct place){ROLE_EXPERT_GATE_UP, PART_WEIGHT, layer, 0}, gate->cols,
-                                       2 * gate->rows, m->h.experts);
+    size_t cols = m->h.hidden;
+    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, cols, 2 * wide, n);
     if (!t || b->looking) return t;
-    size_t bytes = t->bytes / m->h.experts / 2;
-    bind_count(m, t, share(m));
-    for (size_t i = 0; i < 2 * (size_t)m->h.experts; i++)
-        if (!bind_to(b, matrix_of(l, i / 2, both[i % 2]), t, both[i % 2], t->data + i * bytes)) return false;
+    size_t bytes = t->bytes / n / 2;
+    bind_count(m, t, role == ROLE_EXPERT_GATE_UP ? share(m) : 1);
+    for (size_t i = 0; i < 2 * n; i++)
+        if (!bind_to(b, i % 2 ? &to[i / 2].up : &to[i / 2].gate, t, cols, wide, t->data + i * bytes)) return false;
     return true;
 }
 
@@ -71,8 +70,23 @@ static bool bind_biases(struct binder *b, struct layer *l, uint32_t layer, const
 }
 
 static bool bind_matrices(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w) {
-    bool apart = family_indexed(b->m->family, b->m->checkpoint->source, w->role);
+    bool apart = family_indexed(b->m->family, b->m->checkpoint, (struct place){w->role, PART_WEIGHT, layer, 0});
     return (apart ? bind_each : bind_stacked)(b, l, layer, w) && bind_biases(b, l, layer, w);
+}
+
+// An expert's matrices in blocks whose scales lie apart: [out][in].
+static bool bind_packed(struct binder *b, struct layer *l, const struct matrices *w, const struct tensor *t,
+                        size_t first, size_t step) {
+    struct model *m = b->m;
+    size_t row = type_row_bytes(t->type, w->cols), all = t->dim[1];
+    uint8_t *data = bind_rewrite(b, m->h.experts * w->rows * row);
+    if (!data) return b->looking;
+    for (size_t i = 0; i < m->h.experts; i++)
+        for (size_t r = 0; r < w->rows; r++)
+            tensor_blocks(t, (i * all + first + r * step) * w->cols, w->cols, data + (i * w->rows + r) * row);
+    for (size_t i = 0; i < m->h.experts; i++)
+        if (!bind_to(b, matrix_of(l, i, w), t, w->cols, w->rows, data + i * w->rows * row)) return false;
+    return true;
 }
 
 // Every expert's matrices as [in][out]: those with gates hold what is gated too, behind the gates or in turns with
@@ -81,8 +95,14 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
                          size_t first, size_t step) {
     struct model *m = b->m;
     enum role role = w->role == ROLE_EXPERT_DOWN ? w->role : ROLE_EXPERT_GATE_UP;
-    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, all, w->cols, m->h.experts);
+    struct place at = {role, PART_WEIGHT, layer, 0};
+    char name[128];
+    const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
+    bool packed = t && t->scales;
+    t = bind_find_any(b, at, packed ? w->cols : all, packed ? all : w->cols, m->h.experts);
     if (!t) return false;
+    if (first == 0 && !b->looking) bind_count(m, t, share(m)); // once for the two that it holds
+    if (packed) return bind_packed(b, l, w, t, first, step);
     size_t size = type_info(t->type)->bytes, each = w->rows * w->cols;
     uint8_t *data = bind_rewrite(b, m->h.experts * each * size);
     if (!data) return b->looking;
@@ -92,9 +112,8 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
         for (size_t r = 0; r < w->rows; r++)
             for (size_t c = 0; c < w->cols; c++)
                 memcpy(to + (r * w->cols + c) * size, from + (c * all + first + r * step) * size, size);
-        if (!bind_to(b, matrix_of(l, i, w), t, w, to)) return false;
+        if (!bind_to(b, matrix_of(l, i, w), t, w->cols, w->rows, to)) return false;
     }
-    if (first == 0) bind_count(m, t, share(m)); // once for the two that it holds
     return true;
 }
 
@@ -131,7 +150,7 @@ static bool bind_all_matrices(struct binder *b, struct layer *l, uint32_t i) {
     enum expert_layout how =
         b->m->checkpoint->source == CHECKPOINT_HF ? b->m->family->hf_experts : (enum expert_layout)EXPERTS_ROWS;
     if (how == EXPERTS_ROWS && bind_present(b, ROLE_EXPERT_GATE_UP, PART_WEIGHT, i))
-        return bind_halves(b, l, i, &gate, &up) && bind_matrices(b, l, i, &down);
+        return bind_halves(b, ROLE_EXPERT_GATE_UP, i, l->experts, h->experts, wide) && bind_matrices(b, l, i, &down);
     if (how == EXPERTS_ROWS)
         return bind_matrices(b, l, i, &gate) && bind_matrices(b, l, i, &up) && bind_matrices(b, l, i, &down);
     bool paired = how == EXPERTS_COLUMNS_PAIRED;
@@ -146,19 +165,36 @@ static bool bind_all_matrices(struct binder *b, struct layer *l, uint32_t i) {
 static bool bind_shared(struct binder *b, struct layer *l, uint32_t i) {
     struct model *m = b->m;
     size_t hidden = m->h.hidden;
+    bool fused = bind_present(b, ROLE_SHARED_GATE_UP, PART_WEIGHT, i);
+    struct place at = {fused ? ROLE_SHARED_GATE_UP : ROLE_SHARED_UP, PART_WEIGHT, i, 0};
     char name[128];
-    const struct tensor *t = family_tensor(m->family, m->checkpoint, (struct place){ROLE_SHARED_UP, 0, i, 0}, name);
+    const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
     if (!t) return true;
-    if (t->dim[1] == 0 || t->dim[1] > 1u << 24)
+    size_t wide = t->dim[1] / (fused ? 2 : 1);
+    if (wide == 0 || wide > 1u << 24)
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has %llu rows; convert the model again", m->checkpoint->path,
                     name, (unsigned long long)t->dim[1]);
-    size_t wide = t->dim[1];
     if (wide > m->h.shared_feed_forward) m->h.shared_feed_forward = (uint32_t)wide;
-    return bind_linear(b, &l->shared.gate, ROLE_SHARED_GATE, BIAS_MLP, i, hidden, wide) &&
-           bind_linear(b, &l->shared.up, ROLE_SHARED_UP, BIAS_MLP, i, hidden, wide) &&
+    return (fused ? bind_halves(b, ROLE_SHARED_GATE_UP, i, &l->shared, 1, wide)
+                  : bind_linear(b, &l->shared.gate, ROLE_SHARED_GATE, BIAS_MLP, i, hidden, wide) &&
+                        bind_linear(b, &l->shared.up, ROLE_SHARED_UP, BIAS_MLP, i, hidden, wide)) &&
            bind_linear(b, &l->shared.down, ROLE_SHARED_DOWN, BIAS_MLP, i, wide, hidden) &&
            (!bind_present(b, ROLE_SHARED_ROUTER, PART_WEIGHT, i) ||
             bind_linear(b, &l->shared_router, ROLE_SHARED_ROUTER, 0, i, hidden, 1));
+}
+
+// Norms and scales of experts that stand beside an MLP. The router's norm has 1 / sqrt(hidden) in its weight.
+static bool bind_beside(struct binder *b, struct layer *l, uint32_t i) {
+    struct model *m = b->m;
+    size_t hidden = m->h.hidden;
+    if (!m->family->experts_beside) return true;
+    bool ok = bind_vector(b, &l->router_norm.weight, ROLE_ROUTER_NORM, PART_WEIGHT, i, hidden, 1, 0) &&
+              bind_vector(b, &l->expert_scale, ROLE_EXPERT_SCALE, PART_WEIGHT, i, m->h.experts, 1, 0) &&
+              bind_norm(b, &l->expert_norm, ROLE_EXPERT_NORM, i) &&
+              bind_norm(b, &l->expert_post_norm, ROLE_EXPERT_POST_NORM, i) &&
+              bind_norm(b, &l->dense_post_norm, ROLE_DENSE_POST_NORM, i);
+    if (ok && !b->looking) m->device->ops->scale(m->device, l->router_norm.weight, 1 / sqrtf((float)hidden), hidden);
+    return ok;
 }
 
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i) {
@@ -168,5 +204,5 @@ bool bind_experts(struct binder *b, struct layer *l, uint32_t i) {
     return bind_linear(b, &l->router, ROLE_ROUTER, BIAS_EXPERTS, i, h->hidden, h->experts) &&
            (!bind_present(b, ROLE_ROUTER_SHIFT, PART_WEIGHT, i) ||
             bind_vector(b, &l->router_shift, ROLE_ROUTER_SHIFT, PART_WEIGHT, i, h->experts, 1, 0)) &&
-           bind_all_matrices(b, l, i) && bind_shared(b, l, i);
+           bind_beside(b, l, i) && bind_all_matrices(b, l, i) && bind_shared(b, l, i);
 }

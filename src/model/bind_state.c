@@ -150,14 +150,45 @@ static bool bind_rates(struct binder *b, struct recurrent *s, uint32_t i) {
 }
 
 // Keys and queries are made of length 1, and queries scaled; both is a norm whose weights are all the same.
+static bool bind_unit(struct binder *b, struct recurrent *s) {
+    size_t n = b->m->h.recurrence.size;
+    return bind_filled(b, &s->unit, n, (float)(1 / sqrt((double)n))) &&
+           bind_filled(b, &s->ones, n, (float)(1 / (double)n));
+}
+
 static bool bind_delta(struct binder *b, struct recurrent *s, uint32_t i) {
     const struct recurrence *r = &b->m->h.recurrence;
     struct table norm = {ROLE_STATE_NORM, r->dim, 1, 1, false};
     return bind_qkvz(b, s, i) && bind_rates(b, s, i) && bind_conv(b, s, i) &&
            bind_vector(b, &s->dt_bias, ROLE_STATE_DT, PART_BIAS, i, r->heads, 1, 0) &&
            bind_rate(b, &s->a, ROLE_STATE_A, i, decays) && bind_table(b, &s->norm.weight, i, &norm, NULL) &&
-           bind_filled(b, &s->unit, r->size, (float)(1 / sqrt((double)r->size))) &&
-           bind_filled(b, &s->ones, r->size, (float)(1 / (double)r->size));
+           bind_unit(b, s);
+}
+
+// A convolution of `inner` channels by itself.
+static bool bind_conv_of(struct binder *b, float **taps, enum role role, uint32_t i) {
+    const struct recurrence *r = &b->m->h.recurrence;
+    struct table w = {role, r->taps, 1, r->inner, true};
+    return bind_table(b, taps, i, &w, NULL);
+}
+
+// Queries, keys and values have matrices and convolutions of their own; gates and steps come by way of narrow vectors.
+static bool bind_each(struct binder *b, struct recurrent *s, uint32_t i) {
+    const struct recurrence *r = &b->m->h.recurrence;
+    size_t hidden = b->m->h.hidden;
+    struct table norm = {ROLE_STATE_NORM, r->dim, 1, 1, false}, a = {ROLE_STATE_A, 1, r->heads, 1, false};
+    return bind_linear(b, &s->q, ROLE_STATE_Q, 0, i, hidden, r->inner) &&
+           bind_linear(b, &s->k, ROLE_STATE_K, 0, i, hidden, r->inner) &&
+           bind_linear(b, &s->in, ROLE_STATE_IN, 0, i, hidden, r->inner) &&
+           bind_conv_of(b, &s->q_taps, ROLE_STATE_CONV_Q, i) && bind_conv_of(b, &s->k_taps, ROLE_STATE_CONV_K, i) &&
+           bind_conv_of(b, &s->taps, ROLE_STATE_CONV, i) &&
+           bind_linear(b, &s->low, ROLE_STATE_LOW, 0, i, hidden, r->size) &&
+           bind_linear(b, &s->alpha, ROLE_STATE_ALPHA, 0, i, r->size, r->inner) &&
+           bind_linear(b, &s->gate_low, ROLE_STATE_GATE_LOW, 0, i, hidden, r->size) &&
+           bind_linear(b, &s->gate, ROLE_STATE_GATE, 0, i, r->size, r->inner) &&
+           bind_linear(b, &s->beta, ROLE_STATE_BETA, 0, i, hidden, r->heads) &&
+           bind_vector(b, &s->dt_bias, ROLE_STATE_DT, PART_BIAS, i, r->inner, 1, 0) &&
+           bind_table(b, &s->a, i, &a, decays) && bind_table(b, &s->norm.weight, i, &norm, NULL) && bind_unit(b, s);
 }
 
 bool bind_state(struct binder *b, struct layer *l, uint32_t i) {
@@ -165,5 +196,6 @@ bool bind_state(struct binder *b, struct layer *l, uint32_t i) {
         [RECUR_CHANNELS] = bind_channels, [RECUR_HEADS] = bind_heads, [RECUR_DELTA] = bind_delta};
     const struct recurrence *r = &b->m->h.recurrence;
     struct recurrent *s = &l->state;
-    return kinds[r->kind](b, s, i) && bind_linear(b, &s->out, ROLE_STATE_OUT, BIAS_STATE, i, r->inner, b->m->h.hidden);
+    bool ok = r->each ? bind_each(b, s, i) : kinds[r->kind](b, s, i);
+    return ok && bind_linear(b, &s->out, ROLE_STATE_OUT, BIAS_STATE, i, r->inner, b->m->h.hidden);
 }

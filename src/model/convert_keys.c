@@ -36,13 +36,13 @@ static void put_own(const struct putter *p, const char *name, double v) {
 static void put_rope(const struct putter *p, const struct hyperparameters *h) {
     static const char *const kinds[] = {[ROPE_LINEAR] = "linear", [ROPE_YARN] = "yarn", [ROPE_LONG] = NULL};
     const struct rope *r = &h->rope;
-    double own_base = p->f->local_base > 0 ? p->f->local_base : r->base;
     char key[128];
     put_whole(p, HYPER_ROTARY_DIM, r->dim);
     put_own(p, "rope.freq_base", r->base);
-    if (p->f->local_rope && (float)h->local_rope.base != (float)own_base)
-        put_own(p, "rope.freq_base_swa", h->local_rope.base);
-    if (r->scaling == ROPE_PLAIN || r->scaling == ROPE_LLAMA3) return; // Llama 3's is a tensor, and so is LongRoPE's
+    if (p->f->local_rope) put_own(p, "rope.freq_base_swa", h->local_rope.base);
+    if (h->local_heads.head_dim) put_whole(p, HYPER_LOCAL_ROTARY_DIM, h->local_rope.dim);
+    bool tensor = r->scaling == ROPE_LLAMA3 || r->scaling == ROPE_PROPORTIONAL; // and so is LongRoPE's, beside keys
+    if (r->scaling == ROPE_PLAIN || tensor) return;
     if (r->scaling != ROPE_LONG) {
         gguf_put_cstring(p->w, own_key(p, "rope.scaling.type", key), kinds[r->scaling]);
         put_own(p, "rope.scaling.factor", r->factor);
@@ -59,6 +59,18 @@ static void put_rope(const struct putter *p, const struct hyperparameters *h) {
         put_own(p, "rope.scaling.attn_factor", rope_attention(r));
 }
 
+// How many pairs turn with each of the positions that a picture's part has. In a text all positions are one.
+static void put_sections(const struct putter *p, const struct model *m) {
+    const struct value *v = config_value(m->checkpoint, "rope_parameters.mrope_section");
+    int32_t sections[4] = {11, 11, 10}; // Qwen 3.5's, where the file does not say
+    char key[128];
+    for (size_t i = 0; v && v->kind == VALUE_ARRAY && i < 3; i++) {
+        struct value n = i < v->array.n ? value_at(v, i) : (struct value){0};
+        sections[i] = n.kind == VALUE_UINT && n.u <= INT32_MAX ? (int32_t)n.u : 0;
+    }
+    gguf_put_i32s(p->w, own_key(p, "rope.dimension_sections", key), sections, 4);
+}
+
 // A number that only config.json has.
 static void put_config(const struct putter *p, const struct model *m, const char *name, const char *gguf) {
     const struct value *v = config_value(m->checkpoint, name);
@@ -71,6 +83,20 @@ static void put_latent(const struct putter *p, const struct hyperparameters *h) 
     put_whole(p, HYPER_KV_LATENT, h->kv_latent);
     put_whole(p, HYPER_KEY_WHOLE, h->key_plain + h->rope.dim);
     put_whole(p, HYPER_VALUE, h->value);
+    if (p->f->positions != POSITIONS_ROTARY) put_whole(p, HYPER_KEY_ROTATED, h->rope.dim);
+}
+
+// Where layers share indexers, which have one.
+static void put_indexers(const struct putter *p, const struct model *m) {
+    const struct hyperparameters *h = &m->h;
+    bool own[MAX_LAYERS];
+    char key[128];
+    put_whole(p, HYPER_INDEX_HEADS, h->index_heads);
+    put_whole(p, HYPER_INDEX_DIM, h->index_dim);
+    put_whole(p, HYPER_INDEX_MOST, h->index_most);
+    if (!p->f->indexers_shared) return;
+    for (uint32_t i = 0; i < h->layers; i++) own[i] = m->layers[i].plan.indexes;
+    gguf_put_bools(p->w, own_key(p, "attention.indexer.types", key), own, h->layers);
 }
 
 static void put_experts(const struct putter *p, const struct model *m) {
@@ -83,6 +109,7 @@ static void put_experts(const struct putter *p, const struct model *m) {
     if (h->shared_feed_forward)
         gguf_put_u32(p->w, own_key(p, "expert_shared_feed_forward_length", key), h->shared_feed_forward);
     put_config(p, m, "n_shared_experts", "expert_shared_count");
+    put_config(p, m, "num_shared_experts", "expert_shared_count"); // Kimi Linear's word
     put_config(p, m, "first_k_dense_replace", "leading_dense_block_count");
     put_config(p, m, "interleave_moe_layer_step", "interleave_moe_layer_step");
     put_whole(p, HYPER_ROUTE, routes[h->route]);
@@ -94,19 +121,99 @@ static void put_experts(const struct putter *p, const struct model *m) {
     put_whole(p, HYPER_GROUPS_USED, h->groups_used);
 }
 
+static void put_multipliers(const struct putter *p, const struct hyperparameters *h) {
+    const struct family *f = p->f;
+    put_real(p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
+    put_real(p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
+    put_real(p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+}
+
+static void put_recurrence(const struct putter *p, const struct model *m) {
+    const struct recurrence *r = &m->h.recurrence;
+    char key[128];
+    if (r->each) {
+        gguf_put_u32(p->w, own_key(p, "ssm.conv_kernel", key), r->taps);
+        gguf_put_u32(p->w, own_key(p, "kda.head_dim", key), r->size);
+        return;
+    }
+    const struct {
+        const char *name;
+        uint32_t v;
+    } numbers[] = {{"ssm.conv_kernel", r->taps},
+                   {"ssm.inner_size", r->inner},
+                   {"ssm.state_size", r->size},
+                   {"ssm.time_step_rank", r->rank ? r->rank : r->heads},
+                   {"ssm.group_count", r->rank ? 0 : r->groups}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].v) gguf_put_u32(p->w, own_key(p, numbers[i].name, key), numbers[i].v);
+    if (p->f->mixers == MIXERS_TURNS) put_whole(p, HYPER_ATTEND_EVERY, m->h.attend_every);
+    if (r->norms_eps != m->h.norm_eps) put_own(p, "ssm.dt_b_c_rms_epsilon", r->norms_eps);
+}
+
 // What tells a family's files apart from its other kinds'.
 static void put_conditions(const struct putter *p) {
     char key[128];
     for (size_t i = 0; i < sizeof p->f->gguf / sizeof *p->f->gguf && p->f->gguf[i].key; i++)
-        if (!strncmp(p->f->gguf[i].key, "use_", 4)) // others are numbers that are there already
+        if (!strncmp(p->f->gguf[i].key, "use_", 4) ||
+            !strcmp(p->f->gguf[i].key, "ssm.dt_b_c_rms")) // others are numbers that are there already
             gguf_put_bool(p->w, own_key(p, p->f->gguf[i].key, key), p->f->gguf[i].equals);
 }
 
-// LongRoPE's models take longer texts with other factors; gyr goes no further than the trained context.
-static uint32_t full_context(const struct model *m) {
-    const struct value *v = config_value(m->checkpoint, "max_position_embeddings");
-    bool longer = m->h.rope.scaling == ROPE_LONG && v && v->kind == VALUE_UINT && v->u <= UINT32_MAX;
-    return longer ? (uint32_t)v->u : m->h.context;
+// A number for each layer, or one where they are all the same.
+static void put_each(const struct putter *p, enum hyper which, const int32_t *v, uint32_t n) {
+    char key[128];
+    uint32_t same = 1;
+    while (same < n && v[same] == v[0]) same++;
+    hyper_key(p->f, which, key);
+    if (same < n)
+        gguf_put_i32s(p->w, key, v, n);
+    else
+        gguf_put_u32(p->w, key, (uint32_t)v[0]);
+}
+
+// Layers of two kinds, and what they share.
+static void put_layers(const struct putter *p, const struct model *m) {
+    const struct hyperparameters *h = &m->h;
+    uint32_t own = h->local_heads.head_dim ? h->local_heads.head_dim : h->head_dim;
+    int32_t heads[MAX_LAYERS], wide[MAX_LAYERS];
+    bool local[MAX_LAYERS];
+    char key[128];
+    for (uint32_t i = 0; i < h->layers; i++) {
+        heads[i] = (int32_t)m->layers[i].plan.heads.kv_heads;
+        wide[i] = (int32_t)m->layers[i].plan.feed_forward;
+        local[i] = m->layers[i].plan.local;
+    }
+    put_each(p, HYPER_KV_HEADS, heads, h->layers);
+    put_each(p, HYPER_FEED_FORWARD, wide, h->layers);
+    hyper_key(p->f, HYPER_WINDOW_LIST, key);
+    gguf_put_bools(p->w, key, local, h->layers);
+    put_whole(p, HYPER_HEAD_DIM, h->head_dim);
+    put_whole(p, HYPER_LOCAL_HEAD_DIM, own);
+    gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->head_dim);
+    gguf_put_u32(p->w, own_key(p, "attention.value_length_swa", key), own);
+    put_whole(p, HYPER_SHARED_KV, h->shared_kv);
+    put_whole(p, HYPER_LAYER_INPUT, h->layer_input);
+}
+
+// Kimi Linear's layers without keys are those that keep a state.
+static void put_turns(const struct putter *p, const struct model *m) {
+    int32_t heads[MAX_LAYERS];
+    for (uint32_t i = 0; i < m->h.layers; i++) heads[i] = m->layers[i].plan.attends ? (int32_t)m->h.kv_heads : 0;
+    put_each(p, HYPER_KV_HEADS, heads, m->h.layers);
+}
+
+// What a file says of heads and widths once for all layers.
+static void put_widths(const struct putter *p, const struct model *m) {
+    const struct hyperparameters *h = &m->h;
+    char key[128];
+    put_whole(p, HYPER_FEED_FORWARD, h->feed_forward);
+    if (p->f->recur_each)
+        put_turns(p, m);
+    else if (h->kv_heads)
+        put_whole(p, HYPER_KV_HEADS, h->kv_heads);
+    if (!h->kv_latent && (!h->heads || h->head_dim * h->heads == h->hidden)) return;
+    put_whole(p, HYPER_HEAD_DIM, h->head_dim);
+    gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
 }
 
 void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
@@ -115,27 +222,31 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     struct putter p = {w, f};
     char key[128];
     gguf_put_u32(w, own_key(&p, "vocab_size", key), h->vocab);
-    put_whole(&p, HYPER_CONTEXT, full_context(m));
+    put_whole(&p, HYPER_CONTEXT, h->far_context);
     put_whole(&p, HYPER_HIDDEN, h->hidden);
     put_whole(&p, HYPER_LAYERS, h->layers);
-    put_whole(&p, HYPER_FEED_FORWARD, h->feed_forward);
-    put_whole(&p, HYPER_HEADS, h->heads);
-    put_whole(&p, HYPER_KV_HEADS, h->kv_heads);
+    put_whole(&p, HYPER_HEADS, h->heads); // 0, and so are widths, where layers have neither
     if (h->kv_latent) put_latent(&p, h);
-    if (h->kv_latent || h->head_dim * h->heads != h->hidden) {
-        put_whole(&p, HYPER_HEAD_DIM, h->head_dim);
-        gguf_put_u32(w, own_key(&p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
-    }
+    if (f->local_heads)
+        put_layers(&p, m);
+    else
+        put_widths(&p, m);
     if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
+    if (h->chunk != f->chunk) put_whole(&p, HYPER_CHUNK, h->chunk);
+    if (h->temper_every != f->temper_every) put_whole(&p, HYPER_TEMPER_EVERY, h->temper_every);
+    put_real(&p, HYPER_TEMPER, h->temper, f->temper);
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);
-    if (!h->kv_latent) put_real(&p, HYPER_ATTN_SCALE, h->attn_scale, 1 / sqrt((double)h->head_dim));
+    if (f->gguf_sections) put_sections(&p, m);
+    if (h->heads && !h->kv_latent)
+        put_real(&p, HYPER_ATTN_SCALE, h->attn_scale,
+                 f->attn_scale > 0 ? (double)f->attn_scale : 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);
-    put_real(&p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
-    put_real(&p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
-    put_real(&p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+    if (!f->gguf_multiplied) put_multipliers(&p, h);
+    if (h->recurrence.kind != RECUR_NONE) put_recurrence(&p, m);
+    if (f->indexed) put_indexers(&p, m);
     if (h->experts) put_experts(&p, m);
     put_conditions(&p);
     if (!strcmp(f->architecture, "falcon"))

@@ -26,6 +26,8 @@ static const char *const probes[] = {
     "\xf0\x9f\x98\x80\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 \xf0\x9f\x87\xa9\xf0\x9f\x87\xaa "
     "1\xef\xb8\x8f\xe2\x83"
     "\xa3 \xe2\x84\xa2 \xe2\x86\x92",
+    "\xef\xbc\xa6\xef\xbd\x95\xef\xbd\x8c\xef\xbd\x8c \xef\xac\x81ne \xe2\x91\xa0 \xe2\x84\xab "
+    "A\xcc\x8a",
     "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82, \xd0\xbc\xd0\xb8\xd1\x80! \xce\x93\xce\xb5\xce\xb9\xce\xac",
 };
 enum { PROBES = sizeof probes / sizeof *probes };
@@ -44,8 +46,7 @@ static bool same_tokens(const struct tokenizer *a, const struct tokenizer *b) {
     return same;
 }
 
-// Does the vocabulary that is to be written give the tokens that the folder's does?
-static bool is_true_to(const struct vocab *v, const struct tokenizer *original, const char *where) {
+bool gguf_vocab_true(const struct vocab *v, const struct tokenizer *original, const char *where) {
     struct tokenizer *t = tokenizer_new(v, where, NULL);
     bool same = t && same_tokens(t, original);
     tokenizer_free(t);
@@ -60,20 +61,28 @@ static bool same_patterns(const struct patterns *p, const struct vocab *v) {
     return same;
 }
 
+// A folder that had only a name for its patterns keeps it, if readers take words whole as it does.
+static bool keeps_name(const struct vocab *v) {
+    const struct patterns *p = v->has_splits || !v->pre ? NULL : patterns_find(v->pre);
+    return p && p->ignore_merges == v->ignore_merges;
+}
+
 // A name whose patterns split text as the folder's do: the one with the same patterns if there is one, for programs
 // that take more than patterns from it. "default" is what readers take for want of a name.
 static bool name_splits(struct vocab *v, const struct tokenizer *original, const char *where, gyr_error *e) {
     const struct vocab had = *v;
     const struct patterns *p;
+    bool named = !had.has_splits && had.pre;
     v->has_splits = false;
     v->splits = NULL;
     v->n_splits = 0;
-    for (int exactly = 1; exactly >= 0; exactly--)
+    if (keeps_name(&had)) return true;
+    for (int exactly = named ? -1 : 1; exactly >= 0; exactly--)
         for (size_t i = 0; (p = patterns_row(i)); i++) {
             if (p->ignore_merges != had.ignore_merges || same_patterns(p, &had) != exactly) continue;
             if (!strcmp(p->names[0], "default")) continue;
             v->pre = (char *)(uintptr_t)p->names[0];
-            if (is_true_to(v, original, where)) return true;
+            if (gguf_vocab_true(v, original, where)) return true;
         }
     return fail(e, GYR_UNSUPPORTED,
                 "%s: its tokenizer splits text in a way that GGUF has no name for; run the folder "
@@ -93,10 +102,27 @@ static size_t joined(const struct text *merge, const struct tokenizer *t) {
     return id < 0 ? SIZE_MAX : (size_t)id;
 }
 
+// Where scores would not do, and for Gemma 4 in any case, llama.cpp has a kind for merges of text in SentencePiece's
+// spelling.
+static bool keep_merges(struct vocab *v, const struct vocab *had, const struct tokenizer *original, const char *where) {
+    *v = *had;
+    v->has_splits = true;
+    v->splits = NULL;
+    v->n_splits = 0;
+    v->normals = NULL;
+    v->n_normals = 0;
+    v->pre = NULL;
+    v->fuse_unknown = false; // as readers take it
+    return v->byte_fallback && v->space_marker && !v->space_prefix && gguf_vocab_true(v, original, where);
+}
+
 // SentencePiece merges by the score of the piece that comes out. A folder may have it as merges by rank: the score is
 // the rank of the first merge that makes the piece.
 static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original, const char *where, gyr_error *e) {
     struct vocab *v = &g->v;
+    const struct vocab had = *v;
+    if (g->prefer_merges && keep_merges(v, &had, original, where)) return true;
+    *v = had;
     g->scores = calloc(v->n + 1, sizeof *g->scores);
     if (!g->scores) return fail_memory(e, where);
     for (size_t i = v->n_merges; i--;) {
@@ -113,7 +139,7 @@ static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original,
     v->splits = NULL;
     v->n_splits = 0;
     v->pre = NULL;
-    return is_true_to(v, original, where) ||
+    return gguf_vocab_true(v, original, where) || keep_merges(v, &had, original, where) ||
            fail(e, GYR_UNSUPPORTED,
                 "%s: its tokenizer is neither byte-level nor SentencePiece's, and GGUF has no name for "
                 "it; run the folder as it is",
@@ -165,15 +191,30 @@ static bool drop_composition(struct vocab *v, const char *where, gyr_error *e) {
                         where);
 }
 
-bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, gyr_error *e) {
-    *g = (struct gguf_vocab){.v = c->vocab};
+// SentencePiece's BPE, which GGUF does not normalize.
+static bool keep_scores(struct gguf_vocab *g, const struct tokenizer *original, const char *where, gyr_error *e) {
+    g->v.normals = NULL;
+    g->v.n_normals = 0;
+    return gguf_vocab_true(&g->v, original, where) ||
+           fail(e, GYR_UNSUPPORTED,
+                "%s: its tokenizer rewrites text in a way that GGUF cannot say; run the folder as it is", where);
+}
+
+bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, bool merges, gyr_error *e) {
+    static bool (*const kinds[])(struct gguf_vocab *, const struct tokenizer *, const char *,
+                                 gyr_error *) = {[VOCAB_BPE] = score_merges,
+                                                 [VOCAB_SPM] = keep_scores,
+                                                 [VOCAB_UNIGRAM] = gguf_vocab_unigram,
+                                                 [VOCAB_WORDPIECE] = gguf_vocab_wordpiece};
+    *g = (struct gguf_vocab){.v = c->vocab, .prefer_merges = merges};
     if (c->vocab.kind == VOCAB_NONE) return true;
     bool byte_level = c->vocab.kind == VOCAB_BPE && c->vocab.byte_level;
-    if (byte_level && !drop_composition(&g->v, c->path, e)) return false;
-    struct tokenizer *original = tokenizer_new(&g->v, c->path, e);
-    bool ok = original;
-    if (ok && c->vocab.kind == VOCAB_BPE)
-        ok = byte_level ? name_splits(&g->v, original, c->path, e) : score_merges(g, original, c->path, e);
+    struct vocab plain = c->vocab;
+    if (byte_level && !drop_composition(&plain, c->path, e)) return false;
+    g->v = plain;
+    struct tokenizer *original = tokenizer_new(&plain, c->path, e);
+    bool ok = original &&
+              (byte_level ? name_splits(&g->v, original, c->path, e) : kinds[c->vocab.kind](g, original, c->path, e));
     tokenizer_free(original);
     return ok && fill_up(g, rows, c->path, e);
 }
@@ -183,5 +224,7 @@ void gguf_vocab_free(struct gguf_vocab *g) {
     free(g->tokens);
     free(g->kinds);
     free(g->names);
+    free(g->spelling);
+    free(g->spelled);
     *g = (struct gguf_vocab){0};
 }

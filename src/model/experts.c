@@ -9,6 +9,11 @@ static void route(struct pass *p, const struct layer *l, const float *x) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     size_t scores = p->n * h->experts;
+    if (l->router_norm.weight) {
+        p->ops->norm(p->d, p->m->family->norm, a->x, l->router_norm.weight, NULL, h->norm_eps, p->n, h->hidden,
+                     a->given);
+        x = a->given;
+    }
     linear(p, &l->router, x, a->router);
     struct route r = {.score = h->route,
                       .rows = p->n,
@@ -21,6 +26,7 @@ static void route(struct pass *p, const struct layer *l, const float *x) {
                       .shift = l->router_shift,
                       .normed = h->route_normed,
                       .scale = h->route_scale,
+                      .own_scale = l->expert_scale,
                       .expert = a->expert,
                       .weight = a->weight,
                       .work = a->router + scores};

@@ -13,10 +13,17 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_ROPE_FACTORS] = {0, "rope_freqs.weight", NULL},
     [ROLE_ROPE_SHORT] = {0, "rope_factors_short.weight", NULL},
     [ROLE_ROPE_LONG] = {0, "rope_factors_long.weight", NULL},
+    [ROLE_INPUT_TABLE] = {0, "per_layer_token_embd.weight", "model.embed_tokens_per_layer.weight"},
+    [ROLE_INPUT_PROJECT] = {0, "per_layer_model_proj.weight", "model.per_layer_model_projection.weight"},
+    [ROLE_INPUT_NORM] = {0, "per_layer_proj_norm.weight", "model.per_layer_projection_norm.weight"},
+    [ROLE_INPUT_GATE] = {0, "blk.%u.inp_gate.weight", "model.layers.%u.per_layer_input_gate.weight"},
+    [ROLE_INPUT_OUT] = {0, "blk.%u.proj.weight", "model.layers.%u.per_layer_projection.weight"},
+    [ROLE_INPUT_POST_NORM] = {0, "blk.%u.post_norm.weight", "model.layers.%u.post_per_layer_input_norm.weight"},
     [ROLE_ATTN_NORM] = {0, "blk.%u.attn_norm.weight", "model.layers.%u.input_layernorm.weight"},
     [ROLE_ATTN_POST_NORM] = {0, "blk.%u.post_attention_norm.weight", NULL},
     [ROLE_MLP_NORM] = {0, "blk.%u.ffn_norm.weight", "model.layers.%u.post_attention_layernorm.weight"},
     [ROLE_MLP_POST_NORM] = {0, "blk.%u.post_ffw_norm.weight", NULL},
+    [ROLE_LAYER_SCALE] = {0, "blk.%u.layer_output_scale.weight", "model.layers.%u.layer_scalar"},
     [ROLE_QKV] = {0, "blk.%u.attn_qkv.weight", NULL},
     [ROLE_Q] = {0, "blk.%u.attn_q.weight", "model.layers.%u.self_attn.q_proj.weight"},
     [ROLE_K] = {0, "blk.%u.attn_k.weight", "model.layers.%u.self_attn.k_proj.weight"},
@@ -30,6 +37,10 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_KV_B] = {0, "blk.%u.attn_kv_b.weight", "model.layers.%u.self_attn.kv_b_proj.weight"},
     [ROLE_K_B] = {0, "blk.%u.attn_k_b.weight", NULL},
     [ROLE_V_B] = {0, "blk.%u.attn_v_b.weight", NULL},
+    [ROLE_INDEX_Q] = {0, "blk.%u.indexer.attn_q_b.weight", "model.layers.%u.self_attn.indexer.wq_b.weight"},
+    [ROLE_INDEX_K] = {0, "blk.%u.indexer.attn_k.weight", "model.layers.%u.self_attn.indexer.wk.weight"},
+    [ROLE_INDEX_NORM] = {0, "blk.%u.indexer.k_norm.weight", "model.layers.%u.self_attn.indexer.k_norm.weight"},
+    [ROLE_INDEX_WEIGHT] = {0, "blk.%u.indexer.proj.weight", "model.layers.%u.self_attn.indexer.weights_proj.weight"},
     [ROLE_SINKS] = {0, "blk.%u.attn_sinks.weight", "model.layers.%u.self_attn.sinks"},
     [ROLE_ATTN_OUT] = {0, "blk.%u.attn_output.weight", "model.layers.%u.self_attn.o_proj.weight"},
     [ROLE_GATE] = {0, "blk.%u.ffn_gate.weight", "model.layers.%u.mlp.gate_proj.weight"},
@@ -45,6 +56,13 @@ static const struct rename usual[ROLE_COUNT] = {
     [ROLE_STATE_OUT] = {0, "blk.%u.ssm_out.weight", "model.layers.%u.mamba.out_proj.weight"},
     [ROLE_ROUTER] = {0, "blk.%u.ffn_gate_inp.weight", "model.layers.%u.mlp.gate.weight"},
     [ROLE_ROUTER_SHIFT] = {0, "blk.%u.exp_probs_b.bias", "model.layers.%u.mlp.gate.e_score_correction_bias"},
+    [ROLE_ROUTER_NORM] = {0, "blk.%u.ffn_gate_inp.scale", "model.layers.%u.router.scale"},
+    [ROLE_EXPERT_SCALE] = {0, "blk.%u.ffn_down_exps.scale", "model.layers.%u.router.per_expert_scale"},
+    [ROLE_EXPERT_NORM] = {0, "blk.%u.pre_ffw_norm_2.weight", "model.layers.%u.pre_feedforward_layernorm_2.weight"},
+    [ROLE_EXPERT_POST_NORM] = {0, "blk.%u.post_ffw_norm_2.weight",
+                               "model.layers.%u.post_feedforward_layernorm_2.weight"},
+    [ROLE_DENSE_POST_NORM] = {0, "blk.%u.post_ffw_norm_1.weight",
+                              "model.layers.%u.post_feedforward_layernorm_1.weight"},
     [ROLE_EXPERT_GATE] = {0, "blk.%u.ffn_gate_exps.weight", "model.layers.%u.mlp.experts.%u.gate_proj.weight"},
     [ROLE_EXPERT_UP] = {0, "blk.%u.ffn_up_exps.weight", "model.layers.%u.mlp.experts.%u.up_proj.weight"},
     [ROLE_EXPERT_DOWN] = {0, "blk.%u.ffn_down_exps.weight", "model.layers.%u.mlp.experts.%u.down_proj.weight"},
@@ -79,6 +97,10 @@ const struct value *config_value(const struct checkpoint *c, const char *key) {
     snprintf(nested, sizeof nested, "text_config.%s", key);
     v = checkpoint_value(c, nested);
     return v && v->kind != VALUE_NONE ? v : NULL;
+}
+
+bool value_says(const struct value *v, const char *text) {
+    return v && v->kind == VALUE_STRING && v->s.size == strlen(text) && !memcmp(v->s.data, text, v->s.size);
 }
 
 static bool holds(const struct family *f, const struct condition *when, const struct checkpoint *c) {
@@ -146,12 +168,6 @@ static const char *pattern_of(const struct family *f, enum checkpoint_source sou
     return pattern && *pattern ? pattern : NULL;
 }
 
-bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role) {
-    const char *pattern = pattern_of(f, source, role), *hole = pattern ? strstr(pattern, "%u") : NULL;
-    const char *second = hole ? strstr(hole + 2, "%u") : NULL, *other = hole ? strchr(hole, '|') : NULL;
-    return second && (!other || second < other);
-}
-
 // A bias is called like its weight: "x.weight" and "x.bias", "x" and "x_bias".
 static void make_bias(char name[128]) {
     static const char weight[] = ".weight";
@@ -203,14 +219,32 @@ static const struct tensor *find_hf(const struct checkpoint *c, const char *name
     return t;
 }
 
-const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at,
-                                   char name[128]) {
+// `*which` is where the pattern has the name that the file has, or its first name.
+static const struct tensor *find(const struct family *f, const struct checkpoint *c, struct place at, char name[128],
+                                 const char **which) {
     const char *pattern = pattern_of(f, c->source, at.role);
     const struct tensor *t = NULL;
+    *which = pattern;
     *name = 0;
-    while (pattern && !t) {
-        pattern = fill(pattern, at, name);
+    for (const char *rest = pattern; rest && !t;) {
+        const char *this = rest;
+        rest = fill(rest, at, name);
         t = c->source == CHECKPOINT_HF ? find_hf(c, name) : checkpoint_tensor(c, name);
+        if (t) *which = this;
     }
     return t;
+}
+
+const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at,
+                                   char name[128]) {
+    const char *which;
+    return find(f, c, at, name, &which);
+}
+
+bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at) {
+    char name[128];
+    const char *which;
+    find(f, c, at, name, &which);
+    const char *hole = which ? strstr(which, "%u") : NULL, *second = hole ? strstr(hole + 2, "%u") : NULL;
+    return second && second < strchrnul(which, '|');
 }

@@ -17,11 +17,18 @@ enum role {
     ROLE_ROPE_FACTORS,
     ROLE_ROPE_SHORT,
     ROLE_ROPE_LONG,
+    ROLE_INPUT_TABLE,   // [layers * width, vocab], per-layer inputs: looked up,
+    ROLE_INPUT_PROJECT, // [hidden, layers * width], made from the embedding,
+    ROLE_INPUT_NORM,    // and that normed
     ROLE_LAYER_FIRST,
     ROLE_ATTN_NORM = ROLE_LAYER_FIRST,
     ROLE_ATTN_POST_NORM,
     ROLE_MLP_NORM,
     ROLE_MLP_POST_NORM,
+    ROLE_LAYER_SCALE, // a number that the layer's output is multiplied by
+    ROLE_INPUT_GATE,  // [hidden, width], what lets the layer's own input through
+    ROLE_INPUT_OUT,   // [width, hidden]
+    ROLE_INPUT_POST_NORM,
     ROLE_QKV, // fused; or the three:
     ROLE_Q,
     ROLE_K,
@@ -32,9 +39,13 @@ enum role {
     ROLE_Q_A_NORM,
     ROLE_KV_A,
     ROLE_KV_A_NORM,
-    ROLE_KV_B, // [latent, heads * (key part without positions, value)]; or the two, a matrix for each head:
-    ROLE_K_B,  // [key part, latent, heads]
-    ROLE_V_B,  // [latent, value, heads]
+    ROLE_KV_B,    // [latent, heads * (key part without positions, value)]; or the two, a matrix for each head:
+    ROLE_K_B,     // [key part, latent, heads]
+    ROLE_V_B,     // [latent, value, heads]
+    ROLE_INDEX_Q, // what chooses the positions to attend to: [q latent, heads * key], [hidden, key], a norm of keys,
+    ROLE_INDEX_K, // and [hidden, heads]
+    ROLE_INDEX_NORM,
+    ROLE_INDEX_WEIGHT,
     ROLE_SINKS,
     ROLE_ATTN_OUT,
     ROLE_GATE_UP, // fused; or the two:
@@ -47,20 +58,32 @@ enum role {
     ROLE_STATE_BA, // (betas, steps), by key head; or the two:
     ROLE_STATE_BETA,
     ROLE_STATE_ALPHA,
+    ROLE_STATE_LOW,      // [hidden, size], what ALPHA reads; else it reads the input
+    ROLE_STATE_GATE_LOW, // the same for GATE
+    ROLE_STATE_Q,        // where they are not in IN, which is for values then
+    ROLE_STATE_K,
     ROLE_STATE_CONV,
+    ROLE_STATE_CONV_Q, // the same for CONV
+    ROLE_STATE_CONV_K,
     ROLE_STATE_X,  // [inner, steps' rank + key + query]
     ROLE_STATE_DT, // [rank, inner], or only its bias
     ROLE_STATE_A,
     ROLE_STATE_D,
     ROLE_STATE_NORM,
     ROLE_STATE_OUT,
-    ROLE_ROUTER,         // [hidden, experts]
-    ROLE_ROUTER_SHIFT,   // [experts], added to the scores for the choice alone
-    ROLE_EXPERT_GATE_UP, // one tensor for all experts, or one for each (an indexed name)
+    ROLE_ROUTER,           // [hidden, experts]
+    ROLE_ROUTER_SHIFT,     // [experts], added to the scores for the choice alone
+    ROLE_ROUTER_NORM,      // what the router reads is the stream under a norm of its own
+    ROLE_EXPERT_SCALE,     // [experts], of their weights
+    ROLE_EXPERT_NORM,      // where experts stand beside an MLP: in front of them,
+    ROLE_EXPERT_POST_NORM, // behind them,
+    ROLE_DENSE_POST_NORM,  // and behind the MLP
+    ROLE_EXPERT_GATE_UP,   // one tensor for all experts, or one for each (an indexed name)
     ROLE_EXPERT_GATE,
     ROLE_EXPERT_UP,
     ROLE_EXPERT_DOWN,
-    ROLE_SHARED_GATE, // the expert that every token goes through
+    ROLE_SHARED_GATE_UP, // the expert that every token goes through; fused, or the two:
+    ROLE_SHARED_GATE,
     ROLE_SHARED_UP,
     ROLE_SHARED_DOWN,
     ROLE_SHARED_ROUTER, // [hidden], of what is multiplied to its output by its sigmoid
@@ -122,6 +145,7 @@ struct family {
     const char *architecture; // GGUF general.architecture
     const char *hf_types[5];  // config.json model_type
     struct condition hf[6], gguf[2];
+    bool gguf_merges;        // its GGUF files have a tokenizer's merges, though it is like SentencePiece's
     bool hf_only;            // not for GGUF files
     const char *gguf_has[3]; // tensors, or keys (with a '=' in front), that a GGUF file must have
     const char *gguf_not[3]; // and must not
@@ -135,6 +159,7 @@ struct family {
     enum residual residual;
     enum positions positions;
     enum pairs hf_pairs, gguf_pairs; // rotated together
+    bool gguf_sections;              // GGUF says how pairs are shared among the positions of pictures
     double rotary_part;              // of a head, where the file does not say; 0: all
     unsigned rope_skip;              // every so manieth layer has no positions
     bool rope_windows_only;          // layers that see everything have no positions, if others have windows
@@ -146,28 +171,43 @@ struct family {
     bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
     bool hf_transposed; // Hugging Face's matrices are [in][out]
     bool latent;        // attention
+    float latent_eps;   // of the norms of latent vectors
+    bool indexed;       // attention is to the positions that an indexer chose; it rotates `index_pairs`
+    enum pairs index_pairs;
+    bool indexers_shared; // layers may attend to what the last indexer before them chose
     enum mixers mixers;
     enum recur_kind recur;
-    bool recur_norms;    // of steps, keys and queries, without weights
-    bool gguf_turns;     // GGUF: heads take keys in turns
-    bool attention_gate; // a head's query is followed by what gates its output
+    bool recur_each;      // of the delta rule: key elements decay each by itself, and gates are sigmoids
+    bool recur_norms;     // of steps, keys and queries, without weights
+    bool gguf_turns;      // GGUF: heads take keys in turns
+    bool gguf_multiplied; // GGUF: what multiplies embeddings, branches and their parts is in the weights
+    bool local_heads;     // layers with a window have heads of their own, and the file says which layers those are
+    bool layer_inputs;    // if the file says how wide they are
+    bool value_norm;      // each value is normed, without weights; it may come from the matrix of its key
+    float attn_scale;     // of scores, where the file does not say; 0: 1 / sqrt(head)
+    bool attention_gate;  // a head's query is followed by what gates its output
     enum qk_norm qk_norm;
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
     unsigned window_every; // every so manieth layer sees everything; 0: none does
-    uint32_t most_context; // beyond it, the model does what gyr does not; 0: there is no such point
-    uint32_t wide_layers;  // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
+    // Layers with positions see the chunk of so many of them that they are in, and those without multiply queries by 1
+    // + temper * ln(1 + floor((position + 1) / temper_every)), where the file does not say otherwise; 0: neither.
+    uint32_t chunk, temper_every;
+    double temper;
+    uint32_t wide_layers; // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
     enum activation activation;
     bool gated;
     float gate_limit, gate_alpha; // struct gate
     enum route_score route;       // of experts, where the model has them
     bool route_normed;            // their weights are made to sum to 1, where the file does not say
     bool route_input;             // they scale what an expert reads, not what it gives
+    bool experts_beside;          // an MLP, each under norms of its own
     bool route_pairs;             // a group of experts is as good as its two best; else as its best
     enum expert_layout hf_experts;
     unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has
     bool embed_root;           // embeddings are multiplied by sqrt(hidden)
     bool logits_divided;       // by the logit scale
+    bool hf_unit_output;       // Hugging Face: rows of the output matrix are made of length 1; GGUF's are
 };
 
 // The row that covers a checkpoint; NULL (GYR_UNSUPPORTED, listing what gyr knows) if none does.
@@ -192,10 +232,13 @@ bool family_name(const struct family *f, enum checkpoint_source source, struct p
 // The tensor itself; NULL if the file has none. `name` receives the name looked for.
 const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at, char name[128]);
 
-// Whether a role's name has a place for an index.
-bool family_indexed(const struct family *f, enum checkpoint_source source, enum role role);
+// Whether the name that a file has for a role has a place for an index.
+bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at);
 
 // A key of config.json, which models that see keep in text_config; NULL if it is not there, or null.
 const struct value *config_value(const struct checkpoint *c, const char *key);
+
+// Whether a value, which may be NULL, is that text.
+bool value_says(const struct value *v, const char *text);
 
 #endif

@@ -1,6 +1,7 @@
 // The decoder's forward pass, read top to bottom like the paper (Vaswani et al., 2017), with what its many successors
 // changed as steps that a family's row asks for.
 #include "model/forward.h"
+#include "device/rope.h"
 
 static void norm(struct pass *p, const struct norm *w, const float *x, size_t rows, size_t dim, float *y) {
     p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->h.norm_eps, rows, dim, y);
@@ -44,7 +45,9 @@ static const float *gate_heads(struct pass *p) {
 // The three projections, in one matrix or in three, and where each head's part of them is.
 static void project(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
     const struct hyperparameters *h = &p->m->h;
-    size_t dim = h->head_dim, q = h->heads * dim, kv = h->kv_heads * dim, group = q / h->kv_heads, all = q + 2 * kv;
+    const struct heads *has = &l->plan.heads;
+    size_t dim = has->head_dim, q = h->heads * dim, kv = has->kv_heads * dim, group = q / has->kv_heads;
+    size_t all = q + 2 * kv;
     size_t wide = p->m->family->attention_gate ? 2 * q : q;
     float *fused = p->a->fused, *keys = fused + p->n * wide, *values = keys + p->n * kv;
     if (l->qkv.w.rows) {
@@ -57,10 +60,12 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
         return;
     }
     linear(p, &l->q, x, fused);
-    linear(p, &l->k, x, keys);
-    linear(p, &l->v, x, values);
-    scale(p, keys, p->n * kv, h->recurrence.attn_key);
     a->q_in = (struct projected){fused, q, group};
+    if (l->plan.borrows) return;
+    linear(p, &l->k, x, keys);
+    scale(p, keys, p->n * kv, h->recurrence.attn_key);
+    if (l->v.w.rows) linear(p, &l->v, x, values);
+    if (l->v_norm.weight) norm(p, &l->v_norm, l->v.w.rows ? values : keys, p->n * has->kv_heads, dim, values);
     if (wide > q) a->q_in = (struct projected){part_gate(p, fused, dim), q, group};
     a->k_in = (struct projected){keys, kv, dim};
     a->v_in = (struct projected){values, kv, dim};
@@ -73,15 +78,17 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
 static void remember(struct pass *p, uint32_t i, const float *x) {
     struct model *m = p->m;
     const struct layer *l = &m->layers[i];
+    const struct rope_tables *rope = &m->rope[p->kv->far];
+    bool local = l->plan.local && rope->local, keeps = !l->plan.borrows;
     struct qkv a = {.rows = p->n,
                     .heads = m->h.heads,
-                    .kv = p->kv->shape,
-                    .rotary_dim = m->h.rope.dim,
+                    .kv = *kv_cache_shape(p->kv, l->plan.cache),
+                    .rotary_dim = local ? m->h.local_rope.dim : m->h.rope.dim,
                     .pairs = m->pairs,
                     .q = p->a->q,
                     .row = p->a->at,
-                    .k = p->kv->k[l->plan.cache],
-                    .v = p->kv->v[l->plan.cache]};
+                    .k = keeps ? p->kv->k[l->plan.cache] : NULL,
+                    .v = keeps ? p->kv->v[l->plan.cache] : NULL};
     if (m->family->latent)
         forward_latent(p, l, x, &a);
     else
@@ -89,12 +96,20 @@ static void remember(struct pass *p, uint32_t i, const float *x) {
     if (m->family->qk_norm != QK_NORM_NONE && m->family->qk_norm != QK_NORM_ROW) {
         a.norm = m->family->norm;
         a.norm_eps = m->h.norm_eps;
-        a.norm_step = m->family->qk_norm == QK_NORM_EACH ? m->h.head_dim : 0;
+        a.norm_step = m->family->qk_norm == QK_NORM_EACH ? l->plan.heads.head_dim : 0;
         a.q_norm = l->q_norm.weight;
         a.k_norm = l->k_norm.weight;
     }
-    if (l->plan.rotated) a.table = l->plan.local && m->local_rope ? m->local_rope : m->rope;
+    if (l->plan.rotated) a.table = local ? rope->local : rope->all;
     p->ops->qkv(p->d, &a);
+}
+
+// a->fused = queries times what their positions make of them. (Nakanishi, "Scalable-Softmax", 2025)
+static const float *temper(struct pass *p) {
+    struct activations *a = p->a;
+    p->ops->mix(p->d,
+                &(struct mix){p->n, 1, (size_t)p->m->h.heads * p->m->h.head_dim, a->self, a->temper, a->q, a->fused});
+    return a->fused;
 }
 
 // branch = Wo attention(Wq x, Wk x, Wv x), with this batch's keys and values added to the cache first.
@@ -104,10 +119,10 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
     remember(p, i, x);
     struct attention mix = {.rows = p->n,
                             .heads = h->heads,
-                            .kv = p->kv->shape,
-                            .q = p->a->q,
+                            .kv = *kv_cache_shape(p->kv, l->plan.cache),
+                            .q = l->plan.tempered ? temper(p) : p->a->q,
                             .out = p->a->mixed,
-                            .row = p->a->at,
+                            .row = l->plan.chunked ? p->a->in_chunk : p->a->at,
                             .k = p->kv->k[l->plan.cache],
                             .v = p->kv->v[l->plan.cache],
                             .window = l->plan.window,
@@ -115,7 +130,9 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
                             .softcap = h->attn_cap,
                             .slopes = p->m->slopes,
                             .alibi_bf16 = p->m->family->alibi_bf16,
-                            .sinks = l->sinks};
+                            .sinks = l->sinks,
+                            .chosen = p->m->family->indexed ? p->a->chosen : NULL,
+                            .most = h->index_most};
     p->ops->attention(p->d, &mix);
     const float *mixed = p->a->mixed;
     if (p->m->family->latent) forward_values(p, l);
@@ -127,7 +144,7 @@ static void attention(struct pass *p, uint32_t i, const float *x) {
 
 // branch = Wdown activation(Wup x), or Wdown (activation(Wgate x) * Wup x).
 static void mlp(struct pass *p, const struct layer *l, const float *x) {
-    size_t wide = p->m->h.feed_forward, n = p->n * wide;
+    size_t wide = l->plan.feed_forward, n = p->n * wide;
     float *gated = p->a->gated;
     struct gate g = {p->m->h.activation, p->n, wide, wide, gated, gated + n, p->a->wide};
     if (l->gate_up.w.rows) {
@@ -145,6 +162,16 @@ static void mlp(struct pass *p, const struct layer *l, const float *x) {
     if (p->m->family->gated) p->ops->gate(p->d, &g);
     linear(p, &l->down, p->a->wide, p->a->branch);
     scale(p, p->a->branch, p->n * p->m->h.hidden, p->m->h.recurrence.down);
+}
+
+// branch = the MLP and the experts, each under a norm of its own. Both read the stream.
+static void mlp_and_experts(struct pass *p, const struct layer *l, const float *x) {
+    size_t hidden = p->m->h.hidden;
+    mlp(p, l, x);
+    norm(p, &l->dense_post_norm, p->a->branch, p->n, hidden, p->a->beside);
+    forward_experts(p, l, input(p, &l->expert_norm));
+    norm(p, &l->expert_post_norm, p->a->branch, p->n, hidden, p->a->branch);
+    p->ops->add(p->d, p->a->branch, p->a->beside, p->n * hidden);
 }
 
 // branch = what the layer makes of other positions: by attention, by a state, or by both.
@@ -170,40 +197,71 @@ static void layer(struct pass *p, uint32_t i) {
     if (parallel && l->mlp_norm.weight) x = input(p, &l->mlp_norm); // before the first branch joins
     join(p, &l->attn_post_norm);
     if (!parallel) x = input(p, &l->mlp_norm);
-    if (l->router.w.rows)
+    if (l->dense_post_norm.weight)
+        mlp_and_experts(p, l, x);
+    else if (l->router.w.rows)
         forward_experts(p, l, x);
     else
         mlp(p, l, x);
     join(p, &l->mlp_post_norm);
+    if (l->input_gate.w.rows) {
+        forward_input(p, l, i);
+        join(p, &l->input_post_norm);
+    }
+    scale(p, p->a->x, p->n * p->m->h.hidden, l->scale);
+}
+
+// Where the rows are: in their sequences, and in their chunks of them.
+static void locate(struct pass *p, const struct row *rows) {
+    const struct hyperparameters *h = &p->m->h;
+    for (size_t r = 0; r < p->n; r++) {
+        struct attention_row at = p->a->at[r] = p->a->in_chunk[r] = rows[r].at;
+        if (!h->chunk) continue;
+        p->a->in_chunk[r].pages = at.pages + at.position / h->chunk * (h->chunk / PAGE_TOKENS);
+        p->a->in_chunk[r].position = at.position % h->chunk;
+    }
+    for (size_t r = 0; h->temper_every && r < p->n; r++) {
+        double past = (double)(((uint64_t)rows[r].at.position + 1) / h->temper_every);
+        float by = (float)(1 + h->temper * rope_ln(1 + past));
+        p->ops->write(p->d, p->a->temper + r, &by, sizeof by);
+    }
 }
 
 static void embed(struct pass *p, const struct row *rows) {
     struct model *m = p->m;
     size_t n = p->n * m->h.hidden;
-    for (size_t r = 0; r < p->n; r++) {
-        p->a->tokens[r] = rows[r].token;
-        p->a->at[r] = rows[r].at;
-    }
+    for (size_t r = 0; r < p->n; r++) p->a->tokens[r] = rows[r].token;
     p->ops->embed(p->d, &m->embedding, p->a->tokens, p->n, p->a->x);
     scale(p, p->a->x, n, m->h.embed_scale);
+    if (m->h.layer_input) forward_inputs(p, p->a->tokens);
     if (!m->positions.rows) return;
     for (size_t r = 0; r < p->n; r++) p->a->tokens[r] = (int32_t)rows[r].at.position;
     p->ops->embed(p->d, &m->positions, p->a->tokens, p->n, p->a->branch);
     p->ops->add(p->d, p->a->x, p->a->branch, n);
 }
 
-// The final norm and the output matrix, for the rows that want logits.
-static void logits(struct pass *p, const struct row *rows, float *out) {
+// Where nothing is remembered any more, only the rows that want logits go on.
+static void keep_wanted(struct pass *p, const struct row *rows) {
     struct activations *a = p->a;
-    const struct model *m = p->m;
-    size_t hidden = m->h.hidden, vocab = m->h.vocab, wanted = 0;
+    size_t hidden = p->m->h.hidden, inputs = p->m->h.layers * (size_t)p->m->h.layer_input, wanted = 0;
     for (size_t r = 0; r < p->n; r++) {
         if (!rows[r].logits) continue;
-        norm(p, &m->final_norm, a->x + r * hidden, 1, hidden, a->normed + wanted * hidden);
-        wanted++;
+        if (wanted < r) p->ops->move(p->d, a->x + r * hidden, hidden, a->x + wanted * hidden, hidden, 1, hidden);
+        if (wanted < r && inputs)
+            p->ops->move(p->d, a->inputs + r * inputs, inputs, a->inputs + wanted * inputs, inputs, 1, inputs);
+        a->at[wanted++] = a->at[r];
     }
-    for (size_t r = 0; r < wanted; r += a->logits_rows) {
-        size_t n = wanted - r < a->logits_rows ? wanted - r : a->logits_rows;
+    p->n = wanted;
+}
+
+// The final norm and the output matrix.
+static void logits(struct pass *p, float *out) {
+    struct activations *a = p->a;
+    const struct model *m = p->m;
+    size_t hidden = m->h.hidden, vocab = m->h.vocab;
+    norm(p, &m->final_norm, a->x, p->n, hidden, a->normed);
+    for (size_t r = 0; r < p->n; r += a->logits_rows) {
+        size_t n = p->n - r < a->logits_rows ? p->n - r : a->logits_rows;
         p->ops->matmul(p->d, &m->output, a->normed + r * hidden, n, m->output_bias, a->logits);
         scale(p, a->logits, n * vocab, m->h.logit_scale);
         if (m->h.logit_cap > 0) p->ops->cap(p->d, a->logits, m->h.logit_cap, n * vocab);
@@ -215,7 +273,11 @@ size_t model_max_rows(const struct model *m) { return m->activations->rows; }
 
 void forward(struct model *m, struct kv_cache *kv, const struct row *rows, size_t n, float *out) {
     struct pass p = {.m = m, .kv = kv, .a = m->activations, .ops = m->device->ops, .d = m->device, .n = n};
+    uint32_t keeping = m->h.layers - m->h.shared_kv;
+    locate(&p, rows);
     embed(&p, rows);
-    for (uint32_t i = 0; i < m->h.layers; i++) layer(&p, i);
-    logits(&p, rows, out);
+    for (uint32_t i = 0; i < keeping; i++) layer(&p, i);
+    keep_wanted(&p, rows);
+    for (uint32_t i = keeping; i < m->h.layers && p.n; i++) layer(&p, i);
+    if (p.n) logits(&p, out);
 }

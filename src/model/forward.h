@@ -25,6 +25,13 @@ static inline void linear(struct pass *p, const struct linear *l, const float *x
 void forward_latent(struct pass *p, const struct layer *l, const float *x, struct qkv *q);
 void forward_values(struct pass *p, const struct layer *l);
 
+// Per-layer inputs: a->inputs, of all layers, and branch = what layer i lets through of its own.
+void forward_inputs(struct pass *p, const int32_t *tokens);
+void forward_input(struct pass *p, const struct layer *l, uint32_t i);
+// a->chosen = the positions that the layer's rows, and those of layers without an indexer behind it, attend to. Reads
+// a->latent, what queries come from.
+void forward_choice(struct pass *p, const struct layer *l, const float *x);
+
 // to = what the layer's state makes of x.
 void forward_state(struct pass *p, const struct layer *l, const float *x, float *to);
 

@@ -19,20 +19,26 @@ static void norm(struct pass *p, const float *w, float eps, size_t rows, size_t 
     p->ops->norm(p->d, NORM_RMS, x, w, NULL, eps, rows, dim, x);
 }
 
-// a->convolved = the channels from x on.
-static void convolve(struct pass *p, const struct layer *l, const float *x) {
+// out = the channels from x on, the part-th of so many each.
+static void convolve_part(struct pass *p, const struct layer *l, size_t part, const float *taps, const float *x,
+                          float *out) {
     const struct recurrence *r = &p->m->h.recurrence;
     struct conv c = {.rows = p->n,
                      .channels = r->channels,
                      .taps = r->taps,
                      .x = x,
                      .x_row = r->columns,
-                     .w = l->state.taps,
+                     .w = taps,
                      .bias = l->state.taps_bias,
-                     .out = p->a->convolved,
+                     .out = out,
                      .row = p->a->at,
-                     .state = state_of(p, l, 0)};
+                     .state = state_of(p, l, part * (r->taps - 1) * r->channels)};
     p->ops->conv(p->d, &c);
+}
+
+// a->convolved = the channels from x on.
+static void convolve(struct pass *p, const struct layer *l, const float *x) {
+    convolve_part(p, l, 0, l->state.taps, x, p->a->convolved);
 }
 
 // a->given_back = what the states give for values x, steps dt, and a->key and a->query.
@@ -45,6 +51,7 @@ static void recur(struct pass *p, const struct layer *l, const float *x, const f
                       .dim = r->dim,
                       .size = r->size,
                       .groups = r->groups,
+                      .each = r->each,
                       .x = x,
                       .key = a->key,
                       .query = a->query,
@@ -63,11 +70,12 @@ static void recur(struct pass *p, const struct layer *l, const float *x, const f
     p->ops->recur(p->d, &c);
 }
 
-// a->gate = a->given_back * silu(a->gate)
+// a->gate = a->given_back * silu(a->gate), or its sigmoid
 static void gate(struct pass *p) {
     struct activations *a = p->a;
     size_t n = p->m->h.recurrence.inner;
-    p->ops->gate(p->d, &(struct gate){ACT_SILU, p->n, n, n, a->gate, a->given_back, a->gate});
+    enum activation by = p->m->h.recurrence.each ? ACT_SIGMOID : ACT_SILU;
+    p->ops->gate(p->d, &(struct gate){by, p->n, n, n, a->gate, a->given_back, a->gate});
 }
 
 // Mamba (Gu and Dao, 2023). Keys, queries and steps come from the convolved values; Falcon-Mamba norms them.
@@ -122,13 +130,26 @@ static void heads(struct pass *p, const struct layer *l, const float *x) {
     if (!r->norm_first) group_norm(p, l, a->gate);
 }
 
-// Gated delta net (Yang et al., 2025). Of length 1: x / sqrt(sum + 1e-6) is a norm with a smaller epsilon.
+// What gated delta rules end with. Of length 1: x / sqrt(sum + 1e-6) is a norm with a smaller epsilon.
+static void recall(struct pass *p, const struct layer *l, const float *values) {
+    const struct recurrence *r = &p->m->h.recurrence;
+    const struct recurrent *s = &l->state;
+    struct activations *a = p->a;
+    size_t each = p->n * r->groups;
+    float eps = 1e-6f / (float)r->size;
+    norm(p, s->ones, eps, each, r->size, a->query);
+    norm(p, s->unit, eps, each, r->size, a->key);
+    recur(p, l, values, a->step, r->steps);
+    norm(p, s->norm.weight, p->m->h.norm_eps, p->n * r->heads, r->dim, a->given_back);
+    gate(p);
+}
+
+// Gated delta net (Yang et al., 2025).
 static void delta(struct pass *p, const struct layer *l, const float *x) {
     const struct recurrence *r = &p->m->h.recurrence;
     const struct recurrent *s = &l->state;
     struct activations *a = p->a;
-    size_t keys = (size_t)r->groups * r->size, each = p->n * r->groups;
-    float eps = 1e-6f / (float)r->size;
+    size_t keys = (size_t)r->groups * r->size;
     linear(p, &s->in, x, a->projected);
     linear(p, &s->gate, x, a->gate);
     linear(p, &s->alpha, x, a->step);
@@ -136,17 +157,34 @@ static void delta(struct pass *p, const struct layer *l, const float *x) {
     convolve(p, l, a->projected);
     move(p, a->convolved, r->channels, a->query, keys);
     move(p, a->convolved + keys, r->channels, a->key, keys);
-    norm(p, s->ones, eps, each, r->size, a->query);
-    norm(p, s->unit, eps, each, r->size, a->key);
-    recur(p, l, a->convolved + 2 * keys, a->step, r->heads);
-    norm(p, s->norm.weight, p->m->h.norm_eps, p->n * r->heads, r->dim, a->given_back);
-    gate(p);
+    recall(p, l, a->convolved + 2 * keys);
+}
+
+// Kimi delta attention (Kimi Team, 2025): each element of a key decays by itself.
+static void each_delta(struct pass *p, const struct layer *l, const float *x) {
+    const struct recurrent *s = &l->state;
+    struct activations *a = p->a;
+    const struct {
+        const struct linear *in;
+        const float *taps;
+        float *out;
+    } parts[] = {{&s->q, s->q_taps, a->query}, {&s->k, s->k_taps, a->key}, {&s->in, s->taps, a->convolved}};
+    for (size_t i = 0; i < 3; i++) {
+        linear(p, parts[i].in, x, a->projected);
+        convolve_part(p, l, i, parts[i].taps, a->projected, parts[i].out);
+    }
+    linear(p, &s->low, x, a->low);
+    linear(p, &s->alpha, a->low, a->step);
+    linear(p, &s->gate_low, x, a->low);
+    linear(p, &s->gate, a->low, a->gate);
+    linear(p, &s->beta, x, a->beta);
+    recall(p, l, a->convolved);
 }
 
 void forward_state(struct pass *p, const struct layer *l, const float *x, float *to) {
     static void (*const kinds[])(struct pass * p, const struct layer *l, const float *x) = {
         [RECUR_CHANNELS] = channels, [RECUR_HEADS] = heads, [RECUR_DELTA] = delta};
-    kinds[p->m->h.recurrence.kind](p, l, x);
+    (p->m->h.recurrence.each ? each_delta : kinds[p->m->h.recurrence.kind])(p, l, x);
     linear(p, &l->state.out, p->a->gate, to);
     scale(p, to, p->m->h.hidden, p->m->h.recurrence.out);
 }

@@ -14,6 +14,10 @@ static const struct {
     [HYPER_HEADS] = {{"attention.head_count"}, {"num_attention_heads", "n_head"}},
     [HYPER_KV_HEADS] = {{"attention.head_count_kv"}, {"num_key_value_heads", "num_kv_heads", "n_head_kv"}},
     [HYPER_HEAD_DIM] = {{"attention.key_length"}, {"head_dim"}},
+    [HYPER_LOCAL_HEAD_DIM] = {{"attention.key_length_swa"}, {"head_dim"}},
+    [HYPER_LAYER_INPUT] = {{"embedding_length_per_layer_input"}, {"hidden_size_per_layer_input"}},
+    [HYPER_SHARED_KV] = {{"attention.shared_kv_layers"}, {"num_kv_shared_layers"}},
+    [HYPER_LOCAL_ROTARY_DIM] = {{"rope.dimension_count_swa"}, {NULL}},
     [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
     [HYPER_Q_LATENT] = {{"attention.q_lora_rank"}, {"q_lora_rank"}},
     [HYPER_KV_LATENT] = {{"attention.kv_lora_rank"}, {"kv_lora_rank"}},
@@ -21,20 +25,28 @@ static const struct {
     [HYPER_KEY_ROTATED] = {{"rope.dimension_count"}, {"qk_rope_head_dim"}},
     [HYPER_KEY_WHOLE] = {{"attention.key_length_mla", "attention.key_length"}, {NULL}},
     [HYPER_VALUE] = {{"attention.value_length_mla", "attention.value_length"}, {"v_head_dim"}},
+    [HYPER_INDEX_HEADS] = {{"attention.indexer.head_count"}, {"index_n_heads"}},
+    [HYPER_INDEX_DIM] = {{"attention.indexer.key_length"}, {"index_head_dim"}},
+    [HYPER_INDEX_MOST] = {{"attention.indexer.top_k"}, {"index_topk"}},
     [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
-    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx"}},
+    [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx", "model_max_length"}},
     [HYPER_EXPERTS] = {{"expert_count"}, {"num_local_experts", "num_experts", "n_routed_experts"}},
-    [HYPER_EXPERTS_USED] = {{"expert_used_count"}, {"num_experts_per_tok", "experts_per_token"}},
+    [HYPER_EXPERTS_USED] = {{"expert_used_count"},
+                            {"num_experts_per_tok", "experts_per_token", "top_k_experts", "num_experts_per_token"}},
     [HYPER_EXPERT_FEED_FORWARD] = {{"expert_feed_forward_length"}, {"moe_intermediate_size", "intermediate_size"}},
-    [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group"}},
+    [HYPER_GROUPS] = {{"expert_group_count"}, {"n_group", "num_expert_group"}},
     [HYPER_GROUPS_USED] = {{"expert_group_used_count"}, {"topk_group"}},
     [HYPER_ROUTE] = {{"expert_gating_func"}, {NULL}},
-    [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob"}},
+    [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob", "moe_renormalize"}},
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
     [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
+    [HYPER_WINDOW_LIST] = {{"attention.sliding_window_pattern"}, {"layer_types"}},
+    [HYPER_CHUNK] = {{"attention.sliding_window"}, {"attention_chunk_size"}},
+    [HYPER_TEMPER_EVERY] = {{"attention.temperature_length"}, {"floor_scale"}},
+    [HYPER_TEMPER] = {{"attention.temperature_scale"}, {"attn_scale"}},
     [HYPER_ATTEND_EVERY] = {{"full_attention_interval"}, {"full_attention_interval"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
     [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
@@ -97,7 +109,9 @@ static bool get_uint(const struct reader *r, enum hyper h, uint32_t max, uint32_
     uint64_t v = missing;
     bool there = key_of(r, h, key);
     if (!there && !missing) return missing_key(r, h);
-    if (there && !checkpoint_uint(r->c, key, 1, max, &v, r->e)) return false;
+    bool list = r->f->local_heads; // its first number stands for all until the layers are read
+    if (there && !(list ? layer_number(r->c, key, 0, max, &v, r->e) : checkpoint_uint(r->c, key, 1, max, &v, r->e)))
+        return false;
     *out = (uint32_t)v;
     return true;
 }
@@ -121,7 +135,7 @@ static bool get_float(const struct reader *r, enum hyper h, double missing, doub
 }
 
 static bool read_layers(const struct reader *r, struct hyperparameters *h) {
-    if (!get_uint(r, HYPER_LAYERS, 4096, 0, &h->layers) ||
+    if (!get_uint(r, HYPER_LAYERS, MAX_LAYERS, 0, &h->layers) ||
         !get_any(r, HYPER_LAYERS_AHEAD, h->layers - 1, &h->layers_ahead))
         return false;
     h->layers -= h->layers_ahead;
@@ -131,6 +145,7 @@ static bool read_layers(const struct reader *r, struct hyperparameters *h) {
 static bool read_heads(const struct reader *r, struct hyperparameters *h) {
     if (r->f->mixers == MIXERS_STATE) return true;
     enum kv_heads where = r->c->source == CHECKPOINT_GGUF ? KV_HEADS_KEY : r->f->hf_kv_heads;
+    if (r->f->latent) where = KV_HEADS_ALL; // what the file says of keys and values is of the latent vector
     if (!get_uint(r, HYPER_HEADS, 1u << 16, 0, &h->heads)) return false;
     h->kv_heads = where == KV_HEADS_ONE ? 1 : h->heads;
     if (where == KV_HEADS_KEY && !get_uint(r, HYPER_KV_HEADS, 1u << 16, h->heads, &h->kv_heads)) return false;
@@ -170,6 +185,21 @@ static bool read_latent(const struct reader *r, struct hyperparameters *h) {
                 r->c->path, whole, rotated, h->kv_latent);
 }
 
+// The indexer rotates its keys as the attention does.
+static bool read_indexer(const struct reader *r, struct hyperparameters *h) {
+    if (!r->f->indexed) return true;
+    if (!get_uint(r, HYPER_INDEX_HEADS, 1u << 12, 0, &h->index_heads) ||
+        !get_uint(r, HYPER_INDEX_DIM, MAX_INDEX_KEY, 0, &h->index_dim) ||
+        !get_uint(r, HYPER_INDEX_MOST, 1u << 20, 0, &h->index_most))
+        return false;
+    if (h->q_latent && h->index_dim >= h->rope.dim && indexer_own(r->f, r->c, 0)) return true;
+    return fail(r->e, GYR_MALFORMED,
+                "%s: an indexer with keys of %u, %u rotated, and queries of %u%s; convert the model "
+                "again",
+                r->c->path, h->index_dim, h->rope.dim, h->q_latent,
+                indexer_own(r->f, r->c, 0) ? "" : ", and none in the first layer");
+}
+
 static bool read_rope(const struct reader *r, struct hyperparameters *h) {
     double part;
     uint32_t dim = 0;
@@ -184,15 +214,20 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
         return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
                     r->c->path, dim);
     h->rope.dim = h->local_rope.dim = dim;
+    uint32_t own = h->local_heads.head_dim;
+    if (own && !get_uint(r, HYPER_LOCAL_ROTARY_DIM, own, own, &h->local_rope.dim)) return false;
+    if (h->local_rope.dim % 2)
+        return fail(r->e, GYR_MALFORMED, "%s: a head of %u cannot be rotated in pairs; convert the model again",
+                    r->c->path, h->local_rope.dim);
     if (!rope_read(r->f, r->c, false, &h->rope, &h->context, r->e)) return false;
+    if (!rope_reaches_far(r->f, r->c, &h->rope)) h->far_context = h->context;
     h->local_rope.base = r->f->local_base > 0 ? r->f->local_base : h->rope.base;
     return (!r->f->local_rope || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
 }
 
 static bool read_groups(const struct reader *r, struct hyperparameters *h) {
     const struct value *method = r->c->source == CHECKPOINT_HF ? config_value(r->c, "topk_method") : NULL;
-    bool greedy = method && method->kind == VALUE_STRING && method->s.size == 6 && !memcmp(method->s.data, "greedy", 6);
-    if (greedy) return true;
+    if (value_says(method, "greedy")) return true;
     if (!get_uint(r, HYPER_GROUPS, h->experts, 1, &h->groups) ||
         !get_uint(r, HYPER_GROUPS_USED, h->groups, 1, &h->groups_used))
         return false;
@@ -211,7 +246,7 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     h->route = r->f->route;
     h->route_normed = r->f->route_normed;
     if (!get_any(r, HYPER_EXPERTS, 1u << 12, &h->experts)) return false;
-    if (!h->experts) return true;
+    if (!h->experts) return !r->f->experts_beside || missing_key(r, HYPER_EXPERTS);
     if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 1, &h->experts_used) ||
         !get_uint(r, HYPER_EXPERT_FEED_FORWARD, 1u << 24, h->feed_forward, &h->expert_feed_forward) ||
         !read_groups(r, h) || !get_any(r, HYPER_ROUTE, 3, &route))
@@ -225,8 +260,49 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+// Whether the config lists the layers, and none of them is of a kind.
+static bool none_is(const struct reader *r, const char *kind) {
+    struct value v;
+    uint32_t i = 0;
+    for (; r->c->source == CHECKPOINT_HF && layer_listed(config_value(r->c, "layer_types"), i, &v); i++)
+        if (value_says(&v, kind)) return false;
+    return i;
+}
+
+// A key of the config that says no, by false or 0.
+static bool denied(const struct reader *r, const char *key) {
+    const struct value *v = r->c->source == CHECKPOINT_HF ? config_value(r->c, key) : NULL;
+    return v && ((v->kind == VALUE_BOOL && !v->b) || (v->kind == VALUE_UINT && !v->u));
+}
+
+// A key that the config has, and says nothing by.
+static bool config_is_null(const struct reader *r, const char *key) {
+    char nested[128];
+    snprintf(nested, sizeof nested, "text_config.%s", key);
+    const struct value *v = checkpoint_value(r->c, key), *w = checkpoint_value(r->c, nested);
+    return r->c->source == CHECKPOINT_HF && ((v && v->kind == VALUE_NONE) || (w && w->kind == VALUE_NONE));
+}
+
+// Attention in chunks (Llama 4, 2025). A chunk is a sequence of its own in the cache, so it begins with a page. Files
+// without chunks have positions in every layer.
+static bool read_chunks(const struct reader *r, struct hyperparameters *h) {
+    h->chunk = r->f->chunk;
+    h->temper_every = r->f->temper_every;
+    h->rope_skip = r->f->rope_skip;
+    if (!get_any(r, HYPER_CHUNK, 1u << 28, &h->chunk) || !get_any(r, HYPER_TEMPER_EVERY, 1u << 28, &h->temper_every) ||
+        !get_float(r, HYPER_TEMPER, r->f->temper, &h->temper) || !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip))
+        return false;
+    if (config_is_null(r, "attention_chunk_size") || none_is(r, "chunked_attention")) h->chunk = 0;
+    if (denied(r, "attn_temperature_tuning")) h->temper_every = 0;
+    if (!h->chunk && r->c->source == CHECKPOINT_GGUF) h->rope_skip = 0;
+    return h->chunk % PAGE_TOKENS == 0 ||
+           fail(r->e, GYR_UNSUPPORTED, "%s: attention in chunks of %u positions; gyr takes multiples of %d", r->c->path,
+                h->chunk, PAGE_TOKENS);
+}
+
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
+    if (r->f->chunk) return read_chunks(r, h);
     bool use = !r->f->window_told || r->c->source == CHECKPOINT_GGUF;
     h->window_every = r->f->window_every;
     h->rope_skip = r->f->rope_skip;
@@ -239,11 +315,112 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+// A config that does not say whether a model has them means that it does, in transformers.
+static bool read_layer_inputs(const struct reader *r, struct hyperparameters *h) {
+    char key[128];
+    if (!r->f->layer_inputs) return true;
+    if (!key_of(r, HYPER_LAYER_INPUT, key) && family_tensor(r->f, r->c, (struct place){.role = ROLE_INPUT_TABLE}, key))
+        return missing_key(r, HYPER_LAYER_INPUT);
+    return get_any(r, HYPER_LAYER_INPUT, 1u << 16, &h->layer_input);
+}
+
+static bool flag(const struct reader *r, const char *key) {
+    const struct value *v = r->c->source == CHECKPOINT_HF ? config_value(r->c, key) : NULL;
+    return v && v->kind == VALUE_BOOL && v->b;
+}
+
+// The heads of one layer in a folder: those that the config begins with, except where per_layer_config, as transformers
+// writes it, or keys for all layers without a window say another number.
+static void hf_heads(const struct reader *r, const struct hyperparameters *h, uint32_t layer, bool local,
+                     uint64_t n[2]) {
+    static const char *const each[] = {"num_key_value_heads", "head_dim"};
+    static const char *const global[] = {"num_global_key_value_heads", "global_head_dim"};
+    char key[128];
+    if (!local) n[1] = 512; // transformers' own default
+    for (int i = 0; i < 2; i++) {
+        snprintf(key, sizeof key, "per_layer_config.%u.%s", layer, each[i]);
+        const struct value *v = config_value(r->c, key);
+        if (!v && !local && (i || h->key_values)) v = config_value(r->c, global[i]);
+        if (v) n[i] = v->kind == VALUE_UINT ? v->u : 0;
+    }
+}
+
+static bool gguf_heads(const struct reader *r, uint32_t layer, bool local, uint64_t n[2]) {
+    char key[128];
+    if (key_of(r, HYPER_KV_HEADS, key) && !layer_number(r->c, key, layer, 1u << 16, &n[0], r->e)) return false;
+    if (local && !key_of(r, HYPER_LOCAL_HEAD_DIM, key)) return missing_key(r, HYPER_LOCAL_HEAD_DIM);
+    return !local || checkpoint_uint(r->c, key, 1, 1u << 16, &n[1], r->e);
+}
+
+// Puts a layer's heads with those of its kind.
+static bool take_heads(const struct reader *r, const struct hyperparameters *h, uint32_t layer, struct heads *kind) {
+    bool local = layer_plan(r->f, r->c, h, layer).local;
+    uint64_t n[] = {h->kv_heads, h->head_dim};
+    if (r->c->source == CHECKPOINT_HF)
+        hf_heads(r, h, layer, local, n);
+    else if (!gguf_heads(r, layer, local, n))
+        return false;
+    if (n[0] < 1 || n[0] > h->heads || h->heads % n[0] || n[1] < 1 || n[1] > MAX_HEAD)
+        return fail(r->e, GYR_MALFORMED,
+                    "%s: layer %u has %u heads of %llu elements, %llu of them with keys; gyr takes elements up to %d "
+                    "and as many heads to each key",
+                    r->c->path, layer, h->heads, (unsigned long long)n[1], (unsigned long long)n[0], MAX_HEAD);
+    if (!kind[local].head_dim) kind[local] = (struct heads){(uint32_t)n[0], (uint32_t)n[1]};
+    if (kind[local].kv_heads == n[0] && kind[local].head_dim == n[1]) return true;
+    return fail(r->e, GYR_UNSUPPORTED,
+                "%s: layer %u has other heads than those before it; gyr knows two kinds of layers, with a window and "
+                "without",
+                r->c->path, layer);
+}
+
+// Layers that borrow keys and values need one of their kind that has some. The last layer sees everything:
+// transformers makes it so, whatever the config says, and llama.cpp does not.
+static bool check_kinds(const struct reader *r, const struct hyperparameters *h) {
+    bool lends[2] = {false, false};
+    for (uint32_t i = 0; i < h->layers; i++) {
+        struct layer_plan p = layer_plan(r->f, r->c, h, i);
+        if ((p.borrows && !lends[p.local]) || (p.local && i + 1 == h->layers))
+            return fail(r->e, GYR_UNSUPPORTED, "%s: layer %u %s", r->c->path, i,
+                        p.borrows ? "shares keys and values that no layer before it has; convert the model again"
+                                  : "is the last and has a window; gyr knows models whose last layer sees everything");
+        lends[p.local] = true;
+    }
+    return true;
+}
+
+// Two kinds of layers, each with heads of its own. Which are which is a list.
+static bool read_local_heads(const struct reader *r, struct hyperparameters *h) {
+    struct heads kind[2] = {{0}};
+    char key[128];
+    bool gguf = r->c->source == CHECKPOINT_GGUF;
+    if (!r->f->local_heads) return true;
+    const struct value *all = gguf ? NULL : config_value(r->c, "use_bidirectional_attention");
+    if (value_says(all, "all"))
+        return fail(r->e, GYR_UNSUPPORTED, "%s: its layers see later positions too; gyr runs models that do not",
+                    r->c->path);
+    if (!h->window) return missing_key(r, HYPER_WINDOW);
+    if (gguf && !key_of(r, HYPER_WINDOW_LIST, key)) return missing_key(r, HYPER_WINDOW_LIST);
+    const char *base = "rope_parameters.full_attention.rope_theta"; // transformers' default is not the usual one
+    if (!gguf && !config_value(r->c, base))
+        return fail(r->e, GYR_MALFORMED, "%s: key '%s' is missing; get the folder again", r->c->path, base);
+    if (!get_any(r, HYPER_SHARED_KV, h->layers - 1, &h->shared_kv)) return false;
+    h->key_values = flag(r, "attention_k_eq_v");
+    h->double_wide = flag(r, "use_double_wide_mlp");
+    for (uint32_t i = 0; i < h->layers; i++)
+        if (!take_heads(r, h, i, kind)) return false;
+    if (!check_kinds(r, h)) return false;
+    h->kv_heads = kind[0].kv_heads;
+    h->head_dim = kind[0].head_dim;
+    h->local_heads = kind[1];
+    return true;
+}
+
 static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base;
     bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
     double dim = wide ? (double)h->hidden / h->heads : h->kv_latent ? h->key_plain + h->rope.dim : h->head_dim;
     double stretch = h->kv_latent ? rope_stretch(&h->rope) : 1, own = stretch * stretch / sqrt(dim);
+    if (r->f->attn_scale > 0) own = (double)r->f->attn_scale;
     double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
     if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
         !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
@@ -294,17 +471,13 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
                 (int)(s.size > 40 ? 40 : s.size), s.data);
 }
 
-static bool read_limit(const struct family *f, struct hyperparameters *h) {
-    if (f->most_context && h->context > f->most_context) h->context = f->most_context;
-    return true;
-}
-
 // Layers without attention have no longest text, and models without any say none.
 static bool read_sizes(const struct reader *r, struct hyperparameters *h) {
     bool state = r->f->mixers == MIXERS_STATE;
     if (!read_layers(r, h) || !get_uint(r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) ||
         !get_uint(r, HYPER_CONTEXT, 1u << 28, state ? 1u << 20 : 2048, &h->context))
         return false;
+    h->far_context = h->context;
     return state || get_uint(r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward);
 }
 
@@ -316,8 +489,10 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
     if (!(h->recurrence.norms_eps > 0)) h->recurrence.norms_eps = h->norm_eps;
     for (uint32_t i = 0; i < h->layers; i++) {
         struct layer_plan plan = layer_plan(r->f, r->c, h, i);
-        h->kv_layers += plan.attends;
+        h->kv_layers[plan.kind] += plan.attends && !plan.borrows;
+        if (plan.feed_forward > h->most_feed_forward) h->most_feed_forward = plan.feed_forward;
         h->state_layers += plan.recurs;
+        h->kv_layers[KV_INDEX] += plan.indexes;
     }
     return true;
 }
@@ -325,36 +500,8 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
-    return read_sizes(&r, h) && read_heads(&r, h) && read_latent(&r, h) && read_limit(f, h) && read_experts(&r, h) &&
-           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_window(&r, h) && read_scales(&r, h) &&
-           read_activation(&r, h) && read_states(&r, h);
-}
-
-// Element `layer` of a list that the config has for each layer; false if there is none.
-static bool listed(const struct checkpoint *c, const char *key, uint32_t layer, struct value *out) {
-    const struct value *v = config_value(c, key);
-    if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
-    *out = value_at(v, layer);
-    return true;
-}
-
-static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
-
-struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
-                             uint32_t layer) {
-    struct value v;
-    bool local = h->window && !every(h->window_every, layer), rotated = !every(h->rope_skip, layer);
-    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
-        local = h->window && v.s.size == 17 && !memcmp(v.s.data, "sliding_attention", 17);
-    if (c->source == CHECKPOINT_HF && f->rope_skip && listed(c, "no_rope_layers", layer, &v))
-        rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
-    if (f->rope_windows_only && h->window) rotated = local;
-    bool turn = every(h->attend_every, layer);
-    if (c->source == CHECKPOINT_HF && listed(c, "layer_types", layer, &v) && v.kind == VALUE_STRING)
-        turn = v.s.size != 16 || memcmp(v.s.data, "linear_attention", 16) != 0;
-    return (struct layer_plan){.window = local ? h->window : 0,
-                               .rotated = rotated,
-                               .local = local,
-                               .attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE,
-                               .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION};
+    return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
+           read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_experts(&r, h) &&
+           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
+           read_states(&r, h);
 }

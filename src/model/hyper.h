@@ -3,8 +3,11 @@
 #define MODEL_HYPER_H
 
 #include "model/family.h"
+#include "model/kv_cache.h"
 #include "model/positions.h"
 #include "model/recurrence.h"
+
+enum { MAX_LAYERS = 4096 };
 
 enum hyper {
     HYPER_LAYERS,
@@ -13,13 +16,20 @@ enum hyper {
     HYPER_HEADS,
     HYPER_KV_HEADS,
     HYPER_HEAD_DIM,
+    HYPER_LOCAL_HEAD_DIM,
+    HYPER_LAYER_INPUT,
+    HYPER_SHARED_KV,
     HYPER_ROTARY_DIM,
+    HYPER_LOCAL_ROTARY_DIM,
     HYPER_Q_LATENT,
     HYPER_KV_LATENT,
     HYPER_KEY_PLAIN,
     HYPER_KEY_ROTATED,
     HYPER_KEY_WHOLE,
     HYPER_VALUE,
+    HYPER_INDEX_HEADS,
+    HYPER_INDEX_DIM,
+    HYPER_INDEX_MOST,
     HYPER_ROTARY_PART,
     HYPER_FEED_FORWARD,
     HYPER_CONTEXT,
@@ -33,6 +43,10 @@ enum hyper {
     HYPER_ROUTE_SCALE,
     HYPER_WINDOW,
     HYPER_WINDOW_EVERY,
+    HYPER_WINDOW_LIST,
+    HYPER_CHUNK,
+    HYPER_TEMPER_EVERY,
+    HYPER_TEMPER,
     HYPER_ATTEND_EVERY,
     HYPER_ROPE_SKIP,
     HYPER_NORM_EPS,
@@ -49,13 +63,27 @@ enum hyper {
     HYPER_COUNT,
 };
 
+// The heads of keys and values.
+struct heads {
+    uint32_t kv_heads, head_dim;
+};
+
 struct hyperparameters {
     uint32_t layers_ahead; // behind the others in the file: they guess at tokens after the next, and are not used
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, vocab;
-    uint32_t value_dim; // of what the cache holds, as head_dim is of its keys
+    uint32_t far_context; // what a session may be asked to hold; beyond `context`, by LongRoPE's other factors
+    uint32_t value_dim;   // of what the cache holds, as head_dim is of its keys
+    // Where layers with a window have heads of their own, these; kv_heads and head_dim are the other layers'.
+    struct heads local_heads;
+    uint32_t shared_kv;         // so many of the last layers read keys and values of layers before them
+    bool double_wide;           // and the MLPs of those are twice as wide
+    bool key_values;            // in a folder: layers that see everything have no matrix for values
+    uint32_t most_feed_forward; // of any layer
+    uint32_t layer_input;       // width of per-layer inputs; 0: there are none
     // Latent attention: widths of what queries, and keys with values, come from (q_latent 0: straight from the input;
     // kv_latent 0: it is no latent attention), and of a head's key without positions and its value.
     uint32_t q_latent, kv_latent, key_plain, value;
+    uint32_t index_heads, index_dim, index_most; // of what chooses the positions to attend to; 0: nothing does
     // Experts: 0 without any. Groups: 1 where experts are not in groups.
     uint32_t experts, experts_used, expert_feed_forward, groups, groups_used;
     uint32_t shared_feed_forward; // the widest; known once tensors are
@@ -64,6 +92,8 @@ struct hyperparameters {
     float route_scale;
     uint32_t window; // positions that layers with a window see; 0: all
     unsigned window_every, rope_skip;
+    uint32_t chunk, temper_every; // struct family
+    double temper;
     float norm_eps;
     enum activation activation;
     float gate_limit, gate_alpha; // of the clamped gate; 0: it is not
@@ -71,8 +101,9 @@ struct hyperparameters {
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;
     struct recurrence recurrence;
-    unsigned attend_every;            // of layers that take turns
-    uint32_t kv_layers, state_layers; // how many have keys and values, how many a state
+    unsigned attend_every;        // of layers that take turns
+    uint32_t kv_layers[KV_KINDS]; // of each kind that the cache has
+    uint32_t state_layers;        // that keep a state
 };
 
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e);
@@ -80,12 +111,31 @@ bool hyperparameters(const struct family *f, const struct checkpoint *c, struct 
 // In what one layer differs from the others.
 struct layer_plan {
     uint32_t window;
-    bool rotated, local;   // local: by local_rope
-    bool attends, recurs;  // keeps keys and values; a state
-    uint32_t cache, state; // which of those that do it is
+    bool rotated, local;  // local: by local_rope
+    bool chunked;         // sees its chunk alone
+    bool tempered;        // queries grow with their positions
+    bool attends, recurs; // reads keys and values; keeps a state
+    bool borrows;         // its keys and values are those of the last layer of its kind that keeps some
+    bool indexes;         // has an indexer of its own
+    enum kv_kind kind;    // KV_LOCAL: local_heads
+    struct heads heads;
+    uint32_t feed_forward;
+    uint32_t cache, index; // where the KV cache has its keys and values, and its indexer's keys
+    uint32_t state;        // which of those with a state it is
 };
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer);
+
+// What a key says of a layer: an element of the list that it holds, or the number that it holds for all. A missing key
+// leaves *out alone.
+bool layer_number(const struct checkpoint *c, const char *key, uint32_t layer, uint64_t max, uint64_t *out,
+                  gyr_error *e);
+
+// Element `layer` of a list that the file has for each layer; false if there is none.
+bool layer_listed(const struct value *list, uint32_t layer, struct value *out);
+
+// Whether a layer has an indexer of its own; without, it attends to what the last one before it chose.
+bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer);
 
 // GGUF's name of a key: "llama.block_count".
 void hyper_key(const struct family *f, enum hyper h, char key[128]);

@@ -9,19 +9,44 @@ size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % P
 
 enum type kv_cache_default(enum type weights) { return weights == TYPE_F32 ? TYPE_F32 : TYPE_F16; }
 
-struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type) {
-    return (struct kv_shape){type, h->kv_heads, h->head_dim, h->value_dim};
+struct kv_layout kv_cache_layout(const struct hyperparameters *h, enum type type) {
+    const struct heads *local = &h->local_heads;
+    struct kv_layout layout = {.shape = {[KV_USUAL] = {type, h->kv_heads, h->head_dim, h->value_dim},
+                                         [KV_LOCAL] = {type, local->kv_heads, local->head_dim, local->head_dim},
+                                         [KV_INDEX] = {type, 1, h->index_dim, 0}}};
+    for (int k = 0; k < KV_KINDS; k++) layout.n[k] = h->kv_layers[k];
+    return layout;
 }
 
-uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens) {
-    return (kv_key_bytes(&shape) + kv_value_bytes(&shape)) * layers * kv_cache_pages(tokens);
+const struct kv_shape *kv_cache_shape(const struct kv_cache *kv, size_t i) {
+    const struct kv_shape *shape = kv->layout.shape;
+    for (const size_t *n = kv->layout.n; i >= *n; shape++) i -= *n++;
+    return shape;
+}
+
+uint64_t kv_cache_bytes(struct kv_layout layout, uint64_t tokens) {
+    uint64_t page = 0;
+    for (int k = 0; k < KV_KINDS; k++)
+        page += (kv_key_bytes(&layout.shape[k]) + kv_value_bytes(&layout.shape[k])) * layout.n[k];
+    return page * kv_cache_pages(tokens);
+}
+
+// One of the cache's 2 n arrays, and the bytes of a page of it.
+struct array {
+    void **pages;
+    size_t bytes;
+};
+
+static struct array array_at(const struct kv_cache *kv, size_t i) {
+    const struct kv_shape *s = kv_cache_shape(kv, i / 2);
+    return i % 2 ? (struct array){&kv->v[i / 2], kv_value_bytes(s)} : (struct array){&kv->k[i / 2], kv_key_bytes(s)};
 }
 
 void kv_cache_free(struct kv_cache *kv) {
     if (!kv) return;
-    for (size_t l = 0; kv->k && kv->v && l < kv->layers; l++) {
-        if (kv->k[l]) kv->device->ops->free(kv->device, kv->k[l]);
-        if (kv->v[l]) kv->device->ops->free(kv->device, kv->v[l]);
+    for (size_t i = 0; kv->k && kv->v && i < 2 * kv->n; i++) {
+        void *pages = *array_at(kv, i).pages;
+        if (pages) kv->device->ops->free(kv->device, pages);
     }
     free(kv->k);
     free(kv->v);
@@ -30,32 +55,34 @@ void kv_cache_free(struct kv_cache *kv) {
     free(kv);
 }
 
-struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e) {
-    if (shape.key_dim > KV_MOST_DIM || shape.value_dim > KV_MOST_DIM)
-        return fail_null(e, GYR_UNSUPPORTED, "KV cache: heads of %zu and %zu numbers; gyr takes up to %d",
-                         shape.key_dim, shape.value_dim, (int)KV_MOST_DIM);
+struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_error *e) {
+    for (const struct kv_shape *s = layout.shape; s < layout.shape + KV_KINDS; s++)
+        if (s->key_dim > KV_MOST_DIM || s->value_dim > KV_MOST_DIM)
+            return fail_null(e, GYR_UNSUPPORTED, "KV cache: heads of %zu and %zu numbers; gyr takes up to %d",
+                             s->key_dim, s->value_dim, (int)KV_MOST_DIM);
     struct kv_cache *kv = calloc(1, sizeof *kv);
     if (!kv) return fail_memory(e, "KV cache"), NULL;
     kv->device = d;
-    kv->shape = shape;
-    kv->layers = layers;
-    kv->k = calloc(layers, sizeof *kv->k);
-    kv->v = calloc(layers, sizeof *kv->v);
+    kv->layout = layout;
+    for (int k = 0; k < KV_KINDS; k++) kv->n += layout.n[k];
+    kv->k = calloc(kv->n + 1, sizeof *kv->k);
+    kv->v = calloc(kv->n + 1, sizeof *kv->v);
     if (kv->k && kv->v) return kv;
     kv_cache_free(kv);
     return fail_memory(e, "KV cache"), NULL;
 }
 
-static bool grow_array(struct kv_cache *kv, void **array, size_t page_bytes, size_t pages, gyr_error *e) {
+static bool grow_array(struct kv_cache *kv, struct array a, size_t pages, gyr_error *e) {
     size_t bytes;
-    if (__builtin_mul_overflow(page_bytes, pages, &bytes)) return fail_memory(e, "KV cache");
+    if (!a.bytes) return true;
+    if (__builtin_mul_overflow(a.bytes, pages, &bytes)) return fail_memory(e, "KV cache");
     void *p = kv->device->ops->alloc(kv->device, bytes, e);
     if (!p) return false;
-    if (*array) {
-        kv->device->ops->copy(kv->device, p, *array, page_bytes * kv->touched);
-        kv->device->ops->free(kv->device, *array);
+    if (*a.pages) {
+        kv->device->ops->copy(kv->device, p, *a.pages, a.bytes * kv->touched);
+        kv->device->ops->free(kv->device, *a.pages);
     }
-    *array = p;
+    *a.pages = p;
     return true;
 }
 
@@ -67,9 +94,8 @@ bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
     if (holders) kv->holders = holders;
     if (!free_pages || !holders) return fail_memory(e, "KV cache");
     // Arrays already grown when a later one fails are only larger than the pool says: no harm.
-    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
-    for (size_t l = 0; l < kv->layers; l++)
-        if (!grow_array(kv, &kv->k[l], key, pages, e) || !grow_array(kv, &kv->v[l], value, pages, e)) return false;
+    for (size_t i = 0; i < 2 * kv->n; i++)
+        if (!grow_array(kv, array_at(kv, i), pages, e)) return false;
     // New pages go below the free ones: low numbers are handed out first, so that `touched` stays small.
     size_t added = pages - kv->pages;
     memmove(kv->free_pages + added, kv->free_pages, kv->n_free * sizeof *kv->free_pages);
@@ -119,11 +145,10 @@ bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position) {
     if (kv->holders[shared] == 1) return true;
     if (!kv->n_free) return false;
     *page = take(kv);
-    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
-    for (size_t l = 0; l < kv->layers; l++) {
-        char *k = kv->k[l], *v = kv->v[l];
-        kv->device->ops->copy(kv->device, k + *page * key, k + shared * key, key);
-        kv->device->ops->copy(kv->device, v + *page * value, v + shared * value, value);
+    for (size_t i = 0; i < 2 * kv->n; i++) {
+        struct array a = array_at(kv, i);
+        char *pages = *a.pages;
+        if (pages) kv->device->ops->copy(kv->device, pages + *page * a.bytes, pages + shared * a.bytes, a.bytes);
     }
     give_back(kv, shared);
     return true;

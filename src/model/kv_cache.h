@@ -3,7 +3,8 @@
 //
 // Sequences that begin alike may hold the same pages; nobody writes to a page that has more than one holder.
 //
-// Layer l's pages are one array for keys and one for values; device/kv_page.h says what a page holds.
+// Each layer's pages are one array for keys and one for values; device/kv_page.h says what a page holds. An indexer's
+// (struct choice) are the like, without values. All arrays' pages have the same numbers.
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
@@ -11,11 +12,21 @@
 
 struct hyperparameters;
 
+// Whose keys and values: of most layers, of layers with a window whose heads are their own, of indexers.
+enum kv_kind { KV_USUAL, KV_LOCAL, KV_INDEX, KV_KINDS };
+
+// What a model remembers of each position: so much of each kind, one kind behind the other.
+struct kv_layout {
+    struct kv_shape shape[KV_KINDS]; // of one type
+    size_t n[KV_KINDS];
+};
+
 struct kv_cache {
     struct device *device;
-    struct kv_shape shape;
-    size_t layers;
-    void **k, **v;        // [layers], device memory
+    struct kv_layout layout;
+    bool far;             // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
+    size_t n;             // of all kinds
+    void **k, **v;        // [n], device memory; no values: NULL
     size_t pages;         // in the pool
     uint32_t *free_pages; // room for all
     size_t n_free;
@@ -24,7 +35,7 @@ struct kv_cache {
 };
 
 // An empty pool.
-struct kv_cache *kv_cache_new(struct device *d, struct kv_shape shape, size_t layers, gyr_error *e);
+struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_error *e);
 void kv_cache_free(struct kv_cache *kv);
 
 // Grows the pool to at least `pages`; page numbers and contents stay.
@@ -38,10 +49,12 @@ size_t kv_cache_pages(size_t tokens);
 enum type kv_cache_default(enum type weights);
 
 // Bytes that `tokens` positions take, whole pages.
-uint64_t kv_cache_bytes(struct kv_shape shape, size_t layers, uint64_t tokens);
+uint64_t kv_cache_bytes(struct kv_layout layout, uint64_t tokens);
 
-// The cache of a model's layers.
-struct kv_shape kv_cache_shape(const struct hyperparameters *h, enum type type);
+struct kv_layout kv_cache_layout(const struct hyperparameters *h, enum type type);
+
+// The shape of what is in place i.
+const struct kv_shape *kv_cache_shape(const struct kv_cache *kv, size_t i);
 
 // A sequence's page table.
 struct pages {

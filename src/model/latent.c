@@ -4,7 +4,7 @@
 #include "model/forward.h"
 
 static void norm(struct pass *p, const struct norm *w, const float *x, size_t dim, float *y) {
-    p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->h.norm_eps, p->n, dim, y);
+    p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->family->latent_eps, p->n, dim, y);
 }
 
 // a->fused = each head's query as the file has it: the part without positions, then the rotated one.
@@ -50,6 +50,7 @@ void forward_latent(struct pass *p, const struct layer *l, const float *x, struc
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     queries(p, l, x);
+    if (l->plan.indexes) forward_choice(p, l, x);
     absorb(p, l);
     keys_and_values(p, l, x);
     q->q_in = (struct projected){a->ready, h->heads * h->head_dim, h->heads * h->head_dim};

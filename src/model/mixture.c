@@ -55,8 +55,10 @@ static const struct {
     const char *name; // "blk.N." taken off
     enum part part;
 } parts[] = {
-    {"token_embd.weight", PART_EMBEDDING}, {"output.weight", PART_OUTPUT},        {"attn_qkv.weight", PART_VALUES},
-    {"attn_v.weight", PART_VALUES},        {"attn_output.weight", PART_ATTN_OUT}, {"ffn_down.weight", PART_DOWN},
+    {"token_embd.weight", PART_EMBEDDING}, {"output.weight", PART_OUTPUT},
+    {"attn_qkv.weight", PART_VALUES},      {"per_layer_token_embd.weight", PART_EMBEDDING},
+    {"attn_v.weight", PART_VALUES},        {"attn_output.weight", PART_ATTN_OUT},
+    {"ffn_down.weight", PART_DOWN},
 };
 
 // A rule gives a type to the matrices of a part in some layers of some models. The first that fits counts.
@@ -119,8 +121,9 @@ static bool ends_with(struct text name, const char *end) {
 
 // Vectors, norms, and the tables that are small or looked up, keep their precision.
 static bool for_quantizing(const struct tensor *t) {
-    static const char *const kept[] = {"_norm.weight", "ffn_gate_inp.weight", "position_embd.weight",
-                                       "token_types.weight"};
+    static const char *const kept[] = {
+        "_norm.weight",       "ffn_gate_inp.weight", "position_embd.weight", "per_layer_model_proj.weight",
+        "token_types.weight", "indexer.proj.weight", "ssm_conv1d.weight"};
     if (t->dim[1] * t->dim[2] * t->dim[3] <= 1 || !ends_with(t->name, "weight")) return false;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (ends_with(t->name, kept[i])) return false;

@@ -5,13 +5,14 @@
 
 #include <stdlib.h>
 
-static float *new_table(struct model *m, const struct rope *r, const float *factors, size_t positions, gyr_error *e) {
+static float *new_table(struct model *m, const struct rope *r, bool far, const float *factors, size_t positions,
+                        gyr_error *e) {
     const struct device_ops *ops = m->device->ops;
     size_t pairs = r->dim / 2, bytes = positions * pairs * 2 * sizeof(float);
     float scale, *frequency = malloc(pairs * sizeof *frequency), *host = malloc(bytes);
     float *table = frequency && host ? ops->alloc(m->device, bytes, e) : (fail_memory(e, "rotary positions"), NULL);
     if (table) {
-        rope_angles(r, factors, frequency, &scale);
+        rope_angles(r, far, factors, frequency, &scale);
         rope_table(host, positions, pairs, frequency, scale);
         ops->write(m->device, table, host, bytes);
     }
@@ -20,23 +21,36 @@ static float *new_table(struct model *m, const struct rope *r, const float *fact
     return table;
 }
 
-static void replace(struct model *m, float **table, float *with) {
-    if (*table) m->device->ops->free(m->device, *table);
-    *table = with;
+static void free_tables(struct model *m, const struct rope_tables *t) {
+    if (t->all) m->device->ops->free(m->device, t->all);
+    if (t->local) m->device->ops->free(m->device, t->local);
 }
 
-bool model_cover(struct model *m, size_t positions, gyr_error *e) {
-    const struct hyperparameters *h = &m->h;
-    if (!h->rope.dim || positions <= m->rope_positions) return true;
-    size_t n = m->rope_positions ? m->rope_positions : 512;
-    while (n < positions) n *= 2;
-    float *table = new_table(m, &h->rope, m->rope_factors, n, e), *local = NULL;
-    if (table && m->family->local_rope && !(local = new_table(m, &h->local_rope, NULL, n, e))) replace(m, &table, NULL);
-    if (!table) return false;
-    replace(m, &m->rope, table);
-    replace(m, &m->local_rope, local);
-    m->rope_positions = n;
+// Scratch for the scores of a few rows of that length.
+static bool new_index_work(struct model *m, size_t positions, gyr_error *e) {
+    static const size_t enough = (size_t)1 << 22;
+    size_t room = positions < enough ? (enough / positions < 256 ? enough / positions : 256) * positions : positions;
+    if (!m->h.kv_layers[KV_INDEX] || room <= m->index_room) return true;
+    float *work = m->device->ops->alloc(m->device, room * sizeof *work, e);
+    if (!work) return false;
+    if (m->index_work) m->device->ops->free(m->device, m->index_work);
+    m->index_work = work;
+    m->index_room = room;
     return true;
+}
+
+bool model_cover(struct model *m, size_t positions, bool far, gyr_error *e) {
+    const struct hyperparameters *h = &m->h;
+    struct rope_tables *have = &m->rope[far], made = {.positions = have->positions ? have->positions : 512};
+    if (!h->rope.dim || m->family->positions != POSITIONS_ROTARY || positions <= have->positions) return true;
+    while (made.positions < positions) made.positions *= 2;
+    if (!new_index_work(m, made.positions, e)) return false;
+    made.all = new_table(m, &h->rope, far, m->rope_factors[far], made.positions, e);
+    if (made.all && m->family->local_rope) made.local = new_table(m, &h->local_rope, far, NULL, made.positions, e);
+    bool ok = made.all && (made.local || !m->family->local_rope);
+    free_tables(m, ok ? have : &made);
+    if (ok) *have = made;
+    return ok;
 }
 
 static bool make_slopes(struct model *m, gyr_error *e) {
@@ -70,19 +84,24 @@ void model_free(struct model *m) {
     ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);
     ops->unbind(m->device, &m->positions);
-    void *memory[] = {m->vectors, m->rope, m->local_rope, m->slopes};
+    ops->unbind(m->device, &m->inputs.table.w);
+    ops->unbind(m->device, &m->inputs.project.w);
+    void *memory[] = {m->vectors, m->slopes, m->index_work};
     for (size_t k = 0; k < sizeof memory / sizeof *memory; k++)
         if (memory[k]) ops->free(m->device, memory[k]);
+    for (size_t k = 0; k < 2; k++) {
+        free_tables(m, &m->rope[k]);
+        free(m->rope_factors[k]);
+    }
     for (size_t i = 0; i < m->n_rewritten; i++) free(m->rewritten[i]);
     free(m->rewritten);
-    free(m->rope_factors);
     activations_free(m->activations, m->device);
     state_pool_free(&m->states);
     free(m->layers);
     free(m);
 }
 
-struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
+static struct model *open_model(const struct checkpoint *c, struct device *d, bool look_only, gyr_error *e) {
     const struct family *f = family_find(c, e);
     struct model *m = f ? calloc(1, sizeof *m) : NULL;
     if (!m) return f ? fail_memory(e, c->path), NULL : NULL;
@@ -92,11 +111,20 @@ struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error 
     m->tied = true;
     m->pairs = c->source == CHECKPOINT_HF ? f->hf_pairs : f->gguf_pairs;
     m->grouped = c->source == CHECKPOINT_HF && f->hf_grouped;
-    if (!hyperparameters(f, c, &m->h, e) || !bind_model(m, e) ||
-        (f->positions == POSITIONS_ALIBI && !make_slopes(m, e)) || !(m->activations = activations_new(m, e))) {
+    if (!hyperparameters(f, c, &m->h, e) || !bind_model(m, look_only, e) ||
+        (!look_only && f->positions == POSITIONS_ALIBI && !make_slopes(m, e)) ||
+        (!look_only && !(m->activations = activations_new(m, e)))) {
         model_free(m);
         return NULL;
     }
     m->states = (struct state_pool){.device = d, .floats = m->h.state_layers * recurrence_floats(&m->h.recurrence)};
     return m;
+}
+
+struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
+    return open_model(c, d, false, e);
+}
+
+struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e) {
+    return open_model(c, d, true, e);
 }

@@ -21,6 +21,8 @@ struct expert {
 // What keeps a state (device/recur.h).
 struct recurrent {
     struct linear in, gate, alpha, beta, x, dt, out; // those that the kind has
+    struct linear q, k, low, gate_low;
+    float *q_taps, *k_taps;
     float *taps, *taps_bias, *dt_bias, *a, *skip, *ones, *unit;
     struct norm norm;
 };
@@ -28,22 +30,40 @@ struct recurrent {
 struct layer {
     struct layer_plan plan;
     struct recurrent state;
-    struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm;
+    struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm, v_norm;
+    float scale;                          // of what the layer gives
     struct linear qkv, q, k, v, attn_out; // qkv, or the three
     struct linear q_a, kv_a, *k_b, *v_b;  // latent attention; the last two [h.heads]
     struct norm q_a_norm, kv_a_norm;
+    struct linear index_q, index_k, index_weight; // of the layer's own indexer
+    struct norm index_norm;
     float *sinks;
     struct linear gate_up, gate, up, down;
-    struct linear router; // no rows: this layer has the MLP above, and no experts
-    float *router_shift;
+    struct linear input_gate, input_out; // per-layer inputs; no rows: there are none
+    struct norm input_post_norm;
+    struct linear router;                                                    // no rows: this layer has no experts
+    struct norm router_norm, expert_norm, expert_post_norm, dense_post_norm; // of experts beside the MLP
+    float *router_shift, *expert_scale;
     struct expert *experts;      // [h.experts]
     struct expert shared;        // no rows: there is none
     struct linear shared_router; // no rows: the shared expert always counts in full
 };
 
+// Per-layer inputs, where a model has them: looked up in a table, and projected from the embedding.
+struct layer_inputs {
+    struct linear table, project;
+    struct norm norm;
+};
+
 // Calls fn for every matrix that a layer has, in a fixed order, until it says no.
 typedef bool matrix_fn(void *arg, struct weight *w);
 bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg);
+
+// Cosines and sines, on the device; they grow with the sequences: model_cover().
+struct rope_tables {
+    float *all, *local; // local: of layers with a window, where those differ
+    size_t positions;
+};
 
 struct model {
     const struct family *family;
@@ -52,16 +72,18 @@ struct model {
     struct device *device;                      // not owned
     struct weight embedding, positions, output; // embedding and output are the same when tied
     bool tied;
+    struct layer_inputs inputs;
     float *output_bias;
     struct norm final_norm;
     struct layer *layers;
-    float *rope_factors;      // on the host; NULL without
-    float *rope, *local_rope; // cos and sin of the first rope_positions positions, on the device
-    size_t rope_positions;    // grows with the sequences: model_cover()
-    float *slopes;            // ALiBi, on the device; NULL without
-    enum pairs pairs;         // as this file has them
-    bool grouped;             // how fused query/key/value rows are laid out: struct qkv
-    enum type type;           // what most matrices are of
+    float *rope_factors[2];     // on the host; NULL without
+    struct rope_tables rope[2]; // [1]: of sessions beyond the trained context (LongRoPE)
+    float *index_work;          // scratch of indexers, on the device: so many floats
+    size_t index_room;
+    float *slopes;    // ALiBi, on the device; NULL without
+    enum pairs pairs; // as this file has them
+    bool grouped;     // how fused query/key/value rows are laid out: struct qkv
+    enum type type;   // what most matrices are of
     struct activations *activations;
     struct state_pool states; // of all sequences
     uint64_t parameters, weight_bytes, decode_bytes;
@@ -72,10 +94,14 @@ struct model {
 
 // Binds every tensor of the family's row: each is looked up, and its shape checked against the hyperparameters.
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e);
+
+// The same for those who only ask: nothing of the weights is rewritten, and it cannot run.
+struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e);
+
 void model_free(struct model *m);
 
-// Makes the model ready for positions [0, positions).
-bool model_cover(struct model *m, size_t positions, gyr_error *e);
+// Makes the model ready for positions [0, positions), of sessions beyond the trained context if `far`.
+bool model_cover(struct model *m, size_t positions, bool far, gyr_error *e);
 
 // Rewrites the matrices that are multiplied in the form that the device is fastest with, so many bytes in all (0: it
 // has none). The results are the same bytes.

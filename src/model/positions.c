@@ -20,6 +20,8 @@ enum {
     ROPE_MSCALE_ALL,
     ROPE_TRUNCATE,
     ROPE_FACTORS,
+    ROPE_PART,
+    ROPE_FAR_FACTORS,
 };
 
 static const struct {
@@ -38,6 +40,8 @@ static const struct {
     [ROPE_MSCALE_ALL] = {"rope.scaling.yarn_log_multiplier", {"mscale_all_dim"}},
     [ROPE_TRUNCATE] = {NULL, {"truncate"}},
     [ROPE_FACTORS] = {NULL, {"short_factor"}},
+    [ROPE_PART] = {NULL, {"partial_rotary_factor"}},
+    [ROPE_FAR_FACTORS] = {NULL, {"long_factor"}},
 };
 
 // The objects of config.json, newest first. transformers 5 has one for each kind of layer where they differ.
@@ -82,7 +86,7 @@ static bool get_kind(const struct family *f, const struct checkpoint *c, bool lo
         enum rope_scaling kind;
     } kinds[] = {{"default", ROPE_PLAIN}, {"none", ROPE_PLAIN},    {"dynamic", ROPE_PLAIN},
                  {"linear", ROPE_LINEAR}, {"llama3", ROPE_LLAMA3}, {"yarn", ROPE_YARN},
-                 {"longrope", ROPE_LONG}, {"su", ROPE_LONG},       {"proportional", ROPE_PLAIN}};
+                 {"longrope", ROPE_LONG}, {"su", ROPE_LONG},       {"proportional", ROPE_PROPORTIONAL}};
     char key[128];
     struct text s = {0};
     *kind = ROPE_PLAIN;
@@ -97,12 +101,12 @@ static bool get_kind(const struct family *f, const struct checkpoint *c, bool lo
                 (int)(s.size > 40 ? 40 : s.size), s.data);
 }
 
-static bool check_factors(const struct checkpoint *c, const struct rope *r, gyr_error *e) {
-    if (!r->factors) return true;
-    if (r->factors->kind == VALUE_ARRAY && r->factors->array.n == r->dim / 2) {
+static bool check_factors(const struct checkpoint *c, const struct rope *r, const struct value *factors, gyr_error *e) {
+    if (!factors) return true;
+    if (factors->kind == VALUE_ARRAY && factors->array.n == r->dim / 2) {
         bool ok = true;
         for (size_t i = 0; ok && i < r->dim / 2; i++) {
-            struct value v = value_at(r->factors, i);
+            struct value v = value_at(factors, i);
             ok = (v.kind == VALUE_FLOAT && v.f > 0 && v.f < 1e9) || (v.kind == VALUE_UINT && v.u > 0);
         }
         if (ok) return true;
@@ -118,6 +122,7 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
     uint32_t dim = r->dim;
     *r = (struct rope){.dim = dim,
                        .base = base,
+                       .part = 1,
                        .low = 1,
                        .high = 4,
                        .fast = 32,
@@ -127,8 +132,8 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
     if (!get(f, c, ROPE_BASE, local, &r->base, e) || !get_kind(f, c, local, &r->scaling, e) ||
         !get(f, c, ROPE_FACTOR, local, &r->factor, e) || !get(f, c, ROPE_TRAINED, local, &r->trained, e) ||
         !get(f, c, ROPE_ATTENTION, local, &r->attention, e) || !get(f, c, ROPE_LOW, local, &r->low, e) ||
-        !get(f, c, ROPE_HIGH, local, &r->high, e) || !get(f, c, ROPE_FAST, local, &r->fast, e) ||
-        !get(f, c, ROPE_SLOW, local, &r->slow, e))
+        !get(f, c, ROPE_HIGH, local, &r->high, e) || !get(f, c, ROPE_PART, local, &r->part, e) ||
+        !get(f, c, ROPE_FAST, local, &r->fast, e) || !get(f, c, ROPE_SLOW, local, &r->slow, e))
         return false;
     // llama.cpp's files say it by having the factors.
     if (!local && family_tensor(f, c, (struct place){ROLE_ROPE_SHORT, PART_WEIGHT, 0, 0}, key)) r->scaling = ROPE_LONG;
@@ -140,17 +145,26 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
         r->mscale *= unit;
         r->mscale_all *= unit;
     }
+    if (r->part > 1) return fail(e, GYR_MALFORMED, "%s: %g of a head rotated; get the file again", c->path, r->part);
     if (r->base < 2 || r->trained < 1 || r->high <= r->low)
         return fail(e, GYR_MALFORMED, "%s: rotary positions with base %g, trained context %g; convert the model again",
                     c->path, r->base, r->trained);
     if (r->scaling == ROPE_LONG) {
-        r->factors = find(f, c, ROPE_FACTORS, local, key);
+        r->factors[0] = find(f, c, ROPE_FACTORS, local, key);
+        r->factors[1] = find(f, c, ROPE_FAR_FACTORS, local, key);
         if (r->factor == 0) r->factor = *context / r->trained;
-        // Factors for texts beyond the trained context would change what is in the cache of shorter ones.
+        // The factors for longer texts would change what is in the cache of shorter ones: a session has one or the
+        // other from its beginning.
         if (r->trained < *context) *context = (uint32_t)r->trained;
     }
     if (r->factor == 0) r->factor = r->scaling == ROPE_YARN ? *context / r->trained : 1;
-    return check_factors(c, r, e);
+    return check_factors(c, r, r->factors[0], e) && check_factors(c, r, r->factors[1], e);
+}
+
+bool rope_reaches_far(const struct family *f, const struct checkpoint *c, const struct rope *r) {
+    char name[128];
+    return r->scaling == ROPE_LONG &&
+           (r->factors[1] || family_tensor(f, c, (struct place){ROLE_ROPE_LONG, PART_WEIGHT, 0, 0}, name));
 }
 
 // The formulas are those of transformers (modeling_rope_utils.py), in the same order of float operations.
@@ -207,14 +221,15 @@ double rope_attention(const struct rope *r) {
     return 1;
 }
 
-void rope_angles(const struct rope *r, const float *factors, float *frequency, float *scale) {
-    uint32_t n = r->dim / 2;
+void rope_angles(const struct rope *r, bool far, const float *factors, float *frequency, float *scale) {
+    uint32_t n = r->dim / 2, turning = (uint32_t)(floor(r->part * r->dim / 2));
     rope_frequencies(frequency, r->dim, r->base);
     for (uint32_t i = 0; i < n; i++) {
         if (factors) frequency[i] /= factors[i];
-        if (r->scaling == ROPE_LINEAR) frequency[i] /= (float)r->factor;
-        if (r->scaling != ROPE_LONG || !r->factors) continue;
-        struct value v = value_at(r->factors, i);
+        if (r->scaling == ROPE_LINEAR || r->scaling == ROPE_PROPORTIONAL) frequency[i] /= (float)r->factor;
+        if (r->scaling == ROPE_PROPORTIONAL && i >= turning) frequency[i] = 0;
+        if (r->scaling != ROPE_LONG || !r->factors[far]) continue;
+        struct value v = value_at(r->factors[far], i);
         frequency[i] /= v.kind == VALUE_UINT ? (float)v.u : (float)v.f;
     }
     if (r->scaling == ROPE_LLAMA3) stretch_llama3(r, frequency);

@@ -57,11 +57,16 @@ static void convert_slice(void *arg, size_t i) {
     struct recoder *r = arg;
     size_t n = slice_size(r, i);
     float *x = r->floats + i * SLICE;
+    uint8_t *blocks = r->blocks + type_row_bytes(r->to, (uint64_t)i * SLICE);
+    if (r->s->copy && r->s->from == r->to) {
+        r->s->copy(r->s->arg, r->first + (uint64_t)i * SLICE, n, blocks);
+        return;
+    }
     r->s->read(r->s->arg, r->first + (uint64_t)i * SLICE, n, x);
     const struct type_info *to = type_info(r->to);
     for (size_t k = 0; to->quantized && k < n; k++)
         if (!isfinite(x[k])) r->odd = true;
-    if (!r->odd) to->encode(x, n, r->blocks + type_row_bytes(r->to, (uint64_t)i * SLICE));
+    if (!r->odd) to->encode(x, n, blocks);
 }
 
 static bool report(struct recoder *r, uint64_t bytes, gyr_error *e) {

@@ -25,7 +25,8 @@ struct recode_source {
     struct text name;
     uint64_t count;       // elements
     enum type from;       // of the source
-    const uint8_t *as_is; // not NULL: what is already in its type is copied from here
+    const uint8_t *as_is; // not NULL: what is already in its type is copied from here; or else
+    void (*copy)(const void *arg, uint64_t first, size_t n, uint8_t *out); // not NULL: it is copied by this
     void (*read)(const void *arg, uint64_t first, size_t n, float *out);
     const void *arg;
 };

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum number { TAPS, INNER, SIZE, STEPS, GROUPS, EXPAND, HEADS, VALUE, WIDE, NUMBERS };
+enum number { TAPS, INNER, SIZE, STEPS, GROUPS, EXPAND, HEADS, VALUE, WIDE, EACH_SIZE, EACH_HEADS, NUMBERS };
 
 enum { MOST_NAMES = 4 };
 
@@ -12,7 +12,8 @@ enum { MOST_NAMES = 4 };
 static const struct {
     const char *gguf, *hf[MOST_NAMES];
 } names[NUMBERS] = {
-    [TAPS] = {"ssm.conv_kernel", {"conv_kernel", "mamba_d_conv", "linear_conv_kernel_dim"}},
+    [TAPS] = {"ssm.conv_kernel",
+              {"conv_kernel", "mamba_d_conv", "linear_attn_config.short_conv_kernel_size", "linear_conv_kernel_dim"}},
     [INNER] = {"ssm.inner_size", {"mamba_d_ssm"}},
     [SIZE] = {"ssm.state_size", {"state_size", "mamba_d_state", "linear_key_head_dim"}},
     [STEPS] = {"ssm.time_step_rank", {"time_step_rank"}},
@@ -20,6 +21,8 @@ static const struct {
     [EXPAND] = {NULL, {"expand", "mamba_expand"}},
     [HEADS] = {"ssm.time_step_rank", {"num_heads", "mamba_n_heads", "linear_num_value_heads"}},
     [VALUE] = {NULL, {"linear_value_head_dim"}},
+    [EACH_SIZE] = {"kda.head_dim", {"linear_attn_config.head_dim", "linear_head_dim"}},
+    [EACH_HEADS] = {"attention.head_count", {"linear_attn_config.num_heads", "linear_num_heads"}},
     [WIDE] = {NULL, {"intermediate_size"}}, // of Mamba; other models call their MLP's width so
 };
 
@@ -104,6 +107,19 @@ static bool fits(const struct reader *r, const struct recurrence *s) {
                       s->heads, s->inner, s->groups);
 }
 
+// Kimi delta attention: each head has a key of its own, as wide as its value.
+static bool read_each(const struct reader *r, struct recurrence *s) {
+    s->each = s->norm_first = true;
+    if (!whole(r, TAPS, 64, 4, &s->taps) || !whole(r, EACH_SIZE, MAX_HEAD, 0, &s->size) ||
+        !whole(r, EACH_HEADS, 1u << 16, 0, &s->heads))
+        return false;
+    s->groups = s->heads;
+    s->dim = s->size;
+    s->inner = s->steps = s->heads * s->dim;
+    s->channels = s->columns = s->inner; // one after the other
+    return true;
+}
+
 bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_t hidden, struct recurrence *s,
                      gyr_error *e) {
     struct reader r = {f, c, e};
@@ -111,22 +127,28 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
     char key[128];
     *s = (struct recurrence){.kind = f->recur, .heads = 1, .groups = 1};
     if (!read_multipliers(&r, s) || s->kind == RECUR_NONE) return s->kind == RECUR_NONE;
+    if (f->recur_each) return read_each(&r, s);
     bool channels = s->kind == RECUR_CHANNELS;
     if (!whole(&r, TAPS, 64, 4, &s->taps) || !whole(&r, SIZE, MAX_HEAD, 0, &s->size) ||
         (channels && !whole(&r, STEPS, 1u << 16, 0, &s->rank)) ||
-        (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) || !whole(&r, GROUPS, 1u << 16, 1, &s->groups))) ||
+        (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) ||
+                       !whole(&r, GROUPS, 1u << 16, c->source == CHECKPOINT_GGUF, &s->groups))) ||
         !read_inner(&r, hidden, s))
         return false;
-    if (c->source == CHECKPOINT_HF && !checkpoint_float(c, "mixer_rms_eps", &eps, e)) return false;
+    bool hf = c->source == CHECKPOINT_HF, told = find(&r, hf ? "mixer_rms_eps" : "ssm.dt_b_c_rms_epsilon", key);
+    if (told && !checkpoint_float(c, key, &eps, e)) return false;
     if (find(&r, "mamba_norm_before_gate", key) && !checkpoint_bool(c, key, &s->norm_first, e)) return false;
     s->norm_first |= s->kind == RECUR_DELTA;
     s->norms_eps = (float)eps;
     s->dim = s->inner / s->heads;
+    s->steps = channels ? s->inner : s->heads;
     s->channels = s->inner + (channels ? 0 : 2 * s->groups * s->size);
     s->columns = channels ? 2 * s->inner : s->kind == RECUR_DELTA ? s->channels : s->inner + s->channels + s->heads;
     return fits(&r, s);
 }
 
-size_t recurrence_tail(const struct recurrence *r) { return r->taps ? (size_t)(r->taps - 1) * r->channels : 0; }
+size_t recurrence_tail(const struct recurrence *r) {
+    return r->taps ? (size_t)(r->taps - 1) * r->channels * (r->each ? 3 : 1) : 0;
+}
 
 size_t recurrence_floats(const struct recurrence *r) { return recurrence_tail(r) + (size_t)r->size * r->inner; }

@@ -3,10 +3,14 @@
 
 #define EXPERTS .norm = NORM_RMS, .activation = ACT_SILU, .gated = true
 
-// Latent attention, and experts of which some are shared (DeepSeek-V2 and V3, 2024).
-#define DEEPSEEK                                                                                                       \
-    EXPERTS, .architecture = "deepseek2", .latent = true, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,         \
+// Latent attention, and experts of which some are shared (DeepSeek-V2 and V3, 2024). Biases that a config may ask for
+// are in no model, and gyr has none.
+#define LATENT                                                                                                         \
+    EXPERTS, .latent = true, .latent_eps = 1e-6f, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,                 \
              .gguf_pairs = PAIRS_ADJACENT
+
+// And the best experts of the best groups, by two of each.
+#define LATENT3 LATENT, .route = ROUTE_SIGMOID, .route_normed = true, .route_pairs = true
 
 // Queries come straight from the input, or by way of a latent vector.
 static const struct rename deepseek_names[] = {
@@ -20,6 +24,19 @@ static const struct rename mixtral_names[] = {
     {ROLE_EXPERT_GATE, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w1.weight"},
     {ROLE_EXPERT_UP, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w3.weight"},
     {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w2.weight"},
+    {0},
+};
+
+static const struct rename granite_names[] = {
+    {ROLE_ROUTER, NULL, "model.layers.%u.block_sparse_moe.router.layer.weight"},
+    {ROLE_EXPERT_GATE_UP, NULL, "model.layers.%u.block_sparse_moe.input_linear.weight"},
+    {ROLE_EXPERT_GATE, NULL, ""},
+    {ROLE_EXPERT_UP, NULL, ""},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.block_sparse_moe.output_linear.weight"},
+    {ROLE_SHARED_GATE_UP, NULL, "model.layers.%u.shared_mlp.input_linear.weight"},
+    {ROLE_SHARED_GATE, NULL, ""},
+    {ROLE_SHARED_UP, NULL, ""},
+    {ROLE_SHARED_DOWN, NULL, "model.layers.%u.shared_mlp.output_linear.weight"},
     {0},
 };
 
@@ -54,11 +71,11 @@ static const struct rename llama4_names[] = {
     {0},
 };
 
-// The text part. Attention in chunks, and a temperature of its own, begin at position 8191.
+// The text part.
 #define LLAMA4                                                                                                         \
     EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .hf_pairs = PAIRS_ADJACENT,              \
-             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .most_context = 8191, .route = ROUTE_SIGMOID,               \
-             .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
+             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .chunk = 8192, .temper_every = 8192, .temper = 0.1,         \
+             .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
 
 const struct family expert_rows[] = {
     {
@@ -70,6 +87,17 @@ const struct family expert_rows[] = {
         .gguf_pairs = PAIRS_ADJACENT,
         .route_normed = true,
         .names = mixtral_names,
+    },
+    {
+        EXPERTS,
+        .kind = "Granite MoE",
+        .architecture = "granitemoe",
+        .hf_types = {"granitemoe", "granitemoeshared"},
+        .gguf_pairs = PAIRS_ADJACENT,
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
+        .logits_divided = true,
+        .route = ROUTE_CHOSEN,
+        .names = granite_names,
     },
     {
         EXPERTS,
@@ -152,19 +180,37 @@ const struct family expert_rows[] = {
         .qk_norm = QK_NORM_PLAIN,
     },
     {
-        DEEPSEEK,
+        LATENT3,
+        .architecture = "deepseek2",
         .kind = "DeepSeek V3, and Kimi K2",
         .hf_types = {"deepseek_v3", "kimi_k2"},
-        .hf = {{"rope_interleave", 1, 1}},
+        .hf = {{"rope_interleave", 1, 1}, {"attention_bias", 0, 0}},
         .gguf = {{"expert_gating_func", 2, 0}},
-        .route = ROUTE_SIGMOID,
-        .route_normed = true,
-        .route_pairs = true,
     },
     {
-        DEEPSEEK,
+        LATENT,
+        .architecture = "deepseek2",
         .kind = "DeepSeek V2",
         .hf_types = {"deepseek_v2"},
+        .hf = {{"attention_bias", 0, 0}},
+    },
+    {
+        LATENT3,
+        .kind = "DeepSeek V3.2",
+        .architecture = "deepseek32",
+        .hf_types = {"deepseek_v32"},
+        .hf = {{"attention_bias", 0, 0}, {"indexer_rope_interleave", 0, 0}},
+        .indexed = true,
+    },
+    {
+        LATENT3,
+        .kind = "GLM 5",
+        .architecture = "glm-dsa",
+        .hf_types = {"glm_moe_dsa"},
+        .hf = {{"attention_bias", 0, 0}, {"indexer_rope_interleave", 1, 1}},
+        .indexed = true,
+        .index_pairs = PAIRS_ADJACENT,
+        .indexers_shared = true,
     },
 };
 const size_t expert_rows_n = sizeof expert_rows / sizeof *expert_rows;

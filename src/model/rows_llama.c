@@ -45,6 +45,12 @@ static const struct rename internlm2_names[] = {
 static const struct rename baichuan_names[] = {
     {ROLE_QKV, NULL, "model.layers.%u.self_attn.W_pack.weight"}, {ROLE_Q, NULL, ""}, {0}};
 
+// The second Baichuan has the first one's config.json but for the size of its vocabulary, by which everybody tells it.
+// Of GGUF files nothing says whether the rows were made of length 1 before; they are taken to be.
+#define BAICHUAN2                                                                                                      \
+    LLAMA, .architecture = "baichuan", .hf_types = {"baichuan"}, .hf_only = true, .hf_unit_output = true,              \
+           .names = baichuan_names
+
 const struct family llama_rows[] = {
     {
         LLAMA, .kind = "Llama", .architecture = "llama", .hf_types = {"llama", "mistral", "internlm3"},
@@ -186,6 +192,18 @@ const struct family llama_rows[] = {
         .gguf_pairs = PAIRS_ADJACENT,
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .names = internlm2_names,
+    },
+    {
+        BAICHUAN2,
+        .kind = "Baichuan 2 13B kind: ALiBi, output of unit rows",
+        .hf = {{"vocab_size", 125696, 0}, {"num_hidden_layers", 40, 0}},
+        .positions = POSITIONS_ALIBI,
+    },
+    {
+        BAICHUAN2,
+        .kind = "Baichuan 2 7B kind: output of unit rows",
+        .hf = {{"vocab_size", 125696, 0}},
+        .gguf_pairs = PAIRS_ADJACENT,
     },
     {
         LLAMA,

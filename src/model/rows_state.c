@@ -1,5 +1,5 @@
 // Models with layers that keep a state: Mamba (Gu and Dao, 2023; 2024), Falcon-Mamba (Zuo et al., 2024), Falcon-H1
-// (Zuo et al., 2025), and gated delta nets (Yang et al., 2025).
+// (Zuo et al., 2025), gated delta nets (Yang et al., 2025), and Kimi Linear (Kimi Team, 2025).
 #include "model/families.h"
 
 #define MAMBA_NAMES                                                                                                    \
@@ -69,7 +69,7 @@ static const struct rename qwen35moe_names[] = {
     {ROLE_STATE_BETA, "blk.%u.ssm_beta.weight", "model.layers.%u.linear_attn.in_proj_b.weight"},
     {ROLE_STATE_ALPHA, "blk.%u.ssm_alpha.weight", "model.layers.%u.linear_attn.in_proj_a.weight"},
     {ROLE_EXPERT_GATE_UP, "blk.%u.ffn_gate_up_exps.weight", "model.layers.%u.mlp.experts.gate_up_proj"},
-    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.mlp.experts.down_proj"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.mlp.experts.down_proj|model.layers.%u.mlp.experts.%u.down_proj.weight"},
     {0},
 };
 
@@ -79,6 +79,39 @@ static const struct rename qwen35moe_names[] = {
     .route_normed = true
 
 #define MAMBA .norm = NORM_RMS, .activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
+
+// transformers calls the matrices of a layer without experts like those of layers that have some.
+static const struct rename kimi_names[] = {
+    {ROLE_Q, "blk.%u.attn_q_b.weight|blk.%u.attn_q.weight",
+     "model.layers.%u.self_attn.q_b_proj.weight|model.layers.%u.self_attn.q_proj.weight"},
+    {ROLE_STATE_Q, "blk.%u.attn_q.weight", "model.layers.%u.self_attn.q_proj.weight"},
+    {ROLE_STATE_K, "blk.%u.attn_k.weight", "model.layers.%u.self_attn.k_proj.weight"},
+    {ROLE_STATE_IN, "blk.%u.attn_v.weight", "model.layers.%u.self_attn.v_proj.weight"},
+    {ROLE_STATE_CONV_Q, "blk.%u.ssm_conv1d_q.weight", "model.layers.%u.self_attn.q_conv1d.weight"},
+    {ROLE_STATE_CONV_K, "blk.%u.ssm_conv1d_k.weight", "model.layers.%u.self_attn.k_conv1d.weight"},
+    {ROLE_STATE_CONV, "blk.%u.ssm_conv1d_v.weight", "model.layers.%u.self_attn.v_conv1d.weight"},
+    {ROLE_STATE_LOW, "blk.%u.ssm_f_a.weight", "model.layers.%u.self_attn.f_a_proj.weight"},
+    {ROLE_STATE_ALPHA, "blk.%u.ssm_f_b.weight", "model.layers.%u.self_attn.f_b_proj.weight"},
+    {ROLE_STATE_GATE_LOW, "blk.%u.ssm_g_a.weight", "model.layers.%u.self_attn.g_a_proj.weight"},
+    {ROLE_STATE_GATE, "blk.%u.ssm_g_b.weight", "model.layers.%u.self_attn.g_b_proj.weight"},
+    {ROLE_STATE_BETA, "blk.%u.ssm_beta.weight", "model.layers.%u.self_attn.b_proj.weight"},
+    {ROLE_STATE_DT, NULL, "model.layers.%u.self_attn.dt"},
+    {ROLE_STATE_A, NULL, "model.layers.%u.self_attn.A_log"},
+    {ROLE_STATE_NORM, NULL, "model.layers.%u.self_attn.o_norm.weight"},
+    {ROLE_STATE_OUT, "blk.%u.attn_output.weight", "model.layers.%u.self_attn.o_proj.weight"},
+    {ROLE_GATE, NULL, "model.layers.%u.mlp.gate_proj.weight|model.layers.%u.block_sparse_moe.gate_proj.weight"},
+    {ROLE_UP, NULL, "model.layers.%u.mlp.up_proj.weight|model.layers.%u.block_sparse_moe.up_proj.weight"},
+    {ROLE_DOWN, NULL, "model.layers.%u.mlp.down_proj.weight|model.layers.%u.block_sparse_moe.down_proj.weight"},
+    {ROLE_ROUTER, NULL, "model.layers.%u.block_sparse_moe.gate.weight"},
+    {ROLE_ROUTER_SHIFT, NULL, "model.layers.%u.block_sparse_moe.gate.e_score_correction_bias"},
+    {ROLE_EXPERT_GATE, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w1.weight"},
+    {ROLE_EXPERT_UP, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w3.weight"},
+    {ROLE_EXPERT_DOWN, NULL, "model.layers.%u.block_sparse_moe.experts.%u.w2.weight"},
+    {ROLE_SHARED_GATE, NULL, "model.layers.%u.block_sparse_moe.shared_experts.gate_proj.weight"},
+    {ROLE_SHARED_UP, NULL, "model.layers.%u.block_sparse_moe.shared_experts.up_proj.weight"},
+    {ROLE_SHARED_DOWN, NULL, "model.layers.%u.block_sparse_moe.shared_experts.down_proj.weight"},
+    {0},
+};
 
 const struct family state_rows[] = {
     {
@@ -107,8 +140,7 @@ const struct family state_rows[] = {
         .kind = "Mamba 2",
         .architecture = "mamba2",
         .hf_types = {"mamba2"},
-        .hf = {{"use_bias", 0, 0},
-               {"n_groups", 1, 8}}, // with more, Hugging Face has one norm over all of them, and GGUF one for each
+        .hf = {{"use_bias", 0, 0}},
         .recur = RECUR_HEADS,
         .names = mamba2_names,
     },
@@ -121,6 +153,7 @@ const struct family state_rows[] = {
         .activation = ACT_SILU,
         .gated = true,
         .mixers = MIXERS_BOTH,
+        .gguf_multiplied = true,
         .recur = RECUR_HEADS,
         .may_bias = BIAS_ALL,
         .names = falcon_h1_names,
@@ -138,6 +171,7 @@ const struct family state_rows[] = {
         .architecture = "qwen35",
         .hf_types = {"qwen3_5_text", "qwen3_5"},
         .gguf_turns = true,
+        .gguf_sections = true,
         .names = qwen35_names,
     },
     {
@@ -146,7 +180,27 @@ const struct family state_rows[] = {
         .architecture = "qwen35moe",
         .hf_types = {"qwen3_5_moe_text", "qwen3_5_moe"},
         .gguf_turns = true,
+        .gguf_sections = true,
         .names = qwen35moe_names,
+    },
+    {
+        .kind = "Kimi Linear",
+        .architecture = "kimi-linear",
+        .hf_types = {"kimi_linear"},
+        .hf = {{"attention_bias", 0, 0}, {"mla_use_nope", 1, 1}},
+        .norm = NORM_RMS,
+        .activation = ACT_SILU,
+        .gated = true,
+        .positions = POSITIONS_NONE,
+        .latent = true,
+        .latent_eps = 1e-6f,
+        .mixers = MIXERS_TURNS,
+        .recur = RECUR_DELTA,
+        .recur_each = true,
+        .route = ROUTE_SIGMOID,
+        .route_normed = true,
+        .route_pairs = true,
+        .names = kimi_names,
     },
 };
 const size_t state_rows_n = sizeof state_rows / sizeof *state_rows;

@@ -17,11 +17,13 @@ static bool expert_matrices(struct expert *x, matrix_fn *fn, void *arg) {
 }
 
 bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg) {
-    struct linear *all[] = {&l->qkv,           &l->q,    &l->k,   &l->v,    &l->attn_out,
-                            &l->gate_up,       &l->gate, &l->up,  &l->down, &l->router,
-                            &l->shared_router, &l->q_a,  &l->kv_a};
+    struct linear *all[] = {&l->qkv,           &l->q,          &l->k,        &l->v,       &l->attn_out,
+                            &l->gate_up,       &l->gate,       &l->up,       &l->down,    &l->router,
+                            &l->shared_router, &l->q_a,        &l->kv_a,     &l->index_q, &l->index_k,
+                            &l->index_weight,  &l->input_gate, &l->input_out};
     struct recurrent *s = &l->state;
-    struct linear *states[] = {&s->in, &s->gate, &s->alpha, &s->beta, &s->x, &s->dt, &s->out};
+    struct linear *states[] = {&s->in,  &s->gate, &s->alpha, &s->beta, &s->x,       &s->dt,
+                               &s->out, &s->q,    &s->k,     &s->low,  &s->gate_low};
     if (!each(states, sizeof states / sizeof *states, fn, arg)) return false;
     if (!each(all, sizeof all / sizeof *all, fn, arg) || !expert_matrices(&l->shared, fn, arg)) return false;
     for (size_t i = 0; l->experts && i < h->experts; i++)
@@ -31,11 +33,11 @@ bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn 
     return true;
 }
 
-// The same for a whole model. The embedding is only looked up.
+// The same for a whole model. The embedding, and the table of per-layer inputs, are only looked up.
 static bool each_matrix(struct model *m, matrix_fn *fn, void *arg) {
     for (uint32_t i = 0; i < m->h.layers; i++)
         if (!layer_matrices(&m->layers[i], &m->h, fn, arg)) return false;
-    return fn(arg, &m->output);
+    return (!m->inputs.project.w.rows || fn(arg, &m->inputs.project.w)) && fn(arg, &m->output);
 }
 
 struct list {

@@ -2,7 +2,7 @@
 #include "text/tokenizer_impl.h"
 
 #include "base/utf8.h"
-#include "text/bytes.h"
+#include "format/alphabet.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "text/pretokenize.h"
 
 #include "base/utf8.h"
-#include "text/bytes.h"
+#include "format/alphabet.h"
 #include "text/patterns.h"
 #include <stdlib.h>
 

@@ -33,6 +33,7 @@ static struct attention part(const struct attention *a, size_t first, size_t n, 
     struct attention p = *a;
     p.rows = n;
     p.row += first;
+    if (a->chosen) p.chosen += first * a->most;
     p.q += first * a->heads * a->kv.key_dim;
     p.out = out;
     return p;
@@ -50,6 +51,18 @@ static void check_cuts(const struct attention *a, int d, const float *want, floa
 
 // How large queries are: with large ones few positions count, and the others' weights are subnormal or zero.
 static float query_size = 2;
+
+// For each row as many of its positions as it may attend to, ascending.
+static int32_t *choose(const struct attention *a) {
+    int32_t *chosen = malloc(a->rows * a->most * sizeof *chosen);
+    for (size_t r = 0; r < a->rows; r++) {
+        size_t n = a->row[r].position + 1u, left = a->most;
+        int32_t *out = chosen + r * a->most;
+        for (size_t t = 0; t < n && n > a->most; t++)
+            if (random_size(1, n - t) <= left) *out++ = (int32_t)t, left--;
+    }
+    return chosen;
+}
 
 // Everything random that `a` leaves open: rows of `sequences` sequences, in runs of neighbouring positions.
 static void try(struct attention a, size_t sequences, size_t length, bool slopes) {
@@ -73,6 +86,8 @@ static void try(struct attention a, size_t sequences, size_t length, bool slopes
     a.v = c.v;
     a.row = row;
     a.scale = 1 / sqrtf((float)a.kv.key_dim);
+    int32_t *chosen = a.most ? choose(&a) : NULL;
+    a.chosen = chosen;
     if (slopes) a.slopes = per_head;
     if (a.sinks) a.sinks = per_head + a.heads;
     for (int d = 0; d < count; d++) {
@@ -83,6 +98,7 @@ static void try(struct attention a, size_t sequences, size_t length, bool slopes
         check_cuts(&a, d, want, got);
     }
     free_cache(&c);
+    free(chosen);
     free(queries);
     free(per_head);
     free(want);
@@ -117,6 +133,18 @@ static void variants(void) {
         if (i & 2) a.softcap = 1.5f;
         if (i & 4) a.sinks = &sinks;
         try(a, 1, 1200, i & 16);
+    }
+}
+
+// Attention to some positions, of rows that have more than those and of rows that have fewer.
+static void choices(void) {
+    for (size_t i = 0; i < 45; i++) {
+        size_t kv_heads = random_size(1, 2), most = i % 5 ? random_size(1, 90) : random_size(500, 1100);
+        struct attention a = {.rows = random_size(1, 6), .heads = kv_heads * random_size(1, i % 9 ? 8 : 110)};
+        a.kv = (struct kv_shape){types[i % 3], kv_heads, random_size(1, 100), random_size(1, 100)};
+        a.most = most;
+        if (i % 4 == 1) a.softcap = 2;
+        try(a, 2, most < 100 ? 200 : 1300, false);
     }
 }
 
@@ -205,6 +233,7 @@ int main(int argc, char **argv) {
     RUN(shapes);
     RUN(positions);
     RUN(variants);
+    RUN(choices);
     RUN(far_scores);
     RUN(prompts);
     RUN(pages_do_not_matter);

@@ -217,6 +217,48 @@ static void routes(void) {
         }
 }
 
+// What an indexer chooses, and attention to that.
+static void choices(void) {
+    static const uint64_t want[6] = {
+        0x2a183ba3e96e6636, 0x90a0b0e3548a2961, 0x233f9d71745c2621,
+        0x1f478b1f002d1bea, 0x7ea1a65dfd26b6fa, 0x6663ea27dd0fff86,
+    };
+    enum { HEADS = 7, DIM = 40, LENGTH = 700, MOST = 555 };
+    for (int i = 0; i < 3; i++) {
+        random_state = (uint64_t)i + 1;
+        struct choice a = {.rows = ROWS, .heads = HEADS, .most = MOST, .kv = {types[i], 1, DIM, 0}, .scale = 0.1f};
+        struct attention to = {.rows = ROWS, .heads = HEADS, .kv = {types[i], 1, DIM, DIM}, .scale = 0.2f};
+        struct cache c = random_cache(a.kv, 1, LENGTH), kv = random_cache(to.kv, 1, LENGTH);
+        struct attention_row row[ROWS] = {{c.table, LENGTH - 1}, {c.table, 554}, {c.table, 600}};
+        static float q[ROWS * HEADS * DIM], weight[ROWS * HEADS], out[ROWS * HEADS * DIM], work[736],
+            chosen[ROWS * MOST];
+        static int32_t list[ROWS * MOST];
+        for (int k = 0; k < ROWS * HEADS * DIM; k++) q[k] = random_float() * 4;
+        for (int k = 0; k < ROWS * HEADS; k++) weight[k] = random_float();
+        a.q = to.q = q;
+        a.weight = weight;
+        a.k = c.k;
+        to.k = kv.k;
+        to.v = kv.v;
+        a.row = to.row = row;
+        to.chosen = a.chosen = list;
+        to.most = MOST;
+        to.out = out;
+        a.work = work;
+        a.room = 736;
+        for (int d = 0; d < count; d++) {
+            memset(list, 0, sizeof list);
+            devices[d]->ops->choose(devices[d], &a);
+            for (int k = 0; k < ROWS * MOST; k++) chosen[k] = (float)list[k];
+            check("choice", devices[d], chosen, (size_t)ROWS * MOST, want[i]);
+            devices[d]->ops->attention(devices[d], &to);
+            check("attention to it", devices[d], out, (size_t)ROWS * HEADS * DIM, want[3 + i]);
+        }
+        free_cache(&c);
+        free_cache(&kv);
+    }
+}
+
 int main(void) {
     open_devices();
     RUN(products);
@@ -225,6 +267,7 @@ int main(void) {
     RUN(qkv);
     RUN(rope);
     RUN(routes);
+    RUN(choices);
     for (int d = 0; d < count; d++) devices[d]->ops->close(devices[d]);
     return test_end();
 }

@@ -146,10 +146,38 @@ static void order_of_the_file_does_not_matter(void) {
     CHECK(!memcmp(q[0], q[1], sizeof q[0]));
 }
 
+// Layers that read another's keys and values make queries alone, and the same ones.
+static void queries_alone(void) {
+    enum { DIM = 16, HEADS = 4 };
+    float *x = random_floats(HEADS * DIM), *table = random_floats(4 * DIM), *w = random_floats(DIM);
+    float k[PAGE_TOKENS * DIM], v[PAGE_TOKENS * DIM], q[2][HEADS * DIM];
+    struct attention_row row = {&(uint32_t){0}, 3};
+    struct qkv a = {.rows = 1, .heads = HEADS, .kv = {TYPE_F32, 1, DIM, DIM}, .rotary_dim = DIM, .norm = NORM_RMS};
+    a.q_in = (struct projected){x, HEADS * DIM, HEADS * DIM};
+    a.k_in = a.v_in = (struct projected){x, DIM, DIM};
+    a.table = table;
+    a.q_norm = a.k_norm = w;
+    a.row = &row;
+    for (int d = 0; d < count; d++) {
+        a.q = q[0];
+        a.k = k;
+        a.v = v;
+        devices[d]->ops->qkv(devices[d], &a);
+        a.q = q[1];
+        a.k = a.v = NULL;
+        devices[d]->ops->qkv(devices[d], &a);
+        CHECK(!memcmp(q[0], q[1], sizeof q[0]));
+    }
+    free(x);
+    free(table);
+    free(w);
+}
+
 int main(void) {
     open_devices();
     RUN(layouts_pairs_and_norms);
     RUN(order_of_the_file_does_not_matter);
+    RUN(queries_alone);
     close_devices();
     return test_end();
 }

@@ -113,9 +113,11 @@ static void want_head(const struct recur *a, size_t sequence, size_t head, doubl
         for (size_t i = 0; i < dim; i++) {
             size_t at = channels ? head * dim + i : head;
             double x = (double)a->x[r * a->x_row + head * dim + i], read = 0, sum = 0;
-            double step = softplus((double)a->dt_by * (double)a->dt[r * a->dt_row + at] +
-                                   (a->dt_bias ? (double)a->dt_bias[at] : 0));
+            double step = 0;
             for (size_t k = 0; k < size; k++) {
+                size_t of = a->each ? head * size + k : at;
+                step = softplus((double)a->dt_by * (double)a->dt[r * a->dt_row + of] +
+                                (a->dt_bias ? (double)a->dt_bias[of] : 0));
                 double rate = (double)(channels ? a->a[k * inner + at] : a->a[head]);
                 s[k * dim + i] *= exp(step * rate);
                 read += s[k * dim + i] * (double)key[k];
@@ -167,9 +169,14 @@ static void run_recur(struct device *d, const struct recur *all, size_t piece, f
     for (int i = 0; i < 6; i++) free(mine[i]);
 }
 
+// Steps of a row.
+static size_t steps_of(const struct recur *a) {
+    return a->heads * (a->kind == RECUR_CHANNELS ? a->dim : a->each ? a->size : 1);
+}
+
 static void one_recur(struct recur a) {
     bool channels = a.kind == RECUR_CHANNELS;
-    size_t inner = a.heads * a.dim, steps = channels ? inner : a.heads, keys = a.groups * a.size;
+    size_t inner = a.heads * a.dim, steps = steps_of(&a), keys = a.groups * a.size;
     size_t rates = channels ? a.size * inner : a.heads, slot = a.size * inner + 5;
     a.x_row = inner + 3;
     a.dt_row = steps + 2;
@@ -185,7 +192,7 @@ static void one_recur(struct recur a) {
     a.query = query;
     a.beta = beta;
     a.a = rate;
-    a.dt_bias = a.kind == RECUR_HEADS ? bias : NULL;
+    a.dt_bias = a.kind == RECUR_HEADS || a.each ? bias : NULL;
     a.skip = a.kind == RECUR_DELTA ? NULL : skip;
     a.dt_by = a.kind == RECUR_HEADS ? 0.7f : 1;
     a.state = (struct state){state + 5, slot};
@@ -212,6 +219,8 @@ static void recurrences(void) {
     one_recur((struct recur){.kind = RECUR_HEADS, .heads = 2, .dim = 64, .size = 32, .groups = 1});
     one_recur((struct recur){.kind = RECUR_DELTA, .heads = 6, .dim = 20, .size = 9, .groups = 3});
     one_recur((struct recur){.kind = RECUR_DELTA, .heads = 6, .dim = 17, .size = 8, .groups = 2, .turns = true});
+    one_recur((struct recur){.kind = RECUR_DELTA, .heads = 3, .dim = 20, .size = 9, .groups = 3, .each = true});
+    one_recur((struct recur){.kind = RECUR_DELTA, .heads = 2, .dim = 8, .size = 40, .groups = 1, .each = true});
 }
 
 int main(void) {

@@ -134,14 +134,16 @@ static double alibi(const struct attention *a, size_t head, size_t position) {
     return a->alibi_bf16 ? bf16(bf16(slope) * bf16(p)) : slope * p;
 }
 
+// With a choice, t is a place in the list of what was chosen.
 static struct kv_vector cached(const struct attention *a, size_t row, size_t head, size_t t, bool value) {
+    if (chosen_of(a, row)) t = (size_t)chosen_of(a, row)[t];
     uint32_t page = a->row[row].pages[t / PAGE_TOKENS];
     size_t kv_head = head / (a->heads / a->kv.heads);
     return (value ? kv_value : kv_key)(&a->kv, value ? a->v : a->k, page, kv_head, t % PAGE_TOKENS);
 }
 
 void ref_attention(const struct attention *a, size_t row, size_t head, double *out) {
-    size_t n = a->row[row].position + 1, first = a->window && a->window < n ? n - a->window : 0;
+    size_t n = seen_of(a, row), first = a->window && a->window < n ? n - a->window : 0;
     const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
     double *score = malloc(n * sizeof *score), max = a->sinks ? (double)a->sinks[head] : -INFINITY, sum = 0;
     for (size_t t = first; t < n; t++) {
@@ -201,7 +203,7 @@ static float ref_span(const struct attention *a, size_t row, size_t head, size_t
 }
 
 void ref_attention_bytes(const struct attention *a, size_t row, size_t head, float *out) {
-    size_t n = a->row[row].position + 1, begin = a->window && a->window < n ? n - a->window : 0, last;
+    size_t n = seen_of(a, row), begin = a->window && a->window < n ? n - a->window : 0, last;
     float max = 0, sum = 0, *part = malloc(a->kv.value_dim * sizeof *part);
     for (size_t first = begin; first < n; first = last) {
         last = first / SPAN * SPAN + SPAN < n ? first / SPAN * SPAN + SPAN : n;

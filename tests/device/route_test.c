@@ -66,7 +66,8 @@ static void check_row(const struct route *a, size_t row) {
     for (size_t j = 0; j < a->used; j++) sum += score[expert[j]];
     bool share = a->normed || a->score == ROUTE_CHOSEN;
     for (size_t j = 0; j < a->used; j++) {
-        double want = score[expert[j]] / (share ? sum : 1) * (double)a->scale;
+        double own = a->own_scale ? (double)a->own_scale[expert[j]] : 1;
+        double want = score[expert[j]] / (share ? sum : 1) * (double)a->scale * own;
         CHECK(fabs((double)a->weight[row * a->used + j] - want) <= 1e-5 * (1 + fabs(want)));
     }
 }
@@ -89,6 +90,7 @@ static void one_route(int i) {
     a.shift = i % 2 ? shift : NULL;
     a.normed = i % 7 < 4;
     a.scale = i % 3 ? 1 : 2.5f;
+    a.own_scale = i % 5 == 1 ? shift : NULL;
     a.work = work;
     for (int d = 0; d < count; d++) {
         a.expert = expert[d > 0];

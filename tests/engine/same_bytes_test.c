@@ -2,6 +2,7 @@
 // threads, the other sequences in the batch, the pieces that a prompt comes in, and what of it the cache has already.
 // The scalar kernels on one thread, a sequence alone and in one piece, say what is right.
 #include "gyr.h"
+#include "model/drawn.h"
 #include "small_falcon.h"
 #include "test.h"
 
@@ -195,6 +196,17 @@ static void every_number_of_threads_and_cache(void) {
         }
 }
 
+// Attention to chosen positions, and states, of random small models.
+static void other_mechanisms(void) {
+    static const char *const names[] = {"deepseek-v3.2", "glm5.2", "kimi-linear"};
+    static struct drawn d;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        REQUIRE(drawn_load(&d, names[i]) && drawn_write_gguf(&d, file, &err));
+        for (size_t k = 0; k < KV_TYPES; k++) check_model(names[i], file, 4 * i + k);
+        drawn_free(&d);
+    }
+}
+
 // ------------------------------------------------------------------------------------------- answers of the poet
 
 enum { ANSWERS = 3, TOKENS = 16 };
@@ -310,6 +322,7 @@ int main(void) {
     snprintf(file, sizeof file, "%s/model.gguf", folder);
     RUN(every_type_of_weights);
     RUN(every_number_of_threads_and_cache);
+    RUN(other_mechanisms);
     RUN(the_poets_answers);
     for (int i = 0; i < 2; i++) unlink(base[i]);
     unlink(file);

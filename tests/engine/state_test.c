@@ -1,12 +1,13 @@
-// Sessions of models that keep a state: truncated, forked, fed in pieces and among others, they give what a session
-// alone gives that was fed the same tokens at once.
+// Sessions of models that keep a state, or keys of an indexer: truncated, forked, fed in pieces and among others, they
+// give what a session alone gives that was fed the same tokens at once.
 #include "model/drawn.h"
 
 #include <unistd.h>
 
 enum { LENGTH = 72 };
 
-static const char *const names[] = {"falcon-mamba", "mamba2", "falcon-h1", "qwen3.5-moe"};
+static const char *const names[] = {"falcon-mamba", "mamba2",        "falcon-h1", "qwen3.5-moe",
+                                    "kimi-linear",  "deepseek-v3.2", "glm5.2"};
 static struct drawn d;
 static gyr_model *model;
 static gyr_error err;

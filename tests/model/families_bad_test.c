@@ -6,7 +6,7 @@
 #include <dirent.h>
 
 static char folder[] = "/tmp/gyr-lies-XXXXXX";
-static char names[80][64];
+static char names[256][64];
 static size_t n_names;
 static unsigned opened, refused;
 static uint64_t state = 7;
@@ -20,7 +20,7 @@ static void list_names(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char *end = strstr(e->d_name, ".txt");
-        if (!end || n_names == 80) continue;
+        if (!end || n_names == 256) continue;
         *end = 0;
         snprintf(names[n_names++], sizeof names[0], "%.60s", e->d_name);
     }
@@ -49,9 +49,10 @@ static void try_it(const char *path) {
     opened++;
     gyr_model_info info;
     gyr_model_get_info(m, &info);
-    gyr_session *s = gyr_session_new(m, &(gyr_session_options){.context = info.context < 64 ? info.context : 64}, &e);
+    gyr_session *s =
+        gyr_session_new(m, &(gyr_session_options){.context = info.far_context < 64 ? info.far_context : 64}, &e);
     int32_t ids[] = {1, 2, 3, 4, 5};
-    if (s) gyr_session_feed(s, ids, info.context < 5 ? info.context : 5, NULL, &e);
+    if (s) gyr_session_feed(s, ids, info.far_context < 5 ? info.far_context : 5, NULL, &e);
     gyr_session_free(s);
     gyr_model_close(m);
 }
@@ -79,6 +80,9 @@ static void lie_in_config(const struct drawn *d) {
     CHECK(drawn_write_text(file_of("config.json"), changed));
     free(changed);
     try_it(folder);
+    gyr_error e = {0};
+    bool told = gyr_convert(&(gyr_convert_options){.input = folder, .output = file_of("model.gguf")}, &e);
+    CHECK(told == (*e.message != 0));
 }
 
 static void lies_do_no_harm(void) {
@@ -96,9 +100,65 @@ static void lies_do_no_harm(void) {
     CHECK(opened > 100 && refused > 100);
 }
 
+static void refuses(const char *path, const char *why) {
+    gyr_error e = {0};
+    char message[512];
+    gyr_model *m = gyr_model_open(path, NULL, &e);
+    snprintf(message, sizeof message, "%s: %s", path, why);
+    CHECK(!m);
+    CHECK_INT(e.status, GYR_MALFORMED);
+    CHECK_STR(e.message, message);
+    if (m) gyr_model_close(m);
+}
+
+// The model with one key of its GGUF file changed.
+static void refuses_key(struct drawn *d, const char *key, const char *value, const char *why) {
+    for (size_t i = 0; i < d->n_keys; i++) {
+        char *have = d->keys[i], changed[128];
+        if (!strstr(have, key)) continue;
+        snprintf(changed, sizeof changed, "u glm-dsa.%s %s", key, value);
+        d->keys[i] = changed;
+        CHECK(drawn_write_gguf(d, file_of("model.gguf"), NULL));
+        d->keys[i] = have;
+    }
+    refuses(file_of("model.gguf"), why);
+}
+
+// A folder whose config has a word in another's place, once.
+static void refuses_word(const struct drawn *d, const char *word, const char *other, const char *why) {
+    size_t room = strlen(d->config) + 64;
+    char *at = strstr(d->config, word), *changed = malloc(room);
+    snprintf(changed, room, "%.*s%s%s", (int)(at - d->config), d->config, other, at + strlen(word));
+    CHECK(drawn_write_text(file_of("config.json"), changed));
+    free(changed);
+    refuses(folder, why);
+}
+
+static void indexers_must_fit(void) {
+    static struct drawn d;
+    REQUIRE(drawn_load(&d, "glm5.2") && drawn_write_safetensors(&d, file_of("model.safetensors")));
+    refuses_key(&d, "attention.indexer.key_length", "2",
+                "an indexer with keys of 2, 4 rotated, and queries of 24; convert the model again");
+    refuses_key(
+        &d, "attention.indexer.key_length", "257",
+        "key glm-dsa.attention.indexer.key_length is 257, not within 1 to 256; the file is damaged or not for gyr");
+    refuses_key(
+        &d, "attention.indexer.top_k", "0",
+        "key glm-dsa.attention.indexer.top_k is 0, not within 1 to 1048576; the file is damaged or not for gyr");
+    refuses_word(
+        &d, "\"indexer_types\": [\"full\"", "\"indexer_types\": [\"shared\"",
+        "an indexer with keys of 12, 4 rotated, and queries of 24, and none in the first layer; convert the model "
+        "again");
+    refuses_word(
+        &d, "\"full\", \"shared\", \"full\"", "\"full\", \"full\", \"full\"",
+        "tensor 'model.layers.2.self_attn.indexer.wq_b.weight' is missing; download or convert the model again");
+    drawn_free(&d);
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     list_names();
+    RUN(indexers_must_fit);
     RUN(lies_do_no_harm);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};
     for (int i = 0; i < 3; i++) unlink(file_of(files[i]));

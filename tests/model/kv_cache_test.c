@@ -5,7 +5,7 @@ static struct device *cpu;
 static gyr_error err;
 
 static void pages_are_handed_out_once(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 4}, 2, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F16, 1, 4, 4}}, {2}}, &err);
     struct pages a = {0}, b = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 5, &err));
     CHECK(kv_cache_cover(kv, &a, 2 * PAGE_TOKENS + 1));
@@ -35,7 +35,7 @@ static uint8_t *bytes_of(struct kv_cache *kv, void *const *array, size_t layer, 
 
 // What one holder writes to its own copy is not seen by the others, and a page is free when its last holder left.
 static void shared_pages_are_copied_to_be_written(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F16, 1, 4, 8}, 2, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F16, 1, 4, 8}}, {2}}, &err);
     struct pages a = {0}, b = {0}, c = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 4, &err) && kv_cache_cover(kv, &a, PAGE_TOKENS + 1));
     for (size_t l = 0; l < 2; l++) {
@@ -74,10 +74,10 @@ static void shared_pages_are_copied_to_be_written(void) {
 }
 
 static void growth_keeps_contents(void) {
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 2, 8, 12}, 3, &err);
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F32, 2, 8, 12}}, {3}}, &err);
     struct pages a = {0};
     REQUIRE(kv && kv_cache_reserve(kv, 2, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
-    size_t key = kv_key_bytes(&kv->shape), value = kv_value_bytes(&kv->shape);
+    size_t key = kv_key_bytes(&kv->layout.shape[KV_USUAL]), value = kv_value_bytes(&kv->layout.shape[KV_USUAL]);
     CHECK_INT(key, PAGE_TOKENS * 2 * 8 * 4);
     CHECK_INT(value, PAGE_TOKENS * 2 * 12 * 4);
     for (size_t l = 0; l < 3; l++)
@@ -109,16 +109,48 @@ __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
 static void sizes(void) {
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F16, 8, 64, 64}, 60, 1), 2 * 60 * 32 * 8 * 64 * 2);
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_F32, 1, 2, 2}, 1, 33), 2 * 64 * 2 * 4);
-    CHECK_INT(kv_cache_bytes((struct kv_shape){TYPE_Q8_0, 2, 64, 40}, 1, 32), 2 * 32 * (64 + 4 + 40 + 4));
-    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 2, 2}, 1, &err);
+    CHECK_INT(kv_cache_bytes((struct kv_layout){{{TYPE_F16, 8, 64, 64}}, {60}}, 1), 2 * 60 * 32 * 8 * 64 * 2);
+    CHECK_INT(kv_cache_bytes((struct kv_layout){{{TYPE_F32, 1, 2, 2}}, {1}}, 33), 2 * 64 * 2 * 4);
+    CHECK_INT(kv_cache_bytes((struct kv_layout){{{TYPE_Q8_0, 2, 64, 40}}, {1}}, 32), 2 * 32 * (64 + 4 + 40 + 4));
+    struct kv_cache *kv = kv_cache_new(cpu, (struct kv_layout){{{TYPE_F32, 1, 2, 2}}, {1}}, &err);
     CHECK(!kv_cache_reserve(kv, SIZE_MAX / 64, &err));
     CHECK_INT(err.status, GYR_NO_MEMORY);
     kv_cache_free(kv);
-    CHECK(!kv_cache_new(cpu, (struct kv_shape){TYPE_F32, 1, 1025, 2}, 1, &err));
+    CHECK(!kv_cache_new(cpu, (struct kv_layout){{{TYPE_F32, 1, 1025, 2}}, {1}}, &err));
     CHECK_INT(err.status, GYR_UNSUPPORTED);
     CHECK_STR(err.message, "KV cache: heads of 1025 and 2 numbers; gyr takes up to 1024");
+}
+
+// Each array has pages of its own size, and a copied page is copied in all of them. An indexer has no values.
+static void kinds_of_one_cache(void) {
+    struct kv_layout all = {
+        {[KV_USUAL] = {TYPE_F32, 1, 4, 4}, [KV_LOCAL] = {TYPE_F32, 2, 8, 6}, [KV_INDEX] = {TYPE_F32, 1, 6, 0}},
+        {1, 2, 2}};
+    static const enum kv_kind kind[] = {KV_USUAL, KV_LOCAL, KV_LOCAL, KV_INDEX, KV_INDEX};
+    CHECK_INT(kv_cache_bytes(all, 1), 32 * 4 * (4 + 4 + 2 * (2 * 8 + 2 * 6) + 2 * 6));
+    struct kv_cache *kv = kv_cache_new(cpu, all, &err);
+    struct pages a = {0}, b = {0};
+    REQUIRE(kv && kv_cache_reserve(kv, 3, &err) && kv_cache_cover(kv, &a, 2 * PAGE_TOKENS));
+    CHECK_INT(kv->n, 5);
+    for (size_t i = 0; i < 5; i++) CHECK(kv_cache_shape(kv, i) == &kv->layout.shape[kind[i]]);
+    static const size_t key[] = {32 * 4 * 4, 32 * 4 * 16, 32 * 4 * 16, 32 * 4 * 6, 32 * 4 * 6};
+    static const size_t value[] = {32 * 4 * 4, 32 * 4 * 12, 32 * 4 * 12};
+    CHECK(!kv->v[3] && !kv->v[4]);
+    for (size_t i = 0; i < 5; i++) memset((char *)kv->k[i] + a.page[1] * key[i], (int)(1 + i), key[i]);
+    for (size_t i = 0; i < 3; i++) memset((char *)kv->v[i] + a.page[1] * value[i], (int)(6 + i), value[i]);
+    CHECK(kv_cache_share(kv, &a, &b) && kv_cache_own(kv, &b, PAGE_TOKENS) && b.page[1] != a.page[1]);
+    CHECK(kv_cache_reserve(kv, 9, &err));
+    for (size_t i = 0; i < 5; i++) {
+        const char *k = (char *)kv->k[i] + b.page[1] * key[i];
+        CHECK(k[0] == (int)(1 + i) && k[key[i] - 1] == (int)(1 + i));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const char *v = (char *)kv->v[i] + b.page[1] * value[i];
+        CHECK(v[0] == (int)(6 + i) && v[value[i] - 1] == (int)(6 + i));
+    }
+    kv_cache_trim(kv, &a, 0);
+    kv_cache_trim(kv, &b, 0);
+    kv_cache_free(kv);
 }
 
 int main(void) {
@@ -127,6 +159,7 @@ int main(void) {
     RUN(pages_are_handed_out_once);
     RUN(shared_pages_are_copied_to_be_written);
     RUN(growth_keeps_contents);
+    RUN(kinds_of_one_cache);
     RUN(sizes);
     cpu->ops->close(cpu);
     return test_end();

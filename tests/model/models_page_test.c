@@ -7,14 +7,14 @@
 #include <dirent.h>
 
 // Kinds that a golden speaks of, by the first line of its file. Falcon's goldens are older, and files of their own.
-static char proven[128][96];
+static char proven[256][96];
 static size_t n_proven;
 
 static void list_proven(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char file[320], line[128];
-        if (!strstr(e->d_name, ".txt") || n_proven == 128) continue;
+        if (!strstr(e->d_name, ".txt") || n_proven == 256) continue;
         snprintf(file, sizeof file, "models/%s", e->d_name);
         FILE *f = fopen(test_data(file), "r");
         if (f && fgets(line, sizeof line, f) && !strncmp(line, "kind ", 5)) {
@@ -55,16 +55,22 @@ static void put_traits(struct buf *b, const struct family *f) {
     word(&t, f->positions == POSITIONS_LEARNED, "learned positions", 0);
     word(&t, f->rotary_part > 0, "%u %% of a head rotated", (unsigned)(f->rotary_part * 100));
     word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
+    word(&t, f->chunk, "attention in chunks of %u elsewhere", f->chunk);
     word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
     word(&t, f->latent, "latent attention", 0);
+    word(&t, f->indexed, "to chosen positions", 0);
     word(&t, f->mixers == MIXERS_STATE, "a state and no attention", 0);
     word(&t, f->mixers == MIXERS_BOTH, "attention and a state side by side", 0);
     word(&t, f->mixers == MIXERS_TURNS, "attention and a state in turns", 0);
-    word(&t, f->qk_norm != QK_NORM_NONE, "norms of queries and keys", 0);
-    word(&t, f->window_every, "windows but in 1 layer of %u", f->window_every);
+    word(&t, f->qk_norm != QK_NORM_NONE && !f->value_norm, "norms of queries and keys", 0);
+    word(&t, f->value_norm, "norms of queries, keys and values", 0);
+    word(&t, f->window_every && !f->local_heads, "windows but in 1 layer of %u", f->window_every);
+    word(&t, f->local_heads, "windows and heads that differ by layer", 0);
     word(&t, f->sinks, "attention sinks", 0);
     if (t.size) buf_puts(&t, ", ");
     buf_puts(&t, activation(f));
+    word(&t, f->layer_inputs, "per-layer inputs where the file has them", 0);
+    word(&t, f->experts_beside, "experts beside the MLP", 0);
     word(&t, f->gate_limit > 0, "clamped", 0);
     word(&t, f->biases & BIAS_ALL, "biases", 0);
     word(&t, !(f->biases & BIAS_ALL) && f->may_bias, "biases where the file has them", 0);
@@ -107,14 +113,28 @@ static const char foot[] =
     "changes\n"
     "nothing within the context that a config names, and gyr goes no further. LongRoPE has two sets of factors, for "
     "texts\n"
-    "within the trained context and beyond it; gyr uses the first, and the context ends there. Llama 4 ends at 8,191\n"
-    "positions, where its attention starts to be cut into chunks.\n"
+    "within the trained context and beyond it. A session has one of them from its first token on: the second if it is "
+    "asked\n"
+    "to hold more than the trained context (`gyr run -c`), else the first. (transformers changes over when a text gets "
+    "that\n"
+    "long, and computes it all again; llama.cpp chooses as gyr does.)\n"
     "\n"
     "## Not yet\n"
     "\n"
     "The pictures and sounds of models that see and hear (their text part runs, from a\n"
-    "folder); gpt-oss in the four-bit form of its own folder (a GGUF file of it runs); Baichuan 2's normalized "
-    "output.\n";
+    "folder). GGUF files of Baichuan 2 are taken to have an output matrix whose rows are of length 1, as gyr convert\n"
+    "writes them.\n"
+    "\n"
+    "DeepSeek V4 (`deepseek_v4`): several residual streams, mixed at every layer by a matrix made doubly stochastic\n"
+    "(hyper-connections); runs of 4 or of 128 positions made into one key and value, attended to by choice beside a\n"
+    "window; an output matrix by groups; experts that some layers choose by the token's number. GLM 5.3 (`glm5_next`): "
+    "the\n"
+    "same streams; Kimi Linear's layers with a floor under their decay; an indexer that chooses runs of positions by "
+    "keys\n"
+    "made of a run's; clamped gates. Both are refused as architectures that gyr does not know.\n"
+    "\n"
+    "DeepSeek V3.2 in GGUF has the architecture and the names that llama.cpp gives it (`deepseek32`), which the gguf\n"
+    "package 0.19 does not have yet; the tensors are called as those of GLM 5 (`glm-dsa`), which it has.\n";
 
 static void page_says_what_the_table_says(void) {
     struct buf b = {0};

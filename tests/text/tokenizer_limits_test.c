@@ -2,7 +2,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "tokenizers.h"
 
-#include "text/bytes.h"
+#include "format/alphabet.h"
 #include "text/patterns.h"
 #include <pcre2.h>
 #include <time.h>

@@ -68,11 +68,25 @@ def llama3_factors(c):
 
 
 LONG = [[1.0, 1.1, 1.3], [1.5, 3.0, 9.0]]
-LONG_SCALE = (1 + math.log(2) / math.log(128)) ** 0.5
+
+
+def long_scale(trained):
+    return (1 + math.log(CONTEXT / trained) / math.log(trained)) ** 0.5
 
 
 def long_factors(c):
     return {"rope_factors_short.weight": LONG[0], "rope_factors_long.weight": LONG[1]}
+
+
+def longrope(trained):
+    return dict(
+        kind="Phi 3 and 4", arch="phi3", model=t.Phi3ForCausalLM, constants=long_factors,
+        keys=keys(rope__dimension_count=6, rope__scaling__original_context_length=trained,
+                  rope__scaling__attn_factor=long_scale(trained)),
+        config=lambda: t.Phi3Config(**TINY, tie_word_embeddings=True, original_max_position_embeddings=trained,
+                                    rope_parameters=rope(rope_type="longrope", partial_rotary_factor=0.75,
+                                                         original_max_position_embeddings=trained,
+                                                         short_factor=LONG[0], long_factor=LONG[1])))
 
 
 def rows_of(p, first, n):
@@ -108,6 +122,24 @@ def baichuan_hf(f, drawn):
             f.put(name.replace("q_proj", "W_pack"), (3 * p.shape[0], p.shape[1]), [Piece(x, x.index()) for x in parts])
         elif "k_proj" not in name and "v_proj" not in name:
             f.put(name, p.shape, [Piece(p, p.index())])
+
+
+def unit_head(model):
+    """The head of Baichuan 2, whose code is on the hub and not in transformers: logits = x . normalize(W)."""
+    import torch.nn.functional as f
+    head = model.lm_head
+    head.forward = lambda x: f.linear(x, f.normalize(head.weight))
+    return model
+
+
+def baichuan2_gguf(base=None):
+    """Written with rows of length 1, as llama.cpp and others, who have no such head, are given it."""
+    def put(f, c, name, p, usual):
+        if name == "lm_head.weight":
+            f.put(usual(name), p.shape, [Piece(p, p.index(), 0, f"unit {p.shape[1]}")])
+            return True
+        return base is not None and base(f, c, name, p, usual)
+    return put
 
 
 class Alibi:
@@ -177,92 +209,8 @@ def stablelm_gguf(f, c, name, p, usual):
     return True
 
 
-def experts_hf(gate, up, down, inner=None):
-    """The hub's files have each expert's matrices apart, [out][in]."""
-    def write(f, drawn):
-        for name, p in drawn.items():
-            if inner:
-                name = name.replace(*inner)
-            if "experts." not in name or "shared" in name:
-                f.put(name, p.shape, [Piece(p, p.index())])
-                continue
-            stem = name[:name.index("experts.") + len("experts.")]
-            for e, i in enumerate(p.index()):
-                if name.endswith("down_proj"):
-                    f.put(f"{stem}{e}.{down}.weight", i.shape, [Piece(p, i)])
-                else:
-                    for part, rows in ((gate, i[:len(i) // 2]), (up, i[len(i) // 2:])):
-                        f.put(f"{stem}{e}.{part}.weight", rows.shape, [Piece(p, rows)])
-    return write
-
-
-def experts_gguf(base=None, columns=False, paired=False):
-    """One tensor for all experts' gates, and so on, [expert][out][in]."""
-    def put(f, c, name, p, usual):
-        if base and base(f, c, name, p, usual):
-            return True
-        if "e_score_correction_bias" in name:
-            f.put(f"blk.{name.split('.')[2]}.exp_probs_b.bias", p.shape, [Piece(p, p.index())])
-            return True
-        if "experts." not in name or "shared" in name:
-            return False
-        i, bias = p.index(), name.endswith("_bias")
-        if columns and not bias:
-            i = i.swapaxes(1, 2)
-        if "gate_up" in name:
-            half = i.shape[1] // 2
-            parts = {"gate": i[:, 0::2], "up": i[:, 1::2]} if paired else {"gate": i[:, :half], "up": i[:, half:]}
-        else:
-            parts = {"down": i}
-        for part, rows in parts.items():
-            f.put(f"blk.{name.split('.')[2]}.ffn_{part}_exps.{'bias' if bias else 'weight'}", rows.shape, [Piece(p, rows)])
-        return True
-    return put
-
-
-def qwen2moe_gguf(f, c, name, p, usual):
-    if "shared_expert_gate" in name:
-        f.put(usual(name), p.shape[1:], [Piece(p, p.index()[0])])
-        return True
-    return experts_gguf()(f, c, name, p, usual)
-
-
-def oss_gguf(f, c, name, p, usual):
-    if "sinks" in name:
-        f.put(usual(name) + ".weight", p.shape, [Piece(p, p.index())])
-        return True
-    return experts_gguf(columns=True, paired=True)(f, c, name, p, usual)
-
-
-MOE = dict(moe_intermediate_size=16, num_experts_per_tok=2)
-
-
-def moe_keys(experts, used=2, wide=16, **more):
-    return keys(expert_count=experts, expert_used_count=used, expert_feed_forward_length=wide, **more)
-
-
-LATENT = dict(q_lora_rank=24, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=12,
-              first_k_dense_replace=1)
-
-
-def latent_keys(experts, **more):
-    """As llama.cpp has them: the cache's key and value first, those of a head behind them."""
-    return moe_keys(experts, attention__head_count_kv=1, attention__kv_lora_rank=16, attention__key_length=20,
-                    attention__value_length=16, attention__key_length_mla=12, attention__value_length_mla=12,
-                    rope__dimension_count=4, leading_dense_block_count=1,
-                    **{"attention.q_lora_rank": 24} if more.pop("lora", True) else {}, **more)
-
-
-def latent_gguf(f, c, name, p, usual):
-    """A matrix for each head: keys to the latent vector, and the latent vector to values."""
-    if "kv_b_proj" not in name:
-        return False
-    heads = p.index().reshape(c.num_attention_heads, -1, c.kv_lora_rank)
-    k, v = heads[:, :c.qk_nope_head_dim].swapaxes(1, 2), heads[:, c.qk_nope_head_dim:]
-    block = name.split(".")[2]
-    f.put(f"blk.{block}.attn_k_b.weight", k.shape, [Piece(p, k)])
-    f.put(f"blk.{block}.attn_v_b.weight", v.shape, [Piece(p, v)])
-    return True
+GRANITE = dict(attention_multiplier=0.2, embedding_multiplier=3.0, residual_multiplier=0.4, logits_scaling=2.0)
+GRANITE_KEYS = dict(attention__scale=0.2, embedding_scale=3.0, residual_scale=0.4, logit_scale=2.0)
 
 
 FAMILIES = {
@@ -297,17 +245,13 @@ FAMILIES = {
         kind="Phi 3 and 4", arch="phi3", model=t.Phi3ForCausalLM,
         keys=keys(rope__dimension_count=8, attention__sliding_window=20),
         config=lambda: t.Phi3Config(**TINY, sliding_window=20, rope_parameters=rope())),
-    "phi3-longrope": dict(
-        kind="Phi 3 and 4", arch="phi3", model=t.Phi3ForCausalLM, constants=long_factors,
-        keys=keys(rope__dimension_count=6, rope__scaling__original_context_length=128, rope__scaling__attn_factor=LONG_SCALE),
-        config=lambda: t.Phi3Config(**TINY, tie_word_embeddings=True, original_max_position_embeddings=128, rope_parameters=rope(
-            rope_type="longrope", partial_rotary_factor=0.75, original_max_position_embeddings=128,
-            short_factor=LONG[0], long_factor=LONG[1]))),
+    "phi3-longrope": longrope(128),
+    # Both texts, and every step of the greedy one, are longer than the trained context: transformers takes the factors for
+    # long texts from the first token on, as a session that asks for such a context does.
+    "phi3-longrope-far": longrope(10) | dict(context=CONTEXT),
     "granite": dict(
         kind="Granite", arch="granite", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5,
-        keys=keys(attention__scale=0.2, embedding_scale=3.0, residual_scale=0.4, logit_scale=2.0),
-        config=lambda: t.GraniteConfig(**TINY, rope_parameters=rope(), attention_multiplier=0.2, embedding_multiplier=3.0,
-                                       residual_multiplier=0.4, logits_scaling=2.0)),
+        keys=keys(**GRANITE_KEYS), config=lambda: t.GraniteConfig(**TINY, **GRANITE, rope_parameters=rope())),
     # Not of transformers, whose Granite computes the same: multipliers of other names.
     "minicpm": dict(
         kind="MiniCPM", arch="minicpm", model=t.GraniteForCausalLM, gguf=llama_gguf, embed_scale=1.5,
@@ -366,6 +310,20 @@ FAMILIES = {
         config=lambda: t.LlamaConfig(**TINY | dict(num_key_value_heads=4, num_hidden_layers=40, hidden_size=16,
                                                    intermediate_size=16), rope_parameters=rope()),
         drop=["head_dim", "rope_parameters", "num_key_value_heads"], add=dict(model_type="baichuan")),
+    # What tells the second from the first is the size of the vocabulary: the config says so, and the tensors are small.
+    "baichuan2": dict(
+        kind="Baichuan 2 7B kind: output of unit rows", arch="baichuan", model=t.LlamaForCausalLM,
+        gguf=baichuan2_gguf(llama_gguf), hf=baichuan_hf, keys=keys(), run=unit_head,
+        config=lambda: t.LlamaConfig(**TINY | dict(num_key_value_heads=4), rope_parameters=rope()),
+        drop=["head_dim", "rope_parameters", "num_key_value_heads"], add=dict(model_type="baichuan", vocab_size=125696)),
+    "baichuan2-13b": dict(
+        kind="Baichuan 2 13B kind: ALiBi, output of unit rows", arch="baichuan", model=t.LlamaForCausalLM,
+        gguf=baichuan2_gguf(), hf=baichuan_hf, keys=keys(), run=lambda m: Alibi(unit_head(m)),
+        wide={"o_proj": 0.3, "down_proj": 0.3},
+        config=lambda: t.LlamaConfig(**TINY | dict(num_key_value_heads=4, num_hidden_layers=40, hidden_size=16,
+                                                   intermediate_size=16), rope_parameters=rope()),
+        drop=["head_dim", "rope_parameters", "num_key_value_heads", "max_position_embeddings"],
+        add=dict(model_type="baichuan", vocab_size=125696, model_max_length=CONTEXT)),
     "gemma": dict(
         kind="Gemma", arch="gemma", model=t.GemmaForCausalLM, norm_center=0, gguf=gemma_gguf, embed_scale=2, keys=keys(),
         config=lambda: t.GemmaConfig(**TINY, head_dim=16, rope_parameters=rope())),
@@ -424,92 +382,4 @@ FAMILIES = {
         keys=keys("layer_norm_epsilon", logit_scale=0.5, attention__sliding_window=20),
         config=lambda: t.Cohere2Config(**TINY | dict(num_hidden_layers=4), sliding_window=20, logit_scale=0.5,
                                        rope_parameters=rope(rope_theta=5e4))),
-    "mixtral": dict(
-        kind="Mixtral", arch="llama", model=t.MixtralForCausalLM, gguf=experts_gguf(llama_gguf),
-        hf=experts_hf("w1", "w3", "w2", (".mlp.", ".block_sparse_moe.")),
-        keys=keys(expert_count=4, expert_used_count=2),
-        config=lambda: t.MixtralConfig(**TINY, num_local_experts=4, head_dim=8, rope_parameters=rope(rope_theta=1e6))),
-    "qwen2-moe": dict(
-        kind="Qwen 2 MoE", arch="qwen2moe", model=t.Qwen2MoeForCausalLM, gguf=qwen2moe_gguf,
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=moe_keys(8, expert_shared_feed_forward_length=24),
-        config=lambda: t.Qwen2MoeConfig(**TINY, **MOE, num_experts=8, shared_expert_intermediate_size=24,
-                                        rope_parameters=rope(rope_theta=1e6))),
-    "qwen3-moe": dict(
-        kind="Qwen 3 MoE", arch="qwen3moe", model=t.Qwen3MoeForCausalLM, gguf=experts_gguf(),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=moe_keys(8, used=3),
-        config=lambda: t.Qwen3MoeConfig(**TINY, **MOE | dict(num_experts_per_tok=3), num_experts=8, norm_topk_prob=True,
-                                        head_dim=16, rope_parameters=rope(rope_theta=1e6))),
-    "olmoe": dict(
-        kind="OLMoE", arch="olmoe", model=t.OlmoeForCausalLM, gguf=experts_gguf(),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"), keys=keys(expert_count=4, expert_used_count=2),
-        config=lambda: t.OlmoeConfig(**TINY, num_experts=4, num_experts_per_tok=2, rope_parameters=rope())),
-    "glm4.5": dict(
-        kind="GLM 4.5, with norms of queries and keys", arch="glm4moe", model=t.Glm4MoeForCausalLM, gguf=experts_gguf(),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
-        keys=moe_keys(8, rope__dimension_count=4, expert_shared_count=1, leading_dense_block_count=1, expert_gating_func=2,
-                      expert_weights_scale=1.5, expert_weights_norm=True, expert_group_count=4, expert_group_used_count=2),
-        config=lambda: t.Glm4MoeConfig(**TINY | dict(num_hidden_layers=3), **MOE, head_dim=8, n_routed_experts=8, n_shared_experts=1,
-                                       first_k_dense_replace=1, n_group=4, topk_group=2, routed_scaling_factor=1.5,
-                                       use_qk_norm=True, attention_bias=True, num_nextn_predict_layers=0,
-                                       rope_parameters=rope(partial_rotary_factor=0.5))),
-    "gpt-oss": dict(
-        kind="gpt-oss", arch="gpt-oss", model=t.GptOssForCausalLM, gguf=oss_gguf, columns=True,
-        keys=moe_keys(4, wide=48, attention__sliding_window=20, rope__scaling__type="yarn", rope__scaling__factor=4.0,
-                      rope__scaling__original_context_length=64),
-        config=lambda: t.GptOssConfig(**TINY, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=20,
-                                      attn_implementation="eager", rope_parameters=rope(
-                                          rope_type="yarn", rope_theta=15e4, factor=4.0, beta_fast=32.0, beta_slow=1.0,
-                                          truncate=False, original_max_position_embeddings=64))),
-    "deepseek-v2": dict(
-        kind="DeepSeek V2", arch="deepseek2", model=t.DeepseekV2ForCausalLM, gguf=experts_gguf(latent_gguf),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
-        keys=latent_keys(8, expert_shared_count=2, expert_weights_scale=2.0, expert_gating_func=1,
-                         expert_group_count=4, expert_group_used_count=2),
-        config=lambda: t.DeepseekV2Config(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT, n_routed_experts=8,
-                                          n_shared_experts=2, topk_method="group_limited_greedy", n_group=4,
-                                          topk_group=2, routed_scaling_factor=2.0, rope_parameters=rope())),
-    # Queries straight from the input, as in the Lite model.
-    "deepseek-v2-lite": dict(
-        kind="DeepSeek V2", arch="deepseek2", model=t.DeepseekV2ForCausalLM, gguf=experts_gguf(latent_gguf),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
-        keys=latent_keys(4, lora=False, expert_shared_count=1, expert_gating_func=1, rope__scaling__type="yarn",
-                         rope__scaling__factor=4.0, rope__scaling__original_context_length=64,
-                         rope__scaling__yarn_log_multiplier=0.0707),
-        config=lambda: t.DeepseekV2Config(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT | dict(q_lora_rank=None),
-                                          n_routed_experts=4, n_shared_experts=1, rope_parameters=rope(
-                                              rope_type="yarn", factor=4.0, mscale=0.707, mscale_all_dim=0.707,
-                                              original_max_position_embeddings=64))),
-    "deepseek-v3": dict(
-        kind="DeepSeek V3, and Kimi K2", arch="deepseek2", model=t.DeepseekV3ForCausalLM, gguf=experts_gguf(latent_gguf),
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
-        keys=latent_keys(8, expert_shared_count=1, expert_weights_scale=2.5, expert_weights_norm=True,
-                         expert_gating_func=2, expert_group_count=4, expert_group_used_count=2, rope__scaling__type="yarn",
-                         rope__scaling__factor=4.0, rope__scaling__original_context_length=64,
-                         rope__scaling__yarn_log_multiplier=0.1),
-        config=lambda: t.DeepseekV3Config(**TINY | dict(num_key_value_heads=4), **MOE, **LATENT, n_routed_experts=8,
-                                          n_shared_experts=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
-                                          rope_parameters=rope(rope_type="yarn", factor=4.0, mscale=1.0, mscale_all_dim=1.0,
-                                                               original_max_position_embeddings=64))),
-    "llama4": dict(
-        kind="Llama 4 Scout: norms of queries and keys", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
-        gguf=experts_gguf(columns=True), cache=False,
-        keys=moe_keys(4, used=1, wide=48, feed_forward_length=40, interleave_moe_layer_step=2),
-        config=lambda: t.Llama4TextConfig(**TINY | dict(num_hidden_layers=4), intermediate_size_mlp=40, head_dim=8,
-                                          num_local_experts=4, interleave_moe_layer_step=2,
-                                          rope_parameters=rope(rope_theta=5e5))),
-    "llama4-maverick": dict(
-        kind="Llama 4 Maverick", arch="llama4", model=t.Llama4ForCausalLM, columns=True,
-        gguf=experts_gguf(columns=True), cache=False,
-        keys=moe_keys(128, used=1, wide=8, feed_forward_length=40, interleave_moe_layer_step=2),
-        config=lambda: t.Llama4TextConfig(**TINY | dict(intermediate_size=8), intermediate_size_mlp=40, head_dim=8,
-                                          num_local_experts=128, interleave_moe_layer_step=2, use_qk_norm=False,
-                                          rope_parameters=rope(rope_theta=5e5))),
-    "glm4.5-air": dict(
-        kind="GLM 4.5", arch="glm4moe", model=t.Glm4MoeForCausalLM, gguf=experts_gguf(), constants=lambda c: {"blk.2.nextn.enorm.weight": [1.0] * 32},
-        hf=experts_hf("gate_proj", "up_proj", "down_proj"),
-        keys=moe_keys(8, rope__dimension_count=4, expert_shared_count=1, leading_dense_block_count=1,
-                      nextn_predict_layers=1, block_count=3, expert_gating_func=2, expert_weights_scale=1.0, expert_weights_norm=True),
-        config=lambda: t.Glm4MoeConfig(**TINY, **MOE, head_dim=8, n_routed_experts=8, n_shared_experts=1,
-                                       first_k_dense_replace=1, n_group=1, topk_group=1, attention_bias=True,
-                                       num_nextn_predict_layers=0, rope_parameters=rope(partial_rotary_factor=0.5))),
 }

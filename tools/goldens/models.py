@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/data/models: what transformers computes with a small random model of each family.
 
-    python tools/goldens/models.py [NAME ...]     (all of model_families.py and state_families.py)
+    python tools/goldens/models.py [NAME ...]     (all of *_families.py)
 
 A family gets
     NAME.txt     how to make its weights, as a Hugging Face folder and as a GGUF file; a text; the greedy answer
@@ -11,10 +11,12 @@ No weights are kept: element i of a parameter is center + k / 2^exponent, where 
 parameter's name and i. A test draws them again (tests/model/drawn.h). Each line "hf" or "gguf" says one tensor of a file:
 its name and shape; the lines "from" below it say which elements of which parameters it holds, in order, as a view: an
 offset and (count, stride) for each axis, the slowest first ("decay" in place of "from": minus e to the power of them;
-"times M": multiplied). So what converters do (permute rows, cut fused matrices,
-transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
+"times M": multiplied; "unit N": each N of them divided by their length; "codes", with the hash of the scales and the least
+of them: MXFP4 of the tensors called "hf4" and "gguf4", see packed_families.py). So what converters do (permute rows, cut fused
+matrices, transpose, stack experts) is in the text file, and the names of the GGUF tensors are those of the gguf package.
 
-The lines: "key KIND NAME VALUE" is metadata of the GGUF file; "config JSON" is config.json.
+The lines: "key KIND NAME VALUE" is metadata of the GGUF file (KIND in capitals: a list); "config JSON" is config.json;
+"context N" is what a session has to ask for, where its length changes what is computed.
 """
 import sys
 
@@ -109,7 +111,7 @@ def view(flat):
 
 
 class Piece:
-    """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", or "times M"."""
+    """Elements of one parameter; `plus` is added to each, or `how` done to it: "decay", "times M", or "unit N"."""
 
     def __init__(self, parameter, index, plus=0, how="from"):
         self.parameter, self.index, self.plus, self.how = parameter, index, plus, how
@@ -130,14 +132,14 @@ class File:
     def __init__(self, kind):
         self.kind, self.tensors = kind, {}
 
-    def put(self, name, shape, pieces):
+    def put(self, name, shape, pieces, packed=False):
         assert name and name not in self.tensors, name
         assert math.prod(shape) == sum(p.index.size for p in pieces), name
-        self.tensors[name] = (tuple(shape), pieces)
+        self.tensors[name] = (tuple(shape), pieces, "4" if packed else "")
 
     def lines(self):
-        for name, (shape, pieces) in self.tensors.items():
-            yield f"{self.kind} {name} {len(shape)} {' '.join(map(str, shape))}"
+        for name, (shape, pieces, packed) in self.tensors.items():
+            yield f"{self.kind}{packed} {name} {len(shape)} {' '.join(map(str, shape))}"
             for p in pieces:
                 yield p.line()
 
@@ -162,7 +164,7 @@ def parameters(model, seed, spec):
     for name, p in model.state_dict().items():
         if tied and name == "lm_head.weight":
             continue
-        drawn[name] = Parameter(name, p.shape, seed, spec)
+        drawn[name] = spec.get("parameter", Parameter)(name, p.shape, seed, spec)
         p.copy_(torch.from_numpy(drawn[name].values()))
     return drawn
 
@@ -178,7 +180,9 @@ def build(name, spec):
         text = [int(t) for t in rng.integers(0, VOCAB, TEXT)]
         run = spec.get("run", lambda m: m)(model)
         answer, gap = greedy(run, text[:PROMPT], spec.get("cache", True))
-        if gap > GAP and len(set(answer)) >= DISTINCT:
+        clear = spec.get("clear", lambda m, ids: True)
+        if gap > GAP and len(set(answer)) >= DISTINCT and all(
+                clear(run, torch.tensor([ids])) for ids in (text, text[:PROMPT] + answer)):
             return run, model.config, drawn, text, answer, seed, gap
     sys.exit(f"{name}: no seed will do")
 
@@ -195,7 +199,7 @@ def as_hf(spec, drawn):
 
 def as_gguf(spec, config, drawn):
     f = File("gguf")
-    arch = next(a for a, n in gguf.MODEL_ARCH_NAMES.items() if n == spec["arch"])
+    arch = next(a for a, n in gguf.MODEL_ARCH_NAMES.items() if n == spec.get("names", spec["arch"]))
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
 
     def usual(name):
@@ -213,6 +217,8 @@ def key_line(name, value):
         return f"key b {name} {int(value)}"
     if isinstance(value, str):
         return f"key s {name} {value}"
+    if isinstance(value, list):
+        return f"key {'B' if isinstance(value[0], bool) else 'I'} {name} {' '.join(str(int(v)) for v in value)}"
     return f"key {'u' if isinstance(value, int) else 'f'} {name} {value!r}"
 
 
@@ -222,9 +228,13 @@ def make(out, name, spec):
         logits = model(torch.tensor([text])).logits[0].numpy().astype("<f4")
     raw = json.loads(config.to_json_string())
     raw = {k: v for k, v in raw.items() if k not in spec.get("drop", [])} | spec.get("add", {})
+    if "nested" in spec:  # as in a model that sees
+        raw = {"model_type": spec["nested"], "text_config": raw}
     keys = {"general.architecture": spec["arch"]} | {f"{spec['arch']}.{k}": v for k, v in spec["keys"](config).items()}
     lines = [f"kind {spec['kind']}", f"vocab {VOCAB}", f"text {TEXT} {' '.join(map(str, text))}", f"prompt {PROMPT}",
-             f"greedy {GREEDY} {' '.join(map(str, answer))}", f"config {json.dumps(raw, sort_keys=True)}"]
+             f"greedy {GREEDY} {' '.join(map(str, answer))}"]
+    lines += [f"context {spec['context']}"] if "context" in spec else []
+    lines += [f"config {json.dumps(raw, sort_keys=True)}"]
     lines += [key_line(k, v) for k, v in keys.items()]
     lines += as_hf(spec, drawn).lines()
     lines += as_gguf(spec, config, drawn).lines()
@@ -239,7 +249,7 @@ def make(out, name, spec):
 
 def main():
     families = {}
-    for name in ("model_families", "state_families"):
+    for name in ("model_families", "gemma_families", "expert_families", "state_families", "packed_families"):
         module = sys.modules[name] = types.SimpleNamespace(**runpy.run_path(str(HERE / f"{name}.py")))
         families |= module.FAMILIES
     out = HERE.parent.parent / "tests/data/models"

@@ -1,8 +1,9 @@
 """The families of tests/data/models whose layers keep a state; entries as in model_families.py."""
 import transformers as t
 
-from model_families import TINY, experts_gguf, experts_hf, keys, qwen2moe_gguf, rope
-from models import VOCAB, Piece
+from expert_families import LATENT, experts_gguf, experts_hf, latent_gguf, latent_keys, qwen2moe_gguf
+from model_families import TINY, keys, rope
+from models import CONTEXT, VOCAB, Piece
 
 
 class CacheParams:
@@ -128,7 +129,58 @@ DELTA = dict(head_dim=16, linear_conv_kernel_dim=4, linear_key_head_dim=8, linea
 FOUR = TINY | dict(num_hidden_layers=4)
 MOE = dict(moe_intermediate_size=16, num_experts_per_tok=3, num_experts=8, shared_expert_intermediate_size=24)
 MOE_KEYS = dict(expert_count=8, expert_used_count=3, expert_feed_forward_length=16, expert_shared_feed_forward_length=24)
+KIMI_HUB = dict(num_experts=8, num_experts_per_token=3, num_expert_group=1, topk_group=1, num_shared_experts=1,
+                moe_renormalize=True, model_max_length=CONTEXT, moe_router_activation_func="sigmoid", first_k_dense_replace=1,
+                head_dim=8, mla_use_nope=True, rope_theta=10000.0, rope_scaling=None, use_grouped_topk=True,
+                linear_attn_config=dict(full_attn_layers=[3, 5], kda_layers=[1, 2, 4], head_dim=8, num_heads=4,
+                                        short_conv_kernel_size=4))
+KIMI_DROP = ["max_position_embeddings", "norm_topk_prob", "n_group", "num_local_experts", "num_experts_per_tok",
+             "n_shared_experts", "layer_types", "mlp_layer_types", "linear_head_dim", "linear_num_heads",
+             "linear_conv_kernel_dim", "qk_head_dim"]
 QWEN = dict(norm_center=0, centers={"dt_bias": -2, "linear_attn.norm": 1})
+
+
+def kimi_names(name):
+    """The hub's."""
+    for old, new in ((".forget_gate.", "."), (".mlp.gate.", ".block_sparse_moe.gate."), (".mlp.experts.", ".block_sparse_moe.experts."),
+                     (".mlp.shared_experts.", ".block_sparse_moe.shared_experts.")):
+        name = name.replace(old, new)
+    return name
+
+
+def kimi_parts(p, name):
+    """The convolutions of queries, keys and values."""
+    i = p.index()
+    third = len(i) // 3
+    return [(name.replace("conv1d", f"{part}_conv1d"), i[k * third:(k + 1) * third]) for k, part in enumerate("qkv")]
+
+
+def kimi_hf(f, drawn):
+    rest = {}
+    for name, p in drawn.items():
+        if "conv1d" in name:
+            for part, i in kimi_parts(p, name):
+                f.put(part, i.shape, [Piece(p, i)])
+        else:
+            rest[kimi_names(name)] = p
+    experts_hf("w1", "w3", "w2")(f, rest)
+
+
+def kimi_gguf(f, c, name, p, usual):
+    """llama.cpp's convolutions have four axes, and so have its decays."""
+    i, layer = p.index(), (name + "..").split(".")[2]
+    if "conv1d" in name:
+        for part, rows in kimi_parts(p, name):
+            f.put(usual(part), (1, rows.shape[0], 1, rows.shape[2]), [Piece(p, rows)])
+    elif name.endswith("A_log"):
+        f.put(f"blk.{layer}.ssm_a", p.shape, [Piece(p, i, 0, "decay")])
+    elif name.endswith("dt_bias"):
+        f.put(f"blk.{layer}.ssm_dt.bias", p.shape, [Piece(p, i)])
+    elif "experts.gate_up" in name or "experts.down" in name or "kv_b_proj" in name or "e_score" in name:
+        return experts_gguf(latent_gguf)(f, c, name, p, usual)
+    else:
+        f.put(usual(kimi_names(name)), p.shape, [Piece(p, i)])
+    return True
 
 
 FAMILIES = {
@@ -142,6 +194,9 @@ FAMILIES = {
     "mamba2": dict(
         STATE | dict(gguf=state_gguf(True)), kind="Mamba 2", arch="mamba2", model=t.Mamba2ForCausalLM, keys=mamba_keys(64, 4, 1),
         config=lambda: t.Mamba2Config(**MAMBA, state_size=12, num_heads=4, head_dim=16, n_groups=1, chunk_size=16)),
+    "mamba2-groups": dict(
+        STATE | dict(gguf=state_gguf(True)), kind="Mamba 2", arch="mamba2", model=t.Mamba2ForCausalLM, keys=mamba_keys(64, 8, 2),
+        config=lambda: t.Mamba2Config(**MAMBA, state_size=12, num_heads=8, head_dim=8, n_groups=2, chunk_size=16)),
     "falcon-h1": dict(
         kind="Falcon-H1", arch="falcon-h1", model=t.FalconH1ForCausalLM, gguf=state_gguf(True, h1_multipliers),
         centers=STATE["centers"],
@@ -159,6 +214,16 @@ FAMILIES = {
     "qwen3.5": dict(
         QWEN, kind="Qwen 3.5 and 3.6", arch="qwen35", model=t.Qwen3_5ForCausalLM, gguf=delta_gguf(True), keys=delta_keys(),
         config=lambda: t.Qwen3_5TextConfig(**FOUR, **DELTA)),
+    "kimi-linear": dict(
+        kind="Kimi Linear", arch="kimi-linear", model=t.KimiLinearForCausalLM, hf=kimi_hf, gguf=kimi_gguf,
+        centers={"dt_bias": -2}, drop=KIMI_DROP, add=KIMI_HUB,
+        keys=latent_keys(8, lora=False, kv=[0, 0, 1, 0, 1], ssm__conv_kernel=4, kda__head_dim=8,
+                         expert_shared_count=1, expert_weights_scale=2.446, expert_gating_func=2, used=3),
+        config=lambda: t.KimiLinearConfig(
+            **{k: v for k, v in TINY.items() if k not in ("max_position_embeddings", "num_hidden_layers", "num_key_value_heads")},
+            num_hidden_layers=5, num_key_value_heads=4, n_group=1, num_experts_per_tok=3, num_local_experts=8,
+            moe_intermediate_size=16, max_position_embeddings=CONTEXT, **{k: v for k, v in LATENT.items() if k not in ("q_lora_rank", "first_k_dense_replace")},
+            linear_attn_config=KIMI_HUB["linear_attn_config"], first_k_dense_replace=1)),
     "qwen3.5-moe": dict(
         QWEN, kind="Qwen 3.5 and 3.6, experts", arch="qwen35moe", model=t.Qwen3_5MoeForCausalLM, gguf=delta_gguf(True),
         keys=delta_keys(**MOE_KEYS),

@@ -33,7 +33,7 @@ bool cpu_attention_new(struct cpu *c, gyr_error *e) {
 static void find_spans(struct cut *t) {
     size_t first = SIZE_MAX, last = 0;
     for (size_t r = 0; r < t->a->rows; r++) {
-        size_t end = (size_t)t->a->row[r].position + 1;
+        size_t end = seen_of(t->a, r);
         first = min(first, t->a->window && end > t->a->window ? end - t->a->window : 0);
         last = end > last ? end : last;
     }
@@ -47,7 +47,7 @@ static struct cut cut(struct cpu *c, const struct attention *a) {
     find_spans(&t);
     t.pieces = divide(t.group, QUERIES);
     t.piece = divide(t.group, t.pieces);
-    t.rows = min(QUERIES / t.piece, a->rows);
+    t.rows = a->chosen ? 1 : min(QUERIES / t.piece, a->rows); // each row has a list of its own
     while (t.rows > 1 && divide(a->rows, t.rows) * t.pieces * a->kv.heads < enough) t.rows = (t.rows + 1) / 2;
     t.blocks = divide(a->rows, t.rows);
     t.tasks = t.blocks * t.pieces * a->kv.heads;
@@ -139,9 +139,17 @@ static void join(void *arg, size_t i) {
     }
 }
 
-void cpu_attention(struct device *d, const struct attention *a) {
+static bool any_chosen(const struct attention *a) {
+    for (size_t r = 0; r < a->rows; r++)
+        if (chosen_of(a, r)) return true;
+    return false;
+}
+
+void cpu_attention(struct device *d, const struct attention *given) {
     struct cpu *c = cpu_of(d);
+    struct attention all = *given, *a = &all;
     if (!a->rows) return;
+    if (!any_chosen(a)) a->chosen = NULL;
     struct cut t = cut(c, a);
     pool_run(c->pool, min(pool_threads(c->pool), t.tasks), work, &t);
     if (t.split) pool_run(c->pool, a->rows * t.pieces * a->kv.heads, join, &t);

@@ -15,8 +15,9 @@ struct job {
     const struct attention *a;
     const struct queries *q;
     struct attend *s;
-    size_t start; // position of the span
-    size_t n;     // queries
+    size_t start;          // position of the span
+    size_t n;              // queries
+    const int32_t *chosen; // the span is of places in this list, not of positions
     size_t first_page, last_page;
     struct seen seen[QUERIES];
     const float *query[QUERIES], *weight[QUERIES]; // the weights take the place of the scores
@@ -30,7 +31,7 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static float *scores_of(const struct job *j, size_t i) { return j->s->score + i * SPAN; }
 
 static struct seen see(const struct attention *a, size_t row, size_t start) {
-    size_t end = (size_t)a->row[row].position + 1, first = a->window && end > a->window ? end - a->window : 0;
+    size_t end = seen_of(a, row), first = a->window && end > a->window ? end - a->window : 0;
     first = least(most(first, start) - start, SPAN);
     size_t last = least(most(end, start) - start, SPAN);
     return (struct seen){first, most(first, last)};
@@ -51,15 +52,38 @@ static void plan(struct job *j) {
     j->last_page = (last + PAGE_TOKENS - 1) / PAGE_TOKENS;
 }
 
+// A page of the positions at these places of the list, as if they were neighbours.
+static const uint8_t *gather(const struct job *j, size_t page, size_t kv_head, bool values) {
+    const struct attention *a = j->a;
+    const struct attention_row *row = &a->row[j->q->row];
+    size_t first = j->start + page * PAGE_TOKENS, n = least(PAGE_TOKENS, a->most - first);
+    struct kv_vector (*vector)(const struct kv_shape *, const void *, size_t, size_t, size_t) =
+        values ? kv_value : kv_key;
+    size_t bytes = kv_head_bytes(a->kv.type, values ? a->kv.value_dim : a->kv.key_dim);
+    if (n < PAGE_TOKENS) memset(j->s->page, 0, bytes);
+    for (size_t t = 0; t < n; t++) {
+        size_t position = (size_t)j->chosen[first + t];
+        struct kv_vector from =
+            vector(&a->kv, values ? a->v : a->k, row->pages[position / PAGE_TOKENS], kv_head, position % PAGE_TOKENS);
+        struct kv_vector to = from;
+        to.data = j->s->page;
+        to.token = t;
+        kv_copy(&to, &from);
+    }
+    return j->s->page;
+}
+
 static const uint8_t *page_at(const struct job *j, size_t page, bool values) {
     const struct attention *a = j->a;
-    uint32_t number = a->row[j->q->row].pages[j->start / PAGE_TOKENS + page];
     size_t kv_head = j->q->head / (a->heads / a->kv.heads);
+    if (j->chosen) return gather(j, page, kv_head, values);
+    uint32_t number = a->row[j->q->row].pages[j->start / PAGE_TOKENS + page];
     return values ? kv_values(&a->kv, a->v, number, kv_head) : kv_keys(&a->kv, a->k, number, kv_head);
 }
 
 // Where reading goes on after a page: the next one, the span's values after its keys, the next span after them.
 static const uint8_t *page_after(const struct job *j, size_t page, bool values) {
+    if (j->chosen) return j->s->page;
     if (page + 1 < j->last_page) return page_at(j, page + 1, values);
     if (!values) return page_at(j, j->first_page, true);
     bool more = j->start + SPAN <= j->a->row[j->q->row].position;
@@ -211,7 +235,7 @@ static void add_values(const struct job *j, float *parts) {
 }
 
 void KERNEL(attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts) {
-    struct job j = {.a = a, .q = q, .s = s, .start = span * SPAN};
+    struct job j = {.a = a, .q = q, .s = s, .start = span * SPAN, .chosen = chosen_of(a, q->row)};
     plan(&j);
     score(&j);
     for (size_t i = 0; i < j.n; i++) {

@@ -167,6 +167,7 @@ static const struct device_ops ops = {
     .matmul = cpu_matmul,
     .qkv = cpu_qkv,
     .attention = cpu_attention,
+    .choose = cpu_choose,
     .conv = cpu_conv,
     .recur = cpu_recur,
     .activate = activate,

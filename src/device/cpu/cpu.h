@@ -35,6 +35,7 @@ bool cpu_attention_new(struct cpu *c, gyr_error *e);
 void cpu_route(struct device *d, const struct route *a);
 void cpu_mix(struct device *d, const struct mix *a);
 void cpu_attention(struct device *d, const struct attention *a);
+void cpu_choose(struct device *d, const struct choice *a);
 void cpu_conv(struct device *d, const struct conv *a);
 void cpu_recur(struct device *d, const struct recur *a);
 

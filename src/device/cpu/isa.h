@@ -21,6 +21,7 @@ void KERNEL(norm)(enum norm_kind kind, const float *x, const float *w, const flo
 void KERNEL(attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
 void KERNEL(join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
 void KERNEL(close)(const struct softmax *all, const float *sink, size_t dim, float *out);
+void KERNEL(score_page)(const struct choice *a, size_t row, size_t page, float *scores);
 void KERNEL(conv)(const struct conv *a, struct stretch s);
 void KERNEL(recur_channels)(const struct recur *a, struct stretch s);
 void KERNEL(recur_head)(const struct recur *a, struct stretch s);

@@ -44,6 +44,7 @@ const struct kernels KERNEL(kernels) = {
     .attend = KERNEL(attend),
     .join = KERNEL(join),
     .close = KERNEL(close),
+    .score_page = KERNEL(score_page),
     .conv = KERNEL(conv),
     .recur_channels = KERNEL(recur_channels),
     .recur_head = KERNEL(recur_head),

@@ -55,8 +55,9 @@ enum { QUERIES = 96 };
 
 // What one thread needs for attention.
 struct attend {
-    float wide[KV_MOST_DIM * PAGE_TOKENS]; // a page's keys or values
-    float scale[KV_MOST_DIM];              // and its scales
+    float wide[KV_MOST_DIM * PAGE_TOKENS];                   // a page's keys or values
+    float scale[KV_MOST_DIM];                                // and its scales
+    uint8_t page[KV_MOST_DIM * PAGE_TOKENS * sizeof(float)]; // a page put together from others
     float score[QUERIES * SPAN];
 };
 
@@ -64,6 +65,16 @@ struct attend {
 struct softmax {
     float max, sum;
 };
+
+// The positions chosen for a row; NULL: it sees all.
+static inline const int32_t *chosen_of(const struct attention *a, size_t row) {
+    return a->chosen && a->row[row].position >= a->most ? a->chosen + row * a->most : NULL;
+}
+
+// How many positions a row sees, or would without a window.
+static inline size_t seen_of(const struct attention *a, size_t row) {
+    return chosen_of(a, row) ? a->most : (size_t)a->row[row].position + 1;
+}
 
 // A part is that many sums, of which the first value_dim count, and a struct softmax; so many floats in all.
 static inline size_t part_cols(const struct attention *a) { return (a->kv.value_dim + 31) / 32 * 32; }
@@ -98,6 +109,8 @@ struct kernels {
     // Joins a part to what the query has so far (all->sum is 0 at first), and closes a query after the last.
     void (*join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
     void (*close)(const struct softmax *all, const float *sink, size_t dim, float *out);
+    // The indexer's scores of PAGE_TOKENS positions of a row.
+    void (*score_page)(const struct choice *a, size_t row, size_t page, float *scores);
     // Channels `first` on, n of them; or head `first`.
     void (*conv)(const struct conv *a, struct stretch s);
     void (*recur_channels)(const struct recur *a, struct stretch s);

@@ -46,11 +46,11 @@ static void qkv_row(void *arg, size_t r) {
     for (size_t h = 0; h < a->heads; h++)
         ready(c, head_of(&a->q_in, r, h, group, kv->key_dim), weight_of(a, a->q_norm, h), table,
               a->q + (r * a->heads + h) * kv->key_dim);
-    for (size_t g = 0; g < kv->heads; g++) {
+    for (size_t g = 0; a->k && g < kv->heads; g++) {
         float key[MAX_HEAD];
         ready(c, head_of(&a->k_in, r, g, 1, 0), weight_of(a, a->k_norm, g), table, key);
         kv_write_key(kv, a->k, page, g, slot, key);
-        kv_write_value(kv, a->v, page, g, slot, head_of(&a->v_in, r, g, 1, 0));
+        if (kv->value_dim) kv_write_value(kv, a->v, page, g, slot, head_of(&a->v_in, r, g, 1, 0));
     }
 }
 

@@ -68,13 +68,13 @@ void KERNEL(recur_channels)(const struct recur *a, struct stretch s) {
     for (size_t r = s.row; r < s.row + s.rows; r++) step_channels(a, r, s, state);
 }
 
-// The state decays, and `read` is what it has for the key.
-static inline void decay_and_read(float *restrict state, const float *restrict key, float keep, size_t size, size_t dim,
-                                  float *restrict read) {
+// The state decays, each row by its own factor, and `read` is what it has for the key.
+static inline void decay_and_read(float *restrict state, const float *restrict key, const float *restrict keep,
+                                  size_t size, size_t dim, float *restrict read) {
     memset(read, 0, dim * sizeof *read);
     for (size_t k = 0; k < size; k++)
         for (size_t i = 0; i < dim; i++) {
-            state[k * dim + i] *= keep;
+            state[k * dim + i] *= keep[k];
             read[i] = fmaf(state[k * dim + i], key[k], read[i]);
         }
 }
@@ -91,21 +91,36 @@ static inline void add_and_read(float *restrict state, const float *restrict key
         }
 }
 
+static inline float decay_of(const struct recur *a, size_t row, size_t head, size_t step, float *size) {
+    float dt = fmaf(a->dt_by, a->dt[row * a->dt_row + step], a->dt_bias ? a->dt_bias[step] : 0);
+    *size = softplus_f(dt);
+    return exp_f(*size * a->a[head]);
+}
+
+// The delta rule: the state decays, and what is added is how far it is from giving x for the key.
+static inline void forget(const struct recur *a, size_t row, size_t head, const float *restrict key,
+                          float *restrict state, float *restrict add) {
+    const float *x = a->x + row * a->x_row + head * a->dim;
+    float keep[MAX_HEAD], rate = 1.0f / (1.0f + exp_f(-a->beta[row * a->heads + head])), step;
+    for (size_t k = 0; k < a->size; k++)
+        keep[k] = k && !a->each ? keep[0] : decay_of(a, row, head, a->each ? head * a->size + k : head, &step);
+    decay_and_read(state, key, keep, a->size, a->dim, add);
+    for (size_t i = 0; i < a->dim; i++) add[i] = rate * (x[i] - add[i]);
+}
+
 static inline void step_head(const struct recur *a, size_t row, size_t head, float *restrict state) {
     size_t group = a->turns ? head % a->groups : head / (a->heads / a->groups), dim = a->dim;
     const float *x = a->x + row * a->x_row + head * dim;
     const float *key = a->key + (row * a->groups + group) * a->size;
     const float *query = a->query + (row * a->groups + group) * a->size, *skip = skip_of(a, head);
     float *restrict out = a->out + (row * a->heads + head) * dim, add[MAX_HEAD];
-    float dt = fmaf(a->dt_by, a->dt[row * a->dt_row + head], a->dt_bias ? a->dt_bias[head] : 0);
-    float step = softplus_f(dt), keep = exp_f(step * a->a[head]);
-    if (a->kind == RECUR_DELTA) {
-        float rate = 1.0f / (1.0f + exp_f(-a->beta[row * a->heads + head]));
-        decay_and_read(state, key, keep, a->size, dim, add);
-        for (size_t i = 0; i < dim; i++) add[i] = rate * (x[i] - add[i]);
-        keep = 1;
-    } else
+    float step, keep = 1;
+    if (a->kind == RECUR_DELTA)
+        forget(a, row, head, key, state, add);
+    else {
+        keep = decay_of(a, row, head, head, &step);
         for (size_t i = 0; i < dim; i++) add[i] = step * x[i];
+    }
     add_and_read(state, key, query, add, keep, a->size, dim, out);
     for (size_t i = 0; skip && i < dim; i++) out[i] = fmaf(*skip, x[i], out[i]);
 }

@@ -71,6 +71,7 @@ static void route_row(void *arg, size_t r) {
     for (size_t j = 0; j < a->used; j++) {
         if (a->normed) weight[j] /= sum + 1e-20f;
         weight[j] *= a->scale;
+        if (a->own_scale) weight[j] *= a->own_scale[expert[j]];
     }
 }
 

@@ -1,7 +1,7 @@
 // GPT-2's byte alphabet (Radford et al., 2019): byte-level vocabularies spell each byte as one printable character.
 // The printable Latin-1 characters stand for themselves; the other 68 bytes, in order, are U+0100 and up.
-#ifndef TEXT_BYTES_H
-#define TEXT_BYTES_H
+#ifndef FORMAT_ALPHABET_H
+#define FORMAT_ALPHABET_H
 
 #include <stdint.h>
 

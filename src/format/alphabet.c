@@ -1,4 +1,4 @@
-#include "text/bytes.h"
+#include "format/alphabet.h"
 
 // The bytes that do not stand for themselves, as ranges in the order of their characters.
 static const struct { uint16_t first, count; } moved[] = {{0x00, 0x21}, {0x7f, 0x22}, {0xad, 1}};

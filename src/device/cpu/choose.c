@@ -1,0 +1,90 @@
+// The positions a row attends to: those of the highest scores, found by their bits and not by sorting.
+#include <math.h>
+#include <string.h>
+
+#include "device/cpu/cpu.h"
+
+enum { SHARE = 16 }; // pages of a task
+
+// Rows whose scores fit the scratch together.
+struct choosing {
+    const struct kernels *kernels;
+    const struct choice *a;
+    size_t first, rows, pages; // pages of the longest of them
+};
+
+static float *scores_of(const struct choosing *c, size_t row) {
+    return c->a->work + (row - c->first) * c->pages * PAGE_TOKENS;
+}
+
+static void score_share(void *arg, size_t i) {
+    const struct choosing *c = arg;
+    size_t shares = (c->pages + SHARE - 1) / SHARE, row = c->first + i / shares, page = i % shares * SHARE;
+    size_t seen = (size_t)c->a->row[row].position + 1, last = (seen + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    if (seen <= c->a->most) return;
+    if (last > page + SHARE) last = page + SHARE;
+    for (; page < last; page++) c->kernels->score_page(c->a, row, page, scores_of(c, row) + page * PAGE_TOKENS);
+}
+
+// A whole number in the order of scores: both zeros the same, NaN above all.
+static uint32_t rank_of(float x) {
+    uint32_t bits;
+    if (isnan(x)) return UINT32_MAX;
+    x += 0.0f;
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> 31 ? ~bits : bits | 1u << 31;
+}
+
+// The `most`-th highest rank, digit by digit; and how many of those that have it are among the `most`.
+static uint32_t lowest_rank(const float *score, size_t n, size_t most, size_t *equals) {
+    uint32_t rank = 0, known = 0;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        size_t count[256] = {0}, digit = 255;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t r = rank_of(score[i]);
+            if ((r & known) == rank) count[r >> shift & 255]++;
+        }
+        while (count[digit] < most) most -= count[digit--];
+        rank |= (uint32_t)digit << shift;
+        known |= 255u << shift;
+    }
+    *equals = most;
+    return rank;
+}
+
+static void choose_row(void *arg, size_t i) {
+    const struct choosing *c = arg;
+    size_t row = c->first + i, seen = (size_t)c->a->row[row].position + 1, most = c->a->most, equals;
+    const float *score = scores_of(c, row);
+    int32_t *out = c->a->chosen + row * most;
+    if (seen <= most) return;
+    uint32_t lowest = lowest_rank(score, seen, most, &equals);
+    for (size_t t = 0; t < seen; t++) {
+        uint32_t rank = rank_of(score[t]);
+        if (rank < lowest || (rank == lowest && !equals)) continue;
+        equals -= rank == lowest;
+        *out++ = (int32_t)t;
+    }
+}
+
+// As many rows from `first` on as the scratch holds, and at least one.
+static struct choosing take(struct cpu *cpu, const struct choice *a, size_t first) {
+    struct choosing c = {cpu->kernels, a, .first = first};
+    for (size_t row = first; row < a->rows; row++) {
+        size_t pages = a->row[row].position / PAGE_TOKENS + 1, longest = pages > c.pages ? pages : c.pages;
+        if (c.rows && (c.rows + 1) * longest * PAGE_TOKENS > a->room) break;
+        c.pages = longest;
+        c.rows++;
+    }
+    return c;
+}
+
+void cpu_choose(struct device *d, const struct choice *a) {
+    struct cpu *cpu = cpu_of(d);
+    for (size_t row = 0; row < a->rows;) {
+        struct choosing c = take(cpu, a, row);
+        pool_run(cpu->pool, c.rows * ((c.pages + SHARE - 1) / SHARE), score_share, &c);
+        pool_run(cpu->pool, c.rows, choose_row, &c);
+        row += c.rows;
+    }
+}

@@ -1,0 +1,35 @@
+// Per-layer inputs (Gemma 3n and 4, Google DeepMind, 2025 and 2026): beside its embedding, a token has a narrow vector
+// for each layer, from a table of its own and from the embedding; a layer's output is joined by what it lets through of
+// that vector. The table is looked up and never multiplied, so it may stay on disk.
+#include "model/forward.h"
+
+#include <math.h>
+
+static const float half_root = 0x1.6a09e6p-1f; // of the mean of two: 1 / sqrt(2)
+
+// a->inputs = each row's vectors, of all layers; `tokens` and a->x are the rows' tokens and scaled embeddings.
+void forward_inputs(struct pass *p, const int32_t *tokens) {
+    const struct model *m = p->m;
+    struct activations *a = p->a;
+    size_t width = m->h.layer_input, all = m->h.layers * width;
+    p->ops->embed(p->d, &m->inputs.table.w, tokens, p->n, a->looked_up);
+    p->ops->scale(p->d, a->looked_up, sqrtf((float)width), p->n * all);
+    linear(p, &m->inputs.project, a->x, a->inputs);
+    p->ops->scale(p->d, a->inputs, (float)(1 / sqrt((double)m->h.hidden)), p->n * all);
+    p->ops->norm(p->d, m->family->norm, a->inputs, m->inputs.norm.weight, NULL, m->h.norm_eps, p->n * m->h.layers,
+                 width, a->inputs);
+    p->ops->add(p->d, a->inputs, a->looked_up, p->n * all);
+    p->ops->scale(p->d, a->inputs, half_root, p->n * all);
+}
+
+// branch = what layer i lets through of its input.
+void forward_input(struct pass *p, const struct layer *l, uint32_t i) {
+    const struct model *m = p->m;
+    struct activations *a = p->a;
+    size_t width = m->h.layer_input;
+    float *gate = a->let_through, *own = gate + p->n * width;
+    linear(p, &l->input_gate, a->x, gate);
+    p->ops->move(p->d, a->inputs + i * width, m->h.layers * width, own, width, p->n, width);
+    p->ops->gate(p->d, &(struct gate){m->h.activation, p->n, width, width, gate, own, a->looked_up});
+    linear(p, &l->input_out, a->looked_up, a->branch);
+}

@@ -1,0 +1,88 @@
+// In what a model's layers differ from each other.
+#include "model/hyper.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool layer_number(const struct checkpoint *c, const char *key, uint32_t layer, uint64_t max, uint64_t *out,
+                  gyr_error *e) {
+    const struct value *v = checkpoint_value(c, key);
+    if (!v || v->kind != VALUE_ARRAY) return checkpoint_uint(c, key, 1, max, out, e);
+    struct value x = layer < v->array.n ? value_at(v, layer) : (struct value){0};
+    uint64_t u = x.kind == VALUE_UINT ? x.u : x.kind == VALUE_INT && x.i > 0 ? (uint64_t)x.i : 0;
+    if (u < 1 || u > max)
+        return fail(e, GYR_MALFORMED, "%s: key '%s' has no whole number from 1 to %llu for layer %u", c->path, key,
+                    (unsigned long long)max, layer);
+    *out = u;
+    return true;
+}
+
+bool layer_listed(const struct value *v, uint32_t layer, struct value *out) {
+    if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
+    *out = value_at(v, layer);
+    return true;
+}
+
+static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
+
+// Kimi Linear's config lists the layers, from 1 on; llama.cpp's file says how many heads for keys there are in each.
+static bool attends_in_turn(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
+                            uint32_t layer) {
+    char key[128];
+    bool gguf = c->source == CHECKPOINT_GGUF, any = false;
+    hyper_key(f, HYPER_KV_HEADS, key);
+    const struct value *list = gguf ? checkpoint_value(c, key) : config_value(c, "linear_attn_config.full_attn_layers");
+    if (!f->recur_each || !list || list->kind != VALUE_ARRAY) return every(h->attend_every, layer);
+    for (size_t i = 0; i < list->array.n; i++) {
+        struct value v = value_at(list, i);
+        bool whole = v.kind == VALUE_UINT || v.kind == VALUE_INT;
+        any |= whole && (gguf ? i == layer && v.u : v.u == layer + 1ull);
+    }
+    return any;
+}
+
+static uint32_t feed_forward(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
+                             uint32_t layer, bool borrows) {
+    char key[128];
+    uint64_t wide = h->feed_forward;
+    hyper_key(f, HYPER_FEED_FORWARD, key);
+    if (c->source == CHECKPOINT_HF) return h->double_wide && borrows ? 2 * h->feed_forward : h->feed_forward;
+    return f->local_heads && layer_number(c, key, layer, 1u << 24, &wide, NULL) ? (uint32_t)wide : h->feed_forward;
+}
+
+struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
+                             uint32_t layer) {
+    struct value v;
+    char key[128];
+    bool hf = c->source == CHECKPOINT_HF, local = !every(h->window_every, layer);
+    bool rotated = !every(h->rope_skip, layer), turn = attends_in_turn(f, c, h, layer);
+    hyper_key(f, HYPER_WINDOW_LIST, key);
+    if (!hf && layer_listed(checkpoint_value(c, key), layer, &v) && v.kind == VALUE_BOOL) local = v.b;
+    if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING) {
+        local = value_says(&v, "sliding_attention");
+        turn = !value_says(&v, "linear_attention");
+    }
+    local = local && h->window;
+    if (hf && f->rope_skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
+        rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
+    if (f->rope_windows_only && h->window) rotated = local;
+    bool chunked = h->chunk && rotated;
+    if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING)
+        chunked = h->chunk && value_says(&v, "chunked_attention");
+    bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;
+    bool borrows = layer >= h->layers - h->shared_kv, own_heads = local && f->local_heads;
+    return (struct layer_plan){
+        .window = local ? h->window : 0,
+        .rotated = rotated,
+        .local = local,
+        .chunked = chunked,
+        .tempered = h->temper_every && !rotated,
+        .attends = attends,
+        .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
+        .borrows = borrows,
+        .indexes = attends && f->indexed && indexer_own(f, c, layer),
+        .kind = own_heads ? KV_LOCAL : KV_USUAL,
+        .heads = own_heads ? h->local_heads : (struct heads){h->kv_heads, h->head_dim},
+        .feed_forward = feed_forward(f, c, h, layer, borrows),
+    };
+}
