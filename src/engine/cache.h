@@ -50,7 +50,7 @@ struct cache_entry {
     char name[32];
     char source[1024];
     uint64_t bytes;
-    int64_t used; // seconds since 1970
+    int64_t used; // nanoseconds since 1970
     bool part;    // left by a program that ended while writing it
 };
 

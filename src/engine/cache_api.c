@@ -12,7 +12,7 @@ static char *folder_of(gyr_error *e) {
 
 static json_t *describe(const struct cache_entry *c) {
     return json_pack("{s:s, s:s*, s:I, s:I}", "name", c->name, "model", c->source, "bytes", (json_int_t)c->bytes,
-                     "used", (json_int_t)c->used);
+                     "used", (json_int_t)(c->used / 1000000000));
 }
 
 char *gyr_cache_list(gyr_error *e) {

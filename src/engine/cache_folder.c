@@ -30,6 +30,10 @@ static bool ends_with(const char *name, const char *end) {
     return n > m && !strcmp(name + n - m, end);
 }
 
+static int64_t nanoseconds(struct timespec t) {
+    return (int64_t)((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec);
+}
+
 static bool read_entry(int folder, const char *name, struct cache_entry *e) {
     struct stat st;
     bool part = ends_with(name, ".part");
@@ -37,7 +41,7 @@ static bool read_entry(int folder, const char *name, struct cache_entry *e) {
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     bool ok = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode);
     if (ok) {
-        *e = (struct cache_entry){.bytes = (uint64_t)st.st_size, .used = st.st_mtim.tv_sec, .part = part};
+        *e = (struct cache_entry){.bytes = (uint64_t)st.st_size, .used = nanoseconds(st.st_mtim), .part = part};
         snprintf(e->name, sizeof e->name, "%s", name);
         ssize_t got = pread(fd, e->source, sizeof e->source - 1, CACHE_SOURCE);
         e->source[got > 0 && !part ? (size_t)got : 0] = 0;
