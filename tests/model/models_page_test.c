@@ -131,7 +131,9 @@ static const char foot[] =
     "the\n"
     "same streams; Kimi Linear's layers with a floor under their decay; an indexer that chooses runs of positions by "
     "keys\n"
-    "made of a run's; clamped gates. Both are refused as architectures that gyr does not know.\n"
+    "made of a run's; clamped gates. Qwen's `qwen4_exp`: such streams, embeddings of runs of tokens, an indexer of "
+    "averaged keys.\n"
+    "All three are refused as architectures that gyr does not know.\n"
     "\n"
     "DeepSeek V3.2 in GGUF has the architecture and the names that llama.cpp gives it (`deepseek32`), which the gguf\n"
     "package 0.19 does not have yet; the tensors are called as those of GLM 5 (`glm-dsa`), which it has.\n";
