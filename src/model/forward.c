@@ -243,12 +243,19 @@ static void embed(struct pass *p, const struct row *rows) {
 // Where nothing is remembered any more, only the rows that want logits go on.
 static void keep_wanted(struct pass *p, const struct row *rows) {
     struct activations *a = p->a;
-    size_t hidden = p->m->h.hidden, inputs = p->m->h.layers * (size_t)p->m->h.layer_input, wanted = 0;
+    const struct hyperparameters *h = &p->m->h;
+    const struct {
+        float *part;
+        size_t floats;
+    } keep[] = {{a->x, h->hidden}, {a->inputs, h->layers * (size_t)h->layer_input}, {a->temper, h->temper_every != 0}};
+    size_t wanted = 0;
     for (size_t r = 0; r < p->n; r++) {
         if (!rows[r].logits) continue;
-        if (wanted < r) p->ops->move(p->d, a->x + r * hidden, hidden, a->x + wanted * hidden, hidden, 1, hidden);
-        if (wanted < r && inputs)
-            p->ops->move(p->d, a->inputs + r * inputs, inputs, a->inputs + wanted * inputs, inputs, 1, inputs);
+        for (size_t i = 0; wanted < r && i < sizeof keep / sizeof *keep; i++) {
+            size_t n = keep[i].floats;
+            if (n) p->ops->move(p->d, keep[i].part + r * n, n, keep[i].part + wanted * n, n, 1, n);
+        }
+        a->in_chunk[wanted] = a->in_chunk[r];
         a->at[wanted++] = a->at[r];
     }
     p->n = wanted;

@@ -9,13 +9,7 @@
 
 static char folder[] = "/tmp/gyr-convert-XXXXXX";
 
-static const char *file_of(const char *name) {
-    static char path[4][128];
-    static int turn;
-    char *p = path[turn++ % 4];
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    return p;
-}
+static const char *file_of(const char *name) { return drawn_file(folder, name); }
 
 static gyr_status convert_to(const char *input, const char *output, const char *type, gyr_error *e) {
     return gyr_convert(&(gyr_convert_options){.input = input, .output = output, .type = type}, e);

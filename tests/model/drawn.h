@@ -38,6 +38,15 @@ static inline const char *drawn_path(const char *name, const char *end) {
     return test_data(file);
 }
 
+// A file of a test's folder; good for the next seven calls.
+static inline const char *drawn_file(const char *folder, const char *name) {
+    static char path[8][128];
+    static int turn;
+    char *p = path[turn++ % 8];
+    snprintf(p, sizeof path[0], "%s/%s", folder, name);
+    return p;
+}
+
 // The top byte of output i of splitmix64 from state `hash`.
 static inline uint8_t drawn_byte(uint64_t hash, uint64_t i) {
     uint64_t z = hash + (i + 1) * 0x9e3779b97f4a7c15;

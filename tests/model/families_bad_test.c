@@ -27,11 +27,7 @@ static void list_names(void) {
     if (dir) closedir(dir);
 }
 
-static const char *file_of(const char *name) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+static const char *file_of(const char *name) { return drawn_file(folder, name); }
 
 static const char *const lies[] = {"0",          "1",  "2",    "3",     "5",    "7",     "8",
                                    "16",         "33", "64",   "127",   "1000", "65536", "2147483648",

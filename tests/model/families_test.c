@@ -26,13 +26,7 @@ static void list_names(void) {
     qsort(names, n_names, sizeof names[0], by_name);
 }
 
-static const char *file_of(const char *name) {
-    static char path[8][128];
-    static int turn;
-    char *p = path[turn++ % 8];
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    return p;
-}
+static const char *file_of(const char *name) { return drawn_file(folder, name); }
 
 // Writes both forms of a family; false after saying why.
 static bool write_files(const struct drawn *d, const char *name) {

@@ -7,11 +7,7 @@ static struct drawn d;
 
 enum { TRAINED = 10, TOKENS = 9 };
 
-static const char *file_of(const char *name) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+static const char *file_of(const char *name) { return drawn_file(folder, name); }
 
 static gyr_model *model(void) {
     gyr_error e = {0};

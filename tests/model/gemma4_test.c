@@ -5,13 +5,7 @@
 static char folder[] = "/tmp/gyr-gemma4-XXXXXX";
 static struct drawn d;
 
-static const char *file_of(const char *name) {
-    static char path[2][128];
-    static int turn;
-    char *p = path[turn++ % 2];
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    return p;
-}
+static const char *file_of(const char *name) { return drawn_file(folder, name); }
 
 static bool write_folder(const char *config) {
     return drawn_write_text(file_of("config.json"), config) &&

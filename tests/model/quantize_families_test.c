@@ -3,13 +3,7 @@
 
 static char folder[] = "/tmp/gyr-quantized-XXXXXX";
 
-static const char *file_of(const char *name) {
-    static char path[2][128];
-    static int turn;
-    char *p = path[turn++ % 2];
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    return p;
-}
+static const char *file_of(const char *name) { return drawn_file(folder, name); }
 
 // How far the logits of the quantized file are from those of the golden, as a fraction of the golden's size.
 static double error_of(const struct drawn *d, gyr_model *m) {

@@ -66,10 +66,10 @@ static void segment(const struct call *c, size_t tile, size_t tiles, unsigned s)
         for (size_t t = 0; t < tiles; t++)
             w[t] = tile_units(c->w, tile + t, c->tile_bytes, c->unit, g, count, c->room + t * CHUNK_BYTES);
         for (size_t r = 0; r < c->rows; r += WIDE_ROWS) {
-            size_t rows = panel(c->rows, r, WIDE_ROWS);
+            size_t rows, at = act_at(WIDE_ROWS, c->rows, r, first * c->steps, (last - first) * c->steps, &rows);
             panels[c->w->type][rows](w[0], (size_t)(w[tiles - 1] - w[0]), count * c->steps,
-                                     c->x + (c->rows * first + r * (last - first) + rows * (g - first)) * c->steps,
-                                     c->sums, r, (struct part){s, g == first, g + count == last});
+                                     c->x + at + (g - first) * c->steps * rows, c->sums, r,
+                                     (struct part){s, g == first, g + count == last});
         }
         g += n;
     } while (g < last);

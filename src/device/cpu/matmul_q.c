@@ -173,8 +173,10 @@ struct call {
 
 // Blocks [first, last) of a row, one segment's: where those from b on lie of the panel that begins at row r.
 static const struct act *records(const struct call *c, size_t first, size_t last, size_t b, size_t r) {
-    if (b == last) return c->x + c->rows * last * c->f->groups;
-    return c->x + (c->rows * first + r * (last - first) + panel(c->rows, r, c->wide) * (b - first)) * c->f->groups;
+    size_t groups = c->f->groups, stride;
+    if (b == last) return c->x + c->rows * last * groups;
+    size_t at = act_at(c->wide, c->rows, r, first * groups, (last - first) * groups, &stride);
+    return c->x + at + (b - first) * groups * stride;
 }
 
 // Panel after panel with a chunk, the whole segment if there is but one panel; each fetches its share of the next
