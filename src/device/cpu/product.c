@@ -108,7 +108,7 @@ static void pack_row(void *arg, size_t r) {
         void *out = batch_at(p, first) + at * item_bytes(w);
         const float *x = p->x + r * w->cols + from * GROUP;
         if (f)
-            k->quantize(x, to - from, f->halves, f->zero, stride, out);
+            k->quantize(x, to - from, f, stride, out);
         else if (from < to)
             k->pack(w->type, x, min(to * GROUP, w->cols) - from * GROUP, stride, out);
     }
