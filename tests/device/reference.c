@@ -75,17 +75,6 @@ static float *decoded(const struct weight *w, size_t row) {
     return f;
 }
 
-// bfloat16 products know no subnormals.
-static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
-
-static float bfloat_step(const float w[2], const float x[2], float sum) {
-    for (int i = 1; i >= 0; i--) {
-        float a = flushed(bf16_to_f32(f32_to_bf16(x[i])));
-        sum = flushed(fmaf(flushed(w[i]), a, flushed(sum)));
-    }
-    return sum;
-}
-
 float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
     size_t groups = (w->cols + 31) / 32;
     float sum[8], *f = calloc(groups * 32, sizeof *f), *a = calloc(groups * 32, sizeof *a), *own = decoded(w, row);
@@ -93,11 +82,59 @@ float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, 
     memcpy(a, x, w->cols * sizeof *a);
     for (size_t s = 0; s < 8; s++) {
         sum[s] = 0;
-        for (size_t k = segment(groups, s) * 32; k < segment(groups, s + 1) * 32; k += 2)
-            if (w->type == TYPE_BF16)
-                sum[s] = bfloat_step(f + k, a + k, sum[s]);
-            else
-                sum[s] = fmaf(f[k + 1], a[k + 1], fmaf(f[k], a[k], sum[s]));
+        for (size_t k = segment(groups, s) * 32; k < segment(groups, s + 1) * 32; k++)
+            sum[s] = fmaf(f[k], a[k], sum[s]);
+    }
+    free(f);
+    free(a);
+    free(own);
+    return has_bias ? tree(sum) + bias : tree(sum);
+}
+
+// x / unit as 256 high + low.
+static void split(float x, int *high, int *low) {
+    int v = (int)fminf(32639, fmaxf(-32639, rintf(x)));
+    *high = (int)floor((v + 128) / 256.0);
+    *low = v - 256 * *high;
+}
+
+// A run of n numbers: what one of their integers is worth.
+static float unit_of(const float *x, size_t n, bool power) {
+    float most = 0, unit;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) return NAN;
+        most = fmaxf(most, fabsf(x[i]));
+    }
+    if (!power) return most / 32639;
+    for (unit = 0x1p-126f; most / unit > 32639;) unit *= 2;
+    return unit;
+}
+
+static float run16(const float *w, const float *x, size_t n, float sum) {
+    float unit = unit_of(w, n, true), d = unit_of(x, n, false);
+    if (isnan(unit) || isnan(d)) return NAN;
+    long long total = 0;
+    for (size_t i = 0; i < n; i++) {
+        int high[2], low[2];
+        split(w[i] / unit, &high[0], &low[0]);
+        split(d == 0 ? 0 : x[i] / d, &high[1], &low[1]);
+        total += 256 * high[0] * high[1] + high[0] * low[1] + low[0] * high[1];
+    }
+    return fmaf(256 * unit * d, (float)total, sum);
+}
+
+float ref_dot_16(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
+    size_t groups = (w->cols + 63) / 64;
+    float sum[8], *f = calloc(groups * 64, sizeof *f), *a = calloc(groups * 64, sizeof *a), *own = decoded(w, row);
+    memcpy(f, own, w->cols * sizeof *f);
+    memcpy(a, x, w->cols * sizeof *a);
+    for (size_t s = 0; s < 8; s++) {
+        size_t first = segment(groups, s), n = segment(groups, s + 1) - first, runs = (n + 7) / 8;
+        sum[s] = 0;
+        for (size_t i = 0; i < runs; i++) {
+            size_t from = (first + n * i / runs) * 64, to = (first + n * (i + 1) / runs) * 64;
+            sum[s] = run16(f + from, a + from, to - from, sum[s]);
+        }
     }
     free(f);
     free(a);

@@ -13,6 +13,7 @@ struct block {
 
 void ref_quantize(const float *x, struct block *out);
 float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
+float ref_dot_16(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
 float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
 // The sum in double; *size is the sum of magnitudes.
 double ref_dot(const struct weight *w, size_t row, const float *x, double *size);

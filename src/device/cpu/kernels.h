@@ -33,7 +33,7 @@ enum { SIGNED = 128 };
 
 // Rows are packed by the segments of K, all rows of a segment together, and in a segment in panels of `wide` rows, the
 // last one of fewer: where row r's items [first, first + n) of a segment begin, and how far apart they are. Items are
-// records, or words (a float or two bfloat16s).
+// records or floats.
 static inline size_t act_at(size_t wide, size_t rows, size_t r, size_t first, size_t n, size_t *stride) {
     size_t start = r / wide * wide;
     *stride = rows - start < wide ? rows - start : wide;
@@ -88,6 +88,8 @@ struct stretch {
 // Channels that a task of conv or of RECUR_CHANNELS takes at most.
 enum { CHANNELS = 64 };
 
+struct run;
+
 struct kernels {
     const char *isa;
     // Rows of a panel of activations: `few_rows` where weights are quantized and there are at most `few` rows in all.
@@ -98,11 +100,16 @@ struct kernels {
     // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
     void (*matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
                      size_t first, size_t last);
-    // The same for weights that are not quantized: floats, for BF16 pairs rounded to bfloat16, padded with zeros to a
-    // multiple of 32, `stride` words apart.
-    void (*pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out);
+    // The same for F32 weights: floats padded with zeros to a multiple of 32, `stride` apart.
+    void (*pack)(const float *x, size_t n, size_t stride, uint32_t *out);
     void (*matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                      size_t last);
+    // The same for F16 and BF16 (tile_w16.h): a run of a tile's rows from the file's to `out`; row r of a batch of
+    // `rows`, `cols` floats at x, rounded.
+    void (*tile_w16)(const struct weight *w, size_t tile, const struct run *run, uint8_t *out);
+    void (*round_w16)(const float *x, size_t cols, size_t rows, size_t r, void *batch);
+    void (*matmul_w16)(const struct weight *w, void *x, size_t rows, const float *bias, float *y, size_t first,
+                       size_t last);
     void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
     // One span of positions for a block of queries; for each a part: the weighted values, their softmax after them.
     void (*attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);

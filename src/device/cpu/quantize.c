@@ -1,4 +1,5 @@
-// Activations as the products want them: int8 for quantized weights, floats or bfloat16 beside each other otherwise.
+// Activations as the products want them: int8 for quantized weights, floats for F32 (F16 and BF16:
+// planes_w16.c).
 #include "device/cpu/isa.h"
 #include "device/cpu/wide.h"
 
@@ -47,18 +48,7 @@ void KERNEL(quantize)(const float *x, size_t groups, size_t halves, int zero, si
     }
 }
 
-// To nearest, ties to even; a NaN stays one.
-static uint32_t bfloat(float f) {
-    uint32_t bits = bits_of_float(f), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return (bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 64 : rounded;
-}
-
-void KERNEL(pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out) {
+void KERNEL(pack)(const float *x, size_t n, size_t stride, uint32_t *out) {
     size_t size = (n + GROUP - 1) / GROUP * GROUP;
-    if (type == TYPE_BF16) {
-        for (size_t k = 0; k < size; k += 2, out += stride)
-            *out = (k < n ? bfloat(x[k]) : 0) | (k + 1 < n ? bfloat(x[k + 1]) : 0) << 16;
-        return;
-    }
     for (size_t k = 0; k < size; k++, out += stride) *out = k < n ? bits_of_float(x[k]) : 0;
 }

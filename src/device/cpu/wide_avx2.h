@@ -75,6 +75,15 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
     return (w32){dot_signed(acc.a, w.a, a.a), dot_signed(acc.b, w.b, a.b)};
 }
 
+// As above with the parts changed, because it is a that may be -128.
+INLINE __m256i dot_low(__m256i acc, __m256i w, __m256i a) {
+    return dot(acc, _mm256_abs_epi8(a), _mm256_sign_epi8(w, a));
+}
+
+INLINE w32 w32_dot_low(w32 acc, w8 w, w32 a) { return (w32){dot_low(acc.a, w.a, a.a), dot_low(acc.b, w.b, a.b)}; }
+INLINE w32 w32_add(w32 a, w32 b) { return (w32){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
+INLINE w32 w32_shift8(w32 v) { return (w32){_mm256_slli_epi32(v.a, 8), _mm256_slli_epi32(v.b, 8)}; }
+
 INLINE wf wf_load(const void *p) { return (wf){_mm256_loadu_ps(p), _mm256_loadu_ps((const float *)p + 8)}; }
 
 INLINE void wf_store(void *p, wf v) {

@@ -47,6 +47,9 @@ INLINE w32 w32_fill(const void *p) {
 }
 
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
+INLINE w32 w32_dot_low(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
+INLINE w32 w32_add(w32 a, w32 b) { return _mm512_add_epi32(a, b); }
+INLINE w32 w32_shift8(w32 v) { return _mm512_slli_epi32(v, 8); }
 INLINE w32 w32_dot_signed(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
 
 INLINE wf wf_load(const void *p) { return _mm512_loadu_ps(p); }

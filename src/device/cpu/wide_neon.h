@@ -64,6 +64,10 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
 // Bytes below 128 are the same with a sign.
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return w32_dot_signed(acc, u, a); }
 
+INLINE w32 w32_dot_low(w32 acc, w8 w, w32 a) { return w32_dot_signed(acc, w, a); }
+INLINE w32 w32_add(w32 a, w32 b) { FOUR(w32, vaddq_s32(a.v[i], b.v[i])); }
+INLINE w32 w32_shift8(w32 v) { FOUR(w32, vshlq_n_s32(v.v[i], 8)); }
+
 INLINE wf wf_load(const void *p) { FOUR(wf, vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p + 16 * i))); }
 
 INLINE void wf_store(void *p, wf v) {

@@ -89,6 +89,18 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
                  s[4 * i + 3] * x[4 * i + 3]);
 }
 
+INLINE w32 w32_dot_low(w32 acc, w8 w, w32 a) { return w32_dot_signed(acc, w, a); }
+
+INLINE w32 w32_add(w32 a, w32 b) {
+    w32 r;
+    EACH(16, a.v[i] + b.v[i]);
+}
+
+INLINE w32 w32_shift8(w32 v) {
+    w32 r;
+    EACH(16, v.v[i] * 256);
+}
+
 INLINE wf wf_load(const void *p) {
     wf r;
     memcpy(&r, p, sizeof r);
