@@ -77,8 +77,8 @@ int bench(const struct bench *b) {
     }
     struct roofs r;
     device_cpu_roofs(d, 2, &r);
-    printf("%s, %u threads: %.1f GB/s from memory; %.0f int8, %.0f bf16, %.0f fp32 Gop/s\n", device_cpu_isa(d),
-           device_cpu_threads(d), r.read * 1e-9, r.int8 * 1e-9, r.bf16 * 1e-9, r.fp32 * 1e-9);
+    printf("%s, %u threads: %.1f GB/s from memory; %.0f int8, %.0f fp32 Gop/s\n", device_cpu_isa(d),
+           device_cpu_threads(d), r.read * 1e-9, r.int8 * 1e-9, r.fp32 * 1e-9);
     for (uint32_t t = 0; t < TYPE_LIMIT; t++)
         if (type_info(t) && (!b->type || !strcasecmp(b->type, type_info(t)->name)) && type_row_bytes(t, b->cols))
             bench_type(d, b, (enum type)t, &r);

@@ -34,7 +34,6 @@ void KERNEL(gate)(enum activation kind, const float *gate, const float *up, size
 void KERNEL(gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
 void KERNEL(cap)(float *x, float most, size_t n);
 double KERNEL(roof_int8)(size_t n);
-double KERNEL(roof_bf16)(size_t n);
 double KERNEL(roof_fp32)(size_t n);
 
 #endif

@@ -60,6 +60,5 @@ const struct kernels KERNEL(kernels) = {
     .cap = KERNEL(cap),
     .read = read,
     .roof_int8 = KERNEL(roof_int8),
-    .roof_bf16 = KERNEL(roof_bf16),
     .roof_fp32 = KERNEL(roof_fp32),
 };

@@ -132,9 +132,9 @@ struct kernels {
     // Reads n bytes, a multiple of 128, as fast as it can; the sum keeps the compiler honest. For measuring only.
     uint64_t (*read)(const void *p, size_t n);
     // n steps of multiply-adds that touch no memory; returns how many operations that were. For measuring only.
-    double (*roof_int8)(size_t n), (*roof_bf16)(size_t n), (*roof_fp32)(size_t n);
+    double (*roof_int8)(size_t n), (*roof_fp32)(size_t n);
 };
 
-extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_avx512bf16, kernels_neon;
+extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_amx, kernels_neon;
 
 #endif

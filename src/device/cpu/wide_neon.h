@@ -113,20 +113,4 @@ INLINE wf wf_e8m0(const void *p) {
     FOUR(wf, power(e.v[i]));
 }
 
-INLINE float32x4_t flush(float32x4_t v) {
-    uint32x4_t bits = vreinterpretq_u32_f32(v), normal = vtstq_u32(bits, vdupq_n_u32(0x7f800000u));
-    return vreinterpretq_f32_u32(vandq_u32(bits, vorrq_u32(normal, vdupq_n_u32(1u << 31))));
-}
-
-INLINE float32x4_t odd(uint32x4_t v) { return flush(vreinterpretq_f32_u32(vandq_u32(v, vdupq_n_u32(0xffff0000u)))); }
-INLINE float32x4_t even(uint32x4_t v) { return flush(vreinterpretq_f32_u32(vshlq_n_u32(v, 16))); }
-
-INLINE float32x4_t dot2(float32x4_t acc, uint32x4_t w, uint32x4_t a) {
-    return flush(vfmaq_f32(flush(vfmaq_f32(flush(acc), odd(w), odd(a))), even(w), even(a)));
-}
-
-INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
-    FOUR(wf, dot2(acc.v[i], vreinterpretq_u32_u8(w.v[i]), vreinterpretq_u32_s32(a.v[i])));
-}
-
 #endif

@@ -170,19 +170,4 @@ INLINE wf wf_e8m0(const void *p) {
     EACH(16, float_of_bits((b[i] / 2 + 63u) << 23) * float_of_bits((b[i] - b[i] / 2 + 63u) << 23));
 }
 
-INLINE float flush(float x) { return bits_of_float(x) & 0x7f800000u ? x : float_of_bits(bits_of_float(x) & 1u << 31); }
-
-INLINE float dot2(float acc, uint32_t w, uint32_t a) {
-    float w1 = flush(float_of_bits(w & 0xffff0000u)), a1 = flush(float_of_bits(a & 0xffff0000u));
-    float w0 = flush(float_of_bits(w << 16)), a0 = flush(float_of_bits(a << 16));
-    return flush(fmaf(w0, a0, flush(fmaf(w1, a1, flush(acc)))));
-}
-
-INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
-    uint32_t x[16];
-    memcpy(x, &w, sizeof x);
-    wf r;
-    EACH(16, dot2(acc.v[i], x[i], (uint32_t)a.v[i]));
-}
-
 #endif
