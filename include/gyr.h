@@ -409,16 +409,16 @@ GYR_API double gyr_measure_bandwidth(uint32_t threads, double seconds);
 // What a machine does at most: bytes read per second, and operations per second (a multiply-add is two) by the type of
 // the numbers that are multiplied.
 typedef struct gyr_roofs {
-    double read, int8, bf16, fp32;
+    double read, int8, fp32;
 } gyr_roofs;
 
 // Measures them with `threads` threads (0: all). Takes about `seconds` (0: 0.4).
 GYR_API gyr_status gyr_measure_roofs(uint32_t threads, double seconds, gyr_roofs *roofs, gyr_error *err);
 
 // What a batch has to read, and to compute in matrix products, in the same terms: quantized weights are multiplied as
-// int8, BF16 as bf16, F16 and F32 as fp32. Attention's own arithmetic is left out.
+// int8, F16 and BF16 as three products of int8, F32 as fp32. Attention's own arithmetic is left out.
 typedef struct gyr_work {
-    double read, int8, bf16, fp32; // bytes; operations
+    double read, int8, fp32; // bytes; operations
 } gyr_work;
 
 // The work of appending `tokens` tokens to each of `sequences` sessions that hold `depth` tokens: the weights read once

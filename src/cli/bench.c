@@ -87,7 +87,6 @@ static void print_rate(const char *what, size_t tokens, const struct measured *m
     snprintf(spread, sizeof spread, "%.1f - %.1f", r->low, r->high);
     print("%-24s %10.1f %19s %10.1f  %-6s %5.1f%%\n", label, r->median, spread, r->limit, r->bound,
           100 * r->median / r->limit);
-    if (!strcmp(r->bound, "fp32")) print("%-24s %57s %5.1f%%\n", "", "if it were bf16", 100 * r->of_bf16);
 }
 
 // The roofs of all widths: the median, and how far they were apart.
@@ -97,7 +96,6 @@ static void print_roofs(const struct measured *m, size_t n) {
         const char *name, *unit;
     } rows[] = {{offsetof(gyr_roofs, read), "read", "GB/s"},
                 {offsetof(gyr_roofs, int8), "int8", "Gop/s"},
-                {offsetof(gyr_roofs, bf16), "bf16", "Gop/s"},
                 {offsetof(gyr_roofs, fp32), "fp32", "Gop/s"}};
     print("\nthis machine at most:");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -111,8 +109,8 @@ static void print_roofs(const struct measured *m, size_t n) {
 }
 
 static void put_rate(json_t *o, const char *what, const struct rate *r) {
-    static const char *const ends[] = {"tokens_per_s", "low", "high", "limit", "fraction", "fraction_at_bf16"};
-    const double values[] = {r->median, r->low, r->high, r->limit, r->median / r->limit, r->of_bf16};
+    static const char *const ends[] = {"tokens_per_s", "low", "high", "limit", "fraction"};
+    const double values[] = {r->median, r->low, r->high, r->limit, r->median / r->limit};
     char key[64];
     if (!r->median) return;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
@@ -133,8 +131,8 @@ static void print_json(const struct bench *b, const struct measured *m) {
     put_rate(o, "prefill", &m->prefill);
     put_rate(o, "decode", &m->decode);
     json_object_set_new(o, "roofs",
-                        json_pack("{s:f, s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "bf16",
-                                  m->roofs.bf16, "fp32", m->roofs.fp32));
+                        json_pack("{s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "fp32",
+                                  m->roofs.fp32));
     char *text = json_dumps(o, JSON_REAL_PRECISION(6));
     if (text) print("%s\n", text);
     free(text);

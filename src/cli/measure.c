@@ -94,9 +94,9 @@ static double least_seconds(const gyr_work *w, const gyr_roofs *roofs, const cha
     const struct {
         const char *name;
         double seconds;
-    } sums[] = {{"int8", w->int8 / roofs->int8}, {"bf16", w->bf16 / roofs->bf16}, {"fp32", w->fp32 / roofs->fp32}};
+    } sums[] = {{"int8", w->int8 / roofs->int8}, {"fp32", w->fp32 / roofs->fp32}};
     double read = w->read / roofs->read, compute = 0, most = -1;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 2; i++) {
         compute += sums[i].seconds;
         if (sums[i].seconds <= most) continue;
         most = sums[i].seconds;
@@ -113,23 +113,18 @@ struct steps {
 };
 
 static struct rate rate_of(const struct run *r, struct steps steps, const gyr_roofs *roofs, double *seconds) {
-    gyr_roofs with_bf16 = *roofs;
-    with_bf16.fp32 = roofs->bf16;
-    double tokens = (double)(r->width * steps.n * steps.tokens), least = 0, least_bf16 = 0;
+    double tokens = (double)(r->width * steps.n * steps.tokens), least = 0;
     if (!tokens) return (struct rate){.bound = "none"};
     struct rate rate = {0};
     for (size_t i = 0; i < steps.n; i++) {
         gyr_work work;
-        const char *other;
         gyr_model_get_work(r->model, r->how->kv_type, r->width, steps.tokens, steps.depth + i, &work);
         least += least_seconds(&work, roofs, &rate.bound);
-        least_bf16 += least_seconds(&work, &with_bf16, &other);
     }
     rate.median = tokens / median(seconds, r->how->repeats);
     rate.high = tokens / seconds[0];
     rate.low = tokens / seconds[r->how->repeats - 1];
     rate.limit = tokens / least;
-    rate.of_bf16 = rate.median * least_bf16 / tokens;
     return rate;
 }
 
@@ -174,7 +169,7 @@ gyr_status measure(gyr_model *model, const struct measuring *how, size_t width, 
     if (!status) {
         *out = (struct measured){.width = width};
         out->roofs = (gyr_roofs){median_roof(r, offsetof(gyr_roofs, read)), median_roof(r, offsetof(gyr_roofs, int8)),
-                                 median_roof(r, offsetof(gyr_roofs, bf16)), median_roof(r, offsetof(gyr_roofs, fp32))};
+                                 median_roof(r, offsetof(gyr_roofs, fp32))};
         out->prefill = rate_of(r, (struct steps){how->prompt > 0, how->prompt, how->depth}, &out->roofs, r->prefill);
         out->decode = rate_of(r, (struct steps){how->generate, 1, how->depth + how->prompt}, &out->roofs, r->decode);
     }

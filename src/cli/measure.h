@@ -19,8 +19,7 @@ struct measuring {
 struct rate {
     double median, low, high;
     double limit;      // what the machine would allow
-    const char *bound; // by what: "read", "int8", "bf16", "fp32"
-    double of_bf16;    // the share of the limit if F32 and F16 products ran at bf16's rate
+    const char *bound; // by what: "read", "int8", "fp32"
 };
 
 // What `width` sequences together made; rates are 0 where no tokens were asked for.

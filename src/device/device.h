@@ -203,9 +203,9 @@ unsigned device_cpu_threads(const struct device *d);
 double device_cpu_bandwidth(struct device *d, double seconds);
 
 // What `threads` workers do at most: bytes read per second, and operations per second of multiply-adds (two each) of
-// int8, bfloat16 and float. Where the chip has no products of bfloat16, that is float's. Takes about `seconds`.
+// int8 and float. Takes about `seconds`.
 struct roofs {
-    double read, int8, bf16, fp32;
+    double read, int8, fp32;
 };
 void device_cpu_roofs(struct device *d, double seconds, struct roofs *out);
 

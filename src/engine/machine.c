@@ -84,7 +84,7 @@ gyr_status gyr_measure_roofs(uint32_t threads, double seconds, gyr_roofs *roofs,
     if (!d) return status_of(false, &made, e);
     device_cpu_roofs(d, seconds > 0 ? seconds : 0.4, &r);
     d->ops->close(d);
-    *roofs = (gyr_roofs){r.read, r.int8, r.bf16, r.fp32};
-    bool ok = r.read > 0 && r.int8 > 0 && r.bf16 > 0 && r.fp32 > 0;
+    *roofs = (gyr_roofs){r.read, r.int8, r.fp32};
+    bool ok = r.read > 0 && r.int8 > 0 && r.fp32 > 0;
     return status_of(ok ? true : fail_memory(&made, "measuring this machine"), &made, e);
 }

@@ -2,8 +2,10 @@
 #include "engine/engine.h"
 
 static void add_products(gyr_work *work, enum type type, double weights, double rows) {
-    double *kind = type_info(type)->quantized ? &work->int8 : type == TYPE_BF16 ? &work->bf16 : &work->fp32;
-    *kind += 2 * weights * rows;
+    if (type == TYPE_F32)
+        work->fp32 += 2 * weights * rows;
+    else
+        work->int8 += 2 * weights * rows * (type_info(type)->quantized ? 1 : 3);
 }
 
 // What a batch multiplies by, so many rows each.

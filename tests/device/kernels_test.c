@@ -14,7 +14,7 @@ static int sets;
 static void find_sets(void) {
     all[sets++] = &kernels_scalar;
 #if defined(__x86_64__)
-    const struct kernels *more[] = {&kernels_avx2, &kernels_avx512, &kernels_avx512bf16};
+    const struct kernels *more[] = {&kernels_avx2, &kernels_avx512, &kernels_amx};
 #elif defined(__aarch64__)
     const struct kernels *more[] = {&kernels_neon};
 #else

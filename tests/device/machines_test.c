@@ -12,7 +12,7 @@ static struct device *devices[SETS];
 static int count;
 
 static void open_devices(void) {
-    static const char *const isas[SETS] = {"scalar", "avx2", "avx512", "avx512bf16", "neon"};
+    static const char *const isas[SETS] = {"scalar", "avx2", "avx512", "amx", "neon"};
     for (int i = 0; i < SETS; i++) {
         struct device *d = device_cpu((unsigned)i % 3 + 1, isas[i], NULL);
         if (!d) continue;
@@ -42,12 +42,12 @@ static void check(const char *what, const struct device *d, const float *x, size
 
 static void products(void) {
     static const uint64_t want[TYPE_LIMIT] = {
-        [TYPE_F32] = 0xcd40555eccdb8690,    [TYPE_F16] = 0x5bdcf07c8203644f,    [TYPE_Q4_0] = 0xfe569f9dda305ef8,
-        [TYPE_Q4_1] = 0x996e32639b6902c8,   [TYPE_Q5_0] = 0xb946de3281abaf0b,   [TYPE_Q5_1] = 0xea2d52a3df246f5c,
-        [TYPE_Q8_0] = 0x1b73d6b7c05dc214,   [TYPE_Q2_K] = 0xc7d132be1c099319,   [TYPE_Q3_K] = 0xce7d1441930ecac4,
+        [TYPE_F32] = 0xcd40555eccdb8690,    [TYPE_F16] = 0x5bf18dcdbfb7ddbf,    [TYPE_Q4_0] = 0x3194c3227b893ab3,
+        [TYPE_Q4_1] = 0x339c56650f284bff,   [TYPE_Q5_0] = 0x1ade68cc9f617543,   [TYPE_Q5_1] = 0xeb3d70456a97997e,
+        [TYPE_Q8_0] = 0x21c34121de869833,   [TYPE_Q2_K] = 0xc7d132be1c099319,   [TYPE_Q3_K] = 0xce7d1441930ecac4,
         [TYPE_Q4_K] = 0xfc835d920dd72820,   [TYPE_Q5_K] = 0x0cac11cd24e74571,   [TYPE_Q6_K] = 0x1ffad3ac4374f735,
-        [TYPE_IQ4_NL] = 0xcaa1772a54c7b9e6, [TYPE_IQ4_XS] = 0x5df870d46fc09f89, [TYPE_BF16] = 0x9696a40fd045238c,
-        [TYPE_MXFP4] = 0x22b95e2ac533e542,
+        [TYPE_IQ4_NL] = 0x6662f735f7ead986, [TYPE_IQ4_XS] = 0x5df870d46fc09f89, [TYPE_BF16] = 0x22262698990aa2bc,
+        [TYPE_MXFP4] = 0x55939c08dcee97e1,
     };
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
         if (!type_info(t)) continue;

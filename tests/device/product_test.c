@@ -1,6 +1,7 @@
 // Matrix products: the bytes that tests/device/reference.c spells out, for every element type and instruction set, any
 // number of rows and threads, from tiles and from the file's rows.
-#include "device/cpu/tile.h"
+#include "device/cpu/cpu.h"
+#include "device/cpu/tile_w16.h"
 
 #include "devices.h"
 #include "random.h"
@@ -27,7 +28,9 @@ static void check_near(const char *what, double got, double want, double toleran
 }
 
 static float reference(const struct weight *w, size_t o, const float *x, const float *bias) {
-    return (type_info(w->type)->quantized ? ref_dot_q : ref_dot_f)(w, o, x, bias ? bias[o] : 0, bias);
+    return (type_info(w->type)->quantized ? ref_dot_q
+            : is_w16(w->type)             ? ref_dot_16
+                                          : ref_dot_f)(w, o, x, bias ? bias[o] : 0, bias);
 }
 
 // One product on every device: those of odd number have tiles.
@@ -50,6 +53,20 @@ static void check_product(struct weight *w, const float *x, size_t rows, const f
     free(got);
 }
 
+// How far rounding to integers of 16 bits, and the product of the low planes, can lead: half a unit of the largest
+// weight and activation each, and 128 units of one times as many of the other.
+static double most_of_integers(const struct weight *w, size_t o, const float *x) {
+    float most[2] = {0}, *row = malloc(w->cols * sizeof *row);
+    size_t stride = type_row_bytes(w->type, w->cols);
+    type_decode(w->type, (const char *)w->data + o * stride, 0, w->cols, row);
+    for (size_t i = 0; i < w->cols; i++) {
+        most[0] = fmaxf(most[0], fabsf(row[i]));
+        most[1] = fmaxf(most[1], fabsf(x[i]));
+    }
+    free(row);
+    return (double)w->cols * (double)most[0] * (double)most[1] * 0x1p-13;
+}
+
 static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
     const struct type_info *info = type_info(type);
     struct weight w = random_weight(type, outputs, cols);
@@ -60,8 +77,8 @@ static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
             double size, exact = ref_dot(&w, o, x + r * cols, &size) + (bias ? (double)b[o] : 0);
             float y = want[r * outputs + o] = reference(&w, o, x + r * cols, bias);
             if (bias) size += fabs((double)b[o]);
-            double tolerance = type == TYPE_BF16 ? 0x1p-8 : 1e-5;
-            if (!info->quantized) check_near(info->name, (double)y, exact, size * tolerance + 1e-30);
+            double near = size * 1e-5 + (is_w16(type) ? most_of_integers(&w, o, x + r * cols) : 0);
+            if (!info->quantized) check_near(info->name, (double)y, exact, near + 1e-30);
         }
     check_product(&w, x, rows, bias, want);
     free(x);
@@ -89,6 +106,8 @@ static void many_rows(void) {
         matmul(types[i], random_size(129, 140), 3, 256);
         matmul(types[i], 1, 1, type_info(types[i])->block);
     }
+    matmul(TYPE_F16, 523, 5, 8 * 512 + 1);
+    matmul(TYPE_BF16, 70, 18, 2 * 8 * 512 - 63);
     matmul(TYPE_Q8_0, 515, 1, 64);
     matmul(TYPE_Q5_0, 531, 2, 32 * 150);
     matmul(TYPE_F32, 2, 35, 1);
@@ -157,10 +176,66 @@ static void any_bits(void) {
     }
 }
 
-// A tile's pieces are the same as the tile made at once.
+// Runs of nothing, of the smallest and the largest numbers, of one number among zeros, with an infinity or a NaN; of
+// weights and of activations, each with each.
+static void odd_runs(void) {
+    enum { COLS = 8 * 128, KINDS = 8, REST = 3 };
+    static const uint16_t numbers[2][KINDS] = {{0, 1, 0x03ff, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00},
+                                               {0, 1, 0x007f, 0x7f7f, 0xff7f, 0x7f80, 0xff80, 0x7fc0}};
+    static const float floats[KINDS] = {0, 1e-45f, 1e-39f, 3.4e38f, -3.4e38f, INFINITY, -INFINITY, NAN};
+    for (int b = 0; b < 2; b++) {
+        struct weight w = random_weight(b ? TYPE_BF16 : TYPE_F16, KINDS + REST, COLS);
+        float x[KINDS * COLS], want[KINDS * (KINDS + REST)];
+        uint16_t *h = (uint16_t *)w.data;
+        for (size_t i = 0; i < (size_t)KINDS * COLS; i++) {
+            size_t kind = i / COLS, segment = i % COLS / 128;
+            if (segment == 3) h[i] = numbers[b][kind], x[i] = floats[kind]; // all
+            if (segment == 4)
+                h[i] = i % 128 == kind * 9 ? numbers[b][kind] : 0, x[i] = i % 128 == 77 ? floats[kind] : 0;
+            if (segment < 3 || segment > 4) x[i] = 2 * random_float();
+        }
+        for (size_t i = 0; i < KINDS * (KINDS + REST); i++) {
+            size_t o = i % (KINDS + REST), r = i / (KINDS + REST);
+            want[i] = reference(&w, o, x + r * COLS, NULL);
+            bool bad = r > 4 || (o > 4 && o < KINDS), vast = r > 2 && o > 2; // what is infinite or a NaN, what may be
+            CHECK(bad ? isnan(want[i]) : vast || isfinite(want[i]));
+        }
+        check_product(&w, x, KINDS, NULL, want);
+        for (size_t r = 0; r < KINDS; r++) check_product(&w, x + r * COLS, 1, NULL, want + r * (KINDS + REST));
+        free((void *)w.data);
+    }
+}
+
+// What has no more bits than the integers is exact: halves of four binades, bfloat16s of seven.
+static void exact_weights(void) {
+    for (int b = 0; b < 2; b++) {
+        enum { COLS = 700 };
+        struct weight w = random_weight(b ? TYPE_BF16 : TYPE_F16, 1, COLS);
+        float x[COLS], y, values[COLS];
+        uint16_t *h = (uint16_t *)w.data;
+        for (size_t i = 0; i < COLS; i++) {
+            unsigned low = random_bits() % (b ? 0x7f : 0x3f0),
+                     binade = b ? 121 + random_bits() % 7 : 12 + random_bits() % 4;
+            h[i] = (uint16_t)(i % 64 ? binade << (b ? 7 : 10) | low | (random_bits() & 1) << 15 : 0);
+        }
+        type_decode(w.type, w.data, 0, COLS, values);
+        for (size_t at = 1; at < COLS; at += 1 + at % 3) {
+            // The largest makes the unit 1; 256 of it have no low part.
+            for (size_t i = 0; i < COLS; i++) x[i] = i == at && i % 64 ? 256 : i % 64 ? 0 : W16_MOST;
+            for (int d = 0; d < count; d++) {
+                REQUIRE(devices[d]->ops->bind(devices[d], &w, NULL));
+                devices[d]->ops->matmul(devices[d], &w, x, 1, NULL, &y);
+                CHECK(y == 256 * values[at]);
+            }
+        }
+        free((void *)w.data);
+    }
+}
+
+// A tile's pieces are the same as the tile made at once; a run is the same whatever instruction set makes it.
 static void tiles(void) {
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
-        if (!type_info(t)) continue;
+        if (!type_info(t) || is_w16((enum type)t)) continue;
         struct weight w = random_weight((enum type)t, 19, 1280);
         const struct form *f = tile_form((enum type)t);
         size_t size = tile_bytes(&w), units = 40 / (f ? f->groups : 1);
@@ -179,14 +254,47 @@ static void tiles(void) {
     }
 }
 
+static void tiles_of_runs(void) {
+    static const size_t cols[] = {1, 64, 511, 512, 576, 4544, 8 * 512, 8 * 513, 18176};
+    for (size_t i = 0; i < 2 * (sizeof cols / sizeof *cols); i++) {
+        struct weight w = random_weight(i % 2 ? TYPE_BF16 : TYPE_F16, 19, cols[i / 2]);
+        size_t size = tile_bytes(&w), groups = w16_groups(w.cols), at = 0, first = 0;
+        struct run last = w16_begin();
+        for (struct run r = w16_begin(); w16_next(groups, &r); last = r) {
+            uint8_t want[W16_RUN_BYTES], got[W16_RUN_BYTES];
+            CHECK_INT(r.first, first);
+            CHECK(r.n <= W16_RUN && w16_run_bytes(&r) <= sizeof want);
+            CHECK_INT(w16_at(&r), at);
+            CHECK(r.begins == (first == segment_start(groups, r.segment)) || !r.n);
+            CHECK(r.ends == (first + r.n == segment_start(groups, r.segment + 1)));
+            for (int d = 0; d < count; d++) {
+                memset(got, 1, sizeof got);
+                cpu_of(devices[d])->kernels->tile_w16(&w, i % 2, &r, d ? got : want);
+                if (d) CHECK(!memcmp(got, want, w16_run_bytes(&r)));
+            }
+            at += w16_run_bytes(&r);
+            first += r.n;
+        }
+        CHECK_INT(first, groups);
+        CHECK_INT(last.segment, SEGMENTS - 1);
+        CHECK_INT(last.number + 1, w16_runs(w.cols));
+        CHECK_INT(size, at);
+        CHECK(w.cols < 4096 || size <= TILE * 2 * w.cols * 102 / 100);
+        free((void *)w.data);
+    }
+}
+
 int main(void) {
     open_devices();
     RUN(tiles);
+    RUN(tiles_of_runs);
     RUN(every_type);
     RUN(many_rows);
     RUN(exact_on_integers);
     RUN(extremes);
     RUN(any_bits);
+    RUN(odd_runs);
+    RUN(exact_weights);
     close_devices();
     return test_end();
 }

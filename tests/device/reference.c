@@ -32,22 +32,17 @@ static float magnitude(const float *x, size_t n) {
     return most;
 }
 
-// A run of n groups: activations as q * d * 2^-k[group].
-struct run {
-    int q[RUN * GROUP], k[RUN];
+// n groups of activations with one scale.
+struct acts {
+    int q[RUN * GROUP];
     float d;
 };
 
-static struct run rounded(const float *x, size_t n, bool steps) {
-    struct run r = {.d = magnitude(x, n * GROUP) / 127.0f};
-    for (size_t g = 0; g < n; g++) {
-        float most = magnitude(x + g * GROUP, GROUP), all = magnitude(x, n * GROUP);
-        while (steps && r.k[g] < 3 && ldexpf(most, r.k[g] + 1) <= all) r.k[g]++;
-        float d = ldexpf(r.d, -r.k[g]);
-        for (size_t i = g * GROUP; i < (g + 1) * GROUP; i++)
-            r.q[i] = d == 0 ? 0 : (int)fmaxf(-127, fminf(127, rintf(x[i] / d)));
-    }
-    return r;
+static struct acts rounded(const float *x, size_t n) {
+    struct acts a = {.d = magnitude(x, n * GROUP) / 127.0f};
+    for (size_t i = 0; i < n * GROUP; i++)
+        a.q[i] = a.d == 0 ? 0 : (int)fmaxf(-127, fminf(127, rintf(x[i] / a.d)));
+    return a;
 }
 
 // The exact sums of a half, or whole, of a group: codes times activations, and activations.
@@ -59,27 +54,20 @@ static void dots(const struct codes *c, const int *a, int first, int size, int *
     }
 }
 
-// Scales that are floats: each group is brought to the run's smallest step.
-static float stepped(const struct type_info *info, const struct codes *c, const struct run *a, size_t n) {
-    float sum = 0;
-    for (size_t pass = 0; pass < (info->offset ? 2 : 1); pass++)
-        for (size_t g = 0; g < n; g++) {
-            int dot, total, by = 8 >> a->k[g];
-            dots(&c[g], a->q + g * GROUP, 0, GROUP, &dot, &total);
-            if (pass)
-                sum = fmaf(-(c[g].dm * (float)c[g].mn[0]), (float)(total * by), sum);
-            else
-                sum = fmaf(c[g].d * (float)c[g].sc[0], (float)(dot * by), sum);
-        }
-    return sum;
+// A group of a type whose scales are floats.
+static float add_group(const struct type_info *info, const struct codes *c, const struct acts *a, float sum) {
+    int dot, total;
+    dots(c, a->q, 0, GROUP, &dot, &total);
+    sum = fmaf(c->d * (float)c->sc[0] * a->d, (float)dot, sum);
+    return info->offset ? fmaf(-(c->dm * (float)c->mn[0]), a->d * (float)total, sum) : sum;
 }
 
-// Scales that are integers: exact sums of a piece, and of the run's minima.
-static float in_pieces(const struct type_info *info, enum type type, const struct codes *c, const struct run *a,
-                       size_t n) {
+// A run where scales are integers: exact sums of each piece, and of the run's minima.
+static float add_run(const struct type_info *info, enum type type, const struct codes *c, const struct acts *a,
+                     float sum) {
     int parts = scales_by_halves(type) ? 2 : 1, size = GROUP / parts, exact = 0, low = 0;
-    float sum = 0;
-    for (size_t g = 0; g < n; g++) {
+    float run = 0;
+    for (size_t g = 0; g < RUN; g++) {
         for (int h = 0; h < parts; h++) {
             int dot, total;
             dots(&c[g], a->q + g * GROUP, h * size, size, &dot, &total);
@@ -87,29 +75,25 @@ static float in_pieces(const struct type_info *info, enum type type, const struc
             low += c[g].mn[h] * total;
         }
         if ((g + 1) % piece_of(type)) continue;
-        sum = fmaf(c[g].d, (float)exact, sum);
+        run = fmaf(c[g].d, (float)exact, run);
         exact = 0;
     }
-    return info->offset ? fmaf(-c[0].dm, (float)low, sum) : sum;
+    if (info->offset) run = fmaf(-c[0].dm, (float)low, run);
+    return fmaf(run, a->d, sum);
 }
 
 float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
     const struct type_info *info = type_info(w->type);
     const char *data = (const char *)w->data + row * type_row_bytes(w->type, w->cols);
-    size_t groups = info->block / 32, blocks = w->cols / info->block;
+    size_t groups = info->block / 32, blocks = w->cols / info->block, n = piece_of(w->type) ? RUN : 1;
     float sum[8];
     for (size_t s = 0; s < 8; s++) {
-        size_t last = segment(blocks, s + 1) * groups, n;
         sum[s] = 0;
-        for (size_t g = segment(blocks, s) * groups; g < last; g += n) {
+        for (size_t g = segment(blocks, s) * groups; g < segment(blocks, s + 1) * groups; g += n) {
             struct codes c[RUN];
-            n = last - g < RUN ? last - g : RUN;
-            for (size_t i = 0; i < n; i++) info->unpack(data, g + i, 1, &c[i]);
-            struct run a = rounded(x + g * GROUP, n, !piece_of(w->type));
-            if (piece_of(w->type))
-                sum[s] = fmaf(in_pieces(info, w->type, c, &a, n), a.d, sum[s]);
-            else
-                sum[s] = fmaf(stepped(info, c, &a, n), ldexpf(a.d, -3), sum[s]);
+            struct acts a = rounded(x + g * GROUP, n);
+            info->unpack(data, g, n, c);
+            sum[s] = n == 1 ? add_group(info, c, &a, sum[s]) : add_run(info, w->type, c, &a, sum[s]);
         }
     }
     return has_bias ? tree(sum) + bias : tree(sum);
@@ -129,17 +113,6 @@ static float *decoded(const struct weight *w, size_t row) {
     return f;
 }
 
-// bfloat16 products know no subnormals.
-static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
-
-static float bfloat_step(const float w[2], const float x[2], float sum) {
-    for (int i = 1; i >= 0; i--) {
-        float a = flushed(bf16_to_f32(f32_to_bf16(x[i])));
-        sum = flushed(fmaf(flushed(w[i]), a, flushed(sum)));
-    }
-    return sum;
-}
-
 float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
     size_t groups = (w->cols + 31) / 32;
     float sum[8], *f = calloc(groups * 32, sizeof *f), *a = calloc(groups * 32, sizeof *a), *own = decoded(w, row);
@@ -147,11 +120,59 @@ float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, 
     memcpy(a, x, w->cols * sizeof *a);
     for (size_t s = 0; s < 8; s++) {
         sum[s] = 0;
-        for (size_t k = segment(groups, s) * 32; k < segment(groups, s + 1) * 32; k += 2)
-            if (w->type == TYPE_BF16)
-                sum[s] = bfloat_step(f + k, a + k, sum[s]);
-            else
-                sum[s] = fmaf(f[k + 1], a[k + 1], fmaf(f[k], a[k], sum[s]));
+        for (size_t k = segment(groups, s) * 32; k < segment(groups, s + 1) * 32; k++)
+            sum[s] = fmaf(f[k], a[k], sum[s]);
+    }
+    free(f);
+    free(a);
+    free(own);
+    return has_bias ? tree(sum) + bias : tree(sum);
+}
+
+// x / unit as 256 high + low.
+static void split(float x, int *high, int *low) {
+    int v = (int)fminf(32639, fmaxf(-32639, rintf(x)));
+    *high = (int)floor((v + 128) / 256.0);
+    *low = v - 256 * *high;
+}
+
+// A run of n numbers: what one of their integers is worth.
+static float unit_of(const float *x, size_t n, bool power) {
+    float most = 0, unit;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) return NAN;
+        most = fmaxf(most, fabsf(x[i]));
+    }
+    if (!power) return most / 32639;
+    for (unit = 0x1p-126f; most / unit > 32639;) unit *= 2;
+    return unit;
+}
+
+static float run16(const float *w, const float *x, size_t n, float sum) {
+    float unit = unit_of(w, n, true), d = unit_of(x, n, false);
+    if (isnan(unit) || isnan(d)) return NAN;
+    long long total = 0;
+    for (size_t i = 0; i < n; i++) {
+        int high[2], low[2];
+        split(w[i] / unit, &high[0], &low[0]);
+        split(d == 0 ? 0 : x[i] / d, &high[1], &low[1]);
+        total += 256 * high[0] * high[1] + high[0] * low[1] + low[0] * high[1];
+    }
+    return fmaf(256 * unit * d, (float)total, sum);
+}
+
+float ref_dot_16(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
+    size_t groups = (w->cols + 63) / 64;
+    float sum[8], *f = calloc(groups * 64, sizeof *f), *a = calloc(groups * 64, sizeof *a), *own = decoded(w, row);
+    memcpy(f, own, w->cols * sizeof *f);
+    memcpy(a, x, w->cols * sizeof *a);
+    for (size_t s = 0; s < 8; s++) {
+        size_t first = segment(groups, s), n = segment(groups, s + 1) - first, runs = (n + 7) / 8;
+        sum[s] = 0;
+        for (size_t i = 0; i < runs; i++) {
+            size_t from = (first + n * i / runs) * 64, to = (first + n * (i + 1) / runs) * 64;
+            sum[s] = run16(f + from, a + from, to - from, sum[s]);
+        }
     }
     free(f);
     free(a);

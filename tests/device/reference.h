@@ -6,6 +6,7 @@
 #include "device/cpu/kernels.h"
 
 float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
+float ref_dot_16(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
 float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
 // The sum in double; *size is the sum of magnitudes.
 double ref_dot(const struct weight *w, size_t row, const float *x, double *size);

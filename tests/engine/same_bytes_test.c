@@ -8,7 +8,7 @@
 
 #include "tensor/type.h"
 
-static const char *const isas[] = {"scalar", "avx2", "avx512", "avx512bf16"};
+static const char *const isas[] = {"scalar", "avx2", "avx512", "amx"};
 enum { ISAS = sizeof isas / sizeof *isas };
 static const unsigned threads[] = {1, 2, 3, 8};
 static const gyr_kv_type kv_types[] = {GYR_KV_F32, GYR_KV_F16, GYR_KV_Q8};

@@ -3,7 +3,6 @@
 // for.
 #include "golden.h"
 
-// Products with BF16 weights round their other side to bfloat16 too: a 500th of each, in every layer.
 static float tolerance_of(const gyr_model *m) {
     gyr_model_info info;
     gyr_model_get_info(m, &info);

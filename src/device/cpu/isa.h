@@ -14,9 +14,13 @@
 void KERNEL(quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
 void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
                       size_t first, size_t last);
-void KERNEL(pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out);
+void KERNEL(pack)(const float *x, size_t n, size_t stride, uint32_t *out);
 void KERNEL(matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                       size_t last);
+void KERNEL(tile_w16)(const struct weight *w, size_t tile, const struct run *run, uint8_t *out);
+void KERNEL(round_w16)(const float *x, size_t cols, size_t rows, size_t r, void *batch);
+void KERNEL(matmul_w16)(const struct weight *w, void *x, size_t rows, const float *bias, float *y, size_t first,
+                        size_t last);
 void KERNEL(norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
 void KERNEL(attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
 void KERNEL(join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
@@ -30,7 +34,6 @@ void KERNEL(gate)(enum activation kind, const float *gate, const float *up, size
 void KERNEL(gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
 void KERNEL(cap)(float *x, float most, size_t n);
 double KERNEL(roof_int8)(size_t n);
-double KERNEL(roof_bf16)(size_t n);
 double KERNEL(roof_fp32)(size_t n);
 
 #endif

@@ -40,6 +40,9 @@ const struct kernels KERNEL(kernels) = {
     .matmul_q = KERNEL(matmul_q),
     .pack = KERNEL(pack),
     .matmul_f = KERNEL(matmul_f),
+    .tile_w16 = KERNEL(tile_w16),
+    .round_w16 = KERNEL(round_w16),
+    .matmul_w16 = KERNEL(matmul_w16),
     .norm = KERNEL(norm),
     .attend = KERNEL(attend),
     .join = KERNEL(join),
@@ -57,6 +60,5 @@ const struct kernels KERNEL(kernels) = {
     .cap = KERNEL(cap),
     .read = read,
     .roof_int8 = KERNEL(roof_int8),
-    .roof_bf16 = KERNEL(roof_bf16),
     .roof_fp32 = KERNEL(roof_fp32),
 };

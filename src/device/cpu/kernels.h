@@ -3,8 +3,8 @@
 // Everything here works on a slice of rows, on one thread. Sums have a fixed shape (docs/arithmetic.md):
 // - products: K is cut into 8 contiguous segments (unit u of n is in segment s when s * n / 8 <= u < (s + 1) * n / 8),
 //   each summed with fmaf in ascending order from zero; the 8 sums are added as a fixed tree
-//   ((0+1)+(2+3))+((4+5)+(6+7)). With quantized weights a step is a run of at most 4 groups of 32, whose activations
-//   have one scale, and the integer dots inside are exact;
+//   ((0+1)+(2+3))+((4+5)+(6+7)). With quantized weights a step is a group of 32, or a run of 4 such where scales are
+//   integers, and the integer dots inside are exact;
 // - sums in norms: 16 strided lanes, the last ones padded with zeros, then halves folded onto each other: lanes i and
 //   i + 8, then i + 4, i + 2, i + 1;
 // - attention: a score is one fmaf sum over the head; spans of 512 positions have each their maximum, their sum and
@@ -19,12 +19,13 @@ enum { SEGMENTS = 8, SEGMENTS_LOG = 3, LANES = 16, GROUP = 32, RUN = 4, SPAN = 5
 // Rows of activations that one call of a product takes.
 enum { BATCH_ROWS = 528 };
 
-// 32 activations of a row as int8, x ~ d * step * q: a group of a run, of at most RUN, that has one d. For both
-// halves, or the whole in the first where the weights' type has one scale a group: what the integer sum begins with,
-// minus the zero point of the weights times the sum of q; and the sum of q, times step.
+// 32 activations of a row as int8, x ~ d * q. Where the weights' scales are integers, the RUN groups of a run have one
+// d. For both halves, or the whole in the first where the weights' type has one scale a group: what the integer sum
+// begins with, minus the zero point of the weights times the sum of q; and the sum of q, times d where the weights'
+// scales are floats.
 struct act {
     int8_t q[GROUP];
-    float d, step;
+    float d;
     int32_t start[2];
     float low[2];
 } __attribute__((aligned(64)));
@@ -36,7 +37,7 @@ enum { SIGNED = 128 };
 
 // Rows are packed by the segments of K, all rows of a segment together, and in a segment in panels of `wide` rows, the
 // last one of fewer: where row r's items [first, first + n) of a segment begin, and how far apart they are. Items are
-// records, or words (a float or two bfloat16s).
+// records or floats.
 static inline size_t act_at(size_t wide, size_t rows, size_t r, size_t first, size_t n, size_t *stride) {
     size_t start = r / wide * wide;
     *stride = rows - start < wide ? rows - start : wide;
@@ -91,21 +92,27 @@ struct stretch {
 // Channels that a task of conv or of RECUR_CHANNELS takes at most.
 enum { CHANNELS = 64 };
 
+struct run;
+
 struct kernels {
     const char *isa;
     // Rows of a panel of activations: `few_rows` where weights are quantized and there are at most `few` rows in all.
     size_t wide_rows, few_rows, few;
-    // Rounds `groups` groups of 32, the first of which begins a run, for weights of that form; their records are
-    // `stride` apart.
+    // Rounds `groups` groups of 32, whole runs if the form has such; their records are `stride` apart.
     void (*quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
     // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
     void (*matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
                      size_t first, size_t last);
-    // The same for weights that are not quantized: floats, for BF16 pairs rounded to bfloat16, padded with zeros to a
-    // multiple of 32, `stride` words apart.
-    void (*pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out);
+    // The same for F32 weights: floats padded with zeros to a multiple of 32, `stride` apart.
+    void (*pack)(const float *x, size_t n, size_t stride, uint32_t *out);
     void (*matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                      size_t last);
+    // The same for F16 and BF16 (tile_w16.h): a run of a tile's rows from the file's to `out`; row r of a batch of
+    // `rows`, `cols` floats at x, rounded.
+    void (*tile_w16)(const struct weight *w, size_t tile, const struct run *run, uint8_t *out);
+    void (*round_w16)(const float *x, size_t cols, size_t rows, size_t r, void *batch);
+    void (*matmul_w16)(const struct weight *w, void *x, size_t rows, const float *bias, float *y, size_t first,
+                       size_t last);
     void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
     // One span of positions for a block of queries; for each a part: the weighted values, their softmax after them.
     void (*attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
@@ -128,9 +135,9 @@ struct kernels {
     // Reads n bytes, a multiple of 128, as fast as it can; the sum keeps the compiler honest. For measuring only.
     uint64_t (*read)(const void *p, size_t n);
     // n steps of multiply-adds that touch no memory; returns how many operations that were. For measuring only.
-    double (*roof_int8)(size_t n), (*roof_bf16)(size_t n), (*roof_fp32)(size_t n);
+    double (*roof_int8)(size_t n), (*roof_fp32)(size_t n);
 };
 
-extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_avx512bf16, kernels_neon;
+extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_amx, kernels_neon;
 
 #endif

@@ -5,71 +5,96 @@
 #include "device/cpu/product.h"
 #include "device/cpu/unpack_tile.h"
 
-// A chunk of one tile, unpacked: whole runs.
-enum { CHUNK = 16, BLOCK = 8, UNIT_MOST = 544, ROWS_MOST = WIDE_ROWS > FEW_ROWS ? WIDE_ROWS : FEW_ROWS };
+// A chunk of one tile, unpacked. A block of a type with integer scales is two runs.
+enum { CHUNK = 18, BLOCK = 8, UNIT_MOST = 544, ROWS_MOST = WIDE_ROWS > FEW_ROWS ? WIDE_ROWS : FEW_ROWS };
 
 struct chunk {
     w8 w[CHUNK][WORDS];
-    wf s[CHUNK * 2], m[CHUNK * 2], d[CHUNK / BLOCK], dm[CHUNK / BLOCK];
+    wf s[CHUNK * 2], m[CHUNK * 2], d[CHUNK / BLOCK + 1], dm[CHUNK / BLOCK + 1];
 };
 
 INLINE w32 dot4(w32 acc, w8 w, w32 a, bool is_signed) {
     return is_signed ? w32_dot_signed(acc, w, a) : w32_dot(acc, w, a);
 }
 
-// to += a group of `tiles` tiles (`next` vectors and `next_scale` scales apart) times a record of each of `rows` rows.
-INLINE void add_group(const w8 *w, size_t next, const wf *s, size_t next_scale, const struct act *x, int tiles,
-                      int rows, int halves, int piece, bool is_signed, wf (*to)[WIDE_TILES]) {
+// The exact sums of half h of a group, or of all of it.
+INLINE void dots(const w8 *w, size_t next, const struct act *x, int tiles, int rows, int h, int halves, bool is_signed,
+                 w32 (*sum)[WIDE_TILES]) {
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < tiles; t++) sum[r][t] = w32_fill(&x[r].start[h]);
+    UNROLL(8)
+    for (int j = h * WORDS / halves; j < (h + 1) * WORDS / halves; j++) UNROLL(8)
+    for (int r = 0; r < rows; r++) {
+        w32 a = w32_fill(x[r].q + 4 * j);
+        UNROLL(2)
+        for (int t = 0; t < tiles; t++) sum[r][t] = dot4(sum[r][t], w[(size_t)t * next + (size_t)j], a, is_signed);
+    }
+}
+
+// acc += a group of `tiles` tiles (`next` vectors and `next_scale` scales apart) times a record of each of `rows` rows,
+// for types whose scales are floats.
+INLINE void add_group(const w8 *w, size_t next, const wf *s, const wf *m, size_t next_scale, const struct act *x,
+                      int tiles, int rows, bool offset, bool is_signed, wf (*acc)[WIDE_TILES]) {
+    w32 sum[ROWS_MOST][WIDE_TILES];
+    dots(w, next, x, tiles, rows, 0, 1, is_signed, sum);
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) {
+        wf d = wf_fill(x[r].d);
+        UNROLL(2)
+        for (int t = 0; t < tiles; t++)
+            acc[r][t] = wf_fma(wf_mul(s[(size_t)t * next_scale], d), wf_of(sum[r][t]), acc[r][t]);
+    }
+    if (!offset) return;
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) {
+        wf low = wf_fill(x[r].low[0]);
+        UNROLL(2)
+        for (int t = 0; t < tiles; t++) acc[r][t] = wf_fma(m[(size_t)t * next_scale], low, acc[r][t]);
+    }
+}
+
+// part += the same for types whose scales are integers: exact.
+INLINE void add_exactly(const w8 *w, size_t next, const wf *s, size_t next_scale, const struct act *x, int tiles,
+                        int rows, int halves, bool is_signed, wf (*part)[WIDE_TILES]) {
     UNROLL(2)
     for (int h = 0; h < halves; h++) {
         w32 sum[ROWS_MOST][WIDE_TILES];
+        dots(w, next, x, tiles, rows, h, halves, is_signed, sum);
         UNROLL(8)
         for (int r = 0; r < rows; r++) UNROLL(2)
-        for (int t = 0; t < tiles; t++) sum[r][t] = w32_fill(&x[r].start[h]);
-        UNROLL(8)
-        for (int j = h * WORDS / halves; j < (h + 1) * WORDS / halves; j++) UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            w32 a = w32_fill(x[r].q + 4 * j);
-            UNROLL(2)
-            for (int t = 0; t < tiles; t++) sum[r][t] = dot4(sum[r][t], w[(size_t)t * next + (size_t)j], a, is_signed);
-        }
-        UNROLL(8)
-        for (int r = 0; r < rows; r++) UNROLL(2)
-        for (int t = 0; t < tiles; t++) {
-            wf v = wf_of(sum[r][t]);
-            if (!piece) v = wf_mul(v, wf_fill(x[r].step));
-            to[r][t] = wf_fma(s[(size_t)t * next_scale + (size_t)h], v, to[r][t]);
-        }
+        for (int t = 0; t < tiles; t++)
+            part[r][t] = wf_fma(s[(size_t)t * next_scale + (size_t)h], wf_of(sum[r][t]), part[r][t]);
     }
 }
 
-// sum += d * piece, and the piece begins anew.
-INLINE void add_piece(const wf *d, size_t next_scale, int tiles, int rows, wf (*piece)[WIDE_TILES],
-                      wf (*sum)[WIDE_TILES]) {
+// run += d * part, and the part begins anew.
+INLINE void end_piece(const wf *d, size_t next_scale, int tiles, int rows, wf (*part)[WIDE_TILES],
+                      wf (*run)[WIDE_TILES]) {
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < tiles; t++) {
-        sum[r][t] = wf_fma(d[(size_t)t * next_scale], piece[r][t], sum[r][t]);
-        piece[r][t] = wf_fill(0);
+        run[r][t] = wf_fma(d[(size_t)t * next_scale], part[r][t], run[r][t]);
+        part[r][t] = wf_fill(0);
     }
 }
 
-// A run's end: its offsets, from the records of its n groups, `stride` apart, and its activations' scale. Adds it to
-// the segment's sums, and the run begins anew.
-INLINE void end_run(const wf *m, const wf *dm, size_t next_scale, size_t n, const struct act *x, size_t stride,
-                    int tiles, int rows, int halves, int piece, bool offset, wf (*sum)[WIDE_TILES], float *now) {
+// Adds what the minima of a run give, and the run to the sums of its segment; and the run begins anew.
+INLINE void end_run(const wf *m, const wf *dm, size_t next_scale, const struct act *x, int tiles, int rows, int halves,
+                    bool offset, wf (*run)[WIDE_TILES], float *now) {
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < tiles; t++) {
-        wf low = piece ? wf_fill(0) : sum[r][t];
-        for (size_t i = 0; offset && i < n; i++) UNROLL(2)
+        wf low = wf_fill(0);
+        UNROLL(4)
+        for (size_t i = 0; offset && i < RUN; i++) UNROLL(2)
         for (int h = 0; h < halves; h++)
             low = wf_fma(m[(size_t)t * next_scale + i * (size_t)halves + (size_t)h],
-                         wf_fill(x[i * stride + (size_t)r].low[h]), low);
-        if (offset) sum[r][t] = piece ? wf_fma(dm[(size_t)t * next_scale], low, sum[r][t]) : low;
+                         wf_fill(x[i * (size_t)rows + (size_t)r].low[h]), low);
+        if (offset) run[r][t] = wf_fma(dm[(size_t)t * next_scale], low, run[r][t]);
         float *to = now + SUM((size_t)r, t);
-        wf_store(to, wf_fma(sum[r][t], wf_fill(x[r].d), wf_load(to)));
-        sum[r][t] = wf_fill(0);
+        wf_store(to, wf_fma(run[r][t], wf_fill(x[r].d), wf_load(to)));
+        run[r][t] = wf_fill(0);
     }
 }
 
@@ -92,27 +117,42 @@ struct slice {
 };
 
 // Many rows: a chunk with one panel, whose sums begin at row `at`.
-INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int rows, int halves, int piece, bool offset,
-                         bool is_signed, struct sums *sums, size_t at, struct part p) {
-    size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0, n;
+INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int rows, bool offset, bool is_signed,
+                         struct sums *sums, size_t at, struct part p) {
+    size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
+    wf acc[WIDE_ROWS][WIDE_TILES];
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = sum_begin(sums, SUM(at + (size_t)r, t), p);
+    for (size_t g = 0; g < v.n; g++, v.x += rows, v.next += rows) {
+        UNROLL(8)
+        for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
+        add_group(c->w[g], next, c->s + g, c->m + g, next_scale, v.x, WIDE_TILES, rows, offset, is_signed, acc);
+    }
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) sum_end(sums, SUM(at + (size_t)r, t), p, acc[r][t]);
+}
+
+// The same where scales are integers.
+INLINE void panel_runs(const struct chunk *c, bool two, struct slice v, int rows, int halves, int piece, bool offset,
+                       bool is_signed, struct sums *sums, size_t at, struct part p) {
+    size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     float *now = begin_segment(sums, at, (size_t)rows, p);
     wf run[WIDE_ROWS][WIDE_TILES], part[WIDE_ROWS][WIDE_TILES];
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) run[r][t] = part[r][t] = wf_fill(0);
-    for (size_t g = 0; g < v.n; g += n, v.x += n * (size_t)rows) {
-        n = piece || v.n - g >= RUN ? RUN : v.n - g;
-        for (size_t i = 0; i < n;) {
-            for (int j = 0; j < (piece ? piece : 1); i++, j++, v.next += rows) {
-                UNROLL(8)
-                for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
-                add_group(c->w[g + i], next, c->s + (g + i) * (size_t)halves, next_scale, v.x + i * (size_t)rows,
-                          WIDE_TILES, rows, halves, piece, is_signed, piece ? part : run);
-            }
-            if (piece) add_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
+    for (size_t g = 0; g < v.n; g += RUN, v.x += RUN * rows) {
+        for (int i = 0; i < RUN; i++, v.next += rows) {
+            UNROLL(8)
+            for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
+            add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale,
+                        v.x + i * rows, WIDE_TILES, rows, halves, is_signed, part);
+            if ((i + 1) % piece == 0) end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
         }
-        end_run(c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, n, v.x, (size_t)rows, WIDE_TILES, rows,
-                halves, piece, offset, run, now);
+        end_run(c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, v.x, WIDE_TILES, rows, halves, offset, run,
+                now);
     }
     end_segment(sums, at, (size_t)rows, p);
 }
@@ -123,7 +163,10 @@ typedef void panel_fn(const struct chunk *c, bool two, struct slice v, struct su
 #define PANEL(rows, name, halves, piece, offset, is_signed)                                                            \
     static void name##_##rows(const struct chunk *c, bool two, struct slice v, struct sums *sums, size_t at,           \
                               struct part p) {                                                                         \
-        panel_groups(c, two, v, rows, halves, piece, offset, is_signed, sums, at, p);                                  \
+        if (piece)                                                                                                     \
+            panel_runs(c, two, v, rows, halves, piece ? piece : 1, offset, is_signed, sums, at, p);                    \
+        else                                                                                                           \
+            panel_groups(c, two, v, rows, offset, is_signed, sums, at, p);                                             \
     }
 #define PANELS(name, ...)                                                                                              \
     EACH_ROWS(PANEL, name, __VA_ARGS__)                                                                                \
@@ -185,33 +228,35 @@ typedef void few_fn(const uint8_t *b, size_t blocks, struct ahead a, const struc
                                                                                                                        \
     INLINE void few_##name(const uint8_t *b, size_t blocks, struct ahead a, const struct act *x, int rows,             \
                            struct sums *sums, size_t at, struct part p) {                                              \
-        enum { SCALES = (groups > RUN ? groups : RUN) * halves };                                                      \
-        wf run[FEW_ROWS][WIDE_TILES], part[FEW_ROWS][WIDE_TILES], s[SCALES], m[offset ? SCALES : 1];                   \
+        wf acc[FEW_ROWS][WIDE_TILES], run[FEW_ROWS][WIDE_TILES], s[groups * halves], m[offset ? groups * halves : 1];  \
         wf d = wf_fill(0), dm = d;                                                                                     \
-        float *now = begin_segment(sums, at, (size_t)rows, p);                                                         \
-        UNROLL(8) for (int r = 0; r < rows; r++) run[r][0] = part[r][0] = wf_fill(0);                                  \
+        float *now = piece ? begin_segment(sums, at, (size_t)rows, p) : NULL;                                          \
         if (!offset) m[0] = d;                                                                                         \
-        size_t all = blocks * groups, n;                                                                               \
-        for (size_t first = 0; first < all; first += n, x += n * (size_t)rows) {                                       \
-            size_t of_block = groups > 1 ? first % groups * halves : 0;                                                \
-            n = groups > 1 || all - first >= RUN ? RUN : all - first;                                                  \
-            for (size_t i = 0; i < n; i++, a.from += a.each) {                                                         \
-                size_t at_scale = of_block + i * halves;                                                               \
-                if ((first + i) % groups == 0) {                                                                       \
-                    tile_scales_##name(b, (struct tile_scales){s + at_scale, offset ? m + at_scale : m, &d, &dm});     \
-                    b += head;                                                                                         \
-                }                                                                                                      \
+        UNROLL(8) for (int r = 0; r < rows; r++) {                                                                     \
+            acc[r][0] = piece ? d : sum_begin(sums, SUM(at + (size_t)r, 0), p);                                        \
+            run[r][0] = d;                                                                                             \
+        }                                                                                                              \
+        for (size_t i = 0; i < blocks; i++, b += head + groups * (bytes)) {                                            \
+            tile_scales_##name(b, (struct tile_scales){s, m, &d, &dm});                                                \
+            for (size_t g = 0; g < groups; g++, x += rows, a.from += a.each) {                                         \
+                const wf *low = offset ? m + g * halves : m;                                                           \
                 fetch(a);                                                                                              \
                 w8 w[WORDS];                                                                                           \
-                planes_##name(b, w);                                                                                   \
-                b += bytes;                                                                                            \
-                add_group(w, 0, s + at_scale, 0, x + i * (size_t)rows, 1, rows, halves, piece, zero == SIGNED,         \
-                          piece ? part : run);                                                                         \
-                if (piece && (i + 1) % (piece ? piece : 1) == 0) add_piece(&d, 0, 1, rows, part, run);                 \
+                planes_##name(b + head + g * (bytes), w);                                                              \
+                if (piece)                                                                                             \
+                    add_exactly(w, 0, s + g * halves, 0, x, 1, rows, halves, zero == SIGNED, acc);                     \
+                else                                                                                                   \
+                    add_group(w, 0, s + g, low, 0, x, 1, rows, offset, zero == SIGNED, acc);                           \
+                if (piece && (g + 1) % (piece ? piece : 1) == 0) end_piece(&d, 0, 1, rows, acc, run);                  \
+                if (piece && (g + 1) % RUN == 0)                                                                       \
+                    end_run(offset ? low - (RUN - 1) * halves : m, &dm, 0, x - (RUN - 1) * rows, 1, rows, halves,      \
+                            offset, run, now);                                                                         \
             }                                                                                                          \
-            end_run(offset ? m + of_block : m, &dm, 0, n, x, (size_t)rows, 1, rows, halves, piece, offset, run, now);  \
         }                                                                                                              \
-        end_segment(sums, at, (size_t)rows, p);                                                                        \
+        if (piece)                                                                                                     \
+            end_segment(sums, at, (size_t)rows, p);                                                                    \
+        else                                                                                                           \
+            UNROLL(8) for (int r = 0; r < rows; r++) sum_end(sums, SUM(at + (size_t)r, 0), p, acc[r][0]);              \
     }                                                                                                                  \
                                                                                                                        \
     EACH_FEW(FEW_KERNEL, few_##name)
@@ -241,18 +286,12 @@ static const struct act *records(const struct call *c, size_t first, size_t last
     return c->x + at + (b - first) * groups * stride;
 }
 
-// Blocks of a chunk, so that chunks of a segment are about alike and made of whole runs.
-static size_t chunk_of_runs(const struct call *c, size_t blocks) {
-    size_t runs = (blocks * c->f->groups + RUN - 1) / RUN;
-    return c->f->groups > 1 ? chunk_size(blocks, CHUNK / BLOCK) : chunk_size(runs, CHUNK / RUN) * RUN;
-}
-
 // Panel after panel with a chunk, the whole segment if there is but one panel; each fetches its share of the next
 // chunk. A single row takes so little time that what the memory sends unasked is enough.
 static void few_segment(const struct call *c, size_t tile, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
     size_t groups = c->f->groups, panels = (c->rows + FEW_ROWS - 1) / FEW_ROWS;
-    size_t n = c->w->own && panels == 1 ? last - first : chunk_of_runs(c, last - first);
+    size_t n = c->w->own && panels == 1 ? last - first : chunk_size(last - first, CHUNK / groups);
     size_t share = (c->unit / groups / panels + VECTOR - 1) / VECTOR * VECTOR;
     do {
         size_t count = last - b < n ? last - b : n;
@@ -267,7 +306,7 @@ static void few_segment(const struct call *c, size_t tile, unsigned s) {
 
 static void many_segment(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
-    size_t n = chunk_of_runs(c, last - first);
+    size_t n = chunk_size(last - first, CHUNK / c->f->groups);
     do {
         size_t count = last - b < n ? last - b : n;
         for (size_t t = 0; t < tiles; t++) {

@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 
 #include "device/cpu/cpu.h"
-#include "device/cpu/tile.h"
+#include "device/cpu/tile_w16.h"
 
 // SCRATCH bounds the packed activations of one pass; a task's tiles are about TASK bytes, few enough for every worker
 // to have several.
@@ -15,11 +15,14 @@ static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0);
 // Of a packed row of activations.
 static size_t items(const struct weight *w) {
     size_t groups = pieces(w->cols, GROUP);
-    return tile_form(w->type) ? groups : groups * (w->type == TYPE_BF16 ? GROUP / 2 : GROUP);
+    return tile_form(w->type) ? groups : groups * GROUP;
 }
 
 static size_t item_bytes(const struct weight *w) { return tile_form(w->type) ? sizeof(struct act) : 4; }
-static size_t row_bytes(const struct weight *w) { return items(w) * item_bytes(w); }
+
+static size_t row_bytes(const struct weight *w) {
+    return is_w16(w->type) ? w16_row_bytes(w->cols) : items(w) * item_bytes(w);
+}
 
 static void *allocate(size_t bytes) {
     if (bytes < HUGE) return aligned_alloc(64, (bytes + 63) / 64 * 64);
@@ -46,6 +49,7 @@ bool cpu_bind(struct device *d, struct weight *w, gyr_error *e) {
 }
 
 struct packing {
+    const struct kernels *kernels;
     const struct weight *w;
     size_t size; // bytes of a tile
     uint8_t *out;
@@ -58,7 +62,12 @@ static size_t tile_units_of(const struct weight *w) {
 
 static void pack_tile(void *arg, size_t t) {
     const struct packing *p = arg;
-    tile_pack(p->w, t, 0, tile_units_of(p->w), p->out + t * p->size);
+    uint8_t *out = p->out + t * p->size;
+    if (is_w16(p->w->type))
+        for (struct run r = w16_begin(); w16_next(w16_groups(p->w->cols), &r);)
+            p->kernels->tile_w16(p->w, t, &r, out + w16_at(&r));
+    else
+        tile_pack(p->w, t, 0, tile_units_of(p->w), out);
 }
 
 size_t cpu_tiled_bytes(struct device *d, const struct weight *w) {
@@ -68,7 +77,7 @@ size_t cpu_tiled_bytes(struct device *d, const struct weight *w) {
 
 bool cpu_tile(struct device *d, struct weight *w) {
     size_t bytes = cpu_tiled_bytes(d, w);
-    struct packing p = {w, tile_bytes(w), bytes ? allocate(bytes) : NULL};
+    struct packing p = {cpu_of(d)->kernels, w, tile_bytes(w), bytes ? allocate(bytes) : NULL};
     if (!p.out) return false;
     pool_run(cpu_of(d)->pool, tile_count(w), pack_tile, &p);
     cpu_unbind(d, w);
@@ -100,6 +109,10 @@ static void pack_row(void *arg, size_t r) {
     const struct kernels *k = p->cpu->kernels;
     const struct form *f = tile_form(w->type);
     size_t first = r / p->batch * p->batch, rows = min(p->batch, p->rows - first);
+    if (is_w16(w->type)) {
+        k->round_w16(p->x + r * w->cols, w->cols, rows, r - first, batch_at(p, first));
+        return;
+    }
     size_t wide = f && rows <= k->few ? k->few_rows : k->wide_rows;
     size_t units = tile_units_of(w), groups = f ? f->groups : 1, each = items(w) / pieces(w->cols, GROUP);
     for (size_t s = 0; s < SEGMENTS; s++) {
@@ -110,7 +123,7 @@ static void pack_row(void *arg, size_t r) {
         if (f)
             k->quantize(x, to - from, f, stride, out);
         else if (from < to)
-            k->pack(w->type, x, min(to * GROUP, w->cols) - from * GROUP, stride, out);
+            k->pack(x, min(to * GROUP, w->cols) - from * GROUP, stride, out);
     }
 }
 
@@ -118,10 +131,12 @@ static void multiply(void *arg, size_t i) {
     const struct product *p = arg;
     const struct kernels *k = p->cpu->kernels;
     size_t r = i / p->runs * p->batch, first = i % p->runs * p->tiles, last = min(first + p->tiles, tile_count(p->w));
-    const void *x = batch_at(p, r);
+    void *x = batch_at(p, r);
     float *y = p->y + r * p->w->rows;
     if (tile_form(p->w->type))
         k->matmul_q(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
+    else if (is_w16(p->w->type))
+        k->matmul_w16(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
     else
         k->matmul_f(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
 }

@@ -1,11 +1,12 @@
-// Activations as the products want them: int8 for quantized weights, floats or bfloat16 beside each other otherwise.
+// Activations as the products want them: int8 for quantized weights, floats for F32 (F16 and BF16:
+// planes_w16.c).
 #include "device/cpu/isa.h"
 #include "device/cpu/tile.h"
 #include "device/cpu/wide.h"
 
 #include "tensor/float16.h"
 
-// Integers compare as the magnitudes they encode, NaN above all: a NaN makes its run's scale NaN, not a lie.
+// Integers compare as the magnitudes they encode, NaN above all: a NaN makes its scale NaN, not a lie.
 static uint32_t magnitude(const float *x) {
     uint32_t most = 0;
     for (int i = 0; i < GROUP; i++) {
@@ -34,52 +35,31 @@ static void round_group(const float *x, float d, int8_t q[GROUP], int32_t sum[2]
     }
 }
 
-enum { STEPS = 3 };
-
-// How often `most` can be doubled and not be more than the run's.
-static int steps_below(float most, float run) {
-    int k = 0;
-    for (; k < STEPS && most * (float)(2 << k) <= run; k++) {}
-    return k;
-}
-
 void KERNEL(quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out) {
     int zero = f->zero == SIGNED ? WIDE_SIGNED_ZERO : f->zero;
-    for (size_t first = 0; first < groups; first += RUN) {
-        size_t n = groups - first < RUN ? groups - first : RUN;
-        uint32_t most[RUN], all = 0;
-        for (size_t g = 0; g < n; g++) {
-            most[g] = magnitude(x + g * GROUP);
-            all = most[g] > all ? most[g] : all;
+    size_t run = f->piece ? RUN : 1;
+    for (size_t first = 0; first < groups; first += run) {
+        uint32_t most = 0;
+        for (size_t g = 0; g < run; g++) {
+            uint32_t of_group = magnitude(x + g * GROUP);
+            most = of_group > most ? of_group : most;
         }
-        float run = float_of_bits(all), d = run / 127.0f;
-        for (size_t g = 0; g < n; g++, x += GROUP, out += stride) {
-            int32_t sum[2], k = f->piece ? 0 : steps_below(float_of_bits(most[g]), run);
-            round_group(x, d / (float)(1 << k), out->q, sum);
-            out->d = f->piece ? d : d / (1 << STEPS);
-            int by = f->piece ? 1 : 1 << (STEPS - k);
-            out->step = (float)by;
+        float d = float_of_bits(most) / 127.0f;
+        for (size_t g = 0; g < run; g++, x += GROUP, out += stride) {
+            int32_t sum[2];
+            round_group(x, d, out->q, sum);
+            out->d = d;
             if (f->halves == 1) sum[0] += sum[1];
             for (size_t h = 0; h < 2; h++) {
+                float low = f->piece ? (float)sum[h] : d * (float)sum[h];
                 out->start[h] = h < f->halves ? -zero * sum[h] : 0;
-                out->low[h] = h < f->halves ? (float)(sum[h] * by) : 0;
+                out->low[h] = h < f->halves ? low : 0;
             }
         }
     }
 }
 
-// To nearest, ties to even; a NaN stays one.
-static uint32_t bfloat(float f) {
-    uint32_t bits = bits_of_float(f), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return (bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 64 : rounded;
-}
-
-void KERNEL(pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out) {
+void KERNEL(pack)(const float *x, size_t n, size_t stride, uint32_t *out) {
     size_t size = (n + GROUP - 1) / GROUP * GROUP;
-    if (type == TYPE_BF16) {
-        for (size_t k = 0; k < size; k += 2, out += stride)
-            *out = (k < n ? bfloat(x[k]) : 0) | (k + 1 < n ? bfloat(x[k + 1]) : 0) << 16;
-        return;
-    }
     for (size_t k = 0; k < size; k++, out += stride) *out = k < n ? bits_of_float(x[k]) : 0;
 }

@@ -5,6 +5,25 @@
 // Keeps the compiler from knowing what a vector holds.
 #define OPAQUE(v) __asm__ volatile("" : "+m"(v))
 
+#if defined(__AMX_INT8__)
+double KERNEL(roof_int8)(size_t n) {
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } __attribute__((aligned(64))) shape = {.palette = 1};
+    for (int i = 0; i < 8; i++) shape.bytes[i] = 64, shape.rows[i] = 16;
+    _tile_loadconfig(&shape); // and zeros in all of them
+    for (size_t i = 0; i < n; i++) {
+        _tile_dpbsud(0, 4, 6);
+        _tile_dpbsud(1, 4, 7);
+        _tile_dpbsud(2, 5, 6);
+        _tile_dpbsud(3, 5, 7);
+    }
+    _tile_release();
+    return 2.0 * 4 * 16 * 16 * 64 * (double)n;
+}
+#else
 double KERNEL(roof_int8)(size_t n) {
     w32 acc[WIDE_CHAINS], a = w32_zero();
     w8 u = w8_load(&a);
@@ -16,6 +35,7 @@ double KERNEL(roof_int8)(size_t n) {
     OPAQUE(acc);
     return 2.0 * 64 * WIDE_CHAINS * (double)n;
 }
+#endif
 
 double KERNEL(roof_fp32)(size_t n) {
     wf acc[WIDE_CHAINS], a = wf_fill(0), b = a;
@@ -27,20 +47,3 @@ double KERNEL(roof_fp32)(size_t n) {
     OPAQUE(acc);
     return 2.0 * 16 * WIDE_CHAINS * (double)n;
 }
-
-#if defined(__AVX512BF16__)
-double KERNEL(roof_bf16)(size_t n) {
-    wf acc[WIDE_CHAINS];
-    w32 a = w32_zero();
-    w8 w = w8_load(&a);
-    OPAQUE(w);
-    OPAQUE(a);
-    for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = wf_fill(0);
-    for (size_t i = 0; i < n; i++) UNROLL(16)
-    for (int k = 0; k < WIDE_CHAINS; k++) acc[k] = wf_dot2(acc[k], w, a);
-    OPAQUE(acc);
-    return 2.0 * 32 * WIDE_CHAINS * (double)n;
-}
-#else
-double KERNEL(roof_bf16)(size_t n) { return KERNEL(roof_fp32)(n); }
-#endif

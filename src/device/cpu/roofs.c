@@ -76,8 +76,7 @@ static double best_rate(struct cpu *c, double (*work)(size_t n), double seconds)
 
 void device_cpu_roofs(struct device *d, double seconds, struct roofs *out) {
     struct cpu *c = cpu_of(d);
-    out->read = device_cpu_bandwidth(d, seconds / 4);
-    out->int8 = best_rate(c, c->kernels->roof_int8, seconds / 4);
-    out->bf16 = best_rate(c, c->kernels->roof_bf16, seconds / 4);
-    out->fp32 = best_rate(c, c->kernels->roof_fp32, seconds / 4);
+    out->read = device_cpu_bandwidth(d, seconds / 3);
+    out->int8 = best_rate(c, c->kernels->roof_int8, seconds / 3);
+    out->fp32 = best_rate(c, c->kernels->roof_fp32, seconds / 3);
 }

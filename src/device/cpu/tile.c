@@ -1,5 +1,5 @@
 // File rows to tiles.
-#include "device/cpu/tile.h"
+#include "device/cpu/tile_w16.h"
 
 #include "tensor/unpack.h"
 
@@ -176,31 +176,18 @@ const struct form *tile_form(enum type type) { return forms[type].group ? &forms
 size_t tile_bytes(const struct weight *w) {
     const struct form *f = tile_form(w->type);
     if (f) return w->cols / GROUP / f->groups * (f->head + f->groups * f->group);
-    return (w->cols + GROUP - 1) / GROUP * GROUP * TILE * type_info(w->type)->bytes;
+    if (is_w16(w->type)) return w16_tile_bytes(w->cols);
+    return (w->cols + GROUP - 1) / GROUP * GROUP * TILE * sizeof(float);
 }
 
-// n elements of each of sixteen rows, one of every row side by side.
-#define INTERLEAVE(name, element)                                                                                      \
-    static void name(const uint8_t *from, size_t stride, size_t n, uint8_t *out) {                                     \
-        for (size_t i = 0; i < n; i++, out += TILE * sizeof(element), from += sizeof(element))                         \
-            for (size_t r = 0; r < TILE; r++) memcpy(out + r * sizeof(element), from + r * stride, sizeof(element));   \
-    }
-INTERLEAVE(interleave2, uint16_t)
-INTERLEAVE(interleave4, uint32_t)
-
-// Groups of 32 weights of sixteen rows: F16 and F32 one by one, BF16 in pairs. What the matrix lacks is zeros.
+// Groups of 32 floats of sixteen rows, one of every row side by side. What the matrix lacks is zeros.
 static void pack_floats(const struct weight *w, size_t row, size_t rows, size_t first, size_t n, uint8_t *out) {
-    size_t size = type_info(w->type)->bytes, stride = w->cols * size, run = w->type == TYPE_BF16 ? 2 : 1;
-    size_t k = first * GROUP, have = w->cols - k < n * GROUP ? w->cols - k : n * GROUP;
+    const size_t size = sizeof(float);
+    size_t stride = w->cols * size, k = first * GROUP, have = w->cols - k < n * GROUP ? w->cols - k : n * GROUP;
     const uint8_t *from = (const uint8_t *)w->data + row * stride + k * size;
-    if (rows == TILE && have == n * GROUP) {
-        (size * run == 2 ? interleave2 : interleave4)(from, stride, have / run, out);
-        return;
-    }
-    memset(out, 0, n * GROUP * TILE * size);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < have; i++)
-            memcpy(out + ((i / run * TILE + r) * run + i % run) * size, from + r * stride + i * size, size);
+    if (rows < TILE || have < n * GROUP) memset(out, 0, n * GROUP * TILE * size);
+    for (size_t i = 0; i < have; i++, from += size, out += TILE * size)
+        for (size_t r = 0; r < rows; r++) memcpy(out + r * size, from + r * stride, size);
 }
 
 void tile_pack(const struct weight *w, size_t t, size_t first, size_t n, uint8_t *out) {

@@ -24,15 +24,15 @@
 //   IQ4_XS        eight scales, the same way
 //   Q6_K          for each half group sixteen signed bytes
 //
-// F32 and F16: for each weight of a row, padded with zeros to a multiple of 32, those of the sixteen rows; BF16: the
-// same by pairs of weights.
+// F32: for each weight of a row, padded with zeros to a multiple of 32, those of the sixteen rows. F16 and BF16:
+// tile_w16.h.
 #ifndef DEVICE_CPU_TILE_H
 #define DEVICE_CPU_TILE_H
 
 #include "device/cpu/kernels.h"
 
 // Raised with every change of the layout: files of tiles are kept.
-enum { TILE_FORM = 2 };
+enum { TILE_FORM = 3 };
 
 enum { TILE = 16, WORDS = 8, VECTOR = 64 };
 
@@ -68,7 +68,8 @@ const struct form *tile_form(enum type type);
 size_t tile_bytes(const struct weight *w);
 static inline size_t tile_count(const struct weight *w) { return w->rows / TILE + (w->rows % TILE != 0); }
 
-// Writes units [first, first + n) of tile `t`: blocks of a quantized type, groups of 32 weights of another.
+// Writes units [first, first + n) of tile `t`: blocks of a quantized type, groups of 32 weights of
+// F32.
 void tile_pack(const struct weight *w, size_t t, size_t first, size_t n, uint8_t *out);
 
 #endif

@@ -9,11 +9,11 @@
 //   w32_zero w32_fill(p)  the int32 at p in every lane
 //   w32_dot(acc, u, a)    acc + four products of bytes u < 128 and signed bytes a; all sums fit
 //   w32_dot_signed        the same for bytes from w8_signed(), too high by WIDE_SIGNED_ZERO times the sum of a
+//   w32_dot_low           w32_dot_signed() where bytes of a may be -128 and those of w may not
+//   w32_add w32_shift8    sums, and 256 times as much, modulo 2^32
 //   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32) wf_words(w32), its bits
 //   wf_f16 wf_u8 wf_s8 wf_e8m0   sixteen halves, bytes, signed bytes, halved powers of two (see e8m0_half()), from
-//   memory wf_dot2(acc, w, a)    acc + two products of bfloat16: fma with the odd ones, then the even ones, subnormal
-//   operands
-//                         and results being zeros
+//   memory
 //
 // WIDE_TILES x WIDE_ROWS is what the many-rows kernel keeps in registers. FEW rows at most are multiplied as a tile is
 // unpacked, FEW_ROWS with each unpacking. WIDE_CHAINS vectors hide an instruction's

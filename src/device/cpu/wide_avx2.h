@@ -75,6 +75,15 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
     return (w32){dot_signed(acc.a, w.a, a.a), dot_signed(acc.b, w.b, a.b)};
 }
 
+// As above with the parts changed, because it is a that may be -128.
+INLINE __m256i dot_low(__m256i acc, __m256i w, __m256i a) {
+    return dot(acc, _mm256_abs_epi8(a), _mm256_sign_epi8(w, a));
+}
+
+INLINE w32 w32_dot_low(w32 acc, w8 w, w32 a) { return (w32){dot_low(acc.a, w.a, a.a), dot_low(acc.b, w.b, a.b)}; }
+INLINE w32 w32_add(w32 a, w32 b) { return (w32){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
+INLINE w32 w32_shift8(w32 v) { return (w32){_mm256_slli_epi32(v.a, 8), _mm256_slli_epi32(v.b, 8)}; }
+
 INLINE wf wf_load(const void *p) { return (wf){_mm256_loadu_ps(p), _mm256_loadu_ps((const float *)p + 8)}; }
 
 INLINE void wf_store(void *p, wf v) {
@@ -118,22 +127,5 @@ INLINE wf wf_e8m0(const void *p) {
     w32 e = widen_u8(p);
     return (wf){power(e.a), power(e.b)};
 }
-
-INLINE __m256 flush(__m256 v) {
-    __m256i i = _mm256_castps_si256(v), zero = _mm256_setzero_si256();
-    __m256i tiny = _mm256_cmpeq_epi32(_mm256_and_si256(i, _mm256_set1_epi32(0x7f800000)), zero);
-    return _mm256_castsi256_ps(_mm256_andnot_si256(_mm256_srli_epi32(tiny, 1), i));
-}
-
-INLINE __m256 dot2(__m256 acc, __m256i w, __m256i a) {
-    __m256i odd = _mm256_set1_epi32((int)0xffff0000u);
-    __m256 w1 = flush(_mm256_castsi256_ps(_mm256_and_si256(w, odd)));
-    __m256 a1 = flush(_mm256_castsi256_ps(_mm256_and_si256(a, odd)));
-    __m256 w0 = flush(_mm256_castsi256_ps(_mm256_slli_epi32(w, 16)));
-    __m256 a0 = flush(_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)));
-    return flush(_mm256_fmadd_ps(w0, a0, flush(_mm256_fmadd_ps(w1, a1, flush(acc)))));
-}
-
-INLINE wf wf_dot2(wf acc, w8 w, w32 a) { return (wf){dot2(acc.a, w.a, a.a), dot2(acc.b, w.b, a.b)}; }
 
 #endif

@@ -1,4 +1,4 @@
-// The 64-byte vectors of wide.h in AVX-512 with VNNI, and with BF16 where it is there.
+// The 64-byte vectors of wide.h in AVX-512 with VNNI.
 #ifndef DEVICE_CPU_WIDE_AVX512_H
 #define DEVICE_CPU_WIDE_AVX512_H
 
@@ -47,6 +47,9 @@ INLINE w32 w32_fill(const void *p) {
 }
 
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
+INLINE w32 w32_dot_low(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
+INLINE w32 w32_add(w32 a, w32 b) { return _mm512_add_epi32(a, b); }
+INLINE w32 w32_shift8(w32 v) { return _mm512_slli_epi32(v, 8); }
 INLINE w32 w32_dot_signed(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
 
 INLINE wf wf_load(const void *p) { return _mm512_loadu_ps(p); }
@@ -69,24 +72,5 @@ INLINE wf wf_e8m0(const void *p) {
     __m512i b = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(e, half), c), 23);
     return _mm512_mul_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
 }
-
-#if defined(__AVX512BF16__)
-INLINE wf wf_dot2(wf acc, w8 w, w32 a) { return _mm512_dpbf16_ps(acc, (__m512bh)w, (__m512bh)a); }
-#else
-INLINE __m512 flush(__m512 v) {
-    __m512i i = _mm512_castps_si512(v);
-    __mmask16 normal = _mm512_test_epi32_mask(i, _mm512_set1_epi32(0x7f800000));
-    return _mm512_castsi512_ps(_mm512_mask_and_epi32(i, (__mmask16)~normal, i, _mm512_set1_epi32(INT32_MIN)));
-}
-
-INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
-    __m512i odd = _mm512_set1_epi32((int)0xffff0000u);
-    __m512 w1 = flush(_mm512_castsi512_ps(_mm512_and_si512(w, odd)));
-    __m512 a1 = flush(_mm512_castsi512_ps(_mm512_and_si512(a, odd)));
-    __m512 w0 = flush(_mm512_castsi512_ps(_mm512_slli_epi32(w, 16)));
-    __m512 a0 = flush(_mm512_castsi512_ps(_mm512_slli_epi32(a, 16)));
-    return flush(_mm512_fmadd_ps(w0, a0, flush(_mm512_fmadd_ps(w1, a1, flush(acc)))));
-}
-#endif
 
 #endif

@@ -64,6 +64,10 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
 // Bytes below 128 are the same with a sign.
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return w32_dot_signed(acc, u, a); }
 
+INLINE w32 w32_dot_low(w32 acc, w8 w, w32 a) { return w32_dot_signed(acc, w, a); }
+INLINE w32 w32_add(w32 a, w32 b) { FOUR(w32, vaddq_s32(a.v[i], b.v[i])); }
+INLINE w32 w32_shift8(w32 v) { FOUR(w32, vshlq_n_s32(v.v[i], 8)); }
+
 INLINE wf wf_load(const void *p) { FOUR(wf, vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p + 16 * i))); }
 
 INLINE void wf_store(void *p, wf v) {
@@ -107,22 +111,6 @@ INLINE float32x4_t power(int32x4_t e) {
 INLINE wf wf_e8m0(const void *p) {
     w32 e = widen_u8(p);
     FOUR(wf, power(e.v[i]));
-}
-
-INLINE float32x4_t flush(float32x4_t v) {
-    uint32x4_t bits = vreinterpretq_u32_f32(v), normal = vtstq_u32(bits, vdupq_n_u32(0x7f800000u));
-    return vreinterpretq_f32_u32(vandq_u32(bits, vorrq_u32(normal, vdupq_n_u32(1u << 31))));
-}
-
-INLINE float32x4_t odd(uint32x4_t v) { return flush(vreinterpretq_f32_u32(vandq_u32(v, vdupq_n_u32(0xffff0000u)))); }
-INLINE float32x4_t even(uint32x4_t v) { return flush(vreinterpretq_f32_u32(vshlq_n_u32(v, 16))); }
-
-INLINE float32x4_t dot2(float32x4_t acc, uint32x4_t w, uint32x4_t a) {
-    return flush(vfmaq_f32(flush(vfmaq_f32(flush(acc), odd(w), odd(a))), even(w), even(a)));
-}
-
-INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
-    FOUR(wf, dot2(acc.v[i], vreinterpretq_u32_u8(w.v[i]), vreinterpretq_u32_s32(a.v[i])));
 }
 
 #endif

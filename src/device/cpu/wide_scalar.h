@@ -89,6 +89,18 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
                  s[4 * i + 3] * x[4 * i + 3]);
 }
 
+INLINE w32 w32_dot_low(w32 acc, w8 w, w32 a) { return w32_dot_signed(acc, w, a); }
+
+INLINE w32 w32_add(w32 a, w32 b) {
+    w32 r;
+    EACH(16, a.v[i] + b.v[i]);
+}
+
+INLINE w32 w32_shift8(w32 v) {
+    w32 r;
+    EACH(16, v.v[i] * 256);
+}
+
 INLINE wf wf_load(const void *p) {
     wf r;
     memcpy(&r, p, sizeof r);
@@ -156,21 +168,6 @@ INLINE wf wf_e8m0(const void *p) {
     const uint8_t *b = p;
     wf r;
     EACH(16, float_of_bits((b[i] / 2 + 63u) << 23) * float_of_bits((b[i] - b[i] / 2 + 63u) << 23));
-}
-
-INLINE float flush(float x) { return bits_of_float(x) & 0x7f800000u ? x : float_of_bits(bits_of_float(x) & 1u << 31); }
-
-INLINE float dot2(float acc, uint32_t w, uint32_t a) {
-    float w1 = flush(float_of_bits(w & 0xffff0000u)), a1 = flush(float_of_bits(a & 0xffff0000u));
-    float w0 = flush(float_of_bits(w << 16)), a0 = flush(float_of_bits(a << 16));
-    return flush(fmaf(w0, a0, flush(fmaf(w1, a1, flush(acc)))));
-}
-
-INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
-    uint32_t x[16];
-    memcpy(x, &w, sizeof x);
-    wf r;
-    EACH(16, dot2(acc.v[i], x[i], (uint32_t)a.v[i]));
 }
 
 #endif
