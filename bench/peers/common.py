@@ -7,10 +7,15 @@ that model `prefill_tokens_per_s` and `decode_tokens_per_s`.
 """
 import argparse
 import json
+import os
 import random
 import statistics
 import time
 from pathlib import Path
+
+# What libraries print goes to standard error: standard output has the objects alone.
+OUT = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 
 
 def options(text, *more):
@@ -44,4 +49,4 @@ def put(engine, version, prefill=None, decode=None, **more):
     """Prints an object; a figure is a list of tokens/s, or None where there is none."""
     figures = {f"{name}_tokens_per_s": statistics.median(values)
                for name, values in (("prefill", prefill), ("decode", decode)) if values}
-    print(json.dumps({"engine": engine, "version": version, **figures, **more}), flush=True)
+    print(json.dumps({"engine": engine, "version": version, **figures, **more}), file=OUT, flush=True)

@@ -17,21 +17,16 @@ def of(gyr, path):
 
 
 def random_llama(config, dtype):
-    """A Llama of that shape with random weights. They are drawn once and repeated: time does not depend on them."""
+    """A Llama of that shape with random weights, no two matrices alike: equal ones are kept once by some."""
     import torch
     import transformers
     torch.manual_seed(0)
     with torch.device("meta"):
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**config))
     model = model.to(dtype).to_empty(device="cpu")
-    pool = (torch.randn(1 << 20) * 0.02).to(dtype)
     with torch.no_grad():
-        for name, weight in model.named_parameters():
-            flat = weight.view(-1)
-            for at in range(0, flat.numel(), len(pool)):
-                flat[at:at + len(pool)] = pool[:flat.numel() - at]
-            if weight.dim() == 1:
-                weight.fill_(1)
+        for weight in model.parameters():
+            weight.fill_(1) if weight.dim() == 1 else weight.normal_(0, 0.02)
         rotary = model.model.rotary_emb
         fresh = type(rotary)(model.config)
         rotary.inv_freq, rotary.original_inv_freq = fresh.inv_freq, fresh.inv_freq.clone()
