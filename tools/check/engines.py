@@ -106,7 +106,7 @@ class Llama:
 
     @staticmethod
     def say(level, text, _):
-        if level >= 4:  # errors, and lines that go on
+        if level == 4:  # errors
             sys.stderr.write(text.decode(errors="replace"))
 
     def start(self, size):
