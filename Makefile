@@ -14,7 +14,7 @@ help:
 	@echo "make demo       install what is missing, build, and stream a poem"
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
 	@echo "make bench      measure the poet and the kernels against this machine's limits"
-	@echo "make compare    measure llama.cpp and gyr in turn on the same files (needs node and npm)"
+	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
 	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make install    install the program, library and manual under PREFIX=$(PREFIX)"
 	@echo "make format     format the sources (needs clang-format)"

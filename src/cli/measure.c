@@ -39,7 +39,7 @@ static void step_done(struct run *r) {
     if (r->how->progress) r->how->progress(r->how->user, r->all ? (double)r->done / (double)r->all : 1);
 }
 
-// Fixed tokens, others for each sequence: what bench/llama.mjs gives llama.cpp too.
+// Fixed tokens, others for each sequence.
 static int32_t token(const struct run *r, size_t sequence, size_t i) {
     return (int32_t)(((i + sequence) * 7919 % 20000 + 100) % r->vocab);
 }

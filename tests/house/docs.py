@@ -2,10 +2,11 @@
 
 usage: docs.py GYR
 """
+import os
 import re
 import sys
 
-from house import ROOT, command, files, run
+from house import ROOT, Skip, command, files, run
 
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -107,7 +108,38 @@ def every_path_they_name_exists():
     return problems
 
 
+def shown_in(page, typed):
+    """What an indented block of a page shows as the output of a command, without blank lines at its end."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    block = re.search(rf"^    \$ {re.escape(typed)}\n((?:    (?!\$ ).*\n|\n)*)", text, re.MULTILINE)
+    return re.sub("^    ", "", block[1], flags=re.MULTILINE).rstrip().split("\n") if block else []
+
+
+def matches(shown, written):
+    """Whether lines are those written, "..." standing for any that are left out."""
+    pattern = "".join(r"(?:.*\n)*" if line == "..." else re.escape(line) + r"\n" for line in shown)
+    return re.fullmatch(pattern, written.rstrip("\n") + "\n") is not None
+
+
+def the_readme_shows_the_poem_that_this_build_writes():
+    if not (ROOT / "models/poet.gguf").exists():
+        raise Skip("no models/poet.gguf")
+    shown = shown_in("README.md", 'gyr run "Write a poem about San Francisco"')
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GYR_")}
+    written = command(sys.argv[1], "run", "Write a poem about San Francisco", env=plain)
+    if written.returncode:
+        return [f"gyr run: status {written.returncode}: {written.stderr}"]
+    if sum(line not in ("", "...") for line in shown) < 6:
+        return ['README.md: no block that shows `gyr run "Write a poem about San Francisco"` and six lines of what it writes']
+    if matches(shown, written.stdout):
+        return []
+    return ["README.md: the poem is not the one that this build writes. A prompt, a seed and a model are an answer: if the "
+            "arithmetic was not meant to change, find out what changed it. If it was, this is the new one; put lines of it "
+            'there, indented by four, "..." for each run of lines that is left out:\n' + written.stdout]
+
+
 if __name__ == "__main__":
     run(every_verb_has_a_page, every_help_fits_a_screen, every_verb_is_in_the_man_page,
         every_exit_status_is_documented, every_link_leads_somewhere, every_page_can_be_reached,
-        every_make_target_they_name_exists, every_path_they_name_exists)
+        every_make_target_they_name_exists, every_path_they_name_exists,
+        the_readme_shows_the_poem_that_this_build_writes)

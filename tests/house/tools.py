@@ -106,39 +106,81 @@ OURS = ('{"version": "1", "isa": "avx2", "prefill_tokens_per_s": 60, "prefill_li
         '"decode_fraction": 0.75, "decode_bound": "read", '
         '"roofs": {"read": 3e10, "int8": 8e11, "fp32": 2e11}}')
 THEIRS = '{"version": "b2", "prefill_tokens_per_s": 15, "decode_tokens_per_s": 8}'
+# llama.cpp's own tools: without flash attention slower, and the decode after the prompt if they can.
+BENCH = """case "$*" in
+*--help*) echo "  -d, --n-depth <n>";;
+*"-fa 1"*"-p 512 -n 0"*) echo '[{"build_commit": "c3", "build_number": 7, "avg_ts": 15}]';;
+*"-p 512 -n 0"*) echo '[{"build_commit": "c3", "build_number": 7, "avg_ts": 14}]';;
+*"-fa 1"*"-p 0 -n 32 -d 512"*) echo '[{"build_commit": "c3", "build_number": 7, "avg_ts": 7}]';;
+*"-p 0 -n 32 -d 512"*) echo '[{"build_commit": "c3", "build_number": 7, "avg_ts": 8}]';;
+*) echo "bad: $*" >&2; exit 1;;
+esac"""
+BATCHED = """case "$*" in
+*--help*) echo "-fa,   --flash-attn [on|off|auto]";;
+*"-c 1024"*"-npp 32 -ntg 32 -npl 16"*)
+    echo "|    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |"
+    case "$*" in *"-fa on"*) r=20.00;; *) r=24.00;; esac
+    echo "|    32 |     32 |   16 |   1024 |    1.000 |   512.00 |    2.000 |    $r |    3.000 |   300.00 |";;
+*) echo "bad: $*" >&2; exit 1;;
+esac"""
+VENV = "llama-cpp-python-0.3.36/bin/python"
 
 
-def compare(**programs):
-    """Runs bench/compare with pretended programs; without node where there is none among them."""
+def compare(*options, installed=True, **programs):
+    """Runs bench/compare with pretended programs; names with __ for / are paths in the cache folder."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "node-llama-cpp").mkdir()
-        for name, said in programs.items():
-            stub = Path(folder) / name
-            stub.write_text(f"#!{SH}\necho '{said}'\n", encoding="utf-8")
+        for name, said in {**({VENV: f"echo '{THEIRS}'"} if installed else {}), **programs}.items():
+            stub = Path(folder) / name.replace("__", "/")
+            stub.parent.mkdir(parents=True, exist_ok=True)
+            stub.write_text(f"#!{SH}\n{said}\n", encoding="utf-8")
             stub.chmod(0o755)
-        return command(sys.executable, ROOT / "bench/compare", "--gyr", Path(folder) / "gyr", "--model", "m.gguf",
-                       "--cache", folder, "--threads", "3", env={"PATH": folder, "NODE_PATH": folder, "HOME": folder})
+        (Path(folder) / "m.gguf").touch()
+        if installed:
+            (Path(folder) / VENV).parents[1].joinpath("installed").touch()
+        return command(sys.executable, ROOT / "bench/compare", "--gyr", Path(folder) / "gyr", "--model",
+                       Path(folder) / "m.gguf", "--cache", folder, "--threads", "3",
+                       *(str(o).replace("FOLDER", folder) for o in options), env={"PATH": folder, "HOME": folder})
 
 
-def compare_is_skipped_without_node():
-    return expect(compare(gyr=OURS), 0, "compare: skipped: no node; install Node.js")
-
-
-def compare_needs_gyr():
-    return expect(compare(node=THEIRS), 1, "gyr: not there; run make")
+def compare_needs_gyr_and_the_files():
+    return (expect(compare(), 1, "gyr: not there; run make") +
+            expect(compare("--model", "n.gguf", gyr=f"echo '{OURS}'"), 1, "n.gguf: not there") +
+            expect(compare("--llama-bench", "FOLDER/none", gyr=f"echo '{OURS}'"), 1, "none: not there; build"))
 
 
 def compare_sets_them_side_by_side():
-    return expect(compare(gyr=OURS, node=THEIRS), 0, "3 threads (avx2), reading 30.0 GB/s, 800 int8 and 200",
-                  "gyr 1, llama.cpp b2", "the median of 3 rounds",
-                  "| m | prefill 512 | 60.0 | 15.0 | 4.00 | 60% of fp32 rate | 15% |",
-                  "| m | decode | 12.0 | 8.0 | 1.50 | 75% of read bandwidth | 50% |",
-                  "| m | decode, 16 sequences | 12.0 | 8.0 | 1.50 | 75% of read bandwidth | 50% |")
+    return expect(compare(gyr=f"echo '{OURS}'"), 0,
+                  "3 threads (avx2), reading 30.0 GB/s, 800 int8 and 200", "gyr 1, llama.cpp b2",
+                  "the median of 3 rounds", "| file | work | gyr | llama.cpp | ratio to the best peer |",
+                  "| m | prefill 512 | 60.0 | 15.0 | 4.00 | 60% of fp32 rate |",
+                  "| m | decode | 12.0 | 8.0 | 1.50 | 75% of read bandwidth |",
+                  "| m | decode, 16 sequences | 12.0 | 8.0 | 1.50 | 75% of read bandwidth |")
+
+
+def compare_takes_the_best_peer():
+    faster = '{"version": "v4", "prefill_tokens_per_s": 120}'
+    return expect(compare("--openvino", "FOLDER/other", "--rounds", "1", gyr=f"echo '{OURS}'",
+                          other__bin__python=f"echo '{faster}'"), 0,
+                  "llama.cpp b2, OpenVINO v4; the median of 1 round,",
+                  "| m | prefill 512 | 60.0 | 15.0 | 120.0 | 0.50 |", "| m | decode | 12.0 | 8.0 | - | 1.50 |")
+
+
+def compare_takes_the_tools_of_llama_cpp():
+    tools = {"t__llama-bench": BENCH, "t__llama-batched-bench": BATCHED}
+    result = compare("--llama-bench", "FOLDER/t", "--rounds", "1", gyr=f"echo '{OURS}'", installed=False, **tools)
+    return expect(result, 0, "gyr 1, llama-bench c3 (7);", "| m | prefill 512 | 60.0 | 15.0 | 4.00 |",
+                  "| m | decode | 12.0 | 8.0 | 1.50 |", "| m | decode, 16 sequences | 12.0 | 24.0 | 0.50 |")
+
+
+def compare_says_what_failed():
+    return expect(compare(gyr=f"echo '{OURS}'", **{VENV: "echo no memory >&2; exit 9"}), 1, "peers/llama.py", "m.gguf",
+                  "status 9\nno memory", never=("| m |",))
 
 
 if __name__ == "__main__":
     run(setup_is_silent_where_nothing_is_missing, setup_says_what_it_installs_before_it_does,
         setup_takes_sudo_when_it_is_not_root, setup_without_sudo_says_whom_to_ask,
         setup_on_another_distribution_names_the_libraries, setup_check_changes_nothing,
-        setup_for_another_machine_is_asked_for, totals_are_true, a_build_that_never_ran_is_a_failure, compare_is_skipped_without_node, compare_needs_gyr,
-        compare_sets_them_side_by_side)
+        setup_for_another_machine_is_asked_for, totals_are_true, a_build_that_never_ran_is_a_failure,
+        compare_needs_gyr_and_the_files, compare_sets_them_side_by_side, compare_takes_the_best_peer,
+        compare_takes_the_tools_of_llama_cpp, compare_says_what_failed)
