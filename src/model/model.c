@@ -101,8 +101,8 @@ void model_free(struct model *m) {
     free(m);
 }
 
-static struct model *open_model(const struct checkpoint *c, struct device *d, bool look_only, gyr_error *e) {
-    const struct family *f = family_find(c, e);
+static struct model *open_model(const struct family *f, const struct checkpoint *c, struct device *d, bool look_only,
+                                gyr_error *e) {
     struct model *m = f ? calloc(1, sizeof *m) : NULL;
     if (!m) return f ? fail_memory(e, c->path), NULL : NULL;
     m->family = f;
@@ -121,10 +121,14 @@ static struct model *open_model(const struct checkpoint *c, struct device *d, bo
     return m;
 }
 
+struct model *model_of(const struct family *f, const struct checkpoint *c, struct device *d, gyr_error *e) {
+    return open_model(f, c, d, false, e);
+}
+
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(c, d, false, e);
+    return open_model(family_find(c, e), c, d, false, e);
 }
 
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(c, d, true, e);
+    return open_model(family_find(c, e), c, d, true, e);
 }

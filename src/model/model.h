@@ -95,6 +95,9 @@ struct model {
 // Binds every tensor of the family's row: each is looked up, and its shape checked against the hyperparameters.
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e);
 
+// The same of a row of the caller's, which must outlive the model.
+struct model *model_of(const struct family *f, const struct checkpoint *c, struct device *d, gyr_error *e);
+
 // The same for those who only ask: nothing of the weights is rewritten, and it cannot run.
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e);
 
