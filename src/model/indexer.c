@@ -43,6 +43,7 @@ bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t la
 
 bool bind_indexer(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
+    l->index_norm = (struct norm){.kind = NORM_LAYER, .eps = index_norm_eps, .dim = h->index_dim};
     return bind_linear(b, &l->index_q, ROLE_INDEX_Q, 0, i, h->q_latent, (size_t)h->index_heads * h->index_dim) &&
            bind_linear(b, &l->index_k, ROLE_INDEX_K, 0, i, h->hidden, h->index_dim) &&
            bind_vector(b, &l->index_norm.weight, ROLE_INDEX_NORM, PART_WEIGHT, i, h->index_dim, 1, 0) &&
@@ -57,8 +58,7 @@ static void remember(struct pass *p, const struct layer *l, const float *x) {
     size_t dim = h->index_dim, all = h->index_heads * dim;
     linear(p, &l->index_q, a->latent, a->index_q);
     linear(p, &l->index_k, x, a->index_key);
-    p->ops->norm(p->d, NORM_LAYER, a->index_key, l->index_norm.weight, l->index_norm.bias, index_norm_eps, p->n, dim,
-                 a->index_key);
+    norm(p, &l->index_norm, a->index_key, p->n, a->index_key);
     struct qkv q = {.rows = p->n,
                     .heads = h->index_heads,
                     .kv = *kv_cache_shape(p->kv, l->plan.index),
@@ -66,7 +66,7 @@ static void remember(struct pass *p, const struct layer *l, const float *x) {
                     .k_in = {a->index_key, dim, dim},
                     .table = p->m->rope[p->kv->far].all,
                     .rotary_dim = h->rope.dim,
-                    .pairs = p->m->family->index_pairs,
+                    .pairs = p->m->index_pairs,
                     .q = a->index_ready,
                     .row = a->at,
                     .k = p->kv->k[l->plan.index]};

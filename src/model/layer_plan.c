@@ -1,4 +1,4 @@
-// In what a model's layers differ from each other.
+// What a layer does: the family's traits, and what the file says of its layers.
 #include "model/hyper.h"
 
 #include <stdio.h>
@@ -71,18 +71,30 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
         chunked = h->chunk && value_says(&v, "chunked_attention");
     bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;
     bool borrows = layer >= h->layers - h->shared_kv, own_heads = local && f->local_heads;
+    bool own_rope = local && f->local_rope;
     return (struct layer_plan){
+        .number = layer,
+        .parallel = f->residual == RESIDUAL_PARALLEL,
+        .attends = attends,
+        .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
+        .feed_forward = feed_forward(f, c, h, layer, borrows),
+        .heads = own_heads ? h->local_heads : (struct heads){h->kv_heads, h->head_dim},
         .window = local ? h->window : 0,
         .rotated = rotated,
         .local = local,
+        .own_rope = own_rope,
+        .rotary_dim = own_rope ? h->local_rope.dim : h->rope.dim,
         .chunked = chunked,
         .tempered = h->temper_every && !rotated,
-        .attends = attends,
-        .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
+        .gates_heads = f->attention_gate,
+        .qk_norm = f->qk_norm == QK_NORM_PLAIN && !rotated ? QK_NORM_NONE : f->qk_norm,
         .borrows = borrows,
+        .latent = f->latent,
+        .indexed = f->indexed,
         .indexes = attends && f->indexed && indexer_own(f, c, layer),
         .kind = own_heads ? KV_LOCAL : KV_USUAL,
-        .heads = own_heads ? h->local_heads : (struct heads){h->kv_heads, h->head_dim},
-        .feed_forward = feed_forward(f, c, h, layer, borrows),
+        .turns = !hf && f->gguf_turns,
+        .route_pairs = f->route_pairs,
+        .route_input = f->route_input,
     };
 }

@@ -202,6 +202,7 @@ static void choose(struct plain *p, struct plain_layer *l, const double *latent,
 static void latent_attention(struct plain *p, struct plain_layer *l, const double *x, size_t at, double *out) {
     enum { KEY = KEY_PLAIN + KEY_ROTATED, EACH = KEY_PLAIN + VALUE };
     double low[Q_LATENT], q[HEADS * KEY], kv[KV_LATENT + KEY_ROTATED], mixed[HEADS * VALUE] = {0};
+    static double made[TOKENS][HEADS * EACH];
     bool chosen[TOKENS];
     linear(l, ROLE_Q_A, 0, x, low);
     norm_by(p->f.norm, l->w[ROLE_Q_A_NORM][PART_WEIGHT], NULL, (double)p->f.latent_eps, Q_LATENT, low, low);
@@ -211,26 +212,24 @@ static void latent_attention(struct plain *p, struct plain_layer *l, const doubl
     if (l->rotated) rotate(kv + KV_LATENT, KEY_ROTATED, l->base, p->f.hf_pairs, at);
     memcpy(l->k[at], kv, sizeof kv);
     if (p->f.indexed) choose(p, l, low, x, at, chosen);
+    for (size_t t = 0; t <= at; t++) linear(l, ROLE_KV_B, 0, l->k[t], made[t]);
     double by = p->attn_scale > 0 ? p->attn_scale : 1 / sqrt((double)KEY);
     if (p->f.temper_every && !l->rotated)
         scale(q, HEADS * KEY, 1 + p->f.temper * log(1 + floor((double)(at + 1) / p->f.temper_every)));
     for (size_t h = 0; h < HEADS; h++) {
         struct attended a;
-        double *qh = q + h * KEY, made[HEADS * EACH];
+        double *qh = q + h * KEY;
         if (l->rotated) rotate(qh + KEY_PLAIN, KEY_ROTATED, l->base, p->f.hf_pairs, at);
         for (size_t t = 0; t <= at; t++) {
             double product = 0;
-            linear(l, ROLE_KV_B, 0, l->k[t], made);
-            for (size_t i = 0; i < KEY_PLAIN; i++) product += qh[i] * made[h * EACH + i];
+            for (size_t i = 0; i < KEY_PLAIN; i++) product += qh[i] * made[t][h * EACH + i];
             for (size_t i = 0; i < KEY_ROTATED; i++) product += qh[KEY_PLAIN + i] * l->k[t][KV_LATENT + i];
             a.sees[t] = in_reach(p, l, at, t) && (!p->f.indexed || chosen[t]);
             a.scores[t] = biased(p, product, h, at, t, by);
         }
         weigh(p, l, &a, h, at);
-        for (size_t t = 0; t <= at; t++) {
-            linear(l, ROLE_KV_B, 0, l->k[t], made);
-            for (size_t i = 0; i < VALUE; i++) mixed[h * VALUE + i] += a.scores[t] * made[h * EACH + KEY_PLAIN + i];
-        }
+        for (size_t t = 0; t <= at; t++)
+            for (size_t i = 0; i < VALUE; i++) mixed[h * VALUE + i] += a.scores[t] * made[t][h * EACH + KEY_PLAIN + i];
     }
     linear(l, ROLE_ATTN_OUT, 0, mixed, out);
 }

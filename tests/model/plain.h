@@ -51,7 +51,7 @@ struct plain {
     bool fused, grouped, borrowing, key_values; // the file's
     uint32_t window;
     double embed, residual, logit, attn_cap, logit_cap;
-    double attn_scale; // 0: usual
+    double attn_scale, told_scale; // 0: usual; 0: the file says none
     double key_by, gate_by, down_by, in_by, out_by, state_by, part_by[5];
     bool shared, shared_router;
     struct plain_layer layer[LAYERS]; // what is no layer's is in the first

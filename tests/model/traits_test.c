@@ -115,7 +115,7 @@ static void a_mixture(struct plain *p) {
     X(layer_inputs, INPUTS, p->f.layer_inputs = true)                                                                  \
     X(attn_cap, CAP, p->attn_cap = 0.5)                                                                                \
     X(logit_cap, LOGITS, p->logit_cap = 0.5)                                                                           \
-    X(scales, SCALES, p->embed = 3; p->residual = 0.4; p->logit = 0.7; p->attn_scale = 0.6)                            \
+    X(scales, SCALES, p->embed = 3; p->residual = 0.4; p->logit = 0.7; p->attn_scale = p->told_scale = 0.6)            \
     X(state, MIXERS, p->f.mixers = MIXERS_STATE; p->f.recur = RECUR_HEADS)                                             \
     X(state_and_attention, MIXERS, p->f.mixers = MIXERS_BOTH; p->f.recur = RECUR_HEADS)                                \
     X(state_in_turns, MIXERS, p->f.mixers = MIXERS_TURNS; p->f.recur = RECUR_HEADS)                                    \
@@ -287,6 +287,7 @@ static void draw_layer(struct plain *p, size_t i, bool mixture, bool scaled) {
 static void draw(struct plain *p) {
     bool mixture = p->layer[0].rows[ROLE_ROUTER], scaled = p->layer[0].rows[ROLE_LAYER_SCALE];
     p->layer[0].rows[ROLE_ROUTER] = p->layer[0].rows[ROLE_LAYER_SCALE] = 0;
+    if (p->f.mixers == MIXERS_STATE && p->f.positions == POSITIONS_ROTARY) p->f.positions = POSITIONS_NONE;
     matrix(p, 0, ROLE_EMBEDDING, 0, VOCAB, HIDDEN);
     matrix(p, 0, ROLE_OUTPUT, BIAS_OUTPUT, VOCAB, HIDDEN);
     if (p->f.positions == POSITIONS_LEARNED) matrix(p, 0, ROLE_POSITIONS, 0, TOKENS, HIDDEN);
@@ -340,9 +341,7 @@ static void put(const char *name, int n_dims, uint64_t a, uint64_t b, uint64_t c
     memcpy(t->data, data, t->n * sizeof *t->data);
 }
 
-static bool is_table(enum role role) {
-    return role == ROLE_EMBEDDING || role == ROLE_POSITIONS || role == ROLE_OUTPUT;
-}
+static bool is_table(enum role role) { return role == ROLE_EMBEDDING || role == ROLE_POSITIONS || role == ROLE_OUTPUT; }
 
 static void put_matrix(const struct plain *p, const char *name, enum role role, size_t rows, size_t cols,
                        const float *data) {
@@ -367,6 +366,8 @@ static void put_part(const struct plain *p, size_t i, enum role role, enum part 
         const float *data = w + k * each;
         if (role == ROLE_STATE_CONV && part == PART_WEIGHT)
             put(name, 3, CHANNELS, 1, TAPS, data);
+        else if (p->f.qk_norm == QK_NORM_EACH && (role == ROLE_Q_NORM || role == ROLE_K_NORM))
+            put(name, 2, n / l->dim, l->dim, 1, data);
         else if (part == PART_BIAS || !rows)
             put(name, 1, each, 1, 1, data);
         else
@@ -433,7 +434,7 @@ static char *config_of(const struct plain *p) {
     if (p->logit_cap > 0) buf_printf(&b, ", \"final_logit_softcapping\": %g", p->logit_cap);
     buf_printf(&b, ", \"embedding_multiplier\": %g, \"residual_multiplier\": %g, \"logit_scale\": %g", p->embed,
                p->residual, p->logit);
-    if (p->attn_scale > 0 && !(f->attn_scale > 0)) buf_printf(&b, ", \"attention_multiplier\": %g", p->attn_scale);
+    if (p->told_scale > 0) buf_printf(&b, ", \"attention_multiplier\": %g", p->told_scale);
     if (f->latent)
         buf_printf(&b,
                    ", \"q_lora_rank\": %d, \"kv_lora_rank\": %d, \"qk_nope_head_dim\": %d, \"qk_rope_head_dim\": %d, "
@@ -520,7 +521,7 @@ static double distance(struct plain *p, char why[static 512]) {
     return far / size;
 }
 
-static const double tolerance = 2e-5;
+static const double tolerance = 1e-4;
 static int agree, refused;
 
 // A model of some traits.
@@ -560,17 +561,17 @@ static void pairs(void) {
 
 static void many_at_once(void) {
     agree = refused = 0;
-    for (int n = 0; n < 1000; n++) {
+    for (int n = 0; n < 300; n++) {
         int trait[6], taken = 0;
         for (int tries = 0; tries < 12 && taken < 6; tries++) {
-            int t = (int)((uniform() + 1) / 2 * (N_TRAITS - 1)), same = 0;
+            int t = (int)((uniform() + 1) / 2 * N_TRAITS) % N_TRAITS, same = 0;
             for (int i = 0; i < taken; i++) same += traits[trait[i]].slot == traits[t].slot;
             if (!same) trait[taken++] = t;
         }
         check(trait, taken);
     }
     printf("  %d models agree, %d are refused\n", agree, refused);
-    CHECK(agree > 400);
+    CHECK(agree > 150);
 }
 
 int main(void) {
