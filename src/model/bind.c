@@ -147,7 +147,9 @@ static float offset(const struct model *m) {
     return m->family->hf_norm_offset && m->checkpoint->source == CHECKPOINT_HF ? 1 : 0;
 }
 
-bool bind_plain_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer, size_t dim, size_t parts) {
+// A norm of rows of `dim`, in so many tensors or parts of one, without a bias.
+static bool bind_plain_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer, size_t dim,
+                            size_t parts) {
     *norm = (struct norm){.kind = b->m->family->norm, .eps = b->m->h.norm_eps, .dim = dim};
     return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, dim, parts, offset(b->m));
 }

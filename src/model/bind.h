@@ -66,9 +66,6 @@ void bind_count(struct model *m, const struct tensor *t, double share);
 // A vector of n times `value`, that no file has.
 bool bind_filled(struct binder *b, float **v, size_t n, float value);
 
-// A norm of rows of `dim`, in so many tensors or parts of one, with the family's kind and epsilon, but no bias.
-bool bind_plain_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer, size_t dim, size_t parts);
-
 // A norm over the hidden size.
 bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer);
 

@@ -1,4 +1,5 @@
-// Binding latent attention: a matrix for each head that takes keys to the latent vector, and one from it to values.
+// Binding latent attention: a matrix for each head that takes keys to the latent vector, and one from it to values; and
+// its indexers.
 #include "model/bind.h"
 
 #include <stdlib.h>
@@ -83,4 +84,14 @@ bool bind_latent(struct binder *b, struct layer *l, uint32_t i) {
            (apart ? bind_heads(b, l->k_b, ROLE_K_B, i, h->key_plain, latent) &&
                         bind_heads(b, l->v_b, ROLE_V_B, i, latent, h->value)
                   : bind_both(b, l, i));
+}
+
+bool bind_indexer(struct binder *b, struct layer *l, uint32_t i) {
+    const struct hyperparameters *h = &b->m->h;
+    l->index_norm = (struct norm){.kind = NORM_LAYER, .eps = 1e-6f, .dim = h->index_dim};
+    return bind_linear(b, &l->index_q, ROLE_INDEX_Q, 0, i, h->q_latent, (size_t)h->index_heads * h->index_dim) &&
+           bind_linear(b, &l->index_k, ROLE_INDEX_K, 0, i, h->hidden, h->index_dim) &&
+           bind_vector(b, &l->index_norm.weight, ROLE_INDEX_NORM, PART_WEIGHT, i, h->index_dim, 1, 0) &&
+           bind_vector(b, &l->index_norm.bias, ROLE_INDEX_NORM, PART_BIAS, i, h->index_dim, 1, 0) &&
+           bind_linear(b, &l->index_weight, ROLE_INDEX_WEIGHT, 0, i, h->hidden, h->index_heads);
 }

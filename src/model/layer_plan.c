@@ -23,6 +23,37 @@ bool layer_listed(const struct value *v, uint32_t layer, struct value *out) {
     return true;
 }
 
+static uint64_t number(const struct checkpoint *c, const char *key, uint64_t missing) {
+    const struct value *v = config_value(c, key);
+    return v && v->kind == VALUE_UINT ? v->u : missing;
+}
+
+// A config has a list, or a letter for each layer, or says that from some layer on every so manieth has one.
+static bool own_hf(const struct checkpoint *c, uint32_t layer) {
+    const struct value *letters = config_value(c, "index_topk_pattern");
+    struct value v;
+    if (layer_listed(config_value(c, "indexer_types"), layer, &v) || layer_listed(letters, layer, &v))
+        return !value_says(&v, "shared");
+    if (letters && letters->kind == VALUE_STRING)
+        return layer >= letters->s.size || ((const char *)letters->s.data)[layer] != 'S';
+    uint64_t each = number(c, "index_topk_freq", 1), after = number(c, "index_skip_topk_offset", 2), at = layer + 1ull;
+    return at <= after || (at - after) % (each ? each : 1) == 0;
+}
+
+// A file has a list, or tensors only where they are read.
+static bool own_gguf(const struct family *f, const struct checkpoint *c, uint32_t layer) {
+    char name[128];
+    snprintf(name, sizeof name, "%s.attention.indexer.types", f->architecture);
+    struct value v;
+    if (!layer_listed(checkpoint_value(c, name), layer, &v))
+        return family_tensor(f, c, (struct place){ROLE_INDEX_K, PART_WEIGHT, layer, 0}, name);
+    return v.kind == VALUE_BOOL ? v.b : v.kind != VALUE_UINT || v.u;
+}
+
+bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer) {
+    return !f->indexers_shared || (c->source == CHECKPOINT_HF ? own_hf(c, layer) : own_gguf(f, c, layer));
+}
+
 static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
 
 // Kimi Linear's config lists the layers, from 1 on; llama.cpp's file says how many heads for keys there are in each.
