@@ -6,13 +6,13 @@
 #include "random.h"
 #include "test.h"
 
-enum { SETS = 5, ROWS = 3, WIDTH = 768 };
+enum { SETS = 6, ROWS = 3, WIDTH = 768 };
 
 static struct device *devices[SETS];
 static int count;
 
 static void open_devices(void) {
-    static const char *const isas[SETS] = {"scalar", "avx2", "avx512", "avx512bf16", "neon"};
+    static const char *const isas[SETS] = {"scalar", "avx2", "avx512", "avx512bf16", "amx", "neon"};
     for (int i = 0; i < SETS; i++) {
         struct device *d = device_cpu((unsigned)i % 3 + 1, isas[i], NULL);
         if (!d) continue;
