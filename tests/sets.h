@@ -5,7 +5,7 @@
 
 #include "test.h"
 
-static const char *const sets[] = {"scalar", "avx2", "avx512", "avx512bf16", "neon"};
+static const char *const sets[] = {"scalar", "avx2", "avx512", "avx512bf16", "amx", "neon"};
 enum { SETS = sizeof sets / sizeof *sets };
 
 // For main(), before the cases: a line, and one skipped, for each set that this machine lacks.

@@ -5,7 +5,7 @@
 #include "device/device.h"
 #include "sets.h"
 
-enum { DEVICES = 10 };
+enum { DEVICES = 12 };
 
 // One thread and the portable kernels first: that one says what the others must give.
 static struct device *devices[DEVICES];
@@ -23,7 +23,7 @@ static inline void open_devices(void) {
         unsigned threads;
         const char *isa;
     } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"},     {1, "avx2"}, {2, "avx2"}, {1, "avx512"},
-                         {8, "avx512"}, {1, "avx512bf16"}, {1, "neon"}, {3, "neon"}, {2, NULL}};
+                         {8, "avx512"}, {1, "avx512bf16"}, {1, "amx"}, {3, "amx"}, {1, "neon"}, {3, "neon"}, {2, NULL}};
     for (int i = 0; i < DEVICES; i++) {
         struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
         if (d) devices[count++] = d;

@@ -6,18 +6,6 @@
 
 #include "device/elementary.h"
 
-void ref_quantize(const float *x, struct block *out) {
-    float most = 0;
-    for (int i = 0; i < GROUP; i++) most = isnan(x[i]) || isnan(most) ? NAN : fmaxf(most, fabsf(x[i]));
-    out->d = most / 127.0f;
-    out->sum[0] = out->sum[1] = 0;
-    for (int i = 0; i < GROUP; i++) {
-        float v = out->d == 0 ? 0 : rintf(x[i] / out->d);
-        out->q[i] = (int)fmaxf(-127, fminf(127, v));
-        out->sum[i / 16] += out->q[i];
-    }
-}
-
 // Where segment s of n units begins.
 static size_t segment(size_t n, size_t s) { return n / 8 * s + n % 8 * s / 8; }
 
@@ -25,22 +13,84 @@ static float tree(const float v[8]) { return ((v[0] + v[1]) + (v[2] + v[3])) + (
 
 static bool scales_by_halves(enum type type) { return type == TYPE_Q2_K || type == TYPE_Q3_K || type == TYPE_Q6_K; }
 
-// 32 weights and activations.
-static float group(const struct type_info *info, bool halves, const struct codes *c, const struct block *a, float sum) {
-    int parts = halves ? 2 : 1, size = 32 / parts, total[2] = {0, 0}, dot[2] = {0, 0};
-    for (int i = 0; i < 32; i++) {
-        dot[i / size] += c->q[i] * a->q[i];
-        total[i / size] += a->q[i];
+// Groups whose sum of integers is exact, of a type whose scales are integers; 0 for others.
+static size_t piece_of(enum type type) {
+    switch (type) {
+    case TYPE_Q2_K:
+    case TYPE_Q3_K:
+    case TYPE_Q4_K: return 4;
+    case TYPE_Q5_K: return 2;
+    case TYPE_Q6_K:
+    case TYPE_IQ4_XS: return 1;
+    default: return 0;
     }
-    for (int h = 0; h < parts; h++) {
-        float scale = c->d * (float)c->sc[h];
-        sum = fmaf(scale * a->d, (float)dot[h], sum);
+}
+
+static float magnitude(const float *x, size_t n) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = isnan(x[i]) || isnan(most) ? NAN : fmaxf(most, fabsf(x[i]));
+    return most;
+}
+
+// A run of n groups: activations as q * d * 2^-k[group].
+struct run {
+    int q[RUN * GROUP], k[RUN];
+    float d;
+};
+
+static struct run rounded(const float *x, size_t n, bool steps) {
+    struct run r = {.d = magnitude(x, n * GROUP) / 127.0f};
+    for (size_t g = 0; g < n; g++) {
+        float most = magnitude(x + g * GROUP, GROUP), all = magnitude(x, n * GROUP);
+        while (steps && r.k[g] < 3 && ldexpf(most, r.k[g] + 1) <= all) r.k[g]++;
+        float d = ldexpf(r.d, -r.k[g]);
+        for (size_t i = g * GROUP; i < (g + 1) * GROUP; i++)
+            r.q[i] = d == 0 ? 0 : (int)fmaxf(-127, fminf(127, rintf(x[i] / d)));
     }
-    for (int h = 0; h < parts && info->offset; h++) {
-        float minimum = c->dm * (float)c->mn[h], low = a->d * (float)total[h];
-        sum = fmaf(-minimum, low, sum);
+    return r;
+}
+
+// The exact sums of a half, or whole, of a group: codes times activations, and activations.
+static void dots(const struct codes *c, const int *a, int first, int size, int *dot, int *total) {
+    *dot = *total = 0;
+    for (int i = first; i < first + size; i++) {
+        *dot += c->q[i] * a[i];
+        *total += a[i];
     }
+}
+
+// Scales that are floats: each group is brought to the run's smallest step.
+static float stepped(const struct type_info *info, const struct codes *c, const struct run *a, size_t n) {
+    float sum = 0;
+    for (size_t pass = 0; pass < (info->offset ? 2 : 1); pass++)
+        for (size_t g = 0; g < n; g++) {
+            int dot, total, by = 8 >> a->k[g];
+            dots(&c[g], a->q + g * GROUP, 0, GROUP, &dot, &total);
+            if (pass)
+                sum = fmaf(-(c[g].dm * (float)c[g].mn[0]), (float)(total * by), sum);
+            else
+                sum = fmaf(c[g].d * (float)c[g].sc[0], (float)(dot * by), sum);
+        }
     return sum;
+}
+
+// Scales that are integers: exact sums of a piece, and of the run's minima.
+static float in_pieces(const struct type_info *info, enum type type, const struct codes *c, const struct run *a,
+                       size_t n) {
+    int parts = scales_by_halves(type) ? 2 : 1, size = GROUP / parts, exact = 0, low = 0;
+    float sum = 0;
+    for (size_t g = 0; g < n; g++) {
+        for (int h = 0; h < parts; h++) {
+            int dot, total;
+            dots(&c[g], a->q + g * GROUP, h * size, size, &dot, &total);
+            exact += c[g].sc[h] * dot;
+            low += c[g].mn[h] * total;
+        }
+        if ((g + 1) % piece_of(type)) continue;
+        sum = fmaf(c[g].d, (float)exact, sum);
+        exact = 0;
+    }
+    return info->offset ? fmaf(-c[0].dm, (float)low, sum) : sum;
 }
 
 float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
@@ -49,13 +99,17 @@ float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, 
     size_t groups = info->block / 32, blocks = w->cols / info->block;
     float sum[8];
     for (size_t s = 0; s < 8; s++) {
+        size_t last = segment(blocks, s + 1) * groups, n;
         sum[s] = 0;
-        for (size_t g = segment(blocks, s) * groups; g < segment(blocks, s + 1) * groups; g++) {
-            struct codes c;
-            struct block a;
-            info->unpack(data, g, 1, &c);
-            ref_quantize(x + g * 32, &a);
-            sum[s] = group(info, scales_by_halves(w->type), &c, &a, sum[s]);
+        for (size_t g = segment(blocks, s) * groups; g < last; g += n) {
+            struct codes c[RUN];
+            n = last - g < RUN ? last - g : RUN;
+            for (size_t i = 0; i < n; i++) info->unpack(data, g + i, 1, &c[i]);
+            struct run a = rounded(x + g * GROUP, n, !piece_of(w->type));
+            if (piece_of(w->type))
+                sum[s] = fmaf(in_pieces(info, w->type, c, &a, n), a.d, sum[s]);
+            else
+                sum[s] = fmaf(stepped(info, c, &a, n), ldexpf(a.d, -3), sum[s]);
         }
     }
     return has_bias ? tree(sum) + bias : tree(sum);

@@ -5,13 +5,6 @@
 
 #include "device/cpu/kernels.h"
 
-// A block of activations.
-struct block {
-    float d;
-    int sum[2], q[GROUP];
-};
-
-void ref_quantize(const float *x, struct block *out);
 float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
 float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias);
 // The sum in double; *size is the sum of magnitudes.

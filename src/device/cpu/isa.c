@@ -2,6 +2,10 @@
 #include <string.h>
 #if defined(__aarch64__)
 #include <sys/auxv.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include "device/cpu/cpu.h"
@@ -19,6 +23,15 @@ static bool has_avx512(void) {
 }
 
 static bool has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+// Bits 24 and 25 of leaf 7, sub-leaf 0: AMX-TILE and AMX-INT8. Linux gives a process the tiles' registers when it asks
+// (Documentation/arch/x86/xstate.rst), for all of its threads.
+static bool has_amx(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    unsigned a, b, c, d;
+    if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 24 & 3) != 3) return false;
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
 #elif defined(__aarch64__)
 // The dot product of four bytes, of Armv8.2; bit 20 of the kernel's word (HWCAP_ASIMDDP).
 static bool has_neon(void) { return getauxval(AT_HWCAP) & 1ul << 20; }
@@ -30,6 +43,7 @@ static const struct {
     bool (*here)(void);
 } sets[] = {
 #if defined(__x86_64__)
+    {&kernels_amx, has_amx},
     {&kernels_avx512bf16, has_avx512bf16},
     {&kernels_avx512, has_avx512},
     {&kernels_avx2, has_avx2},
@@ -46,7 +60,7 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
         if (isa) return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this chip has none; choose scalar", isa);
     }
     return fail_null(e, GYR_USAGE,
-                     "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or avx512bf16, or on "
+                     "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512, avx512bf16 or amx, or on "
                      "AArch64 neon",
                      isa);
 }

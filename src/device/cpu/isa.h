@@ -11,7 +11,7 @@
 #define ISA_QUOTE(isa)      #isa
 #define ISA_STRING(isa)     ISA_QUOTE(isa)
 
-void KERNEL(quantize)(const float *x, size_t groups, size_t halves, int zero, size_t stride, struct act *out);
+void KERNEL(quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
 void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
                       size_t first, size_t last);
 void KERNEL(pack)(enum type type, const float *x, size_t n, size_t stride, uint32_t *out);

@@ -36,6 +36,7 @@ const struct kernels KERNEL(kernels) = {
     .wide_rows = WIDE_ROWS,
     .few_rows = FEW_ROWS,
     .few = FEW,
+    .many_rows = MANY_ROWS,
     .quantize = KERNEL(quantize),
     .matmul_q = KERNEL(matmul_q),
     .pack = KERNEL(pack),

@@ -3,7 +3,8 @@
 // Everything here works on a slice of rows, on one thread. Sums have a fixed shape (docs/arithmetic.md):
 // - products: K is cut into 8 contiguous segments (unit u of n is in segment s when s * n / 8 <= u < (s + 1) * n / 8),
 //   each summed with fmaf in ascending order from zero; the 8 sums are added as a fixed tree
-//   ((0+1)+(2+3))+((4+5)+(6+7)). With quantized weights a step is a group of 32, whose integer dot is exact;
+//   ((0+1)+(2+3))+((4+5)+(6+7)). With quantized weights a step is a run of at most 4 groups of 32, whose activations
+//   have one scale, and the integer dots inside are exact;
 // - sums in norms: 16 strided lanes, the last ones padded with zeros, then halves folded onto each other: lanes i and
 //   i + 8, then i + 4, i + 2, i + 1;
 // - attention: a score is one fmaf sum over the head; spans of 512 positions have each their maximum, their sum and
@@ -13,20 +14,22 @@
 
 #include "device/device.h"
 
-enum { SEGMENTS = 8, SEGMENTS_LOG = 3, LANES = 16, GROUP = 32, SPAN = 512 };
+enum { SEGMENTS = 8, SEGMENTS_LOG = 3, LANES = 16, GROUP = 32, RUN = 4, SPAN = 512 };
 
 // Rows of activations that one call of a product takes.
 enum { BATCH_ROWS = 528 };
 
-// 32 activations of a row as int8, x ~ d * q. For both halves, or the whole in the first where the weights' type has
-// one scale a group: what the integer sum begins with, minus the zero point of the weights times the sum of q; and
-// d * the sum of q.
+// 32 activations of a row as int8, x ~ d * 2^shift * q: a group of a run, of at most RUN, that has one d. For both
+// halves, or the whole in the first where the weights' type has one scale a group: what the integer sum begins with,
+// minus the zero point of the weights times the sum of q; and the sum of q, times 2^shift.
 struct act {
     int8_t q[GROUP];
     float d;
-    int32_t start[2];
+    int32_t shift, start[2];
     float low[2];
 } __attribute__((aligned(64)));
+
+struct form; // of a type's tiles: tile.h
 
 // The zero point of types whose codes are signed bytes.
 enum { SIGNED = 128 };
@@ -90,11 +93,12 @@ enum { CHANNELS = 64 };
 
 struct kernels {
     const char *isa;
-    // Rows of a panel of activations: `few_rows` where weights are quantized and there are at most `few` rows in all.
-    size_t wide_rows, few_rows, few;
-    // Rounds `groups` groups of 32 for weights with so many scales a group and such a zero point; their records are
-    // `stride` apart. d = max|x| / 127; q = x / d rounded to nearest, ties to even.
-    void (*quantize)(const float *x, size_t groups, size_t halves, int zero, size_t stride, struct act *out);
+    // Rows of a panel of activations: where weights are quantized, `few_rows` if there are at most `few` rows in all,
+    // else `many_rows`; where they are not, `wide_rows`.
+    size_t wide_rows, few_rows, few, many_rows;
+    // Rounds `groups` groups of 32, the first of which begins a run, for weights of that form; their records are
+    // `stride` apart.
+    void (*quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
     // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
     void (*matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
                      size_t first, size_t last);
@@ -128,6 +132,6 @@ struct kernels {
     double (*roof_int8)(size_t n), (*roof_bf16)(size_t n), (*roof_fp32)(size_t n);
 };
 
-extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_avx512bf16, kernels_neon;
+extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_avx512bf16, kernels_amx, kernels_neon;
 
 #endif

@@ -100,7 +100,7 @@ static void pack_row(void *arg, size_t r) {
     const struct kernels *k = p->cpu->kernels;
     const struct form *f = tile_form(w->type);
     size_t first = r / p->batch * p->batch, rows = min(p->batch, p->rows - first);
-    size_t wide = f && rows <= k->few ? k->few_rows : k->wide_rows;
+    size_t wide = !f ? k->wide_rows : rows <= k->few ? k->few_rows : k->many_rows;
     size_t units = tile_units_of(w), groups = f ? f->groups : 1, each = items(w) / pieces(w->cols, GROUP);
     for (size_t s = 0; s < SEGMENTS; s++) {
         size_t from = segment_start(units, s) * groups, to = segment_start(units, s + 1) * groups, stride;
@@ -108,7 +108,7 @@ static void pack_row(void *arg, size_t r) {
         void *out = batch_at(p, first) + at * item_bytes(w);
         const float *x = p->x + r * w->cols + from * GROUP;
         if (f)
-            k->quantize(x, to - from, f->halves, f->zero, stride, out);
+            k->quantize(x, to - from, f, stride, out);
         else if (from < to)
             k->pack(w->type, x, min(to * GROUP, w->cols) - from * GROUP, stride, out);
     }
@@ -138,7 +138,8 @@ void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t
     size_t pass = min(ROWS, c->scratch_bytes / row_bytes(w));
     for (size_t r = 0; r < rows; r += pass) {
         struct product p = {c, w, x + r * w->cols, bias, y + r * w->rows, min(pass, rows - r)};
-        p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), c->kernels->wide_rows) * c->kernels->wide_rows;
+        size_t wide = tile_form(w->type) ? c->kernels->many_rows : c->kernels->wide_rows;
+        p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), wide) * wide;
         p.tiles = task_tiles(c, w);
         p.runs = pieces(tile_count(w), p.tiles);
         pool_run(c->pool, p.rows, pack_row, &p);

@@ -1,23 +1,24 @@
 // Activations as the products want them: int8 for quantized weights, floats or bfloat16 beside each other otherwise.
 #include "device/cpu/isa.h"
+#include "device/cpu/tile.h"
 #include "device/cpu/wide.h"
 
 #include "tensor/float16.h"
 
-// Integers compare as the magnitudes they encode, NaN above all: a NaN makes its block's scale NaN, not a lie.
-static float magnitude(const float *x) {
+// Integers compare as the magnitudes they encode, NaN above all: a NaN makes its run's scale NaN, not a lie.
+static uint32_t magnitude(const float *x) {
     uint32_t most = 0;
     for (int i = 0; i < GROUP; i++) {
         uint32_t a = bits_of_float(x[i]) & 0x7fffffffu;
         most = a > most ? a : most;
     }
-    return float_of_bits(most);
+    return most;
 }
 
-// Loops that compilers turn into vectors. Where d is 0, q is.
-static float block(const float *x, int8_t q[GROUP], int32_t sum[2]) {
+// A group as x / d, and the sums of its halves. Loops that compilers turn into vectors. Where d is 0, q is.
+static void round_group(const float *x, float d, int8_t q[GROUP], int32_t sum[2]) {
     const float shift = 0x1.8p23f; // adding it rounds to an integer, ties to even
-    float d = magnitude(x) / 127.0f, by = d == 0 ? INFINITY : d, v[GROUP];
+    float by = d == 0 ? INFINITY : d, v[GROUP];
     int32_t n[GROUP];
     for (int i = 0; i < GROUP; i++) {
         v[i] = x[i] / by;
@@ -31,18 +32,37 @@ static float block(const float *x, int8_t q[GROUP], int32_t sum[2]) {
         sum[h] = 0;
         for (int i = 0; i < GROUP / 2; i++) sum[h] += n[h * (GROUP / 2) + i];
     }
-    return d;
 }
 
-void KERNEL(quantize)(const float *x, size_t groups, size_t halves, int zero, size_t stride, struct act *out) {
-    if (zero == SIGNED) zero = WIDE_SIGNED_ZERO;
-    for (size_t g = 0; g < groups; g++, x += GROUP, out += stride) {
-        int32_t sum[2];
-        out->d = block(x, out->q, sum);
-        if (halves == 1) sum[0] += sum[1];
-        for (size_t h = 0; h < 2; h++) {
-            out->start[h] = h < halves ? -zero * sum[h] : 0;
-            out->low[h] = h < halves ? out->d * (float)sum[h] : 0;
+enum { STEPS = 3 };
+
+// How often `most` can be doubled and not be more than the run's.
+static int steps_below(float most, float run) {
+    int k = 0;
+    for (; k < STEPS && most * (float)(2 << k) <= run; k++) {}
+    return k;
+}
+
+void KERNEL(quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out) {
+    int zero = f->zero == SIGNED ? WIDE_SIGNED_ZERO : f->zero;
+    for (size_t first = 0; first < groups; first += RUN) {
+        size_t n = groups - first < RUN ? groups - first : RUN;
+        uint32_t most[RUN], all = 0;
+        for (size_t g = 0; g < n; g++) {
+            most[g] = magnitude(x + g * GROUP);
+            all = most[g] > all ? most[g] : all;
+        }
+        float run = float_of_bits(all), d = run / 127.0f;
+        for (size_t g = 0; g < n; g++, x += GROUP, out += stride) {
+            int32_t sum[2], k = f->piece ? 0 : steps_below(float_of_bits(most[g]), run);
+            round_group(x, d / (float)(1 << k), out->q, sum);
+            out->d = f->piece ? d : d / (1 << STEPS);
+            out->shift = f->piece ? 0 : STEPS - k;
+            if (f->halves == 1) sum[0] += sum[1];
+            for (size_t h = 0; h < 2; h++) {
+                out->start[h] = h < f->halves ? -zero * sum[h] : 0;
+                out->low[h] = h < f->halves ? (float)(sum[h] * (1 << out->shift)) : 0;
+            }
         }
     }
 }

@@ -146,7 +146,7 @@ static void head_iq4_xs(const uint8_t *b, unsigned r, uint8_t *out) {
 }
 
 // One block of sixteen rows; of those beyond `rows`, zeros. A table's zero is not code 0, but their scales are 0.
-#define PACK(TYPE, name, groups, halves, offset, zero, head, group)                                                    \
+#define PACK(TYPE, name, groups, halves, piece, offset, zero, head, group)                                             \
     static void pack_##name(const uint8_t *b, size_t stride, unsigned rows, uint8_t *out) {                            \
         memset(out, 0, head);                                                                                          \
         for (unsigned r = 0; r < rows; r++) head_##name(b + r * stride, r, out);                                       \
@@ -163,12 +163,12 @@ static void head_iq4_xs(const uint8_t *b, unsigned r, uint8_t *out) {
     }
 TILE_TYPES(PACK)
 
-#define FORM(TYPE, name, groups, halves, offset, zero, head, group)                                                    \
-    [TYPE_##TYPE] = {groups, halves, offset, zero, head, group},
+#define FORM(TYPE, name, groups, halves, piece, offset, zero, head, group)                                             \
+    [TYPE_##TYPE] = {groups, halves, piece, offset, zero, head, group},
 static const struct form forms[TYPE_LIMIT] = {TILE_TYPES(FORM)};
 
 typedef void pack_fn(const uint8_t *b, size_t stride, unsigned rows, uint8_t *out);
-#define PACKER(TYPE, name, groups, halves, offset, zero, head, group) [TYPE_##TYPE] = pack_##name,
+#define PACKER(TYPE, name, groups, halves, piece, offset, zero, head, group) [TYPE_##TYPE] = pack_##name,
 static pack_fn *const packers[TYPE_LIMIT] = {TILE_TYPES(PACKER)};
 
 const struct form *tile_form(enum type type) { return forms[type].group ? &forms[type] : NULL; }

@@ -36,24 +36,26 @@ enum { TILE_FORM = 2 };
 
 enum { TILE = 16, WORDS = 8, VECTOR = 64 };
 
-// X(TYPE, name, groups of a block, scales of a group, has an offset, zero point, bytes of the head, of a group)
+// X(TYPE, name, groups of a block, scales of a group, groups of a piece, has an offset, zero point, bytes of the head,
+// of a group). A piece is so many groups that the sum of codes times activations times integer scales stays below 2^24;
+// 0: the type's scales are floats.
 #define TILE_TYPES(X)                                                                                                  \
-    X(Q4_0, q4_0, 1, 1, false, 8, 32, 256)                                                                             \
-    X(Q4_1, q4_1, 1, 1, true, 0, 64, 256)                                                                              \
-    X(Q5_0, q5_0, 1, 1, false, 16, 32, 320)                                                                            \
-    X(Q5_1, q5_1, 1, 1, true, 0, 64, 320)                                                                              \
-    X(Q8_0, q8_0, 1, 1, false, 128, 32, 512)                                                                           \
-    X(Q2_K, q2_k, 8, 2, true, 0, 320, 128)                                                                             \
-    X(Q3_K, q3_k, 8, 2, false, 4, 224, 192)                                                                            \
-    X(Q4_K, q4_k, 8, 1, true, 0, 256, 256)                                                                             \
-    X(Q5_K, q5_k, 8, 1, true, 0, 256, 320)                                                                             \
-    X(Q6_K, q6_k, 8, 2, false, 32, 288, 384)                                                                           \
-    X(IQ4_NL, iq4_nl, 1, 1, false, 128, 32, 256)                                                                       \
-    X(IQ4_XS, iq4_xs, 8, 1, false, 128, 128, 256)                                                                      \
-    X(MXFP4, mxfp4, 1, 1, false, 12, 16, 256)
+    X(Q4_0, q4_0, 1, 1, 0, false, 8, 32, 256)                                                                          \
+    X(Q4_1, q4_1, 1, 1, 0, true, 0, 64, 256)                                                                           \
+    X(Q5_0, q5_0, 1, 1, 0, false, 16, 32, 320)                                                                         \
+    X(Q5_1, q5_1, 1, 1, 0, true, 0, 64, 320)                                                                           \
+    X(Q8_0, q8_0, 1, 1, 0, false, 128, 32, 512)                                                                        \
+    X(Q2_K, q2_k, 8, 2, 4, true, 0, 320, 128)                                                                          \
+    X(Q3_K, q3_k, 8, 2, 4, false, 4, 224, 192)                                                                         \
+    X(Q4_K, q4_k, 8, 1, 4, true, 0, 256, 256)                                                                          \
+    X(Q5_K, q5_k, 8, 1, 2, true, 0, 256, 320)                                                                          \
+    X(Q6_K, q6_k, 8, 2, 1, false, 32, 288, 384)                                                                        \
+    X(IQ4_NL, iq4_nl, 1, 1, 0, false, 128, 32, 256)                                                                    \
+    X(IQ4_XS, iq4_xs, 8, 1, 1, false, 128, 128, 256)                                                                   \
+    X(MXFP4, mxfp4, 1, 1, 0, false, 12, 16, 256)
 
 struct form {
-    size_t groups, halves;
+    size_t groups, halves, piece;
     bool offset;
     int zero;           // 128: the codes are signed bytes
     size_t head, group; // bytes

@@ -1,11 +1,17 @@
-// A tile's blocks in vectors: for each type, scales_TYPE() gives the scales of its groups (those of halves one after
-// the other) and what its offsets add, and planes_TYPE() the codes of a group as w[0..7]. See tile.h for the layout.
+// A tile's blocks in vectors: for each type, tile_scales_TYPE() gives the scales of a block and planes_TYPE() the codes
+// of a group as w[0..7]. See tile.h for the layout.
 #ifndef DEVICE_CPU_UNPACK_TILE_H
 #define DEVICE_CPU_UNPACK_TILE_H
 
 #include "device/cpu/tile.h"
 #include "device/cpu/wide.h"
 #include "tensor/unpack.h"
+
+// A block's scales: for each group, or half, `s` and, where the type has an offset, `m`; those of a block with integer
+// scales are to be multiplied by d and dm (the latter less than 0).
+struct tile_scales {
+    wf *s, *m, *d, *dm;
+};
 
 INLINE void planes4(const uint8_t *p, w8 w[8]) {
     for (int i = 0; i < 4; i++) {
@@ -86,23 +92,24 @@ INLINE void planes_mxfp4(const uint8_t *p, w8 w[8]) {
 }
 
 #define ONE_SCALE(name)                                                                                                \
-    INLINE void tile_scales_##name(const uint8_t *b, wf *s, wf *m) { s[0] = wf_f16(b); }
+    INLINE void tile_scales_##name(const uint8_t *b, struct tile_scales t) { t.s[0] = wf_f16(b); }
 ONE_SCALE(q4_0)
 ONE_SCALE(q5_0)
 ONE_SCALE(q8_0)
 ONE_SCALE(iq4_nl)
 
-INLINE void tile_scales_mxfp4(const uint8_t *b, wf *s, wf *m) { s[0] = wf_e8m0(b); }
+INLINE void tile_scales_mxfp4(const uint8_t *b, struct tile_scales t) { t.s[0] = wf_e8m0(b); }
 
-INLINE void tile_scales_q4_1(const uint8_t *b, wf *s, wf *m) {
-    s[0] = wf_f16(b);
-    m[0] = wf_f16(b + 32);
+INLINE void tile_scales_q4_1(const uint8_t *b, struct tile_scales t) {
+    t.s[0] = wf_f16(b);
+    t.m[0] = wf_f16(b + 32);
 }
 
-INLINE void tile_scales_q5_1(const uint8_t *b, wf *s, wf *m) { tile_scales_q4_1(b, s, m); }
+INLINE void tile_scales_q5_1(const uint8_t *b, struct tile_scales t) { tile_scales_q4_1(b, t); }
 
-INLINE void tile_scales_q2_k(const uint8_t *b, wf *s, wf *m) {
-    wf d = wf_f16(b), dm = wf_neg(wf_f16(b + 32));
+INLINE void tile_scales_q2_k(const uint8_t *b, struct tile_scales t) {
+    *t.d = wf_f16(b);
+    *t.dm = wf_neg(wf_f16(b + 32));
     uint8_t sc[256], mn[256];
     for (int i = 0; i < 4; i++) {
         w8 v = w8_load(b + 64 + 64 * i);
@@ -110,24 +117,25 @@ INLINE void tile_scales_q2_k(const uint8_t *b, wf *s, wf *m) {
         w8_store(mn + 64 * i, w8_field(v, 4, 15));
     }
     for (int h = 0; h < 16; h++) {
-        s[h] = wf_mul(d, wf_u8(sc + 16 * h));
-        m[h] = wf_mul(dm, wf_u8(mn + 16 * h));
+        t.s[h] = wf_u8(sc + 16 * h);
+        t.m[h] = wf_u8(mn + 16 * h);
     }
 }
 
-INLINE void tile_scales_q3_k(const uint8_t *b, wf *s, wf *m) {
-    wf d = wf_f16(b), raise = wf_fill(-32);
+INLINE void tile_scales_q3_k(const uint8_t *b, struct tile_scales t) {
+    wf raise = wf_fill(-32);
     w8 low[2] = {w8_load(b + 32), w8_load(b + 96)}, high = w8_load(b + 160);
     uint8_t sc[256];
+    *t.d = wf_f16(b);
     UNROLL(4)
     for (int q = 0; q < 4; q++)
         w8_store(sc + 64 * q, w8_or(w8_field(low[q % 2], q / 2 * 4, 15), w8_field(high, 2 * q - 4, 48)));
-    for (int h = 0; h < 16; h++) s[h] = wf_mul(d, wf_add(wf_u8(sc + 16 * h), raise));
+    for (int h = 0; h < 16; h++) t.s[h] = wf_add(wf_u8(sc + 16 * h), raise);
 }
 
-INLINE void tile_scales_q6_k(const uint8_t *b, wf *s, wf *m) {
-    wf d = wf_f16(b);
-    for (int h = 0; h < 16; h++) s[h] = wf_mul(d, wf_s8(b + 32 + 16 * h));
+INLINE void tile_scales_q6_k(const uint8_t *b, struct tile_scales t) {
+    *t.d = wf_f16(b);
+    for (int h = 0; h < 16; h++) t.s[h] = wf_s8(b + 32 + 16 * h);
 }
 
 // Eight numbers of 6 bits for each row.
@@ -137,24 +145,26 @@ INLINE void six_bits(const uint8_t *p, uint8_t out[128]) {
     w8_store(out + 64, w8_or(w8_pair(p + 64), w8_field(v, 2, 48)));
 }
 
-INLINE void tile_scales_q4_k(const uint8_t *b, wf *s, wf *m) {
-    wf d = wf_f16(b), dm = wf_neg(wf_f16(b + 32));
+INLINE void tile_scales_q4_k(const uint8_t *b, struct tile_scales t) {
     uint8_t sc[128], mn[128];
+    *t.d = wf_f16(b);
+    *t.dm = wf_neg(wf_f16(b + 32));
     six_bits(b + 64, sc);
     six_bits(b + 160, mn);
     for (int g = 0; g < 8; g++) {
-        s[g] = wf_mul(d, wf_u8(sc + 16 * g));
-        m[g] = wf_mul(dm, wf_u8(mn + 16 * g));
+        t.s[g] = wf_u8(sc + 16 * g);
+        t.m[g] = wf_u8(mn + 16 * g);
     }
 }
 
-INLINE void tile_scales_q5_k(const uint8_t *b, wf *s, wf *m) { tile_scales_q4_k(b, s, m); }
+INLINE void tile_scales_q5_k(const uint8_t *b, struct tile_scales t) { tile_scales_q4_k(b, t); }
 
-INLINE void tile_scales_iq4_xs(const uint8_t *b, wf *s, wf *m) {
-    wf d = wf_f16(b), raise = wf_fill(-32);
+INLINE void tile_scales_iq4_xs(const uint8_t *b, struct tile_scales t) {
+    wf raise = wf_fill(-32);
     uint8_t sc[128];
+    *t.d = wf_f16(b);
     six_bits(b + 32, sc);
-    for (int g = 0; g < 8; g++) s[g] = wf_mul(d, wf_add(wf_u8(sc + 16 * g), raise));
+    for (int g = 0; g < 8; g++) t.s[g] = wf_add(wf_u8(sc + 16 * g), raise);
 }
 
 #endif

@@ -9,6 +9,7 @@
 //   w32_zero w32_fill(p)  the int32 at p in every lane
 //   w32_dot(acc, u, a)    acc + four products of bytes u < 128 and signed bytes a; all sums fit
 //   w32_dot_signed        the same for bytes from w8_signed(), too high by WIDE_SIGNED_ZERO times the sum of a
+//   w32_left(v, by)      shifted left by the int32 at `by`
 //   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32) wf_words(w32), its bits
 //   wf_f16 wf_u8 wf_s8 wf_e8m0   sixteen halves, bytes, signed bytes, halved powers of two (see e8m0_half()), from
 //   memory wf_dot2(acc, w, a)    acc + two products of bfloat16: fma with the odd ones, then the even ones, subnormal
@@ -39,6 +40,13 @@
 #include "device/cpu/wide_neon.h"
 #else
 #include "device/cpu/wide_scalar.h"
+#endif
+
+// Rows of a panel of the many-rows kernel of quantized weights: those of a tile of AMX, where there are such.
+#if defined(__AMX_INT8__)
+enum { MANY_ROWS = 16 };
+#else
+enum { MANY_ROWS = WIDE_ROWS };
 #endif
 
 #endif

@@ -75,6 +75,11 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
     return (w32){dot_signed(acc.a, w.a, a.a), dot_signed(acc.b, w.b, a.b)};
 }
 
+INLINE w32 w32_left(w32 v, const int32_t *by) {
+    __m256i n = _mm256_set1_epi32(*by);
+    return (w32){_mm256_sllv_epi32(v.a, n), _mm256_sllv_epi32(v.b, n)};
+}
+
 INLINE wf wf_load(const void *p) { return (wf){_mm256_loadu_ps(p), _mm256_loadu_ps((const float *)p + 8)}; }
 
 INLINE void wf_store(void *p, wf v) {

@@ -9,7 +9,12 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #define WIDE_ROWS 6
-enum { FEW = 64, FEW_ROWS = 8, WIDE_TILES = 2, WIDE_CHAINS = 12, WIDE_SIGNED_ZERO = 128 };
+#if defined(__AMX_INT8__)
+enum { FEW = 6 };
+#else
+enum { FEW = 64 };
+#endif
+enum { FEW_ROWS = 8, WIDE_TILES = 2, WIDE_CHAINS = 12, WIDE_SIGNED_ZERO = 128 };
 
 typedef __m512i w8;
 typedef __m512i w32;
@@ -48,6 +53,7 @@ INLINE w32 w32_fill(const void *p) {
 
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
 INLINE w32 w32_dot_signed(w32 acc, w8 u, w32 a) { return _mm512_dpbusd_epi32(acc, u, a); }
+INLINE w32 w32_left(w32 v, const int32_t *by) { return _mm512_sllv_epi32(v, _mm512_set1_epi32(*by)); }
 
 INLINE wf wf_load(const void *p) { return _mm512_loadu_ps(p); }
 INLINE void wf_store(void *p, wf v) { _mm512_storeu_ps(p, v); }

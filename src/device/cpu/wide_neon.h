@@ -63,6 +63,7 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
 
 // Bytes below 128 are the same with a sign.
 INLINE w32 w32_dot(w32 acc, w8 u, w32 a) { return w32_dot_signed(acc, u, a); }
+INLINE w32 w32_left(w32 v, const int32_t *by) { FOUR(w32, vshlq_s32(v.v[i], vdupq_n_s32(*by))); }
 
 INLINE wf wf_load(const void *p) { FOUR(wf, vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p + 16 * i))); }
 

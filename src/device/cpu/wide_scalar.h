@@ -89,6 +89,11 @@ INLINE w32 w32_dot_signed(w32 acc, w8 w, w32 a) {
                  s[4 * i + 3] * x[4 * i + 3]);
 }
 
+INLINE w32 w32_left(w32 v, const int32_t *by) {
+    w32 r;
+    EACH(16, v.v[i] * (1 << *by));
+}
+
 INLINE wf wf_load(const void *p) {
     wf r;
     memcpy(&r, p, sizeof r);
