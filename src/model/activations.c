@@ -36,19 +36,36 @@ static bool alloc_self(struct activations *a, const struct model *m, gyr_error *
     return true;
 }
 
+// The most that any layer needs of a part, in floats of a row.
+struct needs {
+    size_t fused, q, mixed, head_gate, gated, beside;
+};
+
+static void add_needs(struct needs *n, const struct layer *l, const struct hyperparameters *h) {
+    const struct layer_plan *p = &l->plan;
+    size_t q = (size_t)h->heads * p->heads.head_dim, kv = (size_t)p->heads.kv_heads * p->heads.head_dim;
+    size_t fused = p->latent ? (size_t)h->heads * (h->key_plain + h->rope.dim) : q + 2 * kv;
+    size_t mixed = (size_t)h->heads * most(h->value_dim, p->heads.head_dim);
+    bool gates = l->gate.w.rows || l->gate_up.w.rows || l->router.w.rows;
+    if (p->feed == FEED_BOTH || (p->attends && p->recurs)) n->beside = h->hidden;
+    if (gates) n->gated = 1;
+    if (!p->attends) return;
+    if (p->gates_heads) n->head_gate = most(n->head_gate, q);
+    n->fused = most(n->fused, p->gates_heads ? fused + q : fused);
+    if (p->tempered) n->fused = most(n->fused, q);
+    n->q = most(n->q, q);
+    n->mixed = most(n->mixed, mixed);
+}
+
 struct activations *activations_new(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
-    const struct heads *own = &h->local_heads;
-    size_t dim = most(h->head_dim, own->head_dim), q = h->heads * dim;
-    size_t kv = most((size_t)h->kv_heads * h->head_dim, (size_t)own->kv_heads * own->head_dim), fused = q + 2 * kv;
+    const struct recurrence *r = &h->recurrence;
+    struct needs need = {0};
+    for (uint32_t i = 0; i < h->layers; i++) add_needs(&need, &m->layers[i], h);
     size_t places = h->experts_used, wide = most(h->most_feed_forward, h->shared_feed_forward);
     wide = most(wide, places * h->expert_feed_forward);
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
     size_t ready = (size_t)h->heads * most(h->head_dim, h->value);
-    if (h->kv_latent) fused = (size_t)h->heads * (h->key_plain + h->rope.dim);
-    const struct recurrence *r = &h->recurrence;
-    if (m->family->attention_gate) fused += q;
-    size_t gated = m->family->gated ? 2 * wide : 0;
     struct activations *a = calloc(1, sizeof *a);
     float *chosen = NULL;
     size_t index_q = (size_t)h->index_heads * h->index_dim;
@@ -60,9 +77,9 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->x, h->hidden},
         {&a->normed, h->hidden},
         {&a->branch, h->hidden},
-        {&a->fused, fused},
-        {&a->q, q},
-        {&a->mixed, h->heads * most(h->value_dim, own->head_dim)},
+        {&a->fused, need.fused},
+        {&a->q, need.q},
+        {&a->mixed, need.mixed},
         {&a->ready, h->kv_latent ? ready : 0},
         {&a->keys, h->kv_latent ? h->head_dim : 0},
         {&a->values, h->kv_latent},
@@ -83,13 +100,13 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->query, (size_t)r->groups * r->size},
         {&a->gate, r->inner},
         {&a->given_back, r->inner},
-        {&a->beside, m->family->mixers == MIXERS_BOTH || m->family->experts_beside ? h->hidden : 0},
-        {&a->head_gate, m->family->attention_gate ? q : 0},
+        {&a->beside, need.beside},
+        {&a->head_gate, need.head_gate},
         {&a->inputs, h->layers * (size_t)h->layer_input},
         {&a->looked_up, h->layers * (size_t)h->layer_input},
         {&a->let_through, 2 * (size_t)h->layer_input},
         {&a->temper, h->temper_every ? 1 : 0},
-        {&a->gated, gated},
+        {&a->gated, need.gated ? 2 * wide : 0},
         {&a->wide, wide},
         {&a->router, 3 * (size_t)h->experts},
         {&a->weight, places},

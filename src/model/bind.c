@@ -67,17 +67,25 @@ static bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint
     return b->m->device->ops->bind(b->m->device, w, b->e);
 }
 
+bool bind_is_turned(const struct binder *b) {
+    return b->m->family->hf_transposed && b->m->checkpoint->source == CHECKPOINT_HF;
+}
+
+uint8_t *bind_turned(struct binder *b, const struct tensor *t, size_t cols, size_t rows) {
+    size_t size = type_info(t->type)->bytes;
+    uint8_t *data = bind_rewrite(b, t->bytes);
+    for (size_t r = 0; data && r < rows; r++)
+        for (size_t c = 0; c < cols; c++) memcpy(data + (r * cols + c) * size, t->data + (c * rows + r) * size, size);
+    return data;
+}
+
 // A matrix that the file has as [in][out] is written anew.
 static bool bind_transposed(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols,
                             size_t rows) {
     struct model *m = b->m;
     const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, rows, cols, 1);
-    if (!t) return false;
-    size_t size = type_info(t->type)->bytes;
-    uint8_t *data = bind_rewrite(b, t->bytes);
-    if (!data) return b->looking;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < cols; c++) memcpy(data + (r * cols + c) * size, t->data + (c * rows + r) * size, size);
+    uint8_t *data = t ? bind_turned(b, t, cols, rows) : NULL;
+    if (!data) return t && b->looking;
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
     bind_count(m, t, 1);
     return m->device->ops->bind(m->device, w, b->e);
@@ -139,9 +147,16 @@ static float offset(const struct model *m) {
     return m->family->hf_norm_offset && m->checkpoint->source == CHECKPOINT_HF ? 1 : 0;
 }
 
+// A norm of rows of `dim`, in so many tensors or parts of one, without a bias.
+static bool bind_plain_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer, size_t dim,
+                            size_t parts) {
+    *norm = (struct norm){.kind = b->m->family->norm, .eps = b->m->h.norm_eps, .dim = dim};
+    return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, dim, parts, offset(b->m));
+}
+
 bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer) {
     size_t n = b->m->h.hidden;
-    return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, n, 1, offset(b->m)) &&
+    return bind_plain_norm(b, norm, role, layer, n, 1) &&
            (!b->m->family->norm_biases || bind_vector(b, &norm->bias, role, PART_BIAS, layer, n, 1, 0));
 }
 
@@ -154,8 +169,8 @@ bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint3
 
 bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
                  size_t rows) {
-    bool transposed = b->m->family->hf_transposed && b->m->checkpoint->source == CHECKPOINT_HF;
-    return (transposed ? bind_transposed : bind_matrix)(b, &l->w, role, layer, cols, rows) &&
+    l->by = 1;
+    return (bind_is_turned(b) ? bind_transposed : bind_matrix)(b, &l->w, role, layer, cols, rows) &&
            (!bind_has_bias(b, role, bias, layer) || bind_vector(b, &l->bias, role, PART_BIAS, layer, rows, 1, 0));
 }
 
@@ -168,19 +183,39 @@ bool bind_has_values(const struct model *m, uint32_t i) {
     const struct layer_plan *p = &m->layers[i].plan;
     if (p->borrows || !m->family->value_norm) return !p->borrows;
     char name[128];
-    bool folder = m->checkpoint->source == CHECKPOINT_HF;
-    return folder ? p->local || !m->h.key_values
-                  : family_tensor(m->family, m->checkpoint, (struct place){ROLE_V, PART_WEIGHT, i, 0}, name) != NULL;
+    if (m->checkpoint->source == CHECKPOINT_HF) return p->local || !m->h.key_values;
+    return family_tensor(m->family, m->checkpoint, (struct place){ROLE_V, PART_WEIGHT, i, 0}, name) ||
+           family_tensor(m->family, m->checkpoint, (struct place){ROLE_QKV, PART_WEIGHT, i, 0}, name);
+}
+
+// The three in one matrix stay one where each goes straight to norms of heads and rotation, which take them from where
+// they are (struct qkv). Whatever else is done to one of them is done to a matrix of its own.
+static bool bind_fused(struct binder *b, struct layer *l, uint32_t i, size_t q, size_t kv) {
+    const struct model *m = b->m;
+    const struct layer_plan *p = &l->plan;
+    size_t groups = m->grouped ? p->heads.kv_heads : 1, each = q / groups;
+    size_t values = each + kv / groups;
+    const struct share parts[] = {{&l->q, 0, each},
+                                  {p->borrows ? NULL : &l->k, each, kv / groups},
+                                  {p->borrows ? NULL : &l->v, values, kv / groups}};
+    bool apart = p->gates_heads || p->borrows || p->qk_norm == QK_NORM_ROW || m->family->value_norm ||
+                 m->h.recurrence.attn_key != 1;
+    if (apart) return bind_parts(b, ROLE_QKV, BIAS_QKV, i, groups, parts, 3);
+    return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, m->h.hidden, q + 2 * kv);
 }
 
 static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     const struct heads *has = &l->plan.heads;
     size_t q = (size_t)h->heads * has->head_dim, kv = (size_t)has->kv_heads * has->head_dim;
-    if (fused(b, ROLE_QKV, ROLE_Q, i)) return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, h->hidden, q + 2 * kv);
-    return bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, b->m->family->attention_gate ? 2 * q : q) &&
-           (l->plan.borrows || bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv)) &&
-           (!bind_has_values(b->m, i) || bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv));
+    if (l->plan.gates_heads) q *= 2;
+    bool ok = fused(b, ROLE_QKV, ROLE_Q, i)
+                  ? bind_fused(b, l, i, q, kv)
+                  : bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, q) &&
+                        (l->plan.borrows || bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv)) &&
+                        (!bind_has_values(b->m, i) || bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv));
+    l->k.by = h->recurrence.attn_key;
+    return ok;
 }
 
 // What files have of a layer that borrows keys and values, and nobody reads.
@@ -206,42 +241,60 @@ bool bind_filled(struct binder *b, float **v, size_t n, float value) {
     return true;
 }
 
+// A norm without weights.
+static bool bind_ones(struct binder *b, struct norm *norm, size_t dim) {
+    *norm = (struct norm){.kind = b->m->family->norm, .eps = b->m->h.norm_eps, .dim = dim};
+    return bind_filled(b, &norm->weight, dim, 1);
+}
+
 static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
-    const struct hyperparameters *h = &b->m->h;
-    enum qk_norm kind = b->m->family->qk_norm;
+    enum qk_norm kind = l->plan.qk_norm;
     size_t dim = l->plan.heads.head_dim;
-    if (b->m->family->value_norm && !bind_filled(b, &l->v_norm.weight, dim, 1)) return false;
-    if (kind == QK_NORM_PLAIN && l->plan.rotated) {
-        bool ok = bind_filled(b, &l->q_norm.weight, dim, 1); // a norm without weights
+    if (b->m->family->value_norm && !bind_ones(b, &l->v_norm, dim)) return false;
+    if (kind == QK_NORM_NONE) return true;
+    if (kind == QK_NORM_PLAIN) {
+        bool ok = bind_ones(b, &l->q_norm, dim);
         l->k_norm = l->q_norm;
         return ok;
     }
-    if (kind == QK_NORM_NONE || kind == QK_NORM_PLAIN) return true;
-    size_t q = kind == QK_NORM_HEAD ? 1 : h->heads, k = kind == QK_NORM_HEAD ? 1 : l->plan.heads.kv_heads;
+    size_t q = kind == QK_NORM_HEAD ? 1 : b->m->h.heads, k = kind == QK_NORM_HEAD ? 1 : l->plan.heads.kv_heads;
     bool each = kind == QK_NORM_EACH;
-    return bind_vector(b, &l->q_norm.weight, ROLE_Q_NORM, PART_WEIGHT, i, q * dim, each ? q : 1, offset(b->m)) &&
-           (l->plan.borrows ||
-            bind_vector(b, &l->k_norm.weight, ROLE_K_NORM, PART_WEIGHT, i, k * dim, each ? k : 1, offset(b->m)));
+    return bind_plain_norm(b, &l->q_norm, ROLE_Q_NORM, i, q * dim, each ? q : 1) &&
+           (l->plan.borrows || bind_plain_norm(b, &l->k_norm, ROLE_K_NORM, i, k * dim, each ? k : 1));
 }
 
 static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct family *f = b->m->family;
     bool before = f->norm_place != NORM_AFTER, after = f->norm_place != NORM_BEFORE;
-    bool one = f->one_norm || f->mixers == MIXERS_STATE;
+    bool feeds = l->plan.feed != FEED_NONE;
     return (!before || bind_norm(b, &l->attn_norm, ROLE_ATTN_NORM, i)) &&
-           (!before || one || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
-           (!after || (bind_norm(b, &l->attn_post_norm, ROLE_ATTN_POST_NORM, i) &&
-                       bind_norm(b, &l->mlp_post_norm, ROLE_MLP_POST_NORM, i)));
+           (!before || f->one_norm || !feeds || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
+           (!after || bind_norm(b, &l->attn_post_norm, ROLE_ATTN_POST_NORM, i)) &&
+           (!after || !feeds || bind_norm(b, &l->mlp_post_norm, ROLE_MLP_POST_NORM, i));
+}
+
+static bool bind_gate_up(struct binder *b, struct layer *l, uint32_t i) {
+    const struct hyperparameters *h = &b->m->h;
+    size_t wide = l->plan.feed_forward;
+    bool both = fused(b, ROLE_GATE_UP, ROLE_GATE, i);
+    const struct share halves[] = {{&l->gate, 0, wide}, {&l->up, wide, wide}};
+    if (both && h->recurrence.gate == 1)
+        return bind_linear(b, &l->gate_up, ROLE_GATE_UP, BIAS_MLP, i, h->hidden, 2 * wide);
+    bool ok = both ? bind_parts(b, ROLE_GATE_UP, BIAS_MLP, i, 1, halves, 2)
+                   : bind_linear(b, &l->gate, ROLE_GATE, BIAS_MLP, i, h->hidden, wide) &&
+                         bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide);
+    l->gate.by = h->recurrence.gate;
+    return ok;
 }
 
 static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     size_t wide = l->plan.feed_forward;
-    bool gated = b->m->family->gated, both = gated && fused(b, ROLE_GATE_UP, ROLE_GATE, i);
-    if (both && !bind_linear(b, &l->gate_up, ROLE_GATE_UP, BIAS_MLP, i, h->hidden, 2 * wide)) return false;
-    if (gated && !both && !bind_linear(b, &l->gate, ROLE_GATE, BIAS_MLP, i, h->hidden, wide)) return false;
-    return (both || bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide)) &&
-           bind_linear(b, &l->down, ROLE_DOWN, BIAS_MLP, i, wide, h->hidden);
+    bool ok =
+        b->m->family->gated ? bind_gate_up(b, l, i) : bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide);
+    ok = ok && bind_linear(b, &l->down, ROLE_DOWN, BIAS_MLP, i, wide, h->hidden);
+    l->down.by = h->recurrence.down;
+    return ok;
 }
 
 static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
@@ -249,16 +302,28 @@ static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &m->h;
     size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : l->plan.heads.head_dim);
     if (l->plan.borrows) pass_over(b, i);
-    return (!l->plan.indexes || bind_indexer(b, l, i)) &&
-           (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
-           (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
-           bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
+    bool ok = (!l->plan.indexes || bind_indexer(b, l, i)) &&
+              (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
+              (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
+              bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
+    l->attn_out.by = h->recurrence.attn_out;
+    return ok;
+}
+
+static enum feed feed_of(const struct binder *b, uint32_t i) {
+    const struct family *f = b->m->family;
+    if (f->mixers == MIXERS_STATE) return FEED_NONE;
+    if (!b->m->h.experts) return FEED_MLP;
+    if (f->experts_beside) return FEED_BOTH;
+    return bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? FEED_EXPERTS : FEED_MLP;
 }
 
 // The layer's plan, its place counted among those before it.
-static void plan(struct model *m, uint32_t i) {
+static void plan(const struct binder *b, uint32_t i) {
+    struct model *m = b->m;
     struct layer_plan *p = &m->layers[i].plan;
     *p = layer_plan(m->family, m->checkpoint, &m->h, i);
+    p->feed = feed_of(b, i);
     p->cache = p->kind == KV_LOCAL ? m->h.kv_layers[KV_USUAL] : 0;
     p->index = m->h.kv_layers[KV_USUAL] + m->h.kv_layers[KV_LOCAL];
     for (uint32_t k = 0; k < i; k++) {
@@ -281,16 +346,12 @@ static bool bind_scale(struct binder *b, struct layer *l, uint32_t i) {
 }
 
 static bool bind_layer(struct binder *b, uint32_t i) {
-    struct model *m = b->m;
-    const struct hyperparameters *h = &m->h;
-    struct layer *l = &m->layers[i];
-    plan(m, i);
-    if (!bind_norms(b, l, i) || !bind_scale(b, l, i) || !bind_input(b, l, i) ||
-        (l->plan.attends && !bind_attention(b, l, i)) || (l->plan.recurs && !bind_state(b, l, i)))
-        return false;
-    if (m->family->mixers == MIXERS_STATE) return true;
-    if (h->experts && m->family->experts_beside) return bind_mlp(b, l, i) && bind_experts(b, l, i);
-    return h->experts && bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? bind_experts(b, l, i) : bind_mlp(b, l, i);
+    struct layer *l = &b->m->layers[i];
+    plan(b, i);
+    return bind_norms(b, l, i) && bind_scale(b, l, i) && bind_input(b, l, i) &&
+           (!l->plan.attends || bind_attention(b, l, i)) && (!l->plan.recurs || bind_state(b, l, i)) &&
+           ((l->plan.feed != FEED_MLP && l->plan.feed != FEED_BOTH) || bind_mlp(b, l, i)) &&
+           ((l->plan.feed != FEED_EXPERTS && l->plan.feed != FEED_BOTH) || bind_experts(b, l, i));
 }
 
 // The embedding says how large the vocabulary is; the tokenizer, where there is one, must not be larger.

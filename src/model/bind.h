@@ -45,6 +45,21 @@ bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint3
 // A matrix of a form that is not in the file: `bytes` to be written before it is bound. While looking, only counted.
 uint8_t *bind_rewrite(struct binder *b, size_t bytes);
 
+// Whether the family's matrices lie as [in][out] in this file, and one of them the other way round: cols x rows.
+bool bind_is_turned(const struct binder *b);
+uint8_t *bind_turned(struct binder *b, const struct tensor *t, size_t cols, size_t rows);
+
+// Some rows of a matrix that holds several, as a matrix of their own.
+struct share {
+    struct linear *to;  // NULL: nobody reads them
+    size_t first, rows; // of each group
+};
+
+// A matrix whose rows lie in `groups` groups, and its bias, is cut into parts: each group's rows of a part, one group
+// after the other. Several parts may go to one matrix, one after the other.
+bool bind_parts(struct binder *b, enum role role, unsigned bias, uint32_t layer, size_t groups, const struct share *p,
+                int n);
+
 // The bytes of a tensor of which `share` is read for a token.
 void bind_count(struct model *m, const struct tensor *t, double share);
 

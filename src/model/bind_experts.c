@@ -21,6 +21,7 @@ static double share(const struct model *m) { return (double)m->h.experts_used / 
 static bool bind_to(struct binder *b, struct linear *l, const struct tensor *t, size_t cols, size_t rows,
                     const uint8_t *data) {
     l->w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
+    l->by = 1;
     return b->m->device->ops->bind(b->m->device, &l->w, b->e);
 }
 
@@ -188,6 +189,7 @@ static bool bind_beside(struct binder *b, struct layer *l, uint32_t i) {
     struct model *m = b->m;
     size_t hidden = m->h.hidden;
     if (!m->family->experts_beside) return true;
+    l->router_norm = (struct norm){.kind = m->family->norm, .eps = m->h.norm_eps, .dim = hidden};
     bool ok = bind_vector(b, &l->router_norm.weight, ROLE_ROUTER_NORM, PART_WEIGHT, i, hidden, 1, 0) &&
               bind_vector(b, &l->expert_scale, ROLE_EXPERT_SCALE, PART_WEIGHT, i, m->h.experts, 1, 0) &&
               bind_norm(b, &l->expert_norm, ROLE_EXPERT_NORM, i) &&

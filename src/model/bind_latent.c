@@ -1,4 +1,5 @@
-// Binding latent attention: a matrix for each head that takes keys to the latent vector, and one from it to values.
+// Binding latent attention: a matrix for each head that takes keys to the latent vector, and one from it to values; and
+// its indexers.
 #include "model/bind.h"
 
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 
 static bool bind_head(struct binder *b, struct linear *l, enum type type, size_t cols, size_t rows, const void *data) {
     l->w = (struct weight){.type = type, .rows = rows, .cols = cols, .data = data};
+    l->by = 1;
     return b->m->device->ops->bind(b->m->device, &l->w, b->e);
 }
 
@@ -58,6 +60,12 @@ static bool bind_both(struct binder *b, struct layer *l, uint32_t layer) {
     return true;
 }
 
+// A norm of a latent vector.
+static bool bind_latent_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer, size_t dim) {
+    *norm = (struct norm){.kind = b->m->family->norm, .eps = b->m->family->latent_eps, .dim = dim};
+    return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, dim, 1, 0);
+}
+
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     size_t q = (size_t)h->heads * (h->key_plain + h->rope.dim), latent = h->kv_latent;
@@ -67,13 +75,23 @@ bool bind_latent(struct binder *b, struct layer *l, uint32_t i) {
         if (!l->k_b || !l->v_b) return fail_memory(b->e, b->m->checkpoint->path);
     }
     if (h->q_latent && (!bind_linear(b, &l->q_a, ROLE_Q_A, 0, i, h->hidden, h->q_latent) ||
-                        !bind_vector(b, &l->q_a_norm.weight, ROLE_Q_A_NORM, PART_WEIGHT, i, h->q_latent, 1, 0)))
+                        !bind_latent_norm(b, &l->q_a_norm, ROLE_Q_A_NORM, i, h->q_latent)))
         return false;
     bool apart = bind_present(b, ROLE_K_B, PART_WEIGHT, i);
     return bind_linear(b, &l->q, ROLE_Q, 0, i, h->q_latent ? h->q_latent : h->hidden, q) &&
            bind_linear(b, &l->kv_a, ROLE_KV_A, 0, i, h->hidden, latent + h->rope.dim) &&
-           bind_vector(b, &l->kv_a_norm.weight, ROLE_KV_A_NORM, PART_WEIGHT, i, latent, 1, 0) &&
+           bind_latent_norm(b, &l->kv_a_norm, ROLE_KV_A_NORM, i, latent) &&
            (apart ? bind_heads(b, l->k_b, ROLE_K_B, i, h->key_plain, latent) &&
                         bind_heads(b, l->v_b, ROLE_V_B, i, latent, h->value)
                   : bind_both(b, l, i));
+}
+
+bool bind_indexer(struct binder *b, struct layer *l, uint32_t i) {
+    const struct hyperparameters *h = &b->m->h;
+    l->index_norm = (struct norm){.kind = NORM_LAYER, .eps = 1e-6f, .dim = h->index_dim};
+    return bind_linear(b, &l->index_q, ROLE_INDEX_Q, 0, i, h->q_latent, (size_t)h->index_heads * h->index_dim) &&
+           bind_linear(b, &l->index_k, ROLE_INDEX_K, 0, i, h->hidden, h->index_dim) &&
+           bind_vector(b, &l->index_norm.weight, ROLE_INDEX_NORM, PART_WEIGHT, i, h->index_dim, 1, 0) &&
+           bind_vector(b, &l->index_norm.bias, ROLE_INDEX_NORM, PART_BIAS, i, h->index_dim, 1, 0) &&
+           bind_linear(b, &l->index_weight, ROLE_INDEX_WEIGHT, 0, i, h->hidden, h->index_heads);
 }

@@ -101,41 +101,13 @@ static bool bind_heads(struct binder *b, struct recurrent *s, uint32_t i) {
            (!bind_present(b, ROLE_STATE_NORM, PART_WEIGHT, i) || bind_table(b, &s->norm.weight, i, &norm, NULL));
 }
 
-// Rows of one matrix, in some order, as a matrix of their own.
-struct share {
-    struct linear *to;
-    size_t first, rows; // of each group
-};
-
-// A matrix whose rows lie in `groups` groups is cut into parts: each group's rows of a part, one group after the other.
-// Several parts may go to one matrix, one after the other.
-static bool bind_parts(struct binder *b, enum role role, uint32_t layer, size_t groups, const struct share *p, int n) {
-    struct model *m = b->m;
-    size_t cols = m->h.hidden, each = p[n - 1].first + p[n - 1].rows;
-    const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, cols, groups * each, 1);
-    if (!t) return false;
-    size_t row = type_row_bytes(t->type, cols);
-    uint8_t *data = bind_rewrite(b, groups * each * row);
-    if (!data) return b->looking;
-    bind_count(m, t, 1);
-    for (int i = 0; i < n; i++) {
-        size_t rows = groups * p[i].rows;
-        if (!p[i].to->w.rows) p[i].to->w = (struct weight){.type = t->type, .cols = cols, .data = data};
-        p[i].to->w.rows += rows;
-        for (size_t g = 0; g < groups; g++, data += p[i].rows * row)
-            memcpy(data, t->data + (g * each + p[i].first) * row, p[i].rows * row);
-        bool last = i + 1 == n || p[i + 1].to != p[i].to;
-        if (last && !m->device->ops->bind(m->device, &p[i].to->w, b->e)) return false;
-    }
-    return true;
-}
-
 static bool bind_qkvz(struct binder *b, struct recurrent *s, uint32_t i) {
     const struct recurrence *r = &b->m->h.recurrence;
     size_t key = r->size, values = r->inner / r->groups;
     const struct share parts[] = {
         {&s->in, 0, key}, {&s->in, key, key}, {&s->in, 2 * key, values}, {&s->gate, 2 * key + values, values}};
-    if (bind_present(b, ROLE_STATE_QKVZ, PART_WEIGHT, i)) return bind_parts(b, ROLE_STATE_QKVZ, i, r->groups, parts, 4);
+    if (bind_present(b, ROLE_STATE_QKVZ, PART_WEIGHT, i))
+        return bind_parts(b, ROLE_STATE_QKVZ, 0, i, r->groups, parts, 4);
     return bind_linear(b, &s->in, ROLE_STATE_IN, 0, i, b->m->h.hidden, r->columns) &&
            bind_linear(b, &s->gate, ROLE_STATE_GATE, 0, i, b->m->h.hidden, r->inner);
 }
@@ -144,7 +116,7 @@ static bool bind_rates(struct binder *b, struct recurrent *s, uint32_t i) {
     const struct recurrence *r = &b->m->h.recurrence;
     size_t each = r->heads / r->groups;
     const struct share parts[] = {{&s->beta, 0, each}, {&s->alpha, each, each}};
-    if (bind_present(b, ROLE_STATE_BA, PART_WEIGHT, i)) return bind_parts(b, ROLE_STATE_BA, i, r->groups, parts, 2);
+    if (bind_present(b, ROLE_STATE_BA, PART_WEIGHT, i)) return bind_parts(b, ROLE_STATE_BA, 0, i, r->groups, parts, 2);
     return bind_linear(b, &s->beta, ROLE_STATE_BETA, 0, i, b->m->h.hidden, r->heads) &&
            bind_linear(b, &s->alpha, ROLE_STATE_ALPHA, 0, i, b->m->h.hidden, r->heads);
 }
@@ -197,5 +169,7 @@ bool bind_state(struct binder *b, struct layer *l, uint32_t i) {
     const struct recurrence *r = &b->m->h.recurrence;
     struct recurrent *s = &l->state;
     bool ok = r->each ? bind_each(b, s, i) : kinds[r->kind](b, s, i);
-    return ok && bind_linear(b, &s->out, ROLE_STATE_OUT, BIAS_STATE, i, r->inner, b->m->h.hidden);
+    ok = ok && bind_linear(b, &s->out, ROLE_STATE_OUT, BIAS_STATE, i, r->inner, b->m->h.hidden);
+    s->out.by = r->out;
+    return ok;
 }

@@ -10,8 +10,7 @@ static void route(struct pass *p, const struct layer *l, const float *x) {
     struct activations *a = p->a;
     size_t scores = p->n * h->experts;
     if (l->router_norm.weight) {
-        p->ops->norm(p->d, p->m->family->norm, a->x, l->router_norm.weight, NULL, h->norm_eps, p->n, h->hidden,
-                     a->given);
+        norm(p, &l->router_norm, a->x, p->n, a->given);
         x = a->given;
     }
     linear(p, &l->router, x, a->router);
@@ -21,7 +20,7 @@ static void route(struct pass *p, const struct layer *l, const float *x) {
                       .used = h->experts_used,
                       .groups = h->groups,
                       .groups_used = h->groups_used,
-                      .pairs = p->m->family->route_pairs,
+                      .pairs = l->plan.route_pairs,
                       .logits = a->router,
                       .shift = l->router_shift,
                       .normed = h->route_normed,
@@ -57,22 +56,14 @@ static int32_t *sort_places(struct pass *p) {
     return start;
 }
 
-static void matmul(struct pass *p, const struct linear *l, const float *x, size_t rows, float *y) {
+// The same as linear(), of so many rows.
+static void some(struct pass *p, const struct linear *l, const float *x, size_t rows, float *y) {
     p->ops->matmul(p->d, &l->w, x, rows, l->bias, y);
 }
 
 static void gate(struct pass *p, size_t rows, size_t wide) {
     float *gated = p->a->gated;
-    struct gate g = {.activation = p->m->h.activation,
-                     .rows = rows,
-                     .n = wide,
-                     .stride = wide,
-                     .gate = gated,
-                     .up = gated + rows * wide,
-                     .out = p->a->wide,
-                     .limit = p->m->h.gate_limit,
-                     .alpha = p->m->h.gate_alpha};
-    p->ops->gate(p->d, &g);
+    forward_gate(p, &(struct gate){.rows = rows, .n = wide, .stride = wide, .gate = gated, .up = gated + rows * wide});
 }
 
 // The chosen experts of all rows: gathered inputs in, outputs by place.
@@ -83,13 +74,13 @@ static void run_experts(struct pass *p, const struct layer *l, const int32_t *st
     for (size_t e = 0; e < h->experts; e++) {
         size_t first = (size_t)start[e], rows = (size_t)start[e + 1] - first;
         if (!rows) continue;
-        matmul(p, &l->experts[e].gate, a->gathered + first * h->hidden, rows, a->gated + first * wide);
-        matmul(p, &l->experts[e].up, a->gathered + first * h->hidden, rows, a->gated + (n + first) * wide);
+        some(p, &l->experts[e].gate, a->gathered + first * h->hidden, rows, a->gated + first * wide);
+        some(p, &l->experts[e].up, a->gathered + first * h->hidden, rows, a->gated + (n + first) * wide);
     }
     gate(p, n, wide);
     for (size_t e = 0; e < h->experts; e++) {
         size_t first = (size_t)start[e], rows = (size_t)start[e + 1] - first;
-        if (rows) matmul(p, &l->experts[e].down, a->wide + first * wide, rows, a->given + first * h->hidden);
+        if (rows) some(p, &l->experts[e].down, a->wide + first * wide, rows, a->given + first * h->hidden);
     }
 }
 
@@ -126,7 +117,7 @@ void forward_experts(struct pass *p, const struct layer *l, const float *x) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     size_t used = h->experts_used;
-    bool at_input = p->m->family->route_input;
+    bool at_input = l->plan.route_input;
     route(p, l, x);
     const int32_t *start = sort_places(p);
     p->ops->mix(p->d,

@@ -11,11 +11,7 @@ static void move(struct pass *p, const float *x, size_t x_row, float *y, size_t 
     p->ops->move(p->d, x, x_row, y, n, p->n, n);
 }
 
-static void scale(struct pass *p, float *x, size_t n, float by) {
-    if (by != 1) p->ops->scale(p->d, x, by, p->n * n);
-}
-
-static void norm(struct pass *p, const float *w, float eps, size_t rows, size_t dim, float *x) {
+static void rms_norm(struct pass *p, const float *w, float eps, size_t rows, size_t dim, float *x) {
     p->ops->norm(p->d, NORM_RMS, x, w, NULL, eps, rows, dim, x);
 }
 
@@ -51,6 +47,7 @@ static void recur(struct pass *p, const struct layer *l, const float *x, const f
                       .dim = r->dim,
                       .size = r->size,
                       .groups = r->groups,
+                      .turns = l->plan.turns,
                       .each = r->each,
                       .x = x,
                       .key = a->key,
@@ -66,7 +63,6 @@ static void recur(struct pass *p, const struct layer *l, const float *x, const f
                       .out = a->given_back,
                       .row = a->at,
                       .state = state_of(p, l, recurrence_tail(r))};
-    c.turns = p->m->checkpoint->source == CHECKPOINT_GGUF && p->m->family->gguf_turns;
     p->ops->recur(p->d, &c);
 }
 
@@ -91,9 +87,9 @@ static void channels(struct pass *p, const struct layer *l, const float *x) {
     move(p, a->terms + r->rank, terms, a->key, r->size);
     move(p, a->terms + r->rank + r->size, terms, a->query, r->size);
     if (s->ones) {
-        norm(p, s->ones, r->norms_eps, p->n, r->rank, a->low);
-        norm(p, s->ones, r->norms_eps, p->n, r->size, a->key);
-        norm(p, s->ones, r->norms_eps, p->n, r->size, a->query);
+        rms_norm(p, s->ones, r->norms_eps, p->n, r->rank, a->low);
+        rms_norm(p, s->ones, r->norms_eps, p->n, r->size, a->key);
+        rms_norm(p, s->ones, r->norms_eps, p->n, r->size, a->query);
     }
     linear(p, &s->dt, a->low, a->step);
     recur(p, l, a->convolved, a->step, r->inner);
@@ -108,7 +104,7 @@ static void group_norm(struct pass *p, const struct layer *l, float *x) {
     for (size_t g = 0; l->state.norm.weight && g < r->groups; g++) {
         float *part = x + g * n, *alone = p->a->convolved;
         p->ops->move(p->d, part, r->inner, alone, n, p->n, n);
-        norm(p, l->state.norm.weight + g * n, p->m->h.norm_eps, p->n, n, alone);
+        rms_norm(p, l->state.norm.weight + g * n, p->m->h.norm_eps, p->n, n, alone);
         p->ops->move(p->d, alone, n, part, r->inner, p->n, n);
     }
 }
@@ -124,7 +120,7 @@ static void heads(struct pass *p, const struct layer *l, const float *x) {
     move(p, a->convolved + r->inner + keys, r->channels, a->query, keys);
     recur(p, l, a->convolved, a->projected + r->inner + r->channels, r->columns);
     move(p, a->projected, r->columns, a->gate, r->inner);
-    scale(p, a->gate, r->inner, r->part[0]);
+    scale(p, a->gate, p->n * r->inner, r->part[0]);
     if (r->norm_first) group_norm(p, l, a->given_back);
     gate(p);
     if (!r->norm_first) group_norm(p, l, a->gate);
@@ -137,10 +133,10 @@ static void recall(struct pass *p, const struct layer *l, const float *values) {
     struct activations *a = p->a;
     size_t each = p->n * r->groups;
     float eps = 1e-6f / (float)r->size;
-    norm(p, s->ones, eps, each, r->size, a->query);
-    norm(p, s->unit, eps, each, r->size, a->key);
+    rms_norm(p, s->ones, eps, each, r->size, a->query);
+    rms_norm(p, s->unit, eps, each, r->size, a->key);
     recur(p, l, values, a->step, r->steps);
-    norm(p, s->norm.weight, p->m->h.norm_eps, p->n * r->heads, r->dim, a->given_back);
+    rms_norm(p, s->norm.weight, p->m->h.norm_eps, p->n * r->heads, r->dim, a->given_back);
     gate(p);
 }
 
@@ -186,5 +182,4 @@ void forward_state(struct pass *p, const struct layer *l, const float *x, float 
         [RECUR_CHANNELS] = channels, [RECUR_HEADS] = heads, [RECUR_DELTA] = delta};
     (p->m->h.recurrence.each ? each_delta : kinds[p->m->h.recurrence.kind])(p, l, x);
     linear(p, &l->state.out, p->a->gate, to);
-    scale(p, to, p->m->h.hidden, p->m->h.recurrence.out);
 }

@@ -108,20 +108,34 @@ struct hyperparameters {
 
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e);
 
-// In what one layer differs from the others.
+// What comes behind attention, or a state: nothing, an MLP, experts, or the two side by side.
+enum feed { FEED_NONE, FEED_MLP, FEED_EXPERTS, FEED_BOTH };
+
+// What a layer does: the family's traits and the file's numbers, as they are for this layer. The pass asks nobody else.
 struct layer_plan {
-    uint32_t window;
-    bool rotated, local;  // local: by local_rope
-    bool chunked;         // sees its chunk alone
-    bool tempered;        // queries grow with their positions
-    bool attends, recurs; // reads keys and values; keeps a state
-    bool borrows;         // its keys and values are those of the last layer of its kind that keeps some
-    bool indexes;         // has an indexer of its own
-    enum kv_kind kind;    // KV_LOCAL: local_heads
+    uint32_t number;
+    bool parallel;         // attention and what comes behind it read the same
+    bool attends, recurs;  // reads keys and values; keeps a state
+    enum feed feed;        // known once tensors are
+    uint32_t feed_forward; // width of the MLP
+    // Attention.
     struct heads heads;
-    uint32_t feed_forward;
-    uint32_t cache, index; // where the KV cache has its keys and values, and its indexer's keys
-    uint32_t state;        // which of those with a state it is
+    uint32_t window;
+    bool rotated, local;           // by positions; has a window
+    bool own_rope;                 // rotated by local_rope
+    uint32_t rotary_dim;           // elements of a head
+    bool chunked;                  // sees its chunk alone
+    bool tempered;                 // queries grow with their positions
+    bool gates_heads;              // a head's query is followed by what gates its output
+    enum qk_norm qk_norm;          // QK_NORM_NONE also where the family has some, and this layer none
+    bool borrows;                  // its keys and values are those of the last layer of its kind that keeps some
+    bool latent, indexed;          // attention; to the positions that an indexer chose
+    bool indexes;                  // has an indexer of its own
+    enum kv_kind kind;             // KV_LOCAL: local_heads
+    uint32_t cache, index;         // where the KV cache has its keys and values, and its indexer's keys
+    uint32_t state;                // which of those with a state it is
+    bool turns;                    // a state's heads take keys in turns
+    bool route_pairs, route_input; // of experts: struct family
 };
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                              uint32_t layer);

@@ -1,54 +1,9 @@
 // The lightning indexer (DeepSeek-V3.2, 2025): a few small heads, with a key for each position, choose the positions
 // that a row attends to. As in transformers, and unlike the model's first implementation, its queries and keys are
 // neither turned by a Hadamard matrix, which changes no product of theirs, nor rounded to eight bits.
-#include "model/bind.h"
 #include "model/forward.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
-
-static const float index_norm_eps = 1e-6f;
-
-static uint64_t number(const struct checkpoint *c, const char *key, uint64_t missing) {
-    const struct value *v = config_value(c, key);
-    return v && v->kind == VALUE_UINT ? v->u : missing;
-}
-
-// A config has a list, or a letter for each layer, or says that from some layer on every so manieth has one.
-static bool own_hf(const struct checkpoint *c, uint32_t layer) {
-    const struct value *letters = config_value(c, "index_topk_pattern");
-    struct value v;
-    if (layer_listed(config_value(c, "indexer_types"), layer, &v) || layer_listed(letters, layer, &v))
-        return !value_says(&v, "shared");
-    if (letters && letters->kind == VALUE_STRING)
-        return layer >= letters->s.size || ((const char *)letters->s.data)[layer] != 'S';
-    uint64_t each = number(c, "index_topk_freq", 1), after = number(c, "index_skip_topk_offset", 2), at = layer + 1ull;
-    return at <= after || (at - after) % (each ? each : 1) == 0;
-}
-
-// A file has a list, or tensors only where they are read.
-static bool own_gguf(const struct family *f, const struct checkpoint *c, uint32_t layer) {
-    char name[128];
-    snprintf(name, sizeof name, "%s.attention.indexer.types", f->architecture);
-    struct value v;
-    if (!layer_listed(checkpoint_value(c, name), layer, &v))
-        return family_tensor(f, c, (struct place){ROLE_INDEX_K, PART_WEIGHT, layer, 0}, name);
-    return v.kind == VALUE_BOOL ? v.b : v.kind != VALUE_UINT || v.u;
-}
-
-bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer) {
-    return !f->indexers_shared || (c->source == CHECKPOINT_HF ? own_hf(c, layer) : own_gguf(f, c, layer));
-}
-
-bool bind_indexer(struct binder *b, struct layer *l, uint32_t i) {
-    const struct hyperparameters *h = &b->m->h;
-    return bind_linear(b, &l->index_q, ROLE_INDEX_Q, 0, i, h->q_latent, (size_t)h->index_heads * h->index_dim) &&
-           bind_linear(b, &l->index_k, ROLE_INDEX_K, 0, i, h->hidden, h->index_dim) &&
-           bind_vector(b, &l->index_norm.weight, ROLE_INDEX_NORM, PART_WEIGHT, i, h->index_dim, 1, 0) &&
-           bind_vector(b, &l->index_norm.bias, ROLE_INDEX_NORM, PART_BIAS, i, h->index_dim, 1, 0) &&
-           bind_linear(b, &l->index_weight, ROLE_INDEX_WEIGHT, 0, i, h->hidden, h->index_heads);
-}
 
 // a->index_ready = rotated queries; this batch's keys into the indexer's cache.
 static void remember(struct pass *p, const struct layer *l, const float *x) {
@@ -57,8 +12,7 @@ static void remember(struct pass *p, const struct layer *l, const float *x) {
     size_t dim = h->index_dim, all = h->index_heads * dim;
     linear(p, &l->index_q, a->latent, a->index_q);
     linear(p, &l->index_k, x, a->index_key);
-    p->ops->norm(p->d, NORM_LAYER, a->index_key, l->index_norm.weight, l->index_norm.bias, index_norm_eps, p->n, dim,
-                 a->index_key);
+    norm(p, &l->index_norm, a->index_key, p->n, a->index_key);
     struct qkv q = {.rows = p->n,
                     .heads = h->index_heads,
                     .kv = *kv_cache_shape(p->kv, l->plan.index),
@@ -66,7 +20,7 @@ static void remember(struct pass *p, const struct layer *l, const float *x) {
                     .k_in = {a->index_key, dim, dim},
                     .table = p->m->rope[p->kv->far].all,
                     .rotary_dim = h->rope.dim,
-                    .pairs = p->m->family->index_pairs,
+                    .pairs = p->m->index_pairs,
                     .q = a->index_ready,
                     .row = a->at,
                     .k = p->kv->k[l->plan.index]};

@@ -3,16 +3,12 @@
 // it attended to, so that the cache is read as it is.
 #include "model/forward.h"
 
-static void norm(struct pass *p, const struct norm *w, const float *x, size_t dim, float *y) {
-    p->ops->norm(p->d, p->m->family->norm, x, w->weight, w->bias, p->m->family->latent_eps, p->n, dim, y);
-}
-
 // a->fused = each head's query as the file has it: the part without positions, then the rotated one.
 static void queries(struct pass *p, const struct layer *l, const float *x) {
     struct activations *a = p->a;
     if (l->q_a.w.rows) {
         linear(p, &l->q_a, x, a->latent);
-        norm(p, &l->q_a_norm, a->latent, p->m->h.q_latent, a->latent);
+        norm(p, &l->q_a_norm, a->latent, p->n, a->latent);
         x = a->latent;
     }
     linear(p, &l->q, x, a->fused);
@@ -41,7 +37,7 @@ static void keys_and_values(struct pass *p, const struct layer *l, const float *
     size_t latent = h->kv_latent, rotated = h->rope.dim, dim = h->head_dim;
     linear(p, &l->kv_a, x, a->latent);
     p->ops->move(p->d, a->latent, dim, a->values, latent, p->n, latent);
-    norm(p, &l->kv_a_norm, a->values, latent, a->values);
+    norm(p, &l->kv_a_norm, a->values, p->n, a->values);
     p->ops->move(p->d, a->latent + latent, dim, a->keys, dim, p->n, rotated);
     p->ops->move(p->d, a->values, latent, a->keys + rotated, dim, p->n, latent);
 }

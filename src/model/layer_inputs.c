@@ -16,20 +16,19 @@ void forward_inputs(struct pass *p, const int32_t *tokens) {
     p->ops->scale(p->d, a->looked_up, sqrtf((float)width), p->n * all);
     linear(p, &m->inputs.project, a->x, a->inputs);
     p->ops->scale(p->d, a->inputs, (float)(1 / sqrt((double)m->h.hidden)), p->n * all);
-    p->ops->norm(p->d, m->family->norm, a->inputs, m->inputs.norm.weight, NULL, m->h.norm_eps, p->n * m->h.layers,
-                 width, a->inputs);
+    norm(p, &m->inputs.norm, a->inputs, p->n * m->h.layers, a->inputs);
     p->ops->add(p->d, a->inputs, a->looked_up, p->n * all);
     p->ops->scale(p->d, a->inputs, half_root, p->n * all);
 }
 
-// branch = what layer i lets through of its input.
-void forward_input(struct pass *p, const struct layer *l, uint32_t i) {
+// branch = what the layer lets through of its input.
+void forward_input(struct pass *p, const struct layer *l) {
     const struct model *m = p->m;
     struct activations *a = p->a;
     size_t width = m->h.layer_input;
     float *gate = a->let_through, *own = gate + p->n * width;
     linear(p, &l->input_gate, a->x, gate);
-    p->ops->move(p->d, a->inputs + i * width, m->h.layers * width, own, width, p->n, width);
+    p->ops->move(p->d, a->inputs + l->plan.number * width, m->h.layers * width, own, width, p->n, width);
     p->ops->gate(p->d, &(struct gate){m->h.activation, p->n, width, width, gate, own, a->looked_up});
     linear(p, &l->input_out, a->looked_up, a->branch);
 }

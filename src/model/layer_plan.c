@@ -1,4 +1,4 @@
-// In what a model's layers differ from each other.
+// What a layer does: the family's traits, and what the file says of its layers.
 #include "model/hyper.h"
 
 #include <stdio.h>
@@ -21,6 +21,37 @@ bool layer_listed(const struct value *v, uint32_t layer, struct value *out) {
     if (!v || v->kind != VALUE_ARRAY || layer >= v->array.n) return false;
     *out = value_at(v, layer);
     return true;
+}
+
+static uint64_t number(const struct checkpoint *c, const char *key, uint64_t missing) {
+    const struct value *v = config_value(c, key);
+    return v && v->kind == VALUE_UINT ? v->u : missing;
+}
+
+// A config has a list, or a letter for each layer, or says that from some layer on every so manieth has one.
+static bool own_hf(const struct checkpoint *c, uint32_t layer) {
+    const struct value *letters = config_value(c, "index_topk_pattern");
+    struct value v;
+    if (layer_listed(config_value(c, "indexer_types"), layer, &v) || layer_listed(letters, layer, &v))
+        return !value_says(&v, "shared");
+    if (letters && letters->kind == VALUE_STRING)
+        return layer >= letters->s.size || ((const char *)letters->s.data)[layer] != 'S';
+    uint64_t each = number(c, "index_topk_freq", 1), after = number(c, "index_skip_topk_offset", 2), at = layer + 1ull;
+    return at <= after || (at - after) % (each ? each : 1) == 0;
+}
+
+// A file has a list, or tensors only where they are read.
+static bool own_gguf(const struct family *f, const struct checkpoint *c, uint32_t layer) {
+    char name[128];
+    snprintf(name, sizeof name, "%s.attention.indexer.types", f->architecture);
+    struct value v;
+    if (!layer_listed(checkpoint_value(c, name), layer, &v))
+        return family_tensor(f, c, (struct place){ROLE_INDEX_K, PART_WEIGHT, layer, 0}, name);
+    return v.kind == VALUE_BOOL ? v.b : v.kind != VALUE_UINT || v.u;
+}
+
+bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer) {
+    return !f->indexers_shared || (c->source == CHECKPOINT_HF ? own_hf(c, layer) : own_gguf(f, c, layer));
 }
 
 static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
@@ -71,18 +102,30 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
         chunked = h->chunk && value_says(&v, "chunked_attention");
     bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;
     bool borrows = layer >= h->layers - h->shared_kv, own_heads = local && f->local_heads;
+    bool own_rope = local && f->local_rope;
     return (struct layer_plan){
+        .number = layer,
+        .parallel = f->residual == RESIDUAL_PARALLEL,
+        .attends = attends,
+        .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
+        .feed_forward = feed_forward(f, c, h, layer, borrows),
+        .heads = own_heads ? h->local_heads : (struct heads){h->kv_heads, h->head_dim},
         .window = local ? h->window : 0,
         .rotated = rotated,
         .local = local,
+        .own_rope = own_rope,
+        .rotary_dim = own_rope ? h->local_rope.dim : h->rope.dim,
         .chunked = chunked,
         .tempered = h->temper_every && !rotated,
-        .attends = attends,
-        .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
+        .gates_heads = f->attention_gate,
+        .qk_norm = f->qk_norm == QK_NORM_PLAIN && !rotated ? QK_NORM_NONE : f->qk_norm,
         .borrows = borrows,
+        .latent = f->latent,
+        .indexed = f->indexed,
         .indexes = attends && f->indexed && indexer_own(f, c, layer),
         .kind = own_heads ? KV_LOCAL : KV_USUAL,
-        .heads = own_heads ? h->local_heads : (struct heads){h->kv_heads, h->head_dim},
-        .feed_forward = feed_forward(f, c, h, layer, borrows),
+        .turns = !hf && f->gguf_turns,
+        .route_pairs = f->route_pairs,
+        .route_input = f->route_input,
     };
 }

@@ -2,6 +2,7 @@
 #include "device/rope.h"
 #include "model/activations.h"
 #include "model/bind.h"
+#include "model/traits.h"
 
 #include <stdlib.h>
 
@@ -101,18 +102,20 @@ void model_free(struct model *m) {
     free(m);
 }
 
-static struct model *open_model(const struct checkpoint *c, struct device *d, bool look_only, gyr_error *e) {
-    const struct family *f = family_find(c, e);
+static struct model *open_model(const struct family *f, const struct checkpoint *c, struct device *d, bool look_only,
+                                gyr_error *e) {
     struct model *m = f ? calloc(1, sizeof *m) : NULL;
-    if (!m) return f ? fail_memory(e, c->path), NULL : NULL;
+    if (!m) return f ? (fail_memory(e, c->path), NULL) : NULL;
     m->family = f;
     m->checkpoint = c;
     m->device = d;
     m->tied = true;
     m->pairs = c->source == CHECKPOINT_HF ? f->hf_pairs : f->gguf_pairs;
+    m->index_pairs = f->index_pairs;
+    m->slopes_bf16 = f->alibi_bf16;
     m->grouped = c->source == CHECKPOINT_HF && f->hf_grouped;
-    if (!hyperparameters(f, c, &m->h, e) || !bind_model(m, look_only, e) ||
-        (!look_only && f->positions == POSITIONS_ALIBI && !make_slopes(m, e)) ||
+    if (!traits_compose(f, NULL, c, e) || !hyperparameters(f, c, &m->h, e) || !traits_compose(f, &m->h, c, e) ||
+        !bind_model(m, look_only, e) || (!look_only && f->positions == POSITIONS_ALIBI && !make_slopes(m, e)) ||
         (!look_only && !(m->activations = activations_new(m, e)))) {
         model_free(m);
         return NULL;
@@ -121,10 +124,14 @@ static struct model *open_model(const struct checkpoint *c, struct device *d, bo
     return m;
 }
 
+struct model *model_of(const struct family *f, const struct checkpoint *c, struct device *d, gyr_error *e) {
+    return open_model(f, c, d, false, e);
+}
+
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(c, d, false, e);
+    return open_model(family_find(c, e), c, d, false, e);
 }
 
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(c, d, true, e);
+    return open_model(family_find(c, e), c, d, true, e);
 }

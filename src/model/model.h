@@ -5,12 +5,16 @@
 #include "model/hyper.h"
 
 struct norm {
+    enum norm_kind kind;
+    float eps;
+    size_t dim;           // of a row
     float *weight, *bias; // on the device; bias may be NULL; no weight: no norm
 };
 
 struct linear {
     struct weight w;
     float *bias; // on the device; may be NULL
+    float by;    // what it gives is multiplied by this
 };
 
 // A gated MLP among others.
@@ -27,12 +31,13 @@ struct recurrent {
     struct norm norm;
 };
 
+// What the pass does in a layer, and with which weights.
 struct layer {
     struct layer_plan plan;
     struct recurrent state;
     struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm, v_norm;
     float scale;                          // of what the layer gives
-    struct linear qkv, q, k, v, attn_out; // qkv, or the three
+    struct linear qkv, q, k, v, attn_out; // qkv where nothing but struct qkv is done to its parts; or the three
     struct linear q_a, kv_a, *k_b, *v_b;  // latent attention; the last two [h.heads]
     struct norm q_a_norm, kv_a_norm;
     struct linear index_q, index_k, index_weight; // of the layer's own indexer
@@ -80,10 +85,11 @@ struct model {
     struct rope_tables rope[2]; // [1]: of sessions beyond the trained context (LongRoPE)
     float *index_work;          // scratch of indexers, on the device: so many floats
     size_t index_room;
-    float *slopes;    // ALiBi, on the device; NULL without
-    enum pairs pairs; // as this file has them
-    bool grouped;     // how fused query/key/value rows are laid out: struct qkv
-    enum type type;   // what most matrices are of
+    float *slopes;                 // ALiBi, on the device; NULL without
+    bool slopes_bf16;              // struct attention
+    enum pairs pairs, index_pairs; // as this file has them
+    bool grouped;                  // how fused query/key/value rows are laid out: struct qkv
+    enum type type;                // what most matrices are of
     struct activations *activations;
     struct state_pool states; // of all sequences
     uint64_t parameters, weight_bytes, decode_bytes;
@@ -94,6 +100,9 @@ struct model {
 
 // Binds every tensor of the family's row: each is looked up, and its shape checked against the hyperparameters.
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e);
+
+// The same of a row of the caller's, which must outlive the model.
+struct model *model_of(const struct family *f, const struct checkpoint *c, struct device *d, gyr_error *e);
 
 // The same for those who only ask: nothing of the weights is rewritten, and it cannot run.
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e);

@@ -3,7 +3,7 @@
 #define TESTS_DEVICE_DEVICES_H
 
 #include "device/device.h"
-#include "test.h"
+#include "sets.h"
 
 enum { DEVICES = 11 };
 
@@ -11,7 +11,14 @@ enum { DEVICES = 11 };
 static struct device *devices[DEVICES];
 static int count;
 
+static inline bool device_has(const char *set) {
+    struct device *d = device_cpu(1, set, NULL);
+    if (d) d->ops->close(d);
+    return d;
+}
+
 static inline void open_devices(void) {
+    sets_report(device_has);
     static const struct {
         unsigned threads;
         const char *isa;

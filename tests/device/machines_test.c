@@ -4,21 +4,24 @@
 
 #include "cache.h"
 #include "random.h"
-#include "test.h"
+#include "sets.h"
 
-enum { SETS = 5, ROWS = 3, WIDTH = 768 };
+enum { ROWS = 3, WIDTH = 768 };
 
 static struct device *devices[SETS];
 static int count;
 
 static void open_devices(void) {
-    static const char *const isas[SETS] = {"scalar", "avx2", "avx512", "amx", "neon"};
     for (int i = 0; i < SETS; i++) {
-        struct device *d = device_cpu((unsigned)i % 3 + 1, isas[i], NULL);
-        if (!d) continue;
-        devices[count++] = d;
-        printf("instruction set %s\n", isas[i]);
+        struct device *d = device_cpu((unsigned)i % 3 + 1, sets[i], NULL);
+        if (d) devices[count++] = d;
     }
+}
+
+static bool device_has(const char *set) {
+    for (int i = 0; i < count; i++)
+        if (!strcmp(device_cpu_isa(devices[i]), set)) return true;
+    return false;
 }
 
 // FNV-1a, 64 bits, of the floats' bits, the same in either order of bytes; a NaN is a NaN.
@@ -261,6 +264,7 @@ static void choices(void) {
 
 int main(void) {
     open_devices();
+    sets_report(device_has);
     RUN(products);
     RUN(steps);
     RUN(attention);

@@ -58,6 +58,50 @@ def rooms_lean_only_on_those_above():
     return problems
 
 
+def doors():
+    """The second table of docs/design.md: the headers of a room that other rooms may include."""
+    table = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| (`.*`.*) \|$", table, re.MULTILINE)
+    return {room: {f"{room}/{header}" for header in re.findall(r"`(\w+\.h)`", cell)} for room, cell in rows}
+
+
+def rooms_are_entered_by_their_doors():
+    known, used, problems = doors(), set(), []
+    for path, text in files(".c", ".h"):
+        if not path.startswith("src/"):
+            continue
+        for header in re.findall(r'^[ \t]*#[ \t]*include[ \t]+"(\w+/[^"]+)"', text, re.MULTILINE):
+            room = header.split("/")[0]
+            if room == PurePosixPath(path).parts[1]:
+                continue
+            used.add(header)
+            if header not in known.get(room, ()):
+                problems.append(f"{path}: includes {header}, which is no door of docs/design.md")
+    unused = sorted(door for room in known for door in known[room] - used)
+    return problems + [f"docs/design.md: nobody comes by the door {door}" for door in unused]
+
+
+# The forward pass: what a layer does is in its plan, and neither the family's row nor the file is asked again.
+PASS = ("forward", "attention", "latent", "indexer", "experts", "forward_state", "layer_inputs")
+ASKS = re.compile(r"(->|\.)\s*(family|checkpoint)\b|\bfamily_\w+\s*\(|\bcheckpoint_\w+\s*\(")
+
+
+def asks(text):
+    code = COMMENT_OR_STRING.sub(lambda m: "\n" * m.group().count("\n"), text)
+    return [f"{code.count(chr(10), 0, hit.start()) + 1}: {hit.group()}" for hit in ASKS.finditer(code)]
+
+
+def the_pass_reads_plans_alone():
+    return [f"src/model/{name}.c:{where}: belongs in the layer's plan" for name in PASS
+            for where in asks((ROOT / f"src/model/{name}.c").read_text(encoding="utf-8"))]
+
+
+def the_rule_of_plans_can_fail():
+    tries = [("if (p->m->family->latent)", 1), ("x = l->plan.latent; // the family's", 0),
+             ("c.turns = m.checkpoint->source;", 1), ("family_find(c, e)", 1)]
+    return [f"{text} should give {n}" for text, n in tries if len(asks(text)) != n]
+
+
 def the_rooms_rule_can_fail():
     order = ["base", "tensor", "model", "server", "cli"]
     tries = [("src/base/map.c", "tensor/type.h", False), ("src/model/model.c", "tensor/type.h", True),
@@ -141,6 +185,7 @@ def the_rule_of_calls_can_fail():
 
 
 if __name__ == "__main__":
-    run(rooms_lean_only_on_those_above, the_rooms_rule_can_fail, the_public_header_needs_only_libc,
+    run(rooms_lean_only_on_those_above, the_rooms_rule_can_fail, rooms_are_entered_by_their_doors,
+        the_pass_reads_plans_alone, the_rule_of_plans_can_fail, the_public_header_needs_only_libc,
         header_guards_spell_the_path, files_are_small, lines_are_tidy, the_layout_is_clang_formats,
         no_words_of_one_workplace, the_library_leaves_the_process_alone, the_rule_of_calls_can_fail)

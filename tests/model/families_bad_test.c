@@ -151,10 +151,36 @@ static void indexers_must_fit(void) {
     drawn_free(&d);
 }
 
+// Keys that any file may have, in one of a family that they do not go with.
+static void traits_that_do_not_compose(void) {
+    static const struct {
+        const char *model, *key, *why;
+    } cases[] = {
+        {"starcoder2", "u starcoder2.expert_count 4", "MLPs without gates together with experts"},
+        {"baichuan-13b", "f baichuan.attn_logit_softcapping 30", "ALiBi together with capped scores"},
+        {"deepseek-v3.2", "u deepseek32.attention.sliding_window 8", "an indexer together with windows"},
+    };
+    static struct drawn d;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gyr_error e = {0};
+        char want[256];
+        REQUIRE(drawn_load(&d, cases[i].model));
+        d.keys[d.n_keys++] = strdup(cases[i].key);
+        REQUIRE(drawn_write_gguf(&d, file_of("model.gguf"), NULL));
+        snprintf(want, sizeof want, "%s: %s is a combination that gyr does not compute; choose another model",
+                 file_of("model.gguf"), cases[i].why);
+        CHECK(!gyr_model_open(file_of("model.gguf"), NULL, &e));
+        CHECK_INT(e.status, GYR_UNSUPPORTED);
+        CHECK_STR(e.message, want);
+        drawn_free(&d);
+    }
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     list_names();
     RUN(indexers_must_fit);
+    RUN(traits_that_do_not_compose);
     RUN(lies_do_no_harm);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};
     for (int i = 0; i < 3; i++) unlink(file_of(files[i]));

@@ -2,6 +2,7 @@
 // of every position within 1e-4 in float32, and the same 64 greedy tokens. And the contract: the same bytes however the
 // text is fed, and whatever the instruction set.
 #include "drawn.h"
+#include "sets_here.h"
 
 #include <dirent.h>
 
@@ -178,17 +179,10 @@ static float *logits_with(const struct drawn *d, const char *isa) {
     return out;
 }
 
-static bool has_isa(const char *isa) {
-    gyr_device_info info = {0};
-    setenv("GYR_ISA", isa, 1);
-    return !gyr_device_get_info(0, &info, NULL) && !strcmp(info.isa, isa);
-}
-
 static void check_sets(const struct drawn *d, const char *name) {
-    static const char *const sets[] = {"avx2", "avx512"};
     float *want = logits_with(d, "scalar");
-    for (int i = 0; i < 2; i++) {
-        if (!has_isa(sets[i])) continue;
+    for (int i = 1; i < SETS; i++) {
+        if (!sets_here(sets[i])) continue;
         float *got = logits_with(d, sets[i]);
         bool same = want && got && !memcmp(want, got, (size_t)(d->text_n * d->vocab) * sizeof *want);
         if (!same) printf("  %s: scalar and %s differ\n", name, sets[i]);
@@ -213,6 +207,7 @@ int main(void) {
     if (!mkdtemp(folder)) return 1;
     only = getenv("GYR_FAMILY");
     list_names();
+    sets_report(sets_here);
     RUN(logits_and_tokens_match);
     RUN(instruction_sets_do_not_matter);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};

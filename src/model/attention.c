@@ -1,0 +1,112 @@
+// Attention (Vaswani et al., 2017), with grouped heads (Ainslie et al., 2023): projections, what is done to them on the
+// way to the cache, and what comes back from it.
+#include "model/forward.h"
+
+// Each head's query is followed by what gates its output: queries to a->mixed, gates to a->head_gate.
+static float *part_gate(struct pass *p, const float *both, size_t dim) {
+    size_t heads = p->n * p->m->h.heads;
+    p->ops->move(p->d, both, 2 * dim, p->a->mixed, dim, heads, dim);
+    p->ops->move(p->d, both + dim, 2 * dim, p->a->head_gate, dim, heads, dim);
+    return p->a->mixed;
+}
+
+// a->mixed *= sigmoid(a->head_gate), which it takes the place of. (Qiu et al., "Gated Attention", 2025)
+static const float *gate_heads(struct pass *p, const struct layer *l) {
+    struct activations *a = p->a;
+    size_t n = (size_t)p->m->h.heads * l->plan.heads.head_dim;
+    p->ops->gate(p->d, &(struct gate){ACT_SIGMOID, p->n, n, n, a->head_gate, a->mixed, a->head_gate});
+    return a->head_gate;
+}
+
+// The three projections from one matrix, and where each head's part of them is.
+static void project_fused(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
+    const struct heads *has = &l->plan.heads;
+    size_t dim = has->head_dim, q = p->m->h.heads * dim, kv = has->kv_heads * dim, group = q / has->kv_heads;
+    float *fused = p->a->fused;
+    bool grouped = p->m->grouped;
+    size_t all = q + 2 * kv, step = grouped ? group + 2 * dim : dim;
+    linear(p, &l->qkv, x, fused);
+    a->q_in = (struct projected){fused, all, grouped ? step : group};
+    a->k_in = (struct projected){fused + (grouped ? group : q), all, step};
+    a->v_in = (struct projected){a->k_in.x + (grouped ? dim : kv), all, step};
+}
+
+// The same from three matrices; a layer that borrows has but the first. Values may be normed, and may be the keys.
+static void project(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
+    const struct heads *has = &l->plan.heads;
+    size_t dim = has->head_dim, q = p->m->h.heads * dim, kv = has->kv_heads * dim, group = q / has->kv_heads;
+    bool rows = l->plan.qk_norm == QK_NORM_ROW;
+    float *queries = p->a->fused, *keys = queries + p->n * l->q.w.rows, *values = keys + p->n * kv;
+    linear(p, &l->q, x, queries);
+    if (l->plan.gates_heads) queries = part_gate(p, queries, dim);
+    if (rows) norm(p, &l->q_norm, queries, p->n, queries);
+    a->q_in = (struct projected){queries, q, group};
+    if (l->plan.borrows) return;
+    linear(p, &l->k, x, keys);
+    if (l->v.w.rows) linear(p, &l->v, x, values);
+    if (l->v_norm.weight) norm(p, &l->v_norm, l->v.w.rows ? values : keys, p->n * has->kv_heads, values);
+    if (rows) norm(p, &l->k_norm, keys, p->n, keys);
+    a->k_in = (struct projected){keys, kv, dim};
+    a->v_in = (struct projected){values, kv, dim};
+}
+
+// Queries into a->q; this batch's keys and values into the cache.
+static void remember(struct pass *p, const struct layer *l, const float *x) {
+    const struct layer_plan *plan = &l->plan;
+    const struct rope_tables *rope = &p->m->rope[p->kv->far];
+    struct qkv a = {.rows = p->n,
+                    .heads = p->m->h.heads,
+                    .kv = *kv_cache_shape(p->kv, plan->cache),
+                    .table = !plan->rotated   ? NULL
+                             : plan->own_rope ? rope->local
+                                              : rope->all,
+                    .rotary_dim = plan->rotary_dim,
+                    .pairs = p->m->pairs,
+                    .q = p->a->q,
+                    .row = p->a->at,
+                    .k = plan->borrows ? NULL : p->kv->k[plan->cache],
+                    .v = plan->borrows ? NULL : p->kv->v[plan->cache]};
+    (plan->latent ? forward_latent : l->qkv.w.rows ? project_fused : project)(p, l, x, &a);
+    if (plan->qk_norm != QK_NORM_NONE && plan->qk_norm != QK_NORM_ROW) {
+        a.norm = l->q_norm.kind;
+        a.norm_eps = l->q_norm.eps;
+        a.norm_step = plan->qk_norm == QK_NORM_EACH ? plan->heads.head_dim : 0;
+        a.q_norm = l->q_norm.weight;
+        a.k_norm = l->k_norm.weight;
+    }
+    p->ops->qkv(p->d, &a);
+}
+
+// a->fused = queries times what their positions make of them. (Nakanishi, "Scalable-Softmax", 2025)
+static const float *temper(struct pass *p, const struct layer *l) {
+    struct activations *a = p->a;
+    size_t n = (size_t)p->m->h.heads * l->plan.heads.head_dim;
+    p->ops->mix(p->d, &(struct mix){p->n, 1, n, a->self, a->temper, a->q, a->fused});
+    return a->fused;
+}
+
+// branch = Wo attention(Wq x, Wk x, Wv x)
+void forward_attention(struct pass *p, const struct layer *l, const float *x) {
+    const struct hyperparameters *h = &p->m->h;
+    remember(p, l, x);
+    struct attention a = {.rows = p->n,
+                          .heads = h->heads,
+                          .kv = *kv_cache_shape(p->kv, l->plan.cache),
+                          .q = l->plan.tempered ? temper(p, l) : p->a->q,
+                          .out = p->a->mixed,
+                          .row = l->plan.chunked ? p->a->in_chunk : p->a->at,
+                          .k = p->kv->k[l->plan.cache],
+                          .v = p->kv->v[l->plan.cache],
+                          .window = l->plan.window,
+                          .scale = h->attn_scale,
+                          .softcap = h->attn_cap,
+                          .slopes = p->m->slopes,
+                          .alibi_bf16 = p->m->slopes_bf16,
+                          .sinks = l->sinks,
+                          .chosen = l->plan.indexed ? p->a->chosen : NULL,
+                          .most = h->index_most};
+    p->ops->attention(p->d, &a);
+    if (l->plan.latent) forward_values(p, l);
+    const float *mixed = l->plan.latent ? p->a->ready : l->plan.gates_heads ? gate_heads(p, l) : p->a->mixed;
+    linear(p, &l->attn_out, mixed, p->a->branch);
+}

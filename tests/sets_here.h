@@ -1,0 +1,23 @@
+// Which instruction sets gyr finds here, by the public header.
+#ifndef TESTS_SETS_HERE_H
+#define TESTS_SETS_HERE_H
+
+#include "gyr.h"
+#include "sets.h"
+
+// Leaves GYR_ISA as it was.
+static inline bool sets_here(const char *set) {
+    gyr_device_info info = {0};
+    const char *given = getenv("GYR_ISA");
+    char *before = given ? strdup(given) : NULL;
+    setenv("GYR_ISA", set, 1);
+    bool here = !gyr_device_get_info(0, &info, NULL) && !strcmp(info.isa, set);
+    if (before)
+        setenv("GYR_ISA", before, 1);
+    else
+        unsetenv("GYR_ISA");
+    free(before);
+    return here;
+}
+
+#endif
