@@ -1,7 +1,6 @@
 // Every kind of Falcon, from every format, against transformers: the logits of every position within 1e-4 (F16 and
-// BF16: 0.005), and the same
-// 64 greedy tokens, with the KV cache and without. And the bytes of the logits do not depend on how they were asked
-// for.
+// BF16: 0.005), and the same 64 greedy tokens, with the KV cache and without. And the bytes of the logits do not depend
+// on how they were asked for.
 #include "golden.h"
 
 // F16 and BF16 weights and their activations are rounded to integers of 16 bits in every layer.
