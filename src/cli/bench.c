@@ -130,9 +130,8 @@ static void print_json(const struct bench *b, const struct measured *m) {
                           "repeats", (json_int_t)h->repeats);
     put_rate(o, "prefill", &m->prefill);
     put_rate(o, "decode", &m->decode);
-    json_object_set_new(o, "roofs",
-                        json_pack("{s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "fp32",
-                                  m->roofs.fp32));
+    json_object_set_new(
+        o, "roofs", json_pack("{s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "fp32", m->roofs.fp32));
     char *text = json_dumps(o, JSON_REAL_PRECISION(6));
     if (text) print("%s\n", text);
     free(text);

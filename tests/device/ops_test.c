@@ -120,9 +120,8 @@ static void choosing(void) {
     gyr_error e;
     CHECK(!device_cpu(1, "mmx", &e));
     CHECK_INT(e.status, GYR_USAGE);
-    CHECK_STR(e.message,
-              "instruction set mmx: not known; choose scalar, or on x86-64 avx2, avx512 or amx, or on "
-              "AArch64 neon");
+    CHECK_STR(e.message, "instruction set mmx: not known; choose scalar, or on x86-64 avx2, avx512 or amx, or on "
+                         "AArch64 neon");
     setenv("GYR_ISA", "scalar", 1);
     struct device *d = device_cpu(3, NULL, &e);
     unsetenv("GYR_ISA");

@@ -42,7 +42,8 @@ static const struct {
 } sets[] = {
 #if defined(__x86_64__)
     {&kernels_amx, has_amx},
-    {&kernels_avx512, has_avx512}, {&kernels_avx2, has_avx2},
+    {&kernels_avx512, has_avx512},
+    {&kernels_avx2, has_avx2},
 #elif defined(__aarch64__)
     {&kernels_neon, has_neon},
 #endif
@@ -55,9 +56,8 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
         if (sets[i].here()) return sets[i].kernels;
         if (isa) return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this chip has none; choose scalar", isa);
     }
-    return fail_null(
-        e, GYR_USAGE,
-        "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or amx, or on "
-        "AArch64 neon",
-        isa);
+    return fail_null(e, GYR_USAGE,
+                     "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or amx, or on "
+                     "AArch64 neon",
+                     isa);
 }
