@@ -40,8 +40,7 @@ struct acts {
 
 static struct acts rounded(const float *x, size_t n) {
     struct acts a = {.d = magnitude(x, n * GROUP) / 127.0f};
-    for (size_t i = 0; i < n * GROUP; i++)
-        a.q[i] = a.d == 0 ? 0 : (int)fmaxf(-127, fminf(127, rintf(x[i] / a.d)));
+    for (size_t i = 0; i < n * GROUP; i++) a.q[i] = a.d == 0 ? 0 : (int)fmaxf(-127, fminf(127, rintf(x[i] / a.d)));
     return a;
 }
 

@@ -147,8 +147,8 @@ INLINE void panel_runs(const struct chunk *c, bool two, struct slice v, int rows
         for (int i = 0; i < RUN; i++, v.next += rows) {
             UNROLL(8)
             for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
-            add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale,
-                        v.x + i * rows, WIDE_TILES, rows, halves, is_signed, part);
+            add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale, v.x + i * rows,
+                        WIDE_TILES, rows, halves, is_signed, part);
             if ((i + 1) % piece == 0) end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
         }
         end_run(c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, v.x, WIDE_TILES, rows, halves, offset, run,

@@ -8,17 +8,13 @@ enum { MANY_ROWS16 = 2 * TILE, PAIRS = 4 };
 // Shapes of the tile registers for `rows` rows: 0 to 3 are sums, of the first sixteen rows and two tiles of outputs,
 // then of the other rows; 4 and 5 activations of either; 6 and 7 weights. See LDTILECFG in Intel's manual.
 static void amx_begin(size_t rows) {
-    struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } __attribute__((aligned(64))) shape = {.palette = 1};
+    struct tile_shape shape = {0};
     size_t first = rows < TILE ? rows : TILE, second = rows > TILE ? rows - TILE : TILE;
     for (int i = 0; i < 8; i++) {
         shape.bytes[i] = VECTOR;
         shape.rows[i] = (uint8_t)(i > 5 ? TILE : i == 2 || i == 3 || i == 5 ? second : first);
     }
-    _tile_loadconfig(&shape);
+    tile_shape_load(&shape);
 }
 
 static void amx_end(void) { _tile_release(); }

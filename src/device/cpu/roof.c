@@ -7,13 +7,9 @@
 
 #if defined(__AMX_INT8__)
 double KERNEL(roof_int8)(size_t n) {
-    struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } __attribute__((aligned(64))) shape = {.palette = 1};
+    struct tile_shape shape = {0};
     for (int i = 0; i < 8; i++) shape.bytes[i] = 64, shape.rows[i] = 16;
-    _tile_loadconfig(&shape); // and zeros in all of them
+    tile_shape_load(&shape); // and zeros in all of them
     for (size_t i = 0; i < n; i++) {
         _tile_dpbsud(0, 4, 6);
         _tile_dpbsud(1, 4, 7);

@@ -73,4 +73,20 @@ INLINE wf wf_e8m0(const void *p) {
     return _mm512_mul_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
 }
 
+#if defined(__AMX_INT8__)
+// Bytes of a row, and rows, of the eight tile registers: LDTILECFG in Intel's manual.
+struct tile_shape {
+    uint8_t palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} __attribute__((aligned(64)));
+
+// GCC's intrinsic says that it reads eight bytes, so the compiler is told of the others.
+INLINE void tile_shape_load(struct tile_shape *s) {
+    s->palette = 1;
+    __asm__ volatile("" : : "r"(s) : "memory");
+    _tile_loadconfig(s);
+}
+#endif
+
 #endif
