@@ -9,6 +9,8 @@
 //   w32_zero w32_fill(p)  the int32 at p in every lane
 //   w32_dot(acc, u, a)    acc + four products of bytes u < 128 and signed bytes a; all sums fit
 //   w32_dot_signed        the same for bytes from w8_signed(), too high by WIDE_SIGNED_ZERO times the sum of a
+//   w8_codes(v)           bytes from -127 to 127, made ready for w32_dot_codes()
+//   w32_dot_codes         the same for those, with a's bytes from -128 on; too high by WIDE_SIGNED_ZERO times their sum
 //   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32) wf_words(w32), its bits
 //   wf_f16 wf_u8 wf_s8 wf_e8m0   sixteen halves, bytes, signed bytes, halved powers of two (see e8m0_half()), from
 //   memory wf_dot2(acc, w, a)    acc + two products of bfloat16: fma with the odd ones, then the even ones, subnormal

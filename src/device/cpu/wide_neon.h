@@ -125,4 +125,7 @@ INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
     FOUR(wf, dot2(acc.v[i], vreinterpretq_u32_u8(w.v[i]), vreinterpretq_u32_s32(a.v[i])));
 }
 
+INLINE w8 w8_codes(w8 v) { return v; }
+INLINE w32 w32_dot_codes(w32 acc, w8 w, w32 a) { return w32_dot_signed(acc, w, a); }
+
 #endif

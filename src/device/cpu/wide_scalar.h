@@ -173,4 +173,7 @@ INLINE wf wf_dot2(wf acc, w8 w, w32 a) {
     EACH(16, dot2(acc.v[i], x[i], (uint32_t)a.v[i]));
 }
 
+INLINE w8 w8_codes(w8 v) { return v; }
+INLINE w32 w32_dot_codes(w32 acc, w8 w, w32 a) { return w32_dot_signed(acc, w, a); }
+
 #endif
