@@ -21,7 +21,8 @@ static void check_reference(const struct attention *a, bool near) {
             ref_attention_bytes(a, r, h, bytes);
             check_same("attention as it is promised", 0, a->out + (r * a->heads + h) * dim, bytes, dim);
             for (size_t i = 0; i < dim && near; i++)
-                bad += !(fabs((double)a->out[(r * a->heads + h) * dim + i] - want[i]) <= (a->kv.type == TYPE_Q8_0 ? 0.05 : 2e-5));
+                bad += !(fabs((double)a->out[(r * a->heads + h) * dim + i] - want[i]) <=
+                         (a->kv.type == TYPE_Q8_0 ? 0.05 : 2e-5));
             CHECK_INT(bad, 0);
         }
     free(want);

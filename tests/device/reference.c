@@ -260,7 +260,8 @@ static void ref_values_q8(const struct attention *a, size_t row, size_t head, si
         long long high = 0, low = 0;
         for (size_t t = first; t < last && most >= 0x1p-100f && isfinite(most); t++) {
             struct kv_vector value = cached(a, row, head, t, true);
-            long long w = llrint((double)u[t % SPAN] * (double)(32639 / most)), code = (int8_t)value.data[kv_index(&value, i)];
+            long long w = llrint((double)u[t % SPAN] * (double)(32639 / most)),
+                      code = (int8_t)value.data[kv_index(&value, i)];
             long long digit = (w + 128) / 256;
             high += digit * code;
             low += (w - 256 * digit) * code;

@@ -1,5 +1,6 @@
 // Attention of a block of queries, rows and heads that share a page table and a key and value head, to one span of
-// positions whose keys and values are floats or halves (of codes: attention_q8.c); and the sum of spans (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
+// positions whose keys and values are floats or halves (of codes: attention_q8.c); and the sum of spans (Milakov and
+// Gimelshein, "Online normalizer calculation for softmax", 2018).
 #include "device/cpu/isa.h"
 #include "device/cpu/panel.h"
 #include "device/cpu/span.h"

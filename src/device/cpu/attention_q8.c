@@ -54,8 +54,10 @@ static ivec ivec_fill(int32_t x) { return x - (ivec){0}; }
 
 // All ones where a position is seen.
 static ivec mask_of(struct seen s, size_t t) {
+    static const int32_t count[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     ivec lane;
-    for (int i = 0; i < VEC; i++) lane[i] = (int32_t)t + i;
+    memcpy(&lane, count, sizeof lane);
+    lane += ivec_fill((int32_t)t);
     return (lane >= ivec_fill((int32_t)s.first)) & (lane < ivec_fill((int32_t)s.last));
 }
 
@@ -92,8 +94,8 @@ static struct weighed weigh(struct seen s, const float *scale, float *x) {
     return w;
 }
 
-// Weights as multiples of most / MOST_WEIGHT, high digit and low digit. Where that is no ordinary number they are zeros,
-// and what they are multiples of says the rest: too small to matter, or NaN.
+// Weights as multiples of most / MOST_WEIGHT, high digit and low digit. Where that is no ordinary number they are
+// zeros, and what they are multiples of says the rest: too small to matter, or NaN.
 static void digits(const struct job *j, size_t i, float most) {
     typedef int8_t bytes __attribute__((vector_size(VEC)));
     struct attend *s = j->s;
@@ -174,9 +176,7 @@ static void value_block(const struct values *v, const struct attend *s, size_t i
     for (; rows == 1 && col + (size_t)ALONE_COLS * ELEMENTS <= cols; col += (size_t)ALONE_COLS * ELEMENTS)
         value_rows(v, s, i, 1, col, ALONE_COLS, ahead, out, stride);
 #define VALUE_CASE(n)                                                                                                  \
-    case n:                                                                                                            \
-        value_rows(v, s, i, n <= VALUE_ROWS ? n : 1, col, VALUE_COLS, ahead, out, stride);                             \
-        break;
+    case n: value_rows(v, s, i, n <= VALUE_ROWS ? n : 1, col, VALUE_COLS, ahead, out, stride); break;
     for (; col < cols; col += (size_t)VALUE_COLS * ELEMENTS) switch (rows) {
             VALUE_CASE(1)
             VALUE_CASE(2)

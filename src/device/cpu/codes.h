@@ -7,7 +7,7 @@
 
 // Queries and vectors of sixteen tokens that fit the registers together.
 #if defined(__AVX512VNNI__)
-enum { SCORE_ROWS = 12, SCORE_COLS = 2 };
+enum { SCORE_ROWS = 8, SCORE_COLS = 2 };
 #elif defined(__AVX2__)
 enum { SCORE_ROWS = 4, SCORE_COLS = 1 };
 #elif defined(__ARM_FEATURE_DOTPROD)
@@ -15,8 +15,7 @@ enum { SCORE_ROWS = 6, SCORE_COLS = 1 };
 #else
 enum { SCORE_ROWS = 1, SCORE_COLS = 1 };
 #endif
-#define EACH_SCORE_ROWS(X)                                                                                             \
-    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#define EACH_SCORE_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 
 enum { FOURS = KV_FOUR * PAGE_TOKENS, TOKENS = 16 }; // bytes of four dimensions of a page's keys; tokens of a vector
 
@@ -41,7 +40,7 @@ INLINE void score_rows(const uint8_t *keys, size_t room, size_t ahead, const str
     const uint8_t *scale = keys + room * PAGE_TOKENS;
     for (int col = 0; col < PAGE_TOKENS / TOKENS; col += SCORE_COLS) {
         w32 acc[SCORE_ROWS][SCORE_COLS];
-        UNROLL(12)
+        UNROLL(8)
         for (int r = 0; r < rows; r++) UNROLL(2)
         for (int c = 0; c < SCORE_COLS; c++) acc[r][c] = w32_fill(&q->start[i + (size_t)r]);
         const uint8_t *k = keys + col * TOKENS * KV_FOUR;
@@ -52,14 +51,14 @@ INLINE void score_rows(const uint8_t *keys, size_t room, size_t ahead, const str
                 if (ahead) __builtin_prefetch(k + ahead + c * TOKENS * KV_FOUR, 0, 2);
                 key[c] = w8_codes(w8_load(k + c * TOKENS * KV_FOUR));
             }
-            UNROLL(12)
+            UNROLL(8)
             for (int r = 0; r < rows; r++) {
                 w32 a = w32_fill(q->code + (i + (size_t)r) * room + d);
                 UNROLL(2)
                 for (int c = 0; c < SCORE_COLS; c++) acc[r][c] = w32_dot_codes(acc[r][c], key[c], a);
             }
         }
-        UNROLL(12)
+        UNROLL(8)
         for (int r = 0; r < rows; r++) {
             wf by = wf_fill(q->by[i + (size_t)r]);
             UNROLL(2)

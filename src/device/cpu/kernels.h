@@ -65,8 +65,8 @@ struct attend {
     float wide[KV_MOST_DIM * PAGE_TOKENS];                   // a page's keys or values
     uint8_t page[KV_MOST_DIM * PAGE_TOKENS * sizeof(float)]; // a page put together from others
     float score[QUERIES * SPAN];
-    // For TYPE_Q8_0: the queries; the weights in two digits, what their sums begin with, and what they are multiples of;
-    // the values' scales; a span's pages put together from others.
+    // For TYPE_Q8_0: the queries; the weights in two digits, what their sums begin with, and what they are multiples
+    // of; the values' scales; a span's pages put together from others.
     struct coded query;
     int8_t digit[2][QUERIES * SPAN];
     int32_t start[2][QUERIES];
