@@ -109,12 +109,12 @@ static void try(struct attention a, size_t sequences, size_t length, bool slopes
 static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
 
 static void shapes(void) {
-    static const size_t dims[] = {64, 128, 80, 96, 8, 17, 1, 256};
-    for (size_t i = 0; i < 48; i++) {
-        size_t dim = dims[i % 8], kv_heads = random_size(1, 3), group = i % 5 == 4 ? 71 : random_size(1, 4);
+    static const size_t dims[] = {64, 128, 80, 96, 8, 17, 1, 256, 192, 576};
+    for (size_t i = 0; i < 50; i++) {
+        size_t dim = dims[i % 10], kv_heads = random_size(1, 3), group = i % 5 == 4 ? 71 : random_size(1, 4);
         struct attention a = {.rows = i % 6 ? random_size(1, 4) : 1, .heads = kv_heads * group};
         a.kv = (struct kv_shape){types[i % 3], kv_heads, dim, i % 4 ? dim : random_size(1, 150)};
-        try(a, 2, i % 3 ? 70 : 1100, false);
+        try(a, 2, i % 3 || dim > 256 ? 70 : 1100, false);
     }
 }
 
@@ -245,11 +245,39 @@ static void nan_is_seen(void) {
     }
 }
 
+// Scales that are zero, subnormal, and as large as can be: the bytes that are promised, and numbers where there are
+// any.
+static void scales_of_all_sizes(void) {
+    enum { DIM = 24, TOKENS = 600 };
+    static const float sizes[] = {0, 1e-45f, 3e-44f, 1e-39f, 1e-34f, 1, 1e15f, 1e30f};
+    for (size_t i = 0; i < 24; i++) {
+        struct kv_shape s = {TYPE_Q8_0, 1, DIM, DIM};
+        struct cache c = random_cache(s, 1, TOKENS);
+        float x[DIM], *q = random_floats(DIM), out[DIM], want[DIM];
+        for (size_t t = i % 3 ? 0 : 100; t < TOKENS; t++) {
+            for (size_t k = 0; k < DIM; k++) x[k] = random_float() * sizes[i % 8];
+            if (i < 16) kv_write_value(&s, c.v, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x);
+            if (i >= 8) kv_write_key(&s, c.k, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x);
+        }
+        struct attention_row row = {c.table, TOKENS - 1};
+        struct attention a = {1, 1, s, q, out, c.k, c.v, &row, .scale = 0.1f};
+        for (int d = 0; d < count; d++) {
+            devices[d]->ops->attention(devices[d], &a);
+            ref_attention_bytes(&a, 0, 0, want);
+            check_same("a scale", d, out, want, DIM);
+            for (size_t k = 0; k < DIM; k++) CHECK(isfinite(out[k]));
+        }
+        free(q);
+        free_cache(&c);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "--bench")) return attention_bench(getenv("GYR_ISA"), argv[2]);
     open_devices();
     RUN(precision);
     RUN(nan_is_seen);
+    RUN(scales_of_all_sizes);
     RUN(shapes);
     RUN(positions);
     RUN(variants);

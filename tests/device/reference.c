@@ -169,13 +169,15 @@ void ref_vector(const struct kv_vector *v, double *x) {
 
 void ref_attention(const struct attention *a, size_t row, size_t head, double *out) {
     size_t n = seen_of(a, row), first = a->window && a->window < n ? n - a->window : 0;
-    const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
+    const float *given = a->q + (row * a->heads + head) * a->kv.key_dim;
+    double q[KV_MOST_DIM];
+    for (size_t i = 0; i < a->kv.key_dim; i++) q[i] = (double)given[i];
+    if (a->kv.type == TYPE_Q8_0) ref_spread(q, a->kv.key_dim, false); // as the keys are
     double *score = malloc(n * sizeof *score), max = a->sinks ? (double)a->sinks[head] : -INFINITY, sum = 0;
     for (size_t t = first; t < n; t++) {
         struct kv_vector key = cached(a, row, head, t, false);
-        double dot = 0, cap = (double)a->softcap, k[KV_MOST_DIM];
-        ref_vector(&key, k);
-        for (size_t i = 0; i < a->kv.key_dim; i++) dot += (double)q[i] * k[i];
+        double dot = 0, cap = (double)a->softcap;
+        for (size_t i = 0; i < a->kv.key_dim; i++) dot += q[i] * (double)kv_get(&key, i);
         score[t] = (dot + alibi(a, head, t)) * (double)a->scale;
         if (cap > 0) score[t] = cap * tanh(score[t] / cap);
         max = fmax(max, score[t]);
