@@ -87,10 +87,10 @@ static inline const uint8_t *page_at(const struct job *j, size_t page, bool valu
 // Where reading goes on after a page: the next one, the span's values after its keys, the next span after them.
 static inline const uint8_t *page_after(const struct job *j, size_t page, bool values) {
     if (j->chosen) return j->s->page;
-    if (page + 1 < j->last_page) return page_at(j, page + 1, values, NULL);
-    if (!values) return page_at(j, j->first_page, true, NULL);
+    if (page + 1 < j->last_page) return page_at(j, page + 1, values, j->s->page);
+    if (!values) return page_at(j, j->first_page, true, j->s->page);
     bool more = j->start + SPAN <= j->a->row[j->q->row].position;
-    return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more, NULL);
+    return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more, j->s->page);
 }
 
 static inline void fetch(const uint8_t *p, size_t bytes) {
