@@ -66,7 +66,7 @@ GYR_API const char *gyr_status_name(gyr_status status);
 typedef struct gyr_model gyr_model;
 
 // Element type of the KV cache. Weights of type F32 default to F32, all others to F16. Q8 takes half of F16's memory
-// and loses next to nothing (docs/quantization.md).
+// and loses little (docs/quantization.md).
 typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, GYR_KV_Q8 = 3 } gyr_kv_type;
 
 typedef struct gyr_model_options {

@@ -21,7 +21,7 @@ static inline void shuffle(uint32_t *x, size_t n) {
 
 static inline void fill_vector(const struct kv_vector *at, float *x) {
     for (size_t i = 0; i < at->dim; i++) x[i] = random_float() * 2;
-    kv_put(at, 0, at->dim, x);
+    kv_put(at, x);
 }
 
 // For `sequences` sequences of up to `length` tokens.

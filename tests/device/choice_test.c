@@ -5,6 +5,7 @@
 #include "cache.h"
 #include "devices.h"
 #include "random.h"
+#include "reference.h"
 #include "test.h"
 
 enum { ROWS = 12 };
@@ -12,12 +13,19 @@ enum { ROWS = 12 };
 // The score as docs/arithmetic.md has it.
 static float score_of(const struct choice *a, size_t row, size_t t) {
     struct kv_vector key = kv_key(&a->kv, a->k, a->row[row].pages[t / PAGE_TOKENS], 0, t % PAGE_TOKENS);
-    float score = 0;
+    float score = 0, d;
     for (size_t h = 0; h < a->heads; h++) {
         const float *q = a->q + (row * a->heads + h) * a->kv.key_dim;
         float dot = 0;
-        for (size_t i = 0; i < a->kv.key_dim; i++) dot = fmaf(q[i], kv_get(&key, i), dot);
-        dot *= a->scale;
+        if (a->kv.type == TYPE_Q8_0) {
+            int code[MAX_INDEX_KEY] = {0}, sum = 0;
+            float by = ref_code_query(q, a->kv.key_dim, code) * a->scale;
+            for (size_t i = 0; i < a->kv.key_dim; i++) sum += code[i] * (int8_t)key.data[kv_index(&key, i)];
+            dot = (float)sum * (memcpy(&d, kv_scale(&key), sizeof d), d) * by;
+        } else {
+            for (size_t i = 0; i < a->kv.key_dim; i++) dot = fmaf(q[i], kv_get(&key, i), dot);
+            dot *= a->scale;
+        }
         score = fmaf(a->weight[row * a->heads + h], dot < 0 ? 0 : dot, score);
     }
     return score;

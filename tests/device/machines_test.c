@@ -116,9 +116,9 @@ static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
 // Every second one has ALiBi and a soft cap, every third a window and sinks.
 static void attention(void) {
     static const uint64_t want[12] = {
-        0x89f1d4dbed35c148, 0x07e9eac826d1cbbf, 0xf1cef8e511aaae46, 0xe86033da9ce5a969,
-        0x4dabde835b1ba4d9, 0xd019d3a6954f6962, 0x8710541b4b1f16b4, 0xbde5ad31ff7fd135,
-        0xf77cdc9bc9ef0e6d, 0x5ad2785959e7e895, 0x3547bd1b2c50b62d, 0x31117695772c0d89,
+        0x89f1d4dbed35c148, 0x07e9eac826d1cbbf, 0x83bc1b7227bfe534, 0xe86033da9ce5a969,
+        0x4dabde835b1ba4d9, 0x7c9afd28d3fa3d98, 0x8710541b4b1f16b4, 0xbde5ad31ff7fd135,
+        0xd017f73fe9e90387, 0x5ad2785959e7e895, 0x3547bd1b2c50b62d, 0xd96f1d79c97fe8b8,
     };
     enum { HEADS = 6, DIM = 48, LENGTH = 1100 };
     for (int i = 0; i < 12; i++) {
@@ -148,8 +148,8 @@ static void attention(void) {
 // Queries, keys and values with norms and rotation, and what the cache then holds.
 static void qkv(void) {
     static const uint64_t want[6] = {
-        0xe3994cfc5af09425, 0x4d2ea79a8595dcaa, 0xa5337e31d9992d16,
-        0xc891a1b8ac2a3222, 0xb3498e7774391a52, 0xedb3681f46f40d8f,
+        0xe3994cfc5af09425, 0x4d2ea79a8595dcaa, 0x306d8da95465e0a8,
+        0xc891a1b8ac2a3222, 0xb3498e7774391a52, 0xd3e474697f6dc1a7,
     };
     enum { HEADS = 4, DIM = 40, PAIRS = 16, POSITIONS = 70, OUT = ROWS * HEADS * DIM };
     float frequency[PAIRS], table[POSITIONS * PAIRS * 2], in[ROWS * HEADS * DIM], y[3 * OUT];
@@ -223,8 +223,8 @@ static void routes(void) {
 // What an indexer chooses, and attention to that.
 static void choices(void) {
     static const uint64_t want[6] = {
-        0x2a183ba3e96e6636, 0x90a0b0e3548a2961, 0x233f9d71745c2621,
-        0x1f478b1f002d1bea, 0x7ea1a65dfd26b6fa, 0x6663ea27dd0fff86,
+        0x2a183ba3e96e6636, 0x90a0b0e3548a2961, 0x76a24af1c7025644,
+        0x1f478b1f002d1bea, 0x7ea1a65dfd26b6fa, 0x9f62cacbf05e7963,
     };
     enum { HEADS = 7, DIM = 40, LENGTH = 700, MOST = 555 };
     for (int i = 0; i < 3; i++) {

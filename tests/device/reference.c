@@ -200,6 +200,25 @@ void ref_norm(enum norm_kind kind, const float *x, const float *w, const float *
         y[i] = ((double)x[i] - mean) / sqrt(squares + (double)eps) * (double)w[i] + (b ? (double)b[i] : 0);
 }
 
+// Walsh-Hadamard's matrix by its definition: element i, k is negative if i & k has an odd number of ones.
+static void hadamard(double *x, size_t n) {
+    double *y = malloc(n * sizeof *y);
+    for (size_t i = 0; i < n; i++) {
+        y[i] = 0;
+        for (size_t k = 0; k < n; k++) y[i] += __builtin_popcountll(i & k) % 2 ? -x[k] : x[k];
+    }
+    for (size_t i = 0; i < n; i++) x[i] = y[i] / sqrt((double)n);
+    free(y);
+}
+
+void ref_spread(double *x, size_t n, bool back) {
+    size_t size = n;
+    while (size & (size - 1)) size &= size - 1;
+    if (size < n && back) hadamard(x + n - size, size);
+    hadamard(x, size);
+    if (size < n && !back) hadamard(x + n - size, size);
+}
+
 static double bf16(double x) { return (double)bf16_to_f32(f32_to_bf16((float)x)); }
 
 static double alibi(const struct attention *a, size_t head, size_t position) {
@@ -216,14 +235,23 @@ static struct kv_vector cached(const struct attention *a, size_t row, size_t hea
     return (value ? kv_value : kv_key)(&a->kv, value ? a->v : a->k, page, kv_head, t % PAGE_TOKENS);
 }
 
+// A cached key or value as it was before it was rounded, nearly.
+void ref_vector(const struct kv_vector *v, double *x) {
+    for (size_t i = 0; i < v->dim; i++) x[i] = (double)kv_get(v, i);
+    if (v->key && v->type == TYPE_Q8_0) ref_spread(x, v->dim, true);
+}
+
 void ref_attention(const struct attention *a, size_t row, size_t head, double *out) {
     size_t n = seen_of(a, row), first = a->window && a->window < n ? n - a->window : 0;
-    const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
+    const float *given = a->q + (row * a->heads + head) * a->kv.key_dim;
+    double q[KV_MOST_DIM];
+    for (size_t i = 0; i < a->kv.key_dim; i++) q[i] = (double)given[i];
+    if (a->kv.type == TYPE_Q8_0) ref_spread(q, a->kv.key_dim, false); // as the keys are
     double *score = malloc(n * sizeof *score), max = a->sinks ? (double)a->sinks[head] : -INFINITY, sum = 0;
     for (size_t t = first; t < n; t++) {
         struct kv_vector key = cached(a, row, head, t, false);
         double dot = 0, cap = (double)a->softcap;
-        for (size_t i = 0; i < a->kv.key_dim; i++) dot += (double)q[i] * (double)kv_get(&key, i);
+        for (size_t i = 0; i < a->kv.key_dim; i++) dot += q[i] * (double)kv_get(&key, i);
         score[t] = (dot + alibi(a, head, t)) * (double)a->scale;
         if (cap > 0) score[t] = cap * tanh(score[t] / cap);
         max = fmax(max, score[t]);
@@ -246,7 +274,44 @@ static float ref_bias(const struct attention *a, size_t head, size_t t) {
     return bf16_to_f32(f32_to_bf16(slope * p));
 }
 
+// In the order of docs/arithmetic.md.
+static void ref_spread_floats(float *x, size_t size) {
+    for (size_t distance = 1; distance < size; distance *= 2)
+        for (size_t i = 0; i < size; i++) {
+            float a = x[i];
+            if (i & distance) continue;
+            x[i] = a + x[i + distance];
+            x[i + distance] = a - x[i + distance];
+        }
+    for (size_t i = 0; i < size; i++) x[i] *= 1 / sqrtf((float)size);
+}
+
+float ref_code_query(const float *q, size_t n, int *code) {
+    float x[KV_MOST_DIM], most = 0;
+    size_t size = n;
+    while (size & (size - 1)) size &= size - 1;
+    memcpy(x, q, n * sizeof *x);
+    ref_spread_floats(x, size);
+    if (size < n) ref_spread_floats(x + n - size, size);
+    for (size_t i = 0; i < n; i++) most = isfinite(x[i]) ? fmaxf(most, fabsf(x[i])) : NAN, n = isnan(most) ? 0 : n;
+    float d = most / 127;
+    for (size_t i = 0; i < n; i++) code[i] = d > 0 ? (int)fmaxf(-127, fminf(127, rintf(x[i] / d))) : 0;
+    return d;
+}
+
+static float ref_score_q8(const struct attention *a, size_t row, size_t head, size_t t) {
+    struct kv_vector key = cached(a, row, head, t, false);
+    int code[KV_MOST_DIM] = {0}, sum = 0;
+    float by = ref_code_query(a->q + (row * a->heads + head) * a->kv.key_dim, a->kv.key_dim, code) * a->scale, d;
+    memcpy(&d, kv_scale(&key), sizeof d);
+    for (size_t i = 0; i < a->kv.key_dim; i++) sum += code[i] * (int8_t)key.data[kv_index(&key, i)];
+    float x = (float)sum * d * by;
+    if (a->slopes) x = fmaf(ref_bias(a, head, t), a->scale, x);
+    return a->softcap > 0 ? a->softcap * tanh_f(x / a->softcap) : x;
+}
+
 static float ref_score(const struct attention *a, size_t row, size_t head, size_t t) {
+    if (a->kv.type == TYPE_Q8_0) return ref_score_q8(a, row, head, t);
     const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
     struct kv_vector key = cached(a, row, head, t, false);
     float x = 0;
@@ -254,6 +319,31 @@ static float ref_score(const struct attention *a, size_t row, size_t head, size_
     if (a->slopes) x += ref_bias(a, head, t);
     x *= a->scale;
     return a->softcap > 0 ? a->softcap * tanh_f(x / a->softcap) : x;
+}
+
+// Weights of a span as integers, one sum of integers for each element.
+static void ref_values_q8(const struct attention *a, size_t row, size_t head, size_t first, size_t last,
+                          const float *weight, float *out) {
+    float u[SPAN], most = 0;
+    for (size_t t = first; t < last; t++) {
+        struct kv_vector value = cached(a, row, head, t, true);
+        float d;
+        memcpy(&d, kv_scale(&value), sizeof d);
+        u[t % SPAN] = weight[t % SPAN] * d;
+        most = isnan(most) || isnan(u[t % SPAN]) ? NAN : fmaxf(most, u[t % SPAN]);
+    }
+    for (size_t i = 0; i < a->kv.value_dim; i++) {
+        long long high = 0, low = 0;
+        for (size_t t = first; t < last && most >= 0x1p-100f && isfinite(most); t++) {
+            struct kv_vector value = cached(a, row, head, t, true);
+            long long w = llrint((double)u[t % SPAN] * (double)(32639 / most)),
+                      code = (int8_t)value.data[kv_index(&value, i)];
+            long long digit = (w + 128) / 256;
+            high += digit * code;
+            low += (w - 256 * digit) * code;
+        }
+        out[i] = fmaf((float)high, 256, (float)low) * (isfinite(most) ? most / 32639 : NAN);
+    }
 }
 
 // One span: weights in place of the scores, the weighted values to `out`.
@@ -266,7 +356,8 @@ static float ref_span(const struct attention *a, size_t row, size_t head, size_t
         *max = fmaxf(*max, weight[t % SPAN]);
     }
     for (size_t t = first; t < last; t++) lane[t % LANES] += weight[t % SPAN] = exp_f(weight[t % SPAN] - *max);
-    for (size_t i = 0; i < a->kv.value_dim; i++) {
+    if (a->kv.type == TYPE_Q8_0) ref_values_q8(a, row, head, first, last, weight, out);
+    for (size_t i = 0; i < a->kv.value_dim && a->kv.type != TYPE_Q8_0; i++) {
         out[i] = 0;
         for (size_t t = first; t < last; t++) {
             struct kv_vector value = cached(a, row, head, t, true);

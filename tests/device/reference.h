@@ -13,6 +13,12 @@ double ref_dot(const struct weight *w, size_t row, const float *x, double *size)
 
 void ref_norm(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, double *y);
 
+// spread() of device/spread.h, or its inverse; and a query's codes: returns their scale.
+void ref_spread(double *x, size_t n, bool back);
+float ref_code_query(const float *q, size_t n, int *code);
+// A cached key or value as it was before it was rounded, nearly.
+void ref_vector(const struct kv_vector *v, double *x);
+
 // One row and query head: in double, and in the order whose bytes are promised.
 void ref_attention(const struct attention *a, size_t row, size_t head, double *out);
 void ref_attention_bytes(const struct attention *a, size_t row, size_t head, float *out);

@@ -74,6 +74,11 @@ static size_t run_of(const struct attention *a, size_t row, size_t end) {
     return n;
 }
 
+static void attend(const struct cut *t, const struct queries *q, size_t span, struct attend *s, float *parts) {
+    const struct kernels *k = t->c->kernels;
+    (t->a->kv.type == TYPE_Q8_0 ? k->attend_q8 : k->attend)(t->a, q, span, s, parts);
+}
+
 // All spans of a block, one after the other.
 static void whole(const struct cut *t, const struct queries *q, struct attend *s, float *parts) {
     const struct attention *a = t->a;
@@ -81,7 +86,7 @@ static void whole(const struct cut *t, const struct queries *q, struct attend *s
     struct softmax all[QUERIES] = {{0, 0}};
     size_t n = q->rows * q->heads;
     for (size_t span = t->first; span < t->first + t->spans; span++) {
-        k->attend(a, q, span, s, parts);
+        attend(t, q, span, s, parts);
         for (size_t i = 0; i < n; i++)
             k->join(parts + i * part_floats(a), part_cols(a), a->kv.value_dim, all + i,
                     out_of(a, q->row + i / q->heads, q->head + i % q->heads));
@@ -110,8 +115,9 @@ static void task(const struct cut *t, size_t i, size_t worker) {
     for (q.row = block * t->rows; q.row < end; q.row += q.rows) {
         q.rows = run_of(a, q.row, end);
         float *parts = parts_of(t, i % spans, piece) + q.row * q.heads * part_floats(a);
+        if (a->kv.type == TYPE_Q8_0) t->c->kernels->code_queries(a, &q, s);
         if (t->split)
-            t->c->kernels->attend(a, &q, t->first + i % spans, s, parts);
+            attend(t, &q, t->first + i % spans, s, parts);
         else
             whole(t, &q, s, t->c->parts + worker * PART_FLOATS);
     }

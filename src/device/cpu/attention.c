@@ -1,111 +1,17 @@
 // Attention of a block of queries, rows and heads that share a page table and a key and value head, to one span of
-// positions; and the sum of spans (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018).
+// positions whose keys and values are floats or halves (of codes: attention_q8.c); and the sum of spans (Milakov and
+// Gimelshein, "Online normalizer calculation for softmax", 2018).
 #include "device/cpu/isa.h"
 #include "device/cpu/panel.h"
-#include "device/cpu/vec_exp.h"
+#include "device/cpu/span.h"
 #include "device/cpu/widen.h"
-#include "device/elementary.h"
-
-// The positions of a span, counted from its start, that a query sees.
-struct seen {
-    size_t first, last;
-};
-
-struct job {
-    const struct attention *a;
-    const struct queries *q;
-    struct attend *s;
-    size_t start;          // position of the span
-    size_t n;              // queries
-    const int32_t *chosen; // the span is of places in this list, not of positions
-    size_t first_page, last_page;
-    struct seen seen[QUERIES];
-    const float *query[QUERIES], *weight[QUERIES]; // the weights take the place of the scores
-};
-
-static size_t row_of(const struct job *j, size_t i) { return j->q->row + i / j->q->heads; }
-static size_t head_of(const struct job *j, size_t i) { return j->q->head + i % j->q->heads; }
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
-static float *scores_of(const struct job *j, size_t i) { return j->s->score + i * SPAN; }
-
-static struct seen see(const struct attention *a, size_t row, size_t start) {
-    size_t end = seen_of(a, row), first = a->window && end > a->window ? end - a->window : 0;
-    first = least(most(first, start) - start, SPAN);
-    size_t last = least(most(end, start) - start, SPAN);
-    return (struct seen){first, most(first, last)};
-}
-
-static void plan(struct job *j) {
-    size_t first = SPAN, last = 0;
-    j->n = j->q->rows * j->q->heads;
-    for (size_t i = 0; i < j->n; i++) {
-        j->query[i] = j->a->q + (row_of(j, i) * j->a->heads + head_of(j, i)) * j->a->kv.key_dim;
-        j->weight[i] = scores_of(j, i);
-        j->seen[i] = see(j->a, row_of(j, i), j->start);
-        if (j->seen[i].first == j->seen[i].last) continue;
-        first = least(first, j->seen[i].first);
-        last = most(last, j->seen[i].last);
-    }
-    j->first_page = first / PAGE_TOKENS;
-    j->last_page = (last + PAGE_TOKENS - 1) / PAGE_TOKENS;
-}
-
-// A page of the positions at these places of the list, as if they were neighbours.
-static const uint8_t *gather(const struct job *j, size_t page, size_t kv_head, bool values) {
-    const struct attention *a = j->a;
-    const struct attention_row *row = &a->row[j->q->row];
-    size_t first = j->start + page * PAGE_TOKENS, n = least(PAGE_TOKENS, a->most - first);
-    struct kv_vector (*vector)(const struct kv_shape *, const void *, size_t, size_t, size_t) =
-        values ? kv_value : kv_key;
-    size_t bytes = kv_head_bytes(a->kv.type, values ? a->kv.value_dim : a->kv.key_dim);
-    if (n < PAGE_TOKENS) memset(j->s->page, 0, bytes);
-    for (size_t t = 0; t < n; t++) {
-        size_t position = (size_t)j->chosen[first + t];
-        struct kv_vector from =
-            vector(&a->kv, values ? a->v : a->k, row->pages[position / PAGE_TOKENS], kv_head, position % PAGE_TOKENS);
-        struct kv_vector to = from;
-        to.data = j->s->page;
-        to.token = t;
-        kv_copy(&to, &from);
-    }
-    return j->s->page;
-}
-
-static const uint8_t *page_at(const struct job *j, size_t page, bool values) {
-    const struct attention *a = j->a;
-    size_t kv_head = j->q->head / (a->heads / a->kv.heads);
-    if (j->chosen) return gather(j, page, kv_head, values);
-    uint32_t number = a->row[j->q->row].pages[j->start / PAGE_TOKENS + page];
-    return values ? kv_values(&a->kv, a->v, number, kv_head) : kv_keys(&a->kv, a->k, number, kv_head);
-}
-
-// Where reading goes on after a page: the next one, the span's values after its keys, the next span after them.
-static const uint8_t *page_after(const struct job *j, size_t page, bool values) {
-    if (j->chosen) return j->s->page;
-    if (page + 1 < j->last_page) return page_at(j, page + 1, values);
-    if (!values) return page_at(j, j->first_page, true);
-    bool more = j->start + SPAN <= j->a->row[j->q->row].position;
-    return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more);
-}
-
-static void fetch(const uint8_t *p, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
-}
 
 // Where few queries read a page it is read as it lies, and what comes next is fetched meanwhile.
 static struct panel lying(const struct job *j, size_t page, bool values) {
-    static const enum stored codes[] = {STORED_KEY_CODES, STORED_VALUE_CODES};
-    enum type type = j->a->kv.type;
-    size_t dim = values ? j->a->kv.value_dim : j->a->kv.key_dim;
-    const uint8_t *b = page_at(j, page, values), *scales = b + PAGE_TOKENS * dim, *next = page_after(j, page, values);
-    struct panel p = {.b = b, .scales = j->s->scale, .ahead = (size_t)next - (size_t)b};
-    p.stored = type == TYPE_F32 ? STORED_FLOATS : type == TYPE_F16 ? STORED_HALVES : codes[values];
-    p.ldb = values ? dim : PAGE_TOKENS;
-    if (type != TYPE_Q8_0) return p;
-    widen_f16(scales, PAGE_TOKENS * kv_blocks(dim), j->s->scale);
-    fetch(scales + p.ahead, 2 * PAGE_TOKENS * kv_blocks(dim));
+    const uint8_t *b = page_at(j, page, values, j->s->page), *next = page_after(j, page, values);
+    struct panel p = {.b = b, .ahead = (size_t)next - (size_t)b};
+    p.stored = j->a->kv.type == TYPE_F32 ? STORED_FLOATS : STORED_HALVES;
+    p.ldb = values ? j->a->kv.value_dim : PAGE_TOKENS;
     return p;
 }
 
@@ -114,22 +20,17 @@ static struct panel widened(const struct job *j, size_t page, bool values) {
     const struct attention *a = j->a;
     struct panel p = {STORED_FLOATS, (const uint8_t *)j->s->wide, .ldb = values ? part_cols(a) : PAGE_TOKENS};
     fetch(page_after(j, page, values), kv_head_bytes(a->kv.type, values ? a->kv.value_dim : a->kv.key_dim));
+    const uint8_t *b = page_at(j, page, values, j->s->page);
     if (values)
-        widen_values(a->kv.type, page_at(j, page, true), a->kv.value_dim, p.ldb, j->s->wide);
+        widen_values(a->kv.type, b, a->kv.value_dim, p.ldb, j->s->wide);
     else
-        widen_keys(a->kv.type, page_at(j, page, false), a->kv.key_dim, j->s->wide);
+        widen_run(a->kv.type, b, PAGE_TOKENS * a->kv.key_dim, j->s->wide);
     return p;
 }
 
 static struct panel open_page(const struct job *j, size_t page, bool values) {
     bool whole = !values || part_cols(j->a) == j->a->kv.value_dim;
     return whole && (j->n <= PANEL || j->a->kv.type == TYPE_F32) ? lying(j, page, values) : widened(j, page, values);
-}
-
-static bool any_sees(const struct job *j, size_t i, size_t rows, size_t first, size_t last) {
-    for (size_t k = i; k < i + rows; k++)
-        if (j->seen[k].first < last && j->seen[k].last > first) return true;
-    return false;
 }
 
 static void score(const struct job *j) {
@@ -143,30 +44,6 @@ static void score(const struct job *j) {
             panel_run(&p, &s, rows, PAGE_TOKENS);
         }
     }
-}
-
-static float round_bf16(float x) { return bf16_to_f32(f32_to_bf16(x)); }
-
-// From sums to scores: bias, scale, soft cap.
-static void finish_scores(const struct attention *a, size_t head, size_t start, struct seen s, float *x) {
-    float slope = a->slopes ? a->slopes[head] : 0, scale = a->scale, cap = a->softcap;
-    if (a->slopes && a->alibi_bf16) {
-        slope = round_bf16(slope);
-        for (size_t t = s.first; t < s.last; t++) x[t] += round_bf16(slope * round_bf16((float)(uint32_t)(start + t)));
-    } else if (a->slopes) {
-        for (size_t t = s.first; t < s.last; t++) x[t] += slope * (float)(uint32_t)(start + t);
-    }
-    for (size_t t = s.first; t < s.last; t++) x[t] *= scale;
-    if (cap > 0)
-        for (size_t t = s.first; t < s.last; t++) x[t] = cap * tanh_f(x[t] / cap);
-}
-
-static float max_of(const float *x, size_t first, size_t last) {
-    vec most = vec_fill(-INFINITY);
-    for (size_t t = first; t < last; t += VEC) most = vec_max(vec_load(x + t), most);
-    float max = most[0];
-    for (int i = 1; i < VEC; i++) max = most[i] > max ? most[i] : max;
-    return max;
 }
 
 // Weights of a span's values in place of the scores: e^(score - max), zeros around them to whole lanes.
@@ -241,8 +118,11 @@ void KERNEL(attend)(const struct attention *a, const struct queries *q, size_t s
     for (size_t i = 0; i < j.n; i++) {
         struct softmax sum = {-INFINITY, 0};
         if (j.seen[i].first < j.seen[i].last) {
-            finish_scores(a, head_of(&j, i), j.start, j.seen[i], scores_of(&j, i));
-            sum = weigh(j.seen[i], scores_of(&j, i));
+            float *x = scores_of(&j, i);
+            add_biases(&j, i, 1, x);
+            for (size_t t = j.seen[i].first; t < j.seen[i].last; t++) x[t] *= a->scale;
+            cap_scores(&j, i, x);
+            sum = weigh(j.seen[i], x);
         }
         memcpy(parts + i * part_floats(a) + part_cols(a), &sum, sizeof sum);
     }

@@ -23,7 +23,7 @@ static void score_share(void *arg, size_t i) {
     size_t seen = (size_t)c->a->row[row].position + 1, last = (seen + PAGE_TOKENS - 1) / PAGE_TOKENS;
     if (seen <= c->a->most) return;
     if (last > page + SHARE) last = page + SHARE;
-    for (; page < last; page++) c->kernels->score_page(c->a, row, page, scores_of(c, row) + page * PAGE_TOKENS);
+    if (page < last) c->kernels->score_pages(c->a, row, page, last, scores_of(c, row) + page * PAGE_TOKENS);
 }
 
 // A whole number in the order of scores: both zeros the same, NaN above all.

@@ -23,9 +23,11 @@ void KERNEL(matmul_w16)(const struct weight *w, void *x, size_t rows, const floa
                         size_t last);
 void KERNEL(norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
 void KERNEL(attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
+void KERNEL(code_queries)(const struct attention *a, const struct queries *q, struct attend *s);
+void KERNEL(attend_q8)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
 void KERNEL(join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
 void KERNEL(close)(const struct softmax *all, const float *sink, size_t dim, float *out);
-void KERNEL(score_page)(const struct choice *a, size_t row, size_t page, float *scores);
+void KERNEL(score_pages)(const struct choice *a, size_t row, size_t first, size_t last, float *scores);
 void KERNEL(conv)(const struct conv *a, struct stretch s);
 void KERNEL(recur_channels)(const struct recur *a, struct stretch s);
 void KERNEL(recur_head)(const struct recur *a, struct stretch s);

@@ -7,8 +7,8 @@
 //   integers, and the integer dots inside are exact;
 // - sums in norms: 16 strided lanes, the last ones padded with zeros, then halves folded onto each other: lanes i and
 //   i + 8, then i + 4, i + 2, i + 1;
-// - attention: a score is one fmaf sum over the head; spans of 512 positions have each their maximum, their sum and
-//   their weighted values, and are combined in order.
+// - attention: a score is one fmaf sum over the head, or an exact integer with TYPE_Q8_0; spans of 512 positions have
+//   each their maximum, their sum and their weighted values, and are combined in order.
 #ifndef DEVICE_CPU_KERNELS_H
 #define DEVICE_CPU_KERNELS_H
 
@@ -57,13 +57,26 @@ struct queries {
 
 enum { QUERIES = 96 };
 
+// Queries as codes: the scores' codes are multiplied by `by`, and their sums begin with `start`.
+struct coded {
+    int8_t code[QUERIES * KV_MOST_DIM]; // kv_room() of each query
+    float by[QUERIES];
+    int32_t start[QUERIES];
+};
+
 // What one thread needs for attention.
 struct attend {
     float wide[KV_MOST_DIM * PAGE_TOKENS];                   // a page's keys or values
-    float scale[KV_MOST_DIM];                                // and its scales
     uint8_t page[KV_MOST_DIM * PAGE_TOKENS * sizeof(float)]; // a page put together from others
     float score[QUERIES * SPAN];
-};
+    // For TYPE_Q8_0: the queries; the weights in two digits, what their sums begin with, and what they are multiples
+    // of; the values' scales; a span's pages put together from others.
+    struct coded query;
+    int8_t digit[2][QUERIES * SPAN];
+    int32_t start[2][QUERIES];
+    float unit[QUERIES], scale[SPAN];
+    uint8_t pages[SPAN * (KV_MOST_DIM + sizeof(float))];
+} __attribute__((aligned(64)));
 
 // The largest score, and the sum of e^(score - max).
 struct softmax {
@@ -116,11 +129,14 @@ struct kernels {
     void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);
     // One span of positions for a block of queries; for each a part: the weighted values, their softmax after them.
     void (*attend)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
+    // The same for TYPE_Q8_0, after the block's queries were made codes, once for all spans.
+    void (*code_queries)(const struct attention *a, const struct queries *q, struct attend *s);
+    void (*attend_q8)(const struct attention *a, const struct queries *q, size_t span, struct attend *s, float *parts);
     // Joins a part to what the query has so far (all->sum is 0 at first), and closes a query after the last.
     void (*join)(const float *part, size_t cols, size_t dim, struct softmax *all, float *out);
     void (*close)(const struct softmax *all, const float *sink, size_t dim, float *out);
-    // The indexer's scores of PAGE_TOKENS positions of a row.
-    void (*score_page)(const struct choice *a, size_t row, size_t page, float *scores);
+    // The indexer's scores of the positions of pages [first, last), for a row; scores[0] is that of the first.
+    void (*score_pages)(const struct choice *a, size_t row, size_t first, size_t last, float *scores);
     // Channels `first` on, n of them; or head `first`.
     void (*conv)(const struct conv *a, struct stretch s);
     void (*recur_channels)(const struct recur *a, struct stretch s);

@@ -15,13 +15,12 @@ enum { PANEL = 6, PANEL_VECS = 2 };
 #endif
 enum { PANEL_COLS = 32 };
 
-// How b's elements are stored. Codes have a scale for each 32 of k in keys, and for each 32 columns in values.
-enum stored { STORED_FLOATS, STORED_HALVES, STORED_KEY_CODES, STORED_VALUE_CODES };
+// How b's elements are stored.
+enum stored { STORED_FLOATS, STORED_HALVES };
 
 struct panel {
     enum stored stored;
     const uint8_t *b; // [k][ldb]
-    const float *scales;
     size_t ldb;
     size_t ahead; // bytes from b's elements to those that will be wanted next
 };
@@ -39,16 +38,12 @@ struct sums {
 
 PANEL_INLINE vec panel_load(const struct panel *p, enum stored stored, size_t k, size_t col) {
     size_t at = k * p->ldb + col;
-    if (stored == STORED_FLOATS) return vec_load((const float *)(const void *)p->b + at);
-    if (stored == STORED_HALVES) return vec_load_f16(p->b + 2 * at);
-    vec code = vec_load_i8(p->b + at);
-    if (stored == STORED_KEY_CODES) return code * vec_load(p->scales + k / 32 * 32 + col);
-    return code * vec_fill(p->scales[k * (p->ldb / 32) + col / 32]);
+    return stored == STORED_FLOATS ? vec_load((const float *)(const void *)p->b + at) : vec_load_f16(p->b + 2 * at);
 }
 
 // Into the second cache: of misses of the first, too few may be under way to keep the memory busy.
 PANEL_INLINE void panel_ahead(const struct panel *p, enum stored stored, size_t k, size_t col, size_t cols) {
-    size_t size = stored == STORED_FLOATS ? 4 : stored == STORED_HALVES ? 2 : 1;
+    size_t size = stored == STORED_FLOATS ? 4 : 2;
     for (size_t line = 0; line < cols * size; line += 64)
         __builtin_prefetch(p->b + (k * p->ldb + col) * size + line + p->ahead, 0, 2);
 }
@@ -94,12 +89,10 @@ PANEL_INLINE void panel_stored(const struct panel *p, const struct sums *s, size
 
 // `cols` is a multiple of PANEL_COLS, and so much is written.
 static void panel_run(const struct panel *p, const struct sums *s, size_t rows, size_t cols) {
-    switch (p->stored) {
-    case STORED_FLOATS: panel_stored(p, s, rows, cols, STORED_FLOATS); return;
-    case STORED_HALVES: panel_stored(p, s, rows, cols, STORED_HALVES); return;
-    case STORED_KEY_CODES: panel_stored(p, s, rows, cols, STORED_KEY_CODES); return;
-    case STORED_VALUE_CODES: panel_stored(p, s, rows, cols, STORED_VALUE_CODES); return;
-    }
+    if (p->stored == STORED_FLOATS)
+        panel_stored(p, s, rows, cols, STORED_FLOATS);
+    else
+        panel_stored(p, s, rows, cols, STORED_HALVES);
 }
 
 #endif
