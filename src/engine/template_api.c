@@ -1,5 +1,6 @@
 // Chat templates, as the public interface offers them.
 #include "engine/engine.h"
+#include "format/json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -101,16 +102,14 @@ static bool put_tokens(json_t *variables, const struct vocab *v) {
     return true;
 }
 
-static json_t *parse_variables(const char *text, size_t size, gyr_error *e) {
-    json_error_t why;
-    json_t *j = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    return j ? j : fail_null(e, GYR_USAGE, "messages:%d:%d: not JSON: %s", why.line, why.column, why.text);
-}
-
 // Anyone may put an object where the messages stand: then it has all the variables.
 static json_t *read_variables(const gyr_template *t, const char *text, size_t size, bool generate, gyr_error *e) {
-    json_t *all = parse_variables(text, size, e);
+    json_t *all = json_parse_talk(text, size, e);
     if (!all) return NULL;
+    if (!json_is_array(all) && !json_is_object(all)) {
+        json_decref(all);
+        return fail_null(e, GYR_USAGE, "messages: neither a list of messages nor an object with one");
+    }
     if (json_is_array(all)) all = json_pack("{s:o}", "messages", all);
     if (all && put(all, "add_generation_prompt", json_boolean(generate)) && (!t->vocab || put_tokens(all, t->vocab)))
         return all;

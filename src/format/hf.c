@@ -60,7 +60,8 @@ struct shards {
 
 // A shard is a file of the same folder: an index must not reach anywhere else.
 static bool plain_name(struct text s) {
-    return s.size && s.data[0] != '.' && !memchr(s.data, '/', s.size) && !memchr(s.data, '\\', s.size);
+    return s.size && s.data[0] != '.' && !memchr(s.data, '/', s.size) && !memchr(s.data, '\\', s.size) &&
+           !memchr(s.data, 0, s.size);
 }
 
 static bool read_shard(struct checkpoint *c, struct shards *s, const char *where, struct text name, gyr_error *e) {

@@ -20,11 +20,11 @@ static int32_t find_token(const struct vocab *v, struct text s) {
 }
 
 // A file of the folder that need not be there: true and *root NULL.
-static bool open_optional(const char *folder, const char *name, size_t flags, json_t **root, gyr_error *e) {
+static bool open_optional(const char *folder, const char *name, json_t **root, gyr_error *e) {
     *root = NULL;
     if (!folder_has(folder, name)) return true;
     char *path = folder_path(folder, name);
-    if (path) *root = json_open(path, MAX_CONFIG, flags, e);
+    if (path) *root = json_open(path, MAX_CONFIG, 0, e);
     bool ok = path ? *root != NULL : fail_memory(e, folder);
     free(path);
     return ok;
@@ -52,6 +52,8 @@ static void read_flags(const json_t *config, struct vocab *v) {
 static bool keep_template(struct vocab *v, struct text s, const char *where, char **out, gyr_error *e) {
     if (!s.data) return true;
     if (!utf8_valid(s.data, s.size)) return fail(e, GYR_MALFORMED, "%s: not UTF-8; get the file again", where);
+    if (memchr(s.data, 0, s.size))
+        return fail(e, GYR_MALFORMED, "%s: a chat template with a zero byte; get the file again", where);
     *out = arena_copy(v->storage, s);
     return *out || fail_memory(e, where);
 }
@@ -212,9 +214,8 @@ bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_
         if (!read_tokenizer(folder, files[i].name, files[i].read, v, e)) return false;
     }
     json_t *config = NULL, *generation = NULL;
-    // "model_max_length" is often 10^30, and no integer of this file is needed.
-    bool ok = open_optional(folder, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, &config, e) &&
-              open_optional(folder, "generation_config.json", 0, &generation, e) &&
+    bool ok = open_optional(folder, "tokenizer_config.json", &config, e) &&
+              open_optional(folder, "generation_config.json", &generation, e) &&
               read_template(config, v, folder, e) && read_template_file(folder, v, e);
     bool model = v->kind != VOCAB_NONE && !folder_has(folder, "tokenizer.json");
     ok = ok && (!model || (read_added(config, v, folder, e) && name_patterns(config, v, folder, e)));

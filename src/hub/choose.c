@@ -188,7 +188,7 @@ bool choose_weights(const struct hub_name *name, const struct listing *l, const 
     json_t *value;
     bool ok = root;
     json_object_foreach(json_object_get(root, "weight_map"), key, value) {
-        const char *path = json_string_value(value);
+        const char *path = json_c_string(value);
         const struct hub_file *f = path && !strchr(path, '/') ? listing_find(l, path) : NULL;
         if (ok && !f)
             ok = fail(e, GYR_MALFORMED, "%s: its index names weights that are not there: %.100s; get another copy",

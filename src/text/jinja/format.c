@@ -1,5 +1,5 @@
 // "%s %d" % x and "{} {:>8}".format(x): Python's two ways to format.
-#include "text/jinja/vm.h"
+#include "text/jinja/big.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,13 +9,14 @@ struct spec {
     struct text fill; // one character
     char align;       // '<', '>', '^', '=' or 0
     char sign;        // '+', ' ' or 0
-    bool alternate, zero, comma;
+    char group;       // ',' or '_' between groups of digits, or 0
+    bool alternate, zero;
     bool user;            // the format came from the conversation
     int width, precision; // -1: none
     char type;            // 0: none
 };
 
-enum { MAX_WIDTH = 1000, MAX_PRECISION = 100 };
+enum { MAX_WIDTH = 1000, MAX_PRECISION = 100, WHOLE_ROOM = BIG_WORDS * 32 + 1 };
 
 static void put(struct build *b, const struct spec *f, const struct str *s, const char *prefix, char align) {
     size_t n = j_chars(s) + strlen(prefix), more = (size_t)f->width > n && f->width > 0 ? (size_t)f->width - n : 0;
@@ -36,41 +37,41 @@ static void put_text(struct build *b, const struct spec *f, struct value v) {
     put(b, f, &cut, "", '<');
 }
 
-// Digits of `text` up to the point, in threes.
-static void put_commas(char *text, size_t room) {
-    char out[512];
-    size_t whole = strspn(text, "0123456789"), n = 0;
-    if (strlen(text) + whole / 3 >= sizeof out || strlen(text) + whole / 3 >= room) return;
+// `text`, with a separator between groups of the digits up to the point.
+static void put_groups(struct build *out, const struct spec *f, const char *text) {
+    bool by_four = f->type && strchr("xXob", f->type);
+    size_t group = by_four ? 4 : 3, whole = strspn(text, by_four ? "0123456789abcdefABCDEF" : "0123456789");
     for (size_t i = 0; i < whole; i++) {
-        if (i && (whole - i) % 3 == 0) out[n++] = ',';
-        out[n++] = text[i];
+        if (i && (whole - i) % group == 0) b_add(out, &f->group, 1, f->user);
+        b_add(out, text + i, 1, false);
     }
-    memcpy(out + n, text + whole, strlen(text + whole) + 1);
-    memcpy(text, out, strlen(out) + 1);
+    b_puts(out, text + whole);
 }
 
-static void put_digits(struct build *b, const struct spec *f, bool negative, const char *base, char *text,
-                       size_t room) {
+static void put_digits(struct build *b, const struct spec *f, bool negative, const char *base, const char *text) {
     char prefix[8];
-    if (f->comma) put_commas(text, room);
+    struct build digits = {.vm = b->vm};
+    struct value v;
+    if (f->group)
+        put_groups(&digits, f, text);
+    else
+        b_puts(&digits, text);
     snprintf(prefix, sizeof prefix, "%s%s", negative ? "-" : f->sign == '+' ? "+" : f->sign == ' ' ? " " : "", base);
-    struct str s = {.data = text, .size = strlen(text)};
-    put(b, f, &s, prefix, f->zero ? '=' : '>');
+    if (b_done(&digits, &v)) put(b, f, v.s, prefix, f->zero ? '=' : '>');
 }
 
-static void put_int(struct build *b, const struct spec *f, int64_t i) {
-    char text[512];
-    uint64_t n = i < 0 ? -(uint64_t)i : (uint64_t)i;
+static void put_int(struct build *b, const struct spec *f, struct value v) {
+    char text[WHOLE_ROOM];
     const char *base = "";
-    size_t at = sizeof text - 1;
     unsigned radix = f->type == 'x' || f->type == 'X' ? 16 : f->type == 'o' ? 8 : f->type == 'b' ? 2 : 10;
-    const char *digits = f->type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
-    text[at] = 0;
-    do text[--at] = digits[n % radix];
-    while (n /= radix);
+    if (!j_whole_digits(v, radix, text, sizeof text)) {
+        j_fail(b->vm, "an integer of more than %d digits cannot be printed", MAX_DIGITS);
+        return;
+    }
+    for (char *p = text; f->type == 'X' && *p; p++)
+        if (*p >= 'a') *p = (char)(*p - 32);
     if (f->alternate) base = radix == 16 ? (f->type == 'X' ? "0X" : "0x") : radix == 8 ? "0o" : radix == 2 ? "0b" : "";
-    memmove(text, text + at, sizeof text - at);
-    put_digits(b, f, i < 0, base, text, sizeof text);
+    put_digits(b, f, j_whole_minus(v), base, text);
 }
 
 static void put_float(struct build *b, const struct spec *f, double x) {
@@ -85,7 +86,7 @@ static void put_float(struct build *b, const struct spec *f, double x) {
         snprintf(text, sizeof text, format, precision, fabs(x));
     }
     if (f->type == '%') strncat(text, "%", sizeof text - strlen(text) - 1);
-    put_digits(b, f, signbit(x) && !isnan(x), "", text, sizeof text);
+    put_digits(b, f, signbit(x) && !isnan(x), "", text);
 }
 
 static bool put_value(struct build *b, const struct spec *f, struct value v) {
@@ -99,7 +100,7 @@ static bool put_value(struct build *b, const struct spec *f, struct value v) {
     else if (!v_is_number(v))
         return j_fail(vm, "the format '%c' wants a number, not '%s'", f->type, v_type(v));
     else if (whole && v.kind != V_FLOAT)
-        put_int(b, f, v_as_int(v));
+        put_int(b, f, v);
     else if (whole && f->type)
         return j_fail(vm, "the format '%c' wants an integer, not a float", f->type);
     else
@@ -148,7 +149,7 @@ static bool percent_put(struct build *b, struct spec *f, struct value v) {
         if (!b_done(&t, &v)) return false;
     }
     if (f->type == 'i' || f->type == 'u') f->type = 'd';
-    if (f->type == 'd' && v.kind == V_FLOAT && fabs(v.f) < 9e18) v = v_int((int64_t)v.f);
+    if (f->type == 'd' && v.kind == V_FLOAT && isfinite(v.f) && !j_whole_float(vm, v.f, &v)) return false;
     if (!f->type || !strchr("sdxXoeEfFgG", f->type)) return j_fail(vm, "there is no format '%%%c'", f->type);
     // %s pads at the left, where format() pads at the right.
     if (f->type == 's' && !f->align) f->align = '>';
@@ -225,10 +226,7 @@ static bool read_spec(struct vm *vm, const struct str *s, struct spec *f) {
         f->fill = (struct text){"0", 1};
     }
     f->width = number(s, &at);
-    if (at < s->size && s->data[at] == ',') {
-        f->comma = true;
-        at++;
-    }
+    if (at < s->size && (s->data[at] == ',' || s->data[at] == '_')) f->group = s->data[at++];
     if (at < s->size && s->data[at] == '.') {
         at++;
         f->precision = number(s, &at);

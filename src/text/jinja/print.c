@@ -1,5 +1,6 @@
 // str() and repr() as Python prints them.
 #include "base/utf8.h"
+#include "text/jinja/big.h"
 #include "text/jinja/eval.h"
 
 #include <math.h>
@@ -126,6 +127,17 @@ static void repr_object(struct build *b, struct value v) {
     b_puts(b, text);
 }
 
+void b_whole(struct build *b, struct value v) {
+    char text[MAX_DIGITS + 1];
+    if (!j_step(b->vm, v.kind == V_BIG ? 1000 : 1)) return;
+    if (!j_whole_digits(v, 10, text, sizeof text)) {
+        j_fail(b->vm, "an integer of more than %d digits cannot be printed", MAX_DIGITS);
+        return;
+    }
+    if (j_whole_minus(v)) b_puts(b, "-");
+    b_puts(b, text);
+}
+
 void b_repr(struct build *b, struct value v) {
     char text[32];
     if (b->vm->nesting >= MAX_NESTING) j_fail(b->vm, "a value is nested more than %d deep", MAX_NESTING);
@@ -137,9 +149,7 @@ void b_repr(struct build *b, struct value v) {
     case V_NONE: b_puts(b, "None"); break;
     case V_BOOL: b_puts(b, v.b ? "True" : "False"); break;
     case V_INT:
-        snprintf(text, sizeof text, "%lld", (long long)v.i);
-        b_puts(b, text);
-        break;
+    case V_BIG: b_whole(b, v); break;
     case V_FLOAT:
         j_float_repr(v.f, text);
         b_puts(b, text);

@@ -98,6 +98,7 @@ bool j_is_iterable(struct value v);
 // ---- printing (print.c)
 void b_value(struct build *b, struct value v); // str()
 void b_repr(struct build *b, struct value v);
+void b_whole(struct build *b, struct value v); // an integer of any size
 bool j_to_str(struct vm *vm, struct value v, struct value *out);
 const char *j_c_str(struct vm *vm, struct value v); // repr() for messages, at most some 100 bytes
 void j_float_repr(double f, char out[32]);
