@@ -1,7 +1,7 @@
 // JSON text to a tree, by the rules of Python's json module: that is what wrote the files that people have.
+#include "format/json_read.h"
 #include "base/utf8.h"
 #include "format/json.h"
-#include "format/json_read.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -136,7 +136,7 @@ static json_t *read_real(struct reader *r) {
 static json_t *read_number(struct reader *r) {
     const char *begin = r->p, *first = begin + (*begin == '-');
     const char *whole = first < r->end && *first == '0' ? first + 1 : digits_end(r, first), *end = real_end(r, whole);
-    if (first == whole) return r->p = first, wrong(r, "not JSON");
+    if (first == whole) return r->p = first, wrong(r, "a digit is missing");
     buf_clear(&r->text);
     buf_append(&r->text, begin, (size_t)(end - begin));
     if (r->text.failed) return NULL;
@@ -157,7 +157,7 @@ static json_t *read_word(struct reader *r) {
         r->p += strlen(plain[i]);
         return !i ? json_null() : json_boolean(i == 1);
     }
-    return wrong(r, "not JSON");
+    return wrong(r, "a value is missing");
 }
 
 // ---- lists and objects
@@ -172,7 +172,7 @@ static json_t *give_up(json_t *j) {
 // What stands behind an item: true and *more, or false at something else than a comma or the end.
 static bool read_comma(struct reader *r, char close, bool *more) {
     skip_space(r);
-    if (r->p == r->end || (*r->p != ',' && *r->p != close)) return wrong(r, "not JSON"), false;
+    if (r->p == r->end || (*r->p != ',' && *r->p != close)) return wrong(r, "a comma is missing"), false;
     *more = *r->p++ == ',';
     return true;
 }
@@ -192,13 +192,13 @@ static json_t *read_list(struct reader *r) {
 
 static bool read_member(struct reader *r, json_t *object) {
     skip_space(r);
-    if (r->p == r->end || *r->p != '"') return wrong(r, "not JSON"), false;
+    if (r->p == r->end || *r->p != '"') return wrong(r, "a key in quotes is missing"), false;
     if (!read_string(r, true)) return false;
     char *key = strdup(r->text.data ? r->text.data : "");
     if (!key) return false;
     bool ok = !(r->rules->unique && json_object_get(object, key)) || (wrong(r, "a key is there twice"), false);
     skip_space(r);
-    if (ok && (r->p == r->end || *r->p != ':')) ok = (wrong(r, "not JSON"), false);
+    if (ok && (r->p == r->end || *r->p != ':')) ok = (wrong(r, "a colon is missing"), false);
     if (ok) r->p++;
     json_t *value = ok ? read_value(r) : NULL;
     ok = value && !json_object_set_new_nocheck(object, key, value);
@@ -241,7 +241,7 @@ json_t *json_read(const char *data, size_t size, const struct json_rules *rules,
     struct reader r = {.p = data, .end = data + size, .rules = rules};
     if (sees(&r, mark)) r.p += 3;
     json_t *j = read_value(&r);
-    skip_space(&r);
+    if (j) skip_space(&r);
     if (j && r.p < r.end) {
         wrong(&r, "text after its end");
         j = give_up(j);

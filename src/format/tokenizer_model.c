@@ -146,8 +146,9 @@ static bool read_merges(struct tokenizer_reader *r, const json_t *merges) {
 
 static bool read_affix(struct tokenizer_reader *r, const json_t *model, const char *name, char **out) {
     struct text s = json_text(json_object_get(model, name));
-    if (s.size > MAX_AFFIX || (s.data && memchr(s.data, 0, s.size)))
-        return json_unsupported(r, "spells the parts of a word with more than 32 bytes around them, or a zero byte");
+    if (s.size > MAX_AFFIX)
+        return json_unsupported(r, "spells the parts of a word with more than 32 bytes around them");
+    if (s.size && memchr(s.data, 0, s.size)) return json_unsupported(r, "spells the parts of a word with a zero byte");
     if (s.size) *out = arena_copy(r->v->storage, s);
     return !s.size || *out || fail_memory(r->e, r->where);
 }

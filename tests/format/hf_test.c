@@ -247,10 +247,7 @@ static void refuses_bad_folders(void) {
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR/config.json: has no model_type; get the file again");
     write_text(folder, "config.json", "{\n \"a\": }");
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
-                     "DIR/config.json: bad JSON in line 2: not JSON; get the file again");
-    write_text(folder, "config.json", "{\"a\": 1, \"a\": 2}");
-    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
-                     "DIR/config.json: bad JSON in line 1: a key is there twice; get the file again");
+                     "DIR/config.json: bad JSON in line 2: a value is missing; get the file again");
     write_text(folder, "config.json", "{\"a.b\": 1, \"a\": {\"b\": 1}, \"model_type\": \"x\"}");
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
                      "DIR/config.json: key a.b is there twice; the file is damaged, get it again");

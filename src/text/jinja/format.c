@@ -1,4 +1,5 @@
 // "%s %d" % x and "{} {:>8}".format(x): Python's two ways to format.
+#include "base/utf8.h"
 #include "text/jinja/big.h"
 
 #include <math.h>
@@ -89,9 +90,19 @@ static void put_float(struct build *b, const struct spec *f, double x) {
     put_digits(b, f, signbit(x) && !isnan(x), "", text);
 }
 
+static bool put_char(struct build *b, const struct spec *f, struct value v) {
+    struct value c;
+    char bytes[4];
+    int64_t code = v_is_int(v) ? v_as_int(v) : -1;
+    int n = code >= 0 && code < 0x110000 ? utf8_encode((uint32_t)code, bytes) : 0;
+    if (!n) return j_fail(b->vm, "the format 'c' wants the number of a character");
+    if (j_str(b->vm, bytes, (size_t)n, false, &c)) put(b, f, c.s, "", '<');
+    return !b->vm->failed;
+}
+
 static bool put_value(struct build *b, const struct spec *f, struct value v) {
     struct vm *vm = b->vm;
-    bool whole = !f->type || strchr("dixXobn", f->type);
+    bool whole = !f->type || strchr("dixXobnc", f->type);
     if (f->width > MAX_WIDTH || f->precision > MAX_PRECISION)
         return j_fail(vm, "a format asks for more than %d characters",
                       f->width > MAX_WIDTH ? MAX_WIDTH : MAX_PRECISION);
@@ -99,6 +110,8 @@ static bool put_value(struct build *b, const struct spec *f, struct value v) {
         put_text(b, f, v);
     else if (!v_is_number(v))
         return j_fail(vm, "the format '%c' wants a number, not '%s'", f->type, v_type(v));
+    else if (f->type == 'c')
+        return put_char(b, f, v);
     else if (whole && v.kind != V_FLOAT)
         put_int(b, f, v);
     else if (whole && f->type)
@@ -144,15 +157,19 @@ static bool percent_put(struct build *b, struct spec *f, struct value v) {
     struct vm *vm = b->vm;
     struct build t = {.vm = vm};
     if (f->type == 'r' || f->type == 'a') {
-        b_repr(&t, v);
+        if (f->type == 'r')
+            b_repr(&t, v);
+        else
+            b_ascii(&t, v);
         f->type = 's';
         if (!b_done(&t, &v)) return false;
     }
     if (f->type == 'i' || f->type == 'u') f->type = 'd';
     if (f->type == 'd' && v.kind == V_FLOAT && isfinite(v.f) && !j_whole_float(vm, v.f, &v)) return false;
-    if (!f->type || !strchr("sdxXoeEfFgG", f->type)) return j_fail(vm, "there is no format '%%%c'", f->type);
+    if (!f->type || !strchr("sdxXoceEfFgG", f->type)) return j_fail(vm, "there is no format '%%%c'", f->type);
     // %s pads at the left, where format() pads at the right.
-    if (f->type == 's' && !f->align) f->align = '>';
+    if ((f->type == 's' || f->type == 'c') && !f->align) f->align = '>';
+    if (f->type == 'c' && v.kind == V_STR && j_chars(v.s) == 1) f->type = 's';
     return put_value(b, f, v);
 }
 
@@ -232,7 +249,7 @@ static bool read_spec(struct vm *vm, const struct str *s, struct spec *f) {
         f->precision = number(s, &at);
     }
     if (at < s->size) f->type = s->data[at++];
-    if (at < s->size || (f->type && !strchr("sdxXobneEfFgG%", f->type))) return j_fail(vm, "the format is wrong");
+    if (at < s->size || (f->type && !strchr("sdxXobncEefFgG%", f->type))) return j_fail(vm, "the format is wrong");
     return true;
 }
 
@@ -267,7 +284,9 @@ static bool field(struct vm *vm, const struct str *s, struct args *a, size_t *tu
     return true;
 }
 
-static bool replacement(struct build *b, const struct str *s, struct args *a, size_t *turn) {
+static bool format(struct vm *vm, const struct str *s, struct args *a, size_t *turn, int depth, struct value *out);
+
+static bool replacement(struct build *b, const struct str *s, struct args *a, size_t *turn, int depth) {
     struct vm *vm = b->vm;
     struct value v, copy;
     size_t n = 0;
@@ -282,21 +301,37 @@ static bool replacement(struct build *b, const struct str *s, struct args *a, si
     if (!field(vm, copy.s, a, turn, &v)) return false;
     if (n + 1 < s->size && s->data[n] == '!') {
         struct build t = {.vm = vm};
-        if (s->data[n + 1] == 'r')
-            b_repr(&t, v);
-        else
-            b_value(&t, v);
+        switch (s->data[n + 1]) {
+        case 'r': b_repr(&t, v); break;
+        case 'a': b_ascii(&t, v); break;
+        case 's': b_value(&t, v); break;
+        default: return j_fail(vm, "format(): the conversion after '!' is r, s or a");
+        }
         n += 2;
         if (!b_done(&t, &v)) return false;
     }
-    struct str spec = {.data = s->data + n + (n < s->size), .user = s->user, .size = s->size - n - (n < s->size)};
+    size_t at = n + (n < s->size);
+    struct str spec = {.data = s->data + at, .user = s->user ? s->user + at : NULL, .size = s->size - at};
+    struct value whole = {.kind = V_STR, .s = &spec};
     struct spec f;
-    return read_spec(vm, &spec, &f) && put_value(b, &f, v);
+    // A format may have fields of its own: "{:>{width}}".
+    if (spec.size && memchr(spec.data, '{', spec.size) && !format(vm, &spec, a, turn, depth + 1, &whole)) return false;
+    return read_spec(vm, whole.s, &f) && put_value(b, &f, v);
 }
 
-bool j_format(struct vm *vm, const struct str *s, struct args *a, struct value *out) {
+// The brace that closes the one at `at`; the text's end if there is none.
+static size_t closing(const struct str *s, size_t at) {
+    size_t open = 0;
+    for (; at < s->size; at++) {
+        if (s->data[at] == '{') open++;
+        if (s->data[at] == '}' && !--open) break;
+    }
+    return at;
+}
+
+static bool format(struct vm *vm, const struct str *s, struct args *a, size_t *turn, int depth, struct value *out) {
     struct build b = {.vm = vm};
-    size_t turn = 0;
+    if (depth > 1) return j_fail(vm, "format(): a format is nested too deep");
     for (size_t at = 0; at < s->size; at++) {
         char c = s->data[at];
         bool twice = at + 1 < s->size && s->data[at + 1] == c;
@@ -306,11 +341,16 @@ bool j_format(struct vm *vm, const struct str *s, struct args *a, struct value *
             continue;
         }
         if (c == '}') return j_fail(vm, "format(): a single '}'");
-        const char *end = memchr(s->data + at, '}', s->size - at);
-        if (!end) return j_fail(vm, "format(): '}' is missing");
-        struct str inside = {.data = s->data + at + 1, .user = s->user, .size = (size_t)(end - s->data) - at - 1};
-        if (!replacement(&b, &inside, a, &turn)) return false;
-        at = (size_t)(end - s->data);
+        size_t end = closing(s, at);
+        if (end == s->size) return j_fail(vm, "format(): '}' is missing");
+        struct str inside = {.data = s->data + at + 1, .user = s->user ? s->user + at + 1 : NULL, .size = end - at - 1};
+        if (!j_step(vm, 1) || !replacement(&b, &inside, a, turn, depth)) return false;
+        at = end;
     }
     return b_done(&b, out);
+}
+
+bool j_format(struct vm *vm, const struct str *s, struct args *a, struct value *out) {
+    size_t turn = 0;
+    return format(vm, s, a, &turn, 0, out);
 }

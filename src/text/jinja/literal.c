@@ -59,8 +59,9 @@ static bool read_int(struct source *s, size_t *at, int base, struct value *out) 
     struct vm vm = {.heap = *s->heap, .source = s->text, .where = s->where, .e = s->e, .at = &here};
     struct buf digits = {0};
     *at = read_digits(s->text, base == 10 ? *at : *at + 2, base, &digits);
-    bool ok = digits.failed ? fail_memory(s->e, s->where)
-                            : j_whole_text(&vm, digits.data ? digits.data : "", digits.size, (unsigned)base, false, out);
+    bool ok = digits.failed
+                  ? fail_memory(s->e, s->where)
+                  : j_whole_text(&vm, digits.data ? digits.data : "", digits.size, (unsigned)base, false, out);
     *s->heap = vm.heap;
     buf_free(&digits);
     return ok;
@@ -117,7 +118,12 @@ static size_t unescape(const char *p, size_t left, char *out, size_t *n) {
         *n += (size_t)size;
         return size ? used + !octal : 0;
     }
-    if (*p == 'N') return 0;
+    if (*p == 'N') {
+        const char *close = left > 1 && p[1] == '{' ? memchr(p, '}', left) : NULL;
+        if (!close || !lex_character((struct text){p + 2, (size_t)(close - p) - 2}, &c)) return 0;
+        *n += (size_t)utf8_encode(c, out + *n);
+        return (size_t)(close - p) + 1;
+    }
     out[(*n)++] = '\\'; // as in Python, an unknown escape stands for itself
     out[(*n)++] = *p;
     return 1;

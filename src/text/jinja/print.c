@@ -1,6 +1,7 @@
 // str() and repr() as Python prints them.
 #include "base/utf8.h"
 #include "text/jinja/big.h"
+#include "text/jinja/case.h"
 #include "text/jinja/eval.h"
 
 #include <math.h>
@@ -29,7 +30,7 @@ void j_float_repr(double f, char out[32]) {
     }
 }
 
-static bool is_printable(uint32_t c) {
+bool j_is_printable(uint32_t c) {
     if (c < 0x7f) return c >= 0x20;
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_CC:
@@ -51,7 +52,7 @@ static void repr_char(struct build *b, uint32_t c, const char *bytes, int n, cha
         snprintf(text, sizeof text, "%s", names[c]);
     else if (c == (uint32_t)quote)
         snprintf(text, sizeof text, "\\%c", quote);
-    else if (is_printable(c))
+    else if (j_is_printable(c))
         snprintf(text, sizeof text, "%.*s", n, bytes);
     else
         snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
@@ -108,6 +109,25 @@ static void repr_list(struct build *b, struct value v) {
         b_puts(b, ">");
         break;
     default: repr_items(b, "[", v.l, "]");
+    }
+}
+
+// The same with what is not ASCII escaped: Python's ascii().
+void b_ascii(struct build *b, struct value v) {
+    struct build t = {.vm = b->vm};
+    struct value s;
+    char text[16];
+    uint32_t c;
+    b_repr(&t, v);
+    if (!b_done(&t, &s)) return;
+    for (size_t i = 0, n; i < s.s->size; i += n) {
+        n = (size_t)utf8_decode(s.s->data + i, s.s->size - i, &c);
+        if (!n) return;
+        snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
+        if (c < 128)
+            b_part(b, s.s, i, i + n);
+        else
+            b_add(b, text, strlen(text), s.s->user && s.s->user[i]);
     }
 }
 

@@ -62,8 +62,9 @@ struct str {
 struct list {
     struct value *items;
     size_t n;
-    const char *label; // how a V_RANGE, V_VIEW or V_ITER calls itself
-    bool spent;        // a V_ITER that was walked
+    const char *label;         // how a V_RANGE, V_VIEW or V_ITER calls itself
+    bool spent;                // a V_ITER that was walked
+    int64_t start, stop, step; // of a V_RANGE
 };
 
 struct pair {
