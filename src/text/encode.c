@@ -230,7 +230,7 @@ bool encode_text(struct work *w, const char *text, size_t size, const size_t *ru
         if (user && !at && (t->order || t->pieces.n) && t->spaced && !encode_runs(w, " ", 1)) return false;
         if (!encode_plain(w, text + done, before, prefix, false) || !push_token(w, found->id)) return false;
         // A control token starts a new text, as in Meta's and Hugging Face's Llama; a user token is part of one.
-        prefix = !user;
+        prefix = !user && !t->vocab->prefix_once;
         w->words.begins = false;
         at += found->text.size;
         if (finds & FIND_RSTRIP) at += spaces_before(text + at, size - at);
