@@ -98,7 +98,7 @@ static void flattens_the_config(void) {
     CHECK_INT(c->vocab.n, 3);
     CHECK_INT(c->vocab.bos, 1);
     CHECK_INT(c->vocab.eos, 2);
-    CHECK_INT(c->vocab.eot, -1);
+    CHECK_INT(c->vocab.eot, 0);
     CHECK(!c->vocab.chat_template);
     checkpoint_close(c);
     leave_folder(folder);
@@ -121,7 +121,7 @@ static void reads_tokenizer_files(void) {
     CHECK_INT(c->vocab.bos, 0);
     CHECK_INT(c->vocab.eos, 2);
     CHECK_INT(c->vocab.eot, 1);
-    CHECK_INT(c->vocab.pad, -1);
+    CHECK_INT(c->vocab.pad, 3); // added, as transformers does
     CHECK(c->vocab.add_bos && !c->vocab.add_eos);
     CHECK_STR(c->vocab.chat_template, "D");
     CHECK_INT(c->vocab.n_templates, 1);

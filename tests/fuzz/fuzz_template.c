@@ -1,6 +1,7 @@
 // A chat template and a conversation, a NUL between them: parsing and rendering end soon with a text and its runs, or
 // with one line that says what is wrong.
 #include "base/utf8.h"
+#include "format/json.h"
 #include "text/template.h"
 
 #include <stdlib.h>
