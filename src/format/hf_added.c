@@ -163,6 +163,8 @@ static bool add_encoder(struct adder *a, const json_t *encoder, const json_t *co
         if (!ok) break;
         if (!json_is_integer(j) || json_integer_value(j) < 0) ok = wrong(a);
         bool special = is_special(config, s);
+        size_t found = index_find(&a->names, a->v->tokens, sizeof *a->v->tokens, s);
+        if (found != SIZE_MAX && a->v->kinds[found] == TOKEN_CONTROL) continue; // the file says nothing of kinds
         tokens[n++] = (struct added){s, (uint64_t)json_integer_value(j), special, special ? 0 : FIND_NORMALIZED};
     }
     ok = ok && add_sorted(a, tokens, n);

@@ -51,11 +51,12 @@ static void the_decoder_adds_and_overrules(void) {
 }
 
 static void old_folders_have_files_of_their_own(void) {
-    struct checkpoint *c = open_with(
-        BPE(END), (const char *[]){"added_tokens.json", "{\"<word>\": 7, \"<mark>\": 6}", "special_tokens_map.json",
-                                   "{\"eos_token\": \"</s>\", \"pad_token\": {\"content\": \"!\"},"
-                                   " \"additional_special_tokens\": [\"<mark>\", {\"content\": \"<new>\"}]}",
-                                   "tokenizer_config.json", "{\"eos_token\": \"b\"}", NULL});
+    struct checkpoint *c =
+        open_with(BPE(END), (const char *[]){"added_tokens.json", "{\"<word>\": 7, \"<mark>\": 6, \"<|end|>\": 5}",
+                                             "special_tokens_map.json",
+                                             "{\"eos_token\": \"</s>\", \"pad_token\": {\"content\": \"!\"},"
+                                             " \"additional_special_tokens\": [\"<mark>\", {\"content\": \"<new>\"}]}",
+                                             "tokenizer_config.json", "{\"eos_token\": \"b\"}", NULL});
     REQUIRE(c);
     const struct vocab *v = &c->vocab;
     CHECK_INT(v->n, 9);

@@ -116,9 +116,7 @@ static void add_small(struct number *x, uint32_t times, uint32_t more) {
     if (carry) x->word[x->n++] = (uint32_t)carry;
 }
 
-static size_t bits(const struct number *x) {
-    return x->n ? x->n * 32 - (size_t)__builtin_clz(x->word[x->n - 1]) : 0;
-}
+static size_t bits(const struct number *x) { return x->n ? x->n * 32 - (size_t)__builtin_clz(x->word[x->n - 1]) : 0; }
 
 static bool bit(const struct number *x, size_t i) { return x->word[i / 32] >> (i % 32) & 1; }
 

@@ -1,12 +1,12 @@
 // JSON in (the variables of a conversation) and out (the filter tojson, which is Python's json.dumps).
-#include "base/utf8.h"
 #include "format/json.h"
+#include "base/utf8.h"
 #include "text/jinja/big.h"
 
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- in
@@ -46,8 +46,7 @@ static bool from_key(struct vm *vm, const char *key, bool user, struct value *ou
 static bool from_strange(struct vm *vm, const json_t *j, struct value *out) {
     const char *s = json_strange(j);
     bool minus = *s == '-';
-    if (s[minus] >= '0' && s[minus] <= '9')
-        return j_whole_text(vm, s + minus, strlen(s + minus), 10, minus, out);
+    if (s[minus] >= '0' && s[minus] <= '9') return j_whole_text(vm, s + minus, strlen(s + minus), 10, minus, out);
     double f;
     json_real_of(j, &f);
     *out = v_float(f);

@@ -6,11 +6,17 @@
 
 const char *v_type(struct value v) {
     static const char *const names[] = {
-        [V_UNSET] = "Undefined", [V_UNDEFINED] = "Undefined", [V_NONE] = "NoneType",   [V_BOOL] = "bool",
-        [V_INT] = "int",         [V_BIG] = "int",             [V_FLOAT] = "float",     [V_STR] = "str",         [V_LIST] = "list",
-        [V_TUPLE] = "tuple",     [V_RANGE] = "range",         [V_VIEW] = "dict_view",  [V_ITER] = "generator",
-        [V_DICT] = "dict",       [V_SPACE] = "Namespace",     [V_NATIVE] = "function", [V_METHOD] = "method",
-        [V_MACRO] = "Macro",     [V_LOOP] = "LoopContext",    [V_CYCLER] = "Cycler",   [V_JOINER] = "Joiner",
+        [V_UNSET] = "Undefined",  [V_UNDEFINED] = "Undefined",
+        [V_NONE] = "NoneType",    [V_BOOL] = "bool",
+        [V_INT] = "int",          [V_BIG] = "int",
+        [V_FLOAT] = "float",      [V_STR] = "str",
+        [V_LIST] = "list",        [V_TUPLE] = "tuple",
+        [V_RANGE] = "range",      [V_VIEW] = "dict_view",
+        [V_ITER] = "generator",   [V_DICT] = "dict",
+        [V_SPACE] = "Namespace",  [V_NATIVE] = "function",
+        [V_METHOD] = "method",    [V_MACRO] = "Macro",
+        [V_LOOP] = "LoopContext", [V_CYCLER] = "Cycler",
+        [V_JOINER] = "Joiner",
     };
     return names[v.kind];
 }
