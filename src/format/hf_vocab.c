@@ -44,10 +44,14 @@ static void read_flags(const json_t *config, struct vocab *v) {
     }
 }
 
-static void read_config_id(const struct keys *keys, const char *name, const struct vocab *v, int32_t *id) {
+static bool read_config_id(const struct keys *keys, const char *name, const char *folder, struct vocab *v,
+                           int32_t *id) {
     const struct value *value = keys_get(keys, name);
     struct value first = value ? value_at(value, 0) : (struct value){0};
-    if (*id < 0 && first.kind == VALUE_UINT && first.u < v->n) *id = (int32_t)first.u;
+    if (*id >= 0 || first.kind != VALUE_UINT) return true;
+    if (first.u < v->n) return *id = (int32_t)first.u, true;
+    return vocab_note(v, "%s: %s of config.json is %llu, and there are %zu tokens; it is left out", folder, name,
+                      (unsigned long long)first.u, v->n);
 }
 
 static bool read_tokenizer(const char *folder, const char *name,
@@ -113,8 +117,16 @@ static bool merge_map(const char *folder, json_t **config, gyr_error *e) {
 
 static bool open_sides(const char *folder, struct hf_sides *s, gyr_error *e) {
     return open_optional(folder, "tokenizer_config.json", &s->config, e) && merge_map(folder, &s->config, e) &&
-           open_optional(folder, "added_tokens.json", &s->added, e) &&
-           open_optional(folder, "generation_config.json", &s->generation, e);
+           open_optional(folder, "added_tokens.json", &s->added, e);
+}
+
+// Not needed, and not always JSON: transformers and llama.cpp go without one that is not.
+static bool open_generation(const char *folder, struct hf_sides *s, struct vocab *v, gyr_error *e) {
+    gyr_error why = {0};
+    if (open_optional(folder, "generation_config.json", &s->generation, &why)) return true;
+    if (why.status == GYR_MALFORMED) return vocab_note(v, "%s", why.message) || fail_memory(e, folder);
+    if (e) *e = why;
+    return false;
 }
 
 // Whether the space that SentencePiece puts in front of a text comes again after each special token, as in the first
@@ -139,8 +151,9 @@ static bool apply(const struct hf_sides *s, const char *folder, const struct key
     read_token(s->config, "unk_token", v, &v->unk);
     read_token(s->config, "pad_token", v, &v->pad);
     read_flags(s->config, v);
-    read_config_id(keys, "bos_token_id", v, &v->bos);
-    read_config_id(keys, "pad_token_id", v, &v->pad);
+    if (!read_config_id(keys, "bos_token_id", folder, v, &v->bos) ||
+        !read_config_id(keys, "pad_token_id", folder, v, &v->pad))
+        return fail_memory(e, folder);
     return hf_generation(s->generation, keys, v, advice, folder, e);
 }
 
@@ -154,7 +167,7 @@ bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, stru
         if (!read_tokenizer(folder, files[i].name, files[i].read, v, e)) return false;
     }
     struct hf_sides s = {0};
-    bool ok = open_sides(folder, &s, e) && apply(&s, folder, keys, v, advice, e);
+    bool ok = open_sides(folder, &s, e) && open_generation(folder, &s, v, e) && apply(&s, folder, keys, v, advice, e);
     json_decref(s.config);
     json_decref(s.added);
     json_decref(s.generation);

@@ -68,6 +68,9 @@ struct split {
 
 enum { MAX_LEAD = 3, MAX_NOTES = 8 };
 
+// GGUF has no key for it: others put the space after every control token.
+#define GGUF_PREFIX_ONCE "gyr.tokenizer.space_prefix_once"
+
 // A chat template beside the plain one, such as "tool_use".
 struct named_template {
     char *name, *source;

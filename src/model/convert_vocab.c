@@ -131,6 +131,9 @@ static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original,
     }
     v->kind = VOCAB_SPM;
     v->scores = g->scores;
+    // The space in front of a text, which newer folders have as a step of their pre-tokenizer.
+    if (had.n_splits == 1 && !had.splits[0].pattern)
+        v->space_prefix = true, v->prefix_once = had.splits[0].first, v->drop_space = false;
     v->normals = NULL;
     v->n_normals = 0;
     v->merges = NULL;

@@ -96,7 +96,7 @@ static void refuses_added_tokens_that_cannot_be(void) {
 static void all_ends_are_read(void) {
     struct checkpoint *c =
         open_with(BPE(END), (const char *[]){"config.json",
-                                             "{\"model_type\": \"falcon\", \"eos_token_id\": 1,"
+                                             "{\"model_type\": \"falcon\", \"eos_token_id\": 1, \"pad_token_id\": 6,"
                                              " \"text_config\": {\"eos_token_id\": [2, 1]}}",
                                              "generation_config.json", "{\"eos_token_id\": [5, 0, 99]}",
                                              "tokenizer_config.json", "{\"eos_token\": \"</s>\"}", NULL});
@@ -107,9 +107,21 @@ static void all_ends_are_read(void) {
     CHECK_INT(v->eot, 5);
     CHECK_INT(v->n_ends, 4);
     CHECK(v->n_ends == 4 && !memcmp(v->ends, want, sizeof want));
-    CHECK_INT(v->n_notes, 1);
-    CHECK(v->n_notes == 1 && strstr(v->notes[0], "eos_token_id 99 of generation_config.json is none of its 6 tokens; "
+    CHECK_INT(v->n_notes, 2);
+    CHECK_INT(v->pad, -1);
+    CHECK(v->n_notes &&
+          strstr(v->notes[0], ": pad_token_id of config.json is 6, and there are 6 tokens; it is left out"));
+    CHECK(v->n_notes == 2 && strstr(v->notes[1], "eos_token_id 99 of generation_config.json is none of its 6 tokens; "
                                                  "it is left out"));
+    leave(c);
+}
+
+static void a_bad_generation_config_is_left_out(void) {
+    struct checkpoint *c = open_with(BPE(END), (const char *[]){"generation_config.json", "{\"top_k\": 1,}", NULL});
+    REQUIRE(c);
+    CHECK(isnan(c->advice.top_k));
+    CHECK(c->vocab.n_notes == 1 &&
+          strstr(c->vocab.notes[0], "generation_config.json: bad JSON in line 1: a key in quotes is missing"));
     leave(c);
 }
 
@@ -169,6 +181,7 @@ int main(void) {
     RUN(old_folders_have_files_of_their_own);
     RUN(refuses_added_tokens_that_cannot_be);
     RUN(all_ends_are_read);
+    RUN(a_bad_generation_config_is_left_out);
     RUN(makers_advise);
     RUN(templates_have_files_of_their_own);
     return test_end();
