@@ -105,5 +105,6 @@ void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
     gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
     gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->space_prefix);
+    if (v->space_prefix && v->prefix_bare) gguf_put_bool(w, GGUF_PREFIX_BARE, true);
     if (v->space_prefix && v->prefix_once) gguf_put_bool(w, GGUF_PREFIX_ONCE, true);
 }

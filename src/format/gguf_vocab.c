@@ -270,7 +270,8 @@ static bool read_rest(struct vocab_reader *r) {
            find_flag(r, "tokenizer.ggml.add_bos_token", &v->add_bos) &&
            find_flag(r, "tokenizer.ggml.add_eos_token", &v->add_eos) &&
            find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix) &&
-           find_flag(r, GGUF_PREFIX_ONCE, &v->prefix_once) && read_text_steps(r);
+           find_flag(r, GGUF_PREFIX_BARE, &v->prefix_bare) && find_flag(r, GGUF_PREFIX_ONCE, &v->prefix_once) &&
+           read_text_steps(r);
 }
 
 static bool read_model(struct vocab_reader *r, struct text name) {

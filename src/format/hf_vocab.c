@@ -129,13 +129,15 @@ static bool open_generation(const char *folder, struct hf_sides *s, struct vocab
     return false;
 }
 
-// Whether the space that SentencePiece puts in front of a text comes again after each special token, as in the first
-// Llamas. Llama's class has grown out of it; others have to say so.
+// Llama's class puts the space that SentencePiece has in front of a text only where there is none, and unless it is
+// "legacy", not again after each special token, as the first Llamas had it.
 static void read_legacy(const json_t *config, struct vocab *v) {
     const json_t *legacy = json_object_get(config, "legacy");
     struct text class = json_text(json_object_get(config, "tokenizer_class"));
     bool llama = class.size >= 5 && !memcmp(class.data, "Llama", 5);
-    if (v->kind == VOCAB_SPM) v->prefix_once = json_is_boolean(legacy) ? json_is_false(legacy) : llama;
+    if (v->kind != VOCAB_SPM) return;
+    v->prefix_bare = llama;
+    v->prefix_once = json_is_boolean(legacy) ? json_is_false(legacy) : llama;
 }
 
 static bool apply(const struct hf_sides *s, const char *folder, const struct keys *keys, struct vocab *v,

@@ -68,7 +68,8 @@ struct split {
 
 enum { MAX_LEAD = 3, MAX_NOTES = 8 };
 
-// GGUF has no key for it: others put the space after every control token.
+// GGUF has no keys for these: others put the space in front of every text, and after every control token.
+#define GGUF_PREFIX_BARE "gyr.tokenizer.space_prefix_bare"
 #define GGUF_PREFIX_ONCE "gyr.tokenizer.space_prefix_once"
 
 // A chat template beside the plain one, such as "tool_use".
@@ -98,6 +99,7 @@ struct vocab {
     bool byte_fallback;              // pieces outside the vocabulary become TOKEN_BYTE tokens
     bool space_marker;               // spaces are written as U+2581, before any split
     bool space_prefix;               // a space is put in front of the text
+    bool prefix_bare;                // only where the text has none
     bool prefix_once;                // and not again after a control token
     bool drop_space;                 // the space that the splits put in front is dropped again
     bool ignore_merges;              // a word that is a token is taken whole, before merges

@@ -294,7 +294,7 @@ static bool bind_layer(struct binder *b, uint32_t i) {
 }
 
 // The embedding says how large the vocabulary is. A tokenizer may have tokens that have no row: they cannot be fed.
-enum { MAX_WITHOUT_ROWS = 256 };
+enum { MAX_WITHOUT_ROWS = 64 };
 
 static bool bind_embedding(struct binder *b) {
     struct model *m = b->m;

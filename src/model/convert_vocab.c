@@ -133,7 +133,7 @@ static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original,
     v->scores = g->scores;
     // The space in front of a text, which newer folders have as a step of their pre-tokenizer.
     if (had.n_splits == 1 && !had.splits[0].pattern)
-        v->space_prefix = true, v->prefix_once = had.splits[0].first, v->drop_space = false;
+        v->space_prefix = v->prefix_bare = true, v->prefix_once = had.splits[0].first, v->drop_space = false;
     v->normals = NULL;
     v->n_normals = 0;
     v->merges = NULL;

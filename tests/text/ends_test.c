@@ -69,6 +69,13 @@ static void the_space_comes_once_or_again(void) {
         ids = encode_ids(m.t, "<|end|>b<|end|> a", 17, true);
         CHECK_STR(ids, once ? "[3,1,3,2,0]" : "[3,2,1,3,2,2,0]");
         free(ids);
+        ids = encode_ids(m.t, " a", 2, true);
+        CHECK_STR(ids, "[2,2,0]");
+        free(ids);
+        m.v.prefix_bare = true;
+        ids = encode_ids(m.t, " a<|end|> b<|end|>b", 19, true);
+        CHECK_STR(ids, once ? "[2,0,3,2,1,3,1]" : "[2,0,3,2,1,3,2,1]");
+        free(ids);
         tokenizer_free(m.t);
     }
 }
