@@ -203,6 +203,9 @@ typedef struct gyr_tokenizer gyr_tokenizer;
 GYR_API gyr_tokenizer *gyr_tokenizer_open(const char *path, gyr_error *err);
 GYR_API void gyr_tokenizer_close(gyr_tokenizer *tokenizer);
 
+// What was wrong with the tokenizer's files and read nevertheless: a line each, from 0; NULL past the last.
+GYR_API const char *gyr_tokenizer_note(const gyr_tokenizer *tokenizer, size_t i);
+
 // The tokenizer of a model; it lives as long as the model and must not be closed.
 GYR_API const gyr_tokenizer *gyr_model_tokenizer(const gyr_model *model);
 

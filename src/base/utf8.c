@@ -39,6 +39,13 @@ int utf8_decode(const char *str, size_t size, uint32_t *c) {
     return n;
 }
 
+size_t utf8_broken(const char *str, size_t size) {
+    const unsigned char *s = (const unsigned char *)str;
+    unsigned char low, high;
+    int n = lead(s[0], &low, &high);
+    return n ? (size_t)good(s, size, n, low, high) : 1;
+}
+
 int utf8_encode(uint32_t c, char out[4]) {
     if (c < 0x80) return out[0] = (char)c, 1;
     if (c >= 0xd800 && c <= 0xdfff) return 0;

@@ -10,6 +10,9 @@
 // UTF-8 (overlong, surrogate, above U+10FFFF, or cut short).
 int utf8_decode(const char *s, size_t size, uint32_t *c);
 
+// Where no character can be decoded (size is not 0): the length of what begins like one, 1 if nothing does.
+size_t utf8_broken(const char *s, size_t size);
+
 // Writes c as 1 to 4 bytes; returns how many (0 if c is no Unicode scalar value).
 int utf8_encode(uint32_t c, char out[4]);
 

@@ -50,6 +50,11 @@ static gyr_model *open_poet(const gyr_model_options *options, gyr_error *e) {
 #endif
 }
 
+static void say_notes(const gyr_tokenizer *t) {
+    const char *note;
+    for (size_t i = 0; (note = gyr_tokenizer_note(t, i)); i++) say_error("note: %s", note);
+}
+
 gyr_model *open_model(const char *path, gyr_model_options options, int *status) {
     gyr_error e = {0};
     struct stat file;
@@ -66,6 +71,7 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status) 
     progress_end(&bar);
     free(found);
     if (!model) *status = e.status == GYR_CANCELLED ? GYR_CANCELLED : report(&e);
+    if (model) say_notes(gyr_model_tokenizer(model));
     return model;
 }
 
@@ -81,6 +87,7 @@ const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *st
     gyr_tokenizer *tokenizer = gyr_tokenizer_open(found, &e);
     free(found);
     if (!tokenizer) *status = report(&e);
+    if (tokenizer) say_notes(tokenizer);
     return tokenizer;
 }
 

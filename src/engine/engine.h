@@ -11,6 +11,7 @@
 
 struct gyr_tokenizer {
     struct tokenizer *tokens;
+    const struct vocab *vocab;
     struct checkpoint *checkpoint; // owned, when the tokenizer was opened alone
 };
 

@@ -1,20 +1,19 @@
 // Choosing a token, and one answer whole.
 #include "engine/engine.h"
 
+#include <math.h>
+
 void gyr_sampling_defaults(const gyr_model *m, gyr_sampling *o) {
-    static const char *const keys[] = {"general.sampling.temp", "general.sampling.top_p", "general.sampling.min_p",
-                                       "general.sampling.penalty_repeat"};
-    double value[] = {0.8, 0.95, 0.05, 1};
-    uint64_t top_k = 40;
-    for (int i = 0; i < 4; i++) checkpoint_float(m->checkpoint, keys[i], &value[i], NULL);
-    checkpoint_uint(m->checkpoint, "general.sampling.top_k", 0, INT32_MAX, &top_k, NULL);
-    *o = (gyr_sampling){.temperature = (float)value[0],
-                        .top_p = (float)value[1],
-                        .min_p = (float)value[2],
-                        .repetition_penalty = (float)value[3],
-                        .top_k = (uint32_t)top_k};
-    if (sampling_check(o, m->model->h.vocab, NULL)) return;
-    *o = (gyr_sampling){.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repetition_penalty = 1};
+    const gyr_sampling ours = {
+        .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repetition_penalty = 1};
+    const struct sampling_advice *a = &m->checkpoint->advice;
+    *o = ours;
+    if (!isnan(a->temperature)) o->temperature = (float)a->temperature;
+    if (!isnan(a->top_p)) o->top_p = (float)a->top_p;
+    if (!isnan(a->min_p)) o->min_p = (float)a->min_p;
+    if (!isnan(a->penalty_repeat)) o->repetition_penalty = (float)a->penalty_repeat;
+    if (a->top_k <= INT32_MAX) o->top_k = a->top_k > 0 ? (uint32_t)a->top_k : 0; // some say -1 for all
+    if (!sampling_check(o, m->model->h.vocab, NULL)) *o = ours;
 }
 
 static bool sample(struct gyr_session *s, const gyr_sampling *sampling, size_t answer, int32_t *id, gyr_error *e) {

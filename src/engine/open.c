@@ -89,6 +89,11 @@ static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, 
 
 static bool open_text(struct gyr_model *m, gyr_error *e) {
     const struct checkpoint *c = m->checkpoint;
+    uint32_t rows = m->model->h.vocab;
+    if (c->vocab.n > rows &&
+        !vocab_note(&m->checkpoint->vocab, "%s: has %zu tokens and %u rows for them; those from %u on cannot be fed",
+                    c->path, c->vocab.n, rows, rows))
+        return fail_memory(e, c->path);
     if (c->vocab.kind != VOCAB_NONE && !(m->tokenizer.tokens = tokenizer_new(&c->vocab, c->path, e))) return false;
     if (!c->vocab.chat_template && !c->vocab.n_templates) return true;
     return (m->chat = template_of(&c->vocab, c->path, NULL, e));
@@ -113,6 +118,7 @@ static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options 
         return NULL;
     }
     m->checkpoint = c;
+    m->tokenizer.vocab = &c->vocab;
     if (fill(m, o, mapped, e)) return m;
     gyr_model_close(m);
     return NULL;

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-// Emits held[0, n), bytes that are not valid UTF-8 replaced by U+FFFD.
+// Emits held[0, n), with a U+FFFD for each part of a character that is not whole and each byte that is of none: as
+// Unicode has it (3.9, "maximal subparts"), and Python and Rust do.
 static bool emit(struct stream *s, size_t n) {
     struct buf clean = {0};
     uint32_t c;
@@ -13,7 +14,7 @@ static bool emit(struct stream *s, size_t n) {
             buf_append(&clean, s->held.data + i, (size_t)size);
         else
             buf_puts(&clean, "\xef\xbf\xbd");
-        i += size ? (size_t)size : 1;
+        i += size ? (size_t)size : utf8_broken(s->held.data + i, n - i);
     }
     bool on = !clean.failed && (!s->piece || !clean.size || s->piece(s->user, clean.data, clean.size));
     buf_free(&clean);

@@ -1,5 +1,6 @@
 // Chat templates, as the public interface offers them.
 #include "engine/engine.h"
+#include "format/json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -101,18 +102,50 @@ static bool put_tokens(json_t *variables, const struct vocab *v) {
     return true;
 }
 
-static json_t *parse_variables(const char *text, size_t size, gyr_error *e) {
-    json_error_t why;
-    json_t *j = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    return j ? j : fail_null(e, GYR_USAGE, "messages:%d:%d: not JSON: %s", why.line, why.column, why.text);
+// What a model thought goes by three names; templates look under the first two.
+static json_t *thought_of(const json_t *message) {
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        json_t *j = json_object_get(message, names[i]);
+        if (j && !json_is_null(j)) return j;
+    }
+    return NULL;
+}
+
+// As transformers hands a message on: without what is null, and the thought under both names.
+static json_t *tidy_message(const json_t *message) {
+    json_t *tidy = json_object(), *thought = thought_of(message), *value;
+    const char *key;
+    bool ok = tidy && (!thought || !json_object_set(tidy, "thinking", thought));
+    json_object_foreach((json_t *)(uintptr_t)message, key, value) {
+        if (!json_is_null(value)) ok = ok && !json_object_set_nocheck(tidy, key, value);
+    }
+    ok = ok && (!thought || !json_object_set(tidy, "reasoning_content", thought));
+    if (ok) return tidy;
+    json_decref(tidy);
+    return NULL;
+}
+
+static bool tidy_messages(json_t *variables) {
+    json_t *list = json_object_get(variables, "messages"), *tidy;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (!json_is_object(json_array_get(list, i))) continue;
+        if (!(tidy = tidy_message(json_array_get(list, i))) || json_array_set_new(list, i, tidy)) return false;
+    }
+    return true;
 }
 
 // Anyone may put an object where the messages stand: then it has all the variables.
 static json_t *read_variables(const gyr_template *t, const char *text, size_t size, bool generate, gyr_error *e) {
-    json_t *all = parse_variables(text, size, e);
+    json_t *all = json_parse_talk(text, size, e);
     if (!all) return NULL;
+    if (!json_is_array(all) && !json_is_object(all)) {
+        json_decref(all);
+        return fail_null(e, GYR_USAGE, "messages: neither a list of messages nor an object with one");
+    }
     if (json_is_array(all)) all = json_pack("{s:o}", "messages", all);
-    if (all && put(all, "add_generation_prompt", json_boolean(generate)) && (!t->vocab || put_tokens(all, t->vocab)))
+    if (all && tidy_messages(all) && put(all, "add_generation_prompt", json_boolean(generate)) &&
+        (!t->vocab || put_tokens(all, t->vocab)))
         return all;
     json_decref(all);
     return fail_memory(e, "messages"), NULL;

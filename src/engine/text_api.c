@@ -14,6 +14,7 @@ gyr_tokenizer *gyr_tokenizer_open(const char *path, gyr_error *e) {
         return NULL;
     }
     t->checkpoint = c;
+    t->vocab = &c->vocab;
     return t;
 }
 
@@ -22,6 +23,11 @@ void gyr_tokenizer_close(gyr_tokenizer *t) {
     tokenizer_free(t->tokens);
     checkpoint_close(t->checkpoint);
     free(t);
+}
+
+const char *gyr_tokenizer_note(const gyr_tokenizer *t, size_t i) {
+    const struct vocab *v = t->vocab;
+    return v && i < v->n_notes ? v->notes[i] : NULL;
 }
 
 const gyr_tokenizer *gyr_model_tokenizer(const gyr_model *m) { return &m->tokenizer; }

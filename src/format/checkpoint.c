@@ -4,6 +4,7 @@
 #include "format/parts.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,6 +108,7 @@ struct checkpoint *checkpoint_new(const char *path, gyr_error *e) {
         c->keys = calloc(1, sizeof *c->keys);
         c->storage = calloc(1, sizeof *c->storage);
     }
+    if (c) c->advice = (struct sampling_advice){NAN, NAN, NAN, NAN, NAN};
     if (c && c->path && c->keys && c->storage) return c;
     checkpoint_close(c);
     return fail_memory(e, path), NULL;

@@ -49,6 +49,11 @@ enum checkpoint_source {
     CHECKPOINT_HF,   // config.json's keys ("hidden_size", nested: "rope_scaling.factor"), Hugging Face tensor names
 };
 
+// How the model's maker samples (generation_config.json, GGUF's general.sampling.*); NaN where nothing is said.
+struct sampling_advice {
+    double temperature, top_p, min_p, top_k, penalty_repeat;
+};
+
 struct checkpoint {
     enum checkpoint_source source;
     char *path;         // as given, for messages
@@ -56,6 +61,7 @@ struct checkpoint {
     struct tensor *tensors;
     size_t n_tensors;
     struct vocab vocab;
+    struct sampling_advice advice;
     struct keys *keys;       // private: hyperparameters
     struct storage *storage; // private: maps, names, index
 };

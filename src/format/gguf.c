@@ -272,12 +272,33 @@ static bool open_split(struct checkpoint *c, unsigned no, unsigned count, gyr_er
     return ok;
 }
 
+// As llama.cpp's converter writes it. What is no number is no advice.
+static void read_advice(struct checkpoint *c) {
+    struct sampling_advice *a = &c->advice;
+    const struct {
+        const char *key;
+        double *out;
+    } known[] = {{"general.sampling.temp", &a->temperature},
+                 {"general.sampling.top_p", &a->top_p},
+                 {"general.sampling.min_p", &a->min_p},
+                 {"general.sampling.top_k", &a->top_k},
+                 {"general.sampling.penalty_repeat", &a->penalty_repeat}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const struct value *v = keys_get(c->keys, known[i].key);
+        if (!v) continue;
+        if (v->kind == VALUE_FLOAT) *known[i].out = v->f;
+        if (v->kind == VALUE_UINT) *known[i].out = (double)v->u;
+        if (v->kind == VALUE_INT) *known[i].out = (double)v->i;
+    }
+}
+
 static bool finish(struct checkpoint *c, gyr_error *e) {
     struct text name = {0};
     c->source = CHECKPOINT_GGUF;
     if (!checkpoint_string(c, "general.architecture", &name, e)) return false;
     if (!name.size) return fail(e, GYR_MALFORMED, "%s: has no key general.architecture; get another file", c->path);
     if (!(c->architecture = strndup(name.data, name.size))) return fail_memory(e, c->path);
+    read_advice(c);
     return gguf_vocab(c->keys, c->path, &c->vocab, e);
 }
 

@@ -70,6 +70,16 @@ static void put_bert(struct gguf_writer *w, const struct vocab *v) {
     put_id(w, v, "tokenizer.ggml.seperator_token_id", v->eos); // as GGUF spells it
 }
 
+// llama.cpp reads three tokens that end an answer, ollama the list.
+static void put_ends(struct gguf_writer *w, const struct vocab *v) {
+    int32_t eom = -1;
+    for (size_t i = 0; i < v->n_ends && eom < 0; i++)
+        if (v->ends[i] != v->eos && v->ends[i] != v->eot) eom = v->ends[i];
+    if (v->eot >= 0) gguf_put_u32(w, "tokenizer.ggml.eot_token_id", (uint32_t)v->eot);
+    if (eom >= 0) gguf_put_u32(w, "tokenizer.ggml.eom_token_id", (uint32_t)eom);
+    if (v->n_ends > 1) gguf_put_i32s(w, "tokenizer.ggml.eos_token_ids", v->ends, v->n_ends);
+}
+
 void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     static const char *const models[] = {
         [VOCAB_BPE] = "gpt2", [VOCAB_SPM] = "llama", [VOCAB_UNIGRAM] = "t5", [VOCAB_WORDPIECE] = "bert"};
@@ -89,10 +99,12 @@ void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     if (v->kind == VOCAB_WORDPIECE) put_bert(w, v);
     put_id(w, v, "tokenizer.ggml.bos_token_id", v->bos);
     put_id(w, v, "tokenizer.ggml.eos_token_id", v->eos);
-    if (v->eot >= 0) gguf_put_u32(w, "tokenizer.ggml.eot_token_id", (uint32_t)v->eot);
+    put_ends(w, v);
     put_id(w, v, "tokenizer.ggml.unknown_token_id", v->unk);
     if (v->pad >= 0) gguf_put_u32(w, "tokenizer.ggml.padding_token_id", (uint32_t)v->pad);
     gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
     gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
     gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->space_prefix);
+    if (v->space_prefix && v->prefix_bare) gguf_put_bool(w, GGUF_PREFIX_BARE, true);
+    if (v->space_prefix && v->prefix_once) gguf_put_bool(w, GGUF_PREFIX_ONCE, true);
 }

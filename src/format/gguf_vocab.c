@@ -83,8 +83,14 @@ static bool find_id(struct vocab_reader *r, const char *name, int32_t *out) {
     uint64_t id = UINT64_MAX;
     if (none) *out = -1;
     if (none) return true;
-    if (!keys_uint(r->keys, r->where, name, 0, r->v->n - 1, &id, r->e)) return false;
-    if (id != UINT64_MAX) *out = (int32_t)id;
+    if (!keys_uint(r->keys, r->where, name, 0, UINT64_MAX, &id, r->e)) return false;
+    if (id != UINT64_MAX && id >= r->v->n) {
+        if (!vocab_note(r->v, "%s: %s is %llu, and there are %zu tokens; it is left out", r->where, name,
+                        (unsigned long long)id, r->v->n))
+            return fail_memory(r->e, r->where);
+    } else if (id != UINT64_MAX) {
+        *out = (int32_t)id;
+    }
     if (*out >= 0 && (size_t)*out >= r->v->n) *out = -1;
     return true;
 }
@@ -103,20 +109,40 @@ static bool read_tokens(struct vocab_reader *r) {
     return true;
 }
 
+// Files that were converted too early, or by others, call the ends of turns normal tokens.
+static bool special_names(struct vocab_reader *r) {
+    struct vocab *v = r->v;
+    for (size_t i = 0; i < v->n; i++) {
+        struct text s = v->tokens[i];
+        if (v->kinds[i] != TOKEN_NORMAL || s.size < 5 || s.data[0] != '<' || s.data[s.size - 1] != '>' ||
+            !vocab_is_end_name(s) || !(s.data[1] == '|' || memchr(s.data, '_', s.size)))
+            continue;
+        v->kinds[i] = TOKEN_CONTROL;
+        if (!vocab_note(v, "%s: token %zu, %.*s, is no control token there; it is taken for one", r->where, i, shown(s),
+                        s.data))
+            return fail_memory(r->e, r->where);
+    }
+    return true;
+}
+
 static bool read_kinds(struct vocab_reader *r) {
     struct vocab *v = r->v;
+    size_t strange = 0, first = 0;
     const struct value *a;
     if (!find_array(r, "tokenizer.ggml.token_type", VALUE_INT, v->n, &a)) return false;
     if (!(v->kinds = arena_alloc(v->storage, v->n, 1))) return fail_memory(r->e, r->where);
     for (size_t i = 0; i < v->n; i++) {
         uint64_t kind = a ? value_at(a, i).u : TOKEN_NORMAL;
-        if (kind < TOKEN_NORMAL || kind > TOKEN_BYTE)
-            return fail(r->e, GYR_MALFORMED,
-                        "%s: token %zu has kind %lld, not 1 to 6; the file is damaged, get it again", r->where, i,
-                        (long long)kind);
-        v->kinds[i] = (uint8_t)kind;
+        bool known = kind >= TOKEN_NORMAL && kind <= TOKEN_BYTE;
+        v->kinds[i] = known ? (uint8_t)kind : TOKEN_NORMAL;
+        if (!known && !strange++) first = i;
     }
-    return true;
+    if (strange && !vocab_note(v,
+                               "%s: %zu of its tokens, the first of them %zu, have a kind that GGUF does not know; "
+                               "they are taken for normal ones",
+                               r->where, strange, first))
+        return fail_memory(r->e, r->where);
+    return special_names(r);
 }
 
 static bool read_merges(struct vocab_reader *r) {
@@ -174,24 +200,78 @@ static bool read_text_steps(struct vocab_reader *r) {
     return r->v->kind != VOCAB_UNIGRAM || unigram_steps(r);
 }
 
+// Files from before April 2024 do not name their pre-tokenizer. Some architectures have had but one.
+static bool guess_pre(struct vocab_reader *r) {
+    static const struct {
+        const char *architecture, *pre;
+    } known[] = {{"gpt2", "gpt-2"},
+                 {"gptneox", "gpt-2"},
+                 {"gptj", "gpt-2"},
+                 {"falcon", "falcon"},
+                 {"mpt", "mpt"},
+                 {"bloom", "bloom"},
+                 {"starcoder", "starcoder"},
+                 {"starcoder2", "starcoder"},
+                 {"refact", "refact"},
+                 {"phi2", "gpt-2"},
+                 {"qwen", "qwen2"},
+                 {"qwen2", "qwen2"},
+                 {"qwen2moe", "qwen2"},
+                 {"olmo", "olmo"},
+                 {"dbrx", "dbrx"},
+                 {"command-r", "command-r"},
+                 {"codeshell", "codeshell"},
+                 {"jais", "jais"}};
+    struct vocab *v = r->v;
+    struct text name = {0};
+    if (v->kind != VOCAB_BPE || !v->byte_level) return true;
+    if (!find_text(r, "general.architecture", &name)) return false;
+    for (size_t i = 0; i < sizeof known / sizeof *known && !v->pre; i++)
+        if (strlen(known[i].architecture) == name.size && !memcmp(known[i].architecture, name.data, name.size))
+            v->pre = (char *)(uintptr_t)known[i].pre;
+    bool ok = vocab_note(v,
+                         "%s: does not say how its tokenizer splits text (tokenizer.ggml.pre); taken for %s%s; "
+                         "convert the model again if its answers are poor",
+                         r->where, v->pre ? v->pre : "default", v->pre ? ", as its architecture has it" : "");
+    return ok || fail_memory(r->e, r->where);
+}
+
+static bool read_end(struct vocab_reader *r, const char *name) {
+    int32_t id = -1;
+    return find_id(r, name, &id) && (id < 0 || vocab_add_end(r->v, id) || fail_memory(r->e, r->where));
+}
+
+// All of them, as ollama's converter writes them.
+static bool read_end_list(struct vocab_reader *r) {
+    const struct value *a;
+    if (!find_array(r, "tokenizer.ggml.eos_token_ids", VALUE_INT, 0, &a)) return false;
+    for (size_t i = 0; a && i < a->array.n; i++) {
+        uint64_t id = value_at(a, i).u;
+        if (id < r->v->n && !vocab_add_end(r->v, (int32_t)id)) return fail_memory(r->e, r->where);
+    }
+    return true;
+}
+
 static bool read_rest(struct vocab_reader *r) {
     struct vocab *v = r->v;
     int32_t separator = -1;
-    if (!find_copy(r, "tokenizer.ggml.pre", &v->pre)) return false;
+    if (!find_copy(r, "tokenizer.ggml.pre", &v->pre) || (!v->pre && !guess_pre(r))) return false;
     for (size_t i = 0; v->pre && v->kind == VOCAB_BPE && i < sizeof spelled / sizeof *spelled; i++)
         if (!strcmp(v->pre, spelled[i])) v->byte_level = false, v->byte_fallback = v->space_marker = true;
     if (v->kind == VOCAB_BPE && !v->byte_level) v->has_splits = true;
     for (size_t i = 0; v->pre && v->kind == VOCAB_BPE && i < sizeof whole_words / sizeof *whole_words; i++)
         if (!strcmp(v->pre, whole_words[i])) v->ignore_merges = v->add_bos = true;
     return find_id(r, "tokenizer.ggml.bos_token_id", &v->bos) && find_id(r, "tokenizer.ggml.eos_token_id", &v->eos) &&
-           find_id(r, "tokenizer.ggml.eot_token_id", &v->eot) &&
-           find_id(r, "tokenizer.ggml.unknown_token_id", &v->unk) &&
+           find_id(r, "tokenizer.ggml.eot_token_id", &v->eot) && read_end(r, "tokenizer.ggml.eom_token_id") &&
+           read_end_list(r) && find_id(r, "tokenizer.ggml.unknown_token_id", &v->unk) &&
            find_id(r, "tokenizer.ggml.seperator_token_id", v->kind == VOCAB_WORDPIECE ? &v->eos : &separator) &&
            find_id(r, "tokenizer.ggml.cls_token_id", v->kind == VOCAB_WORDPIECE ? &v->bos : &separator) &&
            find_id(r, "tokenizer.ggml.padding_token_id", &v->pad) &&
            find_flag(r, "tokenizer.ggml.add_bos_token", &v->add_bos) &&
            find_flag(r, "tokenizer.ggml.add_eos_token", &v->add_eos) &&
-           find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix) && read_text_steps(r);
+           find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix) &&
+           find_flag(r, GGUF_PREFIX_BARE, &v->prefix_bare) && find_flag(r, GGUF_PREFIX_ONCE, &v->prefix_once) &&
+           read_text_steps(r);
 }
 
 static bool read_model(struct vocab_reader *r, struct text name) {

@@ -60,7 +60,8 @@ struct shards {
 
 // A shard is a file of the same folder: an index must not reach anywhere else.
 static bool plain_name(struct text s) {
-    return s.size && s.data[0] != '.' && !memchr(s.data, '/', s.size) && !memchr(s.data, '\\', s.size);
+    return s.size && s.data[0] != '.' && !memchr(s.data, '/', s.size) && !memchr(s.data, '\\', s.size) &&
+           !memchr(s.data, 0, s.size);
 }
 
 static bool read_shard(struct checkpoint *c, struct shards *s, const char *where, struct text name, gyr_error *e) {
@@ -124,5 +125,6 @@ bool hf_open(struct checkpoint *c, gyr_error *e) {
     c->source = CHECKPOINT_HF;
     if (!folder_has(c->path, "config.json"))
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
-    return read_config(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) && hf_vocab(c->path, c->keys, &c->vocab, e);
+    return read_config(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) &&
+           hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
 }

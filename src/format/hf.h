@@ -2,6 +2,7 @@
 #ifndef FORMAT_HF_H
 #define FORMAT_HF_H
 
+#include "format/checkpoint.h"
 #include "format/json.h"
 #include "format/parts.h"
 
@@ -39,6 +40,7 @@ bool tekken_json(const char *data, size_t size, const char *where, struct vocab 
 bool hf_has_vocab(const char *folder);
 
 // All of a folder's tokenizer files, and the ids in `keys` (config.json). None: VOCAB_NONE.
-bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e);
+bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, struct sampling_advice *advice,
+              gyr_error *e);
 
 #endif

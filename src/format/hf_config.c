@@ -24,16 +24,22 @@ static struct text keep_text(struct flattener *f, const json_t *j) {
     return (struct text){arena_copy(&f->keys->arena, s), s.size};
 }
 
+static double real_of(const json_t *j) {
+    double f;
+    json_real_of(j, &f);
+    return f;
+}
+
 static bool put_scalar(struct flattener *f, const json_t *j) {
     struct value v = {.kind = VALUE_NONE};
     json_int_t i = json_integer_value(j);
     if (json_is_integer(j))
         v = i < 0 ? (struct value){.kind = VALUE_INT, .i = i} : (struct value){.kind = VALUE_UINT, .u = (uint64_t)i};
-    else if (json_is_real(j))
-        v = (struct value){.kind = VALUE_FLOAT, .f = json_real_value(j)};
+    else if (json_is_real(j) || json_strange(j))
+        v = (struct value){.kind = VALUE_FLOAT, .f = real_of(j)};
     else if (json_is_boolean(j))
         v = (struct value){.kind = VALUE_BOOL, .b = json_is_true(j)};
-    else if (json_is_string(j))
+    else if (json_text(j).data)
         v = (struct value){.kind = VALUE_STRING, .s = keep_text(f, j)};
     if (v.kind == VALUE_STRING && !v.s.data) return fail_memory(f->e, f->where);
     return put_value(f, &v);
@@ -46,9 +52,9 @@ static enum gguf_type common_type(const json_t *list) {
         const json_t *j = json_array_get(list, i);
         integers += json_is_integer(j);
         negatives += json_is_integer(j) && json_integer_value(j) < 0;
-        reals += json_is_real(j);
+        reals += json_is_real(j) || json_strange(j);
         bools += json_is_boolean(j);
-        strings += json_is_string(j);
+        strings += json_text(j).data != NULL;
     }
     if (strings == n) return GGUF_STRING;
     if (bools == n) return GGUF_BOOL;
@@ -64,7 +70,7 @@ static bool put_list(struct flattener *f, const json_t *list, enum gguf_type typ
     for (size_t i = 0; i < n; i++) {
         const json_t *j = json_array_get(list, i);
         json_int_t integer = json_integer_value(j);
-        double real = json_number_value(j);
+        double real = real_of(j);
         uint8_t bit = json_is_true(j);
         if (!size)
             strings[i] = keep_text(f, j);

@@ -1,17 +1,12 @@
 // The tokenizer of a Hugging Face folder: tokenizer.json, and what tokenizer_config.json, generation_config.json,
 // chat_template.jinja and config.json say beside it.
-#include "base/utf8.h"
-#include "format/hf.h"
-#include "format/json.h"
+#include "format/hf_vocab.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 // The largest tokenizer.json in use has about 35 MB (262,144 tokens).
-enum { MAX_TOKENIZER = 128 << 20, MAX_CONFIG = 16 << 20, MAX_TEMPLATE = 1 << 20 };
-
-// Ids may have gaps, which cost memory: so many more than tokens are allowed.
-enum { MAX_GAPS = 65536 };
+enum { MAX_TOKENIZER = 128 << 20, MAX_CONFIG = 16 << 20 };
 
 static int32_t find_token(const struct vocab *v, struct text s) {
     for (size_t i = 0; s.data && i < v->n; i++)
@@ -20,11 +15,11 @@ static int32_t find_token(const struct vocab *v, struct text s) {
 }
 
 // A file of the folder that need not be there: true and *root NULL.
-static bool open_optional(const char *folder, const char *name, size_t flags, json_t **root, gyr_error *e) {
+static bool open_optional(const char *folder, const char *name, json_t **root, gyr_error *e) {
     *root = NULL;
     if (!folder_has(folder, name)) return true;
     char *path = folder_path(folder, name);
-    if (path) *root = json_open(path, MAX_CONFIG, flags, e);
+    if (path) *root = json_open(path, MAX_CONFIG, 0, e);
     bool ok = path ? *root != NULL : fail_memory(e, folder);
     free(path);
     return ok;
@@ -49,68 +44,14 @@ static void read_flags(const json_t *config, struct vocab *v) {
     }
 }
 
-static bool keep_template(struct vocab *v, struct text s, const char *where, char **out, gyr_error *e) {
-    if (!s.data) return true;
-    if (!utf8_valid(s.data, s.size)) return fail(e, GYR_MALFORMED, "%s: not UTF-8; get the file again", where);
-    *out = arena_copy(v->storage, s);
-    return *out || fail_memory(e, where);
-}
-
-// Either one template, or a list of named ones of which "default" is for plain conversations.
-static bool read_template(const json_t *config, struct vocab *v, const char *where, gyr_error *e) {
-    const json_t *j = json_object_get(config, "chat_template");
-    size_t n = json_array_size(j);
-    if (n > MAX_TEMPLATES)
-        return fail(e, GYR_MALFORMED, "%s: has %zu chat templates; gyr reads at most %d", where, n, MAX_TEMPLATES);
-    if (n && !(v->templates = arena_alloc(v->storage, n, sizeof *v->templates))) return fail_memory(e, where);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *item = json_array_get(j, i);
-        struct text name = json_text(json_object_get(item, "name")), s = json_text(json_object_get(item, "template"));
-        bool plain = json_is(json_object_get(item, "name"), "default");
-        struct named_template *t = &v->templates[v->n_templates];
-        if (!keep_template(v, s, where, plain ? &v->chat_template : &t->source, e)) return false;
-        if (plain || !name.data || !s.data) continue;
-        if (!(t->name = arena_copy(v->storage, name))) return fail_memory(e, where);
-        v->n_templates++;
-    }
-    return keep_template(v, json_text(j), where, &v->chat_template, e);
-}
-
-// Newer folders hold the template as a file of its own, which goes first.
-static bool read_template_file(const char *folder, struct vocab *v, gyr_error *e) {
-    if (!folder_has(folder, "chat_template.jinja")) return true;
-    char *path = folder_path(folder, "chat_template.jinja");
-    if (!path) return fail_memory(e, folder);
-    struct text s = {0};
-    char *data = read_file(path, MAX_TEMPLATE, &s.size, e);
-    s.data = data;
-    bool ok = data && keep_template(v, s, path, &v->chat_template, e);
-    free(data);
-    free(path);
-    return ok;
-}
-
-static int32_t id_of(const struct vocab *v, const json_t *j) {
-    json_int_t id = json_is_integer(j) ? json_integer_value(j) : -1;
-    return id >= 0 && (uint64_t)id < v->n ? (int32_t)id : -1;
-}
-
-// Where a model ends its turns with another token than its texts, that token is among these.
-static void read_generation(const json_t *config, struct vocab *v) {
-    const json_t *j = json_object_get(config, "eos_token_id");
-    if (v->eos < 0) v->eos = id_of(v, json_is_array(j) ? json_array_get(j, 0) : j);
-    for (size_t i = 0; i < json_array_size(j); i++) {
-        int32_t id = id_of(v, json_array_get(j, i));
-        if (id >= 0 && id != v->eos && v->eot < 0) v->eot = id;
-    }
-    int32_t only = id_of(v, j);
-    if (only >= 0 && only != v->eos && v->eot < 0) v->eot = only;
-}
-
-static void read_config_id(const struct keys *keys, const char *name, const struct vocab *v, int32_t *id) {
+static bool read_config_id(const struct keys *keys, const char *name, const char *folder, struct vocab *v,
+                           int32_t *id) {
     const struct value *value = keys_get(keys, name);
     struct value first = value ? value_at(value, 0) : (struct value){0};
-    if (*id < 0 && first.kind == VALUE_UINT && first.u < v->n) *id = (int32_t)first.u;
+    if (*id >= 0 || first.kind != VALUE_UINT) return true;
+    if (first.u < v->n) return *id = (int32_t)first.u, true;
+    return vocab_note(v, "%s: %s of config.json is %llu, and there are %zu tokens; it is left out", folder, name,
+                      (unsigned long long)first.u, v->n);
 }
 
 static bool read_tokenizer(const char *folder, const char *name,
@@ -123,48 +64,6 @@ static bool read_tokenizer(const char *folder, const char *name,
     free(data);
     free(path);
     return ok;
-}
-
-// Room for `n` tokens; the new ones are unused and have no text.
-static bool extend(struct vocab *v, size_t n) {
-    struct text *tokens = arena_alloc(v->storage, n, sizeof *tokens);
-    float *scores = v->scores ? arena_alloc(v->storage, n, sizeof *scores) : NULL;
-    uint8_t *kinds = arena_alloc(v->storage, n, 1);
-    if (!tokens || !kinds || (v->scores && !scores)) return false;
-    memcpy(tokens, v->tokens, v->n * sizeof *tokens);
-    memcpy(kinds, v->kinds, v->n);
-    if (scores) memcpy(scores, v->scores, v->n * sizeof *scores);
-    for (size_t i = v->n; i < n; i++) tokens[i] = (struct text){"", 0}, kinds[i] = TOKEN_UNUSED;
-    v->tokens = tokens;
-    v->scores = scores;
-    v->kinds = kinds;
-    v->n = n;
-    return true;
-}
-
-// A tokenizer.model knows nothing of the tokens that a chat model got later; tokenizer_config.json does, by id.
-static bool read_added(const json_t *config, struct vocab *v, const char *where, gyr_error *e) {
-    json_t *added = json_object_get(config, "added_tokens_decoder"), *j;
-    size_t limit = v->n + json_object_size(added) + MAX_GAPS, n = v->n;
-    const char *name;
-    json_object_foreach(added, name, j) {
-        char *end;
-        unsigned long id = strtoul(name, &end, 10);
-        if (*end || !json_text(json_object_get(j, "content")).size || id >= limit)
-            return fail(e, GYR_MALFORMED, "%s: an added token has no content, or no id that can be; get the file again",
-                        where);
-        if (id >= n) n = id + 1;
-    }
-    if (n > v->n && !extend(v, n)) return fail_memory(e, where);
-    json_object_foreach(added, name, j) {
-        size_t id = strtoul(name, NULL, 10);
-        struct text s = json_text(json_object_get(j, "content"));
-        if (v->kinds[id] == TOKEN_BYTE || v->kinds[id] == TOKEN_UNKNOWN) continue;
-        v->tokens[id] = (struct text){arena_copy(v->storage, s), s.size};
-        v->kinds[id] = json_is_true(json_object_get(j, "special")) ? TOKEN_CONTROL : TOKEN_USER;
-        if (!v->tokens[id].data) return fail_memory(e, where);
-    }
-    return true;
 }
 
 // The file that says most goes first.
@@ -203,7 +102,65 @@ static bool name_patterns(const json_t *config, struct vocab *v, const char *whe
         where, name.data ? shown(name) : 1, name.data ? name.data : "?");
 }
 
-bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_error *e) {
+// Old folders say their special tokens in a file of their own, which goes first where there is no newer list.
+static bool merge_map(const char *folder, json_t **config, gyr_error *e) {
+    json_t *map, *value;
+    const char *key;
+    if (json_object_get(*config, "added_tokens_decoder")) return true;
+    if (!open_optional(folder, "special_tokens_map.json", &map, e)) return false;
+    if (map && !*config) *config = json_object();
+    bool ok = !map || *config;
+    json_object_foreach(map, key, value) ok = ok && !json_object_set_nocheck(*config, key, value);
+    json_decref(map);
+    return ok || fail_memory(e, folder);
+}
+
+static bool open_sides(const char *folder, struct hf_sides *s, gyr_error *e) {
+    return open_optional(folder, "tokenizer_config.json", &s->config, e) && merge_map(folder, &s->config, e) &&
+           open_optional(folder, "added_tokens.json", &s->added, e);
+}
+
+// Not needed, and not always JSON: transformers and llama.cpp go without one that is not.
+static bool open_generation(const char *folder, struct hf_sides *s, struct vocab *v, gyr_error *e) {
+    gyr_error why = {0};
+    if (open_optional(folder, "generation_config.json", &s->generation, &why)) return true;
+    if (why.status == GYR_MALFORMED) return vocab_note(v, "%s", why.message) || fail_memory(e, folder);
+    if (e) *e = why;
+    return false;
+}
+
+// Llama's class puts the space that SentencePiece has in front of a text only where there is none, and unless it is
+// "legacy", not again after each special token, as the first Llamas had it.
+static void read_legacy(const json_t *config, struct vocab *v) {
+    const json_t *legacy = json_object_get(config, "legacy");
+    struct text class = json_text(json_object_get(config, "tokenizer_class"));
+    bool llama = class.size >= 5 && !memcmp(class.data, "Llama", 5);
+    if (v->kind != VOCAB_SPM) return;
+    v->prefix_bare = llama;
+    v->prefix_once = json_is_boolean(legacy) ? json_is_false(legacy) : llama;
+}
+
+static bool apply(const struct hf_sides *s, const char *folder, const struct keys *keys, struct vocab *v,
+                  struct sampling_advice *advice, gyr_error *e) {
+    bool json = folder_has(folder, "tokenizer.json");
+    if (!hf_templates(s->config, folder, v, e)) return false;
+    if (v->kind == VOCAB_NONE) return hf_generation(s->generation, keys, v, advice, folder, e);
+    if (!hf_added(s, !json, v, folder, e)) return false;
+    if (!json && !name_patterns(s->config, v, folder, e)) return false;
+    if (!json) read_legacy(s->config, v);
+    read_token(s->config, "bos_token", v, &v->bos);
+    read_token(s->config, "eos_token", v, &v->eos);
+    read_token(s->config, "unk_token", v, &v->unk);
+    read_token(s->config, "pad_token", v, &v->pad);
+    read_flags(s->config, v);
+    if (!read_config_id(keys, "bos_token_id", folder, v, &v->bos) ||
+        !read_config_id(keys, "pad_token_id", folder, v, &v->pad))
+        return fail_memory(e, folder);
+    return hf_generation(s->generation, keys, v, advice, folder, e);
+}
+
+bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, struct sampling_advice *advice,
+              gyr_error *e) {
     *v = (struct vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1};
     if (!(v->storage = calloc(1, sizeof(struct arena)))) return fail_memory(e, folder);
     for (size_t i = 0; i < FILES && v->kind == VOCAB_NONE; i++) {
@@ -211,25 +168,10 @@ bool hf_vocab(const char *folder, const struct keys *keys, struct vocab *v, gyr_
         vocab_free(v);
         if (!read_tokenizer(folder, files[i].name, files[i].read, v, e)) return false;
     }
-    json_t *config = NULL, *generation = NULL;
-    // "model_max_length" is often 10^30, and no integer of this file is needed.
-    bool ok = open_optional(folder, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, &config, e) &&
-              open_optional(folder, "generation_config.json", 0, &generation, e) &&
-              read_template(config, v, folder, e) && read_template_file(folder, v, e);
-    bool model = v->kind != VOCAB_NONE && !folder_has(folder, "tokenizer.json");
-    ok = ok && (!model || (read_added(config, v, folder, e) && name_patterns(config, v, folder, e)));
-    if (ok) {
-        read_token(config, "bos_token", v, &v->bos);
-        read_token(config, "eos_token", v, &v->eos);
-        read_token(config, "unk_token", v, &v->unk);
-        read_token(config, "pad_token", v, &v->pad);
-        read_flags(config, v);
-        read_generation(generation, v);
-        read_config_id(keys, "bos_token_id", v, &v->bos);
-        read_config_id(keys, "eos_token_id", v, &v->eos);
-        read_config_id(keys, "pad_token_id", v, &v->pad);
-    }
-    json_decref(config);
-    json_decref(generation);
+    struct hf_sides s = {0};
+    bool ok = open_sides(folder, &s, e) && open_generation(folder, &s, v, e) && apply(&s, folder, keys, v, advice, e);
+    json_decref(s.config);
+    json_decref(s.added);
+    json_decref(s.generation);
     return ok;
 }

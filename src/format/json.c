@@ -1,13 +1,15 @@
 #include "format/json.h"
 
 #include "base/map.h"
+#include "format/json_read.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 // A container costs jansson about 200 bytes, so a text that is mostly brackets would grow a hundredfold. In real
 // files one comes every ten bytes at most (merges written as pairs).
-enum { MAX_DEPTH = 64, BYTES_PER_CONTAINER = 8, FREE_CONTAINERS = 1000 };
+enum { MAX_DEPTH = 64, TALK_DEPTH = 400, BYTES_PER_CONTAINER = 8, FREE_CONTAINERS = 1000 };
 
 static bool check_shape(const char *data, size_t size, const char *where, gyr_error *e) {
     size_t depth = 0, containers = 0;
@@ -30,32 +32,18 @@ static bool check_shape(const char *data, size_t size, const char *where, gyr_er
                 containers, size);
 }
 
-static const char *why(enum json_error_code code) {
-    switch (code) {
-    case json_error_premature_end_of_input: return "ends too early";
-    case json_error_invalid_utf8: return "not UTF-8";
-    case json_error_duplicate_key: return "a key is there twice";
-    case json_error_numeric_overflow: return "a number is too large";
-    case json_error_null_character:
-    case json_error_null_byte_in_key: return "a string with a zero byte";
-    case json_error_end_of_input_expected: return "text after its end";
-    default: return "not JSON";
-    }
-}
-
 static json_t *parse(const char *data, size_t size, size_t flags, json_type type, const char *where, gyr_error *e) {
     if (!check_shape(data, size, where, e)) return NULL;
-    json_error_t je;
-    json_t *j = json_loadb(data, size, JSON_REJECT_DUPLICATES | flags, &je);
+    struct json_trouble t;
+    json_t *j = json_read(data, size, &(struct json_rules){MAX_DEPTH, flags & JSON_REJECT_DUPLICATES}, &t);
     if (j && json_typeof(j) == type) return j;
     if (j) {
         json_decref(j);
         return fail_null(e, GYR_MALFORMED, "%s: bad JSON: not %s; get the file again", where,
                          type == JSON_OBJECT ? "an object" : "a list");
     }
-    if (je.line < 0) return fail_memory(e, where), NULL; // jansson failed without having found anything wrong
-    return fail_null(e, GYR_MALFORMED, "%s: bad JSON in line %d: %s; get the file again", where, je.line,
-                     why(json_error_code(&je)));
+    if (!t.why) return fail_memory(e, where), NULL;
+    return fail_null(e, GYR_MALFORMED, "%s: bad JSON in line %zu: %s; get the file again", where, t.line, t.why);
 }
 
 json_t *json_parse(const char *data, size_t size, size_t flags, const char *where, gyr_error *e) {
@@ -64,6 +52,14 @@ json_t *json_parse(const char *data, size_t size, size_t flags, const char *wher
 
 json_t *json_parse_list(const char *data, size_t size, size_t flags, const char *where, gyr_error *e) {
     return parse(data, size, flags, JSON_ARRAY, where, e);
+}
+
+json_t *json_parse_talk(const char *data, size_t size, gyr_error *e) {
+    struct json_trouble t;
+    json_t *j = json_read(data, size, &(struct json_rules){.depth = TALK_DEPTH}, &t);
+    if (j) return j;
+    if (!t.why) return fail_memory(e, "messages"), NULL;
+    return fail_null(e, GYR_USAGE, "messages:%zu:%zu: not JSON: %s", t.line, t.column, t.why);
 }
 
 json_t *json_open(const char *path, size_t limit, size_t flags, gyr_error *e) {
@@ -75,8 +71,49 @@ json_t *json_open(const char *path, size_t limit, size_t flags, gyr_error *e) {
 }
 
 struct text json_text(const json_t *j) {
-    if (!json_is_string(j)) return (struct text){0};
+    if (!json_is_string(j) || json_strange(j)) return (struct text){0};
     return (struct text){json_string_value(j), json_string_length(j)};
 }
 
-bool json_is(const json_t *j, const char *text) { return json_is_string(j) && !strcmp(json_string_value(j), text); }
+const char *json_c_string(const json_t *j) {
+    struct text s = json_text(j);
+    return s.data && !memchr(s.data, 0, s.size) ? s.data : NULL;
+}
+
+bool json_is(const json_t *j, const char *text) {
+    struct text s = json_text(j);
+    return s.data && s.size == strlen(text) && !memcmp(s.data, text, s.size);
+}
+
+const char *json_strange(const json_t *j) {
+    const char *s = json_string_value(j);
+    return s && *s == JSON_STRANGE ? s + 1 : NULL;
+}
+
+bool json_real_of(const json_t *j, double *out) {
+    const char *s = json_strange(j);
+    *out = json_number_value(j);
+    if (!s) return json_is_number(j);
+    bool minus = *s == '-';
+    if (!strcmp(s, "NaN"))
+        *out = NAN;
+    else if (!strcmp(s + minus, "Infinity"))
+        *out = minus ? -INFINITY : INFINITY;
+    else // digits alone, which are read alike in every locale
+        *out = strtod(s, NULL);
+    return true;
+}
+
+struct text json_key(const char *key, struct buf *room) {
+    struct text s = {key, strlen(key)};
+    const char *at = strstr(key, JSON_KEY_NUL);
+    if (!at) return s;
+    buf_clear(room);
+    for (; at; at = strstr(key, JSON_KEY_NUL)) {
+        buf_append(room, key, (size_t)(at - key));
+        buf_putc(room, 0);
+        key = at + strlen(JSON_KEY_NUL);
+    }
+    buf_puts(room, key);
+    return (struct text){room->data, room->size};
+}

@@ -101,7 +101,7 @@ bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *dat
         return fail(e, GYR_MALFORMED,
                     "%s: says its header has %llu bytes, but has %zu; it is cut short or not safetensors, get it again",
                     path, (unsigned long long)n, size);
-    json_t *root = json_parse((const char *)data + sizeof n, (size_t)n, 0, path, e);
+    json_t *root = json_parse((const char *)data + sizeof n, (size_t)n, JSON_REJECT_DUPLICATES, path, e);
     struct header h = {c, path, data + sizeof n + n, size - sizeof n - (size_t)n, e};
     bool ok = root;
     const char *name;

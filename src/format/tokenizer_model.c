@@ -78,11 +78,16 @@ static bool read_tokens(struct tokenizer_reader *r, const json_t *vocab, const j
     if (!v->tokens || !v->kinds || !v->finds) return fail_memory(r->e, r->where);
     const char *name;
     json_t *j;
+    struct buf room = {0};
+    bool ok = true;
     json_object_foreach((json_t *)(uintptr_t)vocab, name, j) {
-        struct text s = {name, strlen(name)};
-        bool byte = v->byte_fallback && is_byte(s);
-        if (!put_token(r, (size_t)json_integer_value(j), s, byte ? TOKEN_BYTE : TOKEN_NORMAL)) return false;
+        struct text s = json_key(name, &room);
+        if (!s.data) ok = ok && fail_memory(r->e, r->where);
+        bool byte = ok && v->byte_fallback && is_byte(s);
+        ok = ok && put_token(r, (size_t)json_integer_value(j), s, byte ? TOKEN_BYTE : TOKEN_NORMAL);
     }
+    buf_free(&room);
+    if (!ok) return false;
     for (size_t i = 0; i < json_array_size(vocab); i++) {
         struct text s = json_text(json_array_get(json_array_get(vocab, i), 0));
         if (!s.data) return json_malformed(r, "a token of its model has no text");
@@ -119,8 +124,8 @@ static bool read_merge(struct tokenizer_reader *r, const json_t *j, struct text 
         buf_append(&b, right.data, right.size);
         s = (struct text){b.data, b.size};
     }
-    const char *space = b.failed ? NULL : memchr(s.data, ' ', s.size);
-    bool ok = space && space != s.data && space[1] && !strchr(space + 1, ' ');
+    const char *space = b.failed ? NULL : memchr(s.data, ' ', s.size), *end = s.data ? s.data + s.size : NULL;
+    bool ok = space && space != s.data && space + 1 < end && !memchr(space + 1, ' ', (size_t)(end - space - 1));
     if (ok) *out = (struct text){arena_copy(r->v->storage, s), s.size};
     bool failed = b.failed;
     buf_free(&b);
@@ -143,6 +148,7 @@ static bool read_affix(struct tokenizer_reader *r, const json_t *model, const ch
     struct text s = json_text(json_object_get(model, name));
     if (s.size > MAX_AFFIX)
         return json_unsupported(r, "spells the parts of a word with more than 32 bytes around them");
+    if (s.size && memchr(s.data, 0, s.size)) return json_unsupported(r, "spells the parts of a word with a zero byte");
     if (s.size) *out = arena_copy(r->v->storage, s);
     return !s.size || *out || fail_memory(r->e, r->where);
 }

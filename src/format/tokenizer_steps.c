@@ -90,6 +90,8 @@ char *read_pattern(struct tokenizer_reader *r, const json_t *j) {
     if (!regex.size && !text.size) return json_malformed(r, "a split has no pattern"), NULL;
     if (regex.data && strstr(regex.data, "&&["))
         return json_unsupported(r, "a split's pattern intersects classes"), NULL;
+    if (regex.data && memchr(regex.data, 0, regex.size))
+        return json_unsupported(r, "a split's pattern has a zero byte"), NULL;
     char *pattern = regex.size ? strdup(regex.data) : quote(text);
     return pattern ? pattern : (fail_memory(r->e, r->where), NULL);
 }

@@ -66,7 +66,11 @@ struct split {
     bool first;  // without a pattern: only at the beginning of the whole text
 };
 
-enum { MAX_LEAD = 3 };
+enum { MAX_LEAD = 3, MAX_NOTES = 8 };
+
+// GGUF has no keys for these: others put the space in front of every text, and after every control token.
+#define GGUF_PREFIX_BARE "gyr.tokenizer.space_prefix_bare"
+#define GGUF_PREFIX_ONCE "gyr.tokenizer.space_prefix_once"
 
 // A chat template beside the plain one, such as "tool_use".
 struct named_template {
@@ -95,16 +99,22 @@ struct vocab {
     bool byte_fallback;              // pieces outside the vocabulary become TOKEN_BYTE tokens
     bool space_marker;               // spaces are written as U+2581, before any split
     bool space_prefix;               // a space is put in front of the text
+    bool prefix_bare;                // only where the text has none
+    bool prefix_once;                // and not again after a control token
     bool drop_space;                 // the space that the splits put in front is dropped again
     bool ignore_merges;              // a word that is a token is taken whole, before merges
     bool fuse_unknown;               // what is unknown side by side is one token
     int32_t bos, eos, eot, unk, pad; // -1: none
+    int32_t *ends;                   // tokens that end an answer, beside eos, eot and those whose names say it
+    size_t n_ends;
     bool add_bos, add_eos;
     int32_t lead[MAX_LEAD]; // with add_bos: what follows bos at the beginning of a text, such as <sop>
     size_t n_lead;
     char *chat_template; // Jinja; NULL: none
     struct named_template *templates;
     size_t n_templates;
+    char *notes[MAX_NOTES]; // what was wrong and read nevertheless, a line each
+    size_t n_notes;
     void *storage; // owns everything above that the file does not hold itself
 };
 
@@ -117,6 +127,16 @@ bool vocab_bert(struct vocab *v, bool lower, bool accents);
 
 // A vocabulary's first step of a kind; NULL: it has none.
 const struct normal *vocab_normal(const struct vocab *v, enum normal_kind kind);
+
+// Adds a token to those that end an answer; false: no memory.
+bool vocab_add_end(struct vocab *v, int32_t id);
+
+// Names that end a turn in the models known for them, one by one (NULL past the last), and whether a name is one.
+const char *vocab_end_name(size_t i);
+bool vocab_is_end_name(struct text s);
+
+// Keeps a line for whoever opens the file; those beyond MAX_NOTES are dropped. False: no memory.
+__attribute__((format(printf, 2, 3))) bool vocab_note(struct vocab *v, const char *format, ...);
 
 // Of a vocabulary from format/; one made by hand is its maker's to free.
 void vocab_free(struct vocab *v);

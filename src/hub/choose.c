@@ -1,6 +1,7 @@
 #include "hub/choose.h"
 
 #include "format/json.h"
+#include "tensor/type.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -9,12 +10,72 @@
 #include <strings.h>
 
 // Types that file names tell, the most welcome first: near 4 bits a weight, where a model loses little; then larger,
-// then smaller ones (docs/quantization.md has what each loses).
-static const char *const types[] = {
-    "Q4_K_M",    "Q4_K_XL", "Q4_K_L",  "Q4_K_S",  "Q4_K",    "Q4_0",   "IQ4_NL",  "IQ4_XS", "MXFP4",
-    "MXFP4_MOE", "Q4_1",    "Q5_K_M",  "Q5_K_XL", "Q5_K_L",  "Q5_K_S", "Q5_K",    "Q5_0",   "Q5_1",
-    "Q6_K",      "Q6_K_L",  "Q6_K_XL", "Q8_0",    "Q8_K_XL", "Q3_K_L", "Q3_K_XL", "Q3_K_M", "Q3_K_S",
-    "Q3_K",      "Q2_K",    "Q2_K_L",  "Q2_K_XL", "BF16",    "F16",    "FP16",    "F32",    "FP32",
+// then smaller ones (docs/quantization.md has what each loses). `needs` are the element types that such a file has and
+// not every gyr can run; where one is missing, so is the file.
+static const struct {
+    const char *name, *needs[2];
+} types[] = {
+    {"Q4_K_M", {0}},
+    {"Q4_K_XL", {0}},
+    {"Q4_K_L", {0}},
+    {"Q4_K_S", {0}},
+    {"Q4_K", {0}},
+    {"Q4", {0}},
+    {"Q4_0", {0}},
+    {"IQ4_NL", {0}},
+    {"IQ4_XS", {0}},
+    {"MXFP4", {0}},
+    {"MXFP4_MOE", {0}},
+    {"Q4_1", {0}},
+    {"Q5_K_M", {0}},
+    {"Q5_K_XL", {0}},
+    {"Q5_K_L", {0}},
+    {"Q5_K_S", {0}},
+    {"Q5_K", {0}},
+    {"Q5", {0}},
+    {"Q5_0", {0}},
+    {"Q5_1", {0}},
+    {"Q6_K", {0}},
+    {"Q6_K_L", {0}},
+    {"Q6_K_XL", {0}},
+    {"Q6", {0}},
+    {"Q8_0", {0}},
+    {"Q8_K_XL", {0}},
+    {"Q8", {0}},
+    {"Q3_K_L", {0}},
+    {"Q3_K_XL", {0}},
+    {"Q3_K_M", {0}},
+    {"Q3_K_S", {0}},
+    {"Q3_K", {0}},
+    {"Q3", {0}},
+    {"IQ3_M", {"iq3_s"}},
+    {"IQ3_S", {"iq3_s"}},
+    {"IQ3_XS", {"iq3_s", "iq3_xxs"}},
+    {"IQ3_XXS", {"iq3_xxs", "iq2_s"}},
+    {"Q2_K", {0}},
+    {"Q2_K_S", {0}},
+    {"Q2_K_L", {0}},
+    {"Q2_K_XL", {0}},
+    {"Q2", {0}},
+    {"NVFP4", {"nvfp4"}},
+    {"BF16", {0}},
+    {"F16", {0}},
+    {"FP16", {0}},
+    {"F32", {0}},
+    {"FP32", {0}},
+    {"IQ2_M", {"iq2_s", "iq3_s"}},
+    {"IQ2_S", {"iq2_s", "iq2_xs"}},
+    {"IQ2_XS", {"iq2_xs"}},
+    {"IQ2_XXS", {"iq2_xxs"}},
+    {"TQ2_0", {"tq2_0"}},
+    {"TQ1_0", {"tq1_0"}},
+    {"IQ1_M", {"iq1_m"}},
+    {"IQ1_S", {"iq1_s"}},
+    {"Q1_0", {"q1_0"}},
+    {"Q2_0", {"q2_0"}},
+    {"Q4_0_4_4", {"q4_0_4_4"}}, // these were for the memory of some CPUs; llama.cpp has given them up
+    {"Q4_0_4_8", {"q4_0_4_8"}},
+    {"Q4_0_8_8", {"q4_0_8_8"}},
 };
 enum { TYPES = sizeof types / sizeof *types };
 
@@ -38,30 +99,40 @@ static bool is_model(const char *path) {
     return true;
 }
 
-// Is `word` in `path` with no letter, digit or underscore next to it? Letters' case does not count.
+// Is `word` in `path` with no letter or digit next to it? Letters' case does not count.
 static bool has_word(const char *path, const char *word) {
     size_t n = strlen(word);
-    for (const char *at = path; (at = strcasestr(at, word)); at++) {
-        bool before = at == path || (!isalnum((unsigned char)at[-1]) && at[-1] != '_');
-        bool after = !isalnum((unsigned char)at[n]) && at[n] != '_';
-        if (before && after) return true;
-    }
+    for (const char *at = path; (at = strcasestr(at, word)); at++)
+        if ((at == path || !isalnum((unsigned char)at[-1])) && !isalnum((unsigned char)at[n])) return true;
     return false;
 }
 
-bool path_matches(const char *path, const char *select) {
-    return !strcmp(path, select) || (ends_with(path, ".gguf") && has_word(path, select));
-}
-
-// The type that a name tells; TYPES if it tells none.
+// The type that a name tells, the longest that is in it; TYPES if it tells none.
 static size_t type_of(const char *path) {
     size_t best = TYPES, longest = 0;
     for (size_t i = 0; i < TYPES; i++)
-        if (has_word(path, types[i]) && strlen(types[i]) > longest) {
+        if (has_word(path, types[i].name) && strlen(types[i].name) > longest) {
             best = i;
-            longest = strlen(types[i]);
+            longest = strlen(types[i].name);
         }
     return best;
+}
+
+// A type has to be the file's own: Q4_K is none of a Q4_K_M's.
+static bool is_selected(const char *path, const char *select) {
+    for (size_t i = 0; i < TYPES; i++)
+        if (!strcasecmp(types[i].name, select)) return type_of(path) == i;
+    return has_word(path, select);
+}
+
+bool path_matches(const char *path, const char *select) {
+    return !strcmp(path, select) || (ends_with(path, ".gguf") && is_selected(path, select));
+}
+
+static bool runs(size_t type) {
+    for (size_t i = 0; type < TYPES && i < 2 && types[type].needs[i]; i++)
+        if (type_by_name(types[type].needs[i]) < 0) return false;
+    return true;
 }
 
 // "NAME-00002-of-00003.gguf" is part 2 of 3: *stem is the length of NAME. 1 of 1 for what is no part.
@@ -114,7 +185,7 @@ static bool take_gguf(const struct hub_name *name, const struct listing *l, cons
         return fail(e, GYR_MALFORMED, "%s: %s: %zu of its %u parts are on the hub; choose another file", name->label,
                     first, c->n, parts);
     snprintf(c->open, sizeof c->open, "%s", c->files[0]->path);
-    snprintf(c->type, sizeof c->type, "%s", type < TYPES ? types[type] : "");
+    snprintf(c->type, sizeof c->type, "%s", type < TYPES ? types[type].name : "");
     return true;
 }
 
@@ -135,20 +206,28 @@ static bool is_better(const struct offer *a, const struct offer *b, uint64_t mem
     return n != m ? n < m : a->size < b->size;
 }
 
-// The best offer among the GGUF files that match; its path is NULL if there is none. *n: how many there are.
-static struct offer best_offer(const struct hub_name *name, const struct listing *l, uint64_t memory, size_t *n) {
-    struct offer best = {0};
-    *n = 0;
+struct offers {
+    struct offer best;
+    size_t n, not_run;   // of files, and of those whose types gyr does not run
+    const char *example; // one of the latter
+};
+
+static struct offers look(const struct hub_name *name, const struct listing *l, uint64_t memory) {
+    struct offers all = {0};
     for (size_t i = 0; i < l->n; i++) {
         const char *path = l->files[i].path;
         size_t stem;
         unsigned part, parts;
         part_of(path, &stem, &part, &parts);
-        if (!is_model(path) || part != 1 || (*name->select && !has_word(path, name->select))) continue;
+        if (!is_model(path) || part != 1 || (*name->select && !is_selected(path, name->select))) continue;
         struct offer o = {path, size_of(l, path), type_of(path)};
-        if (!(*n)++ || is_better(&o, &best, memory)) best = o;
+        if (!runs(o.rank)) {
+            if (!all.not_run++) all.example = types[o.rank].name;
+            continue;
+        }
+        if (!all.n++ || is_better(&o, &all.best, memory)) all.best = o;
     }
-    return best;
+    return all;
 }
 
 // The files of a folder that are no weights, as transformers writes them.
@@ -175,6 +254,12 @@ static bool take_folder(const struct hub_name *name, const struct listing *l, st
         const struct hub_file *f = listing_find(l, about[i]);
         ok = !f || add(c, f);
     }
+    static const char more[] = "additional_chat_templates/";
+    for (size_t i = 0; i < l->n && ok; i++) {
+        const struct hub_file *f = &l->files[i];
+        bool beside = !strncmp(f->path, more, sizeof more - 1) && !strchr(f->path + sizeof more - 1, '/');
+        ok = !beside || !ends_with(f->path, ".jinja") || add(c, f);
+    }
     ok = ok && add(c, c->index ? c->index : only);
     snprintf(c->open, sizeof c->open, ".");
     snprintf(c->type, sizeof c->type, "safetensors");
@@ -188,7 +273,7 @@ bool choose_weights(const struct hub_name *name, const struct listing *l, const 
     json_t *value;
     bool ok = root;
     json_object_foreach(json_object_get(root, "weight_map"), key, value) {
-        const char *path = json_string_value(value);
+        const char *path = json_c_string(value);
         const struct hub_file *f = path && !strchr(path, '/') ? listing_find(l, path) : NULL;
         if (ok && !f)
             ok = fail(e, GYR_MALFORMED, "%s: its index names weights that are not there: %.100s; get another copy",
@@ -208,26 +293,31 @@ static bool too_large(const struct hub_name *name, uint64_t size, uint64_t memor
                 name->label, (double)size / 1e9, (double)memory / 1e9);
 }
 
+static bool take_best(const struct hub_name *name, const struct listing *l, uint64_t memory, struct choice *c,
+                      gyr_error *e) {
+    struct offers all = look(name, l, memory);
+    if (!all.n && all.not_run)
+        return fail(e, GYR_UNSUPPORTED,
+                    "%s: its GGUF files%s%.100s are of types that gyr does not run, such as %s; look for another copy",
+                    name->label, *name->select ? " for " : "", name->select, all.example);
+    if (!strcasecmp(name->select, "safetensors") || (!*name->select && !all.n)) return take_folder(name, l, c, e);
+    if (!all.n)
+        return fail(e, GYR_IO, "%s: has no file and no GGUF type \"%.100s\"; see the list of its files on the hub",
+                    name->label, name->select);
+    bool fits = all.n == 1 || *name->select || all.best.size <= memory;
+    return (fits || too_large(name, all.best.size, memory, e)) && take_gguf(name, l, all.best.path, c, e);
+}
+
 bool choose(const struct hub_name *name, const struct listing *l, uint64_t memory, struct choice *c, gyr_error *e) {
     *c = (struct choice){0};
     memory -= memory / 10; // the system, the KV cache
     const struct hub_file *file = *name->select ? listing_find(l, name->select) : NULL;
-    size_t offers;
-    struct offer best = best_offer(name, l, memory, &offers);
     bool ok;
     if (file && !ends_with(file->path, ".gguf")) {
         ok = add(c, file) || fail_memory(e, name->label);
         snprintf(c->open, sizeof c->open, "%s", file->path);
-    } else if (file) {
-        ok = take_gguf(name, l, file->path, c, e);
-    } else if (!strcasecmp(name->select, "safetensors") || (!*name->select && !offers)) {
-        ok = take_folder(name, l, c, e);
-    } else if (!offers) {
-        ok = fail(e, GYR_IO, "%s: has no file and no GGUF type \"%.100s\"; see the list of its files on the hub",
-                  name->label, name->select);
     } else {
-        ok = (offers == 1 || *name->select || best.size <= memory || too_large(name, best.size, memory, e)) &&
-             take_gguf(name, l, best.path, c, e);
+        ok = file ? take_gguf(name, l, file->path, c, e) : take_best(name, l, memory, c, e);
     }
     if (!ok) choice_free(c);
     return ok;

@@ -74,7 +74,7 @@ static bool get_commit(struct hub *h, const struct hub_name *name, char commit[C
     struct page page;
     bool ok = get_page(h, url, "the model", &page, link, e);
     json_t *root = ok ? json_parse(page.text.data, page.text.size, 0, h->label, e) : NULL;
-    const char *sha = json_string_value(json_object_get(root, "sha"));
+    const char *sha = json_c_string(json_object_get(root, "sha"));
     if (root && (!sha || !is_hex(sha, COMMIT_SIZE))) ok = odd(h->label, "names no commit", e);
     if (root && ok) memcpy(commit, sha, COMMIT_SIZE + 1);
     json_decref(root);
@@ -100,8 +100,8 @@ static char *next_page(const struct hub *h, const char *link) {
 static bool read_file_entry(const char *label, const json_t *item, struct hub_file *f, gyr_error *e) {
     const json_t *lfs = json_object_get(item, "lfs"), *big = json_is_object(lfs) ? lfs : NULL;
     const json_t *size = json_object_get(big ? big : item, "size");
-    const char *path = json_string_value(json_object_get(item, "path"));
-    const char *hex = json_string_value(json_object_get(big ? big : item, "oid"));
+    const char *path = json_c_string(json_object_get(item, "path"));
+    const char *hex = json_c_string(json_object_get(big ? big : item, "oid"));
     if (!path || !path_is_safe(path)) return odd(label, "has a name that no file may have", e);
     if (hex && !strncmp(hex, "sha256:", 7)) hex += 7;
     if (!json_is_integer(size) || json_integer_value(size) < 0 || (uint64_t)json_integer_value(size) > size_most)
@@ -122,7 +122,7 @@ static bool add_entries(const char *label, const json_t *root, struct listing *l
     if (!files) return fail_memory(e, label);
     l->files = files;
     json_array_foreach(root, i, item) {
-        const char *type = json_string_value(json_object_get(item, "type"));
+        const char *type = json_c_string(json_object_get(item, "type"));
         if (!type) return odd(label, "has an entry without a type", e);
         if (strcmp(type, "file")) continue;
         if (!read_file_entry(label, item, &l->files[l->n], e)) return false;

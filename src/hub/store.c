@@ -42,7 +42,7 @@ static char *join(const char *a, const char *b) {
 }
 
 const char *record_string(const json_t *record, const char *key) {
-    const char *s = json_string_value(json_object_get(record, key));
+    const char *s = json_c_string(json_object_get(record, key));
     return s ? s : "";
 }
 

@@ -354,12 +354,15 @@ static bool bind_layer(struct binder *b, uint32_t i) {
            ((l->plan.feed != FEED_EXPERTS && l->plan.feed != FEED_BOTH) || bind_experts(b, l, i));
 }
 
-// The embedding says how large the vocabulary is; the tokenizer, where there is one, must not be larger.
+// The embedding says how large the vocabulary is. A tokenizer may have tokens that have no row: they cannot be fed.
+enum { MAX_WITHOUT_ROWS = 64 };
+
 static bool bind_embedding(struct binder *b) {
     struct model *m = b->m;
     char name[128];
     const struct tensor *t = look(b, ROLE_EMBEDDING, PART_WEIGHT, 0, name);
-    if (t && (t->dim[1] == 0 || t->dim[1] > 1u << 24 || m->checkpoint->vocab.n > t->dim[1]))
+    bool few = t && m->checkpoint->vocab.n > t->dim[1] && m->checkpoint->vocab.n - t->dim[1] > MAX_WITHOUT_ROWS;
+    if (t && (t->dim[1] == 0 || t->dim[1] > 1u << 24 || few))
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has %llu rows for %zu tokens; convert the model again",
                     m->checkpoint->path, name, (unsigned long long)t->dim[1], m->checkpoint->vocab.n);
     m->h.vocab = t ? (uint32_t)t->dim[1] : 1;

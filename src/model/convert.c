@@ -5,6 +5,7 @@
 #include "model/convert_job.h"
 #include "model/convert_keys.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,15 @@ static void put_name(struct job *j) {
     free(path);
 }
 
+// What the maker recommends, as llama.cpp's converter writes it.
+static void put_advice(struct gguf_writer *w, const struct sampling_advice *a) {
+    if (!isnan(a->temperature)) gguf_put_f32(w, "general.sampling.temp", (float)a->temperature);
+    if (a->top_k >= 0 && a->top_k <= INT32_MAX) gguf_put_u32(w, "general.sampling.top_k", (uint32_t)a->top_k);
+    if (!isnan(a->top_p)) gguf_put_f32(w, "general.sampling.top_p", (float)a->top_p);
+    if (!isnan(a->min_p)) gguf_put_f32(w, "general.sampling.min_p", (float)a->min_p);
+    if (!isnan(a->penalty_repeat)) gguf_put_f32(w, "general.sampling.penalty_repeat", (float)a->penalty_repeat);
+}
+
 static bool put_head(struct job *j, gyr_error *e) {
     const struct model *m = j->m;
     struct mixture_facts facts = {.falcon = !strcmp(m->family->architecture, "falcon"),
@@ -57,6 +67,7 @@ static bool put_head(struct job *j, gyr_error *e) {
     gguf_put_u32(j->w, "general.quantization_version", 2);
     gguf_put_u32(j->w, "general.file_type", j->mixture ? j->mixture->file_type : file_type(j));
     put_hyper_keys(j->w, m);
+    put_advice(j->w, &j->c->advice);
     if (!gguf_vocab_new(&j->vocab, j->c, m->h.vocab, m->family->gguf_merges, e)) return false;
     gguf_put_vocab(j->w, &j->vocab.v);
     for (size_t i = 0; i < j->n; i++) {

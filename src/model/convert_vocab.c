@@ -131,6 +131,9 @@ static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original,
     }
     v->kind = VOCAB_SPM;
     v->scores = g->scores;
+    // The space in front of a text, which newer folders have as a step of their pre-tokenizer.
+    if (had.n_splits == 1 && !had.splits[0].pattern)
+        v->space_prefix = v->prefix_bare = true, v->prefix_once = had.splits[0].first, v->drop_space = false;
     v->normals = NULL;
     v->n_normals = 0;
     v->merges = NULL;
@@ -146,11 +149,27 @@ static bool score_merges(struct gguf_vocab *g, const struct tokenizer *original,
                 where);
 }
 
+// Tokens without a row, which no model says or hears; GGUF's readers want none.
+static bool drop_last(struct vocab *v, uint32_t rows, const char *where, gyr_error *e) {
+    int32_t *const ids[] = {&v->bos, &v->eos, &v->eot, &v->unk, &v->pad};
+    for (size_t i = rows; i < v->n; i++)
+        if (v->kinds[i] == TOKEN_NORMAL || v->kinds[i] == TOKEN_BYTE)
+            return fail(e, GYR_UNSUPPORTED, "%s: token %zu of its tokenizer has no row; run the folder as it is", where,
+                        i);
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (*ids[i] >= (int32_t)rows) *ids[i] = -1;
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->ends[i] >= (int32_t)rows) v->n_ends = i; // the rest of the list is of no use without it
+    v->n = rows;
+    return true;
+}
+
 // Tables often have more rows than there are tokens; GGUF's readers want a token for each.
 static bool fill_up(struct gguf_vocab *g, uint32_t rows, const char *where, gyr_error *e) {
     enum { NAME = 24 };
     struct vocab *v = &g->v;
-    if (v->n >= rows) return true;
+    if (v->n > rows) return drop_last(v, rows, where, e);
+    if (v->n == rows) return true;
     size_t more = rows - v->n;
     g->tokens = reallocarray(NULL, rows, sizeof *g->tokens);
     g->kinds = calloc(rows, 1);

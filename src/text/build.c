@@ -252,6 +252,7 @@ static bool build(struct tokenizer *t, gyr_error *e) {
     if (!ok) return false;
     index_bytes(t);
     index_replacement(t);
+    index_ends(t);
     t->spaced = v->space_prefix && marked(v);
     t->drops = t->spaced || v->drop_space;
     t->fuses = v->fuse_unknown || v->kind == VOCAB_SPM;

@@ -39,39 +39,33 @@ int32_t tokenizer_find(const struct tokenizer *t, const char *name) {
 }
 
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id) {
-    // What chat models are trained to say at the end of a turn, as their makers spell it.
-    static const char *const names[] = {
-        "<|im_end|>",
-        "<|eot_id|>",
-        "<|eom_id|>",
-        "<|end|>",
-        "<|end_of_text|>",
-        "<|endoftext|>",
-        "<end_of_turn>",
-        "<turn|>",
-        "</s>",
-        "<|end_of_turn|>",
-        "<|endofturn|>",
-        "<|eot|>",
-        "<|eom|>",
-        "<EOT>",
-        "_<EOT>",
-        "<|return|>",
-        "<|call|>",
-        "[EOS]",
-        "<eos>",
-        "<|end_of_role|>",
-        "<|END_OF_TURN_TOKEN|>",
-        "<\uff5cend\u2581of\u2581sentence\uff5c>",
-    };
     const struct vocab *v = t->vocab;
-    if (id < 0 || (size_t)id >= v->n) return false;
+    if (id < 0) return false;
     if (id == v->eos || id == v->eot) return true;
-    if (kind_of(t, id) != TOKEN_CONTROL && kind_of(t, id) != TOKEN_USER) return false;
-    struct text s = v->tokens[id];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strlen(names[i]) == s.size && !memcmp(names[i], s.data, s.size)) return true;
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->ends[i] == id) return true;
+    for (size_t i = 0; i < t->n_named_ends; i++)
+        if (t->named_ends[i] == id) return true;
     return false;
+}
+
+static bool has_end(const struct tokenizer *t, const char *name) {
+    int32_t id = tokenizer_find(t, name);
+    return id >= 0 && (kind_of(t, id) == TOKEN_CONTROL || kind_of(t, id) == TOKEN_USER);
+}
+
+// Where answers have several parts, the token that ends a part ends no answer (gpt-oss, Solar Open); and "</s>" is a
+// tag of HTML to Gemma 4.
+static bool ends_a_part(const struct tokenizer *t, const char *name) {
+    bool calls = has_end(t, "<|call|>") || has_end(t, "<|calls|>");
+    if (!strcmp(name, "<|end|>")) return calls && (has_end(t, "<|return|>") || has_end(t, "<|flush|>"));
+    return !strcmp(name, "</s>") && has_end(t, "<|tool_response>");
+}
+
+void index_ends(struct tokenizer *t) {
+    const char *name;
+    for (size_t i = 0; (name = vocab_end_name(i)) && t->n_named_ends < MAX_NAMED_ENDS; i++)
+        if (has_end(t, name) && !ends_a_part(t, name)) t->named_ends[t->n_named_ends++] = tokenizer_find(t, name);
 }
 
 bool tokenizer_begin(const struct tokenizer *t, struct tokens *out) {

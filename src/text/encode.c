@@ -142,8 +142,10 @@ static bool encode_runs(struct work *w, const char *s, size_t size) {
 static bool encode_piece(struct work *w, const char *s, size_t size, bool prefix) {
     const struct vocab *v = w->t->vocab;
     if (!size) return true;
-    // Byte-level vocabularies put the space only where there is none (Hugging Face's add_prefix_space).
-    if (!prefix || !v->space_prefix || (!w->t->spaced && *s == ' ')) return encode_runs(w, s, size);
+    // Byte-level vocabularies put the space only where there is none (Hugging Face's add_prefix_space), as its
+    // Metaspace does.
+    bool bare = !w->t->spaced || v->prefix_bare;
+    if (!prefix || !v->space_prefix || (bare && *s == ' ')) return encode_runs(w, s, size);
     struct buf spaced = {0};
     buf_putc(&spaced, ' ');
     buf_append(&spaced, s, size);
@@ -227,10 +229,11 @@ bool encode_text(struct work *w, const char *text, size_t size, const size_t *ru
         size_t finds = t->vocab->finds ? t->vocab->finds[found->id] : 0, before = at - done;
         if (finds & FIND_LSTRIP) before -= spaces_after(text + done, before);
         // SentencePiece puts its space in front of a user's token too; Hugging Face's BPE does not.
-        if (user && !at && (t->order || t->pieces.n) && t->spaced && !encode_runs(w, " ", 1)) return false;
+        if (user && !at && (t->order || t->pieces.n) && t->spaced && !t->vocab->prefix_bare && !encode_runs(w, " ", 1))
+            return false;
         if (!encode_plain(w, text + done, before, prefix, false) || !push_token(w, found->id)) return false;
         // A control token starts a new text, as in Meta's and Hugging Face's Llama; a user token is part of one.
-        prefix = !user;
+        prefix = !user && !t->vocab->prefix_once;
         w->words.begins = false;
         at += found->text.size;
         if (finds & FIND_RSTRIP) at += spaces_before(text + at, size - at);

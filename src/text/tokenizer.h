@@ -47,7 +47,7 @@ size_t tokenizer_size(const struct tokenizer *t);
 // Appends the tokens that begin a text, if the model wants some there.
 bool tokenizer_begin(const struct tokenizer *t, struct tokens *out);
 
-// True for tokens that end an answer: eos, eot, and the names known to mean it.
+// True for tokens that end an answer: eos, eot, all others that the file lists, and the names known to mean it.
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
 
 // Id of the token spelled so; -1 if there is none.

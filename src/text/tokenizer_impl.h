@@ -9,6 +9,8 @@
 #include "text/specials.h"
 #include "text/tokenizer.h"
 
+enum { MAX_NAMED_ENDS = 32 };
+
 struct tokenizer {
     const struct vocab *vocab;
     char *where;
@@ -36,6 +38,8 @@ struct tokenizer {
     int32_t ascii_ids[128]; // tokens of one ASCII character; -1: none
     int32_t replacement[3]; // U+FFFD, for bytes that a byte-level vocabulary cannot say; from -1 on: nothing
     int32_t unknown;        // for what it cannot say; -1: none
+    int32_t named_ends[MAX_NAMED_ENDS]; // tokens that end an answer by their names
+    size_t n_named_ends;
     // Bit (a << 8 | b): byte b follows byte a inside some token that plain text can become. Where two bytes of the
     // text never do, no token spans them, and the text can be cut there without changing the result.
     uint64_t follows[1 << 10];
@@ -97,6 +101,9 @@ static inline enum token_kind token_kind_of(const struct vocab *v, size_t i) {
 
 // Writes the bytes that a spelling stands for in plain text, at most as many as it has; SIZE_MAX if none can.
 size_t from_spelling(const struct vocab *v, struct text s, char *out);
+
+// Finds the tokens whose names say that they end an answer.
+void index_ends(struct tokenizer *t);
 
 // Fills t->merges.
 bool index_merges(struct tokenizer *t, gyr_error *e);

@@ -244,7 +244,7 @@ hi<|end|>
 "
     feed '{"messages":\n [}' "$gyr" template
     status_is 2
-    err_is "gyr: messages:2:3: not JSON: unexpected token near '}'"
+    err_is "gyr: messages:2:3: not JSON: a value is missing"
     feed '7' "$gyr" template -f t.jinja
     status_is 2
     feed 'a\n{{ 1 // 0 }}' cp /dev/stdin bad.jinja

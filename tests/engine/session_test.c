@@ -164,9 +164,38 @@ static void limits_are_errors(void) {
 static void messages_are_checked(void) {
     gyr_tokens t;
     CHECK_INT(gyr_chat_tokens(poet, "{", true, &t, &err), GYR_USAGE);
-    CHECK_STR(err.message, "messages:1:1: not JSON: string or '}' expected near end of file");
+    CHECK_STR(err.message, "messages:1:2: not JSON: ends too early");
     CHECK_INT(gyr_chat_tokens(poet, "7", true, &t, &err), GYR_USAGE);
-    CHECK_STR(err.message, "messages:1:1: not JSON: '[' or '{' expected near '7'");
+    CHECK_STR(err.message, "messages: neither a list of messages nor an object with one");
+}
+
+static void check_message(const char *message, const char *want) {
+    static const char source[] = "{{ messages[0] | tojson }}";
+    char text[400];
+    gyr_template *t = gyr_template_parse("T", source, sizeof source - 1, &err);
+    REQUIRE(t);
+    int n = snprintf(text, sizeof text, "[%s]", message);
+    char *got = gyr_template_render(t, text, (size_t)n, NULL, &err);
+    CHECK_STR(got ? got : err.message, want);
+    gyr_free(got);
+    gyr_template_close(t);
+}
+
+// As transformers' apply_chat_template() does it.
+static void messages_are_handed_on_without_nulls(void) {
+    check_message("{\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"a\": null}]}",
+                  "{\"role\": \"assistant\", \"tool_calls\": [{\"a\": null}]}");
+    check_message("{\"reasoning_content\": \"deep\", \"content\": \"x\"}",
+                  "{\"thinking\": \"deep\", \"reasoning_content\": \"deep\", \"content\": \"x\"}");
+    check_message("{\"content\": \"x\", \"thinking\": \"deep\"}",
+                  "{\"thinking\": \"deep\", \"content\": \"x\", \"reasoning_content\": \"deep\"}");
+    check_message("{\"reasoning\": \"deep\", \"thinking\": null}",
+                  "{\"thinking\": \"deep\", \"reasoning\": \"deep\", \"reasoning_content\": \"deep\"}");
+    check_message("{\"thinking\": \"b\", \"reasoning_content\": \"a\"}",
+                  "{\"thinking\": \"b\", \"reasoning_content\": \"a\"}");
+    check_message("{\"a\": 18446744073709551615, \"b\": NaN, \"c\": \"\\ud83d\", \"d\": 1, \"d\": 2}",
+                  "{\"a\": 18446744073709551615, \"b\": NaN, \"c\": \"\xef\xbf\xbd\", \"d\": 2}");
+    check_message("\"no object\"", "\"no object\"");
 }
 
 // An object has all the variables; what it says goes before what the call says.
@@ -262,6 +291,7 @@ int main(void) {
     RUN(truncation_forgets);
     RUN(limits_are_errors);
     RUN(messages_are_checked);
+    RUN(messages_are_handed_on_without_nulls);
     RUN(an_object_has_all_variables);
     RUN(users_cannot_spell_special_tokens);
     gyr_model_close(poet);

@@ -34,9 +34,25 @@ static void characters_stay_whole(void) {
     }
 }
 
-static void broken_bytes_become_one_mark_each(void) {
-    feed("a\xff\x80z\xe4\xb8", 1, NULL, 0);
-    CHECK_STR(out.data, "a\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd");
+#define MARK "\xef\xbf\xbd"
+
+// As Python's bytes.decode(errors="replace") and Rust's String::from_utf8_lossy() count them.
+static void broken_bytes_become_marks(void) {
+    static const char *const cases[][2] = {
+        {"a\xff\x80z\xe4\xb8", "a" MARK MARK "z" MARK},
+        {"\xf0\x9f\xa6z", MARK "z"},
+        {"\xf0\x9f\xf0\x9f\xa6\x85", MARK "\xf0\x9f\xa6\x85"},
+        {"\xe0\x80\xaf", MARK MARK MARK},          // overlong
+        {"\xed\xa0\x80", MARK MARK MARK},          // a surrogate
+        {"\xf4\x90\x80\x80", MARK MARK MARK MARK}, // beyond Unicode
+        {"\xc2\xc3\xa9", MARK "\xc3\xa9"},
+        {"\xf1\x80\x80", MARK},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t step = 1; step < 5; step++) {
+            feed(cases[i][0], step, NULL, 0);
+            CHECK_STR(out.data, cases[i][1]);
+        }
 }
 
 static void stop_strings_never_show(void) {
@@ -78,7 +94,7 @@ static void the_caller_can_stop(void) {
 int main(void) {
     allowed = 1 << 30;
     RUN(characters_stay_whole);
-    RUN(broken_bytes_become_one_mark_each);
+    RUN(broken_bytes_become_marks);
     RUN(stop_strings_never_show);
     RUN(nothing_is_held_without_need);
     RUN(the_caller_can_stop);

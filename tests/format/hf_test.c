@@ -98,7 +98,7 @@ static void flattens_the_config(void) {
     CHECK_INT(c->vocab.n, 3);
     CHECK_INT(c->vocab.bos, 1);
     CHECK_INT(c->vocab.eos, 2);
-    CHECK_INT(c->vocab.eot, -1);
+    CHECK_INT(c->vocab.eot, 0);
     CHECK(!c->vocab.chat_template);
     checkpoint_close(c);
     leave_folder(folder);
@@ -121,7 +121,7 @@ static void reads_tokenizer_files(void) {
     CHECK_INT(c->vocab.bos, 0);
     CHECK_INT(c->vocab.eos, 2);
     CHECK_INT(c->vocab.eot, 1);
-    CHECK_INT(c->vocab.pad, -1);
+    CHECK_INT(c->vocab.pad, 3); // added, as transformers does
     CHECK(c->vocab.add_bos && !c->vocab.add_eos);
     CHECK_STR(c->vocab.chat_template, "D");
     CHECK_INT(c->vocab.n_templates, 1);
@@ -247,10 +247,7 @@ static void refuses_bad_folders(void) {
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED, "DIR/config.json: has no model_type; get the file again");
     write_text(folder, "config.json", "{\n \"a\": }");
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
-                     "DIR/config.json: bad JSON in line 2: not JSON; get the file again");
-    write_text(folder, "config.json", "{\"a\": 1, \"a\": 2}");
-    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
-                     "DIR/config.json: bad JSON in line 1: a key is there twice; get the file again");
+                     "DIR/config.json: bad JSON in line 2: a value is missing; get the file again");
     write_text(folder, "config.json", "{\"a.b\": 1, \"a\": {\"b\": 1}, \"model_type\": \"x\"}");
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
                      "DIR/config.json: key a.b is there twice; the file is damaged, get it again");

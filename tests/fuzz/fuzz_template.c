@@ -1,6 +1,7 @@
 // A chat template and a conversation, a NUL between them: parsing and rendering end soon with a text and its runs, or
 // with one line that says what is wrong.
 #include "base/utf8.h"
+#include "format/json.h"
 #include "text/template.h"
 
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static void check_runs(const struct buf *out, const struct buf *user) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t *end = size ? memchr(data, 0, size) : NULL;
     size_t source = end ? (size_t)(end - data) : size;
-    json_t *variables = end ? json_loadb((const char *)end + 1, size - source - 1, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *variables = end ? json_parse_talk((const char *)end + 1, size - source - 1, NULL) : NULL;
     if (!json_is_object(variables)) {
         json_decref(variables);
         variables = json_loads(talk, 0, NULL);

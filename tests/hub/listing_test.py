@@ -180,6 +180,25 @@ def of_many_files_the_sensible_one_is_taken():
                    ["config.json", "model.safetensors"]))
 
 
+def a_type_is_known_however_it_is_written():
+    low = [f"m_{t}.gguf" for t in ("q2_k", "q4_k_m", "q8_0")]
+    short = ["Phi-3-mini-4k-instruct-q4.gguf", "Phi-3-mini-4k-instruct-fp16.gguf"]
+    gone = ["m-Q4_0_4_4.gguf", "m.Q4_0_8_8.gguf"]
+    return (chosen(low, want=["m_q4_k_m.gguf"]) + chosen(low, NAME + ":q8_0", ["m_q8_0.gguf"]) +
+            chosen(low, NAME + ":Q4_K", 'no file and no GGUF type "Q4_K"') +
+            chosen(short, want=[short[0]]) + chosen(short, NAME + ":fp16", [short[1]]) +
+            chosen(gone, want="its GGUF files are of types that gyr does not run, such as Q4_0_4_4") +
+            chosen(gone, NAME + ":Q4_0_8_8", "its GGUF files for Q4_0_8_8 are of types that gyr does not run") +
+            chosen(gone + ["m-Q2_K.gguf"], want=["m-Q2_K.gguf"]) +
+            chosen(gone, NAME + ":m-Q4_0_4_4.gguf", ["m-Q4_0_4_4.gguf"]))
+
+
+def templates_beside_the_first_come_too():
+    more = "additional_chat_templates/"
+    files = ["config.json", "model.safetensors", "chat_template.jinja", more + "tool_use.jinja"]
+    return chosen(files + [more + "notes.txt", more + "deep/x.jinja", "other/y.jinja"], want=files)
+
+
 def what_does_not_fit_gives_way():
     """Of two types the less welcome one, where only that fits the memory."""
     files = {"M-Q4_K_M.gguf": SMALL, "M-Q3_K_M.gguf": DATA}
@@ -215,5 +234,6 @@ if __name__ == "__main__":
         a_hub_that_is_not_there_is_told, certificates_are_checked, the_token_goes_to_the_hub_alone, proxies_are_used,
         endpoints_are_checked,
         hostile_lists_are_refused, long_lists_come_in_pages, names_are_checked,
-        of_many_files_the_sensible_one_is_taken, what_does_not_fit_gives_way,
+        of_many_files_the_sensible_one_is_taken, a_type_is_known_however_it_is_written,
+        templates_beside_the_first_come_too, what_does_not_fit_gives_way,
         folders_come_with_the_weights_of_their_index)

@@ -134,6 +134,72 @@ static void merges_stay_where_they_must_or_may(void) {
     merges_there_and_back(false, true, true, "[1,5,4,1,5]");
 }
 
+// The space in front of a text as newer folders have it, which does not come again after a control token.
+static void the_space_in_front_is_kept(void) {
+    static const char start[] =
+        "{\"added_tokens\": [{\"id\": 0, \"content\": \"<unk>\", \"special\": true},"
+        " {\"id\": 1, \"content\": \"<|x|>\", \"special\": true}], \"normalizer\": null, \"pre_tokenizer\":"
+        " {\"type\": \"Metaspace\", \"replacement\": \"\u2581\", \"prepend_scheme\": \"%s\", \"split\": false},"
+        " \"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"fuse_unk\": true,"
+        " \"vocab\": {\"<unk>\": 0, \"<|x|>\": 1, \"a\": 2, \"\u2581\": 3, \"\u2581a\": 4";
+    for (int always = 0; always < 2; always++) {
+        char file[sizeof path + 8];
+        struct opened a, b = {0};
+        gyr_error e = {0};
+        snprintf(file, sizeof file, "%s.json", path);
+        FILE *f = fopen(file, "w");
+        REQUIRE(f);
+        fprintf(f, start, always ? "always" : "first");
+        for (int i = 0; i < 256; i++) fprintf(f, ", \"<0x%02X>\": %d", (unsigned)i, 5 + i);
+        fprintf(f, "}, \"merges\": [\"\u2581 a\"]}}");
+        fclose(f);
+        open_tokenizer(&a, file, NULL);
+        unlink(file);
+        REQUIRE(a.t);
+        struct checkpoint c = {.path = file, .vocab = a.vocab};
+        bool ok = there_and_back(&c, &b, &e);
+        if (!ok) printf("  %s\n", e.message);
+        REQUIRE(ok);
+        CHECK_INT(b.checkpoint->vocab.kind, VOCAB_SPM);
+        char *want = encode_ids(a.t, "a<|x|>a", 7, true), *got = encode_ids(b.t, "a<|x|>a", 7, true);
+        CHECK_STR(want, always ? "[4,1,4]" : "[4,1,2]");
+        CHECK_STR(got, want);
+        free(want);
+        free(got);
+        same_tokens(&a, &b, "Metaspace");
+        close_tokenizer(&b);
+        close_tokenizer(&a);
+    }
+}
+
+// Which tokens end an answer, and tokens without a row.
+static void ends_and_the_last_tokens(void) {
+    struct opened a, b = {0};
+    gyr_error e = {0};
+    static int32_t ends[] = {7, 3, 11, 5};
+    open_tokenizer(&a, test_data("tokenizers/byte.json"), NULL);
+    REQUIRE(a.t);
+    char name[] = "here";
+    struct checkpoint c = {.path = name, .vocab = a.vocab};
+    c.vocab.eos = 3, c.vocab.eot = 7;
+    c.vocab.ends = ends, c.vocab.n_ends = 4;
+    REQUIRE(there_and_back(&c, &b, &e));
+    const struct vocab *v = &b.checkpoint->vocab;
+    CHECK_INT(v->eos, 3);
+    CHECK_INT(v->eot, 7);
+    CHECK_INT(v->n_ends, 4);
+    for (size_t i = 0; i < 4; i++) CHECK(tokenizer_is_end(b.t, ends[i]));
+    close_tokenizer(&b);
+    struct gguf_vocab g;
+    size_t n = c.vocab.n;
+    bool added = c.vocab.kinds[n - 1] != TOKEN_NORMAL;
+    CHECK(gguf_vocab_new(&g, &c, (uint32_t)n - 1, false, &e) == added);
+    if (added) CHECK_INT(g.v.n, n - 1);
+    if (!added) CHECK_INT(e.status, GYR_UNSUPPORTED);
+    gguf_vocab_free(&g);
+    close_tokenizer(&a);
+}
+
 // Texts that name an added token: GGUF has no word for how those are found.
 static bool names_one(const char *text) {
     static const char *const added[] = {"mask>", "[MASK]", "low", "Low", "LOW", "</s>", "<unk>", "<0x"};
@@ -227,6 +293,8 @@ int main(void) {
     RUN(ranks_have_a_name_already);
     RUN(sentencepiece_gets_scores);
     RUN(merges_stay_where_they_must_or_may);
+    RUN(the_space_in_front_is_kept);
+    RUN(ends_and_the_last_tokens);
     RUN(what_gguf_can_say_is_kept);
     RUN(normalizers_are_left_out_or_refused);
     unlink(path);

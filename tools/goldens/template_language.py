@@ -1,5 +1,7 @@
 """Small templates that walk through the Jinja language, with the variables they may name."""
 
+from template_more import MORE
+
 VARIABLES = {
     "messages": [
         {"role": "system", "content": "Be brief."},
@@ -276,4 +278,4 @@ REFUSED = [
     "{{ {1: 2} | xmlattr }}",
 ]
 
-LANGUAGE = WHITESPACE + EXPRESSIONS + STATEMENTS + FILTERS + JSON + TESTS + METHODS + REFUSED
+LANGUAGE = WHITESPACE + EXPRESSIONS + STATEMENTS + FILTERS + JSON + TESTS + METHODS + REFUSED + MORE

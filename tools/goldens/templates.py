@@ -94,6 +94,10 @@ def check(program, cases):
 
 def as_transformers(template, variables):
     """What apply_chat_template() makes of them; where the template refuses tools that are none, without them."""
+    messages = variables.get("messages")
+    if isinstance(messages, list) and all(isinstance(m, dict) for m in messages):
+        messages = chat_template_utils._normalize_chat_messages(messages)
+        variables = {**variables, "messages": chat_template_utils._alias_reasoning_fields(messages)}
     got = render(template, {"tools": None, "documents": None, **variables})
     return render(template, variables) if got is None else got
 

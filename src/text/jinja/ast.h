@@ -43,6 +43,7 @@ enum node_kind {
     N_PARAM,      // name, default a (or NULL)
     N_CALL_BLOCK, // call a; the caller is the macro b
     N_FILTERED,   // body through filter b
+    N_AUTOESCAPE, // body, in which what is printed is escaped if a is true
     N_BREAK,
     N_CONTINUE,
 };

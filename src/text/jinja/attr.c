@@ -5,10 +5,18 @@
 #include <string.h>
 
 static const struct native *const *method_tables(enum kind kind) {
-    static const struct native *const none[] = {NULL}, *const str[] = {j_str_methods, j_str_tests, NULL};
-    static const struct native *const dict[] = {j_dict_methods, NULL}, *const list[] = {j_list_methods, NULL};
+    static const struct native *const none[] = {NULL}, *const str[] = {j_str_methods, j_str_tests, j_str_rare, NULL};
+    static const struct native *const dict[] = {j_dict_methods, j_dict_class, NULL}, *const list[] = {j_list_methods,
+                                                                                                      NULL};
     static const struct native *const cycler[] = {j_cycler_methods, NULL}, *const loop[] = {j_loop_methods, NULL};
+    static const struct native *const view[] = {j_view_methods, NULL};
+    static const struct native *const whole[] = {j_int_methods, NULL}, *const real[] = {j_float_methods, NULL};
     switch (kind) {
+    case V_BOOL:
+    case V_INT:
+    case V_BIG: return whole;
+    case V_FLOAT: return real;
+    case V_VIEW: return view;
     case V_STR: return str;
     case V_DICT: return dict;
     case V_LIST:
@@ -33,7 +41,9 @@ static bool is_blocked(struct value v, struct text name) {
 // *out is V_UNSET when there is no such method.
 static bool method(struct vm *vm, struct value v, struct text name, struct value *out) {
     out->kind = V_UNSET;
-    for (const struct native *const *t = method_tables(v.kind); *t; t++) {
+    static const struct native *const class[] = {j_dict_class, NULL};
+    bool is_dict = v.kind == V_NATIVE && !strcmp(v.native->name, "dict");
+    for (const struct native *const *t = is_dict ? class : method_tables(v.kind); *t; t++) {
         const struct native *n = j_find_native(*t, name);
         if (!n || (v.kind != V_LIST && n->fn == j_list_methods[0].fn)) continue;
         struct method *m = j_alloc(vm, sizeof *m);
@@ -42,6 +52,10 @@ static bool method(struct vm *vm, struct value v, struct text name, struct value
         *out = (struct value){.kind = V_METHOD, .method = m};
         return true;
     }
+    if (v_is_number(v)) return j_number_attr(vm, v, name, out);
+    if (v.kind == V_RANGE && text_is(name, "start")) *out = v_int(v.l->start);
+    if (v.kind == V_RANGE && text_is(name, "stop")) *out = v_int(v.l->stop);
+    if (v.kind == V_RANGE && text_is(name, "step")) *out = v_int(v.l->step);
     if (v.kind == V_LOOP) return j_loop_attr(vm, v.loop, name, out);
     if (v.kind == V_CYCLER && text_is(name, "current") && v.cycler->list->n)
         *out = v.cycler->list->items[v.cycler->at % v.cycler->list->n];
@@ -170,9 +184,9 @@ static bool bound(struct vm *vm, struct value v, int64_t n, int64_t low, int64_t
 }
 
 // Start, step and count of a slice of n items: the rules of Python's slice.indices().
-static bool bounds(struct vm *vm, const struct value part[3], size_t size, int64_t *start, int64_t *step,
+static bool bounds(struct vm *vm, const struct value part[3], size_t size, int64_t *start, int64_t *stop, int64_t *step,
                    size_t *count) {
-    int64_t n = (int64_t)size, stop;
+    int64_t n = (int64_t)size;
     *step = 1;
     if (part[2].kind != V_NONE && !j_want_int(vm, part[2], "a slice", step)) return false;
     if (!*step) return j_fail(vm, "the step of a slice must not be 0");
@@ -180,8 +194,8 @@ static bool bounds(struct vm *vm, const struct value part[3], size_t size, int64
     if (*step < -n) *step = -n - 1;
     bool up = *step > 0;
     if (!bound(vm, part[0], n, up ? 0 : -1, up ? n : n - 1, up ? 0 : n - 1, start)) return false;
-    if (!bound(vm, part[1], n, up ? 0 : -1, up ? n : n - 1, up ? n : -1, &stop)) return false;
-    int64_t span = up ? stop - *start : *start - stop, stride = up ? *step : -*step;
+    if (!bound(vm, part[1], n, up ? 0 : -1, up ? n : n - 1, up ? n : -1, stop)) return false;
+    int64_t span = up ? *stop - *start : *start - *stop, stride = up ? *step : -*step;
     *count = span > 0 ? (size_t)((span + stride - 1) / stride) : 0;
     return true;
 }
@@ -201,14 +215,24 @@ static bool slice_str(struct vm *vm, const struct str *s, int64_t start, int64_t
     return b_done(&b, out);
 }
 
+static bool slice_range(struct vm *vm, const struct list *l, int64_t start, int64_t stop, int64_t step, size_t n,
+                        struct value *out) {
+    int64_t v[3];
+    bool over = __builtin_mul_overflow(start, l->step, &v[0]) || __builtin_add_overflow(v[0], l->start, &v[0]) ||
+                __builtin_mul_overflow(stop, l->step, &v[1]) || __builtin_add_overflow(v[1], l->start, &v[1]) ||
+                __builtin_mul_overflow(step, l->step, &v[2]);
+    return over ? j_fail(vm, "a range() reaches past 64 bits") : j_range(vm, v[0], v[1], v[2], n, out);
+}
+
 bool j_slice_of(struct vm *vm, struct value v, const struct value part[3], struct value *out) {
-    int64_t start, step;
+    int64_t start, stop, step;
     size_t n;
     if (v.kind <= V_UNDEFINED) return fail_undefined(vm, v);
     if (v.kind != V_STR && v.kind != V_LIST && v.kind != V_TUPLE && v.kind != V_RANGE)
         return j_fail(vm, "'%s' cannot be sliced", v_type(v));
-    if (!j_length(vm, v, &n) || !bounds(vm, part, n, &start, &step, &n)) return false;
+    if (!j_length(vm, v, &n) || !bounds(vm, part, n, &start, &stop, &step, &n)) return false;
     if (v.kind == V_STR) return slice_str(vm, v.s, start, step, n, out);
+    if (v.kind == V_RANGE) return slice_range(vm, v.l, start, stop, step, n, out);
     if (!j_list(vm, v.kind == V_TUPLE ? V_TUPLE : V_LIST, n, out)) return false;
     for (size_t i = 0; i < n; i++) out->l->items[i] = v.l->items[start + (int64_t)i * step];
     return true;

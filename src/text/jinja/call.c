@@ -123,10 +123,14 @@ static bool bind_rest(struct vm *vm, const struct node *n, const struct args *a,
 
 bool j_call_macro(struct vm *vm, struct macro *m, struct args *a, struct value *out) {
     struct scope *scope = vm->scope;
+    bool escapes = vm->escapes;
     size_t count;
+    vm->escapes = m->escapes;
     bool ok = j_push_scope(vm, m->outside) && bind_params(vm, m->node, a, &count) && bind_rest(vm, m->node, a, count) &&
               j_capture(vm, m->node->body, out);
     vm->scope = scope;
+    vm->escapes = escapes;
+    if (ok) out->s->markup = escapes;
     return ok;
 }
 

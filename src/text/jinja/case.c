@@ -51,6 +51,15 @@ static void put_lower(struct build *b, const struct str *s, size_t next, uint32_
     if (c == 0x130) put(b, 0x307, user);
 }
 
+// One character folds to three at most.
+static void put_folded(struct build *b, uint32_t c, bool user) {
+    utf8proc_int32_t folded[8];
+    int none = 0;
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)c, folded, sizeof folded / sizeof *folded, UTF8PROC_CASEFOLD, &none);
+    for (utf8proc_ssize_t i = 0; i < n && i < 8; i++) put(b, (uint32_t)folded[i], user);
+}
+
 static bool goes_up(enum letter_case to, uint32_t before, uint32_t c) {
     switch (to) {
     case CASE_UPPER: return true;
@@ -69,7 +78,9 @@ bool j_change_case(struct vm *vm, const struct str *s, enum letter_case to, stru
         n = (size_t)utf8_decode(s->data + i, s->size - i, &c);
         if (!n) break;
         bool user = s->user && s->user[i];
-        if (goes_up(to, before, c))
+        if (to == CASE_FOLD)
+            put_folded(&b, c, user);
+        else if (goes_up(to, before, c))
             put_upper(&b, c, to == CASE_CAPITALIZE || to == CASE_TITLE, user);
         else
             put_lower(&b, s, i + n, before, c, user);
@@ -101,6 +112,9 @@ static int kinds_of(uint32_t c) {
     default: return k;
     }
 }
+
+bool j_is_alnum(uint32_t c) { return kinds_of(c) & (ALPHA | NUMERIC); }
+bool j_is_decimal(uint32_t c) { return kinds_of(c) & DECIMAL; }
 
 static bool all(struct vm *vm, struct args *a, int any_of, struct value *out) {
     const struct str *s = a->self.s;
@@ -141,10 +155,62 @@ static bool m_isascii(struct vm *vm, struct args *a, struct value *out) {
     return all(vm, a, ASCII, out);
 }
 
+// Upper case begins each word, and lower case goes on with it.
+static bool m_istitle(struct vm *vm, struct args *a, struct value *out) {
+    const struct str *s = a->self.s;
+    uint32_t c, before = 0;
+    bool yes = true, any = false;
+    for (size_t i = 0, n; i < s->size && yes; i += n, before = c) {
+        n = (size_t)utf8_decode(s->data + i, s->size - i, &c);
+        if (!n) break;
+        if (is_cased(c)) yes = (kinds_of(c) & LOWER) ? is_cased(before) : !is_cased(before);
+        any = any || is_cased(c);
+    }
+    *out = v_bool(yes && any);
+    return j_step(vm, s->size / 16);
+}
+
+static bool m_isprintable(struct vm *vm, struct args *a, struct value *out) {
+    const struct str *s = a->self.s;
+    uint32_t c;
+    bool yes = true;
+    for (size_t i = 0, n; i < s->size && yes; i += n) {
+        n = (size_t)utf8_decode(s->data + i, s->size - i, &c);
+        if (!n) break;
+        yes = j_is_printable(c);
+    }
+    *out = v_bool(yes);
+    return j_step(vm, s->size / 16);
+}
+
+static bool m_isidentifier(struct vm *vm, struct args *a, struct value *out) {
+    const struct str *s = a->self.s;
+    uint32_t c;
+    bool yes = s->size != 0;
+    for (size_t i = 0, n; i < s->size && yes; i += n) {
+        n = (size_t)utf8_decode(s->data + i, s->size - i, &c);
+        if (!n) break;
+        utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+        bool letter = c == '_' || kinds_of(c) & ALPHA || k == UTF8PROC_CATEGORY_NL;
+        yes = letter || (i && (k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ND ||
+                               k == UTF8PROC_CATEGORY_PC));
+    }
+    *out = v_bool(yes);
+    return j_step(vm, s->size / 16);
+}
+
 const struct native j_str_tests[] = {
-    {"isalpha", "", 0, m_isalpha},     {"isdigit", "", 0, m_isdigit},
-    {"isdecimal", "", 0, m_isdecimal}, {"isnumeric", "", 0, m_isnumeric},
-    {"isalnum", "", 0, m_isalnum},     {"isspace", "", 0, m_isspace},
-    {"islower", "", 0, m_islower},     {"isupper", "", 0, m_isupper},
-    {"isascii", "", 0, m_isascii},     {NULL},
+    {"isalpha", "", 0, m_isalpha},
+    {"isdigit", "", 0, m_isdigit},
+    {"isdecimal", "", 0, m_isdecimal},
+    {"isnumeric", "", 0, m_isnumeric},
+    {"isalnum", "", 0, m_isalnum},
+    {"isspace", "", 0, m_isspace},
+    {"islower", "", 0, m_islower},
+    {"isupper", "", 0, m_isupper},
+    {"isascii", "", 0, m_isascii},
+    {"istitle", "", 0, m_istitle},
+    {"isprintable", "", 0, m_isprintable},
+    {"isidentifier", "", 0, m_isidentifier},
+    {NULL},
 };

@@ -1,5 +1,6 @@
 // Expressions.
 #include "text/jinja/eval.h"
+#include "text/jinja/methods.h"
 
 #include <string.h>
 
@@ -24,13 +25,9 @@ static bool eval_dict(struct vm *vm, const struct node *n, struct value *out) {
 }
 
 static bool eval_concat(struct vm *vm, const struct node *n, struct value *out) {
-    struct build b = {.vm = vm};
-    for (const struct node *i = n->list; i; i = i->next) {
-        struct value v;
-        if (!j_eval(vm, i, &v)) return false;
-        b_value(&b, v);
-    }
-    return b_done(&b, out);
+    static const struct str none = {.data = ""};
+    struct value all;
+    return eval_chain(vm, n->list, V_LIST, &all) && j_join_safely(vm, &none, all.l, out);
 }
 
 static bool compare_one(struct vm *vm, int op, struct value a, struct value b, bool *yes) {

@@ -20,6 +20,7 @@ struct scope {
 struct macro {
     const struct node *node;
     struct scope *outside;
+    bool escapes; // it stands inside {% autoescape true %}
 };
 
 struct loop {

@@ -70,13 +70,15 @@ bool j_capture(struct vm *vm, const struct node *chain, struct value *out) {
     enum flow flow = j_exec(vm, chain);
     vm->out = outer;
     vm->scope = scope;
-    return flow != FLOW_FAIL && b_done(&b, out);
+    if (flow == FLOW_FAIL || !b_done(&b, out)) return false;
+    out->s->markup = vm->escapes;
+    return true;
 }
 
 static bool print(struct vm *vm, const struct node *n) {
     for (const struct node *i = n->list; i; i = i->next) {
         struct value v;
-        if (!j_eval(vm, i, &v)) return false;
+        if (!j_eval(vm, i, &v) || (vm->escapes && !j_escape(vm, v, &v))) return false;
         b_value(vm->out, v);
     }
     return !vm->failed;
@@ -130,10 +132,22 @@ static enum flow exec_with(struct vm *vm, const struct node *n) {
     return flow;
 }
 
+static enum flow exec_autoescape(struct vm *vm, const struct node *n) {
+    struct scope *outside = vm->scope;
+    bool was = vm->escapes;
+    struct value v;
+    if (!j_eval(vm, n->a, &v) || !j_push_scope(vm, outside)) return FLOW_FAIL;
+    vm->escapes = v_true(v);
+    enum flow flow = j_exec(vm, n->body);
+    vm->escapes = was;
+    vm->scope = outside;
+    return flow;
+}
+
 static bool define(struct vm *vm, const struct node *n, struct value *out) {
     struct macro *m = j_alloc(vm, sizeof *m);
     if (!m) return false;
-    *m = (struct macro){n, vm->scope};
+    *m = (struct macro){n, vm->scope, vm->escapes};
     *out = (struct value){.kind = V_MACRO, .macro = m};
     return true;
 }
@@ -171,6 +185,7 @@ static enum flow exec_one(struct vm *vm, const struct node *n) {
     case N_SET_BLOCK:
     case N_FILTERED: return exec_block(vm, n) ? FLOW_ON : FLOW_FAIL;
     case N_WITH: return exec_with(vm, n);
+    case N_AUTOESCAPE: return exec_autoescape(vm, n);
     case N_MACRO: return define(vm, n, &v) && j_set(vm, n->name, v) ? FLOW_ON : FLOW_FAIL;
     case N_CALL_BLOCK: return exec_call_block(vm, n) ? FLOW_ON : FLOW_FAIL;
     case N_BREAK: return FLOW_BREAK;

@@ -1,5 +1,6 @@
 // Filters that make numbers.
-#include "text/jinja/vm.h"
+#include "text/jinja/ast.h"
+#include "text/jinja/big.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,8 +21,8 @@ static bool number_text(const struct str *s, char *out, size_t room) {
     return n && strlen(out) == n;
 }
 
-static bool parse_int(struct vm *vm, const struct str *s, int base, int64_t *out) {
-    char text[128], *end;
+static bool parse_int(struct vm *vm, const struct str *s, int base, struct value *out) {
+    char text[MAX_DIGITS + 64];
     if (!number_text(s, text, sizeof text)) return false;
     const char *p = text + (*text == '-' || *text == '+');
     bool minus = *text == '-';
@@ -36,11 +37,9 @@ static bool parse_int(struct vm *vm, const struct str *s, int base, int64_t *out
         }
     if (!base) base = 10;
     if (!*p || strspn(p, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(p)) return false;
-    unsigned long long n = strtoull(p, &end, base);
-    if (*end) return false;
-    if (n > INT64_MAX) return j_fail(vm, "an integer grows past 64 bits");
-    *out = minus ? -(int64_t)n : (int64_t)n;
-    return true;
+    for (const char *q = p; *q; q++)
+        if ((*q > '9' ? (*q | 32) - 'a' + 10 : *q - '0') >= base) return false;
+    return j_whole_text(vm, p, strlen(p), (unsigned)base, minus, out);
 }
 
 static bool parse_float(const struct str *s, double *out) {
@@ -52,21 +51,20 @@ static bool parse_float(const struct str *s, double *out) {
 
 static bool from_float(struct vm *vm, double f, struct value otherwise, struct value *out) {
     if (!isfinite(f)) return *out = otherwise, true;
-    if (fabs(f) >= 9.2e18) return j_fail(vm, "an integer grows past 64 bits");
-    *out = v_int((int64_t)f);
-    return true;
+    return j_whole_float(vm, f, out);
 }
 
 static bool f_int(struct vm *vm, struct args *a, struct value *out) {
     struct value v = a->self, otherwise = a->v[0].kind == V_UNSET ? v_int(0) : a->v[0];
-    int64_t base = 10, i = 0;
+    int64_t base = 10;
     double f;
     if (a->v[1].kind != V_UNSET && !j_want_int(vm, a->v[1], "int", &base)) return false;
     if (base < 0 || base == 1 || base > 36) return j_fail(vm, "int wants a base of 2 to 36");
     if (v.kind == V_UNDEFINED) return j_fail(vm, "%s", v.s ? v.s->data : "the value is undefined");
+    if (v.kind == V_BIG) return *out = v, true;
     if (v_is_int(v)) return *out = v_int(v_as_int(v)), true;
     if (v.kind == V_FLOAT) return from_float(vm, v.f, otherwise, out);
-    if (v.kind == V_STR && parse_int(vm, v.s, (int)base, &i)) return *out = v_int(i), true;
+    if (v.kind == V_STR && parse_int(vm, v.s, (int)base, out)) return true;
     if (vm->failed) return false;
     if (v.kind == V_STR && parse_float(v.s, &f)) return from_float(vm, f, otherwise, out);
     *out = otherwise;
@@ -88,9 +86,24 @@ static bool f_float(struct vm *vm, struct args *a, struct value *out) {
 
 static bool f_abs(struct vm *vm, struct args *a, struct value *out) {
     if (a->self.kind == V_FLOAT) return *out = v_float(fabs(a->self.f)), true;
-    int64_t i;
-    if (!j_want_int(vm, a->self, "abs", &i)) return false;
-    return i < 0 ? j_unary(vm, '-', v_int(i), out) : (*out = v_int(i), true);
+    if (!v_is_whole(a->self)) return j_fail(vm, "abs wants a number, not '%s'", v_type(a->self));
+    return j_unary(vm, j_whole_minus(a->self) ? '-' : '+', a->self, out);
+}
+
+// Half to even, without a detour through floats.
+static bool round_whole(struct vm *vm, struct value v, int64_t places, struct value *out) {
+    struct value unit, rest, twice;
+    if (places >= 0) return j_unary(vm, '+', v, out);
+    if (!j_binary(vm, OP_POW, v_int(10), v_int(-places), &unit) || !j_binary(vm, '%', v, unit, &rest) ||
+        !j_binary(vm, '-', v, rest, out) || !j_binary(vm, '*', rest, v_int(2), &twice))
+        return false;
+    int order = j_whole_compare(twice, unit);
+    if (!order) {
+        struct value tens, odd;
+        if (!j_binary(vm, OP_FLOORDIV, *out, unit, &tens) || !j_binary(vm, '%', tens, v_int(2), &odd)) return false;
+        order = v_true(odd) ? 1 : -1;
+    }
+    return order < 0 || j_binary(vm, '+', *out, unit, out);
 }
 
 static bool f_round(struct vm *vm, struct args *a, struct value *out) {
@@ -108,11 +121,10 @@ static bool f_round(struct vm *vm, struct args *a, struct value *out) {
         *out = v_float(floor(f * scale) / scale);
     else if (!text_is(method, "common"))
         return j_fail(vm, "round knows the methods common, ceil and floor");
-    else if (v_is_int(a->self) && places >= 0)
-        *out = v_int(v_as_int(a->self));
+    else if (v_is_whole(a->self))
+        return round_whole(vm, a->self, places, out);
     else if (places < 0) {
-        f = rint(f * scale) / scale;
-        *out = v_is_int(a->self) && fabs(f) < 9.2e18 ? v_int((int64_t)f) : v_float(f);
+        *out = v_float(rint(f * scale) / scale);
     } else {
         // printf rounds the exact value, half to even, as Python does.
         snprintf(text, sizeof text, "%.*f", (int)places, f);

@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 #include "text/jinja/case.h"
 #include "text/jinja/methods.h"
+#include "text/jinja/wrap.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,7 +53,7 @@ static bool f_join(struct vm *vm, struct args *a, struct value *out) {
             if (!j_attribute(vm, l->items[i], a->v[1], v_none(), &items.l->items[i])) return false;
         l = items.l;
     }
-    return j_join(vm, between.s, l, out);
+    return j_join_safely(vm, between.s, l, out);
 }
 
 static bool f_indent(struct vm *vm, struct args *a, struct value *out) {
@@ -275,6 +276,8 @@ const struct native j_filters_text[] = {
     {"center", "width", 0, f_center},
     {"truncate", "length,killwords,end,leeway", 0, f_truncate},
     {"wordcount", "", 0, f_wordcount},
+    {"wordwrap", "width,break_long_words,wrapstring,break_on_hyphens", 0, j_wordwrap},
+    {"striptags", "", 0, j_striptags},
     {"escape", "", 0, f_escape},
     {"e", "", 0, f_escape},
     {"forceescape", "", 0, f_forceescape},

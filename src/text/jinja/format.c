@@ -1,5 +1,6 @@
 // "%s %d" % x and "{} {:>8}".format(x): Python's two ways to format.
-#include "text/jinja/vm.h"
+#include "base/utf8.h"
+#include "text/jinja/big.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,13 +10,14 @@ struct spec {
     struct text fill; // one character
     char align;       // '<', '>', '^', '=' or 0
     char sign;        // '+', ' ' or 0
-    bool alternate, zero, comma;
+    char group;       // ',' or '_' between groups of digits, or 0
+    bool alternate, zero;
     bool user;            // the format came from the conversation
     int width, precision; // -1: none
     char type;            // 0: none
 };
 
-enum { MAX_WIDTH = 1000, MAX_PRECISION = 100 };
+enum { MAX_WIDTH = 1000, MAX_PRECISION = 100, WHOLE_ROOM = BIG_WORDS * 32 + 1 };
 
 static void put(struct build *b, const struct spec *f, const struct str *s, const char *prefix, char align) {
     size_t n = j_chars(s) + strlen(prefix), more = (size_t)f->width > n && f->width > 0 ? (size_t)f->width - n : 0;
@@ -36,41 +38,41 @@ static void put_text(struct build *b, const struct spec *f, struct value v) {
     put(b, f, &cut, "", '<');
 }
 
-// Digits of `text` up to the point, in threes.
-static void put_commas(char *text, size_t room) {
-    char out[512];
-    size_t whole = strspn(text, "0123456789"), n = 0;
-    if (strlen(text) + whole / 3 >= sizeof out || strlen(text) + whole / 3 >= room) return;
+// `text`, with a separator between groups of the digits up to the point.
+static void put_groups(struct build *out, const struct spec *f, const char *text) {
+    bool by_four = f->type && strchr("xXob", f->type);
+    size_t group = by_four ? 4 : 3, whole = strspn(text, by_four ? "0123456789abcdefABCDEF" : "0123456789");
     for (size_t i = 0; i < whole; i++) {
-        if (i && (whole - i) % 3 == 0) out[n++] = ',';
-        out[n++] = text[i];
+        if (i && (whole - i) % group == 0) b_add(out, &f->group, 1, f->user);
+        b_add(out, text + i, 1, false);
     }
-    memcpy(out + n, text + whole, strlen(text + whole) + 1);
-    memcpy(text, out, strlen(out) + 1);
+    b_puts(out, text + whole);
 }
 
-static void put_digits(struct build *b, const struct spec *f, bool negative, const char *base, char *text,
-                       size_t room) {
+static void put_digits(struct build *b, const struct spec *f, bool negative, const char *base, const char *text) {
     char prefix[8];
-    if (f->comma) put_commas(text, room);
+    struct build digits = {.vm = b->vm};
+    struct value v;
+    if (f->group)
+        put_groups(&digits, f, text);
+    else
+        b_puts(&digits, text);
     snprintf(prefix, sizeof prefix, "%s%s", negative ? "-" : f->sign == '+' ? "+" : f->sign == ' ' ? " " : "", base);
-    struct str s = {.data = text, .size = strlen(text)};
-    put(b, f, &s, prefix, f->zero ? '=' : '>');
+    if (b_done(&digits, &v)) put(b, f, v.s, prefix, f->zero ? '=' : '>');
 }
 
-static void put_int(struct build *b, const struct spec *f, int64_t i) {
-    char text[512];
-    uint64_t n = i < 0 ? -(uint64_t)i : (uint64_t)i;
+static void put_int(struct build *b, const struct spec *f, struct value v) {
+    char text[WHOLE_ROOM];
     const char *base = "";
-    size_t at = sizeof text - 1;
     unsigned radix = f->type == 'x' || f->type == 'X' ? 16 : f->type == 'o' ? 8 : f->type == 'b' ? 2 : 10;
-    const char *digits = f->type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
-    text[at] = 0;
-    do text[--at] = digits[n % radix];
-    while (n /= radix);
+    if (!j_whole_digits(v, radix, text, sizeof text)) {
+        j_fail(b->vm, "an integer of more than %d digits cannot be printed", MAX_DIGITS);
+        return;
+    }
+    for (char *p = text; f->type == 'X' && *p; p++)
+        if (*p >= 'a') *p = (char)(*p - 32);
     if (f->alternate) base = radix == 16 ? (f->type == 'X' ? "0X" : "0x") : radix == 8 ? "0o" : radix == 2 ? "0b" : "";
-    memmove(text, text + at, sizeof text - at);
-    put_digits(b, f, i < 0, base, text, sizeof text);
+    put_digits(b, f, j_whole_minus(v), base, text);
 }
 
 static void put_float(struct build *b, const struct spec *f, double x) {
@@ -85,12 +87,22 @@ static void put_float(struct build *b, const struct spec *f, double x) {
         snprintf(text, sizeof text, format, precision, fabs(x));
     }
     if (f->type == '%') strncat(text, "%", sizeof text - strlen(text) - 1);
-    put_digits(b, f, signbit(x) && !isnan(x), "", text, sizeof text);
+    put_digits(b, f, signbit(x) && !isnan(x), "", text);
+}
+
+static bool put_char(struct build *b, const struct spec *f, struct value v) {
+    struct value c;
+    char bytes[4];
+    int64_t code = v_is_int(v) ? v_as_int(v) : -1;
+    int n = code >= 0 && code < 0x110000 ? utf8_encode((uint32_t)code, bytes) : 0;
+    if (!n) return j_fail(b->vm, "the format 'c' wants the number of a character");
+    if (j_str(b->vm, bytes, (size_t)n, false, &c)) put(b, f, c.s, "", '<');
+    return !b->vm->failed;
 }
 
 static bool put_value(struct build *b, const struct spec *f, struct value v) {
     struct vm *vm = b->vm;
-    bool whole = !f->type || strchr("dixXobn", f->type);
+    bool whole = !f->type || strchr("dixXobnc", f->type);
     if (f->width > MAX_WIDTH || f->precision > MAX_PRECISION)
         return j_fail(vm, "a format asks for more than %d characters",
                       f->width > MAX_WIDTH ? MAX_WIDTH : MAX_PRECISION);
@@ -98,8 +110,10 @@ static bool put_value(struct build *b, const struct spec *f, struct value v) {
         put_text(b, f, v);
     else if (!v_is_number(v))
         return j_fail(vm, "the format '%c' wants a number, not '%s'", f->type, v_type(v));
+    else if (f->type == 'c')
+        return put_char(b, f, v);
     else if (whole && v.kind != V_FLOAT)
-        put_int(b, f, v_as_int(v));
+        put_int(b, f, v);
     else if (whole && f->type)
         return j_fail(vm, "the format '%c' wants an integer, not a float", f->type);
     else
@@ -143,15 +157,19 @@ static bool percent_put(struct build *b, struct spec *f, struct value v) {
     struct vm *vm = b->vm;
     struct build t = {.vm = vm};
     if (f->type == 'r' || f->type == 'a') {
-        b_repr(&t, v);
+        if (f->type == 'r')
+            b_repr(&t, v);
+        else
+            b_ascii(&t, v);
         f->type = 's';
         if (!b_done(&t, &v)) return false;
     }
     if (f->type == 'i' || f->type == 'u') f->type = 'd';
-    if (f->type == 'd' && v.kind == V_FLOAT && fabs(v.f) < 9e18) v = v_int((int64_t)v.f);
-    if (!f->type || !strchr("sdxXoeEfFgG", f->type)) return j_fail(vm, "there is no format '%%%c'", f->type);
+    if (f->type == 'd' && v.kind == V_FLOAT && isfinite(v.f) && !j_whole_float(vm, v.f, &v)) return false;
+    if (!f->type || !strchr("sdxXoceEfFgG", f->type)) return j_fail(vm, "there is no format '%%%c'", f->type);
     // %s pads at the left, where format() pads at the right.
-    if (f->type == 's' && !f->align) f->align = '>';
+    if ((f->type == 's' || f->type == 'c') && !f->align) f->align = '>';
+    if (f->type == 'c' && v.kind == V_STR && j_chars(v.s) == 1) f->type = 's';
     return put_value(b, f, v);
 }
 
@@ -225,16 +243,13 @@ static bool read_spec(struct vm *vm, const struct str *s, struct spec *f) {
         f->fill = (struct text){"0", 1};
     }
     f->width = number(s, &at);
-    if (at < s->size && s->data[at] == ',') {
-        f->comma = true;
-        at++;
-    }
+    if (at < s->size && (s->data[at] == ',' || s->data[at] == '_')) f->group = s->data[at++];
     if (at < s->size && s->data[at] == '.') {
         at++;
         f->precision = number(s, &at);
     }
     if (at < s->size) f->type = s->data[at++];
-    if (at < s->size || (f->type && !strchr("sdxXobneEfFgG%", f->type))) return j_fail(vm, "the format is wrong");
+    if (at < s->size || (f->type && !strchr("sdxXobncEefFgG%", f->type))) return j_fail(vm, "the format is wrong");
     return true;
 }
 
@@ -269,7 +284,9 @@ static bool field(struct vm *vm, const struct str *s, struct args *a, size_t *tu
     return true;
 }
 
-static bool replacement(struct build *b, const struct str *s, struct args *a, size_t *turn) {
+static bool format(struct vm *vm, const struct str *s, struct args *a, size_t *turn, int depth, struct value *out);
+
+static bool replacement(struct build *b, const struct str *s, struct args *a, size_t *turn, int depth) {
     struct vm *vm = b->vm;
     struct value v, copy;
     size_t n = 0;
@@ -284,21 +301,37 @@ static bool replacement(struct build *b, const struct str *s, struct args *a, si
     if (!field(vm, copy.s, a, turn, &v)) return false;
     if (n + 1 < s->size && s->data[n] == '!') {
         struct build t = {.vm = vm};
-        if (s->data[n + 1] == 'r')
-            b_repr(&t, v);
-        else
-            b_value(&t, v);
+        switch (s->data[n + 1]) {
+        case 'r': b_repr(&t, v); break;
+        case 'a': b_ascii(&t, v); break;
+        case 's': b_value(&t, v); break;
+        default: return j_fail(vm, "format(): the conversion after '!' is r, s or a");
+        }
         n += 2;
         if (!b_done(&t, &v)) return false;
     }
-    struct str spec = {.data = s->data + n + (n < s->size), .user = s->user, .size = s->size - n - (n < s->size)};
+    size_t at = n + (n < s->size);
+    struct str spec = {.data = s->data + at, .user = s->user ? s->user + at : NULL, .size = s->size - at};
+    struct value whole = {.kind = V_STR, .s = &spec};
     struct spec f;
-    return read_spec(vm, &spec, &f) && put_value(b, &f, v);
+    // A format may have fields of its own: "{:>{width}}".
+    if (spec.size && memchr(spec.data, '{', spec.size) && !format(vm, &spec, a, turn, depth + 1, &whole)) return false;
+    return read_spec(vm, whole.s, &f) && put_value(b, &f, v);
 }
 
-bool j_format(struct vm *vm, const struct str *s, struct args *a, struct value *out) {
+// The brace that closes the one at `at`; the text's end if there is none.
+static size_t closing(const struct str *s, size_t at) {
+    size_t open = 0;
+    for (; at < s->size; at++) {
+        if (s->data[at] == '{') open++;
+        if (s->data[at] == '}' && !--open) break;
+    }
+    return at;
+}
+
+static bool format(struct vm *vm, const struct str *s, struct args *a, size_t *turn, int depth, struct value *out) {
     struct build b = {.vm = vm};
-    size_t turn = 0;
+    if (depth > 1) return j_fail(vm, "format(): a format is nested too deep");
     for (size_t at = 0; at < s->size; at++) {
         char c = s->data[at];
         bool twice = at + 1 < s->size && s->data[at + 1] == c;
@@ -308,11 +341,16 @@ bool j_format(struct vm *vm, const struct str *s, struct args *a, struct value *
             continue;
         }
         if (c == '}') return j_fail(vm, "format(): a single '}'");
-        const char *end = memchr(s->data + at, '}', s->size - at);
-        if (!end) return j_fail(vm, "format(): '}' is missing");
-        struct str inside = {.data = s->data + at + 1, .user = s->user, .size = (size_t)(end - s->data) - at - 1};
-        if (!replacement(&b, &inside, a, &turn)) return false;
-        at = (size_t)(end - s->data);
+        size_t end = closing(s, at);
+        if (end == s->size) return j_fail(vm, "format(): '}' is missing");
+        struct str inside = {.data = s->data + at + 1, .user = s->user ? s->user + at + 1 : NULL, .size = end - at - 1};
+        if (!j_step(vm, 1) || !replacement(&b, &inside, a, turn, depth)) return false;
+        at = end;
     }
     return b_done(&b, out);
+}
+
+bool j_format(struct vm *vm, const struct str *s, struct args *a, struct value *out) {
+    size_t turn = 0;
+    return format(vm, s, a, &turn, 0, out);
 }

@@ -7,20 +7,21 @@
 #include <string.h>
 #include <time.h>
 
-static bool range_label(struct vm *vm, const int64_t v[3], struct value *out) {
+bool j_range(struct vm *vm, int64_t start, int64_t stop, int64_t step, size_t n, struct value *out) {
     char text[100];
-    if (v[2] == 1)
-        snprintf(text, sizeof text, "range(%lld, %lld)", (long long)v[0], (long long)v[1]);
-    else
-        snprintf(text, sizeof text, "range(%lld, %lld, %lld)", (long long)v[0], (long long)v[1], (long long)v[2]);
+    int size = snprintf(text, sizeof text, "range(%lld, %lld", (long long)start, (long long)stop);
+    if (step != 1) size += snprintf(text + size, sizeof text - (size_t)size, ", %lld", (long long)step);
+    snprintf(text + size, sizeof text - (size_t)size, ")");
     struct value label;
-    if (!j_str(vm, text, strlen(text) + 1, false, &label)) return false;
+    if (!j_list(vm, V_RANGE, n, out) || !j_str(vm, text, strlen(text) + 1, false, &label)) return false;
     out->l->label = label.s->data;
+    out->l->start = start, out->l->stop = stop, out->l->step = step;
+    for (size_t i = 0; i < n; i++) out->l->items[i] = v_int((int64_t)((uint64_t)start + i * (uint64_t)step));
     return true;
 }
 
 static bool g_range(struct vm *vm, struct args *a, struct value *out) {
-    int64_t v[3] = {0, 0, 1}, n = 0;
+    int64_t v[3] = {0, 0, 1};
     if (!a->n || a->n > 3 || a->nkw) return j_fail(vm, "range() wants one to three integers");
     for (size_t i = 0; i < a->n; i++)
         if (!j_want_int(vm, a->v[i], "range()", &v[a->n == 1 ? 1 : i])) return false;
@@ -30,9 +31,7 @@ static bool g_range(struct vm *vm, struct args *a, struct value *out) {
     uint64_t span = up ? (uint64_t)v[1] - (uint64_t)v[0] : (uint64_t)v[0] - (uint64_t)v[1];
     uint64_t step = up ? (uint64_t)v[2] : -(uint64_t)v[2], count = any ? (span - 1) / step + 1 : 0;
     if (count > MAX_RANGE) return j_fail(vm, "a range() is at most %d long", MAX_RANGE);
-    if (!j_list(vm, V_RANGE, (size_t)count, out) || !range_label(vm, v, out)) return false;
-    for (; (uint64_t)n < count; n++) out->l->items[n] = v_int((int64_t)((uint64_t)v[0] + (uint64_t)n * (uint64_t)v[2]));
-    return true;
+    return j_range(vm, v[0], v[1], v[2], (size_t)count, out);
 }
 
 static bool add_pairs(struct vm *vm, struct value from, struct dict *d) {
@@ -61,6 +60,17 @@ static bool g_dict(struct vm *vm, struct args *a, struct value *out) {
             return false;
     return true;
 }
+
+static bool c_fromkeys(struct vm *vm, struct args *a, struct value *out) {
+    struct value with = a->v[1].kind == V_UNSET ? v_none() : a->v[1];
+    struct list *l;
+    if (!j_items(vm, a->v[0], &l) || !j_dict(vm, 0, out)) return false;
+    for (size_t i = 0; i < l->n; i++)
+        if (!j_hashable(vm, l->items[i]) || !j_put(vm, out->d, l->items[i], with)) return false;
+    return true;
+}
+
+const struct native j_dict_class[] = {{"fromkeys", "iterable,value", 1, c_fromkeys}, {NULL}};
 
 static bool g_namespace(struct vm *vm, struct args *a, struct value *out) {
     if (!g_dict(vm, a, out)) return false;

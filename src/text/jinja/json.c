@@ -1,10 +1,12 @@
 // JSON in (the variables of a conversation) and out (the filter tojson, which is Python's json.dumps).
+#include "format/json.h"
 #include "base/utf8.h"
-#include "text/jinja/vm.h"
+#include "text/jinja/big.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- in
@@ -30,6 +32,27 @@ static bool from_text(struct vm *vm, const char *data, size_t size, bool user, s
     return true;
 }
 
+static bool from_key(struct vm *vm, const char *key, bool user, struct value *out) {
+    struct buf room = {0};
+    struct text s = json_key(key, &room);
+    // Only a key that is spelled anew needs a copy.
+    bool ok = s.data == key ? from_text(vm, s.data, s.size, user, out)
+                            : !room.failed && utf8_valid(s.data, s.size) && j_str(vm, s.data, s.size, user, out);
+    buf_free(&room);
+    return ok || j_fail(vm, "a key of the conversation is not valid UTF-8");
+}
+
+// What jansson has no number for.
+static bool from_strange(struct vm *vm, const json_t *j, struct value *out) {
+    const char *s = json_strange(j);
+    bool minus = *s == '-';
+    if (s[minus] >= '0' && s[minus] <= '9') return j_whole_text(vm, s + minus, strlen(s + minus), 10, minus, out);
+    double f;
+    json_real_of(j, &f);
+    *out = v_float(f);
+    return true;
+}
+
 static bool from_array(struct vm *vm, const json_t *j, bool user, struct value *out) {
     if (!j_list(vm, V_LIST, json_array_size(j), out)) return false;
     for (size_t i = 0; i < out->l->n; i++)
@@ -43,7 +66,7 @@ static bool from_object(struct vm *vm, const json_t *j, bool user, struct value 
     json_t *value;
     json_object_foreach((json_t *)j, key, value) {
         struct pair *p = &out->d->items[out->d->n++];
-        if (!from_text(vm, key, strlen(key), user, &p->key) || !j_from_json(vm, value, user, &p->value)) return false;
+        if (!from_key(vm, key, user, &p->key) || !j_from_json(vm, value, user, &p->value)) return false;
     }
     return true;
 }
@@ -59,7 +82,10 @@ bool j_from_json(struct vm *vm, const json_t *j, bool user, struct value *out) {
     case JSON_FALSE: *out = v_bool(false); break;
     case JSON_INTEGER: *out = v_int(json_integer_value(j)); break;
     case JSON_REAL: *out = v_float(json_real_value(j)); break;
-    case JSON_STRING: ok = from_text(vm, json_string_value(j), json_string_length(j), user, out); break;
+    case JSON_STRING:
+        ok = json_strange(j) ? from_strange(vm, j, out)
+                             : from_text(vm, json_string_value(j), json_string_length(j), user, out);
+        break;
     case JSON_ARRAY: ok = from_array(vm, j, user, out); break;
     case JSON_OBJECT: ok = from_object(vm, j, user, out); break;
     }
@@ -181,7 +207,8 @@ static bool dump(struct dumper *d, struct value v, int depth) {
         else
             b_puts(&d->b, isnan(v.f) ? "NaN" : v.f < 0 ? "-Infinity" : "Infinity");
         break;
-    case V_INT: b_repr(&d->b, v); break;
+    case V_INT:
+    case V_BIG: b_whole(&d->b, v); break;
     case V_STR: dump_str(d, v.s); break;
     case V_LIST:
     case V_TUPLE: return dump_list(d, v.l, depth);

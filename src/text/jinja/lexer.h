@@ -8,4 +8,7 @@
 bool lex_number(struct source *s, size_t *at, struct value *out);
 bool lex_string(struct source *s, size_t *at, struct value *out);
 
+// The character of a name; false if it is none of those that gyr knows.
+bool lex_character(struct text name, uint32_t *c);
+
 #endif

@@ -1,4 +1,5 @@
 #include "base/utf8.h"
+#include "text/jinja/big.h"
 #include "text/jinja/lexer.h"
 
 #include <stdlib.h>
@@ -40,16 +41,30 @@ static int base_of(struct text t, size_t at) {
     return v < base ? base : 10;
 }
 
-// Adds digits of `base` to *v from `at`; returns the end, or 0 when the number does not fit.
-static size_t read_int(struct text t, size_t at, int base, int64_t *v) {
+// The end of the digits of `base` from `at`, and those digits.
+static size_t read_digits(struct text t, size_t at, int base, struct buf *digits) {
     for (; at < t.size; at++) {
         char c = t.data[at], low = (char)(c | 32);
         if (c == '_' && at + 1 < t.size && t.data[at + 1] != '_') continue;
         int digit = is_digit(c) ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : 99;
         if (digit >= base) break;
-        if (__builtin_mul_overflow(*v, (int64_t)base, v) || __builtin_add_overflow(*v, (int64_t)digit, v)) return 0;
+        buf_putc(digits, c);
     }
     return at;
+}
+
+static bool read_int(struct source *s, size_t *at, int base, struct value *out) {
+    // Constants live as long as the template: their memory is its own.
+    struct node here = {.at = *at};
+    struct vm vm = {.heap = *s->heap, .source = s->text, .where = s->where, .e = s->e, .at = &here};
+    struct buf digits = {0};
+    *at = read_digits(s->text, base == 10 ? *at : *at + 2, base, &digits);
+    bool ok = digits.failed
+                  ? fail_memory(s->e, s->where)
+                  : j_whole_text(&vm, digits.data ? digits.data : "", digits.size, (unsigned)base, false, out);
+    *s->heap = vm.heap;
+    buf_free(&digits);
+    return ok;
 }
 
 bool lex_number(struct source *s, size_t *at, struct value *out) {
@@ -68,12 +83,7 @@ bool lex_number(struct source *s, size_t *at, struct value *out) {
         *at = end;
         return true;
     }
-    int64_t v = 0;
-    end = read_int(t, base == 10 ? begin : begin + 2, base, &v);
-    if (!end) return source_fail(t, s->where, begin, s->e, "the number does not fit in 64 bits");
-    *out = v_int(v);
-    *at = end;
-    return true;
+    return read_int(s, at, base, out);
 }
 
 static int hex_digit(char c) {
@@ -108,7 +118,12 @@ static size_t unescape(const char *p, size_t left, char *out, size_t *n) {
         *n += (size_t)size;
         return size ? used + !octal : 0;
     }
-    if (*p == 'N') return 0;
+    if (*p == 'N') {
+        const char *close = left > 1 && p[1] == '{' ? memchr(p, '}', left) : NULL;
+        if (!close || !lex_character((struct text){p + 2, (size_t)(close - p) - 2}, &c)) return 0;
+        *n += (size_t)utf8_encode(c, out + *n);
+        return (size_t)(close - p) + 1;
+    }
     out[(*n)++] = '\\'; // as in Python, an unknown escape stands for itself
     out[(*n)++] = *p;
     return 1;

@@ -44,6 +44,19 @@ bool j_join(struct vm *vm, const struct str *between, const struct list *l, stru
     return b_done(&b, out);
 }
 
+bool j_join_safely(struct vm *vm, const struct str *between, const struct list *l, struct value *out) {
+    bool markup = between->markup;
+    for (size_t i = 0; i < l->n && !markup; i++) markup = l->items[i].kind == V_STR && l->items[i].s->markup;
+    if (!vm->escapes || !markup) return j_join(vm, between, l, out);
+    struct value safe, mark = {.kind = V_STR, .s = (struct str *)(uintptr_t)between};
+    if (!j_list(vm, V_LIST, l->n, &safe) || !j_escape(vm, mark, &mark)) return false;
+    for (size_t i = 0; i < l->n; i++)
+        if (!j_escape(vm, l->items[i], &safe.l->items[i])) return false;
+    if (!j_join(vm, mark.s, safe.l, out)) return false;
+    out->s->markup = true;
+    return true;
+}
+
 bool j_trim(struct vm *vm, struct value v, struct value chars, bool left, bool right, struct value *out) {
     struct str *set = NULL;
     size_t begin, end;
@@ -366,7 +379,6 @@ const struct native j_str_methods[] = {
     {"format", NULL, 0, m_format},
     {"upper", "", 0, m_upper},
     {"lower", "", 0, m_lower},
-    {"casefold", "", 0, m_lower},
     {"title", "", 0, m_title},
     {"capitalize", "", 0, m_capitalize},
     {"swapcase", "", 0, m_swapcase},

@@ -1,43 +1,29 @@
-// Arithmetic with Python's rules. Integers have 64 bits; what does not fit is an error, not another number.
+// Arithmetic with Python's rules.
 #include "text/jinja/ast.h"
-#include "text/jinja/vm.h"
+#include "text/jinja/big.h"
 
 #include <math.h>
 #include <string.h>
 
-static bool too_large(struct vm *vm) { return j_fail(vm, "an integer grows past 64 bits"); }
-
-static bool int_power(struct vm *vm, int64_t a, int64_t b, struct value *out) {
-    int64_t r = 1;
-    if (b < 0) {
-        if (!a) return j_fail(vm, "0 cannot be raised to a negative power");
-        *out = v_float(pow((double)a, (double)b));
-        return true;
-    }
-    if (a == 0 || a == 1 || a == -1) b = b > 2 ? 2 + b % 2 : b; // the others overflow soon
-    for (; b > 0; b--)
-        if (__builtin_mul_overflow(r, a, &r)) return too_large(vm);
-    *out = v_int(r);
-    return true;
-}
-
-static bool int_op(struct vm *vm, int op, int64_t a, int64_t b, struct value *out) {
-    int64_t r;
-    bool over = false;
+// Most integers fit in 64 bits, and so do most results.
+static bool int_op(struct vm *vm, int op, struct value v, struct value w, struct value *out) {
+    int64_t r, a = v.kind == V_BIG ? 0 : v_as_int(v), b = w.kind == V_BIG ? 0 : v_as_int(w);
+    bool done = v.kind != V_BIG && w.kind != V_BIG;
     switch (op) {
-    case '+': over = __builtin_add_overflow(a, b, &r); break;
-    case '-': over = __builtin_sub_overflow(a, b, &r); break;
-    case '*': over = __builtin_mul_overflow(a, b, &r); break;
-    case OP_POW: return int_power(vm, a, b, out);
-    default:
-        if (!b) return j_fail(vm, "division by zero");
-        if (op == '/') return *out = v_float((double)a / (double)b), true;
-        if (a == INT64_MIN && b == -1) return op == '%' ? (*out = v_int(0), true) : too_large(vm);
+    case '+': done = done && !__builtin_add_overflow(a, b, &r); break;
+    case '-': done = done && !__builtin_sub_overflow(a, b, &r); break;
+    case '*': done = done && !__builtin_mul_overflow(a, b, &r); break;
+    case OP_FLOORDIV:
+    case '%':
+        done = done && b && b != -1;
+        if (!done) break;
         // Python rounds down, C toward zero.
         r = op == '%' ? a % b : a / b;
         if (a % b && (a < 0) != (b < 0)) r += op == '%' ? b : -1;
+        break;
+    default: done = false;
     }
-    if (over) return too_large(vm);
+    if (!done) return j_whole_op(vm, op, v, w, out);
     *out = v_int(r);
     return true;
 }
@@ -116,8 +102,13 @@ static const char *op_name(int op, char text[3]) {
 
 bool j_binary(struct vm *vm, int op, struct value a, struct value b, struct value *out) {
     char text[3];
-    if (v_is_int(a) && v_is_int(b)) return int_op(vm, op, v_as_int(a), v_as_int(b), out);
-    if (v_is_number(a) && v_is_number(b)) return float_op(vm, op, v_as_float(a), v_as_float(b), out);
+    if (v_is_whole(a) && v_is_whole(b)) return int_op(vm, op, a, b, out);
+    if (v_is_number(a) && v_is_number(b)) {
+        double x = v_as_float(a), y = v_as_float(b);
+        if ((a.kind == V_BIG && isinf(x)) || (b.kind == V_BIG && isinf(y)))
+            return j_fail(vm, "an integer is too large for a float");
+        return float_op(vm, op, x, y, out);
+    }
     if (op == '%' && a.kind == V_STR) return j_percent(vm, a.s, b, out);
     if (op == '+' && a.kind == V_STR && b.kind == V_STR) return add_strs(vm, a, b, out);
     if (op == '+' && a.kind == b.kind && (a.kind == V_LIST || a.kind == V_TUPLE))
@@ -132,6 +123,6 @@ bool j_binary(struct vm *vm, int op, struct value a, struct value b, struct valu
 bool j_unary(struct vm *vm, int op, struct value v, struct value *out) {
     if (v.kind == V_FLOAT) return *out = v_float(op == '-' ? -v.f : v.f), true;
     if (v.kind == V_UNDEFINED) return j_fail(vm, "%s", v.s ? v.s->data : "a value is undefined");
-    if (!v_is_int(v)) return j_fail(vm, "'%c' does not work with '%s'", op, v_type(v));
-    return op == '-' ? int_op(vm, '-', 0, v_as_int(v), out) : (*out = v_int(v_as_int(v)), true);
+    if (!v_is_whole(v)) return j_fail(vm, "'%c' does not work with '%s'", op, v_type(v));
+    return int_op(vm, op, v_int(0), v, out);
 }

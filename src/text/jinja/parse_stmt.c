@@ -224,6 +224,12 @@ static struct node *parse_block(struct parser *p) {
     return n;
 }
 
+static struct node *parse_autoescape(struct parser *p) {
+    struct node *n = p_node(p, N_AUTOESCAPE);
+    if (!n || !(n->a = p_expression(p)) || !body(p, "endautoescape", &n->body)) return NULL;
+    return n;
+}
+
 static struct node *leave(struct parser *p, enum node_kind kind) {
     if (!p->loops) return p_fail(p, "break and continue work inside a for only"), NULL;
     return p_node(p, kind);
@@ -236,10 +242,19 @@ static const struct {
     const char *name;
     struct node *(*parse)(struct parser *p);
 } tags[] = {
-    {"print", parse_print}, {"set", parse_set},           {"if", parse_if},
-    {"for", parse_for},     {"with", parse_with},         {"macro", parse_macro},
-    {"call", parse_call},   {"filter", parse_filter},     {"break", parse_break},
-    {"block", parse_block}, {"continue", parse_continue}, {"generation", parse_generation},
+    {"print", parse_print},
+    {"set", parse_set},
+    {"if", parse_if},
+    {"for", parse_for},
+    {"with", parse_with},
+    {"macro", parse_macro},
+    {"call", parse_call},
+    {"filter", parse_filter},
+    {"break", parse_break},
+    {"block", parse_block},
+    {"continue", parse_continue},
+    {"generation", parse_generation},
+    {"autoescape", parse_autoescape},
 };
 
 static struct node *statement(struct parser *p) {

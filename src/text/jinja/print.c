@@ -1,5 +1,7 @@
 // str() and repr() as Python prints them.
 #include "base/utf8.h"
+#include "text/jinja/big.h"
+#include "text/jinja/case.h"
 #include "text/jinja/eval.h"
 
 #include <math.h>
@@ -28,7 +30,7 @@ void j_float_repr(double f, char out[32]) {
     }
 }
 
-static bool is_printable(uint32_t c) {
+bool j_is_printable(uint32_t c) {
     if (c < 0x7f) return c >= 0x20;
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_CC:
@@ -50,7 +52,7 @@ static void repr_char(struct build *b, uint32_t c, const char *bytes, int n, cha
         snprintf(text, sizeof text, "%s", names[c]);
     else if (c == (uint32_t)quote)
         snprintf(text, sizeof text, "\\%c", quote);
-    else if (is_printable(c))
+    else if (j_is_printable(c))
         snprintf(text, sizeof text, "%.*s", n, bytes);
     else
         snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
@@ -110,6 +112,25 @@ static void repr_list(struct build *b, struct value v) {
     }
 }
 
+// The same with what is not ASCII escaped: Python's ascii().
+void b_ascii(struct build *b, struct value v) {
+    struct build t = {.vm = b->vm};
+    struct value s;
+    char text[16];
+    uint32_t c;
+    b_repr(&t, v);
+    if (!b_done(&t, &s)) return;
+    for (size_t i = 0, n; i < s.s->size; i += n) {
+        n = (size_t)utf8_decode(s.s->data + i, s.s->size - i, &c);
+        if (!n) return;
+        snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
+        if (c < 128)
+            b_part(b, s.s, i, i + n);
+        else
+            b_add(b, text, strlen(text), s.s->user && s.s->user[i]);
+    }
+}
+
 static void repr_object(struct build *b, struct value v) {
     char text[128];
     switch (v.kind) {
@@ -126,6 +147,17 @@ static void repr_object(struct build *b, struct value v) {
     b_puts(b, text);
 }
 
+void b_whole(struct build *b, struct value v) {
+    char text[MAX_DIGITS + 1];
+    if (!j_step(b->vm, v.kind == V_BIG ? 1000 : 1)) return;
+    if (!j_whole_digits(v, 10, text, sizeof text)) {
+        j_fail(b->vm, "an integer of more than %d digits cannot be printed", MAX_DIGITS);
+        return;
+    }
+    if (j_whole_minus(v)) b_puts(b, "-");
+    b_puts(b, text);
+}
+
 void b_repr(struct build *b, struct value v) {
     char text[32];
     if (b->vm->nesting >= MAX_NESTING) j_fail(b->vm, "a value is nested more than %d deep", MAX_NESTING);
@@ -137,9 +169,7 @@ void b_repr(struct build *b, struct value v) {
     case V_NONE: b_puts(b, "None"); break;
     case V_BOOL: b_puts(b, v.b ? "True" : "False"); break;
     case V_INT:
-        snprintf(text, sizeof text, "%lld", (long long)v.i);
-        b_puts(b, text);
-        break;
+    case V_BIG: b_whole(b, v); break;
     case V_FLOAT:
         j_float_repr(v.f, text);
         b_puts(b, text);

@@ -1,4 +1,5 @@
 // "x is NAME".
+#include "text/jinja/big.h"
 #include "text/jinja/case.h"
 
 #include <string.h>
@@ -16,7 +17,7 @@ TEST(t_none, v.kind == V_NONE)
 TEST(t_boolean, v.kind == V_BOOL)
 TEST(t_true, v.kind == V_BOOL && v.b)
 TEST(t_false, v.kind == V_BOOL && !v.b)
-TEST(t_integer, v.kind == V_INT)
+TEST(t_integer, v.kind == V_INT || v.kind == V_BIG)
 TEST(t_float, v.kind == V_FLOAT)
 TEST(t_number, v_is_number(v))
 TEST(t_string, v.kind == V_STR)

@@ -1,4 +1,4 @@
-#include "text/jinja/vm.h"
+#include "text/jinja/big.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -6,11 +6,17 @@
 
 const char *v_type(struct value v) {
     static const char *const names[] = {
-        [V_UNSET] = "Undefined", [V_UNDEFINED] = "Undefined", [V_NONE] = "NoneType",   [V_BOOL] = "bool",
-        [V_INT] = "int",         [V_FLOAT] = "float",         [V_STR] = "str",         [V_LIST] = "list",
-        [V_TUPLE] = "tuple",     [V_RANGE] = "range",         [V_VIEW] = "dict_view",  [V_ITER] = "generator",
-        [V_DICT] = "dict",       [V_SPACE] = "Namespace",     [V_NATIVE] = "function", [V_METHOD] = "method",
-        [V_MACRO] = "Macro",     [V_LOOP] = "LoopContext",    [V_CYCLER] = "Cycler",   [V_JOINER] = "Joiner",
+        [V_UNSET] = "Undefined",  [V_UNDEFINED] = "Undefined",
+        [V_NONE] = "NoneType",    [V_BOOL] = "bool",
+        [V_INT] = "int",          [V_BIG] = "int",
+        [V_FLOAT] = "float",      [V_STR] = "str",
+        [V_LIST] = "list",        [V_TUPLE] = "tuple",
+        [V_RANGE] = "range",      [V_VIEW] = "dict_view",
+        [V_ITER] = "generator",   [V_DICT] = "dict",
+        [V_SPACE] = "Namespace",  [V_NATIVE] = "function",
+        [V_METHOD] = "method",    [V_MACRO] = "Macro",
+        [V_LOOP] = "LoopContext", [V_CYCLER] = "Cycler",
+        [V_JOINER] = "Joiner",
     };
     return names[v.kind];
 }
@@ -121,7 +127,10 @@ static bool equal_dicts(struct vm *vm, const struct dict *a, const struct dict *
 bool j_equal(struct vm *vm, struct value a, struct value b) {
     if (!j_step(vm, 1)) return false;
     if (v_is_int(a) && v_is_int(b)) return v_as_int(a) == v_as_int(b);
-    if (v_is_number(a) && v_is_number(b)) return v_as_float(a) == v_as_float(b);
+    if (v_is_number(a) && v_is_number(b)) {
+        int order;
+        return j_compare(vm, a, b, "==", &order) && !order;
+    }
     if (a.kind != b.kind) return false;
     switch (a.kind) {
     case V_UNSET:
@@ -152,18 +161,26 @@ static bool compare_lists(struct vm *vm, const struct list *a, const struct list
     return ok;
 }
 
+// Integers and floats are compared as they are, not rounded to one another.
+static bool compare_numbers(struct value a, struct value b, const char *op, int *order) {
+    if ((a.kind == V_FLOAT && a.f != a.f) || (b.kind == V_FLOAT && b.f != b.f))
+        *order = *op == '<' ? 1 : -1; // nothing is true of NaN
+    else if (a.kind == V_FLOAT && b.kind == V_FLOAT)
+        *order = order_of(a.f<b.f, a.f> b.f);
+    else if (a.kind == V_FLOAT)
+        *order = -j_whole_compare_float(b, a.f);
+    else
+        *order = b.kind == V_FLOAT ? j_whole_compare_float(a, b.f) : j_whole_compare(a, b);
+    return true;
+}
+
 bool j_compare(struct vm *vm, struct value a, struct value b, const char *op, int *order) {
     if (!j_step(vm, 1)) return false;
     if (v_is_int(a) && v_is_int(b)) {
         int64_t x = v_as_int(a), y = v_as_int(b);
         return *order = order_of(x<y, x> y), true;
     }
-    if (v_is_number(a) && v_is_number(b)) {
-        double x = v_as_float(a), y = v_as_float(b);
-        *order = order_of(x<y, x> y);
-        if (x != x || y != y) *order = *op == '<' ? 1 : -1; // nothing is true of NaN
-        return true;
-    }
+    if (v_is_number(a) && v_is_number(b)) return compare_numbers(a, b, op, order);
     if (a.kind == V_STR && b.kind == V_STR) {
         size_t n = a.s->size < b.s->size ? a.s->size : b.s->size;
         int c = n ? memcmp(a.s->data, b.s->data, n) : 0;
@@ -251,6 +268,7 @@ bool j_want_str(struct vm *vm, struct value v, const char *what, struct str **ou
 }
 
 bool j_want_int(struct vm *vm, struct value v, const char *what, int64_t *out) {
+    if (v.kind == V_BIG) return j_fail(vm, "%s wants an integer of 64 bits", what);
     if (!v_is_int(v)) return j_fail(vm, "%s wants an integer, not '%s'", what, v_type(v));
     *out = v_as_int(v);
     return true;

@@ -14,6 +14,7 @@ enum kind {
     V_NONE,
     V_BOOL,
     V_INT,
+    V_BIG, // an integer beyond 64 bits
     V_FLOAT,
     V_STR,
     V_LIST,
@@ -37,6 +38,7 @@ struct value {
         bool b;
         int64_t i;
         double f;
+        const struct big *big;
         struct str *s; // V_STR; V_UNDEFINED: why it is (or NULL)
         struct list *l;
         struct dict *d;
@@ -60,8 +62,9 @@ struct str {
 struct list {
     struct value *items;
     size_t n;
-    const char *label; // how a V_RANGE, V_VIEW or V_ITER calls itself
-    bool spent;        // a V_ITER that was walked
+    const char *label;         // how a V_RANGE, V_VIEW or V_ITER calls itself
+    bool spent;                // a V_ITER that was walked
+    int64_t start, stop, step; // of a V_RANGE
 };
 
 struct pair {
@@ -117,10 +120,14 @@ static inline struct value v_int(int64_t i) { return (struct value){.kind = V_IN
 static inline struct value v_float(double f) { return (struct value){.kind = V_FLOAT, .f = f}; }
 static inline bool v_is_list(struct value v) { return v.kind >= V_LIST && v.kind <= V_ITER; }
 static inline bool v_is_number(struct value v) { return v.kind >= V_BOOL && v.kind <= V_FLOAT; }
-// Integers as Python has them: True is 1.
+// Integers of 64 bits, as Python has them: True is 1.
 static inline bool v_is_int(struct value v) { return v.kind == V_INT || v.kind == V_BOOL; }
 static inline int64_t v_as_int(struct value v) { return v.kind == V_BOOL ? v.b : v.i; }
-static inline double v_as_float(struct value v) { return v.kind == V_FLOAT ? v.f : (double)v_as_int(v); }
+// Infinite for an integer that is too large.
+double j_big_float(const struct big *b);
+static inline double v_as_float(struct value v) {
+    return v.kind == V_FLOAT ? v.f : v.kind == V_BIG ? j_big_float(v.big) : (double)v_as_int(v);
+}
 
 // Python's name of the type, such as "str".
 const char *v_type(struct value v);

@@ -44,6 +44,7 @@ struct vm {
     size_t steps;
     int depth, nesting;
     bool failed;
+    bool escapes;        // inside {% autoescape true %}
     const uint8_t *ones; // the `user` of strings that came whole from the conversation
     size_t n_ones;
 };
@@ -98,6 +99,8 @@ bool j_is_iterable(struct value v);
 // ---- printing (print.c)
 void b_value(struct build *b, struct value v); // str()
 void b_repr(struct build *b, struct value v);
+void b_ascii(struct build *b, struct value v);
+void b_whole(struct build *b, struct value v); // an integer of any size
 bool j_to_str(struct vm *vm, struct value v, struct value *out);
 const char *j_c_str(struct vm *vm, struct value v); // repr() for messages, at most some 100 bytes
 void j_float_repr(double f, char out[32]);
@@ -131,8 +134,12 @@ bool j_want_int(struct vm *vm, struct value v, const char *what, int64_t *out);
 // ---- tables; each ends with a NULL name
 extern const struct native j_globals[], j_tests[];
 extern const struct native j_filters_text[], j_filters_list[], j_filters_pick[], j_filters_number[];
-extern const struct native j_str_methods[], j_str_tests[], j_dict_methods[], j_list_methods[], j_cycler_methods[],
-    j_loop_methods[];
+extern const struct native j_str_methods[], j_str_tests[], j_str_rare[], j_dict_methods[], j_dict_class[],
+    j_list_methods[], j_view_methods[], j_int_methods[], j_float_methods[], j_cycler_methods[], j_loop_methods[];
+// "real" and its like; *out stays as it is where there is no such attribute.
+bool j_number_attr(struct vm *vm, struct value v, struct text name, struct value *out);
+// A range of n integers from `start` on.
+bool j_range(struct vm *vm, int64_t start, int64_t stop, int64_t step, size_t n, struct value *out);
 const struct native *j_find_native(const struct native *table, struct text name);
 
 #endif
