@@ -87,6 +87,8 @@ void checkpoint_close(struct checkpoint *c) {
     vocab_free(&c->vocab);
     if (c->keys) keys_free(c->keys);
     free(c->keys);
+    if (c->settled) keys_free(c->settled);
+    free(c->settled);
     if (c->storage) {
         for (size_t i = 0; i < c->storage->n_maps; i++) map_close(&c->storage->maps[i]);
         free(c->storage->maps);

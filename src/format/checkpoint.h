@@ -56,7 +56,8 @@ struct checkpoint {
     struct tensor *tensors;
     size_t n_tensors;
     struct vocab vocab;
-    struct keys *keys;       // private: hyperparameters
+    struct keys *keys;       // private: the file's words
+    struct keys *settled;    // private: what a config.json's class makes of them; NULL: just those
     struct storage *storage; // private: maps, names, index
 };
 
@@ -74,7 +75,8 @@ uint64_t checkpoint_stamp(const struct checkpoint *c);
 // NULL if there is no such tensor. Constant time.
 const struct tensor *checkpoint_tensor(const struct checkpoint *c, const char *name);
 
-// NULL if there is no such key.
+// NULL if there is no such key. A config.json's keys are those that its model's class in transformers reads, the text
+// part's without "text_config." in front, under the names and with the defaults of that class (docs/formats.md).
 const struct value *checkpoint_value(const struct checkpoint *c, const char *key);
 
 // Typed look-ups. A missing key leaves *out alone and returns true, so *out holds the default; a value of the wrong
@@ -88,7 +90,15 @@ bool checkpoint_string(const struct checkpoint *c, const char *key, struct text 
 // Element i of an array value, or the value itself if it is no array (then i is ignored).
 struct value value_at(const struct value *v, size_t i);
 
-// Walks all keys in file order; returns false past the last. For `gyr inspect`.
+// Whether gyr computes what the file says. GYR_UNSUPPORTED, naming the key, where a key changes what the model computes
+// in a way that gyr does not have, or the method, where weights are quantized by one that it does not read.
+bool checkpoint_check(const struct checkpoint *c, gyr_error *e);
+
+// Which biases a config.json says there are, a bit each: of queries, keys and values (1), the attention's output (2),
+// the MLP (4), the convolution (8). `*told`: it says so; else they are there where their tensors are.
+unsigned checkpoint_biases(const struct checkpoint *c, bool *told);
+
+// Walks all keys as the file has them, in its order; returns false past the last. For `gyr inspect`.
 bool checkpoint_key(const struct checkpoint *c, size_t i, struct text *key, const struct value **value);
 
 #endif

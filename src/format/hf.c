@@ -124,5 +124,6 @@ bool hf_open(struct checkpoint *c, gyr_error *e) {
     c->source = CHECKPOINT_HF;
     if (!folder_has(c->path, "config.json"))
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
-    return read_config(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) && hf_vocab(c->path, c->keys, &c->vocab, e);
+    return read_config(c, e) && hf_settle(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) &&
+           hf_vocab(c->path, c->keys, &c->vocab, e);
 }

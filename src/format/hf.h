@@ -23,6 +23,9 @@ bool mxfp4_whole(const struct checkpoint *c, gyr_error *e);
 // A config.json as keys.
 bool hf_config(const json_t *root, struct keys *keys, const char *where, gyr_error *e);
 
+// Makes c->settled of c->keys.
+bool hf_settle(struct checkpoint *c, gyr_error *e);
+
 // A tokenizer.json as a vocabulary. On failure *v must still be freed.
 bool tokenizer_json(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);
 

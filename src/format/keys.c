@@ -132,15 +132,18 @@ bool keys_uint(const struct keys *k, const char *where, const char *name, uint64
     return true;
 }
 
-const struct value *checkpoint_value(const struct checkpoint *c, const char *key) { return keys_get(c->keys, key); }
+// What readers of hyperparameters see.
+static const struct keys *seen(const struct checkpoint *c) { return c->settled ? c->settled : c->keys; }
+
+const struct value *checkpoint_value(const struct checkpoint *c, const char *key) { return keys_get(seen(c), key); }
 
 bool checkpoint_uint(const struct checkpoint *c, const char *key, uint64_t min, uint64_t max, uint64_t *out,
                      gyr_error *e) {
-    return keys_uint(c->keys, c->path, key, min, max, out, e);
+    return keys_uint(seen(c), c->path, key, min, max, out, e);
 }
 
 bool checkpoint_float(const struct checkpoint *c, const char *key, double *out, gyr_error *e) {
-    const struct value *v = find(c->keys, key);
+    const struct value *v = find(seen(c), key);
     if (!v) return true;
     switch (v->kind) {
     case VALUE_FLOAT: *out = v->f; return true;
@@ -151,7 +154,7 @@ bool checkpoint_float(const struct checkpoint *c, const char *key, double *out, 
 }
 
 bool checkpoint_bool(const struct checkpoint *c, const char *key, bool *out, gyr_error *e) {
-    const struct value *v = find(c->keys, key);
+    const struct value *v = find(seen(c), key);
     if (!v) return true;
     if (v->kind != VALUE_BOOL) return wrong_kind(c->path, key, v, VALUE_BOOL, e);
     *out = v->b;
@@ -159,7 +162,7 @@ bool checkpoint_bool(const struct checkpoint *c, const char *key, bool *out, gyr
 }
 
 bool checkpoint_string(const struct checkpoint *c, const char *key, struct text *out, gyr_error *e) {
-    const struct value *v = find(c->keys, key);
+    const struct value *v = find(seen(c), key);
     if (!v) return true;
     if (v->kind != VALUE_STRING) return wrong_kind(c->path, key, v, VALUE_STRING, e);
     *out = v->s;

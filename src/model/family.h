@@ -235,7 +235,7 @@ const struct tensor *family_tensor(const struct family *f, const struct checkpoi
 // Whether the name that a file has for a role has a place for an index.
 bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at);
 
-// A key of config.json, which models that see keep in text_config; NULL if it is not there, or null.
+// A key of config.json; NULL if it is not there, or null.
 const struct value *config_value(const struct checkpoint *c, const char *key);
 
 // Whether a value, which may be NULL, is that text.

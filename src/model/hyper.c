@@ -77,17 +77,14 @@ static bool has(const struct checkpoint *c, const char *key) {
     return v && v->kind != VALUE_NONE;
 }
 
-// The first of a hyperparameter's keys that the file has; false if it has none of them. Models that see keep those of
-// their language part in text_config.
+// The first of a hyperparameter's keys that the file has; false if it has none of them.
 static bool key_of(const struct reader *r, enum hyper h, char room[128]) {
     bool gguf = r->c->source == CHECKPOINT_GGUF;
     const char *const *name = gguf ? keys[h].gguf : keys[h].hf;
-    for (int i = 0; i < (gguf ? GGUF_NAMES : HF_NAMES) && name[i]; i++)
-        for (int nested = 0; nested < (gguf ? 1 : 2); nested++) {
-            const char *front = gguf ? r->f->architecture : "text_config";
-            snprintf(room, 128, "%s%s%s", gguf || nested ? front : "", gguf || nested ? "." : "", name[i]);
-            if (has(r->c, room)) return true;
-        }
+    for (int i = 0; i < (gguf ? GGUF_NAMES : HF_NAMES) && name[i]; i++) {
+        snprintf(room, 128, "%s%s%s", gguf ? r->f->architecture : "", gguf ? "." : "", name[i]);
+        if (has(r->c, room)) return true;
+    }
     return false;
 }
 
@@ -277,10 +274,8 @@ static bool denied(const struct reader *r, const char *key) {
 
 // A key that the config has, and says nothing by.
 static bool config_is_null(const struct reader *r, const char *key) {
-    char nested[128];
-    snprintf(nested, sizeof nested, "text_config.%s", key);
-    const struct value *v = checkpoint_value(r->c, key), *w = checkpoint_value(r->c, nested);
-    return r->c->source == CHECKPOINT_HF && ((v && v->kind == VALUE_NONE) || (w && w->kind == VALUE_NONE));
+    const struct value *v = checkpoint_value(r->c, key);
+    return r->c->source == CHECKPOINT_HF && v && v->kind == VALUE_NONE;
 }
 
 // Attention in chunks (Llama 4, 2025). A chunk is a sequence of its own in the cache, so it begins with a page. Files

@@ -27,7 +27,7 @@ enum {
 static const struct {
     const char *gguf, *hf[2];
 } names[] = {
-    [ROPE_BASE] = {"rope.freq_base", {"rope_theta", "base"}},
+    [ROPE_BASE] = {"rope.freq_base", {"rope_theta"}},
     [ROPE_KIND] = {"rope.scaling.type", {"rope_type", "type"}},
     [ROPE_FACTOR] = {"rope.scaling.factor", {"factor"}},
     [ROPE_TRAINED] = {"rope.scaling.original_context_length", {"original_max_position_embeddings"}},
@@ -44,20 +44,17 @@ static const struct {
     [ROPE_FAR_FACTORS] = {NULL, {"long_factor"}},
 };
 
-// The objects of config.json, newest first. transformers 5 has one for each kind of layer where they differ.
-static const char *const global_homes[] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling.", ""};
-static const char *const local_homes[] = {"rope_parameters.sliding_attention."};
+// The objects of config.json: one for each kind of layer, where they differ.
+static const char *const global_homes[] = {"rope_parameters.full_attention.", "rope_parameters."};
+static const char *const local_homes[] = {"rope_parameters.sliding_attention.", "rope_parameters.sliding_attention."};
 
 static const struct value *hf_value(const struct checkpoint *c, int what, bool local, char key[128]) {
     const char *const *homes = local ? local_homes : global_homes;
-    for (int i = 0; i < (local ? 1 : 4); i++)
+    for (int i = 0; i < 2; i++)
         for (int k = 0; k < 2 && names[what].hf[k]; k++) {
-            if (!*homes[i] && what != ROPE_BASE && what != ROPE_TRAINED) continue; // too general a word at the top
-            for (int nested = 0; nested < 2; nested++) {
-                snprintf(key, 128, "%s%s%s", nested ? "text_config." : "", homes[i], names[what].hf[k]);
-                const struct value *v = checkpoint_value(c, key);
-                if (v && v->kind != VALUE_NONE) return v;
-            }
+            snprintf(key, 128, "%s%s", homes[i], names[what].hf[k]);
+            const struct value *v = config_value(c, key);
+            if (v) return v;
         }
     return NULL;
 }

@@ -35,13 +35,9 @@ struct reader {
 // The name that the file has for a key; false if it has none.
 static bool find(const struct reader *r, const char *name, char key[128]) {
     bool gguf = r->c->source == CHECKPOINT_GGUF;
-    const char *const fronts[] = {gguf ? r->f->architecture : "", gguf ? NULL : "text_config"};
-    for (int i = 0; i < 2 && fronts[i]; i++) {
-        snprintf(key, 128, "%s%s%s", fronts[i], *fronts[i] ? "." : "", name);
-        const struct value *v = checkpoint_value(r->c, key);
-        if (v && v->kind != VALUE_NONE) return true;
-    }
-    return false;
+    snprintf(key, 128, "%s%s%s", gguf ? r->f->architecture : "", gguf ? "." : "", name);
+    const struct value *v = checkpoint_value(r->c, key);
+    return v && v->kind != VALUE_NONE;
 }
 
 // In [1, most]; a missing key gives `missing`, or GYR_MALFORMED if that is 0.
