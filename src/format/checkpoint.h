@@ -16,7 +16,15 @@ struct tensor {
     const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked; any alignment (safetensors has none)
     size_t bytes;
     const uint8_t *scales; // not NULL: MXFP4; `data` is the blocks, a block's scale lies here. See tensor_blocks()
+    const char *dtype;     // what the file calls an element type that is none of gyr's; NULL: it is `type`
+    // Not NULL: why the tensor cannot be read, behind its name. Folders may hold such, as long as no model asks for
+    // them: tensor_readable() says it.
+    const char *unread;
+    gyr_status status; // of that
 };
+
+// Whether a tensor can be read; `path` stands in the message.
+bool tensor_readable(const struct tensor *t, const char *path, gyr_error *e);
 
 // Elements [first, first + n) of a tensor as floats; of quantized types both are multiples of 32.
 void tensor_decode(const struct tensor *t, uint64_t first, size_t n, float *out);
@@ -94,8 +102,11 @@ struct value value_at(const struct value *v, size_t i);
 // in a way that gyr does not have, or the method, where weights are quantized by one that it does not read.
 bool checkpoint_check(const struct checkpoint *c, gyr_error *e);
 
+// Whether a config.json is of a model that sees or hears, with a text part.
+bool checkpoint_has_parts(const struct checkpoint *c);
+
 // Which biases a config.json says there are, a bit each: of queries, keys and values (1), the attention's output (2),
-// the MLP (4), the convolution (8). `*told`: it says so; else they are there where their tensors are.
+// the MLP (4), the convolution (64). `*told`: it says so; else they are there where their tensors are.
 unsigned checkpoint_biases(const struct checkpoint *c, bool *told);
 
 // Walks all keys as the file has them, in its order; returns false past the last. For `gyr inspect`.

@@ -125,6 +125,8 @@ static bool settle_flat(const struct settler *s) {
     if (phi && !put_beside(s, "rope_parameters.", "original_max_position_embeddings",
                            "original_max_position_embeddings", 4096))
         return false;
+    struct value none = {0}; // a key that the class does not read
+    if (s->class->part <= 0 && !put(s, "rope_parameters.partial_rotary_factor", &none)) return false;
     if (any && !put_object(s, is_older ? older : newer, "rope_parameters.")) return false;
     if (!any && !strcmp(s->class->types, "gpt_oss") && !put_gpt_oss(s)) return false;
     return put_beside(s, "rope_parameters.", "rope_theta", neox ? "rotary_emb_base" : "rope_theta", s->class->base) &&
@@ -163,17 +165,22 @@ static bool settle_rope(const struct settler *s) {
     return settle_layers(s);
 }
 
+bool checkpoint_has_parts(const struct checkpoint *c) {
+    struct settler s = {.c = c};
+    return c->source == CHECKPOINT_HF && has_object(&s, "text_config.");
+}
+
 bool hf_settle(struct checkpoint *c, gyr_error *e) {
     struct settler s = {c, hf_class_of(c->architecture), NULL, "", e};
     if (!s.class) return true; // nobody will run it
     s.to = c->settled = calloc(1, sizeof *c->settled);
     if (!s.to) return fail_memory(e, c->path);
-    if (has_object(&s, "text_config.")) s.home = "text_config.";
+    if (checkpoint_has_parts(c)) s.home = "text_config.";
     return settle_rope(&s) && settle_list(&s, s.class->keys) && settle_list(&s, hf_common_keys);
 }
 
 unsigned checkpoint_biases(const struct checkpoint *c, bool *told) {
-    static const char letters[] = "qomc";
+    static const char letters[] = "qom...c"; // in the order of the bits
     const struct hf_class *class = c->settled ? hf_class_of(c->architecture) : NULL;
     const char *list = class ? class->keys : "";
     unsigned biases = 0;

@@ -63,6 +63,8 @@ static void recur(struct pass *p, const struct layer *l, const float *x, const f
                       .x_row = r->channels,
                       .dt_row = dt_row,
                       .dt_by = r->part[4],
+                      .dt_least = r->step_least,
+                      .dt_most = r->step_most,
                       .out = a->given_back,
                       .row = a->at,
                       .state = state_of(p, l, recurrence_tail(r))};
@@ -182,7 +184,7 @@ static void each_delta(struct pass *p, const struct layer *l, const float *x) {
 }
 
 void forward_state(struct pass *p, const struct layer *l, const float *x, float *to) {
-    static void (*const kinds[])(struct pass * p, const struct layer *l, const float *x) = {
+    static void (*const kinds[])(struct pass *p, const struct layer *l, const float *x) = {
         [RECUR_CHANNELS] = channels, [RECUR_HEADS] = heads, [RECUR_DELTA] = delta};
     (p->m->h.recurrence.each ? each_delta : kinds[p->m->h.recurrence.kind])(p, l, x);
     linear(p, &l->state.out, p->a->gate, to);

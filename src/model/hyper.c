@@ -18,7 +18,7 @@ static const struct {
     [HYPER_LAYER_INPUT] = {{"embedding_length_per_layer_input"}, {"hidden_size_per_layer_input"}},
     [HYPER_SHARED_KV] = {{"attention.shared_kv_layers"}, {"num_kv_shared_layers"}},
     [HYPER_LOCAL_ROTARY_DIM] = {{"rope.dimension_count_swa"}, {NULL}},
-    [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
+    [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {NULL}},
     [HYPER_Q_LATENT] = {{"attention.q_lora_rank"}, {"q_lora_rank"}},
     [HYPER_KV_LATENT] = {{"attention.kv_lora_rank"}, {"kv_lora_rank"}},
     [HYPER_KEY_PLAIN] = {{NULL}, {"qk_nope_head_dim"}},
@@ -28,7 +28,7 @@ static const struct {
     [HYPER_INDEX_HEADS] = {{"attention.indexer.head_count"}, {"index_n_heads"}},
     [HYPER_INDEX_DIM] = {{"attention.indexer.key_length"}, {"index_head_dim"}},
     [HYPER_INDEX_MOST] = {{"attention.indexer.top_k"}, {"index_topk"}},
-    [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
+    [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
     [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx", "model_max_length"}},
@@ -42,13 +42,16 @@ static const struct {
     [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob", "moe_renormalize"}},
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
-    [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
+    [HYPER_WINDOW_EVERY] = {{"attention.sliding_window_pattern"}, {"sliding_window_pattern"}},
+    [HYPER_WINDOW_LAYERS] = {{NULL}, {"max_window_layers"}},
     [HYPER_WINDOW_LIST] = {{"attention.sliding_window_pattern"}, {"layer_types"}},
     [HYPER_CHUNK] = {{"attention.sliding_window"}, {"attention_chunk_size"}},
     [HYPER_TEMPER_EVERY] = {{"attention.temperature_length"}, {"floor_scale"}},
     [HYPER_TEMPER] = {{"attention.temperature_scale"}, {"attn_scale"}},
     [HYPER_ATTEND_EVERY] = {{"full_attention_interval"}, {"full_attention_interval"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
+    [HYPER_GATE_LIMIT] = {{NULL}, {"swiglu_limit"}},
+    [HYPER_GATE_ALPHA] = {{NULL}, {"swiglu_alpha"}},
     [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
                         {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"}},
     [HYPER_ALIBI_MAX] = {{"attention.max_alibi_bias"}, {NULL}},
@@ -113,10 +116,18 @@ static bool get_uint(const struct reader *r, enum hyper h, uint32_t max, uint32_
     return true;
 }
 
+// Whether the file says of each layer what it is, in place of every so manieth.
+static bool layers_listed(const struct reader *r) {
+    char key[128];
+    const struct value *v = key_of(r, HYPER_WINDOW_LIST, key) ? checkpoint_value(r->c, key) : NULL;
+    return v && v->kind == VALUE_ARRAY;
+}
+
 // The same where 0, or no such key, means that the model does not have it.
 static bool get_any(const struct reader *r, enum hyper h, uint32_t max, uint32_t *out) {
     char key[128];
     uint64_t v = *out;
+    if (h == HYPER_WINDOW_EVERY && layers_listed(r)) return true;
     if (key_of(r, h, key) && !checkpoint_uint(r->c, key, 0, max, &v, r->e)) return false;
     *out = (uint32_t)v;
     return true;
@@ -244,7 +255,7 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     h->route_normed = r->f->route_normed;
     if (!get_any(r, HYPER_EXPERTS, 1u << 12, &h->experts)) return false;
     if (!h->experts) return !r->f->experts_beside || missing_key(r, HYPER_EXPERTS);
-    if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 1, &h->experts_used) ||
+    if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 0, &h->experts_used) ||
         !get_uint(r, HYPER_EXPERT_FEED_FORWARD, 1u << 24, h->feed_forward, &h->expert_feed_forward) ||
         !read_groups(r, h) || !get_any(r, HYPER_ROUTE, 3, &route))
         return false;
@@ -295,6 +306,28 @@ static bool read_chunks(const struct reader *r, struct hyperparameters *h) {
                 h->chunk, PAGE_TOKENS);
 }
 
+// A list of layers says for each what it is, in words that gyr knows, or, in GGUF, every so manieth.
+static bool read_window_list(const struct reader *r, struct hyperparameters *h) {
+    static const char *const kinds[] = {"full_attention", "sliding_attention", "chunked_attention", "linear_attention",
+                                        "indexed_attention"};
+    char key[128];
+    struct value v;
+    const struct value *list = key_of(r, HYPER_WINDOW_LIST, key) ? checkpoint_value(r->c, key) : NULL;
+    if (!list) return true;
+    if (r->c->source == CHECKPOINT_GGUF)
+        return list->kind == VALUE_ARRAY || checkpoint_uint(r->c, key, 0, 1u << 16, &(uint64_t){0}, r->e);
+    for (uint32_t i = 0; i < h->layers; i++) {
+        bool known = false, there = layer_listed(list, i, &v);
+        for (size_t k = 0; there && k < sizeof kinds / sizeof *kinds; k++) known |= value_says(&v, kinds[k]);
+        if (known) continue;
+        struct text word = there && v.kind == VALUE_STRING ? v.s : (struct text){"nothing", 7};
+        return fail(r->e, there ? GYR_UNSUPPORTED : GYR_MALFORMED,
+                    "%s: key '%s' says '%.*s' of layer %u, which is no kind of layer that gyr knows", r->c->path, key,
+                    (int)(word.size > 40 ? 40 : word.size), word.data, i);
+    }
+    return true;
+}
+
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
     if (r->f->chunk) return read_chunks(r, h);
@@ -303,6 +336,7 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
     h->rope_skip = r->f->rope_skip;
     if (!get_any(r, HYPER_WINDOW, 1u << 28, &h->window) ||
         !get_any(r, HYPER_WINDOW_EVERY, 1u << 16, &h->window_every) ||
+        !get_any(r, HYPER_WINDOW_LAYERS, 1u << 16, &h->window_layers) || !read_window_list(r, h) ||
         (r->f->rope_skip && !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip)))
         return false;
     const struct value *told = use ? NULL : config_value(r->c, "use_sliding_window");
@@ -389,10 +423,6 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
     char key[128];
     bool gguf = r->c->source == CHECKPOINT_GGUF;
     if (!r->f->local_heads) return true;
-    const struct value *all = gguf ? NULL : config_value(r->c, "use_bidirectional_attention");
-    if (value_says(all, "all"))
-        return fail(r->e, GYR_UNSUPPORTED, "%s: its layers see later positions too; gyr runs models that do not",
-                    r->c->path);
     if (!h->window) return missing_key(r, HYPER_WINDOW);
     if (gguf && !key_of(r, HYPER_WINDOW_LIST, key)) return missing_key(r, HYPER_WINDOW_LIST);
     const char *base = "rope_parameters.full_attention.rope_theta"; // transformers' default is not the usual one
@@ -439,28 +469,39 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
-// The row knows the activation; Hugging Face says which form of GELU it is, and must not say anything else.
+// The row knows the activation; a config may say another, of layers without a state.
 static bool read_activation(const struct reader *r, struct hyperparameters *h) {
     static const char *const where[] = {"hidden_activation", "hidden_act", "activation_function", "activation"};
     static const struct {
         const char *name;
         enum activation is;
-    } names[] = {{"gelu", ACT_GELU},          {"gelu_pytorch_tanh", ACT_GELU_TANH},
-                 {"gelu_new", ACT_GELU_TANH}, {"gelu_fast", ACT_GELU_TANH},
-                 {"silu", ACT_SILU},          {"swish", ACT_SILU},
-                 {"relu", ACT_RELU},          {"relu2", ACT_RELU2}};
+    } names[] = {{"gelu", ACT_GELU},
+                 {"gelu_python", ACT_GELU},
+                 {"gelu_pytorch_tanh", ACT_GELU_TANH},
+                 {"gelu_python_tanh", ACT_GELU_TANH},
+                 {"gelu_accurate", ACT_GELU_TANH},
+                 {"gelu_new", ACT_GELU_TANH},
+                 {"gelu_fast", ACT_GELU_TANH},
+                 {"silu", ACT_SILU},
+                 {"swish", ACT_SILU},
+                 {"relu", ACT_RELU},
+                 {"relu2", ACT_RELU2}};
     const struct value *v = NULL;
-    enum activation own = h->activation = r->f->activation;
-    h->gate_limit = r->f->gate_limit;
-    h->gate_alpha = r->f->gate_alpha;
+    double limit, alpha;
+    h->activation = r->f->activation;
+    if (!get_float(r, HYPER_GATE_LIMIT, (double)r->f->gate_limit, &limit) ||
+        !get_float(r, HYPER_GATE_ALPHA, (double)r->f->gate_alpha, &alpha))
+        return false;
+    h->gate_limit = (float)limit;
+    h->gate_alpha = (float)alpha;
     for (int i = 0; i < 4 && !v; i++) v = config_value(r->c, where[i]);
     if (!v || r->c->source == CHECKPOINT_GGUF) return true;
     struct text s = v->kind == VALUE_STRING ? v->s : (struct text){"?", 1};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (s.size != strlen(names[i].name) || memcmp(s.data, names[i].name, s.size)) continue;
-        if (own == ACT_GELU && names[i].is == ACT_GELU_TANH) h->activation = ACT_GELU_TANH;
-        // Early Gemmas mean the form by tanh when they say gelu.
-        if (h->activation == names[i].is || (own == ACT_GELU_TANH && names[i].is == ACT_GELU)) return true;
+        if (r->f->recur != RECUR_NONE && names[i].is != h->activation) break;
+        h->activation = r->f->gelu_is_tanh && names[i].is == ACT_GELU ? ACT_GELU_TANH : names[i].is;
+        return true;
     }
     return fail(r->e, GYR_UNSUPPORTED, "%s: activation '%.*s' is not supported yet", r->c->path,
                 (int)(s.size > 40 ? 40 : s.size), s.data);
@@ -492,11 +533,18 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+static bool read_biases(const struct reader *r, struct hyperparameters *h) {
+    h->biases = checkpoint_biases(r->c, &h->biases_told);
+    if (!(h->biases & BIAS_ALL & ~(r->f->biases | r->f->may_bias))) return true;
+    return fail(r->e, GYR_UNSUPPORTED, "%s: its config asks for biases that gyr does not know of the %s", r->c->path,
+                r->f->kind);
+}
+
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
     return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
            read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
-           read_states(&r, h);
+           read_biases(&r, h) && read_states(&r, h);
 }

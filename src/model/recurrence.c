@@ -83,6 +83,33 @@ static bool read_multipliers(const struct reader *r, struct recurrence *s) {
     return true;
 }
 
+// [least, most] of steps; an infinite one bounds nothing.
+static bool read_limit(const struct reader *r, struct recurrence *s) {
+    static const char name[] = "time_step_limit";
+    const struct value *list = r->c->source == CHECKPOINT_HF ? config_value(r->c, name) : NULL;
+    double limit[2] = {0, INFINITY};
+    bool fits = !list || (list->kind == VALUE_ARRAY && list->array.n == 2);
+    for (size_t i = 0; list && fits && i < 2; i++) {
+        struct value v = value_at(list, i);
+        limit[i] = v.kind == VALUE_FLOAT ? v.f : v.kind == VALUE_UINT ? (double)v.u : NAN;
+    }
+    fits = fits && limit[0] >= 0 && limit[0] < limit[1];
+    s->step_least = (float)limit[0];
+    s->step_most = limit[0] > 0 || limit[1] < INFINITY ? (float)fmin(limit[1], 1e30) : 0;
+    return fits || fail(r->e, GYR_MALFORMED, "%s: key '%s' is not two numbers, the lesser first; get the file again",
+                        r->c->path, name);
+}
+
+// The rank of what steps are made from, which configs may leave to the hidden size.
+static bool read_rank(const struct reader *r, uint32_t hidden, struct recurrence *s) {
+    bool hf = r->c->source == CHECKPOINT_HF;
+    if (hf && value_says(config_value(r->c, "time_step_rank"), "auto")) {
+        s->rank = (hidden + 15) / 16;
+        return true;
+    }
+    return whole(r, STEPS, 1u << 16, 0, &s->rank);
+}
+
 // The inner size, which some configs say as a multiple of the hidden one, or as that of a head.
 static bool read_inner(const struct reader *r, uint32_t hidden, struct recurrence *s) {
     uint32_t times = 2, value = 0;
@@ -126,7 +153,7 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
     if (f->recur_each) return read_each(&r, s);
     bool channels = s->kind == RECUR_CHANNELS;
     if (!whole(&r, TAPS, 64, 4, &s->taps) || !whole(&r, SIZE, MAX_HEAD, 0, &s->size) ||
-        (channels && !whole(&r, STEPS, 1u << 16, 0, &s->rank)) ||
+        (channels && !read_rank(&r, hidden, s)) || (s->kind == RECUR_HEADS && !read_limit(&r, s)) ||
         (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) ||
                        !whole(&r, GROUPS, 1u << 16, c->source == CHECKPOINT_GGUF, &s->groups))) ||
         !read_inner(&r, hidden, s))

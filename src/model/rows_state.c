@@ -7,9 +7,8 @@
         {ROLE_ATTN_NORM, NULL, "backbone.layers.%u.norm.weight"},                                                      \
         {ROLE_STATE_IN, NULL, "backbone.layers.%u.mixer.in_proj.weight"},                                              \
         {ROLE_STATE_CONV, NULL, "backbone.layers.%u.mixer.conv1d.weight"},                                             \
-        {ROLE_STATE_A, NULL, "backbone.layers.%u.mixer.A_log"}, {ROLE_STATE_D, NULL, "backbone.layers.%u.mixer.D"}, {  \
-        ROLE_STATE_OUT, NULL, "backbone.layers.%u.mixer.out_proj.weight"                                               \
-    }
+        {ROLE_STATE_A, NULL, "backbone.layers.%u.mixer.A_log"}, {ROLE_STATE_D, NULL, "backbone.layers.%u.mixer.D"},    \
+        {ROLE_STATE_OUT, NULL, "backbone.layers.%u.mixer.out_proj.weight"}
 
 static const struct rename mamba_names[] = {
     MAMBA_NAMES,
@@ -45,9 +44,8 @@ static const struct rename falcon_h1_names[] = {
         {ROLE_QKV, "", ""}, {ROLE_MLP_NORM, "blk.%u.post_attention_norm.weight", NULL},                                \
         {ROLE_SHARED_GATE, NULL, "model.layers.%u.mlp.shared_expert.gate_proj.weight"},                                \
         {ROLE_SHARED_UP, NULL, "model.layers.%u.mlp.shared_expert.up_proj.weight"},                                    \
-        {ROLE_SHARED_DOWN, NULL, "model.layers.%u.mlp.shared_expert.down_proj.weight"}, {                              \
-        ROLE_SHARED_ROUTER, NULL, "model.layers.%u.mlp.shared_expert_gate.weight"                                      \
-    }
+        {ROLE_SHARED_DOWN, NULL, "model.layers.%u.mlp.shared_expert.down_proj.weight"},                                \
+        {ROLE_SHARED_ROUTER, NULL, "model.layers.%u.mlp.shared_expert_gate.weight"}
 
 // Fused by key head.
 static const struct rename qwen3_next_names[] = {
@@ -76,7 +74,7 @@ static const struct rename qwen35moe_names[] = {
 #define QWEN                                                                                                           \
     .norm = NORM_RMS, .activation = ACT_SILU, .gated = true, .hf_norm_offset = true, .rotary_part = 0.25,              \
     .qk_norm = QK_NORM_HEAD, .mixers = MIXERS_TURNS, .recur = RECUR_DELTA, .attention_gate = true,                     \
-    .route_normed = true
+    .route_normed = true, .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 #define MAMBA .norm = NORM_RMS, .activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
 
@@ -119,7 +117,6 @@ const struct family state_rows[] = {
         .kind = "Falcon-Mamba",
         .architecture = "mamba",
         .hf_types = {"falcon_mamba"},
-        .hf = {{"use_bias", 0, 0}},
         .gguf = {{"ssm.dt_b_c_rms", 1, 0}},
         .recur = RECUR_CHANNELS,
         .recur_norms = true,
@@ -130,7 +127,6 @@ const struct family state_rows[] = {
         .kind = "Mamba",
         .architecture = "mamba",
         .hf_types = {"mamba"},
-        .hf = {{"use_bias", 0, 0}},
         .gguf = {{"ssm.dt_b_c_rms", 0, 0}},
         .recur = RECUR_CHANNELS,
         .names = mamba_names,
@@ -140,7 +136,6 @@ const struct family state_rows[] = {
         .kind = "Mamba 2",
         .architecture = "mamba2",
         .hf_types = {"mamba2"},
-        .hf = {{"use_bias", 0, 0}},
         .recur = RECUR_HEADS,
         .names = mamba2_names,
     },
@@ -148,7 +143,6 @@ const struct family state_rows[] = {
         .kind = "Falcon-H1",
         .architecture = "falcon-h1",
         .hf_types = {"falcon_h1"},
-        .hf = {{"mamba_proj_bias", 0, 0}, {"projectors_bias", 0, 0}},
         .norm = NORM_RMS,
         .activation = ACT_SILU,
         .gated = true,
@@ -187,7 +181,6 @@ const struct family state_rows[] = {
         .kind = "Kimi Linear",
         .architecture = "kimi-linear",
         .hf_types = {"kimi_linear"},
-        .hf = {{"attention_bias", 0, 0}, {"mla_use_nope", 1, 1}},
         .norm = NORM_RMS,
         .activation = ACT_SILU,
         .gated = true,
