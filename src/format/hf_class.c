@@ -48,15 +48,15 @@ const char hf_common_keys[] =
 #define SPARSE "-decoder_sparse_step -mlp_only_layers -shared_expert_intermediate_size "
 #define LATENT                                                                                                         \
     "kv_lora_rank=512 qk_rope_head_dim=64 qk_nope_head_dim=128 attention_bias!false -head_dim -qk_head_dim "           \
-    "-num_key_value_heads first_k_dense_replace -moe_layer_freq -mlp_layer_types -aux_loss_alpha -seq_aux -ep_size "   \
-    "tie_word_embeddings=false hidden_act=silu num_nextn_predict_layers,num_mtp_layers "
+    "-num_key_value_heads -moe_layer_freq -mlp_layer_types -aux_loss_alpha -seq_aux -ep_size "                         \
+    "tie_word_embeddings=false hidden_act=silu num_nextn_predict_layers,num_mtp_layers=1 "
 #define DEEPSEEK3                                                                                                      \
     SPAN(61, 7168, 128)                                                                                                \
     WIDE(18432)                                                                                                        \
     RMS(1e-6)                                                                                                          \
     LATENT "moe_intermediate_size=2048 n_routed_experts,num_local_experts,num_experts=256 "                            \
            "routed_scaling_factor=2.5 q_lora_rank=1536 v_head_dim=128 n_group=8 topk_group=4 "                         \
-           "num_experts_per_tok=8 norm_topk_prob=true "
+           "num_experts_per_tok=8 norm_topk_prob=true first_k_dense_replace=3 "
 #define GEMMA4                                                                                                         \
     SPAN(30, 2304, 8)                                                                                                  \
     GQA(4)                                                                                                             \
@@ -153,7 +153,7 @@ const struct hf_class hf_classes[] = {
     {"gemma3_text gemma3",
      SPAN(26, 2304, 8) GQA(4) WIDE(9216) CONTEXT(131072) RMS(1e-6) TIED GEMMA_ACT
      "head_dim=256 attention_bias:qo=false query_pre_attn_scalar=256 sliding_window=4096 layer_types "
-     "sliding_window_pattern=6 -_sliding_window_pattern final_logit_softcapping attn_logit_softcapping "
+     "sliding_window_pattern=6 -_sliding_window_pattern final_logit_softcapping -attn_logit_softcapping "
      "use_bidirectional_attention!false|null",
      HF_ROPE_LAYERS, 1e6, 1e4, .told_base = true},
     {"gemma4_text gemma4",
@@ -244,7 +244,7 @@ const struct hf_class hf_classes[] = {
      SPAN(32, 4096, 32) WIDE(11008) CONTEXT(2048) RMS(1e-6) LATENT
      "mlp_bias!false q_lora_rank=1536 v_head_dim=128 n_group topk_group n_routed_experts,num_experts=64 "
      "n_shared_experts=2 routed_scaling_factor=1.0 topk_method=greedy -norm_topk_prob num_experts_per_tok "
-     "moe_intermediate_size=1407 scoring_func!softmax",
+     "moe_intermediate_size=1407 first_k_dense_replace=0 scoring_func!softmax",
      HF_ROPE_FLAT, 1e4},
     {"deepseek_v32",
      DEEPSEEK3 CONTEXT(
@@ -256,7 +256,8 @@ const struct hf_class hf_classes[] = {
          1e-5) "qk_nope_head_dim=192 " LATENT
                "moe_intermediate_size=2048 n_routed_experts,num_local_experts,num_experts=256 "
                "n_shared_experts=1 routed_scaling_factor=2.5 q_lora_rank=2048 v_head_dim=256 n_group=1 topk_group=1 "
-               "num_experts_per_tok=8 norm_topk_prob=true index_topk=2048 index_head_dim=128 index_n_heads=32 "
+               "num_experts_per_tok=8 norm_topk_prob=true first_k_dense_replace=3 index_topk=2048 index_head_dim=128 "
+               "index_n_heads=32 "
                "-mlp_bias "
                "-layer_types indexer_types index_topk_pattern index_topk_freq=1 index_skip_topk_offset=2 "
                "indexer_rope_interleave!true|null scoring_func!sigmoid -topk_method",
@@ -285,7 +286,7 @@ const struct hf_class hf_classes[] = {
      HF_ROPE_FLAT, 1e4, .part = 0.25},
     {"kimi_linear",
      SPAN(27, 2304, 32) WIDE(9216) RMS(1e-5) LATENT
-     "max_position_embeddings,model_max_length=1048576 moe_intermediate_size=1024 "
+     "max_position_embeddings,model_max_length=1048576 first_k_dense_replace=1 moe_intermediate_size=1024 "
      "num_shared_experts,n_shared_experts=1 "
      "num_experts,num_local_experts=256 num_experts_per_token,num_experts_per_tok=8 "
      "moe_renormalize,norm_topk_prob=true "

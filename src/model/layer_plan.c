@@ -78,6 +78,7 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
         local = value_says(&v, "sliding_attention");
         turn = !value_says(&v, "linear_attention");
     }
+    if (hf && f->local_heads && layer + 1 == h->layers) local = false; // as transformers has it, whatever the list says
     local = local && h->window;
     if (f->rope_windows_only && h->window) rotated = local;
     bool chunked = h->chunk && rotated;
