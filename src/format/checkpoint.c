@@ -71,6 +71,8 @@ bool checkpoint_add_again(struct checkpoint *c, const struct tensor *t, const ch
     size_t i = index_find(&c->storage->names, c->tensors, sizeof *c->tensors, t->name);
     if (i == SIZE_MAX) return checkpoint_add(c, t, where, e);
     struct tensor *first = &c->tensors[i];
+    if (t->placed && !first->placed) *first = *t;
+    if (first->placed) return true;
     bool same = first->type == t->type && !first->unread == !t->unread && first->bytes == t->bytes &&
                 !memcmp(first->dim, t->dim, sizeof t->dim) && first->data && t->data &&
                 !memcmp(first->data, t->data, t->bytes);

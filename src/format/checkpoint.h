@@ -21,6 +21,7 @@ struct tensor {
     // them: tensor_readable() says it.
     const char *unread;
     gyr_status status; // of that
+    bool placed;       // private to format/: an index says that this is the part it is in
 };
 
 // Whether a tensor can be read; `path` stands in the message.

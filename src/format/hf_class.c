@@ -214,7 +214,7 @@ const struct hf_class hf_classes[] = {
      HF_ROPE_FLAT, 1e4},
     {"olmoe",
      SPAN(16, 2048, 16) WIDE(2048) CONTEXT(4096) RMS(1e-5) UNTIED SILU
-     "num_key_value_heads head_dim attention_bias:qo=false clip_qkv!null num_experts_per_tok=8 "
+     "num_key_value_heads head_dim attention_bias:qo=false clip_qkv num_experts_per_tok=8 "
      "num_experts,num_local_experts=64 norm_topk_prob=false",
      HF_ROPE_FLAT, 1e4},
     {"glm4_moe",

@@ -14,6 +14,7 @@ static const struct {
 struct header {
     struct checkpoint *c;
     const char *path;
+    const struct part *part;
     const uint8_t *data; // of the tensors
     size_t size;
     gyr_error *e;
@@ -96,11 +97,13 @@ static bool read_entry(const struct header *h, const char *name, size_t size, co
     if (!measured || !read_place(h, j, &t)) return false;
     if (half && !mxfp4_add(h->c, &t, h->path, &half, h->e)) return false;
     if (half) return true;
+    t.placed = h->part && json_is(json_object_get(h->part->places, name), h->part->name);
     t.name.data = arena_copy(&h->c->storage->arena, t.name);
     return t.name.data ? checkpoint_add_again(h->c, &t, h->path, h->e) : fail_memory(h->e, h->path);
 }
 
-bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, gyr_error *e) {
+bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, const struct part *part,
+                      gyr_error *e) {
     uint64_t n = 0;
     if (size < sizeof n)
         return fail(e, GYR_MALFORMED, "%s: has only %zu bytes; the file is cut short, get it again", path, size);
@@ -110,7 +113,7 @@ bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *dat
                     "%s: says its header has %llu bytes, but has %zu; it is cut short or not safetensors, get it again",
                     path, (unsigned long long)n, size);
     json_t *root = json_parse((const char *)data + sizeof n, (size_t)n, 0, path, e);
-    struct header h = {c, path, data + sizeof n + n, size - sizeof n - (size_t)n, e};
+    struct header h = {c, path, part, data + sizeof n + n, size - sizeof n - (size_t)n, e};
     bool ok = root;
     const char *name;
     json_t *j;

@@ -390,12 +390,19 @@ static bool is_ahead(const struct model *m, struct text name) {
     return i < name.size && name.data[i] == '.' && layer >= m->h.layers;
 }
 
+// What old converters made of buffers of frequencies, and no layer reads.
+static bool is_buffer(struct text name) {
+    static const char part[] = "attn_rot_embd";
+    return memmem(name.data, name.size, part, sizeof part - 1);
+}
+
 // A tensor that nothing reads means that the model is not what it was taken for.
 static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     const struct checkpoint *c = m->checkpoint;
     bool gguf = c->source == CHECKPOINT_GGUF;
     for (size_t i = 0; i < c->n_tensors; i++)
-        if (!found[i] && !(gguf ? is_ahead(m, c->tensors[i].name) : bind_needless(m, c->tensors[i].name)))
+        if (!found[i] && !(gguf ? is_ahead(m, c->tensors[i].name) || is_buffer(c->tensors[i].name)
+                                : bind_needless(m, c->tensors[i].name)))
             return fail(e, GYR_UNSUPPORTED, "%s: tensor '%.*s' has no place in a model of the %s", c->path,
                         (int)(c->tensors[i].name.size > 60 ? 60 : c->tensors[i].name.size), c->tensors[i].name.data,
                         m->family->kind);

@@ -72,6 +72,7 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
     if (p->m->family->qk_norm != QK_NORM_ROW) return;
     norm(p, &l->q_norm, fused, p->n, q, fused);
     norm(p, &l->k_norm, keys, p->n, kv, keys);
+    if (h->qkv_clip > 0) p->ops->clamp(p->d, fused, h->qkv_clip, p->n * all);
 }
 
 // Queries into a->q; this batch's keys and values into the cache.

@@ -50,6 +50,7 @@ static const struct {
     [HYPER_TEMPER] = {{"attention.temperature_scale"}, {"attn_scale"}},
     [HYPER_ATTEND_EVERY] = {{"full_attention_interval"}, {"full_attention_interval"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
+    [HYPER_QKV_CLIP] = {{NULL}, {"clip_qkv"}},
     [HYPER_GATE_LIMIT] = {{NULL}, {"swiglu_limit"}},
     [HYPER_GATE_ALPHA] = {{NULL}, {"swiglu_alpha"}},
     [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
@@ -441,7 +442,7 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
 }
 
 static bool read_scales(const struct reader *r, struct hyperparameters *h) {
-    double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base;
+    double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base, clip;
     bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
     double dim = wide ? (double)h->hidden / h->heads : h->kv_latent ? h->key_plain + h->rope.dim : h->head_dim;
     double stretch = h->kv_latent ? rope_stretch(&h->rope) : 1, own = stretch * stretch / sqrt(dim);
@@ -449,8 +450,9 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
     if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
         !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
-        !get_float(r, HYPER_ATTN_CAP, 0, &cap) || !get_float(r, HYPER_LOGIT_CAP, 0, &logit_cap) ||
-        !get_float(r, HYPER_EMBED_SCALE, root, &embed) || !get_float(r, HYPER_DEPTH_SCALE, 0, &depth) ||
+        !get_float(r, HYPER_QKV_CLIP, 0, &clip) || !get_float(r, HYPER_ATTN_CAP, 0, &cap) ||
+        !get_float(r, HYPER_LOGIT_CAP, 0, &logit_cap) || !get_float(r, HYPER_EMBED_SCALE, root, &embed) ||
+        !get_float(r, HYPER_DEPTH_SCALE, 0, &depth) ||
         !get_float(r, HYPER_RESIDUAL_SCALE, depth > 0 ? depth / sqrt(h->layers) : 1, &residual) ||
         !get_float(r, HYPER_BASE_WIDTH, 0, &base) ||
         !get_float(r, HYPER_LOGIT_SCALE, base > 0 ? h->hidden / base : 1, &logit) ||
@@ -458,6 +460,7 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
         return false;
     h->norm_eps = (float)eps;
     h->attn_scale = (float)attn;
+    h->qkv_clip = (float)clip;
     h->attn_cap = (float)cap;
     h->logit_cap = (float)logit_cap;
     h->embed_scale = (float)embed;

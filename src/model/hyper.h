@@ -50,6 +50,7 @@ enum hyper {
     HYPER_TEMPER,
     HYPER_ATTEND_EVERY,
     HYPER_ROPE_SKIP,
+    HYPER_QKV_CLIP,
     HYPER_GATE_LIMIT,
     HYPER_GATE_ALPHA,
     HYPER_NORM_EPS,
@@ -104,6 +105,7 @@ struct hyperparameters {
     double alibi_max;
     bool biases_told; // by a config: these (BIAS_QKV and so on); else they are where their tensors are
     unsigned biases;
+    float qkv_clip; // queries, keys and values lie within so much of 0; 0: anywhere
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;
     struct recurrence recurrence;

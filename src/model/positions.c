@@ -175,6 +175,8 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
         // other from its beginning.
         if (r->trained < *context) *context = (uint32_t)r->trained;
     }
+    bool scaled = r->scaling == ROPE_YARN || r->scaling == ROPE_LONG;
+    if (c->source == CHECKPOINT_HF && !scaled) r->attention = 0; // no other scaling of transformers reads it
     if (!needs_are_there(f, c, local, r, e)) return false;
     if (r->factor == 0) r->factor = r->scaling == ROPE_YARN ? *context / r->trained : 1;
     return check_factors(c, r, r->factors[0], e) && check_factors(c, r, r->factors[1], e);

@@ -124,7 +124,8 @@ def changes(raw, cls):
         if other is not None:
             yield "set", key, other, {}
         default = fields.get(key, dataclasses.MISSING)
-        large = isinstance(default, int) and default > 64 and key not in NUMBERS and default != raw.get(key)
+        shape = isinstance(default, int) and (default > 64 or "heads" in key) and key not in NUMBERS
+        large = shape and default != raw.get(key)
         if default is not dataclasses.MISSING and key in raw and not isinstance(default, (list, dict)) and not large:
             yield "drop", key, default, {} if default == raw[key] else {key: default}
     for key, value in FOREIGN.items():
@@ -203,7 +204,8 @@ def try_family(name, spec, gyr, out, outcome):
             changed.pop(key)
         try:
             drawn, logits = run(name, spec, changed, cls, seed, text)
-        except Exception as e:
+            tensors = file_of(spec, drawn) if gyr else None
+        except Exception:
             outcome.counts["transformers refuses"] = outcome.counts.get("transformers refuses", 0) + 1
             continue
         if not torch.isfinite(logits).all():
@@ -214,7 +216,7 @@ def try_family(name, spec, gyr, out, outcome):
             out.append(f"set {key} {json.dumps(value)}\t{numbers}" if what == "set" else f"drop {key}\t{numbers}")
         if not gyr:
             continue
-        got, told = ask(gyr, changed, file_of(spec, drawn), text)
+        got, told = ask(gyr, changed, tensors, text)
         far = max(abs(a - b) for a, b in zip(got, logits.tolist())) if got else math.inf
         moved = (logits - usual).abs().max().item() if len(logits) == len(usual) else math.inf
         kind = ("same" if far < CLOSE else "DIFFERS") if got else "refused" if told.startswith("gyr:") else "crashed"
