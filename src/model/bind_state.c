@@ -193,7 +193,7 @@ static bool bind_each(struct binder *b, struct recurrent *s, uint32_t i) {
 }
 
 bool bind_state(struct binder *b, struct layer *l, uint32_t i) {
-    static bool (*const kinds[])(struct binder *b, struct recurrent *s, uint32_t i) = {
+    static bool (*const kinds[])(struct binder * b, struct recurrent * s, uint32_t i) = {
         [RECUR_CHANNELS] = bind_channels, [RECUR_HEADS] = bind_heads, [RECUR_DELTA] = bind_delta};
     const struct recurrence *r = &b->m->h.recurrence;
     struct recurrent *s = &l->state;

@@ -27,7 +27,7 @@ bool gguf_vocab_unigram(struct gguf_vocab *g, const struct tokenizer *original, 
     struct text charsmap = map ? map->content : (struct text){NULL, 0};
     bool prefix = v->space_prefix;
     strip(v);
-    v->pre = (char *)(uintptr_t)"default";
+    v->pre = (char *)(uintptr_t) "default";
     for (int way = 0; way < 4; way++) {
         v->space_prefix = (way & 2) ? !prefix : prefix;
         if (!vocab_sentencepiece(v, charsmap, !(way & 1))) return fail_memory(e, where);

@@ -184,7 +184,7 @@ static void each_delta(struct pass *p, const struct layer *l, const float *x) {
 }
 
 void forward_state(struct pass *p, const struct layer *l, const float *x, float *to) {
-    static void (*const kinds[])(struct pass *p, const struct layer *l, const float *x) = {
+    static void (*const kinds[])(struct pass * p, const struct layer *l, const float *x) = {
         [RECUR_CHANNELS] = channels, [RECUR_HEADS] = heads, [RECUR_DELTA] = delta};
     (p->m->h.recurrence.each ? each_delta : kinds[p->m->h.recurrence.kind])(p, l, x);
     linear(p, &l->state.out, p->a->gate, to);

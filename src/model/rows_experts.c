@@ -7,7 +7,7 @@
 // are in no model, and refused.
 #define LATENT                                                                                                         \
     EXPERTS, .latent = true, .latent_eps = 1e-6f, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,                 \
-        .gguf_pairs = PAIRS_ADJACENT
+             .gguf_pairs = PAIRS_ADJACENT
 
 // And the best experts of the best groups, by two of each.
 #define LATENT3 LATENT, .route = ROUTE_SIGMOID, .route_normed = true, .route_pairs = true
@@ -74,9 +74,9 @@ static const struct rename llama4_names[] = {
 // The text part.
 #define LLAMA4                                                                                                         \
     EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .hf_pairs = PAIRS_ADJACENT,              \
-        .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .chunk = 8192, .temper_every = 8192, .temper = 0.1,              \
-        .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names,             \
-        .may_bias = BIAS_QKV | BIAS_ATTN_OUT
+             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .chunk = 8192, .temper_every = 8192, .temper = 0.1,         \
+             .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names,        \
+             .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 const struct family expert_rows[] = {
     {

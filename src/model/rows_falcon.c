@@ -7,8 +7,9 @@
     {ROLE_EMBEDDING, NULL, "transformer.word_embeddings.weight"}, {ROLE_FINAL_NORM, NULL, "transformer.ln_f.weight"},  \
         {ROLE_Q, "", ""}, {ROLE_QKV, NULL, "transformer.h.%u.self_attention.query_key_value.weight"},                  \
         {ROLE_ATTN_OUT, NULL, "transformer.h.%u.self_attention.dense.weight"},                                         \
-        {ROLE_UP, NULL, "transformer.h.%u.mlp.dense_h_to_4h.weight"},                                                  \
-        {ROLE_DOWN, NULL, "transformer.h.%u.mlp.dense_4h_to_h.weight"}
+        {ROLE_UP, NULL, "transformer.h.%u.mlp.dense_h_to_4h.weight"}, {                                                \
+        ROLE_DOWN, NULL, "transformer.h.%u.mlp.dense_4h_to_h.weight"                                                   \
+    }
 
 static const struct rename one_norm[] = {
     FALCON_NAMES, {ROLE_ATTN_NORM, NULL, "transformer.h.%u.input_layernorm.weight"}, {0}};

@@ -8,8 +8,9 @@
 
 #define AROUND                                                                                                         \
     {ROLE_ATTN_POST_NORM, NULL, "model.layers.%u.post_attention_layernorm.weight"},                                    \
-        {ROLE_MLP_NORM, NULL, "model.layers.%u.pre_feedforward_layernorm.weight"},                                     \
-        {ROLE_MLP_POST_NORM, NULL, "model.layers.%u.post_feedforward_layernorm.weight"}
+        {ROLE_MLP_NORM, NULL, "model.layers.%u.pre_feedforward_layernorm.weight"}, {                                   \
+        ROLE_MLP_POST_NORM, NULL, "model.layers.%u.post_feedforward_layernorm.weight"                                  \
+    }
 
 static const struct rename around[] = {AROUND, {0}};
 

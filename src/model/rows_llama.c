@@ -49,7 +49,7 @@ static const struct rename baichuan_names[] = {
 // Of GGUF files nothing says whether the rows were made of length 1 before; they are taken to be.
 #define BAICHUAN2                                                                                                      \
     LLAMA, .architecture = "baichuan", .hf_types = {"baichuan"}, .hf_only = true, .hf_unit_output = true,              \
-        .names = baichuan_names
+           .names = baichuan_names
 
 const struct family llama_rows[] = {
     {

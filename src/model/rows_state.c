@@ -7,8 +7,9 @@
         {ROLE_ATTN_NORM, NULL, "backbone.layers.%u.norm.weight"},                                                      \
         {ROLE_STATE_IN, NULL, "backbone.layers.%u.mixer.in_proj.weight"},                                              \
         {ROLE_STATE_CONV, NULL, "backbone.layers.%u.mixer.conv1d.weight"},                                             \
-        {ROLE_STATE_A, NULL, "backbone.layers.%u.mixer.A_log"}, {ROLE_STATE_D, NULL, "backbone.layers.%u.mixer.D"},    \
-        {ROLE_STATE_OUT, NULL, "backbone.layers.%u.mixer.out_proj.weight"}
+        {ROLE_STATE_A, NULL, "backbone.layers.%u.mixer.A_log"}, {ROLE_STATE_D, NULL, "backbone.layers.%u.mixer.D"}, {  \
+        ROLE_STATE_OUT, NULL, "backbone.layers.%u.mixer.out_proj.weight"                                               \
+    }
 
 static const struct rename mamba_names[] = {
     MAMBA_NAMES,
@@ -44,8 +45,9 @@ static const struct rename falcon_h1_names[] = {
         {ROLE_QKV, "", ""}, {ROLE_MLP_NORM, "blk.%u.post_attention_norm.weight", NULL},                                \
         {ROLE_SHARED_GATE, NULL, "model.layers.%u.mlp.shared_expert.gate_proj.weight"},                                \
         {ROLE_SHARED_UP, NULL, "model.layers.%u.mlp.shared_expert.up_proj.weight"},                                    \
-        {ROLE_SHARED_DOWN, NULL, "model.layers.%u.mlp.shared_expert.down_proj.weight"},                                \
-        {ROLE_SHARED_ROUTER, NULL, "model.layers.%u.mlp.shared_expert_gate.weight"}
+        {ROLE_SHARED_DOWN, NULL, "model.layers.%u.mlp.shared_expert.down_proj.weight"}, {                              \
+        ROLE_SHARED_ROUTER, NULL, "model.layers.%u.mlp.shared_expert_gate.weight"                                      \
+    }
 
 // Fused by key head.
 static const struct rename qwen3_next_names[] = {

@@ -39,9 +39,10 @@ static void refused(const char *what, const char *path, gyr_status status, const
 
 // A config with a word in another's place.
 static void write_config(const char *from, const char *to) {
-    char *at = strstr(d.config, from), *made = malloc(strlen(d.config) + strlen(to) + 1);
+    size_t room = strlen(d.config) + strlen(to) + 1;
+    char *at = strstr(d.config, from), *made = malloc(room);
     CHECK(at);
-    if (at) sprintf(made, "%.*s%s%s", (int)(at - d.config), d.config, to, at + strlen(from));
+    if (at) snprintf(made, room, "%.*s%s%s", (int)(at - d.config), d.config, to, at + strlen(from));
     CHECK(drawn_write_text(file_of("config.json"), at ? made : d.config));
     free(made);
 }
@@ -69,7 +70,7 @@ static void write_parts(const char *header, const char *names) {
 
 #define ENTRY(name, dtype, shape, end)                                                                                 \
     "{\"" name "\": {\"dtype\": \"" dtype "\", \"shape\": " shape ", \"data_offsets\": [0, " #end "]}}"
-#define IN2(name) "\"" name "\": \"2.safetensors\""
+#define IN2(name)      "\"" name "\": \"2.safetensors\""
 #define NO_PLACE(name) "tensor '" name "' has no place in a model of the Llama"
 
 static void beside_what_is_read(void) {
@@ -86,7 +87,8 @@ static void beside_what_is_read(void) {
         {"a copy that the index does not place", ENTRY("model.norm.weight", "F32", "[32]", 128),
          "\"model.norm.weight\": \"1.safetensors\", " IN2("x"), NULL},
         {"an adapter", ENTRY("model.layers.0.self_attn.q_proj.lora_A.weight", "F32", "[4,4]", 64),
-         IN2("model.layers.0.self_attn.q_proj.lora_A.weight"), NO_PLACE("model.layers.0.self_attn.q_proj.lora_A.weight")},
+         IN2("model.layers.0.self_attn.q_proj.lora_A.weight"),
+         NO_PLACE("model.layers.0.self_attn.q_proj.lora_A.weight")},
         {"a bias of the output", ENTRY("lm_head.bias", "F32", "[16]", 64), IN2("lm_head.bias"),
          NO_PLACE("lm_head.bias")},
         {"a bias that no key is about", ENTRY("model.layers.0.mlp.up_proj.bias", "F32", "[16]", 64),
@@ -159,7 +161,8 @@ static void quantized_weights_are_refused_by_method(void) {
     static const char *const configs[][2] = {
         {"\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 4}", "quantized by gptq,"},
         {"\"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4}", "quantized by awq,"},
-        {"\"quantization_config\": {\"quant_method\": \"fp8\", \"weight_block_size\": [128, 128]}", "quantized by fp8,"},
+        {"\"quantization_config\": {\"quant_method\": \"fp8\", \"weight_block_size\": [128, 128]}",
+         "quantized by fp8,"},
         {"\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\"}",
          "quantized by compressed-tensors,"},
         {"\"quantization_config\": {\"load_in_4bit\": true, \"load_in_8bit\": false}", "quantized by bitsandbytes,"},
@@ -219,8 +222,8 @@ static void gguf_says_it_otherwise(void) {
     refused("a tensor", with_key("llama.no ", "u llama.no 1"), GYR_UNSUPPORTED, NO_PLACE("blk.0.attn_other"));
     drawn_free(&d);
     REQUIRE(drawn_load(&d, "gemma4"));
-    runs("windows as numbers", with_key("gemma4.attention.sliding_window_pattern ",
-                                        "I gemma4.attention.sliding_window_pattern 1 1 0 1 1 0"));
+    runs("windows as numbers",
+         with_key("gemma4.attention.sliding_window_pattern ", "I gemma4.attention.sliding_window_pattern 1 1 0 1 1 0"));
     drawn_free(&d);
 }
 

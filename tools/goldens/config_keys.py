@@ -13,8 +13,8 @@ one key away from what it was, and asked for the logits of the last position of 
     drop NAME X...       a key left out
     also NAME VALUE      a key that the next line changes too: so that the default that it leaves out is another value
 
-Changes that need weights of another shape, or that transformers refuses, are not in the file. With --gyr nothing is
-written: all of them, those of shapes too, are given to gyr as folders, and what differs is told.
+Changes that need weights of another shape, or that transformers refuses, are not in the file, which is written when no NAME
+is given. With --gyr all of them, those of shapes too, are given to gyr as folders, and what differs is told.
 """
 import sys
 
@@ -238,7 +238,7 @@ def main():
     for name in words or NAMES:
         try_family(name, families[name], gyr, lines, outcome)
         print(f"{name}: {outcome.counts}", flush=True)
-    if not gyr:
+    if not words:
         (DATA / "config").mkdir(exist_ok=True)
         (DATA / "config/keys.txt").write_text("\n".join(lines) + "\n")
 
