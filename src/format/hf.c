@@ -44,7 +44,7 @@ static bool read_weights(struct checkpoint *c, const char *name, const json_t *p
     struct map m;
     bool ok = !access(path, F_OK) || fail(e, GYR_IO, "%s: is missing; put all parts of the model in one folder", path);
     ok = ok && storage_map(c->storage, path, &m, e) &&
-         safetensors_read(c, path, m.data, m.size, places ? &(struct part){places, name} : NULL, e);
+         safetensors_read(c, path, m.data, m.size, places ? &(struct shard_of){places, name} : NULL, e);
     free(path);
     return ok;
 }

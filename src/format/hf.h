@@ -13,12 +13,12 @@ bool folder_has(const char *folder, const char *name);
 
 // Adds the tensors of one file's image. `path` stands in messages. `places` is the weight_map of an index, and `part`
 // what it calls the file; or NULL.
-struct part {
+struct shard_of {
     const json_t *places;
     const char *name;
 };
-bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, const struct part *part,
-                      gyr_error *e);
+bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size,
+                      const struct shard_of *part, gyr_error *e);
 
 // Halves of MXFP4 matrices: whether a tensor's name says that it is one; adding one, as the matrix that it is of
 // (`*is`: it is of one); and, once all are there, which matrices can be read.

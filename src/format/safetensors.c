@@ -14,7 +14,7 @@ static const struct {
 struct header {
     struct checkpoint *c;
     const char *path;
-    const struct part *part;
+    const struct shard_of *part;
     const uint8_t *data; // of the tensors
     size_t size;
     gyr_error *e;
@@ -102,8 +102,8 @@ static bool read_entry(const struct header *h, const char *name, size_t size, co
     return t.name.data ? checkpoint_add_again(h->c, &t, h->path, h->e) : fail_memory(h->e, h->path);
 }
 
-bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, const struct part *part,
-                      gyr_error *e) {
+bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size,
+                      const struct shard_of *part, gyr_error *e) {
     uint64_t n = 0;
     if (size < sizeof n)
         return fail(e, GYR_MALFORMED, "%s: has only %zu bytes; the file is cut short, get it again", path, size);
