@@ -38,8 +38,8 @@ const char hf_common_keys[] =
           "-time_step_init_scheme -use_mambapy -use_falcon_mambapy -use_associative_scan "
 #define FALCON                                                                                                         \
     "num_hidden_layers,n_layer=32 hidden_size,n_embed=4544 num_attention_heads,n_head=71 num_kv_heads,n_head_kv "      \
-    "layer_norm_epsilon=1e-5 alibi=false multi_query=true bias=false ffn_hidden_size activation=gelu "                 \
-    "max_position_embeddings=2048 tie_word_embeddings=true "
+    "layer_norm_epsilon=1e-5 alibi=false bias=false ffn_hidden_size activation=gelu max_position_embeddings=2048 "     \
+    "tie_word_embeddings=true "
 #define DELTA                                                                                                          \
     "linear_conv_kernel_dim=4 linear_key_head_dim=128 linear_value_head_dim=128 linear_num_key_heads=16 "              \
     "linear_num_value_heads=32 layer_types full_attention_interval=4 attention_bias:qo=false head_dim=256 "            \
@@ -67,8 +67,12 @@ const char hf_common_keys[] =
                    "use_double_wide_mlp=false global_head_dim=512 num_global_key_value_heads per_layer_config.* "
 
 const struct hf_class hf_classes[] = {
-    {"falcon", FALCON "new_decoder_architecture=false num_ln_in_parallel_attn parallel_attn=true", HF_ROPE_FLAT, 1e4},
-    {"RefinedWeb RefinedWebModel", FALCON "new_decoder_architecture=false parallel_attn=true", HF_ROPE_FLAT, 1e4},
+    {"falcon", FALCON "new_decoder_architecture=false num_ln_in_parallel_attn parallel_attn=true multi_query=true",
+     HF_ROPE_FLAT, 1e4},
+    {"RefinedWeb RefinedWebModel",
+     FALCON "new_decoder_architecture=false parallel_attn=false multi_query=false "
+            "apply_residual_connection_post_layernorm!false|null",
+     HF_ROPE_FLAT, 1e4},
     {"llama",
      SPAN(32, 4096, 32) WIDE(11008) CONTEXT(2048) RMS(1e-6) UNTIED SILU
      "num_key_value_heads attention_bias:qo=false mlp_bias:m=false head_dim",
@@ -82,7 +86,7 @@ const struct hf_class hf_classes[] = {
      HF_ROPE_FLAT, 1e4},
     {"internlm2",
      SPAN(32, 4096, 32) WIDE(11008) CONTEXT(2048) RMS(1e-6) UNTIED SILU
-     "num_key_value_heads head_dim attention_bias,bias:qo=false",
+     "num_key_value_heads head_dim attention_bias,bias:qo=true",
      HF_ROPE_FLAT, 1e4},
     {"minicpm",
      SPAN(32, 4096, 32) WIDE(11008) CONTEXT(2048) RMS(1e-6) TIED SILU

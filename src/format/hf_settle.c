@@ -116,12 +116,22 @@ static bool put_gpt_oss(const struct settler *s) {
     return ok;
 }
 
+// Whether the file has a scaling of that type in an object.
+static bool says(const struct settler *s, const char *object, const char *kind) {
+    const struct value *v = given(s, object, "rope_type", 9);
+    if (!v) v = given(s, object, "type", 4);
+    return v && v->kind == VALUE_STRING && v->s.size == strlen(kind) && !memcmp(v->s.data, kind, v->s.size);
+}
+
 static bool settle_flat(const struct settler *s) {
     char newer[64], older[64];
     bool neox = !strcmp(s->class->types, "gpt_neox"), phi = s->class->rope == HF_ROPE_PHI;
     snprintf(newer, sizeof newer, "%srope_parameters.", s->home);
     snprintf(older, sizeof older, "%srope_scaling.", s->home);
     bool is_older = has_object(s, older), any = is_older || has_object(s, newer);
+    if (phi && (says(s, older, "yarn") || says(s, newer, "yarn")) &&
+        !put_word(s, "rope_parameters.rope_type", "longrope"))
+        return false; // what its first configs called it
     if (phi && !put_beside(s, "rope_parameters.", "original_max_position_embeddings",
                            "original_max_position_embeddings", 4096))
         return false;
