@@ -127,6 +127,29 @@ static void what_is_read_must_be_right(void) {
     drawn_free(&d);
 }
 
+// Of a model that sees: its keys beside the text part's say nothing of it, and its towers are not read.
+static void a_text_part_among_others(void) {
+    REQUIRE(drawn_load(&d, "gemma3"));
+    size_t room = strlen(d.config) + 256;
+    char *made = malloc(room);
+    snprintf(made, room,
+             "{\"model_type\": \"gemma3\", \"num_hidden_layers\": 99, \"rms_norm_eps\": 0.5, \"text_config\": %s}",
+             d.config);
+    CHECK(drawn_write_text(file_of("config.json"), made));
+    write_parts(ENTRY("vision_tower.patch.weight", "F32", "[2,2,1,1,1]", 16), IN2("vision_tower.patch.weight"));
+    runs("a text part", folder);
+    write_parts(ENTRY("language_model.model.layers.0.self_attn.q_proj.lora_A.weight", "F32", "[4]", 16),
+                IN2("language_model.model.layers.0.self_attn.q_proj.lora_A.weight"));
+    refused("an adapter of the text part", folder, GYR_UNSUPPORTED, "has no place in a model of the Gemma 3");
+    snprintf(made, room, "{\"model_type\": \"gemma3\", \"use_bidirectional_attention\": true, \"text_config\": %s}",
+             d.config);
+    CHECK(drawn_write_text(file_of("config.json"), made));
+    write_parts("{}", IN2("x"));
+    runs("a key beside the text part", folder);
+    free(made);
+    drawn_free(&d);
+}
+
 static void remove_parts(void) {
     static const char *const names[] = {"1.safetensors", "2.safetensors", "model.safetensors.index.json"};
     for (int i = 0; i < 3; i++) unlink(file_of(names[i]));
@@ -231,6 +254,7 @@ int main(void) {
     if (!mkdtemp(folder)) return 1;
     RUN(beside_what_is_read);
     RUN(what_is_read_must_be_right);
+    RUN(a_text_part_among_others);
     remove_parts();
     RUN(output_and_embedding);
     RUN(biases_are_where_a_config_says);
