@@ -13,14 +13,15 @@ one key away from what it was, and asked for the logits of the last position of 
     drop NAME X...       a key left out
     also NAME VALUE      a key that the next line changes too: so that the default that it leaves out is another value
 
-Changes that need weights of another shape, or that transformers refuses, are not in the file, which is written when no NAME
-is given. With --gyr all of them, those of shapes too, are given to gyr as folders, and what differs is told.
+Changes that need weights of another shape, or that transformers refuses, are not in the file. With --gyr all of them, those
+of shapes too, are given to gyr as folders, what differs is told, and nothing is written.
 """
 import sys
 
 sys.path.pop(0)
 
 import dataclasses
+import fcntl
 import json
 import math
 import runpy
@@ -146,8 +147,15 @@ def changes(raw, cls):
             yield "set", "rope_parameters", rope | {part: rope[part] | {"rope_theta": 700.0}}, {}
 
 
+def plain(x):
+    """transformers has {"__float__": "Infinity"} where JSON has no number."""
+    if isinstance(x, dict):
+        return float(x["__float__"]) if set(x) == {"__float__"} else {k: plain(v) for k, v in x.items()}
+    return [plain(v) for v in x] if isinstance(x, list) else x
+
+
 def run(name, spec, raw, cls, seed, text):
-    config = cls.from_dict(json.loads(json.dumps(raw)))
+    config = cls.from_dict(plain(json.loads(json.dumps(raw))))
     config._attn_implementation = "eager"
     torch.manual_seed(0)
     model = spec["model"](config).float().eval()
@@ -223,6 +231,19 @@ def try_family(name, spec, gyr, out, outcome):
         outcome.tell(name, what, key, value, told or f"by {far:.2g}; the key moves them by {moved:.2g}", kind)
 
 
+def keep(name, lines):
+    """Puts a family's lines in place of those that the file has of it."""
+    path = DATA / "config/keys.txt"
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "a+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        f.seek(0)
+        blocks = {b.split("\nmodel ", 1)[1].split("\n", 1)[0]: b for b in f.read().split("\n\n") if "\nmodel " in b}
+        blocks[name] = "\n".join(lines)
+        f.truncate(0)
+        f.write("\n\n".join(blocks[n] for n in NAMES if n in blocks) + "\n\n")
+
+
 def main():
     words = sys.argv[1:]
     gyr = words.pop(words.index("--gyr") + 1) if "--gyr" in words else None
@@ -234,13 +255,13 @@ def main():
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
-    lines, outcome = [], Outcome()
+    outcome = Outcome()
     for name in words or NAMES:
+        lines = []
         try_family(name, families[name], gyr, lines, outcome)
         print(f"{name}: {outcome.counts}", flush=True)
-    if not words:
-        (DATA / "config").mkdir(exist_ok=True)
-        (DATA / "config/keys.txt").write_text("\n".join(lines) + "\n")
+        if not gyr:
+            keep(name, lines)
 
 
 if __name__ == "__main__":
