@@ -109,19 +109,9 @@ static void steps(void) {
                                              "relu",       "squared relu", "gate", "limited gate", "add",
                                              "scale",      "cap",          "clamp"};
     static const uint64_t want[STEPS] = {
-        0xf037a05887d2ca66,
-        0x5e6ef2c32bc4c0cc,
-        0x3f1f74ce1a0ad0cb,
-        0xb80e022e72b5ee27,
-        0x69df89f8ab371437,
-        0x82a1f1e8c3beff41,
-        0x3c7d16b88db965ee,
-        0xa17a92b01d542eb3,
-        0x4120d55bb5c42ca9,
-        0x8e46a741b0e095e0,
-        0x4981c5bbe022cfb1,
-        0xf03593b3099aefd0,
-        0,
+        0xf037a05887d2ca66, 0x5e6ef2c32bc4c0cc, 0x3f1f74ce1a0ad0cb, 0xb80e022e72b5ee27, 0x69df89f8ab371437,
+        0x82a1f1e8c3beff41, 0x3c7d16b88db965ee, 0xa17a92b01d542eb3, 0x4120d55bb5c42ca9, 0x8e46a741b0e095e0,
+        0x4981c5bbe022cfb1, 0xf03593b3099aefd0, 0xe1920692c24152c6,
     };
     random_state = 1;
     float *x = random_floats(ROWS * WIDTH), *w = random_floats(ROWS * WIDTH), y[ROWS * WIDTH];

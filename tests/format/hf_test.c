@@ -1,7 +1,7 @@
 #include "base/map.h"
 #include "image.h"
 
-static const char config[] = "{\"model_type\": \"falcon\", \"hidden_size\": 64, \"layer_norm_epsilon\": 1e-05,"
+static const char config[] = "{\"model_type\": \"hawk\", \"hidden_size\": 64, \"layer_norm_epsilon\": 1e-05,"
                              " \"alibi\": false, \"negative\": -5, \"nothing\": null, \"bos_token_id\": 1,"
                              " \"eos_token_id\": [2, 0], \"architectures\": [\"FalconForCausalLM\"],"
                              " \"rope_scaling\": {\"factor\": 8, \"list\": [1, 2.5], \"deep\": {\"x\": \"y\"}},"
@@ -36,7 +36,7 @@ static void opens_a_folder(void) {
     struct checkpoint *c = checkpoint_open(folder, &e);
     REQUIRE(c);
     CHECK_INT(c->source, CHECKPOINT_HF);
-    CHECK_STR(c->architecture, "falcon");
+    CHECK_STR(c->architecture, "hawk");
     CHECK_INT(c->n_tensors, 3);
     CHECK_INT(c->vocab.kind, VOCAB_NONE);
     const struct tensor *a = checkpoint_tensor(c, "a"), *b = checkpoint_tensor(c, "b"), *s = checkpoint_tensor(c, "c");
@@ -83,6 +83,32 @@ static void check_config(const struct checkpoint *c) {
     struct text key;
     const struct value *v;
     CHECK(checkpoint_key(c, 0, &key, &v) && text_is(key, "model_type"));
+}
+
+// What readers see of a config whose class is known: its names and defaults, and nothing else.
+static void settles_the_config(void) {
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    write_text(folder, "config.json",
+               "{\"model_type\": \"gemma3\", \"hidden_size\": 7, \"text_config\": {\"hidden_size\": 64, "
+               "\"sliding_window\": null, "
+               "\"odd\": 1, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0}, \"rope_theta\": 5}}");
+    write_text(folder, "tokenizer.json", tokenizer);
+    gyr_error e = {0};
+    struct checkpoint *c = checkpoint_open(folder, &e);
+    REQUIRE(c);
+    uint64_t u = 0;
+    double f = 0;
+    CHECK(checkpoint_uint(c, "hidden_size", 1, 100, &u, &e) && u == 64);
+    CHECK(checkpoint_uint(c, "num_attention_heads", 1, 100, &u, &e) && u == 8);
+    CHECK(checkpoint_float(c, "rope_parameters.full_attention.factor", &f, &e) && f == 8);
+    CHECK(checkpoint_float(c, "rope_parameters.full_attention.rope_theta", &f, &e) && f == 5);
+    CHECK(checkpoint_float(c, "rope_parameters.sliding_attention.rope_theta", &f, &e) && f == 10000);
+    CHECK(!checkpoint_value(c, "odd") && !checkpoint_value(c, "text_config.odd"));
+    CHECK_INT(checkpoint_value(c, "sliding_window")->kind, VALUE_NONE);
+    CHECK(checkpoint_value(c, "tie_word_embeddings")->b);
+    checkpoint_close(c);
+    leave_folder(folder);
 }
 
 static void flattens_the_config(void) {
@@ -230,6 +256,12 @@ static void opens_sharded_weights(void) {
     c = checkpoint_open(folder, NULL);
     REQUIRE(c);
     CHECK_INT(c->n_tensors, 1);
+    CHECK(tensor_readable(checkpoint_tensor(c, "a"), "x", NULL) && checkpoint_tensor(c, "a")->type == TYPE_F32);
+    checkpoint_close(c); // the index says where; where it does not, nobody knows
+    write_text(folder, "model.safetensors.index.json",
+               "{\"weight_map\": {\"x\": \"1.safetensors\", \"y\": \"2.safetensors\"}}");
+    c = checkpoint_open(folder, NULL);
+    REQUIRE(c);
     check_unread(c, "a", GYR_MALFORMED, "x: tensor a is there twice, and not the same; get the folder again");
     checkpoint_close(c);
     leave_folder(folder);
@@ -308,7 +340,7 @@ static void refuses_bad_safetensors(void) {
         {ENTRY("F32", "[-1]", "[0, 4]"), GYR_MALFORMED, "tensor w has a shape that is no shape" DAMAGED},
         {ENTRY("F32", "3", "[0, 4]"), GYR_MALFORMED, "tensor w has no shape" DAMAGED},
         {ENTRY("F32", "[1099511627776, 1099511627776]", "[0, 16]"), GYR_MALFORMED,
-         "tensor w has a size that overflows" DAMAGED},
+         "the size of tensor w overflows" DAMAGED},
         {ENTRY("F32", "[4]", "[8, 24]"), GYR_MALFORMED,
          "the data of tensor w ends outside the file; the file is cut short, get it again"},
         {ENTRY("F32", "[4]", "[16, 0]"), GYR_MALFORMED, "tensor w has data_offsets that run backwards" DAMAGED},
@@ -393,6 +425,7 @@ static void bounds_json_memory(void) {
 int main(void) {
     RUN(opens_a_folder);
     RUN(flattens_the_config);
+    RUN(settles_the_config);
     RUN(reads_tokenizer_files);
     RUN(reads_a_sentencepiece_model);
     RUN(opens_sharded_weights);
