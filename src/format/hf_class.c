@@ -63,7 +63,7 @@ const char hf_common_keys[] =
     WIDE(9216)                                                                                                         \
     RMS(1e-6)                                                                                                          \
     TIED GEMMA_ACT "head_dim=256 attention_bias!false layer_types final_logit_softcapping "                            \
-                   "use_bidirectional_attention!null|vision|false attention_k_eq_v=false num_kv_shared_layers=0 "      \
+                   "attention_k_eq_v=false num_kv_shared_layers=0 "                                                    \
                    "use_double_wide_mlp=false global_head_dim=512 num_global_key_value_heads per_layer_config.* "
 
 const struct hf_class hf_classes[] = {
@@ -161,12 +161,14 @@ const struct hf_class hf_classes[] = {
      "use_bidirectional_attention!false|null",
      HF_ROPE_LAYERS, 1e6, 1e4, .told_base = true},
     {"gemma4_text gemma4",
-     GEMMA4 CONTEXT(131072) "sliding_window=512 hidden_size_per_layer_input=256 -vocab_size_per_layer_input "
+     GEMMA4 CONTEXT(131072) "use_bidirectional_attention!null|vision|false sliding_window=512 "
+                            "hidden_size_per_layer_input=256 -vocab_size_per_layer_input "
                             "enable_moe_block=false num_experts top_k_experts moe_intermediate_size",
      HF_ROPE_GIVEN, 1e6, 1e4, .part = 0.25},
     {"gemma4_unified_text gemma4_unified",
-     GEMMA4 CONTEXT(262144) "sliding_window=1024 hidden_size_per_layer_input=0 enable_moe_block!false", HF_ROPE_GIVEN,
-     1e6, 1e4, .part = 0.25},
+     GEMMA4 CONTEXT(262144) "use_bidirectional_attention!vision|null|false sliding_window=1024 "
+                            "hidden_size_per_layer_input=0 enable_moe_block!false",
+     HF_ROPE_GIVEN, 1e6, 1e4, .part = 0.25},
     {"gpt2",
      "n_positions,max_position_embeddings,n_ctx=1024 n_embd,hidden_size=768 n_layer,num_hidden_layers=12 "
      "n_head,num_attention_heads=12 n_inner activation_function=gelu_new layer_norm_epsilon=1e-5 -summary_type "
@@ -174,7 +176,7 @@ const struct hf_class hf_classes[] = {
      "scale_attn_by_inverse_layer_idx!false -reorder_and_upcast_attn add_cross_attention!false " TIED},
     {"gpt_neox",
      SPAN(44, 6144, 64) WIDE(24576) CONTEXT(2048) UNTIED
-     "hidden_act=gelu layer_norm_eps=1e-5 use_parallel_residual=true attention_bias:qo=true head_dim -rotary_pct "
+     "hidden_act=gelu layer_norm_eps=1e-5 use_parallel_residual=true attention_bias:qo=true head_dim!null -rotary_pct "
      "-rotary_emb_base",
      HF_ROPE_FLAT, 1e4, .part = 0.25},
     {"phi",
@@ -214,7 +216,7 @@ const struct hf_class hf_classes[] = {
     {"qwen3_moe",
      SPAN(24, 2048, 32) GQA(4) WIDE(6144) CONTEXT(32768) RMS(1e-6) UNTIED SILU SWITCHED SPARSE
      "-max_window_layers head_dim attention_bias:qo=false moe_intermediate_size=768 num_experts_per_tok=8 "
-     "num_experts,num_local_experts=128 norm_topk_prob=false",
+     "num_local_experts,num_experts=128 norm_topk_prob=false",
      HF_ROPE_FLAT, 1e4},
     {"olmoe",
      SPAN(16, 2048, 16) WIDE(2048) CONTEXT(4096) RMS(1e-5) UNTIED SILU
