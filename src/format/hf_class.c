@@ -30,7 +30,7 @@ const char hf_common_keys[] =
 #define SWITCHED    "use_sliding_window=false sliding_window=4096 "
 #define MULTIPLIERS "embedding_multiplier=1.0 logits_scaling=1.0 residual_multiplier=1.0 attention_multiplier=1.0 "
 #define MAMBA                                                                                                          \
-    "layer_norm_epsilon=1e-5 expand=2 conv_kernel=4 use_bias!false use_conv_bias:c=true hidden_act=silu "              \
+    "layer_norm_epsilon=1e-5 expand=2 conv_kernel=4 use_bias!false use_conv_bias:c=true hidden_act!silu|swish "        \
     "intermediate_size -residual_in_fp32 -time_step_min -time_step_max -time_step_floor -rescale_prenorm_residual "    \
     "time_step_rank=auto max_position_embeddings -layer_types "
 #define MAMBA1                                                                                                         \
@@ -43,7 +43,7 @@ const char hf_common_keys[] =
 #define DELTA                                                                                                          \
     "linear_conv_kernel_dim=4 linear_key_head_dim=128 linear_value_head_dim=128 linear_num_key_heads=16 "              \
     "linear_num_value_heads=32 layer_types full_attention_interval=4 attention_bias:qo=false head_dim=256 "            \
-    "attn_output_gate!true|null rms_norm_eps=1e-6 hidden_act=silu max_position_embeddings=32768 "                      \
+    "attn_output_gate!true|null rms_norm_eps=1e-6 hidden_act!silu|swish max_position_embeddings=32768 "                \
     "tie_word_embeddings=false "
 #define SPARSE "-decoder_sparse_step -mlp_only_layers -shared_expert_intermediate_size "
 #define LATENT                                                                                                         \
@@ -273,8 +273,9 @@ const struct hf_class hf_classes[] = {
     {"mamba2", MAMBA "num_hidden_layers=64 hidden_size=4096 num_heads=128 head_dim=64 state_size=128 n_groups=8 "
                      "-chunk_size time_step_limit time_step_limit.* tie_word_embeddings=false"},
     {"falcon_h1",
-     SPAN(32, 4096, 32) GQA(8) WIDE(14336) CONTEXT(8192) RMS(1e-5) UNTIED SILU
-     "head_dim -num_logits_to_keep mamba_d_ssm=1024 mamba_n_heads=128 -mamba_d_head mamba_n_groups=1 mamba_d_state=256 "
+     SPAN(32, 4096, 32) GQA(8) WIDE(14336) CONTEXT(8192) RMS(1e-5) UNTIED
+     "hidden_act!silu|swish head_dim -num_logits_to_keep mamba_d_ssm=1024 mamba_n_heads=128 -mamba_d_head "
+     "mamba_n_groups=1 mamba_d_state=256 "
      "mamba_d_conv=4 mamba_expand=2 -mamba_chunk_size mamba_conv_bias:c=true mamba_proj_bias!false "
      "mamba_norm_before_gate=true mamba_rms_norm=false time_step_limit time_step_limit.* projectors_bias!false "
      "lm_head_multiplier=1.0 "
@@ -292,14 +293,17 @@ const struct hf_class hf_classes[] = {
                                      "num_experts=256",
      HF_ROPE_FLAT, 1e4, .part = 0.25},
     {"kimi_linear",
-     SPAN(27, 2304, 32) WIDE(9216) RMS(1e-5) LATENT
-     "max_position_embeddings,model_max_length=1048576 first_k_dense_replace=1 moe_intermediate_size=1024 "
-     "num_shared_experts,n_shared_experts=1 "
-     "num_experts,num_local_experts=256 num_experts_per_token,num_experts_per_tok=8 "
-     "moe_renormalize,norm_topk_prob=true "
-     "num_expert_group,n_group=1 topk_group=1 routed_scaling_factor=2.446 q_lora_rank v_head_dim=128 layer_types "
-     "linear_head_dim=128 linear_num_heads=32 linear_conv_kernel_dim=4 linear_attn_config.* mla_use_nope!true "
-     "moe_router_activation_func!sigmoid|null",
+     SPAN(27, 2304, 32) WIDE(9216) RMS(
+         1e-5) "hidden_act!silu|swish " LATENT
+               "max_position_embeddings,model_max_length=1048576 first_k_dense_replace=1 moe_intermediate_size=1024 "
+               "num_shared_experts,n_shared_experts=1 "
+               "num_experts,num_local_experts=256 num_experts_per_token,num_experts_per_tok=8 "
+               "moe_renormalize,norm_topk_prob=true "
+               "num_expert_group,n_group=1 topk_group=1 routed_scaling_factor=2.446 q_lora_rank v_head_dim=128 "
+               "layer_types "
+               "linear_head_dim=128 linear_num_heads=32 linear_conv_kernel_dim=4 linear_attn_config.* "
+               "mla_use_nope!true "
+               "moe_router_activation_func!sigmoid|null",
      HF_ROPE_NONE},
 };
 const size_t hf_classes_n = sizeof hf_classes / sizeof *hf_classes;

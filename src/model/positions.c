@@ -157,6 +157,9 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
     if (!local && family_tensor(f, c, (struct place){ROLE_ROPE_SHORT, PART_WEIGHT, 0, 0}, key)) r->scaling = ROPE_LONG;
     if (r->scaling == ROPE_YARN) {
         if (find(f, c, ROPE_TRUNCATE, local, key) && !checkpoint_bool(c, key, &r->truncate, e)) return false;
+    }
+    // DeepSeek's attention is stretched under any scaling.
+    if (r->scaling == ROPE_YARN || (r->scaling != ROPE_PLAIN && f->latent)) {
         if (!get(f, c, ROPE_MSCALE, local, &r->mscale, e) || !get(f, c, ROPE_MSCALE_ALL, local, &r->mscale_all, e))
             return false;
         double unit = c->source == CHECKPOINT_GGUF ? 10 : 1; // llama.cpp's files have a tenth of both
@@ -177,6 +180,7 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
     }
     bool scaled = r->scaling == ROPE_YARN || r->scaling == ROPE_LONG;
     if (c->source == CHECKPOINT_HF && !scaled) r->attention = 0; // no other scaling of transformers reads it
+    if (f->qk_norm == QK_NORM_PLAIN) r->attention = 1;           // queries and keys are normed once they are rotated
     if (!needs_are_there(f, c, local, r, e)) return false;
     if (r->factor == 0) r->factor = r->scaling == ROPE_YARN ? *context / r->trained : 1;
     return check_factors(c, r, r->factors[0], e) && check_factors(c, r, r->factors[1], e);
@@ -229,9 +233,7 @@ static void stretch_yarn(const struct rope *r, float *f) {
 
 static double mscale(double factor, double m) { return factor <= 1 ? 1 : 0.1 * m * rope_ln(factor) + 1; }
 
-double rope_stretch(const struct rope *r) {
-    return r->scaling == ROPE_YARN && r->mscale_all > 0 ? mscale(r->factor, r->mscale_all) : 1;
-}
+double rope_stretch(const struct rope *r) { return r->mscale_all > 0 ? mscale(r->factor, r->mscale_all) : 1; }
 
 double rope_attention(const struct rope *r) {
     if (r->attention > 0) return r->attention;

@@ -127,9 +127,14 @@ def changes(raw, cls):
         default = fields.get(key, dataclasses.MISSING)
         shape = isinstance(default, int) and (default > 64 or "heads" in key) and key not in NUMBERS
         large = shape and default != raw.get(key)
+        if key == "num_experts_per_tok" and raw.get("n_group", 1) > 1:
+            continue  # more experts than the groups that are chosen have
         if default is not dataclasses.MISSING and key in raw and not isinstance(default, (list, dict)) and not large:
             yield "drop", key, default, {} if default == raw[key] else {key: default}
     for key, value in FOREIGN.items():
+        scaled = (raw.get("rope_parameters") or {}).get("rope_type", "default") != "default"
+        if key == "partial_rotary_factor" and scaled:
+            continue  # which classes that do not rotate a part take for a part of their frequencies
         if key not in fields and key not in raw:
             yield "set", key, value, {}
     rope = raw.get("rope_parameters")
