@@ -183,8 +183,9 @@ struct device_ops {
     void (*add)(struct device *d, float *x, const float *y, size_t n); // x += y
     // y[r * y_row + i] = x[r * x_row + i] for i < n.
     void (*move)(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n);
-    void (*scale)(struct device *d, float *x, float by, size_t n); // x *= by
-    void (*cap)(struct device *d, float *x, float most, size_t n); // x = most * tanh(x / most)
+    void (*scale)(struct device *d, float *x, float by, size_t n);   // x *= by
+    void (*clamp)(struct device *d, float *x, float most, size_t n); // x within [-most, most]; a NaN stays
+    void (*cap)(struct device *d, float *x, float most, size_t n);   // x = most * tanh(x / most)
 };
 
 struct device {

@@ -36,7 +36,8 @@ struct conv {
 // - RECUR_HEADS (Mamba-2; Dao and Gu, 2024): a head decays by exp(step * a); S += key (step * x);
 // - RECUR_DELTA (gated delta rule; Yang et al., 2024): S decays, then S += key (beta * (x - key S)). With `each` (Kimi
 //   delta attention, 2025) every element of the key has a step, and its row of S a decay, of its own.
-// The step is softplus(dt_by * dt + dt_bias). out = query S, + skip * x.
+// The step is softplus(dt_by * dt + dt_bias), of RECUR_HEADS within [dt_least, dt_most] if dt_most is not 0. out =
+// query S, + skip * x.
 enum recur_kind { RECUR_NONE, RECUR_CHANNELS, RECUR_HEADS, RECUR_DELTA };
 
 struct recur {
@@ -53,7 +54,7 @@ struct recur {
     const float *beta;     // [rows][heads], before its sigmoid
     const float *a, *skip; // [heads] (RECUR_CHANNELS: [size][heads * dim], [heads * dim]); skip may be NULL
     size_t x_row, dt_row;
-    float dt_by;
+    float dt_by, dt_least, dt_most;
     float *out; // [rows][heads * dim]
     const struct attention_row *row;
     struct state state;

@@ -46,14 +46,16 @@ static json_t *json_metadata(const struct checkpoint *c) {
     return all;
 }
 
+static const char *type_name(const struct tensor *t) { return t->dtype ? t->dtype : type_info(t->type)->name; }
+
 static json_t *json_tensors(const struct checkpoint *c) {
     json_t *all = json_array();
     for (size_t i = 0; i < c->n_tensors; i++) {
         const struct tensor *t = &c->tensors[i];
         json_t *shape = json_array();
         for (int d = 0; d < t->n_dims; d++) json_array_append_new(shape, json_integer((json_int_t)t->dim[d]));
-        json_array_append_new(all, json_pack("{s:o,s:s,s:o,s:I}", "name", json_text(t->name), "type",
-                                             type_info(t->type)->name, "shape", shape, "bytes", (json_int_t)t->bytes));
+        json_array_append_new(all, json_pack("{s:o,s:s,s:o,s:I}", "name", json_text(t->name), "type", type_name(t),
+                                             "shape", shape, "bytes", (json_int_t)t->bytes));
     }
     return all;
 }
@@ -62,7 +64,7 @@ static json_t *json_types(const struct checkpoint *c, uint64_t *parameters, uint
     json_t *all = json_object();
     for (size_t i = 0; i < c->n_tensors; i++) {
         const struct tensor *t = &c->tensors[i];
-        const char *name = type_info(t->type)->name;
+        const char *name = type_name(t);
         json_int_t before = json_integer_value(json_object_get(all, name));
         json_object_set_new(all, name, json_integer(before + (json_int_t)t->bytes));
         *bytes += t->bytes;

@@ -63,6 +63,27 @@ bool checkpoint_add(struct checkpoint *c, const struct tensor *t, const char *wh
                 shown(t->name), t->name.data);
 }
 
+bool tensor_readable(const struct tensor *t, const char *path, gyr_error *e) {
+    return !t->unread || fail(e, t->status, "%s: tensor %.*s %s%.20s%s", path, shown(t->name), t->name.data,
+                              t->dtype ? "has element type " : "", t->dtype ? t->dtype : "", t->unread);
+}
+
+bool checkpoint_add_again(struct checkpoint *c, const struct tensor *t, const char *where, gyr_error *e) {
+    size_t i = index_find(&c->storage->names, c->tensors, sizeof *c->tensors, t->name);
+    if (i == SIZE_MAX) return checkpoint_add(c, t, where, e);
+    struct tensor *first = &c->tensors[i];
+    if (t->placed && !first->placed) *first = *t;
+    if (first->placed) return true;
+    bool same = first->type == t->type && !first->unread == !t->unread && first->bytes == t->bytes &&
+                !memcmp(first->dim, t->dim, sizeof t->dim) && first->data && t->data &&
+                !memcmp(first->data, t->data, t->bytes);
+    if (!same && !first->unread) {
+        first->unread = "is there twice, and not the same; get the folder again";
+        first->status = GYR_MALFORMED;
+    }
+    return true;
+}
+
 const struct tensor *checkpoint_tensor(const struct checkpoint *c, const char *name) {
     size_t i = index_find(&c->storage->names, c->tensors, sizeof *c->tensors, (struct text){name, strlen(name)});
     return i == SIZE_MAX ? NULL : &c->tensors[i];
@@ -88,6 +109,8 @@ void checkpoint_close(struct checkpoint *c) {
     vocab_free(&c->vocab);
     if (c->keys) keys_free(c->keys);
     free(c->keys);
+    if (c->settled) keys_free(c->settled);
+    free(c->settled);
     if (c->storage) {
         for (size_t i = 0; i < c->storage->n_maps; i++) map_close(&c->storage->maps[i]);
         free(c->storage->maps);

@@ -16,7 +16,16 @@ struct tensor {
     const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked; any alignment (safetensors has none)
     size_t bytes;
     const uint8_t *scales; // not NULL: MXFP4; `data` is the blocks, a block's scale lies here. See tensor_blocks()
+    const char *dtype;     // what the file calls an element type that is none of gyr's; NULL: it is `type`
+    // Not NULL: why the tensor cannot be read, behind its name. Folders may hold such, as long as no model asks for
+    // them: tensor_readable() says it.
+    const char *unread;
+    gyr_status status; // of that
+    bool placed;       // private to format/: an index says that this is the part it is in
 };
+
+// Whether a tensor can be read; `path` stands in the message.
+bool tensor_readable(const struct tensor *t, const char *path, gyr_error *e);
 
 // Elements [first, first + n) of a tensor as floats; of quantized types both are multiples of 32.
 void tensor_decode(const struct tensor *t, uint64_t first, size_t n, float *out);
@@ -62,7 +71,8 @@ struct checkpoint {
     size_t n_tensors;
     struct vocab vocab;
     struct sampling_advice advice;
-    struct keys *keys;       // private: hyperparameters
+    struct keys *keys;       // private: the file's words
+    struct keys *settled;    // private: what a config.json's class makes of them; NULL: just those
     struct storage *storage; // private: maps, names, index
 };
 
@@ -80,7 +90,8 @@ uint64_t checkpoint_stamp(const struct checkpoint *c);
 // NULL if there is no such tensor. Constant time.
 const struct tensor *checkpoint_tensor(const struct checkpoint *c, const char *name);
 
-// NULL if there is no such key.
+// NULL if there is no such key. A config.json's keys are those that its model's class in transformers reads, the text
+// part's without "text_config." in front, under the names and with the defaults of that class (docs/formats.md).
 const struct value *checkpoint_value(const struct checkpoint *c, const char *key);
 
 // Typed look-ups. A missing key leaves *out alone and returns true, so *out holds the default; a value of the wrong
@@ -94,7 +105,18 @@ bool checkpoint_string(const struct checkpoint *c, const char *key, struct text 
 // Element i of an array value, or the value itself if it is no array (then i is ignored).
 struct value value_at(const struct value *v, size_t i);
 
-// Walks all keys in file order; returns false past the last. For `gyr inspect`.
+// Whether gyr computes what the file says. GYR_UNSUPPORTED, naming the key, where a key changes what the model computes
+// in a way that gyr does not have, or the method, where weights are quantized by one that it does not read.
+bool checkpoint_check(const struct checkpoint *c, gyr_error *e);
+
+// Whether a config.json is of a model that sees or hears, with a text part.
+bool checkpoint_has_parts(const struct checkpoint *c);
+
+// Which biases a config.json says there are, a bit each: of queries, keys and values (1), the attention's output (2),
+// the MLP (4), the convolution (64). `*told`: it says so; else they are there where their tensors are.
+unsigned checkpoint_biases(const struct checkpoint *c, bool *told);
+
+// Walks all keys as the file has them, in its order; returns false past the last. For `gyr inspect`.
 bool checkpoint_key(const struct checkpoint *c, size_t i, struct text *key, const struct value **value);
 
 #endif

@@ -38,12 +38,13 @@ static bool read_config(struct checkpoint *c, gyr_error *e) {
     return ok;
 }
 
-static bool read_weights(struct checkpoint *c, const char *name, gyr_error *e) {
+static bool read_weights(struct checkpoint *c, const char *name, const json_t *places, gyr_error *e) {
     char *path = folder_path(c->path, name);
     if (!path) return fail_memory(e, c->path);
     struct map m;
     bool ok = !access(path, F_OK) || fail(e, GYR_IO, "%s: is missing; put all parts of the model in one folder", path);
-    ok = ok && storage_map(c->storage, path, &m, e) && safetensors_read(c, path, m.data, m.size, e);
+    ok = ok && storage_map(c->storage, path, &m, e) &&
+         safetensors_read(c, path, m.data, m.size, places ? &(struct shard_of){places, name} : NULL, e);
     free(path);
     return ok;
 }
@@ -64,7 +65,8 @@ static bool plain_name(struct text s) {
            !memchr(s.data, 0, s.size);
 }
 
-static bool read_shard(struct checkpoint *c, struct shards *s, const char *where, struct text name, gyr_error *e) {
+static bool read_shard(struct checkpoint *c, struct shards *s, const char *where, struct text name, const json_t *map,
+                       gyr_error *e) {
     if (!name.data || !plain_name(name))
         return fail(e, GYR_MALFORMED, "%s: names a part that is no file of its folder: \"%.*s\"; get the file again",
                     where, shown(name), name.data ? name.data : "");
@@ -79,7 +81,7 @@ static bool read_shard(struct checkpoint *c, struct shards *s, const char *where
     }
     if (++s->n > MAX_PARTS)
         return fail(e, GYR_MALFORMED, "%s: names more than %d parts; get the file again", where, MAX_PARTS);
-    return read_weights(c, name.data, e);
+    return read_weights(c, name.data, map, e);
 }
 
 static bool read_index(struct checkpoint *c, const char *where, const json_t *map, gyr_error *e) {
@@ -88,13 +90,7 @@ static bool read_index(struct checkpoint *c, const char *where, const json_t *ma
     const char *name;
     json_t *part;
     if (ok) json_object_foreach((json_t *)(uintptr_t)map, name, part) {
-            ok = ok && read_shard(c, &s, where, json_text(part), e);
-        }
-    if (ok) json_object_foreach((json_t *)(uintptr_t)map, name, part) {
-            struct text text = {name, strlen(name)};
-            if (ok && !checkpoint_tensor(c, name) && !mxfp4_half(text))
-                ok = fail(e, GYR_MALFORMED, "%s: no part has tensor %.*s; get all parts again", where, shown(text),
-                          name);
+            ok = ok && read_shard(c, &s, where, json_text(part), map, e);
         }
     free(s.items);
     index_free(&s.index);
@@ -112,7 +108,7 @@ static bool read_sharded(struct checkpoint *c, const char *name, gyr_error *e) {
 
 static bool read_all_weights(struct checkpoint *c, gyr_error *e) {
     static const char index[] = "model.safetensors.index.json", single[] = "model.safetensors";
-    if (folder_has(c->path, single)) return read_weights(c, single, e);
+    if (folder_has(c->path, single)) return read_weights(c, single, NULL, e);
     if (folder_has(c->path, index)) return read_sharded(c, index, e);
     if (folder_has(c->path, "pytorch_model.bin") || folder_has(c->path, "pytorch_model.bin.index.json"))
         return fail(e, GYR_UNSUPPORTED, "%s: has its weights as pytorch_model.bin only; save it as safetensors",
@@ -125,6 +121,7 @@ bool hf_open(struct checkpoint *c, gyr_error *e) {
     c->source = CHECKPOINT_HF;
     if (!folder_has(c->path, "config.json"))
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
-    return read_config(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) &&
-           hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
+    if (!read_config(c, e) || !hf_settle(c, e) || !read_all_weights(c, e)) return false;
+    mxfp4_whole(c);
+    return hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
 }

@@ -12,17 +12,26 @@ char *folder_path(const char *folder, const char *name);
 // True if the folder has such a file.
 bool folder_has(const char *folder, const char *name);
 
-// Adds the tensors of one file's image. `path` stands in messages.
-bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size, gyr_error *e);
+// Adds the tensors of one file's image. `path` stands in messages. `places` is the weight_map of an index, and `part`
+// what it calls the file; or NULL.
+struct shard_of {
+    const json_t *places;
+    const char *name;
+};
+bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size,
+                      const struct shard_of *part, gyr_error *e);
 
-// Halves of MXFP4 matrices: whether a tensor's name says that it is one; adding one, as the matrix that it is of; and
-// whether every matrix has both.
+// Halves of MXFP4 matrices: whether a tensor's name says that it is one; adding one, as the matrix that it is of
+// (`*is`: it is of one); and, once all are there, which matrices can be read.
 bool mxfp4_half(struct text name);
-bool mxfp4_add(struct checkpoint *c, const struct tensor *half, const char *where, gyr_error *e);
-bool mxfp4_whole(const struct checkpoint *c, gyr_error *e);
+bool mxfp4_add(struct checkpoint *c, const struct tensor *half, const char *where, bool *is, gyr_error *e);
+void mxfp4_whole(struct checkpoint *c);
 
 // A config.json as keys.
 bool hf_config(const json_t *root, struct keys *keys, const char *where, gyr_error *e);
+
+// Makes c->settled of c->keys.
+bool hf_settle(struct checkpoint *c, gyr_error *e);
 
 // A tokenizer.json as a vocabulary. On failure *v must still be freed.
 bool tokenizer_json(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);

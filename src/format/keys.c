@@ -107,19 +107,41 @@ void keys_free(struct keys *k) {
 }
 
 static bool wrong_kind(const char *where, const char *name, const struct value *v, enum value_kind want, gyr_error *e) {
+    if (v->kind == VALUE_ARRAY && v->array.n && v->array.of != VALUE_STRING)
+        return fail(e, GYR_UNSUPPORTED, "%s: key %s has numbers that differ, where gyr takes one for all layers", where,
+                    name);
     return fail(e, GYR_MALFORMED, "%s: key %s must be %s, not %s; the file is damaged or not a language model", where,
                 name, kind_names[want], kind_names[v->kind]);
 }
 
-// NULL if there is no such key, or only a null of JSON.
-static const struct value *find(const struct keys *k, const char *name) {
+static bool equal(const struct value *a, const struct value *b) {
+    switch (a->kind) {
+    case VALUE_FLOAT: return a->f == b->f;
+    case VALUE_BOOL: return a->b == b->b;
+    case VALUE_UINT:
+    case VALUE_INT: return a->u == b->u;
+    default: return false;
+    }
+}
+
+// NULL if there is no such key, or only a null of JSON. A list of numbers that are all the same, as files have for
+// layers that are all alike, stands for the number: `room` holds it.
+static const struct value *find(const struct keys *k, const char *name, struct value *room) {
     const struct value *v = keys_get(k, name);
-    return v && v->kind != VALUE_NONE ? v : NULL;
+    if (!v || v->kind == VALUE_NONE) return NULL;
+    if (v->kind != VALUE_ARRAY || !v->array.n) return v;
+    *room = value_at(v, 0);
+    for (size_t i = 0; i < v->array.n; i++) {
+        struct value other = value_at(v, i);
+        if (!equal(room, &other)) return v;
+    }
+    return room;
 }
 
 bool keys_uint(const struct keys *k, const char *where, const char *name, uint64_t min, uint64_t max, uint64_t *out,
                gyr_error *e) {
-    const struct value *v = find(k, name);
+    struct value room;
+    const struct value *v = find(k, name, &room);
     if (!v) return true;
     if (v->kind != VALUE_UINT && v->kind != VALUE_INT) return wrong_kind(where, name, v, VALUE_UINT, e);
     bool negative = v->kind == VALUE_INT && v->i < 0;
@@ -132,15 +154,19 @@ bool keys_uint(const struct keys *k, const char *where, const char *name, uint64
     return true;
 }
 
-const struct value *checkpoint_value(const struct checkpoint *c, const char *key) { return keys_get(c->keys, key); }
+// What readers of hyperparameters see.
+static const struct keys *seen(const struct checkpoint *c) { return c->settled ? c->settled : c->keys; }
+
+const struct value *checkpoint_value(const struct checkpoint *c, const char *key) { return keys_get(seen(c), key); }
 
 bool checkpoint_uint(const struct checkpoint *c, const char *key, uint64_t min, uint64_t max, uint64_t *out,
                      gyr_error *e) {
-    return keys_uint(c->keys, c->path, key, min, max, out, e);
+    return keys_uint(seen(c), c->path, key, min, max, out, e);
 }
 
 bool checkpoint_float(const struct checkpoint *c, const char *key, double *out, gyr_error *e) {
-    const struct value *v = find(c->keys, key);
+    struct value room;
+    const struct value *v = find(seen(c), key, &room);
     if (!v) return true;
     switch (v->kind) {
     case VALUE_FLOAT: *out = v->f; return true;
@@ -151,15 +177,18 @@ bool checkpoint_float(const struct checkpoint *c, const char *key, double *out, 
 }
 
 bool checkpoint_bool(const struct checkpoint *c, const char *key, bool *out, gyr_error *e) {
-    const struct value *v = find(c->keys, key);
+    struct value room;
+    const struct value *v = find(seen(c), key, &room);
     if (!v) return true;
-    if (v->kind != VALUE_BOOL) return wrong_kind(c->path, key, v, VALUE_BOOL, e);
-    *out = v->b;
+    bool number = v->kind == VALUE_UINT && v->u < 2; // as some writers have it
+    if (v->kind != VALUE_BOOL && !number) return wrong_kind(c->path, key, v, VALUE_BOOL, e);
+    *out = number ? v->u : v->b;
     return true;
 }
 
 bool checkpoint_string(const struct checkpoint *c, const char *key, struct text *out, gyr_error *e) {
-    const struct value *v = find(c->keys, key);
+    struct value room;
+    const struct value *v = find(seen(c), key, &room);
     if (!v) return true;
     if (v->kind != VALUE_STRING) return wrong_kind(c->path, key, v, VALUE_STRING, e);
     *out = v->s;

@@ -23,23 +23,16 @@ static const struct end *end_of(struct text name) {
 
 bool mxfp4_half(struct text name) { return end_of(name); }
 
-static bool unlike(const struct tensor *t, const char *where, gyr_error *e) {
-    return fail(e, GYR_MALFORMED, "%s: the blocks and the scales of %.*s do not fit together; get the file again",
-                where, shown(t->name), t->name.data);
-}
-
-// The matrix that a half is of. Blocks have an axis more, of the bytes of a block.
-static bool matrix_of(const struct tensor *half, const struct end *end, const char *where, struct tensor *t,
-                      gyr_error *e) {
+// The matrix that a half is of; false if it is of none. Blocks have an axis more, of the bytes of a block.
+static bool matrix_of(const struct tensor *half, const struct end *end, struct tensor *t) {
     int first = !end->scales;
     *t = (struct tensor){.name = {half->name.data, half->name.size - strlen(end->text)},
                          .type = TYPE_MXFP4,
                          .n_dims = half->n_dims - first,
                          .dim = {1, 1, 1, 1}};
-    if ((first && half->dim[0] != HALF) || t->n_dims < 1) return unlike(t, where, e);
+    if ((first && half->dim[0] != HALF) || t->n_dims < 1) return false;
     for (int i = 0; i < t->n_dims; i++) t->dim[i] = half->dim[i + first];
-    if (__builtin_mul_overflow(t->dim[0], BLOCK, &t->dim[0])) return unlike(t, where, e);
-    if (!tensor_measure(t, where, e)) return false;
+    if (__builtin_mul_overflow(t->dim[0], BLOCK, &t->dim[0]) || !tensor_measure(t, "", NULL)) return false;
     t->bytes = t->bytes / (1 + HALF) * HALF;
     if (end->scales)
         t->scales = half->data;
@@ -48,15 +41,20 @@ static bool matrix_of(const struct tensor *half, const struct end *end, const ch
     return true;
 }
 
-bool mxfp4_add(struct checkpoint *c, const struct tensor *half, const char *where, gyr_error *e) {
+bool mxfp4_add(struct checkpoint *c, const struct tensor *half, const char *where, bool *is, gyr_error *e) {
     struct tensor t;
-    if (!matrix_of(half, end_of(half->name), where, &t, e)) return false;
+    *is = matrix_of(half, end_of(half->name), &t);
+    if (!*is) return true;
     t.name.data = arena_copy(&c->storage->arena, t.name);
     if (!t.name.data) return fail_memory(e, where);
     struct tensor *other = (struct tensor *)(uintptr_t)checkpoint_tensor(c, t.name.data);
-    bool second = other && other->type == TYPE_MXFP4 && !(t.data ? other->data : (const uint8_t *)other->scales);
-    if (!second) return checkpoint_add(c, &t, where, e);
-    if (other->n_dims != t.n_dims || memcmp(other->dim, t.dim, sizeof t.dim)) return unlike(&t, where, e);
+    if (!other) return checkpoint_add(c, &t, where, e);
+    bool second = other->type == TYPE_MXFP4 && !(t.data ? other->data : (const uint8_t *)other->scales);
+    if (!second) return *is = false, true;
+    if (other->n_dims != t.n_dims || memcmp(other->dim, t.dim, sizeof t.dim)) {
+        other->unread = "has blocks and scales that do not fit together; get the file again";
+        other->status = GYR_MALFORMED;
+    }
     if (t.data)
         other->data = t.data;
     else
@@ -64,14 +62,13 @@ bool mxfp4_add(struct checkpoint *c, const struct tensor *half, const char *wher
     return true;
 }
 
-bool mxfp4_whole(const struct checkpoint *c, gyr_error *e) {
+void mxfp4_whole(struct checkpoint *c) {
     for (size_t i = 0; i < c->n_tensors; i++) {
-        const struct tensor *t = &c->tensors[i];
-        if (t->type == TYPE_MXFP4 && (!t->data || !t->scales))
-            return fail(e, GYR_MALFORMED, "%s: tensor %.*s has no %s; get all parts of the model", c->path,
-                        shown(t->name), t->name.data, t->data ? "scales" : "blocks");
+        struct tensor *t = &c->tensors[i];
+        if (t->type != TYPE_MXFP4 || (t->data && t->scales)) continue;
+        t->unread = t->data ? "has no scales; get all parts of the model" : "has no blocks; get all parts of the model";
+        t->status = GYR_MALFORMED;
     }
-    return true;
 }
 
 // GGUF's block of 16 bytes and a scale.

@@ -27,6 +27,10 @@ bool storage_map(struct storage *s, const char *path, struct map *m, gyr_error *
 // Adds a tensor. Fails on a name that is there, or is not UTF-8. `where` is the file it comes from.
 bool checkpoint_add(struct checkpoint *c, const struct tensor *t, const char *where, gyr_error *e);
 
+// The same where a tensor of that name may be there already. The one that an index places stays; of others one that
+// differs makes it unread.
+bool checkpoint_add_again(struct checkpoint *c, const struct tensor *t, const char *where, gyr_error *e);
+
 // Sets t->bytes from type and dims. Fails when there are none, they overflow, or a row is no whole number of blocks.
 bool tensor_measure(struct tensor *t, const char *where, gyr_error *e);
 

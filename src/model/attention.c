@@ -26,6 +26,7 @@ static void project_fused(struct pass *p, const struct layer *l, const float *x,
     bool grouped = p->m->grouped;
     size_t all = q + 2 * kv, step = grouped ? group + 2 * dim : dim;
     linear(p, &l->qkv, x, fused);
+    if (p->m->h.qkv_clip > 0) p->ops->clamp(p->d, fused, p->m->h.qkv_clip, p->n * all);
     a->q_in = (struct projected){fused, all, grouped ? step : group};
     a->k_in = (struct projected){fused + (grouped ? group : q), all, step};
     a->v_in = (struct projected){a->k_in.x + (grouped ? dim : kv), all, step};
@@ -36,16 +37,19 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
     const struct heads *has = &l->plan.heads;
     size_t dim = has->head_dim, q = p->m->h.heads * dim, kv = has->kv_heads * dim, group = q / has->kv_heads;
     bool rows = l->plan.qk_norm == QK_NORM_ROW;
+    float clip = p->m->h.qkv_clip;
     float *queries = p->a->fused, *keys = queries + p->n * l->q.w.rows, *values = keys + p->n * kv;
     linear(p, &l->q, x, queries);
     if (l->plan.gates_heads) queries = part_gate(p, queries, dim);
     if (rows) norm(p, &l->q_norm, queries, p->n, queries);
+    if (clip > 0) p->ops->clamp(p->d, queries, clip, p->n * q);
     a->q_in = (struct projected){queries, q, group};
     if (l->plan.borrows) return;
     linear(p, &l->k, x, keys);
     if (l->v.w.rows) linear(p, &l->v, x, values);
     if (l->v_norm.weight) norm(p, &l->v_norm, l->v.w.rows ? values : keys, p->n * has->kv_heads, values);
     if (rows) norm(p, &l->k_norm, keys, p->n, keys);
+    if (clip > 0) p->ops->clamp(p->d, keys, clip, p->n * 2 * kv);
     a->k_in = (struct projected){keys, kv, dim};
     a->v_in = (struct projected){values, kv, dim};
 }

@@ -28,6 +28,7 @@ const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t c
         return fail_null(b->e, GYR_MALFORMED, "%s: tensor '%s' is missing; download or convert the model again",
                          m->checkpoint->path, name);
     if (b->found) b->found[t - m->checkpoint->tensors] = true;
+    if (!tensor_readable(t, m->checkpoint->path, b->e)) return NULL;
     if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == depth && t->dim[3] == 1) return t;
     return fail_null(b->e, GYR_MALFORMED,
                      "%s: tensor '%s' is %llu x %llu, but the hyperparameters make it %llu x %llu; convert the model "
@@ -163,6 +164,7 @@ bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t lay
 bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint32_t layer) {
     const struct family *f = b->m->family;
     if (f->biases & which) return true;
+    if (b->m->h.biases_told && which & BIAS_ALL) return f->may_bias & b->m->h.biases & which;
     bool first = bind_present(b, role, PART_WEIGHT, 0);
     return f->may_bias & which && bind_present(b, role, PART_BIAS, first ? 0 : layer);
 }
@@ -372,12 +374,21 @@ static bool bind_embedding(struct binder *b) {
     return bind_matrix(b, &m->positions, ROLE_POSITIONS, 0, m->h.hidden, m->h.context);
 }
 
-// Folders say when an output matrix that is there is not to be used.
-static bool output_tied(const struct binder *b) {
+// An output matrix that is there is used, whatever a config says, as in transformers; one that is the embedding over
+// again is not kept twice. Where there is none, a config that says that it is not the embedding misses it.
+static bool output_tied(struct binder *b) {
     const struct checkpoint *c = b->m->checkpoint;
-    bool tied = false;
-    if (c->source == CHECKPOINT_HF && checkpoint_bool(c, "tie_word_embeddings", &tied, NULL) && tied) return true;
-    return !bind_present(b, ROLE_OUTPUT, PART_WEIGHT, 0);
+    char name[128];
+    const struct tensor *out = look(b, ROLE_OUTPUT, PART_WEIGHT, 0, name);
+    const struct tensor *in = look(b, ROLE_EMBEDDING, PART_WEIGHT, 0, name);
+    const struct value *told = c->source == CHECKPOINT_HF ? config_value(c, "tie_word_embeddings") : NULL;
+    bool tied = !told || told->kind != VALUE_BOOL || told->b;
+    if (!out) return tied;
+    if (!told || !tied || !in || out->unread || in->unread || out->type != in->type || out->bytes != in->bytes ||
+        memcmp(out->dim, in->dim, sizeof in->dim) || memcmp(out->data, in->data, in->bytes))
+        return false;
+    if (b->found) b->found[out - c->tensors] = true;
+    return true;
 }
 
 static bool bind_output(struct binder *b) {
@@ -443,11 +454,19 @@ static bool is_ahead(const struct model *m, struct text name) {
     return i < name.size && name.data[i] == '.' && layer >= m->h.layers;
 }
 
-// A tensor that nothing reads means that the model is not what it was taken for. (Hugging Face folders may hold more.)
+// What old converters made of buffers of frequencies, and no layer reads.
+static bool is_buffer(struct text name) {
+    static const char part[] = "attn_rot_embd";
+    return memmem(name.data, name.size, part, sizeof part - 1);
+}
+
+// A tensor that nothing reads means that the model is not what it was taken for.
 static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     const struct checkpoint *c = m->checkpoint;
-    for (size_t i = 0; c->source == CHECKPOINT_GGUF && i < c->n_tensors; i++)
-        if (!found[i] && !is_ahead(m, c->tensors[i].name))
+    bool gguf = c->source == CHECKPOINT_GGUF;
+    for (size_t i = 0; i < c->n_tensors; i++)
+        if (!found[i] && !(gguf ? is_ahead(m, c->tensors[i].name) || is_buffer(c->tensors[i].name)
+                                : bind_needless(m, c->tensors[i].name)))
             return fail(e, GYR_UNSUPPORTED, "%s: tensor '%.*s' has no place in a model of the %s", c->path,
                         (int)(c->tensors[i].name.size > 60 ? 60 : c->tensors[i].name.size), c->tensors[i].name.data,
                         m->family->kind);

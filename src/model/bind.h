@@ -76,4 +76,7 @@ bool bind_indexer(struct binder *b, struct layer *l, uint32_t i);
 bool bind_latent(struct binder *b, struct layer *l, uint32_t i);
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i);
 
+// Whether a folder may hold a tensor of that name although its text part does not read it.
+bool bind_needless(const struct model *m, struct text name);
+
 #endif

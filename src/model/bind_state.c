@@ -64,9 +64,10 @@ static bool bind_conv(struct binder *b, struct recurrent *s, uint32_t i) {
     const struct recurrence *r = &b->m->h.recurrence;
     bool hf = b->m->checkpoint->source == CHECKPOINT_HF;
     struct table w = {ROLE_STATE_CONV, r->taps, hf ? 1 : r->channels, hf ? r->channels : 1, true};
+    const struct hyperparameters *h = &b->m->h;
     bool multiplied = r->part[1] != 1 || r->part[2] != 1 || r->part[3] != 1;
     return bind_table(b, &s->taps, i, &w, multiplied ? multiply_taps : NULL) &&
-           (!bind_present(b, ROLE_STATE_CONV, PART_BIAS, i) ||
+           (!(h->biases_told ? h->biases & BIAS_CONV : bind_present(b, ROLE_STATE_CONV, PART_BIAS, i)) ||
             bind_vector(b, &s->taps_bias, ROLE_STATE_CONV, PART_BIAS, i, r->channels, 1, 0));
 }
 

@@ -97,7 +97,7 @@ static bool prepare(struct job *j, gyr_error *e) {
 static bool same_recurrence(const struct recurrence *a, const struct recurrence *b) {
     return a->kind == b->kind && a->taps == b->taps && a->inner == b->inner && a->size == b->size &&
            a->heads == b->heads && a->groups == b->groups && a->rank == b->rank && a->norms_eps == b->norms_eps &&
-           a->norm_first == b->norm_first;
+           a->norm_first == b->norm_first && a->step_least == b->step_least && a->step_most == b->step_most;
 }
 
 static bool same_plan(const struct layer_plan *a, const struct layer_plan *b) {
@@ -118,8 +118,9 @@ static bool says_the_same(const struct job *j, gyr_error *e) {
     const struct family *f = c ? family_find(c, e) : NULL;
     bool ok = f && hyperparameters(f, c, &there, e),
          same = ok && here.window == there.window && here.activation == there.activation &&
-                here.head_dim == there.head_dim && here.heads == there.heads && here.kv_heads == there.kv_heads &&
-                here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps &&
+                here.qkv_clip == there.qkv_clip && here.gate_limit == there.gate_limit &&
+                here.gate_alpha == there.gate_alpha && here.head_dim == there.head_dim && here.heads == there.heads &&
+                here.kv_heads == there.kv_heads && here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps &&
                 here.local_rope.dim == there.local_rope.dim && here.local_rope.scaling == there.local_rope.scaling &&
                 same_recurrence(&here.recurrence, &there.recurrence);
     for (uint32_t i = 0; same && i < here.layers; i++) {

@@ -91,11 +91,7 @@ static bool named(const struct family *f, const struct checkpoint *c) {
 }
 
 const struct value *config_value(const struct checkpoint *c, const char *key) {
-    char nested[128];
     const struct value *v = checkpoint_value(c, key);
-    if (v && v->kind != VALUE_NONE) return v;
-    snprintf(nested, sizeof nested, "text_config.%s", key);
-    v = checkpoint_value(c, nested);
     return v && v->kind != VALUE_NONE ? v : NULL;
 }
 
@@ -143,9 +139,10 @@ const struct family *family_find(const struct checkpoint *c, gyr_error *e) {
     bool known = false;
     const struct family *f;
     for (size_t i = 0; (f = family_row(i)); i++) {
-        if (covers(f, c)) return f;
+        if (covers(f, c)) return checkpoint_check(c, e) ? f : NULL;
         known |= named(f, c);
     }
+    if (known && !checkpoint_check(c, e)) return NULL;
     if (known)
         return fail_null(e, GYR_UNSUPPORTED,
                          "%s: architecture '%.40s' in a combination of traits that gyr does not know", c->path,

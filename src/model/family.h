@@ -112,6 +112,10 @@ enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_EACH, QK_NORM_ROW, QK_NORM_PL
 // gates and what they gate may take turns.
 enum expert_layout { EXPERTS_ROWS, EXPERTS_COLUMNS, EXPERTS_COLUMNS_PAIRED };
 
+// Which layers have a window: those that window_every leaves; from max_window_layers on; below it, every second; those
+// without positions.
+enum windows { WINDOWS_EVERY, WINDOWS_FROM, WINDOWS_BELOW, WINDOWS_UNROTATED };
+
 // Where a Hugging Face config says the number of key/value heads. (GGUF always has a key for it.)
 enum kv_heads { KV_HEADS_KEY, KV_HEADS_ONE, KV_HEADS_ALL };
 
@@ -123,6 +127,7 @@ enum {
     BIAS_OUTPUT = 8,
     BIAS_EXPERTS = 16,
     BIAS_STATE = 32,
+    BIAS_CONV = 64, // said by configs alone
     BIAS_ALL = 7
 };
 
@@ -188,7 +193,8 @@ struct family {
     bool attention_gate;  // a head's query is followed by what gates its output
     enum qk_norm qk_norm;
     bool sinks;
-    bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true
+    bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true,
+    enum windows windows;  // and where the config does not list the layers, of these
     unsigned window_every; // every so manieth layer sees everything; 0: none does
     // Layers with positions see the chunk of so many of them that they are in, and those without multiply queries by 1
     // + temper * ln(1 + floor((position + 1) / temper_every)), where the file does not say otherwise; 0: neither.
@@ -196,6 +202,7 @@ struct family {
     double temper;
     uint32_t wide_layers; // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
     enum activation activation;
+    bool gelu_is_tanh; // Hugging Face: a config that says gelu means the form by tanh
     bool gated;
     float gate_limit, gate_alpha; // struct gate
     enum route_score route;       // of experts, where the model has them
@@ -235,7 +242,7 @@ const struct tensor *family_tensor(const struct family *f, const struct checkpoi
 // Whether the name that a file has for a role has a place for an index.
 bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at);
 
-// A key of config.json, which models that see keep in text_config; NULL if it is not there, or null.
+// A key of config.json; NULL if it is not there, or null.
 const struct value *config_value(const struct checkpoint *c, const char *key);
 
 // Whether a value, which may be NULL, is that text.

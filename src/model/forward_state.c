@@ -60,6 +60,8 @@ static void recur(struct pass *p, const struct layer *l, const float *x, const f
                       .x_row = r->channels,
                       .dt_row = dt_row,
                       .dt_by = r->part[4],
+                      .dt_least = r->step_least,
+                      .dt_most = r->step_most,
                       .out = a->given_back,
                       .row = a->at,
                       .state = state_of(p, l, recurrence_tail(r))};

@@ -18,7 +18,7 @@ static const struct {
     [HYPER_LAYER_INPUT] = {{"embedding_length_per_layer_input"}, {"hidden_size_per_layer_input"}},
     [HYPER_SHARED_KV] = {{"attention.shared_kv_layers"}, {"num_kv_shared_layers"}},
     [HYPER_LOCAL_ROTARY_DIM] = {{"rope.dimension_count_swa"}, {NULL}},
-    [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {"rotary_dim"}},
+    [HYPER_ROTARY_DIM] = {{"rope.dimension_count"}, {NULL}},
     [HYPER_Q_LATENT] = {{"attention.q_lora_rank"}, {"q_lora_rank"}},
     [HYPER_KV_LATENT] = {{"attention.kv_lora_rank"}, {"kv_lora_rank"}},
     [HYPER_KEY_PLAIN] = {{NULL}, {"qk_nope_head_dim"}},
@@ -28,7 +28,7 @@ static const struct {
     [HYPER_INDEX_HEADS] = {{"attention.indexer.head_count"}, {"index_n_heads"}},
     [HYPER_INDEX_DIM] = {{"attention.indexer.key_length"}, {"index_head_dim"}},
     [HYPER_INDEX_MOST] = {{"attention.indexer.top_k"}, {"index_topk"}},
-    [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}},
+    [HYPER_ROTARY_PART] = {{NULL}, {"rope_parameters.partial_rotary_factor"}},
     [HYPER_FEED_FORWARD] = {{"feed_forward_length"},
                             {"intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner"}},
     [HYPER_CONTEXT] = {{"context_length"}, {"max_position_embeddings", "n_positions", "n_ctx", "model_max_length"}},
@@ -42,13 +42,17 @@ static const struct {
     [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob", "moe_renormalize"}},
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
     [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
-    [HYPER_WINDOW_EVERY] = {{NULL}, {"sliding_window_pattern"}},
+    [HYPER_WINDOW_EVERY] = {{"attention.sliding_window_pattern"}, {"sliding_window_pattern"}},
+    [HYPER_WINDOW_LAYERS] = {{NULL}, {"max_window_layers"}},
     [HYPER_WINDOW_LIST] = {{"attention.sliding_window_pattern"}, {"layer_types"}},
     [HYPER_CHUNK] = {{"attention.sliding_window"}, {"attention_chunk_size"}},
     [HYPER_TEMPER_EVERY] = {{"attention.temperature_length"}, {"floor_scale"}},
     [HYPER_TEMPER] = {{"attention.temperature_scale"}, {"attn_scale"}},
     [HYPER_ATTEND_EVERY] = {{"full_attention_interval"}, {"full_attention_interval"}},
     [HYPER_ROPE_SKIP] = {{NULL}, {"no_rope_layer_interval"}},
+    [HYPER_QKV_CLIP] = {{NULL}, {"clip_qkv"}},
+    [HYPER_GATE_LIMIT] = {{NULL}, {"swiglu_limit"}},
+    [HYPER_GATE_ALPHA] = {{NULL}, {"swiglu_alpha"}},
     [HYPER_NORM_EPS] = {{"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"},
                         {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"}},
     [HYPER_ALIBI_MAX] = {{"attention.max_alibi_bias"}, {NULL}},
@@ -77,17 +81,14 @@ static bool has(const struct checkpoint *c, const char *key) {
     return v && v->kind != VALUE_NONE;
 }
 
-// The first of a hyperparameter's keys that the file has; false if it has none of them. Models that see keep those of
-// their language part in text_config.
+// The first of a hyperparameter's keys that the file has; false if it has none of them.
 static bool key_of(const struct reader *r, enum hyper h, char room[128]) {
     bool gguf = r->c->source == CHECKPOINT_GGUF;
     const char *const *name = gguf ? keys[h].gguf : keys[h].hf;
-    for (int i = 0; i < (gguf ? GGUF_NAMES : HF_NAMES) && name[i]; i++)
-        for (int nested = 0; nested < (gguf ? 1 : 2); nested++) {
-            const char *front = gguf ? r->f->architecture : "text_config";
-            snprintf(room, 128, "%s%s%s", gguf || nested ? front : "", gguf || nested ? "." : "", name[i]);
-            if (has(r->c, room)) return true;
-        }
+    for (int i = 0; i < (gguf ? GGUF_NAMES : HF_NAMES) && name[i]; i++) {
+        snprintf(room, 128, "%s%s%s", gguf ? r->f->architecture : "", gguf ? "." : "", name[i]);
+        if (has(r->c, room)) return true;
+    }
     return false;
 }
 
@@ -116,10 +117,18 @@ static bool get_uint(const struct reader *r, enum hyper h, uint32_t max, uint32_
     return true;
 }
 
+// Whether the file says of each layer what it is, in place of every so manieth.
+static bool layers_listed(const struct reader *r) {
+    char key[128];
+    const struct value *v = key_of(r, HYPER_WINDOW_LIST, key) ? checkpoint_value(r->c, key) : NULL;
+    return v && v->kind == VALUE_ARRAY;
+}
+
 // The same where 0, or no such key, means that the model does not have it.
 static bool get_any(const struct reader *r, enum hyper h, uint32_t max, uint32_t *out) {
     char key[128];
     uint64_t v = *out;
+    if (h == HYPER_WINDOW_EVERY && layers_listed(r)) return true;
     if (key_of(r, h, key) && !checkpoint_uint(r->c, key, 0, max, &v, r->e)) return false;
     *out = (uint32_t)v;
     return true;
@@ -247,7 +256,7 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     h->route_normed = r->f->route_normed;
     if (!get_any(r, HYPER_EXPERTS, 1u << 12, &h->experts)) return false;
     if (!h->experts) return !r->f->experts_beside || missing_key(r, HYPER_EXPERTS);
-    if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 1, &h->experts_used) ||
+    if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 0, &h->experts_used) ||
         !get_uint(r, HYPER_EXPERT_FEED_FORWARD, 1u << 24, h->feed_forward, &h->expert_feed_forward) ||
         !read_groups(r, h) || !get_any(r, HYPER_ROUTE, 3, &route))
         return false;
@@ -277,10 +286,8 @@ static bool denied(const struct reader *r, const char *key) {
 
 // A key that the config has, and says nothing by.
 static bool config_is_null(const struct reader *r, const char *key) {
-    char nested[128];
-    snprintf(nested, sizeof nested, "text_config.%s", key);
-    const struct value *v = checkpoint_value(r->c, key), *w = checkpoint_value(r->c, nested);
-    return r->c->source == CHECKPOINT_HF && ((v && v->kind == VALUE_NONE) || (w && w->kind == VALUE_NONE));
+    const struct value *v = checkpoint_value(r->c, key);
+    return r->c->source == CHECKPOINT_HF && v && v->kind == VALUE_NONE;
 }
 
 // Attention in chunks (Llama 4, 2025). A chunk is a sequence of its own in the cache, so it begins with a page. Files
@@ -300,6 +307,28 @@ static bool read_chunks(const struct reader *r, struct hyperparameters *h) {
                 h->chunk, PAGE_TOKENS);
 }
 
+// A list of layers says for each what it is, in words that gyr knows, or, in GGUF, every so manieth.
+static bool read_window_list(const struct reader *r, struct hyperparameters *h) {
+    static const char *const kinds[] = {"full_attention", "sliding_attention", "chunked_attention", "linear_attention",
+                                        "indexed_attention"};
+    char key[128];
+    struct value v;
+    const struct value *list = key_of(r, HYPER_WINDOW_LIST, key) ? checkpoint_value(r->c, key) : NULL;
+    if (!list) return true;
+    if (r->c->source == CHECKPOINT_GGUF)
+        return list->kind == VALUE_ARRAY || checkpoint_uint(r->c, key, 0, 1u << 16, &(uint64_t){0}, r->e);
+    for (uint32_t i = 0; i < h->layers; i++) {
+        bool known = false, there = layer_listed(list, i, &v);
+        for (size_t k = 0; there && k < sizeof kinds / sizeof *kinds; k++) known |= value_says(&v, kinds[k]);
+        if (known) continue;
+        struct text word = there && v.kind == VALUE_STRING ? v.s : (struct text){"nothing", 7};
+        return fail(r->e, there ? GYR_UNSUPPORTED : GYR_MALFORMED,
+                    "%s: key '%s' says '%.*s' of layer %u, which is no kind of layer that gyr knows", r->c->path, key,
+                    (int)(word.size > 40 ? 40 : word.size), word.data, i);
+    }
+    return true;
+}
+
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
     if (r->f->chunk) return read_chunks(r, h);
@@ -308,6 +337,7 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
     h->rope_skip = r->f->rope_skip;
     if (!get_any(r, HYPER_WINDOW, 1u << 28, &h->window) ||
         !get_any(r, HYPER_WINDOW_EVERY, 1u << 16, &h->window_every) ||
+        !get_any(r, HYPER_WINDOW_LAYERS, 1u << 16, &h->window_layers) || !read_window_list(r, h) ||
         (r->f->rope_skip && !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip)))
         return false;
     const struct value *told = use ? NULL : config_value(r->c, "use_sliding_window");
@@ -394,10 +424,6 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
     char key[128];
     bool gguf = r->c->source == CHECKPOINT_GGUF;
     if (!r->f->local_heads) return true;
-    const struct value *all = gguf ? NULL : config_value(r->c, "use_bidirectional_attention");
-    if (value_says(all, "all"))
-        return fail(r->e, GYR_UNSUPPORTED, "%s: its layers see later positions too; gyr runs models that do not",
-                    r->c->path);
     if (!h->window) return missing_key(r, HYPER_WINDOW);
     if (gguf && !key_of(r, HYPER_WINDOW_LIST, key)) return missing_key(r, HYPER_WINDOW_LIST);
     const char *base = "rope_parameters.full_attention.rope_theta"; // transformers' default is not the usual one
@@ -416,7 +442,7 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
 }
 
 static bool read_scales(const struct reader *r, struct hyperparameters *h) {
-    double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base;
+    double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base, clip;
     bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
     double dim = wide ? (double)h->hidden / h->heads : h->kv_latent ? h->key_plain + h->rope.dim : h->head_dim;
     double stretch = h->kv_latent ? rope_stretch(&h->rope) : 1, own = stretch * stretch / sqrt(dim);
@@ -424,8 +450,9 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
     if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
         !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
-        !get_float(r, HYPER_ATTN_CAP, 0, &cap) || !get_float(r, HYPER_LOGIT_CAP, 0, &logit_cap) ||
-        !get_float(r, HYPER_EMBED_SCALE, root, &embed) || !get_float(r, HYPER_DEPTH_SCALE, 0, &depth) ||
+        !get_float(r, HYPER_QKV_CLIP, 0, &clip) || !get_float(r, HYPER_ATTN_CAP, 0, &cap) ||
+        !get_float(r, HYPER_LOGIT_CAP, 0, &logit_cap) || !get_float(r, HYPER_EMBED_SCALE, root, &embed) ||
+        !get_float(r, HYPER_DEPTH_SCALE, 0, &depth) ||
         !get_float(r, HYPER_RESIDUAL_SCALE, depth > 0 ? depth / sqrt(h->layers) : 1, &residual) ||
         !get_float(r, HYPER_BASE_WIDTH, 0, &base) ||
         !get_float(r, HYPER_LOGIT_SCALE, base > 0 ? h->hidden / base : 1, &logit) ||
@@ -433,6 +460,7 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
         return false;
     h->norm_eps = (float)eps;
     h->attn_scale = (float)attn;
+    h->qkv_clip = (float)clip;
     h->attn_cap = (float)cap;
     h->logit_cap = (float)logit_cap;
     h->embed_scale = (float)embed;
@@ -444,28 +472,39 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
-// The row knows the activation; Hugging Face says which form of GELU it is, and must not say anything else.
+// The row knows the activation; a config may say another, of layers without a state.
 static bool read_activation(const struct reader *r, struct hyperparameters *h) {
     static const char *const where[] = {"hidden_activation", "hidden_act", "activation_function", "activation"};
     static const struct {
         const char *name;
         enum activation is;
-    } names[] = {{"gelu", ACT_GELU},          {"gelu_pytorch_tanh", ACT_GELU_TANH},
-                 {"gelu_new", ACT_GELU_TANH}, {"gelu_fast", ACT_GELU_TANH},
-                 {"silu", ACT_SILU},          {"swish", ACT_SILU},
-                 {"relu", ACT_RELU},          {"relu2", ACT_RELU2}};
+    } names[] = {{"gelu", ACT_GELU},
+                 {"gelu_python", ACT_GELU},
+                 {"gelu_pytorch_tanh", ACT_GELU_TANH},
+                 {"gelu_python_tanh", ACT_GELU_TANH},
+                 {"gelu_accurate", ACT_GELU_TANH},
+                 {"gelu_new", ACT_GELU_TANH},
+                 {"gelu_fast", ACT_GELU_TANH},
+                 {"silu", ACT_SILU},
+                 {"swish", ACT_SILU},
+                 {"relu", ACT_RELU},
+                 {"relu2", ACT_RELU2}};
     const struct value *v = NULL;
-    enum activation own = h->activation = r->f->activation;
-    h->gate_limit = r->f->gate_limit;
-    h->gate_alpha = r->f->gate_alpha;
+    double limit, alpha;
+    h->activation = r->f->activation;
+    if (!get_float(r, HYPER_GATE_LIMIT, (double)r->f->gate_limit, &limit) ||
+        !get_float(r, HYPER_GATE_ALPHA, (double)r->f->gate_alpha, &alpha))
+        return false;
+    h->gate_limit = (float)limit;
+    h->gate_alpha = (float)alpha;
     for (int i = 0; i < 4 && !v; i++) v = config_value(r->c, where[i]);
     if (!v || r->c->source == CHECKPOINT_GGUF) return true;
     struct text s = v->kind == VALUE_STRING ? v->s : (struct text){"?", 1};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (s.size != strlen(names[i].name) || memcmp(s.data, names[i].name, s.size)) continue;
-        if (own == ACT_GELU && names[i].is == ACT_GELU_TANH) h->activation = ACT_GELU_TANH;
-        // Early Gemmas mean the form by tanh when they say gelu.
-        if (h->activation == names[i].is || (own == ACT_GELU_TANH && names[i].is == ACT_GELU)) return true;
+        if (r->f->recur != RECUR_NONE && names[i].is != h->activation) break;
+        h->activation = r->f->gelu_is_tanh && names[i].is == ACT_GELU ? ACT_GELU_TANH : names[i].is;
+        return true;
     }
     return fail(r->e, GYR_UNSUPPORTED, "%s: activation '%.*s' is not supported yet", r->c->path,
                 (int)(s.size > 40 ? 40 : s.size), s.data);
@@ -497,11 +536,18 @@ static bool read_states(const struct reader *r, struct hyperparameters *h) {
     return true;
 }
 
+static bool read_biases(const struct reader *r, struct hyperparameters *h) {
+    h->biases = checkpoint_biases(r->c, &h->biases_told);
+    if (!(h->biases & BIAS_ALL & ~(r->f->biases | r->f->may_bias))) return true;
+    return fail(r->e, GYR_UNSUPPORTED, "%s: its config asks for biases that gyr does not know of the %s", r->c->path,
+                r->f->kind);
+}
+
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
     return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
            read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_experts(&r, h) &&
            (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
-           read_states(&r, h);
+           read_biases(&r, h) && read_states(&r, h);
 }

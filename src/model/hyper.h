@@ -43,12 +43,16 @@ enum hyper {
     HYPER_ROUTE_SCALE,
     HYPER_WINDOW,
     HYPER_WINDOW_EVERY,
+    HYPER_WINDOW_LAYERS,
     HYPER_WINDOW_LIST,
     HYPER_CHUNK,
     HYPER_TEMPER_EVERY,
     HYPER_TEMPER,
     HYPER_ATTEND_EVERY,
     HYPER_ROPE_SKIP,
+    HYPER_QKV_CLIP,
+    HYPER_GATE_LIMIT,
+    HYPER_GATE_ALPHA,
     HYPER_NORM_EPS,
     HYPER_ALIBI_MAX,
     HYPER_ATTN_SCALE,
@@ -92,12 +96,16 @@ struct hyperparameters {
     float route_scale;
     uint32_t window; // positions that layers with a window see; 0: all
     unsigned window_every, rope_skip;
+    uint32_t window_layers;       // max_window_layers
     uint32_t chunk, temper_every; // struct family
     double temper;
     float norm_eps;
     enum activation activation;
     float gate_limit, gate_alpha; // of the clamped gate; 0: it is not
     double alibi_max;
+    bool biases_told; // by a config: these (BIAS_QKV and so on); else they are where their tensors are
+    unsigned biases;
+    float qkv_clip; // queries, keys and values lie within so much of 0; 0: anywhere
     float attn_scale, attn_cap, logit_cap, embed_scale, residual_scale, logit_scale; // caps: 0 is none
     struct rope rope, local_rope;
     struct recurrence recurrence;

@@ -56,6 +56,17 @@ bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t la
 
 static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
 
+// Whether a layer has the window, as far as no list says so.
+static bool has_window(const struct family *f, const struct hyperparameters *h, uint32_t layer, bool rotated, bool hf) {
+    switch (hf ? f->windows : WINDOWS_EVERY) {
+    case WINDOWS_FROM: return layer >= h->window_layers;
+    case WINDOWS_BELOW: return layer % 2 == 0 && layer < h->window_layers;
+    case WINDOWS_UNROTATED: return !rotated;
+    case WINDOWS_EVERY: break;
+    }
+    return !every(h->window_every, layer);
+}
+
 // Kimi Linear's config lists the layers, from 1 on; llama.cpp's file says how many heads for keys there are in each.
 static bool attends_in_turn(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
                             uint32_t layer) {
@@ -63,6 +74,7 @@ static bool attends_in_turn(const struct family *f, const struct checkpoint *c, 
     bool gguf = c->source == CHECKPOINT_GGUF, any = false;
     hyper_key(f, HYPER_KV_HEADS, key);
     const struct value *list = gguf ? checkpoint_value(c, key) : config_value(c, "linear_attn_config.full_attn_layers");
+    if (f->recur_each && !gguf && !list) return layer && layer % 4 == 0; // its class's own way to count
     if (!f->recur_each || !list || list->kind != VALUE_ARRAY) return every(h->attend_every, layer);
     for (size_t i = 0; i < list->array.n; i++) {
         struct value v = value_at(list, i);
@@ -85,17 +97,20 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
                              uint32_t layer) {
     struct value v;
     char key[128];
-    bool hf = c->source == CHECKPOINT_HF, local = !every(h->window_every, layer);
-    bool rotated = !every(h->rope_skip, layer), turn = attends_in_turn(f, c, h, layer);
+    bool hf = c->source == CHECKPOINT_HF, turn = attends_in_turn(f, c, h, layer);
+    bool rotated = !every(h->rope_skip, layer);
+    if (hf && f->rope_skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
+        rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
+    bool local = has_window(f, h, layer, rotated, hf);
     hyper_key(f, HYPER_WINDOW_LIST, key);
-    if (!hf && layer_listed(checkpoint_value(c, key), layer, &v) && v.kind == VALUE_BOOL) local = v.b;
+    if (!hf && layer_listed(checkpoint_value(c, key), layer, &v))
+        local = v.kind == VALUE_BOOL ? v.b : v.kind == VALUE_UINT ? v.u != 0 : v.kind == VALUE_INT && v.i != 0;
     if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING) {
         local = value_says(&v, "sliding_attention");
         turn = !value_says(&v, "linear_attention");
     }
+    if (hf && f->local_heads && layer + 1 == h->layers) local = false; // as transformers has it, whatever the list says
     local = local && h->window;
-    if (hf && f->rope_skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
-        rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
     if (f->rope_windows_only && h->window) rotated = local;
     bool chunked = h->chunk && rotated;
     if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING)

@@ -22,12 +22,13 @@ enum {
     ROPE_FACTORS,
     ROPE_PART,
     ROPE_FAR_FACTORS,
+    ROPE_OLD_FACTOR,
 };
 
 static const struct {
     const char *gguf, *hf[2];
 } names[] = {
-    [ROPE_BASE] = {"rope.freq_base", {"rope_theta", "base"}},
+    [ROPE_BASE] = {"rope.freq_base", {"rope_theta"}},
     [ROPE_KIND] = {"rope.scaling.type", {"rope_type", "type"}},
     [ROPE_FACTOR] = {"rope.scaling.factor", {"factor"}},
     [ROPE_TRAINED] = {"rope.scaling.original_context_length", {"original_max_position_embeddings"}},
@@ -42,22 +43,20 @@ static const struct {
     [ROPE_FACTORS] = {NULL, {"short_factor"}},
     [ROPE_PART] = {NULL, {"partial_rotary_factor"}},
     [ROPE_FAR_FACTORS] = {NULL, {"long_factor"}},
+    [ROPE_OLD_FACTOR] = {"rope.scale_linear", {NULL}},
 };
 
-// The objects of config.json, newest first. transformers 5 has one for each kind of layer where they differ.
-static const char *const global_homes[] = {"rope_parameters.full_attention.", "rope_parameters.", "rope_scaling.", ""};
-static const char *const local_homes[] = {"rope_parameters.sliding_attention."};
+// The objects of config.json: one for each kind of layer, where they differ.
+static const char *const global_homes[] = {"rope_parameters.full_attention.", "rope_parameters."};
+static const char *const local_homes[] = {"rope_parameters.sliding_attention.", "rope_parameters.sliding_attention."};
 
 static const struct value *hf_value(const struct checkpoint *c, int what, bool local, char key[128]) {
     const char *const *homes = local ? local_homes : global_homes;
-    for (int i = 0; i < (local ? 1 : 4); i++)
+    for (int i = 0; i < 2; i++)
         for (int k = 0; k < 2 && names[what].hf[k]; k++) {
-            if (!*homes[i] && what != ROPE_BASE && what != ROPE_TRAINED) continue; // too general a word at the top
-            for (int nested = 0; nested < 2; nested++) {
-                snprintf(key, 128, "%s%s%s", nested ? "text_config." : "", homes[i], names[what].hf[k]);
-                const struct value *v = checkpoint_value(c, key);
-                if (v && v->kind != VALUE_NONE) return v;
-            }
+            snprintf(key, 128, "%s%s", homes[i], names[what].hf[k]);
+            const struct value *v = config_value(c, key);
+            if (v) return v;
         }
     return NULL;
 }
@@ -74,7 +73,8 @@ static bool get(const struct family *f, const struct checkpoint *c, int what, bo
     char key[128];
     if (!find(f, c, what, local, key)) return true;
     if (!checkpoint_float(c, key, out, e)) return false;
-    if (*out > 0 && *out < 1e12) return true;
+    bool none = *out == 0 && what == ROPE_FACTOR && c->source == CHECKPOINT_GGUF; // as llama.cpp has it
+    if (none || (*out > 0 && *out < 1e12)) return true;
     return fail(e, GYR_MALFORMED, "%s: key '%s' is %g; it must be positive", c->path, key, *out);
 }
 
@@ -89,7 +89,8 @@ static bool get_kind(const struct family *f, const struct checkpoint *c, bool lo
                  {"longrope", ROPE_LONG}, {"su", ROPE_LONG},       {"proportional", ROPE_PROPORTIONAL}};
     char key[128];
     struct text s = {0};
-    *kind = ROPE_PLAIN;
+    // GGUF files need not name the usual one.
+    *kind = c->source == CHECKPOINT_GGUF && !local ? ROPE_LINEAR : ROPE_PLAIN;
     if (!find(f, c, ROPE_KIND, local, key)) return true;
     if (!checkpoint_string(c, key, &s, e)) return false;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -115,6 +116,22 @@ static bool check_factors(const struct checkpoint *c, const struct rope *r, cons
                 r->dim / 2);
 }
 
+// What a config must say of a scaling. (llama.cpp has values of its own where a file says nothing.)
+static bool needs_are_there(const struct family *f, const struct checkpoint *c, bool local, const struct rope *r,
+                            gyr_error *e) {
+    static const struct {
+        enum rope_scaling scaling;
+        int what;
+    } needs[] = {{ROPE_LINEAR, ROPE_FACTOR}, {ROPE_LLAMA3, ROPE_FACTOR}, {ROPE_LLAMA3, ROPE_LOW},
+                 {ROPE_LLAMA3, ROPE_HIGH},   {ROPE_YARN, ROPE_FACTOR},   {ROPE_LONG, ROPE_FACTORS}};
+    char key[128];
+    for (size_t i = 0; c->source == CHECKPOINT_HF && i < sizeof needs / sizeof *needs; i++)
+        if (needs[i].scaling == r->scaling && !find(f, c, needs[i].what, local, key))
+            return fail(e, GYR_MALFORMED, "%s: the rope scaling of its config has no '%s'; get the folder again",
+                        c->path, names[needs[i].what].hf[0]);
+    return true;
+}
+
 bool rope_read(const struct family *f, const struct checkpoint *c, bool local, struct rope *r, uint32_t *context,
                gyr_error *e) {
     char key[128];
@@ -130,15 +147,19 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
                        .trained = *context,
                        .truncate = !f->yarn_exact};
     if (!get(f, c, ROPE_BASE, local, &r->base, e) || !get_kind(f, c, local, &r->scaling, e) ||
-        !get(f, c, ROPE_FACTOR, local, &r->factor, e) || !get(f, c, ROPE_TRAINED, local, &r->trained, e) ||
-        !get(f, c, ROPE_ATTENTION, local, &r->attention, e) || !get(f, c, ROPE_LOW, local, &r->low, e) ||
-        !get(f, c, ROPE_HIGH, local, &r->high, e) || !get(f, c, ROPE_PART, local, &r->part, e) ||
-        !get(f, c, ROPE_FAST, local, &r->fast, e) || !get(f, c, ROPE_SLOW, local, &r->slow, e))
+        !get(f, c, find(f, c, ROPE_FACTOR, local, key) ? ROPE_FACTOR : ROPE_OLD_FACTOR, local, &r->factor, e) ||
+        !get(f, c, ROPE_TRAINED, local, &r->trained, e) || !get(f, c, ROPE_ATTENTION, local, &r->attention, e) ||
+        !get(f, c, ROPE_LOW, local, &r->low, e) || !get(f, c, ROPE_HIGH, local, &r->high, e) ||
+        !get(f, c, ROPE_PART, local, &r->part, e) || !get(f, c, ROPE_FAST, local, &r->fast, e) ||
+        !get(f, c, ROPE_SLOW, local, &r->slow, e))
         return false;
     // llama.cpp's files say it by having the factors.
     if (!local && family_tensor(f, c, (struct place){ROLE_ROPE_SHORT, PART_WEIGHT, 0, 0}, key)) r->scaling = ROPE_LONG;
     if (r->scaling == ROPE_YARN) {
         if (find(f, c, ROPE_TRUNCATE, local, key) && !checkpoint_bool(c, key, &r->truncate, e)) return false;
+    }
+    // DeepSeek's attention is stretched under any scaling.
+    if (r->scaling == ROPE_YARN || (r->scaling != ROPE_PLAIN && f->latent)) {
         if (!get(f, c, ROPE_MSCALE, local, &r->mscale, e) || !get(f, c, ROPE_MSCALE_ALL, local, &r->mscale_all, e))
             return false;
         double unit = c->source == CHECKPOINT_GGUF ? 10 : 1; // llama.cpp's files have a tenth of both
@@ -157,6 +178,10 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
         // other from its beginning.
         if (r->trained < *context) *context = (uint32_t)r->trained;
     }
+    bool scaled = r->scaling == ROPE_YARN || r->scaling == ROPE_LONG;
+    if (c->source == CHECKPOINT_HF && !scaled) r->attention = 0; // no other scaling of transformers reads it
+    if (f->qk_norm == QK_NORM_PLAIN) r->attention = 1;           // queries and keys are normed once they are rotated
+    if (!needs_are_there(f, c, local, r, e)) return false;
     if (r->factor == 0) r->factor = r->scaling == ROPE_YARN ? *context / r->trained : 1;
     return check_factors(c, r, r->factors[0], e) && check_factors(c, r, r->factors[1], e);
 }
@@ -208,9 +233,7 @@ static void stretch_yarn(const struct rope *r, float *f) {
 
 static double mscale(double factor, double m) { return factor <= 1 ? 1 : 0.1 * m * rope_ln(factor) + 1; }
 
-double rope_stretch(const struct rope *r) {
-    return r->scaling == ROPE_YARN && r->mscale_all > 0 ? mscale(r->factor, r->mscale_all) : 1;
-}
+double rope_stretch(const struct rope *r) { return r->mscale_all > 0 ? mscale(r->factor, r->mscale_all) : 1; }
 
 double rope_attention(const struct rope *r) {
     if (r->attention > 0) return r->attention;

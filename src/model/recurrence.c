@@ -35,13 +35,9 @@ struct reader {
 // The name that the file has for a key; false if it has none.
 static bool find(const struct reader *r, const char *name, char key[128]) {
     bool gguf = r->c->source == CHECKPOINT_GGUF;
-    const char *const fronts[] = {gguf ? r->f->architecture : "", gguf ? NULL : "text_config"};
-    for (int i = 0; i < 2 && fronts[i]; i++) {
-        snprintf(key, 128, "%s%s%s", fronts[i], *fronts[i] ? "." : "", name);
-        const struct value *v = checkpoint_value(r->c, key);
-        if (v && v->kind != VALUE_NONE) return true;
-    }
-    return false;
+    snprintf(key, 128, "%s%s%s", gguf ? r->f->architecture : "", gguf ? "." : "", name);
+    const struct value *v = checkpoint_value(r->c, key);
+    return v && v->kind != VALUE_NONE;
 }
 
 // In [1, most]; a missing key gives `missing`, or GYR_MALFORMED if that is 0.
@@ -87,6 +83,42 @@ static bool read_multipliers(const struct reader *r, struct recurrence *s) {
     return true;
 }
 
+// A number of the list `name`; NAN if it has none there. transformers has an object where JSON has no number for it.
+static double item(const struct reader *r, const char *name, size_t i) {
+    char key[64];
+    struct value v = {0};
+    const struct value *list = config_value(r->c, name);
+    snprintf(key, sizeof key, "%s.%zu.__float__", name, i);
+    if (value_says(config_value(r->c, key), "Infinity")) return INFINITY;
+    snprintf(key, sizeof key, "%s.%zu", name, i);
+    const struct value *alone = config_value(r->c, key); // of a list whose items are of several kinds
+    if (!alone && !(list && list->kind == VALUE_ARRAY && list->array.n == 2)) return NAN;
+    v = alone ? *alone : value_at(list, i);
+    return v.kind == VALUE_FLOAT ? v.f : v.kind == VALUE_UINT ? (double)v.u : NAN;
+}
+
+// [least, most] of steps; an infinite one bounds nothing.
+static bool read_limit(const struct reader *r, struct recurrence *s) {
+    static const char name[] = "time_step_limit";
+    bool told = r->c->source == CHECKPOINT_HF && (config_value(r->c, name) || config_value(r->c, "time_step_limit.0"));
+    double limit[2] = {told ? item(r, name, 0) : 0, told ? item(r, name, 1) : INFINITY};
+    bool fits = limit[0] >= 0 && limit[0] < limit[1];
+    s->step_least = (float)limit[0];
+    s->step_most = limit[0] > 0 || limit[1] < INFINITY ? (float)fmin(limit[1], 1e30) : 0;
+    return fits || fail(r->e, GYR_MALFORMED, "%s: key '%s' is not two numbers, the lesser first; get the file again",
+                        r->c->path, name);
+}
+
+// The rank of what steps are made from, which configs may leave to the hidden size.
+static bool read_rank(const struct reader *r, uint32_t hidden, struct recurrence *s) {
+    bool hf = r->c->source == CHECKPOINT_HF;
+    if (hf && value_says(config_value(r->c, "time_step_rank"), "auto")) {
+        s->rank = (hidden + 15) / 16;
+        return true;
+    }
+    return whole(r, STEPS, 1u << 16, 0, &s->rank);
+}
+
 // The inner size, which some configs say as a multiple of the hidden one, or as that of a head.
 static bool read_inner(const struct reader *r, uint32_t hidden, struct recurrence *s) {
     uint32_t times = 2, value = 0;
@@ -130,7 +162,7 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
     if (f->recur_each) return read_each(&r, s);
     bool channels = s->kind == RECUR_CHANNELS;
     if (!whole(&r, TAPS, 64, 4, &s->taps) || !whole(&r, SIZE, MAX_HEAD, 0, &s->size) ||
-        (channels && !whole(&r, STEPS, 1u << 16, 0, &s->rank)) ||
+        (channels && !read_rank(&r, hidden, s)) || (s->kind == RECUR_HEADS && !read_limit(&r, s)) ||
         (!channels && (!whole(&r, HEADS, 1u << 16, 0, &s->heads) ||
                        !whole(&r, GROUPS, 1u << 16, c->source == CHECKPOINT_GGUF, &s->groups))) ||
         !read_inner(&r, hidden, s))

@@ -8,13 +8,14 @@ struct recurrence {
     enum recur_kind kind;
     uint32_t taps, inner; // of the convolution; elements of all heads' values
     uint32_t size, heads, dim, groups;
-    uint32_t rank;     // of the vector that steps come from; 0: they are in the projection
-    uint32_t channels; // convolved: values, and where the projection has them, keys and queries
-    uint32_t columns;  // of the projection
-    uint32_t steps;    // of a row
-    bool each;         // elements of a key have a step each
-    float norms_eps;   // of the norms of steps, keys and queries
-    bool norm_first;   // the norm of what comes out stands before its gate
+    uint32_t rank;               // of the vector that steps come from; 0: they are in the projection
+    uint32_t channels;           // convolved: values, and where the projection has them, keys and queries
+    uint32_t columns;            // of the projection
+    uint32_t steps;              // of a row
+    bool each;                   // elements of a key have a step each
+    float norms_eps;             // of the norms of steps, keys and queries
+    float step_least, step_most; // bounds of steps; 0: none
+    bool norm_first;             // the norm of what comes out stands before its gate
     // Multipliers (Falcon-H1, 2025): of the projection's parts (gate, values, keys, queries, steps), and of what the
     // layer gives; of attention's input, keys and output, and of the MLP's gate and output.
     float part[5], out, attn_in, attn_key, attn_out, gate, down;

@@ -4,7 +4,7 @@
 #define EXPERTS .norm = NORM_RMS, .activation = ACT_SILU, .gated = true
 
 // Latent attention, and experts of which some are shared (DeepSeek-V2 and V3, 2024). Biases that a config may ask for
-// are in no model, and gyr has none.
+// are in no model, and refused.
 #define LATENT                                                                                                         \
     EXPERTS, .latent = true, .latent_eps = 1e-6f, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,                 \
              .gguf_pairs = PAIRS_ADJACENT
@@ -75,7 +75,8 @@ static const struct rename llama4_names[] = {
 #define LLAMA4                                                                                                         \
     EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .hf_pairs = PAIRS_ADJACENT,              \
              .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .chunk = 8192, .temper_every = 8192, .temper = 0.1,         \
-             .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names
+             .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names,        \
+             .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 const struct family expert_rows[] = {
     {
@@ -105,6 +106,7 @@ const struct family expert_rows[] = {
         .architecture = "qwen2moe",
         .hf_types = {"qwen2_moe"},
         .window_told = true,
+        .windows = WINDOWS_BELOW,
         .may_bias = BIAS_QKV,
         .names = qwen2_names,
     },
@@ -114,7 +116,7 @@ const struct family expert_rows[] = {
         .architecture = "qwen3moe",
         .hf_types = {"qwen3_moe"},
         .window_told = true,
-        .may_bias = BIAS_QKV,
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .qk_norm = QK_NORM_HEAD,
         .route_normed = true,
     },
@@ -123,6 +125,7 @@ const struct family expert_rows[] = {
         .kind = "OLMoE",
         .architecture = "olmoe",
         .hf_types = {"olmoe"},
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .qk_norm = QK_NORM_ROW,
     },
     {
@@ -164,7 +167,8 @@ const struct family expert_rows[] = {
         .yarn_exact = true,
         .gate_limit = 7,
         .gate_alpha = 1.702f,
-        .biases = BIAS_QKV | BIAS_ATTN_OUT | BIAS_EXPERTS,
+        .biases = BIAS_EXPERTS,
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .route = ROUTE_CHOSEN,
         .hf_experts = EXPERTS_COLUMNS_PAIRED,
         .names = gpt_oss_names,
@@ -184,7 +188,6 @@ const struct family expert_rows[] = {
         .architecture = "deepseek2",
         .kind = "DeepSeek V3, and Kimi K2",
         .hf_types = {"deepseek_v3", "kimi_k2"},
-        .hf = {{"rope_interleave", 1, 1}, {"attention_bias", 0, 0}},
         .gguf = {{"expert_gating_func", 2, 0}},
     },
     {
@@ -192,14 +195,12 @@ const struct family expert_rows[] = {
         .architecture = "deepseek2",
         .kind = "DeepSeek V2",
         .hf_types = {"deepseek_v2"},
-        .hf = {{"attention_bias", 0, 0}},
     },
     {
         LATENT3,
         .kind = "DeepSeek V3.2",
         .architecture = "deepseek32",
         .hf_types = {"deepseek_v32"},
-        .hf = {{"attention_bias", 0, 0}, {"indexer_rope_interleave", 0, 0}},
         .indexed = true,
     },
     {
@@ -207,7 +208,6 @@ const struct family expert_rows[] = {
         .kind = "GLM 5",
         .architecture = "glm-dsa",
         .hf_types = {"glm_moe_dsa"},
-        .hf = {{"attention_bias", 0, 0}, {"indexer_rope_interleave", 1, 1}},
         .indexed = true,
         .index_pairs = PAIRS_ADJACENT,
         .indexers_shared = true,

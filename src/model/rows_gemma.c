@@ -2,7 +2,9 @@
 // branch, windows and soft caps.
 #include "model/families.h"
 
-#define GEMMA .norm = NORM_RMS, .hf_norm_offset = true, .activation = ACT_GELU_TANH, .gated = true, .embed_root = true
+#define GEMMA                                                                                                          \
+    .norm = NORM_RMS, .hf_norm_offset = true, .activation = ACT_GELU_TANH, .gated = true, .embed_root = true,          \
+    .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 #define AROUND                                                                                                         \
     {ROLE_ATTN_POST_NORM, NULL, "model.layers.%u.post_attention_layernorm.weight"},                                    \
@@ -31,10 +33,8 @@ static const struct rename gemma4_names[] = {
 
 const struct family gemma_rows[] = {
     {
-        GEMMA,
-        .kind = "Gemma",
-        .architecture = "gemma",
-        .hf_types = {"gemma"},
+        GEMMA, .kind = "Gemma", .architecture = "gemma", .hf_types = {"gemma"},
+        .gelu_is_tanh = true, // as its makers say of their first configs
     },
     {
         GEMMA,
@@ -62,14 +62,14 @@ const struct family gemma_rows[] = {
     {
         GEMMA4,
         .kind = "Gemma 4",
-        .hf = {{"enable_moe_block", 0, 0}, {"attention_bias", 0, 0}},
+        .hf = {{"enable_moe_block", 0, 0}},
         .gguf_not = {"blk.0.ffn_gate_inp.weight"},
         .names = around,
     },
     {
         GEMMA4,
         .kind = "Gemma 4 with experts",
-        .hf = {{"enable_moe_block", 1, 0}, {"attention_bias", 0, 0}},
+        .hf = {{"enable_moe_block", 1, 0}},
         .gguf_has = {"blk.0.ffn_gate_inp.weight"},
         .experts_beside = true,
         .route_normed = true,

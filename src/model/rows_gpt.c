@@ -93,7 +93,6 @@ const struct family gpt_rows[] = {
         .kind = "Phi 1 and 2",
         .architecture = "phi2",
         .hf_types = {"phi"},
-        .hf = {{"qk_layernorm", 0, 0}},
         .norm = NORM_LAYER,
         .norm_biases = true,
         .one_norm = true,

@@ -64,15 +64,17 @@ const struct family llama_rows[] = {
         .hf_types = {"qwen2"},
         .biases = BIAS_QKV,
         .window_told = true,
+        .windows = WINDOWS_FROM,
     },
     {
         LLAMA,
         .kind = "Qwen 3",
         .architecture = "qwen3",
         .hf_types = {"qwen3"},
-        .may_bias = BIAS_QKV,
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .qk_norm = QK_NORM_HEAD,
         .window_told = true,
+        .windows = WINDOWS_FROM,
     },
     {
         LLAMA,
@@ -96,7 +98,7 @@ const struct family llama_rows[] = {
         .architecture = "minicpm",
         .hf_types = {"minicpm"},
         .gguf_pairs = PAIRS_ADJACENT,
-        .may_bias = BIAS_QKV,
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .logits_divided = true,
     },
     {
@@ -115,6 +117,7 @@ const struct family llama_rows[] = {
         .kind = "OLMo 3",
         .architecture = "olmo2",
         .hf_types = {"olmo3"},
+        .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .norm_place = NORM_AFTER,
         .qk_norm = QK_NORM_ROW,
         .window_every = 4,
@@ -172,6 +175,7 @@ const struct family llama_rows[] = {
         .gguf_pairs = PAIRS_ADJACENT,
         .rope_skip = 4,
         .window_told = true,
+        .windows = WINDOWS_UNROTATED,
         .may_bias = BIAS_ALL,
     },
     {

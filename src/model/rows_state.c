@@ -76,7 +76,7 @@ static const struct rename qwen35moe_names[] = {
 #define QWEN                                                                                                           \
     .norm = NORM_RMS, .activation = ACT_SILU, .gated = true, .hf_norm_offset = true, .rotary_part = 0.25,              \
     .qk_norm = QK_NORM_HEAD, .mixers = MIXERS_TURNS, .recur = RECUR_DELTA, .attention_gate = true,                     \
-    .route_normed = true
+    .route_normed = true, .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 #define MAMBA .norm = NORM_RMS, .activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
 
@@ -119,7 +119,6 @@ const struct family state_rows[] = {
         .kind = "Falcon-Mamba",
         .architecture = "mamba",
         .hf_types = {"falcon_mamba"},
-        .hf = {{"use_bias", 0, 0}},
         .gguf = {{"ssm.dt_b_c_rms", 1, 0}},
         .recur = RECUR_CHANNELS,
         .recur_norms = true,
@@ -130,7 +129,6 @@ const struct family state_rows[] = {
         .kind = "Mamba",
         .architecture = "mamba",
         .hf_types = {"mamba"},
-        .hf = {{"use_bias", 0, 0}},
         .gguf = {{"ssm.dt_b_c_rms", 0, 0}},
         .recur = RECUR_CHANNELS,
         .names = mamba_names,
@@ -140,7 +138,6 @@ const struct family state_rows[] = {
         .kind = "Mamba 2",
         .architecture = "mamba2",
         .hf_types = {"mamba2"},
-        .hf = {{"use_bias", 0, 0}},
         .recur = RECUR_HEADS,
         .names = mamba2_names,
     },
@@ -148,7 +145,6 @@ const struct family state_rows[] = {
         .kind = "Falcon-H1",
         .architecture = "falcon-h1",
         .hf_types = {"falcon_h1"},
-        .hf = {{"mamba_proj_bias", 0, 0}, {"projectors_bias", 0, 0}},
         .norm = NORM_RMS,
         .activation = ACT_SILU,
         .gated = true,
@@ -187,7 +183,6 @@ const struct family state_rows[] = {
         .kind = "Kimi Linear",
         .architecture = "kimi-linear",
         .hf_types = {"kimi_linear"},
-        .hf = {{"attention_bias", 0, 0}, {"mla_use_nope", 1, 1}},
         .norm = NORM_RMS,
         .activation = ACT_SILU,
         .gated = true,

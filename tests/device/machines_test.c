@@ -71,7 +71,22 @@ static void products(void) {
 }
 
 // A step on the way through the rows.
-enum step { LAYER_NORM, RMS_NORM, GELU, GELU_TANH, SILU, RELU, RELU2, GATE, GATE_LIMITED, ADD, SCALE, CAP, STEPS };
+enum step {
+    LAYER_NORM,
+    RMS_NORM,
+    GELU,
+    GELU_TANH,
+    SILU,
+    RELU,
+    RELU2,
+    GATE,
+    GATE_LIMITED,
+    ADD,
+    SCALE,
+    CAP,
+    CLAMP,
+    STEPS
+};
 
 static void apply(struct device *d, enum step step, const float *x, const float *w, float *y) {
     static const enum activation kinds[] = {ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU, ACT_RELU2};
@@ -86,19 +101,20 @@ static void apply(struct device *d, enum step step, const float *x, const float 
     case GATE_LIMITED: ops->gate(d, &g); return;
     case ADD: ops->add(d, y, w, ROWS * WIDTH); return;
     case SCALE: ops->scale(d, y, 0.3f, ROWS * WIDTH); return;
+    case CLAMP: ops->clamp(d, y, 0.7f, ROWS * WIDTH); return;
     case CAP: ops->cap(d, y, 30, ROWS * WIDTH); return;
     default: ops->activate(d, kinds[step - GELU], y, ROWS * WIDTH);
     }
 }
 
 static void steps(void) {
-    static const char *const names[STEPS] = {"layer norm",   "rms norm", "gelu",         "gelu by tanh",
-                                             "silu",         "relu",     "squared relu", "gate",
-                                             "limited gate", "add",      "scale",        "cap"};
+    static const char *const names[STEPS] = {"layer norm", "rms norm",     "gelu", "gelu by tanh", "silu",
+                                             "relu",       "squared relu", "gate", "limited gate", "add",
+                                             "scale",      "cap",          "clamp"};
     static const uint64_t want[STEPS] = {
-        0xf037a05887d2ca66, 0x5e6ef2c32bc4c0cc, 0x3f1f74ce1a0ad0cb, 0xb80e022e72b5ee27,
-        0x69df89f8ab371437, 0x82a1f1e8c3beff41, 0x3c7d16b88db965ee, 0xa17a92b01d542eb3,
-        0x4120d55bb5c42ca9, 0x8e46a741b0e095e0, 0x4981c5bbe022cfb1, 0xf03593b3099aefd0,
+        0xf037a05887d2ca66, 0x5e6ef2c32bc4c0cc, 0x3f1f74ce1a0ad0cb, 0xb80e022e72b5ee27, 0x69df89f8ab371437,
+        0x82a1f1e8c3beff41, 0x3c7d16b88db965ee, 0xa17a92b01d542eb3, 0x4120d55bb5c42ca9, 0x8e46a741b0e095e0,
+        0x4981c5bbe022cfb1, 0xf03593b3099aefd0, 0xe1920692c24152c6,
     };
     random_state = 1;
     float *x = random_floats(ROWS * WIDTH), *w = random_floats(ROWS * WIDTH), y[ROWS * WIDTH];

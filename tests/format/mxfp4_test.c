@@ -50,46 +50,63 @@ static void halves_become_a_matrix(void) {
     leave_folder(folder);
 }
 
+// Halves that are no matrix matter to who asks for one, and to nobody else.
 static void what_does_not_fit_is_told(void) {
-#define UNLIKE "DIR/model.safetensors: the blocks and the scales of x do not fit together; get the file again"
+#define UNLIKE "DIR: tensor x has blocks and scales that do not fit together; get the file again"
+#define BYTES(name)                                                                                                    \
+    "DIR: tensor " name " has element type U8; gyr reads F32, F16 and BF16; take the model in one of them, or as GGUF"
     static const struct {
-        const char *header, *message;
+        const char *header, *tensor, *message;
         gyr_status status;
     } cases[] = {
-        {"{" BLOCKS("[2, 1, 16]", "[0, 32]") "}", "DIR: tensor x has no scales; get all parts of the model",
+        {"{" BLOCKS("[2, 1, 16]", "[0, 32]") "}", "x", "DIR: tensor x has no scales; get all parts of the model",
          GYR_MALFORMED},
-        {"{" SCALES("[2, 1]", "[0, 2]") "}", "DIR: tensor x has no blocks; get all parts of the model", GYR_MALFORMED},
-        {"{" BLOCKS("[2, 1, 16]", "[0, 32]") ", " SCALES("[1, 2]", "[32, 34]") "}", UNLIKE, GYR_MALFORMED},
-        {"{" BLOCKS("[2, 1, 16]", "[0, 32]") ", " SCALES("[2]", "[32, 34]") "}", UNLIKE, GYR_MALFORMED},
-        {"{" BLOCKS("[2, 2, 8]", "[0, 32]") ", " SCALES("[2, 2]", "[30, 34]") "}", UNLIKE, GYR_MALFORMED},
-        {"{" BLOCKS("[16]", "[0, 16]") ", " SCALES("[]", "[16, 17]") "}", UNLIKE, GYR_MALFORMED},
-        {"{" SCALES("[576460752303423488]", "[0, 34]") "}",
-         "DIR/model.safetensors: tensor x_scales has more or less data than its shape says; the file is damaged, get "
-         "it "
-         "again",
+        {"{" SCALES("[2, 1]", "[0, 2]") "}", "x", "DIR: tensor x has no blocks; get all parts of the model",
          GYR_MALFORMED},
-        {"{" BLOCKS("[4294967296, 4294967296, 16]", "[0, 34]") "}",
-         "DIR/model.safetensors: tensor x_blocks has a size that overflows; the file is damaged, get it again",
-         GYR_MALFORMED},
+        {"{" BLOCKS("[2, 1, 16]", "[0, 32]") ", " SCALES("[1, 2]", "[32, 34]") "}", "x", UNLIKE, GYR_MALFORMED},
+        {"{" BLOCKS("[2, 1, 16]", "[0, 32]") ", " SCALES("[2]", "[32, 34]") "}", "x", UNLIKE, GYR_MALFORMED},
+        {"{" BLOCKS("[2, 2, 8]", "[0, 32]") ", " SCALES("[2, 2]", "[30, 34]") "}", "x_blocks", BYTES("x_blocks"),
+         GYR_UNSUPPORTED},
+        {"{" BLOCKS("[16]", "[0, 16]") ", " SCALES("[]", "[16, 17]") "}", "x_scales", BYTES("x_scales"),
+         GYR_UNSUPPORTED},
         {"{\"x\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0, 4]}, " SCALES("[2, 1]", "[32, 34]") "}",
-         "DIR/model.safetensors: tensor x is there twice; the file is damaged, get it again", GYR_MALFORMED},
-        {"{\"x_bytes\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [0, 1]}}",
-         "DIR/model.safetensors: tensor x_bytes has element type U8; gyr reads F32, F16 and BF16; take the model in "
-         "one "
-         "of them, or as GGUF",
+         "x_scales", BYTES("x_scales"), GYR_UNSUPPORTED},
+        {"{\"x_bytes\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [0, 1]}}", "x_bytes", BYTES("x_bytes"),
          GYR_UNSUPPORTED},
     };
     const char *folder = enter_folder();
     REQUIRE(folder);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gyr_error e = {0};
         write_folder(folder, cases[i].header, 34);
-        CHECK_PATH_FAILS(folder, folder, cases[i].status, cases[i].message);
+        struct checkpoint *c = checkpoint_open(folder, NULL);
+        REQUIRE(c);
+        const struct tensor *t = checkpoint_tensor(c, cases[i].tensor);
+        CHECK(t && !tensor_readable(t, "DIR", &e));
+        CHECK_INT(e.status, cases[i].status);
+        CHECK_STR(e.message, cases[i].message);
+        checkpoint_close(c);
     }
+    leave_folder(folder);
+}
+
+static void sizes_must_be_those_of_the_bytes(void) {
+    const char *folder = enter_folder();
+    REQUIRE(folder);
+    write_folder(folder, "{" SCALES("[576460752303423488]", "[0, 34]") "}", 34);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/model.safetensors: tensor x_scales has more or less data than its shape says; the file is "
+                     "damaged, get it again");
+    write_folder(folder, "{" BLOCKS("[4294967296, 4294967296, 16]", "[0, 34]") "}", 34);
+    CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
+                     "DIR/model.safetensors: tensor x_blocks has a size that overflows; the file is damaged, get it "
+                     "again");
     leave_folder(folder);
 }
 
 int main(void) {
     RUN(halves_become_a_matrix);
     RUN(what_does_not_fit_is_told);
+    RUN(sizes_must_be_those_of_the_bytes);
     return test_end();
 }

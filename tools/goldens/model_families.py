@@ -295,7 +295,7 @@ FAMILIES = {
         kind="InternLM 2", arch="internlm2", model=t.LlamaForCausalLM, gguf=llama_gguf, hf=internlm2_hf, keys=keys(),
         config=lambda: t.LlamaConfig(**TINY, rope_parameters=rope(rope_theta=1e6)),
         drop=["head_dim", "rope_parameters", "attention_bias"],
-        add=dict(model_type="internlm2", rope_theta=1e6, rope_scaling=dict(type="dynamic", factor=2.0))),
+        add=dict(model_type="internlm2", bias=False, rope_theta=1e6, rope_scaling=dict(type="dynamic", factor=2.0))),
     "internlm3": dict(
         kind="Llama", arch="llama", model=t.LlamaForCausalLM, gguf=llama_gguf, keys=keys(),
         config=lambda: t.LlamaConfig(**TINY, head_dim=12, attention_bias=True, rope_parameters=rope(rope_theta=5e7)),

@@ -96,6 +96,11 @@ static void scale_piece(void *arg, size_t i) {
     e->kernels->scale(e->x + i * ELEMENTS, e->number, piece(e, i));
 }
 
+static void clamp_piece(void *arg, size_t i) {
+    const struct elements *e = arg;
+    e->kernels->clamp(e->x + i * ELEMENTS, e->number, piece(e, i));
+}
+
 static void cap_piece(void *arg, size_t i) {
     const struct elements *e = arg;
     e->kernels->cap(e->x + i * ELEMENTS, e->number, piece(e, i));
@@ -116,6 +121,10 @@ static void add(struct device *d, float *x, const float *y, size_t n) {
 
 static void scale(struct device *d, float *x, float by, size_t n) {
     run_pieces(d, scale_piece, &(struct elements){.x = x, .n = n, .number = by});
+}
+
+static void clamp(struct device *d, float *x, float most, size_t n) {
+    run_pieces(d, clamp_piece, &(struct elements){.x = x, .n = n, .number = most});
 }
 
 static void cap(struct device *d, float *x, float most, size_t n) {
@@ -177,6 +186,7 @@ static const struct device_ops ops = {
     .add = add,
     .move = move,
     .scale = scale,
+    .clamp = clamp,
     .cap = cap,
 };
 

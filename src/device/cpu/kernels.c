@@ -11,6 +11,10 @@ static void scale(float *x, float by, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] *= by;
 }
 
+static void clamp(float *x, float most, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+}
+
 static void mix(const struct mix *a, size_t row) {
     float *out = a->out + row * a->dim;
     for (size_t j = 0; j < a->n; j++) {
@@ -59,6 +63,7 @@ const struct kernels KERNEL(kernels) = {
     .mix = mix,
     .add = add,
     .scale = scale,
+    .clamp = clamp,
     .cap = KERNEL(cap),
     .read = read,
     .roof_int8 = KERNEL(roof_int8),

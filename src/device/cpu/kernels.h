@@ -147,6 +147,7 @@ struct kernels {
     void (*mix)(const struct mix *a, size_t row);
     void (*add)(float *x, const float *y, size_t n);
     void (*scale)(float *x, float by, size_t n);
+    void (*clamp)(float *x, float most, size_t n);
     void (*cap)(float *x, float most, size_t n);
     // Reads n bytes, a multiple of 128, as fast as it can; the sum keeps the compiler honest. For measuring only.
     uint64_t (*read)(const void *p, size_t n);

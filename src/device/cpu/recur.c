@@ -93,8 +93,10 @@ static inline void add_and_read(float *restrict state, const float *restrict key
 
 static inline float decay_of(const struct recur *a, size_t row, size_t head, size_t step, float *size) {
     float dt = fmaf(a->dt_by, a->dt[row * a->dt_row + step], a->dt_bias ? a->dt_bias[step] : 0);
-    *size = softplus_f(dt);
-    return exp_f(*size * a->a[head]);
+    float s = softplus_f(dt);
+    if (a->dt_most > 0) s = s < a->dt_least ? a->dt_least : s > a->dt_most ? a->dt_most : s;
+    *size = s;
+    return exp_f(s * a->a[head]);
 }
 
 // The delta rule: the state decays, and what is added is how far it is from giving x for the key.
