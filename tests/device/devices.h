@@ -22,8 +22,8 @@ static inline void open_devices(void) {
     static const struct {
         unsigned threads;
         const char *isa;
-    } wanted[DEVICES] = {{1, "scalar"},     {3, "scalar"}, {1, "avx2"}, {2, "avx2"}, {1, "avx512"}, {8, "avx512"},
-                         {1, "amx"},    {3, "amx"},  {1, "neon"}, {3, "neon"},   {2, NULL}};
+    } wanted[DEVICES] = {{1, "scalar"}, {3, "scalar"}, {1, "avx2"}, {2, "avx2"}, {1, "avx512"}, {8, "avx512"},
+                         {1, "amx"},    {3, "amx"},    {1, "neon"}, {3, "neon"}, {2, NULL}};
     for (int i = 0; i < DEVICES; i++) {
         struct device *d = device_cpu(wanted[i].threads, wanted[i].isa, NULL);
         if (d) devices[count++] = d;
