@@ -58,6 +58,10 @@ typedef struct gyr_error {
 // The library's version, "MAJOR.MINOR.PATCH". Static.
 GYR_API const char *gyr_version(void);
 
+// The edition of the arithmetic: a model, a prompt and a seed give the same bytes wherever this is the same number. What
+// it says is in docs/arithmetic.md.
+GYR_API unsigned gyr_edition(void);
+
 // The name of a status, such as "malformed". Static.
 GYR_API const char *gyr_status_name(gyr_status status);
 

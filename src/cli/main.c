@@ -68,7 +68,7 @@ static const struct syntax help_syntax = {"help", "[VERB]", "Explain a verb, or 
 static int verb_version(int argc, char **argv) {
     int operands, status = options_parse(&version_syntax, argc, argv, NULL, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
-    print("gyr %s\n", gyr_version());
+    print("gyr %s (arithmetic: edition %u)\n", gyr_version(), gyr_edition());
     return GYR_OK;
 }
 

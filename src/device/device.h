@@ -13,6 +13,9 @@
 
 struct device;
 
+// Of the arithmetic: docs/arithmetic.md. Raised with everything that changes a bit of a result.
+enum { EDITION = 2 };
+
 enum { MAX_HEAD = 1024 };     // elements of a head
 enum { MAX_GROUPS = 256 };    // of experts
 enum { MAX_INDEX_KEY = 256 }; // elements of an indexer's key

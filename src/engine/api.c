@@ -10,6 +10,8 @@
 
 const char *gyr_version(void) { return GYR_VERSION; }
 
+unsigned gyr_edition(void) { return EDITION; }
+
 const char *gyr_status_name(gyr_status status) {
     switch (status) {
     case GYR_OK: return "ok";

@@ -141,9 +141,11 @@ static void multiply(void *arg, size_t i) {
         k->matmul_f(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
 }
 
-// Tiles of a task: an even number, since kernels take two at a time.
-static size_t task_tiles(const struct cpu *c, const struct weight *w) {
+// Tiles of a task: an even number, since kernels take two at a time. AMX takes four pairs of 16-bit weights by the same
+// activations.
+static size_t task_tiles(const struct cpu *c, const struct weight *w, size_t rows) {
     size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8), n = TASK / (size + 1);
+    if (is_w16(w->type) && rows >= LANES && n < 8) n = 8;
     n = min(n, fair) / 2 * 2;
     return n ? n : 2;
 }
@@ -154,7 +156,7 @@ void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t
     for (size_t r = 0; r < rows; r += pass) {
         struct product p = {c, w, x + r * w->cols, bias, y + r * w->rows, min(pass, rows - r)};
         p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), c->kernels->wide_rows) * c->kernels->wide_rows;
-        p.tiles = task_tiles(c, w);
+        p.tiles = task_tiles(c, w, p.rows);
         p.runs = pieces(tile_count(w), p.tiles);
         pool_run(c->pool, p.rows, pack_row, &p);
         pool_run(c->pool, pieces(p.rows, p.batch) * p.runs, multiply, &p);
