@@ -58,8 +58,8 @@ typedef struct gyr_error {
 // The library's version, "MAJOR.MINOR.PATCH". Static.
 GYR_API const char *gyr_version(void);
 
-// The edition of the arithmetic: a model, a prompt and a seed give the same bytes wherever this is the same number. What
-// it says is in docs/arithmetic.md.
+// The edition of the arithmetic (docs/arithmetic.md): where it is the same number, a model, a prompt and a seed give
+// the same bytes.
 GYR_API unsigned gyr_edition(void);
 
 // The name of a status, such as "malformed". Static.

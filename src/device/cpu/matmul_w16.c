@@ -2,20 +2,7 @@
 // the lanes of a vector. The sum over a run is 256 * (high * high) + (high * low + low * high), exact; one float
 // operation adds it.
 #include "device/cpu/isa.h"
-#include "device/cpu/product.h"
-#include "device/cpu/tile_w16.h"
-
-// A run's work: `tiles` tiles `next` bytes apart, and rows whose planes are `stride` bytes apart.
-struct job {
-    const uint8_t *w, *x;
-    size_t next, stride, n;
-    const struct act16 *unit;
-};
-
-INLINE wf scaled(const struct job *j, size_t tile, size_t r, w32 sum, wf acc) {
-    wf s = wf_mul(wf_load(j->w + tile * j->next), wf_fill(j->unit[r].d));
-    return wf_fma(s, wf_of(w32_add(sum, w32_fill(&j->unit[r].start))), acc);
-}
+#include "device/cpu/job_w16.h"
 
 // A few rows: each weight is loaded once, as it comes from memory.
 INLINE void few(const struct job *j, int rows, struct sums *sums, size_t at, struct part p) {

@@ -3,6 +3,9 @@
 #ifndef DEVICE_CPU_PANEL_W16_AMX_H
 #define DEVICE_CPU_PANEL_W16_AMX_H
 
+#include "device/cpu/job_w16.h"
+
+#if defined(__AMX_INT8__)
 enum { MANY_ROWS16 = 2 * TILE, PAIRS = 4 };
 
 // Shapes of the tile registers for `rows` rows: 0 to 3 are sums, of the first sixteen rows and two tiles of outputs,
@@ -77,5 +80,7 @@ static void many_panel(const struct job *j, size_t rows, struct sums *sums, size
         sum_end(sums, i, p, scaled(j, t, r, all, sum_begin(sums, i, p)));
     }
 }
+
+#endif
 
 #endif
