@@ -287,7 +287,7 @@ static const struct act *records(const struct call *c, size_t first, size_t last
 }
 
 // Panel after panel with a chunk, the whole segment if there is but one panel; each fetches its share of the next
-// chunk. A single row takes so little time that what the memory sends unasked is enough.
+// chunk. Where FETCHED is 2, a single row is better off with what the memory sends unasked.
 static void few_segment(const struct call *c, size_t tile, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
     size_t groups = c->f->groups, panels = (c->rows + FEW_ROWS - 1) / FEW_ROWS;
@@ -296,7 +296,7 @@ static void few_segment(const struct call *c, size_t tile, unsigned s) {
     do {
         size_t count = last - b < n ? last - b : n;
         const uint8_t *units = tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room);
-        struct ahead a = {units + count * c->unit, c->w->own && c->rows > 1 ? share : 0};
+        struct ahead a = {units + count * c->unit, c->w->own && c->rows >= FETCHED ? share : 0};
         struct part p = {s, b == first, b + count == last};
         for (size_t r = 0; r < c->rows; r += FEW_ROWS, a.from += count * groups * share)
             few[c->w->type][panel(c->rows, r, FEW_ROWS)](units, count, a, records(c, first, last, b, r), c->sums, r, p);

@@ -9,6 +9,11 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #define WIDE_ROWS 6
+#if defined(__AMX_INT8__)
+enum { FETCHED = 1 };
+#else
+enum { FETCHED = 2 };
+#endif
 enum { FEW = 64, FEW_ROWS = 8, WIDE_TILES = 2, WIDE_CHAINS = 12, WIDE_SIGNED_ZERO = 128 };
 
 typedef __m512i w8;
