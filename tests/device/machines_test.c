@@ -42,12 +42,16 @@ static void check(const char *what, const struct device *d, const float *x, size
 
 static void products(void) {
     static const uint64_t want[TYPE_LIMIT] = {
-        [TYPE_F32] = 0xcd40555eccdb8690,    [TYPE_F16] = 0x5bdcf07c8203644f,    [TYPE_Q4_0] = 0x3194c3227b893ab3,
-        [TYPE_Q4_1] = 0x339c56650f284bff,   [TYPE_Q5_0] = 0x1ade68cc9f617543,   [TYPE_Q5_1] = 0xeb3d70456a97997e,
-        [TYPE_Q8_0] = 0x21c34121de869833,   [TYPE_Q2_K] = 0xba175acfaf92c739,   [TYPE_Q3_K] = 0xd5f952d41f7016e3,
-        [TYPE_Q4_K] = 0x2f1862b370926a98,   [TYPE_Q5_K] = 0x7f54ea67f2897922,   [TYPE_Q6_K] = 0xbda645eb06d957fa,
-        [TYPE_IQ4_NL] = 0x6662f735f7ead986, [TYPE_IQ4_XS] = 0x500823c1f9534d03, [TYPE_BF16] = 0x9696a40fd045238c,
-        [TYPE_MXFP4] = 0x55939c08dcee97e1,
+        [TYPE_F32] = 0xcd40555eccdb8690,     [TYPE_F16] = 0x5bdcf07c8203644f,     [TYPE_Q4_0] = 0x3194c3227b893ab3,
+        [TYPE_Q4_1] = 0x339c56650f284bff,    [TYPE_Q5_0] = 0x1ade68cc9f617543,    [TYPE_Q5_1] = 0xeb3d70456a97997e,
+        [TYPE_Q8_0] = 0x21c34121de869833,    [TYPE_Q2_K] = 0xba175acfaf92c739,    [TYPE_Q3_K] = 0xd5f952d41f7016e3,
+        [TYPE_Q4_K] = 0x2f1862b370926a98,    [TYPE_Q5_K] = 0x7f54ea67f2897922,    [TYPE_Q6_K] = 0xbda645eb06d957fa,
+        [TYPE_IQ4_NL] = 0x6662f735f7ead986,  [TYPE_IQ4_XS] = 0x500823c1f9534d03,  [TYPE_BF16] = 0x9696a40fd045238c,
+        [TYPE_MXFP4] = 0x55939c08dcee97e1,   [TYPE_IQ2_XXS] = 0xe5b4073a1da4cd49, [TYPE_IQ2_XS] = 0xfc0ef4e698c5449e,
+        [TYPE_IQ3_XXS] = 0x42d63d0d47217cf3, [TYPE_IQ1_S] = 0xa05c956825778194,   [TYPE_IQ3_S] = 0x3f0ae9db1de50e38,
+        [TYPE_IQ2_S] = 0x646df82b154a8291,   [TYPE_IQ1_M] = 0x917eeec109e47cc0,   [TYPE_TQ1_0] = 0xdbe5417b1b763cf6,
+        [TYPE_TQ2_0] = 0xecd9a5e8c52577cf,   [TYPE_NVFP4] = 0x0161211d7c3b6521,   [TYPE_Q1_0] = 0x6364b3f215ffd3e1,
+        [TYPE_Q2_0] = 0xa4ca71ddc2334952,
     };
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
         if (!type_info(t)) continue;

@@ -23,7 +23,13 @@ static size_t segment(size_t n, size_t s) { return n / 8 * s + n % 8 * s / 8; }
 
 static float tree(const float v[8]) { return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])); }
 
-static bool scales_by_halves(enum type type) { return type == TYPE_Q2_K || type == TYPE_Q3_K || type == TYPE_Q6_K; }
+static bool scales_by_halves(enum type type) {
+    static const bool halves[TYPE_LIMIT] = {
+        [TYPE_Q2_K] = true,   [TYPE_Q3_K] = true,  [TYPE_Q6_K] = true,  [TYPE_IQ1_M] = true,
+        [TYPE_IQ2_XS] = true, [TYPE_IQ2_S] = true, [TYPE_NVFP4] = true,
+    };
+    return halves[type];
+}
 
 // 32 weights and activations.
 static float group(const struct type_info *info, bool halves, const struct codes *c, const struct block *a, float sum) {
