@@ -9,12 +9,14 @@
 #include <strings.h>
 
 // Types that file names tell, the most welcome first: near 4 bits a weight, where a model loses little; then larger,
-// then smaller ones (docs/quantization.md has what each loses).
+// then smaller ones (docs/quantization.md has what each loses); those below 2.6 bits, and NVFP4, which
+// may have scales besides that are not read, last of all.
 static const char *const types[] = {
-    "Q4_K_M",    "Q4_K_XL", "Q4_K_L",  "Q4_K_S",  "Q4_K",    "Q4_0",   "IQ4_NL",  "IQ4_XS", "MXFP4",
-    "MXFP4_MOE", "Q4_1",    "Q5_K_M",  "Q5_K_XL", "Q5_K_L",  "Q5_K_S", "Q5_K",    "Q5_0",   "Q5_1",
-    "Q6_K",      "Q6_K_L",  "Q6_K_XL", "Q8_0",    "Q8_K_XL", "Q3_K_L", "Q3_K_XL", "Q3_K_M", "Q3_K_S",
-    "Q3_K",      "Q2_K",    "Q2_K_L",  "Q2_K_XL", "BF16",    "F16",    "FP16",    "F32",    "FP32",
+    "Q4_K_M",  "Q4_K_XL", "Q4_K_L",  "Q4_K_S", "Q4_K",  "Q4_0",  "IQ4_NL", "IQ4_XS", "MXFP4",  "MXFP4_MOE", "Q4_1",
+    "Q5_K_M",  "Q5_K_XL", "Q5_K_L",  "Q5_K_S", "Q5_K",  "Q5_0",  "Q5_1",   "Q6_K",   "Q6_K_L", "Q6_K_XL",   "Q8_0",
+    "Q8_K_XL", "Q3_K_L",  "Q3_K_XL", "Q3_K_M", "IQ3_M", "IQ3_S", "Q3_K_S", "Q3_K",   "IQ3_XS", "IQ3_XXS",   "Q2_K",
+    "Q2_K_L",  "Q2_K_XL", "BF16",    "F16",    "FP16",  "F32",   "FP32",   "NVFP4",  "IQ2_M",  "IQ2_S",     "IQ2_XS",
+    "IQ2_XXS", "Q2_0",    "TQ2_0",   "TQ1_0",  "IQ1_M", "IQ1_S", "Q1_0",
 };
 enum { TYPES = sizeof types / sizeof *types };
 
