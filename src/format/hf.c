@@ -2,6 +2,7 @@
 #include "format/hf.h"
 
 #include "format/json.h"
+#include "format/packed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -120,9 +121,23 @@ static bool read_all_weights(struct checkpoint *c, gyr_error *e) {
     return fail(e, GYR_IO, "%s: no %s in this folder; give a GGUF file or a Hugging Face folder", c->path, single);
 }
 
+// Types that only quantized weights have, of a tensor that is part of none.
+static bool all_known(const struct checkpoint *c, gyr_error *e) {
+    for (size_t i = 0; i < c->n_tensors; i++) {
+        const struct tensor *t = &c->tensors[i];
+        if (t->dtype)
+            return fail(e, GYR_UNSUPPORTED,
+                        "%s: tensor %.*s has element type %s, and is part of no matrix that gyr reads; take the model "
+                        "unquantized, or as GGUF",
+                        c->path, shown(t->name), t->name.data, t->dtype);
+    }
+    return true;
+}
+
 bool hf_open(struct checkpoint *c, gyr_error *e) {
     c->source = CHECKPOINT_HF;
     if (!folder_has(c->path, "config.json"))
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
-    return read_config(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) && hf_vocab(c->path, c->keys, &c->vocab, e);
+    return read_config(c, e) && read_all_weights(c, e) && mxfp4_whole(c, e) && packed_settle(c, e) && all_known(c, e) &&
+           hf_vocab(c->path, c->keys, &c->vocab, e);
 }

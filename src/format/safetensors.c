@@ -1,6 +1,7 @@
 // Reading safetensors (huggingface/safetensors, "Format"): the length of a JSON header in 8 bytes, the header, data.
 #include "format/hf.h"
 #include "format/json.h"
+#include "format/packed.h"
 
 #include <string.h>
 
@@ -29,7 +30,8 @@ static bool read_type(const struct header *h, const json_t *j, struct tensor *t,
     struct text name = json_text(json_object_get(j, "dtype"));
     if (!name.data) return malformed(h, t, "has no dtype");
     *bytes = !strcmp(name.data, "U8") && mxfp4_half(t->name);
-    if (*bytes) return true;
+    t->dtype = packed_dtype(h->c, name.data);
+    if (*bytes || t->dtype) return true;
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (!strcmp(dtypes[i].name, name.data)) {
             t->type = dtypes[i].type;
@@ -60,7 +62,7 @@ static bool read_shape(const struct header *h, const json_t *j, struct tensor *t
 
 static bool measure_bytes(const struct header *h, struct tensor *t) {
     bool overflow = false;
-    t->bytes = 1;
+    t->bytes = t->dtype ? packed_dtype_size(t->dtype) : 1;
     for (int i = 0; i < MAX_DIMS; i++) overflow |= __builtin_mul_overflow(t->bytes, t->dim[i], &t->bytes);
     return !overflow || malformed(h, t, "has a size that overflows");
 }
@@ -86,7 +88,8 @@ static bool read_entry(const struct header *h, const char *name, size_t size, co
     if (!json_is_object(j)) return malformed(h, &t, "is not described by an object");
     bool bytes;
     if (!read_type(h, j, &t, &bytes) || !read_shape(h, j, &t)) return false;
-    if (!(bytes ? measure_bytes(h, &t) : tensor_measure(&t, h->path, h->e)) || !read_place(h, j, &t)) return false;
+    if (!(bytes || t.dtype ? measure_bytes(h, &t) : tensor_measure(&t, h->path, h->e)) || !read_place(h, j, &t))
+        return false;
     if (bytes) return mxfp4_add(h->c, &t, h->path, h->e);
     t.name.data = arena_copy(&h->c->storage->arena, t.name);
     return t.name.data ? checkpoint_add(h->c, &t, h->path, h->e) : fail_memory(h->e, h->path);

@@ -20,6 +20,21 @@ static bool named(const struct binder *b, enum role role) {
     return family_name(b->m->family, b->m->checkpoint->source, (struct place){role, PART_WEIGHT, 0, 0}, name);
 }
 
+// A tensor whose codes and scales lie apart, written in its type. It stands before its bytes, a cache line of which is
+// enough.
+static const struct tensor *bind_unpacked(struct binder *b, const struct tensor *t) {
+    size_t room = (sizeof *t + 63) / 64 * 64;
+    uint8_t *data = bind_rewrite(b, room + t->bytes);
+    if (!data) return b->looking ? t : NULL;
+    tensor_blocks(t, 0, (size_t)(t->dim[0] * t->dim[1]), data + room);
+    struct tensor *whole = (struct tensor *)(void *)data;
+    *whole = *t;
+    whole->data = data + room;
+    whole->scales = NULL;
+    whole->packing = NULL;
+    return whole;
+}
+
 const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct model *m = b->m;
     char name[128];
@@ -28,7 +43,8 @@ const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t c
         return fail_null(b->e, GYR_MALFORMED, "%s: tensor '%s' is missing; download or convert the model again",
                          m->checkpoint->path, name);
     if (b->found) b->found[t - m->checkpoint->tensors] = true;
-    if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == depth && t->dim[3] == 1) return t;
+    if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == depth && t->dim[3] == 1)
+        return t->packing ? bind_unpacked(b, t) : t;
     return fail_null(b->e, GYR_MALFORMED,
                      "%s: tensor '%s' is %llu x %llu, but the hyperparameters make it %llu x %llu; convert the model "
                      "again",
@@ -38,7 +54,7 @@ const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t c
 
 const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct tensor *t = bind_find_any(b, at, cols, rows, depth);
-    if (!t || !t->scales) return t;
+    if (!t || !t->scales || t->packing) return t;
     return fail_null(b->e, GYR_UNSUPPORTED,
                      "%s: tensor '%.*s' is MXFP4, which gyr knows of experts; choose another "
                      "model",
@@ -73,6 +89,9 @@ static bool bind_transposed(struct binder *b, struct weight *w, enum role role, 
     struct model *m = b->m;
     const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, rows, cols, 1);
     if (!t) return false;
+    if (type_info(t->type)->quantized)
+        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole",
+                    m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
     size_t size = type_info(t->type)->bytes;
     uint8_t *data = bind_rewrite(b, t->bytes);
     if (!data) return b->looking;
@@ -340,7 +359,8 @@ static bool bind_factors(struct binder *b, enum role role, float **factors) {
     size_t n = m->h.rope.dim / 2;
     const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     if (!t || !n) return true;
-    if (!bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1)) return false;
+    t = bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1);
+    if (!t) return false;
     if (type_info(t->type)->quantized)
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
                     name);
