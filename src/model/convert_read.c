@@ -89,7 +89,8 @@ static void copy_piece(const void *arg, uint64_t at, size_t n, uint8_t *out) {
     for (size_t done = 0, k; done < n; done += k) {
         uint64_t row = (at + done) / p->cols, col = (at + done) % p->cols;
         k = n - done < p->cols - col ? n - done : (size_t)(p->cols - col);
-        tensor_blocks(tensor_of(s, &row), source_row(s, row) * p->cols + col, k, out);
+        const struct tensor *t = tensor_of(s, &row);
+        tensor_blocks(t, source_row(s, row) * p->cols + col, k, out);
         out += type_row_bytes(p->t->type, k);
     }
 }
