@@ -236,6 +236,13 @@ static enum type type_of(const struct packing *p) {
 
 static bool of_dtype(const struct tensor *t, const char *dtype) { return t->dtype && !strcmp(t->dtype, dtype); }
 
+// Whether a matrix of codes has as many bytes as its shape says.
+static bool is_whole(const struct tensor *t) {
+    uint64_t bytes;
+    return t->n_dims == 2 && !__builtin_mul_overflow(t->dim[0], t->dim[1], &bytes) &&
+           !__builtin_mul_overflow(bytes, packed_dtype_size(t->dtype), &bytes) && bytes == t->bytes;
+}
+
 static void use(const struct settler *s, const struct tensor *t) {
     if (t) s->used[t - s->c->tensors] = true;
 }
@@ -254,8 +261,8 @@ static bool settle(const struct settler *s, struct tensor *codes) {
     struct packing *p = arena_alloc(&storage->arena, 1, sizeof *p);
     if (!p) return fail_memory(s->e, s->c->path);
     p->kind = s->codes->kind;
-    if (scales->dtype || type_info(scales->type)->quantized || (zeros && !of_dtype(zeros, "I32")) ||
-        !fits(s, codes, scales, zeros, p))
+    if (scales->dtype || type_info(scales->type)->quantized || !is_whole(codes) ||
+        (zeros && (!of_dtype(zeros, "I32") || !is_whole(zeros))) || !fits(s, codes, scales, zeros, p))
         return unlike(s, codes);
     p->codes = codes->data;
     p->scales = scales->data;
