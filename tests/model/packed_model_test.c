@@ -199,12 +199,23 @@ static void experts_with_tensors_of_their_own(void) { check_family("qwen3-moe", 
 static void heads_in_other_orders(void) { check_family("deepseek-v3", 38, false); }
 static void weights_with_multipliers(void) { check_family("minicpm", 14, false); }
 
+// Matrices that a family's folders have as [in][out] cannot be turned in blocks.
+static void blocks_are_not_turned(void) {
+    REQUIRE(drawn_load(&d, "gpt2"));
+    CHECK(write_packed(SYMMETRIC));
+    CHECK(!gyr_model_open(folder, NULL, &err));
+    CHECK_INT(err.status, GYR_UNSUPPORTED);
+    CHECK(strstr(err.message, "c_proj.weight' is quantized, and gyr wants it whole"));
+    drawn_free(&d);
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     RUN(one_matrix_each);
     RUN(experts_with_tensors_of_their_own);
     RUN(heads_in_other_orders);
     RUN(weights_with_multipliers);
+    RUN(blocks_are_not_turned);
     unlink(file_of("config.json"));
     unlink(file_of("model.safetensors"));
     unlink(file_of("m.gguf"));
