@@ -134,7 +134,7 @@ static void every_type(void) {
         REQUIRE(logits_of(file, got) && logits_of(other, want));
         if (!(distance(got, want) < 0.05)) printf("%s: %g\n", type_info(t)->name, distance(got, want));
         CHECK(distance(got, want) < 0.05);
-        o.type = "q4_k_m";
+        o.type = "q8_0";
         CHECK_INT(gyr_quantize(&o, &err), GYR_OK);
         CHECK(logits_of(other, got));
         o.type = type_info(t)->name;
