@@ -7,6 +7,8 @@
 #ifndef TENSOR_UNPACK_GRID_H
 #define TENSOR_UNPACK_GRID_H
 
+#include "tensor/unpack.h"
+
 extern const char grid_iq1[], grid_iq2_xxs[], grid_iq2_xs[], grid_iq2_s[], grid_iq3_xxs[], grid_iq3_s[];
 
 #define IQ1_VALUES                                                                                                     \
