@@ -63,9 +63,16 @@ bool checkpoint_add(struct checkpoint *c, const struct tensor *t, const char *wh
                 shown(t->name), t->name.data);
 }
 
+const char unread_type[] = "; gyr reads F32, F16 and BF16; take the model in one of them, or as GGUF";
+
 bool tensor_readable(const struct tensor *t, const char *path, gyr_error *e) {
+    bool type = t->unread == unread_type;
     return !t->unread || fail(e, t->status, "%s: tensor %.*s %s%.20s%s", path, shown(t->name), t->name.data,
-                              t->dtype ? "has element type " : "", t->dtype ? t->dtype : "", t->unread);
+                              type ? "has element type " : "", type ? t->dtype : "", t->unread);
+}
+
+static bool same_dtype(const struct tensor *a, const struct tensor *b) {
+    return a->dtype && b->dtype ? !strcmp(a->dtype, b->dtype) : a->dtype == b->dtype;
 }
 
 bool checkpoint_add_again(struct checkpoint *c, const struct tensor *t, const char *where, gyr_error *e) {
@@ -74,10 +81,10 @@ bool checkpoint_add_again(struct checkpoint *c, const struct tensor *t, const ch
     struct tensor *first = &c->tensors[i];
     if (t->placed && !first->placed) *first = *t;
     if (first->placed) return true;
-    bool same = first->type == t->type && !first->unread == !t->unread && first->bytes == t->bytes &&
-                !memcmp(first->dim, t->dim, sizeof t->dim) && first->data && t->data &&
+    bool same = first->type == t->type && same_dtype(first, t) && !first->unread == !t->unread &&
+                first->bytes == t->bytes && !memcmp(first->dim, t->dim, sizeof t->dim) && first->data && t->data &&
                 !memcmp(first->data, t->data, t->bytes);
-    if (!same && !first->unread) {
+    if (!same && (!first->unread || first->unread == unread_type)) {
         first->unread = "is there twice, and not the same; get the folder again";
         first->status = GYR_MALFORMED;
     }

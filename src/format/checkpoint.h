@@ -16,7 +16,8 @@ struct tensor {
     const uint8_t *data;    // mapped; `bytes` of it are inside the file, checked; any alignment (safetensors has none)
     size_t bytes;
     const uint8_t *scales; // not NULL: MXFP4; `data` is the blocks, a block's scale lies here. See tensor_blocks()
-    const char *dtype;     // what the file calls an element type that is none of gyr's; NULL: it is `type`
+    const struct packing *packing; // not NULL: codes and scales apart; `data` is NULL. See tensor_blocks()
+    const char *dtype;             // what the file calls an element type that is none of gyr's; NULL: it is `type`
     // Not NULL: why the tensor cannot be read, behind its name. Folders may hold such, as long as no model asks for
     // them: tensor_readable() says it.
     const char *unread;
@@ -30,7 +31,7 @@ bool tensor_readable(const struct tensor *t, const char *path, gyr_error *e);
 // Elements [first, first + n) of a tensor as floats; of quantized types both are multiples of 32.
 void tensor_decode(const struct tensor *t, uint64_t first, size_t n, float *out);
 
-// The same as blocks of its type, of a tensor whose scales lie apart.
+// The same as what its type has in memory (blocks, if it is quantized), of a tensor with `scales` or `packing`.
 void tensor_blocks(const struct tensor *t, uint64_t first, size_t n, uint8_t *out);
 
 enum value_kind { VALUE_NONE, VALUE_UINT, VALUE_INT, VALUE_FLOAT, VALUE_BOOL, VALUE_STRING, VALUE_ARRAY };

@@ -2,6 +2,7 @@
 #include "format/hf.h"
 
 #include "format/json.h"
+#include "format/packed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,5 +124,5 @@ bool hf_open(struct checkpoint *c, gyr_error *e) {
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
     if (!read_config(c, e) || !hf_settle(c, e) || !read_all_weights(c, e)) return false;
     mxfp4_whole(c);
-    return hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
+    return packed_settle(c, e) && hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
 }

@@ -2,6 +2,7 @@
 // bytes. NAME_blocks is [...][rows][blocks][16], each byte two elements side by side, the first in its low half;
 // NAME_scales is [...][rows][blocks]. A block of GGUF's has its scale in front, and element i beside element i + 16.
 #include "format/hf.h"
+#include "format/packed.h"
 
 #include <string.h>
 
@@ -81,11 +82,19 @@ static void join(const uint8_t *half, uint8_t scale, uint8_t *out) {
 }
 
 void tensor_blocks(const struct tensor *t, uint64_t first, size_t n, uint8_t *out) {
+    if (t->packing) {
+        packed_blocks(t, first, n, out);
+        return;
+    }
     for (size_t b = first / BLOCK; b < (first + n) / BLOCK; b++, out += 1 + HALF)
         join(t->data + b * HALF, t->scales[b], out);
 }
 
 void tensor_decode(const struct tensor *t, uint64_t first, size_t n, float *out) {
+    if (t->packing) {
+        packed_decode(t, first, n, out);
+        return;
+    }
     if (!t->scales) {
         type_decode(t->type, t->data, (size_t)first, n, out);
         return;

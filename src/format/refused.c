@@ -1,5 +1,6 @@
 // What a file says of a model that gyr would have to do, and does not.
 #include "format/hf_class.h"
+#include "format/packed.h"
 #include "format/parts.h"
 
 #include <stdio.h>
@@ -102,10 +103,10 @@ static bool check_list(const struct checkpoint *c, const char *list, gyr_error *
     return true;
 }
 
-// Weights that are not numbers but codes of some method. gyr reads gpt-oss's.
+// Weights that are not numbers but codes of some method. gyr reads gpt-oss's, and those of packed.h.
 static bool check_quantization(const struct checkpoint *c, gyr_error *e) {
     static const char *const homes[] = {"quantization_config.", "text_config.quantization_config.",
-                                        "compression_config."};
+                                        "compression_config.", "text_config.compression_config."};
     static const struct {
         const char *key, *method;
     } signs[] = {{"quant_method", NULL},
@@ -114,7 +115,7 @@ static bool check_quantization(const struct checkpoint *c, gyr_error *e) {
                  {"format", "compressed-tensors"},
                  {"fmt", "fp8"},
                  {"bits", "GPTQ"}};
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof homes / sizeof *homes; i++)
         for (size_t k = 0; k < sizeof signs / sizeof *signs; k++) {
             char key[96];
             snprintf(key, sizeof key, "%s%s", homes[i], signs[k].key);
@@ -124,6 +125,7 @@ static bool check_quantization(const struct checkpoint *c, gyr_error *e) {
             struct text method = named ? v->s : (struct text){signs[k].method, 0};
             if (!named) method.size = method.data ? strlen(method.data) : 0;
             if (method.size == 5 && !memcmp(method.data, "mxfp4", 5)) return true;
+            if (named && packed_reads(method)) return packed_check(c, e);
             return fail(e, GYR_UNSUPPORTED,
                         "%s: its weights are quantized by %.*s, which gyr does not read; take the model unquantized, "
                         "or as GGUF",

@@ -1,6 +1,7 @@
 // Reading safetensors (huggingface/safetensors, "Format"): the length of a JSON header in 8 bytes, the header, data.
 #include "format/hf.h"
 #include "format/json.h"
+#include "format/packed.h"
 
 #include <string.h>
 
@@ -42,7 +43,7 @@ static bool read_type(const struct header *h, const json_t *j, struct tensor *t)
             return true;
         }
     t->dtype = arena_copy(&h->c->storage->arena, name);
-    odd(t, GYR_UNSUPPORTED, "; gyr reads F32, F16 and BF16; take the model in one of them, or as GGUF");
+    odd(t, GYR_UNSUPPORTED, unread_type);
     return t->dtype || fail_memory(h->e, h->path);
 }
 
@@ -64,9 +65,9 @@ static bool read_shape(const struct header *h, const json_t *j, struct tensor *t
     return true;
 }
 
-static bool measure_bytes(const struct header *h, struct tensor *t) {
+static bool measure_bytes(const struct header *h, struct tensor *t, size_t each) {
     bool overflow = false;
-    t->bytes = 1;
+    t->bytes = each;
     for (int i = 0; i < MAX_DIMS; i++) overflow |= __builtin_mul_overflow(t->bytes, t->dim[i], &t->bytes);
     return !overflow || malformed(h, t, "has a size that overflows");
 }
@@ -93,7 +94,8 @@ static bool read_entry(const struct header *h, const char *name, size_t size, co
     if (!json_is_object(j)) return malformed(h, &t, "is not described by an object");
     if (!read_type(h, j, &t) || !read_shape(h, j, &t)) return false;
     bool half = t.dtype && !strcmp(t.dtype, "U8") && mxfp4_half(t.name);
-    bool measured = half ? measure_bytes(h, &t) : t.unread || tensor_measure(&t, h->path, h->e);
+    size_t each = half ? 1 : t.dtype ? packed_dtype_size(h->c, t.dtype) : 0;
+    bool measured = each ? measure_bytes(h, &t, each) : t.unread || tensor_measure(&t, h->path, h->e);
     if (!measured || !read_place(h, j, &t)) return false;
     if (half && !mxfp4_add(h->c, &t, h->path, &half, h->e)) return false;
     if (half) return true;

@@ -20,6 +20,21 @@ static bool named(const struct binder *b, enum role role) {
     return family_name(b->m->family, b->m->checkpoint->source, (struct place){role, PART_WEIGHT, 0, 0}, name);
 }
 
+// A tensor whose codes and scales lie apart, written in its type. It stands before its bytes, a cache line of which is
+// enough.
+static const struct tensor *bind_unpacked(struct binder *b, const struct tensor *t) {
+    size_t room = (sizeof *t + 63) / 64 * 64;
+    uint8_t *data = bind_rewrite(b, room + t->bytes);
+    if (!data) return b->looking ? t : NULL;
+    tensor_blocks(t, 0, (size_t)(t->dim[0] * t->dim[1]), data + room);
+    struct tensor *whole = (struct tensor *)(void *)data;
+    *whole = *t;
+    whole->data = data + room;
+    whole->scales = NULL;
+    whole->packing = NULL;
+    return whole;
+}
+
 const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct model *m = b->m;
     char name[128];
@@ -29,7 +44,8 @@ const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t c
                          m->checkpoint->path, name);
     if (b->found) b->found[t - m->checkpoint->tensors] = true;
     if (!tensor_readable(t, m->checkpoint->path, b->e)) return NULL;
-    if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == depth && t->dim[3] == 1) return t;
+    if (t->dim[0] == cols && t->dim[1] == rows && t->dim[2] == depth && t->dim[3] == 1)
+        return t->packing ? bind_unpacked(b, t) : t;
     return fail_null(b->e, GYR_MALFORMED,
                      "%s: tensor '%s' is %llu x %llu, but the hyperparameters make it %llu x %llu; convert the model "
                      "again",
@@ -39,7 +55,7 @@ const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t c
 
 const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth) {
     const struct tensor *t = bind_find_any(b, at, cols, rows, depth);
-    if (!t || !t->scales) return t;
+    if (!t || !t->scales || t->packing) return t;
     return fail_null(b->e, GYR_UNSUPPORTED,
                      "%s: tensor '%.*s' is MXFP4, which gyr knows of experts; choose another "
                      "model",
@@ -80,13 +96,20 @@ uint8_t *bind_turned(struct binder *b, const struct tensor *t, size_t cols, size
     return data;
 }
 
+bool bind_whole(struct binder *b, const struct tensor *t) {
+    return !type_info(t->type)->quantized ||
+           fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole", b->m->checkpoint->path,
+                (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
+}
+
 // A matrix that the file has as [in][out] is written anew.
 static bool bind_transposed(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols,
                             size_t rows) {
     struct model *m = b->m;
     const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, rows, cols, 1);
-    uint8_t *data = t ? bind_turned(b, t, cols, rows) : NULL;
-    if (!data) return t && b->looking;
+    if (!t || !bind_whole(b, t)) return false;
+    uint8_t *data = bind_turned(b, t, cols, rows);
+    if (!data) return b->looking;
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
     bind_count(m, t, 1);
     return m->device->ops->bind(m->device, w, b->e);
@@ -98,9 +121,7 @@ static bool bind_unit(struct binder *b, struct weight *w, enum role role, size_t
     const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, cols, rows, 1);
     if (!t) return false;
     const struct type_info *type = type_info(t->type);
-    if (type->quantized)
-        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole",
-                    m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
+    if (!bind_whole(b, t)) return false;
     uint8_t *data = bind_rewrite(b, t->bytes);
     float *row = data ? malloc(cols * sizeof *row) : NULL;
     if (!row) return b->looking || (data && fail_memory(b->e, m->checkpoint->path));
@@ -384,8 +405,8 @@ static bool output_tied(struct binder *b) {
     const struct value *told = c->source == CHECKPOINT_HF ? config_value(c, "tie_word_embeddings") : NULL;
     bool tied = !told || told->kind != VALUE_BOOL || told->b;
     if (!out) return tied;
-    if (!told || !tied || !in || out->unread || in->unread || out->type != in->type || out->bytes != in->bytes ||
-        memcmp(out->dim, in->dim, sizeof in->dim) || memcmp(out->data, in->data, in->bytes))
+    if (!told || !tied || !in || out->unread || in->unread || out->packing || in->packing || out->type != in->type ||
+        out->bytes != in->bytes || memcmp(out->dim, in->dim, sizeof in->dim) || memcmp(out->data, in->data, in->bytes))
         return false;
     if (b->found) b->found[out - c->tensors] = true;
     return true;
@@ -415,7 +436,8 @@ static bool bind_factors(struct binder *b, enum role role, float **factors) {
     size_t n = m->h.rope.dim / 2;
     const struct tensor *t = look(b, role, PART_WEIGHT, 0, name);
     if (!t || !n) return true;
-    if (!bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1)) return false;
+    t = bind_find(b, (struct place){role, PART_WEIGHT, 0, 0}, n, 1, 1);
+    if (!t) return false;
     if (type_info(t->type)->quantized)
         return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' is quantized; convert the model again", m->checkpoint->path,
                     name);

@@ -49,6 +49,9 @@ uint8_t *bind_rewrite(struct binder *b, size_t bytes);
 bool bind_is_turned(const struct binder *b);
 uint8_t *bind_turned(struct binder *b, const struct tensor *t, size_t cols, size_t rows);
 
+// Whether a matrix that is written in another order has weights apart; else refused: blocks cannot be turned.
+bool bind_whole(struct binder *b, const struct tensor *t);
+
 // Some rows of a matrix that holds several, as a matrix of their own.
 struct share {
     struct linear *to;  // NULL: nobody reads them

@@ -99,11 +99,12 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
     struct place at = {role, PART_WEIGHT, layer, 0};
     char name[128];
     const struct tensor *t = family_tensor(m->family, m->checkpoint, at, name);
-    bool packed = t && t->scales;
+    bool packed = t && t->scales && !t->packing;
     t = bind_find_any(b, at, packed ? w->cols : all, packed ? all : w->cols, m->h.experts);
     if (!t) return false;
     if (first == 0 && !b->looking) bind_count(m, t, share(m)); // once for the two that it holds
     if (packed) return bind_packed(b, l, w, t, first, step);
+    if (!bind_whole(b, t)) return false;
     size_t size = type_info(t->type)->bytes, each = w->rows * w->cols;
     uint8_t *data = bind_rewrite(b, m->h.experts * each * size);
     if (!data) return b->looking;

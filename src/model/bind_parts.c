@@ -59,8 +59,8 @@ bool bind_parts(struct binder *b, enum role role, unsigned bias, uint32_t layer,
     float *all = NULL;
     const struct tensor *t =
         bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, turned ? rows : cols, turned ? cols : rows, 1);
-    if (!t || (bind_has_bias(b, role, bias, layer) && !bind_vector(b, &all, role, PART_BIAS, layer, rows, 1, 0)))
-        return false;
+    if (!t || (turned && !bind_whole(b, t))) return false;
+    if (bind_has_bias(b, role, bias, layer) && !bind_vector(b, &all, role, PART_BIAS, layer, rows, 1, 0)) return false;
     const uint8_t *data = sorted(b, t, groups, p, n);
     if (b->looking || !data) return b->looking;
     if (all && groups > 1 && !sort_bias(b, all, groups, p, n)) return false;

@@ -17,15 +17,18 @@ static void choose_type(const struct job *j, struct piece *p, const struct mixtu
     memcpy(t.dim, p->dim, sizeof t.dim);
     if (p->n_dims < 2 || p->fine)
         p->to = TYPE_F32;
-    else if (type_info(t.type)->quantized)
+    else if (type_info(t.type)->quantized && convert_is_plain(p))
         p->to = t.type; // exactly as it is
-    else
+    else {
+        if (type_info(t.type)->quantized) t.type = TYPE_F32; // the same numbers no more
         p->to = j->mixture ? mixture_type(j->mixture, facts, &t, j->o->pure) : t.type;
+    }
 }
 
 // What a folder's own types are called: by the one that most weights have.
 static uint32_t file_type(const struct job *j) {
-    static const uint32_t names[TYPE_LIMIT] = {[TYPE_F16] = 1, [TYPE_BF16] = 32, [TYPE_MXFP4] = 38};
+    static const uint32_t names[TYPE_LIMIT] = {
+        [TYPE_F16] = 1, [TYPE_BF16] = 32, [TYPE_MXFP4] = 38, [TYPE_Q4_0] = 2, [TYPE_Q5_0] = 8};
     uint64_t weights[TYPE_LIMIT] = {0};
     enum type most = TYPE_F32;
     for (size_t i = 0; i < j->n; i++) weights[j->pieces[i].to] += j->pieces[i].cols * j->pieces[i].rows;

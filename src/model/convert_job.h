@@ -67,6 +67,9 @@ bool convert_list(struct job *j, gyr_error *e);
 // What row `row` of a tensor is multiplied by where a family's GGUF files have its multipliers in their weights.
 float convert_factor(const struct model *m, enum role role, enum part part, uint64_t row);
 
+// Whether a piece's numbers are those of the folder, only in another order of rows, so that blocks can be copied.
+bool convert_is_plain(const struct piece *p);
+
 // Writes a piece.
 bool convert_write(struct job *j, const struct piece *p, gyr_error *e);
 

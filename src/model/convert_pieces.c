@@ -77,7 +77,7 @@ bool convert_start(struct job *j, enum role role, struct place from, struct piec
     if (role == ROLE_Q && f->latent && !j->m->h.q_latent)
         snprintf(name, sizeof name, "blk.%u.attn_q.weight", from.layer);
     bool of_experts = role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP || role == ROLE_EXPERT_DOWN;
-    if (!named || (t->scales && !of_experts))
+    if (!named || (t->scales && !t->packing && !of_experts))
         return fail(e, GYR_UNSUPPORTED, "%s: tensor '%s' has no name in GGUF files of the %s", j->c->path, looked,
                     f->kind);
     struct piece *p = *out = add(j, e);

@@ -37,15 +37,19 @@ static void read_across(const struct piece *p, uint64_t row, uint64_t col, size_
     for (size_t i = 0; i < n; i++) tensor_decode(p->t, from + (col + i) * p->all, 1, out + i);
 }
 
+// The tensor that has a row; the row becomes its own.
+static const struct tensor *tensor_of(const struct reader *s, uint64_t *row) {
+    const struct piece *p = s->p;
+    if (!p->indexed) return p->t;
+    char name[128];
+    struct place at = {p->at.role, p->at.part, p->at.layer, (uint32_t)(*row / p->each)};
+    *row %= p->each;
+    return family_tensor(s->m->family, s->m->checkpoint, at, name);
+}
+
 static void read_along(const struct reader *s, uint64_t row, uint64_t col, size_t n, float *out) {
     const struct piece *p = s->p;
-    const struct tensor *t = p->t;
-    if (p->indexed) {
-        char name[128];
-        struct place at = {p->at.role, p->at.part, p->at.layer, (uint32_t)(row / p->each)};
-        t = family_tensor(s->m->family, s->m->checkpoint, at, name);
-        row %= p->each;
-    }
+    const struct tensor *t = tensor_of(s, &row);
     if (p->unit) {
         unit_decode(t, source_row(s, row), p->cols, col, n, out);
         return;
@@ -85,20 +89,42 @@ static void copy_piece(const void *arg, uint64_t at, size_t n, uint8_t *out) {
     for (size_t done = 0, k; done < n; done += k) {
         uint64_t row = (at + done) / p->cols, col = (at + done) % p->cols;
         k = n - done < p->cols - col ? n - done : (size_t)(p->cols - col);
-        tensor_blocks(p->t, source_row(s, row) * p->cols + col, k, out);
+        const struct tensor *t = tensor_of(s, &row);
+        tensor_blocks(t, source_row(s, row) * p->cols + col, k, out);
         out += type_row_bytes(p->t->type, k);
     }
 }
 
+bool convert_is_plain(const struct piece *p) {
+    bool across = p->all && p->t && p->t->packing;
+    return !p->unit && !p->col_of && !across && p->plus == 0 && !p->multiplied && !p->decays;
+}
+
+// Whether all tensors of a piece are of one type, as those of experts may not be.
+static bool is_of_one_type(const struct job *j, const struct piece *p, gyr_error *e) {
+    struct reader r = {p, j->m};
+    for (uint64_t row = 0; p->indexed && type_info(p->to)->quantized && row < p->rows; row += p->each) {
+        uint64_t own = row;
+        if (tensor_of(&r, &own)->type != p->t->type)
+            return fail(
+                e, GYR_UNSUPPORTED,
+                "%s: the tensors that make %s are quantized in different ways, which one tensor of GGUF cannot be; "
+                "run the folder as it is",
+                j->c->path, p->name);
+    }
+    return true;
+}
+
 bool convert_write(struct job *j, const struct piece *p, gyr_error *e) {
     struct reader r = {p, j->m};
+    if (p->t && p->to == p->t->type && p->t->packing && !is_of_one_type(j, p, e)) return false;
     bool moved = p->indexed || p->all || p->apart || p->grouped || p->paired || p->first || p->row_of || p->col_of;
     bool as_is = p->t && !p->t->scales && !moved && !p->unit && p->plus == 0 && !p->multiplied && !p->decays;
     struct recode_source s = {.name = {p->name, strlen(p->name)},
                               .count = p->cols * p->rows,
                               .from = p->t ? p->t->type : TYPE_F32,
                               .as_is = as_is ? p->t->data : NULL,
-                              .copy = p->t && p->t->scales ? copy_piece : NULL,
+                              .copy = p->t && p->t->scales && convert_is_plain(p) ? copy_piece : NULL,
                               .read = read_piece,
                               .arg = &r};
     return recode(j->recoder, j->w, &s, p->to, e);

@@ -329,7 +329,7 @@ static bool prepare(struct job *j, gyr_error *e) {
     }
     int type = type_by_name(o->type);
     if (type < 0 || !type_info((uint32_t)type)->encode)
-        return fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", o->type, type_names());
+        return fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", o->type, type_names_encoded());
     if (o->layers > j->shape->layers)
         return fail(e, GYR_USAGE, "%u layers: %s has %u", o->layers, o->shape, j->shape->layers);
     j->type = (enum type)type;

@@ -8,7 +8,11 @@
 static void split(enum word kind, const struct scales *s, unsigned i, struct codes *c) {
     int w = s->word[i];
     for (unsigned h = 0; h < 2; h++, w >>= kind == WORD_PAIR ? 0 : 8) {
-        c->sc[h] = kind == WORD_NONE ? 1 : kind == WORD_BYTES ? (int8_t)w : kind == WORD_NIBBLES ? w & 15 : w & 255;
+        c->sc[h] = kind == WORD_NONE      ? 1
+                   : kind == WORD_BYTES   ? (int8_t)w
+                   : kind == WORD_NIBBLES ? w & 15
+                   : kind == WORD_E4M3    ? e4m3_steps(w & 255)
+                                          : w & 255;
         c->mn[h] = kind == WORD_NIBBLES ? w >> 4 & 15 : kind == WORD_PAIR ? w >> 8 : kind == WORD_NONE;
     }
     c->d = s->d;
@@ -48,6 +52,18 @@ static const struct type_info table[TYPE_LIMIT] = {
     [TYPE_IQ4_NL] = {"iq4_nl", 32, 18, true, false, unpack_iq4_nl, encode_iq4_nl},
     [TYPE_IQ4_XS] = {"iq4_xs", 256, 136, true, false, unpack_iq4_xs, encode_iq4_xs},
     [TYPE_MXFP4] = {"mxfp4", 32, 17, true, false, unpack_mxfp4, encode_mxfp4},
+    [TYPE_NVFP4] = {"nvfp4", 64, 36, true, false, unpack_nvfp4, NULL},
+    [TYPE_IQ1_S] = {"iq1_s", 256, 50, true, false, unpack_iq1_s, NULL},
+    [TYPE_IQ1_M] = {"iq1_m", 256, 56, true, false, unpack_iq1_m, NULL},
+    [TYPE_IQ2_XXS] = {"iq2_xxs", 256, 66, true, false, unpack_iq2_xxs, NULL},
+    [TYPE_IQ2_XS] = {"iq2_xs", 256, 74, true, false, unpack_iq2_xs, NULL},
+    [TYPE_IQ2_S] = {"iq2_s", 256, 82, true, false, unpack_iq2_s, NULL},
+    [TYPE_IQ3_XXS] = {"iq3_xxs", 256, 98, true, false, unpack_iq3_xxs, NULL},
+    [TYPE_IQ3_S] = {"iq3_s", 256, 110, true, false, unpack_iq3_s, NULL},
+    [TYPE_TQ1_0] = {"tq1_0", 256, 54, true, false, unpack_tq1_0, NULL},
+    [TYPE_TQ2_0] = {"tq2_0", 256, 66, true, false, unpack_tq2_0, NULL},
+    [TYPE_Q1_0] = {"q1_0", 128, 18, true, false, unpack_q1_0, NULL},
+    [TYPE_Q2_0] = {"q2_0", 64, 18, true, false, unpack_q2_0, NULL},
 };
 
 const struct type_info *type_info(uint32_t type) { return type < TYPE_LIMIT && table[type].name ? &table[type] : NULL; }
@@ -58,9 +74,13 @@ int type_by_name(const char *name) {
     return -1;
 }
 
+#define ENCODED "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4"
+
 const char *type_names(void) {
-    return "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4";
+    return ENCODED ", nvfp4, iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, tq1_0, tq2_0, q1_0, q2_0";
 }
+
+const char *type_names_encoded(void) { return ENCODED; }
 
 size_t type_row_bytes(enum type type, uint64_t n) {
     const struct type_info *t = type_info(type);

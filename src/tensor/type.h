@@ -23,10 +23,22 @@ enum type {
     TYPE_Q4_K = 12,
     TYPE_Q5_K = 13,
     TYPE_Q6_K = 14,
+    TYPE_IQ2_XXS = 16,
+    TYPE_IQ2_XS = 17,
+    TYPE_IQ3_XXS = 18,
+    TYPE_IQ1_S = 19,
     TYPE_IQ4_NL = 20,
+    TYPE_IQ3_S = 21,
+    TYPE_IQ2_S = 22,
     TYPE_IQ4_XS = 23,
+    TYPE_IQ1_M = 29,
     TYPE_BF16 = 30,
+    TYPE_TQ1_0 = 34,
+    TYPE_TQ2_0 = 35,
     TYPE_MXFP4 = 39,
+    TYPE_NVFP4 = 40,
+    TYPE_Q1_0 = 41,
+    TYPE_Q2_0 = 42,
     TYPE_LIMIT = 64, // all numbers are below
 };
 
@@ -34,7 +46,7 @@ enum type {
 // in float arithmetic, each operation rounded. Types without sub-scales have sc = 1; without an offset, dm = 0.
 struct codes {
     float d, dm;
-    int16_t sc[2], mn[2];
+    int32_t sc[2], mn[2];
     int8_t q[32];
 };
 
@@ -47,7 +59,7 @@ struct type_info {
     // Decodes `groups` groups of 32 weights, from group `first` of the row on. `first` need not be at a block's start.
     void (*unpack)(const void *row, size_t first, size_t groups, struct codes *out);
     // Encodes n weights (a multiple of `block`) into a row. Blocks of 32 with whole codes as the `gguf` package writes
-    // them; the others by a search for the scales that lose least (fit.h).
+    // them; the others by a search for the scales that lose least (fit.h). NULL: the type is read only.
     void (*encode)(const float *src, size_t n, void *row);
 };
 
@@ -57,8 +69,9 @@ const struct type_info *type_info(uint32_t type);
 // Type by its name, in any case; -1 if there is none. "q3_k" style names only (mixtures are not types).
 int type_by_name(const char *name);
 
-// Names of all types, separated by ", ": for error messages.
+// Names of all types, and of those that can be encoded, separated by ", ": for error messages.
 const char *type_names(void);
+const char *type_names_encoded(void);
 
 // Bytes of a row of n weights; 0 if n is no multiple of the block or the product overflows.
 size_t type_row_bytes(enum type type, uint64_t n);

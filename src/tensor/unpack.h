@@ -24,6 +24,7 @@ enum word {
     WORD_BYTES,   // a signed byte for each half's scale
     WORD_NIBBLES, // from the lowest: scale and minimum of the first half, then of the second
     WORD_PAIR,    // a byte for the group's scale, one for its minimum
+    WORD_E4M3,    // a float of 8 bits without sign for each half's scale, counted in steps of its smallest, 2^-9
 };
 
 #define EIGHT_OF(byte) ((byte)*UINT64_C(0x0101010101010101))
@@ -229,6 +230,89 @@ static inline void codes_mxfp4(const uint8_t *b, unsigned i, bytes32 *q) {
     look_up(values, q);
 }
 
+// Four floats of 8 bits, then for each 16 weights eight bytes, weight i in the low half of byte i and i + 8 beside it.
+// Half of each scale counts, since the values are doubled. As in ggml, the sign is not looked at and NaN is 0, but with
+// a sign, where it is 480.
+static inline uint8_t clean_e4m3(uint8_t v) { return v == 127 ? 0 : v & 127; }
+static inline int e4m3_steps(int v) { return v < 8 ? v : ((v & 7) | 8) << ((v >> 3) - 1); }
+
+static inline void scales_nvfp4(const uint8_t *b, struct scales *s) {
+    s->d = 0x1p-10f;
+    for (int i = 0; i < 2; i++) s->word[i] = (uint16_t)(clean_e4m3(b[2 * i]) | clean_e4m3(b[2 * i + 1]) << 8);
+}
+
+static inline void index_nvfp4(const uint8_t *b, unsigned i, bytes32 *u) {
+    uint64_t v[4];
+    for (int h = 0; h < 2; h++) {
+        memcpy(&v[2 * h], b + 4 + 16 * i + 8 * h, 8);
+        v[2 * h + 1] = v[2 * h] >> 4 & EIGHT_OF(15);
+        v[2 * h] &= EIGHT_OF(15);
+    }
+    memcpy(u, v, sizeof v);
+}
+
+static inline void codes_nvfp4(const uint8_t *b, unsigned i, bytes32 *q) {
+    static const int8_t values[16] = MXFP4_VALUES;
+    index_nvfp4(b, i, q);
+    look_up(values, q);
+}
+
+// Eight bits, a byte each.
+static inline uint64_t bytes_of_bits(unsigned bits) {
+    uint64_t v = EIGHT_OF(bits & 255) & UINT64_C(0x8040201008040201);
+    return (((v & EIGHT_OF(127)) + EIGHT_OF(127)) | v) >> 7 & EIGHT_OF(1);
+}
+
+// A bit each: -1 or 1.
+static inline void scales_q1_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b); }
+
+static inline void index_q1_0(const uint8_t *b, unsigned i, bytes32 *u) {
+    uint64_t v[4];
+    for (int k = 0; k < 4; k++) v[k] = bytes_of_bits(b[2 + 4 * i + k]);
+    memcpy(u, v, sizeof v);
+}
+
+static inline void codes_q1_0(const uint8_t *b, unsigned i, bytes32 *q) {
+    index_q1_0(b, i, q);
+    *q = *q + *q - 1;
+}
+
+// Two bits each, from -1 to 2, four neighbours in a byte.
+static inline void scales_q2_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b); }
+
+static inline void codes_q2_0(const uint8_t *b, unsigned i, bytes32 *q) {
+    uint8_t v[32];
+    for (unsigned k = 0; k < 32; k++) v[k] = b[2 + 8 * i + k / 4] >> 2 * (k % 4) & 3;
+    memcpy(q, v, sizeof v);
+    *q -= 1;
+}
+
+static inline void scales_tq2_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b + 64); }
+
+static inline void codes_tq2_0(const uint8_t *b, unsigned i, bytes32 *q) {
+    fields(b + 32 * (i / 4), 2 * (i % 4), 3, q);
+    *q -= 1;
+}
+
+static inline void scales_tq1_0(const uint8_t *b, struct scales *s) { s->d = scale_at(b + 52); }
+
+// Five digits of base 3 in a byte, as a fraction of 256: three times what is left after the point is the next digit and
+// what is left then. 32 bytes have a digit of each of groups 0 to 4, 16 bytes of the halves that follow, and of the
+// last half four bytes have four digits each.
+static inline void codes_tq1_0(const uint8_t *b, unsigned i, bytes32 *q) {
+    static const uint8_t power[5] = {1, 3, 9, 27, 81};
+    uint8_t v[32];
+    for (unsigned k = 0; k < 32; k++) {
+        unsigned half = 2 * i + k / 16, digit = i < 5 ? i : half < 15 ? half - 10 : k % 16 / 4;
+        v[k] = (uint8_t)(b[i < 5 ? k : half < 15 ? 32 + k % 16 : 48 + k % 4] * power[digit]);
+    }
+    for (int k = 0; k < 32; k++) v[k] = (uint8_t)(v[k] * 3 >> 8);
+    memcpy(q, v, sizeof v);
+    *q -= 1;
+}
+
+#include "tensor/unpack_grid.h"
+
 // X(TYPE, name, bytes and groups of a block, what its words are, whether dm is used) for every quantized type.
 #define QUANTIZED_TYPES(X)                                                                                             \
     X(Q4_0, q4_0, 18, 1, WORD_NONE, false)                                                                             \
@@ -243,6 +327,18 @@ static inline void codes_mxfp4(const uint8_t *b, unsigned i, bytes32 *q) {
     X(Q6_K, q6_k, 210, 8, WORD_BYTES, false)                                                                           \
     X(IQ4_NL, iq4_nl, 18, 1, WORD_NONE, false)                                                                         \
     X(IQ4_XS, iq4_xs, 136, 8, WORD_BYTES, false)                                                                       \
-    X(MXFP4, mxfp4, 17, 1, WORD_NONE, false)
+    X(MXFP4, mxfp4, 17, 1, WORD_NONE, false)                                                                           \
+    X(NVFP4, nvfp4, 36, 2, WORD_E4M3, false)                                                                           \
+    X(IQ1_S, iq1_s, 50, 8, WORD_BYTES, false)                                                                          \
+    X(IQ1_M, iq1_m, 56, 8, WORD_BYTES, false)                                                                          \
+    X(IQ2_XXS, iq2_xxs, 66, 8, WORD_BYTES, false)                                                                      \
+    X(IQ2_XS, iq2_xs, 74, 8, WORD_BYTES, false)                                                                        \
+    X(IQ2_S, iq2_s, 82, 8, WORD_BYTES, false)                                                                          \
+    X(IQ3_XXS, iq3_xxs, 98, 8, WORD_BYTES, false)                                                                      \
+    X(IQ3_S, iq3_s, 110, 8, WORD_BYTES, false)                                                                         \
+    X(TQ1_0, tq1_0, 54, 8, WORD_NONE, false)                                                                           \
+    X(TQ2_0, tq2_0, 66, 8, WORD_NONE, false)                                                                           \
+    X(Q1_0, q1_0, 18, 4, WORD_NONE, false)                                                                             \
+    X(Q2_0, q2_0, 18, 2, WORD_NONE, false)
 
 #endif

@@ -45,12 +45,16 @@ static void check(const char *what, const struct device *d, const float *x, size
 
 static void products(void) {
     static const uint64_t want[TYPE_LIMIT] = {
-        [TYPE_F32] = 0xcd40555eccdb8690,    [TYPE_F16] = 0x5bf18dcdbfb7ddbf,    [TYPE_Q4_0] = 0x3194c3227b893ab3,
-        [TYPE_Q4_1] = 0x339c56650f284bff,   [TYPE_Q5_0] = 0x1ade68cc9f617543,   [TYPE_Q5_1] = 0xeb3d70456a97997e,
-        [TYPE_Q8_0] = 0x21c34121de869833,   [TYPE_Q2_K] = 0xc7d132be1c099319,   [TYPE_Q3_K] = 0xce7d1441930ecac4,
-        [TYPE_Q4_K] = 0xfc835d920dd72820,   [TYPE_Q5_K] = 0x0cac11cd24e74571,   [TYPE_Q6_K] = 0x1ffad3ac4374f735,
-        [TYPE_IQ4_NL] = 0x6662f735f7ead986, [TYPE_IQ4_XS] = 0x5df870d46fc09f89, [TYPE_BF16] = 0x22262698990aa2bc,
-        [TYPE_MXFP4] = 0x55939c08dcee97e1,
+        [TYPE_F32] = 0xcd40555eccdb8690,     [TYPE_F16] = 0x5bf18dcdbfb7ddbf,     [TYPE_Q4_0] = 0x3194c3227b893ab3,
+        [TYPE_Q4_1] = 0x339c56650f284bff,    [TYPE_Q5_0] = 0x1ade68cc9f617543,    [TYPE_Q5_1] = 0xeb3d70456a97997e,
+        [TYPE_Q8_0] = 0x21c34121de869833,    [TYPE_Q2_K] = 0xc7d132be1c099319,    [TYPE_Q3_K] = 0xce7d1441930ecac4,
+        [TYPE_Q4_K] = 0xfc835d920dd72820,    [TYPE_Q5_K] = 0x0cac11cd24e74571,    [TYPE_Q6_K] = 0x1ffad3ac4374f735,
+        [TYPE_IQ4_NL] = 0x6662f735f7ead986,  [TYPE_IQ4_XS] = 0x5df870d46fc09f89,  [TYPE_BF16] = 0x22262698990aa2bc,
+        [TYPE_MXFP4] = 0x55939c08dcee97e1,   [TYPE_IQ2_XXS] = 0x927044699eaf9f29, [TYPE_IQ2_XS] = 0xa66ee9293ef7e276,
+        [TYPE_IQ3_XXS] = 0x8a393c798ebcb3f8, [TYPE_IQ1_S] = 0xe3c7d870ee802e2b,   [TYPE_IQ3_S] = 0x34c34a06a4e262ad,
+        [TYPE_IQ2_S] = 0xc038c62c7005a1fe,   [TYPE_IQ1_M] = 0x40cfc5c7518ddbb9,   [TYPE_TQ1_0] = 0x31b0df5bef9dfc73,
+        [TYPE_TQ2_0] = 0x44cf39fa423a7043,   [TYPE_NVFP4] = 0x0161211d7c3b6521,   [TYPE_Q1_0] = 0x6364b3f215ffd3e1,
+        [TYPE_Q2_0] = 0xa4ca71ddc2334952,
     };
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
         if (!type_info(t)) continue;

@@ -11,15 +11,30 @@ static size_t segment(size_t n, size_t s) { return n / 8 * s + n % 8 * s / 8; }
 
 static float tree(const float v[8]) { return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])); }
 
-static bool scales_by_halves(enum type type) { return type == TYPE_Q2_K || type == TYPE_Q3_K || type == TYPE_Q6_K; }
+static bool scales_by_halves(enum type type) {
+    static const bool halves[TYPE_LIMIT] = {
+        [TYPE_Q2_K] = true,   [TYPE_Q3_K] = true,  [TYPE_Q6_K] = true,  [TYPE_IQ1_M] = true,
+        [TYPE_IQ2_XS] = true, [TYPE_IQ2_S] = true, [TYPE_NVFP4] = true,
+    };
+    return halves[type];
+}
 
 // Groups whose sum of integers is exact, of a type whose scales are integers; 0 for others.
 static size_t piece_of(enum type type) {
     switch (type) {
     case TYPE_Q2_K:
     case TYPE_Q3_K:
-    case TYPE_Q4_K: return 4;
-    case TYPE_Q5_K: return 2;
+    case TYPE_Q4_K:
+    case TYPE_IQ1_S:
+    case TYPE_IQ1_M:
+    case TYPE_IQ3_S:
+    case TYPE_TQ1_0:
+    case TYPE_TQ2_0: return 4;
+    case TYPE_Q5_K:
+    case TYPE_IQ2_XXS:
+    case TYPE_IQ2_XS:
+    case TYPE_IQ2_S:
+    case TYPE_IQ3_XXS: return 2;
     case TYPE_Q6_K:
     case TYPE_IQ4_XS: return 1;
     default: return 0;
@@ -53,11 +68,14 @@ static void dots(const struct codes *c, const int *a, int first, int size, int *
     }
 }
 
-// A group of a type whose scales are floats.
-static float add_group(const struct type_info *info, const struct codes *c, const struct acts *a, float sum) {
-    int dot, total;
-    dots(c, a->q, 0, GROUP, &dot, &total);
-    sum = fmaf(c->d * (float)c->sc[0] * a->d, (float)dot, sum);
+// A group of a type whose scales are floats; none with a scale for each half has an offset.
+static float add_group(const struct type_info *info, enum type type, const struct codes *c, const struct acts *a,
+                       float sum) {
+    int parts = scales_by_halves(type) ? 2 : 1, size = GROUP / parts, dot, total;
+    for (int h = 0; h < parts; h++) {
+        dots(c, a->q, h * size, size, &dot, &total);
+        sum = fmaf(c->d * (float)c->sc[h] * a->d, (float)dot, sum);
+    }
     return info->offset ? fmaf(-(c->dm * (float)c->mn[0]), a->d * (float)total, sum) : sum;
 }
 
@@ -92,7 +110,7 @@ float ref_dot_q(const struct weight *w, size_t row, const float *x, float bias, 
             struct codes c[RUN];
             struct acts a = rounded(x + g * GROUP, n);
             info->unpack(data, g, n, c);
-            sum[s] = n == 1 ? add_group(info, c, &a, sum[s]) : add_run(info, w->type, c, &a, sum[s]);
+            sum[s] = n == 1 ? add_group(info, w->type, c, &a, sum[s]) : add_run(info, w->type, c, &a, sum[s]);
         }
     }
     return has_bias ? tree(sum) + bias : tree(sum);

@@ -288,7 +288,8 @@ static void refuses_bad_tensors(void) {
     put_one(&b, "w", 1, four, 99, 0);
     CHECK_FAILS(&b, GYR_UNSUPPORTED,
                 "x.gguf: tensor w has element type 99; gyr knows f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, "
-                "q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4");
+                "q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, mxfp4, nvfp4, iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, "
+                "iq3_xxs, iq3_s, tq1_0, tq2_0, q1_0, q2_0");
     put_one(&b, "w", 1, four, TYPE_F32, 8);
     CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: the data of tensor w is not aligned; the file is damaged, get it again");
     put_one(&b, "w", 1, four, TYPE_F32, 32);

@@ -167,6 +167,8 @@ def of_many_files_the_sensible_one_is_taken():
     return (chosen(types, want=["M-Q4_K_M.gguf"]) +
             chosen(types, NAME + ":Q8_0", ["M-Q8_0.gguf"]) + chosen(types, NAME + ":q8_0", ["M-Q8_0.gguf"]) +
             chosen(types, NAME + ":M-F16.gguf", ["M-F16.gguf"]) +
+            chosen(["M-IQ1_S.gguf", "M-IQ2_M.gguf", "M-TQ1_0.gguf"], want=["M-IQ2_M.gguf"]) +
+            chosen(["M-IQ2_M.gguf", "M-Q2_K.gguf", "M-IQ3_XXS.gguf"], want=["M-IQ3_XXS.gguf"]) +
             chosen(types, NAME + ":Q4_K", 'no file and no GGUF type "Q4_K"') +
             chosen(types, want=large, sizes=dict.fromkeys(types, huge)) +
             chosen(split + ["M-Q8_0.gguf"], want=split) + chosen(split + types, NAME + ":" + split[1], split) +

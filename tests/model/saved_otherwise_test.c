@@ -183,11 +183,12 @@ static void biases_are_where_a_config_says(void) {
 static void quantized_weights_are_refused_by_method(void) {
     static const char *const configs[][2] = {
         {"\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 4}", "quantized by gptq,"},
-        {"\"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4}", "quantized by awq,"},
-        {"\"quantization_config\": {\"quant_method\": \"fp8\", \"weight_block_size\": [128, 128]}",
-         "quantized by fp8,"},
-        {"\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\"}",
-         "quantized by compressed-tensors,"},
+        {"\"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 3}",
+         "quantized by awq with another number of bits than 4,"},
+        {"\"quantization_config\": {\"quant_method\": \"fp8\", \"fmt\": \"e5m2\"}",
+         "quantized by fp8 with another format than e4m3,"},
+        {"\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": \"int-quantized\"}",
+         "quantized by compressed-tensors with the format int-quantized,"},
         {"\"quantization_config\": {\"load_in_4bit\": true, \"load_in_8bit\": false}", "quantized by bitsandbytes,"},
         {"\"quantization_config\": {\"bits\": 4, \"group_size\": 128}", "quantized by GPTQ,"},
         {"\"compression_config\": {\"format\": \"pack-quantized\"}", "quantized by compressed-tensors,"},

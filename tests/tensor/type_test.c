@@ -4,8 +4,10 @@
 
 enum { N = 1024, FLOATS = 4096 };
 
-static const uint32_t quantized[] = {TYPE_Q4_0, TYPE_Q4_1, TYPE_Q5_0, TYPE_Q5_1,   TYPE_Q8_0,   TYPE_Q2_K, TYPE_Q3_K,
-                                     TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K, TYPE_IQ4_NL, TYPE_IQ4_XS, TYPE_MXFP4};
+static const uint32_t quantized[] = {
+    TYPE_Q4_0,  TYPE_Q4_1,    TYPE_Q5_0,   TYPE_Q5_1,  TYPE_Q8_0,  TYPE_Q2_K,  TYPE_Q3_K,  TYPE_Q4_K,    TYPE_Q5_K,
+    TYPE_Q6_K,  TYPE_IQ4_NL,  TYPE_IQ4_XS, TYPE_MXFP4, TYPE_NVFP4, TYPE_IQ1_S, TYPE_IQ1_M, TYPE_IQ2_XXS, TYPE_IQ2_XS,
+    TYPE_IQ2_S, TYPE_IQ3_XXS, TYPE_IQ3_S,  TYPE_TQ1_0, TYPE_TQ2_0, TYPE_Q1_0,  TYPE_Q2_0};
 enum { QUANTIZED = sizeof quantized / sizeof *quantized };
 
 // A golden made by tools/goldens/element_types.py; *size is how much of it there is.
@@ -49,6 +51,45 @@ static void decodes_from_any_group(void) {
             type_decode(quantized[t], row, first, 96, part);
             CHECK(differing(part, all + first, 96) == 0);
         }
+    }
+}
+
+// See hashed() of the golden's script; `at` is where a block's scale lies, -1: it has none of its own.
+static void all_codes_as_gguf(void) {
+    static const struct {
+        enum type type;
+        int at;
+    } types[] = {{TYPE_NVFP4, -1}, {TYPE_IQ1_S, 0},  {TYPE_IQ1_M, -1},  {TYPE_IQ2_XXS, 0},
+                 {TYPE_IQ2_XS, 0}, {TYPE_IQ2_S, 0},  {TYPE_IQ3_XXS, 0}, {TYPE_IQ3_S, 0},
+                 {TYPE_TQ1_0, 52}, {TYPE_TQ2_0, 64}, {TYPE_Q1_0, 0},    {TYPE_Q2_0, 0}};
+    enum { BLOCKS = 1024 };
+    size_t size;
+    const unsigned char *want = golden("hashes", &size);
+    REQUIRE(size == 8 * sizeof types / sizeof *types);
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        const struct type_info *info = type_info(types[t].type);
+        unsigned char *row = malloc(BLOCKS * (size_t)info->bytes);
+        uint64_t bits = 1, hash = 0xcbf29ce484222325u, expected;
+        for (size_t i = 0; i < BLOCKS * (size_t)info->bytes; i++) {
+            bits = bits * 6364136223846793005u + 1442695040888963407u;
+            row[i] = (unsigned char)(bits >> 56);
+        }
+        for (unsigned char *b = row; b < row + BLOCKS * (size_t)info->bytes; b += info->bytes) {
+            if (types[t].at >= 0) memcpy(b + types[t].at, "\0\x3c", 2);
+            for (int i = 49; types[t].type == TYPE_IQ1_M && i < 56; i += 2)
+                b[i] = (unsigned char)((b[i] & 15) | (i == 53 ? 0xc0 : i == 55 ? 0x30 : 0));
+        }
+        for (size_t i = 0; i < BLOCKS * (size_t)info->block; i += 32) {
+            float x[32];
+            unsigned char bytes[sizeof x];
+            type_decode(types[t].type, row, i, 32, x);
+            memcpy(bytes, x, sizeof x);
+            for (size_t k = 0; k < sizeof x; k++) hash = (hash ^ bytes[k]) * 0x100000001b3u;
+        }
+        memcpy(&expected, want + 8 * t, sizeof expected);
+        if (hash != expected) printf("%s: other values than gguf's\n", info->name);
+        CHECK(hash == expected);
+        free(row);
     }
 }
 
@@ -171,7 +212,7 @@ static void encodes_anything(void) {
     static const float odd[] = {0, -0.0f, 1e-45f, 1e-40f, 3.4e38f, -3.4e38f, INFINITY, -INFINITY, NAN, 1};
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
         const struct type_info *info = type_info(t);
-        if (!info) continue;
+        if (!info || !info->encode) continue;
         float x[256] = {0}, y[256];
         unsigned char row[1024];
         info->encode(x, 256, row);
@@ -213,12 +254,16 @@ static void names(void) {
         CHECK(strstr(type_names(), type_info(t)->name));
     }
     CHECK_STR(type_names(), "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, "
-                            "iq4_nl, iq4_xs, mxfp4");
+                            "iq4_nl, iq4_xs, mxfp4, nvfp4, iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, "
+                            "iq3_s, tq1_0, tq2_0, q1_0, q2_0");
+    CHECK_STR(type_names_encoded(), "f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, "
+                                    "iq4_nl, iq4_xs, mxfp4");
 }
 
 int main(void) {
     RUN(decodes_as_gguf);
     RUN(decodes_from_any_group);
+    RUN(all_codes_as_gguf);
     RUN(encodes_as_gguf);
     RUN(halves_as_numpy);
     RUN(all_halves);

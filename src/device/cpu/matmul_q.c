@@ -33,17 +33,20 @@ INLINE void dots(const w8 *w, size_t next, const struct act *x, int tiles, int r
 }
 
 // acc += a group of `tiles` tiles (`next` vectors and `next_scale` scales apart) times a record of each of `rows` rows,
-// for types whose scales are floats.
+// for types whose scales are floats. None with a scale for each half has an offset.
 INLINE void add_group(const w8 *w, size_t next, const wf *s, const wf *m, size_t next_scale, const struct act *x,
-                      int tiles, int rows, bool offset, bool is_signed, wf (*acc)[WIDE_TILES]) {
-    w32 sum[ROWS_MOST][WIDE_TILES];
-    dots(w, next, x, tiles, rows, 0, 1, is_signed, sum);
-    UNROLL(8)
-    for (int r = 0; r < rows; r++) {
-        wf d = wf_fill(x[r].d);
-        UNROLL(2)
-        for (int t = 0; t < tiles; t++)
-            acc[r][t] = wf_fma(wf_mul(s[(size_t)t * next_scale], d), wf_of(sum[r][t]), acc[r][t]);
+                      int tiles, int rows, int halves, bool offset, bool is_signed, wf (*acc)[WIDE_TILES]) {
+    UNROLL(2)
+    for (int h = 0; h < halves; h++) {
+        w32 sum[ROWS_MOST][WIDE_TILES];
+        dots(w, next, x, tiles, rows, h, halves, is_signed, sum);
+        UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            wf d = wf_fill(x[r].d);
+            UNROLL(2)
+            for (int t = 0; t < tiles; t++)
+                acc[r][t] = wf_fma(wf_mul(s[(size_t)t * next_scale + (size_t)h], d), wf_of(sum[r][t]), acc[r][t]);
+        }
     }
     if (!offset) return;
     UNROLL(8)
@@ -117,8 +120,8 @@ struct slice {
 };
 
 // Many rows: a chunk with one panel, whose sums begin at row `at`.
-INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int rows, bool offset, bool is_signed,
-                         struct sums *sums, size_t at, struct part p) {
+INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int rows, int halves, bool offset,
+                         bool is_signed, struct sums *sums, size_t at, struct part p) {
     size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     wf acc[WIDE_ROWS][WIDE_TILES];
     UNROLL(8)
@@ -127,7 +130,8 @@ INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int ro
     for (size_t g = 0; g < v.n; g++, v.x += rows, v.next += rows) {
         UNROLL(8)
         for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
-        add_group(c->w[g], next, c->s + g, c->m + g, next_scale, v.x, WIDE_TILES, rows, offset, is_signed, acc);
+        add_group(c->w[g], next, c->s + g * (size_t)halves, c->m + g, next_scale, v.x, WIDE_TILES, rows, halves, offset,
+                  is_signed, acc);
     }
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
@@ -166,27 +170,44 @@ typedef void panel_fn(const struct chunk *c, bool two, struct slice v, struct su
         if (piece)                                                                                                     \
             panel_runs(c, two, v, rows, halves, piece ? piece : 1, offset, is_signed, sums, at, p);                    \
         else                                                                                                           \
-            panel_groups(c, two, v, rows, offset, is_signed, sums, at, p);                                             \
+            panel_groups(c, two, v, rows, halves, offset, is_signed, sums, at, p);                                     \
     }
+#define KINDS(X)                                                                                                       \
+    X(plain, 1, 0, false, false)                                                                                       \
+    X(table, 1, 0, false, true)                                                                                        \
+    X(offset, 1, 0, true, false)                                                                                       \
+    X(halves, 2, 0, false, false)                                                                                      \
+    X(pieces4, 1, 4, false, false)                                                                                     \
+    X(pieces2, 1, 2, false, false)                                                                                     \
+    X(table_pieces1, 1, 1, false, true)                                                                                \
+    X(offset_pieces4, 1, 4, true, false)                                                                               \
+    X(offset_pieces2, 1, 2, true, false)                                                                               \
+    X(halves_pieces4, 2, 4, false, false)                                                                              \
+    X(halves_pieces2, 2, 2, false, false)                                                                              \
+    X(halves_pieces1, 2, 1, false, false)                                                                              \
+    X(halves_offset_pieces4, 2, 4, true, false)
 #define PANELS(name, ...)                                                                                              \
     EACH_ROWS(PANEL, name, __VA_ARGS__)                                                                                \
     static panel_fn *const name[] = {NULL, EACH_ROWS(ROWS_NAME, name)};
-PANELS(plain, 1, 0, false, false)
-PANELS(table, 1, 0, false, true)
-PANELS(offset, 1, 0, true, false)
-PANELS(offset_pieces4, 1, 4, true, false)
-PANELS(offset_pieces2, 1, 2, true, false)
-PANELS(table_pieces1, 1, 1, false, true)
-PANELS(halves_pieces1, 2, 1, false, false)
-PANELS(halves_pieces4, 2, 4, false, false)
-PANELS(halves_offset_pieces4, 2, 4, true, false)
+KINDS(PANELS)
 
-static panel_fn *panel_kernel(const struct form *f, size_t rows) {
-    bool is_signed = f->zero == SIGNED;
-    if (!f->piece) return (is_signed ? table : f->offset ? offset : plain)[rows];
-    if (f->piece == 1) return (is_signed ? table_pieces1 : halves_pieces1)[rows];
-    if (f->halves == 2) return (f->offset ? halves_offset_pieces4 : halves_pieces4)[rows];
-    return (f->piece == 4 ? offset_pieces4 : offset_pieces2)[rows];
+static const struct kind {
+    size_t halves, piece;
+    bool offset, is_signed;
+    panel_fn *const *panels;
+} kinds[] = {
+#define KIND(name, halves, piece, offset, is_signed) {halves, piece, offset, is_signed, name},
+    KINDS(KIND)};
+
+// By the number of rows.
+static panel_fn *const *panels_of(const struct form *f) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const struct kind *k = &kinds[i];
+        if (k->halves == f->halves && k->piece == f->piece && k->offset == f->offset &&
+            k->is_signed == (f->zero == SIGNED))
+            return k->panels;
+    }
+    return NULL; // a type of a kind that is not listed: every type's product is tested
 }
 
 typedef void unpack_fn(const uint8_t *b, size_t blocks, struct chunk *c);
@@ -246,7 +267,7 @@ typedef void few_fn(const uint8_t *b, size_t blocks, struct ahead a, const struc
                 if (piece)                                                                                             \
                     add_exactly(w, 0, s + g * halves, 0, x, 1, rows, halves, zero == SIGNED, acc);                     \
                 else                                                                                                   \
-                    add_group(w, 0, s + g, low, 0, x, 1, rows, offset, zero == SIGNED, acc);                           \
+                    add_group(w, 0, s + g * halves, low, 0, x, 1, rows, halves, offset, zero == SIGNED, acc);          \
                 if (piece && (g + 1) % (piece ? piece : 1) == 0) end_piece(&d, 0, 1, rows, acc, run);                  \
                 if (piece && (g + 1) % RUN == 0)                                                                       \
                     end_run(offset ? low - (RUN - 1) * halves : m, &dm, 0, x - (RUN - 1) * rows, 1, rows, halves,      \
@@ -273,6 +294,7 @@ struct call {
     const struct weight *w;
     const struct form *f;
     const struct act *x;
+    panel_fn *const *panels;
     size_t rows, wide, blocks, unit, tile_bytes; // rows of a panel; blocks of a row, bytes of a block of sixteen rows
     struct sums *sums;
     uint8_t *room; // for a chunk made from the file's rows
@@ -319,7 +341,7 @@ static void many_segment(const struct call *c, struct chunk *chunk, size_t tile,
         for (size_t r = 0; r < c->rows; r += WIDE_ROWS, v.x = v.next) {
             bool more = r + WIDE_ROWS < c->rows;
             v.next = more ? records(c, first, last, b, r + WIDE_ROWS) : records(c, first, last, b + count, 0);
-            panel_kernel(c->f, panel(c->rows, r, WIDE_ROWS))(chunk, tiles > 1, v, c->sums, r, p);
+            c->panels[panel(c->rows, r, WIDE_ROWS)](chunk, tiles > 1, v, c->sums, r, p);
         }
         b += n;
     } while (b < last);
@@ -332,7 +354,8 @@ void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, 
     uint8_t room[CHUNK * UNIT_MOST];
     const struct form *f = tile_form(w->type);
     bool few_rows = rows <= FEW;
-    struct call c = {w, f, x, rows, few_rows ? FEW_ROWS : WIDE_ROWS, w->cols / GROUP / f->groups};
+    struct call c = {
+        w, f, x, few_rows ? NULL : panels_of(f), rows, few_rows ? FEW_ROWS : WIDE_ROWS, w->cols / GROUP / f->groups};
     c.unit = f->head + f->groups * f->group;
     c.tile_bytes = tile_bytes(w);
     c.sums = &sums;

@@ -15,6 +15,14 @@ static void pack4(const struct codes16 *c, uint8_t *out) {
         for (int k = 0; k < VECTOR; k++) out[k] = (uint8_t)((c->w[i][k] & 15) | c->w[i + 4][k] << 4);
 }
 
+static void pack1(const struct codes16 *c, uint8_t *out) {
+    for (int k = 0; k < VECTOR; k++) {
+        unsigned bits = 0;
+        for (int i = 0; i < WORDS; i++) bits |= (unsigned)c->w[i][k] << i;
+        out[k] = (uint8_t)bits;
+    }
+}
+
 static void pack2(const struct codes16 *c, uint8_t *out) {
     for (int i = 0; i < 2; i++, out += VECTOR)
         for (int k = 0; k < VECTOR; k++)
@@ -48,6 +56,7 @@ static void pack6(const struct codes16 *c, uint8_t *out) {
 // A group; its bytes say how many bits it has.
 static void pack_group(const struct codes16 *c, size_t bytes, uint8_t *out) {
     switch (bytes) {
+    case 64: pack1(c, out); break;
     case 128: pack2(c, out); break;
     case 192: pack3(c, out); break;
     case 256: pack4(c, out); break;
@@ -78,6 +87,20 @@ BY_ZERO(q6_k, 32)
 BY_INDEX(iq4_nl, 2)
 BY_INDEX(iq4_xs, 8 + 16 * i)
 BY_INDEX(mxfp4, 1)
+BY_ZERO(tq1_0, 1)
+BY_ZERO(tq2_0, 1)
+BY_ZERO(q2_0, 1)
+#define BY_GRID(name)                                                                                                  \
+    static void raw_##name(const uint8_t *b, unsigned i, bytes32 *q) { index_##name(b, i, q); }
+BY_GRID(nvfp4)
+BY_GRID(iq1_s)
+BY_GRID(iq1_m)
+BY_GRID(iq2_xxs)
+BY_GRID(iq2_xs)
+BY_GRID(iq2_s)
+BY_GRID(iq3_xxs)
+BY_GRID(iq3_s)
+BY_GRID(q1_0)
 
 // Row r's two bytes at b[at] to the r-th place.
 static void put2(const uint8_t *b, size_t at, unsigned r, uint8_t *out) { memcpy(out + 2 * r, b + at, 2); }
@@ -143,6 +166,45 @@ static void head_iq4_xs(const uint8_t *b, unsigned r, uint8_t *out) {
     for (int g = 0; g < 8; g++) sc[g] = (uint8_t)((s.word[g] & 255) + 32);
     put2(b, 0, r, out);
     put6(sc, r, out + 32);
+}
+
+static void head_tq1_0(const uint8_t *b, unsigned r, uint8_t *out) { put2(b, 52, r, out); }
+static void head_tq2_0(const uint8_t *b, unsigned r, uint8_t *out) { put2(b, 64, r, out); }
+static void head_q1_0(const uint8_t *b, unsigned r, uint8_t *out) { put2(b, 0, r, out); }
+static void head_q2_0(const uint8_t *b, unsigned r, uint8_t *out) { put2(b, 0, r, out); }
+
+static void head_nvfp4(const uint8_t *b, unsigned r, uint8_t *out) {
+    for (int h = 0; h < 4; h++) out[16 * h + (int)r] = clean_e4m3(b[h]);
+}
+
+// Scales of a type with a grid: n nibbles that say 2 n + 1, of halves or of groups.
+static void put_odd(const struct scales *s, int n, unsigned r, uint8_t *out) {
+    for (int i = 0; i < n; i++) {
+        int scale = s->word[n == 8 ? i : i / 2] >> (n == 8 ? 0 : 8 * (i % 2)) & 255;
+        out[16 * (i % (n / 2)) + (int)r] |= (uint8_t)(scale >> 1 << (i < n / 2 ? 0 : 4));
+    }
+}
+
+#define HEAD_ODD(name, n)                                                                                              \
+    static void head_##name(const uint8_t *b, unsigned r, uint8_t *out) {                                              \
+        struct scales s;                                                                                               \
+        scales_##name(b, &s);                                                                                          \
+        put2(b, 0, r, out);                                                                                            \
+        put_odd(&s, n, r, out + 32);                                                                                   \
+    }
+HEAD_ODD(iq1_s, 8)
+HEAD_ODD(iq2_xxs, 8)
+HEAD_ODD(iq2_xs, 16)
+HEAD_ODD(iq2_s, 16)
+HEAD_ODD(iq3_xxs, 8)
+HEAD_ODD(iq3_s, 8)
+
+static void head_iq1_m(const uint8_t *b, unsigned r, uint8_t *out) {
+    struct scales s;
+    uint16_t d = iq1_m_scale(b);
+    scales_iq1_m(b, &s);
+    memcpy(out + 2 * r, &d, sizeof d);
+    put_odd(&s, 16, r, out + 32);
 }
 
 // One block of sixteen rows; of those beyond `rows`, zeros. A table's zero is not code 0, but their scales are 0.

@@ -21,6 +21,12 @@ INLINE void planes4(const uint8_t *p, w8 w[8]) {
     }
 }
 
+INLINE void planes1_by_twos(const uint8_t *p, w8 w[8]) {
+    w8 v = w8_load(p);
+    UNROLL(8)
+    for (int i = 0; i < 8; i++) w[i] = w8_field(v, i - 1, 2);
+}
+
 INLINE void planes2(const uint8_t *p, w8 w[8]) {
     for (int i = 0; i < 2; i++) {
         w8 v = w8_load(p + 64 * i);
@@ -91,12 +97,63 @@ INLINE void planes_mxfp4(const uint8_t *p, w8 w[8]) {
     for (int j = 0; j < 8; j++) w[j] = w8_lookup(raised, w[j]);
 }
 
+INLINE void planes_nvfp4(const uint8_t *p, w8 w[8]) { planes_mxfp4(p, w); }
+INLINE void planes_tq1_0(const uint8_t *p, w8 w[8]) { planes2(p, w); }
+INLINE void planes_tq2_0(const uint8_t *p, w8 w[8]) { planes2(p, w); }
+INLINE void planes_q2_0(const uint8_t *p, w8 w[8]) { planes2(p, w); }
+INLINE void planes_q1_0(const uint8_t *p, w8 w[8]) { planes1_by_twos(p, w); }
+
+// The values of tensor/unpack_grid.h, raised so that the lowest is 0.
+INLINE void planes_iq1_s(const uint8_t *p, w8 w[8]) {
+    static const uint8_t raised[16] = {2, 10, 18, 0, 0, 8, 16};
+    planes3(p, w);
+    for (int j = 0; j < 8; j++) w[j] = w8_lookup(raised, w[j]);
+}
+
+INLINE void planes_iq1_m(const uint8_t *p, w8 w[8]) { planes_iq1_s(p, w); }
+
+INLINE void planes_iq2_xxs(const uint8_t *p, w8 w[8]) {
+    static const uint8_t raised[16] = {51, 68, 86, 0, 35, 18, 0};
+    planes3(p, w);
+    for (int j = 0; j < 8; j++) w[j] = w8_lookup(raised, w[j]);
+}
+
+INLINE void planes_iq2_xs(const uint8_t *p, w8 w[8]) { planes_iq2_xxs(p, w); }
+INLINE void planes_iq2_s(const uint8_t *p, w8 w[8]) { planes_iq2_xxs(p, w); }
+
+INLINE void planes_iq3_xxs(const uint8_t *p, w8 w[8]) {
+    static const uint8_t raised[16] = {66, 74, 82, 90, 98, 106, 114, 124, 58, 50, 42, 34, 26, 18, 10, 0};
+    planes4(p, w);
+    for (int j = 0; j < 8; j++) w[j] = w8_lookup(raised, w[j]);
+}
+
+INLINE void planes_iq3_s(const uint8_t *p, w8 w[8]) {
+    static const uint8_t raised[16] = {16, 18, 20, 22, 24, 26, 28, 30, 14, 12, 10, 8, 6, 4, 2, 0};
+    planes4(p, w);
+    for (int j = 0; j < 8; j++) w[j] = w8_lookup(raised, w[j]);
+}
+
 #define ONE_SCALE(name)                                                                                                \
     INLINE void tile_scales_##name(const uint8_t *b, struct tile_scales t) { t.s[0] = wf_f16(b); }
 ONE_SCALE(q4_0)
 ONE_SCALE(q5_0)
 ONE_SCALE(q8_0)
 ONE_SCALE(iq4_nl)
+
+// One scale for several groups.
+#define SAME_SCALE(name, groups)                                                                                       \
+    INLINE void tile_scales_##name(const uint8_t *b, struct tile_scales t) {                                           \
+        for (int g = 0; g < groups; g++) t.s[g] = wf_f16(b);                                                           \
+    }
+SAME_SCALE(q1_0, 4)
+SAME_SCALE(q2_0, 2)
+
+INLINE void tile_scales_tq1_0(const uint8_t *b, struct tile_scales t) {
+    *t.d = wf_f16(b);
+    for (int g = 0; g < 8; g++) t.s[g] = wf_fill(1);
+}
+
+INLINE void tile_scales_tq2_0(const uint8_t *b, struct tile_scales t) { tile_scales_tq1_0(b, t); }
 
 INLINE void tile_scales_mxfp4(const uint8_t *b, struct tile_scales t) { t.s[0] = wf_e8m0(b); }
 
@@ -166,5 +223,34 @@ INLINE void tile_scales_iq4_xs(const uint8_t *b, struct tile_scales t) {
     six_bits(b + 32, sc);
     for (int g = 0; g < 8; g++) t.s[g] = wf_add(wf_u8(sc + 16 * g), raise);
 }
+
+// Moved into a half's place, the bits of an E4M3 are its value times 2^-8; half of it is wanted.
+INLINE void tile_scales_nvfp4(const uint8_t *b, struct tile_scales t) {
+    uint16_t half[64];
+    for (int i = 0; i < 64; i++) half[i] = (uint16_t)(b[i] << 7);
+    for (int h = 0; h < 4; h++) t.s[h] = wf_mul(wf_f16(half + 16 * h), wf_fill(128));
+}
+
+// 2 n + 1, for n in each of so many rows of nibbles' halves; d is the file's times `unit`.
+INLINE void odd_scales_of(const uint8_t *b, float unit, int rows, struct tile_scales t) {
+    uint8_t n[256];
+    *t.d = wf_mul(wf_f16(b), wf_fill(unit));
+    for (int i = 0; i < rows / 4; i++) {
+        w8 v = w8_load(b + 32 + 64 * i);
+        w8_store(n + 64 * i, w8_field(v, 0, 15));
+        w8_store(n + 16 * rows + 64 * i, w8_field(v, 4, 15));
+    }
+    for (int i = 0; i < 2 * rows; i++) t.s[i] = wf_fma(wf_u8(n + 16 * i), wf_fill(2), wf_fill(1));
+}
+
+#define ODD_SCALES(name, unit, rows)                                                                                   \
+    INLINE void tile_scales_##name(const uint8_t *b, struct tile_scales t) { odd_scales_of(b, unit, rows, t); }
+ODD_SCALES(iq1_s, 0.125f, 4)
+ODD_SCALES(iq1_m, 0.125f, 8)
+ODD_SCALES(iq2_xxs, 0.125f, 4)
+ODD_SCALES(iq2_xs, 0.125f, 8)
+ODD_SCALES(iq2_s, 0.125f, 8)
+ODD_SCALES(iq3_xxs, 0.25f, 4)
+ODD_SCALES(iq3_s, 1, 4)
 
 #endif
