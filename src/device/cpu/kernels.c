@@ -40,6 +40,7 @@ const struct kernels KERNEL(kernels) = {
     .wide_rows = WIDE_ROWS,
     .few_rows = FEW_ROWS,
     .few = FEW,
+    .fetched = FETCHED,
     .quantize = KERNEL(quantize),
     .matmul_q = KERNEL(matmul_q),
     .pack = KERNEL(pack),

@@ -295,7 +295,8 @@ struct call {
     const struct form *f;
     const struct act *x;
     panel_fn *const *panels;
-    size_t rows, wide, blocks, unit, tile_bytes; // rows of a panel; blocks of a row, bytes of a block of sixteen rows
+    size_t rows, fetched;
+    size_t wide, blocks, unit, tile_bytes; // rows of a panel; blocks of a row, bytes of a block of sixteen rows
     struct sums *sums;
     uint8_t *room; // for a chunk made from the file's rows
 };
@@ -309,7 +310,7 @@ static const struct act *records(const struct call *c, size_t first, size_t last
 }
 
 // Panel after panel with a chunk, the whole segment if there is but one panel; each fetches its share of the next
-// chunk. Where FETCHED is 2, a single row is better off with what the memory sends unasked.
+// chunk. Where `fetched` is 2, a single row is better off with what the memory sends unasked.
 static void few_segment(const struct call *c, size_t tile, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
     size_t groups = c->f->groups, panels = (c->rows + FEW_ROWS - 1) / FEW_ROWS;
@@ -318,7 +319,7 @@ static void few_segment(const struct call *c, size_t tile, unsigned s) {
     do {
         size_t count = last - b < n ? last - b : n;
         const uint8_t *units = tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room);
-        struct ahead a = {units + count * c->unit, c->w->own && c->rows >= FETCHED ? share : 0};
+        struct ahead a = {units + count * c->unit, c->w->own && c->rows >= c->fetched ? share : 0};
         struct part p = {s, b == first, b + count == last};
         for (size_t r = 0; r < c->rows; r += FEW_ROWS, a.from += count * groups * share)
             few[c->w->type][panel(c->rows, r, FEW_ROWS)](units, count, a, records(c, first, last, b, r), c->sums, r, p);
@@ -347,15 +348,21 @@ static void many_segment(const struct call *c, struct chunk *chunk, size_t tile,
     } while (b < last);
 }
 
-void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, const float *bias, float *y,
-                      size_t first, size_t last) {
+void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
+                      float *y, size_t first, size_t last) {
     struct sums sums;
     struct chunk chunk[WIDE_TILES];
     uint8_t room[CHUNK * UNIT_MOST];
     const struct form *f = tile_form(w->type);
     bool few_rows = rows <= FEW;
-    struct call c = {
-        w, f, x, few_rows ? NULL : panels_of(f), rows, few_rows ? FEW_ROWS : WIDE_ROWS, w->cols / GROUP / f->groups};
+    struct call c = {w,
+                     f,
+                     x,
+                     few_rows ? NULL : panels_of(f),
+                     rows,
+                     fetched,
+                     few_rows ? FEW_ROWS : WIDE_ROWS,
+                     w->cols / GROUP / f->groups};
     c.unit = f->head + f->groups * f->group;
     c.tile_bytes = tile_bytes(w);
     c.sums = &sums;

@@ -134,7 +134,7 @@ static void multiply(void *arg, size_t i) {
     void *x = batch_at(p, r);
     float *y = p->y + r * p->w->rows;
     if (tile_form(p->w->type))
-        k->matmul_q(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
+        k->matmul_q(p->w, x, min(p->batch, p->rows - r), k->fetched, p->bias, y, first, last);
     else if (is_w16(p->w->type))
         k->matmul_w16(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
     else
