@@ -155,8 +155,8 @@ INLINE void value_rows(const struct values *v, const struct attend *s, size_t i,
                 w32 h = w32_fill(high + r * SPAN + t), l = w32_fill(low + r * SPAN + t);
                 UNROLL(8)
                 for (int c = 0; c < cols; c++) {
-                    acc[0][r][c] = w32_dot_codes(acc[0][r][c], value[c], h);
-                    acc[1][r][c] = w32_dot_codes(acc[1][r][c], value[c], l);
+                    acc[0][r][c] = w32_dot_low(acc[0][r][c], value[c], h);
+                    acc[1][r][c] = w32_dot_low(acc[1][r][c], value[c], l);
                 }
             }
         }

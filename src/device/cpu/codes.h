@@ -55,7 +55,7 @@ INLINE void score_rows(const uint8_t *keys, size_t room, size_t ahead, const str
             for (int r = 0; r < rows; r++) {
                 w32 a = w32_fill(q->code + (i + (size_t)r) * room + d);
                 UNROLL(2)
-                for (int c = 0; c < SCORE_COLS; c++) acc[r][c] = w32_dot_codes(acc[r][c], key[c], a);
+                for (int c = 0; c < SCORE_COLS; c++) acc[r][c] = w32_dot_low(acc[r][c], key[c], a);
             }
         }
         UNROLL(8)

@@ -11,8 +11,7 @@
 //   w32_dot_signed        the same for bytes from w8_signed(), too high by WIDE_SIGNED_ZERO times the sum of a
 //   w32_dot_low           w32_dot_signed() where bytes of a may be -128 and those of w may not
 //   w32_add w32_shift8    sums, and 256 times as much, modulo 2^32
-//   w8_codes(v)           bytes from -127 to 127, made ready for w32_dot_codes()
-//   w32_dot_codes         the same for those, with a's bytes from -128 on; too high by WIDE_SIGNED_ZERO times their sum
+//   w8_codes(v)           bytes from -127 to 127, made ready for w32_dot_low()
 //   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32) wf_words(w32), its bits
 //   wf_f16 wf_u8 wf_s8 wf_e8m0   sixteen halves, bytes, signed bytes, halved powers of two (see e8m0_half()), from
 //   memory

@@ -130,10 +130,4 @@ INLINE wf wf_e8m0(const void *p) {
 
 INLINE w8 w8_codes(w8 v) { return v; }
 
-// Here a's bytes are the magnitudes, up to 128, and the codes take their signs, which none of those is too large for.
-INLINE w32 w32_dot_codes(w32 acc, w8 w, w32 a) {
-    return (w32){dot(acc.a, _mm256_abs_epi8(a.a), _mm256_sign_epi8(w.a, a.a)),
-                 dot(acc.b, _mm256_abs_epi8(a.b), _mm256_sign_epi8(w.b, a.b))};
-}
-
 #endif

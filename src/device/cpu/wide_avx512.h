@@ -95,6 +95,5 @@ INLINE void tile_shape_load(struct tile_shape *s) {
 #endif
 
 INLINE w8 w8_codes(w8 v) { return _mm512_xor_si512(v, _mm512_set1_epi8(-128)); }
-INLINE w32 w32_dot_codes(w32 acc, w8 w, w32 a) { return _mm512_dpbusd_epi32(acc, w, a); }
 
 #endif

@@ -114,6 +114,5 @@ INLINE wf wf_e8m0(const void *p) {
 }
 
 INLINE w8 w8_codes(w8 v) { return v; }
-INLINE w32 w32_dot_codes(w32 acc, w8 w, w32 a) { return w32_dot_signed(acc, w, a); }
 
 #endif
