@@ -307,8 +307,8 @@ GYR_API gyr_session *gyr_session_longest_idle(const gyr_model *model, gyr_sessio
 // Memory for the keys and values of a model's sessions, in bytes.
 typedef struct gyr_memory {
     uint64_t limit;    // that it may take: what was chosen, or what the memory leaves now
-    uint64_t promised; // to sessions whose context was asked for
-    uint64_t used;     // by sessions
+    uint64_t used;     // by sessions; what several have in common counts once
+    uint64_t promised; // beside that, to sessions whose context was asked for
     uint64_t held;     // taken from the device; memory grows in larger steps than sessions do
 } gyr_memory;
 
@@ -421,7 +421,7 @@ GYR_API void gyr_answer_get_stats(const gyr_answer *answer, gyr_generate_stats *
 
 typedef struct gyr_device_info {
     char name[128];        // such as the CPU's model
-    char kind[16];         // "cpu"
+    char kind[16];         // "cpu": gyr_model_options.device
     char isa[32];          // instruction set chosen: "scalar", "avx2", "avx512"
     uint32_t threads;      // CPUs this process may use
     uint64_t memory_bytes; // memory installed

@@ -264,6 +264,9 @@ struct device_kind {
 // name.
 struct device *device_open(const char *name, unsigned threads, gyr_error *e);
 
+// The i-th device of all kinds: which one of its kind it is. NULL: there are no more.
+const struct device_kind *device_at(size_t i, size_t *index);
+
 // Adds a kind before the others, for the life of the program; at most MAX_KINDS in all. Not while models are opened.
 enum { MAX_KINDS = 8 };
 bool device_register(const struct device_kind *kind);

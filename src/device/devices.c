@@ -42,6 +42,15 @@ static bool not_there(const char *name, gyr_error *e) {
     return fail(e, GYR_USAGE, "device %.60s: there is none of that name; choose one of %s", name, known);
 }
 
+const struct device_kind *device_at(size_t i, size_t *index) {
+    for (size_t k = 0; k < n_kinds; i -= kinds[k++]->count())
+        if (i < kinds[k]->count()) {
+            *index = i;
+            return kinds[k];
+        }
+    return NULL;
+}
+
 struct device *device_open(const char *name, unsigned threads, gyr_error *e) {
     size_t index;
     if (!name || !*name) name = getenv("GYR_DEVICE");

@@ -4,21 +4,24 @@
 
 static uint64_t page_bytes(const struct kv_cache *kv) { return kv_cache_bytes(kv->layout, PAGE_TOKENS); }
 
-// Bytes that a session has a right to, or, without a promise, that it has.
-static uint64_t share_of(const struct gyr_session *s) {
-    size_t pages = s->promised ? kv_cache_pages(s->context) : s->pages.n;
-    return pages * page_bytes(s->kv);
+// Pages that a session has a right to and does not hold.
+static size_t due(const struct gyr_session *s) {
+    size_t all = s->promised ? kv_cache_pages(s->context) : 0;
+    return all > s->pages.n ? all - s->pages.n : 0;
 }
 
-static uint64_t shares(const struct gyr_model *m) {
+// Bytes of all pages that somebody holds, once, however many do.
+static uint64_t in_use(const struct gyr_model *m) {
     uint64_t all = 0;
-    for (const struct gyr_session *s = m->sessions; s; s = s->next) all += share_of(s);
+    for (int i = 0; i < KV_POOLS; i++)
+        if (m->kv[i]) all += (m->kv[i]->n_slabs * SLAB_PAGES - m->kv[i]->n_free) * page_bytes(m->kv[i]);
     return all;
 }
 
-static uint64_t in_use(const struct gyr_model *m) {
-    uint64_t all = 0;
-    for (const struct gyr_session *s = m->sessions; s; s = s->next) all += s->pages.n * page_bytes(s->kv);
+// Those, and those that are promised.
+static uint64_t taken(const struct gyr_model *m) {
+    uint64_t all = in_use(m);
+    for (const struct gyr_session *s = m->sessions; s; s = s->next) all += due(s) * page_bytes(s->kv);
     return all;
 }
 
@@ -32,10 +35,10 @@ static uint64_t limit_of(const struct gyr_model *m) {
     return available < spare ? available : spare;
 }
 
-bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e) {
+bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, size_t held, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
-    uint64_t page = kv_cache_bytes(kv_cache_layout(h, type), PAGE_TOKENS), limit = limit_of(m), taken = shares(m);
-    uint64_t spare = limit > taken ? limit - taken : 0;
+    uint64_t page = kv_cache_bytes(kv_cache_layout(h, type), PAGE_TOKENS), limit = limit_of(m), used = taken(m);
+    uint64_t spare = (limit > used ? limit - used : 0) + held * page;
     uint64_t most = page ? spare / page * PAGE_TOKENS : UINT32_MAX, want = *context ? *context : h->context;
     if (want <= most || !page) {
         *context = (size_t)want;
@@ -84,7 +87,7 @@ bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error 
         beyond += in[i].s->promised ? 0 : pages * page_bytes(in[i].s->kv);
     }
     uint64_t limit = beyond ? limit_of(m) : UINT64_MAX;
-    if (beyond && (shares(m) > limit || beyond > limit - shares(m))) return full(m, limit, e);
+    if (beyond && (taken(m) > limit || beyond > limit - taken(m))) return full(m, limit, e);
     for (int k = 0; k < KV_POOLS; k++)
         if (need[k] && !grow(m, m->kv[k], need[k], e)) return false;
     return true;
@@ -101,13 +104,7 @@ gyr_session *gyr_session_longest_idle(const gyr_model *m, gyr_session *const *bu
 }
 
 void gyr_model_get_memory(const gyr_model *m, gyr_memory *memory) {
-    *memory = (gyr_memory){.limit = limit_of(m), .promised = 0};
-    for (const struct gyr_session *s = m->sessions; s; s = s->next)
-        if (s->promised) memory->promised += share_of(s);
+    *memory = (gyr_memory){.limit = limit_of(m), .used = in_use(m), .promised = taken(m) - in_use(m)};
     for (int i = 0; i < KV_POOLS; i++)
-        if (m->kv[i]) {
-            size_t pages = m->kv[i]->n_slabs * SLAB_PAGES;
-            memory->used += (pages - m->kv[i]->n_free) * page_bytes(m->kv[i]);
-            memory->held += kv_cache_held(m->kv[i]);
-        }
+        if (m->kv[i]) memory->held += kv_cache_held(m->kv[i]);
 }

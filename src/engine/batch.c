@@ -63,9 +63,8 @@ static bool make_room(const struct batch *b, gyr_error *e) {
     for (size_t i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
         bool inside = b->in[i].count && s->length % PAGE_TOKENS;
-        if ((inside && !kv_cache_own(s->kv, &s->pages, s->length)) ||
-            !kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count))
-            return fail_memory(e, "KV cache");
+        if (inside && !kv_cache_own(s->kv, &s->pages, s->length, e)) return false;
+        if (!kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count)) return fail_memory(e, "KV cache");
     }
     return true;
 }
@@ -134,7 +133,7 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
     float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
     b->computed = true;
     if (!forward(b->model->run, kv, b->rows, t.rows, scores, e)) return false;
-    if (t.wanted && !b->model->device->ops->sync(b->model->device, e)) return false;
+    if ((t.wanted || last) && !b->model->device->ops->sync(b->model->device, e)) return false;
     if (one)
         swap(&b->model->one, &b->in[b->of[0]].s->logits);
     else if (!together)
@@ -224,12 +223,12 @@ bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
         if (in[i].count && forgotten(in[i].s)) ok = catch_up(&b, in[i].s, e);
     for (size_t i = 0; ok && i < n; i++)
         while (ok && in[i].count) ok = compute(&b, i, e);
-    // Whatever failed, nothing of it may still be on its way when its memory is used for something else.
-    ok = b.model->device->ops->sync(b.model->device, ok ? e : NULL) && ok;
-    if (ok)
+    if (ok) {
         done(&b);
-    else
+    } else {
+        b.model->device->ops->sync(b.model->device, NULL); // nothing of it may still be on its way
         undo(&b);
+    }
     free(b.pending);
     free(b.of);
     free(b.to);

@@ -83,9 +83,9 @@ struct intake {
     bool more;     // another part of the same prompt follows: no logits
 };
 
-// Memory of the KV caches (admission.c). A new session's context: chosen, if *context is 0, or else promised; false if
-// it does not fit beside what others were promised or hold.
-bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e);
+// Memory of the KV caches (admission.c). A new session's context: chosen, if *context is 0, or else promised, beside
+// the `held` pages that it begins with; false if it does not fit with what others were promised or hold.
+bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, size_t held, gyr_error *e);
 
 // Makes each session's pool have as many free pages as the tokens need; false if they do not fit.
 bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error *e);

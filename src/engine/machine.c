@@ -18,21 +18,31 @@ static void cpu_name(char *out, size_t size) {
     if (f) fclose(f);
 }
 
-size_t gyr_device_count(void) { return 1; }
+size_t gyr_device_count(void) {
+    size_t n = 0, index;
+    while (device_at(n, &index)) n++;
+    return n;
+}
 
-gyr_status gyr_device_get_info(size_t index, gyr_device_info *info, gyr_error *e) {
-    gyr_error made = {0};
-    *info = (gyr_device_info){.kind = "cpu"};
-    if (index >= gyr_device_count())
-        return status_of(fail(&made, GYR_USAGE, "device %zu: this machine has %zu", index, gyr_device_count()), &made,
-                         e);
-    struct device *d = device_cpu(1, NULL, &made);
-    if (!d) return status_of(false, &made, e);
+static void cpu_facts(const struct device *d, gyr_device_info *info) {
     cpu_name(info->name, sizeof info->name);
     snprintf(info->isa, sizeof info->isa, "%s", device_cpu_isa(d));
     info->threads = cpu_count();
-    info->memory_bytes = memory_total();
-    info->memory_free = memory_available();
+}
+
+gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
+    gyr_error made = {0};
+    size_t index;
+    const struct device_kind *kind = device_at(i, &index);
+    *info = (gyr_device_info){0};
+    if (kind) snprintf(info->kind, sizeof info->kind, "%s", kind->name);
+    if (!kind)
+        return status_of(fail(&made, GYR_USAGE, "device %zu: this machine has %zu", i, gyr_device_count()), &made, e);
+    struct device *d = kind->open(index, 1, &made);
+    if (!d) return status_of(false, &made, e);
+    snprintf(info->name, sizeof info->name, "%s", kind->name);
+    if (!strcmp(kind->name, "cpu")) cpu_facts(d, info);
+    d->ops->room(d, &info->memory_bytes, &info->memory_free);
     d->ops->close(d);
     return GYR_OK;
 }

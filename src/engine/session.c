@@ -29,7 +29,8 @@ static void enlist(struct gyr_session *s) {
     m->sessions = s;
 }
 
-gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_error *e) {
+// A session that begins with so many pages of another.
+static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size_t held, gyr_error *e) {
     size_t context = o ? o->context : 0;
     if (o && (unsigned)o->kv_type > GYR_KV_Q8) return fail_null(e, GYR_USAGE, "KV cache: no type %d", (int)o->kv_type);
     enum type type = kv_type_of(m, o ? o->kv_type : GYR_KV_DEFAULT);
@@ -37,7 +38,7 @@ gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_err
         return fail_null(e, GYR_USAGE, "%s: a context of %zu tokens; the model was trained for %u", m->checkpoint->path,
                          context, m->model->h.far_context);
     bool promised = context;
-    if (!kv_promise(m, type, &context, e)) return NULL;
+    if (!kv_promise(m, type, &context, held, e)) return NULL;
     gyr_session *s = calloc(1, sizeof *s);
     if (!s) return fail_memory(e, "session"), NULL;
     s->model = m;
@@ -54,6 +55,10 @@ gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_err
     }
     gyr_session_free(s);
     return NULL;
+}
+
+gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_error *e) {
+    return new_session(m, o, 0, e);
 }
 
 void gyr_session_free(gyr_session *s) {
@@ -86,7 +91,7 @@ void gyr_session_truncate(gyr_session *s, size_t length) {
 gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     size_t vocab = from->model->model->h.vocab;
     gyr_session_options same = {.context = from->promised ? (uint32_t)from->context : 0, .kv_type = from->kv_type};
-    gyr_session *s = gyr_session_new(from->model, &same, e);
+    gyr_session *s = new_session(from->model, &same, from->pages.n, e);
     if (!s) return NULL;
     if (s->context < from->length) {
         gyr_session_free(s);
@@ -97,10 +102,14 @@ gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
         gyr_session_free(s);
         return fail_memory(e, "session"), NULL;
     }
+    state_pool_copy(&s->model->states, s->state, from->state);
+    if (s->state && !s->model->device->ops->sync(s->model->device, e)) {
+        gyr_session_free(s);
+        return NULL;
+    }
     memcpy(s->ids, from->ids, from->length * sizeof *s->ids);
     s->length = from->length;
     s->known = from->known;
-    state_pool_copy(&s->model->states, s->state, from->state);
     s->has_logits = from->has_logits;
     if (s->has_logits) memcpy(s->logits, from->logits, vocab * sizeof *s->logits);
     return s;

@@ -181,17 +181,20 @@ static dbyte *page_at(const struct kv_cache *kv, struct array a, uint32_t page) 
     return kv->slab[page / SLAB_PAGES] + *a.at + page % SLAB_PAGES * a.bytes;
 }
 
-bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position) {
+bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position, gyr_error *e) {
     uint32_t *page = &p->page[position / PAGE_TOKENS], shared = *page;
     if (kv->holders[shared] == 1) return true;
-    if (!kv->n_free) return false;
-    *page = take(kv);
+    if (!kv->n_free) return fail_memory(e, "KV cache");
+    uint32_t own = take(kv);
     for (size_t i = 0; i < 2 * kv->n; i++) {
         struct array a = array_at(kv, i);
-        if (a.bytes) kv->device->ops->copy(kv->device, page_at(kv, a, *page), page_at(kv, a, shared), a.bytes);
+        if (a.bytes) kv->device->ops->copy(kv->device, page_at(kv, a, own), page_at(kv, a, shared), a.bytes);
     }
-    give_back(kv, shared);
-    return true;
+    // The shared page is let go when its copy is known to be there.
+    bool ok = kv->device->ops->sync(kv->device, e);
+    if (ok) *page = own;
+    give_back(kv, ok ? shared : own);
+    return ok;
 }
 
 void kv_cache_trim(struct kv_cache *kv, struct pages *p, size_t length) {

@@ -54,7 +54,7 @@ static void shared_pages_are_copied_to_be_written(void) {
     CHECK_INT(b.n, 2);
     CHECK(b.page[0] == a.page[0] && b.page[1] == a.page[1]);
     CHECK_INT(kv->n_free, 2);
-    CHECK(kv_cache_own(kv, &b, PAGE_TOKENS));
+    CHECK(kv_cache_own(kv, &b, PAGE_TOKENS, &err));
     CHECK_INT(kv->n_free, 1);
     CHECK(b.page[0] == a.page[0] && b.page[1] != a.page[1]);
     for (size_t l = 0; l < 2; l++) {
@@ -64,18 +64,18 @@ static void shared_pages_are_copied_to_be_written(void) {
         CHECK_INT(bytes_of(kv, kv->k, l, a.page[1])[0], 1 + l);
     }
     uint32_t own = b.page[1];
-    CHECK(kv_cache_own(kv, &b, PAGE_TOKENS + 5) && b.page[1] == own);
+    CHECK(kv_cache_own(kv, &b, PAGE_TOKENS + 5, &err) && b.page[1] == own);
     kv_cache_trim(kv, &a, 0);
     CHECK_INT(kv->n_free, 1);
-    CHECK(kv_cache_own(kv, &c, PAGE_TOKENS));
+    CHECK(kv_cache_own(kv, &c, PAGE_TOKENS, &err));
     CHECK_INT(kv->n_free, 1); // the only holder left: nothing to copy
-    CHECK(kv_cache_own(kv, &c, 0) && !kv->n_free);
+    CHECK(kv_cache_own(kv, &c, 0, &err) && !kv->n_free);
     kv_cache_trim(kv, &c, 0);
     CHECK_INT(kv->n_free, 2);
     kv_cache_trim(kv, &b, 0);
     CHECK_INT(kv->n_free, 4);
     CHECK(kv_cache_cover(kv, &a, 4 * PAGE_TOKENS) && kv_cache_share(kv, &a, &b));
-    CHECK(!kv_cache_own(kv, &b, 0) && b.page[0] == a.page[0]); // none is left to copy to
+    CHECK(!kv_cache_own(kv, &b, 0, &err) && b.page[0] == a.page[0]); // none is left to copy to
     kv_cache_trim(kv, &a, 0);
     kv_cache_trim(kv, &b, 0);
     kv_cache_trim(kv, &rest, 0);
@@ -157,7 +157,7 @@ static void kinds_of_one_cache(void) {
     static const size_t value[] = {32 * 4 * 4, 32 * 4 * 12, 32 * 4 * 12};
     for (size_t i = 0; i < 5; i++) memset(page_of(kv, kv->k, i, a.page[1], key[i]), (int)(1 + i), key[i]);
     for (size_t i = 0; i < 3; i++) memset(page_of(kv, kv->v, i, a.page[1], value[i]), (int)(6 + i), value[i]);
-    CHECK(kv_cache_share(kv, &a, &b) && kv_cache_own(kv, &b, PAGE_TOKENS) && b.page[1] != a.page[1]);
+    CHECK(kv_cache_share(kv, &a, &b) && kv_cache_own(kv, &b, PAGE_TOKENS, &err) && b.page[1] != a.page[1]);
     CHECK(kv_cache_grow(kv, 99, &err));
     for (size_t i = 0; i < 5; i++) {
         const uint8_t *k = page_of(kv, kv->k, i, b.page[1], key[i]);
