@@ -311,9 +311,10 @@ const size_t hf_classes_n = sizeof hf_classes / sizeof *hf_classes;
 // Whether a list of words with a mark between has a word.
 static bool listed(const char *list, char mark, const char *word) {
     size_t n = strlen(word);
-    for (const char *at = list; at; at = strchr(at, mark), at += at != NULL)
+    for (const char *at = list;; at++) {
         if (!strncmp(at, word, n) && (!at[n] || at[n] == mark)) return true;
-    return false;
+        if (!(at = strchr(at, mark))) return false;
+    }
 }
 
 const struct hf_class *hf_class_of(const char *model_type) {
