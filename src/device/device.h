@@ -38,6 +38,7 @@ struct attention_row {
         *pages;        // the sequence's page table: page number of positions [i * PAGE_TOKENS, (i + 1) * PAGE_TOKENS)
     uint32_t position; // the row sees positions 0 .. position, its own included
     uint32_t state;    // the sequence's slot, for layers that keep a state: recur.h
+    uint32_t ahead;    // so many positions after its own the row sees too; their keys and values are in the cache
 };
 
 struct attention {
@@ -47,7 +48,7 @@ struct attention {
     float *out;        // [rows][heads * kv.value_dim]
     const void *k, *v; // pages of one layer (kv_page.h)
     const struct attention_row *row;
-    uint32_t window; // a row at position p sees positions p - window + 1 .. p; 0: all up to p
+    uint32_t window; // a row sees positions less than this away from its own; 0: all
     float scale;     // multiplies (q . k + bias)
     float softcap;   // then score = softcap * tanh(score / softcap) (Gemma 2, 2024); 0: none
     // ALiBi (Press et al., 2022): bias = slopes[head] * key position; NULL: none.

@@ -47,6 +47,9 @@ static bool check_sessions(const struct intake *in, size_t n, gyr_error *e) {
     return !twice || fail(e, GYR_USAGE, "a session comes twice in one batch; give all its tokens at once");
 }
 
+// Tokens of a session that are computed once more with those that come, because they see them: all.
+static size_t seeing(const struct gyr_session *s) { return s->model->model->h.bidirectional ? s->length : 0; }
+
 // Pages for all that comes, the first to be written being the session's own. What was taken before a failure is given
 // back.
 static bool make_room(const struct batch *b, gyr_error *e) {
@@ -59,7 +62,10 @@ static bool make_room(const struct batch *b, gyr_error *e) {
     for (i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
         bool inside = b->in[i].count && s->length % PAGE_TOKENS;
-        if (inside && !kv_cache_own(s->kv, &s->pages, s->length)) break;
+        if (b->in[i].count && seeing(s))
+            kv_cache_trim(s->kv, &s->pages, 0); // all are written
+        else if (inside && !kv_cache_own(s->kv, &s->pages, s->length))
+            break;
         if (!kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count)) break;
     }
     if (i == b->n) return true;
@@ -69,17 +75,24 @@ static bool make_room(const struct batch *b, gyr_error *e) {
 
 static size_t wanted_of(const struct intake *in) { return in->logits ? in->count : in->count && !in->more; }
 
-// Moves up to `room` of one session's tokens into the batch's rows from row `n` on.
+// Moves up to `room` of one session's tokens into the batch's rows from row `n` on; of a session whose tokens see each
+// other all or none. Returns how many rows there are more.
 static size_t take_rows(struct batch *b, struct intake *in, size_t n, size_t room, size_t *wanted) {
     struct gyr_session *s = in->s;
-    size_t take = in->count < room ? in->count : room, vocab = b->model->h.vocab;
-    for (size_t i = 0; i < take; i++) {
-        bool last = i + 1 == in->count && !in->more;
-        b->rows[n + i] =
-            (struct row){.token = in->ids[i],
-                         .at = {.pages = s->pages.page, .position = (uint32_t)(s->length + i), .state = s->state},
-                         .logits = in->logits || last};
-        if (in->logits || last) b->to[(*wanted)++] = in->logits ? in->logits + i * vocab : s->logits;
+    size_t take = in->count < room ? in->count : room, vocab = b->model->h.vocab, again = seeing(s);
+    bool together = b->model->h.bidirectional;
+    if (together && again + in->count > room) return 0;
+    for (size_t i = 0; i < again; i++) b->rows[n + i].token = s->ids[i];
+    for (size_t i = 0; i < take; i++) b->rows[n + again + i].token = in->ids[i];
+    for (size_t i = 0, rows = again + take; i < rows; i++) {
+        struct row *row = &b->rows[n + i];
+        bool fresh = i >= again, last = i + 1 == again + in->count && !in->more;
+        row->at = (struct attention_row){.pages = s->pages.page,
+                                         .position = (uint32_t)(s->length - again + i),
+                                         .state = s->state,
+                                         .ahead = together ? (uint32_t)(rows - i - 1) : 0};
+        row->logits = fresh && (in->logits || last);
+        if (row->logits) b->to[(*wanted)++] = in->logits ? in->logits + (i - again) * vocab : s->logits;
     }
     memmove(s->ids + s->length, in->ids, take * sizeof *in->ids);
     s->length += take;
@@ -87,7 +100,7 @@ static size_t take_rows(struct batch *b, struct intake *in, size_t n, size_t roo
     in->ids += take;
     in->count -= take;
     if (in->logits) in->logits += take * vocab;
-    return take;
+    return again + take;
 }
 
 // One pass over as many rows as fit, of sessions that share a cache, from in[first] on.
@@ -120,6 +133,7 @@ static void catch_up(const struct batch *b, struct gyr_session *s) {
 static bool prepare(struct batch *b, gyr_error *e) {
     size_t rows = 0, wanted = 0, most = model_max_rows(b->model);
     for (size_t i = 0; i < b->n; i++) {
+        rows += b->in[i].count ? seeing(b->in[i].s) : 0;
         rows += forgotten(b->in[i].s) < most ? forgotten(b->in[i].s) : most;
         rows += b->in[i].count < most ? b->in[i].count : most;
         wanted += wanted_of(&b->in[i]) < most ? wanted_of(&b->in[i]) : most;

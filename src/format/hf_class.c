@@ -158,7 +158,7 @@ const struct hf_class hf_classes[] = {
      SPAN(26, 2304, 8) GQA(4) WIDE(9216) CONTEXT(131072) RMS(1e-6) TIED GEMMA_ACT
      "head_dim=256 attention_bias:qo=false query_pre_attn_scalar=256 sliding_window=4096 layer_types "
      "sliding_window_pattern=6 -_sliding_window_pattern final_logit_softcapping -attn_logit_softcapping "
-     "use_bidirectional_attention!false|null",
+     "use_bidirectional_attention=false",
      HF_ROPE_LAYERS, 1e6, 1e4, .told_base = true},
     {"gemma4_text gemma4",
      GEMMA4 CONTEXT(131072) "use_bidirectional_attention!null|vision|false sliding_window=512 "

@@ -4,6 +4,7 @@
 
 // Rows are capped so that a strange shape cannot ask for more than this: the sizes come from a file.
 enum { MOST_ROWS = 256, MOST_LOGITS_ROWS = 16 };
+enum { MOST_TEXT = 2048 }; // rows of models that compute a whole text at once
 static const size_t most_bytes = (size_t)1 << 30;
 
 static size_t clamp_rows(size_t row_floats, size_t most) {
@@ -116,7 +117,8 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     };
     size_t row = 0, parts = sizeof cut / sizeof *cut;
     for (size_t i = 0; i < parts; i++) row += cut[i].floats;
-    a->rows = clamp_rows(row, MOST_ROWS);
+    a->rows = clamp_rows(row, h->bidirectional ? most(MOST_ROWS, h->context < MOST_TEXT ? h->context : MOST_TEXT)
+                                               : MOST_ROWS);
     a->logits_rows = clamp_rows(h->vocab, MOST_LOGITS_ROWS);
     size_t floats = a->rows * row + a->logits_rows * h->vocab;
     a->memory = m->device->ops->alloc(m->device, floats * sizeof(float), e);

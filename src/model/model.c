@@ -120,6 +120,8 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
         model_free(m);
         return NULL;
     }
+    if (m->h.bidirectional && m->activations && m->activations->rows < m->h.context)
+        m->h.context = m->h.far_context = (uint32_t)m->activations->rows;
     m->states = (struct state_pool){.device = d, .floats = m->h.state_layers * recurrence_floats(&m->h.recurrence)};
     return m;
 }
