@@ -59,6 +59,7 @@ static int32_t *sort_places(struct pass *p) {
 // The same as linear(), of so many rows.
 static void some(struct pass *p, const struct linear *l, const float *x, size_t rows, float *y) {
     p->ops->matmul(p->d, &l->w, x, rows, l->bias, y);
+    scale(p, y, rows * l->w.rows, l->by);
 }
 
 static void gate(struct pass *p, size_t rows, size_t wide) {

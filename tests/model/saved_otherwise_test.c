@@ -251,6 +251,57 @@ static void gguf_says_it_otherwise(void) {
     drawn_free(&d);
 }
 
+// A power of two, which no sum shows.
+static float factor_of(int matrix, size_t expert) { return ldexpf(1, matrix % 5 - 2 + (int)(expert % 3)); }
+
+static float *add_vector(const char *matrix, const char *end, size_t n) {
+    struct drawn_tensor *t = &d.tensor[d.n_tensors++];
+    *t = (struct drawn_tensor){.n_dims = 1, .dim = {n}, .n = n, .gguf = true, .data = calloc(n, sizeof *t->data)};
+    snprintf(t->name, sizeof t->name, "%.*s.%s", (int)(strrchr(matrix, '.') - matrix), matrix, end);
+    return t->data;
+}
+
+// Each matrix of the layers divided by a factor of its own, which stands beside it; how many that are.
+static int scale_apart(void) {
+    int scaled = 0;
+    for (size_t i = 0, all = d.n_tensors; i < all; i++) {
+        struct drawn_tensor *t = &d.tensor[i];
+        const char *end = strrchr(t->name, '.');
+        bool matrix = t->n_dims > 1 && !strstr(t->name, "conv1d") && !strstr(t->name, "norm");
+        if (!t->gguf || !matrix || strncmp(t->name, "blk.", 4) || !end || strcmp(end, ".weight")) continue;
+        size_t n = t->n_dims == 3 ? t->dim[0] : 1, each = t->n / n; // experts
+        float *scale = add_vector(t->name, "scale", n), *input = add_vector(t->name, "input_scale", n);
+        for (size_t k = 0; k < n; k++) scale[k] = factor_of(scaled, k), input[k] = 7;
+        for (size_t k = 0; k < t->n; k++) t->data[k] /= factor_of(scaled, k / each);
+        scaled++;
+    }
+    return scaled;
+}
+
+static void matrices_have_factors_beside_them(void) {
+    static const struct {
+        const char *name;
+        int matrices;
+    } cases[] = {{"llama", 14}, {"phi3", 8},    {"qwen3-moe", 16}, {"granite-moe-shared", 22},
+                 {"mamba2", 4}, {"qwen3.5", 31}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        REQUIRE(drawn_load(&d, cases[i].name));
+        CHECK_INT(scale_apart(), cases[i].matrices);
+        runs(cases[i].name, with_key("no.key ", "u no.key 1"));
+        drawn_free(&d);
+    }
+    REQUIRE(drawn_load(&d, "llama"));
+    scale_apart();
+    d.tensor[d.n_tensors - 2].data[0] = NAN;
+    refused("no number", with_key("no.key ", "u no.key 1"), GYR_MALFORMED, ".scale' is not 1 factors");
+    drawn_free(&d);
+    REQUIRE(drawn_load(&d, "qwen2"));
+    scale_apart();
+    refused("a factor and a bias", with_key("no.key ", "u no.key 1"), GYR_UNSUPPORTED,
+            ".scale' scales a matrix that has biases too");
+    drawn_free(&d);
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     RUN(beside_what_is_read);
@@ -261,6 +312,7 @@ int main(void) {
     RUN(biases_are_where_a_config_says);
     RUN(quantized_weights_are_refused_by_method);
     RUN(gguf_says_it_otherwise);
+    RUN(matrices_have_factors_beside_them);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};
     for (int i = 0; i < 3; i++) unlink(file_of(files[i]));
     rmdir(folder);
