@@ -110,6 +110,29 @@ static void beside_what_is_read(void) {
     drawn_free(&d);
 }
 
+// Multipliers that transformers reads for other models, and not for a Llama.
+static void keys_of_other_classes(void) {
+    static const char *const keys[] = {"\"key_multiplier\": 0.5",
+                                       "\"attention_in_multiplier\": 2.0",
+                                       "\"mlp_multipliers\": [2.0, 3.0]",
+                                       "\"lm_head_multiplier\": 2.0",
+                                       "\"residual_multiplier\": 2.0",
+                                       "\"logits_scaling\": 2.0",
+                                       "\"scale_emb\": 3",
+                                       "\"logit_scale\": 0.3",
+                                       "\"key_multiplier\": \"x\"",
+                                       "\"time_step_limit\": 1"};
+    REQUIRE(drawn_load(&d, "llama"));
+    CHECK(drawn_write_safetensors(&d, file_of("model.safetensors")));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char to[160];
+        snprintf(to, sizeof to, "%s, \"vocab_size\"", keys[i]);
+        write_config("\"vocab_size\"", to);
+        runs(keys[i], folder);
+    }
+    drawn_free(&d);
+}
+
 static void what_is_read_must_be_right(void) {
     REQUIRE(drawn_load(&d, "llama"));
     CHECK(drawn_write_text(file_of("config.json"), d.config));
@@ -305,6 +328,7 @@ static void matrices_have_factors_beside_them(void) {
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     RUN(beside_what_is_read);
+    RUN(keys_of_other_classes);
     RUN(what_is_read_must_be_right);
     RUN(a_text_part_among_others);
     remove_parts();
