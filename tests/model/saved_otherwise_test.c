@@ -194,6 +194,23 @@ static void output_and_embedding(void) {
     drawn_free(&d);
 }
 
+static void embedding_under_the_outputs_name(void) {
+    REQUIRE(drawn_load(&d, "gemma3"));
+    for (size_t i = 0; i < d.n_tensors; i++)
+        if (!strcmp(d.tensor[i].name, "model.embed_tokens.weight"))
+            snprintf(d.tensor[i].name, sizeof d.tensor[i].name, "lm_head.weight");
+    CHECK(drawn_write_text(file_of("config.json"), d.config));
+    CHECK(drawn_write_safetensors(&d, file_of("model.safetensors")));
+    runs("tied", folder);
+    gyr_error e = {0};
+    gyr_convert_options o = {.input = folder, .output = file_of("model.gguf"), .type = "f32"};
+    CHECK_INT(gyr_convert(&o, &e), GYR_OK);
+    runs("converted", o.output);
+    write_config("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+    refused("apart", folder, GYR_MALFORMED, "tensor 'model.embed_tokens.weight' is missing");
+    drawn_free(&d);
+}
+
 static void biases_are_where_a_config_says(void) {
     REQUIRE(drawn_load(&d, "llama"));
     CHECK(drawn_write_safetensors(&d, file_of("model.safetensors")));
@@ -333,6 +350,7 @@ int main(void) {
     RUN(a_text_part_among_others);
     remove_parts();
     RUN(output_and_embedding);
+    RUN(embedding_under_the_outputs_name);
     RUN(biases_are_where_a_config_says);
     RUN(quantized_weights_are_refused_by_method);
     RUN(gguf_says_it_otherwise);
