@@ -194,6 +194,31 @@ static void output_and_embedding(void) {
     drawn_free(&d);
 }
 
+// As configs of several years say that nothing scales the rotation.
+static void one_rotation_in_many_words(void) {
+    static const char usual[] = "\"rope_parameters\": {\"rope_theta\": 1000000.0, \"rope_type\": \"default\"}";
+    static const char *const words[] = {
+        "\"rope_theta\": 1000000",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": null",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": {}",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": false",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": {\"type\": \"default\"}",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": {\"rope_type\": \"default\", \"factor\": null}",
+        "\"rope_theta\": 1e6, \"rope_scaling\": {\"type\": \"mrope\", \"rope_type\": \"default\", \"mrope_section\": "
+        "[2, 1, 1]}",
+        "\"rope_theta\": 500.0, \"rope_scaling\": {\"type\": \"default\", \"rope_theta\": 1000000.0}",
+        "\"rope_theta\": 500.0, \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1000000.0}",
+        "\"rope_theta\": 1000000.0, \"rope_parameters\": {\"rope_type\": \"default\"}",
+    };
+    REQUIRE(drawn_load(&d, "qwen2"));
+    CHECK(drawn_write_safetensors(&d, file_of("model.safetensors")));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        write_config(usual, words[i]);
+        runs(words[i], folder);
+    }
+    drawn_free(&d);
+}
+
 static void embedding_under_the_outputs_name(void) {
     REQUIRE(drawn_load(&d, "gemma3"));
     for (size_t i = 0; i < d.n_tensors; i++)
@@ -350,6 +375,7 @@ int main(void) {
     RUN(a_text_part_among_others);
     remove_parts();
     RUN(output_and_embedding);
+    RUN(one_rotation_in_many_words);
     RUN(embedding_under_the_outputs_name);
     RUN(biases_are_where_a_config_says);
     RUN(quantized_weights_are_refused_by_method);
