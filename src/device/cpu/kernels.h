@@ -88,9 +88,17 @@ static inline const int32_t *chosen_of(const struct attention *a, size_t row) {
     return a->chosen && a->at.row[row].position >= a->most ? a->chosen + row * a->most : NULL;
 }
 
-// How many positions a row sees, or would without a window.
-static inline size_t seen_of(const struct attention *a, size_t row) {
-    return chosen_of(a, row) ? a->most : (size_t)a->at.row[row].position + 1;
+// Positions [first, end), or places in the list of those chosen, that a row sees.
+struct sight {
+    size_t first, end;
+};
+
+static inline struct sight sight_of(const struct attention *a, size_t row) {
+    if (chosen_of(a, row)) return (struct sight){0, a->most};
+    size_t own = a->at.row[row].position, ahead = a->at.row[row].ahead;
+    if (!a->window) return (struct sight){0, own + ahead + 1};
+    if (ahead >= a->window) ahead = a->window - 1;
+    return (struct sight){own + 1 > a->window ? own + 1 - a->window : 0, own + ahead + 1};
 }
 
 // A part is that many sums, of which the first value_dim count, and a struct softmax; so many floats in all.
