@@ -38,10 +38,8 @@ static uint64_t read(const void *p, size_t n) {
 const struct kernels KERNEL(kernels) = {
     .isa = ISA_STRING(ISA),
     .wide_rows = WIDE_ROWS,
-    .few_rows = FEW_ROWS,
-    .few = FEW,
     .fetched = FETCHED,
-    .quantize = KERNEL(quantize),
+    .round_q = KERNEL(round_q),
     .matmul_q = KERNEL(matmul_q),
     .pack = KERNEL(pack),
     .matmul_f = KERNEL(matmul_f),

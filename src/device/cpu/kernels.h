@@ -109,14 +109,14 @@ struct run;
 
 struct kernels {
     const char *isa;
-    // Rows of a panel of activations: `few_rows` where weights are quantized and there are at most `few` rows in all.
-    size_t wide_rows, few_rows, few;
+    // Rows of a panel of floats.
+    size_t wide_rows;
     // Rows from which weights are fetched ahead by instruction (docs/performance.md).
     size_t fetched;
-    // Rounds `groups` groups of 32, whole runs if the form has such; their records are `stride` apart.
-    void (*quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
+    // Row r of a batch of `rows`, `cols` floats at x, rounded for quantized weights of a type, as matmul_q() takes it.
+    void (*round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch);
     // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
-    void (*matmul_q)(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
+    void (*matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias,
                      float *y, size_t first, size_t last);
     // The same for F32 weights: floats padded with zeros to a multiple of 32, `stride` apart.
     void (*pack)(const float *x, size_t n, size_t stride, uint32_t *out);

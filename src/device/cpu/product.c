@@ -6,22 +6,17 @@
 #include "device/cpu/tile_w16.h"
 
 // SCRATCH bounds the packed activations of one pass; a task's tiles are about TASK bytes, few enough for every worker
-// to have several.
-enum { SCRATCH = 32 << 20, ROWS = 512, TASK = 128 << 10, HUGE = 2 << 20 };
+// to have several. A batch that is not the last has whole panels of every instruction set: a multiple of PANELS rows.
+// AMX's whole panels of 17 rows take as much room as 20 rows.
+enum { SCRATCH = 32 << 20, ROWS = 512, TASK = 128 << 10, HUGE = 2 << 20, PANELS = 48, SLACK = 3 };
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
 
 // Of a packed row of activations.
-static size_t items(const struct weight *w) {
-    size_t groups = pieces(w->cols, GROUP);
-    return tile_form(w->type) ? groups : groups * GROUP;
-}
-
-static size_t item_bytes(const struct weight *w) { return tile_form(w->type) ? sizeof(struct act) : 4; }
-
 static size_t row_bytes(const struct weight *w) {
-    return is_w16(w->type) ? w16_row_bytes(w->cols) : items(w) * item_bytes(w);
+    if (is_w16(w->type)) return w16_row_bytes(w->cols);
+    return pieces(w->cols, GROUP) * (tile_form(w->type) ? sizeof(struct act) : GROUP * sizeof(float));
 }
 
 static void *allocate(size_t bytes) {
@@ -40,7 +35,7 @@ bool cpu_bind(struct device *d, struct weight *w, gyr_error *e) {
                     (unsigned)w->type);
     size_t one = row_bytes(w), want = one * ROWS < SCRATCH ? one * ROWS : one < SCRATCH ? SCRATCH : one;
     if (want <= c->scratch_bytes) return true;
-    void *scratch = allocate(want);
+    void *scratch = allocate(want + SLACK * one);
     if (!scratch) return fail_memory(e, "activations");
     free(c->scratch);
     c->scratch = scratch;
@@ -107,23 +102,22 @@ static void pack_row(void *arg, size_t r) {
     const struct product *p = arg;
     const struct weight *w = p->w;
     const struct kernels *k = p->cpu->kernels;
-    const struct form *f = tile_form(w->type);
     size_t first = r / p->batch * p->batch, rows = min(p->batch, p->rows - first);
-    if (is_w16(w->type)) {
-        k->round_w16(p->x + r * w->cols, w->cols, rows, r - first, batch_at(p, first));
+    const float *x = p->x + r * w->cols;
+    uint8_t *batch = batch_at(p, first);
+    if (tile_form(w->type)) {
+        k->round_q(w->type, x, w->cols, rows, r - first, batch);
         return;
     }
-    size_t wide = f && rows <= k->few ? k->few_rows : k->wide_rows;
-    size_t units = tile_units_of(w), groups = f ? f->groups : 1, each = items(w) / pieces(w->cols, GROUP);
+    if (is_w16(w->type)) {
+        k->round_w16(x, w->cols, rows, r - first, batch);
+        return;
+    }
+    size_t units = pieces(w->cols, GROUP);
     for (size_t s = 0; s < SEGMENTS; s++) {
-        size_t from = segment_start(units, s) * groups, to = segment_start(units, s + 1) * groups, stride;
-        size_t at = act_at(wide, rows, r - first, from * each, (to - from) * each, &stride);
-        void *out = batch_at(p, first) + at * item_bytes(w);
-        const float *x = p->x + r * w->cols + from * GROUP;
-        if (f)
-            k->quantize(x, to - from, f, stride, out);
-        else if (from < to)
-            k->pack(x, min(to * GROUP, w->cols) - from * GROUP, stride, out);
+        size_t from = segment_start(units, s) * GROUP, to = segment_start(units, s + 1) * GROUP, stride;
+        size_t at = act_at(k->wide_rows, rows, r - first, from, to - from, &stride);
+        if (from < to) k->pack(x + from, min(to, w->cols) - from, stride, (uint32_t *)(void *)batch + at);
     }
 }
 
@@ -155,7 +149,7 @@ void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t
     size_t pass = min(ROWS, c->scratch_bytes / row_bytes(w));
     for (size_t r = 0; r < rows; r += pass) {
         struct product p = {c, w, x + r * w->cols, bias, y + r * w->rows, min(pass, rows - r)};
-        p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), c->kernels->wide_rows) * c->kernels->wide_rows;
+        p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), PANELS) * PANELS;
         p.tiles = task_tiles(c, w, p.rows);
         p.runs = pieces(tile_count(w), p.tiles);
         pool_run(c->pool, p.rows, pack_row, &p);
