@@ -93,13 +93,13 @@ struct product {
     float *y;
     size_t rows, batch, tiles; // rows of this pass; rows and tiles of a task
     size_t runs;               // of tiles
+    size_t packed;             // rows that a task packs
 };
 
 // Activations of the batch that begins at row r.
 static uint8_t *batch_at(const struct product *p, size_t r) { return (uint8_t *)p->cpu->scratch + r * row_bytes(p->w); }
 
-static void pack_row(void *arg, size_t r) {
-    const struct product *p = arg;
+static void pack_row(const struct product *p, size_t r) {
     const struct weight *w = p->w;
     const struct kernels *k = p->cpu->kernels;
     size_t first = r / p->batch * p->batch, rows = min(p->batch, p->rows - first);
@@ -121,6 +121,12 @@ static void pack_row(void *arg, size_t r) {
     }
 }
 
+// Rows that lie side by side belong to one thread.
+static void pack_rows(void *arg, size_t i) {
+    const struct product *p = arg;
+    for (size_t r = i * p->packed; r < min((i + 1) * p->packed, p->rows); r++) pack_row(p, r);
+}
+
 static void multiply(void *arg, size_t i) {
     const struct product *p = arg;
     const struct kernels *k = p->cpu->kernels;
@@ -135,13 +141,22 @@ static void multiply(void *arg, size_t i) {
         k->matmul_f(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
 }
 
-// Tiles of a task: an even number, since kernels take two at a time. AMX takes four pairs of 16-bit weights by the same
-// activations.
+// Tiles of a task: an even number, since kernels take two at a time. AMX takes `wide` by the same activations.
 static size_t task_tiles(const struct cpu *c, const struct weight *w, size_t rows) {
     size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8), n = TASK / (size + 1);
-    if (is_w16(w->type) && rows >= LANES && n < 8) n = 8;
+    size_t wide = rows >= LANES && (is_w16(w->type) || tile_form(w->type)) ? c->kernels->wide_tiles : 2;
+    if (n < wide) n = wide;
+    if (fair < wide / 2) fair = wide / 2;
     n = min(n, fair) / 2 * 2;
     return n ? n : 2;
+}
+
+// Rows of a batch: so few that every thread has several tasks, but enough to be worth unpacking weights for.
+static size_t batch_rows(const struct cpu *c, const struct product *p) {
+    enum { FEWEST = 128, TASKS = 8 };
+    size_t batches = min(pieces(TASKS * (size_t)pool_threads(c->pool), p->runs), p->rows / FEWEST);
+    if (batches < pieces(p->rows, BATCH_ROWS)) batches = pieces(p->rows, BATCH_ROWS);
+    return pieces(pieces(p->rows, batches), PANELS) * PANELS;
 }
 
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y) {
@@ -149,10 +164,11 @@ void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t
     size_t pass = min(ROWS, c->scratch_bytes / row_bytes(w));
     for (size_t r = 0; r < rows; r += pass) {
         struct product p = {c, w, x + r * w->cols, bias, y + r * w->rows, min(pass, rows - r)};
-        p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), PANELS) * PANELS;
         p.tiles = task_tiles(c, w, p.rows);
         p.runs = pieces(tile_count(w), p.tiles);
-        pool_run(c->pool, p.rows, pack_row, &p);
+        p.batch = batch_rows(c, &p);
+        p.packed = p.rows < 64 ? pieces(p.rows, LANES) : LANES;
+        pool_run(c->pool, pieces(p.rows, p.packed), pack_rows, &p);
         pool_run(c->pool, pieces(p.rows, p.batch) * p.runs, multiply, &p);
     }
 }
