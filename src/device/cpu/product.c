@@ -6,9 +6,18 @@
 #include "device/cpu/tile_w16.h"
 
 // SCRATCH bounds the packed activations of one pass; a task's tiles are about TASK bytes, few enough for every worker
-// to have several. A batch that is not the last has whole panels of every instruction set: a multiple of PANELS rows.
-// AMX's whole panels of 17 rows take as much room as 20 rows.
-enum { SCRATCH = 32 << 20, ROWS = 512, TASK = 128 << 10, HUGE = 2 << 20, PANELS = 48, SLACK = 3 };
+// to have several; with a few rows ONE_AFTER_ANOTHER bytes, because memory sends what lies together faster. A batch
+// that is not the last has whole panels of every instruction set: a multiple of PANELS rows. AMX's whole panels of 17
+// rows take as much room as 20 rows.
+enum {
+    SCRATCH = 32 << 20,
+    ROWS = 512,
+    TASK = 128 << 10,
+    ONE_AFTER_ANOTHER = 1 << 20,
+    HUGE = 2 << 20,
+    PANELS = 48,
+    SLACK = 3
+};
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
@@ -143,7 +152,8 @@ static void multiply(void *arg, size_t i) {
 
 // Tiles of a task: an even number, since kernels take two at a time. AMX takes `wide` by the same activations.
 static size_t task_tiles(const struct cpu *c, const struct weight *w, size_t rows) {
-    size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8), n = TASK / (size + 1);
+    size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8),
+           n = (rows < LANES / 2 ? ONE_AFTER_ANOTHER : TASK) / (size + 1);
     size_t wide = rows >= LANES && (is_w16(w->type) || tile_form(w->type)) ? c->kernels->wide_tiles : 2;
     if (n < wide) n = wide;
     if (fair < wide / 2) fair = wide / 2;
