@@ -117,15 +117,15 @@ struct run;
 
 struct kernels {
     const char *isa;
-    // Rows of a panel of activations: `few_rows` where weights are quantized and there are at most `few` rows in all.
-    size_t wide_rows, few_rows, few;
+    // Rows of a panel of floats; tiles that many rows of quantized or 16-bit weights are best multiplied by at once.
+    size_t wide_rows, wide_tiles;
     // Rows from which weights are fetched ahead by instruction (docs/performance.md).
     size_t fetched;
-    // Rounds `groups` groups of 32, whole runs if the form has such; their records are `stride` apart.
-    void (*quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
+    // Row r of a batch of `rows`, `cols` floats at x, rounded for quantized weights of a type, as matmul_q() takes it.
+    void (*round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch);
     // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
-    void (*matmul_q)(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
-                     float *y, size_t first, size_t last);
+    void (*matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
+                     size_t first, size_t last);
     // The same for F32 weights: floats padded with zeros to a multiple of 32, `stride` apart.
     void (*pack)(const float *x, size_t n, size_t stride, uint32_t *out);
     void (*matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
@@ -155,6 +155,7 @@ struct kernels {
     void (*gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out);
     void (*gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
     void (*mix)(const struct mix *a, size_t row);
+    void (*halves)(const float *x, size_t n, uint16_t *out);
     void (*add)(float *x, const float *y, size_t n);
     void (*scale)(float *x, float by, size_t n);
     void (*clamp)(float *x, float most, size_t n);
