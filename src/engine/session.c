@@ -53,6 +53,7 @@ static bool choose_context(const struct gyr_model *m, enum type type, size_t *co
 
 gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_error *e) {
     size_t context = o ? o->context : 0;
+    if (!CHECK_RESERVED(o, e)) return NULL;
     if (o && (unsigned)o->kv_type > GYR_KV_Q8) return fail_null(e, GYR_USAGE, "KV cache: no type %d", (int)o->kv_type);
     enum type type = kv_type_of(m, o ? o->kv_type : GYR_KV_DEFAULT);
     if (context > m->model->h.far_context)
