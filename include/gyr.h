@@ -12,8 +12,9 @@
 //
 // Errors: every call that can fail takes a `gyr_error *` (may be NULL) and returns NULL or a non-zero gyr_status
 // when it does; the error then holds the status and one line that says what is wrong, where, and what to do.
-// "Fails with" lists the statuses of a call, except two that any of them may give: GYR_USAGE for an argument that is
-// wrong, GYR_NO_MEMORY if memory runs out. What a failed call was to fill in is not to be read, unless it says so.
+// "Fails with" lists the statuses of a call, except those that any of them may give: GYR_USAGE for an argument that is
+// wrong, GYR_NO_MEMORY if memory runs out; and, of calls with a model, a session, an answer or a device, GYR_DEVICE if the
+// device fails. What a failed call was to fill in is not to be read, unless it says so.
 // The library never aborts, never exits, never writes to stdout or stderr.
 //
 // Threads: one model may be used from one thread at a time (its sessions share its worker threads and its
@@ -53,6 +54,7 @@ typedef enum gyr_status {
     GYR_UNSUPPORTED = 5, // well-formed, but not something this version can run
     GYR_NO_MEMORY = 6,   // the model or context does not fit
     GYR_TOO_LONG = 7,    // the prompt does not fit the context
+    GYR_DEVICE = 8,      // a device failed: it was lost, or did not answer in time
     GYR_CANCELLED = 130, // a callback asked to stop
 } gyr_status;
 
@@ -80,11 +82,14 @@ typedef struct gyr_model gyr_model;
 typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, GYR_KV_Q8 = 3 } gyr_kv_type;
 
 typedef struct gyr_model_options {
-    uint32_t threads; // worker threads; 0: one for each CPU this process may use
-    bool oversize;    // open a model whose weights are larger than the memory: it runs at the disk's speed
-    bool lock;        // keep the weights in memory (mlock); the system may not take them back for other things
-    bool cache;       // keep the rewritten weights in a file, and use that the next time: see gyr_cache_list(). Written
-                      // beside other work; gyr_model_close() waits for it
+    uint32_t threads;   // worker threads; 0: one for each CPU this process may use
+    const char *device; // "cpu", or another kind that gyr_device_get_info() tells of, with ":1" for its second; NULL:
+                        // $GYR_DEVICE, else the first device that this machine has
+    uint64_t kv_bytes;  // most memory that KV caches may take; 0: what the machine leaves
+    bool oversize;      // open a model whose weights are larger than the memory: it runs at the disk's speed
+    bool lock;          // keep the weights in memory (mlock); the system may not take them back for other things
+    bool cache; // keep the rewritten weights in a file, and use that the next time: see gyr_cache_list(). Written
+                // beside other work; gyr_model_close() waits for it
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
@@ -286,8 +291,10 @@ typedef struct gyr_session_options {
     uint64_t reserved[6];
 } gyr_session_options;
 
-// Starts an empty sequence. The KV cache grows by pages as tokens come. Free with gyr_session_free(). Fails with
-// GYR_NO_MEMORY also where the context does not fit.
+// Starts an empty sequence. The KV cache grows by pages as tokens come. A context that is asked for is promised:
+// GYR_NO_MEMORY if it does not fit beside what others were promised or hold. Without, the session may hold what the
+// model was trained for, or what fits if that is less, and feeding it fails with GYR_NO_MEMORY when others took the
+// memory. Free with gyr_session_free().
 GYR_API gyr_session *gyr_session_new(gyr_model *model, const gyr_session_options *options, gyr_error *err);
 GYR_API void gyr_session_free(gyr_session *session);
 
@@ -316,6 +323,23 @@ GYR_API const float *gyr_session_logits(const gyr_session *session);
 // the memory of what they have in common: a prompt's beginning that many need is computed and held once. Either may be
 // changed or freed without the other noticing. Free with gyr_session_free(). Fails as gyr_session_new() does.
 GYR_API gyr_session *gyr_session_fork(const gyr_session *session, gyr_error *err);
+
+// The session that was fed least recently, of those that hold memory for keys and values and are not among the `n` busy
+// ones: the first to set aside, by freeing or truncating it, when GYR_NO_MEMORY says that there is no more. NULL: there
+// is none.
+GYR_API gyr_session *gyr_session_longest_idle(const gyr_model *model, gyr_session *const *busy, size_t n);
+
+// Memory for the keys and values of a model's sessions, in bytes.
+typedef struct gyr_memory {
+    uint64_t limit;    // that it may take: what was chosen, or what the memory leaves now
+    uint64_t used;     // by sessions; what several have in common counts once
+    uint64_t promised; // beside that, to sessions whose context was asked for
+    uint64_t held;     // taken from the device; memory grows in larger steps than sessions do
+    uint64_t reserved[4];
+} gyr_memory;
+
+// How much there is of it now.
+GYR_API void gyr_model_get_memory(const gyr_model *model, gyr_memory *memory);
 
 typedef struct gyr_input {
     gyr_session *session;
@@ -430,7 +454,7 @@ GYR_API void gyr_answer_get_stats(const gyr_answer *answer, gyr_generate_stats *
 
 typedef struct gyr_device_info {
     char name[128];        // such as the CPU's model
-    char kind[16];         // "cpu"
+    char kind[16];         // "cpu": gyr_model_options.device
     char isa[32];          // instruction set chosen: "scalar", "avx2", "avx512", "amx" or "neon"
     uint32_t threads;      // CPUs this process may use
     uint64_t memory_bytes; // memory installed

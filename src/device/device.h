@@ -1,5 +1,10 @@
 // The short table of operations that every device offers. A forward pass is a sequence of these calls.
 //
+// A device computes what it is asked for in that order, and may do so later: what an operation gives is there for the
+// operations behind it, and for the host after sync(). Structs that an operation is given by pointer are read before it
+// returns; weights and memory stay in place until sync(). When something goes wrong, that is the device's until sync()
+// says so, and until then it computes nothing more.
+//
 // Activations are float32, row-major, in memory of the device. A "row" is one token of a batch; nothing computed for a
 // row depends on the other rows of the call, on the number of threads, or on the instruction set: the scalar C in cpu/
 // defines the bytes.
@@ -24,41 +29,40 @@ enum { MAX_INDEX_KEY = 256 }; // elements of an indexer's key
 struct weight {
     enum type type;
     size_t rows, cols;
-    const void *data; // the file's bytes, mapped; a device may keep a form of its own behind `own`
-    void *own;
-    bool lent; // `own` is not the device's to free
+    const void *data; // the file's bytes, on the host, mapped
+    void *own;        // what the device keeps of it, and whether that is not its to free: nobody else's business
+    bool lent;
+};
+
+// y = (W x + bias) * by.
+struct linear {
+    struct weight w;
+    dfloat *bias; // NULL: none
+    float by;
 };
 
 enum norm_kind { NORM_LAYER, NORM_RMS };
 enum activation { ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU, ACT_RELU2, ACT_SIGMOID };
 
-// One row's place in its sequence's KV cache, for attention().
-struct attention_row {
-    const uint32_t
-        *pages;        // the sequence's page table: page number of positions [i * PAGE_TOKENS, (i + 1) * PAGE_TOKENS)
-    uint32_t position; // the row sees positions 0 .. position, its own included
-    uint32_t state;    // the sequence's slot, for layers that keep a state: recur.h
-};
-
 struct attention {
     size_t rows, heads; // query heads: heads / kv.heads neighbours share a key and value head
     struct kv_shape kv;
-    const float *q;    // [rows][heads * kv.key_dim]
-    float *out;        // [rows][heads * kv.value_dim]
-    const void *k, *v; // pages of one layer (kv_page.h)
-    const struct attention_row *row;
+    const dfloat *q;      // [rows][heads * kv.key_dim]
+    dfloat *out;          // [rows][heads * kv.value_dim]
+    struct kv_array k, v; // of one layer (kv_page.h)
+    struct seats at;
     uint32_t window; // a row at position p sees positions p - window + 1 .. p; 0: all up to p
     float scale;     // multiplies (q . k + bias)
     float softcap;   // then score = softcap * tanh(score / softcap) (Gemma 2, 2024); 0: none
     // ALiBi (Press et al., 2022): bias = slopes[head] * key position; NULL: none.
     // Either way pairs lie half of rotary_dim apart in the result. With alibi_bf16, as Falcon's
     // checkpoints were trained: bias = bf16(bf16(slope) * bf16(position)), the slopes being rounded already.
-    const float *slopes;
+    const dfloat *slopes;
     bool alibi_bf16;
-    const float *sinks; // [heads]: a score that joins the softmax and has no value (gpt-oss, 2025); NULL: none
+    const dfloat *sinks; // [heads]: a score that joins the softmax and has no value (gpt-oss, 2025); NULL: none
     // A row that would see more than `most` positions sees those of chosen[row * most + ..], ascending, alone. With
     // them there is neither window nor slopes. NULL: every row sees all.
-    const int32_t *chosen;
+    const dint *chosen;
     size_t most;
 };
 
@@ -67,14 +71,14 @@ struct attention {
 // all. A row that sees no more than that sees all, and nothing is written for it.
 struct choice {
     size_t rows, heads, most;
-    struct kv_shape kv;  // of the indexer's keys: one head, of at most MAX_INDEX_KEY elements, and no values
-    const float *q;      // [rows][heads * kv.key_dim]
-    const float *weight; // [rows][heads]
+    struct kv_shape kv;   // of the indexer's keys: one head, of at most MAX_INDEX_KEY elements, and no values
+    const dfloat *q;      // [rows][heads * kv.key_dim]
+    const dfloat *weight; // [rows][heads]
     float scale;
-    const void *k; // pages of one layer (kv_page.h)
-    const struct attention_row *row;
-    int32_t *chosen; // [rows][most], ascending
-    float *work;     // scratch: `room` floats, no fewer than the whole pages of the longest row
+    struct kv_array k; // of one layer (kv_page.h)
+    struct seats at;
+    dint *chosen; // [rows][most], ascending
+    dfloat *work; // scratch: `room` floats, no fewer than the whole pages of the longest row
     size_t room;
 };
 
@@ -85,7 +89,7 @@ enum pairs { PAIRS_HALVES, PAIRS_ADJACENT };
 // Heads of a projection: head h of row r starts at x + r * row + h / group * step + h % group * dim, where `group`
 // heads share a key and value head (1 for keys and values themselves).
 struct projected {
-    const float *x;
+    const dfloat *x;
     size_t row, step; // in floats
 };
 
@@ -96,24 +100,25 @@ struct qkv {
     struct projected q_in, k_in, v_in;
     // Norms of each query and key head before rotation; NULL: none. Head h's weight starts at h * norm_step.
     enum norm_kind norm;
-    const float *q_norm, *k_norm;
+    const dfloat *q_norm, *k_norm;
     size_t norm_step;
     float norm_eps;
-    // Rotation: cos and sin of position p, pair i at table[(p * rotary_dim / 2 + i) * 2 + {0, 1}]; NULL: none.
-    const float *table;
+    // Rotation: cos and sin of row r's position, pair i at angles[(r * rotary_dim / 2 + i) * 2 + {0, 1}]; NULL: none.
+    const dfloat *angles;
     size_t rotary_dim;
     enum pairs pairs;
-    float *q; // [rows][heads * kv.key_dim]
-    const struct attention_row *row;
-    void *k, *v; // pages of one layer (kv_page.h); NULL: queries alone are made, and k_in and v_in are not read
+    dfloat *q; // [rows][heads * kv.key_dim]
+    struct seats at;
+    // Of one layer (kv_page.h); no slabs: queries alone are made, and k_in and v_in are not read.
+    struct kv_array k, v;
 };
 
 // A gated unit (Shazeer, 2020): out[r][i] = activation(gate[r * stride + i]) * up[r * stride + i].
 struct gate {
     enum activation activation;
     size_t rows, n, stride;
-    const float *gate, *up;
-    float *out; // [rows][n]
+    const dfloat *gate, *up;
+    dfloat *out; // [rows][n]
     // gpt-oss (2025): with g at most `limit` and u within [-limit, limit], out = (u + 1) * g / (1 + exp(-alpha * g)).
     // 0: none of this.
     float limit, alpha;
@@ -130,76 +135,149 @@ struct route {
     size_t rows, experts, used;
     size_t groups, groups_used; // groups <= 1: none
     bool pairs;                 // a group's worth is the sum of its two best; else its best
-    const float *logits;        // [rows][experts]
-    const float *shift;         // [experts]; NULL: none
+    const dfloat *logits;       // [rows][experts]
+    const dfloat *shift;        // [experts]; NULL: none
     bool normed;                // weights are divided by their sum
     float scale;                // and multiplied by this,
-    const float *own_scale;     // [experts]: and by the expert's own; NULL: none
-    int32_t *expert;            // [rows][used]
-    float *weight;              // [rows][used]
-    float *work;                // [2][rows][experts], scratch
+    const dfloat *own_scale;    // [experts]: and by the expert's own; NULL: none
+    dint *expert;               // [rows][used]
+    dfloat *weight;             // [rows][used]
+    dfloat *work;               // [2][rows][experts], scratch
 };
 
 // out[r] = the sum over j < n of by[r * n + j] * x[from[r * n + j]], each a row of `dim`. by NULL: all 1.
 struct mix {
     size_t rows, n, dim;
-    const int32_t *from;
-    const float *by, *x;
-    float *out;
+    const dint *from;
+    const dfloat *by, *x;
+    dfloat *out;
+};
+
+// A product for each head: y = W[h] x of head h of row r, which begins at x + r * x_row + h * x_step; y likewise.
+struct head_products {
+    size_t rows, heads;
+    const struct linear *w; // [heads], of one shape; in place as weights are
+    const dfloat *x;
+    size_t x_row, x_step;
+    dfloat *y;
+    size_t y_row, y_step;
+    dfloat *work; // scratch: a row's input and output of one head, for every row
+};
+
+// A gated MLP among others.
+struct expert {
+    struct linear gate, up, down;
+};
+
+// A mixture (Shazeer et al., 2017): out[r] = the sum over its `used` chosen experts of weight * expert(x[r]), in the
+// order of choice; with `at_input`, of expert(weight * x[r]).
+struct experts {
+    size_t rows, hidden, wide, n, used;
+    const struct expert *expert; // [n]; in place as weights are
+    const dint *chosen;          // [rows][used]
+    const dfloat *weight;        // [rows][used]
+    bool at_input;
+    enum activation activation; // struct gate has these three
+    float limit, alpha;
+    const dfloat *x; // [rows][hidden]
+    dfloat *out;     // [rows][hidden]
+    // Scratch: with a place for each row and choice, [places][hidden] twice, [2][places][wide], [places][wide],
+    // [places], and [2][places] and one for each expert.
+    dfloat *gathered, *given, *gated, *inner, *by;
+    dint *places;
 };
 
 struct device_ops {
     const char *kind; // "cpu"
-    uint32_t form;    // of tiles: another number, other bytes
+    uint32_t form;    // of weights: another number, other bytes
+    size_t rows;      // of a batch, at most: more are no faster
     void (*close)(struct device *d);
 
-    // Device memory; zeroed. NULL with the error set if there is none.
+    // Waits until all is computed that was asked for. False, with the error set, if something went wrong since the last
+    // time; the memory is then as it was, but for what operations write.
+    bool (*sync)(struct device *d, gyr_error *e);
+
+    // Memory: how much there is, and how much of it could be had now.
+    void (*room)(struct device *d, uint64_t *total, uint64_t *available);
+    // Zeroed. NULL with the error set if there is none.
     void *(*alloc)(struct device *d, size_t bytes, gyr_error *e);
     void (*free)(struct device *d, void *p);
-    void (*write)(struct device *d, void *dst, const void *src, size_t bytes); // host to device
-    void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // device to host
-    void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // device to device
-    bool (*bind)(struct device *d, struct weight *w, gyr_error *e);            // make the weight ready; unbind() frees
-    // Rewrites the weight's bytes in the form that products are fastest with: tiled_bytes() of memory of the device's
-    // own. False if there is none: the products are slower then.
-    size_t (*tiled_bytes)(struct device *d, const struct weight *w);
-    bool (*tile)(struct device *d, struct weight *w);
+    void (*write)(struct device *d, void *dst, const void *src, size_t bytes); // from the host, read at once
+    void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // to the host, there after sync()
+    void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // on the device
+
+    // Makes a weight ready, from its bytes; unbind() frees what that took.
+    bool (*bind)(struct device *d, struct weight *w, gyr_error *e);
     void (*unbind)(struct device *d, struct weight *w);
+    // The form of a weight that products are fastest with, and that a file may keep: form_bytes() of it (0: there is
+    // none). It is made from the weight's bytes, which nobody else than embed() reads from then on; or taken from a
+    // file, where it stays until unbind(); and given back in pieces, to any thread. False: it could not be done, and
+    // products are slower then.
+    size_t (*form_bytes)(struct device *d, const struct weight *w);
+    bool (*form_make)(struct device *d, struct weight *w);
+    bool (*form_take)(struct device *d, struct weight *w, const void *form);
+    bool (*form_give)(struct device *d, const struct weight *w, size_t at, size_t bytes, void *to);
+    bool (*form_lock)(struct device *d, const struct weight *w); // keeps it in memory
 
     // y[r] = row ids[r] of the table, decoded.
-    void (*embed)(struct device *d, const struct weight *table, const int32_t *ids, size_t rows, float *y);
-    // y[r] = norm(x[r]) * w + b over `dim`; b may be NULL. (Ba et al., 2016; Zhang and Sennrich, 2019)
-    void (*norm)(struct device *d, enum norm_kind kind, const float *x, const float *w, const float *b, float eps,
-                 size_t rows, size_t dim, float *y);
+    void (*embed)(struct device *d, const struct weight *table, const dint *ids, size_t rows, dfloat *y);
+    // y[r] = norm(x[r]) * w[r % parts] + b over `dim`; w is [parts][dim]; b, [dim], may be NULL. (Ba et al., 2016;
+    // Zhang and Sennrich, 2019)
+    void (*norm)(struct device *d, enum norm_kind kind, const dfloat *x, const dfloat *w, size_t parts, const dfloat *b,
+                 float eps, size_t rows, size_t dim, dfloat *y);
     // y[r] = W x[r] + bias; x is [rows][cols], y is [rows][W.rows]; bias may be NULL.
-    void (*matmul)(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
+    void (*matmul)(struct device *d, const struct weight *w, const dfloat *x, size_t rows, const dfloat *bias,
+                   dfloat *y);
+    void (*head_products)(struct device *d, const struct head_products *a);
     // Norms and rotates queries and keys; writes keys and values into the cache. See struct qkv.
     void (*qkv)(struct device *d, const struct qkv *a);
     void (*attention)(struct device *d, const struct attention *a);
     void (*choose)(struct device *d, const struct choice *a);
     void (*conv)(struct device *d, const struct conv *a);
     void (*recur)(struct device *d, const struct recur *a);
-    void (*activate)(struct device *d, enum activation kind, float *x, size_t n);
+    void (*activate)(struct device *d, enum activation kind, dfloat *x, size_t n);
     void (*gate)(struct device *d, const struct gate *a);
     void (*route)(struct device *d, const struct route *a);
+    void (*experts)(struct device *d, const struct experts *a);
     void (*mix)(struct device *d, const struct mix *a);
-    void (*add)(struct device *d, float *x, const float *y, size_t n); // x += y
+    void (*add)(struct device *d, dfloat *x, const dfloat *y, size_t n); // x += y
     // y[r * y_row + i] = x[r * x_row + i] for i < n.
-    void (*move)(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n);
-    void (*scale)(struct device *d, float *x, float by, size_t n);   // x *= by
-    void (*clamp)(struct device *d, float *x, float most, size_t n); // x within [-most, most]; a NaN stays
-    void (*cap)(struct device *d, float *x, float most, size_t n);   // x = most * tanh(x / most)
+    void (*move)(struct device *d, const dfloat *x, size_t x_row, dfloat *y, size_t y_row, size_t rows, size_t n);
+    void (*scale)(struct device *d, dfloat *x, float by, size_t n);   // x *= by
+    void (*clamp)(struct device *d, dfloat *x, float most, size_t n); // x within [-most, most]; a NaN stays
+    void (*cap)(struct device *d, dfloat *x, float most, size_t n);   // x = most * tanh(x / most)
 };
 
 struct device {
     const struct device_ops *ops;
 };
 
+// A kind of device: a row of the table that device_open() searches. `name` is as in gyr_model_options: the kind's, or
+// the kind's and which one of several, "cuda:1".
+struct device_kind {
+    const char *name;
+    size_t (*count)(void);
+    struct device *(*open)(size_t index, unsigned threads, gyr_error *e);
+};
+
+// Opens a device by name; NULL: $GYR_DEVICE, else the first that this machine has. GYR_USAGE if there is none of that
+// name.
+struct device *device_open(const char *name, unsigned threads, gyr_error *e);
+
+// The i-th device of all kinds: which one of its kind it is. NULL: there are no more.
+const struct device_kind *device_at(size_t i, size_t *index);
+
+// Adds a kind before the others, for the life of the program; at most MAX_KINDS in all. Not while models are opened.
+enum { MAX_KINDS = 8 };
+bool device_register(const struct device_kind *kind);
+
 // The CPU with `threads` workers (0: all). `isa` forces an instruction set by name; NULL: the GYR_ISA environment
 // variable, else the best the chip has.
 struct device *device_cpu(unsigned threads, const char *isa, gyr_error *e);
 
-// Facts of the CPU device.
+// Facts of the CPU device: its memory is what the machine, and this process's limits, leave.
+uint64_t memory_total(void);
+uint64_t memory_available(void);
 const char *device_cpu_isa(const struct device *d);
 unsigned device_cpu_threads(const struct device *d);
 

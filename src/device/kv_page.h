@@ -13,11 +13,16 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "device/memory.h"
 #include "device/spread.h"
 #include "tensor/float16.h"
 #include "tensor/type.h"
 
 enum { PAGE_TOKENS = 32, KV_FOUR = 4, KV_MOST_DIM = 1024 };
+
+// Pages lie in slabs of so many, which never move: page p is the (p % SLAB_PAGES)-th of slab p / SLAB_PAGES. In a slab
+// each layer's pages of keys, and of values, are one array.
+enum { SLAB_PAGES = 32 };
 
 // The shape of a layer's cache. Types: TYPE_F32, TYPE_F16, TYPE_Q8_0. Dimensions are at most KV_MOST_DIM.
 struct kv_shape {
@@ -42,12 +47,24 @@ static inline size_t kv_value_bytes(const struct kv_shape *s) {
     return s->heads * kv_head_bytes(s->type, s->value_dim);
 }
 
-// Where a head's keys or values begin in a layer's array of pages.
-static inline uint8_t *kv_keys(const struct kv_shape *s, const void *k, size_t page, size_t head) {
-    return (uint8_t *)k + page * kv_key_bytes(s) + head * kv_head_bytes(s->type, s->key_dim);
+// A layer's keys, or its values: in every slab from byte `at` on. No slabs: there are none.
+struct kv_array {
+    const dslab *slab; // [slabs]
+    size_t at;
+};
+
+#ifdef DEVICE_IS_HOST
+
+static inline uint8_t *kv_page(struct kv_array a, size_t bytes, size_t page) {
+    return a.slab[page / SLAB_PAGES] + a.at + page % SLAB_PAGES * bytes;
 }
-static inline uint8_t *kv_values(const struct kv_shape *s, const void *v, size_t page, size_t head) {
-    return (uint8_t *)v + page * kv_value_bytes(s) + head * kv_head_bytes(s->type, s->value_dim);
+
+// Where a head's keys or values begin in a page.
+static inline uint8_t *kv_keys(const struct kv_shape *s, struct kv_array k, size_t page, size_t head) {
+    return kv_page(k, kv_key_bytes(s), page) + head * kv_head_bytes(s->type, s->key_dim);
+}
+static inline uint8_t *kv_values(const struct kv_shape *s, struct kv_array v, size_t page, size_t head) {
+    return kv_page(v, kv_value_bytes(s), page) + head * kv_head_bytes(s->type, s->value_dim);
 }
 
 // A token's key or value in a head's part of a page.
@@ -121,10 +138,11 @@ static inline float kv_get(const struct kv_vector *v, size_t i) {
     return (float)(int8_t)v->data[kv_index(v, i)] * f;
 }
 
-static inline struct kv_vector kv_key(const struct kv_shape *s, const void *k, size_t page, size_t head, size_t token) {
+static inline struct kv_vector kv_key(const struct kv_shape *s, struct kv_array k, size_t page, size_t head,
+                                      size_t token) {
     return (struct kv_vector){s->type, true, kv_keys(s, k, page, head), s->key_dim, token};
 }
-static inline struct kv_vector kv_value(const struct kv_shape *s, const void *v, size_t page, size_t head,
+static inline struct kv_vector kv_value(const struct kv_shape *s, struct kv_array v, size_t page, size_t head,
                                         size_t token) {
     return (struct kv_vector){s->type, false, kv_values(s, v, page, head), s->value_dim, token};
 }
@@ -140,15 +158,17 @@ static inline void kv_copy(const struct kv_vector *to, const struct kv_vector *f
 }
 
 // Write a token's key, or value, of one head: `x` is key_dim, or value_dim, floats.
-static inline void kv_write_key(const struct kv_shape *s, void *k, size_t page, size_t head, size_t token,
+static inline void kv_write_key(const struct kv_shape *s, struct kv_array k, size_t page, size_t head, size_t token,
                                 const float *x) {
     struct kv_vector at = kv_key(s, k, page, head, token);
     kv_put(&at, x);
 }
-static inline void kv_write_value(const struct kv_shape *s, void *v, size_t page, size_t head, size_t token,
+static inline void kv_write_value(const struct kv_shape *s, struct kv_array v, size_t page, size_t head, size_t token,
                                   const float *x) {
     struct kv_vector at = kv_value(s, v, page, head, token);
     kv_put(&at, x);
 }
+
+#endif // DEVICE_IS_HOST
 
 #endif

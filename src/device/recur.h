@@ -1,32 +1,26 @@
 // Operations of layers that keep a state of fixed size for a sequence, in place of keys and values.
 //
-// Rows of one sequence lie side by side, in ascending positions, and are computed in that order. A sequence's state is
-// a slot of the pool (attention_row.state); what it holds before position 0 counts as zeros, whatever was there.
+// Rows of one sequence lie side by side, in ascending positions, and are computed in that order. A sequence's state
+// (attention_row.state) has a part for each layer, `state` floats from its beginning; what it holds before position 0
+// counts as zeros, whatever was there.
 #ifndef DEVICE_RECUR_H
 #define DEVICE_RECUR_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-struct attention_row;
-
-// Where a layer's part of the state of slot s is: data + s * slot.
-struct state {
-    float *data;
-    size_t slot; // in floats
-};
+#include "device/rows.h"
 
 // A convolution over time of each channel by itself, and SiLU: with taps w[0] .. w[taps - 1], the last for the row's
 // own x, out = silu(bias + sum of w[j] * x of (taps - 1 - j) positions before). The state is what the next taps - 1
 // positions will need, [taps - 1][channels].
 struct conv {
     size_t rows, channels, taps;
-    const float *x; // row r at x + r * x_row
+    const dfloat *x; // row r at x + r * x_row
     size_t x_row;
-    const float *w, *bias; // [taps][channels]; bias may be NULL
-    float *out;            // [rows][channels]
-    const struct attention_row *row;
-    struct state state;
+    const dfloat *w, *bias; // [taps][channels]; bias may be NULL
+    dfloat *out;            // [rows][channels]
+    const drow *row;
+    size_t state;
 };
 
 // Linear recurrences: each head has a matrix S of `size` by `dim`. With a key and a query of `size`, a value x of
@@ -43,21 +37,21 @@ enum recur_kind { RECUR_NONE, RECUR_CHANNELS, RECUR_HEADS, RECUR_DELTA };
 struct recur {
     enum recur_kind kind;
     size_t rows, heads, dim, size;
-    size_t groups;         // of keys and queries; heads / groups neighbours share one,
-    bool turns;            // or, the heads taking turns, every groups-th
-    bool each;             // steps: [heads * size] of them, and as many of dt_bias
-    const float *x;        // [heads * dim], row r at x + r * x_row
-    const float *key;      // [rows][groups * size]
-    const float *query;    // [rows][groups * size]
-    const float *dt;       // [heads] (RECUR_CHANNELS: [heads * dim]), row r at dt + r * dt_row
-    const float *dt_bias;  // the same; NULL: none
-    const float *beta;     // [rows][heads], before its sigmoid
-    const float *a, *skip; // [heads] (RECUR_CHANNELS: [size][heads * dim], [heads * dim]); skip may be NULL
+    size_t groups;          // of keys and queries; heads / groups neighbours share one,
+    bool turns;             // or, the heads taking turns, every groups-th
+    bool each;              // steps: [heads * size] of them, and as many of dt_bias
+    const dfloat *x;        // [heads * dim], row r at x + r * x_row
+    const dfloat *key;      // [rows][groups * size]
+    const dfloat *query;    // [rows][groups * size]
+    const dfloat *dt;       // [heads] (RECUR_CHANNELS: [heads * dim]), row r at dt + r * dt_row
+    const dfloat *dt_bias;  // the same; NULL: none
+    const dfloat *beta;     // [rows][heads], before its sigmoid
+    const dfloat *a, *skip; // [heads] (RECUR_CHANNELS: [size][heads * dim], [heads * dim]); skip may be NULL
     size_t x_row, dt_row;
     float dt_by, dt_least, dt_most;
-    float *out; // [rows][heads * dim]
-    const struct attention_row *row;
-    struct state state;
+    dfloat *out; // [rows][heads * dim]
+    const drow *row;
+    size_t state;
 };
 
 #endif

@@ -130,7 +130,7 @@ static bool fill(struct step *st, gyr_answer *const *answers, size_t n, gyr_erro
         if (!a->stats.stop && a->fed == a->count && !choose(a, e)) return false;
         tokens += a->chosen;
     }
-    size_t most = n ? model_max_rows(answers[0]->s->model->model) : 0, room = most > tokens ? most - tokens : 1;
+    size_t most = n ? run_rows(answers[0]->s->model->run) : 0, room = most > tokens ? most - tokens : 1;
     for (size_t i = 0; i < n; i++) {
         struct gyr_answer *a = answers[i];
         if (a->stats.stop) continue;

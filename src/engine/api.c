@@ -22,6 +22,7 @@ const char *gyr_status_name(gyr_status status) {
     case GYR_UNSUPPORTED: return "unsupported";
     case GYR_NO_MEMORY: return "no memory";
     case GYR_TOO_LONG: return "too long";
+    case GYR_DEVICE: return "device failed";
     case GYR_CANCELLED: return "cancelled";
     }
     return "unknown";

@@ -4,13 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+// What a session was before: it is that again if the batch fails.
+struct before {
+    size_t length, known;
+    bool has_logits;
+    bool pending; // its new logits are
+};
+
 struct batch {
-    struct model *model;
+    struct gyr_model *model;
     struct intake *in;
     size_t n;
+    struct before *before; // [n]
     struct row *rows;
-    float **to;    // where the logits of each row that wants them go, in order
-    float *scores; // those of one pass, where they go to several places
+    float **to;     // where the logits of each row that wants them go, in order; NULL: to the row's session
+    size_t *of;     // and whose row it is
+    float *pending; // [n][vocab], logits of sessions that are done while others are not
+    bool computed;  // something was
 };
 
 bool session_takes(const struct gyr_session *s, const int32_t *ids, size_t count, gyr_error *e) {
@@ -47,107 +57,183 @@ static bool check_sessions(const struct intake *in, size_t n, gyr_error *e) {
     return !twice || fail(e, GYR_USAGE, "a session comes twice in one batch; give all its tokens at once");
 }
 
-// Pages for all that comes, the first to be written being the session's own. What was taken before a failure is given
-// back.
+// Pages for all that comes, the first to be written being the session's own.
 static bool make_room(const struct batch *b, gyr_error *e) {
-    size_t longest[2] = {0}, i = 0;
-    for (; i < b->n; i++) {
-        size_t length = b->in[i].s->length + b->in[i].count, far = b->in[i].s->kv->far;
-        if (length > longest[far]) longest[far] = length;
-    }
-    if (!model_cover(b->model, longest[0], false, e) || !model_cover(b->model, longest[1], true, e)) return false;
-    for (i = 0; i < b->n; i++) {
+    if (!kv_admit(b->model, b->in, b->n, e)) return false;
+    for (size_t i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
         bool inside = b->in[i].count && s->length % PAGE_TOKENS;
-        if (inside && !kv_cache_own(s->kv, &s->pages, s->length)) break;
-        if (!kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count)) break;
+        if (inside && !kv_cache_own(s->kv, &s->pages, s->length, e)) return false;
+        if (!kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count)) return fail_memory(e, "KV cache");
     }
-    if (i == b->n) return true;
-    while (i--) kv_cache_trim(b->in[i].s->kv, &b->in[i].s->pages, b->in[i].s->length);
-    return fail_memory(e, "KV cache");
+    return true;
 }
 
 static size_t wanted_of(const struct intake *in) { return in->logits ? in->count : in->count && !in->more; }
 
-// Moves up to `room` of one session's tokens into the batch's rows from row `n` on.
-static size_t take_rows(struct batch *b, struct intake *in, size_t n, size_t room, size_t *wanted) {
+// Rows that a pass has, and those whose logits are wanted.
+struct taken {
+    size_t rows, wanted;
+};
+
+// Moves tokens of one intake into the batch's rows, as many as fit.
+static void take_rows(struct batch *b, size_t i, struct taken *t) {
+    struct intake *in = &b->in[i];
     struct gyr_session *s = in->s;
-    size_t take = in->count < room ? in->count : room, vocab = b->model->h.vocab;
-    for (size_t i = 0; i < take; i++) {
-        bool last = i + 1 == in->count && !in->more;
-        b->rows[n + i] =
-            (struct row){.token = in->ids[i],
-                         .at = {.pages = s->pages.page, .position = (uint32_t)(s->length + i), .state = s->state},
-                         .logits = in->logits || last};
-        if (in->logits || last) b->to[(*wanted)++] = in->logits ? in->logits + i * vocab : s->logits;
+    size_t room = run_rows(b->model->run), most = run_wanted(b->model->run), vocab = b->model->model->h.vocab;
+    for (; in->count && t->rows < room; t->rows++) {
+        bool wants = in->logits || (in->count == 1 && !in->more);
+        if (wants && t->wanted == most) return;
+        b->rows[t->rows] = (struct row){*in->ids, (uint32_t)s->length, &s->pages, s->state, wants};
+        if (wants) {
+            b->of[t->wanted] = i;
+            b->to[t->wanted++] = in->logits;
+        }
+        s->ids[s->length++] = *in->ids++;
+        if (in->logits) in->logits += vocab;
+        in->count--;
     }
-    memmove(s->ids + s->length, in->ids, take * sizeof *in->ids);
-    s->length += take;
     s->known = s->length;
-    in->ids += take;
-    in->count -= take;
-    if (in->logits) in->logits += take * vocab;
-    return take;
+}
+
+static bool all_taken(const struct batch *b) {
+    for (size_t i = 0; i < b->n; i++)
+        if (b->in[i].count) return false;
+    return true;
+}
+
+// Logits of a pass to where they belong: of sessions for the time being, if another pass may yet fail.
+static void hand_out(struct batch *b, size_t wanted, const float *scores, bool last) {
+    size_t vocab = b->model->model->h.vocab, bytes = vocab * sizeof *scores;
+    for (size_t k = 0; k < wanted; k++) {
+        size_t i = b->of[k];
+        float *own = last ? b->in[i].s->logits : b->pending + i * vocab;
+        memcpy(b->to[k] ? b->to[k] : own, scores + k * vocab, bytes);
+        b->before[i].pending |= !b->to[k] && !last;
+    }
+}
+
+// The usual case, without a copy.
+static void swap(float **a, float **b) {
+    float *t = *a;
+    *a = *b;
+    *b = t;
 }
 
 // One pass over as many rows as fit, of sessions that share a cache, from in[first] on.
-static void compute(struct batch *b, size_t first) {
-    size_t room = model_max_rows(b->model), n = 0, wanted = 0, vocab = b->model->h.vocab;
+static bool compute(struct batch *b, size_t first, gyr_error *e) {
+    size_t vocab = b->model->model->h.vocab;
     struct kv_cache *kv = b->in[first].s->kv;
-    for (size_t i = first; i < b->n && n < room; i++)
-        if (b->in[i].count && b->in[i].s->kv == kv) n += take_rows(b, &b->in[i], n, room - n, &wanted);
-    bool together = true;
-    for (size_t i = 1; i < wanted; i++) together &= b->to[i] == b->to[i - 1] + vocab;
-    float *scores = !wanted ? NULL : together ? b->to[0] : b->scores;
-    forward(b->model, kv, b->rows, n, scores);
-    for (size_t i = 0; !together && i < wanted; i++) memcpy(b->to[i], scores + i * vocab, vocab * sizeof *scores);
+    struct taken t = {0};
+    for (size_t i = first; i < b->n; i++)
+        if (b->in[i].count && b->in[i].s->kv == kv) take_rows(b, i, &t);
+    bool together = t.wanted && b->to[0], last = all_taken(b);
+    for (size_t k = 1; k < t.wanted; k++) together &= b->to[k] == b->to[k - 1] + vocab;
+    bool one = last && t.wanted == 1 && !b->to[0];
+    float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
+    b->computed = true;
+    if (!forward(b->model->run, kv, b->rows, t.rows, scores, e)) return false;
+    if ((t.wanted || last) && !b->model->device->ops->sync(b->model->device, e)) return false;
+    if (one)
+        swap(&b->model->one, &b->in[b->of[0]].s->logits);
+    else if (!together)
+        hand_out(b, t.wanted, scores, last);
+    return true;
 }
 
 // Tokens of a session whose state is to be computed again, because it was truncated.
-static size_t forgotten(const struct gyr_session *s) {
-    return s->model->model->states.floats ? s->length - s->known : 0;
-}
+static size_t forgotten(const struct gyr_session *s) { return s->model->states.floats ? s->length - s->known : 0; }
 
 // Brings the session's state to its length. Keys and values are written once more with the bytes that they have, so
 // that it does not matter who else holds their pages.
-static void catch_up(const struct batch *b, struct gyr_session *s) {
+static bool catch_up(struct batch *b, struct gyr_session *s, gyr_error *e) {
     struct intake again = {.s = s, .ids = s->ids + s->known, .count = forgotten(s), .more = true};
-    struct batch alone = {.model = b->model, .in = &again, .n = 1, .rows = b->rows};
+    struct batch alone = {.model = b->model, .in = &again, .n = 1, .rows = b->rows, .to = b->to, .of = b->of};
     s->length = s->known;
-    while (again.count) compute(&alone, 0);
+    b->computed = true;
+    while (again.count)
+        if (!compute(&alone, 0, e)) return false;
+    return true;
+}
+
+// Room for the logits of one pass, kept for the next.
+static bool make_scores(struct gyr_model *m, size_t wanted, gyr_error *e) {
+    if (wanted <= m->n_scores) return true;
+    float *more = realloc(m->scores, wanted * m->model->h.vocab * sizeof *more);
+    if (!more) return fail_memory(e, "batch");
+    m->scores = more;
+    m->n_scores = wanted;
+    return true;
 }
 
 static bool prepare(struct batch *b, gyr_error *e) {
-    size_t rows = 0, wanted = 0, most = model_max_rows(b->model);
+    size_t rows = 0, count = 0, wanted = 0, own = 0, most = run_rows(b->model->run), many = run_wanted(b->model->run);
+    b->before = malloc(b->n * sizeof *b->before);
     for (size_t i = 0; i < b->n; i++) {
-        rows += forgotten(b->in[i].s) < most ? forgotten(b->in[i].s) : most;
-        rows += b->in[i].count < most ? b->in[i].count : most;
-        wanted += wanted_of(&b->in[i]) < most ? wanted_of(&b->in[i]) : most;
+        const struct gyr_session *s = b->in[i].s;
+        size_t again = forgotten(s);
+        if (b->before) b->before[i] = (struct before){s->length, s->known, s->has_logits, false};
+        if (again > rows) rows = again;
+        count += b->in[i].count;
+        wanted += wanted_of(&b->in[i]);
+        own += b->in[i].count && !b->in[i].logits && !b->in[i].more;
     }
-    if (rows > most) rows = most;
-    if (wanted > most) wanted = most;
-    b->rows = malloc((rows + !rows) * sizeof *b->rows);
-    b->to = malloc((wanted + !wanted) * sizeof *b->to);
-    if (b->n > 1 && wanted > 1) b->scores = malloc(wanted * b->model->h.vocab * sizeof *b->scores);
-    if (!b->rows || !b->to || (b->n > 1 && wanted > 1 && !b->scores)) return fail_memory(e, "batch");
-    return make_room(b, e);
+    bool passes = count > most || wanted > many;
+    for (size_t i = 1; i < b->n; i++) passes |= b->in[i].s->kv != b->in[0].s->kv;
+    rows = rows > count ? rows : count;
+    rows = rows < most ? rows : most;
+    wanted = wanted < many ? wanted : many;
+    b->rows = malloc((rows + 1) * sizeof *b->rows);
+    b->to = malloc((wanted + 1) * sizeof *b->to);
+    b->of = malloc((wanted + 1) * sizeof *b->of);
+    if (passes && own) b->pending = malloc(b->n * b->model->model->h.vocab * sizeof *b->pending);
+    bool ok = b->before && b->rows && b->to && b->of && (b->pending || !passes || !own);
+    return (ok || fail_memory(e, "batch")) && make_scores(b->model, wanted, e) && make_room(b, e);
+}
+
+// Sessions as they were, but for a state that is not what it was: it is computed again when it is needed.
+static void undo(struct batch *b) {
+    for (size_t i = 0; b->before && i < b->n; i++) {
+        struct gyr_session *s = b->in[i].s;
+        s->length = b->before[i].length;
+        s->has_logits = b->before[i].has_logits;
+        s->known = b->computed ? 0 : b->before[i].known;
+        kv_cache_trim(s->kv, &s->pages, s->length);
+    }
+}
+
+static void done(struct batch *b) {
+    size_t vocab = b->model->model->h.vocab;
+    for (size_t i = 0; i < b->n; i++) {
+        struct gyr_session *s = b->in[i].s;
+        if (s->length == b->before[i].length) continue;
+        s->has_logits = !b->in[i].more;
+        if (b->before[i].pending) memcpy(s->logits, b->pending + i * vocab, vocab * sizeof *s->logits);
+        s->used = ++b->model->clock;
+    }
 }
 
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     if (!n) return true;
-    struct batch b = {.model = in[0].s->model->model, .in = in, .n = n};
+    struct batch b = {.model = in[0].s->model, .in = in, .n = n};
     bool ok = check_sessions(in, n, e);
     for (size_t i = 0; ok && i < n; i++) ok = session_takes(in[i].s, in[i].ids, in[i].count, e);
     ok = ok && prepare(&b, e);
     for (size_t i = 0; ok && i < n; i++)
-        if (in[i].count && forgotten(in[i].s)) catch_up(&b, in[i].s);
+        if (in[i].count && forgotten(in[i].s)) ok = catch_up(&b, in[i].s, e);
     for (size_t i = 0; ok && i < n; i++)
-        if (in[i].count) in[i].s->has_logits = !in[i].more;
-    for (size_t i = 0; ok && i < n; i++)
-        while (in[i].count) compute(&b, i);
-    free(b.scores);
+        while (ok && in[i].count) ok = compute(&b, i, e);
+    if (ok) {
+        done(&b);
+    } else {
+        b.model->device->ops->sync(b.model->device, NULL); // nothing of it may still be on its way
+        undo(&b);
+    }
+    free(b.pending);
+    free(b.of);
     free(b.to);
     free(b.rows);
+    free(b.before);
     return ok;
 }
 

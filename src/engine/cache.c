@@ -36,11 +36,22 @@ uint64_t cache_mix(uint64_t h, const void *p, size_t n) {
     return (h ^ n) * 0xbf58476d1ce4e5b9u;
 }
 
-uint64_t cache_sample(uint64_t h, const uint8_t *p, size_t n) {
+static bool give_some(void *arg, size_t i, size_t at, size_t bytes, void *to) {
+    memcpy(to, ((uint8_t *const *)arg)[i] + at, bytes);
+    return true;
+}
+
+static uint64_t sample(uint64_t h, cache_give *give, void *arg, size_t i, size_t n) {
+    uint8_t some[SAMPLE] = {0};
     size_t size = n < SAMPLE ? n : SAMPLE;
-    for (size_t part = 0; part < 3; part++) h = cache_mix(h, p + (n - size) / 2 * part, size);
+    for (size_t part = 0; part < 3; part++) {
+        give(arg, i, (n - size) / 2 * part, size, some);
+        h = cache_mix(h, some, size);
+    }
     return cache_mix(h, &n, sizeof n);
 }
+
+uint64_t cache_sample(uint64_t h, const uint8_t *p, size_t n) { return sample(h, give_some, (void *)&p, 0, n); }
 
 static size_t pages(size_t n) { return (n + PAGE - 1) / PAGE * PAGE; }
 
@@ -55,11 +66,11 @@ static void find_rooms(const struct cache_want *want, uint8_t *data, uint8_t **r
     for (size_t i = 0; i < want->n; data += pages(want->bytes[i++])) rooms[i] = data;
 }
 
-static void make_header(struct header *h, const struct cache_want *want, size_t size, uint8_t *const *rooms) {
+static void make_header(struct header *h, const struct cache_want *want, size_t size, cache_give *give, void *arg) {
     *h = (struct header){.version = VERSION, .n = (uint32_t)want->n, .key = want->key, .size = size};
     memcpy(h->magic, magic, sizeof magic);
     snprintf(h->source, sizeof h->source, "%s", want->source);
-    for (size_t i = 0; i < want->n; i++) h->samples = cache_sample(h->samples, rooms[i], want->bytes[i]);
+    for (size_t i = 0; i < want->n; i++) h->samples = sample(h->samples, give, arg, i, want->bytes[i]);
     h->check = cache_mix(0, h, offsetof(struct header, check));
 }
 
@@ -93,7 +104,7 @@ static bool is_good(const struct cache *c, const struct cache_want *want, uint8_
     const struct header *have = (const struct header *)c->data;
     struct header h;
     find_rooms(want, c->data, rooms);
-    make_header(&h, want, c->size, rooms);
+    make_header(&h, want, c->size, give_some, rooms);
     return !memcmp(have, &h, offsetof(struct header, source)) &&
            have->check == cache_mix(0, have, offsetof(struct header, check));
 }
@@ -141,21 +152,32 @@ bool cache_make(struct cache *c, const struct cache_want *want) {
 
 static bool put(const struct cache *c, const void *data, size_t n, size_t at) {
     for (size_t done = 0; done < n;) {
-        size_t left = n - done < PIECE ? n - done : PIECE;
-        ssize_t put = pwrite(c->fd, (const char *)data + done, left, (off_t)(at + done));
+        ssize_t put = pwrite(c->fd, (const char *)data + done, n - done, (off_t)(at + done));
         if (put <= 0) return false;
         done += (size_t)put;
     }
     return true;
 }
 
+static bool put_matrix(const struct cache *c, cache_give *give, void *arg, size_t i, size_t bytes, size_t at) {
+    uint8_t *piece = malloc(PIECE);
+    bool ok = piece;
+    for (size_t done = 0, n; ok && done < bytes; done += n) {
+        n = bytes - done < PIECE ? bytes - done : PIECE;
+        ok = give(arg, i, done, n, piece) && put(c, piece, n, at + done);
+    }
+    free(piece);
+    return ok;
+}
+
 // The header is written when the rest is on the disk, the name given when that is.
-void cache_write(struct cache *c, const struct cache_want *want, uint8_t *const *rooms) {
+void cache_write(struct cache *c, const struct cache_want *want, cache_give *give, void *arg) {
     struct header h;
     bool ok = true;
     size_t at = pages(sizeof h);
-    for (size_t i = 0; i < want->n && ok; at += pages(want->bytes[i++])) ok = put(c, rooms[i], want->bytes[i], at);
-    make_header(&h, want, c->size, rooms);
+    for (size_t i = 0; i < want->n && ok; at += pages(want->bytes[i++]))
+        ok = put_matrix(c, give, arg, i, want->bytes[i], at);
+    make_header(&h, want, c->size, give, arg);
     if (!ok || fdatasync(c->fd) || !put(c, &h, sizeof h, 0) || fdatasync(c->fd)) return;
     if (rename(c->part, c->path)) return;
     free(c->part);

@@ -29,8 +29,11 @@ bool cache_find(struct cache *c, const struct cache_want *want, uint8_t **rooms)
 // Makes room for it on the disk, where those used least recently make way. False if there is none to be had.
 bool cache_make(struct cache *c, const struct cache_want *want);
 
+// Gives some of matrix i's bytes.
+typedef bool cache_give(void *arg, size_t i, size_t at, size_t bytes, void *to);
+
 // Writes the tiles; the file gets its name when all of it is on the disk.
-void cache_write(struct cache *c, const struct cache_want *want, uint8_t *const *rooms);
+void cache_write(struct cache *c, const struct cache_want *want, cache_give *give, void *arg);
 void cache_close(struct cache *c);
 
 // $XDG_CACHE_HOME/gyr, or ~/.cache/gyr; free(). NULL if there is neither.

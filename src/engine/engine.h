@@ -6,6 +6,7 @@
 #include "engine/sampler.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/run.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 
@@ -15,14 +16,22 @@ struct gyr_tokenizer {
     struct checkpoint *checkpoint; // owned, when the tokenizer was opened alone
 };
 
+enum { KV_POOLS = 6 };
+
 struct gyr_model {
     struct checkpoint *checkpoint;
     struct device *device;
     struct model *model;
     struct gyr_tokenizer tokenizer;
     struct gyr_template *chat; // NULL: the file has none
-    struct kv_cache *kv[6];    // F32, F16 and Q8, near and far, made when the first session wants one
-    size_t reserved[6];        // pages promised to sessions
+    struct run *run;
+    struct state_pool states;
+    struct kv_cache *kv[KV_POOLS]; // F32, F16 and Q8, near and far, made when the first session wants one
+    uint64_t kv_limit;             // bytes that they may take; 0: what the memory leaves
+    struct gyr_session *sessions;  // all of them
+    uint64_t clock;                // batches so far
+    float *scores, *one;           // [n_scores][vocab] and [vocab], logits on their way to sessions
+    size_t n_scores;
     struct sampler sampler;
     char *name, *types;
     struct kept *kept; // the tiles' file; NULL: they are in memory
@@ -43,20 +52,18 @@ struct gyr_session {
     struct gyr_model *model;
     struct kv_cache *kv;
     struct pages pages;
-    gyr_kv_type kv_type;      // as asked for
-    size_t context, promised; // tokens; pages
-    int32_t *ids;             // [length], room for context
+    struct gyr_session *next, **link; // in the model's list
+    gyr_kv_type kv_type;              // as asked for
+    size_t context;                   // tokens
+    bool promised;                    // all of it has a place in memory
+    uint64_t used;                    // when it was fed last, by the model's clock
+    int32_t *ids;                     // [length], room for context
     size_t length;
-    uint32_t state; // slot, of models that keep one
-    bool has_state;
+    dfloat *state; // of models that keep one
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
     float *logits; // [vocab], of the last token
     bool has_logits;
 };
-
-// Bytes of memory a model could use now: what the machine and this process's limits leave.
-uint64_t memory_total(void);
-uint64_t memory_available(void);
 
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
@@ -79,6 +86,13 @@ struct intake {
     float *logits; // of all of them, [count][vocab]; NULL: of the last one, into the session
     bool more;     // another part of the same prompt follows: no logits
 };
+
+// Memory of the KV caches (admission.c). A new session's context: chosen, if *context is 0, or else promised, beside
+// the `held` pages that it begins with; false if it does not fit with what others were promised or hold.
+bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, size_t held, gyr_error *e);
+
+// Makes each session's pool have as many free pages as the tokens need; false if they do not fit.
+bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error *e);
 
 // Appends the tokens of all intakes, which it uses up, or, when it fails, of none.
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e);

@@ -29,6 +29,8 @@ struct kept {
     char source[1024];
     size_t *bytes;
     uint8_t **room;
+    struct device *device;
+    struct weight **weights; // while they are written
     bool found, writing;
     pthread_t writer;
 };
@@ -37,7 +39,7 @@ static void fill_want(struct kept *k, struct gyr_model *m, struct weight *const 
     char *source = realpath(m->checkpoint->path, NULL);
     snprintf(k->source, sizeof k->source, "%s", source ? source : m->checkpoint->path);
     free(source);
-    for (size_t i = 0; i < n; i++) k->bytes[i] = m->device->ops->tiled_bytes(m->device, w[i]);
+    for (size_t i = 0; i < n; i++) k->bytes[i] = m->device->ops->form_bytes(m->device, w[i]);
     k->want = (struct cache_want){key_of(m, w, n), k->source, k->bytes, n};
 }
 
@@ -58,20 +60,22 @@ struct kept *kept_open(struct gyr_model *m) {
 
 uint8_t **kept_rooms(struct kept *k) { return k && k->found ? k->room : NULL; }
 
+static bool give(void *arg, size_t i, size_t at, size_t bytes, void *to) {
+    struct kept *k = arg;
+    return k->device->ops->form_give(k->device, k->weights[i], at, bytes, to);
+}
+
 static void *write_tiles(void *arg) {
     struct kept *k = arg;
-    cache_write(&k->file, &k->want, k->room);
+    cache_write(&k->file, &k->want, give, k);
     return NULL;
 }
 
-// Signals are for the program's own threads. A matrix that found no memory has no tiles to keep.
+// Signals are for the program's own threads. Where a matrix found no memory and has no tiles to keep, nothing is.
 void kept_write(struct kept *k, struct gyr_model *m) {
     size_t n = 0;
-    struct weight **w = k && !k->found ? model_matrices(m->model, &n) : NULL;
-    bool all = w;
-    for (size_t i = 0; w && i < n; i++) all = (k->room[i] = w[i]->own) && all;
-    free(w);
-    if (!all) return;
+    if (!k || k->found || !(k->weights = model_matrices(m->model, &n))) return;
+    k->device = m->device;
     sigset_t none, before;
     sigfillset(&none);
     pthread_sigmask(SIG_SETMASK, &none, &before);
@@ -83,6 +87,7 @@ void kept_close(struct kept *k) {
     if (!k) return;
     if (k->writing) pthread_join(k->writer, NULL);
     cache_close(&k->file);
+    free(k->weights);
     free(k->bytes);
     free(k->room);
     free(k);

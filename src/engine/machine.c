@@ -4,38 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-// The number after `label` in a file of the kernel's; `missing` if it is not there.
-static uint64_t number_in(const char *path, const char *label, uint64_t missing) {
-    FILE *f = fopen(path, "re");
-    char line[256];
-    uint64_t v = missing;
-    while (f && fgets(line, sizeof line, f)) {
-        unsigned long long n;
-        if (!strncmp(line, label, strlen(label)) && sscanf(line + strlen(label), "%llu", &n) == 1) {
-            v = n;
-            break;
-        }
-    }
-    if (f) fclose(f);
-    return v;
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
-uint64_t memory_total(void) {
-    uint64_t installed = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    return smaller(installed, number_in("/sys/fs/cgroup/memory.max", "", UINT64_MAX));
-}
-
-uint64_t memory_available(void) {
-    uint64_t free_kib = number_in("/proc/meminfo", "MemAvailable:", UINT64_MAX >> 10);
-    uint64_t limit = number_in("/sys/fs/cgroup/memory.max", "", UINT64_MAX);
-    uint64_t used = number_in("/sys/fs/cgroup/memory.current", "", 0);
-    uint64_t left = limit == UINT64_MAX ? UINT64_MAX : limit > used ? limit - used : 0;
-    return smaller(memory_total(), smaller(free_kib << 10, left));
-}
 
 static void cpu_name(char *out, size_t size) {
     FILE *f = fopen("/proc/cpuinfo", "re");
@@ -50,21 +18,31 @@ static void cpu_name(char *out, size_t size) {
     if (f) fclose(f);
 }
 
-size_t gyr_device_count(void) { return 1; }
+size_t gyr_device_count(void) {
+    size_t n = 0, index;
+    while (device_at(n, &index)) n++;
+    return n;
+}
 
-gyr_status gyr_device_get_info(size_t index, gyr_device_info *info, gyr_error *e) {
-    gyr_error made = {0};
-    *info = (gyr_device_info){.kind = "cpu"};
-    if (index >= gyr_device_count())
-        return status_of(fail(&made, GYR_USAGE, "device %zu: this machine has %zu", index, gyr_device_count()), &made,
-                         e);
-    struct device *d = device_cpu(1, NULL, &made);
-    if (!d) return status_of(false, &made, e);
+static void cpu_facts(const struct device *d, gyr_device_info *info) {
     cpu_name(info->name, sizeof info->name);
     snprintf(info->isa, sizeof info->isa, "%s", device_cpu_isa(d));
     info->threads = cpu_count();
-    info->memory_bytes = memory_total();
-    info->memory_free = memory_available();
+}
+
+gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
+    gyr_error made = {0};
+    size_t index;
+    const struct device_kind *kind = device_at(i, &index);
+    *info = (gyr_device_info){0};
+    if (kind) snprintf(info->kind, sizeof info->kind, "%s", kind->name);
+    if (!kind)
+        return status_of(fail(&made, GYR_USAGE, "device %zu: this machine has %zu", i, gyr_device_count()), &made, e);
+    struct device *d = kind->open(index, 1, &made);
+    if (!d) return status_of(false, &made, e);
+    snprintf(info->name, sizeof info->name, "%s", kind->name);
+    if (!strcmp(kind->name, "cpu")) cpu_facts(d, info);
+    d->ops->room(d, &info->memory_bytes, &info->memory_free);
     d->ops->close(d);
     return GYR_OK;
 }

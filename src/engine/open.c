@@ -63,9 +63,9 @@ static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_
 // The weights in the device's own form: in a file of the cache, or in memory, if that has room for them beside what
 // else is there; as the model's file has them otherwise, read into the page cache.
 static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    uint64_t tiles = model_tiled_bytes(m->model), room = memory_available(), total = m->model->weight_bytes;
-    if (!tiles || tiles > room - room / 16)
-        return !mapped || total > memory_total() || warm(m->checkpoint, o, total, e);
+    uint64_t tiles = model_tiled_bytes(m->model), total = m->model->weight_bytes, all, room;
+    m->device->ops->room(m->device, &all, &room);
+    if (!tiles || tiles > room - room / 16) return !mapped || total > all || warm(m->checkpoint, o, total, e);
     m->kept = mapped && o && o->cache ? kept_open(m) : NULL;
     struct tiling how = {.mapped = mapped, .lock = o && o->lock};
     if (o) how.progress = o->progress, how.user = o->user;
@@ -78,7 +78,8 @@ static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
 }
 
 static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    uint64_t total = memory_total(), need = m->model->weight_bytes;
+    uint64_t total, available, need = m->model->weight_bytes;
+    m->device->ops->room(m->device, &total, &available);
     if (need <= total || (o && o->oversize)) return true;
     return fail(
         e, GYR_NO_MEMORY,
@@ -105,9 +106,16 @@ static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     m->name = copy_text(name);
     m->types = list_types(m->checkpoint);
     if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
-    m->device = device_cpu(o ? o->threads : 0, NULL, e);
+    m->device = device_open(o ? o->device : NULL, o ? o->threads : 0, e);
+    m->kv_limit = o ? o->kv_bytes : 0;
     if (!m->device || !(m->model = model_new(m->checkpoint, m->device, e)) || !open_text(m, e)) return false;
-    return check_memory(m, o, e) && sampler_init(&m->sampler, m->model->h.vocab, e) && load(m, o, mapped, e);
+    if (!check_memory(m, o, e) || !sampler_init(&m->sampler, m->model->h.vocab, e) || !load(m, o, mapped, e))
+        return false;
+    m->one = malloc(m->model->h.vocab * sizeof *m->one);
+    if (!m->one) return fail_memory(e, m->checkpoint->path);
+    m->states = (struct state_pool){.device = m->device,
+                                    .floats = m->model->h.state_layers * recurrence_floats(&m->model->h.recurrence)};
+    return (m->run = run_new(m->model, e)) && m->device->ops->sync(m->device, e);
 }
 
 static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options *o, bool mapped, gyr_error *e) {
@@ -136,7 +144,9 @@ gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size
 void gyr_model_close(gyr_model *m) {
     if (!m) return;
     sampler_free(&m->sampler);
-    for (int i = 0; i < 6; i++) kv_cache_free(m->kv[i]);
+    for (int i = 0; i < KV_POOLS; i++) kv_cache_free(m->kv[i]);
+    state_pool_free(&m->states);
+    run_free(m->run);
     gyr_template_close(m->chat);
     tokenizer_free(m->tokenizer.tokens);
     kept_close(m->kept);
@@ -145,6 +155,8 @@ void gyr_model_close(gyr_model *m) {
     checkpoint_close(m->checkpoint);
     free(m->name);
     free(m->types);
+    free(m->scores);
+    free(m->one);
     free(m);
 }
 

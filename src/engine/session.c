@@ -15,43 +15,22 @@ static size_t pool_number(enum type type, bool far) {
     return (type == TYPE_F32 ? 0 : type == TYPE_F16 ? 1 : 2) + (far ? 3 : 0);
 }
 
-// That pool, with `pages` more promised.
-static struct kv_cache *pool_of(struct gyr_model *m, enum type type, bool far, size_t pages, gyr_error *e) {
+static struct kv_cache *pool_of(struct gyr_model *m, enum type type, bool far, gyr_error *e) {
     size_t i = pool_number(type, far);
-    if (!m->kv[i]) {
-        if (!(m->kv[i] = kv_cache_new(m->device, kv_cache_layout(&m->model->h, type), e))) return NULL;
-        m->kv[i]->far = far;
-    }
-    if (!kv_cache_reserve(m->kv[i], m->reserved[i] + pages, e)) return NULL;
-    m->reserved[i] += pages;
+    if (!m->kv[i] && (m->kv[i] = kv_cache_new(m->device, kv_cache_layout(&m->model->h, type), e))) m->kv[i]->far = far;
     return m->kv[i];
 }
 
-// The context a session gets: what was asked for, if it fits in memory; or by default the model's own, or the most that
-// fits.
-static bool choose_context(const struct gyr_model *m, enum type type, size_t *context, gyr_error *e) {
-    const struct hyperparameters *h = &m->model->h;
-    uint64_t page = kv_cache_bytes(kv_cache_layout(h, type), PAGE_TOKENS);
-    // Weights already in the page cache count as available memory, but they are needed.
-    uint64_t total = memory_total(), needed = m->model->weight_bytes + state_pool_bytes(&m->model->states);
-    uint64_t spare = total > needed ? total - needed : 0, available = memory_available();
-    if (available < spare) spare = available;
-    uint64_t most = page ? spare / page * PAGE_TOKENS : UINT32_MAX, want = *context ? *context : h->context;
-    if (want <= most) {
-        *context = (size_t)want;
-        return true;
-    }
-    if (*context == 0 && most >= PAGE_TOKENS) {
-        *context = (size_t)most;
-        return true;
-    }
-    return fail(e, GYR_NO_MEMORY,
-                "%s: a context of %llu tokens takes %.1f GB, and %.1f GB are left; choose at most %llu",
-                m->checkpoint->path, (unsigned long long)want, (double)(want / PAGE_TOKENS + 1) * (double)page / 1e9,
-                (double)spare / 1e9, (unsigned long long)most);
+static void enlist(struct gyr_session *s) {
+    struct gyr_model *m = s->model;
+    s->next = m->sessions;
+    s->link = &m->sessions;
+    if (s->next) s->next->link = &s->next;
+    m->sessions = s;
 }
 
-gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_error *e) {
+// A session that begins with so many pages of another.
+static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size_t held, gyr_error *e) {
     size_t context = o ? o->context : 0;
     if (!CHECK_RESERVED(o, e)) return NULL;
     if (o && (unsigned)o->kv_type > GYR_KV_Q8) return fail_null(e, GYR_USAGE, "KV cache: no type %d", (int)o->kv_type);
@@ -59,33 +38,38 @@ gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_err
     if (context > m->model->h.far_context)
         return fail_null(e, GYR_USAGE, "%s: a context of %zu tokens; the model was trained for %u", m->checkpoint->path,
                          context, m->model->h.far_context);
-    if (!choose_context(m, type, &context, e)) return NULL;
+    bool promised = context;
+    if (!kv_promise(m, type, &context, held, e)) return NULL;
     gyr_session *s = calloc(1, sizeof *s);
     if (!s) return fail_memory(e, "session"), NULL;
     s->model = m;
     s->context = context;
+    s->promised = promised;
     s->kv_type = o ? o->kv_type : GYR_KV_DEFAULT;
     s->ids = malloc(context * sizeof *s->ids);
     s->logits = malloc(m->model->h.vocab * sizeof *s->logits);
-    size_t pages = kv_cache_pages(context);
-    bool ok = s->ids && s->logits ? true : fail_memory(e, "session");
-    ok = s->has_state = ok && state_pool_take(&m->model->states, &s->state, e);
-    s->kv = ok ? pool_of(m, type, context > m->model->h.context, pages, e) : NULL;
-    if (s->kv) {
-        s->promised = pages;
+    bool ok = (s->ids && s->logits) || fail_memory(e, "session");
+    s->kv = ok ? pool_of(m, type, context > m->model->h.context, e) : NULL;
+    if (s->kv && (!m->states.floats || state_pool_take(&m->states, &s->state, e))) {
+        enlist(s);
         return s;
     }
     gyr_session_free(s);
     return NULL;
 }
 
+gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_error *e) {
+    return new_session(m, o, 0, e);
+}
+
 void gyr_session_free(gyr_session *s) {
     if (!s) return;
-    if (s->kv) {
-        kv_cache_trim(s->kv, &s->pages, 0);
-        s->model->reserved[pool_number(s->kv->layout.shape[KV_USUAL].type, s->kv->far)] -= s->promised;
+    if (s->link) {
+        *s->link = s->next;
+        if (s->next) s->next->link = s->link;
     }
-    if (s->has_state) state_pool_give(&s->model->model->states, s->state);
+    if (s->kv) kv_cache_trim(s->kv, &s->pages, 0);
+    state_pool_give(&s->model->states, s->state);
     free(s->ids);
     free(s->logits);
     free(s);
@@ -107,16 +91,26 @@ void gyr_session_truncate(gyr_session *s, size_t length) {
 
 gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     size_t vocab = from->model->model->h.vocab;
-    gyr_session *s = gyr_session_new(from->model, &(gyr_session_options){(uint32_t)from->context, from->kv_type}, e);
+    gyr_session_options same = {.context = from->promised ? (uint32_t)from->context : 0, .kv_type = from->kv_type};
+    gyr_session *s = new_session(from->model, &same, from->pages.n, e);
     if (!s) return NULL;
+    if (s->context < from->length) {
+        gyr_session_free(s);
+        return fail_null(e, GYR_NO_MEMORY, "%s: there is no memory left for another session of %zu tokens",
+                         from->model->checkpoint->path, from->length);
+    }
     if (!kv_cache_share(s->kv, &from->pages, &s->pages)) {
         gyr_session_free(s);
         return fail_memory(e, "session"), NULL;
     }
+    state_pool_copy(&s->model->states, s->state, from->state);
+    if (s->state && !s->model->device->ops->sync(s->model->device, e)) {
+        gyr_session_free(s);
+        return NULL;
+    }
     memcpy(s->ids, from->ids, from->length * sizeof *s->ids);
     s->length = from->length;
     s->known = from->known;
-    state_pool_copy(&s->model->model->states, s->state, from->state);
     s->has_logits = from->has_logits;
     if (s->has_logits) memcpy(s->logits, from->logits, vocab * sizeof *s->logits);
     return s;

@@ -3,38 +3,14 @@
 #include <stdlib.h>
 
 // Rows are capped so that a strange shape cannot ask for more than this: the sizes come from a file.
-enum { MOST_ROWS = 256, MOST_LOGITS_ROWS = 16 };
-static const size_t most_bytes = (size_t)1 << 30;
+static const size_t most_bytes = (size_t)1 << 30, most_logits = (size_t)1 << 28;
 
-static size_t clamp_rows(size_t row_floats, size_t most) {
-    size_t fit = most_bytes / (row_floats * sizeof(float));
+static size_t clamp_rows(size_t row_floats, size_t bytes, size_t most) {
+    size_t fit = bytes / (row_floats * sizeof(float));
     return fit < 1 ? 1 : fit > most ? most : fit;
 }
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
-// Numbers of a row's expert places, on the device and on the host.
-static bool alloc_places(struct activations *a, const struct model *m, gyr_error *e) {
-    size_t places = a->rows * m->h.experts_used;
-    if (!places) return true;
-    a->expert = m->device->ops->alloc(m->device, 3 * places * sizeof *a->expert, e);
-    a->host = calloc(4 * places + m->h.experts + 1, sizeof *a->host);
-    a->host_weight = calloc(2 * places, sizeof *a->host_weight);
-    if (!a->expert || !a->host || !a->host_weight) return false;
-    a->from = a->expert + places;
-    a->place = a->from + places;
-    return true;
-}
-
-// The rows' own numbers.
-static bool alloc_self(struct activations *a, const struct model *m, gyr_error *e) {
-    size_t bytes = a->rows * sizeof *a->self;
-    if (!m->h.temper_every) return true;
-    if (!(a->self = m->device->ops->alloc(m->device, bytes, e))) return false;
-    for (size_t r = 0; r < a->rows; r++) a->tokens[r] = (int32_t)r;
-    m->device->ops->write(m->device, a->self, a->tokens, bytes);
-    return true;
-}
 
 // The most that any layer needs of a part, in floats of a row.
 struct needs {
@@ -67,11 +43,11 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
     size_t ready = (size_t)h->heads * most(h->head_dim, h->value);
     struct activations *a = calloc(1, sizeof *a);
-    float *chosen = NULL;
+    dfloat *chosen = NULL, *expert = NULL, *two_places = NULL, *each_expert = NULL;
     size_t index_q = (size_t)h->index_heads * h->index_dim;
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
     struct {
-        float **part;
+        dfloat **part;
         size_t floats; // of a row
     } cut[] = {
         {&a->x, h->hidden},
@@ -84,7 +60,7 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->keys, h->kv_latent ? h->head_dim : 0},
         {&a->values, h->kv_latent},
         {&a->latent, h->kv_latent ? narrow : 0},
-        {&a->one_head, h->kv_latent},
+        {&a->one_head, h->kv_latent ? h->kv_latent + most(h->key_plain, h->value) : 0},
         {&a->index_q, index_q},
         {&a->index_ready, index_q},
         {&a->index_key, h->index_dim},
@@ -105,44 +81,37 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
         {&a->inputs, h->layers * (size_t)h->layer_input},
         {&a->looked_up, h->layers * (size_t)h->layer_input},
         {&a->let_through, 2 * (size_t)h->layer_input},
-        {&a->temper, h->temper_every ? 1 : 0},
         {&a->gated, need.gated ? 2 * wide : 0},
         {&a->wide, wide},
         {&a->router, 3 * (size_t)h->experts},
         {&a->weight, places},
-        {&a->input_weight, places},
+        {&expert, places},
         {&a->gathered, places * h->hidden},
         {&a->given, places * h->hidden},
+        {&a->by, places},
+        {&two_places, 2 * places},
+        {&each_expert, h->experts}, // of which one row would do
     };
     size_t row = 0, parts = sizeof cut / sizeof *cut;
     for (size_t i = 0; i < parts; i++) row += cut[i].floats;
-    a->rows = clamp_rows(row, MOST_ROWS);
-    a->logits_rows = clamp_rows(h->vocab, MOST_LOGITS_ROWS);
-    size_t floats = a->rows * row + a->logits_rows * h->vocab;
-    a->memory = m->device->ops->alloc(m->device, floats * sizeof(float), e);
-    a->at = calloc(a->rows, sizeof *a->at);
-    a->in_chunk = calloc(a->rows, sizeof *a->in_chunk);
-    a->tokens = calloc(a->rows, sizeof *a->tokens);
-    if (!a->memory || !a->at || !a->in_chunk || !a->tokens || !alloc_places(a, m, e) || !alloc_self(a, m, e)) {
-        activations_free(a, m->device);
-        return fail_memory(e, m->checkpoint->path), NULL;
+    a->rows = clamp_rows(row, most_bytes, m->device->ops->rows);
+    a->wanted = clamp_rows(h->vocab, most_logits, a->rows);
+    size_t floats = a->rows * row + a->wanted * h->vocab;
+    dfloat *p = a->memory = m->device->ops->alloc(m->device, floats * sizeof(float), e);
+    if (!p) {
+        free(a);
+        return NULL;
     }
-    float *p = a->memory;
     for (size_t i = 0; i < parts; p += a->rows * cut[i++].floats) *cut[i].part = p;
     a->logits = p;
-    a->chosen = (int32_t *)(void *)chosen;
+    a->chosen = (dint *)(void *)chosen;
+    a->expert = (dint *)(void *)expert;
+    a->places = (dint *)(void *)two_places;
     return a;
 }
 
 void activations_free(struct activations *a, struct device *d) {
     if (!a) return;
-    if (a->memory) d->ops->free(d, a->memory);
-    if (a->expert) d->ops->free(d, a->expert);
-    free(a->host);
-    free(a->host_weight);
-    if (a->self) d->ops->free(d, a->self);
-    free(a->at);
-    free(a->in_chunk);
-    free(a->tokens);
+    d->ops->free(d, a->memory);
     free(a);
 }

@@ -3,7 +3,7 @@
 #include "model/forward.h"
 
 // Each head's query is followed by what gates its output: queries to a->mixed, gates to a->head_gate.
-static float *part_gate(struct pass *p, const float *both, size_t dim) {
+static dfloat *part_gate(struct pass *p, const dfloat *both, size_t dim) {
     size_t heads = p->n * p->m->h.heads;
     p->ops->move(p->d, both, 2 * dim, p->a->mixed, dim, heads, dim);
     p->ops->move(p->d, both + dim, 2 * dim, p->a->head_gate, dim, heads, dim);
@@ -11,7 +11,7 @@ static float *part_gate(struct pass *p, const float *both, size_t dim) {
 }
 
 // a->mixed *= sigmoid(a->head_gate), which it takes the place of. (Qiu et al., "Gated Attention", 2025)
-static const float *gate_heads(struct pass *p, const struct layer *l) {
+static const dfloat *gate_heads(struct pass *p, const struct layer *l) {
     struct activations *a = p->a;
     size_t n = (size_t)p->m->h.heads * l->plan.heads.head_dim;
     p->ops->gate(p->d, &(struct gate){ACT_SIGMOID, p->n, n, n, a->head_gate, a->mixed, a->head_gate});
@@ -19,10 +19,10 @@ static const float *gate_heads(struct pass *p, const struct layer *l) {
 }
 
 // The three projections from one matrix, and where each head's part of them is.
-static void project_fused(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
+static void project_fused(struct pass *p, const struct layer *l, const dfloat *x, struct qkv *a) {
     const struct heads *has = &l->plan.heads;
     size_t dim = has->head_dim, q = p->m->h.heads * dim, kv = has->kv_heads * dim, group = q / has->kv_heads;
-    float *fused = p->a->fused;
+    dfloat *fused = p->a->fused;
     bool grouped = p->m->grouped;
     size_t all = q + 2 * kv, step = grouped ? group + 2 * dim : dim;
     linear(p, &l->qkv, x, fused);
@@ -33,12 +33,12 @@ static void project_fused(struct pass *p, const struct layer *l, const float *x,
 }
 
 // The same from three matrices; a layer that borrows has but the first. Values may be normed, and may be the keys.
-static void project(struct pass *p, const struct layer *l, const float *x, struct qkv *a) {
+static void project(struct pass *p, const struct layer *l, const dfloat *x, struct qkv *a) {
     const struct heads *has = &l->plan.heads;
     size_t dim = has->head_dim, q = p->m->h.heads * dim, kv = has->kv_heads * dim, group = q / has->kv_heads;
     bool rows = l->plan.qk_norm == QK_NORM_ROW;
     float clip = p->m->h.qkv_clip;
-    float *queries = p->a->fused, *keys = queries + p->n * l->q.w.rows, *values = keys + p->n * kv;
+    dfloat *queries = p->a->fused, *keys = queries + p->n * l->q.w.rows, *values = keys + p->n * kv;
     linear(p, &l->q, x, queries);
     if (l->plan.gates_heads) queries = part_gate(p, queries, dim);
     if (rows) norm(p, &l->q_norm, queries, p->n, queries);
@@ -55,21 +55,21 @@ static void project(struct pass *p, const struct layer *l, const float *x, struc
 }
 
 // Queries into a->q; this batch's keys and values into the cache.
-static void remember(struct pass *p, const struct layer *l, const float *x) {
+static void remember(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct layer_plan *plan = &l->plan;
-    const struct rope_tables *rope = &p->m->rope[p->kv->far];
+    struct kv_array none = {0};
     struct qkv a = {.rows = p->n,
                     .heads = p->m->h.heads,
                     .kv = *kv_cache_shape(p->kv, plan->cache),
-                    .table = !plan->rotated   ? NULL
-                             : plan->own_rope ? rope->local
-                                              : rope->all,
+                    .angles = !plan->rotated   ? NULL
+                              : plan->own_rope ? p->rows->local
+                                               : p->rows->angles,
                     .rotary_dim = plan->rotary_dim,
                     .pairs = p->m->pairs,
                     .q = p->a->q,
-                    .row = p->a->at,
-                    .k = plan->borrows ? NULL : p->kv->k[plan->cache],
-                    .v = plan->borrows ? NULL : p->kv->v[plan->cache]};
+                    .at = p->rows->at,
+                    .k = plan->borrows ? none : kv_cache_keys(p->kv, plan->cache, p->what.slab),
+                    .v = plan->borrows ? none : kv_cache_values(p->kv, plan->cache, p->what.slab)};
     (plan->latent ? forward_latent : l->qkv.w.rows ? project_fused : project)(p, l, x, &a);
     if (plan->qk_norm != QK_NORM_NONE && plan->qk_norm != QK_NORM_ROW) {
         a.norm = l->q_norm.kind;
@@ -82,15 +82,15 @@ static void remember(struct pass *p, const struct layer *l, const float *x) {
 }
 
 // a->fused = queries times what their positions make of them. (Nakanishi, "Scalable-Softmax", 2025)
-static const float *temper(struct pass *p, const struct layer *l) {
+static const dfloat *temper(struct pass *p, const struct layer *l) {
     struct activations *a = p->a;
     size_t n = (size_t)p->m->h.heads * l->plan.heads.head_dim;
-    p->ops->mix(p->d, &(struct mix){p->n, 1, n, a->self, a->temper, a->q, a->fused});
+    p->ops->mix(p->d, &(struct mix){p->n, 1, n, p->what.self, p->rows->temper, a->q, a->fused});
     return a->fused;
 }
 
 // branch = Wo attention(Wq x, Wk x, Wv x)
-void forward_attention(struct pass *p, const struct layer *l, const float *x) {
+void forward_attention(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct hyperparameters *h = &p->m->h;
     remember(p, l, x);
     struct attention a = {.rows = p->n,
@@ -98,9 +98,9 @@ void forward_attention(struct pass *p, const struct layer *l, const float *x) {
                           .kv = *kv_cache_shape(p->kv, l->plan.cache),
                           .q = l->plan.tempered ? temper(p, l) : p->a->q,
                           .out = p->a->mixed,
-                          .row = l->plan.chunked ? p->a->in_chunk : p->a->at,
-                          .k = p->kv->k[l->plan.cache],
-                          .v = p->kv->v[l->plan.cache],
+                          .at = l->plan.chunked ? p->rows->in_chunk : p->rows->at,
+                          .k = kv_cache_keys(p->kv, l->plan.cache, p->what.slab),
+                          .v = kv_cache_values(p->kv, l->plan.cache, p->what.slab),
                           .window = l->plan.window,
                           .scale = h->attn_scale,
                           .softcap = h->attn_cap,
@@ -111,6 +111,6 @@ void forward_attention(struct pass *p, const struct layer *l, const float *x) {
                           .most = h->index_most};
     p->ops->attention(p->d, &a);
     if (l->plan.latent) forward_values(p, l);
-    const float *mixed = l->plan.latent ? p->a->ready : l->plan.gates_heads ? gate_heads(p, l) : p->a->mixed;
+    const dfloat *mixed = l->plan.latent ? p->a->ready : l->plan.gates_heads ? gate_heads(p, l) : p->a->mixed;
     linear(p, &l->attn_out, mixed, p->a->branch);
 }

@@ -135,23 +135,22 @@ static bool bind_unit(struct binder *b, struct weight *w, enum role role, size_t
     return m->device->ops->bind(m->device, w, b->e);
 }
 
-// Decodes a vector to the device; `plus` is added to each element.
+float *bind_host(const struct binder *b, const dfloat *v) { return b->host + (v - b->m->vectors); }
+
+// Decodes a vector; `plus` is added to each element.
 static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size_t n, float plus) {
     struct model *m = b->m;
     if (type_info(t->type)->quantized && n % 32)
         return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is a quantized vector of odd length", m->checkpoint->path,
                     (int)t->name.size, t->name.data);
-    float *host = malloc(n * sizeof *host);
-    if (!host) return fail_memory(b->e, m->checkpoint->path);
+    float *host = b->host + at;
     type_decode(t->type, t->data, 0, n, host);
     for (size_t i = 0; plus != 0 && i < n; i++) host[i] += plus;
-    m->device->ops->write(m->device, m->vectors + at, host, n * sizeof *host);
-    free(host);
     bind_count(m, t, 1);
     return true;
 }
 
-bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
+bool bind_vector(struct binder *b, dfloat **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
                  float plus) {
     struct model *m = b->m;
     bool apart = family_indexed(m->family, m->checkpoint, (struct place){role, part, layer, 0});
@@ -251,16 +250,12 @@ static void pass_over(struct binder *b, uint32_t i) {
     }
 }
 
-bool bind_filled(struct binder *b, float **v, size_t n, float value) {
-    struct model *m = b->m;
+bool bind_filled(struct binder *b, dfloat **v, size_t n, float value) {
     size_t at = b->used;
     b->used += n;
-    float *host = b->looking ? NULL : malloc(n * sizeof *host);
-    if (!host) return b->looking || fail_memory(b->e, m->checkpoint->path);
-    for (size_t i = 0; i < n; i++) host[i] = value;
-    *v = m->vectors + at;
-    m->device->ops->write(m->device, *v, host, n * sizeof *host);
-    free(host);
+    if (b->looking) return true;
+    for (size_t i = 0; i < n; i++) b->host[at + i] = value;
+    *v = b->m->vectors + at;
     return true;
 }
 
@@ -502,9 +497,14 @@ bool bind_model(struct model *m, bool look_only, gyr_error *e) {
     bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
     free(found);
     if (!ok || look_only) return ok;
-    m->vectors = m->device->ops->alloc(m->device, look.used * sizeof(float), e);
+    m->vectors = m->device->ops->alloc(m->device, look.used * sizeof *bind.host, e);
     m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
-    if (!m->vectors || !m->rewritten || !bind_pass(&bind)) return false;
+    bind.host = malloc((look.used + 1) * sizeof *bind.host);
+    if (m->vectors && (!m->rewritten || !bind.host)) fail_memory(e, m->checkpoint->path);
+    ok = m->vectors && m->rewritten && bind.host && bind_pass(&bind);
+    if (ok) m->device->ops->write(m->device, m->vectors, bind.host, look.used * sizeof *bind.host);
+    free(bind.host);
+    if (!ok) return false;
     m->type = m->layers[0].plan.attends ? m->layers[0].attn_out.w.type : m->layers[0].state.out.w.type;
     return true;
 }

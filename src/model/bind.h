@@ -11,7 +11,8 @@ struct binder {
     gyr_error *e;
     bool looking;
     bool *found;      // [n_tensors of the checkpoint], while looking
-    size_t used;      // floats of m->vectors handed out
+    size_t used;      // floats of m->vectors handed out,
+    float *host;      // which are written here, and go to the device once all are there
     size_t rewritten; // matrices that need a copy
 };
 
@@ -36,8 +37,11 @@ bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bi
 
 // A vector of n floats, or n / rows for each of so many rows, which may be tensors of their own. `plus` is added to
 // each.
-bool bind_vector(struct binder *b, float **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
+bool bind_vector(struct binder *b, dfloat **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,
                  float plus);
+
+// Where a vector's floats are written.
+float *bind_host(const struct binder *b, const dfloat *v);
 
 // Whether a family's matrices of a kind have biases; the first layer that has the matrix says so where files differ.
 bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint32_t layer);
@@ -67,7 +71,7 @@ bool bind_parts(struct binder *b, enum role role, unsigned bias, uint32_t layer,
 void bind_count(struct model *m, const struct tensor *t, double share);
 
 // A vector of n times `value`, that no file has.
-bool bind_filled(struct binder *b, float **v, size_t n, float value);
+bool bind_filled(struct binder *b, dfloat **v, size_t n, float value);
 
 // A norm over the hidden size.
 bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer);

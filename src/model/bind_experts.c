@@ -62,7 +62,7 @@ static bool bind_halves(struct binder *b, enum role role, uint32_t layer, struct
 }
 
 static bool bind_biases(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w) {
-    float *all = NULL;
+    dfloat *all = NULL;
     size_t n = b->m->h.experts;
     if (!bind_has_bias(b, w->role, BIAS_EXPERTS, layer)) return true;
     if (!bind_vector(b, &all, w->role, PART_BIAS, layer, n * w->rows, n, 0)) return false;
@@ -122,25 +122,25 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
 // Biases of gates and of what they gate, in turns.
 static bool bind_paired_biases(struct binder *b, struct layer *l, uint32_t layer, size_t wide) {
     struct model *m = b->m;
-    float *all = NULL;
+    dfloat *all = NULL;
     size_t n = m->h.experts;
     if (!bind_has_bias(b, ROLE_EXPERT_GATE_UP, BIAS_EXPERTS, layer)) return true;
     if (!bind_vector(b, &all, ROLE_EXPERT_GATE_UP, PART_BIAS, layer, n * 2 * wide, n, 0)) return false;
     if (b->looking) return true;
-    float *host = malloc(4 * wide * sizeof *host), *sorted = host ? host + 2 * wide : NULL;
-    for (size_t i = 0; host && i < n; i++) {
-        float *at = all + i * 2 * wide;
-        m->device->ops->read(m->device, host, at, 2 * wide * sizeof *host);
+    float *as_read = malloc(2 * wide * sizeof *as_read);
+    for (size_t i = 0; as_read && i < n; i++) {
+        dfloat *at = all + i * 2 * wide;
+        float *host = bind_host(b, at);
+        memcpy(as_read, host, 2 * wide * sizeof *host);
         for (size_t k = 0; k < wide; k++) {
-            sorted[k] = host[2 * k];
-            sorted[wide + k] = host[2 * k + 1];
+            host[k] = as_read[2 * k];
+            host[wide + k] = as_read[2 * k + 1];
         }
-        m->device->ops->write(m->device, at, sorted, 2 * wide * sizeof *host);
         l->experts[i].gate.bias = at;
         l->experts[i].up.bias = at + wide;
     }
-    free(host);
-    return host || fail_memory(b->e, m->checkpoint->path);
+    free(as_read);
+    return as_read || fail_memory(b->e, m->checkpoint->path);
 }
 
 static bool bind_all_matrices(struct binder *b, struct layer *l, uint32_t i) {
@@ -196,7 +196,8 @@ static bool bind_beside(struct binder *b, struct layer *l, uint32_t i) {
               bind_norm(b, &l->expert_norm, ROLE_EXPERT_NORM, i) &&
               bind_norm(b, &l->expert_post_norm, ROLE_EXPERT_POST_NORM, i) &&
               bind_norm(b, &l->dense_post_norm, ROLE_DENSE_POST_NORM, i);
-    if (ok && !b->looking) m->device->ops->scale(m->device, l->router_norm.weight, 1 / sqrtf((float)hidden), hidden);
+    for (size_t k = 0; ok && !b->looking && k < hidden; k++)
+        bind_host(b, l->router_norm.weight)[k] *= 1 / sqrtf((float)hidden);
     return ok;
 }
 

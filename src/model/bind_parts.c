@@ -21,20 +21,18 @@ static const uint8_t *sorted(struct binder *b, const struct tensor *t, size_t gr
     return groups > 1 && data ? copy : data;
 }
 
-static bool sort_bias(struct binder *b, float *bias, size_t groups, const struct share *p, int n) {
-    const struct device_ops *ops = b->m->device->ops;
-    size_t bytes = groups * (p[n - 1].first + p[n - 1].rows) * sizeof *bias;
-    uint8_t *host = malloc(2 * bytes);
-    if (!host) return fail_memory(b->e, b->m->checkpoint->path);
-    ops->read(b->m->device, host, bias, bytes);
-    sort_rows(host + bytes, host, sizeof *bias, groups, p, n);
-    ops->write(b->m->device, bias, host + bytes, bytes);
-    free(host);
+static bool sort_bias(struct binder *b, dfloat *bias, size_t groups, const struct share *p, int n) {
+    size_t bytes = groups * (p[n - 1].first + p[n - 1].rows) * sizeof(float);
+    uint8_t *as_read = malloc(bytes), *host = (uint8_t *)bind_host(b, bias);
+    if (!as_read) return fail_memory(b->e, b->m->checkpoint->path);
+    memcpy(as_read, host, bytes);
+    sort_rows(host, as_read, sizeof(float), groups, p, n);
+    free(as_read);
     return true;
 }
 
 // Hands the parts out.
-static bool cut(struct binder *b, const struct tensor *t, const uint8_t *data, float *bias, size_t groups,
+static bool cut(struct binder *b, const struct tensor *t, const uint8_t *data, dfloat *bias, size_t groups,
                 const struct share *p, int n) {
     struct model *m = b->m;
     size_t cols = m->h.hidden, row = type_row_bytes(t->type, cols);
@@ -56,7 +54,7 @@ bool bind_parts(struct binder *b, enum role role, unsigned bias, uint32_t layer,
                 int n) {
     size_t cols = b->m->h.hidden, each = p[n - 1].first + p[n - 1].rows, rows = groups * each, read = 0;
     bool turned = bind_is_turned(b);
-    float *all = NULL;
+    dfloat *all = NULL;
     const struct tensor *t =
         bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, turned ? rows : cols, turned ? cols : rows, 1);
     if (!t || (turned && !bind_whole(b, t))) return false;

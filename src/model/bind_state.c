@@ -13,8 +13,8 @@ struct table {
     bool across;
 };
 
-// Writes a table where the device wants it; `change` (NULL: none) is done to its elements first.
-static bool bind_table(struct binder *b, float **v, uint32_t layer, const struct table *w,
+// Writes a table as the device wants it; `change` (NULL: none) is done to its elements first.
+static bool bind_table(struct binder *b, dfloat **v, uint32_t layer, const struct table *w,
                        bool (*change)(const struct model *m, float *x, size_t n)) {
     struct model *m = b->m;
     const struct tensor *t = bind_find(b, (struct place){w->role, PART_WEIGHT, layer, 0}, w->cols, w->rows, w->depth);
@@ -25,14 +25,13 @@ static bool bind_table(struct binder *b, float **v, uint32_t layer, const struct
         return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole; convert again",
                     m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
     if (b->looking) return true;
-    float *host = malloc(2 * n * sizeof *host), *turned = host + n;
+    float *host = malloc(n * sizeof *host), *out = b->host + at;
     if (!host) return fail_memory(b->e, m->checkpoint->path);
     type_decode(t->type, t->data, 0, n, host);
     bool ok = !change || change(m, host, n) ||
               fail(b->e, GYR_MALFORMED, "%s: tensor '%.*s' would make a state grow; get the file again",
                    m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
-    for (size_t i = 0; i < n; i++) turned[i % cols * rows + i / cols] = host[i];
-    m->device->ops->write(m->device, m->vectors + at, w->across ? turned : host, n * sizeof *host);
+    for (size_t i = 0; i < n; i++) out[w->across ? i % cols * rows + i / cols : i] = host[i];
     *v = m->vectors + at;
     free(host);
     bind_count(m, t, 1);
@@ -72,7 +71,7 @@ static bool bind_conv(struct binder *b, struct recurrent *s, uint32_t i) {
 }
 
 // One for each head. GGUF has Mamba-2's as columns.
-static bool bind_rate(struct binder *b, float **v, enum role role, uint32_t i,
+static bool bind_rate(struct binder *b, dfloat **v, enum role role, uint32_t i,
                       bool (*change)(const struct model *m, float *x, size_t n)) {
     const struct recurrence *r = &b->m->h.recurrence;
     bool column = b->m->checkpoint->source == CHECKPOINT_GGUF && r->kind == RECUR_HEADS;
@@ -139,7 +138,7 @@ static bool bind_delta(struct binder *b, struct recurrent *s, uint32_t i) {
 }
 
 // A convolution of `inner` channels by itself.
-static bool bind_conv_of(struct binder *b, float **taps, enum role role, uint32_t i) {
+static bool bind_conv_of(struct binder *b, dfloat **taps, enum role role, uint32_t i) {
     const struct recurrence *r = &b->m->h.recurrence;
     struct table w = {role, r->taps, 1, r->inner, true};
     return bind_table(b, taps, i, &w, NULL);

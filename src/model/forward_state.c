@@ -1,23 +1,22 @@
 // Layers that keep a state: project, convolve, recur, gate, project.
 #include "model/forward.h"
 
-static struct state state_of(const struct pass *p, const struct layer *l, size_t at) {
-    const struct state_pool *pool = &p->m->states;
-    size_t layer = l->plan.state * recurrence_floats(&p->m->h.recurrence);
-    return (struct state){pool->data + layer + at, pool->floats};
+// Where the layer's part of a sequence's state is.
+static size_t state_of(const struct pass *p, const struct layer *l, size_t at) {
+    return l->plan.state * recurrence_floats(&p->m->h.recurrence) + at;
 }
 
-static void move(struct pass *p, const float *x, size_t x_row, float *y, size_t n) {
+static void move(struct pass *p, const dfloat *x, size_t x_row, dfloat *y, size_t n) {
     p->ops->move(p->d, x, x_row, y, n, p->n, n);
 }
 
-static void rms_norm(struct pass *p, const float *w, float eps, size_t rows, size_t dim, float *x) {
-    p->ops->norm(p->d, NORM_RMS, x, w, NULL, eps, rows, dim, x);
+static void rms_norm(struct pass *p, const dfloat *w, float eps, size_t rows, size_t dim, dfloat *x) {
+    p->ops->norm(p->d, NORM_RMS, x, w, 1, NULL, eps, rows, dim, x);
 }
 
 // out = the channels from x on, the part-th of so many each.
-static void convolve_part(struct pass *p, const struct layer *l, size_t part, const float *taps, const float *x,
-                          float *out) {
+static void convolve_part(struct pass *p, const struct layer *l, size_t part, const dfloat *taps, const dfloat *x,
+                          dfloat *out) {
     const struct recurrence *r = &p->m->h.recurrence;
     struct conv c = {.rows = p->n,
                      .channels = r->channels,
@@ -27,18 +26,18 @@ static void convolve_part(struct pass *p, const struct layer *l, size_t part, co
                      .w = taps,
                      .bias = l->state.taps_bias,
                      .out = out,
-                     .row = p->a->at,
+                     .row = p->rows->at.row,
                      .state = state_of(p, l, part * (r->taps - 1) * r->channels)};
     p->ops->conv(p->d, &c);
 }
 
 // a->convolved = the channels from x on.
-static void convolve(struct pass *p, const struct layer *l, const float *x) {
+static void convolve(struct pass *p, const struct layer *l, const dfloat *x) {
     convolve_part(p, l, 0, l->state.taps, x, p->a->convolved);
 }
 
 // a->given_back = what the states give for values x, steps dt, and a->key and a->query.
-static void recur(struct pass *p, const struct layer *l, const float *x, const float *dt, size_t dt_row) {
+static void recur(struct pass *p, const struct layer *l, const dfloat *x, const dfloat *dt, size_t dt_row) {
     const struct recurrence *r = &p->m->h.recurrence;
     struct activations *a = p->a;
     struct recur c = {.kind = r->kind,
@@ -63,7 +62,7 @@ static void recur(struct pass *p, const struct layer *l, const float *x, const f
                       .dt_least = r->step_least,
                       .dt_most = r->step_most,
                       .out = a->given_back,
-                      .row = a->at,
+                      .row = p->rows->at.row,
                       .state = state_of(p, l, recurrence_tail(r))};
     p->ops->recur(p->d, &c);
 }
@@ -77,7 +76,7 @@ static void gate(struct pass *p) {
 }
 
 // Mamba (Gu and Dao, 2023). Keys, queries and steps come from the convolved values; Falcon-Mamba norms them.
-static void channels(struct pass *p, const struct layer *l, const float *x) {
+static void channels(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct recurrence *r = &p->m->h.recurrence;
     const struct recurrent *s = &l->state;
     struct activations *a = p->a;
@@ -100,19 +99,15 @@ static void channels(struct pass *p, const struct layer *l, const float *x) {
 }
 
 // A norm of each group of heads.
-static void group_norm(struct pass *p, const struct layer *l, float *x) {
+static void group_norm(struct pass *p, const struct layer *l, dfloat *x) {
     const struct recurrence *r = &p->m->h.recurrence;
-    size_t n = r->inner / r->groups;
-    for (size_t g = 0; l->state.norm.weight && g < r->groups; g++) {
-        float *part = x + g * n, *alone = p->a->convolved;
-        p->ops->move(p->d, part, r->inner, alone, n, p->n, n);
-        rms_norm(p, l->state.norm.weight + g * n, p->m->h.norm_eps, p->n, n, alone);
-        p->ops->move(p->d, alone, n, part, r->inner, p->n, n);
-    }
+    if (l->state.norm.weight)
+        p->ops->norm(p->d, NORM_RMS, x, l->state.norm.weight, r->groups, NULL, p->m->h.norm_eps, p->n * r->groups,
+                     r->inner / r->groups, x);
 }
 
 // Mamba-2 (Dao and Gu, 2024): all comes from one projection: gate, values, keys, queries, steps.
-static void heads(struct pass *p, const struct layer *l, const float *x) {
+static void heads(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct recurrence *r = &p->m->h.recurrence;
     struct activations *a = p->a;
     size_t keys = (size_t)r->groups * r->size;
@@ -129,7 +124,7 @@ static void heads(struct pass *p, const struct layer *l, const float *x) {
 }
 
 // What gated delta rules end with. Of length 1: x / sqrt(sum + 1e-6) is a norm with a smaller epsilon.
-static void recall(struct pass *p, const struct layer *l, const float *values) {
+static void recall(struct pass *p, const struct layer *l, const dfloat *values) {
     const struct recurrence *r = &p->m->h.recurrence;
     const struct recurrent *s = &l->state;
     struct activations *a = p->a;
@@ -143,7 +138,7 @@ static void recall(struct pass *p, const struct layer *l, const float *values) {
 }
 
 // Gated delta net (Yang et al., 2025).
-static void delta(struct pass *p, const struct layer *l, const float *x) {
+static void delta(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct recurrence *r = &p->m->h.recurrence;
     const struct recurrent *s = &l->state;
     struct activations *a = p->a;
@@ -159,13 +154,13 @@ static void delta(struct pass *p, const struct layer *l, const float *x) {
 }
 
 // Kimi delta attention (Kimi Team, 2025): each element of a key decays by itself.
-static void each_delta(struct pass *p, const struct layer *l, const float *x) {
+static void each_delta(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct recurrent *s = &l->state;
     struct activations *a = p->a;
     const struct {
         const struct linear *in;
-        const float *taps;
-        float *out;
+        const dfloat *taps;
+        dfloat *out;
     } parts[] = {{&s->q, s->q_taps, a->query}, {&s->k, s->k_taps, a->key}, {&s->in, s->taps, a->convolved}};
     for (size_t i = 0; i < 3; i++) {
         linear(p, parts[i].in, x, a->projected);
@@ -179,8 +174,8 @@ static void each_delta(struct pass *p, const struct layer *l, const float *x) {
     recall(p, l, a->convolved);
 }
 
-void forward_state(struct pass *p, const struct layer *l, const float *x, float *to) {
-    static void (*const kinds[])(struct pass * p, const struct layer *l, const float *x) = {
+void forward_state(struct pass *p, const struct layer *l, const dfloat *x, dfloat *to) {
+    static void (*const kinds[])(struct pass * p, const struct layer *l, const dfloat *x) = {
         [RECUR_CHANNELS] = channels, [RECUR_HEADS] = heads, [RECUR_DELTA] = delta};
     (p->m->h.recurrence.each ? each_delta : kinds[p->m->h.recurrence.kind])(p, l, x);
     linear(p, &l->state.out, p->a->gate, to);

@@ -6,7 +6,7 @@
 #include <math.h>
 
 // a->index_ready = rotated queries; this batch's keys into the indexer's cache.
-static void remember(struct pass *p, const struct layer *l, const float *x) {
+static void remember(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     size_t dim = h->index_dim, all = h->index_heads * dim;
@@ -18,16 +18,16 @@ static void remember(struct pass *p, const struct layer *l, const float *x) {
                     .kv = *kv_cache_shape(p->kv, l->plan.index),
                     .q_in = {a->index_q, all, all},
                     .k_in = {a->index_key, dim, dim},
-                    .table = p->m->rope[p->kv->far].all,
+                    .angles = p->rows->angles,
                     .rotary_dim = h->rope.dim,
                     .pairs = p->m->index_pairs,
                     .q = a->index_ready,
-                    .row = a->at,
-                    .k = p->kv->k[l->plan.index]};
+                    .at = p->rows->at,
+                    .k = kv_cache_keys(p->kv, l->plan.index, p->what.slab)};
     p->ops->qkv(p->d, &q);
 }
 
-void forward_choice(struct pass *p, const struct layer *l, const float *x) {
+void forward_choice(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     remember(p, l, x);
@@ -40,10 +40,10 @@ void forward_choice(struct pass *p, const struct layer *l, const float *x) {
                        .q = a->index_ready,
                        .weight = a->index_weight,
                        .scale = 1 / sqrtf((float)h->index_dim),
-                       .k = p->kv->k[l->plan.index],
-                       .row = a->at,
+                       .k = kv_cache_keys(p->kv, l->plan.index, p->what.slab),
+                       .at = p->rows->at,
                        .chosen = a->chosen,
-                       .work = p->m->index_work,
-                       .room = p->m->index_room};
+                       .work = p->run->index_work,
+                       .room = p->run->index_room};
     p->ops->choose(p->d, &c);
 }

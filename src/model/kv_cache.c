@@ -5,6 +5,8 @@
 
 #include "model/hyper.h"
 
+enum { LINE = 64 };
+
 size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % PAGE_TOKENS != 0); }
 
 enum type kv_cache_default(enum type weights) { return weights == TYPE_F32 ? TYPE_F32 : TYPE_F16; }
@@ -33,7 +35,7 @@ uint64_t kv_cache_bytes(struct kv_layout layout, uint64_t tokens) {
 
 // One of the cache's 2 n arrays, and the bytes of a page of it.
 struct array {
-    void **pages;
+    size_t *at;
     size_t bytes;
 };
 
@@ -42,17 +44,35 @@ static struct array array_at(const struct kv_cache *kv, size_t i) {
     return i % 2 ? (struct array){&kv->v[i / 2], kv_value_bytes(s)} : (struct array){&kv->k[i / 2], kv_key_bytes(s)};
 }
 
+struct kv_array kv_cache_keys(const struct kv_cache *kv, size_t i, const dslab *slab) {
+    return (struct kv_array){slab, kv->k[i]};
+}
+
+struct kv_array kv_cache_values(const struct kv_cache *kv, size_t i, const dslab *slab) {
+    return (struct kv_array){slab, kv->v[i]};
+}
+
 void kv_cache_free(struct kv_cache *kv) {
     if (!kv) return;
-    for (size_t i = 0; kv->k && kv->v && i < 2 * kv->n; i++) {
-        void *pages = *array_at(kv, i).pages;
-        if (pages) kv->device->ops->free(kv->device, pages);
-    }
+    while (kv->n_slabs) kv->device->ops->free(kv->device, kv->slab[--kv->n_slabs]);
+    free(kv->slab);
     free(kv->k);
     free(kv->v);
     free(kv->free_pages);
     free(kv->holders);
     free(kv);
+}
+
+static bool lay_out(struct kv_cache *kv) {
+    for (size_t i = 0; i < 2 * kv->n; i++) {
+        struct array a = array_at(kv, i);
+        size_t bytes;
+        *a.at = kv->slab_bytes;
+        if (__builtin_mul_overflow(a.bytes, (size_t)SLAB_PAGES, &bytes) || bytes > SIZE_MAX / 2 - kv->slab_bytes)
+            return false;
+        kv->slab_bytes += (bytes + LINE - 1) / LINE * LINE;
+    }
+    return true;
 }
 
 struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_error *e) {
@@ -67,43 +87,61 @@ struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_err
     for (int k = 0; k < KV_KINDS; k++) kv->n += layout.n[k];
     kv->k = calloc(kv->n + 1, sizeof *kv->k);
     kv->v = calloc(kv->n + 1, sizeof *kv->v);
-    if (kv->k && kv->v) return kv;
+    if (kv->k && kv->v && lay_out(kv)) return kv;
     kv_cache_free(kv);
     return fail_memory(e, "KV cache"), NULL;
 }
 
-static bool grow_array(struct kv_cache *kv, struct array a, size_t pages, gyr_error *e) {
-    size_t bytes;
-    if (!a.bytes) return true;
-    if (__builtin_mul_overflow(a.bytes, pages, &bytes)) return fail_memory(e, "KV cache");
-    void *p = kv->device->ops->alloc(kv->device, bytes, e);
-    if (!p) return false;
-    if (*a.pages) {
-        kv->device->ops->copy(kv->device, p, *a.pages, a.bytes * kv->touched);
-        kv->device->ops->free(kv->device, *a.pages);
+// Room on the host for another slab.
+static bool note_slab(struct kv_cache *kv, gyr_error *e) {
+    size_t pages = (kv->n_slabs + 1) * SLAB_PAGES;
+    dbyte **slab = reallocarray(kv->slab, kv->n_slabs + 1, sizeof *slab);
+    if (slab) kv->slab = slab;
+    uint32_t *free_pages = reallocarray(kv->free_pages, pages, sizeof *free_pages);
+    if (free_pages) kv->free_pages = free_pages;
+    uint32_t *holders = reallocarray(kv->holders, pages, sizeof *holders);
+    if (holders) kv->holders = holders;
+    return (slab && free_pages && holders && pages <= UINT32_MAX) || fail_memory(e, "KV cache");
+}
+
+static bool add_slab(struct kv_cache *kv, gyr_error *e) {
+    if (!note_slab(kv, e)) return false;
+    dbyte *made = kv->device->ops->alloc(kv->device, kv->slab_bytes + !kv->slab_bytes, e);
+    if (!made) return false;
+    uint32_t first = (uint32_t)(kv->n_slabs * SLAB_PAGES);
+    kv->slab[kv->n_slabs++] = made;
+    // New pages go below the free ones: low numbers are handed out first, so that the last slabs become free again.
+    memmove(kv->free_pages + SLAB_PAGES, kv->free_pages, kv->n_free * sizeof *kv->free_pages);
+    for (uint32_t i = 0; i < SLAB_PAGES; i++) {
+        kv->free_pages[i] = first + SLAB_PAGES - 1 - i;
+        kv->holders[first + i] = 0;
     }
-    *a.pages = p;
+    kv->n_free += SLAB_PAGES;
     return true;
 }
 
-bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e) {
-    if (pages <= kv->pages) return true;
-    uint32_t *free_pages = realloc(kv->free_pages, pages * sizeof *free_pages);
-    if (free_pages) kv->free_pages = free_pages;
-    uint32_t *holders = realloc(kv->holders, pages * sizeof *holders);
-    if (holders) kv->holders = holders;
-    if (!free_pages || !holders) return fail_memory(e, "KV cache");
-    // Arrays already grown when a later one fails are only larger than the pool says: no harm.
-    for (size_t i = 0; i < 2 * kv->n; i++)
-        if (!grow_array(kv, array_at(kv, i), pages, e)) return false;
-    // New pages go below the free ones: low numbers are handed out first, so that `touched` stays small.
-    size_t added = pages - kv->pages;
-    memmove(kv->free_pages + added, kv->free_pages, kv->n_free * sizeof *kv->free_pages);
-    for (size_t i = 0; i < added; i++) kv->free_pages[i] = (uint32_t)(pages - 1 - i);
-    kv->n_free += added;
-    kv->pages = pages;
+bool kv_cache_grow(struct kv_cache *kv, size_t pages, gyr_error *e) {
+    while (kv->n_free < pages)
+        if (!add_slab(kv, e)) return false;
     return true;
 }
+
+static bool is_used(const struct kv_cache *kv, size_t slab) {
+    for (size_t i = 0; i < SLAB_PAGES; i++)
+        if (kv->holders[slab * SLAB_PAGES + i]) return true;
+    return false;
+}
+
+uint64_t kv_cache_shrink(struct kv_cache *kv) {
+    size_t before = kv->n_slabs, left = 0;
+    while (kv->n_slabs && !is_used(kv, kv->n_slabs - 1)) kv->device->ops->free(kv->device, kv->slab[--kv->n_slabs]);
+    for (size_t i = 0; i < kv->n_free; i++)
+        if (kv->free_pages[i] < kv->n_slabs * SLAB_PAGES) kv->free_pages[left++] = kv->free_pages[i];
+    kv->n_free = left;
+    return (uint64_t)(before - kv->n_slabs) * kv->slab_bytes;
+}
+
+uint64_t kv_cache_held(const struct kv_cache *kv) { return (uint64_t)kv->n_slabs * kv->slab_bytes; }
 
 static bool make_room(struct pages *p, size_t need) {
     if (need <= p->room) return true;
@@ -117,7 +155,6 @@ static bool make_room(struct pages *p, size_t need) {
 
 static uint32_t take(struct kv_cache *kv) {
     uint32_t page = kv->free_pages[--kv->n_free];
-    if (page >= kv->touched) kv->touched = page + 1;
     kv->holders[page] = 1;
     return page;
 }
@@ -140,18 +177,24 @@ bool kv_cache_share(struct kv_cache *kv, const struct pages *from, struct pages 
     return true;
 }
 
-bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position) {
+static dbyte *page_at(const struct kv_cache *kv, struct array a, uint32_t page) {
+    return kv->slab[page / SLAB_PAGES] + *a.at + page % SLAB_PAGES * a.bytes;
+}
+
+bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position, gyr_error *e) {
     uint32_t *page = &p->page[position / PAGE_TOKENS], shared = *page;
     if (kv->holders[shared] == 1) return true;
-    if (!kv->n_free) return false;
-    *page = take(kv);
+    if (!kv->n_free) return fail_memory(e, "KV cache");
+    uint32_t own = take(kv);
     for (size_t i = 0; i < 2 * kv->n; i++) {
         struct array a = array_at(kv, i);
-        char *pages = *a.pages;
-        if (pages) kv->device->ops->copy(kv->device, pages + *page * a.bytes, pages + shared * a.bytes, a.bytes);
+        if (a.bytes) kv->device->ops->copy(kv->device, page_at(kv, a, own), page_at(kv, a, shared), a.bytes);
     }
-    give_back(kv, shared);
-    return true;
+    // The shared page is let go when its copy is known to be there.
+    bool ok = kv->device->ops->sync(kv->device, e);
+    if (ok) *page = own;
+    give_back(kv, ok ? shared : own);
+    return ok;
 }
 
 void kv_cache_trim(struct kv_cache *kv, struct pages *p, size_t length) {

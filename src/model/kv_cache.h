@@ -3,8 +3,9 @@
 //
 // Sequences that begin alike may hold the same pages; nobody writes to a page that has more than one holder.
 //
-// Each layer's pages are one array for keys and one for values; device/kv_page.h says what a page holds. An indexer's
-// (struct choice) are the like, without values. All arrays' pages have the same numbers.
+// The pool grows by slabs, which never move. A slab has an array of pages for each layer's keys and one for its values;
+// device/kv_page.h says what a page holds. An indexer's (struct choice) are the same, without values. All arrays' pages
+// have the same numbers.
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
@@ -24,22 +25,29 @@ struct kv_layout {
 struct kv_cache {
     struct device *device;
     struct kv_layout layout;
-    bool far;             // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
-    size_t n;             // of all kinds
-    void **k, **v;        // [n], device memory; no values: NULL
-    size_t pages;         // in the pool
+    bool far;      // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
+    size_t n;      // of all kinds
+    size_t *k, *v; // [n]: where their arrays begin in a slab; v of those without values: nowhere
+    size_t slab_bytes;
+    dbyte **slab; // [n_slabs]
+    size_t n_slabs;
     uint32_t *free_pages; // room for all
     size_t n_free;
-    uint32_t *holders; // [pages], sequences that a page belongs to
-    size_t touched;    // pages ever handed out: 0 to touched - 1
+    uint32_t *holders; // [n_slabs * SLAB_PAGES], sequences that a page belongs to
 };
 
 // An empty pool.
 struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_error *e);
 void kv_cache_free(struct kv_cache *kv);
 
-// Grows the pool to at least `pages`; page numbers and contents stay.
-bool kv_cache_reserve(struct kv_cache *kv, size_t pages, gyr_error *e);
+// Adds slabs until at least `pages` are free. False, with the error set, if there is no memory.
+bool kv_cache_grow(struct kv_cache *kv, size_t pages, gyr_error *e);
+
+// Frees slabs none of whose pages is in use, the last ones first: how many bytes that gave.
+uint64_t kv_cache_shrink(struct kv_cache *kv);
+
+// Bytes that the pool has.
+uint64_t kv_cache_held(const struct kv_cache *kv);
 
 // Pages that `tokens` positions take.
 size_t kv_cache_pages(size_t tokens);
@@ -56,6 +64,10 @@ struct kv_layout kv_cache_layout(const struct hyperparameters *h, enum type type
 // The shape of what is in place i.
 const struct kv_shape *kv_cache_shape(const struct kv_cache *kv, size_t i);
 
+// Keys and values of place i; `slab` is the table of the pool's slabs as the device has it.
+struct kv_array kv_cache_keys(const struct kv_cache *kv, size_t i, const dslab *slab);
+struct kv_array kv_cache_values(const struct kv_cache *kv, size_t i, const dslab *slab);
+
 // A sequence's page table.
 struct pages {
     uint32_t *page;
@@ -68,8 +80,9 @@ bool kv_cache_cover(struct kv_cache *kv, struct pages *p, size_t length);
 // Makes `to`, which must be empty, another holder of all pages of `from`. False if the memory is exhausted.
 bool kv_cache_share(struct kv_cache *kv, const struct pages *from, struct pages *to);
 
-// Makes `p` the only holder of the page of `position`, by a copy if it has others. False if the pool is exhausted.
-bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position);
+// Makes `p` the only holder of the page of `position`, by a copy if it has others. False, and `p` as before, if the pool
+// is exhausted or the device failed.
+bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position, gyr_error *e);
 
 // Gives back the pages that positions [0, length) do not need.
 void kv_cache_trim(struct kv_cache *kv, struct pages *p, size_t length);

@@ -4,7 +4,7 @@
 #include "model/forward.h"
 
 // a->fused = each head's query as the file has it: the part without positions, then the rotated one.
-static void queries(struct pass *p, const struct layer *l, const float *x) {
+static void queries(struct pass *p, const struct layer *l, const dfloat *x) {
     struct activations *a = p->a;
     if (l->q_a.w.rows) {
         linear(p, &l->q_a, x, a->latent);
@@ -18,20 +18,15 @@ static void queries(struct pass *p, const struct layer *l, const float *x) {
 static void absorb(struct pass *p, const struct layer *l) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
-    size_t plain = h->key_plain, rotated = h->rope.dim, from = h->heads * (plain + rotated),
-           to = h->heads * h->head_dim;
-    for (size_t i = 0; i < h->heads; i++) {
-        const float *q = a->fused + i * (plain + rotated);
-        float *ready = a->ready + i * h->head_dim;
-        p->ops->move(p->d, q, from, a->latent, plain, p->n, plain);
-        linear(p, &l->k_b[i], a->latent, a->one_head);
-        p->ops->move(p->d, q + plain, from, ready, to, p->n, rotated);
-        p->ops->move(p->d, a->one_head, h->kv_latent, ready + rotated, to, p->n, h->kv_latent);
-    }
+    size_t plain = h->key_plain, rotated = h->rope.dim, each = plain + rotated, heads = p->n * h->heads;
+    p->ops->move(p->d, a->fused + plain, each, a->ready, h->head_dim, heads, rotated);
+    p->ops->head_products(p->d, &(struct head_products){p->n, h->heads, l->k_b, a->fused, h->heads * each, each,
+                                                        a->ready + rotated, h->heads * h->head_dim, h->head_dim,
+                                                        a->one_head});
 }
 
 // a->keys and a->values: one head's.
-static void keys_and_values(struct pass *p, const struct layer *l, const float *x) {
+static void keys_and_values(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     size_t latent = h->kv_latent, rotated = h->rope.dim, dim = h->head_dim;
@@ -42,7 +37,7 @@ static void keys_and_values(struct pass *p, const struct layer *l, const float *
     p->ops->move(p->d, a->values, latent, a->keys + rotated, dim, p->n, latent);
 }
 
-void forward_latent(struct pass *p, const struct layer *l, const float *x, struct qkv *q) {
+void forward_latent(struct pass *p, const struct layer *l, const dfloat *x, struct qkv *q) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     queries(p, l, x);
@@ -58,9 +53,6 @@ void forward_values(struct pass *p, const struct layer *l) {
     const struct hyperparameters *h = &p->m->h;
     struct activations *a = p->a;
     size_t latent = h->kv_latent, value = h->value;
-    for (size_t i = 0; i < h->heads; i++) {
-        p->ops->move(p->d, a->mixed + i * latent, h->heads * latent, a->one_head, latent, p->n, latent);
-        linear(p, &l->v_b[i], a->one_head, a->latent);
-        p->ops->move(p->d, a->latent, value, a->ready + i * value, h->heads * value, p->n, value);
-    }
+    p->ops->head_products(p->d, &(struct head_products){p->n, h->heads, l->v_b, a->mixed, h->heads * latent, latent,
+                                                        a->ready, h->heads * value, value, a->one_head});
 }

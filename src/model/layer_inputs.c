@@ -7,12 +7,12 @@
 
 static const float half_root = 0x1.6a09e6p-1f; // of the mean of two: 1 / sqrt(2)
 
-// a->inputs = each row's vectors, of all layers; `tokens` and a->x are the rows' tokens and scaled embeddings.
-void forward_inputs(struct pass *p, const int32_t *tokens) {
+// a->inputs = each row's vectors, of all layers; a->x are the rows' scaled embeddings.
+void forward_inputs(struct pass *p) {
     const struct model *m = p->m;
     struct activations *a = p->a;
     size_t width = m->h.layer_input, all = m->h.layers * width;
-    p->ops->embed(p->d, &m->inputs.table.w, tokens, p->n, a->looked_up);
+    p->ops->embed(p->d, &m->inputs.table.w, p->what.tokens, p->n, a->looked_up);
     p->ops->scale(p->d, a->looked_up, sqrtf((float)width), p->n * all);
     linear(p, &m->inputs.project, a->x, a->inputs);
     p->ops->scale(p->d, a->inputs, (float)(1 / sqrt((double)m->h.hidden)), p->n * all);
@@ -26,7 +26,7 @@ void forward_input(struct pass *p, const struct layer *l) {
     const struct model *m = p->m;
     struct activations *a = p->a;
     size_t width = m->h.layer_input;
-    float *gate = a->let_through, *own = gate + p->n * width;
+    dfloat *gate = a->let_through, *own = gate + p->n * width;
     linear(p, &l->input_gate, a->x, gate);
     p->ops->move(p->d, a->inputs + l->plan.number * width, m->h.layers * width, own, width, p->n, width);
     p->ops->gate(p->d, &(struct gate){m->h.activation, p->n, width, width, gate, own, a->looked_up});

@@ -29,21 +29,20 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
 size_t recurrence_tail(const struct recurrence *r);
 size_t recurrence_floats(const struct recurrence *r);
 
-// The states of all sequences: slots of one piece of device memory, each with the states of all layers.
+// The states of all sequences: a piece of device memory each, with the states of all layers. They never move.
 struct state_pool {
     struct device *device;
-    size_t floats; // of a slot; 0: the model has no such layers, and nobody needs a slot
-    float *data;
-    uint32_t *free;
-    size_t slots, n_free;
+    size_t floats; // of a state; 0: the model has no such layers, and nobody needs one
+    dfloat **free; // those that nobody has
+    size_t n_free, room;
 };
 
 void state_pool_free(struct state_pool *p);
-uint64_t state_pool_bytes(const struct state_pool *p); // of a slot
+uint64_t state_pool_bytes(const struct state_pool *p); // of a state
 
-// A slot, whose contents are undefined; the pool grows as it must.
-bool state_pool_take(struct state_pool *p, uint32_t *slot, gyr_error *e);
-void state_pool_give(struct state_pool *p, uint32_t slot);
-void state_pool_copy(struct state_pool *p, uint32_t to, uint32_t from);
+// A state, whose contents are undefined.
+bool state_pool_take(struct state_pool *p, dfloat **state, gyr_error *e);
+void state_pool_give(struct state_pool *p, dfloat *state); // NULL is allowed
+void state_pool_copy(struct state_pool *p, dfloat *to, const dfloat *from);
 
 #endif

@@ -3,41 +3,35 @@
 #include <stdlib.h>
 
 void state_pool_free(struct state_pool *p) {
-    if (p->data) p->device->ops->free(p->device, p->data);
+    while (p->n_free) p->device->ops->free(p->device, p->free[--p->n_free]);
     free(p->free);
+    p->free = NULL;
 }
 
 uint64_t state_pool_bytes(const struct state_pool *p) { return (uint64_t)p->floats * sizeof(float); }
 
-static bool grow(struct state_pool *p, gyr_error *e) {
-    size_t slots = p->slots ? 2 * p->slots : 1, bytes;
-    uint32_t *list = realloc(p->free, slots * sizeof *list);
-    if (list) p->free = list;
-    if (!list || __builtin_mul_overflow(slots, state_pool_bytes(p), &bytes)) return fail_memory(e, "states");
-    float *data = p->device->ops->alloc(p->device, bytes, e);
-    if (!data) return false;
-    if (p->data) {
-        p->device->ops->copy(p->device, data, p->data, p->slots * state_pool_bytes(p));
-        p->device->ops->free(p->device, p->data);
-    }
-    p->data = data;
-    while (p->slots < slots) list[p->n_free++] = (uint32_t)p->slots++;
-    return true;
-}
-
-bool state_pool_take(struct state_pool *p, uint32_t *slot, gyr_error *e) {
-    *slot = 0;
+bool state_pool_take(struct state_pool *p, dfloat **state, gyr_error *e) {
+    *state = NULL;
     if (!p->floats) return true;
-    if (!p->n_free && !grow(p, e)) return false;
-    *slot = p->free[--p->n_free];
-    return true;
+    *state = p->n_free ? p->free[--p->n_free] : p->device->ops->alloc(p->device, state_pool_bytes(p), e);
+    return *state;
 }
 
-void state_pool_give(struct state_pool *p, uint32_t slot) {
-    if (p->floats) p->free[p->n_free++] = slot;
+// Those given back are kept for the next sequence; where there is no room to note them, they are freed.
+void state_pool_give(struct state_pool *p, dfloat *state) {
+    if (!state) return;
+    if (p->n_free == p->room) {
+        dfloat **more = reallocarray(p->free, p->room * 2 + 8, sizeof(*more));
+        if (!more) {
+            p->device->ops->free(p->device, state);
+            return;
+        }
+        p->free = more;
+        p->room = p->room * 2 + 8;
+    }
+    p->free[p->n_free++] = state;
 }
 
-void state_pool_copy(struct state_pool *p, uint32_t to, uint32_t from) {
-    if (p->floats)
-        p->device->ops->copy(p->device, p->data + to * p->floats, p->data + from * p->floats, state_pool_bytes(p));
+void state_pool_copy(struct state_pool *p, dfloat *to, const dfloat *from) {
+    if (p->floats) p->device->ops->copy(p->device, to, from, state_pool_bytes(p));
 }

@@ -4,7 +4,6 @@
 #include "model/model.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static bool each(struct linear *const all[], size_t n, matrix_fn *fn, void *arg) {
     for (size_t i = 0; i < n; i++)
@@ -65,8 +64,8 @@ struct weight **model_matrices(struct model *m, size_t *n) {
 uint64_t model_tiled_bytes(struct model *m) {
     size_t n;
     uint64_t bytes = 0;
-    struct weight **all = m->device->ops->tile ? model_matrices(m, &n) : NULL;
-    for (size_t i = 0; all && i < n; i++) bytes += m->device->ops->tiled_bytes(m->device, all[i]);
+    struct weight **all = model_matrices(m, &n);
+    for (size_t i = 0; all && i < n; i++) bytes += m->device->ops->form_bytes(m->device, all[i]);
     free(all);
     return bytes;
 }
@@ -75,14 +74,12 @@ uint64_t model_tiled_bytes(struct model *m) {
 static void tile(struct model *m, struct weight *w, const struct tiling *how) {
     size_t source = w->rows * type_row_bytes(w->type, w->cols);
     if (how->mapped) map_want(w->data, source);
-    if (m->device->ops->tile(m->device, w) && how->mapped && w->data != m->embedding.data) map_forget(w->data, source);
+    if (m->device->ops->form_make(m->device, w) && how->mapped && w->data != m->embedding.data)
+        map_forget(w->data, source);
 }
 
-static void lend(struct model *m, struct weight *w, void *room, size_t bytes) {
-    m->device->ops->unbind(m->device, w);
-    w->own = room;
-    w->lent = true;
-    map_read(room, bytes);
+static void take(struct model *m, struct weight *w, void *room, size_t bytes) {
+    if (m->device->ops->form_take(m->device, w, room)) map_read(room, bytes);
 }
 
 enum tiled model_tile(struct model *m, const struct tiling *how) {
@@ -91,13 +88,13 @@ enum tiled model_tile(struct model *m, const struct tiling *how) {
     struct weight **w = all ? model_matrices(m, &n) : NULL;
     enum tiled result = TILED;
     for (size_t i = 0; w && i < n && result == TILED; i++) {
-        size_t bytes = m->device->ops->tiled_bytes(m->device, w[i]);
+        size_t bytes = m->device->ops->form_bytes(m->device, w[i]);
         if (how->rooms)
-            lend(m, w[i], how->rooms[i], bytes);
+            take(m, w[i], how->rooms[i], bytes);
         else
             tile(m, w[i], how);
         done += bytes;
-        if (how->lock && w[i]->own && mlock(w[i]->own, bytes)) result = TILED_NOT_LOCKED;
+        if (how->lock && !m->device->ops->form_lock(m->device, w[i])) result = TILED_NOT_LOCKED;
         if (how->progress && !how->progress(how->user, (double)done / (double)all)) result = TILED_STOPPED;
     }
     free(w);

@@ -42,22 +42,28 @@ static double read_seconds(struct device *d, const uint8_t *p, size_t n) {
 
 static void time_shape(struct device *d, const struct shape *s, enum type type) {
     struct kv_shape kv = {type, s->kv_heads, s->dim, s->dim};
-    size_t pages = (s->length + PAGE_TOKENS - 1) / PAGE_TOKENS, key = pages * kv_key_bytes(&kv),
-           layers = BYTES / key + 1;
+    size_t pages = (s->length + PAGE_TOKENS - 1) / PAGE_TOKENS, slabs = (pages + SLAB_PAGES - 1) / SLAB_PAGES,
+           key = slabs * SLAB_PAGES * kv_key_bytes(&kv), layers = BYTES / key + 1;
     uint8_t *k = random_pages(d, type, layers * key), *v = random_pages(d, type, layers * key);
     uint32_t *table = malloc(pages * sizeof *table);
     for (size_t i = 0; i < pages; i++) table[i] = (uint32_t)i;
+    uint8_t **slab = malloc(2 * slabs * sizeof *slab);
     size_t n = s->rows * s->heads * s->dim;
     float *q = random_floats(n), *out = malloc(n * sizeof *out);
     struct attention_row *row = malloc(s->rows * sizeof *row);
-    for (size_t r = 0; r < s->rows; r++) row[r] = (struct attention_row){table, (uint32_t)(s->length - s->rows + r)};
-    struct attention a = {s->rows, s->heads, kv, q, out, k, v, row, .scale = 1 / sqrtf((float)s->dim)};
+    for (size_t r = 0; r < s->rows; r++) row[r] = (struct attention_row){0, (uint32_t)(s->length - s->rows + r)};
+    struct attention a = {
+        s->rows, s->heads, kv, q, out, .at = {row, table, s->length}, .scale = 1 / sqrtf((float)s->dim)};
     // In turn with reading as many bytes, because the memory's other users come and go.
     double best = 1e9, read = 1e9, begin = thread_seconds();
     for (size_t i = 0; thread_seconds() - begin < 1 || i < 3; i++) {
         size_t layer = i % layers * key, other = (i + layers / 2) % layers * key;
-        a.k = k + layer;
-        a.v = v + layer;
+        for (size_t n_slab = 0; n_slab < slabs; n_slab++) {
+            slab[n_slab] = k + layer + n_slab * (key / slabs);
+            slab[slabs + n_slab] = v + layer + n_slab * (key / slabs);
+        }
+        a.k = (struct kv_array){slab, 0};
+        a.v = (struct kv_array){slab + slabs, 0};
         double start = thread_seconds();
         d->ops->attention(d, &a);
         best = fmin(best, thread_seconds() - start);
@@ -70,6 +76,7 @@ static void time_shape(struct device *d, const struct shape *s, enum type type) 
     d->ops->free(d, k);
     d->ops->free(d, v);
     free(table);
+    free(slab);
     free(q);
     free(out);
     free(row);

@@ -33,7 +33,7 @@ static void check_reference(const struct attention *a, bool near) {
 static struct attention part(const struct attention *a, size_t first, size_t n, float *out) {
     struct attention p = *a;
     p.rows = n;
-    p.row += first;
+    p.at.row += first;
     if (a->chosen) p.chosen += first * a->most;
     p.q += first * a->heads * a->kv.key_dim;
     p.out = out;
@@ -57,7 +57,7 @@ static float query_size = 2;
 static int32_t *choose(const struct attention *a) {
     int32_t *chosen = malloc(a->rows * a->most * sizeof *chosen);
     for (size_t r = 0; r < a->rows; r++) {
-        size_t n = a->row[r].position + 1u, left = a->most;
+        size_t n = a->at.row[r].position + 1u, left = a->most;
         int32_t *out = chosen + r * a->most;
         for (size_t t = 0; t < n && n > a->most; t++)
             if (random_size(1, n - t) <= left) *out++ = (int32_t)t, left--;
@@ -72,7 +72,7 @@ static void try(struct attention a, size_t sequences, size_t length, bool slopes
     for (size_t r = 0, s = 0, p = 0; r < a.rows; r++, p++) {
         bool other = r == 0 || p == length || random_size(0, 9) == 0;
         if (other) s = random_size(0, sequences - 1), p = random_size(0, length - 1);
-        row[r] = (struct attention_row){c.table + s * c.per_sequence, (uint32_t)p};
+        row[r] = (struct attention_row){(uint32_t)(s * c.per_sequence), (uint32_t)p};
     }
     size_t q = a.rows * a.heads * a.kv.key_dim, n = a.rows * a.heads * a.kv.value_dim;
     float *queries = malloc(q * sizeof *queries), *per_head = malloc(2 * a.heads * sizeof *per_head);
@@ -85,7 +85,7 @@ static void try(struct attention a, size_t sequences, size_t length, bool slopes
     a.q = queries;
     a.k = c.k;
     a.v = c.v;
-    a.row = row;
+    a.at = (struct seats){row, c.table, length};
     a.scale = 1 / sqrtf((float)a.kv.key_dim);
     int32_t *chosen = a.most ? choose(&a) : NULL;
     a.chosen = chosen;
@@ -180,8 +180,8 @@ static void pages_do_not_matter(void) {
             kv_write_key(&s, c.k, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x + t * DIM);
             kv_write_value(&s, c.v, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x + (TOKENS + t) * DIM);
         }
-        struct attention_row row = {c.table, TOKENS - 1};
-        struct attention a = {1, 1, s, q, out[i], c.k, c.v, &row, .scale = 0.2f};
+        struct attention_row row = {0, TOKENS - 1};
+        struct attention a = {1, 1, s, q, out[i], c.k, c.v, {&row, c.table, TOKENS}, .scale = 0.2f};
         devices[0]->ops->attention(devices[0], &a);
         free_cache(&c);
     }
@@ -197,7 +197,8 @@ static void precision(void) {
     for (size_t i = 0; i < 60; i++) {
         size_t dim = random_size(1, 200), n = dim * PAGE_TOKENS;
         struct kv_shape s = {types[i % 3], 2, dim, dim};
-        uint8_t *pages[] = {calloc(3, kv_key_bytes(&s)), calloc(3, kv_value_bytes(&s))};
+        struct kv_array pages[2];
+        make_slabs(&s, 3, &pages[0], &pages[1]);
         float *x = malloc(2 * n * sizeof *x);
         for (size_t k = 0; k < 2 * n; k++) x[k] = random_float();
         for (size_t t = 0; t < PAGE_TOKENS; t++) {
@@ -210,10 +211,10 @@ static void precision(void) {
             ref_vector(&v, got);
             CHECK(fabs(got[k % dim] - (double)x[k]) <= most[i % 3] * (v.key && v.type == TYPE_Q8_0 ? 4 : 1));
         }
-        for (size_t k = 0; k < kv_key_bytes(&s); k++) CHECK(!pages[0][k] && !pages[1][2 * kv_value_bytes(&s) + k]);
+        for (size_t k = 0; k < kv_key_bytes(&s); k++)
+            CHECK(!kv_keys(&s, pages[0], 0, 0)[k] && !kv_values(&s, pages[1], 2, 0)[k]);
         free(x);
-        free(pages[0]);
-        free(pages[1]);
+        free_slabs(pages[0]);
     }
 }
 
@@ -229,8 +230,8 @@ static void nan_is_seen(void) {
             kv_write_key(&s, c.k, c.table[0], 0, 20, x);
         else
             kv_write_value(&s, c.v, c.table[0], 0, 20, x);
-        struct attention_row row[] = {{c.table, 19}, {c.table, TOKENS - 1}};
-        struct attention a = {2, 1, s, q, out, c.k, c.v, row, .scale = 0.1f};
+        struct attention_row row[] = {{0, 19}, {0, TOKENS - 1}};
+        struct attention a = {2, 1, s, q, out, c.k, c.v, {row, c.table, TOKENS}, .scale = 0.1f};
         for (int d = 0; d < count; d++) {
             devices[d]->ops->attention(devices[d], &a);
             for (size_t k = 0; k < DIM; k++) CHECK(isfinite(out[k]));
@@ -259,8 +260,8 @@ static void scales_of_all_sizes(void) {
             if (i < 16) kv_write_value(&s, c.v, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x);
             if (i >= 8) kv_write_key(&s, c.k, c.table[t / PAGE_TOKENS], 0, t % PAGE_TOKENS, x);
         }
-        struct attention_row row = {c.table, TOKENS - 1};
-        struct attention a = {1, 1, s, q, out, c.k, c.v, &row, .scale = 0.1f};
+        struct attention_row row = {0, TOKENS - 1};
+        struct attention a = {1, 1, s, q, out, c.k, c.v, {&row, c.table, TOKENS}, .scale = 0.1f};
         for (int d = 0; d < count; d++) {
             devices[d]->ops->attention(devices[d], &a);
             ref_attention_bytes(&a, 0, 0, want);

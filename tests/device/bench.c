@@ -51,7 +51,7 @@ static void bench_type(struct device *d, const struct bench *b, enum type type, 
     if (w.data && x && y && d->ops->bind(d, &w, NULL)) {
         for (size_t i = 0; i < rows * b->cols; i++) x[i] = (float)(i % 17) - 8;
         double start = now_seconds();
-        d->ops->tile(d, &w);
+        d->ops->form_make(d, &w);
         double tiling = now_seconds() - start, best = best_time(d, b, &w, x, y);
         d->ops->unbind(d, &w);
         double rate = (double)bytes / best, work = 2.0 * (double)rows * (double)outputs * (double)b->cols / best;

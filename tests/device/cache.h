@@ -7,8 +7,23 @@
 struct cache {
     size_t pages, per_sequence;
     uint32_t *table;
-    uint8_t *k, *v;
+    struct kv_array k, v;
 };
+
+// Slabs for so many pages, each in memory of its own: keys, then values.
+static inline void make_slabs(const struct kv_shape *s, size_t pages, struct kv_array *k, struct kv_array *v) {
+    size_t n = (pages + SLAB_PAGES - 1) / SLAB_PAGES, keys = SLAB_PAGES * kv_key_bytes(s);
+    uint8_t **slab = malloc((n + 1) * sizeof *slab);
+    for (size_t i = 0; i < n; i++) slab[i] = calloc(1, keys + SLAB_PAGES * kv_value_bytes(s) + 1);
+    slab[n] = NULL;
+    *k = (struct kv_array){slab, 0};
+    *v = (struct kv_array){slab, keys};
+}
+
+static inline void free_slabs(struct kv_array a) {
+    for (size_t i = 0; a.slab[i]; i++) free(a.slab[i]);
+    free((void *)a.slab);
+}
 
 static inline void shuffle(uint32_t *x, size_t n) {
     for (size_t i = n; i > 1; i--) {
@@ -31,8 +46,7 @@ static inline struct cache random_cache(struct kv_shape s, size_t sequences, siz
     c.table = malloc(c.pages * sizeof *c.table);
     for (size_t i = 0; i < c.pages; i++) c.table[i] = (uint32_t)i;
     shuffle(c.table, c.pages);
-    c.k = malloc(c.pages * kv_key_bytes(&s));
-    c.v = malloc(c.pages * kv_value_bytes(&s));
+    make_slabs(&s, c.pages, &c.k, &c.v);
     float *x = malloc((s.key_dim + s.value_dim) * sizeof *x);
     for (size_t i = 0; i < c.pages * s.heads * PAGE_TOKENS; i++) {
         size_t page = i / PAGE_TOKENS / s.heads, head = i / PAGE_TOKENS % s.heads, slot = i % PAGE_TOKENS;
@@ -46,8 +60,7 @@ static inline struct cache random_cache(struct kv_shape s, size_t sequences, siz
 
 static inline void free_cache(struct cache *c) {
     free(c->table);
-    free(c->k);
-    free(c->v);
+    free_slabs(c->k);
 }
 
 #endif

@@ -12,7 +12,8 @@ enum { ROWS = 12 };
 
 // The score as docs/arithmetic.md has it.
 static float score_of(const struct choice *a, size_t row, size_t t) {
-    struct kv_vector key = kv_key(&a->kv, a->k, a->row[row].pages[t / PAGE_TOKENS], 0, t % PAGE_TOKENS);
+    struct kv_vector key =
+        kv_key(&a->kv, a->k, a->at.pages[a->at.row[row].pages + t / PAGE_TOKENS], 0, t % PAGE_TOKENS);
     float score = 0, d;
     for (size_t h = 0; h < a->heads; h++) {
         const float *q = a->q + (row * a->heads + h) * a->kv.key_dim;
@@ -39,7 +40,7 @@ static bool ahead(float s, size_t t, float r, size_t u) {
 
 // A position is chosen if fewer than `most` come before it.
 static void check_row(const struct choice *a, size_t row) {
-    size_t seen = a->row[row].position + 1u, n = 0, wrong = 0;
+    size_t seen = a->at.row[row].position + 1u, n = 0, wrong = 0;
     float *score = malloc(seen * sizeof *score);
     for (size_t t = 0; t < seen; t++) score[t] = score_of(a, row, t);
     for (size_t t = 0; t < seen && seen > a->most; t++) {
@@ -60,7 +61,7 @@ static void choose_part(const struct choice *all, int d, size_t first, size_t n,
     a.rows = n;
     a.q += first * a.heads * a.kv.key_dim;
     a.weight += first * a.heads;
-    a.row += first;
+    a.at.row += first;
     a.chosen += first * a.most;
     a.room = room;
     a.work = malloc(room * sizeof *a.work);
@@ -89,11 +90,11 @@ static void try(struct choice a, size_t length) {
     float *q = random_floats(all), *weight = random_floats(a.rows * a.heads);
     for (size_t r = 0; r < a.rows; r++) {
         size_t sequence = random_size(0, 1), position = random_size(r % 3 ? length / 2 : 0, length - 1);
-        row[r] = (struct attention_row){c.table + sequence * c.per_sequence, (uint32_t)position};
+        row[r] = (struct attention_row){(uint32_t)(sequence * c.per_sequence), (uint32_t)position};
     }
     a.q = q;
     a.weight = weight;
-    a.row = row;
+    a.at = (struct seats){row, c.table, length};
     a.k = c.k;
     a.scale = 0.3f;
     int32_t *want = malloc(a.rows * a.most * sizeof *want), *got = malloc(a.rows * a.most * sizeof *got);
@@ -124,11 +125,13 @@ static void shapes(void) {
 // One head and a key of one element say which scores there are.
 static void choose_from(const float *scores, size_t n, size_t most, int32_t *chosen) {
     struct kv_shape kv = {TYPE_F32, 1, 1, 0};
-    float page[PAGE_TOKENS] = {0}, one = 1, work[PAGE_TOKENS];
+    float pages[SLAB_PAGES * PAGE_TOKENS] = {0}, one = 1, work[PAGE_TOKENS];
+    uint8_t *slab = (uint8_t *)pages;
+    struct kv_array page = {&slab, 0};
     uint32_t number = 0;
-    struct attention_row row = {&number, (uint32_t)n - 1};
+    struct attention_row row = {0, (uint32_t)n - 1};
     for (size_t t = 0; t < n; t++) kv_write_key(&kv, page, 0, 0, t, scores + t);
-    struct choice a = {1, 1, most, kv, &one, &one, 1, page, &row, chosen, work, PAGE_TOKENS};
+    struct choice a = {1, 1, most, kv, &one, &one, 1, page, {&row, &number, n}, chosen, work, PAGE_TOKENS};
     for (int d = 0; d < count; d++) {
         memset(chosen, 0, most * sizeof *chosen);
         devices[d]->ops->choose(devices[d], &a);

@@ -99,8 +99,8 @@ static void apply(struct device *d, enum step step, const float *x, const float 
     if (step == GATE_LIMITED) g.limit = 7;
     memcpy(y, x, ROWS * WIDTH * sizeof *y);
     switch (step) {
-    case LAYER_NORM: ops->norm(d, NORM_LAYER, x, w, w + WIDTH, 1e-5f, ROWS, WIDTH, y); return;
-    case RMS_NORM: ops->norm(d, NORM_RMS, x, w, NULL, 1e-6f, ROWS, WIDTH, y); return;
+    case LAYER_NORM: ops->norm(d, NORM_LAYER, x, w, 1, w + WIDTH, 1e-5f, ROWS, WIDTH, y); return;
+    case RMS_NORM: ops->norm(d, NORM_RMS, x, w, 1, NULL, 1e-6f, ROWS, WIDTH, y); return;
     case GATE:
     case GATE_LIMITED: ops->gate(d, &g); return;
     case ADD: ops->add(d, y, w, ROWS * WIDTH); return;
@@ -145,7 +145,7 @@ static void attention(void) {
         random_state = (uint64_t)i + 1;
         struct attention a = {.rows = ROWS, .heads = HEADS, .kv = {types[i % 3], i % 4 ? 2 : 6, DIM, i % 5 ? DIM : 40}};
         struct cache c = random_cache(a.kv, 1, LENGTH);
-        struct attention_row row[ROWS] = {{c.table, LENGTH - 1}, {c.table, 300}, {c.table, 301}};
+        struct attention_row row[ROWS] = {{0, LENGTH - 1}, {0, 300}, {0, 301}};
         float q[ROWS * HEADS * DIM], out[ROWS * HEADS * DIM], per_head[HEADS];
         for (int k = 0; k < ROWS * HEADS * DIM; k++) q[k] = random_float() * 4;
         for (int h = 0; h < HEADS; h++) per_head[h] = 1.0f / (float)(h + 3);
@@ -153,7 +153,7 @@ static void attention(void) {
         a.out = out;
         a.k = c.k;
         a.v = c.v;
-        a.row = row;
+        a.at = (struct seats){row, c.table, LENGTH};
         a.scale = 0.15f;
         if (i % 2) a.slopes = per_head, a.softcap = 20, a.alibi_bf16 = i % 4 == 1;
         if (i % 3 == 2) a.window = 700, a.sinks = per_head;
@@ -172,21 +172,23 @@ static void qkv(void) {
         0xc891a1b8ac2a3222, 0xb3498e7774391a52, 0xd3e474697f6dc1a7,
     };
     enum { HEADS = 4, DIM = 40, PAIRS = 16, POSITIONS = 70, OUT = ROWS * HEADS * DIM };
-    float frequency[PAIRS], table[POSITIONS * PAIRS * 2], in[ROWS * HEADS * DIM], y[3 * OUT];
+    float frequency[PAIRS], table[POSITIONS * PAIRS * 2], angles[ROWS * PAIRS * 2], in[ROWS * HEADS * DIM], y[3 * OUT];
     rope_frequencies(frequency, 2 * PAIRS, 10000);
     rope_table(table, POSITIONS, PAIRS, frequency, 1);
     for (int i = 0; i < 6; i++) {
         random_state = (uint64_t)i + 1;
         struct qkv a = {.rows = ROWS, .heads = HEADS, .kv = {types[i % 3], HEADS, DIM, DIM}, .q = y, .norm_eps = 1e-6f};
         struct cache c = random_cache(a.kv, 1, POSITIONS);
-        struct attention_row row[ROWS] = {{c.table, 69}, {c.table, 0}, {c.table, 33}};
+        struct attention_row row[ROWS] = {{0, 69}, {0, 0}, {0, 33}};
         for (int k = 0; k < OUT; k++) in[k] = random_float() * 3;
         a.q_in = a.k_in = a.v_in = (struct projected){in, HEADS * DIM, DIM};
         if (i > 2) a.norm = NORM_RMS, a.q_norm = a.k_norm = in;
-        a.table = table;
+        for (int r = 0; r < ROWS; r++)
+            memcpy(angles + r * 2 * PAIRS, table + row[r].position * 2 * PAIRS, 2 * PAIRS * sizeof *table);
+        a.angles = angles;
         a.rotary_dim = 2 * PAIRS;
         a.pairs = i % 2 ? PAIRS_ADJACENT : PAIRS_HALVES;
-        a.row = row;
+        a.at = (struct seats){row, c.table, POSITIONS};
         a.k = c.k;
         a.v = c.v;
         for (int d = 0; d < count; d++) {
@@ -252,7 +254,7 @@ static void choices(void) {
         struct choice a = {.rows = ROWS, .heads = HEADS, .most = MOST, .kv = {types[i], 1, DIM, 0}, .scale = 0.1f};
         struct attention to = {.rows = ROWS, .heads = HEADS, .kv = {types[i], 1, DIM, DIM}, .scale = 0.2f};
         struct cache c = random_cache(a.kv, 1, LENGTH), kv = random_cache(to.kv, 1, LENGTH);
-        struct attention_row row[ROWS] = {{c.table, LENGTH - 1}, {c.table, 554}, {c.table, 600}};
+        struct attention_row row[ROWS] = {{0, LENGTH - 1}, {0, 554}, {0, 600}};
         static float q[ROWS * HEADS * DIM], weight[ROWS * HEADS], out[ROWS * HEADS * DIM], work[736],
             chosen[ROWS * MOST];
         static int32_t list[ROWS * MOST];
@@ -263,7 +265,7 @@ static void choices(void) {
         a.k = c.k;
         to.k = kv.k;
         to.v = kv.v;
-        a.row = to.row = row;
+        a.at = to.at = (struct seats){row, c.table, LENGTH};
         to.chosen = a.chosen = list;
         to.most = MOST;
         to.out = out;

@@ -14,7 +14,7 @@ static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
     float *want = malloc(rows * outputs * sizeof *want), *got = malloc(rows * outputs * sizeof *got);
     for (int d = 0; d < count; d++) {
         REQUIRE(devices[d]->ops->bind(devices[d], &w, NULL));
-        if (d % 2) devices[d]->ops->tile(devices[d], &w);
+        if (d % 2) devices[d]->ops->form_make(devices[d], &w);
         devices[d]->ops->matmul(devices[d], &w, x, rows, bias, d ? got : want);
         if (d) check_same("matmul", d, got, want, rows * outputs);
         for (size_t r = 0; r < rows; r += 1 + rows / 4) {
@@ -68,7 +68,7 @@ static void rows_and_elements(void) {
     for (int d = 0; d < count; d++) {
         const struct device_ops *ops = devices[d]->ops;
         float *y = d ? got : want;
-        ops->norm(devices[d], NORM_LAYER, x, w, b, 1e-5f, ROWS, DIM, y);
+        ops->norm(devices[d], NORM_LAYER, x, w, 1, b, 1e-5f, ROWS, DIM, y);
         ops->activate(devices[d], ACT_GELU, y, ROWS * DIM);
         ops->add(devices[d], y, x, ROWS * DIM);
         if (d) check_same("norm, activate, add", d, got, want, ROWS * DIM);

@@ -42,7 +42,7 @@ static void check_product(struct weight *w, const float *x, size_t rows, const f
             if (d > 1 && tiled == (int)(random_bits() % 2)) continue;
             const struct device_ops *ops = devices[d]->ops;
             REQUIRE(ops->bind(devices[d], w, NULL));
-            if (tiled) CHECK(ops->tile(devices[d], w));
+            if (tiled) CHECK(ops->form_make(devices[d], w));
             CHECK(!tiled == !w->own);
             memset(got, 255, rows * w->rows * sizeof *got);
             ops->matmul(devices[d], w, x, rows, bias, got);

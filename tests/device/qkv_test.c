@@ -11,7 +11,7 @@
 enum { ROWS = 5, LENGTH = 90 };
 
 // One head, normed and rotated as the formula says.
-static void expect(const struct qkv *a, const float *x, const float *weight, uint32_t position, double *y) {
+static void expect(const struct qkv *a, const float *x, const float *weight, size_t row, double *y) {
     size_t dim = a->kv.key_dim, half = a->rotary_dim / 2;
     double normed[MAX_HEAD];
     for (size_t i = 0; i < dim; i++) normed[i] = (double)x[i];
@@ -19,7 +19,7 @@ static void expect(const struct qkv *a, const float *x, const float *weight, uin
     memcpy(y, normed, dim * sizeof *y);
     for (size_t i = 0; i < half; i++) {
         static const float still[2] = {1, 0};
-        const float *t = a->table ? a->table + (position * half + i) * 2 : still;
+        const float *t = a->angles ? a->angles + (row * half + i) * 2 : still;
         bool adjacent = a->pairs == PAIRS_ADJACENT;
         double first = normed[adjacent ? 2 * i : i], second = normed[adjacent ? 2 * i + 1 : i + half];
         y[i] = first * (double)t[0] - second * (double)t[1];
@@ -43,17 +43,18 @@ static void check(const struct qkv *a) {
     size_t dim = a->kv.key_dim, group = a->heads / a->kv.heads, bad = 0;
     double near = a->kv.type == TYPE_F32 ? 2e-6 : a->kv.type == TYPE_F16 ? 5e-4 : 4.5e-3, want[MAX_HEAD];
     for (size_t r = 0; r < a->rows; r++) {
-        uint32_t p = a->row[r].position, page = a->row[r].pages[p / PAGE_TOKENS], slot = p % PAGE_TOKENS;
+        uint32_t p = a->at.row[r].position, page = a->at.pages[a->at.row[r].pages + p / PAGE_TOKENS],
+                 slot = p % PAGE_TOKENS;
         for (size_t h = 0; h < a->heads; h++) {
             const float *w = a->q_norm ? a->q_norm + h * a->norm_step : NULL;
-            expect(a, head(&a->q_in, r, group, h, dim), w, p, want);
+            expect(a, head(&a->q_in, r, group, h, dim), w, r, want);
             double most = largest(want, dim) * 2e-6;
             for (size_t i = 0; i < dim; i++) bad += far_off((double)a->q[(r * a->heads + h) * dim + i], want[i], most);
         }
         for (size_t g = 0; g < a->kv.heads; g++) {
             struct kv_vector k = kv_key(&a->kv, a->k, page, g, slot), v = kv_value(&a->kv, a->v, page, g, slot);
             const float *value = head(&a->v_in, r, 1, g, 0);
-            expect(a, head(&a->k_in, r, 1, g, 0), a->k_norm ? a->k_norm + g * a->norm_step : NULL, p, want);
+            expect(a, head(&a->k_in, r, 1, g, 0), a->k_norm ? a->k_norm + g * a->norm_step : NULL, r, want);
             double most = largest(want, dim) * near * (a->kv.type == TYPE_Q8_0 ? 5 : 1); // a key is spread
             double got[MAX_HEAD];
             ref_vector(&k, got);
@@ -93,13 +94,13 @@ static void one(int i) {
     float *x = random_floats(n), *table = random_floats(LENGTH * dim + 1), *w = random_floats(a.heads * dim);
     float *want = malloc(queries * sizeof *want);
     lay_out(&a, x, i % 3);
-    a.table = i % 6 ? table : NULL;
+    a.angles = i % 6 ? table : NULL;
     a.q_norm = a.k_norm = i % 4 < 2 ? w : NULL;
     struct attention_row row[ROWS];
     struct cache c = random_cache(a.kv, rows, LENGTH);
     for (size_t r = 0; r < rows; r++)
-        row[r] = (struct attention_row){c.table + r * c.per_sequence, (uint32_t)random_size(0, LENGTH - 1)};
-    a.row = row;
+        row[r] = (struct attention_row){(uint32_t)(r * c.per_sequence), (uint32_t)random_size(0, LENGTH - 1)};
+    a.at = (struct seats){row, c.table, LENGTH};
     a.k = c.k;
     a.v = c.v;
     for (int d = 0; d < count; d++) {
@@ -124,7 +125,8 @@ static void layouts_pairs_and_norms(void) {
 // Neighbours rotated together give what halves give of the same numbers in the other order.
 static void order_of_the_file_does_not_matter(void) {
     enum { DIM = 48, ROTATED = 32 };
-    float x[DIM], y[DIM], table[2 * ROTATED], q[2][DIM], k[PAGE_TOKENS * DIM], v[PAGE_TOKENS * DIM];
+    float x[DIM], y[DIM], table[2 * ROTATED], q[2][DIM], pages[2 * SLAB_PAGES * PAGE_TOKENS * DIM];
+    uint8_t *slab = (uint8_t *)pages;
     for (int i = 0; i < DIM; i++) x[i] = y[i] = random_float();
     for (int i = 0; i < ROTATED / 2; i++) {
         y[2 * i] = x[i];
@@ -133,16 +135,16 @@ static void order_of_the_file_does_not_matter(void) {
     for (int i = 0; i < 2 * ROTATED; i++) table[i] = random_float();
     for (int i = 0; i < 2; i++) {
         const float *in = i ? y : x;
-        struct attention_row row = {&(uint32_t){0}, 1};
+        struct attention_row row = {0, 1};
         struct qkv a = {
             .rows = 1, .heads = 1, .kv = {TYPE_F32, 1, DIM, DIM}, .pairs = i ? PAIRS_ADJACENT : PAIRS_HALVES};
         a.q_in = a.k_in = a.v_in = (struct projected){in, DIM, DIM};
-        a.table = table;
+        a.angles = table;
         a.rotary_dim = ROTATED;
         a.q = q[i];
-        a.row = &row;
-        a.k = k;
-        a.v = v;
+        a.at = (struct seats){&row, &(uint32_t){0}, PAGE_TOKENS};
+        a.k = (struct kv_array){&slab, 0};
+        a.v = (struct kv_array){&slab, sizeof pages / 2};
         devices[0]->ops->qkv(devices[0], &a);
     }
     CHECK(!memcmp(q[0], q[1], sizeof q[0]));
@@ -152,21 +154,22 @@ static void order_of_the_file_does_not_matter(void) {
 static void queries_alone(void) {
     enum { DIM = 16, HEADS = 4 };
     float *x = random_floats(HEADS * DIM), *table = random_floats(4 * DIM), *w = random_floats(DIM);
-    float k[PAGE_TOKENS * DIM], v[PAGE_TOKENS * DIM], q[2][HEADS * DIM];
-    struct attention_row row = {&(uint32_t){0}, 3};
+    float pages[2 * SLAB_PAGES * PAGE_TOKENS * DIM], q[2][HEADS * DIM];
+    uint8_t *slab = (uint8_t *)pages;
+    struct attention_row row = {0, 3};
     struct qkv a = {.rows = 1, .heads = HEADS, .kv = {TYPE_F32, 1, DIM, DIM}, .rotary_dim = DIM, .norm = NORM_RMS};
     a.q_in = (struct projected){x, HEADS * DIM, HEADS * DIM};
     a.k_in = a.v_in = (struct projected){x, DIM, DIM};
-    a.table = table;
+    a.angles = table;
     a.q_norm = a.k_norm = w;
-    a.row = &row;
+    a.at = (struct seats){&row, &(uint32_t){0}, PAGE_TOKENS};
     for (int d = 0; d < count; d++) {
         a.q = q[0];
-        a.k = k;
-        a.v = v;
+        a.k = (struct kv_array){&slab, 0};
+        a.v = (struct kv_array){&slab, sizeof pages / 2};
         devices[d]->ops->qkv(devices[d], &a);
         a.q = q[1];
-        a.k = a.v = NULL;
+        a.k = a.v = (struct kv_array){0};
         devices[d]->ops->qkv(devices[d], &a);
         CHECK(!memcmp(q[0], q[1], sizeof q[0]));
     }

@@ -19,12 +19,19 @@ static float *between(size_t n, float low, float wide) {
     return x;
 }
 
+// The sequences' states: so many floats each.
+struct slots {
+    float *data;
+    size_t floats;
+};
+
 // Rows of the sequences in their order, each from `first` on, `n` of them.
-static size_t put_rows(struct attention_row *row, size_t first, size_t n) {
+static size_t put_rows(struct attention_row *row, const struct slots *states, size_t first, size_t n) {
     size_t rows = 0;
     for (uint32_t s = 0; s < SEQUENCES; s++)
         for (size_t p = first; p < first + n; p++)
-            row[rows++] = (struct attention_row){.position = (uint32_t)p, .state = SEQUENCES - 1 - s};
+            row[rows++] = (struct attention_row){.position = (uint32_t)p,
+                                                 .state = states->data + (SEQUENCES - 1 - s) * states->floats};
     return rows;
 }
 
@@ -48,13 +55,13 @@ static void want_conv(const struct conv *a, size_t row, double *out) {
 }
 
 // Runs the rows of all sequences in pieces; the states hold nonsense before.
-static void run_conv(struct device *d, struct conv a, size_t piece, float *out) {
+static void run_conv(struct device *d, struct conv a, const struct slots *states, size_t piece, float *out) {
     struct attention_row row[ROWS];
     float *x = malloc(ROWS * a.x_row * sizeof *x), *y = malloc(ROWS * a.channels * sizeof *y);
     const float *all = a.x;
     for (size_t first = 0, n; first < LENGTH; first += n) {
         n = LENGTH - first < piece ? LENGTH - first : piece;
-        a.rows = put_rows(row, first, n);
+        a.rows = put_rows(row, states, first, n);
         for (size_t r = 0; r < a.rows; r++)
             memcpy(x + r * a.x_row, all + (r / n * LENGTH + first + r % n) * a.x_row, a.x_row * sizeof *x);
         a.row = row;
@@ -75,11 +82,12 @@ static void one_conv(size_t channels, size_t taps, bool bias) {
           *got = malloc(ROWS * channels * sizeof *got);
     double *right = malloc(channels * sizeof *right);
     struct conv a = {.channels = channels, .taps = taps, .x = x, .x_row = x_row, .w = w, .bias = bias ? b : NULL};
-    a.state = (struct state){state + 7, slot};
+    a.state = 7;
+    const struct slots states = {state, slot};
     for (int d = 0; d < count; d++)
         for (size_t piece = 1; piece <= LENGTH; piece += 5) {
             bool first = d == 0 && piece == 1;
-            run_conv(devices[d], a, piece, first ? want : got);
+            run_conv(devices[d], a, &states, piece, first ? want : got);
             CHECK(first || !memcmp(want, got, ROWS * channels * sizeof *want));
         }
     for (size_t r = 0; r < ROWS; r++) {
@@ -139,7 +147,7 @@ static void copy_rows(float *to, const float *from, size_t n, size_t first, size
 }
 
 // The rows of all sequences in pieces.
-static void run_recur(struct device *d, const struct recur *all, size_t piece, float *out) {
+static void run_recur(struct device *d, const struct recur *all, const struct slots *states, size_t piece, float *out) {
     size_t inner = all->heads * all->dim, keys = all->groups * all->size;
     struct attention_row row[ROWS];
     float *x = malloc(ROWS * all->x_row * sizeof *x), *dt = malloc(ROWS * all->dt_row * sizeof *dt);
@@ -148,7 +156,7 @@ static void run_recur(struct device *d, const struct recur *all, size_t piece, f
     for (size_t first = 0, n; first < LENGTH; first += n) {
         struct recur a = *all;
         n = LENGTH - first < piece ? LENGTH - first : piece;
-        a.rows = put_rows(row, first, n);
+        a.rows = put_rows(row, states, first, n);
         copy_rows(x, all->x, n, first, a.rows, a.x_row);
         copy_rows(dt, all->dt, n, first, a.rows, a.dt_row);
         copy_rows(key, all->key, n, first, a.rows, keys);
@@ -195,11 +203,12 @@ static void one_recur(struct recur a) {
     a.dt_bias = a.kind == RECUR_HEADS || a.each ? bias : NULL;
     a.skip = a.kind == RECUR_DELTA ? NULL : skip;
     a.dt_by = a.kind == RECUR_HEADS ? 0.7f : 1;
-    a.state = (struct state){state + 5, slot};
+    a.state = 5;
+    const struct slots states = {state, slot};
     for (int d = 0; d < count; d++)
         for (size_t piece = 1; piece <= LENGTH; piece += 5) {
             bool first = d == 0 && piece == 1;
-            run_recur(devices[d], &a, piece, first ? want : got);
+            run_recur(devices[d], &a, &states, piece, first ? want : got);
             CHECK(first || !memcmp(want, got, ROWS * inner * sizeof *want));
         }
     for (size_t s = 0; s < SEQUENCES; s++)

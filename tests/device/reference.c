@@ -248,7 +248,7 @@ static double alibi(const struct attention *a, size_t head, size_t position) {
 // With a choice, t is a place in the list of what was chosen.
 static struct kv_vector cached(const struct attention *a, size_t row, size_t head, size_t t, bool value) {
     if (chosen_of(a, row)) t = (size_t)chosen_of(a, row)[t];
-    uint32_t page = a->row[row].pages[t / PAGE_TOKENS];
+    uint32_t page = a->at.pages[a->at.row[row].pages + t / PAGE_TOKENS];
     size_t kv_head = head / (a->heads / a->kv.heads);
     return (value ? kv_value : kv_key)(&a->kv, value ? a->v : a->k, page, kv_head, t % PAGE_TOKENS);
 }

@@ -16,11 +16,16 @@ static uint8_t *const rooms[] = {tiles[0], tiles[1], tiles[2]};
 
 static struct cache_want wanted(uint64_t key) { return (struct cache_want){key, "/models/some.gguf", sizes, 3}; }
 
+static bool give(void *arg, size_t i, size_t at, size_t bytes, void *to) {
+    memcpy(to, ((uint8_t *const *)arg)[i] + at, bytes);
+    return true;
+}
+
 static void keep(uint64_t key) {
     struct cache c;
     struct cache_want want = wanted(key);
     REQUIRE(cache_make(&c, &want));
-    cache_write(&c, &want, rooms);
+    cache_write(&c, &want, give, (void *)rooms);
     cache_close(&c);
 }
 

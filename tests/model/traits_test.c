@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "drawn.h"
 #include "model/model.h"
+#include "model/run.h"
 
 static char folder[] = "/tmp/gyr-traits-XXXXXX";
 static struct plain *plain;
@@ -471,16 +472,20 @@ static bool write_folder(const struct plain *p) {
 static bool run(struct model *m, const int32_t *tokens, size_t piece, float *out, gyr_error *e) {
     struct kv_cache *kv = kv_cache_new(device, kv_cache_layout(&m->h, TYPE_F32), e);
     struct pages pages = {0};
-    uint32_t slot = 0;
-    bool ok = kv && kv_cache_reserve(kv, kv_cache_pages(TOKENS), e) && kv_cache_cover(kv, &pages, TOKENS) &&
-              model_cover(m, TOKENS, false, e) && state_pool_take(&m->states, &slot, e);
+    struct state_pool states = {.device = device, .floats = m->h.state_layers * recurrence_floats(&m->h.recurrence)};
+    dfloat *state = NULL;
+    struct run *r = run_new(m, e);
+    bool ok = r && kv && kv_cache_grow(kv, kv_cache_pages(TOKENS), e) && kv_cache_cover(kv, &pages, TOKENS) &&
+              (!states.floats || state_pool_take(&states, &state, e));
     for (size_t at = 0, n; ok && at < TOKENS; at += n) {
         struct row rows[TOKENS];
         n = TOKENS - at < piece ? TOKENS - at : piece;
-        for (size_t i = 0; i < n; i++)
-            rows[i] = (struct row){tokens[at + i], {pages.page, (uint32_t)(at + i), slot}, true};
-        forward(m, kv, rows, n, out + at * VOCAB);
+        for (size_t i = 0; i < n; i++) rows[i] = (struct row){tokens[at + i], (uint32_t)(at + i), &pages, state, true};
+        ok = forward(r, kv, rows, n, out + at * VOCAB, e) && device->ops->sync(device, e);
     }
+    state_pool_give(&states, state);
+    state_pool_free(&states);
+    run_free(r);
     if (kv) kv_cache_trim(kv, &pages, 0);
     free(pages.page);
     kv_cache_free(kv);

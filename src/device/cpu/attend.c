@@ -70,7 +70,7 @@ static void close(const struct cut *t, const struct softmax *all, size_t row, si
 // Rows from q->row on, up to `end`, that have one page table.
 static size_t run_of(const struct attention *a, size_t row, size_t end) {
     size_t n = 1;
-    while (row + n < end && a->row[row + n].pages == a->row[row].pages) n++;
+    while (row + n < end && a->at.row[row + n].pages == a->at.row[row].pages) n++;
     return n;
 }
 

@@ -20,7 +20,7 @@ static float *scores_of(const struct choosing *c, size_t row) {
 static void score_share(void *arg, size_t i) {
     const struct choosing *c = arg;
     size_t shares = (c->pages + SHARE - 1) / SHARE, row = c->first + i / shares, page = i % shares * SHARE;
-    size_t seen = (size_t)c->a->row[row].position + 1, last = (seen + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    size_t seen = (size_t)c->a->at.row[row].position + 1, last = (seen + PAGE_TOKENS - 1) / PAGE_TOKENS;
     if (seen <= c->a->most) return;
     if (last > page + SHARE) last = page + SHARE;
     if (page < last) c->kernels->score_pages(c->a, row, page, last, scores_of(c, row) + page * PAGE_TOKENS);
@@ -54,7 +54,7 @@ static uint32_t lowest_rank(const float *score, size_t n, size_t most, size_t *e
 
 static void choose_row(void *arg, size_t i) {
     const struct choosing *c = arg;
-    size_t row = c->first + i, seen = (size_t)c->a->row[row].position + 1, most = c->a->most, equals;
+    size_t row = c->first + i, seen = (size_t)c->a->at.row[row].position + 1, most = c->a->most, equals;
     const float *score = scores_of(c, row);
     int32_t *out = c->a->chosen + row * most;
     if (seen <= most) return;
@@ -71,7 +71,7 @@ static void choose_row(void *arg, size_t i) {
 static struct choosing take(struct cpu *cpu, const struct choice *a, size_t first) {
     struct choosing c = {cpu->kernels, a, .first = first};
     for (size_t row = first; row < a->rows; row++) {
-        size_t pages = a->row[row].position / PAGE_TOKENS + 1, longest = pages > c.pages ? pages : c.pages;
+        size_t pages = a->at.row[row].position / PAGE_TOKENS + 1, longest = pages > c.pages ? pages : c.pages;
         if (c.rows && (c.rows + 1) * longest * PAGE_TOKENS > a->room) break;
         c.pages = longest;
         c.rows++;

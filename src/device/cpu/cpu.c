@@ -39,6 +39,14 @@ static void release(struct device *d, void *p) {
     if (p) free(((void **)p)[-1]);
 }
 
+// Operations are computed when they are asked for, and none can fail.
+static bool sync_cpu(struct device *d, gyr_error *e) { return true; }
+
+static void room(struct device *d, uint64_t *total, uint64_t *available) {
+    *total = memory_total();
+    *available = memory_available();
+}
+
 static void copy(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
 
 static void embed(struct device *d, const struct weight *table, const int32_t *ids, size_t rows, float *y) {
@@ -53,18 +61,18 @@ struct norm_call {
     enum norm_kind kind;
     const float *x, *w, *b;
     float eps;
-    size_t dim;
+    size_t dim, parts;
     float *y;
 };
 
 static void norm_row(void *arg, size_t r) {
     const struct norm_call *n = arg;
-    n->kernels->norm(n->kind, n->x + r * n->dim, n->w, n->b, n->eps, n->dim, n->y + r * n->dim);
+    n->kernels->norm(n->kind, n->x + r * n->dim, n->w + r % n->parts * n->dim, n->b, n->eps, n->dim, n->y + r * n->dim);
 }
 
-static void norm(struct device *d, enum norm_kind kind, const float *x, const float *w, const float *b, float eps,
-                 size_t rows, size_t dim, float *y) {
-    struct norm_call n = {cpu_of(d)->kernels, kind, x, w, b, eps, dim, y};
+static void norm(struct device *d, enum norm_kind kind, const float *x, const float *w, size_t parts, const float *b,
+                 float eps, size_t rows, size_t dim, float *y) {
+    struct norm_call n = {cpu_of(d)->kernels, kind, x, w, b, eps, dim, parts, y};
     pool_run(cpu_of(d)->pool, rows, norm_row, &n);
 }
 
@@ -119,7 +127,7 @@ static void add(struct device *d, float *x, const float *y, size_t n) {
     run_pieces(d, add_piece, &(struct elements){.x = x, .y = y, .n = n});
 }
 
-static void scale(struct device *d, float *x, float by, size_t n) {
+void cpu_scale(struct device *d, float *x, float by, size_t n) {
     run_pieces(d, scale_piece, &(struct elements){.x = x, .n = n, .number = by});
 }
 
@@ -131,7 +139,7 @@ static void cap(struct device *d, float *x, float most, size_t n) {
     run_pieces(d, cap_piece, &(struct elements){.x = x, .n = n, .number = most});
 }
 
-static void move(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n) {
+void cpu_move(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n) {
     for (size_t r = 0; r < rows; r++) memcpy(y + r * y_row, x + r * x_row, n * sizeof *y);
 }
 
@@ -153,7 +161,7 @@ static void gate_piece(void *arg, size_t i) {
         g->kernels->gate(a->activation, a->gate + at, a->up + at, n, out);
 }
 
-static void gate(struct device *d, const struct gate *a) {
+void cpu_gate(struct device *d, const struct gate *a) {
     struct gates g = {cpu_of(d)->kernels, a, a->n / ELEMENTS + (a->n % ELEMENTS != 0)};
     pool_run(cpu_of(d)->pool, a->rows * g.pieces, gate_piece, &g);
 }
@@ -161,31 +169,39 @@ static void gate(struct device *d, const struct gate *a) {
 static const struct device_ops ops = {
     .kind = "cpu",
     .form = TILE_FORM,
+    .rows = 256,
     .close = close_cpu,
+    .sync = sync_cpu,
+    .room = room,
     .alloc = alloc,
     .free = release,
     .write = copy,
     .read = copy,
     .copy = copy,
     .bind = cpu_bind,
-    .tiled_bytes = cpu_tiled_bytes,
-    .tile = cpu_tile,
     .unbind = cpu_unbind,
+    .form_bytes = cpu_form_bytes,
+    .form_make = cpu_form_make,
+    .form_take = cpu_form_take,
+    .form_give = cpu_form_give,
+    .form_lock = cpu_form_lock,
     .embed = embed,
     .norm = norm,
     .matmul = cpu_matmul,
+    .head_products = cpu_head_products,
     .qkv = cpu_qkv,
     .attention = cpu_attention,
     .choose = cpu_choose,
     .conv = cpu_conv,
     .recur = cpu_recur,
     .activate = activate,
-    .gate = gate,
+    .gate = cpu_gate,
     .route = cpu_route,
+    .experts = cpu_experts,
     .mix = cpu_mix,
     .add = add,
-    .move = move,
-    .scale = scale,
+    .move = cpu_move,
+    .scale = cpu_scale,
     .clamp = clamp,
     .cap = cap,
 };

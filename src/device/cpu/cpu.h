@@ -26,14 +26,22 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e);
 
 // Operations.
 bool cpu_bind(struct device *d, struct weight *w, gyr_error *e);
-size_t cpu_tiled_bytes(struct device *d, const struct weight *w);
-bool cpu_tile(struct device *d, struct weight *w);
 void cpu_unbind(struct device *d, struct weight *w);
+size_t cpu_form_bytes(struct device *d, const struct weight *w);
+bool cpu_form_make(struct device *d, struct weight *w);
+bool cpu_form_take(struct device *d, struct weight *w, const void *form);
+bool cpu_form_give(struct device *d, const struct weight *w, size_t at, size_t bytes, void *to);
+bool cpu_form_lock(struct device *d, const struct weight *w);
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
+void cpu_head_products(struct device *d, const struct head_products *a);
 void cpu_qkv(struct device *d, const struct qkv *a);
 bool cpu_attention_new(struct cpu *c, gyr_error *e);
 void cpu_route(struct device *d, const struct route *a);
+void cpu_experts(struct device *d, const struct experts *a);
 void cpu_mix(struct device *d, const struct mix *a);
+void cpu_move(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n);
+void cpu_gate(struct device *d, const struct gate *a);
+void cpu_scale(struct device *d, float *x, float by, size_t n);
 void cpu_attention(struct device *d, const struct attention *a);
 void cpu_choose(struct device *d, const struct choice *a);
 void cpu_conv(struct device *d, const struct conv *a);

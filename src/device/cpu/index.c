@@ -12,7 +12,7 @@ static void add_head(const float *x, float by, float weight, float *scores) {
 }
 
 static const uint8_t *keys_of(const struct choice *a, size_t row, size_t page) {
-    return kv_keys(&a->kv, a->k, a->row[row].pages[page], 0);
+    return kv_keys(&a->kv, a->k, a->at.pages[a->at.row[row].pages + page], 0);
 }
 
 static const float *query_of(const struct choice *a, size_t row, size_t head) {

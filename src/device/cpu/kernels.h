@@ -85,12 +85,12 @@ struct softmax {
 
 // The positions chosen for a row; NULL: it sees all.
 static inline const int32_t *chosen_of(const struct attention *a, size_t row) {
-    return a->chosen && a->row[row].position >= a->most ? a->chosen + row * a->most : NULL;
+    return a->chosen && a->at.row[row].position >= a->most ? a->chosen + row * a->most : NULL;
 }
 
 // How many positions a row sees, or would without a window.
 static inline size_t seen_of(const struct attention *a, size_t row) {
-    return chosen_of(a, row) ? a->most : (size_t)a->row[row].position + 1;
+    return chosen_of(a, row) ? a->most : (size_t)a->at.row[row].position + 1;
 }
 
 // A part is that many sums, of which the first value_dim count, and a struct softmax; so many floats in all.

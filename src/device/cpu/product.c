@@ -1,5 +1,6 @@
 // Matrix products: activations packed once, then tasks of some tiles and rows each. A cut never changes a result.
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "device/cpu/cpu.h"
@@ -70,13 +71,13 @@ static void pack_tile(void *arg, size_t t) {
         tile_pack(p->w, t, 0, tile_units_of(p->w), out);
 }
 
-size_t cpu_tiled_bytes(struct device *d, const struct weight *w) {
+size_t cpu_form_bytes(struct device *d, const struct weight *w) {
     size_t bytes;
     return __builtin_mul_overflow(tile_bytes(w), tile_count(w), &bytes) || bytes > SIZE_MAX - HUGE ? 0 : bytes;
 }
 
-bool cpu_tile(struct device *d, struct weight *w) {
-    size_t bytes = cpu_tiled_bytes(d, w);
+bool cpu_form_make(struct device *d, struct weight *w) {
+    size_t bytes = cpu_form_bytes(d, w);
     struct packing p = {cpu_of(d)->kernels, w, tile_bytes(w), bytes ? allocate(bytes) : NULL};
     if (!p.out) return false;
     pool_run(cpu_of(d)->pool, tile_count(w), pack_tile, &p);
@@ -90,6 +91,20 @@ void cpu_unbind(struct device *d, struct weight *w) {
     w->own = NULL;
     w->lent = false;
 }
+
+bool cpu_form_take(struct device *d, struct weight *w, const void *form) {
+    cpu_unbind(d, w);
+    w->own = (void *)form;
+    w->lent = true;
+    return true;
+}
+
+bool cpu_form_give(struct device *d, const struct weight *w, size_t at, size_t bytes, void *to) {
+    if (w->own) memcpy(to, (const char *)w->own + at, bytes);
+    return w->own;
+}
+
+bool cpu_form_lock(struct device *d, const struct weight *w) { return !w->own || !mlock(w->own, cpu_form_bytes(d, w)); }
 
 struct product {
     const struct cpu *cpu;

@@ -39,14 +39,14 @@ static void qkv_row(void *arg, size_t r) {
     const struct call *c = arg;
     const struct qkv *a = c->a;
     const struct kv_shape *kv = &a->kv;
-    const struct attention_row *row = a->row + r;
-    size_t group = a->heads / kv->heads, page = row->pages[row->position / PAGE_TOKENS];
+    const struct attention_row *row = a->at.row + r;
+    size_t group = a->heads / kv->heads, page = a->at.pages[row->pages + row->position / PAGE_TOKENS];
     size_t slot = row->position % PAGE_TOKENS;
-    const float *table = a->table ? a->table + row->position * (a->rotary_dim / 2) * 2 : NULL;
+    const float *table = a->angles ? a->angles + r * (a->rotary_dim / 2) * 2 : NULL;
     for (size_t h = 0; h < a->heads; h++)
         ready(c, head_of(&a->q_in, r, h, group, kv->key_dim), weight_of(a, a->q_norm, h), table,
               a->q + (r * a->heads + h) * kv->key_dim);
-    for (size_t g = 0; a->k && g < kv->heads; g++) {
+    for (size_t g = 0; a->k.slab && g < kv->heads; g++) {
         float key[MAX_HEAD];
         ready(c, head_of(&a->k_in, r, g, 1, 0), weight_of(a, a->k_norm, g), table, key);
         kv_write_key(kv, a->k, page, g, slot, key);

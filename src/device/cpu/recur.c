@@ -10,10 +10,6 @@ static inline void add_products(float *restrict y, const float *restrict w, cons
     for (size_t i = 0; i < n; i++) y[i] = fmaf(w[i], x[i], y[i]);
 }
 
-static float *state_of(const struct state *s, const struct attention_row *row) {
-    return s->data + row->state * s->slot;
-}
-
 // Input i of a stretch, counted from its first row; before that, as the state has it.
 static const float *input_at(const struct conv *a, const struct stretch *s, const float *tail, ptrdiff_t i) {
     ptrdiff_t before = (ptrdiff_t)a->taps - 1;
@@ -22,7 +18,7 @@ static const float *input_at(const struct conv *a, const struct stretch *s, cons
 
 void KERNEL(conv)(const struct conv *a, struct stretch s) {
     ptrdiff_t before = (ptrdiff_t)a->taps - 1, rows = (ptrdiff_t)s.rows;
-    float *tail = state_of(&a->state, &a->row[s.row]) + s.first;
+    float *tail = a->row[s.row].state + a->state + s.first;
     if (a->row[s.row].position == 0)
         for (ptrdiff_t k = 0; k < before; k++) memset(tail + (size_t)k * a->channels, 0, s.n * sizeof *tail);
     for (ptrdiff_t r = 0; r < rows; r++) {
@@ -62,7 +58,7 @@ static inline void step_channels(const struct recur *a, size_t row, struct stret
 }
 
 void KERNEL(recur_channels)(const struct recur *a, struct stretch s) {
-    float *state = state_of(&a->state, &a->row[s.row]) + s.first;
+    float *state = a->row[s.row].state + a->state + s.first;
     if (a->row[s.row].position == 0)
         for (size_t k = 0; k < a->size; k++) memset(state + k * a->heads * a->dim, 0, s.n * sizeof *state);
     for (size_t r = s.row; r < s.row + s.rows; r++) step_channels(a, r, s, state);
@@ -128,7 +124,7 @@ static inline void step_head(const struct recur *a, size_t row, size_t head, flo
 }
 
 void KERNEL(recur_head)(const struct recur *a, struct stretch s) {
-    float *state = state_of(&a->state, &a->row[s.row]) + s.first * a->size * a->dim;
+    float *state = a->row[s.row].state + a->state + s.first * a->size * a->dim;
     if (a->row[s.row].position == 0) memset(state, 0, a->size * a->dim * sizeof *state);
     for (size_t r = s.row; r < s.row + s.rows; r++) step_head(a, r, s.first, state);
 }

@@ -55,16 +55,16 @@ static inline void plan(struct job *j) {
 // A page of the positions at these places of the list, as if they were neighbours.
 static inline const uint8_t *gather(const struct job *j, size_t page, size_t kv_head, bool values, uint8_t *out) {
     const struct attention *a = j->a;
-    const struct attention_row *row = &a->row[j->q->row];
+    const uint32_t *pages = a->at.pages + a->at.row[j->q->row].pages;
     size_t first = j->start + page * PAGE_TOKENS, n = least(PAGE_TOKENS, a->most - first);
-    struct kv_vector (*vector)(const struct kv_shape *, const void *, size_t, size_t, size_t) =
+    struct kv_vector (*vector)(const struct kv_shape *, struct kv_array, size_t, size_t, size_t) =
         values ? kv_value : kv_key;
     size_t bytes = kv_head_bytes(a->kv.type, values ? a->kv.value_dim : a->kv.key_dim);
     if (n < PAGE_TOKENS) memset(out, 0, bytes);
     for (size_t t = 0; t < n; t++) {
         size_t position = (size_t)j->chosen[first + t];
         struct kv_vector from =
-            vector(&a->kv, values ? a->v : a->k, row->pages[position / PAGE_TOKENS], kv_head, position % PAGE_TOKENS);
+            vector(&a->kv, values ? a->v : a->k, pages[position / PAGE_TOKENS], kv_head, position % PAGE_TOKENS);
         struct kv_vector to = from;
         to.data = out;
         to.token = t;
@@ -80,7 +80,7 @@ static inline const uint8_t *page_at(const struct job *j, size_t page, bool valu
     const struct attention *a = j->a;
     size_t kv_head = kv_head_of(j);
     if (j->chosen) return gather(j, page, kv_head, values, out);
-    uint32_t number = a->row[j->q->row].pages[j->start / PAGE_TOKENS + page];
+    uint32_t number = a->at.pages[a->at.row[j->q->row].pages + j->start / PAGE_TOKENS + page];
     return values ? kv_values(&a->kv, a->v, number, kv_head) : kv_keys(&a->kv, a->k, number, kv_head);
 }
 
@@ -89,7 +89,7 @@ static inline const uint8_t *page_after(const struct job *j, size_t page, bool v
     if (j->chosen) return j->s->page;
     if (page + 1 < j->last_page) return page_at(j, page + 1, values, j->s->page);
     if (!values) return page_at(j, j->first_page, true, j->s->page);
-    bool more = j->start + SPAN <= j->a->row[j->q->row].position;
+    bool more = j->start + SPAN <= j->a->at.row[j->q->row].position;
     return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more, j->s->page);
 }
 

@@ -1,0 +1,69 @@
+// Operations made of others: a product for each head, and mixtures of experts.
+#include "device/cpu/cpu.h"
+
+#include <string.h>
+
+static void linear(struct device *d, const struct linear *l, const float *x, size_t rows, float *y) {
+    cpu_matmul(d, &l->w, x, rows, l->bias, y);
+    if (l->by != 1) cpu_scale(d, y, l->by, rows * l->w.rows);
+}
+
+void cpu_head_products(struct device *d, const struct head_products *a) {
+    for (size_t h = 0; h < a->heads; h++) {
+        const struct linear *l = &a->w[h];
+        size_t in = l->w.cols, out = l->w.rows;
+        float *x = a->work, *y = x + a->rows * in;
+        cpu_move(d, a->x + h * a->x_step, a->x_row, x, in, a->rows, in);
+        linear(d, l, x, a->rows, y);
+        cpu_move(d, y, out, a->y + h * a->y_step, a->y_row, a->rows, out);
+    }
+}
+
+// Rows gathered by expert, so that an expert's matrices are read once a batch. What a row gets is summed in the order
+// of its own choice, so that it does not depend on who else was there.
+struct sorted {
+    int32_t *from, *place; // [places]: which row a place reads; [rows][used]: which place a choice has
+    int32_t *start;        // [n]: where an expert's places end, and the next one's begin
+};
+
+// Places of an expert lie side by side, in the order of rows.
+static struct sorted sort(const struct experts *a) {
+    size_t places = a->rows * a->used;
+    struct sorted s = {a->places, a->places + places, a->places + 2 * places};
+    memset(s.start, 0, a->n * sizeof *s.start);
+    for (size_t i = 0; i < places; i++) s.start[a->chosen[i]]++;
+    for (size_t e = 0, sum = 0, here; e < a->n; e++, sum += here) {
+        here = (size_t)s.start[e];
+        s.start[e] = (int32_t)sum;
+    }
+    for (size_t i = 0; i < places; i++) {
+        s.place[i] = s.start[a->chosen[i]]++;
+        s.from[s.place[i]] = (int32_t)(i / a->used);
+        a->by[s.place[i]] = a->weight[i];
+    }
+    return s;
+}
+
+// The places of expert e: the first, and how many.
+static size_t places_of(const struct sorted *s, size_t e, size_t *first) {
+    *first = e ? (size_t)s->start[e - 1] : 0;
+    return (size_t)s->start[e] - *first;
+}
+
+void cpu_experts(struct device *d, const struct experts *a) {
+    size_t places = a->rows * a->used, first, rows;
+    struct sorted s = sort(a);
+    cpu_mix(d, &(struct mix){places, 1, a->hidden, s.from, a->at_input ? a->by : NULL, a->x, a->gathered});
+    for (size_t e = 0; e < a->n; e++) {
+        if (!(rows = places_of(&s, e, &first))) continue;
+        const float *x = a->gathered + first * a->hidden;
+        linear(d, &a->expert[e].gate, x, rows, a->gated + first * a->wide);
+        linear(d, &a->expert[e].up, x, rows, a->gated + (places + first) * a->wide);
+    }
+    cpu_gate(d, &(struct gate){a->activation, places, a->wide, a->wide, a->gated, a->gated + places * a->wide, a->inner,
+                               a->limit, a->alpha});
+    for (size_t e = 0; e < a->n; e++)
+        if ((rows = places_of(&s, e, &first)))
+            linear(d, &a->expert[e].down, a->inner + first * a->wide, rows, a->given + first * a->hidden);
+    cpu_mix(d, &(struct mix){a->rows, a->used, a->hidden, s.place, a->at_input ? NULL : a->weight, a->given, a->out});
+}

@@ -1,0 +1,66 @@
+// The kinds of devices that this program knows: a row each.
+#include "device/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t one(void) { return 1; }
+
+static struct device *open_cpu(size_t index, unsigned threads, gyr_error *e) { return device_cpu(threads, NULL, e); }
+
+static const struct device_kind cpu = {"cpu", one, open_cpu};
+
+// The ones that were registered, the last first; then those that gyr has.
+static const struct device_kind *kinds[MAX_KINDS] = {&cpu};
+static size_t n_kinds = 1;
+
+bool device_register(const struct device_kind *kind) {
+    if (n_kinds == MAX_KINDS) return false;
+    memmove(kinds + 1, kinds, n_kinds++ * sizeof *kinds);
+    kinds[0] = kind;
+    return true;
+}
+
+// Whether `name` is that of one of this kind's devices: "cuda" is the first, "cuda:1" the second.
+static bool is_of(const struct device_kind *k, const char *name, size_t *index) {
+    size_t n = strlen(k->name);
+    *index = 0;
+    if (strncmp(name, k->name, n)) return false;
+    if (!name[n]) return true;
+    char *end;
+    if (name[n] != ':' || name[n + 1] < '0' || name[n + 1] > '9') return false;
+    *index = strtoul(name + n + 1, &end, 10);
+    return !*end;
+}
+
+static bool not_there(const char *name, gyr_error *e) {
+    char known[256] = "";
+    for (size_t i = 0; i < n_kinds; i++) {
+        if (i) strncat(known, ", ", sizeof known - strlen(known) - 1);
+        strncat(known, kinds[i]->name, sizeof known - strlen(known) - 1);
+    }
+    return fail(e, GYR_USAGE, "device %.60s: there is none of that name; choose one of %s", name, known);
+}
+
+const struct device_kind *device_at(size_t i, size_t *index) {
+    for (size_t k = 0; k < n_kinds; i -= kinds[k++]->count())
+        if (i < kinds[k]->count()) {
+            *index = i;
+            return kinds[k];
+        }
+    return NULL;
+}
+
+struct device *device_open(const char *name, unsigned threads, gyr_error *e) {
+    size_t index;
+    if (!name || !*name) name = getenv("GYR_DEVICE");
+    for (size_t i = 0; i < n_kinds; i++) {
+        if (name && *name) {
+            if (!is_of(kinds[i], name, &index)) continue;
+            if (index < kinds[i]->count()) return kinds[i]->open(index, threads, e);
+            return not_there(name, e), NULL;
+        }
+        if (kinds[i]->count()) return kinds[i]->open(0, threads, e);
+    }
+    return not_there(name && *name ? name : "of any kind", e), NULL;
+}

@@ -1,0 +1,110 @@
+// Who may have how much of the memory for keys and values. A session whose context was asked for is promised all of it;
+// one that takes what the model has gets pages as long as there are some.
+#include "engine/engine.h"
+
+static uint64_t page_bytes(const struct kv_cache *kv) { return kv_cache_bytes(kv->layout, PAGE_TOKENS); }
+
+// Pages that a session has a right to and does not hold.
+static size_t due(const struct gyr_session *s) {
+    size_t all = s->promised ? kv_cache_pages(s->context) : 0;
+    return all > s->pages.n ? all - s->pages.n : 0;
+}
+
+// Bytes of all pages that somebody holds, once, however many do.
+static uint64_t in_use(const struct gyr_model *m) {
+    uint64_t all = 0;
+    for (int i = 0; i < KV_POOLS; i++)
+        if (m->kv[i]) all += (m->kv[i]->n_slabs * SLAB_PAGES - m->kv[i]->n_free) * page_bytes(m->kv[i]);
+    return all;
+}
+
+// Those, and those that are promised.
+static uint64_t taken(const struct gyr_model *m) {
+    uint64_t all = in_use(m);
+    for (const struct gyr_session *s = m->sessions; s; s = s->next) all += due(s) * page_bytes(s->kv);
+    return all;
+}
+
+// What keys and values may take in all. Weights that are in the page cache count as available memory, but are needed.
+static uint64_t limit_of(const struct gyr_model *m) {
+    uint64_t total, available, needed = m->model->weight_bytes + state_pool_bytes(&m->states);
+    if (m->kv_limit) return m->kv_limit;
+    m->device->ops->room(m->device, &total, &available);
+    uint64_t spare = total > needed ? total - needed : 0;
+    available += in_use(m);
+    return available < spare ? available : spare;
+}
+
+bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, size_t held, gyr_error *e) {
+    const struct hyperparameters *h = &m->model->h;
+    uint64_t page = kv_cache_bytes(kv_cache_layout(h, type), PAGE_TOKENS), limit = limit_of(m), used = taken(m);
+    uint64_t spare = (limit > used ? limit - used : 0) + held * page;
+    uint64_t most = page ? spare / page * PAGE_TOKENS : UINT32_MAX, want = *context ? *context : h->context;
+    if (want <= most || !page) {
+        *context = (size_t)want;
+        return true;
+    }
+    if (*context == 0 && most >= PAGE_TOKENS) {
+        *context = (size_t)most;
+        return true;
+    }
+    return fail(e, GYR_NO_MEMORY,
+                "%s: a context of %llu tokens takes %.1f GB, and %.1f GB are left; choose at most %llu",
+                m->checkpoint->path, (unsigned long long)want, (double)(want / PAGE_TOKENS + 1) * (double)page / 1e9,
+                (double)spare / 1e9, (unsigned long long)most);
+}
+
+// Pages that a session needs beyond those it has, with the copy of one that others hold too.
+static size_t pages_for(const struct intake *in) {
+    const struct gyr_session *s = in->s;
+    size_t need = kv_cache_pages(s->length + in->count), page = s->length / PAGE_TOKENS;
+    bool copies = in->count && s->length % PAGE_TOKENS && s->kv->holders[s->pages.page[page]] > 1;
+    return (need > s->pages.n ? need - s->pages.n : 0) + copies;
+}
+
+static bool full(const struct gyr_model *m, uint64_t limit, gyr_error *e) {
+    return fail(
+        e, GYR_NO_MEMORY,
+        "%s: the memory for keys and values is full (%.1f GB); free or shorten a session that waits, or ask for "
+        "a smaller context",
+        m->checkpoint->path, (double)limit / 1e9);
+}
+
+static bool grow(struct gyr_model *m, struct kv_cache *kv, size_t pages, gyr_error *e) {
+    if (kv_cache_grow(kv, pages, e)) return true;
+    uint64_t given = 0;
+    for (int i = 0; i < KV_POOLS; i++)
+        if (m->kv[i] && m->kv[i] != kv) given += kv_cache_shrink(m->kv[i]);
+    return given && kv_cache_grow(kv, pages, e);
+}
+
+bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error *e) {
+    size_t need[KV_POOLS] = {0};
+    uint64_t beyond = 0; // bytes that nobody was promised
+    for (size_t i = 0; i < n; i++) {
+        size_t pages = pages_for(&in[i]);
+        for (int k = 0; k < KV_POOLS; k++) need[k] += m->kv[k] == in[i].s->kv ? pages : 0;
+        beyond += in[i].s->promised ? 0 : pages * page_bytes(in[i].s->kv);
+    }
+    uint64_t limit = beyond ? limit_of(m) : UINT64_MAX;
+    if (beyond && (taken(m) > limit || beyond > limit - taken(m))) return full(m, limit, e);
+    for (int k = 0; k < KV_POOLS; k++)
+        if (need[k] && !grow(m, m->kv[k], need[k], e)) return false;
+    return true;
+}
+
+gyr_session *gyr_session_longest_idle(const gyr_model *m, gyr_session *const *busy, size_t n) {
+    struct gyr_session *oldest = NULL;
+    for (struct gyr_session *s = m->sessions; s; s = s->next) {
+        bool wanted = false;
+        for (size_t i = 0; i < n; i++) wanted |= busy[i] == s;
+        if (!wanted && s->pages.n && (!oldest || s->used < oldest->used)) oldest = s;
+    }
+    return oldest;
+}
+
+void gyr_model_get_memory(const gyr_model *m, gyr_memory *memory) {
+    *memory = (gyr_memory){.limit = limit_of(m), .used = in_use(m), .promised = taken(m) - in_use(m)};
+    for (int i = 0; i < KV_POOLS; i++)
+        if (m->kv[i]) memory->held += kv_cache_held(m->kv[i]);
+}

@@ -1,0 +1,187 @@
+#include "model/describe.h"
+#include "device/rope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// The parts of a description, one behind the other.
+enum part_of {
+    TOKENS,
+    POSITIONS,
+    SELF,
+    CHOSEN,
+    PAGES,
+    SLABS,
+    ALL, // the parts of a view
+    ROWS = ALL,
+    CHUNKS,
+    TEMPER,
+    ANGLES,
+    LOCAL,
+    KEPT,
+    PARTS = KEPT + KEPT - ALL,
+};
+
+struct layout {
+    size_t at[PARTS + 1]; // bytes
+    size_t rows, wanted, pages, longest, slabs;
+    bool keeps;
+};
+
+enum { LINE = 64, LEAST = 1 << 16, FIRST_POSITIONS = 512 };
+
+static void count(struct layout *l, const struct model *m, const struct kv_cache *kv, const struct row *rows) {
+    for (size_t r = 0; r < l->rows; r++) {
+        l->wanted += rows[r].logits;
+        if (rows[r].position >= l->longest) l->longest = (size_t)rows[r].position + 1;
+        if (r + 1 < l->rows && rows[r + 1].pages == rows[r].pages) continue;
+        l->pages += rows[r].position / PAGE_TOKENS + 1;
+    }
+    l->slabs = kv->n_slabs;
+    l->keeps = m->h.shared_kv;
+}
+
+static size_t angle_floats(const struct model *m, bool local) {
+    bool rotary = m->h.rope.dim && m->family->positions == POSITIONS_ROTARY;
+    return !rotary || (local && !m->family->local_rope) ? 0 : (local ? m->h.local_rope.dim : m->h.rope.dim) / 2 * 2;
+}
+
+static void lay_out(struct layout *l, const struct model *m) {
+    const size_t number = sizeof(int32_t);
+    size_t view[KEPT - ALL] = {sizeof(struct attention_row), m->h.chunk ? sizeof(struct attention_row) : 0,
+                               m->h.temper_every ? number : 0, angle_floats(m, false) * number,
+                               angle_floats(m, true) * number};
+    size_t bytes[PARTS] = {
+        [TOKENS] = l->rows * number,   [POSITIONS] = l->rows * number, [SELF] = l->rows * number,
+        [CHOSEN] = l->wanted * number, [PAGES] = l->pages * number,    [SLABS] = l->slabs * sizeof(dslab)};
+    for (int i = 0; i < KEPT - ALL; i++) {
+        bytes[ALL + i] = l->rows * view[i];
+        bytes[KEPT + i] = l->keeps ? l->wanted * view[i] : 0;
+    }
+    for (int i = 0; i < PARTS; i++) l->at[i + 1] = l->at[i] + (bytes[i] + LINE - 1) / LINE * LINE;
+}
+
+static bool make_room(struct desk *d, const struct model *m, size_t bytes, gyr_error *e) {
+    const struct device_ops *ops = m->device->ops;
+    size_t room = d->room ? d->room : LEAST;
+    while (room < bytes) room *= 2;
+    if (room > d->room) {
+        uint8_t *host = realloc(d->host, room);
+        if (!host) return fail_memory(e, "batch");
+        d->host = host;
+        d->room = room;
+    }
+    if (room <= d->room_there) return true;
+    dbyte *there = ops->alloc(m->device, room, e);
+    if (!there) return false;
+    if (d->there) ops->free(m->device, d->there);
+    d->there = there;
+    d->room_there = room;
+    return true;
+}
+
+// Angles of all positions below `positions`: they are computed once.
+static bool cover(struct angles *a, const struct rope *r, bool far, const float *factors, size_t positions,
+                  gyr_error *e) {
+    size_t pairs = r->dim / 2, n = a->positions ? a->positions : FIRST_POSITIONS;
+    if (positions <= a->positions || !pairs) return true;
+    while (n < positions) n *= 2;
+    float scale, *frequency = malloc(pairs * sizeof *frequency);
+    float *table = frequency ? realloc(a->table, n * pairs * 2 * sizeof *table) : NULL;
+    if (table) {
+        rope_angles(r, far, factors, frequency, &scale);
+        rope_table(table, n, pairs, frequency, scale);
+        a->table = table;
+        a->positions = n;
+    }
+    free(frequency);
+    return table || fail_memory(e, "rotary positions");
+}
+
+static bool cover_both(struct desk *d, const struct model *m, bool far, size_t positions, gyr_error *e) {
+    return (!angle_floats(m, false) ||
+            cover(&d->angles[far][0], &m->h.rope, far, m->rope_factors[far], positions, e)) &&
+           (!angle_floats(m, true) || cover(&d->angles[far][1], &m->h.local_rope, far, NULL, positions, e));
+}
+
+// What a view says of a row, at place `to` of the parts from `view` on.
+static void put_row(const struct desk *d, const struct model *m, const struct layout *l, enum part_of view, size_t to,
+                    const struct attention_row *at, bool far) {
+    uint8_t *part[KEPT - ALL];
+    for (int i = 0; i < KEPT - ALL; i++) part[i] = d->host + l->at[(int)view + i];
+    uint32_t chunk = m->h.chunk, p = at->position;
+    ((struct attention_row *)(void *)part[ROWS - ALL])[to] = *at;
+    if (chunk)
+        ((struct attention_row *)(void *)part[CHUNKS - ALL])[to] = (struct attention_row){
+            .pages = at->pages + p / chunk * (chunk / PAGE_TOKENS), .position = p % chunk, .state = at->state};
+    if (m->h.temper_every) {
+        double past = (double)(((uint64_t)p + 1) / m->h.temper_every);
+        ((float *)(void *)part[TEMPER - ALL])[to] = (float)(1 + m->h.temper * rope_ln(1 + past));
+    }
+    for (int local = 0; local < 2; local++) {
+        size_t n = angle_floats(m, local);
+        float *out = (float *)(void *)part[(local ? LOCAL : ANGLES) - ALL];
+        if (n) memcpy(out + to * n, d->angles[far][local].table + p * n, n * sizeof *out);
+    }
+}
+
+// Sequences' page tables one behind the other, as far as their rows see.
+static void put_rows(const struct desk *d, const struct model *m, const struct layout *l, const struct row *rows,
+                     bool far) {
+    int32_t *token = (int32_t *)(void *)(d->host + l->at[TOKENS]),
+            *position = (int32_t *)(void *)(d->host + l->at[POSITIONS]);
+    int32_t *self = (int32_t *)(void *)(d->host + l->at[SELF]), *chosen = (int32_t *)(void *)(d->host + l->at[CHOSEN]);
+    uint32_t *table = (uint32_t *)(void *)(d->host + l->at[PAGES]), used = 0, kept = 0;
+    for (size_t r = 0; r < l->rows; r++) {
+        const struct attention_row at = {used, rows[r].position, rows[r].state};
+        token[r] = rows[r].token;
+        position[r] = (int32_t)rows[r].position;
+        self[r] = (int32_t)r;
+        put_row(d, m, l, ALL, r, &at, far);
+        if (rows[r].logits) {
+            if (l->keeps) put_row(d, m, l, KEPT, kept, &at, far);
+            chosen[kept++] = (int32_t)r;
+        }
+        if (r + 1 < l->rows && rows[r + 1].pages == rows[r].pages) continue;
+        uint32_t n = rows[r].position / PAGE_TOKENS + 1;
+        memcpy(table + used, rows[r].pages->page, n * sizeof *table);
+        used += n;
+    }
+}
+
+static struct view view_of(const struct desk *d, const struct model *m, const struct layout *l, enum part_of first) {
+    const dbyte *at[KEPT - ALL], *pages = d->there + l->at[PAGES];
+    for (int i = 0; i < KEPT - ALL; i++) at[i] = d->there + l->at[(int)first + i];
+    return (struct view){.at = {(const drow *)at[ROWS - ALL], (const dword *)pages, l->longest},
+                         .in_chunk = {(const drow *)at[CHUNKS - ALL], (const dword *)pages, l->longest},
+                         .temper = (const dfloat *)at[TEMPER - ALL],
+                         .angles = angle_floats(m, false) ? (const dfloat *)at[ANGLES - ALL] : NULL,
+                         .local = angle_floats(m, true) ? (const dfloat *)at[LOCAL - ALL] : NULL};
+}
+
+bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, const struct row *rows, size_t n,
+              struct description *out, gyr_error *e) {
+    struct layout l = {.rows = n};
+    count(&l, m, kv, rows);
+    lay_out(&l, m);
+    if (!make_room(d, m, l.at[PARTS], e) || !cover_both(d, m, kv->far, l.longest, e)) return false;
+    put_rows(d, m, &l, rows, kv->far);
+    if (l.slabs) memcpy(d->host + l.at[SLABS], kv->slab, l.slabs * sizeof *kv->slab);
+    m->device->ops->write(m->device, d->there, d->host, l.at[PARTS]);
+    *out = (struct description){.rows = n,
+                                .wanted = l.wanted,
+                                .tokens = (const dint *)(d->there + l.at[TOKENS]),
+                                .positions = (const dint *)(d->there + l.at[POSITIONS]),
+                                .self = (const dint *)(d->there + l.at[SELF]),
+                                .chosen = (const dint *)(d->there + l.at[CHOSEN]),
+                                .all = view_of(d, m, &l, ALL),
+                                .kept = view_of(d, m, &l, KEPT),
+                                .slab = (const dslab *)(d->there + l.at[SLABS])};
+    return true;
+}
+
+void desk_free(struct desk *d, struct device *device) {
+    for (int i = 0; i < 4; i++) free(d->angles[i / 2][i % 2].table);
+    free(d->host);
+    if (d->there) device->ops->free(device, d->there);
+}

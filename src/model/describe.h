@@ -1,0 +1,40 @@
+// Private to src/model: the description of a batch, which goes to the device once a pass.
+#ifndef MODEL_DESCRIBE_H
+#define MODEL_DESCRIBE_H
+
+#include "model/run.h"
+
+// What layers ask of rows.
+struct view {
+    struct seats at, in_chunk;    // in_chunk: as if the sequence began with the row's chunk
+    const dfloat *temper;         // [rows], what queries are multiplied by
+    const dfloat *angles, *local; // [rows][rotary_dim / 2][2]: struct qkv; NULL: none
+};
+
+struct description {
+    size_t rows, wanted;
+    const dint *tokens, *positions, *self; // [rows]; self: row r at r
+    const dint *chosen;                    // [wanted]: the rows that want logits
+    struct view all, kept; // of all rows; of those that want logits, if layers come that they alone go through
+    const dslab *slab;     // of the KV cache
+};
+
+// Cosines and sines of the positions so far, on the host.
+struct angles {
+    float *table;
+    size_t positions;
+};
+
+// Owner of what a description is made in.
+struct desk {
+    struct angles angles[2][2]; // [far][local]
+    uint8_t *host;
+    dbyte *there;
+    size_t room, room_there;
+};
+
+bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, const struct row *rows, size_t n,
+              struct description *out, gyr_error *e);
+void desk_free(struct desk *d, struct device *device);
+
+#endif
