@@ -12,12 +12,19 @@
 //
 // Errors: every call that can fail takes a `gyr_error *` (may be NULL) and returns NULL or a non-zero gyr_status
 // when it does; the error then holds the status and one line that says what is wrong, where, and what to do.
+// "Fails with" lists the statuses of a call, except those that any of them may give: GYR_USAGE for an argument that is
+// wrong, GYR_NO_MEMORY if memory runs out; and, of calls with a model, a session, an answer or a device, GYR_DEVICE if the
+// device fails. What a failed call was to fill in is not to be read, unless it says so.
 // The library never aborts, never exits, never writes to stdout or stderr.
 //
 // Threads: one model may be used from one thread at a time (its sessions share its worker threads and its
 // activation memory). Different models are independent.
 //
-// Options: a NULL pointer, or a zeroed struct, means the defaults.
+// Options: a NULL pointer, or a zeroed struct, means the defaults. Zero a struct before you set its members: structs
+// end with room for members of later versions, so that their size, and a program built with an older gyr.h, stay good.
+// Of what goes in, that room must be zero; what is not is refused (GYR_USAGE), because a member that this version does
+// not know must not be ignored. (Room, and not a member with the struct's size: a zeroed struct is enough then, and
+// arrays of structs keep their step.)
 //
 // Strings are UTF-8. Sizes are bytes unless a name says otherwise. Token ids are int32_t, at least 0.
 #ifndef GYR_H
@@ -86,14 +93,17 @@ typedef struct gyr_model_options {
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
+    uint64_t reserved[8]; // zero; so wherever a member has this name
 } gyr_model_options;
 
 // Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are rewritten in the form
 // that the device is fastest with, if the memory has room for them; otherwise they are used as the mapped file has
-// them. `path` is not kept. Free with gyr_model_close().
+// them. `path` is not kept. Free with gyr_model_close(). Fails with GYR_IO, GYR_MALFORMED, GYR_UNSUPPORTED,
+// GYR_CANCELLED; with GYR_NO_MEMORY also where the weights do not fit.
 GYR_API gyr_model *gyr_model_open(const char *path, const gyr_model_options *options, gyr_error *err);
 
-// Opens a GGUF image in memory. `data` stays the caller's and must outlive the model; `name` stands in messages.
+// Opens a GGUF image in memory. `data` stays the caller's and must outlive the model; `name` stands in messages. Fails
+// as gyr_model_open() does.
 GYR_API gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size,
                                          const gyr_model_options *options, gyr_error *err);
 
@@ -114,13 +124,15 @@ typedef struct gyr_model_info {
     uint32_t far_context; // most that a session may be asked to hold: more where the model has other positions for it
     bool has_chat_template;
     bool bidirectional; // tokens see those that come after them, too: see gyr_session_feed()
+    uint64_t reserved[8];
 } gyr_model_info;
 
 // Facts about an open model. The strings live as long as the model.
 GYR_API void gyr_model_get_info(const gyr_model *model, gyr_model_info *info);
 
 // Describes a model file without loading it: a JSON object (hyperparameters, tokenizer, chat template, all
-// metadata but long arrays, and, if `tensors`, every tensor's name, type, shape and size). Free with gyr_free().
+// metadata but long arrays, and, if `tensors`, every tensor's name, type, shape and size). Free with gyr_free(). Fails
+// with GYR_IO, GYR_MALFORMED, GYR_UNSUPPORTED.
 GYR_API char *gyr_inspect(const char *path, bool tensors, gyr_error *err);
 
 // Frees memory that a call of this library handed out. NULL is allowed.
@@ -140,6 +152,7 @@ typedef struct gyr_pull_progress {
     uint64_t done, total;     // bytes; total is 0 until the list of files is known
     uint64_t kept;            // of `done`: what was here before
     size_t files_done, files; // whole files
+    uint64_t reserved[4];
 } gyr_pull_progress;
 
 typedef struct gyr_pull_options {
@@ -155,6 +168,7 @@ typedef struct gyr_pull_options {
     // Called some times a second. Return false to stop; what came stays, and the next pull goes on from there.
     bool (*progress)(void *user, const gyr_pull_progress *p);
     void *user;
+    uint64_t reserved[8];
 } gyr_pull_options;
 
 // Is this a name of a model on the hub, rather than a path?
@@ -162,23 +176,26 @@ GYR_API bool gyr_is_hub_name(const char *name);
 
 // Makes the store's copy of a model what the hub has now, and returns the path to open. Every file is checked against
 // its checksum and appears under its name only then. Two pulls of one model, by any process, wait for each other. Free
-// with gyr_free().
+// with gyr_free(). Fails with GYR_IO (the network, the hub's refusal, the disk), GYR_MALFORMED (what the hub sends),
+// GYR_UNSUPPORTED (nothing there that gyr runs), GYR_CANCELLED, GYR_FAILED; with GYR_NO_MEMORY also where no file suits
+// this machine's memory.
 GYR_API char *gyr_pull(const gyr_pull_options *options, gyr_error *err);
 
 // What gyr_pull() would bring, without bringing it: a JSON object of "name", "commit", "type", "total" bytes and
-// "files", each with "path" and "size". Free with gyr_free().
+// "files", each with "path" and "size". Free with gyr_free(). Fails as gyr_pull() does.
 GYR_API char *gyr_pull_preview(const gyr_pull_options *options, gyr_error *err);
 
-// The path of a model that was pulled before, without asking the hub. NULL (GYR_IO) if it is not here. `store` as in
-// gyr_pull_options. Free with gyr_free().
+// The path of a model that was pulled before, without asking the hub. `store` as in gyr_pull_options. Free with
+// gyr_free(). Fails with GYR_IO if it is not here.
 GYR_API char *gyr_pulled(const char *name, const char *store, gyr_error *err);
 
 // The store as a JSON object: "folder", "bytes", and "models", each with "name", "path", "type", "bytes", "total",
-// "complete", "commit" and "pulled" (seconds since 1970). Free with gyr_free().
+// "complete", "commit" and "pulled" (seconds since 1970). Free with gyr_free(). Fails with GYR_IO.
 GYR_API char *gyr_pulled_list(const char *store, gyr_error *err);
 
 // Removes a model that was pulled, or was begun to be: "hf:OWNER/NAME" all of that repository, a longer name what it
-// names. *bytes (may be NULL) receives what that freed.
+// names. *bytes (may be NULL) receives what that freed. Fails with GYR_IO, and with GYR_FAILED while it is being
+// pulled.
 GYR_API gyr_status gyr_pulled_remove(const char *name, const char *store, uint64_t *bytes, gyr_error *err);
 
 // ------------------------------------------------------------------------------------------------------ cache
@@ -187,11 +204,11 @@ GYR_API gyr_status gyr_pulled_remove(const char *name, const char *store, uint64
 // take at most half of what is free on that disk; those used least recently go first.
 
 // The cache as a JSON object: "folder", "bytes", "limit", and "files", each with "name", "model" (its path), "bytes"
-// and "used" (seconds since 1970), those used last first. Free with gyr_free().
+// and "used" (seconds since 1970), those used last first. Free with gyr_free(). GYR_USAGE: no home folder.
 GYR_API char *gyr_cache_list(gyr_error *err);
 
 // Removes files of the cache: that of the name, those of a model (its path), or, NULL, all. *bytes (may be NULL)
-// receives what that freed. A program that uses one keeps it until it ends.
+// receives what that freed. A program that uses one keeps it until it ends. Fails with GYR_IO.
 GYR_API gyr_status gyr_cache_clear(const char *name, uint64_t *bytes, gyr_error *err);
 
 // ------------------------------------------------------------------------------------------------------ text
@@ -208,6 +225,7 @@ enum gyr_tokenize_flags {
 };
 
 // A tokenizer alone, without weights: from a GGUF file (a vocabulary-only one too) or a Hugging Face folder.
+// Fails with GYR_IO, GYR_MALFORMED, GYR_UNSUPPORTED.
 typedef struct gyr_tokenizer gyr_tokenizer;
 GYR_API gyr_tokenizer *gyr_tokenizer_open(const char *path, gyr_error *err);
 GYR_API void gyr_tokenizer_close(gyr_tokenizer *tokenizer);
@@ -218,12 +236,14 @@ GYR_API const char *gyr_tokenizer_note(const gyr_tokenizer *tokenizer, size_t i)
 // The tokenizer of a model; it lives as long as the model and must not be closed.
 GYR_API const gyr_tokenizer *gyr_model_tokenizer(const gyr_model *model);
 
-// Text to tokens. Any bytes are allowed. On success `out->ids` is the caller's: free with gyr_free().
+// Text to tokens. Any bytes are allowed. On success `out->ids` is the caller's: free with gyr_free(). Fails with
+// GYR_UNSUPPORTED if a model's file has no tokenizer, or none for such text; with GYR_TOO_LONG beyond 512 MiB.
 GYR_API gyr_status gyr_tokenize(const gyr_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
                                 gyr_tokens *out, gyr_error *err);
 
 // Tokens to bytes, exactly those that were encoded; special tokens are written as their names if `special`, and
-// left out otherwise. The result is NUL-terminated; its length goes to *size. Free with gyr_free().
+// left out otherwise. The result is NUL-terminated; its length goes to *size. Free with gyr_free(). Fails with
+// GYR_UNSUPPORTED if a model's file has no tokenizer.
 GYR_API char *gyr_detokenize(const gyr_tokenizer *tokenizer, const int32_t *ids, size_t count, bool special,
                              size_t *size, gyr_error *err);
 
@@ -232,9 +252,10 @@ typedef struct gyr_template gyr_template;
 
 // The template in a model's file or folder, of which nothing else is loaded. A model may have several: `name` picks one
 // ("default", "tool_use", ...); NULL: "tool_use" for conversations with tools, if there is one, else the plain one.
+// Fails with GYR_IO, GYR_MALFORMED, GYR_UNSUPPORTED (it has none).
 GYR_API gyr_template *gyr_template_open(const char *path, const char *name, gyr_error *err);
 
-// A template from its source. `name` stands in messages, before line and column.
+// A template from its source. `name` stands in messages, before line and column. Fails with GYR_MALFORMED.
 GYR_API gyr_template *gyr_template_parse(const char *name, const char *source, size_t size, gyr_error *err);
 GYR_API void gyr_template_close(gyr_template *tmpl);
 
@@ -243,18 +264,21 @@ GYR_API const gyr_template *gyr_model_template(const gyr_model *model);
 
 // Renders `variables`, a JSON object (messages, tools, add_generation_prompt, and whatever else the template asks
 // for), as Hugging Face transformers would. Its model's bos_token, eos_token, unk_token and pad_token are there unless
-// the object sets them. The result is NUL-terminated; its length goes to *length. Free with gyr_free().
+// the object sets them. The result is NUL-terminated; its length goes to *length. Free with gyr_free(). Fails with
+// GYR_MALFORMED, also where the template itself refuses (raise_exception); GYR_USAGE: `variables` is not such JSON.
 GYR_API char *gyr_template_render(const gyr_template *tmpl, const char *variables, size_t size, size_t *length,
                                   gyr_error *err);
 
 // Renders a conversation with the model's own chat template into tokens ready to feed. `messages` is a JSON array
 // of {"role": ..., "content": ...}, or a JSON object of all variables as above. With `generate` the prompt ends where
 // the assistant's answer starts (unless the object says otherwise). Special tokens come from the template alone, never
-// from the messages. GYR_UNSUPPORTED if the model has no template.
+// from the messages. Fails with GYR_UNSUPPORTED if the model has no template or no tokenizer, else as
+// gyr_template_render() and gyr_tokenize() do.
 GYR_API gyr_status gyr_chat_tokens(const gyr_model *model, const char *messages, bool generate, gyr_tokens *out,
                                    gyr_error *err);
 
-// The same as text, as the template prints it. Free with gyr_free().
+// The same as text, as the template prints it. Free with gyr_free(). Fails with GYR_UNSUPPORTED if the model has no
+// template, else as gyr_template_render() does.
 GYR_API char *gyr_chat_text(const gyr_model *model, const char *messages, bool generate, gyr_error *err);
 
 // -------------------------------------------------------------------------------------------------- sessions
@@ -265,6 +289,7 @@ typedef struct gyr_session_options {
     uint32_t context;    // most tokens the session can hold; 0: the model's own. Beyond that, up to the model's
                          // far_context, all its positions are those that the model has for longer texts (LongRoPE).
     gyr_kv_type kv_type; // element type of the KV cache
+    uint64_t reserved[6];
 } gyr_session_options;
 
 // Starts an empty sequence. The KV cache grows by pages as tokens come. A context that is asked for is promised:
@@ -288,7 +313,7 @@ GYR_API const int32_t *gyr_session_tokens(const gyr_session *session);
 GYR_API void gyr_session_truncate(gyr_session *session, size_t length);
 
 // Appends `count` tokens and computes them. If `logits` is not NULL it receives `count` rows of `vocab` floats, the
-// raw scores of the token after each. GYR_TOO_LONG (and nothing appended) if they do not fit.
+// raw scores of the token after each. When it fails, nothing is appended. Fails with GYR_TOO_LONG if they do not fit.
 // Of a bidirectional model, all tokens of the session are computed again with those that come, as all see all; scores
 // are as of the tokens that are there at that time.
 GYR_API gyr_status gyr_session_feed(gyr_session *session, const int32_t *ids, size_t count, float *logits,
@@ -299,7 +324,7 @@ GYR_API const float *gyr_session_logits(const gyr_session *session);
 
 // A new session that begins with the same tokens, with the same options. Nothing is computed again, and the two share
 // the memory of what they have in common: a prompt's beginning that many need is computed and held once. Either may be
-// changed or freed without the other noticing. Free with gyr_session_free().
+// changed or freed without the other noticing. Free with gyr_session_free(). Fails as gyr_session_new() does.
 GYR_API gyr_session *gyr_session_fork(const gyr_session *session, gyr_error *err);
 
 // The session that was fed least recently, of those that hold memory for keys and values and are not among the `n` busy
@@ -313,6 +338,7 @@ typedef struct gyr_memory {
     uint64_t used;     // by sessions; what several have in common counts once
     uint64_t promised; // beside that, to sessions whose context was asked for
     uint64_t held;     // taken from the device; memory grows in larger steps than sessions do
+    uint64_t reserved[4];
 } gyr_memory;
 
 // How much there is of it now.
@@ -323,10 +349,12 @@ typedef struct gyr_input {
     const int32_t *ids; // `count` tokens to append
     size_t count;
     float *logits; // NULL, or room for `count` rows of `vocab` floats
+    uint64_t reserved[2];
 } gyr_input;
 
 // gyr_session_feed() for `n` sessions of one model at once, prompts and single tokens mixed: the weights are read once
 // for all of them. What a session gets does not depend on who else is there. When it fails, nothing is appended to any.
+// Fails as gyr_session_feed() does.
 GYR_API gyr_status gyr_sessions_feed(const gyr_input *inputs, size_t n, gyr_error *err);
 
 // ------------------------------------------------------------------------------------------------ generation
@@ -346,13 +374,15 @@ typedef struct gyr_sampling {
     const float *bias_values;
     size_t bias_count;
     uint64_t seed;
+    uint64_t reserved[8];
 } gyr_sampling;
 
 // The model's own recommended sampling if its file has one, else temperature 0.8, top-k 40, top-p 0.95, min-p 0.05.
 GYR_API void gyr_sampling_defaults(const gyr_model *model, gyr_sampling *sampling);
 
 // Chooses the token that comes next; the session stays as it is. `sampling` NULL: the model's defaults. Tokens from
-// position `answer` on count as generated (for the presence and frequency penalties).
+// position `answer` on count as generated (for the presence and frequency penalties). GYR_USAGE if the session is
+// empty.
 GYR_API gyr_status gyr_session_sample(gyr_session *session, const gyr_sampling *sampling, size_t answer, int32_t *id,
                                       gyr_error *err);
 
@@ -378,6 +408,7 @@ typedef struct gyr_generate_options {
     // Called while the prompt is computed, with the tokens done. Return false to stop.
     bool (*prefill)(void *user, size_t done, size_t total);
     void *user;
+    uint64_t reserved[8];
 } gyr_generate_options;
 
 typedef struct gyr_generate_stats {
@@ -385,10 +416,12 @@ typedef struct gyr_generate_stats {
     double prompt_seconds, answer_seconds; // computing the prompt; choosing and computing the answer
     gyr_stop stop;
     uint64_t bytes_read; // weight and KV bytes that decoding the answer had to read
+    uint64_t reserved[8];
 } gyr_generate_stats;
 
 // Feeds `count` prompt tokens (0 is allowed if the session has some) and generates until something stops it. All
-// answer tokens but a final end-of-turn are left in the session, so the next turn continues from there.
+// answer tokens but a final end-of-turn are left in the session, so the next turn continues from there. *stats (may be
+// NULL) is filled in also when it fails. Fails with GYR_TOO_LONG, and with GYR_CANCELLED if `prefill` returned false.
 GYR_API gyr_status gyr_generate(gyr_session *session, const int32_t *prompt, size_t count,
                                 const gyr_generate_options *options, gyr_generate_stats *stats, gyr_error *err);
 
@@ -404,14 +437,14 @@ typedef struct gyr_answer gyr_answer;
 
 // Begins an answer; nothing is computed yet. Until it is freed the session may be forked, and else is left alone;
 // `prompt`, and what `options` points to, stay the caller's and must live as long. GYR_TOO_LONG if the prompt does not
-// fit.
+// fit the context.
 GYR_API gyr_answer *gyr_answer_new(gyr_session *session, const int32_t *prompt, size_t count,
                                    const gyr_generate_options *options, gyr_error *err);
 GYR_API void gyr_answer_free(gyr_answer *answer);
 
 // One batch: each answer that is not done computes a piece of its prompt, or chooses and computes one token. Prompts
 // share what room the tokens leave, the first of `answers` first. When it fails, no session has changed, and the step
-// may be tried again.
+// may be tried again. Fails as gyr_session_feed() does.
 GYR_API gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, gyr_error *err);
 
 // Whether something stopped the answer, a `prefill` that returned false among it: its stop is GYR_STOP_CALLER then.
@@ -425,33 +458,37 @@ GYR_API void gyr_answer_get_stats(const gyr_answer *answer, gyr_generate_stats *
 typedef struct gyr_device_info {
     char name[128];        // such as the CPU's model
     char kind[16];         // "cpu": gyr_model_options.device
-    char isa[32];          // instruction set chosen: "scalar", "avx2", "avx512"
+    char isa[32];          // instruction set chosen: "scalar", "avx2", "avx512", "amx" or "neon"
     uint32_t threads;      // CPUs this process may use
     uint64_t memory_bytes; // memory installed
     uint64_t memory_free;  // memory that a model could use now
+    uint64_t reserved[8];
 } gyr_device_info;
 
-// Number of devices; and the facts of device `index`.
+// Number of devices; and the facts of device `index`. Fails with GYR_UNSUPPORTED where $GYR_ISA asks for an instruction
+// set that the CPU lacks.
 GYR_API size_t gyr_device_count(void);
 GYR_API gyr_status gyr_device_get_info(size_t index, gyr_device_info *info, gyr_error *err);
 
-// Measures how fast this machine reads memory with `threads` threads (0: all), in bytes per second. Takes about
-// `seconds` (0: 0.2).
-GYR_API double gyr_measure_bandwidth(uint32_t threads, double seconds);
+// Measures how fast this machine reads memory with `threads` threads (0: all): *rate receives bytes per second. Takes
+// about `seconds` (0: 0.2). Fails as gyr_device_get_info() does.
+GYR_API gyr_status gyr_measure_bandwidth(uint32_t threads, double seconds, double *rate, gyr_error *err);
 
 // What a machine does at most: bytes read per second, and operations per second (a multiply-add is two) by the type of
 // the numbers that are multiplied.
 typedef struct gyr_roofs {
     double read, int8, fp32;
+    uint64_t reserved[5];
 } gyr_roofs;
 
-// Measures them with `threads` threads (0: all). Takes about `seconds` (0: 0.4).
+// Measures them with `threads` threads (0: all). Takes about `seconds` (0: 0.4). Fails as gyr_device_get_info() does.
 GYR_API gyr_status gyr_measure_roofs(uint32_t threads, double seconds, gyr_roofs *roofs, gyr_error *err);
 
 // What a batch has to read, and to compute in matrix products, in the same terms: quantized weights are multiplied as
 // int8, F16 and BF16 as three products of int8, F32 as fp32. Attention's own arithmetic is left out.
 typedef struct gyr_work {
     double read, int8, fp32; // bytes; operations
+    uint64_t reserved[5];
 } gyr_work;
 
 // The work of appending `tokens` tokens to each of `sequences` sessions that hold `depth` tokens: the weights read once
@@ -471,9 +508,11 @@ typedef struct gyr_synth_options {
     uint64_t seed;
     bool (*progress)(void *user, double fraction); // return false to stop
     void *user;
+    uint64_t reserved[8];
 } gyr_synth_options;
 
-// Writes a GGUF file with random weights in a known model's true shape, for measuring speed and memory.
+// Writes a GGUF file with random weights in a known model's true shape, for measuring speed and memory. Fails with
+// GYR_IO, GYR_CANCELLED, and, reading `vocab`, GYR_MALFORMED and GYR_UNSUPPORTED.
 GYR_API gyr_status gyr_synth(const gyr_synth_options *options, gyr_error *err);
 
 // Name of shape `index`, NULL past the last.
@@ -490,9 +529,11 @@ typedef struct gyr_quantize_options {
     uint32_t threads;   // 0: one for each CPU
     bool (*progress)(void *user, double fraction); // return false to stop
     void *user;
+    uint64_t reserved[8];
 } gyr_quantize_options;
 
-// Writes a model's weights in another type. Memory use does not depend on the model's size.
+// Writes a model's weights in another type. Memory use does not depend on the model's size. Fails with GYR_IO,
+// GYR_MALFORMED, GYR_UNSUPPORTED, GYR_CANCELLED.
 GYR_API gyr_status gyr_quantize(const gyr_quantize_options *options, gyr_error *err);
 
 // Name of type or mixture `index`, NULL past the last.
@@ -506,10 +547,12 @@ typedef struct gyr_convert_options {
     uint32_t threads;   // 0: one for each CPU
     bool (*progress)(void *user, double fraction); // return false to stop
     void *user;
+    uint64_t reserved[8];
 } gyr_convert_options;
 
 // Writes a Hugging Face folder as a GGUF file, with the names and metadata that llama.cpp knows, quantizing on the way.
-// Memory use does not depend on the model's size.
+// Memory use does not depend on the model's size. Fails with GYR_IO, GYR_MALFORMED, GYR_UNSUPPORTED (also for what GGUF
+// cannot say), GYR_CANCELLED.
 GYR_API gyr_status gyr_convert(const gyr_convert_options *options, gyr_error *err);
 
 #ifdef __cplusplus

@@ -62,3 +62,14 @@ char *buf_take(struct buf *b) {
     *b = (struct buf){0};
     return data;
 }
+
+bool array_grow(void *items, size_t n, size_t *room, size_t size) {
+    void *old, *bigger;
+    size_t want = n < 8 ? 16 : n * 2;
+    if (n < *room) return true;
+    memcpy(&old, items, sizeof old); // a pointer of whatever type
+    if (n > SIZE_MAX / 2 || !(bigger = reallocarray(old, want, size))) return false;
+    memcpy(items, &bigger, sizeof bigger);
+    *room = want;
+    return true;
+}

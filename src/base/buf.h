@@ -23,6 +23,11 @@ void buf_free(struct buf *b);
 // Hands the memory over to the caller (free()); never NULL unless the buffer failed.
 char *buf_take(struct buf *b);
 
+// Room for one more item after the first n of an array: `room` items are there, and become twice as many where that is
+// not enough. False if memory is out; the array is as it was.
+#define ARRAY_GROW(items, n, room) array_grow(&(items), (n), &(room), sizeof *(items))
+bool array_grow(void *items, size_t n, size_t *room, size_t size);
+
 // Bytes with a length, not NUL-terminated, owned by somebody else.
 struct text {
     const char *data;

@@ -90,7 +90,8 @@ static double rate(size_t tokens, double seconds) { return seconds > 0 ? (double
 // The share of the machine's memory bandwidth that decoding used; 0 if it cannot be told.
 static double bandwidth_share(struct talk *t, const gyr_generate_stats *s) {
     if (!s->answer_tokens || s->answer_seconds <= 0 || !s->bytes_read) return 0;
-    if (t->bandwidth <= 0) t->bandwidth = gyr_measure_bandwidth((uint32_t)t->options->threads, 0.2);
+    uint32_t threads = (uint32_t)t->options->threads;
+    if (t->bandwidth <= 0 && gyr_measure_bandwidth(threads, 0.2, &t->bandwidth, NULL)) t->bandwidth = 0;
     return t->bandwidth > 0 ? (double)s->bytes_read / s->answer_seconds / t->bandwidth : 0;
 }
 

@@ -33,11 +33,6 @@ static const struct syntax syntax = {"convert",
                                      1,
                                      1};
 
-static bool writing(void *user, double fraction) {
-    progress_at(user, fraction);
-    return !interrupted();
-}
-
 static int convert(const char *input, const struct convert_options *o) {
     gyr_error e = {0};
     struct stat file;
@@ -48,7 +43,7 @@ static int convert(const char *input, const struct convert_options *o) {
                                .type = o->type,
                                .pure = o->pure,
                                .threads = (uint32_t)o->threads,
-                               .progress = writing,
+                               .progress = progress_report,
                                .user = &bar};
     gyr_status status = gyr_convert(&how, &e);
     progress_end(&bar);

@@ -29,11 +29,11 @@ static int list(bool json) {
     gyr_device_info d;
     json_t *all = json_array();
     for (size_t i = 0; i < gyr_device_count(); i++) {
-        if (gyr_device_get_info(i, &d, &e)) {
+        double bandwidth;
+        if (gyr_device_get_info(i, &d, &e) || gyr_measure_bandwidth(0, 0, &bandwidth, &e)) {
             json_decref(all);
             return report(&e);
         }
-        double bandwidth = gyr_measure_bandwidth(0, 0);
         json_array_append_new(all, describe(&d, bandwidth));
         if (json) continue;
         print("%zu  %s  %s\n", i, d.kind, d.name);

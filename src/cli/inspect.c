@@ -149,9 +149,10 @@ static void print_needs(const json_t *o) {
     static const double contexts[] = {2048, 8192, 32768, 131072};
     double weights = number(o, "weight_bytes"), kv = number(o, "kv_bytes_per_token"), context = context_of(o);
     double decode = number(o, "decode_bytes"), far = far_context_of(o);
+    double need = weights + kv * context, rate;
     gyr_device_info d;
-    if (weights <= 0 || gyr_device_get_info(0, &d, NULL)) return;
-    double need = weights + kv * context, room = (double)d.memory_free, rate = gyr_measure_bandwidth(0, 0);
+    if (weights <= 0 || gyr_device_get_info(0, &d, NULL) || gyr_measure_bandwidth(0, 0, &rate, NULL)) return;
+    double room = (double)d.memory_free;
     print("to run here\n");
     print("  %s, %u thread%s, reads %s/s; %s is free\n", d.name, d.threads, d.threads == 1 ? "" : "s",
           human_bytes(rate), human_bytes(room));

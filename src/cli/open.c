@@ -3,7 +3,6 @@
 #include "output.h"
 #include "progress.h"
 #include "pull.h"
-#include "signals.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,11 +33,6 @@ gyr_kv_type kv_type_named(const char *name) {
     return !strcmp(name, "f32") ? GYR_KV_F32 : !strcmp(name, "f16") ? GYR_KV_F16 : GYR_KV_Q8;
 }
 
-static bool loading(void *user, double fraction) {
-    progress_at(user, fraction);
-    return !interrupted();
-}
-
 static gyr_model *open_poet(const gyr_model_options *options, gyr_error *e) {
 #ifdef GYR_POET
     return gyr_model_open_memory("poet", gyr_poet, (size_t)(gyr_poet_end - gyr_poet), options, e);
@@ -65,7 +59,7 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status) 
     path = found;
     bool sized = path && !stat(path, &file) && S_ISREG(file.st_mode);
     progress_start(&bar, "loading", "B", sized ? (double)file.st_size : 0);
-    options.progress = loading;
+    options.progress = progress_report;
     options.user = &bar;
     gyr_model *model = path ? gyr_model_open(path, &options, &e) : open_poet(&options, &e);
     progress_end(&bar);

@@ -1,6 +1,7 @@
 #include "progress.h"
 
 #include "output.h"
+#include "signals.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,6 +53,11 @@ void progress_at(struct progress *p, double fraction) {
     fflush(stderr);
     p->drawn = now;
     p->shown = true;
+}
+
+bool progress_report(void *bar, double fraction) {
+    progress_at(bar, fraction);
+    return !interrupted();
 }
 
 void progress_end(struct progress *p) {

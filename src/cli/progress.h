@@ -16,6 +16,8 @@ struct progress {
 double seconds_now(void);
 void progress_start(struct progress *p, const char *label, const char *unit, double total);
 void progress_at(struct progress *p, double fraction);
+// For a call that reports a fraction: `bar` is a struct progress. False, to stop, once Ctrl-C came.
+bool progress_report(void *bar, double fraction);
 // Wipes the bar out.
 void progress_end(struct progress *p);
 

@@ -34,11 +34,6 @@ static const struct syntax syntax = {"quantize",
                                      2,
                                      2};
 
-static bool writing(void *user, double fraction) {
-    progress_at(user, fraction);
-    return !interrupted();
-}
-
 const char *nearest_type(const char *type) {
     const char *names[65] = {0};
     for (size_t n = 0; n < 64 && (names[n] = gyr_quantize_types(n)); n++)
@@ -61,7 +56,7 @@ static int quantize(const char *input, const char *output, const struct quantize
                                 .pure = o->pure,
                                 .requantize = o->requantize,
                                 .threads = (uint32_t)o->threads,
-                                .progress = writing,
+                                .progress = progress_report,
                                 .user = &bar};
     gyr_status status = gyr_quantize(&how, &e);
     progress_end(&bar);

@@ -34,11 +34,6 @@ static const struct syntax syntax = {"synth",
                                      1,
                                      1};
 
-static bool writing(void *user, double fraction) {
-    progress_at(user, fraction);
-    return !interrupted();
-}
-
 static int unknown_shape(const char *shape) {
     const char *names[65] = {0};
     char all[256] = "";
@@ -69,7 +64,7 @@ static int synth(const char *shape, const struct synth_options *o) {
                              .vocab = o->vocab,
                              .output = o->output,
                              .seed = o->seed,
-                             .progress = writing,
+                             .progress = progress_report,
                              .user = &bar};
     gyr_status status = gyr_synth(&how, &e);
     progress_end(&bar);

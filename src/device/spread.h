@@ -55,11 +55,4 @@ static inline void spread(float *x, size_t n) {
     if (size < n) spread_power(x + n - size, size);
 }
 
-// The inverse, up to rounding.
-static inline void spread_back(float *x, size_t n) {
-    size_t size = spread_size(n);
-    if (size < n) spread_power(x + n - size, size);
-    spread_power(x, size);
-}
-
 #endif

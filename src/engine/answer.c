@@ -33,7 +33,8 @@ gyr_answer *gyr_answer_new(gyr_session *s, const int32_t *prompt, size_t count, 
     a->stream =
         (struct stream){.stop = a->o.stop, .stop_count = a->o.stop_count, .piece = a->o.piece, .user = a->o.user};
     a->first = s->length + count;
-    bool ok = sampling_check(&a->sampling, s->model->model->h.vocab, e) && session_takes(s, prompt, count, e);
+    bool ok = CHECK_RESERVED(o, e) && CHECK_RESERVED(a->o.sampling, e) &&
+              sampling_check(&a->sampling, s->model->model->h.vocab, e) && session_takes(s, prompt, count, e);
     if (ok && !count && !s->has_logits)
         ok = fail(e, GYR_USAGE, "%s: nothing to answer: give at least one token", s->model->checkpoint->path);
     if (ok) return a;

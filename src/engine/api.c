@@ -34,11 +34,20 @@ gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e) {
     return made->status;
 }
 
+bool reserved_is_zero(const uint64_t *room, size_t n, gyr_error *e) {
+    for (size_t i = 0; i < n; i++)
+        if (room[i])
+            return fail(
+                e, GYR_USAGE,
+                "options: a member that this version does not know is set; zero the struct, or use a newer gyr");
+    return true;
+}
+
 void gyr_free(void *memory) { free(memory); }
 
 gyr_status gyr_synth(const gyr_synth_options *options, gyr_error *e) {
     gyr_error made = {0};
-    return status_of(synth(options, &made), &made, e);
+    return status_of(CHECK_RESERVED(options, &made) && synth(options, &made), &made, e);
 }
 
 const char *gyr_synth_shapes(size_t index) {
@@ -48,12 +57,12 @@ const char *gyr_synth_shapes(size_t index) {
 
 gyr_status gyr_quantize(const gyr_quantize_options *options, gyr_error *e) {
     gyr_error made = {0};
-    return status_of(quantize(options, &made), &made, e);
+    return status_of(CHECK_RESERVED(options, &made) && quantize(options, &made), &made, e);
 }
 
 gyr_status gyr_convert(const gyr_convert_options *options, gyr_error *e) {
     gyr_error made = {0};
-    return status_of(convert(options, &made), &made, e);
+    return status_of(CHECK_RESERVED(options, &made) && convert(options, &made), &made, e);
 }
 
 const char *gyr_quantize_types(size_t index) {

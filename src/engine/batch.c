@@ -258,9 +258,12 @@ bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
 static bool feed_inputs(const gyr_input *inputs, size_t n, gyr_error *e) {
     struct intake *in = malloc((n + !n) * sizeof *in);
     if (!in) return fail_memory(e, "batch");
-    for (size_t i = 0; i < n; i++)
+    bool ok = true;
+    for (size_t i = 0; i < n; i++) {
+        ok = ok && CHECK_RESERVED(&inputs[i], e);
         in[i] = (struct intake){inputs[i].session, inputs[i].ids, inputs[i].count, inputs[i].logits};
-    bool ok = sessions_feed(in, n, e);
+    }
+    ok = ok && sessions_feed(in, n, e);
     size_t vocab = n ? inputs[0].session->model->model->h.vocab : 0;
     for (size_t i = 0; ok && i < n; i++)
         if (inputs[i].logits && inputs[i].count)

@@ -68,6 +68,10 @@ struct gyr_session {
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
 
+// Whether the room that a caller's struct has for members of later versions is zero. A NULL pointer will do.
+bool reserved_is_zero(const uint64_t *room, size_t n, gyr_error *e);
+#define CHECK_RESERVED(o, e) (!(o) || reserved_is_zero((o)->reserved, sizeof(o)->reserved / sizeof *(o)->reserved, e))
+
 // The element type of a session's cache.
 enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want);
 

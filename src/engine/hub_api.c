@@ -4,10 +4,12 @@
 
 bool gyr_is_hub_name(const char *name) { return hub_is_name(name); }
 
-char *gyr_pull(const gyr_pull_options *options, gyr_error *e) { return hub_pull(options, memory_total(), e); }
+char *gyr_pull(const gyr_pull_options *options, gyr_error *e) {
+    return CHECK_RESERVED(options, e) ? hub_pull(options, memory_total(), e) : NULL;
+}
 
 char *gyr_pull_preview(const gyr_pull_options *options, gyr_error *e) {
-    return hub_preview(options, memory_total(), e);
+    return CHECK_RESERVED(options, e) ? hub_preview(options, memory_total(), e) : NULL;
 }
 
 char *gyr_pulled(const char *name, const char *store, gyr_error *e) { return hub_find(name, store, e); }

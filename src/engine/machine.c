@@ -47,12 +47,14 @@ gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
     return GYR_OK;
 }
 
-double gyr_measure_bandwidth(uint32_t threads, double seconds) {
-    struct device *d = device_cpu(threads, NULL, NULL);
-    if (!d) return 0;
-    double rate = device_cpu_bandwidth(d, seconds > 0 ? seconds : 0.2);
+gyr_status gyr_measure_bandwidth(uint32_t threads, double seconds, double *rate, gyr_error *e) {
+    gyr_error made = {0};
+    *rate = 0;
+    struct device *d = device_cpu(threads, NULL, &made);
+    if (!d) return status_of(false, &made, e);
+    *rate = device_cpu_bandwidth(d, seconds > 0 ? seconds : 0.2);
     d->ops->close(d);
-    return rate;
+    return status_of(*rate > 0 || fail_memory(&made, "measuring this machine"), &made, e);
 }
 
 gyr_status gyr_measure_roofs(uint32_t threads, double seconds, gyr_roofs *roofs, gyr_error *e) {
@@ -62,7 +64,7 @@ gyr_status gyr_measure_roofs(uint32_t threads, double seconds, gyr_roofs *roofs,
     if (!d) return status_of(false, &made, e);
     device_cpu_roofs(d, seconds > 0 ? seconds : 0.4, &r);
     d->ops->close(d);
-    *roofs = (gyr_roofs){r.read, r.int8, r.fp32};
+    *roofs = (gyr_roofs){.read = r.read, .int8 = r.int8, .fp32 = r.fp32};
     bool ok = r.read > 0 && r.int8 > 0 && r.fp32 > 0;
-    return status_of(ok ? true : fail_memory(&made, "measuring this machine"), &made, e);
+    return status_of(ok || fail_memory(&made, "measuring this machine"), &made, e);
 }

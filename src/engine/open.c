@@ -133,12 +133,12 @@ static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options 
 }
 
 gyr_model *gyr_model_open(const char *path, const gyr_model_options *o, gyr_error *e) {
-    return open_checkpoint(checkpoint_open(path, e), o, true, e);
+    return CHECK_RESERVED(o, e) ? open_checkpoint(checkpoint_open(path, e), o, true, e) : NULL;
 }
 
 gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size, const gyr_model_options *o,
                                  gyr_error *e) {
-    return open_checkpoint(checkpoint_open_memory(name, data, size, e), o, false, e);
+    return CHECK_RESERVED(o, e) ? open_checkpoint(checkpoint_open_memory(name, data, size, e), o, false, e) : NULL;
 }
 
 void gyr_model_close(gyr_model *m) {

@@ -32,6 +32,7 @@ static void enlist(struct gyr_session *s) {
 // A session that begins with so many pages of another.
 static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size_t held, gyr_error *e) {
     size_t context = o ? o->context : 0;
+    if (!CHECK_RESERVED(o, e)) return NULL;
     if (o && (unsigned)o->kv_type > GYR_KV_Q8) return fail_null(e, GYR_USAGE, "KV cache: no type %d", (int)o->kv_type);
     enum type type = kv_type_of(m, o ? o->kv_type : GYR_KV_DEFAULT);
     if (context > m->model->h.far_context && m->model->h.bidirectional)

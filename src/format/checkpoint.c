@@ -1,5 +1,6 @@
 #include "format/checkpoint.h"
 
+#include "base/buf.h"
 #include "base/utf8.h"
 #include "format/parts.h"
 
@@ -46,13 +47,7 @@ bool checkpoint_add(struct checkpoint *c, const struct tensor *t, const char *wh
     if (!utf8_valid(t->name.data, t->name.size))
         return fail(e, GYR_MALFORMED, "%s: the name of tensor %zu is not UTF-8; the file is damaged, get it again",
                     where, c->n_tensors);
-    if (c->n_tensors == s->tensor_room) {
-        size_t room = s->tensor_room ? s->tensor_room * 2 : 64;
-        struct tensor *tensors = reallocarray(c->tensors, room, sizeof *tensors);
-        if (!tensors) return fail_memory(e, where);
-        c->tensors = tensors;
-        s->tensor_room = room;
-    }
+    if (!ARRAY_GROW(c->tensors, c->n_tensors, s->tensor_room)) return fail_memory(e, where);
     c->tensors[c->n_tensors] = *t;
     switch (index_add(&s->names, c->tensors, sizeof *c->tensors, c->n_tensors)) {
     case INDEX_ADDED: c->n_tensors++; return true;

@@ -106,6 +106,15 @@ bool checkpoint_string(const struct checkpoint *c, const char *key, struct text 
 // Element i of an array value, or the value itself if it is no array (then i is ignored).
 struct value value_at(const struct value *v, size_t i);
 
+// Whether a value, which may be NULL, is that text.
+bool value_says(const struct value *v, const char *text);
+
+// As a number; NAN if it is none.
+double value_number(const struct value *v);
+
+// As a truth value, for which some writers have numbers; `otherwise` if it is neither.
+bool value_truth(const struct value *v, bool otherwise);
+
 // Whether gyr computes what the file says. GYR_UNSUPPORTED, naming the key, where a key changes what the model computes
 // in a way that gyr does not have, or the method, where weights are quantized by one that it does not read.
 bool checkpoint_check(const struct checkpoint *c, gyr_error *e);

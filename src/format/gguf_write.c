@@ -1,5 +1,6 @@
 #include "format/gguf_write.h"
 
+#include "base/buf.h"
 #include "base/utf8.h"
 #include "format/gguf_out.h"
 #include "format/parts.h"
@@ -55,22 +56,12 @@ static void put_text(struct buf *b, struct text s) {
     put_bytes(b, s.data, s.size);
 }
 
-// Room for one more item; the new array, or NULL.
-static void *more(void *items, size_t n, size_t *room, size_t size) {
-    if (n < *room) return items;
-    size_t bigger = *room ? *room * 2 : 64;
-    void *p = reallocarray(items, bigger, size);
-    if (p) *room = bigger;
-    return p;
-}
-
 static bool put_key(struct gguf_writer *w, const char *key, enum gguf_type type) {
     if (w->failed) return false;
     size_t n = strlen(key);
     struct text name = {arena_copy(&w->names, (struct text){key, n}), n};
-    struct text *keys = more(w->keys, w->n_keys, &w->key_room, sizeof *keys);
-    if (keys) w->keys = keys;
-    if (!keys || !name.data) return REFUSE(w, GYR_NO_MEMORY, "%s: out of memory; close other programs", w->path);
+    if (!ARRAY_GROW(w->keys, w->n_keys, w->key_room) || !name.data)
+        return REFUSE(w, GYR_NO_MEMORY, "%s: out of memory; close other programs", w->path);
     if (!utf8_valid(key, n)) return REFUSE(w, GYR_FAILED, "%s: a key to be written is not UTF-8", w->path);
     w->keys[w->n_keys] = name;
     if (index_add(&w->key_index, w->keys, sizeof *w->keys, w->n_keys) != INDEX_ADDED)
@@ -177,9 +168,7 @@ void gguf_put_tensor(struct gguf_writer *w, const char *name, enum type type, in
     if (w->failed) return;
     size_t n = strlen(name);
     struct tensor t = {.name = {arena_copy(&w->names, (struct text){name, n}), n}, .type = type, .n_dims = n_dims};
-    struct tensor *tensors = more(w->tensors, w->n_tensors, &w->tensor_room, sizeof *tensors);
-    if (tensors) w->tensors = tensors;
-    if (!tensors || !t.name.data) {
+    if (!ARRAY_GROW(w->tensors, w->n_tensors, w->tensor_room) || !t.name.data) {
         REFUSE(w, GYR_NO_MEMORY, "%s: out of memory; close other programs", w->path);
         return;
     }

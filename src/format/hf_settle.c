@@ -120,7 +120,7 @@ static bool put_gpt_oss(const struct settler *s) {
 static bool says(const struct settler *s, const char *object, const char *kind) {
     const struct value *v = given(s, object, "rope_type", 9);
     if (!v) v = given(s, object, "type", 4);
-    return v && v->kind == VALUE_STRING && v->s.size == strlen(kind) && !memcmp(v->s.data, kind, v->s.size);
+    return value_says(v, kind);
 }
 
 static bool settle_flat(const struct settler *s) {

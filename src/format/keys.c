@@ -1,7 +1,9 @@
 #include "format/keys.h"
 
+#include "base/buf.h"
 #include "base/utf8.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,17 +75,33 @@ struct value value_at(const struct value *v, size_t i) {
     return value_load(items->type, items->numbers + i * types[items->type].bytes);
 }
 
+bool value_says(const struct value *v, const char *text) {
+    return v && v->kind == VALUE_STRING && v->s.size == strlen(text) && !memcmp(v->s.data, text, v->s.size);
+}
+
+double value_number(const struct value *v) {
+    switch (v->kind) {
+    case VALUE_FLOAT: return v->f;
+    case VALUE_UINT: return (double)v->u;
+    case VALUE_INT: return (double)v->i;
+    default: return NAN;
+    }
+}
+
+bool value_truth(const struct value *v, bool otherwise) {
+    switch (v->kind) {
+    case VALUE_BOOL: return v->b;
+    case VALUE_UINT: return v->u;
+    case VALUE_INT: return v->i;
+    default: return otherwise;
+    }
+}
+
 bool keys_put(struct keys *k, struct text name, const struct value *v, const char *where, gyr_error *e) {
     if (!utf8_valid(name.data, name.size))
         return fail(e, GYR_MALFORMED, "%s: the name of key %zu is not UTF-8; the file is damaged, get it again", where,
                     k->n);
-    if (k->n == k->room) {
-        size_t room = k->room ? k->room * 2 : 32;
-        struct key *items = reallocarray(k->items, room, sizeof *items);
-        if (!items) return fail_memory(e, where);
-        k->items = items;
-        k->room = room;
-    }
+    if (!ARRAY_GROW(k->items, k->n, k->room)) return fail_memory(e, where);
     k->items[k->n] = (struct key){name, *v};
     switch (index_add(&k->index, k->items, sizeof *k->items, k->n)) {
     case INDEX_ADDED: k->n++; return true;

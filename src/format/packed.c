@@ -51,10 +51,6 @@ static const struct value *key_of(const struct checkpoint *c, const char *home, 
     return v && v->kind != VALUE_NONE ? v : NULL;
 }
 
-static bool says(const struct value *v, const char *s) {
-    return v && v->kind == VALUE_STRING && v->s.size == strlen(s) && !memcmp(v->s.data, s, v->s.size);
-}
-
 bool packed_reads(struct text method) {
     static const char *const methods[] = {"fp8", "compressed-tensors", "awq"};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
@@ -114,10 +110,10 @@ static bool check_groups(const struct settler *s, const char *format, bool float
         if (ends(key, ".weights.num_bits") && !is_number(v, floats ? 8 : 4))
             return no_method(s, "compressed-tensors",
                              "another num_bits than 4 of pack-quantized, 8 of float-quantized");
-        if ((ends(key, ".weights.type") && !says(v, floats ? "float" : "int")) ||
-            (ends(key, ".format") && !says(v, format)))
+        if ((ends(key, ".weights.type") && !value_says(v, floats ? "float" : "int")) ||
+            (ends(key, ".format") && !value_says(v, format)))
             return no_method(s, "compressed-tensors", "schemes of several kinds");
-        if (ends(key, ".weights.actorder") && (says(v, "group") || v->kind == VALUE_BOOL))
+        if (ends(key, ".weights.actorder") && (value_says(v, "group") || v->kind == VALUE_BOOL))
             return no_method(s, "compressed-tensors", "its columns in another order (actorder)");
     }
     return true;
@@ -125,15 +121,15 @@ static bool check_groups(const struct settler *s, const char *format, bool float
 
 static bool check_compressed(struct settler *s) {
     const struct value *v = key_of(s->c, s->home, "format"), *sparse = key_of(s->c, s->home, "sparsity_config.format");
-    bool floats = says(v, "float-quantized");
-    if (!floats && !says(v, "pack-quantized")) {
+    bool floats = value_says(v, "float-quantized");
+    if (!floats && !value_says(v, "pack-quantized")) {
         char format[64];
         snprintf(format, sizeof format, "the format %.*s",
                  v && v->kind == VALUE_STRING ? (int)(v->s.size < 40 ? v->s.size : 40) : 0,
                  v && v->kind == VALUE_STRING ? v->s.data : "");
         return no_method(s, "compressed-tensors", format);
     }
-    if (sparse && !says(sparse, "dense")) return no_method(s, "compressed-tensors", "a sparsity_config");
+    if (sparse && !value_says(sparse, "dense")) return no_method(s, "compressed-tensors", "a sparsity_config");
     for (size_t i = 0; !floats && i < s->c->n_tensors; i++)
         if (ends(s->c->tensors[i].name, ".weight_g_idx"))
             return no_method(s, "compressed-tensors", "its columns in another order (weight_g_idx)");
@@ -145,7 +141,7 @@ static bool check_awq(struct settler *s) {
     const struct value *bits = key_of(s->c, s->home, "bits"), *version = key_of(s->c, s->home, "version"),
                        *zero = key_of(s->c, s->home, "zero_point");
     if (bits && !is_number(bits, 4)) return no_method(s, "awq", "another number of bits than 4");
-    if (version && !says(version, "gemm") && !says(version, "GEMM"))
+    if (version && !value_says(version, "gemm") && !value_says(version, "GEMM"))
         return no_method(s, "awq", "another version than gemm");
     if (zero && zero->kind == VALUE_BOOL && !zero->b) return no_method(s, "awq", "no zero_point");
     s->codes = &awq;
@@ -156,12 +152,12 @@ static bool check_awq(struct settler *s) {
 static bool check_fp8(struct settler *s) {
     const struct value *format = key_of(s->c, s->home, "fmt");
     s->codes = &fp8;
-    return !format || says(format, "e4m3") || no_method(s, "fp8", "another format than e4m3");
+    return !format || value_says(format, "e4m3") || no_method(s, "fp8", "another format than e4m3");
 }
 
 static bool check_method(struct settler *s) {
     const struct value *method = key_of(s->c, s->home, "quant_method");
-    return says(method, "fp8") ? check_fp8(s) : says(method, "awq") ? check_awq(s) : check_compressed(s);
+    return value_says(method, "fp8") ? check_fp8(s) : value_says(method, "awq") ? check_awq(s) : check_compressed(s);
 }
 
 // The tensor that has another end to its name in place of `end`; NULL if there is none.

@@ -110,7 +110,8 @@ static const char *hint(CURLcode why) {
     switch (why) {
     case CURLE_TOO_MANY_REDIRECTS: return "the hub sends in circles; try again later";
     case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_PEER_FAILED_VERIFICATION: return "check the date, and that the package ca-certificates is installed";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "check the date, SSL_CERT_FILE if it is set, and that the package ca-certificates is installed";
     case CURLE_COULDNT_RESOLVE_PROXY: return "check https_proxy";
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT: return "check the network, and HF_ENDPOINT if it is set";

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *setting(const char *given, const char *variable, const char *otherwise) {
     const char *named = given ? given : getenv(variable);
@@ -109,6 +110,31 @@ bool hub_speaks(const struct hub *h, const char *url) {
     return !strncmp(url, "https:", 6) || (!strncmp(url, "http:", 5) && !strncmp(h->endpoint, "http:", 5));
 }
 
+static bool is_readable(const char *path) { return path && *path && !access(path, R_OK); }
+
+// Which certificates are trusted: those that the variables name, as for OpenSSL; else those that libcurl was built to
+// trust, if they are on this machine; else those of the distribution, which a libcurl linked into gyr does not know.
+static bool set_certificates(CURL *c) {
+    static const char *const usual[] = {
+        "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch, Gentoo
+        "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, Red Hat
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/etc/ssl/ca-bundle.pem", // SUSE
+        "/etc/ssl/cert.pem",
+    };
+    const char *file = setting(NULL, "SSL_CERT_FILE", NULL), *folder = setting(NULL, "SSL_CERT_DIR", NULL);
+    if (!file && !folder) {
+        curl_easy_getinfo(c, CURLINFO_CAINFO, &file);
+        curl_easy_getinfo(c, CURLINFO_CAPATH, &folder);
+        if (is_readable(file) || is_readable(folder)) return true;
+        file = folder = NULL;
+        for (size_t i = 0; !file && i < sizeof usual / sizeof *usual; i++)
+            if (is_readable(usual[i])) file = usual[i];
+    }
+    return (!file || !curl_easy_setopt(c, CURLOPT_CAINFO, file)) &&
+           (!folder || !curl_easy_setopt(c, CURLOPT_CAPATH, folder));
+}
+
 CURL *hub_request(const struct hub *h, const char *url) {
     CURL *c = curl_easy_init();
     if (!c) return NULL;
@@ -123,7 +149,7 @@ CURL *hub_request(const struct hub *h, const char *url) {
               !curl_easy_setopt(c, CURLOPT_USERAGENT, "gyr/" GYR_VERSION) &&
               !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, whole) &&
               !curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 100L) &&
-              !curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, whole);
+              !curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, whole) && set_certificates(c);
     if (ok) return c;
     curl_easy_cleanup(c);
     return NULL;

@@ -1,4 +1,5 @@
 // What a model's file will hold: a piece for each tensor of GGUF, as the family's row names them.
+#include "base/buf.h"
 #include "model/bind.h"
 #include "model/convert_job.h"
 
@@ -7,13 +8,7 @@
 #include <string.h>
 
 static struct piece *add(struct job *j, gyr_error *e) {
-    if (j->n == j->room) {
-        size_t room = j->room ? 2 * j->room : 64;
-        struct piece *pieces = reallocarray(j->pieces, room, sizeof *pieces);
-        if (!pieces) return fail_memory(e, j->o->output), NULL;
-        j->pieces = pieces;
-        j->room = room;
-    }
+    if (!ARRAY_GROW(j->pieces, j->n, j->room)) return fail_memory(e, j->o->output), NULL;
     j->pieces[j->n] = (struct piece){.n_dims = 1, .cols = 1, .rows = 1, .each = 1, .every = 1, .dim = {1, 1, 1, 1}};
     return &j->pieces[j->n++];
 }

@@ -52,7 +52,7 @@ static bool add_long_factors(struct job *j, gyr_error *e) {
         if (!(j->factors[i] = malloc((n + 1) * sizeof(float)))) return fail_memory(e, j->o->output);
         for (uint32_t k = 0; k < n; k++) {
             struct value x = value_at(v, k);
-            j->factors[i][k] = x.kind == VALUE_UINT ? (float)x.u : (float)x.f;
+            j->factors[i][k] = (float)value_number(&x);
         }
         if (!convert_add_numbers(j, names[i], j->factors[i], n, e)) return false;
     }

@@ -95,10 +95,6 @@ const struct value *config_value(const struct checkpoint *c, const char *key) {
     return v && v->kind != VALUE_NONE ? v : NULL;
 }
 
-bool value_says(const struct value *v, const char *text) {
-    return v && v->kind == VALUE_STRING && v->s.size == strlen(text) && !memcmp(v->s.data, text, v->s.size);
-}
-
 static bool holds(const struct family *f, const struct condition *when, const struct checkpoint *c) {
     char key[128];
     snprintf(key, sizeof key, "%s.%s", f->architecture, when->key);

@@ -245,7 +245,4 @@ bool family_indexed(const struct family *f, const struct checkpoint *c, struct p
 // A key of config.json; NULL if it is not there, or null.
 const struct value *config_value(const struct checkpoint *c, const char *key);
 
-// Whether a value, which may be NULL, is that text.
-bool value_says(const struct value *v, const char *text);
-
 #endif

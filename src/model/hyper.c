@@ -76,10 +76,7 @@ struct reader {
     gyr_error *e;
 };
 
-static bool has(const struct checkpoint *c, const char *key) {
-    const struct value *v = checkpoint_value(c, key);
-    return v && v->kind != VALUE_NONE;
-}
+static bool has(const struct checkpoint *c, const char *key) { return config_value(c, key); }
 
 // The first of a hyperparameter's keys that the file has; false if it has none of them.
 static bool key_of(const struct reader *r, enum hyper h, char room[128]) {
@@ -281,7 +278,7 @@ static bool none_is(const struct reader *r, const char *kind) {
 // A key of the config that says no, by false or 0.
 static bool denied(const struct reader *r, const char *key) {
     const struct value *v = r->c->source == CHECKPOINT_HF ? config_value(r->c, key) : NULL;
-    return v && ((v->kind == VALUE_BOOL && !v->b) || (v->kind == VALUE_UINT && !v->u));
+    return v && !value_truth(v, true);
 }
 
 // A key that the config has, and says nothing by.

@@ -47,7 +47,7 @@ static bool own_gguf(const struct family *f, const struct checkpoint *c, uint32_
     struct value v;
     if (!layer_listed(checkpoint_value(c, name), layer, &v))
         return family_tensor(f, c, (struct place){ROLE_INDEX_K, PART_WEIGHT, layer, 0}, name);
-    return v.kind == VALUE_BOOL ? v.b : v.kind != VALUE_UINT || v.u;
+    return value_truth(&v, true);
 }
 
 bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer) {
@@ -100,11 +100,10 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
     bool hf = c->source == CHECKPOINT_HF, turn = attends_in_turn(f, c, h, layer);
     bool rotated = !every(h->rope_skip, layer);
     if (hf && f->rope_skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
-        rotated = v.kind == VALUE_UINT ? v.u != 0 : v.kind != VALUE_BOOL || v.b;
+        rotated = value_truth(&v, true);
     bool local = has_window(f, h, layer, rotated, hf);
     hyper_key(f, HYPER_WINDOW_LIST, key);
-    if (!hf && layer_listed(checkpoint_value(c, key), layer, &v))
-        local = v.kind == VALUE_BOOL ? v.b : v.kind == VALUE_UINT ? v.u != 0 : v.kind == VALUE_INT && v.i != 0;
+    if (!hf && layer_listed(checkpoint_value(c, key), layer, &v)) local = value_truth(&v, false);
     if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING) {
         local = value_says(&v, "sliding_attention");
         turn = !value_says(&v, "linear_attention");

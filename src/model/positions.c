@@ -253,7 +253,7 @@ void rope_angles(const struct rope *r, bool far, const float *factors, float *fr
         if (r->scaling == ROPE_PROPORTIONAL && i >= turning) frequency[i] = 0;
         if (r->scaling != ROPE_LONG || !r->factors[far]) continue;
         struct value v = value_at(r->factors[far], i);
-        frequency[i] /= v.kind == VALUE_UINT ? (float)v.u : (float)v.f;
+        frequency[i] /= (float)value_number(&v);
     }
     if (r->scaling == ROPE_LLAMA3) stretch_llama3(r, frequency);
     if (r->scaling == ROPE_YARN) stretch_yarn(r, frequency);

@@ -36,8 +36,7 @@ struct reader {
 static bool find(const struct reader *r, const char *name, char key[128]) {
     bool gguf = r->c->source == CHECKPOINT_GGUF;
     snprintf(key, 128, "%s%s%s", gguf ? r->f->architecture : "", gguf ? "." : "", name);
-    const struct value *v = checkpoint_value(r->c, key);
-    return v && v->kind != VALUE_NONE;
+    return config_value(r->c, key);
 }
 
 // In [1, most]; a missing key gives `missing`, or GYR_MALFORMED if that is 0.
@@ -61,7 +60,7 @@ static bool multipliers(const struct reader *r, const char *name, size_t n, floa
     bool fits = list->kind != VALUE_ARRAY ? n == 1 : list->array.n == n;
     for (size_t i = 0; i < n && fits; i++) {
         struct value v = value_at(list, i);
-        double x = v.kind == VALUE_FLOAT ? v.f : v.kind == VALUE_UINT ? (double)v.u : NAN;
+        double x = value_number(&v);
         fits = fabs(x) < 1e6;
         out[i] = (float)x;
     }
@@ -86,7 +85,7 @@ static bool read_multipliers(const struct reader *r, struct recurrence *s) {
 // A number of a list of two; NAN if it is none.
 static double item(const struct value *list, size_t i) {
     struct value v = list && list->kind == VALUE_ARRAY && list->array.n == 2 ? value_at(list, i) : (struct value){0};
-    return v.kind == VALUE_FLOAT ? v.f : v.kind == VALUE_UINT ? (double)v.u : NAN;
+    return value_number(&v);
 }
 
 // [least, most] of steps; an infinite one bounds nothing.

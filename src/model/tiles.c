@@ -1,4 +1,5 @@
 // A model's matrices in the form that the device's products are fastest with.
+#include "base/buf.h"
 #include "base/map.h"
 #include "model/model.h"
 
@@ -46,12 +47,7 @@ struct list {
 
 static bool add_matrix(void *arg, struct weight *w) {
     struct list *l = arg;
-    if (l->n == l->room) {
-        struct weight **more = reallocarray(l->all, l->room * 2 + 64, sizeof(struct weight *));
-        if (!more) return false;
-        l->all = more;
-        l->room = l->room * 2 + 64;
-    }
+    if (!ARRAY_GROW(l->all, l->n, l->room)) return false;
     l->all[l->n++] = w;
     return true;
 }

@@ -1,5 +1,6 @@
 #include "text/tokenizer_impl.h"
 
+#include "base/buf.h"
 #include "base/utf8.h"
 #include "text/chars.h"
 #include <stdlib.h>
@@ -43,13 +44,7 @@ static bool flush(struct work *w, const char *text) {
 }
 
 static bool add_symbol(struct work *w, size_t begin, size_t size, int32_t id) {
-    if (w->n == w->room) {
-        size_t room = w->room ? w->room * 2 : 256;
-        struct symbol *symbols = realloc(w->symbols, room * sizeof *symbols);
-        if (!symbols) return fail_memory(w->error, w->t->where);
-        w->symbols = symbols;
-        w->room = room;
-    }
+    if (!ARRAY_GROW(w->symbols, w->n, w->room)) return fail_memory(w->error, w->t->where);
     w->symbols[w->n++] = (struct symbol){(uint32_t)begin, (uint32_t)size, id, UINT32_MAX, UINT32_MAX};
     return true;
 }
@@ -269,14 +264,7 @@ bool tokenizer_encode(const struct tokenizer *t, const char *text, size_t size, 
 }
 
 bool tokens_push(struct tokens *t, int32_t id) {
-    if (t->n == t->room) {
-        size_t room = t->room ? t->room * 2 : 64;
-        if (room > SIZE_MAX / 2 / sizeof *t->ids) return false;
-        int32_t *ids = realloc(t->ids, room * sizeof *ids);
-        if (!ids) return false;
-        t->ids = ids;
-        t->room = room;
-    }
+    if (!ARRAY_GROW(t->ids, t->n, t->room)) return false;
     t->ids[t->n++] = id;
     return true;
 }

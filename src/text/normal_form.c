@@ -2,6 +2,7 @@
 // the first and the last; its own ordering takes quadratic time on long runs of marks.
 #include "text/normalize.h"
 
+#include "base/buf.h"
 #include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +16,7 @@ struct chars {
     size_t n, room;
 };
 
-static bool make_room(struct chars *c, size_t more) {
-    if (c->room - c->n >= more) return true;
-    size_t room = c->room ? c->room * 2 : 256;
-    utf8proc_int32_t *at = realloc(c->at, room * sizeof *at);
-    if (!at) return false;
-    c->at = at;
-    c->room = room;
-    return true;
-}
+static bool make_room(struct chars *c, size_t more) { return ARRAY_GROW(c->at, c->n + more - 1, c->room); }
 
 static bool decompose(const char *s, size_t size, bool compatible, struct chars *out) {
     utf8proc_option_t how = UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (compatible ? UTF8PROC_COMPAT : 0);

@@ -1,5 +1,6 @@
 #include "text/pretokenize.h"
 
+#include "base/buf.h"
 #include "base/utf8.h"
 #include "format/alphabet.h"
 #include "text/patterns.h"
@@ -57,13 +58,7 @@ void words_free(struct words *w) {
 }
 
 static bool push(struct spans *s, size_t begin, size_t end, bool match, bool first) {
-    if (s->n == s->room) {
-        size_t room = s->room ? s->room * 2 : 64;
-        struct span *at = realloc(s->at, room * sizeof *at);
-        if (!at) return false;
-        s->at = at;
-        s->room = room;
-    }
+    if (!ARRAY_GROW(s->at, s->n, s->room)) return false;
     s->at[s->n++] = (struct span){(uint32_t)begin, (uint32_t)end, match, first};
     return true;
 }

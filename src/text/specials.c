@@ -1,16 +1,11 @@
 #include "text/specials.h"
+#include "base/buf.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 bool specials_add(struct specials *s, struct text text, int32_t id) {
-    if (s->n == s->room) {
-        size_t room = s->room ? s->room * 2 : 16;
-        struct special *items = realloc(s->items, room * sizeof *items);
-        if (!items) return false;
-        s->items = items;
-        s->room = room;
-    }
+    if (!ARRAY_GROW(s->items, s->n, s->room)) return false;
     s->items[s->n++] = (struct special){text, id};
     return true;
 }

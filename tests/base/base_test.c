@@ -7,6 +7,27 @@
 
 #include <stdatomic.h>
 
+static void arrays_grow(void) {
+    struct pair {
+        int32_t a;
+        double b;
+    } *items = NULL;
+    size_t room = 0;
+    for (size_t n = 0; n < 1000; n++) {
+        REQUIRE(ARRAY_GROW(items, n, room));
+        items[n] = (struct pair){(int32_t)n, 0.5 * (double)n};
+    }
+    CHECK_INT(room, 1024);
+    int32_t wrong = 0;
+    for (int32_t n = 0; n < 1000; n++) wrong += items[n].a != n || items[n].b != 0.5 * n;
+    CHECK_INT(wrong, 0);
+    struct pair *before = items;
+    CHECK(!ARRAY_GROW(items, SIZE_MAX / 2 + 1, room));
+    CHECK(!ARRAY_GROW(items, SIZE_MAX / 32, room)); // in bytes more than a size_t holds
+    CHECK(items == before && room == 1024);
+    free(items);
+}
+
 static void buf_grows(void) {
     struct buf b = {0};
     for (int i = 0; i < 1000; i++) buf_printf(&b, "%d,", i);
@@ -93,6 +114,7 @@ static void map_says_what_is_wrong(void) {
 }
 
 int main(void) {
+    RUN(arrays_grow);
     RUN(buf_grows);
     RUN(errors_are_one_printable_line);
     RUN(pool_runs_each_task_once);

@@ -284,9 +284,42 @@ static void choices(void) {
     }
 }
 
+#if defined(__x86_64__)
+// Whether the system names all of these among the CPU's flags: what the CPU has and the system lets a program use.
+static bool system_says(const char *const *flags) {
+    static char line[8192];
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    bool found = false;
+    while (f && !found && fgets(line, sizeof line - 1, f)) found = !strncmp(line, "flags", 5);
+    if (f) fclose(f);
+    line[strcspn(line, "\n")] = 0;
+    strcat(line, " ");
+    for (; found && *flags; flags++) {
+        char word[32];
+        snprintf(word, sizeof word, " %s ", *flags);
+        found = strstr(line, word);
+    }
+    return found;
+}
+
+static void the_system_agrees_which_sets_are_here(void) {
+    const char *const avx2[] = {"avx", "avx2", "fma", "f16c", NULL};
+    const char *const avx512[] = {"avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", NULL};
+    const char *const amx[] = {"avx512_vnni", "amx_tile", "amx_int8", NULL};
+    const char *const none[] = {"sse2", NULL};
+    if (!system_says(none)) SKIP("no flags in /proc/cpuinfo");
+    CHECK_INT(device_has("avx2"), system_says(avx2));
+    CHECK_INT(device_has("avx512"), system_says(avx512));
+    CHECK(!device_has("amx") || system_says(amx)); // a sandbox may keep the tiles' registers from us
+}
+#endif
+
 int main(void) {
     open_devices();
     sets_report(device_has);
+#if defined(__x86_64__)
+    RUN(the_system_agrees_which_sets_are_here);
+#endif
     RUN(products);
     RUN(steps);
     RUN(attention);

@@ -41,6 +41,16 @@ def every_call_is_documented():
     return problems
 
 
+def every_call_that_can_fail_says_how():
+    """By "Fails with" or "Fails as", or the status that its one failure has, in the comment right before it."""
+    problems = []
+    for name in re.findall(r"^GYR_API [^;(]*?\**(\w+)\([^;]*gyr_error \*err\);", HEADER, re.MULTILINE):
+        before = HEADER[:re.search(rf"^GYR_API .*\b{name}\(", HEADER, re.MULTILINE).start()]
+        if not re.search(r"Fails\s(//\s)?(with|as)\b|GYR_[A-Z]+:|GYR_[A-Z_]+ if ", before.rsplit("\n\n", 1)[-1]):
+            problems.append(f"{name}: does not say what it fails with")
+    return problems
+
+
 def compiles(compiler, ending, standard):
     if not shutil.which(compiler):
         raise Skip(f"no {compiler}")
@@ -78,5 +88,5 @@ def every_header_compiles_alone():
 
 
 if __name__ == "__main__":
-    run(it_exports_exactly_what_the_header_declares, every_name_begins_with_gyr, every_call_is_documented,
+    run(it_exports_exactly_what_the_header_declares, every_name_begins_with_gyr, every_call_is_documented, every_call_that_can_fail_says_how,
         the_header_is_c99, the_header_is_cxx, every_header_compiles_alone)

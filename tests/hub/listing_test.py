@@ -40,32 +40,48 @@ def a_hub_that_is_not_there_is_told():
                        HF_ENDPOINT=f"http://127.0.0.1:{s.getsockname()[1]}")
 
 
-def certificates_are_checked():
-    """A hub that nobody vouches for gets no request, so no token."""
+def heard_by_a_hub_with_its_own_certificate(t, **env):
+    """The first byte of a request that such a hub on https gets, if any."""
     if not shutil.which("openssl"):
         raise Skip("no openssl to make a certificate with")
-    with Trial(REPO) as t, socket.create_server(("127.0.0.1", 0)) as s:
-        pem = t.folder / "hub.pem"
-        made = command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                       "-subj", "/CN=localhost", "-days", "2", "-keyout", pem, "-out", t.folder / "cert.pem")
-        if made.returncode:
-            raise Skip("openssl makes no certificate")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(t.folder / "cert.pem", pem)
-        heard = []
-
+    pem = t.folder / "hub.pem"
+    made = command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                   "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2",
+                   "-keyout", pem, "-out", t.folder / "cert.pem")
+    if made.returncode:
+        raise Skip("openssl makes no certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(t.folder / "cert.pem", pem)
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as s:
         def serve():
             with contextlib.suppress(OSError):
                 with context.wrap_socket(s.accept()[0], server_side=True) as c:
                     heard.append(c.recv(1))
+            s.close()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        t.pull(NAME, HF_ENDPOINT=f"https://localhost:{s.getsockname()[1]}", HF_TOKEN="hf_secret")
+        t.pull(NAME, HF_ENDPOINT=f"https://localhost:{s.getsockname()[1]}", HF_TOKEN="hf_secret", **env)
         thread.join(5)
-        t.expect(t.status == 3 and "ca-certificates is installed" in t.err and "trying again" not in t.err,
-                 "should refuse the certificate")
-        t.expect(not any(heard), f"the server heard {heard}")
+    return [byte for byte in heard if byte]
+
+
+def certificates_are_checked():
+    """A hub that nobody vouches for gets no request, so no token."""
+    with Trial(REPO) as t:
+        for named in {}, {"SSL_CERT_FILE": str(t.folder / "none.pem")}:
+            heard = heard_by_a_hub_with_its_own_certificate(t, **named)
+            t.expect(t.status == 3 and "ca-certificates is installed" in t.err and "trying again" not in t.err,
+                     "should refuse the certificate")
+            t.expect(not heard, f"the server heard {heard}")
+        return t.problems
+
+
+def certificates_can_be_named():
+    with Trial(REPO) as t:
+        heard = heard_by_a_hub_with_its_own_certificate(t, SSL_CERT_FILE=str(t.folder / "cert.pem"))
+        t.expect(heard == [b"G"], f"should ask the hub whose certificate is named; it heard {heard}")
         return t.problems
 
 
@@ -233,7 +249,7 @@ def folders_come_with_the_weights_of_their_index():
 
 if __name__ == "__main__":
     run(refusals_say_what_to_do, redirects_do_not_go_in_circles, redirects_stay_on_the_network,
-        a_hub_that_is_not_there_is_told, certificates_are_checked, the_token_goes_to_the_hub_alone, proxies_are_used,
+        a_hub_that_is_not_there_is_told, certificates_are_checked, certificates_can_be_named, the_token_goes_to_the_hub_alone, proxies_are_used,
         endpoints_are_checked,
         hostile_lists_are_refused, long_lists_come_in_pages, names_are_checked,
         of_many_files_the_sensible_one_is_taken, a_type_is_known_however_it_is_written,

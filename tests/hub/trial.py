@@ -36,8 +36,8 @@ class Trial:
         self.problems = []
         self.env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         self.env.update(HF_ENDPOINT=self.hub.url, GYR_MODELS=str(self.folder), TERM="dumb")
-        self.env.pop("HF_TOKEN", None)
-        self.env.pop("GYR_MODEL", None)
+        for name in "HF_TOKEN", "GYR_MODEL", "SSL_CERT_FILE", "SSL_CERT_DIR":
+            self.env.pop(name, None)
 
     def __enter__(self):
         return self

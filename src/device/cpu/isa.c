@@ -13,21 +13,41 @@
 static bool always(void) { return true; }
 
 #if defined(__x86_64__)
-// Every chip with AVX2 and FMA has F16C, which not all compilers can ask for.
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+// CPUID itself, since __builtin_cpu_supports() is a call into a library that not every compiler's run time has.
+struct cpuid {
+    unsigned a, b, c, d;
+};
+
+static struct cpuid cpuid(unsigned leaf) {
+    struct cpuid r = {0};
+    return __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d) ? r : (struct cpuid){0};
+}
+
+static bool has_bits(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
+
+// Whether the system saves these registers of a process (bits of XCR0).
+static bool saves(unsigned state) {
+    unsigned low, high, osxsave = 1u << 27;
+    if (!has_bits(cpuid(1).c, osxsave)) return false;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return has_bits(low, state);
+}
+
+static bool has_avx2(void) {
+    const unsigned fma = 1u << 12, avx = 1u << 28, f16c = 1u << 29, avx2 = 1u << 5, xmm_ymm = 0x6;
+    return has_bits(cpuid(1).c, fma | avx | f16c) && has_bits(cpuid(7).b, avx2) && saves(xmm_ymm);
+}
 
 static bool has_avx512(void) {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vnni");
+    const unsigned f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, vnni = 1u << 11, mask_zmm = 0xe0;
+    return has_avx2() && has_bits(cpuid(7).b, f | dq | bw | vl) && has_bits(cpuid(7).c, vnni) && saves(mask_zmm);
 }
 
 // Bits 24 and 25 of leaf 7, sub-leaf 0: AMX-TILE and AMX-INT8. Linux gives a process the tiles' registers when it asks
 // (Documentation/arch/x86/xstate.rst), for all of its threads.
 static bool has_amx(void) {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    unsigned a, b, c, d;
-    if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 24 & 3) != 3) return false;
+    if (!has_avx512() || !has_bits(cpuid(7).d, 3u << 24)) return false;
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 #elif defined(__aarch64__)

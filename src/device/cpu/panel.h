@@ -13,7 +13,6 @@ enum { PANEL = 6, PANEL_VECS = 4 };
 #else
 enum { PANEL = 6, PANEL_VECS = 2 };
 #endif
-enum { PANEL_COLS = 32 };
 
 // How b's elements are stored.
 enum stored { STORED_FLOATS, STORED_HALVES };
@@ -87,7 +86,7 @@ PANEL_INLINE void panel_stored(const struct panel *p, const struct sums *s, size
     }
 }
 
-// `cols` is a multiple of PANEL_COLS, and so much is written.
+// `cols` is a multiple of 32.
 static void panel_run(const struct panel *p, const struct sums *s, size_t rows, size_t cols) {
     if (p->stored == STORED_FLOATS)
         panel_stored(p, s, rows, cols, STORED_FLOATS);
