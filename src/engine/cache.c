@@ -139,9 +139,10 @@ bool cache_make(struct cache *c, const struct cache_want *want) {
     return false;
 }
 
+// Cut where pieces of the file begin: Linux then keeps it in large pages where its file system can, and maps it so.
 static bool put(const struct cache *c, const void *data, size_t n, size_t at) {
     for (size_t done = 0; done < n;) {
-        size_t left = n - done < PIECE ? n - done : PIECE;
+        size_t whole = PIECE - (at + done) % PIECE, left = n - done < whole ? n - done : whole;
         ssize_t put = pwrite(c->fd, (const char *)data + done, left, (off_t)(at + done));
         if (put <= 0) return false;
         done += (size_t)put;
