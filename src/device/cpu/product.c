@@ -8,17 +8,9 @@
 
 // SCRATCH bounds the packed activations of one pass; a task's tiles are about TASK bytes, few enough for every worker
 // to have several; with a few rows ONE_AFTER_ANOTHER bytes, because memory sends what lies together faster. A batch
-// that is not the last has whole panels of every instruction set: a multiple of PANELS rows. AMX's whole panels of 17
-// rows take as much room as 20 rows.
-enum {
-    SCRATCH = 32 << 20,
-    ROWS = 512,
-    TASK = 128 << 10,
-    ONE_AFTER_ANOTHER = 1 << 20,
-    HUGE = 2 << 20,
-    PANELS = 48,
-    SLACK = 3
-};
+// that is not the last has whole panels of every instruction set: a multiple of PANELS rows.
+enum { SCRATCH = 32 << 20, ROWS = 512, HUGE = 2 << 20, PANELS = 48 };
+enum { TASK = 128 << 10, ONE_AFTER_ANOTHER = 1 << 20 };
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
@@ -45,7 +37,7 @@ bool cpu_bind(struct device *d, struct weight *w, gyr_error *e) {
                     (unsigned)w->type);
     size_t one = row_bytes(w), want = one * ROWS < SCRATCH ? one * ROWS : one < SCRATCH ? SCRATCH : one;
     if (want <= c->scratch_bytes) return true;
-    void *scratch = allocate(want + SLACK * one);
+    void *scratch = allocate(want);
     if (!scratch) return fail_memory(e, "activations");
     free(c->scratch);
     c->scratch = scratch;
