@@ -5,6 +5,7 @@ SANITIZED := build-sanitized
 FUZZ := build-fuzz
 PREFIX := /usr/local
 FUZZ_SECONDS := 60
+DIST :=
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) gyr
@@ -17,6 +18,7 @@ help:
 	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
 	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make install    install the program, library and manual under PREFIX=$(PREFIX)"
+	@echo "make dist       make a tarball with a program that runs on any Linux; DIST=\"x86_64 aarch64\" for both kinds"
 	@echo "make format     format the sources (needs clang-format)"
 	@echo "make clean      remove what was built"
 
@@ -59,11 +61,14 @@ install: $(BUILD)/build.ninja
 	meson configure $(BUILD) -Dprefix=$(PREFIX)
 	meson install -C $(BUILD)
 
+dist:
+	@tools/dist $(DIST)
+
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
 clean:
-	rm -rf $(BUILD) $(SANITIZED) $(FUZZ)
+	rm -rf $(BUILD) $(SANITIZED) $(FUZZ) build-dist
 
 $(BUILD)/build.ninja:
 	@tools/setup --check
@@ -78,4 +83,4 @@ $(SANITIZED)/build.ninja:
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test bench compare fuzz install format clean
+.PHONY: all help setup demo test bench compare fuzz install dist format clean
