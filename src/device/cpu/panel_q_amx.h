@@ -12,8 +12,8 @@ struct panel {
 } __attribute__((aligned(64)));
 
 // Fewer rows are not worth unpacking a tile for, and the rows that the last panel lacks might have no room in what
-// cpu_bind() sets aside, which is a struct act for each row and group. Types whose groups have two scales, and those whose scales are
-// integers, are left to AVX-512.
+// cpu_bind() sets aside, which is a struct act for each row and group. Types whose groups have two scales, and those
+// whose scales are integers, are left to AVX-512.
 static inline bool amx_takes(const struct form *f, size_t rows) {
     enum { FEWEST = 44 };
     return rows >= FEWEST && f->groups == 1 && f->halves == 1 && !f->piece;

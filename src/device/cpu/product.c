@@ -161,7 +161,8 @@ static void multiply(void *arg, size_t i) {
 static size_t task_tiles(const struct cpu *c, const struct weight *w, size_t rows) {
     size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8),
            n = (rows < LANES / 2 ? ONE_AFTER_ANOTHER : TASK) / (size + 1);
-    size_t wide = rows >= LANES && (is_w16(w->type) || tile_form(w->type)) ? c->kernels->wide_tiles : 2;
+    size_t from = is_w16(w->type) ? LANES : 3 * LANES;
+    size_t wide = rows >= from && w->type != TYPE_F32 ? c->kernels->wide_tiles : 2;
     if (n < wide) n = wide;
     if (fair < wide / 2) fair = wide / 2;
     n = min(n, fair) / 2 * 2;
