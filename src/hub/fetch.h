@@ -22,13 +22,13 @@ struct sink {
     enum outcome (*end)(struct sink *s, gyr_error *e);
 };
 
-enum { LINK_MOST = 2048 };
+enum { MAX_LINK = 2048 };
 
 struct fetch {
     const char *what; // in messages
     char *url;
     struct sink *sink;
-    char link[LINK_MOST]; // the reply's Link header
+    char link[MAX_LINK]; // the reply's Link header
     bool done;
 
     // The rest is fetch.c's.

@@ -45,7 +45,7 @@ static bool set_headers(struct hub *h, gyr_error *e) {
     const char *token = setting(h->o->token, "HF_TOKEN", "");
     size_t n = strlen(token);
     for (size_t i = 0; i < n; i++)
-        if (!isgraph((unsigned char)token[i]) || n > TOKEN_MOST)
+        if (!isgraph((unsigned char)token[i]) || n > MAX_TOKEN)
             return fail(e, GYR_USAGE, "HF_TOKEN: has blanks or control characters; copy the token again");
     if (!n) h->token_held_back = false;
     if (!n || h->token_held_back) return true;

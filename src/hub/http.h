@@ -7,7 +7,7 @@
 
 #include <curl/curl.h>
 
-enum { MAX_REDIRECTS = 5, TOKEN_MOST = 4096 };
+enum { MAX_REDIRECTS = 5, MAX_TOKEN = 4096 };
 
 // One pull: what was asked, and how the hub is reached.
 struct hub {

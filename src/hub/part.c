@@ -101,7 +101,7 @@ static enum outcome end(struct sink *s, gyr_error *e) {
     }
     sync_folder_of(p->path);
     p->hub->p.files_done++;
-    char note[PATH_MOST + 64];
+    char note[MAX_PATH + 64];
     snprintf(note, sizeof note, "%s: whole, %s right", p->file->path,
              p->file->sum == SUM_SHA256 ? "SHA-256" : "checksum");
     return hub_tell(p->hub, note, e) ? FETCH_WHOLE : FETCH_FAILED;
