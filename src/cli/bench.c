@@ -65,7 +65,7 @@ struct bench {
     gyr_device_info device;
     struct measuring how;
     struct progress bar;
-    size_t at, widths; // the one being measured, of so many
+    size_t at, widths; // the one being measured, and how many there are
 };
 
 static void advance(void *user, double fraction) {

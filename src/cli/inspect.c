@@ -135,7 +135,7 @@ static double context_of(const json_t *o) {
 // The longest that may be asked for.
 static double far_context_of(const json_t *o) { return number(json_object_get(o, "hyperparameters"), "far_context"); }
 
-// What a context of so many tokens takes, and the speed that reading weights and cache for each token allows.
+// What a context of `tokens` tokens takes, and the speed that reading weights and cache for each token allows.
 static void print_context(double tokens, double weights, double kv, double decode, const gyr_device_info *d,
                           double rate) {
     double need = weights + kv * tokens;

@@ -108,7 +108,7 @@ static bool is_final(CURLcode why) {
 
 static const char *hint(CURLcode why) {
     switch (why) {
-    case CURLE_TOO_MANY_REDIRECTS: return "the hub sends in circles; try again later";
+    case CURLE_TOO_MANY_REDIRECTS: return "the hub redirects in circles; try again later";
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_PEER_FAILED_VERIFICATION:
         return "check the date, SSL_CERT_FILE if it is set, and that the package ca-certificates is installed";
@@ -135,7 +135,7 @@ static bool put_off(struct fetch *f, const char *why, gyr_error *e) {
         return fail(e, GYR_IO, "%s: %s: the hub asks to wait %.0f minutes; try again then", h->label, f->what,
                     ceil(f->wait / 60));
     if (++f->tries > h->retries)
-        return fail(e, GYR_IO, "%s: %s: %s, after %u tries; the same command goes on from here", h->label, f->what, why,
+        return fail(e, GYR_IO, "%s: %s: %s, after %u tries; run the same command to continue", h->label, f->what, why,
                     f->tries);
     double seconds = h->timeout / 30 * exp2(f->tries - 1 < 6 ? f->tries - 1 : 6) * jitter();
     if (f->wait > seconds) seconds = f->wait;
@@ -153,7 +153,7 @@ static bool complete(struct fetch *f, gyr_error *e) {
     case FETCH_WRONG: break;
     }
     if (f->wrongs++ < MAX_WRONGS) return put_off(f, "the bytes do not match the checksum", e);
-    return fail(e, GYR_MALFORMED, "%s: %s: the bytes that come do not match the hub's checksum; try again later",
+    return fail(e, GYR_MALFORMED, "%s: %s: the bytes received do not match the hub's checksum; try again later",
                 f->hub->label, f->what);
 }
 

@@ -88,7 +88,7 @@ bool hub_tell(struct hub *h, const char *note, gyr_error *e) {
     h->p.doing = h->doing;
     h->p.note = note;
     if (!h->o->progress || h->o->progress(h->o->user, &h->p)) return true;
-    return fail(e, GYR_CANCELLED, "%s: stopped; the same command goes on from here", h->label);
+    return fail(e, GYR_CANCELLED, "%s: stopped; run the same command to continue", h->label);
 }
 
 void put_escaped(struct buf *b, const char *text, bool path) {
@@ -160,7 +160,7 @@ bool hub_refusal(const struct hub *h, long status, const char *code, const char 
     bool gated = !strcmp(code, "GatedRepo");
     if (h->token_held_back && (status == 401 || status == 403))
         return fail(e, GYR_IO,
-                    "%s: the hub wants a token, which gyr does not send over plain http; make HF_ENDPOINT "
+                    "%s: the hub requires a token, which gyr does not send over plain http; make HF_ENDPOINT "
                     "an https address",
                     name);
     if (gated || status == 403)

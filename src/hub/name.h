@@ -16,7 +16,7 @@ struct hub_name {
 
 bool hub_name_parse(struct hub_name *n, const char *text, gyr_error *e);
 
-// A relative path without "..", empty parts, control characters or backslashes, that a file system can take.
+// A relative path without "..", empty parts, control characters or backslashes, short enough for a file system.
 bool path_is_safe(const char *path);
 
 // `size` digits of lower-case base 16, and nothing after them.

@@ -25,7 +25,7 @@ struct part {
 bool cannot_store(const char *path, int why, gyr_error *e) {
     bool full = why == ENOSPC || why == EDQUOT;
     return fail(e, GYR_IO, "%s: %s; %s", path, strerror(why),
-                full ? "free some space, then the same command goes on; or set GYR_MODELS to a folder elsewhere"
+                full ? "free some space and run the same command to continue; or set GYR_MODELS to a folder elsewhere"
                      : "check the folder, or set GYR_MODELS to another");
 }
 

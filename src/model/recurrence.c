@@ -104,7 +104,7 @@ static bool read_limit(const struct reader *r, struct recurrence *s) {
     bool fits = limit[0] >= 0 && limit[0] < limit[1];
     s->step_least = (float)limit[0];
     s->step_most = limit[0] > 0 || limit[1] < INFINITY ? (float)fmin(limit[1], 1e30) : 0;
-    return fits || fail(r->e, GYR_MALFORMED, "%s: key '%s' is not two numbers, the lesser first; get the file again",
+    return fits || fail(r->e, GYR_MALFORMED, "%s: key '%s' is not two numbers, the smaller first; get the file again",
                         r->c->path, name);
 }
 
