@@ -7,7 +7,7 @@ complete -c gyr -n __fish_use_subcommand -f -a inspect -d 'Say what is in a mode
 complete -c gyr -n __fish_use_subcommand -f -a tokenize -d 'Turn text into token ids, or back'
 complete -c gyr -n __fish_use_subcommand -f -a template -d 'Print the prompt of a chat template'
 complete -c gyr -n __fish_use_subcommand -f -a logits -d 'Compute the scores of the next token'
-complete -c gyr -n __fish_use_subcommand -f -a eval -d 'Measure how well a model foretells a text'
+complete -c gyr -n __fish_use_subcommand -f -a eval -d 'Measure how well a model predicts a text'
 complete -c gyr -n __fish_use_subcommand -f -a devices -d 'List what models can run on here'
 complete -c gyr -n __fish_use_subcommand -f -a bench -d 'Measure how fast a model is'
 complete -c gyr -n __fish_use_subcommand -f -a convert -d 'Write a folder as a GGUF file'

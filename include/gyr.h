@@ -13,9 +13,9 @@
 // Errors: every call that can fail takes a `gyr_error *` (may be NULL) and returns NULL or a non-zero gyr_status
 // when it does; the error then holds the status and one line that says what is wrong, where, and what to do.
 // "Fails with" lists the statuses of a call, except those that any of them may give: GYR_USAGE for an argument that is
-// wrong, GYR_NO_MEMORY if memory runs out; and, of calls with a model, a session, an answer or a device, GYR_DEVICE if the
-// device fails. What a failed call was to fill in is not to be read, unless it says so.
-// The library never aborts, never exits, never writes to stdout or stderr.
+// wrong, GYR_NO_MEMORY if memory runs out; and, of calls with a model, a session, an answer or a device, GYR_DEVICE if
+// the device fails. What a failed call was to fill in is not to be read, unless it says so. The library never aborts,
+// never exits, never writes to stdout or stderr.
 //
 // Threads: one model may be used from one thread at a time (its sessions share its worker threads and its
 // activation memory). Different models are independent.
@@ -47,7 +47,7 @@ extern "C" {
 // What went wrong. The command line exits with the same numbers.
 typedef enum gyr_status {
     GYR_OK = 0,
-    GYR_FAILED = 1,      // anything that has no number of its own
+    GYR_FAILED = 1,      // anything that has no status of its own
     GYR_USAGE = 2,       // the caller's arguments are wrong
     GYR_IO = 3,          // a file is not there, not readable, or the disk is full
     GYR_MALFORMED = 4,   // a file's content breaks its format
@@ -142,30 +142,31 @@ GYR_API void gyr_free(void *memory);
 
 // A model on the hub is named "hf:OWNER/NAME", "hf:OWNER/NAME@REVISION" or "hf:OWNER/NAME:FILE"; FILE is a file of the
 // repository or a type such as Q4_K_M. Without it: of several GGUF files the one that suits this machine's memory (near
-// 4 bits a weight if that fits), where there is no GGUF the Hugging Face folder. What was pulled is kept in a folder,
+// 4 bits a weight if that fits), where there is no GGUF the Hugging Face folder. Pulled models are kept in a folder,
 // the store: $GYR_MODELS, else $XDG_DATA_HOME/gyr/models, else ~/.local/share/gyr/models.
 
-// What a pull is at. Counts are of all files together.
+// Where a pull stands. Counts are of all files together.
 typedef struct gyr_pull_progress {
     const char *doing;        // such as "pulling", "waiting for another pull", "checking"
-    const char *note;         // NULL, or a line that a person wants to see once: a file is whole, a try failed and why
+    const char *note;         // NULL, or a line to show once: a file is complete, a try failed and why
     uint64_t done, total;     // bytes; total is 0 until the list of files is known
-    uint64_t kept;            // of `done`: what was here before
-    size_t files_done, files; // whole files
+    uint64_t kept;            // of `done`: what had been pulled before
+    size_t files_done, files; // complete files
     uint64_t reserved[4];
 } gyr_pull_progress;
 
 typedef struct gyr_pull_options {
     const char *name;     // "hf:OWNER/NAME..."
-    const char *store;    // folder to keep models in; NULL: the one said above
+    const char *store;    // folder to keep models in; NULL: the default above
     const char *endpoint; // the hub; NULL: $HF_ENDPOINT, else https://huggingface.co
-    const char *token;    // for gated and private models; NULL: $HF_TOKEN. Goes to the hub alone, by https (or to this
-                          // very machine), and into no message
+    const char *token;    // for gated and private models; NULL: $HF_TOKEN. Sent to the hub only, by https (or to this
+                          // machine), and never part of a message
     uint32_t parallel;    // files at once; 0: 4
-    uint32_t retries;     // tries in a row that may fail before giving up, beyond the first; 0: 5
+    uint32_t retries;     // how often in a row to try again before giving up; 0: 5
     double timeout;       // seconds without data after which a try has failed; 0: 30. Tries are a thirtieth of it
                           // apart at first, then twice as long each time, or as the hub asks
-    // Called some times a second. Return false to stop; what came stays, and the next pull goes on from there.
+    // Called some times a second. Return false to stop; what was received is kept, and the next pull continues from
+    // there.
     bool (*progress)(void *user, const gyr_pull_progress *p);
     void *user;
     uint64_t reserved[8];
@@ -181,7 +182,7 @@ GYR_API bool gyr_is_hub_name(const char *name);
 // this machine's memory.
 GYR_API char *gyr_pull(const gyr_pull_options *options, gyr_error *err);
 
-// What gyr_pull() would bring, without bringing it: a JSON object of "name", "commit", "type", "total" bytes and
+// What gyr_pull() would download: a JSON object of "name", "commit", "type", "total" bytes and
 // "files", each with "path" and "size". Free with gyr_free(). Fails as gyr_pull() does.
 GYR_API char *gyr_pull_preview(const gyr_pull_options *options, gyr_error *err);
 
@@ -193,15 +194,15 @@ GYR_API char *gyr_pulled(const char *name, const char *store, gyr_error *err);
 // "complete", "commit" and "pulled" (seconds since 1970). Free with gyr_free(). Fails with GYR_IO.
 GYR_API char *gyr_pulled_list(const char *store, gyr_error *err);
 
-// Removes a model that was pulled, or was begun to be: "hf:OWNER/NAME" all of that repository, a longer name what it
-// names. *bytes (may be NULL) receives what that freed. Fails with GYR_IO, and with GYR_FAILED while it is being
-// pulled.
+// Removes a model that was pulled completely or in part: "hf:OWNER/NAME" all of that repository, a longer name only
+// what it names. *bytes (may be NULL) receives what that freed. Fails with GYR_IO, and with GYR_FAILED while it is
+// being pulled.
 GYR_API gyr_status gyr_pulled_remove(const char *name, const char *store, uint64_t *bytes, gyr_error *err);
 
 // ------------------------------------------------------------------------------------------------------ cache
 
-// What weights were rewritten to can be kept (gyr_model_options.cache) in $XDG_CACHE_HOME/gyr, else ~/.cache/gyr. Files
-// take at most half of what is free on that disk; those used least recently go first.
+// Rewritten weights can be kept (gyr_model_options.cache) in $XDG_CACHE_HOME/gyr, else ~/.cache/gyr. Files
+// take at most half of the free space of that disk; those used least recently are removed first.
 
 // The cache as a JSON object: "folder", "bytes", "limit", and "files", each with "name", "model" (its path), "bytes"
 // and "used" (seconds since 1970), those used last first. Free with gyr_free(). GYR_USAGE: no home folder.
@@ -230,7 +231,7 @@ typedef struct gyr_tokenizer gyr_tokenizer;
 GYR_API gyr_tokenizer *gyr_tokenizer_open(const char *path, gyr_error *err);
 GYR_API void gyr_tokenizer_close(gyr_tokenizer *tokenizer);
 
-// What was wrong with the tokenizer's files and read nevertheless: a line each, from 0; NULL past the last.
+// What was wrong with the tokenizer's files but read anyway: line `i`, from 0; NULL past the last.
 GYR_API const char *gyr_tokenizer_note(const gyr_tokenizer *tokenizer, size_t i);
 
 // The tokenizer of a model; it lives as long as the model and must not be closed.
@@ -501,8 +502,8 @@ GYR_API void gyr_model_get_work(const gyr_model *model, gyr_kv_type kv_type, siz
 typedef struct gyr_synth_options {
     const char *shape; // a known model's shape: see gyr_synth_shapes()
     const char *type;  // element type of the matrices, such as "q4_0"
-    uint32_t layers;   // cut to so many layers; 0: all
-    uint32_t context;  // say it was trained for so many tokens; 0: as the shape has it
+    uint32_t layers;   // cut to this many layers; 0: all
+    uint32_t context;  // say it was trained for this many tokens; 0: as the shape has it
     const char *vocab; // GGUF file whose vocabulary to take; NULL: a vocabulary of the right size, of bytes and fillers
     const char *output; // file to write; written under a temporary name and renamed when whole
     uint64_t seed;

@@ -11,7 +11,8 @@ static inline bool sets_here(const char *set) {
     const char *given = getenv("GYR_ISA");
     char *before = given ? strdup(given) : NULL;
     setenv("GYR_ISA", set, 1);
-    bool here = !gyr_device_get_info(0, &info, NULL) && !strcmp(info.isa, set);
+    size_t cpu = gyr_device_count() - 1; // behind all others
+    bool here = !gyr_device_get_info(cpu, &info, NULL) && !strcmp(info.isa, set);
     if (before)
         setenv("GYR_ISA", before, 1);
     else

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_WIDTHS = 16, MOST_SEQUENCES = 1024 };
+enum { MAX_WIDTHS = 16, MAX_SEQUENCES = 1024 };
 
 struct bench_options {
     const char *model, *batch, *kv_type;
@@ -30,7 +30,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "tokens in each sequence before it begins (0)", OPTION_WHOLE, FIELD(context), 0, 1e7},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
-    {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MOST_REPEATS},
+    {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
@@ -45,12 +45,12 @@ static const struct syntax syntax = {"bench",
                                      0,
                                      0};
 
-static size_t parse_widths(const char *list, size_t widths[MOST_WIDTHS]) {
+static size_t parse_widths(const char *list, size_t widths[MAX_WIDTHS]) {
     size_t n = 0;
-    for (const char *p = list; n < MOST_WIDTHS; p++) {
+    for (const char *p = list; n < MAX_WIDTHS; p++) {
         char *end;
         unsigned long w = strtoul(p, &end, 10);
-        if (end == p || *p < '0' || *p > '9' || !w || w > MOST_SEQUENCES || (*end && *end != ',')) break;
+        if (end == p || *p < '0' || *p > '9' || !w || w > MAX_SEQUENCES || (*end && *end != ',')) break;
         widths[n++] = w;
         if (!*end) return n;
         p = end;
@@ -65,7 +65,7 @@ struct bench {
     gyr_device_info device;
     struct measuring how;
     struct progress bar;
-    size_t at, widths; // the one being measured, of so many
+    size_t at, widths; // the one being measured, and how many there are
 };
 
 static void advance(void *user, double fraction) {
@@ -99,7 +99,7 @@ static void print_roofs(const struct measured *m, size_t n) {
                 {offsetof(gyr_roofs, fp32), "fp32", "Gop/s"}};
     print("\nthis machine at most:");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        double values[MOST_WIDTHS];
+        double values[MAX_WIDTHS];
         for (size_t k = 0; k < n; k++) values[k] = *(const double *)((const char *)&m[k].roofs + rows[i].offset) / 1e9;
         double middle = median(values, n);
         print("%s %s %.*f %s", i ? "," : "", rows[i].name, i ? 0 : 1, middle, rows[i].unit);
@@ -139,7 +139,7 @@ static void print_json(const struct bench *b, const struct measured *m) {
 }
 
 static int bench(struct bench *b, const size_t *widths) {
-    struct measured all[MOST_WIDTHS];
+    struct measured all[MAX_WIDTHS];
     gyr_error e = {0};
     gyr_status status = gyr_device_get_info(0, &b->device, &e);
     if (!b->how.threads) b->how.threads = b->device.threads;
@@ -165,13 +165,13 @@ static int bench(struct bench *b, const size_t *widths) {
 
 int verb_bench(int argc, char **argv) {
     struct bench_options o = {.batch = "1,4,16", .prompt = 512, .generate = 32, .repeat = 3};
-    size_t widths[MOST_WIDTHS];
+    size_t widths[MAX_WIDTHS];
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
     struct bench b = {.o = &o, .widths = parse_widths(o.batch, widths)};
     if (!b.widths)
         return usage_error("--batch: \"%s\" is not a list of at most %d numbers from 1 to %d, such as 1,4,16", o.batch,
-                           MOST_WIDTHS, MOST_SEQUENCES);
+                           MAX_WIDTHS, MAX_SEQUENCES);
     if (!o.prompt && !o.generate) return usage_error("bench: --prompt 0 and --generate 0 leave nothing to measure");
     b.how = (struct measuring){.prompt = o.prompt,
                                .generate = o.generate,

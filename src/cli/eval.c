@@ -34,7 +34,7 @@ static const struct option options[] = {
 
 static const struct syntax syntax = {"eval",
                                      "perplexity FILE",
-                                     "Measure how well a model foretells a text; FILE - is standard input.",
+                                     "Measure how well a model predicts a text; FILE - is standard input.",
                                      "gyr eval perplexity -m falcon-7b.gguf wiki.test.raw",
                                      options,
                                      2,
@@ -62,7 +62,7 @@ static int print_result_json(const struct perplexity *p) {
     char *text = all ? json_dumps(all, 0) : NULL;
     json_decref(all);
     if (!text) {
-        say_error("eval: a result is no number; the model's weights are damaged, or out of memory");
+        say_error("eval: a result is not a number; the model's weights are damaged, or out of memory");
         return GYR_FAILED;
     }
     print("%s\n", text);
@@ -116,7 +116,7 @@ int verb_eval(int argc, char **argv) {
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
     if (strcmp(argv[1], "perplexity"))
-        return usage_error("eval: \"%s\" is nothing that is measured; did you mean 'gyr eval perplexity'?", argv[1]);
+        return usage_error("eval: \"%s\" is not something to measure; did you mean 'gyr eval perplexity'?", argv[1]);
     signals_catch();
     size_t size;
     char *text = read_whole(argv[2], &size, &status);

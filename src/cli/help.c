@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HALF = 40, HALF_NAME = 24, NAME_MOST = 27 };
+enum { HALF = 40, HALF_NAME = 24, MAX_NAME = 27 };
 
 static int spell(const struct option *o, char *out, size_t size) {
     return snprintf(out, size, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
@@ -19,7 +19,7 @@ static int name_width(const struct option *o) {
         int n = spell(o, name, sizeof name);
         if (!o->half && n > width) width = n;
     }
-    return width < NAME_MOST ? width : NAME_MOST;
+    return width < MAX_NAME ? width : MAX_NAME;
 }
 
 static void full_line(const struct option *o, int width) {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 // No prompt is longer; a pipe that never ends (/dev/zero) must not fill the memory.
-enum { MOST = 256 << 20 };
+enum { MAX_INPUT = 256 << 20 };
 
 static char *stop(char *text, const char *where, int *status, int why, const char *what) {
     if (what) say_error("%s: %s", where, what);
@@ -26,7 +26,7 @@ static char *read_all(int file, const char *where, size_t *size, int *status) {
     char *text = NULL;
     for (;;) {
         if (room - n < 2) {
-            if (room > MOST) return stop(text, where, status, GYR_USAGE, "more than 256 MiB; give less");
+            if (room > MAX_INPUT) return stop(text, where, status, GYR_USAGE, "more than 256 MiB; give less");
             room = room ? room * 2 : 1 << 16;
             char *more = realloc(text, room);
             if (!more) return stop(text, where, status, GYR_NO_MEMORY, "out of memory; give less");

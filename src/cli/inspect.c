@@ -29,7 +29,7 @@ static const struct syntax syntax = {"inspect",
                                      1,
                                      1};
 
-enum { NAME = 18, VALUE_MOST = 56 };
+enum { NAME = 18, MAX_VALUE = 56 };
 
 static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
 
@@ -45,8 +45,8 @@ static char *one_line(const json_t *value) {
     if (!text) return NULL;
     size_t n = strcspn(text, "\n");
     bool cut = text[n];
-    if (n > VALUE_MOST) {
-        n = VALUE_MOST;
+    if (n > MAX_VALUE) {
+        n = MAX_VALUE;
         cut = true;
     }
     while (cut && n && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
@@ -135,7 +135,7 @@ static double context_of(const json_t *o) {
 // The longest that may be asked for.
 static double far_context_of(const json_t *o) { return number(json_object_get(o, "hyperparameters"), "far_context"); }
 
-// What a context of so many tokens takes, and the speed that reading weights and cache for each token allows.
+// What a context of `tokens` tokens takes, and the speed that reading weights and cache for each token allows.
 static void print_context(double tokens, double weights, double kv, double decode, const gyr_device_info *d,
                           double rate) {
     double need = weights + kv * tokens;

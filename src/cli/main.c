@@ -24,7 +24,7 @@ static const struct verb {
     {"tokenize", "turn text into token ids, or back", verb_tokenize},
     {"template", "print the prompt that a chat template makes of a chat", verb_template},
     {"logits", "compute the scores of the next token, for checking", verb_logits},
-    {"eval", "measure how well a model foretells a text", verb_eval},
+    {"eval", "measure how well a model predicts a text", verb_eval},
     {"devices", "list what models can run on here", verb_devices},
     {"cache", "list or clear the weights kept for the next start", verb_cache},
     {"bench", "measure how fast a model is, beside the machine's limits", verb_bench},

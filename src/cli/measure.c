@@ -19,9 +19,9 @@ struct run {
     gyr_input *inputs;
     int32_t *ids; // [width][longest piece]
     uint32_t vocab;
-    gyr_roofs roofs[MOST_REPEATS + 1];
-    double prefill[MOST_REPEATS], decode[MOST_REPEATS]; // seconds
-    size_t done, all;                                   // calls, for the progress
+    gyr_roofs roofs[MAX_REPEATS + 1];
+    double prefill[MAX_REPEATS], decode[MAX_REPEATS]; // seconds
+    size_t done, all;                                 // calls, for the progress
 };
 
 static int ascending(const void *a, const void *b) {
@@ -129,7 +129,7 @@ static struct rate rate_of(const struct run *r, struct steps steps, const gyr_ro
 }
 
 static double median_roof(const struct run *r, size_t offset) {
-    double values[MOST_REPEATS + 1];
+    double values[MAX_REPEATS + 1];
     for (size_t i = 0; i <= r->how->repeats; i++) values[i] = *(const double *)((const char *)&r->roofs[i] + offset);
     return median(values, r->how->repeats + 1);
 }

@@ -4,7 +4,7 @@
 
 #include "gyr.h"
 
-enum { MOST_REPEATS = 99 };
+enum { MAX_REPEATS = 99 };
 
 struct measuring {
     size_t prompt, generate, depth; // tokens

@@ -47,7 +47,7 @@ static gyr_status count_bytes(struct perplexity *p, const struct window *w, gyr_
     return b ? GYR_OK : GYR_NO_MEMORY;
 }
 
-// The token at i foretells the one at i + 1: the last is not fed, and rows count from the one before `first`.
+// The token at i predicts the one at i + 1: the last is not fed, and rows count from the one before `first`.
 static gyr_status measure_window(struct perplexity *p, const struct window *w, double done, double share,
                                  gyr_error *e) {
     gyr_session_truncate(p->session, 0);

@@ -7,7 +7,7 @@
 
 // Windows of `context` tokens, each computed from nothing. Without a stride they lie side by side, begin with the
 // tokens that the model wants at a text's beginning, and only what follows their first half is scored (llama.cpp's
-// way); with one they move by so many tokens, and every token but the first is scored once (that of Hugging Face's
+// way); with one they move by that many tokens, and every token but the first is scored once (that of Hugging Face's
 // documentation).
 struct perplexity {
     gyr_model *model;

@@ -55,7 +55,7 @@ static int print_string(const char *bytes, size_t size) {
     char *text = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
     json_decref(string);
     if (!text) {
-        say_error("standard input: the tokens' bytes are not UTF-8, so no JSON string; leave --json out");
+        say_error("standard input: the tokens' bytes are not UTF-8, so they cannot be a JSON string; leave out --json");
         return GYR_MALFORMED;
     }
     print("%s\n", text);

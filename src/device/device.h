@@ -54,8 +54,7 @@ struct attention {
     uint32_t window; // a row sees positions less than this away from its own; 0: all
     float scale;     // multiplies (q . k + bias)
     float softcap;   // then score = softcap * tanh(score / softcap) (Gemma 2, 2024); 0: none
-    // ALiBi (Press et al., 2022): bias = slopes[head] * key position; NULL: none.
-    // Either way pairs lie half of rotary_dim apart in the result. With alibi_bf16, as Falcon's
+    // ALiBi (Press et al., 2022): bias = slopes[head] * key position; NULL: none. With alibi_bf16, as Falcon's
     // checkpoints were trained: bias = bf16(bf16(slope) * bf16(position)), the slopes being rounded already.
     const dfloat *slopes;
     bool alibi_bf16;

@@ -39,7 +39,7 @@ static bool not_there(const char *name, gyr_error *e) {
         if (i) strncat(known, ", ", sizeof known - strlen(known) - 1);
         strncat(known, kinds[i]->name, sizeof known - strlen(known) - 1);
     }
-    return fail(e, GYR_USAGE, "device %.60s: there is none of that name; choose one of %s", name, known);
+    return fail(e, GYR_USAGE, "device %.60s: no such device; choose one of %s", name, known);
 }
 
 const struct device_kind *device_at(size_t i, size_t *index) {

@@ -20,8 +20,8 @@
 
 enum { PAGE_TOKENS = 32, KV_FOUR = 4, KV_MOST_DIM = 1024 };
 
-// Pages lie in slabs of so many, which never move: page p is the (p % SLAB_PAGES)-th of slab p / SLAB_PAGES. In a slab
-// each layer's pages of keys, and of values, are one array.
+// Pages lie in slabs of SLAB_PAGES, which never move: page p is the (p % SLAB_PAGES)-th of slab p / SLAB_PAGES. In a
+// slab each layer's pages of keys, and of values, are one array.
 enum { SLAB_PAGES = 32 };
 
 // The shape of a layer's cache. Types: TYPE_F32, TYPE_F16, TYPE_Q8_0. Dimensions are at most KV_MOST_DIM.

@@ -2,7 +2,7 @@
 //
 // A file is a header, then each matrix's tiles from a multiple of PAGE on. Its key says what it was made from: the
 // device's form, the sizes and times of the model's files, and samples of every matrix. The samples of the tiles in the
-// header say that they reached the disk. A file that is not just as it should be is not used, and written again.
+// header show that they reached the disk. A file that does not match is not used, and written again.
 #ifndef ENGINE_CACHE_H
 #define ENGINE_CACHE_H
 
@@ -26,10 +26,10 @@ struct cache {
 // Maps the file that is wanted; rooms[i] receives where matrix i's tiles are. False if there is none.
 bool cache_find(struct cache *c, const struct cache_want *want, uint8_t **rooms);
 
-// Makes room for it on the disk, where those used least recently make way. False if there is none to be had.
+// Makes room for it on the disk by removing those used least recently. False if there is none.
 bool cache_make(struct cache *c, const struct cache_want *want);
 
-// Gives some of matrix i's bytes.
+// Stores some of matrix i's bytes.
 typedef bool cache_give(void *arg, size_t i, size_t at, size_t bytes, void *to);
 
 // Writes the tiles; the file gets its name when all of it is on the disk.
@@ -39,7 +39,7 @@ void cache_close(struct cache *c);
 // $XDG_CACHE_HOME/gyr, or ~/.cache/gyr; free(). NULL if there is neither.
 char *cache_folder(void);
 
-// A number that stands for n bytes, spread over all that was mixed before.
+// Hashes n bytes into `h`.
 uint64_t cache_mix(uint64_t h, const void *p, size_t n);
 
 // The same of some bytes at the beginning, the middle and the end.
@@ -61,7 +61,7 @@ struct cache_entry {
 struct cache_entry *cache_list(const char *folder, size_t *n, uint64_t *limit);
 bool cache_remove(const char *folder, const struct cache_entry *entry);
 
-// Removes parts that nobody writes any more, and those used least recently until `bytes` more fit what the disk, and
+// Removes parts whose writer is gone, and those used least recently until `bytes` more fit what the disk, and
 // `most`, allow. False if they never do; then nothing is removed.
 bool cache_room(const char *folder, uint64_t bytes, uint64_t most);
 

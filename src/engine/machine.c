@@ -27,7 +27,6 @@ size_t gyr_device_count(void) {
 static void cpu_facts(const struct device *d, gyr_device_info *info) {
     cpu_name(info->name, sizeof info->name);
     snprintf(info->isa, sizeof info->isa, "%s", device_cpu_isa(d));
-    info->threads = cpu_count();
 }
 
 gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
@@ -41,6 +40,7 @@ gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
     struct device *d = kind->open(index, 1, &made);
     if (!d) return status_of(false, &made, e);
     snprintf(info->name, sizeof info->name, "%s", kind->name);
+    info->threads = cpu_count();
     if (!strcmp(kind->name, "cpu")) cpu_facts(d, info);
     d->ops->room(d, &info->memory_bytes, &info->memory_free);
     d->ops->close(d);

@@ -29,7 +29,7 @@ static void enlist(struct gyr_session *s) {
     m->sessions = s;
 }
 
-// A session that begins with so many pages of another.
+// A session that begins with the first `held` pages of another.
 static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size_t held, gyr_error *e) {
     size_t context = o ? o->context : 0;
     if (!CHECK_RESERVED(o, e)) return NULL;

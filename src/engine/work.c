@@ -8,7 +8,7 @@ static void add_products(gyr_work *work, enum type type, double weights, double 
         work->int8 += 2 * weights * rows * (type_info(type)->quantized ? 1 : 3);
 }
 
-// What a batch multiplies by, so many rows each.
+// What a batch multiplies by, and the rows of each.
 struct sum {
     gyr_work *work;
     double rows;

@@ -32,7 +32,7 @@ bool tensor_measure(struct tensor *t, const char *where, gyr_error *e) {
     const struct type_info *type = type_info(t->type);
     if (t->dim[0] % type->block)
         return fail(e, GYR_MALFORMED,
-                    "%s: tensor %.*s has rows of %llu, no multiple of the %d of a block of %s; the file is damaged, "
+                    "%s: tensor %.*s has rows of %llu, not a multiple of the %d of a block of %s; the file is damaged, "
                     "get it again",
                     where, shown(t->name), t->name.data, (unsigned long long)t->dim[0], type->block, type->name);
     size_t row = type_row_bytes(t->type, t->dim[0]);

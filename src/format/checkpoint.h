@@ -17,7 +17,7 @@ struct tensor {
     size_t bytes;
     const uint8_t *scales; // not NULL: MXFP4; `data` is the blocks, a block's scale lies here. See tensor_blocks()
     const struct packing *packing; // not NULL: codes and scales apart; `data` is NULL. See tensor_blocks()
-    const char *dtype;             // what the file calls an element type that is none of gyr's; NULL: it is `type`
+    const char *dtype;             // the file's name for an element type that gyr does not have; NULL: it is `type`
     // Not NULL: why the tensor cannot be read, behind its name. Folders may hold such, as long as no model asks for
     // them: tensor_readable() says it.
     const char *unread;
@@ -72,7 +72,7 @@ struct checkpoint {
     size_t n_tensors;
     struct vocab vocab;
     struct sampling_advice advice;
-    struct keys *keys;       // private: the file's words
+    struct keys *keys;       // private: the keys as the file has them
     struct keys *settled;    // private: what a config.json's class makes of them; NULL: just those
     struct storage *storage; // private: maps, names, index
 };
@@ -85,7 +85,7 @@ struct checkpoint *checkpoint_open_memory(const char *name, const void *data, si
 
 void checkpoint_close(struct checkpoint *c);
 
-// Sizes and times of the mapped files: another number means that one of them has changed. 0 for one in memory.
+// Sizes and times of the mapped files: a different number means that one of them has changed. 0 for one in memory.
 uint64_t checkpoint_stamp(const struct checkpoint *c);
 
 // NULL if there is no such tensor. Constant time.
@@ -119,7 +119,7 @@ bool value_truth(const struct value *v, bool otherwise);
 // in a way that gyr does not have, or the method, where weights are quantized by one that it does not read.
 bool checkpoint_check(const struct checkpoint *c, gyr_error *e);
 
-// Whether a config.json is of a model that sees or hears, with a text part.
+// Whether a config.json is of a multimodal model (vision or audio) with a text part.
 bool checkpoint_has_parts(const struct checkpoint *c);
 
 // Which biases a config.json says there are, a bit each: of queries, keys and values (1), the attention's output (2),

@@ -22,7 +22,7 @@ enum {
     MAX_ALIGNMENT = 1 << 20,
 };
 
-// The next n bytes; NULL, with the error set, if there are not so many.
+// The next n bytes; NULL, with the error set, if there are fewer.
 static const uint8_t *take(struct reader *r, size_t n) {
     if (n > r->size - r->at)
         return fail_null(r->e, GYR_MALFORMED,
@@ -202,7 +202,7 @@ static bool read_tensors(struct reader *r, const struct keys *k, struct checkpoi
     uint64_t alignment = DEFAULT_ALIGNMENT;
     if (!keys_uint(k, r->path, "general.alignment", 8, MAX_ALIGNMENT, &alignment, r->e)) return false;
     if (alignment & (alignment - 1))
-        return fail(r->e, GYR_MALFORMED, "%s: key general.alignment is %llu, no power of two; get the file again",
+        return fail(r->e, GYR_MALFORMED, "%s: key general.alignment is %llu, not a power of two; get the file again",
                     r->path, (unsigned long long)alignment);
     size_t first = c->n_tensors, n = (size_t)r->n_tensors;
     uint64_t *offset = n ? reallocarray(NULL, n, sizeof *offset) : NULL;

@@ -88,7 +88,7 @@ void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     if (v->kind == VOCAB_NONE) return;
     if (!can_say(v))
         gguf_writer_refuse(w, GYR_UNSUPPORTED,
-                           "GGUF cannot say how this tokenizer splits text; take the vocabulary from a GGUF file");
+                           "GGUF cannot express how this tokenizer splits text; take the vocabulary from a GGUF file");
     gguf_put_cstring(w, "tokenizer.ggml.model", is_spelled(v) ? "gemma4" : models[v->kind]);
     if (v->pre) gguf_put_cstring(w, "tokenizer.ggml.pre", v->pre);
     gguf_put_strings(w, "tokenizer.ggml.tokens", v->tokens, v->n);

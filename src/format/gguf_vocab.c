@@ -171,7 +171,8 @@ static bool unigram_steps(struct vocab_reader *r) {
         return false;
     const struct items *items = a ? a->array.items : NULL;
     if (items && gguf_type_size(items->type) != 1)
-        return fail(r->e, GYR_MALFORMED, "%s: its map of characters is no list of bytes; get the file again", r->where);
+        return fail(r->e, GYR_MALFORMED, "%s: its map of characters is not a list of bytes; get the file again",
+                    r->where);
     struct text map = {items ? (const char *)items->numbers : NULL, items ? a->array.n : 0};
     for (size_t i = 0; i < r->v->n && !r->v->byte_fallback; i++) r->v->byte_fallback = r->v->kinds[i] == TOKEN_BYTE;
     return vocab_sentencepiece(r->v, map, squeeze) || fail_memory(r->e, r->where);

@@ -69,7 +69,7 @@ static bool plain_name(struct text s) {
 static bool read_shard(struct checkpoint *c, struct shards *s, const char *where, struct text name, const json_t *map,
                        gyr_error *e) {
     if (!name.data || !plain_name(name))
-        return fail(e, GYR_MALFORMED, "%s: names a part that is no file of its folder: \"%.*s\"; get the file again",
+        return fail(e, GYR_MALFORMED, "%s: names a part that is not a file of its folder: \"%.*s\"; get the file again",
                     where, shown(name), name.data ? name.data : "");
     struct shard *items = reallocarray(s->items, s->n + 1, sizeof *items);
     if (!items) return fail_memory(e, where);

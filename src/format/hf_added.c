@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Ids may have gaps, which cost memory: so many more than tokens are allowed.
+// Ids may have gaps, which cost memory: this many more than tokens are allowed.
 enum { MAX_GAPS = 65536 };
 
 struct adder {
@@ -29,8 +29,7 @@ struct added {
 enum { NO_ID = -1 };
 
 static bool wrong(struct adder *a) {
-    return fail(a->e, GYR_MALFORMED, "%s: an added token has no content, or no id that can be; get the file again",
-                a->where);
+    return fail(a->e, GYR_MALFORMED, "%s: an added token has no content or no valid id; get the file again", a->where);
 }
 
 static void *larger(struct vocab *v, const void *old, size_t size, size_t room) {

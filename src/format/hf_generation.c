@@ -36,7 +36,7 @@ static bool read_ends(const json_t *generation, const struct keys *keys, struct 
     if (!ends_of_generation(j, v, where) || !ends_of_config(keys, "eos_token_id", v, where) ||
         !ends_of_config(keys, "text_config.eos_token_id", v, where))
         return false;
-    // The one that ends a text is what the tokenizer says; where that is silent, the first of the lists.
+    // The one that ends a text is what the tokenizer says; where it says nothing, the first of the lists.
     if (v->eos < 0 && v->n_ends) v->eos = v->ends[0];
     for (size_t i = 0; i < v->n_ends && v->eot < 0; i++)
         if (v->ends[i] != v->eos) v->eot = v->ends[i];

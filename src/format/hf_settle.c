@@ -182,7 +182,7 @@ bool checkpoint_has_parts(const struct checkpoint *c) {
 
 bool hf_settle(struct checkpoint *c, gyr_error *e) {
     struct settler s = {c, hf_class_of(c->architecture), NULL, "", e};
-    if (!s.class) return true; // nobody will run it
+    if (!s.class) return true; // it will not be run
     s.to = c->settled = calloc(1, sizeof *c->settled);
     if (!s.to) return fail_memory(e, c->path);
     if (checkpoint_has_parts(c)) s.home = "text_config.";

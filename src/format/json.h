@@ -15,7 +15,7 @@ json_t *json_parse(const char *data, size_t size, size_t flags, const char *wher
 // The same for a list.
 json_t *json_parse_list(const char *data, size_t size, size_t flags, const char *where, gyr_error *e);
 
-// Messages and their kin: any value, nested more deeply. GYR_USAGE, "messages:LINE:COLUMN: ...".
+// Messages and similar input: any value, nested more deeply. GYR_USAGE, "messages:LINE:COLUMN: ...".
 json_t *json_parse_talk(const char *data, size_t size, gyr_error *e);
 
 // The same as json_parse() from a file of at most `limit` bytes.

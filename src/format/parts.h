@@ -31,11 +31,11 @@ bool checkpoint_add(struct checkpoint *c, const struct tensor *t, const char *wh
 // differs makes it unread.
 bool checkpoint_add_again(struct checkpoint *c, const struct tensor *t, const char *where, gyr_error *e);
 
-// What `unread` is of a tensor whose element type is none of gyr's. Quantized folders have such, and may have a place
-// for it (packed.h).
+// The value of `unread` for a tensor whose element type gyr does not have. Quantized folders have such, and may have a
+// place for it (packed.h).
 extern const char unread_type[];
 
-// Sets t->bytes from type and dims. Fails when there are none, they overflow, or a row is no whole number of blocks.
+// Sets t->bytes from type and dims. Fails when there are none, they overflow, or a row is not a whole number of blocks.
 bool tensor_measure(struct tensor *t, const char *where, gyr_error *e);
 
 // Each fills tensors, keys, architecture and vocab of an otherwise empty checkpoint.

@@ -9,7 +9,7 @@
 #include <string.h>
 
 // A token's length, squared, is what finding its merge costs; in all, real vocabularies are far below the limit.
-enum { MOST_WORK = 1 << 30, NONE = INT32_MAX };
+enum { MAX_WORK = 1 << 30, NONE = INT32_MAX };
 
 struct ranks {
     const struct text *pieces;
@@ -83,7 +83,7 @@ static bool measure(struct ranks *r, const char *where, gyr_error *e) {
     size_t longest = 2;
     for (size_t i = 0; i < r->n; i++) {
         size_t size = r->pieces[i].size;
-        if (size >= 1 << 15 || (work += (uint64_t)size * size) > MOST_WORK)
+        if (size >= 1 << 15 || (work += (uint64_t)size * size) > MAX_WORK)
             return fail(e, GYR_MALFORMED, "%s: its tokens are longer than those of any model; get the file again",
                         where);
         if (size > longest) longest = size;

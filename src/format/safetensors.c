@@ -57,7 +57,7 @@ static bool read_shape(const struct header *h, const json_t *j, struct tensor *t
     t->n_dims = n > MAX_DIMS ? MAX_DIMS : (int)n;
     for (size_t i = 0; i < n; i++) {
         const json_t *d = json_array_get(shape, n - 1 - i);
-        if (!json_is_integer(d) || json_integer_value(d) < 0) return malformed(h, t, "has a shape that is no shape");
+        if (!json_is_integer(d) || json_integer_value(d) < 0) return malformed(h, t, "has a malformed shape");
         uint64_t *to = &t->dim[i < MAX_DIMS ? i : MAX_DIMS - 1], by = (uint64_t)json_integer_value(d);
         if (by == 0) odd(t, GYR_MALFORMED, "has an empty dimension; the file is damaged, get it again");
         if (__builtin_mul_overflow(*to, by, to)) return malformed(h, t, "has a size that overflows");

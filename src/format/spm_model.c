@@ -77,7 +77,7 @@ struct spm {
 };
 
 static bool damaged(struct spm *s) {
-    return fail(s->e, GYR_MALFORMED, "%s: is no SentencePiece model, or damaged; get the file again", s->where);
+    return fail(s->e, GYR_MALFORMED, "%s: is not a SentencePiece model, or is damaged; get the file again", s->where);
 }
 
 static bool read_piece(struct spm *s, struct text bytes) {
@@ -156,7 +156,8 @@ bool spm_model(const char *data, size_t size, const char *where, struct vocab *v
         return fail(e, GYR_UNSUPPORTED, "%s: a SentencePiece model of words or characters; gyr knows Unigram and BPE",
                     where);
     if (s.suffix || !s.escape)
-        return fail(e, GYR_UNSUPPORTED, "%s: writes its spaces as gyr cannot; choose another model", where);
+        return fail(e, GYR_UNSUPPORTED, "%s: writes spaces in a way that gyr does not support; choose another model",
+                    where);
     v->kind = s.type == SPM_BPE ? VOCAB_SPM : VOCAB_UNIGRAM;
     v->space_marker = v->add_bos = true;
     check_id(v, &v->bos), check_id(v, &v->eos), check_id(v, &v->unk), check_id(v, &v->pad);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Ranks may have gaps, which cost memory: so many more than lines are allowed.
+// Ranks may have gaps, which cost memory: this many more than lines are allowed.
 enum { MAX_GAPS = 65536, MAX_SPECIALS = 65536 };
 
 static bool damaged(const char *where, const char *what, gyr_error *e) {
@@ -118,7 +118,7 @@ static bool get_number(struct source *s, const json_t *config, const char *name,
     *out = missing;
     if (!j) return true;
     if (!json_is_integer(j) || json_integer_value(j) < 0 || (uint64_t)json_integer_value(j) > most)
-        return damaged(s->where, "a number of its config is none, or too large", s->e);
+        return damaged(s->where, "a number of its config is not a number, or too large", s->e);
     *out = (size_t)json_integer_value(j);
     return true;
 }
@@ -152,7 +152,7 @@ static bool put_tekken_specials(struct source *s, const json_t *list, size_t n) 
         struct text name = json_text(json_object_get(j, "token_str"));
         if (!name.size || !json_is_integer(rank) || json_integer_value(rank) < 0 ||
             (uint64_t)json_integer_value(rank) >= n || s->v->kinds[json_integer_value(rank)] == TOKEN_CONTROL)
-            return damaged(s->where, "a special token has no name, or no rank that can be", s->e);
+            return damaged(s->where, "a special token has no name or no valid rank", s->e);
         if (!put_special(s, (size_t)json_integer_value(rank), name)) return false;
     }
     for (size_t i = 0; i < n; i++) {

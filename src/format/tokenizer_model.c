@@ -7,12 +7,12 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-// Ids may have gaps, which cost memory: so many more than tokens are allowed.
+// Ids may have gaps, which cost memory: this many more than tokens are allowed.
 enum { MAX_GAPS = 65536, MAX_AFFIX = 32 };
 
 static bool read_id(struct tokenizer_reader *r, const json_t *j, size_t limit, size_t *id) {
     if (!json_is_integer(j) || json_integer_value(j) < 0 || (uint64_t)json_integer_value(j) >= limit)
-        return json_malformed(r, "a token's id is no number, or too large");
+        return json_malformed(r, "a token's id is not a number, or too large");
     *id = (size_t)json_integer_value(j);
     return true;
 }
@@ -116,7 +116,7 @@ static bool read_unknown(struct tokenizer_reader *r, const json_t *model, const 
 static bool read_merge(struct tokenizer_reader *r, const json_t *j, struct text *out) {
     struct text left = json_text(json_array_get(j, 0)), right = json_text(json_array_get(j, 1)), s = json_text(j);
     bool pair = json_array_size(j) == 2 && left.data && right.data;
-    if (!pair && !s.data) return json_malformed(r, "a merge is no pair of tokens");
+    if (!pair && !s.data) return json_malformed(r, "a merge is not a pair of tokens");
     struct buf b = {0};
     if (pair) {
         buf_append(&b, left.data, left.size);
@@ -130,7 +130,7 @@ static bool read_merge(struct tokenizer_reader *r, const json_t *j, struct text 
     bool failed = b.failed;
     buf_free(&b);
     if (failed || (ok && !out->data)) return fail_memory(r->e, r->where);
-    return ok || json_malformed(r, "a merge is no pair of tokens without spaces");
+    return ok || json_malformed(r, "a merge is not a pair of tokens without spaces");
 }
 
 static bool read_merges(struct tokenizer_reader *r, const json_t *merges) {
@@ -158,7 +158,7 @@ static bool read_bpe(struct tokenizer_reader *r, const json_t *model, const json
     const json_t *vocab = json_object_get(model, "vocab");
     if (!json_is_object(vocab)) return json_malformed(r, "its model has no vocab");
     if (json_number_value(json_object_get(model, "dropout")) > 0)
-        return json_unsupported(r, "its model drops merges by chance");
+        return json_unsupported(r, "its model drops merges at random");
     v->kind = VOCAB_BPE;
     v->byte_fallback = json_flag(model, "byte_fallback", false);
     v->ignore_merges = json_flag(model, "ignore_merges", false);

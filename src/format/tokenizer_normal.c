@@ -43,7 +43,7 @@ static bool normal_strip(struct tokenizer_reader *r, const json_t *j) {
     return add(r, (struct normal){.kind = NORMAL_STRIP, .left = left, .right = right});
 }
 
-// The marks of spaces, as Llama 2 and its kin have them, are a matter of spelling.
+// The marks of spaces, as Llama 2 and similar models have them, are a matter of spelling.
 static bool normal_prepend(struct tokenizer_reader *r, const json_t *j) {
     struct text s = json_text(json_object_get(j, "prepend"));
     if (!s.data) return json_malformed(r, "a Prepend has no text");
@@ -84,7 +84,7 @@ static bool normal_precompiled(struct tokenizer_reader *r, const json_t *j) {
     char *map = arena_copy(r->v->storage, s);
     if (!map) return fail_memory(r->e, r->where);
     size_t size = base64_decode(map, s.size, map);
-    if (size == SIZE_MAX) return json_malformed(r, "its map of characters is no base64");
+    if (size == SIZE_MAX) return json_malformed(r, "its map of characters is not base64");
     return add(r, (struct normal){.kind = NORMAL_CHARSMAP, .left = true, .content = {map, size}});
 }
 

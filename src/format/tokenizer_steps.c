@@ -118,7 +118,7 @@ static bool pre_metaspace(struct tokenizer_reader *r, const json_t *j) {
     const json_t *scheme = json_object_get(j, "prepend_scheme");
     if (r->v->byte_level) return json_unsupported(r, "its Metaspace comes after ByteLevel");
     if (!json_is(json_object_get(j, "replacement"), SPACE_MARKER))
-        return json_unsupported(r, "its Metaspace has a marker of its own");
+        return json_unsupported(r, "its Metaspace has a custom marker");
     bool prefix = scheme ? !json_is(scheme, "never") : json_flag(j, "add_prefix_space", true);
     r->v->space_marker = true;
     r->v->drop_space = r->v->drop_space || prefix;

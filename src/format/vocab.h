@@ -8,7 +8,7 @@ enum vocab_kind {
     VOCAB_NONE,      // the file has no tokenizer
     VOCAB_BPE,       // merges by rank (GGUF "gpt2", tokenizer.json "BPE")
     VOCAB_SPM,       // SentencePiece BPE: merges by the score of the joined piece (GGUF "llama")
-    VOCAB_UNIGRAM,   // the likeliest way to cut a word into pieces (GGUF "t5", tokenizer.json "Unigram")
+    VOCAB_UNIGRAM,   // the most likely way to cut a word into pieces (GGUF "t5", tokenizer.json "Unigram")
     VOCAB_WORDPIECE, // the longest piece first (GGUF "bert", tokenizer.json "WordPiece")
 };
 
@@ -38,13 +38,13 @@ enum normal_kind {
     NORMAL_NFKD,
     NORMAL_LOWERCASE,
     NORMAL_STRIP,      // white space at the text's ends: `left`, `right`
-    NORMAL_UNACCENT,   // marks are dropped: all, or with `left` those that take no room (Mn)
+    NORMAL_UNACCENT,   // marks are dropped: all, or with `left` those without width (Mn)
     NORMAL_REPLACE,    // matches of `pattern` become `content`
     NORMAL_PREPEND,    // `content` in front of a text
     NORMAL_CHARSMAP,   // SentencePiece's precompiled map in `content`; `left`: cluster by cluster, as Hugging Face does
-    NORMAL_CLEAN,      // BERT's: control characters go, white space becomes a space
+    NORMAL_CLEAN,      // BERT's: control characters are dropped, white space becomes a space
     NORMAL_IDEOGRAPHS, // BERT's: a space on either side of each
-    NORMAL_NMT,        // control characters go, odd spaces become a space
+    NORMAL_NMT,        // control characters are dropped, unusual spaces become a space
     NORMAL_SPACES,     // SentencePiece's remove_extra_whitespaces
 };
 struct normal {
@@ -115,7 +115,7 @@ struct vocab {
     char *chat_template; // Jinja; NULL: none
     struct named_template *templates;
     size_t n_templates;
-    char *notes[MAX_NOTES]; // what was wrong and read nevertheless, a line each
+    char *notes[MAX_NOTES]; // what was wrong but read anyway, a line each
     size_t n_notes;
     void *storage; // owns everything above that the file does not hold itself
 };
@@ -137,7 +137,7 @@ bool vocab_add_end(struct vocab *v, int32_t id);
 const char *vocab_end_name(size_t i);
 bool vocab_is_end_name(struct text s);
 
-// Keeps a line for whoever opens the file; those beyond MAX_NOTES are dropped. False: no memory.
+// Keeps a note for the caller; those beyond MAX_NOTES are dropped. False: no memory.
 __attribute__((format(printf, 2, 3))) bool vocab_note(struct vocab *v, const char *format, ...);
 
 // Of a vocabulary from format/; one made by hand is its maker's to free.

@@ -7,7 +7,7 @@
 struct choice {
     const struct hub_file **files; // of the listing
     size_t n;
-    char open[PATH_MOST + 1];     // what to open: the first file, or "." for the folder
+    char open[MAX_PATH + 1];      // what to open: the first file, or "." for the folder
     char type[32];                // "Q4_K_M", "safetensors"; "" if the name does not tell
     const struct hub_file *index; // a folder's list of its weights: fetch it, then choose_weights()
 };

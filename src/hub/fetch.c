@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { POLL_MS = 100, GOOD_START = 1 << 20, WRONGS_MOST = 2, RETRY_AFTER_MOST = 600, ERROR_BODY = 1 << 16 };
+enum { POLL_MS = 100, GOOD_START = 1 << 20, MAX_WRONGS = 2, MAX_RETRY_AFTER = 600, ERROR_BODY = 1 << 16 };
 
 // The first bytes of a reply: do they go on where we are? A server may send the whole instead.
 static bool accept_reply(struct fetch *f, long status) {
@@ -108,7 +108,7 @@ static bool is_final(CURLcode why) {
 
 static const char *hint(CURLcode why) {
     switch (why) {
-    case CURLE_TOO_MANY_REDIRECTS: return "the hub sends in circles; try again later";
+    case CURLE_TOO_MANY_REDIRECTS: return "the hub redirects in circles; try again later";
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_PEER_FAILED_VERIFICATION:
         return "check the date, SSL_CERT_FILE if it is set, and that the package ca-certificates is installed";
@@ -131,11 +131,11 @@ static double jitter(void) {
 static bool put_off(struct fetch *f, const char *why, gyr_error *e) {
     struct hub *h = f->hub;
     if (f->sink->have >= f->began + GOOD_START) f->tries = 0;
-    if (f->wait > RETRY_AFTER_MOST)
+    if (f->wait > MAX_RETRY_AFTER)
         return fail(e, GYR_IO, "%s: %s: the hub asks to wait %.0f minutes; try again then", h->label, f->what,
                     ceil(f->wait / 60));
     if (++f->tries > h->retries)
-        return fail(e, GYR_IO, "%s: %s: %s, after %u tries; the same command goes on from here", h->label, f->what, why,
+        return fail(e, GYR_IO, "%s: %s: %s, after %u tries; run the same command to continue", h->label, f->what, why,
                     f->tries);
     double seconds = h->timeout / 30 * exp2(f->tries - 1 < 6 ? f->tries - 1 : 6) * jitter();
     if (f->wait > seconds) seconds = f->wait;
@@ -152,8 +152,8 @@ static bool complete(struct fetch *f, gyr_error *e) {
     case FETCH_SHORT: return put_off(f, "ended early", e);
     case FETCH_WRONG: break;
     }
-    if (f->wrongs++ < WRONGS_MOST) return put_off(f, "the bytes do not match the checksum", e);
-    return fail(e, GYR_MALFORMED, "%s: %s: the bytes that come do not match the hub's checksum; try again later",
+    if (f->wrongs++ < MAX_WRONGS) return put_off(f, "the bytes do not match the checksum", e);
+    return fail(e, GYR_MALFORMED, "%s: %s: the bytes received do not match the hub's checksum; try again later",
                 f->hub->label, f->what);
 }
 
@@ -167,7 +167,7 @@ static bool broken(struct fetch *f, CURLcode why, gyr_error *e) {
     // All of it is here, whatever length was promised.
     if (!f->sink->limit && f->pieces && f->sink->have == f->sink->expect) return complete(f, e);
     const char *text = f->fault ? f->fault : why ? curl_easy_strerror(why) : "a reply without content";
-    if (f->wrongs > WRONGS_MOST || (f->sink->limit && f->wrongs))
+    if (f->wrongs > MAX_WRONGS || (f->sink->limit && f->wrongs))
         return fail(e, GYR_MALFORMED, "%s: %s: %s; try again later", h->label, f->what, text);
     bool unreachable =
         why == CURLE_COULDNT_RESOLVE_HOST || why == CURLE_COULDNT_CONNECT || why == CURLE_COULDNT_RESOLVE_PROXY;

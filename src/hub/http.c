@@ -45,7 +45,7 @@ static bool set_headers(struct hub *h, gyr_error *e) {
     const char *token = setting(h->o->token, "HF_TOKEN", "");
     size_t n = strlen(token);
     for (size_t i = 0; i < n; i++)
-        if (!isgraph((unsigned char)token[i]) || n > TOKEN_MOST)
+        if (!isgraph((unsigned char)token[i]) || n > MAX_TOKEN)
             return fail(e, GYR_USAGE, "HF_TOKEN: has blanks or control characters; copy the token again");
     if (!n) h->token_held_back = false;
     if (!n || h->token_held_back) return true;
@@ -88,7 +88,7 @@ bool hub_tell(struct hub *h, const char *note, gyr_error *e) {
     h->p.doing = h->doing;
     h->p.note = note;
     if (!h->o->progress || h->o->progress(h->o->user, &h->p)) return true;
-    return fail(e, GYR_CANCELLED, "%s: stopped; the same command goes on from here", h->label);
+    return fail(e, GYR_CANCELLED, "%s: stopped; run the same command to continue", h->label);
 }
 
 void put_escaped(struct buf *b, const char *text, bool path) {
@@ -160,7 +160,7 @@ bool hub_refusal(const struct hub *h, long status, const char *code, const char 
     bool gated = !strcmp(code, "GatedRepo");
     if (h->token_held_back && (status == 401 || status == 403))
         return fail(e, GYR_IO,
-                    "%s: the hub wants a token, which gyr does not send over plain http; make HF_ENDPOINT "
+                    "%s: the hub requires a token, which gyr does not send over plain http; make HF_ENDPOINT "
                     "an https address",
                     name);
     if (gated || status == 403)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_MOST = 8 << 20, PAGES_MOST = 20, FILES_MOST = 10000 };
+enum { MAX_PAGE = 8 << 20, MAX_PAGES = 20, MAX_FILES = 10000 };
 static const uint64_t size_most = (uint64_t)1 << 50;
 
 // A sink in memory.
@@ -38,12 +38,12 @@ static enum outcome page_end(struct sink *s, gyr_error *e) {
 }
 
 // Fetches a page of JSON. *link receives the address of the next one, "" if this is the last.
-static bool get_page(struct hub *h, char *url, const char *what, struct page *p, char link[LINK_MOST], gyr_error *e) {
-    *p = (struct page){.sink = {.limit = PAGE_MOST, .restart = page_restart, .data = page_data, .end = page_end}};
+static bool get_page(struct hub *h, char *url, const char *what, struct page *p, char link[MAX_LINK], gyr_error *e) {
+    *p = (struct page){.sink = {.limit = MAX_PAGE, .restart = page_restart, .data = page_data, .end = page_end}};
     struct fetch f = {.what = what, .url = url, .sink = &p->sink};
     bool ok = fetch_all(h, &f, 1, e);
     if (ok) buf_append(&p->text, "", 0);
-    memcpy(link, f.link, LINK_MOST);
+    memcpy(link, f.link, MAX_LINK);
     return ok && (!p->text.failed || fail_memory(e, h->label));
 }
 
@@ -69,7 +69,7 @@ static char *api_url(const struct hub *h, const struct hub_name *n, const char *
 }
 
 static bool get_commit(struct hub *h, const struct hub_name *name, char commit[COMMIT_SIZE + 1], gyr_error *e) {
-    char *url = api_url(h, name, "revision", name->revision, ""), link[LINK_MOST];
+    char *url = api_url(h, name, "revision", name->revision, ""), link[MAX_LINK];
     if (!url) return fail_memory(e, h->label);
     struct page page;
     bool ok = get_page(h, url, "the model", &page, link, e);
@@ -117,7 +117,7 @@ static bool read_file_entry(const char *label, const json_t *item, struct hub_fi
 static bool add_entries(const char *label, const json_t *root, struct listing *l, gyr_error *e) {
     size_t i, count = json_array_size(root);
     const json_t *item;
-    if (l->n + count > FILES_MOST) return odd(label, "is too long", e);
+    if (l->n + count > MAX_FILES) return odd(label, "is too long", e);
     struct hub_file *files = reallocarray(l->files, l->n + count + 1, sizeof *files);
     if (!files) return fail_memory(e, label);
     l->files = files;
@@ -153,11 +153,11 @@ bool listing_check(struct listing *l, const char *label, gyr_error *e) {
 }
 
 static bool get_files(struct hub *h, const struct hub_name *name, struct listing *l, gyr_error *e) {
-    char *url = api_url(h, name, "tree", l->commit, "?recursive=true"), link[LINK_MOST];
+    char *url = api_url(h, name, "tree", l->commit, "?recursive=true"), link[MAX_LINK];
     bool ok = url || fail_memory(e, h->label);
     for (int pages = 0; ok && url; pages++) {
         struct page page = {0};
-        ok = (pages < PAGES_MOST || odd(h->label, "is too long", e)) &&
+        ok = (pages < MAX_PAGES || odd(h->label, "is too long", e)) &&
              get_page(h, url, "the list of files", &page, link, e);
         ok = ok && listing_add(l, h->label, page.text.data, page.text.size, e);
         buf_free(&page.text);

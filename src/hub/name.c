@@ -22,15 +22,15 @@ static bool is_word(const char *s, const char *more) {
 bool is_hex(const char *s, size_t size) { return strspn(s, "0123456789abcdef") == size && !s[size]; }
 
 bool path_is_safe(const char *path) {
-    enum { PART_MOST = 200 }; // of the 255 bytes that file systems allow: room for ".part"
+    enum { MAX_PART = 200 }; // of the 255 bytes that file systems allow: room for ".part"
     size_t size = strlen(path);
-    if (!size || size > PATH_MOST || !utf8_valid(path, size)) return false;
+    if (!size || size > MAX_PATH || !utf8_valid(path, size)) return false;
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)path[i] < 0x20 || path[i] == 0x7f || path[i] == '\\') return false;
     for (const char *part = path;; part++) {
         size_t n = strcspn(part, "/");
         bool dots = (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.');
-        if (!n || n > PART_MOST || dots) return false;
+        if (!n || n > MAX_PART || dots) return false;
         part += n;
         if (!*part) return true;
     }
@@ -48,17 +48,17 @@ bool hub_name_parse(struct hub_name *n, const char *text, gyr_error *e) {
     *n = (struct hub_name){.revision = "main"};
     const char *owner = text + strlen(scheme), *slash = strchr(owner, '/'), *repo = slash ? slash + 1 : "";
     const char *rest = repo + strcspn(repo, "@:");
-    bool ok = slash && take(n->owner, NAME_MOST, owner, (size_t)(slash - owner)) &&
-              take(n->repo, NAME_MOST, repo, (size_t)(rest - repo)) && is_word(n->owner, "._-") &&
+    bool ok = slash && take(n->owner, MAX_NAME, owner, (size_t)(slash - owner)) &&
+              take(n->repo, MAX_NAME, repo, (size_t)(rest - repo)) && is_word(n->owner, "._-") &&
               is_word(n->repo, "._-");
     if (ok && *rest == '@') {
         size_t size = strcspn(rest + 1, ":");
-        ok = take(n->revision, REVISION_MOST, rest + 1, size) && is_word(n->revision, "._-/") &&
+        ok = take(n->revision, MAX_REVISION, rest + 1, size) && is_word(n->revision, "._-/") &&
              path_is_safe(n->revision);
         n->has_revision = true;
         rest += 1 + size;
     }
-    if (ok && *rest == ':') ok = take(n->select, PATH_MOST, rest + 1, strlen(rest + 1)) && path_is_safe(n->select);
+    if (ok && *rest == ':') ok = take(n->select, MAX_PATH, rest + 1, strlen(rest + 1)) && path_is_safe(n->select);
     snprintf(n->label, sizeof n->label, "%s%s/%s", scheme, n->owner, n->repo);
     return ok || fail(e, GYR_USAGE,
                       "%.200s: not a model's name; write hf:OWNER/NAME, hf:OWNER/NAME@REVISION or "

@@ -25,7 +25,7 @@ struct part {
 bool cannot_store(const char *path, int why, gyr_error *e) {
     bool full = why == ENOSPC || why == EDQUOT;
     return fail(e, GYR_IO, "%s: %s; %s", path, strerror(why),
-                full ? "free some space, then the same command goes on; or set GYR_MODELS to a folder elsewhere"
+                full ? "free some space and run the same command to continue; or set GYR_MODELS to a folder elsewhere"
                      : "check the folder, or set GYR_MODELS to another");
 }
 
@@ -101,7 +101,7 @@ static enum outcome end(struct sink *s, gyr_error *e) {
     }
     sync_folder_of(p->path);
     p->hub->p.files_done++;
-    char note[PATH_MOST + 64];
+    char note[MAX_PATH + 64];
     snprintf(note, sizeof note, "%s: whole, %s right", p->file->path,
              p->file->sum == SUM_SHA256 ? "SHA-256" : "checksum");
     return hub_tell(p->hub, note, e) ? FETCH_WHOLE : FETCH_FAILED;

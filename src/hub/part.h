@@ -7,14 +7,14 @@
 
 struct part;
 
-// What came of `file` before is taken up again: read and summed (hub_tell() says so meanwhile). Folders are made.
+// Resumes what was received of `file` before, by reading and hashing it (hub_tell() says so meanwhile). Makes folders.
 struct part *part_open(struct hub *h, const char *path, const struct hub_file *file, gyr_error *e);
 struct sink *part_sink(struct part *p);
 
 // Claims the disk's space for what is still to come, where the file system can.
 bool part_reserve(struct part *p, gyr_error *e);
 
-// What is not whole stays as NAME.part.
+// An incomplete file stays as NAME.part.
 void part_close(struct part *p);
 
 // "PATH.part"; free().

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { INDEX_MOST = 64 << 20 };
+enum { MAX_INDEX = 64 << 20 };
 static const uint64_t spare = 64 << 20; // bytes of the disk that are left to others
 
 struct pull {
@@ -166,7 +166,7 @@ static bool get_index(struct pull *p, gyr_error *e) {
     if (!get_files(p, e)) return false;
     size_t size = 0;
     char *path = record_path(p->shelf.folder, p->record, p->choice.index->path);
-    char *text = path ? read_file(path, INDEX_MOST, &size, e) : NULL;
+    char *text = path ? read_file(path, MAX_INDEX, &size, e) : NULL;
     bool ok = text ? choose_weights(&p->name, &p->listing, text, size, &p->choice, e) : path || fail_memory(e, "index");
     ok = ok && text && put_record(p, e);
     free(text);
@@ -199,7 +199,7 @@ static bool look_into_index(struct pull *p, gyr_error *e) {
     if (!p->choice.index) return true;
     struct buf text = {0};
     char *url = file_url(p, p->choice.index);
-    bool ok = url ? hub_text(&p->hub, url, p->choice.index->path, INDEX_MOST, &text, e) : fail_memory(e, "index");
+    bool ok = url ? hub_text(&p->hub, url, p->choice.index->path, MAX_INDEX, &text, e) : fail_memory(e, "index");
     ok = ok && choose_weights(&p->name, &p->listing, text.data ? text.data : "", text.size, &p->choice, e);
     buf_free(&text);
     free(url);

@@ -47,7 +47,7 @@ static void forget(struct fetch *f) {
 }
 
 void read_header(struct fetch *f, const char *line, size_t size) {
-    char value[LINK_MOST];
+    char value[MAX_LINK];
     if (size > 5 && !memcmp(line, "HTTP/", 5)) {
         forget(f);
         return;

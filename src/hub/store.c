@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RECORDS_MOST = 16 << 20 };
+enum { MAX_RECORDS = 16 << 20 };
 static const char records_file[] = "/models.json", lock_file[] = "/.lock";
 
 char *store_folder(const char *given, gyr_error *e) {
@@ -64,7 +64,7 @@ static bool good_record(const json_t *r) {
 
 json_t *records_read(const char *folder) {
     char *path = join(folder, records_file);
-    json_t *root = path ? json_open(path, RECORDS_MOST, 0, NULL) : NULL, *records = json_array(), *r;
+    json_t *root = path ? json_open(path, MAX_RECORDS, 0, NULL) : NULL, *records = json_array(), *r;
     size_t i;
     json_array_foreach(json_object_get(root, "models"), i, r) {
         if (good_record(r)) json_array_append(records, r);

@@ -17,10 +17,10 @@ struct shelf {
     int lock;
 };
 
-// Takes hold of it. With `make` its folders are made. Waits as long as somebody else holds it and `wait` returns true.
+// Locks it. With `make` its folders are made. Waits as long as another process holds the lock and `wait` returns true.
 bool shelf_open(struct shelf *s, const struct hub_name *name, const char *store, bool make,
                 bool (*wait)(void *user, gyr_error *e), void *user, gyr_error *e);
-// Lets go. A shelf with nothing on it is removed.
+// Releases it. A shelf with nothing on it is removed.
 void shelf_close(struct shelf *s);
 
 // Writes the records to disk.
@@ -34,7 +34,7 @@ json_t *records_read(const char *folder);
 bool record_matches(const json_t *record, const struct hub_name *name, bool any);
 const char *record_string(const json_t *record, const char *key);
 
-// "hf:OWNER/NAME@REVISION:SELECT", as short as it is clear. free().
+// "hf:OWNER/NAME@REVISION:SELECT", as short as is unambiguous. free().
 char *record_name(const json_t *record, const char *owner, const char *repo);
 
 // FOLDER/COMMIT/PATH; free().

@@ -57,7 +57,7 @@ const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols,
     const struct tensor *t = bind_find_any(b, at, cols, rows, depth);
     if (!t || !t->scales || t->packing) return t;
     return fail_null(b->e, GYR_UNSUPPORTED,
-                     "%s: tensor '%.*s' is MXFP4, which gyr knows of experts; choose another "
+                     "%s: tensor '%.*s' is MXFP4, which gyr reads for experts only; choose another "
                      "model",
                      b->m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
 }
@@ -98,8 +98,8 @@ uint8_t *bind_turned(struct binder *b, const struct tensor *t, size_t cols, size
 
 bool bind_whole(struct binder *b, const struct tensor *t) {
     return !type_info(t->type)->quantized ||
-           fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole", b->m->checkpoint->path,
-                (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
+           fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, which gyr does not read there",
+                b->m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
 }
 
 // A matrix that the file has as [in][out] is written anew.
@@ -242,7 +242,7 @@ static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
     return ok;
 }
 
-// What files have of a layer that borrows keys and values, and nobody reads.
+// What files have of a layer that borrows keys and values, and that is never read.
 static void pass_over(struct binder *b, uint32_t i) {
     static const enum role unread[] = {ROLE_K, ROLE_V, ROLE_K_NORM};
     char name[128];

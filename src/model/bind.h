@@ -61,7 +61,7 @@ bool bind_whole(struct binder *b, const struct tensor *t);
 
 // Some rows of a matrix that holds several, as a matrix of their own.
 struct share {
-    struct linear *to;  // NULL: nobody reads them
+    struct linear *to;  // NULL: they are not read
     size_t first, rows; // of each group
 };
 

@@ -22,8 +22,9 @@ static bool bind_table(struct binder *b, dfloat **v, uint32_t layer, const struc
     if (!t) return false;
     b->used += n;
     if (type_info(t->type)->quantized && cols % 32)
-        return fail(b->e, GYR_UNSUPPORTED, "%s: tensor '%.*s' is quantized, and gyr wants it whole; convert again",
-                    m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
+        return fail(b->e, GYR_UNSUPPORTED,
+                    "%s: tensor '%.*s' is quantized, which gyr does not read there; convert again", m->checkpoint->path,
+                    (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
     if (b->looking) return true;
     float *host = malloc(n * sizeof *host), *out = b->host + at;
     if (!host) return fail_memory(b->e, m->checkpoint->path);

@@ -134,7 +134,7 @@ static bool says_the_same(const struct job *j, gyr_error *e) {
     checkpoint_close(c);
     if (ok && !same)
         fail(e, GYR_UNSUPPORTED,
-             "%s: its layers are not those of other models of the %s, which GGUF cannot say; run the "
+             "%s: its layers are not those of other models of the %s, which GGUF cannot express; run the "
              "folder as it is",
              j->c->path, j->m->family->kind);
     return same;

@@ -18,9 +18,9 @@ struct piece {
     int n_dims;
     uint64_t first;     // the source's row where it begins, where several are one
     uint64_t each;      // rows of one matrix
-    uint64_t all, step; // not 0: the source is [matrix][cols][all], and every so manieth of all is ours
+    uint64_t all, step; // not 0: the source is [matrix][cols][all], and every n-th of all is ours
     uint64_t apart;     // not 0: rows from one matrix to the next in the source, where more lies between them
-    uint64_t every;     // with apart: every so manieth row; 0: every
+    uint64_t every;     // with apart: every n-th row; 0: all
     bool indexed;       // each matrix is a tensor of its own
     bool grouped, paired;
     bool unit; // rows are made of length 1

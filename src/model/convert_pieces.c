@@ -13,7 +13,7 @@ static struct piece *add(struct job *j, gyr_error *e) {
     return &j->pieces[j->n++];
 }
 
-// What roles are. Routers and the like are small and stay as precise as they can be.
+// What roles are. Routers and other small tensors stay as precise as they can be.
 enum { IS_NORM = 1, IS_LINEAR = 2, IS_ROTATED = 4, IS_FUSED = 8, IS_FINE = 16 };
 static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_POSITIONS] = IS_FINE,

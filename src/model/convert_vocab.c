@@ -205,7 +205,7 @@ static bool drop_composition(struct vocab *v, const char *where, gyr_error *e) {
     v->normals = NULL;
     v->n_normals = 0;
     return only || fail(e, GYR_UNSUPPORTED,
-                        "%s: its tokenizer rewrites text in a way that GGUF cannot say; run the folder "
+                        "%s: its tokenizer rewrites text in a way that GGUF cannot express; run the folder "
                         "as it is",
                         where);
 }
@@ -216,7 +216,7 @@ static bool keep_scores(struct gguf_vocab *g, const struct tokenizer *original, 
     g->v.n_normals = 0;
     return gguf_vocab_true(&g->v, original, where) ||
            fail(e, GYR_UNSUPPORTED,
-                "%s: its tokenizer rewrites text in a way that GGUF cannot say; run the folder as it is", where);
+                "%s: its tokenizer rewrites text in a way that GGUF cannot express; run the folder as it is", where);
 }
 
 bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, bool merges, gyr_error *e) {

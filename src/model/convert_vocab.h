@@ -26,7 +26,7 @@ bool gguf_vocab_true(const struct vocab *v, const struct tokenizer *original, co
 bool gguf_vocab_unigram(struct gguf_vocab *g, const struct tokenizer *original, const char *where, gyr_error *e);
 bool gguf_vocab_wordpiece(struct gguf_vocab *g, const struct tokenizer *original, const char *where, gyr_error *e);
 
-// GYR_UNSUPPORTED where GGUF cannot say it: the result gives the same tokens for texts of many kinds, or is refused.
+// GYR_UNSUPPORTED where GGUF cannot express it: the result gives the same tokens for many kinds of text, or is refused.
 bool gguf_vocab_new(struct gguf_vocab *g, const struct checkpoint *c, uint32_t rows, bool merges, gyr_error *e);
 void gguf_vocab_free(struct gguf_vocab *g);
 

@@ -8,7 +8,7 @@
 
 static bool cannot_say(const char *where, gyr_error *e) {
     return fail(e, GYR_UNSUPPORTED,
-                "%s: its tokenizer prepares text in a way that GGUF cannot say; run the folder as it is", where);
+                "%s: its tokenizer prepares text in a way that GGUF cannot express; run the folder as it is", where);
 }
 
 // What only a folder says; and its scores have no more digits in GGUF.

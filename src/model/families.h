@@ -1,4 +1,4 @@
-// Private to src/model: the rows, a file for each kin.
+// Private to src/model: the rows, a file for each group of related models.
 #ifndef MODEL_FAMILIES_H
 #define MODEL_FAMILIES_H
 

@@ -101,7 +101,7 @@ enum norm_place { NORM_BEFORE, NORM_AFTER, NORM_AROUND };
 enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI, POSITIONS_LEARNED, POSITIONS_NONE };
 
 // What mixes positions: attention in every layer; a state in every layer, and nothing else, MLPs included; both in
-// every layer, side by side; or attention in every so manieth layer (usually the fourth) and a state in the others.
+// every layer, side by side; or attention in every n-th layer (usually the fourth) and a state in the others.
 enum mixers { MIXERS_ATTENTION, MIXERS_STATE, MIXERS_BOTH, MIXERS_TURNS };
 
 // Norms of queries and keys: one weight for a head's elements, one for every element of all heads, a norm over the
@@ -166,7 +166,7 @@ struct family {
     enum pairs hf_pairs, gguf_pairs; // rotated together
     bool gguf_sections;              // GGUF says how pairs are shared among the positions of pictures
     double rotary_part;              // of a head, where the file does not say; 0: all
-    unsigned rope_skip;              // every so manieth layer has no positions
+    unsigned rope_skip;              // every n-th layer has no positions
     bool rope_windows_only;          // layers that see everything have no positions, if others have windows
     bool local_rope;                 // layers with a window are rotated by a base of their own, not scaled
     double local_base;               // which is this where the file does not say; 0: that of the others
@@ -195,12 +195,12 @@ struct family {
     bool sinks;
     bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true,
     enum windows windows;  // and where the config does not list the layers, of these
-    unsigned window_every; // every so manieth layer sees everything; 0: none does
-    // Layers with positions see the chunk of so many of them that they are in, and those without multiply queries by 1
-    // + temper * ln(1 + floor((position + 1) / temper_every)), where the file does not say otherwise; 0: neither.
+    unsigned window_every; // every n-th layer sees everything; 0: none does
+    // Where the file does not say otherwise: layers with rotary positions attend within chunks of this many positions,
+    // and those without multiply queries by 1 + temper * ln(1 + floor((position + 1) / temper_every)); 0: neither.
     uint32_t chunk, temper_every;
     double temper;
-    uint32_t wide_layers; // with so many layers, attention is scaled by 1 / sqrt(hidden / heads)
+    uint32_t wide_layers; // with this many layers, attention is scaled by 1 / sqrt(hidden / heads)
     enum activation activation;
     bool gelu_is_tanh; // Hugging Face: a config that says gelu means the form by tanh
     bool gated;

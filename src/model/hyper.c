@@ -114,7 +114,7 @@ static bool get_uint(const struct reader *r, enum hyper h, uint32_t max, uint32_
     return true;
 }
 
-// Whether the file says of each layer what it is, in place of every so manieth.
+// Whether the file says of each layer what it is, in place of every n-th.
 static bool layers_listed(const struct reader *r) {
     char key[128];
     const struct value *v = key_of(r, HYPER_WINDOW_LIST, key) ? checkpoint_value(r->c, key) : NULL;
@@ -304,7 +304,7 @@ static bool read_chunks(const struct reader *r, struct hyperparameters *h) {
                 h->chunk, PAGE_TOKENS);
 }
 
-// A list of layers says for each what it is, in words that gyr knows, or, in GGUF, every so manieth.
+// A list of layers says for each what it is, in words that gyr knows, or, in GGUF, by saying every n-th.
 static bool read_window_list(const struct reader *r, struct hyperparameters *h) {
     static const char *const kinds[] = {"full_attention", "sliding_attention", "chunked_attention", "linear_attention",
                                         "indexed_attention"};
@@ -320,8 +320,8 @@ static bool read_window_list(const struct reader *r, struct hyperparameters *h) 
         if (known) continue;
         struct text word = there && v.kind == VALUE_STRING ? v.s : (struct text){"nothing", 7};
         return fail(r->e, there ? GYR_UNSUPPORTED : GYR_MALFORMED,
-                    "%s: key '%s' says '%.*s' of layer %u, which is no kind of layer that gyr knows", r->c->path, key,
-                    (int)(word.size > 40 ? 40 : word.size), word.data, i);
+                    "%s: key '%s' says '%.*s' of layer %u, which is not a kind of layer that gyr knows", r->c->path,
+                    key, (int)(word.size > 40 ? 40 : word.size), word.data, i);
     }
     return true;
 }

@@ -79,7 +79,7 @@ struct hyperparameters {
     uint32_t value_dim;   // of what the cache holds, as head_dim is of its keys
     // Where layers with a window have heads of their own, these; kv_heads and head_dim are the other layers'.
     struct heads local_heads;
-    uint32_t shared_kv;         // so many of the last layers read keys and values of layers before them
+    uint32_t shared_kv;         // how many of the last layers read keys and values of earlier ones
     bool double_wide;           // and the MLPs of those are twice as wide
     bool key_values;            // in a folder: layers that see everything have no matrix for values
     uint32_t most_feed_forward; // of any layer

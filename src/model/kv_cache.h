@@ -80,8 +80,8 @@ bool kv_cache_cover(struct kv_cache *kv, struct pages *p, size_t length);
 // Makes `to`, which must be empty, another holder of all pages of `from`. False if the memory is exhausted.
 bool kv_cache_share(struct kv_cache *kv, const struct pages *from, struct pages *to);
 
-// Makes `p` the only holder of the page of `position`, by a copy if it has others. False, and `p` as before, if the pool
-// is exhausted or the device failed.
+// Makes `p` the only holder of the page of `position`, by a copy if it has others. False, and `p` as before, if the
+// pool is exhausted or the device failed.
 bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position, gyr_error *e);
 
 // Gives back the pages that positions [0, length) do not need.

@@ -28,7 +28,7 @@ static uint64_t number(const struct checkpoint *c, const char *key, uint64_t mis
     return v && v->kind == VALUE_UINT ? v->u : missing;
 }
 
-// A config has a list, or a letter for each layer, or says that from some layer on every so manieth has one.
+// A config has a list, or a letter for each layer, or says that from some layer on every n-th has one.
 static bool own_hf(const struct checkpoint *c, uint32_t layer) {
     const struct value *letters = config_value(c, "index_topk_pattern");
     struct value v;

@@ -1,4 +1,4 @@
-// Which type each tensor of a model gets: what people know from llama.cpp as q4_k_m and the like.
+// Which type each tensor of a model gets: what llama.cpp calls q4_k_m and so on.
 #ifndef MODEL_MIXTURE_H
 #define MODEL_MIXTURE_H
 

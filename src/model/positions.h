@@ -11,7 +11,7 @@ struct rope {
     double base;
     enum rope_scaling scaling;
     double factor;
-    double part;               // proportional: of the pairs, the first so many turn
+    double part;               // proportional: of the pairs, how many of the first are rotated
     double low, high;          // Llama 3: wavelengths per trained context between which frequencies blend
     double fast, slow;         // YaRN: rotations over the trained context between which they blend
     double mscale, mscale_all; // YaRN

@@ -5,12 +5,12 @@
 
 enum number { TAPS, INNER, SIZE, STEPS, GROUPS, EXPAND, HEADS, VALUE, WIDE, EACH_SIZE, EACH_HEADS, NUMBERS };
 
-enum { MOST_NAMES = 4 };
+enum { MAX_NAMES = 4 };
 
 // GGUF's names behind the architecture, and Hugging Face's, those of other families first or last. The heads of Mamba-2
 // and of the delta rule are steps in GGUF.
 static const struct {
-    const char *gguf, *hf[MOST_NAMES];
+    const char *gguf, *hf[MAX_NAMES];
 } names[NUMBERS] = {
     [TAPS] = {"ssm.conv_kernel",
               {"conv_kernel", "mamba_d_conv", "linear_attn_config.short_conv_kernel_size", "linear_conv_kernel_dim"}},
@@ -45,7 +45,7 @@ static bool whole(const struct reader *r, enum number n, uint32_t most, uint32_t
     char key[128] = "";
     uint64_t v = missing;
     bool there = false;
-    for (int i = 0; i < MOST_NAMES && list[i] && !there; i++) there = find(r, list[i], key);
+    for (int i = 0; i < MAX_NAMES && list[i] && !there; i++) there = find(r, list[i], key);
     if (there && !checkpoint_uint(r->c, key, 1, most, &v, r->e)) return false;
     *out = (uint32_t)v;
     if (v) return true;
@@ -96,7 +96,7 @@ static bool read_limit(const struct reader *r, struct recurrence *s) {
     bool fits = limit[0] >= 0 && limit[0] < limit[1];
     s->step_least = (float)limit[0];
     s->step_most = limit[0] > 0 || limit[1] < INFINITY ? (float)fmin(limit[1], 1e30) : 0;
-    return fits || fail(r->e, GYR_MALFORMED, "%s: key '%s' is not two numbers, the lesser first; get the file again",
+    return fits || fail(r->e, GYR_MALFORMED, "%s: key '%s' is not two numbers, the smaller first; get the file again",
                         r->c->path, name);
 }
 

@@ -32,8 +32,8 @@ size_t recurrence_floats(const struct recurrence *r);
 // The states of all sequences: a piece of device memory each, with the states of all layers. They never move.
 struct state_pool {
     struct device *device;
-    size_t floats; // of a state; 0: the model has no such layers, and nobody needs one
-    dfloat **free; // those that nobody has
+    size_t floats; // of a state; 0: the model has no such layers, and needs no state
+    dfloat **free; // the free ones
     size_t n_free, room;
 };
 

@@ -1,4 +1,4 @@
-// Mixtures of experts, with the attention of Llama and its kin.
+// Mixtures of experts, with the attention of Llama and similar models.
 #include "model/families.h"
 
 #define EXPERTS .norm = NORM_RMS, .activation = ACT_SILU, .gated = true

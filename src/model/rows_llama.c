@@ -1,4 +1,4 @@
-// Llama (Touvron et al., 2023) and its kin: RMSNorm before each branch, rotary positions, a gated MLP.
+// Llama (Touvron et al., 2023) and similar models: RMSNorm before each branch, rotary positions, a gated MLP.
 #include "model/families.h"
 
 // llama.cpp's converter orders the rows of Llama's query and key matrices so that neighbours are rotated together.

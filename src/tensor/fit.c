@@ -6,7 +6,7 @@
 #include "tensor/encode.h"
 #include "tensor/type.h"
 
-enum { RUN_MOST = 32, ROUNDS = 4 };
+enum { MAX_RUN = 32, ROUNDS = 4 };
 
 static float ratio(float a, float b) { return b == 0 ? 0 : a / b; }
 
@@ -60,7 +60,7 @@ static float loss(const struct sums *s, float scale, float min) {
 
 // The scale of one run, before it is rounded.
 static float best_scale(const float *x, int n, const struct values *v) {
-    float peak = 0, best = 0, least = 0, q[RUN_MOST];
+    float peak = 0, best = 0, least = 0, q[MAX_RUN];
     for (int i = 0; i < n; i++)
         if (fabsf(x[i]) > fabsf(peak)) peak = x[i];
     if (peak == 0) return 0;
@@ -85,7 +85,7 @@ static int best_multiple(const float *x, int n, const struct values *v, float d,
     int middle = bounded(rintf(ratio(want, d)), -top, top - 1), best = middle;
     float least = INFINITY;
     for (int sc = middle - 1; sc <= middle + 1; sc++) {
-        float t[RUN_MOST];
+        float t[MAX_RUN];
         if (sc < -top || sc >= top) continue;
         values_of(x, n, v, d * (float)sc, t);
         struct sums s = sums_of(x, t, n);
@@ -111,7 +111,7 @@ static void put_codes(const struct values *v, const float *q, int n, uint8_t *u)
 }
 
 static void fit_one(const float *x, int n, const struct values *v, struct fit *f) {
-    float q[RUN_MOST];
+    float q[MAX_RUN];
     f->d = f32_to_f16(best_scale(x, n, v));
     f->sc[0] = 1;
     values_of(x, n, v, f16_to_f32(f->d), q);
@@ -119,7 +119,7 @@ static void fit_one(const float *x, int n, const struct values *v, struct fit *f
 }
 
 void fit_scaled(const float *x, int runs, int size, const struct values *v, int top, struct fit *f) {
-    float want[FIT_RUNS], most = 0, least = INFINITY, q[RUN_MOST];
+    float want[FIT_RUNS], most = 0, least = INFINITY, q[MAX_RUN];
     memset(f, 0, sizeof *f);
     if (!top) {
         fit_one(x, size, v, f);
@@ -172,7 +172,7 @@ static struct line solve(const struct sums *s) {
 }
 
 static struct line best_line(const float *x, int n, float high) {
-    float min = x[0], max = x[0], least = INFINITY, q[RUN_MOST];
+    float min = x[0], max = x[0], least = INFINITY, q[MAX_RUN];
     for (int i = 1; i < n; i++) {
         min = x[i] < min ? x[i] : min;
         max = x[i] > max ? x[i] : max;
@@ -212,7 +212,7 @@ static void best_pair(const float *x, int n, const struct target *t, struct line
     *t->mn = (int8_t)mn;
     for (int i = 0; i < 9; i++) {
         int a = sc + i / 3 - 1, b = mn + i % 3 - 1;
-        float c[RUN_MOST];
+        float c[MAX_RUN];
         if (a < 0 || a > t->top || b < 0 || b > t->top) continue;
         struct line l = {t->d * (float)a, t->dm * (float)b};
         codes_above(x, n, t->high, l, c);
@@ -238,7 +238,7 @@ static void add_run(struct sums *all, const struct sums *s, float sc, float mn) 
 void fit_above(const float *x, int runs, int size, int high, int top, struct fit *f) {
     const struct values v = {0, (float)high, NULL};
     struct line want[FIT_RUNS], most = {0, 0};
-    float least = INFINITY, q[RUN_MOST];
+    float least = INFINITY, q[MAX_RUN];
     memset(f, 0, sizeof *f);
     for (int r = 0; r < runs; r++) {
         want[r] = best_line(x + r * size, size, (float)high);

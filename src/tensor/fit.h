@@ -10,12 +10,12 @@
 
 #include <stdint.h>
 
-enum { FIT_MOST = 256, FIT_RUNS = 16 };
+enum { MAX_FIT = 256, FIT_RUNS = 16 };
 
 struct fit {
     uint16_t d, dm; // halves
     int8_t sc[FIT_RUNS], mn[FIT_RUNS];
-    uint8_t u[FIT_MOST]; // codes, counted from the lowest value
+    uint8_t u[MAX_FIT]; // codes, counted from the lowest value
 };
 
 // The values that codes stand for: all whole numbers of [low, high], or the 16 of a book in ascending order.

@@ -219,7 +219,8 @@ static bool index_scores(struct tokenizer *t, gyr_error *e) {
     for (size_t i = 0; i < v->n; i++) {
         double score = v->exact ? v->exact[i] : (double)v->scores[i];
         if (!isfinite(score) && v->kind == VOCAB_UNIGRAM)
-            return fail(e, GYR_MALFORMED, "%s: the score of token %zu is no number; get the file again", t->where, i);
+            return fail(e, GYR_MALFORMED, "%s: the score of token %zu is not a number; get the file again", t->where,
+                        i);
         if (!i || score - penalty < t->unknown_score) t->unknown_score = score - penalty;
     }
     if (v->kind == VOCAB_UNIGRAM) return true;

@@ -189,7 +189,7 @@ static bool encode_plain(struct work *w, const char *s, size_t size, bool prefix
     r->begins = w->words.begins;
     r->ends = ends;
     if (!normalize(r, s, size))
-        return fail(w->error, GYR_UNSUPPORTED, "%s: its normalizer makes too much of the text; shorten the text",
+        return fail(w->error, GYR_UNSUPPORTED, "%s: its normalizer makes the text too long; shorten the text",
                     w->t->where);
     return encode_normalized(w, r->out.data ? r->out.data : "", r->out.size, prefix);
 }

@@ -9,7 +9,7 @@
 #include <utf8proc.h>
 
 // No character decomposes into more (U+FDFA, UAX #15).
-enum { MOST = 18, FEW = 16 };
+enum { MAX_POINTS = 18, FEW = 16 };
 
 struct chars {
     utf8proc_int32_t *at;
@@ -23,9 +23,9 @@ static bool decompose(const char *s, size_t size, bool compatible, struct chars 
     for (size_t i = 0; i < size;) {
         uint32_t c;
         int length = utf8_decode(s + i, size - i, &c), boundary = 0;
-        if (!length || !make_room(out, MOST)) return false;
-        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, out->at + out->n, MOST, how, &boundary);
-        if (n < 0 || n > MOST) return false;
+        if (!length || !make_room(out, MAX_POINTS)) return false;
+        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, out->at + out->n, MAX_POINTS, how, &boundary);
+        if (n < 0 || n > MAX_POINTS) return false;
         out->n += (size_t)n;
         i += (size_t)length;
     }

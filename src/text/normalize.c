@@ -8,7 +8,7 @@
 
 // A text that grows beyond this comes from a file that wants to fill the memory: NFKC makes 18 characters of one at
 // most.
-enum { MOST_TIMES = 64, FREE_BYTES = 1 << 16 };
+enum { MAX_TIMES = 64, FREE_BYTES = 1 << 16 };
 
 bool normalizer_init(struct normalizer *n, const struct vocab *v, const char *where, gyr_error *e) {
     n->steps = calloc(v->n_normals ? v->n_normals : 1, sizeof *n->steps);
@@ -186,7 +186,7 @@ static bool rewrite(struct rewriting *r, const char *s, size_t size, bool begins
 
 bool normalize(struct rewriting *r, const char *s, size_t size) {
     uint32_t c;
-    size_t most = size * MOST_TIMES + FREE_BYTES;
+    size_t most = size * MAX_TIMES + FREE_BYTES;
     buf_clear(&r->out);
     for (size_t i = 0; i < size;) {
         size_t begin = i;

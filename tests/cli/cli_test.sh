@@ -276,7 +276,7 @@ perplexity_is_what_others_measure() {
     run "$gyr" eval perplexity -m "$source/tests/data/falcon/7b/hf" "$source/tests/data/perplexity/text.txt" -c 32 --json
     out_is_json
     out_has '"tokens_scored": 180'
-    refuses 2 "eval: \"nope\" is nothing that is measured; did you mean 'gyr eval perplexity'?" "$gyr" eval nope x
+    refuses 2 "eval: \"nope\" is not something to measure; did you mean 'gyr eval perplexity'?" "$gyr" eval nope x
     refuses 2 "--stride: 33 is more than the window of 32 tokens; choose less" "$gyr" eval perplexity \
         -m "$source/tests/data/falcon/7b/hf" "$source/tests/data/perplexity/text.txt" -c 32 --stride 33
     refuses 2 "-: a text of 0 tokens; give a longer one" "$gyr" eval perplexity -m "$source/tests/data/falcon/7b/hf" -

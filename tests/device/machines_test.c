@@ -292,8 +292,7 @@ static bool system_says(const char *const *flags) {
     bool found = false;
     while (f && !found && fgets(line, sizeof line - 1, f)) found = !strncmp(line, "flags", 5);
     if (f) fclose(f);
-    line[strcspn(line, "\n")] = 0;
-    strcat(line, " ");
+    line[strcspn(line, "\n")] = ' '; // one after each flag
     for (; found && *flags; flags++) {
         char word[32];
         snprintf(word, sizeof word, " %s ", *flags);

@@ -113,7 +113,7 @@ static void memory(void) {
     gyr_error e;
     CHECK(!d->ops->alloc(d, SIZE_MAX / 4, &e));
     CHECK_INT(e.status, GYR_NO_MEMORY);
-    CHECK_STR(e.message, "4398046511103 MiB of memory: not to be had; choose a smaller context");
+    CHECK_STR(e.message, "out of memory: 4398046511103 MiB cannot be allocated; choose a smaller context");
 }
 
 static void choosing(void) {

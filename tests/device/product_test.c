@@ -227,7 +227,7 @@ static void exact_weights(void) {
         type_decode(w.type, w.data, 0, COLS, values);
         for (size_t at = 1; at < COLS; at += 1 + at % 3) {
             // The largest makes the unit 1; 256 of it have no low part.
-            for (size_t i = 0; i < COLS; i++) x[i] = i == at && i % 64 ? 256 : i % 64 ? 0 : W16_MOST;
+            for (size_t i = 0; i < COLS; i++) x[i] = i == at && i % 64 ? 256 : i % 64 ? 0 : MAX_W16;
             for (int d = 0; d < count; d++) {
                 REQUIRE(devices[d]->ops->bind(devices[d], &w, NULL));
                 devices[d]->ops->matmul(devices[d], &w, x, 1, NULL, &y);

@@ -19,11 +19,11 @@ static const char *const names[] = {"gemma2", "gpt-oss", "deepseek-v3.2", "falco
 
 // ------------------------------------------------------------------------------- what a program does
 
-enum { FIRST = 20, SECOND = 11, ALONE = 9, MOST_VOCAB = 512 };
+enum { FIRST = 20, SECOND = 11, ALONE = 9, MAX_VOCAB = 512 };
 
 // What it got: logits of a prompt, of a batch of two sessions, and of one that was cut short.
 struct got {
-    float prompt[FIRST * MOST_VOCAB], two[2 * MOST_VOCAB], cut[MOST_VOCAB];
+    float prompt[FIRST * MAX_VOCAB], two[2 * MAX_VOCAB], cut[MAX_VOCAB];
 };
 
 // A call that failed changes nothing, says so, and works when it is tried again; unless the device is lost.
@@ -56,7 +56,7 @@ static gyr_session *new_session(struct trial *t, gyr_model *m, const gyr_session
 // Feeds once more what failed, after a look at whether all is as it was.
 static bool feed(struct trial *t, const gyr_input *in, size_t n) {
     size_t length[2], bytes = (size_t)d.vocab * sizeof(float);
-    static float before[2][MOST_VOCAB];
+    static float before[2][MAX_VOCAB];
     bool had[2];
     for (size_t i = 0; i < n; i++) {
         const float *logits = gyr_session_logits(in[i].session);
@@ -254,7 +254,7 @@ static void devices_have_names(void) {
         CHECK(!gyr_model_open(path, &(gyr_model_options){.device = bad[i]}, &err));
         CHECK_INT(err.status, GYR_USAGE);
     }
-    CHECK_STR(err.message, "device tpu: there is none of that name; choose one of stand-in, cpu");
+    CHECK_STR(err.message, "device tpu: no such device; choose one of stand-in, cpu");
 }
 
 int main(void) {
@@ -262,7 +262,7 @@ int main(void) {
     if (fd >= 0) close(fd);
     RUN(the_host_cannot_read_it);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!drawn_load(&d, names[i]) || !drawn_write_gguf(&d, path, &err) || d.vocab > MOST_VOCAB) return 1;
+        if (!drawn_load(&d, names[i]) || !drawn_write_gguf(&d, path, &err) || d.vocab > MAX_VOCAB) return 1;
         if (i == 0) RUN(devices_have_names);
         RUN(the_same_bytes);
         RUN(a_batch_crosses_once_each_way);

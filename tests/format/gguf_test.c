@@ -283,7 +283,7 @@ static void refuses_bad_tensors(void) {
     CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: the size of tensor w overflows; the file is damaged, get it again");
     put_one(&b, "w", 1, four, TYPE_Q4_0, 0);
     CHECK_FAILS(&b, GYR_MALFORMED,
-                "x.gguf: tensor w has rows of 4, no multiple of the 32 of a block of q4_0; "
+                "x.gguf: tensor w has rows of 4, not a multiple of the 32 of a block of q4_0; "
                 "the file is damaged, get it again");
     put_one(&b, "w", 1, four, 99, 0);
     CHECK_FAILS(&b, GYR_UNSUPPORTED,
@@ -321,7 +321,7 @@ static void honours_alignment(void) {
                 "x.gguf: key general.alignment is 0, not within 8 to 1048576; "
                 "the file is damaged or not for gyr");
     put_model(&b, 0, 1), put_key_u32(&b, "general.alignment", 48);
-    CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: key general.alignment is 48, no power of two; get the file again");
+    CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: key general.alignment is 48, not a power of two; get the file again");
 }
 
 int main(void) {

@@ -169,7 +169,7 @@ static void reads_unigram(void) {
     put_key_array(&b, "tokenizer.ggml.scores", GGUF_FLOAT32, 4);
     for (int i = 0; i < 4; i++) put_f32(&b, -(float)i);
     put_ints(&b, "tokenizer.ggml.precompiled_charsmap", 4, letter_kinds);
-    CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: its map of characters is no list of bytes; get the file again");
+    CHECK_FAILS(&b, GYR_MALFORMED, "x.gguf: its map of characters is not a list of bytes; get the file again");
 }
 
 static void reads_wordpiece(void) {

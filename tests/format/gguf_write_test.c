@@ -148,7 +148,7 @@ static void writes_vocabularies(void) {
     gguf_put_vocab(w, &v);
     CHECK(!gguf_writer_begin(w, &e));
     CHECK_INT(e.status, GYR_UNSUPPORTED);
-    CHECK(strstr(e.message, "w.gguf: GGUF cannot say how this tokenizer splits text; "
+    CHECK(strstr(e.message, "w.gguf: GGUF cannot express how this tokenizer splits text; "
                             "take the vocabulary from a GGUF file"));
     CHECK(gguf_writer_end(w, false, &e));
     CHECK_INT(count_files(folder), 1);

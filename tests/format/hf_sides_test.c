@@ -127,7 +127,7 @@ static void refuses_added_tokens_that_cannot_be(void) {
         write_text(folder, "tokenizer.json", BPE(END));
         write_text(folder, bad[i][0], bad[i][1]);
         CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
-                         "DIR: an added token has no content, or no id that can be; get the file again");
+                         "DIR: an added token has no content or no valid id; get the file again");
         leave_folder(folder);
     }
 }

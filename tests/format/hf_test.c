@@ -213,11 +213,11 @@ static void reads_a_sentencepiece_model(void) {
     checkpoint_close(c);
     write_text(folder, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"99999999\": {\"content\": \"x\"}}}");
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
-                     "DIR: an added token has no content, or no id that can be; get the file again");
+                     "DIR: an added token has no content or no valid id; get the file again");
     write_text(folder, "tokenizer_config.json", "{}");
     write_file(folder, "tokenizer.model", model, size / 2);
     CHECK_PATH_FAILS(folder, folder, GYR_MALFORMED,
-                     "DIR/tokenizer.model: is no SentencePiece model, or damaged; get the file again");
+                     "DIR/tokenizer.model: is not a SentencePiece model, or is damaged; get the file again");
     free(model);
     leave_folder(folder);
 }
@@ -288,7 +288,7 @@ static void stays_in_the_folder(void) {
         char index[256], want[256];
         snprintf(index, sizeof index, "{\"weight_map\": {\"a\": \"%s\"}}", names[i]);
         snprintf(want, sizeof want,
-                 "DIR/model.safetensors.index.json: names a part that is no file of its folder: \"%s\"; "
+                 "DIR/model.safetensors.index.json: names a part that is not a file of its folder: \"%s\"; "
                  "get the file again",
                  shown_as[i]);
         write_text(folder, "model.safetensors.index.json", index);
@@ -346,7 +346,7 @@ static void refuses_bad_safetensors(void) {
         const char *want;
     } cases[] = {
         {ENTRY("F32", "[2, 2]", "[0, 16]"), GYR_OK, ""},
-        {ENTRY("F32", "[-1]", "[0, 4]"), GYR_MALFORMED, "tensor w has a shape that is no shape" DAMAGED},
+        {ENTRY("F32", "[-1]", "[0, 4]"), GYR_MALFORMED, "tensor w has a malformed shape" DAMAGED},
         {ENTRY("F32", "3", "[0, 4]"), GYR_MALFORMED, "tensor w has no shape" DAMAGED},
         {ENTRY("F32", "[1099511627776, 1099511627776]", "[0, 16]"), GYR_MALFORMED,
          "the size of tensor w overflows" DAMAGED},

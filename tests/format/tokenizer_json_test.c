@@ -243,17 +243,17 @@ static void refuses_bad_models(void) {
     refuse(&(struct sections){.model = "\"type\": \"WordPiece\", \"vocab\": []"}, GYR_MALFORMED,
            "T: its model has no vocab; get the file again");
     refuse(&(struct sections){.model = BPE "\"merges\": [], \"dropout\": 0.1"}, GYR_UNSUPPORTED,
-           "T: its model drops merges by chance, which gyr cannot do; choose another model");
+           "T: its model drops merges at random, which gyr cannot do; choose another model");
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": []"}, GYR_MALFORMED,
            "T: its model has no vocab; get the file again");
     refuse(&(struct sections){.model = BPE "\"x\": 1"}, GYR_MALFORMED,
            "T: its model has no merges; get the file again");
     refuse(&(struct sections){.model = BPE "\"merges\": [1]"}, GYR_MALFORMED,
-           "T: a merge is no pair of tokens; get the file again");
+           "T: a merge is not a pair of tokens; get the file again");
     refuse(&(struct sections){.model = BPE "\"merges\": [\"ab\"]"}, GYR_MALFORMED,
-           "T: a merge is no pair of tokens without spaces; get the file again");
+           "T: a merge is not a pair of tokens without spaces; get the file again");
     refuse(&(struct sections){.model = BPE "\"merges\": [[\"a b\", \"c\"]]"}, GYR_MALFORMED,
-           "T: a merge is no pair of tokens without spaces; get the file again");
+           "T: a merge is not a pair of tokens without spaces; get the file again");
     refuse(&(struct sections){.model = BPE "\"merges\": [], \"end_of_word_suffix\": "
                                            "\"123456789012345678901234567890123\""},
            GYR_UNSUPPORTED,
@@ -262,9 +262,9 @@ static void refuses_bad_models(void) {
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"a\": 1, \"b\": 1}"},
            GYR_MALFORMED, "T: two tokens have id 1; get the file again");
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"a\": 1000000000000}"},
-           GYR_MALFORMED, "T: a token's id is no number, or too large; get the file again");
+           GYR_MALFORMED, "T: a token's id is not a number, or too large; get the file again");
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"a\": -1}"}, GYR_MALFORMED,
-           "T: a token's id is no number, or too large; get the file again");
+           "T: a token's id is not a number, or too large; get the file again");
     refuse(&(struct sections){.model = "\"type\": \"BPE\", \"merges\": [], \"vocab\": {}", .added = "[]"},
            GYR_MALFORMED, "T: has no tokens; get the file again");
     refuse(&(struct sections){.added = "[{\"id\": 9}]"}, GYR_MALFORMED,
@@ -287,7 +287,7 @@ static void refuses_bad_steps(void) {
     refuse(&(struct sections){.post = "{\"type\": \"BertProcessing\", \"cls\": [\"a\", 0]}"}, GYR_MALFORMED,
            "T: its post-processor names a token that is not there; get the file again");
     refuse(&(struct sections){.normalizer = "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"a-b\"}"},
-           GYR_MALFORMED, "T: its map of characters is no base64; get the file again");
+           GYR_MALFORMED, "T: its map of characters is not base64; get the file again");
     refuse(&(struct sections){.normalizer = "{\"type\": \"Prepend\"}"}, GYR_MALFORMED,
            "T: a Prepend has no text; get the file again");
     refuse(&(struct sections){.normalizer = "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \" \"}}"}, GYR_MALFORMED,

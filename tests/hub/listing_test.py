@@ -26,7 +26,7 @@ def refusals_say_what_to_do():
 
 
 def redirects_do_not_go_in_circles():
-    return refused(3, "the hub sends in circles", path="*resolve*", fault="loop")
+    return refused(3, "the hub redirects in circles", path="*resolve*", fault="loop")
 
 
 def redirects_stay_on_the_network():

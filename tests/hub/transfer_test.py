@@ -95,7 +95,7 @@ def small_files_are_checked_as_well():
         problems += t.problems
     with Trial({"org/model": Repo(files)}, [("*config.json", "wrong")] * 9) as t:
         t.pull(NAME)
-        t.expect(t.status == 4 and "config.json: the bytes that come do not match" in t.err, "should give up")
+        t.expect(t.status == 4 and "config.json: the bytes received do not match" in t.err, "should give up")
         t.expect(not any(name.endswith("config.json") for name in t.finals()), "should not leave it")
         return problems + t.problems
 
@@ -130,7 +130,7 @@ def it_gives_up_in_the_end():
     for path, fault, tries in (("/cdn/*", "500", 6), ("/api/*", "429", 3)):
         with Trial(REPO, [(path, fault)] * 20) as t:
             t.pull(NAME, "--retries", str(tries - 1)).refuses(3, f"the hub answers {fault}, after {tries} tries; "
-                                                              "the same command goes on from here")
+                                                              "run the same command to continue")
             problems += t.problems
     return problems
 

@@ -213,7 +213,7 @@ static void a_refusal_leaves_the_earlier_file(void) {
     drawn_free(&d);
     int before = files_there();
     CHECK_INT(convert_to(folder, file_of("kept.gguf"), NULL, &e), GYR_UNSUPPORTED);
-    CHECK(strstr(e.message, "its layers are not those of other models of the Gemma 2, which GGUF cannot say"));
+    CHECK(strstr(e.message, "its layers are not those of other models of the Gemma 2, which GGUF cannot express"));
     CHECK_STR(text_of(file_of("kept.gguf")), "an earlier file");
     CHECK_INT(files_there(), before);
     CHECK_INT(convert_to(falcon("rw", "hf"), "/dev/null", NULL, &e), GYR_OK);
@@ -273,7 +273,8 @@ static void other_packed_matrices_are_refused(void) {
     CHECK(drawn_write_text(file_of("config.json"), d.config) &&
           drawn_write_safetensors(&d, file_of("model.safetensors")));
     CHECK_INT(convert_to(folder, file_of("none.gguf"), NULL, &e), GYR_UNSUPPORTED);
-    CHECK(strstr(e.message, "tensor 'model.layers.0.self_attn.q_proj.weight' is MXFP4, which gyr knows of experts"));
+    CHECK(strstr(e.message,
+                 "tensor 'model.layers.0.self_attn.q_proj.weight' is MXFP4, which gyr reads for experts only"));
     drawn_free(&d);
 }
 

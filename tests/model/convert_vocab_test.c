@@ -287,7 +287,8 @@ static void normalizers_are_left_out_or_refused(void) {
     c.vocab.n_normals = 2;
     CHECK(!there_and_back(&c, &b, &e));
     CHECK_INT(e.status, GYR_UNSUPPORTED);
-    CHECK_STR(e.message, "here: its tokenizer rewrites text in a way that GGUF cannot say; run the folder as it is");
+    CHECK_STR(e.message,
+              "here: its tokenizer rewrites text in a way that GGUF cannot express; run the folder as it is");
     close_tokenizer(&a);
 }
 

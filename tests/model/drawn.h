@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum { DRAWN_MOST = 128, DRAWN_TENSORS = 1024, DRAWN_LINE = 1 << 16 };
+enum { MAX_DRAWN = 128, DRAWN_TENSORS = 1024, DRAWN_LINE = 1 << 16 };
 
 struct drawn_tensor {
     char name[128];
@@ -24,7 +24,7 @@ struct drawn {
     char kind[64], *config;
     int vocab, text_n, prompt_n, greedy_n;
     uint32_t context; // that sessions ask for; 0: none in particular
-    int32_t text[DRAWN_MOST], greedy[DRAWN_MOST];
+    int32_t text[MAX_DRAWN], greedy[MAX_DRAWN];
     float *logits; // [text_n][vocab]
     struct drawn_tensor tensor[DRAWN_TENSORS];
     size_t n_tensors;
@@ -155,7 +155,7 @@ static inline bool drawn_new_tensor(struct drawn *d, const char *line) {
 static inline int drawn_ids(const char *line, const char *word, int32_t *ids) {
     char *p;
     int n = (int)strtol(line + strlen(word), &p, 10);
-    for (int i = 0; i < n && i < DRAWN_MOST; i++) ids[i] = (int32_t)strtol(p, &p, 10);
+    for (int i = 0; i < n && i < MAX_DRAWN; i++) ids[i] = (int32_t)strtol(p, &p, 10);
     return n;
 }
 

@@ -8,8 +8,8 @@
 
 static const float tolerance = 1e-4f;
 static char folder[] = "/tmp/gyr-families-XXXXXX";
-enum { MOST_NAMES = 256 };
-static char names[MOST_NAMES][64];
+enum { MAX_NAMES = 256 };
+static char names[MAX_NAMES][64];
 static size_t n_names;
 static const char *only; // GYR_FAMILY: one family, for those who are adding it
 
@@ -19,7 +19,7 @@ static void list_names(void) {
     DIR *dir = opendir(test_data("models"));
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char *end = strstr(e->d_name, ".txt");
-        if (!end || n_names == MOST_NAMES) continue;
+        if (!end || n_names == MAX_NAMES) continue;
         *end = 0;
         if (!only || !strcmp(only, e->d_name)) snprintf(names[n_names++], sizeof names[0], "%.60s", e->d_name);
     }
@@ -165,7 +165,7 @@ static void check_both(const struct drawn *d, const char *name) {
 
 static void logits_and_tokens_match(void) {
     every_family(check_both);
-    CHECK(n_names > 0 && n_names < MOST_NAMES);
+    CHECK(n_names > 0 && n_names < MAX_NAMES);
     printf("  %zu models, each from two formats\n", n_names);
 }
 

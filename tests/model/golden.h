@@ -7,10 +7,10 @@
 
 #include <stdint.h>
 
-enum { GOLDEN_MOST = 512 };
+enum { MAX_GOLDEN = 512 };
 
 struct ids {
-    int32_t id[GOLDEN_MOST];
+    int32_t id[MAX_GOLDEN];
     size_t n;
 };
 
@@ -45,7 +45,7 @@ static inline bool golden_line(FILE *f, const char *name, struct ids *out) {
     char word[32];
     out->n = 0;
     if (fscanf(f, "%31s", word) != 1 || strncmp(word, name, strlen(name)) || word[strlen(name)] != ':') return false;
-    while (out->n < GOLDEN_MOST && fscanf(f, "%d", &out->id[out->n]) == 1) out->n++;
+    while (out->n < MAX_GOLDEN && fscanf(f, "%d", &out->id[out->n]) == 1) out->n++;
     return out->n;
 }
 

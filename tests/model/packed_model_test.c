@@ -240,7 +240,7 @@ static void blocks_are_not_turned(void) {
     CHECK(write_packed(SYMMETRIC));
     CHECK(!gyr_model_open(folder, NULL, &err));
     CHECK_INT(err.status, GYR_UNSUPPORTED);
-    CHECK(strstr(err.message, "c_proj.weight' is quantized, and gyr wants it whole"));
+    CHECK(strstr(err.message, "c_proj.weight' is quantized, which gyr does not read there"));
     drawn_free(&d);
 }
 

@@ -170,7 +170,7 @@ static void attention(struct plain *p, struct plain_layer *l, const double *x, s
     linear(l, ROLE_ATTN_OUT, 0, mixed, out);
 }
 
-// The INDEX_MOST positions of the highest scores.
+// The MAX_INDEX positions of the highest scores.
 static void choose(struct plain *p, struct plain_layer *l, const double *latent, const double *x, size_t at,
                    bool *chosen) {
     double q[INDEX_HEADS * INDEX_DIM], w[INDEX_HEADS], k[INDEX_DIM], scores[TOKENS];
@@ -188,9 +188,9 @@ static void choose(struct plain *p, struct plain_layer *l, const double *latent,
             for (size_t i = 0; i < INDEX_DIM; i++) product += q[h * INDEX_DIM + i] * l->index_k[t][i];
             scores[t] += w[h] * fmax(0, product);
         }
-        chosen[t] = at < INDEX_MOST;
+        chosen[t] = at < MAX_INDEX;
     }
-    for (size_t n = 0; at >= INDEX_MOST && n < INDEX_MOST; n++) {
+    for (size_t n = 0; at >= MAX_INDEX && n < MAX_INDEX; n++) {
         size_t best = TOKENS;
         for (size_t t = 0; t <= at; t++)
             if (!chosen[t] && (best == TOKENS || scores[t] > scores[best])) best = t;

@@ -12,7 +12,7 @@ enum {
     WIDE = 48,
     VOCAB = 64,
     TOKENS = 40,
-    MOST_DIM = 16,
+    MAX_DIM = 16,
     EXPERTS = 4,
     USED = 2,
     EXPERT_WIDE = 24,
@@ -24,7 +24,7 @@ enum {
     VALUE = 12,
     INDEX_HEADS = 2,
     INDEX_DIM = 12,
-    INDEX_MOST = 16,
+    MAX_INDEX = 16,
     TAPS = 4,
     INNER = 32,
     STATE_HEADS = 4,
@@ -42,7 +42,7 @@ struct plain_layer {
     float *w[ROLE_COUNT][2]; // weights and biases; those of experts one behind the other
     size_t rows[ROLE_COUNT], cols[ROLE_COUNT], n[ROLE_COUNT][2];
     // What it remembers.
-    double k[TOKENS][HEADS * MOST_DIM], v[TOKENS][HEADS * MOST_DIM], index_k[TOKENS][INDEX_DIM];
+    double k[TOKENS][HEADS * MAX_DIM], v[TOKENS][HEADS * MAX_DIM], index_k[TOKENS][INDEX_DIM];
     double tail[TAPS][CHANNELS], state[STATE_HEADS][STATE_SIZE][INNER / STATE_HEADS];
 };
 

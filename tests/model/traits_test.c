@@ -443,7 +443,7 @@ static char *config_of(const struct plain *p) {
                    Q_LATENT, KV_LATENT, KEY_PLAIN, KEY_ROTATED, VALUE);
     if (f->indexed)
         buf_printf(&b, ", \"index_n_heads\": %d, \"index_head_dim\": %d, \"index_topk\": %d", INDEX_HEADS, INDEX_DIM,
-                   INDEX_MOST);
+                   MAX_INDEX);
     buf_printf(&b, ", \"mamba_d_conv\": %d, \"mamba_d_ssm\": %d, \"mamba_d_state\": %d, \"mamba_n_heads\": %d", TAPS,
                INNER, STATE_SIZE, STATE_HEADS);
     buf_printf(&b, ", \"mamba_n_groups\": %d, \"full_attention_interval\": 2, \"key_multiplier\": %g", STATE_GROUPS,

@@ -122,20 +122,20 @@ static void damaged_files_are_told(void) {
           "tekken.json: has no pattern, or no tokens; get the file again");
     fails("tekken.json", TEKKEN("\"pattern\": \"x\"", "", ""), GYR_MALFORMED, "has no pattern, or no tokens");
     fails("tekken.json", TEKKEN("\"pattern\": \"x\", \"default_vocab_size\": 1002", A, ""), GYR_MALFORMED,
-          "a number of its config is none, or too large");
+          "a number of its config is not a number, or too large");
     fails("tekken.json", TEKKEN("\"pattern\": \"x\", \"default_num_special_tokens\": -1", A, ""), GYR_MALFORMED,
-          "a number of its config is none, or too large");
+          "a number of its config is not a number, or too large");
     fails("tekken.json", TEKKEN("\"pattern\": \"x\"", "{\"rank\": 1, \"token_bytes\": \"YQ==\"}", ""), GYR_MALFORMED,
           "its tokens are not in the order of their ranks");
     fails("tekken.json", TEKKEN("\"pattern\": \"x\"", "{\"rank\": 0, \"token_bytes\": 3}", ""), GYR_MALFORMED,
           "a token is no base64");
     fails("tekken.json",
           TEKKEN("\"pattern\": \"x\"", A, ", \"special_tokens\": [{\"rank\": 1000, \"token_str\": \"x\"}]"),
-          GYR_MALFORMED, "a special token has no name, or no rank that can be");
+          GYR_MALFORMED, "a special token has no name or no valid rank");
     fails("tekken.json",
           TEKKEN("\"pattern\": \"x\"", A,
                  ", \"special_tokens\": [{\"rank\": 1, \"token_str\": \"x\"}, {\"rank\": 1, \"token_str\": \"y\"}]"),
-          GYR_MALFORMED, "a special token has no name, or no rank that can be");
+          GYR_MALFORMED, "a special token has no name or no valid rank");
 }
 
 // Tokens so long that finding their merges would take for ever.

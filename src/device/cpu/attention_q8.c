@@ -15,7 +15,7 @@ enum { VALUE_ROWS = 3, VALUE_COLS = 1, ALONE_COLS = 2 };
 enum { VALUE_ROWS = 1, VALUE_COLS = 1, ALONE_COLS = 1 };
 #endif
 enum { ELEMENTS = 16, VECTOR = 64 };
-enum { DIGIT = 256, MOST_WEIGHT = 127 * DIGIT + 127 };
+enum { DIGIT = 256, MAX_WEIGHT = 127 * DIGIT + 127 };
 
 void KERNEL(code_queries)(const struct attention *a, const struct queries *q, struct attend *s) {
     for (size_t i = 0; i < q->rows * q->heads; i++) {
@@ -94,7 +94,7 @@ static struct weighed weigh(struct seen s, const float *scale, float *x) {
     return w;
 }
 
-// Weights as multiples of most / MOST_WEIGHT, high digit and low digit. Where that is no ordinary number they are
+// Weights as multiples of most / MAX_WEIGHT, high digit and low digit. Where that is no ordinary number they are
 // zeros, and what they are multiples of says the rest: too small to matter, or NaN.
 static void digits(const struct job *j, size_t i, float most) {
     typedef int8_t bytes __attribute__((vector_size(VEC)));
@@ -106,10 +106,10 @@ static void digits(const struct job *j, size_t i, float most) {
     const float *x = scores_of(j, i);
     memset(high + begin, 0, end - begin);
     memset(low + begin, 0, end - begin);
-    s->unit[i] = most < INFINITY ? most / MOST_WEIGHT : NAN;
+    s->unit[i] = most < INFINITY ? most / MAX_WEIGHT : NAN;
     s->start[0][i] = s->start[1][i] = 0;
     if (!ordinary) return;
-    vec shift = vec_fill(0x1.8p23f), by = vec_fill(MOST_WEIGHT / most);
+    vec shift = vec_fill(0x1.8p23f), by = vec_fill(MAX_WEIGHT / most);
     ivec sum[2] = {{0}, {0}};
     for (size_t t = first; t < last; t += VEC) {
         ivec n = (ivec)vec_fma(vec_load(x + t), by, shift) - 0x4b400000, h = (n + 128) >> 8, l = n - h * DIGIT;

@@ -29,7 +29,8 @@ static void *large_pages(void *p, size_t bytes) {
 static void *alloc(struct device *d, size_t bytes, gyr_error *e) {
     void *base = bytes < SIZE_MAX - LINE ? calloc(1, bytes + LINE) : NULL;
     if (!base)
-        return fail_null(e, GYR_NO_MEMORY, "%zu MiB of memory: not to be had; choose a smaller context", bytes >> 20);
+        return fail_null(e, GYR_NO_MEMORY, "out of memory: %zu MiB cannot be allocated; choose a smaller context",
+                         bytes >> 20);
     void **p = (void **)((uintptr_t)base / LINE * LINE + LINE);
     p[-1] = base;
     return large_pages(p, bytes);

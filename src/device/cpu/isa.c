@@ -74,7 +74,8 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         if (isa && strcmp(isa, sets[i].kernels->isa)) continue;
         if (sets[i].here()) return sets[i].kernels;
-        if (isa) return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this chip has none; choose scalar", isa);
+        if (isa)
+            return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this CPU does not have it; choose scalar", isa);
     }
     return fail_null(e, GYR_USAGE,
                      "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or amx, or on "

@@ -101,7 +101,8 @@ static inline struct sight sight_of(const struct attention *a, size_t row) {
     return (struct sight){own + 1 > a->window ? own + 1 - a->window : 0, own + ahead + 1};
 }
 
-// A part is that many sums, of which the first value_dim count, and a struct softmax; so many floats in all.
+// A part is that many sums, of which the first value_dim count, and a struct softmax; this is the number of floats in
+// all.
 static inline size_t part_cols(const struct attention *a) { return (a->kv.value_dim + 31) / 32 * 32; }
 static inline size_t part_floats(const struct attention *a) { return part_cols(a) + 16; }
 

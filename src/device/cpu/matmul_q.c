@@ -6,7 +6,7 @@
 #include "device/cpu/unpack_tile.h"
 
 // A chunk of one tile, unpacked. A block of a type with integer scales is two runs.
-enum { CHUNK = 18, BLOCK = 8, UNIT_MOST = 544, ROWS_MOST = WIDE_ROWS > FEW_ROWS ? WIDE_ROWS : FEW_ROWS };
+enum { CHUNK = 18, BLOCK = 8, MAX_UNIT = 544, MAX_ROWS = WIDE_ROWS > FEW_ROWS ? WIDE_ROWS : FEW_ROWS };
 
 struct chunk {
     w8 w[CHUNK][WORDS];
@@ -38,7 +38,7 @@ INLINE void add_group(const w8 *w, size_t next, const wf *s, const wf *m, size_t
                       int tiles, int rows, int halves, bool offset, bool is_signed, wf (*acc)[WIDE_TILES]) {
     UNROLL(2)
     for (int h = 0; h < halves; h++) {
-        w32 sum[ROWS_MOST][WIDE_TILES];
+        w32 sum[MAX_ROWS][WIDE_TILES];
         dots(w, next, x, tiles, rows, h, halves, is_signed, sum);
         UNROLL(8)
         for (int r = 0; r < rows; r++) {
@@ -62,7 +62,7 @@ INLINE void add_exactly(const w8 *w, size_t next, const wf *s, size_t next_scale
                         int rows, int halves, bool is_signed, wf (*part)[WIDE_TILES]) {
     UNROLL(2)
     for (int h = 0; h < halves; h++) {
-        w32 sum[ROWS_MOST][WIDE_TILES];
+        w32 sum[MAX_ROWS][WIDE_TILES];
         dots(w, next, x, tiles, rows, h, halves, is_signed, sum);
         UNROLL(8)
         for (int r = 0; r < rows; r++) UNROLL(2)
@@ -352,7 +352,7 @@ void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t
                       size_t first, size_t last) {
     struct sums sums;
     struct chunk chunk[WIDE_TILES];
-    uint8_t room[CHUNK * UNIT_MOST];
+    uint8_t room[CHUNK * MAX_UNIT];
     const struct form *f = tile_form(w->type);
     bool few_rows = rows <= FEW;
     struct call c = {w,

@@ -23,8 +23,8 @@ static bool is_finite(uint32_t magnitude) { return magnitude < 0x7f800000u; }
 
 // Rounded and bounded.
 static int32_t integer(float x) {
-    x = x < W16_MOST ? x : W16_MOST;
-    x = (x > -W16_MOST ? x : -W16_MOST) + SHIFT;
+    x = x < MAX_W16 ? x : MAX_W16;
+    x = (x > -MAX_W16 ? x : -MAX_W16) + SHIFT;
     return (int32_t)bits_of_float(x) - 0x4b400000; // the bits of SHIFT
 }
 
@@ -41,9 +41,9 @@ static void decode(enum type type, const uint8_t *from, size_t n, size_t size, f
     for (size_t i = n; i < size; i++) x[i] = 0;
 }
 
-// The least e of at least -126 for which no magnitude divided by 2^e is above W16_MOST.
+// The least e of at least -126 for which no magnitude divided by 2^e is above MAX_W16.
 static int exponent(uint32_t most) {
-    uint32_t bound = bits_of_float(W16_MOST) & 0x7fffffu;
+    uint32_t bound = bits_of_float(MAX_W16) & 0x7fffffu;
     int e = (int)(most >> 23) - 127 - 14 + ((most & 0x7fffffu) > bound);
     return e > -126 ? e : -126;
 }
@@ -95,7 +95,7 @@ static struct act16 round_run(const float *x, size_t groups, uint8_t *out) {
         memset(out, 0, groups * W16_ROW);
         return (struct act16){.d = NAN};
     }
-    float d = float_of_bits(most) / W16_MOST, by = d == 0 ? INFINITY : d;
+    float d = float_of_bits(most) / MAX_W16, by = d == 0 ? INFINITY : d;
     int32_t highs = 0, lows = 0;
     for (size_t g = 0; g < groups; g++, x += W16_GROUP, out += W16_ROW)
         for (size_t i = 0; i < W16_GROUP; i++) {

@@ -21,9 +21,8 @@
 //
 // Head: d, then dm, as halves (MXFP4: its byte; NVFP4: none). Then
 //   Q2_K          for each half group sixteen bytes, a nibble for the scale and one for the minimum
-//   Q3_K          sixteen scales of 6 bits: 128 bytes of low nibbles (half h with h + 8), 64 bytes of high pairs
-//   (halves
-//                 h, h + 4, h + 8, h + 12)
+//   Q3_K          sixteen scales of 6 bits: 128 bytes of low nibbles (half h with h + 8), 64 bytes of high
+//                 pairs (halves h, h + 4, h + 8, h + 12)
 //   Q4_K Q5_K     eight scales, then eight minima, of 6 bits: 64 bytes with groups 0 to 3 and above them the high pairs
 //                 of groups 4 to 7, 32 bytes with the low nibbles of those (group g with g + 2)
 //   IQ4_XS        eight scales, the same way

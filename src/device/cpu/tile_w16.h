@@ -16,7 +16,7 @@
 
 #include "device/cpu/tile.h"
 
-enum { W16_GROUP = 64, W16_RUN = 8, W16_WORDS = W16_GROUP / 4, W16_MOST = 127 * 256 + 127 };
+enum { W16_GROUP = 64, W16_RUN = 8, W16_WORDS = W16_GROUP / 4, MAX_W16 = 127 * 256 + 127 };
 enum { W16_HEAD = TILE * 4, W16_PLANE = TILE * W16_GROUP, W16_ROW = 2 * W16_GROUP };
 enum { W16_RUN_BYTES = W16_HEAD + W16_RUN * 2 * W16_PLANE };
 

@@ -4,7 +4,7 @@
 
 #include "text/jinja/vm.h"
 
-// Python prints no more digits than MAX_DIGITS (sys.int_info.default_max_str_digits); they fit in so many words.
+// Python prints no more digits than MAX_DIGITS (sys.int_info.default_max_str_digits); they fit in that many words.
 enum { MAX_DIGITS = 4300, BIG_WORDS = 448 };
 
 // The value is the sum of word[i] * 2^(32 i); never one that fits in 64 bits.
