@@ -45,7 +45,7 @@ typedef void job_fn(const struct job *j, struct sums *sums, size_t at, struct pa
 EACH_FEW(JOB, few)
 static job_fn *const few_rows[FEW_ROWS + 1] = {NULL, EACH_FEW(ROWS_NAME, few)};
 
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
 #include "device/cpu/panel_w16_amx.h"
 #else
 enum { MANY_ROWS16 = WIDE_ROWS, PAIRS = 1 };

@@ -5,7 +5,7 @@
 
 #include "device/cpu/job_w16.h"
 
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
 enum { MANY_ROWS16 = 2 * TILE, PAIRS = 4 };
 
 // Shapes of the tile registers for `rows` rows: 0 to 3 are sums, of the first sixteen rows and two tiles of outputs,

@@ -60,14 +60,14 @@ static void quantize(const float *x, size_t groups, const struct form *f, size_t
     }
 }
 
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
 #include "device/cpu/round_q_amx.h"
 #endif
 
 void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch) {
     const struct form *f = tile_form(type);
     size_t units = cols / GROUP / f->groups, wide = rows <= FEW ? FEW_ROWS : WIDE_ROWS;
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
     if (amx_takes(f, rows)) {
         round_panels(x, units, rows, r, batch);
         return;

@@ -5,7 +5,7 @@
 // Keeps the compiler from knowing what a vector holds.
 #define OPAQUE(v) __asm__ volatile("" : "+m"(v))
 
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
 double KERNEL(roof_int8)(size_t n) {
     struct tile_shape shape = {0};
     for (int i = 0; i < 8; i++) shape.bytes[i] = 64, shape.rows[i] = 16;

@@ -4,7 +4,7 @@
 
 #include "device/cpu/panel_q_amx.h"
 
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
 // Sixteen of a group as x / by; NaN becomes 127, as in round_group().
 INLINE w32 round_half(const float *x, wf by) {
     wf shift = wf_fill(0x1.8p23f), v = _mm512_div_ps(wf_load(x), by);

@@ -6,10 +6,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__AMX_INT8__) || defined(__AMXINT8__) // the latter by Clang before 15
+#define AMX_HERE
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 #define WIDE_ROWS 6
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
 enum { FETCHED = 1, AT_ONCE = 8 };
 #else
 enum { FETCHED = 2, AT_ONCE = 2 };
@@ -78,7 +82,7 @@ INLINE wf wf_e8m0(const void *p) {
     return _mm512_mul_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
 }
 
-#if defined(__AMX_INT8__)
+#ifdef AMX_HERE
 // Bytes of a row, and rows, of the eight tile registers: LDTILECFG in Intel's manual.
 struct tile_shape {
     uint8_t palette, start, reserved[14];
