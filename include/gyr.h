@@ -123,6 +123,7 @@ typedef struct gyr_model_info {
     uint32_t context;     // tokens the model was trained for
     uint32_t far_context; // most that a session may be asked to hold: more where the model has other positions for it
     bool has_chat_template;
+    bool bidirectional; // tokens see those that come after them, too: see gyr_session_feed()
     uint64_t reserved[8];
 } gyr_model_info;
 
@@ -314,6 +315,8 @@ GYR_API void gyr_session_truncate(gyr_session *session, size_t length);
 
 // Appends `count` tokens and computes them. If `logits` is not NULL it receives `count` rows of `vocab` floats, the
 // raw scores of the token after each. When it fails, nothing is appended. Fails with GYR_TOO_LONG if they do not fit.
+// Of a bidirectional model, all tokens of the session are computed again with those that come, as all see all; scores
+// are as of the tokens that are there at that time.
 GYR_API gyr_status gyr_session_feed(gyr_session *session, const int32_t *ids, size_t count, float *logits,
                                     gyr_error *err);
 

@@ -28,6 +28,8 @@ static const struct option options[] = {
     {"no-cache", 0, NULL, "do not keep the rewritten weights for the next start", OPTION_FLAG, FIELD(no_cache)},
     {0}};
 
+enum { AT_ONCE = 16 };
+
 static const struct syntax syntax = {"logits",
                                      "",
                                      "Print the scores of the token that follows each given one: JSON, a row each.",
@@ -48,20 +50,20 @@ static void print_row(const char *before, const float *row, size_t n, const char
     print("]%s\n", after);
 }
 
-// A few tokens at a time: the memory does not grow with their number.
+// A few tokens at a time, so that the memory does not grow with their number; all where they see each other.
 static int print_rows(gyr_model *model, gyr_session *session, const int32_t *ids, size_t count) {
     gyr_model_info info;
     gyr_error e = {0};
     gyr_model_get_info(model, &info);
-    enum { AT_ONCE = 16 };
-    float *rows = calloc(AT_ONCE, info.vocab * sizeof *rows);
+    size_t at_once = info.bidirectional ? count : AT_ONCE;
+    float *rows = calloc(at_once, info.vocab * sizeof *rows);
     if (!rows) {
         say_error("logits: out of memory; close other programs");
         return GYR_NO_MEMORY;
     }
     int status = GYR_OK;
-    for (size_t i = 0; i < count && !status && !interrupted(); i += AT_ONCE) {
-        size_t n = count - i < AT_ONCE ? count - i : AT_ONCE;
+    for (size_t i = 0; i < count && !status && !interrupted(); i += at_once) {
+        size_t n = count - i < at_once ? count - i : at_once;
         status = gyr_session_feed(session, ids + i, n, rows, &e);
         for (size_t j = 0; j < n && !status; j++)
             print_row(i + j ? "" : "[", rows + j * info.vocab, info.vocab, i + j + 1 < count ? "," : "]");

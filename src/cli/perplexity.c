@@ -103,6 +103,11 @@ static gyr_status sliding(struct perplexity *p, struct window *w, gyr_error *e) 
 gyr_status perplexity_measure(struct perplexity *p, gyr_error *e) {
     gyr_model_info info;
     gyr_model_get_info(p->model, &info);
+    if (info.bidirectional) {
+        *e = (gyr_error){GYR_UNSUPPORTED, "eval: this model's tokens see those that come after them, so that it "
+                                          "foretells nothing; take another model"};
+        return GYR_UNSUPPORTED;
+    }
     struct window w = {.vocab = info.vocab};
     w.ids = calloc(p->context, sizeof *w.ids);
     w.rows = calloc(AT_ONCE, info.vocab * sizeof *w.rows);

@@ -51,7 +51,7 @@ struct attention {
     dfloat *out;          // [rows][heads * kv.value_dim]
     struct kv_array k, v; // of one layer (kv_page.h)
     struct seats at;
-    uint32_t window; // a row at position p sees positions p - window + 1 .. p; 0: all up to p
+    uint32_t window; // a row sees positions less than this away from its own; 0: all
     float scale;     // multiplies (q . k + bias)
     float softcap;   // then score = softcap * tanh(score / softcap) (Gemma 2, 2024); 0: none
     // ALiBi (Press et al., 2022): bias = slopes[head] * key position; NULL: none. With alibi_bf16, as Falcon's

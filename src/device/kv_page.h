@@ -119,6 +119,12 @@ static inline void kv_put_codes(const struct kv_vector *v, const float *x) {
     for (size_t i = v->dim; i < kv_room(v->type, v->dim); i++) v->data[kv_index(v, i)] = 0;
 }
 
+// An F16 vector, from halves.
+static inline void kv_put_halves(const struct kv_vector *v, const uint16_t *half) {
+    if (!v->key) memcpy(v->data + 2 * kv_index(v, 0), half, v->dim * sizeof *half);
+    for (size_t i = 0; i < v->dim && v->key; i++) memcpy(v->data + 2 * kv_index(v, i), half + i, sizeof *half);
+}
+
 static inline void kv_put(const struct kv_vector *v, const float *x) {
     for (size_t i = 0; i < v->dim && v->type == TYPE_F32; i++) memcpy(v->data + 4 * kv_index(v, i), x + i, 4);
     for (size_t i = 0; i < v->dim && v->type == TYPE_F16; i++) {

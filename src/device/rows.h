@@ -7,7 +7,8 @@
 // One row. Rows with the same `pages` are of one sequence.
 struct attention_row {
     uint32_t pages;    // where its page table begins among those of the batch: struct seats
-    uint32_t position; // the row sees positions 0 .. position, its own included
+    uint32_t position; // the row sees positions 0 .. position, its own included,
+    uint32_t ahead;    // and so many after it; their keys and values are in the cache too
     dfloat *state;     // of its sequence, for layers that keep a state: recur.h
 };
 

@@ -57,13 +57,19 @@ static bool check_sessions(const struct intake *in, size_t n, gyr_error *e) {
     return !twice || fail(e, GYR_USAGE, "a session comes twice in one batch; give all its tokens at once");
 }
 
+// Tokens of a session that are computed once more with those that come, because they see them: all.
+static size_t seeing(const struct gyr_session *s) { return s->model->model->h.bidirectional ? s->length : 0; }
+
 // Pages for all that comes, the first to be written being the session's own.
 static bool make_room(const struct batch *b, gyr_error *e) {
     if (!kv_admit(b->model, b->in, b->n, e)) return false;
     for (size_t i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
         bool inside = b->in[i].count && s->length % PAGE_TOKENS;
-        if (inside && !kv_cache_own(s->kv, &s->pages, s->length, e)) return false;
+        if (b->in[i].count && seeing(s))
+            kv_cache_trim(s->kv, &s->pages, 0); // all are written
+        else if (inside && !kv_cache_own(s->kv, &s->pages, s->length, e))
+            return false;
         if (!kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count)) return fail_memory(e, "KV cache");
     }
     return true;
@@ -76,24 +82,36 @@ struct taken {
     size_t rows, wanted;
 };
 
-// Moves tokens of one intake into the batch's rows, as many as fit.
+// Puts a token of intake i into the next row.
+static void put_row(struct batch *b, size_t i, struct taken *t, struct row row) {
+    struct intake *in = &b->in[i];
+    row.pages = &in->s->pages;
+    row.state = in->s->state;
+    b->rows[t->rows++] = row;
+    if (!row.logits) return;
+    b->of[t->wanted] = i;
+    b->to[t->wanted++] = in->logits;
+    if (in->logits) in->logits += b->model->model->h.vocab;
+}
+
+// Moves tokens of one intake into the batch's rows, as many as fit; of a session whose tokens see each other all or
+// none.
 static void take_rows(struct batch *b, size_t i, struct taken *t) {
     struct intake *in = &b->in[i];
     struct gyr_session *s = in->s;
-    size_t room = run_rows(b->model->run), most = run_wanted(b->model->run), vocab = b->model->model->h.vocab;
-    for (; in->count && t->rows < room; t->rows++) {
+    bool together = b->model->model->h.bidirectional;
+    size_t room = run_rows(b->model->run), most = run_wanted(b->model->run), again = seeing(s);
+    uint32_t end = (uint32_t)(s->length + in->count);
+    if (together && (again + in->count > room - t->rows || wanted_of(in) > most - t->wanted)) return;
+    for (uint32_t p = 0; p < again; p++) put_row(b, i, t, (struct row){s->ids[p], p, end - p - 1, .logits = false});
+    for (; in->count && t->rows < room; in->count--) {
         bool wants = in->logits || (in->count == 1 && !in->more);
         if (wants && t->wanted == most) return;
-        b->rows[t->rows] = (struct row){*in->ids, (uint32_t)s->length, &s->pages, s->state, wants};
-        if (wants) {
-            b->of[t->wanted] = i;
-            b->to[t->wanted++] = in->logits;
-        }
+        uint32_t p = (uint32_t)s->length;
+        put_row(b, i, t, (struct row){*in->ids, p, together ? end - p - 1 : 0, .logits = wants});
         s->ids[s->length++] = *in->ids++;
-        if (in->logits) in->logits += vocab;
-        in->count--;
+        s->known = s->length;
     }
-    s->known = s->length;
 }
 
 static bool all_taken(const struct batch *b) {
@@ -174,7 +192,7 @@ static bool prepare(struct batch *b, gyr_error *e) {
         size_t again = forgotten(s);
         if (b->before) b->before[i] = (struct before){s->length, s->known, s->has_logits, false};
         if (again > rows) rows = again;
-        count += b->in[i].count;
+        count += b->in[i].count + (b->in[i].count ? seeing(s) : 0);
         wanted += wanted_of(&b->in[i]);
         own += b->in[i].count && !b->in[i].logits && !b->in[i].more;
     }

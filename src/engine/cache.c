@@ -159,11 +159,13 @@ static bool put(const struct cache *c, const void *data, size_t n, size_t at) {
     return true;
 }
 
+// Cut where pieces of the file begin: Linux then keeps it in large pages where its file system can, and maps it so.
 static bool put_matrix(const struct cache *c, cache_give *give, void *arg, size_t i, size_t bytes, size_t at) {
     uint8_t *piece = malloc(PIECE);
     bool ok = piece;
     for (size_t done = 0, n; ok && done < bytes; done += n) {
-        n = bytes - done < PIECE ? bytes - done : PIECE;
+        n = PIECE - (at + done) % PIECE;
+        if (n > bytes - done) n = bytes - done;
         ok = give(arg, i, done, n, piece) && put(c, piece, n, at + done);
     }
     free(piece);

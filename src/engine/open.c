@@ -179,5 +179,6 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .feed_forward = h->feed_forward,
                              .context = h->context,
                              .far_context = h->far_context,
-                             .has_chat_template = m->chat != NULL};
+                             .has_chat_template = m->chat != NULL,
+                             .bidirectional = h->bidirectional};
 }

@@ -103,6 +103,8 @@ void gguf_put_vocab(struct gguf_writer *w, const struct vocab *v) {
     put_id(w, v, "tokenizer.ggml.unknown_token_id", v->unk);
     if (v->pad >= 0) gguf_put_u32(w, "tokenizer.ggml.padding_token_id", (uint32_t)v->pad);
     gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos);
+    if (v->add_bos && (v->n_lead > 1 || (v->n_lead && v->lead[0] != v->bos)))
+        gguf_put_i32s(w, GGUF_LEAD, v->lead, v->n_lead);
     gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos);
     gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->space_prefix);
     if (v->space_prefix && v->prefix_bare) gguf_put_bool(w, GGUF_PREFIX_BARE, true);

@@ -253,6 +253,18 @@ static bool read_end_list(struct vocab_reader *r) {
     return true;
 }
 
+static bool read_lead(struct vocab_reader *r) {
+    struct vocab *v = r->v;
+    const struct value *a;
+    if (!find_array(r, GGUF_LEAD, VALUE_INT, 0, &a)) return false;
+    for (size_t i = 0; a && i < a->array.n && i < MAX_LEAD; i++) {
+        struct value id = value_at(a, i);
+        if (id.kind == VALUE_INT ? id.i >= 0 && (uint64_t)id.i < v->n : id.u < v->n)
+            v->lead[v->n_lead++] = (int32_t)id.u;
+    }
+    return true;
+}
+
 static bool read_rest(struct vocab_reader *r) {
     struct vocab *v = r->v;
     int32_t separator = -1;
@@ -270,7 +282,7 @@ static bool read_rest(struct vocab_reader *r) {
            find_id(r, "tokenizer.ggml.padding_token_id", &v->pad) &&
            find_flag(r, "tokenizer.ggml.add_bos_token", &v->add_bos) &&
            find_flag(r, "tokenizer.ggml.add_eos_token", &v->add_eos) &&
-           find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix) &&
+           find_flag(r, "tokenizer.ggml.add_space_prefix", &v->space_prefix) && read_lead(r) &&
            find_flag(r, GGUF_PREFIX_BARE, &v->prefix_bare) && find_flag(r, GGUF_PREFIX_ONCE, &v->prefix_once) &&
            read_text_steps(r);
 }

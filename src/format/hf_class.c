@@ -158,7 +158,7 @@ const struct hf_class hf_classes[] = {
      SPAN(26, 2304, 8) GQA(4) WIDE(9216) CONTEXT(131072) RMS(1e-6) TIED GEMMA_ACT
      "head_dim=256 attention_bias:qo=false query_pre_attn_scalar=256 sliding_window=4096 layer_types "
      "sliding_window_pattern=6 -_sliding_window_pattern final_logit_softcapping -attn_logit_softcapping "
-     "use_bidirectional_attention!false|null",
+     "use_bidirectional_attention=false",
      HF_ROPE_LAYERS, 1e6, 1e4, .told_base = true},
     {"gemma4_text gemma4",
      GEMMA4 CONTEXT(131072) "use_bidirectional_attention!null|vision|false sliding_window=512 "
@@ -271,13 +271,13 @@ const struct hf_class hf_classes[] = {
     {"mamba", MAMBA1},
     {"falcon_mamba", MAMBA1 "mixer_rms_eps=1e-6"},
     {"mamba2", MAMBA "num_hidden_layers=64 hidden_size=4096 num_heads=128 head_dim=64 state_size=128 n_groups=8 "
-                     "-chunk_size time_step_limit time_step_limit.* tie_word_embeddings=false"},
+                     "-chunk_size time_step_limit tie_word_embeddings=false"},
     {"falcon_h1",
      SPAN(32, 4096, 32) GQA(8) WIDE(14336) CONTEXT(8192) RMS(1e-5) UNTIED
      "hidden_act!silu|swish head_dim -num_logits_to_keep mamba_d_ssm=1024 mamba_n_heads=128 -mamba_d_head "
      "mamba_n_groups=1 mamba_d_state=256 "
      "mamba_d_conv=4 mamba_expand=2 -mamba_chunk_size mamba_conv_bias:c=true mamba_proj_bias!false "
-     "mamba_norm_before_gate=true mamba_rms_norm=false time_step_limit time_step_limit.* projectors_bias!false "
+     "mamba_norm_before_gate=true mamba_rms_norm=false time_step_limit projectors_bias!false "
      "lm_head_multiplier=1.0 "
      "embedding_multiplier=1.0 mlp_multipliers key_multiplier=1.0 attention_out_multiplier=1.0 "
      "attention_in_multiplier=1.0 ssm_multipliers ssm_in_multiplier=1.0 ssm_out_multiplier=1.0 "
@@ -311,9 +311,10 @@ const size_t hf_classes_n = sizeof hf_classes / sizeof *hf_classes;
 // Whether a list of words with a mark between has a word.
 static bool listed(const char *list, char mark, const char *word) {
     size_t n = strlen(word);
-    for (const char *at = list; at; at = strchr(at, mark), at += at != NULL)
+    for (const char *at = list;; at++) {
         if (!strncmp(at, word, n) && (!at[n] || at[n] == mark)) return true;
-    return false;
+        if (!(at = strchr(at, mark))) return false;
+    }
 }
 
 const struct hf_class *hf_class_of(const char *model_type) {

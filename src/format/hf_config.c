@@ -1,6 +1,7 @@
 // config.json as keys: nested objects become dotted names, lists of one kind become arrays.
 #include "format/hf.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,8 +25,22 @@ static struct text keep_text(struct flattener *f, const json_t *j) {
     return (struct text){arena_copy(&f->keys->arena, s), s.size};
 }
 
+// transformers 5 writes a number that JSON has no word for as an object: {"__float__": "Infinity"}. NULL where j is no
+// such object, else the word.
+static const char *tag_of(const json_t *j) {
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    const json_t *tag = json_object_size(j) == 1 ? json_object_get(j, "__float__") : NULL;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (json_is(tag, words[i])) return words[i];
+    return NULL;
+}
+
+static bool is_real(const json_t *j) { return json_is_real(j) || json_strange(j) || tag_of(j); }
+
 static double real_of(const json_t *j) {
+    const char *tag = tag_of(j);
     double f;
+    if (tag) return tag[0] == 'N' ? NAN : tag[0] == '-' ? -INFINITY : INFINITY;
     json_real_of(j, &f);
     return f;
 }
@@ -35,7 +50,7 @@ static bool put_scalar(struct flattener *f, const json_t *j) {
     json_int_t i = json_integer_value(j);
     if (json_is_integer(j))
         v = i < 0 ? (struct value){.kind = VALUE_INT, .i = i} : (struct value){.kind = VALUE_UINT, .u = (uint64_t)i};
-    else if (json_is_real(j) || json_strange(j))
+    else if (is_real(j))
         v = (struct value){.kind = VALUE_FLOAT, .f = real_of(j)};
     else if (json_is_boolean(j))
         v = (struct value){.kind = VALUE_BOOL, .b = json_is_true(j)};
@@ -52,7 +67,7 @@ static enum gguf_type common_type(const json_t *list) {
         const json_t *j = json_array_get(list, i);
         integers += json_is_integer(j);
         negatives += json_is_integer(j) && json_integer_value(j) < 0;
-        reals += json_is_real(j) || json_strange(j);
+        reals += is_real(j);
         bools += json_is_boolean(j);
         strings += json_text(j).data != NULL;
     }
@@ -112,7 +127,7 @@ static bool flatten(struct flattener *f, const json_t *j) {
         }
         return ok;
     }
-    if (!json_is_object(j)) return put_scalar(f, j);
+    if (!json_is_object(j) || tag_of(j)) return put_scalar(f, j);
     const char *name;
     json_t *member;
     json_object_foreach((json_t *)(uintptr_t)j, name, member) { ok = ok && flatten_member(f, name, member); }

@@ -39,7 +39,7 @@ static void read_flags(const json_t *config, struct vocab *v) {
     const json_t *bos = json_object_get(config, "add_bos_token"), *eos = json_object_get(config, "add_eos_token");
     for (size_t i = 0; class.data && i < sizeof classes / sizeof *classes; i++) {
         if (strncmp(class.data, classes[i], strlen(classes[i]))) continue;
-        if (json_is_boolean(bos)) v->add_bos = json_is_true(bos);
+        if (json_is_boolean(bos)) v->add_bos = json_is_true(bos), v->n_lead = 0;
         if (json_is_boolean(eos)) v->add_eos = json_is_true(eos);
     }
 }

@@ -179,12 +179,9 @@ static bool add_around(struct tokenizer_reader *r, const json_t *id, bool after)
     if (after && v->add_eos) return json_unsupported(r, "puts more than one token after a text");
     if (after) v->add_eos = true, v->eos = token;
     if (after) return true;
-    if (v->add_bos && v->n_lead == MAX_LEAD)
-        return json_unsupported(r, "puts more than four tokens in front of a text");
-    if (v->add_bos)
-        v->lead[v->n_lead++] = token;
-    else
-        v->add_bos = true, v->bos = token;
+    if (v->n_lead == MAX_LEAD) return json_unsupported(r, "puts more than four tokens in front of a text");
+    if (!v->add_bos) v->add_bos = true, v->bos = token;
+    v->lead[v->n_lead++] = token;
     return true;
 }
 

@@ -66,11 +66,13 @@ struct split {
     bool first;  // without a pattern: only at the beginning of the whole text
 };
 
-enum { MAX_LEAD = 3, MAX_NOTES = 8 };
+enum { MAX_LEAD = 4, MAX_NOTES = 8 };
 
-// GGUF has no keys for these: others put the space in front of every text, and after every control token.
+// GGUF has no keys for these: others put the space in front of every text, and after every control token; and bos alone
+// in front of a text.
 #define GGUF_PREFIX_BARE "gyr.tokenizer.space_prefix_bare"
 #define GGUF_PREFIX_ONCE "gyr.tokenizer.space_prefix_once"
+#define GGUF_LEAD        "gyr.tokenizer.begin_ids"
 
 // A chat template beside the plain one, such as "tool_use".
 struct named_template {
@@ -108,7 +110,7 @@ struct vocab {
     int32_t *ends;                   // tokens that end an answer, beside eos, eot and those whose names say it
     size_t n_ends;
     bool add_bos, add_eos;
-    int32_t lead[MAX_LEAD]; // with add_bos: what follows bos at the beginning of a text, such as <sop>
+    int32_t lead[MAX_LEAD]; // with add_bos: what a text begins with; without any, bos
     size_t n_lead;
     char *chat_template; // Jinja; NULL: none
     struct named_template *templates;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 // Rows are capped so that a strange shape cannot ask for more than this: the sizes come from a file.
+enum { MAX_TEXT = 2048 }; // rows of models that compute a whole text at once
 static const size_t most_bytes = (size_t)1 << 30, most_logits = (size_t)1 << 28;
 
 static size_t clamp_rows(size_t row_floats, size_t bytes, size_t most) {
@@ -33,7 +34,8 @@ static void add_needs(struct needs *n, const struct layer *l, const struct hyper
     n->mixed = most(n->mixed, mixed);
 }
 
-struct activations *activations_new(const struct model *m, gyr_error *e) {
+// Floats of a row of all parts; where there is memory, it is cut up among them.
+static size_t cut_up(const struct model *m, struct activations *a, dfloat *memory) {
     const struct hyperparameters *h = &m->h;
     const struct recurrence *r = &h->recurrence;
     struct needs need = {0};
@@ -41,72 +43,88 @@ struct activations *activations_new(const struct model *m, gyr_error *e) {
     size_t places = h->experts_used, wide = most(h->most_feed_forward, h->shared_feed_forward);
     wide = most(wide, places * h->expert_feed_forward);
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
-    size_t ready = (size_t)h->heads * most(h->head_dim, h->value);
-    struct activations *a = calloc(1, sizeof *a);
-    dfloat *chosen = NULL, *expert = NULL, *two_places = NULL, *each_expert = NULL;
-    size_t index_q = (size_t)h->index_heads * h->index_dim;
-    if (!a) return fail_memory(e, m->checkpoint->path), NULL;
+    size_t ready = (size_t)h->heads * most(h->head_dim, h->value), index_q = (size_t)h->index_heads * h->index_dim;
+    dfloat *chosen, *expert, *two_places, *each_expert;
+    struct activations to = a ? *a : (struct activations){0};
     struct {
         dfloat **part;
         size_t floats; // of a row
     } cut[] = {
-        {&a->x, h->hidden},
-        {&a->normed, h->hidden},
-        {&a->branch, h->hidden},
-        {&a->fused, need.fused},
-        {&a->q, need.q},
-        {&a->mixed, need.mixed},
-        {&a->ready, h->kv_latent ? ready : 0},
-        {&a->keys, h->kv_latent ? h->head_dim : 0},
-        {&a->values, h->kv_latent},
-        {&a->latent, h->kv_latent ? narrow : 0},
-        {&a->one_head, h->kv_latent ? h->kv_latent + most(h->key_plain, h->value) : 0},
-        {&a->index_q, index_q},
-        {&a->index_ready, index_q},
-        {&a->index_key, h->index_dim},
-        {&a->index_weight, h->index_heads},
+        {&to.x, h->hidden},
+        {&to.normed, h->hidden},
+        {&to.branch, h->hidden},
+        {&to.fused, need.fused},
+        {&to.q, need.q},
+        {&to.mixed, need.mixed},
+        {&to.ready, h->kv_latent ? ready : 0},
+        {&to.keys, h->kv_latent ? h->head_dim : 0},
+        {&to.values, h->kv_latent},
+        {&to.latent, h->kv_latent ? narrow : 0},
+        {&to.one_head, h->kv_latent ? h->kv_latent + most(h->key_plain, h->value) : 0},
+        {&to.index_q, index_q},
+        {&to.index_ready, index_q},
+        {&to.index_key, h->index_dim},
+        {&to.index_weight, h->index_heads},
         {&chosen, h->index_most},
-        {&a->projected, r->columns},
-        {&a->convolved, r->channels},
-        {&a->terms, r->rank ? r->rank + 2 * (size_t)r->size : 0},
-        {&a->low, r->each ? r->size : r->rank},
-        {&a->step, r->steps},
-        {&a->beta, r->heads},
-        {&a->key, (size_t)r->groups * r->size},
-        {&a->query, (size_t)r->groups * r->size},
-        {&a->gate, r->inner},
-        {&a->given_back, r->inner},
-        {&a->beside, need.beside},
-        {&a->head_gate, need.head_gate},
-        {&a->inputs, h->layers * (size_t)h->layer_input},
-        {&a->looked_up, h->layers * (size_t)h->layer_input},
-        {&a->let_through, 2 * (size_t)h->layer_input},
-        {&a->gated, need.gated ? 2 * wide : 0},
-        {&a->wide, wide},
-        {&a->router, 3 * (size_t)h->experts},
-        {&a->weight, places},
+        {&to.projected, r->columns},
+        {&to.convolved, r->channels},
+        {&to.terms, r->rank ? r->rank + 2 * (size_t)r->size : 0},
+        {&to.low, r->each ? r->size : r->rank},
+        {&to.step, r->steps},
+        {&to.beta, r->heads},
+        {&to.key, (size_t)r->groups * r->size},
+        {&to.query, (size_t)r->groups * r->size},
+        {&to.gate, r->inner},
+        {&to.given_back, r->inner},
+        {&to.beside, need.beside},
+        {&to.head_gate, need.head_gate},
+        {&to.inputs, h->layers * (size_t)h->layer_input},
+        {&to.looked_up, h->layers * (size_t)h->layer_input},
+        {&to.let_through, 2 * (size_t)h->layer_input},
+        {&to.gated, need.gated ? 2 * wide : 0},
+        {&to.wide, wide},
+        {&to.router, 3 * (size_t)h->experts},
+        {&to.weight, places},
         {&expert, places},
-        {&a->gathered, places * h->hidden},
-        {&a->given, places * h->hidden},
-        {&a->by, places},
+        {&to.gathered, places * h->hidden},
+        {&to.given, places * h->hidden},
+        {&to.by, places},
         {&two_places, 2 * places},
         {&each_expert, h->experts}, // of which one row would do
     };
-    size_t row = 0, parts = sizeof cut / sizeof *cut;
-    for (size_t i = 0; i < parts; i++) row += cut[i].floats;
-    a->rows = clamp_rows(row, most_bytes, m->device->ops->rows);
-    a->wanted = clamp_rows(h->vocab, most_logits, a->rows);
-    size_t floats = a->rows * row + a->wanted * h->vocab;
-    dfloat *p = a->memory = m->device->ops->alloc(m->device, floats * sizeof(float), e);
-    if (!p) {
+    size_t row = 0;
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
+        if (memory) *cut[i].part = memory + row * to.rows;
+        row += cut[i].floats;
+    }
+    if (!memory) return row;
+    to.logits = memory + row * to.rows;
+    to.chosen = (dint *)(void *)chosen;
+    to.expert = (dint *)(void *)expert;
+    to.places = (dint *)(void *)two_places;
+    *a = to;
+    return row;
+}
+
+static size_t rows_of(const struct model *m, size_t row) {
+    size_t few = m->device->ops->rows, text = m->h.context < MAX_TEXT ? m->h.context : MAX_TEXT;
+    return clamp_rows(row, most_bytes, m->h.bidirectional ? most(few, text) : few);
+}
+
+size_t activations_rows(const struct model *m) { return rows_of(m, cut_up(m, NULL, NULL)); }
+
+struct activations *activations_new(const struct model *m, gyr_error *e) {
+    size_t row = cut_up(m, NULL, NULL);
+    struct activations *a = calloc(1, sizeof *a);
+    if (!a) return fail_memory(e, m->checkpoint->path), NULL;
+    a->rows = rows_of(m, row);
+    a->wanted = m->h.bidirectional ? a->rows : clamp_rows(m->h.vocab, most_logits, a->rows);
+    a->memory = m->device->ops->alloc(m->device, (a->rows * row + a->wanted * m->h.vocab) * sizeof(float), e);
+    if (!a->memory) {
         free(a);
         return NULL;
     }
-    for (size_t i = 0; i < parts; p += a->rows * cut[i++].floats) *cut[i].part = p;
-    a->logits = p;
-    a->chosen = (dint *)(void *)chosen;
-    a->expert = (dint *)(void *)expert;
-    a->places = (dint *)(void *)two_places;
+    cut_up(m, a, a->memory);
     return a;
 }
 

@@ -48,6 +48,9 @@ struct activations {
     dfloat *memory;   // owner of all the above
 };
 
+// Rows of a batch, at most.
+size_t activations_rows(const struct model *m);
+
 struct activations *activations_new(const struct model *m, gyr_error *e);
 void activations_free(struct activations *a, struct device *d);
 

@@ -191,9 +191,11 @@ bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint3
 
 bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
                  size_t rows) {
+    bool biased = bind_has_bias(b, role, bias, layer);
     l->by = 1;
     return (bind_is_turned(b) ? bind_transposed : bind_matrix)(b, &l->w, role, layer, cols, rows) &&
-           (!bind_has_bias(b, role, bias, layer) || bind_vector(b, &l->bias, role, PART_BIAS, layer, rows, 1, 0));
+           (!biased || bind_vector(b, &l->bias, role, PART_BIAS, layer, rows, 1, 0)) &&
+           bind_by(b, role, layer, biased, 1, 0, &l->by);
 }
 
 // Files may have several matrices as one, whatever the family's custom.
@@ -236,7 +238,7 @@ static bool bind_qkv(struct binder *b, struct layer *l, uint32_t i) {
                   : bind_linear(b, &l->q, ROLE_Q, BIAS_QKV, i, h->hidden, q) &&
                         (l->plan.borrows || bind_linear(b, &l->k, ROLE_K, BIAS_QKV, i, h->hidden, kv)) &&
                         (!bind_has_values(b->m, i) || bind_linear(b, &l->v, ROLE_V, BIAS_QKV, i, h->hidden, kv));
-    l->k.by = h->recurrence.attn_key;
+    l->k.by *= h->recurrence.attn_key;
     return ok;
 }
 
@@ -301,7 +303,7 @@ static bool bind_gate_up(struct binder *b, struct layer *l, uint32_t i) {
     bool ok = both ? bind_parts(b, ROLE_GATE_UP, BIAS_MLP, i, 1, halves, 2)
                    : bind_linear(b, &l->gate, ROLE_GATE, BIAS_MLP, i, h->hidden, wide) &&
                          bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide);
-    l->gate.by = h->recurrence.gate;
+    l->gate.by *= h->recurrence.gate;
     return ok;
 }
 
@@ -311,7 +313,7 @@ static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
     bool ok =
         b->m->family->gated ? bind_gate_up(b, l, i) : bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide);
     ok = ok && bind_linear(b, &l->down, ROLE_DOWN, BIAS_MLP, i, wide, h->hidden);
-    l->down.by = h->recurrence.down;
+    l->down.by *= h->recurrence.down;
     return ok;
 }
 
@@ -324,7 +326,7 @@ static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
               (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
               (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
               bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
-    l->attn_out.by = h->recurrence.attn_out;
+    l->attn_out.by *= h->recurrence.attn_out;
     return ok;
 }
 

@@ -35,6 +35,9 @@ const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t c
 bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
                  size_t rows);
 
+// Multiplies what n matrices give by the factors that a file has of them: to by[0] and each `step` bytes behind it.
+bool bind_by(struct binder *b, enum role role, uint32_t layer, bool biased, size_t n, size_t step, float *by);
+
 // A vector of n floats, or n / rows for each of so many rows, which may be tensors of their own. `plus` is added to
 // each.
 bool bind_vector(struct binder *b, dfloat **v, enum role role, enum part part, uint32_t layer, size_t n, size_t rows,

@@ -72,7 +72,10 @@ static bool bind_biases(struct binder *b, struct layer *l, uint32_t layer, const
 
 static bool bind_matrices(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w) {
     bool apart = family_indexed(b->m->family, b->m->checkpoint, (struct place){w->role, PART_WEIGHT, layer, 0});
-    return (apart ? bind_each : bind_stacked)(b, l, layer, w) && bind_biases(b, l, layer, w);
+    bool biased = bind_has_bias(b, w->role, BIAS_EXPERTS, layer);
+    return (apart ? bind_each : bind_stacked)(b, l, layer, w) && bind_biases(b, l, layer, w) &&
+           (apart || bind_by(b, w->role, layer, biased, b->m->h.experts, sizeof *l->experts,
+                             b->looking ? NULL : &matrix_of(l, 0, w)->by));
 }
 
 // An expert's matrices in blocks whose scales lie apart: [out][in].

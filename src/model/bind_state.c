@@ -171,6 +171,6 @@ bool bind_state(struct binder *b, struct layer *l, uint32_t i) {
     struct recurrent *s = &l->state;
     bool ok = r->each ? bind_each(b, s, i) : kinds[r->kind](b, s, i);
     ok = ok && bind_linear(b, &s->out, ROLE_STATE_OUT, BIAS_STATE, i, r->inner, b->m->h.hidden);
-    s->out.by = r->out;
+    s->out.by *= r->out;
     return ok;
 }

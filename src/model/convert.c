@@ -120,10 +120,11 @@ static bool says_the_same(const struct job *j, gyr_error *e) {
     struct checkpoint *c = checkpoint_open(path, e);
     const struct family *f = c ? family_find(c, e) : NULL;
     bool ok = f && hyperparameters(f, c, &there, e),
-         same = ok && here.window == there.window && here.activation == there.activation &&
-                here.qkv_clip == there.qkv_clip && here.gate_limit == there.gate_limit &&
-                here.gate_alpha == there.gate_alpha && here.head_dim == there.head_dim && here.heads == there.heads &&
-                here.kv_heads == there.kv_heads && here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps &&
+         same = ok && here.window == there.window && here.bidirectional == there.bidirectional &&
+                here.activation == there.activation && here.qkv_clip == there.qkv_clip &&
+                here.gate_limit == there.gate_limit && here.gate_alpha == there.gate_alpha &&
+                here.head_dim == there.head_dim && here.heads == there.heads && here.kv_heads == there.kv_heads &&
+                here.rope.dim == there.rope.dim && here.norm_eps == there.norm_eps &&
                 here.local_rope.dim == there.local_rope.dim && here.local_rope.scaling == there.local_rope.scaling &&
                 same_recurrence(&here.recurrence, &there.recurrence);
     for (uint32_t i = 0; same && i < here.layers; i++) {

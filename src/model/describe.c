@@ -133,7 +133,7 @@ static void put_rows(const struct desk *d, const struct model *m, const struct l
     int32_t *self = (int32_t *)(void *)(d->host + l->at[SELF]), *chosen = (int32_t *)(void *)(d->host + l->at[CHOSEN]);
     uint32_t *table = (uint32_t *)(void *)(d->host + l->at[PAGES]), used = 0, kept = 0;
     for (size_t r = 0; r < l->rows; r++) {
-        const struct attention_row at = {used, rows[r].position, rows[r].state};
+        const struct attention_row at = {used, rows[r].position, rows[r].ahead, rows[r].state};
         token[r] = rows[r].token;
         position[r] = (int32_t)rows[r].position;
         self[r] = (int32_t)r;

@@ -228,10 +228,22 @@ static const struct tensor *find(const struct family *f, const struct checkpoint
     return t;
 }
 
+// Of an embedding that is the output too, some who saved it kept the other name.
+static bool embeds_by_output(const struct family *f, const struct checkpoint *c) {
+    char name[128];
+    const char *which;
+    const struct value *tied = c->source == CHECKPOINT_HF ? config_value(c, "tie_word_embeddings") : NULL;
+    return tied && tied->kind == VALUE_BOOL && tied->b && !find(f, c, (struct place){ROLE_EMBEDDING}, name, &which) &&
+           find(f, c, (struct place){ROLE_OUTPUT}, name, &which);
+}
+
 const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at,
                                    char name[128]) {
     const char *which;
-    return find(f, c, at, name, &which);
+    const struct tensor *t = find(f, c, at, name, &which);
+    if (at.part == PART_WEIGHT && (t ? at.role == ROLE_OUTPUT : at.role == ROLE_EMBEDDING) && embeds_by_output(f, c))
+        return t ? NULL : find(f, c, (struct place){ROLE_OUTPUT}, name, &which);
+    return t;
 }
 
 bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at) {

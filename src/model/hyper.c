@@ -326,6 +326,16 @@ static bool read_window_list(const struct reader *r, struct hyperparameters *h) 
     return true;
 }
 
+// A config's window is then as wide as what a token sees, before it and behind it together.
+static bool read_bidirectional(const struct reader *r, struct hyperparameters *h) {
+    static const char key[] = "use_bidirectional_attention";
+    bool hf = r->c->source == CHECKPOINT_HF;
+    if (!hf || value_says(config_value(r->c, key), "vision")) return true; // of pictures alone
+    if (!checkpoint_bool(r->c, key, &h->bidirectional, r->e)) return false;
+    if (h->bidirectional && h->window) h->window = h->window / 2 + 1;
+    return true;
+}
+
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
     if (r->f->chunk) return read_chunks(r, h);
@@ -339,7 +349,7 @@ static bool read_window(const struct reader *r, struct hyperparameters *h) {
         return false;
     const struct value *told = use ? NULL : config_value(r->c, "use_sliding_window");
     if (!use && !(told && told->kind == VALUE_BOOL && told->b)) h->window = 0;
-    return true;
+    return read_bidirectional(r, h);
 }
 
 // A config that does not say whether a model has them means that it does, in transformers.

@@ -94,7 +94,8 @@ struct hyperparameters {
     enum route_score route;
     bool route_normed;
     float route_scale;
-    uint32_t window; // positions that layers with a window see; 0: all
+    uint32_t window;    // positions that layers with a window see; 0: all
+    bool bidirectional; // tokens see those that come after them: all of a text is computed in one pass
     unsigned window_every, rope_skip;
     uint32_t window_layers;       // max_window_layers
     uint32_t chunk, temper_every; // struct family

@@ -1,4 +1,5 @@
 #include "model/model.h"
+#include "model/activations.h"
 #include "model/bind.h"
 #include "model/traits.h"
 
@@ -63,6 +64,8 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
         model_free(m);
         return NULL;
     }
+    if (m->h.bidirectional && !look_only && activations_rows(m) < m->h.context)
+        m->h.context = m->h.far_context = (uint32_t)activations_rows(m);
     return m;
 }
 

@@ -82,25 +82,17 @@ static bool read_multipliers(const struct reader *r, struct recurrence *s) {
     return true;
 }
 
-// A number of the list `name`; NAN if it has none there. transformers has an object where JSON has no number for it.
-static double item(const struct reader *r, const char *name, size_t i) {
-    char key[64];
-    struct value v = {0};
-    const struct value *list = config_value(r->c, name);
-    snprintf(key, sizeof key, "%s.%zu.__float__", name, i);
-    if (value_says(config_value(r->c, key), "Infinity")) return INFINITY;
-    snprintf(key, sizeof key, "%s.%zu", name, i);
-    const struct value *alone = config_value(r->c, key); // of a list whose items are of several kinds
-    if (!alone && !(list && list->kind == VALUE_ARRAY && list->array.n == 2)) return NAN;
-    v = alone ? *alone : value_at(list, i);
+// A number of a list of two; NAN if it is none.
+static double item(const struct value *list, size_t i) {
+    struct value v = list && list->kind == VALUE_ARRAY && list->array.n == 2 ? value_at(list, i) : (struct value){0};
     return value_number(&v);
 }
 
 // [least, most] of steps; an infinite one bounds nothing.
 static bool read_limit(const struct reader *r, struct recurrence *s) {
     static const char name[] = "time_step_limit";
-    bool told = r->c->source == CHECKPOINT_HF && (config_value(r->c, name) || config_value(r->c, "time_step_limit.0"));
-    double limit[2] = {told ? item(r, name, 0) : 0, told ? item(r, name, 1) : INFINITY};
+    const struct value *told = r->c->source == CHECKPOINT_HF ? config_value(r->c, name) : NULL;
+    double limit[2] = {told ? item(told, 0) : 0, told ? item(told, 1) : INFINITY};
     bool fits = limit[0] >= 0 && limit[0] < limit[1];
     s->step_least = (float)limit[0];
     s->step_most = limit[0] > 0 || limit[1] < INFINITY ? (float)fmin(limit[1], 1e30) : 0;

@@ -19,7 +19,7 @@ size_t run_wanted(const struct run *r);
 // One token to compute: where it stands, and whether its logits are wanted.
 struct row {
     int32_t token;
-    uint32_t position;
+    uint32_t position, ahead;  // struct attention_row
     const struct pages *pages; // of its sequence, which cover the position
     dfloat *state;             // of its sequence, where the model keeps states
     bool logits;

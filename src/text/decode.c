@@ -71,7 +71,7 @@ void index_ends(struct tokenizer *t) {
 bool tokenizer_begin(const struct tokenizer *t, struct tokens *out) {
     const struct vocab *v = t->vocab;
     if (!v->add_bos || v->bos < 0 || (size_t)v->bos >= v->n) return true;
-    bool ok = tokens_push(out, v->bos);
+    bool ok = v->n_lead || tokens_push(out, v->bos);
     for (size_t i = 0; ok && i < v->n_lead; i++) ok = tokens_push(out, v->lead[i]);
     return ok;
 }

@@ -65,6 +65,9 @@ static int32_t *choose(const struct attention *a) {
     return chosen;
 }
 
+// Whether rows see positions after their own.
+static bool both_ways;
+
 // Everything random that `a` leaves open: rows of `sequences` sequences, in runs of neighbouring positions.
 static void try(struct attention a, size_t sequences, size_t length, bool slopes) {
     struct cache c = random_cache(a.kv, sequences, length);
@@ -73,6 +76,7 @@ static void try(struct attention a, size_t sequences, size_t length, bool slopes
         bool other = r == 0 || p == length || random_size(0, 9) == 0;
         if (other) s = random_size(0, sequences - 1), p = random_size(0, length - 1);
         row[r] = (struct attention_row){(uint32_t)(s * c.per_sequence), (uint32_t)p};
+        if (both_ways) row[r].ahead = (uint32_t)random_size(0, length - 1 - p);
     }
     size_t q = a.rows * a.heads * a.kv.key_dim, n = a.rows * a.heads * a.kv.value_dim;
     float *queries = malloc(q * sizeof *queries), *per_head = malloc(2 * a.heads * sizeof *per_head);
@@ -165,6 +169,18 @@ static void prompts(void) {
         if (i > 5) a.window = (uint32_t)random_size(1, 50);
         try(a, 1, i % 2 ? 200 : 540, false);
     }
+}
+
+// Rows that see what comes after them, with windows and without, of which some end before the next span.
+static void what_comes_after(void) {
+    both_ways = true;
+    for (size_t i = 0; i < 16; i++) {
+        struct attention a = {.rows = i % 4 ? ROWS : random_size(1, 5), .heads = 6, .kv = {types[i % 3], 3, 24, 20}};
+        if (i & 1) a.window = (uint32_t)random_size(1, i & 8 ? 40 : 600);
+        if (i & 2) a.softcap = 1.5f;
+        try(a, 2, i & 4 ? 1200 : 90, false);
+    }
+    both_ways = false;
 }
 
 // Where a page lies does not matter.
@@ -285,6 +301,7 @@ int main(int argc, char **argv) {
     RUN(choices);
     RUN(far_scores);
     RUN(prompts);
+    RUN(what_comes_after);
     RUN(pages_do_not_matter);
     close_devices();
     return test_end();

@@ -8,6 +8,8 @@
 #include "reference.h"
 #include "test.h"
 
+enum { MANY = 49 }; // rows, which AMX takes sixteen at once, and then the rest
+
 static bool same(float a, float b) { return !memcmp(&a, &b, sizeof a) || (isnan(a) && isnan(b)); }
 
 static void check_bytes(const char *what, int device, const float *got, const float *want, size_t n) {
@@ -109,6 +111,8 @@ static void many_rows(void) {
     matmul(TYPE_F16, 523, 5, 8 * 512 + 1);
     matmul(TYPE_BF16, 70, 18, 2 * 8 * 512 - 63);
     matmul(TYPE_Q8_0, 515, 1, 64);
+    matmul(TYPE_Q4_1, 49, 70, 32 * 81);
+    matmul(TYPE_MXFP4, 100, 130, 32 * 9);
     matmul(TYPE_Q5_0, 531, 2, 32 * 150);
     matmul(TYPE_F32, 2, 35, 1);
 }
@@ -142,12 +146,13 @@ static void extremes(void) {
             size_t cols = 512, bytes = type_row_bytes((enum type)t, cols);
             struct weight w = {(enum type)t, 1, cols, malloc(bytes), NULL};
             memset((void *)w.data, fill, bytes);
-            float x[4 * 512], want[4];
-            for (size_t i = 0; i < 4 * cols; i++) {
-                size_t r = i / cols;
+            float x[MANY * 512], want[MANY];
+            for (size_t i = 0; i < MANY * cols; i++) {
+                size_t r = i / cols % 4;
                 x[i] = r == 3 ? 0 : r == 0 || (r == 1 && i % 2) ? 127 : -127;
             }
-            for (size_t r = 0; r < 4; r++) want[r] = reference(&w, 0, x + r * cols, NULL);
+            for (size_t r = 0; r < MANY; r++) want[r] = reference(&w, 0, x + r * cols, NULL);
+            check_product(&w, x, MANY, NULL, want);
             check_product(&w, x, 4, NULL, want);
             check_product(&w, x + cols, 1, NULL, want + 1);
             free((void *)w.data);
@@ -159,10 +164,10 @@ static void extremes(void) {
 static void any_bits(void) {
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
         if (!type_info(t)) continue;
-        size_t rows = 4, outputs = 17, cols = 256, bytes = outputs * type_row_bytes((enum type)t, cols);
+        size_t rows = MANY, outputs = 17, cols = 256, bytes = outputs * type_row_bytes((enum type)t, cols);
         struct weight w = {(enum type)t, outputs, cols, malloc(bytes), NULL};
         for (size_t i = 0; i < bytes; i++) ((uint8_t *)w.data)[i] = (uint8_t)random_bits();
-        float x[4 * 256], want[4 * 17];
+        float x[MANY * 256], want[MANY * 17];
         for (size_t i = 0; i < rows * cols; i++) {
             uint32_t bits = random_bits() & (i % 3 ? 0x807fffff : 0x9fffffff);
             memcpy(x + i, &bits, sizeof bits);
@@ -172,6 +177,7 @@ static void any_bits(void) {
         for (size_t i = 0; i < rows * outputs; i++) want[i] = reference(&w, i % outputs, x + i / outputs * cols, NULL);
         CHECK(isnan(want[outputs]));
         check_product(&w, x, rows, NULL, want);
+        check_product(&w, x, 4, NULL, want);
         free((void *)w.data);
     }
 }

@@ -259,8 +259,20 @@ void ref_vector(const struct kv_vector *v, double *x) {
     if (v->key && v->type == TYPE_Q8_0) ref_spread(x, v->dim, true);
 }
 
+// The end of what a row sees, and its beginning: what is less than the window away.
+static size_t ref_seen(const struct attention *a, size_t row, size_t *first) {
+    size_t own = a->at.row[row].position, n = own + a->at.row[row].ahead + 1, from = 0;
+    *first = 0;
+    if (chosen_of(a, row)) return a->most;
+    if (!a->window) return n;
+    while (own - from >= a->window) from++;
+    while (n - 1 > own && n - 1 - own >= a->window) n--;
+    *first = from;
+    return n;
+}
+
 void ref_attention(const struct attention *a, size_t row, size_t head, double *out) {
-    size_t n = seen_of(a, row), first = a->window && a->window < n ? n - a->window : 0;
+    size_t first, n = ref_seen(a, row, &first);
     const float *given = a->q + (row * a->heads + head) * a->kv.key_dim;
     double q[KV_MOST_DIM];
     for (size_t i = 0; i < a->kv.key_dim; i++) q[i] = (double)given[i];
@@ -386,7 +398,7 @@ static float ref_span(const struct attention *a, size_t row, size_t head, size_t
 }
 
 void ref_attention_bytes(const struct attention *a, size_t row, size_t head, float *out) {
-    size_t n = seen_of(a, row), begin = a->window && a->window < n ? n - a->window : 0, last;
+    size_t begin, n = ref_seen(a, row, &begin), last;
     float max = 0, sum = 0, *part = malloc(a->kv.value_dim * sizeof *part);
     for (size_t first = begin; first < n; first = last) {
         last = first / SPAN * SPAN + SPAN < n ? first / SPAN * SPAN + SPAN : n;

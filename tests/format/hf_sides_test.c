@@ -72,6 +72,45 @@ static void old_folders_have_files_of_their_own(void) {
     leave(c);
 }
 
+#define TEMPLATE(tokens, ids)                                                                                          \
+    "{\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [" tokens "{\"Sequence\": {\"id\": \"A\"}}]," \
+    " \"special_tokens\": {" ids "}}, \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"!\": 2,"        \
+    " \"<s>\": 3, \"</s>\": 4}, \"merges\": []}}"
+#define PUTS(name)       "{\"SpecialToken\": {\"id\": \"" name "\"}}, "
+#define IS(name, id)     "\"" name "\": {\"ids\": [" #id "]}"
+#define CONFIG(class, x) "{\"tokenizer_class\": \"" class "\", \"bos_token\": \"!\"" x "}"
+
+// What a post-processor puts in front of a text, which need not be what the config calls bos.
+static void a_text_begins_as_the_template_says(void) {
+    static const struct {
+        const char *tokenizer, *config;
+        bool add;
+        size_t n;
+        int32_t lead[2];
+    } cases[] = {
+        {TEMPLATE(PUTS("<s>"), IS("<s>", 3)), CONFIG("PreTrainedTokenizerFast", ""), true, 1, {3}},
+        {TEMPLATE(PUTS("<s>") PUTS("b"), IS("<s>", 3) ", " IS("b", 1)), CONFIG("X", ""), true, 2, {3, 1}},
+        {TEMPLATE(PUTS("<s>"), IS("<s>", 3)), CONFIG("GPT2Tokenizer", ", \"add_bos_token\": false"), true, 1, {3}},
+        {TEMPLATE(PUTS("<s>"), IS("<s>", 3)), CONFIG("LlamaTokenizerFast", ", \"add_bos_token\": true"), true, 0, {0}},
+        {TEMPLATE(PUTS("<s>"), IS("<s>", 3)),
+         CONFIG("LlamaTokenizerFast", ", \"add_bos_token\": false"),
+         false,
+         0,
+         {0}},
+        {TEMPLATE("", ""), CONFIG("PreTrainedTokenizerFast", ", \"add_bos_token\": true"), false, 0, {0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct checkpoint *c =
+            open_with(cases[i].tokenizer, (const char *[]){"tokenizer_config.json", cases[i].config, NULL});
+        REQUIRE(c);
+        CHECK_INT(c->vocab.bos, 2); // what templates of conversations call bos_token
+        CHECK(c->vocab.add_bos == cases[i].add);
+        CHECK_INT(c->vocab.n_lead, cases[i].n);
+        for (size_t k = 0; k < cases[i].n; k++) CHECK_INT(c->vocab.lead[k], cases[i].lead[k]);
+        leave(c);
+    }
+}
+
 static void refuses_added_tokens_that_cannot_be(void) {
     static const char *const bad[][2] = {
         {"tokenizer_config.json", "{\"added_tokens_decoder\": {\"6\": {\"special\": true}}}"},
@@ -179,6 +218,7 @@ static void templates_have_files_of_their_own(void) {
 int main(void) {
     RUN(the_decoder_adds_and_overrules);
     RUN(old_folders_have_files_of_their_own);
+    RUN(a_text_begins_as_the_template_says);
     RUN(refuses_added_tokens_that_cannot_be);
     RUN(all_ends_are_read);
     RUN(a_bad_generation_config_is_left_out);

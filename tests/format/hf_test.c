@@ -1,11 +1,17 @@
 #include "base/map.h"
 #include "image.h"
 
-static const char config[] = "{\"model_type\": \"hawk\", \"hidden_size\": 64, \"layer_norm_epsilon\": 1e-05,"
-                             " \"alibi\": false, \"negative\": -5, \"nothing\": null, \"bos_token_id\": 1,"
-                             " \"eos_token_id\": [2, 0], \"architectures\": [\"FalconForCausalLM\"],"
-                             " \"rope_scaling\": {\"factor\": 8, \"list\": [1, 2.5], \"deep\": {\"x\": \"y\"}},"
-                             " \"mixed\": [1, \"a\"], \"none\": [], \"flags\": [true, false], \"signed\": [1, -1]}";
+#include <math.h>
+
+static const char config[] =
+    "{\"model_type\": \"hawk\", \"hidden_size\": 64, \"layer_norm_epsilon\": 1e-05,"
+    " \"alibi\": false, \"negative\": -5, \"nothing\": null, \"bos_token_id\": 1,"
+    " \"eos_token_id\": [2, 0], \"architectures\": [\"FalconForCausalLM\"],"
+    " \"rope_scaling\": {\"factor\": 8, \"list\": [1, 2.5], \"deep\": {\"x\": \"y\"}},"
+    " \"mixed\": [1, \"a\"], \"none\": [], \"flags\": [true, false], \"signed\": [1, -1],"
+    " \"most\": {\"__float__\": \"Infinity\"}, \"bounds\": [{\"__float__\": \"-Infinity\"}, 2],"
+    " \"unknown\": {\"__float__\": \"NaN\"}, \"odd\": {\"__float__\": \"1e9\"},"
+    " \"beside\": {\"__float__\": \"NaN\", \"x\": 1}}";
 
 static void put_safetensors(struct buf *b, const char *header, size_t data) {
     put_u64(b, strlen(header));
@@ -80,6 +86,12 @@ static void check_config(const struct checkpoint *c) {
     CHECK(value_at(checkpoint_value(c, "flags"), 0).b && !value_at(checkpoint_value(c, "flags"), 1).b);
     CHECK_INT(value_at(checkpoint_value(c, "signed"), 1).i, -1);
     CHECK_INT(value_at(checkpoint_value(c, "eos_token_id"), 0).u, 2);
+    CHECK(checkpoint_float(c, "most", &f, &e) && f == INFINITY);
+    CHECK(value_at(checkpoint_value(c, "bounds"), 0).f == -INFINITY);
+    CHECK(value_at(checkpoint_value(c, "bounds"), 1).f == 2);
+    CHECK(isnan(checkpoint_value(c, "unknown")->f));
+    CHECK(text_is(checkpoint_value(c, "odd.__float__")->s, "1e9")); // as transformers leaves them
+    CHECK(text_is(checkpoint_value(c, "beside.__float__")->s, "NaN"));
     struct text key;
     const struct value *v;
     CHECK(checkpoint_key(c, 0, &key, &v) && text_is(key, "model_type"));

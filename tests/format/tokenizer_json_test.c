@@ -209,9 +209,10 @@ static void reads_post_processors(void) {
         &v, &e));
     CHECK(v.add_bos && !v.add_eos);
     CHECK_INT(v.bos, 6);
-    CHECK_INT(v.n_lead, 2);
-    CHECK_INT(v.lead[0], 7);
-    CHECK_INT(v.lead[1], 0);
+    CHECK_INT(v.n_lead, 3);
+    CHECK_INT(v.lead[0], 6);
+    CHECK_INT(v.lead[1], 7);
+    CHECK_INT(v.lead[2], 0);
     vocab_free(&v);
 }
 

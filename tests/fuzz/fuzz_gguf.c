@@ -28,6 +28,8 @@ static void touch_vocab(const struct vocab *v) {
     int64_t ids[] = {v->bos, v->eos, v->eot, v->unk, v->pad};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i] < -1 || ids[i] >= (int64_t)v->n) abort();
+    for (size_t i = 0; i < v->n_lead; i++)
+        if (i >= MAX_LEAD || v->lead[i] < 0 || (size_t)v->lead[i] >= v->n) abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

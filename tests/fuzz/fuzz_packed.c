@@ -13,8 +13,8 @@ static const char *const configs[] = {
     "{\"quantization_config\": {\"quant_method\": \"fp8\"}}",
     "{\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": \"float-quantized\"}}",
     "{\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"}}",
-    "{\"compression_config\": {\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", "
-    "\"config_groups\": {\"group_0\": {\"weights\": {\"num_bits\": 4, \"type\": \"int\", \"symmetric\": false}}}}}",
+    ("{\"compression_config\": {\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", "
+     "\"config_groups\": {\"group_0\": {\"weights\": {\"num_bits\": 4, \"type\": \"int\", \"symmetric\": false}}}}}"),
     "{\"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4}}",
 };
 enum { CONFIGS = sizeof configs / sizeof *configs };

@@ -183,12 +183,18 @@ static void ends_and_the_last_tokens(void) {
     struct checkpoint c = {.path = name, .vocab = a.vocab};
     c.vocab.eos = 3, c.vocab.eot = 7;
     c.vocab.ends = ends, c.vocab.n_ends = 4;
+    c.vocab.bos = 2, c.vocab.add_bos = true;
+    c.vocab.n_lead = 2, c.vocab.lead[0] = 9, c.vocab.lead[1] = 4;
     REQUIRE(there_and_back(&c, &b, &e));
     const struct vocab *v = &b.checkpoint->vocab;
     CHECK_INT(v->eos, 3);
     CHECK_INT(v->eot, 7);
     CHECK_INT(v->n_ends, 4);
     for (size_t i = 0; i < 4; i++) CHECK(tokenizer_is_end(b.t, ends[i]));
+    struct tokens begin = {0};
+    CHECK(tokenizer_begin(b.t, &begin));
+    CHECK(begin.n == 2 && begin.ids[0] == 9 && begin.ids[1] == 4);
+    tokens_free(&begin);
     close_tokenizer(&b);
     struct gguf_vocab g;
     size_t n = c.vocab.n;

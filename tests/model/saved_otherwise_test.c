@@ -110,6 +110,29 @@ static void beside_what_is_read(void) {
     drawn_free(&d);
 }
 
+// Multipliers that transformers reads for other models, and not for a Llama.
+static void keys_of_other_classes(void) {
+    static const char *const keys[] = {"\"key_multiplier\": 0.5",
+                                       "\"attention_in_multiplier\": 2.0",
+                                       "\"mlp_multipliers\": [2.0, 3.0]",
+                                       "\"lm_head_multiplier\": 2.0",
+                                       "\"residual_multiplier\": 2.0",
+                                       "\"logits_scaling\": 2.0",
+                                       "\"scale_emb\": 3",
+                                       "\"logit_scale\": 0.3",
+                                       "\"key_multiplier\": \"x\"",
+                                       "\"time_step_limit\": 1"};
+    REQUIRE(drawn_load(&d, "llama"));
+    CHECK(drawn_write_safetensors(&d, file_of("model.safetensors")));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char to[160];
+        snprintf(to, sizeof to, "%s, \"vocab_size\"", keys[i]);
+        write_config("\"vocab_size\"", to);
+        runs(keys[i], folder);
+    }
+    drawn_free(&d);
+}
+
 static void what_is_read_must_be_right(void) {
     REQUIRE(drawn_load(&d, "llama"));
     CHECK(drawn_write_text(file_of("config.json"), d.config));
@@ -168,6 +191,48 @@ static void output_and_embedding(void) {
     CHECK(far > 1e-2f && far < 1e8f); // the embedding is another matrix
     write_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": false");
     refused("not tied, and no output", folder, GYR_MALFORMED, "tensor 'lm_head.weight' is missing");
+    drawn_free(&d);
+}
+
+// As configs of several years say that nothing scales the rotation.
+static void one_rotation_in_many_words(void) {
+    static const char usual[] = "\"rope_parameters\": {\"rope_theta\": 1000000.0, \"rope_type\": \"default\"}";
+    static const char *const words[] = {
+        "\"rope_theta\": 1000000",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": null",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": {}",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": false",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": {\"type\": \"default\"}",
+        "\"rope_theta\": 1000000.0, \"rope_scaling\": {\"rope_type\": \"default\", \"factor\": null}",
+        "\"rope_theta\": 1e6, \"rope_scaling\": {\"type\": \"mrope\", \"rope_type\": \"default\", \"mrope_section\": "
+        "[2, 1, 1]}",
+        "\"rope_theta\": 500.0, \"rope_scaling\": {\"type\": \"default\", \"rope_theta\": 1000000.0}",
+        "\"rope_theta\": 500.0, \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1000000.0}",
+        "\"rope_theta\": 1000000.0, \"rope_parameters\": {\"rope_type\": \"default\"}",
+    };
+    REQUIRE(drawn_load(&d, "qwen2"));
+    CHECK(drawn_write_safetensors(&d, file_of("model.safetensors")));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        write_config(usual, words[i]);
+        runs(words[i], folder);
+    }
+    drawn_free(&d);
+}
+
+static void embedding_under_the_outputs_name(void) {
+    REQUIRE(drawn_load(&d, "gemma3"));
+    for (size_t i = 0; i < d.n_tensors; i++)
+        if (!strcmp(d.tensor[i].name, "model.embed_tokens.weight"))
+            snprintf(d.tensor[i].name, sizeof d.tensor[i].name, "lm_head.weight");
+    CHECK(drawn_write_text(file_of("config.json"), d.config));
+    CHECK(drawn_write_safetensors(&d, file_of("model.safetensors")));
+    runs("tied", folder);
+    gyr_error e = {0};
+    gyr_convert_options o = {.input = folder, .output = file_of("model.gguf"), .type = "f32"};
+    CHECK_INT(gyr_convert(&o, &e), GYR_OK);
+    runs("converted", o.output);
+    write_config("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+    refused("apart", folder, GYR_MALFORMED, "tensor 'model.embed_tokens.weight' is missing");
     drawn_free(&d);
 }
 
@@ -251,16 +316,71 @@ static void gguf_says_it_otherwise(void) {
     drawn_free(&d);
 }
 
+// A power of two, which no sum shows.
+static float factor_of(int matrix, size_t expert) { return ldexpf(1, matrix % 5 - 2 + (int)(expert % 3)); }
+
+static float *add_vector(const char *matrix, const char *end, size_t n) {
+    struct drawn_tensor *t = &d.tensor[d.n_tensors++];
+    *t = (struct drawn_tensor){.n_dims = 1, .dim = {n}, .n = n, .gguf = true, .data = calloc(n, sizeof *t->data)};
+    snprintf(t->name, sizeof t->name, "%.*s.%s", (int)(strrchr(matrix, '.') - matrix), matrix, end);
+    return t->data;
+}
+
+// Each matrix of the layers divided by a factor of its own, which stands beside it; how many that are.
+static int scale_apart(void) {
+    int scaled = 0;
+    for (size_t i = 0, all = d.n_tensors; i < all; i++) {
+        struct drawn_tensor *t = &d.tensor[i];
+        const char *end = strrchr(t->name, '.');
+        bool matrix = t->n_dims > 1 && !strstr(t->name, "conv1d") && !strstr(t->name, "norm");
+        if (!t->gguf || !matrix || strncmp(t->name, "blk.", 4) || !end || strcmp(end, ".weight")) continue;
+        size_t n = t->n_dims == 3 ? t->dim[0] : 1, each = t->n / n; // experts
+        float *scale = add_vector(t->name, "scale", n), *input = add_vector(t->name, "input_scale", n);
+        for (size_t k = 0; k < n; k++) scale[k] = factor_of(scaled, k), input[k] = 7;
+        for (size_t k = 0; k < t->n; k++) t->data[k] /= factor_of(scaled, k / each);
+        scaled++;
+    }
+    return scaled;
+}
+
+static void matrices_have_factors_beside_them(void) {
+    static const struct {
+        const char *name;
+        int matrices;
+    } cases[] = {{"llama", 14}, {"phi3", 8},    {"qwen3-moe", 16}, {"granite-moe-shared", 22},
+                 {"mamba2", 4}, {"qwen3.5", 31}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        REQUIRE(drawn_load(&d, cases[i].name));
+        CHECK_INT(scale_apart(), cases[i].matrices);
+        runs(cases[i].name, with_key("no.key ", "u no.key 1"));
+        drawn_free(&d);
+    }
+    REQUIRE(drawn_load(&d, "llama"));
+    scale_apart();
+    d.tensor[d.n_tensors - 2].data[0] = NAN;
+    refused("no number", with_key("no.key ", "u no.key 1"), GYR_MALFORMED, ".scale' is not 1 factors");
+    drawn_free(&d);
+    REQUIRE(drawn_load(&d, "qwen2"));
+    scale_apart();
+    refused("a factor and a bias", with_key("no.key ", "u no.key 1"), GYR_UNSUPPORTED,
+            ".scale' scales a matrix that has biases too");
+    drawn_free(&d);
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     RUN(beside_what_is_read);
+    RUN(keys_of_other_classes);
     RUN(what_is_read_must_be_right);
     RUN(a_text_part_among_others);
     remove_parts();
     RUN(output_and_embedding);
+    RUN(one_rotation_in_many_words);
+    RUN(embedding_under_the_outputs_name);
     RUN(biases_are_where_a_config_says);
     RUN(quantized_weights_are_refused_by_method);
     RUN(gguf_says_it_otherwise);
+    RUN(matrices_have_factors_beside_them);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};
     for (int i = 0; i < 3; i++) unlink(file_of(files[i]));
     rmdir(folder);

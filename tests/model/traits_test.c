@@ -480,7 +480,8 @@ static bool run(struct model *m, const int32_t *tokens, size_t piece, float *out
     for (size_t at = 0, n; ok && at < TOKENS; at += n) {
         struct row rows[TOKENS];
         n = TOKENS - at < piece ? TOKENS - at : piece;
-        for (size_t i = 0; i < n; i++) rows[i] = (struct row){tokens[at + i], (uint32_t)(at + i), &pages, state, true};
+        for (size_t i = 0; i < n; i++)
+            rows[i] = (struct row){tokens[at + i], (uint32_t)(at + i), 0, &pages, state, true};
         ok = forward(r, kv, rows, n, out + at * VOCAB, e) && device->ops->sync(device, e);
     }
     state_pool_give(&states, state);

@@ -33,9 +33,9 @@ bool cpu_attention_new(struct cpu *c, gyr_error *e) {
 static void find_spans(struct cut *t) {
     size_t first = SIZE_MAX, last = 0;
     for (size_t r = 0; r < t->a->rows; r++) {
-        size_t end = seen_of(t->a, r);
-        first = min(first, t->a->window && end > t->a->window ? end - t->a->window : 0);
-        last = end > last ? end : last;
+        struct sight s = sight_of(t->a, r);
+        first = min(first, s.first);
+        last = s.end > last ? s.end : last;
     }
     t->first = first / SPAN;
     t->spans = divide(last, SPAN) - t->first;

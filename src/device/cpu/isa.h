@@ -11,9 +11,9 @@
 #define ISA_QUOTE(isa)      #isa
 #define ISA_STRING(isa)     ISA_QUOTE(isa)
 
-void KERNEL(quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
-void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
-                      float *y, size_t first, size_t last);
+void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch);
+void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
+                      size_t first, size_t last);
 void KERNEL(pack)(const float *x, size_t n, size_t stride, uint32_t *out);
 void KERNEL(matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                       size_t last);

@@ -2,6 +2,16 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/simd.h"
 #include "device/cpu/wide.h"
+#include "tensor/type.h"
+
+static void halves(const float *x, size_t n, uint16_t *out) {
+    size_t i = 0;
+#if defined(__F16C__)
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128((void *)(out + i), _mm256_cvtps_ph((__m256)load8(x + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+    for (; i < n; i++) out[i] = f32_to_f16(x[i]);
+}
 
 static void add(float *x, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] += y[i];
@@ -38,10 +48,9 @@ static uint64_t read(const void *p, size_t n) {
 const struct kernels KERNEL(kernels) = {
     .isa = ISA_STRING(ISA),
     .wide_rows = WIDE_ROWS,
-    .few_rows = FEW_ROWS,
-    .few = FEW,
+    .wide_tiles = AT_ONCE,
     .fetched = FETCHED,
-    .quantize = KERNEL(quantize),
+    .round_q = KERNEL(round_q),
     .matmul_q = KERNEL(matmul_q),
     .pack = KERNEL(pack),
     .matmul_f = KERNEL(matmul_f),
@@ -62,6 +71,7 @@ const struct kernels KERNEL(kernels) = {
     .gate = KERNEL(gate),
     .gate_clamped = KERNEL(gate_clamped),
     .mix = mix,
+    .halves = halves,
     .add = add,
     .scale = scale,
     .clamp = clamp,

@@ -88,9 +88,17 @@ static inline const int32_t *chosen_of(const struct attention *a, size_t row) {
     return a->chosen && a->at.row[row].position >= a->most ? a->chosen + row * a->most : NULL;
 }
 
-// How many positions a row sees, or would without a window.
-static inline size_t seen_of(const struct attention *a, size_t row) {
-    return chosen_of(a, row) ? a->most : (size_t)a->at.row[row].position + 1;
+// Positions [first, end), or places in the list of those chosen, that a row sees.
+struct sight {
+    size_t first, end;
+};
+
+static inline struct sight sight_of(const struct attention *a, size_t row) {
+    if (chosen_of(a, row)) return (struct sight){0, a->most};
+    size_t own = a->at.row[row].position, ahead = a->at.row[row].ahead;
+    if (!a->window) return (struct sight){0, own + ahead + 1};
+    if (ahead >= a->window) ahead = a->window - 1;
+    return (struct sight){own + 1 > a->window ? own + 1 - a->window : 0, own + ahead + 1};
 }
 
 // A part is that many sums, of which the first value_dim count, and a struct softmax; this is the number of floats in
@@ -110,15 +118,15 @@ struct run;
 
 struct kernels {
     const char *isa;
-    // Rows of a panel of activations: `few_rows` where weights are quantized and there are at most `few` rows in all.
-    size_t wide_rows, few_rows, few;
+    // Rows of a panel of floats; tiles that many rows of quantized or 16-bit weights are best multiplied by at once.
+    size_t wide_rows, wide_tiles;
     // Rows from which weights are fetched ahead by instruction (docs/performance.md).
     size_t fetched;
-    // Rounds `groups` groups of 32, whole runs if the form has such; their records are `stride` apart.
-    void (*quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out);
+    // Row r of a batch of `rows`, `cols` floats at x, rounded for quantized weights of a type, as matmul_q() takes it.
+    void (*round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch);
     // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
-    void (*matmul_q)(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
-                     float *y, size_t first, size_t last);
+    void (*matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
+                     size_t first, size_t last);
     // The same for F32 weights: floats padded with zeros to a multiple of 32, `stride` apart.
     void (*pack)(const float *x, size_t n, size_t stride, uint32_t *out);
     void (*matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
@@ -148,6 +156,7 @@ struct kernels {
     void (*gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out);
     void (*gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
     void (*mix)(const struct mix *a, size_t row);
+    void (*halves)(const float *x, size_t n, uint16_t *out);
     void (*add)(float *x, const float *y, size_t n);
     void (*scale)(float *x, float by, size_t n);
     void (*clamp)(float *x, float most, size_t n);

@@ -348,8 +348,8 @@ static void many_segment(const struct call *c, struct chunk *chunk, size_t tile,
     } while (b < last);
 }
 
-void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
-                      float *y, size_t first, size_t last) {
+void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
+                      size_t first, size_t last) {
     struct sums sums;
     struct chunk chunk[WIDE_TILES];
     uint8_t room[CHUNK * MAX_UNIT];

@@ -7,22 +7,18 @@
 #include "device/cpu/tile_w16.h"
 
 // SCRATCH bounds the packed activations of one pass; a task's tiles are about TASK bytes, few enough for every worker
-// to have several.
-enum { SCRATCH = 32 << 20, ROWS = 512, TASK = 128 << 10, HUGE = 2 << 20 };
+// to have several; with a few rows ONE_AFTER_ANOTHER bytes, because memory sends what lies together faster. A batch
+// that is not the last has whole panels of every instruction set: a multiple of PANELS rows.
+enum { SCRATCH = 32 << 20, ROWS = 512, HUGE = 2 << 20, PANELS = 48 };
+enum { TASK = 128 << 10, ONE_AFTER_ANOTHER = 1 << 20 };
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
 
 // Of a packed row of activations.
-static size_t items(const struct weight *w) {
-    size_t groups = pieces(w->cols, GROUP);
-    return tile_form(w->type) ? groups : groups * GROUP;
-}
-
-static size_t item_bytes(const struct weight *w) { return tile_form(w->type) ? sizeof(struct act) : 4; }
-
 static size_t row_bytes(const struct weight *w) {
-    return is_w16(w->type) ? w16_row_bytes(w->cols) : items(w) * item_bytes(w);
+    if (is_w16(w->type)) return w16_row_bytes(w->cols);
+    return pieces(w->cols, GROUP) * (tile_form(w->type) ? sizeof(struct act) : GROUP * sizeof(float));
 }
 
 static void *allocate(size_t bytes) {
@@ -113,33 +109,38 @@ struct product {
     float *y;
     size_t rows, batch, tiles; // rows of this pass; rows and tiles of a task
     size_t runs;               // of tiles
+    size_t packed;             // rows that a task packs
 };
 
 // Activations of the batch that begins at row r.
 static uint8_t *batch_at(const struct product *p, size_t r) { return (uint8_t *)p->cpu->scratch + r * row_bytes(p->w); }
 
-static void pack_row(void *arg, size_t r) {
-    const struct product *p = arg;
+static void pack_row(const struct product *p, size_t r) {
     const struct weight *w = p->w;
     const struct kernels *k = p->cpu->kernels;
-    const struct form *f = tile_form(w->type);
     size_t first = r / p->batch * p->batch, rows = min(p->batch, p->rows - first);
-    if (is_w16(w->type)) {
-        k->round_w16(p->x + r * w->cols, w->cols, rows, r - first, batch_at(p, first));
+    const float *x = p->x + r * w->cols;
+    uint8_t *batch = batch_at(p, first);
+    if (tile_form(w->type)) {
+        k->round_q(w->type, x, w->cols, rows, r - first, batch);
         return;
     }
-    size_t wide = f && rows <= k->few ? k->few_rows : k->wide_rows;
-    size_t units = tile_units_of(w), groups = f ? f->groups : 1, each = items(w) / pieces(w->cols, GROUP);
-    for (size_t s = 0; s < SEGMENTS; s++) {
-        size_t from = segment_start(units, s) * groups, to = segment_start(units, s + 1) * groups, stride;
-        size_t at = act_at(wide, rows, r - first, from * each, (to - from) * each, &stride);
-        void *out = batch_at(p, first) + at * item_bytes(w);
-        const float *x = p->x + r * w->cols + from * GROUP;
-        if (f)
-            k->quantize(x, to - from, f, stride, out);
-        else if (from < to)
-            k->pack(x, min(to * GROUP, w->cols) - from * GROUP, stride, out);
+    if (is_w16(w->type)) {
+        k->round_w16(x, w->cols, rows, r - first, batch);
+        return;
     }
+    size_t units = pieces(w->cols, GROUP);
+    for (size_t s = 0; s < SEGMENTS; s++) {
+        size_t from = segment_start(units, s) * GROUP, to = segment_start(units, s + 1) * GROUP, stride;
+        size_t at = act_at(k->wide_rows, rows, r - first, from, to - from, &stride);
+        if (from < to) k->pack(x + from, min(to, w->cols) - from, stride, (uint32_t *)(void *)batch + at);
+    }
+}
+
+// Rows that lie side by side belong to one thread.
+static void pack_rows(void *arg, size_t i) {
+    const struct product *p = arg;
+    for (size_t r = i * p->packed; r < min((i + 1) * p->packed, p->rows); r++) pack_row(p, r);
 }
 
 static void multiply(void *arg, size_t i) {
@@ -156,13 +157,24 @@ static void multiply(void *arg, size_t i) {
         k->matmul_f(p->w, x, min(p->batch, p->rows - r), p->bias, y, first, last);
 }
 
-// Tiles of a task: an even number, since kernels take two at a time. AMX takes four pairs of 16-bit weights by the same
-// activations.
+// Tiles of a task: an even number, since kernels take two at a time. AMX takes `wide` by the same activations.
 static size_t task_tiles(const struct cpu *c, const struct weight *w, size_t rows) {
-    size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8), n = TASK / (size + 1);
-    if (is_w16(w->type) && rows >= LANES && n < 8) n = 8;
+    size_t size = tile_bytes(w), fair = tile_count(w) / (pool_threads(c->pool) * (size_t)8),
+           n = (rows < LANES / 2 ? ONE_AFTER_ANOTHER : TASK) / (size + 1);
+    size_t from = is_w16(w->type) ? LANES : 3 * LANES;
+    size_t wide = rows >= from && w->type != TYPE_F32 ? c->kernels->wide_tiles : 2;
+    if (n < wide) n = wide;
+    if (fair < wide / 2) fair = wide / 2;
     n = min(n, fair) / 2 * 2;
     return n ? n : 2;
+}
+
+// Rows of a batch: so few that every thread has several tasks, but enough to be worth unpacking weights for.
+static size_t batch_rows(const struct cpu *c, const struct product *p) {
+    enum { FEWEST = 128, TASKS = 8 };
+    size_t batches = min(pieces(TASKS * (size_t)pool_threads(c->pool), p->runs), p->rows / FEWEST);
+    if (batches < pieces(p->rows, BATCH_ROWS)) batches = pieces(p->rows, BATCH_ROWS);
+    return pieces(pieces(p->rows, batches), PANELS) * PANELS;
 }
 
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y) {
@@ -170,10 +182,11 @@ void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t
     size_t pass = min(ROWS, c->scratch_bytes / row_bytes(w));
     for (size_t r = 0; r < rows; r += pass) {
         struct product p = {c, w, x + r * w->cols, bias, y + r * w->rows, min(pass, rows - r)};
-        p.batch = pieces(pieces(p.rows, pieces(p.rows, BATCH_ROWS)), c->kernels->wide_rows) * c->kernels->wide_rows;
         p.tiles = task_tiles(c, w, p.rows);
         p.runs = pieces(tile_count(w), p.tiles);
-        pool_run(c->pool, p.rows, pack_row, &p);
+        p.batch = batch_rows(c, &p);
+        p.packed = p.rows < 64 ? pieces(p.rows, LANES) : LANES;
+        pool_run(c->pool, pieces(p.rows, p.packed), pack_rows, &p);
         pool_run(c->pool, pieces(p.rows, p.batch) * p.runs, multiply, &p);
     }
 }

@@ -6,7 +6,12 @@
 struct call {
     const struct kernels *kernels;
     const struct qkv *a;
+    size_t rows; // of a task
 };
+
+// Rows of a task at most: the keys of a page's positions lie side by side, and threads that write them in turn would
+// wait for each other's cache lines.
+enum { TASK_ROWS = PAGE_TOKENS };
 
 // Su et al., 2021. `out` is not `x`. Pairs come out half a head apart however they lie in the file, rotated or not, so
 // that a score is the same sum in the same order for either form of a model.
@@ -35,8 +40,17 @@ static const float *head_of(const struct projected *in, size_t row, size_t head,
     return in->x + row * in->row + head / group * in->step + head % group * dim;
 }
 
-static void qkv_row(void *arg, size_t r) {
-    const struct call *c = arg;
+static void put(const struct call *c, struct kv_vector v, const float *x) {
+    uint16_t half[KV_MOST_DIM];
+    if (v.type != TYPE_F16) {
+        kv_put(&v, x);
+        return;
+    }
+    c->kernels->halves(x, v.dim, half);
+    kv_put_halves(&v, half);
+}
+
+static void qkv_row(const struct call *c, size_t r) {
     const struct qkv *a = c->a;
     const struct kv_shape *kv = &a->kv;
     const struct attention_row *row = a->at.row + r;
@@ -49,12 +63,19 @@ static void qkv_row(void *arg, size_t r) {
     for (size_t g = 0; a->k.slab && g < kv->heads; g++) {
         float key[MAX_HEAD];
         ready(c, head_of(&a->k_in, r, g, 1, 0), weight_of(a, a->k_norm, g), table, key);
-        kv_write_key(kv, a->k, page, g, slot, key);
-        if (kv->value_dim) kv_write_value(kv, a->v, page, g, slot, head_of(&a->v_in, r, g, 1, 0));
+        put(c, kv_key(kv, a->k, page, g, slot), key);
+        if (kv->value_dim) put(c, kv_value(kv, a->v, page, g, slot), head_of(&a->v_in, r, g, 1, 0));
     }
 }
 
+static void qkv_rows(void *arg, size_t i) {
+    const struct call *c = arg;
+    for (size_t r = i * c->rows; r < (i + 1) * c->rows && r < c->a->rows; r++) qkv_row(c, r);
+}
+
 void cpu_qkv(struct device *d, const struct qkv *a) {
-    struct call c = {cpu_of(d)->kernels, a};
-    pool_run(cpu_of(d)->pool, a->rows, qkv_row, &c);
+    struct pool *pool = cpu_of(d)->pool;
+    size_t fair = a->rows / (pool_threads(pool) * (size_t)4);
+    struct call c = {cpu_of(d)->kernels, a, fair < 1 ? 1 : fair > TASK_ROWS ? TASK_ROWS : fair};
+    pool_run(pool, (a->rows + c.rows - 1) / c.rows, qkv_rows, &c);
 }

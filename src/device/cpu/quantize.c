@@ -35,7 +35,8 @@ static void round_group(const float *x, float d, int8_t q[GROUP], int32_t sum[2]
     }
 }
 
-void KERNEL(quantize)(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out) {
+// Groups whose records are `stride` apart, whole runs if the form has such.
+static void quantize(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out) {
     int zero = f->zero == SIGNED ? WIDE_SIGNED_ZERO : f->zero;
     size_t run = f->piece ? RUN : 1;
     for (size_t first = 0; first < groups; first += run) {
@@ -56,6 +57,26 @@ void KERNEL(quantize)(const float *x, size_t groups, const struct form *f, size_
                 out->low[h] = h < f->halves ? low : 0;
             }
         }
+    }
+}
+
+#if defined(__AMX_INT8__)
+#include "device/cpu/round_q_amx.h"
+#endif
+
+void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch) {
+    const struct form *f = tile_form(type);
+    size_t units = cols / GROUP / f->groups, wide = rows <= FEW ? FEW_ROWS : WIDE_ROWS;
+#if defined(__AMX_INT8__)
+    if (amx_takes(f, rows)) {
+        round_panels(x, units, rows, r, batch);
+        return;
+    }
+#endif
+    for (size_t s = 0; s < SEGMENTS; s++) {
+        size_t from = segment_start(units, s) * f->groups, to = segment_start(units, s + 1) * f->groups, stride;
+        size_t at = act_at(wide, rows, r, from, to - from, &stride);
+        quantize(x + from * GROUP, to - from, f, stride, (struct act *)batch + at);
     }
 }
 

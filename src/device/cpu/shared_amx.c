@@ -1,15 +1,8 @@
 // AMX's products that are AVX-512's: compiling them twice would take as long again.
 #include "device/cpu/isa.h"
 
-void matmul_q_avx512(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
-                     float *y, size_t first, size_t last);
 void matmul_f_avx512(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                      size_t last);
-
-void KERNEL(matmul_q)(const struct weight *w, const struct act *x, size_t rows, size_t fetched, const float *bias,
-                      float *y, size_t first, size_t last) {
-    matmul_q_avx512(w, x, rows, fetched, bias, y, first, last);
-}
 
 void KERNEL(matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                       size_t last) {

@@ -31,9 +31,8 @@ static inline size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static inline float *scores_of(const struct job *j, size_t i) { return j->s->score + i * SPAN; }
 
 static inline struct seen see(const struct attention *a, size_t row, size_t start) {
-    size_t end = seen_of(a, row), first = a->window && end > a->window ? end - a->window : 0;
-    first = least(most(first, start) - start, SPAN);
-    size_t last = least(most(end, start) - start, SPAN);
+    struct sight s = sight_of(a, row);
+    size_t first = least(most(s.first, start) - start, SPAN), last = least(most(s.end, start) - start, SPAN);
     return (struct seen){first, most(first, last)};
 }
 
@@ -89,7 +88,8 @@ static inline const uint8_t *page_after(const struct job *j, size_t page, bool v
     if (j->chosen) return j->s->page;
     if (page + 1 < j->last_page) return page_at(j, page + 1, values, j->s->page);
     if (!values) return page_at(j, j->first_page, true, j->s->page);
-    bool more = j->start + SPAN <= j->a->at.row[j->q->row].position;
+    const struct attention_row *row = &j->a->at.row[j->q->row];
+    bool more = j->start + SPAN <= (size_t)row->position + row->ahead;
     return page_at(j, more ? SPAN / PAGE_TOKENS : page, !more, j->s->page);
 }
 

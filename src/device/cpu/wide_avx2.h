@@ -10,7 +10,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #define WIDE_ROWS 3
-enum { FETCHED = 2, FEW = 3, FEW_ROWS = 3, WIDE_TILES = 1, WIDE_CHAINS = 5, WIDE_SIGNED_ZERO = 0 };
+enum { FETCHED = 2, AT_ONCE = 2, FEW = 3, FEW_ROWS = 3, WIDE_TILES = 1, WIDE_CHAINS = 5, WIDE_SIGNED_ZERO = 0 };
 
 typedef struct {
     __m256i a, b;

@@ -10,9 +10,9 @@
 
 #define WIDE_ROWS 6
 #if defined(__AMX_INT8__)
-enum { FETCHED = 1 };
+enum { FETCHED = 1, AT_ONCE = 8 };
 #else
-enum { FETCHED = 2 };
+enum { FETCHED = 2, AT_ONCE = 2 };
 #endif
 enum { FEW = 64, FEW_ROWS = 8, WIDE_TILES = 2, WIDE_CHAINS = 12, WIDE_SIGNED_ZERO = 128 };
 

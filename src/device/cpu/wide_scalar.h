@@ -11,7 +11,7 @@
 // All inlined, compilers take minutes.
 #define INLINE    static inline
 #define WIDE_ROWS 2
-enum { FETCHED = 2, FEW = 2, FEW_ROWS = 2, WIDE_TILES = 1, WIDE_CHAINS = 2, WIDE_SIGNED_ZERO = 0 };
+enum { FETCHED = 2, AT_ONCE = 2, FEW = 2, FEW_ROWS = 2, WIDE_TILES = 1, WIDE_CHAINS = 2, WIDE_SIGNED_ZERO = 0 };
 
 typedef struct {
     uint8_t v[64];

@@ -1,0 +1,27 @@
+// Activations as AMX takes them for quantized weights: sixteen rows' groups, which are a tile, and their scales. A
+// batch lies segment by segment, in a segment panel by panel, and in a panel group by group; the last panel's missing
+// rows are zeros.
+#ifndef DEVICE_CPU_PANEL_Q_AMX_H
+#define DEVICE_CPU_PANEL_Q_AMX_H
+
+#include "device/cpu/tile.h"
+
+struct panel {
+    int8_t q[TILE][GROUP];
+    float d[TILE], low[TILE]; // low: d times the sum of q
+} __attribute__((aligned(64)));
+
+// Fewer rows are not worth unpacking a tile for, and the rows that the last panel lacks might have no room in what
+// cpu_bind() sets aside, which is a struct act for each row and group. Types whose groups have two scales, and those
+// whose scales are integers, are left to AVX-512.
+static inline bool amx_takes(const struct form *f, size_t rows) {
+    enum { FEWEST = 44 };
+    return rows >= FEWEST && f->groups == 1 && f->halves == 1 && !f->piece;
+}
+
+static inline size_t amx_panels(size_t rows) { return (rows + TILE - 1) / TILE; }
+
+// Of a batch of so many panels, where panel i's groups [first, first + n) of a segment begin.
+static inline size_t amx_at(size_t panels, size_t i, size_t first, size_t n) { return panels * first + i * n; }
+
+#endif
