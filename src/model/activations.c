@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 // Rows are capped so that a strange shape cannot ask for more than this: the sizes come from a file.
-enum { MOST_TEXT = 2048 }; // rows of models that compute a whole text at once
+enum { MAX_TEXT = 2048 }; // rows of models that compute a whole text at once
 static const size_t most_bytes = (size_t)1 << 30, most_logits = (size_t)1 << 28;
 
 static size_t clamp_rows(size_t row_floats, size_t bytes, size_t most) {
@@ -107,7 +107,7 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
 }
 
 static size_t rows_of(const struct model *m, size_t row) {
-    size_t few = m->device->ops->rows, text = m->h.context < MOST_TEXT ? m->h.context : MOST_TEXT;
+    size_t few = m->device->ops->rows, text = m->h.context < MAX_TEXT ? m->h.context : MAX_TEXT;
     return clamp_rows(row, most_bytes, m->h.bidirectional ? most(few, text) : few);
 }
 

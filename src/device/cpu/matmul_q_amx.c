@@ -11,7 +11,7 @@
 
 // A chunk is so many groups of four output tiles, which fits the first cache with two panels. BLOCKS chunks take a
 // segment's activations before the next segment's are fetched from farther away than the second cache.
-enum { CHUNK = 10, TILES = 2 * WIDE_TILES, BLOCKS = 2, RING = 4, UNIT_MOST = 576 };
+enum { CHUNK = 10, TILES = 2 * WIDE_TILES, BLOCKS = 2, RING = 4, MAX_UNIT = 576 };
 
 struct chunk {
     w8 w[CHUNK][WORDS];
@@ -222,7 +222,7 @@ void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t
     struct sums sums[BLOCKS][TILES / WIDE_TILES];
     struct stream stream;
     struct chunk chunk[TILES];
-    uint8_t room[CHUNK * UNIT_MOST];
+    uint8_t room[CHUNK * MAX_UNIT];
     struct call c = {w, f, x, amx_panels(rows), w->cols / GROUP, f->head + f->group, tile_bytes(w), chunk, room};
     amx_begin();
     for (size_t t = first, end; t < last; t = end) {
