@@ -165,20 +165,20 @@ bool bind_vector(struct binder *b, dfloat **v, enum role role, enum part part, u
 }
 
 static float offset(const struct model *m) {
-    return m->family->hf_norm_offset && m->checkpoint->source == CHECKPOINT_HF ? 1 : 0;
+    return m->family->norms.hf_offset && m->checkpoint->source == CHECKPOINT_HF ? 1 : 0;
 }
 
 // A norm of rows of `dim`, in so many tensors or parts of one, without a bias.
 static bool bind_plain_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer, size_t dim,
                             size_t parts) {
-    *norm = (struct norm){.kind = b->m->family->norm, .eps = b->m->h.norm_eps, .dim = dim};
+    *norm = (struct norm){.kind = b->m->family->norms.kind, .eps = b->m->h.norm_eps, .dim = dim};
     return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, dim, parts, offset(b->m));
 }
 
 bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer) {
     size_t n = b->m->h.hidden;
     return bind_plain_norm(b, norm, role, layer, n, 1) &&
-           (!b->m->family->norm_biases || bind_vector(b, &norm->bias, role, PART_BIAS, layer, n, 1, 0));
+           (!b->m->family->norms.biases || bind_vector(b, &norm->bias, role, PART_BIAS, layer, n, 1, 0));
 }
 
 bool bind_has_bias(const struct binder *b, enum role role, unsigned which, uint32_t layer) {
@@ -205,7 +205,7 @@ static bool fused(const struct binder *b, enum role whole, enum role first, uint
 
 bool bind_has_values(const struct model *m, uint32_t i) {
     const struct layer_plan *p = &m->layers[i].plan;
-    if (p->borrows || !m->family->value_norm) return !p->borrows;
+    if (p->borrows || !m->family->attention.value_norm) return !p->borrows;
     char name[128];
     if (m->checkpoint->source == CHECKPOINT_HF) return p->local || !m->h.key_values;
     return family_tensor(m->family, m->checkpoint, (struct place){ROLE_V, PART_WEIGHT, i, 0}, name) ||
@@ -222,7 +222,7 @@ static bool bind_fused(struct binder *b, struct layer *l, uint32_t i, size_t q, 
     const struct share parts[] = {{&l->q, 0, each},
                                   {p->borrows ? NULL : &l->k, each, kv / groups},
                                   {p->borrows ? NULL : &l->v, values, kv / groups}};
-    bool apart = p->gates_heads || p->borrows || p->qk_norm == QK_NORM_ROW || m->family->value_norm ||
+    bool apart = p->gates_heads || p->borrows || p->qk_norm == QK_NORM_ROW || m->family->attention.value_norm ||
                  m->h.recurrence.attn_key != 1;
     if (apart) return bind_parts(b, ROLE_QKV, BIAS_QKV, i, groups, parts, 3);
     return bind_linear(b, &l->qkv, ROLE_QKV, BIAS_QKV, i, m->h.hidden, q + 2 * kv);
@@ -263,14 +263,14 @@ bool bind_filled(struct binder *b, dfloat **v, size_t n, float value) {
 
 // A norm without weights.
 static bool bind_ones(struct binder *b, struct norm *norm, size_t dim) {
-    *norm = (struct norm){.kind = b->m->family->norm, .eps = b->m->h.norm_eps, .dim = dim};
+    *norm = (struct norm){.kind = b->m->family->norms.kind, .eps = b->m->h.norm_eps, .dim = dim};
     return bind_filled(b, &norm->weight, dim, 1);
 }
 
 static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
     enum qk_norm kind = l->plan.qk_norm;
     size_t dim = l->plan.heads.head_dim;
-    if (b->m->family->value_norm && !bind_ones(b, &l->v_norm, dim)) return false;
+    if (b->m->family->attention.value_norm && !bind_ones(b, &l->v_norm, dim)) return false;
     if (kind == QK_NORM_NONE) return true;
     if (kind == QK_NORM_PLAIN) {
         bool ok = bind_ones(b, &l->q_norm, dim);
@@ -285,10 +285,10 @@ static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
 
 static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct family *f = b->m->family;
-    bool before = f->norm_place != NORM_AFTER, after = f->norm_place != NORM_BEFORE;
+    bool before = f->norms.place != NORM_AFTER, after = f->norms.place != NORM_BEFORE;
     bool feeds = l->plan.feed != FEED_NONE;
     return (!before || bind_norm(b, &l->attn_norm, ROLE_ATTN_NORM, i)) &&
-           (!before || f->one_norm || !feeds || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
+           (!before || f->norms.shared || !feeds || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
            (!after || bind_norm(b, &l->attn_post_norm, ROLE_ATTN_POST_NORM, i)) &&
            (!after || !feeds || bind_norm(b, &l->mlp_post_norm, ROLE_MLP_POST_NORM, i));
 }
@@ -311,7 +311,7 @@ static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     size_t wide = l->plan.feed_forward;
     bool ok =
-        b->m->family->gated ? bind_gate_up(b, l, i) : bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide);
+        b->m->family->mlp.gated ? bind_gate_up(b, l, i) : bind_linear(b, &l->up, ROLE_UP, BIAS_MLP, i, h->hidden, wide);
     ok = ok && bind_linear(b, &l->down, ROLE_DOWN, BIAS_MLP, i, wide, h->hidden);
     l->down.by *= h->recurrence.down;
     return ok;
@@ -320,11 +320,11 @@ static bool bind_mlp(struct binder *b, struct layer *l, uint32_t i) {
 static bool bind_attention(struct binder *b, struct layer *l, uint32_t i) {
     const struct model *m = b->m;
     const struct hyperparameters *h = &m->h;
-    size_t mixed = (size_t)h->heads * (m->family->latent ? h->value : l->plan.heads.head_dim);
+    size_t mixed = (size_t)h->heads * (m->family->latent.attends ? h->value : l->plan.heads.head_dim);
     if (l->plan.borrows) pass_over(b, i);
     bool ok = (!l->plan.indexes || bind_indexer(b, l, i)) &&
-              (m->family->latent ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
-              (!m->family->sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
+              (m->family->latent.attends ? bind_latent(b, l, i) : bind_qkv(b, l, i) && bind_qk_norms(b, l, i)) &&
+              (!m->family->attention.sinks || bind_vector(b, &l->sinks, ROLE_SINKS, PART_WEIGHT, i, h->heads, 1, 0)) &&
               bind_linear(b, &l->attn_out, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, mixed, h->hidden);
     l->attn_out.by *= h->recurrence.attn_out;
     return ok;
@@ -334,7 +334,7 @@ static enum feed feed_of(const struct binder *b, uint32_t i) {
     const struct family *f = b->m->family;
     if (f->mixers == MIXERS_STATE) return FEED_NONE;
     if (!b->m->h.experts) return FEED_MLP;
-    if (f->experts_beside) return FEED_BOTH;
+    if (f->experts.beside) return FEED_BOTH;
     return bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? FEED_EXPERTS : FEED_MLP;
 }
 
@@ -411,7 +411,7 @@ static bool output_tied(struct binder *b) {
 
 static bool bind_output(struct binder *b) {
     struct model *m = b->m;
-    bool unit = m->family->hf_unit_output && m->checkpoint->source == CHECKPOINT_HF;
+    bool unit = m->family->scale.hf_unit_output && m->checkpoint->source == CHECKPOINT_HF;
     m->tied = output_tied(b);
     if (m->tied) {
         m->output = m->embedding;

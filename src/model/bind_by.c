@@ -21,7 +21,7 @@ static const struct tensor *beside(struct binder *b, enum role role, uint32_t la
 
 // Gemma 4 has tensors of these names that mean something else.
 static bool means_other(const struct binder *b, enum role role) {
-    return b->m->family->experts_beside && (role == ROLE_ROUTER || role == ROLE_EXPERT_DOWN);
+    return b->m->family->experts.beside && (role == ROLE_ROUTER || role == ROLE_EXPERT_DOWN);
 }
 
 bool bind_by(struct binder *b, enum role role, uint32_t layer, bool biased, size_t n, size_t step, float *by) {

@@ -153,7 +153,7 @@ static bool bind_all_matrices(struct binder *b, struct layer *l, uint32_t i) {
     const struct matrices up = {ROLE_EXPERT_UP, offsetof(struct expert, up), h->hidden, wide};
     const struct matrices down = {ROLE_EXPERT_DOWN, offsetof(struct expert, down), wide, h->hidden};
     enum expert_layout how =
-        b->m->checkpoint->source == CHECKPOINT_HF ? b->m->family->hf_experts : (enum expert_layout)EXPERTS_ROWS;
+        b->m->checkpoint->source == CHECKPOINT_HF ? b->m->family->experts.hf_layout : (enum expert_layout)EXPERTS_ROWS;
     if (how == EXPERTS_ROWS && bind_present(b, ROLE_EXPERT_GATE_UP, PART_WEIGHT, i))
         return bind_halves(b, ROLE_EXPERT_GATE_UP, i, l->experts, h->experts, wide) && bind_matrices(b, l, i, &down);
     if (how == EXPERTS_ROWS)
@@ -192,8 +192,8 @@ static bool bind_shared(struct binder *b, struct layer *l, uint32_t i) {
 static bool bind_beside(struct binder *b, struct layer *l, uint32_t i) {
     struct model *m = b->m;
     size_t hidden = m->h.hidden;
-    if (!m->family->experts_beside) return true;
-    l->router_norm = (struct norm){.kind = m->family->norm, .eps = m->h.norm_eps, .dim = hidden};
+    if (!m->family->experts.beside) return true;
+    l->router_norm = (struct norm){.kind = m->family->norms.kind, .eps = m->h.norm_eps, .dim = hidden};
     bool ok = bind_vector(b, &l->router_norm.weight, ROLE_ROUTER_NORM, PART_WEIGHT, i, hidden, 1, 0) &&
               bind_vector(b, &l->expert_scale, ROLE_EXPERT_SCALE, PART_WEIGHT, i, m->h.experts, 1, 0) &&
               bind_norm(b, &l->expert_norm, ROLE_EXPERT_NORM, i) &&

@@ -5,7 +5,7 @@ bool bind_inputs(struct binder *b) {
     struct model *m = b->m;
     size_t all = (size_t)m->h.layers * m->h.layer_input;
     if (!all) return true;
-    m->inputs.norm = (struct norm){.kind = m->family->norm, .eps = m->h.norm_eps, .dim = m->h.layer_input};
+    m->inputs.norm = (struct norm){.kind = m->family->norms.kind, .eps = m->h.norm_eps, .dim = m->h.layer_input};
     if (!bind_linear(b, &m->inputs.table, ROLE_INPUT_TABLE, 0, 0, all, m->h.vocab)) return false;
     if (!b->looking) m->decode_bytes -= type_row_bytes(m->inputs.table.w.type, all) * (m->h.vocab - 1);
     return bind_linear(b, &m->inputs.project, ROLE_INPUT_PROJECT, 0, 0, m->h.hidden, all) &&

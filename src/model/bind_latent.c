@@ -62,7 +62,7 @@ static bool bind_both(struct binder *b, struct layer *l, uint32_t layer) {
 
 // A norm of a latent vector.
 static bool bind_latent_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer, size_t dim) {
-    *norm = (struct norm){.kind = b->m->family->norm, .eps = b->m->family->latent_eps, .dim = dim};
+    *norm = (struct norm){.kind = b->m->family->norms.kind, .eps = b->m->family->latent.eps, .dim = dim};
     return bind_vector(b, &norm->weight, role, PART_WEIGHT, layer, dim, 1, 0);
 }
 

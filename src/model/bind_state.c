@@ -89,7 +89,7 @@ static bool bind_channels(struct binder *b, struct recurrent *s, uint32_t i) {
            bind_linear(b, &s->dt, ROLE_STATE_DT, 0, i, r->rank, r->inner) &&
            bind_vector(b, &s->dt_bias, ROLE_STATE_DT, PART_BIAS, i, r->inner, 1, 0) &&
            bind_table(b, &s->a, i, &a, decays) && bind_table(b, &s->skip, i, &d, NULL) &&
-           (!b->m->family->recur_norms || bind_filled(b, &s->ones, widest, 1));
+           (!b->m->family->state.norms || bind_filled(b, &s->ones, widest, 1));
 }
 
 static bool bind_heads(struct binder *b, struct recurrent *s, uint32_t i) {

@@ -129,7 +129,7 @@ static bool says_the_same(const struct job *j, gyr_error *e) {
                 same_recurrence(&here.recurrence, &there.recurrence);
     for (uint32_t i = 0; same && i < here.layers; i++) {
         struct layer_plan a = layer_plan(j->m->family, j->c, &here, i), b = layer_plan(f, c, &there, i);
-        same = same_plan(&a, &b) && (!j->m->family->local_rope || a.local == b.local);
+        same = same_plan(&a, &b) && (!j->m->family->rope.local || a.local == b.local);
     }
     checkpoint_close(c);
     if (ok && !same)

@@ -48,10 +48,10 @@ bool convert_list_experts(struct job *j, uint32_t layer, gyr_error *e) {
     char name[128];
     if (!family_name(j->m->family, CHECKPOINT_GGUF, (struct place){ROLE_EXPERT_GATE, PART_WEIGHT, layer, 0}, name))
         return convert_add(j, ROLE_EXPERT_GATE_UP, both, 0, 0, e);
-    if (j->m->family->hf_experts == EXPERTS_ROWS)
+    if (j->m->family->experts.hf_layout == EXPERTS_ROWS)
         return add_half(j, ROLE_EXPERT_GATE, both, 0, h->expert_feed_forward, e) &&
                add_half(j, ROLE_EXPERT_UP, both, h->expert_feed_forward, h->expert_feed_forward, e);
-    bool paired = j->m->family->hf_experts == EXPERTS_COLUMNS_PAIRED, ok = true;
+    bool paired = j->m->family->experts.hf_layout == EXPERTS_COLUMNS_PAIRED, ok = true;
     uint64_t wide = h->expert_feed_forward, step = paired ? 2 : 1;
     for (int part = PART_WEIGHT; part <= PART_BIAS && ok; part++) {
         struct place gates = {ROLE_EXPERT_GATE_UP, part, layer, 0}, down = {ROLE_EXPERT_DOWN, part, layer, 0};

@@ -39,7 +39,7 @@ static void put_rope(const struct putter *p, const struct hyperparameters *h) {
     char key[128];
     put_whole(p, HYPER_ROTARY_DIM, r->dim);
     put_own(p, "rope.freq_base", r->base);
-    if (p->f->local_rope) put_own(p, "rope.freq_base_swa", h->local_rope.base);
+    if (p->f->rope.local) put_own(p, "rope.freq_base_swa", h->local_rope.base);
     if (h->local_heads.head_dim) put_whole(p, HYPER_LOCAL_ROTARY_DIM, h->local_rope.dim);
     bool tensor = r->scaling == ROPE_LLAMA3 || r->scaling == ROPE_PROPORTIONAL; // and so is LongRoPE's, beside keys
     if (r->scaling == ROPE_PLAIN || tensor) return;
@@ -94,7 +94,7 @@ static void put_indexers(const struct putter *p, const struct model *m) {
     put_whole(p, HYPER_INDEX_HEADS, h->index_heads);
     put_whole(p, HYPER_INDEX_DIM, h->index_dim);
     put_whole(p, HYPER_INDEX_MOST, h->index_most);
-    if (!p->f->indexers_shared) return;
+    if (!p->f->latent.indexers_shared) return;
     for (uint32_t i = 0; i < h->layers; i++) own[i] = m->layers[i].plan.indexes;
     gguf_put_bools(p->w, own_key(p, "attention.indexer.types", key), own, h->layers);
 }
@@ -123,9 +123,9 @@ static void put_experts(const struct putter *p, const struct model *m) {
 
 static void put_multipliers(const struct putter *p, const struct hyperparameters *h) {
     const struct family *f = p->f;
-    put_real(p, HYPER_EMBED_SCALE, h->embed_scale, f->embed_root ? (double)sqrtf((float)h->hidden) : 1);
+    put_real(p, HYPER_EMBED_SCALE, h->embed_scale, f->scale.embed_root ? (double)sqrtf((float)h->hidden) : 1);
     put_real(p, HYPER_RESIDUAL_SCALE, h->residual_scale, 1);
-    put_real(p, HYPER_LOGIT_SCALE, f->logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
+    put_real(p, HYPER_LOGIT_SCALE, f->scale.logits_divided ? 1 / (double)h->logit_scale : (double)h->logit_scale, 1);
 }
 
 static void put_recurrence(const struct putter *p, const struct model *m) {
@@ -207,7 +207,7 @@ static void put_widths(const struct putter *p, const struct model *m) {
     const struct hyperparameters *h = &m->h;
     char key[128];
     put_whole(p, HYPER_FEED_FORWARD, h->feed_forward);
-    if (p->f->recur_each)
+    if (p->f->state.each)
         put_turns(p, m);
     else if (h->kv_heads)
         put_whole(p, HYPER_KV_HEADS, h->kv_heads);
@@ -227,26 +227,26 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     put_whole(&p, HYPER_LAYERS, h->layers);
     put_whole(&p, HYPER_HEADS, h->heads); // 0, and so are widths, where layers have neither
     if (h->kv_latent) put_latent(&p, h);
-    if (f->local_heads)
+    if (f->window.own_heads)
         put_layers(&p, m);
     else
         put_widths(&p, m);
     if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
-    if (h->chunk != f->chunk) put_whole(&p, HYPER_CHUNK, h->chunk);
-    if (h->temper_every != f->temper_every) put_whole(&p, HYPER_TEMPER_EVERY, h->temper_every);
-    put_real(&p, HYPER_TEMPER, h->temper, f->temper);
+    if (h->chunk != f->chunks.size) put_whole(&p, HYPER_CHUNK, h->chunk);
+    if (h->temper_every != f->chunks.temper_every) put_whole(&p, HYPER_TEMPER_EVERY, h->temper_every);
+    put_real(&p, HYPER_TEMPER, h->temper, f->chunks.temper);
     put_real(&p, HYPER_NORM_EPS, h->norm_eps, 0);
     if (f->positions == POSITIONS_ALIBI) put_real(&p, HYPER_ALIBI_MAX, h->alibi_max, 0);
     if (f->positions == POSITIONS_ROTARY) put_rope(&p, h);
-    if (f->gguf_sections) put_sections(&p, m);
+    if (f->rope.gguf_sections) put_sections(&p, m);
     if (h->heads && !h->kv_latent)
         put_real(&p, HYPER_ATTN_SCALE, h->attn_scale,
-                 f->attn_scale > 0 ? (double)f->attn_scale : 1 / sqrt((double)h->head_dim));
+                 f->attention.scale > 0 ? (double)f->attention.scale : 1 / sqrt((double)h->head_dim));
     put_real(&p, HYPER_ATTN_CAP, h->attn_cap, 0);
     put_real(&p, HYPER_LOGIT_CAP, h->logit_cap, 0);
-    if (!f->gguf_multiplied) put_multipliers(&p, h);
+    if (!f->scale.gguf_multiplied) put_multipliers(&p, h);
     if (h->recurrence.kind != RECUR_NONE) put_recurrence(&p, m);
-    if (f->indexed) put_indexers(&p, m);
+    if (f->latent.indexed) put_indexers(&p, m);
     if (h->experts) put_experts(&p, m);
     put_conditions(&p);
     if (!strcmp(f->architecture, "falcon"))

@@ -69,7 +69,7 @@ bool convert_start(struct job *j, enum role role, struct place from, struct piec
     if (!t) return true;
     bool named = family_name(f, CHECKPOINT_GGUF, (struct place){role, from.part, from.layer, 0}, name);
     // The one role with two names in GGUF: queries by way of a latent vector, or straight from the input.
-    if (role == ROLE_Q && f->latent && !j->m->h.q_latent)
+    if (role == ROLE_Q && f->latent.attends && !j->m->h.q_latent)
         snprintf(name, sizeof name, "blk.%u.attn_q.weight", from.layer);
     bool of_experts = role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP || role == ROLE_EXPERT_DOWN;
     if (!named || (t->scales && !t->packing && !of_experts))
@@ -82,7 +82,7 @@ bool convert_start(struct job *j, enum role role, struct place from, struct piec
     p->at = from;
     p->t = t;
     p->fine = kind_of[role] & IS_FINE || from.part == PART_BIAS;
-    p->multiplied = f->gguf_multiplied && !(kind_of[role] & IS_NORM);
+    p->multiplied = f->scale.gguf_multiplied && !(kind_of[role] & IS_NORM);
     return true;
 }
 
@@ -119,10 +119,11 @@ bool convert_add(struct job *j, enum role role, struct place from, uint64_t firs
     p->indexed = tensors;
     p->all = transposed ? t->dim[0] : 0;
     p->step = 1;
-    p->paired = kind_of[role] & IS_ROTATED && f->gguf_pairs != f->hf_pairs && f->positions == POSITIONS_ROTARY;
-    p->grouped = kind_of[from.role] & IS_FUSED && f->hf_grouped;
-    p->unit = role == ROLE_OUTPUT && from.part == PART_WEIGHT && f->hf_unit_output;
-    p->plus = kind_of[role] & IS_NORM && from.part == PART_WEIGHT && f->hf_norm_offset ? 1 : 0;
+    p->paired =
+        kind_of[role] & IS_ROTATED && f->rope.gguf_pairs != f->rope.hf_pairs && f->positions == POSITIONS_ROTARY;
+    p->grouped = kind_of[from.role] & IS_FUSED && f->attention.hf_grouped;
+    p->unit = role == ROLE_OUTPUT && from.part == PART_WEIGHT && f->scale.hf_unit_output;
+    p->plus = kind_of[role] & IS_NORM && from.part == PART_WEIGHT && f->norms.hf_offset ? 1 : 0;
     return true;
 }
 
@@ -165,7 +166,7 @@ static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e
     const struct hyperparameters *h = &j->m->h;
     uint64_t q = (uint64_t)h->heads * h->head_dim, kv = (uint64_t)h->kv_heads * h->head_dim, wide = h->feed_forward,
              common = h->shared_feed_forward;
-    bool ok = true, columns = h->experts && j->m->family->hf_experts != EXPERTS_ROWS;
+    bool ok = true, columns = h->experts && j->m->family->experts.hf_layout != EXPERTS_ROWS;
     if (role == ROLE_EXPERT_GATE_UP) return convert_list_experts(j, layer, e);
     if (role == ROLE_KV_B) return add_latent(j, layer, e);
     if (columns && (role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP || role == ROLE_EXPERT_DOWN)) return true;
@@ -199,16 +200,16 @@ static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     const struct layer *l = &j->m->layers[layer];
     switch (role) {
     case ROLE_OUTPUT: return !j->m->tied;
-    case ROLE_ATTN_NORM: return f->norm_place != NORM_AFTER;
-    case ROLE_MLP_NORM: return f->norm_place != NORM_AFTER && !f->one_norm;
+    case ROLE_ATTN_NORM: return f->norms.place != NORM_AFTER;
+    case ROLE_MLP_NORM: return f->norms.place != NORM_AFTER && !f->norms.shared;
     case ROLE_ATTN_POST_NORM:
-    case ROLE_MLP_POST_NORM: return f->norm_place != NORM_BEFORE;
+    case ROLE_MLP_POST_NORM: return f->norms.place != NORM_BEFORE;
     case ROLE_Q:
     case ROLE_ATTN_OUT: return l->plan.attends;
-    case ROLE_K: return l->plan.attends && !f->latent && !l->plan.borrows;
-    case ROLE_V: return l->plan.attends && !f->latent && bind_has_values(j->m, layer);
-    case ROLE_Q_NORM: return f->qk_norm != QK_NORM_NONE;
-    case ROLE_K_NORM: return f->qk_norm != QK_NORM_NONE && !l->plan.borrows;
+    case ROLE_K: return l->plan.attends && !f->latent.attends && !l->plan.borrows;
+    case ROLE_V: return l->plan.attends && !f->latent.attends && bind_has_values(j->m, layer);
+    case ROLE_Q_NORM: return f->attention.qk_norm != QK_NORM_NONE;
+    case ROLE_K_NORM: return f->attention.qk_norm != QK_NORM_NONE && !l->plan.borrows;
     case ROLE_INPUT_TABLE:
     case ROLE_INPUT_PROJECT:
     case ROLE_INPUT_NORM:
@@ -219,7 +220,7 @@ static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     case ROLE_EXPERT_SCALE:
     case ROLE_EXPERT_NORM:
     case ROLE_EXPERT_POST_NORM:
-    case ROLE_DENSE_POST_NORM: return f->experts_beside;
+    case ROLE_DENSE_POST_NORM: return f->experts.beside;
     case ROLE_INDEX_Q:
     case ROLE_INDEX_K:
     case ROLE_INDEX_NORM:
@@ -231,7 +232,7 @@ static bool has_role(const struct job *j, enum role role, uint32_t layer) {
 // A table that is the output matrix too, but is multiplied by another number there, becomes two.
 static bool add_multiplied_output(struct job *j, gyr_error *e) {
     const struct model *m = j->m;
-    bool two = m->family->gguf_multiplied && m->tied && m->h.embed_scale != m->h.logit_scale;
+    bool two = m->family->scale.gguf_multiplied && m->tied && m->h.embed_scale != m->h.logit_scale;
     return !two || convert_add(j, ROLE_OUTPUT, (struct place){ROLE_EMBEDDING, PART_WEIGHT, 0, 0}, 0, 0, e);
 }
 

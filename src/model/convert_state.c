@@ -88,7 +88,7 @@ static void order(const struct model *m, struct piece *p, enum form form) {
                                                                           [FORM_HEAD] = head_of,
                                                                           [FORM_VALUE] = value_of,
                                                                           [FORM_GROUP] = NULL};
-    if (!m->family->gguf_turns) return;
+    if (!m->family->state.gguf_turns) return;
     if (form == FORM_ACROSS)
         p->col_of = value_of;
     else

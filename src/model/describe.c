@@ -43,7 +43,7 @@ static void count(struct layout *l, const struct model *m, const struct kv_cache
 
 static size_t angle_floats(const struct model *m, bool local) {
     bool rotary = m->h.rope.dim && m->family->positions == POSITIONS_ROTARY;
-    return !rotary || (local && !m->family->local_rope) ? 0 : (local ? m->h.local_rope.dim : m->h.rope.dim) / 2 * 2;
+    return !rotary || (local && !m->family->rope.local) ? 0 : (local ? m->h.local_rope.dim : m->h.rope.dim) / 2 * 2;
 }
 
 static void lay_out(struct layout *l, const struct model *m) {

@@ -145,6 +145,94 @@ struct condition {
     int equals, missing;
 };
 
+// Which layers have a window, where the config does not list them.
+struct window_traits {
+    bool hf_told; // Hugging Face: the window counts only if use_sliding_window is true
+    enum windows layers;
+    unsigned every; // every n-th layer sees everything; 0: none does
+    bool own_heads; // layers with a window have heads of their own, and the file says which layers those are
+};
+
+struct norm_traits {
+    enum norm_kind kind;
+    enum norm_place place;
+    bool shared; // parallel, and both branches read the same norm
+    bool biases;
+    bool hf_offset; // Hugging Face stores a norm's weight less 1
+};
+
+struct rope_traits {
+    enum pairs hf_pairs, gguf_pairs; // rotated together
+    bool gguf_sections;              // GGUF says how pairs are shared among the positions of pictures
+    double part;                     // of a head, where the file does not say; 0: all
+    unsigned skip;                   // every n-th layer has no positions
+    bool windows_only;               // layers that see everything have no positions, if others have windows
+    bool local;                      // layers with a window are rotated by a base of their own, not scaled
+    double local_base;               // which is this where the file does not say; 0: that of the others
+    bool yarn_exact;                 // YaRN's range of pairs is not rounded to whole ones
+};
+
+struct attention_traits {
+    enum kv_heads hf_kv_heads;
+    bool hf_grouped; // Hugging Face's fused rows hold each group's queries, key and value together
+    enum qk_norm qk_norm;
+    bool value_norm;      // each value is normed, without weights; it may come from the matrix of its key
+    bool gated;           // a head's query is followed by what gates its output
+    bool sinks;           // struct attention
+    float scale;          // of scores, where the file does not say; 0: 1 / sqrt(head)
+    uint32_t wide_layers; // with this many layers, it is 1 / sqrt(hidden / heads)
+    bool alibi_bf16;      // ALiBi's biases are rounded to bfloat16, and scaled like scores
+};
+
+// Where the file does not say otherwise: layers with rotary positions attend within chunks of this many positions,
+// and those without multiply queries by 1 + temper * ln(1 + floor((position + 1) / temper_every)); 0: neither.
+struct chunk_traits {
+    uint32_t size, temper_every;
+    double temper;
+};
+
+// Latent attention, and attention to the positions that an indexer chose.
+struct latent_traits {
+    bool attends;
+    float eps; // of the norms of latent vectors
+    bool indexed;
+    enum pairs index_pairs;
+    bool indexers_shared; // layers may attend to what the last indexer before them chose
+};
+
+struct state_traits {
+    enum recur_kind kind;
+    bool each;       // of the delta rule: key elements decay each by itself, and gates are sigmoids
+    bool norms;      // of steps, keys and queries, without weights
+    bool gguf_turns; // GGUF: heads take keys in turns
+};
+
+struct mlp_traits {
+    enum activation activation;
+    bool gelu_is_tanh; // Hugging Face: a config that says gelu means the form by tanh
+    bool gated;
+    float limit, alpha; // struct gate
+};
+
+// Of experts, where the model has them.
+struct expert_traits {
+    enum route_score route;
+    bool normed;   // their weights are made to sum to 1, where the file does not say
+    bool at_input; // they scale what an expert reads, not what it gives
+    bool beside;   // an MLP, each under norms of its own
+    bool pairs;    // a group of experts is as good as its two best; else as its best
+    enum expert_layout hf_layout;
+};
+
+struct scale_traits {
+    bool embed_root;      // embeddings are multiplied by sqrt(hidden)
+    bool logits_divided;  // by the logit scale
+    bool hf_unit_output;  // Hugging Face: rows of the output matrix are made of length 1; GGUF's are
+    bool gguf_multiplied; // GGUF: what multiplies embeddings, branches and their parts is in the weights
+};
+
+// A row says which files it covers, and then only in what the family differs from a plain decoder: attention in every
+// layer, rotary positions, LayerNorm before each branch, an MLP.
 struct family {
     const char *kind;         // what people call it: "Falcon-7B kind"
     const char *architecture; // GGUF general.architecture
@@ -155,66 +243,23 @@ struct family {
     const char *gguf_has[3]; // tensors, or keys (with a '=' in front), that a GGUF file must have
     const char *gguf_not[3]; // and must not
     const struct rename *names;
+    bool hf_transposed; // Hugging Face's matrices are [in][out]
 
-    enum norm_kind norm;
-    enum norm_place norm_place;
-    bool one_norm;       // parallel, and both branches read the same norm
-    bool norm_biases;    // norms have biases
-    bool hf_norm_offset; // Hugging Face stores a norm's weight less 1
+    struct norm_traits norms;
     enum residual residual;
     enum positions positions;
-    enum pairs hf_pairs, gguf_pairs; // rotated together
-    bool gguf_sections;              // GGUF says how pairs are shared among the positions of pictures
-    double rotary_part;              // of a head, where the file does not say; 0: all
-    unsigned rope_skip;              // every n-th layer has no positions
-    bool rope_windows_only;          // layers that see everything have no positions, if others have windows
-    bool local_rope;                 // layers with a window are rotated by a base of their own, not scaled
-    double local_base;               // which is this where the file does not say; 0: that of the others
-    bool yarn_exact;                 // YaRN's range of pairs is not rounded to whole ones
-    bool alibi_bf16;                 // ALiBi's biases are rounded to bfloat16, and scaled like scores
-    enum kv_heads hf_kv_heads;
-    bool hf_grouped;    // Hugging Face's fused rows hold each group's queries, key and value together
-    bool hf_transposed; // Hugging Face's matrices are [in][out]
-    bool latent;        // attention
-    float latent_eps;   // of the norms of latent vectors
-    bool indexed;       // attention is to the positions that an indexer chose; it rotates `index_pairs`
-    enum pairs index_pairs;
-    bool indexers_shared; // layers may attend to what the last indexer before them chose
+    struct rope_traits rope;
     enum mixers mixers;
-    enum recur_kind recur;
-    bool recur_each;      // of the delta rule: key elements decay each by itself, and gates are sigmoids
-    bool recur_norms;     // of steps, keys and queries, without weights
-    bool gguf_turns;      // GGUF: heads take keys in turns
-    bool gguf_multiplied; // GGUF: what multiplies embeddings, branches and their parts is in the weights
-    bool local_heads;     // layers with a window have heads of their own, and the file says which layers those are
-    bool layer_inputs;    // if the file says how wide they are
-    bool value_norm;      // each value is normed, without weights; it may come from the matrix of its key
-    float attn_scale;     // of scores, where the file does not say; 0: 1 / sqrt(head)
-    bool attention_gate;  // a head's query is followed by what gates its output
-    enum qk_norm qk_norm;
-    bool sinks;
-    bool window_told;      // Hugging Face: the window counts only if use_sliding_window is true,
-    enum windows windows;  // and where the config does not list the layers, of these
-    unsigned window_every; // every n-th layer sees everything; 0: none does
-    // Where the file does not say otherwise: layers with rotary positions attend within chunks of this many positions,
-    // and those without multiply queries by 1 + temper * ln(1 + floor((position + 1) / temper_every)); 0: neither.
-    uint32_t chunk, temper_every;
-    double temper;
-    uint32_t wide_layers; // with this many layers, attention is scaled by 1 / sqrt(hidden / heads)
-    enum activation activation;
-    bool gelu_is_tanh; // Hugging Face: a config that says gelu means the form by tanh
-    bool gated;
-    float gate_limit, gate_alpha; // struct gate
-    enum route_score route;       // of experts, where the model has them
-    bool route_normed;            // their weights are made to sum to 1, where the file does not say
-    bool route_input;             // they scale what an expert reads, not what it gives
-    bool experts_beside;          // an MLP, each under norms of its own
-    bool route_pairs;             // a group of experts is as good as its two best; else as its best
-    enum expert_layout hf_experts;
+    struct attention_traits attention;
+    struct window_traits window;
+    struct chunk_traits chunks;
+    struct latent_traits latent;
+    struct state_traits state;
+    struct mlp_traits mlp;
+    struct expert_traits experts;
     unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has
-    bool embed_root;           // embeddings are multiplied by sqrt(hidden)
-    bool logits_divided;       // by the logit scale
-    bool hf_unit_output;       // Hugging Face: rows of the output matrix are made of length 1; GGUF's are
+    bool layer_inputs;         // if the file says how wide they are
+    struct scale_traits scale;
 };
 
 // The row that covers a checkpoint; NULL (GYR_UNSUPPORTED, listing what gyr knows) if none does.

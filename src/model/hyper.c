@@ -90,7 +90,7 @@ static bool key_of(const struct reader *r, enum hyper h, char room[128]) {
 }
 
 void hyper_key(const struct family *f, enum hyper h, char key[128]) {
-    bool layer_norm = h == HYPER_NORM_EPS && f->norm == NORM_LAYER;
+    bool layer_norm = h == HYPER_NORM_EPS && f->norms.kind == NORM_LAYER;
     snprintf(key, 128, "%s.%s", f->architecture, keys[h].gguf[layer_norm]);
 }
 
@@ -107,7 +107,7 @@ static bool get_uint(const struct reader *r, enum hyper h, uint32_t max, uint32_
     uint64_t v = missing;
     bool there = key_of(r, h, key);
     if (!there && !missing) return missing_key(r, h);
-    bool list = r->f->local_heads; // its first number stands for all until the layers are read
+    bool list = r->f->window.own_heads; // its first number stands for all until the layers are read
     if (there && !(list ? layer_number(r->c, key, 0, max, &v, r->e) : checkpoint_uint(r->c, key, 1, max, &v, r->e)))
         return false;
     *out = (uint32_t)v;
@@ -150,8 +150,8 @@ static bool read_layers(const struct reader *r, struct hyperparameters *h) {
 
 static bool read_heads(const struct reader *r, struct hyperparameters *h) {
     if (r->f->mixers == MIXERS_STATE) return true;
-    enum kv_heads where = r->c->source == CHECKPOINT_GGUF ? KV_HEADS_KEY : r->f->hf_kv_heads;
-    if (r->f->latent) where = KV_HEADS_ALL; // what the file says of keys and values is of the latent vector
+    enum kv_heads where = r->c->source == CHECKPOINT_GGUF ? KV_HEADS_KEY : r->f->attention.hf_kv_heads;
+    if (r->f->latent.attends) where = KV_HEADS_ALL; // what the file says of keys and values is of the latent vector
     if (!get_uint(r, HYPER_HEADS, 1u << 16, 0, &h->heads)) return false;
     h->kv_heads = where == KV_HEADS_ONE ? 1 : h->heads;
     if (where == KV_HEADS_KEY && !get_uint(r, HYPER_KV_HEADS, 1u << 16, h->heads, &h->kv_heads)) return false;
@@ -173,7 +173,7 @@ static bool read_latent(const struct reader *r, struct hyperparameters *h) {
     uint32_t rotated = 0, whole = 0;
     bool gguf = r->c->source == CHECKPOINT_GGUF;
     h->value_dim = h->head_dim;
-    if (!r->f->latent) return true;
+    if (!r->f->latent.attends) return true;
     if (!get_any(r, HYPER_Q_LATENT, 1u << 20, &h->q_latent) ||
         !get_uint(r, HYPER_KV_LATENT, MAX_HEAD, 0, &h->kv_latent) ||
         !get_uint(r, HYPER_KEY_ROTATED, MAX_HEAD, 0, &rotated) || !get_uint(r, HYPER_VALUE, MAX_HEAD, 0, &h->value) ||
@@ -193,7 +193,7 @@ static bool read_latent(const struct reader *r, struct hyperparameters *h) {
 
 // The indexer rotates its keys as the attention does.
 static bool read_indexer(const struct reader *r, struct hyperparameters *h) {
-    if (!r->f->indexed) return true;
+    if (!r->f->latent.indexed) return true;
     if (!get_uint(r, HYPER_INDEX_HEADS, 1u << 12, 0, &h->index_heads) ||
         !get_uint(r, HYPER_INDEX_DIM, MAX_INDEX_KEY, 0, &h->index_dim) ||
         !get_uint(r, HYPER_INDEX_MOST, 1u << 20, 0, &h->index_most))
@@ -209,7 +209,7 @@ static bool read_indexer(const struct reader *r, struct hyperparameters *h) {
 static bool read_rope(const struct reader *r, struct hyperparameters *h) {
     double part;
     uint32_t dim = 0;
-    if (!get_float(r, HYPER_ROTARY_PART, r->f->rotary_part > 0 ? r->f->rotary_part : 1, &part)) return false;
+    if (!get_float(r, HYPER_ROTARY_PART, r->f->rope.part > 0 ? r->f->rope.part : 1, &part)) return false;
     if (part > 1)
         return fail(r->e, GYR_MALFORMED, "%s: %g of a head rotated; convert the model again", r->c->path, part);
     if (h->kv_latent)
@@ -227,8 +227,8 @@ static bool read_rope(const struct reader *r, struct hyperparameters *h) {
                     r->c->path, h->local_rope.dim);
     if (!rope_read(r->f, r->c, false, &h->rope, &h->context, r->e)) return false;
     if (!rope_reaches_far(r->f, r->c, &h->rope)) h->far_context = h->context;
-    h->local_rope.base = r->f->local_base > 0 ? r->f->local_base : h->rope.base;
-    return (!r->f->local_rope || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
+    h->local_rope.base = r->f->rope.local_base > 0 ? r->f->rope.local_base : h->rope.base;
+    return (!r->f->rope.local || rope_read(r->f, r->c, true, &h->local_rope, &h->context, r->e));
 }
 
 static bool read_groups(const struct reader *r, struct hyperparameters *h) {
@@ -249,10 +249,10 @@ static bool read_experts(const struct reader *r, struct hyperparameters *h) {
     uint32_t route = 0;
     double scale = 1;
     h->groups = h->groups_used = 1;
-    h->route = r->f->route;
-    h->route_normed = r->f->route_normed;
+    h->route = r->f->experts.route;
+    h->route_normed = r->f->experts.normed;
     if (!get_any(r, HYPER_EXPERTS, 1u << 12, &h->experts)) return false;
-    if (!h->experts) return !r->f->experts_beside || missing_key(r, HYPER_EXPERTS);
+    if (!h->experts) return !r->f->experts.beside || missing_key(r, HYPER_EXPERTS);
     if (!get_uint(r, HYPER_EXPERTS_USED, h->experts < 64 ? h->experts : 64, 0, &h->experts_used) ||
         !get_uint(r, HYPER_EXPERT_FEED_FORWARD, 1u << 24, h->feed_forward, &h->expert_feed_forward) ||
         !read_groups(r, h) || !get_any(r, HYPER_ROUTE, 3, &route))
@@ -290,11 +290,12 @@ static bool config_is_null(const struct reader *r, const char *key) {
 // Attention in chunks (Llama 4, 2025). A chunk is a sequence of its own in the cache, so it begins with a page. Files
 // without chunks have positions in every layer.
 static bool read_chunks(const struct reader *r, struct hyperparameters *h) {
-    h->chunk = r->f->chunk;
-    h->temper_every = r->f->temper_every;
-    h->rope_skip = r->f->rope_skip;
+    h->chunk = r->f->chunks.size;
+    h->temper_every = r->f->chunks.temper_every;
+    h->rope_skip = r->f->rope.skip;
     if (!get_any(r, HYPER_CHUNK, 1u << 28, &h->chunk) || !get_any(r, HYPER_TEMPER_EVERY, 1u << 28, &h->temper_every) ||
-        !get_float(r, HYPER_TEMPER, r->f->temper, &h->temper) || !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip))
+        !get_float(r, HYPER_TEMPER, r->f->chunks.temper, &h->temper) ||
+        !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip))
         return false;
     if (config_is_null(r, "attention_chunk_size") || none_is(r, "chunked_attention")) h->chunk = 0;
     if (denied(r, "attn_temperature_tuning")) h->temper_every = 0;
@@ -338,14 +339,14 @@ static bool read_bidirectional(const struct reader *r, struct hyperparameters *h
 
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
-    if (r->f->chunk) return read_chunks(r, h);
-    bool use = !r->f->window_told || r->c->source == CHECKPOINT_GGUF;
-    h->window_every = r->f->window_every;
-    h->rope_skip = r->f->rope_skip;
+    if (r->f->chunks.size) return read_chunks(r, h);
+    bool use = !r->f->window.hf_told || r->c->source == CHECKPOINT_GGUF;
+    h->window_every = r->f->window.every;
+    h->rope_skip = r->f->rope.skip;
     if (!get_any(r, HYPER_WINDOW, 1u << 28, &h->window) ||
         !get_any(r, HYPER_WINDOW_EVERY, 1u << 16, &h->window_every) ||
         !get_any(r, HYPER_WINDOW_LAYERS, 1u << 16, &h->window_layers) || !read_window_list(r, h) ||
-        (r->f->rope_skip && !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip)))
+        (r->f->rope.skip && !get_any(r, HYPER_ROPE_SKIP, 1u << 16, &h->rope_skip)))
         return false;
     const struct value *told = use ? NULL : config_value(r->c, "use_sliding_window");
     if (!use && !(told && told->kind == VALUE_BOOL && told->b)) h->window = 0;
@@ -430,7 +431,7 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
     struct heads kind[2] = {{0}};
     char key[128];
     bool gguf = r->c->source == CHECKPOINT_GGUF;
-    if (!r->f->local_heads) return true;
+    if (!r->f->window.own_heads) return true;
     if (!h->window) return missing_key(r, HYPER_WINDOW);
     if (gguf && !key_of(r, HYPER_WINDOW_LIST, key)) return missing_key(r, HYPER_WINDOW_LIST);
     const char *base = "rope_parameters.full_attention.rope_theta"; // transformers' default is not the usual one
@@ -450,11 +451,11 @@ static bool read_local_heads(const struct reader *r, struct hyperparameters *h) 
 
 static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     double eps, attn, scalar, cap, logit_cap, embed, residual, logit, depth, base, clip;
-    bool wide = r->f->wide_layers && h->layers == r->f->wide_layers;
+    bool wide = r->f->attention.wide_layers && h->layers == r->f->attention.wide_layers;
     double dim = wide ? (double)h->hidden / h->heads : h->kv_latent ? h->key_plain + h->rope.dim : h->head_dim;
     double stretch = h->kv_latent ? rope_stretch(&h->rope) : 1, own = stretch * stretch / sqrt(dim);
-    if (r->f->attn_scale > 0) own = (double)r->f->attn_scale;
-    double root = r->f->embed_root ? (double)sqrtf((float)h->hidden) : 1;
+    if (r->f->attention.scale > 0) own = (double)r->f->attention.scale;
+    double root = r->f->scale.embed_root ? (double)sqrtf((float)h->hidden) : 1;
     if (!get_float(r, HYPER_NORM_EPS, 1e-5, &eps) || !get_float(r, HYPER_ATTN_SCALAR, 0, &scalar) ||
         !get_float(r, HYPER_ATTN_SCALE, scalar > 0 ? 1 / sqrt(scalar) : own, &attn) ||
         !get_float(r, HYPER_QKV_CLIP, 0, &clip) || !get_float(r, HYPER_ATTN_CAP, 0, &cap) ||
@@ -472,7 +473,7 @@ static bool read_scales(const struct reader *r, struct hyperparameters *h) {
     h->logit_cap = (float)logit_cap;
     h->embed_scale = (float)embed;
     h->residual_scale = (float)residual;
-    h->logit_scale = (float)(r->f->logits_divided ? 1 / logit : logit);
+    h->logit_scale = (float)(r->f->scale.logits_divided ? 1 / logit : logit);
     if (h->alibi_max > 64 || h->alibi_max != (double)(int)h->alibi_max)
         return fail(r->e, GYR_UNSUPPORTED, "%s: an ALiBi maximum of %g; gyr knows whole ones up to 64", r->c->path,
                     h->alibi_max);
@@ -498,9 +499,9 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
                  {"relu2", ACT_RELU2}};
     const struct value *v = NULL;
     double limit, alpha;
-    h->activation = r->f->activation;
-    if (!get_float(r, HYPER_GATE_LIMIT, (double)r->f->gate_limit, &limit) ||
-        !get_float(r, HYPER_GATE_ALPHA, (double)r->f->gate_alpha, &alpha))
+    h->activation = r->f->mlp.activation;
+    if (!get_float(r, HYPER_GATE_LIMIT, (double)r->f->mlp.limit, &limit) ||
+        !get_float(r, HYPER_GATE_ALPHA, (double)r->f->mlp.alpha, &alpha))
         return false;
     h->gate_limit = (float)limit;
     h->gate_alpha = (float)alpha;
@@ -509,8 +510,8 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
     struct text s = v->kind == VALUE_STRING ? v->s : (struct text){"?", 1};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (s.size != strlen(names[i].name) || memcmp(s.data, names[i].name, s.size)) continue;
-        if (r->f->recur != RECUR_NONE && names[i].is != h->activation) break;
-        h->activation = r->f->gelu_is_tanh && names[i].is == ACT_GELU ? ACT_GELU_TANH : names[i].is;
+        if (r->f->state.kind != RECUR_NONE && names[i].is != h->activation) break;
+        h->activation = r->f->mlp.gelu_is_tanh && names[i].is == ACT_GELU ? ACT_GELU_TANH : names[i].is;
         return true;
     }
     return fail(r->e, GYR_UNSUPPORTED, "%s: activation '%.*s' is not supported yet", r->c->path,

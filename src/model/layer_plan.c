@@ -51,14 +51,14 @@ static bool own_gguf(const struct family *f, const struct checkpoint *c, uint32_
 }
 
 bool indexer_own(const struct family *f, const struct checkpoint *c, uint32_t layer) {
-    return !f->indexers_shared || (c->source == CHECKPOINT_HF ? own_hf(c, layer) : own_gguf(f, c, layer));
+    return !f->latent.indexers_shared || (c->source == CHECKPOINT_HF ? own_hf(c, layer) : own_gguf(f, c, layer));
 }
 
 static bool every(unsigned n, uint32_t layer) { return n && (layer + 1) % n == 0; }
 
 // Whether a layer has the window, as far as no list says so.
 static bool has_window(const struct family *f, const struct hyperparameters *h, uint32_t layer, bool rotated, bool hf) {
-    switch (hf ? f->windows : WINDOWS_EVERY) {
+    switch (hf ? f->window.layers : WINDOWS_EVERY) {
     case WINDOWS_FROM: return layer >= h->window_layers;
     case WINDOWS_BELOW: return layer % 2 == 0 && layer < h->window_layers;
     case WINDOWS_UNROTATED: return !rotated;
@@ -74,8 +74,8 @@ static bool attends_in_turn(const struct family *f, const struct checkpoint *c, 
     bool gguf = c->source == CHECKPOINT_GGUF, any = false;
     hyper_key(f, HYPER_KV_HEADS, key);
     const struct value *list = gguf ? checkpoint_value(c, key) : config_value(c, "linear_attn_config.full_attn_layers");
-    if (f->recur_each && !gguf && !list) return layer && layer % 4 == 0; // its class's own way to count
-    if (!f->recur_each || !list || list->kind != VALUE_ARRAY) return every(h->attend_every, layer);
+    if (f->state.each && !gguf && !list) return layer && layer % 4 == 0; // its class's own way to count
+    if (!f->state.each || !list || list->kind != VALUE_ARRAY) return every(h->attend_every, layer);
     for (size_t i = 0; i < list->array.n; i++) {
         struct value v = value_at(list, i);
         bool whole = v.kind == VALUE_UINT || v.kind == VALUE_INT;
@@ -90,7 +90,7 @@ static uint32_t feed_forward(const struct family *f, const struct checkpoint *c,
     uint64_t wide = h->feed_forward;
     hyper_key(f, HYPER_FEED_FORWARD, key);
     if (c->source == CHECKPOINT_HF) return h->double_wide && borrows ? 2 * h->feed_forward : h->feed_forward;
-    return f->local_heads && layer_number(c, key, layer, 1u << 24, &wide, NULL) ? (uint32_t)wide : h->feed_forward;
+    return f->window.own_heads && layer_number(c, key, layer, 1u << 24, &wide, NULL) ? (uint32_t)wide : h->feed_forward;
 }
 
 struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c, const struct hyperparameters *h,
@@ -99,7 +99,7 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
     char key[128];
     bool hf = c->source == CHECKPOINT_HF, turn = attends_in_turn(f, c, h, layer);
     bool rotated = !every(h->rope_skip, layer);
-    if (hf && f->rope_skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
+    if (hf && f->rope.skip && layer_listed(config_value(c, "no_rope_layers"), layer, &v))
         rotated = value_truth(&v, true);
     bool local = has_window(f, h, layer, rotated, hf);
     hyper_key(f, HYPER_WINDOW_LIST, key);
@@ -108,15 +108,16 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
         local = value_says(&v, "sliding_attention");
         turn = !value_says(&v, "linear_attention");
     }
-    if (hf && f->local_heads && layer + 1 == h->layers) local = false; // as transformers has it, whatever the list says
+    if (hf && f->window.own_heads && layer + 1 == h->layers)
+        local = false; // as transformers has it, whatever the list says
     local = local && h->window;
-    if (f->rope_windows_only && h->window) rotated = local;
+    if (f->rope.windows_only && h->window) rotated = local;
     bool chunked = h->chunk && rotated;
     if (hf && layer_listed(config_value(c, "layer_types"), layer, &v) && v.kind == VALUE_STRING)
         chunked = h->chunk && value_says(&v, "chunked_attention");
     bool attends = f->mixers == MIXERS_TURNS ? turn : f->mixers != MIXERS_STATE;
-    bool borrows = layer >= h->layers - h->shared_kv, own_heads = local && f->local_heads;
-    bool own_rope = local && f->local_rope;
+    bool borrows = layer >= h->layers - h->shared_kv, own_heads = local && f->window.own_heads;
+    bool own_rope = local && f->rope.local;
     return (struct layer_plan){
         .number = layer,
         .parallel = f->residual == RESIDUAL_PARALLEL,
@@ -131,15 +132,15 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
         .rotary_dim = own_rope ? h->local_rope.dim : h->rope.dim,
         .chunked = chunked,
         .tempered = h->temper_every && !rotated,
-        .gates_heads = f->attention_gate,
-        .qk_norm = f->qk_norm == QK_NORM_PLAIN && !rotated ? QK_NORM_NONE : f->qk_norm,
+        .gates_heads = f->attention.gated,
+        .qk_norm = f->attention.qk_norm == QK_NORM_PLAIN && !rotated ? QK_NORM_NONE : f->attention.qk_norm,
         .borrows = borrows,
-        .latent = f->latent,
-        .indexed = f->indexed,
-        .indexes = attends && f->indexed && indexer_own(f, c, layer),
+        .latent = f->latent.attends,
+        .indexed = f->latent.indexed,
+        .indexes = attends && f->latent.indexed && indexer_own(f, c, layer),
         .kind = own_heads ? KV_LOCAL : KV_USUAL,
-        .turns = !hf && f->gguf_turns,
-        .route_pairs = f->route_pairs,
-        .route_input = f->route_input,
+        .turns = !hf && f->state.gguf_turns,
+        .route_pairs = f->experts.pairs,
+        .route_input = f->experts.at_input,
     };
 }

@@ -10,8 +10,8 @@ static bool make_slopes(struct model *m, gyr_error *e) {
     float *host = malloc(bytes);
     m->slopes = host ? m->device->ops->alloc(m->device, bytes, e) : (fail_memory(e, "ALiBi slopes"), NULL);
     if (m->slopes) {
-        alibi_slopes(m->h.alibi_max, m->h.heads, m->family->alibi_bf16, host);
-        for (uint32_t i = 0; !m->family->alibi_bf16 && i < m->h.heads; i++) host[i] /= m->h.attn_scale;
+        alibi_slopes(m->h.alibi_max, m->h.heads, m->family->attention.alibi_bf16, host);
+        for (uint32_t i = 0; !m->family->attention.alibi_bf16 && i < m->h.heads; i++) host[i] /= m->h.attn_scale;
         m->device->ops->write(m->device, m->slopes, host, bytes);
     }
     free(host);
@@ -55,10 +55,10 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
     m->checkpoint = c;
     m->device = d;
     m->tied = true;
-    m->pairs = c->source == CHECKPOINT_HF ? f->hf_pairs : f->gguf_pairs;
-    m->index_pairs = f->index_pairs;
-    m->slopes_bf16 = f->alibi_bf16;
-    m->grouped = c->source == CHECKPOINT_HF && f->hf_grouped;
+    m->pairs = c->source == CHECKPOINT_HF ? f->rope.hf_pairs : f->rope.gguf_pairs;
+    m->index_pairs = f->latent.index_pairs;
+    m->slopes_bf16 = f->attention.alibi_bf16;
+    m->grouped = c->source == CHECKPOINT_HF && f->attention.hf_grouped;
     if (!traits_compose(f, NULL, c, e) || !hyperparameters(f, c, &m->h, e) || !traits_compose(f, &m->h, c, e) ||
         !bind_model(m, look_only, e) || (!look_only && f->positions == POSITIONS_ALIBI && !make_slopes(m, e))) {
         model_free(m);

@@ -145,7 +145,7 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
                        .fast = 32,
                        .slow = 1,
                        .trained = *context,
-                       .truncate = !f->yarn_exact};
+                       .truncate = !f->rope.yarn_exact};
     if (!get(f, c, ROPE_BASE, local, &r->base, e) || !get_kind(f, c, local, &r->scaling, e) ||
         !get(f, c, find(f, c, ROPE_FACTOR, local, key) ? ROPE_FACTOR : ROPE_OLD_FACTOR, local, &r->factor, e) ||
         !get(f, c, ROPE_TRAINED, local, &r->trained, e) || !get(f, c, ROPE_ATTENTION, local, &r->attention, e) ||
@@ -159,7 +159,7 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
         if (find(f, c, ROPE_TRUNCATE, local, key) && !checkpoint_bool(c, key, &r->truncate, e)) return false;
     }
     // DeepSeek's attention is stretched under any scaling.
-    if (r->scaling == ROPE_YARN || (r->scaling != ROPE_PLAIN && f->latent)) {
+    if (r->scaling == ROPE_YARN || (r->scaling != ROPE_PLAIN && f->latent.attends)) {
         if (!get(f, c, ROPE_MSCALE, local, &r->mscale, e) || !get(f, c, ROPE_MSCALE_ALL, local, &r->mscale_all, e))
             return false;
         double unit = c->source == CHECKPOINT_GGUF ? 10 : 1; // llama.cpp's files have a tenth of both
@@ -180,7 +180,7 @@ bool rope_read(const struct family *f, const struct checkpoint *c, bool local, s
     }
     bool scaled = r->scaling == ROPE_YARN || r->scaling == ROPE_LONG;
     if (c->source == CHECKPOINT_HF && !scaled) r->attention = 0; // no other scaling of transformers reads it
-    if (f->qk_norm == QK_NORM_PLAIN) r->attention = 1;           // queries and keys are normed once they are rotated
+    if (f->attention.qk_norm == QK_NORM_PLAIN) r->attention = 1; // queries and keys are normed once they are rotated
     if (!needs_are_there(f, c, local, r, e)) return false;
     if (r->factor == 0) r->factor = r->scaling == ROPE_YARN ? *context / r->trained : 1;
     return check_factors(c, r, r->factors[0], e) && check_factors(c, r, r->factors[1], e);

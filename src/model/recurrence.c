@@ -148,9 +148,9 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
     struct reader r = {f, c, e};
     double eps = 0;
     char key[128];
-    *s = (struct recurrence){.kind = f->recur, .heads = 1, .groups = 1};
+    *s = (struct recurrence){.kind = f->state.kind, .heads = 1, .groups = 1};
     if (!read_multipliers(&r, s) || s->kind == RECUR_NONE) return s->kind == RECUR_NONE;
-    if (f->recur_each) return read_each(&r, s);
+    if (f->state.each) return read_each(&r, s);
     bool channels = s->kind == RECUR_CHANNELS;
     if (!whole(&r, TAPS, 64, 4, &s->taps) || !whole(&r, SIZE, MAX_HEAD, 0, &s->size) ||
         (channels && !read_rank(&r, hidden, s)) || (s->kind == RECUR_HEADS && !read_limit(&r, s)) ||

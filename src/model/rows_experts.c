@@ -1,16 +1,16 @@
 // Mixtures of experts, with the attention of Llama and similar models.
 #include "model/families.h"
 
-#define EXPERTS .norm = NORM_RMS, .activation = ACT_SILU, .gated = true
+#define EXPERTS .norms.kind = NORM_RMS, .mlp.activation = ACT_SILU, .mlp.gated = true
 
 // Latent attention, and experts of which some are shared (DeepSeek-V2 and V3, 2024). Biases that a config may ask for
 // are in no model, and refused.
 #define LATENT                                                                                                         \
-    EXPERTS, .latent = true, .latent_eps = 1e-6f, .names = deepseek_names, .hf_pairs = PAIRS_ADJACENT,                 \
-             .gguf_pairs = PAIRS_ADJACENT
+    EXPERTS, .latent.attends = true, .latent.eps = 1e-6f, .names = deepseek_names, .rope.hf_pairs = PAIRS_ADJACENT,    \
+             .rope.gguf_pairs = PAIRS_ADJACENT
 
 // And the best experts of the best groups, by two of each.
-#define LATENT3 LATENT, .route = ROUTE_SIGMOID, .route_normed = true, .route_pairs = true
+#define LATENT3 LATENT, .experts.route = ROUTE_SIGMOID, .experts.normed = true, .experts.pairs = true
 
 // Queries come straight from the input, or by way of a latent vector.
 static const struct rename deepseek_names[] = {
@@ -73,10 +73,10 @@ static const struct rename llama4_names[] = {
 
 // The text part.
 #define LLAMA4                                                                                                         \
-    EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .hf_pairs = PAIRS_ADJACENT,              \
-             .gguf_pairs = PAIRS_ADJACENT, .rope_skip = 4, .chunk = 8192, .temper_every = 8192, .temper = 0.1,         \
-             .route = ROUTE_SIGMOID, .route_input = true, .hf_experts = EXPERTS_COLUMNS, .names = llama4_names,        \
-             .may_bias = BIAS_QKV | BIAS_ATTN_OUT
+    EXPERTS, .architecture = "llama4", .hf_types = {"llama4_text", "llama4"}, .rope.hf_pairs = PAIRS_ADJACENT,         \
+             .rope.gguf_pairs = PAIRS_ADJACENT, .rope.skip = 4, .chunks.size = 8192, .chunks.temper_every = 8192,      \
+             .chunks.temper = 0.1, .experts.route = ROUTE_SIGMOID, .experts.at_input = true,                           \
+             .experts.hf_layout = EXPERTS_COLUMNS, .names = llama4_names, .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 const struct family expert_rows[] = {
     {
@@ -85,8 +85,8 @@ const struct family expert_rows[] = {
         .architecture = "llama",
         .hf_types = {"mixtral"},
         .hf_only = true, // its GGUF files are Llama's
-        .gguf_pairs = PAIRS_ADJACENT,
-        .route_normed = true,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
+        .experts.normed = true,
         .names = mixtral_names,
     },
     {
@@ -94,10 +94,10 @@ const struct family expert_rows[] = {
         .kind = "Granite MoE",
         .architecture = "granitemoe",
         .hf_types = {"granitemoe", "granitemoeshared"},
-        .gguf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
-        .logits_divided = true,
-        .route = ROUTE_CHOSEN,
+        .scale.logits_divided = true,
+        .experts.route = ROUTE_CHOSEN,
         .names = granite_names,
     },
     {
@@ -105,8 +105,8 @@ const struct family expert_rows[] = {
         .kind = "Qwen 2 MoE",
         .architecture = "qwen2moe",
         .hf_types = {"qwen2_moe"},
-        .window_told = true,
-        .windows = WINDOWS_BELOW,
+        .window.hf_told = true,
+        .window.layers = WINDOWS_BELOW,
         .may_bias = BIAS_QKV,
         .names = qwen2_names,
     },
@@ -115,10 +115,10 @@ const struct family expert_rows[] = {
         .kind = "Qwen 3 MoE",
         .architecture = "qwen3moe",
         .hf_types = {"qwen3_moe"},
-        .window_told = true,
+        .window.hf_told = true,
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
-        .qk_norm = QK_NORM_HEAD,
-        .route_normed = true,
+        .attention.qk_norm = QK_NORM_HEAD,
+        .experts.normed = true,
     },
     {
         EXPERTS,
@@ -126,7 +126,7 @@ const struct family expert_rows[] = {
         .architecture = "olmoe",
         .hf_types = {"olmoe"},
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
-        .qk_norm = QK_NORM_ROW,
+        .attention.qk_norm = QK_NORM_ROW,
     },
     {
         EXPERTS,
@@ -135,11 +135,11 @@ const struct family expert_rows[] = {
         .hf_types = {"glm4_moe"},
         .hf = {{"use_qk_norm", 0, 0}},
         .gguf_not = {"blk.0.attn_q_norm.weight"},
-        .rotary_part = 0.5,
+        .rope.part = 0.5,
         .may_bias = BIAS_QKV,
-        .route = ROUTE_SIGMOID,
-        .route_normed = true,
-        .route_pairs = true,
+        .experts.route = ROUTE_SIGMOID,
+        .experts.normed = true,
+        .experts.pairs = true,
         .names = glm_names,
     },
     {
@@ -149,12 +149,12 @@ const struct family expert_rows[] = {
         .hf_types = {"glm4_moe"},
         .hf = {{"use_qk_norm", 1, 0}},
         .gguf_has = {"blk.0.attn_q_norm.weight"},
-        .rotary_part = 0.5,
+        .rope.part = 0.5,
         .may_bias = BIAS_QKV,
-        .qk_norm = QK_NORM_HEAD,
-        .route = ROUTE_SIGMOID,
-        .route_normed = true,
-        .route_pairs = true,
+        .attention.qk_norm = QK_NORM_HEAD,
+        .experts.route = ROUTE_SIGMOID,
+        .experts.normed = true,
+        .experts.pairs = true,
         .names = glm_names,
     },
     {
@@ -162,15 +162,15 @@ const struct family expert_rows[] = {
         .kind = "gpt-oss",
         .architecture = "gpt-oss",
         .hf_types = {"gpt_oss"},
-        .window_every = 2,
-        .sinks = true,
-        .yarn_exact = true,
-        .gate_limit = 7,
-        .gate_alpha = 1.702f,
+        .window.every = 2,
+        .attention.sinks = true,
+        .rope.yarn_exact = true,
+        .mlp.limit = 7,
+        .mlp.alpha = 1.702f,
         .biases = BIAS_EXPERTS,
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
-        .route = ROUTE_CHOSEN,
-        .hf_experts = EXPERTS_COLUMNS_PAIRED,
+        .experts.route = ROUTE_CHOSEN,
+        .experts.hf_layout = EXPERTS_COLUMNS_PAIRED,
         .names = gpt_oss_names,
     },
     {
@@ -181,7 +181,7 @@ const struct family expert_rows[] = {
         LLAMA4,
         .kind = "Llama 4 Scout: norms of queries and keys",
         .hf = {{"use_qk_norm", 1, 1}},
-        .qk_norm = QK_NORM_PLAIN,
+        .attention.qk_norm = QK_NORM_PLAIN,
     },
     {
         LATENT3,
@@ -201,16 +201,16 @@ const struct family expert_rows[] = {
         .kind = "DeepSeek V3.2",
         .architecture = "deepseek32",
         .hf_types = {"deepseek_v32"},
-        .indexed = true,
+        .latent.indexed = true,
     },
     {
         LATENT3,
         .kind = "GLM 5",
         .architecture = "glm-dsa",
         .hf_types = {"glm_moe_dsa"},
-        .indexed = true,
-        .index_pairs = PAIRS_ADJACENT,
-        .indexers_shared = true,
+        .latent.indexed = true,
+        .latent.index_pairs = PAIRS_ADJACENT,
+        .latent.indexers_shared = true,
     },
 };
 const size_t expert_rows_n = sizeof expert_rows / sizeof *expert_rows;

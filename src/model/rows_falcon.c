@@ -24,7 +24,8 @@ static const struct rename serial[] = {FALCON_NAMES,
                                        {0}};
 
 #define FALCON                                                                                                         \
-    .architecture = "falcon", .norm = NORM_LAYER, .activation = ACT_GELU, .norm_biases = true, .hf_grouped = true
+    .architecture = "falcon", .norms.kind = NORM_LAYER, .mlp.activation = ACT_GELU, .norms.biases = true,              \
+    .attention.hf_grouped = true
 
 const struct family falcon_rows[] = {
     {
@@ -36,7 +37,7 @@ const struct family falcon_rows[] = {
         .gguf_not = {"=falcon.attention.max_alibi_bias"},
         .residual = RESIDUAL_PARALLEL,
         .positions = POSITIONS_ROTARY,
-        .hf_kv_heads = KV_HEADS_KEY,
+        .attention.hf_kv_heads = KV_HEADS_KEY,
         .names = two_norms,
     },
     {
@@ -47,7 +48,7 @@ const struct family falcon_rows[] = {
         .hf_only = true,
         .residual = RESIDUAL_PARALLEL,
         .positions = POSITIONS_ROTARY,
-        .hf_kv_heads = KV_HEADS_KEY,
+        .attention.hf_kv_heads = KV_HEADS_KEY,
         .names = two_norms,
     },
     {
@@ -58,8 +59,8 @@ const struct family falcon_rows[] = {
         .hf_only = true, // no GGUF file tells it from the 7B kind, and none has to
         .residual = RESIDUAL_PARALLEL,
         .positions = POSITIONS_ROTARY,
-        .hf_kv_heads = KV_HEADS_KEY,
-        .one_norm = true,
+        .attention.hf_kv_heads = KV_HEADS_KEY,
+        .norms.shared = true,
         .names = one_norm,
     },
     {
@@ -74,8 +75,8 @@ const struct family falcon_rows[] = {
         .gguf_not = {"blk.0.attn_norm_2.weight", "blk.0.ffn_norm.weight", "=falcon.attention.max_alibi_bias"},
         .residual = RESIDUAL_PARALLEL,
         .positions = POSITIONS_ROTARY,
-        .hf_kv_heads = KV_HEADS_ONE,
-        .one_norm = true,
+        .attention.hf_kv_heads = KV_HEADS_ONE,
+        .norms.shared = true,
         .names = one_norm,
     },
     {
@@ -90,9 +91,9 @@ const struct family falcon_rows[] = {
         .gguf_has = {"=falcon.attention.max_alibi_bias"},
         .residual = RESIDUAL_SERIAL,
         .positions = POSITIONS_ALIBI,
-        .hf_kv_heads = KV_HEADS_ALL,
+        .attention.hf_kv_heads = KV_HEADS_ALL,
         .biases = BIAS_ALL,
-        .alibi_bf16 = true,
+        .attention.alibi_bf16 = true,
         .names = serial,
     },
 };

@@ -3,8 +3,8 @@
 #include "model/families.h"
 
 #define GEMMA                                                                                                          \
-    .norm = NORM_RMS, .hf_norm_offset = true, .activation = ACT_GELU_TANH, .gated = true, .embed_root = true,          \
-    .may_bias = BIAS_QKV | BIAS_ATTN_OUT
+    .norms.kind = NORM_RMS, .norms.hf_offset = true, .mlp.activation = ACT_GELU_TANH, .mlp.gated = true,               \
+    .scale.embed_root = true, .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 #define AROUND                                                                                                         \
     {ROLE_ATTN_POST_NORM, NULL, "model.layers.%u.post_attention_layernorm.weight"},                                    \
@@ -27,23 +27,24 @@ static const struct rename gemma4_names[] = {
 // The fourth (2026): norms as they are, queries, keys and values normed in place of scaled scores.
 #define GEMMA4                                                                                                         \
     .architecture = "gemma4", .hf_types = {"gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"},          \
-    .norm = NORM_RMS, .norm_place = NORM_AROUND, .qk_norm = QK_NORM_HEAD, .value_norm = true, .attn_scale = 1,         \
-    .window_every = 6, .local_heads = true, .layer_inputs = true, .local_rope = true, .local_base = 10000,             \
-    .activation = ACT_GELU_TANH, .gated = true, .embed_root = true, .gguf_merges = true
+    .norms.kind = NORM_RMS, .norms.place = NORM_AROUND, .attention.qk_norm = QK_NORM_HEAD,                             \
+    .attention.value_norm = true, .attention.scale = 1, .window.every = 6, .window.own_heads = true,                   \
+    .layer_inputs = true, .rope.local = true, .rope.local_base = 10000, .mlp.activation = ACT_GELU_TANH,               \
+    .mlp.gated = true, .scale.embed_root = true, .gguf_merges = true
 
 const struct family gemma_rows[] = {
     {
         GEMMA, .kind = "Gemma", .architecture = "gemma", .hf_types = {"gemma"},
-        .gelu_is_tanh = true, // as its makers say of their first configs
+        .mlp.gelu_is_tanh = true, // as its makers say of their first configs
     },
     {
         GEMMA,
         .kind = "Gemma 2",
         .architecture = "gemma2",
         .hf_types = {"gemma2"},
-        .norm_place = NORM_AROUND,
-        .window_every = 2,
-        .wide_layers = 46, // the 27B
+        .norms.place = NORM_AROUND,
+        .window.every = 2,
+        .attention.wide_layers = 46, // the 27B
         .names = around,
     },
     {
@@ -51,12 +52,12 @@ const struct family gemma_rows[] = {
         .kind = "Gemma 3",
         .architecture = "gemma3",
         .hf_types = {"gemma3_text", "gemma3"},
-        .norm_place = NORM_AROUND,
-        .qk_norm = QK_NORM_HEAD,
-        .window_every = 6,
-        .local_rope = true,
-        .local_base = 10000,
-        .wide_layers = 62, // the 27B
+        .norms.place = NORM_AROUND,
+        .attention.qk_norm = QK_NORM_HEAD,
+        .window.every = 6,
+        .rope.local = true,
+        .rope.local_base = 10000,
+        .attention.wide_layers = 62, // the 27B
         .names = around,
     },
     {
@@ -71,8 +72,8 @@ const struct family gemma_rows[] = {
         .kind = "Gemma 4 with experts",
         .hf = {{"enable_moe_block", 1, 0}},
         .gguf_has = {"blk.0.ffn_gate_inp.weight"},
-        .experts_beside = true,
-        .route_normed = true,
+        .experts.beside = true,
+        .experts.normed = true,
         .names = gemma4_names,
     },
 };

@@ -51,27 +51,28 @@ static const struct rename stablelm_names[] = {
 };
 
 #define NEOX                                                                                                           \
-    .architecture = "gptneox", .hf_types = {"gpt_neox"}, .norm = NORM_LAYER, .norm_biases = true,                      \
-    .activation = ACT_GELU, .rotary_part = 0.25, .hf_grouped = true, .biases = BIAS_MLP,                               \
+    .architecture = "gptneox", .hf_types = {"gpt_neox"}, .norms.kind = NORM_LAYER, .norms.biases = true,               \
+    .mlp.activation = ACT_GELU, .rope.part = 0.25, .attention.hf_grouped = true, .biases = BIAS_MLP,                   \
     .may_bias = BIAS_QKV | BIAS_ATTN_OUT, .names = neox_names
 
 #define STABLELM                                                                                                       \
-    .architecture = "stablelm", .hf_types = {"stablelm"}, .norm = NORM_LAYER, .norm_biases = true,                     \
-    .activation = ACT_SILU, .gated = true, .rotary_part = 0.25, .may_bias = BIAS_QKV, .names = stablelm_names
+    .architecture = "stablelm", .hf_types = {"stablelm"}, .norms.kind = NORM_LAYER, .norms.biases = true,              \
+    .mlp.activation = ACT_SILU, .mlp.gated = true, .rope.part = 0.25, .may_bias = BIAS_QKV, .names = stablelm_names
 
 #define COHERE                                                                                                         \
-    .norm = NORM_LAYER, .one_norm = true, .residual = RESIDUAL_PARALLEL, .hf_pairs = PAIRS_ADJACENT,                   \
-    .gguf_pairs = PAIRS_ADJACENT, .activation = ACT_SILU, .gated = true, .may_bias = BIAS_QKV | BIAS_ATTN_OUT
+    .norms.kind = NORM_LAYER, .norms.shared = true, .residual = RESIDUAL_PARALLEL, .rope.hf_pairs = PAIRS_ADJACENT,    \
+    .rope.gguf_pairs = PAIRS_ADJACENT, .mlp.activation = ACT_SILU, .mlp.gated = true,                                  \
+    .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
 const struct family gpt_rows[] = {
     {
         .kind = "GPT-2",
         .architecture = "gpt2",
         .hf_types = {"gpt2"},
-        .norm = NORM_LAYER,
-        .norm_biases = true,
+        .norms.kind = NORM_LAYER,
+        .norms.biases = true,
         .positions = POSITIONS_LEARNED,
-        .activation = ACT_GELU_TANH,
+        .mlp.activation = ACT_GELU_TANH,
         .hf_transposed = true,
         .biases = BIAS_ALL,
         .names = gpt2_names,
@@ -93,12 +94,12 @@ const struct family gpt_rows[] = {
         .kind = "Phi 1 and 2",
         .architecture = "phi2",
         .hf_types = {"phi"},
-        .norm = NORM_LAYER,
-        .norm_biases = true,
-        .one_norm = true,
+        .norms.kind = NORM_LAYER,
+        .norms.biases = true,
+        .norms.shared = true,
         .residual = RESIDUAL_PARALLEL,
-        .rotary_part = 0.5,
-        .activation = ACT_GELU_TANH,
+        .rope.part = 0.5,
+        .mlp.activation = ACT_GELU_TANH,
         .biases = BIAS_ALL | BIAS_OUTPUT,
         .names = phi_names,
     },
@@ -114,16 +115,16 @@ const struct family gpt_rows[] = {
         .hf = {{"use_parallel_residual", 1, 0}, {"qk_layernorm", 1, 0}},
         .gguf_has = {"blk.0.attn_q_norm.weight"},
         .residual = RESIDUAL_PARALLEL,
-        .one_norm = true,
-        .qk_norm = QK_NORM_EACH,
+        .norms.shared = true,
+        .attention.qk_norm = QK_NORM_EACH,
     },
     {
         .kind = "StarCoder 2",
         .architecture = "starcoder2",
         .hf_types = {"starcoder2"},
-        .norm = NORM_LAYER,
-        .norm_biases = true,
-        .activation = ACT_GELU_TANH,
+        .norms.kind = NORM_LAYER,
+        .norms.biases = true,
+        .mlp.activation = ACT_GELU_TANH,
         .may_bias = BIAS_ALL,
         .names = starcoder2_names,
     },
@@ -131,11 +132,11 @@ const struct family gpt_rows[] = {
         .kind = "Nemotron",
         .architecture = "nemotron",
         .hf_types = {"nemotron"},
-        .norm = NORM_LAYER,
-        .norm_biases = true,
-        .hf_norm_offset = true,
-        .rotary_part = 0.5,
-        .activation = ACT_RELU2,
+        .norms.kind = NORM_LAYER,
+        .norms.biases = true,
+        .norms.hf_offset = true,
+        .rope.part = 0.5,
+        .mlp.activation = ACT_RELU2,
         .may_bias = BIAS_ALL,
     },
     {
@@ -153,15 +154,15 @@ const struct family gpt_rows[] = {
         .hf_types = {"cohere"},
         .hf = {{"use_qk_norm", 1, 0}},
         .gguf_has = {"blk.0.attn_q_norm.weight"},
-        .qk_norm = QK_NORM_EACH,
+        .attention.qk_norm = QK_NORM_EACH,
     },
     {
         COHERE,
         .kind = "Command-R7B and Command A",
         .architecture = "cohere2",
         .hf_types = {"cohere2"},
-        .window_every = 4,
-        .rope_windows_only = true,
+        .window.every = 4,
+        .rope.windows_only = true,
     },
 };
 const size_t gpt_rows_n = sizeof gpt_rows / sizeof *gpt_rows;

@@ -2,7 +2,7 @@
 #include "model/families.h"
 
 // llama.cpp's converter orders the rows of Llama's query and key matrices so that neighbours are rotated together.
-#define LLAMA .norm = NORM_RMS, .activation = ACT_SILU, .gated = true
+#define LLAMA .norms.kind = NORM_RMS, .mlp.activation = ACT_SILU, .mlp.gated = true
 
 static const struct rename phi3_names[] = {
     {ROLE_QKV, NULL, "model.layers.%u.self_attn.qkv_proj.weight"},
@@ -48,14 +48,14 @@ static const struct rename baichuan_names[] = {
 // The second Baichuan has the first one's config.json but for the size of its vocabulary, by which everybody tells it.
 // Of GGUF files nothing says whether the rows were made of length 1 before; they are taken to be.
 #define BAICHUAN2                                                                                                      \
-    LLAMA, .architecture = "baichuan", .hf_types = {"baichuan"}, .hf_only = true, .hf_unit_output = true,              \
+    LLAMA, .architecture = "baichuan", .hf_types = {"baichuan"}, .hf_only = true, .scale.hf_unit_output = true,        \
            .names = baichuan_names
 
 const struct family llama_rows[] = {
     {
         LLAMA, .kind = "Llama", .architecture = "llama", .hf_types = {"llama", "mistral", "internlm3"},
-        .gguf_pairs = PAIRS_ADJACENT, .may_bias = BIAS_ALL,
-        .route_normed = true, // Mixtral's files say that they are Llama's
+        .rope.gguf_pairs = PAIRS_ADJACENT, .may_bias = BIAS_ALL,
+        .experts.normed = true, // Mixtral's files say that they are Llama's
     },
     {
         LLAMA,
@@ -63,8 +63,8 @@ const struct family llama_rows[] = {
         .architecture = "qwen2",
         .hf_types = {"qwen2"},
         .biases = BIAS_QKV,
-        .window_told = true,
-        .windows = WINDOWS_FROM,
+        .window.hf_told = true,
+        .window.layers = WINDOWS_FROM,
     },
     {
         LLAMA,
@@ -72,9 +72,9 @@ const struct family llama_rows[] = {
         .architecture = "qwen3",
         .hf_types = {"qwen3"},
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
-        .qk_norm = QK_NORM_HEAD,
-        .window_told = true,
-        .windows = WINDOWS_FROM,
+        .attention.qk_norm = QK_NORM_HEAD,
+        .window.hf_told = true,
+        .window.layers = WINDOWS_FROM,
     },
     {
         LLAMA,
@@ -88,26 +88,26 @@ const struct family llama_rows[] = {
         .kind = "Granite",
         .architecture = "granite",
         .hf_types = {"granite"},
-        .gguf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
         .may_bias = BIAS_ALL,
-        .logits_divided = true,
+        .scale.logits_divided = true,
     },
     {
         LLAMA,
         .kind = "MiniCPM",
         .architecture = "minicpm",
         .hf_types = {"minicpm"},
-        .gguf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
-        .logits_divided = true,
+        .scale.logits_divided = true,
     },
     {
         LLAMA,
         .kind = "OLMo 2",
         .architecture = "olmo2",
         .hf_types = {"olmo2"},
-        .norm_place = NORM_AFTER,
-        .qk_norm = QK_NORM_ROW,
+        .norms.place = NORM_AFTER,
+        .attention.qk_norm = QK_NORM_ROW,
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .gguf_not = {"=olmo2.attention.sliding_window"},
         .names = after_names,
@@ -118,10 +118,10 @@ const struct family llama_rows[] = {
         .architecture = "olmo2",
         .hf_types = {"olmo3"},
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
-        .norm_place = NORM_AFTER,
-        .qk_norm = QK_NORM_ROW,
-        .window_every = 4,
-        .local_rope = true,
+        .norms.place = NORM_AFTER,
+        .attention.qk_norm = QK_NORM_ROW,
+        .window.every = 4,
+        .rope.local = true,
         .gguf_has = {"=olmo2.attention.sliding_window"},
         .names = after_names,
     },
@@ -130,10 +130,10 @@ const struct family llama_rows[] = {
         .kind = "EXAONE 4",
         .architecture = "exaone4",
         .hf_types = {"exaone4"},
-        .norm_place = NORM_AFTER,
-        .qk_norm = QK_NORM_HEAD,
-        .window_every = 4,
-        .rope_windows_only = true,
+        .norms.place = NORM_AFTER,
+        .attention.qk_norm = QK_NORM_HEAD,
+        .window.every = 4,
+        .rope.windows_only = true,
         .names = after_names,
     },
     {
@@ -141,9 +141,9 @@ const struct family llama_rows[] = {
         .kind = "GLM 4",
         .architecture = "chatglm",
         .hf_types = {"glm"},
-        .hf_pairs = PAIRS_ADJACENT,
-        .gguf_pairs = PAIRS_ADJACENT,
-        .rotary_part = 0.5,
+        .rope.hf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
+        .rope.part = 0.5,
         .may_bias = BIAS_QKV,
         .names = glm_names,
     },
@@ -152,10 +152,10 @@ const struct family llama_rows[] = {
         .kind = "GLM 4 (0414)",
         .architecture = "glm4",
         .hf_types = {"glm4"},
-        .norm_place = NORM_AROUND,
-        .hf_pairs = PAIRS_ADJACENT,
-        .gguf_pairs = PAIRS_ADJACENT,
-        .rotary_part = 0.5,
+        .norms.place = NORM_AROUND,
+        .rope.hf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
+        .rope.part = 0.5,
         .may_bias = BIAS_QKV,
         .names = glm_names,
     },
@@ -172,10 +172,10 @@ const struct family llama_rows[] = {
         .kind = "SmolLM 3",
         .architecture = "smollm3",
         .hf_types = {"smollm3"},
-        .gguf_pairs = PAIRS_ADJACENT,
-        .rope_skip = 4,
-        .window_told = true,
-        .windows = WINDOWS_UNROTATED,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
+        .rope.skip = 4,
+        .window.hf_told = true,
+        .window.layers = WINDOWS_UNROTATED,
         .may_bias = BIAS_ALL,
     },
     {
@@ -183,8 +183,8 @@ const struct family llama_rows[] = {
         .kind = "ERNIE 4.5",
         .architecture = "ernie4_5",
         .hf_types = {"ernie4_5"},
-        .hf_pairs = PAIRS_ADJACENT,
-        .gguf_pairs = PAIRS_ADJACENT,
+        .rope.hf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
         .may_bias = BIAS_ALL,
     },
     {
@@ -192,8 +192,8 @@ const struct family llama_rows[] = {
         .kind = "InternLM 2",
         .architecture = "internlm2",
         .hf_types = {"internlm2"},
-        .hf_grouped = true,
-        .gguf_pairs = PAIRS_ADJACENT,
+        .attention.hf_grouped = true,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
         .may_bias = BIAS_QKV | BIAS_ATTN_OUT,
         .names = internlm2_names,
     },
@@ -207,7 +207,7 @@ const struct family llama_rows[] = {
         BAICHUAN2,
         .kind = "Baichuan 2 7B kind: output of unit rows",
         .hf = {{"vocab_size", 125696, 0}},
-        .gguf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
     },
     {
         LLAMA,
@@ -224,7 +224,7 @@ const struct family llama_rows[] = {
         .kind = "Baichuan 7B kind",
         .architecture = "baichuan",
         .hf_types = {"baichuan"},
-        .gguf_pairs = PAIRS_ADJACENT,
+        .rope.gguf_pairs = PAIRS_ADJACENT,
         .names = baichuan_names,
     },
 };

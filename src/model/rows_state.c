@@ -74,11 +74,11 @@ static const struct rename qwen35moe_names[] = {
 };
 
 #define QWEN                                                                                                           \
-    .norm = NORM_RMS, .activation = ACT_SILU, .gated = true, .hf_norm_offset = true, .rotary_part = 0.25,              \
-    .qk_norm = QK_NORM_HEAD, .mixers = MIXERS_TURNS, .recur = RECUR_DELTA, .attention_gate = true,                     \
-    .route_normed = true, .may_bias = BIAS_QKV | BIAS_ATTN_OUT
+    .norms.kind = NORM_RMS, .mlp.activation = ACT_SILU, .mlp.gated = true, .norms.hf_offset = true, .rope.part = 0.25, \
+    .attention.qk_norm = QK_NORM_HEAD, .mixers = MIXERS_TURNS, .state.kind = RECUR_DELTA, .attention.gated = true,     \
+    .experts.normed = true, .may_bias = BIAS_QKV | BIAS_ATTN_OUT
 
-#define MAMBA .norm = NORM_RMS, .activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
+#define MAMBA .norms.kind = NORM_RMS, .mlp.activation = ACT_SILU, .positions = POSITIONS_NONE, .mixers = MIXERS_STATE
 
 // transformers calls the matrices of a layer without experts like those of layers that have some.
 static const struct rename kimi_names[] = {
@@ -120,8 +120,8 @@ const struct family state_rows[] = {
         .architecture = "mamba",
         .hf_types = {"falcon_mamba"},
         .gguf = {{"ssm.dt_b_c_rms", 1, 0}},
-        .recur = RECUR_CHANNELS,
-        .recur_norms = true,
+        .state.kind = RECUR_CHANNELS,
+        .state.norms = true,
         .names = mamba_names,
     },
     {
@@ -130,7 +130,7 @@ const struct family state_rows[] = {
         .architecture = "mamba",
         .hf_types = {"mamba"},
         .gguf = {{"ssm.dt_b_c_rms", 0, 0}},
-        .recur = RECUR_CHANNELS,
+        .state.kind = RECUR_CHANNELS,
         .names = mamba_names,
     },
     {
@@ -138,19 +138,19 @@ const struct family state_rows[] = {
         .kind = "Mamba 2",
         .architecture = "mamba2",
         .hf_types = {"mamba2"},
-        .recur = RECUR_HEADS,
+        .state.kind = RECUR_HEADS,
         .names = mamba2_names,
     },
     {
         .kind = "Falcon-H1",
         .architecture = "falcon-h1",
         .hf_types = {"falcon_h1"},
-        .norm = NORM_RMS,
-        .activation = ACT_SILU,
-        .gated = true,
+        .norms.kind = NORM_RMS,
+        .mlp.activation = ACT_SILU,
+        .mlp.gated = true,
         .mixers = MIXERS_BOTH,
-        .gguf_multiplied = true,
-        .recur = RECUR_HEADS,
+        .scale.gguf_multiplied = true,
+        .state.kind = RECUR_HEADS,
         .may_bias = BIAS_ALL,
         .names = falcon_h1_names,
     },
@@ -166,8 +166,8 @@ const struct family state_rows[] = {
         .kind = "Qwen 3.5 and 3.6",
         .architecture = "qwen35",
         .hf_types = {"qwen3_5_text", "qwen3_5"},
-        .gguf_turns = true,
-        .gguf_sections = true,
+        .state.gguf_turns = true,
+        .rope.gguf_sections = true,
         .names = qwen35_names,
     },
     {
@@ -175,26 +175,26 @@ const struct family state_rows[] = {
         .kind = "Qwen 3.5 and 3.6, experts",
         .architecture = "qwen35moe",
         .hf_types = {"qwen3_5_moe_text", "qwen3_5_moe"},
-        .gguf_turns = true,
-        .gguf_sections = true,
+        .state.gguf_turns = true,
+        .rope.gguf_sections = true,
         .names = qwen35moe_names,
     },
     {
         .kind = "Kimi Linear",
         .architecture = "kimi-linear",
         .hf_types = {"kimi_linear"},
-        .norm = NORM_RMS,
-        .activation = ACT_SILU,
-        .gated = true,
+        .norms.kind = NORM_RMS,
+        .mlp.activation = ACT_SILU,
+        .mlp.gated = true,
         .positions = POSITIONS_NONE,
-        .latent = true,
-        .latent_eps = 1e-6f,
+        .latent.attends = true,
+        .latent.eps = 1e-6f,
         .mixers = MIXERS_TURNS,
-        .recur = RECUR_DELTA,
-        .recur_each = true,
-        .route = ROUTE_SIGMOID,
-        .route_normed = true,
-        .route_pairs = true,
+        .state.kind = RECUR_DELTA,
+        .state.each = true,
+        .experts.route = ROUTE_SIGMOID,
+        .experts.normed = true,
+        .experts.pairs = true,
         .names = kimi_names,
     },
 };

@@ -76,7 +76,7 @@ static void add_vector(struct job *j, enum role role, uint32_t layer, uint64_t n
 
 static void add_norm(struct job *j, enum role role, uint32_t layer) {
     add_vector(j, role, layer, j->shape->hidden);
-    if (j->family->norm_biases) add_part(j, role, PART_BIAS, layer, j->shape->hidden, 0, FILL_ZEROS);
+    if (j->family->norms.biases) add_part(j, role, PART_BIAS, layer, j->shape->hidden, 0, FILL_ZEROS);
 }
 
 static void add_linear(struct job *j, enum role role, unsigned bias, uint32_t layer, uint64_t cols, uint64_t rows) {
@@ -106,7 +106,7 @@ static void add_mlp(struct job *j, uint32_t i) {
         add_experts(j, ROLE_EXPERT_DOWN, i, wide, s->hidden);
         return;
     }
-    bool gated = j->family->gated;
+    bool gated = j->family->mlp.gated;
     bool apart = gated && family_name(j->family, CHECKPOINT_GGUF, (struct place){ROLE_GATE, 0, i, 0}, name);
     if (apart) add_linear(j, ROLE_GATE, BIAS_MLP, i, s->hidden, s->feed_forward);
     if (gated && !apart)
@@ -118,9 +118,9 @@ static void add_mlp(struct job *j, uint32_t i) {
 
 static void add_norms(struct job *j, uint32_t i) {
     const struct family *f = j->family;
-    if (f->norm_place != NORM_AFTER) add_norm(j, ROLE_ATTN_NORM, i);
-    if (f->norm_place != NORM_AFTER && !f->one_norm) add_norm(j, ROLE_MLP_NORM, i);
-    if (f->norm_place == NORM_BEFORE) return;
+    if (f->norms.place != NORM_AFTER) add_norm(j, ROLE_ATTN_NORM, i);
+    if (f->norms.place != NORM_AFTER && !f->norms.shared) add_norm(j, ROLE_MLP_NORM, i);
+    if (f->norms.place == NORM_BEFORE) return;
     add_norm(j, ROLE_ATTN_POST_NORM, i);
     add_norm(j, ROLE_MLP_POST_NORM, i);
 }
@@ -135,11 +135,11 @@ static void add_attention(struct job *j, uint32_t i) {
         add_linear(j, ROLE_V, BIAS_QKV, i, s->hidden, kv);
     } else
         add_linear(j, ROLE_QKV, BIAS_QKV, i, s->hidden, q + 2 * kv);
-    if (j->family->qk_norm == QK_NORM_HEAD) {
+    if (j->family->attention.qk_norm == QK_NORM_HEAD) {
         add_vector(j, ROLE_Q_NORM, i, dim);
         add_vector(j, ROLE_K_NORM, i, dim);
     }
-    if (j->family->sinks) add_vector(j, ROLE_SINKS, i, s->heads);
+    if (j->family->attention.sinks) add_vector(j, ROLE_SINKS, i, s->heads);
     add_linear(j, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, q, s->hidden);
 }
 

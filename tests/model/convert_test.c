@@ -133,7 +133,7 @@ static bool near_logits(const char *a, const char *b, const int32_t *ids, size_t
 static bool is_exact(const char *path) {
     struct checkpoint *c = checkpoint_open(path, NULL);
     const struct family *f = c ? family_find(c, NULL) : NULL;
-    bool exact = f && !f->gguf_multiplied && !f->gguf_turns;
+    bool exact = f && !f->scale.gguf_multiplied && !f->state.gguf_turns;
     checkpoint_close(c);
     return exact;
 }

@@ -42,36 +42,36 @@ static void word(struct buf *b, bool when, const char *format, unsigned number) 
 static const char *activation(const struct family *f) {
     static const char *const plain[] = {"GELU", "GELU (tanh)", "SiLU", "ReLU", "ReLU squared"};
     static const char *const gated[] = {"gated GELU", "gated GELU (tanh)", "gated SiLU", "gated ReLU", "gated ReLU²"};
-    return (f->gated ? gated : plain)[f->activation];
+    return (f->mlp.gated ? gated : plain)[f->mlp.activation];
 }
 
 static void put_traits(struct buf *b, const struct family *f) {
     static const char *const places[] = {" before", " after", " around"};
     struct buf t = {0};
-    buf_puts(&t, f->norm == NORM_RMS ? "RMSNorm" : "LayerNorm");
-    buf_puts(&t, places[f->norm_place]);
+    buf_puts(&t, f->norms.kind == NORM_RMS ? "RMSNorm" : "LayerNorm");
+    buf_puts(&t, places[f->norms.place]);
     word(&t, f->residual == RESIDUAL_PARALLEL, "parallel branches", 0);
     word(&t, f->positions == POSITIONS_ALIBI, "ALiBi", 0);
     word(&t, f->positions == POSITIONS_LEARNED, "learned positions", 0);
-    word(&t, f->rotary_part > 0, "%u %% of a head rotated", (unsigned)(f->rotary_part * 100));
-    word(&t, f->rope_skip, "no positions in 1 layer of %u", f->rope_skip);
-    word(&t, f->chunk, "attention in chunks of %u elsewhere", f->chunk);
-    word(&t, f->rope_windows_only, "no positions in layers without a window", 0);
-    word(&t, f->latent, "latent attention", 0);
-    word(&t, f->indexed, "to chosen positions", 0);
+    word(&t, f->rope.part > 0, "%u %% of a head rotated", (unsigned)(f->rope.part * 100));
+    word(&t, f->rope.skip, "no positions in 1 layer of %u", f->rope.skip);
+    word(&t, f->chunks.size, "attention in chunks of %u elsewhere", f->chunks.size);
+    word(&t, f->rope.windows_only, "no positions in layers without a window", 0);
+    word(&t, f->latent.attends, "latent attention", 0);
+    word(&t, f->latent.indexed, "to chosen positions", 0);
     word(&t, f->mixers == MIXERS_STATE, "a state and no attention", 0);
     word(&t, f->mixers == MIXERS_BOTH, "attention and a state side by side", 0);
     word(&t, f->mixers == MIXERS_TURNS, "attention and a state in turns", 0);
-    word(&t, f->qk_norm != QK_NORM_NONE && !f->value_norm, "norms of queries and keys", 0);
-    word(&t, f->value_norm, "norms of queries, keys and values", 0);
-    word(&t, f->window_every && !f->local_heads, "windows but in 1 layer of %u", f->window_every);
-    word(&t, f->local_heads, "windows and heads that differ by layer", 0);
-    word(&t, f->sinks, "attention sinks", 0);
+    word(&t, f->attention.qk_norm != QK_NORM_NONE && !f->attention.value_norm, "norms of queries and keys", 0);
+    word(&t, f->attention.value_norm, "norms of queries, keys and values", 0);
+    word(&t, f->window.every && !f->window.own_heads, "windows but in 1 layer of %u", f->window.every);
+    word(&t, f->window.own_heads, "windows and heads that differ by layer", 0);
+    word(&t, f->attention.sinks, "attention sinks", 0);
     if (t.size) buf_puts(&t, ", ");
     buf_puts(&t, activation(f));
     word(&t, f->layer_inputs, "per-layer inputs where the file has them", 0);
-    word(&t, f->experts_beside, "experts beside the MLP", 0);
-    word(&t, f->gate_limit > 0, "clamped", 0);
+    word(&t, f->experts.beside, "experts beside the MLP", 0);
+    word(&t, f->mlp.limit > 0, "clamped", 0);
     word(&t, f->biases & BIAS_ALL, "biases", 0);
     word(&t, !(f->biases & BIAS_ALL) && f->may_bias, "biases where the file has them", 0);
     buf_puts(b, t.data);

@@ -35,7 +35,7 @@ static bool has(const struct plain_layer *l, enum role role) { return l->w[role]
 static void norm(const struct plain *p, const struct plain_layer *l, enum role role, const double *x, double *y) {
     const float *w = l->w[role][PART_WEIGHT];
     if (w)
-        norm_by(p->f.norm, w, l->w[role][PART_BIAS], eps, HIDDEN, x, y);
+        norm_by(p->f.norms.kind, w, l->w[role][PART_BIAS], eps, HIDDEN, x, y);
     else
         memmove(y, x, HIDDEN * sizeof *y);
 }
@@ -54,11 +54,11 @@ static double activation(enum activation kind, double x) {
 }
 
 static double gated(const struct plain *p, double g, double u) {
-    double limit = (double)p->f.gate_limit;
-    if (!(limit > 0)) return activation(p->f.activation, g) * u;
+    double limit = (double)p->f.mlp.limit;
+    if (!(limit > 0)) return activation(p->f.mlp.activation, g) * u;
     g = fmin(g, limit);
     u = fmax(-limit, fmin(u, limit));
-    return (u + 1) * g * sigmoid((double)p->f.gate_alpha * g);
+    return (u + 1) * g * sigmoid((double)p->f.mlp.alpha * g);
 }
 
 // Pairs of the first `n` elements, by the angles of a position.
@@ -77,7 +77,7 @@ static double bf16(double x) { return (double)bf16_to_f32(f32_to_bf16((float)x))
 static double biased(const struct plain *p, double product, size_t head, size_t from, size_t to, double by) {
     double slope = pow(2, -8.0 * (double)(head + 1) / HEADS);
     if (p->f.positions != POSITIONS_ALIBI) return product * by;
-    if (p->f.alibi_bf16) return (product + bf16(bf16(slope) * bf16((double)to))) * by;
+    if (p->f.attention.alibi_bf16) return (product + bf16(bf16(slope) * bf16((double)to))) * by;
     return product * by + slope * ((double)to - (double)from);
 }
 
@@ -101,22 +101,22 @@ static void weigh(const struct plain *p, const struct plain_layer *l, struct att
 }
 
 static bool in_reach(const struct plain *p, const struct plain_layer *l, size_t at, size_t t) {
-    if (l->chunked) return t >= at / p->f.chunk * p->f.chunk;
+    if (l->chunked) return t >= at / p->f.chunks.size * p->f.chunks.size;
     return !l->local || t + p->window > at;
 }
 
 static void norm_heads(const struct plain *p, const float *w, size_t step, size_t heads, size_t dim, double *x) {
     for (size_t h = 0; h < heads; h++)
-        norm_by(p->f.norm, w ? w + h * step : NULL, NULL, eps, dim, x + h * dim, x + h * dim);
+        norm_by(p->f.norms.kind, w ? w + h * step : NULL, NULL, eps, dim, x + h * dim, x + h * dim);
 }
 
 static void norm_qk(const struct plain *p, const struct plain_layer *l, enum role role, size_t heads, double *x) {
     const float *w = l->w[role][PART_WEIGHT];
-    switch (p->f.qk_norm) {
+    switch (p->f.attention.qk_norm) {
     case QK_NORM_NONE: break;
     case QK_NORM_HEAD: norm_heads(p, w, 0, heads, l->dim, x); break;
     case QK_NORM_EACH: norm_heads(p, w, l->dim, heads, l->dim, x); break;
-    case QK_NORM_ROW: norm_by(p->f.norm, w, NULL, eps, heads * l->dim, x, x); break;
+    case QK_NORM_ROW: norm_by(p->f.norms.kind, w, NULL, eps, heads * l->dim, x, x); break;
     case QK_NORM_PLAIN:
         if (l->rotated) norm_heads(p, NULL, 0, heads, l->dim, x);
         break;
@@ -131,11 +131,11 @@ static void keys_and_values(const struct plain *p, struct plain_layer *l, const 
         linear(l, ROLE_V, 0, x, v);
     else
         memcpy(v, k, n * sizeof *v);
-    if (p->f.value_norm) norm_heads(p, NULL, 0, l->kv_heads, l->dim, v);
+    if (p->f.attention.value_norm) norm_heads(p, NULL, 0, l->kv_heads, l->dim, v);
     scale(k, n, p->key_by);
     norm_qk(p, l, ROLE_K_NORM, l->kv_heads, k);
     for (size_t h = 0; l->rotated && h < l->kv_heads; h++)
-        rotate(k + h * l->dim, l->rotary, l->base, p->f.hf_pairs, at);
+        rotate(k + h * l->dim, l->rotary, l->base, p->f.rope.hf_pairs, at);
 }
 
 static void attention(struct plain *p, struct plain_layer *l, const double *x, size_t at, double *out) {
@@ -144,18 +144,18 @@ static void attention(struct plain *p, struct plain_layer *l, const double *x, s
     const struct plain_layer *from = &p->layer[l->lender];
     linear(l, ROLE_Q, 0, x, both);
     for (size_t i = 0; i < HEADS * dim; i++) {
-        q[i] = p->f.attention_gate ? both[i / dim * 2 * dim + i % dim] : both[i];
-        gate[i] = p->f.attention_gate ? both[i / dim * 2 * dim + dim + i % dim] : 0;
+        q[i] = p->f.attention.gated ? both[i / dim * 2 * dim + i % dim] : both[i];
+        gate[i] = p->f.attention.gated ? both[i / dim * 2 * dim + dim + i % dim] : 0;
     }
     norm_qk(p, l, ROLE_Q_NORM, HEADS, q);
     if (from == l) keys_and_values(p, l, x, at);
     double by = p->attn_scale > 0 ? p->attn_scale : 1 / sqrt((double)dim);
-    if (p->f.temper_every && !l->rotated)
-        scale(q, HEADS * dim, 1 + p->f.temper * log(1 + floor((double)(at + 1) / p->f.temper_every)));
+    if (p->f.chunks.temper_every && !l->rotated)
+        scale(q, HEADS * dim, 1 + p->f.chunks.temper * log(1 + floor((double)(at + 1) / p->f.chunks.temper_every)));
     for (size_t h = 0; h < HEADS; h++) {
         struct attended a;
         double *qh = q + h * dim;
-        if (l->rotated) rotate(qh, l->rotary, l->base, p->f.hf_pairs, at);
+        if (l->rotated) rotate(qh, l->rotary, l->base, p->f.rope.hf_pairs, at);
         for (size_t t = 0; t <= at; t++) {
             double product = 0;
             for (size_t i = 0; i < dim; i++) product += qh[i] * from->k[t][h / group * dim + i];
@@ -166,7 +166,7 @@ static void attention(struct plain *p, struct plain_layer *l, const double *x, s
         for (size_t t = 0; t <= at; t++)
             for (size_t i = 0; i < dim; i++) mixed[h * dim + i] += a.scores[t] * from->v[t][h / group * dim + i];
     }
-    for (size_t i = 0; p->f.attention_gate && i < HEADS * dim; i++) mixed[i] *= sigmoid(gate[i]);
+    for (size_t i = 0; p->f.attention.gated && i < HEADS * dim; i++) mixed[i] *= sigmoid(gate[i]);
     linear(l, ROLE_ATTN_OUT, 0, mixed, out);
 }
 
@@ -179,8 +179,9 @@ static void choose(struct plain *p, struct plain_layer *l, const double *latent,
     linear(l, ROLE_INDEX_WEIGHT, 0, x, w);
     norm_by(NORM_LAYER, l->w[ROLE_INDEX_NORM][PART_WEIGHT], l->w[ROLE_INDEX_NORM][PART_BIAS], 1e-6, INDEX_DIM, k,
             l->index_k[at]);
-    rotate(l->index_k[at], KEY_ROTATED, l->base, p->f.index_pairs, at);
-    for (size_t h = 0; h < INDEX_HEADS; h++) rotate(q + h * INDEX_DIM, KEY_ROTATED, l->base, p->f.index_pairs, at);
+    rotate(l->index_k[at], KEY_ROTATED, l->base, p->f.latent.index_pairs, at);
+    for (size_t h = 0; h < INDEX_HEADS; h++)
+        rotate(q + h * INDEX_DIM, KEY_ROTATED, l->base, p->f.latent.index_pairs, at);
     for (size_t t = 0; t <= at; t++) {
         scores[t] = 0;
         for (size_t h = 0; h < INDEX_HEADS; h++) {
@@ -205,26 +206,26 @@ static void latent_attention(struct plain *p, struct plain_layer *l, const doubl
     static double made[TOKENS][HEADS * EACH];
     bool chosen[TOKENS];
     linear(l, ROLE_Q_A, 0, x, low);
-    norm_by(p->f.norm, l->w[ROLE_Q_A_NORM][PART_WEIGHT], NULL, (double)p->f.latent_eps, Q_LATENT, low, low);
+    norm_by(p->f.norms.kind, l->w[ROLE_Q_A_NORM][PART_WEIGHT], NULL, (double)p->f.latent.eps, Q_LATENT, low, low);
     linear(l, ROLE_Q, 0, low, q);
     linear(l, ROLE_KV_A, 0, x, kv);
-    norm_by(p->f.norm, l->w[ROLE_KV_A_NORM][PART_WEIGHT], NULL, (double)p->f.latent_eps, KV_LATENT, kv, kv);
-    if (l->rotated) rotate(kv + KV_LATENT, KEY_ROTATED, l->base, p->f.hf_pairs, at);
+    norm_by(p->f.norms.kind, l->w[ROLE_KV_A_NORM][PART_WEIGHT], NULL, (double)p->f.latent.eps, KV_LATENT, kv, kv);
+    if (l->rotated) rotate(kv + KV_LATENT, KEY_ROTATED, l->base, p->f.rope.hf_pairs, at);
     memcpy(l->k[at], kv, sizeof kv);
-    if (p->f.indexed) choose(p, l, low, x, at, chosen);
+    if (p->f.latent.indexed) choose(p, l, low, x, at, chosen);
     for (size_t t = 0; t <= at; t++) linear(l, ROLE_KV_B, 0, l->k[t], made[t]);
     double by = p->attn_scale > 0 ? p->attn_scale : 1 / sqrt((double)KEY);
-    if (p->f.temper_every && !l->rotated)
-        scale(q, HEADS * KEY, 1 + p->f.temper * log(1 + floor((double)(at + 1) / p->f.temper_every)));
+    if (p->f.chunks.temper_every && !l->rotated)
+        scale(q, HEADS * KEY, 1 + p->f.chunks.temper * log(1 + floor((double)(at + 1) / p->f.chunks.temper_every)));
     for (size_t h = 0; h < HEADS; h++) {
         struct attended a;
         double *qh = q + h * KEY;
-        if (l->rotated) rotate(qh + KEY_PLAIN, KEY_ROTATED, l->base, p->f.hf_pairs, at);
+        if (l->rotated) rotate(qh + KEY_PLAIN, KEY_ROTATED, l->base, p->f.rope.hf_pairs, at);
         for (size_t t = 0; t <= at; t++) {
             double product = 0;
             for (size_t i = 0; i < KEY_PLAIN; i++) product += qh[i] * made[t][h * EACH + i];
             for (size_t i = 0; i < KEY_ROTATED; i++) product += qh[KEY_PLAIN + i] * l->k[t][KV_LATENT + i];
-            a.sees[t] = in_reach(p, l, at, t) && (!p->f.indexed || chosen[t]);
+            a.sees[t] = in_reach(p, l, at, t) && (!p->f.latent.indexed || chosen[t]);
             a.scores[t] = biased(p, product, h, at, t, by);
         }
         weigh(p, l, &a, h, at);
@@ -277,7 +278,7 @@ static void mlp(const struct plain *p, const struct plain_layer *l, const double
     linear(l, ROLE_UP, 0, x, up);
     if (has(l, ROLE_GATE)) linear(l, ROLE_GATE, 0, x, gate);
     for (size_t i = 0; i < WIDE; i++)
-        up[i] = has(l, ROLE_GATE) ? gated(p, gate[i] * p->gate_by, up[i]) : activation(p->f.activation, up[i]);
+        up[i] = has(l, ROLE_GATE) ? gated(p, gate[i] * p->gate_by, up[i]) : activation(p->f.mlp.activation, up[i]);
     linear(l, ROLE_DOWN, 0, up, out);
     scale(out, HIDDEN, p->down_by);
 }
@@ -299,14 +300,14 @@ static void route(const struct plain *p, const struct plain_layer *l, const doub
     linear(l, ROLE_ROUTER, 0, x, logits);
     for (int i = 0; i < EXPERTS; i++) sum += exp(logits[i]);
     for (int i = 0; i < EXPERTS; i++)
-        score[i] = p->f.route == ROUTE_SIGMOID   ? sigmoid(logits[i])
-                   : p->f.route == ROUTE_SOFTMAX ? exp(logits[i]) / sum
-                                                 : exp(logits[i]);
+        score[i] = p->f.experts.route == ROUTE_SIGMOID   ? sigmoid(logits[i])
+                   : p->f.experts.route == ROUTE_SOFTMAX ? exp(logits[i]) / sum
+                                                         : exp(logits[i]);
     for (int k = 0; k < USED; k++) {
         int best = -1;
         double most = 0;
         for (int i = 0; i < EXPERTS; i++) {
-            double worth = (p->f.route == ROUTE_CHOSEN ? logits[i] : score[i]) + (shift ? (double)shift[i] : 0);
+            double worth = (p->f.experts.route == ROUTE_CHOSEN ? logits[i] : score[i]) + (shift ? (double)shift[i] : 0);
             if (!taken[i] && (best < 0 || worth > most)) {
                 best = i;
                 most = worth;
@@ -317,7 +318,7 @@ static void route(const struct plain *p, const struct plain_layer *l, const doub
     sum = 0;
     for (int i = 0; i < EXPERTS; i++) sum += weight[i] = taken[i] ? score[i] : 0;
     for (int i = 0; i < EXPERTS; i++) {
-        if (p->f.route_normed || p->f.route == ROUTE_CHOSEN) weight[i] /= sum;
+        if (p->f.experts.normed || p->f.experts.route == ROUTE_CHOSEN) weight[i] /= sum;
         if (own) weight[i] *= (double)own[i];
     }
 }
@@ -327,16 +328,16 @@ static void experts(const struct plain *p, const struct plain_layer *l, const do
     double weight[EXPERTS], part[HIDDEN], read[HIDDEN];
     memcpy(read, x, sizeof read);
     if (has(l, ROLE_ROUTER_NORM)) {
-        norm_by(p->f.norm, l->w[ROLE_ROUTER_NORM][PART_WEIGHT], NULL, eps, HIDDEN, stream, read);
+        norm_by(p->f.norms.kind, l->w[ROLE_ROUTER_NORM][PART_WEIGHT], NULL, eps, HIDDEN, stream, read);
         scale(read, HIDDEN, 1 / sqrt((double)HIDDEN));
     }
     route(p, l, read, weight);
     memset(out, 0, HIDDEN * sizeof *out);
     for (size_t e = 0; e < EXPERTS; e++) {
         if (weight[e] == 0) continue;
-        for (size_t i = 0; i < HIDDEN; i++) read[i] = x[i] * (p->f.route_input ? weight[e] : 1);
+        for (size_t i = 0; i < HIDDEN; i++) read[i] = x[i] * (p->f.experts.at_input ? weight[e] : 1);
         expert(p, l, ROLE_EXPERT_GATE, e, read, part);
-        for (size_t i = 0; i < HIDDEN; i++) out[i] += part[i] * (p->f.route_input ? 1 : weight[e]);
+        for (size_t i = 0; i < HIDDEN; i++) out[i] += part[i] * (p->f.experts.at_input ? 1 : weight[e]);
     }
     if (!has(l, ROLE_SHARED_GATE)) return;
     double share = 0;
@@ -348,7 +349,7 @@ static void experts(const struct plain *p, const struct plain_layer *l, const do
 static void feed_forward(const struct plain *p, const struct plain_layer *l, const double *x, const double *stream,
                          double *out) {
     double beside[HIDDEN];
-    if (!p->f.experts_beside) {
+    if (!p->f.experts.beside) {
         if (has(l, ROLE_ROUTER))
             experts(p, l, x, stream, out);
         else
@@ -377,7 +378,7 @@ static void mix(struct plain *p, struct plain_layer *l, const double *x, size_t 
     if (!l->attends) return;
     memcpy(read, x, sizeof read);
     scale(read, HIDDEN, p->in_by);
-    (p->f.latent ? latent_attention : attention)(p, l, read, at, part);
+    (p->f.latent.attends ? latent_attention : attention)(p, l, read, at, part);
     for (size_t i = 0; i < HIDDEN; i++) out[i] += part[i] * p->out_by;
 }
 
@@ -391,14 +392,14 @@ static void layer(struct plain *p, size_t i, const double *inputs, size_t at, do
     join(p, l, ROLE_ATTN_POST_NORM, branch, x);
     if (p->f.mixers != MIXERS_STATE) {
         if (!parallel) memcpy(stream, x, sizeof stream);
-        if (!p->f.one_norm) norm(p, l, ROLE_MLP_NORM, stream, read);
+        if (!p->f.norms.shared) norm(p, l, ROLE_MLP_NORM, stream, read);
         feed_forward(p, l, read, stream, branch);
         join(p, l, ROLE_MLP_POST_NORM, branch, x);
     }
     if (has(l, ROLE_INPUT_GATE)) {
         linear(l, ROLE_INPUT_GATE, 0, x, gate);
         for (size_t k = 0; k < INPUT_WIDE; k++)
-            gate[k] = activation(p->f.activation, gate[k]) * inputs[i * INPUT_WIDE + k];
+            gate[k] = activation(p->f.mlp.activation, gate[k]) * inputs[i * INPUT_WIDE + k];
         linear(l, ROLE_INPUT_OUT, 0, gate, branch);
         join(p, l, ROLE_INPUT_POST_NORM, branch, x);
     }
@@ -414,7 +415,7 @@ static void embed(const struct plain *p, int32_t token, size_t at, double *x, do
         linear(l, ROLE_INPUT_PROJECT, 0, x, inputs);
         scale(inputs, LAYERS * INPUT_WIDE, 1 / sqrt((double)HIDDEN));
         for (size_t i = 0; i < LAYERS; i++)
-            norm_by(p->f.norm, l->w[ROLE_INPUT_NORM][PART_WEIGHT], NULL, eps, INPUT_WIDE, inputs + i * INPUT_WIDE,
+            norm_by(p->f.norms.kind, l->w[ROLE_INPUT_NORM][PART_WEIGHT], NULL, eps, INPUT_WIDE, inputs + i * INPUT_WIDE,
                     inputs + i * INPUT_WIDE);
         for (size_t i = 0; i < LAYERS * INPUT_WIDE; i++)
             inputs[i] = (inputs[i] + (double)row[i] * sqrt((double)INPUT_WIDE)) / sqrt(2.0);

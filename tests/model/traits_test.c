@@ -49,19 +49,19 @@ enum slot {
 
 static void windows(struct plain *p) {
     p->window = 6;
-    p->f.window_every = 2;
+    p->f.window.every = 2;
 }
 
 static void local_heads(struct plain *p) {
     windows(p);
-    p->f.local_heads = p->f.local_rope = true;
-    p->f.local_base = 1000;
-    p->f.attn_scale = 0.3f;
+    p->f.window.own_heads = p->f.rope.local = true;
+    p->f.rope.local_base = 1000;
+    p->f.attention.scale = 0.3f;
 }
 
 static void mixture(struct plain *p, enum route_score route, bool normed) {
-    p->f.route = route;
-    p->f.route_normed = normed;
+    p->f.experts.route = route;
+    p->f.experts.normed = normed;
     p->layer[0].rows[ROLE_ROUTER] = EXPERTS; // marks that there are experts; the weights come later
 }
 
@@ -70,60 +70,61 @@ static void a_mixture(struct plain *p) {
 }
 
 #define TRAITS(X)                                                                                                      \
-    X(layer_norm, NORM, p->f.norm = NORM_LAYER)                                                                        \
-    X(norm_biases, NORM, p->f.norm = NORM_LAYER; p->f.norm_biases = true)                                              \
-    X(norm_after, PLACE, p->f.norm_place = NORM_AFTER)                                                                 \
-    X(norm_around, PLACE, p->f.norm_place = NORM_AROUND)                                                               \
+    X(layer_norm, NORM, p->f.norms.kind = NORM_LAYER)                                                                  \
+    X(norm_biases, NORM, p->f.norms.kind = NORM_LAYER; p->f.norms.biases = true)                                       \
+    X(norm_after, PLACE, p->f.norms.place = NORM_AFTER)                                                                \
+    X(norm_around, PLACE, p->f.norms.place = NORM_AROUND)                                                              \
     X(parallel, ORDER, p->f.residual = RESIDUAL_PARALLEL)                                                              \
-    X(parallel_one_norm, ORDER, p->f.residual = RESIDUAL_PARALLEL; p->f.one_norm = true)                               \
+    X(parallel_one_norm, ORDER, p->f.residual = RESIDUAL_PARALLEL; p->f.norms.shared = true)                           \
     X(alibi, POSITIONS, p->f.positions = POSITIONS_ALIBI)                                                              \
-    X(alibi_bf16, POSITIONS, p->f.positions = POSITIONS_ALIBI; p->f.alibi_bf16 = true)                                 \
+    X(alibi_bf16, POSITIONS, p->f.positions = POSITIONS_ALIBI; p->f.attention.alibi_bf16 = true)                       \
     X(learned, POSITIONS, p->f.positions = POSITIONS_LEARNED)                                                          \
     X(no_positions, POSITIONS, p->f.positions = POSITIONS_NONE)                                                        \
-    X(rotary_part, PART, p->f.rotary_part = 0.5)                                                                       \
-    X(adjacent_pairs, PAIRS, p->f.hf_pairs = PAIRS_ADJACENT)                                                           \
-    X(rope_skip, SKIP, p->f.rope_skip = 2)                                                                             \
-    X(rope_windows_only, SKIP, windows(p); p->f.rope_windows_only = true)                                              \
+    X(rotary_part, PART, p->f.rope.part = 0.5)                                                                         \
+    X(adjacent_pairs, PAIRS, p->f.rope.hf_pairs = PAIRS_ADJACENT)                                                      \
+    X(rope_skip, SKIP, p->f.rope.skip = 2)                                                                             \
+    X(rope_windows_only, SKIP, windows(p); p->f.rope.windows_only = true)                                              \
     X(window, WINDOW, p->window = 5)                                                                                   \
     X(window_every, WINDOW, windows(p))                                                                                \
-    X(chunks, WINDOW, p->f.chunk = 32; p->f.rope_skip = 2; p->f.temper_every = 8; p->f.temper = 0.3)                   \
-    X(local_rope, LOCAL_BASE, windows(p); p->f.local_rope = true; p->f.local_base = 1000)                              \
+    X(chunks, WINDOW, p->f.chunks.size = 32; p->f.rope.skip = 2; p->f.chunks.temper_every = 8;                         \
+      p->f.chunks.temper = 0.3)                                                                                        \
+    X(local_rope, LOCAL_BASE, windows(p); p->f.rope.local = true; p->f.rope.local_base = 1000)                         \
     X(local_heads, SHAPE, local_heads(p))                                                                              \
     X(borrowed, SHAPE, local_heads(p); p->borrowing = true)                                                            \
-    X(key_values, SHAPE, local_heads(p); p->f.value_norm = p->key_values = true)                                       \
-    X(qk_norm_head, QK, p->f.qk_norm = QK_NORM_HEAD)                                                                   \
-    X(qk_norm_each, QK, p->f.qk_norm = QK_NORM_EACH)                                                                   \
-    X(qk_norm_row, QK, p->f.qk_norm = QK_NORM_ROW)                                                                     \
-    X(qk_norm_plain, QK, p->f.qk_norm = QK_NORM_PLAIN)                                                                 \
-    X(value_norm, VALUES, p->f.value_norm = true)                                                                      \
-    X(attention_gate, GATE, p->f.attention_gate = true)                                                                \
-    X(sinks, SINKS, p->f.sinks = true)                                                                                 \
+    X(key_values, SHAPE, local_heads(p); p->f.attention.value_norm = p->key_values = true)                             \
+    X(qk_norm_head, QK, p->f.attention.qk_norm = QK_NORM_HEAD)                                                         \
+    X(qk_norm_each, QK, p->f.attention.qk_norm = QK_NORM_EACH)                                                         \
+    X(qk_norm_row, QK, p->f.attention.qk_norm = QK_NORM_ROW)                                                           \
+    X(qk_norm_plain, QK, p->f.attention.qk_norm = QK_NORM_PLAIN)                                                       \
+    X(value_norm, VALUES, p->f.attention.value_norm = true)                                                            \
+    X(attention_gate, GATE, p->f.attention.gated = true)                                                               \
+    X(sinks, SINKS, p->f.attention.sinks = true)                                                                       \
     X(fused, FORM, p->fused = true)                                                                                    \
-    X(fused_grouped, FORM, p->fused = p->f.hf_grouped = true)                                                          \
+    X(fused_grouped, FORM, p->fused = p->f.attention.hf_grouped = true)                                                \
     X(transposed, LAYOUT, p->f.hf_transposed = true)                                                                   \
     X(biases, BIASES, p->f.biases = BIAS_ALL | BIAS_OUTPUT | BIAS_EXPERTS)                                             \
-    X(plain_mlp, MLP, p->f.gated = false)                                                                              \
-    X(gate_limit, MLP, p->f.gate_limit = 1; p->f.gate_alpha = 1.702f)                                                  \
-    X(gelu, ACTIVATION, p->f.activation = ACT_GELU)                                                                    \
-    X(relu2, ACTIVATION, p->f.activation = ACT_RELU2)                                                                  \
+    X(plain_mlp, MLP, p->f.mlp.gated = false)                                                                          \
+    X(gate_limit, MLP, p->f.mlp.limit = 1; p->f.mlp.alpha = 1.702f)                                                    \
+    X(gelu, ACTIVATION, p->f.mlp.activation = ACT_GELU)                                                                \
+    X(relu2, ACTIVATION, p->f.mlp.activation = ACT_RELU2)                                                              \
     X(experts, MIXTURE, mixture(p, ROUTE_SOFTMAX, false))                                                              \
     X(experts_normed, MIXTURE, mixture(p, ROUTE_SIGMOID, true))                                                        \
     X(experts_chosen, MIXTURE, mixture(p, ROUTE_CHOSEN, false))                                                        \
-    X(experts_beside, MIXTURE, mixture(p, ROUTE_SOFTMAX, true); p->f.experts_beside = true)                            \
+    X(experts_beside, MIXTURE, mixture(p, ROUTE_SOFTMAX, true); p->f.experts.beside = true)                            \
     X(shared_expert, SHARED, a_mixture(p); p->shared = true)                                                           \
     X(shared_by_a_share, SHARED, a_mixture(p); p->shared = p->shared_router = true)                                    \
-    X(route_input, ROUTE_AT, a_mixture(p); p->f.route_input = true)                                                    \
+    X(route_input, ROUTE_AT, a_mixture(p); p->f.experts.at_input = true)                                               \
     X(layer_inputs, INPUTS, p->f.layer_inputs = true)                                                                  \
     X(attn_cap, CAP, p->attn_cap = 0.5)                                                                                \
     X(logit_cap, LOGITS, p->logit_cap = 0.5)                                                                           \
     X(scales, SCALES, p->embed = 3; p->residual = 0.4; p->logit = 0.7; p->attn_scale = p->told_scale = 0.6)            \
-    X(state, MIXERS, p->f.mixers = MIXERS_STATE; p->f.recur = RECUR_HEADS)                                             \
-    X(state_and_attention, MIXERS, p->f.mixers = MIXERS_BOTH; p->f.recur = RECUR_HEADS)                                \
-    X(state_in_turns, MIXERS, p->f.mixers = MIXERS_TURNS; p->f.recur = RECUR_HEADS)                                    \
-    X(multiplied, TIMES, p->f.mixers = MIXERS_BOTH; p->f.recur = RECUR_HEADS; p->key_by = 0.5; p->gate_by = 0.7;       \
+    X(state, MIXERS, p->f.mixers = MIXERS_STATE; p->f.state.kind = RECUR_HEADS)                                        \
+    X(state_and_attention, MIXERS, p->f.mixers = MIXERS_BOTH; p->f.state.kind = RECUR_HEADS)                           \
+    X(state_in_turns, MIXERS, p->f.mixers = MIXERS_TURNS; p->f.state.kind = RECUR_HEADS)                               \
+    X(multiplied, TIMES, p->f.mixers = MIXERS_BOTH; p->f.state.kind = RECUR_HEADS; p->key_by = 0.5; p->gate_by = 0.7;  \
       p->down_by = 1.5; p->in_by = 0.6; p->out_by = 1.2; p->state_by = 0.8; p->part_by[0] = 0.5; p->part_by[4] = 2)    \
-    X(latent, LATENT, p->f.latent = true; p->f.latent_eps = 1e-6f)                                                     \
-    X(indexed, LATENT, p->f.latent = p->f.indexed = true; p->f.latent_eps = 1e-6f)                                     \
+    X(latent, LATENT, p->f.latent.attends = true; p->f.latent.eps = 1e-6f)                                             \
+    X(indexed, LATENT, p->f.latent.attends = p->f.latent.indexed = true; p->f.latent.eps = 1e-6f)                      \
     X(layer_scale, LAYER_SCALE, p->layer[0].rows[ROLE_LAYER_SCALE] = 1)
 
 #define SETTER(name, slot, ...)                                                                                        \
@@ -168,7 +169,7 @@ static void vector(struct plain *p, size_t i, enum role role, size_t n) {
 
 static void norm(struct plain *p, size_t i, enum role role) {
     vector(p, i, role, HIDDEN);
-    if (p->f.norm_biases) fill(&p->layer[i], role, PART_BIAS, HIDDEN, 0, 0.3f);
+    if (p->f.norms.biases) fill(&p->layer[i], role, PART_BIAS, HIDDEN, 0, 0.3f);
 }
 
 static bool every(unsigned n, size_t i) { return n && (i + 1) % n == 0; }
@@ -178,19 +179,19 @@ static void shape(struct plain *p, size_t i) {
     struct plain_layer *l = &p->layer[i];
     const struct family *f = &p->f;
     bool rotary = f->positions == POSITIONS_ROTARY;
-    l->local = p->window && !every(f->window_every, i);
-    l->rotated = rotary && !every(f->rope_skip, i);
-    if (f->rope_windows_only && p->window) l->rotated = rotary && l->local;
-    l->chunked = f->chunk && l->rotated;
+    l->local = p->window && !every(f->window.every, i);
+    l->rotated = rotary && !every(f->rope.skip, i);
+    if (f->rope.windows_only && p->window) l->rotated = rotary && l->local;
+    l->chunked = f->chunks.size && l->rotated;
     l->attends = f->mixers == MIXERS_TURNS ? every(2, i) : f->mixers != MIXERS_STATE;
     l->recurs = f->mixers == MIXERS_TURNS ? !l->attends : f->mixers != MIXERS_ATTENTION;
     l->lender = (int)(p->borrowing && i >= 2 ? i - 2 : i);
-    bool wide = f->local_heads && !l->local;
+    bool wide = f->window.own_heads && !l->local;
     l->dim = wide ? 16 : 8;
     l->kv_heads = wide && p->key_values ? 1 : 2;
-    l->rotary = f->local_heads && l->local ? l->dim : (size_t)((double)l->dim * (f->rotary_part > 0 ? 0.5 : 1));
-    l->base = l->local && f->local_rope ? f->local_base : 10000;
-    if (f->attn_scale > 0 && !(p->attn_scale > 0)) p->attn_scale = (double)f->attn_scale;
+    l->rotary = f->window.own_heads && l->local ? l->dim : (size_t)((double)l->dim * (f->rope.part > 0 ? 0.5 : 1));
+    l->base = l->local && f->rope.local ? f->rope.local_base : 10000;
+    if (f->attention.scale > 0 && !(p->attn_scale > 0)) p->attn_scale = (double)f->attention.scale;
 }
 
 static void draw_latent(struct plain *p, size_t i) {
@@ -201,7 +202,7 @@ static void draw_latent(struct plain *p, size_t i) {
     vector(p, i, ROLE_KV_A_NORM, KV_LATENT);
     matrix(p, i, ROLE_KV_B, 0, HEADS * (KEY_PLAIN + VALUE), KV_LATENT);
     matrix(p, i, ROLE_ATTN_OUT, BIAS_ATTN_OUT, HIDDEN, HEADS * VALUE);
-    if (!p->f.indexed) return;
+    if (!p->f.latent.indexed) return;
     matrix(p, i, ROLE_INDEX_Q, 0, INDEX_HEADS * INDEX_DIM, Q_LATENT);
     matrix(p, i, ROLE_INDEX_K, 0, INDEX_DIM, HIDDEN);
     vector(p, i, ROLE_INDEX_NORM, INDEX_DIM);
@@ -213,17 +214,17 @@ static void draw_attention(struct plain *p, size_t i) {
     struct plain_layer *l = &p->layer[i];
     size_t q = HEADS * l->dim, kv = l->kv_heads * l->dim;
     bool lends = l->lender == (int)i;
-    if (p->f.sinks) vector(p, i, ROLE_SINKS, HEADS);
-    if (p->f.latent) {
+    if (p->f.attention.sinks) vector(p, i, ROLE_SINKS, HEADS);
+    if (p->f.latent.attends) {
         draw_latent(p, i);
         return;
     }
-    matrix(p, i, ROLE_Q, BIAS_QKV, p->f.attention_gate ? 2 * q : q, HIDDEN);
+    matrix(p, i, ROLE_Q, BIAS_QKV, p->f.attention.gated ? 2 * q : q, HIDDEN);
     if (lends || p->fused) matrix(p, i, ROLE_K, BIAS_QKV, kv, HIDDEN);
     if ((lends || p->fused) && (l->local || !p->key_values)) matrix(p, i, ROLE_V, BIAS_QKV, kv, HIDDEN);
     matrix(p, i, ROLE_ATTN_OUT, BIAS_ATTN_OUT, HIDDEN, q);
-    if (p->f.qk_norm == QK_NORM_NONE || p->f.qk_norm == QK_NORM_PLAIN) return;
-    bool one = p->f.qk_norm == QK_NORM_HEAD;
+    if (p->f.attention.qk_norm == QK_NORM_NONE || p->f.attention.qk_norm == QK_NORM_PLAIN) return;
+    bool one = p->f.attention.qk_norm == QK_NORM_HEAD;
     vector(p, i, ROLE_Q_NORM, one ? l->dim : q);
     if (lends) vector(p, i, ROLE_K_NORM, one ? l->dim : kv);
 }
@@ -244,7 +245,7 @@ static void draw_experts(struct plain *p, size_t i) {
     matrices(p, i, ROLE_EXPERT_GATE, BIAS_EXPERTS, EXPERTS, EXPERT_WIDE, HIDDEN);
     matrices(p, i, ROLE_EXPERT_UP, BIAS_EXPERTS, EXPERTS, EXPERT_WIDE, HIDDEN);
     matrices(p, i, ROLE_EXPERT_DOWN, BIAS_EXPERTS, EXPERTS, HIDDEN, EXPERT_WIDE);
-    if (p->f.experts_beside) {
+    if (p->f.experts.beside) {
         vector(p, i, ROLE_ROUTER_NORM, HIDDEN);
         vector(p, i, ROLE_EXPERT_SCALE, EXPERTS);
         norm(p, i, ROLE_EXPERT_NORM);
@@ -259,24 +260,24 @@ static void draw_experts(struct plain *p, size_t i) {
 }
 
 static void draw_mlp(struct plain *p, size_t i) {
-    if (p->f.gated) matrix(p, i, ROLE_GATE, BIAS_MLP, WIDE, HIDDEN);
+    if (p->f.mlp.gated) matrix(p, i, ROLE_GATE, BIAS_MLP, WIDE, HIDDEN);
     matrix(p, i, ROLE_UP, BIAS_MLP, WIDE, HIDDEN);
     matrix(p, i, ROLE_DOWN, BIAS_MLP, HIDDEN, WIDE);
 }
 
 static void draw_layer(struct plain *p, size_t i, bool mixture, bool scaled) {
     struct plain_layer *l = &p->layer[i];
-    bool before = p->f.norm_place != NORM_AFTER, after = p->f.norm_place != NORM_BEFORE;
+    bool before = p->f.norms.place != NORM_AFTER, after = p->f.norms.place != NORM_BEFORE;
     bool mlp = p->f.mixers != MIXERS_STATE;
     shape(p, i);
     if (before) norm(p, i, ROLE_ATTN_NORM);
-    if (before && mlp && !p->f.one_norm) norm(p, i, ROLE_MLP_NORM);
+    if (before && mlp && !p->f.norms.shared) norm(p, i, ROLE_MLP_NORM);
     if (after) norm(p, i, ROLE_ATTN_POST_NORM);
     if (after && mlp) norm(p, i, ROLE_MLP_POST_NORM);
     if (l->attends) draw_attention(p, i);
     if (l->recurs) draw_state(p, i);
     if (mlp && mixture) draw_experts(p, i);
-    if (mlp && (!mixture || p->f.experts_beside)) draw_mlp(p, i);
+    if (mlp && (!mixture || p->f.experts.beside)) draw_mlp(p, i);
     if (p->f.layer_inputs) {
         matrix(p, i, ROLE_INPUT_GATE, 0, INPUT_WIDE, HIDDEN);
         matrix(p, i, ROLE_INPUT_OUT, 0, HIDDEN, INPUT_WIDE);
@@ -318,9 +319,9 @@ static void begin(struct plain *p) {
     p->f = (struct family){.kind = "trial",
                            .architecture = "trial",
                            .names = names,
-                           .norm = NORM_RMS,
-                           .activation = ACT_SILU,
-                           .gated = true};
+                           .norms.kind = NORM_RMS,
+                           .mlp.activation = ACT_SILU,
+                           .mlp.gated = true};
     p->embed = p->residual = p->logit = p->key_by = p->gate_by = p->down_by = p->in_by = p->out_by = p->state_by = 1;
     for (int i = 0; i < 5; i++) p->part_by[i] = 1;
 }
@@ -367,7 +368,7 @@ static void put_part(const struct plain *p, size_t i, enum role role, enum part 
         const float *data = w + k * each;
         if (role == ROLE_STATE_CONV && part == PART_WEIGHT)
             put(name, 3, CHANNELS, 1, TAPS, data);
-        else if (p->f.qk_norm == QK_NORM_EACH && (role == ROLE_Q_NORM || role == ROLE_K_NORM))
+        else if (p->f.attention.qk_norm == QK_NORM_EACH && (role == ROLE_Q_NORM || role == ROLE_K_NORM))
             put(name, 2, n / l->dim, l->dim, 1, data);
         else if (part == PART_BIAS || !rows)
             put(name, 1, each, 1, 1, data);
@@ -406,8 +407,8 @@ static const enum role qkv[] = {ROLE_Q, ROLE_K, ROLE_V}, gate_up[] = {ROLE_GATE,
 
 static void put_layer(const struct plain *p, size_t i) {
     const struct plain_layer *l = &p->layer[i];
-    bool both = p->fused && !p->f.latent && l->w[ROLE_V][0], halves = p->fused && l->w[ROLE_GATE][0];
-    if (both) put_fused(p, i, ROLE_QKV, qkv, 3, p->f.hf_grouped ? l->kv_heads : 1);
+    bool both = p->fused && !p->f.latent.attends && l->w[ROLE_V][0], halves = p->fused && l->w[ROLE_GATE][0];
+    if (both) put_fused(p, i, ROLE_QKV, qkv, 3, p->f.attention.hf_grouped ? l->kv_heads : 1);
     if (halves) put_fused(p, i, ROLE_GATE_UP, gate_up, 2, 1);
     for (enum role r = i ? ROLE_LAYER_FIRST : ROLE_NONE + 1; r < ROLE_COUNT; r++) {
         bool in_fused = (both && r >= ROLE_Q && r <= ROLE_V) || (halves && (r == ROLE_GATE || r == ROLE_UP));
@@ -427,7 +428,7 @@ static char *config_of(const struct plain *p) {
     if (p->layer[0].w[ROLE_ROUTER][0])
         buf_printf(&b, ", \"num_experts\": %d, \"num_experts_per_tok\": %d, \"moe_intermediate_size\": %d", EXPERTS,
                    USED, EXPERT_WIDE);
-    if (f->local_heads) buf_printf(&b, ", \"global_head_dim\": 16");
+    if (f->window.own_heads) buf_printf(&b, ", \"global_head_dim\": 16");
     if (p->key_values) buf_printf(&b, ", \"attention_k_eq_v\": true, \"num_global_key_value_heads\": 1");
     if (p->borrowing) buf_printf(&b, ", \"num_kv_shared_layers\": 2");
     if (f->layer_inputs) buf_printf(&b, ", \"hidden_size_per_layer_input\": %d", INPUT_WIDE);
@@ -436,12 +437,12 @@ static char *config_of(const struct plain *p) {
     buf_printf(&b, ", \"embedding_multiplier\": %g, \"residual_multiplier\": %g, \"logit_scale\": %g", p->embed,
                p->residual, p->logit);
     if (p->told_scale > 0) buf_printf(&b, ", \"attention_multiplier\": %g", p->told_scale);
-    if (f->latent)
+    if (f->latent.attends)
         buf_printf(&b,
                    ", \"q_lora_rank\": %d, \"kv_lora_rank\": %d, \"qk_nope_head_dim\": %d, \"qk_rope_head_dim\": %d, "
                    "\"v_head_dim\": %d",
                    Q_LATENT, KV_LATENT, KEY_PLAIN, KEY_ROTATED, VALUE);
-    if (f->indexed)
+    if (f->latent.indexed)
         buf_printf(&b, ", \"index_n_heads\": %d, \"index_head_dim\": %d, \"index_topk\": %d", INDEX_HEADS, INDEX_DIM,
                    MAX_INDEX);
     buf_printf(&b, ", \"mamba_d_conv\": %d, \"mamba_d_ssm\": %d, \"mamba_d_state\": %d, \"mamba_n_heads\": %d", TAPS,
