@@ -145,7 +145,7 @@ struct route {
 };
 
 // out[r] = the sum over j < n of by[r * n + j] * x[from[r * n + j]], each a row of `dim`. by NULL: all 1.
-struct mix {
+struct sum_rows {
     size_t rows, n, dim;
     const dint *from;
     const dfloat *by, *x;
@@ -238,7 +238,7 @@ struct device_ops {
     void (*gate)(struct device *d, const struct gate *a);
     void (*route)(struct device *d, const struct route *a);
     void (*experts)(struct device *d, const struct experts *a);
-    void (*mix)(struct device *d, const struct mix *a);
+    void (*sum_rows)(struct device *d, const struct sum_rows *a);
     void (*add)(struct device *d, dfloat *x, const dfloat *y, size_t n); // x += y
     // y[r * y_row + i] = x[r * x_row + i] for i < n.
     void (*move)(struct device *d, const dfloat *x, size_t x_row, dfloat *y, size_t y_row, size_t rows, size_t n);

@@ -25,7 +25,7 @@ _Static_assert(offsetof(struct header, source) == CACHE_SOURCE, "what cache_list
 
 static const char magic[8] = "gyrtiles";
 
-uint64_t cache_mix(uint64_t h, const void *p, size_t n) {
+uint64_t cache_hash(uint64_t h, const void *p, size_t n) {
     const uint8_t *b = p;
     for (size_t i = 0; i < n; i += 8) {
         uint64_t v = 0;
@@ -46,9 +46,9 @@ static uint64_t sample(uint64_t h, cache_give *give, void *arg, size_t i, size_t
     size_t size = n < SAMPLE ? n : SAMPLE;
     for (size_t part = 0; part < 3; part++) {
         give(arg, i, (n - size) / 2 * part, size, some);
-        h = cache_mix(h, some, size);
+        h = cache_hash(h, some, size);
     }
-    return cache_mix(h, &n, sizeof n);
+    return cache_hash(h, &n, sizeof n);
 }
 
 uint64_t cache_sample(uint64_t h, const uint8_t *p, size_t n) { return sample(h, give_some, (void *)&p, 0, n); }
@@ -71,7 +71,7 @@ static void make_header(struct header *h, const struct cache_want *want, size_t 
     memcpy(h->magic, magic, sizeof magic);
     snprintf(h->source, sizeof h->source, "%s", want->source);
     for (size_t i = 0; i < want->n; i++) h->samples = sample(h->samples, give, arg, i, want->bytes[i]);
-    h->check = cache_mix(0, h, offsetof(struct header, check));
+    h->check = cache_hash(0, h, offsetof(struct header, check));
 }
 
 static char *file_path(const char *folder, uint64_t key, const char *end) {
@@ -106,7 +106,7 @@ static bool is_good(const struct cache *c, const struct cache_want *want, uint8_
     find_rooms(want, c->data, rooms);
     make_header(&h, want, c->size, give_some, rooms);
     return !memcmp(have, &h, offsetof(struct header, source)) &&
-           have->check == cache_mix(0, have, offsetof(struct header, check));
+           have->check == cache_hash(0, have, offsetof(struct header, check));
 }
 
 bool cache_find(struct cache *c, const struct cache_want *want, uint8_t **rooms) {

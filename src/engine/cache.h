@@ -40,7 +40,7 @@ void cache_close(struct cache *c);
 char *cache_folder(void);
 
 // Hashes n bytes into `h`.
-uint64_t cache_mix(uint64_t h, const void *p, size_t n);
+uint64_t cache_hash(uint64_t h, const void *p, size_t n);
 
 // The same of some bytes at the beginning, the middle and the end.
 uint64_t cache_sample(uint64_t h, const uint8_t *p, size_t n);

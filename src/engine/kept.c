@@ -13,11 +13,11 @@ enum { LEAST = 16 << 20 };
 // What the tiles are made from: the form, the files' sizes and times, each matrix's shape and samples of its bytes.
 static uint64_t key_of(struct gyr_model *m, struct weight *const *w, size_t n) {
     const struct device_ops *ops = m->device->ops;
-    uint64_t stamp = checkpoint_stamp(m->checkpoint), key = cache_mix(ops->form, ops->kind, strlen(ops->kind));
-    key = cache_mix(key, &stamp, sizeof stamp);
+    uint64_t stamp = checkpoint_stamp(m->checkpoint), key = cache_hash(ops->form, ops->kind, strlen(ops->kind));
+    key = cache_hash(key, &stamp, sizeof stamp);
     for (size_t i = 0; i < n; i++) {
         uint64_t shape[] = {(uint64_t)w[i]->type, w[i]->rows, w[i]->cols};
-        key = cache_mix(key, shape, sizeof shape);
+        key = cache_hash(key, shape, sizeof shape);
         key = cache_sample(key, w[i]->data, w[i]->rows * type_row_bytes(w[i]->type, w[i]->cols));
     }
     return key;

@@ -85,7 +85,7 @@ static void remember(struct pass *p, const struct layer *l, const dfloat *x) {
 static const dfloat *temper(struct pass *p, const struct layer *l) {
     struct activations *a = p->a;
     size_t n = (size_t)p->m->h.heads * l->plan.heads.head_dim;
-    p->ops->mix(p->d, &(struct mix){p->n, 1, n, p->what.self, p->rows->temper, a->q, a->fused});
+    p->ops->sum_rows(p->d, &(struct sum_rows){p->n, 1, n, p->what.self, p->rows->temper, a->q, a->fused});
     return a->fused;
 }
 

@@ -52,7 +52,7 @@ static void add_shared(struct pass *p, const struct layer *l, const dfloat *x) {
         linear(p, &l->shared_router, x, a->router);
         p->ops->route(p->d, &share);
         add = a->gathered;
-        p->ops->mix(p->d, &(struct mix){p->n, 1, hidden, p->what.self, a->weight, a->given, add});
+        p->ops->sum_rows(p->d, &(struct sum_rows){p->n, 1, hidden, p->what.self, a->weight, a->given, add});
     }
     p->ops->add(p->d, a->branch, add, p->n * hidden);
 }

@@ -125,7 +125,7 @@ static void embed(struct pass *p) {
 // x = its rows of that want logits, by way of `beside`.
 static void pick(struct pass *p, dfloat *x, dfloat *beside, size_t dim) {
     size_t n = p->what.wanted;
-    p->ops->mix(p->d, &(struct mix){n, 1, dim, p->what.chosen, NULL, x, beside});
+    p->ops->sum_rows(p->d, &(struct sum_rows){n, 1, dim, p->what.chosen, NULL, x, beside});
     p->ops->move(p->d, beside, n * dim, x, n * dim, 1, n * dim);
 }
 

@@ -151,8 +151,8 @@ static void mixes(void) {
     }
     for (int weighted = 0; weighted < 2; weighted++)
         for (int d = 0; d < count; d++) {
-            struct mix a = {ROWS, N, DIM, from, weighted ? by : NULL, x, d ? got : want};
-            devices[d]->ops->mix(devices[d], &a);
+            struct sum_rows a = {ROWS, N, DIM, from, weighted ? by : NULL, x, d ? got : want};
+            devices[d]->ops->sum_rows(devices[d], &a);
             if (d) CHECK(!memcmp(want, got, sizeof want));
             for (int r = 0; r < ROWS && !d; r++)
                 for (int i = 0; i < DIM; i++) {

@@ -66,7 +66,7 @@ struct call {
         struct gate gate;
         struct route route;
         struct experts experts;
-        struct mix mix;
+        struct sum_rows sum_rows;
     };
 };
 
@@ -335,7 +335,7 @@ STRUCT_OPERATION(recur, recur, recur)
 STRUCT_OPERATION(gate, gate, gate)
 STRUCT_OPERATION(route, route, route)
 STRUCT_OPERATION(experts, experts, experts)
-STRUCT_OPERATION(mix, mix, mix)
+STRUCT_OPERATION(sum_rows, sum_rows, sum_rows)
 
 static void run_activate(struct device *cpu, const struct call *c) {
     cpu->ops->activate(cpu, c->elements.kind, c->elements.x, c->elements.n);
@@ -411,7 +411,7 @@ static const struct device_ops ops = {
     .gate = gate,
     .route = route,
     .experts = experts,
-    .mix = mix,
+    .sum_rows = sum_rows,
     .add = add,
     .move = move,
     .scale = scale,

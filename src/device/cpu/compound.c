@@ -53,7 +53,7 @@ static size_t places_of(const struct sorted *s, size_t e, size_t *first) {
 void cpu_experts(struct device *d, const struct experts *a) {
     size_t places = a->rows * a->used, first, rows;
     struct sorted s = sort(a);
-    cpu_mix(d, &(struct mix){places, 1, a->hidden, s.from, a->at_input ? a->by : NULL, a->x, a->gathered});
+    cpu_sum_rows(d, &(struct sum_rows){places, 1, a->hidden, s.from, a->at_input ? a->by : NULL, a->x, a->gathered});
     for (size_t e = 0; e < a->n; e++) {
         if (!(rows = places_of(&s, e, &first))) continue;
         const float *x = a->gathered + first * a->hidden;
@@ -65,5 +65,6 @@ void cpu_experts(struct device *d, const struct experts *a) {
     for (size_t e = 0; e < a->n; e++)
         if ((rows = places_of(&s, e, &first)))
             linear(d, &a->expert[e].down, a->inner + first * a->wide, rows, a->given + first * a->hidden);
-    cpu_mix(d, &(struct mix){a->rows, a->used, a->hidden, s.place, a->at_input ? NULL : a->weight, a->given, a->out});
+    cpu_sum_rows(
+        d, &(struct sum_rows){a->rows, a->used, a->hidden, s.place, a->at_input ? NULL : a->weight, a->given, a->out});
 }

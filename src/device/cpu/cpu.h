@@ -38,7 +38,7 @@ void cpu_qkv(struct device *d, const struct qkv *a);
 bool cpu_attention_new(struct cpu *c, gyr_error *e);
 void cpu_route(struct device *d, const struct route *a);
 void cpu_experts(struct device *d, const struct experts *a);
-void cpu_mix(struct device *d, const struct mix *a);
+void cpu_sum_rows(struct device *d, const struct sum_rows *a);
 void cpu_move(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n);
 void cpu_gate(struct device *d, const struct gate *a);
 void cpu_scale(struct device *d, float *x, float by, size_t n);

@@ -25,7 +25,7 @@ static void clamp(float *x, float most, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
 }
 
-static void mix(const struct mix *a, size_t row) {
+static void sum_rows(const struct sum_rows *a, size_t row) {
     float *out = a->out + row * a->dim;
     for (size_t j = 0; j < a->n; j++) {
         const float *x = a->x + (size_t)a->from[row * a->n + j] * a->dim;
@@ -70,7 +70,7 @@ const struct kernels KERNEL(kernels) = {
     .activate = KERNEL(activate),
     .gate = KERNEL(gate),
     .gate_clamped = KERNEL(gate_clamped),
-    .mix = mix,
+    .sum_rows = sum_rows,
     .halves = halves,
     .add = add,
     .scale = scale,

@@ -155,7 +155,7 @@ struct kernels {
     void (*activate)(enum activation kind, float *x, size_t n);
     void (*gate)(enum activation kind, const float *gate, const float *up, size_t n, float *out);
     void (*gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
-    void (*mix)(const struct mix *a, size_t row);
+    void (*sum_rows)(const struct sum_rows *a, size_t row);
     void (*halves)(const float *x, size_t n, uint16_t *out);
     void (*add)(float *x, const float *y, size_t n);
     void (*scale)(float *x, float by, size_t n);

@@ -81,17 +81,17 @@ void cpu_route(struct device *d, const struct route *a) {
     pool_run(c->pool, a->rows, route_row, &t);
 }
 
-struct mixing {
+struct summing {
     const struct kernels *kernels;
-    const struct mix *a;
+    const struct sum_rows *a;
 };
 
-static void mix_row(void *arg, size_t r) {
-    const struct mixing *m = arg;
-    m->kernels->mix(m->a, r);
+static void sum_one(void *arg, size_t r) {
+    const struct summing *m = arg;
+    m->kernels->sum_rows(m->a, r);
 }
 
-void cpu_mix(struct device *d, const struct mix *a) {
-    struct mixing m = {cpu_of(d)->kernels, a};
-    pool_run(cpu_of(d)->pool, a->rows, mix_row, &m);
+void cpu_sum_rows(struct device *d, const struct sum_rows *a) {
+    struct summing m = {cpu_of(d)->kernels, a};
+    pool_run(cpu_of(d)->pool, a->rows, sum_one, &m);
 }
