@@ -88,8 +88,7 @@ static void forks_need_what_is_theirs(void) {
     CHECK_INT(feed(fork[0], 1), GYR_OK);
     gyr_model_get_memory(model, &memory);
     CHECK_INT(memory.used, 4 * page);
-    gyr_session_free(fork[0]);
-    gyr_session_free(fork[1]);
+    for (int i = 0; i < 3; i++) gyr_session_free(fork[i]);
     gyr_session_free(a);
 }
 
