@@ -122,7 +122,7 @@ static void embed(struct pass *p) {
     p->ops->add(p->d, p->a->x, p->a->branch, n);
 }
 
-// x = its rows of that want logits, by way of `beside`.
+// x = its rows that want logits, by way of `beside`.
 static void pick(struct pass *p, dfloat *x, dfloat *beside, size_t dim) {
     size_t n = p->what.wanted;
     p->ops->sum_rows(p->d, &(struct sum_rows){n, 1, dim, p->what.chosen, NULL, x, beside});

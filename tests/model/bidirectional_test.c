@@ -159,11 +159,11 @@ static void what_is_too_long_is_told(void) {
     gyr_model_close(m);
 }
 
-static void gguf_cannot_say_it(void) {
+static void gguf_cannot_express_it(void) {
     gyr_error e = {0};
     CHECK_INT(gyr_convert(&(gyr_convert_options){.input = folder, .output = file_of("model.gguf")}, &e),
               GYR_UNSUPPORTED);
-    CHECK(strstr(e.message, "GGUF cannot say"));
+    CHECK(strstr(e.message, "GGUF cannot express"));
 }
 
 int main(void) {
@@ -176,7 +176,7 @@ int main(void) {
     RUN(neighbours_do_not_matter);
     RUN(sets_and_threads_do_not_matter);
     RUN(what_is_too_long_is_told);
-    RUN(gguf_cannot_say_it);
+    RUN(gguf_cannot_express_it);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};
     for (int i = 0; i < 3; i++) unlink(file_of(files[i]));
     rmdir(folder);
