@@ -34,13 +34,9 @@ static struct {
     double last;
 } trace;
 
-// The linker puts these in the place of the pool's own (--wrap).
+// The linker puts this in the place of the pool's own (--wrap).
 void __real_pool_run(struct pool *p, size_t n, void (*fn)(void *, size_t), void *arg);
 void __wrap_pool_run(struct pool *p, size_t n, void (*fn)(void *, size_t), void *arg);
-unsigned __real_pool_threads(const struct pool *p);
-unsigned __wrap_pool_threads(const struct pool *p);
-
-unsigned __wrap_pool_threads(const struct pool *p) { return __real_pool_threads(p); }
 
 void __wrap_pool_run(struct pool *p, size_t n, void (*fn)(void *, size_t), void *arg) {
     if (!trace.on) {

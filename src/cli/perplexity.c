@@ -105,7 +105,7 @@ gyr_status perplexity_measure(struct perplexity *p, gyr_error *e) {
     gyr_model_get_info(p->model, &info);
     if (info.bidirectional) {
         *e = (gyr_error){GYR_UNSUPPORTED, "eval: this model's tokens see those that come after them, so that it "
-                                          "foretells nothing; take another model"};
+                                          "predicts nothing; take another model"};
         return GYR_UNSUPPORTED;
     }
     struct window w = {.vocab = info.vocab};

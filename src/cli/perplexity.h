@@ -1,4 +1,4 @@
-// How well a model foretells a text.
+// How well a model predicts a text.
 #ifndef CLI_PERPLEXITY_H
 #define CLI_PERPLEXITY_H
 

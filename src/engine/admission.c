@@ -87,8 +87,10 @@ bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error 
         for (int k = 0; k < KV_POOLS; k++) need[k] += m->kv[k] == in[i].s->kv ? pages : 0;
         beyond += in[i].s->promised ? 0 : pages * page_bytes(in[i].s->kv);
     }
-    uint64_t limit = beyond ? limit_of(m) : UINT64_MAX;
-    if (beyond && (taken(m) > limit || beyond > limit - taken(m))) return full(m, limit, e);
+    if (beyond) {
+        uint64_t limit = limit_of(m), used = taken(m);
+        if (used > limit || beyond > limit - used) return full(m, limit, e);
+    }
     for (int k = 0; k < KV_POOLS; k++)
         if (need[k] && !grow(m, m->kv[k], need[k], e)) return false;
     return true;
@@ -97,15 +99,16 @@ bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error 
 gyr_session *gyr_session_longest_idle(const gyr_model *m, gyr_session *const *busy, size_t n) {
     struct gyr_session *oldest = NULL;
     for (struct gyr_session *s = m->sessions; s; s = s->next) {
-        bool wanted = false;
-        for (size_t i = 0; i < n; i++) wanted |= busy[i] == s;
-        if (!wanted && s->pages.n && (!oldest || s->used < oldest->used)) oldest = s;
+        bool is_busy = false;
+        for (size_t i = 0; i < n; i++) is_busy |= busy[i] == s;
+        if (!is_busy && s->pages.n && (!oldest || s->used < oldest->used)) oldest = s;
     }
     return oldest;
 }
 
 void gyr_model_get_memory(const gyr_model *m, gyr_memory *memory) {
-    *memory = (gyr_memory){.limit = limit_of(m), .used = in_use(m), .promised = taken(m) - in_use(m)};
+    uint64_t used = in_use(m);
+    *memory = (gyr_memory){.limit = limit_of(m), .used = used, .promised = taken(m) - used};
     for (int i = 0; i < KV_POOLS; i++)
         if (m->kv[i]) memory->held += kv_cache_held(m->kv[i]);
 }

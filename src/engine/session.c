@@ -54,7 +54,7 @@ static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size
     s->logits = malloc(m->model->h.vocab * sizeof *s->logits);
     bool ok = (s->ids && s->logits) || fail_memory(e, "session");
     s->kv = ok ? pool_of(m, type, context > m->model->h.context, e) : NULL;
-    if (s->kv && (!m->states.floats || state_pool_take(&m->states, &s->state, e))) {
+    if (s->kv && state_pool_take(&m->states, &s->state, e)) {
         enlist(s);
         return s;
     }

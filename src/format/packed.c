@@ -1,7 +1,6 @@
 // Folders whose weights are codes and scales apart, by the methods that are common and simple:
-// - fp8 (DeepSeek, Qwen; transformers, FineGrainedFP8Config): NAME.weight in E4M3 with NAME.weight_scale_inv for blocks
-// of
-//   128 x 128, or NAME.weight_scale for rows or for all of it;
+// - fp8 (DeepSeek, Qwen; transformers, FineGrainedFP8Config): NAME.weight in E4M3 with NAME.weight_scale_inv for
+//   blocks of 128 x 128, or NAME.weight_scale for rows or for all of it;
 // - compressed-tensors: NAME.weight in E4M3 (float-quantized) with NAME.weight_scale; or NAME.weight_packed
 //   (pack-quantized), words of eight codes of four bits, with NAME.weight_scale for runs of a row, and
 //   NAME.weight_zero_point, in words too, where it is not symmetric;

@@ -168,8 +168,7 @@ bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, 
     put_rows(d, m, &l, rows, kv->far);
     if (l.slabs) memcpy(d->host + l.at[SLABS], kv->slab, l.slabs * sizeof *kv->slab);
     m->device->ops->write(m->device, d->there, d->host, l.at[PARTS]);
-    *out = (struct description){.rows = n,
-                                .wanted = l.wanted,
+    *out = (struct description){.wanted = l.wanted,
                                 .tokens = (const dint *)(d->there + l.at[TOKENS]),
                                 .positions = (const dint *)(d->there + l.at[POSITIONS]),
                                 .self = (const dint *)(d->there + l.at[SELF]),

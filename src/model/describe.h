@@ -12,7 +12,7 @@ struct view {
 };
 
 struct description {
-    size_t rows, wanted;
+    size_t wanted;                         // rows that want logits
     const dint *tokens, *positions, *self; // [rows]; self: row r at r
     const dint *chosen;                    // [wanted]: the rows that want logits
     struct view all, kept; // of all rows; of those that want logits, if layers come that they alone go through

@@ -40,7 +40,7 @@ struct state_pool {
 void state_pool_free(struct state_pool *p);
 uint64_t state_pool_bytes(const struct state_pool *p); // of a state
 
-// A state, whose contents are undefined.
+// A state, whose contents are undefined; NULL where nobody needs one.
 bool state_pool_take(struct state_pool *p, dfloat **state, gyr_error *e);
 void state_pool_give(struct state_pool *p, dfloat *state); // NULL is allowed
 void state_pool_copy(struct state_pool *p, dfloat *to, const dfloat *from);

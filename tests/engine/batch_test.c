@@ -1,18 +1,14 @@
 // Many sequences at once: forks, mixed batches and answers that come and go, on the poet and through the public
 // interface alone. What a sequence gets is compared with what it gets alone.
 #include "gyr.h"
+#include "poet.h"
 #include "test.h"
 
 static gyr_model *poet;
 static size_t vocab;
 static gyr_error err;
 
-static gyr_model *open_poet(void) {
-    char path[1024];
-    const char *root = getenv("GYR_SOURCE");
-    snprintf(path, sizeof path, "%s/models/poet.gguf", root ? root : ".");
-    return gyr_model_open(path, NULL, &err);
-}
+static gyr_model *open_poet(void) { return gyr_model_open(poet_path(), NULL, &err); }
 
 static void fill(int32_t *ids, size_t n, uint32_t seed) {
     for (size_t i = 0; i < n; i++) ids[i] = (int32_t)(((i + seed) * 7919 + 100) % vocab);

@@ -1,16 +1,10 @@
 // What gyr.h promises of its structs, and of calls that fail before they have done anything.
 #include "gyr.h"
+#include "poet.h"
 #include "test.h"
 
 static gyr_model *poet;
 static gyr_error err;
-
-static const char *poet_path(void) {
-    static char path[1024];
-    const char *root = getenv("GYR_SOURCE");
-    snprintf(path, sizeof path, "%s/models/poet.gguf", root ? root : ".");
-    return path;
-}
 
 static void refused(gyr_status status) {
     CHECK_INT(status, GYR_USAGE);

@@ -3,6 +3,7 @@
 // The scalar kernels on one thread, a sequence alone and in one piece, say what is right.
 #include "gyr.h"
 #include "model/drawn.h"
+#include "poet.h"
 #include "sets_here.h"
 #include "small_falcon.h"
 
@@ -281,9 +282,7 @@ static void recite(gyr_model *m, size_t extra, struct poem *out) {
 static void the_poets_answers(void) {
     static const size_t others[] = {0, SEATS - ANSWERS, 4, 11};
     static struct poem want[ANSWERS], got[ANSWERS];
-    char path[1024];
-    const char *root = getenv("GYR_SOURCE");
-    snprintf(path, sizeof path, "%s/models/poet.gguf", root ? root : ".");
+    const char *path = poet_path();
     gyr_model *m = open_as(path, "scalar", 1);
     REQUIRE(m);
     for (int i = 0; i < ANSWERS; i++) {

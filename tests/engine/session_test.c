@@ -1,18 +1,12 @@
 // Sessions and generation on the poet, through the public interface alone.
 #include "gyr.h"
+#include "poet.h"
 #include "test.h"
 
 #include <ctype.h>
 
 static gyr_model *poet;
 static gyr_error err;
-
-static const char *poet_path(void) {
-    static char path[1024];
-    const char *root = getenv("GYR_SOURCE");
-    snprintf(path, sizeof path, "%s/models/poet.gguf", root ? root : ".");
-    return path;
-}
 
 struct text {
     char data[65536];

@@ -129,7 +129,7 @@ static const char foot[] =
     "came;\n"
     "transformers does so with `use_cache=False`. Such a text has at most 2048 tokens. `gyr eval` and `gyr convert` "
     "refuse\n"
-    "these models: nothing is foretold by what has been seen, and a GGUF file of this architecture cannot say it.\n"
+    "these models: what has been seen is not predicted, and a GGUF file of this architecture cannot express it.\n"
     "\n"
     "## Keys of a config\n"
     "\n"

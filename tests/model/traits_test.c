@@ -477,7 +477,7 @@ static bool run(struct model *m, const int32_t *tokens, size_t piece, float *out
     dfloat *state = NULL;
     struct run *r = run_new(m, e);
     bool ok = r && kv && kv_cache_grow(kv, kv_cache_pages(TOKENS), e) && kv_cache_cover(kv, &pages, TOKENS) &&
-              (!states.floats || state_pool_take(&states, &state, e));
+              state_pool_take(&states, &state, e);
     for (size_t at = 0, n; ok && at < TOKENS; at += n) {
         struct row rows[TOKENS];
         n = TOKENS - at < piece ? TOKENS - at : piece;
