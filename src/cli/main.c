@@ -17,6 +17,7 @@ static const struct verb {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"run", "answer a prompt, or chat", verb_run},
+    {"serve", "serve models over HTTP", verb_serve},
     {"pull", "get a model from the hub", verb_pull},
     {"list", "list the models that were pulled", verb_list},
     {"rm", "remove a model that was pulled", verb_rm},

@@ -33,15 +33,24 @@ gyr_kv_type kv_type_named(const char *name) {
     return !strcmp(name, "f32") ? GYR_KV_F32 : !strcmp(name, "f16") ? GYR_KV_F16 : GYR_KV_Q8;
 }
 
-static gyr_model *open_poet(const gyr_model_options *options, gyr_error *e) {
+bool poet_image(const void **image, size_t *size) {
 #ifdef GYR_POET
-    return gyr_model_open_memory("poet", gyr_poet, (size_t)(gyr_poet_end - gyr_poet), options, e);
+    *image = gyr_poet;
+    *size = (size_t)(gyr_poet_end - gyr_poet);
+    return true;
 #else
-    (void)options;
+    (void)image, (void)size;
+    return false;
+#endif
+}
+
+static gyr_model *open_poet(const gyr_model_options *options, gyr_error *e) {
     static const gyr_error none = {GYR_USAGE, "no model: none is built into this program; name one with -m FILE"};
+    const void *image;
+    size_t size;
+    if (poet_image(&image, &size)) return gyr_model_open_memory("poet", image, size, options, e);
     *e = none;
     return NULL;
-#endif
 }
 
 static void say_notes(const gyr_tokenizer *t) {

@@ -12,6 +12,9 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status);
 const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status);
 void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model);
 
+// The poet's GGUF image. False: none is built into the program.
+bool poet_image(const void **image, size_t *size);
+
 // The path of that choice; NULL: the poet.
 const char *model_path(const char *path);
 

@@ -1,0 +1,147 @@
+// gyr serve: models behind the APIs that programs already speak.
+#include "server/server.h"
+
+#include "open.h"
+#include "options.h"
+#include "output.h"
+#include "pull.h"
+#include "verbs.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct serving {
+    struct texts models, aliases, origins, hosts;
+    const char *host, *cert, *key, *kv_type;
+    uint64_t port, context, threads, parallel, waiting, prefill, connections, body;
+    bool no_auth, oversize, lock, no_cache, quiet;
+};
+
+#define FIELD(name) offsetof(struct serving, name)
+
+static const struct option options[] = {
+    {"model", 'm', "FILE", "file, folder or hf: name; several: repeat", OPTION_TEXTS, FIELD(models)},
+    {"alias", 0, "NAME", "name of a model, in their order (else its file's)", OPTION_TEXTS, FIELD(aliases)},
+    {"host", 0, "ADDRESS", "where to listen (else 127.0.0.1)", OPTION_TEXT, FIELD(host)},
+    {"port", 'p', "N", "and at which port (else 8080); 0: a free one", OPTION_WHOLE, FIELD(port), 0, 65535},
+    {"cert", 0, "FILE", "certificate chain (PEM), for HTTPS", OPTION_TEXT, FIELD(cert)},
+    {"key", 0, "FILE", "its key (PEM)", OPTION_TEXT, FIELD(key)},
+    {"no-auth", 0, NULL, "ask nobody for a key, whatever the address", OPTION_FLAG, FIELD(no_auth)},
+    {"origin", 0, "URL", "web pages of this origin may ask (repeatable)", OPTION_TEXTS, FIELD(origins)},
+    {"name", 0, "HOST", "another name of this server (repeatable)", OPTION_TEXTS, FIELD(hosts)},
+    {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
+    {"parallel", 0, "N", "most answers at once (else 64)", OPTION_WHOLE, FIELD(parallel), 1, 256},
+    {"waiting", 0, "N", "most requests that wait (else 1024)", OPTION_WHOLE, FIELD(waiting), 0, 1e6},
+    {"prefill", 0, "N", "tokens of prompts in a step beside answers (else 128)", OPTION_WHOLE, FIELD(prefill), 1, 1e6},
+    {"connections", 0, "N", "most connections (else 4096)", OPTION_WHOLE, FIELD(connections), 1, 1e6},
+    {"body", 0, "BYTES", "longest request (else 32 MiB)", OPTION_WHOLE, FIELD(body), 1024, 1e12},
+    {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
+    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
+    {"oversize", 0, NULL, "run from disk", OPTION_FLAG, FIELD(oversize), 0, 0, true},
+    {"lock", 0, NULL, "keep in memory", OPTION_FLAG, FIELD(lock), 0, 0, true},
+    {"no-cache", 0, NULL, "keep no file", OPTION_FLAG, FIELD(no_cache), 0, 0, true},
+    {"quiet", 0, NULL, "log errors alone", OPTION_FLAG, FIELD(quiet), 0, 0, true},
+    {0}};
+
+static const struct syntax syntax = {"serve",
+                                     "",
+                                     "Serve models over HTTP, through OpenAI's API and others.",
+                                     "gyr serve -m falcon-7b.gguf",
+                                     options,
+                                     0,
+                                     0};
+
+static void on_ready(void *user, const char *url) {
+    (void)user;
+    print("listening on %s\n", url);
+    print_flush();
+}
+
+static void on_log(void *user, const char *line) {
+    (void)user;
+    say_dim("%s", line);
+}
+
+// A model's name: its file's without the ending.
+static char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *name = strdup(slash && slash[1] ? slash + 1 : path);
+    size_t n = name ? strlen(name) : 0;
+    if (n > 5 && !strcmp(name + n - 5, ".gguf")) name[n - 5] = 0;
+    return name;
+}
+
+static int find_models(const struct serving *o, struct model_source *list, size_t n) {
+    int status = GYR_OK;
+    for (size_t i = 0; i < n; i++) {
+        const char *asked = i < o->models.count ? o->models.items[i] : model_path(NULL);
+        const char *alias = i < o->aliases.count ? o->aliases.items[i] : NULL;
+        char *path = asked ? find_model(asked, &status) : NULL;
+        if (asked && !path) return status;
+        list[i].path = path;
+        list[i].name = alias ? strdup(alias) : name_of(asked ? asked : "poet");
+        if (!list[i].name) return GYR_NO_MEMORY;
+        if (!path && !poet_image(&list[i].image, &list[i].size))
+            return usage_error("serve: no model: none is built into this program; name one with -m FILE");
+    }
+    return GYR_OK;
+}
+
+static int run(const struct serving *o, struct model_source *list, size_t n) {
+    gyr_error e = {0};
+    int status = find_models(o, list, n);
+    if (status) return status;
+    struct serve_options how = {
+        .models = list,
+        .n_models = n,
+        .model = {.threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache},
+        .host = o->host,
+        .port = (uint16_t)o->port,
+        .cert = o->cert,
+        .key = o->key,
+        .origins = o->origins.items,
+        .n_origins = o->origins.count,
+        .hosts = o->hosts.items,
+        .n_hosts = o->hosts.count,
+        .no_auth = o->no_auth,
+        .parallel = (unsigned)o->parallel,
+        .waiting = (unsigned)o->waiting,
+        .prefill = o->prefill,
+        .context = (uint32_t)o->context,
+        .kv_type = kv_type_named(o->kv_type),
+        .connections = (unsigned)o->connections,
+        .body = o->body,
+        .ready = on_ready,
+        .log = on_log,
+    };
+    return serve(&how, &e) ? report(&e) : GYR_OK;
+}
+
+int verb_serve(int argc, char **argv) {
+    struct serving o = {.host = "127.0.0.1",
+                        .port = 8080,
+                        .parallel = 64,
+                        .waiting = 1024,
+                        .prefill = 128,
+                        .connections = 4096,
+                        .body = 32 << 20};
+    int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
+    size_t n = o.models.count ? o.models.count : 1;
+    struct model_source *list = calloc(n, sizeof *list);
+    if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
+    if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
+    if (!status && !list) status = GYR_NO_MEMORY;
+    if (!status) status = run(&o, list, n);
+    for (size_t i = 0; list && i < n; i++) {
+        free((char *)list[i].path);
+        free((char *)list[i].name);
+    }
+    free(list);
+    free(o.models.items);
+    free(o.aliases.items);
+    free(o.origins.items);
+    free(o.hosts.items);
+    return status == PARSE_HELP ? GYR_OK : status;
+}

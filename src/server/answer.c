@@ -1,0 +1,68 @@
+// Requests that a model answers: to a job for the scheduler.
+#include "server/routes.h"
+
+#include <stdlib.h>
+
+struct submission {
+    struct server *server;
+    struct job *job;
+};
+
+// In the loop: from now on, a client that leaves ends its job.
+static void submit(void *arg) {
+    struct submission *b = arg;
+    struct job *j = b->job;
+    struct exchange *x = j->x;
+    struct fault f;
+    x->left = job_cancel;
+    x->user = j;
+    if (atomic_load(&x->gone)) {
+        job_release(j);
+    } else if (!scheduler_add(b->server->scheduler, j)) {
+        x->left = NULL;
+        refuse(&f, 429, NULL, "too many requests wait already; try again later");
+        f.retry_after = 5;
+        reply_fault(x, x->route->surface, &f);
+        job_release(j);
+    }
+    free(b);
+}
+
+static bool prepare(struct server *s, struct job *j, const json_t *body, struct fault *f) {
+    const gyr_model_info *info = served_info(j->model);
+    struct ask a = {.job = j, .body = body, .tokenizer = gyr_model_tokenizer(served_model(j->model))};
+    a.context = s->o->context && s->o->context < info->context ? s->o->context : info->context;
+    j->scheduler = s->scheduler;
+    return j->x->route->read(&a, f);
+}
+
+static bool ask_model(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {
+    const json_t *name = json_object_get(body, "model");
+    if (name && !json_is_string(name) && !json_is_null(name))
+        return refuse(f, 400, "model", "model: takes a string");
+    struct served *model = models_find(s->models, json_string_value(name));
+    if (!model)
+        return refuse_as(f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models",
+                         json_string_value(name));
+    if (!served_load(model, f, NULL)) return false;
+    struct job *j = job_new(x, model);
+    served_release(model);
+    if (!j) return refuse(f, 503, NULL, "out of memory; try again later");
+    struct submission *b = malloc(sizeof *b);
+    bool ok = b ? prepare(s, j, body, f) : refuse(f, 503, NULL, "out of memory; try again later");
+    if (ok) {
+        *b = (struct submission){s, j};
+        http_post(s->http, submit, b);
+    } else {
+        free(b);
+        job_release(j);
+    }
+    return ok;
+}
+
+void handle_answer(struct server *s, struct exchange *x) {
+    struct fault f = {0};
+    json_t *body = ask_body(x, &f);
+    if (!body || !ask_model(s, x, body, &f)) reply_fault(x, x->route->surface, &f);
+    json_decref(body);
+}

@@ -1,0 +1,241 @@
+// POST /v1/chat/completions (https://platform.openai.com/docs/api-reference/chat).
+#include "server/conversation.h"
+#include "server/models.h"
+#include "server/openai.h"
+#include "server/surfaces.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What comes beside the common members, until the prompt is made of it.
+struct chat {
+    struct ask ask;
+    size_t top_logprobs;
+    bool logprobs, ids, go_on;
+    struct conversation talk;
+};
+
+static bool read_effort(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    static const char *const known[] = {"none", "minimal", "low", "medium", "high", "xhigh"};
+    for (size_t i = 0; json_is_string(v) && i < sizeof known / sizeof *known; i++)
+        if (!strcmp(json_string_value(v), known[i])) {
+            ((struct chat *)a)->talk.effort = known[i];
+            return true;
+        }
+    return refuse(f, 400, name, "%s: takes none, minimal, low, medium, high or xhigh", name);
+}
+
+static bool read_kwargs(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    if (!json_is_object(v)) return refuse(f, 400, name, "%s: takes an object", name);
+    ((struct chat *)a)->talk.kwargs = (json_t *)v;
+    return true;
+}
+
+// Only what needs no choice is taken here; the rest is said by tools.c's rows.
+static bool read_modalities(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    (void)a;
+    bool text = json_array_size(v) == 1 && json_is_string(json_array_get(v, 0)) &&
+                !strcmp(json_string_value(json_array_get(v, 0)), "text");
+    return text || refuse(f, 400, name, "%s: only [\"text\"]", name);
+}
+
+#define IN_CHAT(member) offsetof(struct chat, member), IN_ASK
+
+static const struct field fields[] = {
+    {"messages", FIELD_READ},
+    {"tools", FIELD_READ},
+    {"max_completion_tokens", FIELD_WHOLE, IN_JOB(max_tokens), 1, 1e9},
+    {"logprobs", FIELD_BOOL, IN_CHAT(logprobs)},
+    {"top_logprobs", FIELD_WHOLE, IN_CHAT(top_logprobs), 0, 20},
+    {"return_token_ids", FIELD_BOOL, IN_CHAT(ids)},
+    {"continue_final_message", FIELD_BOOL, IN_CHAT(go_on)},
+    {"add_generation_prompt", FIELD_READ},
+    {"reasoning_effort", FIELD_OF, .read = read_effort},
+    {"chat_template_kwargs", FIELD_OF, .read = read_kwargs},
+    {"modalities", FIELD_OF, .read = read_modalities},
+    {"store", FIELD_NULL},
+    {"audio", FIELD_NULL},
+    {"prediction", FIELD_IGNORED},
+    {"verbosity", FIELD_IGNORED},
+    {"web_search_options", FIELD_NULL},
+    {"functions", FIELD_NULL},
+    {"function_call", FIELD_NULL},
+};
+
+static void head(struct json_out *o, const struct telling *t, const char *object) {
+    char id[40];
+    snprintf(id, sizeof id, "chatcmpl-%s", t->job->x->id);
+    json_string_of(o, "id", id);
+    json_string_of(o, "object", object);
+    json_whole(o, "created", t->created);
+    json_string_of(o, "model", served_name(t->job->model));
+    snprintf(id, sizeof id, "gyr-%s-edition-%u", gyr_version(), gyr_edition());
+    json_string_of(o, "system_fingerprint", id);
+}
+
+static void put_ids(struct json_out *o, const char *key, const int32_t *ids, size_t n) {
+    json_open(o, key, '[');
+    for (size_t i = 0; i < n; i++) json_whole(o, NULL, ids[i]);
+    json_close(o, ']');
+}
+
+static void put_logprobs(struct json_out *o, struct speech *s) {
+    json_open(o, "logprobs", '{');
+    json_open(o, "content", '[');
+    json_raw(o, NULL, s->logprobs.size ? s->logprobs.data : "", s->logprobs.size);
+    json_close(o, ']');
+    json_none(o, "refusal");
+    json_close(o, '}');
+}
+
+// A chunk of a stream: `delta` is the inside of its object. What was said of tokens goes with the first that comes.
+static void chunk(struct telling *t, struct speech *s, const struct buf *delta, const char *finish) {
+    struct buf json = {0};
+    struct json_out o = {.out = &json};
+    json_open(&o, NULL, '{');
+    head(&o, t, "chat.completion.chunk");
+    json_open(&o, "choices", '[');
+    json_open(&o, NULL, '{');
+    json_whole(&o, "index", s->index);
+    json_open(&o, "delta", '{');
+    buf_append(&json, delta->data, delta->size);
+    json_close(&o, '}');
+    if (t->wants_logprobs && s->logprobs.size) put_logprobs(&o, s);
+    if (t->wants_ids && s->ids.size) put_ids(&o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
+    json_string_of(&o, "finish_reason", finish);
+    json_close(&o, '}');
+    json_close(&o, ']');
+    if (t->usage) json_none(&o, "usage");
+    json_close(&o, '}');
+    buf_clear(&s->logprobs);
+    buf_clear(&s->ids);
+    telling_event(t, NULL, &json);
+    buf_free(&json);
+}
+
+static void put_call(struct json_out *o, const struct call *c, size_t index, bool streamed) {
+    json_open(o, NULL, '{');
+    if (streamed) json_whole(o, "index", (int64_t)index);
+    json_string_of(o, "id", c->id);
+    json_string_of(o, "type", "function");
+    json_open(o, "function", '{');
+    json_string_of(o, "name", c->name);
+    json_text(o, "arguments", c->arguments.data ? c->arguments.data : "", streamed ? 0 : c->arguments.size);
+    json_close(o, '}');
+    json_close(o, '}');
+}
+
+static void event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
+    if (!t->stream || kind == SPEECH_CALL_END) return;
+    struct buf delta = {0};
+    struct json_out o = {.out = &delta};
+    if (!s->spoken) json_string_of(&o, "role", "assistant");
+    if (kind == SPEECH_TEXT) json_text(&o, "content", text, size);
+    if (kind == SPEECH_REASONING) json_text(&o, "reasoning_content", text, size);
+    if (kind == SPEECH_CALL || kind == SPEECH_ARGUMENTS) {
+        size_t last = s->n_calls - 1;
+        json_open(&o, "tool_calls", '[');
+        if (kind == SPEECH_CALL) {
+            put_call(&o, &s->calls[last], last, true);
+        } else {
+            json_open(&o, NULL, '{');
+            json_whole(&o, "index", (int64_t)last);
+            json_open(&o, "function", '{');
+            json_text(&o, "arguments", text, size);
+            json_close(&o, '}');
+            json_close(&o, '}');
+        }
+        json_close(&o, ']');
+    }
+    chunk(t, s, &delta, NULL);
+    buf_free(&delta);
+}
+
+static void over(struct telling *t, struct speech *s) {
+    struct buf none = {0};
+    if (!t->stream) return;
+    if (!s->spoken) event(t, s, SPEECH_TEXT, "", 0);
+    s->spoken = true;
+    chunk(t, s, &none, finish_reason(s));
+}
+
+static void put_message(struct json_out *o, const struct speech *s) {
+    json_open(o, "message", '{');
+    json_string_of(o, "role", "assistant");
+    if (s->text.size || !s->n_calls)
+        json_text(o, "content", s->text.size ? s->text.data : "", s->text.size);
+    else
+        json_none(o, "content");
+    if (s->reasoning.size) json_text(o, "reasoning_content", s->reasoning.data, s->reasoning.size);
+    json_none(o, "refusal");
+    if (s->n_calls) {
+        json_open(o, "tool_calls", '[');
+        for (size_t i = 0; i < s->n_calls; i++) put_call(o, &s->calls[i], i, false);
+        json_close(o, ']');
+    }
+    json_close(o, '}');
+}
+
+static void put_choice(struct json_out *o, struct telling *t, struct speech *s) {
+    json_open(o, NULL, '{');
+    json_whole(o, "index", s->index);
+    put_message(o, s);
+    if (t->wants_logprobs)
+        put_logprobs(o, s);
+    else
+        json_none(o, "logprobs");
+    if (t->wants_ids) put_ids(o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
+    json_string_of(o, "finish_reason", finish_reason(s));
+    json_close(o, '}');
+}
+
+static void done(struct telling *t) {
+    struct buf json = {0};
+    struct json_out o = {.out = &json};
+    json_open(&o, NULL, '{');
+    head(&o, t, t->stream ? "chat.completion.chunk" : "chat.completion");
+    json_open(&o, "choices", '[');
+    for (unsigned i = 0; !t->stream && i < t->n; i++) put_choice(&o, t, &t->speeches[i]);
+    json_close(&o, ']');
+    if (t->wants_ids) put_ids(&o, "prompt_token_ids", t->job->prompt, t->job->count);
+    openai_usage(&o, "usage", t);
+    json_close(&o, '}');
+    if (t->stream) {
+        if (t->usage) telling_event(t, NULL, &json);
+        buf_puts(&t->out, "data: [DONE]\n\n");
+    } else {
+        telling_reply(t, &json);
+    }
+    buf_free(&json);
+}
+
+const struct surface chat_surface = {.type = "application/json",
+                                     .stream_type = "text/event-stream",
+                                     .event = event,
+                                     .token = openai_token,
+                                     .over = over,
+                                     .done = done,
+                                     .error = openai_error,
+                                     .broke = openai_broke};
+
+static bool read_chat(struct chat *c, struct fault *f) {
+    struct ask *a = &c->ask;
+    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
+    if (c->top_logprobs && !c->logprobs) return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
+    a->job->logprobs = c->logprobs ? 1 + (int32_t)c->top_logprobs : 0;
+    c->talk.go_on = c->go_on;
+    c->talk.messages = conversation_messages(json_object_get(a->body, "messages"), f);
+    if (!c->talk.messages) return false;
+    c->talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
+    bool ok = !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f);
+    if (ok) ((struct telling *)a->job->telling)->wants_ids = c->ids;
+    json_decref(c->talk.messages);
+    json_decref(c->talk.tools);
+    return ok;
+}
+
+bool chat_read(struct ask *common, struct fault *f) {
+    struct chat c = {.ask = *common};
+    return read_chat(&c, f);
+}

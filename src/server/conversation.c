@@ -1,0 +1,158 @@
+#include "server/conversation.h"
+
+#include "server/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_MESSAGES = 10000, MAX_TOOLS = 1024 };
+
+static const char *text_of(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+// A call's arguments come as JSON in a string, and templates want the object.
+static json_t *arguments_of(const json_t *function) {
+    const json_t *given = json_object_get(function, "arguments");
+    json_t *read = json_is_string(given)
+                       ? json_loadb(json_string_value(given), json_string_length(given), JSON_DECODE_ANY, NULL)
+                       : NULL;
+    if (read && json_is_object(read)) return read;
+    json_decref(read);
+    return given ? json_deep_copy(given) : json_object();
+}
+
+static json_t *calls_of(const json_t *calls, struct fault *f) {
+    json_t *all = json_array(), *call;
+    size_t i;
+    json_array_foreach(calls, i, call) {
+        const json_t *function = json_object_get(call, "function");
+        const char *name = text_of(function, "name"), *id = text_of(call, "id");
+        if (!name) {
+            json_decref(all);
+            return refuse(f, 400, "messages", "tool_calls: a call without function.name"), NULL;
+        }
+        json_array_append_new(all, json_pack("{s:s, s:s, s:{s:s, s:o}}", "id", id ? id : "", "type", "function",
+                                             "function", "name", name, "arguments", arguments_of(function)));
+    }
+    return all;
+}
+
+static bool known_role(const char *role) {
+    static const char *const roles[] = {"system", "developer", "user", "assistant", "tool", "function"};
+    for (size_t i = 0; role && i < sizeof roles / sizeof *roles; i++)
+        if (!strcmp(role, roles[i])) return true;
+    return false;
+}
+
+static json_t *message_of(const json_t *m, size_t i, struct fault *f) {
+    static const char *const kept[] = {"name", "tool_call_id", "reasoning_content"};
+    const char *role = text_of(m, "role");
+    char *text;
+    if (!known_role(role))
+        return refuse(f, 400, "messages",
+                      "messages[%zu].role: '%.40s': roles are system, developer, user, assistant and tool", i,
+                      role ? role : "none"),
+               NULL;
+    if (!ask_content(json_object_get(m, "content"), "\n", &text, f)) return NULL;
+    const json_t *calls = json_object_get(m, "tool_calls");
+    bool calls_there = json_array_size(calls) > 0;
+    if (!text && !calls_there && strcmp(role, "assistant"))
+        return refuse(f, 400, "messages", "messages[%zu]: has no content", i), NULL;
+    json_t *out = json_pack("{s:s, s:s}", "role", strcmp(role, "developer") ? role : "system", "content", text ? text : "");
+    free(text);
+    if (!out) return refuse(f, 400, "messages", "messages[%zu]: content with a NUL character", i), NULL;
+    for (size_t k = 0; k < sizeof kept / sizeof *kept; k++) {
+        json_t *value = json_object_get(m, kept[k]);
+        if (json_is_string(value)) json_object_set(out, kept[k], value);
+    }
+    json_t *reasoning = json_object_get(m, "reasoning");
+    if (json_is_string(reasoning) && !json_object_get(out, "reasoning_content"))
+        json_object_set(out, "reasoning_content", reasoning);
+    if (!calls_there) return out;
+    json_t *list = calls_of(calls, f);
+    if (list && !json_object_set_new(out, "tool_calls", list)) return out;
+    json_decref(out);
+    return NULL;
+}
+
+// Several leading system messages become one: templates know one.
+static void join_system(json_t *list) {
+    while (json_array_size(list) > 1) {
+        json_t *a = json_array_get(list, 0), *b = json_array_get(list, 1);
+        if (strcmp(text_of(a, "role"), "system") || strcmp(text_of(b, "role"), "system")) return;
+        json_object_set_new(a, "content", json_sprintf("%s\n\n%s", text_of(a, "content"), text_of(b, "content")));
+        json_array_remove(list, 1);
+    }
+}
+
+json_t *conversation_messages(const json_t *messages, struct fault *f) {
+    json_t *list = json_array(), *m;
+    size_t i, n = json_array_size(messages);
+    if (!n || n > MAX_MESSAGES) {
+        json_decref(list);
+        return refuse(f, 400, "messages", "messages: takes a list of 1 to %d messages", MAX_MESSAGES), NULL;
+    }
+    json_array_foreach(messages, i, m) {
+        json_t *out = message_of(m, i, f);
+        if (out && !json_array_append_new(list, out)) continue;
+        json_decref(list);
+        return NULL;
+    }
+    join_system(list);
+    return list;
+}
+
+json_t *conversation_tools(const json_t *tools, struct fault *f) {
+    json_t *list = NULL, *tool;
+    size_t i;
+    if (tools && !json_is_null(tools) && !json_is_array(tools))
+        return refuse(f, 400, "tools", "tools: takes a list"), NULL;
+    if (json_array_size(tools) > MAX_TOOLS)
+        return refuse(f, 400, "tools", "tools: at most %d", MAX_TOOLS), NULL;
+    json_array_foreach(tools, i, tool) {
+        const char *type = text_of(tool, "type"), *name = text_of(json_object_get(tool, "function"), "name");
+        if (type && strcmp(type, "function")) continue; // a tool of the provider's own, which no model here can call
+        if (!name || strlen(name) > 256) {
+            json_decref(list);
+            return refuse(f, 400, "tools", "tools[%zu].function.name: takes a string of at most 256 bytes", i), NULL;
+        }
+        if (!list) list = json_array();
+        json_array_append(list, tool);
+    }
+    return list;
+}
+
+static bool render(struct ask *a, const char *variables, struct fault *f) {
+    gyr_tokens tokens = {0};
+    gyr_error e = {0};
+    if (gyr_chat_tokens(served_model(a->job->model), variables, true, &tokens, &e)) {
+        if (e.status == GYR_UNSUPPORTED)
+            return refuse(f, 400, "model", "%s: has no chat template: use /v1/completions", served_name(a->job->model));
+        return refuse_error(f, &e, true);
+    }
+    return ask_prompt(a, &tokens, f);
+}
+
+// Variables that say how much a model is to reason, by the names that templates know.
+static void put_effort(json_t *all, const char *effort) {
+    if (!effort) return;
+    bool none = !strcmp(effort, "none");
+    json_object_set_new(all, "reasoning_effort", json_string(none ? "low" : effort));
+    if (none) json_object_set_new(all, "enable_thinking", json_false());
+}
+
+bool conversation_prompt(struct ask *a, const struct conversation *c, struct fault *f) {
+    json_t *all = json_object();
+    put_effort(all, c->effort);
+    if (c->kwargs) json_object_update(all, c->kwargs);
+    json_object_set(all, "messages", c->messages);
+    if (c->tools) json_object_set(all, "tools", c->tools);
+    json_object_set_new(all, "add_generation_prompt", json_boolean(!c->go_on));
+    if (c->go_on) json_object_set_new(all, "continue_final_message", json_true());
+    char *variables = json_dumps(all, JSON_COMPACT);
+    json_decref(all);
+    bool ok = variables ? render(a, variables, f) : refuse(f, 400, "messages", "messages: not valid Unicode");
+    free(variables);
+    return ok;
+}

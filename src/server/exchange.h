@@ -1,0 +1,63 @@
+// A request and its reply. The request is a copy, so that any thread may read it; replies are the loop's alone.
+#ifndef SERVER_EXCHANGE_H
+#define SERVER_EXCHANGE_H
+
+#include "base/buf.h"
+
+#include <stdatomic.h>
+
+struct evhttp_request;
+struct http;
+struct route;
+
+struct exchange {
+    struct http *http;
+    struct evhttp_request *req; // the loop's; NULL once the reply is complete or the client has left
+    const struct route *route;  // NULL until one was found
+    const char *method;         // "GET"
+    char *path;                 // percent-decoded, without the query
+    const char *tail;           // the part of the path that the route's `*` stands for
+    char *query;                // as sent; NULL: there is none
+    struct buf headers;         // name NUL value NUL, of each
+    char *body;                 // NUL-terminated behind its size
+    size_t body_size;
+    char id[25];      // of this request, in logs and the x-request-id header
+    void *account;    // whose key was shown; the routes' business
+    double came;      // seconds of the clock
+    int status;       // that was sent; 0: none yet
+    struct buf extra; // more headers of the reply: name NUL value NUL
+    atomic_bool gone; // the client has left
+    void (*left)(void *user); // called in the loop when it does; may be NULL
+    void *user;
+    int fd; // of the connection
+    atomic_uint holders;
+    struct exchange *next, **link; // of the http's, while unanswered
+};
+
+// The value of a request's header, of any case; NULL if it is not there.
+const char *exchange_header(const struct exchange *x, const char *name);
+
+// The value of a parameter of the query, percent-decoded, to be freed; NULL if it is not there.
+char *exchange_query(const struct exchange *x, const char *name);
+
+void exchange_hold(struct exchange *x);
+void exchange_release(struct exchange *x);
+
+// A header of the reply to come.
+void exchange_add_header(struct exchange *x, const char *name, const char *value);
+
+// In the loop: a whole reply, once; `body` stays the caller's. Nothing happens if the client has left.
+void reply_whole(struct exchange *x, int status, const char *type, const void *body, size_t size);
+
+// In the loop: a reply that comes in pieces.
+void reply_start(struct exchange *x, int status, const char *type);
+void reply_more(struct exchange *x, const void *data, size_t size);
+void reply_end(struct exchange *x);
+
+// Bytes of the reply that the client has not taken yet.
+size_t reply_waiting(const struct exchange *x);
+
+// From any thread: a whole reply; takes the body's memory.
+void reply_later(struct exchange *x, int status, const char *type, struct buf *body);
+
+#endif

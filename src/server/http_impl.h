@@ -1,0 +1,44 @@
+// Between http.c, http_tls.c and exchange.c only.
+#ifndef SERVER_HTTP_IMPL_H
+#define SERVER_HTTP_IMPL_H
+
+#include "server/connections.h"
+#include "server/http.h"
+
+#include <pthread.h>
+
+struct post;
+
+struct http {
+    struct http_options o;
+    struct event_base *base;
+    struct evhttp *evhttp;
+    struct evhttp_bound_socket *door;
+    struct ssl_ctx_st *tls; // NULL: plain HTTP
+    struct evbuffer *piece;
+    struct event *posted, *tick, *signals[3];
+    pthread_mutex_t lock; // of the posts
+    struct post *first, **last;
+    struct connections connections;
+    struct bufferevent *fresh; // accepted, and its socket not known yet
+    struct exchange *exchanges;
+    size_t unanswered;
+    double swept;
+    void (*each_tick)(void *);
+    void *tick_arg;
+    void (*stop)(void *), (*reload)(void *);
+    void *user;
+    char url[300];
+};
+
+double http_now(const struct http *h);
+
+// In the loop: the client has left.
+void exchange_leave(struct exchange *x);
+
+// TLS of the options' files; NULL if they do not say so or cannot be used.
+struct ssl_ctx_st *tls_open(const struct http_options *o, gyr_error *e);
+struct bufferevent *tls_accept(struct event_base *base, struct ssl_ctx_st *tls);
+void tls_close(struct ssl_ctx_st *tls);
+
+#endif

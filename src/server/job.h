@@ -1,0 +1,95 @@
+// What a request asks of a model, whatever API it came by, and what comes of it. A clerk makes it, the scheduler has it
+// answered, the loop tells the client.
+#ifndef SERVER_JOB_H
+#define SERVER_JOB_H
+
+#include "server/exchange.h"
+#include "server/fault.h"
+
+#include <pthread.h>
+
+struct served;
+struct scheduler;
+struct job;
+
+// What the scheduler says of a job, in order.
+enum said_kind {
+    SAID_BEGUN, // the prompt is computed: `count` of its tokens, `cached` were there
+    SAID_TOKEN, // a token was chosen: `id`, its bytes; `count` likeliest ones if log-probabilities are asked for
+    SAID_TEXT,  // text that is certain
+    SAID_END,   // the choice is over: `stop`, `count` tokens
+    SAID_FAILED // so is the whole job: `status` and the message
+};
+
+struct said {
+    enum said_kind kind;
+    unsigned choice;
+    int32_t id;
+    float logprob;
+    size_t count, cached;
+    int stop, status;
+    double seconds[2]; // SAID_END: of the prompt, of the answer
+    const char *text;
+    size_t size;
+    const int32_t *top_ids;
+    const float *top_logprobs;
+};
+
+// How an API tells what is said. Called in the loop.
+struct teller {
+    void (*said)(struct job *job, const struct said *s);
+    void (*done)(struct job *job);                          // all choices are over
+    void (*failed)(struct job *job, const struct fault *f); // perhaps after some of it was told
+};
+
+struct job {
+    struct exchange *x;
+    struct served *model; // held
+    const struct teller *teller;
+    void *telling; // the teller's own, freed by `forget`
+    void (*forget)(void *telling);
+
+    // What is asked.
+    int32_t *prompt;
+    size_t count;
+    gyr_sampling sampling; // its biases are the job's
+    int32_t *bias_ids;
+    float *bias_values;
+    size_t max_tokens, min_tokens;
+    int32_t *stop_ids;
+    size_t stop_id_count;
+    char **stop;
+    size_t stop_count;
+    int32_t logprobs; // as in gyr_generate_options
+    bool ignore_end;
+    unsigned n;
+    int priority;        // lower comes first
+    uint64_t owner;      // who asks: what is fair is fair between owners
+    uint64_t salt;       // prefixes are shared among equals only
+    gyr_grammar *grammar; // NULL: none
+
+    // Between the scheduler and the loop.
+    struct scheduler *scheduler;
+    pthread_mutex_t lock;
+    struct buf queue; // of what was said and not told yet
+    bool posted, over;
+    atomic_bool cancelled;
+    atomic_uint holders;
+
+    // The scheduler's.
+    struct job *next;
+    unsigned begun, open; // choices
+    double queued;
+};
+
+struct job *job_new(struct exchange *x, struct served *model); // holds both; NULL: memory is out
+void job_hold(struct job *j);
+void job_release(struct job *j);
+
+// In the scheduler: says something; the loop is told.
+void job_say(struct job *j, const struct said *s);
+
+// In the loop: the client has left, or the teller wants no more.
+void job_cancel(void *job);
+
+#endif

@@ -1,0 +1,299 @@
+#include "server/lane.h"
+
+#include "server/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct lane *lane_new(struct served *served, size_t conversations) {
+    struct lane *l = calloc(1, sizeof *l);
+    if (!l) return NULL;
+    l->served = served;
+    l->model = served_model(served);
+    l->cache.most = conversations;
+    l->cache.whole = served_info(served)->keeps_state;
+    return l;
+}
+
+void lane_free(struct lane *l) {
+    prefix_free(&l->cache);
+    free(l->turns);
+    free(l->answers);
+    free(l->accounts);
+    free(l);
+}
+
+void lane_queue(struct lane *l, struct job *j) {
+    struct job **at = &l->waiting;
+    while (*at) at = &(*at)->next;
+    j->next = NULL;
+    *at = j;
+    l->n_waiting++;
+}
+
+static struct job *unqueue(struct lane *l, struct job **at) {
+    struct job *j = *at;
+    *at = j->next;
+    l->n_waiting--;
+    return j;
+}
+
+static void fail_job(struct job *j, const gyr_error *why) {
+    atomic_store(&j->cancelled, true); // its other choices
+    job_say(j, &(struct said){
+                   .kind = SAID_FAILED, .status = why->status, .text = why->message, .size = strlen(why->message)});
+}
+
+// Who comes next: by priority, then who has had least, then who came first. NULL: nobody waits.
+static struct job **next_job(struct lane *l) {
+    struct job **best = NULL;
+    double least = 0;
+    for (struct job **at = &l->waiting; *at; at = &(*at)->next) {
+        double had = account_of(l, (*at)->owner);
+        bool before = !best || (*at)->priority < (*best)->priority || ((*at)->priority == (*best)->priority && had < least);
+        if (!before) continue;
+        best = at;
+        least = had;
+    }
+    return best;
+}
+
+// What is there of a prompt's beginning.
+struct found {
+    gyr_session *session; // to fork; NULL: none
+    size_t common;        // tokens to keep of it
+    size_t soon;          // tokens that another answer's prompt has in common and is about to compute
+};
+
+// The most tokens that a fork can keep: one must be left to compute, unless the scores behind the last are there.
+static size_t usable(const struct lane *l, gyr_session *s, size_t common, size_t count) {
+    if (common < count) return common;
+    if (gyr_session_length(s) == count && gyr_session_logits(s)) return count;
+    return l->cache.whole ? 0 : count - 1;
+}
+
+static struct found find_beginning(struct lane *l, const struct job *j) {
+    struct found f = {0};
+    size_t same;
+    struct entry *e = prefix_find(&l->cache, j->salt, j->prompt, j->count, &same);
+    if (e) {
+        f.common = usable(l, e->session, same, j->count);
+        f.session = f.common ? e->session : NULL;
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        const struct turn *t = l->turns[i];
+        if (t->job->salt != j->salt || t->aside) continue;
+        size_t length = gyr_session_length(t->session);
+        size_t is = common_tokens(gyr_session_tokens(t->session), length, j->prompt, j->count);
+        size_t will = t->begun ? 0 : common_tokens(t->job->prompt, t->job->count, j->prompt, j->count);
+        if (l->cache.whole && is < length) is = 0;
+        is = is ? usable(l, t->session, is, j->count) : 0;
+        if (is > f.common) f.session = t->session, f.common = is;
+        if (will > f.soon) f.soon = will;
+    }
+    return f;
+}
+
+// A session that begins with what was found. NULL: there is no memory.
+static gyr_session *open_session(struct lane *l, const struct scheduler_options *o, const struct found *f, gyr_error *e) {
+    if (!f->session) return gyr_session_new(l->model, &(gyr_session_options){.context = 0, .kv_type = o->kv_type}, e);
+    gyr_session *s = gyr_session_fork(f->session, e);
+    if (s) gyr_session_truncate(s, f->common);
+    return s;
+}
+
+// Whether what is to be computed has room, which forgotten conversations may make.
+static bool has_room(struct lane *l, size_t tokens) {
+    const gyr_model_info *info = served_info(l->served);
+    uint64_t need = (uint64_t)tokens * info->kv_bytes_per_token;
+    for (;;) {
+        gyr_memory m;
+        gyr_model_get_memory(l->model, &m);
+        if (m.used + m.promised + need <= m.limit) return true;
+        if (!prefix_drop(&l->cache)) return false;
+    }
+}
+
+enum admitted { ADMITTED, LATER, REFUSED };
+
+static enum admitted begin(struct lane *l, struct job *j, const struct scheduler_options *o, struct scheduler_stats *st,
+                           gyr_error *e) {
+    struct found f = find_beginning(l, j);
+    if (f.soon > f.common + PREFIX_WORTH) return LATER;
+    if (l->n && !has_room(l, j->count - f.common)) return LATER;
+    f = find_beginning(l, j); // what was found may have been what made room
+    if (!ARRAY_GROW(l->turns, l->n, l->room) || !ARRAY_GROW(l->answers, l->n, l->answers_room))
+        return fail_memory(e, "answers"), REFUSED;
+    gyr_session *s = open_session(l, o, &f, e);
+    if (!s) return l->n && e->status == GYR_NO_MEMORY ? LATER : REFUSED;
+    struct turn *t = turn_new(j, j->begun, s, f.common, e);
+    if (!t) {
+        gyr_session_free(s);
+        return REFUSED;
+    }
+    t->order = ++l->admitted;
+    l->turns[l->n++] = t;
+    j->begun++;
+    st->queried_tokens += j->count;
+    st->cached_tokens += f.common;
+    return ADMITTED;
+}
+
+void lane_admit(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
+    for (size_t i = 0; i < l->n; i++)
+        if (l->turns[i]->aside) return; // they come first
+    struct job **at;
+    while (l->n < o->parallel && (at = next_job(l))) {
+        gyr_error e = {0};
+        struct job *j = *at;
+        bool cancelled = atomic_load(&j->cancelled);
+        enum admitted how = cancelled ? REFUSED : begin(l, j, o, st, &e);
+        if (how == LATER) return;
+        if (how == ADMITTED && j->begun < j->n) continue;
+        unqueue(l, at);
+        if (how == REFUSED && !cancelled) fail_job(j, &e);
+        st->cancelled += cancelled;
+        st->failed += how == REFUSED && !cancelled;
+        job_release(j);
+    }
+}
+
+// Takes a turn off the list.
+static void remove_turn(struct lane *l, size_t i) {
+    turn_free(l->turns[i], &l->cache);
+    l->turns[i] = l->turns[--l->n];
+}
+
+static void end_turns(struct lane *l, struct scheduler_stats *st) {
+    for (size_t i = l->n; i-- > 0;) {
+        struct turn *t = l->turns[i];
+        bool cancelled = atomic_load(&t->job->cancelled);
+        if (!turn_told(t, st) && !cancelled) continue;
+        st->cancelled += cancelled;
+        remove_turn(l, i);
+    }
+}
+
+// In which order prompts are computed: by priority, then who has had least, then the shortest, so that a long one keeps
+// nobody waiting, then who came first.
+static bool before(const struct lane *l, const struct turn *a, const struct turn *b) {
+    if (a->job->priority != b->job->priority) return a->job->priority < b->job->priority;
+    double x = account_of(l, a->job->owner), y = account_of(l, b->job->owner);
+    if (x != y) return x < y;
+    size_t m = turn_left(a), n = turn_left(b);
+    return m != n ? m < n : a->order < b->order;
+}
+
+static void sort_turns(struct lane *l) {
+    for (size_t i = 1; i < l->n; i++)
+        for (size_t k = i; k > 0 && before(l, l->turns[k], l->turns[k - 1]); k--) {
+            struct turn *t = l->turns[k];
+            l->turns[k] = l->turns[k - 1];
+            l->turns[k - 1] = t;
+        }
+}
+
+// The one that was admitted last, of those that have memory; or first, of those that do not. NULL: there is none.
+static struct turn *youngest(const struct lane *l) {
+    struct turn *best = NULL;
+    for (size_t i = 0; i < l->n; i++)
+        if (!l->turns[i]->aside && (!best || l->turns[i]->order > best->order)) best = l->turns[i];
+    return best;
+}
+
+static struct turn *oldest_aside(const struct lane *l) {
+    struct turn *best = NULL;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->turns[i]->aside && (!best || l->turns[i]->order < best->order)) best = l->turns[i];
+    return best;
+}
+
+static size_t active(const struct lane *l) {
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) n += !l->turns[i]->aside;
+    return n;
+}
+
+// Those that were set aside go on when there is memory for all that they had, or nobody else.
+static void bring_back(struct lane *l) {
+    struct turn *t;
+    while ((t = oldest_aside(l))) {
+        gyr_generate_stats s;
+        gyr_answer_get_stats(t->answer, &s);
+        if (active(l) && !has_room(l, t->job->count + s.answer_tokens + PREFIX_WORTH)) return;
+        t->aside = false;
+    }
+}
+
+// Memory is full: somebody gives some back. False: there is nobody but the one who asks.
+static bool relieve(struct lane *l, struct scheduler_stats *st) {
+    if (prefix_drop(&l->cache)) return true;
+    if (active(l) < 2) return false;
+    struct turn *t = youngest(l);
+    gyr_answer_set_aside(t->answer);
+    t->aside = true;
+    st->set_aside++;
+    return true;
+}
+
+// Tokens of prompts that a step may compute: few where others are being answered and wait for it.
+static size_t prompt_share(const struct lane *l, const struct scheduler_options *o) {
+    for (size_t i = 0; i < l->n; i++)
+        if (!l->turns[i]->aside && l->turns[i]->begun) return o->prefill;
+    return 0;
+}
+
+static void charge(struct lane *l, const size_t *left, struct scheduler_stats *st) {
+    for (size_t i = 0; i < l->n; i++) {
+        struct turn *t = l->turns[i];
+        size_t done = left[i] - turn_left(t);
+        if (t->aside) continue;
+        account_add(l, t->job->owner, done ? (double)done : 1);
+        st->prompt_tokens += done;
+    }
+}
+
+static bool step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st, gyr_error *e) {
+    size_t left[MAX_TURNS];
+    for (;;) {
+        size_t n = 0;
+        for (size_t i = 0; i < l->n; i++) {
+            left[i] = turn_left(l->turns[i]);
+            if (!l->turns[i]->aside) l->answers[n++] = l->turns[i]->answer;
+        }
+        if (!gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
+        if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
+    }
+    charge(l, left, st);
+    return true;
+}
+
+bool lane_step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
+    gyr_error e = {0};
+    if (!l->n) return false;
+    end_turns(l, st); // those that were cancelled
+    bring_back(l);
+    sort_turns(l);
+    if (l->n && !step(l, o, st, &e)) {
+        for (size_t i = l->n; i-- > 0;) {
+            if (l->turns[i]->aside) continue; // it has not failed, and goes on
+            fail_job(l->turns[i]->job, &e);
+            st->failed++;
+            remove_turn(l, i);
+        }
+    }
+    end_turns(l, st);
+    return true;
+}
+
+void lane_fail(struct lane *l, const gyr_error *why) {
+    while (l->n) {
+        fail_job(l->turns[l->n - 1]->job, why);
+        remove_turn(l, l->n - 1);
+    }
+    while (l->waiting) {
+        struct job *j = unqueue(l, &l->waiting);
+        fail_job(j, why);
+        job_release(j);
+    }
+}

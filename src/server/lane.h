@@ -1,0 +1,72 @@
+// One model's answers on their way (of scheduler.c, lane.c and turn.c only).
+#ifndef SERVER_LANE_H
+#define SERVER_LANE_H
+
+#include "server/prefix.h"
+#include "server/scheduler.h"
+
+// One choice of a job.
+struct turn {
+    struct job *job; // held
+    unsigned index;
+    gyr_session *session;
+    gyr_answer *answer;
+    gyr_generate_options how;
+    gyr_sampling sampling;
+    gyr_matcher *matcher; // NULL: any text will do
+    size_t cached;        // tokens of the prompt that were there
+    uint64_t order;       // when it was admitted: the youngest has the highest
+    bool begun;           // its prompt is computed
+    bool aside;           // it has given its memory back until there is some
+    bool broken;          // its grammar failed: `error` says why
+    gyr_error error;
+};
+
+// Makes a turn whose prompt has `cached` tokens in the session, which is taken over; NULL if that cannot be.
+struct turn *turn_new(struct job *job, unsigned index, gyr_session *session, size_t cached, gyr_error *e);
+
+// Ends it and hands its session, if it has one, to the cache.
+void turn_free(struct turn *t, struct prefix_cache *cache);
+
+// Tokens of its prompt that are not computed yet.
+size_t turn_left(const struct turn *t);
+
+// After a step: says that the prompt is computed, if it just was. True if the turn is over, which is said too.
+bool turn_told(struct turn *t, struct scheduler_stats *stats);
+
+struct lane {
+    struct served *served;
+    gyr_model *model;
+    struct turn **turns;
+    size_t n, room;
+    gyr_answer **answers; // of a step
+    size_t answers_room;
+    struct job *waiting; // in the order in which they came
+    unsigned n_waiting;
+    uint64_t admitted;
+    struct prefix_cache cache;
+    struct account *accounts;
+    size_t n_accounts, accounts_room;
+    struct lane *next;
+};
+
+struct lane *lane_new(struct served *served, size_t conversations);
+void lane_free(struct lane *l); // no turn may be left
+
+// Takes over a hold of the job.
+void lane_queue(struct lane *l, struct job *job);
+
+// Begins what waits and has room.
+void lane_admit(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *stats);
+
+// A step of all that are on their way. False: there was nothing to do.
+bool lane_step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *stats);
+
+// Fails all jobs.
+void lane_fail(struct lane *l, const gyr_error *why);
+
+// What each owner has had, fading with the tokens of all: who has had least comes first (accounts.c).
+double account_of(const struct lane *l, uint64_t owner);
+void account_add(struct lane *l, uint64_t owner, double tokens);
+
+#endif

@@ -1,0 +1,17 @@
+// What OpenAI's surfaces share.
+#ifndef SERVER_OPENAI_H
+#define SERVER_OPENAI_H
+
+#include "server/telling.h"
+
+// {"error": {...}}, as https://platform.openai.com/docs/guides/error-codes has it.
+void openai_error(struct buf *out, const struct fault *f);
+void openai_broke(struct telling *t, const struct fault *f);
+
+// A token's log-probability and those of the likeliest, as chat completions and responses have them, into s->logprobs.
+void openai_token(struct telling *t, struct speech *s, const struct said *said);
+
+// "usage" of an answer whose choices are all over.
+void openai_usage(struct json_out *o, const char *key, const struct telling *t);
+
+#endif

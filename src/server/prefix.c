@@ -1,0 +1,69 @@
+#include "server/prefix.h"
+
+#include "base/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t common_tokens(const int32_t *a, size_t n, const int32_t *b, size_t m) {
+    size_t most = n < m ? n : m, i = 0;
+    while (i < most && a[i] == b[i]) i++;
+    return i;
+}
+
+static size_t common_of(const struct prefix_cache *c, const struct entry *e, const int32_t *ids, size_t count) {
+    size_t length = gyr_session_length(e->session);
+    size_t same = common_tokens(gyr_session_tokens(e->session), length, ids, count);
+    return c->whole && same < length ? 0 : same;
+}
+
+struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, size_t *common) {
+    struct entry *best = NULL;
+    *common = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        size_t same = c->list[i].salt == salt ? common_of(c, &c->list[i], ids, count) : 0;
+        if (same <= *common) continue;
+        best = &c->list[i];
+        *common = same;
+    }
+    return best;
+}
+
+static void remove_at(struct prefix_cache *c, size_t i) {
+    gyr_session_free(c->list[i].session);
+    c->list[i] = c->list[--c->n];
+}
+
+bool prefix_drop(struct prefix_cache *c) {
+    size_t oldest = 0;
+    for (size_t i = 1; i < c->n; i++)
+        if (c->list[i].used < c->list[oldest].used) oldest = i;
+    if (!c->n) return false;
+    remove_at(c, oldest);
+    c->dropped++;
+    return true;
+}
+
+void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now) {
+    size_t length = gyr_session_length(session);
+    const int32_t *ids = gyr_session_tokens(session);
+    for (size_t i = c->n; i-- > 0;) {
+        const struct entry *e = &c->list[i];
+        size_t theirs = gyr_session_length(e->session);
+        if (e->salt != salt || theirs > length) continue;
+        if (common_tokens(gyr_session_tokens(e->session), theirs, ids, length) == theirs && (!c->whole || theirs == length))
+            remove_at(c, i);
+    }
+    if (c->n >= c->most) prefix_drop(c);
+    if (!length || !c->most || !ARRAY_GROW(c->list, c->n, c->room)) {
+        gyr_session_free(session);
+        return;
+    }
+    c->list[c->n++] = (struct entry){session, salt, now};
+}
+
+void prefix_free(struct prefix_cache *c) {
+    while (c->n) remove_at(c, c->n - 1);
+    free(c->list);
+    *c = (struct prefix_cache){0};
+}

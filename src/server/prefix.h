@@ -1,0 +1,37 @@
+// Conversations that were computed and wait for their next turn: what a new prompt has in common with one of them is not
+// computed again. Sessions share the memory of common beginnings (gyr_session_fork()), so that an entry costs what it
+// has of its own. Of few hundred entries the longest match is found by looking at each: the first token that differs
+// ends a look, and most differ early.
+#ifndef SERVER_PREFIX_H
+#define SERVER_PREFIX_H
+
+#include "gyr.h"
+
+struct entry {
+    gyr_session *session;
+    uint64_t salt; // whose it is: others neither see it nor learn of it by its speed
+    double used;
+};
+
+struct prefix_cache {
+    struct entry *list;
+    size_t n, room, most;
+    bool whole; // a model's state does not go back: an entry is of use only if all of it is a beginning of the prompt
+    uint64_t dropped; // entries, to make room
+};
+
+// How many tokens two have in common.
+size_t common_tokens(const int32_t *a, size_t n, const int32_t *b, size_t m);
+
+// The entry that has most in common with the prompt, and how much; NULL: nothing.
+struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, size_t *common);
+
+// Takes the session over. One that it continues is let go; the one used longest ago, if there are too many.
+void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now);
+
+// Frees the entry used longest ago. False: there is none.
+bool prefix_drop(struct prefix_cache *c);
+
+void prefix_free(struct prefix_cache *c);
+
+#endif

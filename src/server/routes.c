@@ -1,0 +1,95 @@
+#include "server/routes.h"
+
+#include "server/openai.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const struct surface plain_surface; // errors where no API has its own shape: OpenAI's
+
+const struct surface plain_surface = {.type = "application/json", .error = openai_error};
+
+static const struct route routes[] = {
+    {"GET", "/health", OPEN, true, handle_health, &plain_surface},
+    {"GET", "/v1/models", USER, true, handle_models, &chat_surface},
+    {"GET", "/v1/models/*", USER, true, handle_model, &chat_surface},
+    {"POST", "/v1/chat/completions", USER, false, handle_answer, &chat_surface, chat_read},
+    {"GET", "/props", USER, true, handle_props, &plain_surface},
+    {"GET", "/metrics", USER, true, handle_metrics, &plain_surface},
+};
+enum { ROUTES = sizeof routes / sizeof *routes };
+
+void reply_json(struct exchange *x, int status, struct buf *json) {
+    static const struct fault no_memory = {.status = 503, .message = "out of memory for the reply; try again later"};
+    if (!json->failed) {
+        reply_later(x, status, "application/json", json);
+        return;
+    }
+    buf_free(json);
+    reply_fault(x, &plain_surface, &no_memory);
+}
+
+// Whether the path is the route's; *tail is what `*` stands for.
+static bool path_matches(const char *pattern, const char *path, const char **tail) {
+    size_t n = strlen(pattern);
+    *tail = NULL;
+    if (pattern[n - 1] != '*') return !strcmp(pattern, path);
+    if (strncmp(pattern, path, n - 1) || !path[n - 1]) return false;
+    *tail = path + n - 1;
+    return true;
+}
+
+static const struct route *find(struct exchange *x, bool *path_known) {
+    const char *method = strcmp(x->method, "HEAD") ? x->method : "GET";
+    *path_known = false;
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!path_matches(routes[i].path, x->path, &x->tail)) continue;
+        *path_known = true;
+        if (!strcmp(routes[i].method, method)) return &routes[i];
+    }
+    return NULL;
+}
+
+struct handling {
+    struct server *server;
+    struct exchange *x;
+};
+
+static void handle(void *arg) {
+    struct handling *h = arg;
+    if (!atomic_load(&h->x->gone)) h->x->route->handle(h->server, h->x);
+    exchange_release(h->x);
+    free(h);
+}
+
+static bool to_clerk(struct server *s, struct exchange *x) {
+    struct handling *h = malloc(sizeof *h);
+    if (!h) return false;
+    *h = (struct handling){s, x};
+    exchange_hold(x);
+    if (clerks_add(s->clerks, handle, h)) return true;
+    exchange_release(x);
+    free(h);
+    return false;
+}
+
+static bool take(struct server *s, struct exchange *x, struct fault *f) {
+    bool known;
+    x->route = find(x, &known);
+    if (!x->route && known) return refuse(f, 405, NULL, "%s: not a method of %.200s", x->method, x->path);
+    if (!x->route) return refuse(f, 404, NULL, "%.200s: there is nothing here", x->path);
+    if (s->draining) return refuse(f, 503, NULL, "the server is stopping");
+    if (x->route->quick) {
+        x->route->handle(s, x);
+        return true;
+    }
+    return to_clerk(s, x) || refuse(f, 503, NULL, "out of memory; try again later");
+}
+
+void routes_take(struct server *s, struct exchange *x) {
+    struct fault f = {0};
+    s->counts.requests++;
+    if (take(s, x, &f)) return;
+    s->counts.refused++;
+    reply_fault(x, x->route ? x->route->surface : &plain_surface, &f);
+}

@@ -1,0 +1,51 @@
+// What is answered where: a table, a row a route.
+#ifndef SERVER_ROUTES_H
+#define SERVER_ROUTES_H
+
+#include "server/clerks.h"
+#include "server/http.h"
+#include "server/models.h"
+#include "server/scheduler.h"
+#include "server/server.h"
+#include "server/surfaces.h"
+
+struct server {
+    const struct serve_options *o;
+    struct http *http;
+    struct clerks *clerks;
+    struct models *models;
+    struct scheduler *scheduler;
+    double started;
+    bool draining;
+    unsigned quiet; // ticks without a request, while it ends
+    struct counts { // of the loop
+        uint64_t requests, refused;
+    } counts;
+};
+
+enum access { OPEN, USER, ADMIN }; // for anybody, with a key, with an administrator's key
+
+struct route {
+    const char *method, *path; // "*" at its end stands for one part or more
+    enum access access;
+    bool quick; // handled in the loop; else by a clerk
+    void (*handle)(struct server *s, struct exchange *x);
+    const struct surface *surface;                  // whose errors it has
+    bool (*read)(struct ask *a, struct fault *f);   // of routes that a model answers
+};
+
+// In the loop: finds the route of a request and has it handled.
+void routes_take(struct server *s, struct exchange *x);
+
+// Replies with JSON that is made already; takes the memory. From any thread.
+void reply_json(struct exchange *x, int status, struct buf *json);
+
+// Handlers.
+void handle_answer(struct server *s, struct exchange *x); // answer.c: what a model is to answer
+void handle_models(struct server *s, struct exchange *x); // models_api.c
+void handle_model(struct server *s, struct exchange *x);
+void handle_health(struct server *s, struct exchange *x); // status.c
+void handle_props(struct server *s, struct exchange *x);
+void handle_metrics(struct server *s, struct exchange *x);
+
+#endif

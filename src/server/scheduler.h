@@ -1,0 +1,45 @@
+// The thread that owns the engine: it has all answers computed together, a step at a time.
+#ifndef SERVER_SCHEDULER_H
+#define SERVER_SCHEDULER_H
+
+#include "server/job.h"
+
+struct scheduler;
+struct served;
+
+enum { MAX_TURNS = 256, PREFIX_WORTH = 64 }; // answers at once; tokens for whose sake a prompt waits for another's
+
+struct scheduler_options {
+    unsigned parallel;    // most answers of a model at once
+    unsigned waiting;     // most jobs that wait
+    size_t prefill;       // most tokens of prompts in a step beside which others are answered
+    size_t conversations; // most that are remembered of a model
+    uint32_t context;     // most tokens of one; 0: the model's own
+    gyr_kv_type kv_type;
+};
+
+// Starts it.
+struct scheduler *scheduler_new(const struct scheduler_options *o, gyr_error *e);
+
+// From any thread: takes the job over (a hold of it), and says SAID_END of each choice or SAID_FAILED in the end. False:
+// too many wait; the job stays the caller's.
+bool scheduler_add(struct scheduler *s, struct job *job);
+
+// From any thread: frees what it remembers of a model whose jobs are all over.
+void scheduler_forget(struct scheduler *s, struct served *model);
+
+// Fails the jobs that are on their way and ends the thread; what comes later is not taken.
+void scheduler_stop(struct scheduler *s);
+void scheduler_free(struct scheduler *s);
+
+// What it has done and does, for /metrics.
+struct scheduler_stats {
+    unsigned running, waiting;
+    uint64_t steps, prompt_tokens, cached_tokens, answer_tokens, queried_tokens;
+    uint64_t set_aside, dropped, cancelled, failed, finished[6]; // by gyr_stop
+    uint64_t kv_limit, kv_used;                                   // bytes, of all models
+    size_t conversations;
+};
+void scheduler_get_stats(struct scheduler *s, struct scheduler_stats *stats);
+
+#endif

@@ -1,0 +1,82 @@
+#include "server/server.h"
+
+#include "base/clock.h"
+#include "server/routes.h"
+
+#include <event2/event.h>
+#include <string.h>
+
+enum { MAX_CLERKS = 32, CONVERSATIONS = 128, IDLE_SECONDS = 60, QUIET_TICKS = 5 };
+
+static void on_request(void *user, struct exchange *x) { routes_take(user, x); }
+
+// In the loop, again and again until what was begun is answered.
+static void drain(void *user) {
+    struct server *s = user;
+    s->quiet = http_unanswered(s->http) ? 0 : s->quiet + 1;
+    if (s->quiet > QUIET_TICKS) http_stop(s->http); // the last replies are out
+}
+
+static void on_stop(void *user) {
+    struct server *s = user;
+    if (s->draining) { // asked twice: at once
+        http_stop(s->http);
+        return;
+    }
+    s->draining = true;
+    http_close_door(s->http);
+    http_each_tick(s->http, drain, s);
+}
+
+static void on_reload(void *user) {
+    struct server *s = user;
+    gyr_error e = {0};
+    if (!http_reload(s->http, &e) && s->o->log) s->o->log(s->o->user, e.message);
+}
+
+static bool start(struct server *s, gyr_error *e) {
+    const struct serve_options *o = s->o;
+    struct http_options how = {.host = o->host,
+                               .port = o->port,
+                               .cert = o->cert,
+                               .key = o->key,
+                               .max_body = o->body,
+                               .max_connections = o->connections,
+                               .idle_seconds = IDLE_SECONDS,
+                               .request = on_request,
+                               .user = s};
+    struct scheduler_options plan = {.parallel = o->parallel < MAX_TURNS ? o->parallel : MAX_TURNS,
+                                     .waiting = o->waiting,
+                                     .prefill = o->prefill,
+                                     .conversations = CONVERSATIONS,
+                                     .context = o->context,
+                                     .kv_type = o->kv_type};
+    struct fault f = {0};
+    s->started = now_seconds();
+    if (!(s->http = http_new(&how, e)) || !(s->models = models_new(o->models, o->n_models, &o->model, e)) ||
+        !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)))
+        return false;
+    models_tell(s->models, s->scheduler);
+    if (!served_load(models_at(s->models, 0), &f, e)) return false;
+    served_release(models_at(s->models, 0));
+    return true;
+}
+
+gyr_status serve(const struct serve_options *o, gyr_error *e) {
+    struct server s = {.o = o};
+    gyr_error made = {0};
+    bool ok = start(&s, &made);
+    if (ok) {
+        if (o->ready) o->ready(o->user, http_url(s.http));
+        http_run(s.http, on_stop, on_reload, &s);
+    }
+    if (s.scheduler) scheduler_stop(s.scheduler);
+    if (s.http) http_flush(s.http);
+    clerks_free(s.clerks);
+    if (s.http) http_flush(s.http);
+    scheduler_free(s.scheduler);
+    http_free(s.http);
+    models_free(s.models);
+    if (!ok && e) *e = made;
+    return ok ? GYR_OK : made.status;
+}

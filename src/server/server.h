@@ -1,0 +1,42 @@
+// The HTTP service: models behind the APIs that programs already speak.
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "gyr.h"
+
+struct model_source {
+    const char *name;
+    const char *path;  // NULL: the image
+    const void *image; // a GGUF file in memory
+    size_t size;
+};
+
+struct serve_options {
+    const struct model_source *models;
+    size_t n_models;
+    gyr_model_options model; // of each
+    const char *host;
+    uint16_t port; // 0: one that is free
+    const char *cert, *key;       // PEM files; NULL: plain HTTP
+    const char *const *origins;   // that may ask from web pages of elsewhere
+    size_t n_origins;
+    const char *const *hosts;     // names under which it may be asked, beside its own
+    size_t n_hosts;
+    bool no_auth;                 // listen on other addresses than the loopback without asking for keys
+    unsigned parallel;            // most answers at once of a model
+    unsigned waiting;             // most requests that wait; more are refused (429)
+    size_t prefill;               // most tokens of prompts in a step while others are being answered
+    uint32_t context;             // most tokens of a conversation; 0: the model's own
+    gyr_kv_type kv_type;
+    unsigned connections;
+    size_t body;                  // most bytes of a request
+    void (*ready)(void *user, const char *url); // called once it listens
+    void (*log)(void *user, const char *line);  // a line for each request, and for what goes wrong; may be NULL
+    void *user;
+};
+
+// Serves until SIGINT or SIGTERM, then ends what was begun. Fails with GYR_IO (the address), GYR_USAGE, and as
+// gyr_model_open() does for the first model.
+gyr_status serve(const struct serve_options *o, gyr_error *e);
+
+#endif

@@ -1,0 +1,113 @@
+// What the server says of itself: /health, /props, /metrics, /v1/models.
+#include "server/routes.h"
+
+#include "base/clock.h"
+
+void handle_health(struct server *s, struct exchange *x) {
+    (void)s;
+    static const char ok[] = "{\"status\":\"ok\"}\n";
+    reply_whole(x, 200, "application/json", ok, sizeof ok - 1);
+}
+
+static void put_model(struct json_out *o, struct served *m) {
+    struct served_state state;
+    served_get(m, &state);
+    json_open(o, NULL, '{');
+    json_string_of(o, "id", served_name(m));
+    json_string_of(o, "object", "model");
+    json_whole(o, "created", served_since(m));
+    json_string_of(o, "owned_by", "gyr");
+    json_bool(o, "loaded", state.loaded);
+    if (state.loaded) {
+        const gyr_model_info *info = served_info(m);
+        json_whole(o, "max_model_len", info->context);
+        json_string_of(o, "architecture", info->architecture);
+        json_string_of(o, "types", info->types);
+        json_whole(o, "parameters", (int64_t)info->parameters);
+        json_whole(o, "bytes", (int64_t)info->weight_bytes);
+    }
+    json_close(o, '}');
+}
+
+void handle_models(struct server *s, struct exchange *x) {
+    struct buf json = {0};
+    struct json_out o = {.out = &json};
+    json_open(&o, NULL, '{');
+    json_string_of(&o, "object", "list");
+    json_open(&o, "data", '[');
+    for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
+    json_close(&o, ']');
+    json_close(&o, '}');
+    reply_json(x, 200, &json);
+}
+
+void handle_model(struct server *s, struct exchange *x) {
+    struct served *m = models_find(s->models, x->tail);
+    struct buf json = {0};
+    struct json_out o = {.out = &json};
+    struct fault f;
+    if (m) {
+        put_model(&o, m);
+        reply_json(x, 200, &json);
+    } else {
+        refuse_as(&f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models", x->tail);
+        reply_fault(x, x->route->surface, &f);
+    }
+}
+
+void handle_props(struct server *s, struct exchange *x) {
+    struct buf json = {0};
+    struct json_out o = {.out = &json};
+    json_open(&o, NULL, '{');
+    json_string_of(&o, "version", gyr_version());
+    json_whole(&o, "edition", gyr_edition());
+    json_whole(&o, "parallel", s->o->parallel);
+    json_whole(&o, "waiting", s->o->waiting);
+    json_open(&o, "models", '[');
+    for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
+    json_close(&o, ']');
+    json_close(&o, '}');
+    reply_json(x, 200, &json);
+}
+
+void handle_metrics(struct server *s, struct exchange *x) {
+    struct scheduler_stats st;
+    struct buf out = {0};
+    scheduler_get_stats(s->scheduler, &st);
+    const struct {
+        const char *name, *type, *help;
+        double value;
+    } rows[] = {
+        {"vllm:num_requests_running", "gauge", "Answers on their way.", st.running},
+        {"vllm:num_requests_waiting", "gauge", "Requests that wait.", st.waiting},
+        {"vllm:kv_cache_usage_perc", "gauge", "Part of the KV cache's memory in use, 0 to 1.",
+         st.kv_limit ? (double)st.kv_used / (double)st.kv_limit : 0},
+        {"vllm:prompt_tokens_total", "counter", "Tokens of prompts that were computed.", (double)st.prompt_tokens},
+        {"vllm:generation_tokens_total", "counter", "Tokens of answers.", (double)st.answer_tokens},
+        {"vllm:prompt_tokens_cached_total", "counter", "Tokens of prompts that were there.", (double)st.cached_tokens},
+        {"vllm:prefix_cache_queries_total", "counter", "Tokens looked for in the prefix cache.", (double)st.queried_tokens},
+        {"vllm:prefix_cache_hits_total", "counter", "Tokens found in the prefix cache.", (double)st.cached_tokens},
+        {"vllm:num_preemptions_total", "counter", "Answers set aside for want of memory.", (double)st.set_aside},
+        {"gyr:steps_total", "counter", "Batches computed.", (double)st.steps},
+        {"gyr:conversations", "gauge", "Conversations remembered in memory.", (double)st.conversations},
+        {"gyr:conversations_dropped_total", "counter", "Conversations forgotten to make room.", (double)st.dropped},
+        {"gyr:answers_cancelled_total", "counter", "Answers whose client left.", (double)st.cancelled},
+        {"gyr:answers_failed_total", "counter", "Answers that failed.", (double)st.failed},
+        {"gyr:kv_cache_bytes", "gauge", "Memory of keys and values in use.", (double)st.kv_used},
+        {"gyr:kv_cache_limit_bytes", "gauge", "Memory that keys and values may take.", (double)st.kv_limit},
+        {"gyr:connections", "gauge", "Open connections.", http_connections(s->http)},
+        {"gyr:requests_total", "counter", "HTTP requests.", (double)s->counts.requests},
+        {"gyr:uptime_seconds", "gauge", "Since the server was started.", now_seconds() - s->started},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        buf_printf(&out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", rows[i].name, rows[i].help, rows[i].name, rows[i].type,
+                   rows[i].name, rows[i].value);
+    static const char *const reasons[] = {"", "stop", "stop", "length", "abort", "error"};
+    buf_puts(&out, "# HELP vllm:request_success_total Answers by why they ended.\n"
+                   "# TYPE vllm:request_success_total counter\n");
+    for (size_t i = 2; i < sizeof reasons / sizeof *reasons; i++)
+        buf_printf(&out, "vllm:request_success_total{finished_reason=\"%s\"} %llu\n", reasons[i],
+                   (unsigned long long)(st.finished[i] + (i == 2 ? st.finished[1] : 0)));
+    reply_whole(x, 200, "text/plain; version=0.0.4; charset=utf-8", out.data, out.size);
+    buf_free(&out);
+}

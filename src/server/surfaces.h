@@ -1,0 +1,18 @@
+// The APIs: how each reads a request that is to be answered by a model, and tells the answer. A clerk calls them.
+#ifndef SERVER_SURFACES_H
+#define SERVER_SURFACES_H
+
+#include "server/telling.h"
+
+// Reads a->body into a->job: prompt, options, telling. False: refused.
+bool chat_read(struct ask *a, struct fault *f);
+bool completions_read(struct ask *a, struct fault *f);
+bool messages_read(struct ask *a, struct fault *f);
+bool responses_read(struct ask *a, struct fault *f);
+bool ollama_chat_read(struct ask *a, struct fault *f);
+bool ollama_generate_read(struct ask *a, struct fault *f);
+
+extern const struct surface chat_surface, completions_surface, messages_surface, responses_surface, ollama_chat_surface,
+    ollama_generate_surface;
+
+#endif

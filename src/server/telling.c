@@ -1,0 +1,160 @@
+#include "server/telling.h"
+
+#include "server/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void forget(void *telling) {
+    struct telling *t = telling;
+    for (unsigned i = 0; i < t->n; i++) {
+        struct speech *s = &t->speeches[i];
+        for (size_t k = 0; k < s->n_calls; k++) {
+            free(s->calls[k].name);
+            buf_free(&s->calls[k].arguments);
+        }
+        free(s->calls);
+        buf_free(&s->text);
+        buf_free(&s->reasoning);
+        buf_free(&s->logprobs);
+        buf_free(&s->ids);
+    }
+    free(t->speeches);
+    buf_free(&t->out);
+    free(t->own);
+    free(t);
+}
+
+void telling_event(struct telling *t, const char *name, const struct buf *json) {
+    if (name) buf_printf(&t->out, "event: %s\n", name);
+    buf_puts(&t->out, "data: ");
+    buf_append(&t->out, json->data, json->size);
+    buf_puts(&t->out, "\n\n");
+}
+
+// A client that takes nothing must not fill the memory: what it is owed is bounded.
+enum { MAX_WAITING = 8 << 20 };
+
+void telling_send(struct telling *t) {
+    if (t->out.failed || reply_waiting(t->job->x) > MAX_WAITING) job_cancel(t->job);
+    reply_more(t->job->x, t->out.data, t->out.size);
+    buf_clear(&t->out);
+}
+
+void telling_reply(struct telling *t, const struct buf *body) {
+    static const struct fault no_memory = {.status = 503, .message = "out of memory for the reply; try again later"};
+    if (body->failed)
+        reply_fault(t->job->x, t->surface, &no_memory);
+    else
+        reply_whole(t->job->x, 200, t->surface->type, body->data, body->size);
+}
+
+static void start(struct telling *t) {
+    if (t->started || !t->stream) return;
+    t->started = true;
+    exchange_add_header(t->job->x, "X-Accel-Buffering", "no"); // proxies are to pass each piece on at once
+    reply_start(t->job->x, 200, t->surface->stream_type);
+    if (t->surface->start) t->surface->start(t);
+}
+
+static void event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
+    if (kind == SPEECH_TEXT) buf_append(&s->text, text, size);
+    if (kind == SPEECH_REASONING) buf_append(&s->reasoning, text, size);
+    if (t->surface->event) t->surface->event(t, s, kind, text, size);
+    s->last = kind;
+    s->spoken = true;
+}
+
+char *token_text(const struct telling *t, int32_t id, size_t *size) {
+    return gyr_detokenize(t->tokenizer, &id, 1, true, size, NULL);
+}
+
+static void said(struct job *j, const struct said *what) {
+    struct telling *t = j->telling;
+    struct speech *s = &t->speeches[what->choice];
+    switch (what->kind) {
+    case SAID_BEGUN:
+        if (what->choice == 0) t->prompt_tokens = what->count, t->cached = what->cached;
+        start(t);
+        break;
+    case SAID_TOKEN:
+        s->tokens++;
+        if (t->wants_logprobs && t->surface->token) t->surface->token(t, s, what);
+        if (t->wants_ids) buf_append(&s->ids, &what->id, sizeof what->id);
+        break;
+    case SAID_TEXT: event(t, s, SPEECH_TEXT, what->text, what->size); break;
+    case SAID_END:
+        start(t);
+        s->stop = what->stop;
+        s->tokens = what->count;
+        t->prompt_seconds += what->seconds[0];
+        t->answer_seconds += what->seconds[1];
+        if (t->surface->over) t->surface->over(t, s);
+        break;
+    default: break;
+    }
+    if (t->out.size) telling_send(t);
+}
+
+static void done(struct job *j) {
+    struct telling *t = j->telling;
+    j->x->left = NULL;
+    t->surface->done(t);
+    if (!t->started) return;
+    telling_send(t);
+    reply_end(j->x);
+}
+
+static void failed(struct job *j, const struct fault *f) {
+    struct telling *t = j->telling;
+    j->x->left = NULL;
+    if (!t->started) {
+        reply_fault(j->x, t->surface, f);
+        return;
+    }
+    t->surface->broke(t, f);
+    telling_send(t);
+    reply_end(j->x);
+}
+
+static const struct teller teller = {said, done, failed};
+
+bool telling_new(struct job *j, const struct surface *surface, const struct ask *a, struct fault *f) {
+    struct telling *t = calloc(1, sizeof *t);
+    struct speech *speeches = calloc(j->n, sizeof *speeches);
+    if (!t || !speeches) {
+        free(t);
+        free(speeches);
+        return refuse(f, 503, NULL, "out of memory; try again later");
+    }
+    *t = (struct telling){.surface = surface,
+                          .job = j,
+                          .tokenizer = a->tokenizer,
+                          .speeches = speeches,
+                          .n = j->n,
+                          .stream = a->stream,
+                          .usage = a->usage,
+                          .wants_logprobs = j->logprobs,
+                          .prompt_tokens = j->count,
+                          .created = (long long)time(NULL)};
+    for (unsigned i = 0; i < j->n; i++) speeches[i].index = i;
+    j->telling = t;
+    j->forget = forget;
+    j->teller = &teller;
+    return true;
+}
+
+const char *finish_reason(const struct speech *s) {
+    if (s->stop == GYR_STOP_LENGTH) return "length";
+    return s->n_calls ? "tool_calls" : "stop";
+}
+
+void reply_fault(struct exchange *x, const struct surface *surface, const struct fault *f) {
+    struct buf body = {0};
+    char seconds[16];
+    surface->error(&body, f);
+    snprintf(seconds, sizeof seconds, "%u", f->retry_after);
+    if (f->retry_after) exchange_add_header(x, "Retry-After", seconds);
+    reply_later(x, f->status, "application/json", &body);
+}

@@ -1,0 +1,82 @@
+// An answer on its way to the client, in terms that all APIs have: reasoning, text, and calls of tools, of one choice or
+// several. An API is a table of functions that put this into its own words. All in the loop.
+#ifndef SERVER_TELLING_H
+#define SERVER_TELLING_H
+
+#include "server/ask.h"
+#include "server/write_json.h"
+
+enum speech_kind { SPEECH_REASONING, SPEECH_TEXT, SPEECH_CALL, SPEECH_ARGUMENTS, SPEECH_CALL_END };
+
+struct call {
+    char id[32];
+    char *name;
+    struct buf arguments; // JSON
+};
+
+// What one choice has said so far.
+struct speech {
+    unsigned index;
+    struct buf text, reasoning;
+    struct call *calls;
+    size_t n_calls, calls_room;
+    enum speech_kind last; // what the latest event was of
+    bool spoken;           // there was one
+    struct buf logprobs;   // of each token since it was cleared, as the surface's put_logprob() has it
+    struct buf ids;        // int32_t of each token
+    size_t tokens, reasoning_tokens;
+    int stop; // gyr_stop; 0: it goes on
+    struct reader *reader;
+};
+
+struct telling;
+
+struct surface {
+    const char *type; // of a whole reply
+    const char *stream_type;
+    void (*start)(struct telling *t); // a stream begins
+    void (*event)(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size);
+    void (*token)(struct telling *t, struct speech *s, const struct said *said); // with log-probabilities; may be NULL
+    void (*over)(struct telling *t, struct speech *s); // a choice is
+    void (*done)(struct telling *t);                   // all are: the whole reply, or the stream's end
+    void (*error)(struct buf *out, const struct fault *f);  // a reply that is an error
+    void (*broke)(struct telling *t, const struct fault *f); // a stream that has begun ends with one
+};
+
+struct telling {
+    const struct surface *surface;
+    struct job *job;
+    const gyr_tokenizer *tokenizer;
+    struct speech *speeches;
+    unsigned n;
+    bool stream, usage, started;
+    bool wants_logprobs, wants_ids;
+    size_t prompt_tokens, cached;
+    long long created;
+    struct buf out; // of a stream, not sent yet
+    void *own;      // the surface's, freed with free()
+    double prompt_seconds, answer_seconds;
+};
+
+// Gives the job its teller. False: memory is out.
+bool telling_new(struct job *j, const struct surface *surface, const struct ask *a, struct fault *f);
+
+// Puts an event "data: ..." into the stream; with a name, "event: NAME" before it.
+void telling_event(struct telling *t, const char *name, const struct buf *json);
+
+// Sends what `out` has.
+void telling_send(struct telling *t);
+
+// Replies whole, with the surface's type.
+void telling_reply(struct telling *t, const struct buf *body);
+
+// Why a choice is over, as OpenAI says: "stop", "length" or "tool_calls".
+const char *finish_reason(const struct speech *s);
+
+// The text of a token, special or not: free with gyr_free(). NULL if memory is out.
+char *token_text(const struct telling *t, int32_t id, size_t *size);
+
+// Replies to a request with an error in the words of a surface. From any thread.
+void reply_fault(struct exchange *x, const struct surface *surface, const struct fault *f);
+
+#endif

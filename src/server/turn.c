@@ -1,0 +1,112 @@
+// One choice of a job: an answer of the engine, and what is said of it.
+#include "server/lane.h"
+
+#include "base/clock.h"
+#include "server/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool on_token(void *user, const gyr_token *token) {
+    struct turn *t = user;
+    if (t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error)) t->broken = true;
+    job_say(t->job, &(struct said){.kind = SAID_TOKEN,
+                                   .choice = t->index,
+                                   .id = token->id,
+                                   .logprob = token->logprob,
+                                   .text = token->bytes,
+                                   .size = token->size,
+                                   .count = token->top_count,
+                                   .top_ids = token->top_ids,
+                                   .top_logprobs = token->top_logprobs});
+    return !t->broken && !atomic_load(&t->job->cancelled);
+}
+
+static bool on_piece(void *user, const char *text, size_t size) {
+    struct turn *t = user;
+    job_say(t->job, &(struct said){.kind = SAID_TEXT, .choice = t->index, .text = text, .size = size});
+    return !atomic_load(&t->job->cancelled);
+}
+
+static bool on_prefill(void *user, size_t done, size_t total) {
+    (void)done, (void)total;
+    return !atomic_load(&((struct turn *)user)->job->cancelled);
+}
+
+// On a worker thread, for one answer at a time.
+static bool on_mask(void *user, uint32_t *allowed) {
+    struct turn *t = user;
+    return !gyr_matcher_mask(t->matcher, allowed, &t->error) || !(t->broken = true);
+}
+
+struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, size_t cached, gyr_error *e) {
+    struct turn *t = calloc(1, sizeof *t);
+    if (!t) return fail_memory(e, "answer"), NULL;
+    *t = (struct turn){.job = j, .index = index, .session = session, .cached = cached, .sampling = j->sampling};
+    t->sampling.seed += index;
+    t->how = (gyr_generate_options){.sampling = &t->sampling,
+                                    .max_tokens = j->max_tokens,
+                                    .min_tokens = j->min_tokens,
+                                    .stop = (const char *const *)j->stop,
+                                    .stop_count = j->stop_count,
+                                    .stop_ids = j->stop_ids,
+                                    .stop_id_count = j->stop_id_count,
+                                    .ignore_end = j->ignore_end,
+                                    .logprobs = j->logprobs,
+                                    .token = on_token,
+                                    .piece = on_piece,
+                                    .prefill = on_prefill,
+                                    .user = t};
+    if (j->grammar && !(t->matcher = gyr_matcher_new(j->grammar, e))) {
+        free(t);
+        return NULL;
+    }
+    if (t->matcher) t->how.mask = on_mask;
+    t->answer = gyr_answer_new(session, j->prompt + cached, j->count - cached, &t->how, e);
+    if (!t->answer) {
+        gyr_matcher_free(t->matcher);
+        free(t);
+        return NULL;
+    }
+    job_hold(j);
+    return t;
+}
+
+void turn_free(struct turn *t, struct prefix_cache *cache) {
+    gyr_answer_free(t->answer);
+    gyr_matcher_free(t->matcher);
+    prefix_put(cache, t->session, t->job->salt, now_seconds());
+    job_release(t->job);
+    free(t);
+}
+
+size_t turn_left(const struct turn *t) {
+    gyr_generate_stats stats;
+    gyr_answer_get_stats(t->answer, &stats);
+    return t->job->count - t->cached - stats.prompt_tokens;
+}
+
+bool turn_told(struct turn *t, struct scheduler_stats *stats) {
+    gyr_generate_stats now;
+    gyr_answer_get_stats(t->answer, &now);
+    bool over = gyr_answer_done(t->answer);
+    if (!t->begun && now.prompt_tokens == t->job->count - t->cached) {
+        t->begun = true;
+        job_say(t->job, &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->job->count, .cached = t->cached});
+    }
+    if (!over) return false;
+    stats->finished[now.stop]++;
+    stats->answer_tokens += now.answer_tokens;
+    if (t->broken)
+        job_say(t->job, &(struct said){.kind = SAID_FAILED,
+                                       .status = t->error.status,
+                                       .text = t->error.message,
+                                       .size = strlen(t->error.message)});
+    else
+        job_say(t->job, &(struct said){.kind = SAID_END,
+                                       .choice = t->index,
+                                       .count = now.answer_tokens,
+                                       .stop = now.stop,
+                                       .seconds = {now.prompt_seconds, now.answer_seconds}});
+    return true;
+}
