@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version help'
+        words='run key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -26,6 +26,9 @@ _gyr() {
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
                --json --stats --ignore-end --help' ;;
+    key)
+        words='--rate --tokens --concurrency --models --expires --admin --json --help'
+        [[ $word == -* ]] || words='add list rm usage' ;;
     pull) words='--parallel --retries --timeout --quiet --help' ;;
     list) words='--json --help' ;;
     rm)
@@ -50,7 +53,7 @@ _gyr() {
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version' ;;
+    help) words='run key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

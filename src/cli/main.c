@@ -13,10 +13,11 @@ static int verb_version(int argc, char **argv);
 static int verb_help(int argc, char **argv);
 
 static const struct verb {
-    const char *name, *help;
+    const char *name, *help; // NULL: named below the list, which fits a screen
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"run", "answer a prompt, or chat", verb_run},
+    {"key", "make, list and remove the keys of a server", verb_key},
     {"serve", "serve models over HTTP", verb_serve},
     {"pull", "get a model from the hub", verb_pull},
     {"list", "list the models that were pulled", verb_list},
@@ -32,8 +33,8 @@ static const struct verb {
     {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
     {"synth", "write a model of random weights in a known shape", verb_synth},
-    {"version", "print the version", verb_version},
-    {"help", "explain a verb", verb_help},
+    {"version", NULL, verb_version},
+    {"help", NULL, verb_help},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
@@ -46,8 +47,9 @@ static const struct verb *find(const char *name) {
 static void print_help(void) {
     print("Usage: gyr VERB [OPTION]... [ARGUMENT]...\n"
           "Run large language models on the machine you have.\n\n");
-    for (size_t i = 0; i < VERBS; i++) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
-    print("\n'gyr help VERB' or 'gyr VERB --help' explains a verb; 'man gyr' has it all.\n"
+    for (size_t i = 0; i < VERBS; i++)
+        if (verbs[i].help) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
+    print("\n'gyr help VERB' explains a verb, 'gyr version' tells the version, 'man gyr' all.\n"
           "Example: gyr run \"Write a poem about San Francisco\"\n");
 }
 

@@ -15,6 +15,7 @@ int verb_list(int argc, char **argv);
 int verb_rm(int argc, char **argv);
 int verb_convert(int argc, char **argv);
 int verb_cache(int argc, char **argv);
+int verb_key(int argc, char **argv);
 int verb_serve(int argc, char **argv);
 int verb_synth(int argc, char **argv);
 int verb_quantize(int argc, char **argv);

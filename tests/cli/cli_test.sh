@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run pull list rm inspect tokenize template logits eval devices bench convert quantize synth version help"
+verbs="run key pull list rm inspect tokenize template logits eval devices bench convert quantize synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -96,7 +96,7 @@ help_fits_a_screen() {
 
 # Every option of the help is in the page of its verb, in the manual, and in the completions.
 documents_know_every_option() {
-    for verb in run pull list rm inspect tokenize template logits eval devices bench convert quantize synth; do
+    for verb in run key pull list rm inspect tokenize template logits eval devices bench convert quantize synth; do
         run "$gyr" $verb --help
         for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
             name=${option#--}
@@ -109,6 +109,35 @@ documents_know_every_option() {
                 fault "docs/verbs/$verb.md has no $option"
         done
     done
+}
+
+keys_are_made_and_removed() {
+    run "$gyr" key add ann --rate 60/min --tokens 1000/min --tokens 50000/day --concurrency 2 --models poet --admin
+    status_is 0
+    err_is "(the key of ann; it is not shown again)"
+    [ "$(grep -cE '^gyr-[A-Za-z0-9]{40}$' out)" = 1 ] && [ "$(wc -l < out)" = 1 ] || fault "prints $(cat out)"
+    key=$(cat out)
+    [ "$(stat -c %a "$XDG_STATE_HOME/gyr/state.db")" = 600 ] || fault "others can read the state"
+    run "$gyr" key list
+    status_is 0
+    out_has ", admin, 60 requests/min, 1000 tokens/min, 50000 tokens/day, 2 at once, only poet"
+    grep -q "$key" out && fault "the list has the key"
+    run "$gyr" key list --json
+    out_is_json
+    run "$gyr" key usage ann --json
+    out_is_json
+    refuses 2 "key ann: is there already; choose another name, or remove it first: gyr key rm ann" "$gyr" key add ann
+    refuses 2 "key usage: takes no limits; they are given to 'gyr key add'" "$gyr" key usage --rate 5
+    refuses 2 '--rate: "5/day" is not N/min' "$gyr" key add bob --rate 5/day
+    refuses 2 '--tokens: "5" is neither N/min nor N/day' "$gyr" key add bob --tokens 5
+    refuses 2 '--rate: "-1" is not a number with its time, such as 60/min' "$gyr" key add bob --rate -1
+    refuses 2 "key: \"ad\": does not know this; did you mean 'gyr key add'?" "$gyr" key ad
+    refuses 2 "key add: needs the NAME of a key; see 'gyr key --help'" "$gyr" key add
+    run "$gyr" key rm ann
+    status_is 0
+    refuses 2 "key ann: there is none; 'gyr key list' shows them" "$gyr" key rm ann
+    refuses 3 "/proc/no: cannot be made: No such file or directory; set GYR_STATE to a folder that may be written" \
+        env GYR_STATE=/proc/no "$gyr" key list
 }
 
 # A model of one type becomes one of another; what was there before stays when that fails.
@@ -497,7 +526,7 @@ speed_is_held_against_limits() {
 
 for name in help_fits_a_screen documents_know_every_option version_is_printed wrong_verbs_are_told \
     wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed \
-    perplexity_is_what_others_measure converts; do
+    perplexity_is_what_others_measure converts keys_are_made_and_removed; do
     case_ $name
 done
 for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again \
