@@ -123,6 +123,7 @@ typedef struct gyr_model_info {
     uint32_t context;     // tokens the model was trained for
     uint32_t far_context; // most that a session may be asked to hold: more where the model has other positions for it
     bool has_chat_template;
+    bool keeps_state;   // a session cut short computes its tokens again: a state does not go back
     bool bidirectional; // tokens see those that come after them, too: see gyr_session_feed()
     uint64_t reserved[8];
 } gyr_model_info;
@@ -262,6 +263,10 @@ GYR_API void gyr_template_close(gyr_template *tmpl);
 
 // The template of a model, NULL if it has none; it lives as long as the model and must not be closed.
 GYR_API const gyr_template *gyr_model_template(const gyr_model *model);
+
+// Its source, of the one for conversations with tools if there are several: what tells how the model writes its calls.
+// NULL if it has none. It lives as long as the model.
+GYR_API const char *gyr_model_template_source(const gyr_model *model);
 
 // Renders `variables`, a JSON object (messages, tools, add_generation_prompt, and whatever else the template asks
 // for), as Hugging Face transformers would. Its model's bos_token, eos_token, unk_token and pad_token are there unless

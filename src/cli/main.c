@@ -17,8 +17,8 @@ static const struct verb {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"run", "answer a prompt, or chat", verb_run},
-    {"key", "make, list and remove the keys of a server", verb_key},
     {"serve", "serve models over HTTP", verb_serve},
+    {"key", "make, list and remove the keys of a server", verb_key},
     {"pull", "get a model from the hub", verb_pull},
     {"list", "list the models that were pulled", verb_list},
     {"rm", "remove a model that was pulled", verb_rm},

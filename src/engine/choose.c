@@ -109,6 +109,8 @@ static bool send_out(struct gyr_answer *a, gyr_error *e) {
     buf_clear(&a->piece);
     if (tokens) tokenizer_decode(tokens, a->next, a->s->length == 0, false, &a->piece);
     if (a->piece.failed) return fail_memory(e, "answer");
+    // A token without text parts what is before it from what comes: no stop string reaches across.
+    if (!a->told && !a->piece.size && stream_end(&a->stream) == STREAM_CANCELLED) a->stop = GYR_STOP_CALLER;
     if (!a->told && !tell(a)) a->stop = GYR_STOP_CALLER;
     a->told = true;
     enum stream_state state = a->stop ? STREAM_CANCELLED : stream_put(&a->stream, a->piece.data, a->piece.size);

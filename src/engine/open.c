@@ -180,5 +180,6 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .context = h->context,
                              .far_context = h->far_context,
                              .has_chat_template = m->chat != NULL,
+                             .keeps_state = m->states.floats > 0,
                              .bidirectional = h->bidirectional};
 }

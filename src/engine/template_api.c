@@ -212,3 +212,9 @@ gyr_status gyr_chat_tokens(const gyr_model *m, const char *messages, bool genera
     buf_free(&user);
     return tokens_give(ok, &tokens, out, &made, e);
 }
+
+const char *gyr_model_template_source(const gyr_model *m) {
+    if (!m->chat || !m->chat->vocab) return NULL;
+    const char *tools = named(m->chat->vocab, "tool_use");
+    return tools ? tools : m->chat->vocab->chat_template;
+}

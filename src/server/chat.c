@@ -63,90 +63,90 @@ static const struct field fields[] = {
     {"function_call", FIELD_NULL},
 };
 
-static void head(struct json_out *o, const struct telling *t, const char *object) {
+static void head(struct js *o, const struct telling *t, const char *object) {
     char id[40];
     snprintf(id, sizeof id, "chatcmpl-%s", t->job->x->id);
-    json_string_of(o, "id", id);
-    json_string_of(o, "object", object);
-    json_whole(o, "created", t->created);
-    json_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "id", id);
+    js_string_of(o, "object", object);
+    js_whole(o, "created", t->created);
+    js_string_of(o, "model", served_name(t->job->model));
     snprintf(id, sizeof id, "gyr-%s-edition-%u", gyr_version(), gyr_edition());
-    json_string_of(o, "system_fingerprint", id);
+    js_string_of(o, "system_fingerprint", id);
 }
 
-static void put_ids(struct json_out *o, const char *key, const int32_t *ids, size_t n) {
-    json_open(o, key, '[');
-    for (size_t i = 0; i < n; i++) json_whole(o, NULL, ids[i]);
-    json_close(o, ']');
+static void put_ids(struct js *o, const char *key, const int32_t *ids, size_t n) {
+    js_open(o, key, '[');
+    for (size_t i = 0; i < n; i++) js_whole(o, NULL, ids[i]);
+    js_close(o, ']');
 }
 
-static void put_logprobs(struct json_out *o, struct speech *s) {
-    json_open(o, "logprobs", '{');
-    json_open(o, "content", '[');
-    json_raw(o, NULL, s->logprobs.size ? s->logprobs.data : "", s->logprobs.size);
-    json_close(o, ']');
-    json_none(o, "refusal");
-    json_close(o, '}');
+static void put_logprobs(struct js *o, struct speech *s) {
+    js_open(o, "logprobs", '{');
+    js_open(o, "content", '[');
+    js_raw(o, NULL, s->logprobs.size ? s->logprobs.data : "", s->logprobs.size);
+    js_close(o, ']');
+    js_none(o, "refusal");
+    js_close(o, '}');
 }
 
 // A chunk of a stream: `delta` is the inside of its object. What was said of tokens goes with the first that comes.
 static void chunk(struct telling *t, struct speech *s, const struct buf *delta, const char *finish) {
     struct buf json = {0};
-    struct json_out o = {.out = &json};
-    json_open(&o, NULL, '{');
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
     head(&o, t, "chat.completion.chunk");
-    json_open(&o, "choices", '[');
-    json_open(&o, NULL, '{');
-    json_whole(&o, "index", s->index);
-    json_open(&o, "delta", '{');
+    js_open(&o, "choices", '[');
+    js_open(&o, NULL, '{');
+    js_whole(&o, "index", s->index);
+    js_open(&o, "delta", '{');
     buf_append(&json, delta->data, delta->size);
-    json_close(&o, '}');
+    js_close(&o, '}');
     if (t->wants_logprobs && s->logprobs.size) put_logprobs(&o, s);
     if (t->wants_ids && s->ids.size) put_ids(&o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
-    json_string_of(&o, "finish_reason", finish);
-    json_close(&o, '}');
-    json_close(&o, ']');
-    if (t->usage) json_none(&o, "usage");
-    json_close(&o, '}');
+    js_string_of(&o, "finish_reason", finish);
+    js_close(&o, '}');
+    js_close(&o, ']');
+    if (t->usage) js_none(&o, "usage");
+    js_close(&o, '}');
     buf_clear(&s->logprobs);
     buf_clear(&s->ids);
     telling_event(t, NULL, &json);
     buf_free(&json);
 }
 
-static void put_call(struct json_out *o, const struct call *c, size_t index, bool streamed) {
-    json_open(o, NULL, '{');
-    if (streamed) json_whole(o, "index", (int64_t)index);
-    json_string_of(o, "id", c->id);
-    json_string_of(o, "type", "function");
-    json_open(o, "function", '{');
-    json_string_of(o, "name", c->name);
-    json_text(o, "arguments", c->arguments.data ? c->arguments.data : "", streamed ? 0 : c->arguments.size);
-    json_close(o, '}');
-    json_close(o, '}');
+static void put_call(struct js *o, const struct call *c, size_t index, bool streamed) {
+    js_open(o, NULL, '{');
+    if (streamed) js_whole(o, "index", (int64_t)index);
+    js_string_of(o, "id", c->id);
+    js_string_of(o, "type", "function");
+    js_open(o, "function", '{');
+    js_string_of(o, "name", c->name);
+    js_text(o, "arguments", c->arguments.data ? c->arguments.data : "", streamed ? 0 : c->arguments.size);
+    js_close(o, '}');
+    js_close(o, '}');
 }
 
 static void event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
     if (!t->stream || kind == SPEECH_CALL_END) return;
     struct buf delta = {0};
-    struct json_out o = {.out = &delta};
-    if (!s->spoken) json_string_of(&o, "role", "assistant");
-    if (kind == SPEECH_TEXT) json_text(&o, "content", text, size);
-    if (kind == SPEECH_REASONING) json_text(&o, "reasoning_content", text, size);
+    struct js o = {.out = &delta};
+    if (!s->spoken) js_string_of(&o, "role", "assistant");
+    if (kind == SPEECH_TEXT) js_text(&o, "content", text, size);
+    if (kind == SPEECH_REASONING) js_text(&o, "reasoning_content", text, size);
     if (kind == SPEECH_CALL || kind == SPEECH_ARGUMENTS) {
         size_t last = s->n_calls - 1;
-        json_open(&o, "tool_calls", '[');
+        js_open(&o, "tool_calls", '[');
         if (kind == SPEECH_CALL) {
             put_call(&o, &s->calls[last], last, true);
         } else {
-            json_open(&o, NULL, '{');
-            json_whole(&o, "index", (int64_t)last);
-            json_open(&o, "function", '{');
-            json_text(&o, "arguments", text, size);
-            json_close(&o, '}');
-            json_close(&o, '}');
+            js_open(&o, NULL, '{');
+            js_whole(&o, "index", (int64_t)last);
+            js_open(&o, "function", '{');
+            js_text(&o, "arguments", text, size);
+            js_close(&o, '}');
+            js_close(&o, '}');
         }
-        json_close(&o, ']');
+        js_close(&o, ']');
     }
     chunk(t, s, &delta, NULL);
     buf_free(&delta);
@@ -160,47 +160,47 @@ static void over(struct telling *t, struct speech *s) {
     chunk(t, s, &none, finish_reason(s));
 }
 
-static void put_message(struct json_out *o, const struct speech *s) {
-    json_open(o, "message", '{');
-    json_string_of(o, "role", "assistant");
+static void put_message(struct js *o, const struct speech *s) {
+    js_open(o, "message", '{');
+    js_string_of(o, "role", "assistant");
     if (s->text.size || !s->n_calls)
-        json_text(o, "content", s->text.size ? s->text.data : "", s->text.size);
+        js_text(o, "content", s->text.size ? s->text.data : "", s->text.size);
     else
-        json_none(o, "content");
-    if (s->reasoning.size) json_text(o, "reasoning_content", s->reasoning.data, s->reasoning.size);
-    json_none(o, "refusal");
+        js_none(o, "content");
+    if (s->reasoning.size) js_text(o, "reasoning_content", s->reasoning.data, s->reasoning.size);
+    js_none(o, "refusal");
     if (s->n_calls) {
-        json_open(o, "tool_calls", '[');
+        js_open(o, "tool_calls", '[');
         for (size_t i = 0; i < s->n_calls; i++) put_call(o, &s->calls[i], i, false);
-        json_close(o, ']');
+        js_close(o, ']');
     }
-    json_close(o, '}');
+    js_close(o, '}');
 }
 
-static void put_choice(struct json_out *o, struct telling *t, struct speech *s) {
-    json_open(o, NULL, '{');
-    json_whole(o, "index", s->index);
+static void put_choice(struct js *o, struct telling *t, struct speech *s) {
+    js_open(o, NULL, '{');
+    js_whole(o, "index", s->index);
     put_message(o, s);
     if (t->wants_logprobs)
         put_logprobs(o, s);
     else
-        json_none(o, "logprobs");
+        js_none(o, "logprobs");
     if (t->wants_ids) put_ids(o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
-    json_string_of(o, "finish_reason", finish_reason(s));
-    json_close(o, '}');
+    js_string_of(o, "finish_reason", finish_reason(s));
+    js_close(o, '}');
 }
 
 static void done(struct telling *t) {
     struct buf json = {0};
-    struct json_out o = {.out = &json};
-    json_open(&o, NULL, '{');
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
     head(&o, t, t->stream ? "chat.completion.chunk" : "chat.completion");
-    json_open(&o, "choices", '[');
+    js_open(&o, "choices", '[');
     for (unsigned i = 0; !t->stream && i < t->n; i++) put_choice(&o, t, &t->speeches[i]);
-    json_close(&o, ']');
+    js_close(&o, ']');
     if (t->wants_ids) put_ids(&o, "prompt_token_ids", t->job->prompt, t->job->count);
     openai_usage(&o, "usage", t);
-    json_close(&o, '}');
+    js_close(&o, '}');
     if (t->stream) {
         if (t->usage) telling_event(t, NULL, &json);
         buf_puts(&t->out, "data: [DONE]\n\n");
@@ -228,7 +228,8 @@ static bool read_chat(struct chat *c, struct fault *f) {
     c->talk.messages = conversation_messages(json_object_get(a->body, "messages"), f);
     if (!c->talk.messages) return false;
     c->talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
-    bool ok = !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f);
+    bool ok = !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f) &&
+              telling_reads(a->job->telling, c->talk.tools, f);
     if (ok) ((struct telling *)a->job->telling)->wants_ids = c->ids;
     json_decref(c->talk.messages);
     json_decref(c->talk.tools);

@@ -41,37 +41,37 @@ struct echo {
     char text[];
 };
 
-static void head(struct json_out *o, const struct telling *t) {
+static void head(struct js *o, const struct telling *t) {
     char id[40];
     snprintf(id, sizeof id, "cmpl-%s", t->job->x->id);
-    json_string_of(o, "id", id);
-    json_string_of(o, "object", "text_completion");
-    json_whole(o, "created", t->created);
-    json_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "id", id);
+    js_string_of(o, "object", "text_completion");
+    js_whole(o, "created", t->created);
+    js_string_of(o, "model", served_name(t->job->model));
 }
 
 // A token's part of each of the lists that "logprobs" is made of: kept apart by a line's end until they are written.
 static void token(struct telling *t, struct speech *s, const struct said *said) {
-    struct json_out o = {.out = &s->logprobs, .comma = s->logprobs.size > 0};
+    struct js o = {.out = &s->logprobs, .comma = s->logprobs.size > 0};
     size_t size = 0;
     char *text = token_text(t, said->id, &size);
-    json_open(&o, NULL, '{');
-    json_text(&o, "token", text ? text : "", size);
+    js_open(&o, NULL, '{');
+    js_text(&o, "token", text ? text : "", size);
     gyr_free(text);
-    json_number(&o, "logprob", (double)said->logprob);
-    json_open(&o, "top", '{');
+    js_number(&o, "logprob", (double)said->logprob);
+    js_open(&o, "top", '{');
     for (size_t i = 0; i < said->count; i++) {
         char name[300];
         text = token_text(t, said->top_ids[i], &size);
         snprintf(name, sizeof name, "%s", text ? text : "");
         gyr_free(text);
-        json_number(&o, name, (double)said->top_logprobs[i]);
+        js_number(&o, name, (double)said->top_logprobs[i]);
     }
-    json_close(&o, '}');
-    json_close(&o, '}');
+    js_close(&o, '}');
+    js_close(&o, '}');
 }
 
-static void put_logprobs(struct json_out *o, struct speech *s) {
+static void put_logprobs(struct js *o, struct speech *s) {
     struct buf list = {0};
     buf_putc(&list, '[');
     buf_append(&list, s->logprobs.data, s->logprobs.size);
@@ -79,64 +79,64 @@ static void put_logprobs(struct json_out *o, struct speech *s) {
     json_t *all = list.failed ? NULL : json_loadb(list.data, list.size, JSON_ALLOW_NUL, NULL), *item;
     size_t i;
     long long offset = 0;
-    json_open(o, "logprobs", '{');
-    json_open(o, "tokens", '[');
+    js_open(o, "logprobs", '{');
+    js_open(o, "tokens", '[');
     json_array_foreach(all, i, item) {
         const json_t *text = json_object_get(item, "token");
-        json_text(o, NULL, json_string_value(text), json_string_length(text));
+        js_text(o, NULL, json_string_value(text), json_string_length(text));
     }
-    json_close(o, ']');
-    json_open(o, "token_logprobs", '[');
-    json_array_foreach(all, i, item) json_number(o, NULL, json_number_value(json_object_get(item, "logprob")));
-    json_close(o, ']');
-    json_open(o, "top_logprobs", '[');
+    js_close(o, ']');
+    js_open(o, "token_logprobs", '[');
+    json_array_foreach(all, i, item) js_number(o, NULL, json_number_value(json_object_get(item, "logprob")));
+    js_close(o, ']');
+    js_open(o, "top_logprobs", '[');
     json_array_foreach(all, i, item) {
         char *top = json_dumps(json_object_get(item, "top"), JSON_COMPACT);
-        json_raw(o, NULL, top ? top : "{}", top ? strlen(top) : 2);
+        js_raw(o, NULL, top ? top : "{}", top ? strlen(top) : 2);
         free(top);
     }
-    json_close(o, ']');
-    json_open(o, "text_offset", '[');
+    js_close(o, ']');
+    js_open(o, "text_offset", '[');
     json_array_foreach(all, i, item) {
-        json_whole(o, NULL, offset);
+        js_whole(o, NULL, offset);
         offset += (long long)json_string_length(json_object_get(item, "token"));
     }
-    json_close(o, ']');
-    json_close(o, '}');
+    js_close(o, ']');
+    js_close(o, '}');
     json_decref(all);
     buf_free(&list);
     buf_clear(&s->logprobs);
 }
 
-static void put_choice(struct json_out *o, struct telling *t, struct speech *s, const char *text, size_t size,
+static void put_choice(struct js *o, struct telling *t, struct speech *s, const char *text, size_t size,
                        const char *finish) {
-    json_open(o, NULL, '{');
-    json_whole(o, "index", s->index);
-    json_text(o, "text", text, size);
+    js_open(o, NULL, '{');
+    js_whole(o, "index", s->index);
+    js_text(o, "text", text, size);
     if (t->wants_logprobs && s->logprobs.size)
         put_logprobs(o, s);
     else
-        json_none(o, "logprobs");
+        js_none(o, "logprobs");
     if (t->wants_ids) {
-        json_open(o, "token_ids", '[');
-        for (size_t i = 0; i < s->ids.size / sizeof(int32_t); i++) json_whole(o, NULL, ((int32_t *)(void *)s->ids.data)[i]);
-        json_close(o, ']');
+        js_open(o, "token_ids", '[');
+        for (size_t i = 0; i < s->ids.size / sizeof(int32_t); i++) js_whole(o, NULL, ((int32_t *)(void *)s->ids.data)[i]);
+        js_close(o, ']');
         buf_clear(&s->ids);
     }
-    json_string_of(o, "finish_reason", finish);
-    json_close(o, '}');
+    js_string_of(o, "finish_reason", finish);
+    js_close(o, '}');
 }
 
 static void chunk(struct telling *t, struct speech *s, const char *text, size_t size, const char *finish) {
     struct buf json = {0};
-    struct json_out o = {.out = &json};
-    json_open(&o, NULL, '{');
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
     head(&o, t);
-    json_open(&o, "choices", '[');
+    js_open(&o, "choices", '[');
     put_choice(&o, t, s, text, size, finish);
-    json_close(&o, ']');
-    if (t->usage) json_none(&o, "usage");
-    json_close(&o, '}');
+    js_close(&o, ']');
+    if (t->usage) js_none(&o, "usage");
+    js_close(&o, '}');
     telling_event(t, NULL, &json);
     buf_free(&json);
 }
@@ -157,10 +157,10 @@ static void over(struct telling *t, struct speech *s) {
 static void done(struct telling *t) {
     const struct echo *echo = t->own;
     struct buf json = {0};
-    struct json_out o = {.out = &json};
-    json_open(&o, NULL, '{');
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
     head(&o, t);
-    json_open(&o, "choices", '[');
+    js_open(&o, "choices", '[');
     for (unsigned i = 0; !t->stream && i < t->n; i++) {
         struct speech *s = &t->speeches[i];
         struct buf all = {0};
@@ -169,9 +169,9 @@ static void done(struct telling *t) {
         put_choice(&o, t, s, all.size ? all.data : "", all.size, finish_reason(s));
         buf_free(&all);
     }
-    json_close(&o, ']');
+    js_close(&o, ']');
     openai_usage(&o, "usage", t);
-    json_close(&o, '}');
+    js_close(&o, '}');
     if (t->stream) {
         if (t->usage) telling_event(t, NULL, &json);
         buf_puts(&t->out, "data: [DONE]\n\n");

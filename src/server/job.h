@@ -5,6 +5,7 @@
 
 #include "server/exchange.h"
 #include "server/fault.h"
+#include "server/later.h"
 
 #include <pthread.h>
 

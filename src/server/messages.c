@@ -155,13 +155,13 @@ static json_t *chat_tools(const json_t *tools) {
     return list;
 }
 
-static void put_usage(struct json_out *o, const struct telling *t, size_t tokens) {
-    json_open(o, "usage", '{');
-    json_whole(o, "input_tokens", (int64_t)(t->prompt_tokens - t->cached));
-    json_whole(o, "cache_creation_input_tokens", 0);
-    json_whole(o, "cache_read_input_tokens", (int64_t)t->cached);
-    json_whole(o, "output_tokens", (int64_t)tokens);
-    json_close(o, '}');
+static void put_usage(struct js *o, const struct telling *t, size_t tokens) {
+    js_open(o, "usage", '{');
+    js_whole(o, "input_tokens", (int64_t)(t->prompt_tokens - t->cached));
+    js_whole(o, "cache_creation_input_tokens", 0);
+    js_whole(o, "cache_read_input_tokens", (int64_t)t->cached);
+    js_whole(o, "output_tokens", (int64_t)tokens);
+    js_close(o, '}');
 }
 
 static const char *stop_reason(const struct speech *s) {
@@ -170,40 +170,40 @@ static const char *stop_reason(const struct speech *s) {
     return s->n_calls ? "tool_use" : "end_turn";
 }
 
-static void head(struct json_out *o, const struct telling *t) {
+static void head(struct js *o, const struct telling *t) {
     char id[40];
     snprintf(id, sizeof id, "msg_%s", t->job->x->id);
-    json_string_of(o, "id", id);
-    json_string_of(o, "type", "message");
-    json_string_of(o, "role", "assistant");
-    json_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "id", id);
+    js_string_of(o, "type", "message");
+    js_string_of(o, "role", "assistant");
+    js_string_of(o, "model", served_name(t->job->model));
 }
 
 // A stream's events, each an object with its own name as type.
-static void open_event(struct json_out *o, struct buf *json, const char *type) {
-    *o = (struct json_out){.out = json};
-    json_open(o, NULL, '{');
-    json_string_of(o, "type", type);
+static void open_event(struct js *o, struct buf *json, const char *type) {
+    *o = (struct js){.out = json};
+    js_open(o, NULL, '{');
+    js_string_of(o, "type", type);
 }
 
-static void close_event(struct telling *t, struct json_out *o, const char *type) {
-    json_close(o, '}');
+static void close_event(struct telling *t, struct js *o, const char *type) {
+    js_close(o, '}');
     telling_event(t, type, o->out);
     buf_free(o->out);
 }
 
 static void start(struct telling *t) {
     struct buf json = {0};
-    struct json_out o;
+    struct js o;
     open_event(&o, &json, "message_start");
-    json_open(&o, "message", '{');
+    js_open(&o, "message", '{');
     head(&o, t);
-    json_open(&o, "content", '[');
-    json_close(&o, ']');
-    json_none(&o, "stop_reason");
-    json_none(&o, "stop_sequence");
+    js_open(&o, "content", '[');
+    js_close(&o, ']');
+    js_none(&o, "stop_reason");
+    js_none(&o, "stop_sequence");
     put_usage(&o, t, 0);
-    json_close(&o, '}');
+    js_close(&o, '}');
     close_event(t, &o, "message_start");
     open_event(&o, &json, "ping");
     close_event(t, &o, "ping");
@@ -218,10 +218,10 @@ struct own {
 static void close_block(struct telling *t) {
     struct own *own = t->own;
     struct buf json = {0};
-    struct json_out o;
+    struct js o;
     if (!own->open) return;
     open_event(&o, &json, "content_block_stop");
-    json_whole(&o, "index", own->index++);
+    js_whole(&o, "index", own->index++);
     close_event(t, &o, "content_block_stop");
     own->open = false;
 }
@@ -229,25 +229,25 @@ static void close_block(struct telling *t) {
 static void open_block(struct telling *t, struct speech *s, enum speech_kind kind) {
     struct own *own = t->own;
     struct buf json = {0};
-    struct json_out o;
+    struct js o;
     close_block(t);
     own->open = true;
     open_event(&o, &json, "content_block_start");
-    json_whole(&o, "index", own->index);
-    json_open(&o, "content_block", '{');
-    json_string_of(&o, "type", kind == SPEECH_TEXT ? "text" : kind == SPEECH_REASONING ? "thinking" : "tool_use");
-    if (kind == SPEECH_TEXT) json_string_of(&o, "text", "");
+    js_whole(&o, "index", own->index);
+    js_open(&o, "content_block", '{');
+    js_string_of(&o, "type", kind == SPEECH_TEXT ? "text" : kind == SPEECH_REASONING ? "thinking" : "tool_use");
+    if (kind == SPEECH_TEXT) js_string_of(&o, "text", "");
     if (kind == SPEECH_REASONING) {
-        json_string_of(&o, "thinking", "");
-        json_string_of(&o, "signature", "");
+        js_string_of(&o, "thinking", "");
+        js_string_of(&o, "signature", "");
     }
     if (kind == SPEECH_CALL) {
-        json_string_of(&o, "id", s->calls[s->n_calls - 1].id);
-        json_string_of(&o, "name", s->calls[s->n_calls - 1].name);
-        json_open(&o, "input", '{');
-        json_close(&o, '}');
+        js_string_of(&o, "id", s->calls[s->n_calls - 1].id);
+        js_string_of(&o, "name", s->calls[s->n_calls - 1].name);
+        js_open(&o, "input", '{');
+        js_close(&o, '}');
     }
-    json_close(&o, '}');
+    js_close(&o, '}');
     close_event(t, &o, "content_block_start");
 }
 
@@ -256,85 +256,85 @@ static void event(struct telling *t, struct speech *s, enum speech_kind kind, co
     static const char *const keys[] = {"thinking", "text", NULL, "partial_json"};
     struct own *own = t->own;
     struct buf json = {0};
-    struct json_out o;
+    struct js o;
     if (!t->stream) return;
     if (kind == SPEECH_CALL || (kind < SPEECH_CALL && (!own->open || s->last != kind))) open_block(t, s, kind);
     if (kind == SPEECH_CALL_END) close_block(t);
     if (kind == SPEECH_CALL || kind == SPEECH_CALL_END) return;
     open_event(&o, &json, "content_block_delta");
-    json_whole(&o, "index", own->index);
-    json_open(&o, "delta", '{');
-    json_string_of(&o, "type", types[kind]);
-    json_text(&o, keys[kind], text, size);
-    json_close(&o, '}');
+    js_whole(&o, "index", own->index);
+    js_open(&o, "delta", '{');
+    js_string_of(&o, "type", types[kind]);
+    js_text(&o, keys[kind], text, size);
+    js_close(&o, '}');
     close_event(t, &o, "content_block_delta");
 }
 
 static void finish_stream(struct telling *t) {
     struct speech *s = &t->speeches[0];
     struct buf json = {0};
-    struct json_out o;
+    struct js o;
     if (!s->spoken) open_block(t, s, SPEECH_TEXT);
     close_block(t);
     open_event(&o, &json, "message_delta");
-    json_open(&o, "delta", '{');
-    json_string_of(&o, "stop_reason", stop_reason(s));
-    json_none(&o, "stop_sequence");
-    json_close(&o, '}');
+    js_open(&o, "delta", '{');
+    js_string_of(&o, "stop_reason", stop_reason(s));
+    js_none(&o, "stop_sequence");
+    js_close(&o, '}');
     put_usage(&o, t, s->tokens);
     close_event(t, &o, "message_delta");
     open_event(&o, &json, "message_stop");
     close_event(t, &o, "message_stop");
 }
 
-static void put_block(struct json_out *o, const char *type, const char *key, const struct buf *text) {
-    json_open(o, NULL, '{');
-    json_string_of(o, "type", type);
-    json_text(o, key, text->size ? text->data : "", text->size);
-    if (!strcmp(type, "thinking")) json_string_of(o, "signature", "");
-    json_close(o, '}');
+static void put_block(struct js *o, const char *type, const char *key, const struct buf *text) {
+    js_open(o, NULL, '{');
+    js_string_of(o, "type", type);
+    js_text(o, key, text->size ? text->data : "", text->size);
+    if (!strcmp(type, "thinking")) js_string_of(o, "signature", "");
+    js_close(o, '}');
 }
 
 static void done(struct telling *t) {
     struct speech *s = &t->speeches[0];
     struct buf json = {0};
-    struct json_out o = {.out = &json};
+    struct js o = {.out = &json};
     if (t->stream) {
         finish_stream(t);
         return;
     }
-    json_open(&o, NULL, '{');
+    js_open(&o, NULL, '{');
     head(&o, t);
-    json_open(&o, "content", '[');
+    js_open(&o, "content", '[');
     if (s->reasoning.size) put_block(&o, "thinking", "thinking", &s->reasoning);
     if (s->text.size || !s->n_calls) put_block(&o, "text", "text", &s->text);
     for (size_t i = 0; i < s->n_calls; i++) {
-        json_open(&o, NULL, '{');
-        json_string_of(&o, "type", "tool_use");
-        json_string_of(&o, "id", s->calls[i].id);
-        json_string_of(&o, "name", s->calls[i].name);
-        json_raw(&o, "input", s->calls[i].arguments.size ? s->calls[i].arguments.data : "{}",
+        js_open(&o, NULL, '{');
+        js_string_of(&o, "type", "tool_use");
+        js_string_of(&o, "id", s->calls[i].id);
+        js_string_of(&o, "name", s->calls[i].name);
+        js_raw(&o, "input", s->calls[i].arguments.size ? s->calls[i].arguments.data : "{}",
                  s->calls[i].arguments.size ? s->calls[i].arguments.size : 2);
-        json_close(&o, '}');
+        js_close(&o, '}');
     }
-    json_close(&o, ']');
-    json_string_of(&o, "stop_reason", stop_reason(s));
-    json_none(&o, "stop_sequence");
+    js_close(&o, ']');
+    js_string_of(&o, "stop_reason", stop_reason(s));
+    js_none(&o, "stop_sequence");
     put_usage(&o, t, s->tokens);
-    json_close(&o, '}');
+    js_close(&o, '}');
     telling_reply(t, &json);
     buf_free(&json);
 }
 
 static void error(struct buf *out, const struct fault *f) {
-    struct json_out o = {.out = out};
-    json_open(&o, NULL, '{');
-    json_string_of(&o, "type", "error");
-    json_open(&o, "error", '{');
-    json_string_of(&o, "type", fault_type(f->status));
-    json_string_of(&o, "message", f->message);
-    json_close(&o, '}');
-    json_close(&o, '}');
+    struct js o = {.out = out};
+    js_open(&o, NULL, '{');
+    js_string_of(&o, "type", "error");
+    js_open(&o, "error", '{');
+    js_string_of(&o, "type", fault_type(f->status));
+    js_string_of(&o, "message", f->message);
+    js_close(&o, '}');
+    js_close(&o, '}');
 }
 
 static void broke(struct telling *t, const struct fault *f) {
@@ -364,7 +364,6 @@ static bool read_prompt(struct messages *m, struct fault *f) {
     bool ok = m->talk.messages && !f->status && conversation_prompt(a, &m->talk, f);
     json_decref(tools);
     json_decref(m->talk.messages);
-    json_decref(m->talk.tools);
     return ok;
 }
 
@@ -373,9 +372,12 @@ bool messages_read(struct ask *common, struct fault *f) {
     struct ask *a = &m.ask;
     if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
     if (!a->job->max_tokens) return refuse(f, 400, "max_tokens", "max_tokens: required");
-    if (!read_prompt(&m, f) || !telling_new(a->job, &messages_surface, a, f)) return false;
-    ((struct telling *)a->job->telling)->own = calloc(1, sizeof(struct own));
-    return ((struct telling *)a->job->telling)->own || refuse(f, 503, NULL, "out of memory");
+    bool ok = read_prompt(&m, f) && telling_new(a->job, &messages_surface, a, f) &&
+              telling_reads(a->job->telling, m.talk.tools, f);
+    json_decref(m.talk.tools);
+    struct telling *t = a->job->telling;
+    if (ok) t->own = calloc(1, sizeof(struct own));
+    return ok && (t->own || refuse(f, 503, NULL, "out of memory"));
 }
 
 // How many tokens a request's prompt has; nothing is computed.
@@ -383,7 +385,8 @@ bool messages_count(struct ask *common, struct buf *json, struct fault *f) {
     struct messages m = {.ask = *common};
     if (!ask_fields(&m.ask, fields, sizeof fields / sizeof *fields, f)) return false;
     m.ask.context = SIZE_MAX;
-    if (!read_prompt(&m, f)) return false;
-    buf_printf(json, "{\"input_tokens\":%zu}", m.ask.job->count);
-    return true;
+    bool ok = read_prompt(&m, f);
+    json_decref(m.talk.tools);
+    if (ok) buf_printf(json, "{\"input_tokens\":%zu}", m.ask.job->count);
+    return ok;
 }

@@ -13,6 +13,7 @@ struct served {
     struct model_source source;
     gyr_model *model; // NULL: not loaded
     gyr_model_info info;
+    struct format format;
     bool loading, draining;
     unsigned holders;
     double used, load_seconds;
@@ -105,6 +106,13 @@ static gyr_model *open_source(const struct model_source *s, const gyr_model_opti
     return s->path ? gyr_model_open(s->path, o, e) : gyr_model_open_memory(s->name, s->image, s->size, o, e);
 }
 
+// What there is to know of a model that was opened.
+static bool learn(struct served *s, gyr_error *e) {
+    const char *source = gyr_model_template_source(s->model);
+    gyr_model_get_info(s->model, &s->info);
+    return format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(s->model), e);
+}
+
 // Opens the model, making room as long as there is something to unload. The lock is held, but while it opens.
 static bool load(struct served *s, gyr_error *e) {
     struct models *m = s->all;
@@ -123,7 +131,10 @@ static bool load(struct served *s, gyr_error *e) {
         break;
     }
     s->load_seconds = now_seconds() - start;
-    if (s->model) gyr_model_get_info(s->model, &s->info);
+    if (s->model && !learn(s, e)) {
+        gyr_model_close(s->model);
+        s->model = NULL;
+    }
     s->loading = false;
     pthread_cond_broadcast(&m->changed);
     return s->model;
@@ -161,6 +172,7 @@ const char *served_name(const struct served *s) { return s->source.name; }
 time_t served_since(const struct served *s) { return s->since; }
 gyr_model *served_model(const struct served *s) { return s->model; }
 const gyr_model_info *served_info(const struct served *s) { return &s->info; }
+const struct format *served_format(const struct served *s) { return &s->format; }
 
 void served_get(struct served *s, struct served_state *state) {
     pthread_mutex_lock(&s->all->lock);

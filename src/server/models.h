@@ -3,6 +3,7 @@
 #define SERVER_MODELS_H
 
 #include "server/fault.h"
+#include "server/formats.h"
 #include "server/server.h"
 
 #include <time.h>
@@ -39,6 +40,7 @@ time_t served_since(const struct served *s); // the file's time
 // Of a model that is held.
 gyr_model *served_model(const struct served *s);
 const gyr_model_info *served_info(const struct served *s);
+const struct format *served_format(const struct served *s); // how it writes reasoning and calls
 
 // What is known of it now.
 struct served_state {

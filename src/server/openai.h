@@ -12,6 +12,6 @@ void openai_broke(struct telling *t, const struct fault *f);
 void openai_token(struct telling *t, struct speech *s, const struct said *said);
 
 // "usage" of an answer whose choices are all over.
-void openai_usage(struct json_out *o, const char *key, const struct telling *t);
+void openai_usage(struct js *o, const char *key, const struct telling *t);
 
 #endif

@@ -14,6 +14,8 @@ static const struct route routes[] = {
     {"GET", "/v1/models", USER, true, handle_models, &chat_surface},
     {"GET", "/v1/models/*", USER, true, handle_model, &chat_surface},
     {"POST", "/v1/chat/completions", USER, false, handle_answer, &chat_surface, chat_read},
+    {"POST", "/v1/completions", USER, false, handle_answer, &completions_surface, completions_read},
+    {"POST", "/v1/messages", USER, false, handle_answer, &messages_surface, messages_read},
     {"GET", "/props", USER, true, handle_props, &plain_surface},
     {"GET", "/metrics", USER, true, handle_metrics, &plain_surface},
 };

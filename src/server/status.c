@@ -9,42 +9,42 @@ void handle_health(struct server *s, struct exchange *x) {
     reply_whole(x, 200, "application/json", ok, sizeof ok - 1);
 }
 
-static void put_model(struct json_out *o, struct served *m) {
+static void put_model(struct js *o, struct served *m) {
     struct served_state state;
     served_get(m, &state);
-    json_open(o, NULL, '{');
-    json_string_of(o, "id", served_name(m));
-    json_string_of(o, "object", "model");
-    json_whole(o, "created", served_since(m));
-    json_string_of(o, "owned_by", "gyr");
-    json_bool(o, "loaded", state.loaded);
+    js_open(o, NULL, '{');
+    js_string_of(o, "id", served_name(m));
+    js_string_of(o, "object", "model");
+    js_whole(o, "created", served_since(m));
+    js_string_of(o, "owned_by", "gyr");
+    js_bool(o, "loaded", state.loaded);
     if (state.loaded) {
         const gyr_model_info *info = served_info(m);
-        json_whole(o, "max_model_len", info->context);
-        json_string_of(o, "architecture", info->architecture);
-        json_string_of(o, "types", info->types);
-        json_whole(o, "parameters", (int64_t)info->parameters);
-        json_whole(o, "bytes", (int64_t)info->weight_bytes);
+        js_whole(o, "max_model_len", info->context);
+        js_string_of(o, "architecture", info->architecture);
+        js_string_of(o, "types", info->types);
+        js_whole(o, "parameters", (int64_t)info->parameters);
+        js_whole(o, "bytes", (int64_t)info->weight_bytes);
     }
-    json_close(o, '}');
+    js_close(o, '}');
 }
 
 void handle_models(struct server *s, struct exchange *x) {
     struct buf json = {0};
-    struct json_out o = {.out = &json};
-    json_open(&o, NULL, '{');
-    json_string_of(&o, "object", "list");
-    json_open(&o, "data", '[');
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
+    js_string_of(&o, "object", "list");
+    js_open(&o, "data", '[');
     for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
-    json_close(&o, ']');
-    json_close(&o, '}');
+    js_close(&o, ']');
+    js_close(&o, '}');
     reply_json(x, 200, &json);
 }
 
 void handle_model(struct server *s, struct exchange *x) {
     struct served *m = models_find(s->models, x->tail);
     struct buf json = {0};
-    struct json_out o = {.out = &json};
+    struct js o = {.out = &json};
     struct fault f;
     if (m) {
         put_model(&o, m);
@@ -57,16 +57,16 @@ void handle_model(struct server *s, struct exchange *x) {
 
 void handle_props(struct server *s, struct exchange *x) {
     struct buf json = {0};
-    struct json_out o = {.out = &json};
-    json_open(&o, NULL, '{');
-    json_string_of(&o, "version", gyr_version());
-    json_whole(&o, "edition", gyr_edition());
-    json_whole(&o, "parallel", s->o->parallel);
-    json_whole(&o, "waiting", s->o->waiting);
-    json_open(&o, "models", '[');
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
+    js_string_of(&o, "version", gyr_version());
+    js_whole(&o, "edition", gyr_edition());
+    js_whole(&o, "parallel", s->o->parallel);
+    js_whole(&o, "waiting", s->o->waiting);
+    js_open(&o, "models", '[');
     for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
-    json_close(&o, ']');
-    json_close(&o, '}');
+    js_close(&o, ']');
+    js_close(&o, '}');
     reply_json(x, 200, &json);
 }
 

@@ -8,6 +8,7 @@
 bool chat_read(struct ask *a, struct fault *f);
 bool completions_read(struct ask *a, struct fault *f);
 bool messages_read(struct ask *a, struct fault *f);
+bool messages_count(struct ask *a, struct buf *json, struct fault *f); // how many tokens the prompt has, as a reply
 bool responses_read(struct ask *a, struct fault *f);
 bool ollama_chat_read(struct ask *a, struct fault *f);
 bool ollama_generate_read(struct ask *a, struct fault *f);

@@ -2,6 +2,7 @@
 
 #include "server/models.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,12 +16,14 @@ static void forget(void *telling) {
             buf_free(&s->calls[k].arguments);
         }
         free(s->calls);
+        output_free(s->reader);
         buf_free(&s->text);
         buf_free(&s->reasoning);
         buf_free(&s->logprobs);
         buf_free(&s->ids);
     }
     free(t->speeches);
+    json_decref(t->tools);
     buf_free(&t->out);
     free(t->own);
     free(t);
@@ -58,12 +61,92 @@ static void start(struct telling *t) {
     if (t->surface->start) t->surface->start(t);
 }
 
+// A call's name for the client: the model's own where it has one.
+static void add_call(struct speech *s, const struct output_event *e) {
+    const char *request = s->telling->job->x->id;
+    if (!ARRAY_GROW(s->calls, s->n_calls, s->calls_room)) {
+        job_cancel(s->telling->job);
+        return;
+    }
+    struct call *c = &s->calls[s->n_calls++];
+    *c = (struct call){.name = strndup(e->data, e->size)};
+    if (e->id_size && e->id_size < sizeof c->id)
+        snprintf(c->id, sizeof c->id, "%.*s", (int)e->id_size, e->id);
+    else
+        snprintf(c->id, sizeof c->id, "call_%.18s%02x%04x", request, s->index & 0xff, (unsigned)s->n_calls & 0xffff);
+    if (!c->name) job_cancel(s->telling->job);
+}
+
 static void event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
+    if (kind == SPEECH_ARGUMENTS) buf_append(&s->calls[s->n_calls - 1].arguments, text, size);
     if (kind == SPEECH_TEXT) buf_append(&s->text, text, size);
     if (kind == SPEECH_REASONING) buf_append(&s->reasoning, text, size);
     if (t->surface->event) t->surface->event(t, s, kind, text, size);
     s->last = kind;
     s->spoken = true;
+}
+
+static void on_output(void *user, const struct output_event *e) {
+    static const enum speech_kind kinds[] = {[OUTPUT_REASONING] = SPEECH_REASONING,
+                                             [OUTPUT_TEXT] = SPEECH_TEXT,
+                                             [OUTPUT_CALL] = SPEECH_CALL,
+                                             [OUTPUT_ARGUMENTS] = SPEECH_ARGUMENTS,
+                                             [OUTPUT_CALL_ENDS] = SPEECH_CALL_END};
+    struct speech *s = user;
+    size_t before = s->n_calls;
+    if (e->kind == OUTPUT_CALL) add_call(s, e);
+    if (e->kind == OUTPUT_CALL && s->n_calls == before) return;
+    event(s->telling, s, kinds[e->kind], e->data, e->size);
+}
+
+// What the prompt's end says of how the answer begins.
+static enum format_begins begins(const struct telling *t) {
+    enum { LOOK_BACK = 64 };
+    const struct job *j = t->job;
+    size_t n = j->count < LOOK_BACK ? j->count : LOOK_BACK, size = 0;
+    char *end = gyr_detokenize(t->tokenizer, j->prompt + j->count - n, n, true, &size, NULL);
+    enum format_begins how = format_begins(served_format(j->model), end ? end : "", size);
+    gyr_free(end);
+    return how;
+}
+
+bool telling_reads(struct telling *t, json_t *tools, struct fault *f) {
+    struct output_options how = {.format = served_format(t->job->model),
+                                 .tools = tools,
+                                 .begins = begins(t),
+                                 .whole_calls = !t->stream,
+                                 .event = on_output};
+    gyr_error e = {0};
+    t->tools = json_incref(tools);
+    for (unsigned i = 0; i < t->n; i++) {
+        how.user = &t->speeches[i];
+        if (!(t->speeches[i].reader = output_new(&how, &e))) return refuse_error(f, &e, false);
+    }
+    return true;
+}
+
+// A token without text may be a special one, which marks something.
+static void put_special(struct telling *t, struct speech *s, int32_t id) {
+    size_t size = 0;
+    char *text = token_text(t, id, &size);
+    if (text) output_put(s->reader, text, size, true);
+    gyr_free(text);
+}
+
+static void put_text(struct telling *t, struct speech *s, const char *text, size_t size) {
+    if (s->reader)
+        output_put(s->reader, text, size, false);
+    else
+        event(t, s, SPEECH_TEXT, text, size);
+}
+
+static void finish(struct telling *t, struct speech *s, const struct said *what) {
+    s->stop = what->stop;
+    s->tokens = what->count;
+    t->prompt_seconds += what->seconds[0];
+    t->answer_seconds += what->seconds[1];
+    if (s->reader && !output_finish(s->reader, what->stop == GYR_STOP_END, NULL)) job_cancel(t->job);
+    if (t->surface->over) t->surface->over(t, s);
 }
 
 char *token_text(const struct telling *t, int32_t id, size_t *size) {
@@ -82,15 +165,13 @@ static void said(struct job *j, const struct said *what) {
         s->tokens++;
         if (t->wants_logprobs && t->surface->token) t->surface->token(t, s, what);
         if (t->wants_ids) buf_append(&s->ids, &what->id, sizeof what->id);
+        if (s->reader && !what->size) put_special(t, s, what->id);
+        s->reasoning_tokens += s->reader && output_is_reasoning(s->reader);
         break;
-    case SAID_TEXT: event(t, s, SPEECH_TEXT, what->text, what->size); break;
+    case SAID_TEXT: put_text(t, s, what->text, what->size); break;
     case SAID_END:
         start(t);
-        s->stop = what->stop;
-        s->tokens = what->count;
-        t->prompt_seconds += what->seconds[0];
-        t->answer_seconds += what->seconds[1];
-        if (t->surface->over) t->surface->over(t, s);
+        finish(t, s, what);
         break;
     default: break;
     }
@@ -138,7 +219,7 @@ bool telling_new(struct job *j, const struct surface *surface, const struct ask 
                           .wants_logprobs = j->logprobs,
                           .prompt_tokens = j->count,
                           .created = (long long)time(NULL)};
-    for (unsigned i = 0; i < j->n; i++) speeches[i].index = i;
+    for (unsigned i = 0; i < j->n; i++) speeches[i].index = i, speeches[i].telling = t;
     j->telling = t;
     j->forget = forget;
     j->teller = &teller;

@@ -4,6 +4,7 @@
 #define SERVER_TELLING_H
 
 #include "server/ask.h"
+#include "server/output.h"
 #include "server/write_json.h"
 
 enum speech_kind { SPEECH_REASONING, SPEECH_TEXT, SPEECH_CALL, SPEECH_ARGUMENTS, SPEECH_CALL_END };
@@ -26,7 +27,8 @@ struct speech {
     struct buf ids;        // int32_t of each token
     size_t tokens, reasoning_tokens;
     int stop; // gyr_stop; 0: it goes on
-    struct reader *reader;
+    struct telling *telling;
+    struct output *reader; // NULL: all is text
 };
 
 struct telling;
@@ -47,6 +49,7 @@ struct telling {
     const struct surface *surface;
     struct job *job;
     const gyr_tokenizer *tokenizer;
+    json_t *tools; // that may be called; NULL: none
     struct speech *speeches;
     unsigned n;
     bool stream, usage, started;
@@ -60,6 +63,10 @@ struct telling {
 
 // Gives the job its teller. False: memory is out.
 bool telling_new(struct job *j, const struct surface *surface, const struct ask *a, struct fault *f);
+
+// Has reasoning and calls of the tools (a hold of them is taken; NULL: none) told apart from text. Once the job has its
+// prompt.
+bool telling_reads(struct telling *t, json_t *tools, struct fault *f);
 
 // Puts an event "data: ..." into the stream; with a name, "event: NAME" before it.
 void telling_event(struct telling *t, const char *name, const struct buf *json);

@@ -23,7 +23,7 @@ static void escape_control(struct buf *out, char c) {
     }
 }
 
-void json_escape(struct buf *out, const char *s, size_t size) {
+void js_escape(struct buf *out, const char *s, size_t size) {
     for (size_t i = 0; i < size;) {
         size_t n = plain(s + i, size - i);
         buf_append(out, s + i, n);
@@ -43,65 +43,65 @@ void json_escape(struct buf *out, const char *s, size_t size) {
     }
 }
 
-static void begin(struct json_out *j, const char *key) {
+static void begin(struct js *j, const char *key) {
     if (j->comma) buf_putc(j->out, ',');
     j->comma = true;
     if (!key) return;
     buf_putc(j->out, '"');
-    json_escape(j->out, key, strlen(key));
+    js_escape(j->out, key, strlen(key));
     buf_puts(j->out, "\":");
 }
 
-void json_open(struct json_out *j, const char *key, char bracket) {
+void js_open(struct js *j, const char *key, char bracket) {
     begin(j, key);
     buf_putc(j->out, bracket);
     j->comma = false;
 }
 
-void json_close(struct json_out *j, char bracket) {
+void js_close(struct js *j, char bracket) {
     buf_putc(j->out, bracket);
     j->comma = true;
 }
 
-void json_text(struct json_out *j, const char *key, const char *text, size_t size) {
+void js_text(struct js *j, const char *key, const char *text, size_t size) {
     begin(j, key);
     buf_putc(j->out, '"');
-    json_escape(j->out, text, size);
+    js_escape(j->out, text, size);
     buf_putc(j->out, '"');
 }
 
-void json_string_of(struct json_out *j, const char *key, const char *text) {
+void js_string_of(struct js *j, const char *key, const char *text) {
     if (text)
-        json_text(j, key, text, strlen(text));
+        js_text(j, key, text, strlen(text));
     else
-        json_none(j, key);
+        js_none(j, key);
 }
 
-void json_whole(struct json_out *j, const char *key, int64_t value) {
+void js_whole(struct js *j, const char *key, int64_t value) {
     begin(j, key);
     buf_printf(j->out, "%lld", (long long)value);
 }
 
-void json_number(struct json_out *j, const char *key, double value) {
+void js_number(struct js *j, const char *key, double value) {
     if (!isfinite(value)) {
-        json_none(j, key);
+        js_none(j, key);
         return;
     }
     begin(j, key);
     buf_printf(j->out, "%.9g", value);
 }
 
-void json_bool(struct json_out *j, const char *key, bool value) {
+void js_bool(struct js *j, const char *key, bool value) {
     begin(j, key);
     buf_puts(j->out, value ? "true" : "false");
 }
 
-void json_none(struct json_out *j, const char *key) {
+void js_none(struct js *j, const char *key) {
     begin(j, key);
     buf_puts(j->out, "null");
 }
 
-void json_raw(struct json_out *j, const char *key, const char *json, size_t size) {
+void js_raw(struct js *j, const char *key, const char *json, size_t size) {
     begin(j, key);
     buf_append(j->out, json, size);
 }
