@@ -171,21 +171,30 @@ static bool read_field(struct ask *a, const struct field *t, const json_t *v, st
     }
 }
 
-bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *f) {
+bool ask_members(struct ask *a, const json_t *object, const struct field *own, size_t n, struct fault *f) {
     const char *key;
     json_t *value;
-    gyr_sampling_defaults(served_model(a->job->model), &a->job->sampling);
-    a->n = 1;
-    a->top_k = a->job->sampling.top_k;
-    json_object_foreach((json_t *)a->body, key, value) {
+    json_object_foreach((json_t *)object, key, value) {
         const struct field *t = find(key, own, n);
         if (!t) t = find(key, common, sizeof common / sizeof *common);
         if (!t) return refuse_as(f, 400, "unknown_parameter", key, "unknown parameter: '%.60s'", key);
         if (!json_is_null(value) && !read_field(a, t, value, f)) return false;
     }
+    return true;
+}
+
+void ask_settle(struct ask *a) {
     a->job->sampling.top_k = (uint32_t)a->top_k;
     a->job->n = a->job->open = (unsigned)a->n;
     a->job->priority = (int)a->priority;
+}
+
+bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *f) {
+    gyr_sampling_defaults(served_model(a->job->model), &a->job->sampling);
+    a->n = 1;
+    a->top_k = a->job->sampling.top_k;
+    if (!ask_members(a, a->body, own, n, f)) return false;
+    ask_settle(a);
     return true;
 }
 

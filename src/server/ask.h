@@ -43,6 +43,10 @@ struct field {
 // Reads the body's members by the API's table and then by the common one.
 bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *f);
 
+// The same for an object inside it, after which ask_settle() is due.
+bool ask_members(struct ask *a, const json_t *object, const struct field *own, size_t n, struct fault *f);
+void ask_settle(struct ask *a);
+
 // Reads stop strings, one or a list.
 bool ask_stop(struct ask *a, const json_t *value, const char *name, struct fault *f);
 

@@ -69,8 +69,16 @@ size_t models_count(const struct models *m) { return m->n; }
 struct served *models_at(const struct models *m, size_t i) { return &m->list[i]; }
 
 struct served *models_find(const struct models *m, const char *name) {
+    static const char tag[] = ":latest"; // programs that speak to Ollama add it
+    size_t n = name ? strlen(name) : 0;
+    if (!n) return &m->list[0];
     for (size_t i = 0; i < m->n; i++)
-        if (!name || !*name || !strcmp(m->list[i].source.name, name)) return &m->list[i];
+        if (!strcmp(m->list[i].source.name, name)) return &m->list[i];
+    if (n < sizeof tag || strcmp(name + n - (sizeof tag - 1), tag)) return NULL;
+    for (size_t i = 0; i < m->n; i++) {
+        const char *is = m->list[i].source.name;
+        if (strlen(is) == n - (sizeof tag - 1) && !strncmp(is, name, strlen(is))) return &m->list[i];
+    }
     return NULL;
 }
 
