@@ -287,6 +287,44 @@ GYR_API gyr_status gyr_chat_tokens(const gyr_model *model, const char *messages,
 // template, else as gyr_template_render() does.
 GYR_API char *gyr_chat_text(const gyr_model *model, const char *messages, bool generate, gyr_error *err);
 
+// -------------------------------------------------------------------------------------------------- grammars
+
+// What an answer has to be: docs/structured-output.md says which schemas, expressions and grammars there are.
+typedef enum gyr_grammar_kind {
+    GYR_GRAMMAR_JSON = 0,        // any JSON object; the text is not read
+    GYR_GRAMMAR_JSON_SCHEMA = 1, // JSON that is valid by a JSON Schema (draft 2020-12)
+    GYR_GRAMMAR_REGEX = 2,       // a text that a regular expression matches from end to end
+    GYR_GRAMMAR_EBNF = 3,        // a text of a grammar in GBNF, in which %json{...} stands for JSON valid by a schema
+} gyr_grammar_kind;
+
+// A grammar for the tokens of a tokenizer, which must outlive it. It does not change: matchers on any number of threads
+// may use it at once. Grammars may be made, freed and used on other threads while a model computes. Free with
+// gyr_grammar_free() after its matchers. Fails with GYR_MALFORMED (where it is not a schema, an expression or a
+// grammar) and GYR_UNSUPPORTED (what it says cannot be honoured, nothing is valid, or it is too large; the message
+// names what), and with GYR_UNSUPPORTED if a model's file has no tokenizer.
+typedef struct gyr_grammar gyr_grammar;
+GYR_API gyr_grammar *gyr_grammar_new(const gyr_tokenizer *tokenizer, gyr_grammar_kind kind, const char *text,
+                                     size_t size, gyr_error *err);
+GYR_API void gyr_grammar_free(gyr_grammar *grammar);
+
+// Where one answer stands in a grammar: first at its beginning. One thread at a time.
+typedef struct gyr_matcher gyr_matcher;
+GYR_API gyr_matcher *gyr_matcher_new(const gyr_grammar *grammar, gyr_error *err);
+GYR_API void gyr_matcher_free(gyr_matcher *matcher);
+
+// Which tokens may come next: bit (id % 32) of allowed[id / 32], for all of the vocabulary ((vocab + 31) / 32 words).
+// Special tokens never may, but those that end an answer, where the text may end. Each token that is allowed can be
+// gone on from to a whole text, if the vocabulary can spell it. None are once an end token was accepted. Fails with
+// GYR_UNSUPPORTED where a grammar is too ambiguous.
+GYR_API gyr_status gyr_matcher_mask(gyr_matcher *matcher, uint32_t *allowed, gyr_error *err);
+
+// The answer goes on with this token. Fails with GYR_USAGE if it is not allowed, and as gyr_matcher_mask() does; the
+// matcher stays as it was.
+GYR_API gyr_status gyr_matcher_accept(gyr_matcher *matcher, int32_t id, gyr_error *err);
+
+// Whether a token that ends an answer was accepted.
+GYR_API bool gyr_matcher_ended(const gyr_matcher *matcher);
+
 // -------------------------------------------------------------------------------------------------- sessions
 
 typedef struct gyr_session gyr_session;

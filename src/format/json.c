@@ -62,6 +62,14 @@ json_t *json_parse_talk(const char *data, size_t size, gyr_error *e) {
     return fail_null(e, GYR_USAGE, "messages:%zu:%zu: not JSON: %s", t.line, t.column, t.why);
 }
 
+json_t *json_parse_any(const char *data, size_t size, size_t depth, const char *where, gyr_error *e) {
+    struct json_trouble t;
+    json_t *j = json_read(data, size, &(struct json_rules){.depth = depth}, &t);
+    if (j) return j;
+    if (!t.why) return fail_memory(e, where), NULL;
+    return fail_null(e, GYR_MALFORMED, "%s:%zu:%zu: not JSON: %s", where, t.line, t.column, t.why);
+}
+
 json_t *json_open(const char *path, size_t limit, size_t flags, gyr_error *e) {
     size_t size;
     char *data = read_file(path, limit, &size, e);

@@ -18,6 +18,9 @@ json_t *json_parse_list(const char *data, size_t size, size_t flags, const char 
 // Messages and similar input: any value, nested more deeply. GYR_USAGE, "messages:LINE:COLUMN: ...".
 json_t *json_parse_talk(const char *data, size_t size, gyr_error *e);
 
+// Any value, nested at most `depth` deep. GYR_MALFORMED, "WHERE:LINE:COLUMN: ...".
+json_t *json_parse_any(const char *data, size_t size, size_t depth, const char *where, gyr_error *e);
+
 // The same as json_parse() from a file of at most `limit` bytes.
 json_t *json_open(const char *path, size_t limit, size_t flags, gyr_error *e);
 

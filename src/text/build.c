@@ -264,7 +264,8 @@ static bool build(struct tokenizer *t, gyr_error *e) {
 struct tokenizer *tokenizer_new(const struct vocab *v, const char *where, gyr_error *e) {
     if (!check(v, where, e)) return NULL;
     struct tokenizer *t = calloc(1, sizeof *t);
-    if (!t || !(t->where = strdup(where))) {
+    if (!t || !(t->where = strdup(where)) || !(t->lexicon = lexicon_slot_new())) {
+        if (t) free(t->where);
         free(t);
         return fail_memory(e, where), NULL;
     }
@@ -286,6 +287,7 @@ void tokenizer_free(struct tokenizer *t) {
     normalizer_free(&t->normalizer);
     pretokenizer_free(&t->pre);
     pairs_free(&t->merges);
+    lexicon_slot_free(t->lexicon);
     free(t->order);
     free(t->bytes);
     free(t->memory);

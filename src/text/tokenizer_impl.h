@@ -3,6 +3,7 @@
 #define TEXT_TOKENIZER_IMPL_H
 
 #include "format/index.h"
+#include "text/grammar/lexicon_slot.h"
 #include "text/normalize.h"
 #include "text/pairs.h"
 #include "text/pretokenize.h"
@@ -40,6 +41,7 @@ struct tokenizer {
     int32_t unknown;        // for what it cannot say; -1: none
     int32_t named_ends[MAX_NAMED_ENDS]; // tokens that end an answer by their names
     size_t n_named_ends;
+    struct lexicon_slot *lexicon; // for grammars
     // Bit (a << 8 | b): byte b follows byte a inside some token that plain text can become. Where two bytes of the
     // text never do, no token spans them, and the text can be cut there without changing the result.
     uint64_t follows[1 << 10];

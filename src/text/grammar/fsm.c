@@ -1,0 +1,106 @@
+#include "text/grammar/fsm.h"
+
+#include "base/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void fsm_free(struct fsm *f) {
+    free(f->states);
+    free(f->bytes);
+    free(f->calls);
+    free(f->empties);
+    *f = (struct fsm){0};
+}
+
+// Where an edge of the next state will be.
+static struct fsm_state next_edges(const struct fsm *f) {
+    return (struct fsm_state){(uint32_t)f->n_bytes, (uint32_t)f->n_calls, (uint32_t)f->n_empties, false};
+}
+
+uint32_t fsm_begin(struct fsm *f, bool final) {
+    if (!f->status && (!ARRAY_GROW(f->states, f->n, f->room) || !ARRAY_GROW(f->states, f->n + 1, f->room)))
+        f->status = GYR_NO_MEMORY;
+    if (f->status) return 0;
+    f->states[f->n] = next_edges(f);
+    f->states[f->n].final = final;
+    return (uint32_t)f->n++;
+}
+
+void fsm_close(struct fsm *f) {
+    if (!f->status && !ARRAY_GROW(f->states, f->n, f->room)) f->status = GYR_NO_MEMORY;
+    if (!f->status) f->states[f->n] = next_edges(f);
+}
+
+void fsm_add_bytes(struct fsm *f, uint8_t lo, uint8_t hi, uint32_t to) {
+    if (!f->status && !ARRAY_GROW(f->bytes, f->n_bytes, f->bytes_room)) f->status = GYR_NO_MEMORY;
+    if (!f->status) f->bytes[f->n_bytes++] = (struct fsm_bytes){to, lo, hi};
+}
+
+void fsm_add_call(struct fsm *f, uint32_t rule, uint32_t to) {
+    if (!f->status && !ARRAY_GROW(f->calls, f->n_calls, f->calls_room)) f->status = GYR_NO_MEMORY;
+    if (!f->status) f->calls[f->n_calls++] = (struct fsm_call){rule, to};
+}
+
+void fsm_add_empty(struct fsm *f, uint32_t to) {
+    if (!f->status && !ARRAY_GROW(f->empties, f->n_empties, f->empties_room)) f->status = GYR_NO_MEMORY;
+    if (!f->status) f->empties[f->n_empties++] = to;
+}
+
+static int by_lo(const void *a, const void *b) {
+    const struct fsm_bytes *x = a, *y = b;
+    return (x->lo > y->lo) - (x->lo < y->lo);
+}
+
+bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end) {
+    uint32_t *number = malloc((a->n + 1) * sizeof *number), *queue = malloc((a->n + 1) * sizeof *queue);
+    size_t n = 0, base = f->n;
+    if (!number || !queue) f->status = GYR_NO_MEMORY;
+    for (size_t i = 0; number && i < a->n; i++) number[i] = FSM_DEAD;
+    if (!f->status) number[start] = (uint32_t)base, queue[n++] = start;
+    for (size_t done = 0; done < n && !f->status; done++) {
+        size_t first = f->n_bytes;
+        fsm_begin(f, queue[done] == end);
+        for (uint32_t i = a->first[queue[done]]; i != NFA_NONE; i = a->edges[i].next) {
+            const struct nfa_edge *x = &a->edges[i];
+            if (number[x->to] == FSM_DEAD) number[x->to] = (uint32_t)(base + n), queue[n++] = x->to;
+            if (x->kind == NFA_BYTES)
+                fsm_add_bytes(f, x->lo, x->hi, number[x->to]);
+            else if (x->kind == NFA_CALL)
+                fsm_add_call(f, x->rule, number[x->to]);
+            else
+                fsm_add_empty(f, number[x->to]);
+        }
+        if (!f->status && f->n_bytes > first) qsort(f->bytes + first, f->n_bytes - first, sizeof *f->bytes, by_lo);
+    }
+    fsm_close(f);
+    free(number);
+    free(queue);
+    return !f->status;
+}
+
+bool fsm_matches(const struct fsm *f, const char *s, size_t size) {
+    uint32_t state = f->n ? 0 : FSM_DEAD;
+    for (size_t i = 0; i < size && state != FSM_DEAD; i++) state = fsm_step(f, state, (uint8_t)s[i]);
+    return state != FSM_DEAD && f->states[state].final;
+}
+
+bool fsm_is_empty(const struct fsm *f) {
+    for (size_t i = 0; i < f->n; i++)
+        if (f->states[i].final) return false;
+    return !f->status;
+}
+
+void fsm_embed(const struct fsm *f, struct nfa *a, uint32_t from, uint32_t to) {
+    uint32_t base = NFA_NONE;
+    for (size_t i = 0; i < f->n; i++) {
+        uint32_t s = nfa_state(a);
+        if (!i) base = s;
+    }
+    if (f->n) nfa_empty(a, from, base);
+    for (size_t i = 0; i < f->n && !a->status; i++) {
+        if (f->states[i].final) nfa_empty(a, base + (uint32_t)i, to);
+        for (uint32_t k = f->states[i].bytes; k < f->states[i + 1].bytes; k++)
+            nfa_bytes(a, base + (uint32_t)i, f->bytes[k].lo, f->bytes[k].hi, base + f->bytes[k].to);
+    }
+}

@@ -1,0 +1,117 @@
+// Automata of texts that two others, or another and a count, agree on: their states are pairs.
+#include "base/buf.h"
+#include "text/grammar/fsm.h"
+
+#include <stdlib.h>
+
+struct pairs_of {
+    uint64_t *items;
+    size_t n, room;
+    uint32_t *slots; // pair + 1
+    size_t n_slots;
+};
+
+static size_t slot_of(const struct pairs_of *p, uint64_t key) {
+    size_t i = (size_t)((key * 0x9e3779b97f4a7c15u) >> 20) & (p->n_slots - 1);
+    while (p->slots[i] && p->items[p->slots[i] - 1] != key) i = (i + 1) & (p->n_slots - 1);
+    return i;
+}
+
+static bool pairs_grow(struct pairs_of *p) {
+    if (p->n * 2 < p->n_slots) return true;
+    size_t n = p->n_slots ? p->n_slots * 4 : 1024;
+    uint32_t *slots = calloc(n, sizeof *slots);
+    if (!slots) return false;
+    free(p->slots);
+    p->slots = slots, p->n_slots = n;
+    for (size_t i = 0; i < p->n; i++) p->slots[slot_of(p, p->items[i])] = (uint32_t)i + 1;
+    return true;
+}
+
+// The product's state for states x and y; they are numbered as they come.
+static uint32_t pair(struct fsm *out, struct pairs_of *p, uint32_t x, uint32_t y, size_t limit) {
+    uint64_t key = (uint64_t)x << 32 | y;
+    if (out->status) return 0;
+    if (!pairs_grow(p) || !ARRAY_GROW(p->items, p->n, p->room)) {
+        out->status = GYR_NO_MEMORY;
+        return 0;
+    }
+    size_t slot = slot_of(p, key);
+    if (p->slots[slot]) return p->slots[slot] - 1;
+    if (p->n >= limit) {
+        out->status = GYR_UNSUPPORTED;
+        return 0;
+    }
+    p->items[p->n] = key;
+    p->slots[slot] = (uint32_t)++p->n;
+    return (uint32_t)p->n - 1;
+}
+
+// Bytes on which both stay on the same edges go together.
+static unsigned same_until(const struct fsm *f, uint32_t state, unsigned b) {
+    if (state == FSM_DEAD) return 255;
+    for (uint32_t i = f->states[state].bytes; i < f->states[state + 1].bytes; i++) {
+        if (b < f->bytes[i].lo) return f->bytes[i].lo - 1u;
+        if (b <= f->bytes[i].hi) return f->bytes[i].hi;
+    }
+    return 255;
+}
+
+bool fsm_combine(struct fsm *out, const struct fsm *a, const struct fsm *b, enum fsm_product how, size_t limit) {
+    struct pairs_of p = {0};
+    struct fsm all = {0};
+    if (a->n && (b->n || how == FSM_WITHOUT)) pair(&all, &p, 0, b->n ? 0 : FSM_DEAD, limit);
+    for (size_t i = 0; i < p.n && !all.status; i++) {
+        uint32_t x = (uint32_t)(p.items[i] >> 32), y = (uint32_t)p.items[i];
+        bool other = y != FSM_DEAD && b->states[y].final;
+        fsm_begin(&all, a->states[x].final && other == (how == FSM_BOTH));
+        for (unsigned c = 0, end; c < 256; c = end + 1) {
+            unsigned end_a = same_until(a, x, c), end_b = same_until(b, y, c);
+            end = end_a < end_b ? end_a : end_b;
+            uint32_t to = fsm_step(a, x, (uint8_t)c);
+            uint32_t with = y == FSM_DEAD ? FSM_DEAD : fsm_step(b, y, (uint8_t)c);
+            if (to == FSM_DEAD || (with == FSM_DEAD && how == FSM_BOTH)) continue;
+            fsm_add_bytes(&all, (uint8_t)c, (uint8_t)end, pair(&all, &p, to, with, limit));
+        }
+    }
+    fsm_close(&all);
+    free(p.items);
+    free(p.slots);
+    *out = all;
+    return !all.status;
+}
+
+// A count and a state of the unit in one number. Units are few bytes long.
+enum { UNIT_STATES = 64 };
+
+static uint32_t count_step(const struct fsm *unit, uint32_t y, uint8_t b, size_t least, size_t most) {
+    uint32_t count = y / UNIT_STATES, to = fsm_step(unit, y % UNIT_STATES, b);
+    if (to == FSM_DEAD) return FSM_DEAD;
+    if (!unit->states[to].final) return count * UNIT_STATES + to;
+    if (most == SIZE_MAX) return (count < least ? count + 1 : count) * UNIT_STATES;
+    return count < most ? (count + 1) * UNIT_STATES : FSM_DEAD;
+}
+
+bool fsm_count(struct fsm *out, const struct fsm *f, const struct fsm *unit, size_t least, size_t most, size_t limit) {
+    struct pairs_of p = {0};
+    struct fsm all = {0};
+    if (unit->n > UNIT_STATES || least > UINT32_MAX / UNIT_STATES - 2) all.status = GYR_UNSUPPORTED;
+    if (most != SIZE_MAX && most > UINT32_MAX / UNIT_STATES - 2) most = UINT32_MAX / UNIT_STATES - 2;
+    if (f->n) pair(&all, &p, 0, 0, limit);
+    for (size_t i = 0; i < p.n && !all.status; i++) {
+        uint32_t x = (uint32_t)(p.items[i] >> 32), y = (uint32_t)p.items[i], at = y % UNIT_STATES;
+        fsm_begin(&all, f->states[x].final && !at && y / UNIT_STATES >= least);
+        for (unsigned c = 0, end; c < 256; c = end + 1) {
+            unsigned end_f = same_until(f, x, c), end_unit = same_until(unit, at, c);
+            end = end_f < end_unit ? end_f : end_unit;
+            uint32_t to = fsm_step(f, x, (uint8_t)c), counted = count_step(unit, y, (uint8_t)c, least, most);
+            if (to == FSM_DEAD || counted == FSM_DEAD) continue;
+            fsm_add_bytes(&all, (uint8_t)c, (uint8_t)end, pair(&all, &p, to, counted, limit));
+        }
+    }
+    fsm_close(&all);
+    free(p.items);
+    free(p.slots);
+    *out = all;
+    return !all.status;
+}

@@ -1,0 +1,138 @@
+// What the files of JSON Schema share. Private to them.
+#ifndef TEXT_GRAMMAR_SCHEMA_PARTS_H
+#define TEXT_GRAMMAR_SCHEMA_PARTS_H
+
+#include "format/json.h"
+#include "text/grammar/schema.h"
+
+enum {
+    TYPE_NULL = 1,
+    TYPE_BOOLEAN = 2,
+    TYPE_STRING = 4,
+    TYPE_INTEGER = 8,
+    TYPE_FRACTION = 16, // numbers that are no integers
+    TYPE_ARRAY = 32,
+    TYPE_OBJECT = 64,
+    TYPE_NUMBER = TYPE_INTEGER | TYPE_FRACTION,
+    TYPE_ANY = 127,
+};
+
+// A schema that has to hold, without those of its parts that were replaced by what they stand for.
+struct part {
+    const json_t *schema; // an object
+    unsigned done;        // DONE_...
+    size_t parent;        // the part that it came from; SIZE_MAX: none
+};
+enum {
+    DONE_REFS = 1, // $ref and allOf: what they name is among the parts
+    DONE_ANY = 2,  // anyOf: one of its schemas is
+    DONE_ONE = 4,  // oneOf
+    DONE_IF = 8,
+    DONE_NOT = 16,
+    DONE_DEPENDENT = 32,
+};
+
+// Schemas that all have to hold.
+struct parts {
+    struct part *items;
+    size_t n, room;
+    bool never;   // one of them is `false`
+    size_t begin; // where a rule's parts lie in the compiler's
+};
+
+// Texts that many rules need; 0: not made yet (a rule of that number is another's).
+enum common {
+    COMMON_SPACE,  // after brackets and commas, and before closing brackets
+    COMMON_COLON,  // after colons
+    COMMON_STRING, // with its quotes
+    COMMON_NUMBER,
+    COMMON_INTEGER,
+    COMMON_BOOLEAN,
+    N_COMMON,
+};
+
+struct compiler {
+    struct rules *rules;
+    const json_t *root;
+    gyr_error *e;
+    bool failed;
+    uint32_t common[N_COMMON];
+    bool made[N_COMMON];
+    struct wanted *wanted; // rules by their parts, in the order in which they were asked for
+    size_t n_wanted, wanted_room;
+    uint32_t *slots; // wanted + 1
+    size_t n_slots;
+    json_t *own;    // a list of schemas that were made on the way
+    bool inner_ids; // parts of the document have an "$id" of their own
+    size_t checks;  // of values that may still be made
+};
+
+struct wanted {
+    uint32_t rule;
+    struct parts parts;
+};
+
+// Fails: "schema: #/where/it/is: WHY". Returns false.
+__attribute__((format(printf, 4, 5))) bool schema_fail(struct compiler *c, const json_t *at, gyr_status status,
+                                                       const char *why, ...);
+bool schema_no_memory(struct compiler *c);
+
+// Adds a schema (an object or a boolean) to those that have to hold. False: not one, or no memory.
+bool parts_add(struct compiler *c, struct parts *p, const json_t *schema, unsigned done, size_t parent);
+void parts_free(struct parts *p);
+
+// Adds what $ref and allOf name.
+bool parts_expand(struct compiler *c, struct parts *p);
+
+// The schema that a $ref names; NULL: failed.
+const json_t *schema_target(struct compiler *c, const json_t *at, const char *ref);
+
+// Looks for another document's names within this one.
+bool schema_find_ids(struct compiler *c);
+
+// The rule for texts of all parts. Takes the parts.
+uint32_t schema_rule(struct compiler *c, struct parts *p);
+uint32_t schema_common(struct compiler *c, enum common which);
+
+// A parts' value of a keyword: the largest, the smallest of the counts; `otherwise` if there is none.
+bool parts_count(struct compiler *c, const struct parts *p, const char *key, bool largest, size_t *count);
+
+unsigned parts_types(struct compiler *c, const struct parts *p);
+
+// Whether there is an anyOf, oneOf or another choice among the parts that was not made yet.
+bool schema_has_choice(const struct parts *p);
+
+// The values that the parts list (const, enum) and that obey all of them: a list that the compiler keeps. *listed:
+// whether they list any.
+const json_t *schema_values(struct compiler *c, const struct parts *p, bool *listed);
+
+// Each adds to the nfa what leads from `from` to `to`.
+void emit_value(struct compiler *c, const json_t *value, uint32_t from, uint32_t to);
+void emit_string_value(struct compiler *c, struct text s, uint32_t from, uint32_t to);
+void emit_string(struct compiler *c, const struct parts *p, uint32_t from, uint32_t to);
+void emit_number(struct compiler *c, const struct parts *p, unsigned types, uint32_t from, uint32_t to);
+void emit_array(struct compiler *c, const struct parts *p, uint32_t from, uint32_t to);
+void emit_object(struct compiler *c, const struct parts *p, uint32_t rule, uint32_t from, uint32_t to);
+
+// What a string of all parts may hold, without its quotes, in the spelling of SPELL_JSON; *free: anything, and then
+// `f` is empty. False on failure.
+bool string_content(struct compiler *c, const struct parts *p, struct fsm *f, bool *free);
+
+// The same for names of properties, where there may be values and choices too.
+bool schema_names(struct compiler *c, const struct parts *p, struct fsm *f);
+
+// Whether a value obeys a schema.
+enum verdict { VERDICT_NO, VERDICT_YES, VERDICT_UNSURE };
+enum verdict schema_check(struct compiler *c, const json_t *schema, const json_t *value);
+bool json_same(const json_t *a, const json_t *b); // as JSON Schema has it: 1 is 1.0
+unsigned json_type_of(const json_t *j);           // TYPE_...
+// A number's digits, in the fewest that give it back.
+void json_number_text(const json_t *j, char out[400]);
+
+// The regular expression of a format; NULL: not known, or not to be honoured.
+const char *format_pattern(const char *name);
+
+// A text in the spelling of a JSON string, without quotes.
+void json_spell(struct buf *out, struct text s);
+
+#endif
