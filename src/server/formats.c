@@ -4,49 +4,76 @@
 
 // ------------------------------------------------------------------------------------------- ways to write calls
 
-#define LIST "[,];"
+#define LIST   "[,];"
+#define OBJECT "{\"name\": \"$N\", \"arguments\": $A}"
 
 static const struct shape objects = {
     // Qwen, Hermes, and who learned from them
     .mark = {[MARK_OPEN] = "<tool_call>", [MARK_CLOSE] = "</tool_call>"},
     .between = LIST,
+    .write = {"", "<tool_call>\n" OBJECT "\n</tool_call>", "\n", ""},
 };
-static const struct shape bare_objects = {.between = LIST, .bare = '{'};
+static const struct shape bare_objects = {
+    .between = LIST,
+    .bare = '{',
+    .write = {"", "{\"name\": \"$N\", \"parameters\": $A}", "; ", ""},
+};
 static const struct shape python_tag = {.mark = {[MARK_OPEN] = "<|python_tag|>"}, .between = LIST};
 static const struct shape llama_function = {
     .kind = CALL_NAMED,
     .mark = {[MARK_BEGIN] = "<function=", [MARK_END] = "</function>", [MARK_NAMED] = ">"},
 };
-static const struct shape mistral_list = {.mark = {[MARK_OPEN] = "[TOOL_CALLS]"}, .between = LIST};
+static const struct shape mistral_list = {
+    .mark = {[MARK_OPEN] = "[TOOL_CALLS]"},
+    .between = LIST,
+    .write = {"[TOOL_CALLS][", OBJECT, ", ", "]"},
+};
 static const struct shape mistral_named = {
     .kind = CALL_NAMED,
-    .mark = {[MARK_BEGIN] = "[TOOL_CALLS]", [MARK_NAMED] = "[ARGS]"},
+    .mark = {[MARK_BEGIN] = "[TOOL_CALLS]", [MARK_KEY] = "[CALL_ID]", [MARK_NAMED] = "[ARGS]"},
+    .write = {"", "[TOOL_CALLS]$N[ARGS]$A", "", ""},
 };
 static const struct shape granite = {
-    .mark = {[MARK_OPEN] = "<|tool_call|>", [MARK_CLOSE] = "<|/tool_call|>"}, // Phi 4, too, which closes it
+    .mark = {[MARK_OPEN] = "<|tool_call|>"},
     .between = LIST,
+    .write = {"<|tool_call|>[", OBJECT, ", ", "]"},
 };
-static const struct shape phi_functions = {.mark = {[MARK_OPEN] = "functools["}, .between = LIST};
+static const struct shape phi = {
+    .mark = {[MARK_OPEN] = "<|tool_call|>", [MARK_CLOSE] = "<|/tool_call|>"},
+    .between = LIST,
+    .write = {"", "<|tool_call|>" OBJECT "<|/tool_call|>", "", ""},
+};
+static const struct shape phi_functions = {
+    .mark = {[MARK_OPEN] = "functools["},
+    .between = LIST,
+    .write = {"functools[", OBJECT, ", ", "]"},
+};
 static const struct shape command = {
     .mark = {[MARK_OPEN] = "<|START_ACTION|>", [MARK_CLOSE] = "<|END_ACTION|>"},
     .between = LIST,
+    .write = {"<|START_ACTION|>[\n    ", "{\"tool_call_id\": \"$I\", \"tool_name\": \"$N\", \"parameters\": $A}",
+              ",\n    ", "\n]<|END_ACTION|>"},
 };
 static const struct shape nemotron = {
     .mark = {[MARK_OPEN] = "<TOOLCALL>", [MARK_CLOSE] = "</TOOLCALL>"},
     .between = LIST,
+    .write = {"<TOOLCALL>[", OBJECT, ", ", "]</TOOLCALL>"},
 };
 static const struct shape tool_calls = {
     // Hunyuan, Jamba
     .mark = {[MARK_OPEN] = "<tool_calls>", [MARK_CLOSE] = "</tool_calls>"},
     .between = LIST,
+    .write = {"<tool_calls>[", OBJECT, ", ", "]</tool_calls>"},
 };
 static const struct shape longcat = {
     .mark = {[MARK_OPEN] = "<longcat_tool_call>", [MARK_CLOSE] = "</longcat_tool_call>"},
     .between = LIST,
+    .write = {"", "<longcat_tool_call>" OBJECT "</longcat_tool_call>", "\n", ""},
 };
 static const struct shape internlm = {
     .mark = {[MARK_OPEN] = "<|action_start|><|plugin|>", [MARK_CLOSE] = "<|action_end|>"},
     .between = LIST,
+    .write = {"", "<|action_start|><|plugin|>\n{\"name\": \"$N\", \"parameters\": $A}<|action_end|>", "", ""},
 };
 static const struct shape deepseek_fenced = {
     // V3, R1
@@ -56,6 +83,9 @@ static const struct shape deepseek_fenced = {
              [MARK_BEGIN] = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
              [MARK_NAMED] = "\n```json\n",
              [MARK_END] = "```<｜tool▁call▁end｜>"},
+    .write = {"<｜tool▁calls▁begin｜>",
+              "<｜tool▁call▁begin｜>function<｜tool▁sep｜>$N\n```json\n$A\n```<｜tool▁call▁end｜>", "\n",
+              "<｜tool▁calls▁end｜>"},
 };
 static const struct shape deepseek_plain = {
     // V3.1
@@ -65,6 +95,8 @@ static const struct shape deepseek_plain = {
              [MARK_BEGIN] = "<｜tool▁call▁begin｜>",
              [MARK_NAMED] = "<｜tool▁sep｜>",
              [MARK_END] = "<｜tool▁call▁end｜>"},
+    .write = {"<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>$N<｜tool▁sep｜>$A<｜tool▁call▁end｜>", "",
+              "<｜tool▁calls▁end｜>"},
 };
 static const struct shape kimi = {
     .kind = CALL_NAMED,
@@ -74,6 +106,9 @@ static const struct shape kimi = {
              [MARK_NAMED] = "<|tool_call_argument_begin|>",
              [MARK_END] = "<|tool_call_end|>"},
     .id = true,
+    .write = {"<|tool_calls_section_begin|>",
+              "<|tool_call_begin|>functions.$N:$I<|tool_call_argument_begin|>$A<|tool_call_end|>", "",
+              "<|tool_calls_section_end|>"},
 };
 static const struct shape kimi_tags = {
     // K3
@@ -87,6 +122,8 @@ static const struct shape kimi_tags = {
              [MARK_KEY_ENDS] = "\"",
              [MARK_VALUE] = "<|sep|>",
              [MARK_VALUE_ENDS] = "<|close|>argument<|sep|>"},
+    .write = {"<|open|>tools<|sep|>", "<|open|>call tool=\"$N\" index=\"$I\"<|sep|>$P<|close|>call<|sep|>", "",
+              "<|close|>tools<|sep|>", "<|open|>argument key=\"$K\" type=\"$T\"<|sep|>$V<|close|>argument<|sep|>", ""},
 };
 static const struct shape dsml = {
     // DeepSeek V3.2
@@ -100,6 +137,8 @@ static const struct shape dsml = {
              [MARK_KEY_ENDS] = "\"",
              [MARK_VALUE] = ">",
              [MARK_VALUE_ENDS] = "</｜DSML｜parameter>"},
+    .write = {"<｜DSML｜function_calls>\n", "<｜DSML｜invoke name=\"$N\">\n$P</｜DSML｜invoke>\n", "",
+              "</｜DSML｜function_calls>", "<｜DSML｜parameter name=\"$K\" string=\"$S\">$V</｜DSML｜parameter>\n", ""},
 };
 static const struct shape dsml_tools = {
     // V4
@@ -113,6 +152,8 @@ static const struct shape dsml_tools = {
              [MARK_KEY_ENDS] = "\"",
              [MARK_VALUE] = ">",
              [MARK_VALUE_ENDS] = "</｜DSML｜parameter>"},
+    .write = {"<｜DSML｜tool_calls>\n", "<｜DSML｜invoke name=\"$N\">\n$P</｜DSML｜invoke>\n", "",
+              "</｜DSML｜tool_calls>", "<｜DSML｜parameter name=\"$K\" string=\"$S\">$V</｜DSML｜parameter>\n", ""},
 };
 static const struct shape qwen_tags = {
     // Qwen3-Coder, Qwen3.5, Nemotron 3, Step 3.5
@@ -127,6 +168,8 @@ static const struct shape qwen_tags = {
              [MARK_VALUE_ENDS] = "</parameter>"},
     .begins = true,
     .trims = true,
+    .write = {"", "<tool_call>\n<function=$N>\n$P</function>\n</tool_call>", "\n", "",
+              "<parameter=$K>\n$V\n</parameter>\n", ""},
 };
 static const struct shape seed_tags = {
     .kind = CALL_TAGS,
@@ -138,6 +181,8 @@ static const struct shape seed_tags = {
              [MARK_KEY] = "<parameter=",
              [MARK_KEY_ENDS] = ">",
              [MARK_VALUE_ENDS] = "</parameter>"},
+    .write = {"", "<seed:tool_call>\n<function=$N>\n$P</function>\n</seed:tool_call>", "\n", "",
+              "<parameter=$K>$V</parameter>\n", ""},
 };
 static const struct shape minimax = {
     .kind = CALL_TAGS,
@@ -149,6 +194,8 @@ static const struct shape minimax = {
              [MARK_KEY] = "<parameter name=\"",
              [MARK_KEY_ENDS] = "\">",
              [MARK_VALUE_ENDS] = "</parameter>"},
+    .write = {"<minimax:tool_call>\n", "<invoke name=\"$N\">\n$P</invoke>\n", "", "</minimax:tool_call>",
+              "<parameter name=\"$K\">$V</parameter>\n", ""},
 };
 static const struct shape glm = {
     .kind = CALL_TAGS,
@@ -158,6 +205,7 @@ static const struct shape glm = {
              [MARK_KEY_ENDS] = "</arg_key>",
              [MARK_VALUE] = "<arg_value>",
              [MARK_VALUE_ENDS] = "</arg_value>"},
+    .write = {"", "<tool_call>$N\n$P</tool_call>", "\n", "", "<arg_key>$K</arg_key>\n<arg_value>$V</arg_value>\n", ""},
 };
 static const struct shape lfm = {
     .kind = CALL_NAMED,
@@ -165,6 +213,7 @@ static const struct shape lfm = {
     .mark = {[MARK_OPEN] = "<|tool_call_start|>", [MARK_CLOSE] = "<|tool_call_end|>"},
     .between = LIST,
     .opened = '(',
+    .write = {"<|tool_call_start|>[", "$N($P)", ", ", "]<|tool_call_end|>", "$K=$V", ", "},
 };
 static const struct shape olmo = {
     .kind = CALL_NAMED,
@@ -172,6 +221,7 @@ static const struct shape olmo = {
     .mark = {[MARK_OPEN] = "<function_calls>", [MARK_CLOSE] = "</function_calls>"},
     .between = LIST,
     .opened = '(',
+    .write = {"<function_calls>", "$N($P)", "\n", "</function_calls>", "$K=$V", ", "},
 };
 static const struct shape python_list = {
     // Llama 4
@@ -181,6 +231,7 @@ static const struct shape python_list = {
     .between = LIST,
     .opened = '(',
     .bare = '[',
+    .write = {"[", "$N($P)", ", ", "]", "$K=$V", ", "},
 };
 static const struct shape gemma = {
     // Gemma 4
@@ -188,12 +239,14 @@ static const struct shape gemma = {
     .dialect = LITERAL_GEMMA,
     .mark = {[MARK_BEGIN] = "<|tool_call>call:", [MARK_END] = "<tool_call|>"},
     .opened = '{',
+    .write = {"", "<|tool_call>call:$N{$P}<tool_call|>", "", "", "$K:$V", ","},
 };
 static const struct shape function_gemma = {
     .kind = CALL_NAMED,
     .dialect = LITERAL_GEMMA,
     .mark = {[MARK_BEGIN] = "<start_function_call>call:", [MARK_END] = "<end_function_call>"},
     .opened = '{',
+    .write = {"", "<start_function_call>call:$N{$P}<end_function_call>", "", "", "$K:$V", ","},
 };
 static const struct shape channels = {
     .kind = CALL_CHANNELS,
@@ -204,6 +257,7 @@ static const struct shape channels = {
              [MARK_END] = "<|call|>",
              [MARK_VALUE_ENDS] = "<|return|>",
              [MARK_KEY] = "<|constrain|>"},
+    .write = {"", "<|channel|>commentary to=functions.$N <|constrain|>json<|message|>$A", "", ""},
 };
 
 // The first whose opening text is in the template; the last is everybody's.
@@ -242,11 +296,12 @@ static const struct call_format table[] = {
     {"mistral-named", {"[TOOL_CALLS]", "[ARGS]"}, {&mistral_named}},
     {"mistral", {"[TOOL_CALLS]"}, {&mistral_list}},
     {"nemotron", {"<TOOLCALL>"}, {&nemotron}},
-    {"granite", {"<|tool_call|>"}, {&granite, &phi_functions}},
+    {"phi4", {"<|tool_call|>", "<|/tool_call|>"}, {&phi, &phi_functions}},
+    {"granite", {"<|tool_call|>"}, {&granite}},
     {"internlm", {"<|plugin|>"}, {&internlm}},
     {"hermes", {"<tool_call>"}, {&objects}},
     {"tool-calls", {"<tool_calls>"}, {&tool_calls}},
-    {"phi", {"functools"}, {&phi_functions}},
+    {"phi-functions", {"functools"}, {&phi_functions}},
     {"llama4", {"<|python_start|>"}, {&python_list, &bare_objects}},
     {"llama3", {"<|start_header_id|>", "\"parameters\": "}, {&bare_objects, &python_tag, &llama_function}},
     {"llama3", {"<|python_tag|>"}, {&bare_objects, &python_tag, &llama_function}},
@@ -267,33 +322,29 @@ static bool row_fits(const struct call_format *row, const char *source, size_t s
     return true;
 }
 
-// The marks that are one special token of the tokenizer.
-static bool find_special(struct format *f, const gyr_tokenizer *t, gyr_error *e) {
-    for (size_t i = 0; i < MARKERS; i++) {
-        const char *text = format_marker(f, i);
-        gyr_tokens tokens = {0};
-        if (!text) continue;
-        if (gyr_tokenize(t, text, strlen(text), GYR_PARSE_SPECIAL, &tokens, e)) return false;
-        size_t size = 1;
-        char *plain = tokens.count == 1 ? gyr_detokenize(t, tokens.ids, 1, false, &size, NULL) : NULL;
-        if (plain && !size) {
-            f->special |= 1ULL << i;
-            f->ids[i] = tokens.ids[0];
-        }
-        gyr_free(plain);
-        gyr_free(tokens.ids);
-    }
-    return true;
+int32_t format_special(const struct format *f, const char *s, size_t n) {
+    gyr_tokens tokens = {0};
+    int32_t id = -1;
+    if (!f->tokenizer || gyr_tokenize(f->tokenizer, s, n, GYR_PARSE_SPECIAL, &tokens, NULL)) return -1;
+    size_t size = 1;
+    char *plain = tokens.count == 1 ? gyr_detokenize(f->tokenizer, tokens.ids, 1, false, &size, NULL) : NULL;
+    if (plain && !size) id = tokens.ids[0];
+    gyr_free(plain);
+    gyr_free(tokens.ids);
+    return id;
 }
 
-bool format_find(struct format *f, const char *source, size_t size, const gyr_tokenizer *tokenizer, gyr_error *e) {
-    *f = (struct format){0};
+void format_find(struct format *f, const char *source, size_t size, const gyr_tokenizer *tokenizer) {
     size_t row = 0, think = THINKING_KIMI + 1;
     while (!row_fits(&table[row], source, size)) row++;
     while (think + 1 < sizeof thinking / sizeof *thinking && !contains(source, size, thinking[think].open)) think++;
-    f->calls = &table[row];
-    f->thinking = table[row].thinking ? table[row].thinking : &thinking[think];
-    return !tokenizer || find_special(f, tokenizer, e);
+    *f = (struct format){.tokenizer = tokenizer,
+                         .calls = &table[row],
+                         .thinking = table[row].thinking ? table[row].thinking : &thinking[think]};
+    for (size_t i = 0; i < MARKERS; i++) {
+        const char *text = format_marker(f, i);
+        if (text && format_special(f, text, strlen(text)) >= 0) f->special |= 1ULL << i;
+    }
 }
 
 const char *format_marker(const struct format *f, size_t i) {

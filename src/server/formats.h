@@ -4,7 +4,7 @@
 
 #include "server/literal.h"
 
-#include "base/error.h"
+#include "gyr.h"
 
 enum call_kind {
     CALL_OBJECT,   // {"name": ..., "arguments": {...}}, alone or in a list
@@ -20,11 +20,18 @@ enum mark {
     MARK_BEGIN, // around one call
     MARK_END,
     MARK_NAMED, // ends the name
-    MARK_KEY,   // around an argument's key
+    MARK_KEY,   // around an argument's key; CALL_NAMED: an id follows the name
     MARK_KEY_ENDS,
     MARK_VALUE, // begins its value, where something stands between key and value
     MARK_VALUE_ENDS,
     MARKS
+};
+
+// How a grammar writes calls. $N is the name, $A the arguments as JSON, $I a number, and $P the arguments one by one,
+// each as `argument` says: $K its key, $V its value, $S whether that is a string, $T its type. An empty struct: not.
+struct writing {
+    const char *open, *call, *join, *close;
+    const char *argument, *argument_join;
 };
 
 // One way of writing calls.
@@ -32,15 +39,13 @@ struct shape {
     enum call_kind kind;
     enum literal_dialect dialect; // of the arguments
     const char *mark[MARKS];
-    const char *between;      // what may stand between calls beside white space
-    char opened;              // CALL_NAMED: the '{' or '(' that ends the name and begins the arguments
-    char bare;                // an answer that begins with this is a call, without any mark
-    bool begins;              // a call may stand without MARK_OPEN around it
-    bool trims;               // a line break after MARK_KEY_ENDS, and one before MARK_VALUE_ENDS, are not the value's
-    bool id;                  // what stands for the name is the call's id, too
-    const char *name_open;    // what the name has in front, in a grammar
-    const char *name_end;     // and behind it
-    const char *argument_end; // what follows MARK_VALUE_ENDS
+    const char *between; // what may stand between calls beside white space
+    char opened;         // CALL_NAMED: the '{' or '(' that ends the name and begins the arguments
+    char bare;           // an answer that begins with this is a call, without any mark
+    bool begins;         // a call may stand without MARK_OPEN around it
+    bool trims;          // a line break after MARK_KEY_ENDS, and one before MARK_VALUE_ENDS, are not the value's
+    bool id;             // what stands for the name is the call's id, too
+    struct writing write;
 };
 
 #define SHAPES 3
@@ -65,15 +70,18 @@ enum { MARKER_THINK, MARKER_THINK_ENDS, MARKER_ANSWER, MARKER_ANSWER_ENDS, MARKE
 struct format {
     const struct call_format *calls;
     const struct thinking *thinking;
-    uint64_t special;     // bit i: marker i comes as a special token, and otherwise is text
-    int32_t ids[MARKERS]; // of those
+    const gyr_tokenizer *tokenizer; // NULL: not known
+    uint64_t special;               // bit i: marker i is a special token, and its spelling alone is text
 };
 
 enum format_begins { BEGINS_ANSWER, BEGINS_REASONING, BEGINS_HEADER };
 
-// By the template's source; one that says nothing gets the general format. `tokenizer` may be NULL: then every mark may
-// come as a special token or as text.
-bool format_find(struct format *f, const char *source, size_t size, const gyr_tokenizer *tokenizer, gyr_error *e);
+// By the template's source; one that says nothing gets the general format. `tokenizer` must outlive it, and may be
+// NULL: then every mark may come as a special token or as text.
+void format_find(struct format *f, const char *source, size_t size, const gyr_tokenizer *tokenizer);
+
+// The id of the special token that is spelled so; -1 if there is none.
+int32_t format_special(const struct format *f, const char *s, size_t n);
 
 // The text of marker i; NULL if the format has none.
 const char *format_marker(const struct format *f, size_t i);

@@ -208,6 +208,7 @@ struct output *output_new(const struct output_options *options, gyr_error *e) {
         return NULL;
     }
     o->options = *options;
+    if (!json_array_size(o->options.tools)) o->options.tools = NULL;
     o->shape = options->format->calls->shapes[0];
     o->base = MARKER_SHAPES;
     o->fresh = true;

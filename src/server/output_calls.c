@@ -86,10 +86,12 @@ static void commit(struct output *o) {
 
 void call_forward(struct output *o) {
     bool ended = o->arguments_to != SIZE_MAX;
-    if (!o->tool || !o->began || (o->options.whole_calls && !ended)) return;
-    if (!o->committed) commit(o);
+    if (!o->tool || !o->began || o->source->failed || (o->options.whole_calls && !ended)) return;
     size_t to = ended ? o->arguments_to : o->source->size;
-    if (to <= o->sent || o->source->failed) return;
+    // The bracket alone may be the beginning of anything.
+    if (!o->committed && to < o->sent + 2) return;
+    if (!o->committed) commit(o);
+    if (to <= o->sent) return;
     reader_delta(o, OUTPUT_ARGUMENTS, o->source->data + o->sent, to - o->sent);
     o->sent = to;
     buf_clear(&o->held);
@@ -224,7 +226,9 @@ static void begin_arguments(struct output *o, char opened) {
 
 static void name_ended(struct output *o, enum mark mark) {
     reader_keep(o);
-    if (!call_named(o))
+    if (mark == MARK_KEY && o->shape->kind == CALL_NAMED)
+        buf_puts(&o->name, o->shape->mark[mark]); // an id follows
+    else if (!call_named(o))
         call_broken(o);
     else if (mark == MARK_KEY)
         o->where = IN_KEY;
@@ -243,6 +247,7 @@ void step_name(struct output *o, struct unit u) {
         call_forward(o);
         return;
     }
+    if (s->kind == CALL_NAMED) set |= reader_mark(o, MARK_KEY);
     if (s->kind == CALL_TAGS && !set) set = reader_mark(o, MARK_KEY) | reader_mark(o, MARK_END);
     int marker = reader_match(o, set, u);
     if (marker >= 0)

@@ -42,9 +42,8 @@ void step_tags(struct output *o, struct unit u) {
 static unsigned value_types(struct output *o) {
     const char *says = o->value.size ? o->value.data : "";
     if (strstr(says, "string=\"true\"") || strstr(says, "type=\"string\"")) return TYPE_STRING;
-    unsigned types = o->key.data ? tool_argument_types(o->tool, o->key.data) : 0;
-    if (strstr(says, "string=\"false\"") || strstr(says, "type=\"")) types &= ~(unsigned)TYPE_STRING;
-    return types;
+    if (strstr(says, "string=\"false\"") || strstr(says, "type=\"")) return TYPE_JSON;
+    return o->key.data ? tool_argument_types(o->tool, o->key.data) : 0;
 }
 
 static void begin_value(struct output *o) {

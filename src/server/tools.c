@@ -130,6 +130,7 @@ void tool_value(struct buf *out, const char *s, size_t size, unsigned types) {
         for (enum literal_dialect d = LITERAL_JSON; d <= LITERAL_PYTHON; d++) {
             if (!literal_whole(d, s, size, out)) continue;
             unsigned type = type_written(out->data ? out->data[before] : 0);
+            if (types & TYPE_JSON) return;
             // A string in quotes is one only where a string is not what the text itself already is.
             if (types ? (types & type) && !(type == TYPE_STRING && (types & TYPE_STRING)) : type != TYPE_STRING) return;
             if (!out->failed) out->data[out->size = before] = 0;

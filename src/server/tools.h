@@ -7,7 +7,16 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum tool_type { TYPE_STRING = 1, TYPE_NUMBER = 2, TYPE_BOOLEAN = 4, TYPE_NULL = 8, TYPE_OBJECT = 16, TYPE_ARRAY = 32 };
+// TYPE_JSON, of a value: it is written as JSON, whatever its type.
+enum tool_type {
+    TYPE_STRING = 1,
+    TYPE_NUMBER = 2,
+    TYPE_BOOLEAN = 4,
+    TYPE_NULL = 8,
+    TYPE_OBJECT = 16,
+    TYPE_ARRAY = 32,
+    TYPE_JSON = 64
+};
 
 // A tool by its name; NULL if there is none. `tools`: a list of tools as in OpenAI's APIs, {"type":"function",
 // "function":{"name",...}} or the inner object alone; Anthropic's "input_schema" stands for "parameters", too.

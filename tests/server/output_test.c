@@ -1,55 +1,11 @@
 #include "told.h"
 
-#include "test.h"
-
 static json_t *tools;
-
-static uint64_t random_state = 1;
-static uint32_t draw(uint32_t n) {
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(random_state >> 33) % n;
-}
-
-static void check_line(const char *input, const char *got, const char *want, const char *how) {
-    if (got && !strcmp(got, want)) return;
-    test_bad = true;
-    printf("%s, %s:\n    %s\nnot\n    %s\n", input, how, got ? got : "(failed)", want);
-}
-
-// The same line whatever the pieces.
-static void check_splits(const struct output_options *options, const char *input, const char *want, bool special,
-                         bool ended) {
-    size_t size = strlen(input);
-    uint8_t *cuts = malloc(size + 1);
-    for (int round = 0; round < 12; round++) {
-        for (size_t i = 0; i < size; i++) cuts[i] = round == 0 ? 1 : round == 1 ? 0 : draw((uint32_t)round) == 0;
-        char *line = told(options, input, size, special, ended, cuts);
-        check_line(input, line, want, round == 0 ? "byte by byte" : round == 1 ? "whole" : "in pieces");
-        free(line);
-    }
-    for (size_t at = 0; at < size; at++) {
-        memset(cuts, 0, size);
-        cuts[at] = 1;
-        char *line = told(options, input, size, special, ended, cuts);
-        check_line(input, line, want, "in two");
-        free(line);
-    }
-    free(cuts);
-}
-
-// A template's text stands for its format.
-static void check(const char *source, const char *input, const char *want) {
-    struct format f;
-    if (!format_find(&f, source, strlen(source), NULL, NULL)) abort();
-    struct output_options options = {.format = &f, .tools = tools};
-    if (f.calls->shapes[0]->kind == CALL_CHANNELS) options.begins = BEGINS_HEADER;
-    for (int special = 0; special < 2; special++) check_splits(&options, input, want, special, true);
-}
 
 static void check_with(const struct output_options *options, const char *source, const char *input, const char *want) {
     struct format f;
     struct output_options with = *options;
-    if (!format_find(&f, source, strlen(source), NULL, NULL)) abort();
+    format_find(&f, source, strlen(source), NULL);
     with.format = &f;
     check_splits(&with, input, want, true, false);
 }
@@ -77,7 +33,7 @@ static void special_tokens_are_left_out(void) {
 
 static void marks_that_are_special_tokens_are_nothing_else(void) {
     struct format f;
-    if (!format_find(&f, HERMES, strlen(HERMES), NULL, NULL)) abort();
+    format_find(&f, HERMES, strlen(HERMES), NULL);
     for (size_t i = 0; i < MARKERS; i++)
         if (format_marker(&f, i)) f.special |= 1ULL << i;
     struct output_options options = {.format = &f, .tools = tools};
@@ -198,7 +154,7 @@ static void depth_and_length_are_bounded(void) {
 }
 
 int main(void) {
-    tools = json_loads(tools_text, 0, NULL);
+    tools = test_tools();
     RUN(text_is_text);
     RUN(special_tokens_are_left_out);
     RUN(marks_that_are_special_tokens_are_nothing_else);

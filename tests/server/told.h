@@ -4,6 +4,8 @@
 
 #include "server/output.h"
 
+#include "test.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +85,55 @@ static inline char *told(const struct output_options *options, const char *input
         return NULL;
     }
     return buf_take(&t.line);
+}
+
+// The tools of all tests.
+static inline json_t *test_tools(void) {
+    static json_t *tools;
+    if (!tools) tools = json_loads(tools_text, 0, NULL);
+    return tools;
+}
+
+static uint64_t random_state = 1;
+static inline uint32_t draw(uint32_t n) {
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+static inline void check_line(const char *input, const char *got, const char *want, const char *how) {
+    if (got && !strcmp(got, want)) return;
+    test_bad = true;
+    printf("%s, %s:\n    %s\nnot\n    %s\n", input, how, got ? got : "(failed)", want);
+}
+
+// The same line whatever the pieces.
+static inline void check_splits(const struct output_options *options, const char *input, const char *want, bool special,
+                                bool ended) {
+    size_t size = strlen(input);
+    uint8_t *cuts = malloc(size + 1);
+    for (int round = 0; round < 12; round++) {
+        for (size_t i = 0; i < size; i++) cuts[i] = round == 0 ? 1 : round == 1 ? 0 : draw((uint32_t)round) == 0;
+        char *line = told(options, input, size, special, ended, cuts);
+        check_line(input, line, want, round == 0 ? "byte by byte" : round == 1 ? "whole" : "in pieces");
+        free(line);
+    }
+    for (size_t at = 0; at < size; at++) {
+        memset(cuts, 0, size);
+        cuts[at] = 1;
+        char *line = told(options, input, size, special, ended, cuts);
+        check_line(input, line, want, "in two");
+        free(line);
+    }
+    free(cuts);
+}
+
+// A template's text stands for its format.
+static inline void check(const char *source, const char *input, const char *want) {
+    struct format f;
+    format_find(&f, source, strlen(source), NULL);
+    struct output_options options = {.format = &f, .tools = test_tools()};
+    if (f.calls->shapes[0]->kind == CALL_CHANNELS) options.begins = BEGINS_HEADER;
+    for (int special = 0; special < 2; special++) check_splits(&options, input, want, special, true);
 }
 
 #endif
