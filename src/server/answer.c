@@ -1,4 +1,5 @@
 // Requests that a model answers: to a job for the scheduler.
+#include "server/access.h"
 #include "server/routes.h"
 
 #include <stdlib.h>
@@ -28,12 +29,19 @@ static void submit(void *arg) {
     free(b);
 }
 
-static bool prepare(struct server *s, struct job *j, const json_t *body, struct fault *f) {
+// Reads the request into the job, or, where no model has to answer, replies.
+static bool prepare(struct server *s, struct job *j, const json_t *body, bool *said, struct fault *f) {
     const gyr_model_info *info = served_info(j->model);
+    const struct route *r = j->x->route;
+    struct buf json = {0};
     struct ask a = {.job = j, .body = body, .tokenizer = gyr_model_tokenizer(served_model(j->model))};
     a.context = s->o->context && s->o->context < info->context ? s->o->context : info->context;
+    *said = r->say;
+    if (r->say && r->say(&a, &json, f)) return reply_json(j->x, 200, &json), true;
+    buf_free(&json);
+    if (r->say) return false;
     j->scheduler = s->scheduler;
-    return j->x->route->read(&a, f);
+    return r->read(&a, f) && access_begin(s->access, j, a.context, f);
 }
 
 static bool ask_model(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {
@@ -48,9 +56,10 @@ static bool ask_model(struct server *s, struct exchange *x, const json_t *body, 
     struct job *j = job_new(x, model);
     served_release(model);
     if (!j) return refuse(f, 503, NULL, "out of memory; try again later");
+    bool said = false;
     struct submission *b = malloc(sizeof *b);
-    bool ok = b ? prepare(s, j, body, f) : refuse(f, 503, NULL, "out of memory; try again later");
-    if (ok) {
+    bool ok = b ? prepare(s, j, body, &said, f) : refuse(f, 503, NULL, "out of memory; try again later");
+    if (ok && !said) {
         *b = (struct submission){s, j};
         http_post(s->http, submit, b);
     } else {

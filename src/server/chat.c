@@ -1,4 +1,5 @@
 // POST /v1/chat/completions (https://platform.openai.com/docs/api-reference/chat).
+#include "server/constraint.h"
 #include "server/conversation.h"
 #include "server/models.h"
 #include "server/openai.h"
@@ -14,6 +15,8 @@ struct chat {
     size_t top_logprobs;
     bool logprobs, ids, go_on;
     struct conversation talk;
+    struct constraint must;
+    bool parallel;
 };
 
 static bool read_effort(struct ask *a, const json_t *v, const char *name, struct fault *f) {
@@ -32,7 +35,32 @@ static bool read_kwargs(struct ask *a, const json_t *v, const char *name, struct
     return true;
 }
 
-// Only what needs no choice is taken here; the rest is said by tools.c's rows.
+static struct constraint *must_of(struct ask *a) { return &((struct chat *)a)->must; }
+
+static bool read_format(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_response_format(must_of(a), v, name, f);
+}
+
+static bool read_structured(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_structured(must_of(a), v, name, f);
+}
+
+static bool read_schema(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_schema(must_of(a), v, name, f);
+}
+
+static bool read_regex(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_text(must_of(a), GYR_GRAMMAR_REGEX, v, name, f);
+}
+
+static bool read_grammar(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_text(must_of(a), GYR_GRAMMAR_EBNF, v, name, f);
+}
+
+static bool read_choice(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_tool_choice(must_of(a), v, name, f);
+}
+
 static bool read_modalities(struct ask *a, const json_t *v, const char *name, struct fault *f) {
     (void)a;
     bool text = json_array_size(v) == 1 && json_is_string(json_array_get(v, 0)) &&
@@ -53,6 +81,15 @@ static const struct field fields[] = {
     {"add_generation_prompt", FIELD_READ},
     {"reasoning_effort", FIELD_OF, .read = read_effort},
     {"chat_template_kwargs", FIELD_OF, .read = read_kwargs},
+    {"response_format", FIELD_OF, .read = read_format},
+    {"structured_outputs", FIELD_OF, .read = read_structured},
+    {"json_schema", FIELD_OF, .read = read_schema},
+    {"guided_json", FIELD_OF, .read = read_schema},
+    {"guided_regex", FIELD_OF, .read = read_regex},
+    {"guided_grammar", FIELD_OF, .read = read_grammar},
+    {"grammar", FIELD_OF, .read = read_grammar},
+    {"tool_choice", FIELD_OF, .read = read_choice},
+    {"parallel_tool_calls", FIELD_BOOL, IN_CHAT(parallel)},
     {"modalities", FIELD_OF, .read = read_modalities},
     {"store", FIELD_NULL},
     {"audio", FIELD_NULL},
@@ -221,22 +258,26 @@ const struct surface chat_surface = {.type = "application/json",
 
 static bool read_chat(struct chat *c, struct fault *f) {
     struct ask *a = &c->ask;
+    c->parallel = true;
     if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
     if (c->top_logprobs && !c->logprobs) return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
     a->job->logprobs = c->logprobs ? 1 + (int32_t)c->top_logprobs : 0;
     c->talk.go_on = c->go_on;
+    c->must.one_call = !c->parallel;
     c->talk.messages = conversation_messages(json_object_get(a->body, "messages"), f);
     if (!c->talk.messages) return false;
-    c->talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
-    bool ok = !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f) &&
-              telling_reads(a->job->telling, c->talk.tools, f);
-    if (ok) ((struct telling *)a->job->telling)->wants_ids = c->ids;
-    json_decref(c->talk.messages);
-    json_decref(c->talk.tools);
-    return ok;
+    if (c->must.tools != TOOLS_NONE) c->talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
+    return !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f) &&
+           telling_reads(a->job->telling, c->talk.tools, f) &&
+           constraint_settle(&c->must, a, c->talk.tools, telling_begins(a->job->telling), f);
 }
 
 bool chat_read(struct ask *common, struct fault *f) {
     struct chat c = {.ask = *common};
-    return read_chat(&c, f);
+    bool ok = read_chat(&c, f);
+    if (ok) ((struct telling *)c.ask.job->telling)->wants_ids = c.ids;
+    constraint_free(&c.must);
+    json_decref(c.talk.messages);
+    json_decref(c.talk.tools);
+    return ok;
 }

@@ -35,6 +35,7 @@ void exchange_hold(struct exchange *x) { atomic_fetch_add(&x->holders, 1); }
 
 void exchange_release(struct exchange *x) {
     if (atomic_fetch_sub(&x->holders, 1) > 1) return;
+    if (x->account) x->release_account(x->account);
     free(x->path);
     free(x->query);
     free(x->body);
@@ -50,6 +51,7 @@ void exchange_add_header(struct exchange *x, const char *name, const char *value
 
 // The loop's hold ends: the client has the whole reply, or has left.
 static void answered(struct exchange *x) {
+    if (x->http->o.answered) x->http->o.answered(x->http->o.user, x);
     x->req = NULL;
     *x->link = x->next;
     if (x->next) x->next->link = x->link;

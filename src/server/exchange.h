@@ -22,7 +22,8 @@ struct exchange {
     char *body;                 // NUL-terminated behind its size
     size_t body_size;
     char id[25];      // of this request, in logs and the x-request-id header
-    void *account;    // whose key was shown; the routes' business
+    void *account;    // whose key was shown; NULL: nobody's
+    void (*release_account)(void *account);
     double came;      // seconds of the clock
     int status;       // that was sent; 0: none yet
     struct buf extra; // more headers of the reply: name NUL value NUL

@@ -154,9 +154,10 @@ static void find_left(struct http *h) {
     }
 }
 
-// Often while somebody waits for an answer, and may leave; else seldom.
+// Often while somebody waits for an answer, and may leave, and at the end; else seldom.
 static void plan_tick(struct http *h) {
-    event_add(h->tick, h->unanswered ? &(struct timeval){.tv_usec = TICK_MS * 1000} : &(struct timeval){.tv_sec = 1});
+    bool often = h->unanswered || !h->door;
+    event_add(h->tick, often ? &(struct timeval){.tv_usec = TICK_MS * 1000} : &(struct timeval){.tv_sec = 1});
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
@@ -171,7 +172,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
         struct evconnlistener *l = h->door ? evhttp_bound_socket_get_listener(h->door) : NULL;
         if (l) (h->connections.n < h->o.max_connections ? evconnlistener_enable : evconnlistener_disable)(l);
     }
-    if (h->each_tick) h->each_tick(h->tick_arg);
+    if (h->o.tick) h->o.tick(h->o.user);
     plan_tick(h);
 }
 
@@ -289,15 +290,10 @@ void http_run(struct http *h, void (*stop)(void *), void (*reload)(void *), void
 void http_close_door(struct http *h) {
     if (h->door) evhttp_del_accept_socket(h->evhttp, h->door);
     h->door = NULL;
+    event_add(h->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
 }
 
 void http_stop(struct http *h) { event_base_loopexit(h->base, NULL); }
-
-void http_each_tick(struct http *h, void (*fn)(void *), void *arg) {
-    h->each_tick = fn;
-    h->tick_arg = arg;
-    event_add(h->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
-}
 
 size_t http_unanswered(const struct http *h) { return h->unanswered; }
 

@@ -13,6 +13,8 @@ struct http_options {
     unsigned max_connections;
     unsigned idle_seconds;      // a connection that says nothing for so long is closed
     void (*request)(void *user, struct exchange *x); // in the loop, for each request; it replies, then or later
+    void (*tick)(void *user); // in the loop, at least once a second; may be NULL
+    void (*answered)(void *user, const struct exchange *x); // in the loop: it is, or its client left; may be NULL
     void *user;
 };
 
@@ -30,9 +32,6 @@ void http_post(struct http *h, void (*fn)(void *arg), void *arg);
 // In the loop: no more connections; those that are there go on. http_stop() ends the loop.
 void http_close_door(struct http *h);
 void http_stop(struct http *h);
-
-// In the loop: has fn(arg) called at each tick from now on.
-void http_each_tick(struct http *h, void (*fn)(void *arg), void *arg);
 
 // In the loop: requests without a complete reply.
 size_t http_unanswered(const struct http *h);

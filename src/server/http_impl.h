@@ -24,8 +24,6 @@ struct http {
     struct exchange *exchanges;
     size_t unanswered;
     double swept;
-    void (*each_tick)(void *);
-    void *tick_arg;
     void (*stop)(void *), (*reload)(void *);
     void *user;
     char url[300];

@@ -24,6 +24,7 @@ void job_hold(struct job *j) { atomic_fetch_add(&j->holders, 1); }
 
 void job_release(struct job *j) {
     if (atomic_fetch_sub(&j->holders, 1) > 1) return;
+    if (j->settle) j->settle(j);
     if (j->forget) j->forget(j->telling);
     gyr_grammar_free(j->grammar);
     gyr_free(j->prompt);

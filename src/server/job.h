@@ -68,6 +68,7 @@ struct job {
     uint64_t owner;      // who asks: what is fair is fair between owners
     uint64_t salt;       // prefixes are shared among equals only
     gyr_grammar *grammar; // NULL: none
+    const char *wakes;    // the grammar holds once this text has come; NULL: at once
 
     // Between the scheduler and the loop.
     struct scheduler *scheduler;
@@ -76,6 +77,12 @@ struct job {
     bool posted, over;
     atomic_bool cancelled;
     atomic_uint holders;
+
+    // What it took, for who keeps books: called when nobody holds it any more.
+    void (*settle)(struct job *job);
+    void *settling;
+    uint64_t estimate;
+    uint64_t took_prompt, took_cached, took_answer; // tokens; the scheduler's until then
 
     // The scheduler's.
     struct job *next;

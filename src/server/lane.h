@@ -14,6 +14,8 @@ struct turn {
     gyr_generate_options how;
     gyr_sampling sampling;
     gyr_matcher *matcher; // NULL: any text will do
+    bool asleep;          // the grammar does not hold yet
+    struct buf tail;      // of the text, while it does not
     size_t cached;        // tokens of the prompt that were there
     uint64_t order;       // when it was admitted: the youngest has the highest
     bool begun;           // its prompt is computed

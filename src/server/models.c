@@ -115,10 +115,10 @@ static gyr_model *open_source(const struct model_source *s, const gyr_model_opti
 }
 
 // What there is to know of a model that was opened.
-static bool learn(struct served *s, gyr_error *e) {
+static void learn(struct served *s) {
     const char *source = gyr_model_template_source(s->model);
     gyr_model_get_info(s->model, &s->info);
-    return format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(s->model), e);
+    format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(s->model));
 }
 
 // Opens the model, making room as long as there is something to unload. The lock is held, but while it opens.
@@ -139,10 +139,7 @@ static bool load(struct served *s, gyr_error *e) {
         break;
     }
     s->load_seconds = now_seconds() - start;
-    if (s->model && !learn(s, e)) {
-        gyr_model_close(s->model);
-        s->model = NULL;
-    }
+    if (s->model) learn(s);
     s->loading = false;
     pthread_cond_broadcast(&m->changed);
     return s->model;

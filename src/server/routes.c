@@ -1,5 +1,6 @@
 #include "server/routes.h"
 
+#include "server/access.h"
 #include "server/openai.h"
 
 #include <stdlib.h>
@@ -16,6 +17,16 @@ static const struct route routes[] = {
     {"POST", "/v1/chat/completions", USER, false, handle_answer, &chat_surface, chat_read},
     {"POST", "/v1/completions", USER, false, handle_answer, &completions_surface, completions_read},
     {"POST", "/v1/messages", USER, false, handle_answer, &messages_surface, messages_read},
+    {"POST", "/v1/messages/count_tokens", USER, false, handle_answer, &messages_surface, .say = messages_count},
+    {"POST", "/api/chat", USER, false, handle_answer, &ollama_chat_surface, ollama_chat_read},
+    {"POST", "/api/generate", USER, false, handle_answer, &ollama_generate_surface, ollama_generate_read},
+    {"GET", "/api/tags", USER, true, handle_tags, &ollama_chat_surface},
+    {"GET", "/api/ps", USER, true, handle_ps, &ollama_chat_surface},
+    {"GET", "/api/version", OPEN, true, handle_version, &ollama_chat_surface},
+    {"POST", "/api/show", USER, false, handle_show, &ollama_chat_surface},
+    {"POST", "/tokenize", USER, false, handle_answer, &plain_surface, .say = tokenize_say},
+    {"POST", "/detokenize", USER, false, handle_answer, &plain_surface, .say = detokenize_say},
+    {"POST", "/apply-template", USER, false, handle_answer, &plain_surface, .say = template_say},
     {"GET", "/props", USER, true, handle_props, &plain_surface},
     {"GET", "/metrics", USER, true, handle_metrics, &plain_surface},
 };
@@ -78,6 +89,7 @@ static bool to_clerk(struct server *s, struct exchange *x) {
 static bool take(struct server *s, struct exchange *x, struct fault *f) {
     bool known;
     x->route = find(x, &known);
+    if (!access_check(s->access, x, x->route ? x->route->access : OPEN, f)) return false;
     if (!x->route && known) return refuse(f, 405, NULL, "%s: not a method of %.200s", x->method, x->path);
     if (!x->route) return refuse(f, 404, NULL, "%.200s: there is nothing here", x->path);
     if (s->draining) return refuse(f, 503, NULL, "the server is stopping");
@@ -91,7 +103,7 @@ static bool take(struct server *s, struct exchange *x, struct fault *f) {
 void routes_take(struct server *s, struct exchange *x) {
     struct fault f = {0};
     s->counts.requests++;
-    if (take(s, x, &f)) return;
+    if (access_preflight(s->access, x) || take(s, x, &f)) return;
     s->counts.refused++;
     reply_fault(x, x->route ? x->route->surface : &plain_surface, &f);
 }

@@ -15,6 +15,7 @@ struct server {
     struct clerks *clerks;
     struct models *models;
     struct scheduler *scheduler;
+    struct access_state *access;
     double started;
     bool draining;
     unsigned quiet; // ticks without a request, while it ends
@@ -32,6 +33,7 @@ struct route {
     void (*handle)(struct server *s, struct exchange *x);
     const struct surface *surface;                  // whose errors it has
     bool (*read)(struct ask *a, struct fault *f);   // of routes that a model answers
+    bool (*say)(struct ask *a, struct buf *json, struct fault *f); // of those that its tokenizer does
 };
 
 // In the loop: finds the route of a request and has it handled.
@@ -42,9 +44,13 @@ void reply_json(struct exchange *x, int status, struct buf *json);
 
 // Handlers.
 void handle_answer(struct server *s, struct exchange *x); // answer.c: what a model is to answer
-void handle_models(struct server *s, struct exchange *x); // models_api.c
+void handle_show(struct server *s, struct exchange *x); // ollama_models.c
+void handle_tags(struct server *s, struct exchange *x);
+void handle_ps(struct server *s, struct exchange *x);
+void handle_version(struct server *s, struct exchange *x);
+void handle_models(struct server *s, struct exchange *x); // status.c
 void handle_model(struct server *s, struct exchange *x);
-void handle_health(struct server *s, struct exchange *x); // status.c
+void handle_health(struct server *s, struct exchange *x);
 void handle_props(struct server *s, struct exchange *x);
 void handle_metrics(struct server *s, struct exchange *x);
 

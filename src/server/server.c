@@ -1,18 +1,31 @@
 #include "server/server.h"
 
 #include "base/clock.h"
+#include "server/access.h"
 #include "server/routes.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_CLERKS = 32, CONVERSATIONS = 128, IDLE_SECONDS = 60, QUIET_TICKS = 5 };
 
 static void on_request(void *user, struct exchange *x) { routes_take(user, x); }
 
-// In the loop, again and again until what was begun is answered.
-static void drain(void *user) {
+static void on_answered(void *user, const struct exchange *x) {
     struct server *s = user;
+    char line[512];
+    if (!s->o->log) return;
+    snprintf(line, sizeof line, "%s %.200s %d %.0f ms %s%s", x->method, x->path, x->status,
+             (now_seconds() - x->came) * 1e3, x->id, atomic_load(&x->gone) ? " (left)" : "");
+    s->o->log(s->o->user, line);
+}
+
+// In the loop, now and then; and, once it is to end, until what was begun is answered.
+static void on_tick(void *user) {
+    struct server *s = user;
+    access_tick(s->access);
+    if (!s->draining) return;
     s->quiet = http_unanswered(s->http) ? 0 : s->quiet + 1;
     if (s->quiet > QUIET_TICKS) http_stop(s->http); // the last replies are out
 }
@@ -25,13 +38,13 @@ static void on_stop(void *user) {
     }
     s->draining = true;
     http_close_door(s->http);
-    http_each_tick(s->http, drain, s);
 }
 
 static void on_reload(void *user) {
     struct server *s = user;
     gyr_error e = {0};
     if (!http_reload(s->http, &e) && s->o->log) s->o->log(s->o->user, e.message);
+    if (!access_reload(s->access, &e) && s->o->log) s->o->log(s->o->user, e.message);
 }
 
 static bool start(struct server *s, gyr_error *e) {
@@ -44,6 +57,8 @@ static bool start(struct server *s, gyr_error *e) {
                                .max_connections = o->connections,
                                .idle_seconds = IDLE_SECONDS,
                                .request = on_request,
+                               .answered = on_answered,
+                               .tick = on_tick,
                                .user = s};
     struct scheduler_options plan = {.parallel = o->parallel < MAX_TURNS ? o->parallel : MAX_TURNS,
                                      .waiting = o->waiting,
@@ -53,7 +68,7 @@ static bool start(struct server *s, gyr_error *e) {
                                      .kv_type = o->kv_type};
     struct fault f = {0};
     s->started = now_seconds();
-    if (!(s->http = http_new(&how, e)) || !(s->models = models_new(o->models, o->n_models, &o->model, e)) ||
+    if (!(s->http = http_new(&how, e)) || !(s->access = access_new(o, e)) || !(s->models = models_new(o->models, o->n_models, &o->model, e)) ||
         !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)))
         return false;
     models_tell(s->models, s->scheduler);
@@ -77,6 +92,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     scheduler_free(s.scheduler);
     http_free(s.http);
     models_free(s.models);
+    access_free(s.access);
     if (!ok && e) *e = made;
     return ok ? GYR_OK : made.status;
 }

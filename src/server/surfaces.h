@@ -8,10 +8,15 @@
 bool chat_read(struct ask *a, struct fault *f);
 bool completions_read(struct ask *a, struct fault *f);
 bool messages_read(struct ask *a, struct fault *f);
-bool messages_count(struct ask *a, struct buf *json, struct fault *f); // how many tokens the prompt has, as a reply
 bool responses_read(struct ask *a, struct fault *f);
 bool ollama_chat_read(struct ask *a, struct fault *f);
 bool ollama_generate_read(struct ask *a, struct fault *f);
+
+// Requests that need a model's tokenizer alone: the reply's JSON.
+bool messages_count(struct ask *a, struct buf *json, struct fault *f);
+bool tokenize_say(struct ask *a, struct buf *json, struct fault *f);
+bool detokenize_say(struct ask *a, struct buf *json, struct fault *f);
+bool template_say(struct ask *a, struct buf *json, struct fault *f);
 
 extern const struct surface chat_surface, completions_surface, messages_surface, responses_surface, ollama_chat_surface,
     ollama_generate_surface;

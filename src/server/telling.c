@@ -99,8 +99,7 @@ static void on_output(void *user, const struct output_event *e) {
     event(s->telling, s, kinds[e->kind], e->data, e->size);
 }
 
-// What the prompt's end says of how the answer begins.
-static enum format_begins begins(const struct telling *t) {
+enum format_begins telling_begins(const struct telling *t) {
     enum { LOOK_BACK = 64 };
     const struct job *j = t->job;
     size_t n = j->count < LOOK_BACK ? j->count : LOOK_BACK, size = 0;
@@ -113,7 +112,7 @@ static enum format_begins begins(const struct telling *t) {
 bool telling_reads(struct telling *t, json_t *tools, struct fault *f) {
     struct output_options how = {.format = served_format(t->job->model),
                                  .tools = tools,
-                                 .begins = begins(t),
+                                 .begins = telling_begins(t),
                                  .whole_calls = !t->stream,
                                  .event = on_output};
     gyr_error e = {0};

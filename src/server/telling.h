@@ -68,6 +68,9 @@ bool telling_new(struct job *j, const struct surface *surface, const struct ask 
 // prompt.
 bool telling_reads(struct telling *t, json_t *tools, struct fault *f);
 
+// What the prompt's end says of how the answer begins.
+enum format_begins telling_begins(const struct telling *t);
+
 // Puts an event "data: ..." into the stream; with a name, "event: NAME" before it.
 void telling_event(struct telling *t, const char *name, const struct buf *json);
 

@@ -7,9 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Whether the text that a grammar waits for has come with this token.
+static void listen(struct turn *t, const gyr_token *token) {
+    size_t size = token->size, wanted = strlen(t->job->wakes);
+    char *special = NULL;
+    if (!size) special = gyr_detokenize(gyr_model_tokenizer(served_model(t->job->model)), &token->id, 1, true, &size, NULL);
+    buf_append(&t->tail, special ? special : token->bytes, size);
+    gyr_free(special);
+    if (t->tail.size && memmem(t->tail.data, t->tail.size, t->job->wakes, wanted)) t->asleep = false;
+    if (t->tail.size <= wanted) return;
+    memmove(t->tail.data, t->tail.data + t->tail.size - wanted, wanted);
+    t->tail.size = wanted;
+}
+
 static bool on_token(void *user, const gyr_token *token) {
     struct turn *t = user;
-    if (t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error)) t->broken = true;
+    if (t->asleep)
+        listen(t, token);
+    else if (t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error))
+        t->broken = true;
     job_say(t->job, &(struct said){.kind = SAID_TOKEN,
                                    .choice = t->index,
                                    .id = token->id,
@@ -36,7 +52,7 @@ static bool on_prefill(void *user, size_t done, size_t total) {
 // On a worker thread, for one answer at a time.
 static bool on_mask(void *user, uint32_t *allowed) {
     struct turn *t = user;
-    return !gyr_matcher_mask(t->matcher, allowed, &t->error) || !(t->broken = true);
+    return t->asleep || !gyr_matcher_mask(t->matcher, allowed, &t->error) || !(t->broken = true);
 }
 
 struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, size_t cached, gyr_error *e) {
@@ -62,6 +78,7 @@ struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, size_
         return NULL;
     }
     if (t->matcher) t->how.mask = on_mask;
+    t->asleep = j->wakes;
     t->answer = gyr_answer_new(session, j->prompt + cached, j->count - cached, &t->how, e);
     if (!t->answer) {
         gyr_matcher_free(t->matcher);
@@ -73,8 +90,14 @@ struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, size_
 }
 
 void turn_free(struct turn *t, struct prefix_cache *cache) {
+    gyr_generate_stats stats;
+    gyr_answer_get_stats(t->answer, &stats);
+    t->job->took_prompt += stats.prompt_tokens + t->cached;
+    t->job->took_cached += t->cached;
+    t->job->took_answer += stats.answer_tokens;
     gyr_answer_free(t->answer);
     gyr_matcher_free(t->matcher);
+    buf_free(&t->tail);
     prefix_put(cache, t->session, t->job->salt, now_seconds());
     job_release(t->job);
     free(t);

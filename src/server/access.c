@@ -1,0 +1,160 @@
+#include "server/access.h"
+
+#include "base/clock.h"
+#include "server/models.h"
+#include "server/origin.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct access_state {
+    bool needs_key;
+    struct store *store; // NULL: none, and so no keys
+    struct keyring *keys;
+    struct limits *limits;
+    struct usage *usage;
+    const char **hosts, **origins; // NULL ends each
+    struct origin_rules rules;
+    double refreshed;
+};
+
+static bool is_loopback(const char *host) {
+    return !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1");
+}
+
+static const char **list_of(const char *const *items, size_t n, const char *more) {
+    const char **list = calloc(n + 2, sizeof *list);
+    for (size_t i = 0; list && i < n; i++) list[i] = items[i];
+    if (list) list[n] = more;
+    return list;
+}
+
+static bool open_state(struct access_state *a, gyr_error *e) {
+    if (!(a->store = store_open(NULL, e)) || !(a->keys = keyring_new(a->store, e))) return false;
+    a->limits = limits_new();
+    a->usage = usage_new(a->store);
+    return (a->limits && a->usage) || fail_memory(e, "server");
+}
+
+struct access_state *access_new(const struct serve_options *o, gyr_error *e) {
+    struct access_state *a = calloc(1, sizeof *a);
+    if (!a) return fail_memory(e, "server"), NULL;
+    a->needs_key = !o->no_auth && !is_loopback(o->host);
+    a->hosts = list_of(o->hosts, o->n_hosts, o->host);
+    a->origins = list_of(o->origins, o->n_origins, NULL);
+    a->rules = (struct origin_rules){a->hosts, a->origins};
+    bool ok = (a->hosts && a->origins) || fail_memory(e, "server");
+    ok = ok && (open_state(a, e) || !a->needs_key);
+    if (ok && a->needs_key && !keyring_count(a->keys))
+        ok = fail(e, GYR_USAGE,
+                  "%s: others can reach this address, and there are no keys; make one (gyr key add NAME), or say --no-auth",
+                  o->host);
+    if (ok) return a;
+    access_free(a);
+    return NULL;
+}
+
+void access_free(struct access_state *a) {
+    if (!a) return;
+    if (a->usage) usage_flush(a->usage, time(NULL), NULL);
+    usage_free(a->usage);
+    limits_free(a->limits);
+    if (a->keys) keyring_free(a->keys);
+    if (a->store) store_close(a->store);
+    free(a->hosts);
+    free(a->origins);
+    free(a);
+}
+
+struct store *access_store(struct access_state *a) { return a->store; }
+
+static bool check_origin(struct access_state *a, struct exchange *x, struct fault *f) {
+    const char *host = exchange_header(x, "host"), *origin = exchange_header(x, "origin");
+    if (!host || !origin_host_good(&a->rules, host))
+        return refuse(f, 403, NULL, "'%.100s' is not a name of this server; --name makes it one", host ? host : "");
+    enum origin_verdict verdict = origin_judge(&a->rules, origin, host);
+    if (verdict == ORIGIN_REFUSED)
+        return refuse(f, 403, NULL, "pages of '%.100s' may not ask here; --origin lets them", origin);
+    if (verdict == ORIGIN_ALLOWED) {
+        exchange_add_header(x, "Access-Control-Allow-Origin", origin_allow_header(&a->rules, origin));
+        exchange_add_header(x, "Vary", "Origin");
+    }
+    return true;
+}
+
+static void release_key(void *key) { key_release(key); }
+
+static bool check_key(struct access_state *a, struct exchange *x, enum access needed, struct fault *f) {
+    struct text sent = origin_key(exchange_header(x, "authorization"), exchange_header(x, "x-api-key"));
+    struct key *key = NULL;
+    enum key_verdict verdict = a->keys && sent.size ? keyring_find(a->keys, sent, time(NULL), &key) : KEY_UNKNOWN;
+    if (verdict == KEY_GOOD) {
+        x->account = key;
+        x->release_account = release_key;
+    }
+    if (needed == OPEN || (!a->needs_key && needed == USER)) return true;
+    if (verdict == KEY_EXPIRED) return refuse_as(f, 401, "expired_api_key", NULL, "the key has expired");
+    if (verdict != KEY_GOOD)
+        return refuse_as(f, 401, "invalid_api_key", NULL, sent.size ? "the key is not known here"
+                                                                   : "a key is needed: Authorization: Bearer KEY");
+    return needed != ADMIN || key->admin || refuse(f, 403, NULL, "this takes an administrator's key");
+}
+
+bool access_check(struct access_state *a, struct exchange *x, enum access needed, struct fault *f) {
+    return check_origin(a, x, f) && check_key(a, x, needed, f);
+}
+
+bool access_preflight(struct access_state *a, struct exchange *x) {
+    struct fault f = {0};
+    if (strcmp(x->method, "OPTIONS") || !exchange_header(x, "access-control-request-method")) return false;
+    if (check_origin(a, x, &f)) {
+        exchange_add_header(x, "Access-Control-Allow-Methods", "GET, POST, DELETE");
+        exchange_add_header(x, "Access-Control-Allow-Headers",
+                            "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta");
+        exchange_add_header(x, "Access-Control-Max-Age", "600");
+    }
+    reply_whole(x, f.status ? f.status : 204, NULL, "", 0);
+    return true;
+}
+
+// A job is over, whatever became of it.
+static void settle(struct job *j) {
+    struct access_state *a = j->settling;
+    const struct key *k = j->x->account;
+    if (k) limits_end(a->limits, k, j->estimate, j->took_prompt + j->took_answer, now_seconds());
+    if (a->usage)
+        usage_add(a->usage, k ? k->id : 0, served_name(j->model),
+                  &(struct usage_entry){j->took_prompt, j->took_cached, j->took_answer}, time(NULL));
+}
+
+static void put_header(void *x, const char *name, const char *value) { exchange_add_header(x, name, value); }
+
+bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f) {
+    enum { GUESS = 512 }; // tokens of an answer whose length nobody has limited
+    const struct key *k = j->x->account;
+    size_t room = context > j->count ? context - j->count : 0, answer = j->max_tokens ? j->max_tokens : GUESS;
+    j->owner = k ? (uint64_t)k->id : 0;
+    if (k) j->salt ^= (uint64_t)k->id * 0x9e3779b97f4a7c15;
+    j->settling = a;
+    if (k && !key_allows_model(k, served_name(j->model)))
+        return refuse_as(f, 403, "model_not_allowed", "model", "this key may not use '%.100s'", served_name(j->model));
+    j->estimate = j->count + (uint64_t)j->n * (answer < room ? answer : room);
+    if (k) {
+        struct limit_verdict v = limits_begin(a->limits, k, j->estimate, now_seconds());
+        limits_headers(&v, put_header, j->x);
+        if (v.reason == LIMIT_REQUEST_TOO_BIG) return refuse(f, 400, NULL, "%s", limits_message(&v));
+        if (v.reason) return refuse_as(f, 429, "rate_limit_exceeded", NULL, "%s", limits_message(&v));
+    }
+    j->settle = settle;
+    return true;
+}
+
+bool access_reload(struct access_state *a, gyr_error *e) { return !a->keys || keyring_reload(a->keys, e); }
+
+void access_tick(struct access_state *a) {
+    if (!a->store || now_seconds() - a->refreshed < 1) return;
+    a->refreshed = now_seconds();
+    keyring_refresh(a->keys, NULL);
+    if (usage_due(a->usage, time(NULL))) usage_flush(a->usage, time(NULL), NULL);
+}

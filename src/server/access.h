@@ -1,0 +1,32 @@
+// Who may ask, and how much: the Host and Origin of a request, its key, and the key's limits.
+#ifndef SERVER_ACCESS_H
+#define SERVER_ACCESS_H
+
+#include "server/keys.h"
+#include "server/limits.h"
+#include "server/routes.h"
+#include "server/usage.h"
+
+struct access_state;
+
+// Opens the state. Without it nobody can show a key, so that it is an error only where keys are asked for.
+struct access_state *access_new(const struct serve_options *o, gyr_error *e);
+void access_free(struct access_state *a);
+
+// In the loop: whether the request may be handled. Puts CORS headers into the reply; its key is x->account from then on.
+bool access_check(struct access_state *a, struct exchange *x, enum access needed, struct fault *f);
+
+// The answer to a browser that asks first whether it may ask. False: that was no such question.
+bool access_preflight(struct access_state *a, struct exchange *x);
+
+// Before a job is queued: takes what it may need from the limits of its key, and has what it took written down.
+bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f);
+
+// Reads the keys again; writes usage down, if it is time.
+bool access_reload(struct access_state *a, gyr_error *e);
+void access_tick(struct access_state *a);
+
+// The state; NULL: there is none.
+struct store *access_store(struct access_state *a);
+
+#endif
