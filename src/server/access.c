@@ -69,6 +69,10 @@ void access_free(struct access_state *a) {
 
 struct store *access_store(struct access_state *a) { return a->store; }
 
+struct store *server_store(struct server *s) { return s->access->store; }
+
+int64_t exchange_owner(const struct exchange *x) { return x->account ? ((const struct key *)x->account)->id : 0; }
+
 static bool check_origin(struct access_state *a, struct exchange *x, struct fault *f) {
     const char *host = exchange_header(x, "host"), *origin = exchange_header(x, "origin");
     if (!host || !origin_host_good(&a->rules, host))

@@ -36,6 +36,8 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     struct buf json = {0};
     struct ask a = {.job = j, .body = body, .tokenizer = gyr_model_tokenizer(served_model(j->model))};
     a.context = s->o->context && s->o->context < info->context ? s->o->context : info->context;
+    a.store = access_store(s->access);
+    a.owner = exchange_owner(j->x);
     *said = r->say;
     if (r->say && r->say(&a, &json, f)) return reply_json(j->x, 200, &json), true;
     buf_free(&json);

@@ -21,6 +21,8 @@ struct ask {
     struct job *job;
     const json_t *body;
     const gyr_tokenizer *tokenizer;
+    struct store *store; // NULL: nothing can be kept
+    int64_t owner;       // whose it would be
     bool stream, usage; // streamed; with its usage at the end
     size_t context;     // most tokens of prompt and answer
     size_t n, top_k, top_logprobs, logprobs_count, seed, priority;

@@ -42,7 +42,12 @@ void routes_take(struct server *s, struct exchange *x);
 // Replies with JSON that is made already; takes the memory. From any thread.
 void reply_json(struct exchange *x, int status, struct buf *json);
 
+// Whose key a request showed, by number; 0: nobody's. The state; NULL: there is none.
+int64_t exchange_owner(const struct exchange *x);
+struct store *server_store(struct server *s);
+
 // Handlers.
+void handle_kept_response(struct server *s, struct exchange *x); // responses_read.c
 void handle_answer(struct server *s, struct exchange *x); // answer.c: what a model is to answer
 void handle_show(struct server *s, struct exchange *x); // ollama_models.c
 void handle_tags(struct server *s, struct exchange *x);

@@ -25,7 +25,7 @@ static void forget(void *telling) {
     free(t->speeches);
     json_decref(t->tools);
     buf_free(&t->out);
-    free(t->own);
+    if (t->own) (t->surface->free_own ? t->surface->free_own : free)(t->own);
     free(t);
 }
 

@@ -43,6 +43,7 @@ struct surface {
     void (*done)(struct telling *t);                   // all are: the whole reply, or the stream's end
     void (*error)(struct buf *out, const struct fault *f);  // a reply that is an error
     void (*broke)(struct telling *t, const struct fault *f); // a stream that has begun ends with one
+    void (*free_own)(void *own);                             // NULL: free()
 };
 
 struct telling {
@@ -57,7 +58,7 @@ struct telling {
     size_t prompt_tokens, cached;
     long long created;
     struct buf out; // of a stream, not sent yet
-    void *own;      // the surface's, freed with free()
+    void *own;      // the surface's
     double prompt_seconds, answer_seconds;
 };
 

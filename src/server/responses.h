@@ -1,0 +1,35 @@
+// OpenAI's Responses (https://platform.openai.com/docs/api-reference/responses): between responses.c, which tells an
+// answer, and responses_read.c, which reads what is asked.
+#ifndef SERVER_RESPONSES_H
+#define SERVER_RESPONSES_H
+
+#include "server/telling.h"
+
+// An item of the output: reasoning, a message, or a call.
+struct item {
+    enum speech_kind kind; // SPEECH_REASONING, SPEECH_TEXT or SPEECH_CALL
+    struct buf text;       // or a call's arguments
+    size_t call;           // its number
+    bool open;
+};
+
+// The telling's own.
+struct response {
+    struct item *items;
+    size_t n_items, room;
+    size_t events;        // told so far
+    json_t *echo;         // members of the request that the response repeats
+    json_t *input;        // items, of this turn and those before it
+    struct store *store;  // to be kept in; NULL: not
+    int64_t owner;
+};
+
+extern const struct surface responses_surface;
+
+// The response as a JSON object, as it stands: "in_progress" until `status` says otherwise.
+void response_put(struct js *o, const char *key, const struct telling *t, const char *status, const struct fault *f);
+
+// Keeps it, with what was asked, under its id.
+void response_keep(const struct telling *t);
+
+#endif

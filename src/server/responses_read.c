@@ -1,0 +1,306 @@
+// The reading of Responses, and those that are kept.
+#include "server/constraint.h"
+#include "server/conversation.h"
+#include "server/models.h"
+#include "server/objects.h"
+#include "server/responses.h"
+#include "server/routes.h"
+#include "server/surfaces.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct asked {
+    struct ask ask;
+    struct conversation talk;
+    struct constraint must;
+    bool parallel, store;
+    json_t *items; // of the turns before this one and this one
+};
+
+static const char *text_of(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+
+static struct asked *asked_of(struct ask *a) { return (struct asked *)a; }
+
+static bool read_reasoning(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    const json_t *effort = json_object_get(v, "effort");
+    if (!json_is_object(v) || (effort && !json_is_null(effort) && !json_is_string(effort)))
+        return refuse(f, 400, name, "%s: takes an object with an effort", name);
+    asked_of(a)->talk.effort = json_string_value(effort);
+    return true;
+}
+
+static bool read_text(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    const json_t *format = json_object_get(v, "format");
+    if (!json_is_object(v)) return refuse(f, 400, name, "%s: takes an object", name);
+    return !format || constraint_response_format(&asked_of(a)->must, format, "text.format", f);
+}
+
+static bool read_choice(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_tool_choice(&asked_of(a)->must, v, name, f);
+}
+
+static bool read_truncation(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    (void)a;
+    const char *word = json_string_value(v);
+    return (word && !strcmp(word, "disabled")) ||
+           refuse(f, 400, name, "%s: only \"disabled\": nothing is left out silently here", name);
+}
+
+#define IN_ASKED(member) offsetof(struct asked, member), IN_ASK
+
+static const struct field fields[] = {
+    {"input", FIELD_READ},
+    {"instructions", FIELD_READ},
+    {"tools", FIELD_READ},
+    {"previous_response_id", FIELD_READ},
+    {"store", FIELD_BOOL, IN_ASKED(store)},
+    {"max_output_tokens", FIELD_WHOLE, IN_JOB(max_tokens), 1, 1e9},
+    {"parallel_tool_calls", FIELD_BOOL, IN_ASKED(parallel)},
+    {"tool_choice", FIELD_OF, .read = read_choice},
+    {"reasoning", FIELD_OF, .read = read_reasoning},
+    {"text", FIELD_OF, .read = read_text},
+    {"truncation", FIELD_OF, .read = read_truncation},
+    {"include", FIELD_IGNORED},
+    {"top_logprobs", FIELD_NULL},
+    {"background", FIELD_NULL},
+    {"conversation", FIELD_NULL},
+    {"prompt", FIELD_NULL},
+    {"max_tool_calls", FIELD_IGNORED},
+    {"client_metadata", FIELD_IGNORED},
+};
+
+// ------------------------------------------------------------------------------------------------ items to messages
+
+// The last message of the list if it is the assistant's and nothing came between, else a new one.
+static json_t *assistant(json_t *list) {
+    json_t *last = json_array_get(list, json_array_size(list) - 1);
+    const char *role = text_of(last, "role");
+    if (role && !strcmp(role, "assistant")) return last;
+    last = json_pack("{s:s, s:s}", "role", "assistant", "content", "");
+    json_array_append_new(list, last);
+    return last;
+}
+
+static bool add_message(json_t *list, const json_t *item, struct fault *f) {
+    const char *role = text_of(item, "role");
+    char *text;
+    if (!role) return refuse(f, 400, "input", "input: a message without a role");
+    if (!ask_content(json_object_get(item, "content"), "", &text, f)) return false;
+    if (!strcmp(role, "assistant")) {
+        json_t *m = assistant(list);
+        json_object_set_new(m, "content", json_sprintf("%s%s", text_of(m, "content"), text ? text : ""));
+    } else {
+        json_array_append_new(list, json_pack("{s:s, s:s}", "role", role, "content", text ? text : ""));
+    }
+    free(text);
+    return true;
+}
+
+static bool add_call(json_t *list, const json_t *item, struct fault *f) {
+    const char *id = text_of(item, "call_id"), *name = text_of(item, "name"), *arguments = text_of(item, "arguments");
+    if (!id || !name || !arguments) return refuse(f, 400, "input", "function_call: takes call_id, name and arguments");
+    json_t *m = assistant(list), *calls = json_object_get(m, "tool_calls");
+    if (!calls) json_object_set_new(m, "tool_calls", calls = json_array());
+    json_array_append_new(calls, json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", id, "type", "function", "function", "name",
+                                           name, "arguments", arguments));
+    return true;
+}
+
+static bool add_output(json_t *list, const json_t *item, struct fault *f) {
+    const char *id = text_of(item, "call_id");
+    char *text;
+    if (!id) return refuse(f, 400, "input", "function_call_output: takes call_id and output");
+    if (!ask_content(json_object_get(item, "output"), "\n", &text, f)) return false;
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "role", "tool", "tool_call_id", id, "content", text ? text : ""));
+    free(text);
+    return true;
+}
+
+static bool add_reasoning(json_t *list, const json_t *item, struct fault *f) {
+    char *text;
+    if (!ask_content(json_object_get(item, "content"), "\n", &text, f)) return false;
+    if (text && *text) json_object_set_new(assistant(list), "reasoning_content", json_string(text));
+    free(text);
+    return true;
+}
+
+static const struct {
+    const char *type;
+    bool (*add)(json_t *list, const json_t *item, struct fault *f);
+} item_types[] = {{"message", add_message},
+                  {"function_call", add_call},
+                  {"function_call_output", add_output},
+                  {"reasoning", add_reasoning}};
+
+static bool add_item(json_t *list, const json_t *item, struct fault *f) {
+    const char *type = text_of(item, "type");
+    if (!type && text_of(item, "role")) type = "message";
+    for (size_t i = 0; type && i < sizeof item_types / sizeof *item_types; i++)
+        if (!strcmp(type, item_types[i].type)) return item_types[i].add(list, item, f);
+    return refuse(f, 400, "input", "input: an item of type '%.40s': only messages, functions and reasoning are understood",
+                  type ? type : "none");
+}
+
+static json_t *messages_of(struct asked *q, struct fault *f) {
+    json_t *list = json_array(), *instructions = json_object_get(q->ask.body, "instructions"), *item, *made = NULL;
+    size_t i;
+    bool ok = true;
+    if (json_string_length(instructions))
+        json_array_append_new(list, json_pack("{s:s, s:O}", "role", "system", "content", instructions));
+    json_array_foreach(q->items, i, item) ok = ok && add_item(list, item, f);
+    if (ok) made = conversation_messages(list, f);
+    json_decref(list);
+    return made;
+}
+
+// Tools have their function's members themselves here. Others than functions are no model's business, and left out.
+static json_t *tools_of(const json_t *tools) {
+    json_t *list = json_array(), *tool;
+    size_t i;
+    json_array_foreach(tools, i, tool) {
+        const char *type = text_of(tool, "type");
+        if (type && !strcmp(type, "function") && text_of(tool, "name"))
+            json_array_append_new(list, json_pack("{s:s, s:O}", "type", "function", "function", tool));
+    }
+    return list;
+}
+
+// ------------------------------------------------------------------------------------------------ kept ones
+
+enum { KEPT_SECONDS = 30 * 24 * 3600 };
+static const struct object_limits kept_limits = {.object_bytes = 16 << 20, .owner_bytes = 1 << 30};
+
+// The items of a turn before: what was asked and what was answered.
+static json_t *items_before(struct asked *q, const char *id, struct fault *f) {
+    gyr_error e = {0};
+    char *text = q->ask.store ? object_get(q->ask.store, "response", id, q->ask.owner, time(NULL), &e) : NULL;
+    json_t *kept = text ? json_loads(text, 0, NULL) : NULL, *items = NULL;
+    free(text);
+    if (kept) items = json_copy(json_object_get(kept, "input"));
+    if (items) json_array_extend(items, json_object_get(json_object_get(kept, "response"), "output"));
+    json_decref(kept);
+    if (!items)
+        refuse_as(f, 400, "previous_response_not_found", "previous_response_id", "'%.60s': no such response is kept here", id);
+    return items;
+}
+
+static bool read_items(struct asked *q, struct fault *f) {
+    const char *before = text_of(q->ask.body, "previous_response_id");
+    json_t *input = json_object_get(q->ask.body, "input");
+    q->items = before ? items_before(q, before, f) : json_array();
+    if (!q->items) return false;
+    if (json_is_string(input))
+        json_array_append_new(q->items, json_pack("{s:s, s:s, s:O}", "type", "message", "role", "user", "content", input));
+    else if (json_is_array(input))
+        json_array_extend(q->items, input);
+    else
+        return refuse(f, 400, "input", "input: takes a string or a list of items");
+    return true;
+}
+
+struct keeping {
+    struct store *store;
+    int64_t owner;
+    char id[40];
+    struct buf json;
+};
+
+void response_keep(const struct telling *t) {
+    const struct response *r = t->own;
+    struct keeping k = {.store = r->store, .owner = r->owner};
+    if (!r->store) return;
+    snprintf(k.id, sizeof k.id, "resp_%s", t->job->x->id);
+    struct js o = {.out = &k.json};
+    char *input = json_dumps(r->input, JSON_COMPACT);
+    js_open(&o, NULL, '{');
+    js_raw(&o, "input", input ? input : "[]", input ? strlen(input) : 2);
+    response_put(&o, "response", t, t->speeches[0].stop == GYR_STOP_LENGTH ? "incomplete" : "completed", NULL);
+    js_close(&o, '}');
+    free(input);
+    if (!k.json.failed)
+        object_put(k.store, "response", k.id, k.owner, k.json.data, time(NULL), time(NULL) + KEPT_SECONDS, &kept_limits, NULL);
+    buf_free(&k.json);
+}
+
+void handle_kept_response(struct server *s, struct exchange *x) {
+    struct store *store = server_store(s);
+    gyr_error e = {.status = GYR_USAGE};
+    struct fault f;
+    int64_t owner = exchange_owner(x);
+    char *text = store ? object_get(store, "response", x->tail, owner, time(NULL), &e) : NULL;
+    json_t *kept = text ? json_loads(text, 0, NULL) : NULL;
+    bool gone = kept && !strcmp(x->method, "DELETE");
+    char *reply = gone ? NULL : kept ? json_dumps(json_object_get(kept, "response"), JSON_COMPACT) : NULL;
+    struct buf json = {0};
+    if (gone && object_delete(store, "response", x->tail, owner, time(NULL), &e))
+        buf_printf(&json, "{\"id\":\"%s\",\"object\":\"response\",\"deleted\":true}", x->tail);
+    if (reply) buf_puts(&json, reply);
+    free(reply);
+    free(text);
+    json_decref(kept);
+    if (json.size) {
+        reply_json(x, 200, &json);
+        return;
+    }
+    refuse_as(&f, 404, "not_found", NULL, "no response '%.60s' is kept here", x->tail);
+    reply_fault(x, x->route->surface, &f);
+}
+
+// ------------------------------------------------------------------------------------------------
+
+static json_t *echo_of(const json_t *body) {
+    static const struct {
+        const char *name, *otherwise;
+    } rows[] = {{"instructions", "null"},        {"metadata", "{}"},          {"max_output_tokens", "null"},
+                {"previous_response_id", "null"}, {"parallel_tool_calls", "true"}, {"temperature", "null"},
+                {"top_p", "null"},               {"tool_choice", "\"auto\""}, {"tools", "[]"},
+                {"truncation", "\"disabled\""},  {"text", "{\"format\":{\"type\":\"text\"}}"},
+                {"reasoning", "{\"effort\":null,\"summary\":null}"}, {"user", "null"}};
+    json_t *echo = json_object();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *value = json_object_get(body, rows[i].name);
+        json_object_set_new(echo, rows[i].name,
+                            value ? json_incref(value) : json_loads(rows[i].otherwise, JSON_DECODE_ANY, NULL));
+    }
+    return echo;
+}
+
+static bool make_own(struct asked *q, struct fault *f) {
+    struct telling *t = q->ask.job->telling;
+    struct response *r = calloc(1, sizeof *r);
+    if (!r) return refuse(f, 503, NULL, "out of memory");
+    t->own = r;
+    r->echo = echo_of(q->ask.body);
+    r->input = json_incref(q->items);
+    r->store = q->store ? q->ask.store : NULL;
+    r->owner = q->ask.owner;
+    return true;
+}
+
+static bool read(struct asked *q, struct fault *f) {
+    struct ask *a = &q->ask;
+    q->parallel = q->store = true;
+    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f) || !read_items(q, f)) return false;
+    if (a->n != 1) return refuse(f, 400, "n", "n: one answer a request here");
+    q->must.one_call = !q->parallel;
+    if (!(q->talk.messages = messages_of(q, f))) return false;
+    json_t *tools = q->must.tools == TOOLS_NONE ? NULL : tools_of(json_object_get(a->body, "tools"));
+    q->talk.tools = conversation_tools(tools, f);
+    json_decref(tools);
+    return !f->status && conversation_prompt(a, &q->talk, f) && telling_new(a->job, &responses_surface, a, f) &&
+           make_own(q, f) && telling_reads(a->job->telling, q->talk.tools, f) &&
+           constraint_settle(&q->must, a, q->talk.tools, telling_begins(a->job->telling), f);
+}
+
+bool responses_read(struct ask *common, struct fault *f) {
+    struct asked q = {.ask = *common};
+    bool ok = read(&q, f);
+    constraint_free(&q.must);
+    json_decref(q.items);
+    json_decref(q.talk.messages);
+    json_decref(q.talk.tools);
+    return ok;
+}
