@@ -45,13 +45,9 @@ static const struct option options[] = {
     {"quiet", 0, NULL, "log errors alone", OPTION_FLAG, FIELD(quiet), 0, 0, true},
     {0}};
 
-static const struct syntax syntax = {"serve",
-                                     "",
-                                     "Serve models over HTTP, through OpenAI's API and others.",
-                                     "gyr serve -m falcon-7b.gguf",
-                                     options,
-                                     0,
-                                     0};
+static const struct syntax syntax = {
+    "serve", "", "Serve models over HTTP, through OpenAI's API and others.", "gyr serve -m falcon-7b.gguf", options,
+    0,       0};
 
 static void on_ready(void *user, const char *url) {
     (void)user;

@@ -47,9 +47,10 @@ struct access_state *access_new(const struct serve_options *o, gyr_error *e) {
     bool ok = (a->hosts && a->origins) || fail_memory(e, "server");
     ok = ok && (open_state(a, e) || !a->needs_key);
     if (ok && a->needs_key && !keyring_count(a->keys))
-        ok = fail(e, GYR_USAGE,
-                  "%s: others can reach this address, and there are no keys; make one (gyr key add NAME), or say --no-auth",
-                  o->host);
+        ok = fail(
+            e, GYR_USAGE,
+            "%s: others can reach this address, and there are no keys; make one (gyr key add NAME), or say --no-auth",
+            o->host);
     if (ok) return a;
     access_free(a);
     return NULL;
@@ -67,9 +68,13 @@ void access_free(struct access_state *a) {
     free(a);
 }
 
-struct store *access_store(struct access_state *a) { return a->store; }
+struct store *access_store(struct access_state *a) {
+    return a->store;
+}
 
-struct store *server_store(struct server *s) { return s->access->store; }
+struct store *server_store(struct server *s) {
+    return s->access->store;
+}
 
 int64_t exchange_owner(const struct exchange *x) { return x->account ? ((const struct key *)x->account)->id : 0; }
 
@@ -100,8 +105,8 @@ static bool check_key(struct access_state *a, struct exchange *x, enum access ne
     if (needed == OPEN || (!a->needs_key && needed == USER)) return true;
     if (verdict == KEY_EXPIRED) return refuse_as(f, 401, "expired_api_key", NULL, "the key has expired");
     if (verdict != KEY_GOOD)
-        return refuse_as(f, 401, "invalid_api_key", NULL, sent.size ? "the key is not known here"
-                                                                   : "a key is needed: Authorization: Bearer KEY");
+        return refuse_as(f, 401, "invalid_api_key", NULL,
+                         sent.size ? "the key is not known here" : "a key is needed: Authorization: Bearer KEY");
     return needed != ADMIN || key->admin || refuse(f, 403, NULL, "this takes an administrator's key");
 }
 

@@ -13,7 +13,8 @@ struct access_state;
 struct access_state *access_new(const struct serve_options *o, gyr_error *e);
 void access_free(struct access_state *a);
 
-// In the loop: whether the request may be handled. Puts CORS headers into the reply; its key is x->account from then on.
+// In the loop: whether the request may be handled. Puts CORS headers into the reply; its key is x->account from then
+// on.
 bool access_check(struct access_state *a, struct exchange *x, enum access needed, struct fault *f);
 
 // The answer to a browser that asks first whether it may ask. False: that was no such question.

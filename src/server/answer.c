@@ -48,8 +48,7 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
 
 static bool ask_model(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {
     const json_t *name = json_object_get(body, "model");
-    if (name && !json_is_string(name) && !json_is_null(name))
-        return refuse(f, 400, "model", "model: takes a string");
+    if (name && !json_is_string(name) && !json_is_null(name)) return refuse(f, 400, "model", "model: takes a string");
     struct served *model = models_find(s->models, json_string_value(name));
     if (!model)
         return refuse_as(f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models",

@@ -42,6 +42,7 @@ bool ask_stop(struct ask *a, const json_t *value, const char *name, struct fault
 
 static bool read_stop_ids(struct ask *a, const json_t *value, const char *name, struct fault *f) {
     size_t i, n = json_array_size(value);
+    uint32_t vocab = served_info(a->job->model)->vocab;
     json_t *item;
     if (!json_is_array(value) || n > MAX_STOP_IDS)
         return refuse(f, 400, name, "%s: takes a list of at most %d token ids", name, MAX_STOP_IDS);
@@ -49,7 +50,8 @@ static bool read_stop_ids(struct ask *a, const json_t *value, const char *name, 
     if (!a->job->stop_ids) return refuse(f, 503, NULL, "out of memory");
     json_array_foreach(value, i, item) {
         json_int_t id = json_integer_value(item);
-        if (!json_is_integer(item) || id < 0 || id > INT32_MAX) return refuse(f, 400, name, "%s: not a token id", name);
+        if (!json_is_integer(item) || id < 0 || id >= vocab)
+            return refuse(f, 400, name, "%s: token ids are 0 to %u", name, vocab - 1);
         a->job->stop_ids[a->job->stop_id_count++] = (int32_t)id;
     }
     return true;
@@ -57,6 +59,7 @@ static bool read_stop_ids(struct ask *a, const json_t *value, const char *name, 
 
 static bool read_bias(struct ask *a, const json_t *value, const char *name, struct fault *f) {
     size_t n = json_object_size(value);
+    uint32_t vocab = served_info(a->job->model)->vocab;
     const char *key;
     json_t *item;
     struct job *j = a->job;
@@ -70,8 +73,9 @@ static bool read_bias(struct ask *a, const json_t *value, const char *name, stru
         char *end;
         long id = strtol(key, &end, 10);
         double by = json_number_value(item);
-        if (!*key || *end || id < 0 || id > INT32_MAX || !json_is_number(item) || !(fabs(by) <= 100))
-            return refuse(f, 400, name, "%s: '%.32s': takes token ids and numbers from -100 to 100", name, key);
+        if (!*key || *end || id < 0 || (unsigned long)id >= vocab || !json_is_number(item) || !(fabs(by) <= 100))
+            return refuse(f, 400, name, "%s: '%.32s': takes token ids below %u and numbers from -100 to 100", name, key,
+                          vocab);
         j->bias_ids[at] = (int32_t)id;
         j->bias_values[at++] = (float)by;
     }
@@ -89,7 +93,8 @@ static bool read_seed(struct ask *a, const json_t *value, const char *name, stru
 
 static bool read_salt(struct ask *a, const json_t *value, const char *name, struct fault *f) {
     if (!json_is_string(value)) return refuse(f, 400, name, "%s: takes a string", name);
-    for (const char *s = json_string_value(value); *s; s++) a->job->salt = (a->job->salt ^ (unsigned char)*s) * 0x100000001b3;
+    for (const char *s = json_string_value(value); *s; s++)
+        a->job->salt = (a->job->salt ^ (unsigned char)*s) * 0x100000001b3;
     return true;
 }
 
@@ -99,7 +104,8 @@ static bool read_stream_options(struct ask *a, const json_t *value, const char *
     if (!json_is_object(value)) return refuse(f, 400, name, "%s: takes an object", name);
     json_object_foreach((json_t *)value, key, item) {
         bool known = !strcmp(key, "include_usage") || !strcmp(key, "include_obfuscation");
-        if (!known || !json_is_boolean(item)) return refuse(f, 400, name, "%s.%.40s: unknown, or no boolean", name, key);
+        if (!known || !json_is_boolean(item))
+            return refuse(f, 400, name, "%s.%.40s: unknown, or no boolean", name, key);
     }
     a->usage = json_is_true(json_object_get(value, "include_usage"));
     return true;
@@ -148,7 +154,10 @@ static bool is_nothing(const json_t *v) {
 }
 
 static bool read_field(struct ask *a, const struct field *t, const json_t *v, struct fault *f) {
-    char *at = (t->in == IN_SAMPLING ? (char *)&a->job->sampling : t->in == IN_JOB ? (char *)a->job : (char *)a) + t->offset;
+    char *at = (t->in == IN_SAMPLING ? (char *)&a->job->sampling
+                : t->in == IN_JOB    ? (char *)a->job
+                                     : (char *)a) +
+               t->offset;
     double x = json_number_value(v);
     switch (t->kind) {
     case FIELD_BOOL:
@@ -224,7 +233,8 @@ bool ask_content(const json_t *content, const char *joint, char **text, struct f
         const char *type = json_string_value(json_object_get(part, "type"));
         const json_t *said = json_object_get(part, "text");
         if (!said) said = json_object_get(part, "refusal");
-        if (!json_is_string(said) || (type && (strstr(type, "image") || strstr(type, "audio") || strstr(type, "file")))) {
+        if (!json_is_string(said) ||
+            (type && (strstr(type, "image") || strstr(type, "audio") || strstr(type, "file")))) {
             buf_free(&all);
             return refuse(f, 400, "messages", "content: a part of type '%.40s': only text is understood",
                           type ? type : "none");

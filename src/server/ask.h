@@ -23,8 +23,8 @@ struct ask {
     const gyr_tokenizer *tokenizer;
     struct store *store; // NULL: nothing can be kept
     int64_t owner;       // whose it would be
-    bool stream, usage; // streamed; with its usage at the end
-    size_t context;     // most tokens of prompt and answer
+    bool stream, usage;  // streamed; with its usage at the end
+    size_t context;      // most tokens of prompt and answer
     size_t n, top_k, top_logprobs, logprobs_count, seed, priority;
     bool logprobs;
 };
@@ -38,9 +38,9 @@ struct field {
     bool (*read)(struct ask *a, const json_t *value, const char *name, struct fault *f);
 };
 
-#define IN_ASK(member) offsetof(struct ask, member), IN_ASK
+#define IN_ASK(member)      offsetof(struct ask, member), IN_ASK
 #define IN_SAMPLING(member) offsetof(gyr_sampling, member), IN_SAMPLING
-#define IN_JOB(member) offsetof(struct job, member), IN_JOB
+#define IN_JOB(member)      offsetof(struct job, member), IN_JOB
 
 // Reads the body's members by the API's table and then by the common one.
 bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *f);

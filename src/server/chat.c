@@ -260,7 +260,8 @@ static bool read_chat(struct chat *c, struct fault *f) {
     struct ask *a = &c->ask;
     c->parallel = true;
     if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
-    if (c->top_logprobs && !c->logprobs) return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
+    if (c->top_logprobs && !c->logprobs)
+        return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
     a->job->logprobs = c->logprobs ? 1 + (int32_t)c->top_logprobs : 0;
     c->talk.go_on = c->go_on;
     c->must.one_call = !c->parallel;

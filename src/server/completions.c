@@ -119,7 +119,8 @@ static void put_choice(struct js *o, struct telling *t, struct speech *s, const 
         js_none(o, "logprobs");
     if (t->wants_ids) {
         js_open(o, "token_ids", '[');
-        for (size_t i = 0; i < s->ids.size / sizeof(int32_t); i++) js_whole(o, NULL, ((int32_t *)(void *)s->ids.data)[i]);
+        for (size_t i = 0; i < s->ids.size / sizeof(int32_t); i++)
+            js_whole(o, NULL, ((int32_t *)(void *)s->ids.data)[i]);
         js_close(o, ']');
         buf_clear(&s->ids);
     }
@@ -212,7 +213,8 @@ static bool read_prompt(struct ask *a, const json_t *prompt, struct fault *f) {
     gyr_tokens tokens = {0};
     gyr_error e = {0};
     if (json_array_size(prompt) == 1 && !json_is_integer(json_array_get(prompt, 0))) prompt = json_array_get(prompt, 0);
-    if (json_is_array(prompt) && (json_is_string(json_array_get(prompt, 0)) || json_is_array(json_array_get(prompt, 0))))
+    if (json_is_array(prompt) &&
+        (json_is_string(json_array_get(prompt, 0)) || json_is_array(json_array_get(prompt, 0))))
         return refuse(f, 400, "prompt", "prompt: one prompt a request; send the others in requests of their own");
     if (json_is_array(prompt)) return read_ids(a, prompt, f);
     if (!json_is_string(prompt)) return refuse(f, 400, "prompt", "prompt: takes a string or a list of token ids");
@@ -243,7 +245,8 @@ bool completions_read(struct ask *common, struct fault *f) {
     if (c.echo && c.logprobs) return refuse(f, 400, "echo", "echo: not together with logprobs");
     if (!j->max_tokens) j->max_tokens = 16; // as OpenAI has it
     j->logprobs = c.logprobs ? 1 + (int32_t)c.logprobs_wanted : 0;
-    if (!read_prompt(a, json_object_get(a->body, "prompt"), f) || !telling_new(j, &completions_surface, a, f)) return false;
+    if (!read_prompt(a, json_object_get(a->body, "prompt"), f) || !telling_new(j, &completions_surface, a, f))
+        return false;
     ((struct telling *)j->telling)->wants_ids = c.ids;
     return !c.echo || keep_echo(a, j->telling, f);
 }

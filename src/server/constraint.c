@@ -17,14 +17,17 @@ static bool set(struct constraint *c, gyr_grammar_kind kind, const char *text, s
 }
 
 bool constraint_schema(struct constraint *c, const json_t *schema, const char *name, struct fault *f) {
-    if (!json_is_object(schema) && !json_is_boolean(schema)) return refuse(f, 400, name, "%s: takes a JSON schema", name);
+    if (!json_is_object(schema) && !json_is_boolean(schema))
+        return refuse(f, 400, name, "%s: takes a JSON schema", name);
     char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
-    bool ok = text ? set(c, GYR_GRAMMAR_JSON_SCHEMA, text, strlen(text), name, f) : refuse(f, 503, NULL, "out of memory");
+    bool ok =
+        text ? set(c, GYR_GRAMMAR_JSON_SCHEMA, text, strlen(text), name, f) : refuse(f, 503, NULL, "out of memory");
     free(text);
     return ok;
 }
 
-bool constraint_text(struct constraint *c, gyr_grammar_kind kind, const json_t *text, const char *name, struct fault *f) {
+bool constraint_text(struct constraint *c, gyr_grammar_kind kind, const json_t *text, const char *name,
+                     struct fault *f) {
     if (!json_is_string(text)) return refuse(f, 400, name, "%s: takes a string", name);
     return set(c, kind, json_string_value(text), json_string_length(text), name, f);
 }

@@ -59,7 +59,8 @@ static json_t *message_of(const json_t *m, size_t i, struct fault *f) {
     bool calls_there = json_array_size(calls) > 0;
     if (!text && !calls_there && strcmp(role, "assistant"))
         return refuse(f, 400, "messages", "messages[%zu]: has no content", i), NULL;
-    json_t *out = json_pack("{s:s, s:s}", "role", strcmp(role, "developer") ? role : "system", "content", text ? text : "");
+    json_t *out =
+        json_pack("{s:s, s:s}", "role", strcmp(role, "developer") ? role : "system", "content", text ? text : "");
     free(text);
     if (!out) return refuse(f, 400, "messages", "messages[%zu]: content with a NUL character", i), NULL;
     for (size_t k = 0; k < sizeof kept / sizeof *kept; k++) {
@@ -108,8 +109,7 @@ json_t *conversation_tools(const json_t *tools, struct fault *f) {
     size_t i;
     if (tools && !json_is_null(tools) && !json_is_array(tools))
         return refuse(f, 400, "tools", "tools: takes a list"), NULL;
-    if (json_array_size(tools) > MAX_TOOLS)
-        return refuse(f, 400, "tools", "tools: at most %d", MAX_TOOLS), NULL;
+    if (json_array_size(tools) > MAX_TOOLS) return refuse(f, 400, "tools", "tools: at most %d", MAX_TOOLS), NULL;
     json_array_foreach(tools, i, tool) {
         const char *type = text_of(tool, "type"), *name = text_of(json_object_get(tool, "function"), "name");
         if (type && strcmp(type, "function")) continue; // a tool of the provider's own, which no model here can call

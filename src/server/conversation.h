@@ -8,17 +8,17 @@
 // "system". A new reference; NULL: refused.
 json_t *conversation_messages(const json_t *messages, struct fault *f);
 
-// Tools, checked: [{"type": "function", "function": {"name", ...}}]. Those of other types are left out. A new reference,
-// NULL also if none is left: see f->status.
+// Tools, checked: [{"type": "function", "function": {"name", ...}}]. Those of other types are left out. A new
+// reference, NULL also if none is left: see f->status.
 json_t *conversation_tools(const json_t *tools, struct fault *f);
 
 // What a template is given.
 struct conversation {
-    json_t *messages; // of conversation_messages()
-    json_t *tools;    // NULL: none
-    json_t *kwargs;   // more variables; NULL: none
+    json_t *messages;   // of conversation_messages()
+    json_t *tools;      // NULL: none
+    json_t *kwargs;     // more variables; NULL: none
     const char *effort; // of reasoning; NULL: not said
-    bool go_on;       // the last message is the answer's beginning
+    bool go_on;         // the last message is the answer's beginning
 };
 
 // Renders it with the model's template into the job's prompt.

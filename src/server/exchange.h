@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+struct evhttp_connection;
 struct evhttp_request;
 struct http;
 struct route;
@@ -21,16 +22,17 @@ struct exchange {
     struct buf headers;         // name NUL value NUL, of each
     char *body;                 // NUL-terminated behind its size
     size_t body_size;
-    char id[25];      // of this request, in logs and the x-request-id header
-    void *account;    // whose key was shown; NULL: nobody's
+    char id[25];   // of this request, in logs and the x-request-id header
+    void *account; // whose key was shown; NULL: nobody's
     void (*release_account)(void *account);
-    double came;      // seconds of the clock
-    int status;       // that was sent; 0: none yet
-    struct buf extra; // more headers of the reply: name NUL value NUL
-    atomic_bool gone; // the client has left
+    double came;              // seconds of the clock
+    int status;               // that was sent; 0: none yet
+    struct buf extra;         // more headers of the reply: name NUL value NUL
+    atomic_bool gone;         // the client has left
     void (*left)(void *user); // called in the loop when it does; may be NULL
     void *user;
-    int fd; // of the connection
+    struct evhttp_connection *connection;
+    int fd; // its socket
     atomic_uint holders;
     struct exchange *next, **link; // of the http's, while unanswered
 };

@@ -42,7 +42,7 @@ const char *fault_type(int status) {
     static const struct {
         int status;
         const char *type;
-    } rows[] = {{400, "invalid_request_error"}, {401, "authentication_error"}, {403, "permission_error"},
+    } rows[] = {{400, "invalid_request_error"}, {401, "authentication_error"},  {403, "permission_error"},
                 {404, "not_found_error"},       {405, "invalid_request_error"}, {409, "conflict_error"},
                 {413, "request_too_large"},     {415, "invalid_request_error"}, {429, "rate_limit_error"},
                 {503, "overloaded_error"}};

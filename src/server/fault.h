@@ -5,11 +5,11 @@
 #include "base/error.h"
 
 struct fault {
-    int status;        // of HTTP
-    const char *code;  // such as "context_length_exceeded"; NULL: there is none
-    char param[64];    // the member of the request that is wrong; "" if none is
+    int status;           // of HTTP
+    const char *code;     // such as "context_length_exceeded"; NULL: there is none
+    char param[64];       // the member of the request that is wrong; "" if none is
     unsigned retry_after; // seconds; 0: not said
-    char message[512]; // one line
+    char message[512];    // one line
 };
 
 // Fills it in and returns false.

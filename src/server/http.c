@@ -36,7 +36,7 @@ double http_now(const struct http *h) {
 static const struct {
     enum evhttp_cmd_type type;
     const char *name;
-} methods[] = {{EVHTTP_REQ_GET, "GET"},       {EVHTTP_REQ_POST, "POST"},     {EVHTTP_REQ_HEAD, "HEAD"},
+} methods[] = {{EVHTTP_REQ_GET, "GET"},       {EVHTTP_REQ_POST, "POST"},       {EVHTTP_REQ_HEAD, "HEAD"},
                {EVHTTP_REQ_DELETE, "DELETE"}, {EVHTTP_REQ_OPTIONS, "OPTIONS"}, {EVHTTP_REQ_PUT, "PUT"}};
 enum { METHODS = sizeof methods / sizeof *methods };
 
@@ -73,12 +73,16 @@ static bool copy_request(struct exchange *x, struct evhttp_request *req) {
     return strlen(x->path) == length; // a NUL in a path is nobody's
 }
 
+// The connection is gone. libevent leaves a request that is not answered yet to us, without its connection, and frees
+// it once it is told that the reply is complete; one that is still the connection's goes with it.
 static void on_close(struct evhttp_connection *c, void *arg) {
-    (void)c;
     struct http *h = arg;
     for (struct exchange *x = h->exchanges, *next; x; x = next) {
+        struct evhttp_request *req = x->req;
         next = x->next;
-        if (x->req && evhttp_request_get_connection(x->req) == c) exchange_leave(x);
+        if (x->connection != c) continue;
+        exchange_leave(x);
+        if (!evhttp_request_get_connection(req)) evhttp_send_reply_end(req);
     }
 }
 
@@ -99,6 +103,7 @@ static void on_request(struct evhttp_request *req, void *arg) {
     struct evhttp_connection *c = evhttp_request_get_connection(req);
     x->http = h;
     x->req = req;
+    x->connection = c;
     x->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(c));
     x->came = now_seconds();
     random_id(x->id);
@@ -123,8 +128,7 @@ static void note_fresh(struct http *h) {
 static struct bufferevent *accept_one(struct event_base *base, void *arg) {
     struct http *h = arg;
     note_fresh(h);
-    struct bufferevent *b =
-        h->tls ? tls_accept(base, h->tls) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *b = h->tls ? tls_accept(base, h->tls) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     if (b) bufferevent_incref(b);
     h->fresh = b;
     return b;
@@ -146,11 +150,7 @@ static void on_accept_error(struct evconnlistener *l, void *arg) {
 static void find_left(struct http *h) {
     for (struct exchange *x = h->exchanges, *next; x; x = next) {
         next = x->next;
-        if (!connection_left(x->fd)) continue;
-        struct evhttp_connection *c = evhttp_request_get_connection(x->req);
-        evhttp_connection_set_closecb(c, NULL, NULL);
-        exchange_leave(x);
-        evhttp_connection_free(c); // which has no other: libevent answers one request of a connection after the other
+        if (connection_left(x->fd)) evhttp_connection_free(x->connection); // and so on_close()
     }
 }
 
@@ -256,8 +256,8 @@ struct http *http_new(const struct http_options *o, gyr_error *e) {
     pthread_mutex_init(&h->lock, NULL);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors(o->max_connections + 256);
-    bool ok = !evthread_use_pthreads() && (h->base = event_base_new()) && (h->evhttp = evhttp_new(h->base)) &&
-              add_events(h);
+    bool ok =
+        !evthread_use_pthreads() && (h->base = event_base_new()) && (h->evhttp = evhttp_new(h->base)) && add_events(h);
     if (!ok) fail_memory(e, "server");
     if (ok && o->cert) ok = (h->tls = tls_open(o, e));
     if (ok) {

@@ -7,13 +7,13 @@
 
 struct http_options {
     const char *host;
-    uint16_t port;              // 0: one that is free
-    const char *cert, *key;     // PEM files, for TLS; both or none
-    size_t max_body;            // bytes
+    uint16_t port;          // 0: one that is free
+    const char *cert, *key; // PEM files, for TLS; both or none
+    size_t max_body;        // bytes
     unsigned max_connections;
-    unsigned idle_seconds;      // a connection that says nothing for so long is closed
-    void (*request)(void *user, struct exchange *x); // in the loop, for each request; it replies, then or later
-    void (*tick)(void *user); // in the loop, at least once a second; may be NULL
+    unsigned idle_seconds;                                  // a connection that says nothing for so long is closed
+    void (*request)(void *user, struct exchange *x);        // in the loop, for each request; it replies, then or later
+    void (*tick)(void *user);                               // in the loop, at least once a second; may be NULL
     void (*answered)(void *user, const struct exchange *x); // in the loop: it is, or its client left; may be NULL
     void *user;
 };

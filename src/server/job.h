@@ -64,9 +64,9 @@ struct job {
     int32_t logprobs; // as in gyr_generate_options
     bool ignore_end;
     unsigned n;
-    int priority;        // lower comes first
-    uint64_t owner;      // who asks: what is fair is fair between owners
-    uint64_t salt;       // prefixes are shared among equals only
+    int priority;         // lower comes first
+    uint64_t owner;       // who asks: what is fair is fair between owners
+    uint64_t salt;        // prefixes are shared among equals only
     gyr_grammar *grammar; // NULL: none
     const char *wakes;    // the grammar holds once this text has come; NULL: at once
 

@@ -50,7 +50,8 @@ static struct job **next_job(struct lane *l) {
     double least = 0;
     for (struct job **at = &l->waiting; *at; at = &(*at)->next) {
         double had = account_of(l, (*at)->owner);
-        bool before = !best || (*at)->priority < (*best)->priority || ((*at)->priority == (*best)->priority && had < least);
+        bool before =
+            !best || (*at)->priority < (*best)->priority || ((*at)->priority == (*best)->priority && had < least);
         if (!before) continue;
         best = at;
         least = had;
@@ -95,7 +96,8 @@ static struct found find_beginning(struct lane *l, const struct job *j) {
 }
 
 // A session that begins with what was found. NULL: there is no memory.
-static gyr_session *open_session(struct lane *l, const struct scheduler_options *o, const struct found *f, gyr_error *e) {
+static gyr_session *open_session(struct lane *l, const struct scheduler_options *o, const struct found *f,
+                                 gyr_error *e) {
     if (!f->session) return gyr_session_new(l->model, &(gyr_session_options){.context = 0, .kv_type = o->kv_type}, e);
     gyr_session *s = gyr_session_fork(f->session, e);
     if (s) gyr_session_truncate(s, f->common);

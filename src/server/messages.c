@@ -37,8 +37,8 @@ static const struct field fields[] = {
 
 static const char *text_of(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
 
-// Programs put a line about billing at the head of the system prompt that is another each time: with it in the prompt no
-// beginning would ever be found again. (ik_llama.cpp #1436.)
+// Programs put a line about billing at the head of the system prompt that is another each time: with it in the prompt
+// no beginning would ever be found again. (ik_llama.cpp #1436.)
 static const char billing[] = "x-anthropic-billing-header:";
 
 static json_t *system_of(const json_t *system, struct fault *f) {
@@ -46,7 +46,8 @@ static json_t *system_of(const json_t *system, struct fault *f) {
     size_t i;
     json_t *block;
     if (json_is_string(system)) return json_pack("{s:s, s:O}", "role", "system", "content", system);
-    if (!json_is_array(system)) return refuse(f, 400, "system", "system: takes a string or a list of text blocks"), NULL;
+    if (!json_is_array(system))
+        return refuse(f, 400, "system", "system: takes a string or a list of text blocks"), NULL;
     json_array_foreach(system, i, block) {
         const char *text = text_of(block, "text");
         if (!text) {
@@ -85,8 +86,8 @@ static bool add_use(struct unfolding *u, const json_t *block, struct fault *f) {
     if (!id || !name || !json_is_object(input))
         return refuse(f, 400, "messages", "tool_use: takes id, name and an object as input");
     if (!u->calls) u->calls = json_array();
-    json_array_append_new(u->calls, json_pack("{s:s, s:s, s:{s:s, s:O}}", "id", id, "type", "function", "function", "name",
-                                              name, "arguments", input));
+    json_array_append_new(u->calls, json_pack("{s:s, s:s, s:{s:s, s:O}}", "id", id, "type", "function", "function",
+                                              "name", name, "arguments", input));
     return true;
 }
 
@@ -314,7 +315,7 @@ static void done(struct telling *t) {
         js_string_of(&o, "id", s->calls[i].id);
         js_string_of(&o, "name", s->calls[i].name);
         js_raw(&o, "input", s->calls[i].arguments.size ? s->calls[i].arguments.data : "{}",
-                 s->calls[i].arguments.size ? s->calls[i].arguments.size : 2);
+               s->calls[i].arguments.size ? s->calls[i].arguments.size : 2);
         js_close(&o, '}');
     }
     js_close(&o, ']');

@@ -66,7 +66,9 @@ void models_tell(struct models *m, struct scheduler *s) { m->scheduler = s; }
 
 size_t models_count(const struct models *m) { return m->n; }
 
-struct served *models_at(const struct models *m, size_t i) { return &m->list[i]; }
+struct served *models_at(const struct models *m, size_t i) {
+    return &m->list[i];
+}
 
 struct served *models_find(const struct models *m, const char *name) {
     static const char tag[] = ":latest"; // programs that speak to Ollama add it
@@ -89,7 +91,8 @@ static struct served *least_wanted(const struct models *m, const struct served *
     for (size_t i = 0; i < m->n; i++) {
         struct served *s = &m->list[i];
         if (s == but || !s->model || s->draining) continue;
-        bool better = !least || !s->holders > !least->holders || (!s->holders == !least->holders && s->used < least->used);
+        bool better =
+            !least || !s->holders > !least->holders || (!s->holders == !least->holders && s->used < least->used);
         if (better) least = s;
     }
     return least;

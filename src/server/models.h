@@ -27,8 +27,8 @@ struct served *models_at(const struct models *m, size_t i);
 // The model of that name; "" and NULL: the first. NULL: there is none.
 struct served *models_find(const struct models *m, const char *name);
 
-// Has it loaded, if it is not, and held: true. Waits; others are unloaded for it if need be, those used longest ago first.
-// *e (may be NULL) receives the library's own error.
+// Has it loaded, if it is not, and held: true. Waits; others are unloaded for it if need be, those used longest ago
+// first. *e (may be NULL) receives the library's own error.
 bool served_load(struct served *s, struct fault *f, gyr_error *e);
 
 void served_hold(struct served *s); // one that is held already

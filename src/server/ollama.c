@@ -60,17 +60,24 @@ static bool read_options(struct ask *a, const json_t *v, const char *name, struc
 
 static bool read_think(struct ask *a, const json_t *v, const char *name, struct fault *f) {
     struct ollama *o = (struct ollama *)a;
-    if (!json_is_boolean(v) && !json_is_string(v)) return refuse(f, 400, name, "%s: takes true, false or a level", name);
+    if (!json_is_boolean(v) && !json_is_string(v))
+        return refuse(f, 400, name, "%s: takes true, false or a level", name);
     o->talk.effort = json_is_false(v) ? "none" : json_string_value(v);
     return true;
 }
 
 static const struct field fields[] = {
-    {"messages", FIELD_READ}, {"prompt", FIELD_READ},   {"system", FIELD_READ},
-    {"tools", FIELD_READ},    {"options", FIELD_OF, .read = read_options},
-    {"think", FIELD_OF, .read = read_think},            {"keep_alive", FIELD_IGNORED},
+    {"messages", FIELD_READ},
+    {"prompt", FIELD_READ},
+    {"system", FIELD_READ},
+    {"tools", FIELD_READ},
+    {"options", FIELD_OF, .read = read_options},
+    {"think", FIELD_OF, .read = read_think},
+    {"keep_alive", FIELD_IGNORED},
     {"raw", FIELD_BOOL, offsetof(struct ollama, raw), IN_ASK},
-    {"images", FIELD_NULL},   {"suffix", FIELD_NULL},   {"template", FIELD_NULL},
+    {"images", FIELD_NULL},
+    {"suffix", FIELD_NULL},
+    {"template", FIELD_NULL},
     {"context", FIELD_NULL},
 };
 
@@ -242,7 +249,8 @@ static bool raw_prompt(struct ask *a, const json_t *prompt, struct fault *f) {
 
 static json_t *messages_of(const json_t *prompt, const json_t *system) {
     json_t *list = json_array();
-    if (json_string_length(system)) json_array_append_new(list, json_pack("{s:s, s:O}", "role", "system", "content", system));
+    if (json_string_length(system))
+        json_array_append_new(list, json_pack("{s:s, s:O}", "role", "system", "content", system));
     json_array_append_new(list, json_pack("{s:s, s:O}", "role", "user", "content", prompt));
     return list;
 }

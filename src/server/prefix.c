@@ -51,7 +51,8 @@ void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, dou
         const struct entry *e = &c->list[i];
         size_t theirs = gyr_session_length(e->session);
         if (e->salt != salt || theirs > length) continue;
-        if (common_tokens(gyr_session_tokens(e->session), theirs, ids, length) == theirs && (!c->whole || theirs == length))
+        if (common_tokens(gyr_session_tokens(e->session), theirs, ids, length) == theirs &&
+            (!c->whole || theirs == length))
             remove_at(c, i);
     }
     if (c->n >= c->most) prefix_drop(c);

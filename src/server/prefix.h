@@ -1,6 +1,6 @@
-// Conversations that were computed and wait for their next turn: what a new prompt has in common with one of them is not
-// computed again. Sessions share the memory of common beginnings (gyr_session_fork()), so that an entry costs what it
-// has of its own. Of few hundred entries the longest match is found by looking at each: the first token that differs
+// Conversations that were computed and wait for their next turn: what a new prompt has in common with one of them is
+// not computed again. Sessions share the memory of common beginnings (gyr_session_fork()), so that an entry costs what
+// it has of its own. Of few hundred entries the longest match is found by looking at each: the first token that differs
 // ends a look, and most differ early.
 #ifndef SERVER_PREFIX_H
 #define SERVER_PREFIX_H

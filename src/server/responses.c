@@ -187,10 +187,10 @@ static void tell_of_item(struct telling *t, const char *type, const char *key, c
 // The names of a kind's events.
 static const struct {
     const char *delta, *done, *done_key;
-} words[] = {[SPEECH_REASONING] = {"response.reasoning_text.delta", "response.reasoning_text.done", "text"},
-             [SPEECH_TEXT] = {"response.output_text.delta", "response.output_text.done", "text"},
-             [SPEECH_CALL] = {"response.function_call_arguments.delta", "response.function_call_arguments.done",
-                              "arguments"}};
+} words[] = {
+    [SPEECH_REASONING] = {"response.reasoning_text.delta", "response.reasoning_text.done", "text"},
+    [SPEECH_TEXT] = {"response.output_text.delta", "response.output_text.done", "text"},
+    [SPEECH_CALL] = {"response.function_call_arguments.delta", "response.function_call_arguments.done", "arguments"}};
 
 static void close_item(struct telling *t) {
     struct response *r = t->own;

@@ -17,10 +17,10 @@ struct item {
 struct response {
     struct item *items;
     size_t n_items, room;
-    size_t events;        // told so far
-    json_t *echo;         // members of the request that the response repeats
-    json_t *input;        // items, of this turn and those before it
-    struct store *store;  // to be kept in; NULL: not
+    size_t events;       // told so far
+    json_t *echo;        // members of the request that the response repeats
+    json_t *input;       // items, of this turn and those before it
+    struct store *store; // to be kept in; NULL: not
     int64_t owner;
 };
 

@@ -114,7 +114,8 @@ static bool add_output(json_t *list, const json_t *item, struct fault *f) {
     char *text;
     if (!id) return refuse(f, 400, "input", "function_call_output: takes call_id and output");
     if (!ask_content(json_object_get(item, "output"), "\n", &text, f)) return false;
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "role", "tool", "tool_call_id", id, "content", text ? text : ""));
+    json_array_append_new(
+        list, json_pack("{s:s, s:s, s:s}", "role", "tool", "tool_call_id", id, "content", text ? text : ""));
     free(text);
     return true;
 }
@@ -140,7 +141,8 @@ static bool add_item(json_t *list, const json_t *item, struct fault *f) {
     if (!type && text_of(item, "role")) type = "message";
     for (size_t i = 0; type && i < sizeof item_types / sizeof *item_types; i++)
         if (!strcmp(type, item_types[i].type)) return item_types[i].add(list, item, f);
-    return refuse(f, 400, "input", "input: an item of type '%.40s': only messages, functions and reasoning are understood",
+    return refuse(f, 400, "input",
+                  "input: an item of type '%.40s': only messages, functions and reasoning are understood",
                   type ? type : "none");
 }
 
@@ -183,7 +185,8 @@ static json_t *items_before(struct asked *q, const char *id, struct fault *f) {
     if (items) json_array_extend(items, json_object_get(json_object_get(kept, "response"), "output"));
     json_decref(kept);
     if (!items)
-        refuse_as(f, 400, "previous_response_not_found", "previous_response_id", "'%.60s': no such response is kept here", id);
+        refuse_as(f, 400, "previous_response_not_found", "previous_response_id",
+                  "'%.60s': no such response is kept here", id);
     return items;
 }
 
@@ -193,7 +196,8 @@ static bool read_items(struct asked *q, struct fault *f) {
     q->items = before ? items_before(q, before, f) : json_array();
     if (!q->items) return false;
     if (json_is_string(input))
-        json_array_append_new(q->items, json_pack("{s:s, s:s, s:O}", "type", "message", "role", "user", "content", input));
+        json_array_append_new(q->items,
+                              json_pack("{s:s, s:s, s:O}", "type", "message", "role", "user", "content", input));
     else if (json_is_array(input))
         json_array_extend(q->items, input);
     else
@@ -221,7 +225,8 @@ void response_keep(const struct telling *t) {
     js_close(&o, '}');
     free(input);
     if (!k.json.failed)
-        object_put(k.store, "response", k.id, k.owner, k.json.data, time(NULL), time(NULL) + KEPT_SECONDS, &kept_limits, NULL);
+        object_put(k.store, "response", k.id, k.owner, k.json.data, time(NULL), time(NULL) + KEPT_SECONDS, &kept_limits,
+                   NULL);
     buf_free(&k.json);
 }
 
@@ -254,11 +259,19 @@ void handle_kept_response(struct server *s, struct exchange *x) {
 static json_t *echo_of(const json_t *body) {
     static const struct {
         const char *name, *otherwise;
-    } rows[] = {{"instructions", "null"},        {"metadata", "{}"},          {"max_output_tokens", "null"},
-                {"previous_response_id", "null"}, {"parallel_tool_calls", "true"}, {"temperature", "null"},
-                {"top_p", "null"},               {"tool_choice", "\"auto\""}, {"tools", "[]"},
-                {"truncation", "\"disabled\""},  {"text", "{\"format\":{\"type\":\"text\"}}"},
-                {"reasoning", "{\"effort\":null,\"summary\":null}"}, {"user", "null"}};
+    } rows[] = {{"instructions", "null"},
+                {"metadata", "{}"},
+                {"max_output_tokens", "null"},
+                {"previous_response_id", "null"},
+                {"parallel_tool_calls", "true"},
+                {"temperature", "null"},
+                {"top_p", "null"},
+                {"tool_choice", "\"auto\""},
+                {"tools", "[]"},
+                {"truncation", "\"disabled\""},
+                {"text", "{\"format\":{\"type\":\"text\"}}"},
+                {"reasoning", "{\"effort\":null,\"summary\":null}"},
+                {"user", "null"}};
     json_t *echo = json_object();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         json_t *value = json_object_get(body, rows[i].name);

@@ -31,8 +31,8 @@ struct route {
     enum access access;
     bool quick; // handled in the loop; else by a clerk
     void (*handle)(struct server *s, struct exchange *x);
-    const struct surface *surface;                  // whose errors it has
-    bool (*read)(struct ask *a, struct fault *f);   // of routes that a model answers
+    const struct surface *surface;                                 // whose errors it has
+    bool (*read)(struct ask *a, struct fault *f);                  // of routes that a model answers
     bool (*say)(struct ask *a, struct buf *json, struct fault *f); // of those that its tokenizer does
 };
 
@@ -48,8 +48,8 @@ struct store *server_store(struct server *s);
 
 // Handlers.
 void handle_kept_response(struct server *s, struct exchange *x); // responses_read.c
-void handle_answer(struct server *s, struct exchange *x); // answer.c: what a model is to answer
-void handle_show(struct server *s, struct exchange *x); // ollama_models.c
+void handle_answer(struct server *s, struct exchange *x);        // answer.c: what a model is to answer
+void handle_show(struct server *s, struct exchange *x);          // ollama_models.c
 void handle_tags(struct server *s, struct exchange *x);
 void handle_ps(struct server *s, struct exchange *x);
 void handle_version(struct server *s, struct exchange *x);

@@ -48,7 +48,8 @@ static void drop_lane(struct scheduler *s, struct served *model) {
 }
 
 static void fail_job(struct job *j, const gyr_error *why) {
-    job_say(j, &(struct said){.kind = SAID_FAILED, .status = why->status, .text = why->message, .size = strlen(why->message)});
+    job_say(j, &(struct said){
+                   .kind = SAID_FAILED, .status = why->status, .text = why->message, .size = strlen(why->message)});
     job_release(j);
 }
 

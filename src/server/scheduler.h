@@ -21,8 +21,8 @@ struct scheduler_options {
 // Starts it.
 struct scheduler *scheduler_new(const struct scheduler_options *o, gyr_error *e);
 
-// From any thread: takes the job over (a hold of it), and says SAID_END of each choice or SAID_FAILED in the end. False:
-// too many wait; the job stays the caller's.
+// From any thread: takes the job over (a hold of it), and says SAID_END of each choice or SAID_FAILED in the end.
+// False: too many wait; the job stays the caller's.
 bool scheduler_add(struct scheduler *s, struct job *job);
 
 // From any thread: frees what it remembers of a model whose jobs are all over.
@@ -37,7 +37,7 @@ struct scheduler_stats {
     unsigned running, waiting;
     uint64_t steps, prompt_tokens, cached_tokens, answer_tokens, queried_tokens;
     uint64_t set_aside, dropped, cancelled, failed, finished[6]; // by gyr_stop
-    uint64_t kv_limit, kv_used;                                   // bytes, of all models
+    uint64_t kv_limit, kv_used;                                  // bytes, of all models
     size_t conversations;
 };
 void scheduler_get_stats(struct scheduler *s, struct scheduler_stats *stats);

@@ -68,8 +68,9 @@ static bool start(struct server *s, gyr_error *e) {
                                      .kv_type = o->kv_type};
     struct fault f = {0};
     s->started = now_seconds();
-    if (!(s->http = http_new(&how, e)) || !(s->access = access_new(o, e)) || !(s->models = models_new(o->models, o->n_models, &o->model, e)) ||
-        !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)))
+    if (!(s->http = http_new(&how, e)) || !(s->access = access_new(o, e)) ||
+        !(s->models = models_new(o->models, o->n_models, &o->model, e)) || !(s->clerks = clerks_new(MAX_CLERKS, e)) ||
+        !(s->scheduler = scheduler_new(&plan, e)))
         return false;
     models_tell(s->models, s->scheduler);
     if (!served_load(models_at(s->models, 0), &f, e)) return false;

@@ -16,20 +16,20 @@ struct serve_options {
     size_t n_models;
     gyr_model_options model; // of each
     const char *host;
-    uint16_t port; // 0: one that is free
-    const char *cert, *key;       // PEM files; NULL: plain HTTP
-    const char *const *origins;   // that may ask from web pages of elsewhere
+    uint16_t port;              // 0: one that is free
+    const char *cert, *key;     // PEM files; NULL: plain HTTP
+    const char *const *origins; // that may ask from web pages of elsewhere
     size_t n_origins;
-    const char *const *hosts;     // names under which it may be asked, beside its own
+    const char *const *hosts; // names under which it may be asked, beside its own
     size_t n_hosts;
-    bool no_auth;                 // listen on other addresses than the loopback without asking for keys
-    unsigned parallel;            // most answers at once of a model
-    unsigned waiting;             // most requests that wait; more are refused (429)
-    size_t prefill;               // most tokens of prompts in a step while others are being answered
-    uint32_t context;             // most tokens of a conversation; 0: the model's own
+    bool no_auth;      // listen on other addresses than the loopback without asking for keys
+    unsigned parallel; // most answers at once of a model
+    unsigned waiting;  // most requests that wait; more are refused (429)
+    size_t prefill;    // most tokens of prompts in a step while others are being answered
+    uint32_t context;  // most tokens of a conversation; 0: the model's own
     gyr_kv_type kv_type;
     unsigned connections;
-    size_t body;                  // most bytes of a request
+    size_t body;                                // most bytes of a request
     void (*ready)(void *user, const char *url); // called once it listens
     void (*log)(void *user, const char *line);  // a line for each request, and for what goes wrong; may be NULL
     void *user;

@@ -85,7 +85,8 @@ void handle_metrics(struct server *s, struct exchange *x) {
         {"vllm:prompt_tokens_total", "counter", "Tokens of prompts that were computed.", (double)st.prompt_tokens},
         {"vllm:generation_tokens_total", "counter", "Tokens of answers.", (double)st.answer_tokens},
         {"vllm:prompt_tokens_cached_total", "counter", "Tokens of prompts that were there.", (double)st.cached_tokens},
-        {"vllm:prefix_cache_queries_total", "counter", "Tokens looked for in the prefix cache.", (double)st.queried_tokens},
+        {"vllm:prefix_cache_queries_total", "counter", "Tokens looked for in the prefix cache.",
+         (double)st.queried_tokens},
         {"vllm:prefix_cache_hits_total", "counter", "Tokens found in the prefix cache.", (double)st.cached_tokens},
         {"vllm:num_preemptions_total", "counter", "Answers set aside for want of memory.", (double)st.set_aside},
         {"gyr:steps_total", "counter", "Batches computed.", (double)st.steps},
@@ -100,8 +101,8 @@ void handle_metrics(struct server *s, struct exchange *x) {
         {"gyr:uptime_seconds", "gauge", "Since the server was started.", now_seconds() - s->started},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        buf_printf(&out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", rows[i].name, rows[i].help, rows[i].name, rows[i].type,
-                   rows[i].name, rows[i].value);
+        buf_printf(&out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", rows[i].name, rows[i].help, rows[i].name,
+                   rows[i].type, rows[i].name, rows[i].value);
     static const char *const reasons[] = {"", "stop", "stop", "length", "abort", "error"};
     buf_puts(&out, "# HELP vllm:request_success_total Answers by why they ended.\n"
                    "# TYPE vllm:request_success_total counter\n");

@@ -1,5 +1,5 @@
-// An answer on its way to the client, in terms that all APIs have: reasoning, text, and calls of tools, of one choice or
-// several. An API is a table of functions that put this into its own words. All in the loop.
+// An answer on its way to the client, in terms that all APIs have: reasoning, text, and calls of tools, of one choice
+// or several. An API is a table of functions that put this into its own words. All in the loop.
 #ifndef SERVER_TELLING_H
 #define SERVER_TELLING_H
 
@@ -39,9 +39,9 @@ struct surface {
     void (*start)(struct telling *t); // a stream begins
     void (*event)(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size);
     void (*token)(struct telling *t, struct speech *s, const struct said *said); // with log-probabilities; may be NULL
-    void (*over)(struct telling *t, struct speech *s); // a choice is
-    void (*done)(struct telling *t);                   // all are: the whole reply, or the stream's end
-    void (*error)(struct buf *out, const struct fault *f);  // a reply that is an error
+    void (*over)(struct telling *t, struct speech *s);                           // a choice is
+    void (*done)(struct telling *t);                         // all are: the whole reply, or the stream's end
+    void (*error)(struct buf *out, const struct fault *f);   // a reply that is an error
     void (*broke)(struct telling *t, const struct fault *f); // a stream that has begun ends with one
     void (*free_own)(void *own);                             // NULL: free()
 };

@@ -7,10 +7,17 @@
 #include <string.h>
 
 static const struct field tokenize_fields[] = {
-    {"prompt", FIELD_READ},   {"content", FIELD_READ},     {"text", FIELD_READ},
-    {"messages", FIELD_READ}, {"tools", FIELD_READ},       {"add_special_tokens", FIELD_READ},
-    {"add_special", FIELD_READ}, {"parse_special", FIELD_READ}, {"add_generation_prompt", FIELD_READ},
-    {"return_token_strs", FIELD_READ}, {"with_pieces", FIELD_READ},
+    {"prompt", FIELD_READ},
+    {"content", FIELD_READ},
+    {"text", FIELD_READ},
+    {"messages", FIELD_READ},
+    {"tools", FIELD_READ},
+    {"add_special_tokens", FIELD_READ},
+    {"add_special", FIELD_READ},
+    {"parse_special", FIELD_READ},
+    {"add_generation_prompt", FIELD_READ},
+    {"return_token_strs", FIELD_READ},
+    {"with_pieces", FIELD_READ},
 };
 
 static bool is_true(const json_t *body, const char *key, bool otherwise) {
@@ -34,7 +41,8 @@ static bool text_prompt(struct ask *a, struct fault *f) {
     if (!text) text = json_object_get(a->body, "content");
     if (!text) text = json_object_get(a->body, "text");
     if (!json_is_string(text)) return refuse(f, 400, "prompt", "prompt: takes a string");
-    bool bos = is_true(a->body, "add_special_tokens", is_true(a->body, "add_special", json_object_get(a->body, "prompt")));
+    bool bos =
+        is_true(a->body, "add_special_tokens", is_true(a->body, "add_special", json_object_get(a->body, "prompt")));
     unsigned flags = (bos ? GYR_ADD_BOS : 0) | (is_true(a->body, "parse_special", false) ? GYR_PARSE_SPECIAL : 0);
     gyr_tokens tokens = {0};
     gyr_error e = {0};

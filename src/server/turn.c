@@ -11,7 +11,8 @@
 static void listen(struct turn *t, const gyr_token *token) {
     size_t size = token->size, wanted = strlen(t->job->wakes);
     char *special = NULL;
-    if (!size) special = gyr_detokenize(gyr_model_tokenizer(served_model(t->job->model)), &token->id, 1, true, &size, NULL);
+    if (!size)
+        special = gyr_detokenize(gyr_model_tokenizer(served_model(t->job->model)), &token->id, 1, true, &size, NULL);
     buf_append(&t->tail, special ? special : token->bytes, size);
     gyr_free(special);
     if (t->tail.size && memmem(t->tail.data, t->tail.size, t->job->wakes, wanted)) t->asleep = false;
@@ -115,7 +116,8 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
     bool over = gyr_answer_done(t->answer);
     if (!t->begun && now.prompt_tokens == t->job->count - t->cached) {
         t->begun = true;
-        job_say(t->job, &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->job->count, .cached = t->cached});
+        job_say(t->job,
+                &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->job->count, .cached = t->cached});
     }
     if (!over) return false;
     stats->finished[now.stop]++;

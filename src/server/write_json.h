@@ -18,7 +18,7 @@ void js_string_of(struct js *j, const char *key, const char *text); // NUL-termi
 void js_whole(struct js *j, const char *key, int64_t value);
 void js_number(struct js *j, const char *key, double value); // null for what JSON cannot say
 void js_bool(struct js *j, const char *key, bool value);
-void js_none(struct js *j, const char *key);                        // null
+void js_none(struct js *j, const char *key);                               // null
 void js_raw(struct js *j, const char *key, const char *json, size_t size); // text that is JSON already
 
 // The text between quotes of a string, escaped. Bytes that are not UTF-8 become U+FFFD.

@@ -1,0 +1,243 @@
+"""gyr serve, asked as its clients ask.
+
+usage: serve.py GYR
+"""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../house"))
+from house import run  # noqa: E402
+from serving import Server, chat  # noqa: E402
+
+GYR = sys.argv[1]
+POEM = "Write a poem about the sea"
+
+
+def alone(text, *options):
+    """What gyr run says."""
+    return subprocess.run([GYR, "run", "--no-cache", *options, text], capture_output=True, text=True,
+                          check=True).stdout.rstrip("\n")
+
+
+def text_of(reply):
+    return reply["choices"][0]["message"]["content"]
+
+
+def streamed(events):
+    return "".join(e["choices"][0]["delta"].get("content") or "" for _, e in events if e != "[DONE]" and e["choices"])
+
+
+def it_answers_as_gyr_run_does():
+    want = alone(POEM, "-n", "40")
+    with Server(GYR) as s:
+        whole = s.ask("/v1/chat/completions", chat(POEM, max_tokens=40))
+        events = s.events("/v1/chat/completions", chat(POEM, max_tokens=40, stream_options={"include_usage": True}))
+        message = s.ask("/v1/messages", chat(POEM, max_tokens=40, model="poet"))
+        response = s.ask("/v1/responses", {"input": POEM, "max_output_tokens": 40})
+        ollama = s.events("/api/chat", chat(POEM, model="poet:latest", options={"num_predict": 40}))
+    got = {"whole": text_of(whole), "stream": streamed(events), "messages": message["content"][0]["text"],
+           "responses": response["output"][0]["content"][0]["text"],
+           "ollama": "".join(e["message"]["content"] for _, e in ollama)}
+    problems = [f"{name}: {text!r} is not {want!r}" for name, text in got.items() if text.rstrip("\n") != want]
+    usage = {"whole": whole["usage"], "stream": events[-2][1]["usage"]}
+    problems += [f"{name}: {u}" for name, u in usage.items()
+                 if u["completion_tokens"] != 40 or u["total_tokens"] != u["prompt_tokens"] + 40]
+    if events[-1][1] != "[DONE]" or whole["choices"][0]["finish_reason"] != "length":
+        problems.append(f"endings: {events[-1]}, {whole['choices'][0]['finish_reason']}")
+    if usage["stream"]["prompt_tokens_details"]["cached_tokens"] < usage["stream"]["prompt_tokens"] - 1:
+        problems.append(f"the second time nothing was found: {usage['stream']}")
+    return problems
+
+
+def who_else_asks_changes_nothing():
+    prompts = [f"Write a poem about {what}" for what in ("the sea", "a falcon", "snow", "night", "a river", "my love")]
+    with Server(GYR) as s:
+        want = {p: text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=60, seed=7))) for p in prompts}
+        got, problems = [], []
+
+        def one(i):
+            try:
+                p = prompts[i % len(prompts)]
+                if i % 3:
+                    got.append((p, streamed(s.events("/v1/chat/completions", chat(p, max_tokens=60, seed=7)))))
+                else:
+                    got.append((p, text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=60, seed=7)))))
+            except Exception as e:  # pylint: disable=broad-except
+                problems.append(f"{type(e).__name__}: {e}")
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(48)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    wrong = [p for p, text in got if text != want[p]]
+    return problems + [f"{len(wrong)} of {len(got)} answers are not what they are alone: {wrong[:3]}"] * bool(wrong)
+
+
+def choices_differ_by_their_seed():
+    with Server(GYR) as s:
+        three = s.ask("/v1/chat/completions", chat(POEM, max_tokens=20, n=3, seed=5))["choices"]
+        single = [text_of(s.ask("/v1/chat/completions", chat(POEM, max_tokens=20, seed=5 + i))) for i in range(3)]
+    got = [c["message"]["content"] for c in three]
+    return [] if got == single and len(set(got)) == 3 else [f"{got} is not {single}"]
+
+
+REFUSED = [
+    ("/v1/chat/completions", b"{", 400, "body: not JSON"),
+    ("/v1/chat/completions", b"[]", 400, "not a JSON object"),
+    ("/v1/chat/completions", {"messages": []}, 400, "messages: takes a list"),
+    ("/v1/chat/completions", {"messages": [{"role": "king", "content": "a"}]}, 400, "roles are"),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, 400,
+     "only text"),
+    ("/v1/chat/completions", chat("a", temperature=-1), 400, "temperature: takes numbers from 0 to 100"),
+    ("/v1/chat/completions", chat("a", max_tokens=1.5), 400, "max_tokens: takes whole numbers"),
+    ("/v1/chat/completions", chat("a", max_tokens=-1), 400, "max_tokens: takes whole numbers"),
+    ("/v1/chat/completions", chat("a", n=1000000), 400, "n: takes whole numbers from 1 to 64"),
+    ("/v1/chat/completions", chat("a", seed="x"), 400, "seed: takes a whole number"),
+    ("/v1/chat/completions", chat("a", stop=["x"] * 1000), 400, "stop: at most"),
+    ("/v1/chat/completions", chat("a", logit_bias={"99999999": 1}), 400, "logit_bias: "),
+    ("/v1/chat/completions", chat("a", frobnicate=1), 400, "unknown parameter: 'frobnicate'"),
+    ("/v1/chat/completions", chat("a", model="gpt-9"), 404, "no model 'gpt-9'"),
+    ("/v1/chat/completions", chat("word " * 3000), 400, "the context of this model is 1024"),
+    ("/v1/chat/completions", chat("a", response_format={"type": "json_schema", "json_schema": {"schema": {"type": "z"}}}),
+     400, "response_format"),
+    ("/v1/completions", {"prompt": ""}, 400, "empty"),
+    ("/v1/completions", {"prompt": [999999]}, 400, "token ids are 0 to"),
+    ("/v1/responses", {"input": "a", "previous_response_id": "resp_0"}, 400, "no such response"),
+    ("/v1/responses", {"input": [{"type": "web"}]}, 400, "an item of type 'web'"),
+    ("/v1/messages", {"model": "poet", "messages": [{"role": "user", "content": "a"}]}, 400, "max_tokens: required"),
+    ("/api/chat", {"model": "none", "messages": []}, 404, "no model 'none'"),
+    ("/nothing", {}, 404, "there is nothing here"),
+    ("/v1/models", {}, 405, "not a method"),
+]
+
+
+def what_is_wrong_is_said():
+    problems = []
+    with Server(GYR) as s:
+        for path, body, status, words in REFUSED:
+            got, headers, content = s.send("POST", path, body)
+            try:
+                error = json.loads(content)["error"]
+                message = error if isinstance(error, str) else error["message"]
+            except (ValueError, KeyError, TypeError):
+                message = None
+            if got != status or not message or words not in message or headers["Content-Type"] != "application/json":
+                problems.append(f"{path} {str(body)[:60]}: {got} {content[:300]!r}, not {status} {words!r}")
+        if s.ask("/health")["status"] != "ok":
+            problems.append("not well afterwards")
+    return problems
+
+
+def who_leaves_frees_the_place():
+    with Server(GYR) as s:
+        c = s.connect()
+        c.request("POST", "/v1/chat/completions", json.dumps(chat(POEM, stream=True, ignore_eos=True, max_tokens=1000)))
+        reply = c.getresponse()
+        reply.read(200)
+        reply.close()
+        c.close()
+        for _ in range(100):
+            metrics = s.send("GET", "/metrics")[2].decode()
+            if "\ngyr:answers_cancelled_total 1\n" in metrics and "\nvllm:num_requests_running 0\n" in metrics:
+                return []
+            time.sleep(0.02)
+        return [metrics]
+
+
+def too_many_wait_their_turn_or_are_refused():
+    with Server(GYR, "--parallel", "1", "--waiting", "2") as s:
+        statuses = []
+
+        def one():
+            statuses.append(s.send("POST", "/v1/chat/completions", chat(POEM, ignore_eos=True, max_tokens=200))[:2])
+
+        threads = [threading.Thread(target=one) for _ in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    codes = sorted(code for code, _ in statuses)
+    retry = [h["Retry-After"] for code, h in statuses if code == 429]
+    good = set(codes) == {200, 429} and codes.count(200) >= 3 and all(retry)
+    return [] if good else [f"{codes} {retry}"]
+
+
+def it_ends_what_it_began():
+    with Server(GYR) as s:
+        c = s.connect()
+        c.request("POST", "/v1/chat/completions", json.dumps(chat(POEM, ignore_eos=True, max_tokens=300)))
+        time.sleep(0.1)
+        s.process.send_signal(signal.SIGTERM)
+        reply = c.getresponse()
+        answer = json.loads(reply.read())
+        code = s.process.wait(timeout=20)
+    tokens = answer["usage"]["completion_tokens"]
+    return [] if reply.status == 200 and tokens == 300 and code == 0 else [f"{reply.status} {tokens} {code}"]
+
+
+def pages_of_elsewhere_may_not_ask():
+    tries = [({"Host": "evil.example"}, 403), ({"Host": "localhost:1"}, 200), ({"Host": "127.0.0.1:1"}, 200),
+             ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
+             ({"Host": "localhost", "Origin": "https://good.example"}, 200)]
+    problems = []
+    with Server(GYR, "--origin", "https://good.example") as s:
+        for headers, status in tries:
+            got, reply, _ = s.send("GET", "/v1/models", None, headers)
+            allowed = reply["Access-Control-Allow-Origin"]
+            right = allowed == (headers.get("Origin") if status == 200 else None)
+            if got != status or not right:
+                problems.append(f"{headers}: {got} {allowed}")
+    return problems
+
+
+def others_need_a_key():
+    problems = []
+    probe = subprocess.run([GYR, "serve", "--port", "0", "--host", "0.0.0.0"], capture_output=True, text=True, check=False,
+                           env=dict(os.environ, GYR_STATE="/nonexistent/x"))
+    if probe.returncode == 0 or probe.stdout:
+        problems.append(f"it serves others without keys: {probe.stdout}")
+    with Server(GYR) as home:
+        made = subprocess.run([GYR, "key", "add", "ann", "--rate", "2"], env=home.environ, capture_output=True, text=True,
+                              check=True)
+        key = made.stdout.split()[-1] if made.stdout.split() else ""
+        with Server(GYR, "--host", "0.0.0.0", "--name", "localhost", state=home.environ["GYR_STATE"]) as s:
+            s.host = "127.0.0.1"
+            tries = [({}, 401), ({"Authorization": "Bearer nonsense"}, 401), ({"Authorization": f"Bearer {key}"}, 200),
+                     ({"X-Api-Key": key}, 200), ({"Authorization": f"Bearer {key}"}, 429)]
+            for headers, status in tries:
+                got, reply, content = s.send("POST", "/v1/chat/completions", chat("a", max_tokens=2), headers)
+                if got != status or (got == 429 and not reply["Retry-After"]):
+                    problems.append(f"{headers}: {got} {content[:200]!r}, not {status}")
+            if s.send("GET", "/v1/models")[0] != 401 or s.send("GET", "/health")[0] != 200:
+                problems.append("/v1/models is open, or /health is not")
+    return problems
+
+
+def slow_and_broken_clients_keep_nobody_waiting():
+    with Server(GYR) as s:
+        idle = [socket.create_connection((s.host, s.port)) for _ in range(200)]
+        for i, c in enumerate(idle):
+            c.sendall([b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{",
+                       b"GET / HT", b"\x00\xff\x16\x03\x01garbage\r\n\r\n", b"X" * 2000][i % 4])
+        start = time.time()
+        answer = s.ask("/v1/chat/completions", chat("a", max_tokens=3))
+        took = time.time() - start
+        big = s.send("GET", "/health", None, {"X-Long": "x" * 100000})[0]
+        for c in idle:
+            c.close()
+        well = s.ask("/health")["status"] == "ok"
+    good = answer["choices"] and took < 20 and big in (400, 413, 431) and well
+    return [] if good else [f"{took:.1f} s, {big}, {well}"]
+
+
+if __name__ == "__main__":
+    run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed, what_is_wrong_is_said,
+        who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
+        pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)
