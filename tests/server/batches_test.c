@@ -52,7 +52,8 @@ static void a_batch_is_worked_to_its_end(void) {
     CHECK_STR(batch_without_ids(text), "{\"id\":\"batch_req_\",\"custom_id\":\"b\",\"response\":{\"status_code\":400,"
                                        "\"request_id\":\"req_2\",\"body\":{ \"error\": {}  }},\"error\":null}\n");
     free(text);
-    CHECK(!batch_find(s, 2, b.id, &b, &e));
+    batch_clear(&b);
+    CHECK(!batch_find(s, 2, now.id, &b, &e));
     CHECK(batch_find(s, OWNER_ANY, now.id, &b, &e));
     batch_clear(&b);
     batch_clear(&now);
@@ -184,7 +185,8 @@ static void a_batch_can_be_cancelled(void) {
     CHECK_INT(batch_lines(s, now.output_file), 1);
     CHECK_INT(batch_lines(s, now.error_file), 2);
     CHECK(!batch_record(work, &two, &batch_yes, &e) && e.status == GYR_CANCELLED);
-    CHECK(!batch_cancel(s, 1, b.id, 1005, &b, &e));
+    batch_clear(&b);
+    CHECK(!batch_cancel(s, 1, now.id, 1005, &b, &e));
     CHECK(strstr(e.message, "is cancelled and cannot be cancelled any more"));
     batch_clear(&now);
     batch_line_clear(&one);
