@@ -168,6 +168,11 @@ bool batch_validate(struct store *s, const struct batch *b, const struct batch_l
     c->errors = json_array();
     bool good = c->errors && clear_lines(c, &why) && check_file(c, &why) && !why.status;
     for (size_t i = 0; i < c->count; i++) free(c->waiting[i].custom_id);
+    if (!good && why.status == GYR_IO && now >= b->expires_at) { // it has been tried for long enough
+        note(c, 0, "file_unreadable", "the file could not be read until the batch expired", NULL);
+        good = c->errors != NULL;
+        why = (gyr_error){0};
+    }
     if (good && !c->lines && !json_array_size(c->errors)) note(c, 0, "empty_file", "the file has no requests", NULL);
     good = good && settle(c, now, &why);
     json_decref(c->errors);

@@ -276,7 +276,7 @@ static bool sweep_rows(struct store *s, int64_t now, gyr_error *e) {
         n = 0;
         if (!store_begin(s, STORE_WRITE, e)) return false;
         sqlite3_stmt *q = store_query(s,
-                                      "SELECT id FROM files WHERE (expires BETWEEN 1 AND ? OR owner IN "
+                                      "SELECT id FROM files WHERE ((expires > 0 AND expires <= ?) OR owner IN "
                                       "(SELECT id FROM keys WHERE removed > 0)) AND id NOT IN "
                                       "(SELECT input_file FROM batches WHERE state < 4) LIMIT 100",
                                       "i", now);

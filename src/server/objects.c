@@ -61,6 +61,6 @@ bool object_delete(struct store *s, const char *kind, const char *id, int64_t ow
 
 bool objects_sweep(struct store *s, int64_t now, gyr_error *e) {
     if (!store_begin(s, STORE_NOTE, e)) return false;
-    store_run(s, "DELETE FROM objects WHERE expires BETWEEN 1 AND ?", "i", now);
+    store_run(s, "DELETE FROM objects WHERE expires > 0 AND expires <= ?", "i", now);
     return store_end(s, e);
 }

@@ -9,7 +9,7 @@
 
 #define LINE(id)                                                                                                       \
     "{\"custom_id\":\"" id "\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\": {\"n\": [0.5, "          \
-                           "\"x\"]}}\n"
+    "\"x\"]}}\n"
 #define LINES_1(a)                      LINE(a)
 #define LINES_2(a, b)                   LINE(a) LINE(b)
 #define LINES_3(a, b, c)                LINES_2(a, b) LINE(c)

@@ -52,7 +52,8 @@ static void a_batch_is_worked_to_its_end(void) {
     CHECK_STR(batch_without_ids(text), "{\"id\":\"batch_req_\",\"custom_id\":\"b\",\"response\":{\"status_code\":400,"
                                        "\"request_id\":\"req_2\",\"body\":{ \"error\": {}  }},\"error\":null}\n");
     free(text);
-    CHECK(!batch_find(s, 2, b.id, &b, &e));
+    batch_clear(&b);
+    CHECK(!batch_find(s, 2, now.id, &b, &e));
     CHECK(batch_find(s, OWNER_ANY, now.id, &b, &e));
     batch_clear(&b);
     batch_clear(&now);
@@ -184,11 +185,68 @@ static void a_batch_can_be_cancelled(void) {
     CHECK_INT(batch_lines(s, now.output_file), 1);
     CHECK_INT(batch_lines(s, now.error_file), 2);
     CHECK(!batch_record(work, &two, &batch_yes, &e) && e.status == GYR_CANCELLED);
-    CHECK(!batch_cancel(s, 1, b.id, 1005, &b, &e));
+    batch_clear(&b);
+    CHECK(!batch_cancel(s, 1, now.id, 1005, &b, &e));
     CHECK(strstr(e.message, "is cancelled and cannot be cancelled any more"));
     batch_clear(&now);
     batch_line_clear(&one);
     batch_line_clear(&two);
+    batch_work_free(work);
+    store_close(s);
+    state_remove();
+}
+
+// A line whose answer never comes holds up the end for ten minutes.
+static void a_cancelled_batch_does_not_wait_for_ever(void) {
+    struct store *s = batch_state();
+    gyr_error e = {0};
+    struct batch b, now;
+    struct batch_line one, l;
+    char input[64];
+    REQUIRE(s && batch_input(s, 1, LINES("a"), input));
+    struct batch_wish w = {1, input, "/v1/chat/completions", "24h", NULL, 86400};
+    struct batch_work *work = batch_work_new(s, &batch_no_limits, &e);
+    REQUIRE(work && batch_add(s, &w, 1000, &b, &e));
+    CHECK_INT(batch_next(work, 1001, &l, &e), BATCH_AGAIN);
+    CHECK_INT(batch_next(work, 1001, &one, &e), BATCH_LINE);
+    REQUIRE(batch_cancel(s, 1, b.id, 1002, &now, &e));
+    batch_clear(&now);
+    CHECK_INT(batch_next(work, 1601, &l, &e), BATCH_NONE);
+    CHECK_INT(batch_next(work, 1602, &l, &e), BATCH_AGAIN);
+    CHECK(!batch_record(work, &one, &batch_yes, &e) && e.status == GYR_CANCELLED);
+    REQUIRE(batch_find(s, 1, b.id, &now, &e));
+    CHECK(now.state == BATCH_CANCELLED && now.completed == 0 && !*now.output_file);
+    CHECK_INT(batch_lines(s, now.error_file), 1);
+    batch_clear(&now);
+    batch_clear(&b);
+    batch_line_clear(&one);
+    batch_work_free(work);
+    store_close(s);
+    state_remove();
+}
+
+static void a_file_that_stays_unreadable_fails_its_batch(void) {
+    struct store *s = batch_state();
+    gyr_error e = {0};
+    struct batch b, now;
+    struct batch_line l;
+    char input[64], name[80];
+    REQUIRE(s && batch_input(s, 1, LINES("a"), input));
+    snprintf(name, sizeof name, "files/%s", input);
+    CHECK(!remove(state_file(name)));
+    struct batch_wish w = {1, input, "/v1/chat/completions", "24h", NULL, 86400};
+    struct batch_work *work = batch_work_new(s, &batch_no_limits, &e);
+    REQUIRE(work && batch_add(s, &w, 1000, &b, &e));
+    CHECK_INT(batch_next(work, 1001, &l, &e), BATCH_TROUBLE);
+    CHECK_INT(batch_next(work, 1002, &l, &e), BATCH_NONE); // it rests
+    CHECK_INT(batch_next(work, 1031, &l, &e), BATCH_TROUBLE);
+    CHECK_INT(batch_next(work, 87400, &l, &e), BATCH_AGAIN);
+    REQUIRE(batch_find(s, 1, b.id, &now, &e));
+    CHECK_STR(batch_state_name(now.state), "failed");
+    CHECK_STR(now.errors, "[{\"code\":\"file_unreadable\",\"message\":\"the file could not be read until the batch "
+                          "expired\",\"param\":null,\"line\":null}]");
+    batch_clear(&now);
+    batch_clear(&b);
     batch_work_free(work);
     store_close(s);
     state_remove();
@@ -367,6 +425,8 @@ int main(void) {
     RUN(files_that_are_no_batches_fail);
     RUN(wishes_are_checked);
     RUN(a_batch_can_be_cancelled);
+    RUN(a_cancelled_batch_does_not_wait_for_ever);
+    RUN(a_file_that_stays_unreadable_fails_its_batch);
     RUN(a_batch_expires);
     RUN(batches_take_turns);
     RUN(the_work_is_one_processs);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
 
 static struct key named(const char *name) {
     struct key k = {0};
@@ -181,6 +182,38 @@ static void the_list_is_json(void) {
     state_remove();
 }
 
+static struct keyring *shared;
+static char shared_text[KEY_TEXT];
+
+static void *look_up(void *arg) {
+    long found = 0;
+    for (int i = 0; i < 2000; i++) {
+        struct key *k;
+        if (keyring_find(shared, text_of(shared_text), 1, &k) == KEY_GOOD) found += !strcmp(k->name, "ann");
+        key_release(k);
+    }
+    return (void *)found;
+}
+
+static void keys_may_be_read_again_while_they_are_used(void) {
+    state_make();
+    gyr_error e = {0};
+    struct store *s = store_open(state_dir, &e);
+    struct key k = named("ann");
+    REQUIRE(s && keys_add(s, &k, 1, shared_text, &e) && (shared = keyring_new(s, &e)));
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) CHECK(!pthread_create(&threads[i], NULL, look_up, NULL));
+    for (int i = 0; i < 200; i++) CHECK(keyring_reload(shared, &e) && keyring_refresh(shared, &e));
+    for (int i = 0; i < 2; i++) {
+        void *found;
+        pthread_join(threads[i], &found);
+        CHECK_INT((long)found, 2000);
+    }
+    keyring_free(shared);
+    store_close(s);
+    state_remove();
+}
+
 static void random_text_is_spread(void) {
     static char text[62001];
     gyr_error e = {0};
@@ -203,6 +236,7 @@ int main(void) {
     RUN(keys_expire_and_are_removed);
     RUN(wrong_wishes_are_refused);
     RUN(the_list_is_json);
+    RUN(keys_may_be_read_again_while_they_are_used);
     RUN(random_text_is_spread);
     return test_end();
 }
