@@ -104,7 +104,7 @@ int reader_match(struct output *o, uint64_t set, struct unit u) {
         int i = __builtin_ctzll(set);
         const char *text = o->markers[i];
         size_t k = 0;
-        while (k < n && text[k] == o->pending[k].c && (o->pending[k].special || !(f->special >> i & 1))) k++;
+        while (k < n && text[k] == o->pending[k].c && (o->pending[k].special || !(f->special[i] >> k & 1))) k++;
         if (k == n && !text[n]) return i;
         part |= k == n;
     }

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     format_find(&f, source.data, source.size, NULL);
     buf_free(&source);
     unsigned how = data[1];
-    if (how & MARKS_ARE_SPECIAL) f.special = UINT64_MAX >> 1;
+    if (how & MARKS_ARE_SPECIAL) memset(f.special, 0xff, sizeof f.special);
     struct output_options options = {.format = &f,
                                      .tools = how & NO_TOOLS ? NULL : test_tools(),
                                      .whole_calls = how & WHOLE_CALLS,

@@ -1,6 +1,6 @@
 // What an output tells, as one line of text, and the same output given in other pieces.
-#ifndef SERVER_TOLD_H
-#define SERVER_TOLD_H
+#ifndef TESTS_SERVER_TOLD_H
+#define TESTS_SERVER_TOLD_H
 
 #include "server/output.h"
 
