@@ -294,7 +294,8 @@ typedef enum gyr_grammar_kind {
     GYR_GRAMMAR_JSON = 0,        // any JSON object; the text is not read
     GYR_GRAMMAR_JSON_SCHEMA = 1, // JSON that is valid by a JSON Schema (draft 2020-12)
     GYR_GRAMMAR_REGEX = 2,       // a text that a regular expression matches from end to end
-    GYR_GRAMMAR_EBNF = 3,        // a text of a grammar in GBNF, in which %json{...} stands for JSON valid by a schema
+    GYR_GRAMMAR_EBNF = 3, // a text of a grammar in GBNF, in which %json{...} stands for JSON valid by a schema, and
+                          // <[ID]> for a special token
 } gyr_grammar_kind;
 
 // A grammar for the tokens of a tokenizer, which must outlive it. It does not change: matchers on any number of threads
@@ -313,9 +314,9 @@ GYR_API gyr_matcher *gyr_matcher_new(const gyr_grammar *grammar, gyr_error *err)
 GYR_API void gyr_matcher_free(gyr_matcher *matcher);
 
 // Which tokens may come next: bit (id % 32) of allowed[id / 32], for all of the vocabulary ((vocab + 31) / 32 words).
-// Special tokens never may, but those that end an answer, where the text may end. Each token that is allowed can be
-// gone on from to a whole text, if the vocabulary can spell it. None are once an end token was accepted. Fails with
-// GYR_UNSUPPORTED where a grammar is too ambiguous.
+// Special tokens never may, but those that a grammar names by number, and those that end an answer, where the text may
+// end. Each token that is allowed can be gone on from to a whole text, if the vocabulary can spell it. None are once an
+// end token was accepted. Fails with GYR_UNSUPPORTED where a grammar is too ambiguous.
 GYR_API gyr_status gyr_matcher_mask(gyr_matcher *matcher, uint32_t *allowed, gyr_error *err);
 
 // The answer goes on with this token. Fails with GYR_USAGE if it is not allowed, and as gyr_matcher_mask() does; the

@@ -34,17 +34,11 @@ static void put_literal(struct buf *out, const char *s, size_t size) {
     buf_puts(out, "\" ");
 }
 
-// The bytes from s on that may be the name of a special token; 0 if none.
-static size_t token_size(const char *s, size_t size) {
-    const char *end = s[0] == '<' ? memchr(s, '>', size) : s[0] == '[' ? memchr(s, ']', size) : NULL;
-    return end ? (size_t)(end - s) + 1 : 0;
-}
-
 // Text of a format: what is a special token is that token.
 static void put_text(struct writer *w, const char *s, size_t size) {
     size_t plain = 0;
     for (size_t i = 0; i < size;) {
-        size_t n = token_size(s + i, size - i);
+        size_t n = format_token_size(s + i, size - i);
         int32_t id = n ? format_special(w->c->format, s + i, n) : -1;
         if (id < 0) {
             i++;
@@ -84,7 +78,7 @@ static size_t put_until(struct writer *w, const char *mark) {
     size_t rule = w->rules++, size = strlen(mark), first = character(mark, size), step = 1;
     for (size_t i = first; i + first <= size; i++)
         if (!memcmp(mark + i, mark, first)) size = i;
-    size_t token = token_size(mark, size);
+    size_t token = format_token_size(mark, size);
     if (token && format_special(w->c->format, mark, token) >= 0) {
         buf_printf(b, "text-%zu ::= .*\n", rule); // text has no special tokens
         return rule;

@@ -322,6 +322,11 @@ static bool row_fits(const struct call_format *row, const char *source, size_t s
     return true;
 }
 
+size_t format_token_size(const char *s, size_t n) {
+    const char *end = n && s[0] == '<' ? memchr(s, '>', n) : n && s[0] == '[' ? memchr(s, ']', n) : NULL;
+    return end ? (size_t)(end - s) + 1 : 0;
+}
+
 int32_t format_special(const struct format *f, const char *s, size_t n) {
     gyr_tokens tokens = {0};
     int32_t id = -1;
@@ -334,6 +339,18 @@ int32_t format_special(const struct format *f, const char *s, size_t n) {
     return id;
 }
 
+// Which bytes of a marker are names of special tokens.
+static uint64_t special_bytes(const struct format *f, const char *text) {
+    uint64_t bytes = 0;
+    for (size_t i = 0, size = strlen(text); i < size;) {
+        size_t n = format_token_size(text + i, size - i);
+        bool is = n && format_special(f, text + i, n) >= 0;
+        if (is) bytes |= ((1ULL << n) - 1) << i;
+        i += is ? n : 1;
+    }
+    return bytes;
+}
+
 void format_find(struct format *f, const char *source, size_t size, const gyr_tokenizer *tokenizer) {
     size_t row = 0, think = THINKING_KIMI + 1;
     while (!row_fits(&table[row], source, size)) row++;
@@ -341,10 +358,8 @@ void format_find(struct format *f, const char *source, size_t size, const gyr_to
     *f = (struct format){.tokenizer = tokenizer,
                          .calls = &table[row],
                          .thinking = table[row].thinking ? table[row].thinking : &thinking[think]};
-    for (size_t i = 0; i < MARKERS; i++) {
-        const char *text = format_marker(f, i);
-        if (text && format_special(f, text, strlen(text)) >= 0) f->special |= 1ULL << i;
-    }
+    for (size_t i = 0; tokenizer && i < MARKERS; i++)
+        if (format_marker(f, i)) f->special[i] = special_bytes(f, format_marker(f, i));
 }
 
 const char *format_marker(const struct format *f, size_t i) {

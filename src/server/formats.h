@@ -71,7 +71,7 @@ struct format {
     const struct call_format *calls;
     const struct thinking *thinking;
     const gyr_tokenizer *tokenizer; // NULL: not known
-    uint64_t special;               // bit i: marker i is a special token, and its spelling alone is text
+    uint64_t special[MARKERS];      // bit i: byte i of the marker counts only as part of a special token
 };
 
 enum format_begins { BEGINS_ANSWER, BEGINS_REASONING, BEGINS_HEADER };
@@ -79,6 +79,9 @@ enum format_begins { BEGINS_ANSWER, BEGINS_REASONING, BEGINS_HEADER };
 // By the template's source; one that says nothing gets the general format. `tokenizer` must outlive it, and may be
 // NULL: then every mark may come as a special token or as text.
 void format_find(struct format *f, const char *source, size_t size, const gyr_tokenizer *tokenizer);
+
+// The bytes from s on that may be the name of a special token; 0 if none.
+size_t format_token_size(const char *s, size_t n);
 
 // The id of the special token that is spelled so; -1 if there is none.
 int32_t format_special(const struct format *f, const char *s, size_t n);

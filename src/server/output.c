@@ -102,9 +102,9 @@ int reader_match(struct output *o, uint64_t set, struct unit u) {
     o->pending[o->pending_size++] = u;
     for (; set; set &= set - 1) {
         int i = __builtin_ctzll(set);
-        const char *text = format_marker(f, (size_t)i);
+        const char *text = o->markers[i];
         size_t k = 0;
-        while (k < n && text[k] == o->pending[k].c && (o->pending[k].special || !(f->special >> i & 1))) k++;
+        while (k < n && text[k] == o->pending[k].c && (o->pending[k].special || !(f->special[i] >> k & 1))) k++;
         if (k == n && !text[n]) return i;
         part |= k == n;
     }
@@ -183,6 +183,12 @@ static bool bare(struct output *o, struct unit u) {
 }
 
 static void step_body(struct output *o, struct unit u) {
+    uint8_t c = (uint8_t)u.c;
+    bool nothing = !o->pending_size && !u.special && !(o->body_starts[c / 64] >> (c % 64) & 1);
+    if (nothing && !o->fresh) {
+        reader_text(o, u.c);
+        return;
+    }
     int marker = reader_match(o, o->body_set, u);
     if (marker >= 0) {
         body_marker(o, marker);
@@ -218,7 +224,12 @@ struct output *output_new(const struct output_options *options, gyr_error *e) {
         reader_section(o, false);
         o->where = IN_HEADER;
     }
+    for (size_t i = 0; i < MARKERS; i++) o->markers[i] = format_marker(options->format, i);
     o->body_set = body_markers(o);
+    for (uint64_t set = o->body_set; set; set &= set - 1) {
+        uint8_t c = (uint8_t)o->markers[__builtin_ctzll(set)][0];
+        o->body_starts[c / 64] |= 1ULL << (c % 64);
+    }
     return o;
 }
 

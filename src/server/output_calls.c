@@ -201,7 +201,8 @@ static bool is_name_byte(const struct output *o, struct unit u) {
     // Attributes may follow a name in quotes.
     const char *begin = o->shape->mark[MARK_BEGIN];
     bool quotes = begin && begin[strlen(begin) - 1] == '"';
-    return quotes && (u.c == '"' || (memchr(o->name.data, '"', o->name.size) && (unsigned char)u.c >= 0x20));
+    return quotes &&
+           (u.c == '"' || (o->name.size && memchr(o->name.data, '"', o->name.size) && (unsigned char)u.c >= 0x20));
 }
 
 static void name_byte(struct output *o, struct unit u) {

@@ -30,9 +30,11 @@ struct unit {
 
 struct output {
     struct output_options options;
-    const struct shape *shape; // of the call that is read
-    size_t base;               // number of its first marker
-    uint64_t body_set;         // markers that mean something in text
+    const struct shape *shape;    // of the call that is read
+    size_t base;                  // number of its first marker
+    const char *markers[MARKERS]; // format_marker()
+    uint64_t body_set;            // those that mean something in text
+    uint64_t body_starts[4];      // bytes that they begin with
     enum where where;
     bool bare;        // the call began without any mark
     bool reasoning;   // the section is reasoning, else text

@@ -35,7 +35,7 @@ static void marks_that_are_special_tokens_are_nothing_else(void) {
     struct format f;
     format_find(&f, HERMES, strlen(HERMES), NULL);
     for (size_t i = 0; i < MARKERS; i++)
-        if (format_marker(&f, i)) f.special |= 1ULL << i;
+        if (format_marker(&f, i)) f.special[i] = UINT64_MAX;
     struct output_options options = {.format = &f, .tools = tools};
     check_splits(&options, "<tool_call>" WEATHER, "text:<tool_call>" WEATHER, true, true);
     check_splits(&options, "<think>a</think>", "text:<think>a</think>", true, true);

@@ -1,9 +1,10 @@
 // What an output tells, as one line of text, and the same output given in other pieces.
-#ifndef SERVER_TOLD_H
-#define SERVER_TOLD_H
+#ifndef TESTS_SERVER_TOLD_H
+#define TESTS_SERVER_TOLD_H
 
 #include "server/output.h"
 
+#include "base/utf8.h"
 #include "test.h"
 
 #include <jansson.h>
@@ -32,20 +33,33 @@ static const char tools_text[] =
 // Events as "text:...|reasoning:...|call:NAME|args:...|end": one item for all deltas of a kind in a row.
 struct told {
     struct buf line;
-    int last; // kind of the last event, -1
-    bool bad; // an event that must not be
+    int last;             // kind of the last event, -1
+    struct buf arguments; // of the call
+    bool bad;             // an event that must not be
 };
+
+// Whole arguments are an object.
+static inline bool is_object(const struct buf *arguments) {
+    struct buf out = {0};
+    bool good = arguments->size && arguments->data[0] == '{' &&
+                literal_whole(LITERAL_JSON, arguments->data, arguments->size, &out);
+    buf_free(&out);
+    return good;
+}
 
 static inline void tell_event(void *user, const struct output_event *e) {
     static const char *const names[] = {"reasoning:", "text:", "call:", "args:", "end"};
     struct told *t = user;
     bool delta = e->kind != OUTPUT_CALL && e->kind != OUTPUT_CALL_ENDS;
-    if (delta && !e->size) t->bad = true;
+    if ((delta && !e->size) || !utf8_valid(e->data, e->size)) t->bad = true;
+    if (e->kind == OUTPUT_CALL) buf_clear(&t->arguments);
+    if (e->kind == OUTPUT_ARGUMENTS) buf_append(&t->arguments, e->data, e->size);
+    if (e->kind == OUTPUT_CALL_ENDS && e->whole && !is_object(&t->arguments)) t->bad = true;
     if (!delta || t->last != (int)e->kind) {
         if (t->line.size) buf_putc(&t->line, '|');
         buf_puts(&t->line, names[e->kind]);
     }
-    buf_append(&t->line, e->data, e->size);
+    for (size_t i = 0; i < e->size; i++) e->data[i] ? buf_putc(&t->line, e->data[i]) : buf_puts(&t->line, "(nul)");
     if (e->kind == OUTPUT_CALL && e->id_size) buf_printf(&t->line, " (%.*s)", (int)e->id_size, e->id);
     if (e->kind == OUTPUT_CALL_ENDS) buf_puts(&t->line, e->whole ? "" : " broken");
     t->last = (int)e->kind;
@@ -79,6 +93,7 @@ static inline char *told(const struct output_options *options, const char *input
     give(o, input, size, special, cuts);
     bool finished = output_finish(o, ended, NULL);
     output_free(o);
+    buf_free(&t.arguments);
     buf_puts(&t.line, "");
     if (!finished || t.bad) {
         buf_free(&t.line);

@@ -1,6 +1,7 @@
 #include "text/grammar/expr.h"
 
 #include "base/buf.h"
+#include "text/grammar/lexicon.h"
 
 #include <stdlib.h>
 
@@ -84,6 +85,12 @@ void expr_build(const struct exprs *x, uint32_t expr, struct nfa *a, uint32_t fr
         else
             expr_build(x, e->b, a, from, spelling, to);
         break;
+    case EXPR_TOKEN: {
+        char text[SPECIAL_SPELLING];
+        lexicon_spell_special(e->a, text);
+        nfa_text(a, from, text, sizeof text, to);
+        break;
+    }
     case EXPR_BEGIN: nfa_anchor(a, from, NFA_BEGIN, to); break;
     case EXPR_END: nfa_anchor(a, from, NFA_END, to); break;
     case EXPR_REPEAT: build_repeat(x, e, a, from, spelling, to); break;

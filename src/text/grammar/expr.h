@@ -11,6 +11,7 @@ enum expr_kind {
     EXPR_ALT,    // one of its parts
     EXPR_REPEAT, // its part, from `a` to `b` times
     EXPR_RULE,   // a text of rule `a`, which is expression `b` where that is not EXPR_NONE
+    EXPR_TOKEN,  // special token `a`
     EXPR_BEGIN,
     EXPR_END,
 };

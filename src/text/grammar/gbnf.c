@@ -215,6 +215,19 @@ static uint32_t group(struct parser *p) {
     return take(p, ")") ? inside : bad_at(p, begin, GYR_MALFORMED, "( without )");
 }
 
+static bool number(struct parser *p, uint32_t *n) {
+    size_t from = p->at;
+    for (*n = 0; peek(p) >= '0' && peek(p) <= '9'; p->at++)
+        if (*n < UINT32_MAX / 16) *n = *n * 10 + (uint32_t)(peek(p) - '0');
+    return p->at > from;
+}
+
+static uint32_t token(struct parser *p) {
+    uint32_t id;
+    if (!number(p, &id) || !take(p, "]>")) return bad(p, "<[ID]> is a special token by its number");
+    return expr_new(&p->x, EXPR_TOKEN, id, 0);
+}
+
 static uint32_t element(struct parser *p) {
     if (take(p, "\"")) return literal(p);
     if (take(p, "[")) return class(p);
@@ -222,18 +235,12 @@ static uint32_t element(struct parser *p) {
     if (take(p, ".")) return any(p);
     if (take(p, "%json")) return schema(p);
     if (take(p, "%regex")) return regex(p);
+    if (take(p, "<[")) return token(p);
     if (peek(p) == '<' || peek(p) == '!')
-        return bad_at(p, p->at, GYR_UNSUPPORTED, "tokens (<...>) are not supported; spell their text");
+        return bad_at(p, p->at, GYR_UNSUPPORTED, "of tokens only <[ID]>, for a special one, is supported; spell texts");
     if (!word_char(peek(p))) return bad(p, "an element is missing: a text, a class, a group or a rule's name");
     size_t i = symbol(p, name(p));
     return p->failed || i == SIZE_MAX ? (out_of_memory(p), EXPR_NONE) : expr_new(&p->x, EXPR_RULE, (uint32_t)i, 0);
-}
-
-static bool number(struct parser *p, uint32_t *n) {
-    size_t from = p->at;
-    for (*n = 0; peek(p) >= '0' && peek(p) <= '9'; p->at++)
-        if (*n <= MAX_REPEAT) *n = *n * 10 + (uint32_t)(peek(p) - '0');
-    return p->at > from;
 }
 
 static bool times(struct parser *p, uint32_t *least, uint32_t *most) {

@@ -44,13 +44,28 @@ static bool is_text(const struct tokenizer *t, size_t i) {
     return (kind == TOKEN_NORMAL || kind == TOKEN_USER || kind == TOKEN_BYTE) && !tokenizer_is_end(t, (int32_t)i);
 }
 
+static bool is_special(const struct tokenizer *t, size_t i) {
+    return token_kind_of(t->vocab, i) == TOKEN_CONTROL && !tokenizer_is_end(t, (int32_t)i);
+}
+
+void lexicon_spell_special(uint32_t id, char out[SPECIAL_SPELLING]) {
+    out[0] = (char)0xff;
+    for (int i = 1; i < SPECIAL_SPELLING; i++, id >>= 8) out[i] = (char)id;
+}
+
 // Spellings as they come out in the middle of an answer, one after the other in `all`.
 static bool spell(struct lexicon *w, const struct tokenizer *t, struct buf *all, struct trie_item *items, size_t *n) {
     size_t *begins = malloc((w->vocab + 1) * sizeof *begins);
     for (size_t i = 0; begins && i < w->vocab; i++) {
         begins[i] = all->size;
+        char special[SPECIAL_SPELLING];
+        lexicon_spell_special((uint32_t)i, special);
         if (is_text(t, i)) tokenizer_decode(t, (int32_t)i, false, false, all);
-        if (all->size - begins[i] > MAX_TOKEN_BYTES) all->size = begins[i];
+        if (is_special(t, i)) buf_append(all, special, sizeof special);
+        // No text of a grammar has the byte that special tokens begin with.
+        size_t size = all->size - begins[i];
+        bool taken = size && !is_special(t, i) && memchr(all->data + begins[i], special[0], size);
+        if (taken || all->size - begins[i] > MAX_TOKEN_BYTES) all->size = begins[i];
     }
     if (begins) begins[w->vocab] = all->size;
     bool ok = begins && !all->failed;

@@ -11,11 +11,15 @@ struct lexicon {
     size_t vocab;
     int32_t *ends; // tokens that end an answer
     size_t n_ends;
-    struct text *texts; // what each token spells; empty: no text
+    struct text *texts; // what each token spells; empty: nothing
     char *spelled;      // memory of theirs
     uint64_t secret[2];
     struct memos memos;
 };
+
+// What a special token spells in a grammar, which is no UTF-8: only a grammar that names the token has it.
+enum { SPECIAL_SPELLING = 5 };
+void lexicon_spell_special(uint32_t id, char out[SPECIAL_SPELLING]);
 
 // Those of a tokenizer; they live as long as it does. Any thread may ask.
 struct lexicon *lexicon_of(const struct tokenizer *t, gyr_error *e);
