@@ -177,6 +177,16 @@ static uint8_t flags_of(const struct fsm *f, uint32_t s) {
                      (x->final && !more && !reads ? STATE_RETURNS : 0) | (wide >= WIDE_BYTES ? STATE_WIDE : 0));
 }
 
+static void mark_alone(struct network *w) {
+    const struct fsm *f = &w->fsm;
+    for (size_t r = 0; r < w->n_rules; r++) {
+        uint32_t from = w->first[r], end = w->first[r + 1];
+        bool alone = f->states[from].calls == f->states[end].calls && f->states[from].empties == f->states[end].empties;
+        for (uint32_t s = from; s < end && alone; s++) alone = !overlapping(f, s);
+        for (uint32_t s = from; s < end && alone; s++) w->flags[s] |= STATE_ALONE;
+    }
+}
+
 static bool make_tables(struct network *w) {
     const struct fsm *f = &w->fsm;
     size_t rows = 0;
@@ -189,6 +199,7 @@ static bool make_tables(struct network *w) {
         w->flags[s] = flags_of(f, s);
         w->row[s] = many && rows < MAX_ROWS && !overlapping(f, s) ? (uint32_t)(256 * rows++) : UINT32_MAX;
     }
+    mark_alone(w);
     w->rows = malloc((rows + 1) * 256 * sizeof *w->rows);
     if (!w->rows) return false;
     memset(w->rows, 0xff, rows * 256 * sizeof *w->rows);
@@ -244,8 +255,8 @@ static bool make_keys(struct network *w, size_t longest, const uint64_t secret[2
             memcpy(old, w->keys + base, (end - base) * sizeof *old);
             for (uint32_t s = base; s < end; s++) w->keys[s] = look_ahead(f, s, base, old, secret[0], own);
         }
-        bool alone = f->states[base].calls == f->states[end].calls && f->states[base].empties == f->states[end].empties;
-        for (uint32_t s = base; s < end && alone; s++) w->flags[s] |= STATE_SHARED;
+        for (uint32_t s = base; s < end; s++)
+            if (w->flags[s] & STATE_ALONE) w->flags[s] |= STATE_SHARED;
     }
     free(old);
     return true;
