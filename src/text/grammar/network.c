@@ -20,19 +20,20 @@ void network_free(struct network *w) {
 // The automata of the rules that are called from `root` on, the root's first.
 static bool link_rules(struct network *w, const struct rules *r, uint32_t root) {
     uint32_t *number = malloc((r->n + 1) * sizeof *number), *queue = malloc((r->n + 1) * sizeof *queue);
+    struct fsm_room room = {0};
     size_t n = 0;
     w->first = malloc((r->n + 2) * sizeof *w->first);
-    bool ok = number && queue && w->first;
+    bool ok = number && queue && w->first && fsm_room_init(&room, &r->nfa);
     for (size_t i = 0; ok && i < r->n; i++) number[i] = UINT32_MAX;
     if (ok) number[root] = 0, queue[n++] = root;
     for (size_t i = 0; ok && i < n; i++) {
         const struct rule *rule = &r->items[queue[i]];
         size_t calls = w->fsm.n_calls, limit = rule->keep ? 0 : MAX_NFA / 4;
         w->first[i] = (uint32_t)w->fsm.n;
-        ok = limit && fsm_determinize(&w->fsm, &r->nfa, rule->start, rule->end, limit);
+        ok = limit && fsm_determinize(&w->fsm, &r->nfa, rule->start, rule->end, limit, &room);
         if (!ok && w->fsm.status != GYR_NO_MEMORY) {
             w->fsm.status = GYR_OK;
-            ok = fsm_copy(&w->fsm, &r->nfa, rule->start, rule->end);
+            ok = fsm_copy(&w->fsm, &r->nfa, rule->start, rule->end, &room);
         }
         for (; ok && calls < w->fsm.n_calls; calls++) {
             uint32_t *called = &w->fsm.calls[calls].rule;
@@ -42,6 +43,7 @@ static bool link_rules(struct network *w, const struct rules *r, uint32_t root) 
     }
     w->n_rules = n;
     if (ok) w->first[n] = (uint32_t)w->fsm.n;
+    fsm_room_free(&room);
     free(number);
     free(queue);
     return ok;

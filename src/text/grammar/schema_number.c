@@ -147,7 +147,7 @@ static bool bound(struct fsm *f, const struct decimal *d, unsigned good, bool fr
         if (good & LESS) magnitude(&a, minus, &zero, GREATER, fractions, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, 1 << 14);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, 1 << 14, NULL);
     nfa_free(&a);
     return ok;
 }
@@ -189,7 +189,7 @@ static bool multiple(struct fsm *f, uint32_t k, uint32_t places) {
     }
     if (point_zero != NFA_NONE) nfa_bytes(&a, zero, '.', '.', point_zero);
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_REMAINDERS * 2);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_REMAINDERS * 2, NULL);
     nfa_free(&a);
     return ok;
 }

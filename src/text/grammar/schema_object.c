@@ -167,7 +167,7 @@ static bool listed_names(struct object *o, struct fsm *f) {
         nfa_text(&a, from, b.data ? b.data : "", b.size, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL);
     buf_free(&b);
     nfa_free(&a);
     return ok || schema_fail(o->c, o->c->root, GYR_UNSUPPORTED, "properties: their names are too large together");

@@ -178,7 +178,7 @@ static bool strings_of(struct compiler *c, const json_t *list, struct fsm *f) {
         nfa_text(&a, from, b.data ? b.data : "", b.size, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL);
     nfa_free(&a);
     buf_free(&b);
     return ok || schema_fail(c, list, GYR_UNSUPPORTED, "a list of strings: too large");
