@@ -13,15 +13,14 @@ struct subsets {
     const struct nfa *nfa;
     struct fsm *out;
     uint32_t end;
-    bool *ends; // whether the nfa's end can be reached from a state by nothing, at the end of the text
+    struct fsm_room *room;
+    bool begins; // there is a ^
     uint32_t *members;
     size_t n_members, member_room;
-    size_t *begins; // of set i in members
-    size_t n, room, limit;
+    size_t *begin; // of set i in members
+    size_t n, set_room, limit;
     uint32_t *slots; // set + 1
     size_t n_slots;
-    uint32_t *stamp, turn; // states seen in this closure
-    uint32_t *stack;
     uint32_t *work; // the set being made
     size_t n_work;
     size_t spent;
@@ -36,46 +35,58 @@ static bool matters(const struct nfa *a, uint32_t s) {
 // Adds what is reached from `s` by nothing. States without a byte, a call or the end do not matter.
 static void close_over(struct subsets *d, uint32_t s, bool begin) {
     const struct nfa *a = d->nfa;
+    struct fsm_room *r = d->room;
     size_t n = 0;
-    if (d->stamp[s] == d->turn) return;
-    d->stamp[s] = d->turn, d->stack[n++] = s;
+    if (r->stamp[s] == r->turn) return;
+    r->stamp[s] = r->turn, r->stack[n++] = s;
     while (n) {
-        s = d->stack[--n];
-        if (d->ends[s] || matters(a, s)) d->work[d->n_work++] = s;
+        s = r->stack[--n];
+        if (r->ends[s] || matters(a, s)) d->work[d->n_work++] = s;
         for (uint32_t i = a->first[s]; i != NFA_NONE; i = a->edges[i].next) {
             const struct nfa_edge *x = &a->edges[i];
             bool goes = x->kind == NFA_EMPTY || (x->kind == NFA_BEGIN && begin);
-            if (goes && d->stamp[x->to] != d->turn) d->stamp[x->to] = d->turn, d->stack[n++] = x->to;
+            if (goes && r->stamp[x->to] != r->turn) r->stamp[x->to] = r->turn, r->stack[n++] = x->to;
         }
     }
 }
 
-// Marks whence the end is reached by nothing; at a text's beginning, by ^ too, as long as nothing has been read.
-static bool find_ends(struct subsets *d, bool begin) {
+// The states of this part: they are in room->work, and have no edges back yet.
+static size_t find_states(struct subsets *d, uint32_t start) {
     const struct nfa *a = d->nfa;
-    uint32_t *first = malloc((a->n + 1) * sizeof *first), *next = malloc((a->n_edges + 1) * sizeof *next);
-    uint32_t *from = malloc((a->n_edges + 1) * sizeof *from);
-    bool ok = first && next && from;
-    for (size_t i = 0; ok && i < a->n; i++) first[i] = NFA_NONE, d->ends[i] = false;
-    for (size_t s = 0; ok && s < a->n; s++)
-        for (uint32_t i = a->first[s]; i != NFA_NONE; i = a->edges[i].next) {
-            uint8_t kind = a->edges[i].kind;
-            if (kind != NFA_EMPTY && kind != NFA_END && (kind != NFA_BEGIN || !begin)) continue;
-            from[i] = (uint32_t)s;
-            next[i] = first[a->edges[i].to];
-            first[a->edges[i].to] = i;
-        }
+    struct fsm_room *r = d->room;
     size_t n = 0;
-    if (ok) d->ends[d->end] = true, d->stack[n++] = d->end;
-    while (n) {
-        uint32_t s = d->stack[--n];
-        for (uint32_t i = first[s]; i != NFA_NONE; i = next[i])
-            if (!d->ends[from[i]]) d->ends[from[i]] = true, d->stack[n++] = from[i];
+    r->turn++;
+    r->stamp[start] = r->turn, r->work[n++] = start;
+    for (size_t i = 0; i < n; i++) {
+        r->first[r->work[i]] = NFA_NONE, r->ends[r->work[i]] = false;
+        for (uint32_t x = a->first[r->work[i]]; x != NFA_NONE; x = a->edges[x].next) {
+            uint32_t to = a->edges[x].to;
+            d->begins = d->begins || a->edges[x].kind == NFA_BEGIN;
+            if (r->stamp[to] != r->turn) r->stamp[to] = r->turn, r->work[n++] = to;
+        }
     }
-    free(first);
-    free(next);
-    free(from);
-    return ok;
+    return n;
+}
+
+// Marks whence the end is reached by nothing at the end of a text; with `begin`, of a text of nothing.
+static void find_ends(struct subsets *d, uint32_t start, bool begin) {
+    const struct nfa *a = d->nfa;
+    struct fsm_room *r = d->room;
+    size_t states = find_states(d, start), n = 0;
+    for (size_t i = 0; i < states; i++)
+        for (uint32_t x = a->first[r->work[i]]; x != NFA_NONE; x = a->edges[x].next) {
+            uint8_t kind = a->edges[x].kind;
+            if (kind != NFA_EMPTY && kind != NFA_END && (kind != NFA_BEGIN || !begin)) continue;
+            r->from[x] = r->work[i];
+            r->next[x] = r->first[a->edges[x].to];
+            r->first[a->edges[x].to] = x;
+        }
+    if (r->stamp[d->end] == r->turn) r->ends[d->end] = true, r->stack[n++] = d->end;
+    while (n) {
+        uint32_t s = r->stack[--n];
+        for (uint32_t i = r->first[s]; i != NFA_NONE; i = r->next[i])
+            if (!r->ends[r->from[i]]) r->ends[r->from[i]] = true, r->stack[n++] = r->from[i];
+    }
 }
 
 static int by_value(const void *a, const void *b) {
@@ -85,7 +96,7 @@ static int by_value(const void *a, const void *b) {
 }
 
 static size_t set_size(const struct subsets *d, size_t i) {
-    return (i + 1 < d->n ? d->begins[i + 1] : d->n_members) - d->begins[i];
+    return (i + 1 < d->n ? d->begin[i + 1] : d->n_members) - d->begin[i];
 }
 
 static size_t find_slot(const struct subsets *d, const uint32_t *set, size_t n) {
@@ -94,7 +105,7 @@ static size_t find_slot(const struct subsets *d, const uint32_t *set, size_t n) 
     size_t at = (size_t)h & (d->n_slots - 1);
     for (; d->slots[at]; at = (at + 1) & (d->n_slots - 1)) {
         size_t k = d->slots[at] - 1;
-        if (set_size(d, k) == n && !memcmp(d->members + d->begins[k], set, n * sizeof *set)) break;
+        if (set_size(d, k) == n && !memcmp(d->members + d->begin[k], set, n * sizeof *set)) break;
     }
     return at;
 }
@@ -107,9 +118,9 @@ static bool grow(struct subsets *d) {
         free(d->slots);
         d->slots = slots, d->n_slots = n;
         for (size_t i = 0; i < d->n; i++)
-            d->slots[find_slot(d, d->members + d->begins[i], set_size(d, i))] = (uint32_t)i + 1;
+            d->slots[find_slot(d, d->members + d->begin[i], set_size(d, i))] = (uint32_t)i + 1;
     }
-    return ARRAY_GROW(d->begins, d->n, d->room);
+    return ARRAY_GROW(d->begin, d->n, d->set_room);
 }
 
 // The number of the set in d->work.
@@ -126,7 +137,7 @@ static uint32_t intern(struct subsets *d) {
         d->out->status = GYR_UNSUPPORTED;
         return 0;
     }
-    d->begins[d->n++] = d->n_members;
+    d->begin[d->n++] = d->n_members;
     for (size_t i = 0; i < d->n_work; i++) {
         if (!ARRAY_GROW(d->members, d->n_members, d->member_room)) {
             d->out->status = GYR_NO_MEMORY;
@@ -139,7 +150,7 @@ static uint32_t intern(struct subsets *d) {
 }
 
 static void start_set(struct subsets *d, size_t size) {
-    d->n_work = 0, d->turn++;
+    d->n_work = 0, d->room->turn++;
     d->spent += size;
     if (d->spent > MAX_WORK && !d->out->status) d->out->status = GYR_UNSUPPORTED;
 }
@@ -148,7 +159,7 @@ static void start_set(struct subsets *d, size_t size) {
 static void byte_edges(struct subsets *d, size_t base, size_t i) {
     const struct nfa *a = d->nfa;
     uint64_t cuts[5] = {1}; // bit b: an edge begins at b, or ended before it
-    size_t n = set_size(d, i), begin = d->begins[i];
+    size_t n = set_size(d, i), begin = d->begin[i];
     for (size_t k = 0; k < n; k++)
         for (uint32_t x = a->first[d->members[begin + k]]; x != NFA_NONE; x = a->edges[x].next)
             if (a->edges[x].kind == NFA_BYTES) {
@@ -178,7 +189,7 @@ static void byte_edges(struct subsets *d, size_t base, size_t i) {
 
 static void call_edges(struct subsets *d, size_t base, size_t i) {
     const struct nfa *a = d->nfa;
-    size_t first = d->out->n_calls, n = set_size(d, i), begin = d->begins[i];
+    size_t first = d->out->n_calls, n = set_size(d, i), begin = d->begin[i];
     for (size_t k = 0; k < n && !d->out->status; k++)
         for (uint32_t x = a->first[d->members[begin + k]]; x != NFA_NONE && !d->out->status; x = a->edges[x].next) {
             if (a->edges[x].kind != NFA_CALL) continue;
@@ -196,31 +207,23 @@ static void call_edges(struct subsets *d, size_t base, size_t i) {
 
 static bool is_final(const struct subsets *d, size_t i) {
     for (size_t k = 0; k < set_size(d, i); k++)
-        if (d->ends[d->members[d->begins[i] + k]]) return true;
+        if (d->room->ends[d->members[d->begin[i] + k]]) return true;
     return false;
-}
-
-// Only a text of nothing is at its beginning and at its end.
-static bool ends_at_once(struct subsets *d) {
-    bool *after = d->ends, final = false;
-    d->ends = malloc(d->nfa->n + 1);
-    if (d->ends && find_ends(d, true))
-        final = is_final(d, 0);
-    else
-        d->out->status = GYR_NO_MEMORY;
-    free(d->ends);
-    d->ends = after;
-    return final;
 }
 
 static void run(struct subsets *d, uint32_t start) {
     size_t base = d->out->n;
+    find_ends(d, start, true);
     start_set(d, 1);
     close_over(d, start, true);
     intern(d);
-    bool at_once = !d->out->status && ends_at_once(d);
-    // What is not the beginning must not be taken for it.
-    if (!d->out->status && at_once != is_final(d, 0)) d->slots[find_slot(d, d->members, d->n_members)] = 0;
+    // Only a text of nothing is at its beginning and at its end.
+    bool at_once = !d->out->status && is_final(d, 0);
+    if (d->begins) {
+        find_ends(d, start, false);
+        // What is not the beginning must not be taken for it.
+        if (!d->out->status) d->slots[find_slot(d, d->members, d->n_members)] = 0;
+    }
     for (size_t i = 0; i < d->n && !d->out->status; i++) {
         fsm_begin(d->out, i ? is_final(d, i) : at_once);
         byte_edges(d, base, i);
@@ -229,21 +232,17 @@ static void run(struct subsets *d, uint32_t start) {
     fsm_close(d->out);
 }
 
-bool fsm_determinize(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, size_t limit) {
-    struct subsets d = {.nfa = a, .out = f, .end = end, .limit = limit};
+bool fsm_determinize(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, size_t limit,
+                     struct fsm_room *room) {
+    struct fsm_room own = {0};
+    struct subsets d = {.nfa = a, .out = f, .end = end, .limit = limit, .room = room ? room : &own};
     struct fsm before = *f;
-    d.ends = malloc(a->n + 1);
-    d.stamp = calloc(a->n + 1, sizeof *d.stamp);
-    d.stack = malloc((a->n + 1) * sizeof *d.stack);
-    d.work = malloc((a->n + 1) * sizeof *d.work);
-    if (!f->status && (!d.ends || !d.stamp || !d.stack || !d.work || !find_ends(&d, false))) f->status = GYR_NO_MEMORY;
+    if (!room && !fsm_room_init(&own, a) && !f->status) f->status = GYR_NO_MEMORY;
+    d.work = d.room->work;
     if (!f->status) run(&d, start);
-    free(d.ends);
-    free(d.stamp);
-    free(d.stack);
-    free(d.work);
+    fsm_room_free(&own);
     free(d.members);
-    free(d.begins);
+    free(d.begin);
     free(d.slots);
     if (!f->status) return true;
     f->n = before.n, f->n_bytes = before.n_bytes, f->n_calls = before.n_calls, f->n_empties = before.n_empties;

@@ -52,30 +52,55 @@ static int by_lo(const void *a, const void *b) {
     return (x->lo > y->lo) - (x->lo < y->lo);
 }
 
-bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end) {
-    uint32_t *number = malloc((a->n + 1) * sizeof *number), *queue = malloc((a->n + 1) * sizeof *queue);
+bool fsm_room_init(struct fsm_room *r, const struct nfa *a) {
+    r->n = a->n + 1, r->n_edges = a->n_edges + 1;
+    r->stamp = calloc(r->n, sizeof *r->stamp);
+    r->stack = malloc(r->n * sizeof *r->stack);
+    r->work = malloc(r->n * sizeof *r->work);
+    r->number = malloc(r->n * sizeof *r->number);
+    r->first = malloc(r->n * sizeof *r->first);
+    r->next = malloc(r->n_edges * sizeof *r->next);
+    r->from = malloc(r->n_edges * sizeof *r->from);
+    r->ends = malloc(r->n);
+    return r->stamp && r->stack && r->work && r->number && r->first && r->next && r->from && r->ends;
+}
+
+void fsm_room_free(struct fsm_room *r) {
+    free(r->stamp);
+    free(r->stack);
+    free(r->work);
+    free(r->number);
+    free(r->first);
+    free(r->next);
+    free(r->from);
+    free(r->ends);
+    *r = (struct fsm_room){0};
+}
+
+bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, struct fsm_room *room) {
     size_t n = 0, base = f->n;
-    if (!number || !queue) f->status = GYR_NO_MEMORY;
-    for (size_t i = 0; number && i < a->n; i++) number[i] = FSM_DEAD;
-    if (!f->status) number[start] = (uint32_t)base, queue[n++] = start;
+    room->turn++;
+    room->stamp[start] = room->turn, room->number[start] = (uint32_t)base, room->work[n++] = start;
     for (size_t done = 0; done < n && !f->status; done++) {
         size_t first = f->n_bytes;
-        fsm_begin(f, queue[done] == end);
-        for (uint32_t i = a->first[queue[done]]; i != NFA_NONE; i = a->edges[i].next) {
+        fsm_begin(f, room->work[done] == end);
+        for (uint32_t i = a->first[room->work[done]]; i != NFA_NONE; i = a->edges[i].next) {
             const struct nfa_edge *x = &a->edges[i];
-            if (number[x->to] == FSM_DEAD) number[x->to] = (uint32_t)(base + n), queue[n++] = x->to;
+            if (room->stamp[x->to] != room->turn) {
+                room->stamp[x->to] = room->turn;
+                room->number[x->to] = (uint32_t)(base + n);
+                room->work[n++] = x->to;
+            }
             if (x->kind == NFA_BYTES)
-                fsm_add_bytes(f, x->lo, x->hi, number[x->to]);
+                fsm_add_bytes(f, x->lo, x->hi, room->number[x->to]);
             else if (x->kind == NFA_CALL)
-                fsm_add_call(f, x->rule, number[x->to]);
+                fsm_add_call(f, x->rule, room->number[x->to]);
             else
-                fsm_add_empty(f, number[x->to]);
+                fsm_add_empty(f, room->number[x->to]);
         }
         if (!f->status && f->n_bytes > first) qsort(f->bytes + first, f->n_bytes - first, sizeof *f->bytes, by_lo);
     }
     fsm_close(f);
-    free(number);
-    free(queue);
     return !f->status;
 }
 

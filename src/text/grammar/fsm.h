@@ -44,13 +44,26 @@ void fsm_add_call(struct fsm *f, uint32_t rule, uint32_t to);
 void fsm_add_empty(struct fsm *f, uint32_t to);
 void fsm_close(struct fsm *f);
 
+// Memory for work on parts of one nfa, so that each part takes no longer than it is large. Zero-initialize.
+struct fsm_room {
+    size_t n, n_edges;
+    uint32_t *stamp, turn;         // states seen this time
+    uint32_t *stack, *work;        // states
+    uint32_t *number;              // of a state seen
+    uint32_t *first, *next, *from; // edges that come to a state, by its first; of each edge, the next and its state
+    bool *ends;
+};
+bool fsm_room_init(struct fsm_room *room, const struct nfa *a);
+void fsm_room_free(struct fsm_room *room);
+
 // Appends what leads from `start` to `end` as a deterministic automaton of at most `limit` states (subset
 // construction; calls are symbols like bytes). False if there would be more, or memory is out: `f` is as it was but for
-// its status.
-bool fsm_determinize(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, size_t limit);
+// its status. `room` may be NULL.
+bool fsm_determinize(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, size_t limit,
+                     struct fsm_room *room);
 
 // Appends it as it is. Without anchors.
-bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end);
+bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, struct fsm_room *room);
 
 // Where byte b leads in a deterministic automaton.
 static inline uint32_t fsm_step(const struct fsm *f, uint32_t state, uint8_t b) {

@@ -10,6 +10,12 @@ enum {
 };
 #define MAX_STEPS ((uint64_t)1 << 24)
 
+static bool add_ended(struct ended *e, size_t node) {
+    if (!ARRAY_GROW(e->nodes, e->n, e->room)) return false;
+    e->nodes[e->n++] = (uint32_t)node;
+    return true;
+}
+
 size_t walk(struct machine *m, const struct trie *t, const struct set *from, uint32_t *mask, struct ended *ended) {
     struct set *sets = malloc((t->longest + 1) * sizeof *sets);
     size_t looked = 0;
@@ -30,12 +36,7 @@ size_t walk(struct machine *m, const struct trie *t, const struct set *from, uin
             uint32_t id = (uint32_t)t->tokens[k];
             mask[id / 32] |= (uint32_t)1 << (id % 32);
         }
-        if (s->ends && ended && x->skip > 1) {
-            if (ARRAY_GROW(ended->nodes, ended->n, ended->room))
-                ended->nodes[ended->n++] = (uint32_t)i;
-            else
-                m->status = GYR_NO_MEMORY;
-        }
+        if (s->ends && ended && x->skip > 1 && !add_ended(ended, i)) m->status = GYR_NO_MEMORY;
         i += s->n ? 1 : x->skip;
     }
     free(sets);
@@ -84,6 +85,35 @@ static enum collected collect(struct trie *after, const struct trie *t, const st
     return ok ? COLLECTED : COLLECTED_NO_MEMORY;
 }
 
+// walk() for a state of a rule that is alone: one state a byte is all there is to know.
+static size_t walk_alone(struct machine *m, uint32_t state, const struct trie *t, uint32_t *mask, struct ended *ended) {
+    const struct network *w = m->network;
+    uint32_t *states = malloc((t->longest + 1) * sizeof *states);
+    size_t looked = 0;
+    if (!states) {
+        m->status = GYR_NO_MEMORY;
+        return 0;
+    }
+    states[0] = state;
+    for (size_t i = 0; i < t->n; looked++) {
+        const struct trie_node *x = &t->nodes[i];
+        uint32_t to = network_step(w, states[x->depth - 1], x->byte);
+        if (to == FSM_DEAD) {
+            i += x->skip;
+            continue;
+        }
+        states[x->depth] = to;
+        for (uint32_t k = x->tokens; k < x[1].tokens; k++) {
+            uint32_t id = (uint32_t)t->tokens[k];
+            mask[id / 32] |= (uint32_t)1 << (id % 32);
+        }
+        if (w->fsm.states[to].final && x->skip > 1 && !add_ended(ended, i)) m->status = GYR_NO_MEMORY;
+        i++;
+    }
+    free(states);
+    return looked;
+}
+
 // The set of the state alone: what it calls, and what it goes on to by nothing, are items with memos of their own.
 static struct set begin_alone(struct machine *m, uint32_t state) {
     struct set from = machine_from(m, state);
@@ -95,8 +125,10 @@ static struct set begin_alone(struct machine *m, uint32_t state) {
 
 static bool fill(struct memo *made, struct machine *m, uint32_t state, const struct trie *vocabulary, size_t words) {
     struct ended ended = {0};
-    struct set from = begin_alone(m, state);
-    size_t looked = walk(m, vocabulary, &from, made->mask, &ended);
+    bool alone = m->network->flags[state] & STATE_ALONE;
+    struct set from = alone ? (struct set){0} : begin_alone(m, state);
+    size_t looked =
+        alone ? walk_alone(m, state, vocabulary, made->mask, &ended) : walk(m, vocabulary, &from, made->mask, &ended);
     bool worth = looked > CHEAP_NODES && !m->status && ended.n <= MAX_AFTER;
     enum collected got = worth ? collect(&made->after, vocabulary, &ended) : COLLECTED_TOO_MUCH;
     free(ended.nodes);

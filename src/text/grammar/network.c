@@ -20,19 +20,20 @@ void network_free(struct network *w) {
 // The automata of the rules that are called from `root` on, the root's first.
 static bool link_rules(struct network *w, const struct rules *r, uint32_t root) {
     uint32_t *number = malloc((r->n + 1) * sizeof *number), *queue = malloc((r->n + 1) * sizeof *queue);
+    struct fsm_room room = {0};
     size_t n = 0;
     w->first = malloc((r->n + 2) * sizeof *w->first);
-    bool ok = number && queue && w->first;
+    bool ok = number && queue && w->first && fsm_room_init(&room, &r->nfa);
     for (size_t i = 0; ok && i < r->n; i++) number[i] = UINT32_MAX;
     if (ok) number[root] = 0, queue[n++] = root;
     for (size_t i = 0; ok && i < n; i++) {
         const struct rule *rule = &r->items[queue[i]];
         size_t calls = w->fsm.n_calls, limit = rule->keep ? 0 : MAX_NFA / 4;
         w->first[i] = (uint32_t)w->fsm.n;
-        ok = limit && fsm_determinize(&w->fsm, &r->nfa, rule->start, rule->end, limit);
+        ok = limit && fsm_determinize(&w->fsm, &r->nfa, rule->start, rule->end, limit, &room);
         if (!ok && w->fsm.status != GYR_NO_MEMORY) {
             w->fsm.status = GYR_OK;
-            ok = fsm_copy(&w->fsm, &r->nfa, rule->start, rule->end);
+            ok = fsm_copy(&w->fsm, &r->nfa, rule->start, rule->end, &room);
         }
         for (; ok && calls < w->fsm.n_calls; calls++) {
             uint32_t *called = &w->fsm.calls[calls].rule;
@@ -42,6 +43,7 @@ static bool link_rules(struct network *w, const struct rules *r, uint32_t root) 
     }
     w->n_rules = n;
     if (ok) w->first[n] = (uint32_t)w->fsm.n;
+    fsm_room_free(&room);
     free(number);
     free(queue);
     return ok;
@@ -177,6 +179,16 @@ static uint8_t flags_of(const struct fsm *f, uint32_t s) {
                      (x->final && !more && !reads ? STATE_RETURNS : 0) | (wide >= WIDE_BYTES ? STATE_WIDE : 0));
 }
 
+static void mark_alone(struct network *w) {
+    const struct fsm *f = &w->fsm;
+    for (size_t r = 0; r < w->n_rules; r++) {
+        uint32_t from = w->first[r], end = w->first[r + 1];
+        bool alone = f->states[from].calls == f->states[end].calls && f->states[from].empties == f->states[end].empties;
+        for (uint32_t s = from; s < end && alone; s++) alone = !overlapping(f, s);
+        for (uint32_t s = from; s < end && alone; s++) w->flags[s] |= STATE_ALONE;
+    }
+}
+
 static bool make_tables(struct network *w) {
     const struct fsm *f = &w->fsm;
     size_t rows = 0;
@@ -189,6 +201,7 @@ static bool make_tables(struct network *w) {
         w->flags[s] = flags_of(f, s);
         w->row[s] = many && rows < MAX_ROWS && !overlapping(f, s) ? (uint32_t)(256 * rows++) : UINT32_MAX;
     }
+    mark_alone(w);
     w->rows = malloc((rows + 1) * 256 * sizeof *w->rows);
     if (!w->rows) return false;
     memset(w->rows, 0xff, rows * 256 * sizeof *w->rows);
@@ -244,8 +257,8 @@ static bool make_keys(struct network *w, size_t longest, const uint64_t secret[2
             memcpy(old, w->keys + base, (end - base) * sizeof *old);
             for (uint32_t s = base; s < end; s++) w->keys[s] = look_ahead(f, s, base, old, secret[0], own);
         }
-        bool alone = f->states[base].calls == f->states[end].calls && f->states[base].empties == f->states[end].empties;
-        for (uint32_t s = base; s < end && alone; s++) w->flags[s] |= STATE_SHARED;
+        for (uint32_t s = base; s < end; s++)
+            if (w->flags[s] & STATE_ALONE) w->flags[s] |= STATE_SHARED;
     }
     free(old);
     return true;

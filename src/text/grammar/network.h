@@ -10,6 +10,7 @@ enum {
     STATE_RETURNS = 4, // final, and nothing else
     STATE_WIDE = 8,    // many bytes may follow: a part of the vocabulary that is worth remembering
     STATE_SHARED = 16, // its key is the same in other networks
+    STATE_ALONE = 32,  // of a rule that calls none, and is deterministic
 };
 
 struct network {

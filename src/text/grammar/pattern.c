@@ -30,7 +30,7 @@ static bool determinize(struct fsm *f, const struct exprs *x, uint32_t root, enu
     if (match == PATTERN_FIND) loop(&a, from, spelling), loop(&a, to, spelling);
     expr_build(x, root, &a, from, spelling, to);
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_PATTERN);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_PATTERN, NULL);
     nfa_free(&a);
     return ok;
 }

@@ -130,44 +130,6 @@ uint32_t schema_rule(struct compiler *c, struct parts *p) {
     return c->wanted[c->n_wanted - 1].rule;
 }
 
-// ---------------------------------------------------------------------------------------------------- choices
-
-static const struct choice {
-    const char *keyword;
-    unsigned done;
-} choices[] = {{"anyOf", DONE_ANY}, {"oneOf", DONE_ONE}};
-
-static void emit_choice(struct compiler *c, const struct parts *p, size_t at, const struct choice *how, struct rule r) {
-    const json_t *schema = p->items[at].schema, *list = json_object_get(schema, how->keyword);
-    json_t *one;
-    size_t i;
-    if (!json_is_array(list) || !json_array_size(list)) {
-        schema_fail(c, schema, GYR_MALFORMED, "%s is not a list of schemas", how->keyword);
-        return;
-    }
-    json_array_foreach(list, i, one) {
-        struct parts q = {.never = p->never};
-        for (size_t k = 0; k < p->n; k++)
-            parts_add(c, &q, p->items[k].schema, p->items[k].done | (k == at ? how->done : 0), p->items[k].parent);
-        parts_add(c, &q, one, 0, at);
-        nfa_call(&c->rules->nfa, r.start, schema_rule(c, &q), r.end);
-        if (c->failed) return;
-    }
-}
-
-static const struct choice *choice_of(const struct parts *p, size_t *at) {
-    for (*at = 0; *at < p->n; ++*at)
-        for (size_t k = 0; k < sizeof choices / sizeof *choices; k++)
-            if (!(p->items[*at].done & choices[k].done) && json_object_get(p->items[*at].schema, choices[k].keyword))
-                return &choices[k];
-    return NULL;
-}
-
-bool schema_has_choice(const struct parts *p) {
-    size_t at;
-    return choice_of(p, &at);
-}
-
 // ------------------------------------------------------------------------------------------------------ values
 
 const json_t *schema_values(struct compiler *c, const struct parts *p, bool *listed) {
@@ -199,24 +161,61 @@ const json_t *schema_values(struct compiler *c, const struct parts *p, bool *lis
     return kept;
 }
 
+// Whether one of the values that must not come is of that type: for null, true and false, which then do not come.
+static bool excluded(const struct parts *p, json_t *value) {
+    for (size_t i = 0; i < p->n; i++) {
+        const json_t *list = json_object_get(p->items[i].schema, SCHEMA_NOT_VALUES);
+        for (size_t k = 0; k < json_array_size(list); k++)
+            if (json_same(json_array_get(list, k), value)) return true;
+    }
+    return false;
+}
+
+static void refuse_excluded(struct compiler *c, const struct parts *p, unsigned types) {
+    for (size_t i = 0; i < p->n; i++) {
+        const json_t *list = json_object_get(p->items[i].schema, SCHEMA_NOT_VALUES);
+        for (size_t k = 0; k < json_array_size(list); k++)
+            if (json_type_of(json_array_get(list, k)) & types & (TYPE_ARRAY | TYPE_OBJECT))
+                schema_fail(c, c->root, GYR_UNSUPPORTED, "\"not\" of a list or an object is not supported");
+    }
+}
+
 static void emit_types(struct compiler *c, const struct parts *p, uint32_t rule, struct rule r) {
+    static const struct {
+        const char *text;
+        unsigned type;
+        json_t *(*value)(void);
+    } words[] = {
+        {"null", TYPE_NULL, json_null}, {"true", TYPE_BOOLEAN, json_true}, {"false", TYPE_BOOLEAN, json_false}};
     unsigned types = parts_types(c, p);
-    if (types & TYPE_NULL) text(c, r.start, "null", r.end);
-    if (types & TYPE_BOOLEAN) text(c, r.start, "true", r.end), text(c, r.start, "false", r.end);
+    for (size_t i = 0; i < 3; i++)
+        if (types & words[i].type && !excluded(p, words[i].value())) text(c, r.start, words[i].text, r.end);
+    refuse_excluded(c, p, types);
     if (types & TYPE_NUMBER && !c->failed) emit_number(c, p, types & TYPE_NUMBER, r.start, r.end);
     if (types & TYPE_STRING && !c->failed) emit_string(c, p, r.start, r.end);
     if (types & TYPE_ARRAY && !c->failed) emit_array(c, p, r.start, r.end);
     if (types & TYPE_OBJECT && !c->failed) emit_object(c, p, rule, r.start, r.end);
 }
 
+static void emit_choice(struct compiler *c, const struct parts *p, struct rule r) {
+    size_t at, i;
+    unsigned done;
+    json_t *one;
+    const json_t *list = schema_choice(c, p, &at, &done);
+    json_array_foreach(list, i, one) {
+        struct parts q;
+        parts_with(c, &q, p, at, done, one);
+        nfa_call(&c->rules->nfa, r.start, schema_rule(c, &q), r.end);
+        if (c->failed) return;
+    }
+}
+
 static void emit(struct compiler *c, const struct parts *p, uint32_t rule) {
     struct rule r = c->rules->items[rule];
     bool listed;
-    size_t at;
     if (p->never) return;
-    const struct choice *choice = choice_of(p, &at);
-    if (choice) {
-        emit_choice(c, p, at, choice, r);
+    if (schema_has_choice(p)) {
+        emit_choice(c, p, r);
         return;
     }
     const json_t *values = schema_values(c, p, &listed);
@@ -239,6 +238,7 @@ bool schema_add(struct rules *r, const json_t *schema, uint32_t *rule, gyr_error
     for (size_t i = 0; i < c.n_wanted; i++) parts_free(&c.wanted[i].parts);
     free(c.wanted);
     free(c.slots);
+    free(c.negations);
     json_decref(c.own);
     return !c.failed;
 }

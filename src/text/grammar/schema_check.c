@@ -105,6 +105,9 @@ static enum verdict check_string(const json_t *s, const json_t *value) {
     if (v == VERDICT_YES && pattern.data) v = check_pattern(t, pattern, PATTERN_FIND);
     const json_t *format = json_object_get(s, "format");
     const char *known = json_c_string(format) ? format_pattern(json_c_string(format)) : NULL;
+    const json_t *not_pattern = json_object_get(s, SCHEMA_NOT_PATTERN);
+    if (v == VERDICT_YES && not_pattern) v = turned(check_pattern(t, json_text(not_pattern), PATTERN_FIND));
+    if (json_object_get(s, SCHEMA_NOT_FORMAT)) v = both(v, VERDICT_UNSURE);
     if (v == VERDICT_YES && format)
         v = known ? check_pattern(t, (struct text){known, strlen(known)}, PATTERN_WHOLE) : VERDICT_UNSURE;
     return v;
@@ -199,6 +202,9 @@ static enum verdict check(struct compiler *c, const json_t *s, const json_t *val
     const json_t *constant = json_object_get(s, "const"), *list = json_object_get(s, "enum"), *ref;
     enum verdict v = is(types & json_type_of(value));
     if (constant) v = both(v, is(json_same(constant, value)));
+    const json_t *excluded = json_object_get(s, SCHEMA_NOT_VALUES);
+    for (size_t i = 0; i < json_array_size(excluded); i++)
+        if (json_same(json_array_get(excluded, i), value)) v = VERDICT_NO;
     bool found = !list;
     for (size_t i = 0; i < json_array_size(list); i++) found = found || json_same(json_array_get(list, i), value);
     v = both(v, is(found));

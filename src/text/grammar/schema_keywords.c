@@ -48,6 +48,10 @@ static const struct keyword {
     {"propertyNames", KEYWORD_HONOURED},
     {"minProperties", KEYWORD_HONOURED},
     {"maxProperties", KEYWORD_HONOURED},
+    {SCHEMA_TYPES, KEYWORD_HONOURED},
+    {SCHEMA_NOT_VALUES, KEYWORD_HONOURED},
+    {SCHEMA_NOT_PATTERN, KEYWORD_HONOURED},
+    {SCHEMA_NOT_FORMAT, KEYWORD_HONOURED},
     {"contains", KEYWORD_REFUSED},
     {"unevaluatedItems", KEYWORD_REFUSED},
     {"unevaluatedProperties", KEYWORD_REFUSED},
@@ -146,7 +150,8 @@ unsigned parts_types(struct compiler *c, const struct parts *p) {
     unsigned types = TYPE_ANY;
     for (size_t i = 0, k; i < p->n; i++) {
         const json_t *j = json_object_get(p->items[i].schema, "type");
-        json_t *one;
+        json_t *one, *own = json_object_get(p->items[i].schema, SCHEMA_TYPES);
+        if (own) types &= (unsigned)json_integer_value(own);
         if (!j) continue;
         unsigned mine = type_named(j);
         bool ok = mine || json_is_array(j);

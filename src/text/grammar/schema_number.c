@@ -1,4 +1,5 @@
 // Numbers: bounds and multiples, on the digits as they are written.
+#include "text/grammar/pattern.h"
 #include "text/grammar/schema_parts.h"
 
 #include <stdio.h>
@@ -146,7 +147,7 @@ static bool bound(struct fsm *f, const struct decimal *d, unsigned good, bool fr
         if (good & LESS) magnitude(&a, minus, &zero, GREATER, fractions, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, 1 << 14);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, 1 << 14, NULL);
     nfa_free(&a);
     return ok;
 }
@@ -188,7 +189,7 @@ static bool multiple(struct fsm *f, uint32_t k, uint32_t places) {
     }
     if (point_zero != NFA_NONE) nfa_bytes(&a, zero, '.', '.', point_zero);
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_REMAINDERS * 2);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_REMAINDERS * 2, NULL);
     nfa_free(&a);
     return ok;
 }
@@ -251,26 +252,53 @@ static bool keep_bounds(struct compiler *c, const json_t *schema, bool fractions
     return !c->failed;
 }
 
+// Numbers that no value of a list equals.
+static bool drop_values(struct compiler *c, const json_t *list, bool fractions, struct fsm *f, bool *some) {
+    for (size_t i = 0; i < json_array_size(list) && !c->failed; i++) {
+        const json_t *j = json_array_get(list, i);
+        double x;
+        struct decimal d;
+        struct fsm one = {0};
+        if (!json_real_of(j, &x)) continue;
+        if (!parse(j, &d)) return schema_fail(c, list, GYR_UNSUPPORTED, "a number that gyr cannot use");
+        if (!bound(&one, &d, LESS | GREATER, fractions)) schema_no_memory(c);
+        if (!c->failed) keep(c, f, &one, some);
+        fsm_free(&one);
+    }
+    return !c->failed;
+}
+
+// Numbers of one kind: integers, or those that are none.
+static bool keep_kind(struct compiler *c, unsigned types, struct fsm *f, bool *some) {
+    static const char fraction[] = "-?(0|[1-9]\\d*)\\.\\d*[1-9]\\d*";
+    struct decimal zero = {.whole = "0", .n_whole = 1};
+    struct fsm one = {0};
+    gyr_error why;
+    bool ok = types == TYPE_FRACTION
+                  ? pattern_compile(&one, fraction, sizeof fraction - 1, PATTERN_WHOLE, SPELL_UTF8, "number", &why)
+                  : bound(&one, &zero, LESS | EQUAL | GREATER, false);
+    if (!ok) schema_no_memory(c);
+    return ok && keep(c, f, &one, some);
+}
+
 void emit_number(struct compiler *c, const struct parts *p, unsigned types, uint32_t from, uint32_t to) {
     struct nfa *a = &c->rules->nfa;
     struct fsm f = {0};
-    bool some = false, fractions = types == TYPE_NUMBER;
-    if (types == TYPE_FRACTION) {
-        schema_fail(c, p->n ? p->items[0].schema : c->root, GYR_UNSUPPORTED, "numbers that are no integers");
+    bool some = false, fractions = types & TYPE_FRACTION;
+    for (size_t i = 0; i < p->n && !c->failed; i++) {
+        const json_t *s = p->items[i].schema;
+        if (keep_bounds(c, s, fractions, &f, &some))
+            drop_values(c, json_object_get(s, SCHEMA_NOT_VALUES), fractions, &f, &some);
+    }
+    if (c->failed) {
+        fsm_free(&f);
         return;
     }
-    for (size_t i = 0; i < p->n && !c->failed; i++) keep_bounds(c, p->items[i].schema, fractions, &f, &some);
-    if (!some && !c->failed)
+    // A multiple of 0.5 may have a fraction, an integer may not.
+    if (types != TYPE_NUMBER && (some || types == TYPE_FRACTION)) keep_kind(c, types, &f, &some);
+    if (!some)
         nfa_call(a, from, schema_common(c, fractions ? COMMON_NUMBER : COMMON_INTEGER), to);
-    else if (!c->failed && !fractions) {
-        // A multiple of 0.5 may have a fraction, an integer may not.
-        struct decimal zero = {.whole = "0", .n_whole = 1};
-        struct fsm whole = {0};
-        if (!bound(&whole, &zero, LESS | EQUAL | GREATER, false)) schema_no_memory(c);
-        keep(c, &f, &whole, &some);
+    else if (!c->failed)
         fsm_embed(&f, a, from, to);
-    } else if (!c->failed) {
-        fsm_embed(&f, a, from, to);
-    }
     fsm_free(&f);
 }

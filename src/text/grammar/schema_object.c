@@ -37,6 +37,14 @@ static struct property *property(struct object *o, struct text name) {
     for (size_t i = 0; i < o->n; i++)
         if (o->items[i].name.size == name.size && !memcmp(o->items[i].name.data, name.data, name.size))
             return &o->items[i];
+    if (memchr(name.data, 0, name.size) || memmem(name.data, name.size, "\xc0\x80", 2)) {
+        schema_fail(o->c, o->p->items[0].schema, GYR_UNSUPPORTED, "a property's name with a zero byte");
+        return NULL;
+    }
+    if (o->n >= MAX_COUNTED) {
+        schema_fail(o->c, o->p->items[0].schema, GYR_UNSUPPORTED, "more than %d properties", MAX_COUNTED);
+        return NULL;
+    }
     if (!ARRAY_GROW(o->items, o->n, o->room)) return schema_no_memory(o->c), NULL;
     o->items[o->n] = (struct property){.name = name};
     return &o->items[o->n++];
@@ -159,7 +167,7 @@ static bool listed_names(struct object *o, struct fsm *f) {
         nfa_text(&a, from, b.data ? b.data : "", b.size, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL);
     buf_free(&b);
     nfa_free(&a);
     return ok || schema_fail(o->c, o->c->root, GYR_UNSUPPORTED, "properties: their names are too large together");

@@ -65,6 +65,11 @@ struct compiler {
     json_t *own;    // a list of schemas that were made on the way
     bool inner_ids; // parts of the document have an "$id" of their own
     size_t checks;  // of values that may still be made
+    size_t apart_left;
+    struct {
+        const json_t *of, *list;
+    } * negations;
+    size_t n_negations, negation_room;
 };
 
 struct wanted {
@@ -99,8 +104,25 @@ bool parts_count(struct compiler *c, const struct parts *p, const char *key, boo
 
 unsigned parts_types(struct compiler *c, const struct parts *p);
 
-// Whether there is an anyOf, oneOf or another choice among the parts that was not made yet.
+// Whether there is an anyOf, oneOf or another choice among the parts that was not made yet; and the first one: its
+// schemas, of which one has to hold beside the parts, the part that has it, and what of that part is done then.
 bool schema_has_choice(const struct parts *p);
+const json_t *schema_choice(struct compiler *c, const struct parts *p, size_t *at, unsigned *done);
+
+// The parts with one more schema, which came from part `at`, of which `done` is done.
+bool parts_with(struct compiler *c, struct parts *q, const struct parts *p, size_t at, unsigned done,
+                const json_t *more);
+
+// Whether no value obeys the parts and both schemas, of part `at`; false where that cannot be seen.
+bool schema_apart(struct compiler *c, const struct parts *p, size_t at, const json_t *one, const json_t *other);
+
+// Schemas of which one holds where `schema` does not: a list that the compiler keeps. NULL: failed. They have keywords
+// of their own, which no schema that was read has (they are not UTF-8).
+#define SCHEMA_TYPES       "\300\201types"  // a set of TYPE_...
+#define SCHEMA_NOT_VALUES  "\300\201values" // a list
+#define SCHEMA_NOT_PATTERN "\300\201pattern"
+#define SCHEMA_NOT_FORMAT  "\300\201format"
+const json_t *schema_negate(struct compiler *c, const json_t *at, const json_t *schema);
 
 // The values that the parts list (const, enum) and that obey all of them: a list that the compiler keeps. *listed:
 // whether they list any.

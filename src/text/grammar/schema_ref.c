@@ -145,6 +145,10 @@ const json_t *schema_target(struct compiler *c, const json_t *at, const char *re
         return NULL;
     }
     unescape(hash ? hash + 1 : "", fragment, sizeof fragment);
+    if (c->inner_ids && *fragment && *fragment != '/') {
+        schema_fail(c, at, GYR_UNSUPPORTED, "$ref by $anchor in a document with several $id is not supported");
+        return NULL;
+    }
     if (!*fragment || *fragment == '/')
         found = follow(document, fragment);
     else

@@ -136,6 +136,64 @@ static bool keep_pattern(struct compiler *c, const json_t *schema, struct text s
     return why.status == GYR_NO_MEMORY ? schema_no_memory(c) : schema_fail(c, schema, why.status, "%s", why.message);
 }
 
+// Keeps of `f` what is not in `other`, which is freed.
+static bool drop(struct compiler *c, struct fsm *f, struct fsm *other, bool *free) {
+    struct fsm rest = {0};
+    gyr_error why;
+    bool ok = !*free || pattern_compile(f, "", 0, PATTERN_FIND, SPELL_JSON, "pattern", &why);
+    *free = false;
+    ok = ok && fsm_combine(&rest, f, other, FSM_WITHOUT, MAX_PATTERN * 4);
+    fsm_free(f);
+    fsm_free(other);
+    *f = rest;
+    if (!ok && rest.status != GYR_UNSUPPORTED) return schema_no_memory(c);
+    return ok || schema_fail(c, c->root, GYR_UNSUPPORTED, "patterns of a string: too large together");
+}
+
+static bool drop_pattern(struct compiler *c, const json_t *schema, const json_t *text, enum pattern_match match,
+                         struct fsm *f, bool *free) {
+    struct fsm one = {0};
+    gyr_error why;
+    struct text s = json_text(text);
+    const char *known = match == PATTERN_WHOLE ? format_pattern(json_c_string(text) ? json_c_string(text) : "") : NULL;
+    if (known) s = (struct text){known, strlen(known)};
+    if (!s.data || (match == PATTERN_WHOLE && !known))
+        return schema_fail(c, schema, GYR_UNSUPPORTED, "\"not\" of this format or pattern is not supported");
+    if (pattern_compile(&one, s.data, s.size, match, SPELL_JSON, "pattern", &why)) return drop(c, f, &one, free);
+    fsm_free(&one);
+    return why.status == GYR_NO_MEMORY ? schema_no_memory(c) : schema_fail(c, schema, why.status, "%s", why.message);
+}
+
+// Texts of a list's strings.
+static bool strings_of(struct compiler *c, const json_t *list, struct fsm *f) {
+    struct nfa a = {.limit = MAX_NFA};
+    struct buf b = {0};
+    uint32_t from = nfa_state(&a), to = nfa_state(&a);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct text s = json_text(json_array_get(list, i));
+        if (!s.data) continue;
+        buf_clear(&b);
+        json_spell(&b, s);
+        if (b.failed) a.status = GYR_NO_MEMORY;
+        nfa_text(&a, from, b.data ? b.data : "", b.size, to);
+    }
+    f->status = a.status;
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL);
+    nfa_free(&a);
+    buf_free(&b);
+    return ok || schema_fail(c, list, GYR_UNSUPPORTED, "a list of strings: too large");
+}
+
+static bool drop_values(struct compiler *c, const json_t *list, struct fsm *f, bool *free) {
+    struct fsm one = {0};
+    bool some = false;
+    for (size_t i = 0; i < json_array_size(list); i++) some = some || json_text(json_array_get(list, i)).data;
+    if (!some) return true;
+    bool ok = strings_of(c, list, &one) && drop(c, f, &one, free);
+    fsm_free(&one);
+    return ok;
+}
+
 static bool keep_length(struct compiler *c, size_t least, size_t most, struct fsm *f) {
     struct fsm unit = {0}, counted = {0};
     gyr_error why;
@@ -164,6 +222,10 @@ bool string_content(struct compiler *c, const struct parts *p, struct fsm *f, bo
             return schema_fail(c, s, GYR_UNSUPPORTED, "format \"%.40s\" is not supported",
                                json_c_string(format) ? json_c_string(format) : "");
         if (known) keep_pattern(c, s, (struct text){known, strlen(known)}, PATTERN_WHOLE, f, free);
+        const json_t *not = json_object_get(s, SCHEMA_NOT_PATTERN), *nor = json_object_get(s, SCHEMA_NOT_FORMAT);
+        if (not &&!c->failed) drop_pattern(c, s, not, PATTERN_FIND, f, free);
+        if (nor && !c->failed) drop_pattern(c, s, nor, PATTERN_WHOLE, f, free);
+        if (!c->failed) drop_values(c, json_object_get(s, SCHEMA_NOT_VALUES), f, free);
     }
     if (*free || c->failed || (!least && most == SIZE_MAX)) return !c->failed;
     return keep_length(c, least, most, f);
@@ -192,33 +254,16 @@ void emit_string(struct compiler *c, const struct parts *p, uint32_t from, uint3
 }
 
 bool schema_names(struct compiler *c, const struct parts *p, struct fsm *f) {
-    struct nfa a = {.limit = MAX_NFA};
-    struct buf b = {0};
     bool free = true, listed = false;
-    uint32_t from = nfa_state(&a), to = nfa_state(&a);
+    size_t least = 0, most = SIZE_MAX;
+    gyr_error why;
     if (p->never || !(parts_types(c, p) & TYPE_STRING)) return !c->failed;
     if (schema_has_choice(p))
         return schema_fail(c, p->items[0].schema, GYR_UNSUPPORTED, "propertyNames with choices is not supported");
     const json_t *values = schema_values(c, p, &listed);
-    for (size_t i = 0; i < json_array_size(values); i++) {
-        struct text s = json_text(json_array_get(values, i));
-        if (!s.data) continue;
-        buf_clear(&b);
-        json_spell(&b, s);
-        if (b.failed) a.status = GYR_NO_MEMORY;
-        nfa_text(&a, from, b.data ? b.data : "", b.size, to);
-    }
-    bool ok = !c->failed;
-    if (ok && listed) ok = !a.status && fsm_determinize(f, &a, from, to, MAX_PATTERN);
-    if (ok && !listed) ok = string_content(c, p, f, &free);
-    if (ok && !listed && free) {
-        size_t least = 0, most = SIZE_MAX;
-        gyr_error why;
-        ok = parts_count(c, p, "minLength", true, &least) && parts_count(c, p, "maxLength", false, &most) &&
-             pattern_compile(f, "", 0, PATTERN_FIND, SPELL_JSON, "pattern", &why) && keep_length(c, least, most, f);
-    }
-    nfa_free(&a);
-    buf_free(&b);
-    return ok || c->failed ? !c->failed
-                           : schema_fail(c, p->items[0].schema, GYR_UNSUPPORTED, "propertyNames: too large");
+    if (listed) return values && strings_of(c, values, f);
+    if (!string_content(c, p, f, &free) || !free) return !c->failed;
+    return parts_count(c, p, "minLength", true, &least) && parts_count(c, p, "maxLength", false, &most) &&
+           (pattern_compile(f, "", 0, PATTERN_FIND, SPELL_JSON, "pattern", &why) || schema_no_memory(c)) &&
+           keep_length(c, least, most, f);
 }
