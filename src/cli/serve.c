@@ -15,7 +15,7 @@
 struct serving {
     struct texts models, aliases, origins, hosts;
     const char *host, *cert, *key, *kv_type;
-    uint64_t port, context, threads, parallel, waiting, prefill, connections, body;
+    uint64_t port, context, kv_memory, threads, parallel, waiting, prefill, connections, body;
     bool no_auth, oversize, lock, no_cache, quiet;
 };
 
@@ -39,6 +39,7 @@ static const struct option options[] = {
     {"body", 0, "BYTES", "longest request (else 32 MiB)", OPTION_WHOLE, FIELD(body), 1024, 1e12},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
+    {"kv-memory", 0, "MIB", "most memory of the KV cache (else what is left)", OPTION_WHOLE, FIELD(kv_memory), 1, 1e9},
     {"oversize", 0, NULL, "run from disk", OPTION_FLAG, FIELD(oversize), 0, 0, true},
     {"lock", 0, NULL, "keep in memory", OPTION_FLAG, FIELD(lock), 0, 0, true},
     {"no-cache", 0, NULL, "keep no file", OPTION_FLAG, FIELD(no_cache), 0, 0, true},
@@ -92,7 +93,8 @@ static int run(const struct serving *o, struct model_source *list, size_t n) {
     struct serve_options how = {
         .models = list,
         .n_models = n,
-        .model = {.threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache},
+        .model = {.threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache,
+                  .kv_bytes = o->kv_memory << 20},
         .host = o->host,
         .port = (uint16_t)o->port,
         .cert = o->cert,

@@ -4,6 +4,7 @@ usage: serve.py GYR
 """
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -116,6 +117,54 @@ REFUSED = [
     ("/nothing", {}, 404, "there is nothing here"),
     ("/v1/models", {}, 405, "not a method"),
 ]
+
+
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer"},
+          "kind": {"enum": ["falcon", "owl"]}}, "required": ["name", "age", "kind"], "additionalProperties": False}
+
+
+def what_must_be_json_is():
+    problems = []
+    with Server(GYR) as s:
+        for seed in range(8):
+            form = {"type": "json_schema", "json_schema": {"name": "bird", "schema": SCHEMA}}
+            reply = s.ask("/v1/chat/completions", chat("A bird", seed=seed, max_tokens=200, response_format=form))
+            said, finish = text_of(reply), reply["choices"][0]["finish_reason"]
+            try:
+                value = json.loads(said)
+                good = set(value) == {"name", "age", "kind"} and isinstance(value["age"], int) and len(value["name"]) <= 12
+            except ValueError:
+                good = finish == "length"
+            if not good:
+                problems.append(f"{finish}: {said!r}")
+        words = s.ask("/v1/chat/completions", chat("Which?", structured_outputs={"choice": ["yes", "no"]}))
+        number = s.ask("/v1/chat/completions", chat("When?", structured_outputs={"regex": "[0-9]{4}-[0-9]{2}"}))
+    if text_of(words) not in ("yes", "no") or words["choices"][0]["finish_reason"] != "stop":
+        problems.append(f"{words}")
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}", text_of(number)):
+        problems.append(f"{number}")
+    return problems
+
+
+def little_memory_changes_nothing():
+    prompts = [f"Write a poem about {what}" for what in ("the sea", "a falcon", "snow", "night", "a river", "my love")]
+    with Server(GYR) as s:
+        want = [text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=300, ignore_eos=True))) for p in prompts]
+    got = {}
+    with Server(GYR, "--kv-memory", "4") as s:
+
+        def one(i):
+            got[i] = text_of(s.ask("/v1/chat/completions", chat(prompts[i % 6], max_tokens=300, ignore_eos=True)))
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(18)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        metrics = s.send("GET", "/metrics")[2].decode()
+    aside = int(re.search(r"^vllm:num_preemptions_total (\d+)", metrics, re.MULTILINE)[1])
+    wrong = [i for i in range(18) if got.get(i) != want[i % 6]]
+    return [f"{len(wrong)} answers are others, {aside} were set aside"] * bool(wrong or not aside)
 
 
 def what_is_wrong_is_said():
@@ -238,6 +287,7 @@ def slow_and_broken_clients_keep_nobody_waiting():
 
 
 if __name__ == "__main__":
-    run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed, what_is_wrong_is_said,
+    run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed,
+        what_must_be_json_is, little_memory_changes_nothing, what_is_wrong_is_said,
         who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
         pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)
