@@ -18,7 +18,11 @@
 // never exits, never writes to stdout or stderr.
 //
 // Threads: one model may be used from one thread at a time (its sessions share its worker threads and its
-// activation memory). Different models are independent.
+// activation memory). Different models are independent. While that thread computes, other threads may make the calls
+// that only read a model or a tokenizer, any number at once: gyr_model_get_info(), gyr_model_tokenizer(),
+// gyr_model_template(), gyr_model_template_source(), gyr_sampling_defaults(), gyr_tokenize(), gyr_detokenize(), gyr_token_is_end(),
+// gyr_tokenizer_note(), gyr_chat_tokens(), gyr_chat_text(), gyr_template_render(), gyr_model_get_work(). Calls without
+// a model, a session or an answer may be made on any thread.
 //
 // Options: a NULL pointer, or a zeroed struct, means the defaults. Zero a struct before you set its members: structs
 // end with room for members of later versions, so that their size, and a program built with an older gyr.h, stay good.
@@ -372,6 +376,19 @@ GYR_API const float *gyr_session_logits(const gyr_session *session);
 // changed or freed without the other noticing. Free with gyr_session_free(). Fails as gyr_session_new() does.
 GYR_API gyr_session *gyr_session_fork(const gyr_session *session, gyr_error *err);
 
+// Writes tokens [from, to) of a session to a file, with what the session keeps of them; if they are its last, also the
+// scores of the next token, and the state of a model that has one. It is written under a temporary name, flushed, and
+// renamed; only this user may read it. Fails with GYR_IO, and with GYR_UNSUPPORTED for bidirectional models.
+GYR_API gyr_status gyr_session_save(const gyr_session *session, size_t from, size_t to, const char *path,
+                                    gyr_error *err);
+
+// Appends such a part to a session that has exactly the tokens in front of it. Nothing is computed, and what is fed or
+// generated next gives the same bytes as if the tokens had been fed. What tokens they were, gyr_session_tokens() says:
+// compare them with those that were meant. When it fails, nothing is appended. Fails with GYR_IO; GYR_MALFORMED: the
+// file is damaged, or something else; GYR_UNSUPPORTED: it is of another model, element type of the KV cache, edition or
+// device; GYR_USAGE if the session has other tokens or another number of them; GYR_TOO_LONG.
+GYR_API gyr_status gyr_session_load(gyr_session *session, const char *path, gyr_error *err);
+
 // The session that was fed least recently, of those that hold memory for keys and values and are not among the `n` busy
 // ones: the first to set aside, by freeing or truncating it, when GYR_NO_MEMORY says that there is no more. NULL: there
 // is none.
@@ -518,6 +535,12 @@ GYR_API void gyr_answer_free(gyr_answer *answer);
 // thread, those of one answer after those of the one before it. When it fails, no session has changed, and the step
 // may be tried again; nothing is chosen or told twice. Fails as gyr_session_feed() does.
 GYR_API gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *err);
+
+// Gives back the memory that an answer's session holds, for others: when a step failed with GYR_NO_MEMORY. The next
+// steps that have the answer compute its tokens once more, as they do prompts and within the same limit, and then it
+// goes on as if nothing had happened: the same bytes, callbacks and counts (the time is in prompt_seconds). Until then
+// its session is empty. A context that was asked for stays promised. No effect on an answer that is done.
+GYR_API void gyr_answer_set_aside(gyr_answer *answer);
 
 // Whether something stopped the answer, a `prefill` that returned false among it: its stop is GYR_STOP_CALLER then.
 GYR_API bool gyr_answer_done(const gyr_answer *answer);

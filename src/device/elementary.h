@@ -1,5 +1,5 @@
-// exp, log, tanh and erf of a float from + - * / and fma alone, so that every machine gives the same bits: libm does not.
-// No branches, so that compilers vectorize loops of them. Within 2 units in the last place
+// exp, log, tanh and erf of a float from + - * / and fma alone, so that every machine gives the same bits: libm does
+// not. No branches, so that compilers vectorize loops of them. Within 2 units in the last place
 // (tests/device/elementary_test.c).
 //
 // The polynomials are Chebyshev fits of the stated functions, made with mpmath at 40 digits and rounded to float.

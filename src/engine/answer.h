@@ -19,6 +19,7 @@ struct gyr_answer {
     bool told;         // but token() knows
     bool chosen;       // it was sent out, and is not computed yet
     bool refused;      // mask() said no
+    bool listed;       // for a look whether it is there twice
     gyr_stop stop;     // that its text or a callback asked for; 0: none
     uint32_t *allowed; // [(vocab + 31) / 32]; NULL: nothing ever forbids a token
     int32_t *ends;     // [n_ends], tokens that end the answer, where some may be forbidden
@@ -31,6 +32,10 @@ struct gyr_answer {
 
 // Whether the options are ones that can be obeyed; and memory for what they need.
 bool answer_prepare(struct gyr_answer *a, gyr_error *e);
+
+// Tokens that its session has to have before the next one of its prompt or of the answer is computed. There are fewer
+// after gyr_answer_set_aside(); the session's array has them all.
+size_t answer_due(const struct gyr_answer *a);
 
 void answer_finish(struct gyr_answer *a, gyr_stop stop);
 

@@ -2,6 +2,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/threads.h"
 #include "engine/cache.h"
 #include "engine/sampler.h"
 #include "model/kv_cache.h"
@@ -32,9 +33,12 @@ struct gyr_model {
     uint64_t clock;                // batches so far
     float *scores, *one;           // [n_scores][vocab] and [vocab], logits on their way to sessions
     size_t n_scores;
-    struct sampler sampler;
+    struct pool *workers, *own_workers; // for what the host does between batches; the device's, or its own
+    struct sampler *samplers;           // [n_samplers], room for each of the workers
+    size_t n_samplers;                  // at least 1
     char *name, *types;
     struct kept *kept; // the tiles' file; NULL: they are in memory
+    uint64_t identity; // model_identity(); 0: nobody asked yet
 };
 
 // Tiles in a file of the cache: one that is there, or one to be written. NULL: there is no room for it, or no use.
@@ -59,11 +63,14 @@ struct gyr_session {
     uint64_t used;                    // when it was fed last, by the model's clock
     int32_t *ids;                     // [length], room for context
     size_t length;
-    dfloat *state; // of models that keep one
+    dfloat *state; // of models that keep one; NULL after session_set_aside()
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
     float *logits; // [vocab], of the last token
     bool has_logits;
 };
+
+// How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
+size_t model_samplers(struct gyr_model *m, size_t want);
 
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
@@ -77,6 +84,9 @@ enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want);
 
 // Whether the tokens fit the session and are ones the model has.
 bool session_takes(const struct gyr_session *s, const int32_t *ids, size_t count, gyr_error *e);
+
+// Gives back all the memory that a session holds on the device. Its tokens stay in s->ids, to be fed again from there.
+void session_set_aside(struct gyr_session *s);
 
 // Tokens on their way into a session.
 struct intake {

@@ -5,7 +5,6 @@
 
 #include "server/exchange.h"
 #include "server/fault.h"
-#include "server/later.h"
 
 #include <pthread.h>
 

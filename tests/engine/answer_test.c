@@ -279,7 +279,7 @@ int main(void) {
     gyr_model_info info;
     poet = gyr_model_open(poet_path(), &(gyr_model_options){.threads = 2}, &err);
     if (!poet ||
-        gyr_chat_tokens(poet, "[{\"role\":\"user\",\"content\":\"Write a poem about rain\"}]", true, &prompt, &err)) {
+        gyr_chat_tokens(poet, "[{\"role\":\"user\",\"content\":\"Write a poem about love\"}]", true, &prompt, &err)) {
         printf("%s\n0 passed, 1 failed, 0 skipped\n", err.message);
         return 1;
     }
