@@ -8,6 +8,7 @@
 #include "verbs.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@
 struct serving {
     struct texts models, aliases, origins, hosts;
     const char *host, *cert, *key, *kv_type;
-    uint64_t port, context, kv_memory, threads, parallel, waiting, prefill, connections, body;
+    uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body;
     bool no_auth, oversize, lock, no_cache, quiet;
 };
 
@@ -40,6 +41,7 @@ static const struct option options[] = {
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
     {"kv-memory", 0, "MIB", "most memory of the KV cache (else what is left)", OPTION_WHOLE, FIELD(kv_memory), 1, 1e9},
+    {"disk-cache", 0, "MIB", "most disk for conversations (else 4096); 0: none", OPTION_WHOLE, FIELD(disk_cache), 0, 1e9},
     {"oversize", 0, NULL, "run from disk", OPTION_FLAG, FIELD(oversize), 0, 0, true},
     {"lock", 0, NULL, "keep in memory", OPTION_FLAG, FIELD(lock), 0, 0, true},
     {"no-cache", 0, NULL, "keep no file", OPTION_FLAG, FIELD(no_cache), 0, 0, true},
@@ -86,7 +88,16 @@ static int find_models(const struct serving *o, struct model_source *list, size_
     return GYR_OK;
 }
 
-static int run(const struct serving *o, struct model_source *list, size_t n) {
+// Where conversations are kept: they are a cache, and nothing is lost with them but time. NULL: nowhere.
+static char *pages_folder(void) {
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *path = NULL;
+    if (base && *base)
+        return asprintf(&path, "%s/gyr/conversations", base) < 0 ? NULL : path;
+    return !home || asprintf(&path, "%s/.cache/gyr/conversations", home) < 0 ? NULL : path;
+}
+
+static int run(const struct serving *o, struct model_source *list, size_t n, const char *pages) {
     gyr_error e = {0};
     int status = find_models(o, list, n);
     if (status) return status;
@@ -109,6 +120,8 @@ static int run(const struct serving *o, struct model_source *list, size_t n) {
         .prefill = o->prefill,
         .context = (uint32_t)o->context,
         .kv_type = kv_type_named(o->kv_type),
+        .pages = pages,
+        .pages_bytes = o->disk_cache << 20,
         .connections = (unsigned)o->connections,
         .body = o->body,
         .ready = on_ready,
@@ -123,6 +136,7 @@ int verb_serve(int argc, char **argv) {
                         .parallel = 64,
                         .waiting = 1024,
                         .prefill = 128,
+                        .disk_cache = 4096,
                         .connections = 4096,
                         .body = 32 << 20};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
@@ -131,7 +145,9 @@ int verb_serve(int argc, char **argv) {
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
     if (!status && !list) status = GYR_NO_MEMORY;
-    if (!status) status = run(&o, list, n);
+    char *pages = pages_folder();
+    if (!status) status = run(&o, list, n, pages);
+    free(pages);
     for (size_t i = 0; list && i < n; i++) {
         free((char *)list[i].path);
         free((char *)list[i].name);

@@ -1,16 +1,20 @@
 #include "server/lane.h"
 
+#include "base/clock.h"
 #include "server/models.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct lane *lane_new(struct served *served, size_t conversations) {
+static const double READ_SECONDS = 0.01;
+
+struct lane *lane_new(struct served *served, const struct scheduler_options *o, struct disk *disk) {
     struct lane *l = calloc(1, sizeof *l);
     if (!l) return NULL;
     l->served = served;
     l->model = served_model(served);
-    l->cache.most = conversations;
+    l->cache.most = o->conversations;
+    l->disk = disk;
     l->cache.whole = served_info(served)->keeps_state;
     return l;
 }
@@ -116,7 +120,39 @@ static bool has_room(struct lane *l, size_t tokens) {
     }
 }
 
+static struct shelf shelf_of(const struct lane *l, const struct scheduler_options *o, uint64_t salt) {
+    return (struct shelf){.model = served_name(l->served), .kv_type = o->kv_type, .salt = salt, .whole = l->cache.whole};
+}
+
+// How much of the prompt the disk has, if that is worth more than what memory has.
+static size_t look_on_disk(struct lane *l, const struct scheduler_options *o, const struct job *j, struct found *f) {
+    struct shelf shelf = shelf_of(l, o, j->salt);
+    size_t have = l->disk ? disk_find(l->disk, &shelf, j->prompt, j->count - !shelf.whole) : 0;
+    if (have < f->common + PART / 2) return 0;
+    f->common = shelf.whole ? 0 : f->common / PART * PART;
+    if (!f->common) f->session = NULL;
+    return have;
+}
+
 enum admitted { ADMITTED, LATER, REFUSED };
+
+static enum admitted add_turn(struct lane *l, struct job *j, gyr_session *s, size_t from_disk, gyr_error *e) {
+    struct turn *t = turn_new(j, j->begun, s, e);
+    if (t && !from_disk && !turn_start(t, e)) {
+        t->session = NULL;
+        turn_free(t, &l->cache);
+        t = NULL;
+    }
+    if (!t) {
+        gyr_session_free(s);
+        return REFUSED;
+    }
+    t->from_disk = from_disk;
+    t->order = ++l->admitted;
+    l->turns[l->n++] = t;
+    j->begun++;
+    return ADMITTED;
+}
 
 static enum admitted begin(struct lane *l, struct job *j, const struct scheduler_options *o, struct scheduler_stats *st,
                            gyr_error *e) {
@@ -124,21 +160,18 @@ static enum admitted begin(struct lane *l, struct job *j, const struct scheduler
     if (f.soon > f.common + PREFIX_WORTH) return LATER;
     if (l->n && !has_room(l, j->count - f.common)) return LATER;
     f = find_beginning(l, j); // what was found may have been what made room
+    size_t from_disk = look_on_disk(l, o, j, &f);
     if (!ARRAY_GROW(l->turns, l->n, l->room) || !ARRAY_GROW(l->answers, l->n, l->answers_room))
         return fail_memory(e, "answers"), REFUSED;
     gyr_session *s = open_session(l, o, &f, e);
     if (!s) return l->n && e->status == GYR_NO_MEMORY ? LATER : REFUSED;
-    struct turn *t = turn_new(j, j->begun, s, f.common, e);
-    if (!t) {
-        gyr_session_free(s);
-        return REFUSED;
+    enum admitted how = add_turn(l, j, s, from_disk, e);
+    if (how == ADMITTED) {
+        st->queried_tokens += j->count;
+        st->cached_tokens += from_disk ? from_disk : f.common;
+        st->disk_tokens += from_disk ? from_disk - f.common : 0;
     }
-    t->order = ++l->admitted;
-    l->turns[l->n++] = t;
-    j->begun++;
-    st->queried_tokens += j->count;
-    st->cached_tokens += f.common;
-    return ADMITTED;
+    return how;
 }
 
 void lane_admit(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
@@ -199,7 +232,7 @@ static void sort_turns(struct lane *l) {
 static struct turn *youngest(const struct lane *l) {
     struct turn *best = NULL;
     for (size_t i = 0; i < l->n; i++)
-        if (!l->turns[i]->aside && (!best || l->turns[i]->order > best->order)) best = l->turns[i];
+        if (l->turns[i]->answer && !l->turns[i]->aside && (!best || l->turns[i]->order > best->order)) best = l->turns[i];
     return best;
 }
 
@@ -212,7 +245,7 @@ static struct turn *oldest_aside(const struct lane *l) {
 
 static size_t active(const struct lane *l) {
     size_t n = 0;
-    for (size_t i = 0; i < l->n; i++) n += !l->turns[i]->aside;
+    for (size_t i = 0; i < l->n; i++) n += l->turns[i]->answer && !l->turns[i]->aside;
     return n;
 }
 
@@ -261,24 +294,54 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
         size_t n = 0;
         for (size_t i = 0; i < l->n; i++) {
             left[i] = turn_left(l->turns[i]);
-            if (!l->turns[i]->aside) l->answers[n++] = l->turns[i]->answer;
+            if (l->turns[i]->answer && !l->turns[i]->aside) l->answers[n++] = l->turns[i]->answer;
         }
-        if (!gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
+        if (!n || !gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);
     return true;
 }
 
+// Reads on for those that begin on the disk: a little in each step, so that the others' answers go on.
+static void read_on(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
+    double end = now_seconds() + READ_SECONDS;
+    for (size_t i = l->n; i-- > 0;) {
+        struct turn *t = l->turns[i];
+        struct shelf shelf = shelf_of(l, o, t->job->salt);
+        gyr_error e = {0};
+        bool more = !t->answer;
+        while (more && now_seconds() < end)
+            more = disk_load(l->disk, &shelf, t->session, t->job->prompt, t->from_disk) &&
+                   gyr_session_length(t->session) < t->from_disk;
+        if (t->answer || more || turn_start(t, &e)) continue;
+        fail_job(t->job, &e);
+        st->failed++;
+        remove_turn(l, i);
+    }
+}
+
+bool lane_save(struct lane *l, const struct scheduler_options *o) {
+    for (size_t i = 0; l->disk && i < l->cache.n; i++) {
+        struct entry *e = &l->cache.list[i];
+        struct shelf shelf = shelf_of(l, o, e->salt);
+        if (e->kept) continue;
+        if (disk_save(l->disk, &shelf, e->session)) return true;
+        e->kept = true;
+    }
+    return false;
+}
+
 bool lane_step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
     gyr_error e = {0};
     if (!l->n) return false;
     end_turns(l, st); // those that were cancelled
+    read_on(l, o, st);
     bring_back(l);
     sort_turns(l);
     if (l->n && !step(l, o, st, &e)) {
         for (size_t i = l->n; i-- > 0;) {
-            if (l->turns[i]->aside) continue; // it has not failed, and goes on
+            if (l->turns[i]->aside || !l->turns[i]->answer) continue; // it has not failed, and goes on
             fail_job(l->turns[i]->job, &e);
             st->failed++;
             remove_turn(l, i);

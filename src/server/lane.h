@@ -2,6 +2,7 @@
 #ifndef SERVER_LANE_H
 #define SERVER_LANE_H
 
+#include "server/disk.h"
 #include "server/prefix.h"
 #include "server/scheduler.h"
 
@@ -10,13 +11,14 @@ struct turn {
     struct job *job; // held
     unsigned index;
     gyr_session *session;
-    gyr_answer *answer;
+    gyr_answer *answer; // NULL: what the disk has is being read
     gyr_generate_options how;
     gyr_sampling sampling;
     gyr_matcher *matcher; // NULL: any text will do
     bool asleep;          // the grammar does not hold yet
     struct buf tail;      // of the text, while it does not
     size_t cached;        // tokens of the prompt that were there
+    size_t from_disk;     // of the session that are to be read before the answer begins
     uint64_t order;       // when it was admitted: the youngest has the highest
     bool begun;           // its prompt is computed
     bool aside;           // it has given its memory back until there is some
@@ -24,8 +26,11 @@ struct turn {
     gyr_error error;
 };
 
-// Makes a turn whose prompt has `cached` tokens in the session, which is taken over; NULL if that cannot be.
-struct turn *turn_new(struct job *job, unsigned index, gyr_session *session, size_t cached, gyr_error *e);
+// Makes a turn. The session is taken over, unless it fails.
+struct turn *turn_new(struct job *job, unsigned index, gyr_session *session, gyr_error *e);
+
+// Begins its answer with what the session has of the prompt.
+bool turn_start(struct turn *t, gyr_error *e);
 
 // Ends it and hands its session, if it has one, to the cache.
 void turn_free(struct turn *t, struct prefix_cache *cache);
@@ -47,12 +52,13 @@ struct lane {
     unsigned n_waiting;
     uint64_t admitted;
     struct prefix_cache cache;
+    struct disk *disk; // the scheduler's; NULL: none
     struct account *accounts;
     size_t n_accounts, accounts_room;
     struct lane *next;
 };
 
-struct lane *lane_new(struct served *served, size_t conversations);
+struct lane *lane_new(struct served *served, const struct scheduler_options *o, struct disk *disk);
 void lane_free(struct lane *l); // no turn may be left
 
 // Takes over a hold of the job.
@@ -63,6 +69,9 @@ void lane_admit(struct lane *l, const struct scheduler_options *o, struct schedu
 
 // A step of all that are on their way. False: there was nothing to do.
 bool lane_step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *stats);
+
+// Writes a part of a conversation to the disk. False: there is none to be written.
+bool lane_save(struct lane *l, const struct scheduler_options *o);
 
 // Fails all jobs.
 void lane_fail(struct lane *l, const gyr_error *why);

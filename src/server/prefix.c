@@ -45,6 +45,7 @@ bool prefix_drop(struct prefix_cache *c) {
 }
 
 void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now) {
+    if (!session) return;
     size_t length = gyr_session_length(session);
     const int32_t *ids = gyr_session_tokens(session);
     for (size_t i = c->n; i-- > 0;) {
@@ -60,7 +61,7 @@ void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, dou
         gyr_session_free(session);
         return;
     }
-    c->list[c->n++] = (struct entry){session, salt, now};
+    c->list[c->n++] = (struct entry){session, salt, now, false};
 }
 
 void prefix_free(struct prefix_cache *c) {

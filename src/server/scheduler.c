@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SAVE_STEPS = 16, LAST_SECONDS = 20 }; // steps between two parts written; for writing, at the end
+
 struct forget {
     struct served *model;
     bool done;
@@ -24,6 +26,7 @@ struct scheduler {
     struct forget *forgets;
     bool stop;
     struct lane *lanes; // the thread's alone, as all below
+    struct disk *disk;
     struct scheduler_stats stats;
     struct scheduler_stats shown; // a copy for others, under the lock
 };
@@ -31,7 +34,7 @@ struct scheduler {
 static struct lane *lane_of(struct scheduler *s, struct served *model) {
     for (struct lane *l = s->lanes; l; l = l->next)
         if (l->served == model) return l;
-    struct lane *l = lane_new(model, s->o.conversations);
+    struct lane *l = lane_new(model, &s->o, s->disk);
     if (!l) return NULL;
     l->next = s->lanes;
     return s->lanes = l;
@@ -98,7 +101,23 @@ static void show(struct scheduler *s) {
         st->conversations += l->cache.n;
         st->dropped += l->cache.dropped;
     }
+    if (s->disk) disk_get_stats(s->disk, &st->disk);
     s->shown = *st;
+}
+
+// Writes a part of what was said to the disk. False: nothing is left to be written.
+static bool save_some(struct scheduler *s) {
+    for (struct lane *l = s->lanes; l; l = l->next)
+        if (lane_save(l, &s->o)) return true;
+    return false;
+}
+
+static void step_all(struct scheduler *s) {
+    for (struct lane *l = s->lanes; l; l = l->next) {
+        lane_admit(l, &s->o, &s->stats);
+        s->stats.steps += lane_step(l, &s->o, &s->stats);
+    }
+    if (s->stats.steps % SAVE_STEPS == 0) save_some(s);
 }
 
 static void *work(void *arg) {
@@ -109,19 +128,17 @@ static void *work(void *arg) {
         take_in(s);
         show(s);
         if (s->stop) break;
-        if (!lanes_busy(s)) {
-            pthread_cond_wait(&s->come, &s->lock);
-            continue;
-        }
         pthread_mutex_unlock(&s->lock);
-        for (struct lane *l = s->lanes; l; l = l->next) {
-            lane_admit(l, &s->o, &s->stats);
-            s->stats.steps += lane_step(l, &s->o, &s->stats);
-        }
+        bool busy = lanes_busy(s);
+        if (busy) step_all(s);
+        bool saved = !busy && save_some(s);
         pthread_mutex_lock(&s->lock);
+        if (!busy && !saved && !s->inbox && !s->forgets && !s->stop) pthread_cond_wait(&s->come, &s->lock);
     }
-    for (struct lane *l = s->lanes; l; l = l->next) lane_fail(l, &stopped);
     pthread_mutex_unlock(&s->lock);
+    for (struct lane *l = s->lanes; l; l = l->next) lane_fail(l, &stopped);
+    double end = now_seconds() + LAST_SECONDS;
+    while (now_seconds() < end && save_some(s)) {}
     return NULL;
 }
 
@@ -133,6 +150,7 @@ struct scheduler *scheduler_new(const struct scheduler_options *o, gyr_error *e)
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->come, NULL);
     pthread_cond_init(&s->gone, NULL);
+    if (o->disk && o->disk_bytes) s->disk = disk_new(o->disk, o->disk_bytes, NULL); // without it all works, but slower
     if (!pthread_create(&s->thread, NULL, work, s)) return s;
     free(s);
     return fail_null(e, GYR_FAILED, "no more threads can be made; raise the limit of processes (ulimit -u)");
@@ -178,6 +196,7 @@ void scheduler_free(struct scheduler *s) {
         s->lanes = l->next;
         lane_free(l);
     }
+    disk_free(s->disk);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->come);
     pthread_cond_destroy(&s->gone);

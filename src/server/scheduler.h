@@ -2,6 +2,7 @@
 #ifndef SERVER_SCHEDULER_H
 #define SERVER_SCHEDULER_H
 
+#include "server/disk.h"
 #include "server/job.h"
 
 struct scheduler;
@@ -16,6 +17,8 @@ struct scheduler_options {
     size_t conversations; // most that are remembered of a model
     uint32_t context;     // most tokens of one; 0: the model's own
     gyr_kv_type kv_type;
+    const char *disk; // folder of conversations; NULL: none are kept
+    uint64_t disk_bytes;
 };
 
 // Starts it.
@@ -35,10 +38,11 @@ void scheduler_free(struct scheduler *s);
 // What it has done and does, for /metrics.
 struct scheduler_stats {
     unsigned running, waiting;
-    uint64_t steps, prompt_tokens, cached_tokens, answer_tokens, queried_tokens;
+    uint64_t steps, prompt_tokens, cached_tokens, answer_tokens, queried_tokens, disk_tokens;
     uint64_t set_aside, dropped, cancelled, failed, finished[6]; // by gyr_stop
     uint64_t kv_limit, kv_used;                                  // bytes, of all models
     size_t conversations;
+    struct disk_stats disk;
 };
 void scheduler_get_stats(struct scheduler *s, struct scheduler_stats *stats);
 

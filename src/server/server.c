@@ -65,7 +65,9 @@ static bool start(struct server *s, gyr_error *e) {
                                      .prefill = o->prefill,
                                      .conversations = CONVERSATIONS,
                                      .context = o->context,
-                                     .kv_type = o->kv_type};
+                                     .kv_type = o->kv_type,
+                                     .disk = o->pages,
+                                     .disk_bytes = o->pages_bytes};
     struct fault f = {0};
     s->started = now_seconds();
     if (!(s->http = http_new(&how, e)) || !(s->access = access_new(o, e)) ||

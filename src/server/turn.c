@@ -56,11 +56,16 @@ static bool on_mask(void *user, uint32_t *allowed) {
     return t->asleep || !gyr_matcher_mask(t->matcher, allowed, &t->error) || !(t->broken = true);
 }
 
-struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, size_t cached, gyr_error *e) {
+struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_error *e) {
     struct turn *t = calloc(1, sizeof *t);
     if (!t) return fail_memory(e, "answer"), NULL;
-    *t = (struct turn){.job = j, .index = index, .session = session, .cached = cached, .sampling = j->sampling};
+    *t = (struct turn){.job = j, .index = index, .session = session, .sampling = j->sampling};
+    if (j->grammar && !(t->matcher = gyr_matcher_new(j->grammar, e))) {
+        free(t);
+        return NULL;
+    }
     t->sampling.seed += index;
+    t->asleep = j->wakes;
     t->how = (gyr_generate_options){.sampling = &t->sampling,
                                     .max_tokens = j->max_tokens,
                                     .min_tokens = j->min_tokens,
@@ -73,29 +78,29 @@ struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, size_
                                     .token = on_token,
                                     .piece = on_piece,
                                     .prefill = on_prefill,
+                                    .mask = t->matcher ? on_mask : NULL,
                                     .user = t};
-    if (j->grammar && !(t->matcher = gyr_matcher_new(j->grammar, e))) {
-        free(t);
-        return NULL;
-    }
-    if (t->matcher) t->how.mask = on_mask;
-    t->asleep = j->wakes;
-    t->answer = gyr_answer_new(session, j->prompt + cached, j->count - cached, &t->how, e);
-    if (!t->answer) {
-        gyr_matcher_free(t->matcher);
-        free(t);
-        return NULL;
-    }
     job_hold(j);
     return t;
 }
 
-void turn_free(struct turn *t, struct prefix_cache *cache) {
+bool turn_start(struct turn *t, gyr_error *e) {
+    t->cached = gyr_session_length(t->session);
+    t->answer = gyr_answer_new(t->session, t->job->prompt + t->cached, t->job->count - t->cached, &t->how, e);
+    return t->answer;
+}
+
+static void add_to_job(const struct turn *t) {
     gyr_generate_stats stats;
+    if (!t->answer) return;
     gyr_answer_get_stats(t->answer, &stats);
     t->job->took_prompt += stats.prompt_tokens + t->cached;
     t->job->took_cached += t->cached;
     t->job->took_answer += stats.answer_tokens;
+}
+
+void turn_free(struct turn *t, struct prefix_cache *cache) {
+    add_to_job(t);
     gyr_answer_free(t->answer);
     gyr_matcher_free(t->matcher);
     buf_free(&t->tail);
@@ -105,13 +110,14 @@ void turn_free(struct turn *t, struct prefix_cache *cache) {
 }
 
 size_t turn_left(const struct turn *t) {
-    gyr_generate_stats stats;
-    gyr_answer_get_stats(t->answer, &stats);
+    gyr_generate_stats stats = {0};
+    if (t->answer) gyr_answer_get_stats(t->answer, &stats);
     return t->job->count - t->cached - stats.prompt_tokens;
 }
 
 bool turn_told(struct turn *t, struct scheduler_stats *stats) {
     gyr_generate_stats now;
+    if (!t->answer) return false;
     gyr_answer_get_stats(t->answer, &now);
     bool over = gyr_answer_done(t->answer);
     if (!t->begun && now.prompt_tokens == t->job->count - t->cached) {

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -167,6 +168,31 @@ def little_memory_changes_nothing():
     return [f"{len(wrong)} answers are others, {aside} were set aside"] * bool(wrong or not aside)
 
 
+def a_conversation_goes_on_after_a_restart():
+    words = " ".join(f"the {a} of {b}" for a in ("sea", "light", "song", "rose") for b in ("night", "love", "gold", "rain"))
+    asked = chat(f"Write a poem about {words}, and of {words}, and of {words}", max_tokens=60)
+    problems = []
+    with tempfile.TemporaryDirectory() as cache:
+        with Server(GYR, cache=cache) as s:
+            first = s.ask("/v1/chat/completions", asked)
+            code = s.stop()
+        with Server(GYR, cache=cache) as s:
+            second = s.ask("/v1/chat/completions", asked)
+            s.stop(signal.SIGKILL)
+        for name in os.listdir(f"{cache}/gyr/conversations"):  # damaged, they are not believed
+            with open(f"{cache}/gyr/conversations/{name}", "r+b") as f:
+                f.seek(5000)
+                f.write(b"damaged")
+        with Server(GYR, cache=cache) as s:
+            third = s.ask("/v1/chat/completions", asked)
+    cached = [r["usage"]["prompt_tokens_details"]["cached_tokens"] for r in (first, second, third)]
+    if len({text_of(r) for r in (first, second, third)}) != 1:
+        problems.append("another answer")
+    if code or cached[0] or cached[1] < 256 or cached[2]:
+        problems.append(f"{code}, {cached} of {first['usage']['prompt_tokens']} tokens were found")
+    return problems
+
+
 def what_is_wrong_is_said():
     problems = []
     with Server(GYR) as s:
@@ -288,6 +314,7 @@ def slow_and_broken_clients_keep_nobody_waiting():
 
 if __name__ == "__main__":
     run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed,
-        what_must_be_json_is, little_memory_changes_nothing, what_is_wrong_is_said,
+        what_must_be_json_is, little_memory_changes_nothing,
+        a_conversation_goes_on_after_a_restart, what_is_wrong_is_said,
         who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
         pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)
