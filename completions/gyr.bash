@@ -3,13 +3,16 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version help'
+        words='run serve key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
     -m | --model | -f | --file | -o | --output | --vocab)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return ;;
+    --cert | --key)
+        [[ $verb == serve ]] && mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
     --kv-type)
         mapfile -t COMPREPLY < <(compgen -W 'f32 f16 q8' -- "$word")
@@ -26,6 +29,9 @@ _gyr() {
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
                --json --stats --ignore-end --help' ;;
+    serve)
+        words='--model --alias --host --port --cert --key --no-auth --origin --name --context --parallel --waiting --prefill
+               --connections --body --threads --kv-type --kv-memory --oversize --lock --no-cache --quiet --help' ;;
     key)
         words='--rate --tokens --concurrency --models --expires --admin --json --help'
         [[ $word == -* ]] || words='add list rm usage' ;;
@@ -53,7 +59,7 @@ _gyr() {
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version' ;;
+    help) words='run serve key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -115,6 +115,8 @@ static void kimi(void) {
           "reasoning:Hm.|text:I look.|" WEATHER_2);
 }
 
+#define GLM_ARG(key, value) S("<arg_key>") key S("</arg_key>") "\n" S("<arg_value>") value S("</arg_value>") "\n"
+
 static void tags(void) {
     const char *qwen = "<tool_call> <function=";
     check(qwen,
@@ -157,11 +159,10 @@ static void tags(void) {
                                      "name=\"now\">\n</invoke>\n" S("</minimax:tool_call>"),
           WEATHER_2 "|call:now|args:{}|end");
     const char *glm = "<tool_call> <arg_key>";
-    check(
-        glm,
-        "\n<think>Hm.</think>\nI look.\n" S("<tool_call>") "get_weather\n" S("<arg_key>") "location" S("</arg_key>") "\n" S("<arg_value>") "Paris" S(
-            "</arg_value>") "\n" S("<arg_key>") "days" S("</arg_key>") "\n" S("<arg_value>") "3" S("</arg_value>") "\n" S("</tool_call>"),
-        "reasoning:Hm.|text:I look.|" WEATHER_2);
+    check(glm,
+          "\n<think>Hm.</think>\nI look.\n" S("<tool_call>") "get_weather\n" GLM_ARG("location", "Paris")
+              GLM_ARG("days", "3") S("</tool_call>"),
+          "reasoning:Hm.|text:I look.|" WEATHER_2);
     check(glm,
           "<tool_call>get_weather<arg_key>location</arg_key><arg_value>Paris</arg_value></tool_call>"
           "<tool_call>now</tool_call>",

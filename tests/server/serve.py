@@ -170,7 +170,7 @@ def little_memory_changes_nothing():
 
 def a_conversation_goes_on_after_a_restart():
     words = " ".join(f"the {a} of {b}" for a in ("sea", "light", "song", "rose") for b in ("night", "love", "gold", "rain"))
-    asked = chat(f"Write a poem about {words}, and of {words}, and of {words}", max_tokens=60)
+    asked = chat(f"Write a poem about {words}, and {words}, and {words}, and {words}, and {words}", max_tokens=60)
     problems = []
     with tempfile.TemporaryDirectory() as cache:
         with Server(GYR, cache=cache) as s:
