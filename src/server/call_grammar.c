@@ -336,5 +336,5 @@ bool call_grammar(const struct call_grammar *c, struct buf *out, gyr_error *e) {
     buf_free(&root);
     buf_free(&w.others);
     if (failed) return fail_memory(e, "a grammar");
-    return good || fail(e, GYR_USAGE, "tool_choice: %s is none of the tools", c->name ? c->name : "there");
+    return good || fail(e, GYR_USAGE, "%s is none of the tools", c->name ? c->name : "what may be called");
 }

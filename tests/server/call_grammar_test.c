@@ -135,7 +135,7 @@ static void what_cannot_be_is_said(void) {
     struct call_grammar how = {.choice = CALLS_MUST, .name = "nothing"};
     CHECK(!grammar_of("<tool_call>", &how, &e));
     CHECK_INT(e.status, GYR_USAGE);
-    CHECK_STR(e.message, "tool_choice: nothing is none of the tools");
+    CHECK_STR(e.message, "nothing is none of the tools");
 }
 
 int main(void) {

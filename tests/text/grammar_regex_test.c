@@ -106,7 +106,8 @@ static void gbnf_refused(void) {
     check_refused(k, "root ::= [a", GYR_MALFORMED, "grammar:1:10: [ without ]");
     check_refused(k, "root ::= \"\\q\"", GYR_MALFORMED, "grammar:1:12: an escape that GBNF does not have");
     check_refused(k, "root ::= <think>", GYR_UNSUPPORTED,
-                  "grammar:1:10: tokens (<...>) are not supported; spell their text");
+                  "grammar:1:10: of tokens only <[ID]>, for a special one, is supported; spell texts");
+    check_refused(k, "root ::= <[5>", GYR_MALFORMED, "grammar:1:13: <[ID]> is a special token by its number");
     check_refused(k, "root ::= root", GYR_UNSUPPORTED, "grammar: no text is valid; parts of it contradict each other");
     check_refused(k, "root ::= %json{\"type\": 1}", GYR_MALFORMED,
                   "grammar: #: type is not one, or a list, of the seven types");
