@@ -329,19 +329,32 @@ float ref_code_query(const float *q, size_t n, int *code) {
     return d;
 }
 
-static float ref_score_q8(const struct attention *a, size_t row, size_t head, size_t t) {
+// A query as integers, each worth `by` of a score.
+struct query_codes {
+    int code[KV_MOST_DIM];
+    float by;
+};
+
+static struct query_codes query_codes(const struct attention *a, size_t row, size_t head) {
+    struct query_codes q = {{0}, 0};
+    if (a->kv.type != TYPE_Q8_0) return q;
+    q.by = ref_code_query(a->q + (row * a->heads + head) * a->kv.key_dim, a->kv.key_dim, q.code) * a->scale;
+    return q;
+}
+
+static float ref_score_q8(const struct attention *a, size_t row, size_t head, size_t t, const struct query_codes *q) {
     struct kv_vector key = cached(a, row, head, t, false);
-    int code[KV_MOST_DIM] = {0}, sum = 0;
-    float by = ref_code_query(a->q + (row * a->heads + head) * a->kv.key_dim, a->kv.key_dim, code) * a->scale, d;
+    int sum = 0;
+    float d;
     memcpy(&d, kv_scale(&key), sizeof d);
-    for (size_t i = 0; i < a->kv.key_dim; i++) sum += code[i] * (int8_t)key.data[kv_index(&key, i)];
-    float x = (float)sum * d * by;
+    for (size_t i = 0; i < a->kv.key_dim; i++) sum += q->code[i] * (int8_t)key.data[kv_index(&key, i)];
+    float x = (float)sum * d * q->by;
     if (a->slopes) x = fmaf(ref_bias(a, head, t), a->scale, x);
     return a->softcap > 0 ? a->softcap * tanh_f(x / a->softcap) : x;
 }
 
-static float ref_score(const struct attention *a, size_t row, size_t head, size_t t) {
-    if (a->kv.type == TYPE_Q8_0) return ref_score_q8(a, row, head, t);
+static float ref_score(const struct attention *a, size_t row, size_t head, size_t t, const struct query_codes *codes) {
+    if (a->kv.type == TYPE_Q8_0) return ref_score_q8(a, row, head, t, codes);
     const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
     struct kv_vector key = cached(a, row, head, t, false);
     float x = 0;
@@ -380,9 +393,10 @@ static void ref_values_q8(const struct attention *a, size_t row, size_t head, si
 static float ref_span(const struct attention *a, size_t row, size_t head, size_t first, size_t last, float *max,
                       float *out) {
     float weight[SPAN], lane[LANES] = {0};
+    struct query_codes q = query_codes(a, row, head);
     *max = -INFINITY;
     for (size_t t = first; t < last; t++) {
-        weight[t % SPAN] = ref_score(a, row, head, t);
+        weight[t % SPAN] = ref_score(a, row, head, t, &q);
         *max = fmaxf(*max, weight[t % SPAN]);
     }
     for (size_t t = first; t < last; t++) lane[t % LANES] += weight[t % SPAN] = exp_f(weight[t % SPAN] - *max);
