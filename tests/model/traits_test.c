@@ -561,14 +561,15 @@ static void pairs(void) {
     agree = refused = 0;
     for (int i = 0; i < N_TRAITS; i++)
         for (int k = i + 1; k < N_TRAITS; k++)
-            if (traits[i].slot != traits[k].slot) check((int[]){i, k}, 2);
+            if (traits[i].slot != traits[k].slot && !((size_t)(i + k) % test_times(1, 3))) check((int[]){i, k}, 2);
     printf("  %d pairs agree, %d are refused\n", agree, refused);
     CHECK(refused < agree / 10);
 }
 
 static void many_at_once(void) {
+    int models = (int)test_times(300, 60);
     agree = refused = 0;
-    for (int n = 0; n < 300; n++) {
+    for (int n = 0; n < models; n++) {
         int trait[6], taken = 0;
         for (int tries = 0; tries < 12 && taken < 6; tries++) {
             int t = (int)((uniform() + 1) / 2 * N_TRAITS) % N_TRAITS, same = 0;
@@ -578,7 +579,7 @@ static void many_at_once(void) {
         check(trait, taken);
     }
     printf("  %d models agree, %d are refused\n", agree, refused);
-    CHECK(agree > 150);
+    CHECK(agree > models / 2);
 }
 
 int main(void) {
