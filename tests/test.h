@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-// Where a step costs many times what it costs as gyr ships, under sanitizers and in an emulator, tests of many cases try
-// fewer: some of each kind. The build as it ships has all of them.
+// Where a step costs many times what it costs as gyr ships, under sanitizers and in an emulator, tests of many cases
+// try fewer: some of each kind. The build as it ships has all of them.
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
 #define TEST_SANITIZED

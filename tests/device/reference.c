@@ -6,6 +6,13 @@
 
 #include "device/elementary.h"
 
+// fmaf() is a call where a chip need not have the instruction; in the inner loops most of the time would go there.
+#if defined __x86_64__ && defined __GLIBC__ && __has_attribute(target_clones)
+#define WITH_FMA __attribute__((target_clones("fma", "default")))
+#else
+#define WITH_FMA
+#endif
+
 // Where segment s of n units begins.
 static size_t segment(size_t n, size_t s) { return n / 8 * s + n % 8 * s / 8; }
 
@@ -130,7 +137,7 @@ static float *decoded(const struct weight *w, size_t row) {
     return f;
 }
 
-float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
+WITH_FMA float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
     size_t groups = (w->cols + 31) / 32;
     float sum[8], *f = calloc(groups * 32, sizeof *f), *a = calloc(groups * 32, sizeof *a), *own = decoded(w, row);
     memcpy(f, own, w->cols * sizeof *f);
@@ -353,7 +360,8 @@ static float ref_score_q8(const struct attention *a, size_t row, size_t head, si
     return a->softcap > 0 ? a->softcap * tanh_f(x / a->softcap) : x;
 }
 
-static float ref_score(const struct attention *a, size_t row, size_t head, size_t t, const struct query_codes *codes) {
+WITH_FMA static float ref_score(const struct attention *a, size_t row, size_t head, size_t t,
+                                const struct query_codes *codes) {
     if (a->kv.type == TYPE_Q8_0) return ref_score_q8(a, row, head, t, codes);
     const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
     struct kv_vector key = cached(a, row, head, t, false);
@@ -390,8 +398,8 @@ static void ref_values_q8(const struct attention *a, size_t row, size_t head, si
 }
 
 // One span: weights in place of the scores, the weighted values to `out`.
-static float ref_span(const struct attention *a, size_t row, size_t head, size_t first, size_t last, float *max,
-                      float *out) {
+WITH_FMA static float ref_span(const struct attention *a, size_t row, size_t head, size_t first, size_t last,
+                               float *max, float *out) {
     float weight[SPAN], lane[LANES] = {0};
     struct query_codes q = query_codes(a, row, head);
     *max = -INFINITY;

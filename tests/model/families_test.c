@@ -66,9 +66,8 @@ static float *feed(gyr_session *s, const struct drawn *d, int piece) {
 
 static int wrong_greedy(gyr_session *s, const struct drawn *d) {
     int n = d->greedy_n / (int)test_times(1, 4);
-    gyr_generate_options o = {.sampling = &(gyr_sampling){.top_p = 1, .repetition_penalty = 1},
-                              .max_tokens = (size_t)n,
-                              .ignore_end = true};
+    gyr_generate_options o = {
+        .sampling = &(gyr_sampling){.top_p = 1, .repetition_penalty = 1}, .max_tokens = (size_t)n, .ignore_end = true};
     gyr_session_truncate(s, 0);
     if (gyr_generate(s, d->text, (size_t)d->prompt_n, &o, NULL, NULL)) return -1;
     const int32_t *got = gyr_session_tokens(s) + d->prompt_n;
