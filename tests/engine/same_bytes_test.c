@@ -159,7 +159,7 @@ static void check_model(const char *what, const char *path, size_t turn) {
         size_t crowd = crowds[(turn / 4 + i) % 4];
         gyr_model *m = open_as(path, sets[i], n_threads);
         if (!m) continue;
-        bool same = play(m, &r, kv, crowd, i ? test_times(150, 40) : 60);
+        bool same = play(m, &r, kv, crowd, i ? test_times(150, 80) : 60);
         if (!same) printf("%s, %s, %u threads, %zu sequences, KV type %d\n", what, sets[i], n_threads, crowd, (int)kv);
         CHECK(same);
         gyr_model_close(m);
