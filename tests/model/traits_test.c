@@ -533,7 +533,7 @@ static int agree, refused;
 
 // A model of some traits. One that is passed over is drawn nevertheless: those after it stay the same.
 static void check(const int *trait, int n, bool passed_over) {
-    char why[512], all[512] = "";
+    char why[512] = "", all[512] = "";
     begin(plain);
     for (int i = 0; i < n; i++) {
         traits[trait[i]].set(plain);
