@@ -35,9 +35,10 @@ def kernels_build():
     problems = []
     if not (FOLDER / "build.ninja").exists():
         # At the highest level GCC 12 breaks on a test; the kernels have a level of their own.
-        problems, _ = try_command("meson", "setup", FOLDER, ROOT, "-Dkernels=true", "-Doptimization=2", "--cross-file",
-                                  ROOT / "tools/cross/aarch64.ini")
-    return problems or try_command("ninja", "-C", FOLDER, "-j2")[0]
+        problems, _ = try_command("meson", "setup", FOLDER, ROOT, "-Dkernels=true", "-Doptimization=2",
+                                  "-Ddebug=false", "--cross-file", ROOT / "tools/cross/aarch64.ini")
+    programs = [f"tests/device/{name}_test" for name in PROGRAMS]
+    return problems or try_command("ninja", "-C", FOLDER, "-j2", *programs)[0]
 
 
 def program(name):

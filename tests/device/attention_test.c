@@ -114,7 +114,7 @@ static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
 
 static void shapes(void) {
     static const size_t dims[] = {64, 128, 80, 96, 8, 17, 1, 256, 192, 576};
-    for (size_t i = 0; i < 50; i++) {
+    for (size_t i = 0; i < test_times(50, 30); i++) {
         size_t dim = dims[i % 10], kv_heads = random_size(1, 3), group = i % 5 == 4 ? 71 : random_size(1, 4);
         struct attention a = {.rows = i % 6 ? random_size(1, 4) : 1, .heads = kv_heads * group};
         a.kv = (struct kv_shape){types[i % 3], kv_heads, dim, i % 4 ? dim : random_size(1, 150)};
@@ -132,7 +132,7 @@ static void positions(void) {
 // Windows, soft caps and sinks, one by one and together.
 static void variants(void) {
     static const float sinks; // which ones there are is try()'s choice
-    for (size_t i = 0; i < 64; i++) {
+    for (size_t i = 0; i < test_times(64, 32); i++) {
         struct attention a = {.rows = random_size(1, 5), .heads = 6, .kv = {types[i % 3], 3, 24, 20}};
         if (i & 1) a.window = (uint32_t)random_size(1, i & 8 ? 40 : 600);
         if (i & 2) a.softcap = 1.5f;
@@ -143,7 +143,7 @@ static void variants(void) {
 
 // Attention to some positions, of rows that have more than those and of rows that have fewer.
 static void choices(void) {
-    for (size_t i = 0; i < 45; i++) {
+    for (size_t i = 0; i < test_times(45, 18); i++) {
         size_t kv_heads = random_size(1, 2), most = i % 5 ? random_size(1, 90) : random_size(500, 1100);
         struct attention a = {.rows = random_size(1, 6), .heads = kv_heads * random_size(1, i % 9 ? 8 : 110)};
         a.kv = (struct kv_shape){types[i % 3], kv_heads, random_size(1, 100), random_size(1, 100)};

@@ -6,6 +6,13 @@
 
 #include "device/elementary.h"
 
+// fmaf() is a call where a chip need not have the instruction; in the inner loops most of the time would go there.
+#if defined __x86_64__ && defined __GLIBC__ && __has_attribute(target_clones)
+#define WITH_FMA __attribute__((target_clones("fma", "default")))
+#else
+#define WITH_FMA
+#endif
+
 // Where segment s of n units begins.
 static size_t segment(size_t n, size_t s) { return n / 8 * s + n % 8 * s / 8; }
 
@@ -130,7 +137,7 @@ static float *decoded(const struct weight *w, size_t row) {
     return f;
 }
 
-float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
+WITH_FMA float ref_dot_f(const struct weight *w, size_t row, const float *x, float bias, bool has_bias) {
     size_t groups = (w->cols + 31) / 32;
     float sum[8], *f = calloc(groups * 32, sizeof *f), *a = calloc(groups * 32, sizeof *a), *own = decoded(w, row);
     memcpy(f, own, w->cols * sizeof *f);
@@ -329,19 +336,33 @@ float ref_code_query(const float *q, size_t n, int *code) {
     return d;
 }
 
-static float ref_score_q8(const struct attention *a, size_t row, size_t head, size_t t) {
+// A query as integers, each worth `by` of a score.
+struct query_codes {
+    int code[KV_MOST_DIM];
+    float by;
+};
+
+static struct query_codes query_codes(const struct attention *a, size_t row, size_t head) {
+    struct query_codes q = {{0}, 0};
+    if (a->kv.type != TYPE_Q8_0) return q;
+    q.by = ref_code_query(a->q + (row * a->heads + head) * a->kv.key_dim, a->kv.key_dim, q.code) * a->scale;
+    return q;
+}
+
+static float ref_score_q8(const struct attention *a, size_t row, size_t head, size_t t, const struct query_codes *q) {
     struct kv_vector key = cached(a, row, head, t, false);
-    int code[KV_MOST_DIM] = {0}, sum = 0;
-    float by = ref_code_query(a->q + (row * a->heads + head) * a->kv.key_dim, a->kv.key_dim, code) * a->scale, d;
+    int sum = 0;
+    float d;
     memcpy(&d, kv_scale(&key), sizeof d);
-    for (size_t i = 0; i < a->kv.key_dim; i++) sum += code[i] * (int8_t)key.data[kv_index(&key, i)];
-    float x = (float)sum * d * by;
+    for (size_t i = 0; i < a->kv.key_dim; i++) sum += q->code[i] * (int8_t)key.data[kv_index(&key, i)];
+    float x = (float)sum * d * q->by;
     if (a->slopes) x = fmaf(ref_bias(a, head, t), a->scale, x);
     return a->softcap > 0 ? a->softcap * tanh_f(x / a->softcap) : x;
 }
 
-static float ref_score(const struct attention *a, size_t row, size_t head, size_t t) {
-    if (a->kv.type == TYPE_Q8_0) return ref_score_q8(a, row, head, t);
+WITH_FMA static float ref_score(const struct attention *a, size_t row, size_t head, size_t t,
+                                const struct query_codes *codes) {
+    if (a->kv.type == TYPE_Q8_0) return ref_score_q8(a, row, head, t, codes);
     const float *q = a->q + (row * a->heads + head) * a->kv.key_dim;
     struct kv_vector key = cached(a, row, head, t, false);
     float x = 0;
@@ -377,12 +398,13 @@ static void ref_values_q8(const struct attention *a, size_t row, size_t head, si
 }
 
 // One span: weights in place of the scores, the weighted values to `out`.
-static float ref_span(const struct attention *a, size_t row, size_t head, size_t first, size_t last, float *max,
-                      float *out) {
+WITH_FMA static float ref_span(const struct attention *a, size_t row, size_t head, size_t first, size_t last,
+                               float *max, float *out) {
     float weight[SPAN], lane[LANES] = {0};
+    struct query_codes q = query_codes(a, row, head);
     *max = -INFINITY;
     for (size_t t = first; t < last; t++) {
-        weight[t % SPAN] = ref_score(a, row, head, t);
+        weight[t % SPAN] = ref_score(a, row, head, t, &q);
         *max = fmaxf(*max, weight[t % SPAN]);
     }
     for (size_t t = first; t < last; t++) lane[t % LANES] += weight[t % SPAN] = exp_f(weight[t % SPAN] - *max);

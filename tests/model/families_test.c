@@ -65,14 +65,14 @@ static float *feed(gyr_session *s, const struct drawn *d, int piece) {
 }
 
 static int wrong_greedy(gyr_session *s, const struct drawn *d) {
-    gyr_generate_options o = {.sampling = &(gyr_sampling){.top_p = 1, .repetition_penalty = 1},
-                              .max_tokens = (size_t)d->greedy_n,
-                              .ignore_end = true};
+    int n = d->greedy_n / (int)test_times(1, 4);
+    gyr_generate_options o = {
+        .sampling = &(gyr_sampling){.top_p = 1, .repetition_penalty = 1}, .max_tokens = (size_t)n, .ignore_end = true};
     gyr_session_truncate(s, 0);
     if (gyr_generate(s, d->text, (size_t)d->prompt_n, &o, NULL, NULL)) return -1;
     const int32_t *got = gyr_session_tokens(s) + d->prompt_n;
     int wrong = 0;
-    for (int i = 0; i < d->greedy_n; i++) wrong += got[i] != d->greedy[i];
+    for (int i = 0; i < n; i++) wrong += got[i] != d->greedy[i];
     return wrong;
 }
 
@@ -180,9 +180,11 @@ static float *logits_with(const struct drawn *d, const char *isa) {
 }
 
 static void check_sets(const struct drawn *d, const char *name) {
+    static size_t family; // where that is slow, each has a set of its own
+    size_t turn = family++, nth = 0, step = test_times(1, 3);
     float *want = logits_with(d, "scalar");
     for (int i = 1; i < SETS; i++) {
-        if (!sets_here(sets[i])) continue;
+        if (!sets_here(sets[i]) || nth++ % step != turn % step) continue;
         float *got = logits_with(d, sets[i]);
         bool same = want && got && !memcmp(want, got, (size_t)(d->text_n * d->vocab) * sizeof *want);
         if (!same) printf("  %s: scalar and %s differ\n", name, sets[i]);
