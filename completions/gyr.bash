@@ -31,7 +31,7 @@ _gyr() {
                --json --stats --ignore-end --help' ;;
     serve)
         words='--model --alias --host --port --cert --key --no-auth --origin --name --context --parallel --waiting --prefill
-               --connections --body --threads --kv-type --kv-memory --oversize --lock --no-cache --quiet --help' ;;
+               --connections --body --threads --kv-type --kv-memory --disk-cache --oversize --lock --no-cache --quiet --help' ;;
     key)
         words='--rate --tokens --concurrency --models --expires --admin --json --help'
         [[ $word == -* ]] || words='add list rm usage' ;;

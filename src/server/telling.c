@@ -113,7 +113,7 @@ bool telling_reads(struct telling *t, json_t *tools, struct fault *f) {
     struct output_options how = {.format = served_format(t->job->model),
                                  .tools = tools,
                                  .begins = telling_begins(t),
-                                 .whole_calls = !t->stream,
+                                 .whole_calls = false,
                                  .event = on_output};
     gyr_error e = {0};
     t->tools = json_incref(tools);
