@@ -398,7 +398,7 @@ GYR_API gyr_status gyr_sessions_feed(const gyr_input *inputs, size_t n, gyr_erro
 
 // ------------------------------------------------------------------------------------------------ generation
 
-// How the next token is chosen, in this order: bias, penalties, top-k, temperature, softmax, top-p, min-p, draw.
+// How the next token is chosen, in this order: bias, penalties, mask, top-k, temperature, softmax, top-p, min-p, draw.
 // The random number of a token depends on (seed, position in the session) and nothing else.
 typedef struct gyr_sampling {
     float temperature;        // 0: the most likely token (greedy)
@@ -429,25 +429,50 @@ GYR_API gyr_status gyr_session_sample(gyr_session *session, const gyr_sampling *
 GYR_API bool gyr_token_is_end(const gyr_tokenizer *tokenizer, int32_t id);
 
 typedef enum gyr_stop {
-    GYR_STOP_END = 1,    // the model said it is done
+    GYR_STOP_END = 1,    // the model said it is done, one of stop_ids came, or mask() allowed nothing
     GYR_STOP_STRING = 2, // a stop string came
     GYR_STOP_LENGTH = 3, // max_tokens or the context was reached
     GYR_STOP_CALLER = 4, // a callback asked to stop
+    GYR_STOP_MASK = 5,   // mask() failed
 } gyr_stop;
+
+// A token of an answer as it is chosen; valid while the callback runs. Probabilities are those of the model's raw
+// scores, before bias, penalties, masks and temperature; their natural logarithms are the same bytes on every machine.
+typedef struct gyr_token {
+    int32_t id;
+    float logprob;     // NaN if not asked for
+    const char *bytes; // `size` bytes of text, which may end inside a character; none for a special token
+    size_t size;
+    const int32_t *top_ids; // the `top_count` likeliest tokens, best first, of equals the smaller id first
+    const float *top_logprobs;
+    size_t top_count;
+    uint64_t reserved[4];
+} gyr_token;
 
 typedef struct gyr_generate_options {
     const gyr_sampling *sampling; // NULL: the model's defaults
     size_t max_tokens;            // 0: until the context is full
     const char *const *stop;      // `stop_count` strings that end the answer; they are not part of it
     size_t stop_count;
-    bool ignore_end; // go on when the model says it is done (for benchmarks)
+    bool ignore_end; // go on when the model says it is done (for benchmarks); stop_ids still end it
     // Called with each piece of the answer: whole UTF-8 characters, never part of a stop string. Invalid bytes of
     // the model arrive as U+FFFD. Return false to stop; what was computed stays in the session.
     bool (*piece)(void *user, const char *text, size_t size);
     // Called while the prompt is computed, with the tokens done. Return false to stop.
     bool (*prefill)(void *user, size_t done, size_t total);
     void *user;
-    uint64_t reserved[8];
+    size_t min_tokens; // tokens that would end the answer are not chosen before there are so many (stop strings end
+                       // it all the same)
+    const int32_t *stop_ids; // `stop_id_count` tokens that end the answer; they are not part of it
+    size_t stop_id_count;
+    int32_t logprobs; // 0: none; 1 + k: that of each token, and those of the k likeliest in its place, k up to 128
+    // Called with each token of the answer, before `piece`. Return false to stop; the token stays in the session.
+    bool (*token)(void *user, const gyr_token *token);
+    // Called before each choice. `allowed` has a bit for each token: of token i, bit i % 32 of word i / 32, one on
+    // entry; clear those that must not be chosen. If none is left, the answer ends. Return false if that cannot be
+    // said: the answer ends too (GYR_STOP_MASK). May be called on a worker thread; for one answer never twice at once.
+    bool (*mask)(void *user, uint32_t *allowed);
+    uint64_t reserved[2];
 } gyr_generate_options;
 
 typedef struct gyr_generate_stats {
@@ -468,7 +493,7 @@ GYR_API gyr_status gyr_generate(gyr_session *session, const int32_t *prompt, siz
 //
 //     for (;;) {
 //         ... gyr_answer_new() for who came, gyr_answer_free() for who is done ...
-//         if (gyr_answers_step(answers, n, &err)) ...
+//         if (gyr_answers_step(answers, n, 0, &err)) ...
 //     }
 //
 // What an answer says does not depend on who else is there, nor on when they come and go.
@@ -482,9 +507,11 @@ GYR_API gyr_answer *gyr_answer_new(gyr_session *session, const int32_t *prompt, 
 GYR_API void gyr_answer_free(gyr_answer *answer);
 
 // One batch: each answer that is not done computes a piece of its prompt, or chooses and computes one token. Prompts
-// share what room the tokens leave, the first of `answers` first. When it fails, no session has changed, and the step
-// may be tried again. Fails as gyr_session_feed() does.
-GYR_API gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, gyr_error *err);
+// share what room the tokens leave, the first of `answers` first, and take no more than `prompt_tokens` together (0: as
+// much as there is): so a long prompt does not keep the others waiting. Callbacks other than `mask` are called on this
+// thread, those of one answer after those of the one before it. When it fails, no session has changed, and the step
+// may be tried again; nothing is chosen or told twice. Fails as gyr_session_feed() does.
+GYR_API gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *err);
 
 // Whether something stopped the answer, a `prefill` that returned false among it: its stop is GYR_STOP_CALLER then.
 GYR_API bool gyr_answer_done(const gyr_answer *answer);

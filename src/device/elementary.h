@@ -1,5 +1,5 @@
-// exp, tanh and erf of a float from + - * / and fma alone, so that every machine gives the same bits: libm does not.
-// No branches, so that compilers vectorize loops of them. Within 2 units in the last place
+// exp, log, tanh and erf of a float from + - * / and fma alone, so that every machine gives the same bits: libm does
+// not. No branches, so that compilers vectorize loops of them. Within 2 units in the last place
 // (tests/device/elementary_test.c).
 //
 // The polynomials are Chebyshev fits of the stated functions, made with mpmath at 40 digits and rounded to float.
@@ -39,18 +39,31 @@ static inline float exp_f(float x) {
     return p * float_of_bits((half + 127) << 23) * float_of_bits((n - half + 127) << 23);
 }
 
-// ln(1 + e^x) = max(x, 0) + ln(1 + t), t = e^-|x|: with s = t / (2 + t), ln(1 + t) = 2 atanh(s), whose s + s^3 P(s^2)
-// has P fitting (atanh(s) / s - 1) / s^2 on s <= 1/3.
-static inline float softplus_f(float x) {
-    float t = exp_f(-fabsf(x)), s = t / (2.0f + t), u = s * s;
+// 2 atanh(s) = ln((1 + s) / (1 - s)) for s <= 1/3: s + s^3 P(s^2) has P fitting (atanh(s) / s - 1) / s^2.
+static inline float atanh_twice_f(float s) {
+    float u = s * s;
     float p = 0x1.a9bafcp-4f;
     p = fmaf(p, u, 0x1.65ad56p-4f);
     p = fmaf(p, u, 0x1.c7fb36p-4f);
     p = fmaf(p, u, 0x1.248f58p-3f);
     p = fmaf(p, u, 0x1.9999a0p-3f);
     p = fmaf(p, u, 0x1.555556p-2f);
-    float log = 2.0f * fmaf(p * u, s, s);
-    return either(x > 0, x, 0) + log;
+    return 2.0f * fmaf(p * u, s, s);
+}
+
+// ln(1 + e^x) = max(x, 0) + ln(1 + t), t = e^-|x|: with s = t / (2 + t), ln(1 + t) = 2 atanh(s).
+static inline float softplus_f(float x) {
+    float t = exp_f(-fabsf(x));
+    return either(x > 0, x, 0) + atanh_twice_f(t / (2.0f + t));
+}
+
+// ln x of a normal number: x = 2^n f with sqrt(1/2) <= f < sqrt(2), and ln f = 2 atanh((f - 1) / (f + 1)).
+static inline float log_f(float x) {
+    const uint32_t root = 0x3f3504f3u; // of 1/2
+    uint32_t bits = bits_of_float(x) - root;
+    float n = (float)((int32_t)bits >> 23), f = float_of_bits((bits & 0x7fffffu) + root);
+    float log = atanh_twice_f((f - 1.0f) / (f + 1.0f));
+    return fmaf(n, 0x1.62e4p-1f, fmaf(n, 0x1.7f7d1cp-20f, log));
 }
 
 // tanh x: x + x^3 P(x^2) with P fitting (tanh(x) / x - 1) / x^2 on |x| <= 0.65, else 1 - 2 / (e^2|x| + 1).

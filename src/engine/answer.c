@@ -1,24 +1,8 @@
 // Answers that go step by step, many in one batch: prefill, then decode until something stops each.
+#include "engine/answer.h"
 #include "base/clock.h"
-#include "engine/engine.h"
-#include "engine/stream.h"
 
 #include <stdlib.h>
-
-struct gyr_answer {
-    struct gyr_session *s;
-    const int32_t *prompt;
-    size_t count, fed;
-    gyr_generate_options o;
-    gyr_sampling sampling;
-    struct stream stream;
-    struct buf piece;
-    size_t first; // position of the answer's first token
-    int32_t next; // the token that was chosen and is not computed yet, if `chosen`
-    bool chosen;
-    gyr_stop stop; // that its text asked for; 0: none
-    gyr_generate_stats stats;
-};
 
 gyr_answer *gyr_answer_new(gyr_session *s, const int32_t *prompt, size_t count, const gyr_generate_options *o,
                            gyr_error *e) {
@@ -34,7 +18,8 @@ gyr_answer *gyr_answer_new(gyr_session *s, const int32_t *prompt, size_t count, 
         (struct stream){.stop = a->o.stop, .stop_count = a->o.stop_count, .piece = a->o.piece, .user = a->o.user};
     a->first = s->length + count;
     bool ok = CHECK_RESERVED(o, e) && CHECK_RESERVED(a->o.sampling, e) &&
-              sampling_check(&a->sampling, s->model->model->h.vocab, e) && session_takes(s, prompt, count, e);
+              sampling_check(&a->sampling, s->model->model->h.vocab, e) && session_takes(s, prompt, count, e) &&
+              answer_prepare(a, e);
     if (ok && !count && !s->has_logits)
         ok = fail(e, GYR_USAGE, "%s: nothing to answer: give at least one token", s->model->checkpoint->path);
     if (ok) return a;
@@ -46,6 +31,10 @@ void gyr_answer_free(gyr_answer *a) {
     if (!a) return;
     stream_free(&a->stream);
     buf_free(&a->piece);
+    free(a->allowed);
+    free(a->ends);
+    free(a->top_ids);
+    free(a->top_logprobs);
     free(a);
 }
 
@@ -53,42 +42,6 @@ void gyr_answer_free(gyr_answer *a) {
 static uint64_t bytes_of_step(const struct gyr_session *s) {
     uint64_t token = kv_cache_bytes(s->kv->layout, PAGE_TOKENS) / PAGE_TOKENS;
     return s->model->model->decode_bytes + token * s->length;
-}
-
-static void finish(struct gyr_answer *a, gyr_stop stop) {
-    a->stats.stop = stop;
-    bool rest = stop == GYR_STOP_END || stop == GYR_STOP_LENGTH;
-    if (rest && stream_end(&a->stream) == STREAM_CANCELLED) a->stats.stop = GYR_STOP_CALLER;
-}
-
-// Sends the chosen token's text out. What stops the answer holds once the token is computed.
-static bool send_piece(struct gyr_answer *a, gyr_error *e) {
-    const struct tokenizer *tokens = a->s->model->tokenizer.tokens;
-    buf_clear(&a->piece);
-    if (tokens) tokenizer_decode(tokens, a->next, a->s->length == 0, false, &a->piece);
-    enum stream_state state = a->piece.failed ? STREAM_NO_MEMORY : stream_put(&a->stream, a->piece.data, a->piece.size);
-    if (state == STREAM_NO_MEMORY) return fail_memory(e, "answer");
-    a->stop = state == STREAM_STOPPED ? GYR_STOP_STRING : state == STREAM_CANCELLED ? GYR_STOP_CALLER : 0;
-    return true;
-}
-
-// Chooses the next token and sends its text out; or finds that there is none. Once, also when the step is tried again.
-static bool choose(struct gyr_answer *a, gyr_error *e) {
-    struct gyr_session *s = a->s;
-    const struct tokenizer *tokens = s->model->tokenizer.tokens;
-    size_t most = a->o.max_tokens ? a->o.max_tokens : SIZE_MAX;
-    if (a->chosen) return true;
-    if (a->stats.answer_tokens >= most || s->length >= s->context) {
-        finish(a, GYR_STOP_LENGTH);
-        return true;
-    }
-    a->next = sampler_pick(&s->model->sampler, &a->sampling, s->logits, &(struct history){s->ids, s->length, a->first});
-    if (!a->o.ignore_end && tokens && tokenizer_is_end(tokens, a->next)) {
-        finish(a, GYR_STOP_END);
-        return true;
-    }
-    a->chosen = send_piece(a, e);
-    return a->chosen;
 }
 
 // The answer's part of the batch: its token, or as much of its prompt as fits `room`.
@@ -104,16 +57,16 @@ static void token_done(struct gyr_answer *a) {
     a->chosen = false;
     a->stats.answer_tokens++;
     if (a->stop)
-        finish(a, a->stop);
+        answer_finish(a, a->stop);
     else if (a->stats.answer_tokens >= most || a->s->length >= a->s->context)
-        finish(a, GYR_STOP_LENGTH);
+        answer_finish(a, GYR_STOP_LENGTH);
 }
 
 static void prompt_done(struct gyr_answer *a, size_t n) {
     a->fed += n;
     a->stats.prompt_tokens = a->fed;
     if (n && a->fed < a->count && a->o.prefill && !a->o.prefill(a->o.user, a->fed, a->count))
-        finish(a, GYR_STOP_CALLER);
+        answer_finish(a, GYR_STOP_CALLER);
 }
 
 struct step {
@@ -123,14 +76,13 @@ struct step {
     size_t n;
 };
 
-static bool fill(struct step *st, gyr_answer *const *answers, size_t n, gyr_error *e) {
+// The parts of all answers, those of prompts together at most `prompt_tokens` (0: as many as fit).
+static bool fill(struct step *st, gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *e) {
     size_t tokens = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct gyr_answer *a = answers[i];
-        if (!a->stats.stop && a->fed == a->count && !choose(a, e)) return false;
-        tokens += a->chosen;
-    }
+    if (!answers_choose(answers, n, e)) return false;
+    for (size_t i = 0; i < n; i++) tokens += answers[i]->chosen;
     size_t most = n ? run_rows(answers[0]->s->model->run) : 0, room = most > tokens ? most - tokens : 1;
+    if (prompt_tokens && prompt_tokens < room) room = prompt_tokens;
     for (size_t i = 0; i < n; i++) {
         struct gyr_answer *a = answers[i];
         if (a->stats.stop) continue;
@@ -144,13 +96,13 @@ static bool fill(struct step *st, gyr_answer *const *answers, size_t n, gyr_erro
     return true;
 }
 
-static bool step(struct step *st, gyr_answer *const *answers, size_t n, gyr_error *e) {
+static bool step(struct step *st, gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *e) {
     double start = now_seconds();
     st->answers = malloc((n + !n) * sizeof(*st->answers));
     st->parts = malloc((n + !n) * sizeof(*st->parts));
     st->taken = malloc((n + !n) * sizeof(*st->taken));
     if (!st->answers || !st->parts || !st->taken) return fail_memory(e, "batch");
-    if (!fill(st, answers, n, e) || !sessions_feed(st->parts, st->n, e)) return false;
+    if (!fill(st, answers, n, prompt_tokens, e) || !sessions_feed(st->parts, st->n, e)) return false;
     double seconds = now_seconds() - start;
     for (size_t i = 0; i < st->n; i++) {
         struct gyr_answer *a = st->answers[i];
@@ -165,10 +117,10 @@ static bool step(struct step *st, gyr_answer *const *answers, size_t n, gyr_erro
     return true;
 }
 
-gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, gyr_error *e) {
+gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *e) {
     gyr_error made = {0};
     struct step st = {0};
-    bool ok = step(&st, answers, n, &made);
+    bool ok = step(&st, answers, n, prompt_tokens, &made);
     free(st.answers);
     free(st.parts);
     free(st.taken);

@@ -23,7 +23,7 @@ static bool sample(struct gyr_session *s, const gyr_sampling *sampling, size_t a
     if (!CHECK_RESERVED(sampling, e) || !sampling_check(sampling, s->model->model->h.vocab, e)) return false;
     if (!s->has_logits)
         return fail(e, GYR_USAGE, "%s: nothing to go on from: feed at least one token", s->model->checkpoint->path);
-    *id = sampler_pick(&s->model->sampler, sampling, s->logits, &(struct history){s->ids, s->length, answer});
+    *id = sampler_pick(&s->model->sampler, sampling, s->logits, &(struct history){s->ids, s->length, answer}, NULL);
     return true;
 }
 
@@ -36,7 +36,7 @@ bool gyr_token_is_end(const gyr_tokenizer *t, int32_t id) { return t->tokens && 
 
 static bool generate(gyr_answer *a, size_t count, gyr_generate_stats *stats, gyr_error *e) {
     bool ok = true;
-    while (ok && !gyr_answer_done(a)) ok = !gyr_answers_step(&a, 1, e);
+    while (ok && !gyr_answer_done(a)) ok = !gyr_answers_step(&a, 1, 0, e);
     gyr_answer_get_stats(a, stats);
     if (ok && stats->prompt_tokens < count) ok = fail(e, GYR_CANCELLED, "stopped while computing the prompt");
     return ok;

@@ -71,13 +71,21 @@ static int by_score(const void *a, const void *b) {
     return better(*(const struct candidate *)a, *(const struct candidate *)b) ? -1 : 1;
 }
 
-static int32_t best(const struct sampler *s) {
-    struct candidate top = {s->scores[0], 0};
-    for (size_t i = 1; i < s->vocab; i++) {
+// What is not allowed is as unlikely as can be; and a NaN (a broken model) must not win, nor make comparisons
+// inconsistent.
+static void mask_scores(struct sampler *s, const uint32_t *allowed) {
+    for (size_t i = 0; i < s->vocab; i++)
+        if (isnan(s->scores[i]) || (allowed && !in_mask(allowed, i))) s->scores[i] = -INFINITY;
+}
+
+// The best of those that are allowed; -1: there is none.
+static int32_t best(const struct sampler *s, const uint32_t *allowed) {
+    struct candidate top = {-INFINITY, INT32_MAX};
+    for (size_t i = 0; i < s->vocab; i++) {
         struct candidate c = {s->scores[i], (int32_t)i};
-        if (better(c, top)) top = c;
+        if (better(c, top) && (!allowed || in_mask(allowed, i))) top = c;
     }
-    return top.id;
+    return top.id == INT32_MAX ? -1 : top.id;
 }
 
 // Moves the n best to the front (Hoare's quickselect), in no order.
@@ -140,15 +148,16 @@ static size_t keep(const gyr_sampling *o, struct candidate *c, size_t n, float t
     return kept;
 }
 
-int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h) {
-    // A NaN (a broken model) must not win, nor make comparisons inconsistent.
-    for (size_t i = 0; i < s->vocab; i++) s->scores[i] = isnan(logits[i]) ? -INFINITY : logits[i];
+int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h,
+                     const uint32_t *allowed) {
+    memcpy(s->scores, logits, s->vocab * sizeof *logits);
     for (size_t i = 0; i < o->bias_count; i++) s->scores[o->bias_ids[i]] += o->bias_values[i];
     repetition(s, o, h);
     presence_and_frequency(s, o, h);
-    int32_t greedy = best(s);
+    mask_scores(s, allowed);
+    int32_t greedy = best(s, allowed);
+    if (greedy < 0 || o->temperature == 0 || !isfinite(s->scores[greedy])) return greedy;
     float top = s->scores[greedy];
-    if (o->temperature == 0 || !isfinite(top)) return greedy;
     // exp(-80) is nothing beside 1: what is less likely is left out.
     size_t n = list_from(s, (struct candidate){top - o->temperature * 80, INT32_MAX});
     if (o->top_k && o->top_k < n) {

@@ -28,7 +28,12 @@ struct history {
     size_t n, answer;
 };
 
-// The next token, for position h->n. `logits` is [vocab] and stays as it is. Ties go to the smaller id.
-int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h);
+// Whether a token is in a set of them, a bit each.
+static inline bool in_mask(const uint32_t *mask, size_t id) { return mask[id / 32] >> id % 32 & 1; }
+
+// The next token, for position h->n, out of `allowed` (NULL: all); -1 if that is empty. `logits` is [vocab] and stays
+// as it is. Ties go to the smaller id.
+int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h,
+                     const uint32_t *allowed);
 
 #endif

@@ -48,7 +48,10 @@ static size_t beginning(const struct stream *s) {
 
 enum stream_state stream_put(struct stream *s, const char *data, size_t size) {
     buf_append(&s->held, data, size);
-    if (s->held.failed) return STREAM_NO_MEMORY;
+    if (s->held.failed) {
+        s->held.failed = false; // nothing was taken in
+        return STREAM_NO_MEMORY;
+    }
     if (!s->held.size) return STREAM_GOES_ON;
     size_t stop = find_stop(s);
     if (stop < s->held.size) {

@@ -14,7 +14,8 @@ struct stream {
 
 enum stream_state { STREAM_GOES_ON, STREAM_STOPPED, STREAM_CANCELLED, STREAM_NO_MEMORY };
 
-// Bytes of one token come in. STREAM_STOPPED: a stop string is complete; what stood before it is out.
+// Bytes of one token come in. STREAM_STOPPED: a stop string is complete; what stood before it is out. STREAM_NO_MEMORY:
+// they did not come in, and may be given again.
 enum stream_state stream_put(struct stream *s, const char *data, size_t size);
 
 // The answer is over: all that is held goes out.

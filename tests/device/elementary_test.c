@@ -38,6 +38,20 @@ static void check_function(const char *name, float (*f)(float), double (*exact)(
     CHECK(isnan(f(NAN)));
 }
 
+// ln of every 1021st normal number.
+static void logarithm(void) {
+    double most = 0;
+    float at = 0;
+    for (uint32_t bits = 0x00800000u; bits < 0x7f800000u; bits += 1021) {
+        float x = float_of_bits(bits);
+        double e = ulps(log_f(x), log((double)x));
+        if (e > most) most = e, at = x;
+    }
+    printf("  log: at most %.2f units in the last place, at %a\n", most, (double)at);
+    CHECK(most <= 3);
+    CHECK(log_f(1) == 0 && !signbit(log_f(1)));
+}
+
 static double softplus(double x) { return x > 40 ? x : log1p(exp(x)); }
 
 static void functions(void) {
@@ -94,6 +108,7 @@ static void rope_far_out(void) {
 
 int main(void) {
     RUN(functions);
+    RUN(logarithm);
     RUN(exact_values);
     RUN(rope);
     RUN(rope_far_out);

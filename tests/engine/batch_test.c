@@ -228,7 +228,7 @@ static void answers_do_not_notice_each_other(void) {
             CHECK(!gyr_answer_done(a[came]));
             came++;
         }
-        REQUIRE(gyr_answers_step(a, (size_t)came, &err) == GYR_OK);
+        REQUIRE(gyr_answers_step(a, (size_t)came, 0, &err) == GYR_OK);
         left = ANSWERS - came;
         for (int i = 0; i < came; i++) left += !gyr_answer_done(a[i]);
         if (left > most) most = left;
@@ -264,12 +264,12 @@ static void an_answer_is_checked_when_it_begins(void) {
     gyr_answer *a = gyr_answer_new(s, ids, 16, NULL, &err);
     REQUIRE(a);
     gyr_generate_stats stats;
-    CHECK_INT(gyr_answers_step(&a, 1, &err), GYR_OK);
-    CHECK_INT(gyr_answers_step(&a, 1, &err), GYR_OK); // a full context: no token more
+    CHECK_INT(gyr_answers_step(&a, 1, 0, &err), GYR_OK);
+    CHECK_INT(gyr_answers_step(&a, 1, 0, &err), GYR_OK); // a full context: no token more
     gyr_answer_get_stats(a, &stats);
     CHECK_INT(stats.stop, GYR_STOP_LENGTH);
     CHECK_INT(stats.answer_tokens, 0);
-    CHECK_INT(gyr_answers_step(&a, 1, &err), GYR_OK); // nothing to do is no error
+    CHECK_INT(gyr_answers_step(&a, 1, 0, &err), GYR_OK); // nothing to do is no error
     gyr_answer_free(a);
     gyr_session_free(s);
 }

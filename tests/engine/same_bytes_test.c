@@ -267,7 +267,7 @@ static void recite(gyr_model *m, size_t extra, struct poem *out) {
             CHECK(a[n]);
             n++;
         }
-        CHECK_INT(gyr_answers_step(a, n, &err), GYR_OK);
+        CHECK_INT(gyr_answers_step(a, n, 0, &err), GYR_OK);
         on = n < all;
         for (size_t i = 0; i < n; i++) on |= !gyr_answer_done(a[i]);
     }

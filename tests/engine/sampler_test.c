@@ -9,7 +9,7 @@ static struct sampler sampler;
 static gyr_sampling plain(void) { return (gyr_sampling){.temperature = 1, .top_p = 1, .repetition_penalty = 1}; }
 
 static int32_t pick(const gyr_sampling *o, const int32_t *ids, size_t n, size_t answer) {
-    return sampler_pick(&sampler, o, logits, &(struct history){ids, n, answer});
+    return sampler_pick(&sampler, o, logits, &(struct history){ids, n, answer}, NULL);
 }
 
 // How often each token is drawn over many positions, as a fraction.
@@ -27,9 +27,39 @@ static void greedy_takes_the_first_best(void) {
     float broken[VOCAB] = {NAN, NAN, 1, NAN};
     for (int i = 4; i < VOCAB; i++) broken[i] = -INFINITY;
     o.temperature = 1;
-    CHECK_INT(sampler_pick(&sampler, &o, broken, &(struct history){0}), 2);
+    CHECK_INT(sampler_pick(&sampler, &o, broken, &(struct history){0}, NULL), 2);
     for (int i = 0; i < VOCAB; i++) broken[i] = NAN;
-    CHECK_INT(sampler_pick(&sampler, &o, broken, &(struct history){0}), 0);
+    CHECK_INT(sampler_pick(&sampler, &o, broken, &(struct history){0}, NULL), 0);
+}
+
+// A token outside the mask is never chosen, whatever raises it and however little the others are worth.
+static void masks_come_last(void) {
+    static const uint32_t none = 0, two_and_six = 1u << 2 | 1u << 6, six = 1u << 6;
+    int32_t id = 1;
+    float value = INFINITY;
+    const float *rows[3] = {logits, (float[VOCAB]){NAN, 9, NAN, 9, 9, 9, NAN, 9},
+                            (float[VOCAB]){9, 9, -INFINITY, 9, 9, 9, -INFINITY, 9}};
+    for (int row = 0; row < 3; row++)
+        for (int t = 0; t < 3; t++) {
+            gyr_sampling o = plain();
+            o.temperature = (float)t * 50;
+            o.top_k = t == 2 ? 5 : 0;
+            o.repetition_penalty = 1.3f;
+            o.bias_ids = &id;
+            o.bias_values = &value;
+            o.bias_count = 1;
+            static int32_t ids[200];
+            size_t twos = 0;
+            for (size_t n = 0; n < 200; n++) {
+                const struct history h = {ids, n, 0};
+                CHECK_INT(sampler_pick(&sampler, &o, rows[row], &h, &none), -1);
+                CHECK_INT(sampler_pick(&sampler, &o, rows[row], &h, &six), 6);
+                int32_t got = sampler_pick(&sampler, &o, rows[row], &h, &two_and_six);
+                CHECK(got == 2 || got == 6);
+                twos += got == 2;
+            }
+            CHECK(row == 0 && t ? twos > 90 && twos < 130 : twos == 200);
+        }
 }
 
 static void draws_follow_softmax(void) {
@@ -126,7 +156,7 @@ static void top_k_selects_the_best(void) {
         for (size_t at = 0; at < 20; at++) {
             int32_t ids[20] = {0};
             o.seed = round * 20 + at;
-            int32_t id = sampler_pick(&big, &o, x, &(struct history){ids, at, at});
+            int32_t id = sampler_pick(&big, &o, x, &(struct history){ids, at, at}, NULL);
             CHECK(better_than[id] < (int)k);
         }
     }
@@ -158,6 +188,7 @@ int main(void) {
     gyr_error e;
     if (!sampler_init(&sampler, VOCAB, &e)) return 1;
     RUN(greedy_takes_the_first_best);
+    RUN(masks_come_last);
     RUN(draws_follow_softmax);
     RUN(cuts_keep_what_they_should);
     RUN(penalties_look_where_they_should);

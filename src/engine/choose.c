@@ -1,0 +1,148 @@
+// What an answer says next: masks, the sampler's pick, probabilities, callbacks and the reasons to stop.
+#include "engine/answer.h"
+#include "engine/logprob.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TOPS = 128 };
+
+static uint32_t vocab_of(const struct gyr_answer *a) { return a->s->model->model->h.vocab; }
+
+static size_t words_of(const struct gyr_answer *a) { return (vocab_of(a) + 31) / 32; }
+
+static bool ends(const struct gyr_answer *a, int32_t id) {
+    const struct tokenizer *tokens = a->s->model->tokenizer.tokens;
+    for (size_t i = 0; i < a->o.stop_id_count; i++)
+        if (a->o.stop_ids[i] == id) return true;
+    return !a->o.ignore_end && tokens && tokenizer_is_end(tokens, id);
+}
+
+static bool check_options(const struct gyr_answer *a, gyr_error *e) {
+    const gyr_generate_options *o = &a->o;
+    if (o->max_tokens && o->min_tokens > o->max_tokens)
+        return fail(e, GYR_USAGE, "at least %zu tokens and at most %zu: nothing is both", o->min_tokens, o->max_tokens);
+    if (o->logprobs < 0 || o->logprobs > 1 + MAX_TOPS)
+        return fail(e, GYR_USAGE, "logprobs is %d; choose 0 to %d", o->logprobs, 1 + MAX_TOPS);
+    for (size_t i = 0; i < o->stop_id_count; i++)
+        if (o->stop_ids[i] < 0 || (uint32_t)o->stop_ids[i] >= vocab_of(a))
+            return fail(e, GYR_USAGE, "stop token %d: ids are 0 to %u", o->stop_ids[i], vocab_of(a) - 1);
+    return true;
+}
+
+// The tokens that must not be chosen before there are min_tokens.
+static bool list_ends(struct gyr_answer *a) {
+    size_t room = 0;
+    for (uint32_t id = 0; id < vocab_of(a); id++) {
+        if (!ends(a, (int32_t)id)) continue;
+        if (!ARRAY_GROW(a->ends, a->n_ends, room)) return false;
+        a->ends[a->n_ends++] = (int32_t)id;
+    }
+    return true;
+}
+
+bool answer_prepare(struct gyr_answer *a, gyr_error *e) {
+    if (!check_options(a, e)) return false;
+    a->tops = a->o.logprobs > 1 ? (size_t)a->o.logprobs - 1 : 0;
+    if (a->tops > vocab_of(a)) a->tops = vocab_of(a);
+    a->logprob = NAN;
+    bool masks = a->o.mask || a->o.min_tokens;
+    bool ok = !masks || (a->allowed = malloc(words_of(a) * sizeof *a->allowed));
+    ok = ok && (!a->o.min_tokens || list_ends(a));
+    ok = ok && (!a->tops || ((a->top_ids = malloc(a->tops * sizeof *a->top_ids)) &&
+                             (a->top_logprobs = malloc(a->tops * sizeof *a->top_logprobs))));
+    return ok || fail_memory(e, "answer");
+}
+
+void answer_finish(struct gyr_answer *a, gyr_stop stop) {
+    a->stats.stop = stop;
+    bool rest = stop == GYR_STOP_END || stop == GYR_STOP_LENGTH || stop == GYR_STOP_MASK;
+    if (rest && stream_end(&a->stream) == STREAM_CANCELLED) a->stats.stop = GYR_STOP_CALLER;
+}
+
+// False: the caller's mask() failed. *allowed is NULL where every token is.
+static bool make_mask(struct gyr_answer *a, const uint32_t **allowed) {
+    bool early = a->stats.answer_tokens < a->o.min_tokens;
+    *allowed = NULL;
+    if (!a->o.mask && !early) return true;
+    memset(a->allowed, 0xff, words_of(a) * sizeof *a->allowed);
+    if (a->o.mask && !a->o.mask(a->o.user, a->allowed)) return false;
+    for (size_t i = 0; early && i < a->n_ends; i++) a->allowed[a->ends[i] / 32] &= ~(UINT32_C(1) << a->ends[i] % 32);
+    *allowed = a->allowed;
+    return true;
+}
+
+static void find_logprobs(struct gyr_answer *a) {
+    const float *logits = a->s->logits;
+    struct log_softmax all = log_softmax(logits, vocab_of(a));
+    a->logprob = log_softmax_at(&all, logits[a->next]);
+    likeliest(logits, vocab_of(a), a->top_ids, a->tops);
+    for (size_t i = 0; i < a->tops; i++) a->top_logprobs[i] = log_softmax_at(&all, logits[a->top_ids[i]]);
+}
+
+static void pick(struct gyr_answer *a, struct sampler *sampler) {
+    struct gyr_session *s = a->s;
+    const uint32_t *allowed;
+    a->refused = !make_mask(a, &allowed);
+    a->next = a->refused ? -1
+                         : sampler_pick(sampler, &a->sampling, s->logits,
+                                        &(struct history){s->ids, s->length, a->first}, allowed);
+    if (a->next >= 0 && a->o.logprobs) find_logprobs(a);
+    a->picked = true;
+}
+
+static bool tell(struct gyr_answer *a) {
+    const gyr_token token = {.id = a->next,
+                             .bytes = a->piece.data ? a->piece.data : "",
+                             .size = a->piece.size,
+                             .logprob = a->logprob,
+                             .top_ids = a->top_ids,
+                             .top_logprobs = a->top_logprobs,
+                             .top_count = a->tops};
+    return !a->o.token || a->o.token(a->o.user, &token);
+}
+
+// Sends the chosen token's text out. What stops the answer holds once the token is computed.
+static bool send_out(struct gyr_answer *a, gyr_error *e) {
+    const struct tokenizer *tokens = a->s->model->tokenizer.tokens;
+    buf_clear(&a->piece);
+    if (tokens) tokenizer_decode(tokens, a->next, a->s->length == 0, false, &a->piece);
+    if (a->piece.failed) return fail_memory(e, "answer");
+    if (!a->told && !tell(a)) a->stop = GYR_STOP_CALLER;
+    a->told = true;
+    enum stream_state state = a->stop ? STREAM_CANCELLED : stream_put(&a->stream, a->piece.data, a->piece.size);
+    if (state == STREAM_NO_MEMORY) return fail_memory(e, "answer");
+    a->stop = state == STREAM_STOPPED ? GYR_STOP_STRING : state == STREAM_CANCELLED ? GYR_STOP_CALLER : 0;
+    a->picked = a->told = false;
+    a->chosen = true;
+    return true;
+}
+
+// What was picked becomes the answer's next token, or its end.
+static bool settle(struct gyr_answer *a, gyr_error *e) {
+    bool end = a->next < 0 || ends(a, a->next);
+    if (!end) return send_out(a, e);
+    a->picked = false;
+    answer_finish(a, a->refused ? GYR_STOP_MASK : GYR_STOP_END);
+    return true;
+}
+
+static bool is_full(const struct gyr_answer *a) {
+    return (a->o.max_tokens && a->stats.answer_tokens >= a->o.max_tokens) || a->s->length >= a->s->context;
+}
+
+static bool waits(const struct gyr_answer *a) {
+    return !a->stats.stop && a->fed == a->count && !a->chosen && !a->picked;
+}
+
+bool answers_choose(gyr_answer *const *answers, size_t n, gyr_error *e) {
+    for (size_t i = 0; i < n; i++) {
+        struct gyr_answer *a = answers[i];
+        if (waits(a) && is_full(a)) answer_finish(a, GYR_STOP_LENGTH);
+        if (waits(a)) pick(a, &a->s->model->sampler);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (answers[i]->picked && !settle(answers[i], e)) return false;
+    return true;
+}
