@@ -129,12 +129,12 @@ static void long_and_deep(void) {
 static void limits(void) {
     gyr_error e = {0};
     uint32_t mask[MOST_WORDS];
-    // Each of the 16 bytes of these texts may be in one of very many places.
+    // Each byte may be in one of very many places.
     struct grammar *g = compile(GRAMMAR_EBNF, "root ::= x{1,60000}\nx ::= y y?\ny ::= z z?\nz ::= \"a\" | \"a\" z");
     struct matcher *m = g ? matcher_new(g, NULL) : NULL;
     REQUIRE(m);
     bool ok = true;
-    for (int i = 0; ok && i < 5000; i++) ok = matcher_feed(m, "a", 1, NULL) == 1;
+    for (int i = 0; ok && i < 500; i++) ok = matcher_feed(m, "a", 1, NULL) == 1;
     CHECK(!ok || matcher_mask(m, mask, &e) || e.status == GYR_UNSUPPORTED);
     matcher_free(m);
     grammar_free(g);

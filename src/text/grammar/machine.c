@@ -73,8 +73,9 @@ static bool known(struct machine *m, uint32_t state, uint32_t call) {
 }
 
 static void add(struct machine *m, uint32_t state, uint32_t call) {
+    m->left -= !!m->left;
     if (m->status || known(m, state, call)) return;
-    if (m->n_work >= MAX_ITEMS)
+    if (m->n_work >= MAX_ITEMS || !m->left)
         stop(m, GYR_UNSUPPORTED);
     else if (!ARRAY_GROW(m->work, m->n_work, m->work_room))
         stop(m, GYR_NO_MEMORY);
@@ -91,7 +92,9 @@ static uint32_t new_call(struct machine *m) {
 }
 
 static void add_way(struct machine *m, uint32_t call, uint32_t state, uint32_t back) {
-    for (uint32_t i = m->calls[call].ways; i != UINT32_MAX; i = m->ways[i].next)
+    // Two of a kind do no harm: add() sees to it.
+    uint32_t i = m->calls[call].ways;
+    for (int looked = 0; i != UINT32_MAX && looked < FEW; i = m->ways[i].next, looked++)
         if (m->ways[i].state == state && m->ways[i].call == back) return;
     if (m->n_ways >= MAX_CALLS) stop(m, GYR_UNSUPPORTED);
     if (!m->status && !ARRAY_GROW(m->ways, m->n_ways, m->way_room)) stop(m, GYR_NO_MEMORY);
@@ -154,8 +157,6 @@ static struct set finish(struct machine *m, bool ends) {
         else
             m->items[m->n_items++] = m->work[i], s.n++;
     }
-    if (m->left <= m->n_work) stop(m, GYR_UNSUPPORTED);
-    m->left -= m->left < m->n_work ? m->left : m->n_work;
     s.calls = (uint32_t)m->n_calls, s.ways = (uint32_t)m->n_ways;
     return s;
 }
@@ -216,10 +217,10 @@ struct set machine_step(struct machine *m, const struct set *at, uint8_t b) {
         for (uint32_t k = s->bytes; k < s[1].bytes && w->fsm.bytes[k].lo <= b; k++)
             if (w->fsm.bytes[k].hi >= b) add(m, w->fsm.bytes[k].to, x.call);
     }
-    if (!m->n_work && !m->status) {
-        m->left -= m->left < at->n ? m->left : at->n;
-        return (struct set){.calls = at->calls, .ways = at->ways};
-    }
+    // Looking through many items for nothing is work, too.
+    m->left -= m->left < at->n ? m->left : at->n;
+    if (!m->left) stop(m, GYR_UNSUPPORTED);
+    if (!m->n_work && !m->status) return (struct set){.calls = at->calls, .ways = at->ways};
     return finish(m, false);
 }
 

@@ -7,7 +7,7 @@ enum {
     SLOW_NODES = 4096, // a walk that looks at more is remembered the next time
     CLEAN_CALLS = 1024,
 };
-#define MAX_STEPS ((uint64_t)1 << 26) // of a mask, or of a token
+#define MAX_STEPS ((uint64_t)1 << 24) // of a mask, or of a token
 
 struct matcher *matcher_new(const struct grammar *g, gyr_error *e) {
     struct matcher *m = calloc(1, sizeof *m);
