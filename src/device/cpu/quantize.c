@@ -74,7 +74,10 @@ void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, s
     size_t units = cols / GROUP / f->groups, wide = rows <= FEW ? FEW_ROWS : WIDE_ROWS;
 #ifdef AMX_HERE
     if (amx_takes(f, rows)) {
-        round_panels(x, units, rows, r, s, batch);
+        if (f->piece)
+            round_runs(x, units, f->halves, rows, r, s, batch);
+        else
+            round_panels(x, units, rows, r, s, batch);
         return;
     }
 #endif
