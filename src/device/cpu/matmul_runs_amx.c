@@ -121,8 +121,9 @@ struct job {
         _tile_zero(LOW);                                                                                               \
     } while (0)
 
-// A quarter of what multiplies run i of a job, by pieces of one, two or four groups. Sums are stored some time after
-// their last product.
+// A quarter of what multiplies a run, by pieces of one, two or four groups. Sums are stored as late as their registers
+// allow, since a product takes its time: those of whole runs and of pairs after the next run's first products (`out` is
+// where the run before goes), those of groups two products later.
 INLINE void multiply_groups(int quarter, const w8 *w, const struct run_panel *x, run_sums out, int planes) {
     switch (quarter) {
     case 0:
@@ -151,15 +152,15 @@ INLINE void multiply_groups(int quarter, const w8 *w, const struct run_panel *x,
 INLINE void multiply_pairs(int quarter, const w8 *w, const struct run_panel *x, run_sums out, int planes) {
     switch (quarter) {
     case 0:
+        STORE(0, 1, out[0], planes);
         CLEAR(0, 1);
         MULTIPLY(0, 1, 4, x->q[0], w, planes);
         return;
-    case 1:
+    case 2:
+        STORE(2, 3, out[1], planes);
         CLEAR(2, 3);
         MULTIPLY(2, 3, 5, x->q[1], w + 2 * WORDS, planes);
         return;
-    case 2: STORE(0, 1, out[0], planes); return;
-    case 3: STORE(2, 3, out[1], planes); return;
     }
 }
 
@@ -173,10 +174,10 @@ INLINE void multiply_whole(int quarter, const w8 *w, const struct run_panel *x, 
         CLEAR(2, 3);
         MULTIPLY(2, 3, 4, x->q[0], w, planes);
         return;
-    case 2: MULTIPLY(0, 1, 5, x->q[1], w + 2 * WORDS, planes); return;
-    case 3: MULTIPLY(2, 3, 5, x->q[1], w + 2 * WORDS, planes); return;
-    case 6: STORE(0, 1, out[0], planes); return;
-    case 7: STORE(2, 3, out[0], planes); return;
+    case 2: STORE(2, 3, out[0], planes); return;
+    case 3: STORE(0, 1, out[0], planes); return;
+    case 4: MULTIPLY(0, 1, 5, x->q[1], w + 2 * WORDS, planes); return;
+    case 5: MULTIPLY(2, 3, 5, x->q[1], w + 2 * WORDS, planes); return;
     }
 }
 
@@ -184,6 +185,9 @@ INLINE void multiply_whole(int quarter, const w8 *w, const struct run_panel *x, 
 struct kind {
     int planes, piece, minima;
 };
+
+// How many runs are multiplied before one is added.
+INLINE size_t lead(struct kind k) { return k.piece == 1 ? 1 : 2; }
 
 INLINE void multiply(int quarter, const struct job *j, size_t i, run_sums out, struct kind k, bool odd) {
     const w8 *w = j->c[i].w[0];
@@ -212,9 +216,13 @@ INLINE wf run_of(const struct job *j, size_t i, size_t r, run_sums sums, struct 
     return k.minima ? wf_fma(c->dm, wf_of(low), run) : run;
 }
 
-// The sums of a run while they are added, and those of the next.
+// The sums of a run while they are added, and those of the next. The two lie so that a whole run's differ in the low
+// twelve bits of their addresses: a load waits for a store before it that has the same.
 struct stream {
-    run_sums ring[RUNS];
+    struct {
+        run_sums sums;
+        uint8_t apart[2 * TILE * VECTOR];
+    } ring[RUNS];
 } __attribute__((aligned(64)));
 
 // A share of the panel that is wanted next, from the second cache.
@@ -224,8 +232,8 @@ INLINE void fetch_panel(const struct run_panel *x, size_t share) {
     for (size_t i = 0; i < EACH; i++) __builtin_prefetch((const uint8_t *)x + (share * EACH + i) * VECTOR);
 }
 
-// The runs of a job, of which the first is in the stream; the next job's first follows. `ahead` is the panel after this
-// job's. n is 0 in an empty segment, else RUNS.
+// The runs of a job, of which the first, or both, are in the stream; the next job's follow. `ahead` is the panel after
+// this job's. n is 0 in an empty segment, else RUNS.
 INLINE void add_job(struct stream *v, const struct job *j, const struct job *next, const struct run_panel *ahead,
                     size_t share, size_t n, struct kind k, struct sums *sums, size_t at, struct part p) {
     enum { QUARTER = TILE / 4 };
@@ -236,10 +244,11 @@ INLINE void add_job(struct stream *v, const struct job *j, const struct job *nex
         for (size_t i = 0; i < RUNS; i++) {
             UNROLL(4)
             for (size_t q = 0; q < 4; q++) {
-                multiply((int)q, i ? next : j, !i, v->ring[!i], k, !i);
+                bool both = lead(k) == RUNS;
+                multiply((int)q, both || i ? next : j, both ? i : !i, v->ring[!i].sums, k, i);
                 UNROLL(4)
                 for (size_t r = q * QUARTER; r < (q + 1) * QUARTER; r++)
-                    acc[r] = wf_fma(run_of(j, i, r, v->ring[i], k), wf_fill(j->x[i].d[r]), acc[r]);
+                    acc[r] = wf_fma(run_of(j, i, r, v->ring[i].sums, k), wf_fill(j->x[i].d[r]), acc[r]);
             }
             fetch_panel(ahead + i, share);
         }
@@ -258,7 +267,9 @@ typedef void begin_fn(struct stream *v, const struct job *j);
         add_job(v, j, next, ahead, share, n, (struct kind){planes, piece, minima}, sums, at, p);                       \
     }                                                                                                                  \
     static void begin_##name(struct stream *v, const struct job *j) {                                                  \
-        for (int q = 0; q < 4; q++) multiply(q, j, 0, v->ring[0], (struct kind){planes, piece, minima}, false);        \
+        struct kind k = {planes, piece, minima};                                                                       \
+        for (size_t i = 0; i < lead(k); i++)                                                                           \
+            for (int q = 0; q < 4; q++) multiply(q, j, i, v->ring[lead(k) == 1 ? i : !i].sums, k, i);                  \
     }
 #define KINDS(X)                                                                                                       \
     X(one4, 1, 4, 0)                                                                                                   \
