@@ -53,7 +53,7 @@ void __wrap_pool_run(struct pool *p, size_t n, void (*fn)(void *, size_t), void 
         all += then - now;
         now = then;
     }
-    l->shared = n > 1 && n == trace.threads && trace.task[l->first] > 0.95 * all;
+    l->shared = n > 1 && n <= trace.threads && trace.task[l->first] > 0.95 * all;
     trace.last = now;
 }
 
@@ -125,15 +125,16 @@ static void run_loop(const struct loop *l, const struct costs *c, unsigned threa
         *(threads == 1 ? &to->tasks : &to->alone) += all * threads;
         return;
     }
-    for (unsigned k = 1; k < threads; k++) come += free_at[k] = c->come + (k - 1) * c->take;
+    unsigned workers = l->n < threads ? (unsigned)l->n : threads;
+    for (unsigned k = 1; k < workers; k++) come += free_at[k] = c->come + (k - 1) * c->take;
     for (size_t i = 0; i < l->n && !l->shared; i++) {
         unsigned t = 0;
-        for (unsigned k = 1; k < threads; k++)
+        for (unsigned k = 1; k < workers; k++)
             if (free_at[k] < free_at[t]) t = k;
         free_at[t] += trace.task[l->first + i] * c->slower + c->take;
         last = free_at[t] > last ? free_at[t] : last;
     }
-    double hands = come + (double)l->n * c->take, took = l->shared ? (all + hands) / threads : last + c->take;
+    double hands = come + (double)l->n * c->take, took = l->shared ? (all + hands) / workers : last + c->take;
     to->total += took;
     to->tasks += all;
     to->hands += hands;

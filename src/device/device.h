@@ -153,6 +153,15 @@ struct sum_rows {
     dfloat *out;
 };
 
+// y[r] = W x[r] + bias; x is [rows][cols], y is [rows][W.rows]; bias may be NULL.
+struct product {
+    const struct weight *w;
+    const dfloat *x;
+    size_t rows; // at least one
+    const dfloat *bias;
+    dfloat *y;
+};
+
 // A product for each head: y = W[h] x of head h of row r, which begins at x + r * x_row + h * x_step; y likewise.
 struct head_products {
     size_t rows, heads;
@@ -228,9 +237,10 @@ struct device_ops {
     // Zhang and Sennrich, 2019)
     void (*norm)(struct device *d, enum norm_kind kind, const dfloat *x, const dfloat *w, size_t parts, const dfloat *b,
                  float eps, size_t rows, size_t dim, dfloat *y);
-    // y[r] = W x[r] + bias; x is [rows][cols], y is [rows][W.rows]; bias may be NULL.
+    // A product, or several of which none waits for another; the list is read before the call returns.
     void (*matmul)(struct device *d, const struct weight *w, const dfloat *x, size_t rows, const dfloat *bias,
                    dfloat *y);
+    void (*products)(struct device *d, const struct product *list, size_t n);
     void (*head_products)(struct device *d, const struct head_products *a);
     // Norms and rotates queries and keys; writes keys and values into the cache. See struct qkv.
     void (*qkv)(struct device *d, const struct qkv *a);

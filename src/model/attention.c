@@ -39,14 +39,13 @@ static void project(struct pass *p, const struct layer *l, const dfloat *x, stru
     bool rows = l->plan.qk_norm == QK_NORM_ROW;
     float clip = p->m->h.qkv_clip;
     dfloat *queries = p->a->fused, *keys = queries + p->n * l->q.w.rows, *values = keys + p->n * kv;
-    linear(p, &l->q, x, queries);
+    struct output out[] = {{&l->q, queries}, {&l->k, keys}, {&l->v, values}};
+    linears(p, out, l->plan.borrows ? 1 : l->v.w.rows ? 3 : 2, x);
     if (l->plan.gates_heads) queries = part_gate(p, queries, dim);
     if (rows) norm(p, &l->q_norm, queries, p->n, queries);
     if (clip > 0) p->ops->clamp(p->d, queries, clip, p->n * q);
     a->q_in = (struct projected){queries, q, group};
     if (l->plan.borrows) return;
-    linear(p, &l->k, x, keys);
-    if (l->v.w.rows) linear(p, &l->v, x, values);
     if (l->v_norm.weight) norm(p, &l->v_norm, l->v.w.rows ? values : keys, p->n * has->kv_heads, values);
     if (rows) norm(p, &l->k_norm, keys, p->n, keys);
     if (clip > 0) p->ops->clamp(p->d, keys, clip, p->n * 2 * kv);

@@ -33,8 +33,7 @@ static void route(struct pass *p, const struct layer *l, const dfloat *x) {
 static void add_shared(struct pass *p, const struct layer *l, const dfloat *x) {
     struct activations *a = p->a;
     size_t wide = l->shared.up.w.rows, hidden = p->m->h.hidden;
-    linear(p, &l->shared.gate, x, a->gated);
-    linear(p, &l->shared.up, x, a->gated + p->n * wide);
+    linears(p, (struct output[]){{&l->shared.gate, a->gated}, {&l->shared.up, a->gated + p->n * wide}}, 2, x);
     forward_gate(
         p, &(struct gate){.rows = p->n, .n = wide, .stride = wide, .gate = a->gated, .up = a->gated + p->n * wide});
     linear(p, &l->shared.down, a->wide, a->given);

@@ -75,8 +75,7 @@ static void mlp(struct pass *p, const struct layer *l, const dfloat *x) {
         linear(p, &l->gate_up, x, gated);
         forward_gate(p, &(struct gate){.rows = p->n, .n = wide, .stride = 2 * wide, .gate = gated, .up = gated + wide});
     } else if (l->gate.w.rows) {
-        linear(p, &l->gate, x, gated);
-        linear(p, &l->up, x, gated + n);
+        linears(p, (struct output[]){{&l->gate, gated}, {&l->up, gated + n}}, 2, x);
         forward_gate(p, &(struct gate){.rows = p->n, .n = wide, .stride = wide, .gate = gated, .up = gated + n});
     } else {
         linear(p, &l->up, x, p->a->wide);

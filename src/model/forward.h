@@ -39,6 +39,21 @@ static inline void linear(struct pass *p, const struct linear *l, const dfloat *
     scale(p, y, p->n * l->w.rows, l->by);
 }
 
+// The same of several, none of which waits for another.
+struct output {
+    const struct linear *l;
+    dfloat *y;
+};
+
+enum { MAX_OUTPUTS = 4 };
+
+static inline void linears(struct pass *p, const struct output *list, size_t n, const dfloat *x) {
+    struct product a[MAX_OUTPUTS];
+    for (size_t i = 0; i < n; i++) a[i] = (struct product){&list[i].l->w, x, p->n, list[i].l->bias, list[i].y};
+    p->ops->products(p->d, a, n);
+    for (size_t i = 0; i < n; i++) scale(p, list[i].y, p->n * list[i].l->w.rows, list[i].l->by);
+}
+
 static inline void norm(struct pass *p, const struct norm *w, const dfloat *x, size_t rows, dfloat *y) {
     p->ops->norm(p->d, w->kind, x, w->weight, 1, w->bias, w->eps, rows, w->dim, y);
 }

@@ -143,10 +143,8 @@ static void delta(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct recurrent *s = &l->state;
     struct activations *a = p->a;
     size_t keys = (size_t)r->groups * r->size;
-    linear(p, &s->in, x, a->projected);
-    linear(p, &s->gate, x, a->gate);
-    linear(p, &s->alpha, x, a->step);
-    linear(p, &s->beta, x, a->beta);
+    struct output out[] = {{&s->in, a->projected}, {&s->gate, a->gate}, {&s->alpha, a->step}, {&s->beta, a->beta}};
+    linears(p, out, sizeof out / sizeof *out, x);
     convolve(p, l, a->projected);
     move(p, a->convolved, r->channels, a->query, keys);
     move(p, a->convolved + keys, r->channels, a->key, keys);

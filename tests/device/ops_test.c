@@ -36,7 +36,53 @@ static void matmuls(void) {
         matmul((enum type)t, 1, 67, 256 * random_size(1, 5));
         matmul((enum type)t, random_size(2, 9), 33, 256 * random_size(1, 5));
         matmul((enum type)t, random_size(65, 140), 40, 256 * random_size(1, 3));
+        matmul((enum type)t, 1, 300, 256 * random_size(8, 36)); // tasks of a slice of a row, and of many sizes
     }
+}
+
+// Some products at once give what each gives alone: of the same rows or not, of one type or several, more than are
+// taken together, and more than there is room for.
+static void several(size_t n, size_t rows, size_t cols) {
+    static const enum type types[] = {TYPE_Q4_K, TYPE_Q4_K, TYPE_Q8_0, TYPE_F16, TYPE_BF16, TYPE_F32, TYPE_Q6_K};
+    struct weight w[20];
+    struct product list[20];
+    float *x[20], *want[20], *got[20], *bias = random_floats(100);
+    for (size_t i = 0; i < n; i++) {
+        bool again = i && random_bits() % 2;
+        w[i] = random_weight(types[random_bits() % 7], random_size(1, 100), cols);
+        x[i] = again ? x[i - 1] : random_floats(rows * cols);
+        want[i] = malloc(rows * w[i].rows * sizeof **want);
+        got[i] = malloc(rows * w[i].rows * sizeof **got);
+        list[i] = (struct product){w + i, x[i], again ? list[i - 1].rows : random_size(1, rows), i % 3 ? bias : NULL};
+    }
+    for (int d = 0; d < count; d++) {
+        const struct device_ops *ops = devices[d]->ops;
+        for (size_t i = 0; i < n; i++) {
+            REQUIRE(ops->bind(devices[d], w + i, NULL));
+            if (d % 2) ops->form_make(devices[d], w + i);
+            list[i].y = d ? got[i] : want[i];
+            if (!d) ops->matmul(devices[d], w + i, x[i], list[i].rows, list[i].bias, want[i]);
+        }
+        if (d) ops->products(devices[d], list, n);
+        for (size_t i = 0; i < n; i++) {
+            if (d) check_same("products", d, got[i], want[i], list[i].rows * w[i].rows);
+            ops->unbind(devices[d], w + i);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!i || x[i] != x[i - 1]) free(x[i]);
+        free((void *)w[i].data);
+        free(want[i]);
+        free(got[i]);
+    }
+    free(bias);
+}
+
+static void products(void) {
+    for (int i = 0; i < 12; i++) several(random_size(2, 5), i % 3 ? 1 : 9, 256 * random_size(1, 20));
+    several(20, 1, 512);
+    several(3, 150, 256);
+    several(4, 400, 4096);
 }
 
 // A row too long for a whole batch's activations to be kept at once.
@@ -141,6 +187,7 @@ static void choosing(void) {
 int main(void) {
     open_devices();
     RUN(matmuls);
+    RUN(products);
     RUN(long_rows);
     RUN(bad_shapes);
     RUN(rows_and_elements);

@@ -46,6 +46,10 @@ struct call {
             dfloat *y;
         } matmul;
         struct {
+            const struct product *list;
+            size_t n;
+        } products;
+        struct {
             dfloat *x;
             const dfloat *y;
             enum activation kind;
@@ -315,6 +319,16 @@ static void matmul(struct device *d, const struct weight *w, const dfloat *x, si
     put(d, (struct call){.run = run_matmul, .matmul = {w, x, bias, rows, y}});
 }
 
+static void run_products(struct device *cpu, const struct call *c) {
+    cpu->ops->products(cpu, c->products.list, c->products.n);
+}
+static void products(struct device *d, const struct product *list, size_t n) {
+    struct product *own = malloc(n * sizeof *own);
+    if (!own) abort();
+    memcpy(own, list, n * sizeof *own);
+    put(d, (struct call){.own = own, .run = run_products, .products = {own, n}});
+}
+
 static void run_move(struct device *cpu, const struct call *c) {
     cpu->ops->move(cpu, c->move.x, c->move.x_row, c->move.y, c->move.y_row, c->move.rows, c->move.n);
 }
@@ -401,6 +415,7 @@ static const struct device_ops ops = {
     .embed = embed,
     .norm = norm,
     .matmul = matmul,
+    .products = products,
     .head_products = head_products,
     .qkv = qkv,
     .attention = attention,

@@ -8,12 +8,15 @@
 
 enum { TASKS_A_THREAD = 4 };
 
+// Multiply-adds that are worth reading a head's keys and values once more for.
+enum { LEAST = 1 << 16 };
+
 struct cut {
     struct cpu *c;
     const struct attention *a;
     size_t group, pieces, piece; // query heads of a kv head; pieces they are cut into; heads of a piece
     size_t rows, blocks;         // rows of a block, and blocks of rows
-    size_t first, spans;         // what any row sees
+    size_t first, spans, seen;   // what any row sees, the last in positions
     bool split;                  // each span is a task
     size_t tasks;
     atomic_size_t next;
@@ -37,8 +40,20 @@ static void find_spans(struct cut *t) {
         first = min(first, s.first);
         last = s.end > last ? s.end : last;
     }
+    t->seen = last - first;
     t->first = first / SPAN;
     t->spans = divide(last, SPAN) - t->first;
+}
+
+// Where there are fewer tasks than threads, even by spans, the heads of a key are cut into more pieces.
+static void cut_heads(struct cut *t) {
+    size_t threads = pool_threads(t->c->pool), tasks = t->blocks * t->pieces * t->a->kv.heads * t->spans;
+    size_t one = min(t->seen, SPAN) * (t->a->kv.key_dim + t->a->kv.value_dim);
+    if (tasks >= threads || !one) return;
+    size_t pieces = divide(threads, tasks) * t->pieces, piece = divide(t->group, min(pieces, t->group));
+    if (piece * one < LEAST) piece = min(divide(LEAST, one), t->piece);
+    t->piece = piece;
+    t->pieces = divide(t->group, piece);
 }
 
 static struct cut cut(struct cpu *c, const struct attention *a) {
@@ -50,6 +65,7 @@ static struct cut cut(struct cpu *c, const struct attention *a) {
     t.rows = a->chosen ? 1 : min(QUERIES / t.piece, a->rows); // each row has a list of its own
     while (t.rows > 1 && divide(a->rows, t.rows) * t.pieces * a->kv.heads < enough) t.rows = (t.rows + 1) / 2;
     t.blocks = divide(a->rows, t.rows);
+    cut_heads(&t);
     t.tasks = t.blocks * t.pieces * a->kv.heads;
     size_t parts = a->rows * t.piece * t.pieces * a->kv.heads * t.spans;
     t.split = t.tasks < enough && t.spans > 1 && pool_threads(c->pool) > 1 &&

@@ -3,20 +3,45 @@
 
 #include <string.h>
 
-static void linear(struct device *d, const struct linear *l, const float *x, size_t rows, float *y) {
-    cpu_matmul(d, &l->w, x, rows, l->bias, y);
-    if (l->by != 1) cpu_scale(d, y, l->by, rows * l->w.rows);
+// Linear maps that do not wait for each other, to be computed together.
+struct linears {
+    struct device *d;
+    struct product list[16];
+    float by[16];
+    size_t n;
+};
+
+static void compute(struct linears *m) {
+    cpu_products(m->d, m->list, m->n);
+    for (size_t i = 0; i < m->n; i++)
+        if (m->by[i] != 1) cpu_scale(m->d, m->list[i].y, m->by[i], m->list[i].rows * m->list[i].w->rows);
+    m->n = 0;
+}
+
+static void linear(struct linears *m, const struct linear *l, const float *x, size_t rows, float *y) {
+    if (m->n == sizeof m->by / sizeof *m->by) compute(m);
+    m->list[m->n] = (struct product){&l->w, x, rows, l->bias, y};
+    m->by[m->n++] = l->by;
 }
 
 void cpu_head_products(struct device *d, const struct head_products *a) {
+    struct linears all = {.d = d};
     for (size_t h = 0; h < a->heads; h++) {
         const struct linear *l = &a->w[h];
+        const float *from = a->x + h * a->x_step;
+        float *to = a->y + h * a->y_step;
         size_t in = l->w.cols, out = l->w.rows;
+        if (a->rows == 1) {
+            linear(&all, l, from, 1, to);
+            continue;
+        }
         float *x = a->work, *y = x + a->rows * in;
-        cpu_move(d, a->x + h * a->x_step, a->x_row, x, in, a->rows, in);
-        linear(d, l, x, a->rows, y);
-        cpu_move(d, y, out, a->y + h * a->y_step, a->y_row, a->rows, out);
+        cpu_move(d, from, a->x_row, x, in, a->rows, in);
+        linear(&all, l, x, a->rows, y);
+        compute(&all);
+        cpu_move(d, y, out, to, a->y_row, a->rows, out);
     }
+    compute(&all);
 }
 
 // Rows gathered by expert, so that an expert's matrices are read once a batch. What a row gets is summed in the order
@@ -53,18 +78,21 @@ static size_t places_of(const struct sorted *s, size_t e, size_t *first) {
 void cpu_experts(struct device *d, const struct experts *a) {
     size_t places = a->rows * a->used, first, rows;
     struct sorted s = sort(a);
+    struct linears all = {.d = d};
     cpu_sum_rows(d, &(struct sum_rows){places, 1, a->hidden, s.from, a->at_input ? a->by : NULL, a->x, a->gathered});
     for (size_t e = 0; e < a->n; e++) {
         if (!(rows = places_of(&s, e, &first))) continue;
         const float *x = a->gathered + first * a->hidden;
-        linear(d, &a->expert[e].gate, x, rows, a->gated + first * a->wide);
-        linear(d, &a->expert[e].up, x, rows, a->gated + (places + first) * a->wide);
+        linear(&all, &a->expert[e].gate, x, rows, a->gated + first * a->wide);
+        linear(&all, &a->expert[e].up, x, rows, a->gated + (places + first) * a->wide);
     }
+    compute(&all);
     cpu_gate(d, &(struct gate){a->activation, places, a->wide, a->wide, a->gated, a->gated + places * a->wide, a->inner,
                                a->limit, a->alpha});
     for (size_t e = 0; e < a->n; e++)
         if ((rows = places_of(&s, e, &first)))
-            linear(d, &a->expert[e].down, a->inner + first * a->wide, rows, a->given + first * a->hidden);
+            linear(&all, &a->expert[e].down, a->inner + first * a->wide, rows, a->given + first * a->hidden);
+    compute(&all);
     cpu_sum_rows(
         d, &(struct sum_rows){a->rows, a->used, a->hidden, s.place, a->at_input ? NULL : a->weight, a->given, a->out});
 }

@@ -6,7 +6,9 @@
 #include "device/cpu/cpu.h"
 #include "device/cpu/tile.h"
 
-enum { ELEMENTS = 8192, LINE = 64, LARGE = 2 << 20 };
+// Elements of a task: ELEMENTS, or fewer where there are not enough for all threads, but no fewer than are worth a
+// thread's coming: LIGHT of operations that wait for memory, HEAVY of others.
+enum { ELEMENTS = 8192, LIGHT = 1024, HEAVY = 512, LINE = 64, LARGE = 2 << 20 };
 
 static void close_cpu(struct device *d) {
     struct cpu *c = cpu_of(d);
@@ -50,13 +52,46 @@ static void room(struct device *d, uint64_t *total, uint64_t *available) {
     *available = memory_available();
 }
 
-static void copy(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
+static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
+
+struct copying {
+    char *dst;
+    const char *src;
+    size_t bytes;
+};
+
+enum { COPIED = 64 << 10 };
+
+static void copy_piece(void *arg, size_t i) {
+    const struct copying *c = arg;
+    size_t at = i * COPIED;
+    memcpy(c->dst + at, c->src + at, c->bytes - at < COPIED ? c->bytes - at : COPIED);
+}
+
+static void copy(struct device *d, void *dst, const void *src, size_t bytes) {
+    pool_run(cpu_of(d)->pool, pieces(bytes, COPIED), copy_piece, &(struct copying){dst, src, bytes});
+}
+
+struct embedding {
+    const struct weight *table;
+    const int32_t *ids;
+    float *y;
+    size_t pieces; // of a row
+};
+
+enum { DECODED = 1024 };
+
+static void embed_piece(void *arg, size_t i) {
+    const struct embedding *m = arg;
+    const struct weight *w = m->table;
+    size_t row = i / m->pieces, first = i % m->pieces * DECODED, left = w->cols - first;
+    const char *from = (const char *)w->data + (size_t)m->ids[row] * type_row_bytes(w->type, w->cols);
+    type_decode(w->type, from, first, left < DECODED ? left : DECODED, m->y + row * w->cols + first);
+}
 
 static void embed(struct device *d, const struct weight *table, const int32_t *ids, size_t rows, float *y) {
-    size_t bytes = type_row_bytes(table->type, table->cols);
-    for (size_t r = 0; r < rows; r++)
-        type_decode(table->type, (const char *)table->data + (size_t)ids[r] * bytes, 0, table->cols,
-                    y + r * table->cols);
+    struct embedding m = {table, ids, y, pieces(table->cols, DECODED)};
+    pool_run(cpu_of(d)->pool, rows * m.pieces, embed_piece, &m);
 }
 
 struct norm_call {
@@ -86,77 +121,99 @@ struct elements {
     const float *y;
     size_t n;
     float number;
+    size_t size; // of a piece
 };
 
 static size_t piece(const struct elements *e, size_t i) {
-    return e->n - i * ELEMENTS < ELEMENTS ? e->n - i * ELEMENTS : ELEMENTS;
+    return e->n - i * e->size < e->size ? e->n - i * e->size : e->size;
+}
+
+// Of n elements, those that a task takes, in whole cache lines.
+static size_t share(const struct cpu *c, size_t n, size_t least) {
+    size_t fair = pieces(n, pool_threads(c->pool) * (size_t)2 * LINE) * LINE;
+    return fair < least ? least : fair > ELEMENTS ? ELEMENTS : fair;
 }
 
 static void activate_piece(void *arg, size_t i) {
     const struct elements *e = arg;
-    e->kernels->activate(e->kind, e->x + i * ELEMENTS, piece(e, i));
+    e->kernels->activate(e->kind, e->x + i * e->size, piece(e, i));
 }
 
 static void add_piece(void *arg, size_t i) {
     const struct elements *e = arg;
-    e->kernels->add(e->x + i * ELEMENTS, e->y + i * ELEMENTS, piece(e, i));
+    e->kernels->add(e->x + i * e->size, e->y + i * e->size, piece(e, i));
 }
 
 static void scale_piece(void *arg, size_t i) {
     const struct elements *e = arg;
-    e->kernels->scale(e->x + i * ELEMENTS, e->number, piece(e, i));
+    e->kernels->scale(e->x + i * e->size, e->number, piece(e, i));
 }
 
 static void clamp_piece(void *arg, size_t i) {
     const struct elements *e = arg;
-    e->kernels->clamp(e->x + i * ELEMENTS, e->number, piece(e, i));
+    e->kernels->clamp(e->x + i * e->size, e->number, piece(e, i));
 }
 
 static void cap_piece(void *arg, size_t i) {
     const struct elements *e = arg;
-    e->kernels->cap(e->x + i * ELEMENTS, e->number, piece(e, i));
+    e->kernels->cap(e->x + i * e->size, e->number, piece(e, i));
 }
 
-static void run_pieces(struct device *d, void (*run)(void *arg, size_t i), struct elements *e) {
+static void run_pieces(struct device *d, void (*run)(void *arg, size_t i), size_t least, struct elements *e) {
     e->kernels = cpu_of(d)->kernels;
-    pool_run(cpu_of(d)->pool, e->n / ELEMENTS + (e->n % ELEMENTS != 0), run, e);
+    e->size = share(cpu_of(d), e->n, least);
+    pool_run(cpu_of(d)->pool, pieces(e->n, e->size), run, e);
 }
 
 static void activate(struct device *d, enum activation kind, float *x, size_t n) {
-    run_pieces(d, activate_piece, &(struct elements){.kind = kind, .x = x, .n = n});
+    run_pieces(d, activate_piece, HEAVY, &(struct elements){.kind = kind, .x = x, .n = n});
 }
 
 static void add(struct device *d, float *x, const float *y, size_t n) {
-    run_pieces(d, add_piece, &(struct elements){.x = x, .y = y, .n = n});
+    run_pieces(d, add_piece, LIGHT, &(struct elements){.x = x, .y = y, .n = n});
 }
 
 void cpu_scale(struct device *d, float *x, float by, size_t n) {
-    run_pieces(d, scale_piece, &(struct elements){.x = x, .n = n, .number = by});
+    run_pieces(d, scale_piece, LIGHT, &(struct elements){.x = x, .n = n, .number = by});
 }
 
 static void clamp(struct device *d, float *x, float most, size_t n) {
-    run_pieces(d, clamp_piece, &(struct elements){.x = x, .n = n, .number = most});
+    run_pieces(d, clamp_piece, LIGHT, &(struct elements){.x = x, .n = n, .number = most});
 }
 
 static void cap(struct device *d, float *x, float most, size_t n) {
-    run_pieces(d, cap_piece, &(struct elements){.x = x, .n = n, .number = most});
+    run_pieces(d, cap_piece, HEAVY, &(struct elements){.x = x, .n = n, .number = most});
+}
+
+struct moving {
+    const float *x;
+    float *y;
+    size_t x_row, y_row, rows, n;
+    size_t share; // rows of a task
+};
+
+static void move_rows(void *arg, size_t i) {
+    const struct moving *m = arg;
+    for (size_t r = i * m->share; r < m->rows && r < (i + 1) * m->share; r++)
+        memcpy(m->y + r * m->y_row, m->x + r * m->x_row, m->n * sizeof *m->y);
 }
 
 void cpu_move(struct device *d, const float *x, size_t x_row, float *y, size_t y_row, size_t rows, size_t n) {
-    for (size_t r = 0; r < rows; r++) memcpy(y + r * y_row, x + r * x_row, n * sizeof *y);
+    struct moving m = {x, y, x_row, y_row, rows, n, pieces(ELEMENTS, n + !n)};
+    pool_run(cpu_of(d)->pool, pieces(rows, m.share), move_rows, &m);
 }
 
 struct gates {
     const struct kernels *kernels;
     const struct gate *a;
-    size_t pieces; // of a row
+    size_t size, pieces; // of a piece; of a row
 };
 
 static void gate_piece(void *arg, size_t i) {
     const struct gates *g = arg;
     const struct gate *a = g->a;
-    size_t row = i / g->pieces, first = i % g->pieces * ELEMENTS, at = row * a->stride + first;
-    size_t n = a->n - first < ELEMENTS ? a->n - first : ELEMENTS;
+    size_t row = i / g->pieces, first = i % g->pieces * g->size, at = row * a->stride + first;
+    size_t n = a->n - first < g->size ? a->n - first : g->size;
     float *out = a->out + row * a->n + first;
     if (a->limit > 0)
         g->kernels->gate_clamped(a->limit, a->alpha, a->gate + at, a->up + at, n, out);
@@ -165,7 +222,11 @@ static void gate_piece(void *arg, size_t i) {
 }
 
 void cpu_gate(struct device *d, const struct gate *a) {
-    struct gates g = {cpu_of(d)->kernels, a, a->n / ELEMENTS + (a->n % ELEMENTS != 0)};
+    struct gates g = {.kernels = cpu_of(d)->kernels, .a = a};
+    if (!a->rows) return;
+    size_t fair = share(cpu_of(d), a->rows * a->n, HEAVY);
+    g.size = fair < a->n ? fair : a->n + !a->n;
+    g.pieces = pieces(a->n, g.size);
     pool_run(cpu_of(d)->pool, a->rows * g.pieces, gate_piece, &g);
 }
 
@@ -192,6 +253,7 @@ static const struct device_ops ops = {
     .embed = embed,
     .norm = norm,
     .matmul = cpu_matmul,
+    .products = cpu_products,
     .head_products = cpu_head_products,
     .qkv = cpu_qkv,
     .attention = cpu_attention,

@@ -11,14 +11,15 @@
 #define ISA_QUOTE(isa)      #isa
 #define ISA_STRING(isa)     ISA_QUOTE(isa)
 
-void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch);
+void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, struct segments s,
+                     void *batch);
 void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
                       size_t first, size_t last);
-void KERNEL(pack)(const float *x, size_t n, size_t stride, uint32_t *out);
+void KERNEL(pack)(const float *x, size_t cols, size_t rows, size_t r, struct segments s, void *batch);
 void KERNEL(matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                       size_t last);
 void KERNEL(tile_w16)(const struct weight *w, size_t tile, const struct run *run, uint8_t *out);
-void KERNEL(round_w16)(const float *x, size_t cols, size_t rows, size_t r, void *batch);
+void KERNEL(round_w16)(const float *x, size_t cols, size_t rows, size_t r, struct segments s, void *batch);
 void KERNEL(matmul_w16)(const struct weight *w, void *x, size_t rows, const float *bias, float *y, size_t first,
                         size_t last);
 void KERNEL(norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);

@@ -50,6 +50,11 @@ static inline size_t segment_start(size_t blocks, size_t s) {
     return blocks / SEGMENTS * s + blocks % SEGMENTS * s / SEGMENTS;
 }
 
+// Segments [first, end) of a row.
+struct segments {
+    unsigned first, end;
+};
+
 // Queries of `rows` rows, all of one page table, and `heads` query heads, all of one key and value head; at most
 // QUERIES in all.
 struct queries {
@@ -123,19 +128,19 @@ struct kernels {
     size_t wide_rows, wide_tiles;
     // Rows from which weights are fetched ahead by instruction (docs/performance.md).
     size_t fetched;
-    // Row r of a batch of `rows`, `cols` floats at x, rounded for quantized weights of a type, as matmul_q() takes it.
-    void (*round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch);
+    // Segments of row r of a batch of `rows`, `cols` floats at x, rounded for quantized weights of a type, as
+    // matmul_q() takes it.
+    void (*round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, struct segments s, void *batch);
     // y[r * w->rows + o] for the outputs o of tiles [first, last) and at most BATCH_ROWS rows r.
     void (*matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
                      size_t first, size_t last);
-    // The same for F32 weights: floats padded with zeros to a multiple of 32, `stride` apart.
-    void (*pack)(const float *x, size_t n, size_t stride, uint32_t *out);
+    // The same for F32 weights: floats padded with zeros to a multiple of 32.
+    void (*pack)(const float *x, size_t cols, size_t rows, size_t r, struct segments s, void *batch);
     void (*matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, const float *bias, float *y, size_t first,
                      size_t last);
-    // The same for F16 and BF16 (tile_w16.h): a run of a tile's rows from the file's to `out`; row r of a batch of
-    // `rows`, `cols` floats at x, rounded.
+    // The same for F16 and BF16 (tile_w16.h); and a run of a tile's rows from the file's to `out`.
     void (*tile_w16)(const struct weight *w, size_t tile, const struct run *run, uint8_t *out);
-    void (*round_w16)(const float *x, size_t cols, size_t rows, size_t r, void *batch);
+    void (*round_w16)(const float *x, size_t cols, size_t rows, size_t r, struct segments s, void *batch);
     void (*matmul_w16)(const struct weight *w, void *x, size_t rows, const float *bias, float *y, size_t first,
                        size_t last);
     void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float eps, size_t dim, float *y);

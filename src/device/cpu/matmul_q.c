@@ -297,25 +297,24 @@ struct call {
     panel_fn *const *panels;
     size_t rows, fetched;
     size_t wide, blocks, unit, tile_bytes; // rows of a panel; blocks of a row, bytes of a block of sixteen rows
+    size_t share;                          // bytes that few rows fetch ahead with a group
     struct sums *sums;
     uint8_t *room; // for a chunk made from the file's rows
 };
 
 // Blocks [first, last) of a row, one segment's: where those from b on lie of the panel that begins at row r.
 static const struct act *records(const struct call *c, size_t first, size_t last, size_t b, size_t r) {
-    size_t groups = c->f->groups, stride;
+    size_t groups = c->f->groups, stride = panel(c->rows, r, c->wide);
     if (b == last) return c->x + c->rows * last * groups;
-    size_t at = act_at(c->wide, c->rows, r, first * groups, (last - first) * groups, &stride);
-    return c->x + at + (b - first) * groups * stride;
+    return c->x + (c->rows * first + r * (last - first) + (b - first) * stride) * groups;
 }
 
 // Panel after panel with a chunk, the whole segment if there is but one panel; each fetches its share of the next
 // chunk. Where `fetched` is 2, a single row is better off with what the memory sends unasked.
 static void few_segment(const struct call *c, size_t tile, unsigned s) {
     size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
-    size_t groups = c->f->groups, panels = (c->rows + FEW_ROWS - 1) / FEW_ROWS;
-    size_t n = c->w->own && panels == 1 ? last - first : chunk_size(last - first, CHUNK / groups);
-    size_t share = (c->unit / groups / panels + VECTOR - 1) / VECTOR * VECTOR;
+    size_t groups = c->f->groups, share = c->share;
+    size_t n = c->w->own && c->rows <= FEW_ROWS ? last - first : chunk_size(last - first, CHUNK / groups);
     do {
         size_t count = last - b < n ? last - b : n;
         const uint8_t *units = tile_units(c->w, tile, c->tile_bytes, c->unit, b, count, c->room);
@@ -365,6 +364,7 @@ void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t
                      w->cols / GROUP / f->groups};
     c.unit = f->head + f->groups * f->group;
     c.tile_bytes = tile_bytes(w);
+    c.share = (c.unit / f->groups / ((rows + FEW_ROWS - 1) / FEW_ROWS) + VECTOR - 1) / VECTOR * VECTOR;
     c.sums = &sums;
     c.room = room;
     size_t step = few_rows ? 1 : WIDE_TILES;

@@ -1,12 +1,13 @@
-// Products with quantized weights by AMX. A product of tiles is sixteen rows of activations by sixteen outputs of a
-// group of 32 weights: its sums are the exact integers that the other instruction sets have, and the float operations
-// after them are the same. What amx_takes() does not take is AVX-512's.
+// Products by AMX with quantized weights whose scales are floats (others: matmul_runs_amx.c). A product of tiles is
+// sixteen rows of activations by sixteen outputs of a group of 32 weights: its sums are the exact integers that the
+// other instruction sets have, and the float operations after them are the same. What amx_takes() does not take is
+// AVX-512's.
 //
 // Sums leave the tile registers through memory. Products are a stream, through all panels of a chunk: while the vector
 // units add group g, the sums of group g + 1 are stored and group g + 2 is multiplied, so that none waits for another.
 #include "device/cpu/isa.h"
 #include "device/cpu/panel_q_amx.h"
-#include "device/cpu/product.h"
+#include "device/cpu/sums_amx.h"
 #include "device/cpu/unpack_tile.h"
 
 // A chunk is so many groups of four output tiles, which fits the first cache with two panels. BLOCKS chunks take a
@@ -93,32 +94,6 @@ static void stream_begin(struct stream *v, const struct job *j, size_t n) {
     multiply(1, j, n > 1);
     store(v, 0);
     v->turn = 2;
-}
-
-// Sums of sixteen rows as a chunk begins and ends: sum_begin() and sum_end() with one decision for all.
-INLINE void panel_begin(const struct sums *v, size_t at, struct part p, wf acc[TILE]) {
-    if (p.first) {
-        UNROLL(16)
-        for (size_t r = 0; r < TILE; r++) acc[r] = wf_fill(0);
-    } else {
-        UNROLL(16)
-        for (size_t r = 0; r < TILE; r++) acc[r] = wf_load(v->now + at + SUM(r, 0));
-    }
-}
-
-INLINE void panel_end(struct sums *v, size_t at, struct part p, wf acc[TILE]) {
-    float *to = v->now + at;
-    if (p.last) {
-        unsigned level = 0;
-        for (; p.segment >> level & 1; level++) {
-            const float *done = v->done[level] + at;
-            UNROLL(16)
-            for (size_t r = 0; r < TILE; r++) acc[r] = wf_add(wf_load(done + SUM(r, 0)), acc[r]);
-        }
-        if (level < SEGMENTS_LOG) to = v->done[level] + at;
-    }
-    UNROLL(16)
-    for (size_t r = 0; r < TILE; r++) wf_store(to + SUM(r, 0), acc[r]);
 }
 
 // A quarter of the panel that is wanted next, from the second cache.
@@ -211,12 +186,15 @@ static void segment(const struct call *c, size_t tile, size_t tiles, unsigned s,
 
 void matmul_q_avx512(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
                      size_t first, size_t last);
-
 void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
                       size_t first, size_t last) {
     const struct form *f = tile_form(w->type);
     if (!amx_takes(f, rows)) {
         matmul_q_avx512(w, x, rows, fetched, bias, y, first, last);
+        return;
+    }
+    if (f->piece) {
+        KERNEL(matmul_runs)(w, x, rows, bias, y, first, last);
         return;
     }
     struct sums sums[BLOCKS][TILES / WIDE_TILES];

@@ -108,9 +108,10 @@ static struct act16 round_run(const float *x, size_t groups, uint8_t *out) {
     return (struct act16){d, -(uint32_t)WIDE_SIGNED_ZERO * (257 * (uint32_t)highs + (uint32_t)lows)};
 }
 
-void KERNEL(round_w16)(const float *x, size_t cols, size_t rows, size_t r, void *batch) {
+void KERNEL(round_w16)(const float *x, size_t cols, size_t rows, size_t r, struct segments s, void *batch) {
     size_t groups = w16_groups(cols);
     for (struct run run = w16_begin(); w16_next(groups, &run);) {
+        if (run.segment < s.first || run.segment >= s.end) continue;
         float padded[WEIGHTS];
         const float *from = x + run.first * W16_GROUP;
         size_t size = run.n * W16_GROUP, have = cols - run.first * W16_GROUP;

@@ -6,6 +6,9 @@
 
 #include "tensor/float16.h"
 
+#if defined(__AVX512F__)
+#include "device/cpu/round_avx512.h"
+#else
 // Integers compare as the magnitudes they encode, NaN above all: a NaN makes its scale NaN, not a lie.
 static uint32_t magnitude(const float *x) {
     uint32_t most = 0;
@@ -34,6 +37,7 @@ static void round_group(const float *x, float d, int8_t q[GROUP], int32_t sum[2]
         for (int i = 0; i < GROUP / 2; i++) sum[h] += n[h * (GROUP / 2) + i];
     }
 }
+#endif
 
 // Groups whose records are `stride` apart, whole runs if the form has such.
 static void quantize(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out) {
@@ -64,23 +68,31 @@ static void quantize(const float *x, size_t groups, const struct form *f, size_t
 #include "device/cpu/round_q_amx.h"
 #endif
 
-void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, void *batch) {
+void KERNEL(round_q)(enum type type, const float *x, size_t cols, size_t rows, size_t r, struct segments s,
+                     void *batch) {
     const struct form *f = tile_form(type);
     size_t units = cols / GROUP / f->groups, wide = rows <= FEW ? FEW_ROWS : WIDE_ROWS;
 #ifdef AMX_HERE
     if (amx_takes(f, rows)) {
-        round_panels(x, units, rows, r, batch);
+        if (f->piece)
+            round_runs(x, units, f->halves, rows, r, s, batch);
+        else
+            round_panels(x, units, rows, r, s, batch);
         return;
     }
 #endif
-    for (size_t s = 0; s < SEGMENTS; s++) {
-        size_t from = segment_start(units, s) * f->groups, to = segment_start(units, s + 1) * f->groups, stride;
+    for (size_t i = s.first; i < s.end; i++) {
+        size_t from = segment_start(units, i) * f->groups, to = segment_start(units, i + 1) * f->groups, stride;
         size_t at = act_at(wide, rows, r, from, to - from, &stride);
         quantize(x + from * GROUP, to - from, f, stride, (struct act *)batch + at);
     }
 }
 
-void KERNEL(pack)(const float *x, size_t n, size_t stride, uint32_t *out) {
-    size_t size = (n + GROUP - 1) / GROUP * GROUP;
-    for (size_t k = 0; k < size; k++, out += stride) *out = k < n ? bits_of_float(x[k]) : 0;
+void KERNEL(pack)(const float *x, size_t cols, size_t rows, size_t r, struct segments s, void *batch) {
+    size_t units = (cols + GROUP - 1) / GROUP;
+    for (size_t i = s.first; i < s.end; i++) {
+        size_t from = segment_start(units, i) * GROUP, to = segment_start(units, i + 1) * GROUP, stride;
+        uint32_t *out = (uint32_t *)batch + act_at(WIDE_ROWS, rows, r, from, to - from, &stride);
+        for (size_t k = from; k < to; k++, out += stride) *out = k < cols ? bits_of_float(x[k]) : 0;
+    }
 }

@@ -5,36 +5,63 @@
 #include "device/cpu/panel_q_amx.h"
 
 #ifdef AMX_HERE
-// Sixteen of a group as x / by; NaN becomes 127, as in round_group().
-INLINE w32 round_half(const float *x, wf by) {
-    wf shift = wf_fill(0x1.8p23f), v = _mm512_div_ps(wf_load(x), by);
-    v = _mm512_max_ps(_mm512_min_ps(v, wf_fill(127)), wf_fill(-127));
-    return _mm512_sub_epi32(_mm512_castps_si512(wf_add(v, shift)), _mm512_set1_epi32(0x4b400000));
-}
-
 INLINE void round_to_panel(const float *x, size_t r, struct panel *out) {
-    w32 sign = _mm512_set1_epi32(INT32_MAX);
-    w32 most = _mm512_max_epu32(_mm512_and_si512(w8_load(x), sign), _mm512_and_si512(w8_load(x + LANES), sign));
-    float d = float_of_bits(_mm512_reduce_max_epu32(most)) / 127.0f;
-    wf by = wf_fill(d == 0 ? INFINITY : d);
-    w32 low = round_half(x, by), high = round_half(x + LANES, by);
-    _mm_storeu_si128((void *)out->q[r], _mm512_cvtepi32_epi8(low));
-    _mm_storeu_si128((void *)(out->q[r] + LANES), _mm512_cvtepi32_epi8(high));
+    int32_t sum[2];
+    float d = float_of_bits(magnitude(x)) / 127.0f;
+    round_group(x, d, out->q[r], sum);
     out->d[r] = d;
-    out->low[r] = d * (float)_mm512_reduce_add_epi32(w32_add(low, high));
+    out->low[r] = d * (float)(sum[0] + sum[1]);
 }
 
 // The last row also clears those that its panel lacks.
-static void round_panels(const float *x, size_t groups, size_t rows, size_t r, struct panel *batch) {
+static void round_panels(const float *x, size_t groups, size_t rows, size_t r, struct segments s, struct panel *batch) {
     size_t panels = amx_panels(rows), i = r / TILE, after = r + 1 < rows ? TILE : r % TILE + 1;
-    for (size_t s = 0; s < SEGMENTS; s++) {
-        size_t from = segment_start(groups, s), to = segment_start(groups, s + 1);
+    for (size_t n = s.first; n < s.end; n++) {
+        size_t from = segment_start(groups, n), to = segment_start(groups, n + 1);
         struct panel *out = batch + amx_at(panels, i, from, to - from);
-        for (size_t g = from; g < to; g++, x += GROUP, out++) {
-            round_to_panel(x, r % TILE, out);
+        for (size_t g = from; g < to; g++, out++) {
+            round_to_panel(x + g * GROUP, r % TILE, out);
             for (size_t k = after; k < TILE; k++) {
                 memset(out->q[k], 0, GROUP);
                 out->d[k] = out->low[k] = 0;
+            }
+        }
+    }
+}
+
+INLINE void round_to_run(const float *x, size_t r, size_t halves, struct run_panel *out) {
+    uint32_t most = 0;
+    for (size_t g = 0; g < RUN; g++) {
+        uint32_t of_group = magnitude(x + g * GROUP);
+        most = of_group > most ? of_group : most;
+    }
+    float d = float_of_bits(most) / 127.0f;
+    int16_t low[2 * RUN] = {0};
+    for (size_t g = 0; g < RUN; g++) {
+        int32_t sum[2];
+        round_group(x + g * GROUP, d, out->q[g / 2][r] + g % 2 * GROUP, sum);
+        if (halves == 1) sum[0] += sum[1];
+        for (size_t h = 0; h < halves; h++) low[g * halves + h] = (int16_t)sum[h];
+    }
+    out->d[r] = d;
+    memcpy(out->low[r], low, sizeof low);
+}
+
+// The same in runs, of so many blocks.
+static void round_runs(const float *x, size_t blocks, size_t halves, size_t rows, size_t r, struct segments s,
+                       struct run_panel *batch) {
+    enum { RUNS = 2 };
+    size_t panels = amx_panels(rows), i = r / TILE, after = r + 1 < rows ? TILE : r % TILE + 1;
+    for (size_t n = s.first; n < s.end; n++) {
+        size_t from = segment_start(blocks, n) * RUNS, to = segment_start(blocks, n + 1) * RUNS;
+        struct run_panel *out = batch + amx_at(panels, i, from, to - from);
+        for (size_t k = from; k < to; k++, out++) {
+            round_to_run(x + k * RUN * GROUP, r % TILE, halves, out);
+            for (size_t m = after; m < TILE; m++) {
+                memset(out->q[0][m], 0, sizeof out->q[0][m]);
+                memset(out->q[1][m], 0, sizeof out->q[1][m]);
+                memset(out->low[m], 0, sizeof out->low[m]);
+                out->d[m] = 0;
             }
         }
     }

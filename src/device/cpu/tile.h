@@ -45,22 +45,25 @@ enum { TILE = 16, WORDS = 8, VECTOR = 64 };
 
 // X(TYPE, name, groups of a block, scales of a group, groups of a piece, has an offset, zero point, bytes of the head,
 // of a group). A piece is so many groups that the sum of codes times activations times integer scales stays below 2^24;
-// 0: the type's scales are floats.
-#define TILE_TYPES(X)                                                                                                  \
+// 0: the type's scales are floats; of the others, whose scales are integers, a block is two runs.
+#define FLOAT_TYPES(X)                                                                                                 \
     X(Q4_0, q4_0, 1, 1, 0, false, 8, 32, 256)                                                                          \
     X(Q4_1, q4_1, 1, 1, 0, true, 0, 64, 256)                                                                           \
     X(Q5_0, q5_0, 1, 1, 0, false, 16, 32, 320)                                                                         \
     X(Q5_1, q5_1, 1, 1, 0, true, 0, 64, 320)                                                                           \
     X(Q8_0, q8_0, 1, 1, 0, false, 128, 32, 512)                                                                        \
+    X(IQ4_NL, iq4_nl, 1, 1, 0, false, 128, 32, 256)                                                                    \
+    X(MXFP4, mxfp4, 1, 1, 0, false, 12, 16, 256)                                                                       \
+    X(NVFP4, nvfp4, 2, 2, 0, false, 12, 64, 256)                                                                       \
+    X(Q1_0, q1_0, 4, 1, 0, false, 1, 32, 64)                                                                           \
+    X(Q2_0, q2_0, 2, 1, 0, false, 1, 32, 128)
+#define INTEGER_TYPES(X)                                                                                               \
     X(Q2_K, q2_k, 8, 2, 4, true, 0, 320, 128)                                                                          \
     X(Q3_K, q3_k, 8, 2, 4, false, 4, 224, 192)                                                                         \
     X(Q4_K, q4_k, 8, 1, 4, true, 0, 256, 256)                                                                          \
     X(Q5_K, q5_k, 8, 1, 2, true, 0, 256, 320)                                                                          \
     X(Q6_K, q6_k, 8, 2, 1, false, 32, 288, 384)                                                                        \
-    X(IQ4_NL, iq4_nl, 1, 1, 0, false, 128, 32, 256)                                                                    \
     X(IQ4_XS, iq4_xs, 8, 1, 1, false, 128, 128, 256)                                                                   \
-    X(MXFP4, mxfp4, 1, 1, 0, false, 12, 16, 256)                                                                       \
-    X(NVFP4, nvfp4, 2, 2, 0, false, 12, 64, 256)                                                                       \
     X(IQ1_S, iq1_s, 8, 1, 4, false, 9, 96, 192)                                                                        \
     X(IQ1_M, iq1_m, 8, 2, 4, false, 9, 160, 192)                                                                       \
     X(IQ2_XXS, iq2_xxs, 8, 1, 2, false, 43, 96, 192)                                                                   \
@@ -69,9 +72,8 @@ enum { TILE = 16, WORDS = 8, VECTOR = 64 };
     X(IQ3_XXS, iq3_xxs, 8, 1, 2, false, 62, 96, 256)                                                                   \
     X(IQ3_S, iq3_s, 8, 1, 4, false, 15, 96, 256)                                                                       \
     X(TQ1_0, tq1_0, 8, 1, 4, false, 1, 32, 128)                                                                        \
-    X(TQ2_0, tq2_0, 8, 1, 4, false, 1, 32, 128)                                                                        \
-    X(Q1_0, q1_0, 4, 1, 0, false, 1, 32, 64)                                                                           \
-    X(Q2_0, q2_0, 2, 1, 0, false, 1, 32, 128)
+    X(TQ2_0, tq2_0, 8, 1, 4, false, 1, 32, 128)
+#define TILE_TYPES(X) FLOAT_TYPES(X) INTEGER_TYPES(X)
 
 struct form {
     size_t groups, halves, piece;
