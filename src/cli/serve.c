@@ -24,16 +24,16 @@ struct serving {
 
 static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name; several: repeat", OPTION_TEXTS, FIELD(models)},
-    {"alias", 0, "NAME", "name of a model, in their order (else its file's)", OPTION_TEXTS, FIELD(aliases)},
     {"host", 0, "ADDRESS", "where to listen (else 127.0.0.1)", OPTION_TEXT, FIELD(host)},
     {"port", 'p', "N", "and at which port (else 8080); 0: a free one", OPTION_WHOLE, FIELD(port), 0, 65535},
     {"origin", 0, "URL", "web pages of this origin may ask (repeatable)", OPTION_TEXTS, FIELD(origins)},
     {"name", 0, "HOST", "another name of this server (repeatable)", OPTION_TEXTS, FIELD(hosts)},
-    {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
-    {"parallel", 0, "N", "most answers at once (else 64)", OPTION_WHOLE, FIELD(parallel), 1, 256},
-    {"prefill", 0, "N", "tokens of prompts in a step beside answers (else 128)", OPTION_WHOLE, FIELD(prefill), 1, 1e6},
-    {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
+    {"alias", 0, "NAME", "a model's, by order", OPTION_TEXTS, FIELD(aliases), 0, 0, true},
+    {"context", 'c', "N", "most tokens", OPTION_WHOLE, FIELD(context), 1, 1e9, true},
+    {"parallel", 0, "N", "answers at once", OPTION_WHOLE, FIELD(parallel), 1, 256, true},
+    {"prefill", 0, "N", "tokens, a step", OPTION_WHOLE, FIELD(prefill), 1, 1e6, true},
+    {"threads", 't', "N", "worker threads", OPTION_WHOLE, FIELD(threads), 1, 1024, true},
+    {"kv-type", 0, KV_TYPES, "its type", OPTION_CHOICE, FIELD(kv_type), 0, 0, true},
     {"waiting", 0, "N", "most that wait", OPTION_WHOLE, FIELD(waiting), 0, 1e6, true},
     {"kv-memory", 0, "MIB", "of the KV cache", OPTION_WHOLE, FIELD(kv_memory), 1, 1e9, true},
     {"disk-cache", 0, "MIB", "0: none", OPTION_WHOLE, FIELD(disk_cache), 0, 1e9, true},
@@ -92,8 +92,7 @@ static int find_models(const struct serving *o, struct model_source *list, size_
 static char *pages_folder(void) {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     char *path = NULL;
-    if (base && *base)
-        return asprintf(&path, "%s/gyr/conversations", base) < 0 ? NULL : path;
+    if (base && *base) return asprintf(&path, "%s/gyr/conversations", base) < 0 ? NULL : path;
     return !home || asprintf(&path, "%s/.cache/gyr/conversations", home) < 0 ? NULL : path;
 }
 

@@ -26,8 +26,8 @@ struct shelf {
 // How many of the first `count` tokens are there: 0, or those of whole parts.
 size_t disk_find(struct disk *d, const struct shelf *shelf, const int32_t *ids, size_t count);
 
-// Appends the part that comes next, of disk_find()'s; the session holds whole parts of these tokens. Whether it did: what
-// cannot be read is forgotten.
+// Appends the part that comes next, of disk_find()'s; the session holds whole parts of these tokens. Whether it did:
+// what cannot be read is forgotten.
 bool disk_load(struct disk *d, const struct shelf *shelf, gyr_session *session, const int32_t *ids, size_t count);
 
 // Writes the first part of the session that is not there. False: all are, or it cannot be written.

@@ -121,7 +121,8 @@ static bool has_room(struct lane *l, size_t tokens) {
 }
 
 static struct shelf shelf_of(const struct lane *l, const struct scheduler_options *o, uint64_t salt) {
-    return (struct shelf){.model = served_name(l->served), .kv_type = o->kv_type, .salt = salt, .whole = l->cache.whole};
+    return (struct shelf){
+        .model = served_name(l->served), .kv_type = o->kv_type, .salt = salt, .whole = l->cache.whole};
 }
 
 // How much of the prompt the disk has, if that is worth more than what memory has.
@@ -232,7 +233,8 @@ static void sort_turns(struct lane *l) {
 static struct turn *youngest(const struct lane *l) {
     struct turn *best = NULL;
     for (size_t i = 0; i < l->n; i++)
-        if (l->turns[i]->answer && !l->turns[i]->aside && (!best || l->turns[i]->order > best->order)) best = l->turns[i];
+        if (l->turns[i]->answer && !l->turns[i]->aside && (!best || l->turns[i]->order > best->order))
+            best = l->turns[i];
     return best;
 }
 

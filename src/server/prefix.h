@@ -27,7 +27,8 @@ size_t common_tokens(const int32_t *a, size_t n, const int32_t *b, size_t m);
 // The entry that has most in common with the prompt, and how much; NULL: nothing.
 struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, size_t *common);
 
-// Takes the session (NULL: nothing happens) over. One that it continues is let go; the one used longest ago, if there are too many.
+// Takes the session over (NULL: nothing happens). One that it continues is let go; the one used longest ago, if there
+// are too many.
 void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now);
 
 // Frees the entry used longest ago. False: there is none.

@@ -28,8 +28,8 @@ struct serve_options {
     size_t prefill;    // most tokens of prompts in a step while others are being answered
     uint32_t context;  // most tokens of a conversation; 0: the model's own
     gyr_kv_type kv_type;
-    const char *pages;            // folder in which conversations are kept; NULL: they are not
-    uint64_t pages_bytes;         // most that they take there
+    const char *pages;    // folder in which conversations are kept; NULL: they are not
+    uint64_t pages_bytes; // most that they take there
     unsigned connections;
     size_t body;                                // most bytes of a request
     void (*ready)(void *user, const char *url); // called once it listens
