@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run serve key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version help'
+        words='run serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -11,6 +11,8 @@ _gyr() {
     -m | --model | -f | --file | -o | --output | --vocab)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
+    --pooling)
+        mapfile -t COMPREPLY < <(compgen -W 'mean cls last' -- "$word")
     --cert | --key)
         [[ $verb == serve ]] && mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
@@ -43,6 +45,7 @@ _gyr() {
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;
     template) words='--model --file --name --help' ;;
+    embed) words='--model --prompt --dimensions --pooling --raw --threads --oversize --no-cache --help' ;;
     logits) words='--model --tokens --threads --kv-type --oversize --no-cache --help' ;;
     eval)
         words='--model --context --stride --json --threads --kv-type --oversize --no-cache --help'
@@ -59,7 +62,7 @@ _gyr() {
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run serve key pull list rm inspect tokenize template logits eval devices cache bench convert quantize synth version' ;;
+    help) words='run serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -22,7 +22,8 @@
 // that only read a model or a tokenizer, any number at once: gyr_model_get_info(), gyr_model_tokenizer(),
 // gyr_model_template(), gyr_model_template_source(), gyr_sampling_defaults(), gyr_tokenize(), gyr_detokenize(),
 // gyr_token_is_end(), gyr_tokenizer_note(), gyr_chat_tokens(), gyr_chat_text(), gyr_template_render(),
-// gyr_model_get_work(). Calls without a model, a session or an answer may be made on any thread.
+// gyr_model_get_work(), gyr_embed_prompt(), gyr_embed_prompt_name(). Calls without a model, a session or an answer may
+// be made on any thread.
 //
 // Options: a NULL pointer, or a zeroed struct, means the defaults. Zero a struct before you set its members: structs
 // end with room for members of later versions, so that their size, and a program built with an older gyr.h, stay good.
@@ -129,6 +130,8 @@ typedef struct gyr_model_info {
     bool has_chat_template;
     bool keeps_state;   // a session cut short computes its tokens again: a state does not go back
     bool bidirectional; // tokens see those that come after them, too: see gyr_session_feed()
+    bool encoder;       // it makes embeddings alone, and no session
+    uint32_t embedding; // elements of an embedding (gyr_embed()); 0: it makes none
     uint64_t reserved[8];
 } gyr_model_info;
 
@@ -225,9 +228,10 @@ typedef struct gyr_tokens {
 } gyr_tokens;
 
 enum gyr_tokenize_flags {
-    GYR_ADD_BOS = 1,      // put the model's begin-of-text token in front, if the model wants one
-    GYR_PARSE_SPECIAL = 2 // text that spells a special token becomes that token: for rendered templates only,
-                          // never for what a user typed
+    GYR_ADD_BOS = 1,       // put the model's begin-of-text token in front, if the model wants one
+    GYR_PARSE_SPECIAL = 2, // text that spells a special token becomes that token: for rendered templates only,
+                           // never for what a user typed
+    GYR_ADD_EOS = 4        // put the model's end-of-text token behind, if the model wants one
 };
 
 // A tokenizer alone, without weights: from a GGUF file (a vocabulary-only one too) or a Hugging Face folder.
@@ -547,6 +551,41 @@ GYR_API bool gyr_answer_done(const gyr_answer *answer);
 
 // What it took so far. Seconds are those of the steps that the answer had part in; `stop` is 0 until it is done.
 GYR_API void gyr_answer_get_stats(const gyr_answer *answer, gyr_generate_stats *stats);
+
+// ------------------------------------------------------------------------------------------------ embeddings
+
+// How a text's embedding is made of what the model gives of its tokens.
+typedef enum gyr_pooling {
+    GYR_POOLING_DEFAULT = 0, // as the file says; else the last token, or the mean where tokens see each other
+    GYR_POOLING_MEAN = 1,
+    GYR_POOLING_CLS = 2,  // the first token
+    GYR_POOLING_LAST = 3, // the last token
+} gyr_pooling;
+
+typedef enum gyr_unit { GYR_UNIT_DEFAULT = 0, GYR_UNIT_YES = 1, GYR_UNIT_NO = 2 } gyr_unit;
+
+typedef struct gyr_embed_options {
+    gyr_pooling pooling;
+    gyr_unit unit;       // whether an embedding is made of length 1 at the end; by default as the file says, else it is
+    uint32_t dimensions; // keep so many elements, the first (for models trained so: Kusupati et al., 2022); 0: all
+    uint64_t reserved[8];
+} gyr_embed_options;
+
+// Embeddings of `n` texts: `out` receives n rows of `embedding` floats (gyr_model_info), or of `dimensions`. Texts are
+// tokens, usually of gyr_tokenize() with GYR_ADD_BOS | GYR_ADD_EOS, up to the model's context, and are computed
+// together as they fit; a text's embedding does not depend on the others. Keys and values take memory as those of
+// sessions do. Any model makes embeddings, of what its final norm gives; of one that was not trained for it they are
+// poor. Fails with GYR_TOO_LONG (no text is cut), GYR_UNSUPPORTED (the file asks for a pooling or a module that gyr
+// does not know).
+GYR_API gyr_status gyr_embed(gyr_model *model, const gyr_tokens *texts, size_t n, const gyr_embed_options *options,
+                             float *out, gyr_error *err);
+
+// What the model's file puts in front of a text for a purpose, such as "query" or "document"; of name NULL: where none
+// is named, often "". NULL if it has no prompt of that name. Prompts live as long as the model.
+GYR_API const char *gyr_embed_prompt(const gyr_model *model, const char *name);
+
+// Name of prompt `index`, NULL past the last.
+GYR_API const char *gyr_embed_prompt_name(const gyr_model *model, size_t index);
 
 // --------------------------------------------------------------------------------------------------- machine
 

@@ -25,6 +25,7 @@ static const struct verb {
     {"inspect", "say what is in a model file and what it takes to run", verb_inspect},
     {"tokenize", "turn text into token ids, or back", verb_tokenize},
     {"template", "print the prompt that a chat template makes of a chat", verb_template},
+    {"embed", "turn texts into vectors", verb_embed},
     {"logits", "compute the scores of the next token, for checking", verb_logits},
     {"eval", "measure how well a model predicts a text", verb_eval},
     {"devices", "list what models can run on here", verb_devices},
@@ -49,7 +50,7 @@ static void print_help(void) {
           "Run large language models on the machine you have.\n\n");
     for (size_t i = 0; i < VERBS; i++)
         if (verbs[i].help) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
-    print("\n'gyr help VERB' explains a verb, 'gyr version' tells the version, 'man gyr' all.\n"
+    print("'gyr help VERB' explains a verb, 'gyr version' tells the version, 'man gyr' all.\n"
           "Example: gyr run \"Write a poem about San Francisco\"\n");
 }
 

@@ -6,6 +6,7 @@ int verb_run(int argc, char **argv);
 int verb_inspect(int argc, char **argv);
 int verb_tokenize(int argc, char **argv);
 int verb_template(int argc, char **argv);
+int verb_embed(int argc, char **argv);
 int verb_logits(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_devices(int argc, char **argv);

@@ -15,6 +15,7 @@ struct batch {
     struct gyr_model *model;
     struct intake *in;
     size_t n;
+    enum gives gives;
     struct before *before; // [n]
     struct row *rows;
     float **to;     // where the logits of each row that wants them go, in order; NULL: to the row's session
@@ -76,9 +77,18 @@ static bool make_room(const struct batch *b, gyr_error *e) {
     return true;
 }
 
-static size_t wanted_of(const struct intake *in) { return in->logits ? in->count : in->count && !in->more; }
+// Whether what a token at place `p` gives is wanted, `left` tokens of the intake being left with it.
+static bool wants(const struct intake *in, size_t p, size_t left) {
+    if (in->pool) return pool_wants(in->pool, p);
+    return in->logits || (left == 1 && !in->more);
+}
 
-// Rows that a pass has, and those whose logits are wanted.
+static size_t wanted_of(const struct intake *in) {
+    if (in->pool) return pool_count(in->pool, in->s->length, in->count);
+    return in->logits ? in->count : in->count && !in->more;
+}
+
+// Rows that a pass has, and those of which something is wanted.
 struct taken {
     size_t rows, wanted;
 };
@@ -89,27 +99,30 @@ static void put_row(struct batch *b, size_t i, struct taken *t, struct row row) 
     row.pages = &in->s->pages;
     row.state = in->s->state;
     b->rows[t->rows++] = row;
-    if (!row.logits) return;
+    if (!row.wanted) return;
     b->of[t->wanted] = i;
     b->to[t->wanted++] = in->logits;
     if (in->logits) in->logits += b->model->model->h.vocab;
 }
 
 // Moves tokens of one intake into the batch's rows, as many as fit; of a session whose tokens see each other all or
-// none.
+// none, and all of one that no batch has room for.
 static void take_rows(struct batch *b, size_t i, struct taken *t) {
     struct intake *in = &b->in[i];
     struct gyr_session *s = in->s;
     bool together = b->model->model->h.bidirectional;
-    size_t room = run_rows(b->model->run), most = run_wanted(b->model->run), again = seeing(s);
+    size_t room = run_rows(b->model->run), most = run_wanted(b->model->run, b->gives), again = seeing(s);
+    size_t all = again + in->count, wanted = wanted_of(in);
     uint32_t end = (uint32_t)(s->length + in->count);
-    if (together && (again + in->count > room - t->rows || wanted_of(in) > most - t->wanted)) return;
-    for (uint32_t p = 0; p < again; p++) put_row(b, i, t, (struct row){s->ids[p], p, end - p - 1, .logits = false});
+    if (together && t->rows && (t->rows + all > room || t->wanted + wanted > most)) return;
+    if (together && all > room) room = all; // a pass of its own
+    if (together && wanted > most) most = wanted;
+    for (uint32_t p = 0; p < again; p++) put_row(b, i, t, (struct row){s->ids[p], p, end - p - 1, .wanted = false});
     for (; in->count && t->rows < room; in->count--) {
-        bool wants = in->logits || (in->count == 1 && !in->more);
-        if (wants && t->wanted == most) return;
         uint32_t p = (uint32_t)s->length;
-        put_row(b, i, t, (struct row){*in->ids, p, together ? end - p - 1 : 0, .logits = wants});
+        bool wanted_too = wants(in, p, in->count);
+        if (wanted_too && t->wanted == most) return;
+        put_row(b, i, t, (struct row){*in->ids, p, together ? end - p - 1 : 0, .wanted = wanted_too});
         s->ids[s->length++] = *in->ids++;
         s->known = s->length;
     }
@@ -126,6 +139,10 @@ static void hand_out(struct batch *b, size_t wanted, const float *scores, bool l
     size_t vocab = b->model->model->h.vocab, bytes = vocab * sizeof *scores;
     for (size_t k = 0; k < wanted; k++) {
         size_t i = b->of[k];
+        if (b->gives == GIVES_STATES) {
+            pool_take(b->in[i].pool, scores + k * b->model->model->h.hidden);
+            continue;
+        }
         float *own = last ? b->in[i].s->logits : b->pending + i * vocab;
         memcpy(b->to[k] ? b->to[k] : own, scores + k * vocab, bytes);
         b->before[i].pending |= !b->to[k] && !last;
@@ -148,10 +165,10 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
         if (b->in[i].count && b->in[i].s->kv == kv) take_rows(b, i, &t);
     bool together = t.wanted && b->to[0], last = all_taken(b);
     for (size_t k = 1; k < t.wanted; k++) together &= b->to[k] == b->to[k - 1] + vocab;
-    bool one = last && t.wanted == 1 && !b->to[0];
+    bool one = last && t.wanted == 1 && !b->to[0] && b->gives == GIVES_LOGITS;
     float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
     b->computed = true;
-    if (!forward(b->model->run, kv, b->rows, t.rows, scores, e)) return false;
+    if (!forward(b->model->run, kv, b->rows, t.rows, b->gives, scores, e)) return false;
     if ((t.wanted || last) && !b->model->device->ops->sync(b->model->device, e)) return false;
     if (one)
         swap(&b->model->one, &b->in[b->of[0]].s->logits);
@@ -167,7 +184,8 @@ static size_t forgotten(const struct gyr_session *s) { return s->model->states.f
 // that it does not matter who else holds their pages.
 static bool catch_up(struct batch *b, struct gyr_session *s, gyr_error *e) {
     struct intake again = {.s = s, .ids = s->ids + s->known, .count = forgotten(s), .more = true};
-    struct batch alone = {.model = b->model, .in = &again, .n = 1, .rows = b->rows, .to = b->to, .of = b->of};
+    struct batch alone = {
+        .model = b->model, .in = &again, .n = 1, .gives = b->gives, .rows = b->rows, .to = b->to, .of = b->of};
     s->length = s->known;
     b->computed = true;
     while (again.count)
@@ -175,18 +193,20 @@ static bool catch_up(struct batch *b, struct gyr_session *s, gyr_error *e) {
     return true;
 }
 
-// Room for the logits of one pass, kept for the next.
-static bool make_scores(struct gyr_model *m, size_t wanted, gyr_error *e) {
-    if (wanted <= m->n_scores) return true;
-    float *more = realloc(m->scores, wanted * m->model->h.vocab * sizeof *more);
+// Room for what one pass gives, kept for the next.
+static bool make_scores(struct gyr_model *m, size_t floats, gyr_error *e) {
+    if (floats <= m->n_scores) return true;
+    float *more = realloc(m->scores, floats * sizeof *more);
     if (!more) return fail_memory(e, "batch");
     m->scores = more;
-    m->n_scores = wanted;
+    m->n_scores = floats;
     return true;
 }
 
 static bool prepare(struct batch *b, gyr_error *e) {
-    size_t rows = 0, count = 0, wanted = 0, own = 0, most = run_rows(b->model->run), many = run_wanted(b->model->run);
+    const struct hyperparameters *h = &b->model->model->h;
+    size_t rows = 0, count = 0, wanted = 0, own = 0, longest = 0, most_wanted = 0;
+    size_t most = run_rows(b->model->run), many = run_wanted(b->model->run, b->gives);
     b->before = malloc(b->n * sizeof *b->before);
     for (size_t i = 0; i < b->n; i++) {
         const struct gyr_session *s = b->in[i].s;
@@ -195,9 +215,13 @@ static bool prepare(struct batch *b, gyr_error *e) {
         if (again > rows) rows = again;
         count += b->in[i].count + (b->in[i].count ? seeing(s) : 0);
         wanted += wanted_of(&b->in[i]);
-        own += b->in[i].count && !b->in[i].logits && !b->in[i].more;
+        own += b->in[i].count && !b->in[i].logits && !b->in[i].more && !b->in[i].pool;
+        if (seeing(s) + b->in[i].count > longest) longest = seeing(s) + b->in[i].count;
+        if (wanted_of(&b->in[i]) > most_wanted) most_wanted = wanted_of(&b->in[i]);
     }
     bool passes = count > most || wanted > many;
+    if (h->bidirectional && longest > most) most = longest;
+    if (h->bidirectional && most_wanted > many) many = most_wanted;
     for (size_t i = 1; i < b->n; i++) passes |= b->in[i].s->kv != b->in[0].s->kv;
     rows = rows > count ? rows : count;
     rows = rows < most ? rows : most;
@@ -207,7 +231,8 @@ static bool prepare(struct batch *b, gyr_error *e) {
     b->of = malloc((wanted + 1) * sizeof *b->of);
     if (passes && own) b->pending = malloc(b->n * b->model->model->h.vocab * sizeof *b->pending);
     bool ok = b->before && b->rows && b->to && b->of && (b->pending || !passes || !own);
-    return (ok || fail_memory(e, "batch")) && make_scores(b->model, wanted, e) && make_room(b, e);
+    size_t width = b->gives == GIVES_STATES ? h->hidden : h->vocab;
+    return (ok || fail_memory(e, "batch")) && make_scores(b->model, wanted * width, e) && make_room(b, e);
 }
 
 // Sessions as they were, but for a state that is not what it was: it is computed again when it is needed.
@@ -226,7 +251,7 @@ static void done(struct batch *b) {
     for (size_t i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
         if (s->length == b->before[i].length) continue;
-        s->has_logits = !b->in[i].more;
+        s->has_logits = !b->in[i].more && !b->in[i].pool;
         if (b->before[i].pending) memcpy(s->logits, b->pending + i * vocab, vocab * sizeof *s->logits);
         s->used = ++b->model->clock;
     }
@@ -234,7 +259,7 @@ static void done(struct batch *b) {
 
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     if (!n) return true;
-    struct batch b = {.model = in[0].s->model, .in = in, .n = n};
+    struct batch b = {.model = in[0].s->model, .in = in, .n = n, .gives = in[0].pool ? GIVES_STATES : GIVES_LOGITS};
     bool ok = check_sessions(in, n, e);
     for (size_t i = 0; ok && i < n; i++) ok = session_takes(in[i].s, in[i].ids, in[i].count, e);
     ok = ok && prepare(&b, e);

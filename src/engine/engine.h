@@ -31,7 +31,7 @@ struct gyr_model {
     uint64_t kv_limit;             // bytes that they may take; 0: what the memory leaves
     struct gyr_session *sessions;  // all of them
     uint64_t clock;                // batches so far
-    float *scores, *one;           // [n_scores][vocab] and [vocab], logits on their way to sessions
+    float *scores, *one;           // [n_scores] and [vocab], what passes give on its way to sessions
     size_t n_scores;
     struct pool *workers, *own_workers; // for what the host does between batches; the device's, or its own
     struct sampler *samplers;           // [n_samplers], room for each of the workers
@@ -93,9 +93,27 @@ struct intake {
     struct gyr_session *s;
     const int32_t *ids;
     size_t count;
-    float *logits; // of all of them, [count][vocab]; NULL: of the last one, into the session
-    bool more;     // another part of the same prompt follows: no logits
+    float *logits;     // of all of them, [count][vocab]; NULL: of the last one, into the session
+    bool more;         // another part of the same prompt follows: no logits
+    struct pool *pool; // takes the states of these tokens; no logits. All intakes of a batch have one, or none has
 };
+
+// What becomes of the states of a text's tokens: one vector.
+struct pool {
+    enum pooling kind;
+    size_t count;  // tokens of the text
+    size_t hidden; // elements of a state
+    double *sum;   // [hidden]
+};
+
+// Whether the state of the token at place p is wanted; how many are, of `count` tokens from there on; and one of them,
+// in order.
+bool pool_wants(const struct pool *p, size_t place);
+size_t pool_count(const struct pool *p, size_t place, size_t count);
+void pool_take(struct pool *p, const float *state);
+
+// A session, of a model that has no logits too.
+gyr_session *session_of(gyr_model *m, const gyr_session_options *o, gyr_error *e);
 
 // Memory of the KV caches (admission.c). A new session's context: chosen, if *context is 0, or else promised, beside
 // the `held` pages that it begins with; false if it does not fit with what others were promised or hold.
@@ -106,6 +124,9 @@ bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error 
 
 // Appends the tokens of all intakes, which it uses up, or, when it fails, of none.
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e);
+
+// Elements of a text's embedding; 0: the model makes none.
+size_t embedding_size(const struct gyr_model *m);
 
 // Fails for a model whose file has no tokenizer.
 bool tokenizer_there(const gyr_tokenizer *t, gyr_error *e);

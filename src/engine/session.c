@@ -35,10 +35,6 @@ static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size
     if (!CHECK_RESERVED(o, e)) return NULL;
     if (o && (unsigned)o->kv_type > GYR_KV_Q8) return fail_null(e, GYR_USAGE, "KV cache: no type %d", (int)o->kv_type);
     enum type type = kv_type_of(m, o ? o->kv_type : GYR_KV_DEFAULT);
-    if (context > m->model->h.far_context && m->model->h.bidirectional)
-        return fail_null(e, GYR_USAGE,
-                         "%s: a context of %zu tokens; they see each other, and gyr computes at most %u so",
-                         m->checkpoint->path, context, m->model->h.far_context);
     if (context > m->model->h.far_context)
         return fail_null(e, GYR_USAGE, "%s: a context of %zu tokens; the model was trained for %u", m->checkpoint->path,
                          context, m->model->h.far_context);
@@ -62,7 +58,12 @@ static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size
     return NULL;
 }
 
+gyr_session *session_of(gyr_model *m, const gyr_session_options *o, gyr_error *e) { return new_session(m, o, 0, e); }
+
 gyr_session *gyr_session_new(gyr_model *m, const gyr_session_options *o, gyr_error *e) {
+    if (m->model->family->encoder)
+        return fail_null(e, GYR_UNSUPPORTED, "%s: is an encoder, which writes no text; it makes embeddings (gyr embed)",
+                         m->checkpoint->path);
     return new_session(m, o, 0, e);
 }
 

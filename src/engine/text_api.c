@@ -49,6 +49,7 @@ gyr_status gyr_tokenize(const gyr_tokenizer *t, const char *text, size_t size, u
     bool ok = tokenizer_there(t, &made);
     if (ok && flags & GYR_ADD_BOS) ok = tokenizer_begin(t->tokens, &tokens) || fail_memory(&made, "tokens");
     ok = ok && tokenizer_encode(t->tokens, text, size, flags & GYR_PARSE_SPECIAL, &tokens, &made);
+    if (ok && flags & GYR_ADD_EOS) ok = tokenizer_finish(t->tokens, &tokens) || fail_memory(&made, "tokens");
     return tokens_give(ok, &tokens, out, &made, e);
 }
 

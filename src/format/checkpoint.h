@@ -64,6 +64,32 @@ struct sampling_advice {
     double temperature, top_p, min_p, top_k, penalty_repeat;
 };
 
+enum { MAX_DENSE = 4, MAX_EMBEDDING = 1 << 20 };
+
+// How a text's embedding is made of what the layers give of its tokens: their mean, the first, or the last.
+enum pooling { POOLING_UNTOLD, POOLING_MEAN, POOLING_FIRST, POOLING_LAST };
+
+// What is put in front of texts for a purpose, such as "query".
+struct prompt {
+    const char *name, *text;
+};
+
+// What a file says of the embeddings that it is for: sentence-transformers' files in a folder, or GGUF's keys.
+struct sentence {
+    enum pooling pooling;
+    bool told; // by modules.json,
+    bool unit; // which says that embeddings are made of length 1
+    struct {
+        const char *weight, *bias; // tensors; bias NULL: there is none
+        bool tanh;                 // of what it gives
+    } dense[MAX_DENSE];            // what an embedding goes through
+    size_t n_dense;
+    struct prompt *prompts;
+    size_t n_prompts;
+    const char *usual; // the prompt's name where nobody names one; NULL: none
+    char *refused;     // why gyr makes no embeddings of this; NULL: it does
+};
+
 struct checkpoint {
     enum checkpoint_source source;
     char *path;         // as given, for messages
@@ -72,6 +98,7 @@ struct checkpoint {
     size_t n_tensors;
     struct vocab vocab;
     struct sampling_advice advice;
+    struct sentence sentence;
     struct keys *keys;       // private: the keys as the file has them
     struct keys *settled;    // private: what a config.json's class makes of them; NULL: just those
     struct storage *storage; // private: maps, names, index

@@ -299,7 +299,7 @@ static bool finish(struct checkpoint *c, gyr_error *e) {
     if (!name.size) return fail(e, GYR_MALFORMED, "%s: has no key general.architecture; get another file", c->path);
     if (!(c->architecture = strndup(name.data, name.size))) return fail_memory(e, c->path);
     read_advice(c);
-    return gguf_vocab(c->keys, c->path, &c->vocab, e);
+    return gguf_sentence(c, e) && gguf_vocab(c->keys, c->path, &c->vocab, e);
 }
 
 static bool open_image(struct checkpoint *c, const uint8_t *data, size_t size, bool on_disk, gyr_error *e) {

@@ -45,7 +45,7 @@ static bool read_weights(struct checkpoint *c, const char *name, const json_t *p
     struct map m;
     bool ok = !access(path, F_OK) || fail(e, GYR_IO, "%s: is missing; put all parts of the model in one folder", path);
     ok = ok && storage_map(c->storage, path, &m, e) &&
-         safetensors_read(c, path, m.data, m.size, places ? &(struct shard_of){places, name} : NULL, e);
+         safetensors_read(c, path, m.data, m.size, places ? &(struct shard_of){places, name, NULL} : NULL, e);
     free(path);
     return ok;
 }
@@ -60,8 +60,7 @@ struct shards {
     struct index index;
 };
 
-// A shard is a file of the same folder: an index must not reach anywhere else.
-static bool plain_name(struct text s) {
+bool plain_name(struct text s) {
     return s.size && s.data[0] != '.' && !memchr(s.data, '/', s.size) && !memchr(s.data, '\\', s.size) &&
            !memchr(s.data, 0, s.size);
 }
@@ -124,5 +123,5 @@ bool hf_open(struct checkpoint *c, gyr_error *e) {
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
     if (!read_config(c, e) || !hf_settle(c, e) || !read_all_weights(c, e)) return false;
     mxfp4_whole(c);
-    return packed_settle(c, e) && hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
+    return packed_settle(c, e) && hf_sentence(c, e) && hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
 }

@@ -9,6 +9,9 @@
 // "FOLDER/NAME"; free(). NULL when out of memory.
 char *folder_path(const char *folder, const char *name);
 
+// Whether a name is that of a file or folder right in the folder: what a file names must not reach anywhere else.
+bool plain_name(struct text s);
+
 // True if the folder has such a file.
 bool folder_has(const char *folder, const char *name);
 
@@ -17,6 +20,7 @@ bool folder_has(const char *folder, const char *name);
 struct shard_of {
     const json_t *places;
     const char *name;
+    const char *prefix; // what is put in front of its tensors' names; NULL: nothing
 };
 bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *data, size_t size,
                       const struct shard_of *part, gyr_error *e);
@@ -32,6 +36,9 @@ bool hf_config(const json_t *root, struct keys *keys, const char *where, gyr_err
 
 // Makes c->settled of c->keys.
 bool hf_settle(struct checkpoint *c, gyr_error *e);
+
+// What sentence-transformers' files say of a folder's embeddings, and the weights that they need.
+bool hf_sentence(struct checkpoint *c, gyr_error *e);
 
 // A tokenizer.json as a vocabulary. On failure *v must still be freed.
 bool tokenizer_json(const char *data, size_t size, const char *where, struct vocab *v, gyr_error *e);

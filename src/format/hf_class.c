@@ -19,14 +19,17 @@ const char hf_common_keys[] =
 
 #define SPAN(layers, hidden, heads)                                                                                    \
     "num_hidden_layers=" #layers " hidden_size=" #hidden " num_attention_heads=" #heads " "
-#define GQA(heads)  "num_key_value_heads=" #heads " "
-#define WIDE(n)     "intermediate_size=" #n " "
-#define CONTEXT(n)  "max_position_embeddings=" #n " "
-#define RMS(eps)    "rms_norm_eps=" #eps " "
-#define TIED        "tie_word_embeddings=true "
-#define UNTIED      "tie_word_embeddings=false "
-#define SILU        "hidden_act=silu "
-#define GEMMA_ACT   "hidden_activation=gelu_pytorch_tanh "
+#define GQA(heads) "num_key_value_heads=" #heads " "
+#define WIDE(n)    "intermediate_size=" #n " "
+#define CONTEXT(n) "max_position_embeddings=" #n " "
+#define RMS(eps)   "rms_norm_eps=" #eps " "
+#define TIED       "tie_word_embeddings=true "
+#define UNTIED     "tie_word_embeddings=false "
+#define SILU       "hidden_act=silu "
+#define GEMMA_ACT  "hidden_activation=gelu_pytorch_tanh "
+#define BERT                                                                                                           \
+    "hidden_act=gelu layer_norm_eps=1e-12 position_embedding_type!absolute|null add_cross_attention!false "            \
+    "is_decoder!false|null -type_vocab_size -attention_probs_dropout_prob -hidden_dropout_prob "
 #define SWITCHED    "use_sliding_window=false sliding_window=4096 "
 #define MULTIPLIERS "embedding_multiplier=1.0 logits_scaling=1.0 residual_multiplier=1.0 attention_multiplier=1.0 "
 #define MAMBA                                                                                                          \
@@ -178,7 +181,7 @@ const struct hf_class hf_classes[] = {
      SPAN(44, 6144, 64) WIDE(24576) CONTEXT(2048) UNTIED
      "hidden_act=gelu layer_norm_eps=1e-5 use_parallel_residual=true attention_bias:qo=true head_dim!null -rotary_pct "
      "-rotary_emb_base",
-     HF_ROPE_FLAT, 1e4, .part = 0.25},
+     HF_ROPE_FLAT, 1e4, .part = 0.25, .old_base = "rotary_emb_base", .old_part = "rotary_pct"},
     {"phi",
      SPAN(24, 2048, 32) WIDE(8192) CONTEXT(2048) UNTIED
      "num_key_value_heads hidden_act=gelu_new layer_norm_eps=1e-5 qk_layernorm!false head_dim",
@@ -268,6 +271,24 @@ const struct hf_class hf_classes[] = {
                "-layer_types indexer_types index_topk_pattern index_topk_freq=1 index_skip_topk_offset=2 "
                "indexer_rope_interleave!true|null scoring_func!sigmoid -topk_method",
      HF_ROPE_FLAT, 1e4},
+    {"bert", SPAN(12, 768, 12) WIDE(3072) CONTEXT(512) TIED BERT},
+    {"roberta xlm-roberta", SPAN(12, 768, 12) WIDE(3072) CONTEXT(512) TIED BERT "pad_token_id=1"},
+    {"nomic_bert",
+     "num_hidden_layers,n_layer=12 hidden_size,n_embd=768 num_attention_heads,n_head=12 intermediate_size,n_inner=3072 "
+     "max_position_embeddings,n_positions=2048 layer_norm_eps,layer_norm_epsilon=1e-12 "
+     "hidden_act,activation_function=silu head_dim -type_vocab_size -attention_probs_dropout_prob "
+     "-hidden_dropout_prob prenorm!false parallel_block!false qkv_proj_bias!false mlp_fc1_bias!false "
+     "mlp_fc2_bias!false causal!false use_rms_norm!false|null rotary_emb_interleaved!false rotary_emb_scale_base!null "
+     "rotary_scaling_factor max_trained_positions=2048 num_experts!0|null moe_every_n_layers!0|null " TIED,
+     HF_ROPE_FLAT, 1e3, .part = 1, .old_base = "rotary_emb_base", .old_part = "rotary_emb_fraction"},
+    {"modernbert",
+     SPAN(22, 768, 12) WIDE(1152) CONTEXT(8192) TIED
+     "hidden_activation=gelu norm_eps=1e-5 norm_bias!false attention_bias:qo=false mlp_bias:m=false layer_types "
+     "local_attention=128 global_attn_every_n_layers=3 -mlp_dropout -decoder_bias -classifier_bias "
+     "-classifier_activation -classifier_pooling -sparse_prediction -sparse_pred_ignore_index -cls_token_id "
+     "-initializer_cutoff_factor -deterministic_flash_attn -reference_compile -repad_logits_with_grad",
+     HF_ROPE_LAYERS, 1.6e5, 1e4, .told_base = true, .old_base = "global_rope_theta",
+     .old_local_base = "local_rope_theta"},
     {"mamba", MAMBA1},
     {"falcon_mamba", MAMBA1 "mixer_rms_eps=1e-6"},
     {"mamba2", MAMBA "num_hidden_layers=64 hidden_size=4096 num_heads=128 head_dim=64 state_size=128 n_groups=8 "

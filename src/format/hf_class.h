@@ -31,6 +31,8 @@ struct hf_class {
     double base, local_base; // of rotation, where the config says none
     double part;             // of a head that is rotated; 0: the class reads no such key
     bool told_base;          // HF_ROPE_LAYERS: layers with a window have a base that older configs say too
+    // What older configs call the base, that of layers with a window, and the part; NULL: as most do.
+    const char *old_base, *old_local_base, *old_part;
 };
 
 extern const struct hf_class hf_classes[];

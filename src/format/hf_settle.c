@@ -125,7 +125,9 @@ static bool says(const struct settler *s, const char *object, const char *kind) 
 
 static bool settle_flat(const struct settler *s) {
     char newer[64], older[64];
-    bool neox = !strcmp(s->class->types, "gpt_neox"), phi = s->class->rope == HF_ROPE_PHI;
+    bool phi = s->class->rope == HF_ROPE_PHI;
+    const char *base = s->class->old_base ? s->class->old_base : "rope_theta";
+    const char *part = s->class->old_part ? s->class->old_part : "partial_rotary_factor";
     snprintf(newer, sizeof newer, "%srope_parameters.", s->home);
     snprintf(older, sizeof older, "%srope_scaling.", s->home);
     bool is_older = has_object(s, older), any = is_older || has_object(s, newer);
@@ -139,9 +141,8 @@ static bool settle_flat(const struct settler *s) {
     if (s->class->part <= 0 && !put(s, "rope_parameters.partial_rotary_factor", &none)) return false;
     if (any && !put_object(s, is_older ? older : newer, "rope_parameters.")) return false;
     if (!any && !strcmp(s->class->types, "gpt_oss") && !put_gpt_oss(s)) return false;
-    return put_beside(s, "rope_parameters.", "rope_theta", neox ? "rotary_emb_base" : "rope_theta", s->class->base) &&
-           put_beside(s, "rope_parameters.", "partial_rotary_factor", neox ? "rotary_pct" : "partial_rotary_factor",
-                      s->class->part);
+    return put_beside(s, "rope_parameters.", "rope_theta", base, s->class->base) &&
+           put_beside(s, "rope_parameters.", "partial_rotary_factor", part, s->class->part);
 }
 
 static bool settle_layers(const struct settler *s) {
@@ -160,8 +161,10 @@ static bool settle_layers(const struct settler *s) {
     if (!older && (!put_word(s, "rope_parameters.full_attention.rope_type", "proportional") ||
                    !put_number(s, whole, "partial_rotary_factor", s->class->part)))
         return false;
-    return put_beside(s, whole, "rope_theta", older ? "rope_theta" : NULL, s->class->base) &&
-           put_beside(s, local, "rope_theta", told ? "rope_local_base_freq" : NULL, s->class->local_base);
+    const char *base = s->class->old_base ? s->class->old_base : "rope_theta";
+    const char *local_base = s->class->old_local_base ? s->class->old_local_base : "rope_local_base_freq";
+    return put_beside(s, whole, "rope_theta", older ? base : NULL, s->class->base) &&
+           put_beside(s, local, "rope_theta", told ? local_base : NULL, s->class->local_base);
 }
 
 static bool settle_rope(const struct settler *s) {

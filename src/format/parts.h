@@ -43,6 +43,9 @@ bool gguf_open(struct checkpoint *c, gyr_error *e);
 bool gguf_open_memory(struct checkpoint *c, const void *data, size_t size, gyr_error *e);
 bool hf_open(struct checkpoint *c, gyr_error *e);
 
+// What a GGUF file's keys say of its embeddings.
+bool gguf_sentence(struct checkpoint *c, gyr_error *e);
+
 bool gguf_vocab(const struct keys *k, const char *where, struct vocab *v, gyr_error *e);
 
 #endif

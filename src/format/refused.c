@@ -11,7 +11,6 @@ static const struct {
     const char *key;
     double is;
 } gguf_keys[] = {
-    {"attention.causal", 1},
     {"attention.clamp_kqv", 0},
     {"attention.group_norm_groups", 0},
     {"attention.relative_buckets_count", 0},

@@ -3,6 +3,7 @@
 #include "format/json.h"
 #include "format/packed.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_HEADER = 100 * 1000 * 1000 }; // as in the reference implementation
@@ -121,7 +122,11 @@ bool safetensors_read(struct checkpoint *c, const char *path, const uint8_t *dat
     json_t *j;
     if (root) json_object_foreach(root, name, j) {
             if (!ok) break;
-            if (strcmp(name, "__metadata__")) ok = read_entry(&h, name, strlen(name), j);
+            char longer[512];
+            bool prefixed = part && part->prefix;
+            if (prefixed) snprintf(longer, sizeof longer, "%s%s", part->prefix, name);
+            const char *own = prefixed ? longer : name;
+            if (strcmp(name, "__metadata__")) ok = read_entry(&h, own, strlen(own), j);
         }
     json_decref(root);
     return ok;

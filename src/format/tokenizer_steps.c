@@ -177,7 +177,7 @@ static bool add_around(struct tokenizer_reader *r, const json_t *id, bool after)
         return json_malformed(r, "its post-processor names a token that is not there");
     int32_t token = (int32_t)json_integer_value(id);
     if (after && v->add_eos) return json_unsupported(r, "puts more than one token after a text");
-    if (after) v->add_eos = true, v->eos = token;
+    if (after) v->add_eos = v->tailed = true, v->eos = v->tail = token;
     if (after) return true;
     if (v->n_lead == MAX_LEAD) return json_unsupported(r, "puts more than four tokens in front of a text");
     if (!v->add_bos) v->add_bos = true, v->bos = token;

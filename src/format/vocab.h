@@ -112,6 +112,8 @@ struct vocab {
     bool add_bos, add_eos;
     int32_t lead[MAX_LEAD]; // with add_bos: what a text begins with; without any, bos
     size_t n_lead;
+    int32_t tail; // with add_eos: what a text ends with, if `tailed`; else eos
+    bool tailed;
     char *chat_template; // Jinja; NULL: none
     struct named_template *templates;
     size_t n_templates;

@@ -231,10 +231,31 @@ static struct offers look(const struct hub_name *name, const struct listing *l, 
 }
 
 // The files of a folder that are no weights, as transformers writes them.
-static const char *const about[] = {
-    "added_tokens.json", "chat_template.jinja", "chat_template.json",      "config.json", "generation_config.json",
-    "merges.txt",        "qwen.tiktoken",       "special_tokens_map.json", "tekken.json", "tiktoken.model",
-    "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",   "vocab.json",  "vocab.txt"};
+static const char *const about[] = {"added_tokens.json",
+                                    "chat_template.jinja",
+                                    "chat_template.json",
+                                    "config.json",
+                                    "config_sentence_transformers.json",
+                                    "generation_config.json",
+                                    "merges.txt",
+                                    "modules.json",
+                                    "qwen.tiktoken",
+                                    "special_tokens_map.json",
+                                    "tekken.json",
+                                    "tiktoken.model",
+                                    "tokenizer.json",
+                                    "tokenizer.model",
+                                    "tokenizer_config.json",
+                                    "vocab.json",
+                                    "vocab.txt"};
+
+// A file of one of sentence-transformers' modules: "1_Pooling/config.json", "2_Dense/model.safetensors".
+static bool is_of_module(const char *path) {
+    size_t digits = strspn(path, "0123456789"), n = strcspn(path, "/");
+    const char *file = path[n] ? path + n + 1 : "";
+    return digits && path[digits] == '_' && n < 64 &&
+           (!strcmp(file, "config.json") || !strcmp(file, "model.safetensors"));
+}
 
 static bool nothing_to_run(const struct hub_name *name, const struct listing *l, gyr_error *e) {
     bool old = false;
@@ -259,6 +280,7 @@ static bool take_folder(const struct hub_name *name, const struct listing *l, st
         const struct hub_file *f = &l->files[i];
         bool beside = !strncmp(f->path, more, sizeof more - 1) && !strchr(f->path + sizeof more - 1, '/');
         ok = !beside || !ends_with(f->path, ".jinja") || add(c, f);
+        ok = ok && (!is_of_module(f->path) || !listing_find(l, "modules.json") || add(c, f));
     }
     ok = ok && add(c, c->index ? c->index : only);
     snprintf(c->open, sizeof c->open, ".");

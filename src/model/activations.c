@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 // Rows are capped so that a strange shape cannot ask for more than this: the sizes come from a file.
-enum { MAX_TEXT = 2048 }; // rows of models that compute a whole text at once
 static const size_t most_bytes = (size_t)1 << 30, most_logits = (size_t)1 << 28;
 
 static size_t clamp_rows(size_t row_floats, size_t bytes, size_t most) {
@@ -44,7 +43,7 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
     wide = most(wide, places * h->expert_feed_forward);
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
     size_t ready = (size_t)h->heads * most(h->head_dim, h->value), index_q = (size_t)h->index_heads * h->index_dim;
-    dfloat *chosen, *expert, *two_places, *each_expert;
+    dfloat *chosen, *expert, *two_places, *each_expert, *zeros;
     struct activations to = a ? *a : (struct activations){0};
     struct {
         dfloat **part;
@@ -91,6 +90,7 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
         {&to.by, places},
         {&two_places, 2 * places},
         {&each_expert, h->experts}, // of which one row would do
+        {&zeros, m->types.rows != 0},
     };
     size_t row = 0;
     for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
@@ -102,24 +102,21 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
     to.chosen = (dint *)(void *)chosen;
     to.expert = (dint *)(void *)expert;
     to.places = (dint *)(void *)two_places;
+    to.zeros = (dint *)(void *)zeros;
     *a = to;
     return row;
 }
 
-static size_t rows_of(const struct model *m, size_t row) {
-    size_t few = m->device->ops->rows, text = m->h.context < MAX_TEXT ? m->h.context : MAX_TEXT;
-    return clamp_rows(row, most_bytes, m->h.bidirectional ? most(few, text) : few);
-}
-
-size_t activations_rows(const struct model *m) { return rows_of(m, cut_up(m, NULL, NULL)); }
+static size_t rows_of(const struct model *m, size_t row) { return clamp_rows(row, most_bytes, m->device->ops->rows); }
 
 struct activations *activations_new(const struct model *m, gyr_error *e) {
     size_t row = cut_up(m, NULL, NULL);
     struct activations *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
     a->rows = rows_of(m, row);
-    a->wanted = m->h.bidirectional ? a->rows : clamp_rows(m->h.vocab, most_logits, a->rows);
-    a->memory = m->device->ops->alloc(m->device, (a->rows * row + a->wanted * m->h.vocab) * sizeof(float), e);
+    a->wanted = clamp_rows(m->h.vocab, most_logits, a->rows);
+    size_t logits = m->family->encoder ? 0 : a->wanted * m->h.vocab;
+    a->memory = m->device->ops->alloc(m->device, (a->rows * row + logits) * sizeof(float), e);
     if (!a->memory) {
         free(a);
         return NULL;

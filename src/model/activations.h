@@ -6,7 +6,7 @@
 
 struct activations {
     size_t rows;    // most rows of a batch
-    size_t wanted;  // most rows whose logits are computed
+    size_t wanted;  // most rows whose logits are computed at once
     dfloat *x;      // [rows][hidden], the residual stream
     dfloat *normed; // [rows][hidden]
     dfloat *branch; // [rows][hidden], a branch on its way back to the stream
@@ -45,11 +45,9 @@ struct activations {
     dfloat *given;    // [places][hidden]
     dfloat *by;       // [places]
     dint *places;     // [2][places], and one for each expert
+    dint *zeros;      // [rows], the types of tokens where a model has types; nobody writes there
     dfloat *memory;   // owner of all the above
 };
-
-// Rows of a batch, at most.
-size_t activations_rows(const struct model *m);
 
 struct activations *activations_new(const struct model *m, gyr_error *e);
 void activations_free(struct activations *a, struct device *d);

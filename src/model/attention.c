@@ -54,7 +54,7 @@ static void project(struct pass *p, const struct layer *l, const dfloat *x, stru
 }
 
 // Queries into a->q; this batch's keys and values into the cache.
-static void remember(struct pass *p, const struct layer *l, const dfloat *x) {
+void forward_remember(struct pass *p, const struct layer *l, const dfloat *x) {
     const struct layer_plan *plan = &l->plan;
     struct kv_array none = {0};
     struct qkv a = {.rows = p->n,
@@ -90,8 +90,12 @@ static const dfloat *temper(struct pass *p, const struct layer *l) {
 
 // branch = Wo attention(Wq x, Wk x, Wv x)
 void forward_attention(struct pass *p, const struct layer *l, const dfloat *x) {
+    forward_remember(p, l, x);
+    forward_attend(p, l);
+}
+
+void forward_attend(struct pass *p, const struct layer *l) {
     const struct hyperparameters *h = &p->m->h;
-    remember(p, l, x);
     struct attention a = {.rows = p->n,
                           .heads = h->heads,
                           .kv = *kv_cache_shape(p->kv, l->plan.cache),

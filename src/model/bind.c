@@ -76,7 +76,7 @@ uint8_t *bind_rewrite(struct binder *b, size_t bytes) {
     return data || b->looking ? data : (fail_memory(b->e, m->checkpoint->path), NULL);
 }
 
-static bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols, size_t rows) {
+bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols, size_t rows) {
     const struct tensor *t = bind_find(b, (struct place){role, PART_WEIGHT, layer, 0}, cols, rows, 1);
     if (!t || b->looking) return t;
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = t->data};
@@ -285,9 +285,10 @@ static bool bind_qk_norms(struct binder *b, struct layer *l, uint32_t i) {
 
 static bool bind_norms(struct binder *b, struct layer *l, uint32_t i) {
     const struct family *f = b->m->family;
-    bool before = f->norms.place != NORM_AFTER, after = f->norms.place != NORM_BEFORE;
+    bool before = bind_norms_before(f), after = f->norms.place != NORM_BEFORE;
     bool feeds = l->plan.feed != FEED_NONE;
-    return (!before || bind_norm(b, &l->attn_norm, ROLE_ATTN_NORM, i)) &&
+    bool bare = f->norms.first_bare && i == 0;
+    return (!before || bare || bind_norm(b, &l->attn_norm, ROLE_ATTN_NORM, i)) &&
            (!before || f->norms.shared || !feeds || bind_norm(b, &l->mlp_norm, ROLE_MLP_NORM, i)) &&
            (!after || bind_norm(b, &l->attn_post_norm, ROLE_ATTN_POST_NORM, i)) &&
            (!after || !feeds || bind_norm(b, &l->mlp_post_norm, ROLE_MLP_POST_NORM, i));
@@ -387,9 +388,7 @@ static bool bind_embedding(struct binder *b) {
                     m->checkpoint->path, name, (unsigned long long)t->dim[1], m->checkpoint->vocab.n);
     m->h.vocab = t ? (uint32_t)t->dim[1] : 1;
     if (!bind_matrix(b, &m->embedding, ROLE_EMBEDDING, 0, m->h.hidden, m->h.vocab)) return false;
-    if (m->family->positions != POSITIONS_LEARNED) return true;
-    t = look(b, ROLE_POSITIONS, PART_WEIGHT, 0, name);
-    return bind_matrix(b, &m->positions, ROLE_POSITIONS, 0, m->h.hidden, m->h.context);
+    return bind_beginning(b);
 }
 
 // An output matrix that is there is used, whatever a config says, as in transformers; one that is the embedding over
@@ -409,8 +408,16 @@ static bool output_tied(struct binder *b) {
     return true;
 }
 
+static bool bind_final_norm(struct binder *b) {
+    return b->m->family->norms.no_final || bind_norm(b, &b->m->final_norm, ROLE_FINAL_NORM, 0);
+}
+
 static bool bind_output(struct binder *b) {
     struct model *m = b->m;
+    if (m->family->encoder) {
+        if (!b->looking) m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
+        return bind_final_norm(b);
+    }
     bool unit = m->family->scale.hf_unit_output && m->checkpoint->source == CHECKPOINT_HF;
     m->tied = output_tied(b);
     if (m->tied) {
@@ -424,7 +431,7 @@ static bool bind_output(struct binder *b) {
     }
     return (!bind_has_bias(b, ROLE_OUTPUT, BIAS_OUTPUT, 0) ||
             bind_vector(b, &m->output_bias, ROLE_OUTPUT, PART_BIAS, 0, m->h.vocab, 1, 0)) &&
-           bind_norm(b, &m->final_norm, ROLE_FINAL_NORM, 0);
+           bind_final_norm(b);
 }
 
 static bool bind_factors(struct binder *b, enum role role, float **factors) {
@@ -457,7 +464,8 @@ static bool bind_rope_factors(struct binder *b) {
 }
 
 static bool bind_pass(struct binder *b) {
-    if (!bind_embedding(b) || !bind_inputs(b) || !bind_output(b) || !bind_rope_factors(b)) return false;
+    if (!bind_embedding(b) || !bind_inputs(b) || !bind_output(b) || !bind_dense(b) || !bind_rope_factors(b))
+        return false;
     for (uint32_t i = 0; i < b->m->h.layers; i++)
         if (!bind_layer(b, i)) return false;
     return true;

@@ -16,6 +16,11 @@ struct binder {
     size_t rewritten; // matrices that need a copy
 };
 
+// Whether branches have norms in front.
+static inline bool bind_norms_before(const struct family *f) {
+    return f->norms.place == NORM_BEFORE || f->norms.place == NORM_AROUND;
+}
+
 // Whether a layer has a matrix for values: it may borrow them, or take its keys for them.
 bool bind_has_values(const struct model *m, uint32_t i);
 
@@ -31,6 +36,8 @@ const struct tensor *bind_find(struct binder *b, struct place at, uint64_t cols,
 
 // The same, for those who take blocks whose scales lie apart.
 const struct tensor *bind_find_any(struct binder *b, struct place at, uint64_t cols, uint64_t rows, uint64_t depth);
+
+bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint32_t layer, size_t cols, size_t rows);
 
 bool bind_linear(struct binder *b, struct linear *l, enum role role, unsigned bias, uint32_t layer, size_t cols,
                  size_t rows);
@@ -78,6 +85,11 @@ bool bind_filled(struct binder *b, dfloat **v, size_t n, float value);
 
 // A norm over the hidden size.
 bool bind_norm(struct binder *b, struct norm *norm, enum role role, uint32_t layer);
+
+// What makes a stream of embeddings beside the tokens' own, and what makes an embedding of a text from what the layers
+// give (bind_encoder.c).
+bool bind_beginning(struct binder *b);
+bool bind_dense(struct binder *b);
 
 bool bind_inputs(struct binder *b);
 bool bind_input(struct binder *b, struct layer *l, uint32_t i);

@@ -81,6 +81,17 @@ static bool put_head(struct job *j, gyr_error *e) {
     return gguf_writer_begin(j->w, e);
 }
 
+// GGUF has no words for all that sentence-transformers' modules may do to an embedding.
+static bool embeds_alike(const struct job *j, gyr_error *e) {
+    const struct sentence *s = &j->c->sentence;
+    const char *what = s->refused            ? s->refused
+                       : s->n_dense          ? "its embeddings go through Dense modules"
+                       : s->told && !s->unit ? "its embeddings are not made of length 1"
+                                             : NULL;
+    return !s->told || !what ||
+           fail(e, GYR_UNSUPPORTED, "%s: %s, which GGUF cannot express; run the folder as it is", j->c->path, what);
+}
+
 static bool prepare(struct job *j, gyr_error *e) {
     const gyr_convert_options *o = j->o;
     if (!o->input || !o->output) return fail(e, GYR_USAGE, "convert: give a folder and a file to write");
@@ -90,7 +101,8 @@ static bool prepare(struct job *j, gyr_error *e) {
         return fail(e, GYR_USAGE, "%s: is GGUF already; gyr quantize writes it in another type", o->input);
     // Binding finds every tensor and checks its shape, so nothing below has to.
     j->device = device_cpu(1, NULL, e);
-    if (!j->device || !(j->m = model_look(j->c, j->device, e)) || !convert_list(j, e)) return false;
+    if (!j->device || !(j->m = model_look(j->c, j->device, e)) || !embeds_alike(j, e) || !convert_list(j, e))
+        return false;
     j->how = (struct recode_options){
         .input = j->c->path, .output = o->output, .threads = o->threads, .progress = o->progress, .user = o->user};
     j->w = gguf_writer_new(o->output, e);

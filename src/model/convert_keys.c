@@ -216,6 +216,19 @@ static void put_widths(const struct putter *p, const struct model *m) {
     gguf_put_u32(p->w, own_key(p, "attention.value_length", key), h->kv_latent ? h->value_dim : h->head_dim);
 }
 
+// How a text's embedding is made, and what llama.cpp must be told of an encoder.
+static void put_encoder(const struct putter *p, const struct model *m) {
+    static const uint32_t kinds[] = {[POOLING_MEAN] = 1, [POOLING_FIRST] = 2, [POOLING_LAST] = 3};
+    char key[128];
+    enum pooling pooling = m->checkpoint->sentence.pooling;
+    if (pooling) gguf_put_u32(p->w, own_key(p, "pooling_type", key), kinds[pooling]);
+    bool told = p->f->bidirectional || !m->h.window; // else no file of the family could say it
+    if (m->h.bidirectional && told) gguf_put_bool(p->w, own_key(p, "attention.causal", key), false);
+    const struct tensor *types = family_tensor(p->f, m->checkpoint, (struct place){ROLE_TYPES, PART_WEIGHT, 0, 0}, key);
+    if (p->f->types && types) gguf_put_u32(p->w, "tokenizer.ggml.token_type_count", (uint32_t)types->dim[1]);
+    if (p->f->window.dense_first) put_whole(p, HYPER_WINDOW_EVERY, m->h.window_every);
+}
+
 void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
     const struct family *f = m->family;
     const struct hyperparameters *h = &m->h;
@@ -231,7 +244,8 @@ void put_hyper_keys(struct gguf_writer *w, const struct model *m) {
         put_layers(&p, m);
     else
         put_widths(&p, m);
-    if (h->window) put_whole(&p, HYPER_WINDOW, h->window);
+    if (h->window) put_whole(&p, HYPER_WINDOW, h->bidirectional ? 2 * (h->window - 1) : h->window);
+    put_encoder(&p, m);
     if (h->chunk != f->chunks.size) put_whole(&p, HYPER_CHUNK, h->chunk);
     if (h->temper_every != f->chunks.temper_every) put_whole(&p, HYPER_TEMPER_EVERY, h->temper_every);
     put_real(&p, HYPER_TEMPER, h->temper, f->chunks.temper);

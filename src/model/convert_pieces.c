@@ -17,6 +17,8 @@ static struct piece *add(struct job *j, gyr_error *e) {
 enum { IS_NORM = 1, IS_LINEAR = 2, IS_ROTATED = 4, IS_FUSED = 8, IS_FINE = 16 };
 static const unsigned char kind_of[ROLE_COUNT] = {
     [ROLE_POSITIONS] = IS_FINE,
+    [ROLE_TYPES] = IS_FINE,
+    [ROLE_EMBED_NORM] = IS_NORM | IS_FINE,
     [ROLE_FINAL_NORM] = IS_NORM | IS_FINE,
     [ROLE_INPUT_POST_NORM] = IS_NORM | IS_FINE,
     [ROLE_ATTN_NORM] = IS_NORM | IS_FINE,
@@ -178,6 +180,8 @@ static bool add_role(struct job *j, enum role role, uint32_t layer, gyr_error *e
             ok = add_fused(j, at, gate_up, (uint64_t[]){wide, wide}, 2, e);
         else if (role == ROLE_SHARED_GATE_UP)
             ok = add_fused(j, at, shared, (uint64_t[]){common, common}, 2, e);
+        else if (role == ROLE_POSITIONS && part == PART_WEIGHT && h->first_position)
+            ok = convert_add(j, role, at, h->first_position, h->context, e);
         else
             ok = convert_add(j, role, at, 0, 0, e);
     }
@@ -200,8 +204,8 @@ static bool has_role(const struct job *j, enum role role, uint32_t layer) {
     const struct layer *l = &j->m->layers[layer];
     switch (role) {
     case ROLE_OUTPUT: return !j->m->tied;
-    case ROLE_ATTN_NORM: return f->norms.place != NORM_AFTER;
-    case ROLE_MLP_NORM: return f->norms.place != NORM_AFTER && !f->norms.shared;
+    case ROLE_ATTN_NORM: return bind_norms_before(f);
+    case ROLE_MLP_NORM: return bind_norms_before(f) && !f->norms.shared;
     case ROLE_ATTN_POST_NORM:
     case ROLE_MLP_POST_NORM: return f->norms.place != NORM_BEFORE;
     case ROLE_Q:

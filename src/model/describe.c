@@ -32,7 +32,7 @@ enum { LINE = 64, LEAST = 1 << 16, FIRST_POSITIONS = 512 };
 
 static void count(struct layout *l, const struct model *m, const struct kv_cache *kv, const struct row *rows) {
     for (size_t r = 0; r < l->rows; r++) {
-        l->wanted += rows[r].logits;
+        l->wanted += rows[r].wanted;
         if (rows[r].position >= l->longest) l->longest = (size_t)rows[r].position + 1;
         if (r + 1 < l->rows && rows[r + 1].pages == rows[r].pages) continue;
         l->pages += rows[r].position / PAGE_TOKENS + 1;
@@ -138,7 +138,7 @@ static void put_rows(const struct desk *d, const struct model *m, const struct l
         position[r] = (int32_t)rows[r].position;
         self[r] = (int32_t)r;
         put_row(d, m, l, ALL, r, &at, far);
-        if (rows[r].logits) {
+        if (rows[r].wanted) {
             if (l->keeps) put_row(d, m, l, KEPT, kept, &at, far);
             chosen[kept++] = (int32_t)r;
         }

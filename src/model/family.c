@@ -8,6 +8,8 @@
 static const struct rename usual[ROLE_COUNT] = {
     [ROLE_EMBEDDING] = {0, "token_embd.weight", "model.embed_tokens.weight"},
     [ROLE_POSITIONS] = {0, "position_embd.weight", NULL},
+    [ROLE_TYPES] = {0, "token_types.weight", NULL},
+    [ROLE_EMBED_NORM] = {0, "token_embd_norm.weight", NULL},
     [ROLE_FINAL_NORM] = {0, "output_norm.weight", "model.norm.weight"},
     [ROLE_OUTPUT] = {0, "output.weight", "lm_head.weight"},
     [ROLE_ROPE_FACTORS] = {0, "rope_freqs.weight", NULL},
@@ -77,7 +79,8 @@ const struct family *family_row(size_t i) {
         const struct family *rows;
         size_t n;
     } kin[] = {{falcon_rows, falcon_rows_n}, {llama_rows, llama_rows_n},   {gemma_rows, gemma_rows_n},
-               {gpt_rows, gpt_rows_n},       {expert_rows, expert_rows_n}, {state_rows, state_rows_n}};
+               {gpt_rows, gpt_rows_n},       {expert_rows, expert_rows_n}, {state_rows, state_rows_n},
+               {bert_rows, bert_rows_n}};
     for (size_t k = 0; k < sizeof kin / sizeof *kin; i -= kin[k++].n)
         if (i < kin[k].n) return kin[k].rows + i;
     return NULL;

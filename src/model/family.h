@@ -12,6 +12,8 @@ enum role {
     ROLE_NONE,
     ROLE_EMBEDDING, // [hidden, vocab]
     ROLE_POSITIONS, // [hidden, context], learned
+    ROLE_TYPES,     // [hidden, types of tokens]; all tokens are of the first
+    ROLE_EMBED_NORM,
     ROLE_FINAL_NORM,
     ROLE_OUTPUT, // [hidden, vocab]; absent: the embedding table is used (tied)
     ROLE_ROPE_FACTORS,
@@ -95,8 +97,8 @@ enum residual {
     RESIDUAL_PARALLEL, // x += attention(norm(x)) + mlp(norm(x))
 };
 
-// Where a branch has its norms: on its input, on its output, or on both.
-enum norm_place { NORM_BEFORE, NORM_AFTER, NORM_AROUND };
+// Where a branch has its norms: on its input, on its output, on both, or on the stream once its output has joined it.
+enum norm_place { NORM_BEFORE, NORM_AFTER, NORM_AROUND, NORM_JOINED };
 
 enum positions { POSITIONS_ROTARY, POSITIONS_ALIBI, POSITIONS_LEARNED, POSITIONS_NONE };
 
@@ -147,7 +149,8 @@ struct condition {
 
 // Which layers have a window, where the config does not list them.
 struct window_traits {
-    bool hf_told; // Hugging Face: the window counts only if use_sliding_window is true
+    bool dense_first; // of every n layers the first sees everything, not the last
+    bool hf_told;     // Hugging Face: the window counts only if use_sliding_window is true
     enum windows layers;
     unsigned every; // every n-th layer sees everything; 0: none does
     bool own_heads; // layers with a window have heads of their own, and the file says which layers those are
@@ -158,7 +161,10 @@ struct norm_traits {
     enum norm_place place;
     bool shared; // parallel, and both branches read the same norm
     bool biases;
-    bool hf_offset; // Hugging Face stores a norm's weight less 1
+    bool hf_offset;  // Hugging Face stores a norm's weight less 1
+    bool embedding;  // one behind the embeddings
+    bool first_bare; // the first layer has none in front of its attention
+    bool no_final;   // none behind the last layer
 };
 
 struct rope_traits {
@@ -259,6 +265,10 @@ struct family {
     struct expert_traits experts;
     unsigned biases, may_bias; // matrices that have biases, and that have them if layer 0 has
     bool layer_inputs;         // if the file says how wide they are
+    bool bidirectional;        // tokens see those that come after them
+    bool encoder;              // and there is no output matrix: what the layers give is all there is
+    bool types;                // embeddings are joined by that of a token's type
+    bool hf_positions_padded;  // Hugging Face's learned positions begin behind the padding token's number
     struct scale_traits scale;
 };
 

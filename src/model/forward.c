@@ -2,28 +2,29 @@
 // calls. In what its many successors differ is in the plans of the layers (hyper.h) and in which weights they have.
 #include "model/forward.h"
 
-static void embed(struct pass *p);
 static void layer(struct pass *p, const struct layer *l);
 static void keep_wanted(struct pass *p);
-static void logits(struct pass *p, float *out);
 
-bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, size_t n, float *out, gyr_error *e) {
+bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives, float *out,
+             gyr_error *e) {
     const struct model *m = r->m;
-    struct pass p = {.run = r, .m = m, .kv = kv, .a = r->a, .ops = m->device->ops, .d = m->device, .n = n};
+    struct pass p = {
+        .run = r, .m = m, .kv = kv, .a = r->a, .ops = m->device->ops, .d = m->device, .n = n, .gives = gives};
     const struct layer *l = m->layers, *end = l + m->h.layers, *borrowing = end - m->h.shared_kv;
     if (!describe(&r->desk, m, kv, rows, n, &p.what, e) || !run_index(r, p.what.all.at.longest, e)) return false;
     p.rows = &p.what.all;
-    embed(&p);
+    if (n > r->a->rows || p.what.wanted > run_wanted(r, gives)) return forward_whole(&p, r, out, e);
+    forward_embed(&p);
     while (l < borrowing) layer(&p, l++);
     keep_wanted(&p); // nothing is remembered from here on
     while (l < end && p.n) layer(&p, l++);
-    if (p.n) logits(&p, out);
+    if (p.n) forward_give(&p, out);
     return true;
 }
 
 static void tokens_meet(struct pass *p, const struct layer *l, const dfloat *x);
 static void feed(struct pass *p, const struct layer *l, const dfloat *x);
-static void join(struct pass *p, const struct norm *w);
+static void join(struct pass *p, const struct layer *l, const struct norm *w);
 
 // x += attention(norm(x)), then x += mlp(norm(x)); or, parallel, both of the same x.
 static void layer(struct pass *p, const struct layer *l) {
@@ -31,24 +32,30 @@ static void layer(struct pass *p, const struct layer *l) {
     const dfloat *x = input(p, &l->attn_norm);
     tokens_meet(p, l, x);
     if (plan->parallel && l->mlp_norm.weight) x = input(p, &l->mlp_norm); // before the first branch joins
-    join(p, &l->attn_post_norm);
-    if (plan->feed != FEED_NONE) {
-        feed(p, l, plan->parallel ? x : input(p, &l->mlp_norm));
-        join(p, &l->mlp_post_norm);
+    forward_rest(p, l, plan->parallel ? x : NULL);
+}
+
+void forward_rest(struct pass *p, const struct layer *l, const dfloat *x) {
+    join(p, l, &l->attn_post_norm);
+    if (l->plan.feed != FEED_NONE) {
+        feed(p, l, x ? x : input(p, &l->mlp_norm));
+        join(p, l, &l->mlp_post_norm);
     }
     if (l->input_gate.w.rows) {
         forward_input(p, l);
-        join(p, &l->input_post_norm);
+        join(p, l, &l->input_post_norm);
     }
     scale(p, p->a->x, p->n * p->m->h.hidden, l->scale);
 }
 
-// x += branch, which may have a norm behind it.
-static void join(struct pass *p, const struct norm *w) {
+// x += branch, which may have a norm behind it; or the stream has one then.
+static void join(struct pass *p, const struct layer *l, const struct norm *w) {
     size_t n = p->n * p->m->h.hidden;
-    if (w->weight) norm(p, w, p->a->branch, p->n, p->a->branch);
+    bool joined = l->plan.norms_joined;
+    if (w->weight && !joined) norm(p, w, p->a->branch, p->n, p->a->branch);
     scale(p, p->a->branch, n, p->m->h.residual_scale);
     p->ops->add(p->d, p->a->x, p->a->branch, n);
+    if (w->weight && joined) norm(p, w, p->a->x, p->n, p->a->x);
 }
 
 // branch = what the layer makes of other positions: by attention, by a state, or the sum of both.
@@ -109,16 +116,22 @@ static void feed(struct pass *p, const struct layer *l, const dfloat *x) {
     p->ops->add(p->d, p->a->branch, p->a->beside, p->n * p->m->h.hidden);
 }
 
-// x = the tokens' embeddings, and those of their positions where a model has some.
-static void embed(struct pass *p) {
+// x += rows of a table, of models that have it.
+static void embed_more(struct pass *p, const struct weight *table, const dint *ids) {
+    if (!table->rows) return;
+    p->ops->embed(p->d, table, ids, p->n, p->a->branch);
+    p->ops->add(p->d, p->a->x, p->a->branch, p->n * p->m->h.hidden);
+}
+
+// x = the tokens' embeddings, and those of their types and positions where a model has some.
+void forward_embed(struct pass *p) {
     const struct model *m = p->m;
-    size_t n = p->n * m->h.hidden;
     p->ops->embed(p->d, &m->embedding, p->what.tokens, p->n, p->a->x);
-    scale(p, p->a->x, n, m->h.embed_scale);
+    scale(p, p->a->x, p->n * m->h.hidden, m->h.embed_scale);
     if (m->h.layer_input) forward_inputs(p);
-    if (!m->positions.rows) return;
-    p->ops->embed(p->d, &m->positions, p->what.positions, p->n, p->a->branch);
-    p->ops->add(p->d, p->a->x, p->a->branch, n);
+    embed_more(p, &m->types, p->a->zeros);
+    embed_more(p, &m->positions, p->what.positions);
+    if (m->embed_norm.weight) norm(p, &m->embed_norm, p->a->x, p->n, p->a->x);
 }
 
 // x = its rows that want logits, by way of `beside`.
@@ -140,13 +153,17 @@ static void keep_wanted(struct pass *p) {
     if (inputs && h->shared_kv) pick(p, p->a->inputs, p->a->looked_up, inputs);
 }
 
-// The final norm and the output matrix.
-static void logits(struct pass *p, float *out) {
+// The final norm, and, where logits are wanted, the output matrix.
+void forward_give(struct pass *p, float *out) {
     const struct model *m = p->m;
     dfloat *x = p->a->logits;
     size_t n = p->n * m->h.vocab;
-    norm(p, &m->final_norm, p->a->x, p->n, p->a->normed);
-    p->ops->matmul(p->d, &m->output, p->a->normed, p->n, m->output_bias, x);
+    const dfloat *state = input(p, &m->final_norm);
+    if (p->gives == GIVES_STATES) {
+        p->ops->read(p->d, out, state, p->n * m->h.hidden * sizeof *out);
+        return;
+    }
+    p->ops->matmul(p->d, &m->output, state, p->n, m->output_bias, x);
     scale(p, x, n, m->h.logit_scale);
     if (m->h.logit_cap > 0) p->ops->cap(p->d, x, m->h.logit_cap, n);
     p->ops->read(p->d, out, x, n * sizeof *out);

@@ -11,6 +11,8 @@ struct run {
     struct desk desk;
     dfloat *index_work; // scratch of indexers
     size_t index_room, index_positions;
+    dfloat *whole; // the streams and queries of texts that are longer than a batch: forward_whole.c
+    size_t whole_rows;
 };
 
 // Scratch for the scores of a few rows that see so many positions.
@@ -27,6 +29,7 @@ struct pass {
     struct description what;
     const struct view *rows; // of the n rows that are left
     size_t n;
+    enum gives gives;
 };
 
 static inline void scale(struct pass *p, dfloat *x, size_t n, float by) {
@@ -65,8 +68,21 @@ static inline const dfloat *input(struct pass *p, const struct norm *w) {
     return p->a->normed;
 }
 
+// The steps of a pass: the stream that it begins with; what comes in a layer once attention has given its branch (x:
+// what the MLP reads; NULL: the stream); and what is read to the host.
+void forward_embed(struct pass *p);
+void forward_rest(struct pass *p, const struct layer *l, const dfloat *x);
+void forward_give(struct pass *p, float *out);
+
+// The same pass through more rows than a batch has, whose tokens see each other.
+bool forward_whole(const struct pass *all, struct run *r, float *out, gyr_error *e);
+
 // branch = what attention makes of x; this batch's keys and values go to the cache.
 void forward_attention(struct pass *p, const struct layer *l, const dfloat *x);
+
+// Its two halves: queries to a->q, keys and values to the cache; and what queries make of the cache.
+void forward_remember(struct pass *p, const struct layer *l, const dfloat *x);
+void forward_attend(struct pass *p, const struct layer *l);
 
 // Latent attention: what of x goes to the cache and asks it, and a->ready = what the heads make of what they read there
 // (a->mixed).

@@ -41,8 +41,9 @@ static const struct {
     [HYPER_ROUTE] = {{"expert_gating_func"}, {NULL}},
     [HYPER_ROUTE_NORMED] = {{"expert_weights_norm"}, {"norm_topk_prob", "moe_renormalize"}},
     [HYPER_ROUTE_SCALE] = {{"expert_weights_scale"}, {"routed_scaling_factor"}},
-    [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window"}},
-    [HYPER_WINDOW_EVERY] = {{"attention.sliding_window_pattern"}, {"sliding_window_pattern"}},
+    [HYPER_WINDOW] = {{"attention.sliding_window"}, {"sliding_window", "local_attention"}},
+    [HYPER_WINDOW_EVERY] = {{"attention.sliding_window_pattern"},
+                            {"sliding_window_pattern", "global_attn_every_n_layers"}},
     [HYPER_WINDOW_LAYERS] = {{NULL}, {"max_window_layers"}},
     [HYPER_WINDOW_LIST] = {{"attention.sliding_window_pattern"}, {"layer_types"}},
     [HYPER_CHUNK] = {{"attention.sliding_window"}, {"attention_chunk_size"}},
@@ -327,19 +328,44 @@ static bool read_window_list(const struct reader *r, struct hyperparameters *h) 
     return true;
 }
 
-// A config's window is then as wide as what a token sees, before it and behind it together.
+// A file's window is then as wide as what a token sees, before it and behind it together. Of a decoder's GGUF file that
+// is not causal it is not known what its window means.
 static bool read_bidirectional(const struct reader *r, struct hyperparameters *h) {
-    static const char key[] = "use_bidirectional_attention";
-    bool hf = r->c->source == CHECKPOINT_HF;
-    if (!hf || value_says(config_value(r->c, key), "vision")) return true; // of pictures alone
-    if (!checkpoint_bool(r->c, key, &h->bidirectional, r->e)) return false;
+    char key[128] = "use_bidirectional_attention";
+    bool hf = r->c->source == CHECKPOINT_HF, causal = !r->f->bidirectional;
+    h->bidirectional = r->f->bidirectional;
+    if (!hf) {
+        snprintf(key, sizeof key, "%s.attention.causal", r->f->architecture);
+        if (!checkpoint_bool(r->c, key, &causal, r->e)) return false;
+        h->bidirectional = !causal;
+        if (causal ? r->f->bidirectional : h->window && !r->f->bidirectional)
+            return fail(r->e, GYR_UNSUPPORTED, "%s: key '%s' is %s, which gyr does not know of the %s", r->c->path, key,
+                        causal ? "true" : "false", r->f->kind);
+    } else if (!r->f->bidirectional) {
+        if (value_says(config_value(r->c, key), "vision")) return true; // of pictures alone
+        if (!checkpoint_bool(r->c, key, &h->bidirectional, r->e)) return false;
+    }
     if (h->bidirectional && h->window) h->window = h->window / 2 + 1;
     return true;
 }
 
+// Rows of the table of learned positions that stand for padding are in front of the first one used.
+static bool read_first_position(const struct reader *r, struct hyperparameters *h) {
+    uint64_t pad = 1;
+    if (!r->f->hf_positions_padded || r->c->source != CHECKPOINT_HF) return true;
+    if (!checkpoint_uint(r->c, "pad_token_id", 0, 1u << 20, &pad, r->e)) return false;
+    h->first_position = (uint32_t)pad + 1;
+    if (h->first_position < h->context) {
+        h->context = h->far_context = h->context - h->first_position;
+        return true;
+    }
+    return fail(r->e, GYR_MALFORMED, "%s: %u positions, the first %u of them padding; get the file again", r->c->path,
+                h->context, h->first_position);
+}
+
 // A window counts where the file has one and says nothing to the contrary.
 static bool read_window(const struct reader *r, struct hyperparameters *h) {
-    if (r->f->chunks.size) return read_chunks(r, h);
+    if (r->f->chunks.size) return read_chunks(r, h) && read_bidirectional(r, h);
     bool use = !r->f->window.hf_told || r->c->source == CHECKPOINT_GGUF;
     h->window_every = r->f->window.every;
     h->rope_skip = r->f->rope.skip;
@@ -495,6 +521,7 @@ static bool read_activation(const struct reader *r, struct hyperparameters *h) {
                  {"gelu_fast", ACT_GELU_TANH},
                  {"silu", ACT_SILU},
                  {"swish", ACT_SILU},
+                 {"swiglu", ACT_SILU},
                  {"relu", ACT_RELU},
                  {"relu2", ACT_RELU2}};
     const struct value *v = NULL;
@@ -524,6 +551,11 @@ static bool read_sizes(const struct reader *r, struct hyperparameters *h) {
     if (!read_layers(r, h) || !get_uint(r, HYPER_HIDDEN, 1u << 20, 0, &h->hidden) ||
         !get_uint(r, HYPER_CONTEXT, 1u << 28, state ? 1u << 20 : 2048, &h->context))
         return false;
+    uint64_t trained = h->context; // positions beyond are rotated by a base that grows with the text
+    if (r->c->source == CHECKPOINT_HF && has(r->c, "rotary_scaling_factor") &&
+        !checkpoint_uint(r->c, "max_trained_positions", 1, 1u << 28, &trained, r->e))
+        return false;
+    if (trained < h->context) h->context = (uint32_t)trained;
     h->far_context = h->context;
     return state || get_uint(r, HYPER_FEED_FORWARD, 1u << 24, 4 * h->hidden, &h->feed_forward);
 }
@@ -554,8 +586,8 @@ static bool read_biases(const struct reader *r, struct hyperparameters *h) {
 bool hyperparameters(const struct family *f, const struct checkpoint *c, struct hyperparameters *h, gyr_error *e) {
     struct reader r = {f, c, e};
     *h = (struct hyperparameters){0};
-    return read_sizes(&r, h) && read_heads(&r, h) && read_window(&r, h) && read_local_heads(&r, h) &&
-           read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) && read_experts(&r, h) &&
-           (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) && read_activation(&r, h) &&
-           read_biases(&r, h) && read_states(&r, h);
+    return read_sizes(&r, h) && read_first_position(&r, h) && read_heads(&r, h) && read_window(&r, h) &&
+           read_local_heads(&r, h) && read_layer_inputs(&r, h) && read_latent(&r, h) && read_indexer(&r, h) &&
+           read_experts(&r, h) && (f->positions != POSITIONS_ROTARY || read_rope(&r, h)) && read_scales(&r, h) &&
+           read_activation(&r, h) && read_biases(&r, h) && read_states(&r, h);
 }

@@ -94,8 +94,9 @@ struct hyperparameters {
     enum route_score route;
     bool route_normed;
     float route_scale;
-    uint32_t window;    // positions that layers with a window see; 0: all
-    bool bidirectional; // tokens see those that come after them: all of a text is computed in one pass
+    uint32_t window;         // positions that layers with a window see; 0: all
+    bool bidirectional;      // tokens see those that come after them: all of a text is computed in one pass
+    uint32_t first_position; // where the table of learned positions begins to be used
     unsigned window_every, rope_skip;
     uint32_t window_layers;       // max_window_layers
     uint32_t chunk, temper_every; // struct family
@@ -124,6 +125,7 @@ enum feed { FEED_NONE, FEED_MLP, FEED_EXPERTS, FEED_BOTH };
 struct layer_plan {
     uint32_t number;
     bool parallel;         // attention and what comes behind it read the same
+    bool norms_joined;     // norms behind branches are of the stream that they have joined
     bool attends, recurs;  // reads keys and values; keeps a state
     enum feed feed;        // known once tensors are
     uint32_t feed_forward; // width of the MLP

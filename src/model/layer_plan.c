@@ -64,6 +64,7 @@ static bool has_window(const struct family *f, const struct hyperparameters *h, 
     case WINDOWS_UNROTATED: return !rotated;
     case WINDOWS_EVERY: break;
     }
+    if (f->window.dense_first) return !h->window_every || layer % h->window_every;
     return !every(h->window_every, layer);
 }
 
@@ -121,6 +122,7 @@ struct layer_plan layer_plan(const struct family *f, const struct checkpoint *c,
     return (struct layer_plan){
         .number = layer,
         .parallel = f->residual == RESIDUAL_PARALLEL,
+        .norms_joined = f->norms.place == NORM_JOINED,
         .attends = attends,
         .recurs = f->mixers == MIXERS_TURNS ? !turn : f->mixers != MIXERS_ATTENTION,
         .feed_forward = feed_forward(f, c, h, layer, borrows),

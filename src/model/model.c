@@ -1,5 +1,4 @@
 #include "model/model.h"
-#include "model/activations.h"
 #include "model/bind.h"
 #include "model/traits.h"
 
@@ -36,6 +35,8 @@ void model_free(struct model *m) {
     ops->unbind(m->device, &m->output);
     ops->unbind(m->device, &m->embedding);
     ops->unbind(m->device, &m->positions);
+    ops->unbind(m->device, &m->types);
+    for (int i = 0; i < MAX_DENSE; i++) ops->unbind(m->device, &m->dense[i].w);
     ops->unbind(m->device, &m->inputs.table.w);
     ops->unbind(m->device, &m->inputs.project.w);
     if (m->vectors) ops->free(m->device, m->vectors);
@@ -64,8 +65,6 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
         model_free(m);
         return NULL;
     }
-    if (m->h.bidirectional && !look_only && activations_rows(m) < m->h.context)
-        m->h.context = m->h.far_context = (uint32_t)activations_rows(m);
     return m;
 }
 

@@ -63,7 +63,9 @@ struct model {
     bool tied;
     struct layer_inputs inputs;
     dfloat *output_bias;
-    struct norm final_norm;
+    struct norm embed_norm, final_norm; // without weights: there is none
+    struct weight types;                // of tokens; no rows: they have none
+    struct linear dense[MAX_DENSE];     // what a text's embedding goes through, one after the other; no rows: no more
     struct layer *layers;
     float *rope_factors[2];        // on the host; NULL without. [1]: of sessions beyond the trained context (LongRoPE)
     dfloat *slopes;                // ALiBi; NULL without

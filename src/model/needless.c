@@ -52,8 +52,18 @@ static bool is_of_other_part(const struct model *m, struct text name) {
     return checkpoint_has_parts(m->checkpoint) && !text;
 }
 
+// What an encoder was trained with, and embeddings are made without: words guessed at the places of hidden ones, and
+// the first token's vector made into another. (A classifier's head is not among them: such a model is for classes.)
+static bool is_of_training(const struct model *m, struct text name) {
+    static const char *const heads[] = {"pooler.", "bert.pooler.", "roberta.pooler.", "nomic_bert.pooler.",
+                                        "cls.",    "lm_head.",     "head.",           "decoder."};
+    bool any = false;
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) any |= begins(name, heads[i]);
+    return m->family->encoder && any;
+}
+
 bool bind_needless(const struct model *m, struct text name) {
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         if (ends(name, buffers[i]) || (name.size + 1 == strlen(buffers[i]) && ends(name, buffers[i] + 1))) return true;
-    return begins(name, "mtp.") || is_ahead(m, name) || is_of_other_part(m, name);
+    return begins(name, "mtp.") || is_ahead(m, name) || is_of_other_part(m, name) || is_of_training(m, name);
 }

@@ -61,6 +61,18 @@ const struct family gemma_rows[] = {
         .names = around,
     },
     {
+        GEMMA,
+        .kind = "EmbeddingGemma",
+        .architecture = "gemma-embedding", // its folders say that they are of Gemma 3
+        .bidirectional = true,
+        .norms.place = NORM_AROUND,
+        .attention.qk_norm = QK_NORM_HEAD,
+        .window.every = 6,
+        .rope.local = true,
+        .rope.local_base = 10000,
+        .names = around,
+    },
+    {
         GEMMA4,
         .kind = "Gemma 4",
         .hf = {{"enable_moe_block", 0, 0}},

@@ -17,12 +17,13 @@ void run_free(struct run *r) {
     activations_free(r->a, d);
     desk_free(&r->desk, d);
     if (r->index_work) d->ops->free(d, r->index_work);
+    if (r->whole) d->ops->free(d, r->whole);
     free(r);
 }
 
 size_t run_rows(const struct run *r) { return r->a->rows; }
 
-size_t run_wanted(const struct run *r) { return r->a->wanted; }
+size_t run_wanted(const struct run *r, enum gives gives) { return gives == GIVES_STATES ? r->a->rows : r->a->wanted; }
 
 bool run_index(struct run *r, size_t positions, gyr_error *e) {
     static const size_t enough = (size_t)1 << 22;

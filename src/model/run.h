@@ -11,27 +11,32 @@ struct run;
 struct run *run_new(const struct model *m, gyr_error *e);
 void run_free(struct run *r);
 
-// Most rows of a batch, and most of them whose logits are wanted. A longer batch is fed in pieces, which changes no
-// byte of the result.
-size_t run_rows(const struct run *r);
-size_t run_wanted(const struct run *r);
+// What a pass gives of the rows that want something: logits, [vocab], or the states that logits are made of, behind the
+// final norm, [hidden].
+enum gives { GIVES_LOGITS, GIVES_STATES };
 
-// One token to compute: where it stands, and whether its logits are wanted.
+// Most rows of a batch, and most of them that may want something. A longer batch is fed in pieces, which changes no
+// byte of the result; where tokens see each other, forward() takes a text of any length, and however many it wants.
+size_t run_rows(const struct run *r);
+size_t run_wanted(const struct run *r, enum gives gives);
+
+// One token to compute: where it stands, and whether what it gives is wanted.
 struct row {
     int32_t token;
     uint32_t position, ahead;  // struct attention_row
     const struct pages *pages; // of its sequence, which cover the position
     dfloat *state;             // of its sequence, where the model keeps states
-    bool logits;
+    bool wanted;
 };
 
-// Computes rows of any number of sequences: their keys and values go to the cache, and the logits of the rows that want
-// them to `logits` on the host, [wanted][vocab], in order. Rows of one sequence lie side by side, in ascending
-// positions. A row's result depends on its own sequence alone.
+// Computes rows of any number of sequences: their keys and values go to the cache, and the logits or states of the rows
+// that want them to `out` on the host, one row behind the other, in order. Rows of one sequence lie side by side, in
+// ascending positions. A row's result depends on its own sequence alone.
 //
-// All of it may be computed later: when the device's sync() says that it went well, the logits are there. If it did
+// All of it may be computed later: when the device's sync() says that it went well, what was wanted is there. If it did
 // not, or if forward() fails, keys and values of these rows, and the states of their sequences, are undefined, and all
 // else is as it was.
-bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, size_t n, float *logits, gyr_error *e);
+bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives, float *out,
+             gyr_error *e);
 
 #endif

@@ -37,7 +37,7 @@ bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn 
 static bool each_matrix(struct model *m, matrix_fn *fn, void *arg) {
     for (uint32_t i = 0; i < m->h.layers; i++)
         if (!layer_matrices(&m->layers[i], &m->h, fn, arg)) return false;
-    return (!m->inputs.project.w.rows || fn(arg, &m->inputs.project.w)) && fn(arg, &m->output);
+    return (!m->inputs.project.w.rows || fn(arg, &m->inputs.project.w)) && (!m->output.rows || fn(arg, &m->output));
 }
 
 struct list {

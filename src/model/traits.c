@@ -37,6 +37,9 @@ enum trait {
     UNIT_OUTPUT,
     TIED_OUTPUT,
     BIASES_OF_QKV,
+    BOTH_WAYS,
+    LAYER_INPUTS,
+    NORMS_JOINED,
     TRAITS
 };
 
@@ -74,6 +77,9 @@ static const char *const names[TRAITS] = {
     [UNIT_OUTPUT] = "output rows of length 1",
     [TIED_OUTPUT] = "an output that is the embedding",
     [BIASES_OF_QKV] = "biases of queries, keys and values",
+    [BOTH_WAYS] = "attention in both directions",
+    [LAYER_INPUTS] = "per-layer inputs",
+    [NORMS_JOINED] = "norms of the stream behind branches",
 };
 
 static bool truth(const struct checkpoint *c, const char *key) {
@@ -119,6 +125,9 @@ static void look(const struct family *f, const struct hyperparameters *h, const 
         [UNIT_OUTPUT] = hf && f->scale.hf_unit_output,
         [TIED_OUTPUT] = truth(c, "tie_word_embeddings"),
         [BIASES_OF_QKV] = f->biases & BIAS_QKV,
+        [BOTH_WAYS] = h->bidirectional || f->bidirectional,
+        [LAYER_INPUTS] = h->layer_input,
+        [NORMS_JOINED] = f->norms.place == NORM_JOINED,
     };
     for (int i = 0; i < TRAITS; i++) has[i] = traits[i];
 }
@@ -167,6 +176,17 @@ static const struct {
     // Tensors of three dimensions are not turned.
     {IN_OUT_MATRICES, EXPERTS},
     {UNIT_OUTPUT, TIED_OUTPUT},
+    // A text longer than a batch goes through a layer in two steps, keys and values first (forward_whole.c), and what
+    // is between them is the stream and queries alone. ALiBi's bias by a key's position has no meaning for later ones.
+    {BOTH_WAYS, LATENT_ATTENTION},
+    {BOTH_WAYS, HEAD_GATES},
+    {BOTH_WAYS, STATES},
+    {BOTH_WAYS, CHUNKS},
+    {BOTH_WAYS, ALIBI},
+    {BOTH_WAYS, BORROWED_KEYS},
+    {BOTH_WAYS, PARALLEL},
+    {BOTH_WAYS, LAYER_INPUTS},
+    {NORMS_JOINED, PARALLEL},
 };
 
 bool traits_compose(const struct family *f, const struct hyperparameters *h, const struct checkpoint *c, gyr_error *e) {

@@ -75,3 +75,9 @@ bool tokenizer_begin(const struct tokenizer *t, struct tokens *out) {
     for (size_t i = 0; ok && i < v->n_lead; i++) ok = tokens_push(out, v->lead[i]);
     return ok;
 }
+
+bool tokenizer_finish(const struct tokenizer *t, struct tokens *out) {
+    const struct vocab *v = t->vocab;
+    int32_t end = v->tailed ? v->tail : v->eos;
+    return !v->add_eos || end < 0 || (size_t)end >= v->n || tokens_push(out, end);
+}

@@ -47,6 +47,9 @@ size_t tokenizer_size(const struct tokenizer *t);
 // Appends the tokens that begin a text, if the model wants some there.
 bool tokenizer_begin(const struct tokenizer *t, struct tokens *out);
 
+// Appends the token that ends a text, if the model wants one there.
+bool tokenizer_finish(const struct tokenizer *t, struct tokens *out);
+
 // True for tokens that end an answer: eos, eot, all others that the file lists, and the names known to mean it.
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
 

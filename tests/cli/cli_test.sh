@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run serve key pull list rm inspect tokenize template logits eval devices bench convert quantize synth version help"
+verbs="run serve key pull list rm inspect tokenize template embed logits eval devices bench convert quantize synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -96,7 +96,7 @@ help_fits_a_screen() {
 
 # Every option of the help is in the page of its verb, in the manual, and in the completions.
 documents_know_every_option() {
-    for verb in run serve key pull list rm inspect tokenize template logits eval devices bench convert quantize synth; do
+    for verb in run serve key pull list rm inspect tokenize template embed logits eval devices bench convert quantize synth; do
         run "$gyr" $verb --help
         for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
             name=${option#--}
@@ -369,6 +369,26 @@ text_becomes_ids_and_text_again() {
     err_is "gyr: token 99999999: ids are 0 to $((vocab - 1))"
 }
 
+texts_become_vectors() {
+    run "$gyr" embed "The sea" "" "A ship"
+    status_is 0
+    [ "$(wc -l < out)" = 3 ] || fault "3 texts, $(wc -l < out) vectors"
+    mv out given
+    feed 'The sea\r\n\nA ship' "$gyr" embed --threads 1
+    cmp -s out given || fault "lines and arguments have other vectors"
+    run "$gyr" embed --dimensions 4 "The sea"
+    out_is_json
+    [ "$(tr -cd , < out | wc -c)" = 3 ] || fault "4 dimensions: $(cat out)"
+    run "$gyr" embed --dimensions 1 "The sea"
+    grep -qE '^\[-?1\]$' out || fault "one dimension of length 1: $(cat out)"
+    run "$gyr" embed --raw --dimensions 1 "The sea"
+    grep -qE '^\[-?1\]$' out && fault "--raw is of length 1"
+    run "$gyr" embed < /dev/null
+    out_is ""
+    refuses 2 "--prompt: query: poet has no such prompt, nor any other" "$gyr" embed --prompt query x
+    refuses 2 "--pooling: \"max\" is not one of mean|cls|last" "$gyr" embed --pooling max x
+}
+
 answers_are_the_same_every_time() {
     run "$gyr" run -n 24 "Write a poem about the sea"
     status_is 0
@@ -529,7 +549,7 @@ for name in help_fits_a_screen documents_know_every_option version_is_printed wr
     perplexity_is_what_others_measure converts keys_are_made_and_removed; do
     case_ $name
 done
-for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again \
+for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again texts_become_vectors \
     answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same \
     speed_is_told_when_asked speed_is_held_against_limits raw_prompts_are_continued \
     logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \

@@ -189,7 +189,7 @@ static bool start(struct one *o, struct model *m, struct kv_cache *kv, size_t fi
     o->logits = malloc((size_t)d.vocab * sizeof *o->logits);
     if (!(o->run = run_new(m, &err)) || !kv_cache_grow(kv, 1, &err) || !kv_cache_cover(kv, &o->pages, N)) return false;
     for (uint32_t i = 0; i < N; i++) rows[i] = (struct row){d.text[first + i], i, 0, &o->pages, o->state, i + 1 == N};
-    return forward(o->run, kv, rows, N, o->logits, &err);
+    return forward(o->run, kv, rows, N, GIVES_LOGITS, o->logits, &err);
 }
 
 static void two_batches_are_on_their_way(void) {

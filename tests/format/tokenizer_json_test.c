@@ -201,6 +201,8 @@ static void reads_post_processors(void) {
     CHECK(v.add_bos && v.add_eos);
     CHECK_INT(v.bos, 6);
     CHECK_INT(v.eos, 7);
+    CHECK(v.tailed);
+    CHECK_INT(v.tail, 7);
     vocab_free(&v);
     REQUIRE(read_vocab(
         &(struct sections){.post =

@@ -121,6 +121,33 @@ static void sets_and_threads_do_not_matter(void) {
     free(got);
 }
 
+// More than a batch has rows (256), scores of all of them, beside others and after them.
+static void texts_may_be_longer_than_a_batch(void) {
+    enum { PIECE = 270 };
+    gyr_model *m = model(3);
+    gyr_session *s = session(m), *other = session(m);
+    size_t vocab = (size_t)d.vocab;
+    float *all = calloc((size_t)LONG * vocab, sizeof *all), *want = calloc(vocab, sizeof *want);
+    gyr_input in[] = {{other, ids + 1, 9, NULL}, {s, ids, PIECE, NULL}};
+    CHECK_INT(gyr_sessions_feed(in, 2, NULL), GYR_OK);
+    alone(m, ids, PIECE, want);
+    CHECK(ends_like(s, want));
+    alone(m, ids + 1, 9, want);
+    CHECK(ends_like(other, want));
+    CHECK_INT(gyr_session_feed(s, ids + PIECE, LONG - PIECE, all, NULL), GYR_OK);
+    alone(m, ids, LONG, want);
+    CHECK(ends_like(s, want));
+    CHECK(!memcmp(all + (size_t)(LONG - PIECE - 1) * vocab, want, vocab * sizeof *want));
+    gyr_session_truncate(s, 0);
+    CHECK_INT(gyr_session_feed(s, ids, LONG, all, NULL), GYR_OK);
+    CHECK(!memcmp(all + (size_t)(LONG - 1) * vocab, want, vocab * sizeof *want));
+    free(all);
+    free(want);
+    gyr_session_free(other);
+    gyr_session_free(s);
+    gyr_model_close(m);
+}
+
 static char *replace(char *text, const char *from, const char *to) {
     char *at = strstr(text, from), *made = malloc(strlen(text) + strlen(to) + 1);
     CHECK(at);
@@ -138,18 +165,17 @@ static bool write_config(void) {
     return ok;
 }
 
-// As much as a pass takes, which is less than such a config may say.
+// Longer than a batch has rows, in whatever pieces; beyond the context it is told.
 static void what_is_too_long_is_told(void) {
     gyr_model *m = model(1);
     gyr_model_info info;
     gyr_error e = {0};
     char want[256];
     gyr_model_get_info(m, &info);
-    CHECK_INT(info.context, 2048);
+    CHECK_INT(info.context, 4096);
     CHECK(info.bidirectional);
-    CHECK(!gyr_session_new(m, &(gyr_session_options){.context = 2049}, &e));
-    snprintf(want, sizeof want, "%s: a context of 2049 tokens; they see each other, and gyr computes at most 2048 so",
-             folder);
+    CHECK(!gyr_session_new(m, &(gyr_session_options){.context = 4097}, &e));
+    snprintf(want, sizeof want, "%s: a context of 4097 tokens; the model was trained for 4096", folder);
     CHECK_STR(e.message, want);
     gyr_session *s = gyr_session_new(m, &(gyr_session_options){.context = 50}, &e);
     CHECK_INT(gyr_session_feed(s, ids, 30, NULL, &e), GYR_OK);
@@ -175,6 +201,7 @@ int main(void) {
     RUN(truncation_and_forks);
     RUN(neighbours_do_not_matter);
     RUN(sets_and_threads_do_not_matter);
+    RUN(texts_may_be_longer_than_a_batch);
     RUN(what_is_too_long_is_told);
     RUN(gguf_cannot_express_it);
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};

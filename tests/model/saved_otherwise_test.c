@@ -292,14 +292,17 @@ static void gguf_says_it_otherwise(void) {
     runs("no type of scaling", with_key("llama.rope.scaling.type ", "u llama.no 1"));
     runs("the old key", with_key("llama.rope.scaling.factor ", "f llama.rope.scale_linear 4.0"));
     drawn_free(&d);
+    REQUIRE(drawn_load(&d, "gemma2"));
+    refused("windows of later positions", with_key("gemma2.attention.causal ", "b gemma2.attention.causal 0"),
+            GYR_UNSUPPORTED, "key 'gemma2.attention.causal' is false, which gyr does not know of the Gemma 2");
+    drawn_free(&d);
     REQUIRE(drawn_load(&d, "llama"));
+    runs("tokens that see those before them", with_key("llama.attention.causal ", "b llama.attention.causal 1"));
     runs("no scaling", with_key("llama.rope.scaling.factor ", "f llama.rope.scaling.factor 0.0"));
     runs("a number for each layer", with_key("llama.feed_forward_length ", "I llama.feed_forward_length 48 48"));
     runs("heads of each layer", with_key("llama.attention.head_count_kv ", "I llama.attention.head_count_kv 2 2"));
     refused("layers that differ", with_key("llama.feed_forward_length ", "I llama.feed_forward_length 48 32"),
             GYR_UNSUPPORTED, "key llama.feed_forward_length has numbers that differ");
-    refused("later positions", with_key("llama.attention.causal ", "b llama.attention.causal 0"), GYR_UNSUPPORTED,
-            "key llama.attention.causal changes what the model computes");
     refused("a clamp", with_key("llama.attention.clamp_kqv ", "f llama.attention.clamp_kqv 8.0"), GYR_UNSUPPORTED,
             "key llama.attention.clamp_kqv changes what the model computes");
     runs("no clamp", with_key("llama.attention.clamp_kqv ", "f llama.attention.clamp_kqv 0.0"));

@@ -483,7 +483,7 @@ static bool run(struct model *m, const int32_t *tokens, size_t piece, float *out
         n = TOKENS - at < piece ? TOKENS - at : piece;
         for (size_t i = 0; i < n; i++)
             rows[i] = (struct row){tokens[at + i], (uint32_t)(at + i), 0, &pages, state, true};
-        ok = forward(r, kv, rows, n, out + at * VOCAB, e) && device->ops->sync(device, e);
+        ok = forward(r, kv, rows, n, GIVES_LOGITS, out + at * VOCAB, e) && device->ops->sync(device, e);
     }
     state_pool_give(&states, state);
     state_pool_free(&states);

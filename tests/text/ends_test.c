@@ -46,6 +46,26 @@ static void names_say_it(void) {
     check_ends((const char *const[]){"a", "</s>", "<|tool_response>", "<turn|>", NULL}, "..ee");
 }
 
+// Qwen's embedding models end texts with a token that no answer ends with.
+static void what_ends_a_text_is_its_own(void) {
+    struct made m;
+    struct tokens out = {0};
+    REQUIRE(make(&m, (const char *const[]){"a", "<|text|>", "<|end|>", NULL}, false));
+    m.v.eos = 2;
+    CHECK(tokenizer_finish(m.t, &out));
+    CHECK_INT(out.n, 0);
+    m.v.add_eos = true;
+    CHECK(tokenizer_finish(m.t, &out));
+    m.v.tailed = true;
+    m.v.tail = 1;
+    CHECK(tokenizer_finish(m.t, &out));
+    REQUIRE(out.n == 2);
+    CHECK_INT(out.ids[0], 2);
+    CHECK_INT(out.ids[1], 1);
+    tokens_free(&out);
+    tokenizer_free(m.t);
+}
+
 static void files_say_it(void) {
     struct made m;
     REQUIRE(make(&m, (const char *const[]){"a", "b", "<|end|>", "<|return|>", "<|call|>", "c", NULL}, false));
@@ -82,6 +102,7 @@ static void the_space_comes_once_or_again(void) {
 
 int main(void) {
     RUN(names_say_it);
+    RUN(what_ends_a_text_is_its_own);
     RUN(files_say_it);
     RUN(the_space_comes_once_or_again);
     return test_end();
