@@ -25,7 +25,7 @@ _gyr() {
     run)
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
-               --json --stats --ignore-end --help' ;;
+               --json-schema --grammar --regex --json --stats --ignore-end --help' ;;
     pull) words='--parallel --retries --timeout --quiet --help' ;;
     list) words='--json --help' ;;
     rm)
