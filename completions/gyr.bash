@@ -30,7 +30,7 @@ _gyr() {
     run)
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
-               --json --stats --ignore-end --help' ;;
+               --json-schema --grammar --regex --json --stats --ignore-end --help' ;;
     serve)
         words='--model --alias --host --port --cert --key --no-auth --origin --name --context --parallel --waiting --prefill
                --connections --body --threads --kv-type --kv-memory --disk-cache --oversize --lock --no-cache --quiet --help' ;;

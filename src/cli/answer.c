@@ -30,6 +30,8 @@ struct printing {
     FILE *text; // collects the answer
     struct progress bar;
     size_t prompt;
+    gyr_matcher *matcher; // NULL: the answer may be anything
+    gyr_error why;        // what the matcher failed with
 };
 
 static void print_json(json_t *object) {
@@ -56,6 +58,16 @@ static bool on_prefill(void *user, size_t done, size_t total) {
     return !interrupted();
 }
 
+static bool on_mask(void *user, uint32_t *allowed) {
+    struct printing *p = user;
+    return gyr_matcher_mask(p->matcher, allowed, &p->why) == GYR_OK;
+}
+
+static bool on_token(void *user, const gyr_token *token) {
+    struct printing *p = user;
+    return gyr_matcher_accept(p->matcher, token->id, &p->why) == GYR_OK;
+}
+
 int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer *a) {
     gyr_sampling sampling;
     sampling_of(t, &sampling);
@@ -63,6 +75,11 @@ int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer 
     if (!p.text) {
         say_error("out of memory for the answer; close other programs");
         return GYR_NO_MEMORY;
+    }
+    gyr_error e = {0};
+    if (t->grammar && !(p.matcher = gyr_matcher_new(t->grammar, &e))) {
+        fclose(p.text);
+        return report(&e);
     }
     progress_start(&p.bar, "reading the prompt", "tokens", (double)count);
     gyr_generate_options options = {.sampling = &sampling,
@@ -72,12 +89,15 @@ int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer 
                                     .ignore_end = t->options->ignore_end,
                                     .piece = on_piece,
                                     .prefill = on_prefill,
+                                    .mask = p.matcher ? on_mask : NULL,
+                                    .token = p.matcher ? on_token : NULL,
                                     .user = &p};
-    gyr_error e = {0};
     gyr_status status = gyr_generate(t->session, ids, count, &options, &a->stats, &e);
     progress_end(&p.bar);
     fclose(p.text);
+    gyr_matcher_free(p.matcher);
     a->interrupted = interrupted();
+    if (p.why.status) return report(&p.why);
     if (status == GYR_CANCELLED) {
         a->stats.stop = GYR_STOP_CALLER;
         return GYR_OK;

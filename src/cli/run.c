@@ -37,6 +37,9 @@ static const struct option options[] = {
     {"lock", 0, NULL, "keep in memory", OPTION_FLAG, FIELD(lock), 0, 0, true},
     {"no-cache", 0, NULL, "keep no file", OPTION_FLAG, FIELD(no_cache), 0, 0, true},
     {"raw", 0, NULL, "no chat template", OPTION_FLAG, FIELD(raw), 0, 0, true},
+    {"json-schema", 0, "S", "file or text", OPTION_TEXT, FIELD(json_schema), 0, 0, true},
+    {"grammar", 0, "FILE", "GBNF", OPTION_TEXT, FIELD(grammar), 0, 0, true},
+    {"regex", 0, "TEXT", "all of it", OPTION_TEXT, FIELD(regex), 0, 0, true},
     {"json", 0, NULL, "a JSON object a line, for programs", OPTION_FLAG, FIELD(json)},
     {"stats", 0, NULL, "say how fast it was even when not on a terminal", OPTION_FLAG, FIELD(stats)},
     {"ignore-end", 0, NULL, "go on when the model is done (for benchmarks)", OPTION_FLAG, FIELD(ignore_end)},
@@ -137,7 +140,7 @@ static int open_talk(struct talk *t) {
     gyr_error e = {0};
     gyr_session_options session = {.context = (uint32_t)o->context, .kv_type = kv_type_named(o->kv_type)};
     t->session = gyr_session_new(t->model, &session, &e);
-    return t->session ? GYR_OK : report(&e);
+    return t->session ? open_grammar(t) : report(&e);
 }
 
 static int run(struct run_options *o, char **words, int count) {
@@ -157,6 +160,7 @@ static int run(struct run_options *o, char **words, int count) {
     status = open_talk(&t);
     if (!status) status = one_shot ? answer_once(&t, text, size) : chat(&t);
     gyr_session_free(t.session);
+    gyr_grammar_free(t.grammar);
     gyr_model_close(t.model);
     free(text);
     return status;

@@ -9,7 +9,7 @@
 
 // The options of `gyr run`. Unset numbers (NAN, WHOLE_UNSET) leave the model's own choice.
 struct run_options {
-    const char *model, *system, *kv_type;
+    const char *model, *system, *kv_type, *json_schema, *grammar, *regex;
     uint64_t max_tokens, context, threads, top_k, seed;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;
@@ -26,6 +26,7 @@ struct talk {
     gyr_session *session;
     gyr_model_info info;
     double bandwidth; // of this machine in bytes per second, once measured
+    gyr_grammar *grammar; // what every answer has to obey; NULL: nothing
 };
 
 // One answer.
@@ -38,6 +39,9 @@ struct answer {
 
 // The model's sampling with the user's changes.
 void sampling_of(const struct talk *t, gyr_sampling *out);
+
+// Reads what --json-schema, --grammar or --regex says into t->grammar. Returns an exit status.
+int open_grammar(struct talk *t);
 
 // Feeds the tokens, generates and prints an answer. Returns an exit status after any error was printed.
 int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer *a);
