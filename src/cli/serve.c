@@ -15,7 +15,7 @@
 struct serving {
     struct texts models, aliases, origins, hosts;
     const char *host, *cert, *key, *kv_type;
-    uint64_t port, context, threads, parallel, waiting, prefill, connections, body;
+    uint64_t port, context, threads, parallel, waiting, prefill, connections, body, files, key_files;
     bool no_auth, oversize, lock, no_cache, quiet;
 };
 
@@ -37,6 +37,8 @@ static const struct option options[] = {
     {"prefill", 0, "N", "tokens of prompts in a step beside answers (else 128)", OPTION_WHOLE, FIELD(prefill), 1, 1e6},
     {"connections", 0, "N", "most connections (else 4096)", OPTION_WHOLE, FIELD(connections), 1, 1e6},
     {"body", 0, "BYTES", "longest request (else 32 MiB)", OPTION_WHOLE, FIELD(body), 1024, 1e12},
+    {"files", 0, "BYTES", "most that all clients' files have (else 64 GiB)", OPTION_WHOLE, FIELD(files), 0, 1e15},
+    {"key-files", 0, "BYTES", "most that those of a key have (else 8 GiB)", OPTION_WHOLE, FIELD(key_files), 0, 1e15},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
     {"oversize", 0, NULL, "run from disk", OPTION_FLAG, FIELD(oversize), 0, 0, true},
@@ -109,6 +111,8 @@ static int run(const struct serving *o, struct model_source *list, size_t n) {
         .kv_type = kv_type_named(o->kv_type),
         .connections = (unsigned)o->connections,
         .body = o->body,
+        .key_files = (int64_t)o->key_files,
+        .all_files = (int64_t)o->files,
         .ready = on_ready,
         .log = on_log,
     };
@@ -122,7 +126,9 @@ int verb_serve(int argc, char **argv) {
                         .waiting = 1024,
                         .prefill = 128,
                         .connections = 4096,
-                        .body = 32 << 20};
+                        .body = 32 << 20,
+                        .files = 64ull << 30,
+                        .key_files = 8ull << 30};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     size_t n = o.models.count ? o.models.count : 1;
     struct model_source *list = calloc(n, sizeof *list);

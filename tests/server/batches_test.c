@@ -178,7 +178,7 @@ static void a_batch_can_be_cancelled(void) {
     CHECK_INT(batch_next(work, 1003, &l, &e), BATCH_NONE);
     CHECK(batch_record(work, &one, &batch_yes, &e));
     CHECK_INT(batch_next(work, 1003, &l, &e), BATCH_NONE);
-    CHECK(batch_give_back(work, &two, &e));
+    CHECK(batch_give_back(work, &two, 0, &e));
     CHECK_INT(batch_next(work, 1004, &l, &e), BATCH_AGAIN);
     REQUIRE(batch_find(s, 1, b.id, &now, &e));
     CHECK(now.state == BATCH_CANCELLED && now.completed == 1 && now.at[BATCH_CANCELLED] == 1004);
