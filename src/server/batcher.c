@@ -14,7 +14,7 @@
 enum {
     BEHIND = 1 << 20, // what a line's priority comes after those of requests
     LOOK_SECONDS = 2, // other processes may have accepted batches
-    TAKE_SECONDS = 5, // or be working on them, and end
+    TAKE_SECONDS = 2, // or be working on them, and end
     RETRY_SECONDS = 1,
     MOST_REST = 60,
     TRIES = 5 // while the server is overloaded, before that is the answer

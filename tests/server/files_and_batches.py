@@ -2,6 +2,7 @@
 
 usage: files_and_batches.py GYR
 """
+import http.client
 import json
 import os
 import re
@@ -211,6 +212,30 @@ def a_slow_reader_costs_no_memory():
     return [] if well and more < 64 << 10 else [f"{more} KiB for 16 readers of 16 MiB, {well}"]
 
 
+def what_is_cut_short_is_not_passed_off_as_whole():
+    data = os.urandom(24 << 20)
+    with Server(GYR) as s:
+        made = keep(s, data, "user_data")
+        c = s.connect()
+        for _ in range(2):  # on one connection
+            c.request("GET", f"/v1/files/{made['id']}/content")
+            if c.getresponse().read() != data:
+                return ["it comes back as something else"]
+        c.request("GET", f"/v1/files/{made['id']}/content")
+        reply = c.getresponse()
+        got = len(reply.read(1 << 16))
+        path = os.path.join(s.environ["GYR_STATE"], "files", made["id"])
+        os.truncate(path, 20 << 20)
+        try:
+            got += len(reply.read())
+            return [f"{got} of {len(data)} bytes, as if that were all"]
+        except http.client.IncompleteRead as e:
+            got += len(e.partial)
+        status, _, content = s.send("GET", f"/v1/files/{made['id']}/content")
+    good = got <= 20 << 20 and status == 500 and b"damaged" in content
+    return [] if good else [f"{got} bytes, then {status} {content[:200]!r}"]
+
+
 def link(pid, fd):
     try:
         return os.readlink(f"/proc/{pid}/fd/{fd}")
@@ -353,6 +378,19 @@ def killed_batches_go_on():
     return problems + [f"wrong answers: {wrong}"] * bool(wrong) + [f"not in the midst: {kept}"] * (kept[-1] >= 30)
 
 
+def another_server_takes_over():
+    asked = {str(i): b for i, b in enumerate(bodies(12, 40))}
+    with tempfile.TemporaryDirectory() as state:
+        with Server(GYR, "--parallel", "4", state=state) as first, Server(GYR, state=state) as second:
+            b = batch(second, [line(k, v) for k, v in asked.items()])
+            while first.ask(f"/v1/batches/{b['id']}")["request_counts"]["completed"] < 3:
+                time.sleep(0.005)
+            first.stop(signal.SIGKILL)
+            over = wait(second, b)
+            good = lines_of(second, over["output_file_id"])
+    return [] if over["status"] == "completed" and set(good) == set(asked) else [f"{over}: {sorted(good)}"]
+
+
 def a_days_limit_outlives_the_server():
     with tempfile.TemporaryDirectory() as state:
         key = add_key(state, "ann", "--tokens", "1000/day")
@@ -401,4 +439,4 @@ if __name__ == "__main__":
     run(a_file_comes_back_as_it_was_sent, files_are_listed_in_pages, what_is_no_file_is_refused,
         a_slow_reader_costs_no_memory, a_batch_is_answered_as_its_requests_are, other_endpoints_and_wishes,
         a_batch_can_be_cancelled_and_requests_come_first, what_is_one_keys_is_not_anothers, killed_batches_go_on,
-        a_days_limit_outlives_the_server, what_a_kill_left_is_swept, only_the_loopback_is_without_keys)
+        another_server_takes_over, what_is_cut_short_is_not_passed_off_as_whole, a_days_limit_outlives_the_server, what_a_kill_left_is_swept, only_the_loopback_is_without_keys)
