@@ -16,7 +16,8 @@
 struct serving {
     struct texts models, aliases, origins, hosts;
     const char *host, *cert, *key, *kv_type;
-    uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body;
+    uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
+        key_files;
     bool no_auth, oversize, lock, no_cache, quiet;
 };
 
@@ -26,8 +27,8 @@ static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name; several: repeat", OPTION_TEXTS, FIELD(models)},
     {"host", 0, "ADDRESS", "where to listen (else 127.0.0.1)", OPTION_TEXT, FIELD(host)},
     {"port", 'p', "N", "and at which port (else 8080); 0: a free one", OPTION_WHOLE, FIELD(port), 0, 65535},
-    {"origin", 0, "URL", "web pages of this origin may ask (repeatable)", OPTION_TEXTS, FIELD(origins)},
-    {"name", 0, "HOST", "another name of this server (repeatable)", OPTION_TEXTS, FIELD(hosts)},
+    {"origin", 0, "URL", "its pages may ask", OPTION_TEXTS, FIELD(origins), 0, 0, true},
+    {"name", 0, "HOST", "its own, too", OPTION_TEXTS, FIELD(hosts), 0, 0, true},
     {"alias", 0, "NAME", "a model's, by order", OPTION_TEXTS, FIELD(aliases), 0, 0, true},
     {"context", 'c', "N", "most tokens", OPTION_WHOLE, FIELD(context), 1, 1e9, true},
     {"parallel", 0, "N", "answers at once", OPTION_WHOLE, FIELD(parallel), 1, 256, true},
@@ -42,6 +43,8 @@ static const struct option options[] = {
     {"body", 0, "BYTES", "most, a request", OPTION_WHOLE, FIELD(body), 1024, 1e12, true},
     {"connections", 0, "N", "most at once", OPTION_WHOLE, FIELD(connections), 1, 1e6, true},
     {"no-auth", 0, NULL, "ask for no key", OPTION_FLAG, FIELD(no_auth), 0, 0, true},
+    {"files", 0, "BYTES", "most, of all", OPTION_WHOLE, FIELD(files), 0, 1e15, true},
+    {"key-files", 0, "BYTES", "most, a key", OPTION_WHOLE, FIELD(key_files), 0, 1e15, true},
     {"oversize", 0, NULL, "run from disk", OPTION_FLAG, FIELD(oversize), 0, 0, true},
     {"lock", 0, NULL, "keep in memory", OPTION_FLAG, FIELD(lock), 0, 0, true},
     {"no-cache", 0, NULL, "keep no file", OPTION_FLAG, FIELD(no_cache), 0, 0, true},
@@ -126,6 +129,8 @@ static int run(const struct serving *o, struct model_source *list, size_t n, con
         .pages_bytes = o->disk_cache << 20,
         .connections = (unsigned)o->connections,
         .body = o->body,
+        .key_files = (int64_t)o->key_files,
+        .all_files = (int64_t)o->files,
         .ready = on_ready,
         .log = on_log,
     };
@@ -140,7 +145,9 @@ int verb_serve(int argc, char **argv) {
                         .prefill = 128,
                         .disk_cache = 4096,
                         .connections = 4096,
-                        .body = 32 << 20};
+                        .body = 32 << 20,
+                        .files = 64ull << 30,
+                        .key_files = 8ull << 30};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     size_t n = o.models.count ? o.models.count : 1;
     struct model_source *list = calloc(n, sizeof *list);

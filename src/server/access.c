@@ -1,11 +1,16 @@
 #include "server/access.h"
 
 #include "base/clock.h"
+#include "server/files.h"
 #include "server/models.h"
 #include "server/origin.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 struct access_state {
@@ -17,10 +22,16 @@ struct access_state {
     const char **hosts, **origins; // NULL ends each
     struct origin_rules rules;
     double refreshed;
+    pthread_mutex_t seeding;
 };
 
 static bool is_loopback(const char *host) {
-    return !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1");
+    struct in_addr four;
+    struct in6_addr six;
+    if (inet_pton(AF_INET, host, &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &six) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127);
+    return !strcasecmp(host, "localhost");
 }
 
 static const char **list_of(const char *const *items, size_t n, const char *more) {
@@ -40,6 +51,7 @@ static bool open_state(struct access_state *a, gyr_error *e) {
 struct access_state *access_new(const struct serve_options *o, gyr_error *e) {
     struct access_state *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, "server"), NULL;
+    pthread_mutex_init(&a->seeding, NULL);
     a->needs_key = !o->no_auth && !is_loopback(o->host);
     a->hosts = list_of(o->hosts, o->n_hosts, o->host);
     a->origins = list_of(o->origins, o->n_origins, NULL);
@@ -63,6 +75,7 @@ void access_free(struct access_state *a) {
     limits_free(a->limits);
     if (a->keys) keyring_free(a->keys);
     if (a->store) store_close(a->store);
+    pthread_mutex_destroy(&a->seeding);
     free(a->hosts);
     free(a->origins);
     free(a);
@@ -77,6 +90,11 @@ struct store *server_store(struct server *s) {
 }
 
 int64_t exchange_owner(const struct exchange *x) { return x->account ? ((const struct key *)x->account)->id : 0; }
+
+int64_t exchange_sees(const struct exchange *x) {
+    const struct key *k = x->account;
+    return k && k->admin ? OWNER_ANY : exchange_owner(x);
+}
 
 static bool check_origin(struct access_state *a, struct exchange *x, struct fault *f) {
     const char *host = exchange_header(x, "host"), *origin = exchange_header(x, "origin");
@@ -93,6 +111,15 @@ static bool check_origin(struct access_state *a, struct exchange *x, struct faul
 }
 
 static void release_key(void *key) { key_release(key); }
+
+bool access_act_for(struct access_state *a, struct exchange *x, int64_t owner) {
+    struct key *key = NULL;
+    if (!owner) return true;
+    if (!a->keys || !keyring_get(a->keys, owner, time(NULL), &key)) return false;
+    x->account = key;
+    x->release_account = release_key;
+    return true;
+}
 
 static bool check_key(struct access_state *a, struct exchange *x, enum access needed, struct fault *f) {
     struct text sent = origin_key(exchange_header(x, "authorization"), exchange_header(x, "x-api-key"));
@@ -137,6 +164,17 @@ static void settle(struct job *j) {
                   &(struct usage_entry){j->took_prompt, j->took_cached, j->took_answer}, time(NULL));
 }
 
+// What a key used today before this process was started counts, too.
+static void seed_limits(struct access_state *a, const struct key *k) {
+    enum { DAY = 86400 };
+    int64_t now = time(NULL);
+    if (!k->limits.tokens_per_day) return;
+    pthread_mutex_lock(&a->seeding);
+    if (!limits_day_known(a->limits, k))
+        limits_seed(a->limits, k, usage_today(a->usage, k->id, now), (double)(now % DAY), now_seconds());
+    pthread_mutex_unlock(&a->seeding);
+}
+
 static void put_header(void *x, const char *name, const char *value) { exchange_add_header(x, name, value); }
 
 bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f) {
@@ -150,6 +188,7 @@ bool access_begin(struct access_state *a, struct job *j, size_t context, struct 
         return refuse_as(f, 403, "model_not_allowed", "model", "this key may not use '%.100s'", served_name(j->model));
     j->estimate = j->count + (uint64_t)j->n * (answer < room ? answer : room);
     if (k) {
+        seed_limits(a, k);
         struct limit_verdict v = limits_begin(a->limits, k, j->estimate, now_seconds());
         limits_headers(&v, put_header, j->x);
         if (v.reason == LIMIT_REQUEST_TOO_BIG) return refuse(f, 400, NULL, "%s", limits_message(&v));

@@ -23,6 +23,10 @@ bool access_preflight(struct access_state *a, struct exchange *x);
 // Before a job is queued: takes what it may need from the limits of its key, and has what it took written down.
 bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f);
 
+// A request of the server's own is made for an owner, with the rights and limits of that key. False: the key is no
+// more.
+bool access_act_for(struct access_state *a, struct exchange *x, int64_t owner);
+
 // Reads the keys again; writes usage down, if it is time.
 bool access_reload(struct access_state *a, gyr_error *e);
 void access_tick(struct access_state *a);

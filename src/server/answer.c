@@ -43,7 +43,9 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     buf_free(&json);
     if (r->say) return false;
     j->scheduler = s->scheduler;
-    return r->read(&a, f) && access_begin(s->access, j, a.context, f);
+    if (!r->read(&a, f)) return false;
+    j->priority += j->x->behind;
+    return access_begin(s->access, j, a.context, f);
 }
 
 static bool ask_model(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {

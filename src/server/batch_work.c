@@ -191,7 +191,7 @@ static enum batch_turn give_line(struct batch_work *w, int64_t now, struct batch
     if (read_body(w, l, &p, e)) return BATCH_LINE;
     w->resting = l->batch;
     w->rest_until = now + REST;
-    batch_give_back(w, l, NULL);
+    batch_give_back(w, l, 0, NULL);
     batch_line_clear(l);
     return BATCH_TROUBLE;
 }
@@ -279,7 +279,15 @@ bool batch_record(struct batch_work *w, const struct batch_line *l, const struct
     return done;
 }
 
-bool batch_give_back(struct batch_work *w, const struct batch_line *l, gyr_error *e) {
+static void rest(struct batch_work *w, int64_t batch, int64_t until) {
+    pthread_mutex_lock(&w->turn);
+    w->resting = batch;
+    w->rest_until = until;
+    pthread_mutex_unlock(&w->turn);
+}
+
+bool batch_give_back(struct batch_work *w, const struct batch_line *l, int64_t until, gyr_error *e) {
+    if (until) rest(w, l->batch, until);
     if (!store_begin(w->store, STORE_NOTE, e)) return false;
     store_run(w->store, "UPDATE lines SET claim = 0 WHERE batch = ? AND line = ? AND state = 0 AND claim = ?", "iii",
               l->batch, l->line, w->run);

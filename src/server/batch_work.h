@@ -46,7 +46,7 @@ struct batch_answer {
 // GYR_CANCELLED the answer is not wanted: the batch has been cancelled or has expired, or the line has an answer.
 bool batch_record(struct batch_work *w, const struct batch_line *line, const struct batch_answer *a, gyr_error *e);
 
-// The line will not be answered now; it is given again later.
-bool batch_give_back(struct batch_work *w, const struct batch_line *line, gyr_error *e);
+// The line will not be answered now; it is given again later, and no line of its batch before `until`.
+bool batch_give_back(struct batch_work *w, const struct batch_line *line, int64_t until, gyr_error *e);
 
 #endif

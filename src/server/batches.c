@@ -108,6 +108,10 @@ bool batch_add(struct store *s, const struct batch_wish *w, int64_t now, struct 
     if (store_good(s) && strcmp(input.purpose, "batch"))
         store_refuse(s, GYR_USAGE, "file %s: its purpose is %s; a batch needs one of purpose batch", input.id,
                      input.purpose);
+    if (w->most &&
+        store_number(s, 0, "SELECT count(*) FROM batches WHERE owner = ? AND state < 4", "i", w->owner) >= w->most)
+        store_refuse(s, GYR_TOO_LONG, "batches: %lld are under way, as many as may be; wait for one of them",
+                     (long long)w->most);
     store_run(s,
               "INSERT INTO batches (id, owner, state, endpoint, completion_window, metadata, input_file, expires_at, "
               "validating_at) VALUES (?,?,0,?,?,?,?,?,?)",
@@ -172,6 +176,18 @@ struct batch *batches_list(struct store *s, int64_t owner, const char *after, si
     if (store_end(s, e)) return all;
     free_all(all, n);
     return NULL;
+}
+
+bool batches_sweep(struct store *s, int64_t now, gyr_error *e) {
+    enum { DAY = 86400, KEPT = 90 * DAY };
+    if (!store_begin(s, STORE_NOTE, e)) return false;
+    store_run(
+        s,
+        "DELETE FROM batches WHERE state >= 4 AND (max(completed_at, failed_at, expired_at, cancelled_at) <= ?1 OR "
+        "(max(completed_at, failed_at, expired_at, cancelled_at) <= ?2 AND NOT EXISTS "
+        "(SELECT 1 FROM files WHERE id IN (input_file, output_file, error_file))))",
+        "ii", now - KEPT, now - DAY);
+    return store_end(s, e);
 }
 
 void put_json_string(struct buf *out, const char *text) {

@@ -46,9 +46,11 @@ struct batch_wish {
     int64_t owner;
     const char *input_file, *endpoint, *window, *metadata;
     int64_t seconds; // from now, until it expires
+    int64_t most;    // batches of an owner that may be under way; 0: no limit
 };
 
-// Accepts a batch; its file is read later. GYR_USAGE if the wish is not right, or there is no such file.
+// Accepts a batch; its file is read later. GYR_USAGE if the wish is not right, or there is no such file; GYR_TOO_LONG
+// if the owner has as many as it may have.
 bool batch_add(struct store *s, const struct batch_wish *wish, int64_t now, struct batch *made, gyr_error *e);
 
 // Finds a batch of an owner, or of anybody (OWNER_ANY). GYR_USAGE if there is none.
@@ -60,5 +62,8 @@ bool batch_cancel(struct store *s, int64_t owner, const char *id, int64_t now, s
 // A page, the newest first, after the one with the id `after` (NULL: from the start). Free each, and the array.
 struct batch *batches_list(struct store *s, int64_t owner, const char *after, size_t limit, size_t *count, bool *more,
                            gyr_error *e);
+
+// Forgets batches that ended 90 days ago, or a day ago and whose files are all gone. To be called now and then.
+bool batches_sweep(struct store *s, int64_t now, gyr_error *e);
 
 #endif

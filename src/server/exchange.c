@@ -12,8 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
-const char *exchange_header(const struct exchange *x, const char *name) {
-    const char *at = x->headers.data, *end = at + x->headers.size;
+static const char *header_of(const struct buf *headers, const char *name) {
+    const char *at = headers->data, *end = at + headers->size;
     while (at < end) {
         const char *value = at + strlen(at) + 1;
         if (!strcasecmp(at, name)) return value;
@@ -21,6 +21,10 @@ const char *exchange_header(const struct exchange *x, const char *name) {
     }
     return NULL;
 }
+
+const char *exchange_header(const struct exchange *x, const char *name) { return header_of(&x->headers, name); }
+
+const char *exchange_reply_header(const struct exchange *x, const char *name) { return header_of(&x->extra, name); }
 
 char *exchange_query(const struct exchange *x, const char *name) {
     struct evkeyvalq list;
@@ -31,10 +35,40 @@ char *exchange_query(const struct exchange *x, const char *name) {
     return copy;
 }
 
+struct exchange *exchange_internal(struct http *http, const struct route *route, const char *path, const char *body,
+                                   size_t size) {
+    struct exchange *x = calloc(1, sizeof *x);
+    if (!x) return NULL;
+    exchange_hold(x);
+    x->http = http;
+    x->route = route;
+    x->method = "POST";
+    x->path = strdup(path);
+    x->body = malloc(size + 1);
+    x->body_size = size;
+    x->came = http_now(http);
+    exchange_name(x);
+    if (!x->path || !x->body) {
+        exchange_release(x);
+        return NULL;
+    }
+    memcpy(x->body, body, size);
+    x->body[size] = 0;
+    return x;
+}
+
 void exchange_hold(struct exchange *x) { atomic_fetch_add(&x->holders, 1); }
+
+// The reply to a request of the server's own, if nobody has it yet.
+static void hand_over(struct exchange *x, const void *body, size_t size) {
+    void (*replied)(void *, const struct exchange *, const void *, size_t) = x->replied;
+    x->replied = NULL;
+    if (replied) replied(x->replied_user, x, body, size);
+}
 
 void exchange_release(struct exchange *x) {
     if (atomic_fetch_sub(&x->holders, 1) > 1) return;
+    hand_over(x, NULL, 0);
     if (x->account) x->release_account(x->account);
     free(x->path);
     free(x->query);
@@ -90,6 +124,10 @@ static struct evhttp_connection *connection_of(struct exchange *x) {
 }
 
 void reply_whole(struct exchange *x, int status, const char *type, const void *body, size_t size) {
+    if (x->replied) {
+        x->status = status;
+        hand_over(x, body, size);
+    }
     if (!x->req) return;
     struct evbuffer *out = evbuffer_new();
     if (out) evbuffer_add(out, body, size);
@@ -113,6 +151,25 @@ void reply_more(struct exchange *x, const void *data, size_t size) {
     evbuffer_add(x->http->piece, data, size);
     evhttp_send_reply_chunk(x->req, x->http->piece);
     evbuffer_drain(x->http->piece, evbuffer_get_length(x->http->piece));
+}
+
+static void on_taken(struct evhttp_connection *c, void *arg) {
+    struct exchange *x = arg;
+    (void)c;
+    x->taken(x->taken_user);
+}
+
+void reply_more_then(struct exchange *x, const void *data, size_t size, void (*then)(void *), void *user) {
+    if (!x->req) return;
+    x->taken = then;
+    x->taken_user = user;
+    evbuffer_add(x->http->piece, data, size);
+    evhttp_send_reply_chunk_with_cb(x->req, x->http->piece, on_taken, x);
+    evbuffer_drain(x->http->piece, evbuffer_get_length(x->http->piece));
+}
+
+void reply_break(struct exchange *x) {
+    if (x->req) evhttp_connection_free(x->connection); // and so on_close() of http.c
 }
 
 void reply_end(struct exchange *x) {

@@ -33,7 +33,14 @@ struct exchange {
     void *user;
     struct evhttp_connection *connection;
     int fd; // its socket
+    // Of a request that the server makes itself and that no connection has: takes the whole reply, or, with a status of
+    // 0, the news that there will be none. Called once, in the loop or by whoever lets go of it last.
+    void (*replied)(void *user, const struct exchange *x, const void *body, size_t size);
+    void *replied_user;
+    int behind; // added to the priority of its job
     atomic_uint holders;
+    void (*taken)(void *user); // of reply_more_then()
+    void *taken_user;
     struct exchange *next, **link; // of the http's, while unanswered
 };
 
@@ -42,6 +49,13 @@ const char *exchange_header(const struct exchange *x, const char *name);
 
 // The value of a parameter of the query, percent-decoded, to be freed; NULL if it is not there.
 char *exchange_query(const struct exchange *x, const char *name);
+
+// A POST that the server makes itself, held; the body is copied. NULL: memory is out.
+struct exchange *exchange_internal(struct http *http, const struct route *route, const char *path, const char *body,
+                                   size_t size);
+
+// The value of a header of the reply that was added so far; NULL if it is not there.
+const char *exchange_reply_header(const struct exchange *x, const char *name);
 
 void exchange_hold(struct exchange *x);
 void exchange_release(struct exchange *x);
@@ -56,6 +70,12 @@ void reply_whole(struct exchange *x, int status, const char *type, const void *b
 void reply_start(struct exchange *x, int status, const char *type);
 void reply_more(struct exchange *x, const void *data, size_t size);
 void reply_end(struct exchange *x);
+
+// The same, and then(user) is called in the loop once the client has taken all that was sent; never, if it leaves.
+void reply_more_then(struct exchange *x, const void *data, size_t size, void (*then)(void *user), void *user);
+
+// In the loop: closes the connection in the midst of a reply that cannot be completed.
+void reply_break(struct exchange *x);
 
 // Bytes of the reply that the client has not taken yet.
 size_t reply_waiting(const struct exchange *x);

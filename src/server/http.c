@@ -40,15 +40,15 @@ static const struct {
                {EVHTTP_REQ_DELETE, "DELETE"}, {EVHTTP_REQ_OPTIONS, "OPTIONS"}, {EVHTTP_REQ_PUT, "PUT"}};
 enum { METHODS = sizeof methods / sizeof *methods };
 
-static void random_id(char id[static 25]) {
+void exchange_name(struct exchange *x) {
     unsigned char bytes[12];
     if (RAND_bytes(bytes, sizeof bytes) != 1) memset(bytes, 0, sizeof bytes);
     for (size_t i = 0; i < sizeof bytes; i++) {
         static const char digits[] = "0123456789abcdef";
-        id[2 * i] = digits[bytes[i] >> 4];
-        id[2 * i + 1] = digits[bytes[i] & 15];
+        x->id[2 * i] = digits[bytes[i] >> 4];
+        x->id[2 * i + 1] = digits[bytes[i] & 15];
     }
-    id[24] = 0;
+    x->id[24] = 0;
 }
 
 static bool copy_request(struct exchange *x, struct evhttp_request *req) {
@@ -106,7 +106,7 @@ static void on_request(struct evhttp_request *req, void *arg) {
     x->connection = c;
     x->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(c));
     x->came = now_seconds();
-    random_id(x->id);
+    exchange_name(x);
     exchange_hold(x);
     x->next = h->exchanges;
     x->link = &h->exchanges;

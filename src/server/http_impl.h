@@ -31,6 +31,9 @@ struct http {
 
 double http_now(const struct http *h);
 
+// Gives it a random id.
+void exchange_name(struct exchange *x);
+
 // In the loop: the client has left.
 void exchange_leave(struct exchange *x);
 

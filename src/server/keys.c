@@ -246,6 +246,19 @@ enum key_verdict keyring_find(struct keyring *r, struct text sent, int64_t now, 
     return KEY_GOOD;
 }
 
+bool keyring_get(struct keyring *r, int64_t id, int64_t now, struct key **key) {
+    *key = NULL;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->count; i++) {
+        struct key *k = r->keys[i];
+        if (k->id != id || (k->expires && k->expires <= now)) continue;
+        key_hold(k);
+        *key = k;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return *key;
+}
+
 bool key_allows_model(const struct key *k, const char *model) {
     size_t size = strlen(model);
     if (!*k->models) return true;

@@ -55,6 +55,9 @@ enum key_verdict { KEY_GOOD, KEY_UNKNOWN, KEY_EXPIRED };
 
 // Looks up what a client sent. A good key is held: it stays, even when it is removed, until key_release().
 enum key_verdict keyring_find(struct keyring *r, struct text sent, int64_t now, struct key **key);
+
+// The key of that number, held, whatever was sent. False: it was removed, or is no more.
+bool keyring_get(struct keyring *r, int64_t id, int64_t now, struct key **key);
 void key_hold(struct key *k);
 void key_release(struct key *k);
 

@@ -145,6 +145,14 @@ void limits_end(struct limits *l, const struct key *k, uint64_t estimate, uint64
     pthread_mutex_unlock(&l->lock);
 }
 
+bool limits_day_known(struct limits *l, const struct key *k) {
+    pthread_mutex_lock(&l->lock);
+    struct account *a = account_of(l, k->id);
+    bool known = a && a->buckets[DAY].known;
+    pthread_mutex_unlock(&l->lock);
+    return known;
+}
+
 void limits_seed(struct limits *l, const struct key *k, uint64_t used_today, double seconds, double now) {
     double limit = (double)k->limits.tokens_per_day;
     pthread_mutex_lock(&l->lock);

@@ -39,6 +39,9 @@ struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_
 // The request is over: it took so many tokens, where the estimate was so many.
 void limits_end(struct limits *l, const struct key *k, uint64_t estimate, uint64_t took, double now);
 
+// Whether the key's day has been drawn from, or begun with limits_seed().
+bool limits_day_known(struct limits *l, const struct key *k);
+
 // After a start: the key has used so many tokens today, of which so many seconds are over.
 void limits_seed(struct limits *l, const struct key *k, uint64_t used_today, double seconds, double now);
 

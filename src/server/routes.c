@@ -14,11 +14,19 @@ static const struct route routes[] = {
     {"GET", "/health", OPEN, true, handle_health, &plain_surface},
     {"GET", "/v1/models", USER, true, handle_models, &chat_surface},
     {"GET", "/v1/models/*", USER, true, handle_model, &chat_surface},
-    {"POST", "/v1/chat/completions", USER, false, handle_answer, &chat_surface, chat_read},
-    {"POST", "/v1/responses", USER, false, handle_answer, &responses_surface, responses_read},
+    {"POST", "/v1/chat/completions", USER, false, handle_answer, &chat_surface, chat_read, .batch = true},
+    {"POST", "/v1/responses", USER, false, handle_answer, &responses_surface, responses_read, .batch = true},
     {"GET", "/v1/responses/*", USER, false, handle_kept_response, &responses_surface},
     {"DELETE", "/v1/responses/*", USER, false, handle_kept_response, &responses_surface},
-    {"POST", "/v1/completions", USER, false, handle_answer, &completions_surface, completions_read},
+    {"POST", "/v1/completions", USER, false, handle_answer, &completions_surface, completions_read, .batch = true},
+    {"POST", "/v1/files", USER, false, handle_file_add, &chat_surface},
+    {"GET", "/v1/files", USER, false, handle_file_list, &chat_surface},
+    {"GET", "/v1/files/*", USER, false, handle_file, &chat_surface},
+    {"DELETE", "/v1/files/*", USER, false, handle_file_delete, &chat_surface},
+    {"POST", "/v1/batches", USER, false, handle_batch_add, &chat_surface},
+    {"GET", "/v1/batches", USER, false, handle_batch_list, &chat_surface},
+    {"GET", "/v1/batches/*", USER, false, handle_batch, &chat_surface},
+    {"POST", "/v1/batches/*", USER, false, handle_batch_cancel, &chat_surface},
     {"POST", "/v1/messages", USER, false, handle_answer, &messages_surface, messages_read},
     {"POST", "/v1/messages/count_tokens", USER, false, handle_answer, &messages_surface, .say = messages_count},
     {"POST", "/api/chat", USER, false, handle_answer, &ollama_chat_surface, ollama_chat_read},
@@ -43,6 +51,33 @@ void reply_json(struct exchange *x, int status, struct buf *json) {
     }
     buf_free(json);
     reply_fault(x, &plain_surface, &no_memory);
+}
+
+const struct route *route_of_batch(const char *path) {
+    for (size_t i = 0; i < ROUTES; i++)
+        if (routes[i].batch && !strcmp(routes[i].path, path)) return &routes[i];
+    return NULL;
+}
+
+void server_log(struct server *s, const char *line) {
+    if (s->o->log) s->o->log(s->o->user, line);
+}
+
+bool refuse_state(struct server *s, struct fault *f, const gyr_error *e, int status) {
+    switch (e->status) {
+    case GYR_USAGE: return refuse(f, status, NULL, "%s", e->message);
+    case GYR_TOO_LONG: return refuse(f, 413, NULL, "%s", e->message);
+    case GYR_NO_MEMORY: return refuse(f, 503, NULL, "%s", e->message);
+    default: break;
+    }
+    server_log(s, e->message); // it names paths of this machine
+    return refuse(f, 500, NULL, "the server's state cannot be used now; its log says why");
+}
+
+struct store *server_keeps(struct server *s, struct fault *f) {
+    struct store *store = server_store(s);
+    if (!store) refuse(f, 503, NULL, "this server keeps nothing: it has no folder for its state (GYR_STATE)");
+    return store;
 }
 
 // Whether the path is the route's; *tail is what `*` stands for.

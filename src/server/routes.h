@@ -16,7 +16,9 @@ struct server {
     struct models *models;
     struct scheduler *scheduler;
     struct access_state *access;
-    double started;
+    struct batcher *batcher; // NULL: there is no state
+    double started, swept;
+    atomic_bool sweeping;
     bool draining;
     unsigned quiet; // ticks without a request, while it ends
     struct counts { // of the loop
@@ -34,6 +36,7 @@ struct route {
     const struct surface *surface;                                 // whose errors it has
     bool (*read)(struct ask *a, struct fault *f);                  // of routes that a model answers
     bool (*say)(struct ask *a, struct buf *json, struct fault *f); // of those that its tokenizer does
+    bool batch;                                                    // lines of batches may ask here
 };
 
 // In the loop: finds the route of a request and has it handled.
@@ -42,11 +45,31 @@ void routes_take(struct server *s, struct exchange *x);
 // Replies with JSON that is made already; takes the memory. From any thread.
 void reply_json(struct exchange *x, int status, struct buf *json);
 
+// What lines of batches may ask at a path; NULL: nothing.
+const struct route *route_of_batch(const char *path);
+
+// Refuses for an error of the state: with `status` what was wrong in the request (GYR_USAGE). What concerns the state
+// alone goes to the log. server_keeps(): the state; NULL, refused, if there is none.
+void server_log(struct server *s, const char *line);
+bool refuse_state(struct server *s, struct fault *f, const gyr_error *e, int status);
+struct store *server_keeps(struct server *s, struct fault *f);
+
 // Whose key a request showed, by number; 0: nobody's. The state; NULL: there is none.
 int64_t exchange_owner(const struct exchange *x);
 struct store *server_store(struct server *s);
 
+// Whose files and batches a request may see: its own, or (OWNER_ANY) those of all.
+int64_t exchange_sees(const struct exchange *x);
+
 // Handlers.
+void handle_file_add(struct server *s, struct exchange *x); // file_routes.c
+void handle_file_list(struct server *s, struct exchange *x);
+void handle_file(struct server *s, struct exchange *x);
+void handle_file_delete(struct server *s, struct exchange *x);
+void handle_batch_add(struct server *s, struct exchange *x); // batch_routes.c
+void handle_batch_list(struct server *s, struct exchange *x);
+void handle_batch(struct server *s, struct exchange *x);
+void handle_batch_cancel(struct server *s, struct exchange *x);
 void handle_kept_response(struct server *s, struct exchange *x); // responses_read.c
 void handle_answer(struct server *s, struct exchange *x);        // answer.c: what a model is to answer
 void handle_show(struct server *s, struct exchange *x);          // ollama_models.c

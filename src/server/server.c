@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "server/access.h"
+#include "server/batcher.h"
+#include "server/housekeeping.h"
 #include "server/routes.h"
 
 #include <event2/event.h>
@@ -25,6 +27,7 @@ static void on_answered(void *user, const struct exchange *x) {
 static void on_tick(void *user) {
     struct server *s = user;
     access_tick(s->access);
+    housekeeping_tick(s);
     if (!s->draining) return;
     s->quiet = http_unanswered(s->http) ? 0 : s->quiet + 1;
     if (s->quiet > QUIET_TICKS) http_stop(s->http); // the last replies are out
@@ -37,6 +40,7 @@ static void on_stop(void *user) {
         return;
     }
     s->draining = true;
+    batcher_drain(s->batcher);
     http_close_door(s->http);
 }
 
@@ -70,14 +74,15 @@ static bool start(struct server *s, gyr_error *e) {
                                      .disk_bytes = o->pages_bytes};
     struct fault f = {0};
     s->started = now_seconds();
-    if (!(s->http = http_new(&how, e)) || !(s->access = access_new(o, e)) ||
+    if (!(s->access = access_new(o, e)) || !(s->http = http_new(&how, e)) ||
         !(s->models = models_new(o->models, o->n_models, &o->model, e)) || !(s->clerks = clerks_new(MAX_CLERKS, e)) ||
         !(s->scheduler = scheduler_new(&plan, e)))
         return false;
     models_tell(s->models, s->scheduler);
     if (!served_load(models_at(s->models, 0), &f, e)) return false;
     served_release(models_at(s->models, 0));
-    return true;
+    // Half of the places, so that a request finds one even if all lines have long answers.
+    return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
 }
 
 gyr_status serve(const struct serve_options *o, gyr_error *e) {
@@ -90,8 +95,11 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     }
     if (s.scheduler) scheduler_stop(s.scheduler);
     if (s.http) http_flush(s.http);
+    batcher_stop(s.batcher);
+    if (s.http) http_flush(s.http);
     clerks_free(s.clerks);
     if (s.http) http_flush(s.http);
+    batcher_free(s.batcher);
     scheduler_free(s.scheduler);
     http_free(s.http);
     models_free(s.models);

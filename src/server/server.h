@@ -32,6 +32,7 @@ struct serve_options {
     uint64_t pages_bytes; // most that they take there
     unsigned connections;
     size_t body;                                // most bytes of a request
+    int64_t key_files, all_files;               // most bytes of a key's files, of all; 0: no limit
     void (*ready)(void *user, const char *url); // called once it listens
     void (*log)(void *user, const char *line);  // a line for each request, and for what goes wrong; may be NULL
     void *user;

@@ -201,6 +201,7 @@ static void failed(struct job *j, const struct fault *f) {
 static const struct teller teller = {said, done, failed};
 
 bool telling_new(struct job *j, const struct surface *surface, const struct ask *a, struct fault *f) {
+    if (a->stream && j->x->replied) return refuse(f, 400, "stream", "stream: not in a batch; leave it out");
     struct telling *t = calloc(1, sizeof *t);
     struct speech *speeches = calloc(j->n, sizeof *speeches);
     if (!t || !speeches) {

@@ -178,7 +178,7 @@ static void a_batch_can_be_cancelled(void) {
     CHECK_INT(batch_next(work, 1003, &l, &e), BATCH_NONE);
     CHECK(batch_record(work, &one, &batch_yes, &e));
     CHECK_INT(batch_next(work, 1003, &l, &e), BATCH_NONE);
-    CHECK(batch_give_back(work, &two, &e));
+    CHECK(batch_give_back(work, &two, 0, &e));
     CHECK_INT(batch_next(work, 1004, &l, &e), BATCH_AGAIN);
     REQUIRE(batch_find(s, 1, b.id, &now, &e));
     CHECK(now.state == BATCH_CANCELLED && now.completed == 1 && now.at[BATCH_CANCELLED] == 1004);
@@ -389,6 +389,79 @@ static void a_batch_in_trouble_rests(void) {
     state_remove();
 }
 
+// A line may be given back for a while: its batch rests, and others go on.
+static void a_line_is_given_back_until_later(void) {
+    struct store *s = batch_state();
+    gyr_error e = {0};
+    struct batch b[2];
+    struct batch_line one, l;
+    char input[64];
+    struct batch_work *work = batch_work_new(s, &batch_no_limits, &e);
+    REQUIRE(work);
+    for (int i = 0; i < 2; i++) {
+        CHECK(batch_input(s, 1, LINES("a", "b"), input));
+        struct batch_wish w = {1, input, "/v1/chat/completions", "24h", NULL, 86400, 2};
+        CHECK(batch_add(s, &w, 1000, &b[i], &e) && batch_next(work, 1000, &l, &e) == BATCH_AGAIN);
+        if (i) CHECK(!batch_add(s, &w, 1000, &b[i], &e));
+    }
+    CHECK_INT(e.status, GYR_TOO_LONG);
+    CHECK_STR(e.message, "batches: 2 are under way, as many as may be; wait for one of them");
+    CHECK_INT(batch_next(work, 1001, &one, &e), BATCH_LINE);
+    CHECK(batch_give_back(work, &one, 1010, &e));
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(batch_next(work, 1009, &l, &e), BATCH_LINE);
+        CHECK(l.batch != one.batch);
+        batch_line_clear(&l);
+    }
+    CHECK_INT(batch_next(work, 1009, &l, &e), BATCH_NONE);
+    CHECK_INT(batch_next(work, 1010, &l, &e), BATCH_LINE);
+    CHECK(l.batch == one.batch && l.line == one.line);
+    batch_line_clear(&l);
+    batch_line_clear(&one);
+    for (int i = 0; i < 2; i++) batch_clear(&b[i]);
+    batch_work_free(work);
+    store_close(s);
+    state_remove();
+}
+
+static void old_batches_are_forgotten(void) {
+    enum { DAY = 86400 };
+    struct store *s = batch_state();
+    gyr_error e = {0};
+    struct batch b[3], now;
+    struct batch_line l;
+    char input[3][64];
+    struct batch_work *work = batch_work_new(s, &batch_no_limits, &e);
+    REQUIRE(work);
+    for (int i = 0; i < 3; i++) { // the last is not over
+        CHECK(batch_input(s, 1, i == 2 ? LINES("a") : "nonsense", input[i]));
+        struct batch_wish w = {1, input[i], "/v1/chat/completions", "24h", NULL, 365 * DAY};
+        CHECK(batch_add(s, &w, 1000, &b[i], &e) && batch_next(work, 1000, &l, &e) == BATCH_AGAIN);
+    }
+    CHECK(file_delete(s, 1, input[0], 1001, &e));
+    static const struct {
+        int64_t now;
+        bool there[3];
+    } rows[] = {{1000 + DAY - 1, {true, true, true}},
+                {1000 + DAY, {false, true, true}},
+                {1000 + 90 * DAY - 1, {false, true, true}},
+                {1000 + 90 * DAY, {false, false, true}}};
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        CHECK(batches_sweep(s, rows[r].now, &e));
+        for (int i = 0; i < 3; i++) {
+            bool there = batch_find(s, 1, b[i].id, &now, &e);
+            CHECK_INT(there, rows[r].there[i]);
+            if (there) batch_clear(&now);
+        }
+    }
+    CHECK_INT(batch_next(work, 1002, &l, &e), BATCH_LINE);
+    batch_line_clear(&l);
+    for (int i = 0; i < 3; i++) batch_clear(&b[i]);
+    batch_work_free(work);
+    store_close(s);
+    state_remove();
+}
+
 static void a_thousand_lines_are_all_there(void) {
     struct store *s = batch_state();
     gyr_error e = {0};
@@ -431,6 +504,8 @@ int main(void) {
     RUN(batches_take_turns);
     RUN(the_work_is_one_processs);
     RUN(a_batch_in_trouble_rests);
+    RUN(a_line_is_given_back_until_later);
+    RUN(old_batches_are_forgotten);
     RUN(a_thousand_lines_are_all_there);
     return test_end();
 }

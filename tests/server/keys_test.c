@@ -54,6 +54,10 @@ static void a_key_is_recognized(void) {
     REQUIRE(r && keyring_find(r, text_of(two), 2000, &k) == KEY_GOOD);
     CHECK(k->admin && key_allows_model(k, "anything"));
     key_release(k);
+    CHECK(!keyring_get(r, 3, 2000, &k) && !k);
+    REQUIRE(keyring_get(r, 1, 2000, &k));
+    CHECK_STR(k->name, "ann");
+    key_release(k);
     one[43] = one[43] == 'x' ? 'y' : 'x';
     CHECK_INT(try_key(r, one, 2000), KEY_UNKNOWN);
     CHECK_INT(try_key(r, "", 2000), KEY_UNKNOWN);
@@ -109,6 +113,7 @@ static void keys_expire_and_are_removed(void) {
     CHECK(keyring_refresh(r, &e));
     CHECK_INT(try_key(r, text, 99), KEY_UNKNOWN);
     CHECK_STR(held->name, "ann");
+    CHECK(!keyring_get(r, held->id, 50, &(struct key *){NULL})); // it is no more
     key_release(held);
     CHECK(keys_add(other, &k, 61, again, &e));
     CHECK(keyring_refresh(r, &e));

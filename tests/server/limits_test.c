@@ -61,7 +61,9 @@ static void tokens_are_settled_when_they_are_known(void) {
 static void a_day_is_longer_than_a_minute(void) {
     struct limits *l = limits_new();
     struct key k = key_with(0, 1000, 86400, 0);
+    CHECK(!limits_day_known(l, &k));
     limits_seed(l, &k, 86400 + 43200 - 500, 43200, 0); // at noon: 500 are left
+    CHECK(limits_day_known(l, &k));
     struct limit_verdict v = limits_begin(l, &k, 400, 0);
     CHECK(v.reason == LIMIT_NONE && v.limit_tokens == 86400 && v.remaining_tokens == 100);
     v = limits_begin(l, &k, 400, 0);
