@@ -43,6 +43,8 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     buf_free(&json);
     if (r->say) return false;
     j->scheduler = s->scheduler;
+    if (info->encoder && r->read != embeddings_read)
+        return refuse(f, 400, "model", "%s: this model makes embeddings alone: /v1/embeddings", served_name(j->model));
     if (!r->read(&a, f)) return false;
     j->priority += j->x->behind;
     return access_begin(s->access, j, a.context, f);

@@ -146,8 +146,13 @@ bool conversation_prompt(struct ask *a, const struct conversation *c, struct fau
     json_t *all = json_object();
     put_effort(all, c->effort);
     if (c->kwargs) json_object_update(all, c->kwargs);
-    json_object_set(all, "messages", c->messages);
-    if (c->tools) json_object_set(all, "tools", c->tools);
+    const char *source = gyr_model_template_source(served_model(a->job->model));
+    if (c->tools && source && !strstr(source, "tools")) {
+        json_object_set_new(all, "messages", conversation_plain_tools(c->messages, c->tools));
+    } else {
+        json_object_set(all, "messages", c->messages);
+        if (c->tools) json_object_set(all, "tools", c->tools);
+    }
     json_object_set_new(all, "add_generation_prompt", json_boolean(!c->go_on));
     if (c->go_on) json_object_set_new(all, "continue_final_message", json_true());
     char *variables = json_dumps(all, JSON_COMPACT);

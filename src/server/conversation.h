@@ -12,6 +12,10 @@ json_t *conversation_messages(const json_t *messages, struct fault *f);
 // reference, NULL also if none is left: see f->status.
 json_t *conversation_tools(const json_t *tools, struct fault *f);
 
+// The messages for a template that knows no tools: with the tools described in them, and calls and results as text. A
+// new reference.
+json_t *conversation_plain_tools(const json_t *messages, const json_t *tools);
+
 // What a template is given.
 struct conversation {
     json_t *messages;   // of conversation_messages()

@@ -63,6 +63,8 @@ struct job {
     int32_t logprobs; // as in gyr_generate_options
     bool ignore_end;
     unsigned n;
+    bool (*work)(struct job *job, gyr_error *e); // instead of an answer: a part of it, on the engine's thread. True:
+                                                 // there is more; false: done, or failed
     int priority;         // lower comes first
     uint64_t owner;       // who asks: what is fair is fair between owners
     uint64_t salt;        // prefixes are shared among equals only

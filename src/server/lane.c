@@ -27,12 +27,41 @@ void lane_free(struct lane *l) {
     free(l);
 }
 
+static void fail_job(struct job *j, const gyr_error *why) {
+    atomic_store(&j->cancelled, true); // its other choices
+    job_say(j, &(struct said){
+                   .kind = SAID_FAILED, .status = why->status, .text = why->message, .size = strlen(why->message)});
+}
+
 void lane_queue(struct lane *l, struct job *j) {
-    struct job **at = &l->waiting;
+    struct job **at = j->work ? &l->working : &l->waiting;
     while (*at) at = &(*at)->next;
     j->next = NULL;
     *at = j;
-    l->n_waiting++;
+    l->n_waiting += !j->work;
+}
+
+void lane_work(struct lane *l, struct scheduler_stats *st) {
+    struct job *j = l->working;
+    gyr_error e = {0};
+    if (!j) return;
+    l->working = j->next;
+    bool cancelled = atomic_load(&j->cancelled), more = !cancelled && j->work(j, &e);
+    if (more) { // behind the others
+        lane_queue(l, j);
+        return;
+    }
+    if (e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) {
+        lane_queue(l, j);
+        return;
+    }
+    if (e.status)
+        fail_job(j, &e);
+    else if (!cancelled)
+        job_say(j, &(struct said){.kind = SAID_END, .stop = GYR_STOP_END});
+    st->failed += e.status != GYR_OK;
+    st->cancelled += cancelled;
+    job_release(j);
 }
 
 static struct job *unqueue(struct lane *l, struct job **at) {
@@ -40,12 +69,6 @@ static struct job *unqueue(struct lane *l, struct job **at) {
     *at = j->next;
     l->n_waiting--;
     return j;
-}
-
-static void fail_job(struct job *j, const gyr_error *why) {
-    atomic_store(&j->cancelled, true); // its other choices
-    job_say(j, &(struct said){
-                   .kind = SAID_FAILED, .status = why->status, .text = why->message, .size = strlen(why->message)});
 }
 
 // Who comes next: by priority, then who has had least, then who came first. NULL: nobody waits.
@@ -357,6 +380,12 @@ void lane_fail(struct lane *l, const gyr_error *why) {
     while (l->n) {
         fail_job(l->turns[l->n - 1]->job, why);
         remove_turn(l, l->n - 1);
+    }
+    while (l->working) {
+        struct job *j = l->working;
+        l->working = j->next;
+        fail_job(j, why);
+        job_release(j);
     }
     while (l->waiting) {
         struct job *j = unqueue(l, &l->waiting);

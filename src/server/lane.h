@@ -50,6 +50,7 @@ struct lane {
     size_t answers_room;
     struct job *waiting; // in the order in which they came
     unsigned n_waiting;
+    struct job *working; // jobs without an answer, in the order in which they came
     uint64_t admitted;
     struct prefix_cache cache;
     struct disk *disk; // the scheduler's; NULL: none
@@ -66,6 +67,9 @@ void lane_queue(struct lane *l, struct job *job);
 
 // Begins what waits and has room.
 void lane_admit(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *stats);
+
+// A part of the next job that has no answer.
+void lane_work(struct lane *l, struct scheduler_stats *stats);
 
 // A step of all that are on their way. False: there was nothing to do.
 bool lane_step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *stats);

@@ -195,7 +195,7 @@ static void generate_done(struct telling *t) {
     finish(t, &o);
 }
 
-static void error(struct buf *out, const struct fault *f) {
+void ollama_error(struct buf *out, const struct fault *f) {
     struct js o = {.out = out};
     js_open(&o, NULL, '{');
     js_string_of(&o, "error", f->message);
@@ -203,20 +203,20 @@ static void error(struct buf *out, const struct fault *f) {
     buf_putc(out, '\n');
 }
 
-static void broke(struct telling *t, const struct fault *f) { error(&t->out, f); }
+static void broke(struct telling *t, const struct fault *f) { ollama_error(&t->out, f); }
 
 const struct surface ollama_chat_surface = {.type = "application/json",
                                             .stream_type = "application/x-ndjson",
                                             .event = chat_event,
                                             .done = chat_done,
-                                            .error = error,
+                                            .error = ollama_error,
                                             .broke = broke};
 
 const struct surface ollama_generate_surface = {.type = "application/json",
                                                 .stream_type = "application/x-ndjson",
                                                 .event = generate_event,
                                                 .done = generate_done,
-                                                .error = error,
+                                                .error = ollama_error,
                                                 .broke = broke};
 
 static bool read_fields(struct ollama *o, struct fault *f) {

@@ -58,7 +58,7 @@ static void fail_job(struct job *j, const gyr_error *why) {
 
 static bool lanes_busy(const struct scheduler *s) {
     for (const struct lane *l = s->lanes; l; l = l->next)
-        if (l->n || l->waiting) return true;
+        if (l->n || l->waiting || l->working) return true;
     return false;
 }
 
@@ -114,6 +114,7 @@ static bool save_some(struct scheduler *s) {
 
 static void step_all(struct scheduler *s) {
     for (struct lane *l = s->lanes; l; l = l->next) {
+        lane_work(l, &s->stats);
         lane_admit(l, &s->o, &s->stats);
         s->stats.steps += lane_step(l, &s->o, &s->stats);
     }
