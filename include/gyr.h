@@ -475,6 +475,12 @@ GYR_API void gyr_answer_free(gyr_answer *answer);
 // may be tried again; nothing is chosen or told twice. Fails as gyr_session_feed() does.
 GYR_API gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *err);
 
+// Gives back the memory that an answer's session holds, for others: when a step failed with GYR_NO_MEMORY. The next
+// steps that have the answer compute its tokens once more, as they do prompts and within the same limit, and then it
+// goes on as if nothing had happened: the same bytes, callbacks and counts (the time is in prompt_seconds). Until then
+// its session is empty. A context that was asked for stays promised. No effect on an answer that is done.
+GYR_API void gyr_answer_set_aside(gyr_answer *answer);
+
 // Whether something stopped the answer, a `prefill` that returned false among it: its stop is GYR_STOP_CALLER then.
 GYR_API bool gyr_answer_done(const gyr_answer *answer);
 

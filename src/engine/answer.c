@@ -44,18 +44,36 @@ static uint64_t bytes_of_step(const struct gyr_session *s) {
     return s->model->model->decode_bytes + token * s->length;
 }
 
-// The answer's part of the batch: its token, or as much of its prompt as fits `room`.
-static struct intake part_of(struct gyr_answer *a, size_t room) {
-    size_t left = a->count - a->fed;
-    if (a->chosen) return (struct intake){.s = a->s, .ids = &a->next, .count = 1};
+size_t answer_due(const struct gyr_answer *a) { return a->first - a->count + a->fed + a->stats.answer_tokens; }
+
+void gyr_answer_set_aside(gyr_answer *a) {
+    if (!a->stats.stop) session_set_aside(a->s);
+}
+
+// What a part of a batch is: tokens that were there before the answer was set aside, the prompt, the token chosen.
+enum kind { AGAIN, PROMPT, TOKEN };
+
+static enum kind kind_of(const struct gyr_answer *a) {
+    return a->s->length < answer_due(a) ? AGAIN : a->chosen ? TOKEN : PROMPT;
+}
+
+// The answer's part of the batch: its token, or as many others as fit `room`.
+static struct intake intake_of(struct gyr_answer *a, size_t room) {
+    enum kind kind = kind_of(a);
+    struct gyr_session *s = a->s;
+    if (kind == TOKEN) return (struct intake){.s = s, .ids = &a->next, .count = 1};
+    const int32_t *ids = kind == AGAIN ? s->ids + s->length : a->prompt + a->fed;
+    size_t again = answer_due(a) - s->length, prompt = a->count - a->fed, left = kind == AGAIN ? again : prompt;
     size_t n = left < room ? left : room;
-    return (struct intake){.s = a->s, .ids = a->prompt + a->fed, .count = n, .more = n < left};
+    bool more = n < left || (kind == AGAIN && (prompt || a->chosen));
+    return (struct intake){.s = s, .ids = ids, .count = n, .more = more};
 }
 
 static void token_done(struct gyr_answer *a) {
     size_t most = a->o.max_tokens ? a->o.max_tokens : SIZE_MAX;
     a->chosen = false;
     a->stats.answer_tokens++;
+    a->stats.bytes_read += bytes_of_step(a->s);
     if (a->stop)
         answer_finish(a, a->stop);
     else if (a->stats.answer_tokens >= most || a->s->length >= a->s->context)
@@ -69,10 +87,22 @@ static void prompt_done(struct gyr_answer *a, size_t n) {
         answer_finish(a, GYR_STOP_CALLER);
 }
 
+struct turn {
+    struct gyr_answer *answer;
+    enum kind kind;
+    size_t tokens;
+};
+
+static void turn_done(const struct turn *p, double seconds) {
+    gyr_generate_stats *stats = &p->answer->stats;
+    *(p->kind == TOKEN ? &stats->answer_seconds : &stats->prompt_seconds) += seconds;
+    if (p->kind == TOKEN) token_done(p->answer);
+    if (p->kind == PROMPT) prompt_done(p->answer, p->tokens);
+}
+
 struct step {
-    struct gyr_answer **answers; // those that have a part
-    struct intake *parts;
-    size_t *taken; // tokens of each part
+    struct turn *turns; // of those answers that have one
+    struct intake *intakes;
     size_t n;
 };
 
@@ -80,40 +110,30 @@ struct step {
 static bool fill(struct step *st, gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *e) {
     size_t tokens = 0;
     if (!answers_choose(answers, n, e)) return false;
-    for (size_t i = 0; i < n; i++) tokens += answers[i]->chosen;
+    for (size_t i = 0; i < n; i++) tokens += !answers[i]->stats.stop && kind_of(answers[i]) == TOKEN;
     size_t most = n ? run_rows(answers[0]->s->model->run) : 0, room = most > tokens ? most - tokens : 1;
     if (prompt_tokens && prompt_tokens < room) room = prompt_tokens;
     for (size_t i = 0; i < n; i++) {
         struct gyr_answer *a = answers[i];
         if (a->stats.stop) continue;
-        struct intake part = part_of(a, room);
-        if (!part.count) continue;
-        if (!a->chosen) room -= part.count;
-        st->answers[st->n] = a;
-        st->taken[st->n] = part.count;
-        st->parts[st->n++] = part;
+        struct intake in = intake_of(a, room);
+        struct turn turn = {a, kind_of(a), in.count};
+        if (!in.count) continue;
+        if (turn.kind != TOKEN) room -= in.count;
+        st->intakes[st->n] = in;
+        st->turns[st->n++] = turn;
     }
     return true;
 }
 
 static bool step(struct step *st, gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *e) {
     double start = now_seconds();
-    st->answers = malloc((n + !n) * sizeof(*st->answers));
-    st->parts = malloc((n + !n) * sizeof(*st->parts));
-    st->taken = malloc((n + !n) * sizeof(*st->taken));
-    if (!st->answers || !st->parts || !st->taken) return fail_memory(e, "batch");
-    if (!fill(st, answers, n, prompt_tokens, e) || !sessions_feed(st->parts, st->n, e)) return false;
+    st->turns = malloc((n + !n) * sizeof(*st->turns));
+    st->intakes = malloc((n + !n) * sizeof(*st->intakes));
+    if (!st->turns || !st->intakes) return fail_memory(e, "batch");
+    if (!fill(st, answers, n, prompt_tokens, e) || !sessions_feed(st->intakes, st->n, e)) return false;
     double seconds = now_seconds() - start;
-    for (size_t i = 0; i < st->n; i++) {
-        struct gyr_answer *a = st->answers[i];
-        *(a->chosen ? &a->stats.answer_seconds : &a->stats.prompt_seconds) += seconds;
-        if (a->chosen) {
-            a->stats.bytes_read += bytes_of_step(a->s);
-            token_done(a);
-        } else {
-            prompt_done(a, st->taken[i]);
-        }
-    }
+    for (size_t i = 0; i < st->n; i++) turn_done(&st->turns[i], seconds);
     return true;
 }
 
@@ -121,9 +141,8 @@ gyr_status gyr_answers_step(gyr_answer *const *answers, size_t n, size_t prompt_
     gyr_error made = {0};
     struct step st = {0};
     bool ok = step(&st, answers, n, prompt_tokens, &made);
-    free(st.answers);
-    free(st.parts);
-    free(st.taken);
+    free(st.turns);
+    free(st.intakes);
     return status_of(ok, &made, e);
 }
 

@@ -32,6 +32,10 @@ struct gyr_answer {
 // Whether the options are ones that can be obeyed; and memory for what they need.
 bool answer_prepare(struct gyr_answer *a, gyr_error *e);
 
+// Tokens that its session has to have before the next one of its prompt or of the answer is computed. There are fewer
+// after gyr_answer_set_aside(); the session's array has them all.
+size_t answer_due(const struct gyr_answer *a);
+
 void answer_finish(struct gyr_answer *a, gyr_stop stop);
 
 // Chooses the next token of all that have their prompt computed and no token chosen, and sends it out; or finds that

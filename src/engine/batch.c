@@ -60,12 +60,13 @@ static bool check_sessions(const struct intake *in, size_t n, gyr_error *e) {
 // Tokens of a session that are computed once more with those that come, because they see them: all.
 static size_t seeing(const struct gyr_session *s) { return s->model->model->h.bidirectional ? s->length : 0; }
 
-// Pages for all that comes, the first to be written being the session's own.
+// Pages for all that comes, the first to be written being the session's own; and a state for who gave it back.
 static bool make_room(const struct batch *b, gyr_error *e) {
     if (!kv_admit(b->model, b->in, b->n, e)) return false;
     for (size_t i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
         bool inside = b->in[i].count && s->length % PAGE_TOKENS;
+        if (b->in[i].count && !s->state && !state_pool_take(&b->model->states, &s->state, e)) return false;
         if (b->in[i].count && seeing(s))
             kv_cache_trim(s->kv, &s->pages, 0); // all are written
         else if (inside && !kv_cache_own(s->kv, &s->pages, s->length, e))

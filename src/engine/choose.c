@@ -107,7 +107,7 @@ static bool tell(struct gyr_answer *a) {
 static bool send_out(struct gyr_answer *a, gyr_error *e) {
     const struct tokenizer *tokens = a->s->model->tokenizer.tokens;
     buf_clear(&a->piece);
-    if (tokens) tokenizer_decode(tokens, a->next, a->s->length == 0, false, &a->piece);
+    if (tokens) tokenizer_decode(tokens, a->next, answer_due(a) == 0, false, &a->piece);
     if (a->piece.failed) return fail_memory(e, "answer");
     if (!a->told && !tell(a)) a->stop = GYR_STOP_CALLER;
     a->told = true;
@@ -133,7 +133,7 @@ static bool is_full(const struct gyr_answer *a) {
 }
 
 static bool waits(const struct gyr_answer *a) {
-    return !a->stats.stop && a->fed == a->count && !a->chosen && !a->picked;
+    return !a->stats.stop && a->fed == a->count && a->s->length == answer_due(a) && !a->chosen && !a->picked;
 }
 
 bool answers_choose(gyr_answer *const *answers, size_t n, gyr_error *e) {

@@ -59,7 +59,7 @@ struct gyr_session {
     uint64_t used;                    // when it was fed last, by the model's clock
     int32_t *ids;                     // [length], room for context
     size_t length;
-    dfloat *state; // of models that keep one
+    dfloat *state; // of models that keep one; NULL after session_set_aside()
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
     float *logits; // [vocab], of the last token
     bool has_logits;
@@ -77,6 +77,9 @@ enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want);
 
 // Whether the tokens fit the session and are ones the model has.
 bool session_takes(const struct gyr_session *s, const int32_t *ids, size_t count, gyr_error *e);
+
+// Gives back all the memory that a session holds on the device. Its tokens stay in s->ids, to be fed again from there.
+void session_set_aside(struct gyr_session *s);
 
 // Tokens on their way into a session.
 struct intake {

@@ -93,6 +93,12 @@ void gyr_session_truncate(gyr_session *s, size_t length) {
     kv_cache_trim(s->kv, &s->pages, length);
 }
 
+void session_set_aside(struct gyr_session *s) {
+    gyr_session_truncate(s, 0);
+    state_pool_give(&s->model->states, s->state);
+    s->state = NULL;
+}
+
 gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     size_t vocab = from->model->model->h.vocab;
     gyr_session_options same = {.context = from->promised ? (uint32_t)from->context : 0, .kv_type = from->kv_type};
@@ -107,7 +113,7 @@ gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
         gyr_session_free(s);
         return fail_memory(e, "session"), NULL;
     }
-    state_pool_copy(&s->model->states, s->state, from->state);
+    if (from->state) state_pool_copy(&s->model->states, s->state, from->state);
     if (s->state && !s->model->device->ops->sync(s->model->device, e)) {
         gyr_session_free(s);
         return NULL;
