@@ -328,6 +328,19 @@ GYR_API const float *gyr_session_logits(const gyr_session *session);
 // changed or freed without the other noticing. Free with gyr_session_free(). Fails as gyr_session_new() does.
 GYR_API gyr_session *gyr_session_fork(const gyr_session *session, gyr_error *err);
 
+// Writes tokens [from, to) of a session to a file, with what the session keeps of them; if they are its last, also the
+// scores of the next token, and the state of a model that has one. It is written under a temporary name, flushed, and
+// renamed; only this user may read it. Fails with GYR_IO, and with GYR_UNSUPPORTED for bidirectional models.
+GYR_API gyr_status gyr_session_save(const gyr_session *session, size_t from, size_t to, const char *path,
+                                    gyr_error *err);
+
+// Appends such a part to a session that has exactly the tokens in front of it. Nothing is computed, and what is fed or
+// generated next gives the same bytes as if the tokens had been fed. What tokens they were, gyr_session_tokens() says:
+// compare them with those that were meant. When it fails, nothing is appended. Fails with GYR_IO; GYR_MALFORMED: the
+// file is damaged, or something else; GYR_UNSUPPORTED: it is of another model, element type of the KV cache, edition or
+// device; GYR_USAGE if the session has other tokens or another number of them; GYR_TOO_LONG.
+GYR_API gyr_status gyr_session_load(gyr_session *session, const char *path, gyr_error *err);
+
 // The session that was fed least recently, of those that hold memory for keys and values and are not among the `n` busy
 // ones: the first to set aside, by freeing or truncating it, when GYR_NO_MEMORY says that there is no more. NULL: there
 // is none.

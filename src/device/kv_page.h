@@ -53,21 +53,7 @@ struct kv_array {
     size_t at;
 };
 
-#ifdef DEVICE_IS_HOST
-
-static inline uint8_t *kv_page(struct kv_array a, size_t bytes, size_t page) {
-    return a.slab[page / SLAB_PAGES] + a.at + page % SLAB_PAGES * bytes;
-}
-
-// Where a head's keys or values begin in a page.
-static inline uint8_t *kv_keys(const struct kv_shape *s, struct kv_array k, size_t page, size_t head) {
-    return kv_page(k, kv_key_bytes(s), page) + head * kv_head_bytes(s->type, s->key_dim);
-}
-static inline uint8_t *kv_values(const struct kv_shape *s, struct kv_array v, size_t page, size_t head) {
-    return kv_page(v, kv_value_bytes(s), page) + head * kv_head_bytes(s->type, s->value_dim);
-}
-
-// A token's key or value in a head's part of a page.
+// A token's key or value in a head's part of a page, where the host can read it.
 struct kv_vector {
     enum type type;
     bool key;
@@ -85,6 +71,30 @@ static inline size_t kv_index(const struct kv_vector *v, size_t i) {
 
 static inline uint8_t *kv_scale(const struct kv_vector *v) {
     return v->data + PAGE_TOKENS * kv_room(v->type, v->dim) + sizeof(float) * v->token;
+}
+
+// A token of another page: its bytes as they are.
+static inline void kv_copy(const struct kv_vector *to, const struct kv_vector *from) {
+    size_t size = from->type == TYPE_F32 ? 4 : from->type == TYPE_F16 ? 2 : 1, room = kv_room(from->type, from->dim);
+    // Elements that lie side by side.
+    size_t run = from->type == TYPE_Q8_0 ? from->key ? KV_FOUR : 1 : from->key ? 1 : from->dim;
+    for (size_t i = 0; i < room; i += run)
+        memcpy(to->data + size * kv_index(to, i), from->data + size * kv_index(from, i), size * run);
+    if (from->type == TYPE_Q8_0) memcpy(kv_scale(to), kv_scale(from), sizeof(float));
+}
+
+#ifdef DEVICE_IS_HOST
+
+static inline uint8_t *kv_page(struct kv_array a, size_t bytes, size_t page) {
+    return a.slab[page / SLAB_PAGES] + a.at + page % SLAB_PAGES * bytes;
+}
+
+// Where a head's keys or values begin in a page.
+static inline uint8_t *kv_keys(const struct kv_shape *s, struct kv_array k, size_t page, size_t head) {
+    return kv_page(k, kv_key_bytes(s), page) + head * kv_head_bytes(s->type, s->key_dim);
+}
+static inline uint8_t *kv_values(const struct kv_shape *s, struct kv_array v, size_t page, size_t head) {
+    return kv_page(v, kv_value_bytes(s), page) + head * kv_head_bytes(s->type, s->value_dim);
 }
 
 // The scale and the codes of n floats: scale = max|x| / 127, NaN where there is a NaN or an infinity; code = x / scale
@@ -151,16 +161,6 @@ static inline struct kv_vector kv_key(const struct kv_shape *s, struct kv_array 
 static inline struct kv_vector kv_value(const struct kv_shape *s, struct kv_array v, size_t page, size_t head,
                                         size_t token) {
     return (struct kv_vector){s->type, false, kv_values(s, v, page, head), s->value_dim, token};
-}
-
-// A token of another page: its bytes as they are.
-static inline void kv_copy(const struct kv_vector *to, const struct kv_vector *from) {
-    size_t size = from->type == TYPE_F32 ? 4 : from->type == TYPE_F16 ? 2 : 1, room = kv_room(from->type, from->dim);
-    // Elements that lie side by side.
-    size_t run = from->type == TYPE_Q8_0 ? from->key ? KV_FOUR : 1 : from->key ? 1 : from->dim;
-    for (size_t i = 0; i < room; i += run)
-        memcpy(to->data + size * kv_index(to, i), from->data + size * kv_index(from, i), size * run);
-    if (from->type == TYPE_Q8_0) memcpy(kv_scale(to), kv_scale(from), sizeof(float));
 }
 
 // Write a token's key, or value, of one head: `x` is key_dim, or value_dim, floats.

@@ -35,6 +35,7 @@ struct gyr_model {
     struct sampler sampler;
     char *name, *types;
     struct kept *kept; // the tiles' file; NULL: they are in memory
+    uint64_t identity; // model_identity(); 0: nobody asked yet
 };
 
 // Tiles in a file of the cache: one that is there, or one to be written. NULL: there is no room for it, or no use.

@@ -1,8 +1,8 @@
 #include "format/gguf_write.h"
 
 #include "base/buf.h"
+#include "base/out.h"
 #include "base/utf8.h"
-#include "format/gguf_out.h"
 #include "format/parts.h"
 
 #include <stdlib.h>
@@ -33,7 +33,7 @@ struct gguf_writer *gguf_writer_new(const char *path, gyr_error *e) {
     if (!w) return fail_memory(e, path), NULL;
     w->alignment = DEFAULT_ALIGNMENT;
     w->path = strdup(path);
-    w->out = w->path ? out_open(path, e) : NULL;
+    w->out = w->path ? out_open(path, 0666, e) : NULL;
     if (w->out) return w;
     if (!w->path) fail_memory(e, path);
     gguf_writer_end(w, false, NULL);

@@ -181,6 +181,25 @@ static dbyte *page_at(const struct kv_cache *kv, struct array a, uint32_t page) 
     return kv->slab[page / SLAB_PAGES] + *a.at + page % SLAB_PAGES * a.bytes;
 }
 
+size_t kv_cache_arrays(const struct kv_cache *kv) { return 2 * kv->n; }
+
+struct kv_piece kv_cache_piece(const struct kv_cache *kv, size_t i, uint32_t page) {
+    struct array a = array_at(kv, i);
+    return (struct kv_piece){page_at(kv, a, page), a.bytes, kv_cache_shape(kv, i / 2), i % 2 == 0};
+}
+
+void kv_piece_copy(const struct kv_piece *p, uint8_t *to, const uint8_t *from, size_t first, size_t last) {
+    const struct kv_shape *s = p->shape;
+    size_t dim = p->keys ? s->key_dim : s->value_dim, head = kv_head_bytes(s->type, dim);
+    for (size_t h = 0; p->bytes && h < s->heads; h++)
+        for (size_t t = first; t < last; t++) {
+            // Nothing is written through the second: a vector serves both ways.
+            const struct kv_vector out = {s->type, p->keys, to + h * head, dim, t};
+            const struct kv_vector in = {s->type, p->keys, (uint8_t *)(uintptr_t)from + h * head, dim, t};
+            kv_copy(&out, &in);
+        }
+}
+
 bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position, gyr_error *e) {
     uint32_t *page = &p->page[position / PAGE_TOKENS], shared = *page;
     if (kv->holders[shared] == 1) return true;

@@ -68,6 +68,19 @@ const struct kv_shape *kv_cache_shape(const struct kv_cache *kv, size_t i);
 struct kv_array kv_cache_keys(const struct kv_cache *kv, size_t i, const dslab *slab);
 struct kv_array kv_cache_values(const struct kv_cache *kv, size_t i, const dslab *slab);
 
+// What one page has in array i, of kv_cache_arrays(): keys, or values, of one layer. Some arrays are empty.
+struct kv_piece {
+    dbyte *at;
+    size_t bytes;
+    const struct kv_shape *shape;
+    bool keys;
+};
+size_t kv_cache_arrays(const struct kv_cache *kv);
+struct kv_piece kv_cache_piece(const struct kv_cache *kv, size_t i, uint32_t page);
+
+// Copies the page's tokens [first, last) from one image of a piece to another; both are on the host.
+void kv_piece_copy(const struct kv_piece *p, uint8_t *to, const uint8_t *from, size_t first, size_t last);
+
 // A sequence's page table.
 struct pages {
     uint32_t *page;

@@ -1,13 +1,14 @@
-// A file that appears under its name only when it is whole. Private to format/.
-#ifndef FORMAT_GGUF_OUT_H
-#define FORMAT_GGUF_OUT_H
+// A file that appears under its name only when it is whole.
+#ifndef BASE_OUT_H
+#define BASE_OUT_H
 
 #include "base/error.h"
 
 struct out;
 
-// Creates a temporary file beside `path`. A character device, such as /dev/null, is written to in place.
-struct out *out_open(const char *path, gyr_error *e);
+// Creates a temporary file beside `path`, with the permissions `mode`. A character device, such as /dev/null, is
+// written to in place.
+struct out *out_open(const char *path, unsigned mode, gyr_error *e);
 
 // Claims the disk space of `size` bytes now where the file system can, so that a full disk is found before the work.
 bool out_reserve(struct out *o, uint64_t size, gyr_error *e);

@@ -1,4 +1,4 @@
-#include "format/gguf_out.h"
+#include "base/out.h"
 
 #include "base/buf.h"
 #include "base/map.h"
@@ -26,7 +26,7 @@ static bool cannot_write(const struct out *o, int why, gyr_error *e) {
                                                : "choose another place to write to");
 }
 
-static bool create(struct out *o, gyr_error *e) {
+static bool create(struct out *o, unsigned mode, gyr_error *e) {
     o->fd = -1;
     errno = EEXIST;
     for (int i = 0; i < TRIES && o->fd < 0 && errno == EEXIST; i++) {
@@ -35,7 +35,7 @@ static bool create(struct out *o, gyr_error *e) {
         free(o->temp);
         o->temp = buf_take(&name);
         if (!o->temp) return fail_memory(e, o->path);
-        o->fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        o->fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     }
     if (o->fd >= 0) return true;
     int why = errno;
@@ -44,16 +44,16 @@ static bool create(struct out *o, gyr_error *e) {
     return cannot_write(o, why, e);
 }
 
-static bool start(struct out *o, gyr_error *e) {
+static bool start(struct out *o, unsigned mode, gyr_error *e) {
     struct stat st;
     bool there = !stat(o->path, &st);
-    if (!there || S_ISREG(st.st_mode)) return create(o, e);
+    if (!there || S_ISREG(st.st_mode)) return create(o, mode, e);
     if (!S_ISCHR(st.st_mode)) return fail(e, GYR_IO, "%s: is not a regular file; choose another name", o->path);
     o->fd = open(o->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     return o->fd >= 0 || cannot_write(o, errno, e);
 }
 
-struct out *out_open(const char *path, gyr_error *e) {
+struct out *out_open(const char *path, unsigned mode, gyr_error *e) {
     struct out *o = malloc(sizeof *o);
     if (o) {
         o->temp = NULL;
@@ -61,7 +61,7 @@ struct out *out_open(const char *path, gyr_error *e) {
         o->used = 0;
         o->path = strdup(path);
     }
-    if (o && o->path && start(o, e)) return o;
+    if (o && o->path && start(o, mode, e)) return o;
     if (!o || !o->path) fail_memory(e, path);
     if (o) out_close(o, false, NULL);
     return NULL;
