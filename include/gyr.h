@@ -18,7 +18,11 @@
 // never exits, never writes to stdout or stderr.
 //
 // Threads: one model may be used from one thread at a time (its sessions share its worker threads and its
-// activation memory). Different models are independent.
+// activation memory). Different models are independent. While that thread computes, other threads may make the calls
+// that only read a model or a tokenizer, any number at once: gyr_model_get_info(), gyr_model_tokenizer(),
+// gyr_model_template(), gyr_sampling_defaults(), gyr_tokenize(), gyr_detokenize(), gyr_token_is_end(),
+// gyr_tokenizer_note(), gyr_chat_tokens(), gyr_chat_text(), gyr_template_render(), gyr_model_get_work(). Calls without
+// a model, a session or an answer may be made on any thread.
 //
 // Options: a NULL pointer, or a zeroed struct, means the defaults. Zero a struct before you set its members: structs
 // end with room for members of later versions, so that their size, and a program built with an older gyr.h, stay good.
