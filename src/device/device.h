@@ -17,6 +17,7 @@
 #include "tensor/type.h"
 
 struct device;
+struct pool;
 
 // Of the arithmetic: docs/arithmetic.md. Raised with everything that changes a bit of a result.
 enum { EDITION = 2 };
@@ -195,6 +196,9 @@ struct device_ops {
     // Waits until all is computed that was asked for. False, with the error set, if something went wrong since the last
     // time; the memory is then as it was, but for what operations write.
     bool (*sync)(struct device *d, gyr_error *e);
+
+    // Threads of the host that have nothing to do between sync() and the next operation. No such function: none.
+    struct pool *(*workers)(struct device *d);
 
     // Memory: how much there is, and how much of it could be had now.
     void (*room)(struct device *d, uint64_t *total, uint64_t *available);

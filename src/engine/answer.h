@@ -19,6 +19,7 @@ struct gyr_answer {
     bool told;         // but token() knows
     bool chosen;       // it was sent out, and is not computed yet
     bool refused;      // mask() said no
+    bool listed;       // for a look whether it is there twice
     gyr_stop stop;     // that its text or a callback asked for; 0: none
     uint32_t *allowed; // [(vocab + 31) / 32]; NULL: nothing ever forbids a token
     int32_t *ends;     // [n_ends], tokens that end the answer, where some may be forbidden

@@ -3,6 +3,7 @@
 #include "engine/logprob.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,9 +74,9 @@ static bool make_mask(struct gyr_answer *a, const uint32_t **allowed) {
     return true;
 }
 
-static void find_logprobs(struct gyr_answer *a) {
+static void find_logprobs(struct gyr_answer *a, struct sampler *sampler) {
     const float *logits = a->s->logits;
-    struct log_softmax all = log_softmax(logits, vocab_of(a));
+    struct log_softmax all = log_softmax(sampler->exps, logits, vocab_of(a), sampler->p);
     a->logprob = log_softmax_at(&all, logits[a->next]);
     likeliest(logits, vocab_of(a), a->top_ids, a->tops);
     for (size_t i = 0; i < a->tops; i++) a->top_logprobs[i] = log_softmax_at(&all, logits[a->top_ids[i]]);
@@ -88,7 +89,7 @@ static void pick(struct gyr_answer *a, struct sampler *sampler) {
     a->next = a->refused ? -1
                          : sampler_pick(sampler, &a->sampling, s->logits,
                                         &(struct history){s->ids, s->length, a->first}, allowed);
-    if (a->next >= 0 && a->o.logprobs) find_logprobs(a);
+    if (a->next >= 0 && a->o.logprobs) find_logprobs(a, sampler);
     a->picked = true;
 }
 
@@ -136,12 +137,49 @@ static bool waits(const struct gyr_answer *a) {
     return !a->stats.stop && a->fed == a->count && a->s->length == answer_due(a) && !a->chosen && !a->picked;
 }
 
-bool answers_choose(gyr_answer *const *answers, size_t n, gyr_error *e) {
+// Answers share the model's threads: each takes the next answer that nobody took.
+struct picking {
+    gyr_answer *const *answers;
+    size_t n;
+    atomic_size_t next;
+    struct sampler *samplers; // one for each thread
+};
+
+static void pick_some(void *arg, size_t thread) {
+    struct picking *p = arg;
+    for (size_t i; (i = atomic_fetch_add(&p->next, 1)) < p->n;)
+        if (waits(p->answers[i])) pick(p->answers[i], &p->samplers[thread]);
+}
+
+static void pick_all(gyr_answer *const *answers, size_t n) {
+    size_t waiting = 0;
+    struct gyr_model *m = n ? answers[0]->s->model : NULL;
+    struct picking p = {.answers = answers, .n = n, .samplers = m ? m->samplers : NULL};
+    for (size_t i = 0; i < n; i++) waiting += waits(answers[i]);
+    if (!waiting) return;
+    size_t threads = pool_threads(m->workers), want = waiting < threads ? waiting : threads;
+    size_t have = model_samplers(m, want);
+    pool_run(m->workers, have < want ? have : want, pick_some, &p);
+}
+
+// Two threads must not choose for one answer, nor a model's samplers for another model.
+static bool check_answers(gyr_answer *const *answers, size_t n, gyr_error *e) {
+    bool twice = false, models = false;
     for (size_t i = 0; i < n; i++) {
-        struct gyr_answer *a = answers[i];
-        if (waits(a) && is_full(a)) answer_finish(a, GYR_STOP_LENGTH);
-        if (waits(a)) pick(a, &a->s->model->sampler);
+        twice |= answers[i]->listed;
+        answers[i]->listed = true;
+        models |= answers[i]->s->model != answers[0]->s->model;
     }
+    for (size_t i = 0; i < n; i++) answers[i]->listed = false;
+    if (twice) return fail(e, GYR_USAGE, "an answer comes twice in one step");
+    return !models || fail(e, GYR_USAGE, "answers of two models in one step; move those of each model by themselves");
+}
+
+bool answers_choose(gyr_answer *const *answers, size_t n, gyr_error *e) {
+    if (!check_answers(answers, n, e)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (waits(answers[i]) && is_full(answers[i])) answer_finish(answers[i], GYR_STOP_LENGTH);
+    pick_all(answers, n);
     for (size_t i = 0; i < n; i++)
         if (answers[i]->picked && !settle(answers[i], e)) return false;
     return true;

@@ -2,6 +2,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/threads.h"
 #include "engine/cache.h"
 #include "engine/sampler.h"
 #include "model/kv_cache.h"
@@ -32,7 +33,9 @@ struct gyr_model {
     uint64_t clock;                // batches so far
     float *scores, *one;           // [n_scores][vocab] and [vocab], logits on their way to sessions
     size_t n_scores;
-    struct sampler sampler;
+    struct pool *workers, *own_workers; // for what the host does between batches; the device's, or its own
+    struct sampler *samplers;           // [n_samplers], room for each of the workers
+    size_t n_samplers;                  // at least 1
     char *name, *types;
     struct kept *kept; // the tiles' file; NULL: they are in memory
     uint64_t identity; // model_identity(); 0: nobody asked yet
@@ -65,6 +68,9 @@ struct gyr_session {
     float *logits; // [vocab], of the last token
     bool has_logits;
 };
+
+// How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
+size_t model_samplers(struct gyr_model *m, size_t want);
 
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);

@@ -23,7 +23,7 @@ static bool sample(struct gyr_session *s, const gyr_sampling *sampling, size_t a
     if (!CHECK_RESERVED(sampling, e) || !sampling_check(sampling, s->model->model->h.vocab, e)) return false;
     if (!s->has_logits)
         return fail(e, GYR_USAGE, "%s: nothing to go on from: feed at least one token", s->model->checkpoint->path);
-    *id = sampler_pick(&s->model->sampler, sampling, s->logits, &(struct history){s->ids, s->length, answer}, NULL);
+    *id = sampler_pick(&s->model->samplers[0], sampling, s->logits, &(struct history){s->ids, s->length, answer}, NULL);
     return true;
 }
 

@@ -25,18 +25,19 @@ static double fold(double v[LANES]) {
     return v[0];
 }
 
-static double sum_of_exp(const float *x, size_t n, float best) {
-    double sum[LANES] = {0};
+static double sum(const float *x, size_t n) {
+    double lane[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) sum[l] += (double)exp_f(below(number(x[i + l]), best));
-    for (size_t l = 0; i < n; i++, l++) sum[l] += (double)exp_f(below(number(x[i]), best));
-    return fold(sum);
+        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l];
+    for (size_t l = 0; i < n; i++, l++) lane[l] += (double)x[i];
+    return fold(lane);
 }
 
-struct log_softmax log_softmax(const float *logits, size_t n) {
+struct log_softmax log_softmax(host_exps *exps, const float *logits, size_t n, float *work) {
     float best = highest(logits, n);
-    return (struct log_softmax){best, log_f((float)sum_of_exp(logits, n, best))};
+    exps(logits, n, best, 1, -INFINITY, work); // of a NaN 0
+    return (struct log_softmax){best, log_f(best > -INFINITY ? (float)sum(work, n) : (float)n)};
 }
 
 float log_softmax_at(const struct log_softmax *s, float logit) { return below(number(logit), s->best) - s->log_sum; }

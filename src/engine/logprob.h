@@ -3,6 +3,8 @@
 #ifndef ENGINE_LOGPROB_H
 #define ENGINE_LOGPROB_H
 
+#include "device/host.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,8 +14,8 @@ struct log_softmax {
 };
 
 // A NaN counts as -infinity. Of scores that are all -infinity, each is as likely as the others; so are several that are
-// +infinity.
-struct log_softmax log_softmax(const float *logits, size_t n);
+// +infinity. `work` is [n].
+struct log_softmax log_softmax(host_exps *exps, const float *logits, size_t n, float *work);
 float log_softmax_at(const struct log_softmax *s, float logit);
 
 // The k likeliest tokens, k <= n, best first; of equals the smaller id first.

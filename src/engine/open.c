@@ -100,6 +100,21 @@ static bool open_text(struct gyr_model *m, gyr_error *e) {
     return (m->chat = template_of(&c->vocab, c->path, NULL, e));
 }
 
+// Threads that choose tokens: those that the device leaves idle while nothing is computed.
+static bool hire(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+    const struct device_ops *ops = m->device->ops;
+    m->workers = ops->workers ? ops->workers(m->device) : NULL;
+    if (!m->workers) m->workers = m->own_workers = pool_new(o ? o->threads : 0, e);
+    if (!m->workers) return false;
+    m->samplers = calloc(pool_threads(m->workers), sizeof *m->samplers);
+    return m->samplers ? model_samplers(m, 1) || fail_memory(e, "sampler") : fail_memory(e, "sampler");
+}
+
+size_t model_samplers(struct gyr_model *m, size_t want) {
+    while (m->n_samplers < want && sampler_init(&m->samplers[m->n_samplers], m->model->h.vocab, NULL)) m->n_samplers++;
+    return m->n_samplers;
+}
+
 static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
     struct text name = {0};
     if (!checkpoint_string(m->checkpoint, "general.name", &name, e)) return false;
@@ -109,8 +124,7 @@ static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     m->device = device_open(o ? o->device : NULL, o ? o->threads : 0, e);
     m->kv_limit = o ? o->kv_bytes : 0;
     if (!m->device || !(m->model = model_new(m->checkpoint, m->device, e)) || !open_text(m, e)) return false;
-    if (!check_memory(m, o, e) || !sampler_init(&m->sampler, m->model->h.vocab, e) || !load(m, o, mapped, e))
-        return false;
+    if (!check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, mapped, e)) return false;
     m->one = malloc(m->model->h.vocab * sizeof *m->one);
     if (!m->one) return fail_memory(e, m->checkpoint->path);
     m->states = (struct state_pool){.device = m->device,
@@ -143,7 +157,9 @@ gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size
 
 void gyr_model_close(gyr_model *m) {
     if (!m) return;
-    sampler_free(&m->sampler);
+    for (size_t i = 0; i < m->n_samplers; i++) sampler_free(&m->samplers[i]);
+    free(m->samplers);
+    pool_free(m->own_workers);
     for (int i = 0; i < KV_POOLS; i++) kv_cache_free(m->kv[i]);
     state_pool_free(&m->states);
     run_free(m->run);

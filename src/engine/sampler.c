@@ -9,15 +9,24 @@
 bool sampler_init(struct sampler *s, size_t vocab, gyr_error *e) {
     s->vocab = vocab;
     s->scores = malloc(vocab * sizeof *s->scores);
+    s->p = malloc(vocab * sizeof *s->p);
     s->list = malloc(vocab * sizeof *s->list);
+    s->spare = malloc(vocab * sizeof *s->spare);
     s->seen = calloc(vocab, sizeof *s->seen);
-    return (s->scores && s->list && s->seen) || fail_memory(e, "sampler");
+    s->peak = malloc(blocks_of(vocab) * sizeof *s->peak);
+    s->work = malloc(blocks_of(vocab) * sizeof *s->work);
+    s->exps = host_exps_here();
+    return (s->scores && s->p && s->list && s->spare && s->seen && s->peak && s->work) || fail_memory(e, "sampler");
 }
 
 void sampler_free(struct sampler *s) {
     free(s->scores);
+    free(s->p);
     free(s->list);
+    free(s->spare);
     free(s->seen);
+    free(s->peak);
+    free(s->work);
 }
 
 bool sampling_check(const gyr_sampling *o, size_t vocab, gyr_error *e) {
@@ -63,51 +72,41 @@ static void presence_and_frequency(struct sampler *s, const gyr_sampling *o, con
     }
 }
 
-static bool better(struct candidate a, struct candidate b) {
-    return a.score > b.score || (a.score == b.score && a.id < b.id);
-}
-
-static int by_score(const void *a, const void *b) {
-    return better(*(const struct candidate *)a, *(const struct candidate *)b) ? -1 : 1;
-}
-
-// What is not allowed is as unlikely as can be; and a NaN (a broken model) must not win, nor make comparisons
-// inconsistent.
+// The scores as they are chosen by. What is not allowed is as unlikely as can be; a NaN (a broken model) must not win,
+// nor make comparisons inconsistent.
 static void mask_scores(struct sampler *s, const uint32_t *allowed) {
-    for (size_t i = 0; i < s->vocab; i++)
-        if (isnan(s->scores[i]) || (allowed && !in_mask(allowed, i))) s->scores[i] = -INFINITY;
-}
-
-// The best of those that are allowed; -1: there is none.
-static int32_t best(const struct sampler *s, const uint32_t *allowed) {
-    struct candidate top = {-INFINITY, INT32_MAX};
-    for (size_t i = 0; i < s->vocab; i++) {
-        struct candidate c = {s->scores[i], (int32_t)i};
-        if (better(c, top) && (!allowed || in_mask(allowed, i))) top = c;
+    for (size_t i = 0; i < s->vocab; i++) s->scores[i] = either(s->scores[i] != s->scores[i], -INFINITY, s->scores[i]);
+    for (size_t w = 0; allowed && w < (s->vocab + 31) / 32; w++) {
+        if (allowed[w] == UINT32_MAX) continue;
+        size_t last = s->vocab - w * 32 < 32 ? s->vocab : w * 32 + 32;
+        for (size_t i = w * 32; i < last; i++)
+            if (!in_mask(allowed, i)) s->scores[i] = -INFINITY;
     }
-    return top.id == INT32_MAX ? -1 : top.id;
 }
 
-// Moves the n best to the front (Hoare's quickselect), in no order.
-static void select_best(struct candidate *c, size_t size, size_t n) {
-    size_t low = 0, high = size - 1;
-    while (low < high) {
-        struct candidate pivot = c[low + (high - low) / 2];
-        size_t i = low, j = high;
-        for (;;) {
-            while (better(c[i], pivot)) i++;
-            while (better(pivot, c[j])) j--;
-            if (i >= j) break;
-            struct candidate t = c[i];
-            c[i++] = c[j];
-            c[j--] = t;
+// The first of those that are allowed whose score is `top`, the highest; -1: there is none.
+static int32_t first_best(const struct sampler *s, float top, const uint32_t *allowed) {
+    for (size_t b = 0; b < blocks_of(s->vocab); b++) {
+        if (s->peak[b] != top) continue;
+        size_t last = s->vocab - b * BLOCK < BLOCK ? s->vocab : (b + 1) * BLOCK;
+        for (size_t i = b * BLOCK; i < last; i++)
+            if (s->scores[i] == top && (!allowed || in_mask(allowed, i))) return (int32_t)i;
+    }
+    return -1;
+}
+
+// Lists, in order of id, the tokens that are not worse than `last`.
+static size_t list_from(struct sampler *s, struct candidate last) {
+    size_t n = 0;
+    for (size_t b = 0; b < blocks_of(s->vocab); b++) {
+        if (s->peak[b] < last.score) continue;
+        size_t end = s->vocab - b * BLOCK < BLOCK ? s->vocab : (b + 1) * BLOCK;
+        for (size_t i = b * BLOCK; i < end; i++) {
+            struct candidate c = {s->scores[i], (int32_t)i};
+            if (!better(last, c)) s->list[n++] = c;
         }
-        if (n <= j)
-            high = j;
-        else
-            low = j + 1;
-        if (low >= n) return;
     }
+    return n;
 }
 
 // The worst of the first n.
@@ -118,34 +117,93 @@ static struct candidate worst_of(const struct candidate *c, size_t n) {
     return worst;
 }
 
-// Lists, in order of id, the tokens that are not worse than `last`.
-static size_t list_from(struct sampler *s, struct candidate last) {
-    size_t n = 0;
-    for (size_t i = 0; i < s->vocab; i++) {
-        struct candidate c = {s->scores[i], (int32_t)i};
-        if (!better(last, c)) s->list[n++] = c;
-    }
-    return n;
+// Lists, in order of id, the k best of those whose score is at least `least`. As many blocks as that have their highest
+// element above the k-th of these, and no other needs to be looked at.
+static size_t list_best(struct sampler *s, size_t k, float least) {
+    size_t blocks = blocks_of(s->vocab);
+    float high = k < blocks ? peak_number(s->peak, blocks, k, s->work) : -INFINITY;
+    size_t n = list_from(s, (struct candidate){high > least ? high : least, INT32_MAX});
+    if (k >= n) return n;
+    select_best(s->list, n, k);
+    return list_from(s, worst_of(s->list, k));
 }
 
-// Turns scores into probabilities (times a constant: the best is 1) and keeps what top-p and min-p leave, best first.
-// Returns how many; *mass is their sum. What is dropped before sorting could not have been kept: what is below
-// (1 - p) of the sum, shared by all, is together less than what top-p drops.
-static size_t keep(const gyr_sampling *o, struct candidate *c, size_t n, float top, double *mass) {
+// A draw from probabilities (times a constant: the best is 1) of which top-p and min-p take the best: what is below
+// (1 - p) of the sum, shared by all, is together less than what top-p drops, and need not be sorted.
+struct draw {
+    struct ranking rank;
+    double whole, random; // how much is kept at most; the random number
+    double low, high;     // what that is times the sum of what is kept, at least and at most
+    bool bounded;         // these are known
+};
+
+static struct draw draw_of(const struct sampler *s, const gyr_sampling *o, double sum, size_t n, double random) {
+    struct draw d = {.rank = {.list = s->list, .spare = s->spare, .work = s->work}, .random = random};
+    d.rank.floor = (1 - (double)o->top_p) * sum / (double)n;
+    if (d.rank.floor < (double)o->min_p) d.rank.floor = (double)o->min_p;
+    d.whole = (double)o->top_p * sum;
+    // Where all are kept, their sum in order of probability is that in order of id but for roundings.
+    double off = (double)n * 0x1p-50;
+    d.bounded = d.rank.floor == 0;
+    d.low = random * sum * (1 - off);
+    d.high = random * sum * (1 + off);
+    return d;
+}
+
+// Takes the kept tokens off, one after the other, from the random number times their sum: the one that makes it
+// negative is drawn. The sum is that in this very order, and known only when all are listed; but mostly bounds of it
+// are enough.
+static int32_t draw(struct draw *d) {
+    const struct candidate *c = d->rank.list;
+    double mass = 0;
+    size_t kept = 0;
+    while ((kept == 0 || mass < d->whole) && (kept < d->rank.listed || rank_more(&d->rank))) {
+        double p = (double)c[kept++].score;
+        mass += p;
+        d->low -= p;
+        d->high -= p;
+        if (d->bounded && d->high < 0) return c[kept - 1].id;
+        d->bounded &= d->low >= 0;
+    }
+    double left = d->random * mass;
+    for (size_t i = 0; i < kept; i++)
+        if ((left -= (double)c[i].score) < 0) return c[i].id;
+    return c[kept - 1].id;
+}
+
+// Of the n tokens in the list.
+static int32_t draw_of_list(struct sampler *s, const gyr_sampling *o, size_t n, float top, double random) {
+    struct candidate *c = s->list;
     double sum = 0;
+    size_t left = 0;
     for (size_t i = 0; i < n; i++) {
         c[i].score = exp_f((c[i].score - top) / o->temperature);
         sum += (double)c[i].score;
     }
-    double floor = (1 - (double)o->top_p) * sum / (double)n;
-    if (floor < (double)o->min_p) floor = (double)o->min_p;
-    size_t left = 0, kept = 0;
+    struct draw d = draw_of(s, o, sum, n, random);
     for (size_t i = 0; i < n; i++)
-        if (c[i].score == 1 || (double)c[i].score >= floor) c[left++] = c[i];
-    qsort(c, left, sizeof *c, by_score);
-    *mass = 0;
-    while (kept < left && (kept == 0 || *mass < (double)o->top_p * sum)) *mass += (double)c[kept++].score;
-    return kept;
+        if (c[i].score == 1 || (double)c[i].score >= d.rank.floor) c[left++] = c[i];
+    sort_best(c, left, s->spare);
+    d.rank.listed = left;
+    return draw(&d);
+}
+
+// Of all whose score is at least `least`.
+static int32_t draw_of_all(struct sampler *s, const gyr_sampling *o, float least, float top, double random) {
+    double sum = 0;
+    size_t n = 0;
+    s->exps(s->scores, s->vocab, top, o->temperature, least, s->p);
+    for (size_t i = 0; i < s->vocab; i++) {
+        sum += (double)s->p[i];
+        n += s->p[i] > 0;
+    }
+    find_peaks(s->p, s->vocab, s->peak);
+    struct draw d = draw_of(s, o, sum, n, random);
+    d.rank.p = s->p;
+    d.rank.peak = s->peak;
+    d.rank.n = s->vocab;
+    d.rank.above = INFINITY;
+    return draw(&d);
 }
 
 int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h,
@@ -155,19 +213,11 @@ int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logi
     repetition(s, o, h);
     presence_and_frequency(s, o, h);
     mask_scores(s, allowed);
-    int32_t greedy = best(s, allowed);
-    if (greedy < 0 || o->temperature == 0 || !isfinite(s->scores[greedy])) return greedy;
-    float top = s->scores[greedy];
+    float top = find_peaks(s->scores, s->vocab, s->peak);
+    if (o->temperature == 0 || !isfinite(top)) return first_best(s, top, allowed);
     // exp(-80) is nothing beside 1: what is less likely is left out.
-    size_t n = list_from(s, (struct candidate){top - o->temperature * 80, INT32_MAX});
-    if (o->top_k && o->top_k < n) {
-        select_best(s->list, n, o->top_k);
-        n = list_from(s, worst_of(s->list, o->top_k));
-    }
-    double mass;
-    n = keep(o, s->list, n, top, &mass);
-    double left = random_at(o->seed, h->n) * mass;
-    for (size_t i = 0; i < n; i++)
-        if ((left -= (double)s->list[i].score) < 0) return s->list[i].id;
-    return s->list[n - 1].id;
+    float least = top - o->temperature * 80;
+    double random = random_at(o->seed, h->n);
+    if (!o->top_k || o->top_k >= s->vocab) return draw_of_all(s, o, least, top, random);
+    return draw_of_list(s, o, list_best(s, o->top_k, least), top, random);
 }

@@ -3,17 +3,17 @@
 #define ENGINE_SAMPLER_H
 
 #include "base/error.h"
+#include "device/host.h"
+#include "engine/ranking.h"
 
-struct candidate {
-    float score; // logit, later probability
-    int32_t id;
-};
-
+// What one thread needs to choose a token.
 struct sampler {
     size_t vocab;
-    float *scores;          // [vocab]
-    struct candidate *list; // [vocab]
-    uint32_t *seen;         // [vocab], all zero between calls
+    float *scores, *p;              // [vocab]; probabilities times a constant
+    struct candidate *list, *spare; // [vocab]
+    uint32_t *seen;                 // [vocab], all zero between calls
+    float *peak, *work;             // [blocks_of(vocab)]
+    host_exps *exps;
 };
 
 bool sampler_init(struct sampler *s, size_t vocab, gyr_error *e);

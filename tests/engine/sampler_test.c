@@ -1,3 +1,4 @@
+#include "device/elementary.h"
 #include "engine/random.h"
 #include "engine/sampler.h"
 #include "test.h"
@@ -163,6 +164,75 @@ static void top_k_selects_the_best(void) {
     sampler_free(&big);
 }
 
+// The definition, word by word: everything listed, sorted and added up in order.
+struct likely {
+    float p;
+    int32_t id;
+};
+
+static int by_p(const void *a, const void *b) {
+    const struct likely *x = a, *y = b;
+    return x->p > y->p ? -1 : x->p < y->p ? 1 : x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int32_t plainly(const gyr_sampling *o, const float *x, size_t vocab, size_t at, struct likely *c) {
+    size_t n = 0, left = 0, kept = 0;
+    float top = x[0];
+    double sum = 0, mass = 0;
+    for (size_t i = 1; i < vocab; i++) top = x[i] > top ? x[i] : top;
+    for (size_t i = 0; i < vocab; i++)
+        if (x[i] >= top - o->temperature * 80) c[n++] = (struct likely){x[i], (int32_t)i};
+    if (o->top_k && o->top_k < n) { // the k-th best, then all that are not worse, in order of id
+        qsort(c, n, sizeof *c, by_p);
+        struct likely worst = c[o->top_k - 1];
+        n = 0;
+        for (size_t i = 0; i < vocab; i++)
+            if (x[i] > worst.p || (x[i] == worst.p && (int32_t)i <= worst.id))
+                c[n++] = (struct likely){x[i], (int32_t)i};
+    }
+    for (size_t i = 0; i < n; i++) sum += (double)(c[i].p = exp_f((c[i].p - top) / o->temperature));
+    double floor = fmax((1 - (double)o->top_p) * sum / (double)n, (double)o->min_p);
+    for (size_t i = 0; i < n; i++)
+        if (c[i].p == 1 || (double)c[i].p >= floor) c[left++] = c[i];
+    qsort(c, left, sizeof *c, by_p);
+    while (kept < left && (kept == 0 || mass < (double)o->top_p * sum)) mass += (double)c[kept++].p;
+    double draw = random_at(o->seed, at) * mass;
+    for (size_t i = 0; i < kept; i++)
+        if ((draw -= (double)c[i].p) < 0) return c[i].id;
+    return c[kept - 1].id;
+}
+
+// However it is made faster: vocabularies of every size, scores far apart and near, ties, and all settings.
+static void it_chooses_as_defined(void) {
+    enum { N = 5000 };
+    static float x[N];
+    static struct likely c[N];
+    static int32_t ids[4096];
+    gyr_error e;
+    for (uint64_t round = 0; round < 120; round++) {
+        size_t vocab = round % 5 ? 1 + (size_t)(random_at(round, 1) * N) : N;
+        double scale = (double[]){0.01, 1, 5, 20, 300}[round % 5], steps = round % 4 ? 1e7 : 12;
+        struct sampler s;
+        REQUIRE(sampler_init(&s, vocab, &e));
+        for (size_t i = 0; i < vocab; i++) {
+            double u = floor(random_at(round, 10 + i) * steps) / steps;
+            x[i] = (float)(log(u + 1e-3) * scale);
+        }
+        for (uint64_t t = 0; t < 40; t++) {
+            gyr_sampling o = plain();
+            o.seed = t;
+            o.temperature = (float[]){1, 0.7f, 1.5f, 100}[t % 4];
+            o.top_k = (uint32_t[]){0, 0, 1, 20, 60, 300, 4000, 70000}[t / 4 % 8];
+            o.top_p = (float[]){1, 0.95f, 1, 0.5f, 0}[t % 5];
+            o.min_p = t % 7 == 3 ? 0.05f : 0;
+            size_t at = (size_t)(random_at(round, 5 + t) * 4096);
+            int32_t got = sampler_pick(&s, &o, x, &(struct history){ids, at, at}, NULL);
+            CHECK_INT(got, plainly(&o, x, vocab, at, c));
+        }
+        sampler_free(&s);
+    }
+}
+
 static void settings_out_of_range_are_named(void) {
     gyr_error e;
     gyr_sampling o = plain();
@@ -194,6 +264,7 @@ int main(void) {
     RUN(penalties_look_where_they_should);
     RUN(a_draw_depends_on_seed_and_position_alone);
     RUN(top_k_selects_the_best);
+    RUN(it_chooses_as_defined);
     RUN(settings_out_of_range_are_named);
     sampler_free(&sampler);
     return test_end();

@@ -52,6 +52,13 @@ void KERNEL(cap)(float *x, float most, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = most * tanh_f(x[i] / most);
 }
 
+void KERNEL(exps)(const float *x, size_t n, float best, float by, float least, float *out) {
+    for (size_t i = 0; i < n; i++) {
+        float below = either(x[i] == best, 0, x[i] - best) / by;
+        out[i] = either(x[i] >= least, exp_f(below), 0);
+    }
+}
+
 void KERNEL(gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out) {
     for (size_t i = 0; i < n; i++) {
         float g = gate[i] > limit ? limit : gate[i];

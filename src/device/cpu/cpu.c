@@ -43,6 +43,8 @@ static void release(struct device *d, void *p) {
 // Operations are computed when they are asked for, and none can fail.
 static bool sync_cpu(struct device *d, gyr_error *e) { return true; }
 
+static struct pool *workers(struct device *d) { return cpu_of(d)->pool; }
+
 static void room(struct device *d, uint64_t *total, uint64_t *available) {
     *total = memory_total();
     *available = memory_available();
@@ -173,6 +175,7 @@ static const struct device_ops ops = {
     .rows = 256,
     .close = close_cpu,
     .sync = sync_cpu,
+    .workers = workers,
     .room = room,
     .alloc = alloc,
     .free = release,

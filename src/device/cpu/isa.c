@@ -1,4 +1,5 @@
 // Which instruction sets this chip has.
+#include <stdlib.h>
 #include <string.h>
 #if defined(__aarch64__)
 #include <sys/auxv.h>
@@ -81,4 +82,10 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
                      "instruction set %s: not known; choose scalar, or on x86-64 avx2, avx512 or amx, or on "
                      "AArch64 neon",
                      isa);
+}
+
+host_exps *host_exps_here(void) {
+    const char *isa = getenv("GYR_ISA");
+    const struct kernels *k = cpu_kernels(isa && *isa ? isa : NULL, NULL);
+    return (k ? k : &kernels_scalar)->exps;
 }

@@ -76,6 +76,7 @@ const struct kernels KERNEL(kernels) = {
     .scale = scale,
     .clamp = clamp,
     .cap = KERNEL(cap),
+    .exps = KERNEL(exps),
     .read = read,
     .roof_int8 = KERNEL(roof_int8),
     .roof_fp32 = KERNEL(roof_fp32),

@@ -13,6 +13,7 @@
 #define DEVICE_CPU_KERNELS_H
 
 #include "device/device.h"
+#include "device/host.h"
 
 enum { SEGMENTS = 8, SEGMENTS_LOG = 3, LANES = 16, GROUP = 32, RUN = 4, SPAN = 512 };
 
@@ -161,6 +162,7 @@ struct kernels {
     void (*scale)(float *x, float by, size_t n);
     void (*clamp)(float *x, float most, size_t n);
     void (*cap)(float *x, float most, size_t n);
+    host_exps *exps;
     // Reads n bytes, a multiple of 128, as fast as it can; the sum keeps the compiler honest. For measuring only.
     uint64_t (*read)(const void *p, size_t n);
     // n steps of multiply-adds that touch no memory; returns how many operations that were. For measuring only.
