@@ -223,11 +223,20 @@ static void remove_turn(struct lane *l, size_t i) {
     l->turns[i] = l->turns[--l->n];
 }
 
+// A job that nobody wants any more. If its client is still there, it was the server that could not go on.
+static void drop_job(struct job *j) {
+    static const gyr_error why = {GYR_NO_MEMORY, "out of memory for the answer, or its client does not read it"};
+    if (!atomic_load(&j->x->gone)) fail_job(j, &why);
+}
+
 static void end_turns(struct lane *l, struct scheduler_stats *st) {
     for (size_t i = l->n; i-- > 0;) {
         struct turn *t = l->turns[i];
         bool cancelled = atomic_load(&t->job->cancelled);
-        if (!turn_told(t, st) && !cancelled) continue;
+        if (cancelled)
+            drop_job(t->job);
+        else if (!turn_told(t, st))
+            continue;
         st->cancelled += cancelled;
         remove_turn(l, i);
     }
