@@ -309,6 +309,10 @@ def a_batch_can_be_cancelled_and_requests_come_first():
     with Server(GYR, "--parallel", "2") as s:
         b = batch(s, [line(str(i), dict(body, ignore_eos=True)) for i, body in enumerate(bodies(200, 100))])
         busy = wait(s, b, until=("in_progress",))
+        running = set()
+        for _ in range(30):
+            metrics = s.send("GET", "/metrics")[2].decode()
+            running.add(int(re.search(r"^vllm:num_requests_running (\d+)$", metrics, re.M)[1]))
         in_use = s.send("DELETE", f"/v1/files/{b['input_file_id']}")[0]
         start = time.time()
         s.ask(CHAT, chat("a", max_tokens=2))
@@ -325,6 +329,8 @@ def a_batch_can_be_cancelled_and_requests_come_first():
         problems.append(f"{busy}: {len(good)} answered, {len(bad)} not")
     if {e["error"]["code"] for e in bad.values()} != {"batch_cancelled"}:
         problems.append(f"{list(bad.values())[:2]}")
+    if not running <= {0, 1} or 1 not in running:
+        problems.append(f"{running} lines at once, of 2 places")
     return problems + [f"a request waited {took:.1f} s for the batch"] * (took > 5)
 
 
@@ -382,7 +388,7 @@ def another_server_takes_over():
     asked = {str(i): b for i, b in enumerate(bodies(12, 40))}
     with tempfile.TemporaryDirectory() as state:
         with Server(GYR, "--parallel", "4", state=state) as first, Server(GYR, state=state) as second:
-            b = batch(second, [line(k, v) for k, v in asked.items()])
+            b = batch(first, [line(k, v) for k, v in asked.items()])
             while first.ask(f"/v1/batches/{b['id']}")["request_counts"]["completed"] < 3:
                 time.sleep(0.005)
             first.stop(signal.SIGKILL)
