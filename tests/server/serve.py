@@ -2,11 +2,13 @@
 
 usage: serve.py GYR
 """
+import base64
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -144,6 +146,25 @@ def what_must_be_json_is():
         problems.append(f"{words}")
     if not re.fullmatch("[0-9]{4}-[0-9]{2}", text_of(number)):
         problems.append(f"{number}")
+    return problems
+
+
+def embeddings_are_those_of_gyr_embed():
+    texts = ["The sea", "A falcon over the mountains", "The sea"]
+    out = subprocess.run([GYR, "embed", "--no-cache", *texts], capture_output=True, text=True, check=True).stdout
+    want = [json.loads(line) for line in out.splitlines()]
+    with Server(GYR) as s:
+        got = s.ask("/v1/embeddings", {"input": texts})
+        packed = s.ask("/v1/embeddings", {"input": texts[1], "encoding_format": "base64"})
+        ollama = s.ask("/api/embed", {"model": "poet", "input": texts[:1]})
+        short = s.ask("/v1/embeddings", {"input": texts[0], "dimensions": 8})
+    vectors = [row["embedding"] for row in got["data"]]
+    raw = base64.b64decode(packed["data"][0]["embedding"])
+    problems = [] if vectors == want else [f"{vectors[0][:4]} is not {want[0][:4]}"]
+    if list(struct.unpack(f"<{len(raw) // 4}f", raw)) != [struct.unpack("f", struct.pack("f", x))[0] for x in vectors[1]]:
+        problems.append("base64 says something else")
+    if ollama["embeddings"] != vectors[:1] or len(short["data"][0]["embedding"]) != 8:
+        problems.append(f"{str(ollama)[:100]} {short}")
     return problems
 
 
@@ -314,7 +335,7 @@ def slow_and_broken_clients_keep_nobody_waiting():
 
 if __name__ == "__main__":
     run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed,
-        what_must_be_json_is, little_memory_changes_nothing,
+        what_must_be_json_is, embeddings_are_those_of_gyr_embed, little_memory_changes_nothing,
         a_conversation_goes_on_after_a_restart, what_is_wrong_is_said,
         who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
         pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)
