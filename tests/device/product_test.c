@@ -90,7 +90,7 @@ static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
 }
 
 static void every_type(void) {
-    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 24, 71};
+    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 24, 29, 71};
     for (uint32_t t = 0; t < TYPE_LIMIT; t++)
         for (size_t i = 0; type_info(t) && i < sizeof rows / sizeof *rows; i++) {
             size_t block = type_info(t)->quantized ? type_info(t)->block : 1;
