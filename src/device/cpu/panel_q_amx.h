@@ -22,10 +22,10 @@ struct run_panel {
 
 // Fewer rows are not worth unpacking a tile for, and the rows that the last panel lacks might have no room in what
 // cpu_bind() sets aside, which is a struct act for each row and group. NVFP4, whose groups have two scales, and types
-// of several groups are left to AVX-512.
+// of several groups whose scales are floats are left to AVX-512.
 static inline bool amx_takes(const struct form *f, size_t rows) {
-    enum { FEWEST = 44 };
-    return rows >= FEWEST && (f->piece || (f->groups == 1 && f->halves == 1));
+    enum { FEWEST = 44, FEWEST_PIECES = 28 }; // the latter where sums go on for more than a group
+    return rows >= (f->piece > 1 ? FEWEST_PIECES : FEWEST) && (f->piece || (f->groups == 1 && f->halves == 1));
 }
 
 static inline size_t amx_panels(size_t rows) { return (rows + TILE - 1) / TILE; }

@@ -5,6 +5,7 @@
 #include "device/cpu/tile.h"
 #include "device/cpu/wide.h"
 
+#if defined(__AVX512F__)
 INLINE w32 magnitudes(const float *x) { return _mm512_and_si512(w8_load(x), _mm512_set1_epi32(INT32_MAX)); }
 
 INLINE uint32_t magnitude(const float *x) {
@@ -25,5 +26,6 @@ INLINE void round_group(const float *x, float d, int8_t q[GROUP], int32_t sum[2]
     sum[0] = _mm512_reduce_add_epi32(round_half(x, by, q));
     sum[1] = _mm512_reduce_add_epi32(round_half(x + LANES, by, q + LANES));
 }
+#endif
 
 #endif
