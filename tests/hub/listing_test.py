@@ -217,6 +217,14 @@ def templates_beside_the_first_come_too():
     return chosen(files + [more + "notes.txt", more + "deep/x.jinja", "other/y.jinja"], want=files)
 
 
+def modules_of_embedding_models_come_too():
+    files = ["config.json", "model.safetensors", "modules.json", "config_sentence_transformers.json",
+             "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"]
+    others = ["2_Dense/pytorch_model.bin", "onnx/config.json", "1_Pooling/deep/config.json"]
+    return (chosen(files + others, want=files) +
+            chosen(["config.json", "model.safetensors", "1_Pooling/config.json"], want=["config.json", "model.safetensors"]))
+
+
 def what_does_not_fit_gives_way():
     """Of two types the less welcome one, where only that fits the memory."""
     files = {"M-Q4_K_M.gguf": SMALL, "M-Q3_K_M.gguf": DATA}
@@ -253,5 +261,5 @@ if __name__ == "__main__":
         endpoints_are_checked,
         hostile_lists_are_refused, long_lists_come_in_pages, names_are_checked,
         of_many_files_the_sensible_one_is_taken, a_type_is_known_however_it_is_written,
-        templates_beside_the_first_come_too, what_does_not_fit_gives_way,
+        templates_beside_the_first_come_too, modules_of_embedding_models_come_too, what_does_not_fit_gives_way,
         folders_come_with_the_weights_of_their_index)
