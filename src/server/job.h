@@ -65,11 +65,11 @@ struct job {
     unsigned n;
     bool (*work)(struct job *job, gyr_error *e); // instead of an answer: a part of it, on the engine's thread. True:
                                                  // there is more; false: done, or failed
-    int priority;         // lower comes first
-    uint64_t owner;       // who asks: what is fair is fair between owners
-    uint64_t salt;        // prefixes are shared among equals only
-    gyr_grammar *grammar; // NULL: none
-    const char *wakes;    // the grammar holds once this text has come; NULL: at once
+    int priority;                                // lower comes first
+    uint64_t owner;                              // who asks: what is fair is fair between owners
+    uint64_t salt;                               // prefixes are shared among equals only
+    gyr_grammar *grammar;                        // NULL: none
+    const char *wakes;                           // the grammar holds once this text has come; NULL: at once
 
     // Between the scheduler and the loop.
     struct scheduler *scheduler;
