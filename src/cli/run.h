@@ -25,7 +25,7 @@ struct talk {
     gyr_model *model;
     gyr_session *session;
     gyr_model_info info;
-    double bandwidth; // of this machine in bytes per second, once measured
+    double bandwidth;     // of this machine in bytes per second, once measured
     gyr_grammar *grammar; // what every answer has to obey; NULL: nothing
 };
 
