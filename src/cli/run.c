@@ -40,9 +40,9 @@ static const struct option options[] = {
     {"json-schema", 0, "S", "file or text", OPTION_TEXT, FIELD(json_schema), 0, 0, true},
     {"grammar", 0, "FILE", "GBNF", OPTION_TEXT, FIELD(grammar), 0, 0, true},
     {"regex", 0, "TEXT", "all of it", OPTION_TEXT, FIELD(regex), 0, 0, true},
+    {"ignore-end", 0, NULL, "for benchmarks", OPTION_FLAG, FIELD(ignore_end), 0, 0, true},
     {"json", 0, NULL, "a JSON object a line, for programs", OPTION_FLAG, FIELD(json)},
     {"stats", 0, NULL, "say how fast it was even when not on a terminal", OPTION_FLAG, FIELD(stats)},
-    {"ignore-end", 0, NULL, "go on when the model is done (for benchmarks)", OPTION_FLAG, FIELD(ignore_end)},
     {0}};
 
 const struct syntax run_syntax = {"run",
