@@ -296,7 +296,7 @@ def pages_of_elsewhere_may_not_ask():
 def others_need_a_key():
     problems = []
     probe = subprocess.run([GYR, "serve", "--port", "0", "--host", "0.0.0.0"], capture_output=True, text=True, check=False,
-                           env=dict(os.environ, GYR_STATE="/nonexistent/x"))
+                           env=dict(os.environ, GYR_STATE="/dev/null/x"))
     if probe.returncode == 0 or probe.stdout:
         problems.append(f"it serves others without keys: {probe.stdout}")
     with Server(GYR) as home:
