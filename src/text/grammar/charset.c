@@ -60,7 +60,7 @@ static void add_spaces(struct charset *s) {
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) charset_add(s, spaces[i].lo, spaces[i].hi);
 }
 
-static void add_all(struct charset *s, const struct charset *more) {
+void charset_add_set(struct charset *s, const struct charset *more) {
     for (size_t i = 0; i < more->n; i++) charset_add(s, more->items[i].lo, more->items[i].hi);
     s->failed = s->failed || more->failed;
 }
@@ -77,7 +77,7 @@ void charset_add_class(struct charset *s, char name) {
         charset_add(&class, 'a', 'z');
     }
     if (others) charset_invert(&class);
-    add_all(s, &class);
+    charset_add_set(s, &class);
     charset_free(&class);
 }
 
@@ -100,7 +100,7 @@ bool charset_add_category(struct charset *s, const char *name, size_t size, bool
         }
     }
     if (others) charset_invert(&class);
-    add_all(s, &class);
+    charset_add_set(s, &class);
     charset_free(&class);
     return true;
 }

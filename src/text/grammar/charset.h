@@ -28,6 +28,8 @@ void charset_sort(struct charset *s);
 // The set becomes all other characters. Surrogates are no characters.
 void charset_invert(struct charset *s);
 
+void charset_add_set(struct charset *s, const struct charset *more);
+
 // Adds a class that an escape names: d, w, s, as ECMAScript has them, or (D, W, S) all others.
 void charset_add_class(struct charset *s, char name);
 

@@ -8,12 +8,20 @@
 
 enum { MAX_REPEAT = 1 << 16 };
 
+enum { MAX_PROPERTIES = 16 }; // different ones in an expression
+
 struct parser {
     struct exprs *x;
     const char *s, *what;
     size_t size, at, depth;
     gyr_error *e;
     bool failed;
+    struct property { // of \p{...} so far: finding the characters of one takes a look at all of Unicode
+        char name[3];
+        bool others;
+        struct charset set;
+    } properties[MAX_PROPERTIES];
+    size_t n_properties;
 };
 
 __attribute__((format(printf, 3, 4))) static uint32_t bad(struct parser *p, gyr_status status, const char *format,
@@ -113,6 +121,27 @@ static int32_t escaped_char(struct parser *p) {
     return p->failed ? -1 : value;
 }
 
+static const struct property *property_of(struct parser *p, const char *name, size_t size, bool others) {
+    struct property *q;
+    for (size_t i = 0; i < p->n_properties; i++) {
+        q = &p->properties[i];
+        if (strlen(q->name) == size && !memcmp(q->name, name, size) && q->others == others) return q;
+    }
+    if (p->n_properties == MAX_PROPERTIES) {
+        bad(p, GYR_UNSUPPORTED, "more than %d different \\p{...}", MAX_PROPERTIES);
+        return NULL;
+    }
+    q = &p->properties[p->n_properties];
+    if (!charset_add_category(&q->set, name, size, others)) {
+        bad(p, GYR_UNSUPPORTED, "\\p{%.*s}: only general categories are supported", (int)(size < 40 ? size : 40), name);
+        return NULL;
+    }
+    memcpy(q->name, name, size);
+    q->others = others;
+    p->n_properties++;
+    return q;
+}
+
 // \p{...} and \P{...}, after the p.
 static void add_property(struct parser *p, struct charset *set, bool others) {
     const char *end = take(p, "{") ? memchr(p->s + p->at, '}', p->size - p->at) : NULL;
@@ -139,8 +168,8 @@ static void add_property(struct parser *p, struct charset *set, bool others) {
     for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
         if (strlen(longer[i].name) == size && !memcmp(longer[i].name, name, size))
             name = longer[i].category, size = strlen(name);
-    if (!charset_add_category(set, name, size, others))
-        bad(p, GYR_UNSUPPORTED, "\\p{%.*s}: only general categories are supported", (int)(size < 40 ? size : 40), name);
+    const struct property *known = property_of(p, name, size, others);
+    if (known) charset_add_set(set, &known->set);
     p->at = (size_t)(end - p->s) + 1;
 }
 
@@ -318,6 +347,7 @@ uint32_t regex_parse(struct exprs *x, const char *s, size_t size, const char *wh
     if (!utf8_valid(s, size)) return bad(&p, GYR_MALFORMED, "not UTF-8");
     uint32_t root = alternatives(&p);
     if (!p.failed && more(&p)) bad(&p, GYR_MALFORMED, ") without (");
+    for (size_t i = 0; i < p.n_properties; i++) charset_free(&p.properties[i].set);
     if (!p.failed && x->failed) {
         fail_memory(e, what);
         return EXPR_NONE;
