@@ -122,6 +122,8 @@ static void learn(struct served *s) {
     const char *source = gyr_model_template_source(s->model);
     gyr_model_get_info(s->model, &s->info);
     format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(s->model));
+    // The first grammar of a tokenizer makes a tree of its vocabulary, which no request is to wait for.
+    gyr_grammar_free(gyr_grammar_new(gyr_model_tokenizer(s->model), GYR_GRAMMAR_JSON, "", 0, NULL));
 }
 
 // Opens the model, making room as long as there is something to unload. The lock is held, but while it opens.
