@@ -32,7 +32,7 @@ _gyr() {
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
                --json-schema --grammar --regex --json --stats --ignore-end --help' ;;
     serve)
-        words='--model --alias --host --port --cert --key --no-auth --origin --name --context --parallel --waiting --prefill
+        words='--model --alias --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
                --connections --body --threads --kv-type --kv-memory --disk-cache --oversize --lock --no-cache --quiet --help' ;;
     key)
         words='--rate --tokens --concurrency --models --expires --admin --json --help'

@@ -50,6 +50,7 @@ complete -c gyr -n '__fish_seen_subcommand_from serve' -l host -x -d 'Where to l
 complete -c gyr -n '__fish_seen_subcommand_from serve' -s p -l port -x -d '0: a free one'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l cert -r -d 'Certificate chain'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l key -r -d 'Its key'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l auth -d 'Ask for keys'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l no-auth -d 'Ask for no key'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l origin -x -d 'Pages that may ask'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l name -x -d 'Another name of this server'

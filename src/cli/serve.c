@@ -18,7 +18,7 @@ struct serving {
     const char *host, *cert, *key, *kv_type;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files;
-    bool no_auth, oversize, lock, no_cache, quiet;
+    bool auth, no_auth, oversize, lock, no_cache, quiet;
 };
 
 #define FIELD(name) offsetof(struct serving, name)
@@ -27,13 +27,13 @@ static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name; several: repeat", OPTION_TEXTS, FIELD(models)},
     {"host", 0, "ADDRESS", "where to listen (else 127.0.0.1)", OPTION_TEXT, FIELD(host)},
     {"port", 'p', "N", "and at which port (else 8080); 0: a free one", OPTION_WHOLE, FIELD(port), 0, 65535},
+    {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
+    {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"origin", 0, "URL", "its pages may ask", OPTION_TEXTS, FIELD(origins), 0, 0, true},
     {"name", 0, "HOST", "its own, too", OPTION_TEXTS, FIELD(hosts), 0, 0, true},
-    {"alias", 0, "NAME", "a model's, by order", OPTION_TEXTS, FIELD(aliases), 0, 0, true},
-    {"context", 'c', "N", "most tokens", OPTION_WHOLE, FIELD(context), 1, 1e9, true},
+    {"alias", 0, "NAME", "of each model", OPTION_TEXTS, FIELD(aliases), 0, 0, true},
     {"parallel", 0, "N", "answers at once", OPTION_WHOLE, FIELD(parallel), 1, 256, true},
     {"prefill", 0, "N", "tokens, a step", OPTION_WHOLE, FIELD(prefill), 1, 1e6, true},
-    {"threads", 't', "N", "worker threads", OPTION_WHOLE, FIELD(threads), 1, 1024, true},
     {"kv-type", 0, KV_TYPES, "its type", OPTION_CHOICE, FIELD(kv_type), 0, 0, true},
     {"waiting", 0, "N", "most that wait", OPTION_WHOLE, FIELD(waiting), 0, 1e6, true},
     {"kv-memory", 0, "MIB", "of the KV cache", OPTION_WHOLE, FIELD(kv_memory), 1, 1e9, true},
@@ -42,6 +42,7 @@ static const struct option options[] = {
     {"key", 0, "FILE", "its key", OPTION_TEXT, FIELD(key), 0, 0, true},
     {"body", 0, "BYTES", "most, a request", OPTION_WHOLE, FIELD(body), 1024, 1e12, true},
     {"connections", 0, "N", "most at once", OPTION_WHOLE, FIELD(connections), 1, 1e6, true},
+    {"auth", 0, NULL, "ask for keys", OPTION_FLAG, FIELD(auth), 0, 0, true},
     {"no-auth", 0, NULL, "ask for no key", OPTION_FLAG, FIELD(no_auth), 0, 0, true},
     {"files", 0, "BYTES", "most, of all", OPTION_WHOLE, FIELD(files), 0, 1e15, true},
     {"key-files", 0, "BYTES", "most, a key", OPTION_WHOLE, FIELD(key_files), 0, 1e15, true},
@@ -59,6 +60,7 @@ static void on_ready(void *user, const char *url) {
     (void)user;
     print("listening on %s\n", url);
     print_flush();
+    if (err_is_terminal()) say_dim("Ctrl-C stops it, once what was asked is answered");
 }
 
 static void on_log(void *user, const char *line) {
@@ -119,7 +121,9 @@ static int run(const struct serving *o, struct model_source *list, size_t n, con
         .n_origins = o->origins.count,
         .hosts = o->hosts.items,
         .n_hosts = o->hosts.count,
+        .auth = o->auth,
         .no_auth = o->no_auth,
+        .quiet = o->quiet,
         .parallel = (unsigned)o->parallel,
         .waiting = (unsigned)o->waiting,
         .prefill = o->prefill,
@@ -151,6 +155,7 @@ int verb_serve(int argc, char **argv) {
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     size_t n = o.models.count ? o.models.count : 1;
     struct model_source *list = calloc(n, sizeof *list);
+    if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
     if (!status && !list) status = GYR_NO_MEMORY;

@@ -4,6 +4,7 @@
 #include "server/files.h"
 #include "server/models.h"
 #include "server/origin.h"
+#include "server/secret.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -52,7 +53,7 @@ struct access_state *access_new(const struct serve_options *o, gyr_error *e) {
     struct access_state *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, "server"), NULL;
     pthread_mutex_init(&a->seeding, NULL);
-    a->needs_key = !o->no_auth && !is_loopback(o->host);
+    a->needs_key = o->auth || (!o->no_auth && !is_loopback(o->host));
     a->hosts = list_of(o->hosts, o->n_hosts, o->host);
     a->origins = list_of(o->origins, o->n_origins, NULL);
     a->rules = (struct origin_rules){a->hosts, a->origins};
@@ -61,7 +62,7 @@ struct access_state *access_new(const struct serve_options *o, gyr_error *e) {
     if (ok && a->needs_key && !keyring_count(a->keys))
         ok = fail(
             e, GYR_USAGE,
-            "%s: others can reach this address, and there are no keys; make one (gyr key add NAME), or say --no-auth",
+            "%s: keys are asked for at this address, and there are none; make one (gyr key add NAME), or say --no-auth",
             o->host);
     if (ok) return a;
     access_free(a);
@@ -80,6 +81,10 @@ void access_free(struct access_state *a) {
     free(a->origins);
     free(a);
 }
+
+bool access_needs_key(const struct access_state *a) { return a->needs_key; }
+
+size_t access_keys(const struct access_state *a) { return a->keys ? keyring_count(a->keys) : 0; }
 
 struct store *access_store(struct access_state *a) {
     return a->store;
@@ -177,12 +182,23 @@ static void seed_limits(struct access_state *a, const struct key *k) {
 
 static void put_header(void *x, const char *name, const char *value) { exchange_add_header(x, name, value); }
 
+// What a key sends is found by that key alone, whatever salts others choose: they would have to find one that hashes to
+// the same.
+static bool own_salt(struct job *j) {
+    unsigned char hash[SECRET_HASH];
+    uint64_t both[2] = {j->owner, j->salt};
+    if (!j->owner && !j->salt) return true;
+    if (!secret_hash(both, sizeof both, hash)) return false;
+    memcpy(&j->salt, hash, sizeof j->salt);
+    return true;
+}
+
 bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f) {
     enum { GUESS = 512 }; // tokens of an answer whose length nobody has limited
     const struct key *k = j->x->account;
     size_t room = context > j->count ? context - j->count : 0, answer = j->max_tokens ? j->max_tokens : GUESS;
     j->owner = k ? (uint64_t)k->id : 0;
-    if (k) j->salt ^= (uint64_t)k->id * 0x9e3779b97f4a7c15;
+    if (!own_salt(j)) return refuse(f, 503, NULL, "out of memory; try again later");
     j->settling = a;
     if (k && !key_allows_model(k, served_name(j->model)))
         return refuse_as(f, 403, "model_not_allowed", "model", "this key may not use '%.100s'", served_name(j->model));

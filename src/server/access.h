@@ -9,7 +9,8 @@
 
 struct access_state;
 
-// Opens the state. Without it nobody can show a key, so that it is an error only where keys are asked for.
+// Opens the state. Without it nobody can show a key, so that it is an error only where keys are asked for; elsewhere *e
+// says why there is none.
 struct access_state *access_new(const struct serve_options *o, gyr_error *e);
 void access_free(struct access_state *a);
 
@@ -30,6 +31,9 @@ bool access_act_for(struct access_state *a, struct exchange *x, int64_t owner);
 // Reads the keys again; writes usage down, if it is time.
 bool access_reload(struct access_state *a, gyr_error *e);
 void access_tick(struct access_state *a);
+
+bool access_needs_key(const struct access_state *a);
+size_t access_keys(const struct access_state *a); // that there are
 
 // The state; NULL: there is none.
 struct store *access_store(struct access_state *a);

@@ -68,6 +68,7 @@ static bool ask_model(struct server *s, struct exchange *x, const json_t *body, 
         *b = (struct submission){s, j};
         http_post(s->http, submit, b);
     } else {
+        if (!ok) served_hide_path(model, f->message, sizeof f->message);
         free(b);
         job_release(j);
     }

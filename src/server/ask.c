@@ -1,6 +1,7 @@
 #include "server/ask.h"
 
 #include "server/models.h"
+#include "server/secret.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -9,10 +10,14 @@
 
 enum { MAX_STOPS = 16, MAX_STOP_BYTES = 1024, MAX_BIASES = 1024, MAX_STOP_IDS = 64 };
 
+// Without the character U+0000: a text that has it would end there for some of those who read it.
 json_t *ask_body(const struct exchange *x, struct fault *f) {
     json_error_t error;
-    json_t *body = json_loadb(x->body, x->body_size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (!body) {
+    json_t *body = json_loadb(x->body, x->body_size, JSON_REJECT_DUPLICATES, &error);
+    if (!body && json_error_code(&error) == json_error_null_character) {
+        refuse(f, 400, NULL, "body: has the character \\u0000 (line %d, column %d); leave it out", error.line,
+               error.column);
+    } else if (!body) {
         refuse(f, 400, NULL, "body: not JSON: %s (line %d, column %d)", error.text, error.line, error.column);
     } else if (!json_is_object(body)) {
         json_decref(body);
@@ -93,8 +98,10 @@ static bool read_seed(struct ask *a, const json_t *value, const char *name, stru
 
 static bool read_salt(struct ask *a, const json_t *value, const char *name, struct fault *f) {
     if (!json_is_string(value)) return refuse(f, 400, name, "%s: takes a string", name);
-    for (const char *s = json_string_value(value); *s; s++)
-        a->job->salt = (a->job->salt ^ (unsigned char)*s) * 0x100000001b3;
+    unsigned char hash[SECRET_HASH];
+    if (!secret_hash(json_string_value(value), json_string_length(value), hash))
+        return refuse(f, 503, NULL, "out of memory; try again later");
+    memcpy(&a->job->salt, hash, sizeof a->job->salt);
     return true;
 }
 

@@ -78,13 +78,23 @@ static json_t *message_of(const json_t *m, size_t i, struct fault *f) {
 }
 
 // Several leading system messages become one: templates know one.
-static void join_system(json_t *list) {
-    while (json_array_size(list) > 1) {
-        json_t *a = json_array_get(list, 0), *b = json_array_get(list, 1);
-        if (strcmp(text_of(a, "role"), "system") || strcmp(text_of(b, "role"), "system")) return;
-        json_object_set_new(a, "content", json_sprintf("%s\n\n%s", text_of(a, "content"), text_of(b, "content")));
-        json_array_remove(list, 1);
+static bool join_system(json_t **list) {
+    size_t n = 0, all = json_array_size(*list);
+    while (n < all && !strcmp(text_of(json_array_get(*list, n), "role"), "system")) n++;
+    if (n < 2) return true;
+    struct buf text = {0};
+    json_t *rest = json_array();
+    for (size_t i = 0; i < n; i++) {
+        if (i) buf_puts(&text, "\n\n");
+        buf_puts(&text, text_of(json_array_get(*list, i), "content"));
     }
+    bool ok =
+        !text.failed && !json_array_append_new(rest, json_pack("{s:s, s:s}", "role", "system", "content", text.data));
+    for (size_t i = n; ok && i < all; i++) ok = !json_array_append(rest, json_array_get(*list, i));
+    buf_free(&text);
+    json_decref(*list);
+    *list = rest;
+    return ok;
 }
 
 json_t *conversation_messages(const json_t *messages, struct fault *f) {
@@ -100,8 +110,9 @@ json_t *conversation_messages(const json_t *messages, struct fault *f) {
         json_decref(list);
         return NULL;
     }
-    join_system(list);
-    return list;
+    if (join_system(&list)) return list;
+    json_decref(list);
+    return refuse(f, 503, NULL, "out of memory; try again later"), NULL;
 }
 
 json_t *conversation_tools(const json_t *tools, struct fault *f) {

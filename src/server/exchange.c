@@ -73,6 +73,7 @@ void exchange_release(struct exchange *x) {
     free(x->path);
     free(x->query);
     free(x->body);
+    free(x->why);
     buf_free(&x->headers);
     buf_free(&x->extra);
     free(x);

@@ -27,6 +27,7 @@ struct exchange {
     void (*release_account)(void *account);
     double came;              // seconds of the clock
     int status;               // that was sent; 0: none yet
+    char *why;                // it was refused; NULL: it was not
     struct buf extra;         // more headers of the reply: name NUL value NUL
     atomic_bool gone;         // the client has left
     void (*left)(void *user); // called in the loop when it does; may be NULL

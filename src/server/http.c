@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -51,6 +52,22 @@ void exchange_name(struct exchange *x) {
     x->id[24] = 0;
 }
 
+// Whether a request says in one way alone, and rightly, where it ends and whom it asks. If it does not, a proxy in
+// front may see another end than libevent does, and what comes behind as a request of somebody else's.
+static bool is_certain(const struct evkeyvalq *headers) {
+    unsigned lengths = 0, codings = 0, hosts = 0;
+    for (const struct evkeyval *h = headers->tqh_first; h; h = h->next.tqe_next) {
+        if (!*h->key || strpbrk(h->key, " \t")) return false;
+        hosts += !strcasecmp(h->key, "host");
+        if (!strcasecmp(h->key, "content-length")) {
+            if (++lengths > 1 || !*h->value || h->value[strspn(h->value, "0123456789")]) return false;
+        } else if (!strcasecmp(h->key, "transfer-encoding")) {
+            if (++codings > 1 || strcasecmp(h->value, "chunked")) return false;
+        }
+    }
+    return hosts <= 1 && lengths + codings <= 1;
+}
+
 static bool copy_request(struct exchange *x, struct evhttp_request *req) {
     for (size_t i = 0; i < METHODS; i++)
         if (methods[i].type == evhttp_request_get_command(req)) x->method = methods[i].name;
@@ -70,7 +87,8 @@ static bool copy_request(struct exchange *x, struct evhttp_request *req) {
     if (!x->body || !x->path || !x->method || (query && !x->query) || x->headers.failed) return false;
     evbuffer_remove(in, x->body, x->body_size);
     x->body[x->body_size] = 0;
-    return strlen(x->path) == length; // a NUL in a path is nobody's
+    return strlen(x->path) == length &&
+           is_certain(evhttp_request_get_input_headers(req)); // a NUL in a path is nobody's
 }
 
 // The connection is gone. libevent leaves a request that is not answered yet to us, without its connection, and frees

@@ -45,8 +45,11 @@ static size_t padded(size_t size) { return (size + 7) & ~(size_t)7; }
 static void tell_one(struct job *j, const struct said *s) {
     if (s->kind == SAID_FAILED) {
         struct fault f;
-        refuse_error(&f, &(gyr_error){.status = (gyr_status)s->status}, false);
+        // a grammar may turn out to be too much only while it is followed; the engine itself fails otherwise
+        bool asked = s->status == GYR_UNSUPPORTED || s->status == GYR_MALFORMED || s->status == GYR_USAGE;
+        refuse_error(&f, &(gyr_error){.status = (gyr_status)s->status}, asked);
         snprintf(f.message, sizeof f.message, "%.*s", (int)s->size, s->text);
+        served_hide_path(j->model, f.message, sizeof f.message);
         j->over = true;
         j->teller->failed(j, &f);
         return;

@@ -4,6 +4,7 @@
 #include "server/scheduler.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -162,7 +163,10 @@ bool served_load(struct served *s, struct fault *f, gyr_error *e) {
     }
     pthread_mutex_unlock(&m->lock);
     if (!ok && e) *e = made;
-    return ok || refuse_error(f, &made, false);
+    if (ok) return true;
+    refuse_error(f, &made, false);
+    served_hide_path(s, f->message, sizeof f->message);
+    return false;
 }
 
 void served_hold(struct served *s) {
@@ -176,6 +180,27 @@ void served_release(struct served *s) {
     s->used = now_seconds();
     if (!--s->holders) pthread_cond_broadcast(&s->all->changed);
     pthread_mutex_unlock(&s->all->lock);
+}
+
+// Replaces each `old` in the text.
+static void replace(char *text, size_t size, const char *old, const char *by) {
+    size_t n = strlen(old), m = strlen(by);
+    for (char *at = text; n && (at = strstr(at, old)); at += m) {
+        char rest[512];
+        snprintf(rest, sizeof rest, "%s", at + n);
+        snprintf(at, size - (size_t)(at - text), "%s%s", by, rest);
+        if (m >= size - (size_t)(at - text)) return;
+    }
+}
+
+void served_hide_path(const struct served *s, char *message, size_t size) {
+    char folder[4096];
+    const char *path = s->source.path, *slash = path ? strrchr(path, '/') : NULL;
+    if (!path) return;
+    replace(message, size, path, s->source.name);
+    if (!slash) return;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path); // of other parts of a split file
+    if (slash > path) replace(message, size, folder, "");
 }
 
 const char *served_name(const struct served *s) { return s->source.name; }

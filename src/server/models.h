@@ -34,6 +34,9 @@ bool served_load(struct served *s, struct fault *f, gyr_error *e);
 void served_hold(struct served *s); // one that is held already
 void served_release(struct served *s);
 
+// Has a message of the library, which names files, name the model instead: paths are nothing for clients.
+void served_hide_path(const struct served *s, char *message, size_t size);
+
 const char *served_name(const struct served *s);
 time_t served_since(const struct served *s); // the file's time
 

@@ -53,8 +53,10 @@ static bool read_options(struct ask *a, const json_t *v, const char *name, struc
                  *tail = json_object_get(v, "tfs_z");
     if ((typical && json_number_value(typical) != 1) || (tail && json_number_value(tail) != 1))
         return refuse(f, 400, name, "%s: typical_p and tfs_z are not supported", name);
-    if (json_is_integer(window) && json_integer_value(window) > 0)
-        a->job->sampling.penalty_window = (uint32_t)json_integer_value(window);
+    json_int_t last = json_integer_value(window);
+    if (window && (!json_is_integer(window) || last < -1 || last > INT32_MAX))
+        return refuse(f, 400, name, "%s: repeat_last_n: takes whole numbers, -1 for the whole context", name);
+    if (last > 0) a->job->sampling.penalty_window = (uint32_t)last;
     return ask_members(a, v, members, sizeof members / sizeof *members, f);
 }
 

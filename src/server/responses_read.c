@@ -90,8 +90,9 @@ static bool add_message(json_t *list, const json_t *item, struct fault *f) {
     if (!role) return refuse(f, 400, "input", "input: a message without a role");
     if (!ask_content(json_object_get(item, "content"), "", &text, f)) return false;
     if (!strcmp(role, "assistant")) {
-        json_t *m = assistant(list);
-        json_object_set_new(m, "content", json_sprintf("%s%s", text_of(m, "content"), text ? text : ""));
+        json_t *m = assistant(list), *parts = json_object_get(m, "parts");
+        if (!parts) json_object_set_new(m, "parts", parts = json_array());
+        json_array_append_new(parts, json_string(text ? text : ""));
     } else {
         json_array_append_new(list, json_pack("{s:s, s:s}", "role", role, "content", text ? text : ""));
     }
@@ -146,6 +147,24 @@ static bool add_item(json_t *list, const json_t *item, struct fault *f) {
                   type ? type : "none");
 }
 
+// The content of messages of the assistant, of the parts that it came in: joined once, not with each that comes.
+static bool join_parts(json_t *list) {
+    size_t i, k;
+    json_t *m, *part;
+    json_array_foreach(list, i, m) {
+        struct buf text = {0};
+        json_t *parts = json_object_get(m, "parts");
+        if (!parts) continue;
+        json_array_foreach(parts, k, part) buf_append(&text, json_string_value(part), json_string_length(part));
+        bool ok =
+            !text.failed && !json_object_set_new(m, "content", json_stringn(text.size ? text.data : "", text.size));
+        buf_free(&text);
+        json_object_del(m, "parts");
+        if (!ok) return false;
+    }
+    return true;
+}
+
 static json_t *messages_of(struct asked *q, struct fault *f) {
     json_t *list = json_array(), *instructions = json_object_get(q->ask.body, "instructions"), *item, *made = NULL;
     size_t i;
@@ -153,6 +172,7 @@ static json_t *messages_of(struct asked *q, struct fault *f) {
     if (json_string_length(instructions))
         json_array_append_new(list, json_pack("{s:s, s:O}", "role", "system", "content", instructions));
     json_array_foreach(q->items, i, item) ok = ok && add_item(list, item, f);
+    ok = ok && (join_parts(list) || refuse(f, 503, NULL, "out of memory; try again later"));
     if (ok) made = conversation_messages(list, f);
     json_decref(list);
     return made;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 extern const struct surface plain_surface; // errors where no API has its own shape: OpenAI's
 
@@ -127,13 +128,20 @@ static bool to_clerk(struct server *s, struct exchange *x) {
     return false;
 }
 
+// Bodies are not decompressed: a few bytes of them could become any number.
+static bool is_plain(const struct exchange *x) {
+    const char *coding = exchange_header(x, "content-encoding");
+    return !coding || !*coding || !strcasecmp(coding, "identity");
+}
+
 static bool take(struct server *s, struct exchange *x, struct fault *f) {
     bool known;
     x->route = find(x, &known);
     if (!access_check(s->access, x, x->route ? x->route->access : OPEN, f)) return false;
     if (!x->route && known) return refuse(f, 405, NULL, "%s: not a method of %.200s", x->method, x->path);
-    if (!x->route) return refuse(f, 404, NULL, "%.200s: there is nothing here", x->path);
+    if (!x->route) return refuse(f, 404, NULL, "%.200s: there is nothing here; /v1/models lists the models", x->path);
     if (s->draining) return refuse(f, 503, NULL, "the server is stopping");
+    if (!is_plain(x)) return refuse(f, 415, NULL, "Content-Encoding: bodies are taken as they are; send them so");
     if (x->route->quick) {
         x->route->handle(s, x);
         return true;

@@ -16,11 +16,15 @@ static void on_request(void *user, struct exchange *x) { routes_take(user, x); }
 
 static void on_answered(void *user, const struct exchange *x) {
     struct server *s = user;
-    char line[512];
-    if (!s->o->log) return;
-    snprintf(line, sizeof line, "%s %.200s %d %.0f ms %s%s", x->method, x->path, x->status,
-             (now_seconds() - x->came) * 1e3, x->id, atomic_load(&x->gone) ? " (left)" : "");
-    s->o->log(s->o->user, line);
+    const struct key *k = x->account;
+    bool left = atomic_load(&x->gone);
+    gyr_error clean = {0};
+    if (!s->o->log || (s->o->quiet && x->status < 500)) return;
+    // fail() leaves out control characters, which a path may have, and others forge lines with
+    fail(&clean, GYR_FAILED, "%s %.160s %d %.3f s %s %s%s%s%.200s", x->method, x->path, x->status,
+         now_seconds() - x->came, x->id, k ? k->name : "-", left ? " (left)" : "", x->why ? ": " : "",
+         x->why ? x->why : "");
+    s->o->log(s->o->user, clean.message);
 }
 
 // In the loop, now and then; and, once it is to end, until what was begun is answered.
@@ -39,9 +43,13 @@ static void on_stop(void *user) {
         http_stop(s->http);
         return;
     }
+    char line[128];
     s->draining = true;
     batcher_drain(s->batcher);
     http_close_door(s->http);
+    snprintf(line, sizeof line, "stopping; %zu requests are being answered, and a second signal ends them",
+             http_unanswered(s->http));
+    if (s->o->log && http_unanswered(s->http)) s->o->log(s->o->user, line);
 }
 
 static void on_reload(void *user) {
@@ -49,6 +57,42 @@ static void on_reload(void *user) {
     gyr_error e = {0};
     if (!http_reload(s->http, &e) && s->o->log) s->o->log(s->o->user, e.message);
     if (!access_reload(s->access, &e) && s->o->log) s->o->log(s->o->user, e.message);
+}
+
+// That there is no state is no error where no key is needed, but is said.
+static void note_error(struct server *s, gyr_error *e) {
+    if (e->status && s->o->log) s->o->log(s->o->user, e->message);
+    *e = (gyr_error){0};
+}
+
+// For the person who started it: what is served, with what memory, to whom. The first model is held.
+static void greet(struct server *s) {
+    const struct serve_options *o = s->o;
+    const gyr_model_info *info = served_info(models_at(s->models, 0));
+    uint32_t context = o->context && o->context < info->context ? o->context : info->context;
+    gyr_memory m;
+    char line[512];
+    if (!o->log) return;
+    gyr_model_get_memory(served_model(models_at(s->models, 0)), &m);
+    snprintf(line, sizeof line, "%s: %s, %.3g M parameters, context of %u tokens", served_name(models_at(s->models, 0)),
+             info->architecture, (double)info->parameters / 1e6, context);
+    o->log(o->user, line);
+    for (size_t i = 1; i < models_count(s->models); i++) {
+        snprintf(line, sizeof line, "%s: is loaded when it is asked for", served_name(models_at(s->models, i)));
+        o->log(o->user, line);
+    }
+    snprintf(line, sizeof line, "up to %u answers at once, %.3g GB for what they remember (%.3g M tokens)", o->parallel,
+             (double)m.limit / 1e9,
+             info->kv_bytes_per_token ? (double)m.limit / (double)info->kv_bytes_per_token / 1e6 : 0);
+    o->log(o->user, line);
+    snprintf(line, sizeof line,
+             access_needs_key(s->access) ? "keys are asked for; there are %zu" : "no key is asked for",
+             access_keys(s->access));
+    o->log(o->user, line);
+    if (access_store(s->access)) {
+        snprintf(line, sizeof line, "the state is in %.400s", store_path(access_store(s->access)));
+        o->log(o->user, line);
+    }
 }
 
 static bool start(struct server *s, gyr_error *e) {
@@ -74,12 +118,13 @@ static bool start(struct server *s, gyr_error *e) {
                                      .disk_bytes = o->pages_bytes};
     struct fault f = {0};
     s->started = now_seconds();
-    if (!(s->access = access_new(o, e)) || !(s->http = http_new(&how, e)) ||
+    if (!(s->access = access_new(o, e)) || (note_error(s, e), !(s->http = http_new(&how, e))) ||
         !(s->models = models_new(o->models, o->n_models, &o->model, e)) || !(s->clerks = clerks_new(MAX_CLERKS, e)) ||
         !(s->scheduler = scheduler_new(&plan, e)))
         return false;
     models_tell(s->models, s->scheduler);
     if (!served_load(models_at(s->models, 0), &f, e)) return false;
+    greet(s);
     served_release(models_at(s->models, 0));
     // Half of the places, so that a request finds one even if all lines have long answers.
     return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));

@@ -194,6 +194,7 @@ static void failed(struct job *j, const struct fault *f) {
         return;
     }
     t->surface->broke(t, f);
+    if (!j->x->why) j->x->why = strdup(f->message);
     telling_send(t);
     reply_end(j->x);
 }
@@ -235,6 +236,7 @@ void reply_fault(struct exchange *x, const struct surface *surface, const struct
     struct buf body = {0};
     char seconds[16];
     surface->error(&body, f);
+    if (!x->why) x->why = strdup(f->message);
     snprintf(seconds, sizeof seconds, "%u", f->retry_after);
     if (f->retry_after) exchange_add_header(x, "Retry-After", seconds);
     reply_later(x, f->status, "application/json", &body);

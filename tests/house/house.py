@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(os.environ.get("GYR_SOURCE", Path(__file__).parents[2]))
+ROOT = Path(os.environ.get("GYR_SOURCE", Path(__file__).resolve().parents[2]))
 FOLDERS = ("src", "include", "tests", "tools", "examples", "docs", "bench", "models", ".ci")
 TEXT = (".c", ".h", ".py", ".sh", ".md", ".build", ".txt", ".1")
 

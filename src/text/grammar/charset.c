@@ -81,6 +81,14 @@ void charset_add_class(struct charset *s, char name) {
     charset_free(&class);
 }
 
+// The first character from c on that may be of another category than c: within the planes that hold nothing (4 to 13)
+// and those of private use (15, 16) only their last two are. Looking at each of a million characters would take 10 ms.
+static uint32_t next_look(uint32_t c) {
+    uint32_t plane = c >> 16, last = (plane << 16) | 0xfffe;
+    bool alike = (plane >= 4 && plane <= 13) || plane == 15 || plane == 16;
+    return alike && c < last ? last : c + 1;
+}
+
 bool charset_add_category(struct charset *s, const char *name, size_t size, bool others) {
     static const char known[] =
         "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn";
@@ -90,7 +98,7 @@ bool charset_add_category(struct charset *s, const char *name, size_t size, bool
     for (const char *k = known; *k; k += k[2] ? 3 : 2) there = there || !memcmp(k, name, size);
     if (!there) return false;
     uint32_t from = LAST_CHAR + 1;
-    for (uint32_t c = 0; c <= LAST_CHAR + 1; c++) {
+    for (uint32_t c = 0; c <= LAST_CHAR + 1; c = next_look(c)) {
         const char *category = c <= LAST_CHAR ? utf8proc_category_string((utf8proc_int32_t)c) : "  ";
         bool in = !memcmp(category, name, size) && (c < 0xd800 || c > 0xdfff);
         if (in && from > LAST_CHAR) from = c;

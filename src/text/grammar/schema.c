@@ -152,7 +152,7 @@ const json_t *schema_values(struct compiler *c, const struct parts *p, bool *lis
     json_array_foreach(from, i, one) {
         enum verdict v = VERDICT_YES;
         for (size_t k = 0; k < p->n && v == VERDICT_YES && !c->failed; k++)
-            v = schema_check(c, p->items[k].schema, one);
+            v = schema_check(c, p->items[k].schema, one, from);
         if (v == VERDICT_UNSURE)
             schema_fail(c, p->items[0].schema, GYR_UNSUPPORTED, "enum or const beside keywords that gyr cannot check");
         if (v == VERDICT_YES && !c->failed && json_array_append(kept, one)) schema_no_memory(c);

@@ -14,7 +14,7 @@ static bool values_apart(struct compiler *c, const struct parts *a, const struct
     for (size_t i = 0; i < json_array_size(values); i++) {
         bool out = false;
         for (size_t k = 0; k < b->n && !out; k++)
-            out = schema_check(c, b->items[k].schema, json_array_get(values, i)) == VERDICT_NO;
+            out = schema_check(c, b->items[k].schema, json_array_get(values, i), NULL) == VERDICT_NO;
         if (!out) return false;
     }
     return *listed && values;

@@ -6,7 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_CHECK_DEPTH = 64 };
+// Of schemas that values are held against: for a value, and for all of a document. 16 comparisons with values of an
+// enum count as one.
+enum { MAX_CHECK_DEPTH = 64, MAX_CHECKS_OF_ONE = 100000, MAX_CHECKS = 2000000 };
 
 static enum verdict both(enum verdict a, enum verdict b) {
     if (a == VERDICT_NO || b == VERDICT_NO) return VERDICT_NO;
@@ -206,7 +208,11 @@ static enum verdict check(struct compiler *c, const json_t *s, const json_t *val
     for (size_t i = 0; i < json_array_size(excluded); i++)
         if (json_same(json_array_get(excluded, i), value)) v = VERDICT_NO;
     bool found = !list;
-    for (size_t i = 0; i < json_array_size(list); i++) found = found || json_same(json_array_get(list, i), value);
+    if (!found && list == c->listed) found = depth == 0; // that is where the value is from
+    for (size_t i = 0; i < json_array_size(list) && !found; i++) {
+        if (i % 16 == 15 && c->checks) c->checks--;
+        found = json_same(json_array_get(list, i), value);
+    }
     v = both(v, is(found));
     if (v == VERDICT_YES) v = both(check_number(s, value), check_string(s, value));
     if (v != VERDICT_NO) v = both(v, check_array(c, s, value, depth));
@@ -220,7 +226,12 @@ static enum verdict check(struct compiler *c, const json_t *s, const json_t *val
     return v;
 }
 
-enum verdict schema_check(struct compiler *c, const json_t *schema, const json_t *value) {
-    c->checks = 100000;
-    return check(c, schema, value, 0);
+enum verdict schema_check(struct compiler *c, const json_t *schema, const json_t *value, const json_t *from) {
+    size_t left = c->spent < MAX_CHECKS ? MAX_CHECKS - c->spent : 0,
+           most = left < MAX_CHECKS_OF_ONE ? left : MAX_CHECKS_OF_ONE;
+    c->checks = most;
+    c->listed = from;
+    enum verdict v = check(c, schema, value, 0);
+    c->spent += most - c->checks;
+    return v;
 }

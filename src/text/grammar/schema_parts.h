@@ -62,9 +62,10 @@ struct compiler {
     size_t n_wanted, wanted_room;
     uint32_t *slots; // wanted + 1
     size_t n_slots;
-    json_t *own;    // a list of schemas that were made on the way
-    bool inner_ids; // parts of the document have an "$id" of their own
-    size_t checks;  // of values that may still be made
+    json_t *own;          // a list of schemas that were made on the way
+    bool inner_ids;       // parts of the document have an "$id" of their own
+    size_t checks, spent; // of values that may still be made, that were made
+    const json_t *listed; // the enum that the value which is checked is from
     size_t apart_left;
     struct {
         const json_t *of, *list;
@@ -143,9 +144,9 @@ bool string_content(struct compiler *c, const struct parts *p, struct fsm *f, bo
 // The same for names of properties, where there may be values and choices too.
 bool schema_names(struct compiler *c, const struct parts *p, struct fsm *f);
 
-// Whether a value obeys a schema.
+// Whether a value obeys a schema. `from`: the schema's own enum that it was taken from; NULL: from elsewhere.
 enum verdict { VERDICT_NO, VERDICT_YES, VERDICT_UNSURE };
-enum verdict schema_check(struct compiler *c, const json_t *schema, const json_t *value);
+enum verdict schema_check(struct compiler *c, const json_t *schema, const json_t *value, const json_t *from);
 bool json_same(const json_t *a, const json_t *b); // as JSON Schema has it: 1 is 1.0
 unsigned json_type_of(const json_t *j);           // TYPE_...
 // A number's digits, in the fewest that give it back.
