@@ -159,7 +159,8 @@ struct scheduler *scheduler_new(const struct scheduler_options *o, gyr_error *e)
 
 bool scheduler_add(struct scheduler *s, struct job *j) {
     pthread_mutex_lock(&s->lock);
-    bool takes = !s->stop && s->n_inbox + s->shown.waiting < s->o.waiting;
+    unsigned free = s->o.parallel > s->shown.running ? s->o.parallel - s->shown.running : 0;
+    bool takes = !s->stop && s->n_inbox + s->shown.waiting < s->o.waiting + free;
     if (takes) {
         j->next = NULL;
         *s->last = j;

@@ -1,5 +1,5 @@
-// Requests of every API, read as the server reads them, for the poet: each ends with a job that could be queued, or with
-// one line and a status of its own.
+// Requests of every API, read as the server reads them, for the poet: each ends with a job that could be queued, or
+// with one line and a status of its own.
 #include "server/ask.h"
 #include "server/models.h"
 #include "server/routes.h"
