@@ -163,7 +163,9 @@ bool access_preflight(struct access_state *a, struct exchange *x) {
 static void settle(struct job *j) {
     struct access_state *a = j->settling;
     const struct key *k = j->x->account;
-    if (k) limits_end(a->limits, k, j->estimate, j->took_prompt + j->took_answer, now_seconds());
+    if (k)
+        (j->x->behind ? limits_end_line : limits_end)(a->limits, k, j->estimate, j->took_prompt + j->took_answer,
+                                                      now_seconds());
     if (a->usage)
         usage_add(a->usage, k ? k->id : 0, served_name(j->model),
                   &(struct usage_entry){j->took_prompt, j->took_cached, j->took_answer}, time(NULL));
@@ -205,7 +207,8 @@ bool access_begin(struct access_state *a, struct job *j, size_t context, struct 
     j->estimate = j->count + (uint64_t)j->n * (answer < room ? answer : room);
     if (k) {
         seed_limits(a, k);
-        struct limit_verdict v = limits_begin(a->limits, k, j->estimate, now_seconds());
+        struct limit_verdict v =
+            (j->x->behind ? limits_begin_line : limits_begin)(a->limits, k, j->estimate, now_seconds());
         limits_headers(&v, put_header, j->x);
         if (v.reason == LIMIT_REQUEST_TOO_BIG) return refuse(f, 400, NULL, "%s", limits_message(&v));
         if (v.reason) return refuse_as(f, 429, "rate_limit_exceeded", NULL, "%s", limits_message(&v));

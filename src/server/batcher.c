@@ -145,7 +145,7 @@ static void settle(struct batcher *b, struct task *t, bool last) {
     bool overloaded = !t->status || t->status == 503;
     if (last && (overloaded || t->status >= 500 || t->status == 429)) {
         give_back(b, t, 0);
-    } else if (t->status == 429) { // the key's limits, or too many wait
+    } else if (t->status == 429) { // the key's day is used up, or too many wait
         unsigned wait = t->retry_after < 1 ? 1 : t->retry_after > MOST_REST ? MOST_REST : t->retry_after;
         give_back(b, t, time(NULL) + wait);
         b->rest = now_seconds() + 0.05; // other batches go on, but not in a busy circle

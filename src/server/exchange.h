@@ -38,7 +38,7 @@ struct exchange {
     // 0, the news that there will be none. Called once, in the loop or by whoever lets go of it last.
     void (*replied)(void *user, const struct exchange *x, const void *body, size_t size);
     void *replied_user;
-    int behind; // added to the priority of its job
+    int behind; // of a line of a batch: what its job's priority comes after those of others; 0: it is none
     atomic_uint holders;
     void (*taken)(void *user); // of reply_more_then()
     void *taken_user;

@@ -77,8 +77,10 @@ static void refuse(struct limit_verdict *v, enum limit_reason why, double wait) 
     if (v->reason == LIMIT_NONE || why == LIMIT_REQUEST_TOO_BIG) v->reason = why;
 }
 
-static void judge(struct account *a, const struct key *k, const double *need, double now, struct limit_verdict *v) {
-    for (int i = 0; i < BUCKETS; i++) {
+// `first`: the buckets before it do not count.
+static void judge(struct account *a, const struct key *k, int first, const double *need, double now,
+                  struct limit_verdict *v) {
+    for (int i = first; i < BUCKETS; i++) {
         double limit = (double)limit_of(k, i);
         if (!limit) continue;
         refill(&a->buckets[i], i, limit, now);
@@ -88,7 +90,8 @@ static void judge(struct account *a, const struct key *k, const double *need, do
         else if (missing > 1e-9) // sums of small refills round
             refuse(v, reason_of[i], missing * periods[i] / limit);
     }
-    if (k->limits.concurrency && a->running >= k->limits.concurrency) refuse(v, LIMIT_CONCURRENCY, 1);
+    if (first == REQUESTS && k->limits.concurrency && a->running >= k->limits.concurrency)
+        refuse(v, LIMIT_CONCURRENCY, 1);
 }
 
 static uint64_t remaining(const struct bucket *b) { return b->level > 0 ? (uint64_t)(b->level + 1e-6) : 0; }
@@ -112,7 +115,7 @@ static void fill_in(const struct account *a, const struct key *k, struct limit_v
     }
 }
 
-struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_t tokens, double now) {
+static struct limit_verdict begin(struct limits *l, const struct key *k, int first, uint64_t tokens, double now) {
     struct limit_verdict v = {0};
     const double need[BUCKETS] = {1, (double)tokens, (double)tokens};
     pthread_mutex_lock(&l->lock);
@@ -120,11 +123,11 @@ struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_
     if (!a) {
         refuse(&v, LIMIT_NO_MEMORY, 1);
     } else {
-        judge(a, k, need, now, &v);
+        judge(a, k, first, need, now, &v);
         if (v.reason == LIMIT_NONE) {
-            for (int i = 0; i < BUCKETS; i++)
+            for (int i = first; i < BUCKETS; i++)
                 if (limit_of(k, i)) a->buckets[i].level -= need[i];
-            a->running++;
+            a->running += first == REQUESTS;
         }
         fill_in(a, k, &v);
     }
@@ -132,17 +135,33 @@ struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_
     return v;
 }
 
-void limits_end(struct limits *l, const struct key *k, uint64_t estimate, uint64_t took, double now) {
+struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_t tokens, double now) {
+    return begin(l, k, REQUESTS, tokens, now);
+}
+
+struct limit_verdict limits_begin_line(struct limits *l, const struct key *k, uint64_t tokens, double now) {
+    return begin(l, k, DAY, tokens, now);
+}
+
+static void settle(struct limits *l, const struct key *k, int first, uint64_t estimate, uint64_t took, double now) {
     pthread_mutex_lock(&l->lock);
     struct account *a = account_of(l, k->id);
-    if (a && a->running) a->running--;
-    for (int i = TOKENS; a && i < BUCKETS; i++) {
+    if (first == REQUESTS && a && a->running) a->running--;
+    for (int i = first == DAY ? DAY : TOKENS; a && i < BUCKETS; i++) {
         if (!limit_of(k, i)) continue;
         refill(&a->buckets[i], i, (double)limit_of(k, i), now);
         a->buckets[i].level += (double)estimate - (double)took;
         refill(&a->buckets[i], i, (double)limit_of(k, i), now);
     }
     pthread_mutex_unlock(&l->lock);
+}
+
+void limits_end(struct limits *l, const struct key *k, uint64_t estimate, uint64_t took, double now) {
+    settle(l, k, REQUESTS, estimate, took, now);
+}
+
+void limits_end_line(struct limits *l, const struct key *k, uint64_t estimate, uint64_t took, double now) {
+    settle(l, k, DAY, estimate, took, now);
 }
 
 bool limits_day_known(struct limits *l, const struct key *k) {

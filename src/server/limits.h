@@ -39,6 +39,11 @@ struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_
 // The request is over: it took so many tokens, where the estimate was so many.
 void limits_end(struct limits *l, const struct key *k, uint64_t estimate, uint64_t took, double now);
 
+// The same for a line of a batch. Only the limit of the day holds it back: it comes after all requests, a few at once,
+// and must not use up what its key has for them.
+struct limit_verdict limits_begin_line(struct limits *l, const struct key *k, uint64_t tokens, double now);
+void limits_end_line(struct limits *l, const struct key *k, uint64_t estimate, uint64_t took, double now);
+
 // Whether the key's day has been drawn from, or begun with limits_seed().
 bool limits_day_known(struct limits *l, const struct key *k);
 

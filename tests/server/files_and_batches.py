@@ -404,9 +404,24 @@ def a_days_limit_outlives_the_server():
         for _ in range(2):
             with Server(GYR, state=state) as s:
                 got.append(s.send("POST", CHAT, chat("a", max_tokens=60), bearer(key))[0])
+                if len(got) == 2:
+                    b = wait(s, batch(s, [line("a", chat("a", max_tokens=60))], key), key, ("in_progress",))
+                    time.sleep(0.3)
+                    got.append(s.ask(f"/v1/batches/{b['id']}", None, bearer(key)))
             with closing(sqlite3.connect(os.path.join(state, "state.db"))) as db, db:  # as if it had been a long answer
                 db.execute("UPDATE usage SET answer_tokens = 1000000, day = ?", (int(time.time()) // 86400,))
-    return [] if got == [200, 429] else [f"{got}"]
+    waits = got[2]["status"] == "in_progress" and got[2]["request_counts"] == {"total": 1, "completed": 0, "failed": 0}
+    return [] if got[:2] == [200, 429] and waits else [f"{got}"]
+
+
+def a_batch_leaves_a_key_its_requests():
+    asked = {str(i): b for i, b in enumerate(bodies(8))}
+    with tempfile.TemporaryDirectory() as state:
+        key = add_key(state, "ann", "--rate", "1/min", "--tokens", "100/min", "--concurrency", "1")
+        with Server(GYR, state=state) as s:
+            over = wait(s, batch(s, [line(k, v) for k, v in asked.items()], key), key)
+            got = [s.send("POST", CHAT, chat("a", max_tokens=3), bearer(key))[0] for _ in range(2)]
+    return [] if over["request_counts"]["completed"] == 8 and got == [200, 429] else [f"{over}, {got}"]
 
 
 def what_a_kill_left_is_swept():
@@ -445,4 +460,4 @@ if __name__ == "__main__":
     run(a_file_comes_back_as_it_was_sent, files_are_listed_in_pages, what_is_no_file_is_refused,
         a_slow_reader_costs_no_memory, a_batch_is_answered_as_its_requests_are, other_endpoints_and_wishes,
         a_batch_can_be_cancelled_and_requests_come_first, what_is_one_keys_is_not_anothers, killed_batches_go_on,
-        another_server_takes_over, what_is_cut_short_is_not_passed_off_as_whole, a_days_limit_outlives_the_server, what_a_kill_left_is_swept, only_the_loopback_is_without_keys)
+        a_batch_leaves_a_key_its_requests, another_server_takes_over, what_is_cut_short_is_not_passed_off_as_whole, a_days_limit_outlives_the_server, what_a_kill_left_is_swept, only_the_loopback_is_without_keys)

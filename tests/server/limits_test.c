@@ -79,6 +79,26 @@ static void a_day_is_longer_than_a_minute(void) {
     limits_free(l);
 }
 
+// Lines of batches: the day's limit alone counts for them, and they take nothing from the others.
+static void lines_are_held_to_the_day(void) {
+    struct limits *l = limits_new();
+    struct key k = key_with(1, 100, 1000, 1);
+    for (int i = 0; i < 3; i++) CHECK_INT(limits_begin_line(l, &k, 300, 0).reason, LIMIT_NONE);
+    struct limit_verdict v = limits_begin_line(l, &k, 101, 0);
+    CHECK(v.reason == LIMIT_DAY && fabs(v.retry_after - 86.4) < 1e-6);
+    CHECK_INT(limits_begin_line(l, &k, 1001, 0).reason, LIMIT_REQUEST_TOO_BIG);
+    limits_end_line(l, &k, 300, 100, 0);
+    CHECK_INT(limits_begin_line(l, &k, 201, 0).reason, LIMIT_NONE);
+    v = limits_begin(l, &k, 60, 0); // of the request's own limits all is there
+    CHECK(v.reason == LIMIT_NONE && v.remaining_tokens == 39 && v.remaining_requests == 0);
+    CHECK_INT(limits_begin(l, &k, 1, 60).reason, LIMIT_CONCURRENCY);
+    limits_end_line(l, &k, 300, 300, 60);
+    CHECK_INT(limits_begin(l, &k, 1, 60).reason, LIMIT_CONCURRENCY); // that was no request
+    limits_end(l, &k, 60, 60, 60);
+    CHECK_INT(limits_begin(l, &k, 1, 120).reason, LIMIT_NONE);
+    limits_free(l);
+}
+
 static void only_so_many_at_once(void) {
     struct limits *l = limits_new();
     struct key k = key_with(0, 0, 0, 2), other = k;
@@ -146,6 +166,7 @@ int main(void) {
     RUN(requests_are_refilled_evenly);
     RUN(tokens_are_settled_when_they_are_known);
     RUN(a_day_is_longer_than_a_minute);
+    RUN(lines_are_held_to_the_day);
     RUN(only_so_many_at_once);
     RUN(many_keys_do_not_mix);
     RUN(headers_have_openais_names);
