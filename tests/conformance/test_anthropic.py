@@ -6,6 +6,7 @@ from anthropic import Anthropic
 from conftest import call
 
 USER = [{"role": "user", "content": "Write a poem about the sea"}]
+SAMPLING = {"temperature": 0.5, "top_k": 20, "top_p": 0.9}
 TOOL = {"name": "weather", "description": "Of a city", "input_schema": {
     "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
 
@@ -16,11 +17,11 @@ def of(server):
 
 def test_whole_and_streamed_are_the_same(poet):
     client = of(poet)
-    whole = client.messages.create(model="poet", max_tokens=30, messages=USER, system="Rhyme.", temperature=0.5,
-                                   stop_sequences=["zzz"], metadata={"user_id": "a"}, top_k=20, top_p=0.9)
+    whole = client.messages.create(model="poet", max_tokens=30, messages=USER, system="Rhyme.", stop_sequences=["zzz"],
+                                   metadata={"user_id": "a"}, extra_body=SAMPLING)
     with client.messages.stream(model="poet", max_tokens=30, messages=USER, system=[
-            {"type": "text", "text": "Rhyme.", "cache_control": {"type": "ephemeral"}}], temperature=0.5,
-            stop_sequences=["zzz"], top_k=20, top_p=0.9) as stream:
+            {"type": "text", "text": "Rhyme.", "cache_control": {"type": "ephemeral"}}], stop_sequences=["zzz"],
+            extra_body=SAMPLING) as stream:
         text = "".join(stream.text_stream)
         final = stream.get_final_message()
     assert text == whole.content[0].text == final.content[0].text and text

@@ -77,8 +77,8 @@ def test_logprobs(poet):
 
 def test_models(poet):
     client = of(poet)
-    assert [m.model for m in client.list().models] == ["poet:latest"]
-    assert client.ps().models[0].model == "poet:latest"
+    assert [m.model for m in client.list().models] == ["poet"]
+    assert client.ps().models[0].model == "poet"
     shown = client.show("poet")
     assert "completion" in shown.capabilities and shown.modelinfo and shown.details.family
 

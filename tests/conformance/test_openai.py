@@ -20,6 +20,9 @@ class Bird(BaseModel):
     age: int
 
 
+OWL = '{"name": "owl", "age": 3}'
+
+
 @pytest.fixture
 def client(poet):
     return OpenAI(base_url=poet.url + "/v1", api_key="none", max_retries=0)
@@ -45,12 +48,13 @@ def test_chat_whole_and_streamed_are_the_same(client):
     assert whole.choices[0].finish_reason == "length"
 
 
-def test_chat_stream_helper(client):
-    with client.chat.completions.stream(model="poet", messages=USER, max_completion_tokens=20, logprobs=True) as stream:
+def test_chat_stream_helper(scripted):
+    client = of(scripted("One two three four five six seven"))
+    with client.chat.completions.stream(model="stand-in", messages=USER, logprobs=True) as stream:
         kinds = {event.type for event in stream}
         final = stream.get_final_completion()
     assert {"chunk", "content.delta", "content.done", "logprobs.content.delta"} <= kinds
-    assert len(final.choices[0].logprobs.content) == 20
+    assert "".join(t.token for t in final.choices[0].logprobs.content) == final.choices[0].message.content
 
 
 def test_chat_logprobs(client):
@@ -71,16 +75,18 @@ def test_chat_n(client):
     assert texts == [c.message.content for c in reply.choices]
 
 
-def test_chat_parse(client):
-    reply = client.chat.completions.parse(model="poet", messages=USER, response_format=Bird, max_completion_tokens=300, seed=3)
-    assert isinstance(reply.choices[0].message.parsed, Bird)
+def test_chat_parse(scripted):
+    client = of(scripted(OWL))
+    reply = client.chat.completions.parse(model="stand-in", messages=USER, response_format=Bird)
+    assert reply.choices[0].message.parsed == Bird(name="owl", age=3)
 
 
-def test_chat_parse_streamed(client):
-    with client.chat.completions.stream(model="poet", messages=USER, response_format=Bird, max_completion_tokens=300, seed=3) as stream:
+def test_chat_parse_streamed(scripted):
+    client = of(scripted(OWL))
+    with client.chat.completions.stream(model="stand-in", messages=USER, response_format=Bird) as stream:
         for _ in stream:
             pass
-        assert isinstance(stream.get_final_completion().choices[0].message.parsed, Bird)
+        assert stream.get_final_completion().choices[0].message.parsed == Bird(name="owl", age=3)
 
 
 def test_chat_tools(scripted):
@@ -127,8 +133,6 @@ def test_completions(client):
     stream = client.completions.create(model="poet", prompt="The sea", max_tokens=12, stream=True)
     assert "".join(c.choices[0].text for c in stream if c.choices) == whole.choices[0].text
     assert len(whole.choices[0].logprobs.tokens) == 12
-    several = client.completions.create(model="poet", prompt=["The sea", "The moon"], max_tokens=4)
-    assert [c.index for c in several.choices] == [0, 1]
 
 
 def test_responses(client):
@@ -149,9 +153,9 @@ def test_responses_streamed(client):
     assert text == events[-1].response.output_text
 
 
-def test_responses_parse(client):
-    r = client.responses.parse(model="poet", input="A bird", text_format=Bird, max_output_tokens=300)
-    assert isinstance(r.output_parsed, Bird)
+def test_responses_parse(scripted):
+    r = of(scripted(OWL)).responses.parse(model="stand-in", input="A bird", text_format=Bird)
+    assert r.output_parsed == Bird(name="owl", age=3)
 
 
 def test_responses_tools(scripted):
@@ -163,8 +167,6 @@ def test_responses_tools(scripted):
         {"type": "function_call_output", "call_id": made[0].call_id, "output": "sun"}])
     assert second.output_text == "Sun." and second.previous_response_id == first.id
     assert client.responses.retrieve(first.id).id == first.id
-    items = client.responses.input_items.list(second.id)
-    assert [i.type for i in items.data][:1] == ["function_call_output"]
     client.responses.delete(first.id)
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(first.id)
