@@ -37,6 +37,7 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     struct ask a = {.job = j, .body = body, .tokenizer = gyr_model_tokenizer(served_model(j->model))};
     a.context = s->o->context && s->o->context < info->context ? s->o->context : info->context;
     a.store = access_store(s->access);
+    a.reply = &json;
     a.owner = exchange_owner(j->x);
     *said = r->say;
     if (r->say && r->say(&a, &json, f)) return reply_json(j->x, 200, &json), true;
@@ -45,7 +46,11 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     j->scheduler = s->scheduler;
     if (info->encoder && r->read != embeddings_read)
         return refuse(f, 400, "model", "%s: this model makes embeddings alone: /v1/embeddings", served_name(j->model));
-    if (!r->read(&a, f)) return false;
+    bool ok = r->read(&a, f);
+    *said = ok && json.size;
+    if (*said) return reply_json(j->x, 200, &json), true;
+    buf_free(&json);
+    if (!ok) return false;
     j->priority += j->x->behind;
     return access_begin(s->access, j, a.context, f);
 }

@@ -110,11 +110,13 @@ static bool read_stream_options(struct ask *a, const json_t *value, const char *
     json_t *item;
     if (!json_is_object(value)) return refuse(f, 400, name, "%s: takes an object", name);
     json_object_foreach((json_t *)value, key, item) {
-        bool known = !strcmp(key, "include_usage") || !strcmp(key, "include_obfuscation");
+        bool known = !strcmp(key, "include_usage") || !strcmp(key, "continuous_usage_stats") ||
+                     !strcmp(key, "include_obfuscation");
         if (!known || !json_is_boolean(item))
             return refuse(f, 400, name, "%s.%.40s: unknown, or no boolean", name, key);
     }
     a->usage = json_is_true(json_object_get(value, "include_usage"));
+    a->usage_each = a->usage && json_is_true(json_object_get(value, "continuous_usage_stats"));
     return true;
 }
 
@@ -145,6 +147,7 @@ static const struct field common[] = {
     {"safety_identifier", FIELD_IGNORED},
     {"prompt_cache_key", FIELD_IGNORED},
     {"prompt_cache_retention", FIELD_IGNORED},
+    {"prompt_cache_options", FIELD_IGNORED},
     {"service_tier", FIELD_IGNORED},
 };
 

@@ -24,6 +24,8 @@ struct ask {
     struct store *store; // NULL: nothing can be kept
     int64_t owner;       // whose it would be
     bool stream, usage;  // streamed; with its usage at the end
+    bool usage_each;     // and so far in each chunk
+    struct buf *reply;   // what reading may put the whole reply's JSON into, where no model has to answer
     size_t context;      // most tokens of prompt and answer
     size_t n, top_k, top_logprobs, logprobs_count, seed, priority;
     bool logprobs;

@@ -92,6 +92,7 @@ static const struct field fields[] = {
     {"parallel_tool_calls", FIELD_BOOL, IN_CHAT(parallel)},
     {"modalities", FIELD_OF, .read = read_modalities},
     {"store", FIELD_NULL},
+    {"moderation", FIELD_NULL},
     {"audio", FIELD_NULL},
     {"prediction", FIELD_IGNORED},
     {"verbosity", FIELD_IGNORED},
@@ -143,7 +144,7 @@ static void chunk(struct telling *t, struct speech *s, const struct buf *delta, 
     js_string_of(&o, "finish_reason", finish);
     js_close(&o, '}');
     js_close(&o, ']');
-    if (t->usage) js_none(&o, "usage");
+    openai_chunk_usage(&o, t);
     js_close(&o, '}');
     buf_clear(&s->logprobs);
     buf_clear(&s->ids);
@@ -264,10 +265,11 @@ static bool read_chat(struct chat *c, struct fault *f) {
         return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
     a->job->logprobs = c->logprobs ? 1 + (int32_t)c->top_logprobs : 0;
     c->talk.go_on = c->go_on;
-    c->must.one_call = !c->parallel;
+    c->must.one_call |= !c->parallel;
     c->talk.messages = conversation_messages(json_object_get(a->body, "messages"), f);
     if (!c->talk.messages) return false;
     if (c->must.tools != TOOLS_NONE) c->talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
+    if (!f->status) c->talk.tools = constraint_allow(&c->must, c->talk.tools, f);
     return !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f) &&
            telling_reads(a->job->telling, c->talk.tools, f) &&
            constraint_settle(&c->must, a, c->talk.tools, telling_begins(a->job->telling), f);

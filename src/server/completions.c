@@ -136,7 +136,7 @@ static void chunk(struct telling *t, struct speech *s, const char *text, size_t 
     js_open(&o, "choices", '[');
     put_choice(&o, t, s, text, size, finish);
     js_close(&o, ']');
-    if (t->usage) js_none(&o, "usage");
+    openai_chunk_usage(&o, t);
     js_close(&o, '}');
     telling_event(t, NULL, &json);
     buf_free(&json);

@@ -26,6 +26,10 @@ bool constraint_schema(struct constraint *c, const json_t *schema, const char *n
     return ok;
 }
 
+bool constraint_json(struct constraint *c, const char *name, struct fault *f) {
+    return set(c, GYR_GRAMMAR_JSON, "", 0, name, f);
+}
+
 bool constraint_text(struct constraint *c, gyr_grammar_kind kind, const json_t *text, const char *name,
                      struct fault *f) {
     if (!json_is_string(text)) return refuse(f, 400, name, "%s: takes a string", name);
@@ -88,6 +92,38 @@ bool constraint_structured(struct constraint *c, const json_t *v, const char *na
     return true;
 }
 
+// {"type": "allowed_tools", "mode": ..., "tools": [...]}; in chat completions the rest is in a member of that name.
+static bool allowed_tools(struct constraint *c, const json_t *v, const char *name, struct fault *f) {
+    const json_t *inner = json_object_get(v, "allowed_tools");
+    const char *mode = json_string_value(json_object_get(inner ? inner : v, "mode"));
+    c->allowed = json_object_get(inner ? inner : v, "tools");
+    bool must = mode && !strcmp(mode, "required");
+    if (!json_array_size(c->allowed) || (!must && (!mode || strcmp(mode, "auto"))))
+        return refuse(f, 400, name, "%s: allowed_tools takes a mode (auto or required) and a list of tools", name);
+    c->tools = must ? TOOLS_MUST : TOOLS_AUTO;
+    return true;
+}
+
+json_t *constraint_allow(const struct constraint *c, json_t *tools, struct fault *f) {
+    size_t i;
+    json_t *tool, *kept = NULL;
+    if (!c->allowed) return tools;
+    json_array_foreach(c->allowed, i, tool) {
+        const char *name = tool_name(tool);
+        if (!name || !tool_find(tools, name, strlen(name)))
+            return json_decref(tools),
+                   refuse(f, 400, "tool_choice", "tool_choice: '%.60s' is none of the tools", name ? name : ""), NULL;
+    }
+    json_array_foreach(tools, i, tool) {
+        const char *name = tool_name(tool);
+        if (!tool_find(c->allowed, name, strlen(name))) continue;
+        if (!kept) kept = json_array();
+        json_array_append(kept, tool);
+    }
+    json_decref(tools);
+    return kept;
+}
+
 bool constraint_tool_choice(struct constraint *c, const json_t *v, const char *name, struct fault *f) {
     const char *word = json_string_value(v), *type = json_string_value(json_object_get(v, "type"));
     const json_t *function = json_object_get(v, "function");
@@ -96,7 +132,9 @@ bool constraint_tool_choice(struct constraint *c, const json_t *v, const char *n
         c->tool = json_string_value(json_object_get(function ? function : v, "name"));
         return c->tool || refuse(f, 400, name, "%s: has no name", name);
     }
+    if (!word && type && !strcmp(type, "allowed_tools")) return allowed_tools(c, v, name, f);
     if (!word) word = type;
+    c->one_call |= json_is_true(json_object_get(v, "disable_parallel_tool_use"));
     if (word && !strcmp(word, "tool")) { // Anthropic's
         c->tools = TOOLS_MUST;
         c->tool = json_string_value(json_object_get(v, "name"));

@@ -54,6 +54,8 @@ static json_t *message_of(const json_t *m, size_t i, struct fault *f) {
                       "messages[%zu].role: '%.40s': roles are system, developer, user, assistant and tool", i,
                       role ? role : "none"),
                NULL;
+    if (json_array_size(json_object_get(m, "images")))
+        return refuse(f, 400, "messages", "messages[%zu].images: only text is understood", i), NULL;
     if (!ask_content(json_object_get(m, "content"), "\n", &text, f)) return NULL;
     const json_t *calls = json_object_get(m, "tool_calls");
     bool calls_there = json_array_size(calls) > 0;
@@ -63,6 +65,7 @@ static json_t *message_of(const json_t *m, size_t i, struct fault *f) {
         json_pack("{s:s, s:s}", "role", strcmp(role, "developer") ? role : "system", "content", text ? text : "");
     free(text);
     if (!out) return refuse(f, 400, "messages", "messages[%zu]: content with a NUL character", i), NULL;
+    if (json_is_string(json_object_get(m, "tool_name"))) json_object_set(out, "name", json_object_get(m, "tool_name"));
     for (size_t k = 0; k < sizeof kept / sizeof *kept; k++) {
         json_t *value = json_object_get(m, kept[k]);
         if (json_is_string(value)) json_object_set(out, kept[k], value);

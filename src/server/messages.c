@@ -1,4 +1,5 @@
 // POST /v1/messages and /v1/messages/count_tokens: Anthropic's Messages (https://docs.anthropic.com/en/api/messages).
+#include "server/constraint.h"
 #include "server/conversation.h"
 #include "server/models.h"
 #include "server/surfaces.h"
@@ -10,6 +11,7 @@
 struct messages {
     struct ask ask;
     struct conversation talk;
+    struct constraint must;
     bool thinking_off;
 };
 
@@ -20,14 +22,26 @@ static bool read_thinking(struct ask *a, const json_t *v, const char *name, stru
     return true;
 }
 
+static bool read_choice(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    return constraint_tool_choice(&((struct messages *)a)->must, v, name, f);
+}
+
+static bool read_output(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    struct messages *m = (struct messages *)a;
+    const json_t *format = json_object_get(v, "format"), *effort = json_object_get(v, "effort");
+    if (!json_is_object(v)) return refuse(f, 400, name, "%s: takes an object", name);
+    if (json_is_string(effort)) m->talk.effort = json_string_value(effort);
+    return !format || json_is_null(format) || constraint_response_format(&m->must, format, "output_config.format", f);
+}
+
 static const struct field fields[] = {
     {"messages", FIELD_READ},
     {"system", FIELD_READ},
     {"tools", FIELD_READ},
-    {"tool_choice", FIELD_READ},
+    {"tool_choice", FIELD_OF, .read = read_choice},
     {"stop_sequences", FIELD_OF, .read = ask_stop},
     {"thinking", FIELD_OF, .read = read_thinking},
-    {"output_config", FIELD_IGNORED},
+    {"output_config", FIELD_OF, .read = read_output},
     {"context_management", FIELD_IGNORED},
     {"container", FIELD_NULL},
     {"mcp_servers", FIELD_NULL},
@@ -171,6 +185,22 @@ static const char *stop_reason(const struct speech *s) {
     return s->n_calls ? "tool_use" : "end_turn";
 }
 
+// The stop sequence that came first in what the model wrote; NULL: none did.
+static const char *stop_sequence(const struct speech *s) {
+    const struct job *j = s->telling->job;
+    size_t size = 0;
+    const char *first = NULL, *at = NULL;
+    if (s->stop != GYR_STOP_STRING) return NULL;
+    char *text = gyr_detokenize(s->telling->tokenizer, (const int32_t *)(void *)s->ids.data,
+                                s->ids.size / sizeof(int32_t), false, &size, NULL);
+    for (size_t i = 0; text && i < j->stop_count; i++) {
+        const char *is = memmem(text, size, j->stop[i], strlen(j->stop[i]));
+        if (is && (!at || is < at)) at = is, first = j->stop[i];
+    }
+    gyr_free(text);
+    return first;
+}
+
 static void head(struct js *o, const struct telling *t) {
     char id[40];
     snprintf(id, sizeof id, "msg_%s", t->job->x->id);
@@ -280,7 +310,7 @@ static void finish_stream(struct telling *t) {
     open_event(&o, &json, "message_delta");
     js_open(&o, "delta", '{');
     js_string_of(&o, "stop_reason", stop_reason(s));
-    js_none(&o, "stop_sequence");
+    js_string_of(&o, "stop_sequence", stop_sequence(s));
     js_close(&o, '}');
     put_usage(&o, t, s->tokens);
     close_event(t, &o, "message_delta");
@@ -320,7 +350,7 @@ static void done(struct telling *t) {
     }
     js_close(&o, ']');
     js_string_of(&o, "stop_reason", stop_reason(s));
-    js_none(&o, "stop_sequence");
+    js_string_of(&o, "stop_sequence", stop_sequence(s));
     put_usage(&o, t, s->tokens);
     js_close(&o, '}');
     telling_reply(t, &json);
@@ -357,37 +387,47 @@ static bool read_prompt(struct messages *m, struct fault *f) {
     struct ask *a = &m->ask;
     json_t *tools = chat_tools(json_object_get(a->body, "tools"));
     m->talk.messages = chat_messages(a->body, f);
-    if (m->talk.messages) m->talk.tools = conversation_tools(tools, f);
+    if (m->talk.messages && m->must.tools != TOOLS_NONE) m->talk.tools = conversation_tools(tools, f);
     size_t n = json_array_size(m->talk.messages);
     const char *last = n ? text_of(json_array_get(m->talk.messages, n - 1), "role") : NULL;
     m->talk.go_on = last && !strcmp(last, "assistant"); // an answer that is begun goes on
     if (m->thinking_off) m->talk.effort = "none";
     bool ok = m->talk.messages && !f->status && conversation_prompt(a, &m->talk, f);
     json_decref(tools);
-    json_decref(m->talk.messages);
     return ok;
+}
+
+static void forget(struct messages *m) {
+    constraint_free(&m->must);
+    json_decref(m->talk.messages);
+    json_decref(m->talk.tools);
+}
+
+static bool read_message(struct messages *m, struct fault *f) {
+    struct ask *a = &m->ask;
+    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
+    if (!a->job->max_tokens) return refuse(f, 400, "max_tokens", "max_tokens: required");
+    if (!read_prompt(m, f) || !telling_new(a->job, &messages_surface, a, f)) return false;
+    struct telling *t = a->job->telling;
+    t->own = calloc(1, sizeof(struct own));
+    t->wants_ids = a->job->stop_count; // to say which of the stop sequences came
+    if (!t->own) return refuse(f, 503, NULL, "out of memory");
+    return telling_reads(t, m->talk.tools, f) && constraint_settle(&m->must, a, m->talk.tools, telling_begins(t), f);
 }
 
 bool messages_read(struct ask *common, struct fault *f) {
     struct messages m = {.ask = *common};
-    struct ask *a = &m.ask;
-    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
-    if (!a->job->max_tokens) return refuse(f, 400, "max_tokens", "max_tokens: required");
-    bool ok = read_prompt(&m, f) && telling_new(a->job, &messages_surface, a, f) &&
-              telling_reads(a->job->telling, m.talk.tools, f);
-    json_decref(m.talk.tools);
-    struct telling *t = a->job->telling;
-    if (ok) t->own = calloc(1, sizeof(struct own));
-    return ok && (t->own || refuse(f, 503, NULL, "out of memory"));
+    bool ok = read_message(&m, f);
+    forget(&m);
+    return ok;
 }
 
 // How many tokens a request's prompt has; nothing is computed.
 bool messages_count(struct ask *common, struct buf *json, struct fault *f) {
     struct messages m = {.ask = *common};
-    if (!ask_fields(&m.ask, fields, sizeof fields / sizeof *fields, f)) return false;
     m.ask.context = SIZE_MAX;
-    bool ok = read_prompt(&m, f);
-    json_decref(m.talk.tools);
+    bool ok = ask_fields(&m.ask, fields, sizeof fields / sizeof *fields, f) && read_prompt(&m, f);
+    forget(&m);
     if (ok) buf_printf(json, "{\"input_tokens\":%zu}", m.ask.job->count);
     return ok;
 }

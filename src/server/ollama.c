@@ -1,6 +1,8 @@
 // POST /api/chat and /api/generate, as Ollama has them (https://docs.ollama.com/api), for programs that have only that.
+#include "server/constraint.h"
 #include "server/conversation.h"
 #include "server/models.h"
+#include "server/openai.h"
 #include "server/surfaces.h"
 
 #include <math.h>
@@ -12,8 +14,12 @@
 struct ollama {
     struct ask ask;
     struct conversation talk;
-    bool raw;
+    struct constraint must;
+    size_t top_logprobs;
+    bool raw, logprobs;
 };
+
+#define IN_OLLAMA(member) offsetof(struct ollama, member), IN_ASK
 
 static bool read_predict(struct ask *a, const json_t *v, const char *name, struct fault *f) {
     double n = json_number_value(v);
@@ -68,6 +74,15 @@ static bool read_think(struct ask *a, const json_t *v, const char *name, struct 
     return true;
 }
 
+static bool read_format(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    struct constraint *must = &((struct ollama *)a)->must;
+    const char *word = json_string_value(v);
+    if (word && !*word) return true;
+    if (json_is_object(v)) return constraint_schema(must, v, name, f);
+    if (!word || strcmp(word, "json")) return refuse(f, 400, name, "%s: takes \"json\" or a JSON schema", name);
+    return constraint_json(must, name, f);
+}
+
 static const struct field fields[] = {
     {"messages", FIELD_READ},
     {"prompt", FIELD_READ},
@@ -76,7 +91,12 @@ static const struct field fields[] = {
     {"options", FIELD_OF, .read = read_options},
     {"think", FIELD_OF, .read = read_think},
     {"keep_alive", FIELD_IGNORED},
-    {"raw", FIELD_BOOL, offsetof(struct ollama, raw), IN_ASK},
+    {"raw", FIELD_BOOL, IN_OLLAMA(raw)},
+    {"format", FIELD_OF, .read = read_format},
+    {"logprobs", FIELD_BOOL, IN_OLLAMA(logprobs)},
+    {"top_logprobs", FIELD_WHOLE, IN_OLLAMA(top_logprobs), 0, 20},
+    {"truncate", FIELD_IGNORED}, // a prompt that is too long is refused
+    {"shift", FIELD_IGNORED},
     {"images", FIELD_NULL},
     {"suffix", FIELD_NULL},
     {"template", FIELD_NULL},
@@ -106,8 +126,17 @@ static void close_line(struct telling *t, struct js *o) {
 
 static int64_t nanoseconds(double seconds) { return (int64_t)(seconds * 1e9); }
 
+static void put_logprobs(struct js *o, struct speech *s) {
+    if (!s->logprobs.size) return;
+    js_open(o, "logprobs", '[');
+    js_raw(o, NULL, s->logprobs.data, s->logprobs.size);
+    js_close(o, ']');
+    buf_clear(&s->logprobs);
+}
+
 static void put_end(struct js *o, struct telling *t) {
-    const struct speech *s = &t->speeches[0];
+    struct speech *s = &t->speeches[0];
+    put_logprobs(o, s);
     js_bool(o, "done", true);
     js_string_of(o, "done_reason", s->stop == GYR_STOP_LENGTH ? "length" : "stop");
     js_whole(o, "total_duration", nanoseconds(t->prompt_seconds + t->answer_seconds));
@@ -142,6 +171,7 @@ static void chat_event(struct telling *t, struct speech *s, enum speech_kind kin
         js_close(&o, ']');
     }
     js_close(&o, '}');
+    put_logprobs(&o, s);
     js_bool(&o, "done", false);
     close_line(t, &o);
 }
@@ -149,11 +179,11 @@ static void chat_event(struct telling *t, struct speech *s, enum speech_kind kin
 static void generate_event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
     struct buf json = {0};
     struct js o;
-    (void)s;
     if (!t->stream || kind > SPEECH_TEXT) return;
     open_line(&o, &json, t);
     js_text(&o, "response", text, kind == SPEECH_TEXT ? size : 0);
     if (kind == SPEECH_REASONING) js_text(&o, "thinking", text, size);
+    put_logprobs(&o, s);
     js_bool(&o, "done", false);
     close_line(t, &o);
 }
@@ -210,6 +240,7 @@ static void broke(struct telling *t, const struct fault *f) { ollama_error(&t->o
 const struct surface ollama_chat_surface = {.type = "application/json",
                                             .stream_type = "application/x-ndjson",
                                             .event = chat_event,
+                                            .token = openai_token,
                                             .done = chat_done,
                                             .error = ollama_error,
                                             .broke = broke};
@@ -217,6 +248,7 @@ const struct surface ollama_chat_surface = {.type = "application/json",
 const struct surface ollama_generate_surface = {.type = "application/json",
                                                 .stream_type = "application/x-ndjson",
                                                 .event = generate_event,
+                                                .token = openai_token,
                                                 .done = generate_done,
                                                 .error = ollama_error,
                                                 .broke = broke};
@@ -227,18 +259,46 @@ static bool read_fields(struct ollama *o, struct fault *f) {
     return ask_fields(a, fields, sizeof fields / sizeof *fields, f) && (ask_settle(a), true);
 }
 
-bool ollama_chat_read(struct ask *common, struct fault *f) {
-    struct ollama o = {.ask = *common};
-    struct ask *a = &o.ask;
-    if (!read_fields(&o, f)) return false;
-    o.talk.messages = conversation_messages(json_object_get(a->body, "messages"), f);
-    if (!o.talk.messages) return false;
-    o.talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
-    bool ok = !f->status && conversation_prompt(a, &o.talk, f) && telling_new(a->job, &ollama_chat_surface, a, f) &&
-              telling_reads(a->job->telling, o.talk.tools, f);
-    json_decref(o.talk.messages);
-    json_decref(o.talk.tools);
-    return ok;
+// Asking for nothing loads the model, which has happened by now.
+static bool loaded(struct ask *a, const char *member) {
+    struct js o = {.out = a->reply};
+    js_open(&o, NULL, '{');
+    js_string_of(&o, "model", served_name(a->job->model));
+    put_time(&o, "created_at", time(NULL));
+    if (!strcmp(member, "message")) {
+        js_open(&o, member, '{');
+        js_string_of(&o, "role", "assistant");
+        js_string_of(&o, "content", "");
+        js_close(&o, '}');
+    } else {
+        js_string_of(&o, member, "");
+    }
+    js_bool(&o, "done", true);
+    js_string_of(&o, "done_reason", "load");
+    js_close(&o, '}');
+    buf_putc(a->reply, '\n');
+    return true;
+}
+
+// Once there is a prompt: how it is to be told.
+static bool tell(struct ollama *o, const struct surface *surface, bool reads, struct fault *f) {
+    struct ask *a = &o->ask;
+    a->job->logprobs = o->logprobs ? 1 + (int32_t)o->top_logprobs : 0;
+    if (!telling_new(a->job, surface, a, f)) return false;
+    struct telling *t = a->job->telling;
+    if (reads && !telling_reads(t, o->talk.tools, f)) return false;
+    return constraint_settle(&o->must, a, o->talk.tools, reads ? telling_begins(t) : BEGINS_ANSWER, f);
+}
+
+static bool read_chat(struct ollama *o, struct fault *f) {
+    struct ask *a = &o->ask;
+    json_t *messages = json_object_get(a->body, "messages");
+    if (!read_fields(o, f)) return false;
+    if (!messages || (json_is_array(messages) && !json_array_size(messages))) return loaded(a, "message");
+    o->talk.messages = conversation_messages(messages, f);
+    if (!o->talk.messages) return false;
+    o->talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
+    return !f->status && conversation_prompt(a, &o->talk, f) && tell(o, &ollama_chat_surface, true, f);
 }
 
 static bool raw_prompt(struct ask *a, const json_t *prompt, struct fault *f) {
@@ -257,16 +317,26 @@ static json_t *messages_of(const json_t *prompt, const json_t *system) {
     return list;
 }
 
-bool ollama_generate_read(struct ask *common, struct fault *f) {
-    struct ollama o = {.ask = *common};
-    struct ask *a = &o.ask;
+static bool read_generate(struct ollama *o, struct fault *f) {
+    struct ask *a = &o->ask;
     json_t *prompt = json_object_get(a->body, "prompt");
-    if (!read_fields(&o, f)) return false;
+    if (!read_fields(o, f)) return false;
+    if (!prompt || (json_is_string(prompt) && !json_string_length(prompt))) return loaded(a, "response");
     if (!json_is_string(prompt)) return refuse(f, 400, "prompt", "prompt: takes a string");
-    bool raw = o.raw || !served_info(a->job->model)->has_chat_template;
-    o.talk.messages = messages_of(prompt, json_object_get(a->body, "system"));
-    bool ok = (raw ? raw_prompt(a, prompt, f) : conversation_prompt(a, &o.talk, f)) &&
-              telling_new(a->job, &ollama_generate_surface, a, f) && (raw || telling_reads(a->job->telling, NULL, f));
+    bool raw = o->raw || !served_info(a->job->model)->has_chat_template;
+    o->talk.messages = messages_of(prompt, json_object_get(a->body, "system"));
+    return (raw ? raw_prompt(a, prompt, f) : conversation_prompt(a, &o->talk, f)) &&
+           tell(o, &ollama_generate_surface, !raw, f);
+}
+
+static bool read(struct ask *common, bool (*how)(struct ollama *o, struct fault *f), struct fault *f) {
+    struct ollama o = {.ask = *common};
+    bool ok = how(&o, f);
+    constraint_free(&o.must);
     json_decref(o.talk.messages);
+    json_decref(o.talk.tools);
     return ok;
 }
+
+bool ollama_chat_read(struct ask *a, struct fault *f) { return read(a, read_chat, f); }
+bool ollama_generate_read(struct ask *a, struct fault *f) { return read(a, read_generate, f); }

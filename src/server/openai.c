@@ -74,3 +74,10 @@ void openai_usage(struct js *o, const char *key, const struct telling *t) {
     js_close(o, '}');
     js_close(o, '}');
 }
+
+void openai_chunk_usage(struct js *o, const struct telling *t) {
+    if (t->usage_each)
+        openai_usage(o, "usage", t);
+    else if (t->usage)
+        js_none(o, "usage");
+}

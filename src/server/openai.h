@@ -11,7 +11,10 @@ void openai_broke(struct telling *t, const struct fault *f);
 // A token's log-probability and those of the likeliest, as chat completions and responses have them, into s->logprobs.
 void openai_token(struct telling *t, struct speech *s, const struct said *said);
 
-// "usage" of an answer whose choices are all over.
+// "usage" of an answer so far.
 void openai_usage(struct js *o, const char *key, const struct telling *t);
+
+// "usage" in a chunk of a stream, if it was asked for: null unless it is to be in each.
+void openai_chunk_usage(struct js *o, const struct telling *t);
 
 #endif

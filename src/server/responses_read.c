@@ -49,6 +49,19 @@ static bool read_truncation(struct ask *a, const json_t *v, const char *name, st
            refuse(f, 400, name, "%s: only \"disabled\": nothing is left out silently here", name);
 }
 
+// What there is besides of tools and models that nobody has here changes nothing.
+static bool read_include(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    size_t i;
+    json_t *item;
+    (void)a;
+    json_array_foreach(v, i, item) {
+        const char *what = json_string_value(item);
+        if (!what || !strcmp(what, "message.output_text.logprobs"))
+            return refuse(f, 400, name, "%s: '%.60s': not supported here", name, what ? what : "no string");
+    }
+    return json_is_array(v) || refuse(f, 400, name, "%s: takes a list", name);
+}
+
 #define IN_ASKED(member) offsetof(struct asked, member), IN_ASK
 
 static const struct field fields[] = {
@@ -63,11 +76,13 @@ static const struct field fields[] = {
     {"reasoning", FIELD_OF, .read = read_reasoning},
     {"text", FIELD_OF, .read = read_text},
     {"truncation", FIELD_OF, .read = read_truncation},
-    {"include", FIELD_IGNORED},
+    {"include", FIELD_OF, .read = read_include},
     {"top_logprobs", FIELD_NULL},
     {"background", FIELD_NULL},
     {"conversation", FIELD_NULL},
     {"prompt", FIELD_NULL},
+    {"context_management", FIELD_NULL},
+    {"moderation", FIELD_NULL},
     {"max_tool_calls", FIELD_IGNORED},
     {"client_metadata", FIELD_IGNORED},
 };
@@ -313,27 +328,44 @@ static bool make_own(struct asked *q, struct fault *f) {
     return true;
 }
 
-static bool read(struct asked *q, struct fault *f) {
+// The prompt and what belongs to it.
+static bool read_prompt(struct asked *q, struct fault *f) {
     struct ask *a = &q->ask;
     q->parallel = q->store = true;
     if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f) || !read_items(q, f)) return false;
     if (a->n != 1) return refuse(f, 400, "n", "n: one answer a request here");
-    q->must.one_call = !q->parallel;
+    q->must.one_call |= !q->parallel;
     if (!(q->talk.messages = messages_of(q, f))) return false;
     json_t *tools = q->must.tools == TOOLS_NONE ? NULL : tools_of(json_object_get(a->body, "tools"));
     q->talk.tools = conversation_tools(tools, f);
     json_decref(tools);
-    return !f->status && conversation_prompt(a, &q->talk, f) && telling_new(a->job, &responses_surface, a, f) &&
-           make_own(q, f) && telling_reads(a->job->telling, q->talk.tools, f) &&
-           constraint_settle(&q->must, a, q->talk.tools, telling_begins(a->job->telling), f);
+    if (!f->status) q->talk.tools = constraint_allow(&q->must, q->talk.tools, f);
+    return !f->status && conversation_prompt(a, &q->talk, f);
+}
+
+static void forget(struct asked *q) {
+    constraint_free(&q->must);
+    json_decref(q->items);
+    json_decref(q->talk.messages);
+    json_decref(q->talk.tools);
 }
 
 bool responses_read(struct ask *common, struct fault *f) {
     struct asked q = {.ask = *common};
-    bool ok = read(&q, f);
-    constraint_free(&q.must);
-    json_decref(q.items);
-    json_decref(q.talk.messages);
-    json_decref(q.talk.tools);
+    struct ask *a = &q.ask;
+    bool ok = read_prompt(&q, f) && telling_new(a->job, &responses_surface, a, f) && make_own(&q, f) &&
+              telling_reads(a->job->telling, q.talk.tools, f) &&
+              constraint_settle(&q.must, a, q.talk.tools, telling_begins(a->job->telling), f);
+    forget(&q);
+    return ok;
+}
+
+// How many tokens a request's prompt has; nothing is computed.
+bool responses_count(struct ask *common, struct buf *json, struct fault *f) {
+    struct asked q = {.ask = *common};
+    q.ask.context = SIZE_MAX;
+    bool ok = read_prompt(&q, f);
+    forget(&q);
+    if (ok) buf_printf(json, "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}", q.ask.job->count);
     return ok;
 }

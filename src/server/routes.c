@@ -17,6 +17,7 @@ static const struct route routes[] = {
     {"GET", "/v1/models/*", USER, true, handle_model, &chat_surface},
     {"POST", "/v1/chat/completions", USER, false, handle_answer, &chat_surface, chat_read, .batch = true},
     {"POST", "/v1/responses", USER, false, handle_answer, &responses_surface, responses_read, .batch = true},
+    {"POST", "/v1/responses/input_tokens", USER, false, handle_answer, &responses_surface, .say = responses_count},
     {"GET", "/v1/responses/*", USER, false, handle_kept_response, &responses_surface},
     {"DELETE", "/v1/responses/*", USER, false, handle_kept_response, &responses_surface},
     {"POST", "/v1/completions", USER, false, handle_answer, &completions_surface, completions_read, .batch = true},

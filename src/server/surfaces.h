@@ -17,6 +17,7 @@ void ollama_error(struct buf *out, const struct fault *f);
 
 // Requests that need a model's tokenizer alone: the reply's JSON.
 bool messages_count(struct ask *a, struct buf *json, struct fault *f);
+bool responses_count(struct ask *a, struct buf *json, struct fault *f);
 bool tokenize_say(struct ask *a, struct buf *json, struct fault *f);
 bool detokenize_say(struct ask *a, struct buf *json, struct fault *f);
 bool template_say(struct ask *a, struct buf *json, struct fault *f);

@@ -217,6 +217,7 @@ bool telling_new(struct job *j, const struct surface *surface, const struct ask 
                           .n = j->n,
                           .stream = a->stream,
                           .usage = a->usage,
+                          .usage_each = a->usage_each,
                           .wants_logprobs = j->logprobs,
                           .prompt_tokens = j->count,
                           .created = (long long)time(NULL)};

@@ -53,7 +53,7 @@ struct telling {
     json_t *tools; // that may be called; NULL: none
     struct speech *speeches;
     unsigned n;
-    bool stream, usage, started;
+    bool stream, usage, usage_each, started;
     bool wants_logprobs, wants_ids;
     size_t prompt_tokens, cached;
     long long created;

@@ -11,11 +11,11 @@ import tempfile
 class Server:
     """gyr serve on a free port, with a state of its own."""
 
-    def __init__(self, gyr, *options, state=None, cache=None):
+    def __init__(self, gyr, *options, state=None, cache=None, verb=("serve", "--port", "0", "--no-cache")):
         self.folder = tempfile.TemporaryDirectory()
         self.environ = dict(os.environ, GYR_STATE=state or self.folder.name, XDG_CACHE_HOME=cache or self.folder.name)
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
-        self.process = subprocess.Popen([gyr, "serve", "--port", "0", "--no-cache", *options], env=self.environ,
+        self.process = subprocess.Popen([gyr, *verb, *options], env=self.environ,
                                         stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on https?://(.*):(\d+)\n", line)

@@ -1,0 +1,198 @@
+"""OpenAI's Python client."""
+import json
+
+import openai
+import pytest
+from openai import OpenAI
+from pydantic import BaseModel
+
+from conftest import call
+
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+           "additionalProperties": False}
+TOOL = {"type": "function", "function": {"name": "weather", "description": "Of a city", "parameters": WEATHER, "strict": True}}
+FLAT = {"type": "function", "name": "weather", "description": "Of a city", "parameters": WEATHER, "strict": True}
+USER = [{"role": "user", "content": "Write a poem about the sea"}]
+
+
+class Bird(BaseModel):
+    name: str
+    age: int
+
+
+OWL = '{"name": "owl", "age": 3}'
+
+
+@pytest.fixture
+def client(poet):
+    return OpenAI(base_url=poet.url + "/v1", api_key="none", max_retries=0)
+
+
+def of(server):
+    return OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
+
+
+def test_models(client):
+    models = client.models.list().data
+    assert [m.id for m in models] == ["poet"] and client.models.retrieve("poet").object == "model"
+
+
+def test_chat_whole_and_streamed_are_the_same(client):
+    whole = client.chat.completions.create(model="poet", messages=USER, max_completion_tokens=30)
+    stream = client.chat.completions.create(model="poet", messages=USER, max_completion_tokens=30, stream=True,
+                                            stream_options={"include_usage": True})
+    chunks = list(stream)
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert text == whole.choices[0].message.content and text
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens == 30
+    assert whole.choices[0].finish_reason == "length"
+
+
+def test_chat_stream_helper(scripted):
+    client = of(scripted("One two three four five six seven"))
+    with client.chat.completions.stream(model="stand-in", messages=USER, logprobs=True) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_completion()
+    assert {"chunk", "content.delta", "content.done", "logprobs.content.delta"} <= kinds
+    assert "".join(t.token for t in final.choices[0].logprobs.content) == final.choices[0].message.content
+
+
+def test_chat_logprobs(client):
+    reply = client.chat.completions.create(model="poet", messages=USER, max_completion_tokens=5, logprobs=True, top_logprobs=3)
+    content = reply.choices[0].logprobs.content
+    assert len(content) == 5 and all(len(t.top_logprobs) == 3 and t.logprob <= 0 for t in content)
+    assert "".join(t.token for t in content).strip() == reply.choices[0].message.content.strip()
+
+
+def test_chat_n(client):
+    reply = client.chat.completions.create(model="poet", messages=USER, max_completion_tokens=10, n=3)
+    assert [c.index for c in reply.choices] == [0, 1, 2]
+    stream = client.chat.completions.create(model="poet", messages=USER, max_completion_tokens=10, n=3, stream=True)
+    texts = ["", "", ""]
+    for chunk in stream:
+        for c in chunk.choices:
+            texts[c.index] += c.delta.content or ""
+    assert texts == [c.message.content for c in reply.choices]
+
+
+def test_chat_parse(scripted):
+    client = of(scripted(OWL))
+    reply = client.chat.completions.parse(model="stand-in", messages=USER, response_format=Bird)
+    assert reply.choices[0].message.parsed == Bird(name="owl", age=3)
+
+
+def test_chat_parse_streamed(scripted):
+    client = of(scripted(OWL))
+    with client.chat.completions.stream(model="stand-in", messages=USER, response_format=Bird) as stream:
+        for _ in stream:
+            pass
+        assert stream.get_final_completion().choices[0].message.parsed == Bird(name="owl", age=3)
+
+
+def test_chat_tools(scripted):
+    client = of(scripted("Let me see.\n" + call("weather", city="Zürich") + "\n" + call("weather", city="Rome"), "Sun in both."))
+    talk = [{"role": "user", "content": "Weather?"}]
+    first = client.chat.completions.create(model="stand-in", messages=talk, tools=[TOOL], tool_choice="auto").choices[0]
+    assert first.finish_reason == "tool_calls" and first.message.content == "Let me see."
+    calls = first.message.tool_calls
+    assert [json.loads(c.function.arguments) for c in calls] == [{"city": "Zürich"}, {"city": "Rome"}]
+    talk += [first.message] + [{"role": "tool", "tool_call_id": c.id, "content": "sun"} for c in calls]
+    second = client.chat.completions.create(model="stand-in", messages=talk, tools=[TOOL])
+    assert second.choices[0].message.content == "Sun in both."
+
+
+def test_chat_tools_streamed(scripted):
+    client = of(scripted("Let me see.\n" + call("weather", city="Zürich")))
+    with client.chat.completions.stream(model="stand-in", messages=USER, tools=[TOOL]) as stream:
+        kinds = [e.type for e in stream]
+        message = stream.get_final_completion().choices[0].message
+    assert "tool_calls.function.arguments.delta" in kinds and "tool_calls.function.arguments.done" in kinds
+    assert message.tool_calls[0].function.parsed_arguments == {"city": "Zürich"} and message.content == "Let me see."
+
+
+def test_chat_required_tool(client):
+    def weather(city):
+        return client.chat.completions.create(model="poet", messages=USER, tools=[TOOL], max_completion_tokens=300, seed=city,
+                                              tool_choice={"type": "function", "function": {"name": "weather"}})
+    for seed in range(3):
+        choice = weather(seed).choices[0]
+        if choice.finish_reason != "length":
+            assert set(json.loads(choice.message.tool_calls[0].function.arguments)) == {"city"}
+
+
+def test_chat_allowed_tools(scripted):
+    client = of(scripted(call("weather", city="Rome")))
+    reply = client.chat.completions.create(model="stand-in", messages=USER, tools=[TOOL, dict(TOOL, function={"name": "other"})],
+        tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [
+            {"type": "function", "function": {"name": "weather"}}]}})
+    assert reply.choices[0].message.tool_calls[0].function.name == "weather"
+
+
+def test_completions(client):
+    whole = client.completions.create(model="poet", prompt="The sea", max_tokens=12, logprobs=2, echo=False)
+    stream = client.completions.create(model="poet", prompt="The sea", max_tokens=12, stream=True)
+    assert "".join(c.choices[0].text for c in stream if c.choices) == whole.choices[0].text
+    assert len(whole.choices[0].logprobs.tokens) == 12
+
+
+def test_responses(client):
+    r = client.responses.create(model="poet", input="Write a poem", max_output_tokens=20, instructions="Rhyme.",
+                                metadata={"a": "b"}, temperature=0, truncation="disabled")
+    assert r.output_text and r.usage.output_tokens == 20 and r.status == "incomplete"
+    assert r.incomplete_details.reason == "max_output_tokens" and r.metadata == {"a": "b"}
+
+
+def test_responses_streamed(client):
+    with client.responses.stream(model="poet", input="Write a poem", max_output_tokens=20) as stream:
+        events = list(stream)
+    names = [e.type for e in events]
+    assert names[:3] == ["response.created", "response.in_progress", "response.output_item.added"]
+    assert names[-1] in ("response.completed", "response.incomplete")
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+    text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+    assert text == events[-1].response.output_text
+
+
+def test_responses_parse(scripted):
+    r = of(scripted(OWL)).responses.parse(model="stand-in", input="A bird", text_format=Bird)
+    assert r.output_parsed == Bird(name="owl", age=3)
+
+
+def test_responses_tools(scripted):
+    client = of(scripted(call("weather", city="Rome"), "Sun."))
+    first = client.responses.create(model="stand-in", input="Weather?", tools=[FLAT])
+    made = [i for i in first.output if i.type == "function_call"]
+    assert json.loads(made[0].arguments) == {"city": "Rome"}
+    second = client.responses.create(model="stand-in", previous_response_id=first.id, tools=[FLAT], input=[
+        {"type": "function_call_output", "call_id": made[0].call_id, "output": "sun"}])
+    assert second.output_text == "Sun." and second.previous_response_id == first.id
+    assert client.responses.retrieve(first.id).id == first.id
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(first.id)
+
+
+def test_responses_tools_streamed(scripted):
+    client = of(scripted("So.\n" + call("weather", city="Rome")))
+    with client.responses.stream(model="stand-in", input="Weather?", tools=[FLAT]) as stream:
+        names = [e.type for e in stream]
+        final = stream.get_final_response()
+    assert "response.function_call_arguments.delta" in names and "response.function_call_arguments.done" in names
+    assert [i.type for i in final.output] == ["message", "function_call"] and final.output[1].parsed_arguments == {"city": "Rome"}
+
+
+def test_responses_count(client):
+    assert client.responses.input_tokens.count(model="poet", input="Write a poem").input_tokens > 2
+
+
+def test_errors(client):
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="gpt-9", messages=USER)
+    with pytest.raises(openai.BadRequestError) as e:
+        client.chat.completions.create(model="poet", messages=[{"role": "user", "content": "word " * 3000}])
+    assert e.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError) as e:
+        client.chat.completions.create(model="poet", messages=USER, extra_body={"frobnicate": 1})
+    assert e.value.code == "unknown_parameter" and e.value.param == "frobnicate"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-9")
