@@ -30,7 +30,7 @@ static const struct route routes[] = {
     {"GET", "/v1/batches/*", USER, false, handle_batch, &chat_surface},
     {"POST", "/v1/batches/*", USER, false, handle_batch_cancel, &chat_surface},
     {"POST", "/v1/messages", USER, false, handle_answer, &messages_surface, messages_read},
-    {"POST", "/v1/embeddings", USER, false, handle_answer, &embeddings_surface, embeddings_read},
+    {"POST", "/v1/embeddings", USER, false, handle_answer, &embeddings_surface, embeddings_read, .batch = true},
     {"POST", "/api/embed", USER, false, handle_answer, &ollama_embed_surface, embeddings_read},
     {"POST", "/api/embeddings", USER, false, handle_answer, &ollama_embeddings_surface, embeddings_read},
     {"POST", "/v1/messages/count_tokens", USER, false, handle_answer, &messages_surface, .say = messages_count},

@@ -278,7 +278,8 @@ def other_endpoints_and_wishes():
     problems = []
     with Server(GYR) as s:
         for url, body in (("/v1/completions", {"prompt": "The sea", "max_tokens": 5}),
-                          ("/v1/responses", {"input": "The sea", "max_output_tokens": 5, "store": False})):
+                          ("/v1/responses", {"input": "The sea", "max_output_tokens": 5, "store": False}),
+                          ("/v1/embeddings", {"input": ["The sea", "Snow"]})):
             b = wait(s, batch(s, [line("a", body, url)], endpoint=url))
             got = lines_of(s, b["output_file_id"])["a"]["response"]
             if got["status_code"] != 200 or said(got["body"]) != said(s.ask(url, body)):
