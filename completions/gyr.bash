@@ -3,12 +3,12 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version help'
+        words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
-    -m | --model | -f | --file | -o | --output | --vocab)
+    -m | --model | --receipt | -f | --file | -o | --output | --vocab)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
     --pooling)
@@ -30,7 +30,8 @@ _gyr() {
     run)
         words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
-               --json-schema --grammar --regex --json --stats --ignore-end --help' ;;
+               --json-schema --grammar --regex --receipt --json --stats --ignore-end --help' ;;
+    verify) words='--model --threads --json --oversize --no-cache --help' ;;
     serve)
         words='--model --alias --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
                --connections --body --threads --kv-type --kv-memory --disk-cache --oversize --lock --no-cache --quiet --help' ;;
@@ -62,9 +63,9 @@ _gyr() {
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version' ;;
+    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version' ;;
     esac
-    if [[ ($verb == inspect || $verb == quantize || $verb == convert) && $word != -* ]]; then
+    if [[ ($verb == inspect || $verb == verify || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -22,8 +22,8 @@
 // that only read a model or a tokenizer, any number at once: gyr_model_get_info(), gyr_model_tokenizer(),
 // gyr_model_template(), gyr_model_template_source(), gyr_sampling_defaults(), gyr_tokenize(), gyr_detokenize(),
 // gyr_token_is_end(), gyr_tokenizer_note(), gyr_chat_tokens(), gyr_chat_text(), gyr_template_render(),
-// gyr_model_get_work(), gyr_embed_prompt(), gyr_embed_prompt_name(). Calls without a model, a session or an answer may
-// be made on any thread.
+// gyr_model_get_work(), gyr_embed_prompt(), gyr_embed_prompt_name(), gyr_model_checksum(). Calls without a model, a
+// session or an answer may be made on any thread.
 //
 // Options: a NULL pointer, or a zeroed struct, means the defaults. Zero a struct before you set its members: structs
 // end with room for members of later versions, so that their size, and a program built with an older gyr.h, stay good.
@@ -552,6 +552,51 @@ GYR_API bool gyr_answer_done(const gyr_answer *answer);
 
 // What it took so far. Seconds are those of the steps that the answer had part in; `stop` is 0 until it is done.
 GYR_API void gyr_answer_get_stats(const gyr_answer *answer, gyr_generate_stats *stats);
+
+// -------------------------------------------------------------------------------------------------- receipts
+
+// A receipt is a JSON object that says how an answer came to be: model, arithmetic, sampling, the tokens of prompt and
+// answer (docs/receipts.md). Whoever has the model can compute it again, on any machine.
+
+// The model's checksum, 64 digits and a NUL: SHA-256 over its tensors and over the metadata that answers depend on. It
+// is the same for a file that is copied, renamed or split. The first call reads all weights; later ones cost nothing.
+// GYR_FAILED if OpenSSL fails.
+GYR_API gyr_status gyr_model_checksum(gyr_model *model, char checksum[65], gyr_error *err);
+
+typedef struct gyr_receipt_options {
+    const char *name;           // what the model is called here; NULL: as its file calls itself
+    const char *path;           // where it is, for who checks the receipt on this machine; NULL: not told
+    const gyr_grammar *grammar; // what mask() held the answer to; NULL: nothing
+    size_t grammar_from;        // tokens of the answer that came before the grammar held
+    uint64_t reserved[6];
+} gyr_receipt_options;
+
+// The receipt of an answer that is done, while its session is as the answer left it. Free with gyr_free(). Fails with
+// GYR_UNSUPPORTED (a mask that is no grammar's, a stop string that is not UTF-8), and as gyr_model_checksum() does.
+GYR_API char *gyr_answer_receipt(const gyr_answer *answer, const gyr_receipt_options *options, gyr_error *err);
+
+typedef struct gyr_receipt_result {
+    bool equal;
+    size_t prompt_tokens, answer_tokens; // of the receipt
+    size_t place;                        // tokens of the answer that are equal; the next one is not, unless `equal`
+    int32_t said, is;                    // the token at that place, in the receipt and as computed; -1: there is none
+    gyr_stop stop_said, stop_is;         // why the answer ends there; 0: it does not
+    uint64_t reserved[6];
+} gyr_receipt_result;
+
+typedef struct gyr_receipt_check_options {
+    bool (*progress)(void *user, double fraction); // return false to stop
+    void *user;
+    uint64_t reserved[6];
+} gyr_receipt_check_options;
+
+// Computes an answer again and compares it with its receipt: the answer's tokens in large batches, so much faster than
+// it was given. GYR_OK says that it was compared, `result` how that went. Fails with GYR_MALFORMED (it is no receipt);
+// GYR_FAILED: it is of another model; GYR_UNSUPPORTED: of another edition, format or tokenizer; GYR_TOO_LONG;
+// GYR_CANCELLED.
+GYR_API gyr_status gyr_receipt_check(gyr_model *model, const char *receipt, size_t size,
+                                     const gyr_receipt_check_options *options, gyr_receipt_result *result,
+                                     gyr_error *err);
 
 // ------------------------------------------------------------------------------------------------ embeddings
 

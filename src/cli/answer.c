@@ -1,4 +1,5 @@
 // Generating and printing one answer, and the line that follows it.
+#include "open.h"
 #include "output.h"
 #include "progress.h"
 #include "run.h"
@@ -68,6 +69,24 @@ static bool on_token(void *user, const gyr_token *token) {
     return gyr_matcher_accept(p->matcher, token->id, &p->why) == GYR_OK;
 }
 
+// gyr_generate(), with a receipt of what it did.
+static gyr_status generate(struct talk *t, const int32_t *ids, size_t count, const gyr_generate_options *options,
+                           struct answer *a, gyr_error *e) {
+    gyr_receipt_options receipt = {
+        .name = model_label(t->options->model), .path = model_path(t->options->model), .grammar = t->grammar};
+    gyr_answer *answer = gyr_answer_new(t->session, ids, count, options, e);
+    gyr_status status = answer ? GYR_OK : e->status;
+    while (!status && !gyr_answer_done(answer)) status = gyr_answers_step(&answer, 1, 0, e);
+    if (answer) gyr_answer_get_stats(answer, &a->stats);
+    if (!status && a->stats.prompt_tokens < count) status = GYR_CANCELLED;
+    if (!status && t->options->receipt) {
+        a->receipt = gyr_answer_receipt(answer, &receipt, e);
+        status = a->receipt ? GYR_OK : e->status;
+    }
+    gyr_answer_free(answer);
+    return status;
+}
+
 int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer *a) {
     gyr_sampling sampling;
     sampling_of(t, &sampling);
@@ -92,7 +111,7 @@ int give_answer(struct talk *t, const int32_t *ids, size_t count, struct answer 
                                     .mask = p.matcher ? on_mask : NULL,
                                     .token = p.matcher ? on_token : NULL,
                                     .user = &p};
-    gyr_status status = gyr_generate(t->session, ids, count, &options, &a->stats, &e);
+    gyr_status status = generate(t, ids, count, &options, a, &e);
     progress_end(&p.bar);
     fclose(p.text);
     gyr_matcher_free(p.matcher);

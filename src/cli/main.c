@@ -17,6 +17,7 @@ static const struct verb {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"run", "answer a prompt, or chat", verb_run},
+    {"verify", "check an answer's receipt by computing it again", verb_verify},
     {"serve", "serve models over HTTP", verb_serve},
     {"key", "make, list and remove the keys of a server", verb_key},
     {"pull", "get a model from the hub", verb_pull},

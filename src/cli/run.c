@@ -7,6 +7,7 @@
 #include "signals.h"
 #include "verbs.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stddef.h>
@@ -41,8 +42,9 @@ static const struct option options[] = {
     {"grammar", 0, "FILE", "GBNF", OPTION_TEXT, FIELD(grammar), 0, 0, true},
     {"regex", 0, "TEXT", "all of it", OPTION_TEXT, FIELD(regex), 0, 0, true},
     {"ignore-end", 0, NULL, "for benchmarks", OPTION_FLAG, FIELD(ignore_end), 0, 0, true},
-    {"json", 0, NULL, "a JSON object a line, for programs", OPTION_FLAG, FIELD(json)},
-    {"stats", 0, NULL, "say how fast it was even when not on a terminal", OPTION_FLAG, FIELD(stats)},
+    {"receipt", 0, "FILE", "for gyr verify", OPTION_TEXT, FIELD(receipt), 0, 0, true},
+    {"json", 0, NULL, "for programs", OPTION_FLAG, FIELD(json), 0, 0, true},
+    {"stats", 0, NULL, "say how fast", OPTION_FLAG, FIELD(stats), 0, 0, true},
     {0}};
 
 const struct syntax run_syntax = {"run",
@@ -115,6 +117,13 @@ static int raw_prompt(struct talk *t, const char *text, size_t size, gyr_tokens 
     return GYR_OK;
 }
 
+static int write_receipt(const struct talk *t, const char *receipt) {
+    if (!t->receipt || !receipt) return GYR_OK;
+    if (fprintf(t->receipt, "%s\n", receipt) > 0 && !fflush(t->receipt)) return GYR_OK;
+    say_error("%s: %s", t->options->receipt, strerror(errno));
+    return GYR_IO;
+}
+
 static int answer_once(struct talk *t, const char *text, size_t size) {
     gyr_tokens tokens = {0};
     bool raw = t->options->raw || !t->info.has_chat_template;
@@ -124,7 +133,9 @@ static int answer_once(struct talk *t, const char *text, size_t size) {
     status = give_answer(t, tokens.ids, tokens.count, &a);
     gyr_free(tokens.ids);
     if (!status || a.interrupted) end_answer(t, &a);
-    if (a.interrupted) status = GYR_CANCELLED;
+    int written = write_receipt(t, a.receipt);
+    if (!status) status = a.interrupted ? (int)GYR_CANCELLED : written;
+    gyr_free(a.receipt);
     free(a.text);
     return status;
 }
@@ -143,10 +154,19 @@ static int open_talk(struct talk *t) {
     return t->session ? open_grammar(t) : report(&e);
 }
 
+// Before anything is computed: a file that cannot be written must not cost an answer.
+static int open_receipt(struct talk *t) {
+    const char *path = t->options->receipt;
+    if (!path || (t->receipt = fopen(path, "we"))) return GYR_OK;
+    say_error("%s: %s; choose another file for the receipt", path, strerror(errno));
+    return GYR_IO;
+}
+
 static int run(struct run_options *o, char **words, int count) {
     bool one_shot = count || !isatty(STDIN_FILENO);
     if (!one_shot && (o->json || !isatty(STDOUT_FILENO)))
         return usage_error("run: no prompt; give one as an argument or through a pipe (a chat needs a terminal)");
+    if (!one_shot && o->receipt) return usage_error("--receipt: is of one answer, not of a chat; give a prompt");
     signals_catch();
     int status = GYR_OK;
     size_t size = 0;
@@ -157,8 +177,10 @@ static int run(struct run_options *o, char **words, int count) {
         return usage_error("run: the prompt is empty; give one as an argument or through a pipe");
     }
     struct talk t = {.options = o};
-    status = open_talk(&t);
+    status = open_receipt(&t);
+    if (!status) status = open_talk(&t);
     if (!status) status = one_shot ? answer_once(&t, text, size) : chat(&t);
+    if (t.receipt) fclose(t.receipt);
     gyr_session_free(t.session);
     gyr_grammar_free(t.grammar);
     gyr_model_close(t.model);

@@ -9,7 +9,7 @@
 
 // The options of `gyr run`. Unset numbers (NAN, WHOLE_UNSET) leave the model's own choice.
 struct run_options {
-    const char *model, *system, *kv_type, *json_schema, *grammar, *regex;
+    const char *model, *system, *kv_type, *json_schema, *grammar, *regex, *receipt;
     uint64_t max_tokens, context, threads, top_k, seed;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;
@@ -25,6 +25,7 @@ struct talk {
     gyr_model *model;
     gyr_session *session;
     gyr_model_info info;
+    FILE *receipt;        // NULL: none is wanted
     double bandwidth;     // of this machine in bytes per second, once measured
     gyr_grammar *grammar; // what every answer has to obey; NULL: nothing
 };
@@ -34,6 +35,7 @@ struct answer {
     char *text; // what was said, NUL-terminated; free()
     size_t size;
     gyr_generate_stats stats;
+    char *receipt;    // if one is wanted and the answer began; gyr_free()
     bool interrupted; // by Ctrl-C
 };
 

@@ -69,7 +69,7 @@ static struct intake intake_of(struct gyr_answer *a, size_t room) {
     return (struct intake){.s = s, .ids = ids, .count = n, .more = more};
 }
 
-static void token_done(struct gyr_answer *a) {
+void answer_token_done(struct gyr_answer *a) {
     size_t most = a->o.max_tokens ? a->o.max_tokens : SIZE_MAX;
     a->chosen = false;
     a->stats.answer_tokens++;
@@ -96,7 +96,7 @@ struct turn {
 static void turn_done(const struct turn *p, double seconds) {
     gyr_generate_stats *stats = &p->answer->stats;
     *(p->kind == TOKEN ? &stats->answer_seconds : &stats->prompt_seconds) += seconds;
-    if (p->kind == TOKEN) token_done(p->answer);
+    if (p->kind == TOKEN) answer_token_done(p->answer);
     if (p->kind == PROMPT) prompt_done(p->answer, p->tokens);
 }
 

@@ -39,6 +39,9 @@ size_t answer_due(const struct gyr_answer *a);
 
 void answer_finish(struct gyr_answer *a, gyr_stop stop);
 
+// The token that was chosen is in the session: the answer goes on, or ends with it.
+void answer_token_done(struct gyr_answer *a);
+
 // Chooses the next token of all that have their prompt computed and no token chosen, and sends it out; or finds that
 // there is none. Once, also when the step is tried again.
 bool answers_choose(gyr_answer *const *answers, size_t n, gyr_error *e);

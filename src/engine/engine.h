@@ -11,6 +11,8 @@
 #include "text/template.h"
 #include "text/tokenizer.h"
 
+#include <pthread.h>
+
 struct gyr_tokenizer {
     struct tokenizer *tokens;
     const struct vocab *vocab;
@@ -39,6 +41,8 @@ struct gyr_model {
     char *name, *types;
     struct kept *kept; // the tiles' file; NULL: they are in memory
     uint64_t identity; // model_identity(); 0: nobody asked yet
+    pthread_mutex_t checksum_lock;
+    char checksum[65]; // gyr_model_checksum(); "": nobody asked yet
 };
 
 // Tiles in a file of the cache: one that is there, or one to be written. NULL: there is no room for it, or no use.

@@ -140,6 +140,7 @@ static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options 
         return NULL;
     }
     m->checkpoint = c;
+    pthread_mutex_init(&m->checksum_lock, NULL);
     m->tokenizer.vocab = &c->vocab;
     if (fill(m, o, mapped, e)) return m;
     gyr_model_close(m);
@@ -173,6 +174,7 @@ void gyr_model_close(gyr_model *m) {
     free(m->types);
     free(m->scores);
     free(m->one);
+    pthread_mutex_destroy(&m->checksum_lock);
     free(m);
 }
 

@@ -77,6 +77,7 @@ static const struct field fields[] = {
     {"logprobs", FIELD_BOOL, IN_CHAT(logprobs)},
     {"top_logprobs", FIELD_WHOLE, IN_CHAT(top_logprobs), 0, 20},
     {"return_token_ids", FIELD_BOOL, IN_CHAT(ids)},
+    {"receipt", FIELD_BOOL, IN_JOB(receipt)},
     {"continue_final_message", FIELD_BOOL, IN_CHAT(go_on)},
     {"add_generation_prompt", FIELD_READ},
     {"reasoning_effort", FIELD_OF, .read = read_effort},
@@ -238,9 +239,10 @@ static void done(struct telling *t) {
     js_close(&o, ']');
     if (t->wants_ids) put_ids(&o, "prompt_token_ids", t->job->prompt, t->job->count);
     openai_usage(&o, "usage", t);
+    openai_receipt(&o, t);
     js_close(&o, '}');
     if (t->stream) {
-        if (t->usage) telling_event(t, NULL, &json);
+        if (t->usage || t->job->receipt) telling_event(t, NULL, &json);
         buf_puts(&t->out, "data: [DONE]\n\n");
     } else {
         telling_reply(t, &json);
@@ -260,7 +262,7 @@ const struct surface chat_surface = {.type = "application/json",
 static bool read_chat(struct chat *c, struct fault *f) {
     struct ask *a = &c->ask;
     c->parallel = true;
-    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
+    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f) || !openai_receipt_asked(a, f)) return false;
     if (c->top_logprobs && !c->logprobs)
         return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
     a->job->logprobs = c->logprobs ? 1 + (int32_t)c->top_logprobs : 0;

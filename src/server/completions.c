@@ -31,6 +31,7 @@ static const struct field fields[] = {
     {"best_of", FIELD_WHOLE, IN_COMPLETION(best_of), 1, 64},
     {"logprobs", FIELD_OF, .read = read_logprobs},
     {"return_token_ids", FIELD_BOOL, IN_COMPLETION(ids)},
+    {"receipt", FIELD_BOOL, IN_JOB(receipt)},
     {"suffix", FIELD_NULL},
     {"prompt_logprobs", FIELD_NULL},
 };
@@ -172,9 +173,10 @@ static void done(struct telling *t) {
     }
     js_close(&o, ']');
     openai_usage(&o, "usage", t);
+    openai_receipt(&o, t);
     js_close(&o, '}');
     if (t->stream) {
-        if (t->usage) telling_event(t, NULL, &json);
+        if (t->usage || t->job->receipt) telling_event(t, NULL, &json);
         buf_puts(&t->out, "data: [DONE]\n\n");
     } else {
         telling_reply(t, &json);
@@ -240,7 +242,7 @@ bool completions_read(struct ask *common, struct fault *f) {
     struct completion c = {.ask = *common};
     struct ask *a = &c.ask;
     struct job *j = a->job;
-    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f)) return false;
+    if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f) || !openai_receipt_asked(a, f)) return false;
     if (c.best_of > j->n) return refuse(f, 400, "best_of", "best_of: no more than n");
     if (c.echo && c.logprobs) return refuse(f, 400, "echo", "echo: not together with logprobs");
     if (!j->max_tokens) j->max_tokens = 16; // as OpenAI has it

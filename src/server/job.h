@@ -29,7 +29,7 @@ struct said {
     size_t count, cached;
     int stop, status;
     double seconds[2]; // SAID_END: of the prompt, of the answer
-    const char *text;
+    const char *text;  // SAID_END: the receipt, if one is wanted
     size_t size;
     const int32_t *top_ids;
     const float *top_logprobs;
@@ -60,8 +60,8 @@ struct job {
     size_t stop_id_count;
     char **stop;
     size_t stop_count;
-    int32_t logprobs; // as in gyr_generate_options
-    bool ignore_end;
+    int32_t logprobs;         // as in gyr_generate_options
+    bool ignore_end, receipt; // a receipt is wanted
     unsigned n;
     bool (*work)(struct job *job, gyr_error *e); // instead of an answer: a part of it, on the engine's thread. True:
                                                  // there is more; false: done, or failed

@@ -17,6 +17,7 @@ struct turn {
     gyr_matcher *matcher; // NULL: any text will do
     bool asleep;          // the grammar does not hold yet
     struct buf tail;      // of the text, while it does not
+    size_t free_tokens;   // that came while it did not
     size_t cached;        // tokens of the prompt that were there
     size_t from_disk;     // of the session that are to be read before the answer begins
     uint64_t order;       // when it was admitted: the youngest has the highest

@@ -1,5 +1,9 @@
 #include "server/openai.h"
 
+#include "server/models.h"
+
+#include <string.h>
+
 static void put_error(struct js *o, const struct fault *f) {
     js_open(o, "error", '{');
     js_string_of(o, "message", f->message);
@@ -54,6 +58,19 @@ void openai_token(struct telling *t, struct speech *s, const struct said *said) 
     }
     js_close(&o, ']');
     js_close(&o, '}');
+}
+
+bool openai_receipt_asked(const struct ask *a, struct fault *f) {
+    char checksum[65];
+    gyr_error e = {0};
+    if (!a->job->receipt) return true;
+    if (a->job->n > 1) return refuse(f, 400, "receipt", "receipt: of one answer; leave n at 1");
+    return !gyr_model_checksum(served_model(a->job->model), checksum, &e) || refuse_error(f, &e, false);
+}
+
+void openai_receipt(struct js *o, const struct telling *t) {
+    const struct buf *r = &t->speeches[0].receipt;
+    if (t->job->receipt) js_raw(o, "receipt", r->size ? r->data : "null", r->size ? r->size : strlen("null"));
 }
 
 void openai_usage(struct js *o, const char *key, const struct telling *t) {

@@ -11,6 +11,13 @@ void openai_broke(struct telling *t, const struct fault *f);
 // A token's log-probability and those of the likeliest, as chat completions and responses have them, into s->logprobs.
 void openai_token(struct telling *t, struct speech *s, const struct said *said);
 
+// Whether a receipt that is asked for can be given: of one choice. Has the model's checksum made, which takes long the
+// first time. A clerk calls it, after the members were read.
+bool openai_receipt_asked(const struct ask *a, struct fault *f);
+
+// "receipt", if one is wanted.
+void openai_receipt(struct js *o, const struct telling *t);
+
 // "usage" of an answer so far.
 void openai_usage(struct js *o, const char *key, const struct telling *t);
 

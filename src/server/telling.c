@@ -21,6 +21,7 @@ static void forget(void *telling) {
         buf_free(&s->reasoning);
         buf_free(&s->logprobs);
         buf_free(&s->ids);
+        buf_free(&s->receipt);
     }
     free(t->speeches);
     json_decref(t->tools);
@@ -142,6 +143,7 @@ static void put_text(struct telling *t, struct speech *s, const char *text, size
 static void finish(struct telling *t, struct speech *s, const struct said *what) {
     s->stop = what->stop;
     s->tokens = what->count;
+    if (what->size) buf_append(&s->receipt, what->text, what->size);
     t->prompt_seconds += what->seconds[0];
     t->answer_seconds += what->seconds[1];
     if (s->reader && !output_finish(s->reader, what->stop == GYR_STOP_END, NULL)) job_cancel(t->job);

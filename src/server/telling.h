@@ -25,6 +25,7 @@ struct speech {
     bool spoken;           // there was one
     struct buf logprobs;   // of each token since it was cleared, as the surface's put_logprob() has it
     struct buf ids;        // int32_t of each token
+    struct buf receipt;    // JSON, if one is wanted and it is over
     size_t tokens, reasoning_tokens;
     int stop; // gyr_stop; 0: it goes on
     struct telling *telling;

@@ -23,6 +23,7 @@ static void listen(struct turn *t, const gyr_token *token) {
 
 static bool on_token(void *user, const gyr_token *token) {
     struct turn *t = user;
+    t->free_tokens += t->asleep;
     if (t->asleep)
         listen(t, token);
     else if (t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error))
@@ -115,6 +116,16 @@ size_t turn_left(const struct turn *t) {
     return t->job->count - t->cached - stats.prompt_tokens;
 }
 
+// NULL, if none is wanted or it cannot be made, which breaks the turn: free with gyr_free().
+static char *make_receipt(struct turn *t) {
+    const struct job *j = t->job;
+    gyr_receipt_options how = {.name = served_name(j->model), .grammar = j->grammar, .grammar_from = t->free_tokens};
+    if (!j->receipt || t->broken || atomic_load(&j->cancelled)) return NULL;
+    char *receipt = gyr_answer_receipt(t->answer, &how, &t->error);
+    t->broken = !receipt;
+    return receipt;
+}
+
 bool turn_told(struct turn *t, struct scheduler_stats *stats) {
     gyr_generate_stats now;
     if (!t->answer) return false;
@@ -128,6 +139,7 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
     if (!over) return false;
     stats->finished[now.stop]++;
     stats->answer_tokens += now.answer_tokens;
+    char *receipt = make_receipt(t);
     if (t->broken)
         job_say(t->job, &(struct said){.kind = SAID_FAILED,
                                        .status = t->error.status,
@@ -138,6 +150,9 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
                                        .choice = t->index,
                                        .count = now.answer_tokens,
                                        .stop = now.stop,
+                                       .text = receipt,
+                                       .size = receipt ? strlen(receipt) : 0,
                                        .seconds = {now.prompt_seconds, now.answer_seconds}});
+    gyr_free(receipt);
     return true;
 }

@@ -17,6 +17,9 @@ struct grammar *grammar_new(const struct tokenizer *t, enum grammar_kind kind, c
                             gyr_error *e);
 void grammar_free(struct grammar *g);
 
+// What it was made of.
+enum grammar_kind grammar_source(const struct grammar *g, struct text *text);
+
 // Where an answer stands in a grammar, which must outlive it.
 struct matcher;
 struct matcher *matcher_new(const struct grammar *g, gyr_error *e);

@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run serve key pull list rm inspect tokenize template embed logits eval devices bench convert quantize synth version help"
+verbs="run verify serve key pull list rm inspect tokenize template embed logits eval devices bench convert quantize synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -524,6 +524,35 @@ devices_are_listed() {
     out_has '"memory_bandwidth"'
 }
 
+receipts_are_verified() {
+    run "$gyr" run -m "$model" -n 30 --seed 5 --receipt answer.json "Write a poem about the sea"
+    status_is 0
+    run "$gyr" verify answer.json
+    status_is 0
+    err_is ""
+    out_has "equal: 30 tokens of the answer to a prompt of "
+    run "$gyr" verify --json -t 1 answer.json
+    out_is_json
+    out_has '"equal":true'
+    sed 's/"seed":"5"/"seed":"6"/' answer.json > other.json
+    run "$gyr" verify other.json
+    status_is 1
+    err_is ""
+    out_has "not equal: token "
+    sed 's/"edition":[0-9]*/"edition":999/' answer.json > later.json
+    run "$gyr" verify later.json
+    status_is 5
+    sed 's/"checksum":"./"checksum":"z/' answer.json > odd.json
+    refuses 4 'odd.json: receipt: "model" has no checksum of 64 digits' "$gyr" verify odd.json
+    sed 's/"path":"[^"]*"/"path":"hf:nobody\/nothing"/' answer.json > far.json # it must not be pulled
+    run env GYR_MODELS="$here/none" "$gyr" verify far.json
+    status_is 3
+    echo "{}" > none.json
+    refuses 4 "none.json: is no receipt; see gyr run --receipt" "$gyr" verify none.json
+    refuses 3 "nowhere/a.json: No such file or directory; choose another file for the receipt" \
+        "$gyr" run -m "$model" --receipt nowhere/a.json hello
+}
+
 speed_is_held_against_limits() {
     run "$gyr" bench -m "$model" -p 40 -n 3 -b 1,3 --repeat 2 --json
     status_is 0
@@ -551,7 +580,7 @@ for name in help_fits_a_screen documents_know_every_option version_is_printed wr
 done
 for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again texts_become_vectors \
     answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same \
-    speed_is_told_when_asked speed_is_held_against_limits raw_prompts_are_continued \
+    speed_is_told_when_asked receipts_are_verified speed_is_held_against_limits raw_prompts_are_continued \
     logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
     full_disks_are_told readers_may_leave inspect_describes; do
     if [ -f "$model" ]; then

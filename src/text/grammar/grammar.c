@@ -57,11 +57,14 @@ struct grammar *grammar_new(const struct tokenizer *t, enum grammar_kind kind, c
     struct grammar *g = lexicon ? calloc(1, sizeof *g) : NULL;
     if (!g) return lexicon ? (fail_memory(e, what), NULL) : NULL;
     g->lexicon = lexicon;
+    g->kind = kind;
+    buf_append(&g->source, text, size);
     memos_init(&g->memos, OWN_MASKS);
     rules_init(&r, what);
     bool ok = read_grammar(&r, kind, text, size, &root, e) && rules_check(&r, e) &&
               network_init(&g->network, &r, root, lexicon->trie.longest, lexicon->secret, e);
     rules_free(&r);
+    if (ok && g->source.failed) ok = fail_memory(e, what);
     if (ok && !(g->hot = calloc(g->network.fsm.n + 1, sizeof *g->hot))) ok = fail_memory(e, what);
     if (ok) return g;
     grammar_free(g);
@@ -72,6 +75,12 @@ void grammar_free(struct grammar *g) {
     if (!g) return;
     network_free(&g->network);
     memos_free(&g->memos);
+    buf_free(&g->source);
     free(g->hot);
     free(g);
+}
+
+enum grammar_kind grammar_source(const struct grammar *g, struct text *text) {
+    *text = (struct text){g->source.data ? g->source.data : "", g->source.size};
+    return g->kind;
 }

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 
 struct grammar {
+    enum grammar_kind kind;
+    struct buf source;
     struct lexicon *lexicon;
     struct network network;
     struct memos memos; // of states that no other grammar has
