@@ -28,7 +28,7 @@ def a_request_is_a_line():
         said = s.said()
     want = [r"POST /v1/chat/completions 200 \d+\.\d{3} s [0-9a-f]{24} (ann|-)",
             r"POST /v1/chat/completions 400 \d+\.\d{3} s [0-9a-f]{24} -: unknown parameter: 'frobnicate'",
-            r"GET /x.?GET /v1/forged 200.* 404 \d+\.\d{3} s [0-9a-f]{24} -: .*there is nothing here"]
+            r"GET /x.?GET /v1/forged 200.* 404 \d+\.\d{3} s [0-9a-f]{24} -: .*there is nothing here.*"]
     problems = [f"no line {line!r} in {said}" for line in want if not re.search(f"^{line}$", said, re.MULTILINE)]
     problems += [f"{bad!r} is in the log: {said!r}" for bad in ("\033[2J", "\a", "secret", made) if bad in said]
     return problems + [f"a forged line: {said}"] * ("\nGET /v1/forged" in said)
