@@ -153,10 +153,11 @@ static void grammars_hold_again(void) {
 // A copy with the first `was` behind `after` replaced. gyr_free() will do.
 static char *changed(const char *text, const char *after, const char *was, const char *now) {
     char *at = strstr(text, after), *out = malloc(strlen(text) + strlen(now) + 1);
+    size_t room = strlen(text) + strlen(now) + 1;
     if (at) at = strstr(at, was);
     CHECK(at && out);
     if (!at || !out) exit(1);
-    sprintf(out, "%.*s%s%s", (int)(at - text), text, now, at + strlen(was));
+    snprintf(out, room, "%.*s%s%s", (int)(at - text), text, now, at + strlen(was));
     return out;
 }
 
@@ -175,14 +176,15 @@ static void the_first_token_that_differs_is_named(void) {
     for (size_t i = 0; good && i < 4; i++) {
         size_t at;
         token_at(good, places[i], token, &at);
-        char *bad = changed(good + at, "", token, atoi(token) == 66 ? "67" : "66");
-        char *all = malloc(at + strlen(bad) + 1);
-        sprintf(all, "%.*s%s", (int)at, good, bad);
+        char *bad = changed(good + at, "", token, strtol(token, NULL, 10) == 66 ? "67" : "66");
+        size_t room = at + strlen(bad) + 1;
+        char *all = malloc(room);
+        snprintf(all, room, "%.*s%s", (int)at, good, bad);
         CHECK_INT(check(all), GYR_OK);
         CHECK(!result.equal);
         CHECK_INT(result.place, places[i]);
-        CHECK_INT(result.is, atoi(token));
-        CHECK_INT(result.said, atoi(token) == 66 ? 67 : 66);
+        CHECK_INT(result.is, strtol(token, NULL, 10));
+        CHECK_INT(result.said, strtol(token, NULL, 10) == 66 ? 67 : 66);
         CHECK(!result.stop_is && !result.stop_said);
         gyr_free(all);
         gyr_free(bad);

@@ -40,9 +40,9 @@ int main(int argc, char **argv) {
         else if (argv[i][0] != '-')
             model.path = argv[i];
         else if (!strcmp(argv[i], "--port"))
-            o.port = (uint16_t)atoi(value), i++;
+            o.port = (uint16_t)strtol(value, NULL, 10), i++;
         else if (!strcmp(argv[i], "--parallel"))
-            o.parallel = (unsigned)atoi(value), i++;
+            o.parallel = (unsigned)strtol(value, NULL, 10), i++;
         else if (!strcmp(argv[i], "--script") && stand_in_script(value))
             i++;
         else

@@ -4,8 +4,8 @@
 //
 // The linker puts these in the place of the library's calls (--wrap; see meson.build). The model, its tokenizer and its
 // sessions are real, and of no consequence: tokens are those that the tokenizer makes of the script's text.
-#ifndef STAND_IN_ENGINE_H
-#define STAND_IN_ENGINE_H
+#ifndef TESTS_SERVER_STAND_IN_ENGINE_H
+#define TESTS_SERVER_STAND_IN_ENGINE_H
 
 #include <stdbool.h>
 
