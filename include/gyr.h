@@ -316,8 +316,8 @@ GYR_API gyr_grammar *gyr_grammar_new(const gyr_tokenizer *tokenizer, gyr_grammar
                                      size_t size, gyr_error *err);
 GYR_API void gyr_grammar_free(gyr_grammar *grammar);
 
-// Where one answer stands in a grammar: first at its beginning. One thread at a time. Free with gyr_matcher_free(). Fails
-// as gyr_matcher_mask() does.
+// Where one answer stands in a grammar: first at its beginning. One thread at a time. Free with gyr_matcher_free().
+// Fails as gyr_matcher_mask() does.
 typedef struct gyr_matcher gyr_matcher;
 GYR_API gyr_matcher *gyr_matcher_new(const gyr_grammar *grammar, gyr_error *err);
 GYR_API void gyr_matcher_free(gyr_matcher *matcher);
