@@ -48,7 +48,7 @@ static const struct verb *find(const char *name) {
 
 static void print_help(void) {
     print("Usage: gyr VERB [OPTION]... [ARGUMENT]...\n"
-          "Run large language models on the machine you have.\n\n");
+          "Run large language models on the machine you have:\n");
     for (size_t i = 0; i < VERBS; i++)
         if (verbs[i].help) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
     print("'gyr help VERB' explains a verb, 'gyr version' tells the version, 'man gyr' all.\n"

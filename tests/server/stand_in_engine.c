@@ -116,6 +116,7 @@ gyr_status __wrap_gyr_answers_step(gyr_answer *const *answers, size_t n, size_t 
 void __wrap_gyr_answer_set_aside(gyr_answer *a);
 bool __wrap_gyr_answer_done(const gyr_answer *a);
 void __wrap_gyr_answer_get_stats(const gyr_answer *a, gyr_generate_stats *stats);
+char *__wrap_gyr_answer_receipt(const gyr_answer *a, const gyr_receipt_options *o, gyr_error *e);
 
 gyr_answer *__wrap_gyr_answer_new(gyr_session *session, const int32_t *prompt, size_t count,
                                   const gyr_generate_options *options, gyr_error *e) {
@@ -185,4 +186,11 @@ bool __wrap_gyr_answer_done(const gyr_answer *a) { return a->stop; }
 
 void __wrap_gyr_answer_get_stats(const gyr_answer *a, gyr_generate_stats *stats) {
     *stats = (gyr_generate_stats){.prompt_tokens = a->prompt, .answer_tokens = a->at, .stop = a->stop};
+}
+
+// What nothing computed has no receipt.
+char *__wrap_gyr_answer_receipt(const gyr_answer *a, const gyr_receipt_options *o, gyr_error *e) {
+    static const gyr_error none = {GYR_UNSUPPORTED, "receipt: this answer is out of a script"};
+    *e = none;
+    return NULL;
 }
