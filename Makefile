@@ -16,6 +16,7 @@ help:
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
 	@echo "make bench      measure the poet and the kernels against this machine's limits"
 	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
+	@echo "make conformance   run clients, agents and test suites of others against gyr serve (from PyPI and npm)"
 	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make install    install the program, library and manual under PREFIX=$(PREFIX)"
 	@echo "make dist       make a tarball with a program that runs on any Linux; DIST=\"x86_64 aarch64\" for both kinds"
@@ -53,6 +54,10 @@ bench: $(BUILD)/build.ninja
 compare: all
 	bench/compare --gyr $(BUILD)/gyr
 
+conformance: $(BUILD)/build.ninja
+	ninja -C $(BUILD) gyr tests/server/serve_stand_in
+	tools/check/conformance
+
 fuzz: $(FUZZ)/build.ninja
 	ninja -C $(FUZZ)
 	@tools/check/fuzz $(FUZZ) $(FUZZ_SECONDS)
@@ -83,4 +88,4 @@ $(SANITIZED)/build.ninja:
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test bench compare fuzz install dist format clean
+.PHONY: all help setup demo test bench compare conformance fuzz install dist format clean

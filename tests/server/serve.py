@@ -115,7 +115,13 @@ REFUSED = [
     ("/v1/completions", {"prompt": [999999]}, 400, "token ids are 0 to"),
     ("/v1/responses", {"input": "a", "previous_response_id": "resp_0"}, 400, "no such response"),
     ("/v1/responses", {"input": [{"type": "web"}]}, 400, "an item of type 'web'"),
+    ("/v1/responses", {"input": "a", "include": ["message.output_text.logprobs"]}, 400, "include: "),
+    ("/v1/chat/completions", chat("a", tool_choice={"type": "allowed_tools", "allowed_tools": {
+        "mode": "auto", "tools": [{"type": "function", "function": {"name": "x"}}]}}), 400, "'x' is none of the tools"),
     ("/v1/messages", {"model": "poet", "messages": [{"role": "user", "content": "a"}]}, 400, "max_tokens: required"),
+    ("/v1/messages", chat("a", max_tokens=5, tool_choice={"type": "any"}), 400, "no tools to call"),
+    ("/api/chat", {"messages": [{"role": "user", "content": "a", "images": ["aGk="]}]}, 400, "only text"),
+    ("/api/chat", chat("a", format="xml"), 400, "format: takes"),
     ("/api/chat", {"model": "none", "messages": []}, 404, "no model 'none'"),
     ("/nothing", {}, 404, "there is nothing here"),
     ("/v1/models", {}, 405, "not a method"),
@@ -165,6 +171,42 @@ def embeddings_are_those_of_gyr_embed():
         problems.append("base64 says something else")
     if ollama["embeddings"] != vectors[:1] or len(short["data"][0]["embedding"]) != 8:
         problems.append(f"{str(ollama)[:100]} {short}")
+    return problems
+
+
+def the_other_apis_keep_to_what_is_asked():
+    tool = {"name": "bird", "input_schema": SCHEMA}
+    problems = []
+    with Server(GYR) as s:
+        whole = s.ask("/v1/messages", chat(POEM, max_tokens=60))["content"][0]["text"]
+        word = whole.split()[5]
+        stopped = s.ask("/v1/messages", chat(POEM, max_tokens=60, stop_sequences=["nowhere at all", word]))
+        if (stopped["stop_reason"], stopped["stop_sequence"]) != ("stop_sequence", word):
+            problems.append(f"not stopped by {word!r}: {stopped}")
+        for choice in ({"type": "any", "disable_parallel_tool_use": True}, {"type": "tool", "name": "bird"}):
+            made = s.ask("/v1/messages", chat(POEM, max_tokens=300, tools=[tool], tool_choice=choice))
+            called = [b for b in made["content"] if b["type"] == "tool_use" and set(b["input"]) == set(SCHEMA["properties"])]
+            if made["stop_reason"] != "max_tokens" and len(called) != 1:
+                problems.append(f"{choice}: {made}")
+        form = {"format": {"type": "json_schema", "schema": SCHEMA}}
+        told = s.ask("/v1/messages", chat("A bird", max_tokens=300, output_config=form))
+        plain = s.ask("/api/chat", chat("A bird", stream=False, format=SCHEMA, options={"num_predict": 300}))
+        for text, cut in ((told["content"][0]["text"], told["stop_reason"] == "max_tokens"),
+                          (plain["message"]["content"], plain["done_reason"] == "length")):
+            if not cut and set(json.loads(text)) != set(SCHEMA["properties"]):
+                problems.append(text)
+        loaded = s.ask("/api/chat", {"model": "poet"}), s.ask("/api/generate", {"model": "poet", "prompt": ""})
+        if [r["done_reason"] for r in loaded] != ["load", "load"]:
+            problems.append(f"{loaded}")
+        likely = s.ask("/api/generate", {"prompt": POEM, "stream": False, "logprobs": True, "options": {"num_predict": 3}})
+        if len(likely["logprobs"]) != 3:
+            problems.append(f"{likely}")
+        count = s.ask("/v1/responses/input_tokens", {"input": POEM})["input_tokens"]
+        used = s.events("/v1/chat/completions", chat(POEM, max_tokens=4, stream_options={
+            "include_usage": True, "continuous_usage_stats": True}))
+        usages = [e["usage"] for _, e in used[:-1]]
+        if usages[0]["prompt_tokens"] != count or usages[-1]["completion_tokens"] != 4 or not all(usages):
+            problems.append(f"{count} {usages}")
     return problems
 
 
@@ -335,7 +377,8 @@ def slow_and_broken_clients_keep_nobody_waiting():
 
 if __name__ == "__main__":
     run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed,
-        what_must_be_json_is, embeddings_are_those_of_gyr_embed, little_memory_changes_nothing,
+        what_must_be_json_is, embeddings_are_those_of_gyr_embed, the_other_apis_keep_to_what_is_asked,
+        little_memory_changes_nothing,
         a_conversation_goes_on_after_a_restart, what_is_wrong_is_said,
         who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
         pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)
