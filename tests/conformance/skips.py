@@ -7,7 +7,7 @@ import pytest
 
 def pytest_collection_modifyitems(items):
     with open(os.environ["SKIPS"], encoding="utf-8") as f:
-        rows = [line.rstrip("\n").split("\t") for line in f if line.strip() and line[0] != "#"]
+        rows = [line.rstrip("\n").split("  ") for line in f if line.strip() and line[0] != "#"]
     for item in items:
         for pattern, reason in rows:
             if re.search(pattern, item.nodeid):
