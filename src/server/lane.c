@@ -199,9 +199,9 @@ static enum admitted begin(struct lane *l, struct job *j, const struct scheduler
 }
 
 void lane_admit(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
-    for (size_t i = 0; i < l->n; i++)
-        if (l->turns[i]->aside) return; // they come first
-    struct job **at;
+    struct job **at = next_job(l);
+    for (size_t i = 0; at && i < l->n; i++)
+        if (l->turns[i]->aside && l->turns[i]->job->priority <= (*at)->priority) return; // they come first
     while (l->n < o->parallel && (at = next_job(l))) {
         gyr_error e = {0};
         struct job *j = *at;
@@ -261,19 +261,27 @@ static void sort_turns(struct lane *l) {
         }
 }
 
-// The one that was admitted last, of those that have memory; or first, of those that do not. NULL: there is none.
+// Who gives memory back first: of those that have some, the one of the least priority, and of those the youngest. NULL:
+// there is none.
 static struct turn *youngest(const struct lane *l) {
     struct turn *best = NULL;
-    for (size_t i = 0; i < l->n; i++)
-        if (l->turns[i]->answer && !l->turns[i]->aside && (!best || l->turns[i]->order > best->order))
-            best = l->turns[i];
+    for (size_t i = 0; i < l->n; i++) {
+        struct turn *t = l->turns[i];
+        if (!t->answer || t->aside) continue;
+        int by = best ? t->job->priority - best->job->priority : 1;
+        if (by > 0 || (!by && t->order > best->order)) best = t;
+    }
     return best;
 }
 
+// Who has it back first: the other way round.
 static struct turn *oldest_aside(const struct lane *l) {
     struct turn *best = NULL;
-    for (size_t i = 0; i < l->n; i++)
-        if (l->turns[i]->aside && (!best || l->turns[i]->order < best->order)) best = l->turns[i];
+    for (size_t i = 0; i < l->n; i++) {
+        struct turn *t = l->turns[i];
+        int by = best ? best->job->priority - t->job->priority : 1;
+        if (t->aside && (by > 0 || (!by && t->order < best->order))) best = t;
+    }
     return best;
 }
 

@@ -1,4 +1,4 @@
-"""A pytest plugin: skips what the file $SKIPS has. Its lines are an expression for the test's name, a tab, the reason."""
+"""A pytest plugin: skips what the file $SKIPS has. Its lines are an expression for the test's name, two blanks, the reason."""
 import os
 import re
 
