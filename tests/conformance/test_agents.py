@@ -8,6 +8,7 @@ import pytest
 from conftest import call
 
 TASK = "Correct the word that is wrong in greet.py, and run it"
+TOOLS = "<|tools|>"  # in a prompt that has some: a title for the conversation is asked for without
 BIN = os.environ.get("NODE_BIN", "")
 
 
@@ -61,9 +62,9 @@ env_key = "GYR_KEY"
 def test_opencode(scripted, folder):
     """Chat completions, streamed."""
     server = scripted(
-        {"when": TASK, "say": "I look first.\n" + call("read", filePath=str(folder / "greet.py"))},
-        {"when": "helo", "say": call("edit", filePath=str(folder / "greet.py"), oldString="helo", newString="hello")},
-        {"say": call("bash", command="python3 greet.py > said; cat said", description="Runs it")},
+        {"when": [TASK, TOOLS], "say": "I look first.\n" + call("read", filePath=str(folder / "greet.py"))},
+        {"when": ["helo", TOOLS], "say": call("edit", filePath=str(folder / "greet.py"), oldString="helo", newString="hello")},
+        {"when": TOOLS, "say": call("bash", command="python3 greet.py > said; cat said", description="Runs it")},
         {"say": "It greets rightly now.", "times": 3})
     (folder / "opencode.json").write_text(json.dumps({
         "autoupdate": False, "share": "disabled", "model": "gyr/stand-in",

@@ -42,6 +42,15 @@ bool stand_in_script(const char *path) {
     return json_is_array(script);
 }
 
+// Whether the prompt has a text, or all of a list.
+static bool suits(const json_t *when, const char *prompt) {
+    const json_t *text;
+    size_t i;
+    if (json_is_string(when)) return strstr(prompt, json_string_value(when));
+    json_array_foreach(when, i, text) if (!suits(text, prompt)) return false;
+    return true;
+}
+
 // What the script says to a prompt. With the lock held.
 static const char *line_for(const char *prompt) {
     json_t *entry;
@@ -49,7 +58,7 @@ static const char *line_for(const char *prompt) {
     json_array_foreach(script, i, entry) {
         json_t *times = json_object_get(entry, "times"), *when = json_object_get(entry, "when");
         json_int_t left = times ? json_integer_value(times) : 1;
-        if (left < 1 || (when && !strstr(prompt, json_string_value(when)))) continue;
+        if (left < 1 || !suits(when, prompt)) continue;
         json_object_set_new(entry, "times", json_integer(left - 1));
         return json_string_value(json_object_get(entry, "say"));
     }

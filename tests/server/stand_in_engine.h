@@ -9,9 +9,9 @@
 
 #include <stdbool.h>
 
-// Reads a script, a JSON list of {"say": TEXT, "when": TEXT, "times": N}. A request takes the first entry that has been
-// taken fewer than N times (once) and whose `when` is in its prompt. What finds none is told so. False: it is no
-// script.
+// Reads a script, a JSON list of {"say": TEXT, "when": TEXT or [TEXT...], "times": N}. A request takes the first entry
+// that has been taken fewer than N times (once) and whose `when` is in its prompt, all of it. What finds none is told
+// so. False: it is no script.
 bool stand_in_script(const char *path);
 
 // Without a script every answer is one word over and over, until max_tokens.
