@@ -64,6 +64,8 @@ complete -c gyr -n '__fish_seen_subcommand_from serve' -l connections -x -d 'Mos
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l kv-memory -x -d 'MiB of the KV cache'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l disk-cache -x -d 'MiB of disk for conversations'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l body -x -d 'Longest request in bytes'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l files -x -d 'Most bytes of all files'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l key-files -x -d 'Most bytes of the files of a key'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l quiet -d 'Log no requests'
 complete -c gyr -n '__fish_seen_subcommand_from key' -f -a 'add list rm usage'
 complete -c gyr -n '__fish_seen_subcommand_from key' -l rate -x -d 'Requests per minute: N/min'
