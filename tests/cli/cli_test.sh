@@ -370,11 +370,11 @@ text_becomes_ids_and_text_again() {
 }
 
 texts_become_vectors() {
-    run "$gyr" embed "The sea" "" "A ship"
+    run "$gyr" embed "The sea" "." "A ship"
     status_is 0
     [ "$(wc -l < out)" = 3 ] || fault "3 texts, $(wc -l < out) vectors"
     mv out given
-    feed 'The sea\r\n\nA ship' "$gyr" embed --threads 1
+    feed 'The sea\r\n.\nA ship' "$gyr" embed --threads 1
     cmp -s out given || fault "lines and arguments have other vectors"
     run "$gyr" embed --dimensions 4 "The sea"
     out_is_json
@@ -385,6 +385,7 @@ texts_become_vectors() {
     grep -qE '^\[-?1\]$' out && fault "--raw is of length 1"
     run "$gyr" embed < /dev/null
     out_is ""
+    refuses 2 "poet: text 2 has no tokens; an embedding needs one" "$gyr" embed x ""
     refuses 2 "--prompt: query: poet has no such prompt, nor any other" "$gyr" embed --prompt query x
     refuses 2 "--pooling: \"max\" is not one of mean|cls|last" "$gyr" embed --pooling max x
 }
