@@ -26,7 +26,7 @@ def agent(folder, *command, **environ):
     names = {"XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config", "XDG_CACHE_HOME": "cache", "XDG_STATE_HOME": "state"}
     own = {name: str(home / sub) for name, sub in names.items()}
     done = subprocess.run([os.path.join(BIN, command[0]), *command[1:]], cwd=folder, stdin=subprocess.DEVNULL,
-                          env=dict(os.environ, HOME=str(home), **own, **environ), capture_output=True, text=True,
+                          env=dict(os.environ, HOME=str(home), PWD=str(folder), **own, **environ), capture_output=True, text=True,
                           timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
