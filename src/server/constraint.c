@@ -183,7 +183,11 @@ static const char *answer_begins(const struct format *f, enum format_begins begi
 bool constraint_settle(struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
                        struct fault *f) {
     bool ok = true;
-    if (c->tools == TOOLS_MUST && c->wanted)
+    a->job->one_call = c->one_call;
+    if (c->tools == TOOLS_AUTO && c->wanted && tools)
+        ok = refuse(f, 400, c->param, "%s: not beside tools that may be called: choose tool_choice none, or required",
+                    c->param);
+    else if (c->tools == TOOLS_MUST && c->wanted)
         ok = refuse(f, 400, "tool_choice", "tool_choice: a call that must come and %s cannot both be", c->param);
     else if (c->tools == TOOLS_MUST)
         ok = must_call(c, a, tools, begins, f);

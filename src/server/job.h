@@ -62,6 +62,7 @@ struct job {
     size_t stop_count;
     int32_t logprobs;         // as in gyr_generate_options
     bool ignore_end, receipt; // a receipt is wanted
+    bool one_call;            // an answer ends with its first call of a tool
     unsigned n;
     bool (*work)(struct job *job, gyr_error *e); // instead of an answer: a part of it, on the engine's thread. True:
                                                  // there is more; false: done, or failed
@@ -77,6 +78,7 @@ struct job {
     struct buf queue; // of what was said and not told yet
     bool posted, over;
     atomic_bool cancelled;
+    _Atomic uint64_t enough; // bit i: choice i has said all that is wanted
     atomic_uint holders;
 
     // What it took, for who keeps books: called when nobody holds it any more.

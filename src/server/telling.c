@@ -79,6 +79,7 @@ static void add_call(struct speech *s, const struct output_event *e) {
 }
 
 static void event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
+    if (s->closed) return;
     if (kind == SPEECH_ARGUMENTS) buf_append(&s->calls[s->n_calls - 1].arguments, text, size);
     if (kind == SPEECH_TEXT) buf_append(&s->text, text, size);
     if (kind == SPEECH_REASONING) buf_append(&s->reasoning, text, size);
@@ -95,9 +96,12 @@ static void on_output(void *user, const struct output_event *e) {
                                              [OUTPUT_CALL_ENDS] = SPEECH_CALL_END};
     struct speech *s = user;
     size_t before = s->n_calls;
-    if (e->kind == OUTPUT_CALL) add_call(s, e);
+    if (e->kind == OUTPUT_CALL && !s->closed) add_call(s, e);
     if (e->kind == OUTPUT_CALL && s->n_calls == before) return;
     event(s->telling, s, kinds[e->kind], e->data, e->size);
+    if (e->kind != OUTPUT_CALL_ENDS || !s->telling->job->one_call) return;
+    s->closed = true;
+    atomic_fetch_or(&s->telling->job->enough, UINT64_C(1) << s->index);
 }
 
 enum format_begins telling_begins(const struct telling *t) {

@@ -23,6 +23,7 @@ struct speech {
     size_t n_calls, calls_room;
     enum speech_kind last; // what the latest event was of
     bool spoken;           // there was one
+    bool closed;           // there is to be none any more
     struct buf logprobs;   // of each token since it was cleared, as the surface's put_logprob() has it
     struct buf ids;        // int32_t of each token
     struct buf receipt;    // JSON, if one is wanted and it is over

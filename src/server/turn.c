@@ -37,7 +37,7 @@ static bool on_token(void *user, const gyr_token *token) {
                                    .count = token->top_count,
                                    .top_ids = token->top_ids,
                                    .top_logprobs = token->top_logprobs});
-    return !t->broken && !atomic_load(&t->job->cancelled);
+    return !t->broken && !atomic_load(&t->job->cancelled) && !(atomic_load(&t->job->enough) >> t->index & 1);
 }
 
 static bool on_piece(void *user, const char *text, size_t size) {
