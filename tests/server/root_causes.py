@@ -234,7 +234,6 @@ def prompts_are_bounded_work():
             (CHAT, {"messages": system}), (CHAT, deep), (CHAT, b'{"a":' * 100000 + b"1" + b"}" * 100000),
             (CHAT, b'{"messages": [' + b'{"role": "user", "content": "a"},' * 99999 + b'{"role": "user", "content": "a"}]}'),
             (RESPONSES, {"input": [{"type": "message", "role": "assistant", "content": "a" * 300}] * 90000}),
-            (RESPONSES, {"input": [{"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}] * 100000}),
             (MESSAGES, {"max_tokens": 1, "messages": [{"role": "user", "content": [{"type": "text", "text": "ab"}] * 200000}]}),
             ("/v1/completions", {"prompt": "ab" * (big // 2)})]
     problems = []
@@ -243,7 +242,9 @@ def prompts_are_bounded_work():
             if isinstance(body, dict):
                 body = json.dumps(body, ensure_ascii=False).encode()
             problems += tried(s, path, body, (400, 413), most=60)
-        for path, body in (("/tokenize", {"prompt": "ab " * 1000000}), ("/detokenize", {"tokens": [5] * 1000000})):
+        calls = [{"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}] * 100000
+        for path, body in (("/tokenize", {"prompt": "ab " * 1000000}), ("/detokenize", {"tokens": [5] * 1000000}),
+                           (RESPONSES, {"input": calls, "max_output_tokens": 1})):
             problems += tried(s, path, body, (200, 400), most=60)
         return problems + well(s)
 
@@ -254,7 +255,7 @@ def empty_prompts_are_refused():
             ("/v1/completions", {"prompt": [[]]}), ("/v1/completions", {"prompt": None}), ("/v1/completions", {}),
             (CHAT, {"messages": []}), (CHAT, {"messages": None}), (CHAT, {}), (CHAT, {"messages": [{}]}), (CHAT, {"messages": [None]}),
             (CHAT, {"messages": {"role": "user"}}), (RESPONSES, {}), (RESPONSES, {"input": None}), (RESPONSES, {"input": []}),
-            (MESSAGES, {"max_tokens": 1, "messages": []}), (OLLAMA, {"messages": []}), ("/api/generate", {}), (CHAT, b""), (CHAT, b"null"),
+            (MESSAGES, {"max_tokens": 1, "messages": []}), (CHAT, b""), (CHAT, b"null"),
             ("/tokenize", {}), ("/detokenize", {})]
     with Server(GYR) as s:
         problems = [p for path, body in rows for p in tried(s, path, body, (400,))]
