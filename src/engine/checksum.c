@@ -91,12 +91,15 @@ static void add_value(EVP_MD_CTX *c, const struct value *v) {
     add_number(c, n);
     for (size_t i = 0; i < n; i++) {
         struct value one = value_at(v, i);
-        uint64_t bits = one.kind == VALUE_UINT ? one.u : one.kind == VALUE_INT ? (uint64_t)one.i : one.b;
+        uint64_t bits = 0;
+        if (one.kind == VALUE_UINT) bits = one.u;
+        if (one.kind == VALUE_INT) bits = (uint64_t)one.i;
+        if (one.kind == VALUE_BOOL) bits = one.b;
         if (one.kind == VALUE_FLOAT) memcpy(&bits, &one.f, sizeof bits);
         if (one.kind == VALUE_STRING)
             add_text(c, one.s);
         else
-            add_number(c, one.kind == VALUE_NONE || one.kind == VALUE_ARRAY ? 0 : bits);
+            add_number(c, bits);
     }
 }
 
