@@ -105,6 +105,13 @@ static void on_close(struct evhttp_connection *c, void *arg) {
     }
 }
 
+// libevent gives a bufferevent its socket after this returns: it is noted when the next comes, or at the next tick.
+static void note_fresh(struct http *h) {
+    if (h->fresh) connections_add(&h->connections, bufferevent_getfd(h->fresh), now_seconds());
+    if (h->fresh) bufferevent_decref(h->fresh);
+    h->fresh = NULL;
+}
+
 static void on_request(struct evhttp_request *req, void *arg) {
     struct http *h = arg;
     struct exchange *x = calloc(1, sizeof *x);
@@ -132,16 +139,10 @@ static void on_request(struct evhttp_request *req, void *arg) {
     if (x->next) x->next->link = &x->next;
     h->exchanges = x;
     if (!h->unanswered++) event_add(h->tick, &(struct timeval){.tv_usec = TICK_MS * 1000});
+    note_fresh(h); // it may be of this very connection
     connections_touch(&h->connections, x->fd, x->came, true);
     evhttp_connection_set_closecb(c, on_close, h);
     h->o.request(h->o.user, x);
-}
-
-// libevent gives a bufferevent its socket after this returns: it is noted when the next comes, or at the next tick.
-static void note_fresh(struct http *h) {
-    if (h->fresh) connections_add(&h->connections, bufferevent_getfd(h->fresh), now_seconds());
-    if (h->fresh) bufferevent_decref(h->fresh);
-    h->fresh = NULL;
 }
 
 static struct bufferevent *accept_one(struct event_base *base, void *arg) {
