@@ -25,7 +25,7 @@ struct story {
 static void put(struct story *s, char what, const void *data, size_t size) {
     if (s->size + size + 1 > ROOM) return;
     s->data[s->size++] = (uint8_t)what;
-    memcpy(s->data + s->size, data, size);
+    if (size) memcpy(s->data + s->size, data, size);
     s->size += size;
 }
 

@@ -393,7 +393,7 @@ static void a_batch_in_trouble_rests(void) {
 static void a_line_is_given_back_until_later(void) {
     struct store *s = batch_state();
     gyr_error e = {0};
-    struct batch b[2];
+    struct batch b[2], refused = {0};
     struct batch_line one, l;
     char input[64];
     struct batch_work *work = batch_work_new(s, &batch_no_limits, &e);
@@ -402,7 +402,7 @@ static void a_line_is_given_back_until_later(void) {
         CHECK(batch_input(s, 1, LINES("a", "b"), input));
         struct batch_wish w = {1, input, "/v1/chat/completions", "24h", NULL, 86400, 2};
         CHECK(batch_add(s, &w, 1000, &b[i], &e) && batch_next(work, 1000, &l, &e) == BATCH_AGAIN);
-        if (i) CHECK(!batch_add(s, &w, 1000, &b[i], &e));
+        if (i) CHECK(!batch_add(s, &w, 1000, &refused, &e));
     }
     CHECK_INT(e.status, GYR_TOO_LONG);
     CHECK_STR(e.message, "batches: 2 are under way, as many as may be; wait for one of them");
@@ -418,6 +418,7 @@ static void a_line_is_given_back_until_later(void) {
     CHECK(l.batch == one.batch && l.line == one.line);
     batch_line_clear(&l);
     batch_line_clear(&one);
+    batch_clear(&refused);
     for (int i = 0; i < 2; i++) batch_clear(&b[i]);
     batch_work_free(work);
     store_close(s);

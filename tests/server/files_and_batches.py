@@ -209,7 +209,7 @@ def a_slow_reader_costs_no_memory():
             time.sleep(0.02)
         else:
             return ["files stay open after their readers left"]
-    return [] if well and more < 64 << 10 else [f"{more} KiB for 16 readers of 16 MiB, {well}"]
+    return [] if well and more < 128 << 10 else [f"{more} KiB for 16 readers of 16 MiB, {well}"]
 
 
 def what_is_cut_short_is_not_passed_off_as_whole():
