@@ -103,7 +103,7 @@ static bool start(struct server *s, gyr_error *e) {
                                .key = o->key,
                                .max_body = o->body,
                                .max_connections = o->connections,
-                               .idle_seconds = IDLE_SECONDS,
+                               .idle_seconds = o->idle ? o->idle : IDLE_SECONDS,
                                .request = on_request,
                                .answered = on_answered,
                                .tick = on_tick,

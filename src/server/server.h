@@ -32,6 +32,7 @@ struct serve_options {
     gyr_kv_type kv_type;
     const char *pages;    // folder in which conversations are kept; NULL: they are not
     uint64_t pages_bytes; // most that they take there
+    unsigned idle;        // seconds that a connection may wait without a request; 0: 60
     unsigned connections;
     size_t body;                                // most bytes of a request
     int64_t key_files, all_files;               // most bytes of a key's files, of all; 0: no limit

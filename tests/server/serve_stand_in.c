@@ -1,6 +1,6 @@
 // gyr serve with an engine that answers from a script (stand_in_engine.h).
 //
-//     serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--log]
+//     serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--idle SECONDS] [--log]
 #include "stand_in_engine.h"
 
 #include "server/server.h"
@@ -17,7 +17,8 @@ static void on_ready(void *user, const char *url) {
 static void on_log(void *user, const char *line) { fprintf(stderr, "%s\n", line); }
 
 static int usage(void) {
-    fprintf(stderr, "usage: serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--log]\n");
+    fprintf(stderr,
+            "usage: serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--idle SECONDS] [--log]\n");
     return GYR_USAGE;
 }
 
@@ -43,6 +44,8 @@ int main(int argc, char **argv) {
             o.port = (uint16_t)strtol(value, NULL, 10), i++;
         else if (!strcmp(argv[i], "--parallel"))
             o.parallel = (unsigned)strtol(value, NULL, 10), i++;
+        else if (!strcmp(argv[i], "--idle"))
+            o.idle = (unsigned)strtol(value, NULL, 10), i++;
         else if (!strcmp(argv[i], "--script") && stand_in_script(value))
             i++;
         else

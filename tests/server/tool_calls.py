@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../house"))
 from house import ROOT, run  # noqa: E402
@@ -72,5 +73,14 @@ def a_schema_beside_tools_is_refused():
     return [] if "tool_choice none" in error["message"] else [f"{error}"]
 
 
+def an_answer_may_take_longer_than_a_connection_may_wait():
+    with Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--idle", "1", verb=[]) as s:
+        start = time.monotonic()
+        usage = s.ask("/v1/completions", {"prompt": "The", "max_tokens": 190000})["usage"]
+        took = time.monotonic() - start
+    return [] if usage["completion_tokens"] == 190000 else [f"{usage} after {took:.1f} s"]
+
+
 if __name__ == "__main__":
-    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, a_schema_beside_tools_is_refused)
+    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, a_schema_beside_tools_is_refused,
+        an_answer_may_take_longer_than_a_connection_may_wait)
