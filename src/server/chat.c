@@ -241,13 +241,7 @@ static void done(struct telling *t) {
     openai_usage(&o, "usage", t);
     openai_receipt(&o, t);
     js_close(&o, '}');
-    if (t->stream) {
-        if (t->usage || t->job->receipt) telling_event(t, NULL, &json);
-        buf_puts(&t->out, "data: [DONE]\n\n");
-    } else {
-        telling_reply(t, &json);
-    }
-    buf_free(&json);
+    openai_finish(t, &json);
 }
 
 const struct surface chat_surface = {.type = "application/json",

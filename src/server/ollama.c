@@ -103,18 +103,11 @@ static const struct field fields[] = {
     {"context", FIELD_NULL},
 };
 
-static void put_time(struct js *o, const char *key, time_t at) {
-    char text[40];
-    struct tm utc;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &utc));
-    js_string_of(o, key, text);
-}
-
 static void open_line(struct js *o, struct buf *json, const struct telling *t) {
     *o = (struct js){.out = json};
     js_open(o, NULL, '{');
     js_string_of(o, "model", served_name(t->job->model));
-    put_time(o, "created_at", t->created);
+    js_time(o, "created_at", t->created);
 }
 
 static void close_line(struct telling *t, struct js *o) {
@@ -264,7 +257,7 @@ static bool loaded(struct ask *a, const char *member) {
     struct js o = {.out = a->reply};
     js_open(&o, NULL, '{');
     js_string_of(&o, "model", served_name(a->job->model));
-    put_time(&o, "created_at", time(NULL));
+    js_time(&o, "created_at", time(NULL));
     if (!strcmp(member, "message")) {
         js_open(&o, member, '{');
         js_string_of(&o, "role", "assistant");

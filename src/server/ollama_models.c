@@ -7,13 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-static void put_time(struct js *o, const char *key, time_t at) {
-    char text[40];
-    struct tm utc;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &utc));
-    js_string_of(o, key, text);
-}
-
 static void put_details(struct js *o, const gyr_model_info *info) {
     char size[32] = "";
     if (info) snprintf(size, sizeof size, "%.1fB", (double)info->parameters / 1e9);
@@ -36,12 +29,12 @@ static void put_model(struct js *o, struct served *m, bool running) {
     js_open(o, NULL, '{');
     js_string_of(o, "name", served_name(m));
     js_string_of(o, "model", served_name(m));
-    put_time(o, "modified_at", served_since(m));
+    js_time(o, "modified_at", served_since(m));
     js_whole(o, "size", info ? (int64_t)info->weight_bytes : 0);
     js_string_of(o, "digest", "");
     put_details(o, info);
     if (running) {
-        put_time(o, "expires_at", time(NULL) + 365 * 24 * 3600);
+        js_time(o, "expires_at", time(NULL) + 365 * 24 * 3600);
         js_whole(o, "size_vram", 0);
         js_whole(o, "context_length", info ? info->context : 0);
     }
@@ -102,7 +95,7 @@ static void put_shown(struct js *o, struct served *m) {
     if (source && strstr(source, "tools")) js_string_of(o, NULL, "tools");
     if (served_format(m)->thinking) js_string_of(o, NULL, "thinking");
     js_close(o, ']');
-    put_time(o, "modified_at", served_since(m));
+    js_time(o, "modified_at", served_since(m));
     js_close(o, '}');
 }
 

@@ -98,3 +98,13 @@ void openai_chunk_usage(struct js *o, const struct telling *t) {
     else if (t->usage)
         js_none(o, "usage");
 }
+
+void openai_finish(struct telling *t, struct buf *json) {
+    if (t->stream) {
+        if (t->usage || t->job->receipt) telling_event(t, NULL, json);
+        buf_puts(&t->out, "data: [DONE]\n\n");
+    } else {
+        telling_reply(t, json);
+    }
+    buf_free(json);
+}

@@ -24,4 +24,7 @@ void openai_usage(struct js *o, const char *key, const struct telling *t);
 // "usage" in a chunk of a stream, if it was asked for: null unless it is to be in each.
 void openai_chunk_usage(struct js *o, const struct telling *t);
 
+// The end of an answer: the whole reply, or the stream's last chunk, if it was asked for, and its end. Frees `json`.
+void openai_finish(struct telling *t, struct buf *json);
+
 #endif

@@ -105,3 +105,10 @@ void js_raw(struct js *j, const char *key, const char *json, size_t size) {
     begin(j, key);
     buf_append(j->out, json, size);
 }
+
+void js_time(struct js *j, const char *key, time_t at) {
+    char text[40];
+    struct tm utc;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &utc));
+    js_string_of(j, key, text);
+}

@@ -5,6 +5,8 @@
 
 #include "base/buf.h"
 
+#include <time.h>
+
 // Zero but for `out`. A `key` is NULL in an array and at the top. A separator is written where one is due.
 struct js {
     struct buf *out;
@@ -18,6 +20,7 @@ void js_string_of(struct js *j, const char *key, const char *text); // NUL-termi
 void js_whole(struct js *j, const char *key, int64_t value);
 void js_number(struct js *j, const char *key, double value); // null for what JSON cannot say
 void js_bool(struct js *j, const char *key, bool value);
+void js_time(struct js *j, const char *key, time_t at);                    // as RFC 3339 has it, UTC
 void js_none(struct js *j, const char *key);                               // null
 void js_raw(struct js *j, const char *key, const char *json, size_t size); // text that is JSON already
 
