@@ -105,14 +105,14 @@ static void many_rows(void) {
     static const enum type types[] = {TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q4_0,
                                       TYPE_Q8_0, TYPE_Q2_K, TYPE_Q4_K, TYPE_Q6_K};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        matmul(types[i], random_size(16, 40), 33, 512);
+        matmul(types[i], random_size(16, test_times(40, 20)), 33, 512);
         matmul(types[i], random_size(129, 140), 3, 256);
         matmul(types[i], 1, 1, type_info(types[i])->block);
     }
-    matmul(TYPE_F16, 523, 5, 8 * 512 + 1);
+    matmul(TYPE_F16, 523, test_times(5, 2), 8 * 512 + 1);
     matmul(TYPE_BF16, 70, 18, 2 * 8 * 512 - 63);
     matmul(TYPE_Q8_0, 515, 1, 64);
-    matmul(TYPE_Q4_1, 49, 70, 32 * 81);
+    matmul(TYPE_Q4_1, 49, test_times(70, 33), 32 * 81);
     matmul(TYPE_MXFP4, 100, 130, 32 * 9);
     matmul(TYPE_Q5_0, 531, 2, 32 * 150);
     matmul(TYPE_F32, 2, 35, 1);

@@ -30,6 +30,10 @@ def secrets(s, content, sent=""):
     return [f"{found} in {text[:300]!r}"] if found else []
 
 
+def sanitized():
+    return b"__asan_init" in open(GYR, "rb").read()
+
+
 def cpu_time(s):
     """Seconds that the server has computed, whatever else the machine does."""
     rest = open(f"/proc/{s.process.pid}/stat", encoding="ascii").read().rpartition(")")[2].split()
@@ -63,8 +67,9 @@ def well(s):
     return [] if s.process.poll() is None and said else [f"not well afterwards: {said!r}"]
 
 
-def raw(s, data, seconds=20, finish=True):
-    """What comes back for bytes as they are, until the server closes or says nothing for so long."""
+def raw(s, data, seconds=20, finish=True, replies=0):
+    """What comes back for bytes as they are, until the server closes, says nothing for so long, or nothing for a while
+    after as many replies as are expected."""
     got = b""
     with socket.create_connection((s.host, s.port), timeout=seconds) as c:
         try:
@@ -73,6 +78,8 @@ def raw(s, data, seconds=20, finish=True):
                 c.shutdown(socket.SHUT_WR)
             while piece := c.recv(65536):
                 got += piece
+                if replies and len([code for code in statuses(got) if code != 100]) >= replies:
+                    c.settimeout(0.4)
         except (ConnectionError, TimeoutError):
             pass
     return got
@@ -226,7 +233,7 @@ def templates_come_from_the_model_alone():
 
 def prompts_are_bounded_work():
     """CVE-2025-46560: time that grows faster than what is sent."""
-    big = 4 << 20
+    big = 1 << 20 if sanitized() else 4 << 20
     system = [{"role": "system", "content": "a" * 1000}] * 9999 + [{"role": "user", "content": "a"}]
     deep = b'{"messages": ' + b"[" * 100000 + b"]" * 100000 + b"}"
     rows = [(CHAT, chat(" " * (30 << 20))), (CHAT, chat("a" * big)), (CHAT, chat("\n" * big)), (CHAT, chat("0" * big)),
@@ -487,7 +494,7 @@ def the_end_of_a_request_is_certain():
                 "absolute, elsewhere": (b"GET http://evil.example/v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n", [403]),
                 "expectation": (REQUEST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY, [200])}
         for name, (data, want) in good.items():
-            got = statuses(raw(s, data, 3, finish=False))
+            got = statuses(raw(s, data, 10, finish=False, replies=len(want)))
             if [code for code in got if code != 100] != want:
                 problems.append(f"{name}: {got}, not {want}")
         return problems + well(s)
