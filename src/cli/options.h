@@ -37,7 +37,7 @@ struct option {
     enum option_kind kind;
     size_t offset;     // of the field in the verb's struct
     double min, max;   // range of a number
-    bool half;         // short enough to share a line of the help with the next half option
+    const char *group; // heading of the help that begins with this option; NULL: none
     const char *alias; // another long name, not shown
 };
 
