@@ -1,4 +1,5 @@
-// The help text of a verb, from its table. It fits 80 columns, and 24 lines where options are not grouped (a test checks).
+// The help text of a verb, from its table. It fits 80 columns, and 24 lines where options are not grouped (a test
+// checks).
 #include "options.h"
 #include "output.h"
 

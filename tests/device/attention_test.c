@@ -115,7 +115,8 @@ static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
 static void shapes(void) {
     static const size_t dims[] = {64, 128, 80, 96, 8, 17, 1, 256, 192, 576};
     for (size_t i = 0; i < test_times(50, 20); i++) {
-        size_t dim = dims[i % 10], kv_heads = random_size(1, 3), group = i % 5 == 4 ? test_times(71, 17) : random_size(1, 4);
+        size_t dim = dims[i % 10], kv_heads = random_size(1, 3),
+               group = i % 5 == 4 ? test_times(71, 17) : random_size(1, 4);
         struct attention a = {.rows = i % 6 ? random_size(1, 4) : 1, .heads = kv_heads * group};
         a.kv = (struct kv_shape){types[i % 3], kv_heads, dim, i % 4 ? dim : random_size(1, 150)};
         try(a, 2, i % 3 || dim > 256 ? 70 : test_times(1100, 600), false);
@@ -145,7 +146,8 @@ static void variants(void) {
 static void choices(void) {
     for (size_t i = 0; i < test_times(45, 14); i++) {
         size_t kv_heads = random_size(1, 2), most = i % 5 ? random_size(1, 90) : random_size(500, 1100);
-        struct attention a = {.rows = random_size(1, 6), .heads = kv_heads * random_size(1, i % 9 ? 8 : test_times(110, 20))};
+        struct attention a = {.rows = random_size(1, 6),
+                              .heads = kv_heads * random_size(1, i % 9 ? 8 : test_times(110, 20))};
         a.kv = (struct kv_shape){types[i % 3], kv_heads, random_size(1, 100), random_size(1, 100)};
         a.most = most;
         if (i % 4 == 1) a.softcap = 2;

@@ -159,7 +159,7 @@ static void check_model(const char *what, const char *path, size_t turn) {
         size_t crowd = crowds[(turn / 4 + i) % 4];
         gyr_model *m = open_as(path, sets[i], n_threads);
         if (!m) continue;
-        bool same = play(m, &r, kv, crowd, i ? test_times(150, 80) : 60);
+        bool same = play(m, &r, kv, crowd, i ? test_times(150, 40) : test_times(60, 30));
         if (!same) printf("%s, %s, %u threads, %zu sequences, KV type %d\n", what, sets[i], n_threads, crowd, (int)kv);
         CHECK(same);
         gyr_model_close(m);
@@ -195,14 +195,14 @@ static void every_type_of_weights(void) {
 static void every_number_of_threads_and_cache(void) {
     static const char *const types[] = {"f32", "q4_k"};
     for (size_t i = 0; i < 2; i++)
-        for (size_t k = 0; k < KV_TYPES; k++) {
+        for (size_t k = 0; k < KV_TYPES; k += test_times(1, 2)) {
             gyr_quantize_options o = {base[i], file, types[i], .pure = true};
             REQUIRE(gyr_quantize(&o, &err) == GYR_OK);
             struct reference r = reference_of(file, kv_types[k]);
             for (size_t j = 0; j < 4; j++) {
                 gyr_model *m = open_as(file, here[(i + j) % n_here], threads[j]);
                 REQUIRE(m);
-                CHECK(play(m, &r, kv_types[k], 2 + chance(SEATS - 1), test_times(150, 40)));
+                CHECK(play(m, &r, kv_types[k], 2 + chance(SEATS - 1), test_times(150, 25)));
                 gyr_model_close(m);
             }
             reference_free(&r);

@@ -187,6 +187,8 @@ static void take_model(const char *name) {
     if (ok) reset();
 }
 
+static size_t n_lines;
+
 static void try_change(const char *word, char *rest) {
     if (!strcmp(word, "class")) {
         class = hf_class_of(rest);
@@ -200,14 +202,14 @@ static void try_change(const char *word, char *rest) {
     if (value) *value++ = 0;
     change(rest, value);
     if (also) return;
-    check_change(word, rest, value, numbers);
+    if (n_lines++ % test_times(1, 3) == 0) check_change(word, rest, value, numbers);
     reset();
 }
 
 static void every_key_does_what_it_does(void) {
     each_line(try_change);
     printf("  %zu changes, %zu of them refused\n", n_changes, n_refused);
-    CHECK(n_changes > 1000 && n_refused > 10);
+    CHECK(n_changes > test_times(1000, 300) && n_refused > test_times(10, 2));
 }
 
 int main(void) {

@@ -234,7 +234,7 @@ def templates_come_from_the_model_alone():
 def prompts_are_bounded_work():
     """CVE-2025-46560: time that grows faster than what is sent."""
     big = 1 << 20 if sanitized() else 4 << 20
-    system = [{"role": "system", "content": "a" * 1000}] * 9999 + [{"role": "user", "content": "a"}]
+    system = [{"role": "system", "content": "a" * 1000}] * (9999 if big > 1 << 20 else 2000) + [{"role": "user", "content": "a"}]
     deep = b'{"messages": ' + b"[" * 100000 + b"]" * 100000 + b"}"
     rows = [(CHAT, chat(" " * (30 << 20))), (CHAT, chat("a" * big)), (CHAT, chat("\n" * big)), (CHAT, chat("0" * big)),
             (CHAT, chat("\u0301" * (big // 8))), (CHAT, chat("\U0001f469\u200d" * (big // 16))), (CHAT, chat("<|" * (big // 2))),
