@@ -348,8 +348,8 @@ typedef struct gyr_session_options {
 
 // Starts an empty sequence. The KV cache grows by pages as tokens come. A context that is asked for is promised:
 // GYR_NO_MEMORY if it does not fit beside what others were promised or hold. Without, the session may hold what the
-// model was trained for, or what fits if that is less, and feeding it fails with GYR_NO_MEMORY when others took the
-// memory. Free with gyr_session_free().
+// model was trained for, or, if that is less, all that others were not promised; feeding it fails with GYR_NO_MEMORY
+// when others took the memory. Free with gyr_session_free().
 GYR_API gyr_session *gyr_session_new(gyr_model *model, const gyr_session_options *options, gyr_error *err);
 GYR_API void gyr_session_free(gyr_session *session);
 

@@ -345,6 +345,16 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
     return true;
 }
 
+// Reads the next part of what the disk has of a turn's prompt, making room for it. False: there is no more.
+static bool read_part(struct lane *l, const struct shelf *shelf, struct turn *t) {
+    for (;;) {
+        gyr_error e = {0};
+        if (disk_load(l->disk, shelf, t->session, t->job->prompt, t->from_disk, &e))
+            return gyr_session_length(t->session) < t->from_disk;
+        if (e.status != GYR_NO_MEMORY || !prefix_drop(&l->cache)) return false;
+    }
+}
+
 // Reads on for those that begin on the disk: a little in each step, so that the others' answers go on.
 static void read_on(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
     double end = now_seconds() + READ_SECONDS;
@@ -353,9 +363,7 @@ static void read_on(struct lane *l, const struct scheduler_options *o, struct sc
         struct shelf shelf = shelf_of(l, o, t->job->salt);
         gyr_error e = {0};
         bool more = !t->answer;
-        while (more && now_seconds() < end)
-            more = disk_load(l->disk, &shelf, t->session, t->job->prompt, t->from_disk) &&
-                   gyr_session_length(t->session) < t->from_disk;
+        while (more && now_seconds() < end) more = read_part(l, &shelf, t);
         if (t->answer || more || turn_start(t, &e)) continue;
         fail_job(t->job, &e);
         st->failed++;
