@@ -500,7 +500,10 @@ typedef struct gyr_generate_options {
     // entry; clear those that must not be chosen. If none is left, the answer ends. Return false if that cannot be
     // said: the answer ends too (GYR_STOP_MASK). May be called on a worker thread; for one answer never twice at once.
     bool (*mask)(void *user, uint32_t *allowed);
-    uint64_t reserved[2];
+    // With `logprobs`: called with each token of the prompt once it is computed, its probability behind those in front
+    // of it (of the first: NaN). What was in the session before is not told. Return false to stop.
+    bool (*prompt_token)(void *user, const gyr_token *token);
+    uint64_t reserved[1];
 } gyr_generate_options;
 
 typedef struct gyr_generate_stats {
