@@ -10,6 +10,8 @@
 struct turn {
     struct job *job; // held
     unsigned index;
+    struct prompt prompt;
+    bool scores; // its prompt's tokens are told
     gyr_session *session;
     gyr_answer *answer; // NULL: what the disk has is being read
     gyr_generate_options how;

@@ -21,8 +21,26 @@ static void listen(struct turn *t, const gyr_token *token) {
     t->tail.size = wanted;
 }
 
+static size_t fewer(size_t have, int32_t wanted) {
+    size_t most = wanted > 1 ? (size_t)wanted - 1 : 0;
+    return have < most ? have : most;
+}
+
+static bool on_prompt_token(void *user, const gyr_token *token) {
+    struct turn *t = user;
+    job_say(t->job, &(struct said){.kind = SAID_PROMPT,
+                                   .choice = t->index,
+                                   .id = token->id,
+                                   .logprob = token->logprob,
+                                   .count = fewer(token->top_count, t->job->prompt_logprobs),
+                                   .top_ids = token->top_ids,
+                                   .top_logprobs = token->top_logprobs});
+    return !atomic_load(&t->job->cancelled);
+}
+
 static bool on_token(void *user, const gyr_token *token) {
     struct turn *t = user;
+    if (t->job->no_answer) return false;
     t->free_tokens += t->asleep;
     if (t->asleep)
         listen(t, token);
@@ -34,10 +52,11 @@ static bool on_token(void *user, const gyr_token *token) {
                                    .logprob = token->logprob,
                                    .text = token->bytes,
                                    .size = token->size,
-                                   .count = token->top_count,
+                                   .count = fewer(token->top_count, t->job->logprobs),
                                    .top_ids = token->top_ids,
                                    .top_logprobs = token->top_logprobs});
-    return !t->broken && !atomic_load(&t->job->cancelled) && !(atomic_load(&t->job->enough) >> t->index & 1);
+    bool enough = t->index < 64 && atomic_load(&t->job->enough) >> t->index & 1;
+    return !t->broken && !atomic_load(&t->job->cancelled) && !enough;
 }
 
 static bool on_piece(void *user, const char *text, size_t size) {
@@ -60,12 +79,17 @@ static bool on_mask(void *user, uint32_t *allowed) {
 struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_error *e) {
     struct turn *t = calloc(1, sizeof *t);
     if (!t) return fail_memory(e, "answer"), NULL;
-    *t = (struct turn){.job = j, .index = index, .session = session, .sampling = j->sampling};
+    *t = (struct turn){.job = j,
+                       .index = index,
+                       .prompt = job_prompt(j, index),
+                       .scores = job_scores(j, index),
+                       .session = session,
+                       .sampling = j->sampling};
     if (j->grammar && !(t->matcher = gyr_matcher_new(j->grammar, e))) {
         free(t);
         return NULL;
     }
-    t->sampling.seed += index;
+    t->sampling.seed += index % j->each;
     t->asleep = j->wakes;
     t->how = (gyr_generate_options){.sampling = &t->sampling,
                                     .max_tokens = j->max_tokens,
@@ -76,18 +100,20 @@ struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_e
                                     .stop_id_count = j->stop_id_count,
                                     .ignore_end = j->ignore_end,
                                     .logprobs = j->logprobs,
+                                    .prompt_token = t->scores ? on_prompt_token : NULL,
                                     .token = on_token,
                                     .piece = on_piece,
                                     .prefill = on_prefill,
                                     .mask = t->matcher ? on_mask : NULL,
                                     .user = t};
+    if (t->scores && j->prompt_logprobs > j->logprobs) t->how.logprobs = j->prompt_logprobs;
     job_hold(j);
     return t;
 }
 
 bool turn_start(struct turn *t, gyr_error *e) {
     t->cached = gyr_session_length(t->session);
-    t->answer = gyr_answer_new(t->session, t->job->prompt + t->cached, t->job->count - t->cached, &t->how, e);
+    t->answer = gyr_answer_new(t->session, t->prompt.ids + t->cached, t->prompt.count - t->cached, &t->how, e);
     return t->answer;
 }
 
@@ -97,7 +123,7 @@ static void add_to_job(const struct turn *t) {
     gyr_answer_get_stats(t->answer, &stats);
     t->job->took_prompt += stats.prompt_tokens + t->cached;
     t->job->took_cached += t->cached;
-    t->job->took_answer += stats.answer_tokens;
+    t->job->took_answer += t->job->no_answer ? 0 : stats.answer_tokens;
 }
 
 void turn_free(struct turn *t, struct prefix_cache *cache) {
@@ -113,7 +139,7 @@ void turn_free(struct turn *t, struct prefix_cache *cache) {
 size_t turn_left(const struct turn *t) {
     gyr_generate_stats stats = {0};
     if (t->answer) gyr_answer_get_stats(t->answer, &stats);
-    return t->job->count - t->cached - stats.prompt_tokens;
+    return t->prompt.count - t->cached - stats.prompt_tokens;
 }
 
 // NULL, if none is wanted or it cannot be made, which breaks the turn: free with gyr_free().
@@ -131,12 +157,13 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
     if (!t->answer) return false;
     gyr_answer_get_stats(t->answer, &now);
     bool over = gyr_answer_done(t->answer);
-    if (!t->begun && now.prompt_tokens == t->job->count - t->cached) {
+    if (!t->begun && now.prompt_tokens == t->prompt.count - t->cached) {
         t->begun = true;
         job_say(t->job,
-                &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->job->count, .cached = t->cached});
+                &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->prompt.count, .cached = t->cached});
     }
     if (!over) return false;
+    if (t->job->no_answer && now.stop == GYR_STOP_CALLER) now.stop = GYR_STOP_LENGTH, now.answer_tokens = 0;
     stats->finished[now.stop]++;
     stats->answer_tokens += now.answer_tokens;
     char *receipt = make_receipt(t);
