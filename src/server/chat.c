@@ -3,6 +3,7 @@
 #include "server/conversation.h"
 #include "server/models.h"
 #include "server/openai.h"
+#include "server/reasoning.h"
 #include "server/surfaces.h"
 
 #include <stddef.h>
@@ -13,7 +14,7 @@
 struct chat {
     struct ask ask;
     size_t top_logprobs, prompt_logprobs;
-    bool logprobs, ids, go_on, scores;
+    bool logprobs, ids, go_on, generate, scores;
     struct conversation talk;
     struct constraint must;
     bool parallel;
@@ -86,7 +87,8 @@ static const struct field fields[] = {
     {"return_token_ids", FIELD_BOOL, IN_CHAT(ids)},
     {"receipt", FIELD_BOOL, IN_JOB(receipt)},
     {"continue_final_message", FIELD_BOOL, IN_CHAT(go_on)},
-    {"add_generation_prompt", FIELD_READ},
+    {"add_generation_prompt", FIELD_BOOL, IN_CHAT(generate)},
+    {"thinking_token_budget", FIELD_OF, .read = budget_read},
     {"reasoning_effort", FIELD_OF, .read = read_effort},
     {"chat_template_kwargs", FIELD_OF, .read = read_kwargs},
     {"response_format", FIELD_OF, .read = read_format},
@@ -262,7 +264,7 @@ const struct surface chat_surface = {.type = "application/json",
 
 static bool read_chat(struct chat *c, struct fault *f) {
     struct ask *a = &c->ask;
-    c->parallel = true;
+    c->parallel = c->generate = true;
     if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f) || !openai_receipt_asked(a, f)) return false;
     if (c->top_logprobs && !c->logprobs)
         return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
@@ -271,6 +273,7 @@ static bool read_chat(struct chat *c, struct fault *f) {
         return refuse(f, 400, "prompt_logprobs", "prompt_logprobs: not in a stream; leave one of the two out");
     a->job->prompt_logprobs = c->scores ? 1 + (int32_t)c->prompt_logprobs : 0;
     c->talk.go_on = c->go_on;
+    c->talk.bare = !c->generate;
     c->must.one_call |= !c->parallel;
     c->talk.messages = conversation_messages(json_object_get(a->body, "messages"), f);
     if (!c->talk.messages) return false;
@@ -278,7 +281,8 @@ static bool read_chat(struct chat *c, struct fault *f) {
     if (!f->status) c->talk.tools = constraint_allow(&c->must, c->talk.tools, f);
     return !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f) &&
            telling_reads(a->job->telling, c->talk.tools, f) &&
-           constraint_settle(&c->must, a, c->talk.tools, telling_begins(a->job->telling), f);
+           constraint_settle(&c->must, a, c->talk.tools, telling_begins(a->job->telling), f) &&
+           budget_settle(a, telling_begins(a->job->telling), c->talk.tools, f);
 }
 
 bool chat_read(struct ask *common, struct fault *f) {

@@ -2,6 +2,7 @@
 
 #include "server/http.h"
 #include "server/models.h"
+#include "server/reasoning.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ void job_release(struct job *j) {
     if (j->settle) j->settle(j);
     if (j->forget) j->forget(j->telling);
     gyr_grammar_free(j->grammar);
+    budget_free(j->budget);
     gyr_free(j->prompt);
     for (unsigned i = 0; i < j->n_more; i++) gyr_free(j->more[i].ids);
     free(j->more);

@@ -11,6 +11,7 @@
 struct served;
 struct scheduler;
 struct job;
+struct budget;
 
 // What the scheduler says of a job, in order.
 enum said_kind {
@@ -82,6 +83,7 @@ struct job {
     uint64_t owner;                              // who asks: what is fair is fair between owners
     uint64_t salt;                               // prefixes are shared among equals only
     gyr_grammar *grammar;                        // NULL: none
+    struct budget *budget;                       // for reasoning; NULL: none
     const char *wakes;                           // the grammar holds once this text has come; NULL: at once
 
     // Between the scheduler and the loop.

@@ -3,6 +3,7 @@
 #include "server/conversation.h"
 #include "server/models.h"
 #include "server/objects.h"
+#include "server/reasoning.h"
 #include "server/responses.h"
 #include "server/routes.h"
 #include "server/surfaces.h"
@@ -28,8 +29,9 @@ static bool read_reasoning(struct ask *a, const json_t *v, const char *name, str
     const json_t *effort = json_object_get(v, "effort");
     if (!json_is_object(v) || (effort && !json_is_null(effort) && !json_is_string(effort)))
         return refuse(f, 400, name, "%s: takes an object with an effort", name);
+    const json_t *budget = json_object_get(v, "max_tokens");
     asked_of(a)->talk.effort = json_string_value(effort);
-    return true;
+    return !budget || json_is_null(budget) || budget_read(a, budget, "reasoning.max_tokens", f);
 }
 
 static bool read_text(struct ask *a, const json_t *v, const char *name, struct fault *f) {
@@ -355,7 +357,8 @@ bool responses_read(struct ask *common, struct fault *f) {
     struct ask *a = &q.ask;
     bool ok = read_prompt(&q, f) && telling_new(a->job, &responses_surface, a, f) && make_own(&q, f) &&
               telling_reads(a->job->telling, q.talk.tools, f) &&
-              constraint_settle(&q.must, a, q.talk.tools, telling_begins(a->job->telling), f);
+              constraint_settle(&q.must, a, q.talk.tools, telling_begins(a->job->telling), f) &&
+              budget_settle(a, telling_begins(a->job->telling), q.talk.tools, f);
     forget(&q);
     return ok;
 }

@@ -7,18 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Whether the text that a grammar waits for has come with this token.
-static void listen(struct turn *t, const gyr_token *token) {
-    size_t size = token->size, wanted = strlen(t->job->wakes);
-    char *special = NULL;
-    if (!size)
-        special = gyr_detokenize(gyr_model_tokenizer(served_model(t->job->model)), &token->id, 1, true, &size, NULL);
-    buf_append(&t->tail, special ? special : token->bytes, size);
-    gyr_free(special);
+// Whether the text that a grammar waits for has come with this one.
+static void listen(struct turn *t, const char *text, size_t size) {
+    size_t wanted = strlen(t->job->wakes);
+    buf_append(&t->tail, text, size);
     if (t->tail.size && memmem(t->tail.data, t->tail.size, t->job->wakes, wanted)) t->asleep = false;
     if (t->tail.size <= wanted) return;
     memmove(t->tail.data, t->tail.data + t->tail.size - wanted, wanted);
     t->tail.size = wanted;
+}
+
+// A token's text for those who wait for marks, which special tokens are.
+static void hear(struct turn *t, const gyr_token *token) {
+    const gyr_tokenizer *tokenizer = gyr_model_tokenizer(served_model(t->job->model));
+    size_t size = token->size;
+    char *name = size ? NULL : gyr_detokenize(tokenizer, &token->id, 1, true, &size, NULL);
+    const char *text = name ? name : token->bytes;
+    reasoning_heard(&t->reasoning, token->id, text, size, name);
+    if (t->asleep) listen(t, text, size);
+    gyr_free(name);
 }
 
 static size_t fewer(size_t have, int32_t wanted) {
@@ -41,11 +48,10 @@ static bool on_prompt_token(void *user, const gyr_token *token) {
 static bool on_token(void *user, const gyr_token *token) {
     struct turn *t = user;
     if (t->job->no_answer) return false;
-    t->free_tokens += t->asleep;
-    if (t->asleep)
-        listen(t, token);
-    else if (t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error))
-        t->broken = true;
+    bool asleep = t->asleep;
+    t->free_tokens += asleep;
+    if (asleep || t->job->budget) hear(t, token);
+    if (!asleep && t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error)) t->broken = true;
     job_say(t->job, &(struct said){.kind = SAID_TOKEN,
                                    .choice = t->index,
                                    .id = token->id,
@@ -73,7 +79,12 @@ static bool on_prefill(void *user, size_t done, size_t total) {
 // On a worker thread, for one answer at a time.
 static bool on_mask(void *user, uint32_t *allowed) {
     struct turn *t = user;
-    return t->asleep || !gyr_matcher_mask(t->matcher, allowed, &t->error) || !(t->broken = true);
+    if (t->matcher && !t->asleep && gyr_matcher_mask(t->matcher, allowed, &t->error)) return !(t->broken = true);
+    int32_t next = reasoning_next(&t->reasoning);
+    if (next < 0 || !(allowed[next / 32] >> next % 32 & 1)) return true;
+    memset(allowed, 0, (served_info(t->job->model)->vocab + 31) / 32 * sizeof *allowed);
+    allowed[next / 32] = UINT32_C(1) << next % 32;
+    return true;
 }
 
 struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_error *e) {
@@ -91,6 +102,7 @@ struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_e
     }
     t->sampling.seed += index % j->each;
     t->asleep = j->wakes;
+    reasoning_begin(&t->reasoning, j->budget);
     t->how = (gyr_generate_options){.sampling = &t->sampling,
                                     .max_tokens = j->max_tokens,
                                     .min_tokens = j->min_tokens,
@@ -104,7 +116,7 @@ struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_e
                                     .token = on_token,
                                     .piece = on_piece,
                                     .prefill = on_prefill,
-                                    .mask = t->matcher ? on_mask : NULL,
+                                    .mask = t->matcher || j->budget ? on_mask : NULL,
                                     .user = t};
     if (t->scores && j->prompt_logprobs > j->logprobs) t->how.logprobs = j->prompt_logprobs;
     job_hold(j);
@@ -131,6 +143,7 @@ void turn_free(struct turn *t, struct prefix_cache *cache) {
     gyr_answer_free(t->answer);
     gyr_matcher_free(t->matcher);
     buf_free(&t->tail);
+    buf_free(&t->reasoning.tail);
     prefix_put(cache, t->session, t->job->salt, now_seconds());
     job_release(t->job);
     free(t);
