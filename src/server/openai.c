@@ -47,18 +47,22 @@ static void put_logprob(struct telling *t, struct js *o, int32_t id, float logpr
     gyr_free(text);
 }
 
+void openai_put_token(struct telling *t, struct js *o, const struct said *said) {
+    js_open(o, NULL, '{');
+    put_logprob(t, o, said->id, said->logprob);
+    js_open(o, "top_logprobs", '[');
+    for (size_t i = 0; i < said->count; i++) {
+        js_open(o, NULL, '{');
+        put_logprob(t, o, said->top_ids[i], said->top_logprobs[i]);
+        js_close(o, '}');
+    }
+    js_close(o, ']');
+    js_close(o, '}');
+}
+
 void openai_token(struct telling *t, struct speech *s, const struct said *said) {
     struct js o = {.out = &s->logprobs, .comma = s->logprobs.size > 0};
-    js_open(&o, NULL, '{');
-    put_logprob(t, &o, said->id, said->logprob);
-    js_open(&o, "top_logprobs", '[');
-    for (size_t i = 0; i < said->count; i++) {
-        js_open(&o, NULL, '{');
-        put_logprob(t, &o, said->top_ids[i], said->top_logprobs[i]);
-        js_close(&o, '}');
-    }
-    js_close(&o, ']');
-    js_close(&o, '}');
+    openai_put_token(t, &o, said);
 }
 
 static void put_score(struct telling *t, struct js *o, int32_t id, float logprob, size_t rank) {

@@ -10,6 +10,7 @@ void openai_broke(struct telling *t, const struct fault *f);
 
 // A token's log-probability and those of the likeliest, as chat completions and responses have them, into s->logprobs.
 void openai_token(struct telling *t, struct speech *s, const struct said *said);
+void openai_put_token(struct telling *t, struct js *o, const struct said *said);
 
 // A token of the prompt, as vLLM has it, with the `tops` likeliest, into s->scores; and "prompt_logprobs" of them.
 void openai_prompt_token(struct telling *t, struct speech *s, const struct said *said, size_t tops);

@@ -115,7 +115,8 @@ REFUSED = [
     ("/v1/completions", {"prompt": [999999]}, 400, "token ids are 0 to"),
     ("/v1/responses", {"input": "a", "previous_response_id": "resp_0"}, 400, "no such response"),
     ("/v1/responses", {"input": [{"type": "web"}]}, 400, "an item of type 'web'"),
-    ("/v1/responses", {"input": "a", "include": ["message.output_text.logprobs"]}, 400, "include: "),
+    ("/v1/responses", {"input": "a", "include": [1]}, 400, "include: takes strings"),
+    ("/v1/responses", {"input": "a", "top_logprobs": 21}, 400, "top_logprobs: takes whole numbers from 0 to 20"),
     ("/v1/chat/completions", chat("a", tool_choice={"type": "allowed_tools", "allowed_tools": {
         "mode": "auto", "tools": [{"type": "function", "function": {"name": "x"}}]}}), 400, "'x' is none of the tools"),
     ("/v1/messages", {"model": "poet", "messages": [{"role": "user", "content": "a"}]}, 400, "max_tokens: required"),
