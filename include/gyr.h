@@ -348,8 +348,8 @@ typedef struct gyr_session_options {
 
 // Starts an empty sequence. The KV cache grows by pages as tokens come. A context that is asked for is promised:
 // GYR_NO_MEMORY if it does not fit beside what others were promised or hold. Without, the session may hold what the
-// model was trained for, or what fits if that is less, and feeding it fails with GYR_NO_MEMORY when others took the
-// memory. Free with gyr_session_free().
+// model was trained for, or, if that is less, all that others were not promised; feeding it fails with GYR_NO_MEMORY
+// when others took the memory. Free with gyr_session_free().
 GYR_API gyr_session *gyr_session_new(gyr_model *model, const gyr_session_options *options, gyr_error *err);
 GYR_API void gyr_session_free(gyr_session *session);
 
@@ -500,7 +500,10 @@ typedef struct gyr_generate_options {
     // entry; clear those that must not be chosen. If none is left, the answer ends. Return false if that cannot be
     // said: the answer ends too (GYR_STOP_MASK). May be called on a worker thread; for one answer never twice at once.
     bool (*mask)(void *user, uint32_t *allowed);
-    uint64_t reserved[2];
+    // With `logprobs`: called with each token of the prompt once it is computed, its probability behind those in front
+    // of it (of the first: NaN). What was in the session before is not told. Return false to stop.
+    bool (*prompt_token)(void *user, const gyr_token *token);
+    uint64_t reserved[1];
 } gyr_generate_options;
 
 typedef struct gyr_generate_stats {

@@ -4,7 +4,7 @@
 #include "open.h"
 #include "options.h"
 #include "output.h"
-#include "pull.h"
+#include "serve_models.h"
 #include "verbs.h"
 
 #include <stddef.h>
@@ -17,14 +17,14 @@ struct serving {
     struct texts models, aliases, origins, hosts;
     const char *host, *cert, *key, *kv_type;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
-        key_files;
+        key_files, memory;
     bool auth, no_auth, oversize, lock, no_cache, quiet;
 };
 
 #define FIELD(name) offsetof(struct serving, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "file, folder or hf: name (repeatable)", OPTION_TEXTS, FIELD(models), 0, 0, "Models"},
+    {"model", 'm', "FILE", "file, hf: name, or folder of them (repeatable)", OPTION_TEXTS, FIELD(models), 0, 0, "Models"},
     {"alias", 0, "NAME", "its name in the APIs (repeatable, as -m)", OPTION_TEXTS, FIELD(aliases)},
     {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
@@ -44,6 +44,7 @@ static const struct option options[] = {
     {"waiting", 0, "N", "requests that wait (1024)", OPTION_WHOLE, FIELD(waiting), 0, 1e6},
     {"prefill", 0, "N", "tokens of prompts a step beside answers (128)", OPTION_WHOLE, FIELD(prefill), 1, 1e6},
     {"kv-memory", 0, "MIB", "KV cache of each model (else what is free)", OPTION_WHOLE, FIELD(kv_memory), 1, 1e9},
+    {"memory", 0, "MIB", "memory of all models (else the machine's)", OPTION_WHOLE, FIELD(memory), 1, 1e9},
     {"disk-cache", 0, "MIB", "conversations on disk (4096); 0: none", OPTION_WHOLE, FIELD(disk_cache), 0, 1e9},
     {"connections", 0, "N", "connections (4096)", OPTION_WHOLE, FIELD(connections), 1, 1e6},
     {"body", 0, "BYTES", "longest request (32 MiB)", OPTION_WHOLE, FIELD(body), 1024, 1e12},
@@ -68,31 +69,6 @@ static void on_log(void *user, const char *line) {
     say_dim("%s", line);
 }
 
-// A model's name: its file's without the ending.
-static char *name_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *name = strdup(slash && slash[1] ? slash + 1 : path);
-    size_t n = name ? strlen(name) : 0;
-    if (n > 5 && !strcmp(name + n - 5, ".gguf")) name[n - 5] = 0;
-    return name;
-}
-
-static int find_models(const struct serving *o, struct model_source *list, size_t n) {
-    int status = GYR_OK;
-    for (size_t i = 0; i < n; i++) {
-        const char *asked = i < o->models.count ? o->models.items[i] : model_path(NULL);
-        const char *alias = i < o->aliases.count ? o->aliases.items[i] : NULL;
-        char *path = asked ? find_model(asked, &status) : NULL;
-        if (asked && !path) return status;
-        list[i].path = path;
-        list[i].name = alias ? strdup(alias) : name_of(asked ? asked : "poet");
-        if (!list[i].name) return GYR_NO_MEMORY;
-        if (!path && !poet_image(&list[i].image, &list[i].size))
-            return usage_error("serve: no model: none is built into this program; name one with -m FILE");
-    }
-    return GYR_OK;
-}
-
 // Where conversations are kept: they are a cache, and nothing is lost with them but time. NULL: nowhere.
 static char *pages_folder(void) {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -101,13 +77,12 @@ static char *pages_folder(void) {
     return !home || asprintf(&path, "%s/.cache/gyr/conversations", home) < 0 ? NULL : path;
 }
 
-static int run(const struct serving *o, struct model_source *list, size_t n, const char *pages) {
+static int run(const struct serving *o, const struct sources *models, const char *pages) {
     gyr_error e = {0};
-    int status = find_models(o, list, n);
-    if (status) return status;
     struct serve_options how = {
-        .models = list,
-        .n_models = n,
+        .models = models->list,
+        .n_models = models->n,
+        .memory = o->memory << 20,
         .model = {.threads = (uint32_t)o->threads,
                   .oversize = o->oversize,
                   .lock = o->lock,
@@ -154,19 +129,15 @@ int verb_serve(int argc, char **argv) {
                         .key_files = 8ull << 30};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     size_t n = o.models.count ? o.models.count : 1;
-    struct model_source *list = calloc(n, sizeof *list);
+    struct sources models = {0};
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
-    if (!status && !list) status = GYR_NO_MEMORY;
+    if (!status) status = sources_find(&models, &o.models, &o.aliases);
     char *pages = pages_folder();
-    if (!status) status = run(&o, list, n, pages);
+    if (!status) status = run(&o, &models, pages);
     free(pages);
-    for (size_t i = 0; list && i < n; i++) {
-        free((char *)list[i].path);
-        free((char *)list[i].name);
-    }
-    free(list);
+    sources_free(&models);
     free(o.models.items);
     free(o.aliases.items);
     free(o.origins.items);

@@ -35,6 +35,21 @@ static uint64_t limit_of(const struct gyr_model *m) {
     return available < spare ? available : spare;
 }
 
+// What was promised, held already or not.
+static uint64_t promised(const struct gyr_model *m) {
+    uint64_t all = 0;
+    for (const struct gyr_session *s = m->sessions; s; s = s->next)
+        if (s->promised) all += (s->pages.n + due(s)) * page_bytes(s->kv);
+    return all;
+}
+
+// The context of a session that asks for none: the model's, or all that was promised to nobody. What others hold now
+// does not make it less: they may give it back, and an answer must not end earlier for who else was there.
+static uint64_t open_context(const struct gyr_model *m, uint64_t page, uint64_t limit) {
+    uint64_t sworn = promised(m), most = limit > sworn ? (limit - sworn) / page * PAGE_TOKENS : 0;
+    return most < m->model->h.context ? most : m->model->h.context;
+}
+
 bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, size_t held, gyr_error *e) {
     const struct hyperparameters *h = &m->model->h;
     uint64_t page = kv_cache_bytes(kv_cache_layout(h, type), PAGE_TOKENS), limit = limit_of(m), used = taken(m);
@@ -44,7 +59,7 @@ bool kv_promise(const struct gyr_model *m, enum type type, size_t *context, size
         *context = (size_t)want;
         return true;
     }
-    if (*context == 0 && most >= PAGE_TOKENS) {
+    if (*context == 0 && (most = open_context(m, page, limit)) >= PAGE_TOKENS) {
         *context = (size_t)most;
         return true;
     }

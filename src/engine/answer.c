@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 gyr_answer *gyr_answer_new(gyr_session *s, const int32_t *prompt, size_t count, const gyr_generate_options *o,
                            gyr_error *e) {
@@ -35,6 +36,7 @@ void gyr_answer_free(gyr_answer *a) {
     free(a->ends);
     free(a->top_ids);
     free(a->top_logprobs);
+    free(a->scores);
     free(a);
 }
 
@@ -64,9 +66,11 @@ static struct intake intake_of(struct gyr_answer *a, size_t room) {
     if (kind == TOKEN) return (struct intake){.s = s, .ids = &a->next, .count = 1};
     const int32_t *ids = kind == AGAIN ? s->ids + s->length : a->prompt + a->fed;
     size_t again = answer_due(a) - s->length, prompt = a->count - a->fed, left = kind == AGAIN ? again : prompt;
+    float *scores = kind == PROMPT ? a->scores : NULL;
+    if (scores && room > a->rows) room = a->rows;
     size_t n = left < room ? left : room;
     bool more = n < left || (kind == AGAIN && (prompt || a->chosen));
-    return (struct intake){.s = s, .ids = ids, .count = n, .more = more};
+    return (struct intake){.s = s, .ids = ids, .count = n, .logits = scores, .more = more};
 }
 
 void answer_token_done(struct gyr_answer *a) {
@@ -81,9 +85,16 @@ void answer_token_done(struct gyr_answer *a) {
 }
 
 static void prompt_done(struct gyr_answer *a, size_t n) {
+    size_t vocab = a->s->model->model->h.vocab;
+    if (a->scores && a->fed + n == a->count) memcpy(a->s->logits, a->scores + (n - 1) * vocab, vocab * sizeof(float));
+    if (!answer_tell_prompt(a, n)) answer_finish(a, GYR_STOP_CALLER);
     a->fed += n;
+    if (a->fed == a->count) {
+        free(a->scores);
+        a->scores = NULL;
+    }
     a->stats.prompt_tokens = a->fed;
-    if (n && a->fed < a->count && a->o.prefill && !a->o.prefill(a->o.user, a->fed, a->count))
+    if (n && a->fed < a->count && !a->stats.stop && a->o.prefill && !a->o.prefill(a->o.user, a->fed, a->count))
         answer_finish(a, GYR_STOP_CALLER);
 }
 

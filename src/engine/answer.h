@@ -27,6 +27,8 @@ struct gyr_answer {
     int32_t *top_ids; // [tops], with their logarithms of probabilities
     float *top_logprobs, logprob;
     size_t tops;
+    float *scores; // of a piece of the prompt, a row for each token; NULL: nobody wants them
+    size_t rows;   // that it has room for
     gyr_generate_stats stats;
 };
 
@@ -36,6 +38,9 @@ bool answer_prepare(struct gyr_answer *a, gyr_error *e);
 // Tokens that its session has to have before the next one of its prompt or of the answer is computed. There are fewer
 // after gyr_answer_set_aside(); the session's array has them all.
 size_t answer_due(const struct gyr_answer *a);
+
+// Tells of `n` tokens of the prompt, from `fed` on, that were computed into `scores`. False: the caller stops.
+bool answer_tell_prompt(struct gyr_answer *a, size_t n);
 
 void answer_finish(struct gyr_answer *a, gyr_stop stop);
 

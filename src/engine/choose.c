@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TOPS = 128 };
+enum { MAX_TOPS = 128, PROMPT_SCORES = 1 << 22 }; // tokens that may be asked for; numbers of a piece of a prompt
 
 static uint32_t vocab_of(const struct gyr_answer *a) { return a->s->model->model->h.vocab; }
 
@@ -48,8 +48,12 @@ bool answer_prepare(struct gyr_answer *a, gyr_error *e) {
     a->tops = a->o.logprobs > 1 ? (size_t)a->o.logprobs - 1 : 0;
     if (a->tops > vocab_of(a)) a->tops = vocab_of(a);
     a->logprob = NAN;
-    bool masks = a->o.mask || a->o.min_tokens;
-    bool ok = !masks || (a->allowed = malloc(words_of(a) * sizeof *a->allowed));
+    bool masks = a->o.mask || a->o.min_tokens, tells = a->o.prompt_token && a->o.logprobs && a->count;
+    a->rows = tells ? PROMPT_SCORES / vocab_of(a) : 0;
+    if (tells && !a->rows) a->rows = 1;
+    if (a->rows > a->count) a->rows = a->count;
+    bool ok = !tells || (a->scores = malloc(a->rows * vocab_of(a) * sizeof *a->scores));
+    ok = ok && (!masks || (a->allowed = malloc(words_of(a) * sizeof *a->allowed)));
     ok = ok && (!a->o.min_tokens || list_ends(a));
     ok = ok && (!a->tops || ((a->top_ids = malloc(a->tops * sizeof *a->top_ids)) &&
                              (a->top_logprobs = malloc(a->tops * sizeof *a->top_logprobs))));
@@ -74,10 +78,9 @@ static bool make_mask(struct gyr_answer *a, const uint32_t **allowed) {
     return true;
 }
 
-static void find_logprobs(struct gyr_answer *a, struct sampler *sampler) {
-    const float *logits = a->s->logits;
+static void find_logprobs(struct gyr_answer *a, struct sampler *sampler, const float *logits, int32_t id) {
     struct log_softmax all = log_softmax(sampler->exps, logits, vocab_of(a), sampler->p);
-    a->logprob = log_softmax_at(&all, logits[a->next]);
+    a->logprob = log_softmax_at(&all, logits[id]);
     likeliest(logits, vocab_of(a), a->top_ids, a->tops);
     for (size_t i = 0; i < a->tops; i++) a->top_logprobs[i] = log_softmax_at(&all, logits[a->top_ids[i]]);
 }
@@ -89,19 +92,44 @@ static void pick(struct gyr_answer *a, struct sampler *sampler) {
     a->next = a->refused ? -1
                          : sampler_pick(sampler, &a->sampling, s->logits,
                                         &(struct history){s->ids, s->length, a->first}, allowed);
-    if (a->next >= 0 && a->o.logprobs) find_logprobs(a, sampler);
+    if (a->next >= 0 && a->o.logprobs) find_logprobs(a, sampler, s->logits, a->next);
     a->picked = true;
 }
 
+static gyr_token token_of(const struct gyr_answer *a, int32_t id) {
+    return (gyr_token){.id = id,
+                       .bytes = a->piece.data ? a->piece.data : "",
+                       .size = a->piece.size,
+                       .logprob = a->logprob,
+                       .top_ids = a->top_ids,
+                       .top_logprobs = a->top_logprobs,
+                       .top_count = a->tops};
+}
+
 static bool tell(struct gyr_answer *a) {
-    const gyr_token token = {.id = a->next,
-                             .bytes = a->piece.data ? a->piece.data : "",
-                             .size = a->piece.size,
-                             .logprob = a->logprob,
-                             .top_ids = a->top_ids,
-                             .top_logprobs = a->top_logprobs,
-                             .top_count = a->tops};
+    gyr_token token = token_of(a, a->next);
     return !a->o.token || a->o.token(a->o.user, &token);
+}
+
+// Tells of the prompt's token i; `logits` are those in front of it, NULL for the first.
+static bool tell_prompt(struct gyr_answer *a, size_t i, const float *logits) {
+    const struct tokenizer *tokens = a->s->model->tokenizer.tokens;
+    int32_t id = a->prompt[i];
+    buf_clear(&a->piece);
+    if (tokens) tokenizer_decode(tokens, id, a->first - a->count + i == 0, false, &a->piece);
+    a->logprob = NAN;
+    if (logits) find_logprobs(a, &a->s->model->samplers[0], logits, id);
+    gyr_token token = token_of(a, id);
+    if (!logits) token.top_count = 0;
+    return a->o.prompt_token(a->o.user, &token);
+}
+
+bool answer_tell_prompt(struct gyr_answer *a, size_t n) {
+    if (!a->scores) return true;
+    bool on = a->fed || tell_prompt(a, 0, NULL);
+    for (size_t i = 0; on && i < n && a->fed + i + 1 < a->count; i++)
+        on = tell_prompt(a, a->fed + i + 1, a->scores + i * vocab_of(a));
+    return on;
 }
 
 // Sends the chosen token's text out. What stops the answer holds once the token is computed.

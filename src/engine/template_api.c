@@ -167,15 +167,84 @@ static bool render_any(const struct chat_template *chat, json_t *variables, stru
     return template_render(chat, variables, text, user, NULL);
 }
 
+// ---- a last message that the answer goes on from ("continue_final_message", as transformers calls it)
+
+struct span {
+    size_t from, to;
+};
+
+// Without blanks around it: templates trim.
+static struct text trimmed(const json_t *content) {
+    static const char blanks[] = " \n\r\t";
+    struct text s = {json_string_value(content), json_string_length(content)};
+    while (s.size && strchr(blanks, s.data[0])) s.data++, s.size--;
+    while (s.size && strchr(blanks, s.data[s.size - 1])) s.size--;
+    return s;
+}
+
+// The last message's content, to be gone on from; NULL: it is not. One that says nothing is left out, and the answer
+// begins as always.
+static const json_t *final_message(json_t *variables) {
+    json_t *list = json_object_get(variables, "messages");
+    size_t n = json_array_size(list);
+    const json_t *last = n ? json_array_get(list, n - 1) : NULL, *content = json_object_get(last, "content");
+    if (!json_is_true(json_object_get(variables, "continue_final_message")) || !n) return NULL;
+    bool begun = trimmed(content).size || json_object_get(last, "reasoning_content");
+    json_object_set_new(variables, "add_generation_prompt", json_boolean(!begun));
+    if (begun) return content;
+    json_array_remove(list, n - 1);
+    return NULL;
+}
+
+// Where the content ends in what was printed after `was`: in the last run of the messages' own text that has all of it.
+// 0: nowhere.
+static size_t end_of(const struct buf *text, const struct buf *user, size_t users, const json_t *content) {
+    struct text s = trimmed(content);
+    const struct span *spans = (const struct span *)(const void *)user->data;
+    for (size_t i = user->size / sizeof *spans; s.size && i-- > users / sizeof *spans;) {
+        size_t at = spans[i].to;
+        while (at >= spans[i].from + s.size && memcmp(text->data + at - s.size, s.data, s.size)) at--;
+        if (at < spans[i].from + s.size) continue;
+        const char *whole = json_string_value(content), *over = whole + json_string_length(content);
+        size_t tail = (size_t)(over - s.data) - s.size; // blanks that it ends with, if they are printed
+        bool kept = at + tail <= spans[i].to && !memcmp(text->data + at, s.data + s.size, tail);
+        return kept ? at + tail : at;
+    }
+    return 0;
+}
+
+// Cuts behind the last message's content.
+static bool cut(struct buf *text, struct buf *user, size_t users, const json_t *content, gyr_error *e) {
+    size_t end = text->failed || user->failed ? 0 : end_of(text, user, users, content);
+    if (!end)
+        return fail(e, GYR_USAGE,
+                    "messages: the template does not print the last one as it is: it cannot be continued");
+    text->size = end;
+    text->data[end] = 0;
+    while (user->size > users) {
+        struct span *last = (struct span *)(void *)(user->data + user->size) - 1;
+        if (last->to > end) last->to = end;
+        if (last->from < end) break;
+        user->size -= sizeof *last;
+    }
+    return true;
+}
+
 bool template_chat(const gyr_template *t, const char *messages, size_t size, bool generate, struct buf *text,
                    struct buf *user, gyr_error *e) {
     json_t *variables = read_variables(t, messages, size, generate, e);
+    struct buf own = {0};
     if (!variables) return false;
-    const json_t *tools = json_object_get(variables, "tools");
+    if (!user) user = &own;
+    const json_t *tools = json_object_get(variables, "tools"), *last = final_message(variables);
     bool special = t->tools && ((tools && !json_is_null(tools)) || !t->plain);
+    size_t users = user->size;
     bool ok = render_any(special ? t->tools : t->plain, variables, text, user, e);
+    ok = ok && (!last || cut(text, user, users, last, e));
     json_decref(variables);
-    return ok && ((!text->failed && (!user || !user->failed)) || fail_memory(e, "chat"));
+    ok = ok && ((!text->failed && !user->failed) || fail_memory(e, "chat"));
+    buf_free(&own);
+    return ok;
 }
 
 char *gyr_template_render(const gyr_template *t, const char *variables, size_t size, size_t *length, gyr_error *e) {

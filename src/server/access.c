@@ -199,12 +199,13 @@ bool access_begin(struct access_state *a, struct job *j, size_t context, struct 
     enum { GUESS = 512 }; // tokens of an answer whose length nobody has limited
     const struct key *k = j->x->account;
     size_t room = context > j->count ? context - j->count : 0, answer = j->max_tokens ? j->max_tokens : GUESS;
+    if (j->no_answer) answer = 0;
     j->owner = k ? (uint64_t)k->id : 0;
     if (!own_salt(j)) return refuse(f, 503, NULL, "out of memory; try again later");
     j->settling = a;
     if (k && !key_allows_model(k, served_name(j->model)))
         return refuse_as(f, 403, "model_not_allowed", "model", "this key may not use '%.100s'", served_name(j->model));
-    j->estimate = j->count + (uint64_t)j->n * (answer < room ? answer : room);
+    j->estimate = job_tokens(j) + (uint64_t)j->n * (answer < room ? answer : room);
     if (k) {
         seed_limits(a, k);
         struct limit_verdict v =

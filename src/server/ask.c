@@ -204,7 +204,7 @@ bool ask_members(struct ask *a, const json_t *object, const struct field *own, s
 
 void ask_settle(struct ask *a) {
     a->job->sampling.top_k = (uint32_t)a->top_k;
-    a->job->n = a->job->open = (unsigned)a->n;
+    a->job->n = a->job->open = a->job->each = (unsigned)a->n;
     a->job->priority = (int)a->priority;
 }
 

@@ -29,6 +29,8 @@ struct ask {
     size_t context;      // most tokens of prompt and answer
     size_t n, top_k, top_logprobs, logprobs_count, seed, priority;
     bool logprobs;
+    bool budgeted; // reasoning has a budget of so many tokens
+    size_t budget;
 };
 
 struct field {

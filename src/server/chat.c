@@ -3,6 +3,7 @@
 #include "server/conversation.h"
 #include "server/models.h"
 #include "server/openai.h"
+#include "server/reasoning.h"
 #include "server/surfaces.h"
 
 #include <stddef.h>
@@ -12,8 +13,8 @@
 // What comes beside the common members, until the prompt is made of it.
 struct chat {
     struct ask ask;
-    size_t top_logprobs;
-    bool logprobs, ids, go_on;
+    size_t top_logprobs, prompt_logprobs;
+    bool logprobs, ids, go_on, generate, scores;
     struct conversation talk;
     struct constraint must;
     bool parallel;
@@ -61,6 +62,12 @@ static bool read_choice(struct ask *a, const json_t *v, const char *name, struct
     return constraint_tool_choice(must_of(a), v, name, f);
 }
 
+static bool read_prompt_logprobs(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    struct chat *c = (struct chat *)a;
+    c->scores = true;
+    return openai_count(v, name, &c->prompt_logprobs, f);
+}
+
 static bool read_modalities(struct ask *a, const json_t *v, const char *name, struct fault *f) {
     (void)a;
     bool text = json_array_size(v) == 1 && json_is_string(json_array_get(v, 0)) &&
@@ -76,10 +83,12 @@ static const struct field fields[] = {
     {"max_completion_tokens", FIELD_WHOLE, IN_JOB(max_tokens), 1, 1e9},
     {"logprobs", FIELD_BOOL, IN_CHAT(logprobs)},
     {"top_logprobs", FIELD_WHOLE, IN_CHAT(top_logprobs), 0, 20},
+    {"prompt_logprobs", FIELD_OF, .read = read_prompt_logprobs},
     {"return_token_ids", FIELD_BOOL, IN_CHAT(ids)},
     {"receipt", FIELD_BOOL, IN_JOB(receipt)},
     {"continue_final_message", FIELD_BOOL, IN_CHAT(go_on)},
-    {"add_generation_prompt", FIELD_READ},
+    {"add_generation_prompt", FIELD_BOOL, IN_CHAT(generate)},
+    {"thinking_token_budget", FIELD_OF, .read = budget_read},
     {"reasoning_effort", FIELD_OF, .read = read_effort},
     {"chat_template_kwargs", FIELD_OF, .read = read_kwargs},
     {"response_format", FIELD_OF, .read = read_format},
@@ -113,12 +122,6 @@ static void head(struct js *o, const struct telling *t, const char *object) {
     js_string_of(o, "system_fingerprint", id);
 }
 
-static void put_ids(struct js *o, const char *key, const int32_t *ids, size_t n) {
-    js_open(o, key, '[');
-    for (size_t i = 0; i < n; i++) js_whole(o, NULL, ids[i]);
-    js_close(o, ']');
-}
-
 static void put_logprobs(struct js *o, struct speech *s) {
     js_open(o, "logprobs", '{');
     js_open(o, "content", '[');
@@ -141,7 +144,7 @@ static void chunk(struct telling *t, struct speech *s, const struct buf *delta, 
     buf_append(&json, delta->data, delta->size);
     js_close(&o, '}');
     if (t->wants_logprobs && s->logprobs.size) put_logprobs(&o, s);
-    if (t->wants_ids && s->ids.size) put_ids(&o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
+    if (t->wants_ids && s->ids.size) openai_ids(&o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
     js_string_of(&o, "finish_reason", finish);
     js_close(&o, '}');
     js_close(&o, ']');
@@ -191,6 +194,10 @@ static void event(struct telling *t, struct speech *s, enum speech_kind kind, co
     buf_free(&delta);
 }
 
+static void prompt_token(struct telling *t, struct speech *s, const struct said *said) {
+    openai_prompt_token(t, s, said, (size_t)t->job->prompt_logprobs - 1);
+}
+
 static void over(struct telling *t, struct speech *s) {
     struct buf none = {0};
     if (!t->stream) return;
@@ -224,7 +231,7 @@ static void put_choice(struct js *o, struct telling *t, struct speech *s) {
         put_logprobs(o, s);
     else
         js_none(o, "logprobs");
-    if (t->wants_ids) put_ids(o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
+    if (t->wants_ids) openai_ids(o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
     js_string_of(o, "finish_reason", finish_reason(s));
     js_close(o, '}');
 }
@@ -237,7 +244,8 @@ static void done(struct telling *t) {
     js_open(&o, "choices", '[');
     for (unsigned i = 0; !t->stream && i < t->n; i++) put_choice(&o, t, &t->speeches[i]);
     js_close(&o, ']');
-    if (t->wants_ids) put_ids(&o, "prompt_token_ids", t->job->prompt, t->job->count);
+    if (t->wants_ids) openai_ids(&o, "prompt_token_ids", t->job->prompt, t->job->count);
+    if (t->job->prompt_logprobs) openai_prompt_logprobs(&o, &t->speeches[0]);
     openai_usage(&o, "usage", t);
     openai_receipt(&o, t);
     js_close(&o, '}');
@@ -246,6 +254,7 @@ static void done(struct telling *t) {
 
 const struct surface chat_surface = {.type = "application/json",
                                      .stream_type = "text/event-stream",
+                                     .prompt = prompt_token,
                                      .event = event,
                                      .token = openai_token,
                                      .over = over,
@@ -255,12 +264,16 @@ const struct surface chat_surface = {.type = "application/json",
 
 static bool read_chat(struct chat *c, struct fault *f) {
     struct ask *a = &c->ask;
-    c->parallel = true;
+    c->parallel = c->generate = true;
     if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f) || !openai_receipt_asked(a, f)) return false;
     if (c->top_logprobs && !c->logprobs)
         return refuse(f, 400, "top_logprobs", "top_logprobs: needs \"logprobs\": true");
     a->job->logprobs = c->logprobs ? 1 + (int32_t)c->top_logprobs : 0;
+    if (c->scores && a->stream)
+        return refuse(f, 400, "prompt_logprobs", "prompt_logprobs: not in a stream; leave one of the two out");
+    a->job->prompt_logprobs = c->scores ? 1 + (int32_t)c->prompt_logprobs : 0;
     c->talk.go_on = c->go_on;
+    c->talk.bare = !c->generate;
     c->must.one_call |= !c->parallel;
     c->talk.messages = conversation_messages(json_object_get(a->body, "messages"), f);
     if (!c->talk.messages) return false;
@@ -268,7 +281,8 @@ static bool read_chat(struct chat *c, struct fault *f) {
     if (!f->status) c->talk.tools = constraint_allow(&c->must, c->talk.tools, f);
     return !f->status && conversation_prompt(a, &c->talk, f) && telling_new(a->job, &chat_surface, a, f) &&
            telling_reads(a->job->telling, c->talk.tools, f) &&
-           constraint_settle(&c->must, a, c->talk.tools, telling_begins(a->job->telling), f);
+           constraint_settle(&c->must, a, c->talk.tools, telling_begins(a->job->telling), f) &&
+           budget_settle(a, telling_begins(a->job->telling), c->talk.tools, f);
 }
 
 bool chat_read(struct ask *common, struct fault *f) {

@@ -167,7 +167,7 @@ bool conversation_prompt(struct ask *a, const struct conversation *c, struct fau
         json_object_set(all, "messages", c->messages);
         if (c->tools) json_object_set(all, "tools", c->tools);
     }
-    json_object_set_new(all, "add_generation_prompt", json_boolean(!c->go_on));
+    json_object_set_new(all, "add_generation_prompt", json_boolean(!c->go_on && !c->bare));
     if (c->go_on) json_object_set_new(all, "continue_final_message", json_true());
     char *variables = json_dumps(all, JSON_COMPACT);
     json_decref(all);

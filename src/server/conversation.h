@@ -23,6 +23,7 @@ struct conversation {
     json_t *kwargs;     // more variables; NULL: none
     const char *effort; // of reasoning; NULL: not said
     bool go_on;         // the last message is the answer's beginning
+    bool bare;          // nothing is put behind the last message that begins an answer
 };
 
 // Renders it with the model's template into the job's prompt.

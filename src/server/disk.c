@@ -185,14 +185,14 @@ static bool chain_to(struct chain *c, const struct shelf *s, const int32_t *ids,
     return true;
 }
 
-bool disk_load(struct disk *d, const struct shelf *s, gyr_session *session, const int32_t *ids, size_t count) {
+bool disk_load(struct disk *d, const struct shelf *s, gyr_session *session, const int32_t *ids, size_t count,
+               gyr_error *e) {
     size_t from = gyr_session_length(session);
     struct chain c;
     struct part *p = s->whole ? find_whole(d, s, ids, count)
                               : (chain_to(&c, s, ids, from + PART) ? find(d, &c, from, from + PART) : NULL);
     char *path = p ? path_of(d, p) : NULL;
-    gyr_error e = {0};
-    bool ok = path && !gyr_session_load(session, path, &e);
+    bool ok = path && !gyr_session_load(session, path, e);
     if (ok && memcmp(gyr_session_tokens(session) + from, ids + from, (p->to - from) * sizeof *ids)) {
         gyr_session_truncate(session, from); // two texts with one hash, or somebody's hand
         ok = false;
@@ -203,7 +203,7 @@ bool disk_load(struct disk *d, const struct shelf *s, gyr_session *session, cons
         d->stats.loaded++;
     } else if (p) {
         d->stats.failed++;
-        if (e.status != GYR_NO_MEMORY) forget(d, (size_t)(p - d->parts));
+        if (e->status != GYR_NO_MEMORY) forget(d, (size_t)(p - d->parts));
     }
     free(path);
     return ok;

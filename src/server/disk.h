@@ -27,8 +27,9 @@ struct shelf {
 size_t disk_find(struct disk *d, const struct shelf *shelf, const int32_t *ids, size_t count);
 
 // Appends the part that comes next, of disk_find()'s; the session holds whole parts of these tokens. Whether it did:
-// what cannot be read is forgotten.
-bool disk_load(struct disk *d, const struct shelf *shelf, gyr_session *session, const int32_t *ids, size_t count);
+// what cannot be read is forgotten, unless it is for want of memory (*e says so).
+bool disk_load(struct disk *d, const struct shelf *shelf, gyr_session *session, const int32_t *ids, size_t count,
+               gyr_error *e);
 
 // Writes the first part of the session that is not there. False: all are, or it cannot be written.
 bool disk_save(struct disk *d, const struct shelf *shelf, const gyr_session *session);

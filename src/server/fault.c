@@ -33,6 +33,7 @@ bool refuse_error(struct fault *f, const gyr_error *e, bool asked) {
     switch (e->status) {
     case GYR_TOO_LONG: return refuse_as(f, 400, "context_length_exceeded", "messages", "%s", e->message);
     case GYR_NO_MEMORY:
+    case GYR_CANCELLED:
     case GYR_DEVICE: return refuse(f, 503, NULL, "%s", e->message);
     default: return refuse(f, asked ? 400 : 500, NULL, "%s", e->message);
     }

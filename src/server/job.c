@@ -2,6 +2,7 @@
 
 #include "server/http.h"
 #include "server/models.h"
+#include "server/reasoning.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +15,25 @@ struct job *job_new(struct exchange *x, struct served *model) {
     served_hold(model);
     j->x = x;
     j->model = model;
-    j->n = 1;
+    j->n = j->each = 1;
     pthread_mutex_init(&j->lock, NULL);
     atomic_init(&j->holders, 1);
     return j;
+}
+
+struct prompt job_prompt(const struct job *j, unsigned choice) {
+    unsigned i = choice / j->each;
+    return i ? j->more[i - 1] : (struct prompt){j->prompt, j->count};
+}
+
+size_t job_tokens(const struct job *j) {
+    size_t all = j->count;
+    for (unsigned i = 0; i < j->n_more; i++) all += j->more[i].count;
+    return all;
+}
+
+bool job_scores(const struct job *j, unsigned choice) {
+    return j->prompt_logprobs && (j->prompt_each || choice % j->each == 0);
 }
 
 void job_hold(struct job *j) { atomic_fetch_add(&j->holders, 1); }
@@ -27,7 +43,10 @@ void job_release(struct job *j) {
     if (j->settle) j->settle(j);
     if (j->forget) j->forget(j->telling);
     gyr_grammar_free(j->grammar);
+    budget_free(j->budget);
     gyr_free(j->prompt);
+    for (unsigned i = 0; i < j->n_more; i++) gyr_free(j->more[i].ids);
+    free(j->more);
     free(j->bias_ids);
     free(j->bias_values);
     free(j->stop_ids);
@@ -39,6 +58,8 @@ void job_release(struct job *j) {
     exchange_release(j->x);
     free(j);
 }
+
+static bool has_tops(const struct said *s) { return s->kind == SAID_TOKEN || s->kind == SAID_PROMPT; }
 
 static size_t padded(size_t size) { return (size + 7) & ~(size_t)7; }
 
@@ -74,7 +95,7 @@ static void tell(void *arg) {
         at += padded(sizeof s);
         s.text = all.data + at;
         at += padded(s.size);
-        size_t tops = s.kind == SAID_TOKEN ? s.count : 0;
+        size_t tops = has_tops(&s) ? s.count : 0;
         s.top_ids = (const int32_t *)(all.data + at);
         at += padded(tops * sizeof *s.top_ids);
         s.top_logprobs = (const float *)(all.data + at);
@@ -93,7 +114,7 @@ static void put(struct buf *b, const void *data, size_t size) {
 
 void job_say(struct job *j, const struct said *s) {
     pthread_mutex_lock(&j->lock);
-    size_t before = j->queue.size, tops = s->kind == SAID_TOKEN ? s->count : 0;
+    size_t before = j->queue.size, tops = has_tops(s) ? s->count : 0;
     put(&j->queue, s, sizeof *s);
     put(&j->queue, s->text, s->size);
     put(&j->queue, s->top_ids, tops * sizeof *s->top_ids);

@@ -11,14 +11,16 @@
 struct served;
 struct scheduler;
 struct job;
+struct budget;
 
 // What the scheduler says of a job, in order.
 enum said_kind {
-    SAID_BEGUN, // the prompt is computed: `count` of its tokens, `cached` were there
-    SAID_TOKEN, // a token was chosen: `id`, its bytes; `count` likeliest ones if log-probabilities are asked for
-    SAID_TEXT,  // text that is certain
-    SAID_END,   // the choice is over: `stop`, `count` tokens
-    SAID_FAILED // so is the whole job: `status` and the message
+    SAID_BEGUN,  // the prompt is computed: `count` of its tokens, `cached` were there
+    SAID_PROMPT, // a token of the prompt is computed: as SAID_TOKEN, before SAID_BEGUN
+    SAID_TOKEN,  // a token was chosen: `id`, its bytes; `count` likeliest ones if log-probabilities are asked for
+    SAID_TEXT,   // text that is certain
+    SAID_END,    // the choice is over: `stop`, `count` tokens
+    SAID_FAILED  // so is the whole job: `status` and the message
 };
 
 struct said {
@@ -42,6 +44,11 @@ struct teller {
     void (*failed)(struct job *job, const struct fault *f); // perhaps after some of it was told
 };
 
+struct prompt {
+    int32_t *ids;
+    size_t count;
+};
+
 struct job {
     struct exchange *x;
     struct served *model; // held
@@ -52,6 +59,9 @@ struct job {
     // What is asked.
     int32_t *prompt;
     size_t count;
+    struct prompt *more; // prompts beside the first, `n_more` of them
+    unsigned n_more;
+    unsigned each;         // choices of each prompt: those of the first come first
     gyr_sampling sampling; // its biases are the job's
     int32_t *bias_ids;
     float *bias_values;
@@ -61,6 +71,9 @@ struct job {
     char **stop;
     size_t stop_count;
     int32_t logprobs;         // as in gyr_generate_options
+    int32_t prompt_logprobs;  // the same of the prompts' tokens; their beginnings are not looked for then
+    bool prompt_each;         // told with each choice; else with the first of each prompt
+    bool no_answer;           // the prompt is all that is wanted
     bool ignore_end, receipt; // a receipt is wanted
     bool one_call;            // an answer ends with its first call of a tool
     unsigned n;
@@ -70,6 +83,7 @@ struct job {
     uint64_t owner;                              // who asks: what is fair is fair between owners
     uint64_t salt;                               // prefixes are shared among equals only
     gyr_grammar *grammar;                        // NULL: none
+    struct budget *budget;                       // for reasoning; NULL: none
     const char *wakes;                           // the grammar holds once this text has come; NULL: at once
 
     // Between the scheduler and the loop.
@@ -94,6 +108,14 @@ struct job {
 };
 
 struct job *job_new(struct exchange *x, struct served *model); // holds both; NULL: memory is out
+
+// The prompt of a choice; tokens of all prompts.
+struct prompt job_prompt(const struct job *j, unsigned choice);
+size_t job_tokens(const struct job *j);
+
+// Whether the tokens of a choice's prompt are told with it.
+bool job_scores(const struct job *j, unsigned choice);
+
 void job_hold(struct job *j);
 void job_release(struct job *j);
 

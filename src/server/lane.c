@@ -7,6 +7,7 @@
 #include <string.h>
 
 static const double READ_SECONDS = 0.01;
+enum { MAX_SCORING = 4 }; // answers that tell of their prompts' tokens at once: each takes memory for the scores
 
 struct lane *lane_new(struct served *served, const struct scheduler_options *o, struct disk *disk) {
     struct lane *l = calloc(1, sizeof *l);
@@ -102,20 +103,22 @@ static size_t usable(const struct lane *l, gyr_session *s, size_t common, size_t
 
 static struct found find_beginning(struct lane *l, const struct job *j) {
     struct found f = {0};
+    struct prompt p = job_prompt(j, j->begun);
     size_t same;
-    struct entry *e = prefix_find(&l->cache, j->salt, j->prompt, j->count, &same);
+    if (job_scores(j, j->begun)) return f; // all of it is computed
+    struct entry *e = prefix_find(&l->cache, j->salt, p.ids, p.count, &same);
     if (e) {
-        f.common = usable(l, e->session, same, j->count);
+        f.common = usable(l, e->session, same, p.count);
         f.session = f.common ? e->session : NULL;
     }
     for (size_t i = 0; i < l->n; i++) {
         const struct turn *t = l->turns[i];
         if (t->job->salt != j->salt || t->aside) continue;
         size_t length = gyr_session_length(t->session);
-        size_t is = common_tokens(gyr_session_tokens(t->session), length, j->prompt, j->count);
-        size_t will = t->begun ? 0 : common_tokens(t->job->prompt, t->job->count, j->prompt, j->count);
+        size_t is = common_tokens(gyr_session_tokens(t->session), length, p.ids, p.count);
+        size_t will = t->begun ? 0 : common_tokens(t->prompt.ids, t->prompt.count, p.ids, p.count);
         if (l->cache.whole && is < length) is = 0;
-        is = is ? usable(l, t->session, is, j->count) : 0;
+        is = is ? usable(l, t->session, is, p.count) : 0;
         if (is > f.common) f.session = t->session, f.common = is;
         if (will > f.soon) f.soon = will;
     }
@@ -151,7 +154,9 @@ static struct shelf shelf_of(const struct lane *l, const struct scheduler_option
 // How much of the prompt the disk has, if that is worth more than what memory has.
 static size_t look_on_disk(struct lane *l, const struct scheduler_options *o, const struct job *j, struct found *f) {
     struct shelf shelf = shelf_of(l, o, j->salt);
-    size_t have = l->disk ? disk_find(l->disk, &shelf, j->prompt, j->count - !shelf.whole) : 0;
+    struct prompt p = job_prompt(j, j->begun);
+    bool looks = l->disk && !job_scores(j, j->begun);
+    size_t have = looks ? disk_find(l->disk, &shelf, p.ids, p.count - !shelf.whole) : 0;
     if (have < f->common + PART / 2) return 0;
     f->common = shelf.whole ? 0 : f->common / PART * PART;
     if (!f->common) f->session = NULL;
@@ -178,11 +183,19 @@ static enum admitted add_turn(struct lane *l, struct job *j, gyr_session *s, siz
     return ADMITTED;
 }
 
+static size_t scoring(const struct lane *l) {
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) n += l->turns[i]->scores && !l->turns[i]->begun;
+    return n;
+}
+
 static enum admitted begin(struct lane *l, struct job *j, const struct scheduler_options *o, struct scheduler_stats *st,
                            gyr_error *e) {
     struct found f = find_beginning(l, j);
+    size_t count = job_prompt(j, j->begun).count;
+    if (job_scores(j, j->begun) && scoring(l) >= MAX_SCORING) return LATER;
     if (f.soon > f.common + PREFIX_WORTH) return LATER;
-    if (l->n && !has_room(l, j->count - f.common)) return LATER;
+    if (l->n && !has_room(l, count - f.common)) return LATER;
     f = find_beginning(l, j); // what was found may have been what made room
     size_t from_disk = look_on_disk(l, o, j, &f);
     if (!ARRAY_GROW(l->turns, l->n, l->room) || !ARRAY_GROW(l->answers, l->n, l->answers_room))
@@ -191,7 +204,7 @@ static enum admitted begin(struct lane *l, struct job *j, const struct scheduler
     if (!s) return l->n && e->status == GYR_NO_MEMORY ? LATER : REFUSED;
     enum admitted how = add_turn(l, j, s, from_disk, e);
     if (how == ADMITTED) {
-        st->queried_tokens += j->count;
+        st->queried_tokens += count;
         st->cached_tokens += from_disk ? from_disk : f.common;
         st->disk_tokens += from_disk ? from_disk - f.common : 0;
     }
@@ -297,7 +310,7 @@ static void bring_back(struct lane *l) {
     while ((t = oldest_aside(l))) {
         gyr_generate_stats s;
         gyr_answer_get_stats(t->answer, &s);
-        if (active(l) && !has_room(l, t->job->count + s.answer_tokens + PREFIX_WORTH)) return;
+        if (active(l) && !has_room(l, t->prompt.count + s.answer_tokens + PREFIX_WORTH)) return;
         t->aside = false;
     }
 }
@@ -345,6 +358,16 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
     return true;
 }
 
+// Reads the next part of what the disk has of a turn's prompt, making room for it. False: there is no more.
+static bool read_part(struct lane *l, const struct shelf *shelf, struct turn *t) {
+    for (;;) {
+        gyr_error e = {0};
+        if (disk_load(l->disk, shelf, t->session, t->prompt.ids, t->from_disk, &e))
+            return gyr_session_length(t->session) < t->from_disk;
+        if (e.status != GYR_NO_MEMORY || !prefix_drop(&l->cache)) return false;
+    }
+}
+
 // Reads on for those that begin on the disk: a little in each step, so that the others' answers go on.
 static void read_on(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
     double end = now_seconds() + READ_SECONDS;
@@ -353,9 +376,7 @@ static void read_on(struct lane *l, const struct scheduler_options *o, struct sc
         struct shelf shelf = shelf_of(l, o, t->job->salt);
         gyr_error e = {0};
         bool more = !t->answer;
-        while (more && now_seconds() < end)
-            more = disk_load(l->disk, &shelf, t->session, t->job->prompt, t->from_disk) &&
-                   gyr_session_length(t->session) < t->from_disk;
+        while (more && now_seconds() < end) more = read_part(l, &shelf, t);
         if (t->answer || more || turn_start(t, &e)) continue;
         fail_job(t->job, &e);
         st->failed++;

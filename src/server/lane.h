@@ -4,12 +4,15 @@
 
 #include "server/disk.h"
 #include "server/prefix.h"
+#include "server/reasoning.h"
 #include "server/scheduler.h"
 
 // One choice of a job.
 struct turn {
     struct job *job; // held
     unsigned index;
+    struct prompt prompt;
+    bool scores; // its prompt's tokens are told
     gyr_session *session;
     gyr_answer *answer; // NULL: what the disk has is being read
     gyr_generate_options how;
@@ -17,13 +20,14 @@ struct turn {
     gyr_matcher *matcher; // NULL: any text will do
     bool asleep;          // the grammar does not hold yet
     struct buf tail;      // of the text, while it does not
-    size_t free_tokens;   // that came while it did not
-    size_t cached;        // tokens of the prompt that were there
-    size_t from_disk;     // of the session that are to be read before the answer begins
-    uint64_t order;       // when it was admitted: the youngest has the highest
-    bool begun;           // its prompt is computed
-    bool aside;           // it has given its memory back until there is some
-    bool broken;          // its grammar failed: `error` says why
+    struct reasoning reasoning;
+    size_t free_tokens; // that came while it did not
+    size_t cached;      // tokens of the prompt that were there
+    size_t from_disk;   // of the session that are to be read before the answer begins
+    uint64_t order;     // when it was admitted: the youngest has the highest
+    bool begun;         // its prompt is computed
+    bool aside;         // it has given its memory back until there is some
+    bool broken;        // its grammar failed: `error` says why
     gyr_error error;
 };
 

@@ -2,6 +2,7 @@
 #include "server/constraint.h"
 #include "server/conversation.h"
 #include "server/models.h"
+#include "server/reasoning.h"
 #include "server/surfaces.h"
 
 #include <stddef.h>
@@ -18,8 +19,9 @@ struct messages {
 static bool read_thinking(struct ask *a, const json_t *v, const char *name, struct fault *f) {
     const char *type = json_string_value(json_object_get(v, "type"));
     if (!type) return refuse(f, 400, name, "%s: takes an object with a type", name);
+    const json_t *budget = json_object_get(v, "budget_tokens");
     ((struct messages *)a)->thinking_off = !strcmp(type, "disabled");
-    return true;
+    return !budget || json_is_null(budget) || budget_read(a, budget, "thinking.budget_tokens", f);
 }
 
 static bool read_choice(struct ask *a, const json_t *v, const char *name, struct fault *f) {
@@ -412,7 +414,8 @@ static bool read_message(struct messages *m, struct fault *f) {
     t->own = calloc(1, sizeof(struct own));
     t->wants_ids = a->job->stop_count; // to say which of the stop sequences came
     if (!t->own) return refuse(f, 503, NULL, "out of memory");
-    return telling_reads(t, m->talk.tools, f) && constraint_settle(&m->must, a, m->talk.tools, telling_begins(t), f);
+    return telling_reads(t, m->talk.tools, f) && constraint_settle(&m->must, a, m->talk.tools, telling_begins(t), f) &&
+           budget_settle(a, telling_begins(t), m->talk.tools, f);
 }
 
 bool messages_read(struct ask *common, struct fault *f) {

@@ -1,9 +1,11 @@
 #include "server/models.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "server/scheduler.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,49 +16,128 @@ struct served {
     struct model_source source;
     gyr_model *model; // NULL: not loaded
     gyr_model_info info;
+    char architecture[64], types[128]; // the info's own live only as long as the model
     struct format format;
+    struct model_plan plan;
+    char why[512]; // it could not be read; "": it could
     bool loading, draining;
     unsigned holders;
     double used, load_seconds;
     time_t since;
+    _Atomic uint64_t held; // bytes that its conversations take
 };
 
 struct models {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     gyr_model_options options;
+    uint64_t memory;
     struct scheduler *scheduler;
-    struct served *list;
-    size_t n;
+    struct served **list; // behind the lock, as all below
+    size_t n, room;
+    bool busy;            // a model is being loaded, and others unloaded for it
+    atomic_bool stopping; // none is to be any more
 };
 
+// ------------------------------------------------------------------------------------------------ the list
+
+// Its plan, or why there is none.
+static void plan(struct served *s) {
+    gyr_error e = {0};
+    bool ok = model_plan(&s->plan, &s->source, &s->all->options, &e);
+    snprintf(s->why, sizeof s->why, "%s", ok ? "" : e.message);
+}
+
+// One of a folder that cannot be read is nothing to wait for; one that was named may yet come.
+static bool is_broken(const struct served *s) { return s->source.listed && *s->why; }
+
+static bool same_name(const char *is, const char *name) {
+    static const char tag[] = ":latest"; // programs that speak to Ollama add it
+    size_t n = strlen(is);
+    return !strncmp(is, name, n) && (!name[n] || !strcmp(name + n, tag));
+}
+
+static struct served *find(const struct models *m, const char *name) {
+    for (size_t i = 0; i < m->n; i++)
+        if (!strcmp(m->list[i]->source.name, name)) return m->list[i];
+    for (size_t i = 0; i < m->n; i++)
+        if (same_name(m->list[i]->source.name, name)) return m->list[i];
+    return NULL;
+}
+
+struct served *models_find(struct models *m, const char *name) {
+    struct served *s = NULL;
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; !(name && *name) && i < m->n && !s; i++)
+        if (!is_broken(m->list[i])) s = m->list[i];
+    if (name && *name) s = find(m, name);
+    pthread_mutex_unlock(&m->lock);
+    return s;
+}
+
+size_t models_count(struct models *m) {
+    pthread_mutex_lock(&m->lock);
+    size_t n = m->n;
+    pthread_mutex_unlock(&m->lock);
+    return n;
+}
+
+struct served *models_at(struct models *m, size_t i) {
+    pthread_mutex_lock(&m->lock);
+    struct served *s = m->list[i];
+    pthread_mutex_unlock(&m->lock);
+    return s;
+}
+
+static struct served *served_new(struct models *m, const struct model_source *source, gyr_error *e) {
+    struct served *s = calloc(1, sizeof *s);
+    struct stat st;
+    if (!s) return fail_memory(e, "models"), NULL;
+    *s = (struct served){.all = m, .source = *source, .since = time(NULL)};
+    if (source->path && !stat(source->path, &st)) s->since = st.st_mtime;
+    plan(s);
+    return s;
+}
+
+static bool add(struct models *m, const struct model_source *source, gyr_error *e) {
+    struct served *s = NULL;
+    if (!ARRAY_GROW(m->list, m->n, m->room)) return fail_memory(e, "models");
+    if (find(m, source->name))
+        return fail(e, GYR_USAGE, "%s: two models have this name; give one an --alias", source->name);
+    if (!(s = served_new(m, source, e))) return false;
+    m->list[m->n++] = s;
+    return true;
+}
+
+static bool go_on(void *user, double fraction) {
+    (void)fraction;
+    return !atomic_load(&((struct models *)user)->stopping);
+}
+
 struct models *models_new(const struct model_source *sources, size_t n, const gyr_model_options *options,
-                          gyr_error *e) {
+                          uint64_t memory, gyr_error *e) {
     struct models *m = calloc(1, sizeof *m);
-    struct served *list = calloc(n, sizeof *list);
-    if (!m || !list) {
-        free(m);
-        free(list);
-        return fail_memory(e, "models"), NULL;
-    }
-    *m = (struct models){.options = *options, .list = list, .n = n};
+    if (!m) return fail_memory(e, "models"), NULL;
+    *m = (struct models){.options = *options, .memory = memory ? memory : model_memory()};
+    m->options.progress = go_on;
+    m->options.user = m;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
-    for (size_t i = 0; i < n; i++) {
-        struct stat st;
-        list[i] = (struct served){.all = m, .source = sources[i], .since = time(NULL)};
-        if (sources[i].path && !stat(sources[i].path, &st)) list[i].since = st.st_mtime;
-        if (models_find(m, sources[i].name) == &list[i]) continue;
-        fail(e, GYR_USAGE, "%s: two models have this name; give one an --alias", sources[i].name);
-        models_free(m);
-        return NULL;
-    }
-    return m;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) ok = add(m, &sources[i], e);
+    if (ok && !models_find(m, NULL))
+        ok = fail(e, GYR_MALFORMED, "%s", m->n ? m->list[0]->why : "there is no model to serve");
+    if (ok) return m;
+    models_free(m);
+    return NULL;
 }
 
 void models_free(struct models *m) {
     if (!m) return;
-    for (size_t i = 0; i < m->n; i++) gyr_model_close(m->list[i].model);
+    for (size_t i = 0; i < m->n; i++) {
+        gyr_model_close(m->list[i]->model);
+        free(m->list[i]);
+    }
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->changed);
     free(m->list);
@@ -65,33 +146,24 @@ void models_free(struct models *m) {
 
 void models_tell(struct models *m, struct scheduler *s) { m->scheduler = s; }
 
-size_t models_count(const struct models *m) { return m->n; }
-
-struct served *models_at(const struct models *m, size_t i) {
-    return &m->list[i];
+void models_stop(struct models *m) {
+    pthread_mutex_lock(&m->lock);
+    m->stopping = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
 }
 
-struct served *models_find(const struct models *m, const char *name) {
-    static const char tag[] = ":latest"; // programs that speak to Ollama add it
-    size_t n = name ? strlen(name) : 0;
-    if (!n) return &m->list[0];
-    for (size_t i = 0; i < m->n; i++)
-        if (!strcmp(m->list[i].source.name, name)) return &m->list[i];
-    if (n < sizeof tag || strcmp(name + n - (sizeof tag - 1), tag)) return NULL;
-    for (size_t i = 0; i < m->n; i++) {
-        const char *is = m->list[i].source.name;
-        if (strlen(is) == n - (sizeof tag - 1) && !strncmp(is, name, strlen(is))) return &m->list[i];
-    }
-    return NULL;
-}
+uint64_t models_memory(const struct models *m) { return m->memory; }
+
+// ------------------------------------------------------------------------------------------------ loading
 
 // The loaded model used longest ago that somebody may be made to do without; NULL: there is none. Those that nobody
 // holds come first.
 static struct served *least_wanted(const struct models *m, const struct served *but) {
     struct served *least = NULL;
     for (size_t i = 0; i < m->n; i++) {
-        struct served *s = &m->list[i];
-        if (s == but || !s->model || s->draining) continue;
+        struct served *s = m->list[i];
+        if (s == but || !s->model) continue;
         bool better =
             !least || !s->holders > !least->holders || (!s->holders == !least->holders && s->used < least->used);
         if (better) least = s;
@@ -109,6 +181,7 @@ static void unload(struct served *s) {
     pthread_mutex_unlock(&m->lock);
     if (m->scheduler) scheduler_forget(m->scheduler, s);
     gyr_model_close(model);
+    atomic_store(&s->held, 0);
     pthread_mutex_lock(&m->lock);
     s->draining = false;
     pthread_cond_broadcast(&m->changed);
@@ -119,44 +192,82 @@ static gyr_model *open_source(const struct model_source *s, const gyr_model_opti
 }
 
 // What there is to know of a model that was opened.
-static void learn(struct served *s) {
-    const char *source = gyr_model_template_source(s->model);
-    gyr_model_get_info(s->model, &s->info);
-    format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(s->model));
+static void learn(struct served *s, gyr_model *model) {
+    const char *source = gyr_model_template_source(model);
+    gyr_model_get_info(model, &s->info);
+    snprintf(s->architecture, sizeof s->architecture, "%s", s->info.architecture);
+    snprintf(s->types, sizeof s->types, "%s", s->info.types);
+    s->info.architecture = s->architecture;
+    s->info.types = s->types;
+    format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(model));
     // The first grammar of a tokenizer makes a tree of its vocabulary, which no request is to wait for.
-    gyr_grammar_free(gyr_grammar_new(gyr_model_tokenizer(s->model), GYR_GRAMMAR_JSON, "", 0, NULL));
+    gyr_grammar_free(gyr_grammar_new(gyr_model_tokenizer(model), GYR_GRAMMAR_JSON, "", 0, NULL));
 }
 
-// Opens the model, making room as long as there is something to unload. The lock is held, but while it opens.
+// Bytes that a loaded model takes: its conversations no less than what was planned for them.
+static uint64_t takes(struct served *s) {
+    uint64_t held = atomic_load(&s->held);
+    return s->plan.weights + (held > s->plan.talk ? held : s->plan.talk);
+}
+
+// Whether the model has room beside those that are loaded. One that has none even alone is the engine's to refuse.
+static bool fits(const struct models *m, const struct served *s) {
+    uint64_t all = s->plan.weights + s->plan.talk;
+    if (all > m->memory) all = m->memory;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->list[i] != s && m->list[i]->model) all += takes(m->list[i]);
+    return all <= m->memory;
+}
+
+// Opens the model, making room as long as there is something to unload. The lock is held, but while it opens; one
+// thread at a time does this.
+static gyr_model *open_beside(struct served *s, gyr_error *e) {
+    struct models *m = s->all;
+    struct served *other;
+    for (;;) {
+        while (!m->stopping && !fits(m, s) && (other = least_wanted(m, s))) unload(other);
+        if (m->stopping) return fail_null(e, GYR_CANCELLED, "the server is stopping");
+        pthread_mutex_unlock(&m->lock);
+        gyr_model *model = open_source(&s->source, &m->options, e);
+        if (model) learn(s, model);
+        pthread_mutex_lock(&m->lock);
+        if (model || e->status != GYR_NO_MEMORY || s->plan.weights > m->memory) return model;
+        if (!(other = least_wanted(m, s))) return NULL;
+        unload(other);
+    }
+}
+
 static bool load(struct served *s, gyr_error *e) {
     struct models *m = s->all;
     double start = now_seconds();
-    s->loading = true;
-    for (;;) {
-        pthread_mutex_unlock(&m->lock);
-        gyr_model *model = open_source(&s->source, &m->options, e);
-        pthread_mutex_lock(&m->lock);
-        struct served *other = model || e->status != GYR_NO_MEMORY ? NULL : least_wanted(m, s);
-        if (other) {
-            unload(other);
-            continue;
-        }
-        s->model = model;
-        break;
-    }
+    s->loading = m->busy = true;
+    if (*s->why) plan(s);
+    s->model = open_beside(s, e);
     s->load_seconds = now_seconds() - start;
-    if (s->model) learn(s);
-    s->loading = false;
+    s->loading = m->busy = false;
     pthread_cond_broadcast(&m->changed);
     return s->model;
+}
+
+bool served_good(const struct served *s, struct fault *f) {
+    if (!is_broken(s)) return true;
+    refuse_as(f, 404, "model_not_found", "model", "%s cannot be served: %s", s->source.name, s->why);
+    served_hide_path(s, f->message, sizeof f->message);
+    return false;
 }
 
 bool served_load(struct served *s, struct fault *f, gyr_error *e) {
     struct models *m = s->all;
     gyr_error made = {0};
+    bool ok = false;
+    if (!served_good(s, f)) return false;
     pthread_mutex_lock(&m->lock);
-    while (s->loading || s->draining) pthread_cond_wait(&m->changed, &m->lock);
-    bool ok = s->model || load(s, &made);
+    while (!m->stopping && (s->loading || s->draining || (!s->model && m->busy)))
+        pthread_cond_wait(&m->changed, &m->lock);
+    if (m->stopping)
+        fail(&made, GYR_CANCELLED, "the server is stopping");
+    else
+        ok = s->model || load(s, &made);
     if (ok) {
         s->holders++;
         s->used = now_seconds();
@@ -209,8 +320,18 @@ gyr_model *served_model(const struct served *s) { return s->model; }
 const gyr_model_info *served_info(const struct served *s) { return &s->info; }
 const struct format *served_format(const struct served *s) { return &s->format; }
 
+void served_note_held(struct served *s, uint64_t bytes) { atomic_store(&s->held, bytes); }
+
 void served_get(struct served *s, struct served_state *state) {
     pthread_mutex_lock(&s->all->lock);
-    *state = (struct served_state){s->model, s->loading, s->holders, s->used, s->load_seconds};
+    *state = (struct served_state){.loaded = s->model,
+                                   .loading = s->loading,
+                                   .broken = is_broken(s),
+                                   .why = s->why,
+                                   .holders = s->holders,
+                                   .used = s->used,
+                                   .load_seconds = s->load_seconds,
+                                   .plan = s->plan,
+                                   .info = s->info};
     pthread_mutex_unlock(&s->all->lock);
 }

@@ -4,7 +4,7 @@
 
 #include "server/fault.h"
 #include "server/formats.h"
-#include "server/server.h"
+#include "server/model_plan.h"
 
 #include <time.h>
 
@@ -12,8 +12,10 @@ struct served;
 struct models;
 struct scheduler;
 
-// `options` are those of each; the sources' strings must live as long.
-struct models *models_new(const struct model_source *sources, size_t n, const gyr_model_options *options, gyr_error *e);
+// `options` are those of each, `memory` what all together may take (0: what the machine has); the sources' strings must
+// live as long.
+struct models *models_new(const struct model_source *sources, size_t n, const gyr_model_options *options,
+                          uint64_t memory, gyr_error *e);
 
 // Closes all; nobody may hold one.
 void models_free(struct models *m);
@@ -21,14 +23,22 @@ void models_free(struct models *m);
 // Before a model is unloaded, the scheduler is asked to let go of it.
 void models_tell(struct models *m, struct scheduler *s);
 
-size_t models_count(const struct models *m);
-struct served *models_at(const struct models *m, size_t i);
+// The server ends: nothing is loaded any more, and who waits for that is refused.
+void models_stop(struct models *m);
 
-// The model of that name; "" and NULL: the first. NULL: there is none.
-struct served *models_find(const struct models *m, const char *name);
+size_t models_count(struct models *m);
+struct served *models_at(struct models *m, size_t i);
+uint64_t models_memory(const struct models *m); // bytes that all may take
 
-// Has it loaded, if it is not, and held: true. Waits; others are unloaded for it if need be, those used longest ago
-// first. *e (may be NULL) receives the library's own error.
+// The model of that name; "" and NULL: the first that can be served. NULL: there is none.
+struct served *models_find(struct models *m, const char *name);
+
+// Whether it can be served; one of a folder that cannot be read is refused.
+bool served_good(const struct served *s, struct fault *f);
+
+// Has it loaded, if it is not, and held: true. Waits; others are unloaded for it if need be, those that nobody uses and
+// that were used longest ago first, the others once their answers are finished. *e (may be NULL) receives the library's
+// own error.
 bool served_load(struct served *s, struct fault *f, gyr_error *e);
 
 void served_hold(struct served *s); // one that is held already
@@ -48,10 +58,17 @@ const struct format *served_format(const struct served *s); // how it writes rea
 // What is known of it now.
 struct served_state {
     bool loaded, loading;
+    bool broken;     // it is one of a folder that cannot be read, and not served
+    const char *why; // it could not be read; "": it could
     unsigned holders;
     double used; // by the clock
     double load_seconds;
+    struct model_plan plan;
+    gyr_model_info info; // once it was loaded
 };
 void served_get(struct served *s, struct served_state *state);
+
+// From any thread: how much memory its conversations take.
+void served_note_held(struct served *s, uint64_t bytes);
 
 #endif

@@ -25,12 +25,12 @@ static void put_details(struct js *o, const gyr_model_info *info) {
 static void put_model(struct js *o, struct served *m, bool running) {
     struct served_state state;
     served_get(m, &state);
-    const gyr_model_info *info = state.loaded ? served_info(m) : NULL;
+    const gyr_model_info *info = state.loaded ? &state.info : NULL;
     js_open(o, NULL, '{');
     js_string_of(o, "name", served_name(m));
     js_string_of(o, "model", served_name(m));
     js_time(o, "modified_at", served_since(m));
-    js_whole(o, "size", info ? (int64_t)info->weight_bytes : 0);
+    js_whole(o, "size", (int64_t)state.plan.weights);
     js_string_of(o, "digest", "");
     put_details(o, info);
     if (running) {
@@ -49,7 +49,7 @@ static void say_models(struct server *s, struct exchange *x, bool running) {
     for (size_t i = 0; i < models_count(s->models); i++) {
         struct served_state state;
         served_get(models_at(s->models, i), &state);
-        if (!running || state.loaded) put_model(&o, models_at(s->models, i), running);
+        if (!state.broken && (!running || state.loaded)) put_model(&o, models_at(s->models, i), running);
     }
     js_close(&o, ']');
     js_close(&o, '}');

@@ -2,6 +2,7 @@
 
 #include "server/models.h"
 
+#include <math.h>
 #include <string.h>
 
 static void put_error(struct js *o, const struct fault *f) {
@@ -46,18 +47,74 @@ static void put_logprob(struct telling *t, struct js *o, int32_t id, float logpr
     gyr_free(text);
 }
 
+void openai_put_token(struct telling *t, struct js *o, const struct said *said) {
+    js_open(o, NULL, '{');
+    put_logprob(t, o, said->id, said->logprob);
+    js_open(o, "top_logprobs", '[');
+    for (size_t i = 0; i < said->count; i++) {
+        js_open(o, NULL, '{');
+        put_logprob(t, o, said->top_ids[i], said->top_logprobs[i]);
+        js_close(o, '}');
+    }
+    js_close(o, ']');
+    js_close(o, '}');
+}
+
 void openai_token(struct telling *t, struct speech *s, const struct said *said) {
     struct js o = {.out = &s->logprobs, .comma = s->logprobs.size > 0};
-    js_open(&o, NULL, '{');
-    put_logprob(t, &o, said->id, said->logprob);
-    js_open(&o, "top_logprobs", '[');
-    for (size_t i = 0; i < said->count; i++) {
-        js_open(&o, NULL, '{');
-        put_logprob(t, &o, said->top_ids[i], said->top_logprobs[i]);
-        js_close(&o, '}');
+    openai_put_token(t, &o, said);
+}
+
+static void put_score(struct telling *t, struct js *o, int32_t id, float logprob, size_t rank) {
+    char key[16];
+    size_t size = 0;
+    char *text = token_text(t, id, &size);
+    snprintf(key, sizeof key, "%d", id);
+    js_open(o, key, '{');
+    js_number(o, "logprob", (double)logprob);
+    if (rank)
+        js_whole(o, "rank", (int64_t)rank);
+    else
+        js_none(o, "rank");
+    js_text(o, "decoded_token", text ? text : "", size);
+    js_close(o, '}');
+    gyr_free(text);
+}
+
+void openai_prompt_token(struct telling *t, struct speech *s, const struct said *said, size_t tops) {
+    struct js o = {.out = &s->scores, .comma = s->scores.size > 0};
+    size_t rank = 0;
+    if (isnan(said->logprob)) {
+        js_none(&o, NULL);
+        return;
     }
-    js_close(&o, ']');
+    for (size_t i = 0; !rank && i < said->count; i++)
+        if (said->top_ids[i] == said->id) rank = i + 1;
+    js_open(&o, NULL, '{');
+    put_score(t, &o, said->id, said->logprob, rank);
+    for (size_t i = 0; i < said->count && i < tops; i++)
+        if (i + 1 != rank) put_score(t, &o, said->top_ids[i], said->top_logprobs[i], i + 1);
     js_close(&o, '}');
+}
+
+void openai_prompt_logprobs(struct js *o, const struct speech *s) {
+    js_open(o, "prompt_logprobs", '[');
+    js_raw(o, NULL, s->scores.size ? s->scores.data : "", s->scores.size);
+    js_close(o, ']');
+    o->out->failed |= s->scores.failed;
+}
+
+bool openai_count(const json_t *v, const char *name, size_t *count, struct fault *f) {
+    json_int_t n = json_is_integer(v) ? json_integer_value(v) : -1;
+    if (n < 0 || n > 20) return refuse(f, 400, name, "%s: takes whole numbers from 0 to 20", name);
+    *count = (size_t)n;
+    return true;
+}
+
+void openai_ids(struct js *o, const char *key, const int32_t *ids, size_t n) {
+    js_open(o, key, '[');
+    for (size_t i = 0; i < n; i++) js_whole(o, NULL, ids[i]);
+    js_close(o, ']');
 }
 
 bool openai_receipt_asked(const struct ask *a, struct fault *f) {

@@ -10,6 +10,16 @@ void openai_broke(struct telling *t, const struct fault *f);
 
 // A token's log-probability and those of the likeliest, as chat completions and responses have them, into s->logprobs.
 void openai_token(struct telling *t, struct speech *s, const struct said *said);
+void openai_put_token(struct telling *t, struct js *o, const struct said *said);
+
+// A token of the prompt, as vLLM has it, with the `tops` likeliest, into s->scores; and "prompt_logprobs" of them.
+void openai_prompt_token(struct telling *t, struct speech *s, const struct said *said, size_t tops);
+void openai_prompt_logprobs(struct js *o, const struct speech *s);
+
+// How many of the likeliest tokens are wanted.
+bool openai_count(const json_t *value, const char *name, size_t *count, struct fault *f);
+
+void openai_ids(struct js *o, const char *key, const int32_t *ids, size_t n);
 
 // Whether a receipt that is asked for can be given: of one choice. Has the model's checksum made, which takes long the
 // first time. A clerk calls it, after the members were read.

@@ -19,6 +19,12 @@ static void put_id(struct js *o, const char *key, const struct telling *t, size_
     js_string_of(o, key, id);
 }
 
+static void put_logprobs(struct js *o, const struct buf *list) {
+    js_open(o, "logprobs", '[');
+    if (list && list->size) js_raw(o, NULL, list->data, list->size);
+    js_close(o, ']');
+}
+
 static void put_part(struct js *o, const char *key, const struct item *it, bool whole) {
     js_open(o, key, '{');
     js_string_of(o, "type", it->kind == SPEECH_TEXT ? "output_text" : "reasoning_text");
@@ -26,8 +32,7 @@ static void put_part(struct js *o, const char *key, const struct item *it, bool 
     if (it->kind == SPEECH_TEXT) {
         js_open(o, "annotations", '[');
         js_close(o, ']');
-        js_open(o, "logprobs", '[');
-        js_close(o, ']');
+        put_logprobs(o, whole ? &it->logprobs : NULL);
     }
     js_close(o, '}');
 }
@@ -163,7 +168,8 @@ static void tell_item(struct telling *t, const char *type) {
     close_event(t, &o, type);
 }
 
-static void tell_of_item(struct telling *t, const char *type, const char *key, const char *text, size_t size) {
+static void tell_of_item(struct telling *t, const char *type, const char *key, const char *text, size_t size,
+                         const struct buf *logprobs) {
     struct response *r = t->own;
     const struct item *it = &r->items[r->n_items - 1];
     struct buf json = {0};
@@ -177,10 +183,7 @@ static void tell_of_item(struct telling *t, const char *type, const char *key, c
         put_part(&o, key, it, !it->open);
     else
         js_text(&o, key, text, size);
-    if (it->kind == SPEECH_TEXT && strcmp(key, "part")) {
-        js_open(&o, "logprobs", '[');
-        js_close(&o, ']');
-    }
+    if (it->kind == SPEECH_TEXT && strcmp(key, "part")) put_logprobs(&o, logprobs);
     close_event(t, &o, type);
 }
 
@@ -197,8 +200,9 @@ static void close_item(struct telling *t) {
     struct item *it = r->n_items ? &r->items[r->n_items - 1] : NULL;
     if (!it || !it->open) return;
     it->open = false;
-    tell_of_item(t, words[it->kind].done, words[it->kind].done_key, it->text.data ? it->text.data : "", it->text.size);
-    if (it->kind == SPEECH_TEXT) tell_of_item(t, "response.content_part.done", "part", NULL, 0);
+    tell_of_item(t, words[it->kind].done, words[it->kind].done_key, it->text.data ? it->text.data : "", it->text.size,
+                 &it->logprobs);
+    if (it->kind == SPEECH_TEXT) tell_of_item(t, "response.content_part.done", "part", NULL, 0, NULL);
     tell_item(t, "response.output_item.done");
 }
 
@@ -211,8 +215,48 @@ static bool open_item(struct telling *t, enum speech_kind kind) {
     }
     r->items[r->n_items++] = (struct item){.kind = kind, .call = t->speeches[0].n_calls - 1, .open = true};
     tell_item(t, "response.output_item.added");
-    if (kind == SPEECH_TEXT) tell_of_item(t, "response.content_part.added", "part", NULL, 0);
+    if (kind == SPEECH_TEXT) tell_of_item(t, "response.content_part.added", "part", NULL, 0, NULL);
     return true;
+}
+
+// A token with text: which of it becomes text of the message is known when that is told.
+static void token(struct telling *t, struct speech *s, const struct said *said) {
+    struct response *r = t->own;
+    struct js o = {.out = &r->json};
+    size_t before = r->json.size;
+    (void)s;
+    if (!said->size) return;
+    if (!ARRAY_GROW(r->heard, r->n_heard, r->heard_room)) {
+        job_cancel(t->job);
+        return;
+    }
+    openai_put_token(t, &o, said);
+    buf_append(&r->text, said->text, said->size);
+    r->heard[r->n_heard++] = (struct heard){said->size, r->json.size - before};
+}
+
+static void drop(struct buf *b, size_t n) {
+    if (n) memmove(b->data, b->data + n, b->size - n);
+    b->size -= n;
+}
+
+// The tokens that have part in a text that is told now, with commas between, to `out` (NULL: nowhere). Those in front
+// of it were marks or blanks, and are gone; those behind it wait.
+static void take_heard(struct response *r, struct buf *out, const char *text, size_t size) {
+    const char *at = r->text.size ? memmem(r->text.data, r->text.size, text, size) : NULL;
+    size_t from = at ? (size_t)(at - r->text.data) : 0, to = at ? from + size : r->text.size, end = 0, json = 0, i = 0;
+    for (; i < r->n_heard && end < to; i++) {
+        end += r->heard[i].text;
+        if (out && end > from) {
+            if (out->size) buf_putc(out, ',');
+            buf_append(out, r->json.data + json, r->heard[i].json);
+        }
+        json += r->heard[i].json;
+    }
+    drop(&r->text, end);
+    drop(&r->json, json);
+    if (i) memmove(r->heard, r->heard + i, (r->n_heard - i) * sizeof *r->heard);
+    r->n_heard -= i;
 }
 
 static void event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
@@ -226,8 +270,14 @@ static void event(struct telling *t, struct speech *s, enum speech_kind kind, co
     }
     if ((kind == SPEECH_CALL || !last || !last->open || last->kind != of) && !open_item(t, of)) return;
     if (kind == SPEECH_CALL) return;
-    buf_append(&r->items[r->n_items - 1].text, text, size);
-    tell_of_item(t, words[of].delta, "delta", text, size);
+    last = &r->items[r->n_items - 1];
+    buf_append(&last->text, text, size);
+    struct buf logprobs = {0};
+    if (t->wants_logprobs) take_heard(r, of == SPEECH_TEXT ? &logprobs : NULL, text, size);
+    if (logprobs.size && last->logprobs.size) buf_putc(&last->logprobs, ',');
+    buf_append(&last->logprobs, logprobs.data, logprobs.size);
+    tell_of_item(t, words[of].delta, "delta", text, size, &logprobs);
+    buf_free(&logprobs);
 }
 
 static void done(struct telling *t) {
@@ -253,7 +303,13 @@ static void broke(struct telling *t, const struct fault *f) {
 
 static void free_own(void *own) {
     struct response *r = own;
-    for (size_t i = 0; i < r->n_items; i++) buf_free(&r->items[i].text);
+    for (size_t i = 0; i < r->n_items; i++) {
+        buf_free(&r->items[i].text);
+        buf_free(&r->items[i].logprobs);
+    }
+    buf_free(&r->text);
+    buf_free(&r->json);
+    free(r->heard);
     free(r->items);
     json_decref(r->echo);
     json_decref(r->input);
@@ -264,6 +320,7 @@ const struct surface responses_surface = {.type = "application/json",
                                           .stream_type = "text/event-stream",
                                           .start = start,
                                           .event = event,
+                                          .token = token,
                                           .done = done,
                                           .error = openai_error,
                                           .broke = broke,

@@ -9,12 +9,21 @@
 struct item {
     enum speech_kind kind; // SPEECH_REASONING, SPEECH_TEXT or SPEECH_CALL
     struct buf text;       // or a call's arguments
+    struct buf logprobs;   // of the tokens of the text: JSON, with commas between
     size_t call;           // its number
     bool open;
 };
 
+// A token that came, and what has not been told of its text.
+struct heard {
+    size_t text, json; // bytes
+};
+
 // The telling's own.
 struct response {
+    struct buf text, json; // of the tokens in `heard`, one behind the other
+    struct heard *heard;
+    size_t n_heard, heard_room;
     struct item *items;
     size_t n_items, room;
     size_t events;       // told so far

@@ -3,8 +3,9 @@
 #include "server/conversation.h"
 #include "server/models.h"
 #include "server/objects.h"
+#include "server/openai.h"
+#include "server/reasoning.h"
 #include "server/responses.h"
-#include "server/routes.h"
 #include "server/surfaces.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ struct asked {
     struct ask ask;
     struct conversation talk;
     struct constraint must;
-    bool parallel, store;
+    bool parallel, store, logprobs;
+    size_t top_logprobs;
     json_t *items; // of the turns before this one and this one
 };
 
@@ -28,8 +30,9 @@ static bool read_reasoning(struct ask *a, const json_t *v, const char *name, str
     const json_t *effort = json_object_get(v, "effort");
     if (!json_is_object(v) || (effort && !json_is_null(effort) && !json_is_string(effort)))
         return refuse(f, 400, name, "%s: takes an object with an effort", name);
+    const json_t *budget = json_object_get(v, "max_tokens");
     asked_of(a)->talk.effort = json_string_value(effort);
-    return true;
+    return !budget || json_is_null(budget) || budget_read(a, budget, "reasoning.max_tokens", f);
 }
 
 static bool read_text(struct ask *a, const json_t *v, const char *name, struct fault *f) {
@@ -49,17 +52,22 @@ static bool read_truncation(struct ask *a, const json_t *v, const char *name, st
            refuse(f, 400, name, "%s: only \"disabled\": nothing is left out silently here", name);
 }
 
-// What there is besides of tools and models that nobody has here changes nothing.
+// What there is besides log-probabilities is of tools and models that nobody has here, and changes nothing.
 static bool read_include(struct ask *a, const json_t *v, const char *name, struct fault *f) {
     size_t i;
     json_t *item;
-    (void)a;
     json_array_foreach(v, i, item) {
         const char *what = json_string_value(item);
-        if (!what || !strcmp(what, "message.output_text.logprobs"))
-            return refuse(f, 400, name, "%s: '%.60s': not supported here", name, what ? what : "no string");
+        if (!what) return refuse(f, 400, name, "%s: takes strings", name);
+        asked_of(a)->logprobs |= !strcmp(what, "message.output_text.logprobs");
     }
     return json_is_array(v) || refuse(f, 400, name, "%s: takes a list", name);
+}
+
+static bool read_top_logprobs(struct ask *a, const json_t *v, const char *name, struct fault *f) {
+    if (!openai_count(v, name, &asked_of(a)->top_logprobs, f)) return false;
+    asked_of(a)->logprobs |= asked_of(a)->top_logprobs;
+    return true;
 }
 
 #define IN_ASKED(member) offsetof(struct asked, member), IN_ASK
@@ -77,7 +85,7 @@ static const struct field fields[] = {
     {"text", FIELD_OF, .read = read_text},
     {"truncation", FIELD_OF, .read = read_truncation},
     {"include", FIELD_OF, .read = read_include},
-    {"top_logprobs", FIELD_NULL},
+    {"top_logprobs", FIELD_OF, .read = read_top_logprobs},
     {"background", FIELD_NULL},
     {"conversation", FIELD_NULL},
     {"prompt", FIELD_NULL},
@@ -265,30 +273,6 @@ void response_keep(const struct telling *t) {
     buf_free(&k.json);
 }
 
-void handle_kept_response(struct server *s, struct exchange *x) {
-    struct store *store = server_store(s);
-    gyr_error e = {.status = GYR_USAGE};
-    struct fault f;
-    int64_t owner = exchange_owner(x);
-    char *text = store ? object_get(store, "response", x->tail, owner, time(NULL), &e) : NULL;
-    json_t *kept = text ? json_loads(text, 0, NULL) : NULL;
-    bool gone = kept && !strcmp(x->method, "DELETE");
-    char *reply = gone ? NULL : kept ? json_dumps(json_object_get(kept, "response"), JSON_COMPACT) : NULL;
-    struct buf json = {0};
-    if (gone && object_delete(store, "response", x->tail, owner, time(NULL), &e))
-        buf_printf(&json, "{\"id\":\"%s\",\"object\":\"response\",\"deleted\":true}", x->tail);
-    if (reply) buf_puts(&json, reply);
-    free(reply);
-    free(text);
-    json_decref(kept);
-    if (json.size) {
-        reply_json(x, 200, &json);
-        return;
-    }
-    refuse_as(&f, 404, "not_found", NULL, "no response '%.60s' is kept here", x->tail);
-    reply_fault(x, x->route->surface, &f);
-}
-
 // ------------------------------------------------------------------------------------------------
 
 static json_t *echo_of(const json_t *body) {
@@ -300,6 +284,7 @@ static json_t *echo_of(const json_t *body) {
                 {"previous_response_id", "null"},
                 {"parallel_tool_calls", "true"},
                 {"temperature", "null"},
+                {"top_logprobs", "0"},
                 {"top_p", "null"},
                 {"tool_choice", "\"auto\""},
                 {"tools", "[]"},
@@ -333,6 +318,7 @@ static bool read_prompt(struct asked *q, struct fault *f) {
     struct ask *a = &q->ask;
     q->parallel = q->store = true;
     if (!ask_fields(a, fields, sizeof fields / sizeof *fields, f) || !read_items(q, f)) return false;
+    a->job->logprobs = q->logprobs ? 1 + (int32_t)q->top_logprobs : 0;
     if (a->n != 1) return refuse(f, 400, "n", "n: one answer a request here");
     q->must.one_call |= !q->parallel;
     if (!(q->talk.messages = messages_of(q, f))) return false;
@@ -355,7 +341,8 @@ bool responses_read(struct ask *common, struct fault *f) {
     struct ask *a = &q.ask;
     bool ok = read_prompt(&q, f) && telling_new(a->job, &responses_surface, a, f) && make_own(&q, f) &&
               telling_reads(a->job->telling, q.talk.tools, f) &&
-              constraint_settle(&q.must, a, q.talk.tools, telling_begins(a->job->telling), f);
+              constraint_settle(&q.must, a, q.talk.tools, telling_begins(a->job->telling), f) &&
+              budget_settle(a, telling_begins(a->job->telling), q.talk.tools, f);
     forget(&q);
     return ok;
 }

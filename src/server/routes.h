@@ -70,7 +70,7 @@ void handle_batch_add(struct server *s, struct exchange *x); // batch_routes.c
 void handle_batch_list(struct server *s, struct exchange *x);
 void handle_batch(struct server *s, struct exchange *x);
 void handle_batch_cancel(struct server *s, struct exchange *x);
-void handle_kept_response(struct server *s, struct exchange *x); // responses_read.c
+void handle_kept_response(struct server *s, struct exchange *x); // responses_kept.c
 void handle_answer(struct server *s, struct exchange *x);        // answer.c: what a model is to answer
 void handle_show(struct server *s, struct exchange *x);          // ollama_models.c
 void handle_tags(struct server *s, struct exchange *x);

@@ -24,7 +24,7 @@ struct scheduler {
     struct job *inbox, **last;
     unsigned n_inbox, n_jobs; // that are not over
     struct forget *forgets;
-    bool stop;
+    bool stop, ended;   // it is to end; the thread has
     struct lane *lanes; // the thread's alone, as all below
     struct disk *disk;
     struct scheduler_stats stats;
@@ -62,7 +62,7 @@ static bool lanes_busy(const struct scheduler *s) {
     return false;
 }
 
-// Jobs that came, to their lanes; models to be forgotten. The lock is held.
+// Jobs that came, to their lanes. The lock is held.
 static void take_in(struct scheduler *s) {
     static const gyr_error no_memory = {GYR_NO_MEMORY, "out of memory for another answer; try again later"};
     while (s->inbox) {
@@ -77,6 +77,10 @@ static void take_in(struct scheduler *s) {
     }
     s->last = &s->inbox;
     s->n_inbox = 0;
+}
+
+// The lock is held.
+static void forget_models(struct scheduler *s) {
     for (struct forget *f = s->forgets; f; f = f->next) {
         drop_lane(s, f->model);
         f->done = true;
@@ -94,6 +98,7 @@ static void show(struct scheduler *s) {
     for (struct lane *l = s->lanes; l; l = l->next) {
         gyr_memory memory;
         gyr_model_get_memory(l->model, &memory);
+        served_note_held(l->served, memory.held);
         st->running += (unsigned)l->n;
         st->waiting += l->n_waiting;
         st->kv_limit += memory.limit;
@@ -127,6 +132,7 @@ static void *work(void *arg) {
     pthread_mutex_lock(&s->lock);
     for (;;) {
         take_in(s);
+        forget_models(s);
         show(s);
         if (s->stop) break;
         pthread_mutex_unlock(&s->lock);
@@ -140,6 +146,10 @@ static void *work(void *arg) {
     for (struct lane *l = s->lanes; l; l = l->next) lane_fail(l, &stopped);
     double end = now_seconds() + LAST_SECONDS;
     while (now_seconds() < end && save_some(s)) {}
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    forget_models(s);
+    pthread_mutex_unlock(&s->lock);
     return NULL;
 }
 
@@ -178,7 +188,8 @@ void scheduler_forget(struct scheduler *s, struct served *model) {
     f.next = s->forgets;
     s->forgets = &f;
     pthread_cond_signal(&s->come);
-    while (!f.done && !s->stop) pthread_cond_wait(&s->gone, &s->lock);
+    if (s->ended) forget_models(s);
+    while (!f.done) pthread_cond_wait(&s->gone, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -186,7 +197,6 @@ void scheduler_stop(struct scheduler *s) {
     pthread_mutex_lock(&s->lock);
     s->stop = true;
     pthread_cond_signal(&s->come);
-    pthread_cond_broadcast(&s->gone);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
 }

@@ -65,34 +65,62 @@ static void note_error(struct server *s, gyr_error *e) {
     *e = (gyr_error){0};
 }
 
-// For the person who started it: what is served, with what memory, to whom. The first model is held.
-static void greet(struct server *s) {
+// What a model is and takes, for the person who started it.
+static void greet_model(struct server *s, struct served *m) {
     const struct serve_options *o = s->o;
-    const gyr_model_info *info = served_info(models_at(s->models, 0));
-    uint32_t context = o->context && o->context < info->context ? o->context : info->context;
-    gyr_memory m;
+    struct served_state is;
+    char line[700];
+    served_get(m, &is);
+    uint32_t context = o->context && o->context < is.info.context ? o->context : is.info.context;
+    if (*is.why)
+        snprintf(line, sizeof line, "%s: cannot be served: %s", served_name(m), is.why);
+    else if (is.loaded)
+        snprintf(line, sizeof line, "%s: %s, %.3g M parameters, context of %u tokens; %.3g GB", served_name(m),
+                 is.info.architecture, (double)is.info.parameters / 1e6, context, (double)is.plan.weights / 1e9);
+    else
+        snprintf(line, sizeof line, "%s: is loaded when it is asked for; %.3g GB, and %.3g GB for conversations",
+                 served_name(m), (double)is.plan.weights / 1e9, (double)is.plan.talk / 1e9);
+    server_log(s, line);
+}
+
+// What is served, with what memory, to whom.
+static void greet(struct server *s, struct served *first) {
     char line[512];
-    if (!o->log) return;
-    gyr_model_get_memory(served_model(models_at(s->models, 0)), &m);
-    snprintf(line, sizeof line, "%s: %s, %.3g M parameters, context of %u tokens", served_name(models_at(s->models, 0)),
-             info->architecture, (double)info->parameters / 1e6, context);
-    o->log(o->user, line);
-    for (size_t i = 1; i < models_count(s->models); i++) {
-        snprintf(line, sizeof line, "%s: is loaded when it is asked for", served_name(models_at(s->models, i)));
-        o->log(o->user, line);
+    struct served_state is;
+    gyr_memory m = {0};
+    served_get(first, &is);
+    for (size_t i = 0; i < models_count(s->models); i++) greet_model(s, models_at(s->models, i));
+    if (models_count(s->models) > 1) {
+        snprintf(line, sizeof line, "models and their conversations may take %.3g GB; beyond it, others are unloaded",
+                 (double)models_memory(s->models) / 1e9);
+        server_log(s, line);
     }
-    snprintf(line, sizeof line, "up to %u answers at once, %.3g GB for what they remember (%.3g M tokens)", o->parallel,
-             (double)m.limit / 1e9,
-             info->kv_bytes_per_token ? (double)m.limit / (double)info->kv_bytes_per_token / 1e6 : 0);
-    o->log(o->user, line);
+    if (is.loaded) gyr_model_get_memory(served_model(first), &m);
+    if (is.loaded && is.info.kv_bytes_per_token)
+        snprintf(line, sizeof line, "up to %u answers at once, %.3g GB for what they remember (%.3g M tokens)",
+                 s->o->parallel, (double)m.limit / 1e9, (double)m.limit / (double)is.info.kv_bytes_per_token / 1e6);
+    else
+        snprintf(line, sizeof line, "up to %u answers at once of a model", s->o->parallel);
+    server_log(s, line);
     snprintf(line, sizeof line,
              access_needs_key(s->access) ? "keys are asked for; there are %zu" : "no key is asked for",
              access_keys(s->access));
-    o->log(o->user, line);
+    server_log(s, line);
     if (access_store(s->access)) {
         snprintf(line, sizeof line, "the state is in %.400s", store_path(access_store(s->access)));
-        o->log(o->user, line);
+        server_log(s, line);
     }
+}
+
+// Loads the first model, unless it is one of a folder.
+static bool load_first(struct server *s, gyr_error *e) {
+    struct served *first = models_find(s->models, NULL);
+    struct fault f = {0};
+    bool wait = s->o->models[0].listed;
+    if (!wait && !served_load(first, &f, e)) return false;
+    greet(s, first);
+    if (!wait) served_release(first);
+    return true;
 }
 
 static bool start(struct server *s, gyr_error *e) {
@@ -116,16 +144,13 @@ static bool start(struct server *s, gyr_error *e) {
                                      .kv_type = o->kv_type,
                                      .disk = o->pages,
                                      .disk_bytes = o->pages_bytes};
-    struct fault f = {0};
     s->started = now_seconds();
     if (!(s->access = access_new(o, e)) || (note_error(s, e), !(s->http = http_new(&how, e))) ||
-        !(s->models = models_new(o->models, o->n_models, &o->model, e)) || !(s->clerks = clerks_new(MAX_CLERKS, e)) ||
-        !(s->scheduler = scheduler_new(&plan, e)))
+        !(s->models = models_new(o->models, o->n_models, &o->model, o->memory, e)) ||
+        !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)))
         return false;
     models_tell(s->models, s->scheduler);
-    if (!served_load(models_at(s->models, 0), &f, e)) return false;
-    greet(s);
-    served_release(models_at(s->models, 0));
+    if (!load_first(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
     return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
 }
@@ -138,6 +163,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
         if (o->ready) o->ready(o->user, http_url(s.http));
         http_run(s.http, on_stop, on_reload, &s);
     }
+    if (s.models) models_stop(s.models);
     if (s.scheduler) scheduler_stop(s.scheduler);
     if (s.http) http_flush(s.http);
     batcher_stop(s.batcher);

@@ -9,12 +9,14 @@ struct model_source {
     const char *path;  // NULL: the image
     const void *image; // a GGUF file in memory
     size_t size;
+    bool listed; // found in a folder: one that cannot be read is no reason not to serve the others
 };
 
 struct serve_options {
     const struct model_source *models;
     size_t n_models;
     gyr_model_options model; // of each
+    uint64_t memory;         // most bytes that models and their conversations may take together; 0: the machine's
     const char *host;
     uint16_t port;              // 0: one that is free
     const char *cert, *key;     // PEM files; NULL: plain HTTP

@@ -12,6 +12,7 @@ void handle_health(struct server *s, struct exchange *x) {
 static void put_model(struct js *o, struct served *m) {
     struct served_state state;
     served_get(m, &state);
+    if (state.broken) return;
     js_open(o, NULL, '{');
     js_string_of(o, "id", served_name(m));
     js_string_of(o, "object", "model");
@@ -19,13 +20,13 @@ static void put_model(struct js *o, struct served *m) {
     js_string_of(o, "owned_by", "gyr");
     js_bool(o, "loaded", state.loaded);
     if (state.loaded) {
-        const gyr_model_info *info = served_info(m);
+        const gyr_model_info *info = &state.info;
         js_whole(o, "max_model_len", info->context);
         js_string_of(o, "architecture", info->architecture);
         js_string_of(o, "types", info->types);
         js_whole(o, "parameters", (int64_t)info->parameters);
-        js_whole(o, "bytes", (int64_t)info->weight_bytes);
     }
+    js_whole(o, "bytes", (int64_t)state.plan.weights);
     js_close(o, '}');
 }
 
@@ -46,13 +47,13 @@ void handle_model(struct server *s, struct exchange *x) {
     struct buf json = {0};
     struct js o = {.out = &json};
     struct fault f;
-    if (m) {
-        put_model(&o, m);
-        reply_json(x, 200, &json);
-    } else {
-        refuse_as(&f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models", x->tail);
+    if (!m) refuse_as(&f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models", x->tail);
+    if (!m || !served_good(m, &f)) {
         reply_fault(x, x->route->surface, &f);
+        return;
     }
+    put_model(&o, m);
+    reply_json(x, 200, &json);
 }
 
 void handle_props(struct server *s, struct exchange *x) {

@@ -20,6 +20,7 @@ static void forget(void *telling) {
         buf_free(&s->text);
         buf_free(&s->reasoning);
         buf_free(&s->logprobs);
+        buf_free(&s->scores);
         buf_free(&s->ids);
         buf_free(&s->receipt);
     }
@@ -163,8 +164,12 @@ static void said(struct job *j, const struct said *what) {
     struct speech *s = &t->speeches[what->choice];
     switch (what->kind) {
     case SAID_BEGUN:
-        if (what->choice == 0) t->prompt_tokens = what->count, t->cached = what->cached;
+        if (what->choice % j->each == 0) t->cached += what->cached;
         start(t);
+        if (t->stream && t->surface->begun) t->surface->begun(t, s);
+        break;
+    case SAID_PROMPT:
+        if (t->surface->prompt) t->surface->prompt(t, s, what);
         break;
     case SAID_TOKEN:
         s->tokens++;
@@ -225,7 +230,7 @@ bool telling_new(struct job *j, const struct surface *surface, const struct ask 
                           .usage = a->usage,
                           .usage_each = a->usage_each,
                           .wants_logprobs = j->logprobs,
-                          .prompt_tokens = j->count,
+                          .prompt_tokens = job_tokens(j),
                           .created = (long long)time(NULL)};
     for (unsigned i = 0; i < j->n; i++) speeches[i].index = i, speeches[i].telling = t;
     j->telling = t;

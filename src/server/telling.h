@@ -24,7 +24,8 @@ struct speech {
     enum speech_kind last; // what the latest event was of
     bool spoken;           // there was one
     bool closed;           // there is to be none any more
-    struct buf logprobs;   // of each token since it was cleared, as the surface's put_logprob() has it
+    struct buf logprobs;   // of each token since it was cleared, as the surface's token() has it
+    struct buf scores;     // of each token of the prompt, as the surface's prompt() has it
     struct buf ids;        // int32_t of each token
     struct buf receipt;    // JSON, if one is wanted and it is over
     size_t tokens, reasoning_tokens;
@@ -38,7 +39,9 @@ struct telling;
 struct surface {
     const char *type; // of a whole reply
     const char *stream_type;
-    void (*start)(struct telling *t); // a stream begins
+    void (*start)(struct telling *t);                   // a stream begins
+    void (*begun)(struct telling *t, struct speech *s); // in it, a choice: its prompt is computed
+    void (*prompt)(struct telling *t, struct speech *s, const struct said *said); // a token of the prompt; may be NULL
     void (*event)(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size);
     void (*token)(struct telling *t, struct speech *s, const struct said *said); // with log-probabilities; may be NULL
     void (*over)(struct telling *t, struct speech *s);                           // a choice is

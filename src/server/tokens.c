@@ -16,6 +16,7 @@ static const struct field tokenize_fields[] = {
     {"add_special", FIELD_READ},
     {"parse_special", FIELD_READ},
     {"add_generation_prompt", FIELD_READ},
+    {"continue_final_message", FIELD_READ},
     {"return_token_strs", FIELD_READ},
     {"with_pieces", FIELD_READ},
 };
@@ -29,7 +30,8 @@ static bool chat_prompt(struct ask *a, struct fault *f) {
     struct conversation talk = {.messages = conversation_messages(json_object_get(a->body, "messages"), f)};
     if (!talk.messages) return false;
     talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);
-    talk.go_on = !is_true(a->body, "add_generation_prompt", true);
+    talk.bare = !is_true(a->body, "add_generation_prompt", true);
+    talk.go_on = is_true(a->body, "continue_final_message", false);
     bool ok = !f->status && conversation_prompt(a, &talk, f);
     json_decref(talk.messages);
     json_decref(talk.tools);

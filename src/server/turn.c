@@ -7,37 +7,62 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Whether the text that a grammar waits for has come with this token.
-static void listen(struct turn *t, const gyr_token *token) {
-    size_t size = token->size, wanted = strlen(t->job->wakes);
-    char *special = NULL;
-    if (!size)
-        special = gyr_detokenize(gyr_model_tokenizer(served_model(t->job->model)), &token->id, 1, true, &size, NULL);
-    buf_append(&t->tail, special ? special : token->bytes, size);
-    gyr_free(special);
+// Whether the text that a grammar waits for has come with this one.
+static void listen(struct turn *t, const char *text, size_t size) {
+    size_t wanted = strlen(t->job->wakes);
+    buf_append(&t->tail, text, size);
     if (t->tail.size && memmem(t->tail.data, t->tail.size, t->job->wakes, wanted)) t->asleep = false;
     if (t->tail.size <= wanted) return;
     memmove(t->tail.data, t->tail.data + t->tail.size - wanted, wanted);
     t->tail.size = wanted;
 }
 
+// A token's text for those who wait for marks, which special tokens are.
+static void hear(struct turn *t, const gyr_token *token) {
+    const gyr_tokenizer *tokenizer = gyr_model_tokenizer(served_model(t->job->model));
+    size_t size = token->size;
+    char *name = size ? NULL : gyr_detokenize(tokenizer, &token->id, 1, true, &size, NULL);
+    const char *text = name ? name : token->bytes;
+    reasoning_heard(&t->reasoning, token->id, text, size, name);
+    if (t->asleep) listen(t, text, size);
+    gyr_free(name);
+}
+
+static size_t fewer(size_t have, int32_t wanted) {
+    size_t most = wanted > 1 ? (size_t)wanted - 1 : 0;
+    return have < most ? have : most;
+}
+
+static bool on_prompt_token(void *user, const gyr_token *token) {
+    struct turn *t = user;
+    job_say(t->job, &(struct said){.kind = SAID_PROMPT,
+                                   .choice = t->index,
+                                   .id = token->id,
+                                   .logprob = token->logprob,
+                                   .count = fewer(token->top_count, t->job->prompt_logprobs),
+                                   .top_ids = token->top_ids,
+                                   .top_logprobs = token->top_logprobs});
+    return !atomic_load(&t->job->cancelled);
+}
+
 static bool on_token(void *user, const gyr_token *token) {
     struct turn *t = user;
-    t->free_tokens += t->asleep;
-    if (t->asleep)
-        listen(t, token);
-    else if (t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error))
-        t->broken = true;
+    if (t->job->no_answer) return false;
+    bool asleep = t->asleep;
+    t->free_tokens += asleep;
+    if (asleep || t->job->budget) hear(t, token);
+    if (!asleep && t->matcher && gyr_matcher_accept(t->matcher, token->id, &t->error)) t->broken = true;
     job_say(t->job, &(struct said){.kind = SAID_TOKEN,
                                    .choice = t->index,
                                    .id = token->id,
                                    .logprob = token->logprob,
                                    .text = token->bytes,
                                    .size = token->size,
-                                   .count = token->top_count,
+                                   .count = fewer(token->top_count, t->job->logprobs),
                                    .top_ids = token->top_ids,
                                    .top_logprobs = token->top_logprobs});
-    return !t->broken && !atomic_load(&t->job->cancelled) && !(atomic_load(&t->job->enough) >> t->index & 1);
+    bool enough = t->index < 64 && atomic_load(&t->job->enough) >> t->index & 1;
+    return !t->broken && !atomic_load(&t->job->cancelled) && !enough;
 }
 
 static bool on_piece(void *user, const char *text, size_t size) {
@@ -54,19 +79,30 @@ static bool on_prefill(void *user, size_t done, size_t total) {
 // On a worker thread, for one answer at a time.
 static bool on_mask(void *user, uint32_t *allowed) {
     struct turn *t = user;
-    return t->asleep || !gyr_matcher_mask(t->matcher, allowed, &t->error) || !(t->broken = true);
+    if (t->matcher && !t->asleep && gyr_matcher_mask(t->matcher, allowed, &t->error)) return !(t->broken = true);
+    int32_t next = reasoning_next(&t->reasoning);
+    if (next < 0 || !(allowed[next / 32] >> next % 32 & 1)) return true;
+    memset(allowed, 0, (served_info(t->job->model)->vocab + 31) / 32 * sizeof *allowed);
+    allowed[next / 32] = UINT32_C(1) << next % 32;
+    return true;
 }
 
 struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_error *e) {
     struct turn *t = calloc(1, sizeof *t);
     if (!t) return fail_memory(e, "answer"), NULL;
-    *t = (struct turn){.job = j, .index = index, .session = session, .sampling = j->sampling};
+    *t = (struct turn){.job = j,
+                       .index = index,
+                       .prompt = job_prompt(j, index),
+                       .scores = job_scores(j, index),
+                       .session = session,
+                       .sampling = j->sampling};
     if (j->grammar && !(t->matcher = gyr_matcher_new(j->grammar, e))) {
         free(t);
         return NULL;
     }
-    t->sampling.seed += index;
+    t->sampling.seed += index % j->each;
     t->asleep = j->wakes;
+    reasoning_begin(&t->reasoning, j->budget);
     t->how = (gyr_generate_options){.sampling = &t->sampling,
                                     .max_tokens = j->max_tokens,
                                     .min_tokens = j->min_tokens,
@@ -76,18 +112,20 @@ struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_e
                                     .stop_id_count = j->stop_id_count,
                                     .ignore_end = j->ignore_end,
                                     .logprobs = j->logprobs,
+                                    .prompt_token = t->scores ? on_prompt_token : NULL,
                                     .token = on_token,
                                     .piece = on_piece,
                                     .prefill = on_prefill,
-                                    .mask = t->matcher ? on_mask : NULL,
+                                    .mask = t->matcher || j->budget ? on_mask : NULL,
                                     .user = t};
+    if (t->scores && j->prompt_logprobs > j->logprobs) t->how.logprobs = j->prompt_logprobs;
     job_hold(j);
     return t;
 }
 
 bool turn_start(struct turn *t, gyr_error *e) {
     t->cached = gyr_session_length(t->session);
-    t->answer = gyr_answer_new(t->session, t->job->prompt + t->cached, t->job->count - t->cached, &t->how, e);
+    t->answer = gyr_answer_new(t->session, t->prompt.ids + t->cached, t->prompt.count - t->cached, &t->how, e);
     return t->answer;
 }
 
@@ -97,7 +135,7 @@ static void add_to_job(const struct turn *t) {
     gyr_answer_get_stats(t->answer, &stats);
     t->job->took_prompt += stats.prompt_tokens + t->cached;
     t->job->took_cached += t->cached;
-    t->job->took_answer += stats.answer_tokens;
+    t->job->took_answer += t->job->no_answer ? 0 : stats.answer_tokens;
 }
 
 void turn_free(struct turn *t, struct prefix_cache *cache) {
@@ -105,6 +143,7 @@ void turn_free(struct turn *t, struct prefix_cache *cache) {
     gyr_answer_free(t->answer);
     gyr_matcher_free(t->matcher);
     buf_free(&t->tail);
+    buf_free(&t->reasoning.tail);
     prefix_put(cache, t->session, t->job->salt, now_seconds());
     job_release(t->job);
     free(t);
@@ -113,7 +152,7 @@ void turn_free(struct turn *t, struct prefix_cache *cache) {
 size_t turn_left(const struct turn *t) {
     gyr_generate_stats stats = {0};
     if (t->answer) gyr_answer_get_stats(t->answer, &stats);
-    return t->job->count - t->cached - stats.prompt_tokens;
+    return t->prompt.count - t->cached - stats.prompt_tokens;
 }
 
 // NULL, if none is wanted or it cannot be made, which breaks the turn: free with gyr_free().
@@ -131,12 +170,13 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
     if (!t->answer) return false;
     gyr_answer_get_stats(t->answer, &now);
     bool over = gyr_answer_done(t->answer);
-    if (!t->begun && now.prompt_tokens == t->job->count - t->cached) {
+    if (!t->begun && now.prompt_tokens == t->prompt.count - t->cached) {
         t->begun = true;
         job_say(t->job,
-                &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->job->count, .cached = t->cached});
+                &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->prompt.count, .cached = t->cached});
     }
     if (!over) return false;
+    if (t->job->no_answer && now.stop == GYR_STOP_CALLER) now.stop = GYR_STOP_LENGTH, now.answer_tokens = 0;
     stats->finished[now.stop]++;
     stats->answer_tokens += now.answer_tokens;
     char *receipt = make_receipt(t);

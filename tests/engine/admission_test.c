@@ -70,8 +70,15 @@ static void a_promise_is_kept(void) {
     gyr_session_free(fork);
     gyr_session *rest = session(0);
     REQUIRE(rest);
-    CHECK_INT(gyr_session_context(rest), 6 * PAGE); // what is left
+    CHECK_INT(gyr_session_context(rest), SMALL_CONTEXT); // what the other one holds was promised to nobody
+    CHECK_INT(feed(rest, 6 * PAGE), GYR_OK);
+    CHECK_INT(feed(rest, 1), GYR_NO_MEMORY);
+    gyr_session_truncate(rest, 0);
     CHECK_INT(feed(taker, 1), GYR_OK);
+    gyr_session *sworn = session(3 * PAGE), *late = session(0);
+    CHECK(sworn && late && gyr_session_context(late) == (PAGES - 3) * PAGE);
+    gyr_session_free(sworn);
+    gyr_session_free(late);
     gyr_session_free(taker);
     gyr_session_free(rest);
 }

@@ -32,7 +32,7 @@ static struct served *poet(void) {
         const char *source = getenv("GYR_SOURCE");
         snprintf(path, sizeof path, "%s/models/poet.gguf", source ? source : ".");
         static struct model_source list = {.name = "poet", .path = path};
-        models = models_new(&list, 1, &(gyr_model_options){.threads = 1}, NULL);
+        models = models_new(&list, 1, &(gyr_model_options){.threads = 1}, 0, NULL);
         struct fault f;
         if (!models || !served_load(models_at(models, 0), &f, NULL)) abort();
     }

@@ -24,6 +24,7 @@ struct drawn {
     char kind[64], *config;
     int vocab, text_n, prompt_n, greedy_n;
     uint32_t context; // that sessions ask for; 0: none in particular
+    bool letters;     // the GGUF file is to have a tokenizer, of 64 letters, and a chat template
     int32_t text[MAX_DRAWN], greedy[MAX_DRAWN];
     float *logits; // [text_n][vocab]
     struct drawn_tensor tensor[DRAWN_TENSORS];
@@ -316,10 +317,22 @@ static inline bool drawn_put_data(struct gguf_writer *w, const struct drawn_tens
     return ok;
 }
 
+static inline void drawn_put_letters(struct gguf_writer *w) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    struct text tokens[64] = {[62] = {"\xC4\xA0", 2}, [63] = {"\xC4\x8A", 2}}; // a space, a line's end
+    for (size_t i = 0; i < sizeof letters - 1; i++) tokens[i] = (struct text){letters + i, 1};
+    gguf_put_cstring(w, "tokenizer.ggml.model", "gpt2");
+    gguf_put_cstring(w, "tokenizer.ggml.pre", "gpt-2");
+    gguf_put_strings(w, "tokenizer.ggml.tokens", tokens, 64);
+    gguf_put_strings(w, "tokenizer.ggml.merges", NULL, 0);
+    gguf_put_cstring(w, "tokenizer.chat_template", "{% for m in messages %}{{ m.content }}{% endfor %}");
+}
+
 static inline bool drawn_write_gguf(const struct drawn *d, const char *path, gyr_error *e) {
     struct gguf_writer *w = gguf_writer_new(path, e);
     if (!w) return false;
     for (size_t i = 0; i < d->n_keys; i++) drawn_put_key(w, d->keys[i]);
+    if (d->letters) drawn_put_letters(w);
     for (size_t i = 0; i < d->n_tensors; i++) {
         const struct drawn_tensor *t = &d->tensor[i];
         uint64_t dim[4] = {1, 1, 1, 1};

@@ -115,7 +115,8 @@ REFUSED = [
     ("/v1/completions", {"prompt": [999999]}, 400, "token ids are 0 to"),
     ("/v1/responses", {"input": "a", "previous_response_id": "resp_0"}, 400, "no such response"),
     ("/v1/responses", {"input": [{"type": "web"}]}, 400, "an item of type 'web'"),
-    ("/v1/responses", {"input": "a", "include": ["message.output_text.logprobs"]}, 400, "include: "),
+    ("/v1/responses", {"input": "a", "include": [1]}, 400, "include: takes strings"),
+    ("/v1/responses", {"input": "a", "top_logprobs": 21}, 400, "top_logprobs: takes whole numbers from 0 to 20"),
     ("/v1/chat/completions", chat("a", tool_choice={"type": "allowed_tools", "allowed_tools": {
         "mode": "auto", "tools": [{"type": "function", "function": {"name": "x"}}]}}), 400, "'x' is none of the tools"),
     ("/v1/messages", {"model": "poet", "messages": [{"role": "user", "content": "a"}]}, 400, "max_tokens: required"),
@@ -256,6 +257,32 @@ def a_conversation_goes_on_after_a_restart():
     return problems
 
 
+def an_answer_goes_on_from_what_is_there():
+    """continue_final_message, and Messages that end with the assistant's."""
+    problems = []
+    with Server(GYR) as s:
+        asked = {"max_tokens": 60, "temperature": 0, "return_token_ids": True}
+        whole = s.ask("/v1/chat/completions", chat(POEM, **asked))
+        text, start = text_of(whole), s.ask("/apply-template", chat(POEM))["prompt"]
+        for begun in (text[:20], text[:33] + " \n", "e", "A <|end|> of it "):
+            talk = chat(POEM)["messages"] + [{"role": "assistant", "content": begun}]
+            on = dict(asked, messages=talk, continue_final_message=True)
+            prompt = s.ask("/apply-template", {"messages": talk, "continue_final_message": True})["prompt"]
+            rest = s.ask("/v1/chat/completions", on)
+            same = s.ask("/v1/completions", dict(asked, prompt=rest["prompt_token_ids"]))["choices"][0]
+            message = s.ask("/v1/messages", {"messages": talk, "max_tokens": 60, "temperature": 0})
+            told = [text_of(rest).strip("\n"), message["content"][0]["text"].strip("\n")]
+            if prompt != start + begun or s.ask("/detokenize", {"tokens": rest["prompt_token_ids"]})["content"] != prompt:
+                problems.append(f"{begun!r}: the prompt is {prompt!r}")
+            if told != [same["text"].strip("\n")] * 2:
+                problems.append(f"{begun!r}: {told} is not {same['text']!r}")
+        for begun in ("", " \n"):
+            talk = chat(POEM)["messages"] + [{"role": "assistant", "content": begun}]
+            if text_of(s.ask("/v1/chat/completions", dict(asked, messages=talk, continue_final_message=True))) != text:
+                problems.append(f"{begun!r} is not as nothing")
+    return problems
+
+
 def what_is_wrong_is_said():
     problems = []
     with Server(GYR) as s:
@@ -379,6 +406,6 @@ if __name__ == "__main__":
     run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed,
         what_must_be_json_is, embeddings_are_those_of_gyr_embed, the_other_apis_keep_to_what_is_asked,
         little_memory_changes_nothing,
-        a_conversation_goes_on_after_a_restart, what_is_wrong_is_said,
+        a_conversation_goes_on_after_a_restart, an_answer_goes_on_from_what_is_there, what_is_wrong_is_said,
         who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
         pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)

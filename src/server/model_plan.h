@@ -1,0 +1,20 @@
+// How much memory a model will take, known before it is loaded.
+#ifndef SERVER_MODEL_PLAN_H
+#define SERVER_MODEL_PLAN_H
+
+#include "server/server.h"
+
+struct model_plan {
+    uint64_t weights; // bytes
+    uint64_t talk;    // kept free for its conversations: what --kv-memory says, or one of TALK_TOKENS
+};
+
+enum { TALK_TOKENS = 4096 };
+
+// Reads the model's description. False: it cannot be served.
+bool model_plan(struct model_plan *plan, const struct model_source *source, const gyr_model_options *o, gyr_error *e);
+
+// What models may take together where nobody said: the machine's memory, but for a part that is left to the system.
+uint64_t model_memory(void);
+
+#endif
