@@ -37,6 +37,6 @@ def scripted(tmp_path):
         s.__exit__()
 
 
-def call(name, **arguments):
+def call(name, /, **arguments):
     """A call of a tool, as the scripted model writes it."""
     return "<tool_call>\n" + json.dumps({"name": name, "arguments": arguments}) + "\n</tool_call>"
