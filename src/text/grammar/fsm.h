@@ -76,7 +76,7 @@ static inline uint32_t fsm_step(const struct fsm *f, uint32_t state, uint8_t b) 
 
 bool fsm_matches(const struct fsm *f, const char *s, size_t size);
 
-// Texts of both; texts of a that are not of b. `out` must be empty; its status says what went wrong.
+// Texts of both; texts of a that are not of b. `out` must be empty; where that failed it is, but for its status.
 enum fsm_product { FSM_BOTH, FSM_WITHOUT };
 bool fsm_combine(struct fsm *out, const struct fsm *a, const struct fsm *b, enum fsm_product how, size_t limit);
 

@@ -57,6 +57,18 @@ static unsigned same_until(const struct fsm *f, uint32_t state, unsigned b) {
     return 255;
 }
 
+// Of a failed one only the status is left: its last state has no end.
+static bool finish(struct fsm *out, struct fsm *made, struct pairs_of *p) {
+    fsm_close(made);
+    free(p->items);
+    free(p->slots);
+    *out = *made;
+    if (!made->status) return true;
+    fsm_free(out);
+    out->status = made->status;
+    return false;
+}
+
 bool fsm_combine(struct fsm *out, const struct fsm *a, const struct fsm *b, enum fsm_product how, size_t limit) {
     struct pairs_of p = {0};
     struct fsm all = {0};
@@ -74,11 +86,7 @@ bool fsm_combine(struct fsm *out, const struct fsm *a, const struct fsm *b, enum
             fsm_add_bytes(&all, (uint8_t)c, (uint8_t)end, pair(&all, &p, to, with, limit));
         }
     }
-    fsm_close(&all);
-    free(p.items);
-    free(p.slots);
-    *out = all;
-    return !all.status;
+    return finish(out, &all, &p);
 }
 
 // A count and a state of the unit in one number. Units are few bytes long.
@@ -109,9 +117,5 @@ bool fsm_count(struct fsm *out, const struct fsm *f, const struct fsm *unit, siz
             fsm_add_bytes(&all, (uint8_t)c, (uint8_t)end, pair(&all, &p, to, counted, limit));
         }
     }
-    fsm_close(&all);
-    free(p.items);
-    free(p.slots);
-    *out = all;
-    return !all.status;
+    return finish(out, &all, &p);
 }

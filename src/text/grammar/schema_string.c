@@ -236,9 +236,12 @@ void emit_string(struct compiler *c, const struct parts *p, uint32_t from, uint3
     struct fsm f = {0};
     bool free = true;
     size_t least = 0, most = SIZE_MAX;
-    string_content(c, p, &f, &free);
-    parts_count(c, p, "minLength", true, &least);
-    parts_count(c, p, "maxLength", false, &most);
+    bool ok = string_content(c, p, &f, &free) && parts_count(c, p, "minLength", true, &least) &&
+              parts_count(c, p, "maxLength", false, &most);
+    if (!ok) {
+        fsm_free(&f);
+        return;
+    }
     if (p->n && free && !least && most == SIZE_MAX) {
         nfa_call(a, from, schema_common(c, COMMON_STRING), to);
         return;
