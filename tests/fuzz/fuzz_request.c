@@ -53,10 +53,15 @@ static void read_body(const struct route *r, struct exchange *x, struct job *j) 
     struct fault f = {0};
     struct buf json = {0};
     json_t *body = ask_body(x, &f);
-    struct ask a = {.job = j, .body = body, .tokenizer = gyr_model_tokenizer(served_model(j->model)), .context = 1024};
+    struct ask a = {.job = j,
+                    .body = body,
+                    .tokenizer = gyr_model_tokenizer(served_model(j->model)),
+                    .reply = &json,
+                    .context = 1024};
     bool ok = body && (r->say ? r->say(&a, &json, &f) : r->read(&a, &f));
     if (!ok) check_fault(&f);
-    if (ok && r->read && (!j->teller || !j->telling || (!j->work && !j->count) || j->n < 1 || j->n > 64)) abort();
+    if (ok && r->read && !json.size && (!j->teller || !j->telling || (!j->work && !j->count) || j->n < 1 || j->n > 64))
+        abort();
     buf_free(&json);
     json_decref(body);
 }

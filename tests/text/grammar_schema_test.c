@@ -220,6 +220,8 @@ static void refused(void) {
             "schema: #: minLength is not a number of things");
     REFUSED("{\"type\": \"string\", \"pattern\": \"^(a|b)*a(a|b){20}$\"}", GYR_UNSUPPORTED,
             "schema: #: pattern: regular expression: too large: more than 16384 states; use smaller repetitions");
+    REFUSED("{\"items\": {\"type\": \"string\", \"pattern\": \"^a.*b$\", \"maxLength\": 32767}}", GYR_UNSUPPORTED,
+            "schema: #: pattern and length of a string: too large together");
     REFUSED("{\"type\": \"array\", \"maxItems\": 100000000}", GYR_UNSUPPORTED,
             "schema: too large: more than 524288 states; use smaller repetitions and fewer parts");
 }

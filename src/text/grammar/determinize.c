@@ -6,11 +6,11 @@
 #include <string.h>
 
 // Sets may hold many states each: what all of them hold together is limited too.
-enum { MEMBERS_PER_STATE = 64 };
-#define MAX_WORK ((size_t)1 << 26) // edges looked at
+enum { MEMBERS_PER_STATE = 64, STEPS_OF_SET = 8 };
 
 struct subsets {
     const struct nfa *nfa;
+    struct budget *budget;
     struct fsm *out;
     uint32_t end;
     struct fsm_room *room;
@@ -23,7 +23,12 @@ struct subsets {
     size_t n_slots;
     uint32_t *work; // the set being made
     size_t n_work;
-    size_t spent;
+    struct edge {
+        uint32_t key, hi, to; // key: its first byte, or its rule
+    } * edges;                // of the set that is looked at
+    size_t n_edges, edge_room;
+    size_t n_active; // edges by the byte that is looked at are the first so many
+    size_t looked;   // edges and states since the budget was asked last
 };
 
 static bool matters(const struct nfa *a, uint32_t s) {
@@ -42,7 +47,8 @@ static void close_over(struct subsets *d, uint32_t s, bool begin) {
     while (n) {
         s = r->stack[--n];
         if (r->ends[s] || matters(a, s)) d->work[d->n_work++] = s;
-        for (uint32_t i = a->first[s]; i != NFA_NONE; i = a->edges[i].next) {
+        d->looked++;
+        for (uint32_t i = a->first[s]; i != NFA_NONE; i = a->edges[i].next, d->looked++) {
             const struct nfa_edge *x = &a->edges[i];
             bool goes = x->kind == NFA_EMPTY || (x->kind == NFA_BEGIN && begin);
             if (goes && r->stamp[x->to] != r->turn) r->stamp[x->to] = r->turn, r->stack[n++] = x->to;
@@ -58,8 +64,9 @@ static size_t find_states(struct subsets *d, uint32_t start) {
     r->turn++;
     r->stamp[start] = r->turn, r->work[n++] = start;
     for (size_t i = 0; i < n; i++) {
-        r->first[r->work[i]] = NFA_NONE, r->ends[r->work[i]] = false;
-        for (uint32_t x = a->first[r->work[i]]; x != NFA_NONE; x = a->edges[x].next) {
+        r->first[r->work[i]] = NFA_NONE, r->ends[r->work[i]] = false, r->number[r->work[i]] = NFA_NONE;
+        d->looked++;
+        for (uint32_t x = a->first[r->work[i]]; x != NFA_NONE; x = a->edges[x].next, d->looked++) {
             uint32_t to = a->edges[x].to;
             d->begins = d->begins || a->edges[x].kind == NFA_BEGIN;
             if (r->stamp[to] != r->turn) r->stamp[to] = r->turn, r->work[n++] = to;
@@ -95,15 +102,26 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static void sort(uint32_t *set, size_t n) {
+    enum { FEW = 12 };
+    if (n > FEW) qsort(set, n, sizeof *set, by_value);
+    for (size_t i = 1; n <= FEW && i < n; i++) {
+        uint32_t x = set[i];
+        size_t k = i;
+        for (; k && set[k - 1] > x; k--) set[k] = set[k - 1];
+        set[k] = x;
+    }
+}
+
 static size_t set_size(const struct subsets *d, size_t i) {
     return (i + 1 < d->n ? d->begin[i + 1] : d->n_members) - d->begin[i];
 }
 
-static size_t find_slot(const struct subsets *d, const uint32_t *set, size_t n) {
+static size_t find_slot(struct subsets *d, const uint32_t *set, size_t n) {
     uint64_t h = n;
     for (size_t i = 0; i < n; i++) h = (h ^ set[i]) * 0x9e3779b97f4a7c15u, h ^= h >> 29;
     size_t at = (size_t)h & (d->n_slots - 1);
-    for (; d->slots[at]; at = (at + 1) & (d->n_slots - 1)) {
+    for (; d->slots[at]; at = (at + 1) & (d->n_slots - 1), d->looked++) {
         size_t k = d->slots[at] - 1;
         if (set_size(d, k) == n && !memcmp(d->members + d->begin[k], set, n * sizeof *set)) break;
     }
@@ -126,7 +144,8 @@ static bool grow(struct subsets *d) {
 // The number of the set in d->work.
 static uint32_t intern(struct subsets *d) {
     if (d->out->status) return 0;
-    if (d->n_work > 1) qsort(d->work, d->n_work, sizeof *d->work, by_value);
+    sort(d->work, d->n_work);
+    d->looked += 4 * d->n_work;
     if (!grow(d)) {
         d->out->status = GYR_NO_MEMORY;
         return 0;
@@ -149,34 +168,85 @@ static uint32_t intern(struct subsets *d) {
     return (uint32_t)d->n - 1;
 }
 
-static void start_set(struct subsets *d, size_t size) {
+static void start_set(struct subsets *d) {
     d->n_work = 0, d->room->turn++;
-    d->spent += size;
-    if (d->spent > MAX_WORK && !d->out->status) d->out->status = GYR_UNSUPPORTED;
+    if (!spend(d->budget, d->looked + STEPS_OF_SET) && !d->out->status) d->out->status = GYR_UNSUPPORTED;
+    d->looked = 0;
 }
 
-// The edges of set `i` by bytes: [b, end] is the longest run that no edge begins or ends in.
-static void byte_edges(struct subsets *d, size_t base, size_t i) {
+// The set that an edge to `to` leads to. Most edges share their bytes with no other: each target's set is kept.
+static uint32_t set_of(struct subsets *d, uint32_t to) {
+    if (d->room->number[to] != NFA_NONE) return d->room->number[to];
+    start_set(d);
+    close_over(d, to, false);
+    return d->room->number[to] = d->n_work ? intern(d) : FSM_DEAD;
+}
+
+static uint32_t set_of_all(struct subsets *d, const struct edge *edges, size_t n) {
+    bool same = true;
+    for (size_t i = 1; i < n; i++) same = same && edges[i].to == edges[0].to;
+    d->looked += n;
+    if (same) return set_of(d, edges[0].to);
+    start_set(d);
+    for (size_t i = 0; i < n; i++) close_over(d, edges[i].to, false);
+    return d->n_work ? intern(d) : FSM_DEAD;
+}
+
+static int by_key(const void *a, const void *b) {
+    const struct edge *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return (x->to > y->to) - (x->to < y->to);
+}
+
+// The edges of one kind that set `i` has, in the order of their keys.
+static void list_edges(struct subsets *d, size_t i, enum nfa_kind kind) {
     const struct nfa *a = d->nfa;
-    uint64_t cuts[5] = {1}; // bit b: an edge begins at b, or ended before it
     size_t n = set_size(d, i), begin = d->begin[i];
+    bool sorted = true;
+    d->n_edges = 0;
     for (size_t k = 0; k < n; k++)
-        for (uint32_t x = a->first[d->members[begin + k]]; x != NFA_NONE; x = a->edges[x].next)
-            if (a->edges[x].kind == NFA_BYTES) {
-                unsigned lo = a->edges[x].lo, after = a->edges[x].hi + 1u;
-                cuts[lo / 64] |= (uint64_t)1 << (lo % 64);
-                cuts[after / 64] |= (uint64_t)1 << (after % 64);
+        for (uint32_t x = a->first[d->members[begin + k]]; x != NFA_NONE; x = a->edges[x].next, d->looked++) {
+            const struct nfa_edge *e = &a->edges[x];
+            if (e->kind != kind) continue;
+            if (!ARRAY_GROW(d->edges, d->n_edges, d->edge_room)) {
+                d->out->status = GYR_NO_MEMORY;
+                return;
             }
-    cuts[4] |= 1;
+            struct edge one = {kind == NFA_BYTES ? e->lo : e->rule, e->hi, e->to};
+            sorted = sorted && (!d->n_edges || by_key(&d->edges[d->n_edges - 1], &one) <= 0);
+            d->edges[d->n_edges++] = one;
+        }
+    if (sorted) return;
+    qsort(d->edges, d->n_edges, sizeof *d->edges, by_key);
+    d->looked += 2 * d->n_edges;
+}
+
+// Takes in the edges that begin at byte b, and drops those that end before it: the first n_active of those that are
+// listed up to `next`. Returns the first byte after b at which that is different.
+static unsigned activate(struct subsets *d, unsigned b, size_t *next) {
+    unsigned end = 256;
+    size_t n = 0;
+    for (size_t k = 0; k < d->n_active; k++)
+        if (d->edges[k].hi >= b) d->edges[n++] = d->edges[k];
+    for (; *next < d->n_edges && d->edges[*next].key == b; ++*next) d->edges[n++] = d->edges[*next];
+    for (size_t k = 0; k < n; k++)
+        if (d->edges[k].hi + 1 < end) end = d->edges[k].hi + 1;
+    if (*next < d->n_edges && d->edges[*next].key < end) end = d->edges[*next].key;
+    d->n_active = n;
+    d->looked += n;
+    return end;
+}
+
+// The edges of set `i` by bytes: [b, end) is the longest run that no edge begins or ends in.
+static void byte_edges(struct subsets *d, size_t base, size_t i) {
     struct fsm_bytes last = {FSM_DEAD, 0, 0};
-    for (unsigned b = 0, end; b < 256 && !d->out->status; b = end) {
-        for (end = b + 1; !(cuts[end / 64] >> (end % 64) & 1);) end++;
-        start_set(d, n);
-        for (size_t k = 0; k < n; k++)
-            for (uint32_t x = a->first[d->members[begin + k]]; x != NFA_NONE; x = a->edges[x].next)
-                if (a->edges[x].kind == NFA_BYTES && a->edges[x].lo <= b && a->edges[x].hi >= b)
-                    close_over(d, a->edges[x].to, false);
-        uint32_t to = d->n_work ? (uint32_t)base + intern(d) : FSM_DEAD;
+    size_t next = 0;
+    d->n_active = 0;
+    list_edges(d, i, NFA_BYTES);
+    for (unsigned b = d->n_edges ? d->edges[0].key : 256, end; b < 256 && !d->out->status; b = end) {
+        end = activate(d, b, &next);
+        uint32_t to = d->n_active ? set_of_all(d, d->edges, d->n_active) : FSM_DEAD;
+        if (to != FSM_DEAD) to += (uint32_t)base;
         if (to == last.to && to != FSM_DEAD && last.hi + 1u == b) {
             last.hi = (uint8_t)(end - 1);
             continue;
@@ -188,21 +258,12 @@ static void byte_edges(struct subsets *d, size_t base, size_t i) {
 }
 
 static void call_edges(struct subsets *d, size_t base, size_t i) {
-    const struct nfa *a = d->nfa;
-    size_t first = d->out->n_calls, n = set_size(d, i), begin = d->begin[i];
-    for (size_t k = 0; k < n && !d->out->status; k++)
-        for (uint32_t x = a->first[d->members[begin + k]]; x != NFA_NONE && !d->out->status; x = a->edges[x].next) {
-            if (a->edges[x].kind != NFA_CALL) continue;
-            bool done = false;
-            for (size_t c = first; c < d->out->n_calls; c++) done = done || d->out->calls[c].rule == a->edges[x].rule;
-            if (done) continue;
-            start_set(d, n);
-            for (size_t m = 0; m < n; m++)
-                for (uint32_t y = a->first[d->members[begin + m]]; y != NFA_NONE; y = a->edges[y].next)
-                    if (a->edges[y].kind == NFA_CALL && a->edges[y].rule == a->edges[x].rule)
-                        close_over(d, a->edges[y].to, false);
-            fsm_add_call(d->out, a->edges[x].rule, (uint32_t)base + intern(d));
-        }
+    list_edges(d, i, NFA_CALL);
+    for (size_t k = 0, end; k < d->n_edges && !d->out->status; k = end) {
+        for (end = k; end < d->n_edges && d->edges[end].key == d->edges[k].key;) end++;
+        uint32_t to = set_of_all(d, d->edges + k, end - k);
+        if (to != FSM_DEAD) fsm_add_call(d->out, d->edges[k].key, (uint32_t)base + to);
+    }
 }
 
 static bool is_final(const struct subsets *d, size_t i) {
@@ -214,7 +275,7 @@ static bool is_final(const struct subsets *d, size_t i) {
 static void run(struct subsets *d, uint32_t start) {
     size_t base = d->out->n;
     find_ends(d, start, true);
-    start_set(d, 1);
+    start_set(d);
     close_over(d, start, true);
     intern(d);
     // Only a text of nothing is at its beginning and at its end.
@@ -233,15 +294,16 @@ static void run(struct subsets *d, uint32_t start) {
 }
 
 bool fsm_determinize(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, size_t limit,
-                     struct fsm_room *room) {
+                     struct fsm_room *room, struct budget *budget) {
     struct fsm_room own = {0};
-    struct subsets d = {.nfa = a, .out = f, .end = end, .limit = limit, .room = room ? room : &own};
+    struct subsets d = {.nfa = a, .out = f, .end = end, .limit = limit, .room = room ? room : &own, .budget = budget};
     struct fsm before = *f;
     if (!room && !fsm_room_init(&own, a) && !f->status) f->status = GYR_NO_MEMORY;
     d.work = d.room->work;
     if (!f->status) run(&d, start);
     fsm_room_free(&own);
     free(d.members);
+    free(d.edges);
     free(d.begin);
     free(d.slots);
     if (!f->status) return true;

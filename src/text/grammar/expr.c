@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+// A character has a set of its own, and that its memory.
+enum { STEPS_OF_PART = 16 };
+
 void exprs_free(struct exprs *x) {
     for (size_t i = 0; i < x->n_sets; i++) charset_free(&x->sets[i]);
     free(x->sets);
@@ -13,7 +16,7 @@ void exprs_free(struct exprs *x) {
 }
 
 uint32_t expr_new(struct exprs *x, enum expr_kind kind, uint32_t a, uint32_t b) {
-    if (x->failed || !ARRAY_GROW(x->items, x->n, x->room)) {
+    if (x->failed || !spend(x->budget, STEPS_OF_PART) || !ARRAY_GROW(x->items, x->n, x->room)) {
         x->failed = true;
         return EXPR_NONE;
     }
@@ -76,6 +79,8 @@ void expr_build(const struct exprs *x, uint32_t expr, struct nfa *a, uint32_t fr
                 uint32_t to) {
     if (expr == EXPR_NONE || a->status) return;
     const struct expr *e = &x->items[expr];
+    // A part without a text adds nothing that is counted.
+    if (!spend(a->budget, 1)) a->status = GYR_UNSUPPORTED;
     switch (e->kind) {
     case EXPR_EMPTY: nfa_empty(a, from, to); break;
     case EXPR_CLASS: nfa_class(a, from, &x->sets[e->a], spelling, to); break;

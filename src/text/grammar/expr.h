@@ -31,7 +31,8 @@ struct exprs {
     size_t n, room;
     struct charset *sets;
     size_t n_sets, set_room;
-    bool failed; // no memory
+    struct budget *budget;
+    bool failed; // no memory, or too large
 };
 
 void exprs_free(struct exprs *x);

@@ -13,6 +13,26 @@ void fsm_free(struct fsm *f) {
     *f = (struct fsm){0};
 }
 
+static void *clone_of(const void *items, size_t n, size_t size) {
+    void *made = malloc((n + 1) * size);
+    return made && n ? memcpy(made, items, n * size) : made;
+}
+
+bool fsm_clone(struct fsm *out, const struct fsm *f) {
+    struct fsm made = {.n = f->n, .n_bytes = f->n_bytes, .n_calls = f->n_calls, .n_empties = f->n_empties};
+    made.states = clone_of(f->states, f->n ? f->n + 1 : 0, sizeof *f->states);
+    made.bytes = clone_of(f->bytes, f->n_bytes, sizeof *f->bytes);
+    made.calls = clone_of(f->calls, f->n_calls, sizeof *f->calls);
+    made.empties = clone_of(f->empties, f->n_empties, sizeof *f->empties);
+    made.room = f->n + 1, made.bytes_room = f->n_bytes, made.calls_room = f->n_calls;
+    made.empties_room = f->n_empties;
+    *out = made;
+    if (made.states && made.bytes && made.calls && made.empties) return true;
+    fsm_free(out);
+    out->status = GYR_NO_MEMORY;
+    return false;
+}
+
 // Where an edge of the next state will be.
 static struct fsm_state next_edges(const struct fsm *f) {
     return (struct fsm_state){(uint32_t)f->n_bytes, (uint32_t)f->n_calls, (uint32_t)f->n_empties, false};
@@ -82,7 +102,7 @@ bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, 
     room->turn++;
     room->stamp[start] = room->turn, room->number[start] = (uint32_t)base, room->work[n++] = start;
     for (size_t done = 0; done < n && !f->status; done++) {
-        size_t first = f->n_bytes;
+        size_t first = f->n_bytes, edges = f->n_bytes + f->n_calls + f->n_empties;
         fsm_begin(f, room->work[done] == end);
         for (uint32_t i = a->first[room->work[done]]; i != NFA_NONE; i = a->edges[i].next) {
             const struct nfa_edge *x = &a->edges[i];
@@ -98,10 +118,41 @@ bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, 
             else
                 fsm_add_empty(f, room->number[x->to]);
         }
+        if (!spend(a->budget, 4 + 2 * (f->n_bytes + f->n_calls + f->n_empties - edges)) && !f->status)
+            f->status = GYR_UNSUPPORTED;
         if (!f->status && f->n_bytes > first) qsort(f->bytes + first, f->n_bytes - first, sizeof *f->bytes, by_lo);
     }
     fsm_close(f);
     return !f->status;
+}
+
+bool fsm_append(struct fsm *f, const struct fsm *more) {
+    uint32_t base = (uint32_t)f->n;
+    for (size_t i = 0; i < more->n && !f->status; i++) {
+        fsm_begin(f, more->states[i].final);
+        for (uint32_t k = more->states[i].bytes; k < more->states[i + 1].bytes; k++)
+            fsm_add_bytes(f, more->bytes[k].lo, more->bytes[k].hi, base + more->bytes[k].to);
+    }
+    fsm_close(f);
+    return !f->status;
+}
+
+bool fsm_quote(struct fsm *out, const struct fsm *f) {
+    uint32_t end = (uint32_t)f->n + 1;
+    fsm_begin(out, false);
+    if (f->n) fsm_add_bytes(out, '"', '"', 1);
+    for (size_t i = 0; i < f->n && !out->status; i++) {
+        bool open = f->states[i].final;
+        fsm_begin(out, false);
+        for (uint32_t k = f->states[i].bytes; k < f->states[i + 1].bytes; k++) {
+            if (open && f->bytes[k].lo > '"') fsm_add_bytes(out, '"', '"', end), open = false;
+            fsm_add_bytes(out, f->bytes[k].lo, f->bytes[k].hi, f->bytes[k].to + 1);
+        }
+        if (open) fsm_add_bytes(out, '"', '"', end);
+    }
+    fsm_begin(out, true);
+    fsm_close(out);
+    return !out->status;
 }
 
 bool fsm_matches(const struct fsm *f, const char *s, size_t size) {
@@ -114,18 +165,4 @@ bool fsm_is_empty(const struct fsm *f) {
     for (size_t i = 0; i < f->n; i++)
         if (f->states[i].final) return false;
     return !f->status;
-}
-
-void fsm_embed(const struct fsm *f, struct nfa *a, uint32_t from, uint32_t to) {
-    uint32_t base = NFA_NONE;
-    for (size_t i = 0; i < f->n; i++) {
-        uint32_t s = nfa_state(a);
-        if (!i) base = s;
-    }
-    if (f->n) nfa_empty(a, from, base);
-    for (size_t i = 0; i < f->n && !a->status; i++) {
-        if (f->states[i].final) nfa_empty(a, base + (uint32_t)i, to);
-        for (uint32_t k = f->states[i].bytes; k < f->states[i + 1].bytes; k++)
-            nfa_bytes(a, base + (uint32_t)i, f->bytes[k].lo, f->bytes[k].hi, base + f->bytes[k].to);
-    }
 }

@@ -37,6 +37,9 @@ struct fsm {
 
 void fsm_free(struct fsm *f);
 
+// A copy; false: no memory, and its status says so. `out` must be empty.
+bool fsm_clone(struct fsm *out, const struct fsm *f);
+
 // Building: begins the next state; edges go to the one begun last. fsm_close() sets the end of the last.
 uint32_t fsm_begin(struct fsm *f, bool final);
 void fsm_add_bytes(struct fsm *f, uint8_t lo, uint8_t hi, uint32_t to);
@@ -49,7 +52,7 @@ struct fsm_room {
     size_t n, n_edges;
     uint32_t *stamp, turn;         // states seen this time
     uint32_t *stack, *work;        // states
-    uint32_t *number;              // of a state seen
+    uint32_t *number;              // of a state seen, or of the set that it leads to alone
     uint32_t *first, *next, *from; // edges that come to a state, by its first; of each edge, the next and its state
     bool *ends;
 };
@@ -60,7 +63,7 @@ void fsm_room_free(struct fsm_room *room);
 // construction; calls are symbols like bytes). False if there would be more, or memory is out: `f` is as it was but for
 // its status. `room` may be NULL.
 bool fsm_determinize(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, size_t limit,
-                     struct fsm_room *room);
+                     struct fsm_room *room, struct budget *budget);
 
 // Appends it as it is. Without anchors.
 bool fsm_copy(struct fsm *f, const struct nfa *a, uint32_t start, uint32_t end, struct fsm_room *room);
@@ -72,21 +75,26 @@ static inline uint32_t fsm_step(const struct fsm *f, uint32_t state, uint8_t b) 
     return FSM_DEAD;
 }
 
+// Appends an automaton without calls and empty edges.
+bool fsm_append(struct fsm *f, const struct fsm *more);
+
 // Of deterministic automata without calls:
 
 bool fsm_matches(const struct fsm *f, const char *s, size_t size);
 
-// Texts of both; texts of a that are not of b. `out` must be empty; its status says what went wrong.
+// Texts of both; texts of a that are not of b. `out` must be empty; where that failed it is, but for its status.
 enum fsm_product { FSM_BOTH, FSM_WITHOUT };
-bool fsm_combine(struct fsm *out, const struct fsm *a, const struct fsm *b, enum fsm_product how, size_t limit);
+bool fsm_combine(struct fsm *out, const struct fsm *a, const struct fsm *b, enum fsm_product how, size_t limit,
+                 struct budget *budget);
 
 // Texts of f that are `least` to `most` texts of `unit` one after the other, of which none begins another.
-bool fsm_count(struct fsm *out, const struct fsm *f, const struct fsm *unit, size_t least, size_t most, size_t limit);
+bool fsm_count(struct fsm *out, const struct fsm *f, const struct fsm *unit, size_t least, size_t most, size_t limit,
+               struct budget *budget);
 
 // Whether it has no text at all. `f` may be what a failed call left: then it is not.
 bool fsm_is_empty(const struct fsm *f);
 
-// Adds it to an nfa.
-void fsm_embed(const struct fsm *f, struct nfa *a, uint32_t from, uint32_t to);
+// What lies between two quotes becomes what includes them. No text of it has one.
+bool fsm_quote(struct fsm *out, const struct fsm *f);
 
 #endif

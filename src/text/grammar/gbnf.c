@@ -382,7 +382,7 @@ static bool build(struct parser *p, uint32_t *root) {
 }
 
 bool gbnf_add(struct rules *r, const char *s, size_t size, uint32_t *root, gyr_error *e) {
-    struct parser p = {.rules = r, .s = s, .size = size, .e = e};
+    struct parser p = {.rules = r, .s = s, .size = size, .e = e, .x.budget = &r->budget};
     skip_blanks(&p, true);
     while (more(&p)) definition(&p);
     bool ok = build(&p, root);

@@ -46,8 +46,18 @@ static bool read_grammar(struct rules *r, enum grammar_kind kind, const char *te
     return fail(e, GYR_USAGE, "grammar: there is no kind %d", (int)kind);
 }
 
+static bool too_many_steps(const char *what, size_t steps, gyr_error *e) {
+    return fail(e, GYR_UNSUPPORTED, "%s: too large: reading it takes more than %zu steps; use fewer and smaller parts",
+                what, steps);
+}
+
 struct grammar *grammar_new(const struct tokenizer *t, enum grammar_kind kind, const char *text, size_t size,
                             gyr_error *e) {
+    return grammar_new_within(t, kind, text, size, MAX_GRAMMAR_STEPS, e);
+}
+
+struct grammar *grammar_new_within(const struct tokenizer *t, enum grammar_kind kind, const char *text, size_t size,
+                                   size_t steps, gyr_error *e) {
     struct rules r;
     uint32_t root = 0;
     const char *what = (unsigned)kind <= GRAMMAR_EBNF ? names[kind] : "grammar";
@@ -58,11 +68,15 @@ struct grammar *grammar_new(const struct tokenizer *t, enum grammar_kind kind, c
     if (!g) return lexicon ? (fail_memory(e, what), NULL) : NULL;
     g->lexicon = lexicon;
     g->kind = kind;
+    g->mask_steps = MAX_MASK_STEPS;
     buf_append(&g->source, text, size);
     memos_init(&g->memos, OWN_MASKS);
-    rules_init(&r, what);
+    rules_init(&r, what, steps, lexicon->trie.longest);
     bool ok = read_grammar(&r, kind, text, size, &root, e) && rules_check(&r, e) &&
-              network_init(&g->network, &r, root, lexicon->trie.longest, lexicon->secret, e);
+              network_init(&g->network, &r, root, lexicon->secret, e);
+    // Where the budget was used up, whoever noticed it said what was too large for him.
+    if (!r.budget.left) ok = too_many_steps(what, steps, e);
+    g->steps = steps - r.budget.left;
     rules_free(&r);
     if (ok && g->source.failed) ok = fail_memory(e, what);
     if (ok && !(g->hot = calloc(g->network.fsm.n + 1, sizeof *g->hot))) ok = fail_memory(e, what);

@@ -9,7 +9,7 @@
 
 enum {
     MAX_ITEMS = 1 << 13, // of a set
-    MAX_CALLS = 1 << 22, // calls, and ways back from them, in all
+    MAX_CALLS = 1 << 20, // calls, and ways back from them, in all
 };
 
 // The call that encloses all others: of the root, or the unknown one that a walk without context began in.

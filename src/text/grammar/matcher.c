@@ -7,7 +7,6 @@ enum {
     SLOW_NODES = 4096, // a walk that looks at more is remembered the next time
     CLEAN_CALLS = 1024,
 };
-#define MAX_STEPS ((uint64_t)1 << 24) // of a mask, or of a token
 
 struct matcher *matcher_new(const struct grammar *g, gyr_error *e) {
     struct matcher *m = calloc(1, sizeof *m);
@@ -16,7 +15,7 @@ struct matcher *matcher_new(const struct grammar *g, gyr_error *e) {
         return fail_memory(e, "matcher"), NULL;
     }
     m->grammar = (struct grammar *)(uintptr_t)g;
-    m->machine.left = MAX_STEPS;
+    m->machine.left = g->mask_steps;
     m->clean_at = CLEAN_CALLS;
     m->now = machine_start(&m->machine);
     if (!m->machine.status) return m;
@@ -35,7 +34,7 @@ void matcher_free(struct matcher *m) {
 bool matcher_ended(const struct matcher *m) { return m->ended; }
 
 static void begin(struct matcher *m) {
-    m->machine.left = MAX_STEPS;
+    m->machine.left = m->grammar->mask_steps;
     m->machine.status = GYR_OK;
 }
 
@@ -43,10 +42,18 @@ static bool check(const struct matcher *m, gyr_error *e) {
     if (!m->machine.status) return true;
     if (m->machine.status == GYR_NO_MEMORY) return fail_memory(e, "matcher");
     return fail(e, GYR_UNSUPPORTED, "grammar: too ambiguous or too deep here: more than %d readings, or %llu steps",
-                MAX_ITEMS, (unsigned long long)MAX_STEPS);
+                MAX_ITEMS, (unsigned long long)m->grammar->mask_steps);
 }
 
 // ----------------------------------------------------------------------------------------------------- masks
+
+// What is remembered counts as if it were found out now: what a grammar may do does not depend on what was asked
+// before.
+static const struct memo *charge(struct matcher *m, const struct memo *memo) {
+    m->machine.left -= memo->steps < m->machine.left ? memo->steps : m->machine.left;
+    if (!m->machine.left && !m->machine.status) m->machine.status = GYR_UNSUPPORTED;
+    return memo->mask ? memo : NULL;
+}
 
 // The memo of an item's state; NULL: none, and its tokens are to be tried.
 static const struct memo *memo_of(struct matcher *m, uint32_t state) {
@@ -58,9 +65,10 @@ static const struct memo *memo_of(struct matcher *m, uint32_t state) {
     uint64_t key = g->network.keys[state];
     const struct memo *found = memos_find(shared, key);
     if (!found && shared != &g->memos) found = memos_find(&g->memos, key);
-    if (found) return found->mask ? found : NULL;
-    struct memo *made = memo_make(&g->network, state, &w->trie, w->vocab);
+    if (found) return charge(m, found);
+    struct memo *made = memo_make(&g->network, state, &w->trie, w->vocab, g->mask_steps);
     if (!made) return NULL;
+    charge(m, made);
     found = memos_put(shared, made);
     if (!found && shared != &g->memos) found = memos_put(&g->memos, made);
     if (!found) memo_free(made);
@@ -97,7 +105,9 @@ static struct set without_memos(struct matcher *m, const struct memo **memos) {
 
 static void fill(struct matcher *m, const struct memo **memos, uint32_t *allowed) {
     struct grammar *g = m->grammar;
-    for (uint32_t i = 0; i < m->now.n; i++) memos[i] = memo_of(m, m->machine.items[m->now.begin + i].state);
+    for (uint32_t i = 0; i < m->now.n && !m->machine.status; i++)
+        memos[i] = memo_of(m, m->machine.items[m->now.begin + i].state);
+    if (m->machine.status) return;
     struct set rest = without_memos(m, memos);
     if (rest.n && walk(&m->machine, &g->lexicon->trie, &rest, allowed, NULL) > SLOW_NODES)
         for (uint32_t i = 0; i < rest.n; i++)

@@ -8,7 +8,6 @@ enum {
     MAX_AFTER = 1 << 16, // tokens in which the rule ends
     MAX_DEPTH = MAX_TOKEN_BYTES + 1,
 };
-#define MAX_STEPS ((uint64_t)1 << 24)
 
 static bool add_ended(struct ended *e, size_t node) {
     if (!ARRAY_GROW(e->nodes, e->n, e->room)) return false;
@@ -129,6 +128,7 @@ static bool fill(struct memo *made, struct machine *m, uint32_t state, const str
     struct set from = alone ? (struct set){0} : begin_alone(m, state);
     size_t looked =
         alone ? walk_alone(m, state, vocabulary, made->mask, &ended) : walk(m, vocabulary, &from, made->mask, &ended);
+    if (alone) m->left -= looked / 2 < m->left ? looked / 2 : m->left;
     bool worth = looked > CHEAP_NODES && !m->status && ended.n <= MAX_AFTER;
     enum collected got = worth ? collect(&made->after, vocabulary, &ended) : COLLECTED_TOO_MUCH;
     free(ended.nodes);
@@ -143,14 +143,16 @@ static bool fill(struct memo *made, struct machine *m, uint32_t state, const str
     return got != COLLECTED_NO_MEMORY && m->status != GYR_NO_MEMORY;
 }
 
-struct memo *memo_make(const struct network *w, uint32_t state, const struct trie *vocabulary, size_t vocab) {
+struct memo *memo_make(const struct network *w, uint32_t state, const struct trie *vocabulary, size_t vocab,
+                       uint64_t most) {
     struct machine m;
     size_t words = (vocab + 31) / 32;
     struct memo *made = calloc(1, sizeof *made);
     bool ok = machine_init(&m, w) && made && (made->mask = calloc(words, sizeof *made->mask));
-    m.left = MAX_STEPS;
+    m.left = most;
     if (ok) made->key = w->keys[state];
     ok = ok && fill(made, &m, state, vocabulary, words);
+    if (ok) made->steps = most - m.left;
     machine_free(&m);
     if (ok) return made;
     memo_free(made);

@@ -14,6 +14,7 @@ struct memo {
     uint32_t *mask;    // NULL: trying the tokens is as fast
     struct trie after; // what tokens have after the rule's end
     size_t bytes;      // of memory
+    uint64_t steps;    // that finding it out took
 };
 
 // Memos by the keys of states (network.h). They are never removed, so that one found may be used without a lock.
@@ -34,8 +35,10 @@ const struct memo *memos_find(struct memos *m, uint64_t key);
 // and the memo is still the caller's.
 const struct memo *memos_put(struct memos *m, struct memo *memo);
 
-// The memo of a state; without a mask also where it would be too large, or take too long. NULL: no memory.
-struct memo *memo_make(const struct network *w, uint32_t state, const struct trie *vocabulary, size_t vocab);
+// The memo of a state; without a mask also where it would be too large, or take more than `most` steps. NULL: no
+// memory.
+struct memo *memo_make(const struct network *w, uint32_t state, const struct trie *vocabulary, size_t vocab,
+                       uint64_t most);
 void memo_free(struct memo *m);
 
 // Sets the bits of all tokens in the trie that fit after `from`, the newest set of the machine. Returns the number of

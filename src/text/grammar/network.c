@@ -17,6 +17,15 @@ void network_free(struct network *w) {
     *w = (struct network){0};
 }
 
+// Rules that would become too large are run as they are.
+static bool determinize(struct network *w, const struct rules *r, const struct rule *rule, size_t limit,
+                        struct fsm_room *room) {
+    struct budget half = budget_half(r->nfa.budget);
+    bool ok = fsm_determinize(&w->fsm, &r->nfa, rule->start, rule->end, limit, room, &half);
+    budget_settle(r->nfa.budget, &half);
+    return ok;
+}
+
 // The automata of the rules that are called from `root` on, the root's first.
 static bool link_rules(struct network *w, const struct rules *r, uint32_t root) {
     uint32_t *number = malloc((r->n + 1) * sizeof *number), *queue = malloc((r->n + 1) * sizeof *queue);
@@ -30,8 +39,8 @@ static bool link_rules(struct network *w, const struct rules *r, uint32_t root) 
         const struct rule *rule = &r->items[queue[i]];
         size_t calls = w->fsm.n_calls, limit = rule->keep ? 0 : MAX_NFA / 4;
         w->first[i] = (uint32_t)w->fsm.n;
-        ok = limit && fsm_determinize(&w->fsm, &r->nfa, rule->start, rule->end, limit, &room);
-        if (!ok && w->fsm.status != GYR_NO_MEMORY) {
+        ok = rule->made ? fsm_append(&w->fsm, rule->made) : limit && determinize(w, r, rule, limit, &room);
+        if (!ok && !rule->made && w->fsm.status != GYR_NO_MEMORY) {
             w->fsm.status = GYR_OK;
             ok = fsm_copy(&w->fsm, &r->nfa, rule->start, rule->end, &room);
         }
@@ -43,9 +52,9 @@ static bool link_rules(struct network *w, const struct rules *r, uint32_t root) 
     }
     w->n_rules = n;
     if (ok) w->first[n] = (uint32_t)w->fsm.n;
+    w->rule_of = queue;
     fsm_room_free(&room);
     free(number);
-    free(queue);
     return ok;
 }
 
@@ -236,7 +245,21 @@ static uint64_t look_ahead(const struct fsm *f, uint32_t s, uint32_t base, const
     return h;
 }
 
-static bool make_keys(struct network *w, size_t longest, const uint64_t secret[2]) {
+// A rule's keys from its states' classes.
+static void keys_of_classes(struct network *w, uint32_t from, uint32_t end, const uint64_t *classes, uint64_t secret) {
+    for (uint32_t s = from; s < end; s++) w->keys[s] = mix(mix(secret, UINT64_MAX), classes[s - from]);
+}
+
+static void keys_of_steps(struct network *w, uint32_t base, uint32_t end, size_t longest, const uint64_t secret[2],
+                          uint64_t own, uint64_t *old) {
+    for (uint32_t s = base; s < end; s++) w->keys[s] = secret[1];
+    for (size_t round = 0; round <= longest; round++) {
+        memcpy(old, w->keys + base, (end - base) * sizeof *old);
+        for (uint32_t s = base; s < end; s++) w->keys[s] = look_ahead(&w->fsm, s, base, old, secret[0], own);
+    }
+}
+
+static bool make_keys(struct network *w, const struct rules *rules, const uint64_t secret[2]) {
     const struct fsm *f = &w->fsm;
     uint64_t own = 0, *old = malloc((f->n + 1) * sizeof *old);
     if (!old || getrandom(&own, sizeof own, 0) != (ssize_t)sizeof own) {
@@ -247,15 +270,16 @@ static bool make_keys(struct network *w, size_t longest, const uint64_t secret[2
     for (uint32_t s = 0; s < f->n; s++) w->keys[s] = mix(own, s);
     for (size_t r = 0; r < w->n_rules; r++) {
         uint32_t base = w->first[r], end = w->first[r + 1];
+        const uint64_t *classes = rules->items[w->rule_of[r]].classes;
         bool wide = false;
         for (uint32_t s = base; s < end; s++) wide = wide || w->flags[s] & STATE_WIDE;
         size_t edges = end - base + f->states[end].bytes - f->states[base].bytes;
-        if (!wide || edges > left / (longest + 1)) continue;
-        left -= edges * longest;
-        for (uint32_t s = base; s < end; s++) w->keys[s] = secret[1];
-        for (size_t round = 0; round <= longest; round++) {
-            memcpy(old, w->keys + base, (end - base) * sizeof *old);
-            for (uint32_t s = base; s < end; s++) w->keys[s] = look_ahead(f, s, base, old, secret[0], own);
+        if (!classes && (!wide || edges > left / (rules->longest + 1))) continue;
+        if (classes) {
+            keys_of_classes(w, base, end, classes, secret[0]);
+        } else {
+            left -= edges * rules->longest;
+            keys_of_steps(w, base, end, rules->longest, secret, own, old);
         }
         for (uint32_t s = base; s < end; s++)
             if (w->flags[s] & STATE_ALONE) w->flags[s] |= STATE_SHARED;
@@ -264,15 +288,16 @@ static bool make_keys(struct network *w, size_t longest, const uint64_t secret[2
     return true;
 }
 
-bool network_init(struct network *w, const struct rules *r, uint32_t root, size_t longest, const uint64_t secret[2],
-                  gyr_error *e) {
+bool network_init(struct network *w, const struct rules *r, uint32_t root, const uint64_t secret[2], gyr_error *e) {
     bool some = false;
     *w = (struct network){0};
     bool ok = link_rules(w, r, root) && trim(w, &some);
     if (ok && !some)
         fail(e, GYR_UNSUPPORTED, "%s: no text is valid; parts of it contradict each other", r->what);
-    else if (!(ok = ok && make_tables(w) && make_keys(w, longest, secret)))
+    else if (!(ok = ok && make_tables(w) && make_keys(w, r, secret)))
         fail_memory(e, r->what);
+    free(w->rule_of);
+    w->rule_of = NULL;
     if (ok && some) return true;
     network_free(w);
     return false;

@@ -17,6 +17,7 @@ struct network {
     struct fsm fsm;
     uint32_t *first; // state that each rule begins with
     size_t n_rules;
+    uint32_t *rule_of; // while it is made: what the rules are called in struct rules
     uint32_t root;
     uint8_t *flags;
     uint32_t *row; // of states with many edges: where in `rows` their 256 targets are; UINT32_MAX: none
@@ -24,10 +25,9 @@ struct network {
     uint64_t *keys; // states of the same key cannot be told apart by texts up to the length asked for
 };
 
-// Of the rules that `root` needs. GYR_UNSUPPORTED if no text belongs to it. `longest`: bytes of a token. States
+// Of the rules that `root` needs. GYR_UNSUPPORTED if no text belongs to it. States
 // without calls have the same key in every network with the same `secret`.
-bool network_init(struct network *w, const struct rules *r, uint32_t root, size_t longest, const uint64_t secret[2],
-                  gyr_error *e);
+bool network_init(struct network *w, const struct rules *r, uint32_t root, const uint64_t secret[2], gyr_error *e);
 void network_free(struct network *w);
 
 static inline uint32_t network_step(const struct network *w, uint32_t state, uint8_t b) {

@@ -14,7 +14,7 @@ void nfa_free(struct nfa *a) {
 
 uint32_t nfa_state(struct nfa *a) {
     if (a->status) return 0;
-    if (a->n >= a->limit)
+    if (a->n >= a->limit || !spend(a->budget, 1))
         a->status = GYR_UNSUPPORTED;
     else if (!ARRAY_GROW(a->first, a->n, a->room))
         a->status = GYR_NO_MEMORY;
@@ -25,7 +25,7 @@ uint32_t nfa_state(struct nfa *a) {
 
 static void add(struct nfa *a, uint32_t from, struct nfa_edge edge) {
     if (a->status) return;
-    if (a->n_edges >= a->limit * 16)
+    if (a->n_edges >= a->limit * 16 || !spend(a->budget, 2))
         a->status = GYR_UNSUPPORTED;
     else if (!ARRAY_GROW(a->edges, a->n_edges, a->edge_room))
         a->status = GYR_NO_MEMORY;
@@ -134,6 +134,7 @@ static void spell_escaped(struct speller *s, uint32_t c) {
 
 void nfa_class(struct nfa *a, uint32_t from, const struct charset *set, enum spelling spelling, uint32_t to) {
     struct speller s = {a, from, to, {NFA_NONE, NFA_NONE, NFA_NONE, NFA_NONE}};
+    if (!spend(a->budget, set->n) && !a->status) a->status = GYR_UNSUPPORTED;
     for (size_t i = 0; i < set->n && !a->status; i++) {
         uint32_t lo = set->items[i].lo, hi = set->items[i].hi;
         if (spelling == SPELL_UTF8) {

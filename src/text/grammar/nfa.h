@@ -3,6 +3,7 @@
 #define TEXT_GRAMMAR_NFA_H
 
 #include "base/error.h"
+#include "text/grammar/budget.h"
 #include "text/grammar/charset.h"
 
 enum nfa_kind {
@@ -28,7 +29,8 @@ struct nfa {
     size_t n, room;
     struct nfa_edge *edges;
     size_t n_edges, edge_room;
-    size_t limit;      // most states
+    size_t limit; // most states
+    struct budget *budget;
     gyr_status status; // GYR_OK, GYR_UNSUPPORTED (too large), GYR_NO_MEMORY
 };
 

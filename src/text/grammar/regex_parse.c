@@ -169,7 +169,10 @@ static void add_property(struct parser *p, struct charset *set, bool others) {
         if (strlen(longer[i].name) == size && !memcmp(longer[i].name, name, size))
             name = longer[i].category, size = strlen(name);
     const struct property *known = property_of(p, name, size, others);
-    if (known) charset_add_set(set, &known->set);
+    if (known && spend(p->x->budget, known->set.n))
+        charset_add_set(set, &known->set);
+    else
+        set->failed = true;
     p->at = (size_t)(end - p->s) + 1;
 }
 

@@ -4,9 +4,17 @@
 
 #include <stdlib.h>
 
-void rules_init(struct rules *r, const char *what) { *r = (struct rules){.what = what, .nfa.limit = MAX_NFA}; }
+void rules_init(struct rules *r, const char *what, size_t steps, size_t longest) {
+    *r = (struct rules){.longest = longest, .what = what, .budget.left = steps, .nfa.limit = MAX_NFA};
+    r->nfa.budget = &r->budget;
+}
 
 void rules_free(struct rules *r) {
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->items[i].made) fsm_free(r->items[i].made);
+        free(r->items[i].made);
+        free(r->items[i].classes);
+    }
     nfa_free(&r->nfa);
     free(r->items);
     *r = (struct rules){0};
@@ -19,6 +27,23 @@ uint32_t rules_add(struct rules *r) {
     if (r->nfa.status) return 0;
     r->items[r->n] = (struct rule){.start = start, .end = end};
     return (uint32_t)r->n++;
+}
+
+uint32_t rules_add_made(struct rules *r, struct fsm *f, uint64_t *classes) {
+    uint32_t rule = rules_add(r);
+    struct fsm *kept = r->nfa.status ? NULL : malloc(sizeof *kept);
+    if (!kept || f->status) {
+        if (!r->nfa.status) r->nfa.status = kept ? f->status : GYR_NO_MEMORY;
+        free(kept);
+        free(classes);
+        fsm_free(f);
+        return 0;
+    }
+    *kept = *f;
+    *f = (struct fsm){0};
+    r->items[rule].made = kept;
+    r->items[rule].classes = classes;
+    return rule;
 }
 
 bool rules_check(const struct rules *r, gyr_error *e) {

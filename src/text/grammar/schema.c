@@ -1,11 +1,11 @@
 #include "text/grammar/schema_parts.h"
 
-#include "text/grammar/pattern.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_INDENT = 40, MAX_TABS = 12, MAX_WANTED = 1 << 15 };
+// Looking for keywords in a part of a rule that is made; what a rule takes beside that.
+enum { STEPS_OF_EMITTED = 200, STEPS_OF_RULE = 32 };
 
 // ------------------------------------------------------------------------------------------ common rules
 
@@ -43,13 +43,14 @@ static void build_colon(struct compiler *c, uint32_t from, uint32_t to) {
     text(c, from, " ", to);
 }
 
-static void build_regex(struct compiler *c, const char *pattern, uint32_t from, uint32_t to) {
+static uint32_t regex_rule(struct compiler *c, const char *pattern) {
     struct fsm f = {0};
-    if (!pattern_compile(&f, pattern, strlen(pattern), PATTERN_WHOLE, SPELL_UTF8, c->rules->what, c->e))
-        c->failed = true;
-    else
-        fsm_embed(&f, &c->rules->nfa, from, to);
+    const char *what = c->rules->what;
+    if (pattern_compile(&f, pattern, strlen(pattern), PATTERN_WHOLE, SPELL_UTF8, what, &c->rules->budget, c->e))
+        return rules_add_made(c->rules, &f, NULL);
     fsm_free(&f);
+    c->failed = true;
+    return 0;
 }
 
 uint32_t schema_common(struct compiler *c, enum common which) {
@@ -59,18 +60,14 @@ uint32_t schema_common(struct compiler *c, enum common which) {
         [COMMON_BOOLEAN] = "true|false",
     };
     if (c->made[which] || c->failed) return c->common[which];
-    uint32_t rule = c->common[which] = rules_add(c->rules);
     c->made[which] = true;
-    if (c->rules->nfa.status) return 0;
+    uint32_t rule = c->common[which] = patterns[which] ? regex_rule(c, patterns[which]) : rules_add(c->rules);
+    if (patterns[which] || c->rules->nfa.status) return rule;
     struct rule r = c->rules->items[rule];
     if (which == COMMON_SPACE)
         build_space(c, r.start, r.end);
-    else if (which == COMMON_COLON)
-        build_colon(c, r.start, r.end);
-    else if (which == COMMON_STRING)
-        emit_string(c, &(struct parts){0}, r.start, r.end);
     else
-        build_regex(c, patterns[which], r.start, r.end);
+        build_colon(c, r.start, r.end);
     return rule;
 }
 
@@ -120,6 +117,7 @@ uint32_t schema_rule(struct compiler *c, struct parts *p) {
         return 0;
     }
     size_t slot = find_slot(c, p);
+    schema_spend(c, STEPS_OF_RULE + 4 * p->n);
     if (c->slots[slot]) {
         parts_free(p);
         return c->wanted[c->slots[slot] - 1].rule;
@@ -162,11 +160,11 @@ const json_t *schema_values(struct compiler *c, const struct parts *p, bool *lis
 }
 
 // Whether one of the values that must not come is of that type: for null, true and false, which then do not come.
-static bool excluded(const struct parts *p, json_t *value) {
+static bool excluded(struct compiler *c, const struct parts *p, json_t *value) {
     for (size_t i = 0; i < p->n; i++) {
         const json_t *list = json_object_get(p->items[i].schema, SCHEMA_NOT_VALUES);
         for (size_t k = 0; k < json_array_size(list); k++)
-            if (json_same(json_array_get(list, k), value)) return true;
+            if (json_same(json_array_get(list, k), value, &c->rules->budget)) return true;
     }
     return false;
 }
@@ -189,7 +187,7 @@ static void emit_types(struct compiler *c, const struct parts *p, uint32_t rule,
         {"null", TYPE_NULL, json_null}, {"true", TYPE_BOOLEAN, json_true}, {"false", TYPE_BOOLEAN, json_false}};
     unsigned types = parts_types(c, p);
     for (size_t i = 0; i < 3; i++)
-        if (types & words[i].type && !excluded(p, words[i].value())) text(c, r.start, words[i].text, r.end);
+        if (types & words[i].type && !excluded(c, p, words[i].value())) text(c, r.start, words[i].text, r.end);
     refuse_excluded(c, p, types);
     if (types & TYPE_NUMBER && !c->failed) emit_number(c, p, types & TYPE_NUMBER, r.start, r.end);
     if (types & TYPE_STRING && !c->failed) emit_string(c, p, r.start, r.end);
@@ -213,7 +211,7 @@ static void emit_choice(struct compiler *c, const struct parts *p, struct rule r
 static void emit(struct compiler *c, const struct parts *p, uint32_t rule) {
     struct rule r = c->rules->items[rule];
     bool listed;
-    if (p->never) return;
+    if (p->never || !schema_spend(c, STEPS_OF_EMITTED * p->n)) return;
     if (schema_has_choice(p)) {
         emit_choice(c, p, r);
         return;
@@ -239,6 +237,9 @@ bool schema_add(struct rules *r, const json_t *schema, uint32_t *rule, gyr_error
     free(c.wanted);
     free(c.slots);
     free(c.negations);
+    free(c.rows);
+    fsm_free(&c.any_char);
+    schema_free_patterns(&c);
     json_decref(c.own);
     return !c.failed;
 }

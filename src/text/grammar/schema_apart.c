@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_APART_DEPTH = 6 };
+enum { MAX_APART_DEPTH = 6, STEPS_OF_APART = 100 };
 
 static bool apart(struct compiler *c, struct parts *a, struct parts *b, int depth);
 
@@ -54,7 +54,7 @@ static bool strings_apart(struct compiler *c, const struct parts *a, const struc
     bool free_x, free_y, result = false;
     if (ranges_apart(a, b, "minLength", "maxLength")) return true;
     if (string_content(c, a, &x, &free_x) && string_content(c, b, &y, &free_y) && !free_x && !free_y &&
-        fsm_combine(&both, &x, &y, FSM_BOTH, 1 << 14))
+        fsm_combine(&both, &x, &y, FSM_BOTH, 1 << 14, &c->rules->budget))
         result = fsm_is_empty(&both);
     fsm_free(&x);
     fsm_free(&y);
@@ -146,6 +146,7 @@ static bool apart(struct compiler *c, struct parts *a, struct parts *b, int dept
     bool listed_a = false, listed_b = false;
     if (depth > MAX_APART_DEPTH || c->failed || !c->apart_left) return false;
     c->apart_left--;
+    if (!schema_spend(c, STEPS_OF_APART * (a->n + b->n))) return false;
     if (a->never || b->never) return true;
     unsigned types = parts_types(c, a) & parts_types(c, b);
     if (!types) return true;

@@ -6,6 +6,7 @@
 // The schemas of item `i`: of a prefix, or of the items that come after it.
 static struct parts item_parts(struct compiler *c, const struct parts *p, size_t i) {
     struct parts q = {0};
+    schema_spend(c, 8 * p->n);
     for (size_t k = 0; k < p->n; k++) {
         const json_t *s = p->items[k].schema, *prefix = json_object_get(s, "prefixItems");
         const json_t *items = json_object_get(s, "items"), *rest = items;

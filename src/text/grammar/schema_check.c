@@ -1,14 +1,12 @@
 // Whether a given value obeys a schema: which of an enum's values are left, and which schemas have none in common.
 #include "base/utf8.h"
-#include "text/grammar/pattern.h"
 #include "text/grammar/schema_parts.h"
 
 #include <math.h>
 #include <string.h>
 
-// Of schemas that values are held against: for a value, and for all of a document. 16 comparisons with values of an
-// enum count as one.
-enum { MAX_CHECK_DEPTH = 64, MAX_CHECKS_OF_ONE = 100000, MAX_CHECKS = 2000000 };
+// Most schemas that a value is held against. 16 comparisons with values of an enum count as one.
+enum { MAX_CHECK_DEPTH = 64, MAX_CHECKS = 100000, STEPS_OF_CHECK = 100, STEPS_OF_VALUE = 4 };
 
 static enum verdict both(enum verdict a, enum verdict b) {
     if (a == VERDICT_NO || b == VERDICT_NO) return VERDICT_NO;
@@ -21,8 +19,9 @@ static enum verdict turned(enum verdict a) {
 
 static enum verdict is(bool yes) { return yes ? VERDICT_YES : VERDICT_NO; }
 
-bool json_same(const json_t *a, const json_t *b) {
+bool json_same(const json_t *a, const json_t *b, struct budget *budget) {
     double x, y;
+    if (!spend(budget, STEPS_OF_VALUE)) return false;
     if (json_is_integer(a) && json_is_integer(b)) return json_integer_value(a) == json_integer_value(b);
     if (json_real_of(a, &x) && json_real_of(b, &y)) {
         const char *s = json_strange(a), *t = json_strange(b);
@@ -32,7 +31,7 @@ bool json_same(const json_t *a, const json_t *b) {
     if (json_is_array(a)) {
         if (json_array_size(a) != json_array_size(b)) return false;
         for (size_t i = 0; i < json_array_size(a); i++)
-            if (!json_same(json_array_get(a, i), json_array_get(b, i))) return false;
+            if (!json_same(json_array_get(a, i), json_array_get(b, i), budget)) return false;
         return true;
     }
     if (json_is_object(a)) {
@@ -41,7 +40,7 @@ bool json_same(const json_t *a, const json_t *b) {
         if (json_object_size(a) != json_object_size(b)) return false;
         json_object_foreach((json_t *)(uintptr_t)a, key, value) {
             const json_t *other = json_object_get(b, key);
-            if (!other || !json_same(value, other)) return false;
+            if (!other || !json_same(value, other, budget)) return false;
         }
         return true;
     }
@@ -74,14 +73,13 @@ static enum verdict check_number(const json_t *s, const json_t *value) {
     return both(v, VERDICT_UNSURE);
 }
 
-static enum verdict check_pattern(struct text s, struct text pattern, enum pattern_match match) {
-    struct fsm f = {0};
+static enum verdict check_pattern(struct compiler *c, struct text s, struct text pattern, enum pattern_match match) {
+    gyr_error why;
     struct buf b = {0};
     enum verdict v = VERDICT_UNSURE;
     json_spell(&b, s);
-    if (!b.failed && pattern_compile(&f, pattern.data, pattern.size, match, SPELL_JSON, "", NULL))
-        v = is(fsm_matches(&f, b.data ? b.data : "", b.size));
-    fsm_free(&f);
+    const struct fsm *f = b.failed ? NULL : schema_pattern(c, pattern, match, &why);
+    if (f && spend(&c->rules->budget, b.size)) v = is(fsm_matches(f, b.data ? b.data : "", b.size));
     buf_free(&b);
     return v;
 }
@@ -94,7 +92,7 @@ static enum verdict check_count(const json_t *s, size_t n, const char *least, co
     return both(v, is(!j || !json_real_of(j, &bound) || (double)n <= bound));
 }
 
-static enum verdict check_string(const json_t *s, const json_t *value) {
+static enum verdict check_string(struct compiler *c, const json_t *s, const json_t *value) {
     struct text t = json_text(value), pattern = json_text(json_object_get(s, "pattern"));
     size_t n = 0;
     uint32_t ch;
@@ -104,14 +102,14 @@ static enum verdict check_string(const json_t *s, const json_t *value) {
         i += size ? (size_t)size : 1;
     }
     enum verdict v = check_count(s, n, "minLength", "maxLength");
-    if (v == VERDICT_YES && pattern.data) v = check_pattern(t, pattern, PATTERN_FIND);
+    if (v == VERDICT_YES && pattern.data) v = check_pattern(c, t, pattern, PATTERN_FIND);
     const json_t *format = json_object_get(s, "format");
     const char *known = json_c_string(format) ? format_pattern(json_c_string(format)) : NULL;
     const json_t *not_pattern = json_object_get(s, SCHEMA_NOT_PATTERN);
-    if (v == VERDICT_YES && not_pattern) v = turned(check_pattern(t, json_text(not_pattern), PATTERN_FIND));
+    if (v == VERDICT_YES && not_pattern) v = turned(check_pattern(c, t, json_text(not_pattern), PATTERN_FIND));
     if (json_object_get(s, SCHEMA_NOT_FORMAT)) v = both(v, VERDICT_UNSURE);
     if (v == VERDICT_YES && format)
-        v = known ? check_pattern(t, (struct text){known, strlen(known)}, PATTERN_WHOLE) : VERDICT_UNSURE;
+        v = known ? check_pattern(c, t, (struct text){known, strlen(known)}, PATTERN_WHOLE) : VERDICT_UNSURE;
     return v;
 }
 
@@ -129,7 +127,7 @@ static enum verdict check_array(struct compiler *c, const json_t *s, const json_
     if (json_is_true(json_object_get(s, "uniqueItems")))
         for (size_t i = 0; i < json_array_size(value); i++)
             for (size_t k = 0; k < i; k++)
-                if (json_same(json_array_get(value, i), json_array_get(value, k))) v = VERDICT_NO;
+                if (json_same(json_array_get(value, i), json_array_get(value, k), &c->rules->budget)) v = VERDICT_NO;
     if (json_object_get(s, "contains") || json_object_get(s, "unevaluatedItems")) v = both(v, VERDICT_UNSURE);
     return v;
 }
@@ -144,7 +142,7 @@ static enum verdict check_member(struct compiler *c, const json_t *s, const char
     json_t *schema;
     json_object_foreach(json_object_get(s, "patternProperties"), pattern, schema) {
         enum verdict fits =
-            check_pattern((struct text){name, strlen(name)}, (struct text){pattern, strlen(pattern)}, PATTERN_FIND);
+            check_pattern(c, (struct text){name, strlen(name)}, (struct text){pattern, strlen(pattern)}, PATTERN_FIND);
         if (fits == VERDICT_NO) continue;
         matched = true;
         v = both(v, fits == VERDICT_YES ? check(c, schema, value, depth) : VERDICT_UNSURE);
@@ -199,22 +197,23 @@ static enum verdict check(struct compiler *c, const json_t *s, const json_t *val
     if (json_is_boolean(s)) return is(json_is_true(s));
     if (depth > MAX_CHECK_DEPTH || !json_is_object(s) || c->failed || !c->checks) return VERDICT_UNSURE;
     c->checks--;
+    if (!spend(&c->rules->budget, STEPS_OF_CHECK)) return VERDICT_UNSURE;
     struct part part = {.schema = s};
     unsigned types = parts_types(c, &(struct parts){.items = &part, .n = 1});
     const json_t *constant = json_object_get(s, "const"), *list = json_object_get(s, "enum"), *ref;
     enum verdict v = is(types & json_type_of(value));
-    if (constant) v = both(v, is(json_same(constant, value)));
+    if (constant) v = both(v, is(json_same(constant, value, &c->rules->budget)));
     const json_t *excluded = json_object_get(s, SCHEMA_NOT_VALUES);
     for (size_t i = 0; i < json_array_size(excluded); i++)
-        if (json_same(json_array_get(excluded, i), value)) v = VERDICT_NO;
+        if (json_same(json_array_get(excluded, i), value, &c->rules->budget)) v = VERDICT_NO;
     bool found = !list;
     if (!found && list == c->listed) found = depth == 0; // that is where the value is from
     for (size_t i = 0; i < json_array_size(list) && !found; i++) {
         if (i % 16 == 15 && c->checks) c->checks--;
-        found = json_same(json_array_get(list, i), value);
+        found = json_same(json_array_get(list, i), value, &c->rules->budget);
     }
     v = both(v, is(found));
-    if (v == VERDICT_YES) v = both(check_number(s, value), check_string(s, value));
+    if (v == VERDICT_YES) v = both(check_number(s, value), check_string(c, s, value));
     if (v != VERDICT_NO) v = both(v, check_array(c, s, value, depth));
     if (v != VERDICT_NO) v = both(v, check_object(c, s, value, depth));
     if (v != VERDICT_NO) v = both(v, check_choices(c, s, value, depth + 1));
@@ -227,11 +226,7 @@ static enum verdict check(struct compiler *c, const json_t *s, const json_t *val
 }
 
 enum verdict schema_check(struct compiler *c, const json_t *schema, const json_t *value, const json_t *from) {
-    size_t left = c->spent < MAX_CHECKS ? MAX_CHECKS - c->spent : 0,
-           most = left < MAX_CHECKS_OF_ONE ? left : MAX_CHECKS_OF_ONE;
-    c->checks = most;
+    c->checks = MAX_CHECKS;
     c->listed = from;
-    enum verdict v = check(c, schema, value, 0);
-    c->spent += most - c->checks;
-    return v;
+    return check(c, schema, value, 0);
 }

@@ -134,6 +134,7 @@ const json_t *schema_choice(struct compiler *c, const struct parts *p, size_t *a
 bool parts_with(struct compiler *c, struct parts *q, const struct parts *p, size_t at, unsigned done,
                 const json_t *more) {
     *q = (struct parts){.never = p->never};
+    schema_spend(c, 2 * p->n);
     for (size_t k = 0; k < p->n && !c->failed; k++) {
         if (!ARRAY_GROW(q->items, q->n, q->room)) return schema_no_memory(c);
         q->items[q->n] = p->items[k];

@@ -5,64 +5,66 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STEPS_OF_PART = 16 };
+
 enum keyword_kind { KEYWORD_HONOURED, KEYWORD_NOTE, KEYWORD_REFUSED };
 
-// Others are not JSON Schema's, and mean nothing to it. Where "false" or 0 says nothing, it is not refused.
+// In the order of their names. Others are not JSON Schema's, and mean nothing to it.
 static const struct keyword {
     const char *name;
     enum keyword_kind kind;
 } keywords[] = {
-    {"$ref", KEYWORD_HONOURED},
-    {"allOf", KEYWORD_HONOURED},
-    {"anyOf", KEYWORD_HONOURED},
-    {"oneOf", KEYWORD_HONOURED},
-    {"not", KEYWORD_HONOURED},
-    {"if", KEYWORD_HONOURED},
-    {"then", KEYWORD_HONOURED},
-    {"else", KEYWORD_HONOURED},
-    {"dependentRequired", KEYWORD_HONOURED},
-    {"dependentSchemas", KEYWORD_HONOURED},
-    {"dependencies", KEYWORD_HONOURED},
-    {"type", KEYWORD_HONOURED},
-    {"enum", KEYWORD_HONOURED},
-    {"const", KEYWORD_HONOURED},
-    {"minimum", KEYWORD_HONOURED},
-    {"maximum", KEYWORD_HONOURED},
-    {"exclusiveMinimum", KEYWORD_HONOURED},
-    {"exclusiveMaximum", KEYWORD_HONOURED},
-    {"multipleOf", KEYWORD_HONOURED},
-    {"minLength", KEYWORD_HONOURED},
-    {"maxLength", KEYWORD_HONOURED},
-    {"pattern", KEYWORD_HONOURED},
-    {"format", KEYWORD_HONOURED},
-    {"items", KEYWORD_HONOURED},
-    {"prefixItems", KEYWORD_HONOURED},
-    {"additionalItems", KEYWORD_HONOURED},
-    {"minItems", KEYWORD_HONOURED},
-    {"maxItems", KEYWORD_HONOURED},
-    {"uniqueItems", KEYWORD_HONOURED},
-    {"properties", KEYWORD_HONOURED},
-    {"required", KEYWORD_HONOURED},
-    {"additionalProperties", KEYWORD_HONOURED},
-    {"patternProperties", KEYWORD_HONOURED},
-    {"propertyNames", KEYWORD_HONOURED},
-    {"minProperties", KEYWORD_HONOURED},
-    {"maxProperties", KEYWORD_HONOURED},
-    {SCHEMA_TYPES, KEYWORD_HONOURED},
-    {SCHEMA_NOT_VALUES, KEYWORD_HONOURED},
-    {SCHEMA_NOT_PATTERN, KEYWORD_HONOURED},
-    {SCHEMA_NOT_FORMAT, KEYWORD_HONOURED},
-    {"contains", KEYWORD_REFUSED},
-    {"unevaluatedItems", KEYWORD_REFUSED},
-    {"unevaluatedProperties", KEYWORD_REFUSED},
     {"$dynamicRef", KEYWORD_REFUSED},
     {"$recursiveRef", KEYWORD_REFUSED},
+    {"$ref", KEYWORD_HONOURED},
+    {"additionalItems", KEYWORD_HONOURED},
+    {"additionalProperties", KEYWORD_HONOURED},
+    {"allOf", KEYWORD_HONOURED},
+    {"anyOf", KEYWORD_HONOURED},
+    {"const", KEYWORD_HONOURED},
+    {"contains", KEYWORD_REFUSED},
+    {"dependencies", KEYWORD_HONOURED},
+    {"dependentRequired", KEYWORD_HONOURED},
+    {"dependentSchemas", KEYWORD_HONOURED},
+    {"else", KEYWORD_HONOURED},
+    {"enum", KEYWORD_HONOURED},
+    {"exclusiveMaximum", KEYWORD_HONOURED},
+    {"exclusiveMinimum", KEYWORD_HONOURED},
+    {"format", KEYWORD_HONOURED},
+    {"if", KEYWORD_HONOURED},
+    {"items", KEYWORD_HONOURED},
+    {"maxItems", KEYWORD_HONOURED},
+    {"maxLength", KEYWORD_HONOURED},
+    {"maxProperties", KEYWORD_HONOURED},
+    {"maximum", KEYWORD_HONOURED},
+    {"minItems", KEYWORD_HONOURED},
+    {"minLength", KEYWORD_HONOURED},
+    {"minProperties", KEYWORD_HONOURED},
+    {"minimum", KEYWORD_HONOURED},
+    {"multipleOf", KEYWORD_HONOURED},
+    {"not", KEYWORD_HONOURED},
+    {"oneOf", KEYWORD_HONOURED},
+    {"pattern", KEYWORD_HONOURED},
+    {"patternProperties", KEYWORD_HONOURED},
+    {"prefixItems", KEYWORD_HONOURED},
+    {"properties", KEYWORD_HONOURED},
+    {"propertyNames", KEYWORD_HONOURED},
+    {"required", KEYWORD_HONOURED},
+    {"then", KEYWORD_HONOURED},
+    {"type", KEYWORD_HONOURED},
+    {"unevaluatedItems", KEYWORD_REFUSED},
+    {"unevaluatedProperties", KEYWORD_REFUSED},
+    {"uniqueItems", KEYWORD_HONOURED},
+    {SCHEMA_NOT_FORMAT, KEYWORD_HONOURED},
+    {SCHEMA_NOT_PATTERN, KEYWORD_HONOURED},
+    {SCHEMA_TYPES, KEYWORD_HONOURED},
+    {SCHEMA_NOT_VALUES, KEYWORD_HONOURED},
 };
 
+static int by_name(const void *name, const void *row) { return strcmp(name, ((const struct keyword *)row)->name); }
+
 static const struct keyword *keyword(const char *name) {
-    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
-        if (!strcmp(keywords[i].name, name)) return &keywords[i];
-    return NULL;
+    return bsearch(name, keywords, sizeof keywords / sizeof *keywords, sizeof *keywords, by_name);
 }
 
 // Whether a schema says anything; false also on failure.
@@ -95,6 +97,7 @@ bool parts_add(struct compiler *c, struct parts *p, const json_t *schema, unsign
         return schema_fail(c, schema, GYR_UNSUPPORTED, "a schema that is defined by itself and nothing else");
     for (size_t i = 0; i < p->n; i++)
         if (p->items[i].schema == schema) return true;
+    if (!schema_spend(c, STEPS_OF_PART + p->n / 4 + 8 * json_object_size(schema))) return false;
     if (!says_something(c, schema)) return !c->failed;
     if (p->n >= 256) return schema_fail(c, schema, GYR_UNSUPPORTED, "more than 256 schemas that all have to hold");
     if (!ARRAY_GROW(p->items, p->n, p->room)) return schema_no_memory(c);

@@ -95,7 +95,8 @@ static bool negate_prefix(struct negation *n) {
     size_t i;
     json_array_foreach(n->value, i, schema) {
         json_t *prefix = json_array();
-        for (size_t k = 0; k < i; k++) json_array_append_new(prefix, json_true());
+        schema_spend(n->c, 8 * i);
+        for (size_t k = 0; k < i && !n->c->failed; k++) json_array_append_new(prefix, json_true());
         json_array_append_new(prefix, json_pack("{s:O}", "not", schema));
         if (json_array_size(prefix) != i + 1) return schema_no_memory(n->c);
         if (!add(n, json_pack("{s:s,s:i,s:o}", "type", "array", "minItems", (int)i + 1, "prefixItems", prefix)))

@@ -1,5 +1,4 @@
 // Numbers: bounds and multiples, on the digits as they are written.
-#include "text/grammar/pattern.h"
 #include "text/grammar/schema_parts.h"
 
 #include <stdio.h>
@@ -133,9 +132,9 @@ static void magnitude(struct nfa *a, uint32_t from, const struct decimal *d, uns
 }
 
 // Numbers that compare with the constant in one of the ways of `good`. There is no "-0".
-static bool bound(struct fsm *f, const struct decimal *d, unsigned good, bool fractions) {
+static bool bound(struct fsm *f, const struct decimal *d, unsigned good, bool fractions, struct budget *budget) {
     static const struct decimal zero = {.whole = "0", .n_whole = 1};
-    struct nfa a = {.limit = 1 << 16};
+    struct nfa a = {.limit = 1 << 16, .budget = budget};
     uint32_t from = nfa_state(&a), minus = nfa_state(&a), to = nfa_state(&a);
     nfa_bytes(&a, from, '-', '-', minus);
     unsigned turned = (good & EQUAL) | (good & LESS ? GREATER : 0) | (good & GREATER ? LESS : 0);
@@ -147,7 +146,7 @@ static bool bound(struct fsm *f, const struct decimal *d, unsigned good, bool fr
         if (good & LESS) magnitude(&a, minus, &zero, GREATER, fractions, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, 1 << 14, NULL);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, 1 << 14, NULL, a.budget);
     nfa_free(&a);
     return ok;
 }
@@ -155,8 +154,8 @@ static bool bound(struct fsm *f, const struct decimal *d, unsigned good, bool fr
 // ---------------------------------------------------------------------------------------------- multiples
 
 // Numbers whose digits, with the point moved by `places`, are a multiple of k. Built by remainders.
-static bool multiple(struct fsm *f, uint32_t k, uint32_t places) {
-    struct nfa a = {.limit = MAX_REMAINDERS * 4};
+static bool multiple(struct fsm *f, uint32_t k, uint32_t places, struct budget *budget) {
+    struct nfa a = {.limit = MAX_REMAINDERS * 4, .budget = budget};
     uint32_t from = nfa_state(&a), to = nfa_state(&a), first = nfa_state(&a), scale = 1, base = 0;
     nfa_empty(&a, from, first);
     nfa_bytes(&a, from, '-', '-', first);
@@ -189,7 +188,7 @@ static bool multiple(struct fsm *f, uint32_t k, uint32_t places) {
     }
     if (point_zero != NFA_NONE) nfa_bytes(&a, zero, '.', '.', point_zero);
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_REMAINDERS * 2, NULL);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_REMAINDERS * 2, NULL, a.budget);
     nfa_free(&a);
     return ok;
 }
@@ -200,7 +199,7 @@ static bool multiple_of(struct compiler *c, const json_t *schema, const struct d
         return schema_fail(c, schema, GYR_MALFORMED, "multipleOf is not above 0");
     for (size_t i = 0; i < d->n_whole + d->n_part && k <= MAX_REMAINDERS; i++)
         k = k * 10 + (uint64_t)((i < d->n_whole ? d->whole[i] : d->part[i - d->n_whole]) - '0');
-    if (k * (d->n_part + 1) > MAX_REMAINDERS || !multiple(f, (uint32_t)k, (uint32_t)d->n_part))
+    if (k * (d->n_part + 1) > MAX_REMAINDERS || !multiple(f, (uint32_t)k, (uint32_t)d->n_part, &c->rules->budget))
         return f->status == GYR_NO_MEMORY
                    ? schema_no_memory(c)
                    : schema_fail(c, schema, GYR_UNSUPPORTED, "multipleOf: too large: at most %d", MAX_REMAINDERS);
@@ -216,7 +215,7 @@ static bool keep(struct compiler *c, struct fsm *f, struct fsm *one, bool *some)
         *f = *one, *one = (struct fsm){0}, *some = true;
         return true;
     }
-    bool ok = fsm_combine(&both, f, one, FSM_BOTH, 1 << 16);
+    bool ok = fsm_combine(&both, f, one, FSM_BOTH, 1 << 16, &c->rules->budget);
     fsm_free(f);
     fsm_free(one);
     *f = both;
@@ -244,7 +243,7 @@ static bool keep_bounds(struct compiler *c, const json_t *schema, bool fractions
         if (!parse(j, &d))
             return schema_fail(c, schema, GYR_MALFORMED, "%s is not a number that gyr can use", bounds[i].key);
         unsigned good = json_is_true(flag) ? bounds[i].strict : bounds[i].good;
-        bool ok = good ? bound(&one, &d, good, fractions) : multiple_of(c, schema, &d, &one);
+        bool ok = good ? bound(&one, &d, good, fractions, &c->rules->budget) : multiple_of(c, schema, &d, &one);
         if (!ok && !c->failed) schema_no_memory(c);
         if (ok) keep(c, f, &one, some);
         fsm_free(&one);
@@ -261,7 +260,7 @@ static bool drop_values(struct compiler *c, const json_t *list, bool fractions, 
         struct fsm one = {0};
         if (!json_real_of(j, &x)) continue;
         if (!parse(j, &d)) return schema_fail(c, list, GYR_UNSUPPORTED, "a number that gyr cannot use");
-        if (!bound(&one, &d, LESS | GREATER, fractions)) schema_no_memory(c);
+        if (!bound(&one, &d, LESS | GREATER, fractions, &c->rules->budget)) schema_no_memory(c);
         if (!c->failed) keep(c, f, &one, some);
         fsm_free(&one);
     }
@@ -274,9 +273,9 @@ static bool keep_kind(struct compiler *c, unsigned types, struct fsm *f, bool *s
     struct decimal zero = {.whole = "0", .n_whole = 1};
     struct fsm one = {0};
     gyr_error why;
-    bool ok = types == TYPE_FRACTION
-                  ? pattern_compile(&one, fraction, sizeof fraction - 1, PATTERN_WHOLE, SPELL_UTF8, "number", &why)
-                  : bound(&one, &zero, LESS | EQUAL | GREATER, false);
+    bool ok = types == TYPE_FRACTION ? pattern_compile(&one, fraction, sizeof fraction - 1, PATTERN_WHOLE, SPELL_UTF8,
+                                                       "number", &c->rules->budget, &why)
+                                     : bound(&one, &zero, LESS | EQUAL | GREATER, false, &c->rules->budget);
     if (!ok) schema_no_memory(c);
     return ok && keep(c, f, &one, some);
 }
@@ -299,6 +298,6 @@ void emit_number(struct compiler *c, const struct parts *p, unsigned types, uint
     if (!some)
         nfa_call(a, from, schema_common(c, fractions ? COMMON_NUMBER : COMMON_INTEGER), to);
     else if (!c->failed)
-        fsm_embed(&f, a, from, to);
+        nfa_call(a, from, rules_add_made(c->rules, &f, NULL), to);
     fsm_free(&f);
 }

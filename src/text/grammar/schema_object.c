@@ -1,11 +1,10 @@
 // Objects: properties in the schema's order, those that it does not require may be left out; others come after them.
-#include "text/grammar/pattern.h"
 #include "text/grammar/schema_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PATTERNS = 5, KEEP_FROM = 8, MAX_COUNTED = 1 << 13 };
+enum { MAX_PATTERNS = 5, KEEP_FROM = 8, MAX_COUNTED = 1 << 13, STEPS_OF_NAME = 16 };
 
 // A name that the schema says something of.
 struct property {
@@ -26,7 +25,8 @@ struct object {
     const struct parts *p;
     struct property *items;
     size_t n, room;
-    struct fsm *patterns; // of patternProperties, each once
+    struct index names;
+    const struct fsm *patterns[MAX_PATTERNS]; // of patternProperties, each once
     const char *sources[MAX_PATTERNS];
     size_t n_patterns;
     struct other others[1 << MAX_PATTERNS];
@@ -34,9 +34,9 @@ struct object {
 };
 
 static struct property *property(struct object *o, struct text name) {
-    for (size_t i = 0; i < o->n; i++)
-        if (o->items[i].name.size == name.size && !memcmp(o->items[i].name.data, name.data, name.size))
-            return &o->items[i];
+    size_t i = index_find(&o->names, o->items, sizeof *o->items, name);
+    if (!schema_spend(o->c, STEPS_OF_NAME)) return NULL;
+    if (i != SIZE_MAX) return &o->items[i];
     if (memchr(name.data, 0, name.size) || memmem(name.data, name.size, "\xc0\x80", 2)) {
         schema_fail(o->c, o->p->items[0].schema, GYR_UNSUPPORTED, "a property's name with a zero byte");
         return NULL;
@@ -47,6 +47,7 @@ static struct property *property(struct object *o, struct text name) {
     }
     if (!ARRAY_GROW(o->items, o->n, o->room)) return schema_no_memory(o->c), NULL;
     o->items[o->n] = (struct property){.name = name};
+    if (index_add(&o->names, o->items, sizeof *o->items, o->n) != INDEX_ADDED) return schema_no_memory(o->c), NULL;
     return &o->items[o->n++];
 }
 
@@ -90,9 +91,9 @@ static void list_patterns(struct object *o) {
                 schema_fail(o->c, s, GYR_UNSUPPORTED, "more than %d different patternProperties", MAX_PATTERNS);
                 return;
             }
-            if (!pattern_compile(&o->patterns[o->n_patterns], key, strlen(key), PATTERN_FIND, SPELL_JSON, "pattern",
-                                 &why))
-                schema_fail(o->c, s, why.status, "patternProperties: %s", why.message);
+            const struct fsm *f = schema_pattern(o->c, (struct text){key, strlen(key)}, PATTERN_FIND, &why);
+            if (!f) schema_bad_pattern(o->c, s, "patternProperties: ", &why);
+            o->patterns[o->n_patterns] = f;
             o->sources[o->n_patterns++] = key;
         }
     }
@@ -105,6 +106,7 @@ static struct parts value_parts(struct object *o, struct text name, unsigned mat
     json_t *value;
     char *listed = name.data ? strndup(name.data, name.size) : NULL;
     if (name.data && !listed) schema_no_memory(o->c);
+    schema_spend(o->c, o->p->n * STEPS_OF_NAME * (1 + o->n_patterns));
     for (size_t i = 0; i < o->p->n && !o->c->failed; i++) {
         const json_t *s = o->p->items[i].schema, *more = json_object_get(s, "additionalProperties");
         const json_t *own = listed ? json_object_get(json_object_get(s, "properties"), listed) : NULL;
@@ -124,7 +126,7 @@ static struct parts value_parts(struct object *o, struct text name, unsigned mat
 
 static bool combine(struct object *o, struct fsm *f, const struct fsm *with, enum fsm_product how) {
     struct fsm made = {0};
-    bool ok = fsm_combine(&made, f, with, how, MAX_PATTERN * 4);
+    bool ok = fsm_combine(&made, f, with, how, MAX_PATTERN * 4, &o->c->rules->budget);
     fsm_free(f);
     *f = made;
     if (ok) return true;
@@ -152,12 +154,13 @@ static bool name_rules(struct object *o, struct fsm *f, bool *any) {
 // Any name, spelled in the one way that a listed name is: what differs as text differs as a name.
 static bool plain_names(struct object *o, struct fsm *f) {
     gyr_error why;
-    return pattern_compile(f, "", 0, PATTERN_FIND, SPELL_JSON, "pattern", &why) || schema_no_memory(o->c);
+    const struct fsm *any = schema_any_text(o->c, &why);
+    return (any && fsm_clone(f, any)) || schema_no_memory(o->c);
 }
 
 // The names listed, as one automaton.
 static bool listed_names(struct object *o, struct fsm *f) {
-    struct nfa a = {.limit = MAX_NFA};
+    struct nfa a = {.limit = MAX_NFA, .budget = &o->c->rules->budget};
     struct buf b = {0};
     uint32_t from = nfa_state(&a), to = nfa_state(&a);
     for (size_t i = 0; i < o->n; i++) {
@@ -167,7 +170,7 @@ static bool listed_names(struct object *o, struct fsm *f) {
         nfa_text(&a, from, b.data ? b.data : "", b.size, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL, a.budget);
     buf_free(&b);
     nfa_free(&a);
     return ok || schema_fail(o->c, o->c->root, GYR_UNSUPPORTED, "properties: their names are too large together");
@@ -187,7 +190,7 @@ static void add_other(struct object *o, unsigned matching, const struct fsm *nam
     if (ok && !any_name) ok = combine(o, &x->names, names, FSM_BOTH);
     if (ok && o->n) ok = combine(o, &x->names, listed, FSM_WITHOUT);
     for (size_t k = 0; ok && k < o->n_patterns; k++)
-        ok = combine(o, &x->names, &o->patterns[k], matching >> k & 1 ? FSM_BOTH : FSM_WITHOUT);
+        ok = combine(o, &x->names, o->patterns[k], matching >> k & 1 ? FSM_BOTH : FSM_WITHOUT);
     if (!ok || (!x->any && fsm_is_empty(&x->names))) {
         fsm_free(&x->names);
         parts_free(&q);
@@ -217,7 +220,7 @@ static void make_rules(struct object *o, const struct fsm *names, bool any_name,
         if (b.failed) schema_no_memory(o->c);
         const char *text = b.data ? b.data : "";
         for (size_t k = 0; k < o->n_patterns; k++)
-            if (fsm_matches(&o->patterns[k], text, b.size)) matching |= 1u << k;
+            if (fsm_matches(o->patterns[k], text, b.size)) matching |= 1u << k;
         struct parts q = value_parts(o, x.name, matching);
         bool out = q.never || (!any_name && !fsm_matches(names, text, b.size));
         if (out && x.required) *never = true;
@@ -252,14 +255,10 @@ static void build_others(struct object *o, uint32_t from, uint32_t to) {
     struct nfa *a = &o->c->rules->nfa;
     for (size_t i = 0; i < o->n_others; i++) {
         const struct other *x = &o->others[i];
-        uint32_t quote = nfa_state(a), end = nfa_state(a), name = nfa_state(a);
-        if (x->any) {
-            nfa_call(a, from, schema_common(o->c, COMMON_STRING), name);
-        } else {
-            nfa_bytes(a, from, '"', '"', quote);
-            fsm_embed(&x->names, a, quote, end);
-            nfa_bytes(a, end, '"', '"', name);
-        }
+        struct fsm quoted = {0};
+        uint32_t name = nfa_state(a);
+        if (!x->any) fsm_quote(&quoted, &x->names);
+        nfa_call(a, from, x->any ? schema_any_string(o->c) : rules_add_made(o->c->rules, &quoted, NULL), name);
         build_member(o, name, x->rule, to);
     }
 }
@@ -364,9 +363,7 @@ void emit_object(struct compiler *c, const struct parts *p, uint32_t rule, uint3
     struct object *o = calloc(1, sizeof *o);
     struct fsm names = {0};
     bool any_name = true, never = false;
-    if (o) o->patterns = calloc(MAX_PATTERNS, sizeof *o->patterns);
-    if (!o || !o->patterns) {
-        free(o);
+    if (!o) {
         schema_no_memory(c);
         return;
     }
@@ -379,9 +376,8 @@ void emit_object(struct compiler *c, const struct parts *p, uint32_t rule, uint3
     }
     if (!c->failed && !never) count_and_build(o, rule, from, to);
     for (size_t i = 0; i < o->n_others; i++) fsm_free(&o->others[i].names);
-    for (size_t i = 0; i < MAX_PATTERNS; i++) fsm_free(&o->patterns[i]);
     fsm_free(&names);
-    free(o->patterns);
     free(o->items);
+    index_free(&o->names);
     free(o);
 }

@@ -2,7 +2,9 @@
 #ifndef TEXT_GRAMMAR_SCHEMA_PARTS_H
 #define TEXT_GRAMMAR_SCHEMA_PARTS_H
 
+#include "format/index.h"
 #include "format/json.h"
+#include "text/grammar/pattern.h"
 #include "text/grammar/schema.h"
 
 enum {
@@ -42,9 +44,8 @@ struct parts {
 
 // Texts that many rules need; 0: not made yet (a rule of that number is another's).
 enum common {
-    COMMON_SPACE,  // after brackets and commas, and before closing brackets
-    COMMON_COLON,  // after colons
-    COMMON_STRING, // with its quotes
+    COMMON_SPACE, // after brackets and commas, and before closing brackets
+    COMMON_COLON, // after colons
     COMMON_NUMBER,
     COMMON_INTEGER,
     COMMON_BOOLEAN,
@@ -62,11 +63,21 @@ struct compiler {
     size_t n_wanted, wanted_room;
     uint32_t *slots; // wanted + 1
     size_t n_slots;
-    json_t *own;          // a list of schemas that were made on the way
-    bool inner_ids;       // parts of the document have an "$id" of their own
-    size_t checks, spent; // of values that may still be made, that were made
+    json_t *own;                 // a list of schemas that were made on the way
+    bool inner_ids;              // parts of the document have an "$id" of their own
+    size_t checks;               // of a value that may still be made
+    struct pattern_of *patterns; // those compiled so far
+    size_t n_patterns, pattern_room;
+    struct index pattern_names;
     const json_t *listed; // the enum that the value which is checked is from
-    size_t apart_left;
+    struct fsm any_char;  // of a string whose content is free; without states: not made yet
+    struct row_of {       // rules of strings of some length, by their kind
+        bool open, close;
+        size_t least, most;
+        uint32_t rule;
+    } * rows;
+    size_t n_rows, row_room;
+    size_t apart_left; // comparisons of two schemas' parts
     struct {
         const json_t *of, *list;
     } * negations;
@@ -82,6 +93,9 @@ struct wanted {
 __attribute__((format(printf, 4, 5))) bool schema_fail(struct compiler *c, const json_t *at, gyr_status status,
                                                        const char *why, ...);
 bool schema_no_memory(struct compiler *c);
+
+// Takes steps from the grammar's budget. False: it is used up, and the schema has failed; grammar_new() says so.
+bool schema_spend(struct compiler *c, size_t steps);
 
 // Adds a schema (an object or a boolean) to those that have to hold. False: not one, or no memory.
 bool parts_add(struct compiler *c, struct parts *p, const json_t *schema, unsigned done, size_t parent);
@@ -133,6 +147,9 @@ const json_t *schema_values(struct compiler *c, const struct parts *p, bool *lis
 void emit_value(struct compiler *c, const json_t *value, uint32_t from, uint32_t to);
 void emit_string_value(struct compiler *c, struct text s, uint32_t from, uint32_t to);
 void emit_string(struct compiler *c, const struct parts *p, uint32_t from, uint32_t to);
+// A string of `least` to `most` characters (SIZE_MAX: any number), whatever they are.
+uint32_t schema_any_string(struct compiler *c); // its rule
+void emit_length(struct compiler *c, size_t least, size_t most, uint32_t from, uint32_t to);
 void emit_number(struct compiler *c, const struct parts *p, unsigned types, uint32_t from, uint32_t to);
 void emit_array(struct compiler *c, const struct parts *p, uint32_t from, uint32_t to);
 void emit_object(struct compiler *c, const struct parts *p, uint32_t rule, uint32_t from, uint32_t to);
@@ -147,10 +164,19 @@ bool schema_names(struct compiler *c, const struct parts *p, struct fsm *f);
 // Whether a value obeys a schema. `from`: the schema's own enum that it was taken from; NULL: from elsewhere.
 enum verdict { VERDICT_NO, VERDICT_YES, VERDICT_UNSURE };
 enum verdict schema_check(struct compiler *c, const json_t *schema, const json_t *value, const json_t *from);
-bool json_same(const json_t *a, const json_t *b); // as JSON Schema has it: 1 is 1.0
-unsigned json_type_of(const json_t *j);           // TYPE_...
+bool json_same(const json_t *a, const json_t *b, struct budget *budget); // as JSON Schema has it: 1 is 1.0
+unsigned json_type_of(const json_t *j);                                  // TYPE_...
 // A number's digits, in the fewest that give it back.
 void json_number_text(const json_t *j, char out[400]);
+
+// A regular expression in the spelling of a JSON string, compiled once for all of the schema; NULL: failed, and *why
+// says how, which is not yet reported.
+const struct fsm *schema_pattern(struct compiler *c, struct text s, enum pattern_match match, gyr_error *why);
+const struct fsm *schema_any_text(struct compiler *c, gyr_error *why);
+void schema_free_patterns(struct compiler *c);
+
+// Reports a failure of those.
+bool schema_bad_pattern(struct compiler *c, const json_t *at, const char *where, const gyr_error *why);
 
 // The regular expression of a format; NULL: not known, or not to be honoured.
 const char *format_pattern(const char *name);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STEPS_OF_LOOK = 8, STEPS_OF_TARGET = 64 };
+
 // Appends the pointer of `at` in the tree; false: it is not there.
 static bool find(const json_t *in, const json_t *at, struct buf *path) {
     size_t size = path->size, i;
@@ -49,6 +51,11 @@ bool schema_no_memory(struct compiler *c) {
     return false;
 }
 
+bool schema_spend(struct compiler *c, size_t steps) {
+    c->failed = !spend(&c->rules->budget, steps) || c->failed;
+    return !c->failed;
+}
+
 // One step of a JSON pointer (RFC 6901), of which "%XX" was resolved before.
 static const json_t *step(const json_t *j, const char *s, size_t size) {
     char name[512];
@@ -73,19 +80,20 @@ static const json_t *follow(const json_t *j, const char *pointer) {
 }
 
 // A member whose value is that string, of any schema in the tree.
-static const json_t *named(const json_t *in, const char *key, const char *name) {
+static const json_t *named(struct compiler *c, const json_t *in, const char *key, const char *name) {
     const char *k;
     json_t *value, *mine = json_object_get(in, key);
     size_t i;
     const json_t *found = NULL;
+    if (!schema_spend(c, STEPS_OF_LOOK)) return NULL;
     if (json_is_string(mine) && !strcmp(json_string_value(mine), name)) return in;
     if (json_is_object(in)) {
         json_object_foreach((json_t *)(uintptr_t)in, k, value) {
-            if (strcmp(k, "const") && strcmp(k, "enum") && (found = named(value, key, name))) return found;
+            if (strcmp(k, "const") && strcmp(k, "enum") && (found = named(c, value, key, name))) return found;
         }
     }
     json_array_foreach(in, i, value) {
-        if ((found = named(value, key, name))) return found;
+        if ((found = named(c, value, key, name))) return found;
     }
     return NULL;
 }
@@ -130,10 +138,11 @@ const json_t *schema_target(struct compiler *c, const json_t *at, const char *re
     const char *id = json_c_string(json_object_get(c->root, "$id")), *hash = strchr(ref, '#');
     size_t base = hash ? (size_t)(hash - ref) : strlen(ref);
     const json_t *document = c->root, *found = NULL;
+    if (!schema_spend(c, STEPS_OF_TARGET)) return NULL;
     if (base && (!id || strncmp(id, ref, base) || (id[base] && strcmp(id + base, "#")))) {
         char name[1024];
         snprintf(name, sizeof name, "%.*s", (int)(base < sizeof name ? base : sizeof name - 1), ref);
-        document = named(c->root, "$id", name);
+        document = named(c, c->root, "$id", name);
     } else if (c->inner_ids) {
         document = NULL;
     }
@@ -152,7 +161,7 @@ const json_t *schema_target(struct compiler *c, const json_t *at, const char *re
     if (!*fragment || *fragment == '/')
         found = follow(document, fragment);
     else
-        found = named(document, "$anchor", fragment);
+        found = named(c, document, "$anchor", fragment);
     if (!found) schema_fail(c, at, GYR_MALFORMED, "$ref \"%.100s\" leads nowhere", ref);
     return found;
 }

@@ -1,127 +1,19 @@
-// Strings: lengths, patterns and formats.
-#include "text/grammar/pattern.h"
+// Strings: patterns, formats, and lengths where there are some.
 #include "text/grammar/schema_parts.h"
 
 #include <string.h>
 
-// Longest string whose characters are counted by states in a row; beyond that, blocks of so many are counted.
-enum { BLOCK = 1024 };
-
-// A character of a string whose content is free: in UTF-8, or escaped in any way that JSON has. Halves of surrogate
-// pairs come in pairs only.
-static void any_char(struct nfa *a, uint32_t from, uint32_t to) {
-    struct charset plain = {0};
-    charset_add(&plain, 0x20, 0x21);
-    charset_add(&plain, 0x23, 0x5b);
-    charset_add(&plain, 0x5d, 0xd7ff);
-    charset_add(&plain, 0xe000, LAST_CHAR);
-    if (plain.failed) a->status = GYR_NO_MEMORY;
-    nfa_class(a, from, &plain, SPELL_UTF8, to);
-    charset_free(&plain);
-    uint32_t escape = nfa_state(a), u = nfa_state(a), x[4], y[6];
-    nfa_bytes(a, from, '\\', '\\', escape);
-    for (const char *s = "\"\\/bfnrt"; *s; s++) nfa_bytes(a, escape, (uint8_t)*s, (uint8_t)*s, to);
-    nfa_bytes(a, escape, 'u', 'u', u);
-    for (int i = 0; i < 3; i++) x[i] = nfa_state(a);
-    for (int i = 0; i < 6; i++) y[i] = nfa_state(a);
-    static const struct {
-        char lo, hi;
-    } digits[] = {{'0', '9'}, {'a', 'f'}, {'A', 'F'}},
-      not_d[] = {{'0', '9'}, {'a', 'c'}, {'A', 'C'}, {'e', 'f'}, {'E', 'F'}};
-#define EACH(table, from, to)                                                                                          \
-    for (size_t k_ = 0; k_ < sizeof table / sizeof *table; k_++)                                                       \
-    nfa_bytes(a, from, (uint8_t)table[k_].lo, (uint8_t)table[k_].hi, to)
-    EACH(not_d, u, x[0]);
-    EACH(digits, x[0], x[1]);
-    EACH(digits, x[1], x[2]);
-    EACH(digits, x[2], to);
-    // D000 to D7FF, and D800 to DBFF with its other half.
-    uint32_t d = nfa_state(a);
-    nfa_bytes(a, u, 'd', 'd', d);
-    nfa_bytes(a, u, 'D', 'D', d);
-    nfa_bytes(a, d, '0', '7', x[1]);
-    x[3] = nfa_state(a);
-    nfa_bytes(a, d, '8', '9', x[3]);
-    nfa_bytes(a, d, 'a', 'b', x[3]);
-    nfa_bytes(a, d, 'A', 'B', x[3]);
-    EACH(digits, x[3], y[0]);
-    EACH(digits, y[0], y[1]);
-    nfa_text(a, y[1], "\\u", 2, y[2]);
-    nfa_bytes(a, y[2], 'd', 'd', y[3]);
-    nfa_bytes(a, y[2], 'D', 'D', y[3]);
-    nfa_bytes(a, y[3], 'c', 'f', y[4]);
-    nfa_bytes(a, y[3], 'C', 'F', y[4]);
-    EACH(digits, y[4], x[2]);
-#undef EACH
-}
-
-// From `least` to `most` characters in a row; without an end if most is SIZE_MAX.
-static void build_row(struct nfa *a, uint32_t from, size_t least, size_t most, uint32_t to) {
-    for (size_t i = 0; i < (most == SIZE_MAX ? least : most) && !a->status; i++) {
-        uint32_t next = nfa_state(a);
-        if (i >= least) nfa_empty(a, from, to);
-        any_char(a, from, next);
-        from = next;
-    }
-    if (most == SIZE_MAX) any_char(a, from, from);
-    nfa_empty(a, from, to);
-}
-
-static uint32_t row_rule(struct compiler *c, size_t least, size_t most) {
-    uint32_t rule = rules_add(c->rules);
-    if (c->rules->nfa.status) return 0;
-    struct rule r = c->rules->items[rule];
-    build_row(&c->rules->nfa, r.start, least, most, r.end);
-    return rule;
-}
-
-// Long strings: whole blocks, then a part of one.
-static void build_length(struct compiler *c, uint32_t from, size_t least, size_t most, uint32_t to) {
-    struct nfa *a = &c->rules->nfa;
-    size_t count = most == SIZE_MAX ? least : most;
-    if (count <= BLOCK) {
-        build_row(a, from, least, most, to);
-        return;
-    }
-    if (count / BLOCK > MAX_NFA / 4) {
-        a->status = GYR_UNSUPPORTED;
-        return;
-    }
-    uint32_t block = row_rule(c, BLOCK, BLOCK), rest = row_rule(c, 0, BLOCK - 1);
-    size_t need = least / BLOCK;
-    uint32_t at = nfa_state(a);
-    build_row(a, from, least % BLOCK, least % BLOCK, at);
-    for (size_t i = 0; i < need; i++) {
-        uint32_t next = nfa_state(a);
-        nfa_call(a, at, block, next);
-        at = next;
-    }
-    if (most == SIZE_MAX) {
-        build_row(a, at, 0, SIZE_MAX, to);
-        return;
-    }
-    size_t more = most - least;
-    for (size_t i = 0; i < more / BLOCK && !a->status; i++) {
-        uint32_t next = nfa_state(a);
-        nfa_call(a, at, rest, to);
-        nfa_call(a, at, block, next);
-        at = next;
-    }
-    build_row(a, at, 0, more % BLOCK, to);
-}
-
 // ------------------------------------------------------------------------------------- patterns and formats
 
-// Keeps of `f` what is in `other` too, which is freed. *free: there is nothing in `f` yet.
-static bool keep(struct compiler *c, struct fsm *f, struct fsm *other, bool *free) {
+// Keeps of `f` what is in `other` too. *free: there is nothing in `f` yet.
+static bool keep(struct compiler *c, struct fsm *f, const struct fsm *other, bool *free) {
     struct fsm both = {0};
     if (*free) {
-        *f = *other, *other = (struct fsm){0}, *free = false;
-        return true;
+        *free = false;
+        return fsm_clone(f, other) || schema_no_memory(c);
     }
-    bool ok = fsm_combine(&both, f, other, FSM_BOTH, MAX_PATTERN * 4);
+    bool ok = fsm_combine(&both, f, other, FSM_BOTH, MAX_PATTERN * 4, &c->rules->budget);
     fsm_free(f);
-    fsm_free(other);
     *f = both;
     if (!ok && both.status == GYR_NO_MEMORY) return schema_no_memory(c);
     return ok || schema_fail(c, c->root, GYR_UNSUPPORTED, "patterns and lengths of a string: too large together");
@@ -129,22 +21,19 @@ static bool keep(struct compiler *c, struct fsm *f, struct fsm *other, bool *fre
 
 static bool keep_pattern(struct compiler *c, const json_t *schema, struct text s, enum pattern_match match,
                          struct fsm *f, bool *free) {
-    struct fsm one = {0};
     gyr_error why;
-    if (pattern_compile(&one, s.data, s.size, match, SPELL_JSON, "pattern", &why)) return keep(c, f, &one, free);
-    fsm_free(&one);
-    return why.status == GYR_NO_MEMORY ? schema_no_memory(c) : schema_fail(c, schema, why.status, "%s", why.message);
+    const struct fsm *one = schema_pattern(c, s, match, &why);
+    return one ? keep(c, f, one, free) : schema_bad_pattern(c, schema, "", &why);
 }
 
-// Keeps of `f` what is not in `other`, which is freed.
-static bool drop(struct compiler *c, struct fsm *f, struct fsm *other, bool *free) {
+// Keeps of `f` what is not in `other`.
+static bool drop(struct compiler *c, struct fsm *f, const struct fsm *other, bool *free) {
     struct fsm rest = {0};
     gyr_error why;
-    bool ok = !*free || pattern_compile(f, "", 0, PATTERN_FIND, SPELL_JSON, "pattern", &why);
+    const struct fsm *from = *free ? schema_any_text(c, &why) : f;
     *free = false;
-    ok = ok && fsm_combine(&rest, f, other, FSM_WITHOUT, MAX_PATTERN * 4);
+    bool ok = from && fsm_combine(&rest, from, other, FSM_WITHOUT, MAX_PATTERN * 4, &c->rules->budget);
     fsm_free(f);
-    fsm_free(other);
     *f = rest;
     if (!ok && rest.status != GYR_UNSUPPORTED) return schema_no_memory(c);
     return ok || schema_fail(c, c->root, GYR_UNSUPPORTED, "patterns of a string: too large together");
@@ -152,21 +41,19 @@ static bool drop(struct compiler *c, struct fsm *f, struct fsm *other, bool *fre
 
 static bool drop_pattern(struct compiler *c, const json_t *schema, const json_t *text, enum pattern_match match,
                          struct fsm *f, bool *free) {
-    struct fsm one = {0};
     gyr_error why;
     struct text s = json_text(text);
     const char *known = match == PATTERN_WHOLE ? format_pattern(json_c_string(text) ? json_c_string(text) : "") : NULL;
     if (known) s = (struct text){known, strlen(known)};
     if (!s.data || (match == PATTERN_WHOLE && !known))
         return schema_fail(c, schema, GYR_UNSUPPORTED, "\"not\" of this format or pattern is not supported");
-    if (pattern_compile(&one, s.data, s.size, match, SPELL_JSON, "pattern", &why)) return drop(c, f, &one, free);
-    fsm_free(&one);
-    return why.status == GYR_NO_MEMORY ? schema_no_memory(c) : schema_fail(c, schema, why.status, "%s", why.message);
+    const struct fsm *one = schema_pattern(c, s, match, &why);
+    return one ? drop(c, f, one, free) : schema_bad_pattern(c, schema, "", &why);
 }
 
 // Texts of a list's strings.
 static bool strings_of(struct compiler *c, const json_t *list, struct fsm *f) {
-    struct nfa a = {.limit = MAX_NFA};
+    struct nfa a = {.limit = MAX_NFA, .budget = &c->rules->budget};
     struct buf b = {0};
     uint32_t from = nfa_state(&a), to = nfa_state(&a);
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -178,7 +65,7 @@ static bool strings_of(struct compiler *c, const json_t *list, struct fsm *f) {
         nfa_text(&a, from, b.data ? b.data : "", b.size, to);
     }
     f->status = a.status;
-    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL);
+    bool ok = !a.status && fsm_determinize(f, &a, from, to, MAX_NFA / 4, NULL, a.budget);
     nfa_free(&a);
     buf_free(&b);
     return ok || schema_fail(c, list, GYR_UNSUPPORTED, "a list of strings: too large");
@@ -195,15 +82,14 @@ static bool drop_values(struct compiler *c, const json_t *list, struct fsm *f, b
 }
 
 static bool keep_length(struct compiler *c, size_t least, size_t most, struct fsm *f) {
-    struct fsm unit = {0}, counted = {0};
+    struct fsm counted = {0};
     gyr_error why;
-    bool ok = pattern_compile(&unit, "[^]", 3, PATTERN_WHOLE, SPELL_JSON, "pattern", &why);
-    ok = ok && fsm_count(&counted, f, &unit, least, most, MAX_PATTERN * 4);
-    fsm_free(&unit);
+    const struct fsm *unit = schema_pattern(c, (struct text){"[^]", 3}, PATTERN_WHOLE, &why);
+    bool ok = unit && fsm_count(&counted, f, unit, least, most, MAX_PATTERN * 4, &c->rules->budget);
     fsm_free(f);
     *f = counted;
     if (ok) return true;
-    if (counted.status == GYR_NO_MEMORY) return schema_no_memory(c);
+    if (!unit || counted.status == GYR_NO_MEMORY) return schema_no_memory(c);
     return schema_fail(c, c->root, GYR_UNSUPPORTED, "pattern and length of a string: too large together");
 }
 
@@ -233,29 +119,24 @@ bool string_content(struct compiler *c, const struct parts *p, struct fsm *f, bo
 
 void emit_string(struct compiler *c, const struct parts *p, uint32_t from, uint32_t to) {
     struct nfa *a = &c->rules->nfa;
-    struct fsm f = {0};
+    struct fsm f = {0}, quoted = {0};
     bool free = true;
     size_t least = 0, most = SIZE_MAX;
-    string_content(c, p, &f, &free);
-    parts_count(c, p, "minLength", true, &least);
-    parts_count(c, p, "maxLength", false, &most);
-    if (p->n && free && !least && most == SIZE_MAX) {
-        nfa_call(a, from, schema_common(c, COMMON_STRING), to);
-        return;
+    bool ok = string_content(c, p, &f, &free) && parts_count(c, p, "minLength", true, &least) &&
+              parts_count(c, p, "maxLength", false, &most);
+    if (ok && !free) {
+        fsm_quote(&quoted, &f);
+        nfa_call(a, from, rules_add_made(c->rules, &quoted, NULL), to);
+    } else if (ok && least <= most) {
+        emit_length(c, least, most, from, to);
     }
-    uint32_t begin = nfa_state(a), end = nfa_state(a);
-    nfa_bytes(a, from, '"', '"', begin);
-    if (!free)
-        fsm_embed(&f, a, begin, end);
-    else if (least <= most)
-        build_length(c, begin, least, most, end);
-    nfa_bytes(a, end, '"', '"', to);
     fsm_free(&f);
 }
 
 bool schema_names(struct compiler *c, const struct parts *p, struct fsm *f) {
     bool free = true, listed = false;
     size_t least = 0, most = SIZE_MAX;
+    const struct fsm *any;
     gyr_error why;
     if (p->never || !(parts_types(c, p) & TYPE_STRING)) return !c->failed;
     if (schema_has_choice(p))
@@ -264,6 +145,6 @@ bool schema_names(struct compiler *c, const struct parts *p, struct fsm *f) {
     if (listed) return values && strings_of(c, values, f);
     if (!string_content(c, p, f, &free) || !free) return !c->failed;
     return parts_count(c, p, "minLength", true, &least) && parts_count(c, p, "maxLength", false, &most) &&
-           (pattern_compile(f, "", 0, PATTERN_FIND, SPELL_JSON, "pattern", &why) || schema_no_memory(c)) &&
-           keep_length(c, least, most, f);
+           ((any = schema_any_text(c, &why)) && fsm_clone(f, any) ? keep_length(c, least, most, f)
+                                                                  : schema_no_memory(c));
 }
