@@ -18,7 +18,7 @@ struct serving {
     const char *host, *cert, *key, *kv_type;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files;
-    bool auth, no_auth, oversize, lock, no_cache, quiet;
+    bool auth, no_auth, oversize, lock, no_cache, quiet, no_page;
 };
 
 #define FIELD(name) offsetof(struct serving, name)
@@ -50,6 +50,7 @@ static const struct option options[] = {
     {"lock", 0, NULL, "keep in memory", OPTION_FLAG, FIELD(lock), 0, 0, true},
     {"no-cache", 0, NULL, "keep no file", OPTION_FLAG, FIELD(no_cache), 0, 0, true},
     {"quiet", 0, NULL, "log no requests", OPTION_FLAG, FIELD(quiet), 0, 0, true},
+    {"no-page", 0, NULL, "no web page at /", OPTION_FLAG, FIELD(no_page), 0, 0, true},
     {0}};
 
 static const struct syntax syntax = {
@@ -57,10 +58,11 @@ static const struct syntax syntax = {
     0,       0};
 
 static void on_ready(void *user, const char *url) {
-    (void)user;
+    const struct serving *o = user;
     print("listening on %s\n", url);
     print_flush();
-    if (err_is_terminal()) say_dim("Ctrl-C stops it, once what was asked is answered");
+    if (err_is_terminal())
+        say_dim("%sCtrl-C stops it, once what was asked is answered", o->no_page ? "" : "open it in a browser to chat; ");
 }
 
 static void on_log(void *user, const char *line) {
@@ -124,6 +126,7 @@ static int run(const struct serving *o, struct model_source *list, size_t n, con
         .auth = o->auth,
         .no_auth = o->no_auth,
         .quiet = o->quiet,
+        .no_page = o->no_page,
         .parallel = (unsigned)o->parallel,
         .waiting = (unsigned)o->waiting,
         .prefill = o->prefill,
@@ -137,6 +140,7 @@ static int run(const struct serving *o, struct model_source *list, size_t n, con
         .all_files = (int64_t)o->files,
         .ready = on_ready,
         .log = on_log,
+        .user = (void *)o,
     };
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }
