@@ -62,7 +62,7 @@ export class NowView {
             this.tile(t("now.requests"), legend([["one", number(now.running), t("now.running")], ["two", number(now.waiting), t("now.waiting")]]),
                 null, [line("running", "one"), line("waiting", "two")]),
             this.tile(t("now.memory"), bytes(now.memory), [limit ? t("now.memory.of", {used: bytes(now.memory), all: bytes(limit)}) + " · " : "",
-                t("now.conversations", {count: number(get("gyr:conversations"))})], [line("memory", "one")], limit || undefined),
+                t("now.conversations", {count: get("gyr:conversations")})], [line("memory", "one")], limit || undefined),
             this.tile(t("now.cache"), asked ? number((100 * hits) / asked, 1) + "%" : "–", t("now.cache.note")),
             this.tile(t("now.tokens"), number(get("vllm:generation_tokens_total")), `${number(get("vllm:prompt_tokens_total"))} ${t("now.rate.prompts")}`),
             this.tile(t("now.answers"), number(["stop", "length"].reduce((sum, why) => sum + get(`vllm:request_success_total{finished_reason="${why}"}`), 0)),

@@ -16,7 +16,8 @@ export function getPref(name, otherwise) {
 }
 
 export function setPref(name, value) {
-    session.set(name, value);
+    if (value === undefined) session.delete(name);
+    else session.set(name, value);
     try {
         if (value === undefined) localStorage.removeItem(PREFIX + name);
         else localStorage.setItem(PREFIX + name, JSON.stringify(value));

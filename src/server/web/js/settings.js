@@ -1,17 +1,17 @@
 // What an answer is asked for with. A setting that is not set is the model's own.
 import {getPref, setPref} from "./prefs.js";
 
-// name: what it is called in a request, its range
+// name: what it is called in a request, its range; usual: what most people change
 export const numbers = [
-    {name: "temperature", min: 0, max: 2, step: 0.05},
-    {name: "top_p", min: 0, max: 1, step: 0.01},
+    {name: "temperature", min: 0, max: 2, step: 0.05, usual: true},
+    {name: "top_p", min: 0, max: 1, step: 0.01, usual: true},
     {name: "top_k", min: 0, max: 1000, step: 1},
     {name: "min_p", min: 0, max: 1, step: 0.01},
     {name: "repetition_penalty", min: 0.1, max: 3, step: 0.05},
     {name: "presence_penalty", min: -2, max: 2, step: 0.1},
     {name: "frequency_penalty", min: -2, max: 2, step: 0.1},
-    {name: "max_tokens", min: 1, max: 1000000, step: 1},
-    {name: "seed", min: 0, max: 4294967295, step: 1},
+    {name: "max_tokens", min: 1, max: 1000000, step: 1, usual: true},
+    {name: "seed", min: 0, max: 4294967295, step: 1, usual: true},
 ];
 export const efforts = ["none", "minimal", "low", "medium", "high"];
 

@@ -38,7 +38,7 @@ function numberField(form, {name, min, max, step}) {
 }
 
 function textField(form, name, rows, isRight) {
-    const area = h("textarea", {class: "field", rows: String(rows), dir: "auto", spellcheck: !isRight});
+    const area = h("textarea", {class: "field", rows: String(rows), dir: "auto", spellcheck: !isRight, autofocus: !isRight});
     area.value = form.values[name] || "";
     const {box, complain} = field(name, area, t(`settings.${name}.hint`));
     form.checks.push(() => {
@@ -84,17 +84,22 @@ export function editSettings(settings, title = t("settings.title"), parts = true
         const save = (event) => {
             event.preventDefault();
             if (!form.checks.map((check) => check()).every(Boolean)) {
-                event.target.querySelector("[aria-invalid=true]").focus();
+                const wrong = event.target.querySelector("[aria-invalid=true]");
+                if (wrong.closest("details")) wrong.closest("details").open = true;
+                wrong.focus();
                 return;
             }
             if (always.checked) setDefaultSettings(form.values);
             close(form.values);
         };
         const {system, tools, schema} = form.values;
+        const rare = numbers.filter((n) => !n.usual);
         return h("form", {class: "settings", novalidate: true, onsubmit: save},
             textField(form, "system", 4),
             h("h3", {}, t("settings.sampling")),
-            h("div", {class: "grid"}, numbers.map((n) => numberField(form, n)), effortField(form), stopField(form)),
+            h("div", {class: "grid"}, numbers.filter((n) => n.usual).map((n) => numberField(form, n)), effortField(form)),
+            h("details", {class: "more", open: rare.some((n) => n.name in form.values) || Boolean(form.values.stop)},
+                h("summary", {}, t("settings.more")), h("div", {class: "grid"}, rare.map((n) => numberField(form, n)), stopField(form))),
             parts ? h("details", {class: "more", open: Boolean(tools || schema)}, h("summary", {}, t("settings.advanced")),
                 textField(form, "tools", 5, isTools), textField(form, "schema", 5, isSchema)) : null,
             parts ? h("div", {class: "check"}, always, h("label", {for: always.id}, t("settings.default"))) : null,

@@ -149,6 +149,7 @@ export const zh = {
     "settings.effort.low": "少",
     "settings.effort.medium": "中等",
     "settings.effort.high": "多",
+    "settings.more": "更多采样设置",
     "settings.stop": "停止字符串",
     "settings.stop.hint": "每行一个；回答在最先出现的一个之前结束",
     "settings.advanced": "工具与回答的格式",
