@@ -14,6 +14,7 @@ from serving import Server  # noqa: E402
 GYR, STAND_IN = (sys.argv[1:] + ["", ""])[:2]
 POET = str(ROOT / "models/poet.gguf")
 NO_BROWSER = "no Chromium: `make test-web` installs it, and GYR_BROWSER names another"
+THOROUGH = os.environ.get("GYR_WEB") == "all"
 shared = {}
 
 
@@ -112,5 +113,5 @@ def trouble(browser, server, allowed=()):
     return [f"asked for {r}" for r in away] + [f"complained: {c}" for c in wrong]
 
 
-__all__ = ["Failed", "GYR", "POET", "ROOT", "STAND_IN", "Server", "Skip", "answered", "ask", "opened", "press", "run_cases",
+__all__ = ["Failed", "GYR", "HERE", "POET", "ROOT", "STAND_IN", "Server", "Skip", "THOROUGH", "answered", "ask", "opened", "press", "run_cases",
            "said", "scripted", "stored", "the_browser", "trouble", "url"]

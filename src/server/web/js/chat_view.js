@@ -144,7 +144,7 @@ export class ChatView {
             models().map((m) => h("option", {value: m.id, selected: Boolean(model) && m.id === model.id}, m.id)));
         if (!models().length) choice.append(h("option", {}, t("chat.model.none")));
         this.meter = h("div", {class: "meter"});
-        fill(this.head, choice, h("div", {class: "chat-title"}, h("bdi", {}, visible(conversation.title))), this.meter,
+        fill(this.head, choice, h(this.tree.byId.size ? "h1" : "div", {class: "chat-title"}, h("bdi", {}, visible(conversation.title))), this.meter,
             iconButton("settings", t("chat.settings"), () => this.editSettings()),
             this.tree.byId.size ? menuButton("more", t("chat.menu"), () => conversationItems(conversation, () => this.go("#/new"))) : null);
         this.showMeter();

@@ -132,7 +132,7 @@ export class CompareView {
             oninput: () => setPref("compare.prompt", this.prompt.value)});
         this.prompt.value = getPref("compare.prompt", "");
         this.buttons = h("div", {class: "row"});
-        this.element = h("div", {class: "view wide-view"}, h("h1", {}, t("compare.title")), h("p", {class: "lead"}, t("compare.note")),
+        this.element = h("div", {class: "view wide-view", tabIndex: 0}, h("h1", {}, t("compare.title")), h("p", {class: "lead"}, t("compare.note")),
             h("label", {for: "compare-prompt"}, t("compare.prompt")), this.prompt, this.buttons, this.both,
             h("div", {class: "sides"}, this.sides.map((side) => side.element)));
         this.end = catalog.on("change", () => this.sides.forEach((side) => side.show()));

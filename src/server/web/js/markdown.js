@@ -20,12 +20,20 @@ function fence(md) {
     };
 }
 
+// A column's side as an attribute: a style would be refused.
+function aligned(token) {
+    const side = /^text-align:(left|right|center)$/.exec(token.attrGet("style") || "");
+    token.attrs = token.attrs.filter(([name]) => name !== "style");
+    if (side) token.attrSet("align", side[1]);
+}
+
 // Each block in the direction of its own text.
 function directed(md, names) {
     for (const name of names) {
         const before = md.renderer.rules[name + "_open"];
         md.renderer.rules[name + "_open"] = (tokens, at, options, env, self) => {
             tokens[at].attrSet("dir", "auto");
+            aligned(tokens[at]);
             return before ? before(tokens, at, options, env, self) : self.renderToken(tokens, at, options);
         };
     }

@@ -157,7 +157,7 @@ export class MessageView {
         const facts = [t("message.stats", {tokens: number(m.tokens), rate: number(m.rate || 0, 1),
             first: number((m.first_ms || 0) / 1000, 2), seed: m.request.settings.seed})];
         if (m.cached) facts.push(t("message.stats.cached", {count: number(m.cached), all: number(m.prompt_tokens || 0)}));
-        return h("details", {class: "stats"}, h("summary", {"aria-label": t("message.details")}, t("message.rate",
+        return h("details", {class: "stats"}, h("summary", {title: t("message.details")}, t("message.rate",
             {rate: number(m.rate || 0, 1)})), h("div", {}, [m.model, ...facts].filter(Boolean).join(" · ")));
     }
 

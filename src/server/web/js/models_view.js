@@ -12,7 +12,7 @@ export class ModelsView {
         this.loading = new Set();
         this.list = h("div", {class: "cards"});
         this.server = h("p", {class: "hint"});
-        this.element = h("div", {class: "view"}, h("h1", {}, t("models.title")), h("p", {class: "lead"}, t("models.note")), this.list, this.server);
+        this.element = h("div", {class: "view", tabIndex: 0}, h("h1", {}, t("models.title")), h("p", {class: "lead"}, t("models.note")), this.list, this.server);
         this.end = catalog.on("change", () => this.show());
         this.show();
         this.refresh();

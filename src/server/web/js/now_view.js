@@ -17,7 +17,7 @@ export class NowView {
         this.samples = [];
         this.tiles = h("div", {class: "tiles"});
         this.wrong = h("p", {class: "wrong", role: "alert"});
-        this.element = h("div", {class: "view"}, h("h1", {}, t("now.title")), h("p", {class: "lead"}, t("now.note")), this.wrong, this.tiles);
+        this.element = h("div", {class: "view", tabIndex: 0}, h("h1", {}, t("now.title")), h("p", {class: "lead"}, t("now.note")), this.wrong, this.tiles);
         this.ask();
     }
 

@@ -1,7 +1,7 @@
 // The one place where text that a model or a user wrote becomes elements: DOMPurify, with a list of what may be there.
 const TAGS = ["a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol",
     "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"];
-const ATTRIBUTES = ["align", "class", "data-language", "data-math", "dir", "href", "rel", "start", "target", "title"];
+const ATTRIBUTES = ["align", "class", "data-language", "dir", "href", "rel", "start", "target", "title"];
 const CLASSES = /^(hljs[\w-]*|math-(inline|block)|picture|task|language-[\w+#.-]+)$/;
 const LINK = /^(https?:|mailto:)/i;
 
@@ -25,6 +25,7 @@ function ready() {
 
 export function sanitized(html) {
     ready();
-    return DOMPurify.sanitize(html, {ALLOWED_TAGS: TAGS, ALLOWED_ATTR: ATTRIBUTES, ALLOW_DATA_ATTR: false,
+    return DOMPurify.sanitize(html, {ALLOWED_TAGS: TAGS, ALLOWED_ATTR: ATTRIBUTES,
+        ADD_URI_SAFE_ATTR: ATTRIBUTES.filter((name) => name !== "href"), ALLOW_DATA_ATTR: false,
         ALLOW_ARIA_ATTR: false, ALLOWED_URI_REGEXP: LINK, KEEP_CONTENT: true, RETURN_DOM_FRAGMENT: true});
 }

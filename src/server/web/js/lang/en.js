@@ -163,7 +163,7 @@ export const en = {
     "settings.wrong.shape": "Not of the form that is needed here",
     "settings.wrong.number": "From {min} to {max}",
     "settings.default": "Use for new conversations, too",
-    "settings.reset": "Back to the model's own",
+    "settings.reset": "Reset",
 
     "preferences.language": "Language",
     "preferences.theme": "Appearance",

@@ -161,7 +161,7 @@ export const zh = {
     "settings.wrong.shape": "不是这里需要的格式",
     "settings.wrong.number": "从 {min} 到 {max}",
     "settings.default": "也用于新对话",
-    "settings.reset": "恢复为模型自带",
+    "settings.reset": "重置",
 
     "preferences.language": "语言",
     "preferences.theme": "外观",
