@@ -18,7 +18,7 @@ struct serving {
     const char *host, *cert, *key, *kv_type;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory;
-    bool auth, no_auth, oversize, lock, no_cache, quiet;
+    bool auth, no_auth, oversize, lock, no_cache, quiet, no_page;
 };
 
 #define FIELD(name) offsetof(struct serving, name)
@@ -38,6 +38,7 @@ static const struct option options[] = {
     {"key", 0, "FILE", "the certificate's private key", OPTION_TEXT, FIELD(key)},
     {"auth", 0, NULL, "ask for keys on the loopback, too", OPTION_FLAG, FIELD(auth), 0, 0, "Who may ask"},
     {"no-auth", 0, NULL, "no keys, whatever the address", OPTION_FLAG, FIELD(no_auth)},
+    {"no-page", 0, NULL, "no web page at /", OPTION_FLAG, FIELD(no_page)},
     {"origin", 0, "URL", "web pages that may ask (repeatable; *: all)", OPTION_TEXTS, FIELD(origins)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024, "Limits"},
     {"parallel", 0, "N", "answers at once, of each model (64)", OPTION_WHOLE, FIELD(parallel), 1, 256},
@@ -58,10 +59,11 @@ static const struct syntax syntax = {
     0,       0};
 
 static void on_ready(void *user, const char *url) {
-    (void)user;
+    const struct serving *o = user;
     print("listening on %s\n", url);
     print_flush();
-    if (err_is_terminal()) say_dim("Ctrl-C stops it, once what was asked is answered");
+    if (err_is_terminal())
+        say_dim("%sCtrl-C stops it, once what was asked is answered", o->no_page ? "" : "open it in a browser to chat; ");
 }
 
 static void on_log(void *user, const char *line) {
@@ -99,6 +101,7 @@ static int run(const struct serving *o, const struct sources *models, const char
         .auth = o->auth,
         .no_auth = o->no_auth,
         .quiet = o->quiet,
+        .no_page = o->no_page,
         .parallel = (unsigned)o->parallel,
         .waiting = (unsigned)o->waiting,
         .prefill = o->prefill,
@@ -112,6 +115,7 @@ static int run(const struct serving *o, const struct sources *models, const char
         .all_files = (int64_t)o->files,
         .ready = on_ready,
         .log = on_log,
+        .user = (void *)o,
     };
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }

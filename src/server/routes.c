@@ -12,6 +12,8 @@ extern const struct surface plain_surface; // errors where no API has its own sh
 const struct surface plain_surface = {.type = "application/json", .error = openai_error};
 
 static const struct route routes[] = {
+    {"GET", "/", OPEN, true, handle_page, &plain_surface},
+    {"GET", "/page/*", OPEN, true, handle_page, &plain_surface},
     {"GET", "/health", OPEN, true, handle_health, &plain_surface},
     {"GET", "/v1/models", USER, true, handle_models, &chat_surface},
     {"GET", "/v1/models/*", USER, true, handle_model, &chat_surface},

@@ -81,5 +81,6 @@ void handle_model(struct server *s, struct exchange *x);
 void handle_health(struct server *s, struct exchange *x);
 void handle_props(struct server *s, struct exchange *x);
 void handle_metrics(struct server *s, struct exchange *x);
+void handle_page(struct server *s, struct exchange *x); // page.c
 
 #endif

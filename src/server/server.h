@@ -26,6 +26,7 @@ struct serve_options {
     size_t n_hosts;
     bool auth;         // ask for keys on the loopback, too: a proxy there brings anybody
     bool quiet;        // no line for requests that were answered
+    bool no_page;      // nothing at /
     bool no_auth;      // listen on other addresses than the loopback without asking for keys
     unsigned parallel; // most answers at once of a model
     unsigned waiting;  // most requests that wait; more are refused (429)

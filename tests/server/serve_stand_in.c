@@ -1,6 +1,6 @@
 // gyr serve with an engine that answers from a script (stand_in_engine.h).
 //
-//     serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--idle SECONDS] [--log]
+//     serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--idle SECONDS] [--pace MS] [--log]
 #include "stand_in_engine.h"
 
 #include "server/server.h"
@@ -18,7 +18,8 @@ static void on_log(void *user, const char *line) { fprintf(stderr, "%s\n", line)
 
 static int usage(void) {
     fprintf(stderr,
-            "usage: serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--idle SECONDS] [--log]\n");
+            "usage: serve_stand_in MODEL.gguf [--port N] [--script FILE] [--parallel N] [--idle SECONDS] [--pace MS] "
+            "[--log]\n");
     return GYR_USAGE;
 }
 
@@ -46,6 +47,8 @@ int main(int argc, char **argv) {
             o.parallel = (unsigned)strtol(value, NULL, 10), i++;
         else if (!strcmp(argv[i], "--idle"))
             o.idle = (unsigned)strtol(value, NULL, 10), i++;
+        else if (!strcmp(argv[i], "--pace"))
+            stand_in_pace((unsigned)strtoul(value, NULL, 10)), i++;
         else if (!strcmp(argv[i], "--script") && stand_in_script(value))
             i++;
         else

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { CONTEXT = 200000 };
 
@@ -20,6 +21,7 @@ static const char template_source[] =
     "{%- if add_generation_prompt %}<|assistant|>\n{% endif %}";
 
 static json_t *script;
+static unsigned pace;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct gyr_answer {
@@ -41,6 +43,8 @@ bool stand_in_script(const char *path) {
     if (!script) fprintf(stderr, "%s:%d: %s\n", path, e.line, e.text);
     return json_is_array(script);
 }
+
+void stand_in_pace(unsigned ms) { pace = ms; }
 
 // Whether the prompt has a text, or all of a list.
 static bool suits(const json_t *when, const char *prompt) {
@@ -186,6 +190,7 @@ static void step(struct gyr_answer *a, gyr_error *e) {
 gyr_status __wrap_gyr_answers_step(gyr_answer *const *answers, size_t n, size_t prompt_tokens, gyr_error *e) {
     for (size_t i = 0; i < n; i++)
         if (!answers[i]->stop) step(answers[i], e);
+    if (pace) nanosleep(&(struct timespec){pace / 1000, pace % 1000 * 1000000L}, NULL);
     return GYR_OK;
 }
 

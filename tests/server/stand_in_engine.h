@@ -14,5 +14,8 @@
 // so. False: it is no script.
 bool stand_in_script(const char *path);
 
+// Each step takes so many milliseconds; 0, if this was not called.
+void stand_in_pace(unsigned ms);
+
 // Without a script every answer is one word over and over, until max_tokens.
 #endif
