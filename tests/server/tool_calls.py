@@ -66,13 +66,6 @@ def one_call_is_enough_where_it_was_said():
     return problems + [f"{message}"] * (used != [{"at": "sea"}] or message["stop_reason"] != "tool_use")
 
 
-def a_schema_beside_tools_is_refused():
-    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    with tempfile.TemporaryDirectory() as folder, scripted(folder) as s:
-        error = s.ask("/v1/chat/completions", chat("Look", tools=TOOLS, response_format=form), status=400)["error"]
-    return [] if "tool_choice none" in error["message"] else [f"{error}"]
-
-
 def an_answer_may_take_longer_than_a_connection_may_wait():
     with Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--idle", "1", verb=[]) as s:
         start = time.monotonic()
@@ -82,5 +75,5 @@ def an_answer_may_take_longer_than_a_connection_may_wait():
 
 
 if __name__ == "__main__":
-    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, a_schema_beside_tools_is_refused,
+    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said,
         an_answer_may_take_longer_than_a_connection_may_wait)
