@@ -63,6 +63,7 @@ complete -c gyr -n '__fish_seen_subcommand_from serve' -l prefill -x -d 'Tokens 
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l connections -x -d 'Most connections'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l kv-memory -x -d 'MiB of the KV cache'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l memory -x -d 'MiB that all models may take'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l pull -d 'let clients get models'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l disk-cache -x -d 'MiB of disk for conversations'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l body -x -d 'Longest request in bytes'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l files -x -d 'Most bytes of all files'

@@ -18,13 +18,14 @@ struct serving {
     const char *host, *cert, *key, *kv_type;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory;
-    bool auth, no_auth, oversize, lock, no_cache, quiet, no_page;
+    bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull;
 };
 
 #define FIELD(name) offsetof(struct serving, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "file, hf: name, or folder of them (repeatable)", OPTION_TEXTS, FIELD(models), 0, 0, "Models"},
+    {"model", 'm', "FILE", "file, hf: name, or folder of them (repeatable)", OPTION_TEXTS, FIELD(models), 0, 0,
+     "Models"},
     {"alias", 0, "NAME", "its name in the APIs (repeatable, as -m)", OPTION_TEXTS, FIELD(aliases)},
     {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
@@ -38,6 +39,7 @@ static const struct option options[] = {
     {"key", 0, "FILE", "the certificate's private key", OPTION_TEXT, FIELD(key)},
     {"auth", 0, NULL, "ask for keys on the loopback, too", OPTION_FLAG, FIELD(auth), 0, 0, "Who may ask"},
     {"no-auth", 0, NULL, "no keys, whatever the address", OPTION_FLAG, FIELD(no_auth)},
+    {"pull", 0, NULL, "may have models pulled from the hub", OPTION_FLAG, FIELD(pull)},
     {"no-page", 0, NULL, "no web page at /", OPTION_FLAG, FIELD(no_page)},
     {"origin", 0, "URL", "web pages that may ask (repeatable; *: all)", OPTION_TEXTS, FIELD(origins)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024, "Limits"},
@@ -63,7 +65,8 @@ static void on_ready(void *user, const char *url) {
     print("listening on %s\n", url);
     print_flush();
     if (err_is_terminal())
-        say_dim("%sCtrl-C stops it, once what was asked is answered", o->no_page ? "" : "open it in a browser to chat; ");
+        say_dim("%sCtrl-C stops it, once what was asked is answered",
+                o->no_page ? "" : "open it in a browser to chat; ");
 }
 
 static void on_log(void *user, const char *line) {
@@ -101,6 +104,7 @@ static int run(const struct serving *o, const struct sources *models, const char
         .auth = o->auth,
         .no_auth = o->no_auth,
         .quiet = o->quiet,
+        .pull = o->pull,
         .no_page = o->no_page,
         .parallel = (unsigned)o->parallel,
         .waiting = (unsigned)o->waiting,

@@ -53,6 +53,11 @@ bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *
 bool ask_members(struct ask *a, const json_t *object, const struct field *own, size_t n, struct fault *f);
 void ask_settle(struct ask *a);
 
+// A member that is a string; NULL if it is not.
+static inline const char *ask_text(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
 // Reads stop strings, one or a list.
 bool ask_stop(struct ask *a, const json_t *value, const char *name, struct fault *f);
 

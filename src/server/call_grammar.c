@@ -288,8 +288,8 @@ static void put_part(struct writer *w, const char *open, const char *close) {
     buf_printf(w->out, "\"\\n\"? \"\\n\"?)%s ", open ? "?" : "");
 }
 
-// What may stand before calls, or the answer.
-static void put_reasoning(struct writer *w) {
+// What may stand before calls, or the answer; with `answer`, what the model says beside its calls, too.
+static void put_reasoning(struct writer *w, bool answer) {
     const struct thinking *t = w->c->format->thinking;
     bool open = w->c->begins == BEGINS_REASONING;
     if (w->shape->kind == CALL_CHANNELS) {
@@ -301,7 +301,17 @@ static void put_reasoning(struct writer *w) {
         return;
     }
     put_part(w, open ? NULL : t->open, t->close);
-    if (t->answer_open) put_part(w, t->answer_open, t->answer_close);
+    if (t->answer_open && answer) put_part(w, t->answer_open, t->answer_close);
+}
+
+// An answer that is no call.
+static void put_otherwise(struct writer *w) {
+    const struct thinking *t = w->c->format->thinking;
+    bool channels = w->shape->kind == CALL_CHANNELS;
+    if (channels) put_words(w, "<|channel|>final<|message|>");
+    if (t->answer_open) put_words(w, t->answer_open);
+    buf_printf(w->out, "%%json%s ", w->c->otherwise);
+    if (t->answer_open) put_words(w, t->answer_close);
 }
 
 // The first mark that begins calls; NULL if there is none.
@@ -316,7 +326,15 @@ static bool put_root(struct writer *w) {
     bool may = w->c->choice == CALLS_MAY;
     buf_puts(w->out, "root ::= ");
     if (w->c->choice == CALLS_GO_ON) return put_turn(w, strlen(begins));
-    put_reasoning(w);
+    put_reasoning(w, w->c->choice != CALLS_OR);
+    if (w->c->choice == CALLS_OR) {
+        buf_puts(w->out, "(");
+        bool calls = put_turn(w, 0);
+        buf_puts(w->out, "| ");
+        put_otherwise(w);
+        buf_puts(w->out, ")");
+        return calls;
+    }
     if (may) buf_printf(w->out, "text-%zu (", put_until(w, begins));
     bool good = put_turn(w, 0);
     buf_puts(w->out, may ? ")?" : "");
@@ -329,7 +347,7 @@ bool call_grammar(const struct call_grammar *c, struct buf *out, gyr_error *e) {
     const char *begins = trigger(c->format);
     bool plain = w.shape->kind == CALL_CHANNELS || w.shape->bare;
     buf_clear(out);
-    if (c->choice != CALLS_MUST && (!begins || plain)) return true;
+    if ((c->choice == CALLS_MAY || c->choice == CALLS_GO_ON) && (!begins || plain)) return true;
     bool good = put_root(&w), failed = root.failed || w.others.failed;
     if (good && !failed) buf_printf(out, "%s\n%s", root.data, w.others.data ? w.others.data : "");
     failed |= out->failed;

@@ -13,6 +13,7 @@ enum call_choice {
     CALLS_MAY,   // text, and then calls or none: what looks like the beginning of a call must be one
     CALLS_MUST,  // calls, after reasoning if the model wants any
     CALLS_GO_ON, // what follows the first trigger of the format, for who applies a grammar from there on
+    CALLS_OR,    // calls, or JSON valid by `otherwise`, after reasoning if the model wants any
 };
 
 struct call_grammar {
@@ -20,6 +21,7 @@ struct call_grammar {
     const json_t *tools; // see tools.h
     const char *name;    // the tool that must be called; NULL: any
     enum call_choice choice;
+    const char *otherwise;     // CALLS_OR: a JSON schema
     bool parallel;             // several calls in one answer
     enum format_begins begins; // the answer
 };

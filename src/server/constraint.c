@@ -154,22 +154,33 @@ static bool compile(struct ask *a, gyr_grammar_kind kind, const struct buf *text
                                                          : refuse(f, 400, param, "%s: %s", param, e.message));
 }
 
-// Calls that must come, by the format that the model writes them in.
+// The schema that an answer has to be valid by, as an object; NULL (free it): it is not said by a schema.
+static char *schema_of(const struct constraint *c) {
+    if (c->kind == GYR_GRAMMAR_JSON) return strdup("{\"type\":\"object\"}");
+    if (c->kind != GYR_GRAMMAR_JSON_SCHEMA) return NULL;
+    const char *text = c->text.data ? c->text.data : "";
+    return strdup(*text == '{' ? text : !strcmp(text, "true") ? "{}" : "{\"not\":{}}");
+}
+
+// Calls that must come, or, with a schema, else an answer that is valid by it; by the format that the model writes them
+// in.
 static bool must_call(const struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
-                      struct fault *f) {
+                      const char *otherwise, struct fault *f) {
     struct buf text = {0};
     gyr_error e = {0};
+    const char *param = otherwise ? c->param : "tool_choice";
     struct call_grammar how = {.format = served_format(a->job->model),
                                .tools = tools,
                                .name = c->tool,
-                               .choice = CALLS_MUST,
+                               .choice = otherwise ? CALLS_OR : CALLS_MUST,
+                               .otherwise = otherwise,
                                .parallel = !c->one_call,
                                .begins = begins};
     if (!tools) return refuse(f, 400, "tool_choice", "tool_choice: there are no tools to call");
-    bool ok = call_grammar(&how, &text, &e) || refuse(f, 400, "tool_choice", "tool_choice: %s", e.message);
+    bool ok = call_grammar(&how, &text, &e) || refuse(f, 400, param, "%s: %s", param, e.message);
     if (ok && !text.size)
-        ok = refuse(f, 400, "tool_choice", "tool_choice: this model's way of writing calls cannot be forced; use auto");
-    ok = ok && compile(a, GYR_GRAMMAR_EBNF, &text, "tools", f);
+        ok = refuse(f, 400, param, "%s: this model's way of writing calls cannot be forced; use auto", param);
+    ok = ok && compile(a, GYR_GRAMMAR_EBNF, &text, otherwise ? param : "tools", f);
     buf_free(&text);
     return ok;
 }
@@ -180,20 +191,35 @@ static const char *answer_begins(const struct format *f, enum format_begins begi
     return begins == BEGINS_HEADER ? "<|channel|>final<|message|>" : NULL;
 }
 
+// Calls that the model may make, or an answer valid by the schema.
+static bool call_or_answer(const struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
+                           struct fault *f) {
+    char *schema = schema_of(c);
+    bool plain = c->kind != GYR_GRAMMAR_JSON && c->kind != GYR_GRAMMAR_JSON_SCHEMA, ok = false;
+    if (plain)
+        refuse(f, 400, c->param,
+               "%s: only JSON can be asked for beside tools that may be called; or choose tool_choice none", c->param);
+    else if (!schema)
+        refuse(f, 503, NULL, "out of memory");
+    else
+        ok = must_call(c, a, tools, begins, schema, f);
+    free(schema);
+    return ok;
+}
+
 bool constraint_settle(struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
                        struct fault *f) {
-    bool ok = true;
+    bool ok = true, both = c->tools == TOOLS_AUTO && c->wanted && tools;
     a->job->one_call = c->one_call;
-    if (c->tools == TOOLS_AUTO && c->wanted && tools)
-        ok = refuse(f, 400, c->param, "%s: not beside tools that may be called: choose tool_choice none, or required",
-                    c->param);
+    if (both)
+        ok = call_or_answer(c, a, tools, begins, f);
     else if (c->tools == TOOLS_MUST && c->wanted)
         ok = refuse(f, 400, "tool_choice", "tool_choice: a call that must come and %s cannot both be", c->param);
     else if (c->tools == TOOLS_MUST)
-        ok = must_call(c, a, tools, begins, f);
+        ok = must_call(c, a, tools, begins, NULL, f);
     else if (c->wanted)
         ok = compile(a, c->kind, &c->text, c->param, f);
-    if (ok && c->wanted) a->job->wakes = answer_begins(served_format(a->job->model), begins);
+    if (ok && c->wanted && !both) a->job->wakes = answer_begins(served_format(a->job->model), begins);
     constraint_free(c);
     return ok;
 }

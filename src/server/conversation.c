@@ -7,10 +7,6 @@
 
 enum { MAX_MESSAGES = 10000, MAX_TOOLS = 1024 };
 
-static const char *text_of(const json_t *object, const char *key) {
-    return json_string_value(json_object_get(object, key));
-}
-
 // A call's arguments come as JSON in a string, and templates want the object.
 static json_t *arguments_of(const json_t *function) {
     const json_t *given = json_object_get(function, "arguments");
@@ -22,18 +18,40 @@ static json_t *arguments_of(const json_t *function) {
     return given ? json_deep_copy(given) : json_object();
 }
 
+// Whether a string has \u escapes of what needs none: many programs write such JSON, and no model.
+static bool is_escaped(const char *s) {
+    for (; *s; s++) {
+        if (*s != '\\') continue;
+        if (!*++s) break;
+        if (*s == 'u' && strtol((char[]){s[1], s[1] ? s[2] : 0, s[1] && s[2] ? s[3] : 0, 0}, NULL, 16) >= 0x8)
+            return true;
+    }
+    return false;
+}
+
+// A model's own JSON goes back into the prompt as the model wrote it: the same value in other words would be other
+// tokens, and nothing from there on would be found again.
+static void keep_written(json_t *call, const json_t *function) {
+    const json_t *given = json_object_get(function, "arguments");
+    if (json_is_object(json_object_get(json_object_get(call, "function"), "arguments")) && json_is_string(given) &&
+        !is_escaped(json_string_value(given)))
+        json_object_set(call, "written", (json_t *)(uintptr_t)given);
+}
+
 static json_t *calls_of(const json_t *calls, struct fault *f) {
     json_t *all = json_array(), *call;
     size_t i;
     json_array_foreach(calls, i, call) {
         const json_t *function = json_object_get(call, "function");
-        const char *name = text_of(function, "name"), *id = text_of(call, "id");
+        const char *name = ask_text(function, "name"), *id = ask_text(call, "id");
         if (!name) {
             json_decref(all);
             return refuse(f, 400, "messages", "tool_calls: a call without function.name"), NULL;
         }
-        json_array_append_new(all, json_pack("{s:s, s:s, s:{s:s, s:o}}", "id", id ? id : "", "type", "function",
-                                             "function", "name", name, "arguments", arguments_of(function)));
+        json_t *out = json_pack("{s:s, s:s, s:{s:s, s:o}}", "id", id ? id : "", "type", "function", "function", "name",
+                                name, "arguments", arguments_of(function));
+        keep_written(out, function);
+        json_array_append_new(all, out);
     }
     return all;
 }
@@ -47,7 +65,7 @@ static bool known_role(const char *role) {
 
 static json_t *message_of(const json_t *m, size_t i, struct fault *f) {
     static const char *const kept[] = {"name", "tool_call_id", "reasoning_content"};
-    const char *role = text_of(m, "role");
+    const char *role = ask_text(m, "role");
     char *text;
     if (!known_role(role))
         return refuse(f, 400, "messages",
@@ -83,13 +101,13 @@ static json_t *message_of(const json_t *m, size_t i, struct fault *f) {
 // Several leading system messages become one: templates know one.
 static bool join_system(json_t **list) {
     size_t n = 0, all = json_array_size(*list);
-    while (n < all && !strcmp(text_of(json_array_get(*list, n), "role"), "system")) n++;
+    while (n < all && !strcmp(ask_text(json_array_get(*list, n), "role"), "system")) n++;
     if (n < 2) return true;
     struct buf text = {0};
     json_t *rest = json_array();
     for (size_t i = 0; i < n; i++) {
         if (i) buf_puts(&text, "\n\n");
-        buf_puts(&text, text_of(json_array_get(*list, i), "content"));
+        buf_puts(&text, ask_text(json_array_get(*list, i), "content"));
     }
     bool ok =
         !text.failed && !json_array_append_new(rest, json_pack("{s:s, s:s}", "role", "system", "content", text.data));
@@ -125,7 +143,7 @@ json_t *conversation_tools(const json_t *tools, struct fault *f) {
         return refuse(f, 400, "tools", "tools: takes a list"), NULL;
     if (json_array_size(tools) > MAX_TOOLS) return refuse(f, 400, "tools", "tools: at most %d", MAX_TOOLS), NULL;
     json_array_foreach(tools, i, tool) {
-        const char *type = text_of(tool, "type"), *name = text_of(json_object_get(tool, "function"), "name");
+        const char *type = ask_text(tool, "type"), *name = ask_text(json_object_get(tool, "function"), "name");
         if (type && strcmp(type, "function")) continue; // a tool of the provider's own, which no model here can call
         if (!name || strlen(name) > 256) {
             json_decref(list);
@@ -156,14 +174,31 @@ static void put_effort(json_t *all, const char *effort) {
     if (none) json_object_set_new(all, "enable_thinking", json_false());
 }
 
+// How the arguments of all calls were written: [message, call, text] of each. They leave the calls, which templates may
+// print as a whole.
+static json_t *take_written(json_t *messages) {
+    json_t *all = json_array(), *m, *call;
+    size_t i, k;
+    json_array_foreach(messages, i, m) {
+        json_array_foreach(json_object_get(m, "tool_calls"), k, call) {
+            json_t *text = json_object_get(call, "written");
+            if (text) json_array_append_new(all, json_pack("[i, i, O]", (int)i, (int)k, text));
+            json_object_del(call, "written");
+        }
+    }
+    return all;
+}
+
 bool conversation_prompt(struct ask *a, const struct conversation *c, struct fault *f) {
     json_t *all = json_object();
     put_effort(all, c->effort);
     if (c->kwargs) json_object_update(all, c->kwargs);
+    json_object_del(all, "written_arguments");
     const char *source = gyr_model_template_source(served_model(a->job->model));
     if (c->tools && source && !strstr(source, "tools")) {
         json_object_set_new(all, "messages", conversation_plain_tools(c->messages, c->tools));
     } else {
+        json_object_set_new(all, "written_arguments", take_written(c->messages));
         json_object_set(all, "messages", c->messages);
         if (c->tools) json_object_set(all, "tools", c->tools);
     }

@@ -12,6 +12,7 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <event2/thread.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/rand.h>
 #include <signal.h>
@@ -243,7 +244,17 @@ static bool add_events(struct http *h) {
     return ok && h->posted && h->tick && h->piece;
 }
 
+// Whether the host has an address at all; whether that is this machine's, binding to it says.
+static bool resolves(const struct http_options *o, gyr_error *e) {
+    struct addrinfo how = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    int status = getaddrinfo(o->host, NULL, &how, &found);
+    if (found) freeaddrinfo(found);
+    return !status || fail(e, GYR_IO, "%s: not an address: %s; --host takes an IP address or a name of this machine",
+                           o->host, status == EAI_SYSTEM ? strerror(errno) : gai_strerror(status));
+}
+
 static bool listen_at(struct http *h, gyr_error *e) {
+    if (!resolves(&h->o, e)) return false;
     h->door = evhttp_bind_socket_with_handle(h->evhttp, h->o.host, h->o.port);
     if (!h->door)
         return fail(e, GYR_IO, "%s:%u: cannot listen: %s; choose another --port, or 0 for a free one", h->o.host,

@@ -51,8 +51,6 @@ static const struct field fields[] = {
     {"anthropic_beta", FIELD_IGNORED},
 };
 
-static const char *text_of(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
-
 // Programs put a line about billing at the head of the system prompt that is another each time: with it in the prompt
 // no beginning would ever be found again. (ik_llama.cpp #1436.)
 static const char billing[] = "x-anthropic-billing-header:";
@@ -65,7 +63,7 @@ static json_t *system_of(const json_t *system, struct fault *f) {
     if (!json_is_array(system))
         return refuse(f, 400, "system", "system: takes a string or a list of text blocks"), NULL;
     json_array_foreach(system, i, block) {
-        const char *text = text_of(block, "text");
+        const char *text = ask_text(block, "text");
         if (!text) {
             buf_free(&all);
             return refuse(f, 400, "system", "system[%zu]: no text block", i), NULL;
@@ -88,7 +86,7 @@ struct unfolding {
 
 static bool add_result(struct unfolding *u, const json_t *block, struct fault *f) {
     char *text;
-    const char *id = text_of(block, "tool_use_id");
+    const char *id = ask_text(block, "tool_use_id");
     if (!ask_content(json_object_get(block, "content"), "\n", &text, f)) return false;
     json_array_append_new(u->list, json_pack("{s:s, s:s, s:s}", "role", "tool", "tool_call_id", id ? id : "", "content",
                                              text ? text : ""));
@@ -97,7 +95,7 @@ static bool add_result(struct unfolding *u, const json_t *block, struct fault *f
 }
 
 static bool add_use(struct unfolding *u, const json_t *block, struct fault *f) {
-    const char *id = text_of(block, "id"), *name = text_of(block, "name");
+    const char *id = ask_text(block, "id"), *name = ask_text(block, "name");
     json_t *input = json_object_get(block, "input");
     if (!id || !name || !json_is_object(input))
         return refuse(f, 400, "messages", "tool_use: takes id, name and an object as input");
@@ -108,10 +106,10 @@ static bool add_use(struct unfolding *u, const json_t *block, struct fault *f) {
 }
 
 static bool add_block(struct unfolding *u, const json_t *block, struct fault *f) {
-    const char *type = text_of(block, "type"), *text = text_of(block, "text");
+    const char *type = ask_text(block, "type"), *text = ask_text(block, "text");
     if (type && !strcmp(type, "text") && text) return buf_puts(&u->text, text), true;
-    if (type && !strcmp(type, "thinking") && text_of(block, "thinking"))
-        return buf_puts(&u->thinking, text_of(block, "thinking")), true;
+    if (type && !strcmp(type, "thinking") && ask_text(block, "thinking"))
+        return buf_puts(&u->thinking, ask_text(block, "thinking")), true;
     if (type && !strcmp(type, "redacted_thinking")) return true;
     if (type && !strcmp(type, "tool_result")) return add_result(u, block, f);
     if (type && !strcmp(type, "tool_use")) return add_use(u, block, f);
@@ -120,7 +118,7 @@ static bool add_block(struct unfolding *u, const json_t *block, struct fault *f)
 }
 
 static bool unfold(json_t *list, const json_t *m, struct fault *f) {
-    struct unfolding u = {.list = list, .role = text_of(m, "role")};
+    struct unfolding u = {.list = list, .role = ask_text(m, "role")};
     const json_t *content = json_object_get(m, "content");
     size_t i;
     json_t *block;
@@ -163,7 +161,7 @@ static json_t *chat_tools(const json_t *tools) {
     json_t *list = json_array(), *tool;
     size_t i;
     json_array_foreach(tools, i, tool) {
-        const char *name = text_of(tool, "name"), *about = text_of(tool, "description");
+        const char *name = ask_text(tool, "name"), *about = ask_text(tool, "description");
         json_t *schema = json_object_get(tool, "input_schema");
         if (!name || !schema) continue;
         json_array_append_new(list, json_pack("{s:s, s:{s:s, s:s, s:O}}", "type", "function", "function", "name", name,
@@ -391,7 +389,7 @@ static bool read_prompt(struct messages *m, struct fault *f) {
     m->talk.messages = chat_messages(a->body, f);
     if (m->talk.messages && m->must.tools != TOOLS_NONE) m->talk.tools = conversation_tools(tools, f);
     size_t n = json_array_size(m->talk.messages);
-    const char *last = n ? text_of(json_array_get(m->talk.messages, n - 1), "role") : NULL;
+    const char *last = n ? ask_text(json_array_get(m->talk.messages, n - 1), "role") : NULL;
     m->talk.go_on = last && !strcmp(last, "assistant"); // an answer that is begun goes on
     if (m->thinking_off) m->talk.effort = "none";
     bool ok = m->talk.messages && !f->status && conversation_prompt(a, &m->talk, f);

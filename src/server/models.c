@@ -14,7 +14,8 @@
 struct served {
     struct models *all;
     struct model_source source;
-    gyr_model *model; // NULL: not loaded
+    char *own_name, *own_path; // the source's strings, if it was added later
+    gyr_model *model;          // NULL: not loaded
     gyr_model_info info;
     char architecture[64], types[128]; // the info's own live only as long as the model
     struct format format;
@@ -114,6 +115,43 @@ static bool go_on(void *user, double fraction) {
     return !atomic_load(&((struct models *)user)->stopping);
 }
 
+static void served_free(struct served *s) {
+    if (!s) return;
+    gyr_model_close(s->model);
+    free(s->own_name);
+    free(s->own_path);
+    free(s);
+}
+
+// With copies of the strings.
+static struct served *served_of(struct models *m, const char *name, const char *path, gyr_error *e) {
+    char *own_name = strdup(name), *own_path = strdup(path);
+    struct model_source source = {.name = own_name, .path = own_path};
+    struct served *s = own_name && own_path ? served_new(m, &source, e) : NULL;
+    if (!s) {
+        free(own_name);
+        free(own_path);
+        return fail_memory(e, "models"), NULL;
+    }
+    s->own_name = own_name;
+    s->own_path = own_path;
+    if (!*s->why) return s;
+    fail(e, GYR_UNSUPPORTED, "%s", s->why);
+    served_free(s);
+    return NULL;
+}
+
+bool models_add(struct models *m, const char *name, const char *path, gyr_error *e) {
+    struct served *s = served_of(m, name, path, e);
+    if (!s) return false;
+    pthread_mutex_lock(&m->lock);
+    bool there = find(m, name), ok = there || ARRAY_GROW(m->list, m->n, m->room) || fail_memory(e, "models");
+    if (ok && !there) m->list[m->n++] = s;
+    pthread_mutex_unlock(&m->lock);
+    if (!ok || there) served_free(s);
+    return ok;
+}
+
 struct models *models_new(const struct model_source *sources, size_t n, const gyr_model_options *options,
                           uint64_t memory, gyr_error *e) {
     struct models *m = calloc(1, sizeof *m);
@@ -134,10 +172,7 @@ struct models *models_new(const struct model_source *sources, size_t n, const gy
 
 void models_free(struct models *m) {
     if (!m) return;
-    for (size_t i = 0; i < m->n; i++) {
-        gyr_model_close(m->list[i]->model);
-        free(m->list[i]);
-    }
+    for (size_t i = 0; i < m->n; i++) served_free(m->list[i]);
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->changed);
     free(m->list);

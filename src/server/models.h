@@ -17,6 +17,9 @@ struct scheduler;
 struct models *models_new(const struct model_source *sources, size_t n, const gyr_model_options *options,
                           uint64_t memory, gyr_error *e);
 
+// Adds a model that was not there at the start; true also if one of that name is. *e says why it cannot be served.
+bool models_add(struct models *m, const char *name, const char *path, gyr_error *e);
+
 // Closes all; nobody may hold one.
 void models_free(struct models *m);
 

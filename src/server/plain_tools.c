@@ -37,7 +37,10 @@ static void put_calls(struct buf *out, const json_t *calls) {
         buf_puts(out, "<tool_call>\n{\"name\": ");
         put_json(out, json_object_get(function, "name"));
         buf_puts(out, ", \"arguments\": ");
-        put_json(out, json_object_get(function, "arguments"));
+        if (json_object_get(call, "written"))
+            buf_puts(out, text_of(call, "written"));
+        else
+            put_json(out, json_object_get(function, "arguments"));
         buf_puts(out, "}\n</tool_call>");
     }
 }

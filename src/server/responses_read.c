@@ -22,8 +22,6 @@ struct asked {
     json_t *items; // of the turns before this one and this one
 };
 
-static const char *text_of(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
-
 static struct asked *asked_of(struct ask *a) { return (struct asked *)a; }
 
 static bool read_reasoning(struct ask *a, const json_t *v, const char *name, struct fault *f) {
@@ -100,7 +98,7 @@ static const struct field fields[] = {
 // The last message of the list if it is the assistant's and nothing came between, else a new one.
 static json_t *assistant(json_t *list) {
     json_t *last = json_array_get(list, json_array_size(list) - 1);
-    const char *role = text_of(last, "role");
+    const char *role = ask_text(last, "role");
     if (role && !strcmp(role, "assistant")) return last;
     last = json_pack("{s:s, s:s}", "role", "assistant", "content", "");
     json_array_append_new(list, last);
@@ -108,7 +106,7 @@ static json_t *assistant(json_t *list) {
 }
 
 static bool add_message(json_t *list, const json_t *item, struct fault *f) {
-    const char *role = text_of(item, "role");
+    const char *role = ask_text(item, "role");
     char *text;
     if (!role) return refuse(f, 400, "input", "input: a message without a role");
     if (!ask_content(json_object_get(item, "content"), "", &text, f)) return false;
@@ -124,7 +122,8 @@ static bool add_message(json_t *list, const json_t *item, struct fault *f) {
 }
 
 static bool add_call(json_t *list, const json_t *item, struct fault *f) {
-    const char *id = text_of(item, "call_id"), *name = text_of(item, "name"), *arguments = text_of(item, "arguments");
+    const char *id = ask_text(item, "call_id"), *name = ask_text(item, "name"),
+               *arguments = ask_text(item, "arguments");
     if (!id || !name || !arguments) return refuse(f, 400, "input", "function_call: takes call_id, name and arguments");
     json_t *m = assistant(list), *calls = json_object_get(m, "tool_calls");
     if (!calls) json_object_set_new(m, "tool_calls", calls = json_array());
@@ -134,7 +133,7 @@ static bool add_call(json_t *list, const json_t *item, struct fault *f) {
 }
 
 static bool add_output(json_t *list, const json_t *item, struct fault *f) {
-    const char *id = text_of(item, "call_id");
+    const char *id = ask_text(item, "call_id");
     char *text;
     if (!id) return refuse(f, 400, "input", "function_call_output: takes call_id and output");
     if (!ask_content(json_object_get(item, "output"), "\n", &text, f)) return false;
@@ -161,8 +160,8 @@ static const struct {
                   {"reasoning", add_reasoning}};
 
 static bool add_item(json_t *list, const json_t *item, struct fault *f) {
-    const char *type = text_of(item, "type");
-    if (!type && text_of(item, "role")) type = "message";
+    const char *type = ask_text(item, "type");
+    if (!type && ask_text(item, "role")) type = "message";
     for (size_t i = 0; type && i < sizeof item_types / sizeof *item_types; i++)
         if (!strcmp(type, item_types[i].type)) return item_types[i].add(list, item, f);
     return refuse(f, 400, "input",
@@ -206,8 +205,8 @@ static json_t *tools_of(const json_t *tools) {
     json_t *list = json_array(), *tool;
     size_t i;
     json_array_foreach(tools, i, tool) {
-        const char *type = text_of(tool, "type");
-        if (type && !strcmp(type, "function") && text_of(tool, "name"))
+        const char *type = ask_text(tool, "type");
+        if (type && !strcmp(type, "function") && ask_text(tool, "name"))
             json_array_append_new(list, json_pack("{s:s, s:O}", "type", "function", "function", tool));
     }
     return list;
@@ -234,7 +233,7 @@ static json_t *items_before(struct asked *q, const char *id, struct fault *f) {
 }
 
 static bool read_items(struct asked *q, struct fault *f) {
-    const char *before = text_of(q->ask.body, "previous_response_id");
+    const char *before = ask_text(q->ask.body, "previous_response_id");
     json_t *input = json_object_get(q->ask.body, "input");
     q->items = before ? items_before(q, before, f) : json_array();
     if (!q->items) return false;

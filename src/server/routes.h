@@ -19,9 +19,10 @@ struct server {
     struct batcher *batcher; // NULL: there is no state
     double started, swept;
     atomic_bool sweeping;
-    bool draining;
-    unsigned quiet; // ticks without a request, while it ends
-    struct counts { // of the loop
+    atomic_bool draining;
+    atomic_uint pulls; // models that are being pulled
+    unsigned quiet;    // ticks without a request, while it ends
+    struct counts {    // of the loop
         uint64_t requests, refused;
     } counts;
 };
@@ -72,6 +73,8 @@ void handle_batch(struct server *s, struct exchange *x);
 void handle_batch_cancel(struct server *s, struct exchange *x);
 void handle_kept_response(struct server *s, struct exchange *x); // responses_kept.c
 void handle_answer(struct server *s, struct exchange *x);        // answer.c: what a model is to answer
+void handle_pull(struct server *s, struct exchange *x);          // ollama_pull.c
+void handle_rerank(struct server *s, struct exchange *x);        // embeddings.c
 void handle_show(struct server *s, struct exchange *x);          // ollama_models.c
 void handle_tags(struct server *s, struct exchange *x);
 void handle_ps(struct server *s, struct exchange *x);

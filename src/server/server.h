@@ -25,6 +25,7 @@ struct serve_options {
     const char *const *hosts; // names under which it may be asked, beside its own
     size_t n_hosts;
     bool auth;         // ask for keys on the loopback, too: a proxy there brings anybody
+    bool pull;         // anybody who may ask may have models pulled from the hub; else administrators
     bool quiet;        // no line for requests that were answered
     bool no_page;      // nothing at /
     bool no_auth;      // listen on other addresses than the loopback without asking for keys

@@ -87,8 +87,11 @@ static bool is_makers(const char *name) {
 static bool set_variables(struct vm *vm, const json_t *variables) {
     const char *name;
     json_t *j;
+    const json_t *written = json_object_get(variables, "written_arguments");
+    if (written && !j_note_written(vm, variables, written)) return false;
     json_object_foreach((json_t *)variables, name, j) {
         struct value v;
+        if (j == written) continue;
         if (!j_from_json(vm, j, !is_makers(name), &v) || !j_set(vm, (struct text){name, strlen(name)}, v)) return false;
     }
     return j_push_scope(vm, vm->scope);

@@ -23,6 +23,9 @@ void template_free(struct chat_template *t);
 // values and keys of `variables`, in order, so that the tokenizer parses no special tokens in them. Variables that are
 // called *_token or *_tokens (bos_token, ...) are the model's and count as the template's own. What a run was made
 // of follows it through every filter and method.
+//
+// "written_arguments" of `variables` is no global: a list of [M, C, TEXT]. Where tojson prints the arguments of call C
+// of message M, an object, it prints that text, if it is JSON that says the same.
 bool template_render(const struct chat_template *t, const json_t *variables, struct buf *out, struct buf *user,
                      gyr_error *e);
 

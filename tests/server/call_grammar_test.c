@@ -88,6 +88,25 @@ static void tags_are_arguments_one_by_one(void) {
     json_decref(tools);
 }
 
+static void an_answer_may_stand_for_calls(void) {
+    json_t *tools = small_tools();
+    struct call_grammar either = {.tools = tools, .name = "g", .choice = CALLS_OR, .otherwise = "{\"type\":\"null\"}"};
+    char *got = grammar_of("<tool_call>", &either, NULL);
+    REQUIRE(got);
+    CHECK(strstr(got, "root ::= (\"<think>\" text-0 \"</think>\" \"\\n\"? \"\\n\"?)? "
+                      "(call | %json{\"type\":\"null\"} )\n"));
+    free(got);
+    got = grammar_of("<|channel|><|message|>", &either, NULL);
+    REQUIRE(got);
+    CHECK(strstr(got, "| \"<|channel|>final<|message|>\" %json{\"type\":\"null\"} )\n"));
+    free(got);
+    got = grammar_of("<|START_ACTION|> <|START_THINKING|>", &either, NULL);
+    REQUIRE(got);
+    CHECK(strstr(got, "| \"<|START_RESPONSE|>\" %json{\"type\":\"null\"} \"<|END_RESPONSE|>\" )\n"));
+    free(got);
+    json_decref(tools);
+}
+
 // The rules that a grammar names, but for those within quotes, brackets and schemas.
 static void every_rule_is_there(const char *grammar) {
     for (const char *s = grammar; *s; s++) {
@@ -118,11 +137,14 @@ static void every_format_has_one(void) {
         struct buf source = {0};
         for (size_t i = 0; i < 3 && format_row(row)->signs[i]; i++) buf_puts(&source, format_row(row)->signs[i]);
         buf_puts(&source, "");
-        for (int choice = CALLS_MAY; choice <= CALLS_GO_ON; choice++)
+        for (int choice = CALLS_MAY; choice <= CALLS_OR; choice++)
             for (int begins = BEGINS_ANSWER; begins <= BEGINS_REASONING; begins++) {
-                struct call_grammar how = {.choice = choice, .begins = begins, .parallel = true};
+                struct call_grammar how = {.choice = choice,
+                                           .otherwise = choice == CALLS_OR ? "{\"type\":\"null\"}" : NULL,
+                                           .begins = begins,
+                                           .parallel = true};
                 char *got = grammar_of(source.data, &how, NULL);
-                CHECK(got && (choice != CALLS_MUST || *got));
+                CHECK(got && ((choice != CALLS_MUST && choice != CALLS_OR) || *got));
                 if (got) every_rule_is_there(got);
                 free(got);
             }
@@ -142,6 +164,7 @@ int main(void) {
     RUN(objects_are_schemas);
     RUN(reasoning_may_come_before);
     RUN(tags_are_arguments_one_by_one);
+    RUN(an_answer_may_stand_for_calls);
     RUN(every_format_has_one);
     RUN(what_cannot_be_is_said);
     json_decref(test_tools());

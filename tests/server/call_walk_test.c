@@ -137,9 +137,23 @@ static bool walk(const struct vocabulary *v, const struct format *f, gyr_matcher
     return false;
 }
 
-static size_t walked;
+static size_t walked, answered;
 
-static void walk_format(const struct vocabulary *v, size_t row, const json_t *tools) {
+// What may come for a call, and what it is to be.
+static const char answer_schema[] = "{\"type\":\"object\",\"properties\":{\"answer\":{\"enum\":[1,2]}},"
+                                    "\"required\":[\"answer\"],\"additionalProperties\":false}";
+
+static bool is_answer(const char *line) {
+    static const char text[] = "text:";
+    const char *at = strstr(line, text);
+    json_t *value = at ? json_loads(at + sizeof text - 1, 0, NULL) : NULL;
+    json_int_t is = json_integer_value(json_object_get(value, "answer"));
+    bool good = json_object_size(value) == 1 && (is == 1 || is == 2);
+    json_decref(value);
+    return good;
+}
+
+static void walk_format(const struct vocabulary *v, size_t row, const json_t *tools, bool either) {
     struct buf source = {0}, grammar = {0};
     struct format f;
     gyr_error e = {0};
@@ -148,6 +162,7 @@ static void walk_format(const struct vocabulary *v, size_t row, const json_t *to
     enum format_begins begins = f.calls->shapes[0]->kind == CALL_CHANNELS ? BEGINS_HEADER : BEGINS_ANSWER;
     struct call_grammar how = {
         .format = &f, .tools = tools, .choice = CALLS_MUST, .parallel = row % 2, .begins = begins};
+    if (either) how.choice = CALLS_OR, how.otherwise = answer_schema;
     CHECK(call_grammar(&how, &grammar, &e));
     gyr_grammar *g = gyr_grammar_new(v->tokenizer, GYR_GRAMMAR_EBNF, grammar.data, grammar.size, &e);
     if (!g) printf("%s: %s\n%s\n", f.calls->name, e.message, grammar.data);
@@ -163,7 +178,10 @@ static void walk_format(const struct vocabulary *v, size_t row, const json_t *to
         CHECK(output_finish(o, true, NULL));
         buf_puts(&t.line, "");
         bool call = strstr(t.line.data, "call:") != NULL, answer = strncmp(t.line.data, "text:", 5) == 0;
-        if (over && (t.bad || !call || strstr(t.line.data, "|end broken") || (answer && !f.thinking->answer_open))) {
+        bool instead = over && either && is_answer(t.line.data);
+        answered += instead;
+        if (over && !instead &&
+            (t.bad || !call || strstr(t.line.data, "|end broken") || (answer && !f.thinking->answer_open))) {
             test_bad = true;
             printf("%s:\n%s\nis\n%s\n", f.calls->name, text.data, t.line.data);
         }
@@ -188,10 +206,13 @@ static void walk_all(bool marks) {
         "{\"name\":\"g\",\"parameters\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{}}}]",
         0, NULL);
     vocabulary_open(&v, marks);
-    walked = 0;
+    walked = answered = 0;
     size_t rows = 0;
-    for (; v.tokenizer && format_row(rows); rows++) walk_format(&v, rows, tools);
-    CHECK(v.tokenizer != NULL && walked > 3 * rows);
+    for (; v.tokenizer && format_row(rows); rows++) walk_format(&v, rows, tools, false);
+    CHECK(v.tokenizer != NULL && walked > 3 * rows && !answered);
+    walked = 0;
+    for (rows = 0; v.tokenizer && format_row(rows); rows++) walk_format(&v, rows, tools, true);
+    CHECK(walked > 3 * rows && answered > rows / 2 && walked > answered + rows / 2);
     vocabulary_close(&v);
     json_decref(tools);
 }

@@ -156,6 +156,39 @@ def what_must_be_json_is():
     return problems
 
 
+def a_schema_beside_tools_holds_for_what_is_no_call():
+    tool = {"type": "function", "function": {"name": "look", "parameters": {
+        "type": "object", "properties": {"at": {"enum": ["sea", "sky"]}}, "required": ["at"], "additionalProperties": False}}}
+    form = {"type": "json_schema", "json_schema": {"name": "bird", "schema": SCHEMA}}
+    problems, kinds = [], set()
+    with Server(GYR) as s:
+        asked = chat("A bird", max_tokens=300, n=12, tools=[tool], response_format=form,
+                     parallel_tool_calls=False)
+        begins = s.ask("/tokenize", {"prompt": "<"})["tokens"][0], s.ask("/tokenize", {"prompt": "{"})["tokens"][0]
+        for token in begins:
+            for c in s.ask("/v1/chat/completions", dict(asked, logit_bias={str(token): 4}))["choices"]:
+                calls, said = c["message"].get("tool_calls"), c["message"]["content"]
+                kinds.add("call" if calls else "answer")
+                try:
+                    values = [json.loads(t["function"]["arguments"]) for t in calls or []]
+                    good = all(v["at"] in ("sea", "sky") for v in values) and not said if calls else \
+                        set(json.loads(said)) == {"name", "age", "kind"}
+                except ValueError:
+                    good = c["finish_reason"] == "length"
+                if not good:
+                    problems.append(f"{c}")
+        message = s.ask("/v1/messages", chat("A bird", max_tokens=300, tools=[{"name": "look", "input_schema": tool["function"]["parameters"]}],
+                                             output_config={"format": {"type": "json_schema", "schema": {"const": 5}}}))
+        regex = s.ask("/v1/chat/completions", chat("a", tools=[tool], guided_regex="a+"), status=400)["error"]["message"]
+        none = s.ask("/v1/chat/completions", chat("a", tools=[tool], tool_choice="none", guided_regex="a{3}"))
+    if message["stop_reason"] != "max_tokens" and (message["content"][-1]["text"] if message["content"][-1]["type"] == "text"
+                                                   else message["content"][-1]["input"]) not in ("5", {"at": "sea"}, {"at": "sky"}):
+        problems.append(f"{message}")
+    if "only JSON can be asked for beside tools" not in regex or text_of(none) != "aaa":
+        problems.append(f"{regex} {none}")
+    return problems + [f"only {kinds}"] * (len(kinds) < 2)
+
+
 def embeddings_are_those_of_gyr_embed():
     texts = ["The sea", "A falcon over the mountains", "The sea"]
     out = subprocess.run([GYR, "embed", "--no-cache", *texts], capture_output=True, text=True, check=True).stdout
@@ -404,7 +437,7 @@ def slow_and_broken_clients_keep_nobody_waiting():
 
 if __name__ == "__main__":
     run(it_answers_as_gyr_run_does, who_else_asks_changes_nothing, choices_differ_by_their_seed,
-        what_must_be_json_is, embeddings_are_those_of_gyr_embed, the_other_apis_keep_to_what_is_asked,
+        what_must_be_json_is, a_schema_beside_tools_holds_for_what_is_no_call, embeddings_are_those_of_gyr_embed, the_other_apis_keep_to_what_is_asked,
         little_memory_changes_nothing,
         a_conversation_goes_on_after_a_restart, an_answer_goes_on_from_what_is_there, what_is_wrong_is_said,
         who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,

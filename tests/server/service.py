@@ -72,6 +72,17 @@ def keys_are_asked_for_on_the_loopback_too():
     return problems + [f"{got}"] * (got != [401, 200])
 
 
+def an_address_that_is_none_is_said():
+    problems = []
+    for host, words in (("300.1.2.3", "300.1.2.3: not an address: "),
+                        ("192.0.2.1", "192.0.2.1:0: cannot listen: Cannot assign requested address")):
+        made = subprocess.run([GYR, "serve", "--port", "0", "--no-auth", "--no-cache", "--host", host], capture_output=True, text=True,
+                              check=False)
+        if made.returncode == 0 or words not in made.stderr or "Success" in made.stderr or made.stderr.count("\n") != 1:
+            problems.append(f"{host}: {made}")
+    return problems
+
+
 def the_dashboard_shows_what_there_is():
     board = json.loads((ROOT / "examples/serving/grafana.json").read_text(encoding="utf-8"))
     used = set(re.findall(r"\b(?:vllm|gyr):[a-z_]+", json.dumps([board["panels"], board["templating"]])))
@@ -95,4 +106,4 @@ def the_examples_use_options_that_there_are():
 
 if __name__ == "__main__":
     run(a_request_is_a_line, quiet_logs_no_requests, the_start_says_what_is_served, a_state_that_cannot_be_is_said,
-        keys_are_asked_for_on_the_loopback_too, the_dashboard_shows_what_there_is, the_examples_use_options_that_there_are)
+        keys_are_asked_for_on_the_loopback_too, an_address_that_is_none_is_said, the_dashboard_shows_what_there_is, the_examples_use_options_that_there_are)

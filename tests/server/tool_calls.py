@@ -66,11 +66,34 @@ def one_call_is_enough_where_it_was_said():
     return problems + [f"{message}"] * (used != [{"at": "sea"}] or message["stop_reason"] != "tool_use")
 
 
-def a_schema_beside_tools_is_refused():
-    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    with tempfile.TemporaryDirectory() as folder, scripted(folder) as s:
-        error = s.ask("/v1/chat/completions", chat("Look", tools=TOOLS, response_format=form), status=400)["error"]
-    return [] if "tool_choice none" in error["message"] else [f"{error}"]
+def what_a_model_wrote_goes_back_as_it_was():
+    """The next prompt begins with this one and the bytes of the call, however they are spaced."""
+    written = ['{"at":"sea"}', '{ "at" :  "s\\u0001ea", "n": [1,2 , 1.50e1] }', '{"at": "Grüße \\/ \\"x\\""}']
+    problems = []
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "script.json")
+        says = ['<tool_call>\n{"name": "look", "arguments": %s}\n</tool_call>' % w for w in written]
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump([{"say": say} for say in says for _ in range(2)], f)
+        with Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--script", path, verb=[]) as s:
+            for say, args in zip(says, written):
+                asked = chat("Look", tools=tools, return_token_ids=True)
+                first = s.ask("/v1/chat/completions", asked)
+                message = first["choices"][0]["message"]
+                back = asked["messages"] + [message, {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "a"}]
+                prompt = [s.ask("/detokenize", {"tokens": ids})["content"] for ids in (
+                    first["prompt_token_ids"], s.ask("/v1/chat/completions", dict(asked, messages=back))["prompt_token_ids"])]
+                if message["tool_calls"][0]["function"]["arguments"] != args or not prompt[1].startswith(prompt[0] + say):
+                    problems.append(f"{prompt[1]!r} does not begin with {prompt[0] + say!r}")
+            # what other programs wrote is written as templates do
+            for args, want in (('{"at":"\\u00e9"}', '{"at": "é"}'), ('{"at":1', '"{\\"at\\":1"')):
+                call = {"id": "x", "type": "function", "function": {"name": "look", "arguments": args}}
+                made = s.ask("/apply-template", {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [call]}],
+                                                 "tools": tools})["prompt"]
+                if '"arguments": ' + want not in made:
+                    problems.append(f"{args}: {made!r}")
+    return problems
 
 
 def an_answer_may_take_longer_than_a_connection_may_wait():
@@ -82,5 +105,5 @@ def an_answer_may_take_longer_than_a_connection_may_wait():
 
 
 if __name__ == "__main__":
-    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, a_schema_beside_tools_is_refused,
+    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, what_a_model_wrote_goes_back_as_it_was,
         an_answer_may_take_longer_than_a_connection_may_wait)

@@ -309,6 +309,34 @@ static void appends(void) {
     buf_free(&user);
 }
 
+static void arguments_are_printed_as_they_were_written(void) {
+    static const struct {
+        const char *source, *written, *want;
+    } rows[] = {
+        {"{{ messages[0].tool_calls[0].function.arguments | tojson }}", "[[0, 0, \"{ \\\"a\\\":1.0 }\"]]",
+         "{ \"a\":1.0 }"},
+        {"{{ messages[0].tool_calls[0] | tojson(indent=1) }}", "[[0, 0, \"{\\\"a\\\":1.0}\"]]",
+         "{\n \"function\": {\n  \"arguments\": {\"a\":1.0}\n }\n}"},
+        {"{{ messages[0].tool_calls[0].function.arguments.a }}", "[[0, 0, \"{ \\\"a\\\":1.0 }\"]]", "1.0"},
+        {"{{ dict(messages[0].tool_calls[0].function.arguments, b=2) | tojson }}", "[[0, 0, \"{\\\"a\\\":1.0}\"]]",
+         "{\"a\": 1.0, \"b\": 2}"},
+        {"{{ messages[0].tool_calls[0].function.arguments | tojson }}{{ written_arguments is defined }}",
+         "[[0, 0, \"{\\\"a\\\":2.0}\"]]", "{\"a\": 1.0}False"}, // it says something else
+        {"{{ messages[0].tool_calls[0].function.arguments | tojson }}",
+         "[[0, 1, \"{}\"], [7, 0, \"{}\"], [0, 0, 5], 1, [], [-1, -1, \"{}\"], {}, [0, 0, \"{\"]]", "{\"a\": 1.0}"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char variables[400];
+        snprintf(variables, sizeof variables,
+                 "{\"messages\": [{\"tool_calls\": [{\"function\": {\"arguments\": {\"a\": 1.0}}}]}], "
+                 "\"written_arguments\": %s}",
+                 rows[i].written);
+        char *got = render(rows[i].source, variables);
+        CHECK_STR(got ? got : err.message, rows[i].want);
+        free(got);
+    }
+}
+
 int main(void) {
     setenv("SOURCE_DATE_EPOCH", "1753500000", 1);
     RUN(language);
@@ -317,6 +345,7 @@ int main(void) {
     RUN(bounds);
     RUN(nesting);
     RUN(provenance);
+    RUN(arguments_are_printed_as_they_were_written);
     RUN(appends);
     return test_end();
 }

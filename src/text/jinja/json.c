@@ -60,8 +60,56 @@ static bool from_array(struct vm *vm, const json_t *j, bool user, struct value *
     return true;
 }
 
+static int by_address(const void *a, const void *b) {
+    uintptr_t x = (uintptr_t)((const struct written *)a)->object, y = (uintptr_t)((const struct written *)b)->object;
+    return x < y ? -1 : x > y;
+}
+
+// How the object was written, if that is known.
+static bool from_written(struct vm *vm, const json_t *j, struct dict *d) {
+    struct written key = {.object = j};
+    struct value text;
+    const struct written *is = vm->n_written ? bsearch(&key, vm->written, vm->n_written, sizeof key, by_address) : NULL;
+    if (!is) return true;
+    if (!from_text(vm, json_string_value(is->text), json_string_length(is->text), true, &text)) return false;
+    d->written = text.s;
+    return true;
+}
+
+// A member of what `list` says, or NULL.
+static json_t *member(json_t *o, const char *list, json_t *i) {
+    return json_array_get(json_object_get(o, list), (size_t)json_integer_value(i));
+}
+
+// Whether the text is JSON that says what the object does.
+static bool says(const json_t *text, const json_t *object) {
+    gyr_error ignored;
+    json_t *read = json_is_string(text) && json_is_object(object)
+                       ? json_parse_talk(json_string_value(text), json_string_length(text), &ignored)
+                       : NULL;
+    bool same = read && json_equal(read, object);
+    json_decref(read);
+    return same;
+}
+
+bool j_note_written(struct vm *vm, const json_t *variables, const json_t *list) {
+    struct written *all = j_alloc_array(vm, json_array_size(list), sizeof *all);
+    size_t i;
+    json_t *at;
+    if (!all) return false;
+    json_array_foreach(list, i, at) {
+        json_t *message = member((json_t *)(uintptr_t)variables, "messages", json_array_get(at, 0));
+        json_t *call = member(message, "tool_calls", json_array_get(at, 1)), *text = json_array_get(at, 2);
+        json_t *object = json_object_get(json_object_get(call, "function"), "arguments");
+        if (says(text, object)) all[vm->n_written++] = (struct written){object, text};
+    }
+    qsort(all, vm->n_written, sizeof *all, by_address);
+    vm->written = all;
+    return true;
+}
+
 static bool from_object(struct vm *vm, const json_t *j, bool user, struct value *out) {
-    if (!j_dict(vm, json_object_size(j), out)) return false;
+    if (!j_dict(vm, json_object_size(j), out) || !from_written(vm, j, out->d)) return false;
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)j, key, value) {
@@ -177,6 +225,7 @@ static bool sort_pairs(struct vm *vm, const struct dict *in, struct value *out) 
 
 static bool dump_dict(struct dumper *d, const struct dict *dict, int depth) {
     struct value sorted;
+    if (dict->written) return b_str(&d->b, dict->written), true;
     if (d->sorted) {
         if (!sort_pairs(d->b.vm, dict, &sorted)) return false;
         dict = sorted.d;

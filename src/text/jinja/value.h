@@ -74,6 +74,8 @@ struct pair {
 struct dict {
     struct pair *items; // in order of insertion
     size_t n, room;
+    const struct str
+        *written; // the JSON that it was read from, if tojson is to print that; NULL: any that says the same
 };
 
 struct cycler {

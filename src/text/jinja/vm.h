@@ -47,6 +47,12 @@ struct vm {
     bool escapes;        // inside {% autoescape true %}
     const uint8_t *ones; // the `user` of strings that came whole from the conversation
     size_t n_ones;
+    const struct written *written; // objects of the conversation whose JSON is to be printed as it was, by address
+    size_t n_written;
+};
+
+struct written {
+    const struct json_t *object, *text;
 };
 
 // Says "WHERE:LINE:COLUMN: ..." and returns false. Only the first failure counts.
@@ -109,6 +115,8 @@ void j_float_repr(double f, char out[32]);
 struct json_t;
 bool j_from_json(struct vm *vm, const struct json_t *j, bool user, struct value *out);
 bool j_tojson(struct vm *vm, struct args *a, struct value *out);
+// Before the variables are read: what `list` says of their calls' arguments (text/template.h).
+bool j_note_written(struct vm *vm, const struct json_t *variables, const struct json_t *list);
 
 // ---- operators (ops.c, attr.c, format.c)
 bool j_binary(struct vm *vm, int op, struct value a, struct value b, struct value *out);
