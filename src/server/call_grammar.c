@@ -301,7 +301,16 @@ static void put_reasoning(struct writer *w) {
         return;
     }
     put_part(w, open ? NULL : t->open, t->close);
-    if (t->answer_open) put_part(w, t->answer_open, t->answer_close);
+    if (t->answer_open && !w->c->answer) put_part(w, t->answer_open, t->answer_close);
+}
+
+// An answer instead of calls.
+static void put_answer(struct writer *w) {
+    const struct thinking *t = w->c->format->thinking;
+    if (w->shape->kind == CALL_CHANNELS) put_words(w, "<|channel|>final<|message|>");
+    if (t->answer_open) put_words(w, t->answer_open);
+    buf_printf(w->out, "%%json%s ", w->c->answer);
+    if (t->answer_open) put_words(w, t->answer_close);
 }
 
 // The first mark that begins calls; NULL if there is none.
@@ -318,8 +327,13 @@ static bool put_root(struct writer *w) {
     if (w->c->choice == CALLS_GO_ON) return put_turn(w, strlen(begins));
     put_reasoning(w);
     if (may) buf_printf(w->out, "text-%zu (", put_until(w, begins));
+    if (w->c->answer) {
+        buf_puts(w->out, "(");
+        put_answer(w);
+        buf_puts(w->out, "| ");
+    }
     bool good = put_turn(w, 0);
-    buf_puts(w->out, may ? ")?" : "");
+    buf_puts(w->out, may ? ")?" : w->c->answer ? ")" : "");
     return good;
 }
 

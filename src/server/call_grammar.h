@@ -22,6 +22,7 @@ struct call_grammar {
     enum call_choice choice;
     bool parallel;             // several calls in one answer
     enum format_begins begins; // the answer
+    const char *answer;        // with CALLS_MUST: a schema; what is no calls is a value of it. NULL: calls it must be
 };
 
 // Writes it to `out`. Nothing, where the format has no way to say it: text with calls that have no marks, or in

@@ -154,24 +154,40 @@ static bool compile(struct ask *a, gyr_grammar_kind kind, const struct buf *text
                                                          : refuse(f, 400, param, "%s: %s", param, e.message));
 }
 
-// Calls that must come, by the format that the model writes them in.
-static bool must_call(const struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
-                      struct fault *f) {
+// Calls, by the format that the model writes them in; or, with a schema, a value of it instead.
+static bool calls(const struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
+                  const char *schema, struct fault *f) {
     struct buf text = {0};
     gyr_error e = {0};
+    const char *param = schema ? c->param : "tool_choice";
     struct call_grammar how = {.format = served_format(a->job->model),
                                .tools = tools,
                                .name = c->tool,
                                .choice = CALLS_MUST,
                                .parallel = !c->one_call,
-                               .begins = begins};
-    if (!tools) return refuse(f, 400, "tool_choice", "tool_choice: there are no tools to call");
-    bool ok = call_grammar(&how, &text, &e) || refuse(f, 400, "tool_choice", "tool_choice: %s", e.message);
+                               .begins = begins,
+                               .answer = schema};
+    if (!tools) return refuse(f, 400, param, "tool_choice: there are no tools to call");
+    bool ok = call_grammar(&how, &text, &e) || refuse(f, 400, param, "%s: %s", param, e.message);
     if (ok && !text.size)
-        ok = refuse(f, 400, "tool_choice", "tool_choice: this model's way of writing calls cannot be forced; use auto");
-    ok = ok && compile(a, GYR_GRAMMAR_EBNF, &text, "tools", f);
+        ok = refuse(f, 400, param, "%s: this model's way of writing calls cannot be forced; use auto", param);
+    ok = ok && compile(a, GYR_GRAMMAR_EBNF, &text, schema ? param : "tools", f);
     buf_free(&text);
     return ok;
+}
+
+// What may be calls, and is else what was asked for: JSON.
+static bool calls_or_json(struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
+                          struct fault *f) {
+    bool schema = c->kind == GYR_GRAMMAR_JSON_SCHEMA;
+    buf_puts(&c->text, ""); // ends it
+    if (c->text.failed) return refuse(f, 503, NULL, "out of memory");
+    if ((schema && c->text.data[0] != '{') || (!schema && c->kind != GYR_GRAMMAR_JSON))
+        return refuse(f, 400, c->param,
+                      "%s: beside tools that may be called, the answer can be held to a JSON schema only: choose "
+                      "tool_choice none, or required",
+                      c->param);
+    return calls(c, a, tools, begins, schema ? c->text.data : "{\"type\":\"object\"}", f);
 }
 
 // The text behind which reasoning is over and the answer begins.
@@ -184,16 +200,14 @@ bool constraint_settle(struct constraint *c, struct ask *a, const json_t *tools,
                        struct fault *f) {
     bool ok = true;
     a->job->one_call = c->one_call;
-    if (c->tools == TOOLS_AUTO && c->wanted && tools)
-        ok = refuse(f, 400, c->param, "%s: not beside tools that may be called: choose tool_choice none, or required",
-                    c->param);
-    else if (c->tools == TOOLS_MUST && c->wanted)
-        ok = refuse(f, 400, "tool_choice", "tool_choice: a call that must come and %s cannot both be", c->param);
-    else if (c->tools == TOOLS_MUST)
-        ok = must_call(c, a, tools, begins, f);
-    else if (c->wanted)
+    if (c->tools == TOOLS_MUST) // nothing comes that a schema could say something of
+        ok = calls(c, a, tools, begins, NULL, f);
+    else if (c->tools == TOOLS_AUTO && c->wanted && tools)
+        ok = calls_or_json(c, a, tools, begins, f);
+    else if (c->wanted) {
         ok = compile(a, c->kind, &c->text, c->param, f);
-    if (ok && c->wanted) a->job->wakes = answer_begins(served_format(a->job->model), begins);
+        if (ok) a->job->wakes = answer_begins(served_format(a->job->model), begins);
+    }
     constraint_free(c);
     return ok;
 }

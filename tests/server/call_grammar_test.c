@@ -67,6 +67,22 @@ static void reasoning_may_come_before(void) {
     json_decref(tools);
 }
 
+static void an_answer_may_stand_for_calls(void) {
+    json_t *tools = small_tools();
+    struct call_grammar how = {
+        .tools = tools, .name = "g", .choice = CALLS_MUST, .begins = BEGINS_HEADER, .answer = "{\"type\":\"null\"}"};
+    char *got = grammar_of("<|channel|><|message|>", &how, NULL);
+    REQUIRE(got);
+    CHECK(strstr(got, ")? (\"<|channel|>final<|message|>\" %json{\"type\":\"null\"} | call )\n"));
+    free(got);
+    how.begins = BEGINS_ANSWER;
+    got = grammar_of("<tool_call>", &how, NULL);
+    REQUIRE(got);
+    CHECK(strstr(got, ")? (%json{\"type\":\"null\"} | call )\n"));
+    free(got);
+    json_decref(tools);
+}
+
 static void tags_are_arguments_one_by_one(void) {
     json_t *tools = small_tools();
     struct call_grammar go_on = {.tools = tools, .name = "f", .choice = CALLS_GO_ON};
@@ -141,6 +157,7 @@ static void what_cannot_be_is_said(void) {
 int main(void) {
     RUN(objects_are_schemas);
     RUN(reasoning_may_come_before);
+    RUN(an_answer_may_stand_for_calls);
     RUN(tags_are_arguments_one_by_one);
     RUN(every_format_has_one);
     RUN(what_cannot_be_is_said);

@@ -139,7 +139,7 @@ static bool walk(const struct vocabulary *v, const struct format *f, gyr_matcher
 
 static size_t walked;
 
-static void walk_format(const struct vocabulary *v, size_t row, const json_t *tools) {
+static void walk_format(const struct vocabulary *v, size_t row, const json_t *tools, const char *instead) {
     struct buf source = {0}, grammar = {0};
     struct format f;
     gyr_error e = {0};
@@ -147,7 +147,7 @@ static void walk_format(const struct vocabulary *v, size_t row, const json_t *to
     format_find(&f, source.data ? source.data : "", source.size, v->tokenizer);
     enum format_begins begins = f.calls->shapes[0]->kind == CALL_CHANNELS ? BEGINS_HEADER : BEGINS_ANSWER;
     struct call_grammar how = {
-        .format = &f, .tools = tools, .choice = CALLS_MUST, .parallel = row % 2, .begins = begins};
+        .format = &f, .tools = tools, .choice = CALLS_MUST, .parallel = row % 2, .begins = begins, .answer = instead};
     CHECK(call_grammar(&how, &grammar, &e));
     gyr_grammar *g = gyr_grammar_new(v->tokenizer, GYR_GRAMMAR_EBNF, grammar.data, grammar.size, &e);
     if (!g) printf("%s: %s\n%s\n", f.calls->name, e.message, grammar.data);
@@ -163,6 +163,7 @@ static void walk_format(const struct vocabulary *v, size_t row, const json_t *to
         CHECK(output_finish(o, true, NULL));
         buf_puts(&t.line, "");
         bool call = strstr(t.line.data, "call:") != NULL, answer = strncmp(t.line.data, "text:", 5) == 0;
+        if (instead && strstr(t.line.data, "text:true")) call = true, answer = false;
         if (over && (t.bad || !call || strstr(t.line.data, "|end broken") || (answer && !f.thinking->answer_open))) {
             test_bad = true;
             printf("%s:\n%s\nis\n%s\n", f.calls->name, text.data, t.line.data);
@@ -190,8 +191,11 @@ static void walk_all(bool marks) {
     vocabulary_open(&v, marks);
     walked = 0;
     size_t rows = 0;
-    for (; v.tokenizer && format_row(rows); rows++) walk_format(&v, rows, tools);
-    CHECK(v.tokenizer != NULL && walked > 3 * rows);
+    for (; v.tokenizer && format_row(rows); rows++) {
+        walk_format(&v, rows, tools, NULL);
+        walk_format(&v, rows, tools, "{\"const\":true}");
+    }
+    CHECK(v.tokenizer != NULL && walked > 6 * rows);
     vocabulary_close(&v);
     json_decref(tools);
 }

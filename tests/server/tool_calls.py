@@ -18,10 +18,10 @@ TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {
     "type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]}}}]
 
 
-def scripted(folder):
+def scripted(folder, *says):
     path = os.path.join(folder, "script.json")
     with open(path, "w", encoding="utf-8") as f:
-        json.dump([{"say": ANSWER}] * 8, f)
+        json.dump([{"say": say} for say in says or [ANSWER] * 8], f)
     return Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--script", path, verb=[])
 
 
@@ -66,11 +66,19 @@ def one_call_is_enough_where_it_was_said():
     return problems + [f"{message}"] * (used != [{"at": "sea"}] or message["stop_reason"] != "tool_use")
 
 
-def a_schema_beside_tools_is_refused():
-    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    with tempfile.TemporaryDirectory() as folder, scripted(folder) as s:
-        error = s.ask("/v1/chat/completions", chat("Look", tools=TOOLS, response_format=form), status=400)["error"]
-    return [] if "tool_choice none" in error["message"] else [f"{error}"]
+def a_schema_beside_tools_holds_for_what_is_no_call():
+    schema = {"type": "object", "properties": {"at": {"const": "sea"}}, "required": ["at"], "additionalProperties": False}
+    asked = chat("Look", tools=TOOLS, response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+    want = [("", ['{"at": "sky"}'], "tool_calls"), ('{"at": "sea"}', [], "stop")]
+    with tempfile.TemporaryDirectory() as folder, scripted(folder, CALL % "sky", '{"at": "sea"}', '{"at": "sky"}') as s:
+        got = [whole(s.ask("/v1/chat/completions", asked)) for _ in want]
+        broken = s.ask("/v1/chat/completions", asked, status=400)["error"]["message"]
+        other = s.ask("/v1/chat/completions", chat("Look", tools=TOOLS, guided_regex="a+"), status=400)["error"]["message"]
+        must = s.ask("/v1/chat/completions", dict(asked, tool_choice="required"), status=400)["error"]["message"]
+    got = [(text or "", *rest) for text, *rest in got]
+    problems = [f"{g} is not {w}" for g, w in zip(got, want) if g != w]
+    problems += [m for m in (broken, must) if "the grammar does not allow it" not in m]
+    return problems + [other] * ("tool_choice none" not in other)
 
 
 def an_answer_may_take_longer_than_a_connection_may_wait():
@@ -82,5 +90,6 @@ def an_answer_may_take_longer_than_a_connection_may_wait():
 
 
 if __name__ == "__main__":
-    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, a_schema_beside_tools_is_refused,
+    run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said,
+        a_schema_beside_tools_holds_for_what_is_no_call,
         an_answer_may_take_longer_than_a_connection_may_wait)
