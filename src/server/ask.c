@@ -225,8 +225,9 @@ bool ask_prompt(struct ask *a, gyr_tokens *tokens, struct fault *f) {
     if (!j->count) return refuse(f, 400, "prompt", "the prompt is empty; write something to answer");
     if (j->count >= a->context)
         return refuse_as(f, 400, "context_length_exceeded", "messages",
-                         "the prompt has %zu tokens, and the context of this model is %zu tokens; shorten it", j->count,
-                         a->context);
+                         "the prompt is too long: it has %zu tokens, and this model's maximum context length is %zu "
+                         "tokens", // clients look for these words
+                         j->count, a->context);
     return true;
 }
 

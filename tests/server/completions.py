@@ -148,7 +148,7 @@ REFUSED = [
     ({"prompt": ["a", 1]}, "prompt: takes a string, a list of token ids"),
     ({"prompt": [[1], []]}, "the prompt is empty"),
     ({"prompt": [[1], [2**40]]}, "token ids are 0 to"),
-    ({"prompt": ["a", "word " * 3000]}, "the context of this model is 1024"),
+    ({"prompt": ["a", "word " * 3000]}, "maximum context length is 1024 tokens"),
     ({"prompt": ["a"] * 1025}, "at most 1024 choices"),
     ({"prompt": ["a"] * 20, "n": 64}, "at most 1024 choices"),
     ({"prompt": ["a", "b"], "receipt": True}, "receipt: of one answer"),

@@ -108,7 +108,7 @@ REFUSED = [
     ("/v1/chat/completions", chat("a", logit_bias={"99999999": 1}), 400, "logit_bias: "),
     ("/v1/chat/completions", chat("a", frobnicate=1), 400, "unknown parameter: 'frobnicate'"),
     ("/v1/chat/completions", chat("a", model="gpt-9"), 404, "no model 'gpt-9'"),
-    ("/v1/chat/completions", chat("word " * 3000), 400, "the context of this model is 1024"),
+    ("/v1/chat/completions", chat("word " * 3000), 400, "maximum context length is 1024 tokens"),
     ("/v1/chat/completions", chat("a", response_format={"type": "json_schema", "json_schema": {"schema": {"type": "z"}}}),
      400, "response_format"),
     ("/v1/completions", {"prompt": ""}, 400, "empty"),
