@@ -6,23 +6,7 @@
 
 static const float LEAST = 0x1p-149f; // that is more than 0
 
-enum { LANES = 16, DIGIT = 11, DIGITS = 1 << DIGIT, FEW = 256 };
-
-float find_peaks(const float *x, size_t n, float *peak) {
-    float best = -INFINITY;
-    for (size_t from = 0; from < n; from += BLOCK) {
-        float most[LANES], top = -INFINITY;
-        size_t last = n - from < BLOCK ? n : from + BLOCK, i = from;
-        for (size_t l = 0; l < LANES; l++) most[l] = -INFINITY;
-        for (; i + LANES <= last; i += LANES)
-            for (size_t l = 0; l < LANES; l++) most[l] = either(x[i + l] > most[l], x[i + l], most[l]);
-        for (; i < last; i++) top = x[i] > top ? x[i] : top;
-        for (size_t l = 0; l < LANES; l++) top = most[l] > top ? most[l] : top;
-        peak[from / BLOCK] = top;
-        best = top > best ? top : best;
-    }
-    return best;
-}
+enum { DIGIT = 11, DIGITS = 1 << DIGIT, FEW = 256 };
 
 float peak_number(const float *peak, size_t n, size_t m, float *work) {
     memcpy(work, peak, n * sizeof *work);

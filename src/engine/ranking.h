@@ -2,6 +2,8 @@
 #ifndef ENGINE_RANKING_H
 #define ENGINE_RANKING_H
 
+#include "device/host.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,10 +18,9 @@ static inline bool better(struct candidate a, struct candidate b) {
     return a.score > b.score || (a.score == b.score && a.id < b.id);
 }
 
-// The highest of each BLOCK of x, and of all. No NaN.
-enum { BLOCK = 64 };
+// Elements of which the highest is kept: a block's peak.
+enum { BLOCK = HOST_BLOCK };
 static inline size_t blocks_of(size_t n) { return (n + BLOCK - 1) / BLOCK; }
-float find_peaks(const float *x, size_t n, float *peak);
 
 // The m-th highest of n peaks, 1 <= m <= n: at least m elements are that high. `work` is [n].
 float peak_number(const float *peak, size_t n, size_t m, float *work);

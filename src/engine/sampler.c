@@ -16,6 +16,7 @@ bool sampler_init(struct sampler *s, size_t vocab, gyr_error *e) {
     s->peak = malloc(blocks_of(vocab) * sizeof *s->peak);
     s->work = malloc(blocks_of(vocab) * sizeof *s->work);
     s->exps = host_exps_here();
+    s->peaks = host_peaks_here();
     return (s->scores && s->p && s->list && s->spare && s->seen && s->peak && s->work) || fail_memory(e, "sampler");
 }
 
@@ -72,25 +73,16 @@ static void presence_and_frequency(struct sampler *s, const gyr_sampling *o, con
     }
 }
 
-// The scores as they are chosen by. What is not allowed is as unlikely as can be; a NaN (a broken model) must not win,
-// nor make comparisons inconsistent.
-static void mask_scores(struct sampler *s, const uint32_t *allowed) {
-    for (size_t i = 0; i < s->vocab; i++) s->scores[i] = either(s->scores[i] != s->scores[i], -INFINITY, s->scores[i]);
-    for (size_t w = 0; allowed && w < (s->vocab + 31) / 32; w++) {
-        if (allowed[w] == UINT32_MAX) continue;
-        size_t last = s->vocab - w * 32 < 32 ? s->vocab : w * 32 + 32;
-        for (size_t i = w * 32; i < last; i++)
-            if (!in_mask(allowed, i)) s->scores[i] = -INFINITY;
-    }
-}
-
-// The first of those that are allowed whose score is `top`, the highest; -1: there is none.
-static int32_t first_best(const struct sampler *s, float top, const uint32_t *allowed) {
+// The first of those that are allowed whose score is `top`, the highest; -1: there is none. A NaN counts as minus
+// infinity.
+static int32_t first_best(const struct sampler *s, const float *scores, float top, const uint32_t *allowed) {
+    bool lowest = top == -INFINITY;
     for (size_t b = 0; b < blocks_of(s->vocab); b++) {
         if (s->peak[b] != top) continue;
         size_t last = s->vocab - b * BLOCK < BLOCK ? s->vocab : (b + 1) * BLOCK;
         for (size_t i = b * BLOCK; i < last; i++)
-            if (s->scores[i] == top && (!allowed || in_mask(allowed, i))) return (int32_t)i;
+            if ((scores[i] == top || (lowest && isnan(scores[i]))) && (!allowed || in_mask(allowed, i)))
+                return (int32_t)i;
     }
     return -1;
 }
@@ -197,7 +189,7 @@ static int32_t draw_of_all(struct sampler *s, const gyr_sampling *o, float least
         sum += (double)s->p[i];
         n += s->p[i] > 0;
     }
-    find_peaks(s->p, s->vocab, s->peak);
+    s->peaks(s->p, s->vocab, NULL, NULL, s->peak);
     struct draw d = draw_of(s, o, sum, n, random);
     d.rank.p = s->p;
     d.rank.peak = s->peak;
@@ -206,15 +198,25 @@ static int32_t draw_of_all(struct sampler *s, const gyr_sampling *o, float least
     return draw(&d);
 }
 
-int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h,
-                     const uint32_t *allowed) {
+// The scores with bias and penalties; where there are none, the logits as they are.
+static const float *changed(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h) {
+    bool penalties = o->repetition_penalty != 1 || o->presence_penalty != 0 || o->frequency_penalty != 0;
+    if (!o->bias_count && !(penalties && h->n)) return logits;
     memcpy(s->scores, logits, s->vocab * sizeof *logits);
     for (size_t i = 0; i < o->bias_count; i++) s->scores[o->bias_ids[i]] += o->bias_values[i];
     repetition(s, o, h);
     presence_and_frequency(s, o, h);
-    mask_scores(s, allowed);
-    float top = find_peaks(s->scores, s->vocab, s->peak);
-    if (o->temperature == 0 || !isfinite(top)) return first_best(s, top, allowed);
+    return s->scores;
+}
+
+int32_t sampler_pick(struct sampler *s, const gyr_sampling *o, const float *logits, const struct history *h,
+                     const uint32_t *allowed) {
+    const float *scores = changed(s, o, logits, h);
+    // What is not allowed is as unlikely as can be; a NaN (a broken model) must not win, nor make comparisons
+    // inconsistent.
+    bool greedy = o->temperature == 0;
+    float top = s->peaks(scores, s->vocab, allowed, greedy ? NULL : s->scores, s->peak);
+    if (greedy || !isfinite(top)) return first_best(s, scores, top, allowed);
     // exp(-80) is nothing beside 1: what is less likely is left out.
     float least = top - o->temperature * 80;
     double random = random_at(o->seed, h->n);

@@ -14,6 +14,7 @@ struct sampler {
     uint32_t *seen;                 // [vocab], all zero between calls
     float *peak, *work;             // [blocks_of(vocab)]
     host_exps *exps;
+    host_peaks *peaks;
 };
 
 bool sampler_init(struct sampler *s, size_t vocab, gyr_error *e);

@@ -254,10 +254,46 @@ static void settings_out_of_range_are_named(void) {
     CHECK_STR(e.message, "logit bias for token 8: ids are 0 to 7");
 }
 
+// The pass over all scores, against its definition: with and without a mask, where blocks are not whole, with what is
+// no number, and with every instruction set that is here.
+static void peaks_by_definition(void) {
+    enum { MOST = 700 };
+    static const char *const sets[] = {"scalar", "avx2", "avx512", "amx", "neon"};
+    static float x[MOST], want[MOST], got[MOST], peak[MOST / HOST_BLOCK + 1], peaks[MOST / HOST_BLOCK + 1];
+    static uint32_t mask[MOST / 32 + 1];
+    for (uint32_t round = 0; round < 400; round++) {
+        size_t n = 1 + (size_t)(random_at(1, round) * (MOST - 1));
+        bool masked = round % 3;
+        for (uint32_t w = 0; w < MOST / 32 + 1; w++) {
+            double kind = random_at(2, round * 100 + w);
+            mask[w] = kind < 0.3 ? 0 : kind < 0.6 ? UINT32_MAX : (uint32_t)(random_at(3, round * 100 + w) * 0x1p32);
+        }
+        float best = -INFINITY;
+        for (uint32_t i = 0; i < n; i++) {
+            double kind = random_at(4, round * 1000 + i);
+            x[i] = kind < 0.02 ? NAN : kind < 0.04 ? -INFINITY : (float)(random_at(5, round * 1000 + i) * 8 - 4);
+            want[i] = isnan(x[i]) || (masked && !in_mask(mask, i)) ? -INFINITY : x[i];
+            if (i % HOST_BLOCK == 0) peak[i / HOST_BLOCK] = -INFINITY;
+            peak[i / HOST_BLOCK] = fmaxf(peak[i / HOST_BLOCK], want[i]);
+            best = fmaxf(best, want[i]);
+        }
+        for (size_t k = 0; k < sizeof sets / sizeof *sets; k++) {
+            setenv("GYR_ISA", sets[k], 1); // one that is not here: the scalar one
+            host_peaks *pass = host_peaks_here();
+            CHECK(pass(x, n, masked ? mask : NULL, got, peaks) == best);
+            CHECK(!memcmp(got, want, n * sizeof *x) && !memcmp(peaks, peak, blocks_of(n) * sizeof *peak));
+            CHECK(pass(x, n, masked ? mask : NULL, NULL, peaks) == best);
+            CHECK(!memcmp(peaks, peak, blocks_of(n) * sizeof *peak));
+        }
+    }
+    unsetenv("GYR_ISA");
+}
+
 int main(void) {
     gyr_error e;
     if (!sampler_init(&sampler, VOCAB, &e)) return 1;
     RUN(greedy_takes_the_first_best);
+    RUN(peaks_by_definition);
     RUN(masks_come_last);
     RUN(draws_follow_softmax);
     RUN(cuts_keep_what_they_should);

@@ -84,8 +84,12 @@ const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
                      isa);
 }
 
-host_exps *host_exps_here(void) {
+static const struct kernels *here(void) {
     const char *isa = getenv("GYR_ISA");
     const struct kernels *k = cpu_kernels(isa && *isa ? isa : NULL, NULL);
-    return (k ? k : &kernels_scalar)->exps;
+    return k ? k : &kernels_scalar;
 }
+
+host_exps *host_exps_here(void) { return here()->exps; }
+
+host_peaks *host_peaks_here(void) { return here()->peaks; }

@@ -77,6 +77,7 @@ const struct kernels KERNEL(kernels) = {
     .clamp = clamp,
     .cap = KERNEL(cap),
     .exps = KERNEL(exps),
+    .peaks = KERNEL(peaks),
     .read = read,
     .roof_int8 = KERNEL(roof_int8),
     .roof_fp32 = KERNEL(roof_fp32),
