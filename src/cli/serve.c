@@ -63,7 +63,8 @@ static void on_ready(void *user, const char *url) {
     print("listening on %s\n", url);
     print_flush();
     if (err_is_terminal())
-        say_dim("%sCtrl-C stops it, once what was asked is answered", o->no_page ? "" : "open it in a browser to chat; ");
+        say_dim("%sCtrl-C stops it, once what was asked is answered",
+                o->no_page ? "" : "open it in a browser to chat; ");
 }
 
 static void on_log(void *user, const char *line) {

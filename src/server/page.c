@@ -45,8 +45,7 @@ static void put_headers(struct exchange *x, const char *tag) {
                                              {"Cross-Origin-Resource-Policy", "same-origin"},
                                              {"Service-Worker-Allowed", "/"},
                                              {"Permissions-Policy", "camera=(), geolocation=(), microphone=()"}};
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
-        exchange_add_header(x, headers[i][0], headers[i][1]);
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) exchange_add_header(x, headers[i][0], headers[i][1]);
     exchange_add_header(x, "ETag", tag);
 }
 

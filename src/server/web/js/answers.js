@@ -7,7 +7,7 @@ import {newMessage, toMessages} from "./conversation.js";
 import {claimMessage, putConversation, putMessages} from "./store.js";
 import {toRequest} from "./settings.js";
 
-const SAVE_MS = 300, BEAT_MS = 4000, RATE_MS = 2000, AWAY_MS = 10 * 60 * 1000;
+const SAVE_MS = 300, TELL_MS = 40, BEAT_MS = 4000, RATE_MS = 2000, AWAY_MS = 10 * 60 * 1000;
 
 // "change": {id}: the message has more; "end": {message}
 export const answers = new Emitter();
@@ -57,6 +57,14 @@ class Run {
         while (this.recent[0][0] < now - RATE_MS) this.recent.shift();
     }
 
+    // Who shows the answer hears of it some times a second, however fast it comes.
+    tell() {
+        this.telling = this.telling || setTimeout(() => {
+            this.telling = null;
+            if (running.get(this.message.id) === this) answers.emit("change", {id: this.message.id});
+        }, TELL_MS);
+    }
+
     async save(quietly) {
         this.saved = Date.now();
         this.message.beat = this.saved;
@@ -97,7 +105,7 @@ async function listen(run, body, heard) {
         if (choice && choice.delta) heard(choice.delta);
         if (choice && choice.finish_reason) finish = choice.finish_reason;
         if (Date.now() - run.saved > SAVE_MS) run.save(true);
-        answers.emit("change", {id: run.message.id});
+        run.tell();
     }
     return finish;
 }
