@@ -50,9 +50,16 @@ class Run {
         return first && last[0] > first[0] ? (last[1] - first[1]) / ((last[0] - first[0]) / 1000) : 0;
     }
 
+    // Of all of it, once it is over.
+    get meanRate() {
+        const {first} = this, last = this.recent.at(-1);
+        return first && last[0] > first[0] ? (last[1] - first[1]) / ((last[0] - first[0]) / 1000) : 0;
+    }
+
     count(usage) {
         const now = performance.now();
         this.usage = usage;
+        this.first = this.first || [now, this.tokens];
         this.recent.push([now, this.tokens]);
         while (this.recent[0][0] < now - RATE_MS) this.recent.shift();
     }
@@ -173,6 +180,7 @@ async function catchUp(run) {
     run.phase = "catching up";
     run.before = 0;
     run.recent = [];
+    run.first = null;
     const take = () => Object.assign(message, {content: again.content, reasoning: again.reasoning, calls: again.calls});
     const finish = await listen(run, bodyOf(run), (delta) => {
         apply(again, delta);
@@ -237,7 +245,7 @@ async function carry(run, how) {
     }
     clearInterval(beat);
     running.delete(message.id);
-    message.rate = run.rate || undefined;
+    message.rate = run.meanRate || undefined;
     message.took_ms = performance.now() - run.began;
     message.cached = run.usage && run.usage.prompt_tokens_details && run.usage.prompt_tokens_details.cached_tokens;
     delete message.owner;
