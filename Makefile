@@ -17,6 +17,7 @@ help:
 	@echo "make demo       install what is missing, build, and stream a poem"
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
 	@echo "make test-all   the same, and under sanitizers the tests that take longest"
+	@echo "make test-web   install Chromium if it is missing, and test the page in it, thoroughly"
 	@echo "make bench      measure the poet and the kernels against this machine's limits"
 	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
 	@echo "make conformance   run clients, agents and test suites of others against gyr serve (from PyPI and npm)"
@@ -49,6 +50,11 @@ test:
 test-all: $(SANITIZED)/build.ninja
 	meson configure $(SANITIZED) -Dthorough=true
 	@$(MAKE) --no-print-directory test
+
+test-web: $(BUILD)/build.ninja
+	@tools/setup --browser
+	ninja -C $(BUILD) gyr tests/server/serve_stand_in
+	GYR_WEB=all meson test -C $(BUILD) --no-rebuild --print-errorlogs --timeout-multiplier 10 --suite web
 
 bench: $(BUILD)/build.ninja
 	ninja -C $(BUILD) gyr tests/device/kernels_test
@@ -95,4 +101,4 @@ $(SANITIZED)/build.ninja:
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test test-all bench compare conformance fuzz install dist format clean
+.PHONY: all help setup demo test test-all test-web bench compare conformance fuzz install dist format clean

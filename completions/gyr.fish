@@ -69,6 +69,7 @@ complete -c gyr -n '__fish_seen_subcommand_from serve' -l body -x -d 'Longest re
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l files -x -d 'Most bytes of all files'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l key-files -x -d 'Most bytes of the files of a key'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l quiet -d 'Log no requests'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l no-page -d 'No web page at /'
 complete -c gyr -n '__fish_seen_subcommand_from key' -f -a 'add list rm usage'
 complete -c gyr -n '__fish_seen_subcommand_from key' -l rate -x -d 'Requests per minute: N/min'
 complete -c gyr -n '__fish_seen_subcommand_from key' -l tokens -x -d 'Tokens: N/min or N/day'

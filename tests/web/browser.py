@@ -161,7 +161,7 @@ class Page:
             raise Failed(f"{script[:200]}: {details.get('exception', {}).get('description') or details['text']}")
         return said["result"].get("value")
 
-    def until(self, script, seconds=30):
+    def until(self, script, seconds=100):
         """Waits until an expression is true, and gives it."""
         end = time.monotonic() + seconds
         while True:

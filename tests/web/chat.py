@@ -41,11 +41,14 @@ def an_answer_that_was_stopped_goes_on_with_the_same_bytes():
         press(page, "Go on")
         page.until("!document.querySelector('.cut, .progress')")
         whole = stored(page, "messages")[-1]
+        shown = said(page)
         seed = first["request"]["settings"]["seed"]
         want = s.ask("/v1/chat/completions", {"messages": [{"role": "user", "content": "Write a long poem about the rivers, the hills and the sea"}], "seed": seed})
         want = want["choices"][0]["message"]["content"]
     if first["state"] != "stopped" or not whole["content"].startswith(first["content"]):
         problems.append(f"{first['state']} {first['content'][-60:]!r} {whole['content'][:60]!r}")
+    if "".join(shown.split()) != "".join(want.split()):
+        problems.append(f"{shown!r} is shown, not {want!r}")
     if whole["content"] != want or whole.get("changed"):
         problems.append(f"{whole['content'][-80:]!r} is not {want[-80:]!r}")
     return problems + trouble(the_browser(), s)

@@ -32,6 +32,8 @@ def run_cases(*cases):
     def safe(case):
         @functools.wraps(case)
         def tried():
+            for left in ("requests", "complaints") if "browser" in shared else ():
+                getattr(shared["browser"], left).clear()
             try:
                 return case()
             except Failed as why:
@@ -74,7 +76,7 @@ def ask(page, text, wait=True):
     return answered(page) if wait else None
 
 
-def answered(page, seconds=60):
+def answered(page, seconds=100):
     page.until(f"document.querySelector('.message.assistant:last-child .bar')", seconds)
     return said(page)
 

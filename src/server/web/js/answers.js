@@ -7,7 +7,7 @@ import {newMessage, toMessages} from "./conversation.js";
 import {claimMessage, putConversation, putMessages} from "./store.js";
 import {toRequest} from "./settings.js";
 
-const SAVE_MS = 300, BEAT_MS = 4000, RATE_MS = 2000, AWAY_MS = 10 * 60 * 1000;
+const SAVE_MS = 300, TELL_MS = 40, BEAT_MS = 4000, RATE_MS = 2000, AWAY_MS = 10 * 60 * 1000;
 
 // "change": {id}: the message has more; "end": {message}
 export const answers = new Emitter();
@@ -50,11 +50,26 @@ class Run {
         return first && last[0] > first[0] ? (last[1] - first[1]) / ((last[0] - first[0]) / 1000) : 0;
     }
 
+    // Of all of it, once it is over.
+    get meanRate() {
+        const {first} = this, last = this.recent.at(-1);
+        return first && last[0] > first[0] ? (last[1] - first[1]) / ((last[0] - first[0]) / 1000) : 0;
+    }
+
     count(usage) {
         const now = performance.now();
         this.usage = usage;
+        this.first = this.first || [now, this.tokens];
         this.recent.push([now, this.tokens]);
         while (this.recent[0][0] < now - RATE_MS) this.recent.shift();
+    }
+
+    // Who shows the answer hears of it some times a second, however fast it comes.
+    tell() {
+        this.telling = this.telling || setTimeout(() => {
+            this.telling = null;
+            if (running.get(this.message.id) === this) answers.emit("change", {id: this.message.id});
+        }, TELL_MS);
     }
 
     async save(quietly) {
@@ -97,7 +112,7 @@ async function listen(run, body, heard) {
         if (choice && choice.delta) heard(choice.delta);
         if (choice && choice.finish_reason) finish = choice.finish_reason;
         if (Date.now() - run.saved > SAVE_MS) run.save(true);
-        answers.emit("change", {id: run.message.id});
+        run.tell();
     }
     return finish;
 }
@@ -165,6 +180,7 @@ async function catchUp(run) {
     run.phase = "catching up";
     run.before = 0;
     run.recent = [];
+    run.first = null;
     const take = () => Object.assign(message, {content: again.content, reasoning: again.reasoning, calls: again.calls});
     const finish = await listen(run, bodyOf(run), (delta) => {
         apply(again, delta);
@@ -229,7 +245,7 @@ async function carry(run, how) {
     }
     clearInterval(beat);
     running.delete(message.id);
-    message.rate = run.rate || undefined;
+    message.rate = run.meanRate || undefined;
     message.took_ms = performance.now() - run.began;
     message.cached = run.usage && run.usage.prompt_tokens_details && run.usage.prompt_tokens_details.cached_tokens;
     delete message.owner;

@@ -139,14 +139,20 @@ export class ChatView {
 
     showHead() {
         if (!this.conversation) return;
-        const {conversation} = this, model = modelOf(conversation.settings);
+        const {conversation} = this, model = modelOf(conversation.settings), some = this.tree.byId.size > 0;
+        const state = JSON.stringify([models().map((m) => m.id), model && model.id, conversation.title, some]);
+        if (state === this.headState) { // a menu in it may be open
+            this.showMeter();
+            return;
+        }
+        this.headState = state;
         const choice = h("select", {class: "model-choice", "aria-label": t("chat.model"), onchange: () => this.chooseModel(choice.value)},
             models().map((m) => h("option", {value: m.id, selected: Boolean(model) && m.id === model.id}, m.id)));
         if (!models().length) choice.append(h("option", {}, t("chat.model.none")));
         this.meter = h("div", {class: "meter"});
-        fill(this.head, choice, h(this.tree.byId.size ? "h1" : "div", {class: "chat-title"}, h("bdi", {}, visible(conversation.title))), this.meter,
+        fill(this.head, choice, h(some ? "h1" : "div", {class: "chat-title"}, h("bdi", {}, visible(conversation.title))), this.meter,
             iconButton("settings", t("chat.settings"), () => this.editSettings()),
-            this.tree.byId.size ? menuButton("more", t("chat.menu"), () => conversationItems(conversation, () => this.go("#/new"))) : null);
+            some ? menuButton("more", t("chat.menu"), () => conversationItems(conversation, () => this.go("#/new"))) : null);
         this.showMeter();
     }
 
@@ -268,7 +274,6 @@ export class ChatView {
             siblings: (id) => this.tree.siblings(id),
             isLast: (message) => this.conversation.leaf === message.id,
             waiting: () => this.waiting.words || t("message.waiting"),
-            grew: () => {},
             copy: (message, button) => copyText(message.content, button),
             edit: (message, text) => this.edit(message, text),
             branch: (id) => this.setLeaf(this.tree.leafBelow(id)),

@@ -69,7 +69,6 @@ export class MessageView {
         this.state = h("div", {class: "state"});
         this.foot = h("div", {class: "foot"});
         this.text = new Rendered(body);
-        this.text.after = () => this.doing.grew();
         fill(this.element, this.thinking, body, this.calls, this.state, this.foot);
         if (isRunning(this.message.id)) {
             this.grow();
@@ -83,17 +82,22 @@ export class MessageView {
         const running = isRunning(this.message.id);
         showThinking(this.thinking, this.message, running);
         showTools(this.calls, this.message, running, this.doing);
+        if (running && !this.running) this.text.clear();
         if (running) {
             this.text.grow(this.message.content);
             this.element.setAttribute("aria-busy", "true");
             this.showProgress();
             if (!this.running) fill(this.foot);
             this.running = true;
-        } else {
+            return;
+        }
+        if (this.running) {
             this.text.text = this.message.content;
             this.text.end();
-            this.settled();
+        } else {
+            this.text.whole(this.message.content);
         }
+        this.settled();
     }
 
     settled() {

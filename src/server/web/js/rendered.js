@@ -51,8 +51,10 @@ export class Rendered {
             return;
         }
         this.step();
-        this.next = now() + (now() - start) * SHARE;
-        if (this.after) this.after();
+        this.next = Infinity;
+        requestAnimationFrame(() => setTimeout(() => { // the layout, too, is among what it took
+            this.next = now() + (now() - start) * SHARE;
+        }));
     }
 
     clear() {

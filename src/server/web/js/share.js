@@ -45,26 +45,17 @@ async function article(message) {
     return box;
 }
 
+// Markup is what the browser makes of elements; put together as text, because a style sheet that is made in this page
+// falls under this page's policy.
 export async function sharedPage({conversation, tree}) {
     const path = tree.path(conversation.leaf), title = visible(conversation.title || t("chat.untitled"));
     const names = [...new Set(path.map((m) => m.model).filter(Boolean))].join(", ");
-    const page = document.implementation.createHTMLDocument(title);
-    page.documentElement.lang = languageTag();
-    page.documentElement.dir = t("language.direction");
-    const meta = (attributes) => {
-        const element = page.createElement("meta");
-        for (const key of Object.keys(attributes)) element.setAttribute(key, attributes[key]);
-        page.head.append(element);
-    };
-    meta({charset: "utf-8"});
-    meta({"http-equiv": "Content-Security-Policy", content: POLICY});
-    meta({name: "viewport", content: "width=device-width, initial-scale=1"});
-    const style = page.createElement("style");
-    style.textContent = STYLE;
-    page.head.append(style);
-    page.body.append(h("header", {}, h("h1", {dir: "auto"}, title), h("p", {}, t("share.made", {date: dateTime(Date.now())}),
-        names ? ` · ${t("share.by", {models: names})}` : "")), h("main", {}, ...await Promise.all(path.map(article))));
-    return "<!DOCTYPE html>\n" + page.documentElement.outerHTML + "\n";
+    const head = [h("meta", {charset: "utf-8"}), h("meta", {"http-equiv": "Content-Security-Policy", content: POLICY}),
+        h("meta", {name: "viewport", content: "width=device-width, initial-scale=1"}), h("title", {}, title)];
+    const body = h("body", {}, h("header", {}, h("h1", {dir: "auto"}, title), h("p", {}, t("share.made", {date: dateTime(Date.now())}),
+        names ? ` · ${t("share.by", {models: visible(names)})}` : "")), h("main", {}, ...await Promise.all(path.map(article))));
+    return `<!DOCTYPE html>\n<html lang="${languageTag()}" dir="${t("language.direction")}">\n<head>\n` +
+        `${head.map((element) => element.outerHTML).join("\n")}\n<style>${STYLE}</style>\n</head>\n${body.outerHTML}\n</html>\n`;
 }
 
 export async function shareConversation(id) {

@@ -40,7 +40,7 @@ export class Sidebar {
 
     later() {
         clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.show(), 50);
+        this.timer = setTimeout(() => (this.list.querySelector(".menu:not([hidden])") ? this.later() : this.show()), 100);
     }
 
     setCurrent(hash) {
