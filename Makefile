@@ -20,7 +20,7 @@ help:
 	@echo "make test-web   install Chromium if it is missing, and test the page in it, thoroughly"
 	@echo "make bench      measure the poet and the kernels against this machine's limits"
 	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
-	@echo "make conformance   run clients, agents and test suites of others against gyr serve (from PyPI and npm)"
+	@echo "make conformance   run clients, agents and test suites of others against gyr serve (from PyPI, npm and GitHub)"
 	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (needs clang)"
 	@echo "make install    install the program, library and manual under PREFIX=$(PREFIX)"
 	@echo "make dist       make a tarball with a program that runs on any Linux; DIST=\"x86_64 aarch64\" for both kinds"
@@ -68,8 +68,8 @@ compare: all
 	bench/compare --gyr $(BUILD)/gyr
 
 conformance: $(BUILD)/build.ninja
-	ninja -C $(BUILD) gyr tests/server/serve_stand_in
-	tools/check/conformance
+	meson compile -C $(BUILD) gyr:executable gyr:shared_library serve_stand_in
+	tools/check/conformance --build $(BUILD) $(if $(CACHE),--cache $(CACHE)) $(SUITES)
 
 fuzz: $(FUZZ)/build.ninja
 	ninja -C $(FUZZ)
