@@ -133,7 +133,7 @@ static uint64_t *classes_of(const struct maker *m) {
         for (uint32_t s = 0; s < m->one->n; s++)
             if (!m->one->states[s].final) made[n++] = class_of(m, place, s);
     if (m->row.most != SIZE_MAX) made[n++] = class_of(m, m->places, 0);
-    if (m->row.close) made[n++] = CLOSED;
+    if (m->row.close) made[n++] = (uint64_t)CLOSED << 33;
     return made;
 }
 

@@ -98,7 +98,10 @@ static bool negate_prefix(struct negation *n) {
         schema_spend(n->c, 8 * i);
         for (size_t k = 0; k < i && !n->c->failed; k++) json_array_append_new(prefix, json_true());
         json_array_append_new(prefix, json_pack("{s:O}", "not", schema));
-        if (json_array_size(prefix) != i + 1) return schema_no_memory(n->c);
+        if (json_array_size(prefix) != i + 1) {
+            json_decref(prefix);
+            return schema_no_memory(n->c);
+        }
         if (!add(n, json_pack("{s:s,s:i,s:o}", "type", "array", "minItems", (int)i + 1, "prefixItems", prefix)))
             return false;
     }
@@ -118,7 +121,10 @@ static bool negate_any(struct negation *n) {
     json_t *schema, *all = json_array();
     size_t i;
     json_array_foreach(n->value, i, schema) json_array_append_new(all, json_pack("{s:O}", "not", schema));
-    if (json_array_size(all) != json_array_size(n->value)) return schema_no_memory(n->c);
+    if (json_array_size(all) != json_array_size(n->value)) {
+        json_decref(all);
+        return schema_no_memory(n->c);
+    }
     return add(n, json_pack("{s:o}", "allOf", all));
 }
 
