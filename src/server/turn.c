@@ -72,8 +72,11 @@ static bool on_piece(void *user, const char *text, size_t size) {
 }
 
 static bool on_prefill(void *user, size_t done, size_t total) {
-    (void)done, (void)total;
-    return !atomic_load(&((struct turn *)user)->job->cancelled);
+    struct turn *t = user;
+    (void)total;
+    if (t->job->progress && !t->index)
+        job_say(t->job, &(struct said){.kind = SAID_READ, .count = t->cached + done, .cached = t->cached});
+    return !atomic_load(&t->job->cancelled);
 }
 
 // On a worker thread, for one answer at a time.

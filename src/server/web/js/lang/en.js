@@ -78,6 +78,7 @@ export const en = {
     "message.queue": "{count} requests wait",
     "message.queue.one": "1 request waits",
     "message.reading": "Reading the prompt",
+    "message.reading.part": "Reading the prompt: {percent}",
     "message.catchingUp": "Catching up with what was there",
     "message.away": "The server does not answer. The answer goes on when it does.",
     "message.ended": "The answer is complete.",

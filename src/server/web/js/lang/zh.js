@@ -77,6 +77,7 @@ export const zh = {
     "message.waiting": "正在等待服务器",
     "message.queue": "有 {count} 个请求在等待",
     "message.reading": "正在读取提示",
+    "message.reading.part": "正在读取提示：{percent}",
     "message.catchingUp": "正在追上已有的内容",
     "message.away": "服务器没有响应。恢复后回答会继续。",
     "message.ended": "回答已完成。",
