@@ -178,10 +178,13 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
         job_say(t->job,
                 &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->prompt.count, .cached = t->cached});
     }
+    if (!t->job->no_answer) {
+        stats->answer_tokens += now.answer_tokens - t->counted; // as they come: who looks on sees a rate
+        t->counted = now.answer_tokens;
+    }
     if (!over) return false;
     if (t->job->no_answer && now.stop == GYR_STOP_CALLER) now.stop = GYR_STOP_LENGTH, now.answer_tokens = 0;
     stats->finished[now.stop]++;
-    stats->answer_tokens += now.answer_tokens;
     char *receipt = make_receipt(t);
     if (t->broken)
         job_say(t->job, &(struct said){.kind = SAID_FAILED,

@@ -221,7 +221,7 @@ export const en = {
     "models.size": "Size",
     "models.context": "Context",
     "models.tokens": "{count} tokens",
-    "models.unknown": "What is in it is known once it is loaded.",
+    "models.unknown": "The rest is known once it is loaded.",
     "models.template": "Chat template",
     "models.details": "Details",
     "models.server": "gyr {version}, edition {edition}: up to {parallel} answers at once, {waiting} may wait",

@@ -218,7 +218,7 @@ export const zh = {
     "models.size": "大小",
     "models.context": "上下文",
     "models.tokens": "{count} 个词元",
-    "models.unknown": "载入后才能知道其内容。",
+    "models.unknown": "其余信息在载入后才能知道。",
     "models.template": "对话模板",
     "models.details": "详细信息",
     "models.server": "gyr {version}，版次 {edition}：最多同时回答 {parallel} 个，最多等待 {waiting} 个",
