@@ -86,6 +86,7 @@ static const struct field fields[] = {
     {"prompt_logprobs", FIELD_OF, .read = read_prompt_logprobs},
     {"return_token_ids", FIELD_BOOL, IN_CHAT(ids)},
     {"receipt", FIELD_BOOL, IN_JOB(receipt)},
+    {"return_progress", FIELD_BOOL, IN_JOB(progress)},
     {"continue_final_message", FIELD_BOOL, IN_CHAT(go_on)},
     {"add_generation_prompt", FIELD_BOOL, IN_CHAT(generate)},
     {"thinking_token_budget", FIELD_OF, .read = budget_read},
@@ -252,9 +253,28 @@ static void done(struct telling *t) {
     openai_finish(t, &json);
 }
 
+// How much of the prompt is computed, in llama-server's words.
+static void read_on(struct telling *t, const struct said *said) {
+    struct buf json = {0};
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
+    head(&o, t, "chat.completion.chunk");
+    js_open(&o, "choices", '[');
+    js_close(&o, ']');
+    js_open(&o, "prompt_progress", '{');
+    js_whole(&o, "total", (int64_t)t->job->count);
+    js_whole(&o, "cache", (int64_t)said->cached);
+    js_whole(&o, "processed", (int64_t)said->count);
+    js_close(&o, '}');
+    js_close(&o, '}');
+    telling_event(t, NULL, &json);
+    buf_free(&json);
+}
+
 const struct surface chat_surface = {.type = "application/json",
                                      .stream_type = "text/event-stream",
                                      .prompt = prompt_token,
+                                     .read = read_on,
                                      .event = event,
                                      .token = openai_token,
                                      .over = over,

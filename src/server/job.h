@@ -15,6 +15,7 @@ struct budget;
 
 // What the scheduler says of a job, in order.
 enum said_kind {
+    SAID_READ,   // `count` of the prompt's tokens are computed, `cached` of them were there; where it is wanted
     SAID_BEGUN,  // the prompt is computed: `count` of its tokens, `cached` were there
     SAID_PROMPT, // a token of the prompt is computed: as SAID_TOKEN, before SAID_BEGUN
     SAID_TOKEN,  // a token was chosen: `id`, its bytes; `count` likeliest ones if log-probabilities are asked for
@@ -75,6 +76,7 @@ struct job {
     bool prompt_each;         // told with each choice; else with the first of each prompt
     bool no_answer;           // the prompt is all that is wanted
     bool ignore_end, receipt; // a receipt is wanted
+    bool progress;            // so is news of how much of the prompt is computed
     bool one_call;            // an answer ends with its first call of a tool
     unsigned n;
     bool (*work)(struct job *job, gyr_error *e); // instead of an answer: a part of it, on the engine's thread. True:

@@ -23,6 +23,7 @@ struct turn {
     struct reasoning reasoning;
     size_t free_tokens; // that came while it did not
     size_t cached;      // tokens of the prompt that were there
+    size_t counted;     // of the answer, that the lane's count has
     size_t from_disk;   // of the session that are to be read before the answer begins
     uint64_t order;     // when it was admitted: the youngest has the highest
     bool begun;         // its prompt is computed

@@ -163,6 +163,11 @@ static void said(struct job *j, const struct said *what) {
     struct telling *t = j->telling;
     struct speech *s = &t->speeches[what->choice];
     switch (what->kind) {
+    case SAID_READ:
+        if (!t->stream || !t->surface->read) break;
+        start(t);
+        t->surface->read(t, what);
+        break;
     case SAID_BEGUN:
         if (what->choice % j->each == 0) t->cached += what->cached;
         start(t);

@@ -39,8 +39,9 @@ struct telling;
 struct surface {
     const char *type; // of a whole reply
     const char *stream_type;
-    void (*start)(struct telling *t);                   // a stream begins
-    void (*begun)(struct telling *t, struct speech *s); // in it, a choice: its prompt is computed
+    void (*start)(struct telling *t);                         // a stream begins
+    void (*read)(struct telling *t, const struct said *said); // more of the prompt is computed; may be NULL
+    void (*begun)(struct telling *t, struct speech *s);       // in it, a choice: its prompt is computed
     void (*prompt)(struct telling *t, struct speech *s, const struct said *said); // a token of the prompt; may be NULL
     void (*event)(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size);
     void (*token)(struct telling *t, struct speech *s, const struct said *said); // with log-probabilities; may be NULL

@@ -72,8 +72,11 @@ static bool on_piece(void *user, const char *text, size_t size) {
 }
 
 static bool on_prefill(void *user, size_t done, size_t total) {
-    (void)done, (void)total;
-    return !atomic_load(&((struct turn *)user)->job->cancelled);
+    struct turn *t = user;
+    (void)total;
+    if (t->job->progress && !t->index)
+        job_say(t->job, &(struct said){.kind = SAID_READ, .count = t->cached + done, .cached = t->cached});
+    return !atomic_load(&t->job->cancelled);
 }
 
 // On a worker thread, for one answer at a time.
@@ -175,10 +178,13 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
         job_say(t->job,
                 &(struct said){.kind = SAID_BEGUN, .choice = t->index, .count = t->prompt.count, .cached = t->cached});
     }
+    if (!t->job->no_answer) {
+        stats->answer_tokens += now.answer_tokens - t->counted; // as they come: who looks on sees a rate
+        t->counted = now.answer_tokens;
+    }
     if (!over) return false;
     if (t->job->no_answer && now.stop == GYR_STOP_CALLER) now.stop = GYR_STOP_LENGTH, now.answer_tokens = 0;
     stats->finished[now.stop]++;
-    stats->answer_tokens += now.answer_tokens;
     char *receipt = make_receipt(t);
     if (t->broken)
         job_say(t->job, &(struct said){.kind = SAID_FAILED,

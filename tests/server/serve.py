@@ -333,6 +333,19 @@ def what_is_wrong_is_said():
     return problems
 
 
+def how_much_of_a_prompt_is_read_is_said():
+    long = chat("the sea and the night " * 150, max_tokens=2, return_progress=True)
+    with Server(GYR) as s:
+        events = [e for _, e in s.events("/v1/chat/completions", long) if e != "[DONE]"]
+        quiet = [e for _, e in s.events("/v1/chat/completions", chat("the sea", max_tokens=2)) if e != "[DONE]"]
+        whole = s.ask("/v1/chat/completions", long)
+    told = [e["prompt_progress"] for e in events if "prompt_progress" in e]
+    total = whole["usage"]["prompt_tokens"]
+    right = told and all(p["total"] == total and 0 <= p["cache"] <= p["processed"] <= total for p in told)
+    right = right and [p["processed"] for p in told] == sorted(p["processed"] for p in told) and 0 < told[-1]["processed"]
+    return [] if right and not any("prompt_progress" in e for e in quiet) and "prompt_progress" not in whole else [f"{told} of {total}"]
+
+
 def who_leaves_frees_the_place():
     with Server(GYR) as s:
         c = s.connect()
@@ -440,5 +453,5 @@ if __name__ == "__main__":
         what_must_be_json_is, a_schema_beside_tools_holds_for_what_is_no_call, embeddings_are_those_of_gyr_embed, the_other_apis_keep_to_what_is_asked,
         little_memory_changes_nothing,
         a_conversation_goes_on_after_a_restart, an_answer_goes_on_from_what_is_there, what_is_wrong_is_said,
-        who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
+        how_much_of_a_prompt_is_read_is_said, who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
         pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)

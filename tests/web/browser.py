@@ -119,7 +119,7 @@ class Browser:
     def page(self, width=1200, height=800, theme="light", language="en", context=None):
         """A page in a context of its own: nothing that another has stored is there."""
         context = context or self.call("Target.createBrowserContext")["browserContextId"]
-        target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        target = self.call("Target.createTarget", url="about:blank", browserContextId=context, newWindow=True)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         return Page(self, session, target, context, width, height, theme, language)
 

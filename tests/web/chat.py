@@ -39,7 +39,11 @@ def an_answer_that_was_stopped_goes_on_with_the_same_bytes():
             if first["state"] == "stopped":
                 break
         press(page, "Go on")
-        page.until("!document.querySelector('.cut, .progress')")
+        for _ in range(400):
+            if stored(page, "messages")[-1]["state"] == "done":
+                break
+            page.run("new Promise((r) => setTimeout(r, 100))")
+        answered(page)
         whole = stored(page, "messages")[-1]
         shown = said(page)
         seed = first["request"]["settings"]["seed"]
@@ -107,12 +111,12 @@ def branches_are_kept():
         if page.run("document.querySelectorAll('.message').length") != 2 or "2/2" not in page.text(".message.user"):
             problems.append(page.text(".column"))
         page.run("document.querySelector('.message.user [aria-label=\"Previous branch\"]').click()")
-        page.until("document.querySelectorAll('.message').length === 4")
+        page.until("document.querySelectorAll('.message .said').length === 4")
         whole = page.text(".column")
         page.reload()
-        page.until("document.querySelectorAll('.message').length === 4")
+        page.until("document.querySelectorAll('.message .said').length === 4")
         page.run("document.querySelector('.message.assistant [aria-label=\"Previous branch\"]').click()")
-        page.until("document.querySelectorAll('.message').length === 2")
+        page.until("document.querySelectorAll('.message .said').length === 2")
         if "two" not in whole or "three" not in whole or "one" not in page.text(".column"):
             problems.append(f"{whole} {page.text('.column')}")
         kept = stored(page, "messages")

@@ -37,6 +37,7 @@ class Run {
         this.recent = []; // [time, tokens] of the last two seconds
         this.saved = 0;
         this.usage = null;
+        this.progress = null; // how much of the prompt was read: {total, processed}
         this.before = 0; // tokens of the answer that were there already
     }
 
@@ -99,15 +100,16 @@ function apply(into, delta) {
 function bodyOf(run) {
     const {request} = run.message;
     return {...toRequest(request.settings), messages: toMessages(run.path, request.settings.system), stream: true,
-        stream_options: {include_usage: true, continuous_usage_stats: true}};
+        stream_options: {include_usage: true, continuous_usage_stats: true}, return_progress: true};
 }
 
 // Has the answer come in pieces; heard(piece) takes each.
-async function listen(run, body, heard) {
+async function listen(run, body, heard, signal = run.controller.signal) {
     let finish = null;
-    for await (const event of stream("v1/chat/completions", body, run.controller.signal)) {
+    for await (const event of stream("v1/chat/completions", body, signal)) {
         const choice = event.choices && event.choices[0];
         if (event.usage) run.count(event.usage);
+        if (event.prompt_progress) run.progress = event.prompt_progress;
         if (event.model) run.message.model = event.model;
         if (choice && choice.delta) heard(choice.delta);
         if (choice && choice.finish_reason) finish = choice.finish_reason;
@@ -143,10 +145,8 @@ async function goOn(run) {
     body.messages = [...body.messages, {role: "assistant", content: message.content}];
     if (body.max_tokens && (body.max_tokens -= had) < 1) return "length";
     const begun = message.content;
-    const other = new AbortController();
-    const ours = run.controller;
-    ours.signal.addEventListener("abort", () => other.abort(), {once: true});
-    run.controller = {signal: other.signal};
+    const other = new AbortController(), {signal} = run.controller;
+    signal.addEventListener("abort", () => other.abort(), {once: true});
     let same = true;
     run.before = had;
     try {
@@ -159,13 +159,11 @@ async function goOn(run) {
                 apply(message, delta);
                 note(run);
             }
-        });
+        }, other.signal);
     } catch (error) {
-        if ((same && error.status !== 400) || ours.signal.aborted) throw error;
+        if ((same && error.status !== 400) || signal.aborted) throw error;
         message.content = begun;
         return null;
-    } finally {
-        run.controller = ours;
     }
 }
 

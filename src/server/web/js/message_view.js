@@ -106,13 +106,15 @@ export class MessageView {
         showThinking(this.thinking, this.message, false);
         showTools(this.calls, this.message, false, this.doing);
         fill(this.state, this.outcome());
-        fill(this.foot, this.bar());
+        fill(this.foot, this.message.state === "running" ? null : this.bar());
     }
 
     showProgress() {
         const run = runOf(this.message.id);
         if (!run) return;
-        const words = {waiting: this.doing.waiting(), "catching up": t("message.catchingUp"), away: t("message.away"),
+        const read = run.progress && run.progress.total ? run.progress.processed / run.progress.total : 0;
+        const waiting = read ? t("message.reading.part", {percent: number(100 * read) + "%"}) : this.doing.waiting();
+        const words = {waiting, "catching up": t("message.catchingUp"), away: t("message.away"),
             streaming: t("message.rate", {rate: number(run.rate, run.rate < 10 ? 1 : 0)})}[run.phase];
         const line = this.state.firstChild && this.state.firstChild.classList.contains("progress") ? this.state.firstChild
             : h("div", {class: "progress"}, h("span", {class: "pulse"}), h("span", {}));

@@ -29,10 +29,14 @@ export class ModelsView {
     }
 
     facts(model) {
-        if (!model.loaded) return [h("p", {class: "hint"}, t("models.unknown"))];
+        const row = ([name, value]) => h("div", {}, h("dt", {}, t("models." + name)), h("dd", {}, value));
+        if (!model.loaded) {
+            return [model.bytes ? h("dl", {class: "facts"}, row(["size", bytes(model.bytes)])) : null,
+                h("p", {class: "hint"}, t("models.unknown"))];
+        }
         const rows = [["architecture", model.architecture], ["types", model.types], ["parameters", short(model.parameters)],
             ["size", bytes(model.bytes)], ["context", t("models.tokens", {count: number(model.max_model_len)})]];
-        return [h("dl", {class: "facts"}, rows.map(([name, value]) => h("div", {}, h("dt", {}, t("models." + name)), h("dd", {}, value))))];
+        return [h("dl", {class: "facts"}, rows.map(row))];
     }
 
     details(model) {
