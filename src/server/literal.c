@@ -198,7 +198,7 @@ static enum literal_result word(struct literal *l, char c) {
         return LITERAL_MORE;
     }
     enum literal_result r = word_ended(l);
-    if (r == LITERAL_DONE) return LITERAL_BROKEN; // a word at the top is ended by literal_end() alone
+    if (r == LITERAL_DONE) return LITERAL_BROKEN; // a word at the top is ended by literal_finish() alone
     return r == LITERAL_MORE ? step(l, c, false) : r;
 }
 
@@ -342,7 +342,7 @@ enum literal_result literal_put(struct literal *l, char c, bool special) {
     return step(l, c, special);
 }
 
-enum literal_result literal_end(struct literal *l) {
+enum literal_result literal_finish(struct literal *l) {
     l->seen = 0;
     if (l->state == WORD && !l->depth) return word_ended(l);
     return l->state == DONE ? LITERAL_DONE : LITERAL_BROKEN;
@@ -357,7 +357,7 @@ bool literal_whole(enum literal_dialect dialect, const char *s, size_t size, str
     enum literal_result r = LITERAL_MORE;
     size_t i = 0;
     while (i < size && r == LITERAL_MORE) r = literal_put(&l, s[i++], false);
-    if (r == LITERAL_MORE) r = literal_end(&l);
+    if (r == LITERAL_MORE) r = literal_finish(&l);
     if (r == LITERAL_DONE && i == size) return true;
     if (!out->failed && out->data) out->data[out->size = before] = 0;
     return false;

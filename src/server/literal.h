@@ -49,7 +49,7 @@ void literal_begin(struct literal *l, enum literal_dialect dialect, char opened,
 enum literal_result literal_put(struct literal *l, char c, bool special);
 
 // Where the bytes end: a number or a word at the top may end so.
-enum literal_result literal_end(struct literal *l);
+enum literal_result literal_finish(struct literal *l);
 
 // All of the bytes are one value; its JSON goes to `out`, which is as before if not.
 bool literal_whole(enum literal_dialect dialect, const char *s, size_t size, struct buf *out);
