@@ -274,6 +274,11 @@ static bool is_final(const struct subsets *d, size_t i) {
 
 static void run(struct subsets *d, uint32_t start) {
     size_t base = d->out->n;
+    // The first set may be empty, and is looked for nevertheless.
+    if (!ARRAY_GROW(d->members, d->n_members, d->member_room)) {
+        d->out->status = GYR_NO_MEMORY;
+        return;
+    }
     find_ends(d, start, true);
     start_set(d);
     close_over(d, start, true);
