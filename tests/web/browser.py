@@ -48,7 +48,7 @@ class Browser:
                                         close_fds=False)
         os.close(to_read)
         os.close(from_browser)
-        self.next, self.replies, self.requests, self.complaints, self.pages = 0, {}, [], [], {}
+        self.next, self.replies, self.requests, self.complaints, self.contexts = 0, {}, [], [], []
         self.arrived = threading.Condition()
         threading.Thread(target=self.listen, daemon=True).start()
 
@@ -116,9 +116,15 @@ class Browser:
             raise Failed(f"{method}: {reply['error']['message']}")
         return reply["result"]
 
+    def close_pages(self):
+        while self.contexts:
+            self.call("Target.disposeBrowserContext", browserContextId=self.contexts.pop())
+
     def page(self, width=1200, height=800, theme="light", language="en", context=None):
         """A page in a context of its own: nothing that another has stored is there."""
-        context = context or self.call("Target.createBrowserContext")["browserContextId"]
+        if not context:
+            context = self.call("Target.createBrowserContext")["browserContextId"]
+            self.contexts.append(context)
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context, newWindow=True)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         return Page(self, session, target, context, width, height, theme, language)

@@ -135,7 +135,8 @@ def files_are_sent_as_text():
         message = [m for m in stored(page, "messages") if m["role"] == "assistant"][0]
         want = s.ask("/v1/chat/completions", {"seed": message["request"]["settings"]["seed"], "messages": [{"role": "user", "content":
                      "notes.txt\n````\nthe sea ``` is blue\n````\n\nWhat is in it?"}]})["choices"][0]["message"]["content"]
-        shown = page.text(".bubble")
+        page.run("document.querySelector('.scroller').scrollTop = 0")  # what is far from the eye has no elements
+        shown = page.until("(document.querySelector('.bubble') || {}).innerText")
         problems += trouble(the_browser(), s)
     if message["content"] != want or "picture.png is not a text file" not in refused or "notes.txt" not in shown:
         problems.append(f"{message['content'][:80]!r} {want[:80]!r} {refused!r} {shown!r}")
@@ -218,6 +219,36 @@ def names_and_deletions_hold():
     return problems + ([] if (left, none) == (2, 0) else [f"{left} {none}"])
 
 
+def what_is_deleted_in_mid_answer_stays_so():
+    text = " ".join(f"word{i}" for i in range(300))
+    with tempfile.TemporaryDirectory() as folder, scripted(folder, [{"say": text, "times": 9}], "--pace", "10") as s:
+        page = opened(s)
+        ask(page, "First", wait=False)
+        page.until("document.querySelector('.message.assistant .said').innerText.includes('word3')")
+        menu(page, "Delete this conversation")
+        page.until("document.querySelector('dialog')")
+        press(page, "Delete", "document.querySelector('dialog')")
+        page.until("document.querySelector('.chat.empty') && !document.querySelector('.conversations a')")
+        page.run("new Promise((r) => setTimeout(r, 1000))")
+        left = stored(page, "messages") + stored(page, "conversations")
+        problems = trouble(the_browser(), s)
+    return problems + [f"{left}"] * bool(left)
+
+
+def a_server_that_is_back_is_noticed():
+    with tempfile.TemporaryDirectory() as folder:
+        with scripted(folder, ["one"]) as s:
+            page = opened(s)
+            page.run("location.hash = '#/models'")
+            page.until("document.querySelector('.card')")
+        page.run("location.hash = '#/now'")
+        page.until("document.querySelector('.warning').innerText.includes('does not answer')")
+        page.run("location.hash = '#/new'")
+        with scripted(folder, ["one"], "--port", str(s.port)) as again:
+            page.until("document.querySelector('.warning').hidden")
+            return trouble(the_browser(), again, ("ERR_CONNECTION", "ERR_EMPTY", "503"))
+
+
 def language_and_theme_are_chosen():
     with tempfile.TemporaryDirectory() as folder, scripted(folder, ["one"]) as s:
         page = opened(s)
@@ -238,4 +269,5 @@ def language_and_theme_are_chosen():
 if __name__ == "__main__":
     run_cases(what_is_exported_comes_back, what_is_shared_opens_alone, words_are_found_in_all_conversations, files_are_sent_as_text,
               two_tabs_show_the_same, a_full_storage_loses_nothing, it_is_there_without_the_server, names_and_deletions_hold,
+              what_is_deleted_in_mid_answer_stays_so, a_server_that_is_back_is_noticed,
               language_and_theme_are_chosen)

@@ -38,6 +38,9 @@ def run_cases(*cases):
                 return case()
             except Failed as why:
                 return [str(why), *map(str, shared["browser"].complaints)] if "browser" in shared else [str(why)]
+            finally:
+                if "browser" in shared:
+                    shared["browser"].close_pages()
         return tried
 
     try:

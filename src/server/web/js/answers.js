@@ -74,6 +74,7 @@ class Run {
     }
 
     async save(quietly) {
+        if (this.dropped) return;
         this.saved = Date.now();
         this.message.beat = this.saved;
         await putMessages([this.message], quietly);
@@ -290,6 +291,15 @@ export async function resumeAnswer(id, path, wasLeft) {
 export function stopAnswer(id) {
     const run = running.get(id);
     if (run) run.controller.abort();
+}
+
+// Ends answers whose message is deleted: nothing of them is kept any more.
+export function dropAnswers(isDeleted) {
+    for (const run of running.values()) {
+        if (!isDeleted(run.message)) continue;
+        run.dropped = true;
+        run.controller.abort();
+    }
 }
 
 // The same request once more, beside the conversation: whether it says the same.

@@ -1,5 +1,5 @@
 // What can be done with a whole conversation.
-import {stopAnswer} from "./answers.js";
+import {dropAnswers} from "./answers.js";
 import {asked, confirmed} from "./dialog.js";
 import {t} from "./i18n.js";
 import {deleteConversation, getConversation, putConversation} from "./store.js";
@@ -15,7 +15,7 @@ export async function renameConversation(conversation) {
 export async function removeConversation(conversation) {
     const title = conversation.title || t("chat.untitled");
     if (!await confirmed(t("chat.delete"), t("chat.delete.sure", {title}), t("delete"))) return false;
-    if (conversation.leaf) stopAnswer(conversation.leaf);
+    dropAnswers((message) => message.conversation === conversation.id);
     await deleteConversation(conversation.id);
     return true;
 }

@@ -1,5 +1,5 @@
 // The chat: one conversation, its messages and where the next is written.
-import {answers, isRunning, resumeAnswer, runOf, sameAgain, startAnswer, stopAnswer} from "./answers.js";
+import {answers, dropAnswers, isRunning, resumeAnswer, runOf, sameAgain, startAnswer, stopAnswer} from "./answers.js";
 import {catalog, chooseModel, modelOf, models} from "./catalog.js";
 import {conversationItems} from "./chat_menu.js";
 import {copyText} from "./clipboard.js";
@@ -201,7 +201,7 @@ export class ChatView {
 
     onEnd(message) {
         const view = this.views.get(message.id);
-        if (message.conversation !== this.conversation.id) return;
+        if (!this.conversation || message.conversation !== this.conversation.id) return;
         this.waiting.stop();
         this.tree.byId.set(message.id, message);
         if (view) view.update(message);
@@ -325,7 +325,7 @@ export class ChatView {
         while (todo.length) {
             const id = todo.pop();
             gone.push(id);
-            stopAnswer(id);
+            dropAnswers((m) => m.id === id);
             todo.push(...(this.tree.children.get(id) || []));
         }
         await removeMessages(gone);

@@ -1,6 +1,6 @@
 // The page: its frame, and which view is in it.
 import {runs} from "./answers.js";
-import {askKeysWith, server} from "./api.js";
+import {askKeysWith, isWell, server} from "./api.js";
 import {catalog, loadModels} from "./catalog.js";
 import {ChatView} from "./chat_view.js";
 import {CompareView} from "./compare_view.js";
@@ -23,6 +23,8 @@ const views = [
     [/^#\/c\/([0-9a-f]{24})$/, (go, match) => new ChatView(match[1], go)],
     [/.*/, (go) => new ChatView(null, go)],
 ];
+
+const ASK_MS = 3000; // whether the server is back
 
 const page = {view: null, hash: null, sidebar: null, frame: null, warning: null};
 
@@ -92,9 +94,14 @@ function warn(words) {
 
 function watchServer() {
     let lost = false;
+    const ask = () => setTimeout(async () => {
+        if (lost && !await isWell()) ask();
+    }, ASK_MS);
     server.on("lost", () => {
-        if (!lost) warn(t("trouble.lost"));
+        if (lost) return;
         lost = true;
+        warn(t("trouble.lost"));
+        ask();
     });
     server.on("reached", () => {
         if (!lost) return;

@@ -43,7 +43,7 @@ function parser() {
     if (made.md) return made.md;
     const md = markdownit({html: false, linkify: true, breaks: true, maxNesting: 40});
     md.linkify.set({fuzzyLink: false, fuzzyEmail: false});
-    md.validateLink = (url) => /^(https?:|mailto:)/i.test(url.trim());
+    md.validateLink = (url) => /^(https?:\/\/|mailto:)/i.test(url.trim());
     md.use(mathRule);
     md.renderer.rules.image = picture(md);
     md.renderer.rules.fence = fence(md);

@@ -1,5 +1,5 @@
 // What is the same for all conversations: language, appearance, key, and the conversations as a whole.
-import {runs, stopAnswer} from "./answers.js";
+import {dropAnswers} from "./answers.js";
 import {currentKey, getJson, setKey} from "./api.js";
 import {fill, h, textButton, uniqueId} from "./dom.js";
 import {confirmed, openDialog} from "./dialog.js";
@@ -37,7 +37,7 @@ function keyPart() {
 
 async function deleteAll() {
     if (!await confirmed(t("preferences.deleteAll"), t("preferences.deleteAll.sure"), t("delete"))) return;
-    for (const run of runs()) stopAnswer(run.message.id);
+    dropAnswers(() => true);
     for (const {id} of await listConversations()) await deleteConversation(id);
     location.hash = "#/new";
 }

@@ -3,7 +3,7 @@ const TAGS = ["a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3
     "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"];
 const ATTRIBUTES = ["align", "class", "data-language", "dir", "href", "rel", "start", "target", "title"];
 const CLASSES = /^(hljs[\w-]*|math-(inline|block)|picture|task|language-[\w+#.-]+)$/;
-const LINK = /^(https?:|mailto:)/i;
+const LINK = /^(https?:\/\/|mailto:)/i; // "http:x" would be an address of this server
 
 const set = {ready: false};
 
