@@ -209,17 +209,16 @@ static bool call_or_answer(const struct constraint *c, struct ask *a, const json
 
 bool constraint_settle(struct constraint *c, struct ask *a, const json_t *tools, enum format_begins begins,
                        struct fault *f) {
-    bool ok = true, both = c->tools == TOOLS_AUTO && c->wanted && tools;
+    bool ok = true;
     a->job->one_call = c->one_call;
-    if (both)
+    if (c->tools == TOOLS_AUTO && c->wanted && tools)
         ok = call_or_answer(c, a, tools, begins, f);
-    else if (c->tools == TOOLS_MUST && c->wanted)
-        ok = refuse(f, 400, "tool_choice", "tool_choice: a call that must come and %s cannot both be", c->param);
-    else if (c->tools == TOOLS_MUST)
+    else if (c->tools == TOOLS_MUST) // no text comes that a schema could say something of
         ok = must_call(c, a, tools, begins, NULL, f);
-    else if (c->wanted)
+    else if (c->wanted) {
         ok = compile(a, c->kind, &c->text, c->param, f);
-    if (ok && c->wanted && !both) a->job->wakes = answer_begins(served_format(a->job->model), begins);
+        if (ok) a->job->wakes = answer_begins(served_format(a->job->model), begins);
+    }
     constraint_free(c);
     return ok;
 }
