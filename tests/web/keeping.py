@@ -144,7 +144,7 @@ def files_are_sent_as_text():
 
 
 def two_tabs_show_the_same():
-    text = " ".join(f"word{i}" for i in range(60))
+    text = " ".join(f"word{i}" for i in range(250))
     with tempfile.TemporaryDirectory() as folder, scripted(folder, [{"say": text, "times": 9}, "more"], "--pace", "20") as s:
         page = opened(s)
         ask(page, "Say words", wait=False)
