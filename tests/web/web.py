@@ -14,6 +14,7 @@ from serving import Server  # noqa: E402
 GYR, STAND_IN = (sys.argv[1:] + ["", ""])[:2]
 POET = str(ROOT / "models/poet.gguf")
 NO_BROWSER = "no Chromium: `make test-web` installs it, and GYR_BROWSER names another"
+LATER = "`make test-web` has the cases in a browser (or GYR_WEB=some): they take minutes"
 THOROUGH = os.environ.get("GYR_WEB") == "all"
 shared = {}
 
@@ -21,6 +22,8 @@ shared = {}
 def the_browser():
     """One for all cases of a program: each page has a context of its own."""
     if "browser" not in shared:
+        if not os.environ.get("GYR_WEB"):
+            raise Skip(LATER)
         if not find_browser():
             raise Skip(NO_BROWSER)
         shared["browser"] = Browser()
