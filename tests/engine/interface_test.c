@@ -21,7 +21,7 @@ static void refused_pointer(const void *made) {
 
 // The first and the last of each, since a loop over too few would miss that.
 #define SET_EACH(o, call)                                                                                              \
-    for (size_t last = sizeof(o).reserved / sizeof *(o).reserved - 1, at = 0; at <= last; at += last) {                \
+    for (size_t last = sizeof(o).reserved / sizeof *(o).reserved - 1, at = 0; at <= last; at += last ? last : 1) {     \
         (o).reserved[at] = 1;                                                                                          \
         call;                                                                                                          \
         (o).reserved[at] = 0;                                                                                          \
