@@ -8,4 +8,4 @@ global.test = (name, ...rest) => {
   const whole = `${expect.getState().testPath} ${name}`;
   return (rows.some((row) => row.test(whole)) ? run.skip : run)(name, ...rest);
 };
-global.test.skip = run.skip;
+Object.assign(global.test, run);
