@@ -48,7 +48,7 @@ static job_fn *const few_rows[FEW_ROWS + 1] = {NULL, EACH_FEW(ROWS_NAME, few)};
 #ifdef AMX_HERE
 #include "device/cpu/panel_w16_amx.h"
 #else
-enum { MANY_ROWS16 = WIDE_ROWS, PAIRS = 1 };
+enum { MANY_ROWS16 = WIDE_ROWS, PAIRS = 1, BLOCK_ROWS = BATCH_ROWS };
 
 // Many rows: first the high planes alone, so that one integer sum for each row and tile is enough.
 INLINE void many(const struct job *j, int rows, struct sums *sums, size_t at, struct part p) {
@@ -125,40 +125,43 @@ static const uint8_t *run_of(const struct call *c, size_t tile, const struct run
     return room;
 }
 
-static void do_run(struct call *c, size_t tile, size_t tiles, const struct run *run, struct sums *sums) {
+// A run of up to two tiles by rows [first, end).
+static void do_run(struct call *c, size_t tile, size_t tiles, const struct run *run, size_t first, size_t end,
+                   struct sums *sums) {
     const uint8_t *w[2] = {run_of(c, tile, run, c->room)};
     w[1] = tiles > 1 ? run_of(c, tile + 1, run, c->room + W16_RUN_BYTES) : w[0];
     struct job j = {w[0], NULL, (size_t)(w[1] - w[0]), run->n * W16_ROW, run->n, NULL};
     struct part p = {run->segment, run->begins, run->ends};
     size_t wide = c->rows <= FEW_ROWS ? FEW_ROWS : MANY_ROWS16;
-    for (size_t r = 0; r < c->rows; r += wide) {
-        size_t n = panel(c->rows, r, wide);
+    for (size_t r = first; r < end; r += wide) {
+        size_t n = panel(end, r, wide);
         j.x = w16_planes(c->x, c->rows, run, r);
         j.unit = w16_units(c->x, c->w->cols, c->rows, run, r);
         if (c->rows <= FEW_ROWS)
-            few_rows[n](&j, sums, r, p);
+            few_rows[n](&j, sums, r - first, p);
         else {
             if (n != c->shape) amx_begin(c->shape = n);
-            many_panel(&j, n, sums, r, p);
+            many_panel(&j, n, sums, r - first, p);
         }
     }
 }
 
 // With many rows a run's activations serve up to PAIRS pairs of tiles before the next run's are taken: they come from
-// farther away than the second cache.
+// farther away than the second cache. That has to hold the sums too, so BLOCK_ROWS rows are multiplied at a time.
 void KERNEL(matmul_w16)(const struct weight *w, void *x, size_t rows, const float *bias, float *y, size_t first,
                         size_t last) {
     struct sums sums[PAIRS];
     uint8_t room[2 * W16_RUN_BYTES];
     struct call c = {w, x, rows, w16_groups(w->cols), w16_tile_bytes(w->cols), 0, room};
     size_t step = rows <= FEW_ROWS ? 1 : WIDE_TILES, block = rows <= FEW_ROWS ? 1 : PAIRS * WIDE_TILES;
-    for (size_t t = first, end; t < last; t = end) {
-        end = last - t < block ? last : t + block;
-        for (struct run run = w16_begin(); w16_next(c.groups, &run);)
+    for (size_t t = first; t < last; t += block)
+        for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
+            size_t end = t + panel(last, t, block), n = panel(rows, r, BLOCK_ROWS);
+            for (struct run run = w16_begin(); w16_next(c.groups, &run);)
+                for (size_t i = t; i < end; i += step)
+                    do_run(&c, i, panel(end, i, step), &run, r, r + n, &sums[(i - t) / WIDE_TILES]);
             for (size_t i = t; i < end; i += step)
-                do_run(&c, i, end - i < step ? end - i : step, &run, &sums[(i - t) / WIDE_TILES]);
-        for (size_t i = t; i < end; i += step)
-            sums_put(&sums[(i - t) / WIDE_TILES], rows, w, i, end - i < step ? end - i : step, bias, y);
-    }
+                sums_put(&sums[(i - t) / WIDE_TILES], n, w, i, panel(end, i, step), bias, y + r * w->rows);
+        }
     if (c.shape) amx_end();
 }

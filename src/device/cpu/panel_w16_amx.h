@@ -4,9 +4,10 @@
 #define DEVICE_CPU_PANEL_W16_AMX_H
 
 #include "device/cpu/job_w16.h"
+#include "device/cpu/sums_amx.h"
 
 #ifdef AMX_HERE
-enum { MANY_ROWS16 = TILE, PAIRS = 4 };
+enum { MANY_ROWS16 = TILE, PAIRS = 4, BLOCK_ROWS = 128 };
 
 // Shapes of the tile registers for `rows` rows: 0 and 1 are sums of high planes by high ones, 2 and 3 those of high by
 // low ones, of two tiles of outputs; 4 and 5 planes of activations; 6 and 7 weights. See LDTILECFG in Intel's manual.
@@ -54,15 +55,34 @@ static void amx_products(const struct job *j, struct products *p) {
     _tile_stored(3, p->cross[0][1], sizeof p->cross[0]);
 }
 
+INLINE wf added(const struct job *j, const struct products *p, size_t t, size_t r, wf acc) {
+    w32 all = w32_add(w32_shift8(w8_load(p->high[r][t])), w8_load(p->cross[r][t]));
+    return scaled(j, t, r, all, acc);
+}
+
+// A whole panel's sums stay in registers from where they begin to where they end.
+INLINE void add_panel(const struct job *j, const struct products *p, struct sums *sums, size_t at, struct part part) {
+    UNROLL(2)
+    for (size_t t = 0; t < WIDE_TILES; t++) {
+        wf acc[TILE];
+        panel_begin(sums, SUM(at, t), part, acc);
+        UNROLL(16)
+        for (size_t r = 0; r < TILE; r++) acc[r] = added(j, p, t, r, acc[r]);
+        panel_end(sums, SUM(at, t), part, acc);
+    }
+}
+
 static void many_panel(const struct job *j, size_t rows, struct sums *sums, size_t at, struct part p) {
     struct products products;
     amx_products(j, &products);
-    for (size_t r = 0; r < rows; r++) UNROLL(2)
-    for (size_t t = 0; t < WIDE_TILES; t++) {
-        size_t i = SUM(at + r, t);
-        w32 all = w32_add(w32_shift8(w8_load(products.high[r][t])), w8_load(products.cross[r][t]));
-        sum_end(sums, i, p, scaled(j, t, r, all, sum_begin(sums, i, p)));
-    }
+    if (rows == TILE)
+        add_panel(j, &products, sums, at, p);
+    else
+        for (size_t r = 0; r < rows; r++)
+            for (size_t t = 0; t < WIDE_TILES; t++) {
+                size_t i = SUM(at + r, t);
+                sum_end(sums, i, p, added(j, &products, t, r, sum_begin(sums, i, p)));
+            }
 }
 
 #endif
