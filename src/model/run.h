@@ -3,6 +3,7 @@
 #ifndef MODEL_RUN_H
 #define MODEL_RUN_H
 
+#include "model/adapter.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 
@@ -23,9 +24,10 @@ size_t run_wanted(const struct run *r, enum gives gives);
 // One token to compute: where it stands, and whether what it gives is wanted.
 struct row {
     int32_t token;
-    uint32_t position, ahead;  // struct attention_row
-    const struct pages *pages; // of its sequence, which cover the position
-    dfloat *state;             // of its sequence, where the model keeps states
+    uint32_t position, ahead;      // struct attention_row
+    const struct pages *pages;     // of its sequence, which cover the position
+    dfloat *state;                 // of its sequence, where the model keeps states
+    const struct adapter *adapter; // of its sequence; NULL: none
     bool wanted;
 };
 
