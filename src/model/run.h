@@ -24,11 +24,11 @@ size_t run_wanted(const struct run *r, enum gives gives);
 // One token to compute: where it stands, and whether what it gives is wanted.
 struct row {
     int32_t token;
-    uint32_t position, ahead;      // struct attention_row
-    const struct pages *pages;     // of its sequence, which cover the position
-    dfloat *state;                 // of its sequence, where the model keeps states
-    const struct adapter *adapter; // of its sequence; NULL: none
+    uint32_t position, ahead;  // struct attention_row
+    const struct pages *pages; // of its sequence, which cover the position
+    dfloat *state;             // of its sequence, where the model keeps states
     bool wanted;
+    const struct adapter *adapter; // of its sequence; NULL: none
 };
 
 // Computes rows of any number of sequences: their keys and values go to the cache, and the logits or states of the rows
