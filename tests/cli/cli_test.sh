@@ -555,61 +555,6 @@ receipts_are_verified() {
         "$gyr" run -m "$model" --receipt nowhere/a.json hello
 }
 
-# adapter FOLDER BYTE: a PEFT adapter of rank 1 for a matrix of the poet, all of whose bytes are BYTE.
-adapter() {
-    mkdir -p "$1"
-    head='{"base_model.model.transformer.h.0.self_attention.dense.lora_A.weight":{"dtype":"F32","shape":[1,256],"data_offsets":[0,1024]},"base_model.model.transformer.h.0.self_attention.dense.lora_B.weight":{"dtype":"F32","shape":[256,1],"data_offsets":[1024,2048]}}'
-    size=${#head} # below 65536
-    # shellcheck disable=SC2059 # the bytes are a format on purpose
-    {
-        printf "\\$(printf %o $((size % 256)))\\$(printf %o $((size / 256)))\0\0\0\0\0\0"
-        printf '%s' "$head"
-        head -c 2048 /dev/zero | tr '\0' "$2"
-    } > "$1/adapter_model.safetensors"
-    echo '{"peft_type": "LORA", "r": 1, "lora_alpha": 1}' > "$1/adapter_config.json"
-}
-
-adapters_are_added() {
-    adapter zero '\0'
-    adapter some '?'
-    run "$gyr" logits -m "$model" --tokens "5 6 7"
-    cp out plain
-    run "$gyr" logits -m "$model" --adapter zero --tokens "5 6 7"
-    status_is 0
-    cmp -s out plain || fault "an adapter of zeros changes the scores"
-    run "$gyr" logits -m "$model" --adapter some --tokens "5 6 7"
-    status_is 0
-    cmp -s out plain && fault "an adapter changes nothing"
-    cp out adapted
-    run "$gyr" merge -m "$model" --adapter some -o merged.gguf --type f32 --requantize
-    status_is 0
-    run "$gyr" eval perplexity -m "$model" --adapter some "$source/README.md" -c 64 --json
-    status_is 0
-    out_is_json
-    run "$gyr" bench -m "$model" --adapter some -p 8 -n 2 -b 2 --repeat 1
-    status_is 0
-    run "$gyr" run -m "$model" --adapter some -n 8 --receipt answer.json "The sea"
-    status_is 0
-    run "$gyr" verify answer.json
-    status_is 0
-    out_has "equal: 8 tokens"
-    run "$gyr" verify answer.json --adapter zero
-    status_is 1
-    err_has "receipt: of another adapter, with checksum "
-    refuses 3 "nowhere: No such file or directory; check the path" "$gyr" run -m "$model" --adapter nowhere hi
-    refuses 3 "./: no adapter_config.json in this folder; give an adapter's folder or GGUF file" \
-        "$gyr" run -m "$model" --adapter ./ hi
-    refuses 2 "$model: is no adapter: its general.type says something else; give it with -m" \
-        "$gyr" run -m "$model" --adapter "$model" hi
-    sed -i 's/self_attention/self_bttention/g' some/adapter_model.safetensors
-    run "$gyr" merge -m "$model" --adapter some -o none.gguf
-    status_is 5
-    err_has "some: adapts transformer.h.0.self_bttention.dense.weight, which gyr does not adapt in models of the Falcon"
-    [ -e none.gguf ] && fault "none.gguf was written"
-    refuses 2 "merge: needs --adapter PATH, what to merge into it" "$gyr" merge -m "$model" -o none.gguf
-    rm -rf zero some merged.gguf plain adapted answer.json
-}
-
 speed_is_held_against_limits() {
     run "$gyr" bench -m "$model" -p 40 -n 3 -b 1,3 --repeat 2 --json
     status_is 0
@@ -637,7 +582,7 @@ for name in help_fits_a_screen documents_know_every_option version_is_printed wr
 done
 for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again texts_become_vectors \
     answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same \
-    speed_is_told_when_asked receipts_are_verified adapters_are_added speed_is_held_against_limits raw_prompts_are_continued \
+    speed_is_told_when_asked receipts_are_verified speed_is_held_against_limits raw_prompts_are_continued \
     logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
     full_disks_are_told readers_may_leave inspect_describes; do
     if [ -f "$model" ]; then
