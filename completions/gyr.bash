@@ -3,12 +3,12 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version help'
+        words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize merge synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
-    -m | --model | --receipt | -f | --file | -o | --output | --vocab)
+    -m | --model | --adapter | --receipt | -f | --file | -o | --output | --vocab)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
     --pooling)
@@ -21,17 +21,17 @@ _gyr() {
         return ;;
     --type)
         words='f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4'
-        [[ $verb == quantize || $verb == convert ]] && words='q2_k q3_k_s q3_k_m q3_k_l q4_0 q4_1 q4_k_s q4_k_m q5_0 q5_1 q5_k_s q5_k_m
+        [[ $verb == quantize || $verb == convert || $verb == merge ]] && words='q2_k q3_k_s q3_k_m q3_k_l q4_0 q4_1 q4_k_s q4_k_m q5_0 q5_1 q5_k_s q5_k_m
                q6_k q8_0 iq4_nl iq4_xs mxfp4 f16 bf16 f32'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return ;;
     esac
     case $verb in
     run)
-        words='--model --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
+        words='--model --adapter --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
                --json-schema --grammar --regex --receipt --json --stats --ignore-end --help' ;;
-    verify) words='--model --threads --json --oversize --no-cache --help' ;;
+    verify) words='--model --adapter --threads --json --oversize --no-cache --help' ;;
     serve)
         words='--model --alias --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
                --connections --body --files --key-files --threads --kv-type --kv-memory --memory --disk-cache --oversize --lock --no-cache --pull --quiet --no-page --help' ;;
@@ -47,23 +47,24 @@ _gyr() {
     tokenize) words='--model --decode --bos --special --json --help' ;;
     template) words='--model --file --name --help' ;;
     embed) words='--model --prompt --dimensions --pooling --raw --threads --oversize --no-cache --help' ;;
-    logits) words='--model --tokens --threads --kv-type --oversize --no-cache --help' ;;
+    logits) words='--model --adapter --tokens --threads --kv-type --oversize --no-cache --help' ;;
     eval)
-        words='--model --context --stride --json --threads --kv-type --oversize --no-cache --help'
+        words='--model --adapter --context --stride --json --threads --kv-type --oversize --no-cache --help'
         [[ $word == -* ]] || words='perplexity' ;;
     devices) words='--json --help' ;;
     cache)
         words='--json --help'
         [[ $word == -* ]] || words='clear' ;;
     bench)
-        words='--model --prompt --generate --batch --context --threads --kv-type --repeat --json --oversize --lock
+        words='--model --adapter --prompt --generate --batch --context --threads --kv-type --repeat --json --oversize --lock
                --no-cache --help' ;;
     convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
+    merge) words='--model --adapter --output --type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize synth version' ;;
+    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize merge synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == verify || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

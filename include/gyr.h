@@ -115,6 +115,23 @@ GYR_API gyr_model *gyr_model_open_memory(const char *name, const void *data, siz
 // Frees the model; its sessions must have been freed before. NULL is allowed.
 GYR_API void gyr_model_close(gyr_model *model);
 
+// An adapter of a model (LoRA: Hu et al., 2021), a folder as PEFT writes it or a GGUF file: what training made of some
+// of the model's matrices, kept beside them. Sessions may have it (gyr_session_options), each its own or none, and are
+// computed together all the same; what a session gives does not depend on the adapters of others. The model must
+// outlive it, and it its sessions. Free with gyr_adapter_close(). Fails with GYR_IO; GYR_MALFORMED; GYR_UNSUPPORTED: it
+// is for another model, or has something in it that gyr does not do (docs/adapters.md).
+typedef struct gyr_adapter gyr_adapter;
+GYR_API gyr_adapter *gyr_adapter_open(gyr_model *model, const char *path, gyr_error *err);
+GYR_API void gyr_adapter_close(gyr_adapter *adapter);
+
+// Writes it for the same model in either format: a GGUF file if the path ends in ".gguf", else a folder as PEFT has it.
+// What is read again gives the same model, within the rounding of its scale, which is in the numbers now. Fails with
+// GYR_IO, and GYR_UNSUPPORTED for what the format has no place for.
+GYR_API gyr_status gyr_adapter_save(const gyr_adapter *adapter, const char *path, gyr_error *err);
+
+// Its checksum, 64 digits and a NUL: SHA-256 over its tensors and what its files say of them.
+GYR_API void gyr_adapter_checksum(const gyr_adapter *adapter, char checksum[65]);
+
 typedef struct gyr_model_info {
     const char *name;            // as the file calls itself; "" if it does not
     const char *architecture;    // family, such as "falcon"
@@ -343,7 +360,8 @@ typedef struct gyr_session_options {
     uint32_t context;    // most tokens the session can hold; 0: the model's own. Beyond that, up to the model's
                          // far_context, all its positions are those that the model has for longer texts (LongRoPE).
     gyr_kv_type kv_type; // element type of the KV cache
-    uint64_t reserved[6];
+    const gyr_adapter *adapter; // NULL: the model as it is
+    uint64_t reserved[5];
 } gyr_session_options;
 
 // Starts an empty sequence. The KV cache grows by pages as tokens come. A context that is asked for is promised:
@@ -391,7 +409,8 @@ GYR_API gyr_status gyr_session_save(const gyr_session *session, size_t from, siz
 // generated next gives the same bytes as if the tokens had been fed. What tokens they were, gyr_session_tokens() says:
 // compare them with those that were meant. When it fails, nothing is appended. Fails with GYR_IO; GYR_MALFORMED: the
 // file is damaged, or something else; GYR_UNSUPPORTED: it is of another model, element type of the KV cache, edition or
-// device; GYR_USAGE if the session has other tokens or another number of them; GYR_TOO_LONG.
+// device, or of sessions with another adapter; GYR_USAGE if the session has other tokens or another number of them;
+// GYR_TOO_LONG.
 GYR_API gyr_status gyr_session_load(gyr_session *session, const char *path, gyr_error *err);
 
 // The session that was fed least recently, of those that hold memory for keys and values and are not among the `n` busy
@@ -590,13 +609,14 @@ typedef struct gyr_receipt_result {
 typedef struct gyr_receipt_check_options {
     bool (*progress)(void *user, double fraction); // return false to stop
     void *user;
-    uint64_t reserved[6];
+    const gyr_adapter *adapter; // that the answer was given with
+    uint64_t reserved[5];
 } gyr_receipt_check_options;
 
 // Computes an answer again and compares it with its receipt: the answer's tokens in large batches, so much faster than
 // it was given. GYR_OK says that it was compared, `result` how that went. Fails with GYR_MALFORMED (it is no receipt);
-// GYR_FAILED: it is of another model; GYR_UNSUPPORTED: of another edition, format or tokenizer; GYR_TOO_LONG;
-// GYR_CANCELLED.
+// GYR_FAILED: it is of another model or adapter; GYR_UNSUPPORTED: of another edition, format or tokenizer;
+// GYR_TOO_LONG; GYR_CANCELLED.
 GYR_API gyr_status gyr_receipt_check(gyr_model *model, const char *receipt, size_t size,
                                      const gyr_receipt_check_options *options, gyr_receipt_result *result,
                                      gyr_error *err);
@@ -706,13 +726,15 @@ GYR_API const char *gyr_synth_shapes(size_t index);
 typedef struct gyr_quantize_options {
     const char *input;  // GGUF file, any part of a split one
     const char *output; // file to write; written under a temporary name and renamed when whole
-    const char *type;   // an element type or a mixture of them, such as "q4_k_m": see gyr_quantize_types()
+    const char *type;   // an element type or a mixture of them, such as "q4_k_m": see gyr_quantize_types(); NULL with
+                        // an adapter: the types that the file has
     bool pure;          // every matrix in that type, none in a better one
     bool requantize;    // take matrices that are quantized already, which lose twice
     uint32_t threads;   // 0: one for each CPU
     bool (*progress)(void *user, double fraction); // return false to stop
     void *user;
-    uint64_t reserved[8];
+    const char *adapter; // path of one to merge: what it adds is added to the weights; NULL: none
+    uint64_t reserved[7];
 } gyr_quantize_options;
 
 // Writes a model's weights in another type. Memory use does not depend on the model's size. Fails with GYR_IO,
@@ -730,7 +752,8 @@ typedef struct gyr_convert_options {
     uint32_t threads;   // 0: one for each CPU
     bool (*progress)(void *user, double fraction); // return false to stop
     void *user;
-    uint64_t reserved[8];
+    const char *adapter; // as for gyr_quantize()
+    uint64_t reserved[7];
 } gyr_convert_options;
 
 // Writes a Hugging Face folder as a GGUF file, with the names and metadata that llama.cpp knows, quantizing on the way.

@@ -15,7 +15,7 @@
 enum { MAX_WIDTHS = 16, MAX_SEQUENCES = 1024 };
 
 struct bench_options {
-    const char *model, *batch, *kv_type;
+    const char *model, *adapter, *batch, *kv_type;
     uint64_t prompt, generate, context, threads, repeat;
     bool json, oversize, lock, no_cache;
 };
@@ -24,6 +24,7 @@ struct bench_options {
 
 static const struct option options[] = {
     {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"adapter", 0, "PATH", "a LoRA adapter: a PEFT folder or a GGUF file", OPTION_TEXT, FIELD(adapter)},
     {"prompt", 'p', "N", "tokens of each prompt (512; 0: no prefill)", OPTION_WHOLE, FIELD(prompt), 0, 1e7},
     {"generate", 'n', "N", "tokens of each answer (32; 0: no decode)", OPTION_WHOLE, FIELD(generate), 0, 1e7},
     {"batch", 'b', "LIST", "numbers of sequences at once (1,4,16)", OPTION_TEXT, FIELD(batch)},
@@ -188,8 +189,13 @@ int verb_bench(int argc, char **argv) {
                        .threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock, .cache = !o.no_cache},
                    &status);
     if (!b.model) return status;
-    gyr_model_get_info(b.model, &b.info);
-    status = bench(&b, widths);
+    gyr_adapter *adapter = NULL;
+    if (open_adapter(b.model, o.adapter, &adapter, &status)) {
+        b.how.adapter = adapter;
+        gyr_model_get_info(b.model, &b.info);
+        status = bench(&b, widths);
+    }
+    gyr_adapter_close(adapter);
     gyr_model_close(b.model);
     return status;
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 struct eval_options {
-    const char *model, *kv_type;
+    const char *model, *adapter, *kv_type;
     uint64_t context, stride, threads;
     bool json, oversize, no_cache;
 };
@@ -23,6 +23,7 @@ struct eval_options {
 
 static const struct option options[] = {
     {"model", 'm', "FILE", "GGUF file or folder (else $GYR_MODEL, else poet)", OPTION_TEXT, FIELD(model)},
+    {"adapter", 0, "PATH", "a LoRA adapter: a PEFT folder or a GGUF file", OPTION_TEXT, FIELD(adapter)},
     {"context", 'c', "N", "tokens of a window (512, or what the model can)", OPTION_WHOLE, FIELD(context), 4, 1 << 24},
     {"stride", 0, "N", "slide the window by N, score every token once", OPTION_WHOLE, FIELD(stride), 1, 1 << 24},
     {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json)},
@@ -90,14 +91,15 @@ static int measure(const struct eval_options *o, struct perplexity *p, const cha
     return GYR_OK;
 }
 
-static int eval_text(const struct eval_options *o, gyr_model *model, const char *file, const char *text, size_t size) {
+static int eval_text(const struct eval_options *o, gyr_model *model, const gyr_adapter *adapter, const char *file,
+                     const char *text, size_t size) {
     gyr_error e = {0};
     gyr_model_info info;
     gyr_model_get_info(model, &info);
     gyr_tokens tokens = {0}, begin = {0};
     const gyr_tokenizer *t = gyr_model_tokenizer(model);
     size_t context = o->context ? o->context : info.context < 512 ? info.context : 512;
-    gyr_session_options how = {.context = (uint32_t)context, .kv_type = kv_type_named(o->kv_type)};
+    gyr_session_options how = {.context = (uint32_t)context, .kv_type = kv_type_named(o->kv_type), .adapter = adapter};
     gyr_session *session = gyr_session_new(model, &how, &e);
     int status = GYR_OK;
     if (!session || gyr_tokenize(t, text, size, 0, &tokens, &e) || gyr_tokenize(t, "", 0, GYR_ADD_BOS, &begin, &e))
@@ -124,7 +126,10 @@ int verb_eval(int argc, char **argv) {
     gyr_model *model = open_model(
         o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize, .cache = !o.no_cache},
         &status);
-    if (model) status = eval_text(&o, model, argv[2], text, size);
+    gyr_adapter *adapter = NULL;
+    if (model && open_adapter(model, o.adapter, &adapter, &status))
+        status = eval_text(&o, model, adapter, argv[2], text, size);
+    gyr_adapter_close(adapter);
     gyr_model_close(model);
     free(text);
     return status;

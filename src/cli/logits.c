@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 struct logits_options {
-    const char *model, *tokens, *kv_type;
+    const char *model, *adapter, *tokens, *kv_type;
     uint64_t threads;
     bool oversize, no_cache;
 };
@@ -21,6 +21,7 @@ struct logits_options {
 
 static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model)},
+    {"adapter", 0, "PATH", "a LoRA adapter: a PEFT folder or a GGUF file", OPTION_TEXT, FIELD(adapter)},
     {"tokens", 0, "IDS", "token ids with spaces between them", OPTION_TEXT, FIELD(tokens)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type)},
@@ -80,7 +81,12 @@ static int logits(const struct logits_options *o, const int32_t *ids, size_t cou
         o->model, (gyr_model_options){.threads = (uint32_t)o->threads, .oversize = o->oversize, .cache = !o->no_cache},
         &status);
     if (!model) return status;
-    gyr_session_options how = {.kv_type = kv_type_named(o->kv_type)};
+    gyr_adapter *adapter = NULL;
+    if (!open_adapter(model, o->adapter, &adapter, &status)) {
+        gyr_model_close(model);
+        return status;
+    }
+    gyr_session_options how = {.kv_type = kv_type_named(o->kv_type), .adapter = adapter};
     gyr_session *session = gyr_session_new(model, &how, &e);
     if (!session)
         status = report(&e);
@@ -91,6 +97,7 @@ static int logits(const struct logits_options *o, const int32_t *ids, size_t cou
     } else
         status = print_rows(model, session, ids, count);
     gyr_session_free(session);
+    gyr_adapter_close(adapter);
     gyr_model_close(model);
     return status;
 }

@@ -34,6 +34,7 @@ static const struct verb {
     {"bench", "measure how fast a model is, beside the machine's limits", verb_bench},
     {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
+    {"merge", "write a model with an adapter in its weights", verb_merge},
     {"synth", "write a model of random weights in a known shape", verb_synth},
     {"version", NULL, verb_version},
     {"help", NULL, verb_help},
@@ -47,8 +48,7 @@ static const struct verb *find(const char *name) {
 }
 
 static void print_help(void) {
-    print("Usage: gyr VERB [OPTION]... [ARGUMENT]...\n"
-          "Run large language models on the machine you have:\n");
+    print("Usage: gyr VERB [OPTION]... [ARGUMENT]..., to run large language models here:\n");
     for (size_t i = 0; i < VERBS; i++)
         if (verbs[i].help) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
     print("'gyr help VERB' explains a verb, 'gyr version' tells the version, 'man gyr' all.\n"

@@ -138,7 +138,8 @@ static gyr_status run(struct run *r, gyr_error *e) {
     size_t context = r->how->depth + r->how->prompt + r->how->generate;
     gyr_status status = GYR_OK;
     for (size_t s = 0; s < r->width && !status; s++) {
-        r->sessions[s] = gyr_session_new(r->model, &(gyr_session_options){(uint32_t)context, r->how->kv_type}, e);
+        r->sessions[s] =
+            gyr_session_new(r->model, &(gyr_session_options){(uint32_t)context, r->how->kv_type, r->how->adapter}, e);
         if (!r->sessions[s]) status = e->status;
     }
     if (!status) status = prefill(r, 0, r->how->depth, e);

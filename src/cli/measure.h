@@ -11,6 +11,7 @@ struct measuring {
     size_t repeats;
     uint32_t threads;
     gyr_kv_type kv_type;
+    const gyr_adapter *adapter;                    // NULL: none
     void (*progress)(void *user, double fraction); // of one width
     void *user;
 };

@@ -100,3 +100,10 @@ void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model) {
     else
         gyr_tokenizer_close((gyr_tokenizer *)tokenizer);
 }
+
+bool open_adapter(gyr_model *model, const char *path, gyr_adapter **adapter, int *status) {
+    gyr_error e = {0};
+    *adapter = path ? gyr_adapter_open(model, path, &e) : NULL;
+    if (path && !*adapter) *status = report(&e);
+    return !path || *adapter;
+}

@@ -8,6 +8,10 @@
 // Shows a bar meanwhile. NULL after the error was printed; its status is in *status.
 gyr_model *open_model(const char *path, gyr_model_options options, int *status);
 
+// What --adapter names, for an open model; NULL where nothing is named. False after the error was printed. Sessions and
+// the adapter are closed before the model.
+bool open_adapter(gyr_model *model, const char *path, gyr_adapter **adapter, int *status);
+
 // The tokenizer alone of the same choice of models. *model is what to close at the end: see close_tokenizer().
 const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status);
 void close_tokenizer(const gyr_tokenizer *tokenizer, gyr_model *model);

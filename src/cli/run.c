@@ -20,6 +20,7 @@
 static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model), 0, 0,
      "Answer"},
+    {"adapter", 0, "PATH", "a LoRA adapter: a PEFT folder or a GGUF file", OPTION_TEXT, FIELD(adapter)},
     {"max-tokens", 'n', "N", "longest answer", OPTION_WHOLE, FIELD(max_tokens), 1, 1e9},
     {"system", 0, "TEXT", "instructions ahead of the conversation", OPTION_TEXT, FIELD(system)},
     {"stop", 0, "TEXT", "end the answer before TEXT (repeatable)", OPTION_TEXTS, FIELD(stop)},
@@ -151,10 +152,11 @@ static int open_talk(struct talk *t) {
         .threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache};
     int status = GYR_OK;
     t->model = open_model(o->model, how, &status);
-    if (!t->model) return status;
+    if (!t->model || !open_adapter(t->model, o->adapter, &t->adapter, &status)) return status;
     gyr_model_get_info(t->model, &t->info);
     gyr_error e = {0};
-    gyr_session_options session = {.context = (uint32_t)o->context, .kv_type = kv_type_named(o->kv_type)};
+    gyr_session_options session = {
+        .context = (uint32_t)o->context, .kv_type = kv_type_named(o->kv_type), .adapter = t->adapter};
     t->session = gyr_session_new(t->model, &session, &e);
     return t->session ? open_grammar(t) : report(&e);
 }
@@ -187,6 +189,7 @@ static int run(struct run_options *o, char **words, int count) {
     if (!status) status = one_shot ? answer_once(&t, text, size) : chat(&t);
     if (t.receipt) fclose(t.receipt);
     gyr_session_free(t.session);
+    gyr_adapter_close(t.adapter);
     gyr_grammar_free(t.grammar);
     gyr_model_close(t.model);
     free(text);

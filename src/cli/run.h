@@ -9,7 +9,7 @@
 
 // The options of `gyr run`. Unset numbers (NAN, WHOLE_UNSET) leave the model's own choice.
 struct run_options {
-    const char *model, *system, *kv_type, *json_schema, *grammar, *regex, *receipt;
+    const char *model, *adapter, *system, *kv_type, *json_schema, *grammar, *regex, *receipt;
     uint64_t max_tokens, context, threads, top_k, seed;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;
@@ -23,6 +23,7 @@ extern const struct syntax run_syntax;
 struct talk {
     struct run_options *options;
     gyr_model *model;
+    gyr_adapter *adapter; // NULL: none
     gyr_session *session;
     gyr_model_info info;
     FILE *receipt;        // NULL: none is wanted

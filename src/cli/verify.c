@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct verify_options {
-    const char *model;
+    const char *model, *adapter;
     uint64_t threads;
     bool oversize, no_cache, json;
 };
@@ -22,6 +22,7 @@ struct verify_options {
 
 static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name (else as the receipt says)", OPTION_TEXT, FIELD(model)},
+    {"adapter", 0, "PATH", "a LoRA adapter: a PEFT folder or a GGUF file", OPTION_TEXT, FIELD(adapter)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"json", 0, NULL, "print a JSON object", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
@@ -44,6 +45,7 @@ struct verification {
     size_t size;
     json_t *receipt;
     gyr_model *model;
+    gyr_adapter *adapter; // NULL: none
     gyr_receipt_result result;
     double seconds;
 };
@@ -83,6 +85,14 @@ static int open_theirs(struct verification *v, gyr_model_options how) {
     return status;
 }
 
+// The adapter, if the answer had one, likewise.
+static int open_their_adapter(struct verification *v) {
+    const char *path = json_string_value(json_object_get(json_object_get(v->receipt, "adapter"), "path"));
+    int status = GYR_OK;
+    open_adapter(v->model, v->options->adapter ? v->options->adapter : path, &v->adapter, &status);
+    return status;
+}
+
 static size_t tokens_of(const struct verification *v) {
     return json_array_size(json_object_get(v->receipt, "prompt")) +
            json_array_size(json_object_get(v->receipt, "answer"));
@@ -93,7 +103,7 @@ static int check(struct verification *v) {
     struct progress bar;
     double start = seconds_now();
     progress_start(&bar, "computing", "tokens", (double)tokens_of(v));
-    gyr_receipt_check_options how = {.progress = progress_report, .user = &bar};
+    gyr_receipt_check_options how = {.progress = progress_report, .user = &bar, .adapter = v->adapter};
     gyr_status status = gyr_receipt_check(v->model, v->text, v->size, &how, &v->result, &e);
     progress_end(&bar);
     v->seconds = seconds_now() - start;
@@ -177,11 +187,13 @@ int verb_verify(int argc, char **argv) {
     if (!status)
         status = open_theirs(
             &v, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize, .cache = !o.no_cache});
+    if (!status) status = open_their_adapter(&v);
     if (!status) status = check(&v);
     if (!status) {
         (o.json ? print_json : print_result)(&v);
         status = v.result.equal ? GYR_OK : GYR_FAILED;
     }
+    gyr_adapter_close(v.adapter);
     gyr_model_close(v.model);
     json_decref(v.receipt);
     free(v.text);

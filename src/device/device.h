@@ -40,6 +40,7 @@ struct linear {
     struct weight w;
     dfloat *bias; // NULL: none
     float by;
+    uint32_t number; // by which an adapter knows it (model/adapt.h); 0: none does
 };
 
 enum norm_kind { NORM_LAYER, NORM_RMS };
@@ -173,6 +174,11 @@ struct head_products {
     dfloat *work; // scratch: a row's input and output of one head, for every row
 };
 
+// Added to what a linear map gives: b (a x). No rows: nothing is. (Hu et al., 2021)
+struct lora {
+    struct weight a, b;
+};
+
 // A gated MLP among others.
 struct expert {
     struct linear gate, up, down;
@@ -183,8 +189,11 @@ struct expert {
 struct experts {
     size_t rows, hidden, wide, n, used;
     const struct expert *expert; // [n]; in place as weights are
-    const dint *chosen;          // [rows][used]
-    const dfloat *weight;        // [rows][used]
+    const struct lora *lora;     // [n][3]: of gates, ups and downs; NULL: none. Needs device_ops.adapts_experts
+    dfloat *lora_work;           // scratch: lora_room floats, no fewer than a rank and rows of any of them
+    size_t lora_room;
+    const dint *chosen;   // [rows][used]
+    const dfloat *weight; // [rows][used]
     bool at_input;
     enum activation activation; // struct gate has these three
     float limit, alpha;
@@ -197,9 +206,10 @@ struct experts {
 };
 
 struct device_ops {
-    const char *kind; // "cpu"
-    uint32_t form;    // of weights: another number, other bytes
-    size_t rows;      // of a batch, at most: more are no faster
+    const char *kind;    // "cpu"
+    uint32_t form;       // of weights: another number, other bytes
+    size_t rows;         // of a batch, at most: more are no faster
+    bool adapts_experts; // experts() adds what struct experts.lora says
     void (*close)(struct device *d);
 
     // Waits until all is computed that was asked for. False, with the error set, if something went wrong since the last

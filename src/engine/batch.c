@@ -1,5 +1,5 @@
 // Tokens of many sessions computed together: rows of all of them, mixed in batches as large as the model takes.
-#include "engine/engine.h"
+#include "engine/adapter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +98,7 @@ static void put_row(struct batch *b, size_t i, struct taken *t, struct row row) 
     struct intake *in = &b->in[i];
     row.pages = &in->s->pages;
     row.state = in->s->state;
+    row.adapter = in->s->adapter ? in->s->adapter->bound : NULL;
     b->rows[t->rows++] = row;
     if (!row.wanted) return;
     b->of[t->wanted] = i;

@@ -167,7 +167,8 @@ static void add_tensors(EVP_MD_CTX *c, const struct tensor *const *sorted, size_
 
 // ------------------------------------------------------------------------------------------------ all of it
 
-static bool digest(const struct checkpoint *file, struct pool *pool, unsigned char out[DIGEST], gyr_error *e) {
+static bool digest(const struct checkpoint *file, const char *kind, struct pool *pool, unsigned char out[DIGEST],
+                   gyr_error *e) {
     struct job job = {.n = 0};
     size_t n = file->n_tensors;
     const struct tensor **sorted = malloc((n + !n) * sizeof *sorted);
@@ -180,7 +181,7 @@ static bool digest(const struct checkpoint *file, struct pool *pool, unsigned ch
     ok = (ok && !atomic_load(&job.failed)) || fail_memory(e, file->path);
     if (ok) ok = EVP_DigestInit_ex(c, EVP_sha256(), NULL) || fail(e, GYR_FAILED, "%s: OpenSSL fails", file->path);
     if (ok) {
-        add_string(c, "gyr model 1");
+        add_string(c, kind);
         ok = add_keys(c, file) || fail_memory(e, file->path);
     }
     if (ok && file->source == CHECKPOINT_HF) add_vocab(c, &file->vocab);
@@ -192,20 +193,20 @@ static bool digest(const struct checkpoint *file, struct pool *pool, unsigned ch
     return ok;
 }
 
-static bool compute(struct gyr_model *m, gyr_error *e) {
+bool file_checksum(const struct checkpoint *file, const char *kind, unsigned threads, char hex[65], gyr_error *e) {
     unsigned char out[DIGEST];
     // Threads of its own: the model's may be computing.
-    struct pool *pool = pool_new(pool_threads(m->workers), e);
-    bool ok = pool && digest(m->checkpoint, pool, out, e);
+    struct pool *pool = pool_new(threads, e);
+    bool ok = pool && digest(file, kind, pool, out, e);
     pool_free(pool);
-    for (int i = 0; ok && i < DIGEST; i++) snprintf(m->checksum + (ptrdiff_t)2 * i, 3, "%02x", out[i]);
+    for (int i = 0; ok && i < DIGEST; i++) snprintf(hex + (ptrdiff_t)2 * i, 3, "%02x", out[i]);
     return ok;
 }
 
 gyr_status gyr_model_checksum(gyr_model *m, char checksum[65], gyr_error *e) {
     gyr_error made = {0};
     pthread_mutex_lock(&m->checksum_lock);
-    bool ok = *m->checksum || compute(m, &made);
+    bool ok = *m->checksum || file_checksum(m->checkpoint, "gyr model 1", pool_threads(m->workers), m->checksum, &made);
     if (ok) memcpy(checksum, m->checksum, sizeof m->checksum);
     pthread_mutex_unlock(&m->checksum_lock);
     return status_of(ok, &made, e);

@@ -60,12 +60,13 @@ struct gyr_session {
     struct gyr_model *model;
     struct kv_cache *kv;
     struct pages pages;
-    struct gyr_session *next, **link; // in the model's list
-    gyr_kv_type kv_type;              // as asked for
-    size_t context;                   // tokens
-    bool promised;                    // all of it has a place in memory
-    uint64_t used;                    // when it was fed last, by the model's clock
-    int32_t *ids;                     // [length], room for context
+    struct gyr_session *next, **link;  // in the model's list
+    const struct gyr_adapter *adapter; // NULL: none
+    gyr_kv_type kv_type;               // as asked for
+    size_t context;                    // tokens
+    bool promised;                     // all of it has a place in memory
+    uint64_t used;                     // when it was fed last, by the model's clock
+    int32_t *ids;                      // [length], room for context
     size_t length;
     dfloat *state; // of models that keep one; NULL after session_set_aside()
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
@@ -91,6 +92,9 @@ bool session_takes(const struct gyr_session *s, const int32_t *ids, size_t count
 
 // Gives back all the memory that a session holds on the device. Its tokens stay in s->ids, to be fed again from there.
 void session_set_aside(struct gyr_session *s);
+
+// A file's checksum, by which receipts know it: 64 digits and a NUL. `kind` says what sort of file it is.
+bool file_checksum(const struct checkpoint *file, const char *kind, unsigned threads, char hex[65], gyr_error *e);
 
 // Tokens on their way into a session.
 struct intake {

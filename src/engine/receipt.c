@@ -1,6 +1,7 @@
 // Writing the receipt of an answer.
 #include "engine/receipt.h"
 #include "base/utf8.h"
+#include "engine/adapter.h"
 #include "engine/answer.h"
 #include "text/grammar.h"
 
@@ -75,6 +76,13 @@ static json_t *name_model(gyr_model *m, const gyr_receipt_options *o, const char
     return model;
 }
 
+static json_t *name_adapter(const struct gyr_adapter *a, const gyr_receipt_options *o) {
+    json_t *all = json_pack("{s:s}", "checksum", a->checksum);
+    if (all && o && o->path && utf8_valid(a->path, strlen(a->path)))
+        json_object_set_new(all, "path", json_string(a->path));
+    return all;
+}
+
 static json_t *grammar_of(const gyr_receipt_options *o) {
     struct text text;
     int kind = (int)grammar_source((const struct grammar *)o->grammar, &text);
@@ -100,6 +108,7 @@ static json_t *receipt_of(const gyr_answer *a, const gyr_receipt_options *o, con
                   list_ids(s->ids + a->first, n), "stopped", receipt_name(receipt_stops, (int)a->stats.stop));
     bool ended = a->stats.stop == GYR_STOP_END && a->next >= 0;
     bool ok = all && (!ended || !json_object_set_new(all, "end", json_integer(a->next))) &&
+              (!s->adapter || !json_object_set_new(all, "adapter", name_adapter(s->adapter, o))) &&
               (!o || !o->grammar || !json_object_set_new(all, "grammar", grammar_of(o)));
     if (ok) return all;
     json_decref(all);

@@ -22,6 +22,7 @@ struct receipt {
     json_t *json; // owns what is text
     uint64_t edition;
     struct text checksum, model;
+    struct text adapter;             // its checksum; NULL: none
     int kv_type, stop, grammar_kind; // stop: gyr_stop
     uint64_t context, max_tokens, min_tokens, grammar_from;
     bool ignore_end;

@@ -1,6 +1,7 @@
 // Checking a receipt. Its answer is stepped as any other is (choose.c), but in a session that is computed by nobody:
 // the scores are those of a real one, which is fed the receipt's tokens many at a time. That a token's scores do not
 // depend on the batch it is computed in is the first law of this house.
+#include "engine/adapter.h"
 #include "engine/answer.h"
 #include "engine/receipt.h"
 
@@ -110,6 +111,20 @@ static bool compare(struct checking *c, size_t place, bool *over, gyr_error *e) 
 
 // ----------------------------------------------------------------------------------------------- beginning
 
+static bool check_adapter(const struct checking *c, gyr_error *e) {
+    const struct text said = c->r.adapter;
+    const struct gyr_adapter *a = c->o ? c->o->adapter : NULL;
+    if (!said.data && !a) return true;
+    if (!said.data) return fail(e, GYR_FAILED, "receipt: of an answer without an adapter; leave out %s", a->path);
+    if (!a)
+        return fail(e, GYR_FAILED, "receipt: of an answer with an adapter, with checksum %.16s...; give it too",
+                    said.data);
+    if (a->model != c->m) return fail(e, GYR_USAGE, "receipt: the adapter was opened for another model");
+    return !memcmp(said.data, a->checksum, 64) ||
+           fail(e, GYR_FAILED, "receipt: of another adapter, with checksum %.16s...; %s has %.16s...", said.data,
+                a->path, a->checksum);
+}
+
 static bool check_model(struct checking *c, gyr_error *e) {
     const struct receipt *r = &c->r;
     char is[65];
@@ -147,7 +162,8 @@ static bool make_session(struct checking *c, gyr_error *e) {
     size_t context = c->r.prompt + c->r.answer;
     // Of a context beyond the usual one, the positions are others, however few tokens are in it.
     if (c->r.context > h->context && context <= h->context) context = (size_t)h->context + 1;
-    gyr_session_options how = {.context = (uint32_t)context, .kv_type = (gyr_kv_type)c->r.kv_type};
+    gyr_session_options how = {
+        .context = (uint32_t)context, .kv_type = (gyr_kv_type)c->r.kv_type, .adapter = c->o ? c->o->adapter : NULL};
     if (!(c->computed = gyr_session_new(c->m, &how, e))) return false;
     c->vocab = h->vocab;
     c->n_rows = h->bidirectional ? 1 : ROW_BYTES / (c->vocab * sizeof *c->rows);
@@ -192,7 +208,8 @@ static bool check(struct checking *c, const char *json, size_t size, gyr_error *
     if (!CHECK_RESERVED(c->o, e) || !receipt_read(&c->r, json, size, e)) return false;
     c->result->prompt_tokens = c->r.prompt;
     c->result->answer_tokens = c->r.answer;
-    if (!check_model(c, e) || !check_tokens(c, e) || !make_session(c, e) || !make_answer(c, e)) return false;
+    if (!check_model(c, e) || !check_adapter(c, e) || !check_tokens(c, e) || !make_session(c, e) || !make_answer(c, e))
+        return false;
     if (!feed_prompt(c, e)) return false;
     for (size_t place = 0; !over; place++)
         if (!compare(c, place, &over, e)) return false;

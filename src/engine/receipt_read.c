@@ -75,6 +75,20 @@ static bool read_model(struct receipt *r, const json_t *v, const char *name, gyr
     return true;
 }
 
+static bool is_checksum(struct text t) { return t.size == 64 && strspn(t.data, "0123456789abcdef") == 64; }
+
+static bool read_adapter(struct receipt *r, const json_t *v, const char *name, gyr_error *e) {
+    const char *key;
+    json_t *item;
+    if (!json_is_object(v)) return bad(e, name, "is not an object");
+    json_object_foreach((json_t *)v, key, item) {
+        bool known = !strcmp(key, "path") || !strcmp(key, "checksum");
+        if (!known || !json_c_string(item)) return bad(e, name, "has something else than path and checksum");
+    }
+    r->adapter = json_text(json_object_get(v, "checksum"));
+    return is_checksum(r->adapter) || bad(e, name, "has no checksum of 64 digits");
+}
+
 static bool read_biases(struct receipt *r, const json_t *list, gyr_error *e) {
     size_t i, n = json_array_size(list);
     json_t *item;
@@ -211,6 +225,7 @@ static const struct member {
                {"gyr", read_version, 0, false},
                {"edition", NULL, offsetof(struct receipt, edition), false},
                {"model", read_model, 0, false},
+               {"adapter", read_adapter, 0, true},
                {"kv_type", read_kv, 0, false},
                {"context", NULL, offsetof(struct receipt, context), false},
                {"sampling", read_sampling, 0, false},

@@ -1,5 +1,5 @@
 // A session: one sequence in the KV cache.
-#include "engine/engine.h"
+#include "engine/adapter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +38,8 @@ static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size
     if (context > m->model->h.far_context)
         return fail_null(e, GYR_USAGE, "%s: a context of %zu tokens; the model was trained for %u", m->checkpoint->path,
                          context, m->model->h.far_context);
+    if (o && o->adapter && o->adapter->model != m)
+        return fail_null(e, GYR_USAGE, "%s: the adapter was opened for another model", m->checkpoint->path);
     bool promised = context;
     if (!kv_promise(m, type, &context, held, e)) return NULL;
     gyr_session *s = calloc(1, sizeof *s);
@@ -46,6 +48,7 @@ static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size
     s->context = context;
     s->promised = promised;
     s->kv_type = o ? o->kv_type : GYR_KV_DEFAULT;
+    s->adapter = o ? o->adapter : NULL;
     s->ids = malloc(context * sizeof *s->ids);
     s->logits = malloc(m->model->h.vocab * sizeof *s->logits);
     bool ok = (s->ids && s->logits) || fail_memory(e, "session");
@@ -102,7 +105,8 @@ void session_set_aside(struct gyr_session *s) {
 
 gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     size_t vocab = from->model->model->h.vocab;
-    gyr_session_options same = {.context = from->promised ? (uint32_t)from->context : 0, .kv_type = from->kv_type};
+    gyr_session_options same = {
+        .context = from->promised ? (uint32_t)from->context : 0, .kv_type = from->kv_type, .adapter = from->adapter};
     gyr_session *s = new_session(from->model, &same, from->pages.n, e);
     if (!s) return NULL;
     if (s->context < from->length) {

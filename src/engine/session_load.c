@@ -1,4 +1,5 @@
 // A part of a session, on its way from a file: nothing of it counts before the check at the file's end is right.
+#include "engine/adapter.h"
 #include "engine/saved.h"
 
 #include <errno.h>
@@ -97,9 +98,10 @@ static bool same_model(const struct reader *r, gyr_error *e) {
     const struct saved *h = &r->head;
     const struct gyr_session *s = r->s;
     enum type type = s->kv->layout.shape[KV_USUAL].type;
-    if (h->model != model_identity(s->model))
-        return fail(e, GYR_UNSUPPORTED, "%s: of another model than %s, or of what that file was before", r->path,
-                    s->model->checkpoint->path);
+    if (h->model != session_identity(s))
+        return fail(e, GYR_UNSUPPORTED, "%s: of another model than %s%s%s, or of what that was before", r->path,
+                    s->model->checkpoint->path, s->adapter ? " with the adapter " : "",
+                    s->adapter ? s->adapter->path : "");
     if (h->edition != EDITION)
         return fail(e, GYR_UNSUPPORTED, "%s: of edition %u of the arithmetic; this is edition %d", r->path, h->edition,
                     (int)EDITION);

@@ -1,5 +1,6 @@
 // A part of a session, on its way to a file: read from the device in pieces, as many at a time as fit a buffer.
 #include "base/out.h"
+#include "engine/adapter.h"
 #include "engine/saved.h"
 
 #include <stdlib.h>
@@ -79,7 +80,7 @@ static void fill_head(struct writer *w, size_t from, size_t to) {
     bool end = to == s->length, known = s->state && s->known == s->length;
     w->head = (struct saved){.version = SAVED_VERSION,
                              .edition = EDITION,
-                             .model = model_identity(s->model),
+                             .model = session_identity(s),
                              .type = (uint32_t)s->kv->layout.shape[KV_USUAL].type,
                              .far = s->kv->far,
                              .from = from,

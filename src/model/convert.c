@@ -63,7 +63,13 @@ static bool put_head(struct job *j, gyr_error *e) {
                                   .tied = m->tied,
                                   .layers = m->h.layers,
                                   .heads_per_kv = m->h.heads ? m->h.heads / m->layers[0].plan.heads.kv_heads : 1};
-    for (size_t i = 0; i < j->n; i++) choose_type(j, &j->pieces[i], &facts);
+    for (size_t i = 0; i < j->n; i++) {
+        struct piece *p = &j->pieces[i];
+        choose_type(j, p, &facts);
+        p->adapted = j->merge && merge_meets(j->merge, p->name, p->dim, &p->merged);
+        if (p->adapted && !merge_writes(j->merge, p->name, p->to, e)) return false;
+    }
+    if (j->merge && !merge_met_all(j->merge, e)) return false;
     gguf_put_cstring(j->w, "general.architecture", m->family->architecture);
     gguf_put_cstring(j->w, "general.type", "model");
     put_name(j);
@@ -101,6 +107,7 @@ static bool prepare(struct job *j, gyr_error *e) {
         return fail(e, GYR_USAGE, "%s: is GGUF already; gyr quantize writes it in another type", o->input);
     // Binding finds every tensor and checks its shape, so nothing below has to.
     j->device = device_cpu(1, NULL, e);
+    if (o->adapter && !(j->merge = merge_new(j->c, o->adapter, e))) return false;
     if (!j->device || !(j->m = model_look(j->c, j->device, e)) || !embeds_alike(j, e) || !convert_list(j, e))
         return false;
     j->how = (struct recode_options){
@@ -162,6 +169,7 @@ bool convert(const gyr_convert_options *o, gyr_error *e) {
     }
     recoder_free(j.recoder);
     gguf_vocab_free(&j.vocab);
+    merge_free(j.merge);
     model_free(j.m);
     if (j.device) j.device->ops->close(j.device);
     free(j.pieces);

@@ -4,6 +4,7 @@
 #define MODEL_CONVERT_JOB_H
 
 #include "model/convert_vocab.h"
+#include "model/merge.h"
 #include "model/mixture.h"
 #include "model/model.h"
 #include "model/recode.h"
@@ -31,11 +32,14 @@ struct piece {
     float plus;
     bool multiplied, decays; // by convert_factor(); is the logarithm of a decay
     enum type to;
+    bool adapted; // something is added to it:
+    struct merged merged;
 };
 
 struct job {
     const gyr_convert_options *o;
     const struct mixture *mixture; // NULL: the types of the folder
+    struct merge *merge;           // NULL: there is no adapter
     struct checkpoint *c;
     struct device *device;
     struct model *m;

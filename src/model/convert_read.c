@@ -79,6 +79,7 @@ static void read_piece(const void *arg, uint64_t at, size_t n, float *out) {
         float by = p->multiplied ? convert_factor(s->m, p->role, p->at.part, row) : 1;
         for (size_t i = done; i < done + k && by != 1; i++) out[i] *= by;
     }
+    if (p->adapted) merge_add(&p->merged, at, n, out);
     for (size_t i = 0; i < n && p->plus != 0; i++) out[i] += p->plus;
     for (size_t i = 0; i < n && p->decays; i++) out[i] = (float)-exp((double)out[i]);
 }
@@ -119,12 +120,13 @@ bool convert_write(struct job *j, const struct piece *p, gyr_error *e) {
     struct reader r = {p, j->m};
     if (p->t && p->to == p->t->type && p->t->packing && !is_of_one_type(j, p, e)) return false;
     bool moved = p->indexed || p->all || p->apart || p->grouped || p->paired || p->first || p->row_of || p->col_of;
-    bool as_is = p->t && !p->t->scales && !moved && !p->unit && p->plus == 0 && !p->multiplied && !p->decays;
+    bool as_is =
+        p->t && !p->adapted && !p->t->scales && !moved && !p->unit && p->plus == 0 && !p->multiplied && !p->decays;
     struct recode_source s = {.name = {p->name, strlen(p->name)},
                               .count = p->cols * p->rows,
                               .from = p->t ? p->t->type : TYPE_F32,
                               .as_is = as_is ? p->t->data : NULL,
-                              .copy = p->t && p->t->scales && convert_is_plain(p) ? copy_piece : NULL,
+                              .copy = p->t && p->t->scales && !p->adapted && convert_is_plain(p) ? copy_piece : NULL,
                               .read = read_piece,
                               .arg = &r};
     return recode(j->recoder, j->w, &s, p->to, e);

@@ -1,4 +1,5 @@
 #include "model/describe.h"
+#include "base/buf.h"
 #include "device/rope.h"
 
 #include <stdlib.h>
@@ -159,6 +160,25 @@ static struct view view_of(const struct desk *d, const struct model *m, const st
                          .local = angle_floats(m, true) ? (const dfloat *)at[LOCAL - ALL] : NULL};
 }
 
+// Spans of the rows that have an adapter; of all, or of those that want something alone.
+static bool put_spans(struct desk *d, const struct row *rows, size_t n, bool kept, struct view *out, gyr_error *e) {
+    size_t at = 0, found = 0;
+    for (size_t r = 0; r < n; r++) {
+        if (kept && !rows[r].wanted) continue;
+        struct span *last = found ? &d->spans[kept][found - 1] : NULL;
+        bool same = last && last->adapter == rows[r].adapter && last->first + last->n == at;
+        if (same) last->n++;
+        if (rows[r].adapter && !same) {
+            if (!ARRAY_GROW(d->spans[kept], found, d->span_room[kept])) return fail_memory(e, "batch");
+            d->spans[kept][found++] = (struct span){rows[r].adapter, at, 1};
+        }
+        at++;
+    }
+    out->spans = d->spans[kept];
+    out->n_spans = found;
+    return true;
+}
+
 bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, const struct row *rows, size_t n,
               struct description *out, gyr_error *e) {
     struct layout l = {.rows = n};
@@ -176,11 +196,12 @@ bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, 
                                 .all = view_of(d, m, &l, ALL),
                                 .kept = view_of(d, m, &l, KEPT),
                                 .slab = (const dslab *)(d->there + l.at[SLABS])};
-    return true;
+    return put_spans(d, rows, n, false, &out->all, e) && put_spans(d, rows, n, true, &out->kept, e);
 }
 
 void desk_free(struct desk *d, struct device *device) {
     for (int i = 0; i < 4; i++) free(d->angles[i / 2][i % 2].table);
+    for (int i = 0; i < 2; i++) free(d->spans[i]);
     free(d->host);
     if (d->there) device->ops->free(device, d->there);
 }

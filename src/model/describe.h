@@ -4,11 +4,19 @@
 
 #include "model/run.h"
 
+// Rows side by side that one adapter is for.
+struct span {
+    const struct adapter *adapter;
+    size_t first, n;
+};
+
 // What layers ask of rows.
 struct view {
     struct seats at, in_chunk;    // in_chunk: as if the sequence began with the row's chunk
     const dfloat *temper;         // [rows], what queries are multiplied by
     const dfloat *angles, *local; // [rows][rotary_dim / 2][2]: struct qkv; NULL: none
+    const struct span *spans;     // ascending; rows between them have no adapter
+    size_t n_spans;
 };
 
 struct description {
@@ -31,6 +39,8 @@ struct desk {
     uint8_t *host;
     dbyte *there;
     size_t room, room_there;
+    struct span *spans[2]; // of all rows, and of those that are kept
+    size_t span_room[2];
 };
 
 bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, const struct row *rows, size_t n,

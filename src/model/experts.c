@@ -80,6 +80,6 @@ void forward_experts(struct pass *p, const struct layer *l, const dfloat *x) {
                         .inner = a->wide,
                         .by = a->by,
                         .places = a->places};
-    p->ops->experts(p->d, &e);
+    forward_mix(p, l, &e);
     if (l->shared.up.w.rows) add_shared(p, l, x);
 }

@@ -135,6 +135,8 @@ static void list_known(struct buf *b) {
 }
 
 const struct family *family_find(const struct checkpoint *c, gyr_error *e) {
+    if (c->source == CHECKPOINT_GGUF && value_says(checkpoint_value(c, "general.type"), "adapter"))
+        return fail_null(e, GYR_USAGE, "%s: is an adapter, not a model; give it with --adapter", c->path);
     bool known = false;
     const struct family *f;
     for (size_t i = 0; (f = family_row(i)); i++) {
@@ -255,4 +257,65 @@ bool family_indexed(const struct family *f, const struct checkpoint *c, struct p
     find(f, c, at, name, &which);
     const char *hole = which ? strstr(which, "%u") : NULL, *second = hole ? strstr(hole + 2, "%u") : NULL;
     return second && second < strchrnul(which, '|');
+}
+
+// A name with its parts that are numbers taken out: "blk.%u.attn_q.weight". False if there are more than two, or one
+// that is no layer's.
+static bool take_numbers(const char *name, char pattern[256], uint32_t number[2]) {
+    size_t n = 0, found = 0;
+    for (const char *p = name; *p;) {
+        size_t size = strcspn(p, "."), digits = strspn(p, "0123456789");
+        if (n + size + 3 >= 256) return false;
+        if (size && digits == size) {
+            if (size > 6 || found == 2 || (size > 1 && *p == '0')) return false;
+            number[found] = 0;
+            for (size_t i = 0; i < size; i++) number[found] = number[found] * 10 + (uint32_t)(p[i] - '0');
+            found++;
+            memcpy(pattern + n, "%u", 2);
+            n += 2;
+        } else {
+            memcpy(pattern + n, p, size);
+            n += size;
+        }
+        p += size;
+        if (*p) pattern[n++] = *p++;
+    }
+    pattern[n] = 0;
+    return true;
+}
+
+static bool has_form(const char *patterns, const char *form) {
+    for (const char *p = patterns, *end; p; p = *end ? end + 1 : NULL) {
+        end = strchrnul(p, '|');
+        if (strlen(form) == (size_t)(end - p) && !memcmp(p, form, strlen(form))) return true;
+    }
+    return false;
+}
+
+// As find_hf(): a name without its first word, or with more in front.
+static bool has_form_hf(const char *patterns, const char *form) {
+    static const char inside[] = "model.language_model.", outside[] = "language_model.";
+    const char *dot = strchr(patterns, '.');
+    char longer[300];
+    if (has_form(patterns, form)) return true;
+    snprintf(longer, sizeof longer, "%.*s.%s", dot ? (int)(dot - patterns) : 0, patterns, form);
+    if (dot && has_form(patterns, longer)) return true;
+    if (!strncmp(form, outside, strlen(outside)) && has_form(patterns, form + strlen(outside))) return true;
+    if (strncmp(form, inside, strlen(inside)) || !dot) return false;
+    snprintf(longer, sizeof longer, "%.*s.%s", (int)(dot - patterns), patterns, form + strlen(inside));
+    return has_form(patterns, longer);
+}
+
+bool family_place(const struct family *f, enum checkpoint_source source, const char *name, const enum role *roles,
+                  size_t n, struct place *out) {
+    char form[256];
+    uint32_t number[2] = {0, NO_INDEX};
+    if (!take_numbers(name, form, number)) return false;
+    for (size_t i = 0; i < n; i++) {
+        const char *patterns = pattern_of(f, source, roles[i]);
+        if (!patterns || !(source == CHECKPOINT_HF ? has_form_hf : has_form)(patterns, form)) continue;
+        *out = (struct place){roles[i], PART_WEIGHT, number[0], number[1]};
+        return true;
+    }
+    return false;
 }

@@ -272,6 +272,8 @@ struct family {
     struct scale_traits scale;
 };
 
+enum { NO_INDEX = (int)(~0u >> 1) };
+
 // The row that covers a checkpoint; NULL (GYR_UNSUPPORTED, listing what gyr knows) if none does.
 const struct family *family_find(const struct checkpoint *c, gyr_error *e);
 
@@ -293,6 +295,11 @@ bool family_name(const struct family *f, enum checkpoint_source source, struct p
 
 // The tensor itself; NULL if the file has none. `name` receives the name looked for.
 const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at, char name[128]);
+
+// The other way round: which of some roles' weights has that name, tried in their order. The index is NO_INDEX where
+// the name has none. False: none has.
+bool family_place(const struct family *f, enum checkpoint_source source, const char *name, const enum role *roles,
+                  size_t n, struct place *out);
 
 // Whether the name that a file has for a role has a place for an index.
 bool family_indexed(const struct family *f, const struct checkpoint *c, struct place at);

@@ -1,6 +1,7 @@
 // The decoder's forward pass, read top to bottom like the paper (Vaswani et al., 2017): forward() first, then what it
 // calls. In what its many successors differ is in the plans of the layers (hyper.h) and in which weights they have.
 #include "model/forward.h"
+#include "model/adapt.h"
 
 static void layer(struct pass *p, const struct layer *l);
 static void keep_wanted(struct pass *p);
@@ -11,7 +12,9 @@ bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, s
     struct pass p = {
         .run = r, .m = m, .kv = kv, .a = r->a, .ops = m->device->ops, .d = m->device, .n = n, .gives = gives};
     const struct layer *l = m->layers, *end = l + m->h.layers, *borrowing = end - m->h.shared_kv;
-    if (!describe(&r->desk, m, kv, rows, n, &p.what, e) || !run_index(r, p.what.all.at.longest, e)) return false;
+    if (!describe(&r->desk, m, kv, rows, n, &p.what, e) || !run_index(r, p.what.all.at.longest, e) ||
+        !run_adapt(r, &p.what.all, e))
+        return false;
     p.rows = &p.what.all;
     if (n > r->a->rows || p.what.wanted > run_wanted(r, gives)) return forward_whole(&p, r, out, e);
     forward_embed(&p);
@@ -164,6 +167,7 @@ void forward_give(struct pass *p, float *out) {
         return;
     }
     p->ops->matmul(p->d, &m->output, state, p->n, m->output_bias, x);
+    if (p->rows->n_spans) forward_adapt(p, ADAPTS_OUTPUT, state, x);
     scale(p, x, n, m->h.logit_scale);
     if (m->h.logit_cap > 0) p->ops->cap(p->d, x, m->h.logit_cap, n);
     p->ops->read(p->d, out, x, n * sizeof *out);

@@ -13,10 +13,15 @@ struct run {
     size_t index_room, index_positions;
     dfloat *whole; // the streams and queries of texts that are longer than a batch: forward_whole.c
     size_t whole_rows;
+    dfloat *adapt_work; // scratch of adapters
+    size_t adapt_room;
 };
 
 // Scratch for the scores of a few rows that see so many positions.
 bool run_index(struct run *r, size_t positions, gyr_error *e);
+
+// Scratch for what the rows' adapters add.
+bool run_adapt(struct run *r, const struct view *rows, gyr_error *e);
 
 // The pass through one batch: what every step needs.
 struct pass {
@@ -32,14 +37,18 @@ struct pass {
     enum gives gives;
 };
 
+// y += what the rows' adapters add to linear map `number` of x.
+void forward_adapt(struct pass *p, uint32_t number, const dfloat *x, dfloat *y);
+
 static inline void scale(struct pass *p, dfloat *x, size_t n, float by) {
     if (by != 1) p->ops->scale(p->d, x, by, n);
 }
 
-// y = Wx + b, of each row.
+// y = Wx + b, of each row, and what an adapter adds.
 static inline void linear(struct pass *p, const struct linear *l, const dfloat *x, dfloat *y) {
     p->ops->matmul(p->d, &l->w, x, p->n, l->bias, y);
     scale(p, y, p->n * l->w.rows, l->by);
+    if (p->rows->n_spans) forward_adapt(p, l->number, x, y);
 }
 
 // The same of several, none of which waits for another.
@@ -55,6 +64,7 @@ static inline void linears(struct pass *p, const struct output *list, size_t n, 
     for (size_t i = 0; i < n; i++) a[i] = (struct product){&list[i].l->w, x, p->n, list[i].l->bias, list[i].y};
     p->ops->products(p->d, a, n);
     for (size_t i = 0; i < n; i++) scale(p, list[i].y, p->n * list[i].l->w.rows, list[i].l->by);
+    for (size_t i = 0; i < n && p->rows->n_spans; i++) forward_adapt(p, list[i].l->number, x, list[i].y);
 }
 
 static inline void norm(struct pass *p, const struct norm *w, const dfloat *x, size_t rows, dfloat *y) {
@@ -98,6 +108,9 @@ void forward_state(struct pass *p, const struct layer *l, const dfloat *x, dfloa
 
 // branch = the sum of what the layer's experts make of x.
 void forward_experts(struct pass *p, const struct layer *l, const dfloat *x);
+
+// The mixture itself, with what the rows' adapters add to its experts.
+void forward_mix(struct pass *p, const struct layer *l, const struct experts *all);
 
 // a->wide = what gates let through, with the model's activation.
 void forward_gate(struct pass *p, const struct gate *g);

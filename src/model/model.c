@@ -1,4 +1,5 @@
 #include "model/model.h"
+#include "model/adapt.h"
 #include "model/bind.h"
 #include "model/traits.h"
 
@@ -65,6 +66,7 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
         model_free(m);
         return NULL;
     }
+    adapt_number(m);
     return m;
 }
 

@@ -73,6 +73,7 @@ struct model {
     enum pairs pairs, index_pairs; // as this file has them
     bool grouped;                  // how fused query/key/value rows are laid out: struct qkv
     enum type type;                // what most matrices are of
+    uint32_t adaptable; // linear maps that an adapter may have something for: struct linear.number is below this
     uint64_t parameters, weight_bytes, decode_bytes;
     dfloat *vectors;  // owner of all norms and biases
     void **rewritten; // owner of matrices that could not be used as they lie in the file

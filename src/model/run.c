@@ -18,6 +18,7 @@ void run_free(struct run *r) {
     desk_free(&r->desk, d);
     if (r->index_work) d->ops->free(d, r->index_work);
     if (r->whole) d->ops->free(d, r->whole);
+    if (r->adapt_work) d->ops->free(d, r->adapt_work);
     free(r);
 }
 

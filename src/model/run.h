@@ -3,6 +3,7 @@
 #ifndef MODEL_RUN_H
 #define MODEL_RUN_H
 
+#include "model/adapter.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 
@@ -27,6 +28,7 @@ struct row {
     const struct pages *pages; // of its sequence, which cover the position
     dfloat *state;             // of its sequence, where the model keeps states
     bool wanted;
+    const struct adapter *adapter; // of its sequence; NULL: none
 };
 
 // Computes rows of any number of sequences: their keys and values go to the cache, and the logits or states of the rows

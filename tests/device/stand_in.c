@@ -397,6 +397,7 @@ static const struct device_ops ops = {
     .kind = "stand-in",
     .form = 1 << 30,
     .rows = 96,
+    .adapts_experts = true,
     .close = close_stand_in,
     .sync = sync,
     .room = room,

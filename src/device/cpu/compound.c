@@ -75,6 +75,19 @@ static size_t places_of(const struct sorted *s, size_t e, size_t *first) {
     return (size_t)s->start[e] - *first;
 }
 
+// y += b (a x), as many rows at a time as there is scratch for.
+static void adapt(struct device *d, const struct experts *a, const struct lora *add, const float *x, size_t rows,
+                  float *y) {
+    size_t rank = add->a.rows, in = add->a.cols, out = add->b.rows, most = rank ? a->lora_room / (rank + out) : 0;
+    for (size_t r = 0, n; rank && r < rows; r += n) {
+        n = rows - r < most ? rows - r : most;
+        float *wide = a->lora_work + n * rank;
+        cpu_matmul(d, &add->a, x + r * in, n, NULL, a->lora_work);
+        cpu_matmul(d, &add->b, a->lora_work, n, NULL, wide);
+        d->ops->add(d, y + r * out, wide, n * out);
+    }
+}
+
 void cpu_experts(struct device *d, const struct experts *a) {
     size_t places = a->rows * a->used, first, rows;
     struct sorted s = sort(a);
@@ -87,12 +100,22 @@ void cpu_experts(struct device *d, const struct experts *a) {
         linear(&all, &a->expert[e].up, x, rows, a->gated + (places + first) * a->wide);
     }
     compute(&all);
+    for (size_t e = 0; a->lora && e < a->n; e++) {
+        rows = places_of(&s, e, &first);
+        const float *x = a->gathered + first * a->hidden;
+        adapt(d, a, &a->lora[3 * e], x, rows, a->gated + first * a->wide);
+        adapt(d, a, &a->lora[3 * e + 1], x, rows, a->gated + (places + first) * a->wide);
+    }
     cpu_gate(d, &(struct gate){a->activation, places, a->wide, a->wide, a->gated, a->gated + places * a->wide, a->inner,
                                a->limit, a->alpha});
     for (size_t e = 0; e < a->n; e++)
         if ((rows = places_of(&s, e, &first)))
             linear(&all, &a->expert[e].down, a->inner + first * a->wide, rows, a->given + first * a->hidden);
     compute(&all);
+    for (size_t e = 0; a->lora && e < a->n; e++) {
+        rows = places_of(&s, e, &first);
+        adapt(d, a, &a->lora[3 * e + 2], a->inner + first * a->wide, rows, a->given + first * a->hidden);
+    }
     cpu_sum_rows(
         d, &(struct sum_rows){a->rows, a->used, a->hidden, s.place, a->at_input ? NULL : a->weight, a->given, a->out});
 }

@@ -234,6 +234,7 @@ static const struct device_ops ops = {
     .kind = "cpu",
     .form = TILE_FORM,
     .rows = 256,
+    .adapts_experts = true,
     .close = close_cpu,
     .sync = sync_cpu,
     .workers = workers,

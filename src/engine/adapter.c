@@ -1,0 +1,50 @@
+// Adapters of a model, which its sessions may have.
+#include "engine/adapter.h"
+#include "engine/saved.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool fill(struct gyr_adapter *a, const char *path, gyr_error *e) {
+    struct adapter_file *f = adapter_open(path, e);
+    bool ok = f && (a->bound = adapter_bind(f, a->model->model, e)) &&
+              file_checksum(f->c, "gyr adapter 1", pool_threads(a->model->workers), a->checksum, e);
+    if (ok && !(a->path = strdup(path))) ok = fail_memory(e, path);
+    adapter_close(f);
+    return ok && a->model->device->ops->sync(a->model->device, e);
+}
+
+gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
+    gyr_adapter *a = calloc(1, sizeof *a);
+    if (!a) return fail_memory(e, path), NULL;
+    a->model = m;
+    if (fill(a, path, e)) return a;
+    gyr_adapter_close(a);
+    return NULL;
+}
+
+void gyr_adapter_close(gyr_adapter *a) {
+    if (!a) return;
+    adapter_free(a->bound);
+    free(a->path);
+    free(a);
+}
+
+void gyr_adapter_checksum(const gyr_adapter *a, char checksum[65]) {
+    memcpy(checksum, a->checksum, sizeof a->checksum);
+}
+
+uint64_t session_identity(const struct gyr_session *s) {
+    struct check c = {{0}};
+    uint64_t model = model_identity(s->model), all;
+    if (!s->adapter) return model;
+    check_add(&c, &model, sizeof model);
+    check_add(&c, s->adapter->checksum, sizeof s->adapter->checksum);
+    all = check_end(&c);
+    return all + !all;
+}
+
+gyr_status gyr_adapter_save(const gyr_adapter *a, const char *path, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(adapter_save(a->bound, path, &made), &made, e);
+}

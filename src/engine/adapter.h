@@ -1,0 +1,18 @@
+// An adapter behind its public handle. Private to engine/.
+#ifndef ENGINE_ADAPTER_H
+#define ENGINE_ADAPTER_H
+
+#include "engine/engine.h"
+#include "model/adapter.h"
+
+struct gyr_adapter {
+    struct gyr_model *model;
+    struct adapter *bound;
+    char *path;
+    char checksum[65];
+};
+
+// What a session's keys and values depend on: the model, and its adapter if it has one. Never 0.
+uint64_t session_identity(const struct gyr_session *s);
+
+#endif

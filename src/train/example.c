@@ -1,0 +1,397 @@
+// An example's way through the model and back: forward() keeps what each step's gradient needs, and backward() is the
+// same list of steps from its end.
+#include "device/rope.h"
+#include "train/trainee_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// What is kept of a layer. Streams and norms are [rows][hidden]; fused: queries, keys and values as the matrix gives
+// them.
+struct kept {
+    float *x, *normed, *mid, *normed_mlp, *saved, *saved_mlp;
+    float *fused, *q, *k, *v, *mixed, *sums;
+    float *gate, *up, *inner; // gate and up lie as their matrix gives them, where it is one
+    float *narrow[SLOTS];
+};
+
+struct example {
+    struct trainee *t;
+    const float *numbers;
+    float *gradients, *angles;
+    size_t rows, hidden;
+    struct kept *kept; // [layers + 1]: the last has the end's stream
+    float *memory;
+    size_t used;
+    gyr_error *e;
+};
+
+static float *room(struct example *x, size_t n) {
+    float *at = x->memory ? x->memory + x->used : NULL;
+    x->used += n;
+    return at;
+}
+
+// ------------------------------------------------------------------------------------------------- shapes
+
+struct shape {
+    size_t q, kv, dim, wide, groups;
+};
+
+static struct shape shape_of(const struct example *x, const struct host_layer *l) {
+    const struct layer_plan *p = &l->l->plan;
+    size_t dim = p->heads.head_dim;
+    return (struct shape){x->t->m->h.heads * dim, p->heads.kv_heads * dim, dim, p->feed_forward, p->heads.kv_heads};
+}
+
+static void lay_out(struct example *x, uint32_t i) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct shape s = shape_of(x, l);
+    struct kept *k = &x->kept[i];
+    bool gated = l->l->gate.w.rows || l->l->gate_up.w.rows;
+    size_t n = x->rows, stream = n * x->hidden;
+    const struct {
+        float **to;
+        size_t n;
+    } parts[] = {{&k->x, stream},
+                 {&k->normed, stream},
+                 {&k->mid, stream},
+                 {&k->normed_mlp, stream},
+                 {&k->saved, 2 * n},
+                 {&k->saved_mlp, 2 * n},
+                 {&k->fused, l->l->qkv.w.rows ? n * (s.q + 2 * s.kv) : 0},
+                 {&k->q, n * s.q},
+                 {&k->k, n * s.kv},
+                 {&k->v, n * s.kv},
+                 {&k->mixed, n * s.q},
+                 {&k->sums, n * x->t->m->h.heads},
+                 {&k->gate, gated ? n * s.wide : 0},
+                 {&k->up, n * s.wide},
+                 {&k->inner, n * s.wide}};
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) *parts[p].to = room(x, parts[p].n);
+    for (int slot = 0; slot < SLOTS; slot++) k->narrow[slot] = room(x, n * l->pair[slot].rank);
+}
+
+// ------------------------------------------------------------------------------------------ steps and back
+
+static struct linear_op linear_op(const struct example *x, const struct host_layer *l, enum slot slot) {
+    const struct linear *of = slot_linear(l->l, slot);
+    const struct trained *p = &l->pair[slot];
+    return (struct linear_op){.pool = x->t->pool,
+                              .rows = x->rows,
+                              .in = of->w.cols,
+                              .out = of->w.rows,
+                              .rank = p->rank,
+                              .type = of->w.type,
+                              .w = of->w.data,
+                              .bias = l->bias[slot],
+                              .a = x->numbers + p->a,
+                              .b = x->numbers + p->b,
+                              .scale = p->scale};
+}
+
+static bool linear(struct example *x, uint32_t i, enum slot slot, const float *in, float *out) {
+    struct linear_op o = linear_op(x, &x->t->layers[i], slot);
+    return linear_forward(&o, in, out, x->kept[i].narrow[slot], x->e);
+}
+
+// dx += the gradient by what went in; `some` is scratch as large.
+static bool linear_back(struct example *x, uint32_t i, enum slot slot, const float *in, const float *dout, float *some,
+                        float *dx) {
+    struct linear_op o = linear_op(x, &x->t->layers[i], slot);
+    const struct trained *p = &x->t->layers[i].pair[slot];
+    if (!linear_backward(&o, in, x->kept[i].narrow[slot], dout, some, x->gradients + p->a, x->gradients + p->b, x->e))
+        return false;
+    for (size_t k = 0; k < o.rows * o.in; k++) dx[k] += some[k];
+    return true;
+}
+
+static struct norm_op norm_op(const struct example *x, const struct host_norm *n) {
+    return (struct norm_op){n->mean, x->rows, x->hidden, n->eps, n->w, n->b};
+}
+
+static void norm(const struct example *x, const struct host_norm *n, const float *in, float *out, float *saved) {
+    struct norm_op o = norm_op(x, n);
+    norm_forward(&o, in, out, saved);
+}
+
+// dx += the gradient by the norm's input.
+static void norm_back(const struct example *x, const struct host_norm *n, const float *in, const float *saved,
+                      const float *dout, float *some, float *dx) {
+    struct norm_op o = norm_op(x, n);
+    norm_backward(&o, in, saved, dout, some, NULL, NULL);
+    for (size_t k = 0; k < o.rows * o.dim; k++) dx[k] += some[k];
+}
+
+static void add(float *x, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+// Queries, keys and values out of the matrix's rows, or their gradients back into them.
+static void part(const struct example *x, const struct shape *s, float *fused, float *q, float *k, float *v,
+                 bool back) {
+    size_t groups = x->t->m->grouped ? s->groups : 1, all = s->q + 2 * s->kv;
+    const struct {
+        float *x;
+        size_t n, first;
+    } parts[] = {
+        {q, s->q / groups, 0}, {k, s->kv / groups, s->q / groups}, {v, s->kv / groups, (s->q + s->kv) / groups}};
+    for (size_t r = 0; r < x->rows; r++)
+        for (size_t g = 0; g < groups; g++)
+            for (int p = 0; p < 3; p++) {
+                float *one = parts[p].x + (r * groups + g) * parts[p].n,
+                      *in = fused + r * all + g * (all / groups) + parts[p].first;
+                memcpy(back ? in : one, back ? one : in, parts[p].n * sizeof *in);
+            }
+}
+
+static struct rope_op rope_op(const struct example *x, const struct host_layer *l, size_t heads) {
+    const struct layer_plan *p = &l->l->plan;
+    return (struct rope_op){x->rows,  heads, p->heads.head_dim, p->rotary_dim, x->t->m->pairs == PAIRS_ADJACENT,
+                            x->angles};
+}
+
+static struct attention_op attention_op(const struct example *x, const struct host_layer *l) {
+    const struct layer_plan *p = &l->l->plan;
+    return (struct attention_op){x->t->pool,        x->rows,   x->t->m->h.heads,     p->heads.kv_heads,
+                                 p->heads.head_dim, p->window, x->t->m->h.attn_scale};
+}
+
+static bool attend(struct example *x, uint32_t i, float *out) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    struct shape s = shape_of(x, l);
+    struct attention_op a = attention_op(x, l);
+    struct rope_op of_q = rope_op(x, l, a.heads), of_k = rope_op(x, l, a.kv_heads);
+    norm(x, &l->attn, k->x, k->normed, k->saved);
+    bool ok = l->l->qkv.w.rows ? linear(x, i, SLOT_QKV, k->normed, k->fused)
+                               : linear(x, i, SLOT_Q, k->normed, k->q) && linear(x, i, SLOT_K, k->normed, k->k) &&
+                                     linear(x, i, SLOT_V, k->normed, k->v);
+    if (!ok) return false;
+    if (l->l->qkv.w.rows) part(x, &s, k->fused, k->q, k->k, k->v, false);
+    rope_forward(&of_q, k->q);
+    rope_forward(&of_k, k->k);
+    return attention_forward(&a, k->q, k->k, k->v, k->mixed, k->sums, x->e) && linear(x, i, SLOT_OUT, k->mixed, out);
+}
+
+// The MLP of what k->normed_mlp has.
+static bool feed(struct example *x, uint32_t i, const float *in, float *out) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    size_t wide = shape_of(x, l).wide, n = x->rows * wide;
+    bool ok = true;
+    if (l->l->gate_up.w.rows) {
+        float *both = malloc(2 * n * sizeof *both);
+        ok = (both || fail_memory(x->e, "training")) && linear(x, i, SLOT_GATE_UP, in, both);
+        for (size_t r = 0; ok && r < x->rows; r++) {
+            memcpy(k->gate + r * wide, both + r * 2 * wide, wide * sizeof *both);
+            memcpy(k->up + r * wide, both + (r * 2 + 1) * wide, wide * sizeof *both);
+        }
+        free(both);
+    } else
+        ok = (!l->l->gate.w.rows || linear(x, i, SLOT_GATE, in, k->gate)) && linear(x, i, SLOT_UP, in, k->up);
+    if (!ok) return false;
+    if (l->l->gate.w.rows || l->l->gate_up.w.rows)
+        gated_forward(x->t->unit, n, k->gate, k->up, k->inner);
+    else
+        unit_forward(x->t->unit, n, k->up, k->inner);
+    return linear(x, i, SLOT_DOWN, k->inner, out);
+}
+
+// The stream behind a layer is the next one's.
+static bool layer(struct example *x, uint32_t i, float *branch) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    size_t n = x->rows * x->hidden;
+    bool parallel = l->l->plan.parallel;
+    float *next = x->kept[i + 1].x;
+    if (!attend(x, i, branch)) return false;
+    memcpy(k->mid, k->x, n * sizeof *next);
+    if (!parallel) add(k->mid, branch, n);
+    memcpy(next, k->x, n * sizeof *next);
+    add(next, branch, n);
+    const float *in = k->normed;
+    if (l->mlp.w) {
+        norm(x, &l->mlp, k->mid, k->normed_mlp, k->saved_mlp);
+        in = k->normed_mlp;
+    }
+    if (!feed(x, i, in, branch)) return false;
+    add(next, branch, n);
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------- back
+
+// Scratch of the way back, each as large as the widest thing of a row.
+struct scratch {
+    float *a, *b, *c, *d, *e, *some;
+};
+
+// dx += the gradient by what the MLP read; dy is that of what it gave.
+static bool feed_back(struct example *x, uint32_t i, const float *in, const float *dy, struct scratch *w, float *dx) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    size_t wide = shape_of(x, l).wide, n = x->rows * wide;
+    memset(w->a, 0, n * sizeof *w->a);
+    if (!linear_back(x, i, SLOT_DOWN, k->inner, dy, w->some, w->a)) return false;
+    if (!l->l->gate.w.rows && !l->l->gate_up.w.rows) {
+        unit_backward(x->t->unit, n, k->up, w->a, w->b);
+        return linear_back(x, i, SLOT_UP, in, w->b, w->some, dx);
+    }
+    gated_backward(x->t->unit, n, k->gate, k->up, w->a, w->b, w->c);
+    if (l->l->gate.w.rows)
+        return linear_back(x, i, SLOT_GATE, in, w->b, w->some, dx) && linear_back(x, i, SLOT_UP, in, w->c, w->some, dx);
+    for (size_t r = 0; r < x->rows; r++) {
+        memcpy(w->d + r * 2 * wide, w->b + r * wide, wide * sizeof *w->d);
+        memcpy(w->d + (r * 2 + 1) * wide, w->c + r * wide, wide * sizeof *w->d);
+    }
+    return linear_back(x, i, SLOT_GATE_UP, in, w->d, w->some, dx);
+}
+
+// dx += the gradient by attention's normed input.
+static bool attend_back(struct example *x, uint32_t i, const float *dy, struct scratch *w, float *dx) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    struct shape s = shape_of(x, l);
+    struct attention_op a = attention_op(x, l);
+    struct rope_op of_q = rope_op(x, l, a.heads), of_k = rope_op(x, l, a.kv_heads);
+    memset(w->a, 0, x->rows * s.q * sizeof *w->a);
+    if (!linear_back(x, i, SLOT_OUT, k->mixed, dy, w->some, w->a) ||
+        !attention_backward(&a, k->q, k->k, k->v, k->mixed, k->sums, w->a, w->b, w->c, w->d, x->e))
+        return false;
+    rope_backward(&of_q, w->b);
+    rope_backward(&of_k, w->c);
+    if (!l->l->qkv.w.rows)
+        return linear_back(x, i, SLOT_Q, k->normed, w->b, w->some, dx) &&
+               linear_back(x, i, SLOT_K, k->normed, w->c, w->some, dx) &&
+               linear_back(x, i, SLOT_V, k->normed, w->d, w->some, dx);
+    part(x, &s, w->e, w->b, w->c, w->d, true);
+    return linear_back(x, i, SLOT_QKV, k->normed, w->e, w->some, dx);
+}
+
+// dx, the gradient by the stream behind a layer, becomes that by the stream in front of it.
+static bool layer_back(struct example *x, uint32_t i, struct scratch *w, float *dx, float *dnormed, float *dmlp) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    size_t bytes = x->rows * x->hidden * sizeof *dx;
+    bool own = l->mlp.w;
+    memset(dnormed, 0, bytes);
+    memset(dmlp, 0, bytes);
+    if (!feed_back(x, i, own ? k->normed_mlp : k->normed, dx, w, own ? dmlp : dnormed)) return false;
+    if (l->l->plan.parallel) {
+        if (!attend_back(x, i, dx, w, dnormed)) return false;
+        if (own) norm_back(x, &l->mlp, k->mid, k->saved_mlp, dmlp, w->some, dx);
+    } else {
+        norm_back(x, &l->mlp, k->mid, k->saved_mlp, dmlp, w->some, dx);
+        if (!attend_back(x, i, dx, w, dnormed)) return false;
+    }
+    norm_back(x, &l->attn, k->x, k->saved, dnormed, w->some, dx);
+    return true;
+}
+
+// ----------------------------------------------------------------------------------------------------- all
+
+// The output matrix and the loss; dx is the gradient by what the final norm gives.
+static bool end(struct example *x, const int32_t *ids, const float *weight, float by, float *normed, float *dx,
+                double *loss) {
+    const struct model *m = x->t->m;
+    size_t vocab = m->h.vocab, rows = x->rows - 1;
+    float *logits = malloc(2 * rows * vocab * sizeof *logits + 1), *d = logits ? logits + rows * vocab : NULL;
+    struct linear_op o = {.pool = x->t->pool,
+                          .rows = rows,
+                          .in = x->hidden,
+                          .out = vocab,
+                          .type = m->output.type,
+                          .w = m->output.data,
+                          .bias = x->t->output_bias};
+    bool ok = logits || fail_memory(x->e, "training");
+    ok = ok && linear_forward(&o, normed, logits, NULL, x->e);
+    if (ok) *loss = cross_entropy(rows, vocab, logits, ids + 1, weight, by, d);
+    ok = ok && linear_backward(&o, normed, NULL, d, dx, NULL, NULL, x->e);
+    free(logits);
+    memset(dx + rows * x->hidden, 0, x->hidden * sizeof *dx); // the last token has no next one
+    return ok;
+}
+
+static bool make_angles(struct example *x) {
+    const struct model *m = x->t->m;
+    size_t pairs = m->h.rope.dim / 2;
+    float scale, *frequency = malloc((pairs + 1) * sizeof *frequency);
+    x->angles = malloc((x->rows * pairs * 2 + 1) * sizeof *x->angles);
+    if (frequency && x->angles) {
+        rope_angles(&m->h.rope, false, m->rope_factors[0], frequency, &scale);
+        rope_table(x->angles, x->rows, pairs, frequency, scale);
+    }
+    free(frequency);
+    return (frequency && x->angles) || fail_memory(x->e, "training");
+}
+
+static size_t widest(const struct example *x) {
+    size_t most = x->hidden;
+    for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
+        struct shape s = shape_of(x, &x->t->layers[i]);
+        most = s.q + 2 * s.kv > most ? s.q + 2 * s.kv : most;
+        most = 2 * s.wide > most ? 2 * s.wide : most;
+    }
+    return most;
+}
+
+static bool walk(struct example *x, const int32_t *ids, const float *weight, float by, double *loss, float *own[9]) {
+    const struct model *m = x->t->m;
+    uint32_t layers = m->h.layers;
+    float *stream = x->kept[layers].x, *saved = x->kept[layers].saved, *normed = x->kept[layers].normed;
+    struct scratch w = {own[0], own[1], own[2], own[3], own[4], own[5]};
+    float *dx = own[6], *dnormed = own[7], *dmlp = own[8];
+    embed_forward(m->embedding.type, m->embedding.data, x->hidden, ids, x->rows, x->kept[0].x);
+    for (uint32_t i = 0; i < layers; i++)
+        if (!layer(x, i, own[0])) return false;
+    norm(x, &x->t->final, stream, normed, saved);
+    if (!end(x, ids, weight, by, normed, dnormed, loss)) return false;
+    memset(dx, 0, x->rows * x->hidden * sizeof *dx);
+    norm_back(x, &x->t->final, stream, saved, dnormed, w.some, dx);
+    for (uint32_t i = layers; i--;)
+        if (!layer_back(x, i, &w, dx, dnormed, dmlp)) return false;
+    return true;
+}
+
+// Everything is laid out twice: to know how much it is, and in that memory.
+static void lay_out_all(struct example *x, float *own[9]) {
+    uint32_t layers = x->t->m->h.layers;
+    x->used = 0;
+    for (uint32_t i = 0; i < layers; i++) lay_out(x, i);
+    x->kept[layers].x = room(x, x->rows * x->hidden);
+    x->kept[layers].normed = room(x, x->rows * x->hidden);
+    x->kept[layers].saved = room(x, 2 * x->rows);
+    for (int i = 0; i < 9; i++) own[i] = room(x, x->rows * widest(x));
+}
+
+bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids, const float *weight, size_t n,
+                     float by, double *loss, float *gradients, gyr_error *e) {
+    struct example x = {
+        .t = t, .numbers = numbers, .gradients = gradients, .rows = n, .hidden = t->m->h.hidden, .e = e};
+    float *own[9];
+    *loss = 0;
+    if (n < 2) return true;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= t->m->h.vocab)
+            return fail(e, GYR_USAGE, "%s: token %d: ids are 0 to %u", t->m->checkpoint->path, ids[i],
+                        t->m->h.vocab - 1);
+    if (n > t->m->h.context)
+        return fail(e, GYR_TOO_LONG, "%s: an example of %zu tokens; the model was trained for %u",
+                    t->m->checkpoint->path, n, t->m->h.context);
+    x.kept = calloc(t->m->h.layers + 1, sizeof *x.kept);
+    bool ok = (x.kept || fail_memory(e, "training")) && make_angles(&x);
+    if (ok) {
+        lay_out_all(&x, own);
+        x.memory = malloc((x.used + 1) * sizeof *x.memory);
+        ok = x.memory || fail_memory(e, "training");
+    }
+    if (ok) {
+        lay_out_all(&x, own);
+        ok = walk(&x, ids, weight, by, loss, own);
+    }
+    free(x.memory);
+    free(x.angles);
+    free(x.kept);
+    return ok;
+}

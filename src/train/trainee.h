@@ -1,0 +1,39 @@
+// A dense decoder whose adapter is trained: loss and gradients of an example, through the model's own weights, which
+// stay as they are and are never decoded as a whole.
+#ifndef TRAIN_TRAINEE_H
+#define TRAIN_TRAINEE_H
+
+#include "base/threads.h"
+#include "model/model.h"
+
+// The linear maps of a layer, as the model has them.
+enum slot { SLOT_QKV, SLOT_Q, SLOT_K, SLOT_V, SLOT_OUT, SLOT_GATE_UP, SLOT_GATE, SLOT_UP, SLOT_DOWN, SLOTS };
+
+// A pair of one of them: where its numbers lie among all, a [rank][in] and b [out][rank].
+struct trained {
+    size_t a, b, rank;
+    float scale;
+};
+
+struct trainee;
+
+// The model must outlive it. GYR_UNSUPPORTED, naming what, where the model does something that has no gradient here.
+struct trainee *trainee_new(const struct model *m, unsigned threads, gyr_error *e);
+void trainee_free(struct trainee *t);
+
+// Gives a linear map a pair; rank 0: none. False if the layer has no such map.
+bool trainee_adapt(struct trainee *t, uint32_t layer, enum slot slot, size_t rank, float scale);
+
+// The shape of a slot's map: 0 inputs if there is none.
+void trainee_shape(const struct trainee *t, uint32_t layer, enum slot slot, size_t *in, size_t *out);
+const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, enum slot slot);
+
+// Numbers of all pairs.
+size_t trainee_numbers(const struct trainee *t);
+
+// *loss: the sum over the n tokens of weight[i] * -ln p(ids[i + 1]) for those but the last. Gradients of it times `by`
+// are added to `gradients`, as the numbers lie. What comes out does not depend on the number of threads.
+bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids, const float *weight, size_t n,
+                     float by, double *loss, float *gradients, gyr_error *e);
+
+#endif

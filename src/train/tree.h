@@ -1,0 +1,21 @@
+// Gradients of several examples added in a fixed tree: a node is the sum of its halves, the left of which has the
+// largest power of two of examples that is less than all. What comes out depends on the number of examples and on
+// nothing else: they may come in any pieces, as long as they come in order.
+#ifndef TRAIN_TREE_H
+#define TRAIN_TREE_H
+
+#include "base/error.h"
+
+struct tree;
+
+// Sums of n floats.
+struct tree *tree_new(size_t n, gyr_error *e);
+void tree_free(struct tree *t);
+
+// The next example's gradients.
+bool tree_add(struct tree *t, const float *leaf, gyr_error *e);
+
+// The sum of all since the last call, into out; zeros if there were none. The tree is empty then.
+void tree_take(struct tree *t, float *out);
+
+#endif

@@ -1,0 +1,260 @@
+// The operations of training and their gradients against PyTorch's autograd (tests/data/train, by
+// tools/goldens/backward.py), and the same bytes on any number of threads.
+#include "test.h"
+#include "train/ops.h"
+#include "train/tree.h"
+
+enum { ARRAYS = 256 };
+
+static struct {
+    char name[ARRAYS][32];
+    float *at[ARRAYS];
+    size_t n[ARRAYS], count;
+    float *all;
+} golden;
+
+static const float tolerance = 2e-5f;
+
+static bool load(void) {
+    FILE *f = fopen(test_data("train/ops.txt"), "r"), *g = fopen(test_data("train/ops.bin"), "rb");
+    char one[16], two[16];
+    size_t n, total = 0;
+    while (f && golden.count < ARRAYS && fscanf(f, "%15s %15s %zu", one, two, &n) == 3) {
+        snprintf(golden.name[golden.count], sizeof golden.name[0], "%s.%s", one, two);
+        golden.n[golden.count++] = n;
+        total += n;
+    }
+    golden.all = malloc((total + 1) * sizeof(float));
+    bool ok = g && golden.all && fread(golden.all, sizeof(float), total, g) == total && fgetc(g) == EOF;
+    float *at = golden.all;
+    for (size_t i = 0; ok && i < golden.count; at += golden.n[i++]) golden.at[i] = at;
+    if (f) fclose(f);
+    if (g) fclose(g);
+    return ok && golden.count;
+}
+
+static const float *get(const char *name, size_t n) {
+    for (size_t i = 0; i < golden.count; i++)
+        if (!strcmp(golden.name[i], name) && golden.n[i] == n) return golden.at[i];
+    printf("  no golden %s of %zu\n", name, n);
+    abort();
+}
+
+static void near(const char *name, const float *got, size_t n) {
+    const float *want = get(name, n);
+    float far = 0;
+    for (size_t i = 0; i < n; i++) {
+        float d = fabsf(got[i] - want[i]) / (1 + fabsf(want[i]));
+        far = d > far || isnan(d) ? d : far;
+        if (isnan(d)) break;
+    }
+    if (!(far <= tolerance)) printf("  %s: farthest %.2g\n", name, (double)far);
+    CHECK(far <= tolerance);
+}
+
+static const char *of(const char *one, const char *two) {
+    static char name[4][32];
+    static int turn;
+    char *p = name[turn++ % 4];
+    snprintf(p, sizeof name[0], "%s.%s", one, two);
+    return p;
+}
+
+static void norms(void) {
+    for (int mean = 0; mean < 2; mean++) {
+        const char *c = mean ? "layer" : "rms";
+        float y[160], dx[160], dw[32] = {0}, db[32] = {0}, saved[10];
+        struct norm_op o = {mean, 5, 32, 1e-5f, get(of(c, "w"), 32), mean ? get(of(c, "b"), 32) : NULL};
+        const float *x = get(of(c, "x"), 160);
+        norm_forward(&o, x, y, saved);
+        norm_backward(&o, x, saved, get(of(c, "dy"), 160), dx, dw, mean ? db : NULL);
+        near(of(c, "y"), y, 160);
+        near(of(c, "dx"), dx, 160);
+        near(of(c, "dw"), dw, 32);
+        near(of(c, "db"), db, 32);
+    }
+}
+
+enum { ROWS = 6, IN = 64, OUT = 40, RANK = 4 };
+
+struct gradients {
+    float y[ROWS * OUT], dx[ROWS * IN], da[RANK * IN], db[OUT * RANK];
+};
+
+static bool run_linear(enum type type, const void *w, unsigned threads, struct gradients *g) {
+    struct pool *pool = pool_new(threads, NULL);
+    float saved[ROWS * RANK];
+    struct linear_op o = {.pool = pool,
+                          .rows = ROWS,
+                          .in = IN,
+                          .out = OUT,
+                          .rank = RANK,
+                          .type = type,
+                          .w = w,
+                          .bias = get("linear.bias", OUT),
+                          .a = get("linear.a", RANK * IN),
+                          .b = get("linear.b", OUT * RANK),
+                          .scale = 0.5f};
+    const float *x = get("linear.x", ROWS * IN);
+    memset(g, 0, sizeof *g);
+    bool ok = pool && linear_forward(&o, x, g->y, saved, NULL) &&
+              linear_backward(&o, x, saved, get("linear.dy", ROWS * OUT), g->dx, g->da, g->db, NULL);
+    pool_free(pool);
+    return ok;
+}
+
+static void linear(void) {
+    static struct gradients one, three, quantized;
+    const float *w = get("linear.w", OUT * IN);
+    static uint8_t blocks[OUT * IN * 2];
+    REQUIRE(run_linear(TYPE_F32, w, 1, &one) && run_linear(TYPE_F32, w, 3, &three));
+    near("linear.y", one.y, ROWS * OUT);
+    near("linear.dx", one.dx, ROWS * IN);
+    near("linear.da", one.da, RANK * IN);
+    near("linear.db", one.db, OUT * RANK);
+    CHECK(!memcmp(&one, &three, sizeof one));
+    type_info(TYPE_Q8_0)->encode(w, OUT * IN, blocks); // which holds them as they are
+    REQUIRE(run_linear(TYPE_Q8_0, blocks, 2, &quantized));
+    CHECK(!memcmp(&one, &quantized, sizeof one));
+}
+
+// Gradients of parameters are added to what is there.
+static void gradients_are_added(void) {
+    static struct gradients g;
+    struct pool *pool = pool_new(1, NULL);
+    struct linear_op o = {.pool = pool,
+                          .rows = 1,
+                          .in = 2,
+                          .out = 1,
+                          .rank = 1,
+                          .type = TYPE_F32,
+                          .w = (float[]){1, 2},
+                          .a = (float[]){3, 4},
+                          .b = (float[]){5},
+                          .scale = 1};
+    float x[] = {1, 1}, y, saved, dy = 1;
+    g.da[0] = 100;
+    g.db[0] = 1000;
+    REQUIRE(pool && linear_forward(&o, x, &y, &saved, NULL));
+    CHECK(y == 3 + 35);
+    REQUIRE(linear_backward(&o, x, &saved, &dy, g.dx, g.da, g.db, NULL));
+    CHECK(g.da[0] == 105 && g.da[1] == 5 && g.db[0] == 1007 && g.dx[0] == 16 && g.dx[1] == 22);
+    pool_free(pool);
+}
+
+static void rotations(void) {
+    for (int neighbours = 0; neighbours < 2; neighbours++) {
+        const char *c = neighbours ? "neighbours" : "halves";
+        float y[180], dx[180];
+        struct rope_op o = {5, 3, 12, 8, neighbours, get(of(c, "angles"), 40)};
+        memcpy(y, get(of(c, "x"), 180), sizeof y);
+        memcpy(dx, get(of(c, "dy"), 180), sizeof dx);
+        rope_forward(&o, y);
+        rope_backward(&o, dx);
+        near(of(c, "y"), y, 180);
+        near(of(c, "dx"), dx, 180);
+    }
+}
+
+struct attended {
+    float y[288], dq[288], dk[144], dv[144];
+};
+
+static bool attend(const char *c, size_t window, unsigned threads, struct attended *g) {
+    struct pool *pool = pool_new(threads, NULL);
+    struct attention_op o = {pool, 9, 4, 2, 8, window, 1 / sqrtf(8)};
+    float saved[36];
+    const float *q = get(of(c, "q"), 288), *k = get(of(c, "k"), 144), *v = get(of(c, "v"), 144);
+    bool ok = pool && attention_forward(&o, q, k, v, g->y, saved, NULL) &&
+              attention_backward(&o, q, k, v, g->y, saved, get(of(c, "dy"), 288), g->dq, g->dk, g->dv, NULL);
+    pool_free(pool);
+    return ok;
+}
+
+static void attention(void) {
+    for (int window = 0; window < 2; window++) {
+        const char *c = window ? "window" : "attention";
+        static struct attended one, three;
+        REQUIRE(attend(c, window ? 3 : 0, 1, &one) && attend(c, window ? 3 : 0, 3, &three));
+        near(of(c, "y"), one.y, 288);
+        near(of(c, "dq"), one.dq, 288);
+        near(of(c, "dk"), one.dk, 144);
+        near(of(c, "dv"), one.dv, 144);
+        CHECK(!memcmp(&one, &three, sizeof one));
+    }
+}
+
+static void units(void) {
+    static const char *const names[] = {"gelu", "gelu_tanh", "silu", "relu", "relu2"};
+    for (int u = UNIT_GELU; u <= UNIT_RELU2; u++) {
+        const char *c = names[u];
+        float y[64], dx[64], dgate[64], dup[64];
+        const float *dy = get(of(c, "dy"), 64), *gate = get(of(c, "gate"), 64), *up = get(of(c, "up"), 64);
+        unit_forward((enum unit)u, 64, get(of(c, "x"), 64), y);
+        unit_backward((enum unit)u, 64, get(of(c, "x"), 64), dy, dx);
+        near(of(c, "y"), y, 64);
+        near(of(c, "dx"), dx, 64);
+        gated_forward((enum unit)u, 64, gate, up, y);
+        gated_backward((enum unit)u, 64, gate, up, dy, dgate, dup);
+        near(of(c, "gated"), y, 64);
+        near(of(c, "dgate"), dgate, 64);
+        near(of(c, "dup"), dup, 64);
+    }
+}
+
+static void ids_of(const char *name, int32_t *ids) {
+    for (int i = 0; i < 6; i++) ids[i] = (int32_t)get(name, 6)[i];
+}
+
+static void ends(void) {
+    int32_t ids[6];
+    float y[96], dtable[384] = {0}, dlogits[144], loss;
+    ids_of("embed.ids", ids);
+    embed_forward(TYPE_F32, get("embed.table", 384), 16, ids, 6, y);
+    embed_backward(16, ids, 6, get("embed.dy", 96), dtable);
+    near("embed.y", y, 96);
+    near("embed.dtable", dtable, 384);
+    ids_of("loss.target", ids);
+    ids[0] = -1; // not looked at
+    loss = (float)cross_entropy(6, 24, get("loss.logits", 144), ids, get("loss.weight", 6), 0.25f, dlogits);
+    near("loss.loss", &loss, 1);
+    near("loss.dlogits", dlogits, 144);
+}
+
+// As the tree is described: the left half has the largest power of two of leaves below all.
+static float sum_of(const float *x, size_t n) {
+    size_t left = 1;
+    if (n < 2) return n ? *x : 0;
+    while (left * 2 < n) left *= 2;
+    return sum_of(x, left) + sum_of(x + left, n - left);
+}
+
+static void sums_are_a_tree_of_the_number(void) {
+    struct tree *t = tree_new(1, NULL);
+    REQUIRE(t);
+    for (size_t n = 0; n < 40; n++) {
+        float x[40], got = 7;
+        for (size_t i = 0; i < n; i++) {
+            x[i] = 1 / (float)(i * i + 3);
+            REQUIRE(tree_add(t, &x[i], NULL));
+        }
+        tree_take(t, &got);
+        float want = sum_of(x, n);
+        CHECK(!memcmp(&got, &want, sizeof got));
+    }
+    tree_free(t);
+}
+
+int main(void) {
+    if (!load()) return 1;
+    RUN(norms);
+    RUN(linear);
+    RUN(gradients_are_added);
+    RUN(rotations);
+    RUN(attention);
+    RUN(units);
+    RUN(ends);
+    RUN(sums_are_a_tree_of_the_number);
+    free(golden.all);
+    return test_end();
+}
