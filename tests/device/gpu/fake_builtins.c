@@ -1,0 +1,2 @@
+// What the stand-in for NVRTC wants beside it.
+__attribute__((visibility("default"))) int fake_builtins = 1;
