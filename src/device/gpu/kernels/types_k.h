@@ -86,8 +86,8 @@ FN int minimum_of_half(const uint8_t *b, unsigned i, unsigned h) { return 0; }
 
 #elif TYPE == 34 || TYPE == 35 // TQ1_0, TQ2_0: -1, 0 or 1
 enum { BODY = TYPE == 34 ? 52 : 64, REST = 2, HALVES = 1, PIECE = 4, OFFSET = 0, ZERO = 1 };
-// Five digits of base 3 in a byte (tensor/unpack.h): those of groups 0 to 4 in 32 bytes, of the halves that follow in 16,
-// of the last half four in each of four bytes. The digit of each of four bytes, two and two of them at a time.
+// Five digits of base 3 in a byte (tensor/unpack.h): those of groups 0 to 4 in 32 bytes, of the halves that follow in
+// 16, of the last half four in each of four bytes. The digit of each of four bytes, two and two of them at a time.
 FN uint32_t digits_of(uint32_t v, unsigned digit) {
     unsigned power = 1;
     for (unsigned n = 0; n < digit; n++) power *= 3;
