@@ -39,7 +39,7 @@ struct work {
     unsigned char byte;
     struct function *function;
     unsigned grid[3], block[3], shared;
-    unsigned char args[4096];
+    _Alignas(64) unsigned char args[4096];
 };
 
 struct thing {
@@ -261,7 +261,7 @@ static int inside(const void *p, size_t n) {
 }
 
 static int put(const struct work *w) {
-    struct work *copy = malloc(sizeof *copy);
+    struct work *copy = aligned_alloc(64, sizeof *copy);
     if (!copy) abort();
     *copy = *w;
     copy->next = NULL;
