@@ -173,7 +173,7 @@ static void the_second_start_compiles_nothing(int vendor) {
     count_programs(vendor, &good_sources, 3, 0);
     count_programs(vendor, &good_sources, 0, 3);
     count_programs(vendor, &(struct gpu_sources){changed, 3}, 3, 0);
-    setenv("GYR_FAKE_COMPILER", vendor == GPU_CUDA ? "131" : "64", 1);
+    setenv(vendor == GPU_CUDA ? "GYR_FAKE_COMPILER" : "GYR_FAKE_VERSION", vendor == GPU_CUDA ? "131" : "60443483", 1);
     count_programs(vendor, &good_sources, 3, 0);
     count_programs(vendor, &good_sources, 0, 3);
     fake_behave();
@@ -266,7 +266,7 @@ static void the_compilers_error_is_told(int vendor) {
     struct gpu *g = open_fake(&api, vendor, &(struct gpu_sources){wrong, 1}, &e);
     REQUIRE(g);
     snprintf(want, sizeof want, "%s refuses gyr's program wrong.cu: wrong.cu(3): error: #error directive: no such chip",
-             vendor == GPU_CUDA ? "sm_90a: NVRTC 13.0" : "gfx942:sramecc+:xnack-: hipRTC 7.0");
+             vendor == GPU_CUDA ? "sm_90a: NVRTC 13.0" : "gfx942:sramecc+:xnack-: hipRTC 7.1");
     for (int i = 0; i < 2; i++) { // each time
         CHECK(!gpu_sync(&g->device, &e));
         CHECK_INT(e.status, GYR_UNSUPPORTED);
