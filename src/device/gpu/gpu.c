@@ -153,7 +153,7 @@ bool gpu_look(const struct gpu_api *api, int index, struct gpu_chip *chip, uint6
 
 // ------------------------------------------------------------------------------- opening and closing
 
-static const struct device_ops memory_ops = {
+static const struct device_ops ops = {
     .rows = 256,
     .close = gpu_close,
     .sync = gpu_sync,
@@ -193,9 +193,7 @@ struct gpu *gpu_open(const struct gpu_api *api, int index, const struct gpu_sour
     if (!check(api, index, e)) return NULL;
     struct gpu *g = calloc(1, sizeof *g);
     if (!g) return fail_memory(e, api->vendor->kind), NULL;
-    g->ops = memory_ops;
-    g->ops.kind = api->vendor->kind;
-    g->device.ops = &g->ops;
+    g->device.ops = &ops;
     g->api = api;
     g->patience = PATIENCE;
     if (set_up(g, index, sources, e)) return g;

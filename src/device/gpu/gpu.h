@@ -45,7 +45,6 @@ struct gpu_work;
 
 struct gpu {
     struct device device;
-    struct device_ops ops;
     const struct gpu_api *api;
     struct gpu_chip chip;
     char name[128]; // in messages: "cuda:0 (NVIDIA H200)"
