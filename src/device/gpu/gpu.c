@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "device/gpu/failure.h"
+#include "device/gpu/work.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -153,8 +155,7 @@ bool gpu_look(const struct gpu_api *api, int index, struct gpu_chip *chip, uint6
 
 // ------------------------------------------------------------------------------- opening and closing
 
-static const struct device_ops ops = {
-    .rows = 256,
+static const struct device_ops common = {
     .close = gpu_close,
     .sync = gpu_sync,
     .room = gpu_room,
@@ -164,6 +165,23 @@ static const struct device_ops ops = {
     .read = gpu_read,
     .copy = gpu_copy,
 };
+
+// A table for each vendor: the kind is a part of it.
+static struct device_ops tables[GPU_VENDORS];
+
+static void make_tables(void) {
+    for (int i = 0; i < GPU_VENDORS; i++) {
+        tables[i] = common;
+        tables[i].kind = gpu_vendors[i].kind;
+        gpu_operations(&tables[i]);
+    }
+}
+
+static const struct device_ops *table_of(const struct gpu_vendor *vendor) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_tables);
+    return &tables[vendor - gpu_vendors];
+}
 
 static bool check(const struct gpu_api *api, int index, gyr_error *e) {
     const struct gpu_library *bad = !api->driver.good ? &api->driver : !api->compiler.good ? &api->compiler : NULL;
@@ -193,7 +211,7 @@ struct gpu *gpu_open(const struct gpu_api *api, int index, const struct gpu_sour
     if (!check(api, index, e)) return NULL;
     struct gpu *g = calloc(1, sizeof *g);
     if (!g) return fail_memory(e, api->vendor->kind), NULL;
-    g->device.ops = &ops;
+    g->device.ops = table_of(api->vendor);
     g->api = api;
     g->patience = PATIENCE;
     if (set_up(g, index, sources, e)) return g;
@@ -209,6 +227,7 @@ void gpu_close(struct device *d) {
     if (!g->lost && g->mark) let_run_out(g);
     g->failed = (gyr_error){0};
     bool there = g->context || !api->retain ? gpu_begin(g) : false;
+    gpu_work_free(g);
     gpu_programs_free(g);
     gpu_staging_free(g);
     if (there && g->mark) api->event_free(g->mark);
