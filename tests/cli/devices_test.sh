@@ -22,7 +22,7 @@ has "  cuda  Stand-in 0
    sm_90a, driver CUDA 13.0, compiler NVRTC 13.0; 1.07 GB of 1.07 GB memory free
    not usable: cuda: gyr does not compute on GPUs yet"
 has "  hip  Stand-in 0
-   gfx942, driver HIP 7.1, compiler hipRTC 7.0; 1.07 GB of 1.07 GB memory free"
+   gfx942, driver HIP 7.1, compiler hipRTC 7.1; 1.07 GB of 1.07 GB memory free"
 
 out=$("$gyr" devices --json 2>&1)
 has '"usable": true'

@@ -1,6 +1,6 @@
 #include "device/gpu/api.h"
 
-#include "base/buf.h"
+#include "base/cache.h"
 #include "device/gpu/failure.h"
 
 #include <dlfcn.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 // A function of the table: where its address goes, and its names.
 struct row {
@@ -145,18 +146,22 @@ static bool load_driver(struct gpu_api *api, const char *folders) {
 
 // ------------------------------------------------------------------------------- the compiler
 
+// Where a library was found; "" if that is not known.
+static const char *path_of(void *library) {
+    struct link_map *map = NULL;
+    return !dlinfo(library, RTLD_DI_LINKMAP, &map) && map && map->l_name ? map->l_name : "";
+}
+
 // A library that the compiler opens by its bare name when it compiles for the first time: what is open by then need not
 // be where the system looks.
 static bool open_companion(struct gpu_api *api, void *library, const char *folders) {
     const struct gpu_vendor *v = api->vendor;
     struct gpu_library *l = &api->compiler;
     struct search s = {NULL, v->folders, folders, RTLD_GLOBAL, ""};
-    struct link_map *map = NULL;
     char name[64];
     if (!v->companion) return true;
     snprintf(name, sizeof name, "%s.%d.%d", v->companion, l->major, l->minor);
-    const char *path = !dlinfo(library, RTLD_DI_LINKMAP, &map) && map && map->l_name ? map->l_name : "";
-    const char *slash = strrchr(path, '/');
+    const char *path = path_of(library), *slash = strrchr(path, '/');
     if (slash && open_one(&s, path, (size_t)(slash - path), name)) return true;
     if (open_in_folders(&s, name)) return true;
     return bad(l, "%s %d.%d lacks %s beside it; %s", v->compiler_title, l->major, l->minor, name, v->get_compiler);
@@ -169,9 +174,29 @@ static bool check_version(struct gpu_api *api, int driver_major) {
         return bad(l, "%s %d.%d is too old; %s", v->compiler_title, l->major, l->minor, v->get_compiler);
     if (v->compiler_within_driver && l->major > driver_major)
         return bad(l,
-                   "%s %d.%d makes programs for newer drivers than this one, of %s %d; update the driver, or "
-                   "install a compiler of version %d: 'pip install nvidia-cuda-nvrtc-cu%d'",
+                   "%s %d.%d makes programs for newer drivers than this one, of %s %d; update the driver, or install a "
+                   "compiler of version %d: 'pip install nvidia-cuda-nvrtc-cu%d'",
                    v->compiler_title, l->major, l->minor, v->driver_title, driver_major, driver_major, driver_major);
+    return true;
+}
+
+// Versions of one number are not always the same compiler: the file's size and time say more.
+static bool ask_version(struct gpu_api *api, void *library) {
+    const struct gpu_vendor *v = api->vendor;
+    struct gpu_library *l = &api->compiler;
+    struct stat st;
+    int (*tell)(int *, int *) = NULL;
+    if (!stat(path_of(library), &st)) {
+        int64_t facts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+        l->stamp = cache_hash(0, facts, sizeof facts);
+    }
+    l->major = api->driver.major;
+    l->minor = api->driver.minor;
+    if (!v->compiler_version_name) return true;
+    void *address = dlsym(library, v->compiler_version_name);
+    memcpy(&tell, &address, sizeof tell);
+    if (!tell || tell(&l->major, &l->minor))
+        return bad(l, "%s does not tell its version; %s", v->compiler_title, v->get_compiler);
     return true;
 }
 
@@ -179,12 +204,7 @@ static bool try_compiler(struct gpu_api *api, void *library, const char *folders
     const struct gpu_vendor *v = api->vendor;
     struct gpu_library *l = &api->compiler;
     const char *missing = NULL;
-    int (*tell)(int *, int *) = NULL;
-    void *address = dlsym(library, v->compiler_version_name);
-    memcpy(&tell, &address, sizeof tell);
-    if (!tell || tell(&l->major, &l->minor))
-        return bad(l, "%s does not tell its version; %s", v->compiler_title, v->get_compiler);
-    if (!check_version(api, driver_major)) return false;
+    if (!ask_version(api, library) || (v->compiler_version_name && !check_version(api, driver_major))) return false;
     if (!find_functions(api, library, compiler_rows, sizeof compiler_rows / sizeof *compiler_rows, &missing))
         return lacks(l, v->compiler_title, missing, v->get_compiler);
     return open_companion(api, library, folders);

@@ -6,12 +6,14 @@
 #include "device/gpu/vendor.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 // A library that was looked for.
 struct gpu_library {
     bool there;       // it was found, whether or not it is of use
     bool good;        // it can be used
     int major, minor; // its version
+    uint64_t stamp;   // of its file: its size and time
     char why[320];    // if it is not good: what is wrong and what to do
 };
 

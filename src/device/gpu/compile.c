@@ -48,7 +48,7 @@ static void hash_text(uint64_t key[2], const char *text) {
 
 void gpu_unit_key(const struct gpu_api *api, const struct gpu_unit *u, uint64_t key[2]) {
     struct options o;
-    int version[] = {api->compiler.major, api->compiler.minor};
+    uint64_t version[] = {(uint64_t)api->compiler.major, (uint64_t)api->compiler.minor, api->compiler.stamp};
     make_options(&o, api->vendor, u);
     key[0] = 1, key[1] = 0x9e3779b97f4a7c15u;
     for (int i = 0; i < 2; i++) key[i] = cache_hash(key[i], version, sizeof version);

@@ -17,7 +17,7 @@ struct gpu_vendor {
     const char *const *folders, *const *driver_names, *const *compiler_names;
     const char *version_name;          // of the driver's function that tells its version,
     int major_unit, minor_unit;        // which is major * major_unit + minor * minor_unit
-    const char *compiler_version_name; // of the compiler's
+    const char *compiler_version_name; // of the compiler's; NULL: it is the driver's
     const char *driver_title, *compiler_title;
     int driver_least, compiler_least; // major versions
     // A library beside the compiler's that it asks for by name, wherever it lies, with its version behind. NULL: none.

@@ -16,7 +16,7 @@ static int compiles;
 __attribute__((visibility("default"))) int fake_compiles(void) { return __atomic_load_n(&compiles, __ATOMIC_SEQ_CST); }
 
 EXPORT NAME(nvrtcVersion, hiprtcVersion)(int *major, int *minor) {
-    long version = fake_number("GYR_FAKE_COMPILER", FAKE_IS_HIP ? 70 : 130);
+    long version = FAKE_IS_HIP ? 90 : fake_number("GYR_FAKE_COMPILER", 130); // as hipRTC says of itself
     *major = (int)version / 10;
     *minor = (int)version % 10;
     return 0;

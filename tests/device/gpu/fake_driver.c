@@ -39,7 +39,7 @@ struct work {
     unsigned char byte;
     struct function *function;
     unsigned grid[3], block[3], shared;
-    unsigned char args[4096];
+    _Alignas(64) unsigned char args[4096];
 };
 
 struct thing {
@@ -73,7 +73,7 @@ __attribute__((visibility("default"))) long fake_held(void) {
 static void *take(size_t bytes) {
     struct thing *t = aligned_alloc(64, (sizeof *t + bytes + 63) / 64 * 64);
     if (!t) abort();
-    memset(t->data, 0, bytes);
+    memset(t->data, 0, bytes < 4096 ? bytes : 4096);
     t->next = card.things;
     card.things = t;
     return t->data;
@@ -261,7 +261,7 @@ static int inside(const void *p, size_t n) {
 }
 
 static int put(const struct work *w) {
-    struct work *copy = malloc(sizeof *copy);
+    struct work *copy = aligned_alloc(64, sizeof *copy);
     if (!copy) abort();
     *copy = *w;
     copy->next = NULL;

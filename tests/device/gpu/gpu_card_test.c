@@ -1,7 +1,9 @@
 // What is tried on a real card, and what can be tried without one: that the vendor's compiler takes every program.
 //
 //     gpu_card_test                               all cards that are here; ends with 77 if there is none
-//     gpu_card_test --compile [--type T].. CHIP.. compiles all programs for these chips, "sm_90a" or "gfx942"
+//     gpu_card_test --compile [--type T].. CHIP.. compiles all programs for these chips, "sm_90a" or "gfx942", the
+//     typed
+//                                                 ones for these types, or for all quantized ones
 //
 // Two tests have a card fail for good. They run in processes of their own: gpu_card_test --fail KERNEL KIND INDEX.
 #include "base/clock.h"
@@ -146,7 +148,7 @@ static void small_steps_are_fast(void) {
 }
 
 static void every_program_is_compiled_once(void) {
-    static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_BF16, TYPE_Q4_0, TYPE_Q8_0, TYPE_Q4_K, TYPE_Q6_K};
+    static const enum type types[] = {TYPE_Q4_0, TYPE_Q8_0, TYPE_Q4_K, TYPE_Q6_K, TYPE_IQ4_XS, TYPE_MXFP4};
     size_t compiled = 0, kept = 0;
     for (int again = 0; again < 2; again++) {
         gyr_error e = {0};
@@ -265,11 +267,11 @@ static void compile_one(void *arg, size_t i) {
 }
 
 static void compile_for(const char *chip, const bool types[TYPE_LIMIT]) {
-    enum { MOST = 2000 };
-    static struct gpu_unit unit[MOST];
-    static gyr_error error[MOST];
-    static size_t bytes[MOST];
-    static double took[MOST];
+    enum { MOST = 2000 }; // and this test's own
+    static struct gpu_unit unit[MOST + 1];
+    static gyr_error error[MOST + 1];
+    static size_t bytes[MOST + 1];
+    static double took[MOST + 1];
     struct compiling c = {unit, 0, error, bytes, took};
     int warp = !strncmp(chip, "gfx9", 4) ? 64 : 32;
     for (size_t i = 0; i < gpu_sources.n; i++)
@@ -278,6 +280,7 @@ static void compile_for(const char *chip, const bool types[TYPE_LIMIT]) {
             bool wanted = s->kernels && (s->typed ? type >= 0 && types[type] : type < 0);
             if (wanted && c.n < MOST) unit[c.n++] = (struct gpu_unit){&gpu_sources, s, type, chip, warp};
         }
+    unit[c.n++] = (struct gpu_unit){&own, own_files, -1, chip, warp};
     memset(error, 0, sizeof error);
     struct pool *pool = pool_new(0, NULL);
     if (pool) pool_run(pool, c.n, compile_one, &c);
@@ -298,7 +301,7 @@ static int compile_all(int argc, char **argv) {
         if (type < 0) return printf("%s: no such type\n", argv[1]), 2;
         types[type] = some = true;
     }
-    for (uint32_t t = 0; t < TYPE_LIMIT && !some; t++) types[t] = type_info(t) != NULL;
+    for (uint32_t t = 0; t < TYPE_LIMIT && !some; t++) types[t] = type_info(t) && type_info(t)->quantized;
     for (; argc > 0; argc--, argv++) {
         int vendor = strncmp(*argv, "gfx", 3) ? GPU_CUDA : GPU_HIP;
         gpu_api_load_compiler(&api, &gpu_vendors[vendor], getenv("GYR_GPU_LIBRARIES"));

@@ -77,7 +77,6 @@ static void every_call_fails(int vendor) {
             char how[64];
             bool lost = false;
             gyr_error e = {0};
-            new_cache();
             fake_start_again(vendor);
             snprintf(how, sizeof how, "any:%d:%d", n, errors[i]);
             setenv("GYR_FAKE_FAIL", how, 1);

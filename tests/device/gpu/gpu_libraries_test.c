@@ -171,9 +171,12 @@ static void a_compiler_that_is_newer_than_the_driver(void) {
 
 static void a_compiler_that_is_too_old(void) {
     struct gpu_api api;
-    setenv("GYR_FAKE_COMPILER", "55", 1);
-    load_fakes(&api, GPU_HIP);
-    CHECK_STR(api.compiler.why, "hipRTC 5.5 is too old; install hipRTC (package hip-runtime-amd of ROCm 6.0 or later)");
+    setenv("GYR_FAKE_COMPILER", "115", 1);
+    load_fakes(&api, GPU_CUDA);
+    CHECK_STR(
+        api.compiler.why,
+        "NVRTC 11.5 is too old; install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB), and set GYR_GPU_LIBRARIES to "
+        "the folder of libnvrtc.so");
     fake_behave();
 }
 
@@ -206,7 +209,7 @@ static void cards_are_told_of(void) {
     CHECK_STR(f.name, "Stand-in 1");
     CHECK_STR(f.isa, "gfx942");
     CHECK_STR(f.driver, "HIP 7.1");
-    CHECK_STR(f.compiler, "hipRTC 7.0");
+    CHECK_STR(f.compiler, "hipRTC 7.1");
     CHECK_INT(f.memory, 1 << 30);
     CHECK_INT(f.available, 1 << 30);
     CHECK(!gpu_open(&api, 2, &good_sources, &e));

@@ -120,6 +120,30 @@ static void large_shared_memory_is_asked_for(int vendor) {
     gpu_close(&g->device);
 }
 
+static void kernels_of_a_library_run(int vendor) {
+    static const struct gpu_source files[] = {{"three.cu", "KERNEL(thrice, fill_args) {}\n", "thrice ", false}};
+    struct gpu_api api;
+    gyr_error e = {0};
+    char path[4096];
+    float got[4] = {0}, want[4] = {3, 6, 9, 12}, from[4] = {1, 2, 3, 4};
+    snprintf(path, sizeof path, "%s/fake_kernels.so",
+             getenv("GYR_FAKES") ? getenv("GYR_FAKES") : "build/tests/device/gpu");
+    setenv("GYR_FAKE_KERNELS", path, 1);
+    struct gpu *g = open_fake(&api, vendor, &(struct gpu_sources){files, 1}, &e);
+    REQUIRE(g);
+    dfloat *x = gpu_alloc(&g->device, sizeof got, &e);
+    struct fill_args args = {x, 4, 0};
+    struct launch l = fill_launch("thrice", &args);
+    gpu_write(&g->device, x, from, sizeof from);
+    CHECK(gpu_launch(g, &l, &e));
+    gpu_read(&g->device, got, x, sizeof got);
+    CHECK(gpu_sync(&g->device, &e));
+    CHECK(!memcmp(got, want, sizeof got));
+    gpu_free(&g->device, x);
+    gpu_close(&g->device);
+    unsetenv("GYR_FAKE_KERNELS");
+}
+
 // ------------------------------------------------------------------------------- programs
 
 static void count_programs(int vendor, const struct gpu_sources *sources, size_t compiled, size_t kept) {
@@ -149,7 +173,7 @@ static void the_second_start_compiles_nothing(int vendor) {
     count_programs(vendor, &good_sources, 3, 0);
     count_programs(vendor, &good_sources, 0, 3);
     count_programs(vendor, &(struct gpu_sources){changed, 3}, 3, 0);
-    setenv("GYR_FAKE_COMPILER", vendor == GPU_CUDA ? "131" : "64", 1);
+    setenv(vendor == GPU_CUDA ? "GYR_FAKE_COMPILER" : "GYR_FAKE_VERSION", vendor == GPU_CUDA ? "131" : "60443483", 1);
     count_programs(vendor, &good_sources, 3, 0);
     count_programs(vendor, &good_sources, 0, 3);
     fake_behave();
@@ -242,7 +266,7 @@ static void the_compilers_error_is_told(int vendor) {
     struct gpu *g = open_fake(&api, vendor, &(struct gpu_sources){wrong, 1}, &e);
     REQUIRE(g);
     snprintf(want, sizeof want, "%s refuses gyr's program wrong.cu: wrong.cu(3): error: #error directive: no such chip",
-             vendor == GPU_CUDA ? "sm_90a: NVRTC 13.0" : "gfx942:sramecc+:xnack-: hipRTC 7.0");
+             vendor == GPU_CUDA ? "sm_90a: NVRTC 13.0" : "gfx942:sramecc+:xnack-: hipRTC 7.1");
     for (int i = 0; i < 2; i++) { // each time
         CHECK(!gpu_sync(&g->device, &e));
         CHECK_INT(e.status, GYR_UNSUPPORTED);
@@ -276,6 +300,7 @@ FOR_BOTH(memory_is_zeroed_and_copied)
 FOR_BOTH(launches_go_in_order)
 FOR_BOTH(a_kernel_that_is_not_there)
 FOR_BOTH(large_shared_memory_is_asked_for)
+FOR_BOTH(kernels_of_a_library_run)
 FOR_BOTH(the_second_start_compiles_nothing)
 FOR_BOTH(a_damaged_file_is_not_loaded)
 FOR_BOTH(without_a_cache_programs_are_compiled)
@@ -288,6 +313,7 @@ int main(void) {
     RUN_BOTH(launches_go_in_order);
     RUN_BOTH(a_kernel_that_is_not_there);
     RUN_BOTH(large_shared_memory_is_asked_for);
+    RUN_BOTH(kernels_of_a_library_run);
     RUN_BOTH(the_second_start_compiles_nothing);
     RUN_BOTH(a_damaged_file_is_not_loaded);
     RUN_BOTH(without_a_cache_programs_are_compiled);
