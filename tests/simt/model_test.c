@@ -1,5 +1,4 @@
-size_t n =
-    0; // Whole models on the emulated card: the bytes that the CPU's plain C gives. The poet, and every family of
+// Whole models on the emulated card: the bytes that the CPU's plain C gives. The poet, and every family of
 // tests/data/models, with each type of cache in turn: a prompt in one piece, then token by token.
 #include "engine/poet.h"
 #include "gyr.h"
@@ -59,7 +58,7 @@ static bool is_tried(const char *name) {
 static void families(void) {
     static struct drawn d;
     const char *only = getenv("GYR_FAMILY");
-    size_t n = 0, found = 0, step = getenv("SIMT_ALL") || only ? 1 : 4; // all of them take a minute
+    size_t n = 0;
     DIR *dir = opendir(test_data("models"));
     REQUIRE(dir && mkdtemp(folder));
     const char *path = drawn_file(folder, "model.gguf");
