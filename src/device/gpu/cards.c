@@ -69,7 +69,7 @@ void gpu_facts(const struct gpu_api *api, size_t index, struct device_facts *f) 
     else if (!gpu_api_knows(api, chip.name))
         snprintf(f->why, sizeof f->why, "%s does not know its chip; install a newer one", f->compiler);
     else
-        keep(f, "gyr does not compute on GPUs yet: its kernels for them are not complete; models run on the CPU");
+        keep(f, "gyr does not compute on GPUs yet: its kernels have not been tried on a card; models run on the CPU");
 }
 
 // ------------------------------------------------------------------------------- this process's

@@ -121,7 +121,7 @@ static struct card_weight *add(struct gpu *g, const struct weight *w, gyr_error 
     struct card_weight *c = calloc(1, sizeof *c);
     if (!c) return fail_memory(e, "a matrix"), NULL;
     *c = (struct card_weight){.data = w->data, .type = w->type, .rows = w->rows, .cols = w->cols};
-    bool ok = gpu_want(g, w->type, e) && send_grid(g, w->type, e);
+    bool ok = !type_info(w->type)->quantized || (gpu_want(g, w->type, e) && send_grid(g, w->type, e));
     if (ok && !is_16(w->type)) ok = (w->type == TYPE_F32 ? send_floats : send_blocks)(g, c, e);
     if (!ok) {
         drop(g, c);

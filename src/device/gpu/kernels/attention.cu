@@ -52,6 +52,12 @@ FN uint8_t *page_of(const struct job *j, bool value, unsigned t, unsigned *token
                       kv_head);
 }
 
+// Where positions that lie behind each other in a page end, from t on, which is its token.
+FN unsigned end_of_page(const struct job *j, unsigned t, unsigned token) {
+    unsigned end = j->chosen ? t + 1 : t + PAGE - token;
+    return end < j->last ? end : j->last;
+}
+
 // The query of floats in the block's memory; of an 8-bit cache spread and rounded: returns what its codes are worth.
 FN float open_query(const struct job *j, struct attend_room *room) {
     const struct attend_args *a = j->a;
@@ -115,11 +121,13 @@ FN void add_values(const struct job *j, const struct attend_room *room, float *p
     const struct attend_args *a = j->a;
     for (unsigned i = THREAD; i < a->kv.value_dim; i += THREADS) {
         float acc = 0;
-        for (unsigned t = j->first; t < j->last; t++) {
-            unsigned token;
+        for (unsigned t = j->first; t < j->last;) {
+            unsigned token, end;
             uint8_t *page = page_of(j, true, t, &token);
-            float value = cache_float(a->kv.type, page, (size_t)token * a->kv.value_dim + i);
-            acc = fmaf(room->weight[t], value, acc);
+            for (end = end_of_page(j, t, token); t < end; t++, token++) {
+                float value = cache_float(a->kv.type, page, (size_t)token * a->kv.value_dim + i);
+                acc = fmaf(room->weight[t], value, acc);
+            }
         }
         part[i] = acc;
     }
@@ -162,10 +170,13 @@ FN void add_codes(const struct job *j, const struct attend_room *room, float uni
     for (unsigned i = THREAD; i < a->kv.value_dim; i += THREADS) {
         int sum[2] = {0, 0};
         unsigned token;
-        for (unsigned t = j->first / FOUR * FOUR; t < j->last && !j->chosen; t += FOUR) {
-            uint32_t codes = word_at(page_of(j, true, t, &token) + ((size_t)(token / FOUR) * words + i) * FOUR);
-            sum[0] = dot4(codes, room->digit[0][t / FOUR], sum[0]);
-            sum[1] = dot4(codes, room->digit[1][t / FOUR], sum[1]);
+        for (unsigned t = j->first / FOUR * FOUR; t < j->last && !j->chosen;) {
+            const uint8_t *page = page_of(j, true, t, &token);
+            for (unsigned end = end_of_page(j, t, token); t < end; t += FOUR, token += FOUR) {
+                uint32_t codes = word_at(page + ((size_t)(token / FOUR) * words + i) * FOUR);
+                sum[0] = dot4(codes, room->digit[0][t / FOUR], sum[0]);
+                sum[1] = dot4(codes, room->digit[1][t / FOUR], sum[1]);
+            }
         }
         for (unsigned t = j->first; t < j->last && j->chosen; t++) {
             const int8_t *page = (const int8_t *)page_of(j, true, t, &token);

@@ -15,6 +15,8 @@
 //   bits_of_float float_of_bits             as in tensor/float16.h
 //   fmaf sqrtf fabsf copysignf              IEEE's, rounded once; so are + - * / (docs/devices.md: the flags)
 //
+// BLOCKS, where a program defines it, is how many blocks a processor is to have room for at least.
+//
 // A typed program is compiled once for each element type, with TYPE_NAME and TYPE set; its kernels have the type's name
 // behind theirs.
 #ifndef DEVICE_GPU_KERNELS_CHIP_H
@@ -86,7 +88,11 @@ typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
 
 #else // CUDA
 
-#define BOUNDS  __launch_bounds__(256)
+#ifdef BLOCKS // how many blocks a processor is to have room for: fewer, and each has more registers
+#define BOUNDS __launch_bounds__(256, BLOCKS)
+#else
+#define BOUNDS __launch_bounds__(256)
+#endif
 #define CONST   static __device__ const
 #define THREAD  threadIdx.x
 #define BLOCK_X blockIdx.x

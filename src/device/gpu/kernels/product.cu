@@ -1,5 +1,8 @@
 // Products with quantized weights, and rows of a quantized table (docs/arithmetic.md, "Products with quantized
 // weights"). Compiled once for each TYPE_NAME. Eight neighbouring lanes have an output, one of its segments each.
+#if TYPE == 14 // or the compiler keeps registers in memory
+#define BLOCKS 2
+#endif
 #include "chip.h"
 
 #include "args.h"

@@ -1,5 +1,6 @@
 // Layers that keep a state (docs/arithmetic.md, "Layers that keep a state"; device/recur.h). Rows of a sequence lie side
 // by side and are computed one after the other, by the blocks of the first of them.
+#define BLOCKS 2 // or the compiler keeps some of its registers in memory
 #include "chip.h"
 
 #include "activation.h"

@@ -87,21 +87,22 @@ FN int minimum_of_half(const uint8_t *b, unsigned i, unsigned h) { return 0; }
 #elif TYPE == 34 || TYPE == 35 // TQ1_0, TQ2_0: -1, 0 or 1
 enum { BODY = TYPE == 34 ? 52 : 64, REST = 2, HALVES = 1, PIECE = 4, OFFSET = 0, ZERO = 1 };
 // Five digits of base 3 in a byte (tensor/unpack.h): those of groups 0 to 4 in 32 bytes, of the halves that follow in
-// 16, of the last half four in each of four bytes.
-FN uint32_t digit_of(const uint8_t *b, unsigned i, unsigned k) {
-    unsigned half = 2 * i + k / 16, digit = i < 5 ? i : half < 15 ? half - 10 : k % 16 / 4, power = 1;
+// 16, of the last half four in each of four bytes. The digit of each of four bytes, two and two of them at a time.
+FN uint32_t digits_of(uint32_t v, unsigned digit) {
+    unsigned power = 1;
     for (unsigned n = 0; n < digit; n++) power *= 3;
-    unsigned v = b[i < 5 ? k : half < 15 ? 32 + k % 16 : 48 + k % 4] * power & 255;
-    return v * 3 >> 8;
+    uint32_t even = (v & 0xff00ffu) * power & 0xff00ffu, odd = (v >> 8 & 0xff00ffu) * power & 0xff00ffu;
+    return (even * 3 >> 8 & 0xff00ffu) | (odd * 3 & 0xff00ff00u);
 }
 FN void codes_of_group(const uint8_t *b, unsigned i, const uint32_t *grid, uint32_t *w) {
     if (TYPE == 35) {
         fields(b + 32 * (i / 4), 2 * (i % 4), 3, w);
         return;
     }
-    for (unsigned k = 0; k < WORDS; k++)
-        w[k] = digit_of(b, i, 4 * k) | digit_of(b, i, 4 * k + 1) << 8 | digit_of(b, i, 4 * k + 2) << 16 |
-               digit_of(b, i, 4 * k + 3) << 24;
+    for (unsigned k = 0; k < WORDS; k++) {
+        unsigned half = 2 * i + k / 4, digit = i < 5 ? i : half < 15 ? half - 10 : k % 4;
+        w[k] = digits_of(word_at(b + (i < 5 ? 4 * k : half < 15 ? 32 + 4 * (k % 4) : 48)), digit);
+    }
 }
 FN struct scales scales_of_block(const uint8_t *b, const uint8_t *rest) {
     struct scales s = {float_of_half(half_at(rest)), 0};
