@@ -2,13 +2,19 @@
 
 #include "test.h"
 
+enum { TOP = 8192 };
+
 #ifdef TEST_SANITIZED
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 
 // The scheduler's stack is known once a fiber was begun from it.
 static void begin(struct fiber *from, const struct fiber *to, bool ended) {
     __sanitizer_start_switch_fiber(ended ? NULL : &from->shadow, to->stack, to->bytes);
 }
+
+// What the fiber before it, which never returned, left at the stack's top.
+static void clean(const struct fiber *f) { __asan_unpoison_memory_region((char *)f->stack + f->bytes - TOP, TOP); }
 
 static void end(struct fiber *now, struct fiber *before) {
     const void *stack;
@@ -22,6 +28,7 @@ static void end(struct fiber *now, struct fiber *before) {
 #else
 static void begin(struct fiber *from, const struct fiber *to, bool ended) {}
 static void end(struct fiber *now, struct fiber *before) {}
+static void clean(const struct fiber *f) {}
 #endif
 
 static struct fiber *left, *entered; // of the switch on its way
@@ -88,6 +95,7 @@ void fiber_make(struct fiber *f, void *stack, size_t bytes, void (*run)(void *ar
     f->stack = stack;
     f->bytes = bytes;
     f->shadow = NULL;
+    clean(f);
     prepare(f);
 }
 

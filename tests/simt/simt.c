@@ -161,6 +161,7 @@ void simt_run(void (*body)(const void *args), const char *name, const unsigned g
     s.kernel = name;
     s.body = body;
     s.threads = block[0];
+    s.scheduler.stack = NULL; // of whichever thread this is
     if (block[0] % simt_warp || block[0] > MOST_THREADS || block[1] != 1 || block[2] != 1)
         simt_stop("not a block of whole warps", __LINE__);
     if (grid[1] > 65535 || grid[2] > 65535) simt_stop("a grid that no card takes", __LINE__);

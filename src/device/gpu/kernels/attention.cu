@@ -1,5 +1,5 @@
-// Attention (docs/arithmetic.md, "Attention"): `attend` gives what one query head makes of one span of positions, `join`
-// puts the spans together.
+// Attention (docs/arithmetic.md, "Attention"): `attend` gives what one query head makes of one span of positions,
+// `join` puts the spans together.
 #include "cache.h"
 
 enum { SPAN = 512 };

@@ -32,8 +32,8 @@
 #define KERNEL_NAME(name) name
 #endif
 
-#if defined(GPU_ON_HOST)
-#include "simt.h"
+#if defined(GPU_ON_HOST) // the header that has the host's body
+#include GPU_ON_HOST
 #else
 
 typedef unsigned char uint8_t;

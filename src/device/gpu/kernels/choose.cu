@@ -29,7 +29,8 @@ FN float open_head(const struct choose_args *a, unsigned head, struct score_room
     return scale * a->scale;
 }
 
-FN float product_of(const struct choose_args *a, const struct score_room *room, uint8_t *page, unsigned token, float by) {
+FN float product_of(const struct choose_args *a, const struct score_room *room, uint8_t *page, unsigned token,
+                    float by) {
     unsigned dim = a->kv.key_dim;
     if (a->kv.type == CACHE_Q8) {
         int sum = 0;

@@ -33,7 +33,8 @@ FN int dot_of(const uint32_t *w, const uint8_t *codes, uint32_t sums, unsigned h
 }
 
 // Where scales are floats: a group of a row.
-FN float add_group(const struct here *at, const struct scales *s, const uint32_t *w, unsigned i, unsigned r, float acc) {
+FN float add_group(const struct here *at, const struct scales *s, const uint32_t *w, unsigned i, unsigned r,
+                   float acc) {
     const struct group_of_row *group = at->group + r * (at->cols / 32) + i;
     const uint8_t *codes = at->codes + r * at->cols + 32 * i;
     float d = group->d;
@@ -104,9 +105,12 @@ FN void multiply(const struct product_args *a, unsigned first, unsigned rows) {
     float acc[FEW] = {0};
     for (unsigned j = 0; j < count; j++) {
         unsigned block = strip_at(n, segment, j);
-        struct here at = {m.body + (row + block) * BODY, m.rest + (row + block) * REST,
+        struct here at = {m.body + (row + block) * BODY,
+                          m.rest + (row + block) * REST,
                           a->codes + (size_t)first * a->w.cols + (size_t)block * (GROUPS * 32),
-                          a->group + (size_t)first * (a->w.cols / 32) + (size_t)block * GROUPS, a->w.grid, a->w.cols};
+                          a->group + (size_t)first * (a->w.cols / 32) + (size_t)block * GROUPS,
+                          a->w.grid,
+                          a->w.cols};
         if (PIECE)
             block_of_integers(&at, rows, acc);
         else
@@ -130,19 +134,19 @@ KERNEL(product_few, product_args) { multiply(&a, BLOCK_Y * FEW, FEW); }
 KERNEL(embed, embed_args) {
     unsigned n = a.table.blocks;
     size_t row = (size_t)a.ids[BLOCK_X] * n;
-    for (unsigned g = BLOCK_Y * THREADS + THREAD; g < n * GROUPS && g < (BLOCK_Y + 1) * THREADS; g += THREADS) {
-        size_t block = row + strip_of(n, g / GROUPS);
-        unsigned i = g % GROUPS;
-        const uint8_t *body = a.table.body + block * BODY;
-        struct scales s = scales_of_block(body, a.table.rest + block * REST);
-        float *y = a.y + (size_t)BLOCK_X * a.table.cols + (size_t)g * 32;
-        uint32_t w[WORDS];
-        codes_of_group(body, i, a.table.grid, w);
-        for (unsigned k = 0; k < 32; k++) {
-            unsigned h = k / 16;
-            float code = (float)((int)(int8_t)(w[k / 4] >> 8 * (k % 4)) - ZERO);
-            float x = s.d * (float)scale_of_half(body, i, h) * code;
-            y[k] = OFFSET ? x + s.low * (float)minimum_of_half(body, i, h) : x;
-        }
+    unsigned g = BLOCK_Y * THREADS + THREAD;
+    if (g >= n * GROUPS) return;
+    size_t block = row + strip_of(n, g / GROUPS);
+    unsigned i = g % GROUPS;
+    const uint8_t *body = a.table.body + block * BODY;
+    struct scales s = scales_of_block(body, a.table.rest + block * REST);
+    float *y = a.y + (size_t)BLOCK_X * a.table.cols + (size_t)g * 32;
+    uint32_t w[WORDS];
+    codes_of_group(body, i, a.table.grid, w);
+    for (unsigned k = 0; k < 32; k++) {
+        unsigned h = k / 16;
+        float code = (float)((int)(int8_t)(w[k / 4] >> 8 * (k % 4)) - ZERO);
+        float x = s.d * (float)scale_of_half(body, i, h) * code;
+        y[k] = OFFSET ? x + s.low * (float)minimum_of_half(body, i, h) : x;
     }
 }

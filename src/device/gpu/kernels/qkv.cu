@@ -1,5 +1,6 @@
-// From projections to normed, rotated queries and the KV cache (docs/arithmetic.md: "Norms of queries, keys and values",
-// "Positions", "Attention"). BLOCK_X is the row, BLOCK_Y a query head or, after those, a key head with its value.
+// From projections to normed, rotated queries and the KV cache (docs/arithmetic.md: "Norms of queries, keys and
+// values", "Positions", "Attention"). BLOCK_X is the row, BLOCK_Y a query head or, after those, a key head with its
+// value.
 #include "cache.h"
 
 struct qkv_room {
@@ -28,7 +29,8 @@ FN struct head head_of(const struct qkv_args *a, const float *x, const float *we
 FN void rotate(const struct qkv_args *a, const struct head *h, const float *table, float *out) {
     unsigned half = a->rotary_dim / 2, rest = 2 * half;
     for (unsigned i = THREAD; i < half; i += THREADS) {
-        float first = element_of(h, a->adjacent ? 2 * i : i), second = element_of(h, a->adjacent ? 2 * i + 1 : i + half);
+        float first = element_of(h, a->adjacent ? 2 * i : i),
+              second = element_of(h, a->adjacent ? 2 * i + 1 : i + half);
         out[i] = table ? first * table[2 * i] - second * table[2 * i + 1] : first;
         out[i + half] = table ? second * table[2 * i] + first * table[2 * i + 1] : second;
     }

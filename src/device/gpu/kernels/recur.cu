@@ -1,5 +1,5 @@
-// Layers that keep a state (docs/arithmetic.md, "Layers that keep a state"; device/recur.h). Rows of a sequence lie side
-// by side and are computed one after the other, by the blocks of the first of them.
+// Layers that keep a state (docs/arithmetic.md, "Layers that keep a state"; device/recur.h). Rows of a sequence lie
+// side by side and are computed one after the other, by the blocks of the first of them.
 #define BLOCKS 2 // or the compiler keeps some of its registers in memory
 #include "chip.h"
 
@@ -19,7 +19,8 @@ FN unsigned rows_of_sequence(const drow *row, unsigned r, unsigned rows) {
 // Input i of a channel, counted from the sequence's first row; before that, as the state has it.
 FN float input_of(const struct conv_args *a, const float *tail, unsigned channel, int i) {
     int before = (int)a->taps - 1;
-    return i < 0 ? tail[(size_t)(i + before) * a->channels + channel] : a->x[(BLOCK_X + (size_t)i) * a->x_row + channel];
+    return i < 0 ? tail[(size_t)(i + before) * a->channels + channel]
+                 : a->x[(BLOCK_X + (size_t)i) * a->x_row + channel];
 }
 
 // BLOCK_X is a row; a thread has a channel.
@@ -35,8 +36,7 @@ KERNEL(conv, conv_args) {
             y = fmaf(a.w[(size_t)j * a.channels + c], input_of(&a, tail, c, (int)(r + j) - before), y);
         a.out[(BLOCK_X + (size_t)r) * a.channels + c] = activated(SILU, y);
     }
-    for (int k = 0; k < before; k++)
-        tail[(size_t)k * a.channels + c] = input_of(&a, tail, c, (int)rows - before + k);
+    for (int k = 0; k < before; k++) tail[(size_t)k * a.channels + c] = input_of(&a, tail, c, (int)rows - before + k);
 }
 
 // One row of a channel.
@@ -77,8 +77,8 @@ struct recur_room {
 };
 
 // What the delta rule adds: how far the decayed state is from giving x for the key.
-FN float forget(const struct recur_args *a, size_t row, unsigned head, const float *key, const float *keep, float *state,
-                unsigned i) {
+FN float forget(const struct recur_args *a, size_t row, unsigned head, const float *key, const float *keep,
+                float *state, unsigned i) {
     float read = 0, x = a->x[row * a->x_row + (size_t)head * a->dim + i];
     float rate = 1.0f / (1.0f + exp_f(-a->beta[row * a->heads + head]));
     for (unsigned k = 0; k < a->size; k++) {
