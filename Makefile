@@ -59,7 +59,7 @@ test-web: $(BUILD)/build.ninja
 
 # Not part of `make test`, which needs no card.
 test-gpu: $(BUILD)/build.ninja
-	ninja -C $(BUILD) gyr tests/device/gpu/gpu_card_test
+	ninja -C $(BUILD) gyr tests/device/gpu/gpu_card_test tests/simt/simt_driver_test
 	@tools/gpu/try $(BUILD)
 
 bench: $(BUILD)/build.ninja

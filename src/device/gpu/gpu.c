@@ -180,7 +180,7 @@ static void make_tables(void) {
 static const struct device_ops *table_of(const struct gpu_vendor *vendor) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_tables);
-    return &tables[vendor - gpu_vendors];
+    return &tables[vendor->id];
 }
 
 static bool check(const struct gpu_api *api, int index, gyr_error *e) {

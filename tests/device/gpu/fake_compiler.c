@@ -8,7 +8,7 @@ struct program {
     char *source, *log, *image;
     char name[64];
     int headers;
-    char header[16][64];
+    char header[64][64];
 };
 
 static int compiles;
@@ -25,7 +25,7 @@ EXPORT NAME(nvrtcVersion, hiprtcVersion)(int *major, int *minor) {
 EXPORT NAME(nvrtcCreateProgram, hiprtcCreateProgram)(void **program, const char *source, const char *name, int n,
                                                      const char *const *texts, const char *const *names) {
     struct program *p = calloc(1, sizeof *p);
-    if (!p || n > 16) abort();
+    if (!p || n > 64) abort();
     p->source = strdup(source);
     snprintf(p->name, sizeof p->name, "%s", name);
     for (int i = 0; i < n; i++)

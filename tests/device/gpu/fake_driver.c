@@ -452,7 +452,17 @@ static void twice_q4_0(const unsigned grid[3], const unsigned block[3], unsigned
     for (size_t i = 0; i < a->n && i < (size_t)grid[0] * block[0]; i++) a->x[i] *= 2;
 }
 
-// Kernels of its own, for tests of the driver layer; others are in the library that GYR_FAKE_KERNELS names.
+// The library of kernels that GYR_FAKE_KERNELS names is told how wide a warp is.
+static void *kernel_library(void) {
+    const char *path = getenv("GYR_FAKE_KERNELS");
+    void *library = path ? dlopen(path, RTLD_NOW) : NULL, *address = library ? dlsym(library, "fake_warp") : NULL;
+    void (*tell)(unsigned lanes) = NULL;
+    memcpy(&tell, &address, sizeof tell);
+    if (tell) tell(FAKE_WARP);
+    return library;
+}
+
+// Kernels of its own, for tests of the driver layer; others are in the library.
 static host_kernel *find(const char *name) {
     static const struct {
         const char *name;
@@ -460,8 +470,7 @@ static host_kernel *find(const char *name) {
     } own[] = {{"fill", fill}, {"twice_q4_0", twice_q4_0}};
     for (int i = 0; i < 2; i++)
         if (!strcmp(own[i].name, name)) return own[i].run;
-    const char *path = getenv("GYR_FAKE_KERNELS");
-    void *library = path ? dlopen(path, RTLD_NOW) : NULL, *address = library ? dlsym(library, name) : NULL;
+    void *library = kernel_library(), *address = library ? dlsym(library, name) : NULL;
     host_kernel *found = NULL;
     memcpy(&found, &address, sizeof found);
     return found;
