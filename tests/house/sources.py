@@ -11,7 +11,6 @@ LIBC = {f"{h}.h" for h in ("assert complex ctype errno fenv float inttypes iso64
                            "stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath "
                            "threads time uchar wchar wctype").split()}
 USERS = {"server": ("base",), "cli": ("server",)}  # they use gyr.h as anybody would, and doors of these rooms
-PACKED = {"src/device/gpu/kernels/chip.h": ("elementary.h",)}  # what tools/gpu/pack.py puts beside it
 
 MAX_LINES = 600
 LONGER = {"include/gyr.h": "the whole public interface, documented call by call"}  # file: why it may be longer
@@ -41,8 +40,7 @@ def include_problem(order, path, bracket, header):
     if path.startswith("src/device/gpu/kernels/") and header in OF_KERNELS:
         return None
     if "/" not in header:
-        beside = header in PACKED.get(path, ()) or (ROOT / path).with_name(header).exists()
-        return None if beside else "is not in its folder"
+        return None if (ROOT / path).with_name(header).exists() else "is not in its folder"
     target = header.split("/")[0]
     if target not in order or room not in order:
         return "is in no room of docs/design.md"
