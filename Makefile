@@ -18,6 +18,7 @@ help:
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
 	@echo "make test-all   the same, and under sanitizers the tests that take longest"
 	@echo "make test-web   install Chromium if it is missing, and test the page in it, thoroughly"
+	@echo "make test-gpu   try the cards of this machine: open, copy, compute, fail; says so if there is none"
 	@echo "make bench      measure the poet and the kernels against this machine's limits"
 	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
 	@echo "make conformance   run clients, agents and test suites of others against gyr serve (from PyPI, npm and GitHub)"
@@ -55,6 +56,11 @@ test-web: $(BUILD)/build.ninja
 	@tools/setup --browser
 	ninja -C $(BUILD) gyr tests/server/serve_stand_in
 	GYR_WEB=all meson test -C $(BUILD) --no-rebuild --print-errorlogs --timeout-multiplier 10 --suite web
+
+# Not part of `make test`, which needs no card.
+test-gpu: $(BUILD)/build.ninja
+	ninja -C $(BUILD) gyr tests/device/gpu/gpu_card_test tests/simt/simt_driver_test
+	@tools/gpu/try $(BUILD)
 
 bench: $(BUILD)/build.ninja
 	ninja -C $(BUILD) gyr tests/device/kernels_test
@@ -101,4 +107,4 @@ $(SANITIZED)/build.ninja:
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test test-all test-web bench compare conformance fuzz install dist format clean
+.PHONY: all help setup demo test test-all test-web test-gpu bench compare conformance fuzz install dist format clean

@@ -659,19 +659,27 @@ GYR_API const char *gyr_embed_prompt_name(const gyr_model *model, size_t index);
 // --------------------------------------------------------------------------------------------------- machine
 
 typedef struct gyr_device_info {
-    char name[128];        // such as the CPU's model
-    char kind[16];         // "cpu": gyr_model_options.device
-    char isa[32];          // instruction set chosen: "scalar", "avx2", "avx512", "amx" or "neon"
-    uint32_t threads;      // CPUs this process may use
+    char name[128];        // such as the CPU's model, or the card's
+    char kind[16];         // "cpu", "cuda", "hip": gyr_model_options.device
+    char isa[32];          // the CPU's instruction set chosen: "scalar", "avx2", "avx512", "amx" or "neon"; a card's
+                           // chip, such as "sm_90a" or "gfx942"
+    uint32_t threads;      // CPUs this process may use; 0 of a card
     uint64_t memory_bytes; // memory installed
     uint64_t memory_free;  // memory that a model could use now
-    uint64_t reserved[8];
+    char driver[24];       // version of a card's driver, such as "CUDA 13.0"; "" where there is none
+    char compiler[24];     // and of the library that compiles programs for it, such as "NVRTC 13.0"
+    bool unusable;         // no model can be opened on it: gyr_device_check() says why
+    uint64_t reserved[1];
 } gyr_device_info;
 
 // Number of devices; and the facts of device `index`. Fails with GYR_UNSUPPORTED where $GYR_ISA asks for an instruction
-// set that the CPU lacks.
+// set that the CPU lacks. To see a card takes its driver a moment.
 GYR_API size_t gyr_device_count(void);
 GYR_API gyr_status gyr_device_get_info(size_t index, gyr_device_info *info, gyr_error *err);
+
+// Whether models can be opened on device `index`. Fails with GYR_UNSUPPORTED where they cannot: what is missing, too
+// old or does not answer, and what to do.
+GYR_API gyr_status gyr_device_check(size_t index, gyr_error *err);
 
 // Measures how fast this machine reads memory with `threads` threads (0: all): *rate receives bytes per second. Takes
 // about `seconds` (0: 0.2). Fails as gyr_device_get_info() does.

@@ -10,9 +10,10 @@ static inline bool sets_here(const char *set) {
     gyr_device_info info = {0};
     const char *given = getenv("GYR_ISA");
     char *before = given ? strdup(given) : NULL;
+    bool here = false;
     setenv("GYR_ISA", set, 1);
-    size_t cpu = gyr_device_count() - 1; // behind all others
-    bool here = !gyr_device_get_info(cpu, &info, NULL) && !strcmp(info.isa, set);
+    for (size_t i = 0; i < gyr_device_count() && !here; i++)
+        here = !gyr_device_get_info(i, &info, NULL) && !strcmp(info.kind, "cpu") && !strcmp(info.isa, set);
     if (before)
         setenv("GYR_ISA", before, 1);
     else

@@ -18,28 +18,58 @@ static const struct option options[] = {{"json", 0, NULL, "print JSON, with the 
 static const struct syntax syntax = {
     "devices", "", "List the devices that models can run on here.", "gyr devices", options, 0, 0};
 
-static json_t *describe(const gyr_device_info *d, double bandwidth) {
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:f}", "name", d->name, "kind", d->kind, "isa", d->isa, "threads",
-                     (json_int_t)d->threads, "memory_bytes", (json_int_t)d->memory_bytes, "memory_free",
-                     (json_int_t)d->memory_free, "memory_bandwidth", bandwidth);
+static json_t *describe(const gyr_device_info *d, double bandwidth, const char *why) {
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "name", d->name, "kind", d->kind, "isa", d->isa, "usable",
+                  !d->unusable, "memory_bytes", (json_int_t)d->memory_bytes, "memory_free", (json_int_t)d->memory_free);
+    if (d->threads) json_object_set_new(j, "threads", json_integer(d->threads));
+    if (bandwidth > 0) json_object_set_new(j, "memory_bandwidth", json_real(bandwidth));
+    if (*d->driver) json_object_set_new(j, "driver", json_string(d->driver));
+    if (*d->compiler) json_object_set_new(j, "compiler", json_string(d->compiler));
+    if (d->unusable) json_object_set_new(j, "why", json_string(why));
+    return j;
+}
+
+static void print_cpu(const gyr_device_info *d, double bandwidth) {
+    print("   %u thread%s, %s; %s of %s memory free, read at %s/s\n", d->threads, d->threads == 1 ? "" : "s", d->isa,
+          human_bytes((double)d->memory_free), human_bytes((double)d->memory_bytes), human_bytes(bandwidth));
+}
+
+static void print_card(const gyr_device_info *d, const char *why) {
+    if (*d->isa)
+        print("   %s, driver %s, compiler %s; %s of %s memory free\n", d->isa, *d->driver ? d->driver : "unknown",
+              *d->compiler ? d->compiler : "none", human_bytes((double)d->memory_free),
+              human_bytes((double)d->memory_bytes));
+    if (d->unusable) print("   not usable: %s\n", why);
+}
+
+// One device's line; its object goes to `all`.
+static gyr_status list_one(size_t i, bool json, json_t *all, gyr_error *e) {
+    gyr_device_info d;
+    gyr_error check = {0};
+    double bandwidth = 0;
+    if (gyr_device_get_info(i, &d, e)) return e->status;
+    bool card = d.unusable || !d.threads;
+    if (!card && gyr_measure_bandwidth(0, 0, &bandwidth, e)) return e->status;
+    if (d.unusable) gyr_device_check(i, &check);
+    json_array_append_new(all, describe(&d, bandwidth, check.message));
+    if (json) return GYR_OK;
+    print("%zu  %s  %s\n", i, d.kind, d.name);
+    if (card)
+        print_card(&d, check.message);
+    else
+        print_cpu(&d, bandwidth);
+    return GYR_OK;
 }
 
 static int list(bool json) {
     gyr_error e = {0};
-    gyr_device_info d;
     json_t *all = json_array();
-    for (size_t i = 0; i < gyr_device_count(); i++) {
-        double bandwidth;
-        if (gyr_device_get_info(i, &d, &e) || gyr_measure_bandwidth(0, 0, &bandwidth, &e)) {
+    for (size_t i = 0; i < gyr_device_count(); i++)
+        if (list_one(i, json, all, &e)) {
             json_decref(all);
             return report(&e);
         }
-        json_array_append_new(all, describe(&d, bandwidth));
-        if (json) continue;
-        print("%zu  %s  %s\n", i, d.kind, d.name);
-        print("   %u thread%s, %s; %s of %s memory free, read at %s/s\n", d.threads, d.threads == 1 ? "" : "s", d.isa,
-              human_bytes((double)d.memory_free), human_bytes((double)d.memory_bytes), human_bytes(bandwidth));
-    }
     char *text = json ? json_dumps(all, JSON_INDENT(2)) : NULL;
     if (text) print("%s\n", text);
     free(text);

@@ -275,12 +275,22 @@ struct device {
     const struct device_ops *ops;
 };
 
+// What is known of a device that is not opened.
+struct device_facts {
+    char name[128], isa[32]; // as in gyr_device_info
+    char driver[24], compiler[24];
+    uint64_t memory, available;
+    char why[400]; // nothing can be computed on it: what is wrong, and what to do; "" if it can
+};
+
 // A kind of device: a row of the table that device_open() searches. `name` is as in gyr_model_options: the kind's, or
 // the kind's and which one of several, "cuda:1".
 struct device_kind {
     const char *name;
     size_t (*count)(void);
     struct device *(*open)(size_t index, unsigned threads, gyr_error *e);
+    // NULL: it is opened to see. Where it is not, open() says of an index beyond the last what is wrong with it.
+    void (*look)(size_t index, struct device_facts *facts);
 };
 
 // Opens a device by name; NULL: $GYR_DEVICE, else the first that this machine has. GYR_USAGE if there is none of that

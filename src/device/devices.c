@@ -1,6 +1,8 @@
 // The kinds of devices that this program knows: a row each.
 #include "device/device.h"
 
+#include "device/gpu/cards.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +12,9 @@ static struct device *open_cpu(size_t index, unsigned threads, gyr_error *e) { r
 
 static const struct device_kind cpu = {"cpu", one, open_cpu};
 
-// The ones that were registered, the last first; then those that gyr has.
-static const struct device_kind *kinds[MAX_KINDS] = {&cpu};
-static size_t n_kinds = 1;
+// The ones that were registered, the last first; then those that gyr has. The first that a machine has is the default.
+static const struct device_kind *kinds[MAX_KINDS] = {&cpu, &gpu_cuda, &gpu_hip};
+static size_t n_kinds = 3;
 
 bool device_register(const struct device_kind *kind) {
     if (n_kinds == MAX_KINDS) return false;
@@ -57,7 +59,7 @@ struct device *device_open(const char *name, unsigned threads, gyr_error *e) {
     for (size_t i = 0; i < n_kinds; i++) {
         if (name && *name) {
             if (!is_of(kinds[i], name, &index)) continue;
-            if (index < kinds[i]->count()) return kinds[i]->open(index, threads, e);
+            if (kinds[i]->look || index < kinds[i]->count()) return kinds[i]->open(index, threads, e);
             return not_there(name, e), NULL;
         }
         if (kinds[i]->count()) return kinds[i]->open(0, threads, e);

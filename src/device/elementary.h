@@ -6,13 +6,17 @@
 #ifndef DEVICE_ELEMENTARY_H
 #define DEVICE_ELEMENTARY_H
 
+#ifndef ELEMENTARY // a compiler for GPUs has words of its own for all of this: gpu/kernels/chip.h
 #include <math.h>
 #include <stdbool.h>
 
 #include "tensor/float16.h"
 
+#define ELEMENTARY static inline
+#endif
+
 // c ? a : b by masks: given a choice, compilers compute one side behind a branch, and no longer vectorize.
-static inline float either(bool c, float a, float b) {
+ELEMENTARY float either(bool c, float a, float b) {
     uint32_t mask = -(uint32_t)c;
     return float_of_bits((bits_of_float(a) & mask) | (bits_of_float(b) & ~mask));
 }
@@ -20,7 +24,7 @@ static inline float either(bool c, float a, float b) {
 // e^x: n = round(x / ln 2), r = x - n ln 2 with ln 2 in two parts (Cody and Waite, 1980), then 1 + r + r^2 P(r) with
 // P fitting (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2. The power of two is applied in two halves, because 2^n alone
 // leaves float's range where the result does not.
-static inline float exp_f(float x) {
+ELEMENTARY float exp_f(float x) {
     const float shift = 0x1.8p23f; // adding it leaves the rounded integer in the low bits
     float c = x < -105.0f ? -105.0f : x;
     c = c > 89.0f ? 89.0f : c;
@@ -40,7 +44,7 @@ static inline float exp_f(float x) {
 }
 
 // 2 atanh(s) = ln((1 + s) / (1 - s)) for s <= 1/3: s + s^3 P(s^2) has P fitting (atanh(s) / s - 1) / s^2.
-static inline float atanh_twice_f(float s) {
+ELEMENTARY float atanh_twice_f(float s) {
     float u = s * s;
     float p = 0x1.a9bafcp-4f;
     p = fmaf(p, u, 0x1.65ad56p-4f);
@@ -52,13 +56,13 @@ static inline float atanh_twice_f(float s) {
 }
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + t), t = e^-|x|: with s = t / (2 + t), ln(1 + t) = 2 atanh(s).
-static inline float softplus_f(float x) {
+ELEMENTARY float softplus_f(float x) {
     float t = exp_f(-fabsf(x));
     return either(x > 0, x, 0) + atanh_twice_f(t / (2.0f + t));
 }
 
 // ln x of a normal number: x = 2^n f with sqrt(1/2) <= f < sqrt(2), and ln f = 2 atanh((f - 1) / (f + 1)).
-static inline float log_f(float x) {
+ELEMENTARY float log_f(float x) {
     const uint32_t root = 0x3f3504f3u; // of 1/2
     uint32_t bits = bits_of_float(x) - root;
     float n = (float)((int32_t)bits >> 23), f = float_of_bits((bits & 0x7fffffu) + root);
@@ -67,7 +71,7 @@ static inline float log_f(float x) {
 }
 
 // tanh x: x + x^3 P(x^2) with P fitting (tanh(x) / x - 1) / x^2 on |x| <= 0.65, else 1 - 2 / (e^2|x| + 1).
-static inline float tanh_f(float x) {
+ELEMENTARY float tanh_f(float x) {
     float a = fabsf(x), u = x * x;
     float p = 0x1.224fcep-9f;
     p = fmaf(p, u, -0x1.0f1266p-7f);
@@ -82,7 +86,7 @@ static inline float tanh_f(float x) {
 
 // erf x: x + x P(x^2) with P fitting erf(x) / x - 1 on |x| <= 1; from there to 4, 1 - e^Q(x) with Q fitting
 // ln(erfc(x)); then 1.
-static inline float erf_f(float x) {
+ELEMENTARY float erf_f(float x) {
     float a = fabsf(x), u = x * x;
     float p = 0x1.4a5690p-14f;
     p = fmaf(p, u, -0x1.a45088p-11f);

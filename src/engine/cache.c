@@ -25,17 +25,6 @@ _Static_assert(offsetof(struct header, source) == CACHE_SOURCE, "what cache_list
 
 static const char magic[8] = "gyrtiles";
 
-uint64_t cache_hash(uint64_t h, const void *p, size_t n) {
-    const uint8_t *b = p;
-    for (size_t i = 0; i < n; i += 8) {
-        uint64_t v = 0;
-        memcpy(&v, b + i, n - i < 8 ? n - i : 8);
-        h = (h ^ v) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
-    }
-    return (h ^ n) * 0xbf58476d1ce4e5b9u;
-}
-
 static bool give_some(void *arg, size_t i, size_t at, size_t bytes, void *to) {
     memcpy(to, ((uint8_t *const *)arg)[i] + at, bytes);
     return true;
@@ -122,15 +111,6 @@ bool cache_find(struct cache *c, const struct cache_want *want, uint8_t **rooms)
     return false;
 }
 
-// Folders are made as needed; nobody else may look into the last.
-static bool make_folder(char *path) {
-    for (char *p = path + 1; (p = strchr(p, '/')); *p++ = '/') {
-        *p = 0;
-        mkdir(path, 0755);
-    }
-    return !mkdir(path, 0700) || !access(path, W_OK);
-}
-
 static bool open_part(struct cache *c) {
     c->fd = open(c->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     return c->fd >= 0 && !flock(c->fd, LOCK_EX | LOCK_NB) && !fallocate(c->fd, 0, 0, (off_t)c->size);
@@ -140,7 +120,7 @@ bool cache_make(struct cache *c, const struct cache_want *want) {
     char *folder = cache_folder(), end[32];
     *c = (struct cache){.size = whole_size(want)};
     snprintf(end, sizeof end, ".%ld.part", (long)getpid());
-    if (folder && make_folder(folder) && cache_room(folder, c->size, UINT64_MAX)) {
+    if (folder && cache_make_folder(folder) && cache_room(folder, c->size, UINT64_MAX)) {
         c->path = file_path(folder, want->key, ".tiles");
         c->part = file_path(folder, want->key, end);
     }

@@ -6,6 +6,7 @@
 #ifndef ENGINE_CACHE_H
 #define ENGINE_CACHE_H
 
+#include "base/cache.h"
 #include "base/error.h"
 
 // What a file is for: its key, the model's path (for people), and the bytes of each matrix.
@@ -36,17 +37,8 @@ typedef bool cache_give(void *arg, size_t i, size_t at, size_t bytes, void *to);
 void cache_write(struct cache *c, const struct cache_want *want, cache_give *give, void *arg);
 void cache_close(struct cache *c);
 
-// $XDG_CACHE_HOME/gyr, or ~/.cache/gyr; free(). NULL if there is neither.
-char *cache_folder(void);
-
-// Hashes n bytes into `h`.
-uint64_t cache_hash(uint64_t h, const void *p, size_t n);
-
-// The same of some bytes at the beginning, the middle and the end.
+// Hashes some of n bytes into `h`: those at the beginning, the middle and the end.
 uint64_t cache_sample(uint64_t h, const uint8_t *p, size_t n);
-
-// Where in a file its source stands.
-enum { CACHE_SOURCE = 40 };
 
 // A file of the folder. `source` may be empty.
 struct cache_entry {

@@ -13,18 +13,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-char *cache_folder(void) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    struct buf b = {0};
-    if (cache && *cache == '/')
-        buf_printf(&b, "%s/gyr", cache);
-    else if (home && *home)
-        buf_printf(&b, "%s/.cache/gyr", home);
-    else
-        return NULL;
-    return buf_take(&b);
-}
-
 static bool ends_with(const char *name, const char *end) {
     size_t n = strlen(name), m = strlen(end);
     return n > m && !strcmp(name + n - m, end);
@@ -37,7 +25,8 @@ static int64_t nanoseconds(struct timespec t) {
 static bool read_entry(int folder, const char *name, struct cache_entry *e) {
     struct stat st;
     bool part = ends_with(name, ".part");
-    if (strlen(name) >= sizeof e->name || (!part && !ends_with(name, ".tiles"))) return false;
+    bool whole = ends_with(name, ".tiles") || ends_with(name, ".program");
+    if (strlen(name) >= sizeof e->name || (!part && !whole)) return false;
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     bool ok = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode);
     if (ok) {

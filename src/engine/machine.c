@@ -29,22 +29,54 @@ static void cpu_facts(const struct device *d, gyr_device_info *info) {
     snprintf(info->isa, sizeof info->isa, "%s", device_cpu_isa(d));
 }
 
-gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
-    gyr_error made = {0};
-    size_t index;
-    const struct device_kind *kind = device_at(i, &index);
-    *info = (gyr_device_info){0};
-    if (kind) snprintf(info->kind, sizeof info->kind, "%s", kind->name);
-    if (!kind)
-        return status_of(fail(&made, GYR_USAGE, "device %zu: this machine has %zu", i, gyr_device_count()), &made, e);
-    struct device *d = kind->open(index, 1, &made);
-    if (!d) return status_of(false, &made, e);
+static bool open_to_see(const struct device_kind *kind, size_t index, gyr_device_info *info, gyr_error *e) {
+    struct device *d = kind->open(index, 1, e);
+    if (!d) return false;
     snprintf(info->name, sizeof info->name, "%s", kind->name);
     info->threads = cpu_count();
     if (!strcmp(kind->name, "cpu")) cpu_facts(d, info);
     d->ops->room(d, &info->memory_bytes, &info->memory_free);
     d->ops->close(d);
-    return GYR_OK;
+    return true;
+}
+
+static void take_facts(const struct device_facts *f, gyr_device_info *info) {
+    snprintf(info->name, sizeof info->name, "%s", f->name);
+    snprintf(info->isa, sizeof info->isa, "%s", f->isa);
+    snprintf(info->driver, sizeof info->driver, "%s", f->driver);
+    snprintf(info->compiler, sizeof info->compiler, "%s", f->compiler);
+    info->memory_bytes = f->memory;
+    info->memory_free = f->available;
+    info->unusable = *f->why;
+}
+
+// The facts, and why nothing can be computed there, if that is so.
+static bool look(size_t i, gyr_device_info *info, struct device_facts *f, gyr_error *e) {
+    size_t index;
+    const struct device_kind *kind = device_at(i, &index);
+    *info = (gyr_device_info){0};
+    *f = (struct device_facts){0};
+    if (!kind) return fail(e, GYR_USAGE, "device %zu: this machine has %zu", i, gyr_device_count());
+    snprintf(info->kind, sizeof info->kind, "%s", kind->name);
+    if (!kind->look) return open_to_see(kind, index, info, e);
+    kind->look(index, f);
+    take_facts(f, info);
+    return true;
+}
+
+gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
+    gyr_error made = {0};
+    struct device_facts facts;
+    return status_of(look(i, info, &facts, &made), &made, e);
+}
+
+gyr_status gyr_device_check(size_t i, gyr_error *e) {
+    gyr_error made = {0};
+    gyr_device_info info;
+    struct device_facts facts;
+    bool ok = look(i, &info, &facts, &made);
+    if (ok && *facts.why) ok = fail(&made, GYR_UNSUPPORTED, "%s: %s", info.kind, facts.why);
+    return status_of(ok, &made, e);
 }
 
 gyr_status gyr_measure_bandwidth(uint32_t threads, double seconds, double *rate, gyr_error *e) {

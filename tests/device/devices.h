@@ -5,6 +5,10 @@
 #include "device/device.h"
 #include "sets.h"
 
+#ifdef TEST_CARD // the emulated card in place of other instruction sets (tests/simt)
+#include "card.h"
+#endif
+
 enum { DEVICES = 11 };
 
 // One thread and the portable kernels first: that one says what the others must give.
@@ -18,6 +22,11 @@ static inline bool device_has(const char *set) {
 }
 
 static inline void open_devices(void) {
+#ifdef TEST_CARD
+    devices[count++] = device_cpu(1, "scalar", NULL);
+    devices[count++] = card_open();
+    return;
+#endif
     sets_report(device_has);
     static const struct {
         unsigned threads;
@@ -37,11 +46,15 @@ static inline void close_devices(void) {
     }
 }
 
+static inline const char *device_name(const struct device *d) {
+    return strcmp(d->ops->kind, "cpu") ? d->ops->kind : device_cpu_isa(d);
+}
+
 static inline void check_same(const char *what, int device, const float *got, const float *want, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (memcmp(got + i, want + i, sizeof *got)) {
-            printf("%s, %s with %u threads: [%zu] is %a, not %a\n", what, device_cpu_isa(devices[device]),
-                   device_cpu_threads(devices[device]), i, (double)got[i], (double)want[i]);
+            printf("%s, %s, device %d: [%zu] is %a, not %a\n", what, device_name(devices[device]), device, i,
+                   (double)got[i], (double)want[i]);
             CHECK(!"the same bytes");
             return;
         }

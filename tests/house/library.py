@@ -74,13 +74,26 @@ def the_header_is_cxx():
 CHIPS = {"wide_avx2.h": "x86_64", "wide_avx512.h": "x86_64", "wide_neon.h": "aarch64"}
 
 
+# Headers of kernels are read by compilers for GPUs; here by the host's, as tests/simt does, for a type that they have.
+KERNELS = "src/device/gpu/kernels/"
+TYPES = {"types_grid.h": (16, "iq2_xxs")}  # others: q4_0
+
+
+def options(path):
+    if path.startswith("src/device/cpu/"):
+        return ["-DDEVICE_IS_HOST"]
+    if not path.startswith(KERNELS):
+        return []
+    number, name = TYPES.get(Path(path).name, (2, "q4_0"))
+    return ["-DGPU_ON_HOST", f"-DTYPE={number}", f"-DTYPE_NAME={name}", f"-I{ROOT / 'src/device'}", f"-I{ROOT / 'tests/simt'}"]
+
+
 def every_header_compiles_alone():
     problems = []
     for path, _ in files(".h"):
         here = platform.machine()
         if path.startswith("src/") and CHIPS.get(Path(path).name, here) == here:
-            own = ["-DDEVICE_IS_HOST"] if path.startswith("src/device/cpu/") else []
-            tried = command("cc", "-std=gnu17", "-fsyntax-only", "-x", "c", *own,
+            tried = command("cc", "-std=gnu17", "-fsyntax-only", "-x", "c", *options(path),
                             f"-I{ROOT / 'include'}", f"-I{ROOT / 'src'}", ROOT / path)
             if tried.returncode:
                 problems.append(tried.stderr)

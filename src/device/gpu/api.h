@@ -1,0 +1,42 @@
+// A vendor's driver and run-time compiler, opened where the machine has them. Nothing of either is needed to build gyr.
+#ifndef DEVICE_GPU_API_H
+#define DEVICE_GPU_API_H
+
+#include "base/error.h"
+#include "device/gpu/vendor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// A library that was looked for.
+struct gpu_library {
+    bool there;       // it was found, whether or not it is of use
+    bool good;        // it can be used
+    int major, minor; // its version
+    uint64_t stamp;   // of its file: its size and time
+    char why[320];    // if it is not good: what is wrong and what to do
+};
+
+struct gpu_api {
+    const struct gpu_vendor *vendor;
+    struct gpu_library driver, compiler;
+    int cards;
+#define DRIVER(here, cuda, hip, arguments)   int(*here) arguments;
+#define COMPILER(here, cuda, hip, arguments) int(*here) arguments;
+#include "device/gpu/functions.inc"
+#undef DRIVER
+#undef COMPILER
+};
+
+// Looks for both libraries, in `folders` ("A:B"; may be NULL) first; starts the driver and counts the cards. What is
+// missing, or too old, is in the libraries' `why`. Libraries stay open for the life of the process: drivers do not bear
+// to be closed.
+void gpu_api_load(struct gpu_api *api, const struct gpu_vendor *vendor, const char *folders);
+
+// The compiler alone, for a machine without a card; what is compiled is for a driver that is as new.
+void gpu_api_load_compiler(struct gpu_api *api, const struct gpu_vendor *vendor, const char *folders);
+
+// Whether a chip is one that the compiler says it knows; true if it does not say.
+bool gpu_api_knows(const struct gpu_api *api, const char *chip);
+
+#endif

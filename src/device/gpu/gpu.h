@@ -1,0 +1,112 @@
+// An opened card: its context, stream, memory and programs. What device.h asks of a device in memory, completion and
+// failure is here; operations are made of launches (launch.h).
+#ifndef DEVICE_GPU_GPU_H
+#define DEVICE_GPU_GPU_H
+
+#include "device/gpu/api.h"
+#include "device/gpu/launch.h"
+#include "device/gpu/sources.h"
+
+// Facts of a card, also of one that is not opened.
+struct gpu_chip {
+    char name[64];  // of its kind, as compilers know it: "sm_90a", "gfx942:sramecc+:xnack-"
+    char card[100]; // "NVIDIA H200"
+    uint64_t memory;
+    int warp;       // lanes that go together: 32 or 64
+    int processors; // SMs, or compute units
+    int shared;     // bytes of shared memory that a block may have
+    int threads;    // that a block may have
+};
+
+// Memory of the host that the card's copies reach by themselves: what is on its way there, or back.
+enum { GPU_HALF = 8 << 20, GPU_LANDINGS = 64 };
+
+struct gpu_sending {
+    uint8_t *at; // two halves, used in turns
+    size_t used; // of the one in use
+    int turn;
+    void *event[2]; // the card has read what was in a half
+};
+
+struct gpu_landing {
+    void *to;
+    size_t at, bytes;
+};
+
+struct gpu_receiving {
+    uint8_t *at;
+    size_t used;
+    struct gpu_landing list[GPU_LANDINGS];
+    size_t n;
+};
+
+struct gpu_programs;
+struct gpu_work;
+
+struct gpu {
+    struct device device;
+    const struct gpu_api *api;
+    struct gpu_chip chip;
+    char name[128]; // in messages: "cuda:0 (NVIDIA H200)"
+    int number;     // the driver's, of the card
+    void *context, *stream, *mark;
+    double patience;  // seconds that sync() waits for what was asked for
+    gyr_error failed; // what sync() is to say; GYR_OK: nothing
+    bool lost;        // for good
+    struct gpu_sending out;
+    struct gpu_receiving in;
+    struct gpu_programs *programs;
+    struct gpu_work *work; // what operations keep; NULL at first
+};
+
+static inline struct gpu *gpu_of(struct device *d) { return (struct gpu *)d; }
+
+// Card `index` with the programs of `sources`, whose compilation begins. Its table has what is declared here.
+struct gpu *gpu_open(const struct gpu_api *api, int index, const struct gpu_sources *sources, gyr_error *e);
+
+// Facts of a card, and how much of its memory is free now. False: what the driver says against it.
+bool gpu_look(const struct gpu_api *api, int index, struct gpu_chip *chip, uint64_t *available, gyr_error *e);
+
+// For every call that goes to the card: whether it may. The thread is then one that may call the driver.
+bool gpu_begin(struct gpu *g);
+
+// Whether the driver's call was good; what was not is remembered for sync(). `doing`: "copying to the card".
+bool gpu_good(struct gpu *g, int error, const char *doing);
+
+// Remembers a failure that is not the driver's.
+__attribute__((format(printf, 3, 4))) bool gpu_fails(struct gpu *g, enum gyr_status status, const char *format, ...);
+
+// Waits until the card has come to `event`, or `patience` is at its end; the card is lost then.
+bool gpu_wait(struct gpu *g, void *event);
+
+// Of the table.
+bool gpu_sync(struct device *d, gyr_error *e);
+void gpu_close(struct device *d);
+void gpu_room(struct device *d, uint64_t *total, uint64_t *available);
+void *gpu_alloc(struct device *d, size_t bytes, gyr_error *e);
+void gpu_free(struct device *d, void *p);
+void gpu_write(struct device *d, void *dst, const void *src, size_t bytes);
+void gpu_read(struct device *d, void *dst, const void *src, size_t bytes);
+void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes);
+
+// The memory that copies go through.
+bool gpu_staging_new(struct gpu *g, gyr_error *e);
+void gpu_staging_free(struct gpu *g);
+
+// What was read goes where it was to go; `keep` false: nowhere. The card has done all before.
+void gpu_deliver(struct gpu *g, bool keep);
+
+// Programs: compiled in threads, from the cache where it has them.
+bool gpu_programs_new(struct gpu *g, const struct gpu_sources *sources, gyr_error *e);
+void gpu_programs_free(struct gpu *g);
+
+// Has the typed programs compiled for an element type, if they are not yet.
+bool gpu_want(struct gpu *g, enum type type, gyr_error *e);
+
+// Waits for all programs that are wanted, and loads them.
+bool gpu_programs_settle(struct gpu *g);
+
+// How many were compiled, and how many the cache had.
+void gpu_programs_count(const struct gpu *g, size_t *compiled, size_t *kept);
+
+#endif

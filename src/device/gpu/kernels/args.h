@@ -1,0 +1,274 @@
+// What kernels are given: a struct each, by value. Read by kernels and by the host's C, so these structs have the same
+// layout for both: pointers into the card's memory, 32-bit numbers, floats.
+//
+// Elements are counted in 32 bits, which the host checks; what is made of two counts is multiplied in 64.
+#ifndef DEVICE_GPU_KERNELS_ARGS_H
+#define DEVICE_GPU_KERNELS_ARGS_H
+
+#ifdef GPU_KERNEL
+typedef float dfloat;
+typedef int32_t dint;
+typedef uint32_t dword;
+typedef uint8_t dbyte;
+typedef dbyte *dslab;
+typedef struct { // struct attention_row of device/rows.h
+    uint32_t pages, position, ahead;
+    float *state;
+} drow;
+#else
+#include "device/rows.h"
+#endif
+
+enum { THREADS = 256 }; // of a block of every kernel
+
+// ------------------------------------------------------------------------------- elements
+
+enum unary_kind { UNARY_ACTIVATE, UNARY_SCALE, UNARY_CLAMP, UNARY_CAP };
+
+// x[i] = f(x[i]) for i < n; `activation` is enum activation of device.h.
+struct unary_args {
+    dfloat *x;
+    size_t n;
+    uint32_t kind, activation;
+    float by;
+};
+
+// x += y
+struct add_args {
+    dfloat *x;
+    const dfloat *y;
+    size_t n;
+};
+
+struct move_args {
+    const dfloat *x;
+    dfloat *y;
+    size_t x_row, y_row, n; // y[r * y_row + i] = x[r * x_row + i] for i < n
+};
+
+struct gate_args {
+    const dfloat *gate, *up;
+    dfloat *out;
+    size_t stride, n; // of a row
+    uint32_t activation;
+    float limit, alpha;
+};
+
+struct sum_rows_args {
+    const dint *from;
+    const dfloat *by, *x;
+    dfloat *out;
+    size_t dim;
+    uint32_t n;
+};
+
+struct norm_args {
+    const dfloat *x, *w, *b;
+    dfloat *y;
+    uint32_t dim, parts, layer; // layer: LayerNorm, else RMSNorm
+    float eps;
+};
+
+// ------------------------------------------------------------------------------- weights and products
+
+// A matrix as it lies on the card (docs/devices.md): blocks of a row in the order of strips.h, the large parts of all
+// rows' blocks first, then what is left of them.
+struct matrix {
+    const dbyte *body;
+    const dbyte *rest; // d, of types whose blocks would not lie on multiples of four bytes otherwise
+    const dword *grid; // of the IQ types
+    uint32_t rows, cols, blocks;
+};
+
+struct embed_args {
+    struct matrix table;
+    const dint *ids;
+    dfloat *y;
+};
+
+// Rounded activations of a row, a group of 32: the scale, and the sums of both halves' codes as two signed 16-bit
+// numbers.
+struct group_of_row {
+    float d;
+    uint32_t sums;
+};
+
+struct round_args {
+    const dfloat *x;
+    dbyte *codes;               // [rows][cols], groups in the order of strips.h
+    struct group_of_row *group; // [rows][cols / 32], likewise
+    uint32_t cols, unit, run;   // groups of a block of the weights, and of what has one scale
+};
+
+// One of several matrices of one shape, as experts are.
+struct chosen_matrix {
+    const dbyte *body, *rest;
+    const dfloat *unit, *bias;
+    float by;
+    uint32_t type; // of tensor/type.h: each program takes those of its own
+};
+
+// Where it is not NULL, row r of activations is multiplied by matrix which[r] of the table, if that has the type.
+struct choice_of_matrix {
+    const struct chosen_matrix *table;
+    const dint *which;
+    uint32_t type;
+};
+
+struct product_args {
+    struct matrix w;
+    const dbyte *codes;
+    const struct group_of_row *group;
+    const dfloat *bias;
+    dfloat *y;     // [rows][w.rows]
+    uint32_t rows; // of activations
+    float by;      // y = (W x + bias) * by
+    struct choice_of_matrix choice;
+};
+
+// F32: activations as they are.
+struct product_f_args {
+    const dfloat *w, *x, *bias; // w: [rows][cols padded to 32]
+    dfloat *y;
+    uint32_t rows, outputs, cols;
+    float by;
+    struct choice_of_matrix choice;
+};
+
+// F16 and BF16: two planes of bytes, and a unit for each run of a row (docs/arithmetic.md). Of each group of 64 the
+// high bytes, then the low ones.
+struct round16_args {
+    const dfloat *x;
+    dbyte *planes; // [rows][groups][2][64]
+    dfloat *unit;  // [rows][runs]
+    uint32_t cols, runs;
+};
+
+struct planes_args {
+    const dbyte *raw; // the file's rows
+    dbyte *planes;
+    dfloat *unit;
+    uint32_t cols, runs, bfloat;
+};
+
+struct product16_args {
+    const dbyte *w, *x; // planes
+    const dfloat *w_unit, *x_unit, *bias;
+    dfloat *y;
+    uint32_t rows, outputs, cols, runs;
+    float by;
+    struct choice_of_matrix choice;
+};
+
+enum plain_kind { PLAIN_HALVES, PLAIN_BFLOATS, PLAIN_FLOATS };
+
+// Look-ups in a table of numbers as the file has them; rows of floats are padded to groups of 32.
+struct embed_plain_args {
+    const dbyte *raw;
+    const dint *ids;
+    dfloat *y;
+    uint32_t cols, kind;
+};
+
+// ------------------------------------------------------------------------------- attention
+
+// A layer's keys or values: device/kv_page.h.
+struct cached {
+    const dslab *slab; // NULL: none
+    size_t at;
+};
+
+enum cache_type { CACHE_F32, CACHE_F16, CACHE_Q8 };
+
+struct cache_shape {
+    uint32_t type, heads, key_dim, value_dim;
+};
+
+struct vectors { // struct projected of device.h
+    const dfloat *x;
+    size_t row, step;
+};
+
+struct qkv_args {
+    struct vectors q_in, k_in, v_in;
+    const dfloat *q_norm, *k_norm, *angles;
+    dfloat *q;
+    const drow *row;
+    const dword *pages;
+    struct cached k, v;
+    struct cache_shape kv;
+    size_t norm_step;
+    uint32_t heads, rotary_dim, adjacent, layer_norm;
+    float norm_eps;
+};
+
+struct attend_args {
+    const dfloat *q, *slopes, *sinks;
+    dfloat *part, *out; // [rows][heads][spans][part_floats()]
+    const drow *row;
+    const dword *pages;
+    const dint *chosen;
+    struct cached k, v;
+    struct cache_shape kv;
+    uint32_t heads, spans, window, most, alibi_bf16;
+    float scale, softcap;
+};
+
+// Of a span: value_dim sums, the largest score, the sum of weights.
+enum { PART_MAX, PART_SUM, PART_MORE };
+
+// The indexer: scores of positions, then the choice of the highest.
+struct choose_args {
+    const dfloat *q, *weight;
+    dfloat *score; // [rows][room]
+    const drow *row;
+    const dword *pages;
+    dint *chosen; // [rows][most]
+    struct cached k;
+    struct cache_shape kv;
+    uint32_t heads, most, room;
+    float scale;
+};
+
+// ------------------------------------------------------------------------------- mixtures
+
+struct route_args {
+    const dfloat *logits, *shift, *own_scale;
+    dint *expert;
+    dfloat *weight, *score, *worth; // score, worth: [rows][experts]
+    uint32_t kind, experts, used, groups, groups_used, pairs, normed;
+    float scale;
+};
+
+// Places sorted by expert: see ops_experts.c.
+struct places_args {
+    const dint *chosen;   // [rows][used]
+    const dfloat *weight; // likewise
+    dint *from, *place;   // [places]
+    dint *end;            // [n]: where an expert's places end
+    dint *expert;         // [places]
+    dfloat *by;           // [places]
+    uint32_t places, used, n;
+};
+
+// ------------------------------------------------------------------------------- states
+
+struct conv_args {
+    const dfloat *x, *w, *bias;
+    dfloat *out;
+    const drow *row;
+    size_t x_row, state;
+    uint32_t rows, channels, taps;
+};
+
+// struct recur of device/recur.h.
+struct recur_args {
+    const dfloat *x, *key, *query, *dt, *dt_bias, *beta, *a, *skip;
+    dfloat *out;
+    const drow *row;
+    size_t x_row, dt_row, state;
+    uint32_t delta, rows, heads, dim, size, groups, turns, each;
+    float dt_by, dt_least, dt_most;
+};
+
+#endif

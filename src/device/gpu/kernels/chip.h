@@ -1,0 +1,188 @@
+// The words in which compilers for GPUs differ; everything else in this folder is C that all of them read, and a C
+// compiler for the host too (tests/simt). Three bodies: CUDA (NVRTC, nvcc), HIP (hipRTC, clang), and the host's.
+//
+//   KERNEL(name, type) { .. a.member .. }   a kernel; it takes one struct by value, `a`, and blocks of THREADS threads
+//   FN                                      a function of kernels
+//   CONST                                   a table that all threads read
+//   SHARED(type, name)                      `name` points to memory of the block, garbage at first; once a kernel
+//   THREAD BLOCK_X BLOCK_Y BLOCK_Z          which thread of its block, and which block, this is
+//   barrier()                               all threads of the block come here before any goes on
+//   swap_word(x, mask)                      the word of the lane whose number differs from one's own by `mask`; all
+//                                           lanes of a warp, of WARP lanes, come here together
+//   dot4(a, b, c)                           c + four products of signed bytes
+//   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
+//   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
+//   bits_of_float float_of_bits             as in tensor/float16.h
+//   fmaf sqrtf fabsf copysignf              IEEE's, rounded once; so are + - * / (docs/devices.md: the flags)
+//
+// BLOCKS, where a program defines it, is how many blocks a processor is to have room for at least.
+//
+// A typed program is compiled once for each element type, with TYPE_NAME and TYPE set; its kernels have the type's name
+// behind theirs.
+#ifndef DEVICE_GPU_KERNELS_CHIP_H
+#define DEVICE_GPU_KERNELS_CHIP_H
+
+#define GPU_KERNEL 1
+
+#define KERNEL_PASTE_(name, type) name##_##type
+#define KERNEL_PASTE(name, type)  KERNEL_PASTE_(name, type)
+#ifdef TYPE_NAME
+#define KERNEL_NAME(name) KERNEL_PASTE(name, TYPE_NAME)
+#else
+#define KERNEL_NAME(name) name
+#endif
+
+#if defined(GPU_ON_HOST) // the header that has the host's body
+#include GPU_ON_HOST
+#else
+
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
+typedef unsigned int uint32_t;
+typedef signed char int8_t;
+typedef short int16_t;
+typedef int int32_t;
+
+#if defined(__HIP__) || defined(__HIPCC_RTC__)
+
+#if !defined(__HIPCC_RTC__) // hipRTC has these words, and C's functions, of its own
+typedef __SIZE_TYPE__ size_t;
+#define __device__ __attribute__((device))
+#define __global__ __attribute__((global))
+#define __shared__ __attribute__((shared))
+#define fmaf       __builtin_fmaf
+#define sqrtf      __builtin_sqrtf
+#define fabsf      __builtin_fabsf
+#define copysignf  __builtin_copysignf
+#endif
+#define BOUNDS  __attribute__((amdgpu_flat_work_group_size(1, 256)))
+#define CONST   static __device__ const
+#define THREAD  ((unsigned)__builtin_amdgcn_workitem_id_x())
+#define BLOCK_X ((unsigned)__builtin_amdgcn_workgroup_id_x())
+#define BLOCK_Y ((unsigned)__builtin_amdgcn_workgroup_id_y())
+#define BLOCK_Z ((unsigned)__builtin_amdgcn_workgroup_id_z())
+#define LANE    (__builtin_amdgcn_mbcnt_hi(~0u, __builtin_amdgcn_mbcnt_lo(~0u, 0u)))
+#define FN      static inline __device__
+
+FN void barrier(void) {
+    __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+    __builtin_amdgcn_s_barrier();
+    __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+
+FN uint32_t swap_word(uint32_t x, unsigned mask) {
+    return (uint32_t)__builtin_amdgcn_ds_bpermute((int)((LANE ^ mask) * 4), (int)x);
+}
+
+FN int dot4(uint32_t a, uint32_t b, int c) {
+#if defined(__gfx11__) || defined(__gfx12__) || defined(__GFX11__) || defined(__GFX12__)
+    return __builtin_amdgcn_sudot4(true, (int)a, true, (int)b, c, false);
+#else
+    return __builtin_amdgcn_sdot4((int)a, (int)b, c, false);
+#endif
+}
+
+FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) { return __builtin_amdgcn_perm(high, low, at); }
+
+typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
+
+#else // CUDA
+
+#ifdef BLOCKS // how many blocks a processor is to have room for: fewer, and each has more registers
+#define BOUNDS __launch_bounds__(256, BLOCKS)
+#else
+#define BOUNDS __launch_bounds__(256)
+#endif
+#define CONST   static __device__ const
+#define THREAD  threadIdx.x
+#define BLOCK_X blockIdx.x
+#define BLOCK_Y blockIdx.y
+#define BLOCK_Z blockIdx.z
+#define FN      static inline __device__
+
+FN void barrier(void) { __syncthreads(); }
+FN uint32_t swap_word(uint32_t x, unsigned mask) { return __shfl_xor_sync(0xffffffffu, x, (int)mask); }
+FN int dot4(uint32_t a, uint32_t b, int c) { return __dp4a((int)a, (int)b, c); }
+FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) {
+    at = (at | at >> 4) & 0x00ff00ffu;
+    return __byte_perm(low, high, (at | at >> 8) & 0xffffu);
+}
+
+typedef uint4 vector4;
+
+#endif
+
+#define KERNEL(name, type) extern "C" __global__ void BOUNDS KERNEL_NAME(name)(const struct type a)
+#define SHARED(type, name)                                                                                             \
+    __shared__ type name##_there;                                                                                      \
+    type *const name = &name##_there
+
+struct quad {
+    uint32_t w[4];
+};
+
+union float_word {
+    float f;
+    uint32_t u;
+};
+FN uint32_t bits_of_float(float f) {
+    union float_word w;
+    w.f = f;
+    return w.u;
+}
+FN float float_of_bits(uint32_t u) {
+    union float_word w;
+    w.u = u;
+    return w.f;
+}
+FN uint32_t word_at(const void *p) { return *(const uint32_t *)p; }
+FN uint32_t half_at(const void *p) { return *(const uint16_t *)p; }
+FN struct quad quad_at(const void *p) {
+    vector4 v = *(const vector4 *)p;
+    struct quad q = {{v.x, v.y, v.z, v.w}};
+    return q;
+}
+#ifndef INFINITY
+#define INFINITY float_of_bits(0x7f800000u)
+#endif
+#ifndef NAN
+#define NAN float_of_bits(0x7fc00000u)
+#endif
+
+#endif // not on the host
+
+#define ELEMENTARY FN
+#include "elementary.h"
+
+// Rounding to the nearest integer, ties to even, of a float that is well below 2^22: adding SHIFT leaves the integer in
+// the low bits.
+#define SHIFT 0x1.8p23f
+FN int integer_of_shifted(float x) { return (int)(bits_of_float(x) - 0x4b400000u); }
+
+FN float swap_float(float x, unsigned mask) { return float_of_bits(swap_word(bits_of_float(x), mask)); }
+
+// A half's exponent and fraction, moved into place, are its value times 2^-112, subnormals too. NaNs come out quiet.
+FN float float_of_half(uint32_t h) {
+    uint32_t rest = h & 0x7fffu, bits = bits_of_float(float_of_bits(rest << 13) * 0x1p112f);
+    if (rest >= 0x7c00u) bits |= 0x7f800000u;
+    if (rest > 0x7c00u) bits |= 0x00400000u;
+    return float_of_bits(bits | (h & 0x8000u) << 16);
+}
+
+// To the nearest half, ties to even (tensor/float16.c, whose bits these are).
+FN uint16_t half_of_float(float f) {
+    uint32_t bits = bits_of_float(f), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (rest >> 13 & 0x3ffu));
+    if (rest >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
+    if (rest < 0x38800000u) return (uint16_t)(sign | (bits_of_float(float_of_bits(rest) + 0.5f) - bits_of_float(0.5f)));
+    return (uint16_t)(sign | ((rest - (112u << 23) + 0xfffu + (rest >> 13 & 1u)) >> 13));
+}
+
+FN uint32_t bfloat_of_float(float f) {
+    uint32_t bits = bits_of_float(f);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return bits >> 16 | 0x40u;
+    return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+FN float round_bfloat(float f) { return float_of_bits(bfloat_of_float(f) << 16); }
+
+#endif

@@ -1,0 +1,134 @@
+// A card's memory, and what crosses between it and the host.
+//
+// Copies go through memory that the card reaches by itself (pinned): a copy from a program's ordinary memory is the
+// driver's to schedule, and one to it makes the caller wait, without end if the card has stopped.
+#include "device/gpu/failure.h"
+#include "device/gpu/gpu.h"
+
+#include <string.h>
+
+enum { ALIGN = 64, NO_TIMING = 2 };
+
+static double gigabytes(uint64_t bytes) { return (double)bytes / 1e9; }
+
+// Of a card that does not answer there is none left.
+void gpu_room(struct device *d, uint64_t *total, uint64_t *available) {
+    struct gpu *g = gpu_of(d);
+    size_t left = 0, all = 0;
+    *total = g->chip.memory;
+    *available = 0;
+    if (gpu_begin(g) && gpu_good(g, g->api->room(&left, &all), "looking at the card's memory")) *available = left;
+}
+
+static void *no_room(struct gpu *g, size_t bytes, gyr_error *e) {
+    uint64_t total, available;
+    gpu_room(&g->device, &total, &available);
+    return fail_null(
+        e, GYR_NO_MEMORY,
+        "%s: %.2f GB do not fit: of its %.1f GB %.2f are free; end other programs on the card, or choose a "
+        "smaller context or model",
+        g->name, gigabytes(bytes), gigabytes(total), gigabytes(available));
+}
+
+// What goes wrong is said at once, so that sync() need not; a card that is lost stays so.
+void *gpu_alloc(struct device *d, size_t bytes, gyr_error *e) {
+    struct gpu *g = gpu_of(d);
+    void *p = NULL;
+    size_t size = bytes + !bytes;
+    bool before = g->failed.status;
+    if (gpu_begin(g)) {
+        int error = g->api->alloc(&p, size);
+        if (error == GPU_NO_MEMORY) return no_room(g, size, e);
+        if (gpu_good(g, error, "taking memory")) {
+            if (gpu_good(g, g->api->set(p, 0, size, g->stream), "clearing memory")) return p;
+            if (!g->lost) g->api->free(p);
+        }
+    }
+    fail(e, g->failed.status, "%s", g->failed.message);
+    if (!before && !g->lost) g->failed = (gyr_error){0};
+    return NULL;
+}
+
+void gpu_free(struct device *d, void *p) {
+    struct gpu *g = gpu_of(d);
+    gyr_error before = g->failed;
+    if (!p || g->lost) return;
+    g->failed = (gyr_error){0};
+    if (gpu_begin(g)) gpu_good(g, g->api->free(p), "giving memory back");
+    if (before.status) g->failed = before;
+}
+
+// ------------------------------------------------------------------------------- staging
+
+bool gpu_staging_new(struct gpu *g, gyr_error *e) {
+    const struct gpu_api *api = g->api;
+    bool good = gpu_good(g, api->host_alloc((void **)&g->out.at, 2 * (size_t)GPU_HALF, 0), "taking pinned memory") &&
+                gpu_good(g, api->host_alloc((void **)&g->in.at, GPU_HALF, 0), "taking pinned memory") &&
+                gpu_good(g, api->event_new(&g->out.event[0], NO_TIMING), "making an event") &&
+                gpu_good(g, api->event_new(&g->out.event[1], NO_TIMING), "making an event");
+    return good || fail(e, g->failed.status, "%s", g->failed.message);
+}
+
+void gpu_staging_free(struct gpu *g) {
+    const struct gpu_api *api = g->api;
+    if (g->lost) return;
+    for (int i = 0; i < 2; i++)
+        if (g->out.event[i]) api->event_free(g->out.event[i]);
+    if (g->out.at) api->host_free(g->out.at);
+    if (g->in.at) api->host_free(g->in.at);
+}
+
+// A half is full: the other is used when the card has read what was there.
+static bool turn(struct gpu *g) {
+    struct gpu_sending *s = &g->out;
+    if (!gpu_good(g, g->api->event_put(s->event[s->turn], g->stream), "copying to the card")) return false;
+    s->turn ^= 1;
+    s->used = 0;
+    return gpu_wait(g, s->event[s->turn]);
+}
+
+void gpu_write(struct device *d, void *dst, const void *src, size_t bytes) {
+    struct gpu *g = gpu_of(d);
+    struct gpu_sending *s = &g->out;
+    if (!bytes || !gpu_begin(g)) return;
+    for (size_t done = 0, n; done < bytes; done += n) {
+        if (s->used == GPU_HALF && !turn(g)) return;
+        uint8_t *at = s->at + (size_t)s->turn * GPU_HALF + s->used;
+        n = bytes - done < GPU_HALF - s->used ? bytes - done : GPU_HALF - s->used;
+        memcpy(at, (const char *)src + done, n);
+        if (!gpu_good(g, g->api->write((char *)dst + done, at, n, g->stream), "copying to the card")) return;
+        s->used += (n + ALIGN - 1) / ALIGN * ALIGN;
+    }
+}
+
+void gpu_deliver(struct gpu *g, bool keep) {
+    struct gpu_receiving *r = &g->in;
+    for (size_t i = 0; i < r->n && keep; i++) memcpy(r->list[i].to, r->at + r->list[i].at, r->list[i].bytes);
+    r->n = r->used = 0;
+}
+
+// What came so far goes to its places, so that there is room for more.
+static bool land(struct gpu *g) {
+    bool good = gpu_good(g, g->api->event_put(g->mark, g->stream), "copying from the card") && gpu_wait(g, g->mark);
+    gpu_deliver(g, good);
+    return good;
+}
+
+void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) {
+    struct gpu *g = gpu_of(d);
+    struct gpu_receiving *r = &g->in;
+    if (!bytes || !gpu_begin(g)) return;
+    for (size_t done = 0, n; done < bytes; done += n) {
+        if ((r->used == GPU_HALF || r->n == GPU_LANDINGS) && !land(g)) return;
+        n = bytes - done < GPU_HALF - r->used ? bytes - done : GPU_HALF - r->used;
+        void *from = (char *)(uintptr_t)src + done;
+        if (!gpu_good(g, g->api->read(r->at + r->used, from, n, g->stream), "copying from the card")) return;
+        r->list[r->n++] = (struct gpu_landing){(char *)dst + done, r->used, n};
+        r->used += (n + ALIGN - 1) / ALIGN * ALIGN;
+    }
+}
+
+void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes) {
+    struct gpu *g = gpu_of(d);
+    if (bytes && gpu_begin(g)) gpu_good(g, g->api->copy(dst, src, bytes, g->stream), "copying on the card");
+}

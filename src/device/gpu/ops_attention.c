@@ -1,0 +1,73 @@
+// Attention on a card: projections to the cache, and what is read from it.
+#include <limits.h>
+
+#include "device/gpu/work.h"
+
+_Static_assert(sizeof(struct attention_row) == 24 && offsetof(struct attention_row, state) == 16, "kernels/args.h");
+
+enum { SPAN = 512, PARTS = 64 << 20 };
+
+static struct cache_shape shape_of(const struct kv_shape *s) {
+    uint32_t type = s->type == TYPE_F32 ? CACHE_F32 : s->type == TYPE_F16 ? CACHE_F16 : CACHE_Q8;
+    return (struct cache_shape){type, (uint32_t)s->heads, (uint32_t)s->key_dim, (uint32_t)s->value_dim};
+}
+
+static struct cached cached(struct kv_array a) { return (struct cached){a.slab, a.at}; }
+
+static struct vectors vectors(const struct projected *p) { return (struct vectors){p->x, p->row, p->step}; }
+
+void work_qkv(struct device *d, const struct qkv *q) {
+    struct qkv_args a = {.q_in = vectors(&q->q_in),
+                         .k_in = vectors(&q->k_in),
+                         .v_in = vectors(&q->v_in),
+                         .q_norm = q->q_norm,
+                         .k_norm = q->k_norm,
+                         .angles = q->angles,
+                         .q = q->q,
+                         .row = q->at.row,
+                         .pages = q->at.pages,
+                         .k = cached(q->k),
+                         .v = cached(q->v),
+                         .kv = shape_of(&q->kv),
+                         .norm_step = q->norm_step,
+                         .heads = (uint32_t)q->heads,
+                         .rotary_dim = (uint32_t)q->rotary_dim,
+                         .adjacent = q->pairs == PAIRS_ADJACENT,
+                         .layer_norm = q->norm == NORM_LAYER,
+                         .norm_eps = q->norm_eps};
+    work_launch(gpu_of(d), "qkv", q->rows, q->heads + (q->k.slab ? q->kv.heads : 0), 1, &a, sizeof a);
+}
+
+// As many rows at a time as have room for their parts.
+void work_attention(struct device *d, const struct attention *t) {
+    struct gpu *g = gpu_of(d);
+    size_t spans = work_blocks(t->at.longest, SPAN), out = t->heads * t->kv.value_dim;
+    size_t row = t->heads * spans * (t->kv.value_dim + PART_MORE) * sizeof(float), most = PARTS / (row + !row);
+    if (most < 1) most = 1;
+    if (most > t->rows) most = t->rows;
+    if (most > USHRT_MAX) most = USHRT_MAX;
+    dfloat *part = t->rows ? work_scratch(g, SCRATCH_PARTS, most * row) : NULL;
+    for (size_t r = 0, n; part && r < t->rows; r += n) {
+        n = t->rows - r < most ? t->rows - r : most;
+        struct attend_args a = {.q = t->q + r * t->heads * t->kv.key_dim,
+                                .slopes = t->slopes,
+                                .sinks = t->sinks,
+                                .part = part,
+                                .out = t->out + r * out,
+                                .row = t->at.row + r,
+                                .pages = t->at.pages,
+                                .chosen = t->chosen ? t->chosen + r * t->most : NULL,
+                                .k = cached(t->k),
+                                .v = cached(t->v),
+                                .kv = shape_of(&t->kv),
+                                .heads = (uint32_t)t->heads,
+                                .spans = (uint32_t)spans,
+                                .window = t->window,
+                                .most = (uint32_t)t->most,
+                                .alibi_bf16 = t->alibi_bf16,
+                                .scale = t->scale,
+                                .softcap = t->softcap};
+        work_launch(g, "attend", spans, t->heads, n, &a, sizeof a);
+        work_launch(g, "join", t->heads, n, 1, &a, sizeof a);
+    }
+}

@@ -1,0 +1,127 @@
+// Products on a card: activations rounded, then multiplied; and look-ups in tables.
+#include "device/gpu/kernels/runs16.h"
+#include "device/gpu/lay.h"
+#include "device/gpu/work.h"
+
+// Outputs of a block of threads: eight lanes have one. Rows of activations that `product_few` takes. Bytes of rounded
+// activations at a time.
+enum { OUTPUTS = THREADS / SEGMENTS, FEW = 4, ROUNDED = 32 << 20 };
+
+static bool is_16(enum type type) { return type == TYPE_F16 || type == TYPE_BF16; }
+
+static size_t min(size_t a, size_t b) { return a < b ? a : b; }
+
+static struct matrix matrix_of(struct gpu *g, const struct card_weight *w) {
+    struct lay l = lay_of(w->type);
+    return (struct matrix){w->body,           w->rest,           g->work->grid[w->type],
+                           (uint32_t)w->rows, (uint32_t)w->cols, (uint32_t)(w->cols / (l.groups * 32))};
+}
+
+// Rows of activations of a product, and where their outputs go.
+struct rows {
+    const dfloat *x, *bias;
+    dfloat *y;
+    size_t n;
+    float by;
+    struct choice_of_matrix choice; // no table: all are multiplied by one matrix
+};
+
+// The codes of rows, then their groups.
+static void quantized(struct gpu *g, const struct card_weight *w, const struct rows *r) {
+    struct lay l = lay_of(w->type);
+    bool runs = l.groups == 8;
+    dbyte *codes = work_scratch(g, SCRATCH_CODES, r->n * w->cols);
+    struct group_of_row *group = work_scratch(g, SCRATCH_UNITS, r->n * (w->cols / 32) * sizeof *group);
+    if (!codes || !group) return;
+    struct round_args round = {r->x, codes, group, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1};
+    work_launch(g, "round_row", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
+    struct product_args a = {matrix_of(g, w), codes, group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice};
+    size_t few = r->choice.table ? 0 : r->n / FEW, left = r->n - few * FEW, blocks = work_blocks(w->rows, OUTPUTS);
+    work_launch_typed(g, "product_few", w->type, blocks, few, 1, &a, sizeof a);
+    a.codes += few * FEW * w->cols;
+    a.group += few * FEW * (w->cols / 32);
+    a.y += few * FEW * w->rows;
+    work_launch_typed(g, "product", w->type, blocks, left, 1, &a, sizeof a);
+}
+
+static void sixteen(struct gpu *g, const struct card_weight *w, const struct rows *r) {
+    unsigned groups = groups16((unsigned)w->cols), runs = runs16(groups);
+    dbyte *planes = work_scratch(g, SCRATCH_CODES, r->n * groups * 128);
+    dfloat *unit = work_scratch(g, SCRATCH_UNITS, r->n * runs * sizeof(float));
+    if (!planes || !unit) return;
+    struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
+    work_launch(g, "round16", r->n, runs, 1, &round, sizeof round);
+    struct product16_args a = {w->body,           planes, w->unit,        unit,
+                               r->bias,           r->y,   (uint32_t)r->n, (uint32_t)w->rows,
+                               (uint32_t)w->cols, runs,   r->by,          r->choice};
+    work_launch(g, "product16", work_blocks(w->rows, OUTPUTS), r->n, 1, &a, sizeof a);
+}
+
+static void floats(struct gpu *g, const struct card_weight *w, const struct rows *r) {
+    struct product_f_args a = {(const dfloat *)(const void *)w->body,
+                               r->x,
+                               r->bias,
+                               r->y,
+                               (uint32_t)r->n,
+                               (uint32_t)w->rows,
+                               (uint32_t)w->cols,
+                               r->by,
+                               r->choice};
+    work_launch(g, "product_f32", work_blocks(w->rows, OUTPUTS), r->n, 1, &a, sizeof a);
+}
+
+// As many rows at a time as there is room for.
+static void multiply(struct gpu *g, const struct card_weight *w, const struct rows *all) {
+    size_t most = min(ROUNDED / (2 * w->cols + 1) + 1, 4096) / FEW * FEW + FEW;
+    for (size_t first = 0; first < all->n; first += most) {
+        struct rows r = *all;
+        r.x += first * w->cols;
+        r.y += first * w->rows;
+        r.n = min(most, all->n - first);
+        if (r.choice.table) r.choice.which += first;
+        (type_info(w->type)->quantized ? quantized : is_16(w->type) ? sixteen : floats)(g, w, &r);
+    }
+}
+
+void work_product(struct gpu *g, const struct product *p, float by) {
+    const struct card_weight *w = work_weight(g, p->w, false);
+    if (w) multiply(g, w, &(struct rows){p->x, p->bias, p->y, p->rows, by, {NULL, NULL, 0}});
+}
+
+void work_chosen_product(struct gpu *g, enum type type, const struct weight *shape, const struct choice_of_matrix *c,
+                         const dfloat *x, size_t rows, dfloat *y) {
+    struct card_weight w = {.type = type, .rows = shape->rows, .cols = shape->cols};
+    multiply(g, &w, &(struct rows){x, NULL, y, rows, 1, *c});
+}
+
+void work_products(struct device *d, const struct product *list, size_t n) {
+    for (size_t i = 0; i < n; i++) work_product(gpu_of(d), &list[i], 1);
+}
+
+void work_head_products(struct device *d, const struct head_products *a) {
+    const struct device_ops *ops = d->ops;
+    for (size_t h = 0; h < a->heads; h++) {
+        const struct linear *l = &a->w[h];
+        size_t in = l->w.cols, out = l->w.rows;
+        dfloat *x = a->work, *y = x + a->rows * in;
+        ops->move(d, a->x + h * a->x_step, a->x_row, x, in, a->rows, in);
+        work_product(gpu_of(d), &(struct product){&l->w, x, a->rows, l->bias, y}, l->by);
+        ops->move(d, y, out, a->y + h * a->y_step, a->y_row, a->rows, out);
+    }
+}
+
+void work_embed(struct device *d, const struct weight *table, const dint *ids, size_t rows, dfloat *y) {
+    struct gpu *g = gpu_of(d);
+    const struct card_weight *w = work_weight(g, table, true);
+    if (!w) return;
+    if (type_info(w->type)->quantized) {
+        struct embed_args a = {matrix_of(g, w), ids, y};
+        work_launch_typed(g, "embed", w->type, rows, work_blocks(w->cols / 32, THREADS), 1, &a, sizeof a);
+        return;
+    }
+    struct embed_plain_args a = {w->type == TYPE_F32 ? w->body : w->raw, ids, y, (uint32_t)w->cols,
+                                 w->type == TYPE_F32    ? PLAIN_FLOATS
+                                 : w->type == TYPE_BF16 ? PLAIN_BFLOATS
+                                                        : PLAIN_HALVES};
+    work_launch(g, "embed_plain", rows, work_blocks(w->cols, THREADS), 1, &a, sizeof a);
+}

@@ -1,0 +1,179 @@
+// Matrices on a card. Those of quantized types and of F32 come when they are bound; F16 and BF16 when they are first
+// used, because a table that is only looked up needs its rows and no planes, and a matrix that is multiplied planes and
+// no rows.
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/gpu/kernels/runs16.h"
+#include "device/gpu/lay.h"
+#include "device/gpu/work.h"
+
+enum { PIECE = 4 << 20, LINE = 16 }; // bytes that go over at once; what rows' bodies begin at a multiple of
+
+static bool is_16(enum type type) { return type == TYPE_F16 || type == TYPE_BF16; }
+
+static struct card_weight *find(struct gpu *g, const struct weight *w) {
+    for (struct card_weight *c = g->work->weights; c; c = c->next)
+        if (c->data == w->data && c->type == w->type && c->rows == w->rows && c->cols == w->cols) return c;
+    return NULL;
+}
+
+static void drop(struct gpu *g, struct card_weight *c) {
+    void *all[] = {c->body, c->rest, c->unit, c->raw};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) gpu_free(&g->device, all[i]);
+    free(c);
+}
+
+// ------------------------------------------------------------------------------- to the card
+
+// Quantized rows, a piece at a time.
+static bool send_blocks(struct gpu *g, struct card_weight *c, gyr_error *e) {
+    struct lay l = lay_of(c->type);
+    size_t blocks = c->cols / (l.groups * 32), body = blocks * l.body, rest = blocks * l.rest;
+    size_t step = PIECE / (body + rest) + 1;
+    uint8_t *piece = malloc(step * (body + rest));
+    if (!piece) return fail_memory(e, "a matrix on its way to the card");
+    c->body = gpu_alloc(&g->device, c->rows * body, e);
+    c->rest = c->body ? gpu_alloc(&g->device, c->rows * rest + LINE, e) : NULL;
+    for (size_t r = 0, n; c->rest && r < c->rows; r += n) {
+        n = c->rows - r < step ? c->rows - r : step;
+        lay_rows(&l, (const uint8_t *)c->data + r * (body + rest), n, blocks, piece, piece + n * body);
+        gpu_write(&g->device, (uint8_t *)c->body + r * body, piece, n * body);
+        if (rest) gpu_write(&g->device, (uint8_t *)c->rest + r * rest, piece + n * body, n * rest);
+    }
+    free(piece);
+    return c->rest;
+}
+
+// Floats, each row padded with zeros to groups of 32: alloc() gave zeros.
+static bool send_floats(struct gpu *g, struct card_weight *c, gyr_error *e) {
+    size_t room = (c->cols + 31) / 32 * 32, row = c->cols * sizeof(float);
+    c->body = gpu_alloc(&g->device, c->rows * room * sizeof(float), e);
+    if (!c->body) return false;
+    if (room == c->cols)
+        gpu_write(&g->device, c->body, c->data, c->rows * row);
+    else
+        for (size_t r = 0; r < c->rows; r++)
+            gpu_write(&g->device, (uint8_t *)c->body + r * room * sizeof(float), (const uint8_t *)c->data + r * row,
+                      row);
+    return true;
+}
+
+static bool send_raw(struct gpu *g, struct card_weight *c, gyr_error *e) {
+    c->raw = gpu_alloc(&g->device, c->rows * c->cols * 2, e);
+    if (c->raw) gpu_write(&g->device, c->raw, c->data, c->rows * c->cols * 2);
+    return c->raw;
+}
+
+// Planes are made on the card, from rows that are there for that long.
+static bool send_planes(struct gpu *g, struct card_weight *c, gyr_error *e) {
+    unsigned groups = groups16((unsigned)c->cols), runs = runs16(groups);
+    size_t row = c->cols * 2, step = PIECE / row + 1;
+    if (!c->body) c->body = gpu_alloc(&g->device, c->rows * groups * 128, e);
+    dfloat *unit = c->body ? gpu_alloc(&g->device, c->rows * runs * sizeof(float), e) : NULL;
+    if (step > c->rows) step = c->rows;
+    dbyte *raw = unit ? work_scratch(g, SCRATCH_CODES, step * row) : NULL;
+    for (size_t r = 0, n; raw && r < c->rows; r += n) {
+        n = c->rows - r < step ? c->rows - r : step;
+        gpu_write(&g->device, raw, (const uint8_t *)c->data + r * row, n * row);
+        struct planes_args a = {raw,  c->body + r * groups * 128, unit + r * runs, (uint32_t)c->cols,
+                                runs, c->type == TYPE_BF16};
+        work_launch(g, "planes16", n, runs, 1, &a, sizeof a);
+    }
+    if (raw)
+        c->unit = unit;
+    else if (unit)
+        gpu_free(&g->device, unit);
+    return raw;
+}
+
+static bool send_grid(struct gpu *g, enum type type, gyr_error *e) {
+    size_t words = lay_grid(type, NULL);
+    if (!words || g->work->grid[type]) return true;
+    uint32_t *host = malloc(words * sizeof *host);
+    dword *there = host ? gpu_alloc(&g->device, words * sizeof *host, e) : NULL;
+    if (there) {
+        lay_grid(type, host);
+        gpu_write(&g->device, there, host, words * sizeof *host);
+        g->work->grid[type] = there;
+    } else if (!host)
+        fail_memory(e, "a grid");
+    free(host);
+    return there;
+}
+
+// ------------------------------------------------------------------------------- the list
+
+static bool check_shape(const struct weight *w, gyr_error *e) {
+    const struct type_info *info = type_info(w->type);
+    size_t row = info ? type_row_bytes(w->type, w->cols) : 0, all;
+    if (!row || __builtin_mul_overflow(row, w->rows, &all))
+        return fail(e, GYR_MALFORMED, "a %zu x %zu matrix of type %u: not a shape this type has", w->rows, w->cols,
+                    (unsigned)w->type);
+    if (w->rows > INT32_MAX || w->cols > INT32_MAX / 4)
+        return fail(e, GYR_UNSUPPORTED, "a %zu x %zu matrix: more than a card's kernels count", w->rows, w->cols);
+    return true;
+}
+
+static struct card_weight *add(struct gpu *g, const struct weight *w, gyr_error *e) {
+    if (!check_shape(w, e)) return NULL;
+    struct card_weight *c = calloc(1, sizeof *c);
+    if (!c) return fail_memory(e, "a matrix"), NULL;
+    *c = (struct card_weight){.data = w->data, .type = w->type, .rows = w->rows, .cols = w->cols};
+    bool ok = !type_info(w->type)->quantized || (gpu_want(g, w->type, e) && send_grid(g, w->type, e));
+    if (ok && !is_16(w->type)) ok = (w->type == TYPE_F32 ? send_floats : send_blocks)(g, c, e);
+    if (!ok) {
+        drop(g, c);
+        return NULL;
+    }
+    c->next = g->work->weights;
+    g->work->weights = c;
+    return c;
+}
+
+bool work_weight_bind(struct device *d, struct weight *w, gyr_error *e) {
+    struct gpu *g = gpu_of(d);
+    if (!g->work && !(g->work = calloc(1, sizeof *g->work))) return fail_memory(e, "a card's work");
+    if (!check_shape(w, e)) return false;
+    struct card_weight *c = find(g, w);
+    if (!c && !(c = add(g, w, e))) return false;
+    c->holders++;
+    w->own = c;
+    return true;
+}
+
+void work_weight_unbind(struct device *d, struct weight *w) {
+    struct gpu *g = gpu_of(d);
+    struct card_weight *c = w->own;
+    w->own = NULL;
+    if (!c || --c->holders) return;
+    work_tables_free(g);
+    for (struct card_weight **p = &g->work->weights; *p; p = &(*p)->next)
+        if (*p == c) {
+            *p = c->next;
+            drop(g, c);
+            return;
+        }
+}
+
+// Where the output is the embedding it was never bound.
+const struct card_weight *work_weight(struct gpu *g, const struct weight *w, bool rows_of_file) {
+    if (!work_begin(g)) return NULL;
+    struct card_weight *c = w->own ? w->own : find(g, w);
+    gyr_error e = {0};
+    bool ok = c || (c = add(g, w, &e));
+    if (ok && is_16(c->type) && rows_of_file && !c->raw) ok = send_raw(g, c, &e);
+    if (ok && is_16(c->type) && !rows_of_file && !c->unit) ok = send_planes(g, c, &e);
+    if (ok) return c;
+    if (e.status) gpu_fails(g, e.status, "%s", e.message);
+    return NULL;
+}
+
+void work_weights_free(struct gpu *g) {
+    while (g->work->weights) {
+        struct card_weight *c = g->work->weights;
+        g->work->weights = c->next;
+        drop(g, c);
+    }
+}

@@ -1,0 +1,55 @@
+#!/bin/sh
+# gyr devices with stand-ins for the libraries of GPUs' vendors: usage: devices_test.sh GYR FOLDER JSON_CHECK
+gyr=$1 fakes=$2 json_check=$3
+failed=0 passed=0
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work" GYR_GPU_LIBRARIES="$fakes"
+
+has() { # what stdout has to have
+    case $out in
+    *"$1"*) passed=$((passed + 1)) ;;
+    *)
+        failed=$((failed + 1))
+        printf 'not there: %s\nin:\n%s\n' "$1" "$out"
+        ;;
+    esac
+}
+
+out=$("$gyr" devices 2>&1)
+has "0  cpu  "
+has "  cuda  Stand-in 0
+   sm_90a, driver CUDA 13.0, compiler NVRTC 13.0; 1.07 GB of 1.07 GB memory free
+   not usable: cuda: gyr does not compute on GPUs yet"
+has "  hip  Stand-in 0
+   gfx942, driver HIP 7.1, compiler hipRTC 7.1; 1.07 GB of 1.07 GB memory free"
+
+out=$("$gyr" devices --json 2>&1)
+has '"usable": true'
+has '"usable": false'
+has '"isa": "gfx942"'
+has '"why": "cuda: gyr does not compute on GPUs yet'
+if printf '%s' "$out" | "$json_check"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+
+out=$(GYR_FAKE_VERSION=11080 "$gyr" devices 2>&1)
+has "  cuda  NVIDIA card
+   not usable: cuda: NVIDIA's driver is too old: it has CUDA 11.8; install NVIDIA's driver, version 525 or later"
+
+out=$(GYR_FAKE_COMPILER=115 "$gyr" devices 2>&1)
+has "compiler NVRTC 11.5; "
+has "not usable: cuda: NVRTC 11.5 is too old; install NVRTC"
+
+# The CPU stays the default, and a card is refused by name. A tree without the model in the box has none to run.
+if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
+    out=$("$gyr" run -n 1 hello 2>&1; echo "status $?")
+    has "status 0"
+    out=$(GYR_DEVICE=cuda "$gyr" run -n 1 hello 2>&1 || echo "status $?")
+    has "cuda:0: gyr does not compute on GPUs yet"
+    has "status 5"
+    out=$(GYR_DEVICE=hip:3 "$gyr" run -n 1 hello 2>&1 || echo "status $?")
+    has "hip:3: no such card; there are 1"
+    has "status 2"
+fi
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]

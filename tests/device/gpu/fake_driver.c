@@ -1,0 +1,510 @@
+// A stand-in for CUDA's driver or HIP's runtime: cards whose memory is the host's, and which compute later, on a thread
+// of their own: what is asked for is done when an event behind it has been asked about often enough.
+#include "fake.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef void host_kernel(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args);
+
+enum { NO_MEMORY = 2, NO_CARD = 100, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL = 700, FAILED = 719 };
+enum { REFUSED = 1, BAD_IMAGE = 200, MOST_THREADS = 1024, MOST_SHARED = 100 << 10, PLAIN_SHARED = 48 << 10 };
+
+struct piece {
+    struct piece *next;
+    size_t bytes;
+    _Alignas(64) unsigned char data[];
+};
+
+struct function {
+    char name[80];
+    host_kernel *run;
+    int shared;
+    struct function *next;
+};
+
+struct module {
+    char *image;
+    struct function *functions;
+};
+
+struct work {
+    struct work *next;
+    enum { COPY, SET, KERNEL } kind;
+    void *to;
+    const void *from;
+    size_t bytes;
+    unsigned char byte;
+    struct function *function;
+    unsigned grid[3], block[3], shared;
+    _Alignas(64) unsigned char args[4096];
+};
+
+struct thing {
+    struct thing *next;
+    _Alignas(64) unsigned char data[];
+};
+
+struct event {
+    long put, asked; // how much work was before it, and how often it was asked about
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct piece *pieces;
+    struct thing *things; // of the host: what a program that ends does not give back
+    size_t held, contexts;
+    struct work *first, **last;
+    long asked, done; // work
+    long calls;
+    int lost; // every call says this from now on
+    long launches;
+} card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+__attribute__((visibility("default"))) long fake_calls(void) { return card.calls; }
+__attribute__((visibility("default"))) long fake_held(void) {
+    size_t things = 0;
+    for (struct thing *t = card.things; t; t = t->next) things++;
+    return (long)(card.held + things + card.contexts);
+}
+
+static void *take(size_t bytes) {
+    struct thing *t = aligned_alloc(64, (sizeof *t + bytes + 63) / 64 * 64);
+    if (!t) abort();
+    memset(t->data, 0, bytes < 4096 ? bytes : 4096);
+    t->next = card.things;
+    card.things = t;
+    return t->data;
+}
+
+static void give(void *p) {
+    for (struct thing **t = &card.things; *t; t = &(*t)->next)
+        if ((*t)->data == p) {
+            struct thing *gone = *t;
+            *t = gone->next;
+            free(gone);
+            return;
+        }
+    abort(); // it is none of its own
+}
+
+// The card as after a restart of the program.
+__attribute__((visibility("default"))) void fake_reset(void) {
+    while (card.pieces) {
+        struct piece *p = card.pieces;
+        card.pieces = p->next;
+        free(p);
+    }
+    while (card.first) {
+        struct work *w = card.first;
+        card.first = w->next;
+        free(w);
+    }
+    while (card.things) give(card.things->data);
+    pthread_mutex_t lock = card.lock;
+    memset(&card, 0, sizeof card);
+    card.lock = lock;
+    card.last = &card.first;
+}
+
+static int sticky(int error) { return error >= 700 && error != 701; }
+
+// GYR_FAKE_FAIL is NAME:N:ERROR: the n-th call of that name, or of any ("any"), fails so.
+static int fails(const char *name) {
+    static char told[64];
+    static long left;
+    const char *v = getenv("GYR_FAKE_FAIL");
+    card.calls++;
+    if (card.lost) return card.lost;
+    if (!v) {
+        *told = 0;
+        return 0;
+    }
+    if (strcmp(told, v)) {
+        snprintf(told, sizeof told, "%s", v);
+        left = strtol(strchr(v, ':') + 1, NULL, 10);
+    }
+    size_t n = strcspn(v, ":");
+    if (strncmp(v, "any", n) && (strlen(name) != n || strncmp(v, name, n))) return 0;
+    if (left <= 0 || --left) return 0;
+    int error = (int)strtol(strrchr(v, ':') + 1, NULL, 10);
+    if (sticky(error)) card.lost = error;
+    return error;
+}
+
+#define MAY_FAIL(name)                                                                                                 \
+    do {                                                                                                               \
+        int error_ = fails(name);                                                                                      \
+        if (error_) return error_;                                                                                     \
+    } while (0)
+
+static long most_memory(void) { return fake_number("GYR_FAKE_MEMORY", 1 << 30); }
+
+// ------------------------------------------------------------------------------- cards
+
+EXPORT NAME(cuInit, hipInit)(unsigned flags) {
+    MAY_FAIL("init");
+    card.last = card.first ? card.last : &card.first;
+    return flags ? REFUSED : 0;
+}
+
+EXPORT NAME(cuDriverGetVersion, hipRuntimeGetVersion)(int *version) {
+    *version = (int)fake_number("GYR_FAKE_VERSION", FAKE_IS_HIP ? 70125424 : 13000);
+    return 0;
+}
+
+EXPORT NAME(cuDeviceGetCount, hipGetDeviceCount)(int *n) {
+    MAY_FAIL("count");
+    *n = (int)fake_number("GYR_FAKE_CARDS", 1);
+    return *n ? 0 : NO_CARD;
+}
+
+EXPORT NAME(cuDeviceGet, hipDeviceGet)(int *device, int index) {
+    MAY_FAIL("device");
+    *device = index;
+    return index < 0 || index >= fake_number("GYR_FAKE_CARDS", 1) ? 101 : 0;
+}
+
+EXPORT NAME(cuDeviceGetName, hipDeviceGetName)(char *name, int size, int device) {
+    MAY_FAIL("name");
+    snprintf(name, (size_t)size, "Stand-in %d", device);
+    return 0;
+}
+
+EXPORT NAME(cuDeviceTotalMem_v2, hipDeviceTotalMem)(size_t *bytes, int device) {
+    MAY_FAIL("total");
+    *bytes = (size_t)most_memory();
+    return 0;
+}
+
+EXPORT NAME(cuDeviceGetAttribute, hipDeviceGetAttribute)(int *value, int which, int device) {
+    static const int cuda[][2] = {{10, 32}, {16, 4}, {97, MOST_SHARED}, {1, MOST_THREADS}};
+    static const int hip[][2] = {{87, 64}, {63, 4}, {74, 64 << 10}, {56, MOST_THREADS}};
+    const int(*table)[2] = FAKE_IS_HIP ? hip : cuda;
+    long chip = fake_number("GYR_FAKE_CHIP", 90);
+    MAY_FAIL("attribute");
+    for (int i = 0; i < 4; i++)
+        if (table[i][0] == which) return *value = table[i][1], 0;
+    if (FAKE_IS_HIP || (which != 75 && which != 76)) return REFUSED;
+    *value = (int)(which == 75 ? chip / 10 : chip % 10);
+    return 0;
+}
+
+EXPORT NAME(cuGetErrorString, hipDrvGetErrorString)(int error, const char **text) {
+    *text = error == NO_MEMORY ? "out of memory" : error == FAILED ? "unspecified launch failure" : "a failure";
+    return 0;
+}
+
+#ifdef FAKE_HIP
+EXPORT hipGetDevicePropertiesR0600(char *properties, int device) {
+    MAY_FAIL("properties");
+    memset(properties, 0, 1472);
+    snprintf(properties + 1160, 256, "gfx942:sramecc+:xnack-");
+    return 0;
+}
+
+EXPORT hipSetDevice(int device) {
+    MAY_FAIL("choose");
+    return 0;
+}
+#else
+EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
+    MAY_FAIL("retain");
+    card.contexts++;
+    *context = &card;
+    return 0;
+}
+
+EXPORT cuDevicePrimaryCtxRelease_v2(int device) {
+    card.contexts--;
+    return 0;
+}
+
+static _Thread_local void *current;
+
+EXPORT cuCtxSetCurrent(void *context) {
+    MAY_FAIL("enter");
+    current = context;
+    return 0;
+}
+
+EXPORT cuFuncSetAttribute(void *function, int which, int value) {
+    MAY_FAIL("function_set");
+    if (which != 8 || value > MOST_SHARED) return REFUSED;
+    ((struct function *)function)->shared = value;
+    return 0;
+}
+#endif
+
+// What only a thread with a context may call.
+static int away(const char *name) {
+#ifndef FAKE_HIP
+    if (!current) return 201;
+#endif
+    return fails(name);
+}
+
+#define MAY_FAIL_HERE(name)                                                                                            \
+    do {                                                                                                               \
+        int error_ = away(name);                                                                                       \
+        if (error_) return error_;                                                                                     \
+    } while (0)
+
+// ------------------------------------------------------------------------------- work
+
+static int inside(const void *p, size_t n) {
+    for (struct piece *a = card.pieces; a; a = a->next)
+        if ((const unsigned char *)p >= a->data && (const unsigned char *)p + n <= a->data + a->bytes) return 1;
+    return 0;
+}
+
+static int put(const struct work *w) {
+    struct work *copy = aligned_alloc(64, sizeof *copy);
+    if (!copy) abort();
+    *copy = *w;
+    copy->next = NULL;
+    *card.last = copy;
+    card.last = &copy->next;
+    card.asked++;
+    return 0;
+}
+
+static void run_kernel(const struct work *w) {
+    int error = fails("kernel");
+    card.launches++;
+    if (!w->function->run)
+        card.lost = FAILED;
+    else if (error)
+        card.lost = sticky(error) ? error : FAILED; // a kernel fails in no other way
+    else
+        w->function->run(w->grid, w->block, w->shared, w->args);
+}
+
+static void *run_until(void *arg) {
+    long end = *(long *)arg;
+    while (card.done < end && card.first) {
+        struct work *w = card.first;
+        card.first = w->next;
+        if (!card.first) card.last = &card.first;
+        card.done++;
+        if (!card.lost && w->kind == KERNEL) run_kernel(w);
+        if (!card.lost && w->kind == COPY) memmove(w->to, w->from, w->bytes);
+        if (!card.lost && w->kind == SET) memset(w->to, w->byte, w->bytes);
+        free(w);
+    }
+    return NULL;
+}
+
+static void run(long end) {
+    pthread_t thread;
+    if (card.done >= end || pthread_create(&thread, NULL, run_until, &end)) return;
+    pthread_join(thread, NULL);
+}
+
+EXPORT NAME(cuStreamCreate, hipStreamCreateWithFlags)(void **stream, unsigned flags) {
+    MAY_FAIL_HERE("stream_new");
+    card.contexts++;
+    *stream = &card.first;
+    return 0;
+}
+
+EXPORT NAME(cuStreamDestroy_v2, hipStreamDestroy)(void *stream) {
+    card.contexts--;
+    return 0;
+}
+
+EXPORT NAME(cuEventCreate, hipEventCreateWithFlags)(void **event, unsigned flags) {
+    MAY_FAIL_HERE("event_new");
+    *event = take(sizeof(struct event));
+    return 0;
+}
+
+EXPORT NAME(cuEventDestroy_v2, hipEventDestroy)(void *event) {
+    give(event);
+    return 0;
+}
+
+EXPORT NAME(cuEventRecord, hipEventRecord)(void *event, void *stream) {
+    MAY_FAIL_HERE("event_put");
+    *(struct event *)event = (struct event){card.asked, 0};
+    return 0;
+}
+
+EXPORT NAME(cuEventQuery, hipEventQuery)(void *event) {
+    struct event *e = event;
+    MAY_FAIL_HERE("event_query");
+    if (e->put <= card.done) return card.lost;
+    if (fake_number("GYR_FAKE_HANG", 0) || ++e->asked < fake_number("GYR_FAKE_DELAY", 3)) return NOT_READY;
+    run(e->put);
+    return card.lost;
+}
+
+// ------------------------------------------------------------------------------- memory
+
+EXPORT NAME(cuMemGetInfo_v2, hipMemGetInfo)(size_t *left, size_t *total) {
+    MAY_FAIL_HERE("room");
+    *total = (size_t)most_memory();
+    *left = *total - card.held;
+    return 0;
+}
+
+EXPORT NAME(cuMemAlloc_v2, hipMalloc)(void **p, size_t bytes) {
+    MAY_FAIL_HERE("alloc");
+    if (!bytes) return REFUSED;
+    size_t whole = (sizeof(struct piece) + bytes + 63) / 64 * 64;
+    struct piece *a = bytes <= (size_t)most_memory() - card.held ? aligned_alloc(64, whole) : NULL;
+    if (!a) return NO_MEMORY;
+    a->next = card.pieces;
+    a->bytes = bytes;
+    memset(a->data, 0xa5, bytes);
+    card.pieces = a;
+    card.held += bytes;
+    *p = a->data;
+    return 0;
+}
+
+EXPORT NAME(cuMemFree_v2, hipFree)(void *p) {
+    MAY_FAIL_HERE("free");
+    run(card.asked);
+    for (struct piece **a = &card.pieces; *a; a = &(*a)->next)
+        if ((*a)->data == p) {
+            struct piece *gone = *a;
+            *a = gone->next;
+            card.held -= gone->bytes;
+            free(gone);
+            return 0;
+        }
+    return REFUSED;
+}
+
+EXPORT NAME(cuMemHostAlloc, hipHostMalloc)(void **p, size_t bytes, unsigned flags) {
+    MAY_FAIL_HERE("host_alloc");
+    *p = take(bytes);
+    return 0;
+}
+
+EXPORT NAME(cuMemFreeHost, hipHostFree)(void *p) {
+    give(p);
+    return 0;
+}
+
+EXPORT NAME(cuMemsetD8Async, hipMemsetD8Async)(void *p, unsigned char byte, size_t n, void *stream) {
+    MAY_FAIL_HERE("set");
+    return inside(p, n) ? put(&(struct work){.kind = SET, .to = p, .byte = byte, .bytes = n}) : REFUSED;
+}
+
+EXPORT NAME(cuMemcpyHtoDAsync_v2, hipMemcpyHtoDAsync)(void *to, const void *from, size_t n, void *stream) {
+    MAY_FAIL_HERE("write");
+    return inside(to, n) ? put(&(struct work){.to = to, .from = from, .bytes = n}) : REFUSED;
+}
+
+EXPORT NAME(cuMemcpyDtoHAsync_v2, hipMemcpyDtoHAsync)(void *to, const void *from, size_t n, void *stream) {
+    MAY_FAIL_HERE("read");
+    return inside(from, n) ? put(&(struct work){.to = to, .from = from, .bytes = n}) : REFUSED;
+}
+
+#ifndef FAKE_LACKS_COPY
+EXPORT NAME(cuMemcpyDtoDAsync_v2, hipMemcpyDtoDAsync)(void *to, const void *from, size_t n, void *stream) {
+    MAY_FAIL_HERE("copy");
+    return inside(to, n) && inside(from, n) ? put(&(struct work){.to = to, .from = from, .bytes = n}) : REFUSED;
+}
+#endif
+
+// ------------------------------------------------------------------------------- programs
+
+EXPORT NAME(cuModuleLoadData, hipModuleLoadData)(void **module, const void *image) {
+    MAY_FAIL_HERE("module_load");
+    if (strncmp(image, "stand-in's image", 16)) return BAD_IMAGE;
+    struct module *m = take(sizeof *m);
+    m->image = take(strlen(image) + 1);
+    memcpy(m->image, image, strlen(image) + 1);
+    *module = m;
+    return 0;
+}
+
+EXPORT NAME(cuModuleUnload, hipModuleUnload)(void *module) {
+    struct module *m = module;
+    while (m->functions) {
+        struct function *f = m->functions;
+        m->functions = f->next;
+        give(f);
+    }
+    give(m->image);
+    give(m);
+    return 0;
+}
+
+struct fill_args {
+    float *x;
+    size_t n;
+    float value;
+};
+
+static void fill(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args) {
+    const struct fill_args *a = args;
+    for (size_t i = 0; i < a->n && i < (size_t)grid[0] * block[0]; i++) a->x[i] = a->value;
+}
+
+static void twice_q4_0(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args) {
+    const struct fill_args *a = args;
+    for (size_t i = 0; i < a->n && i < (size_t)grid[0] * block[0]; i++) a->x[i] *= 2;
+}
+
+// The library of kernels that GYR_FAKE_KERNELS names is told how wide a warp is.
+static void *kernel_library(void) {
+    const char *path = getenv("GYR_FAKE_KERNELS");
+    void *library = path ? dlopen(path, RTLD_NOW) : NULL, *address = library ? dlsym(library, "fake_warp") : NULL;
+    void (*tell)(unsigned lanes) = NULL;
+    memcpy(&tell, &address, sizeof tell);
+    if (tell) tell(FAKE_WARP);
+    return library;
+}
+
+// Kernels of its own, for tests of the driver layer; others are in the library.
+static host_kernel *find(const char *name) {
+    static const struct {
+        const char *name;
+        host_kernel *run;
+    } own[] = {{"fill", fill}, {"twice_q4_0", twice_q4_0}};
+    for (int i = 0; i < 2; i++)
+        if (!strcmp(own[i].name, name)) return own[i].run;
+    void *library = kernel_library(), *address = library ? dlsym(library, name) : NULL;
+    host_kernel *found = NULL;
+    memcpy(&found, &address, sizeof found);
+    return found;
+}
+
+EXPORT NAME(cuModuleGetFunction, hipModuleGetFunction)(void **function, void *module, const char *name) {
+    struct module *m = module;
+    char line[128];
+    MAY_FAIL_HERE("function");
+    snprintf(line, sizeof line, "\nkernel %s\n", name);
+    struct function *f = strstr(m->image, line) ? take(sizeof *f) : NULL;
+    if (!f) return NOT_FOUND;
+    snprintf(f->name, sizeof f->name, "%s", name);
+    f->run = find(name);
+    f->shared = PLAIN_SHARED;
+    f->next = m->functions;
+    *function = m->functions = f;
+    return 0;
+}
+
+EXPORT NAME(cuLaunchKernel, hipModuleLaunchKernel)(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                                   unsigned block_x, unsigned block_y, unsigned block_z,
+                                                   unsigned shared, void *stream, void **parameters, void **extra) {
+    struct work w = {.kind = KERNEL,
+                     .function = function,
+                     .grid = {grid_x, grid_y, grid_z},
+                     .block = {block_x, block_y, block_z},
+                     .shared = shared};
+    MAY_FAIL_HERE("launch");
+    void *end = FAKE_IS_HIP ? (void *)3 : NULL;
+    if (parameters || extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4] != end) return REFUSED;
+    size_t size = *(size_t *)extra[3];
+    if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || size > sizeof w.args) return REFUSED;
+    if (block_x * block_y * block_z > MOST_THREADS || (int)shared > w.function->shared) return REFUSED;
+    memcpy(w.args, extra[1], size);
+    return put(&w);
+}

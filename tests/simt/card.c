@@ -1,0 +1,108 @@
+#include "card.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/gpu/work.h"
+#include "simt.h"
+
+static size_t launches;
+
+size_t card_launches(void) {
+    size_t n = launches;
+    launches = 0;
+    return n;
+}
+
+bool gpu_launch(struct gpu *g, const struct launch *l, gyr_error *e) {
+    simt_kernel *kernel = simt_find(l->kernel);
+    if (g->failed.status) return false;
+    if (!kernel) {
+        fprintf(stderr, "no kernel %s\n", l->kernel);
+        abort();
+    }
+    kernel(l->grid, l->block, l->shared, l->args);
+    launches++;
+    return true;
+}
+
+bool gpu_fails(struct gpu *g, enum gyr_status status, const char *format, ...) {
+    va_list list;
+    if (g->failed.status) return false;
+    va_start(list, format);
+    g->failed.status = status;
+    vsnprintf(g->failed.message, sizeof g->failed.message, format, list);
+    va_end(list);
+    return false;
+}
+
+bool gpu_want(struct gpu *g, enum type type, gyr_error *e) { return true; }
+
+bool gpu_sync(struct device *d, gyr_error *e) {
+    struct gpu *g = gpu_of(d);
+    bool good = !g->failed.status;
+    if (!good && e) *e = g->failed;
+    g->failed.status = GYR_OK;
+    return good;
+}
+
+void *gpu_alloc(struct device *d, size_t bytes, gyr_error *e) {
+    void *p = NULL;
+    if (bytes > SIZE_MAX / 2 || posix_memalign(&p, 256, bytes + !bytes))
+        return fail_null(e, GYR_NO_MEMORY, "no memory for %zu bytes", bytes);
+    memset(p, 0, bytes);
+    return p;
+}
+
+void gpu_free(struct device *d, void *p) { free(p); }
+void gpu_write(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
+void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
+void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes) { memmove(dst, src, bytes); }
+
+void gpu_room(struct device *d, uint64_t *total, uint64_t *available) {
+    *total = memory_total();
+    *available = memory_available();
+}
+
+static struct device_ops ops = {
+    .kind = "simt",
+    .sync = gpu_sync,
+    .room = gpu_room,
+    .alloc = gpu_alloc,
+    .free = gpu_free,
+    .write = gpu_write,
+    .read = gpu_read,
+    .copy = gpu_copy,
+};
+
+static void close_card(struct device *d) {
+    gpu_work_free(gpu_of(d));
+    free(d);
+}
+
+struct device *card_open(void) {
+    struct gpu *g = calloc(1, sizeof *g);
+    if (!g) return NULL;
+    ops.close = close_card;
+    gpu_operations(&ops);
+    g->device.ops = &ops;
+    g->chip.warp = (int)simt_warp;
+    snprintf(g->name, sizeof g->name, "simt");
+    return &g->device;
+}
+
+static size_t one(void) { return 1; }
+
+static struct device *open_simt(size_t index, unsigned threads, gyr_error *e) {
+    struct device *d = card_open();
+    return d ? d : (fail_memory(e, "simt"), NULL);
+}
+
+__attribute__((constructor)) static void register_card(void) {
+    static const struct device_kind kind = {"simt", one, open_simt};
+    const char *warp = getenv("SIMT_WARP");
+    if (warp && !strcmp(warp, "64")) simt_warp = 64;
+    device_register(&kind);
+}

@@ -1,0 +1,158 @@
+// Whole models through the driver layer, on stand-ins for both vendors' libraries whose cards run the kernels on the
+// host: the CPU's bytes; and a card that fails, or stops, in the middle of an answer.
+//
+//     simt_driver_test --card   the same bytes on the cards of this machine; ends with 77 if there is none
+#include "device/gpu/gpu.h"
+#include "engine/poet.h"
+#include "gyr.h"
+#include "test.h"
+
+#include <sys/stat.h>
+
+enum { PROMPT = 7, TOKENS = 12 };
+
+static const char *folders; // of libraries
+static struct gpu_api apis[GPU_VENDORS];
+static struct gpu *opened;
+
+static size_t two(void) { return GPU_VENDORS; }
+
+static struct device *open_card(size_t index, unsigned threads, gyr_error *e) {
+    gpu_api_load(&apis[index], &gpu_vendors[index], folders);
+    opened = gpu_open(&apis[index], 0, &gpu_sources, e);
+    return opened ? &opened->device : NULL;
+}
+
+static void tokens(int32_t ids[TOKENS]) {
+    for (int i = 0; i < TOKENS; i++) ids[i] = 3 + 97 * i % 1000;
+}
+
+static gyr_model *open_poet(const char *device, gyr_error *e) {
+    return gyr_model_open(poet_path(), &(gyr_model_options){.threads = 1, .device = device}, e);
+}
+
+// The scores after each token, the prompt in one piece.
+static float *scores(const char *device) {
+    int32_t ids[TOKENS];
+    gyr_error e = {0};
+    gyr_model_info info = {0};
+    gyr_model *m = open_poet(device, &e);
+    gyr_session *s = m ? gyr_session_new(m, NULL, &e) : NULL;
+    if (m) gyr_model_get_info(m, &info);
+    float *out = s ? calloc((size_t)TOKENS * info.vocab, sizeof *out) : NULL;
+    tokens(ids);
+    bool ok = out && !gyr_session_feed(s, ids, PROMPT, out, &e);
+    for (size_t i = PROMPT; ok && i < TOKENS; i++) ok = !gyr_session_feed(s, ids + i, 1, out + i * info.vocab, &e);
+    if (!ok) printf("  on %s: %s\n", device, e.message);
+    CHECK(ok);
+    gyr_session_free(s);
+    gyr_model_close(m);
+    return out;
+}
+
+static size_t vocabulary(void) {
+    gyr_model_info info = {0};
+    gyr_model *m = open_poet("cpu", NULL);
+    if (m) gyr_model_get_info(m, &info);
+    gyr_model_close(m);
+    return info.vocab;
+}
+
+static void the_bytes_are_the_cpus(void) {
+    size_t bytes = TOKENS * vocabulary() * sizeof(float);
+    float *want = scores("cpu"), *cuda = scores("drivers"), *hip = scores("drivers:1");
+    REQUIRE(want && cuda && hip && bytes);
+    CHECK(!memcmp(want, cuda, bytes));
+    CHECK(!memcmp(want, hip, bytes));
+    free(want);
+    free(cuda);
+    free(hip);
+}
+
+// A card fails behind the prompt: the session is as it was, and every later call says the same.
+static void fail_in_the_middle(const char *device, const char *name, const char *value, const char *says) {
+    int32_t ids[TOKENS];
+    gyr_error e = {0}, again = {0};
+    gyr_model *m = open_poet(device, &e);
+    gyr_session *s = m ? gyr_session_new(m, NULL, &e) : NULL;
+    tokens(ids);
+    REQUIRE(s && !gyr_session_feed(s, ids, PROMPT, NULL, &e));
+    opened->patience = 0.3;
+    setenv(name, value, 1);
+    CHECK_INT(gyr_session_feed(s, ids + PROMPT, 1, NULL, &e), GYR_DEVICE);
+    unsetenv(name);
+    CHECK(strstr(e.message, says));
+    CHECK_INT(gyr_session_length(s), PROMPT);
+    CHECK_INT(gyr_session_feed(s, ids + PROMPT, 1, NULL, &again), GYR_DEVICE);
+    CHECK_STR(again.message, e.message);
+    CHECK_INT(gyr_session_length(s), PROMPT);
+    gyr_session_free(s);
+    gyr_model_close(m);
+}
+
+static void a_card_is_lost(void) {
+    fail_in_the_middle("drivers", "GYR_FAKE_FAIL", "kernel:5:700", "computing failed: error 700");
+}
+
+static void a_card_stops(void) { fail_in_the_middle("drivers:1", "GYR_FAKE_HANG", "1", "no answer in"); }
+
+// What can be tried again is: the same bytes as if nothing had been.
+static void a_call_is_refused(void) {
+    int32_t ids[TOKENS];
+    gyr_error e = {0};
+    size_t vocab = vocabulary();
+    gyr_model *m = open_poet("drivers:1", &e);
+    gyr_session *s = m ? gyr_session_new(m, NULL, &e) : NULL;
+    float *want = scores("cpu"), *got = calloc(vocab, sizeof *got);
+    tokens(ids);
+    REQUIRE(s && want && got && !gyr_session_feed(s, ids, PROMPT, NULL, &e));
+    setenv("GYR_FAKE_FAIL", "launch:5:1", 1);
+    CHECK_INT(gyr_session_feed(s, ids + PROMPT, 1, got, &e), GYR_DEVICE);
+    unsetenv("GYR_FAKE_FAIL");
+    CHECK_INT(gyr_session_length(s), PROMPT);
+    CHECK_INT(gyr_session_feed(s, ids + PROMPT, 1, got, &e), GYR_OK);
+    CHECK(!memcmp(got, want + PROMPT * vocab, vocab * sizeof *got));
+    free(want);
+    free(got);
+    gyr_session_free(s);
+    gyr_model_close(m);
+}
+
+// On real cards: the same bytes. Ends with 77 if there is none.
+static int on_cards(void) {
+    size_t bytes = TOKENS * vocabulary() * sizeof(float), tried = 0;
+    float *want = scores("cpu");
+    for (int v = 0; v < GPU_VENDORS && want; v++) {
+        struct gpu_api api;
+        gpu_api_load(&api, &gpu_vendors[v], folders);
+        if (!api.driver.good || !api.cards) continue;
+        float *got = scores(v == GPU_CUDA ? "drivers" : "drivers:1");
+        bool same = got && !memcmp(want, got, bytes);
+        printf("%-7s the poet on %s gives the bytes of the CPU\n", same ? "ok" : "FAILED", api.vendor->kind);
+        (*(same ? &test_passed : &test_failed))++;
+        free(got);
+        tried++;
+    }
+    free(want);
+    return tried ? test_end() : 77;
+}
+
+static int on_stand_ins(void) {
+    RUN(the_bytes_are_the_cpus);
+    RUN(a_call_is_refused);
+    RUN(a_card_stops);
+    RUN(a_card_is_lost);
+    return test_end();
+}
+
+int main(int argc, char **argv) {
+    static const struct device_kind kind = {"drivers", two, open_card};
+    char home[] = "/tmp/gyr-driver-XXXXXX", command[64];
+    bool cards = argc > 1 && !strcmp(argv[1], "--card");
+    folders = getenv(cards ? "GYR_GPU_LIBRARIES" : "GYR_FAKES");
+    if (!mkdtemp(home) || !device_register(&kind)) return 1;
+    setenv("XDG_CACHE_HOME", home, 1);
+    int status = cards ? on_cards() : on_stand_ins();
+    snprintf(command, sizeof command, "rm -rf %s", home);
+    return system(command) ? 1 : status;
+}

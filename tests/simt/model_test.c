@@ -1,0 +1,89 @@
+// Whole models on the emulated card: the bytes that the CPU's plain C gives. The poet, and every family of
+// tests/data/models, with each type of cache in turn: a prompt in one piece, then token by token.
+#include "engine/poet.h"
+#include "gyr.h"
+#include "model/drawn.h"
+
+#include <dirent.h>
+
+enum { PROMPT = 11, TOKENS = 15 };
+
+static char folder[] = "/tmp/gyr-simt-XXXXXX";
+static const gyr_kv_type kv_types[] = {GYR_KV_F16, GYR_KV_Q8, GYR_KV_F32};
+
+// The scores after each token; NULL, having said why, if there are none.
+static float *scores(const char *path, const char *device, gyr_kv_type kv, const int32_t *ids, size_t n,
+                     size_t *vocab) {
+    gyr_error e = {0};
+    gyr_model_info info = {0};
+    gyr_model *m = gyr_model_open(path, &(gyr_model_options){.threads = 1, .device = device}, &e);
+    gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){64, kv}, &e) : NULL;
+    if (m) gyr_model_get_info(m, &info);
+    float *out = s ? malloc(n * info.vocab * sizeof *out) : NULL;
+    size_t first = n < PROMPT ? n : PROMPT;
+    bool ok = out && !gyr_session_feed(s, ids, first, out, &e);
+    for (size_t i = first; ok && i < n; i++) ok = !gyr_session_feed(s, ids + i, 1, out + i * info.vocab, &e);
+    if (!ok) printf("  %s on %s: %s\n", path, device, e.message);
+    gyr_session_free(s);
+    if (m) gyr_model_close(m);
+    *vocab = info.vocab;
+    if (ok) return out;
+    free(out);
+    return NULL;
+}
+
+static void check_same(const char *name, const char *path, gyr_kv_type kv, const int32_t *ids, size_t n) {
+    size_t vocab;
+    float *want = scores(path, "cpu", kv, ids, n, &vocab), *got = scores(path, "simt", kv, ids, n, &vocab);
+    bool same = want && got && !memcmp(want, got, n * vocab * sizeof *want);
+    CHECK(same);
+    if (!same) printf("  %s, cache type %d: not the CPU's bytes\n", name, (int)kv);
+    free(want);
+    free(got);
+}
+
+static void the_poet(void) {
+    int32_t ids[TOKENS];
+    for (int i = 0; i < TOKENS; i++) ids[i] = 3 + 97 * i % 1000;
+    for (int k = 0; k < 3; k++) check_same("the poet", poet_path(), kv_types[k], ids, TOKENS);
+}
+
+// All of them take a minute: a quarter, by their letters.
+static bool is_tried(const char *name) {
+    unsigned sum = 0;
+    for (; *name; name++) sum += (unsigned char)*name;
+    return getenv("SIMT_ALL") || sum % 4 == 0;
+}
+
+static void families(void) {
+    static struct drawn d;
+    const char *only = getenv("GYR_FAMILY");
+    size_t n = 0;
+    DIR *dir = opendir(test_data("models"));
+    REQUIRE(dir && mkdtemp(folder));
+    const char *path = drawn_file(folder, "model.gguf");
+    for (struct dirent *f; (f = readdir(dir));) {
+        char *end = strstr(f->d_name, ".txt");
+        if (!end) continue;
+        *end = 0;
+        if (only ? strcmp(only, f->d_name) : !is_tried(f->d_name)) continue;
+        gyr_error e = {0};
+        bool ok = drawn_load(&d, f->d_name) && drawn_write_gguf(&d, path, &e);
+        CHECK(ok);
+        if (ok) check_same(f->d_name, path, kv_types[n++ % 3], d.text, TOKENS);
+        drawn_free(&d);
+    }
+    closedir(dir);
+    unlink(path);
+    rmdir(folder);
+    CHECK(n > 0);
+    printf("  %zu models\n", n);
+}
+
+int main(void) {
+    setenv("GYR_ISA", "scalar", 1);
+    setenv("GYR_CACHE", "off", 1);
+    RUN(the_poet);
+    RUN(families);
+    return test_end();
+}

@@ -1,0 +1,43 @@
+// The operations of src/device/gpu are linked a second time, on the emulated card in place of the driver layer: under
+// other names.
+#ifndef TESTS_SIMT_NAMES_H
+#define TESTS_SIMT_NAMES_H
+
+#define gpu_alloc           simt_gpu_alloc
+#define gpu_copy            simt_gpu_copy
+#define gpu_fails           simt_gpu_fails
+#define gpu_free            simt_gpu_free
+#define gpu_launch          simt_gpu_launch
+#define gpu_operations      simt_gpu_operations
+#define gpu_read            simt_gpu_read
+#define gpu_room            simt_gpu_room
+#define gpu_sync            simt_gpu_sync
+#define gpu_want            simt_gpu_want
+#define gpu_work_free       simt_gpu_work_free
+#define gpu_write           simt_gpu_write
+#define lay_grid            simt_lay_grid
+#define lay_of              simt_lay_of
+#define lay_rows            simt_lay_rows
+#define work_attention      simt_work_attention
+#define work_begin          simt_work_begin
+#define work_choose         simt_work_choose
+#define work_chosen_product simt_work_chosen_product
+#define work_conv           simt_work_conv
+#define work_embed          simt_work_embed
+#define work_experts        simt_work_experts
+#define work_head_products  simt_work_head_products
+#define work_launch         simt_work_launch
+#define work_launch_typed   simt_work_launch_typed
+#define work_product        simt_work_product
+#define work_products       simt_work_products
+#define work_qkv            simt_work_qkv
+#define work_recur          simt_work_recur
+#define work_route          simt_work_route
+#define work_scratch        simt_work_scratch
+#define work_tables_free    simt_work_tables_free
+#define work_weight         simt_work_weight
+#define work_weight_bind    simt_work_weight_bind
+#define work_weight_unbind  simt_work_weight_unbind
+#define work_weights_free   simt_work_weights_free
+
+#endif

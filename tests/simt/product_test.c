@@ -1,0 +1,119 @@
+// Products and look-ups of a card of the emulation: the bytes of the CPU's plain C, for every element type.
+#include "pair.h"
+
+// A matrix of random bytes; with `bad` any that there are, else no infinities and NaNs among its scales.
+static struct weight bytes_weight(enum type type, size_t rows, size_t cols, bool bad) {
+    struct weight w = random_weight(type, rows, cols);
+    uint8_t *p = (uint8_t *)w.data;
+    for (size_t i = 0; bad && i < rows * type_row_bytes(type, cols); i++) p[i] = (uint8_t)random_bits();
+    return w;
+}
+
+static void try(enum type type, size_t rows, size_t outputs, size_t cols, bool bad) {
+    struct weight w = bytes_weight(type, outputs, cols, bad), other = w;
+    float *x = (bad ? bad_floats : random_floats)(rows * cols), *bias = random_floats(outputs);
+    float *want = malloc(rows * outputs * sizeof *want), *got = malloc(rows * outputs * sizeof *got);
+    REQUIRE(cpu->ops->bind(cpu, &w, NULL) && card->ops->bind(card, &other, NULL));
+    const float *b = random_bits() % 3 ? bias : NULL;
+    cpu->ops->matmul(cpu, &w, x, rows, b, want);
+    card->ops->matmul(card, &other, x, rows, b, got);
+    check_floats(type_info(type)->name, got, want, rows * outputs);
+    cpu->ops->unbind(cpu, &w);
+    card->ops->unbind(card, &other);
+    free((void *)w.data);
+    free(x);
+    free(bias);
+    free(want);
+    free(got);
+}
+
+static bool is_plain(enum type type) { return !type_info(type)->quantized; }
+
+static void products(void) {
+    for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
+        if (!type_info(t)) continue;
+        size_t block = type_info(t)->block;
+        try((enum type)t, 1, 33, block * random_size(1, 12), false);
+        try((enum type)t, 6, 5, block * random_size(1, 9), false);
+        try((enum type)t, 2, 7, block * 8, true);
+        if (is_plain((enum type)t)) {
+            try((enum type)t, 3, 9, random_size(1, 200), false);
+            try((enum type)t, 1, 3, random_size(4000, 5000), false); // runs of several lengths
+            try((enum type)t, 2, 4, random_size(500, 1500), true);
+        }
+    }
+}
+
+static void zeros_and_extremes(void) {
+    enum { COLS = 512, ROWS = 4, OUTPUTS = 3 };
+    static const float sizes[] = {0, 1e-45f, 1e-38f, 1e38f};
+    for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
+        if (!type_info(t)) continue;
+        struct weight w = random_weight((enum type)t, OUTPUTS, COLS), other = w;
+        float x[ROWS * COLS], want[ROWS * OUTPUTS], got[ROWS * OUTPUTS];
+        for (size_t i = 0; i < ROWS * COLS; i++) x[i] = random_float() * sizes[i / COLS];
+        REQUIRE(cpu->ops->bind(cpu, &w, NULL) && card->ops->bind(card, &other, NULL));
+        cpu->ops->matmul(cpu, &w, x, ROWS, NULL, want);
+        card->ops->matmul(card, &other, x, ROWS, NULL, got);
+        check_floats(type_info(t)->name, got, want, ROWS * OUTPUTS);
+        cpu->ops->unbind(cpu, &w);
+        card->ops->unbind(card, &other);
+        free((void *)w.data);
+    }
+}
+
+static void look_ups(void) {
+    enum { OUTPUTS = 9, ROWS = 5 };
+    for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
+        if (!type_info(t)) continue;
+        size_t cols = type_info(t)->block * random_size(1, 20);
+        struct weight w = bytes_weight((enum type)t, OUTPUTS, cols, true), other = w;
+        int32_t ids[ROWS];
+        float *want = malloc(ROWS * cols * sizeof *want), *got = malloc(ROWS * cols * sizeof *got);
+        for (int i = 0; i < ROWS; i++) ids[i] = (int32_t)random_size(0, OUTPUTS - 1);
+        REQUIRE(cpu->ops->bind(cpu, &w, NULL) && card->ops->bind(card, &other, NULL));
+        cpu->ops->embed(cpu, &w, ids, ROWS, want);
+        card->ops->embed(card, &other, ids, ROWS, got);
+        check_floats(type_info(t)->name, got, want, ROWS * cols);
+        card->ops->unbind(card, &other);
+        cpu->ops->unbind(cpu, &w);
+        free((void *)w.data);
+        free(want);
+        free(got);
+    }
+}
+
+// The output matrix that is the embedding is never bound by itself, and is on the card once.
+static void the_embedding_as_output(void) {
+    static const enum type types[] = {TYPE_Q8_0, TYPE_F16, TYPE_F32};
+    for (int i = 0; i < 3; i++) {
+        struct weight w = random_weight(types[i], 20, 64), own = w, tied;
+        float x[64], want[20], got[20], row[64];
+        int32_t id = 3;
+        for (int k = 0; k < 64; k++) x[k] = random_float();
+        REQUIRE(cpu->ops->bind(cpu, &w, NULL) && card->ops->bind(card, &own, NULL));
+        tied = own;
+        tied.own = NULL;
+        card->ops->embed(card, &own, &id, 1, row);
+        card->ops->matmul(card, &tied, x, 1, NULL, got);
+        cpu->ops->matmul(cpu, &w, x, 1, NULL, want);
+        check_floats("tied", got, want, 20);
+        card->ops->unbind(card, &own);
+        cpu->ops->unbind(cpu, &w);
+        free((void *)w.data);
+    }
+}
+
+static void bad_shapes(void) {
+    gyr_error e;
+    struct weight bad[] = {{TYPE_Q4_0, 4, 33, NULL, NULL}, {(enum type)4, 4, 32, NULL, NULL}};
+    for (int i = 0; i < 2; i++) {
+        CHECK(!card->ops->bind(card, &bad[i], &e));
+        CHECK_INT(e.status, GYR_MALFORMED);
+    }
+}
+
+int main(void) {
+    BOTH_WARPS(RUN(products); RUN(zeros_and_extremes); RUN(look_ups); RUN(the_embedding_as_output); RUN(bad_shapes);)
+    return test_end();
+}

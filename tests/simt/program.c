@@ -1,0 +1,3 @@
+// One program of kernels for the host.
+#define GPU_ON_HOST "simt.h"
+#include PROGRAM

@@ -1,0 +1,181 @@
+// Blocks of threads on the CPU: every thread a fiber with a stack of its own, on one thread of the system. A fiber runs
+// until it meets others, at a barrier or in a warp; who goes on next is drawn.
+#include "simt.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "fiber.h"
+
+enum { MOST_THREADS = 256, MOST_WARP = 64, MOST_KERNELS = 1024, STACK = 256 << 10, GARBAGE = 0xa5 };
+
+enum state { READY, WAITING, DONE };
+
+struct thread {
+    struct fiber fiber;
+    enum state state;
+};
+
+// A warp's meeting: operands of the current one and of the one before, which some lanes have yet to read.
+struct warp {
+    uint32_t word[2][MOST_WARP];
+    unsigned arrived, turn;
+    int line;
+};
+
+static struct {
+    struct fiber scheduler;
+    struct thread thread[MOST_THREADS];
+    struct warp warp[MOST_THREADS / 32];
+    unsigned ready[MOST_THREADS], n_ready; // numbers of threads that can go on
+    unsigned threads, done, at_barrier;
+    int barrier_line;
+    void (*body)(const void *args);
+    const void *args;
+    const char *kernel;
+    void *shared;
+    size_t shared_bytes;
+    uint8_t *stacks;
+} s;
+
+static struct {
+    const char *name;
+    simt_kernel *kernel;
+} kernels[MOST_KERNELS];
+static size_t n_kernels;
+
+unsigned simt_warp = 32;
+uint64_t simt_seed = 1;
+_Thread_local struct simt_place simt_here;
+
+_Noreturn void simt_stop(const char *what, int line) {
+    fprintf(stderr, "kernel %s, block %u %u %u, thread %u, line %d: %s\n", s.kernel, simt_here.block[0],
+            simt_here.block[1], simt_here.block[2], simt_here.thread, line, what);
+    abort();
+}
+
+void simt_register(const char *name, simt_kernel *kernel) {
+    if (n_kernels == MOST_KERNELS) abort();
+    kernels[n_kernels].name = name;
+    kernels[n_kernels++].kernel = kernel;
+}
+
+const char *simt_name(size_t i) { return i < n_kernels ? kernels[i].name : NULL; }
+
+simt_kernel *simt_find(const char *name) {
+    for (size_t i = 0; i < n_kernels; i++)
+        if (!strcmp(kernels[i].name, name)) return kernels[i].kernel;
+    return NULL;
+}
+
+static uint32_t draw(uint32_t n) {
+    simt_seed ^= simt_seed << 13;
+    simt_seed ^= simt_seed >> 7;
+    simt_seed ^= simt_seed << 17;
+    return (uint32_t)((simt_seed >> 32) * n >> 32);
+}
+
+static void wake(unsigned thread) {
+    s.thread[thread].state = READY;
+    s.ready[s.n_ready++] = thread;
+}
+
+// Gives the others a turn until this thread was woken.
+static void wait(unsigned thread) {
+    s.thread[thread].state = WAITING;
+    fiber_switch(&s.thread[thread].fiber, &s.scheduler, false);
+    simt_here.thread = thread;
+}
+
+void simt_barrier(int line) {
+    unsigned me = simt_here.thread;
+    if (!s.at_barrier) s.barrier_line = line;
+    if (s.barrier_line != line) simt_stop("threads of a block wait at different barriers", line);
+    if (++s.at_barrier < s.threads) {
+        wait(me);
+        return;
+    }
+    s.at_barrier = 0;
+    for (unsigned t = 0; t < s.threads; t++)
+        if (t != me) wake(t);
+}
+
+uint32_t simt_swap(uint32_t x, unsigned mask, int line) {
+    unsigned me = simt_here.thread, lane = me % simt_warp, first = me - lane;
+    struct warp *w = &s.warp[me / simt_warp];
+    unsigned turn = w->turn % 2;
+    if (mask >= simt_warp) simt_stop("there is no such lane", line);
+    if (!w->arrived) w->line = line;
+    if (w->line != line) simt_stop("lanes of a warp meet at different places", line);
+    w->word[turn][lane] = x;
+    if (++w->arrived < simt_warp) {
+        wait(me);
+    } else {
+        w->arrived = 0;
+        w->turn++;
+        for (unsigned t = first; t < first + simt_warp; t++)
+            if (t != me) wake(t);
+    }
+    return w->word[turn][lane ^ mask];
+}
+
+void *simt_shared(size_t bytes) {
+    if (!s.shared) {
+        s.shared = malloc(bytes);
+        s.shared_bytes = bytes;
+        memset(s.shared, GARBAGE, bytes);
+    }
+    if (s.shared_bytes != bytes) simt_stop("memory of the block is asked for twice", __LINE__);
+    return s.shared;
+}
+
+static void run_thread(void *arg) {
+    unsigned me = (unsigned)(uintptr_t)arg;
+    simt_here.thread = me;
+    s.body(s.args);
+    s.thread[me].state = DONE;
+    s.done++;
+    fiber_switch(&s.thread[me].fiber, &s.scheduler, true);
+}
+
+static void run_block(void) {
+    s.n_ready = s.done = s.at_barrier = 0;
+    memset(s.warp, 0, sizeof s.warp);
+    for (unsigned t = 0; t < s.threads; t++) {
+        fiber_make(&s.thread[t].fiber, s.stacks + (size_t)t * STACK, STACK, run_thread, (void *)(uintptr_t)t);
+        wake(t);
+    }
+    while (s.n_ready) {
+        unsigned i = draw(s.n_ready), t = s.ready[i];
+        s.ready[i] = s.ready[--s.n_ready];
+        simt_here.thread = t;
+        fiber_switch(&s.scheduler, &s.thread[t].fiber, false);
+    }
+    if (s.done < s.threads) simt_stop("some threads wait for others that have ended", __LINE__);
+    free(s.shared);
+    s.shared = NULL;
+}
+
+void simt_run(void (*body)(const void *args), const char *name, const unsigned grid[3], const unsigned block[3],
+              const void *args, size_t size) {
+    s.kernel = name;
+    s.body = body;
+    s.threads = block[0];
+    s.scheduler.stack = NULL; // of whichever thread this is
+    if (block[0] % simt_warp || block[0] > MOST_THREADS || block[1] != 1 || block[2] != 1)
+        simt_stop("not a block of whole warps", __LINE__);
+    if (grid[1] > 65535 || grid[2] > 65535) simt_stop("a grid that no card takes", __LINE__);
+    if (!s.stacks) {
+        s.stacks = mmap(NULL, (size_t)MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (s.stacks == MAP_FAILED) abort();
+    }
+    void *own = malloc(size);
+    memcpy(own, args, size);
+    s.args = own;
+    unsigned *at = simt_here.block;
+    for (at[2] = 0; at[2] < grid[2]; at[2]++)
+        for (at[1] = 0; at[1] < grid[1]; at[1]++)
+            for (at[0] = 0; at[0] < grid[0]; at[0]++) run_block();
+    free(own);
+}

@@ -1,0 +1,128 @@
+// The emulation itself: what is wrong in a kernel is found, and what is right does not depend on the order of threads.
+#define GPU_ON_HOST "simt.h"
+#include "chip.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "test.h"
+
+struct simt_args {
+    float *x;
+    unsigned n;
+};
+
+struct simt_room {
+    float x[256];
+};
+
+KERNEL(lanes_apart, simt_args) {
+    if (THREAD % 2)
+        a.x[0] = (float)swap_word(1, 1);
+    else
+        a.x[0] = (float)swap_word(2, 1);
+}
+
+KERNEL(barriers_apart, simt_args) {
+    if (THREAD % 2)
+        barrier();
+    else
+        barrier();
+    a.x[0] = 1;
+}
+
+KERNEL(barrier_missed, simt_args) {
+    if (THREAD == 3) return;
+    barrier();
+    a.x[0] = 1;
+}
+
+KERNEL(not_aligned, simt_args) { a.x[0] = (float)word_at((const uint8_t *)a.x + 2); }
+
+KERNEL(no_such_byte, simt_args) { a.x[0] = (float)pick4(1, 2, 8); }
+
+KERNEL(never_written, simt_args) {
+    SHARED(struct simt_room, room);
+    a.x[THREAD] = room->x[THREAD];
+}
+
+// Who writes last is nobody's to say.
+KERNEL(race, simt_args) { a.x[0] = (float)THREAD; }
+
+// The sum of the threads' numbers, by exchanges and by the block's memory.
+KERNEL(right, simt_args) {
+    SHARED(struct simt_room, room);
+    uint32_t sum = THREAD;
+    for (unsigned mask = 1; mask < 32; mask *= 2) sum += swap_word(sum, mask);
+    room->x[THREAD] = (float)sum;
+    barrier();
+    if (THREAD) return;
+    float all = 0;
+    for (int i = 0; i < 8; i++) all += room->x[32 * i];
+    a.x[BLOCK_X] = all;
+}
+
+static void run(const char *name, float *x, unsigned blocks) {
+    struct simt_args a = {x, 0};
+    simt_find(name)((const unsigned[]){blocks, 1, 1}, (const unsigned[]){256, 1, 1}, 0, &a);
+}
+
+// Whether a kernel is stopped.
+static bool stops(const char *name) {
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        static float x[256];
+        if (!freopen("/dev/null", "w", stderr)) _Exit(2);
+        run(name, x, 1);
+        _Exit(0);
+    }
+    int status = 0;
+    return waitpid(child, &status, 0) == child && (WIFSIGNALED(status) || WEXITSTATUS(status) == 1);
+}
+
+static void wrong_kernels_are_stopped(void) {
+    static const char *const names[] = {"lanes_apart", "barriers_apart", "barrier_missed", "not_aligned",
+                                        "no_such_byte"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool stopped = stops(names[i]);
+        if (!stopped) printf("%s was not stopped\n", names[i]);
+        CHECK(stopped);
+    }
+    CHECK(!stops("right"));
+}
+
+static void memory_begins_as_garbage(void) {
+    float x[256] = {0};
+    run("never_written", x, 1);
+    for (int i = 0; i < 256; i++) CHECK_INT(bits_of_float(x[i]), 0xa5a5a5a5);
+}
+
+static void the_order_of_threads_is_drawn(void) {
+    float x[256], first = -1;
+    bool differs = false;
+    for (int i = 0; i < 8; i++) {
+        run("race", x, 1);
+        differs |= i && x[0] != first;
+        first = x[0];
+    }
+    CHECK(differs);
+}
+
+static void what_is_right_does_not_depend_on_it(void) {
+    for (simt_warp = 32; simt_warp <= 64; simt_warp += 32)
+        for (int i = 0; i < 8; i++) {
+            float x[3] = {0};
+            run("right", x, 3);
+            for (int k = 0; k < 3; k++) CHECK(x[k] == 255 * 128);
+        }
+    simt_warp = 32;
+}
+
+int main(void) {
+    RUN(wrong_kernels_are_stopped);
+    RUN(memory_begins_as_garbage);
+    RUN(the_order_of_threads_is_drawn);
+    RUN(what_is_right_does_not_depend_on_it);
+    return test_end();
+}
