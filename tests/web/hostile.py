@@ -9,9 +9,9 @@ import json
 import random
 import tempfile
 
-from web import THOROUGH, ask, opened, run_cases, scripted, the_browser, trouble, url
+from web import THOROUGH, WANTED, ask, opened, run_cases, scripted, the_browser, trouble, url
 
-MANY = 10000 if THOROUGH else 1000
+MANY = 10000 if THOROUGH else 1000 if WANTED else 250
 RUN = "window.ran=(window.ran||0)+1"
 PIECES = [
     f"<script>{RUN}</script>", f"<img src=x onerror='{RUN}'>", f'<svg onload="{RUN}"><a xlink:href="javascript:{RUN}">x</a></svg>',
@@ -31,7 +31,7 @@ PIECES = [
     "http://evil.example/<script>", "<http://evil.example>", "mailto:a@b.c", f"<mailto:{RUN}>", "__proto__", "constructor", "{x}", "${window.ran=1}", "{{x}}", "\r\n\r\n", "\t",
     "<a href=http://evil.example ping=http://evil.example/ping target=_self>x", "<svg><use href=http://evil.example#x></svg>", "<input autofocus onfocus=%s>" % RUN,
 ]
-OWN = ("", "page/", "v1/models", "v1/chat/completions", "health", "metrics", "props")
+OWN = ("", "page/", "v1/models", "v1/chat/completions", "v1/key", "health", "metrics", "props")
 
 
 def messages(count, seed):
@@ -173,4 +173,4 @@ def ten_megabytes_without_a_blank_are_shown():
 
 
 if __name__ == "__main__":
-    run_cases(nothing_runs_and_nothing_is_asked_for, hostile_answers_are_text_while_they_come, ten_megabytes_without_a_blank_are_shown)
+    run_cases(nothing_runs_and_nothing_is_asked_for, more=(hostile_answers_are_text_while_they_come, ten_megabytes_without_a_blank_are_shown))

@@ -80,4 +80,4 @@ def a_fast_answer_costs_little():
 
 
 if __name__ == "__main__":
-    run_cases(it_is_there_soon, a_long_conversation_has_few_elements, a_fast_answer_costs_little)
+    run_cases(it_is_there_soon, more=(a_long_conversation_has_few_elements, a_fast_answer_costs_little))

@@ -1,4 +1,5 @@
 // The chat: one conversation, its messages and where the next is written.
+import {account, who} from "./account.js";
 import {answers, dropAnswers, isRunning, resumeAnswer, runOf, sameAgain, startAnswer, stopAnswer} from "./answers.js";
 import {catalog, chooseModel, modelOf, models} from "./catalog.js";
 import {conversationItems} from "./chat_menu.js";
@@ -30,6 +31,7 @@ export class ChatView {
         this.ends.push(answers.on("change", ({id: changed}) => this.onAnswer(changed)),
             answers.on("end", ({message}) => this.onEnd(message)),
             catalog.on("change", () => this.showModel()),
+            account.on("change", () => this.onAccount()),
             store.on("change", (change) => this.onStored(change)));
         this.load();
     }
@@ -125,7 +127,8 @@ export class ChatView {
         if (path.length) return;
         const words = this.missing ? t("chat.gone")
             : model ? t("chat.empty", {model: model.id}) : t("chat.empty.none");
-        this.welcome = h("div", {class: "welcome"}, h("h1", {}, words), h("p", {}, t("chat.empty.note")));
+        const note = who().keeps ? t("chat.empty.note.kept", {name: visible(who().name)}) : t("chat.empty.note");
+        this.welcome = h("div", {class: "welcome"}, h("h1", {}, words), h("p", {}, note));
         this.scroller.before(this.welcome);
     }
 
@@ -212,17 +215,33 @@ export class ChatView {
         catalog.emit("ask"); // that it is loaded now, and what its context is
     }
 
+    // Whose conversations are shown is another now.
+    async onAccount() {
+        if (!this.conversation) return;
+        if (!this.tree.byId.size) this.conversation.account = who().id || undefined;
+        const is = this.id && await loadConversation(this.id);
+        if (this.closed) return;
+        if (this.id && !is && !this.missing) this.go("#/new");
+        else if (is && this.missing) this.load();
+        else this.showModel();
+    }
+
     // Another tab has changed this conversation, or its title was changed.
     async onStored({conversation, elsewhere}) {
         if (!this.conversation || conversation !== this.conversation.id) return;
         const found = await loadConversation(conversation);
-        if (this.closed || !this.tree.byId.size) return;
+        if (this.closed || (!this.tree.byId.size && !this.missing)) return;
+        if (this.missing) {
+            if (found) this.load();
+            return;
+        }
         if (!found) {
             this.go("#/new");
             return;
         }
         this.conversation.title = found.conversation.title;
         this.conversation.settings = found.conversation.settings;
+        this.conversation.account = found.conversation.account;
         if (elsewhere) {
             for (const message of found.tree.byId.values()) if (!isRunning(message.id)) this.tree.add(message);
             for (const id of [...this.tree.byId.keys()]) if (!found.tree.byId.has(id) && !isRunning(id)) this.tree.byId.delete(id);
@@ -328,7 +347,7 @@ export class ChatView {
             dropAnswers((m) => m.id === id);
             todo.push(...(this.tree.children.get(id) || []));
         }
-        await removeMessages(gone);
+        await removeMessages(this.conversation.id, gone);
         this.tree = new Tree(await messagesOf(this.conversation.id));
         this.conversation.leaf = message.parent ? this.tree.leafBelow(message.parent) : this.tree.lastLeaf();
         await putConversation(this.conversation);
