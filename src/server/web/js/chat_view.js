@@ -51,7 +51,7 @@ export class ChatView {
     }
 
     async load() {
-        const found = this.id ? await loadConversation(this.id) : null;
+        const found = await (this.id ? loadConversation(this.id) : null); // and the view is in the page
         if (this.closed) return;
         this.missing = Boolean(this.id) && !found;
         this.conversation = found ? found.conversation : newConversation();

@@ -16,11 +16,11 @@ function limitsOf(key) {
     return set.length ? set.join(" · ") : t("admin.unlimited");
 }
 
-function cells(values) {
-    return h("tr", {}, values.map((value, at) => h(at ? "td" : "th", {scope: at ? null : "row"}, value)));
-}
-
-function table(label, heads, rows) {
+// Where a line has no room, each cell is one, with its head before it.
+function table(label, names, lines) {
+    const heads = names.map((name) => t("admin.head." + name));
+    const cell = (value, at) => h(at ? "td" : "th", {scope: at ? null : "row", "data-label": heads[at]}, value);
+    const rows = lines.map((values) => h("tr", {}, values.map(cell)));
     return h("div", {class: "table-place", tabIndex: 0, role: "region", "aria-label": label}, h("table", {class: "list"},
         h("thead", {}, h("tr", {}, heads.map((head) => h("th", {scope: "col"}, head)))), h("tbody", {}, rows)));
 }
@@ -94,14 +94,14 @@ export class KeysView {
 
     show(keys, usage) {
         const ofKey = (name) => usage.filter((row) => row.key === name && !row.removed);
-        const row = (key) => cells([
+        const row = (key) => [
             h("span", {}, h("bdi", {}, visible(key.name)), key.admin ? h("span", {class: "badge"}, t("admin.admin")) : null),
             h("code", {}, "…" + visible(key.hint)), limitsOf(key), dateOf(key.created * 1000),
             key.expired ? t("admin.expired") : key.expires ? dateOf(key.expires * 1000) : t("admin.never"),
             number(sum(ofKey(key.name), "prompt_tokens") + sum(ofKey(key.name), "answer_tokens")),
-            iconButton("trash", t("admin.remove", {name: key.name}), () => this.remove(key))]);
-        fill(this.keys, keys.length ? table(t("admin.title"), ["name", "hint", "limits", "created", "expires", "tokens", "action"]
-            .map((name) => t("admin.head." + name)), keys.map(row)) : h("p", {class: "hint"}, t("admin.none")));
+            iconButton("trash", t("admin.remove", {name: key.name}), () => this.remove(key))];
+        fill(this.keys, keys.length ? table(t("admin.title"), ["name", "hint", "limits", "created", "expires", "tokens", "action"],
+            keys.map(row)) : h("p", {class: "hint"}, t("admin.none")));
         this.showUsage(usage);
     }
 
@@ -119,12 +119,12 @@ export class KeysView {
             box.firstChild.style.setProperty("inline-size", `${(100 * tokens(rows)) / most}%`);
             return h("span", {class: "counted"}, number(tokens(rows)), box);
         };
-        const line = (rows) => cells([h("bdi", {}, rows[0].key === null ? t("admin.nobody") : visible(rows[0].key) + (rows[0].removed ? " " + t("admin.removed") : "")),
+        const line = (rows) => [h("bdi", {}, rows[0].key === null ? t("admin.nobody") : visible(rows[0].key) + (rows[0].removed ? " " + t("admin.removed") : "")),
             visible(rows[0].model), number(sum(rows, "requests")), number(sum(rows, "prompt_tokens")), number(sum(rows, "cached_tokens")),
-            number(sum(rows, "answer_tokens")), bar(rows)]);
+            number(sum(rows, "answer_tokens")), bar(rows)];
         const sorted = [...groups.values()].sort((a, b) => tokens(b) - tokens(a));
-        fill(this.usage, sorted.length ? table(t("admin.usage", {days: DAYS}), ["name", "model", "requests", "prompts", "cached", "answers", "tokens"]
-            .map((name) => t("admin.head." + name)), sorted.map(line)) : h("p", {class: "hint"}, t("admin.unused")));
+        fill(this.usage, sorted.length ? table(t("admin.usage", {days: DAYS}), ["name", "model", "requests", "prompts", "cached", "answers", "tokens"],
+            sorted.map(line)) : h("p", {class: "hint"}, t("admin.unused")));
     }
 
     async add() {

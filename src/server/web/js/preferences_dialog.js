@@ -33,7 +33,7 @@ function keyPart() {
     const box = h("div", {class: "setting"});
     const show = () => fill(box, h("h3", {}, t("preferences.key")),
         h("p", {}, keyWords()), h("div", {class: "row"},
-            textButton(t("preferences.key.change"), async () => {
+            textButton(t(currentKey() ? "preferences.key.change" : "preferences.key.enter"), async () => {
                 await askForKey("");
                 show();
             }, {}, "key"),

@@ -174,6 +174,7 @@ export const en = {
     "preferences.key.set": "A key is kept in this browser.",
     "preferences.key.of": "The key in this browser is that of {name}.",
     "preferences.key.kept": "The key in this browser is that of {name}; conversations are kept on the server, too.",
+    "preferences.key.enter": "Enter a key",
     "preferences.key.change": "Change the key",
     "preferences.key.forget": "Forget the key",
     "preferences.key.forget.sure": "Forget the key, and take its conversations out of this browser? They stay on the server.",

@@ -172,6 +172,7 @@ export const zh = {
     "preferences.key.set": "此浏览器中保存了一个密钥。",
     "preferences.key.of": "此浏览器中保存的是 {name} 的密钥。",
     "preferences.key.kept": "此浏览器中保存的是 {name} 的密钥，对话同时保存在服务器上。",
+    "preferences.key.enter": "输入密钥",
     "preferences.key.change": "更换密钥",
     "preferences.key.forget": "忘记密钥",
     "preferences.key.forget.sure": "忘记密钥，并从此浏览器中移除相应的对话？服务器上的对话会保留。",
