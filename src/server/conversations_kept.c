@@ -83,10 +83,10 @@ static int64_t version_of(struct store *s, int64_t owner, const char *id) {
 }
 
 static void check_limits(struct store *s, int64_t owner, const struct kept *k) {
-    int64_t others = store_number(s, 0, "SELECT count(*) FROM conversations WHERE owner = ? AND id <> ?", "is", owner,
-                                  k->id);
-    int64_t bytes = store_number(
-        s, 0, "SELECT coalesce(sum(bytes), 0) FROM conversations WHERE owner = ? AND id <> ?", "is", owner, k->id);
+    int64_t others =
+        store_number(s, 0, "SELECT count(*) FROM conversations WHERE owner = ? AND id <> ?", "is", owner, k->id);
+    int64_t bytes = store_number(s, 0, "SELECT coalesce(sum(bytes), 0) FROM conversations WHERE owner = ? AND id <> ?",
+                                 "is", owner, k->id);
     if (k->bytes > KEPT_BYTES)
         store_refuse(s, GYR_TOO_LONG, "conversation %s: has %lld bytes, more than the %d that are kept", k->id,
                      (long long)k->bytes, KEPT_BYTES);
@@ -101,13 +101,14 @@ static void check_limits(struct store *s, int64_t owner, const struct kept *k) {
 
 // Not for a key that was removed since the request came: what it had is gone already.
 static void write_row(struct store *s, int64_t owner, const struct kept *k, int64_t now) {
-    int64_t n = store_run(s,
-                          "INSERT INTO conversations (owner, id, version, created, updated, bytes, title, json) "
-                          "SELECT ?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7 WHERE EXISTS "
-                          "(SELECT 1 FROM keys WHERE id = ?1 AND removed = 0) "
-                          "ON CONFLICT (owner, id) DO UPDATE SET version = excluded.version, updated = excluded.updated, "
-                          "bytes = excluded.bytes, title = excluded.title, json = excluded.json",
-                          "isiiiss", owner, k->id, k->version, now, k->bytes, k->title, k->document);
+    int64_t n =
+        store_run(s,
+                  "INSERT INTO conversations (owner, id, version, created, updated, bytes, title, json) "
+                  "SELECT ?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7 WHERE EXISTS "
+                  "(SELECT 1 FROM keys WHERE id = ?1 AND removed = 0) "
+                  "ON CONFLICT (owner, id) DO UPDATE SET version = excluded.version, updated = excluded.updated, "
+                  "bytes = excluded.bytes, title = excluded.title, json = excluded.json",
+                  "isiiiss", owner, k->id, k->version, now, k->bytes, k->title, k->document);
     if (!n) store_refuse(s, GYR_USAGE, "conversation %s: its key was removed", k->id);
 }
 
@@ -120,8 +121,8 @@ enum kept_result kept_put(struct store *s, int64_t owner, struct kept *k, int64_
         check_limits(s, owner, k);
         k->version = next_state(s, owner);
         write_row(s, owner, k, now);
-        k->created = store_number(s, now, "SELECT created FROM conversations WHERE owner = ? AND id = ?", "is", owner,
-                                  k->id);
+        k->created =
+            store_number(s, now, "SELECT created FROM conversations WHERE owner = ? AND id = ?", "is", owner, k->id);
         k->updated = now;
     }
     if (!store_end(s, e)) return KEPT_FAILED;

@@ -33,7 +33,7 @@ void models_stop(struct models *m);
 size_t models_count(struct models *m);
 struct served *models_at(struct models *m, size_t i);
 uint64_t models_memory(const struct models *m); // bytes that all may take; UINT64_MAX: not known
-uint64_t models_taken(struct models *m);         // that those that are loaded take, as it is planned
+uint64_t models_taken(struct models *m);        // that those that are loaded take, as it is planned
 
 // The model of that name; "" and NULL: the first that can be served. NULL: there is none.
 struct served *models_find(struct models *m, const char *name);

@@ -12,6 +12,8 @@ import {visible} from "./visible.js";
 
 const SOON_MS = 400, EACH_MS = 5000;
 
+const kept = {pull: null}; // it goes on while another view is shown
+
 export class ModelsView {
     constructor(go) {
         this.go = go;
@@ -20,7 +22,8 @@ export class ModelsView {
         this.list = h("div", {class: "cards"});
         this.memory = h("div", {class: "memory-line"});
         this.server = h("p", {class: "hint"});
-        this.pull = new PullBox(() => this.refresh());
+        if (!kept.pull || !kept.pull.running) kept.pull = new PullBox(() => loadModels().catch(() => {}));
+        this.pull = kept.pull;
         this.element = h("div", {class: "view", tabIndex: 0}, h("h1", {}, t("models.title")), h("p", {class: "lead"}, t("models.note")),
             this.memory, this.list, this.pull.element, this.server);
         this.ends = [catalog.on("change", () => this.show()), account.on("change", () => this.show())];
@@ -130,7 +133,6 @@ export class ModelsView {
     close() {
         this.closed = true;
         clearTimeout(this.timer);
-        this.pull.close();
         for (const end of this.ends) end();
     }
 }

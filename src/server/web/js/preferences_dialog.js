@@ -38,11 +38,10 @@ function keyPart() {
                 show();
             }, {}, "key"),
             currentKey() ? textButton(t("preferences.key.forget"), async () => {
-                if (who().keeps) {
-                    if (!await confirmed(t("preferences.key.forget"), t("preferences.key.forget.sure"), t("preferences.key.forget"))) return;
-                    await clearSynced();
-                }
+                const {keeps, id} = who();
+                if (keeps && !await confirmed(t("preferences.key.forget"), t("preferences.key.forget.sure"), t("preferences.key.forget"))) return;
                 forgetKey();
+                if (keeps) await clearSynced(id);
                 show();
             }) : null));
     show();

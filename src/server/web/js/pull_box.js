@@ -46,6 +46,7 @@ export class PullBox {
     }
 
     busy(is) {
+        this.running = is;
         this.start.hidden = is;
         this.stop.hidden = !is;
         this.name.disabled = is;
@@ -82,14 +83,8 @@ export class PullBox {
             this.name.value = "";
             this.got();
         } catch (error) {
-            if (!this.closed) fill(this.wrong, this.controller.signal.aborted ? t("pull.stopped") : visible(error.message));
+            fill(this.wrong, this.controller.signal.aborted ? t("pull.stopped") : visible(error.message));
         }
         this.busy(false);
-    }
-
-    // The view is left: the pull goes on no more, and what came is kept.
-    close() {
-        this.closed = true;
-        if (this.controller) this.controller.abort();
     }
 }

@@ -13,7 +13,7 @@ const PATH = "v1/conversations", SOON_MS = 1000, EACH_MS = 15000, TRIES = 4;
 
 export const sync = new Emitter(); // "change": of syncState()
 
-const state = {name: "off", busy: null, again: false, timer: null, tag: null};
+const state = {name: "off", busy: null, again: false, timer: null, tag: null, account: ""}; // account: whose round it is, whatever key comes meanwhile
 
 // "off": there is no key; "done", "working"; "away": what is new here is sent once the server answers; "failed"
 export const syncState = () => state.name;
@@ -45,21 +45,21 @@ function together(here, there, messages) {
     const byId = new Map(there.messages.map((m) => [m.id, m]));
     for (const m of messages) byId.set(m.id, byId.has(m.id) && !isRunning(m) ? better(m, byId.get(m.id)) : m);
     const newer = (here.changed || 0) >= (there.conversation.changed || 0) ? here : there.conversation;
-    return {conversation: {...newer, account: who().id}, messages: [...byId.values()], gone: []};
+    return {conversation: {...newer, account: state.account}, messages: [...byId.values()], gone: []};
 }
 
 // What the server has, here.
 async function pull(id) {
     const note = await getNote(id), here = await getConversation(id), there = await fetched(id);
     const messages = here ? await messagesOf(id) : [];
-    const values = {version: there.version, account: who().id, deleted: false, refused: null};
+    const values = {version: there.version, account: state.account, deleted: false, refused: null};
     if (here && (note.mark || !note.version)) {
         return replaceConversation(id, together(here, there, messages), note, {...values, mark: note.mark || "merged"});
     }
     const kept = new Set(there.messages.map((m) => m.id));
     const gone = messages.filter((m) => !kept.has(m.id) && !isRunning(m)).map((m) => m.id);
     const running = messages.find(isRunning);
-    const conversation = {...there.conversation, account: who().id, ...(running ? {leaf: here.leaf} : {})};
+    const conversation = {...there.conversation, account: state.account, ...(running ? {leaf: here.leaf} : {})};
     return replaceConversation(id, {conversation, messages: there.messages, gone}, note, {...values, mark: null});
 }
 
@@ -67,13 +67,13 @@ async function pull(id) {
 async function push(id) {
     const note = await getNote(id), here = await getConversation(id);
     if (!here || note.refused === (note.mark || "new")) return true;
-    const condition = note.version && note.account === who().id ? {"If-Match": `"${note.version}"`} : {"If-None-Match": "*"};
+    const condition = note.version && note.account === state.account ? {"If-Match": `"${note.version}"`} : {"If-None-Match": "*"};
     const body = JSON.stringify(toDocument(here, await messagesOf(id)));
     try {
         const {version} = await (await request(`${PATH}/${id}`, {method: "PUT", body, headers: condition, quiet: true})).json();
-        const mine = {version, account: who().id, refused: null};
-        if (here.account !== who().id) {
-            await replaceConversation(id, {conversation: {...here, account: who().id}, messages: [], gone: []}, note, {...mine, mark: null});
+        const mine = {version, account: state.account, refused: null};
+        if (here.account !== state.account) {
+            await replaceConversation(id, {conversation: {...here, account: state.account}, messages: [], gone: []}, note, {...mine, mark: null});
         } else if (!await settleNote(id, note.mark, {...mine, mark: null})) {
             const now = await getNote(id); // it was changed meanwhile: that is sent next
             await settleNote(id, now.mark, mine);
@@ -101,7 +101,7 @@ async function pushOrMerge(id) {
 }
 
 async function deleteThere(note) {
-    if (note.version && note.account === who().id) {
+    if (note.version && note.account === state.account) {
         try {
             await request(`${PATH}/${note.id}`, {method: "DELETE", headers: {"If-Match": `"${note.version}"`}, quiet: true});
         } catch (error) {
@@ -121,13 +121,13 @@ async function listed(tag) {
     return new Map(data.map((item) => [item.id, item.version]));
 }
 
-const isOurs = (note) => !note.account || note.account === who().id;
+const isOurs = (note) => !note.account || note.account === state.account;
 
 async function round() {
     const notes = new Map((await listNotes()).map((note) => [note.id, note]));
     const here = (await listConversations()).map((c) => c.id);
     const deleted = [...notes.values()].filter((note) => note.deleted && isOurs(note));
-    const changed = here.filter((id) => !notes.has(id) || notes.get(id).mark || notes.get(id).account !== who().id);
+    const changed = here.filter((id) => !notes.has(id) || notes.get(id).mark || notes.get(id).account !== state.account);
     if (deleted.length || changed.length) become("working");
     const there = await listed(deleted.length || changed.length ? null : state.tag);
     if (!there) return;
@@ -138,14 +138,16 @@ async function round() {
     }
     for (const [id, version] of there) if ((notes.get(id) || {}).version !== version || !here.includes(id)) await pull(id);
     for (const id of here) {
+        if (who().id !== state.account) return; // the rest is another round's
         const note = await getNote(id);
-        if (there.has(id) ? note.mark : note.mark || note.account !== who().id || !note.version) await pushOrMerge(id);
+        if (there.has(id) ? note.mark : note.mark || note.account !== state.account || !note.version) await pushOrMerge(id);
         else if (!there.has(id)) await replaceConversation(id, {conversation: null, messages: [], gone: (await messagesOf(id)).map((m) => m.id)}, note, {});
     }
 }
 
 async function run() {
     if (!who().keeps) return become("off");
+    state.account = who().id;
     try {
         do {
             state.again = false;
@@ -179,10 +181,11 @@ function soon() {
     state.timer = setTimeout(syncNow, SOON_MS);
 }
 
-// What this account has in this browser and on the server, out of this browser: its key is forgotten.
-export async function clearSynced() {
+// What an account has on the server, out of this browser: its key was forgotten.
+export async function clearSynced(id) {
+    await state.busy;
     for (const note of await listNotes()) {
-        if (note.account !== who().id || note.mark || note.deleted) continue;
+        if (note.account !== id || note.mark || note.deleted) continue;
         const gone = (await messagesOf(note.id)).map((m) => m.id);
         await replaceConversation(note.id, {conversation: null, messages: [], gone}, note, {});
     }
