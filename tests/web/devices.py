@@ -121,7 +121,11 @@ def nobody_sees_anothers():
         page.until("document.querySelectorAll('dialog').length === 2")
         page.run("[...document.querySelectorAll('dialog')].at(-1).querySelector('.danger').click()")
         page.until("document.querySelectorAll('dialog').length === 1 && document.querySelector('.user').hidden")
-        left = [m["content"] for m in stored(page, "messages") if m["role"] == "user"]
+        for _ in range(300):
+            left = [m["content"] for m in stored(page, "messages") if m["role"] == "user"]
+            if "Bob's" not in left:
+                break
+            page.run("new Promise((r) => setTimeout(r, 50))")
         problems = trouble(the_browser(), s, REFUSED)
     if seen[0] or "secret" in seen[1] or seen[2] or mine != ["Bob's"] or "Bob's" in left:
         problems.append(f"{seen} {mine} {left}")

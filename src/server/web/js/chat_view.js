@@ -6,6 +6,7 @@ import {conversationItems} from "./chat_menu.js";
 import {copyText} from "./clipboard.js";
 import {Composer} from "./composer.js";
 import {addUserMessage, loadConversation, newConversation, newMessage} from "./conversation.js";
+import {difference} from "./difference.js";
 import {fill, h, iconButton} from "./dom.js";
 import {confirmed} from "./dialog.js";
 import {bytes, number, t} from "./i18n.js";
@@ -330,9 +331,8 @@ export class ChatView {
         say(t("message.check.running"));
         try {
             const {same, again} = await sameAgain(message, this.before(message));
-            const at = [...again.content].findIndex((c, i) => c !== [...message.content][i]);
             if (same) say(t("message.check.same", {size: bytes(new TextEncoder().encode(again.content).length)}));
-            else say(t("message.check.other", {at: number((at < 0 ? again.content.length : at) + 1)}), "error");
+            else say(t("message.check.other", {at: number(difference(again.content, message.content))}), "error");
         } catch (error) {
             say(t("message.failed", {why: error.message}), "error");
         }

@@ -10,7 +10,7 @@ const SHOWN = {"general.name": "name", "general.author": "author", "general.orga
     "general.base_model.0.name": "base", "general.quantized_by": "quantized"};
 
 const cut = (text) => (text.length > LONGEST ? text.slice(0, LONGEST) + "…" : text);
-const plain = (value) => visible(cut(typeof value === "string" ? value : JSON.stringify(value)));
+const plain = (value) => visible(cut(typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : JSON.stringify(value)));
 
 function table(rows) {
     return h("dl", {class: "facts card-facts"}, rows.filter(([, value]) => value !== undefined && value !== null && value !== "")

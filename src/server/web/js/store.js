@@ -53,7 +53,11 @@ export async function openStore() {
         const opening = indexedDB.open(NAME, VERSION);
         opening.onupgradeneeded = () => upgrade(opening.result);
         self.db = await asked(opening);
-        self.db.onversionchange = () => self.db.close();
+        self.db.onversionchange = () => { // a newer page wants to change it
+            self.db.close();
+            self.db = null;
+            trouble(new Error("a newer version of this page is open in another tab: load this one again"));
+        };
     } catch (error) {
         self.db = null;
         trouble(error);
