@@ -126,7 +126,7 @@ def nothing_runs_and_nothing_is_asked_for():
         away, asked = elsewhere(s), len(the_browser().requests)
         problems += [f"{ran} scripts ran"] * bool(ran) + away + trouble(the_browser(), s)
         page.close()
-    if shown >= 10000:
+    if THOROUGH or shown >= 10000:
         note_figure("hostile", f"{shown:,} shown: {ran} scripts ran; of {asked} requests {len(away)} went elsewhere",
                     f"显示了 {shown:,} 条：运行脚本 {ran} 个；{asked} 个请求中发往别处的有 {len(away)} 个")
     return problems + ([] if shown >= MANY * 0.99 else [f"only {shown} of {MANY} were shown"])

@@ -13,8 +13,11 @@ MANY = 2000
 def it_is_there_soon():
     with Server(GYR) as s:
         page = opened(s)
-        page.reload()
-        first = page.until("(performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime")
+        times = []
+        for _ in range(5):
+            page.reload()
+            times.append(page.until("(performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime"))
+        first = sorted(times)[2]
         problems = trouble(the_browser(), s)
         page.close()
     note_figure("paint", f"{first:.0f} ms", f"{first:.0f} 毫秒")

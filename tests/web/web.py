@@ -68,7 +68,7 @@ def scripted(folder, entries, *options):
     return Server(STAND_IN, POET, "--script", path, *options, verb=[])
 
 
-FIGURES = {"paint": ("first paint, ", "同一台机器上第二次打开"), "frame": ("a frame while 2,000", "滚动 2,000 条"), "stream": ("an answer of 200", "每秒 200 个词元"),
+FIGURES = {"paint": ("first paint, ", "同一台机器上再次打开"), "frame": ("a frame while 2,000", "滚动 2,000 条"), "stream": ("an answer of 200", "每秒 200 个词元"),
            "hostile": ("10,000 hostile", "10,000 条恶意")}
 
 
