@@ -15,7 +15,7 @@
 #include <time.h>
 
 struct access_state {
-    bool needs_key;
+    bool needs_key, loopback;
     struct store *store; // NULL: none, and so no keys
     struct keyring *keys;
     struct limits *limits;
@@ -53,7 +53,8 @@ struct access_state *access_new(const struct serve_options *o, gyr_error *e) {
     struct access_state *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, "server"), NULL;
     pthread_mutex_init(&a->seeding, NULL);
-    a->needs_key = o->auth || (!o->no_auth && !is_loopback(o->host));
+    a->loopback = is_loopback(o->host);
+    a->needs_key = o->auth || (!o->no_auth && !a->loopback);
     a->hosts = list_of(o->hosts, o->n_hosts, o->host);
     a->origins = list_of(o->origins, o->n_origins, NULL);
     a->rules = (struct origin_rules){a->hosts, a->origins};
@@ -83,6 +84,13 @@ void access_free(struct access_state *a) {
 }
 
 bool access_needs_key(const struct access_state *a) { return a->needs_key; }
+
+bool access_manages(const struct access_state *a, const struct exchange *x) {
+    const struct key *k = x->account;
+    return (k && k->admin) || (a->loopback && !a->needs_key);
+}
+
+bool access_flush_usage(struct access_state *a, gyr_error *e) { return usage_flush(a->usage, time(NULL), e); }
 
 size_t access_keys(const struct access_state *a) { return a->keys ? keyring_count(a->keys) : 0; }
 
@@ -135,11 +143,12 @@ static bool check_key(struct access_state *a, struct exchange *x, enum access ne
         x->release_account = release_key;
     }
     if (needed == OPEN || (!a->needs_key && needed == USER)) return true;
+    if (needed == MANAGER && access_manages(a, x)) return true;
     if (verdict == KEY_EXPIRED) return refuse_as(f, 401, "expired_api_key", NULL, "the key has expired");
     if (verdict != KEY_GOOD)
         return refuse_as(f, 401, "invalid_api_key", NULL,
                          sent.size ? "the key is not known here" : "a key is needed: Authorization: Bearer KEY");
-    return needed != ADMIN || key->admin || refuse(f, 403, NULL, "this takes an administrator's key");
+    return needed == USER || key->admin || refuse(f, 403, NULL, "this takes an administrator's key");
 }
 
 bool access_check(struct access_state *a, struct exchange *x, enum access needed, struct fault *f) {
@@ -150,9 +159,10 @@ bool access_preflight(struct access_state *a, struct exchange *x) {
     struct fault f = {0};
     if (strcmp(x->method, "OPTIONS") || !exchange_header(x, "access-control-request-method")) return false;
     if (check_origin(a, x, &f)) {
-        exchange_add_header(x, "Access-Control-Allow-Methods", "GET, POST, DELETE");
+        exchange_add_header(x, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE");
         exchange_add_header(x, "Access-Control-Allow-Headers",
-                            "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta");
+                            "Authorization, Content-Type, If-Match, If-None-Match, X-Api-Key, Anthropic-Version, "
+                            "Anthropic-Beta");
         exchange_add_header(x, "Access-Control-Max-Age", "600");
     }
     reply_whole(x, f.status ? f.status : 204, NULL, "", 0);

@@ -32,6 +32,13 @@ bool access_act_for(struct access_state *a, struct exchange *x, int64_t owner);
 bool access_reload(struct access_state *a, gyr_error *e);
 void access_tick(struct access_state *a);
 
+// Whether who asks may say what is loaded: with an administrator's key; on a server that this machine alone reaches and
+// that asks for no keys, anybody.
+bool access_manages(const struct access_state *a, const struct exchange *x);
+
+// Writes down what was used, so that it can be read.
+bool access_flush_usage(struct access_state *a, gyr_error *e);
+
 bool access_needs_key(const struct access_state *a);
 size_t access_keys(const struct access_state *a); // that there are
 

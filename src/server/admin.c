@@ -42,7 +42,7 @@ char *admin_key_list(gyr_error *e) {
 
 char *admin_key_usage(const char *name, gyr_error *e) {
     struct store *s = store_open(NULL, e);
-    char *text = s ? usage_list(s, name, e) : NULL;
+    char *text = s ? usage_list(s, name, 0, e) : NULL;
     store_close(s);
     return text;
 }

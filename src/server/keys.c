@@ -68,6 +68,7 @@ bool keys_remove(struct store *s, const char *name, int64_t now, gyr_error *e) {
     // A hash that no text has, and that does not tell what the key's was.
     store_run(s, "UPDATE keys SET removed = ?, hash = zeroblob(0) WHERE id = ?", "ii", now, id);
     store_run(s, "DELETE FROM objects WHERE owner = ?", "i", id);
+    store_run(s, "DELETE FROM conversations WHERE owner = ?", "i", id);
     store_run(s, "UPDATE batches SET expires_at = min(expires_at, ?) WHERE owner = ?", "ii", now, id);
     return store_end(s, e);
 }
@@ -116,7 +117,8 @@ struct held_key {
 
 struct keyring {
     struct store *store;
-    pthread_mutex_t lock; // of keys and count
+    pthread_mutex_t reading; // one thread at a time: else an older list could come after a newer one
+    pthread_mutex_t lock;    // of keys and count
     struct key **keys;
     size_t count;
     _Atomic int64_t version; // of the state that was read
@@ -183,7 +185,7 @@ static struct key **read_keys(struct store *s, size_t *count, gyr_error *e) {
     return NULL;
 }
 
-bool keyring_reload(struct keyring *r, gyr_error *e) {
+static bool reload(struct keyring *r, gyr_error *e) {
     size_t count;
     int64_t version = store_version(r->store); // before: what is written meanwhile is read again the next time
     struct key **keys = read_keys(r->store, &count, e);
@@ -199,6 +201,13 @@ bool keyring_reload(struct keyring *r, gyr_error *e) {
     return true;
 }
 
+bool keyring_reload(struct keyring *r, gyr_error *e) {
+    pthread_mutex_lock(&r->reading);
+    bool ok = reload(r, e);
+    pthread_mutex_unlock(&r->reading);
+    return ok;
+}
+
 bool keyring_refresh(struct keyring *r, gyr_error *e) {
     return store_version(r->store) == atomic_load(&r->version) || keyring_reload(r, e);
 }
@@ -207,6 +216,7 @@ struct keyring *keyring_new(struct store *s, gyr_error *e) {
     struct keyring *r = calloc(1, sizeof *r);
     if (!r) return fail_memory(e, "keys"), NULL;
     pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->reading, NULL);
     r->store = s;
     if (keyring_reload(r, e)) return r;
     keyring_free(r);
@@ -217,6 +227,7 @@ void keyring_free(struct keyring *r) {
     if (!r) return;
     free_all(r->keys, r->count);
     pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->reading);
     free(r);
 }
 

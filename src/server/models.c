@@ -37,6 +37,7 @@ struct models {
     struct served **list; // behind the lock, as all below
     size_t n, room;
     bool busy;            // a model is being loaded, and others unloaded for it
+    atomic_uint permille; // of that model, loaded
     atomic_bool stopping; // none is to be any more
 };
 
@@ -111,8 +112,9 @@ static bool add(struct models *m, const struct model_source *source, gyr_error *
 }
 
 static bool go_on(void *user, double fraction) {
-    (void)fraction;
-    return !atomic_load(&((struct models *)user)->stopping);
+    struct models *m = user;
+    atomic_store(&m->permille, (unsigned)(fraction * 1000));
+    return !atomic_load(&m->stopping);
 }
 
 static void served_free(struct served *s) {
@@ -254,6 +256,20 @@ static bool fits(const struct models *m, const struct served *s) {
     return all <= m->memory;
 }
 
+uint64_t models_taken(struct models *m) {
+    uint64_t all = 0;
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->n; i++)
+        if (m->list[i]->model) all += takes(m->list[i]);
+    pthread_mutex_unlock(&m->lock);
+    return all;
+}
+
+static enum served_room room_for(const struct served *s) {
+    if (s->model || fits(s->all, s)) return ROOM_NOW;
+    return s->plan.weights > s->all->memory ? ROOM_NEVER : ROOM_ALONE;
+}
+
 // Opens the model, making room as long as there is something to unload. The lock is held, but while it opens; one
 // thread at a time does this.
 static gyr_model *open_beside(struct served *s, gyr_error *e) {
@@ -276,6 +292,7 @@ static bool load(struct served *s, gyr_error *e) {
     struct models *m = s->all;
     double start = now_seconds();
     s->loading = m->busy = true;
+    atomic_store(&m->permille, 0);
     if (*s->why) plan(s);
     s->model = open_beside(s, e);
     s->load_seconds = now_seconds() - start;
@@ -315,6 +332,21 @@ bool served_load(struct served *s, struct fault *f, gyr_error *e) {
     return false;
 }
 
+bool served_unload(struct served *s, struct fault *f) {
+    struct models *m = s->all;
+    pthread_mutex_lock(&m->lock);
+    while (!m->stopping && (m->busy || s->draining)) pthread_cond_wait(&m->changed, &m->lock);
+    bool ok = !m->stopping;
+    if (ok && s->model) {
+        m->busy = true; // so that nobody else unloads it, or is loaded into the room that it leaves
+        unload(s);
+        m->busy = false;
+        pthread_cond_broadcast(&m->changed);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return ok || refuse(f, 503, NULL, "the server is stopping");
+}
+
 void served_hold(struct served *s) {
     pthread_mutex_lock(&s->all->lock);
     s->holders++;
@@ -349,6 +381,32 @@ void served_hide_path(const struct served *s, char *message, size_t size) {
     if (slash > path) replace(message, size, folder, "");
 }
 
+// Where the file is, is nothing for clients; nor is a vocabulary of hundreds of thousands.
+static void leave_out(json_t *about) {
+    json_t *metadata = json_object_get(about, "metadata"), *value;
+    const char *key;
+    void *next;
+    json_object_del(about, "path");
+    json_object_foreach_safe(metadata, next, key, value) if (!strncmp(key, "tokenizer.", 10))
+        json_object_del(metadata, key);
+}
+
+json_t *served_card(const struct served *s, struct fault *f) {
+    gyr_error e = {0};
+    if (!s->source.path) return NULL;
+    char *text = gyr_inspect(s->source.path, false, &e);
+    json_t *about = text ? json_loads(text, 0, NULL) : NULL;
+    gyr_free(text);
+    if (about) {
+        leave_out(about);
+        return about;
+    }
+    if (text) fail_memory(&e, s->source.name);
+    refuse_error(f, &e, false);
+    served_hide_path(s, f->message, sizeof f->message);
+    return NULL;
+}
+
 const char *served_name(const struct served *s) { return s->source.name; }
 time_t served_since(const struct served *s) { return s->since; }
 gyr_model *served_model(const struct served *s) { return s->model; }
@@ -361,6 +419,9 @@ void served_get(struct served *s, struct served_state *state) {
     pthread_mutex_lock(&s->all->lock);
     *state = (struct served_state){.loaded = s->model,
                                    .loading = s->loading,
+                                   .draining = s->draining,
+                                   .progress = s->loading ? atomic_load(&s->all->permille) / 1000.0 : 0,
+                                   .room = room_for(s),
                                    .broken = is_broken(s),
                                    .why = s->why,
                                    .holders = s->holders,

@@ -6,6 +6,7 @@
 #include "server/formats.h"
 #include "server/model_plan.h"
 
+#include <jansson.h>
 #include <time.h>
 
 struct served;
@@ -31,7 +32,8 @@ void models_stop(struct models *m);
 
 size_t models_count(struct models *m);
 struct served *models_at(struct models *m, size_t i);
-uint64_t models_memory(const struct models *m); // bytes that all may take
+uint64_t models_memory(const struct models *m); // bytes that all may take; UINT64_MAX: not known
+uint64_t models_taken(struct models *m);        // that those that are loaded take, as it is planned
 
 // The model of that name; "" and NULL: the first that can be served. NULL: there is none.
 struct served *models_find(struct models *m, const char *name);
@@ -58,9 +60,21 @@ gyr_model *served_model(const struct served *s);
 const gyr_model_info *served_info(const struct served *s);
 const struct format *served_format(const struct served *s); // how it writes reasoning and calls
 
+// Has it unloaded once those who hold it are done. False: the server is stopping.
+bool served_unload(struct served *s, struct fault *f);
+
+// What its file says of it, as gyr_inspect() has it, without paths and without the vocabulary; NULL for one that is no
+// file, or (*f says why) that cannot be read.
+json_t *served_card(const struct served *s, struct fault *f);
+
+// Whether there is room for it: beside those that are loaded; if others are unloaded; never.
+enum served_room { ROOM_NOW, ROOM_ALONE, ROOM_NEVER };
+
 // What is known of it now.
 struct served_state {
-    bool loaded, loading;
+    bool loaded, loading, draining;
+    double progress; // of loading, 0 to 1
+    enum served_room room;
     bool broken;     // it is one of a folder that cannot be read, and not served
     const char *why; // it could not be read; "": it could
     unsigned holders;

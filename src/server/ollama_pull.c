@@ -1,7 +1,6 @@
 // POST /api/pull (https://github.com/ollama/ollama/blob/main/docs/api.md#pull-a-model): a model from the hub, told of
 // while it comes, and served from then on. On a clerk.
 #include "server/access.h"
-#include "server/files.h"
 #include "server/routes.h"
 
 #include "base/clock.h"
@@ -118,7 +117,7 @@ static bool get(struct pull *p, const char *name, const char *hub, struct fault 
 }
 
 static bool may_pull(struct server *s, const struct exchange *x, struct fault *f) {
-    return s->o->pull || exchange_sees(x) == OWNER_ANY ||
+    return s->o->pull || access_manages(s->access, x) ||
            refuse(f, 403, NULL,
                   "no models are pulled here: that takes an administrator's key, or a server with --pull");
 }

@@ -17,6 +17,7 @@ struct server {
     struct scheduler *scheduler;
     struct access_state *access;
     struct batcher *batcher; // NULL: there is no state
+    struct energy *energy;   // NULL: it is not known
     double started, swept;
     atomic_bool sweeping;
     atomic_bool draining;
@@ -27,7 +28,12 @@ struct server {
     } counts;
 };
 
-enum access { OPEN, USER, ADMIN }; // for anybody, with a key, with an administrator's key
+enum access {
+    OPEN,
+    USER,    // with a key, where keys are asked for
+    MANAGER, // access_manages()
+    ADMIN    // with an administrator's key, wherever
+};
 
 struct route {
     const char *method, *path; // "*" at its end stands for one part or more
@@ -71,6 +77,18 @@ void handle_batch_add(struct server *s, struct exchange *x); // batch_routes.c
 void handle_batch_list(struct server *s, struct exchange *x);
 void handle_batch(struct server *s, struct exchange *x);
 void handle_batch_cancel(struct server *s, struct exchange *x);
+void handle_conversation_list(struct server *s, struct exchange *x); // conversation_routes.c
+void handle_conversation(struct server *s, struct exchange *x);
+void handle_conversation_put(struct server *s, struct exchange *x);
+void handle_conversation_delete(struct server *s, struct exchange *x);
+void handle_who(struct server *s, struct exchange *x); // key_routes.c
+void handle_key_list(struct server *s, struct exchange *x);
+void handle_key_add(struct server *s, struct exchange *x);
+void handle_key_delete(struct server *s, struct exchange *x);
+void handle_usage(struct server *s, struct exchange *x);
+void handle_model_load(struct server *s, struct exchange *x); // model_routes.c
+void handle_model_unload(struct server *s, struct exchange *x);
+void handle_model_card(struct server *s, struct exchange *x);
 void handle_kept_response(struct server *s, struct exchange *x); // responses_kept.c
 void handle_answer(struct server *s, struct exchange *x);        // answer.c: what a model is to answer
 void handle_pull(struct server *s, struct exchange *x);          // ollama_pull.c

@@ -49,6 +49,12 @@ const char *const schema_steps[] = {
     "CREATE INDEX objects_by_expiry ON objects (expires) WHERE expires > 0;"
 
     "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+
+    // The id is the client's: another owner may have the same.
+    "CREATE TABLE conversations ("
+    " owner INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, created INTEGER NOT NULL,"
+    " updated INTEGER NOT NULL, bytes INTEGER NOT NULL, title TEXT NOT NULL, json TEXT NOT NULL,"
+    " PRIMARY KEY (owner, id)) STRICT;",
 };
 
 const int schema_version = sizeof schema_steps / sizeof *schema_steps;

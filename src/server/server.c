@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "server/access.h"
 #include "server/batcher.h"
+#include "server/energy.h"
 #include "server/housekeeping.h"
 #include "server/routes.h"
 
@@ -31,6 +32,7 @@ static void on_answered(void *user, const struct exchange *x) {
 static void on_tick(void *user) {
     struct server *s = user;
     access_tick(s->access);
+    energy_tick(s->energy, now_seconds());
     housekeeping_tick(s);
     if (!s->draining) return;
     s->quiet = http_unanswered(s->http) ? 0 : s->quiet + 1;
@@ -145,6 +147,7 @@ static bool start(struct server *s, gyr_error *e) {
                                      .disk = o->pages,
                                      .disk_bytes = o->pages_bytes};
     s->started = now_seconds();
+    s->energy = energy_open(NULL);
     if (!(s->access = access_new(o, e)) || (note_error(s, e), !(s->http = http_new(&how, e))) ||
         !(s->models = models_new(o->models, o->n_models, &o->model, o->memory, e)) ||
         !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)))
@@ -175,6 +178,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     http_free(s.http);
     models_free(s.models);
     access_free(s.access);
+    energy_free(s.energy);
     if (!ok && e) *e = made;
     return ok ? GYR_OK : made.status;
 }

@@ -2,11 +2,29 @@
 #include "server/routes.h"
 
 #include "base/clock.h"
+#include "server/energy.h"
 
 void handle_health(struct server *s, struct exchange *x) {
     (void)s;
     static const char ok[] = "{\"status\":\"ok\"}\n";
     reply_whole(x, 200, "application/json", ok, sizeof ok - 1);
+}
+
+// Whether it is in memory, whether it could be, and what it would take.
+static void put_state(struct js *o, const struct served_state *state) {
+    static const char *const rooms[] = {[ROOM_NOW] = "now", [ROOM_ALONE] = "alone", [ROOM_NEVER] = "never"};
+    js_string_of(o, "state",
+                 state->loading    ? "loading"
+                 : state->draining ? "unloading"
+                 : state->loaded   ? "loaded"
+                                   : "unloaded");
+    if (state->loading) js_number(o, "progress", state->progress);
+    js_whole(o, "requests", state->holders);
+    js_string_of(o, "fits", rooms[state->room]);
+    js_open(o, "memory", '{');
+    js_whole(o, "weights", (int64_t)state->plan.weights);
+    js_whole(o, "conversations", (int64_t)state->plan.talk);
+    js_close(o, '}');
 }
 
 static void put_model(struct js *o, struct served *m) {
@@ -19,6 +37,7 @@ static void put_model(struct js *o, struct served *m) {
     js_whole(o, "created", served_since(m));
     js_string_of(o, "owned_by", "gyr");
     js_bool(o, "loaded", state.loaded);
+    put_state(o, &state);
     if (state.loaded) {
         const gyr_model_info *info = &state.info;
         js_whole(o, "max_model_len", info->context);
@@ -64,6 +83,13 @@ void handle_props(struct server *s, struct exchange *x) {
     js_whole(&o, "edition", gyr_edition());
     js_whole(&o, "parallel", s->o->parallel);
     js_whole(&o, "waiting", s->o->waiting);
+    js_open(&o, "memory", '{');
+    if (models_memory(s->models) == UINT64_MAX)
+        js_none(&o, "limit");
+    else
+        js_whole(&o, "limit", (int64_t)models_memory(s->models));
+    js_whole(&o, "used", (int64_t)models_taken(s->models));
+    js_close(&o, '}');
     js_open(&o, "models", '[');
     for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
     js_close(&o, ']');
@@ -109,6 +135,12 @@ void handle_metrics(struct server *s, struct exchange *x) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         buf_printf(&out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", rows[i].name, rows[i].help, rows[i].name,
                    rows[i].type, rows[i].name, rows[i].value);
+    double joules;
+    if (energy_since_start(s->energy, &joules))
+        buf_printf(&out,
+                   "# HELP gyr:energy_joules_total Energy that the machine's processors took, whoever used them.\n"
+                   "# TYPE gyr:energy_joules_total counter\ngyr:energy_joules_total %.17g\n",
+                   joules);
     static const char *const reasons[] = {"", "stop", "stop", "length", "abort", "error"};
     buf_puts(&out, "# HELP vllm:request_success_total Answers by why they ended.\n"
                    "# TYPE vllm:request_success_total counter\n");

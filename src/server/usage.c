@@ -143,7 +143,7 @@ static json_t *row_json(sqlite3_stmt *q) {
     return o;
 }
 
-char *usage_list(struct store *s, const char *name, gyr_error *e) {
+char *usage_list(struct store *s, const char *name, int64_t since, gyr_error *e) {
     if (!store_begin(s, STORE_READ, e)) return NULL;
     if (name && !store_number(s, 0, "SELECT count(*) FROM keys WHERE name = ?", "s", name))
         store_refuse(s, GYR_USAGE, "key %s: there is none, nor was there; 'gyr key list' shows them", name);
@@ -151,8 +151,9 @@ char *usage_list(struct store *s, const char *name, gyr_error *e) {
     sqlite3_stmt *q = store_query(s,
                                   "SELECT keys.name, keys.removed, day, model, requests, prompt_tokens, "
                                   "cached_tokens, answer_tokens FROM usage LEFT JOIN keys ON keys.id = usage.key "
-                                  "WHERE ?1 IS NULL OR keys.name = ?1 ORDER BY keys.name, keys.id, day, model",
-                                  "s", name);
+                                  "WHERE (?1 IS NULL OR keys.name = ?1) AND day >= ?2 "
+                                  "ORDER BY keys.name, keys.id, day, model",
+                                  "si", name, since / DAY);
     while (store_next(s, q)) json_array_append_new(all, row_json(q));
     bool good = store_end(s, e);
     char *text = good ? json_dumps(all, JSON_INDENT(2)) : NULL;

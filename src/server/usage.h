@@ -27,7 +27,8 @@ bool usage_flush(struct usage *u, int64_t now, gyr_error *e);
 // Tokens (prompt and answer) that a key has used on the day of `now`, written or not; 0 if the state cannot be read.
 uint64_t usage_today(struct usage *u, int64_t key, int64_t now);
 
-// As a JSON list, by key, day and model; of one key, or (name NULL) of all, those that were removed among them. free().
-char *usage_list(struct store *s, const char *name, gyr_error *e);
+// As a JSON list, by key, day and model: from the day of `since` on; of one key, or (name NULL) of all, those that were
+// removed among them. free().
+char *usage_list(struct store *s, const char *name, int64_t since, gyr_error *e);
 
 #endif

@@ -2,6 +2,7 @@
 
 usage: docs.py GYR
 """
+import json
 import os
 import re
 import sys
@@ -139,8 +140,46 @@ def the_readme_shows_the_poem_that_this_build_writes():
             'there, indented by four, "..." for each run of lines that is left out:\n' + written.stdout]
 
 
+# Without a description: pages, what Prometheus reads, and forms with files.
+UNDESCRIBED = ("/", "/page/*", "/metrics", "/v1/files", "/v1/batches")
+
+
+def every_route_is_described():
+    rows = re.findall(r'^    \{"([A-Z]+)", "([^"]+)"', (ROOT / "src/server/routes.c").read_text(encoding="utf-8"), re.MULTILINE)
+    described = {(method.upper(), re.sub(r"\{\w+\}", "*", path)) for path, methods in
+                 json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))["paths"].items() for method in methods}
+    wanted = {(method, path) for method, path in rows if path not in UNDESCRIBED and not path.startswith(("/v1/files/", "/v1/batches/"))}
+    # one row has the parts of what it is for: /v1/responses/*, and its items
+    more = {row for row in described - wanted if not any(path.endswith("*") and row[1].startswith(path[:-1]) for _, path in wanted)}
+    return [f"docs/openapi.json: no {method} {path}" for method, path in sorted(wanted - described)] + \
+           [f"docs/openapi.json: {method} {path}: no such route" for method, path in sorted(more)] + ["no routes found"] * (len(rows) < 20)
+
+
+def skeleton(text):
+    """What a translation leaves as it is: the levels of headings, rows of tables, commands, code and links."""
+    blocks = re.findall(r"^    .*$", text, re.MULTILINE)
+    rest = re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
+    links = sorted(re.sub(r"#.*", "#", target).replace(".zh.md", ".md") for target in LINK.findall(rest) if not target.startswith("#"))
+    return {"headings": [len(marks) for marks in re.findall(r"^(#+) ", rest, re.MULTILINE)],
+            "rows of tables": len(re.findall(r"^\|", rest, re.MULTILINE)), "commands": blocks, "links": links,
+            "code": sorted(set(re.findall(r"`([^`\n]+)`", rest)))}
+
+
+def translations_keep_up():
+    problems = []
+    for path in ROOT.glob("**/*.zh.md"):
+        original = path.with_name(path.name.replace(".zh.md", ".md"))
+        ours, theirs = (skeleton(p.read_text(encoding="utf-8")) for p in (path, original))
+        for name, want in theirs.items():
+            got = ours[name]
+            if got != want:
+                other = set(map(str, got)) ^ set(map(str, want)) if isinstance(want, list) else (got, want)
+                problems.append(f"{path.name}: other {name} than {original.name}: {sorted(other) or (got, want)}")
+    return problems
+
+
 if __name__ == "__main__":
     run(every_verb_has_a_page, every_help_fits_a_screen, every_verb_is_in_the_man_page,
         every_exit_status_is_documented, every_link_leads_somewhere, every_page_can_be_reached,
         every_make_target_they_name_exists, every_path_they_name_exists,
-        the_readme_shows_the_poem_that_this_build_writes)
+        translations_keep_up, every_route_is_described, the_readme_shows_the_poem_that_this_build_writes)

@@ -57,7 +57,7 @@ static void read_lists(struct store *s) {
     char *text = keys_list(s, 1, &e);
     expect(text, &e);
     free(text);
-    text = usage_list(s, NULL, &e);
+    text = usage_list(s, NULL, 0, &e);
     expect(text, &e);
     free(text);
     struct file_query q = {.owner = OWNER_ANY, .limit = 100};

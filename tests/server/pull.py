@@ -72,7 +72,11 @@ def what_is_pulled_is_served():
 
 def only_who_may_pulls():
     problems = []
-    with Hubbed() as s:
+    with Hubbed() as s:  # a server for this machine alone
+        s.ask(PULL, {"model": "hf:org/poet", "stream": False})
+        if s.send("POST", PULL, {"model": "hf:org/poet"}, {"Origin": "http://evil.example"})[0] != 403:
+            problems.append("a page of elsewhere may pull")
+    with Hubbed("--host", "0.0.0.0", "--no-auth") as s:
         status, _, content = s.send("POST", PULL, {"model": "hf:org/poet"})
         if status != 403 or "administrator's key" not in content.decode():
             problems.append(f"{status} {content!r}")

@@ -11,7 +11,7 @@ enum { DAY = 86400 };
 
 static json_t *listed(struct store *s, const char *name) {
     gyr_error e = {0};
-    char *text = usage_list(s, name, &e);
+    char *text = usage_list(s, name, 0, &e);
     json_t *all = text ? json_loads(text, 0, NULL) : NULL;
     free(text);
     return all;
@@ -68,7 +68,7 @@ static void counts_are_summed_by_key_day_and_model(void) {
     CHECK_INT(json_array_size(all), 3);
     CHECK(json_is_true(json_object_get(json_array_get(all, 0), "removed")));
     json_decref(all);
-    CHECK(!usage_list(s, "eve", &e));
+    CHECK(!usage_list(s, "eve", 0, &e));
     CHECK_STR(e.message, "key eve: there is none, nor was there; 'gyr key list' shows them");
     usage_free(u);
     store_close(s);

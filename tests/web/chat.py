@@ -5,7 +5,7 @@ usage: chat.py GYR STAND_IN
 import json
 import tempfile
 
-from web import GYR, Server, answered, ask, opened, press, run_cases, said, scripted, stored, the_browser, trouble
+from web import GYR, Server, answered, ask, opened, press, run_cases, said, scripted, speaking, stored, the_browser, trouble
 
 POEM = "Write a poem about the sea"
 
@@ -24,20 +24,22 @@ def it_answers_as_the_server_does():
     return problems + ([] if "tokens/s" in shown else [f"no tokens/s: {shown}"])
 
 
+def at_pace(page, bytes_a_second):
+    """The page hears no more than that, however fast the server is; -1: all."""
+    page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=bytes_a_second, uploadThroughput=-1)
+
+
 def an_answer_that_was_stopped_goes_on_with_the_same_bytes():
     problems = []
     with Server(GYR) as s:
         page = opened(s)
-        for _ in range(8):  # on a slow machine some are over before they are stopped
-            press(page, "New chat")
-            page.until("document.querySelector('.chat.empty')")
-            ask(page, "Write a long poem about the rivers, the hills and the sea", wait=False)
-            page.until("document.querySelector('.message.assistant:last-child .said').innerText.length > 20")
-            page.run("document.querySelector('.send').click()")
-            answered(page)
-            first = stored(page, "messages")[-1]
-            if first["state"] == "stopped":
-                break
+        at_pace(page, 4000)
+        ask(page, "Write a long poem about the rivers, the hills and the sea", wait=False)
+        page.until("document.querySelector('.message.assistant:last-child .said').innerText.length > 20")
+        page.run("document.querySelector('.send').click()")
+        answered(page)
+        first = stored(page, "messages")[-1]
+        at_pace(page, -1)
         press(page, "Go on")
         for _ in range(400):
             if stored(page, "messages")[-1]["state"] == "done":
@@ -59,8 +61,7 @@ def an_answer_that_was_stopped_goes_on_with_the_same_bytes():
 
 
 def an_answer_survives_a_reload():
-    text = " ".join(f"word{i}" for i in range(200))
-    with tempfile.TemporaryDirectory() as folder, scripted(folder, [{"say": text, "times": 9}], "--pace", "10") as s:
+    with tempfile.TemporaryDirectory() as folder, speaking(folder, 200) as s:
         page = opened(s)
         ask(page, "Say many words", wait=False)
         page.until("document.querySelector('.message.assistant .said').innerText.includes('word5')")
@@ -74,19 +75,18 @@ def an_answer_survives_a_reload():
     if len(kept) != 1 or kept[0]["state"] != "done":
         problems.append(f"{[(m['state'], m['content'][-40:]) for m in kept]}")
     # the script says all of it again after what was there, as a model would not: what counts is that nothing is lost
-    return problems + ([] if got.startswith(text[:60]) and got.endswith("word199") else [got[:200]])
+    return problems + ([] if got.startswith("word0 word1 word2 ") and got.endswith("word199") else [got[:200]])
 
 
 def a_server_that_goes_away_and_returns_is_waited_for():
-    text = " ".join(f"word{i}" for i in range(150))
     with tempfile.TemporaryDirectory() as folder:
-        with scripted(folder, [{"say": text, "times": 9}], "--pace", "10") as s:
+        with speaking(folder, 150) as s:
             page = opened(s)
             ask(page, "Say many words", wait=False)
             page.until("document.querySelector('.message.assistant .said').innerText.includes('word5')")
             s.stop(9)
             page.until("document.querySelector('.message .progress').innerText.includes('does not answer')")
-        with scripted(folder, [{"say": text, "times": 9}], "--port", str(s.port)) as again:
+        with speaking(folder, 150, "--port", str(s.port), pace=0) as again:
             got = answered(page)
             allowed = ("ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY")
             problems = trouble(the_browser(), again, allowed)
@@ -202,6 +202,6 @@ def the_same_can_be_checked():
 
 
 if __name__ == "__main__":
-    run_cases(it_answers_as_the_server_does, an_answer_that_was_stopped_goes_on_with_the_same_bytes, an_answer_survives_a_reload,
-              a_server_that_goes_away_and_returns_is_waited_for, branches_are_kept, settings_reach_the_server,
-              reasoning_is_folded_and_tools_are_shown, errors_say_what_happened, the_same_can_be_checked)
+    run_cases(it_answers_as_the_server_does, an_answer_that_was_stopped_goes_on_with_the_same_bytes, branches_are_kept, more=(
+        an_answer_survives_a_reload, a_server_that_goes_away_and_returns_is_waited_for, settings_reach_the_server,
+        reasoning_is_folded_and_tools_are_shown, errors_say_what_happened, the_same_can_be_checked))

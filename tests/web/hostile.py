@@ -1,6 +1,6 @@
 """What models, users and files write is only ever text: nothing of it runs, and nothing is asked for from anywhere.
 
-usage: hostile.py GYR STAND_IN
+usage: hostile.py GYR STAND_IN [--write]     --write: what was counted, into docs/page.md
 
 Messages made of hostile pieces are put into the page's database, and each is brought to the screen. GYR_WEB=all tries
 10,000 of them.
@@ -9,9 +9,9 @@ import json
 import random
 import tempfile
 
-from web import THOROUGH, ask, opened, run_cases, scripted, the_browser, trouble, url
+from web import THOROUGH, WANTED, ask, note_figure, opened, run_cases, scripted, the_browser, trouble, url
 
-MANY = 10000 if THOROUGH else 1000
+MANY = 10000 if THOROUGH else 1000 if WANTED else 250
 RUN = "window.ran=(window.ran||0)+1"
 PIECES = [
     f"<script>{RUN}</script>", f"<img src=x onerror='{RUN}'>", f'<svg onload="{RUN}"><a xlink:href="javascript:{RUN}">x</a></svg>',
@@ -31,7 +31,7 @@ PIECES = [
     "http://evil.example/<script>", "<http://evil.example>", "mailto:a@b.c", f"<mailto:{RUN}>", "__proto__", "constructor", "{x}", "${window.ran=1}", "{{x}}", "\r\n\r\n", "\t",
     "<a href=http://evil.example ping=http://evil.example/ping target=_self>x", "<svg><use href=http://evil.example#x></svg>", "<input autofocus onfocus=%s>" % RUN,
 ]
-OWN = ("", "page/", "v1/models", "v1/chat/completions", "health", "metrics", "props")
+OWN = ("", "page/", "v1/models", "v1/chat/completions", "v1/key", "health", "metrics", "props")
 
 
 def messages(count, seed):
@@ -123,8 +123,12 @@ def nothing_runs_and_nothing_is_asked_for():
             problems += [f"seed {seed}: {b}" for b in bad]
         page.run("new Promise((r) => setTimeout(r, 500))")
         ran = page.run("window.ran || 0")
-        problems += [f"{ran} scripts ran"] * bool(ran) + elsewhere(s) + trouble(the_browser(), s)
+        away, asked = elsewhere(s), len(the_browser().requests)
+        problems += [f"{ran} scripts ran"] * bool(ran) + away + trouble(the_browser(), s)
         page.close()
+    if THOROUGH or shown >= 10000:
+        note_figure("hostile", f"{shown:,} shown: {ran} scripts ran; of {asked} requests {len(away)} went elsewhere",
+                    f"显示了 {shown:,} 条：运行脚本 {ran} 个；{asked} 个请求中发往别处的有 {len(away)} 个")
     return problems + ([] if shown >= MANY * 0.99 else [f"only {shown} of {MANY} were shown"])
 
 
@@ -173,4 +177,4 @@ def ten_megabytes_without_a_blank_are_shown():
 
 
 if __name__ == "__main__":
-    run_cases(nothing_runs_and_nothing_is_asked_for, hostile_answers_are_text_while_they_come, ten_megabytes_without_a_blank_are_shown)
+    run_cases(nothing_runs_and_nothing_is_asked_for, more=(hostile_answers_are_text_while_they_come, ten_megabytes_without_a_blank_are_shown))

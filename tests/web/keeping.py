@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 
-from web import GYR, Server, answered, ask, opened, press, run_cases, said, scripted, stored, the_browser, trouble
+from web import GYR, Server, answered, ask, opened, press, run_cases, said, scripted, speaking, stored, the_browser, trouble
 
 
 def downloads(page, folder):
@@ -144,8 +144,7 @@ def files_are_sent_as_text():
 
 
 def two_tabs_show_the_same():
-    text = " ".join(f"word{i}" for i in range(250))
-    with tempfile.TemporaryDirectory() as folder, scripted(folder, [{"say": text, "times": 9}, "more"], "--pace", "20") as s:
+    with tempfile.TemporaryDirectory() as folder, speaking(folder, 120, pace=20) as s:
         page = opened(s)
         ask(page, "Say words", wait=False)
         page.until("document.querySelector('.message.assistant .said').innerText.includes('word3')")
@@ -220,8 +219,7 @@ def names_and_deletions_hold():
 
 
 def what_is_deleted_in_mid_answer_stays_so():
-    text = " ".join(f"word{i}" for i in range(300))
-    with tempfile.TemporaryDirectory() as folder, scripted(folder, [{"say": text, "times": 9}], "--pace", "10") as s:
+    with tempfile.TemporaryDirectory() as folder, speaking(folder, 300) as s:
         page = opened(s)
         ask(page, "First", wait=False)
         page.until("document.querySelector('.message.assistant .said').innerText.includes('word3')")
@@ -267,7 +265,7 @@ def language_and_theme_are_chosen():
 
 
 if __name__ == "__main__":
-    run_cases(what_is_exported_comes_back, what_is_shared_opens_alone, words_are_found_in_all_conversations, files_are_sent_as_text,
-              two_tabs_show_the_same, a_full_storage_loses_nothing, it_is_there_without_the_server, names_and_deletions_hold,
-              what_is_deleted_in_mid_answer_stays_so, a_server_that_is_back_is_noticed,
-              language_and_theme_are_chosen)
+    run_cases(what_is_exported_comes_back, more=(
+        what_is_shared_opens_alone, words_are_found_in_all_conversations, files_are_sent_as_text, two_tabs_show_the_same,
+        a_full_storage_loses_nothing, it_is_there_without_the_server, names_and_deletions_hold,
+        what_is_deleted_in_mid_answer_stays_so, a_server_that_is_back_is_noticed, language_and_theme_are_chosen))

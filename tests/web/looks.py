@@ -8,11 +8,10 @@ GYR_WEB=all tries each width with each theme and language, as `make test-web` do
 import itertools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
-from web import GYR, HERE, THOROUGH, Server, ask, opened, run_cases, scripted, the_browser, trouble
+from web import HERE, THOROUGH, ask, opened, run_cases, scripted, the_browser, trouble, with_keys
 
 PICTURES = sys.argv[3] if len(sys.argv) > 3 else None
 AXE = open(os.path.join(HERE, "data/axe.min.js"), encoding="utf-8").read()
@@ -132,27 +131,37 @@ def each_view_looks_well():
     return problems
 
 
-def the_question_for_a_key_looks_well():
+def what_keys_bring_looks_well():
+    """The question for one, the line that says whose it is, and the administrator's view."""
     problems = []
-    with Server(GYR) as home:
-        key = subprocess.run([GYR, "key", "add", "ann"], env=home.environ, capture_output=True, text=True, check=True).stdout.strip()
-        with Server(GYR, "--auth", state=home.environ["GYR_STATE"]) as s:
-            for look in (ALL[0], ALL[7]):
-                page = opened(s, **look)
-                page.until("document.querySelector('dialog input[type=password]')")
-                problems += look_at(page, look, "key")
-                page.type("dialog input", "gyr-nonsense")
-                page.key("Enter", text="\r")
-                page.until("document.querySelector('dialog .wrong').innerText.includes('key')")
-                page.run("document.querySelector('dialog input').value = ''")
-                page.type("dialog input", key)
-                page.key("Enter", text="\r")
-                page.until("!document.querySelector('dialog') && document.querySelector('.model-choice option[value]')")
-                ask(page, "a poem")
-                page.reload()
-                page.until("document.querySelector('.model-choice option[value]')")
-                problems += ["it asks again"] if page.run("document.querySelector('dialog')") else []
-            problems += trouble(the_browser(), s, ("401",))
+    with with_keys("root", "ann") as (s, keys):
+        for look in LOOKS:
+            page = opened(s, **look)
+            page.until("document.querySelector('dialog input[type=password]')")
+            problems += look_at(page, look, "key")
+            page.type("dialog input", "gyr-nonsense")
+            page.key("Enter", text="\r")
+            page.until("document.querySelector('dialog .wrong').innerText.includes('key')")
+            page.run("document.querySelector('dialog input').value = ''")
+            page.type("dialog input", keys["root"])
+            page.key("Enter", text="\r")
+            page.until("!document.querySelector('dialog') && document.querySelector('.model-choice option[value]')")
+            ask(page, "a poem")
+            page.reload()
+            page.until("document.querySelector('.model-choice option[value]') && document.querySelector('.user .done')")
+            problems += ["it asks again"] if page.run("document.querySelector('dialog')") else []
+            page.run("location.hash = '#/keys'")
+            page.until("document.querySelectorAll('.list').length === 2")
+            problems += look_at(page, look, "keys")
+            page.run("document.querySelector('.view .primary').click()")
+            page.until("document.querySelector('dialog [name=name]')")
+            problems += look_at(page, look, "new-key")
+            page.type("dialog [name=name]", f"bob{LOOKS.index(look)}")
+            page.run("document.querySelector('dialog [type=submit]').click()")
+            page.until("document.querySelector('dialog input.mono')")
+            problems += look_at(page, look, "made")
+            page.close()
+        problems += trouble(the_browser(), s, ("401",))
     return problems
 
 
@@ -170,4 +179,4 @@ def writing_from_the_right_is_mirrored():
 
 
 if __name__ == "__main__":
-    run_cases(each_view_looks_well, the_question_for_a_key_looks_well, writing_from_the_right_is_mirrored)
+    run_cases(each_view_looks_well, more=(what_keys_bring_looks_well, writing_from_the_right_is_mirrored))

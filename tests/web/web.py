@@ -1,8 +1,12 @@
 """What the tests of the page share: servers, a browser, and what a user does."""
+import contextlib
 import functools
 import json
 import os
+import subprocess
 import sys
+import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 for folder in ("../house", "../server"):
@@ -14,24 +18,23 @@ from serving import Server  # noqa: E402
 GYR, STAND_IN = (sys.argv[1:] + ["", ""])[:2]
 POET = str(ROOT / "models/poet.gguf")
 NO_BROWSER = "no Chromium: `make test-web` installs it, and GYR_BROWSER names another"
-LATER = "`make test-web` has the cases in a browser (or GYR_WEB=some): they take minutes"
-THOROUGH = os.environ.get("GYR_WEB") == "all"
+WANTED = os.environ.get("GYR_WEB")  # None: the core; "some": all cases; "all": with all looks and messages
+THOROUGH = WANTED == "all"
 shared = {}
 
 
 def the_browser():
     """One for all cases of a program: each page has a context of its own."""
     if "browser" not in shared:
-        if not os.environ.get("GYR_WEB"):
-            raise Skip(LATER)
         if not find_browser():
             raise Skip(NO_BROWSER)
         shared["browser"] = Browser()
     return shared["browser"]
 
 
-def run_cases(*cases):
-    """As run() of the house; what the page or the browser fails at is a problem of the case."""
+def run_cases(*cases, more=()):
+    """As run() of the house; what the page or the browser fails at is a problem of the case. `more` are those that only
+    `make test-web` has the time for."""
     def safe(case):
         @functools.wraps(case)
         def tried():
@@ -47,7 +50,7 @@ def run_cases(*cases):
         return tried
 
     try:
-        run(*map(safe, cases))
+        run(*map(safe, [*cases, *(more if WANTED or "--write" in sys.argv else ())]))
     finally:
         if "browser" in shared:
             shared.pop("browser").__exit__()
@@ -63,6 +66,76 @@ def scripted(folder, entries, *options):
     with open(path, "w", encoding="utf-8") as f:
         json.dump([e if isinstance(e, dict) else {"say": e} for e in entries], f)
     return Server(STAND_IN, POET, "--script", path, *options, verb=[])
+
+
+FIGURES = {"paint": ("first paint, ", "同一台机器上再次打开"), "frame": ("a frame while 2,000", "滚动 2,000 条"), "stream": ("an answer of 200", "每秒 200 个词元"),
+           "hostile": ("10,000 hostile", "10,000 条恶意")}
+
+
+def note_figure(name, english, chinese):
+    """With --write: a measurement, in the pages' table of what the page costs."""
+    print(f"  {english}")
+    for page, begin, value in zip(("docs/page.md", "docs/page.zh.md"), FIGURES[name], (english, chinese)) if "--write" in sys.argv else ():
+        path = ROOT / page
+        lines = path.read_text(encoding="utf-8").split("\n")
+        made = [f"| {line.split('|')[1].strip()} | {value} |" if line.startswith("| " + begin) else line for line in lines]
+        path.write_text("\n".join(made), encoding="utf-8")
+
+
+def words(count):
+    return " ".join(f"word{i}" for i in range(count))
+
+
+def speaking(folder, count, *options, pace=10):
+    """A server whose model says so many words, slowly, each time."""
+    return scripted(folder, [{"say": words(count), "times": 99}], "--pace", str(pace), *options)
+
+
+@contextlib.contextmanager
+def with_keys(*names):
+    """A server that asks for keys, and the keys by name; root's is an administrator's."""
+    with tempfile.TemporaryDirectory() as state:
+        environ = dict(os.environ, GYR_STATE=state)
+        keys = {name: subprocess.run([GYR, "key", "add", name, *(["--admin"] if name == "root" else [])], env=environ, capture_output=True,
+                                     text=True, check=True).stdout.split()[-1] for name in names}
+        with Server(GYR, "--auth", state=state) as server:
+            yield server, keys
+
+
+def signed_in(server, key, **how):
+    page = opened(server, **how)
+    page.until("document.querySelector('dialog input[type=password]')")
+    page.run("localStorage.setItem('gyr.settings', JSON.stringify({max_tokens: 60}))")  # so that the next question fits the poet's context, too
+    page.type("dialog input", key)
+    page.key("Enter", text="\r")
+    page.until("!document.querySelector('dialog') && document.querySelector('.model-choice option[value]') && document.querySelector('.user .done')")
+    return page
+
+
+def values(page, name):
+    """All values of an object store of the page's database."""
+    return page.run("""new Promise((resolve, reject) => {
+        const opening = indexedDB.open("gyr");
+        opening.onerror = () => reject(opening.error);
+        opening.onsuccess = () => {
+            const asked = opening.result.transaction(%s).objectStore(%s).getAll();
+            asked.onsuccess = () => { opening.result.close(); resolve(asked.result); };
+        };
+    })""" % (json.dumps(name), json.dumps(name)))
+
+
+def synced(page):
+    """Waits until the page has asked the server once more, and has sent all that it had."""
+    asked = "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('v1/conversations')).length"
+    before = page.run(asked)
+    page.run("document.dispatchEvent(new Event('visibilitychange'))")
+    page.until(f"{asked} > {before} && document.querySelector('.user .done')")
+    end = time.monotonic() + 30
+    account = page.run("JSON.parse(localStorage.getItem('gyr.account')).id")
+    while [n for n in values(page, "notes") if (n.get("mark") or n.get("deleted")) and n.get("account") in (None, account)]:
+        if time.monotonic() > end:
+            raise Failed(f"not sent: {values(page, 'notes')}")
+        time.sleep(0.05)
 
 
 def opened(server, where="", **how):
@@ -99,16 +172,8 @@ def press(page, label, within="document"):
 
 
 def stored(page, name):
-    """All values of an object store of the page's database, the oldest first."""
-    found = page.run("""new Promise((resolve, reject) => {
-        const opening = indexedDB.open("gyr");
-        opening.onerror = () => reject(opening.error);
-        opening.onsuccess = () => {
-            const asked = opening.result.transaction(%s).objectStore(%s).getAll();
-            asked.onsuccess = () => { opening.result.close(); resolve(asked.result); };
-        };
-    })""" % (json.dumps(name), json.dumps(name)))
-    return sorted(found, key=lambda value: value["created"])
+    """The same of messages or conversations, the oldest first."""
+    return sorted(values(page, name), key=lambda value: value["created"])
 
 
 def trouble(browser, server, allowed=()):
@@ -121,5 +186,5 @@ def trouble(browser, server, allowed=()):
     return [f"asked for {r}" for r in away] + [f"complained: {c}" for c in wrong]
 
 
-__all__ = ["Failed", "GYR", "HERE", "POET", "ROOT", "STAND_IN", "Server", "Skip", "THOROUGH", "answered", "ask", "opened", "press", "run_cases",
-           "said", "scripted", "stored", "the_browser", "trouble", "url"]
+__all__ = ["Failed", "GYR", "HERE", "POET", "ROOT", "STAND_IN", "Server", "Skip", "THOROUGH", "WANTED", "answered", "ask", "note_figure", "opened", "press", "run_cases",
+           "said", "scripted", "signed_in", "speaking", "stored", "synced", "the_browser", "trouble", "url", "values", "with_keys", "words"]

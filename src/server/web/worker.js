@@ -17,14 +17,16 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
     const old = (names) => names.filter((name) => name.startsWith("gyr-page-") && name !== KEPT);
-    event.waitUntil(caches.keys().then((names) => Promise.all(old(names).map((name) => caches.delete(name))))
+    const early = self.registration.navigationPreload; // the page is asked for while this is being started
+    event.waitUntil(caches.keys().then((names) => Promise.all([...old(names).map((name) => caches.delete(name)), early && early.enable()]))
         .then(() => self.clients.claim()));
 });
 
 // From the network while that answers soon, else as it was kept.
-async function answer(request) {
+async function answer({request, preloadResponse}) {
+    const asked = Promise.resolve(preloadResponse).then((early) => early || fetch(request));
+    asked.catch(() => {}); // where it matters it is waited for
     const kept = await (await caches.open(KEPT)).match(request, {ignoreSearch: true});
-    const asked = fetch(request);
     if (!kept) return asked;
     const late = new Promise((resolve) => setTimeout(resolve, WAIT_MS, null));
     const reply = await Promise.race([asked.catch(() => null), late]);
@@ -33,5 +35,5 @@ async function answer(request) {
 
 self.addEventListener("fetch", (event) => {
     const url = new URL(event.request.url);
-    if (event.request.method === "GET" && isOurs(url)) event.respondWith(answer(event.request));
+    if (event.request.method === "GET" && isOurs(url)) event.respondWith(answer(event));
 });

@@ -44,7 +44,7 @@ async function toError(reply) {
 async function once(path, options) {
     const key = currentKey();
     const headers = {...(options.body ? {"Content-Type": "application/json"} : {}),
-        ...(key ? {Authorization: "Bearer " + key} : {})};
+        ...(key ? {Authorization: "Bearer " + key} : {}), ...options.headers};
     try {
         const reply = await fetch(path, {cache: "no-store", credentials: "same-origin", referrerPolicy: "no-referrer",
             ...options, headers});
@@ -69,7 +69,7 @@ export async function request(path, options = {}) {
     for (;;) {
         const tried = currentKey();
         const reply = await once(path, options);
-        if (reply.ok) return reply;
+        if (reply.ok || reply.status === 304) return reply;
         const error = await toError(reply);
         if (error.status !== 401 || !access.ask || options.quiet) throw error;
         if (currentKey() === tried && !await newKey(tried ? error.message : "")) throw error;

@@ -1,10 +1,12 @@
 // The chat: one conversation, its messages and where the next is written.
+import {account, who} from "./account.js";
 import {answers, dropAnswers, isRunning, resumeAnswer, runOf, sameAgain, startAnswer, stopAnswer} from "./answers.js";
 import {catalog, chooseModel, modelOf, models} from "./catalog.js";
 import {conversationItems} from "./chat_menu.js";
 import {copyText} from "./clipboard.js";
 import {Composer} from "./composer.js";
 import {addUserMessage, loadConversation, newConversation, newMessage} from "./conversation.js";
+import {difference} from "./difference.js";
 import {fill, h, iconButton} from "./dom.js";
 import {confirmed} from "./dialog.js";
 import {bytes, number, t} from "./i18n.js";
@@ -30,6 +32,7 @@ export class ChatView {
         this.ends.push(answers.on("change", ({id: changed}) => this.onAnswer(changed)),
             answers.on("end", ({message}) => this.onEnd(message)),
             catalog.on("change", () => this.showModel()),
+            account.on("change", () => this.onAccount()),
             store.on("change", (change) => this.onStored(change)));
         this.load();
     }
@@ -49,7 +52,7 @@ export class ChatView {
     }
 
     async load() {
-        const found = this.id ? await loadConversation(this.id) : null;
+        const found = await (this.id ? loadConversation(this.id) : null); // and the view is in the page
         if (this.closed) return;
         this.missing = Boolean(this.id) && !found;
         this.conversation = found ? found.conversation : newConversation();
@@ -125,7 +128,8 @@ export class ChatView {
         if (path.length) return;
         const words = this.missing ? t("chat.gone")
             : model ? t("chat.empty", {model: model.id}) : t("chat.empty.none");
-        this.welcome = h("div", {class: "welcome"}, h("h1", {}, words), h("p", {}, t("chat.empty.note")));
+        const note = who().keeps ? t("chat.empty.note.kept", {name: visible(who().name)}) : t("chat.empty.note");
+        this.welcome = h("div", {class: "welcome"}, h("h1", {}, words), h("p", {}, note));
         this.scroller.before(this.welcome);
     }
 
@@ -212,17 +216,33 @@ export class ChatView {
         catalog.emit("ask"); // that it is loaded now, and what its context is
     }
 
+    // Whose conversations are shown is another now.
+    async onAccount() {
+        if (!this.conversation) return;
+        if (!this.tree.byId.size) this.conversation.account = who().id || undefined;
+        const is = this.id && await loadConversation(this.id);
+        if (this.closed) return;
+        if (this.id && !is && !this.missing) this.go("#/new");
+        else if (is && this.missing) this.load();
+        else this.showModel();
+    }
+
     // Another tab has changed this conversation, or its title was changed.
     async onStored({conversation, elsewhere}) {
         if (!this.conversation || conversation !== this.conversation.id) return;
         const found = await loadConversation(conversation);
-        if (this.closed || !this.tree.byId.size) return;
+        if (this.closed || (!this.tree.byId.size && !this.missing)) return;
+        if (this.missing) {
+            if (found) this.load();
+            return;
+        }
         if (!found) {
             this.go("#/new");
             return;
         }
         this.conversation.title = found.conversation.title;
         this.conversation.settings = found.conversation.settings;
+        this.conversation.account = found.conversation.account;
         if (elsewhere) {
             for (const message of found.tree.byId.values()) if (!isRunning(message.id)) this.tree.add(message);
             for (const id of [...this.tree.byId.keys()]) if (!found.tree.byId.has(id) && !isRunning(id)) this.tree.byId.delete(id);
@@ -311,9 +331,8 @@ export class ChatView {
         say(t("message.check.running"));
         try {
             const {same, again} = await sameAgain(message, this.before(message));
-            const at = [...again.content].findIndex((c, i) => c !== [...message.content][i]);
             if (same) say(t("message.check.same", {size: bytes(new TextEncoder().encode(again.content).length)}));
-            else say(t("message.check.other", {at: number((at < 0 ? again.content.length : at) + 1)}), "error");
+            else say(t("message.check.other", {at: number(difference(again.content, message.content))}), "error");
         } catch (error) {
             say(t("message.failed", {why: error.message}), "error");
         }
@@ -328,7 +347,7 @@ export class ChatView {
             dropAnswers((m) => m.id === id);
             todo.push(...(this.tree.children.get(id) || []));
         }
-        await removeMessages(gone);
+        await removeMessages(this.conversation.id, gone);
         this.tree = new Tree(await messagesOf(this.conversation.id));
         this.conversation.leaf = message.parent ? this.tree.leafBelow(message.parent) : this.tree.lastLeaf();
         await putConversation(this.conversation);

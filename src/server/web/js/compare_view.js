@@ -1,6 +1,7 @@
 // One prompt, two ways to answer it; and whether an answer is the same, to the byte, when it is asked for again.
 import {stream} from "./api.js";
 import {catalog, modelOf, models} from "./catalog.js";
+import {difference} from "./difference.js";
 import {fill, h, textButton} from "./dom.js";
 import {bytes, number, t} from "./i18n.js";
 import {readMetrics} from "./metrics.js";
@@ -13,13 +14,6 @@ import {visible} from "./visible.js";
 const CROWD = 8;
 
 const size = (text) => bytes(new TextEncoder().encode(text).length);
-
-// The place of the first difference, from 1.
-function difference(a, b) {
-    const one = [...a], other = [...b];
-    const at = one.findIndex((c, i) => c !== other[i]);
-    return (at < 0 ? one.length : at) + 1;
-}
 
 async function uptime() {
     try {

@@ -1,4 +1,5 @@
 // Conversations: made, asked on, changed. Messages as the server wants them.
+import {who} from "./account.js";
 import {newId} from "./ids.js";
 import {getConversation, messagesOf, putConversation, putMessages} from "./store.js";
 import {cleanSettings, defaultSettings} from "./settings.js";
@@ -8,7 +9,8 @@ const TITLE_LENGTH = 60;
 
 export function newConversation(settings) {
     const now = Date.now();
-    return {id: newId(), title: "", created: now, updated: now, leaf: null, settings: settings || defaultSettings()};
+    return {id: newId(), title: "", created: now, updated: now, leaf: null, settings: settings || defaultSettings(),
+        account: who().id || undefined};
 }
 
 export function newMessage(conversation, parent, role, more) {

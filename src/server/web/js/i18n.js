@@ -56,6 +56,10 @@ export function bytes(value) {
     return `${number(value, value < 10 && at ? 1 : 0)} ${units[at]}`;
 }
 
+export function dateOf(ms) {
+    return new Intl.DateTimeFormat(languageTag(), {dateStyle: "medium"}).format(new Date(ms));
+}
+
 export function dateTime(ms) {
     return new Intl.DateTimeFormat(languageTag(), {dateStyle: "medium", timeStyle: "short"}).format(new Date(ms));
 }

@@ -1,4 +1,5 @@
 // The question for a key, which a server that listens to others asks for.
+import {askWho} from "./account.js";
 import {currentKey, request, setKey} from "./api.js";
 import {fill, h, textButton, uniqueId} from "./dom.js";
 import {openDialog} from "./dialog.js";
@@ -28,6 +29,7 @@ export function askForKey(reason) {
             setKey(key);
             const why = await refusal();
             if (!why) {
+                await askWho().catch(() => {});
                 close(key);
                 return;
             }

@@ -1,4 +1,5 @@
 // The page: its frame, and which view is in it.
+import {account, askWho, recallAccount} from "./account.js";
 import {runs} from "./answers.js";
 import {askKeysWith, isWell, server} from "./api.js";
 import {catalog, loadModels} from "./catalog.js";
@@ -7,11 +8,13 @@ import {CompareView} from "./compare_view.js";
 import {fill, h, iconButton} from "./dom.js";
 import {applyLanguage, languageChanges, t} from "./i18n.js";
 import {askForKey} from "./key_dialog.js";
+import {KeysView} from "./keys_view.js";
 import {ModelsView} from "./models_view.js";
 import {NowView} from "./now_view.js";
 import {listenToKeys} from "./shortcuts.js";
 import {Sidebar} from "./sidebar.js";
 import {openStore, store} from "./store.js";
+import {startSync} from "./sync.js";
 import {applyTheme} from "./theme.js";
 import {say} from "./toast.js";
 import {scriptUrl} from "./trusted.js";
@@ -20,6 +23,7 @@ const views = [
     [/^#\/models$/, (go) => new ModelsView(go)],
     [/^#\/now$/, () => new NowView()],
     [/^#\/compare$/, () => new CompareView()],
+    [/^#\/keys$/, () => new KeysView()],
     [/^#\/c\/([0-9a-f]{24})$/, (go, match) => new ChatView(match[1], go)],
     [/.*/, (go) => new ChatView(null, go)],
 ];
@@ -108,8 +112,13 @@ function watchServer() {
         lost = false;
         warn("");
         say(t("trouble.back"));
-        loadModels().catch(() => {});
+        meet();
     });
+}
+
+// Who asks, and what there is.
+function meet() {
+    Promise.all([loadModels(), askWho()]).catch(() => {});
 }
 
 async function keepOffline() {
@@ -127,6 +136,7 @@ async function start() {
     build();
     store.on("trouble", ({full, message}) => warn(full ? t("trouble.full") : t("trouble.store", {why: message})));
     askKeysWith(askForKey);
+    recallAccount();
     watchServer();
     await openStore();
     await show();
@@ -136,6 +146,7 @@ async function start() {
         show();
     });
     matchMedia("(max-width: 760px)").addEventListener("change", () => showSidebar(!isNarrow()));
+    account.on("change", () => page.sidebar.setCurrent(page.hash));
     catalog.on("ask", () => loadModels().catch(() => {}));
     listenToKeys({
         new: () => go("#/new"),
@@ -152,7 +163,8 @@ async function start() {
         },
     });
     addEventListener("pagehide", () => runs().forEach((run) => run.save(true)));
-    loadModels().catch(() => {});
+    startSync();
+    meet();
     keepOffline();
 }
 

@@ -51,6 +51,16 @@ export class NowView {
         return h("section", {class: "tile"}, h("h2", {}, name), h("p", {class: "value"}, value), note ? h("p", {class: "hint"}, note) : null, drawn);
     }
 
+    // What the processors take, of a machine that tells; of another it is not known, which is not nothing.
+    energy() {
+        const name = "gyr:energy_joules_total", {found} = this.samples.at(-1), known = this.samples.filter((s) => s.found.has(name));
+        if (!found.has(name)) return this.tile(t("now.energy"), t("now.energy.unknown"), t("now.energy.unknown.note"));
+        const first = known.at(-Math.min(known.length, 6)), last = known.at(-1);
+        const watts = last.at > first.at ? (last.found.get(name) - first.found.get(name)) / (last.at - first.at) : null;
+        return this.tile(t("now.energy"), watts === null ? "…" : t("now.watts", {count: number(watts, 1)}),
+            t("now.energy.note", {all: number(found.get(name) / 3600, 1)}));
+    }
+
     show(get) {
         const now = this.samples.at(-1), line = (key, kind) => ({kind, values: this.samples.map((s) => s[key])});
         const asked = get("vllm:prefix_cache_queries_total"), hits = get("vllm:prefix_cache_hits_total");
@@ -67,6 +77,7 @@ export class NowView {
             this.tile(t("now.tokens"), number(get("vllm:generation_tokens_total")), `${number(get("vllm:prompt_tokens_total"))} ${t("now.rate.prompts")}`),
             this.tile(t("now.answers"), number(["stop", "length"].reduce((sum, why) => sum + get(`vllm:request_success_total{finished_reason="${why}"}`), 0)),
                 t("now.answers.note", {cancelled: number(get("gyr:answers_cancelled_total")), failed: number(get("gyr:answers_failed_total"))})),
+            this.energy(),
             this.tile(t("now.disk"), bytes(get("gyr:disk_cache_bytes"))),
             this.tile(t("now.uptime"), duration(get("gyr:uptime_seconds")), `${t("now.connections")}: ${number(get("gyr:connections"))}`),
         ]);

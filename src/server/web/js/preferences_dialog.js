@@ -1,6 +1,7 @@
 // What is the same for all conversations: language, appearance, key, and the conversations as a whole.
 import {dropAnswers} from "./answers.js";
-import {currentKey, getJson, setKey} from "./api.js";
+import {forgetKey, who} from "./account.js";
+import {currentKey, getJson} from "./api.js";
 import {fill, h, textButton, uniqueId} from "./dom.js";
 import {confirmed, openDialog} from "./dialog.js";
 import {chooseFiles} from "./files.js";
@@ -9,8 +10,10 @@ import {askForKey} from "./key_dialog.js";
 import {getPref} from "./prefs.js";
 import {shortcuts} from "./shortcuts.js";
 import {deleteConversation, listConversations} from "./store.js";
+import {clearSynced, syncState} from "./sync.js";
 import {setTheme, themes} from "./theme.js";
 import {exportJson, importFile} from "./transfer.js";
+import {visible} from "./visible.js";
 
 function choice(label, values, now, words, onchange) {
     const id = uniqueId("field");
@@ -19,16 +22,26 @@ function choice(label, values, now, words, onchange) {
     return h("div", {class: "setting"}, h("label", {for: id}, label), select);
 }
 
+function keyWords() {
+    if (!currentKey()) return t("preferences.key.none");
+    if (!who().name) return t("preferences.key.set");
+    return t(who().keeps ? "preferences.key.kept" : "preferences.key.of", {name: visible(who().name)}) +
+        (who().keeps ? " " + t("sync." + syncState()) : "");
+}
+
 function keyPart() {
     const box = h("div", {class: "setting"});
     const show = () => fill(box, h("h3", {}, t("preferences.key")),
-        h("p", {}, t(currentKey() ? "preferences.key.set" : "preferences.key.none")), h("div", {class: "row"},
-            textButton(t("preferences.key.change"), async () => {
+        h("p", {}, keyWords()), h("div", {class: "row"},
+            textButton(t(currentKey() ? "preferences.key.change" : "preferences.key.enter"), async () => {
                 await askForKey("");
                 show();
             }, {}, "key"),
-            currentKey() ? textButton(t("preferences.key.forget"), () => {
-                setKey("");
+            currentKey() ? textButton(t("preferences.key.forget"), async () => {
+                const {keeps, id} = who();
+                if (keeps && !await confirmed(t("preferences.key.forget"), t("preferences.key.forget.sure"), t("preferences.key.forget"))) return;
+                forgetKey();
+                if (keeps) await clearSynced(id);
                 show();
             }) : null));
     show();
@@ -36,7 +49,7 @@ function keyPart() {
 }
 
 async function deleteAll() {
-    if (!await confirmed(t("preferences.deleteAll"), t("preferences.deleteAll.sure"), t("delete"))) return;
+    if (!await confirmed(t("preferences.deleteAll"), t(who().keeps ? "preferences.deleteAll.sure.kept" : "preferences.deleteAll.sure"), t("delete"))) return;
     dropAnswers(() => true);
     for (const {id} of await listConversations()) await deleteConversation(id);
     location.hash = "#/new";

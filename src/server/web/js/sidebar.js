@@ -1,4 +1,5 @@
 // The conversations, and the way to the other views.
+import {account, who} from "./account.js";
 import {fill, h, icon, iconButton} from "./dom.js";
 import {conversationItems} from "./chat_menu.js";
 import {t} from "./i18n.js";
@@ -6,6 +7,7 @@ import {menuButton} from "./menu.js";
 import {search} from "./search.js";
 import {listConversations, store} from "./store.js";
 import {showPreferences} from "./preferences_dialog.js";
+import {sync, syncState} from "./sync.js";
 import {visible} from "./visible.js";
 
 const AT_ONCE = 100, DAY = 86400000;
@@ -28,14 +30,29 @@ export class Sidebar {
             oninput: () => this.onSearch()});
         this.list = h("div", {class: "conversations"});
         this.count = h("div", {class: "off-screen", role: "status", "aria-live": "polite"});
+        this.user = h("div", {class: "user", hidden: true});
         this.nav = h("nav", {class: "views", "aria-label": t("nav")});
         this.element = h("aside", {class: "sidebar", "aria-label": t("sidebar")},
             h("div", {class: "sidebar-head"}, h("span", {class: "brand"}, h("img", {src: "page/icon.svg", alt: "", width: "24", height: "24"}), "gyr"),
                 iconButton("close", t("sidebar.close"), close, {class: "icon-button narrow-only"})),
             h("button", {type: "button", class: "button new-chat", onclick: () => go("#/new")}, icon("add"), t("chat.new")),
-            h("div", {class: "search-place"}, icon("search"), this.field), this.count, this.list, this.nav);
-        this.end = store.on("change", () => this.later());
+            h("div", {class: "search-place"}, icon("search"), this.field), this.count, this.list, this.nav, this.user);
+        this.ends = [store.on("change", () => this.later()), account.on("change", () => this.onAccount()), sync.on("change", () => this.showUser())];
+        this.showUser();
         this.show();
+    }
+
+    onAccount() {
+        this.showUser();
+        this.later();
+    }
+
+    // Whose conversations these are, and whether the server has them all.
+    showUser() {
+        const {name, keeps} = who();
+        this.user.hidden = !name;
+        const words = keeps ? t("sync." + syncState()) : "";
+        fill(this.user, icon("key"), h("bdi", {class: "title"}, visible(name)), h("span", {class: "sync " + syncState(), title: words}, words));
     }
 
     later() {
@@ -45,7 +62,7 @@ export class Sidebar {
 
     setCurrent(hash) {
         this.hash = hash;
-        fill(this.nav, views.map(([name, iconName]) => h("a", {href: "#/" + name, "aria-current": hash === "#/" + name ? "page" : null},
+        fill(this.nav, [...views, ...(who().admin ? [["keys", "key"]] : [])].map(([name, iconName]) => h("a", {href: "#/" + name, "aria-current": hash === "#/" + name ? "page" : null},
             icon(iconName), t("nav." + name))), h("button", {type: "button", onclick: showPreferences}, icon("settings"), t("preferences")));
         for (const link of this.list.querySelectorAll("a")) {
             if (link.getAttribute("href") === hash) link.setAttribute("aria-current", "page");
@@ -112,6 +129,6 @@ export class Sidebar {
     }
 
     close() {
-        this.end();
+        for (const end of this.ends) end();
     }
 }
