@@ -145,11 +145,12 @@ typedef struct gyr_model_info {
     uint32_t context;     // tokens the model was trained for
     uint32_t far_context; // most that a session may be asked to hold: more where the model has other positions for it
     bool has_chat_template;
-    bool keeps_state;   // a session cut short computes its tokens again: a state does not go back
-    bool bidirectional; // tokens see those that come after them, too: see gyr_session_feed()
-    bool encoder;       // it makes embeddings alone, and no session
-    uint32_t embedding; // elements of an embedding (gyr_embed()); 0: it makes none
-    uint64_t reserved[8];
+    bool keeps_state;     // a session cut short computes its tokens again: a state does not go back
+    bool bidirectional;   // tokens see those that come after them, too: see gyr_session_feed()
+    bool encoder;         // it makes embeddings alone, and no session
+    uint32_t embedding;   // elements of an embedding (gyr_embed()); 0: it makes none
+    uint64_t state_bytes; // of the state that each of its sessions keeps; 0: none does
+    uint64_t reserved[7];
 } gyr_model_info;
 
 // Facts about an open model. The strings live as long as the model.

@@ -199,6 +199,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .far_context = h->far_context,
                              .has_chat_template = m->chat != NULL,
                              .keeps_state = m->states.floats > 0,
+                             .state_bytes = state_pool_bytes(&m->states),
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
                              .embedding = (uint32_t)embedding_size(m)};

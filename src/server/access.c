@@ -205,6 +205,14 @@ static bool own_salt(struct job *j) {
     return true;
 }
 
+bool access_look(struct access_state *a, struct exchange *x, struct fault *f) {
+    const struct key *k = x->account;
+    struct limit_verdict v = k ? limits_look(a->limits, k, now_seconds()) : (struct limit_verdict){0};
+    if (!v.reason) return true;
+    limits_headers(&v, put_header, x);
+    return refuse_as(f, 429, "rate_limit_exceeded", NULL, "%s", limits_message(&v));
+}
+
 bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f) {
     enum { GUESS = 512 }; // tokens of an answer whose length nobody has limited
     const struct key *k = j->x->account;

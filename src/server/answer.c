@@ -39,6 +39,7 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     a.store = access_store(s->access);
     a.reply = &json;
     a.owner = exchange_owner(j->x);
+    a.spellings = s->spellings;
     *said = r->say;
     if (r->say && r->say(&a, &json, f)) return reply_json(j->x, 200, &json), true;
     buf_free(&json);
@@ -83,6 +84,7 @@ static bool ask_model(struct server *s, struct exchange *x, const json_t *body, 
 void handle_answer(struct server *s, struct exchange *x) {
     struct fault f = {0};
     json_t *body = ask_body(x, &f);
+    exchange_drop_body(x);
     if (!body || !ask_model(s, x, body, &f)) reply_fault(x, x->route->surface, &f);
     json_decref(body);
 }

@@ -217,6 +217,10 @@ bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *
     return true;
 }
 
+struct speller ask_speller(const struct ask *a) {
+    return (struct speller){a->spellings, a->owner, a->job->salt, served_name(a->job->model)};
+}
+
 bool ask_prompt(struct ask *a, gyr_tokens *tokens, struct fault *f) {
     struct job *j = a->job;
     j->prompt = tokens->ids;

@@ -4,6 +4,7 @@
 #define SERVER_ASK_H
 
 #include "server/job.h"
+#include "server/spellings.h"
 
 #include <jansson.h>
 
@@ -21,12 +22,13 @@ struct ask {
     struct job *job;
     const json_t *body;
     const gyr_tokenizer *tokenizer;
-    struct store *store; // NULL: nothing can be kept
-    int64_t owner;       // whose it would be
-    bool stream, usage;  // streamed; with its usage at the end
-    bool usage_each;     // and so far in each chunk
-    struct buf *reply;   // what reading may put the whole reply's JSON into, where no model has to answer
-    size_t context;      // most tokens of prompt and answer
+    struct spellings *spellings; // NULL: none are kept
+    struct store *store;         // NULL: nothing can be kept
+    int64_t owner;               // whose it would be
+    bool stream, usage;          // streamed; with its usage at the end
+    bool usage_each;             // and so far in each chunk
+    struct buf *reply;           // what reading may put the whole reply's JSON into, where no model has to answer
+    size_t context;              // most tokens of prompt and answer
     size_t n, top_k, top_logprobs, logprobs_count, seed, priority;
     bool logprobs;
     bool budgeted; // reasoning has a budget of so many tokens
@@ -60,6 +62,9 @@ static inline const char *ask_text(const json_t *object, const char *key) {
 
 // Reads stop strings, one or a list.
 bool ask_stop(struct ask *a, const json_t *value, const char *name, struct fault *f);
+
+// Whose calls the request's are.
+struct speller ask_speller(const struct ask *a);
 
 // A body that is a JSON object; NULL if it is not.
 json_t *ask_body(const struct exchange *x, struct fault *f);

@@ -7,11 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct gate;
+
 // A socket, known again by its cookie (SO_COOKIE of socket(7)): a descriptor's number may be another's by now.
 struct connection {
     int fd;
     uint64_t cookie;
-    double since; // of the wait for a request, by the clock
+    double since;      // of the wait for a request, by the clock
+    struct gate *gate; // NULL: none
 };
 
 struct connections {
@@ -19,10 +22,11 @@ struct connections {
     size_t n, room;
 };
 
-// Adds a socket. False if memory is out.
-bool connections_add(struct connections *c, int fd, double now);
+// Adds a socket, whose gate is freed once it is closed. False if memory is out or the socket could not be known again;
+// the gate stays the caller's.
+bool connections_add(struct connections *c, int fd, double now, struct gate *gate);
 
-// The socket's wait starts anew, or, with `busy`, is over: its request is here.
+// The socket's wait starts anew, or, with `busy`, is over: its request is here, and taken.
 void connections_touch(struct connections *c, int fd, double now, bool busy);
 
 // Forgets those that were closed; shuts down those that have waited longer than `seconds` for a request.

@@ -30,11 +30,11 @@ static bool is_escaped(const char *s) {
 }
 
 // A model's own JSON goes back into the prompt as the model wrote it: the same value in other words would be other
-// tokens, and nothing from there on would be found again.
+// tokens, and nothing from there on would be found again. ("exact": it is known to be the model's.)
 static void keep_written(json_t *call, const json_t *function) {
     const json_t *given = json_object_get(function, "arguments");
     if (json_is_object(json_object_get(json_object_get(call, "function"), "arguments")) && json_is_string(given) &&
-        !is_escaped(json_string_value(given)))
+        (json_is_true(json_object_get(function, "exact")) || !is_escaped(json_string_value(given))))
         json_object_set(call, "written", (json_t *)(uintptr_t)given);
 }
 

@@ -153,15 +153,38 @@ static struct part *find(struct disk *d, const struct chain *c, size_t from, siz
     return NULL;
 }
 
+static int by_end(const void *a, const void *b) {
+    const struct part *x = *(struct part *const *)a, *y = *(struct part *const *)b;
+    return (x->to > y->to) - (x->to < y->to);
+}
+
+// The last of the parts, sorted by their ends, that is a beginning of these tokens. One pass over the tokens serves
+// all.
+static struct part *last_of(struct part *const *list, size_t n, const struct shelf *s, const int32_t *ids) {
+    struct chain c = chain_of(s);
+    struct secret_hasher *h = secret_hasher_new();
+    struct part *best = NULL;
+    uint32_t at = 0;
+    bool ok = h && secret_hasher_add(h, c.hash, sizeof c.hash);
+    for (size_t i = 0; ok && i < n; i++) {
+        if (list[i]->to > at)
+            ok = secret_hasher_add(h, ids + at, (list[i]->to - at) * sizeof *ids) && secret_hasher_get(h, c.hash);
+        at = list[i]->to;
+        if (ok && !memcmp(c.hash, list[i]->hash, sizeof c.hash)) best = list[i];
+    }
+    secret_hasher_free(h);
+    return best;
+}
+
 // The longest beginning that is kept whole, its state with it.
 static struct part *find_whole(struct disk *d, const struct shelf *s, const int32_t *ids, size_t count) {
-    struct part *best = NULL;
-    for (size_t i = 0; i < d->n; i++) {
-        struct part *p = &d->parts[i];
-        struct chain c = chain_of(s);
-        if (p->from || p->to > count || (best && p->to <= best->to)) continue;
-        if (chain_add(&c, ids, p->to) && !memcmp(c.hash, p->hash, sizeof c.hash)) best = p;
-    }
+    struct part **list = malloc((d->n + 1) * sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; list && i < d->n; i++)
+        if (!d->parts[i].from && d->parts[i].to <= count) list[n++] = &d->parts[i];
+    if (n) qsort(list, n, sizeof *list, by_end);
+    struct part *best = n ? last_of(list, n, s, ids) : NULL;
+    free(list);
     return best;
 }
 

@@ -66,13 +66,20 @@ static void hand_over(struct exchange *x, const void *body, size_t size) {
     if (replied) replied(x->replied_user, x, body, size);
 }
 
+void exchange_drop_body(struct exchange *x) {
+    if (x->counted) atomic_fetch_sub(&x->http->bodies, x->counted);
+    free(x->body);
+    x->body = NULL;
+    x->body_size = x->counted = 0;
+}
+
 void exchange_release(struct exchange *x) {
     if (atomic_fetch_sub(&x->holders, 1) > 1) return;
     hand_over(x, NULL, 0);
     if (x->account) x->release_account(x->account);
     free(x->path);
     free(x->query);
-    free(x->body);
+    exchange_drop_body(x);
     free(x->why);
     buf_free(&x->headers);
     buf_free(&x->extra);

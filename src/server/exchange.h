@@ -22,8 +22,9 @@ struct exchange {
     struct buf headers;         // name NUL value NUL, of each
     char *body;                 // NUL-terminated behind its size
     size_t body_size;
-    char id[25];   // of this request, in logs and the x-request-id header
-    void *account; // whose key was shown; NULL: nobody's
+    size_t counted; // of the http's bodies
+    char id[25];    // of this request, in logs and the x-request-id header
+    void *account;  // whose key was shown; NULL: nobody's
     void (*release_account)(void *account);
     double came;              // seconds of the clock
     int status;               // that was sent; 0: none yet
@@ -57,6 +58,9 @@ struct exchange *exchange_internal(struct http *http, const struct route *route,
 
 // The value of a header of the reply that was added so far; NULL if it is not there.
 const char *exchange_reply_header(const struct exchange *x, const char *name);
+
+// Frees the body, once it is read.
+void exchange_drop_body(struct exchange *x);
 
 void exchange_hold(struct exchange *x);
 void exchange_release(struct exchange *x);

@@ -1,6 +1,7 @@
 #include "server/http.h"
 
 #include "base/clock.h"
+#include "server/gate.h"
 #include "server/http_impl.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -54,22 +54,6 @@ void exchange_name(struct exchange *x) {
     x->id[24] = 0;
 }
 
-// Whether a request says in one way alone, and rightly, where it ends and whom it asks. If it does not, a proxy in
-// front may see another end than libevent does, and what comes behind as a request of somebody else's.
-static bool is_certain(const struct evkeyvalq *headers) {
-    unsigned lengths = 0, codings = 0, hosts = 0;
-    for (const struct evkeyval *h = headers->tqh_first; h; h = h->next.tqe_next) {
-        if (!*h->key || strpbrk(h->key, " \t")) return false;
-        hosts += !strcasecmp(h->key, "host");
-        if (!strcasecmp(h->key, "content-length")) {
-            if (++lengths > 1 || !*h->value || h->value[strspn(h->value, "0123456789")]) return false;
-        } else if (!strcasecmp(h->key, "transfer-encoding")) {
-            if (++codings > 1 || strcasecmp(h->value, "chunked")) return false;
-        }
-    }
-    return hosts <= 1 && lengths + codings <= 1;
-}
-
 static bool copy_request(struct exchange *x, struct evhttp_request *req) {
     for (size_t i = 0; i < METHODS; i++)
         if (methods[i].type == evhttp_request_get_command(req)) x->method = methods[i].name;
@@ -89,8 +73,7 @@ static bool copy_request(struct exchange *x, struct evhttp_request *req) {
     if (!x->body || !x->path || !x->method || (query && !x->query) || x->headers.failed) return false;
     evbuffer_remove(in, x->body, x->body_size);
     x->body[x->body_size] = 0;
-    return strlen(x->path) == length &&
-           is_certain(evhttp_request_get_input_headers(req)); // a NUL in a path is nobody's
+    return strlen(x->path) == length && head_is_certain(x); // a NUL in a path is nobody's
 }
 
 // The connection is gone. libevent leaves a request that is not answered yet to us, without its connection, and frees
@@ -108,9 +91,14 @@ static void on_close(struct evhttp_connection *c, void *arg) {
 
 // libevent gives a bufferevent its socket after this returns: it is noted when the next comes, or at the next tick.
 static void note_fresh(struct http *h) {
-    if (h->fresh) connections_add(&h->connections, bufferevent_getfd(h->fresh), now_seconds());
-    if (h->fresh) bufferevent_decref(h->fresh);
+    if (!h->fresh) return;
+    if (!connections_add(&h->connections, bufferevent_getfd(h->fresh), now_seconds(), h->gate)) {
+        gate_open(h->gate, h->fresh);
+        gate_free(h->gate);
+    }
+    bufferevent_decref(h->fresh);
     h->fresh = NULL;
+    h->gate = NULL;
 }
 
 static void on_request(struct evhttp_request *req, void *arg) {
@@ -133,6 +121,8 @@ static void on_request(struct evhttp_request *req, void *arg) {
     x->connection = c;
     x->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(c));
     x->came = now_seconds();
+    x->counted = x->body_size;
+    atomic_fetch_add(&h->bodies, x->counted);
     exchange_name(x);
     exchange_hold(x);
     x->next = h->exchanges;
@@ -151,6 +141,8 @@ static struct bufferevent *accept_one(struct event_base *base, void *arg) {
     note_fresh(h);
     struct bufferevent *b = h->tls ? tls_accept(base, h->tls) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     if (b) bufferevent_incref(b);
+    struct gate_rules rules = {h->o.welcome, h->o.user, &h->bodies, h->o.max_bodies};
+    if (b) h->gate = gate_new(b, &rules);
     h->fresh = b;
     return b;
 }
@@ -358,6 +350,7 @@ void http_free(struct http *h) {
     if (h->piece) evbuffer_free(h->piece);
     if (h->base) event_base_free(h->base);
     connections_free(&h->connections);
+    gate_free(h->gate);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }

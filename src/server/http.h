@@ -10,9 +10,11 @@ struct http_options {
     uint16_t port;          // 0: one that is free
     const char *cert, *key; // PEM files, for TLS; both or none
     size_t max_body;        // bytes
+    size_t max_bodies;      // of all that are here and nobody has read
     unsigned max_connections;
     unsigned idle_seconds;                                  // a connection that says nothing for so long is closed
     void (*request)(void *user, struct exchange *x);        // in the loop, for each request; it replies, then or later
+    bool (*welcome)(void *user, struct exchange *x);        // in the loop, once its head is here: gate.h
     void (*tick)(void *user);                               // in the loop, at least once a second; may be NULL
     void (*answered)(void *user, const struct exchange *x); // in the loop: it is, or its client left; may be NULL
     void *user;

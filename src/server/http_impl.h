@@ -21,6 +21,8 @@ struct http {
     struct post *first, **last;
     struct connections connections;
     struct bufferevent *fresh; // accepted, and its socket not known yet
+    struct gate *gate;         // of that one; NULL: memory was out
+    atomic_size_t bodies;      // bytes of those that are here and nobody has read
     struct exchange *exchanges;
     size_t unanswered;
     double swept;

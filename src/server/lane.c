@@ -17,6 +17,7 @@ struct lane *lane_new(struct served *served, const struct scheduler_options *o, 
     l->cache.most = o->conversations;
     l->disk = disk;
     l->cache.whole = served_info(served)->keeps_state;
+    l->cache.state_bytes = served_info(served)->state_bytes;
     return l;
 }
 
@@ -106,7 +107,7 @@ static struct found find_beginning(struct lane *l, const struct job *j) {
     struct prompt p = job_prompt(j, j->begun);
     size_t same;
     if (job_scores(j, j->begun)) return f; // all of it is computed
-    struct entry *e = prefix_find(&l->cache, j->salt, p.ids, p.count, &same);
+    struct entry *e = prefix_find(&l->cache, j->salt, p.ids, p.count, now_seconds(), &same);
     if (e) {
         f.common = usable(l, e->session, same, p.count);
         f.session = f.common ? e->session : NULL;
@@ -163,6 +164,14 @@ static size_t look_on_disk(struct lane *l, const struct scheduler_options *o, co
     return have;
 }
 
+// What the states may take that are kept: beside the keys and values, whose limit does not count them.
+static void bound_states(struct lane *l) {
+    gyr_memory m;
+    if (!l->cache.whole) return;
+    gyr_model_get_memory(l->model, &m);
+    l->cache.states_room = m.limit / 4;
+}
+
 enum admitted { ADMITTED, LATER, REFUSED };
 
 static enum admitted add_turn(struct lane *l, struct job *j, gyr_session *s, size_t from_disk, gyr_error *e) {
@@ -203,6 +212,7 @@ static enum admitted begin(struct lane *l, struct job *j, const struct scheduler
     gyr_session *s = open_session(l, o, &f, e);
     if (!s) return l->n && e->status == GYR_NO_MEMORY ? LATER : REFUSED;
     enum admitted how = add_turn(l, j, s, from_disk, e);
+    bound_states(l);
     if (how == ADMITTED) {
         st->queried_tokens += count;
         st->cached_tokens += from_disk ? from_disk : f.common;
@@ -211,23 +221,80 @@ static enum admitted begin(struct lane *l, struct job *j, const struct scheduler
     return how;
 }
 
+// Whether two jobs are of one owner; where nobody shows a key, a job is its own.
+static bool same_owner(const struct job *a, const struct job *b) {
+    return a == b || (a->owner && a->owner == b->owner);
+}
+
+// Places that are taken; of a job's owner, or of all (NULL).
+static size_t places(const struct lane *l, const struct job *j) {
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) n += !l->turns[i]->yielded && (!j || same_owner(l->turns[i]->job, j));
+    return n;
+}
+
+// Who gives its place to a job: of the owner who has most places, and at least two more than the job's, the youngest
+// answer. NULL: nobody.
+static struct turn *yields_to(const struct lane *l, const struct job *j) {
+    size_t least = places(l, j) + 2, most = 0;
+    struct turn *best = NULL;
+    for (size_t i = 0; i < l->n; i++) {
+        struct turn *t = l->turns[i];
+        if (!t->answer || t->aside || t->job->priority < j->priority) continue;
+        size_t n = places(l, t->job);
+        if (n < least || n < most || (n == most && t->order < best->order)) continue;
+        best = t;
+        most = n;
+    }
+    return best;
+}
+
+// Whether somebody who gave its place away has it back before a job has one.
+static bool comes_before(const struct lane *l, const struct job *j) {
+    size_t has = places(l, j);
+    for (size_t i = 0; i < l->n; i++) {
+        const struct turn *t = l->turns[i];
+        if (t->yielded && t->job->priority <= j->priority && places(l, t->job) <= has) return true;
+    }
+    return false;
+}
+
+static void set_aside(struct turn *t, struct scheduler_stats *st) {
+    gyr_answer_set_aside(t->answer);
+    t->aside = true;
+    st->set_aside++;
+}
+
+// Begins one that waits. False: there is none, or no room for it.
+static bool admit_one(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
+    struct job **at = next_job(l), *j = at ? *at : NULL;
+    gyr_error e = {0};
+    if (!j || l->n >= MAX_TURNS) return false;
+    bool full = places(l, NULL) >= o->parallel, cancelled = atomic_load(&j->cancelled);
+    struct turn *yields = full ? yields_to(l, j) : NULL;
+    if (!cancelled && (full ? !yields : comes_before(l, j))) return false;
+    enum admitted how = cancelled ? REFUSED : begin(l, j, o, st, &e);
+    if (how == LATER) return false;
+    if (how == ADMITTED && yields) {
+        set_aside(yields, st);
+        yields->yielded = true;
+    }
+    if (how == ADMITTED && j->begun < j->n) return true;
+    unqueue(l, at);
+    if (how == REFUSED && !cancelled) fail_job(j, &e);
+    st->cancelled += cancelled;
+    st->failed += how == REFUSED && !cancelled;
+    job_release(j);
+    return true;
+}
+
 void lane_admit(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st) {
     struct job **at = next_job(l);
-    for (size_t i = 0; at && i < l->n; i++)
-        if (l->turns[i]->aside && l->turns[i]->job->priority <= (*at)->priority) return; // they come first
-    while (l->n < o->parallel && (at = next_job(l))) {
-        gyr_error e = {0};
-        struct job *j = *at;
-        bool cancelled = atomic_load(&j->cancelled);
-        enum admitted how = cancelled ? REFUSED : begin(l, j, o, st, &e);
-        if (how == LATER) return;
-        if (how == ADMITTED && j->begun < j->n) continue;
-        unqueue(l, at);
-        if (how == REFUSED && !cancelled) fail_job(j, &e);
-        st->cancelled += cancelled;
-        st->failed += how == REFUSED && !cancelled;
-        job_release(j);
+    for (size_t i = 0; at && i < l->n; i++) { // who was set aside for want of memory comes first
+        const struct turn *t = l->turns[i];
+        if (t->aside && !t->yielded && t->job->priority <= (*at)->priority) return;
     }
+    while (admit_one(l, o, st)) {}
 }
 
 // Takes a turn off the list.
@@ -246,6 +313,7 @@ static void end_turns(struct lane *l, struct scheduler_stats *st) {
     for (size_t i = l->n; i-- > 0;) {
         struct turn *t = l->turns[i];
         bool cancelled = atomic_load(&t->job->cancelled);
+        if (l->cache.whole && !cancelled) turn_keep_state(t, &l->cache);
         if (cancelled)
             drop_job(t->job);
         else if (!turn_told(t, st))
@@ -287,12 +355,13 @@ static struct turn *youngest(const struct lane *l) {
     return best;
 }
 
-// Who has it back first: the other way round.
+// Who has it back first: the other way round, and those that gave a place away behind those that gave memory.
 static struct turn *oldest_aside(const struct lane *l) {
     struct turn *best = NULL;
     for (size_t i = 0; i < l->n; i++) {
         struct turn *t = l->turns[i];
         int by = best ? best->job->priority - t->job->priority : 1;
+        if (best && !by) by = best->yielded - t->yielded;
         if (t->aside && (by > 0 || (!by && t->order < best->order))) best = t;
     }
     return best;
@@ -305,24 +374,33 @@ static size_t active(const struct lane *l) {
 }
 
 // Those that were set aside go on when there is memory for all that they had, or nobody else.
-static void bring_back(struct lane *l) {
+static void bring_back(struct lane *l, const struct scheduler_options *o) {
     struct turn *t;
     while ((t = oldest_aside(l))) {
         gyr_generate_stats s;
         gyr_answer_get_stats(t->answer, &s);
+        if (t->yielded && places(l, NULL) >= o->parallel) return;
         if (active(l) && !has_room(l, t->prompt.count + s.answer_tokens + PREFIX_WORTH)) return;
-        t->aside = false;
+        t->aside = t->yielded = false;
     }
+}
+
+// Forgets what was to be kept of prompts under way. False: there was nothing.
+static bool drop_marks(struct lane *l) {
+    bool some = false;
+    for (size_t i = 0; i < l->n; i++) {
+        some |= l->turns[i]->mark != NULL;
+        gyr_session_free(l->turns[i]->mark);
+        l->turns[i]->mark = NULL;
+    }
+    return some;
 }
 
 // Memory is full: somebody gives some back. False: there is nobody but the one who asks.
 static bool relieve(struct lane *l, struct scheduler_stats *st) {
-    if (prefix_drop(&l->cache)) return true;
+    if (prefix_drop(&l->cache) || drop_marks(l)) return true;
     if (active(l) < 2) return false;
-    struct turn *t = youngest(l);
-    gyr_answer_set_aside(t->answer);
-    t->aside = true;
-    st->set_aside++;
+    set_aside(youngest(l), st);
     return true;
 }
 
@@ -400,7 +478,7 @@ bool lane_step(struct lane *l, const struct scheduler_options *o, struct schedul
     if (!l->n) return false;
     end_turns(l, st); // those that were cancelled
     read_on(l, o, st);
-    bring_back(l);
+    bring_back(l, o);
     sort_turns(l);
     if (l->n && !step(l, o, st, &e)) {
         for (size_t i = l->n; i-- > 0;) {

@@ -14,6 +14,8 @@ struct turn {
     struct prompt prompt;
     bool scores; // its prompt's tokens are told
     gyr_session *session;
+    gyr_session
+        *mark; // of a model that keeps a state: what of the prompt was computed before its last step; NULL: none
     gyr_answer *answer; // NULL: what the disk has is being read
     gyr_generate_options how;
     gyr_sampling sampling;
@@ -28,6 +30,7 @@ struct turn {
     uint64_t order;     // when it was admitted: the youngest has the highest
     bool begun;         // its prompt is computed
     bool aside;         // it has given its memory back until there is some
+    bool yielded;       // and its place, to somebody who had fewer, until there is one
     bool broken;        // its grammar failed: `error` says why
     gyr_error error;
 };
@@ -40,6 +43,10 @@ bool turn_start(struct turn *t, gyr_error *e);
 
 // Ends it and hands its session, if it has one, to the cache.
 void turn_free(struct turn *t, struct prefix_cache *cache);
+
+// After a step of a model that keeps a state: hands copies of the session to the cache, once the prompt is computed.
+// The next prompt may go on from its end, or, where an answer begins in other words, from a little before.
+void turn_keep_state(struct turn *t, struct prefix_cache *cache);
 
 // Tokens of its prompt that are not computed yet.
 size_t turn_left(const struct turn *t);

@@ -77,10 +77,10 @@ static void refuse(struct limit_verdict *v, enum limit_reason why, double wait) 
     if (v->reason == LIMIT_NONE || why == LIMIT_REQUEST_TOO_BIG) v->reason = why;
 }
 
-// `first`: the buckets before it do not count.
-static void judge(struct account *a, const struct key *k, int first, const double *need, double now,
+// The buckets from `first` to before `end` count.
+static void judge(struct account *a, const struct key *k, int first, int end, const double *need, double now,
                   struct limit_verdict *v) {
-    for (int i = first; i < BUCKETS; i++) {
+    for (int i = first; i < end; i++) {
         double limit = (double)limit_of(k, i);
         if (!limit) continue;
         refill(&a->buckets[i], i, limit, now);
@@ -97,8 +97,8 @@ static void judge(struct account *a, const struct key *k, int first, const doubl
 static uint64_t remaining(const struct bucket *b) { return b->level > 0 ? (uint64_t)(b->level + 1e-6) : 0; }
 
 // Of tokens the headers have room for one limit: the one that is nearer to its end.
-static void fill_in(const struct account *a, const struct key *k, struct limit_verdict *v) {
-    for (int i = 0; i < BUCKETS; i++) {
+static void fill_in(const struct account *a, const struct key *k, int end, struct limit_verdict *v) {
+    for (int i = 0; i < end; i++) {
         const struct bucket *b = &a->buckets[i];
         uint64_t limit = limit_of(k, i), left = remaining(b);
         if (!limit) continue;
@@ -123,13 +123,13 @@ static struct limit_verdict begin(struct limits *l, const struct key *k, int fir
     if (!a) {
         refuse(&v, LIMIT_NO_MEMORY, 1);
     } else {
-        judge(a, k, first, need, now, &v);
+        judge(a, k, first, BUCKETS, need, now, &v);
         if (v.reason == LIMIT_NONE) {
             for (int i = first; i < BUCKETS; i++)
                 if (limit_of(k, i)) a->buckets[i].level -= need[i];
             a->running += first == REQUESTS;
         }
-        fill_in(a, k, &v);
+        fill_in(a, k, BUCKETS, &v);
     }
     pthread_mutex_unlock(&l->lock);
     return v;
@@ -137,6 +137,19 @@ static struct limit_verdict begin(struct limits *l, const struct key *k, int fir
 
 struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_t tokens, double now) {
     return begin(l, k, REQUESTS, tokens, now);
+}
+
+struct limit_verdict limits_look(struct limits *l, const struct key *k, double now) {
+    struct limit_verdict v = {0};
+    const double need[BUCKETS] = {1};
+    pthread_mutex_lock(&l->lock);
+    struct account *a = account_of(l, k->id);
+    if (a) {
+        judge(a, k, REQUESTS, TOKENS, need, now, &v);
+        fill_in(a, k, TOKENS, &v);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return v;
 }
 
 struct limit_verdict limits_begin_line(struct limits *l, const struct key *k, uint64_t tokens, double now) {

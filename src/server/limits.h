@@ -36,6 +36,10 @@ struct limit_verdict {
 // One that is let in is to be ended with limits_end(). One that is not took nothing.
 struct limit_verdict limits_begin(struct limits *l, const struct key *k, uint64_t tokens, double now);
 
+// Whether the requests of the minute, or those at once, are used up already: nothing is taken, and no headers of tokens
+// are known. So who asks too often costs no reading.
+struct limit_verdict limits_look(struct limits *l, const struct key *k, double now);
+
 // The request is over: it took so many tokens, where the estimate was so many.
 void limits_end(struct limits *l, const struct key *k, uint64_t estimate, uint64_t took, double now);
 

@@ -79,6 +79,7 @@ static json_t *system_of(const json_t *system, struct fault *f) {
 
 // Blocks of a message become chat completions' messages: results of tools are messages of their own.
 struct unfolding {
+    struct speller speller;
     json_t *list, *calls; // messages so far; calls of this one
     struct buf text, thinking;
     const char *role;
@@ -100,8 +101,9 @@ static bool add_use(struct unfolding *u, const json_t *block, struct fault *f) {
     if (!id || !name || !json_is_object(input))
         return refuse(f, 400, "messages", "tool_use: takes id, name and an object as input");
     if (!u->calls) u->calls = json_array();
-    json_array_append_new(u->calls, json_pack("{s:s, s:s, s:{s:s, s:O}}", "id", id, "type", "function", "function",
-                                              "name", name, "arguments", input));
+    json_array_append_new(u->calls,
+                          json_pack("{s:s, s:s, s:{s:s, s:o, s:b}}", "id", id, "type", "function", "function", "name",
+                                    name, "arguments", spelling_of(&u->speller, id, name, input), "exact", 1));
     return true;
 }
 
@@ -117,8 +119,8 @@ static bool add_block(struct unfolding *u, const json_t *block, struct fault *f)
                   type ? type : "none");
 }
 
-static bool unfold(json_t *list, const json_t *m, struct fault *f) {
-    struct unfolding u = {.list = list, .role = ask_text(m, "role")};
+static bool unfold(const struct ask *a, json_t *list, const json_t *m, struct fault *f) {
+    struct unfolding u = {.list = list, .speller = ask_speller(a), .role = ask_text(m, "role")};
     const json_t *content = json_object_get(m, "content");
     size_t i;
     json_t *block;
@@ -141,8 +143,8 @@ static bool unfold(json_t *list, const json_t *m, struct fault *f) {
     return ok;
 }
 
-static json_t *chat_messages(const json_t *body, struct fault *f) {
-    json_t *list = json_array(), *m, *system = json_object_get(body, "system"), *made = NULL;
+static json_t *chat_messages(const struct ask *a, struct fault *f) {
+    json_t *list = json_array(), *m, *system = json_object_get(a->body, "system"), *made = NULL;
     size_t i;
     bool ok = true;
     if (system && !json_is_null(system)) {
@@ -150,7 +152,7 @@ static json_t *chat_messages(const json_t *body, struct fault *f) {
         ok = first;
         if (first) json_array_append_new(list, first);
     }
-    json_array_foreach(json_object_get(body, "messages"), i, m) ok = ok && unfold(list, m, f);
+    json_array_foreach(json_object_get(a->body, "messages"), i, m) ok = ok && unfold(a, list, m, f);
     if (ok) made = conversation_messages(list, f);
     json_decref(list);
     return made;
@@ -377,6 +379,7 @@ static void broke(struct telling *t, const struct fault *f) {
 
 const struct surface messages_surface = {.type = "application/json",
                                          .stream_type = "text/event-stream",
+                                         .objects = true,
                                          .start = start,
                                          .event = event,
                                          .done = done,
@@ -386,7 +389,7 @@ const struct surface messages_surface = {.type = "application/json",
 static bool read_prompt(struct messages *m, struct fault *f) {
     struct ask *a = &m->ask;
     json_t *tools = chat_tools(json_object_get(a->body, "tools"));
-    m->talk.messages = chat_messages(a->body, f);
+    m->talk.messages = chat_messages(a, f);
     if (m->talk.messages && m->must.tools != TOOLS_NONE) m->talk.tools = conversation_tools(tools, f);
     size_t n = json_array_size(m->talk.messages);
     const char *last = n ? ask_text(json_array_get(m->talk.messages, n - 1), "role") : NULL;

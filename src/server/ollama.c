@@ -232,6 +232,8 @@ static void broke(struct telling *t, const struct fault *f) { ollama_error(&t->o
 
 const struct surface ollama_chat_surface = {.type = "application/json",
                                             .stream_type = "application/x-ndjson",
+                                            .objects = true,
+                                            .no_ids = true,
                                             .event = chat_event,
                                             .token = openai_token,
                                             .done = chat_done,
@@ -283,11 +285,28 @@ static bool tell(struct ollama *o, const struct surface *surface, bool reads, st
     return constraint_settle(&o->must, a, o->talk.tools, reads ? telling_begins(t) : BEGINS_ANSWER, f);
 }
 
+// Has the calls among the messages say their arguments as the model wrote them.
+static void spell_calls(const struct ask *a, const json_t *messages) {
+    struct speller who = ask_speller(a);
+    json_t *m, *call;
+    size_t i, k;
+    json_array_foreach(messages, i, m) {
+        json_array_foreach(json_object_get(m, "tool_calls"), k, call) {
+            json_t *function = json_object_get(call, "function"), *arguments = json_object_get(function, "arguments");
+            const char *name = ask_text(function, "name");
+            if (!name || !json_is_object(arguments)) continue;
+            json_object_set_new(function, "arguments", spelling_of(&who, "", name, arguments));
+            json_object_set_new(function, "exact", json_true());
+        }
+    }
+}
+
 static bool read_chat(struct ollama *o, struct fault *f) {
     struct ask *a = &o->ask;
     json_t *messages = json_object_get(a->body, "messages");
     if (!read_fields(o, f)) return false;
     if (!messages || (json_is_array(messages) && !json_array_size(messages))) return loaded(a, "message");
+    spell_calls(a, messages);
     o->talk.messages = conversation_messages(messages, f);
     if (!o->talk.messages) return false;
     o->talk.tools = conversation_tools(json_object_get(a->body, "tools"), f);

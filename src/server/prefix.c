@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STATES_EACH = 4 }; // of a conversation, of a model that keeps a state
+
 size_t common_tokens(const int32_t *a, size_t n, const int32_t *b, size_t m) {
     size_t most = n < m ? n : m, i = 0;
     while (i < most && a[i] == b[i]) i++;
@@ -17,7 +19,8 @@ static size_t common_of(const struct prefix_cache *c, const struct entry *e, con
     return c->whole && same < length ? 0 : same;
 }
 
-struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, size_t *common) {
+struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, double now,
+                          size_t *common) {
     struct entry *best = NULL;
     *common = 0;
     for (size_t i = 0; i < c->n; i++) {
@@ -26,6 +29,7 @@ struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *
         best = &c->list[i];
         *common = same;
     }
+    if (best) best->used = now;
     return best;
 }
 
@@ -44,24 +48,46 @@ bool prefix_drop(struct prefix_cache *c) {
     return true;
 }
 
-void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now) {
+// Whether an entry's tokens are the first of these, or all of them.
+static bool begins(const struct entry *e, uint64_t salt, const int32_t *ids, size_t length) {
+    size_t theirs = gyr_session_length(e->session);
+    return e->salt == salt && theirs <= length &&
+           common_tokens(gyr_session_tokens(e->session), theirs, ids, length) == theirs;
+}
+
+// Of a conversation's states, the last few are kept.
+static void thin_out(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t length) {
+    for (;;) {
+        size_t n = 0, first = 0;
+        for (size_t i = 0; i < c->n; i++) {
+            if (!begins(&c->list[i], salt, ids, length)) continue;
+            if (!n++ || gyr_session_length(c->list[i].session) < gyr_session_length(c->list[first].session)) first = i;
+        }
+        if (n < STATES_EACH) return;
+        remove_at(c, first);
+    }
+}
+
+static size_t most_of(const struct prefix_cache *c) {
+    uint64_t fit = c->state_bytes ? c->states_room / c->state_bytes : c->most;
+    if (fit < STATES_EACH) fit = STATES_EACH;
+    return fit < c->most ? (size_t)fit : c->most;
+}
+
+void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now, bool passing) {
     if (!session) return;
     size_t length = gyr_session_length(session);
     const int32_t *ids = gyr_session_tokens(session);
-    for (size_t i = c->n; i-- > 0;) {
-        const struct entry *e = &c->list[i];
-        size_t theirs = gyr_session_length(e->session);
-        if (e->salt != salt || theirs > length) continue;
-        if (common_tokens(gyr_session_tokens(e->session), theirs, ids, length) == theirs &&
-            (!c->whole || theirs == length))
+    for (size_t i = c->n; i-- > 0;)
+        if (begins(&c->list[i], salt, ids, length) && (!c->whole || gyr_session_length(c->list[i].session) == length))
             remove_at(c, i);
-    }
-    if (c->n >= c->most) prefix_drop(c);
+    if (c->whole) thin_out(c, salt, ids, length);
+    while (c->n && c->n >= most_of(c)) prefix_drop(c);
     if (!length || !c->most || !ARRAY_GROW(c->list, c->n, c->room)) {
         gyr_session_free(session);
         return;
     }
-    c->list[c->n++] = (struct entry){session, salt, now, false};
+    c->list[c->n++] = (struct entry){session, salt, now, passing};
 }
 
 void prefix_free(struct prefix_cache *c) {

@@ -11,25 +11,29 @@ struct entry {
     gyr_session *session;
     uint64_t salt; // whose it is: others neither see it nor learn of it by its speed
     double used;
-    bool kept; // on the disk, too
+    bool kept; // on the disk, too, or not to be kept there
 };
 
 struct prefix_cache {
     struct entry *list;
     size_t n, room, most;
-    bool whole; // a model's state does not go back: an entry is of use only if all of it is a beginning of the prompt
-    uint64_t dropped; // entries, to make room
+    // A model's state does not go back: an entry is of use only if all of it is a beginning of the prompt. So several
+    // are kept of a conversation, and their states, which nothing shares, have a bound of their own.
+    bool whole;
+    uint64_t state_bytes, states_room; // of a state; of all of them
+    uint64_t dropped;                  // entries, to make room
 };
 
 // How many tokens two have in common.
 size_t common_tokens(const int32_t *a, size_t n, const int32_t *b, size_t m);
 
-// The entry that has most in common with the prompt, and how much; NULL: nothing.
-struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, size_t *common);
+// The entry that has most in common with the prompt, and how much; NULL: nothing. It counts as used.
+struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, double now,
+                          size_t *common);
 
-// Takes the session over (NULL: nothing happens). One that it continues is let go; the one used longest ago, if there
-// are too many.
-void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now);
+// Takes the session over (NULL: nothing happens). One that it continues is let go; those used longest ago, if there
+// are too many. A `passing` one is not worth a place on the disk.
+void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now, bool passing);
 
 // Frees the entry used longest ago. False: there is none.
 bool prefix_drop(struct prefix_cache *c);

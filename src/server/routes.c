@@ -1,6 +1,7 @@
 #include "server/routes.h"
 
 #include "server/access.h"
+#include "server/gate.h"
 #include "server/openai.h"
 
 #include <stdlib.h>
@@ -152,14 +153,30 @@ static bool is_plain(const struct exchange *x) {
     return !coding || !*coding || !strcasecmp(coding, "identity");
 }
 
-static bool take(struct server *s, struct exchange *x, struct fault *f) {
+// What can be said of a request without its body.
+static bool may(struct server *s, struct exchange *x, struct fault *f) {
     bool known;
     x->route = find(x, &known);
     if (!access_check(s->access, x, x->route ? x->route->access : OPEN, f)) return false;
     if (!x->route && known) return refuse(f, 405, NULL, "%s: not a method of %.200s", x->method, x->path);
     if (!x->route) return refuse(f, 404, NULL, "%.200s: there is nothing here; /v1/models lists the models", x->path);
     if (s->draining) return refuse(f, 503, NULL, "the server is stopping");
+    if (exchange_header(x, GATE_FULL)) {
+        refuse(f, 503, NULL, "too many large requests are being sent at once; try again later");
+        f->retry_after = 2;
+        return false;
+    }
     if (!is_plain(x)) return refuse(f, 415, NULL, "Content-Encoding: bodies are taken as they are; send them so");
+    return !x->route->read || access_look(s->access, x, f);
+}
+
+bool routes_welcome(struct server *s, struct exchange *x) {
+    struct fault f = {0};
+    return may(s, x, &f);
+}
+
+static bool take(struct server *s, struct exchange *x, struct fault *f) {
+    if (!may(s, x, f)) return false;
     if (x->route->quick) {
         x->route->handle(s, x);
         return true;

@@ -16,6 +16,7 @@ struct server {
     struct models *models;
     struct scheduler *scheduler;
     struct access_state *access;
+    struct spellings *spellings;
     struct batcher *batcher; // NULL: there is no state
     struct energy *energy;   // NULL: it is not known
     double started, swept;
@@ -48,6 +49,9 @@ struct route {
 
 // In the loop: finds the route of a request and has it handled.
 void routes_take(struct server *s, struct exchange *x);
+
+// In the loop: whether a request, of which there is only the head, is not refused whatever its body says.
+bool routes_welcome(struct server *s, struct exchange *x);
 
 // Replies with JSON that is made already; takes the memory. From any thread.
 void reply_json(struct exchange *x, int status, struct buf *json);

@@ -12,6 +12,13 @@ bool secret_random(char *out, size_t size, gyr_error *e);
 // SHA-256.
 bool secret_hash(const void *data, size_t size, unsigned char hash[SECRET_HASH]);
 
+// The same of data that comes in parts, at any place.
+struct secret_hasher;
+struct secret_hasher *secret_hasher_new(void); // NULL: memory is out
+bool secret_hasher_add(struct secret_hasher *h, const void *data, size_t size);
+bool secret_hasher_get(struct secret_hasher *h, unsigned char hash[SECRET_HASH]); // of all so far
+void secret_hasher_free(struct secret_hasher *h);
+
 // Whether two runs of bytes are the same, in a time that does not depend on where they differ.
 bool secret_equal(const void *a, const void *b, size_t size);
 

@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_CLERKS = 32, CONVERSATIONS = 128, IDLE_SECONDS = 60, QUIET_TICKS = 5 };
+enum { MAX_CLERKS = 32, CONVERSATIONS = 128, IDLE_SECONDS = 60, QUIET_TICKS = 5, BODIES = 32 };
 
 static void on_request(void *user, struct exchange *x) { routes_take(user, x); }
+
+static bool on_head(void *user, struct exchange *x) { return routes_welcome(user, x); }
 
 static void on_answered(void *user, const struct exchange *x) {
     struct server *s = user;
@@ -132,9 +134,11 @@ static bool start(struct server *s, gyr_error *e) {
                                .cert = o->cert,
                                .key = o->key,
                                .max_body = o->body,
+                               .max_bodies = o->body > SIZE_MAX / BODIES ? SIZE_MAX : o->body * BODIES,
                                .max_connections = o->connections,
                                .idle_seconds = o->idle ? o->idle : IDLE_SECONDS,
                                .request = on_request,
+                               .welcome = on_head,
                                .answered = on_answered,
                                .tick = on_tick,
                                .user = s};
@@ -150,7 +154,8 @@ static bool start(struct server *s, gyr_error *e) {
     s->energy = energy_open(NULL);
     if (!(s->access = access_new(o, e)) || (note_error(s, e), !(s->http = http_new(&how, e))) ||
         !(s->models = models_new(o->models, o->n_models, &o->model, o->memory, e)) ||
-        !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)))
+        !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)) ||
+        (!(s->spellings = spellings_new()) && !fail_memory(e, "server")))
         return false;
     models_tell(s->models, s->scheduler);
     if (!load_first(s, e)) return false;
@@ -179,6 +184,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     models_free(s.models);
     access_free(s.access);
     energy_free(s.energy);
+    spellings_free(s.spellings);
     if (!ok && e) *e = made;
     return ok ? GYR_OK : made.status;
 }

@@ -39,7 +39,7 @@ void telling_event(struct telling *t, const char *name, const struct buf *json) 
 }
 
 // A client that takes nothing must not fill the memory: what it is owed is bounded.
-enum { MAX_WAITING = 8 << 20 };
+enum { MAX_WAITING = 8 << 20, MAX_HELD = 512 << 20 };
 
 void telling_send(struct telling *t) {
     if (t->out.failed || reply_waiting(t->job->x) > MAX_WAITING) job_cancel(t->job);
@@ -79,9 +79,16 @@ static void add_call(struct speech *s, const struct output_event *e) {
     if (!c->name) job_cancel(s->telling->job);
 }
 
+static void note_spelling(struct telling *t, const struct speech *s) {
+    const struct call *c = &s->calls[s->n_calls - 1];
+    if (t->surface->objects && c->name && !c->arguments.failed)
+        spelling_note(&t->speller, t->surface->no_ids ? "" : c->id, c->name, c->arguments.data, c->arguments.size);
+}
+
 static void event(struct telling *t, struct speech *s, enum speech_kind kind, const char *text, size_t size) {
     if (s->closed) return;
     if (kind == SPEECH_ARGUMENTS) buf_append(&s->calls[s->n_calls - 1].arguments, text, size);
+    if (kind == SPEECH_CALL_END) note_spelling(t, s);
     if (kind == SPEECH_TEXT) buf_append(&s->text, text, size);
     if (kind == SPEECH_REASONING) buf_append(&s->reasoning, text, size);
     if (t->surface->event) t->surface->event(t, s, kind, text, size);
@@ -159,9 +166,15 @@ char *token_text(const struct telling *t, int32_t id, size_t *size) {
     return gyr_detokenize(t->tokenizer, &id, 1, true, size, NULL);
 }
 
+// What a whole reply is made of is held until its end.
+static size_t held(const struct speech *s) {
+    return s->text.size + s->reasoning.size + s->logprobs.size + s->scores.size + s->ids.size;
+}
+
 static void said(struct job *j, const struct said *what) {
     struct telling *t = j->telling;
     struct speech *s = &t->speeches[what->choice];
+    size_t before = held(s);
     switch (what->kind) {
     case SAID_READ:
         if (!t->stream || !t->surface->read) break;
@@ -190,6 +203,8 @@ static void said(struct job *j, const struct said *what) {
         break;
     default: break;
     }
+    t->held += held(s) - before;
+    if (t->held > MAX_HELD) job_cancel(t->job);
     if (t->out.size) telling_send(t);
 }
 
@@ -229,6 +244,7 @@ bool telling_new(struct job *j, const struct surface *surface, const struct ask 
     *t = (struct telling){.surface = surface,
                           .job = j,
                           .tokenizer = a->tokenizer,
+                          .speller = ask_speller(a),
                           .speeches = speeches,
                           .n = j->n,
                           .stream = a->stream,

@@ -39,6 +39,8 @@ struct telling;
 struct surface {
     const char *type; // of a whole reply
     const char *stream_type;
+    bool objects; // clients get the arguments of calls as objects, and send them back so: spellings.h
+    bool no_ids;  // and calls without an id
     void (*start)(struct telling *t);                         // a stream begins
     void (*read)(struct telling *t, const struct said *said); // more of the prompt is computed; may be NULL
     void (*begun)(struct telling *t, struct speech *s);       // in it, a choice: its prompt is computed
@@ -56,12 +58,14 @@ struct telling {
     const struct surface *surface;
     struct job *job;
     const gyr_tokenizer *tokenizer;
+    struct speller speller;
     json_t *tools; // that may be called; NULL: none
     struct speech *speeches;
     unsigned n;
     bool stream, usage, usage_each, started;
     bool wants_logprobs, wants_ids;
     size_t prompt_tokens, cached;
+    size_t held; // bytes of the speeches
     long long created;
     struct buf out; // of a stream, not sent yet
     void *own;      // the surface's

@@ -147,9 +147,27 @@ void turn_free(struct turn *t, struct prefix_cache *cache) {
     gyr_matcher_free(t->matcher);
     buf_free(&t->tail);
     buf_free(&t->reasoning.tail);
-    prefix_put(cache, t->session, t->job->salt, now_seconds());
+    gyr_session_free(t->mark);
+    prefix_put(cache, t->session, t->job->salt, now_seconds(), false);
     job_release(t->job);
     free(t);
+}
+
+void turn_keep_state(struct turn *t, struct prefix_cache *cache) {
+    enum { NEAR = 4096 }; // tokens before the end from where on copies are worth their time
+    size_t length = gyr_session_length(t->session), left = t->prompt.count - length;
+    if (!t->answer || t->aside || t->begun || t->job->no_answer || length > t->prompt.count || length <= t->cached)
+        return;
+    if (left > NEAR || (t->mark && gyr_session_length(t->mark) == length)) return;
+    gyr_session *copy = gyr_session_fork(t->session, NULL);
+    if (left) {
+        gyr_session_free(t->mark);
+        t->mark = copy;
+        return;
+    }
+    prefix_put(cache, t->mark, t->job->salt, now_seconds(), true);
+    prefix_put(cache, copy, t->job->salt, now_seconds(), true);
+    t->mark = NULL;
 }
 
 size_t turn_left(const struct turn *t) {

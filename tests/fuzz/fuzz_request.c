@@ -39,6 +39,12 @@ static struct served *poet(void) {
     return models_at(models, 0);
 }
 
+static struct spellings *spellings(void) {
+    static struct spellings *all;
+    if (!all) all = spellings_new();
+    return all;
+}
+
 static void check_fault(const struct fault *f) {
     struct buf out = {0};
     if (f->status < 400 || f->status > 599 || !*f->message || strchr(f->message, '\n')) abort();
@@ -55,6 +61,7 @@ static void read_body(const struct route *r, struct exchange *x, struct job *j) 
     json_t *body = ask_body(x, &f);
     struct ask a = {.job = j,
                     .body = body,
+                    .spellings = spellings(),
                     .tokenizer = gyr_model_tokenizer(served_model(j->model)),
                     .reply = &json,
                     .context = 1024};

@@ -31,6 +31,22 @@ static void requests_are_refilled_evenly(void) {
     limits_free(l);
 }
 
+static void a_look_takes_nothing(void) {
+    struct limits *l = limits_new();
+    struct key k = key_with(2, 0, 1000, 1);
+    for (int i = 0; i < 9; i++) CHECK_INT(limits_look(l, &k, 1000).reason, LIMIT_NONE);
+    CHECK(!limits_day_known(l, &k));
+    CHECK_INT(limits_begin(l, &k, 100, 1000).reason, LIMIT_NONE);
+    CHECK_INT(limits_look(l, &k, 1000).reason, LIMIT_CONCURRENCY);
+    limits_end(l, &k, 100, 100, 1000);
+    CHECK_INT(limits_look(l, &k, 1000).reason, LIMIT_NONE);
+    CHECK_INT(limits_begin(l, &k, 100, 1000).reason, LIMIT_NONE);
+    limits_end(l, &k, 100, 100, 1000);
+    struct limit_verdict v = limits_look(l, &k, 1000);
+    CHECK(v.reason == LIMIT_REQUESTS && v.limit_requests == 2 && !v.limit_tokens && fabs(v.retry_after - 30) < 1e-6);
+    limits_free(l);
+}
+
 static void tokens_are_settled_when_they_are_known(void) {
     struct limits *l = limits_new();
     struct key k = key_with(0, 600, 0, 0); // ten a second
@@ -164,6 +180,7 @@ static void headers_have_openais_names(void) {
 
 int main(void) {
     RUN(requests_are_refilled_evenly);
+    RUN(a_look_takes_nothing);
     RUN(tokens_are_settled_when_they_are_known);
     RUN(a_day_is_longer_than_a_minute);
     RUN(lines_are_held_to_the_day);

@@ -231,6 +231,50 @@ def states_go_on_after_a_restart():
     return problems
 
 
+def states_go_on_from_prompts():
+    """From the end of the same prompt, whatever was answered, and from a little before; with the same ids."""
+    problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        names = stateful(folder)
+        with Server(GYR, "-m", folder) as s:
+            for name in names:
+                ids, salts = letters(5, 300), iter(range(1000))
+                fresh = lambda ids, name=name, salts=salts: go_on(s, ids, name, cache_salt=f"{next(salts)}")
+                first, again = go_on(s, ids, name), go_on(s, ids, name)
+                if first[1] or again != (first[0], 300):
+                    problems.append(f"{name}: the same prompt: {first}, then {again}")
+                for turn in range(6):  # what comes back is not what was answered
+                    before, ids = len(ids), ids + letters(turn, 30)
+                    got, cached = go_on(s, ids, name)
+                    if cached != before or (turn % 3 == 0 and got != fresh(ids)[0]):
+                        problems.append(f"{name}, turn {turn}: {cached} of {before} tokens were found, or {got} is wrong")
+                long = letters(8, 3900)
+                go_on(s, long, name, n=2)
+                other = long[:-3] + [(t + 1) % 64 for t in long[-3:]]
+                got, cached = go_on(s, other, name)
+                if not cached % 64 == 0 < cached or got != fresh(other)[0]:
+                    problems.append(f"{name}: {cached} of a prompt were found that ends otherwise, or {got} is wrong")
+                choices = s.ask(TEXT, {"model": name, "prompt": letters(9, 200), "n": 3, "max_tokens": 9, "ignore_eos": True})
+                found = choices["usage"]["prompt_tokens_details"]["cached_tokens"]
+                if found:  # of the first choice's
+                    problems.append(f"{name}: {found} of a new prompt were found")
+                talk = [{"role": "user", "content": "abc" * 30}]
+                said = s.ask(CHAT, {"model": name, "messages": talk, "max_tokens": 9, "ignore_eos": True})
+                for answer in (said["choices"][0]["message"]["content"], "something else"):
+                    more = talk + [{"role": "assistant", "content": answer}, {"role": "user", "content": "and"}]
+                    usage = s.ask(CHAT, {"model": name, "messages": more, "max_tokens": 9})["usage"]
+                    if usage["prompt_tokens_details"]["cached_tokens"] < said["usage"]["prompt_tokens"] - 1:
+                        problems.append(f"{name}: {usage} after {said['usage']}")
+            kept = metric(s, "gyr:conversations")
+        with Server(GYR, "-m", f"{folder}/falcon-mamba.gguf", "--kv-memory", "1") as s:
+            for i in range(40):
+                go_on(s, letters(i, 300), n=2)
+            few = metric(s, "gyr:conversations")
+    if not kept <= 128 * len(names) or few >= 40:
+        problems.append(f"{kept} and {few} states are kept")
+    return problems
+
+
 def states_beyond_memory_come_from_the_disk():
     problems = []
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cache:
@@ -281,4 +325,4 @@ def damaged_states_are_computed_again():
 if __name__ == "__main__":
     run(a_model_in_use_is_drained_before_it_is_unloaded, both_stay_where_there_is_room,
         it_ends_while_a_model_waits_for_another, a_folder_is_its_models,
-        states_go_on_after_a_restart, states_beyond_memory_come_from_the_disk, damaged_states_are_computed_again)
+        states_go_on_after_a_restart, states_go_on_from_prompts, states_beyond_memory_come_from_the_disk, damaged_states_are_computed_again)

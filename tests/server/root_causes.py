@@ -31,7 +31,8 @@ def secrets(s, content, sent=""):
 
 
 def sanitized():
-    return b"__asan_init" in open(GYR, "rb").read()
+    program = open(GYR, "rb").read()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def cpu_time(s):

@@ -380,6 +380,35 @@ def too_many_wait_their_turn_or_are_refused():
     return [] if good else [f"{codes} {retry}"]
 
 
+def nobody_keeps_all_places():
+    """A request with many long choices sets some aside for one that comes later, and all have the bytes that they have alone."""
+    long, short = chat("a", n=4, max_tokens=600, ignore_eos=True, seed=3), chat("Write a poem about snow", max_tokens=5)
+    texts = lambda reply: [c["message"]["content"] for c in reply["choices"]]
+    with Server(GYR, "--parallel", "4") as s:
+        alone, alone_short = texts(s.ask("/v1/chat/completions", long)), texts(s.ask("/v1/chat/completions", short))
+    with Server(GYR, "--parallel", "4") as s:
+        first = s.connect()
+        first.request("POST", "/v1/chat/completions", json.dumps(dict(long, stream=True)))
+        reply = first.getresponse()
+        events = reply.read(2000)
+        got = []
+        for _ in range(3):
+            got += texts(s.ask("/v1/chat/completions", short))
+        aside = re.search(r"vllm:num_preemptions_total\{?[^ ]*\}? (\d+)", s.send("GET", "/metrics")[2].decode())
+        running = re.search(r"vllm:num_requests_running\{?[^ ]*\}? (\d+)", s.send("GET", "/metrics")[2].decode())
+        events += reply.read()
+        first.close()
+    streams = [""] * 4
+    for line in events.decode().split("\n\n"):
+        for c in json.loads(line[6:])["choices"] if line.startswith("data: {") else []:
+            streams[c["index"]] += c["delta"].get("content") or ""
+    problems = [] if streams == alone else ["the long answers are others than alone"]
+    problems += [] if got == alone_short * 3 else [f"{got} is not {alone_short}"]
+    if not aside or not int(aside[1]) or not running or int(running[1]) != 4:
+        problems.append(f"{aside} set aside, {running} running when the short ones were done")
+    return problems
+
+
 def it_ends_what_it_began():
     with Server(GYR) as s:
         c = s.connect()
@@ -453,5 +482,5 @@ if __name__ == "__main__":
         what_must_be_json_is, a_schema_beside_tools_holds_for_what_is_no_call, embeddings_are_those_of_gyr_embed, the_other_apis_keep_to_what_is_asked,
         little_memory_changes_nothing,
         a_conversation_goes_on_after_a_restart, an_answer_goes_on_from_what_is_there, what_is_wrong_is_said,
-        how_much_of_a_prompt_is_read_is_said, who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, it_ends_what_it_began,
+        how_much_of_a_prompt_is_read_is_said, who_leaves_frees_the_place, too_many_wait_their_turn_or_are_refused, nobody_keeps_all_places, it_ends_what_it_began,
         pages_of_elsewhere_may_not_ask, others_need_a_key, slow_and_broken_clients_keep_nobody_waiting)

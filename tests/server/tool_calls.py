@@ -96,6 +96,55 @@ def what_a_model_wrote_goes_back_as_it_was():
     return problems
 
 
+def tokens_of_chat(s, call, tools):
+    """How many the prompt has if a chat sends the call as it is."""
+    asked = chat("Look", tools=tools, return_token_ids=True, max_tokens=1)
+    asked["messages"] += [{"role": "assistant", "tool_calls": [{"id": "x", "type": "function", "function": call}]},
+                          {"role": "tool", "tool_call_id": "x", "content": "a"}]
+    return len(s.ask("/v1/chat/completions", asked)["prompt_token_ids"])
+
+
+def what_comes_back_as_an_object_is_written_as_it_was():
+    """Messages and Ollama's chats: clients get arguments as an object, and send it back in their own words."""
+    problems = []
+    schema = {"type": "object"}
+    chats = [{"type": "function", "function": {"name": "look", "description": "", "parameters": schema}}]
+    for written in ('{"at":"sea",   "by":[1,2,3]}', '{ "b" :  "s\\u00e9a", "a": [1,2 , 1.50e1, {}] }', '{"b": 1,  "a": "Grüße \\/ \\"x\\""}'):
+        say = '<tool_call>\n{"name": "look", "arguments": %s}\n</tool_call>' % written
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "script.json")
+            with open(path, "w", encoding="utf-8") as f:
+                json.dump([{"say": say}] * 20, f)
+            with Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--script", path, verb=[]) as s:
+                asked = chat("Look", max_tokens=400, tools=[{"name": "look", "input_schema": schema}])
+                used = s.ask("/v1/messages", asked)["content"][-1]
+                call = s.ask("/api/chat", chat("Look", tools=chats, stream=False))["message"]["tool_calls"][0]
+
+                def messages(sent, used=used, s=s, asked=asked, **more):
+                    back = [{"role": "assistant", "content": [dict(used, input=sent)]},
+                            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": used["id"], "content": "a"}]}]
+                    return s.ask("/v1/messages/count_tokens", dict(asked, messages=asked["messages"] + back, **more))["input_tokens"]
+
+                def ollama(sent, s=s, **more):
+                    back = [{"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "look", "arguments": sent}}]},
+                            {"role": "tool", "content": "a"}]
+                    asked = chat("Look", tools=chats, stream=False, **more)
+                    return s.ask("/api/chat", dict(asked, messages=asked["messages"] + back))["prompt_eval_count"]
+
+                value = json.loads(written)
+                usual = tokens_of_chat(s, {"name": "look", "arguments": json.dumps(value, ensure_ascii=False)}, chats)
+                chat_call = {"name": "look", "arguments": written}
+                exact = tokens_of_chat(s, chat_call, chats)
+                turned = dict(sorted(json.loads(json.dumps(value).replace("15.0", "15")).items()))  # JavaScript, Go
+                for way, got in (("messages", used["input"]), ("ollama", call["function"]["arguments"])):
+                    ask = {"messages": messages, "ollama": ollama}[way]
+                    counts = [ask(value), ask(turned), ask(value, cache_salt="x")]
+                    if got != value or counts[0] == usual or counts[:2] != [counts[0]] * 2 or \
+                            ("\\u00e9" not in written and counts[0] != exact) or counts[2] == counts[0]:
+                        problems.append(f"{way}: {written}: {got}: {counts}, usual {usual}, exact {exact}")
+    return problems
+
+
 def an_answer_may_take_longer_than_a_connection_may_wait():
     with Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--idle", "1", verb=[]) as s:
         start = time.monotonic()
@@ -106,4 +155,4 @@ def an_answer_may_take_longer_than_a_connection_may_wait():
 
 if __name__ == "__main__":
     run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, what_a_model_wrote_goes_back_as_it_was,
-        an_answer_may_take_longer_than_a_connection_may_wait)
+        what_comes_back_as_an_object_is_written_as_it_was, an_answer_may_take_longer_than_a_connection_may_wait)
