@@ -20,6 +20,7 @@ int verb_key(int argc, char **argv);
 int verb_serve(int argc, char **argv);
 int verb_synth(int argc, char **argv);
 int verb_quantize(int argc, char **argv);
+int verb_plan(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 
 #endif

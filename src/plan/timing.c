@@ -1,0 +1,270 @@
+// Rates of this machine: what a model's steps have in them, timed one by one.
+#include "base/clock.h"
+#include "plan/rates.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COLUMNS = 4096, SMALL = 12 << 20, LARGE = 384 << 20, REPEATS = 5, DEPTH = 512, MANY = 128 };
+
+// A product of random weights: as many rows of the matrix as fill `bytes`, over and over the same ones.
+struct product_trial {
+    struct device *d;
+    struct weight small, large; // large: the same form many times over
+    uint8_t *file, *form;
+    dfloat *x, *y;
+    double small_bytes, large_bytes;
+};
+
+static double median_of(double *t, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = i; k && t[k] < t[k - 1]; k--) {
+            double swap = t[k];
+            t[k] = t[k - 1];
+            t[k - 1] = swap;
+        }
+    return t[n / 2];
+}
+
+// Weights of which no scale is out of the ordinary; types that gyr cannot write are copies of small codes.
+static uint8_t *random_weights(enum type type, size_t rows) {
+    const struct type_info *info = type_info(type);
+    size_t row = type_row_bytes(type, COLUMNS), one = COLUMNS;
+    float *x = malloc(one * sizeof *x);
+    uint8_t *data = calloc(rows, row);
+    uint32_t state = 1;
+    for (size_t i = 0; x && i < one; i++) {
+        state = state * 1664525 + 1013904223;
+        x[i] = (float)(int32_t)state * 0x1p-36f;
+    }
+    if (data && x && info->encode) info->encode(x, one, data);
+    for (size_t r = 1; data && r < rows; r++) memcpy(data + r * row, data, row);
+    free(x);
+    return data;
+}
+
+static void free_trial(struct product_trial *p) {
+    const struct device_ops *ops = p->d->ops;
+    if (p->small.rows) ops->unbind(p->d, &p->small);
+    if (p->large.rows) ops->unbind(p->d, &p->large);
+    if (p->x) ops->free(p->d, p->x);
+    if (p->y) ops->free(p->d, p->y);
+    free(p->file);
+    free(p->form);
+}
+
+// The large matrix is there if the device takes a form that is put together.
+static void make_large(struct product_trial *p, size_t room) {
+    const struct device_ops *ops = p->d->ops;
+    size_t each = ops->form_bytes(p->d, &p->small), times = each ? room / each : 0;
+    struct weight w = {.type = p->small.type, .rows = p->small.rows * times, .cols = COLUMNS, .data = p->file};
+    if (times < 2 || ops->form_bytes(p->d, &w) != each * times) return;
+    p->form = aligned_alloc(4096, (each * times + 4095) / 4096 * 4096);
+    if (!p->form || !ops->form_give(p->d, &p->small, 0, each, p->form)) return;
+    for (size_t i = 1; i < times; i++) memcpy(p->form + i * each, p->form, each);
+    if (!ops->bind(p->d, &w, NULL)) return;
+    p->large = w;
+    if (!ops->form_take(p->d, &p->large, p->form)) {
+        ops->unbind(p->d, &p->large);
+        p->large.rows = 0;
+    }
+}
+
+static double bytes_of(const struct product_trial *p, const struct weight *w) {
+    size_t form = p->d->ops->form_bytes(p->d, w);
+    return (double)(form ? form : w->rows * type_row_bytes(w->type, w->cols));
+}
+
+static bool start_trial(struct product_trial *p, enum type type, size_t room, gyr_error *e) {
+    const struct device_ops *ops = p->d->ops;
+    size_t rows = (size_t)SMALL / type_row_bytes(type, COLUMNS) / 64 * 64, most = row_counts[ROW_COUNTS - 1];
+    if (!(p->file = random_weights(type, rows))) return fail_memory(e, "measuring this machine");
+    p->small = (struct weight){.type = type, .rows = rows, .cols = COLUMNS, .data = p->file};
+    if (!ops->bind(p->d, &p->small, e)) {
+        p->small.rows = 0;
+        return false;
+    }
+    ops->form_make(p->d, &p->small);
+    make_large(p, room);
+    size_t outs = p->large.rows ? p->large.rows : rows;
+    p->x = ops->alloc(p->d, most * COLUMNS * sizeof(float), e);
+    p->y =
+        p->x ? ops->alloc(p->d, (outs > most * rows ? outs * 16 : most * rows + outs * 16) * sizeof(float), e) : NULL;
+    if (!p->y) return false;
+    float *x = malloc(COLUMNS * sizeof *x);
+    if (!x) return fail_memory(e, "measuring this machine");
+    for (size_t i = 0; i < COLUMNS; i++) x[i] = (float)(i % 31) * 0.0625f - 1;
+    for (size_t r = 0; r < most; r++) ops->write(p->d, p->x + r * COLUMNS, x, COLUMNS * sizeof *x);
+    free(x);
+    return ops->sync(p->d, e);
+}
+
+// Few rows are multiplied by weights that no cache holds, many by few of them.
+static bool time_rows(const struct product_trial *p, size_t rows, double *seconds, gyr_error *e) {
+    const struct weight *w = p->large.rows && rows <= 16 ? &p->large : &p->small;
+    double t[REPEATS];
+    for (size_t i = 0; i < REPEATS; i++) {
+        double start = now_seconds();
+        p->d->ops->matmul(p->d, w, p->x, rows, NULL, p->y);
+        if (!p->d->ops->sync(p->d, e)) return false;
+        t[i] = now_seconds() - start;
+    }
+    *seconds = median_of(t, REPEATS) / bytes_of(p, w);
+    return true;
+}
+
+static bool time_type(struct timed *t, struct device *d, size_t room, gyr_error *e) {
+    struct product_trial p = {.d = d};
+    bool ok = start_trial(&p, t->type, room, e);
+    for (int i = 0; ok && i < ROW_COUNTS; i++) ok = time_rows(&p, row_counts[i], &t->seconds[i], e);
+    free_trial(&p);
+    return ok;
+}
+
+static bool has(const struct rates *r, enum type type) {
+    for (size_t i = 0; i < r->n_timed; i++)
+        if (r->timed[i].type == type) return true;
+    return false;
+}
+
+// Every type that the steps multiply by.
+static bool time_products(struct rates *r, struct device *d, const struct step *s, size_t room, gyr_error *e) {
+    for (size_t i = 0; i < s->n; i++) {
+        enum type type = s->ops[i].type;
+        if (s->ops[i].work != WORK_PRODUCT || has(r, type) || r->n_timed == MAX_TIMED) continue;
+        struct timed t = {.type = type};
+        if (!time_type(&t, d, room, e)) return false;
+        r->timed[r->n_timed++] = t;
+    }
+    return true;
+}
+
+// ------------------------------------------------------------------------------- attention
+
+struct attention_trial {
+    struct device *d;
+    struct kv_cache *kv;
+    struct pages pages;
+    uint8_t *desk; // rows, pages and slabs, on the device
+    dfloat *q, *out;
+};
+
+static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// The seats of `rows` rows of one sequence, the last of which stands at DEPTH.
+static bool seat(struct attention_trial *t, struct attention *a, gyr_error *e) {
+    size_t page_bytes = lines(t->pages.n * sizeof(uint32_t)), row_bytes = lines(a->rows * sizeof(struct attention_row));
+    size_t slab_bytes = t->kv->n_slabs * sizeof(dslab);
+    const struct device_ops *ops = t->d->ops;
+    struct attention_row *rows = calloc(a->rows, sizeof *rows);
+    if (t->desk) ops->free(t->d, t->desk);
+    t->desk = ops->alloc(t->d, page_bytes + row_bytes + slab_bytes, e);
+    if (!t->desk || !rows) {
+        free(rows);
+        return t->desk ? fail_memory(e, "measuring this machine") : false;
+    }
+    for (size_t i = 0; i < a->rows; i++) rows[i].position = (uint32_t)(DEPTH - a->rows + i);
+    ops->write(t->d, t->desk, t->pages.page, t->pages.n * sizeof *t->pages.page);
+    ops->write(t->d, t->desk + page_bytes, rows, a->rows * sizeof *rows);
+    ops->write(t->d, t->desk + page_bytes + row_bytes, t->kv->slab, slab_bytes);
+    free(rows);
+    const dslab *slab = (const dslab *)(void *)(t->desk + page_bytes + row_bytes);
+    a->at = (struct seats){(const drow *)(void *)(t->desk + page_bytes), (const dword *)(void *)t->desk, DEPTH};
+    a->k = kv_cache_keys(t->kv, 0, slab);
+    a->v = kv_cache_values(t->kv, 0, slab);
+    return ops->sync(t->d, e);
+}
+
+static bool time_attention(struct attention_trial *t, struct attention *a, double *rate, gyr_error *e) {
+    double times[REPEATS], ops = 0;
+    if (!seat(t, a, e)) return false;
+    for (size_t r = 0; r < a->rows; r++)
+        ops +=
+            (double)(DEPTH - a->rows + r + 1) * (double)a->heads * (2 * (double)(a->kv.key_dim + a->kv.value_dim) + 8);
+    for (size_t i = 0; i < REPEATS; i++) {
+        double start = now_seconds();
+        for (int k = 0; k < (a->rows == 1 ? 16 : 1); k++) t->d->ops->attention(t->d, a);
+        if (!t->d->ops->sync(t->d, e)) return false;
+        times[i] = (now_seconds() - start) / (a->rows == 1 ? 16 : 1);
+    }
+    *rate = ops / median_of(times, REPEATS);
+    return true;
+}
+
+// Of the shape that most of the model's layers have.
+static bool time_both(struct rates *r, struct device *d, const struct hyperparameters *h, enum type type,
+                      gyr_error *e) {
+    struct kv_layout all = kv_cache_layout(h, type), one = {.n = {1}};
+    struct attention_trial t = {.d = d};
+    one.shape[0] = all.n[KV_USUAL] ? all.shape[KV_USUAL] : all.shape[KV_LOCAL];
+    if (!one.shape[0].heads || !one.shape[0].value_dim || h->heads % one.shape[0].heads) return true;
+    struct attention a = {.heads = h->heads, .kv = one.shape[0], .scale = 0.1f};
+    size_t floats = MANY * h->heads;
+    bool ok = (t.kv = kv_cache_new(d, one, e)) && kv_cache_grow(t.kv, kv_cache_pages(DEPTH), e) &&
+              (kv_cache_cover(t.kv, &t.pages, DEPTH) || fail_memory(e, "measuring this machine")) &&
+              (t.q = d->ops->alloc(d, floats * a.kv.key_dim * sizeof(float), e)) &&
+              (t.out = d->ops->alloc(d, floats * a.kv.value_dim * sizeof(float), e));
+    a.q = t.q;
+    a.out = t.out;
+    a.rows = 1;
+    ok = ok && time_attention(&t, &a, &r->attend_one, e);
+    a.rows = MANY;
+    ok = ok && time_attention(&t, &a, &r->attend, e);
+    if (t.desk) d->ops->free(d, t.desk);
+    if (t.q) d->ops->free(d, t.q);
+    if (t.out) d->ops->free(d, t.out);
+    free(t.pages.page);
+    kv_cache_free(t.kv);
+    return ok;
+}
+
+// ------------------------------------------------------------------------------- the rest
+
+static bool time_elements(struct rates *r, struct device *d, size_t dim, gyr_error *e) {
+    dfloat *x = d->ops->alloc(d, (2 * (size_t)MANY + 1) * dim * sizeof(float), e);
+    double one[REPEATS], many[REPEATS];
+    bool ok = x;
+    for (size_t i = 0; i < REPEATS && ok; i++) {
+        double start = now_seconds();
+        for (int k = 0; k < 32; k++) d->ops->norm(d, NORM_RMS, x, x, 1, NULL, 1e-5f, 1, dim, x + dim);
+        ok = d->ops->sync(d, e);
+        double middle = now_seconds();
+        for (int k = 0; k < 4; k++) d->ops->norm(d, NORM_RMS, x, x, 1, NULL, 1e-5f, MANY, dim, x + MANY * dim);
+        ok = ok && d->ops->sync(d, e);
+        one[i] = (middle - start) / 32;
+        many[i] = (now_seconds() - middle) / 4;
+    }
+    if (x) d->ops->free(d, x);
+    if (!ok) return false;
+    r->call = median_of(one, REPEATS);
+    r->stream = fmax(0, median_of(many, REPEATS) - r->call) / (2.0 * MANY * (double)dim * sizeof(float));
+    return true;
+}
+
+// What is not timed is reckoned from the processor's own limits, where it is one.
+static void limits_of(struct rates *r, struct device *d) {
+    struct roofs roofs;
+    *r = (struct rates){.basis = BASIS_ESTIMATED, .slow = 0.8, .fast = 1.25};
+    if (strcmp(d->ops->kind, "cpu")) return;
+    device_cpu_roofs(d, 0.3, &roofs);
+    r->read = roofs.read;
+    r->quantized = roofs.int8 / 4;
+    r->halves = roofs.int8 / 12;
+    r->singles = roofs.fp32 / 2;
+    r->attend_one = r->attend = roofs.fp32 / 4;
+}
+
+bool rates_here(struct rates *r, struct device *d, const struct checkpoint *c, const struct demand *need,
+                gyr_error *e) {
+    struct hyperparameters h;
+    const struct family *f = family_find(c, e);
+    uint64_t total, available;
+    if (!f || !hyperparameters(f, c, &h, e)) return false;
+    d->ops->room(d, &total, &available);
+    size_t room = available / 4 < LARGE ? (size_t)available / 4 : LARGE;
+    limits_of(r, d);
+    if (!time_products(r, d, &need->prompt, room, e) || !time_products(r, d, &need->answer, room, e)) return false;
+    if (!(r->read > 0) && r->n_timed) r->read = 1 / r->timed[0].seconds[0];
+    return time_both(r, d, &h, need->kv_type, e) && time_elements(r, d, h.hidden, e);
+}
