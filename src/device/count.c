@@ -21,8 +21,8 @@ struct counter {
 static struct counter *of(struct device *d) { return (struct counter *)d; }
 
 static bool same(const struct counted *a, const struct counted *b) {
-    return a->work == b->work && a->type == b->type && a->rows == b->rows && a->weights == b->weights &&
-           a->cache == b->cache && a->stream == b->stream && a->ops == b->ops;
+    return a->work == b->work && a->type == b->type && a->rows == b->rows && a->cols == b->cols &&
+           a->weights == b->weights && a->cache == b->cache && a->stream == b->stream && a->ops == b->ops;
 }
 
 // Equal operations are one entry.
@@ -88,12 +88,18 @@ static double bytes_of(struct device *d, const struct weight *w) {
 
 static double floats(double n) { return n * sizeof(float); }
 
-static void count_product(struct device *d, const struct weight *w, double matrices, double rows) {
+static void elements_of(struct device *d, enum work work, double n, double arrays) {
+    note(d, (struct counted){.work = work, .stream = floats(n * arrays), .ops = n});
+}
+
+static void count_product(struct device *d, const struct weight *w, double matrices, double rows, bool beside) {
     double per = rows / matrices, cols = (double)w->cols, outs = (double)w->rows;
     size_t each = per < 1 ? 1 : per > MANY_ROWS ? MANY_ROWS : (size_t)(per + 0.5);
     note(d, (struct counted){.work = WORK_PRODUCT,
                              .type = w->type,
                              .rows = each,
+                             .cols = w->cols,
+                             .beside = beside,
                              .weights = matrices * bytes_of(d, w),
                              .stream = floats(rows * (cols + outs)),
                              .ops = 2 * rows * cols * outs});
@@ -101,15 +107,15 @@ static void count_product(struct device *d, const struct weight *w, double matri
 
 static void matmul(struct device *d, const struct weight *w, const dfloat *x, size_t rows, const dfloat *bias,
                    dfloat *y) {
-    count_product(d, w, 1, (double)rows);
+    count_product(d, w, 1, (double)rows, false);
 }
 
 static void products(struct device *d, const struct product *list, size_t n) {
-    for (size_t i = 0; i < n; i++) count_product(d, list[i].w, 1, (double)list[i].rows);
+    for (size_t i = 0; i < n; i++) count_product(d, list[i].w, 1, (double)list[i].rows, i);
 }
 
 static void head_products(struct device *d, const struct head_products *a) {
-    for (size_t h = 0; h < a->heads; h++) count_product(d, &a->w[h].w, 1, (double)a->rows);
+    for (size_t h = 0; h < a->heads; h++) count_product(d, &a->w[h].w, 1, (double)a->rows, h);
 }
 
 // How many of n experts are asked for, if each choice is as likely as any other.
@@ -122,7 +128,8 @@ static double experts_used(const struct experts *a) {
 static void experts(struct device *d, const struct experts *a) {
     const struct linear *each[] = {&a->expert->gate, &a->expert->up, &a->expert->down};
     double used = experts_used(a), rows = (double)a->rows * (double)a->used;
-    for (int i = 0; i < 3; i++) count_product(d, &each[i]->w, used, rows);
+    for (int i = 0; i < 3; i++) count_product(d, &each[i]->w, used, rows, i == 1);
+    elements_of(d, WORK_ACTIVATION, rows * (double)a->wide, 3);
 }
 
 // ------------------------------------------------------------------------------- attention and states
@@ -178,14 +185,17 @@ static void choose(struct device *d, const struct choice *a) {
                              .ops = s.all * (heads * (2 * (double)a->kv.key_dim + 3) + 2)});
 }
 
-static void elements(struct device *d, double n, double arrays) {
-    note(d, (struct counted){.work = WORK_ELEMENTS, .stream = floats(n * arrays), .ops = n});
+static void elements(struct device *d, double n, double arrays) { elements_of(d, WORK_ELEMENTS, n, arrays); }
+
+// What is read is looked through once more by who chooses a token.
+static void get(struct device *d, void *dst, const void *src, size_t bytes) {
+    elements(d, (double)bytes / sizeof(float), 3);
 }
 
 static void qkv(struct device *d, const struct qkv *a) {
     double rows = (double)a->rows, kv = (double)a->kv.heads * (double)(a->kv.key_dim + a->kv.value_dim);
     double written = a->k.slab ? rows * kv : 0, q = rows * (double)a->heads * (double)a->kv.key_dim;
-    elements(d, q + written, 2);
+    elements_of(d, WORK_ROTATION, q + written, 2);
 }
 
 static void conv(struct device *d, const struct conv *a) {
@@ -218,8 +228,12 @@ static void norm(struct device *d, enum norm_kind kind, const dfloat *x, const d
     elements(d, (double)rows * (double)dim, 2);
 }
 
-static void activate(struct device *d, enum activation kind, dfloat *x, size_t n) { elements(d, (double)n, 2); }
-static void gate(struct device *d, const struct gate *a) { elements(d, (double)a->rows * (double)a->n, 3); }
+static void activate(struct device *d, enum activation kind, dfloat *x, size_t n) {
+    elements_of(d, WORK_ACTIVATION, (double)n, 2);
+}
+static void gate(struct device *d, const struct gate *a) {
+    elements_of(d, WORK_ACTIVATION, (double)a->rows * (double)a->n, 3);
+}
 static void route(struct device *d, const struct route *a) { elements(d, (double)a->rows * (double)a->experts, 2); }
 
 static void sum_rows(struct device *d, const struct sum_rows *a) {
@@ -247,7 +261,7 @@ static const struct device_ops table = {
     .alloc = alloc,
     .free = release,
     .write = put,
-    .read = pass_over,
+    .read = get,
     .copy = pass_over,
     .bind = bind,
     .unbind = unbind,

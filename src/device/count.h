@@ -5,14 +5,18 @@
 
 #include "device/device.h"
 
-enum work { WORK_PRODUCT, WORK_ATTENTION, WORK_STATE, WORK_ELEMENTS };
+// Elements are a norm's, a sum's and the like; those of activations, and of queries and keys that are rotated and
+// written to the cache, take longer.
+enum work { WORK_PRODUCT, WORK_ATTENTION, WORK_STATE, WORK_ELEMENTS, WORK_ACTIVATION, WORK_ROTATION };
 
 // Equal operations, taken together: the numbers are those of one.
 struct counted {
     enum work work;
     enum type type; // of the weights, or of the cache
     size_t rows;    // that go through each matrix
+    size_t cols;    // of each matrix
     uint64_t calls;
+    bool beside;    // others of the same call: it waits for none
     double weights; // bytes of matrices that are read
     double cache;   // bytes of keys, values and states that are read or written
     double stream;  // bytes of activations that are read and written

@@ -2,6 +2,7 @@
 #include "plan/plan.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char counted[] = "counted: the model's tensors, and its pass run on a device that only counts";
@@ -105,6 +106,25 @@ static json_t *limits(const struct plan *p) {
                      bound(&l->prompt), "decode", p->demand.encoder ? "none" : bound(&l->answer));
 }
 
+// What was timed on this machine.
+static json_t *timed_json(const struct plan *p, const struct rates *r) {
+    json_t *o = json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "read_bytes_per_s", r->read, "attention_ops_per_s",
+                          r->attend, "attention_ops_per_s_one", r->attend_one, "seconds_an_operation", r->call,
+                          "seconds_a_product", r->product, "basis", "measured", "date", p->date);
+    json_t *products = json_object();
+    for (size_t i = 0; i < r->n_timed; i++) {
+        json_t *rows = json_object();
+        for (int k = 0; k < ROW_COUNTS; k++) {
+            char name[24];
+            snprintf(name, sizeof name, "%zu", row_counts[k]);
+            json_object_set_new(rows, name, json_real(1 / r->timed[i].seconds[k]));
+        }
+        json_object_set_new(products, type_info(r->timed[i].type)->name, rows);
+    }
+    json_object_set_new(o, "weight_bytes_per_s_by_rows", products);
+    return o;
+}
+
 static json_t *card_json(const struct plan *p, size_t i) {
     static const char *const confidence[] = {"low", "medium", "high"};
     const struct place_for *at = &p->place[i];
@@ -113,7 +133,10 @@ static json_t *card_json(const struct plan *p, size_t i) {
     json_t *c = json_pack("{s:s, s:I, s:I, s:I, s:f, s:f}", "name", a ? a->name : p->here_name, "count",
                           (json_int_t)at->n, "used", (json_int_t)g->cards, "layers", (json_int_t)g->layers,
                           "memory_bytes", g->bytes, "room_bytes", at->room * (double)at->n);
-    if (!a) return c;
+    if (!a) {
+        json_object_set_new(c, "rates", timed_json(p, &at->rates));
+        return c;
+    }
     json_object_set_new(c, "rated",
                         json_pack("{s:f, s:f, s:f, s:f, s:s, s:s, s:s, s:s, s:s}", "memory_gb", a->memory,
                                   "bandwidth_gbps", a->read, "bf16_tflops", a->bf16, "watts", a->watts, "basis",

@@ -26,7 +26,10 @@ struct rates rates_of_card(const struct accelerator *a) {
                           .attend_one = peak * share_attend,
                           .attend = peak * share_attend,
                           .call = seconds_call,
+                          .product = seconds_call,
                           .stream = read > 0 ? 1 / read : 0,
+                          .activation = read > 0 ? 1 / read : 0,
+                          .rotation = read > 0 ? 1 / read : 0,
                           .slow = 0.6,
                           .fast = 1.2};
 }
@@ -72,18 +75,27 @@ static void add_product(struct spent *s, const struct rates *r, const struct cou
     add(s, c->weights / r->read, seconds_of(c->ops, rate, answer), calls);
 }
 
+// What an operation takes beside reading weights and caches, and multiplying.
+static double overhead(const struct rates *r, const struct counted *c) {
+    switch (c->work) {
+    case WORK_PRODUCT: return c->beside ? 0 : r->product;
+    case WORK_ELEMENTS: return r->call + c->stream * r->stream;
+    case WORK_ACTIVATION: return r->call + c->stream * r->activation;
+    case WORK_ROTATION: return r->call + c->stream * r->rotation;
+    default: return r->call;
+    }
+}
+
 struct spent step_seconds(const struct rates *r, const struct step *step) {
     struct spent s = {0};
     if (!(r->read > 0)) return s;
     for (size_t i = 0; i < step->n; i++) {
         const struct counted *c = &step->ops[i];
         double calls = (double)c->calls;
-        s.other += calls * r->call;
+        s.other += calls * overhead(r, c);
         if (c->work == WORK_PRODUCT)
             add_product(&s, r, c, step->answer);
-        else if (c->work == WORK_ELEMENTS)
-            s.other += calls * c->stream * r->stream;
-        else
+        else if (c->work == WORK_ATTENTION || c->work == WORK_STATE)
             add(&s, c->cache / r->read, seconds_of(c->ops, step->answer ? r->attend_one : r->attend, step->answer),
                 calls);
     }

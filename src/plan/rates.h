@@ -23,7 +23,9 @@ struct rates {
     double read;                       // bytes a second, attained
     double quantized, halves, singles; // operations a second in products with weights of so many bits, attained
     double attend_one, attend;         // the same in attention, of a row for each sequence, and of many
-    double call, stream;               // seconds that an operation takes in any case, and for each byte of activations
+    double call, product;              // seconds that an operation takes in any case, and a product
+    double stream;                     // and for each byte of activations,
+    double activation, rotation;       // those of activations, and of queries and keys
     struct timed timed[MAX_TIMED];     // products that were timed; of others, and without, the rates above count
     size_t n_timed;
     double slow, fast; // what is reckoned lies between these shares of it

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 4096, SMALL = 12 << 20, LARGE = 384 << 20, REPEATS = 5, DEPTH = 512, MANY = 128 };
+enum { SMALL = 12 << 20, LARGE = 384 << 20, REPEATS = 5, DEPTH = 512, MANY = 128, CALLS = 32, MOST_COLUMNS = 32768 };
 
 // A product of random weights: as many rows of the matrix as fill `bytes`, over and over the same ones.
 struct product_trial {
@@ -28,9 +28,9 @@ static double median_of(double *t, size_t n) {
 }
 
 // Weights of which no scale is out of the ordinary; types that gyr cannot write are copies of small codes.
-static uint8_t *random_weights(enum type type, size_t rows) {
+static uint8_t *random_weights(enum type type, size_t rows, size_t one) {
     const struct type_info *info = type_info(type);
-    size_t row = type_row_bytes(type, COLUMNS), one = COLUMNS;
+    size_t row = type_row_bytes(type, one);
     float *x = malloc(one * sizeof *x);
     uint8_t *data = calloc(rows, row);
     uint32_t state = 1;
@@ -58,7 +58,7 @@ static void free_trial(struct product_trial *p) {
 static void make_large(struct product_trial *p, size_t room) {
     const struct device_ops *ops = p->d->ops;
     size_t each = ops->form_bytes(p->d, &p->small), times = each ? room / each : 0;
-    struct weight w = {.type = p->small.type, .rows = p->small.rows * times, .cols = COLUMNS, .data = p->file};
+    struct weight w = {.type = p->small.type, .rows = p->small.rows * times, .cols = p->small.cols, .data = p->file};
     if (times < 2 || ops->form_bytes(p->d, &w) != each * times) return;
     p->form = aligned_alloc(4096, (each * times + 4095) / 4096 * 4096);
     if (!p->form || !ops->form_give(p->d, &p->small, 0, each, p->form)) return;
@@ -76,11 +76,11 @@ static double bytes_of(const struct product_trial *p, const struct weight *w) {
     return (double)(form ? form : w->rows * type_row_bytes(w->type, w->cols));
 }
 
-static bool start_trial(struct product_trial *p, enum type type, size_t room, gyr_error *e) {
+static bool start_trial(struct product_trial *p, enum type type, size_t cols, size_t room, gyr_error *e) {
     const struct device_ops *ops = p->d->ops;
-    size_t rows = (size_t)SMALL / type_row_bytes(type, COLUMNS) / 64 * 64, most = row_counts[ROW_COUNTS - 1];
-    if (!(p->file = random_weights(type, rows))) return fail_memory(e, "measuring this machine");
-    p->small = (struct weight){.type = type, .rows = rows, .cols = COLUMNS, .data = p->file};
+    size_t rows = (size_t)SMALL / type_row_bytes(type, cols) / 64 * 64 + 64, most = row_counts[ROW_COUNTS - 1];
+    if (!(p->file = random_weights(type, rows, cols))) return fail_memory(e, "measuring this machine");
+    p->small = (struct weight){.type = type, .rows = rows, .cols = cols, .data = p->file};
     if (!ops->bind(p->d, &p->small, e)) {
         p->small.rows = 0;
         return false;
@@ -88,14 +88,14 @@ static bool start_trial(struct product_trial *p, enum type type, size_t room, gy
     ops->form_make(p->d, &p->small);
     make_large(p, room);
     size_t outs = p->large.rows ? p->large.rows : rows;
-    p->x = ops->alloc(p->d, most * COLUMNS * sizeof(float), e);
+    p->x = ops->alloc(p->d, most * cols * sizeof(float), e);
     p->y =
         p->x ? ops->alloc(p->d, (outs > most * rows ? outs * 16 : most * rows + outs * 16) * sizeof(float), e) : NULL;
     if (!p->y) return false;
-    float *x = malloc(COLUMNS * sizeof *x);
+    float *x = malloc(cols * sizeof *x);
     if (!x) return fail_memory(e, "measuring this machine");
-    for (size_t i = 0; i < COLUMNS; i++) x[i] = (float)(i % 31) * 0.0625f - 1;
-    for (size_t r = 0; r < most; r++) ops->write(p->d, p->x + r * COLUMNS, x, COLUMNS * sizeof *x);
+    for (size_t i = 0; i < cols; i++) x[i] = (float)(i % 31) * 0.0625f - 1;
+    for (size_t r = 0; r < most; r++) ops->write(p->d, p->x + r * cols, x, cols * sizeof *x);
     free(x);
     return ops->sync(p->d, e);
 }
@@ -114,10 +114,35 @@ static bool time_rows(const struct product_trial *p, size_t rows, double *second
     return true;
 }
 
-static bool time_type(struct timed *t, struct device *d, size_t room, gyr_error *e) {
+// What a product costs beside its weights, `one` second for each byte: one of few outputs, behind another operation as
+// in a pass, so that the threads have to be called again.
+static bool time_call(struct rates *r, const struct product_trial *p, double one, gyr_error *e) {
+    const struct device_ops *ops = p->d->ops;
+    size_t n = p->small.cols < 4096 ? p->small.cols : 4096;
+    double t[REPEATS];
+    struct weight few = {.type = p->small.type, .rows = 64, .cols = p->small.cols, .data = p->file};
+    if (!ops->bind(p->d, &few, e)) return false;
+    ops->form_make(p->d, &few);
+    bool ok = true;
+    for (size_t i = 0; i < REPEATS && ok; i++) {
+        double start = now_seconds();
+        for (int k = 0; k < CALLS; k++) {
+            ops->matmul(p->d, &few, p->x, 1, NULL, p->y);
+            ops->add(p->d, p->y, p->x, n < 64 ? n : 64);
+        }
+        ok = ops->sync(p->d, e);
+        t[i] = (now_seconds() - start) / CALLS;
+    }
+    if (ok) r->product = median_of(t, REPEATS) - one * bytes_of(p, &few);
+    ops->unbind(p->d, &few);
+    return ok;
+}
+
+static bool time_type(struct rates *r, struct timed *t, struct device *d, size_t cols, size_t room, gyr_error *e) {
     struct product_trial p = {.d = d};
-    bool ok = start_trial(&p, t->type, room, e);
+    bool ok = start_trial(&p, t->type, cols, room, e);
     for (int i = 0; ok && i < ROW_COUNTS; i++) ok = time_rows(&p, row_counts[i], &t->seconds[i], e);
+    if (ok && !r->n_timed) ok = time_call(r, &p, t->seconds[0], e);
     free_trial(&p);
     return ok;
 }
@@ -128,13 +153,25 @@ static bool has(const struct rates *r, enum type type) {
     return false;
 }
 
+// As many columns as most of the type's weights have.
+static size_t columns_of(const struct step *s, enum type type) {
+    double most = 0;
+    size_t cols = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct counted *c = &s->ops[i];
+        double bytes = c->weights * (double)c->calls;
+        if (c->work == WORK_PRODUCT && c->type == type && bytes > most) most = bytes, cols = c->cols;
+    }
+    return cols < MOST_COLUMNS ? cols : MOST_COLUMNS;
+}
+
 // Every type that the steps multiply by.
 static bool time_products(struct rates *r, struct device *d, const struct step *s, size_t room, gyr_error *e) {
     for (size_t i = 0; i < s->n; i++) {
         enum type type = s->ops[i].type;
         if (s->ops[i].work != WORK_PRODUCT || has(r, type) || r->n_timed == MAX_TIMED) continue;
         struct timed t = {.type = type};
-        if (!time_type(&t, d, room, e)) return false;
+        if (!time_type(r, &t, d, columns_of(s, type), room, e)) return false;
         r->timed[r->n_timed++] = t;
     }
     return true;
@@ -192,6 +229,34 @@ static bool time_attention(struct attention_trial *t, struct attention *a, doubl
     return true;
 }
 
+// Queries and keys of as many rows, rotated and written to the cache.
+static bool time_rotation(struct attention_trial *t, const struct attention *a, struct rates *r, gyr_error *e) {
+    const struct device_ops *ops = t->d->ops;
+    size_t q = a->heads * a->kv.key_dim, k = a->kv.heads * a->kv.key_dim, v = a->kv.heads * a->kv.value_dim;
+    size_t all = q + k + v, dim = a->kv.key_dim / 2 * 2;
+    dfloat *x = ops->alloc(t->d, a->rows * (all + dim) * sizeof(float), e);
+    double times[REPEATS];
+    bool ok = x;
+    struct qkv in = {.rows = a->rows, .heads = a->heads, .kv = a->kv, .pairs = PAIRS_HALVES, .at = a->at};
+    in.q_in = (struct projected){x, all, a->kv.key_dim};
+    in.k_in = (struct projected){x + q, all, a->kv.key_dim};
+    in.v_in = (struct projected){x + q + k, all, a->kv.value_dim};
+    in.angles = dim ? x + a->rows * all : NULL;
+    in.rotary_dim = dim;
+    in.q = t->q;
+    in.k = a->k;
+    in.v = a->v;
+    for (size_t i = 0; i < REPEATS && ok; i++) {
+        double start = now_seconds();
+        ops->qkv(t->d, &in);
+        ok = ops->sync(t->d, e);
+        times[i] = now_seconds() - start;
+    }
+    if (ok) r->rotation = median_of(times, REPEATS) / (2.0 * (double)(a->rows * all) * sizeof(float));
+    if (x) ops->free(t->d, x);
+    return ok;
+}
+
 // Of the shape that most of the model's layers have.
 static bool time_both(struct rates *r, struct device *d, const struct hyperparameters *h, enum type type,
                       gyr_error *e) {
@@ -210,7 +275,7 @@ static bool time_both(struct rates *r, struct device *d, const struct hyperparam
     a.rows = 1;
     ok = ok && time_attention(&t, &a, &r->attend_one, e);
     a.rows = MANY;
-    ok = ok && time_attention(&t, &a, &r->attend, e);
+    ok = ok && time_attention(&t, &a, &r->attend, e) && time_rotation(&t, &a, r, e);
     if (t.desk) d->ops->free(d, t.desk);
     if (t.q) d->ops->free(d, t.q);
     if (t.out) d->ops->free(d, t.out);
@@ -221,24 +286,33 @@ static bool time_both(struct rates *r, struct device *d, const struct hyperparam
 
 // ------------------------------------------------------------------------------- the rest
 
-static bool time_elements(struct rates *r, struct device *d, size_t dim, gyr_error *e) {
-    dfloat *x = d->ops->alloc(d, (2 * (size_t)MANY + 1) * dim * sizeof(float), e);
-    double one[REPEATS], many[REPEATS];
+// Norms and activations, as the model has them: of one row, which is what an operation costs at the least, and of many.
+static bool time_elements(struct rates *r, struct device *d, const struct hyperparameters *h, gyr_error *e) {
+    size_t dim = h->hidden, n = MANY * dim;
+    dfloat *x = d->ops->alloc(d, (2 * n + dim) * sizeof(float), e);
+    double one[REPEATS], many[REPEATS], activations[REPEATS];
     bool ok = x;
     for (size_t i = 0; i < REPEATS && ok; i++) {
         double start = now_seconds();
-        for (int k = 0; k < 32; k++) d->ops->norm(d, NORM_RMS, x, x, 1, NULL, 1e-5f, 1, dim, x + dim);
+        for (int k = 0; k < CALLS; k++) d->ops->norm(d, NORM_RMS, x, x, 1, NULL, 1e-5f, 1, dim, x + dim);
         ok = d->ops->sync(d, e);
-        double middle = now_seconds();
-        for (int k = 0; k < 4; k++) d->ops->norm(d, NORM_RMS, x, x, 1, NULL, 1e-5f, MANY, dim, x + MANY * dim);
+        double first = now_seconds();
+        for (int k = 0; k < 4; k++) d->ops->norm(d, NORM_RMS, x, x, 1, NULL, 1e-5f, MANY, dim, x + n);
         ok = ok && d->ops->sync(d, e);
-        one[i] = (middle - start) / 32;
-        many[i] = (now_seconds() - middle) / 4;
+        double second = now_seconds();
+        for (int k = 0; k < 4; k++) d->ops->activate(d, h->activation, x + n, n);
+        ok = ok && d->ops->sync(d, e);
+        one[i] = (first - start) / CALLS;
+        many[i] = (second - first) / 4;
+        activations[i] = (now_seconds() - second) / 4;
     }
     if (x) d->ops->free(d, x);
     if (!ok) return false;
+    double bytes = 2.0 * (double)n * sizeof(float);
     r->call = median_of(one, REPEATS);
-    r->stream = fmax(0, median_of(many, REPEATS) - r->call) / (2.0 * MANY * (double)dim * sizeof(float));
+    r->product = fmax(r->call, r->product - r->call); // it was timed with an operation in front of it
+    r->stream = fmax(0, median_of(many, REPEATS) - r->call) / bytes;
+    r->activation = fmax(0, median_of(activations, REPEATS) - r->call) / bytes;
     return true;
 }
 
@@ -266,5 +340,5 @@ bool rates_here(struct rates *r, struct device *d, const struct checkpoint *c, c
     limits_of(r, d);
     if (!time_products(r, d, &need->prompt, room, e) || !time_products(r, d, &need->answer, room, e)) return false;
     if (!(r->read > 0) && r->n_timed) r->read = 1 / r->timed[0].seconds[0];
-    return time_both(r, d, &h, need->kv_type, e) && time_elements(r, d, h.hidden, e);
+    return time_both(r, d, &h, need->kv_type, e) && time_elements(r, d, &h, e);
 }
