@@ -57,11 +57,12 @@ static bool ask(struct heads *h, const char *path, struct start *s, bool *again,
     free(url);
     if (code == CURLE_OUT_OF_MEMORY) return fail_memory(e, h->name.label);
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
-    *again = !status || status >= 500 || status == 429 || status == 200 || status == 206;
-    if ((status == 200 || status == 206) && s->n == s->want) return true;
-    if (status != 200 && status != 206 && status) return hub_refusal(&h->hub, status, "", path, e);
+    bool came = status == 200 || status == 206, broke = code && code != CURLE_WRITE_ERROR;
+    *again = came || broke || status >= 500 || status == 429;
+    if (came && s->n == s->want) return true;
+    if (!came && !broke) return hub_refusal(&h->hub, status, "", path, e);
     return fail(e, GYR_IO, "%s: %s: %s; try again later", h->name.label, path,
-                code ? curl_easy_strerror(code) : "the hub sent less than was asked for");
+                broke ? curl_easy_strerror(code) : "the hub sent less than was asked for");
 }
 
 static bool get(struct heads *h, const struct hub_file *f, struct start *s, size_t want, gyr_error *e) {
@@ -229,5 +230,7 @@ char *hub_heads(const gyr_pull_options *o, const char *folder, gyr_error *e) {
     choice_free(&h.choice);
     listing_free(&h.listing);
     hub_close(&h.hub);
-    return buf_take(&path);
+    if (ok && !path.failed) return buf_take(&path);
+    buf_free(&path);
+    return NULL;
 }

@@ -33,7 +33,7 @@ static bool fits(const char *row, const char *name, size_t size) {
         size_t n = 0;
         while (i < size && !isalnum((unsigned char)name[i])) i++;
         while (i + n < size && isalnum((unsigned char)name[i + n])) n++;
-        if (n && (!plain(name + i, n, word) || !strstr(mine, word))) return false;
+        if (n && (plain(name + i, n, word) < 2 || !strstr(mine, word))) return false; // a letter is in any name
         i += n;
     }
     return words > 1;

@@ -575,61 +575,14 @@ speed_is_held_against_limits() {
         "$gyr" bench -m "$model" -p 99999 -n 0 -b 1 --json
 }
 
-plans_are_made() {
-    run "$gyr" plan falcon-40b --on MI300X
-    status_is 0
-    err_is ""
-    out_has "fits        yes: 8"
-    out_has "memory bandwidth"
-    out_has "export: "
-    run "$gyr" plan falcon-40b --on "2 x H800 + 4 x RTX 4090" -u 4 -c 1000 --prices "$source/examples/prices.tsv" --json
-    status_is 0
-    err_is ""
-    out_is_json
-    for key in fits memory_bytes prefill_tokens_per_s decode_tokens_per_s joules_per_token cost_per_million_tokens; do
-        grep -A 1 -F "\"$key\": {" out | grep -q '"value": ' || fault "$key has no value: $(cat out)"
-        grep -A 2 -F "\"$key\": {" out | grep -qE '"basis": "(measured|specified|estimated|unknown)"' || fault "$key has no basis"
-    done
-    run "$gyr" plan falcon-180b --on "2 x RTX 4090"
-    status_is 0
-    out_has "fits        no: "
-    out_has "what would do:"
-    run "$gyr" plan llama-3-8b --on L4 --prices "$source/examples/prices.tsv" --budget 5000
-    status_is 0
-    out_has "USD"
-    refuses 2 "MI301X: not a card that gyr knows; the nearest is MI300X" "$gyr" plan falcon-40b --on MI301X
-    refuses 2 "0 x L4: the number of cards is from 1 to 4096" "$gyr" plan falcon-40b --on "0 x L4"
-    refuses 3 "falcon-41b: neither a file nor a shape; did you mean falcon-40b" "$gyr" plan falcon-41b --on L4
-    refuses 2 "falcon-40b: a context of 4096 tokens; the model was trained for 2048" \
-        "$gyr" plan falcon-40b --on L4 -c 4096
-    refuses 2 "budget 1/d: write USD to buy for, such as 20000, or USD an hour to rent for, such as 8/h" \
-        "$gyr" plan falcon-7b --on L4 --budget 1/d
-    refuses 2 "a budget needs a file of prices; examples/prices.tsv shows the form" \
-        "$gyr" plan falcon-7b --on L4 --budget 100
-    refuses 3 "none.tsv: No such file or directory; check the path" "$gyr" plan falcon-7b --prices none.tsv
-    printf 'name\thour_usd\tbuy_usd\tdate\tsource\nL4\tnan\t-\t2026-11-01\tx\n' > bad.tsv
-    refuses 4 "bad.tsv:2: a price is a number from 0 to 1000000000, or - for none" \
-        "$gyr" plan falcon-7b --prices bad.tsv
-}
-
-this_machine_is_planned_for() {
-    run "$gyr" plan -t 1 -c 256 "$model" --json
-    status_is 0
-    err_is ""
-    out_is_json
-    out_has '"on": "this machine"'
-    out_has '"joules_per_token": {'
-    grep -A 2 -F '"joules_per_token": {' out | grep -q '"basis": "unknown"' || fault "joules were not measured: $(cat out)"
-}
-
 for name in help_fits_a_screen documents_know_every_option version_is_printed wrong_verbs_are_told \
     wrong_options_are_told wrong_arguments_are_told messages_are_one_harmless_line devices_are_listed \
-    perplexity_is_what_others_measure converts keys_are_made_and_removed plans_are_made; do
+    perplexity_is_what_others_measure converts keys_are_made_and_removed; do
     case_ $name
 done
 for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes_ids_and_text_again texts_become_vectors \
     answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same \
-    speed_is_told_when_asked receipts_are_verified speed_is_held_against_limits this_machine_is_planned_for raw_prompts_are_continued \
+    speed_is_told_when_asked receipts_are_verified speed_is_held_against_limits raw_prompts_are_continued \
     logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
     full_disks_are_told readers_may_leave inspect_describes; do
     if [ -f "$model" ]; then

@@ -34,7 +34,8 @@ static void falcon_40b_fits_one_large_card_or_two(void) {
     CHECK(on("MI300X").fits);
     CHECK(!on("H800").fits);
     CHECK(on("2 x H800").fits);
-    CHECK(!on("4 x RTX 4090").fits);
+    CHECK(on("4 x RTX 4090").fits);
+    CHECK(!on("3 x RTX 4090").fits);
     CHECK(on("H800 + RTX 4090").fits);
     demand_free(&demand);
 }

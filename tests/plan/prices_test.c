@@ -4,15 +4,15 @@
 
 #define HEAD "name\thour_usd\tbuy_usd\tdate\tsource\n"
 
-static struct prices *read(const char *text, gyr_error *e) { return prices_parse(text, strlen(text), "p.tsv", e); }
+static struct prices *parse(const char *text, gyr_error *e) { return prices_parse(text, strlen(text), "p.tsv", e); }
 
 static void prices_are_read(void) {
     gyr_error e = {0};
     bool others;
-    struct prices *p = read("# what we were offered\n\n" HEAD "MI300X\t1.99\t-\t2026-11-01\ta mail\r\n"
-                            "rtx 4090\t-\t1800\t2026-11-02\tthe shop around the corner\n"
-                            "electricity\t0.30\t-\t2026-10-31\tthe bill",
-                            &e);
+    struct prices *p = parse("# what we were offered\n\n" HEAD "MI300X\t1.99\t-\t2026-11-01\ta mail\r\n"
+                             "rtx 4090\t-\t1800\t2026-11-02\tthe shop around the corner\n"
+                             "electricity\t0.30\t-\t2026-10-31\tthe bill",
+                             &e);
     if (!p) printf("  %s\n", e.message);
     REQUIRE(p != NULL);
     CHECK_INT(p->n, 3);
@@ -39,7 +39,7 @@ static void the_sample_is_read(void) {
 
 static void refused(const char *rows, const char *because) {
     gyr_error e = {0};
-    struct prices *p = read(rows, &e);
+    struct prices *p = parse(rows, &e);
     CHECK(!p);
     CHECK_INT(e.status, GYR_MALFORMED);
     if (!strstr(e.message, because)) printf("  %s\n", e.message);
