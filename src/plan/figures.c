@@ -1,4 +1,5 @@
 // A plan as JSON: every figure with how it came to be.
+#include "base/utf8.h"
 #include "plan/plan.h"
 
 #include <math.h>
@@ -173,9 +174,11 @@ static json_t *notes(const struct plan *p) {
 
 static json_t *model_json(const struct plan *p) {
     const struct type_info *type = demand_type(&p->demand);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", p->checkpoint->path, "architecture",
-                     p->checkpoint->architecture, "from", p->shape ? "shape" : "file", "type", type ? type->name : "",
-                     "parameters", (json_int_t)p->demand.parameters, "layers", (json_int_t)p->demand.layers);
+    const char *name =
+        utf8_valid(p->checkpoint->path, strlen(p->checkpoint->path)) ? p->checkpoint->path : "(not UTF-8)";
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", name, "architecture", p->checkpoint->architecture,
+                     "from", p->shape ? "shape" : "file", "type", type ? type->name : "", "parameters",
+                     (json_int_t)p->demand.parameters, "layers", (json_int_t)p->demand.layers);
 }
 
 json_t *plan_json(const struct plan *p) {

@@ -1,4 +1,5 @@
 #include "plan/mix.h"
+#include "base/utf8.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -72,6 +73,7 @@ static bool add(struct mix *m, const char *text, size_t size, gyr_error *e) {
 bool mix_parse(struct mix *m, const char *text, gyr_error *e) {
     *m = (struct mix){0};
     size_t size = strlen(text), from = 0;
+    if (!utf8_valid(text, size)) return fail(e, GYR_USAGE, "cards are not named in UTF-8");
     if (size > MAX_TEXT)
         return fail(e, GYR_USAGE, "%zu letters that should name cards; %d are the most", size, MAX_TEXT);
     for (size_t i = 0; i <= size; i++) {

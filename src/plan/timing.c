@@ -6,15 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL = 12 << 20, LARGE = 384 << 20, REPEATS = 5, DEPTH = 512, MANY = 128, CALLS = 32, MOST_COLUMNS = 32768 };
+enum {
+    SMALL = 12 << 20,
+    LARGE = 384 << 20,
+    REPEATS = 5,
+    DEPTH = 512,
+    MANY = 128,
+    CALLS = 32,
+    MOST_COLUMNS = 32768,
+    SEVERAL = 6
+};
 
 // A product of random weights: as many rows of the matrix as fill `bytes`, over and over the same ones.
 struct product_trial {
     struct device *d;
-    struct weight small, large; // large: the same form many times over
+    struct weight small, middle, large; // the last two: the same form several times over, and many times
     uint8_t *file, *form;
     dfloat *x, *y;
-    double small_bytes, large_bytes;
 };
 
 static double median_of(double *t, size_t n) {
@@ -47,6 +55,7 @@ static uint8_t *random_weights(enum type type, size_t rows, size_t one) {
 static void free_trial(struct product_trial *p) {
     const struct device_ops *ops = p->d->ops;
     if (p->small.rows) ops->unbind(p->d, &p->small);
+    if (p->middle.rows) ops->unbind(p->d, &p->middle);
     if (p->large.rows) ops->unbind(p->d, &p->large);
     if (p->x) ops->free(p->d, p->x);
     if (p->y) ops->free(p->d, p->y);
@@ -54,21 +63,27 @@ static void free_trial(struct product_trial *p) {
     free(p->form);
 }
 
-// The large matrix is there if the device takes a form that is put together.
-static void make_large(struct product_trial *p, size_t room) {
+static void repeat(struct product_trial *p, struct weight *to, size_t times) {
+    const struct device_ops *ops = p->d->ops;
+    struct weight w = {.type = p->small.type, .rows = p->small.rows * times, .cols = p->small.cols, .data = p->file};
+    if (!ops->bind(p->d, &w, NULL)) return;
+    *to = w;
+    if (ops->form_take(p->d, to, p->form)) return;
+    ops->unbind(p->d, to);
+    to->rows = 0;
+}
+
+// The larger matrices are there if the device takes a form that is put together.
+static void make_larger(struct product_trial *p, size_t room) {
     const struct device_ops *ops = p->d->ops;
     size_t each = ops->form_bytes(p->d, &p->small), times = each ? room / each : 0;
     struct weight w = {.type = p->small.type, .rows = p->small.rows * times, .cols = p->small.cols, .data = p->file};
-    if (times < 2 || ops->form_bytes(p->d, &w) != each * times) return;
+    if (times < SEVERAL || ops->form_bytes(p->d, &w) != each * times) return;
     p->form = aligned_alloc(4096, (each * times + 4095) / 4096 * 4096);
     if (!p->form || !ops->form_give(p->d, &p->small, 0, each, p->form)) return;
     for (size_t i = 1; i < times; i++) memcpy(p->form + i * each, p->form, each);
-    if (!ops->bind(p->d, &w, NULL)) return;
-    p->large = w;
-    if (!ops->form_take(p->d, &p->large, p->form)) {
-        ops->unbind(p->d, &p->large);
-        p->large.rows = 0;
-    }
+    repeat(p, &p->middle, SEVERAL);
+    repeat(p, &p->large, times);
 }
 
 static double bytes_of(const struct product_trial *p, const struct weight *w) {
@@ -86,11 +101,11 @@ static bool start_trial(struct product_trial *p, enum type type, size_t cols, si
         return false;
     }
     ops->form_make(p->d, &p->small);
-    make_large(p, room);
-    size_t outs = p->large.rows ? p->large.rows : rows;
+    make_larger(p, room);
+    size_t many = p->large.rows ? p->large.rows : rows, some = p->middle.rows ? p->middle.rows : rows;
+    size_t room_y = most * some > 16 * many ? most * some : 16 * many;
     p->x = ops->alloc(p->d, most * cols * sizeof(float), e);
-    p->y =
-        p->x ? ops->alloc(p->d, (outs > most * rows ? outs * 16 : most * rows + outs * 16) * sizeof(float), e) : NULL;
+    p->y = p->x ? ops->alloc(p->d, room_y * sizeof(float), e) : NULL;
     if (!p->y) return false;
     float *x = malloc(cols * sizeof *x);
     if (!x) return fail_memory(e, "measuring this machine");
@@ -100,9 +115,9 @@ static bool start_trial(struct product_trial *p, enum type type, size_t cols, si
     return ops->sync(p->d, e);
 }
 
-// Few rows are multiplied by weights that no cache holds, many by few of them.
+// Weights that no cache holds, and fewer of them where there are many rows.
 static bool time_rows(const struct product_trial *p, size_t rows, double *seconds, gyr_error *e) {
-    const struct weight *w = p->large.rows && rows <= 16 ? &p->large : &p->small;
+    const struct weight *larger = rows <= 16 ? &p->large : &p->middle, *w = larger->rows ? larger : &p->small;
     double t[REPEATS];
     for (size_t i = 0; i < REPEATS; i++) {
         double start = now_seconds();

@@ -70,7 +70,8 @@ static void nonsense_is_refused_in_a_line(void) {
     refused("RTX 4091", "the nearest is RTX 4090");
     refused("GeForce", "not a card that gyr knows");
     refused("Ascend", "which one?");
-    refused("\x01\xff\n", "names no card");
+    refused("\x01\n", "names no card");
+    refused("H800\xff", "UTF-8");
     refused("%s%n%d", "not a card");
     char long_text[2000];
     memset(long_text, 'x', sizeof long_text - 1);
