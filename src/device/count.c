@@ -22,7 +22,8 @@ static struct counter *of(struct device *d) { return (struct counter *)d; }
 
 static bool same(const struct counted *a, const struct counted *b) {
     return a->work == b->work && a->type == b->type && a->rows == b->rows && a->cols == b->cols &&
-           a->weights == b->weights && a->cache == b->cache && a->stream == b->stream && a->ops == b->ops;
+           a->beside == b->beside && a->weights == b->weights && a->cache == b->cache && a->stream == b->stream &&
+           a->ops == b->ops;
 }
 
 // Equal operations are one entry.

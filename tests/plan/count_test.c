@@ -45,6 +45,17 @@ static void a_llama_is_counted(void) {
     demand_free(&d);
 }
 
+// Products of which none waits for another are one call: queries, keys and values; gates and what they gate.
+static void calls_are_counted_as_made(void) {
+    struct demand d = demand_of("llama-3-8b", "f16", (struct usage){.users = 1, .context = 64, .rows = 512});
+    uint64_t calls = 0, beside = 0;
+    for (size_t i = 0; i < d.answer.n; i++)
+        if (d.answer.ops[i].work == WORK_PRODUCT) *(d.answer.ops[i].beside ? &beside : &calls) += d.answer.ops[i].calls;
+    CHECK_INT(calls, 32 * 4 + 1);
+    CHECK_INT(beside, 32 * 3);
+    demand_free(&d);
+}
+
 static void users_share_weights_and_not_caches(void) {
     struct usage one = {.users = 1, .context = 512, .prompt = 64, .rows = 512}, many = one;
     many.users = 16;
@@ -106,6 +117,7 @@ static void a_shape_takes_no_room(void) {
 
 int main(void) {
     RUN(a_llama_is_counted);
+    RUN(calls_are_counted_as_made);
     RUN(users_share_weights_and_not_caches);
     RUN(windows_are_seen);
     RUN(experts_are_counted_as_chosen);
