@@ -3,12 +3,12 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize merge synth version help'
+        words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize merge synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
-    -m | --model | --adapter | --receipt | -f | --file | -o | --output | --vocab)
+    -m | --model | --adapter | --receipt | -f | --file | -o | --output | --vocab | --prices)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
     --pooling)
@@ -51,6 +51,7 @@ _gyr() {
     eval)
         words='--model --adapter --context --stride --json --threads --kv-type --oversize --no-cache --help'
         [[ $word == -* ]] || words='perplexity' ;;
+    plan) words='--on --type --users --context --prompt --kv-type --threads --prices --budget --json --help' ;;
     devices) words='--json --help' ;;
     cache)
         words='--json --help'
@@ -64,9 +65,9 @@ _gyr() {
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval devices cache bench convert quantize merge synth version' ;;
+    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize merge synth version' ;;
     esac
-    if [[ ($verb == inspect || $verb == verify || $verb == quantize || $verb == convert) && $word != -* ]]; then
+    if [[ ($verb == inspect || $verb == plan || $verb == verify || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     else
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

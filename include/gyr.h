@@ -730,6 +730,30 @@ GYR_API gyr_status gyr_synth(const gyr_synth_options *options, gyr_error *err);
 // Name of shape `index`, NULL past the last.
 GYR_API const char *gyr_synth_shapes(size_t index);
 
+// ------------------------------------------------------------------------------------------------------- plans
+
+typedef struct gyr_plan_options {
+    const char *model;   // a file, a folder, "hf:OWNER/NAME", or a shape of gyr_synth_shapes(); no weights are read
+    const char *type;    // of a shape's matrices, such as "q4_k"; NULL: 16 bits a weight
+    const char *on;      // cards, such as "2 x H800 + 4 x RTX 4090" (gyr_plan_card()); NULL: this machine
+    const char *prices;  // file of prices (docs/planning.md); NULL: none
+    const char *budget;  // "20000": USD to buy for, "8/h": USD an hour to rent for; NULL: none
+    uint32_t users;      // answers at once; 0: 1
+    uint32_t context;    // tokens of each; 0: 4096, or what the model was trained for if that is less
+    uint32_t prompt;     // tokens of a prompt; 0: 512, or half of the context if that is less
+    uint32_t threads;    // of this machine; 0: one for each CPU
+    gyr_kv_type kv_type; // of the KV cache
+    uint64_t reserved[8];
+} gyr_plan_options;
+
+// What a model takes on some hardware, and how fast it will be: a JSON object whose figures say whether they are
+// measured, specified by a maker, estimated or unknown (docs/planning.md). On this machine operations are timed for a
+// second or two. Free with gyr_free(). Fails with GYR_IO, GYR_MALFORMED, GYR_UNSUPPORTED.
+GYR_API char *gyr_plan(const gyr_plan_options *options, gyr_error *err);
+
+// Name of card `index` that plans know, NULL past the last.
+GYR_API const char *gyr_plan_card(size_t index);
+
 // ----------------------------------------------------------------------------------------------- quantization
 
 typedef struct gyr_quantize_options {

@@ -29,6 +29,7 @@ static const struct verb {
     {"embed", "turn texts into vectors", verb_embed},
     {"logits", "compute the scores of the next token, for checking", verb_logits},
     {"eval", "measure how well a model predicts a text", verb_eval},
+    {"plan", "say whether a model fits, how fast it is and what it costs", verb_plan},
     {"devices", "list what models can run on here", verb_devices},
     {"cache", "list or clear the weights kept for the next start", verb_cache},
     {"bench", "measure how fast a model is, beside the machine's limits", verb_bench},
@@ -48,7 +49,7 @@ static const struct verb *find(const char *name) {
 }
 
 static void print_help(void) {
-    print("Usage: gyr VERB [OPTION]... [ARGUMENT]..., to run large language models here:\n");
+    print("Usage: gyr VERB [OPTION]... [ARGUMENT]..., to run large language models:\n");
     for (size_t i = 0; i < VERBS; i++)
         if (verbs[i].help) print("  %-10s %s\n", verbs[i].name, verbs[i].help);
     print("'gyr help VERB' explains a verb, 'gyr version' tells the version, 'man gyr' all.\n"

@@ -21,10 +21,10 @@ struct gguf_writer {
     struct tensor *tensors;
     size_t n_tensors, tensor_room;
     struct index tensor_index;
-    uint64_t alignment, size; // of the whole file, once its head is written
-    size_t current;           // tensor being written
-    uint64_t filled;          // its bytes so far
-    bool begun, failed;       // failed: `error` holds the first failure
+    uint64_t alignment, size;   // of the whole file, once its head is written
+    size_t current;             // tensor being written
+    uint64_t filled;            // its bytes so far
+    bool hollow, begun, failed; // failed: `error` holds the first failure
     gyr_error error;
 };
 
@@ -214,6 +214,8 @@ static uint64_t put_head(struct gguf_writer *w, struct buf *b) {
     return offset;
 }
 
+void gguf_writer_hollow(struct gguf_writer *w) { w->hollow = true; }
+
 bool gguf_writer_begin(struct gguf_writer *w, gyr_error *e) {
     if (w->failed) return report(w, e);
     struct buf b = {0};
@@ -222,7 +224,7 @@ bool gguf_writer_begin(struct gguf_writer *w, gyr_error *e) {
     w->size = b.size + data;
     if (b.failed || w->head.failed)
         REFUSE(w, GYR_NO_MEMORY, "%s: out of memory; close other programs", w->path);
-    else if (!out_reserve(w->out, w->size, &w->error) || !out_write(w->out, b.data, b.size, &w->error))
+    else if ((!w->hollow && !out_reserve(w->out, w->size, &w->error)) || !out_write(w->out, b.data, b.size, &w->error))
         w->failed = true;
     buf_free(&b);
     buf_free(&w->head);

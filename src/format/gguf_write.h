@@ -32,6 +32,9 @@ void gguf_writer_refuse(struct gguf_writer *w, gyr_status status, const char *wh
 // Announces a tensor; dims as in struct tensor.
 void gguf_put_tensor(struct gguf_writer *w, const char *name, enum type type, int n_dims, const uint64_t *dim);
 
+// Before the head: only the head is to be written, and no disk space is claimed for the weights.
+void gguf_writer_hollow(struct gguf_writer *w);
+
 // Writes the head. From here on, data only.
 bool gguf_writer_begin(struct gguf_writer *w, gyr_error *e);
 

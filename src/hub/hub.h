@@ -13,6 +13,10 @@ char *hub_pull(const gyr_pull_options *o, uint64_t memory, gyr_error *e);
 // What a pull would bring, as JSON. free().
 char *hub_preview(const gyr_pull_options *o, uint64_t memory, gyr_error *e);
 
+// Writes the heads of the files that a pull would bring to a folder that is there: files of the right size, in which
+// there is a hole for the weights. The path to open. free().
+char *hub_heads(const gyr_pull_options *o, const char *folder, gyr_error *e);
+
 // The path of a model that was pulled; without the network. free().
 char *hub_find(const char *name, const char *store, gyr_error *e);
 

@@ -26,7 +26,7 @@ static const struct tensor *bind_unpacked(struct binder *b, const struct tensor 
     size_t room = (sizeof *t + 63) / 64 * 64;
     uint8_t *data = bind_rewrite(b, room + t->bytes);
     if (!data) return b->looking ? t : NULL;
-    tensor_blocks(t, 0, (size_t)(t->dim[0] * t->dim[1]), data + room);
+    if (!b->m->hollow) tensor_blocks(t, 0, (size_t)(t->dim[0] * t->dim[1]), data + room);
     struct tensor *whole = (struct tensor *)(void *)data;
     *whole = *t;
     whole->data = data + room;
@@ -91,7 +91,7 @@ bool bind_is_turned(const struct binder *b) {
 uint8_t *bind_turned(struct binder *b, const struct tensor *t, size_t cols, size_t rows) {
     size_t size = type_info(t->type)->bytes;
     uint8_t *data = bind_rewrite(b, t->bytes);
-    for (size_t r = 0; data && r < rows; r++)
+    for (size_t r = 0; data && !b->m->hollow && r < rows; r++)
         for (size_t c = 0; c < cols; c++) memcpy(data + (r * cols + c) * size, t->data + (c * rows + r) * size, size);
     return data;
 }
@@ -125,7 +125,7 @@ static bool bind_unit(struct binder *b, struct weight *w, enum role role, size_t
     uint8_t *data = bind_rewrite(b, t->bytes);
     float *row = data ? malloc(cols * sizeof *row) : NULL;
     if (!row) return b->looking || (data && fail_memory(b->e, m->checkpoint->path));
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows && !m->hollow; r++) {
         unit_decode(t, r, cols, 0, cols, row);
         type->encode(row, cols, data + r * cols * type->bytes);
     }
@@ -450,7 +450,7 @@ static bool bind_factors(struct binder *b, enum role role, float **factors) {
     if (!host) return fail_memory(b->e, m->checkpoint->path);
     type_decode(t->type, t->data, 0, n, host);
     for (size_t i = 0; i < n; i++)
-        if (!(host[i] > 0))
+        if (!(host[i] > 0) && !m->hollow)
             return fail(b->e, GYR_MALFORMED, "%s: tensor '%s' has a factor that is not positive; get the file again",
                         m->checkpoint->path, name);
     return true;

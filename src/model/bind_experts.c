@@ -86,7 +86,7 @@ static bool bind_packed(struct binder *b, struct layer *l, const struct matrices
     uint8_t *data = bind_rewrite(b, m->h.experts * w->rows * row);
     if (!data) return b->looking;
     for (size_t i = 0; i < m->h.experts; i++)
-        for (size_t r = 0; r < w->rows; r++)
+        for (size_t r = 0; r < w->rows && !m->hollow; r++)
             tensor_blocks(t, (i * all + first + r * step) * w->cols, w->cols, data + (i * w->rows + r) * row);
     for (size_t i = 0; i < m->h.experts; i++)
         if (!bind_to(b, matrix_of(l, i, w), t, w->cols, w->rows, data + i * w->rows * row)) return false;
@@ -114,7 +114,7 @@ static bool bind_columns(struct binder *b, struct layer *l, uint32_t layer, cons
     for (size_t i = 0; i < m->h.experts; i++) {
         const uint8_t *from = t->data + i * all * w->cols * size;
         uint8_t *to = data + i * each * size;
-        for (size_t r = 0; r < w->rows; r++)
+        for (size_t r = 0; r < w->rows && !m->hollow; r++)
             for (size_t c = 0; c < w->cols; c++)
                 memcpy(to + (r * w->cols + c) * size, from + (c * all + first + r * step) * size, size);
         if (!bind_to(b, matrix_of(l, i, w), t, w->cols, w->rows, to)) return false;

@@ -17,7 +17,7 @@ static const uint8_t *sorted(struct binder *b, const struct tensor *t, size_t gr
     size_t cols = b->m->h.hidden, rows = groups * (p[n - 1].first + p[n - 1].rows);
     const uint8_t *data = bind_is_turned(b) ? bind_turned(b, t, cols, rows) : t->data;
     uint8_t *copy = groups > 1 ? bind_rewrite(b, t->bytes) : NULL;
-    if (copy && data) sort_rows(copy, data, type_row_bytes(t->type, cols), groups, p, n);
+    if (copy && data && !b->m->hollow) sort_rows(copy, data, type_row_bytes(t->type, cols), groups, p, n);
     return groups > 1 && data ? copy : data;
 }
 

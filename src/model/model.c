@@ -49,7 +49,9 @@ void model_free(struct model *m) {
     free(m);
 }
 
-static struct model *open_model(const struct family *f, const struct checkpoint *c, struct device *d, bool look_only,
+enum depth { WHOLE, HOLLOW, LOOK };
+
+static struct model *open_model(const struct family *f, const struct checkpoint *c, struct device *d, enum depth depth,
                                 gyr_error *e) {
     struct model *m = f ? calloc(1, sizeof *m) : NULL;
     if (!m) return f ? (fail_memory(e, c->path), NULL) : NULL;
@@ -57,12 +59,13 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
     m->checkpoint = c;
     m->device = d;
     m->tied = true;
+    m->hollow = depth == HOLLOW;
     m->pairs = c->source == CHECKPOINT_HF ? f->rope.hf_pairs : f->rope.gguf_pairs;
     m->index_pairs = f->latent.index_pairs;
     m->slopes_bf16 = f->attention.alibi_bf16;
     m->grouped = c->source == CHECKPOINT_HF && f->attention.hf_grouped;
     if (!traits_compose(f, NULL, c, e) || !hyperparameters(f, c, &m->h, e) || !traits_compose(f, &m->h, c, e) ||
-        !bind_model(m, look_only, e) || (!look_only && f->positions == POSITIONS_ALIBI && !make_slopes(m, e))) {
+        !bind_model(m, depth == LOOK, e) || (depth != LOOK && f->positions == POSITIONS_ALIBI && !make_slopes(m, e))) {
         model_free(m);
         return NULL;
     }
@@ -71,13 +74,17 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
 }
 
 struct model *model_of(const struct family *f, const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(f, c, d, false, e);
+    return open_model(f, c, d, WHOLE, e);
 }
 
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(family_find(c, e), c, d, false, e);
+    return open_model(family_find(c, e), c, d, WHOLE, e);
+}
+
+struct model *model_hollow(const struct checkpoint *c, struct device *d, gyr_error *e) {
+    return open_model(family_find(c, e), c, d, HOLLOW, e);
 }
 
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(family_find(c, e), c, d, true, e);
+    return open_model(family_find(c, e), c, d, LOOK, e);
 }

@@ -76,6 +76,7 @@ struct model {
     uint32_t adaptable; // linear maps that an adapter may have something for: struct linear.number is below this
     uint64_t parameters, weight_bytes, decode_bytes;
     dfloat *vectors;  // owner of all norms and biases
+    bool hollow;      // the weights' bytes were not read: only a device that counts can run it
     void **rewritten; // owner of matrices that could not be used as they lie in the file
     size_t n_rewritten;
 };
@@ -85,6 +86,10 @@ struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error 
 
 // The same of a row of the caller's, which must outlive the model.
 struct model *model_of(const struct family *f, const struct checkpoint *c, struct device *d, gyr_error *e);
+
+// The same for a device that only counts what it is asked for (device/count.h): matrices' bytes are not read, and need
+// not be there; vectors are.
+struct model *model_hollow(const struct checkpoint *c, struct device *d, gyr_error *e);
 
 // The same for those who only ask: nothing of the weights is rewritten, and it cannot run.
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e);

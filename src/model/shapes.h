@@ -17,6 +17,12 @@ struct shape {
     uint32_t window;
     float attn_cap, logit_cap;
     uint32_t experts, experts_used, expert_feed_forward;
+    uint32_t dense_layers,
+        shared_feed_forward;             // the first ones have an MLP in place of experts; width of the shared one
+    uint32_t groups, groups_used, route; // of experts; GGUF's number of the score
+    float route_scale;
+    uint32_t q_latent, kv_latent, key, value, rotated; // latent attention: widths of a head's key, its value and the
+                                                       // part of the key that is rotated
 };
 
 // Shape `i`; NULL past the last.

@@ -39,7 +39,7 @@ struct job {
     uint32_t layers, context;
     struct tensor_part *parts;
     size_t n;
-    struct pool_of_blocks pools[8];
+    struct pool_of_blocks pools[16];
     size_t n_pools;
     uint64_t random;
     struct gguf_writer *w;
@@ -94,16 +94,26 @@ static void add_experts(struct job *j, enum role role, uint32_t layer, uint64_t 
     p->type = TYPE_F32;
 }
 
-static void add_mlp(struct job *j, uint32_t i) {
+static void add_mixture(struct job *j, uint32_t i) {
     const struct shape *s = j->shape;
     uint64_t wide = s->expert_feed_forward ? s->expert_feed_forward : s->feed_forward;
+    add_part(j, ROLE_ROUTER, PART_WEIGHT, i, s->hidden, s->experts, FILL_RANDOM)->type = TYPE_F32;
+    if (j->family->biases & BIAS_EXPERTS) add_part(j, ROLE_ROUTER, PART_BIAS, i, s->experts, 0, FILL_ZEROS);
+    if (s->groups) add_part(j, ROLE_ROUTER_SHIFT, PART_WEIGHT, i, s->experts, 0, FILL_ZEROS);
+    add_experts(j, ROLE_EXPERT_GATE, i, s->hidden, wide);
+    add_experts(j, ROLE_EXPERT_UP, i, s->hidden, wide);
+    add_experts(j, ROLE_EXPERT_DOWN, i, wide, s->hidden);
+    if (!s->shared_feed_forward) return;
+    add_linear(j, ROLE_SHARED_GATE, 0, i, s->hidden, s->shared_feed_forward);
+    add_linear(j, ROLE_SHARED_UP, 0, i, s->hidden, s->shared_feed_forward);
+    add_linear(j, ROLE_SHARED_DOWN, 0, i, s->shared_feed_forward, s->hidden);
+}
+
+static void add_mlp(struct job *j, uint32_t i) {
+    const struct shape *s = j->shape;
     char name[128];
-    if (s->experts) {
-        add_part(j, ROLE_ROUTER, PART_WEIGHT, i, s->hidden, s->experts, FILL_RANDOM)->type = TYPE_F32;
-        if (j->family->biases & BIAS_EXPERTS) add_part(j, ROLE_ROUTER, PART_BIAS, i, s->experts, 0, FILL_ZEROS);
-        add_experts(j, ROLE_EXPERT_GATE, i, s->hidden, wide);
-        add_experts(j, ROLE_EXPERT_UP, i, s->hidden, wide);
-        add_experts(j, ROLE_EXPERT_DOWN, i, wide, s->hidden);
+    if (s->experts && i >= s->dense_layers) {
+        add_mixture(j, i);
         return;
     }
     bool gated = j->family->mlp.gated;
@@ -143,6 +153,25 @@ static void add_attention(struct job *j, uint32_t i) {
     add_linear(j, ROLE_ATTN_OUT, BIAS_ATTN_OUT, i, q, s->hidden);
 }
 
+// A matrix for each head, in one tensor.
+static void add_heads(struct job *j, enum role role, uint32_t layer, uint64_t cols, uint64_t rows) {
+    struct tensor_part *p = add_part(j, role, PART_WEIGHT, layer, cols, rows, FILL_RANDOM);
+    p->n_dims = 3;
+    p->dim[2] = j->shape->heads;
+}
+
+static void add_latent(struct job *j, uint32_t i) {
+    const struct shape *s = j->shape;
+    add_linear(j, ROLE_Q_A, 0, i, s->hidden, s->q_latent);
+    add_vector(j, ROLE_Q_A_NORM, i, s->q_latent);
+    add_linear(j, ROLE_Q, 0, i, s->q_latent, (uint64_t)s->heads * s->key);
+    add_linear(j, ROLE_KV_A, 0, i, s->hidden, s->kv_latent + s->rotated);
+    add_vector(j, ROLE_KV_A_NORM, i, s->kv_latent);
+    add_heads(j, ROLE_K_B, i, s->key - s->rotated, s->kv_latent);
+    add_heads(j, ROLE_V_B, i, s->kv_latent, s->value);
+    add_linear(j, ROLE_ATTN_OUT, 0, i, (uint64_t)s->heads * s->value, s->hidden);
+}
+
 static bool list_parts(struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
     j->parts = calloc(2 * ((size_t)j->layers * ROLE_COUNT + ROLE_COUNT), sizeof *j->parts);
@@ -150,7 +179,7 @@ static bool list_parts(struct job *j, gyr_error *e) {
     add_part(j, ROLE_EMBEDDING, PART_WEIGHT, 0, s->hidden, s->vocab, FILL_RANDOM);
     for (uint32_t i = 0; i < j->layers; i++) {
         add_norms(j, i);
-        add_attention(j, i);
+        (j->shape->kv_latent ? add_latent : add_attention)(j, i);
         add_mlp(j, i);
     }
     add_norm(j, ROLE_FINAL_NORM, 0);
@@ -280,6 +309,19 @@ static void put_number(struct job *j, enum hyper h, float v) {
     if (v > 0) gguf_put_f32(j->w, key, v);
 }
 
+static void put_latent(struct job *j) {
+    const struct shape *s = j->shape;
+    put_key(j, HYPER_GROUPS, s->groups);
+    put_key(j, HYPER_GROUPS_USED, s->groups_used);
+    put_key(j, HYPER_ROUTE, s->route);
+    put_number(j, HYPER_ROUTE_SCALE, s->route_scale);
+    put_key(j, HYPER_Q_LATENT, s->q_latent);
+    put_key(j, HYPER_KV_LATENT, s->kv_latent);
+    put_key(j, HYPER_KEY_WHOLE, s->key);
+    put_key(j, HYPER_VALUE, s->value);
+    put_key(j, HYPER_KEY_ROTATED, s->rotated);
+}
+
 static bool put_head(struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
     char key[128];
@@ -298,6 +340,7 @@ static bool put_head(struct job *j, gyr_error *e) {
     put_key(j, HYPER_EXPERTS, s->experts);
     put_key(j, HYPER_EXPERTS_USED, s->experts_used);
     put_key(j, HYPER_EXPERT_FEED_FORWARD, s->expert_feed_forward);
+    put_latent(j);
     put_number(j, HYPER_ATTN_CAP, s->attn_cap);
     put_number(j, HYPER_LOGIT_CAP, s->logit_cap);
     hyper_key(j->family, HYPER_NORM_EPS, key);
@@ -316,7 +359,7 @@ static void list_names(struct buf *b) {
     for (size_t i = 0; (s = shape_row(i)); i++) buf_printf(b, "%s%s", i ? ", " : "", s->name);
 }
 
-static bool prepare(struct job *j, gyr_error *e) {
+static bool prepare(struct job *j, bool encoded, gyr_error *e) {
     const gyr_synth_options *o = j->o;
     if (!o->shape || !o->type || !o->output) return fail(e, GYR_USAGE, "synth: give a shape, a type and a file");
     j->shape = shape_by_name(o->shape);
@@ -328,8 +371,9 @@ static bool prepare(struct job *j, gyr_error *e) {
         return false;
     }
     int type = type_by_name(o->type);
-    if (type < 0 || !type_info((uint32_t)type)->encode)
-        return fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", o->type, type_names_encoded());
+    if (type < 0 || (encoded && !type_info((uint32_t)type)->encode))
+        return fail(e, GYR_USAGE, "type '%.40s' is not one gyr knows; it knows: %s", o->type,
+                    encoded ? type_names_encoded() : type_names());
     if (o->layers > j->shape->layers)
         return fail(e, GYR_USAGE, "%u layers: %s has %u", o->layers, o->shape, j->shape->layers);
     j->type = (enum type)type;
@@ -342,7 +386,7 @@ static bool prepare(struct job *j, gyr_error *e) {
 
 bool synth(const gyr_synth_options *o, gyr_error *e) {
     struct job j = {.o = o};
-    bool ok = prepare(&j, e) && (j.w = gguf_writer_new(o->output, e)) && put_head(&j, e);
+    bool ok = prepare(&j, true, e) && (j.w = gguf_writer_new(o->output, e)) && put_head(&j, e);
     for (size_t i = 0; ok && i < j.n; i++) ok = write_part(&j, &j.parts[i], e);
     if (j.w) {
         bool ended = gguf_writer_end(j.w, ok, ok ? e : NULL);
@@ -351,4 +395,37 @@ bool synth(const gyr_synth_options *o, gyr_error *e) {
     for (size_t i = 0; i < j.n_pools; i++) free(j.pools[i].bytes);
     free(j.parts);
     return ok;
+}
+
+// A file of the temporary folder, gone again once it is mapped.
+static struct checkpoint *open_hollow(struct job *j, gyr_error *e) {
+    const char *path;
+    gguf_writer_hollow(j->w);
+    if (!put_head(j, e) || !gguf_writer_show(j->w, &path, e)) return NULL;
+    struct checkpoint *c = checkpoint_open(path, e);
+    char *name = c ? strdup(j->o->shape) : NULL;
+    if (name) {
+        free(c->path);
+        c->path = name; // in messages
+        return c;
+    }
+    if (c) fail_memory(e, j->o->shape);
+    checkpoint_close(c);
+    return NULL;
+}
+
+struct checkpoint *synth_hollow(const char *shape, const char *type, gyr_error *e) {
+    const char *folder = getenv("TMPDIR");
+    struct buf output = {0};
+    buf_printf(&output, "%s/gyr-%s", folder && *folder ? folder : "/tmp", shape);
+    gyr_synth_options o = {.shape = shape, .type = type, .output = output.data};
+    struct job j = {.o = &o};
+    struct checkpoint *c = NULL;
+    bool ok = !output.failed || fail_memory(e, shape);
+    ok = ok && prepare(&j, false, e) && (j.w = gguf_writer_new(o.output, e));
+    if (ok) c = open_hollow(&j, e);
+    if (j.w) gguf_writer_end(j.w, false, NULL);
+    free(j.parts);
+    buf_free(&output);
+    return c;
 }

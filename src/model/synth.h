@@ -2,8 +2,12 @@
 #ifndef MODEL_SYNTH_H
 #define MODEL_SYNTH_H
 
-#include "base/error.h"
+#include "format/checkpoint.h"
 
 bool synth(const gyr_synth_options *o, gyr_error *e);
+
+// The same shape without the weights: a checkpoint whose matrices are zeros that take neither memory nor disk. Any type
+// that gyr reads.
+struct checkpoint *synth_hollow(const char *shape, const char *type, gyr_error *e);
 
 #endif

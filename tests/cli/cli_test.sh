@@ -74,7 +74,7 @@ case_() {
     fi
 }
 
-verbs="run verify serve key pull list rm inspect tokenize template embed logits eval devices bench convert quantize merge synth version help"
+verbs="run verify serve key pull list rm inspect tokenize template embed logits eval plan devices bench convert quantize merge synth version help"
 
 help_fits_a_screen() {
     for verb in "" $verbs; do
@@ -97,7 +97,7 @@ help_fits_a_screen() {
 
 # Every option of the help is in the page of its verb, in the manual, and in the completions.
 documents_know_every_option() {
-    for verb in run serve key pull list rm inspect tokenize template embed logits eval devices bench convert quantize merge synth; do
+    for verb in run serve key pull list rm inspect tokenize template embed logits eval plan devices bench convert quantize merge synth; do
         run "$gyr" $verb --help
         for option in $(grep -o -e '--[a-z][a-z-]*' out | sort -u); do
             name=${option#--}

@@ -109,14 +109,17 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"ETag": tag}
         if not wanted or (condition and condition != tag):
             return 200, 0, headers
-        at = int(wanted.removeprefix("bytes=").rstrip("-"))
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        at, self.until = int(first), min(int(last or len(data)), len(data) - 1) + 1
         if at >= len(data):
             return 416, len(data), headers
-        headers["Content_Range"] = f"bytes {at}-{len(data) - 1}/{len(data)}"
+        headers["Content_Range"] = f"bytes {at}-{self.until - 1}/{len(data)}"
         return 206, at, headers
 
     def plain(self, data, _=""):
+        self.until = len(data)
         status, at, headers = self.ask(data)
+        data = data[:self.until]
         self.head(status, len(data) - at, **headers)
         piece, pause = self.server.hub.pace
         for i in range(at, len(data), piece):

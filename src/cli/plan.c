@@ -1,0 +1,182 @@
+// gyr plan: will it fit, how fast will it be, what will it cost.
+#include "open.h"
+#include "options.h"
+#include "output.h"
+#include "verbs.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct plan_options {
+    const char *on, *type, *prices, *budget, *kv_type;
+    uint64_t users, context, prompt, threads;
+    bool json;
+};
+
+#define FIELD(name) offsetof(struct plan_options, name)
+
+static const struct option options[] = {
+    {"on", 0, "CARDS", "cards: \"2 x H800 + 4 x L4\" (else this machine)", OPTION_TEXT, FIELD(on)},
+    {"type", 0, "TYPE", "element type of a shape's matrices (f16)", OPTION_TEXT, FIELD(type)},
+    {"users", 'u', "N", "answers at once (1)", OPTION_WHOLE, FIELD(users), 1, 4096},
+    {"context", 'c', "N", "tokens of each (4096, or the model's if less)", OPTION_WHOLE, FIELD(context), 1, 1 << 28},
+    {"prompt", 'p', "N", "tokens of a prompt (512)", OPTION_WHOLE, FIELD(prompt), 1, 1 << 28},
+    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
+    {"threads", 't', "N", "worker threads of this machine", OPTION_WHOLE, FIELD(threads), 1, 1024},
+    {"prices", 0, "FILE", "prices of cards and electricity", OPTION_TEXT, FIELD(prices)},
+    {"budget", 0, "USD", "what would do for it: 20000, or 8/h to rent", OPTION_TEXT, FIELD(budget)},
+    {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json)},
+    {0}};
+
+static const struct syntax syntax = {"plan",
+                                     "MODEL",
+                                     "Say whether a model fits, how fast it will be and what it costs.",
+                                     "gyr plan falcon-40b --on MI300X",
+                                     options,
+                                     1,
+                                     1};
+
+static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+
+static const char *string(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+// Three digits, and no more than a person wants of an estimate.
+static const char *few(double x) {
+    static char text[8][32];
+    static int turn;
+    char *out = text[turn++ % 8];
+    snprintf(out, sizeof text[0], x >= 99.5 ? "%.0f" : x >= 9.95 ? "%.1f" : "%.2f", x);
+    return out;
+}
+
+static void print_figure(const json_t *all, const char *name, const char *key, const char *unit) {
+    const json_t *f = json_object_get(all, key), *bounds = json_object_get(f, "interval");
+    double value = number(f, "value");
+    char figure[64] = "unknown", spread[64] = "";
+    if (value > 0) snprintf(figure, sizeof figure, "%s %s", few(value), unit);
+    if (value > 0 && bounds)
+        snprintf(spread, sizeof spread, "%s - %s", few(json_number_value(json_array_get(bounds, 0))),
+                 few(json_number_value(json_array_get(bounds, 1))));
+    print("  %-11s %-24s %-16s %s\n", name, figure, spread, value > 0 ? string(f, "basis") : string(f, "detail"));
+}
+
+static void print_memory(const json_t *all) {
+    const json_t *f = json_object_get(all, "memory_bytes"), *parts = json_object_get(f, "parts"), *part;
+    const json_t *fits = json_object_get(all, "fits");
+    const char *name;
+    size_t n = 0;
+    print("  %-11s %s: %s of %s\n", "fits", json_is_true(json_object_get(fits, "value")) ? "yes" : "no",
+          human_bytes(number(f, "value")), human_bytes(number(fits, "room_bytes")));
+    print("  %-11s", "memory");
+    json_object_foreach((json_t *)parts, name, part) {
+        if (json_number_value(part) > 0) print("%s %s %s", n++ ? "," : "", name, human_bytes(json_number_value(part)));
+    }
+    print("\n");
+}
+
+static void print_cards(const json_t *all) {
+    size_t i;
+    json_t *card;
+    json_array_foreach(json_object_get(all, "cards"), i, card) {
+        const json_t *rated = json_object_get(card, "rated");
+        print("%s %.0f x %s", i ? "\n" : "", number(card, "count"), string(card, "name"));
+        if (json_array_size(json_object_get(all, "cards")) > 1 || number(card, "count") > 1)
+            print(": %.0f of %.0f layers on %.0f, %s of %s", number(card, "layers"),
+                  number(json_object_get(all, "model"), "layers"), number(card, "used"),
+                  human_bytes(number(card, "memory_bytes")), human_bytes(number(card, "room_bytes")));
+        if (rated)
+            print("\n   %s GB at %s GB/s, %s Tflop/s bf16 (specified; %s confidence, %s)",
+                  few(number(rated, "memory_gb")), few(number(rated, "bandwidth_gbps")),
+                  number(rated, "bf16_tflops") > 0 ? few(number(rated, "bf16_tflops")) : "unknown",
+                  string(rated, "confidence"), string(rated, "date"));
+        if (*string(card, "export_status")) print("\n   export: %s", string(card, "export_status"));
+    }
+    print("\n\n");
+}
+
+static void print_head(const json_t *all) {
+    const json_t *m = json_object_get(all, "model");
+    print("%s: %s, %s, %s parameters\n", string(m, "name"), string(m, "architecture"), string(m, "type"),
+          human_count(number(m, "parameters")));
+    print("%.0f user%s, a context of %.0f tokens%s, a prompt of %.0f, KV cache %s; on\n", number(all, "users"),
+          number(all, "users") > 1 ? "s" : "", number(all, "context"), number(all, "users") > 1 ? " each" : "",
+          number(all, "prompt"), string(all, "kv_type"));
+    print_cards(all);
+}
+
+static void print_limits(const json_t *all) {
+    const json_t *l = json_object_get(all, "limited_by");
+    if (!strcmp(string(l, "first"), "capacity"))
+        print("  %-11s memory: figures above are of how it would go if it fitted\n", "limited by");
+    else
+        print("  %-11s decode: %s; prefill: %s\n", "limited by", string(l, "decode"), string(l, "prefill"));
+}
+
+static void print_advice(const json_t *all) {
+    size_t i;
+    json_t *a;
+    const char *before = "";
+    json_array_foreach(json_object_get(all, "advice"), i, a) {
+        char cards[96], price[48] = "";
+        const char *kind = string(a, "kind");
+        if (strcmp(kind, before)) print("\n%s:\n", !strcmp(kind, "would do") ? "what would do" : kind);
+        before = kind;
+        if (!strcmp(kind, "fewer bits"))
+            snprintf(cards, sizeof cards, "%s", string(a, "on"));
+        else
+            snprintf(cards, sizeof cards, "%.0f x %s", number(a, "count"), string(a, "on"));
+        if (number(a, "usd") > 0) snprintf(price, sizeof price, "  %.0f USD", number(a, "usd"));
+        if (number(a, "usd_an_hour") > 0) snprintf(price, sizeof price, "  %.2f USD/h", number(a, "usd_an_hour"));
+        print("  %-34s %-7s %9s", cards, string(a, "type"), human_bytes(number(a, "memory_bytes")));
+        if (number(a, "tokens_per_s") > 0) print("  %s tokens/s", few(number(a, "tokens_per_s")));
+        print("%s%s\n", price, json_is_true(json_object_get(a, "fits")) ? "" : "  does not fit");
+    }
+}
+
+static void print_plan(const json_t *all) {
+    size_t i;
+    json_t *note;
+    print_head(all);
+    print_memory(all);
+    print_figure(all, "prefill", "prefill_tokens_per_s", "tokens/s");
+    print_figure(all, "decode", "decode_tokens_per_s", "tokens/s");
+    print_figure(all, "energy", "joules_per_token", "J/token");
+    print_figure(all, "cost", "cost_per_million_tokens", "USD/million");
+    print_limits(all);
+    print_advice(all);
+    if (json_array_size(json_object_get(all, "notes"))) print("\n");
+    json_array_foreach(json_object_get(all, "notes"), i, note) print("note: %s\n", json_string_value(note));
+}
+
+int verb_plan(int argc, char **argv) {
+    struct plan_options o = {0};
+    gyr_error e = {0};
+    int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
+    if (status) return status == PARSE_HELP ? GYR_OK : status;
+    gyr_plan_options how = {.model = argv[1],
+                            .type = o.type,
+                            .on = o.on,
+                            .prices = o.prices,
+                            .budget = o.budget,
+                            .users = (uint32_t)o.users,
+                            .context = (uint32_t)o.context,
+                            .prompt = (uint32_t)o.prompt,
+                            .threads = (uint32_t)o.threads,
+                            .kv_type = kv_type_named(o.kv_type)};
+    char *text = gyr_plan(&how, &e);
+    if (!text) return report(&e);
+    json_t *all = o.json ? NULL : json_loads(text, 0, NULL);
+    if (all)
+        print_plan(all);
+    else
+        print("%s\n", text);
+    json_decref(all);
+    gyr_free(text);
+    return GYR_OK;
+}

@@ -1,0 +1,125 @@
+// gyr_plan(): what a model takes, how fast it will be and what it costs, before anybody buys.
+#include "plan/plan.h"
+#include "base/buf.h"
+#include "plan/source.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { CARD_ROWS = 512, MAX_USERS = 4096 };
+
+static bool read_budget(struct budget *b, const char *text, gyr_error *e) {
+    char *end;
+    if (!text) return true;
+    b->usd = strtod(text, &end);
+    b->hourly = !strcmp(end, "/h");
+    if (end != text && (!*end || b->hourly) && *text >= '0' && *text <= '9' && b->usd > 0 && b->usd <= 1e12)
+        return true;
+    return fail(e, GYR_USAGE,
+                "budget %.40s: write USD to buy for, such as 20000, or USD an hour to rent for, such as 8/h", text);
+}
+
+static bool read_options(struct plan *p, gyr_error *e) {
+    const gyr_plan_options *o = p->o;
+    if (!o->model || !*o->model) return fail(e, GYR_USAGE, "plan: needs a model, such as falcon-40b");
+    if (o->users > MAX_USERS) return fail(e, GYR_USAGE, "%u users; %d are the most", o->users, MAX_USERS);
+    if (!read_budget(&p->budget, o->budget, e)) return false;
+    if (p->budget.usd > 0 && !o->prices)
+        return fail(e, GYR_USAGE, "a budget needs a file of prices; examples/prices.tsv shows the form");
+    if (o->prices && !(p->prices = prices_open(o->prices, e))) return false;
+    p->usage = (struct usage){.users = o->users ? o->users : 1,
+                              .context = o->context,
+                              .prompt = o->prompt,
+                              .kv_type = o->kv_type,
+                              .rows = CARD_ROWS};
+    return !o->on || mix_parse(&p->mix, o->on, e);
+}
+
+static bool place_cards(struct plan *p) {
+    for (size_t i = 0; i < p->mix.n; i++) {
+        const struct accelerator *a = p->mix.kind[i].card;
+        p->place[p->n_places++] = (struct place_for){.card = a,
+                                                     .n = p->mix.kind[i].n,
+                                                     .room = card_room(a),
+                                                     .watts = a->watts,
+                                                     .link = a->link_rate * 1e9 / 2,
+                                                     .rates = rates_of_card(a)};
+    }
+    return true;
+}
+
+// The system needs a sixteenth, as when models are loaded.
+static bool place_here(struct plan *p, gyr_error *e) {
+    uint64_t total, available;
+    p->here->ops->room(p->here, &total, &available);
+    p->here_free = (double)available;
+    p->place[p->n_places++] = (struct place_for){.n = 1, .room = (double)(total - total / 16)};
+    return rates_here(&p->place[0].rates, p->here, p->checkpoint, &p->demand, e);
+}
+
+static bool open_here(struct plan *p, gyr_error *e) {
+    gyr_device_info info;
+    p->here = device_open(NULL, p->o->threads, e);
+    if (!p->here || gyr_device_get_info(0, &info, e)) return false;
+    snprintf(p->here_name, sizeof p->here_name, "%s", info.name);
+    p->usage.rows = p->here->ops->rows;
+    p->usage.like = p->here;
+    return true;
+}
+
+static bool settle(struct plan *p, gyr_error *e) {
+    if (!(p->checkpoint = source_open(p->o, &p->shape, e)) || !checkpoint_check(p->checkpoint, e)) return false;
+    if (!usage_settle(&p->usage, p->checkpoint, e) || (!p->o->on && !open_here(p, e))) return false;
+    if (!demand_count(&p->demand, p->checkpoint, &p->usage, e)) return false;
+    if (p->here) demand_mapped(&p->demand, 1);
+    if (!(p->here ? place_here(p, e) : place_cards(p))) return false;
+    lay_out(&p->layout, &p->demand, p->place, p->n_places);
+    return true;
+}
+
+static void today(char out[11]) {
+    time_t now = time(NULL);
+    struct tm t = {0};
+    if (!gmtime_r(&now, &t) || !strftime(out, 11, "%Y-%m-%d", &t)) *out = 0;
+}
+
+static void clear(struct plan *p) {
+    demand_free(&p->demand);
+    if (p->here) p->here->ops->close(p->here);
+    checkpoint_close(p->checkpoint);
+    free(p->prices);
+    free(p);
+}
+
+char *gyr_plan(const gyr_plan_options *o, gyr_error *err) {
+    gyr_error made = {0};
+    char *text = NULL;
+    struct plan *p = calloc(1, sizeof *p);
+    bool room = true;
+    for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) room = room && !o->reserved[i];
+    if (!room)
+        fail(&made, GYR_USAGE,
+             "options: a member that this version does not know is set; zero the struct, or use a newer gyr");
+    if (p && room) {
+        p->o = o;
+        today(p->date);
+        json_t *all = read_options(p, &made) && settle(p, &made) ? plan_json(p) : NULL;
+        text = all ? json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
+        if (!text && !made.status) fail_memory(&made, "plan");
+        json_decref(all);
+        clear(p);
+    } else if (!p) {
+        fail_memory(&made, "plan");
+    }
+    if (!text && err) *err = made;
+    return text;
+}
+
+const char *gyr_plan_card(size_t index) {
+    const struct accelerator *a = accelerator_row(index);
+    return a ? a->name : NULL;
+}

@@ -1,0 +1,43 @@
+// Private to src/plan: what a plan is made of.
+#ifndef PLAN_PLAN_H
+#define PLAN_PLAN_H
+
+#include "plan/layout.h"
+#include "plan/prices.h"
+
+#include <jansson.h>
+
+struct budget {
+    double usd; // 0: there is none
+    bool hourly;
+};
+
+struct plan {
+    const gyr_plan_options *o;
+    struct checkpoint *checkpoint;
+    bool shape; // the model is one
+    struct usage usage;
+    struct mix mix;
+    struct place_for place[MAX_KINDS_OF_CARD];
+    size_t n_places;
+    struct device *here; // NULL: the plan is not for this machine
+    char here_name[128];
+    double here_free;
+    struct demand demand; // in the form that the places have weights in
+    struct layout layout;
+    struct prices *prices;
+    struct budget budget;
+    char date[11]; // today
+};
+
+// The whole as JSON; NULL if memory is out.
+json_t *plan_json(const struct plan *p);
+
+// What else would do, or do better: a list.
+json_t *plan_advice(const struct plan *p);
+
+// The weights in another type, as near as their sizes tell.
+bool demand_as(struct demand *out, const struct demand *d, enum type type);
+const struct type_info *demand_type(const struct demand *d);
+
+#endif
