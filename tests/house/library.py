@@ -85,7 +85,7 @@ def options(path):
     if not path.startswith(KERNELS):
         return []
     number, name = TYPES.get(Path(path).name, (2, "q4_0"))
-    return ["-DGPU_ON_HOST", f"-DTYPE={number}", f"-DTYPE_NAME={name}", f"-I{ROOT / 'src/device'}", f"-I{ROOT / 'tests/simt'}"]
+    return ["-DGPU_ON_HOST=\"simt.h\"", f"-DTYPE={number}", f"-DTYPE_NAME={name}", f"-I{ROOT / 'src/device'}", f"-I{ROOT / 'tests/simt'}"]
 
 
 def every_header_compiles_alone():

@@ -88,11 +88,21 @@ def wrong_wishes_are_refused():
     return problems
 
 
+def counted(s, root, requests):
+    """Usage, with what was not written yet. A request is counted just after its answer was sent."""
+    for _ in range(100):
+        rows = {r["key"]: r for r in send(s, "GET", USAGE, root).json["data"]}
+        if sum(r["requests"] for r in rows.values()) >= requests:
+            break
+        time.sleep(0.1)
+    return rows
+
+
 def usage_is_that_of_each_key():
     with Server(GYR) as s:
         root, ann = key_of(GYR, s, "root", "--admin"), key_of(GYR, s, "ann")
         used = [send(s, "POST", CHAT, who, chat("a", max_tokens=count)).json["usage"] for who, count in ((ann, 5), (ann, 7), (root, 3))]
-        rows = {r["key"]: r for r in send(s, "GET", USAGE, root).json["data"]}  # with what was not written yet
+        rows = counted(s, root, 3)
         alone = send(s, "GET", USAGE + "?key=ann", root).json["data"]
     want = {"ann": (2, used[0]["completion_tokens"] + used[1]["completion_tokens"]), "root": (1, used[2]["completion_tokens"])}
     got = {name: (r["requests"], r["answer_tokens"]) for name, r in rows.items()}

