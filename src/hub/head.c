@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FIRST = 256 << 10, MOST_JSON = 8 << 20, MAX_HEAD = 256 << 20, MAX_INDEX = 64 << 20, TRIES = 4 };
+enum { FIRST = 256 << 10, MAX_HEAD = 256 << 20, MAX_INDEX = 64 << 20, TRIES = 4 };
 
 struct heads {
     struct hub_name name;

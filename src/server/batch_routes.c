@@ -205,12 +205,6 @@ static bool cancel(struct server *s, struct exchange *x, struct fault *f) {
     return reply_batch(x, &b);
 }
 
-#define HANDLER(name, does)                                                                                            \
-    void name(struct server *s, struct exchange *x) {                                                                  \
-        struct fault f = {0};                                                                                          \
-        if (!does(s, x, &f)) reply_fault(x, x->route->surface, &f);                                                    \
-    }
-
 HANDLER(handle_batch_add, add)
 HANDLER(handle_batch_list, list)
 HANDLER(handle_batch, get)

@@ -175,26 +175,13 @@ static bool put(struct server *s, struct exchange *x, struct fault *f) {
 static bool delete (struct server *s, struct exchange *x, struct fault *f) {
     int64_t owner, had;
     gyr_error e = {0};
-    struct buf json = {0};
-    struct js o = {.out = &json};
     struct store *store = owner_of(s, x, &owner, f);
     if (!store || !read_version(x, "if-match", &had, f)) return false;
     enum kept_result r = good_id(x->tail) ? kept_delete(store, owner, x->tail, had, &e) : KEPT_NONE;
     if (r != KEPT_DONE) return refuse_result(s, x, r, &e, f);
-    js_open(&o, NULL, '{');
-    js_string_of(&o, "id", x->tail);
-    js_string_of(&o, "object", "conversation.deleted");
-    js_bool(&o, "deleted", true);
-    js_close(&o, '}');
-    reply_json(x, 200, &json);
+    reply_deleted(x, "conversation.deleted", "id", x->tail);
     return true;
 }
-
-#define HANDLER(name, does)                                                                                            \
-    void name(struct server *s, struct exchange *x) {                                                                  \
-        struct fault f = {0};                                                                                          \
-        if (!does(s, x, &f)) reply_fault(x, x->route->surface, &f);                                                    \
-    }
 
 HANDLER(handle_conversation_list, list)
 HANDLER(handle_conversation, get)

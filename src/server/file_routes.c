@@ -210,26 +210,13 @@ static bool get(struct server *s, struct exchange *x, struct fault *f) {
 
 static bool delete (struct server *s, struct exchange *x, struct fault *f) {
     struct stored_file file;
-    struct buf json = {0};
-    struct js o = {.out = &json};
     gyr_error e = {0};
     if (!find(s, x, strlen(x->tail), &file, f)) return false;
     if (!file_delete(server_store(s), exchange_sees(x), file.id, time(NULL), &e))
         return refuse_state(s, f, &e, 409); // a batch reads it
-    js_open(&o, NULL, '{');
-    js_string_of(&o, "id", file.id);
-    js_string_of(&o, "object", "file");
-    js_bool(&o, "deleted", true);
-    js_close(&o, '}');
-    reply_json(x, 200, &json);
+    reply_deleted(x, "file", "id", file.id);
     return true;
 }
-
-#define HANDLER(name, does)                                                                                            \
-    void name(struct server *s, struct exchange *x) {                                                                  \
-        struct fault f = {0};                                                                                          \
-        if (!does(s, x, &f)) reply_fault(x, x->route->surface, &f);                                                    \
-    }
 
 HANDLER(handle_file_add, add)
 HANDLER(handle_file_list, list)

@@ -142,8 +142,6 @@ static bool add(struct server *s, struct exchange *x, struct fault *f) {
 
 static bool delete (struct server *s, struct exchange *x, struct fault *f) {
     const struct key *k = x->account;
-    struct buf json = {0};
-    struct js o = {.out = &json};
     gyr_error e = {0};
     struct store *store = server_keeps(s, f);
     if (!store) return false;
@@ -152,12 +150,7 @@ static bool delete (struct server *s, struct exchange *x, struct fault *f) {
                       x->tail);
     if (!keys_remove(store, x->tail, time(NULL), &e) || !access_reload(s->access, &e))
         return refuse_state(s, f, &e, 404);
-    js_open(&o, NULL, '{');
-    js_string_of(&o, "object", "key.deleted");
-    js_string_of(&o, "name", x->tail);
-    js_bool(&o, "deleted", true);
-    js_close(&o, '}');
-    reply_json(x, 200, &json);
+    reply_deleted(x, "key.deleted", "name", x->tail);
     return true;
 }
 
@@ -182,12 +175,6 @@ static bool usage(struct server *s, struct exchange *x, struct fault *f) {
     free(text);
     return ok;
 }
-
-#define HANDLER(name, does)                                                                                            \
-    void name(struct server *s, struct exchange *x) {                                                                  \
-        struct fault f = {0};                                                                                          \
-        if (!does(s, x, &f)) reply_fault(x, x->route->surface, &f);                                                    \
-    }
 
 HANDLER(handle_key_list, list)
 HANDLER(handle_key_add, add)

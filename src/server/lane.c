@@ -367,6 +367,12 @@ static struct turn *oldest_aside(const struct lane *l) {
     return best;
 }
 
+unsigned lane_aside(const struct lane *l) {
+    unsigned n = 0;
+    for (size_t i = 0; i < l->n; i++) n += l->turns[i]->aside;
+    return n;
+}
+
 static size_t active(const struct lane *l) {
     size_t n = 0;
     for (size_t i = 0; i < l->n; i++) n += l->turns[i]->answer && !l->turns[i]->aside;

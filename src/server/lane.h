@@ -84,6 +84,9 @@ void lane_admit(struct lane *l, const struct scheduler_options *o, struct schedu
 // A part of the next job that has no answer.
 void lane_work(struct lane *l, struct scheduler_stats *stats);
 
+// Answers that were set aside and not brought back yet.
+unsigned lane_aside(const struct lane *l);
+
 // A step of all that are on their way. False: there was nothing to do.
 bool lane_step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *stats);
 

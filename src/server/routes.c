@@ -76,6 +76,17 @@ void reply_json(struct exchange *x, int status, struct buf *json) {
     reply_fault(x, &plain_surface, &no_memory);
 }
 
+void reply_deleted(struct exchange *x, const char *object, const char *member, const char *name) {
+    struct buf json = {0};
+    struct js o = {.out = &json};
+    js_open(&o, NULL, '{');
+    js_string_of(&o, member, name);
+    js_string_of(&o, "object", object);
+    js_bool(&o, "deleted", true);
+    js_close(&o, '}');
+    reply_json(x, 200, &json);
+}
+
 const struct route *route_of_batch(const char *path) {
     for (size_t i = 0; i < ROUTES; i++)
         if (routes[i].batch && !strcmp(routes[i].path, path)) return &routes[i];

@@ -56,6 +56,16 @@ bool routes_welcome(struct server *s, struct exchange *x);
 // Replies with JSON that is made already; takes the memory. From any thread.
 void reply_json(struct exchange *x, int status, struct buf *json);
 
+// Replies that something was deleted: its `member` ("id") is `name`.
+void reply_deleted(struct exchange *x, const char *object, const char *member, const char *name);
+
+// A handler of a route from a function that gives false for a fault, which is the reply.
+#define HANDLER(handler, does)                                                                                         \
+    void handler(struct server *s, struct exchange *x) {                                                               \
+        struct fault f = {0};                                                                                          \
+        if (!does(s, x, &f)) reply_fault(x, x->route->surface, &f);                                                    \
+    }
+
 // What lines of batches may ask at a path; NULL: nothing.
 const struct route *route_of_batch(const char *path);
 

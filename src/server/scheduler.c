@@ -91,7 +91,7 @@ static void forget_models(struct scheduler *s) {
 
 static void show(struct scheduler *s) {
     struct scheduler_stats *st = &s->stats;
-    st->running = st->waiting = 0;
+    st->running = st->waiting = st->aside = 0;
     st->kv_limit = st->kv_used = 0;
     st->conversations = 0;
     st->dropped = 0;
@@ -99,6 +99,7 @@ static void show(struct scheduler *s) {
         gyr_memory memory;
         gyr_model_get_memory(l->model, &memory);
         served_note_held(l->served, memory.held);
+        st->aside += lane_aside(l);
         st->running += (unsigned)l->n;
         st->waiting += l->n_waiting;
         st->kv_limit += memory.limit;

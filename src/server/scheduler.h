@@ -37,7 +37,7 @@ void scheduler_free(struct scheduler *s);
 
 // What it has done and does, for /metrics.
 struct scheduler_stats {
-    unsigned running, waiting;
+    unsigned running, waiting, aside; // answers that were begun; jobs that were not; of the former, set aside
     uint64_t steps, prompt_tokens, cached_tokens, answer_tokens, queried_tokens, disk_tokens;
     uint64_t set_aside, dropped, cancelled, failed, finished[6]; // by gyr_stop
     uint64_t kv_limit, kv_used;                                  // bytes, of all models

@@ -105,8 +105,8 @@ void handle_metrics(struct server *s, struct exchange *x) {
         const char *name, *type, *help;
         double value;
     } rows[] = {
-        {"vllm:num_requests_running", "gauge", "Answers on their way.", st.running},
-        {"vllm:num_requests_waiting", "gauge", "Requests that wait.", st.waiting},
+        {"vllm:num_requests_running", "gauge", "Answers that are being computed.", st.running - st.aside},
+        {"vllm:num_requests_waiting", "gauge", "Requests that wait, and answers set aside.", st.waiting + st.aside},
         {"vllm:kv_cache_usage_perc", "gauge", "Part of the KV cache's memory in use, 0 to 1.",
          st.kv_limit ? (double)st.kv_used / (double)st.kv_limit : 0},
         {"vllm:prompt_tokens_total", "counter", "Tokens of prompts that were computed.", (double)st.prompt_tokens},

@@ -3,6 +3,7 @@
 // contract: the same bytes alone or beside sessions with other adapters or none, in pieces, on any number of threads
 // and by any instruction set.
 #include "drawn.h"
+#include "far.h"
 #include "sets_here.h"
 
 #include <sys/stat.h>
@@ -90,16 +91,6 @@ static float *logits_of(const char *model, const char *adapter, unsigned threads
     float *out = open_bench(&b, model, adapter, threads) ? feed(b.s, piece) : NULL;
     close_bench(&b);
     return out;
-}
-
-static float farthest(const float *x, const float *y, size_t n) {
-    float far = 0;
-    for (size_t i = 0; i < n; i++) {
-        float d = fabsf(x[i] - y[i]);
-        if (isnan(d)) return d;
-        far = d > far ? d : far;
-    }
-    return far;
 }
 
 static void every_case(void (*run)(size_t i)) {

@@ -2,6 +2,7 @@
 // embeddings of texts from one token to more than a batch has rows. And the contract: a text's embedding is the same
 // bytes whoever else is there, whatever the threads and the instruction set.
 #include "drawn.h"
+#include "far.h"
 #include "format/checkpoint.h"
 #include "sets_here.h"
 
@@ -126,12 +127,6 @@ static float *embed(gyr_model *m, const gyr_tokens *some, size_t n, const gyr_em
     printf("  %s\n", e.message);
     free(out);
     return NULL;
-}
-
-static float farthest(const float *x, const float *y, size_t n) {
-    float far = 0;
-    for (size_t i = 0; x && y && i < n; i++) far = fmaxf(far, fabsf(x[i] - y[i]));
-    return x && y ? far : INFINITY;
 }
 
 // By the model's own modules, and pooled in each way.

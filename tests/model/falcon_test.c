@@ -1,6 +1,7 @@
 // Every kind of Falcon, from every format, against transformers: the logits of every position within 1e-4 (F16 and
 // BF16: 0.005), and the same 64 greedy tokens, with the KV cache and without. And the bytes of the logits do not depend
 // on how they were asked for.
+#include "far.h"
 #include "golden.h"
 #include "sets_here.h"
 
@@ -96,16 +97,6 @@ static int32_t argmax(const float *row, size_t n) {
     return (int32_t)best;
 }
 
-static float farthest(const float *x, const float *y, size_t n) {
-    float far = 0;
-    for (size_t i = 0; i < n; i++) {
-        float d = fabsf(x[i] - y[i]);
-        far = d > far || isnan(d) ? d : far;
-        if (isnan(far)) break;
-    }
-    return far;
-}
-
 static void check_logits(struct bench *b) {
     const struct golden *g = &b->g;
     float *prompt = feed(b, b->session, &g->prompt, 0);
@@ -119,7 +110,7 @@ static void check_logits(struct bench *b) {
     float far_text = text ? 0 : NAN;
     for (size_t i = 0; text && i < g->rows.n; i++) {
         float d = farthest(text + (size_t)g->rows.id[i] * b->vocab, g->logits + (g->prompt.n + i) * b->vocab, b->vocab);
-        far_text = d > far_text || isnan(d) ? d : far_text;
+        far_text = fmaxf(far_text, d);
     }
     CHECK(far <= tolerance_of(b->model));
     CHECK(far_text <= tolerance_of(b->model));

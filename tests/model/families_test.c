@@ -2,6 +2,7 @@
 // of every position within 1e-4 in float32, and the same 64 greedy tokens. And the contract: the same bytes however the
 // text is fed, and whatever the instruction set.
 #include "drawn.h"
+#include "far.h"
 #include "sets_here.h"
 
 #include <dirent.h>
@@ -37,16 +38,6 @@ static bool write_files(const struct drawn *d, const char *name) {
               drawn_write_gguf(d, file_of("model.gguf"), &e);
     if (!ok) printf("  %s: cannot be written: %s\n", name, e.message);
     return ok;
-}
-
-static float farthest(const float *x, const float *y, size_t n) {
-    float far = 0;
-    for (size_t i = 0; i < n; i++) {
-        float d = fabsf(x[i] - y[i]);
-        if (isnan(d)) return d;
-        far = d > far ? d : far;
-    }
-    return far;
 }
 
 // The logits of the whole text, fed in pieces of `piece`; NULL on failure.
