@@ -20,6 +20,8 @@ struct part {
     time_t used;
 };
 
+enum { REST_SECONDS = 10 };
+
 struct disk {
     char *folder;
     uint64_t most;
@@ -251,22 +253,23 @@ static bool save(struct disk *d, const gyr_session *session, struct part *p) {
     return ok;
 }
 
-bool disk_save(struct disk *d, const struct shelf *s, const gyr_session *session) {
+enum disk_saved disk_save(struct disk *d, const struct shelf *s, const gyr_session *session) {
     size_t length = gyr_session_length(session);
     const int32_t *ids = gyr_session_tokens(session);
     struct chain c = chain_of(s);
-    if (!d->most || time(NULL) - d->failing < 10) return false;
+    if (time(NULL) - d->failing < REST_SECONDS) return DISK_RESTS;
+    if (!d->most) return DISK_DONE;
     for (size_t at = 0; !s->whole && length - at >= PART; at += PART) {
-        if (!chain_add(&c, ids + at, PART)) return false;
+        if (!chain_add(&c, ids + at, PART)) return DISK_DONE;
         if (find(d, &c, at, at + PART)) continue;
         struct part p = {.from = (uint32_t)at, .to = (uint32_t)(at + PART)};
         memcpy(p.hash, c.hash, sizeof p.hash);
-        return save(d, session, &p);
+        return save(d, session, &p) ? DISK_WROTE : DISK_DONE;
     }
-    if (!s->whole || length < PART || !chain_add(&c, ids, length) || find(d, &c, 0, length)) return false;
+    if (!s->whole || length < PART || !chain_add(&c, ids, length) || find(d, &c, 0, length)) return DISK_DONE;
     struct part p = {.from = 0, .to = (uint32_t)length};
     memcpy(p.hash, c.hash, sizeof p.hash);
-    return save(d, session, &p);
+    return save(d, session, &p) ? DISK_WROTE : DISK_DONE;
 }
 
 void disk_get_stats(const struct disk *d, struct disk_stats *stats) { *stats = d->stats; }

@@ -31,8 +31,13 @@ size_t disk_find(struct disk *d, const struct shelf *shelf, const int32_t *ids, 
 bool disk_load(struct disk *d, const struct shelf *shelf, gyr_session *session, const int32_t *ids, size_t count,
                gyr_error *e);
 
-// Writes the first part of the session that is not there. False: all are, or it cannot be written.
-bool disk_save(struct disk *d, const struct shelf *shelf, const gyr_session *session);
+// Writes the first part of the session that is not there.
+enum disk_saved {
+    DISK_WROTE, // and there may be more
+    DISK_DONE,  // all are there, or it cannot be written
+    DISK_RESTS  // something could not be written just now: nothing is tried for a while
+};
+enum disk_saved disk_save(struct disk *d, const struct shelf *shelf, const gyr_session *session);
 
 struct disk_stats {
     uint64_t bytes, saved, loaded, removed, failed; // bytes now; parts since the start

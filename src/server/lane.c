@@ -16,6 +16,7 @@ struct lane *lane_new(struct served *served, const struct scheduler_options *o, 
     l->model = served_model(served);
     l->cache.most = o->conversations;
     l->disk = disk;
+    l->cache.disk = disk;
     l->cache.whole = served_info(served)->keeps_state;
     l->cache.state_bytes = served_info(served)->state_bytes;
     return l;
@@ -473,7 +474,8 @@ bool lane_save(struct lane *l, const struct scheduler_options *o) {
         struct entry *e = &l->cache.list[i];
         struct shelf shelf = shelf_of(l, o, e->salt);
         if (e->kept) continue;
-        if (disk_save(l->disk, &shelf, e->session)) return true;
+        enum disk_saved how = disk_save(l->disk, &shelf, e->session);
+        if (how != DISK_DONE) return how == DISK_WROTE;
         e->kept = true;
     }
     return false;

@@ -40,8 +40,10 @@ static void remove_at(struct prefix_cache *c, size_t i) {
 
 bool prefix_drop(struct prefix_cache *c) {
     size_t oldest = 0;
-    for (size_t i = 1; i < c->n; i++)
-        if (c->list[i].used < c->list[oldest].used) oldest = i;
+    for (size_t i = 1; i < c->n; i++) {
+        const struct entry *a = &c->list[i], *b = &c->list[oldest];
+        if (a->kept != b->kept ? a->kept : a->used < b->used) oldest = i;
+    }
     if (!c->n) return false;
     remove_at(c, oldest);
     c->dropped++;
@@ -87,7 +89,7 @@ void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, dou
         gyr_session_free(session);
         return;
     }
-    c->list[c->n++] = (struct entry){session, salt, now, passing};
+    c->list[c->n++] = (struct entry){session, salt, now, passing || !c->disk};
 }
 
 void prefix_free(struct prefix_cache *c) {

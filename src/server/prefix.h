@@ -20,6 +20,7 @@ struct prefix_cache {
     // A model's state does not go back: an entry is of use only if all of it is a beginning of the prompt. So several
     // are kept of a conversation, and their states, which nothing shares, have a bound of their own.
     bool whole;
+    bool disk;                         // entries are to be written there
     uint64_t state_bytes, states_room; // of a state; of all of them
     uint64_t dropped;                  // entries, to make room
 };
@@ -35,7 +36,8 @@ struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *
 // are too many. A `passing` one is not worth a place on the disk.
 void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now, bool passing);
 
-// Frees the entry used longest ago. False: there is none.
+// Frees the entry used longest ago; one that is still to be written to the disk only where there are no others. False:
+// there is none.
 bool prefix_drop(struct prefix_cache *c);
 
 void prefix_free(struct prefix_cache *c);
