@@ -98,11 +98,11 @@ $(BUILD)/build.ninja:
 	@tools/setup --check
 	meson setup $(BUILD)
 
-# What a sanitizer sees ends the program. The instrumentation confuses some warnings of GCC; the build that ships has
-# them all as errors.
+# What a sanitizer sees ends the program; of the debugger's data its reports need the lines alone. The instrumentation
+# confuses some warnings of GCC; the build that ships has them all as errors.
 $(SANITIZED)/build.ninja:
 	meson setup $(SANITIZED) --buildtype=debugoptimized --optimization=1 -Dwerror=false -Dhouse=false \
-		-Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all
+		-Db_sanitize=address,undefined -Dc_args='-fno-sanitize-recover=all -g1'
 
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true

@@ -145,7 +145,7 @@ static void top_k_selects_the_best(void) {
     gyr_error e;
     REQUIRE(sampler_init(&big, N, &e));
     float x[N];
-    for (uint64_t round = 0; round < 300; round++) {
+    for (uint64_t round = 0; round < test_times(300, 60); round++) {
         size_t k = 1 + round % 40;
         int better_than[N] = {0};
         for (size_t i = 0; i < N; i++) x[i] = (float)(int)(random_at(round, i) * 50) / 10;
@@ -209,7 +209,7 @@ static void it_chooses_as_defined(void) {
     static struct likely c[N];
     static int32_t ids[4096];
     gyr_error e;
-    for (uint64_t round = 0; round < 120; round++) {
+    for (uint64_t round = 0; round < test_times(120, 20); round++) {
         size_t vocab = round % 5 ? 1 + (size_t)(random_at(round, 1) * N) : N;
         double scale = (double[]){0.01, 1, 5, 20, 300}[round % 5], steps = round % 4 ? 1e7 : 12;
         struct sampler s;

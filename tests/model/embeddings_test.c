@@ -156,7 +156,7 @@ static void check_file(const char *name, const char *path) {
 static void check_neighbours(const char *path) {
     enum { MANY = 150 };
     static gyr_tokens many[MANY];
-    size_t n = test_times(MANY, 45);
+    size_t n = test_times(MANY, 15);
     gyr_model *m = model_of(path, 3);
     REQUIRE(m);
     gyr_model_info info;

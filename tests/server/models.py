@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../house"))
 from house import ROOT, run  # noqa: E402
-from serving import Server, chat  # noqa: E402
+from serving import Server, chat, fewer  # noqa: E402
 
 GYR, MAKER = sys.argv[1:3]
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -62,10 +62,10 @@ def in_threads(fn, items):
 
 
 def a_model_in_use_is_drained_before_it_is_unloaded():
-    problems, got, at_once = [], {}, []
+    problems, got, at_once, tokens, many = [], {}, [], fewer(200, 80), fewer(24, 12)
     with tempfile.TemporaryDirectory() as folder:
         poets(folder, "a", "b")
-        want = {what: alone(POET, f"Write a poem about {what}", "-n", "200") for what in SUBJECTS}
+        want = {what: alone(POET, f"Write a poem about {what}", "-n", str(tokens)) for what in SUBJECTS}
         # a poet and its conversation take 9.1 MB: there is room for one
         with Server(GYR, "-m", f"{folder}/a.gguf", "-m", f"{folder}/b.gguf", "--memory", "12") as s:
             if loaded(s) != ["a"]:
@@ -73,7 +73,7 @@ def a_model_in_use_is_drained_before_it_is_unloaded():
 
             def one(i):
                 model, what = "ab"[i % 2], SUBJECTS[i // 2 % len(SUBJECTS)]
-                got[i] = what, text_of(s.ask(CHAT, chat(f"Write a poem about {what}", model=model, max_tokens=200)))
+                got[i] = what, text_of(s.ask(CHAT, chat(f"Write a poem about {what}", model=model, max_tokens=tokens)))
                 at_once.append(loaded(s))
 
             first = s.connect()  # somebody is reading from `a` all the while
@@ -81,11 +81,11 @@ def a_model_in_use_is_drained_before_it_is_unloaded():
                                                         ignore_eos=True, stream=True)))
             reply = first.getresponse()
             reply.read(10)
-            problems += in_threads(one, range(24))
+            problems += in_threads(one, range(many))
             rest = reply.read().decode()
             first.close()
     problems += [f"{i}: {text!r} is not {want[what]!r}" for i, (what, text) in got.items() if text != want[what]][:3]
-    if len(got) != 24 or max(len(l) for l in at_once) > 1:
+    if len(got) != many or max(len(l) for l in at_once) > 1:
         problems.append(f"{len(got)} answers; loaded at once: {at_once}")
     if "[DONE]" not in rest or '"finish_reason":"length"' not in rest:
         problems.append(f"the answer under way was cut: {rest[-300:]}")
@@ -111,7 +111,7 @@ def it_ends_while_a_model_waits_for_another():
             poets(folder, "a", "b")
             with Server(GYR, "-m", f"{folder}/a.gguf", "-m", f"{folder}/b.gguf", "--memory", "12") as s:
                 long, waits = s.connect(), s.connect()
-                long.request("POST", CHAT, json.dumps(chat("a", model="a", max_tokens=900, ignore_eos=True, stream=True)))
+                long.request("POST", CHAT, json.dumps(chat("a", model="a", max_tokens=fewer(900, 400), ignore_eos=True, stream=True)))
                 reply = long.getresponse()
                 reply.read(10)
                 waits.request("POST", CHAT, json.dumps(chat("a", model="b", max_tokens=2)))
@@ -252,12 +252,12 @@ def states_go_on_from_prompts():
                 first, again = go_on(s, ids, name), go_on(s, ids, name)
                 if first[1] or again != (first[0], 300):
                     problems.append(f"{name}: the same prompt: {first}, then {again}")
-                for turn in range(6):  # what comes back is not what was answered
+                for turn in range(fewer(6, 3)):  # what comes back is not what was answered
                     before, ids = len(ids), ids + letters(turn, 30)
                     got, cached = go_on(s, ids, name)
                     if cached != before or (turn % 3 == 0 and got != fresh(ids)[0]):
                         problems.append(f"{name}, turn {turn}: {cached} of {before} tokens were found, or {got} is wrong")
-                long = letters(8, 3900)
+                long = letters(8, fewer(3900, 1900))
                 go_on(s, long, name, n=2)
                 other = long[:-3] + [(t + 1) % 64 for t in long[-3:]]
                 got, cached = go_on(s, other, name)

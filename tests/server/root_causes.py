@@ -15,7 +15,7 @@ import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../house"))
 from house import ROOT, run  # noqa: E402
-from serving import Server, chat  # noqa: E402
+from serving import Server, chat, fewer, sanitized  # noqa: E402
 
 GYR = sys.argv[1]
 CHAT, RESPONSES, MESSAGES, OLLAMA = "/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"
@@ -28,11 +28,6 @@ def secrets(s, content, sent=""):
     text = content.decode(errors="replace")
     found = [m[0] for m in TELLING.finditer(text) if m[0] not in sent] + [p for p in (s.folder.name, GYR) if p in text]
     return [f"{found} in {text[:300]!r}"] if found else []
-
-
-def sanitized():
-    program = open(GYR, "rb").read()
-    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def cpu_time(s):
@@ -123,7 +118,7 @@ def integers_are_checked():
 
 def what_a_request_fans_out_to_is_bounded():
     """CVE-2026-34756, 2026-73559, 2024-8939, 2025-48956."""
-    many = 100000
+    many = fewer(100000, 30000)
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
     rows = [(CHAT, chat("a", n=10**6)), ("/v1/completions", {"prompt": "a", "best_of": 10**6}),
             ("/v1/completions", {"prompt": ["a"] * many}), ("/v1/completions", {"prompt": [["a"]] * many}),
@@ -194,15 +189,16 @@ def bombs():
 def grammars_are_bounded():
     """CVE-2026-55574, 2025-48942, 2025-48943, 2025-48944, 2025-32381, 2025-29770."""
     problems = []
+    many = fewer(300, 60)
     with Server(GYR) as s:
         for bomb in bombs():
             problems += tried(s, CHAT, chat("a", max_tokens=3, **bomb), (200, 400))
         before = memory(s)
-        for i in range(300):  # no memory of grammars that grows with what is sent
+        for i in range(many):  # no memory of grammars that grows with what is sent
             s.ask(CHAT, chat("a", max_tokens=1, guided_regex=f"[a-z]{{{i + 1},400}}{i}"))
         grown = memory(s) - before
         if grown > 200 << 20:
-            problems.append(f"300 grammars took {grown >> 20} MiB for good")
+            problems.append(f"{many} grammars took {grown >> 20} MiB for good")
         return problems + well(s)
 
 
@@ -234,8 +230,8 @@ def templates_come_from_the_model_alone():
 
 def prompts_are_bounded_work():
     """CVE-2025-46560: time that grows faster than what is sent."""
-    big = 1 << 20 if sanitized() else 4 << 20
-    system = [{"role": "system", "content": "a" * 1000}] * (9999 if big > 1 << 20 else 2000) + [{"role": "user", "content": "a"}]
+    big = fewer(4 << 20, 1 << 18)
+    system = [{"role": "system", "content": "a" * 1000}] * fewer(9999, 1000) + [{"role": "user", "content": "a"}]
     deep = b'{"messages": ' + b"[" * 100000 + b"]" * 100000 + b"}"
     rows = [(CHAT, chat(" " * (30 << 20))), (CHAT, chat("a" * big)), (CHAT, chat("\n" * big)), (CHAT, chat("0" * big)),
             (CHAT, chat("\u0301" * (big // 8))), (CHAT, chat("\U0001f469\u200d" * (big // 16))), (CHAT, chat("<|" * (big // 2))),
@@ -251,7 +247,7 @@ def prompts_are_bounded_work():
                 body = json.dumps(body, ensure_ascii=False).encode()
             problems += tried(s, path, body, (400, 413), most=60)
         calls = [{"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}] * 100000
-        for path, body in (("/tokenize", {"prompt": "ab " * 1000000}), ("/detokenize", {"tokens": [5] * 1000000}),
+        for path, body in (("/tokenize", {"prompt": "ab " * fewer(1000000, 100000)}), ("/detokenize", {"tokens": [5] * fewer(1000000, 100000)}),
                            (RESPONSES, {"input": calls, "max_output_tokens": 1})):
             problems += tried(s, path, body, (200, 400), most=60)
         return problems + well(s)

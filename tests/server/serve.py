@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../house"))
 from house import run  # noqa: E402
-from serving import Server, chat  # noqa: E402
+from serving import Server, chat, fewer  # noqa: E402
 
 GYR = sys.argv[1]
 POEM = "Write a poem about the sea"
@@ -162,7 +162,7 @@ def a_schema_beside_tools_holds_for_what_is_no_call():
     form = {"type": "json_schema", "json_schema": {"name": "bird", "schema": SCHEMA}}
     problems, kinds = [], set()
     with Server(GYR) as s:
-        asked = chat("A bird", max_tokens=300, n=12, tools=[tool], response_format=form,
+        asked = chat("A bird", max_tokens=300, n=fewer(12, 4), tools=[tool], response_format=form,
                      parallel_tool_calls=False)
         begins = s.ask("/tokenize", {"prompt": "<"})["tokens"][0], s.ask("/tokenize", {"prompt": "{"})["tokens"][0]
         for token in begins:
@@ -246,22 +246,23 @@ def the_other_apis_keep_to_what_is_asked():
 
 def little_memory_changes_nothing():
     prompts = [f"Write a poem about {what}" for what in ("the sea", "a falcon", "snow", "night", "a river", "my love")]
+    tokens, memory, many = fewer(300, 150), fewer("4", "2"), fewer(18, 10)
     with Server(GYR) as s:
-        want = [text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=300, ignore_eos=True))) for p in prompts]
+        want = [text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=tokens, ignore_eos=True))) for p in prompts]
     got = {}
-    with Server(GYR, "--kv-memory", "4") as s:
+    with Server(GYR, "--kv-memory", memory) as s:
 
         def one(i):
-            got[i] = text_of(s.ask("/v1/chat/completions", chat(prompts[i % 6], max_tokens=300, ignore_eos=True)))
+            got[i] = text_of(s.ask("/v1/chat/completions", chat(prompts[i % 6], max_tokens=tokens, ignore_eos=True)))
 
-        threads = [threading.Thread(target=one, args=(i,)) for i in range(18)]
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(many)]
         for t in threads:
             t.start()
         for t in threads:
             t.join()
         metrics = s.send("GET", "/metrics")[2].decode()
     aside = int(re.search(r"^vllm:num_preemptions_total (\d+)", metrics, re.MULTILINE)[1])
-    wrong = [i for i in range(18) if got.get(i) != want[i % 6]]
+    wrong = [i for i in range(many) if got.get(i) != want[i % 6]]
     return [f"{len(wrong)} answers are others, {aside} were set aside"] * bool(wrong or not aside)
 
 
@@ -382,7 +383,7 @@ def too_many_wait_their_turn_or_are_refused():
 
 def nobody_keeps_all_places():
     """A request with many long choices sets some aside for one that comes later, and all have the bytes that they have alone."""
-    long, short = chat("a", n=4, max_tokens=600, ignore_eos=True, seed=3), chat("Write a poem about snow", max_tokens=5)
+    long, short = chat("a", n=4, max_tokens=fewer(600, 250), ignore_eos=True, seed=3), chat("Write a poem about snow", max_tokens=5)
     texts = lambda reply: [c["message"]["content"] for c in reply["choices"]]
     with Server(GYR, "--parallel", "4") as s:
         alone, alone_short = texts(s.ask("/v1/chat/completions", long)), texts(s.ask("/v1/chat/completions", short))
