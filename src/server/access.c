@@ -205,12 +205,26 @@ static bool own_salt(struct job *j) {
     return true;
 }
 
+// A verdict that lets the request in, or the refusal.
+static bool let_in(struct exchange *x, const struct limit_verdict *v, struct fault *f) {
+    limits_headers(v, put_header, x);
+    if (v->reason == LIMIT_REQUEST_TOO_BIG) return refuse(f, 400, NULL, "%s", limits_message(v));
+    return !v->reason || refuse_as(f, 429, "rate_limit_exceeded", NULL, "%s", limits_message(v));
+}
+
 bool access_look(struct access_state *a, struct exchange *x, struct fault *f) {
     const struct key *k = x->account;
     struct limit_verdict v = k ? limits_look(a->limits, k, now_seconds()) : (struct limit_verdict){0};
-    if (!v.reason) return true;
-    limits_headers(&v, put_header, x);
-    return refuse_as(f, 429, "rate_limit_exceeded", NULL, "%s", limits_message(&v));
+    return !v.reason || let_in(x, &v, f);
+}
+
+bool access_once(struct access_state *a, struct exchange *x, struct fault *f) {
+    const struct key *k = x->account;
+    if (!k) return true;
+    struct limit_verdict v = limits_begin(a->limits, k, 0, now_seconds());
+    if (!let_in(x, &v, f)) return false;
+    limits_end(a->limits, k, 0, 0, now_seconds());
+    return true;
 }
 
 bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f) {
@@ -228,9 +242,7 @@ bool access_begin(struct access_state *a, struct job *j, size_t context, struct 
         seed_limits(a, k);
         struct limit_verdict v =
             (j->x->behind ? limits_begin_line : limits_begin)(a->limits, k, j->estimate, now_seconds());
-        limits_headers(&v, put_header, j->x);
-        if (v.reason == LIMIT_REQUEST_TOO_BIG) return refuse(f, 400, NULL, "%s", limits_message(&v));
-        if (v.reason) return refuse_as(f, 429, "rate_limit_exceeded", NULL, "%s", limits_message(&v));
+        if (!let_in(j->x, &v, f)) return false;
     }
     j->settle = settle;
     return true;

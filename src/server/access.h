@@ -24,6 +24,9 @@ bool access_preflight(struct access_state *a, struct exchange *x);
 // Whether the key of a checked request may ask now, as far as that can be said before the request is read.
 bool access_look(struct access_state *a, struct exchange *x, struct fault *f);
 
+// A request that no model answers, but which is work: takes it from the requests of its key.
+bool access_once(struct access_state *a, struct exchange *x, struct fault *f);
+
 // Before a job is queued: takes what it may need from the limits of its key, and has what it took written down.
 bool access_begin(struct access_state *a, struct job *j, size_t context, struct fault *f);
 

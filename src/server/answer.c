@@ -41,6 +41,7 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     a.owner = exchange_owner(j->x);
     a.spellings = s->spellings;
     *said = r->say;
+    if (r->say && !access_once(s->access, j->x, f)) return false;
     if (r->say && r->say(&a, &json, f)) return reply_json(j->x, 200, &json), true;
     buf_free(&json);
     if (r->say) return false;

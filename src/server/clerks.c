@@ -5,58 +5,92 @@
 
 struct task {
     struct task *next;
+    int64_t owner;
     void (*fn)(void *);
     void *arg;
+};
+
+struct clerk {
+    struct clerks *all;
+    pthread_t thread;
+    const struct task *at; // NULL: it waits
 };
 
 struct clerks {
     pthread_mutex_t lock;
     pthread_cond_t come;
-    pthread_t *threads;
+    struct clerk *clerk;
     unsigned n, most, idle;
     struct task *first, **last;
     unsigned waiting;
     bool stop;
 };
 
+static unsigned under_way(const struct clerks *c, int64_t owner) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->n; i++) n += c->clerk[i].at && c->clerk[i].at->owner == owner;
+    return n;
+}
+
+// The first of the owner who has the fewest under way; NULL: those who wait have all that they may have.
+static struct task *take_next(struct clerks *c) {
+    struct task **best = NULL;
+    unsigned fewest = c->most - CLERKS_SPARED;
+    for (struct task **t = &c->first; *t && fewest; t = &(*t)->next) {
+        unsigned n = under_way(c, (*t)->owner);
+        if (n < fewest) best = t, fewest = n;
+    }
+    if (!best) return NULL;
+    struct task *t = *best;
+    *best = t->next;
+    if (!*best) c->last = best;
+    c->waiting--;
+    return t;
+}
+
 static void *work(void *arg) {
-    struct clerks *c = arg;
+    struct clerk *me = arg;
+    struct clerks *c = me->all;
     pthread_mutex_lock(&c->lock);
     for (;;) {
-        while (!c->first && !c->stop) {
+        struct task *t;
+        while (!(t = take_next(c)) && !(c->stop && !c->first)) {
             c->idle++;
             pthread_cond_wait(&c->come, &c->lock);
             c->idle--;
         }
-        struct task *t = c->first;
         if (!t) break;
-        c->first = t->next;
-        if (!c->first) c->last = &c->first;
-        c->waiting--;
+        me->at = t;
         pthread_mutex_unlock(&c->lock);
         t->fn(t->arg);
-        free(t);
         pthread_mutex_lock(&c->lock);
+        me->at = NULL;
+        free(t);
+        // Those who sleep wait for more work, for an owner to have fewer under way, or for the end.
+        if (c->stop) pthread_cond_broadcast(&c->come);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
 }
 
 static bool hire(struct clerks *c) {
-    if (c->n == c->most || pthread_create(&c->threads[c->n], NULL, work, c)) return false;
+    struct clerk *k = c->clerk + c->n;
+    if (c->n == c->most) return false;
+    k->all = c;
+    if (pthread_create(&k->thread, NULL, work, k)) return false;
     c->n++;
     return true;
 }
 
 struct clerks *clerks_new(unsigned most, gyr_error *e) {
     struct clerks *c = calloc(1, sizeof *c);
-    pthread_t *threads = calloc(most, sizeof *threads);
-    if (!c || !threads) {
+    struct clerk *clerk = calloc(most, sizeof *clerk);
+    if (!c || !clerk) {
         free(c);
-        free(threads);
+        free(clerk);
         return fail_memory(e, "server"), NULL;
     }
-    *c = (struct clerks){.threads = threads, .most = most};
+    *c = (struct clerks){.clerk = clerk, .most = most};
     c->last = &c->first;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->come, NULL);
@@ -65,10 +99,10 @@ struct clerks *clerks_new(unsigned most, gyr_error *e) {
     return fail_null(e, GYR_FAILED, "no more threads can be made; raise the limit of processes (ulimit -u)");
 }
 
-bool clerks_add(struct clerks *c, void (*fn)(void *), void *arg) {
+bool clerks_add(struct clerks *c, int64_t owner, void (*fn)(void *), void *arg) {
     struct task *t = malloc(sizeof *t);
     if (!t) return false;
-    *t = (struct task){NULL, fn, arg};
+    *t = (struct task){NULL, owner, fn, arg};
     pthread_mutex_lock(&c->lock);
     *c->last = t;
     c->last = &t->next;
@@ -84,9 +118,9 @@ void clerks_free(struct clerks *c) {
     c->stop = true;
     pthread_cond_broadcast(&c->come);
     pthread_mutex_unlock(&c->lock);
-    for (unsigned i = 0; i < c->n; i++) pthread_join(c->threads[i], NULL);
+    for (unsigned i = 0; i < c->n; i++) pthread_join(c->clerk[i].thread, NULL);
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->come);
-    free(c->threads);
+    free(c->clerk);
     free(c);
 }

@@ -50,7 +50,7 @@ static void on_left(void *user) {
 static void on_taken(void *user) {
     struct sending *d = user;
     d->waiting = false;
-    if (clerks_add(d->server->clerks, read_piece, d)) return;
+    if (clerks_add(d->server->clerks, exchange_owner(d->x), read_piece, d)) return;
     d->x->left = NULL;
     reply_break(d->x);
     sending_free(d);

@@ -27,5 +27,5 @@ void housekeeping_tick(struct server *s) {
     if (!server_store(s) || s->draining || (s->swept && now < s->swept + HOUR)) return;
     if (atomic_exchange(&s->sweeping, true)) return; // it is still at it
     s->swept = now;
-    if (!clerks_add(s->clerks, sweep, s)) atomic_store(&s->sweeping, false);
+    if (!clerks_add(s->clerks, CLERKS_HOUSE, sweep, s)) atomic_store(&s->sweeping, false);
 }

@@ -152,7 +152,7 @@ static bool to_clerk(struct server *s, struct exchange *x) {
     if (!h) return false;
     *h = (struct handling){s, x};
     exchange_hold(x);
-    if (clerks_add(s->clerks, handle, h)) return true;
+    if (clerks_add(s->clerks, exchange_owner(x), handle, h)) return true;
     exchange_release(x);
     free(h);
     return false;
@@ -178,7 +178,7 @@ static bool may(struct server *s, struct exchange *x, struct fault *f) {
         return false;
     }
     if (!is_plain(x)) return refuse(f, 415, NULL, "Content-Encoding: bodies are taken as they are; send them so");
-    return !x->route->read || access_look(s->access, x, f);
+    return !(x->route->read || x->route->say) || access_look(s->access, x, f);
 }
 
 bool routes_welcome(struct server *s, struct exchange *x) {

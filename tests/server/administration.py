@@ -127,10 +127,10 @@ def models_are_loaded_and_unloaded():
                 answers.append(send(s, "POST", CHAT, {}, chat("a", model="a", max_tokens=200, ignore_eos=True)).json)
 
             t = threading.Thread(target=long)
+            while models_of(s)["a"]["requests"]:  # the one before is answered, but counted a moment more
+                time.sleep(0.01)
             t.start()
-            for _ in range(400):  # until it is under way
-                if models_of(s)["a"]["requests"]:
-                    break
+            while t.is_alive() and not models_of(s)["a"]["requests"]:  # until it is under way
                 time.sleep(0.01)
             unloaded = send(s, "POST", "/models/unload", {}, {"model": "a"})
             t.join()

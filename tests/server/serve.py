@@ -457,6 +457,8 @@ def others_need_a_key():
                 got, reply, content = s.send("POST", "/v1/chat/completions", chat("a", max_tokens=2), headers)
                 if got != status or (got == 429 and not reply["Retry-After"]):
                     problems.append(f"{headers}: {got} {content[:200]!r}, not {status}")
+            if s.send("POST", "/tokenize", {"prompt": "a"}, {"X-Api-Key": key})[0] != 429:
+                problems.append("the tokenizer is asked by whoever has used up the minute")
             if s.send("GET", "/v1/models")[0] != 401 or s.send("GET", "/health")[0] != 200:
                 problems.append("/v1/models is open, or /health is not")
     return problems
