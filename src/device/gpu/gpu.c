@@ -184,7 +184,7 @@ static const struct device_ops *table_of(const struct gpu_vendor *vendor) {
 }
 
 static bool check(const struct gpu_api *api, int index, gyr_error *e) {
-    const struct gpu_library *bad = !api->driver.good ? &api->driver : !api->compiler.good ? &api->compiler : NULL;
+    const struct gpu_library *bad = !api->driver.good ? &api->driver : !gpu_compiles(api) ? &api->compiler : NULL;
     if (index < 0 || (!bad && index >= api->cards))
         return fail(e, GYR_USAGE, "%s:%d: no such card; there are %d", api->vendor->kind, index, api->cards);
     return !bad || fail(e, GYR_UNSUPPORTED, "%s: %s", api->vendor->kind, bad->why);
