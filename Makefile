@@ -69,7 +69,7 @@ test-gpu: $(BUILD)/build.ninja
 # For a machine that has a card and cannot build: CHIPS of it, and GYR_GPU_LIBRARIES with NVRTC.
 gpu-kit: $(BUILD)/build.ninja
 	ninja -C $(BUILD) gyr $(CARD_TESTS)
-	tools/gpu/kit $(BUILD) build-gpu-kit $(CHIPS)
+	tools/gpu/kit $(BUILD) $(BUILD)/gpu-kit $(CHIPS)
 
 bench: $(BUILD)/build.ninja
 	ninja -C $(BUILD) gyr tests/device/kernels_test
@@ -101,7 +101,7 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
 clean:
-	rm -rf $(BUILD) $(SANITIZED) $(FUZZ) build-dist build-gpu-kit
+	rm -rf $(BUILD) $(SANITIZED) $(FUZZ) build-dist
 
 $(BUILD)/build.ninja:
 	@tools/setup --check
