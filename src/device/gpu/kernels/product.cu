@@ -8,7 +8,7 @@
 #include "args.h"
 #include "choice.h"
 #include "strips.h"
-#include "tensor.h"
+#include "many.h"
 #include "types.h"
 
 enum { TEAM = SEGMENTS, RUN = 4, FEW = 4 };
