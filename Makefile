@@ -6,6 +6,9 @@ FUZZ := build-fuzz
 PREFIX := /usr/local
 FUZZ_SECONDS := 60
 DIST :=
+CHIPS := sm_90a
+CARD_TESTS := tests/device/gpu/gpu_card_test \
+	$(patsubst %,tests/simt/card/card_%_test,rows products ops attention choice qkv recur route model)
 # Some tests wait for a clock more than they compute.
 JOBS := $(shell expr $$(nproc) + 1)
 
@@ -18,7 +21,8 @@ help:
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
 	@echo "make test-all   the same, and under sanitizers the tests that take longest"
 	@echo "make test-web   install Chromium if it is missing, and test the page in it, thoroughly"
-	@echo "make test-gpu   try the cards of this machine: open, copy, compute, fail; says so if there is none"
+	@echo "make test-gpu   try the card of this machine: open, copy, compute, fail, how fast; says so if there is none"
+	@echo "make gpu-kit    the same as a folder for a machine with a driver alone; CHIPS=\"sm_80 sm_90a\" for those"
 	@echo "make bench      measure the poet and the kernels against this machine's limits"
 	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
 	@echo "make conformance   run clients, agents and test suites of others against gyr serve (from PyPI, npm and GitHub)"
@@ -59,8 +63,13 @@ test-web: $(BUILD)/build.ninja
 
 # Not part of `make test`, which needs no card.
 test-gpu: $(BUILD)/build.ninja
-	ninja -C $(BUILD) gyr tests/device/gpu/gpu_card_test tests/simt/simt_driver_test
+	ninja -C $(BUILD) gyr $(CARD_TESTS)
 	@tools/gpu/try $(BUILD)
+
+# For a machine that has a card and cannot build: CHIPS of it, and GYR_GPU_LIBRARIES with NVRTC.
+gpu-kit: $(BUILD)/build.ninja
+	ninja -C $(BUILD) gyr $(CARD_TESTS)
+	tools/gpu/kit $(BUILD) $(BUILD)/gpu-kit $(CHIPS)
 
 bench: $(BUILD)/build.ninja
 	ninja -C $(BUILD) gyr tests/device/kernels_test
@@ -107,4 +116,4 @@ $(SANITIZED)/build.ninja:
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test test-all test-web test-gpu bench compare conformance fuzz install dist format clean
+.PHONY: all help setup demo test test-all test-web test-gpu gpu-kit bench compare conformance fuzz install dist format clean

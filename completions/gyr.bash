@@ -30,7 +30,7 @@ _gyr() {
     run)
         words='--model --adapter --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
-               --json-schema --grammar --regex --receipt --json --stats --ignore-end --help' ;;
+               --json-schema --grammar --regex --receipt --device --json --stats --ignore-end --help' ;;
     verify) words='--model --adapter --threads --json --oversize --no-cache --help' ;;
     serve)
         words='--model --alias --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
@@ -57,7 +57,7 @@ _gyr() {
         words='--json --help'
         [[ $word == -* ]] || words='clear' ;;
     bench)
-        words='--model --adapter --prompt --generate --batch --context --threads --kv-type --repeat --json --oversize --lock
+        words='--model --adapter --prompt --generate --batch --context --threads --kv-type --device --repeat --json --oversize --lock
                --no-cache --help' ;;
     convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;

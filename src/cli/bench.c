@@ -15,7 +15,7 @@
 enum { MAX_WIDTHS = 16, MAX_SEQUENCES = 1024 };
 
 struct bench_options {
-    const char *model, *adapter, *batch, *kv_type;
+    const char *model, *adapter, *batch, *kv_type, *device_name;
     uint64_t prompt, generate, context, threads, repeat;
     bool json, oversize, lock, no_cache;
 };
@@ -31,6 +31,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "tokens in each sequence before it begins (0)", OPTION_WHOLE, FIELD(context), 0, 1e7},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
+    {"device", 0, "NAME", "what to compute on (or $GYR_DEVICE, or the CPU)", OPTION_TEXT, FIELD(device_name)},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
@@ -75,9 +76,13 @@ static void advance(void *user, double fraction) {
 }
 
 static void print_head(const struct bench *b) {
-    print("%s: %s, %s parameters, %s; %u thread%s, %s\n", model_label(b->o->model), b->info.types,
-          human_count((double)b->info.parameters), human_bytes((double)b->info.weight_bytes), b->how.threads,
-          b->how.threads == 1 ? "" : "s", b->device.isa);
+    print("%s: %s, %s parameters, %s; ", model_label(b->o->model), b->info.types,
+          human_count((double)b->info.parameters), human_bytes((double)b->info.weight_bytes));
+    if (b->how.card) {
+        print("%s, %s\n%-24s %10s %19s\n", b->device.name, b->device.isa, "", "tokens/s", "low - high");
+        return;
+    }
+    print("%u thread%s, %s\n", b->how.threads, b->how.threads == 1 ? "" : "s", b->device.isa);
     print("%-24s %10s %19s %10s  %-6s %6s\n", "", "tokens/s", "low - high", "limit", "by", "of it");
 }
 
@@ -86,8 +91,9 @@ static void print_rate(const char *what, size_t tokens, const struct measured *m
     if (!r->median) return;
     snprintf(label, sizeof label, "%s %zu x %zu", what, m->width, tokens);
     snprintf(spread, sizeof spread, "%.1f - %.1f", r->low, r->high);
-    print("%-24s %10.1f %19s %10.1f  %-6s %5.1f%%\n", label, r->median, spread, r->limit, r->bound,
-          100 * r->median / r->limit);
+    print("%-24s %10.1f %19s", label, r->median, spread);
+    if (m->roofs.read > 0) print(" %10.1f  %-6s %5.1f%%", r->limit, r->bound, 100 * r->median / r->limit);
+    print("\n");
 }
 
 // The roofs of all widths: the median, and how far they were apart.
@@ -109,15 +115,17 @@ static void print_roofs(const struct measured *m, size_t n) {
     print("\n");
 }
 
+// Of a card no limit is known, and what is not known is left out.
 static void put_rate(json_t *o, const char *what, const struct rate *r) {
     static const char *const ends[] = {"tokens_per_s", "low", "high", "limit", "fraction"};
     const double values[] = {r->median, r->low, r->high, r->limit, r->median / r->limit};
     char key[64];
     if (!r->median) return;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    for (size_t i = 0; i < (r->limit > 0 ? sizeof ends / sizeof *ends : 3); i++) {
         snprintf(key, sizeof key, "%s_%s", what, ends[i]);
         json_object_set_new(o, key, json_real(values[i]));
     }
+    if (!r->bound) return;
     snprintf(key, sizeof key, "%s_bound", what);
     json_object_set_new(o, key, json_string(r->bound));
 }
@@ -131,18 +139,34 @@ static void print_json(const struct bench *b, const struct measured *m) {
                           "repeats", (json_int_t)h->repeats);
     put_rate(o, "prefill", &m->prefill);
     put_rate(o, "decode", &m->decode);
-    json_object_set_new(
-        o, "roofs", json_pack("{s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "fp32", m->roofs.fp32));
+    if (!h->card)
+        json_object_set_new(
+            o, "roofs",
+            json_pack("{s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "fp32", m->roofs.fp32));
     char *text = json_dumps(o, JSON_REAL_PRECISION(6));
     if (text) print("%s\n", text);
     free(text);
     json_decref(o);
 }
 
+// The device that the model is on: the CPU, or a card by its name, which is known to be there.
+static gyr_status look_at_device(struct bench *b, gyr_error *e) {
+    const char *name = b->o->device_name ? b->o->device_name : getenv("GYR_DEVICE");
+    size_t n = name ? strcspn(name, ":") : 0, which = n && name[n] ? strtoul(name + n + 1, NULL, 10) : 0;
+    gyr_status status = GYR_OK;
+    for (size_t i = 0; n && i < gyr_device_count(); i++) {
+        if ((status = gyr_device_get_info(i, &b->device, e))) return status;
+        if (strlen(b->device.kind) == n && !strncmp(b->device.kind, name, n) && !which--) break;
+    }
+    if (!n) status = gyr_device_get_info(0, &b->device, e);
+    b->how.card = !b->device.threads;
+    return status;
+}
+
 static int bench(struct bench *b, const size_t *widths) {
     struct measured all[MAX_WIDTHS];
     gyr_error e = {0};
-    gyr_status status = gyr_device_get_info(0, &b->device, &e);
+    gyr_status status = look_at_device(b, &e);
     if (!b->how.threads) b->how.threads = b->device.threads;
     if (!b->o->json && !status) print_head(b);
     progress_start(&b->bar, "measuring", NULL, 0);
@@ -160,7 +184,7 @@ static int bench(struct bench *b, const size_t *widths) {
         }
     }
     progress_end(&b->bar);
-    if (b->at && !b->o->json) print_roofs(all, b->at);
+    if (b->at && !b->o->json && !b->how.card) print_roofs(all, b->at);
     return status == GYR_CANCELLED ? (int)status : status ? report(&e) : GYR_OK;
 }
 
@@ -183,11 +207,13 @@ int verb_bench(int argc, char **argv) {
                                .progress = advance,
                                .user = &b};
     signals_catch();
-    b.model =
-        open_model(o.model,
-                   (gyr_model_options){
-                       .threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock, .cache = !o.no_cache},
-                   &status);
+    b.model = open_model(o.model,
+                         (gyr_model_options){.threads = (uint32_t)o.threads,
+                                             .device = o.device_name,
+                                             .oversize = o.oversize,
+                                             .lock = o.lock,
+                                             .cache = !o.no_cache},
+                         &status);
     if (!b.model) return status;
     gyr_adapter *adapter = NULL;
     if (open_adapter(b.model, o.adapter, &adapter, &status)) {

@@ -77,6 +77,10 @@ static gyr_status decode(struct run *r, gyr_error *e) {
     return status;
 }
 
+static gyr_status look_at_roofs(struct run *r, size_t i, gyr_error *e) {
+    return r->how->card ? GYR_OK : gyr_measure_roofs(r->how->threads, 0, &r->roofs[i], e);
+}
+
 static gyr_status repeat(struct run *r, size_t i, gyr_error *e) {
     double start = seconds_now();
     gyr_status status = prefill(r, r->how->depth, r->how->prompt, e);
@@ -85,8 +89,7 @@ static gyr_status repeat(struct run *r, size_t i, gyr_error *e) {
     if (!status) status = decode(r, e);
     r->decode[i] = seconds_now() - middle;
     for (size_t s = 0; s < r->width; s++) gyr_session_truncate(r->sessions[s], r->how->depth);
-    if (!status) status = gyr_measure_roofs(r->how->threads, 0, &r->roofs[i + 1], e);
-    return status;
+    return status ? status : look_at_roofs(r, i + 1, e);
 }
 
 // Seconds that the work takes at the least: reading and computing at the same time. *bound: which of them decides.
@@ -116,7 +119,7 @@ static struct rate rate_of(const struct run *r, struct steps steps, const gyr_ro
     double tokens = (double)(r->width * steps.n * steps.tokens), least = 0;
     if (!tokens) return (struct rate){.bound = "none"};
     struct rate rate = {0};
-    for (size_t i = 0; i < steps.n; i++) {
+    for (size_t i = 0; i < steps.n && !r->how->card; i++) {
         gyr_work work;
         gyr_model_get_work(r->model, r->how->kv_type, r->width, steps.tokens, steps.depth + i, &work);
         least += least_seconds(&work, roofs, &rate.bound);
@@ -124,7 +127,7 @@ static struct rate rate_of(const struct run *r, struct steps steps, const gyr_ro
     rate.median = tokens / median(seconds, r->how->repeats);
     rate.high = tokens / seconds[0];
     rate.low = tokens / seconds[r->how->repeats - 1];
-    rate.limit = tokens / least;
+    if (!r->how->card) rate.limit = tokens / least;
     return rate;
 }
 
@@ -143,7 +146,7 @@ static gyr_status run(struct run *r, gyr_error *e) {
         if (!r->sessions[s]) status = e->status;
     }
     if (!status) status = prefill(r, 0, r->how->depth, e);
-    if (!status) status = gyr_measure_roofs(r->how->threads, 0, &r->roofs[0], e);
+    if (!status) status = look_at_roofs(r, 0, e);
     for (size_t i = 0; i < r->how->repeats && !status; i++) status = repeat(r, i, e);
     return status;
 }

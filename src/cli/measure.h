@@ -10,6 +10,7 @@ struct measuring {
     size_t prompt, generate, depth; // tokens
     size_t repeats;
     uint32_t threads;
+    bool card; // the model is on one, of which no limits are measured
     gyr_kv_type kv_type;
     const gyr_adapter *adapter;                    // NULL: none
     void (*progress)(void *user, double fraction); // of one width
@@ -19,7 +20,7 @@ struct measuring {
 // A rate, tokens per second of all sequences together.
 struct rate {
     double median, low, high;
-    double limit;      // what the machine would allow
+    double limit;      // what the machine would allow; 0: not known
     const char *bound; // by what: "read", "int8", "fp32"
 };
 

@@ -44,6 +44,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "room for N tokens (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9,
      "Memory and machine"},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"device", 0, "NAME", "what to compute on (or $GYR_DEVICE, or the CPU)", OPTION_TEXT, FIELD(device)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
@@ -148,8 +149,11 @@ static int answer_once(struct talk *t, const char *text, size_t size) {
 
 static int open_talk(struct talk *t) {
     const struct run_options *o = t->options;
-    gyr_model_options how = {
-        .threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache};
+    gyr_model_options how = {.threads = (uint32_t)o->threads,
+                             .device = o->device,
+                             .oversize = o->oversize,
+                             .lock = o->lock,
+                             .cache = !o->no_cache};
     int status = GYR_OK;
     t->model = open_model(o->model, how, &status);
     if (!t->model || !open_adapter(t->model, o->adapter, &t->adapter, &status)) return status;

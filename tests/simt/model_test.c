@@ -1,5 +1,6 @@
 // Whole models on the emulated card: the bytes that the CPU's plain C gives. The poet, and every family of
-// tests/data/models, with each type of cache in turn: a prompt in one piece, then token by token.
+// tests/data/models, with each type of cache in turn: a prompt in one piece, then token by token. With TEST_CARD on a
+// card of this machine, which GYR_CARD names ("cuda").
 #include "engine/poet.h"
 #include "gyr.h"
 #include "model/drawn.h"
@@ -9,21 +10,21 @@
 enum { PROMPT = 11, TOKENS = 15 };
 
 static char folder[] = "/tmp/gyr-simt-XXXXXX";
+static const char *device = "simt";
 static const gyr_kv_type kv_types[] = {GYR_KV_F16, GYR_KV_Q8, GYR_KV_F32};
 
 // The scores after each token; NULL, having said why, if there are none.
-static float *scores(const char *path, const char *device, gyr_kv_type kv, const int32_t *ids, size_t n,
-                     size_t *vocab) {
+static float *scores(const char *path, const char *on, gyr_kv_type kv, const int32_t *ids, size_t n, size_t *vocab) {
     gyr_error e = {0};
     gyr_model_info info = {0};
-    gyr_model *m = gyr_model_open(path, &(gyr_model_options){.threads = 1, .device = device}, &e);
+    gyr_model *m = gyr_model_open(path, &(gyr_model_options){.threads = 1, .device = on}, &e);
     gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){64, kv}, &e) : NULL;
     if (m) gyr_model_get_info(m, &info);
     float *out = s ? malloc(n * info.vocab * sizeof *out) : NULL;
     size_t first = n < PROMPT ? n : PROMPT;
     bool ok = out && !gyr_session_feed(s, ids, first, out, &e);
     for (size_t i = first; ok && i < n; i++) ok = !gyr_session_feed(s, ids + i, 1, out + i * info.vocab, &e);
-    if (!ok) printf("  %s on %s: %s\n", path, device, e.message);
+    if (!ok) printf("  %s on %s: %s\n", path, on, e.message);
     gyr_session_free(s);
     if (m) gyr_model_close(m);
     *vocab = info.vocab;
@@ -34,7 +35,7 @@ static float *scores(const char *path, const char *device, gyr_kv_type kv, const
 
 static void check_same(const char *name, const char *path, gyr_kv_type kv, const int32_t *ids, size_t n) {
     size_t vocab;
-    float *want = scores(path, "cpu", kv, ids, n, &vocab), *got = scores(path, "simt", kv, ids, n, &vocab);
+    float *want = scores(path, "cpu", kv, ids, n, &vocab), *got = scores(path, device, kv, ids, n, &vocab);
     bool same = want && got && !memcmp(want, got, n * vocab * sizeof *want);
     CHECK(same);
     if (!same) printf("  %s, cache type %d: not the CPU's bytes\n", name, (int)kv);
@@ -80,10 +81,35 @@ static void families(void) {
     printf("  %zu models\n", n);
 }
 
+#ifdef TEST_CARD
+static bool card_is_there(void) {
+    gyr_device_info info;
+    size_t n = strcspn(device, ":");
+    for (size_t i = 0; i < gyr_device_count(); i++)
+        if (!gyr_device_get_info(i, &info, NULL) && strlen(info.kind) == n && !strncmp(info.kind, device, n))
+            return !info.unusable;
+    return false;
+}
+#endif
+
 int main(void) {
     setenv("GYR_ISA", "scalar", 1);
+#ifdef TEST_CARD
+    device = getenv("GYR_CARD") ? getenv("GYR_CARD") : "cuda";
+    setenv("GYR_GPU_UNTRIED", "1", 1);
+    if (!card_is_there()) {
+        printf("%s: no card to try\n", device);
+        return 77;
+    }
+    // While one model is open, the others need not wait for the driver to begin with the card.
+    gyr_model *first = gyr_model_open(poet_path(), &(gyr_model_options){.threads = 1, .device = device}, NULL);
+#else
     setenv("GYR_CACHE", "off", 1);
+#endif
     RUN(the_poet);
     RUN(families);
+#ifdef TEST_CARD
+    gyr_model_close(first);
+#endif
     return test_end();
 }

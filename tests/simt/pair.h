@@ -48,12 +48,14 @@ static inline float *bad_floats(size_t n) {
     return x;
 }
 
-// Runs the cases with warps of both widths.
+// Runs the cases with warps of both widths, where there are both (card/on_card.h).
+#ifndef BOTH_WARPS
 #define BOTH_WARPS(...)                                                                                                \
     for (unsigned warp_ = 32; warp_ <= 64; warp_ += 32) {                                                              \
         open_pair(warp_);                                                                                              \
         __VA_ARGS__                                                                                                    \
         close_pair();                                                                                                  \
     }
+#endif
 
 #endif

@@ -36,10 +36,16 @@ static void products(void) {
         try((enum type)t, 1, 33, block * random_size(1, 12), false);
         try((enum type)t, 6, 5, block * random_size(1, 9), false);
         try((enum type)t, 2, 7, block * 8, true);
+        try((enum type)t, 9, 18, block * random_size(1, 9), false); // tensor cores: tiles and blocks that are not full
+        try((enum type)t, 11, 3, block * random_size(8, 11), true);
+        try((enum type)t, 67, 3, block, false);
         if (is_plain((enum type)t)) {
             try((enum type)t, 3, 9, random_size(1, 200), false);
             try((enum type)t, 1, 3, random_size(4000, 5000), false); // runs of several lengths
             try((enum type)t, 2, 4, random_size(500, 1500), true);
+            try((enum type)t, 37, 19, random_size(1, 200), false); // tensor cores
+            try((enum type)t, 9, 18, random_size(4000, 5000), false);
+            try((enum type)t, 10, 3, random_size(500, 1500), true);
         }
     }
 }

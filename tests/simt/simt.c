@@ -7,7 +7,7 @@
 
 #include "fiber.h"
 
-enum { MOST_THREADS = 256, MOST_WARP = 64, MOST_KERNELS = 1024, STACK = 256 << 10, GARBAGE = 0xa5 };
+enum { MOST_THREADS = 256, MOST_WARP = 64, MOST_WORDS = 6, MOST_KERNELS = 1024, STACK = 256 << 10, GARBAGE = 0xa5 };
 
 enum state { READY, WAITING, DONE };
 
@@ -16,9 +16,13 @@ struct thread {
     enum state state;
 };
 
+struct words {
+    uint32_t of[MOST_WORDS][MOST_WARP];
+};
+
 // A warp's meeting: operands of the current one and of the one before, which some lanes have yet to read.
 struct warp {
-    uint32_t word[2][MOST_WARP];
+    struct words words[2];
     unsigned arrived, turn;
     int line;
 };
@@ -100,14 +104,14 @@ void simt_barrier(int line) {
         if (t != me) wake(t);
 }
 
-uint32_t simt_swap(uint32_t x, unsigned mask, int line) {
+// A meeting of a warp: each lane leaves n words, and goes on when the last one has come. Returns where all of them are.
+static const struct words *meet(const uint32_t *x, unsigned n, int line) {
     unsigned me = simt_here.thread, lane = me % simt_warp, first = me - lane;
     struct warp *w = &s.warp[me / simt_warp];
     unsigned turn = w->turn % 2;
-    if (mask >= simt_warp) simt_stop("there is no such lane", line);
     if (!w->arrived) w->line = line;
     if (w->line != line) simt_stop("lanes of a warp meet at different places", line);
-    w->word[turn][lane] = x;
+    for (unsigned i = 0; i < n; i++) w->words[turn].of[i][lane] = x[i];
     if (++w->arrived < simt_warp) {
         wait(me);
     } else {
@@ -116,7 +120,39 @@ uint32_t simt_swap(uint32_t x, unsigned mask, int line) {
         for (unsigned t = first; t < first + simt_warp; t++)
             if (t != me) wake(t);
     }
-    return w->word[turn][lane ^ mask];
+    return &w->words[turn];
+}
+
+uint32_t simt_swap(uint32_t x, unsigned mask, int line) {
+    if (mask >= simt_warp) simt_stop("there is no such lane", line);
+    return meet(&x, 1, line)->of[0][(simt_here.thread % simt_warp) ^ mask];
+}
+
+static int byte_of(const struct words *w, unsigned reg, unsigned lane, unsigned byte) {
+    return (int8_t)(w->of[reg][lane] >> 8 * byte);
+}
+
+// mma.m16n8k32 and mma.m16n8k16 of signed bytes, as "Matrix fragments" of PTX's manual has them. With `quad` = lane / 4
+// and `at` = lane % 4, a lane has of A rows quad and quad + 8, columns 4 * at .. + 3 and, of 32, 16 further: registers
+// (quad, low), (quad + 8, low), (quad, high), (quad + 8, high); of B the same rows of column quad; of C rows quad and
+// quad + 8, columns 2 * at and 2 * at + 1.
+void simt_mma(int *c, const uint32_t *a, const uint32_t *b, unsigned depth, int line) {
+    enum { A = 4, B = 2 };
+    unsigned lane = simt_here.thread % simt_warp, halves = depth / 16;
+    uint32_t mine[A + B] = {0};
+    if (simt_warp != 32) simt_stop("mma is of warps of 32 lanes", line);
+    memcpy(mine, a, halves * 2 * sizeof *a);
+    memcpy(mine + A, b, halves * sizeof *b);
+    const struct words *all = meet(mine, A + B, line);
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned row = lane / 4 + 8 * (i / 2), col = 2 * (lane % 4) + i % 2;
+        for (unsigned k = 0; k < depth; k++) {
+            unsigned at = k % 16 / 4, half = k / 16;
+            int x = byte_of(all, row / 8 + 2 * half, row % 8 * 4 + at, k % 4);
+            int y = byte_of(all, A + half, col * 4 + at, k % 4);
+            c[i] += x * y;
+        }
+    }
 }
 
 void *simt_shared(size_t bytes) {

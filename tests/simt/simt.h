@@ -29,6 +29,7 @@ void simt_run(void (*body)(const void *args), const char *name, const unsigned g
               const void *args, size_t size);
 void simt_barrier(int line);
 uint32_t simt_swap(uint32_t x, unsigned mask, int line);
+void simt_mma(int *c, const uint32_t *a, const uint32_t *b, unsigned depth, int line);
 void *simt_shared(size_t bytes);
 _Noreturn void simt_stop(const char *what, int line);
 
@@ -41,14 +42,18 @@ extern _Thread_local struct simt_place simt_here;
 // The words, for programs of kernels alone.
 #ifdef GPU_ON_HOST
 
-#define FN                      static inline __attribute__((unused))
-#define CONST                   static const
-#define THREAD                  (simt_here.thread)
-#define BLOCK_X                 (simt_here.block[0])
-#define BLOCK_Y                 (simt_here.block[1])
-#define BLOCK_Z                 (simt_here.block[2])
-#define barrier()               simt_barrier(__LINE__)
-#define swap_word(x, mask)      simt_swap(x, mask, __LINE__)
+#define FN                 static inline __attribute__((unused))
+#define CONST              static const
+#define THREAD             (simt_here.thread)
+#define BLOCK_X            (simt_here.block[0])
+#define BLOCK_Y            (simt_here.block[1])
+#define BLOCK_Z            (simt_here.block[2])
+#define barrier()          simt_barrier(__LINE__)
+#define swap_word(x, mask) simt_swap(x, mask, __LINE__)
+#define TENSOR             1
+#define mma_bytes(c, a, b) simt_mma(c, a, b, 32, __LINE__)
+#define mma_half(c, a, b)  simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
+#define UNROLL
 #define SHARED(type, name)      type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)           #x
 #define SIMT_TEXT(x)            SIMT_TEXT_(x)

@@ -62,6 +62,28 @@ KERNEL(right, simt_args) {
     a.x[BLOCK_X] = all;
 }
 
+static int8_t first[16][32], second[32][8];
+
+// As PTX's manual has the elements of fragments of m16n8k32 and m16n8k16 for 8-bit types.
+KERNEL(documented, simt_args) {
+    unsigned group = THREAD % 32 >> 2, in_group = THREAD % 4;
+    uint32_t w[4] = {0}, v[2] = {0};
+    int c[4] = {1, 2, 3, 4}, d[4] = {0};
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned row = i < 4 || (i >= 8 && i < 12) ? group : group + 8, col = in_group * 4 + (i & 3) + (i < 8 ? 0 : 16);
+        w[i / 4] |= (uint32_t)(uint8_t)first[row][col] << 8 * (i % 4);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        v[i / 4] |= (uint32_t)(uint8_t)second[in_group * 4 + (i & 3) + (i < 4 ? 0 : 16)][group] << 8 * (i % 4);
+    mma_bytes(c, w, v);
+    mma_half(d, w, v[0]);
+    for (unsigned i = 0; i < 4 && THREAD < 32; i++) {
+        unsigned at = (i < 2 ? group : group + 8) * 8 + in_group * 2 + (i & 1);
+        a.x[at] = (float)(c[i] - (int)(i + 1));
+        a.x[128 + at] = (float)d[i];
+    }
+}
+
 static void run(const char *name, float *x, unsigned blocks) {
     struct simt_args a = {x, 0};
     simt_find(name)((const unsigned[]){blocks, 1, 1}, (const unsigned[]){256, 1, 1}, 0, &a);
@@ -119,10 +141,30 @@ static void what_is_right_does_not_depend_on_it(void) {
     simt_warp = 32;
 }
 
+static void matrices_are_multiplied(void) {
+    float x[256];
+    uint32_t state = 1;
+    for (int i = 0; i < 16 * 32; i++) {
+        state = state * 1664525 + 1013904223;
+        first[i / 32][i % 32] = (int8_t)(state >> 24);
+        if (i < 32 * 8) second[i / 8][i % 8] = (int8_t)(state >> 16);
+    }
+    run("documented", x, 1);
+    for (int row = 0; row < 16; row++)
+        for (int col = 0; col < 8; col++) {
+            int all = 0, half = 0;
+            for (int k = 0; k < 32; k++) all += first[row][k] * second[k][col];
+            for (int k = 0; k < 16; k++) half += first[row][k] * second[k][col];
+            CHECK_INT(x[row * 8 + col], all);
+            CHECK_INT(x[128 + row * 8 + col], half);
+        }
+}
+
 int main(void) {
     RUN(wrong_kernels_are_stopped);
     RUN(memory_begins_as_garbage);
     RUN(the_order_of_threads_is_drawn);
     RUN(what_is_right_does_not_depend_on_it);
+    RUN(matrices_are_multiplied);
     return test_end();
 }

@@ -1,6 +1,7 @@
 #include "device/gpu/api.h"
 
 #include "base/cache.h"
+#include "device/gpu/compile.h"
 #include "device/gpu/failure.h"
 
 #include <dlfcn.h>
@@ -239,11 +240,14 @@ void gpu_api_load_compiler(struct gpu_api *api, const struct gpu_vendor *vendor,
     load_compiler(api, folders, INT32_MAX);
 }
 
+bool gpu_compiles(const struct gpu_api *api) { return api->compiler.good || gpu_programs_folder(); }
+
 // Chips of CUDA are listed as numbers, "sm_90a" as 90.
 bool gpu_api_knows(const struct gpu_api *api, const char *chip) {
     int n = 0, list[256];
     const char *digits = strchr(chip, '_');
-    if (!api->chips || !api->chips_count || !digits || api->chips_count(&n) || n < 1) return true;
+    if (!api->compiler.good || !api->chips || !api->chips_count || !digits || api->chips_count(&n) || n < 1)
+        return true;
     if ((size_t)n > sizeof list / sizeof *list || api->chips(list)) return true;
     long number = strtol(digits + 1, NULL, 10);
     for (int i = 0; i < n; i++)

@@ -36,7 +36,11 @@ void gpu_api_load(struct gpu_api *api, const struct gpu_vendor *vendor, const ch
 // The compiler alone, for a machine without a card; what is compiled is for a driver that is as new.
 void gpu_api_load_compiler(struct gpu_api *api, const struct gpu_vendor *vendor, const char *folders);
 
-// Whether a chip is one that the compiler says it knows; true if it does not say.
+// Whether programs can be had: there is a compiler, or a folder of programs that were compiled elsewhere,
+// $GYR_GPU_PROGRAMS.
+bool gpu_compiles(const struct gpu_api *api);
+
+// Whether a chip is one that the compiler says it knows; true if it does not say, or there is none.
 bool gpu_api_knows(const struct gpu_api *api, const char *chip);
 
 #endif

@@ -39,6 +39,12 @@ static void put_version(char out[24], const struct gpu_library *l, const char *t
     if (l->there && l->major) snprintf(out, 24, "%s %d.%d", title, l->major, l->minor);
 }
 
+// Kernels that no card has run are not for people who do not ask for them.
+static bool may_open(void) {
+    const char *untried = getenv("GYR_GPU_UNTRIED");
+    return untried && !strcmp(untried, "1");
+}
+
 static void keep(struct device_facts *f, const char *why) { snprintf(f->why, sizeof f->why, "%.399s", why); }
 
 void gpu_facts(const struct gpu_api *api, size_t index, struct device_facts *f) {
@@ -64,12 +70,14 @@ void gpu_facts(const struct gpu_api *api, size_t index, struct device_facts *f) 
     f->memory = chip.memory;
     if (!good)
         keep(f, e.message);
-    else if (!api->compiler.good)
+    else if (!gpu_compiles(api))
         keep(f, api->compiler.why);
     else if (!gpu_api_knows(api, chip.name))
         snprintf(f->why, sizeof f->why, "%s does not know its chip; install a newer one", f->compiler);
-    else
-        keep(f, "gyr does not compute on GPUs yet: its kernels have not been tried on a card; models run on the CPU");
+    else if (!may_open())
+        keep(f,
+             "gyr's kernels have not been tried on a card yet: models run on the CPU; GYR_GPU_UNTRIED=1 uses the card "
+             "all the same");
 }
 
 // ------------------------------------------------------------------------------- this process's
@@ -97,6 +105,9 @@ static struct device *open_card(size_t vendor, size_t index, gyr_error *e) {
     const struct gpu_api *api = here(vendor);
     if (index >= gpu_devices(api, on_bus[vendor]) && (index || api->driver.good))
         return fail_null(e, GYR_USAGE, "%s:%zu: no such card; there are %d", api->vendor->kind, index, api->cards);
+    bool usable = may_open() && api->driver.good && index < (size_t)api->cards;
+    struct gpu *g = usable ? gpu_open(api, (int)index, &gpu_sources, e) : NULL;
+    if (usable) return g ? &g->device : NULL;
     gpu_facts(api, index, &f);
     return fail_null(e, GYR_UNSUPPORTED, "%s:%zu: %s", api->vendor->kind, index, f.why);
 }

@@ -46,9 +46,10 @@ static void hash_text(uint64_t key[2], const char *text) {
     for (int i = 0; i < 2; i++) key[i] = cache_hash(key[i], text, n);
 }
 
-void gpu_unit_key(const struct gpu_api *api, const struct gpu_unit *u, uint64_t key[2]) {
+void gpu_unit_key(const struct gpu_api *api, const struct gpu_unit *u, bool elsewhere, uint64_t key[2]) {
     struct options o;
-    uint64_t version[] = {(uint64_t)api->compiler.major, (uint64_t)api->compiler.minor, api->compiler.stamp};
+    uint64_t version[3] = {(uint64_t)api->compiler.major, (uint64_t)api->compiler.minor, api->compiler.stamp};
+    if (elsewhere) memset(version, 0, sizeof version);
     make_options(&o, api->vendor, u);
     key[0] = 1, key[1] = 0x9e3779b97f4a7c15u;
     for (int i = 0; i < 2; i++) key[i] = cache_hash(key[i], version, sizeof version);
@@ -131,16 +132,48 @@ end:
     return ok;
 }
 
+const char *gpu_programs_folder(void) {
+    const char *folder = getenv("GYR_GPU_PROGRAMS");
+    return folder && *folder ? folder : NULL;
+}
+
+static bool keep(const struct gpu_api *api, const struct gpu_unit *u, const char *folder, const uint64_t key[2],
+                 const struct gpu_image *image) {
+    char name[128], title[200];
+    snprintf(title, sizeof title, "%s %s: %s", api->vendor->kind, u->chip, gpu_unit_name(u, name, sizeof name));
+    return gpu_kept_put(folder, key, title, image);
+}
+
+bool gpu_image_ship(const struct gpu_api *api, const struct gpu_unit *u, const struct gpu_image *image,
+                    const char *folder, gyr_error *e) {
+    uint64_t key[2];
+    gpu_unit_key(api, u, true, key);
+    return keep(api, u, folder, key, image) ||
+           fail(e, GYR_IO, "%s: a program cannot be written there; choose another folder", folder);
+}
+
+// A machine without a compiler has what was compiled elsewhere, of these very sources, or nothing.
+static bool find_shipped(const struct gpu_api *api, const struct gpu_unit *u, struct gpu_image *out, gyr_error *e) {
+    const char *folder = gpu_programs_folder();
+    uint64_t key[2];
+    char name[128];
+    gpu_unit_key(api, u, true, key);
+    if (folder && gpu_kept_find(folder, key, out)) return true;
+    if (api->compiler.good) return false;
+    return fail(e, GYR_UNSUPPORTED, "%s: %s has no program %s of this gyr for it; %s", u->chip,
+                folder ? folder : "the cache", gpu_unit_name(u, name, sizeof name), api->vendor->get_compiler);
+}
+
 bool gpu_image_of(const struct gpu_api *api, const struct gpu_unit *u, struct gpu_image *out, bool *compiled,
                   gyr_error *e) {
     uint64_t key[2];
-    char name[128], title[200];
-    gpu_unit_key(api, u, key);
     *compiled = false;
-    if (gpu_kept_find(key, out)) return true;
+    if (find_shipped(api, u, out, e)) return true;
+    if (!api->compiler.good) return false;
+    gpu_unit_key(api, u, false, key);
+    if (gpu_kept_find(NULL, key, out)) return true;
     if (!gpu_compile(api, u, out, e)) return false;
     *compiled = true;
-    snprintf(title, sizeof title, "%s %s: %s", api->vendor->kind, u->chip, gpu_unit_name(u, name, sizeof name));
-    gpu_kept_put(key, title, out);
+    keep(api, u, NULL, key, out);
     return true;
 }

@@ -27,17 +27,26 @@ const char *gpu_unit_name(const struct gpu_unit *u, char *name, size_t size);
 
 bool gpu_compile(const struct gpu_api *api, const struct gpu_unit *u, struct gpu_image *out, gyr_error *e);
 
-// The image of the cache (keep.c) where it has one, else compiled and then kept there. *compiled says which.
+// The image that was compiled elsewhere, where $GYR_GPU_PROGRAMS has it; or that the cache has (keep.c); else compiled
+// and then kept there. *compiled says which.
 bool gpu_image_of(const struct gpu_api *api, const struct gpu_unit *u, struct gpu_image *out, bool *compiled,
                   gyr_error *e);
 
-// Two numbers of all that an image depends on: vendor, compiler's version, chip, options, sources.
-void gpu_unit_key(const struct gpu_api *api, const struct gpu_unit *u, uint64_t key[2]);
+// Two numbers of all that an image depends on: vendor, compiler's version, chip, options, sources. Of one that is taken
+// elsewhere the compiler does not count.
+void gpu_unit_key(const struct gpu_api *api, const struct gpu_unit *u, bool elsewhere, uint64_t key[2]);
 
-// Looks for an image in the cache; false if there is none, or none that is whole.
-bool gpu_kept_find(const uint64_t key[2], struct gpu_image *out);
+// $GYR_GPU_PROGRAMS; NULL: there is none.
+const char *gpu_programs_folder(void);
 
-// Keeps one, if the folder allows it; `title` is for people.
-void gpu_kept_put(const uint64_t key[2], const char *title, const struct gpu_image *image);
+// Puts an image where gpu_image_of() finds it as $GYR_GPU_PROGRAMS.
+bool gpu_image_ship(const struct gpu_api *api, const struct gpu_unit *u, const struct gpu_image *image,
+                    const char *folder, gyr_error *e);
+
+// Looks for an image in a folder, NULL: the cache; false if there is none, or none that is whole.
+bool gpu_kept_find(const char *folder, const uint64_t key[2], struct gpu_image *out);
+
+// Keeps one there, if the folder allows it; `title` is for people.
+bool gpu_kept_put(const char *folder, const uint64_t key[2], const char *title, const struct gpu_image *image);
 
 #endif

@@ -105,6 +105,7 @@ static bool name_chip(const struct gpu_api *api, int device, struct gpu_chip *ch
         int major = 0, minor = 0;
         if ((*error = api->attribute(&major, v->major, device))) return false;
         if ((*error = api->attribute(&minor, v->minor, device))) return false;
+        chip->tensor = major >= 8;
         // From 9.0 on there are instructions that only programs for that very chip may use.
         snprintf(chip->name, sizeof chip->name, "sm_%d%d%s", major, minor, major >= 9 ? "a" : "");
         return true;
@@ -184,7 +185,7 @@ static const struct device_ops *table_of(const struct gpu_vendor *vendor) {
 }
 
 static bool check(const struct gpu_api *api, int index, gyr_error *e) {
-    const struct gpu_library *bad = !api->driver.good ? &api->driver : !api->compiler.good ? &api->compiler : NULL;
+    const struct gpu_library *bad = !api->driver.good ? &api->driver : !gpu_compiles(api) ? &api->compiler : NULL;
     if (index < 0 || (!bad && index >= api->cards))
         return fail(e, GYR_USAGE, "%s:%d: no such card; there are %d", api->vendor->kind, index, api->cards);
     return !bad || fail(e, GYR_UNSUPPORTED, "%s: %s", api->vendor->kind, bad->why);

@@ -16,6 +16,7 @@ struct gpu_chip {
     int processors; // SMs, or compute units
     int shared;     // bytes of shared memory that a block may have
     int threads;    // that a block may have
+    bool tensor;    // it multiplies small matrices of bytes, as kernels/chip.h has them
 };
 
 // Memory of the host that the card's copies reach by themselves: what is on its way there, or back.

@@ -47,11 +47,12 @@ static bool read_all(int fd, void *to, size_t n) {
     return true;
 }
 
-// Only a file of this user's own, and no link, is looked at.
-static bool read_image(int fd, uint64_t key, struct gpu_image *out) {
+// In the cache only a file of this user's own, and no link, is looked at.
+static bool read_image(int fd, bool own, uint64_t key, struct gpu_image *out) {
     struct header h;
     struct stat st;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || !read_all(fd, &h, sizeof h)) return false;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (own && st.st_uid != geteuid()) || !read_all(fd, &h, sizeof h))
+        return false;
     bool ours = !memcmp(h.magic, magic, sizeof magic) && h.version == VERSION && h.key == key;
     if (!ours || !h.size || h.size > MOST_BYTES || (uint64_t)st.st_size != sizeof h + h.size) return false;
     char *image = malloc(h.size);
@@ -63,14 +64,15 @@ static bool read_image(int fd, uint64_t key, struct gpu_image *out) {
     return false;
 }
 
-bool gpu_kept_find(const uint64_t key[2], struct gpu_image *out) {
-    char *folder = cache_folder(), *path = folder ? path_of(folder, key[0], ".program") : NULL;
-    int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK) : -1;
-    bool ok = fd >= 0 && read_image(fd, key[1], out);
-    if (ok) futimens(fd, NULL); // for whoever removes those used least recently
+bool gpu_kept_find(const char *folder, const uint64_t key[2], struct gpu_image *out) {
+    char *cache = folder ? NULL : cache_folder(), *path = NULL;
+    if (folder || cache) path = path_of(folder ? folder : cache, key[0], ".program");
+    int fd = path ? open(path, O_RDONLY | (folder ? 0 : O_NOFOLLOW) | O_CLOEXEC | O_NONBLOCK) : -1;
+    bool ok = fd >= 0 && read_image(fd, !folder, key[1], out);
+    if (ok && cache) futimens(fd, NULL); // for whoever removes those used least recently
     if (fd >= 0) close(fd);
     free(path);
-    free(folder);
+    free(cache);
     return ok;
 }
 
@@ -95,19 +97,21 @@ static bool write_file(const char *part, const char *path, const struct header *
     return ok;
 }
 
-void gpu_kept_put(const uint64_t key[2], const char *title, const struct gpu_image *image) {
-    char *folder = cache_folder(), *path = NULL, *part = NULL, end[32];
+bool gpu_kept_put(const char *folder, const uint64_t key[2], const char *title, const struct gpu_image *image) {
+    char *cache = folder ? NULL : cache_folder(), *path = NULL, *part = NULL, end[32];
     struct header h = {.version = VERSION, .key = key[1], .size = image->size};
+    bool there = folder || (cache && cache_make_folder(cache));
     snprintf(end, sizeof end, ".%ld.part", (long)getpid());
-    if (folder && image->size <= MOST_BYTES && cache_make_folder(folder)) {
-        path = path_of(folder, key[0], ".program");
-        part = path_of(folder, key[0], end);
+    if (there && image->size <= MOST_BYTES) {
+        path = path_of(folder ? folder : cache, key[0], ".program");
+        part = path_of(folder ? folder : cache, key[0], end);
     }
     memcpy(h.magic, magic, sizeof magic);
     snprintf(h.title, sizeof h.title, "%s", title);
     h.check = check_of(&h, image->data);
-    if (path && part) write_file(part, path, &h, image);
+    bool ok = path && part && write_file(part, path, &h, image);
     free(part);
     free(path);
-    free(folder);
+    free(cache);
+    return ok;
 }

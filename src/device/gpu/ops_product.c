@@ -3,9 +3,9 @@
 #include "device/gpu/lay.h"
 #include "device/gpu/work.h"
 
-// Outputs of a block of threads: eight lanes have one. Rows of activations that `product_few` takes. Bytes of rounded
-// activations at a time.
-enum { OUTPUTS = THREADS / SEGMENTS, FEW = 4, ROUNDED = 32 << 20 };
+// Outputs of a block of threads: eight lanes have one. Rows of activations that `product_few` takes, and from which on
+// tensor cores do. Bytes of rounded activations at a time.
+enum { OUTPUTS = THREADS / SEGMENTS, FEW = 4, MANY = 8, ROUNDED = 32 << 20 };
 
 static bool is_16(enum type type) { return type == TYPE_F16 || type == TYPE_BF16; }
 
@@ -26,16 +26,28 @@ struct rows {
     struct choice_of_matrix choice; // no table: all are multiplied by one matrix
 };
 
-// The codes of rows, then their groups.
+// Whether tensor cores are worth while: they compute eight rows at a time.
+static bool are_many(const struct gpu *g, const struct rows *r) {
+    return g->chip.tensor && !r->choice.table && r->n >= MANY;
+}
+
+// The codes of rows, then their groups; on tensor cores with room for whole blocks of rows.
 static void quantized(struct gpu *g, const struct card_weight *w, const struct rows *r) {
     struct lay l = lay_of(w->type);
-    bool runs = l.groups == 8;
-    dbyte *codes = work_scratch(g, SCRATCH_CODES, r->n * w->cols);
-    struct group_of_row *group = work_scratch(g, SCRATCH_UNITS, r->n * (w->cols / 32) * sizeof *group);
+    bool runs = l.groups == 8, many = are_many(g, r);
+    size_t room = many ? work_blocks(r->n, MANY_FLOATS) * MANY_FLOATS : r->n;
+    dbyte *codes = work_scratch(g, SCRATCH_CODES, room * w->cols);
+    struct group_of_row *group = work_scratch(g, SCRATCH_UNITS, room * (w->cols / 32) * sizeof *group);
     if (!codes || !group) return;
     struct round_args round = {r->x, codes, group, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1};
     work_launch(g, "round_row", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
     struct product_args a = {matrix_of(g, w), codes, group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice};
+    if (many) {
+        size_t height = runs ? MANY_INTEGERS : MANY_FLOATS;
+        work_launch_typed(g, "product_many", w->type, work_blocks(w->rows, MANY_OUTPUTS), work_blocks(r->n, height), 1,
+                          &a, sizeof a);
+        return;
+    }
     size_t few = r->choice.table ? 0 : r->n / FEW, left = r->n - few * FEW, blocks = work_blocks(w->rows, OUTPUTS);
     work_launch_typed(g, "product_few", w->type, blocks, few, 1, &a, sizeof a);
     a.codes += few * FEW * w->cols;
@@ -46,15 +58,21 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
 
 static void sixteen(struct gpu *g, const struct card_weight *w, const struct rows *r) {
     unsigned groups = groups16((unsigned)w->cols), runs = runs16(groups);
-    dbyte *planes = work_scratch(g, SCRATCH_CODES, r->n * groups * 128);
-    dfloat *unit = work_scratch(g, SCRATCH_UNITS, r->n * runs * sizeof(float));
+    bool many = are_many(g, r);
+    size_t room = many ? work_blocks(r->n, MANY_INTEGERS) * MANY_INTEGERS : r->n;
+    dbyte *planes = work_scratch(g, SCRATCH_CODES, room * groups * 128);
+    dfloat *unit = work_scratch(g, SCRATCH_UNITS, room * runs * sizeof(float));
     if (!planes || !unit) return;
     struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
     work_launch(g, "round16", r->n, runs, 1, &round, sizeof round);
     struct product16_args a = {w->body,           planes, w->unit,        unit,
                                r->bias,           r->y,   (uint32_t)r->n, (uint32_t)w->rows,
                                (uint32_t)w->cols, runs,   r->by,          r->choice};
-    work_launch(g, "product16", work_blocks(w->rows, OUTPUTS), r->n, 1, &a, sizeof a);
+    if (many)
+        work_launch(g, "product16_many", work_blocks(w->rows, MANY_OUTPUTS), work_blocks(r->n, MANY_INTEGERS), 1, &a,
+                    sizeof a);
+    else
+        work_launch(g, "product16", work_blocks(w->rows, OUTPUTS), r->n, 1, &a, sizeof a);
 }
 
 static void floats(struct gpu *g, const struct card_weight *w, const struct rows *r) {

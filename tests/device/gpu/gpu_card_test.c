@@ -1,9 +1,9 @@
 // What is tried on a real card, and what can be tried without one: that the vendor's compiler takes every program.
 //
 //     gpu_card_test                               all cards that are here; ends with 77 if there is none
-//     gpu_card_test --compile [--type T].. CHIP.. compiles all programs for these chips, "sm_90a" or "gfx942", the
-//     typed
-//                                                 ones for these types, or for all quantized ones
+//     gpu_card_test --compile [--keep FOLDER] [--type T].. CHIP..
+//         compiles all programs for these chips, "sm_90a" or "gfx942", the typed ones for these types, or for all
+//         quantized ones; and keeps them, for a machine with a driver and without a compiler ($GYR_GPU_PROGRAMS)
 //
 // Two tests have a card fail for good. They run in processes of their own: gpu_card_test --fail KERNEL KIND INDEX.
 #include "base/clock.h"
@@ -233,11 +233,11 @@ static int try_all(void) {
             printf("%s: no card to try: %s\n", gpu_vendors[v].kind, api.driver.good ? "none is here" : api.driver.why);
             continue;
         }
-        if (!api.compiler.good) {
+        if (!gpu_compiles(&api)) {
             printf("FAILED  %s: %s\n", gpu_vendors[v].kind, api.compiler.why);
             test_failed++;
         }
-        for (card = 0; card < api.cards && api.compiler.good; card++, cards++) try_card();
+        for (card = 0; card < api.cards && gpu_compiles(&api); card++, cards++) try_card();
     }
     if (!cards && !test_failed) {
         printf("SKIPPED: NOTHING WAS RUN ON A CARD, there is none\n");
@@ -249,6 +249,7 @@ static int try_all(void) {
 // ------------------------------------------------------------------------------- compiling alone
 
 struct compiling {
+    const char *keep; // folder; NULL: none
     struct gpu_unit *unit;
     size_t n;
     gyr_error *error;
@@ -260,19 +261,20 @@ static void compile_one(void *arg, size_t i) {
     struct compiling *c = arg;
     struct gpu_image image = {0};
     double begun = now_seconds();
-    gpu_compile(&api, &c->unit[i], &image, &c->error[i]);
+    bool ok = gpu_compile(&api, &c->unit[i], &image, &c->error[i]);
     c->took[i] = now_seconds() - begun;
+    if (ok && c->keep) gpu_image_ship(&api, &c->unit[i], &image, c->keep, &c->error[i]);
     c->bytes[i] = image.size;
     free(image.data);
 }
 
-static void compile_for(const char *chip, const bool types[TYPE_LIMIT]) {
+static void compile_for(const char *chip, const bool types[TYPE_LIMIT], const char *keep) {
     enum { MOST = 2000 }; // and this test's own
     static struct gpu_unit unit[MOST + 1];
     static gyr_error error[MOST + 1];
     static size_t bytes[MOST + 1];
     static double took[MOST + 1];
-    struct compiling c = {unit, 0, error, bytes, took};
+    struct compiling c = {keep, unit, 0, error, bytes, took};
     int warp = !strncmp(chip, "gfx9", 4) ? 64 : 32;
     for (size_t i = 0; i < gpu_sources.n; i++)
         for (int type = -1; type < TYPE_LIMIT; type++) {
@@ -296,6 +298,11 @@ static void compile_for(const char *chip, const bool types[TYPE_LIMIT]) {
 
 static int compile_all(int argc, char **argv) {
     bool types[TYPE_LIMIT] = {0}, some = false;
+    const char *keep = NULL;
+    if (argc > 1 && !strcmp(*argv, "--keep")) {
+        keep = argv[1];
+        argc -= 2, argv += 2;
+    }
     for (; argc > 1 && !strcmp(*argv, "--type"); argc -= 2, argv += 2) {
         int type = type_by_name(argv[1]);
         if (type < 0) return printf("%s: no such type\n", argv[1]), 2;
@@ -307,7 +314,7 @@ static int compile_all(int argc, char **argv) {
         gpu_api_load_compiler(&api, &gpu_vendors[vendor], getenv("GYR_GPU_LIBRARIES"));
         if (!api.compiler.good) return printf("SKIPPED: %s\n", api.compiler.why), 77;
         if (!gpu_api_knows(&api, *argv)) return printf("%s: the compiler does not know it\n", *argv), 2;
-        compile_for(*argv, types);
+        compile_for(*argv, types, keep);
     }
     return test_end();
 }

@@ -1,6 +1,7 @@
 // The driver layer on stand-ins of the vendors' libraries: memory, order, launches, programs and their cache.
 #include "fakes.h"
 
+#include "device/gpu/compile.h"
 #include "test.h"
 
 #include <dirent.h>
@@ -256,6 +257,53 @@ static void without_a_cache_programs_are_compiled(int vendor) {
     new_cache();
 }
 
+// Compiles all programs, the typed one for Q4_0, into a folder for machines without a compiler.
+static const char *ship(const struct gpu_api *api, const struct gpu_chip *chip) {
+    const char *folder = new_folder();
+    for (size_t i = 0; i < 2; i++) {
+        const struct gpu_source *s = &good_sources.file[i];
+        struct gpu_unit u = {&good_sources, s, s->typed ? TYPE_Q4_0 : -1, chip->name, chip->warp};
+        struct gpu_image image = {0};
+        gyr_error e = {0};
+        CHECK(gpu_compile(api, &u, &image, &e) && gpu_image_ship(api, &u, &image, folder, &e));
+        CHECK(!gpu_image_ship(api, &u, &image, "/nowhere", &e));
+        CHECK_STR(e.message, "/nowhere: a program cannot be written there; choose another folder");
+        free(image.data);
+    }
+    return folder;
+}
+
+static void programs_that_were_compiled_elsewhere(int vendor) {
+    struct gpu_api api;
+    struct gpu_chip chip;
+    uint64_t left;
+    size_t compiled, kept;
+    gyr_error e = {0};
+    char want[300];
+    new_cache();
+    load_fakes(&api, vendor);
+    REQUIRE(gpu_look(&api, 0, &chip, &left, &e));
+    const char *folder = ship(&api, &chip);
+    api.compiler = (struct gpu_library){.why = "no compiler"};
+    CHECK(!gpu_open(&api, 0, &good_sources, &e));
+    CHECK(strstr(e.message, ": no compiler"));
+    setenv("GYR_GPU_PROGRAMS", folder, 1);
+    struct gpu *g = gpu_open(&api, 0, &good_sources, &e);
+    REQUIRE(g);
+    CHECK(gpu_want(g, TYPE_Q4_0, &e) && gpu_sync(&g->device, &e));
+    gpu_programs_count(g, &compiled, &kept);
+    CHECK_INT(compiled, 0);
+    CHECK_INT(kept, 2);
+    CHECK(gpu_want(g, TYPE_Q8_0, &e) && !gpu_sync(&g->device, &e));
+    snprintf(want, sizeof want, "%s: %s has no program typed.cu for q8_0 of this gyr for it; %s", chip.name, folder,
+             api.vendor->get_compiler);
+    CHECK_STR(e.message, want);
+    CHECK_INT(e.status, GYR_UNSUPPORTED);
+    gpu_close(&g->device);
+    unsetenv("GYR_GPU_PROGRAMS");
+    CHECK_INT(fake_tells(vendor, "fake_held"), 0);
+}
+
 static void the_compilers_error_is_told(int vendor) {
     static const struct gpu_source wrong[] = {
         {"wrong.cu", "KERNEL(fill, fill_args) {}\n\n#error no such chip\n", "fill ", false}};
@@ -304,6 +352,7 @@ FOR_BOTH(kernels_of_a_library_run)
 FOR_BOTH(the_second_start_compiles_nothing)
 FOR_BOTH(a_damaged_file_is_not_loaded)
 FOR_BOTH(without_a_cache_programs_are_compiled)
+FOR_BOTH(programs_that_were_compiled_elsewhere)
 FOR_BOTH(the_compilers_error_is_told)
 FOR_BOTH(a_program_without_its_kernel)
 
@@ -317,6 +366,7 @@ int main(void) {
     RUN_BOTH(the_second_start_compiles_nothing);
     RUN_BOTH(a_damaged_file_is_not_loaded);
     RUN_BOTH(without_a_cache_programs_are_compiled);
+    RUN_BOTH(programs_that_were_compiled_elsewhere);
     RUN_BOTH(the_compilers_error_is_told);
     RUN_BOTH(a_program_without_its_kernel);
     return fakes_end(test_end());

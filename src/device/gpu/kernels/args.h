@@ -126,6 +126,9 @@ struct product_args {
     struct choice_of_matrix choice;
 };
 
+// Of a block on tensor cores (tensor.h): outputs; rows of activations, where scales are floats and where integers.
+enum { MANY_OUTPUTS = 16, MANY_FLOATS = 64, MANY_INTEGERS = 32 };
+
 // F32: activations as they are.
 struct product_f_args {
     const dfloat *w, *x, *bias; // w: [rows][cols padded to 32]

@@ -8,6 +8,9 @@
 
 enum { WORDS = 8 }; // of a group of 32 codes
 
+// The sum of half h of a group of activations (struct group_of_row).
+FN int half_sum(uint32_t sums, unsigned h) { return (int16_t)(sums >> 16 * h); }
+
 // The low four bits of v, a byte each.
 FN uint32_t spread_bits(uint32_t v) { return (v & 15) * 0x00204081u & ALL(1); }
 

@@ -10,7 +10,11 @@
 //   swap_word(x, mask)                      the word of the lane whose number differs from one's own by `mask`; all
 //                                           lanes of a warp, of WARP lanes, come here together
 //   dot4(a, b, c)                           c + four products of signed bytes
+//   mma_bytes(c, a, b)                      where TENSOR is defined: c + products of signed bytes, 16 x 32 by 32 x 8, of a warp
+//                                           of 32 lanes, each of which has a piece: mma.m16n8k32 of PTX
+//   mma_half(c, a, b)                       the same of 16 x 16 by 16 x 8, b one word: mma.m16n8k16
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
+//   UNROLL                                  the loop behind it is unrolled, since it indexes registers
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
 //   bits_of_float float_of_bits             as in tensor/float16.h
 //   fmaf sqrtf fabsf copysignf              IEEE's, rounded once; so are + - * / (docs/devices.md: the flags)
@@ -103,6 +107,21 @@ typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
 FN void barrier(void) { __syncthreads(); }
 FN uint32_t swap_word(uint32_t x, unsigned mask) { return __shfl_xor_sync(0xffffffffu, x, (int)mask); }
 FN int dot4(uint32_t a, uint32_t b, int c) { return __dp4a((int)a, (int)b, c); }
+
+#if __CUDA_ARCH__ >= 800
+#define TENSOR 1
+FN void mma_bytes(int *c, const uint32_t *a, const uint32_t *b) {
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FN void mma_half(int *c, const uint32_t *a, uint32_t b) {
+    asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(b));
+}
+#endif
+
 FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) {
     at = (at | at >> 4) & 0x00ff00ffu;
     return __byte_perm(low, high, (at | at >> 8) & 0xffffu);
@@ -112,6 +131,7 @@ typedef uint4 vector4;
 
 #endif
 
+#define UNROLL _Pragma("unroll")
 #define KERNEL(name, type) extern "C" __global__ void BOUNDS KERNEL_NAME(name)(const struct type a)
 #define SHARED(type, name)                                                                                             \
     __shared__ type name##_there;                                                                                      \

@@ -8,6 +8,7 @@
 #include "args.h"
 #include "choice.h"
 #include "strips.h"
+#include "many.h"
 #include "types.h"
 
 enum { TEAM = SEGMENTS, RUN = 4, FEW = 4 };
@@ -19,8 +20,6 @@ struct here {
     const uint32_t *grid;
     size_t cols; // of a row of activations
 };
-
-FN int half_sum(uint32_t sums, unsigned h) { return (int16_t)(sums >> 16 * h); }
 
 // The exact sum of half h, or of all, of a group: codes without their zero point times activations.
 FN int dot_of(const uint32_t *w, const uint8_t *codes, uint32_t sums, unsigned h) {
@@ -129,6 +128,12 @@ KERNEL(product, product_args) { multiply(&a, BLOCK_Y, 1); }
 
 // FEW rows at a time, BLOCK_Y of them; there are whole ones only.
 KERNEL(product_few, product_args) { multiply(&a, BLOCK_Y * FEW, FEW); }
+
+// Many rows, on tensor cores: BLOCK_X has MANY_OUTPUTS outputs.
+KERNEL(product_many, product_args) {
+    SHARED(struct many_room, room);
+    multiply_many(&a, room);
+}
 
 // Rows of a table: BLOCK_X is the row, a thread takes a group.
 KERNEL(embed, embed_args) {

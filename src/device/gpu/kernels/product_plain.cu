@@ -4,6 +4,7 @@
 
 #include "args.h"
 #include "choice.h"
+#include "many16.h"
 #include "runs16.h"
 
 enum { TEAM = SEGMENTS };
@@ -60,6 +61,12 @@ KERNEL(product16, product16_args) {
     }
     acc = finished(acc, m.bias && mine ? m.bias + o : (const float *)0, m.by);
     if (mine && s == 0) a.y[(size_t)BLOCK_Y * a.outputs + o] = acc;
+}
+
+// Many rows, on tensor cores: BLOCK_X has MANY_OUTPUTS outputs.
+KERNEL(product16_many, product16_args) {
+    SHARED(struct many16_room, room);
+    multiply_many16(&a, room);
 }
 
 // BLOCK_X is the row, y goes along it.
