@@ -11,7 +11,8 @@ struct measuring {
     size_t repeats;
     uint32_t threads;
     gyr_kv_type kv_type;
-    const gyr_adapter *adapter;                    // NULL: none
+    const gyr_adapter *adapter; // NULL: none
+    gyr_energy *energy;
     void (*progress)(void *user, double fraction); // of one width
     void *user;
 };
@@ -21,6 +22,8 @@ struct rate {
     double median, low, high;
     double limit;      // what the machine would allow
     const char *bound; // by what: "read", "int8", "fp32"
+    double joules;     // a token
+    gyr_energy_basis basis;
 };
 
 // What `width` sequences together made; rates are 0 where no tokens were asked for.
