@@ -30,7 +30,7 @@ _gyr() {
     run)
         words='--model --adapter --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
-               --json-schema --grammar --regex --receipt --device --json --stats --ignore-end --help' ;;
+               --json-schema --grammar --regex --receipt --device --json --stats --verbose --ignore-end --help' ;;
     verify) words='--model --adapter --threads --json --oversize --no-cache --help' ;;
     serve)
         words='--model --alias --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
@@ -51,7 +51,7 @@ _gyr() {
     eval)
         words='--model --adapter --context --stride --json --threads --kv-type --oversize --no-cache --help'
         [[ $word == -* ]] || words='perplexity' ;;
-    plan) words='--on --type --users --context --prompt --kv-type --threads --prices --budget --json --help' ;;
+    plan) words='--on --type --users --context --prompt --kv-type --threads --prices --budget --tune --train --tokens --rank --batch --fp8 --json --help' ;;
     devices) words='--json --help' ;;
     cache)
         words='--json --help'

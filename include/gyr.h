@@ -708,6 +708,46 @@ typedef struct gyr_work {
 GYR_API void gyr_model_get_work(const gyr_model *model, gyr_kv_type kv_type, size_t sequences, size_t tokens,
                                 size_t depth, gyr_work *work);
 
+// ------------------------------------------------------------------------------------------------------ energy
+
+// The energy that this machine takes, by its own counters, whoever uses it: of the processors' packages and their memory
+// (Linux' powercap), or, where those are not told, of a battery that is being discharged.
+typedef struct gyr_energy gyr_energy;
+
+typedef enum gyr_energy_basis {
+    GYR_ENERGY_UNKNOWN,   // there is no counter that may be read, or it began again: `why` of the meter's info
+    GYR_ENERGY_ESTIMATED, // by a counter, in less than five seconds; or what the machine's maker says that it draws
+                          // at most, times the share of it that is usual, times the seconds
+    GYR_ENERGY_MEASURED   // by a counter, in five seconds and more
+} gyr_energy_basis;
+
+typedef struct gyr_energy_spent {
+    double joules; // 0 if unknown
+    double seconds;
+    gyr_energy_basis basis;
+    uint64_t reserved[4];
+} gyr_energy_spent;
+
+typedef struct gyr_energy_info {
+    char source[128]; // "package-0, dram", "battery BAT0", "catalogue: Ryzen AI Max+ 395"; "" if nothing is known
+    char why[256];    // why nothing is measured; "" if it is
+    uint64_t reserved[4];
+} gyr_energy_info;
+
+// Begins to count. gyr_energy_free(); NULL fails with GYR_NO_MEMORY alone: what cannot be read is unknown.
+GYR_API gyr_energy *gyr_energy_new(gyr_error *err);
+GYR_API void gyr_energy_free(gyr_energy *energy);
+GYR_API void gyr_energy_get_info(const gyr_energy *energy, gyr_energy_info *info);
+
+// To be called every second or so, since counters begin again after some minutes: cheap if it is called more often.
+GYR_API void gyr_energy_tick(gyr_energy *energy);
+
+// What was spent since it was made, or since the last of these calls.
+GYR_API void gyr_energy_take(gyr_energy *energy, gyr_energy_spent *spent);
+
+// "unknown", "estimated", "measured".
+GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
+
 // -------------------------------------------------------------------------------------------------- synthesis
 
 typedef struct gyr_synth_options {
@@ -743,7 +783,14 @@ typedef struct gyr_plan_options {
     uint32_t prompt;     // tokens of a prompt; 0: 512, or half of the context if that is less
     uint32_t threads;    // of this machine; 0: one for each CPU
     gyr_kv_type kv_type; // of the KV cache
-    uint64_t reserved[8];
+    bool quick;          // of this machine: what was kept (gyr_plan_keep()); nothing is timed
+    bool tune;           // what it takes to fine-tune: an adapter (LoRA) for every matrix
+    bool fp8;            // train and tune with products of 8 bits where the cards have them; else of 16
+    uint32_t rank;       // of the adapter; 0: 16
+    uint64_t train;      // tokens to train all of the weights with; 0: none
+    uint64_t tokens;     // to tune with; 0: 10 million
+    uint64_t batch;      // tokens of an optimizer's step; 0: as many as is usual
+    uint64_t reserved[4];
 } gyr_plan_options;
 
 // What a model takes on some hardware, and how fast it will be: a JSON object whose figures say whether they are
@@ -753,6 +800,20 @@ GYR_API char *gyr_plan(const gyr_plan_options *options, gyr_error *err);
 
 // Name of card `index` that plans know, NULL past the last.
 GYR_API const char *gyr_plan_card(size_t index);
+
+// What gyr bench measured of a model on this machine: tokens a second, of all sequences together; 0: not measured.
+typedef struct gyr_plan_measured {
+    uint32_t sequences;
+    uint64_t prompt, generate, context; // tokens of each
+    double prefill, decode;
+    uint64_t reserved[6];
+} gyr_plan_measured;
+
+// Keeps it for later plans, in $XDG_CACHE_HOME/gyr/rates.json, beside rates of the operations that the model is made of,
+// which are timed for a second or two. Of `options`, `model`, `threads` and `kv_type` count. Fails with GYR_IO,
+// GYR_MALFORMED, GYR_UNSUPPORTED.
+GYR_API gyr_status gyr_plan_keep(const gyr_plan_options *options, const gyr_plan_measured *measured, size_t count,
+                                 gyr_error *err);
 
 // ----------------------------------------------------------------------------------------------- quantization
 

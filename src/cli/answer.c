@@ -74,9 +74,14 @@ static gyr_status generate(struct talk *t, const int32_t *ids, size_t count, con
                            struct answer *a, gyr_error *e) {
     gyr_receipt_options receipt = {
         .name = model_label(t->options->model), .path = model_path(t->options->model), .grammar = t->grammar};
+    gyr_energy_take(t->energy, &a->energy);
     gyr_answer *answer = gyr_answer_new(t->session, ids, count, options, e);
     gyr_status status = answer ? GYR_OK : e->status;
-    while (!status && !gyr_answer_done(answer)) status = gyr_answers_step(&answer, 1, 0, e);
+    while (!status && !gyr_answer_done(answer)) {
+        status = gyr_answers_step(&answer, 1, 0, e);
+        gyr_energy_tick(t->energy);
+    }
+    gyr_energy_take(t->energy, &a->energy);
     if (answer) gyr_answer_get_stats(answer, &a->stats);
     if (!status && a->stats.prompt_tokens < count) status = GYR_CANCELLED;
     if (!status && t->options->receipt) {
@@ -134,6 +139,15 @@ static double bandwidth_share(struct talk *t, const gyr_generate_stats *s) {
     return t->bandwidth > 0 ? (double)s->bytes_read / s->answer_seconds / t->bandwidth : 0;
 }
 
+static json_t *energy_json(const struct talk *t, const gyr_energy_spent *spent) {
+    gyr_energy_info info;
+    gyr_energy_get_info(t->energy, &info);
+    json_t *o = json_pack("{s:o, s:s}", "joules", spent->basis ? json_real(spent->joules) : json_null(), "basis",
+                          gyr_energy_basis_name(spent->basis));
+    json_object_set_new(o, *info.source ? "source" : "why", json_string(*info.source ? info.source : info.why));
+    return o;
+}
+
 static void end_json(struct talk *t, const struct answer *a) {
     static const char *const stops[] = {[GYR_STOP_END] = "end",
                                         [GYR_STOP_STRING] = "string",
@@ -145,6 +159,7 @@ static void end_json(struct talk *t, const struct answer *a) {
                               "answer_tokens", (json_int_t)s->answer_tokens, "prompt_seconds", s->prompt_seconds,
                               "answer_seconds", s->answer_seconds, "bytes_read", (json_int_t)s->bytes_read);
     double share = t->options->stats ? bandwidth_share(t, s) : 0;
+    json_object_set_new(stats, "energy", energy_json(t, &a->energy));
     if (share > 0) {
         json_object_set_new(stats, "memory_bandwidth", json_real(t->bandwidth));
         json_object_set_new(stats, "memory_bandwidth_share", json_real(share));
@@ -156,15 +171,17 @@ static void end_json(struct talk *t, const struct answer *a) {
 
 static void end_line(struct talk *t, const struct answer *a) {
     const gyr_generate_stats *s = &a->stats;
-    char prompt_rate[32] = "", answer[32] = "", share[48] = "";
+    char prompt_rate[32] = "", answer[32] = "", share[48] = "", energy[48] = "energy unknown";
     double r = rate(s->prompt_tokens, s->prompt_seconds), part = bandwidth_share(t, s);
     if (r > 0) snprintf(prompt_rate, sizeof prompt_rate, ", %.*f/s", r < 10, r);
     r = rate(s->answer_tokens, s->answer_seconds);
     if (r > 0) snprintf(answer, sizeof answer, ", %.*f/s", r < 10, r);
     if (part > 1) snprintf(share, sizeof share, " (from cache)");
     if (part > 0 && part <= 1) snprintf(share, sizeof share, " (%.0f%% of memory bandwidth)", part * 100);
-    say_dim("%zu prompt token%s%s; %zu answer token%s%s%s", s->prompt_tokens, s->prompt_tokens == 1 ? "" : "s",
-            prompt_rate, s->answer_tokens, s->answer_tokens == 1 ? "" : "s", answer, share);
+    if (a->energy.basis)
+        snprintf(energy, sizeof energy, "%.3g J (%s)", a->energy.joules, gyr_energy_basis_name(a->energy.basis));
+    say_dim("%zu prompt token%s%s; %zu answer token%s%s%s; %s", s->prompt_tokens, s->prompt_tokens == 1 ? "" : "s",
+            prompt_rate, s->answer_tokens, s->answer_tokens == 1 ? "" : "s", answer, share, energy);
 }
 
 void end_answer(struct talk *t, const struct answer *a) {

@@ -36,7 +36,7 @@ static const struct option options[] = {
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
-    {"no-cache", 0, NULL, "do not keep the rewritten weights for the next start", OPTION_FLAG, FIELD(no_cache)},
+    {"no-cache", 0, NULL, "keep neither the weights' fast form nor the rates", OPTION_FLAG, FIELD(no_cache)},
     {0}};
 
 static const struct syntax syntax = {"bench",
@@ -79,21 +79,22 @@ static void print_head(const struct bench *b) {
     print("%s: %s, %s parameters, %s; ", model_label(b->o->model), b->info.types,
           human_count((double)b->info.parameters), human_bytes((double)b->info.weight_bytes));
     if (b->how.card) {
-        print("%s, %s\n%-24s %10s %19s\n", b->device.name, b->device.isa, "", "tokens/s", "low - high");
+        print("%s, %s\n%-24s %10s %19s %9s\n", b->device.name, b->device.isa, "", "tokens/s", "low - high", "J/token");
         return;
     }
     print("%u thread%s, %s\n", b->how.threads, b->how.threads == 1 ? "" : "s", b->device.isa);
-    print("%-24s %10s %19s %10s  %-6s %6s\n", "", "tokens/s", "low - high", "limit", "by", "of it");
+    print("%-24s %10s %19s %10s  %-6s %6s %9s\n", "", "tokens/s", "low - high", "limit", "by", "of it", "J/token");
 }
 
 static void print_rate(const char *what, size_t tokens, const struct measured *m, const struct rate *r) {
-    char label[64], spread[64];
+    char label[64], spread[64], joules[32] = "unknown";
     if (!r->median) return;
+    if (r->basis) snprintf(joules, sizeof joules, "%.3g", r->joules);
     snprintf(label, sizeof label, "%s %zu x %zu", what, m->width, tokens);
     snprintf(spread, sizeof spread, "%.1f - %.1f", r->low, r->high);
     print("%-24s %10.1f %19s", label, r->median, spread);
     if (m->roofs.read > 0) print(" %10.1f  %-6s %5.1f%%", r->limit, r->bound, 100 * r->median / r->limit);
-    print("\n");
+    print(" %9s\n", joules);
 }
 
 // The roofs of all widths: the median, and how far they were apart.
@@ -115,6 +116,27 @@ static void print_roofs(const struct measured *m, size_t n) {
     print("\n");
 }
 
+// Where the energy is from, or why it is not known; of several lines, how sure the least sure is.
+static void print_energy(const struct bench *b, const struct measured *m, size_t n) {
+    gyr_energy_info info;
+    gyr_energy_basis least = GYR_ENERGY_MEASURED;
+    gyr_energy_get_info(b->how.energy, &info);
+    for (size_t i = 0; i < n; i++) {
+        if (m[i].prefill.median && m[i].prefill.basis < least) least = m[i].prefill.basis;
+        if (m[i].decode.median && m[i].decode.basis < least) least = m[i].decode.basis;
+    }
+    print("energy: %s%s%s%s%s\n", gyr_energy_basis_name(least), *info.source ? ", by " : "", info.source,
+          *info.why ? "; " : "", info.why);
+}
+
+static void put_energy(json_t *o, const char *what, const struct rate *r) {
+    char key[64];
+    snprintf(key, sizeof key, "%s_joules_per_token", what);
+    json_object_set_new(o, key, r->basis ? json_real(r->joules) : json_null());
+    snprintf(key, sizeof key, "%s_energy_basis", what);
+    json_object_set_new(o, key, json_string(gyr_energy_basis_name(r->basis)));
+}
+
 // Of a card no limit is known, and what is not known is left out.
 static void put_rate(json_t *o, const char *what, const struct rate *r) {
     static const char *const ends[] = {"tokens_per_s", "low", "high", "limit", "fraction"};
@@ -128,6 +150,7 @@ static void put_rate(json_t *o, const char *what, const struct rate *r) {
     if (!r->bound) return;
     snprintf(key, sizeof key, "%s_bound", what);
     json_object_set_new(o, key, json_string(r->bound));
+    put_energy(o, what, r);
 }
 
 static void print_json(const struct bench *b, const struct measured *m) {
@@ -143,6 +166,10 @@ static void print_json(const struct bench *b, const struct measured *m) {
         json_object_set_new(
             o, "roofs",
             json_pack("{s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "fp32", m->roofs.fp32));
+    gyr_energy_info info;
+    gyr_energy_get_info(h->energy, &info);
+    json_object_set_new(o, *info.source ? "energy_source" : "energy_why",
+                        json_string(*info.source ? info.source : info.why));
     char *text = json_dumps(o, JSON_REAL_PRECISION(6));
     if (text) print("%s\n", text);
     free(text);
@@ -161,6 +188,23 @@ static gyr_status look_at_device(struct bench *b, gyr_error *e) {
     if (!n) status = gyr_device_get_info(0, &b->device, e);
     b->how.card = !b->device.threads;
     return status;
+}
+
+// For plans. That it cannot be kept is said, and no failure of the measuring.
+static void keep(const struct bench *b, const struct measured *m, size_t n) {
+    gyr_plan_measured kept[MAX_WIDTHS];
+    const struct measuring *h = &b->how;
+    gyr_error e = {0};
+    gyr_plan_options o = {.model = model_path(b->o->model), .threads = (uint32_t)b->o->threads, .kv_type = h->kv_type};
+    if (b->o->no_cache || h->adapter || !o.model) return;
+    for (size_t i = 0; i < n; i++)
+        kept[i] = (gyr_plan_measured){.sequences = (uint32_t)m[i].width,
+                                      .prompt = h->prompt,
+                                      .generate = h->generate,
+                                      .context = h->depth,
+                                      .prefill = m[i].prefill.median,
+                                      .decode = m[i].decode.median};
+    if (gyr_plan_keep(&o, kept, n, &e)) say_dim("not kept for gyr plan: %s", e.message);
 }
 
 static int bench(struct bench *b, const size_t *widths) {
@@ -185,6 +229,8 @@ static int bench(struct bench *b, const size_t *widths) {
     }
     progress_end(&b->bar);
     if (b->at && !b->o->json && !b->how.card) print_roofs(all, b->at);
+    if (b->at && !b->o->json) print_energy(b, all, b->at);
+    if (!status && !b->how.card) keep(b, all, b->at);
     return status == GYR_CANCELLED ? (int)status : status ? report(&e) : GYR_OK;
 }
 
@@ -216,12 +262,16 @@ int verb_bench(int argc, char **argv) {
                          &status);
     if (!b.model) return status;
     gyr_adapter *adapter = NULL;
-    if (open_adapter(b.model, o.adapter, &adapter, &status)) {
+    gyr_error e = {0};
+    if (!(b.how.energy = gyr_energy_new(&e))) {
+        status = report(&e);
+    } else if (open_adapter(b.model, o.adapter, &adapter, &status)) {
         b.how.adapter = adapter;
         gyr_model_get_info(b.model, &b.info);
         status = bench(&b, widths);
     }
     gyr_adapter_close(adapter);
+    gyr_energy_free(b.how.energy);
     gyr_model_close(b.model);
     return status;
 }

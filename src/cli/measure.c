@@ -21,6 +21,7 @@ struct run {
     uint32_t vocab;
     gyr_roofs roofs[MAX_REPEATS + 1];
     double prefill[MAX_REPEATS], decode[MAX_REPEATS]; // seconds
+    gyr_energy_spent prefill_energy, decode_energy;   // of all repeats; of the least known basis
     size_t done, all;                                 // calls, for the progress
 };
 
@@ -36,6 +37,7 @@ double median(double *values, size_t n) {
 
 static void step_done(struct run *r) {
     r->done++;
+    gyr_energy_tick(r->how->energy);
     if (r->how->progress) r->how->progress(r->how->user, r->all ? (double)r->done / (double)r->all : 1);
 }
 
@@ -81,13 +83,24 @@ static gyr_status look_at_roofs(struct run *r, size_t i, gyr_error *e) {
     return r->how->card ? GYR_OK : gyr_measure_roofs(r->how->threads, 0, &r->roofs[i], e);
 }
 
+static void add_energy(const struct run *r, size_t repeat, gyr_energy_spent *to) {
+    gyr_energy_spent spent;
+    gyr_energy_take(r->how->energy, &spent);
+    to->joules += spent.joules;
+    to->basis = !repeat || spent.basis < to->basis ? spent.basis : to->basis;
+}
+
 static gyr_status repeat(struct run *r, size_t i, gyr_error *e) {
+    gyr_energy_spent before;
+    gyr_energy_take(r->how->energy, &before);
     double start = seconds_now();
     gyr_status status = prefill(r, r->how->depth, r->how->prompt, e);
     double middle = seconds_now();
     r->prefill[i] = middle - start;
+    add_energy(r, i, &r->prefill_energy);
     if (!status) status = decode(r, e);
     r->decode[i] = seconds_now() - middle;
+    add_energy(r, i, &r->decode_energy);
     for (size_t s = 0; s < r->width; s++) gyr_session_truncate(r->sessions[s], r->how->depth);
     return status ? status : look_at_roofs(r, i + 1, e);
 }
@@ -115,7 +128,8 @@ struct steps {
     size_t n, tokens, depth;
 };
 
-static struct rate rate_of(const struct run *r, struct steps steps, const gyr_roofs *roofs, double *seconds) {
+static struct rate rate_of(const struct run *r, struct steps steps, const gyr_roofs *roofs, double *seconds,
+                           const gyr_energy_spent *energy) {
     double tokens = (double)(r->width * steps.n * steps.tokens), least = 0;
     if (!tokens) return (struct rate){.bound = "none"};
     struct rate rate = {0};
@@ -128,6 +142,8 @@ static struct rate rate_of(const struct run *r, struct steps steps, const gyr_ro
     rate.high = tokens / seconds[0];
     rate.low = tokens / seconds[r->how->repeats - 1];
     if (!r->how->card) rate.limit = tokens / least;
+    rate.joules = energy->joules / tokens / (double)r->how->repeats;
+    rate.basis = energy->basis;
     return rate;
 }
 
@@ -174,8 +190,10 @@ gyr_status measure(gyr_model *model, const struct measuring *how, size_t width, 
         *out = (struct measured){.width = width};
         out->roofs = (gyr_roofs){median_roof(r, offsetof(gyr_roofs, read)), median_roof(r, offsetof(gyr_roofs, int8)),
                                  median_roof(r, offsetof(gyr_roofs, fp32))};
-        out->prefill = rate_of(r, (struct steps){how->prompt > 0, how->prompt, how->depth}, &out->roofs, r->prefill);
-        out->decode = rate_of(r, (struct steps){how->generate, 1, how->depth + how->prompt}, &out->roofs, r->decode);
+        out->prefill = rate_of(r, (struct steps){how->prompt > 0, how->prompt, how->depth}, &out->roofs, r->prefill,
+                               &r->prefill_energy);
+        out->decode = rate_of(r, (struct steps){how->generate, 1, how->depth + how->prompt}, &out->roofs, r->decode,
+                              &r->decode_energy);
     }
     free(ids);
     free(inputs);

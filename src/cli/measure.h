@@ -12,7 +12,8 @@ struct measuring {
     uint32_t threads;
     bool card; // the model is on one, of which no limits are measured
     gyr_kv_type kv_type;
-    const gyr_adapter *adapter;                    // NULL: none
+    const gyr_adapter *adapter; // NULL: none
+    gyr_energy *energy;
     void (*progress)(void *user, double fraction); // of one width
     void *user;
 };
@@ -22,6 +23,8 @@ struct rate {
     double median, low, high;
     double limit;      // what the machine would allow; 0: not known
     const char *bound; // by what: "read", "int8", "fp32"
+    double joules;     // a token
+    gyr_energy_basis basis;
 };
 
 // What `width` sequences together made; rates are 0 where no tokens were asked for.

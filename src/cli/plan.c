@@ -11,9 +11,9 @@
 #include <string.h>
 
 struct plan_options {
-    const char *on, *type, *prices, *budget, *kv_type;
-    uint64_t users, context, prompt, threads;
-    bool json;
+    const char *on, *type, *prices, *budget, *kv_type, *train, *tokens, *batch;
+    uint64_t users, context, prompt, threads, rank;
+    bool json, tune, fp8;
 };
 
 #define FIELD(name) offsetof(struct plan_options, name)
@@ -28,7 +28,13 @@ static const struct option options[] = {
     {"threads", 't', "N", "worker threads of this machine", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"prices", 0, "FILE", "prices of cards and electricity", OPTION_TEXT, FIELD(prices)},
     {"budget", 0, "USD", "what would do for it: 20000, or 8/h to rent", OPTION_TEXT, FIELD(budget)},
-    {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json)},
+    {"tune", 0, NULL, "plan to fine-tune: an adapter (LoRA)", OPTION_FLAG, FIELD(tune), 0, 0, "Training"},
+    {"train", 0, "TOKENS", "plan to train all weights with so many: 15T", OPTION_TEXT, FIELD(train)},
+    {"tokens", 0, "TOKENS", "to tune with (10M)", OPTION_TEXT, FIELD(tokens)},
+    {"rank", 0, "N", "of the adapter (16)", OPTION_WHOLE, FIELD(rank), 1, 4096},
+    {"batch", 0, "TOKENS", "of a step of the optimizer (what is usual)", OPTION_TEXT, FIELD(batch)},
+    {"fp8", 0, NULL, "products of 8 bits where the cards have them", OPTION_FLAG, FIELD(fp8)},
+    {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json), 0, 0, "Output"},
     {0}};
 
 static const struct syntax syntax = {"plan",
@@ -86,7 +92,8 @@ static void print_cards(const json_t *all) {
     json_array_foreach(json_object_get(all, "cards"), i, card) {
         const json_t *rated = json_object_get(card, "rated");
         print("%s %.0f x %s", i ? "\n" : "", number(card, "count"), string(card, "name"));
-        if (json_array_size(json_object_get(all, "cards")) > 1 || number(card, "count") > 1)
+        bool several = json_array_size(json_object_get(all, "cards")) > 1 || number(card, "count") > 1;
+        if (several && !json_object_get(all, "training"))
             print(": %.0f of %.0f layers on %.0f, %s of %s", number(card, "layers"),
                   number(json_object_get(all, "model"), "layers"), number(card, "used"),
                   human_bytes(number(card, "memory_bytes")), human_bytes(number(card, "room_bytes")));
@@ -104,6 +111,11 @@ static void print_head(const json_t *all) {
     const json_t *m = json_object_get(all, "model");
     print("%s: %s, %s, %s parameters\n", string(m, "name"), string(m, "architecture"), string(m, "type"),
           human_count(number(m, "parameters")));
+    if (json_object_get(all, "training")) {
+        print("on");
+        print_cards(all);
+        return;
+    }
     print("%.0f user%s, a context of %.0f tokens%s, a prompt of %.0f, KV cache %s; on\n", number(all, "users"),
           number(all, "users") > 1 ? "s" : "", number(all, "context"), number(all, "users") > 1 ? " each" : "",
           number(all, "prompt"), string(all, "kv_type"));
@@ -139,10 +151,88 @@ static void print_advice(const json_t *all) {
     }
 }
 
-static void print_plan(const json_t *all) {
-    size_t i;
-    json_t *note;
-    print_head(all);
+static const char *duration(double s) {
+    static char text[4][32];
+    static int turn;
+    char *out = text[turn++ % 4];
+    const double units[] = {86400, 3600, 60, 1};
+    static const char *const names[] = {"days", "h", "min", "s"};
+    int i = 0;
+    while (i < 3 && s < 2 * units[i]) i++;
+    snprintf(out, sizeof text[0], "%s %s", few(s / units[i]), names[i]);
+    return out;
+}
+
+static const char *kilowatt_hours(double joules) {
+    static char text[4][32];
+    static int turn;
+    char *out = text[turn++ % 4];
+    double kwh = joules / 3.6e6;
+    snprintf(out, sizeof text[0], kwh >= 1e4 ? "%s MWh" : "%s kWh", few(kwh >= 1e4 ? kwh / 1e3 : kwh));
+    return out;
+}
+
+static const char *dollars(double usd) {
+    static char text[4][32];
+    static int turn;
+    char *out = text[turn++ % 4];
+    snprintf(out, sizeof text[0], usd >= 1e6 ? "%s million USD" : "%s USD", few(usd >= 1e6 ? usd / 1e6 : usd));
+    return out;
+}
+
+static const char *tokens_a_second(double n) {
+    static char text[4][48];
+    static int turn;
+    char *out = text[turn++ % 4];
+    snprintf(out, sizeof text[0], "%s tokens/s", n < 1e4 ? few(n) : human_count(n));
+    return out;
+}
+
+// A figure with its interval, both in words.
+static void print_worded(const json_t *t, const char *name, const char *key, const char *(*word)(double)) {
+    const json_t *f = json_object_get(t, key), *bounds = json_object_get(f, "interval");
+    if (number(f, "value") > 0)
+        print("  %-11s %-24s %s to %s, %s\n", name, word(number(f, "value")),
+              word(json_number_value(json_array_get(bounds, 0))), word(json_number_value(json_array_get(bounds, 1))),
+              string(f, "basis"));
+    else
+        print("  %-11s %-24s %s\n", name, "unknown", string(f, "detail"));
+}
+
+static void print_layout(const json_t *t) {
+    const json_t *l = json_object_get(t, "layout");
+    print("  %-11s tensor %.0f x pipeline %.0f x data %.0f", "layout", number(l, "tensor"), number(l, "pipeline"),
+          number(l, "data"));
+    if (number(l, "expert") > 1) print(", experts over %.0f", number(l, "expert"));
+    const char *sharded = string(l, "sharded");
+    bool some = number(l, "data") > 1;
+    print("%s%s%s\n", some ? ", sharded " : "", some ? sharded : "",
+          json_is_true(json_object_get(l, "activations_recomputed")) ? ", activations computed again" : "");
+    print("  %-11s computing %.0f%%, waiting for the pipeline %.0f%%, moving %.0f%%\n", "of a step",
+          100 * number(l, "compute_share"), 100 * number(l, "waiting_share"), 100 * number(l, "moving_share"));
+}
+
+static void print_training(const json_t *all) {
+    const json_t *t = json_object_get(all, "training"), *m = json_object_get(t, "memory_bytes"), *part;
+    const char *name;
+    size_t n = 0;
+    print("%s with %s tokens, in examples of %.0f and steps of %s; %s numbers change\n\n",
+          strcmp(string(t, "kind"), "tune") ? "trained" : "tuned", human_count(number(t, "tokens")),
+          number(t, "sequence"), human_count(number(t, "batch_tokens")), human_count(number(t, "trained_parameters")));
+    print("  %-11s %s: a card needs %s of %s\n", "fits", json_is_true(json_object_get(t, "fits")) ? "yes" : "no",
+          human_bytes(number(m, "value")), human_bytes(number(m, "room_bytes")));
+    print("  %-11s", "memory");
+    json_object_foreach((json_t *)json_object_get(m, "parts"), name, part)
+        print("%s %s %s", n++ ? "," : "", name, human_bytes(json_number_value(part)));
+    print("\n");
+    print_layout(t);
+    print_worded(t, "time", "seconds", duration);
+    print_worded(t, "speed", "tokens_per_s", tokens_a_second);
+    print_worded(t, "energy", "joules", kilowatt_hours);
+    print_worded(t, "price", "usd", dollars);
+}
+
+static void print_run(const json_t *all) {
     print_memory(all);
     print_figure(all, "prefill", "prefill_tokens_per_s", "tokens/s");
     print_figure(all, "decode", "decode_tokens_per_s", "tokens/s");
@@ -150,8 +240,31 @@ static void print_plan(const json_t *all) {
     print_figure(all, "cost", "cost_per_million_tokens", "USD/million");
     print_limits(all);
     print_advice(all);
+}
+
+static void print_plan(const json_t *all) {
+    size_t i;
+    json_t *note;
+    print_head(all);
+    (json_object_get(all, "training") ? print_training : print_run)(all);
     if (json_array_size(json_object_get(all, "notes"))) print("\n");
     json_array_foreach(json_object_get(all, "notes"), i, note) print("note: %s\n", json_string_value(note));
+}
+
+// "15.6T", "10M", "4096". False: an error was printed.
+static bool tokens_of(const char *option, const char *text, uint64_t *out) {
+    static const char letters[] = "kKmMgGbBtT";
+    static const double units[] = {1e3, 1e3, 1e6, 1e6, 1e9, 1e9, 1e9, 1e9, 1e12, 1e12};
+    char *end = NULL;
+    *out = 0;
+    if (!text) return true;
+    double n = *text >= '0' && *text <= '9' && !strpbrk(text, "xXeE") ? strtod(text, &end) : -1;
+    const char *unit = n >= 0 && *end ? strchr(letters, *end) : NULL;
+    if (n >= 0 && unit && !end[1]) n *= units[unit - letters];
+    bool good = n >= 1 && n <= 1e17 && (!*end || (unit && !end[1]));
+    if (!good) usage_error("--%s: \"%s\" is not a number of tokens, such as 10M or 15.6T", option, text);
+    *out = good ? (uint64_t)n : 0;
+    return good;
 }
 
 int verb_plan(int argc, char **argv) {
@@ -168,7 +281,13 @@ int verb_plan(int argc, char **argv) {
                             .context = (uint32_t)o.context,
                             .prompt = (uint32_t)o.prompt,
                             .threads = (uint32_t)o.threads,
-                            .kv_type = kv_type_named(o.kv_type)};
+                            .kv_type = kv_type_named(o.kv_type),
+                            .tune = o.tune,
+                            .fp8 = o.fp8,
+                            .rank = (uint32_t)o.rank};
+    if (!tokens_of("train", o.train, &how.train) || !tokens_of("tokens", o.tokens, &how.tokens) ||
+        !tokens_of("batch", o.batch, &how.batch))
+        return GYR_USAGE;
     char *text = gyr_plan(&how, &e);
     if (!text) return report(&e);
     json_t *all = o.json ? NULL : json_loads(text, 0, NULL);

@@ -52,6 +52,7 @@ static const struct option options[] = {
     {"receipt", 0, "FILE", "what the answer was made of, for gyr verify", OPTION_TEXT, FIELD(receipt), 0, 0, "Output"},
     {"json", 0, NULL, "answer and counts as JSON", OPTION_FLAG, FIELD(json)},
     {"stats", 0, NULL, "say how fast it was", OPTION_FLAG, FIELD(stats)},
+    {"verbose", 'v', NULL, "say before what it takes, and how fast it should be", OPTION_FLAG, FIELD(verbose)},
     {0}};
 
 const struct syntax run_syntax = {"run",
@@ -147,6 +148,27 @@ static int answer_once(struct talk *t, const char *text, size_t size) {
     return status;
 }
 
+// What gyr plan says of it, with the rates that gyr bench kept: nothing is timed.
+static void say_plan(const struct talk *t) {
+    const struct run_options *o = t->options;
+    gyr_plan_options how = {.model = model_path(o->model),
+                            .context = (uint32_t)o->context,
+                            .threads = (uint32_t)o->threads,
+                            .kv_type = kv_type_named(o->kv_type),
+                            .quick = true};
+    gyr_error e = {0};
+    if (!how.model) {
+        say_dim("plan: none, of a model that is in the program");
+        return;
+    }
+    char *text = gyr_plan(&how, &e);
+    json_t *plan = text ? json_loads(text, 0, NULL) : NULL;
+    const char *line = json_string_value(json_object_get(plan, "summary"));
+    say_dim("plan: %s", line ? line : e.message);
+    json_decref(plan);
+    gyr_free(text);
+}
+
 static int open_talk(struct talk *t) {
     const struct run_options *o = t->options;
     gyr_model_options how = {.threads = (uint32_t)o->threads,
@@ -158,7 +180,9 @@ static int open_talk(struct talk *t) {
     t->model = open_model(o->model, how, &status);
     if (!t->model || !open_adapter(t->model, o->adapter, &t->adapter, &status)) return status;
     gyr_model_get_info(t->model, &t->info);
+    if (o->verbose) say_plan(t);
     gyr_error e = {0};
+    if (!(t->energy = gyr_energy_new(&e))) return report(&e);
     gyr_session_options session = {
         .context = (uint32_t)o->context, .kv_type = kv_type_named(o->kv_type), .adapter = t->adapter};
     t->session = gyr_session_new(t->model, &session, &e);
@@ -193,6 +217,7 @@ static int run(struct run_options *o, char **words, int count) {
     if (!status) status = one_shot ? answer_once(&t, text, size) : chat(&t);
     if (t.receipt) fclose(t.receipt);
     gyr_session_free(t.session);
+    gyr_energy_free(t.energy);
     gyr_adapter_close(t.adapter);
     gyr_grammar_free(t.grammar);
     gyr_model_close(t.model);

@@ -14,7 +14,7 @@ struct run_options {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;
     struct biases bias;
-    bool oversize, lock, no_cache, raw, json, stats, ignore_end;
+    bool oversize, lock, no_cache, raw, json, stats, ignore_end, verbose;
 };
 
 extern const struct syntax run_syntax;
@@ -26,8 +26,9 @@ struct talk {
     gyr_adapter *adapter; // NULL: none
     gyr_session *session;
     gyr_model_info info;
-    FILE *receipt;        // NULL: none is wanted
-    double bandwidth;     // of this machine in bytes per second, once measured
+    FILE *receipt;    // NULL: none is wanted
+    double bandwidth; // of this machine in bytes per second, once measured
+    gyr_energy *energy;
     gyr_grammar *grammar; // what every answer has to obey; NULL: nothing
 };
 
@@ -36,6 +37,7 @@ struct answer {
     char *text; // what was said, NUL-terminated; free()
     size_t size;
     gyr_generate_stats stats;
+    gyr_energy_spent energy;
     char *receipt;    // if one is wanted and the answer began; gyr_free()
     bool interrupted; // by Ctrl-C
 };

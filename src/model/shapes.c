@@ -19,6 +19,7 @@ static const struct shape shapes[] = {
     {"falcon-180b", "falcon", "falcon", 80, 14848, 232, 8, 0, 59392, 2048, 65024, 0, false, TWO_NORMS},
     {"llama-1.1b", "llama", "default", 22, 2048, 32, 4, 0, 5632, 2048, 32000, 0, false, NULL},
     {"llama-2-7b", "llama", "default", 32, 4096, 32, 32, 0, 11008, 4096, 32000, 0, false, NULL},
+    {"llama-2-70b", "llama", "default", 80, 8192, 64, 8, 0, 28672, 4096, 32000, 0, false, NULL},
     {"llama-3-8b", "llama", "llama-bpe", 32, 4096, 32, 8, 0, 14336, 8192, 128256, 500000, false, NULL},
     {"llama-3-70b", "llama", "llama-bpe", 80, 8192, 64, 8, 0, 28672, 8192, 128256, 500000, false, NULL},
     {"llama-3.1-405b", "llama", "llama-bpe", 126, 16384, 128, 8, 0, 53248, 131072, 128256, 500000, false, NULL},

@@ -167,6 +167,7 @@ static void weigh(const struct trial *t, struct demand *d) {
         if (!shared) d->tables += bytes;
     }
     d->layers = m->h.layers;
+    d->vocab = m->output.rows ? m->output.rows : m->h.vocab;
     d->layer = layers.bytes / m->h.layers;
     d->rest = rest.bytes;
     d->parameters = m->parameters;

@@ -16,6 +16,7 @@ struct step {
 
 struct demand {
     uint32_t layers;
+    size_t vocab; // scores of a token
     uint64_t parameters;
     bool encoder;
     enum type kv_type;

@@ -39,16 +39,24 @@ static json_t *fits(const struct plan *p) {
 }
 
 static const char *how(const struct plan *p) {
+    if (p->here && !(p->place[0].rates.read > 0)) return "this machine was not measured; gyr bench does, and keeps it";
+    if (p->from_kept)
+        return "products, attention and norms timed on this machine by gyr bench, times what the pass counts of each";
     return p->here ? "products, attention and norms timed on this machine, times what the pass counts of each"
                    : "0.8 of the rated bandwidth, 0.55 (16-bit weights: 0.4) of the rated bf16 and 3 us an operation: "
                      "gyr was not measured on this card";
 }
 
 static const char *source_of(const struct plan *p) { return p->here ? "this machine" : p->place[0].card->source; }
-static const char *date_of(const struct plan *p) { return p->here ? p->date : CATALOGUE_DATE; }
+static const char *date_of(const struct plan *p) {
+    return p->from_kept ? p->kept.date : p->here ? p->date : CATALOGUE_DATE;
+}
 
-static json_t *rate(const struct plan *p, const struct spent *s, double tokens) {
+// `same`: what gyr bench measured of just this; NULL: it did not.
+static json_t *rate(const struct plan *p, const struct spent *s, double tokens, const struct recorded_speed *same,
+                    double measured) {
     const struct layout *l = &p->layout;
+    if (same) return figure(measured, BASIS_MEASURED, 0.8, 1.25, "gyr bench measured it", "this machine", same->date);
     return figure(s->seconds > 0 ? tokens / s->seconds : 0, BASIS_ESTIMATED, l->slow, l->fast, how(p), source_of(p),
                   date_of(p));
 }
@@ -109,9 +117,10 @@ static json_t *limits(const struct plan *p) {
 
 // What was timed on this machine.
 static json_t *timed_json(const struct plan *p, const struct rates *r) {
-    json_t *o = json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "read_bytes_per_s", r->read, "attention_ops_per_s",
-                          r->attend, "attention_ops_per_s_one", r->attend_one, "seconds_an_operation", r->call,
-                          "seconds_a_product", r->product, "basis", "measured", "date", p->date);
+    json_t *o =
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "read_bytes_per_s", r->read, "attention_ops_per_s", r->attend,
+                  "attention_ops_per_s_one", r->attend_one, "seconds_an_operation", r->call, "seconds_a_product",
+                  r->product, "basis", r->read > 0 ? "measured" : "unknown", "date", date_of(p));
     json_t *products = json_object();
     for (size_t i = 0; i < r->n_timed; i++) {
         json_t *rows = json_object();
@@ -163,9 +172,10 @@ static json_t *notes(const struct plan *p) {
                 all,
                 json_sprintf("%s: its arithmetic rate is not known, so neither is prefill's speed", c->card->name));
     }
-    if (mix_cards(&p->mix) > 1)
+    if (mix_cards(&p->mix) > 1 && !p->o->tune && !p->o->train)
         json_array_append_new(all, json_string("layers are spread over the cards, which compute one after the other: "
                                                "more cards hold more, and are no faster"));
+    if (*p->kept.note) json_array_append_new(all, json_string(p->kept.note));
     if (p->here && p->layout.fits && p->layout.bytes > p->here_free)
         json_array_append_new(all,
                               json_sprintf("other programs hold memory now: %.1f GB are free", p->here_free / 1e9));
@@ -193,14 +203,21 @@ json_t *plan_json(const struct plan *p) {
     json_object_set_new(all, "kv_type", json_string(type_info(p->demand.kv_type)->name));
     json_object_set_new(all, "fits", fits(p));
     json_object_set_new(all, "memory_bytes", memory(p));
-    json_object_set_new(all, "prefill_tokens_per_s", rate(p, &l->prompt, p->demand.prompt.tokens));
-    json_object_set_new(all, "decode_tokens_per_s", rate(p, &l->answer, p->demand.answer.tokens));
+    const struct recorded_speed *prefill = record_prefill(&p->kept, p->usage.prompt);
+    const struct recorded_speed *decode =
+        record_decode(&p->kept, p->usage.users, (double)(p->usage.prompt + p->usage.context) / 2);
+    json_object_set_new(all, "prefill_tokens_per_s",
+                        rate(p, &l->prompt, p->demand.prompt.tokens, prefill, prefill ? prefill->is.prefill : 0));
+    json_object_set_new(all, "decode_tokens_per_s",
+                        rate(p, &l->answer, p->demand.answer.tokens, decode, decode ? decode->is.decode : 0));
     json_object_set_new(all, "joules_per_token", energy(p));
     json_object_set_new(all, "cost_per_million_tokens", cost(p));
     json_object_set_new(all, "limited_by", limits(p));
     json_object_set_new(all, "cards", cards);
     json_object_set_new(all, "advice", plan_advice(p));
     json_object_set_new(all, "notes", notes(p));
+    if (p->o->tune || p->o->train) json_object_set_new(all, "training", training_json(p));
     json_object_set_new(all, "date", json_string(p->date));
+    json_object_set_new(all, "summary", plan_summary(all));
     return all;
 }

@@ -1,10 +1,9 @@
 #include "plan/layout.h"
+#include "plan/power.h"
 
 #include <math.h>
 #include <string.h>
 
-// Of what a card draws at most: decode, which waits for memory, does not keep a card's arithmetic busy.
-static const double share_watts = 0.7;
 // Seconds that handing a step on from card to card takes in any case.
 static const double seconds_hop = 20e-6;
 

@@ -4,7 +4,7 @@
 
 #include "plan/catalogue.h"
 
-enum { MAX_KINDS_OF_CARD = 16, MAX_CARDS = 4096 };
+enum { MAX_KINDS_OF_CARD = 16, MAX_CARDS = 65536 };
 
 struct cards {
     const struct accelerator *card;

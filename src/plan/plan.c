@@ -26,6 +26,12 @@ static bool read_budget(struct budget *b, const char *text, gyr_error *e) {
 static bool read_options(struct plan *p, gyr_error *e) {
     const gyr_plan_options *o = p->o;
     if (!o->model || !*o->model) return fail(e, GYR_USAGE, "plan: needs a model, such as falcon-40b");
+    if (o->tune && o->train) return fail(e, GYR_USAGE, "plan: tune and train are two plans; ask for one of them");
+    if (!o->tune && (o->rank || o->tokens)) return fail(e, GYR_USAGE, "plan: rank and tokens are of --tune");
+    if (!o->tune && !o->train && (o->batch || o->fp8))
+        return fail(e, GYR_USAGE, "plan: batch and fp8 are of --tune and --train");
+    if ((o->tune || o->train) && (o->prompt || o->users > 1))
+        return fail(e, GYR_USAGE, "plan: users and prompts are of plans to run; --context is an example's length here");
     if (o->users > MAX_USERS) return fail(e, GYR_USAGE, "%u users; %d are the most", o->users, MAX_USERS);
     if (!read_budget(&p->budget, o->budget, e)) return false;
     if (p->budget.usd > 0 && !o->prices)
@@ -58,6 +64,11 @@ static bool place_here(struct plan *p, gyr_error *e) {
     p->here->ops->room(p->here, &total, &available);
     p->here_free = (double)available;
     p->place[p->n_places++] = (struct place_for){.n = 1, .room = (double)(total - total / 16)};
+    record_key(p->key, p->checkpoint, &p->demand);
+    record_read(&p->kept, p->machine, p->key);
+    p->from_kept = p->kept.rated;
+    if (p->from_kept) p->place[0].rates = p->kept.rates;
+    if (p->from_kept || p->o->quick) return true;
     return rates_here(&p->place[0].rates, p->here, p->checkpoint, &p->demand, e);
 }
 
@@ -66,19 +77,54 @@ static bool open_here(struct plan *p, gyr_error *e) {
     p->here = device_open(NULL, p->o->threads, e);
     if (!p->here || gyr_device_get_info(0, &info, e)) return false;
     snprintf(p->here_name, sizeof p->here_name, "%s", info.name);
+    snprintf(p->machine, sizeof p->machine, "%s, %s, %u threads", info.name, info.isa,
+             p->o->threads ? p->o->threads : info.threads);
     p->usage.rows = p->here->ops->rows;
     p->usage.like = p->here;
+    return true;
+}
+
+static bool trains(const struct plan *p) { return p->o->tune || p->o->train; }
+
+static bool plan_training(struct plan *p, gyr_error *e) {
+    if (p->n_places > 1)
+        return fail(e, GYR_UNSUPPORTED, "%.100s: training over cards of several kinds is not planned; name one",
+                    p->o->on);
+    if (!lesson_of(&p->lesson, p->checkpoint, &p->demand, p->o, &p->usage, e)) return false;
+    training_plan(&p->training, &p->lesson, &p->place[0]);
     return true;
 }
 
 static bool settle(struct plan *p, gyr_error *e) {
     if (!(p->checkpoint = source_open(p->o, &p->shape, e)) || !checkpoint_check(p->checkpoint, e)) return false;
     if (!usage_settle(&p->usage, p->checkpoint, e) || (!p->o->on && !open_here(p, e))) return false;
+    if (trains(p)) p->usage.prompt = p->usage.context; // examples are whole
     if (!demand_count(&p->demand, p->checkpoint, &p->usage, e)) return false;
     if (p->here) demand_mapped(&p->demand, 1);
     if (!(p->here ? place_here(p, e) : place_cards(p))) return false;
     lay_out(&p->layout, &p->demand, p->place, p->n_places);
-    return true;
+    return !trains(p) || plan_training(p, e);
+}
+
+// As gyr bench asks: rates of the operations, timed now, and the speeds that it measured beside those of before.
+static bool keep(struct plan *p, const gyr_plan_measured *m, size_t n, gyr_error *e) {
+    if (!(p->checkpoint = source_open(p->o, &p->shape, e)) || !checkpoint_check(p->checkpoint, e)) return false;
+    if (!usage_settle(&p->usage, p->checkpoint, e) || !open_here(p, e)) return false;
+    if (!demand_count(&p->demand, p->checkpoint, &p->usage, e)) return false;
+    demand_mapped(&p->demand, 1);
+    record_key(p->key, p->checkpoint, &p->demand);
+    record_read(&p->kept, p->machine, p->key);
+    struct record *k = &p->kept;
+    if (!rates_here(&k->rates, p->here, p->checkpoint, &p->demand, e)) return false;
+    k->rated = true;
+    memcpy(k->date, p->date, sizeof k->date);
+    for (size_t i = 0; i < n; i++) {
+        if (k->n == MAX_KEPT) memmove(k->speeds, k->speeds + 1, (--k->n) * sizeof *k->speeds);
+        struct recorded_speed *s = &k->speeds[k->n++];
+        s->is = m[i];
+        memcpy(s->date, p->date, sizeof s->date);
+    }
+    return record_write(k, p->machine, p->key, e);
 }
 
 static void today(char out[11]) {
@@ -117,6 +163,21 @@ char *gyr_plan(const gyr_plan_options *o, gyr_error *err) {
     }
     if (!text && err) *err = made;
     return text;
+}
+
+gyr_status gyr_plan_keep(const gyr_plan_options *o, const gyr_plan_measured *measured, size_t count, gyr_error *err) {
+    gyr_error made = {0};
+    struct plan *p = calloc(1, sizeof *p);
+    gyr_plan_options how = {.model = o->model, .threads = o->threads, .kv_type = o->kv_type};
+    bool ok = p || fail_memory(&made, "plan");
+    if (p) {
+        p->o = &how;
+        today(p->date);
+        ok = read_options(p, &made) && keep(p, measured, count, &made);
+        clear(p);
+    }
+    if (!ok && err) *err = made;
+    return ok ? GYR_OK : made.status;
 }
 
 const char *gyr_plan_card(size_t index) {

@@ -4,6 +4,8 @@
 
 #include "plan/layout.h"
 #include "plan/prices.h"
+#include "plan/record.h"
+#include "plan/training.h"
 
 #include <jansson.h>
 
@@ -23,8 +25,13 @@ struct plan {
     struct device *here; // NULL: the plan is not for this machine
     char here_name[128];
     double here_free;
+    char machine[200], key[160]; // of what is kept: this machine, and the model
+    struct record kept;
+    bool from_kept;       // the rates are
     struct demand demand; // in the form that the places have weights in
     struct layout layout;
+    struct lesson lesson; // where it is to be trained
+    struct training training;
     struct prices *prices;
     struct budget budget;
     char date[11]; // today
@@ -32,6 +39,12 @@ struct plan {
 
 // The whole as JSON; NULL if memory is out.
 json_t *plan_json(const struct plan *p);
+
+// Of a plan to train or tune.
+json_t *training_json(const struct plan *p);
+
+// The plan in a line, from its JSON: what it takes, of how much, and how fast it should be.
+json_t *plan_summary(const json_t *all);
 
 // What else would do, or do better: a list.
 json_t *plan_advice(const struct plan *p);

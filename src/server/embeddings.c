@@ -189,6 +189,7 @@ static void openai_done(struct telling *t) {
     js_open(&o, "usage", '{');
     js_whole(&o, "prompt_tokens", (int64_t)e->tokens);
     js_whole(&o, "total_tokens", (int64_t)e->tokens);
+    telling_energy(&o, t);
     js_close(&o, '}');
     js_close(&o, '}');
     telling_reply(t, &json);

@@ -5,6 +5,7 @@
 
 #include "server/exchange.h"
 #include "server/fault.h"
+#include "server/metering.h"
 
 #include <pthread.h>
 
@@ -31,8 +32,9 @@ struct said {
     float logprob;
     size_t count, cached;
     int stop, status;
-    double seconds[2]; // SAID_END: of the prompt, of the answer
-    const char *text;  // SAID_END: the receipt, if one is wanted
+    double seconds[2];          // SAID_END: of the prompt, of the answer
+    struct energy_spent energy; // SAID_END: of the whole job until now
+    const char *text;           // SAID_END: the receipt, if one is wanted
     size_t size;
     const int32_t *top_ids;
     const float *top_logprobs;
@@ -106,6 +108,7 @@ struct job {
     // The scheduler's.
     struct job *next;
     unsigned begun, open; // choices
+    struct share share;   // of the machine's energy
     double queued;
 };
 

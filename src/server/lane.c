@@ -16,6 +16,7 @@ struct lane *lane_new(struct served *served, const struct scheduler_options *o, 
     l->model = served_model(served);
     l->cache.most = o->conversations;
     l->disk = disk;
+    l->meter = o->meter;
     l->cache.disk = disk;
     l->cache.whole = served_info(served)->keeps_state;
     l->cache.state_bytes = served_info(served)->state_bytes;
@@ -49,7 +50,12 @@ void lane_work(struct lane *l, struct scheduler_stats *st) {
     gyr_error e = {0};
     if (!j) return;
     l->working = j->next;
-    bool cancelled = atomic_load(&j->cancelled), more = !cancelled && j->work(j, &e);
+    bool cancelled = atomic_load(&j->cancelled);
+    meter_settle(l->meter);
+    meter_begin(l->meter);
+    bool more = !cancelled && j->work(j, &e);
+    meter_add(l->meter, &j->share, 1);
+    meter_settle(l->meter);
     if (more) { // behind the others
         lane_queue(l, j);
         return;
@@ -61,7 +67,7 @@ void lane_work(struct lane *l, struct scheduler_stats *st) {
     if (e.status)
         fail_job(j, &e);
     else if (!cancelled)
-        job_say(j, &(struct said){.kind = SAID_END, .stop = GYR_STOP_END});
+        job_say(j, &(struct said){.kind = SAID_END, .stop = GYR_STOP_END, .energy = share_spent(&j->share)});
     st->failed += e.status != GYR_OK;
     st->cancelled += cancelled;
     job_release(j);
@@ -300,6 +306,7 @@ void lane_admit(struct lane *l, const struct scheduler_options *o, struct schedu
 
 // Takes a turn off the list.
 static void remove_turn(struct lane *l, size_t i) {
+    meter_settle(l->meter); // it may be the last hold of its job
     turn_free(l->turns[i], &l->cache);
     l->turns[i] = l->turns[--l->n];
 }
@@ -314,6 +321,7 @@ static void end_turns(struct lane *l, struct scheduler_stats *st) {
     for (size_t i = l->n; i-- > 0;) {
         struct turn *t = l->turns[i];
         bool cancelled = atomic_load(&t->job->cancelled);
+        if (t->answer && gyr_answer_done(t->answer)) meter_settle(l->meter);
         if (l->cache.whole && !cancelled) turn_keep_state(t, &l->cache);
         if (cancelled)
             drop_job(t->job);
@@ -418,6 +426,23 @@ static size_t prompt_share(const struct lane *l, const struct scheduler_options 
     return 0;
 }
 
+// The bytes that a step had to read for a turn: of the weights, which all rows have in common, its rows' part, and its
+// own keys and values.
+static void charge_energy(struct lane *l, const size_t *left) {
+    const gyr_model_info *info = served_info(l->served);
+    double rows = 0;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->turns[i]->answer && !l->turns[i]->aside) rows += (double)(left[i] - turn_left(l->turns[i])) + !left[i];
+    for (size_t i = 0; i < l->n && rows > 0; i++) {
+        struct turn *t = l->turns[i];
+        if (!t->answer || t->aside) continue;
+        double mine = (double)(left[i] - turn_left(t)) + !left[i];
+        double cache = mine > 0 ? (double)gyr_session_length(t->session) * (double)info->kv_bytes_per_token : 0;
+        meter_add(l->meter, &t->job->share, (double)info->weight_bytes * mine / rows + cache);
+    }
+    meter_tick(l->meter);
+}
+
 static void charge(struct lane *l, const size_t *left, struct scheduler_stats *st) {
     for (size_t i = 0; i < l->n; i++) {
         struct turn *t = l->turns[i];
@@ -436,10 +461,12 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
             left[i] = turn_left(l->turns[i]);
             if (l->turns[i]->answer && !l->turns[i]->aside) l->answers[n++] = l->turns[i]->answer;
         }
+        meter_begin(l->meter);
         if (!n || !gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);
+    charge_energy(l, left);
     return true;
 }
 

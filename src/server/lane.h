@@ -67,6 +67,7 @@ struct lane {
     uint64_t admitted;
     struct prefix_cache cache;
     struct disk *disk; // the scheduler's; NULL: none
+    struct meter *meter;
     struct account *accounts;
     size_t n_accounts, accounts_room;
     struct lane *next;

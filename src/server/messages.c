@@ -178,6 +178,7 @@ static void put_usage(struct js *o, const struct telling *t, size_t tokens) {
     js_whole(o, "cache_creation_input_tokens", 0);
     js_whole(o, "cache_read_input_tokens", (int64_t)t->cached);
     js_whole(o, "output_tokens", (int64_t)tokens);
+    telling_energy(o, t);
     js_close(o, '}');
 }
 

@@ -37,6 +37,18 @@ bool model_plan(struct model_plan *plan, const struct model_source *source, cons
     return ok;
 }
 
+char *model_summary(const char *path, const struct serve_options *o) {
+    gyr_plan_options how = {
+        .model = path, .context = o->context, .threads = o->model.threads, .kv_type = o->kv_type, .quick = true};
+    char *text = path ? gyr_plan(&how, NULL) : NULL;
+    json_t *plan = text ? json_loads(text, 0, NULL) : NULL;
+    const char *line = json_string_value(json_object_get(plan, "summary"));
+    char *copy = line ? strdup(line) : NULL;
+    json_decref(plan);
+    gyr_free(text);
+    return copy;
+}
+
 uint64_t model_memory(void) {
     gyr_device_info info = {0};
     if (gyr_device_get_info(0, &info, NULL)) return UINT64_MAX;

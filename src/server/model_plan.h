@@ -14,6 +14,10 @@ enum { TALK_TOKENS = 4096 };
 // Reads the model's description. False: it cannot be served.
 bool model_plan(struct model_plan *plan, const struct model_source *source, const gyr_model_options *o, gyr_error *e);
 
+// What gyr plan says of it in a line: memory by part, and the speeds that gyr bench measured here; NULL: nothing.
+// free().
+char *model_summary(const char *path, const struct serve_options *o);
+
 // What models may take together where nobody said: the machine's memory, but for a part that is left to the system.
 uint64_t model_memory(void);
 

@@ -146,6 +146,7 @@ void openai_usage(struct js *o, const char *key, const struct telling *t) {
     js_open(o, "completion_tokens_details", '{');
     js_whole(o, "reasoning_tokens", (int64_t)reasoning);
     js_close(o, '}');
+    telling_energy(o, t);
     js_close(o, '}');
 }
 

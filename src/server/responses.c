@@ -74,6 +74,7 @@ static void put_usage(struct js *o, const struct telling *t) {
     js_whole(o, "reasoning_tokens", (int64_t)s->reasoning_tokens);
     js_close(o, '}');
     js_whole(o, "total_tokens", (int64_t)(t->prompt_tokens + s->tokens));
+    telling_energy(o, t);
     js_close(o, '}');
 }
 

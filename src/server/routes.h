@@ -18,7 +18,8 @@ struct server {
     struct access_state *access;
     struct spellings *spellings;
     struct batcher *batcher; // NULL: there is no state
-    struct energy *energy;   // NULL: it is not known
+    struct energy *energy;
+    struct meter *meter;
     double started, swept;
     atomic_bool sweeping;
     atomic_bool draining;

@@ -19,6 +19,7 @@ struct scheduler_options {
     gyr_kv_type kv_type;
     const char *disk; // folder of conversations; NULL: none are kept
     uint64_t disk_bytes;
+    struct meter *meter; // of energy; the caller's
 };
 
 // Starts it.

@@ -1,14 +1,17 @@
 #include "server/server.h"
 
 #include "base/clock.h"
+#include "plan/power.h"
 #include "server/access.h"
 #include "server/batcher.h"
-#include "server/energy.h"
 #include "server/housekeeping.h"
+#include "server/metering.h"
+#include "server/model_plan.h"
 #include "server/routes.h"
 
 #include <event2/event.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_CLERKS = 32, CONVERSATIONS = 128, IDLE_SECONDS = 60, QUIET_TICKS = 5, BODIES = 32 };
@@ -87,6 +90,16 @@ static void greet_model(struct server *s, struct served *m) {
     server_log(s, line);
 }
 
+// The plan of a model, of one answer at a time.
+static void greet_plan(struct server *s, struct served *m, const char *path) {
+    char *plan = model_summary(path, s->o), line[700];
+    if (plan) {
+        snprintf(line, sizeof line, "%s: an answer at a time takes %s", served_name(m), plan);
+        server_log(s, line);
+    }
+    free(plan);
+}
+
 // What is served, with what memory, to whom.
 static void greet(struct server *s, struct served *first) {
     char line[512];
@@ -94,6 +107,7 @@ static void greet(struct server *s, struct served *first) {
     gyr_memory m = {0};
     served_get(first, &is);
     for (size_t i = 0; i < models_count(s->models); i++) greet_model(s, models_at(s->models, i));
+    if (is.loaded) greet_plan(s, first, s->o->models[0].path);
     if (models_count(s->models) > 1) {
         snprintf(line, sizeof line, "models and their conversations may take %.3g GB; beyond it, others are unloaded",
                  (double)models_memory(s->models) / 1e9);
@@ -151,7 +165,9 @@ static bool start(struct server *s, gyr_error *e) {
                                      .disk = o->pages,
                                      .disk_bytes = o->pages_bytes};
     s->started = now_seconds();
-    s->energy = energy_open(NULL);
+    if (!(s->energy = energy_open(NULL, machine_watts(), s->started)) || !(s->meter = meter_new(s->energy)))
+        return fail_memory(e, "server");
+    plan.meter = s->meter;
     if (!(s->access = access_new(o, e)) || (note_error(s, e), !(s->http = http_new(&how, e))) ||
         !(s->models = models_new(o->models, o->n_models, &o->model, o->memory, e)) ||
         !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)) ||
@@ -183,6 +199,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     http_free(s.http);
     models_free(s.models);
     access_free(s.access);
+    meter_free(s.meter);
     energy_free(s.energy);
     spellings_free(s.spellings);
     if (!ok && e) *e = made;

@@ -2,7 +2,7 @@
 #include "server/routes.h"
 
 #include "base/clock.h"
-#include "server/energy.h"
+#include "base/energy.h"
 
 void handle_health(struct server *s, struct exchange *x) {
     (void)s;

@@ -158,8 +158,21 @@ static void finish(struct telling *t, struct speech *s, const struct said *what)
     if (what->size) buf_append(&s->receipt, what->text, what->size);
     t->prompt_seconds += what->seconds[0];
     t->answer_seconds += what->seconds[1];
+    t->energy = what->energy; // of all choices until then
+    t->over = true;
     if (s->reader && !output_finish(s->reader, what->stop == GYR_STOP_END, NULL)) job_cancel(t->job);
     if (t->surface->over) t->surface->over(t, s);
+}
+
+void telling_energy(struct js *o, const struct telling *t) {
+    if (!t->over) return;
+    js_open(o, "energy", '{');
+    if (t->energy.basis == ENERGY_UNKNOWN)
+        js_none(o, "joules");
+    else
+        js_number(o, "joules", t->energy.joules);
+    js_string_of(o, "basis", energy_basis_name(t->energy.basis));
+    js_close(o, '}');
 }
 
 char *token_text(const struct telling *t, int32_t id, size_t *size) {

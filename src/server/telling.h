@@ -70,6 +70,8 @@ struct telling {
     struct buf out; // of a stream, not sent yet
     void *own;      // the surface's
     double prompt_seconds, answer_seconds;
+    bool over; // a choice at least
+    struct energy_spent energy;
 };
 
 // Gives the job its teller. False: memory is out.
@@ -90,6 +92,9 @@ void telling_send(struct telling *t);
 
 // Replies whole, with the surface's type.
 void telling_reply(struct telling *t, const struct buf *body);
+
+// Puts what is known of the energy, once a choice is over: "energy": {"joules", "basis"}.
+void telling_energy(struct js *o, const struct telling *t);
 
 // Why a choice is over, as OpenAI says: "stop", "length" or "tool_calls".
 const char *finish_reason(const struct speech *s);

@@ -216,7 +216,8 @@ bool turn_told(struct turn *t, struct scheduler_stats *stats) {
                                        .stop = now.stop,
                                        .text = receipt,
                                        .size = receipt ? strlen(receipt) : 0,
-                                       .seconds = {now.prompt_seconds, now.answer_seconds}});
+                                       .seconds = {now.prompt_seconds, now.answer_seconds},
+                                       .energy = share_spent(&t->job->share)});
     gyr_free(receipt);
     return true;
 }

@@ -28,7 +28,7 @@ static void mixes_are_read(void) {
     check("MI300X, MI300X, 3 x MI300X", 1, 5, "MI300X", 0, NULL);
     check("2 x Ryzen AI Max+ 395 (Strix Halo) + 1 x L4", 2, 2, "Ryzen AI Max+ 395 (Strix Halo)", 1, "L4");
     check("strix halo", 1, 1, "Ryzen AI Max+ 395 (Strix Halo)", 0, NULL);
-    check("4096 x L4", 1, 4096, "L4", 0, NULL);
+    check("65536 x L4", 1, 65536, "L4", 0, NULL);
 }
 
 static void a_card_of_several_forms_is_the_largest_module(void) {
@@ -56,13 +56,13 @@ static void nonsense_is_refused_in_a_line(void) {
     refused("", "a card is missing");
     refused("+", "a card is missing");
     refused("H800 + ", "a card is missing");
-    refused("0 x H800", "from 1 to 4096");
+    refused("0 x H800", "from 1 to 65536");
     refused("-1 x H800", "whole number");
     refused("1.5 x H800", "whole number");
     refused(".5 x H800", "whole number");
-    refused("99999999999999999999 x H800", "from 1 to 4096");
-    refused("4000 x H800 + 4000 x L4", "4096 are the most");
-    refused("4096 x L4 + L4", "more than 4096");
+    refused("99999999999999999999 x H800", "from 1 to 65536");
+    refused("40000 x H800 + 40000 x L4", "65536 are the most");
+    refused("65536 x L4 + L4", "more than 65536");
     refused("nan x H800", "not a card that gyr knows");
     refused("inf x H800", "not a card that gyr knows");
     refused("MI301X", "the nearest is MI300X");

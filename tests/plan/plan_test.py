@@ -19,9 +19,16 @@ FIGURES = ("memory_bytes", "prefill_tokens_per_s", "decode_tokens_per_s", "joule
 BASES = ("measured", "specified", "estimated", "unknown")
 
 
+CACHE = tempfile.TemporaryDirectory()  # what this user's gyr bench has kept is none of ours
+
+
+def verb(*args):
+    env = {k: v for k, v in os.environ.items() if k not in ("GYR_DEVICE", "GYR_SYSFS")} | {"XDG_CACHE_HOME": CACHE.name}
+    return subprocess.run([str(GYR), *map(str, args)], capture_output=True, text=True, check=False, timeout=300, env=env)
+
+
 def gyr(*args):
-    env = {k: v for k, v in os.environ.items() if k != "GYR_DEVICE"}
-    return subprocess.run([str(GYR), "plan", *map(str, args)], capture_output=True, text=True, check=False, timeout=60, env=env)
+    return verb("plan", *args)
 
 
 def planned(*args):
@@ -60,10 +67,11 @@ def figures_say_what_they_are():
 
 def costs_are_what_prices_make_of_them():
     plan = planned("falcon-40b", "--on", "MI300X", "--prices", PRICES)
-    want = 2.50 / 3600 / plan["decode_tokens_per_s"]["value"] * 1e6
+    row = next(r.split("\t") for r in PRICES.read_text(encoding="utf-8").splitlines() if r.startswith("MI300X\t"))
+    want = float(row[1]) / 3600 / plan["decode_tokens_per_s"]["value"] * 1e6
     got = plan["cost_per_million_tokens"]
     problems = [] if abs(got["value"] / want - 1) < 1e-3 else [f"{got['value']}, not {want}"]
-    return problems + ([] if got.get("date") == "2026-11-27" and got.get("source") else ["the price has no date or source"])
+    return problems + ([] if got.get("date") == row[3] and got.get("source") == row[4] else ["the price has no date or source"])
 
 
 def falcon_40b_fits_one_card_or_several():
@@ -107,10 +115,82 @@ def this_machine_is_timed():
     return [] if good else [f"{plan}"]
 
 
+def what_bench_measured_is_used():
+    """As it is for just as many users and tokens; else its rates; and a broken file is ignored, with a note."""
+    if not POET.exists():
+        raise Skip("no poet")
+    bench = verb("bench", "--json", "-t", 1, "-m", POET, "-p", 64, "-n", 8, "-b", 1, "--repeat", 1)
+    row = json.loads(bench.stdout)
+    kept = Path(CACHE.name) / "gyr/rates.json"
+    same, other = planned("-t", 1, "-c", 72, "-p", 64, POET), planned("-t", 1, "-c", 512, "-p", 250, POET)
+    problems = [] if not bench.stderr and kept.exists() else [f"{bench.stderr}"]
+    for what in "prefill", "decode":
+        f, g = same[f"{what}_tokens_per_s"], other[f"{what}_tokens_per_s"]
+        if f["basis"] != "measured" or abs(f["value"] / row[f"{what}_tokens_per_s"] - 1) > 1e-4 or len(f["date"]) != 10:
+            problems.append(f"{f}")
+        if g["basis"] != "estimated" or "gyr bench" not in g["detail"]:
+            problems.append(f"{g}")
+    said = verb("run", "-v", "--no-cache", "-t", 1, "-m", POET, "-n", 1, "hi")
+    if not said.stderr.startswith("plan: ") or "; answers " not in said.stderr or "weights" not in said.stderr:
+        problems.append(said.stderr)
+    if verb("run", "--no-cache", "-m", POET, "-n", 1, "hi").stderr:
+        problems.append("a plan that nobody asked for")
+    whole = kept.read_text(encoding="utf-8")
+    for text in "{", "[]", "", '{"gyr_rates": 2}', whole.replace('"read": ', '"read": -'), whole.replace('"date": "', '"date": "x'), \
+            whole.replace('"sequences": 1', '"sequences": "1"'):
+        kept.write_text(text, encoding="utf-8")
+        plan = planned("-t", 1, "-c", 72, "-p", 64, POET)
+        if plan["decode_tokens_per_s"]["basis"] != "estimated" or plan["notes"] != [f"{kept}: not as gyr bench writes it; it is ignored"]:
+            problems.append(f"{text[:40]!r}: {plan['notes']}, {plan['decode_tokens_per_s']}")
+    kept.unlink()
+    return problems
+
+
+def training_is_planned_with_intervals():
+    problems = []
+    plans = {name: planned(*args)["training"] for name, args in {
+        "small": ("llama-3-8b", "--tune", "--type", "q4_k", "--on", "RTX 4090"),
+        "large": ("llama-3.1-405b", "--train", "15.6T", "--on", "26000 x H100 SXM 80", "--prices", PRICES),
+        "experts": ("deepseek-v3", "--train", "14.8T", "--on", "2048 x H800", "--fp8"),
+        "too much": ("llama-3.1-405b", "--train", "1B", "--on", "L4"),
+        "unknown": ("llama-3-8b", "--tune", "--on", "GB10")}.items()}
+    for name, t in plans.items():
+        for key in "flop", "memory_bytes", "tokens_per_s", "seconds", "card_hours", "joules", "usd":
+            f = t[key]
+            low, high = f.get("interval", (None, None))
+            if (f["value"] is None) != (f["basis"] == "unknown") or (f["value"] is not None and not low < f["value"] < high):
+                problems.append(f"{name}, {key}: {f}")
+        if abs(sum(t["memory_bytes"]["parts"].values()) / t["memory_bytes"]["value"] - 1) > 1e-3:
+            problems.append(f"{name}: {t['memory_bytes']}")
+    fits = {name: t["fits"] for name, t in plans.items()}
+    if fits != {"small": True, "large": True, "experts": True, "too much": False, "unknown": True}:
+        problems.append(f"{fits}")
+    # 6 operations a parameter and token, and those of attention; the adapter's are two thirds of it.
+    if not 1 < plans["large"]["flop"]["value"] / (6 * 405.85e9 * 15.6e12) < 1.15:
+        problems.append(f"{plans['large']['flop']}")
+    # rank 16 on all matrices of Llama 3 8B: 32 layers of (4096 + 6144), (4096 + 4096), 2 x (4096 + 14336) or more, by 16
+    if not 41.9e6 < plans["small"]["trained_parameters"] < 48e6:
+        problems.append(f"{plans['small']['trained_parameters']}")
+    shared = plans["experts"]["layout"]
+    if shared["tensor"] * shared["pipeline"] * shared["data"] > 2048 or shared["expert"] > shared["data"] or plans["large"]["usd"]["value"] is None or plans["unknown"]["seconds"]["value"]:
+        problems.append(f"{plans['experts']['layout']}, {plans['large']['usd']}, {plans['unknown']['seconds']}")
+    text = gyr("llama-3-8b", "--tune", "--on", "RTX 4090", "--type", "q4_k").stdout
+    for wanted in "tuned with 10", "fits        yes", "time  ", " to ", "layout ":
+        if wanted not in text:
+            problems.append(f"no {wanted!r} in {text}")
+    problems += [f"too wide: {line}" for line in text.split("\n") if len(line) > 120]
+    problems += refused(2, "plan: tune and train are two plans; ask for one of them", "llama-3-8b", "--on", "L4", "--tune", "--train", "1B")
+    problems += refused(2, "plan: rank and tokens are of --tune", "llama-3-8b", "--on", "L4", "--tokens", "1M")
+    problems += refused(5, "H800 + L4: training over cards of several kinds is not planned; name one", "llama-3-8b", "--tune", "--on", "H800 + L4")
+    for text in "0", "-1", "1e9", "nan", "5Q", "1TT", "", "99999999T":
+        problems += refused(2, f'--train: "{text}" is not a number of tokens, such as 10M or 15.6T', "llama-3-8b", "--on", "L4", f"--train={text}")
+    return problems
+
+
 def nonsense_is_refused_in_a_line():
     form = "examples/prices.tsv shows the form"
     problems = refused(2, "MI301X: not a card that gyr knows; the nearest is MI300X", "falcon-40b", "--on", "MI301X")
-    problems += refused(2, "0 x L4: the number of cards is from 1 to 4096", "falcon-40b", "--on", "0 x L4")
+    problems += refused(2, "0 x L4: the number of cards is from 1 to 65536", "falcon-40b", "--on", "0 x L4")
     problems += refused(3, "falcon-41b: neither a file nor a shape; did you mean falcon-40b", "falcon-41b", "--on", "L4")
     problems += refused(2, "falcon-40b: a context of 4096 tokens; the model was trained for 2048",
                         "falcon-40b", "--on", "L4", "-c", 4096)
@@ -132,4 +212,5 @@ def nonsense_is_refused_in_a_line():
 
 if __name__ == "__main__":
     run(figures_say_what_they_are, costs_are_what_prices_make_of_them, falcon_40b_fits_one_card_or_several,
-        what_does_not_fit_is_told_what_would_do, people_can_read_it, this_machine_is_timed, nonsense_is_refused_in_a_line)
+        what_does_not_fit_is_told_what_would_do, people_can_read_it, this_machine_is_timed, what_bench_measured_is_used,
+        training_is_planned_with_intervals, nonsense_is_refused_in_a_line)

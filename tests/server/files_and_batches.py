@@ -91,6 +91,7 @@ def said(reply):
     reply = json.loads(json.dumps(reply))
     for key in ("id", "created", "created_at"):
         reply.pop(key, None)
+    reply.get("usage", {}).pop("energy", None)
     reply.get("usage", {}).pop("prompt_tokens_details", None)
     reply.get("usage", {}).pop("input_tokens_details", None)
     for item in reply.get("output", []):
