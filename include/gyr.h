@@ -722,31 +722,31 @@ typedef enum gyr_schedule {
 // Where training stands. Losses are means over the tokens that are learned, accuracies the part of them that the model
 // would have chosen.
 typedef struct gyr_tune_progress {
-    size_t step, steps;             // of the optimizer: made, and all
-    size_t epoch, epochs;           // the one that is under way, from 1; and all
-    size_t examples, examples_all;  // done, counted again in every epoch
-    uint64_t tokens, tokens_all;    // of examples
-    bool stepped;                   // a step was made now: the next members are of it
-    double loss, accuracy;          // of the step's examples, before it
-    double rate, norm;              // learning rate, and length of the gradient before it was clipped
+    size_t step, steps;                // of the optimizer: made, and all
+    size_t epoch, epochs;              // the one that is under way, from 1; and all
+    size_t examples, examples_all;     // done, counted again in every epoch
+    uint64_t tokens, tokens_all;       // of examples
+    bool stepped;                      // a step was made now: the next members are of it
+    double loss, accuracy;             // of the step's examples, before it
+    double rate, norm;                 // learning rate, and length of the gradient before it was clipped
     double valid_loss, valid_accuracy; // NaN where the validation examples were not computed now
-    double seconds;                 // since gyr_tune_run() began
-    uint64_t tokens_now;            // of `tokens`, those since then
-    bool saved;                     // a checkpoint was written now
+    double seconds;                    // since gyr_tune_run() began
+    uint64_t tokens_now;               // of `tokens`, those since then
+    bool saved;                        // a checkpoint was written now
     uint64_t reserved[6];
 } gyr_tune_progress;
 
 typedef struct gyr_tune_options {
-    const char *data;   // conversations, a line each (JSONL): OpenAI's format for fine-tuning chats
-    const char *valid;  // the same, to measure by and not to learn from; NULL: none
-    const char *output; // the adapter: as of gyr_adapter_save(). Until training is done, what it needs to go on lies
-                        // beside it, in `output`.state. NULL: it is only looked at, and not trained
-    uint32_t rank;      // 0: 16
-    double alpha;       // a pair is scaled by alpha / rank; 0: twice the rank
-    uint32_t epochs;    // 0: so many that there are at least 100 examples in all, 3 to 25, and 25,000 at most
-    uint32_t batch;     // examples of a step; 0: 4
-    uint32_t context;   // most tokens of an example; 0: what the model was trained for
-    bool cut;           // cut longer ones there; else they are refused
+    const char *data;     // conversations, a line each (JSONL): OpenAI's format for fine-tuning chats
+    const char *valid;    // the same, to measure by and not to learn from; NULL: none
+    const char *output;   // the adapter: as of gyr_adapter_save(). Until training is done, what it needs to go on lies
+                          // beside it, in `output`.state. NULL: it is only looked at, and not trained
+    uint32_t rank;        // 0: 16
+    double alpha;         // a pair is scaled by alpha / rank; 0: twice the rank
+    uint32_t epochs;      // 0: so many that there are at least 100 examples in all, 3 to 25, and 25,000 at most
+    uint32_t batch;       // examples of a step; 0: 4
+    uint32_t context;     // most tokens of an example; 0: what the model was trained for
+    bool cut;             // cut longer ones there; else they are refused
     double learning_rate; // 0: 2e-4
     gyr_schedule schedule;
     double warmup;       // part of the steps in which the learning rate rises; 0: 0.1; negative: none

@@ -62,9 +62,7 @@ struct telling {
     double first; // loss of the first step
 };
 
-static double rate_of(const gyr_tune_progress *p) {
-    return p->seconds > 0 ? (double)p->tokens_now / p->seconds : 0;
-}
+static double rate_of(const gyr_tune_progress *p) { return p->seconds > 0 ? (double)p->tokens_now / p->seconds : 0; }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
@@ -216,7 +214,8 @@ int verb_tune(int argc, char **argv) {
     if (!o.data) return usage_error("tune: needs --data FILE, the conversations to learn from");
     if (!o.output && !o.show) return usage_error("tune: needs -o PATH, the adapter to write");
     signals_catch();
-    gyr_model *model = open_model(o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .device = "cpu"}, &status);
+    gyr_model *model =
+        open_model(o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .device = "cpu"}, &status);
     if (!model) return status;
     status = tune(model, &o);
     gyr_model_close(model);

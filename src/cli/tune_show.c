@@ -51,8 +51,7 @@ static bool print_json(const gyr_tokenizer *t, const gyr_tune_example *x) {
         json_t *s = json_stringn(text, size); // NULL: a cut goes through a character
         json_t *ids = json_array();
         for (size_t i = from; i < to; i++) json_array_append_new(ids, json_integer(x->ids[i]));
-        json_array_append_new(
-            runs, json_pack("{s:b,s:o*,s:o}", "learned", is_learned(x, from), "text", s, "ids", ids));
+        json_array_append_new(runs, json_pack("{s:b,s:o*,s:o}", "learned", is_learned(x, from), "text", s, "ids", ids));
         gyr_free(text);
     }
     json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:o}", "line", (json_int_t)x->line, "tokens", (json_int_t)x->count,

@@ -136,8 +136,7 @@ static bool forward_block(const struct way *w, const struct head *s) {
     const struct attention_op *o = w->o;
     float sum[BLOCK];
     if (!against(w, s, w->q, s->keys, s->score)) return false;
-    for (size_t r = 0; r < s->n; r++)
-        w->saved[(s->t + r) * o->heads + s->h] = weigh(w, s, r, (float)NAN, &sum[r]);
+    for (size_t r = 0; r < s->n; r++) w->saved[(s->t + r) * o->heads + s->h] = weigh(w, s, r, (float)NAN, &sum[r]);
     if (!gather(w, s, s->score, w->v, w->out)) return false;
     for (size_t r = 0; r < s->n; r++) {
         float *y = w->out + ((s->t + r) * o->heads + s->h) * o->dim;
@@ -165,14 +164,8 @@ static bool run(struct way *w, size_t tasks, void (*fn)(void *arg, size_t i), gy
 
 bool attention_forward(const struct attention_op *o, const float *q, const float *k, const float *v, float *y,
                        float *saved, gyr_error *e) {
-    struct way w = {.o = o,
-                    .g = host_gradients_here(),
-                    .exps = host_exps_here(),
-                    .q = q,
-                    .k = k,
-                    .v = v,
-                    .out = y,
-                    .saved = saved};
+    struct way w = {
+        .o = o, .g = host_gradients_here(), .exps = host_exps_here(), .q = q, .k = k, .v = v, .out = y, .saved = saved};
     return run(&w, o->heads, forward_head, e);
 }
 

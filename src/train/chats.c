@@ -74,8 +74,7 @@ static bool read_calls(const struct reading *r, json_t *message) {
             return wrong(r, "message %zu: call %zu has no function.name", r->at + 1, i + 1);
         if (!json_is_string(given)) continue;
         json_t *object = json_parse(json_string_value(given), json_string_length(given), 0, "", NULL);
-        if (!object)
-            return wrong(r, "message %zu: the arguments of call %zu are no JSON object", r->at + 1, i + 1);
+        if (!object) return wrong(r, "message %zu: the arguments of call %zu are no JSON object", r->at + 1, i + 1);
         if (json_object_set_new(function, "arguments", object)) return fail_memory(r->e, r->chat.path);
     }
     return true;

@@ -53,8 +53,9 @@ static bool begins(const gyr_tokens *text, const gyr_tokens *with) { return comm
 // ---------------------------------------------------------------------------------------------- examples
 
 static bool too_long(const struct writing *w, const struct lesson *l, const char *path) {
-    return fail(w->e, GYR_TOO_LONG, "%s:%zu: has %zu tokens, and an example has at most %zu; make it shorter, or cut it",
-                path, l->line, l->n, w->rules->most);
+    return fail(w->e, GYR_TOO_LONG,
+                "%s:%zu: has %zu tokens, and an example has at most %zu; make it shorter, or cut it", path, l->line,
+                l->n, w->rules->most);
 }
 
 // Keeps a lesson, which it owns then in any case.

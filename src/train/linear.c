@@ -73,8 +73,8 @@ static void forward_task(void *arg, size_t task) {
     const struct linear_op *o = w->o;
     size_t first = task / w->groups * HOST_PANEL, row = task % w->groups * w->each;
     float *scratch = malloc((size_t)2 * HOST_PANEL * DEEP * sizeof *scratch);
-    if (!scratch || !forward_panel(w, first, least(HOST_PANEL, o->out - first), row, least(w->each, o->rows - row),
-                                   scratch))
+    if (!scratch ||
+        !forward_panel(w, first, least(HOST_PANEL, o->out - first), row, least(w->each, o->rows - row), scratch))
         atomic_store(&w->failed, true);
     free(scratch);
 }
