@@ -748,6 +748,98 @@ GYR_API void gyr_energy_take(gyr_energy *energy, gyr_energy_spent *spent);
 // "unknown", "estimated", "measured".
 GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
 
+// ------------------------------------------------------------------------------------------------ fine-tuning
+
+// Trains an adapter (LoRA) for a model by conversations (docs/training.md). What comes out depends on the model, the
+// data and the options, and neither on the number of threads nor on interruptions: the same bytes.
+
+typedef enum gyr_schedule {
+    GYR_SCHEDULE_LINEAR = 0, // the learning rate falls to nearly 0 in a line
+    GYR_SCHEDULE_COSINE = 1, // or along half a cosine
+    GYR_SCHEDULE_CONSTANT = 2,
+} gyr_schedule;
+
+// Where training stands. Losses are means over the tokens that are learned, accuracies the part of them that the model
+// would have chosen.
+typedef struct gyr_tune_progress {
+    size_t step, steps;                // of the optimizer: made, and all
+    size_t epoch, epochs;              // the one that is under way, from 1; and all
+    size_t examples, examples_all;     // done, counted again in every epoch
+    uint64_t tokens, tokens_all;       // of examples
+    bool stepped;                      // a step was made now: the next members are of it
+    double loss, accuracy;             // of the step's examples, before it
+    double rate, norm;                 // learning rate, and length of the gradient before it was clipped
+    double valid_loss, valid_accuracy; // NaN where the validation examples were not computed now
+    double seconds;                    // since gyr_tune_run() began
+    uint64_t tokens_now;               // of `tokens`, those since then
+    bool saved;                        // a checkpoint was written now
+    uint64_t reserved[6];
+} gyr_tune_progress;
+
+typedef struct gyr_tune_options {
+    const char *data;     // conversations, a line each (JSONL): OpenAI's format for fine-tuning chats
+    const char *valid;    // the same, to measure by and not to learn from; NULL: none
+    const char *output;   // the adapter: as of gyr_adapter_save(). Until training is done, what it needs to go on lies
+                          // beside it, in `output`.state. NULL: it is only looked at, and not trained
+    uint32_t rank;        // 0: 16
+    double alpha;         // a pair is scaled by alpha / rank; 0: twice the rank
+    uint32_t epochs;      // 0: so many that there are at least 100 examples in all, 3 to 25, and 25,000 at most
+    uint32_t batch;       // examples of a step; 0: 4
+    uint32_t context;     // most tokens of an example; 0: what the model was trained for
+    bool cut;             // cut longer ones there; else they are refused
+    double learning_rate; // 0: 2e-4
+    gyr_schedule schedule;
+    double warmup;       // part of the steps in which the learning rate rises; 0: 0.1; negative: none
+    double weight_decay; // 0: none
+    double clip;         // longest gradient; 0: 1; negative: any
+    uint64_t seed;       // of the order of examples, and of what the adapter begins with
+    uint32_t threads;    // 0: one for each CPU
+    bool resume;         // go on from the checkpoint, if there is one
+    uint32_t save_steps; // steps between checkpoints; 0: those of about a minute
+    // Called after each example. Return false to stop; a checkpoint is written, to go on from with `resume`.
+    bool (*progress)(void *user, const gyr_tune_progress *p);
+    void *user;
+    uint64_t reserved[8];
+} gyr_tune_options;
+
+typedef struct gyr_tune gyr_tune;
+
+// Reads the data and checks all of it; nothing is computed yet. The model must outlive it. Fails with GYR_IO;
+// GYR_MALFORMED, by the line of the data that is wrong; GYR_TOO_LONG, by the line; GYR_UNSUPPORTED where the model has
+// no chat template, or does something that gyr has no gradient of; GYR_FAILED where a checkpoint is there and is not to
+// be gone on from, or is of another training.
+GYR_API gyr_tune *gyr_tune_open(gyr_model *model, const gyr_tune_options *options, gyr_error *err);
+GYR_API void gyr_tune_close(gyr_tune *tune);
+
+typedef struct gyr_tune_info {
+    size_t chats, examples, valid_examples; // a conversation is one example, or several: docs/training.md
+    uint64_t tokens, learned;               // of all examples together; of these, those that are learned
+    size_t longest, cut;                    // tokens of the longest; examples that were cut
+    size_t endless;                         // examples none of whose answers ends with a token that ends answers
+    uint32_t rank, epochs, batch;
+    double alpha, learning_rate;
+    size_t steps, done; // of the optimizer: all; made before, by the checkpoint
+    uint64_t numbers;   // that are trained
+    uint64_t bytes;     // of memory that training takes, beside the model's
+    uint64_t reserved[8];
+} gyr_tune_info;
+GYR_API void gyr_tune_get_info(const gyr_tune *tune, gyr_tune_info *info);
+
+typedef struct gyr_tune_example {
+    size_t line; // of the data, from 1
+    const int32_t *ids;
+    const float *weight; // 1 where a token is learned, given those in front of it; else 0
+    size_t count, learned;
+    size_t cut; // tokens that were cut off
+    uint64_t reserved[4];
+} gyr_tune_example;
+
+// Example `index` as it is learned; false past the last. What it points to lives as long as `tune`.
+GYR_API bool gyr_tune_get_example(const gyr_tune *tune, size_t index, gyr_tune_example *example);
+
+// Trains, and writes the adapter. Fails with GYR_IO; GYR_CANCELLED; GYR_FAILED if the loss is no number any more.
+GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
+
 // -------------------------------------------------------------------------------------------------- synthesis
 
 typedef struct gyr_synth_options {

@@ -21,6 +21,7 @@ int verb_serve(int argc, char **argv);
 int verb_synth(int argc, char **argv);
 int verb_quantize(int argc, char **argv);
 int verb_merge(int argc, char **argv);
+int verb_tune(int argc, char **argv);
 int verb_plan(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 

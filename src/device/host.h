@@ -18,4 +18,26 @@ typedef float host_peaks(const float *x, size_t n, const uint32_t *allowed, floa
 
 host_peaks *host_peaks_here(void);
 
+// y[r * y_row + c] += the sum over k < n of x[r * x_row + k * x_step] * w[k * w_step + c], for `rows` rows and
+// HOST_PANEL columns: fused, in ascending order, from what is in y.
+enum { HOST_PANEL = 32 };
+
+struct host_panel {
+    const float *x, *w;
+    float *y;
+    size_t x_row, x_step, w_step, y_row, n, rows;
+};
+
+enum unit { UNIT_GELU, UNIT_GELU_TANH, UNIT_SILU, UNIT_RELU, UNIT_RELU2 };
+
+// y[i] = f(x[i]), or f'(x[i]). x and y are apart.
+typedef void host_units(enum unit f, const float *restrict x, size_t n, float *restrict y);
+
+struct host_gradients {
+    void (*panel)(const struct host_panel *p);
+    host_units *values, *slopes;
+};
+
+const struct host_gradients *host_gradients_here(void);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/threads.h"
 #include "engine/cache.h"
+#include "engine/inside.h"
 #include "engine/sampler.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
@@ -76,13 +77,6 @@ struct gyr_session {
 
 // How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
 size_t model_samplers(struct gyr_model *m, size_t want);
-
-// Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
-gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
-
-// Whether the room that a caller's struct has for members of later versions is zero. A NULL pointer will do.
-bool reserved_is_zero(const uint64_t *room, size_t n, gyr_error *e);
-#define CHECK_RESERVED(o, e) (!(o) || reserved_is_zero((o)->reserved, sizeof(o)->reserved / sizeof *(o)->reserved, e))
 
 // The element type of a session's cache.
 enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want);

@@ -178,6 +178,8 @@ void gyr_model_close(gyr_model *m) {
     free(m);
 }
 
+const struct model *model_inside(const gyr_model *m) { return m->model; }
+
 void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
     const struct hyperparameters *h = &m->model->h;
     enum type kv = kv_cache_default(m->model->type);

@@ -13,9 +13,23 @@ struct adapter;
 struct adapter *adapter_bind(const struct adapter_file *f, const struct model *m, gyr_error *e);
 void adapter_free(struct adapter *a);
 
+// What training made of a linear map: y += scale * b (a x), a [rank][cols], b [rows][rank].
+struct adapter_pair_made {
+    uint32_t number; // of the linear map
+    size_t rank;
+    const float *a, *b;
+    float scale;
+};
+
+// An adapter of such pairs, which are copied; it can be saved, and not be used.
+struct adapter *adapter_make(const struct model *m, const struct adapter_pair_made *pairs, size_t n, gyr_error *e);
+
 // Writes it again, with the names and rows that its model has in either format: GGUF if the path ends in ".gguf", else
 // a folder as PEFT has it. Scales are in the numbers.
 bool adapter_save(const struct adapter *a, const char *path, gyr_error *e);
+
+// Whether that format has a place for all of it; nothing is written.
+bool adapter_can_save(const struct adapter *a, const char *path, gyr_error *e);
 
 // Bytes of its numbers.
 uint64_t adapter_bytes(const struct adapter *a);

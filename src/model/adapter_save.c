@@ -222,7 +222,7 @@ static bool suits(const struct save *s) {
     return true;
 }
 
-bool adapter_save(const struct adapter *a, const char *path, gyr_error *e) {
+static bool save(const struct adapter *a, const char *path, bool write, gyr_error *e) {
     const struct family *f = a->m->family;
     const char *dot = strrchr(path, '.');
     bool gguf = dot && !strcmp(dot, ".gguf");
@@ -230,7 +230,7 @@ bool adapter_save(const struct adapter *a, const char *path, gyr_error *e) {
     s.file.pairs = gguf ? f->rope.gguf_pairs : f->rope.hf_pairs;
     s.file.grouped = !gguf && f->attention.hf_grouped;
     bool ok = suits(&s) && list_all(&s);
-    if (ok)
+    if (ok && write)
         ok =
             gguf ? adapter_write_gguf(path, f->architecture, s.list, s.n, e) : adapter_write_peft(path, s.list, s.n, e);
     for (size_t i = 0; i < s.n; i++) {
@@ -240,3 +240,7 @@ bool adapter_save(const struct adapter *a, const char *path, gyr_error *e) {
     free(s.list);
     return ok;
 }
+
+bool adapter_save(const struct adapter *a, const char *path, gyr_error *e) { return save(a, path, true, e); }
+
+bool adapter_can_save(const struct adapter *a, const char *path, gyr_error *e) { return save(a, path, false, e); }

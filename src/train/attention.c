@@ -1,64 +1,160 @@
 #include "device/elementary.h"
 #include "train/ops.h"
+#include "train/product.h"
 
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Nothing of [rows][rows] is kept: the way back computes a row's weights again from its softmax's sum.
+// Rows are taken so many at a time. Of what is [rows][rows], no more than such a block is kept: the way back computes
+// the weights again, from the softmax's sum.
+enum { BLOCK = 48 };
+
 struct way {
     const struct attention_op *o;
+    const struct host_gradients *g;
+    host_exps *exps;
     const float *q, *k, *v, *y, *dy;
     float *out, *saved, *dq, *dk, *dv;
-    atomic_bool failed;
+    float *own;         // [heads][2][rows][dim]: each head's part of dk and of dv
+    atomic_bool failed; // no memory
 };
+
+// A head's block of rows [t, t + n) and the keys [lo, hi) that some of them see; lo and `wide` are multiples of panels.
+struct head {
+    size_t h, kv, t, n, lo, hi, wide, most; // most: keys in all, in whole panels
+    float *keys, *values;                   // turned, [dim][most]
+    float *score, *other;                   // [BLOCK][most]
+};
+
+static size_t round_up(size_t n) { return (n + HOST_PANEL - 1) / HOST_PANEL * HOST_PANEL; }
 
 static size_t first_seen(const struct attention_op *o, size_t t) {
     return o->window && t + 1 > o->window ? t + 1 - o->window : 0;
-}
-
-static float dot(const float *a, const float *b, size_t n) {
-    float sum = 0;
-    for (size_t i = 0; i < n; i++) sum = fmaf(a[i], b[i], sum);
-    return sum;
 }
 
 static const float *at(const float *x, size_t t, size_t heads, size_t h, size_t dim) {
     return x + (t * heads + h) * dim;
 }
 
-// Weights of what row t sees, [first_seen, t], from the logarithm of the softmax's sum.
-static void weigh(const struct way *w, size_t t, size_t h, float log_sum, float *weight) {
+// Keys or values of a head as columns, zeros behind the last.
+static void turn(const struct attention_op *o, const struct head *s, const float *x, float *to) {
+    for (size_t t = 0; t < s->most; t++)
+        for (size_t i = 0; i < o->dim; i++)
+            to[i * s->most + t] = t < o->rows ? at(x, t, o->kv_heads, s->kv, o->dim)[i] : 0;
+}
+
+static bool open_head(struct head *s, const struct way *w, size_t h, bool back) {
     const struct attention_op *o = w->o;
-    size_t kv = h / (o->heads / o->kv_heads);
-    for (size_t s = first_seen(o, t); s <= t; s++)
-        weight[s] = dot(at(w->q, t, o->heads, h, o->dim), at(w->k, s, o->kv_heads, kv, o->dim), o->dim) * o->scale;
-    if (isnan(log_sum)) return;
-    for (size_t s = first_seen(o, t); s <= t; s++) weight[s] = exp_f(weight[s] - log_sum);
+    *s = (struct head){.h = h, .kv = h / (o->heads / o->kv_heads), .most = round_up(o->rows)};
+    s->keys = malloc(2 * (o->dim + BLOCK) * s->most * sizeof *s->keys);
+    if (!s->keys) return false;
+    s->values = s->keys + o->dim * s->most;
+    s->score = s->values + o->dim * s->most;
+    s->other = s->score + BLOCK * s->most;
+    turn(o, s, w->k, s->keys);
+    if (back) turn(o, s, w->v, s->values);
+    return true;
+}
+
+static void next_block(const struct attention_op *o, struct head *s, size_t t) {
+    s->t = t;
+    s->n = o->rows - t < BLOCK ? o->rows - t : BLOCK;
+    s->lo = first_seen(o, t) / HOST_PANEL * HOST_PANEL;
+    s->hi = t + s->n;
+    s->wide = round_up(s->hi) - s->lo;
+}
+
+// to[t] = x[t] . each of the columns, x being [rows][heads][dim].
+static bool against(const struct way *w, const struct head *s, const float *x, const float *turned, float *to) {
+    const struct attention_op *o = w->o;
+    struct host_panel p = {.x = at(x, s->t, o->heads, s->h, o->dim),
+                           .x_row = o->heads * o->dim,
+                           .x_step = 1,
+                           .w = turned + s->lo,
+                           .w_step = s->most,
+                           .y = to,
+                           .y_row = s->wide,
+                           .n = o->dim,
+                           .rows = s->n};
+    memset(to, 0, s->n * s->wide * sizeof *to);
+    return product_add(w->g, &p, s->wide);
+}
+
+// out[t] = the sum over keys of weight[t][key] * x[key].
+static bool gather(const struct way *w, const struct head *s, const float *weight, const float *x, float *out) {
+    const struct attention_op *o = w->o;
+    struct host_panel p = {.x = weight,
+                           .x_row = s->wide,
+                           .x_step = 1,
+                           .w = at(x, s->lo, o->kv_heads, s->kv, o->dim),
+                           .w_step = o->kv_heads * o->dim,
+                           .y = out + (s->t * o->heads + s->h) * o->dim,
+                           .y_row = o->heads * o->dim,
+                           .n = s->hi - s->lo,
+                           .rows = s->n};
+    for (size_t r = 0; r < s->n; r++) memset(p.y + r * p.y_row, 0, o->dim * sizeof *p.y);
+    return product_add(w->g, &p, o->dim);
+}
+
+// own[key] += the sum over rows of weight[t][key] * x[t].
+static bool scatter(const struct way *w, const struct head *s, const float *weight, const float *x, float *own) {
+    const struct attention_op *o = w->o;
+    struct host_panel p = {.x = weight,
+                           .x_row = 1,
+                           .x_step = s->wide,
+                           .w = at(x, s->t, o->heads, s->h, o->dim),
+                           .w_step = o->heads * o->dim,
+                           .y = own + s->lo * o->dim,
+                           .y_row = o->dim,
+                           .n = s->n,
+                           .rows = s->hi - s->lo};
+    return product_add(w->g, &p, o->dim);
+}
+
+// Scores of row t become weights, zeros where nothing is seen. log_sum NAN: it is to be found out, and returned; the
+// weights are still to be divided by *sum then.
+static float weigh(const struct way *w, const struct head *s, size_t r, float log_sum, float *sum) {
+    const struct attention_op *o = w->o;
+    float *x = s->score + r * s->wide, most = -INFINITY;
+    size_t t = s->t + r, first = first_seen(o, t) - s->lo, n = t + 1 - s->lo - first;
+    for (size_t i = first; i < first + n; i++) x[i] *= o->scale;
+    for (size_t i = first; i < first + n; i++) most = x[i] > most ? x[i] : most;
+    w->exps(x + first, n, isnan(log_sum) ? most : log_sum, 1, -INFINITY, x + first);
+    memset(x, 0, first * sizeof *x);
+    memset(x + first + n, 0, (s->wide - first - n) * sizeof *x);
+    if (!isnan(log_sum)) return log_sum;
+    *sum = 0;
+    for (size_t i = first; i < first + n; i++) *sum += x[i];
+    return most + log_f(*sum);
+}
+
+// ---------------------------------------------------------------------------------------------- forward
+
+static bool forward_block(const struct way *w, const struct head *s) {
+    const struct attention_op *o = w->o;
+    float sum[BLOCK];
+    if (!against(w, s, w->q, s->keys, s->score)) return false;
+    for (size_t r = 0; r < s->n; r++) w->saved[(s->t + r) * o->heads + s->h] = weigh(w, s, r, (float)NAN, &sum[r]);
+    if (!gather(w, s, s->score, w->v, w->out)) return false;
+    for (size_t r = 0; r < s->n; r++) {
+        float *y = w->out + ((s->t + r) * o->heads + s->h) * o->dim;
+        for (size_t i = 0; i < o->dim; i++) y[i] /= sum[r];
+    }
+    return true;
 }
 
 static void forward_head(void *arg, size_t h) {
     struct way *w = arg;
-    const struct attention_op *o = w->o;
-    size_t kv = h / (o->heads / o->kv_heads);
-    float *weight = malloc(o->rows * sizeof *weight);
-    if (!weight) atomic_store(&w->failed, true);
-    for (size_t t = 0; weight && t < o->rows; t++) {
-        float *y = w->out + (t * o->heads + h) * o->dim, most = -INFINITY, sum = 0;
-        size_t first = first_seen(o, t);
-        weigh(w, t, h, NAN, weight);
-        for (size_t s = first; s <= t; s++) most = weight[s] > most ? weight[s] : most;
-        for (size_t s = first; s <= t; s++) sum += weight[s] = exp_f(weight[s] - most);
-        memset(y, 0, o->dim * sizeof *y);
-        for (size_t s = first; s <= t; s++) {
-            const float *v = at(w->v, s, o->kv_heads, kv, o->dim);
-            for (size_t i = 0; i < o->dim; i++) y[i] = fmaf(weight[s], v[i], y[i]);
-        }
-        for (size_t i = 0; i < o->dim; i++) y[i] /= sum;
-        w->saved[t * o->heads + h] = most + log_f(sum);
+    struct head s;
+    bool ok = open_head(&s, w, h, false);
+    for (size_t t = 0; ok && t < w->o->rows; t += BLOCK) {
+        next_block(w->o, &s, t);
+        ok = forward_block(w, &s);
     }
-    free(weight);
+    if (!ok) atomic_store(&w->failed, true);
+    free(s.keys);
 }
 
 static bool run(struct way *w, size_t tasks, void (*fn)(void *arg, size_t i), gyr_error *e) {
@@ -68,50 +164,68 @@ static bool run(struct way *w, size_t tasks, void (*fn)(void *arg, size_t i), gy
 
 bool attention_forward(const struct attention_op *o, const float *q, const float *k, const float *v, float *y,
                        float *saved, gyr_error *e) {
-    struct way w = {.o = o, .q = q, .k = k, .v = v, .out = y, .saved = saved};
+    struct way w = {
+        .o = o, .g = host_gradients_here(), .exps = host_exps_here(), .q = q, .k = k, .v = v, .out = y, .saved = saved};
     return run(&w, o->heads, forward_head, e);
 }
 
-// What one row of one head gives to dq, dk and dv: with p the weights and D = dy . y, the gradient of score s is
-// p[s] * (dy . v[s] - D) * scale.
-static void back_row(struct way *w, size_t t, size_t h, float *weight) {
+// ------------------------------------------------------------------------------------------------- back
+
+// With p the weights, d their gradients dy . v, and D = dy . y: the gradient of a score is p * (d - D) * scale.
+static void slope_row(const struct way *w, const struct head *s, size_t r) {
     const struct attention_op *o = w->o;
-    size_t kv = h / (o->heads / o->kv_heads), d = o->dim;
-    const float *q = at(w->q, t, o->heads, h, d), *dy = at(w->dy, t, o->heads, h, d);
-    float all = dot(dy, at(w->y, t, o->heads, h, d), d), *dq = w->dq + (t * o->heads + h) * d;
-    memset(dq, 0, d * sizeof *dq);
-    weigh(w, t, h, w->saved[t * o->heads + h], weight);
-    for (size_t s = first_seen(o, t); s <= t; s++) {
-        const float *k = at(w->k, s, o->kv_heads, kv, d), *v = at(w->v, s, o->kv_heads, kv, d);
-        float *dk = w->dk + (s * o->kv_heads + kv) * d, *dv = w->dv + (s * o->kv_heads + kv) * d;
-        float score = weight[s] * (dot(dy, v, d) - all) * o->scale;
-        for (size_t i = 0; i < d; i++) {
-            dq[i] = fmaf(score, k[i], dq[i]);
-            dk[i] = fmaf(score, q[i], dk[i]);
-            dv[i] = fmaf(weight[s], dy[i], dv[i]);
-        }
-    }
+    const float *dy = at(w->dy, s->t + r, o->heads, s->h, o->dim), *y = at(w->y, s->t + r, o->heads, s->h, o->dim);
+    const float *p = s->score + r * s->wide;
+    float *d = s->other + r * s->wide, all = 0;
+    for (size_t i = 0; i < o->dim; i++) all += dy[i] * y[i];
+    for (size_t i = 0; i < s->wide; i++) d[i] = p[i] * (d[i] - all) * o->scale;
 }
 
-// A key and value head with all its queries' heads, so that nobody else writes its gradients.
-static void back_group(void *arg, size_t kv) {
+static bool back_block(const struct way *w, const struct head *s) {
+    const struct attention_op *o = w->o;
+    float *dk = w->own + 2 * s->h * o->rows * o->dim, *dv = dk + o->rows * o->dim;
+    if (!against(w, s, w->q, s->keys, s->score) || !against(w, s, w->dy, s->values, s->other)) return false;
+    for (size_t r = 0; r < s->n; r++) {
+        weigh(w, s, r, w->saved[(s->t + r) * o->heads + s->h], NULL);
+        slope_row(w, s, r);
+    }
+    return gather(w, s, s->other, w->k, w->dq) && scatter(w, s, s->other, w->q, dk) &&
+           scatter(w, s, s->score, w->dy, dv);
+}
+
+static void back_head(void *arg, size_t h) {
+    struct way *w = arg;
+    struct head s;
+    bool ok = open_head(&s, w, h, true);
+    for (size_t t = 0; ok && t < w->o->rows; t += BLOCK) {
+        next_block(w->o, &s, t);
+        ok = back_block(w, &s);
+    }
+    if (!ok) atomic_store(&w->failed, true);
+    free(s.keys);
+}
+
+// The gradients of a row's keys and values: those of the heads that share them, in order.
+static void join_row(void *arg, size_t t) {
     struct way *w = arg;
     const struct attention_op *o = w->o;
-    size_t each = o->heads / o->kv_heads;
-    float *weight = malloc(o->rows * sizeof *weight);
-    if (!weight) atomic_store(&w->failed, true);
-    for (size_t t = 0; t < o->rows; t++) {
-        memset(w->dk + (t * o->kv_heads + kv) * o->dim, 0, o->dim * sizeof *w->dk);
-        memset(w->dv + (t * o->kv_heads + kv) * o->dim, 0, o->dim * sizeof *w->dv);
+    size_t each = o->heads / o->kv_heads, part = o->rows * o->dim, d = o->dim;
+    for (size_t kv = 0; kv < o->kv_heads; kv++) {
+        float *dk = w->dk + (t * o->kv_heads + kv) * d, *dv = w->dv + (t * o->kv_heads + kv) * d;
+        memset(dk, 0, d * sizeof *dk);
+        memset(dv, 0, d * sizeof *dv);
+        for (size_t h = kv * each; h < (kv + 1) * each; h++) {
+            const float *k = w->own + 2 * h * part + t * d, *v = k + part;
+            for (size_t i = 0; i < d; i++) dk[i] += k[i], dv[i] += v[i];
+        }
     }
-    for (size_t t = 0; weight && t < o->rows; t++)
-        for (size_t h = kv * each; h < (kv + 1) * each; h++) back_row(w, t, h, weight);
-    free(weight);
 }
 
 bool attention_backward(const struct attention_op *o, const float *q, const float *k, const float *v, const float *y,
                         const float *saved, const float *dy, float *dq, float *dk, float *dv, gyr_error *e) {
     struct way w = {.o = o,
+                    .g = host_gradients_here(),
+                    .exps = host_exps_here(),
                     .q = q,
                     .k = k,
                     .v = v,
@@ -120,6 +234,10 @@ bool attention_backward(const struct attention_op *o, const float *q, const floa
                     .saved = (float *)(uintptr_t)saved,
                     .dq = dq,
                     .dk = dk,
-                    .dv = dv};
-    return run(&w, o->kv_heads, back_group, e);
+                    .dv = dv,
+                    .own = calloc(2 * o->heads * o->rows * o->dim + 1, sizeof *w.own)};
+    bool ok = w.own || fail_memory(e, "training");
+    ok = ok && run(&w, o->heads, back_head, e) && run(&w, o->rows, join_row, e);
+    free(w.own);
+    return ok;
 }

@@ -75,7 +75,7 @@ static void lay_out(struct example *x, uint32_t i) {
 // ------------------------------------------------------------------------------------------ steps and back
 
 static struct linear_op linear_op(const struct example *x, const struct host_layer *l, enum slot slot) {
-    const struct linear *of = slot_linear(l->l, slot);
+    const struct linear *of = trainee_linear(l->l, slot);
     const struct trained *p = &l->pair[slot];
     return (struct linear_op){.pool = x->t->pool,
                               .rows = x->rows,
@@ -291,25 +291,78 @@ static bool layer_back(struct example *x, uint32_t i, struct scratch *w, float *
 
 // ----------------------------------------------------------------------------------------------------- all
 
-// The output matrix and the loss; dx is the gradient by what the final norm gives.
-static bool end(struct example *x, const int32_t *ids, const float *weight, float by, float *normed, float *dx,
-                double *loss) {
+// The rows whose next token is learned: the output matrix and the loss are for these alone, some at a time. dx is the
+// gradient by what the final norm gives; NULL: it is not wanted.
+struct ending {
+    const int32_t *ids;
+    const float *weight;
+    float by;
+    const float *normed;
+    float *dx;
+    struct told *told;
+};
+
+enum { SOME = 64 };
+
+// Room for some rows and what becomes of them.
+struct piece {
+    size_t row[SOME], n;
+    int32_t target[SOME];
+    float weight[SOME];
+    float *x, *dx, *logits, *d;
+};
+
+static double count_right(const struct piece *p, size_t vocab) {
+    double right = 0;
+    for (size_t r = 0; r < p->n; r++) {
+        const float *row = p->logits + r * vocab;
+        size_t best = 0;
+        for (size_t i = 1; i < vocab; i++)
+            if (row[i] > row[best]) best = i;
+        if ((int32_t)best == p->target[r]) right += (double)p->weight[r];
+    }
+    return right;
+}
+
+static bool end_piece(struct example *x, const struct ending *g, struct piece *p) {
     const struct model *m = x->t->m;
-    size_t vocab = m->h.vocab, rows = x->rows - 1;
-    float *logits = malloc(2 * rows * vocab * sizeof *logits + 1), *d = logits ? logits + rows * vocab : NULL;
+    size_t vocab = m->h.vocab, dim = x->hidden;
     struct linear_op o = {.pool = x->t->pool,
-                          .rows = rows,
-                          .in = x->hidden,
+                          .rows = p->n,
+                          .in = dim,
                           .out = vocab,
                           .type = m->output.type,
                           .w = m->output.data,
                           .bias = x->t->output_bias};
-    bool ok = logits || fail_memory(x->e, "training");
-    ok = ok && linear_forward(&o, normed, logits, NULL, x->e);
-    if (ok) *loss = cross_entropy(rows, vocab, logits, ids + 1, weight, by, d);
-    ok = ok && linear_backward(&o, normed, NULL, d, dx, NULL, NULL, x->e);
-    free(logits);
-    memset(dx + rows * x->hidden, 0, x->hidden * sizeof *dx); // the last token has no next one
+    for (size_t i = 0; i < p->n; i++) memcpy(p->x + i * dim, g->normed + p->row[i] * dim, dim * sizeof *p->x);
+    if (!linear_forward(&o, p->x, p->logits, NULL, x->e)) return false;
+    g->told->loss += cross_entropy(p->n, vocab, p->logits, p->target, p->weight, g->by, p->d);
+    g->told->right += count_right(p, vocab);
+    if (!g->dx) return true;
+    if (!linear_backward(&o, p->x, NULL, p->d, p->dx, NULL, NULL, x->e)) return false;
+    for (size_t i = 0; i < p->n; i++) memcpy(g->dx + p->row[i] * dim, p->dx + i * dim, dim * sizeof *p->dx);
+    return true;
+}
+
+static size_t end_floats(const struct example *x) { return 2 * SOME * (x->hidden + (size_t)x->t->m->h.vocab); }
+
+static bool end(struct example *x, const struct ending *g) {
+    size_t logits = SOME * (size_t)x->t->m->h.vocab, rows = SOME * x->hidden;
+    struct piece p = {.x = malloc(end_floats(x) * sizeof *p.x)};
+    bool ok = p.x || fail_memory(x->e, "training");
+    if (ok) p.dx = p.x + rows, p.logits = p.dx + rows, p.d = p.logits + logits;
+    if (g->dx) memset(g->dx, 0, x->rows * x->hidden * sizeof *g->dx);
+    for (size_t r = 0; ok && r + 1 < x->rows; r++) {
+        if (g->weight[r] == 0) continue;
+        p.row[p.n] = r;
+        p.weight[p.n] = g->weight[r];
+        p.target[p.n++] = g->ids[r + 1];
+        if (p.n < SOME) continue;
+        ok = end_piece(x, g, &p);
+        p.n = 0;
+    }
+    ok = ok && (!p.n || end_piece(x, g, &p));
+    free(p.x);
     return ok;
 }
 
@@ -336,17 +389,20 @@ static size_t widest(const struct example *x) {
     return most;
 }
 
-static bool walk(struct example *x, const int32_t *ids, const float *weight, float by, double *loss, float *own[9]) {
+static bool walk(struct example *x, const int32_t *ids, const float *weight, float by, struct told *told,
+                 float *own[9]) {
     const struct model *m = x->t->m;
     uint32_t layers = m->h.layers;
     float *stream = x->kept[layers].x, *saved = x->kept[layers].saved, *normed = x->kept[layers].normed;
     struct scratch w = {own[0], own[1], own[2], own[3], own[4], own[5]};
     float *dx = own[6], *dnormed = own[7], *dmlp = own[8];
+    struct ending g = {ids, weight, by, normed, x->gradients ? dnormed : NULL, told};
     embed_forward(m->embedding.type, m->embedding.data, x->hidden, ids, x->rows, x->kept[0].x);
     for (uint32_t i = 0; i < layers; i++)
         if (!layer(x, i, own[0])) return false;
     norm(x, &x->t->final, stream, normed, saved);
-    if (!end(x, ids, weight, by, normed, dnormed, loss)) return false;
+    if (!end(x, &g)) return false;
+    if (!x->gradients) return true;
     memset(dx, 0, x->rows * x->hidden * sizeof *dx);
     norm_back(x, &x->t->final, stream, saved, dnormed, w.some, dx);
     for (uint32_t i = layers; i--;)
@@ -365,20 +421,33 @@ static void lay_out_all(struct example *x, float *own[9]) {
     for (int i = 0; i < 9; i++) own[i] = room(x, x->rows * widest(x));
 }
 
+size_t trainee_bytes(const struct trainee *t, size_t n) {
+    struct kept *kept = calloc(t->m->h.layers + 1, sizeof *kept);
+    struct example x = {.t = (struct trainee *)(uintptr_t)t, .rows = n, .hidden = t->m->h.hidden, .kept = kept};
+    float *own[9];
+    if (!kept) return 0;
+    lay_out_all(&x, own);
+    free(kept);
+    return (x.used + end_floats(&x)) * sizeof(float);
+}
+
+static bool check(const struct trainee *t, const int32_t *ids, size_t n, gyr_error *e) {
+    const struct model *m = t->m;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= m->h.vocab)
+            return fail(e, GYR_USAGE, "%s: token %d: ids are 0 to %u", m->checkpoint->path, ids[i], m->h.vocab - 1);
+    return n <= m->h.context || fail(e, GYR_TOO_LONG, "%s: an example of %zu tokens; the model was trained for %u",
+                                     m->checkpoint->path, n, m->h.context);
+}
+
 bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids, const float *weight, size_t n,
-                     float by, double *loss, float *gradients, gyr_error *e) {
+                     float by, struct told *told, float *gradients, gyr_error *e) {
     struct example x = {
         .t = t, .numbers = numbers, .gradients = gradients, .rows = n, .hidden = t->m->h.hidden, .e = e};
     float *own[9];
-    *loss = 0;
+    *told = (struct told){0};
     if (n < 2) return true;
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] < 0 || (uint32_t)ids[i] >= t->m->h.vocab)
-            return fail(e, GYR_USAGE, "%s: token %d: ids are 0 to %u", t->m->checkpoint->path, ids[i],
-                        t->m->h.vocab - 1);
-    if (n > t->m->h.context)
-        return fail(e, GYR_TOO_LONG, "%s: an example of %zu tokens; the model was trained for %u",
-                    t->m->checkpoint->path, n, t->m->h.context);
+    if (!check(t, ids, n, e)) return false;
     x.kept = calloc(t->m->h.layers + 1, sizeof *x.kept);
     bool ok = (x.kept || fail_memory(e, "training")) && make_angles(&x);
     if (ok) {
@@ -388,7 +457,7 @@ bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids
     }
     if (ok) {
         lay_out_all(&x, own);
-        ok = walk(&x, ids, weight, by, loss, own);
+        ok = walk(&x, ids, weight, by, told, own);
     }
     free(x.memory);
     free(x.angles);

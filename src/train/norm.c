@@ -7,7 +7,7 @@ void norm_forward(const struct norm_op *o, const float *x, float *y, float *save
         float sum = 0, squares = 0;
         for (size_t i = 0; o->mean && i < o->dim; i++) sum += x[i];
         float mean = sum / (float)o->dim;
-        for (size_t i = 0; i < o->dim; i++) squares = fmaf(x[i] - mean, x[i] - mean, squares);
+        for (size_t i = 0; i < o->dim; i++) squares += (x[i] - mean) * (x[i] - mean);
         float inverse = 1 / sqrtf(squares / (float)o->dim + o->eps);
         for (size_t i = 0; i < o->dim; i++) y[i] = (x[i] - mean) * inverse * o->w[i] + (o->b ? o->b[i] : 0);
         saved[2 * r] = mean;
@@ -24,8 +24,8 @@ void norm_backward(const struct norm_op *o, const float *x, const float *saved, 
         for (size_t i = 0; i < o->dim; i++) {
             float h = (x[i] - mean) * inverse, g = dy[i] * o->w[i];
             sum += g;
-            along = fmaf(g, h, along);
-            if (dw) dw[i] = fmaf(dy[i], h, dw[i]);
+            along += g * h;
+            if (dw) dw[i] += dy[i] * h;
             if (db) db[i] += dy[i];
         }
         sum = o->mean ? sum / (float)o->dim : 0;

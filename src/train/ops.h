@@ -12,6 +12,7 @@
 #define TRAIN_OPS_H
 
 #include "base/threads.h"
+#include "device/host.h"
 #include "tensor/type.h"
 
 // y = (x - mean) * inverse * w + b, over `dim`; without mean: RMSNorm (Zhang and Sennrich, 2019). saved: [rows][2].
@@ -26,7 +27,7 @@ void norm_backward(const struct norm_op *o, const float *x, const float *saved, 
                    float *db);
 
 // y = W x + bias + scale * b (a x). W may be of any type and is decoded row by row, never as a whole. saved:
-// [rows][rank], a x. (Hu et al., 2021)
+// [rows][rank], scale * a x. (Hu et al., 2021)
 struct linear_op {
     struct pool *pool;
     size_t rows, in, out, rank; // rank 0: no pair
@@ -63,8 +64,6 @@ bool attention_forward(const struct attention_op *o, const float *q, const float
                        float *saved, gyr_error *e);
 bool attention_backward(const struct attention_op *o, const float *q, const float *k, const float *v, const float *y,
                         const float *saved, const float *dy, float *dq, float *dk, float *dv, gyr_error *e);
-
-enum unit { UNIT_GELU, UNIT_GELU_TANH, UNIT_SILU, UNIT_RELU, UNIT_RELU2 };
 
 // y = f(x).
 void unit_forward(enum unit f, size_t n, const float *x, float *y);

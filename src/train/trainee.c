@@ -3,6 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct linear *trainee_linear(const struct layer *l, enum slot s) {
+    const struct linear *all[SLOTS] = {[SLOT_QKV] = &l->qkv,   [SLOT_Q] = &l->q,          [SLOT_K] = &l->k,
+                                       [SLOT_V] = &l->v,       [SLOT_OUT] = &l->attn_out, [SLOT_GATE_UP] = &l->gate_up,
+                                       [SLOT_GATE] = &l->gate, [SLOT_UP] = &l->up,        [SLOT_DOWN] = &l->down};
+    return all[s]->w.rows ? all[s] : NULL;
+}
+
 static bool refuse(const struct model *m, const char *what, gyr_error *e) {
     return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train models with %s", m->checkpoint->path, what);
 }
@@ -28,7 +35,7 @@ static bool check_layer(const struct model *m, const struct layer *l, gyr_error 
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return refuse(m, tries[i].what, e);
     for (int s = 0; s < SLOTS; s++) {
-        const struct linear *of = slot_linear(l, (enum slot)s);
+        const struct linear *of = trainee_linear(l, (enum slot)s);
         if (of && of->by != 1) return refuse(m, "multipliers of matrices", e);
     }
     return true;
@@ -87,7 +94,7 @@ static void read_all(struct reading *r, struct trainee *t) {
         l->attn = read_norm(r, &l->l->attn_norm);
         l->mlp = read_norm(r, &l->l->mlp_norm);
         for (int s = 0; s < SLOTS; s++) {
-            const struct linear *of = slot_linear(l->l, (enum slot)s);
+            const struct linear *of = trainee_linear(l->l, (enum slot)s);
             l->bias[s] = of ? read_vector(r, of->bias, of->w.rows) : NULL;
         }
     }
@@ -130,7 +137,7 @@ void trainee_free(struct trainee *t) {
 }
 
 bool trainee_adapt(struct trainee *t, uint32_t layer, enum slot slot, size_t rank, float scale) {
-    const struct linear *of = slot_linear(&t->m->layers[layer], slot);
+    const struct linear *of = trainee_linear(&t->m->layers[layer], slot);
     if (!of) return false;
     struct trained *p = &t->layers[layer].pair[slot];
     p->rank = rank;
@@ -142,7 +149,7 @@ bool trainee_adapt(struct trainee *t, uint32_t layer, enum slot slot, size_t ran
 }
 
 void trainee_shape(const struct trainee *t, uint32_t layer, enum slot slot, size_t *in, size_t *out) {
-    const struct linear *of = slot_linear(&t->m->layers[layer], slot);
+    const struct linear *of = trainee_linear(&t->m->layers[layer], slot);
     *in = of ? of->w.cols : 0;
     *out = of ? of->w.rows : 0;
 }

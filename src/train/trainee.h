@@ -28,12 +28,24 @@ bool trainee_adapt(struct trainee *t, uint32_t layer, enum slot slot, size_t ran
 void trainee_shape(const struct trainee *t, uint32_t layer, enum slot slot, size_t *in, size_t *out);
 const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, enum slot slot);
 
+// The model's own; NULL: the layer has none.
+const struct linear *trainee_linear(const struct layer *l, enum slot slot);
+
 // Numbers of all pairs.
 size_t trainee_numbers(const struct trainee *t);
 
-// *loss: the sum over the n tokens of weight[i] * -ln p(ids[i + 1]) for those but the last. Gradients of it times `by`
-// are added to `gradients`, as the numbers lie. What comes out does not depend on the number of threads.
+// Bytes of memory that an example of n tokens takes.
+size_t trainee_bytes(const struct trainee *t, size_t n);
+
+// Of an example: the sum over its n tokens but the last of weight[i] * -ln p(ids[i + 1]), and of the weights of those
+// that the model finds likeliest.
+struct told {
+    double loss, right;
+};
+
+// Gradients of the loss times `by` are added to `gradients`, as the numbers lie; NULL: they are not wanted. What comes
+// out does not depend on the number of threads.
 bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids, const float *weight, size_t n,
-                     float by, double *loss, float *gradients, gyr_error *e);
+                     float by, struct told *told, float *gradients, gyr_error *e);
 
 #endif

@@ -30,11 +30,4 @@ struct trainee {
     enum unit unit;
 };
 
-static inline const struct linear *slot_linear(const struct layer *l, enum slot s) {
-    const struct linear *all[SLOTS] = {[SLOT_QKV] = &l->qkv,   [SLOT_Q] = &l->q,          [SLOT_K] = &l->k,
-                                       [SLOT_V] = &l->v,       [SLOT_OUT] = &l->attn_out, [SLOT_GATE_UP] = &l->gate_up,
-                                       [SLOT_GATE] = &l->gate, [SLOT_UP] = &l->up,        [SLOT_DOWN] = &l->down};
-    return all[s]->w.rows ? all[s] : NULL;
-}
-
 #endif

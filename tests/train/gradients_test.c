@@ -85,7 +85,9 @@ static bool example(struct bench *b, float *into, double *loss) {
     float weight[MAX_DRAWN];
     for (int i = 0; i < base.text_n; i++) weight[i] = i % 3 != 0;
     memset(into, 0, MOST * sizeof *into);
-    bool ok = trainee_example(b->t, numbers, base.text, weight, (size_t)base.text_n, 0.01f, loss, into, &b->e);
+    struct told told = {0};
+    bool ok = trainee_example(b->t, numbers, base.text, weight, (size_t)base.text_n, 0.01f, &told, into, &b->e);
+    *loss = told.loss;
     if (!ok) printf("  %s\n", b->e.message);
     return ok;
 }

@@ -93,3 +93,5 @@ static const struct kernels *here(void) {
 host_exps *host_exps_here(void) { return here()->exps; }
 
 host_peaks *host_peaks_here(void) { return here()->peaks; }
+
+const struct host_gradients *host_gradients_here(void) { return &here()->gradients; }

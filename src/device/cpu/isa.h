@@ -37,6 +37,9 @@ void KERNEL(gate)(enum activation kind, const float *gate, const float *up, size
 void KERNEL(gate_clamped)(float limit, float alpha, const float *gate, const float *up, size_t n, float *out);
 void KERNEL(cap)(float *x, float most, size_t n);
 void KERNEL(exps)(const float *x, size_t n, float best, float by, float least, float *out);
+void KERNEL(panel)(const struct host_panel *p);
+void KERNEL(unit_values)(enum unit f, const float *restrict x, size_t n, float *restrict y);
+void KERNEL(unit_slopes)(enum unit f, const float *restrict x, size_t n, float *restrict y);
 float KERNEL(peaks)(const float *x, size_t n, const uint32_t *allowed, float *out, float *peak);
 double KERNEL(roof_int8)(size_t n);
 double KERNEL(roof_fp32)(size_t n);

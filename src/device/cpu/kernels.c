@@ -78,6 +78,7 @@ const struct kernels KERNEL(kernels) = {
     .cap = KERNEL(cap),
     .exps = KERNEL(exps),
     .peaks = KERNEL(peaks),
+    .gradients = {KERNEL(panel), KERNEL(unit_values), KERNEL(unit_slopes)},
     .read = read,
     .roof_int8 = KERNEL(roof_int8),
     .roof_fp32 = KERNEL(roof_fp32),

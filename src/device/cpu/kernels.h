@@ -169,6 +169,7 @@ struct kernels {
     void (*cap)(float *x, float most, size_t n);
     host_exps *exps;
     host_peaks *peaks;
+    struct host_gradients gradients;
     // Reads n bytes, a multiple of 128, as fast as it can; the sum keeps the compiler honest. For measuring only.
     uint64_t (*read)(const void *p, size_t n);
     // n steps of multiply-adds that touch no memory; returns how many operations that were. For measuring only.

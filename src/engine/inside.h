@@ -1,0 +1,17 @@
+// For rooms that work on an open model's weights and not only with it.
+#ifndef ENGINE_INSIDE_H
+#define ENGINE_INSIDE_H
+
+#include "gyr.h"
+#include "model/model.h"
+
+const struct model *model_inside(const gyr_model *m);
+
+// Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
+gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
+
+// Whether the room that a caller's struct has for members of later versions is zero. A NULL pointer will do.
+bool reserved_is_zero(const uint64_t *room, size_t n, gyr_error *e);
+#define CHECK_RESERVED(o, e) (!(o) || reserved_is_zero((o)->reserved, sizeof(o)->reserved / sizeof *(o)->reserved, e))
+
+#endif

@@ -1,0 +1,212 @@
+#include "train/chats.h"
+#include "base/map.h"
+#include "format/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// What came last, as a bit: which roles may follow is a matter of that.
+enum { START = 1, SYSTEM = 2, USER = 4, ASSISTANT = 8, CALLS = 16, TOOL = 32 };
+
+static const struct role {
+    const char *name, *as; // as: what templates call it
+    unsigned is, behind;   // behind which it may come
+} roles[] = {{"system", "system", SYSTEM, START},
+             {"developer", "system", SYSTEM, START},
+             {"user", "user", USER, START | SYSTEM | ASSISTANT},
+             {"assistant", "assistant", ASSISTANT, USER | TOOL},
+             {"tool", "tool", TOOL, CALLS | TOOL}};
+
+// A conversation being read.
+struct reading {
+    struct chat chat;
+    bool *learned;
+    size_t room, at; // the message that is read, from 0
+    unsigned last;
+    gyr_error *e;
+};
+
+__attribute__((format(printf, 2, 3))) static bool wrong(const struct reading *r, const char *format, ...) {
+    char what[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return fail(r->e, GYR_MALFORMED, "%s:%zu: %s", r->chat.path, r->chat.line, what);
+}
+
+static const char *text_of(const json_t *j) {
+    const char *s = json_c_string(j);
+    return s ? s : "";
+}
+
+// Keys that a member of the file may have: what gyr would ignore is refused, or something else would be learned than
+// the file says.
+static bool known_keys(const struct reading *r, const json_t *j, const char *const *keys, const char *what) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)j, key, value) {
+        size_t i = 0;
+        while (keys[i] && strcmp(keys[i], key)) i++;
+        if (!keys[i] && !json_is_null(value))
+            return wrong(r, "%s has a key '%.60s', which gyr does not know; take it out", what, key);
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------- messages
+
+static const struct role *find_role(const char *name) {
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (!strcmp(roles[i].name, name)) return &roles[i];
+    return NULL;
+}
+
+// Calls' arguments come as JSON in a string, and templates want the object.
+static bool read_calls(const struct reading *r, json_t *message) {
+    json_t *calls = json_object_get(message, "tool_calls"), *call;
+    size_t i;
+    if (!json_is_array(calls) || !json_array_size(calls))
+        return wrong(r, "message %zu: tool_calls is no list of calls", r->at + 1);
+    json_array_foreach(calls, i, call) {
+        json_t *function = json_object_get(call, "function"), *given = json_object_get(function, "arguments");
+        if (!*text_of(json_object_get(function, "name")))
+            return wrong(r, "message %zu: call %zu has no function.name", r->at + 1, i + 1);
+        if (!json_is_string(given)) continue;
+        json_t *object = json_parse(json_string_value(given), json_string_length(given), 0, "", NULL);
+        if (!object) return wrong(r, "message %zu: the arguments of call %zu are no JSON object", r->at + 1, i + 1);
+        if (json_object_set_new(function, "arguments", object)) return fail_memory(r->e, r->chat.path);
+    }
+    return true;
+}
+
+static bool read_content(const struct reading *r, json_t *message, bool calls) {
+    json_t *content = json_object_get(message, "content");
+    if (json_is_array(content))
+        return wrong(r, "message %zu: content is a list of parts, and gyr learns from text; write a string", r->at + 1);
+    if (json_text(content).data) return true;
+    if (!calls || (content && !json_is_null(content)))
+        return wrong(r, "message %zu: content is %s; write a string", r->at + 1, content ? "no string" : "missing");
+    return !json_object_set_new(message, "content", json_string("")) || fail_memory(r->e, r->chat.path);
+}
+
+static bool read_weight(const struct reading *r, json_t *message, bool assistant, bool *learned) {
+    const json_t *weight = json_object_get(message, "weight");
+    double is = 1;
+    *learned = assistant;
+    if (!weight || json_is_null(weight)) return true;
+    if (!assistant) return wrong(r, "message %zu: only an assistant's message has a weight", r->at + 1);
+    if (!json_real_of(weight, &is) || (is != 0 && is != 1))
+        return wrong(r, "message %zu: a weight is 0 or 1", r->at + 1);
+    *learned = is != 0;
+    return !json_object_del(message, "weight");
+}
+
+static const char *last_name(unsigned last) {
+    return last == START       ? "at the beginning"
+           : last == SYSTEM    ? "behind a system message"
+           : last == USER      ? "behind a user's message"
+           : last == ASSISTANT ? "behind an assistant's message"
+           : last == CALLS     ? "behind an assistant's calls"
+                               : "behind a tool's message";
+}
+
+static bool read_message(struct reading *r, json_t *message) {
+    static const char *const keys[] = {"role",         "content",           "name",    "weight", "tool_calls",
+                                       "tool_call_id", "reasoning_content", "refusal", NULL};
+    char what[32];
+    snprintf(what, sizeof what, "message %zu", r->at + 1);
+    if (!json_is_object(message)) return wrong(r, "%s is no object of role and content", what);
+    const json_t *named = json_object_get(message, "role");
+    const struct role *role = find_role(text_of(named));
+    if (!named) return wrong(r, "%s has no role", what);
+    if (!role)
+        return wrong(r, "%s: '%.40s' is no role; roles are system, user, assistant and tool", what, text_of(named));
+    json_t *calls = json_object_get(message, "tool_calls");
+    bool assistant = role->is == ASSISTANT, has_calls = calls && !json_is_null(calls);
+    if (!known_keys(r, message, keys, what)) return false;
+    if (!(role->behind & r->last))
+        return wrong(r, "%s: roles are out of order: %s %s", what, role->name, last_name(r->last));
+    if (has_calls && !assistant) return wrong(r, "%s: only an assistant's message has tool_calls", what);
+    if (has_calls && !read_calls(r, message)) return false;
+    r->last = has_calls ? CALLS : role->is;
+    if (strcmp(role->as, role->name) && json_object_set_new(message, "role", json_string(role->as)))
+        return fail_memory(r->e, r->chat.path);
+    return read_content(r, message, has_calls) && read_weight(r, message, assistant, &r->learned[r->at]);
+}
+
+static bool read_messages(struct reading *r, json_t *messages) {
+    size_t n = json_array_size(messages), assistants = 0, learned = 0;
+    if (!messages) return wrong(r, "has no 'messages'");
+    if (!json_is_array(messages) || !n) return wrong(r, "'messages' is no list of messages");
+    if (n > r->room) {
+        bool *more = realloc(r->learned, n * sizeof *more);
+        if (!more) return fail_memory(r->e, r->chat.path);
+        r->learned = more;
+        r->room = n;
+    }
+    r->last = START;
+    for (r->at = 0; r->at < n; r->at++) {
+        if (!read_message(r, json_array_get(messages, r->at))) return false;
+        assistants += (r->last & (ASSISTANT | CALLS)) != 0;
+        learned += r->learned[r->at];
+    }
+    if (!assistants) return wrong(r, "has no assistant's message, so there is nothing to learn");
+    if (!(r->last & (ASSISTANT | CALLS))) return wrong(r, "the last message is not the assistant's");
+    if (!learned) return wrong(r, "all of its assistant's messages have weight 0, so there is nothing to learn");
+    r->chat.messages = messages;
+    return true;
+}
+
+// ------------------------------------------------------------------------------------------------- lines
+
+static bool read_chat(struct reading *r, const json_t *all) {
+    static const char *const keys[] = {"messages", "tools", "parallel_tool_calls", NULL};
+    if (json_object_get(all, "preferred_output"))
+        return wrong(r, "is a pair of answers of which one is preferred; gyr learns from 'messages'");
+    if (json_object_get(all, "prompt")) return wrong(r, "is a prompt and no chat; write 'messages'");
+    json_t *tools = json_object_get(all, "tools");
+    if (json_is_null(tools)) tools = NULL;
+    if (tools && !json_is_array(tools)) return wrong(r, "'tools' is no list of tools");
+    r->chat.tools = tools;
+    return known_keys(r, all, keys, "the line") && read_messages(r, json_object_get(all, "messages"));
+}
+
+static bool is_blank(const char *s, size_t n) {
+    while (n && strchr(" \t\r", s[n - 1])) n--;
+    return !n;
+}
+
+static bool read_line(struct reading *r, const char *line, size_t n, bool (*fn)(void *, const struct chat *),
+                      void *arg) {
+    char where[400];
+    snprintf(where, sizeof where, "%s:%zu", r->chat.path, r->chat.line);
+    json_t *all = json_parse_any(line, n, 128, where, r->e);
+    bool ok = all && (json_is_object(all) || wrong(r, "is no JSON object with 'messages'"));
+    ok = ok && read_chat(r, all);
+    r->chat.learned = r->learned;
+    ok = ok && fn(arg, &r->chat);
+    json_decref(all);
+    return ok;
+}
+
+bool chats_read(const char *path, bool (*fn)(void *arg, const struct chat *c), void *arg, gyr_error *e) {
+    struct map file;
+    struct reading r = {.chat = {.path = path}, .e = e};
+    bool ok = map_open(&file, path, e), any = false;
+    if (!ok) return false;
+    for (size_t at = 0; ok && at < file.size;) {
+        const char *line = (const char *)file.data + at, *end = memchr(line, '\n', file.size - at);
+        size_t n = end ? (size_t)(end - line) : file.size - at;
+        at += n + 1;
+        r.chat.line++;
+        if (is_blank(line, n)) continue;
+        any = true;
+        ok = read_line(&r, line, n, fn, arg);
+    }
+    if (ok && !any)
+        ok = fail(e, GYR_MALFORMED, "%s: has no conversation; write one on each line, {\"messages\": [...]}", path);
+    free(r.learned);
+    map_close(&file);
+    return ok;
+}

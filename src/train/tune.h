@@ -1,0 +1,38 @@
+// Private to src/train: what stands behind gyr_tune.
+#ifndef TRAIN_TUNE_H
+#define TRAIN_TUNE_H
+
+#include "train/adamw.h"
+#include "train/lessons.h"
+#include "train/trainee.h"
+#include "train/tree.h"
+
+struct gyr_tune {
+    gyr_model *model;
+    const struct model *m;
+    struct trainee *t;
+    gyr_tune_options o; // nothing is left to be chosen; no strings but `output`
+    char *output, *state;
+    struct lessons lessons, valid;
+    float *numbers; // what is trained
+    float *leaf;    // an example's gradients
+    float *sum;     // a step's
+    struct adamw adam;
+    struct tree *tree;
+    size_t steps, each, warmup; // each: steps of an epoch
+    size_t *order;              // of the examples in this epoch
+    size_t epoch;               // that `order` is of, from 1
+    char checksum[65];          // of the model
+};
+
+// The order of the examples in an epoch, from 0.
+void tune_shuffle(struct gyr_tune *t, size_t epoch);
+
+// Writes what is needed to go on, and reads it if it is there. The file appears when it is whole.
+bool tune_state_save(const struct gyr_tune *t, gyr_error *e);
+bool tune_state_load(struct gyr_tune *t, gyr_error *e);
+
+// Writes the adapter; with `try`, only whether it could be written.
+bool tune_write(const struct gyr_tune *t, bool try, gyr_error *e);
+
+#endif

@@ -1,0 +1,146 @@
+// Fine-tuning: the loop.
+#include "base/clock.h"
+#include "engine/inside.h"
+#include "train/tune.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double save_seconds = 60;
+
+struct running {
+    struct gyr_tune *t;
+    gyr_tune_progress p;
+    double began, saved;
+    gyr_error *e;
+};
+
+// False if the caller wants to stop.
+static bool tell(struct running *r) {
+    const struct gyr_tune *t = r->t;
+    r->p.seconds = now_seconds() - r->began;
+    bool on = !t->o.progress || t->o.progress(t->o.user, &r->p);
+    r->p.stepped = r->p.saved = false;
+    return on || fail(r->e, GYR_CANCELLED, "%s: training was stopped; resume goes on from its checkpoint", t->output);
+}
+
+static bool broken(const struct running *r, const char *what) {
+    return fail(r->e, GYR_FAILED,
+                "%s: step %zu: %s is not a number any more; try a smaller learning rate, or look at the examples",
+                r->t->output, r->p.step + 1, what);
+}
+
+// --------------------------------------------------------------------------------------------- a step
+
+// The examples of a step, from the first on.
+static const struct lesson *pick(const struct gyr_tune *t, size_t step, size_t i) {
+    size_t at = step % t->each * t->o.batch + i;
+    return i < t->o.batch && at < t->lessons.n ? &t->lessons.items[t->order[at]] : NULL;
+}
+
+// A step's gradient, by the mean loss of a learned token.
+static bool accumulate(struct running *r, size_t step) {
+    struct gyr_tune *t = r->t;
+    struct told told, all = {0};
+    const struct lesson *l;
+    double learned = 0;
+    tree_take(t->tree, t->sum); // what a step that was stopped left
+    for (size_t i = 0; (l = pick(t, step, i)); i++) learned += (double)l->learned;
+    for (size_t i = 0; (l = pick(t, step, i)); i++) {
+        memset(t->leaf, 0, t->adam.n * sizeof *t->leaf);
+        if (!trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, (float)(1 / learned), &told, t->leaf, r->e) ||
+            !tree_add(t->tree, t->leaf, r->e))
+            return false;
+        all.loss += told.loss;
+        all.right += told.right;
+        r->p.examples++;
+        r->p.tokens += l->n;
+        r->p.tokens_now += l->n;
+        if (pick(t, step, i + 1) && !tell(r)) return false;
+    }
+    r->p.loss = all.loss / learned;
+    r->p.accuracy = all.right / learned;
+    tree_take(t->tree, t->sum);
+    return isfinite(r->p.loss) || broken(r, "the loss");
+}
+
+static bool validate(struct running *r) {
+    struct gyr_tune *t = r->t;
+    struct told told, all = {0};
+    double learned = 0;
+    for (size_t i = 0; i < t->valid.n; i++) {
+        const struct lesson *l = &t->valid.items[i];
+        if (!trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, 1, &told, NULL, r->e)) return false;
+        all.loss += told.loss;
+        all.right += told.right;
+        learned += (double)l->learned;
+    }
+    r->p.valid_loss = learned > 0 ? all.loss / learned : (double)NAN;
+    r->p.valid_accuracy = learned > 0 ? all.right / learned : (double)NAN;
+    return true;
+}
+
+static bool save(struct running *r) {
+    const struct gyr_tune *t = r->t;
+    bool due = t->o.save_steps ? r->p.step % t->o.save_steps == 0 : now_seconds() - r->saved >= save_seconds;
+    if (!due || r->p.step == t->steps) return true;
+    if (!tune_state_save(t, r->e)) return false;
+    r->saved = now_seconds();
+    return r->p.saved = true;
+}
+
+static bool step(struct running *r, size_t step) {
+    struct gyr_tune *t = r->t;
+    if (t->epoch != step / t->each + 1) tune_shuffle(t, step / t->each);
+    r->p.epoch = t->epoch;
+    if (!accumulate(r, step)) return false;
+    r->p.norm = clip(t->sum, t->adam.n, t->o.clip);
+    if (isnan(r->p.norm)) return broken(r, "the gradient");
+    r->p.rate = t->o.learning_rate * schedule_at(t->o.schedule, step, t->steps, t->warmup);
+    adamw_step(&t->adam, t->numbers, t->sum, r->p.rate);
+    r->p.step = step + 1;
+    r->p.stepped = true;
+    r->p.valid_loss = r->p.valid_accuracy = (double)NAN;
+    if ((step + 1) % t->each == 0 && !validate(r)) return false;
+    return save(r) && tell(r);
+}
+
+// ------------------------------------------------------------------------------------------------- all
+
+// What was done before, by the checkpoint.
+static void count_done(struct running *r) {
+    struct gyr_tune *t = r->t;
+    for (size_t epoch = 0; epoch < t->o.epochs; epoch++)
+        for (size_t i = 0; i < t->lessons.n; i++) r->p.tokens_all += t->lessons.items[i].n;
+    for (size_t s = 0; s < t->adam.steps; s++) {
+        const struct lesson *l;
+        if (t->epoch != s / t->each + 1) tune_shuffle(t, s / t->each);
+        for (size_t i = 0; (l = pick(t, s, i)); i++) r->p.examples++, r->p.tokens += l->n;
+    }
+    r->p.step = t->adam.steps;
+}
+
+static bool run(struct running *r) {
+    struct gyr_tune *t = r->t;
+    bool ok = true;
+    count_done(r);
+    for (size_t s = t->adam.steps; ok && s < t->steps; s++) ok = step(r, s);
+    if (!ok && r->e->status == GYR_CANCELLED) {
+        gyr_error why = {0}; // what it was stopped with is told, unless the checkpoint cannot be written
+        if (!tune_state_save(t, &why)) *r->e = why;
+    }
+    return ok && tune_write(t, false, r->e) && (!unlink(t->state) || true);
+}
+
+gyr_status gyr_tune_run(gyr_tune *t, gyr_error *e) {
+    gyr_error made = {0};
+    if (!t->output) return fail(e, GYR_USAGE, "training: no output was named"), GYR_USAGE;
+    struct running r = {.t = t, .began = now_seconds(), .e = &made};
+    r.saved = r.began;
+    r.p.steps = t->steps;
+    r.p.epochs = t->o.epochs;
+    r.p.examples_all = t->lessons.n * t->o.epochs;
+    r.p.valid_loss = r.p.valid_accuracy = (double)NAN;
+    return status_of(run(&r), &made, e);
+}

@@ -1,0 +1,28 @@
+// What was trained as an adapter.
+#include "model/adapter.h"
+#include "train/tune.h"
+
+#include <stdlib.h>
+
+static struct adapter *adapter_of(const struct gyr_tune *t, gyr_error *e) {
+    size_t n = 0, most = (size_t)t->m->h.layers * SLOTS;
+    struct adapter_pair_made *pairs = calloc(most + 1, sizeof *pairs);
+    if (!pairs) return fail_memory(e, t->output), NULL;
+    for (uint32_t i = 0; i < t->m->h.layers; i++)
+        for (int s = 0; s < SLOTS; s++) {
+            const struct trained *p = trainee_pair(t->t, i, (enum slot)s);
+            const struct linear *l = trainee_linear(&t->m->layers[i], (enum slot)s);
+            if (!p->rank || !l) continue;
+            pairs[n++] = (struct adapter_pair_made){l->number, p->rank, t->numbers + p->a, t->numbers + p->b, p->scale};
+        }
+    struct adapter *a = adapter_make(t->m, pairs, n, e);
+    free(pairs);
+    return a;
+}
+
+bool tune_write(const struct gyr_tune *t, bool try, gyr_error *e) {
+    struct adapter *a = adapter_of(t, e);
+    bool ok = a && (try ? adapter_can_save(a, t->output, e) : adapter_save(a, t->output, e));
+    adapter_free(a);
+    return ok;
+}
