@@ -17,7 +17,7 @@ void adapter_free(struct adapter *a);
 // a folder as PEFT has it. Scales are in the numbers.
 bool adapter_save(const struct adapter *a, const char *path, gyr_error *e);
 
-// Bytes of its numbers.
+// Bytes that it takes: its numbers, and the forms that the device has made of them.
 uint64_t adapter_bytes(const struct adapter *a);
 
 #endif
