@@ -64,6 +64,7 @@ static void put_tuned(void *user, const struct tuned_state *t) {
     js_string_of(o, "root", t->root);
     js_string_of(o, "parent", served_name(t->model));
     js_bool(o, "loaded", t->open);
+    js_string_of(o, "state", t->open ? "loaded" : "unloaded");
     js_whole(o, "requests", t->holders);
     if (state.loaded) js_whole(o, "max_model_len", state.info.context);
     if (t->bytes) js_whole(o, "bytes", (int64_t)t->bytes);
