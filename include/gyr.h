@@ -132,6 +132,9 @@ GYR_API gyr_status gyr_adapter_save(const gyr_adapter *adapter, const char *path
 // Its checksum, 64 digits and a NUL: SHA-256 over its tensors and what its files say of them.
 GYR_API void gyr_adapter_checksum(const gyr_adapter *adapter, char checksum[65]);
 
+// Bytes of memory that it takes.
+GYR_API uint64_t gyr_adapter_bytes(const gyr_adapter *adapter);
+
 typedef struct gyr_model_info {
     const char *name;            // as the file calls itself; "" if it does not
     const char *architecture;    // family, such as "falcon"

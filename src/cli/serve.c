@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 struct serving {
-    struct texts models, aliases, origins, hosts;
-    const char *host, *cert, *key, *kv_type;
+    struct texts models, aliases, adapters, origins, hosts;
+    const char *adapter_folder, *host, *cert, *key, *kv_type;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
-        key_files, memory;
+        key_files, memory, adapter_memory;
     bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull;
 };
 
@@ -27,6 +27,8 @@ static const struct option options[] = {
     {"model", 'm', "FILE", "file, hf: name, or folder of them (repeatable)", OPTION_TEXTS, FIELD(models), 0, 0,
      "Models"},
     {"alias", 0, "NAME", "its name in the APIs (repeatable, as -m)", OPTION_TEXTS, FIELD(aliases)},
+    {"adapter", 0, "NAME=PATH", "a LoRA adapter, as a model NAME (repeatable)", OPTION_TEXTS, FIELD(adapters)},
+    {"adapters", 0, "FOLDER", "adapters that clients may load", OPTION_TEXT, FIELD(adapter_folder)},
     {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
@@ -48,6 +50,8 @@ static const struct option options[] = {
     {"prefill", 0, "N", "tokens of prompts a step beside answers (128)", OPTION_WHOLE, FIELD(prefill), 1, 1e6},
     {"kv-memory", 0, "MIB", "KV cache of each model (else what is free)", OPTION_WHOLE, FIELD(kv_memory), 1, 1e9},
     {"memory", 0, "MIB", "memory of all models (else the machine's)", OPTION_WHOLE, FIELD(memory), 1, 1e9},
+    {"adapter-memory", 0, "MIB", "open adapters (else a quarter of --memory)", OPTION_WHOLE, FIELD(adapter_memory), 1,
+     1e9},
     {"disk-cache", 0, "MIB", "conversations on disk (4096); 0: none", OPTION_WHOLE, FIELD(disk_cache), 0, 1e9},
     {"connections", 0, "N", "connections (4096)", OPTION_WHOLE, FIELD(connections), 1, 1e6},
     {"body", 0, "BYTES", "longest request (32 MiB)", OPTION_WHOLE, FIELD(body), 1024, 1e12},
@@ -82,11 +86,16 @@ static char *pages_folder(void) {
     return !home || asprintf(&path, "%s/.cache/gyr/conversations", home) < 0 ? NULL : path;
 }
 
-static int run(const struct serving *o, const struct sources *models, const char *pages) {
+static int run(const struct serving *o, const struct sources *models, const struct adapter_sources *adapters,
+               const char *pages) {
     gyr_error e = {0};
     struct serve_options how = {
         .models = models->list,
         .n_models = models->n,
+        .adapters = adapters->list,
+        .n_adapters = adapters->n,
+        .adapter_folder = o->adapter_folder,
+        .adapter_memory = o->adapter_memory << 20,
         .memory = o->memory << 20,
         .model = {.threads = (uint32_t)o->threads,
                   .oversize = o->oversize,
@@ -138,14 +147,18 @@ int verb_serve(int argc, char **argv) {
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     size_t n = o.models.count ? o.models.count : 1;
     struct sources models = {0};
+    struct adapter_sources adapters = {0};
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
     if (!status) status = sources_find(&models, &o.models, &o.aliases);
+    if (!status) status = adapter_sources_read(&adapters, &o.adapters);
     char *pages = pages_folder();
-    if (!status) status = run(&o, &models, pages);
+    if (!status) status = run(&o, &models, &adapters, pages);
     free(pages);
     sources_free(&models);
+    adapter_sources_free(&adapters);
+    free(o.adapters.items);
     free(o.models.items);
     free(o.aliases.items);
     free(o.origins.items);

@@ -137,3 +137,36 @@ void sources_free(struct sources *s) {
     }
     free(s->list);
 }
+
+// NAME=PATH or NAME@MODEL=PATH, cut up in a copy.
+static int read_adapter(struct adapter_source *a, const char *said) {
+    char *copy = strdup(said), *path = copy ? strchr(copy, '=') : NULL;
+    a->name = copy;
+    if (!copy) return usage_error("serve: out of memory");
+    if (!path || path == copy || !path[1])
+        return usage_error("serve: --adapter %s: takes NAME=PATH, a name for requests and a folder or file", said);
+    *path++ = 0;
+    char *model = strrchr(copy, '@');
+    if (model) *model++ = 0;
+    if (!*copy || (model && !*model))
+        return usage_error("serve: --adapter %s: takes NAME=PATH, or NAME@MODEL=PATH", said);
+    a->path = path;
+    a->model = model;
+    return GYR_OK;
+}
+
+int adapter_sources_read(struct adapter_sources *s, const struct texts *said) {
+    int status = GYR_OK;
+    s->list = calloc(said->count + 1, sizeof *s->list);
+    if (!s->list) return usage_error("serve: out of memory");
+    while (!status && s->n < said->count) {
+        status = read_adapter(&s->list[s->n], said->items[s->n]);
+        s->n++;
+    }
+    return status;
+}
+
+void adapter_sources_free(struct adapter_sources *s) {
+    for (size_t i = 0; i < s->n; i++) free((char *)s->list[i].name);
+    free(s->list);
+}

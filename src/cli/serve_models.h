@@ -14,4 +14,13 @@ struct sources {
 int sources_find(struct sources *s, const struct texts *named, const struct texts *aliases);
 void sources_free(struct sources *s);
 
+struct adapter_sources {
+    struct adapter_source *list;
+    size_t n;
+};
+
+// Adapters as --adapter has them: NAME=PATH, or NAME@MODEL=PATH for another model than the first.
+int adapter_sources_read(struct adapter_sources *s, const struct texts *said);
+void adapter_sources_free(struct adapter_sources *s);
+
 #endif

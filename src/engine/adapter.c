@@ -34,6 +34,8 @@ void gyr_adapter_checksum(const gyr_adapter *a, char checksum[65]) {
     memcpy(checksum, a->checksum, sizeof a->checksum);
 }
 
+uint64_t gyr_adapter_bytes(const gyr_adapter *a) { return adapter_bytes(a->bound); }
+
 uint64_t session_identity(const struct gyr_session *s) {
     struct check c = {{0}};
     uint64_t model = model_identity(s->model), all;

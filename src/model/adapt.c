@@ -21,24 +21,83 @@ bool run_adapt(struct run *r, const struct view *rows, gyr_error *e) {
     return true;
 }
 
-// y += b (a x), of n rows.
-static void add(struct pass *p, const struct lora *l, const dfloat *x, size_t n, dfloat *y) {
-    size_t rank = l->a.rows, in = l->a.cols, out = l->b.rows, most = p->run->adapt_room / (rank + out);
-    for (size_t r = 0, some; r < n; r += some) {
-        some = n - r < most ? n - r : most;
-        dfloat *narrow = p->run->adapt_work, *wide = narrow + some * rank;
-        p->ops->matmul(p->d, &l->a, x + r * in, some, NULL, narrow);
-        p->ops->matmul(p->d, &l->b, narrow, some, NULL, wide);
-        p->ops->add(p->d, y + r * out, wide, some * out);
+// The rows of one span, or a part of them, and what is added to a matrix's products for them.
+struct piece {
+    const struct lora *lora;
+    const dfloat *x;
+    dfloat *y, *wide, *narrow;
+    size_t rows;
+};
+
+// Pieces whose products are asked for together: none waits for another, and a batch of many adapters is many small
+// ones.
+enum { PIECES = 128 };
+
+struct pieces {
+    struct piece list[PIECES];
+    size_t n;
+    size_t wide, narrow; // floats of scratch that they take
+};
+
+static bool follows(const struct piece *p, const dfloat *end, size_t out) {
+    return p->y == end && p->lora->b.rows == out;
+}
+
+// What pieces that lie side by side add, at once.
+static void add_all(struct pass *p, const struct pieces *s) {
+    for (size_t i = 0, n; i < s->n; i += n) {
+        const struct piece *first = &s->list[i];
+        size_t out = first->lora->b.rows, rows = first->rows;
+        for (n = 1; i + n < s->n && follows(&s->list[i + n], first->y + rows * out, out); n++)
+            rows += s->list[i + n].rows;
+        p->ops->add(p->d, first->y, first->wide, rows * out);
     }
 }
 
-void forward_adapt(struct pass *p, uint32_t number, const dfloat *x, dfloat *y) {
-    for (size_t i = 0; number && i < p->rows->n_spans; i++) {
-        const struct span *s = &p->rows->spans[i];
-        const struct lora *l = &s->adapter->of[number];
-        if (l->a.rows) add(p, l, x + s->first * l->a.cols, s->n, y + s->first * l->b.rows);
+// y += b (a x), of each piece.
+static void flush(struct pass *p, struct pieces *s) {
+    struct product a[PIECES], b[PIECES];
+    dfloat *wide = p->run->adapt_work, *narrow = wide + s->wide;
+    for (size_t i = 0; i < s->n; i++) {
+        struct piece *at = &s->list[i];
+        at->wide = wide;
+        at->narrow = narrow;
+        wide += at->rows * at->lora->b.rows;
+        narrow += at->rows * at->lora->a.rows;
+        a[i] = (struct product){&at->lora->a, at->x, at->rows, NULL, at->narrow};
+        b[i] = (struct product){&at->lora->b, at->narrow, at->rows, NULL, at->wide};
     }
+    if (!s->n) return;
+    p->ops->products(p->d, a, s->n);
+    p->ops->products(p->d, b, s->n);
+    add_all(p, s);
+    s->n = s->wide = s->narrow = 0;
+}
+
+static void take(struct pass *p, struct pieces *s, const struct lora *l, size_t rows, const dfloat *x, dfloat *y) {
+    size_t rank = l->a.rows, in = l->a.cols, out = l->b.rows;
+    for (size_t r = 0, some; r < rows; r += some) {
+        size_t left = (p->run->adapt_room - s->wide - s->narrow) / (rank + out);
+        if (s->n == PIECES || !left) flush(p, s);
+        if (!left) left = p->run->adapt_room / (rank + out);
+        some = rows - r < left ? rows - r : left;
+        s->list[s->n++] = (struct piece){.lora = l, .x = x + r * in, .y = y + r * out, .rows = some};
+        s->wide += some * out;
+        s->narrow += some * rank;
+    }
+}
+
+void forward_adapt(struct pass *p, const struct adapted *list, size_t n, const dfloat *x) {
+    struct pieces s;
+    s.n = s.wide = s.narrow = 0;
+    for (size_t k = 0; k < n; k++) {
+        for (size_t i = 0; list[k].number && i < p->rows->n_spans; i++) {
+            const struct span *at = &p->rows->spans[i];
+            const struct lora *l = &at->adapter->of[list[k].number];
+            if (l->a.rows) take(p, &s, l, at->n, x + at->first * l->a.cols, list[k].y + at->first * l->b.rows);
+        }
+    }
+    flush(p, &s);
 }
 
 // The same experts for a part of the rows.

@@ -11,6 +11,7 @@ struct adapter {
     bool *experts;   // [h.layers]: some of the layer's experts are adapted
     float *numbers;  // owner of what is in them
     size_t n_numbers;
+    uint64_t form_bytes; // of the forms that the device has made of them
 };
 
 // The output matrix's; those of the layers come behind it. 0 is nobody's.

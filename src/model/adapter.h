@@ -31,7 +31,7 @@ bool adapter_save(const struct adapter *a, const char *path, gyr_error *e);
 // Whether that format has a place for all of it; nothing is written.
 bool adapter_can_save(const struct adapter *a, const char *path, gyr_error *e);
 
-// Bytes of its numbers.
+// Bytes that it takes: its numbers, and the forms that the device has made of them.
 uint64_t adapter_bytes(const struct adapter *a);
 
 #endif

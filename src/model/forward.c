@@ -167,7 +167,7 @@ void forward_give(struct pass *p, float *out) {
         return;
     }
     p->ops->matmul(p->d, &m->output, state, p->n, m->output_bias, x);
-    if (p->rows->n_spans) forward_adapt(p, ADAPTS_OUTPUT, state, x);
+    if (p->rows->n_spans) forward_adapt(p, &(struct adapted){ADAPTS_OUTPUT, x}, 1, state);
     scale(p, x, n, m->h.logit_scale);
     if (m->h.logit_cap > 0) p->ops->cap(p->d, x, m->h.logit_cap, n);
     p->ops->read(p->d, out, x, n * sizeof *out);

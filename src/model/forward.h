@@ -37,8 +37,14 @@ struct pass {
     enum gives gives;
 };
 
-// y += what the rows' adapters add to linear map `number` of x.
-void forward_adapt(struct pass *p, uint32_t number, const dfloat *x, dfloat *y);
+// What linear map `number` gave of the rows.
+struct adapted {
+    uint32_t number;
+    dfloat *y;
+};
+
+// y += what the rows' adapters add to each, of x.
+void forward_adapt(struct pass *p, const struct adapted *list, size_t n, const dfloat *x);
 
 static inline void scale(struct pass *p, dfloat *x, size_t n, float by) {
     if (by != 1) p->ops->scale(p->d, x, by, n);
@@ -48,7 +54,7 @@ static inline void scale(struct pass *p, dfloat *x, size_t n, float by) {
 static inline void linear(struct pass *p, const struct linear *l, const dfloat *x, dfloat *y) {
     p->ops->matmul(p->d, &l->w, x, p->n, l->bias, y);
     scale(p, y, p->n * l->w.rows, l->by);
-    if (p->rows->n_spans) forward_adapt(p, l->number, x, y);
+    if (p->rows->n_spans) forward_adapt(p, &(struct adapted){l->number, y}, 1, x);
 }
 
 // The same of several, none of which waits for another.
@@ -64,7 +70,9 @@ static inline void linears(struct pass *p, const struct output *list, size_t n, 
     for (size_t i = 0; i < n; i++) a[i] = (struct product){&list[i].l->w, x, p->n, list[i].l->bias, list[i].y};
     p->ops->products(p->d, a, n);
     for (size_t i = 0; i < n; i++) scale(p, list[i].y, p->n * list[i].l->w.rows, list[i].l->by);
-    for (size_t i = 0; i < n && p->rows->n_spans; i++) forward_adapt(p, list[i].l->number, x, list[i].y);
+    struct adapted all[MAX_OUTPUTS];
+    for (size_t i = 0; i < n; i++) all[i] = (struct adapted){list[i].l->number, list[i].y};
+    if (p->rows->n_spans) forward_adapt(p, all, n, x);
 }
 
 static inline void norm(struct pass *p, const struct norm *w, const dfloat *x, size_t rows, dfloat *y) {

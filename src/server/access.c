@@ -5,6 +5,7 @@
 #include "server/models.h"
 #include "server/origin.h"
 #include "server/secret.h"
+#include "server/tuned.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -177,7 +178,7 @@ static void settle(struct job *j) {
         (j->x->behind ? limits_end_line : limits_end)(a->limits, k, j->estimate, j->took_prompt + j->took_answer,
                                                       now_seconds());
     if (a->usage)
-        usage_add(a->usage, k ? k->id : 0, served_name(j->model),
+        usage_add(a->usage, k ? k->id : 0, job_model(j),
                   &(struct usage_entry){j->took_prompt, j->took_cached, j->took_answer}, time(NULL));
 }
 
@@ -195,12 +196,20 @@ static void seed_limits(struct access_state *a, const struct key *k) {
 static void put_header(void *x, const char *name, const char *value) { exchange_add_header(x, name, value); }
 
 // What a key sends is found by that key alone, whatever salts others choose: they would have to find one that hashes to
-// the same.
+// the same. What was computed with an adapter is good for that one alone.
 static bool own_salt(struct job *j) {
     unsigned char hash[SECRET_HASH];
-    uint64_t both[2] = {j->owner, j->salt};
-    if (!j->owner && !j->salt) return true;
-    if (!secret_hash(both, sizeof both, hash)) return false;
+    struct {
+        uint64_t owner, salt;
+        char adapter[ADAPTER_CHECKSUM];
+    } all = {j->owner, j->salt, ""};
+    size_t size = sizeof all.owner + sizeof all.salt;
+    if (!j->owner && !j->salt && !j->tuned) return true;
+    if (j->tuned) {
+        tuned_checksum(j->tuned, all.adapter);
+        size += sizeof all.adapter;
+    }
+    if (!secret_hash(&all, size, hash)) return false;
     memcpy(&j->salt, hash, sizeof j->salt);
     return true;
 }
@@ -235,8 +244,8 @@ bool access_begin(struct access_state *a, struct job *j, size_t context, struct 
     j->owner = k ? (uint64_t)k->id : 0;
     if (!own_salt(j)) return refuse(f, 503, NULL, "out of memory; try again later");
     j->settling = a;
-    if (k && !key_allows_model(k, served_name(j->model)))
-        return refuse_as(f, 403, "model_not_allowed", "model", "this key may not use '%.100s'", served_name(j->model));
+    if (k && !key_allows_model(k, job_model(j)))
+        return refuse_as(f, 403, "model_not_allowed", "model", "this key may not use '%.100s'", job_model(j));
     j->estimate = job_tokens(j) + (uint64_t)j->n * (answer < room ? answer : room);
     if (k) {
         seed_limits(a, k);

@@ -48,6 +48,8 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     j->scheduler = s->scheduler;
     if (info->encoder && r->read != embeddings_read)
         return refuse(f, 400, "model", "%s: this model makes embeddings alone: /v1/embeddings", served_name(j->model));
+    if (j->tuned && r->read == embeddings_read)
+        return refuse(f, 400, "model", "%s: is an adapter; embeddings are made by models without one", job_model(j));
     bool ok = r->read(&a, f);
     *said = ok && json.size;
     if (*said) return reply_json(j->x, 200, &json), true;
@@ -57,17 +59,27 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     return access_begin(s->access, j, a.context, f);
 }
 
+// A job for the model of that name, loaded, with its adapter, if it is the name of one. NULL: refused.
+static struct job *job_for(struct server *s, struct exchange *x, const char *name, struct fault *f) {
+    struct tuned *tuned = name && *name ? tuned_find(s->adapters, name) : NULL;
+    struct served *model = tuned ? tuned_model(tuned) : models_find(s->models, name);
+    struct job *j = NULL;
+    if (!model) {
+        refuse_as(f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models", name);
+    } else if (served_load(model, f, NULL)) {
+        bool ready = !tuned || tuned_open(tuned, f);
+        if (ready && !(j = job_new(x, model, tuned))) refuse(f, 503, NULL, "out of memory; try again later");
+        served_release(model);
+    }
+    if (tuned) tuned_release(tuned);
+    return j;
+}
+
 static bool ask_model(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {
     const json_t *name = json_object_get(body, "model");
     if (name && !json_is_string(name) && !json_is_null(name)) return refuse(f, 400, "model", "model: takes a string");
-    struct served *model = models_find(s->models, json_string_value(name));
-    if (!model)
-        return refuse_as(f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models",
-                         json_string_value(name));
-    if (!served_load(model, f, NULL)) return false;
-    struct job *j = job_new(x, model);
-    served_release(model);
-    if (!j) return refuse(f, 503, NULL, "out of memory; try again later");
+    struct job *j = job_for(s, x, json_string_value(name), f);
+    if (!j) return false;
     bool said = false;
     struct submission *b = malloc(sizeof *b);
     bool ok = b ? prepare(s, j, body, &said, f) : refuse(f, 503, NULL, "out of memory; try again later");
@@ -75,7 +87,7 @@ static bool ask_model(struct server *s, struct exchange *x, const json_t *body, 
         *b = (struct submission){s, j};
         http_post(s->http, submit, b);
     } else {
-        if (!ok) served_hide_path(model, f->message, sizeof f->message);
+        if (!ok) served_hide_path(j->model, f->message, sizeof f->message);
         free(b);
         job_release(j);
     }

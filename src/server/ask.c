@@ -218,7 +218,7 @@ bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *
 }
 
 struct speller ask_speller(const struct ask *a) {
-    return (struct speller){a->spellings, a->owner, a->job->salt, served_name(a->job->model)};
+    return (struct speller){a->spellings, a->owner, a->job->salt, job_model(a->job)};
 }
 
 bool ask_prompt(struct ask *a, gyr_tokens *tokens, struct fault *f) {

@@ -118,7 +118,7 @@ static void head(struct js *o, const struct telling *t, const char *object) {
     js_string_of(o, "id", id);
     js_string_of(o, "object", object);
     js_whole(o, "created", t->created);
-    js_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "model", job_model(t->job));
     snprintf(id, sizeof id, "gyr-%s-edition-%u", gyr_version(), gyr_edition());
     js_string_of(o, "system_fingerprint", id);
 }

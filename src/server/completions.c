@@ -21,7 +21,7 @@ static void head(struct js *o, const struct telling *t) {
     js_string_of(o, "id", id);
     js_string_of(o, "object", "text_completion");
     js_whole(o, "created", t->created);
-    js_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "model", job_model(t->job));
 }
 
 // ------------------------------------------------------------------------------------------------ log-probabilities

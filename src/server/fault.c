@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static void fill(struct fault *f, int status, const char *code, const char *param, const char *format, va_list args) {
     gyr_error clean = {0};
@@ -37,6 +38,26 @@ bool refuse_error(struct fault *f, const gyr_error *e, bool asked) {
     case GYR_DEVICE: return refuse(f, 503, NULL, "%s", e->message);
     default: return refuse(f, asked ? 400 : 500, NULL, "%s", e->message);
     }
+}
+
+// Replaces each `old` in the text.
+static void replace(char *text, size_t size, const char *old, const char *by) {
+    size_t n = strlen(old), m = strlen(by);
+    for (char *at = text; n && (at = strstr(at, old)); at += m) {
+        char rest[512];
+        snprintf(rest, sizeof rest, "%s", at + n);
+        snprintf(at, size - (size_t)(at - text), "%s%s", by, rest);
+        if (m >= size - (size_t)(at - text)) return;
+    }
+}
+
+void hide_path(char *message, size_t size, const char *path, const char *by) {
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    replace(message, size, path, by);
+    if (!slash) return;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path); // of other parts of a split file
+    if (slash > path) replace(message, size, folder, "");
 }
 
 const char *fault_type(int status) {

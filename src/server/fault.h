@@ -23,6 +23,9 @@ __attribute__((format(printf, 5, 6))) bool refuse_as(struct fault *f, int status
 // Of an error of the library. `asked`: what was wrong was in the request (400 rather than 500).
 bool refuse_error(struct fault *f, const gyr_error *e, bool asked);
 
+// Has a message that names a file name something else in its place: paths are nothing for clients.
+void hide_path(char *message, size_t size, const char *path, const char *by);
+
 // The type that OpenAI's and Anthropic's errors have for a status.
 const char *fault_type(int status);
 

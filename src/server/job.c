@@ -3,23 +3,28 @@
 #include "server/http.h"
 #include "server/models.h"
 #include "server/reasoning.h"
+#include "server/tuned.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct job *job_new(struct exchange *x, struct served *model) {
+struct job *job_new(struct exchange *x, struct served *model, struct tuned *tuned) {
     struct job *j = calloc(1, sizeof *j);
     if (!j) return NULL;
     exchange_hold(x);
     served_hold(model);
+    if (tuned) tuned_hold(tuned);
     j->x = x;
     j->model = model;
+    j->tuned = tuned;
     j->n = j->each = 1;
     pthread_mutex_init(&j->lock, NULL);
     atomic_init(&j->holders, 1);
     return j;
 }
+
+const char *job_model(const struct job *j) { return j->tuned ? tuned_name(j->tuned) : served_name(j->model); }
 
 struct prompt job_prompt(const struct job *j, unsigned choice) {
     unsigned i = choice / j->each;
@@ -54,6 +59,7 @@ void job_release(struct job *j) {
     free(j->stop);
     buf_free(&j->queue);
     pthread_mutex_destroy(&j->lock);
+    if (j->tuned) tuned_release(j->tuned);
     served_release(j->model);
     exchange_release(j->x);
     free(j);

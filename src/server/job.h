@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 struct served;
+struct tuned;
 struct scheduler;
 struct job;
 struct budget;
@@ -55,6 +56,7 @@ struct prompt {
 struct job {
     struct exchange *x;
     struct served *model; // held
+    struct tuned *tuned;  // held and open; NULL: the model as it is
     const struct teller *teller;
     void *telling; // the teller's own, freed by `forget`
     void (*forget)(void *telling);
@@ -85,7 +87,7 @@ struct job {
                                                  // there is more; false: done, or failed
     int priority;                                // lower comes first
     uint64_t owner;                              // who asks: what is fair is fair between owners
-    uint64_t salt;                               // prefixes are shared among equals only
+    uint64_t salt;                               // prefixes are shared among equals only; with what the adapter's is
     gyr_grammar *grammar;                        // NULL: none
     struct budget *budget;                       // for reasoning; NULL: none
     const char *wakes;                           // the grammar holds once this text has come; NULL: at once
@@ -112,7 +114,11 @@ struct job {
     double queued;
 };
 
-struct job *job_new(struct exchange *x, struct served *model); // holds both; NULL: memory is out
+// Holds all three; the adapter may be NULL. NULL: memory is out.
+struct job *job_new(struct exchange *x, struct served *model, struct tuned *tuned);
+
+// What the client calls what answers: the adapter's name, or the model's.
+const char *job_model(const struct job *j);
 
 // The prompt of a choice; tokens of all prompts.
 struct prompt job_prompt(const struct job *j, unsigned choice);

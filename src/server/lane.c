@@ -114,14 +114,14 @@ static struct found find_beginning(struct lane *l, const struct job *j) {
     struct prompt p = job_prompt(j, j->begun);
     size_t same;
     if (job_scores(j, j->begun)) return f; // all of it is computed
-    struct entry *e = prefix_find(&l->cache, j->salt, p.ids, p.count, now_seconds(), &same);
+    struct entry *e = prefix_find(&l->cache, job_sharers(j), p.ids, p.count, now_seconds(), &same);
     if (e) {
         f.common = usable(l, e->session, same, p.count);
         f.session = f.common ? e->session : NULL;
     }
     for (size_t i = 0; i < l->n; i++) {
         const struct turn *t = l->turns[i];
-        if (t->job->salt != j->salt || t->aside) continue;
+        if (!same_sharers(job_sharers(t->job), job_sharers(j)) || t->aside) continue;
         size_t length = gyr_session_length(t->session);
         size_t is = common_tokens(gyr_session_tokens(t->session), length, p.ids, p.count);
         size_t will = t->begun ? 0 : common_tokens(t->prompt.ids, t->prompt.count, p.ids, p.count);
@@ -134,9 +134,10 @@ static struct found find_beginning(struct lane *l, const struct job *j) {
 }
 
 // A session that begins with what was found. NULL: there is no memory.
-static gyr_session *open_session(struct lane *l, const struct scheduler_options *o, const struct found *f,
-                                 gyr_error *e) {
-    if (!f->session) return gyr_session_new(l->model, &(gyr_session_options){.context = 0, .kv_type = o->kv_type}, e);
+static gyr_session *open_session(struct lane *l, const struct scheduler_options *o, const struct job *j,
+                                 const struct found *f, gyr_error *e) {
+    gyr_session_options how = {.context = 0, .kv_type = o->kv_type, .adapter = job_sharers(j).adapter};
+    if (!f->session) return gyr_session_new(l->model, &how, e);
     gyr_session *s = gyr_session_fork(f->session, e);
     if (s) gyr_session_truncate(s, f->common);
     return s;
@@ -216,7 +217,7 @@ static enum admitted begin(struct lane *l, struct job *j, const struct scheduler
     size_t from_disk = look_on_disk(l, o, j, &f);
     if (!ARRAY_GROW(l->turns, l->n, l->room) || !ARRAY_GROW(l->answers, l->n, l->answers_room))
         return fail_memory(e, "answers"), REFUSED;
-    gyr_session *s = open_session(l, o, &f, e);
+    gyr_session *s = open_session(l, o, j, &f, e);
     if (!s) return l->n && e->status == GYR_NO_MEMORY ? LATER : REFUSED;
     enum admitted how = add_turn(l, j, s, from_disk, e);
     bound_states(l);
@@ -499,7 +500,7 @@ static void read_on(struct lane *l, const struct scheduler_options *o, struct sc
 bool lane_save(struct lane *l, const struct scheduler_options *o) {
     for (size_t i = 0; l->disk && i < l->cache.n; i++) {
         struct entry *e = &l->cache.list[i];
-        struct shelf shelf = shelf_of(l, o, e->salt);
+        struct shelf shelf = shelf_of(l, o, e->whose.salt);
         if (e->kept) continue;
         enum disk_saved how = disk_save(l->disk, &shelf, e->session);
         if (how != DISK_DONE) return how == DISK_WROTE;

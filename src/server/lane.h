@@ -54,6 +54,9 @@ size_t turn_left(const struct turn *t);
 // After a step: says that the prompt is computed, if it just was. True if the turn is over, which is said too.
 bool turn_told(struct turn *t, struct scheduler_stats *stats);
 
+// Among whom the beginnings of a job's prompts are shared.
+struct sharers job_sharers(const struct job *j);
+
 struct lane {
     struct served *served;
     gyr_model *model;

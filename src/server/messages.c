@@ -210,7 +210,7 @@ static void head(struct js *o, const struct telling *t) {
     js_string_of(o, "id", id);
     js_string_of(o, "type", "message");
     js_string_of(o, "role", "assistant");
-    js_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "model", job_model(t->job));
 }
 
 // A stream's events, each an object with its own name as type.

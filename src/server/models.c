@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "server/scheduler.h"
+#include "server/tuned.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,7 +26,8 @@ struct served {
     unsigned holders;
     double used, load_seconds;
     time_t since;
-    _Atomic uint64_t held; // bytes that its conversations take
+    _Atomic uint64_t held;    // bytes that its conversations take
+    _Atomic int64_t adapters; // and its adapters
 };
 
 struct models {
@@ -34,6 +36,7 @@ struct models {
     gyr_model_options options;
     uint64_t memory;
     struct scheduler *scheduler;
+    struct adapters *adapters;
     struct served **list; // behind the lock, as all below
     size_t n, room;
     bool busy;            // a model is being loaded, and others unloaded for it
@@ -53,7 +56,7 @@ static void plan(struct served *s) {
 // One of a folder that cannot be read is nothing to wait for; one that was named may yet come.
 static bool is_broken(const struct served *s) { return s->source.listed && *s->why; }
 
-static bool same_name(const char *is, const char *name) {
+bool same_model_name(const char *is, const char *name) {
     static const char tag[] = ":latest"; // programs that speak to Ollama add it
     size_t n = strlen(is);
     return !strncmp(is, name, n) && (!name[n] || !strcmp(name + n, tag));
@@ -63,7 +66,7 @@ static struct served *find(const struct models *m, const char *name) {
     for (size_t i = 0; i < m->n; i++)
         if (!strcmp(m->list[i]->source.name, name)) return m->list[i];
     for (size_t i = 0; i < m->n; i++)
-        if (same_name(m->list[i]->source.name, name)) return m->list[i];
+        if (same_model_name(m->list[i]->source.name, name)) return m->list[i];
     return NULL;
 }
 
@@ -181,7 +184,10 @@ void models_free(struct models *m) {
     free(m);
 }
 
-void models_tell(struct models *m, struct scheduler *s) { m->scheduler = s; }
+void models_tell(struct models *m, struct scheduler *s, struct adapters *a) {
+    m->scheduler = s;
+    m->adapters = a;
+}
 
 void models_stop(struct models *m) {
     pthread_mutex_lock(&m->lock);
@@ -217,6 +223,7 @@ static void unload(struct served *s) {
     s->model = NULL;
     pthread_mutex_unlock(&m->lock);
     if (m->scheduler) scheduler_forget(m->scheduler, s);
+    if (m->adapters) adapters_close(m->adapters, s);
     gyr_model_close(model);
     atomic_store(&s->held, 0);
     pthread_mutex_lock(&m->lock);
@@ -241,10 +248,10 @@ static void learn(struct served *s, gyr_model *model) {
     gyr_grammar_free(gyr_grammar_new(gyr_model_tokenizer(model), GYR_GRAMMAR_JSON, "", 0, NULL));
 }
 
-// Bytes that a loaded model takes: its conversations no less than what was planned for them.
+// Bytes that a loaded model takes, with its adapters: its conversations no less than what was planned for them.
 static uint64_t takes(struct served *s) {
     uint64_t held = atomic_load(&s->held);
-    return s->plan.weights + (held > s->plan.talk ? held : s->plan.talk);
+    return s->plan.weights + (uint64_t)atomic_load(&s->adapters) + (held > s->plan.talk ? held : s->plan.talk);
 }
 
 // Whether the model has room beside those that are loaded. One that has none even alone is the engine's to refuse.
@@ -360,25 +367,8 @@ void served_release(struct served *s) {
     pthread_mutex_unlock(&s->all->lock);
 }
 
-// Replaces each `old` in the text.
-static void replace(char *text, size_t size, const char *old, const char *by) {
-    size_t n = strlen(old), m = strlen(by);
-    for (char *at = text; n && (at = strstr(at, old)); at += m) {
-        char rest[512];
-        snprintf(rest, sizeof rest, "%s", at + n);
-        snprintf(at, size - (size_t)(at - text), "%s%s", by, rest);
-        if (m >= size - (size_t)(at - text)) return;
-    }
-}
-
 void served_hide_path(const struct served *s, char *message, size_t size) {
-    char folder[4096];
-    const char *path = s->source.path, *slash = path ? strrchr(path, '/') : NULL;
-    if (!path) return;
-    replace(message, size, path, s->source.name);
-    if (!slash) return;
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path); // of other parts of a split file
-    if (slash > path) replace(message, size, folder, "");
+    if (s->source.path) hide_path(message, size, s->source.path, s->source.name);
 }
 
 // Where the file is, is nothing for clients; nor is a vocabulary of hundreds of thousands.
@@ -414,6 +404,7 @@ const gyr_model_info *served_info(const struct served *s) { return &s->info; }
 const struct format *served_format(const struct served *s) { return &s->format; }
 
 void served_note_held(struct served *s, uint64_t bytes) { atomic_store(&s->held, bytes); }
+void served_note_adapter(struct served *s, int64_t more) { atomic_fetch_add(&s->adapters, more); }
 
 void served_get(struct served *s, struct served_state *state) {
     pthread_mutex_lock(&s->all->lock);

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <time.h>
 
+struct adapters;
 struct served;
 struct models;
 struct scheduler;
@@ -24,8 +25,8 @@ bool models_add(struct models *m, const char *name, const char *path, gyr_error 
 // Closes all; nobody may hold one.
 void models_free(struct models *m);
 
-// Before a model is unloaded, the scheduler is asked to let go of it.
-void models_tell(struct models *m, struct scheduler *s);
+// Before a model is unloaded, the scheduler is asked to let go of it, and its adapters (may be NULL) are closed.
+void models_tell(struct models *m, struct scheduler *s, struct adapters *a);
 
 // The server ends: nothing is loaded any more, and who waits for that is refused.
 void models_stop(struct models *m);
@@ -34,6 +35,9 @@ size_t models_count(struct models *m);
 struct served *models_at(struct models *m, size_t i);
 uint64_t models_memory(const struct models *m); // bytes that all may take; UINT64_MAX: not known
 uint64_t models_taken(struct models *m);        // that those that are loaded take, as it is planned
+
+// Whether somebody who says `name` means what is called `is`: "NAME:latest" is what programs say that speak to Ollama.
+bool same_model_name(const char *is, const char *name);
 
 // The model of that name; "" and NULL: the first that can be served. NULL: there is none.
 struct served *models_find(struct models *m, const char *name);
@@ -87,5 +91,8 @@ void served_get(struct served *s, struct served_state *state);
 
 // From any thread: how much memory its conversations take.
 void served_note_held(struct served *s, uint64_t bytes);
+
+// From any thread: its adapters take so many bytes more (or less).
+void served_note_adapter(struct served *s, int64_t more);
 
 #endif

@@ -106,7 +106,7 @@ static const struct field fields[] = {
 static void open_line(struct js *o, struct buf *json, const struct telling *t) {
     *o = (struct js){.out = json};
     js_open(o, NULL, '{');
-    js_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "model", job_model(t->job));
     js_time(o, "created_at", t->created);
 }
 
@@ -258,7 +258,7 @@ static bool read_fields(struct ollama *o, struct fault *f) {
 static bool loaded(struct ask *a, const char *member) {
     struct js o = {.out = a->reply};
     js_open(&o, NULL, '{');
-    js_string_of(&o, "model", served_name(a->job->model));
+    js_string_of(&o, "model", job_model(a->job));
     js_time(&o, "created_at", time(NULL));
     if (!strcmp(member, "message")) {
         js_open(&o, member, '{');

@@ -19,12 +19,12 @@ static size_t common_of(const struct prefix_cache *c, const struct entry *e, con
     return c->whole && same < length ? 0 : same;
 }
 
-struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, double now,
+struct entry *prefix_find(struct prefix_cache *c, struct sharers whose, const int32_t *ids, size_t count, double now,
                           size_t *common) {
     struct entry *best = NULL;
     *common = 0;
     for (size_t i = 0; i < c->n; i++) {
-        size_t same = c->list[i].salt == salt ? common_of(c, &c->list[i], ids, count) : 0;
+        size_t same = same_sharers(c->list[i].whose, whose) ? common_of(c, &c->list[i], ids, count) : 0;
         if (same <= *common) continue;
         best = &c->list[i];
         *common = same;
@@ -51,18 +51,18 @@ bool prefix_drop(struct prefix_cache *c) {
 }
 
 // Whether an entry's tokens are the first of these, or all of them.
-static bool begins(const struct entry *e, uint64_t salt, const int32_t *ids, size_t length) {
+static bool begins(const struct entry *e, struct sharers whose, const int32_t *ids, size_t length) {
     size_t theirs = gyr_session_length(e->session);
-    return e->salt == salt && theirs <= length &&
+    return same_sharers(e->whose, whose) && theirs <= length &&
            common_tokens(gyr_session_tokens(e->session), theirs, ids, length) == theirs;
 }
 
 // Of a conversation's states, the last few are kept.
-static void thin_out(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t length) {
+static void thin_out(struct prefix_cache *c, struct sharers whose, const int32_t *ids, size_t length) {
     for (;;) {
         size_t n = 0, first = 0;
         for (size_t i = 0; i < c->n; i++) {
-            if (!begins(&c->list[i], salt, ids, length)) continue;
+            if (!begins(&c->list[i], whose, ids, length)) continue;
             if (!n++ || gyr_session_length(c->list[i].session) < gyr_session_length(c->list[first].session)) first = i;
         }
         if (n < STATES_EACH) return;
@@ -76,20 +76,25 @@ static size_t most_of(const struct prefix_cache *c) {
     return fit < c->most ? (size_t)fit : c->most;
 }
 
-void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now, bool passing) {
+void prefix_put(struct prefix_cache *c, gyr_session *session, struct sharers whose, double now, bool passing) {
     if (!session) return;
     size_t length = gyr_session_length(session);
     const int32_t *ids = gyr_session_tokens(session);
     for (size_t i = c->n; i-- > 0;)
-        if (begins(&c->list[i], salt, ids, length) && (!c->whole || gyr_session_length(c->list[i].session) == length))
+        if (begins(&c->list[i], whose, ids, length) && (!c->whole || gyr_session_length(c->list[i].session) == length))
             remove_at(c, i);
-    if (c->whole) thin_out(c, salt, ids, length);
+    if (c->whole) thin_out(c, whose, ids, length);
     while (c->n && c->n >= most_of(c)) prefix_drop(c);
     if (!length || !c->most || !ARRAY_GROW(c->list, c->n, c->room)) {
         gyr_session_free(session);
         return;
     }
-    c->list[c->n++] = (struct entry){session, salt, now, passing || !c->disk};
+    c->list[c->n++] = (struct entry){session, whose, now, passing || !c->disk};
+}
+
+void prefix_let_go(struct prefix_cache *c, const gyr_adapter *adapter) {
+    for (size_t i = c->n; i-- > 0;)
+        if (c->list[i].whose.adapter == adapter) remove_at(c, i);
 }
 
 void prefix_free(struct prefix_cache *c) {

@@ -7,9 +7,20 @@
 
 #include "gyr.h"
 
+// Among whom beginnings are shared: those who have the same salt and the same open adapter. (The salt has the adapter's
+// checksum in it, but the same file may be open twice, under two names, and each session holds to one of them.)
+struct sharers {
+    uint64_t salt;
+    const gyr_adapter *adapter; // NULL: none
+};
+
+static inline bool same_sharers(struct sharers a, struct sharers b) {
+    return a.salt == b.salt && a.adapter == b.adapter;
+}
+
 struct entry {
     gyr_session *session;
-    uint64_t salt; // whose it is: others neither see it nor learn of it by its speed
+    struct sharers whose; // others neither see it nor learn of it by its speed
     double used;
     bool kept; // on the disk, too, or not to be kept there
 };
@@ -29,12 +40,15 @@ struct prefix_cache {
 size_t common_tokens(const int32_t *a, size_t n, const int32_t *b, size_t m);
 
 // The entry that has most in common with the prompt, and how much; NULL: nothing. It counts as used.
-struct entry *prefix_find(struct prefix_cache *c, uint64_t salt, const int32_t *ids, size_t count, double now,
+struct entry *prefix_find(struct prefix_cache *c, struct sharers whose, const int32_t *ids, size_t count, double now,
                           size_t *common);
 
 // Takes the session over (NULL: nothing happens). One that it continues is let go; those used longest ago, if there
 // are too many. A `passing` one is not worth a place on the disk.
-void prefix_put(struct prefix_cache *c, gyr_session *session, uint64_t salt, double now, bool passing);
+void prefix_put(struct prefix_cache *c, gyr_session *session, struct sharers whose, double now, bool passing);
+
+// Frees all entries that have the adapter.
+void prefix_let_go(struct prefix_cache *c, const gyr_adapter *adapter);
 
 // Frees the entry used longest ago; one that is still to be written to the disk only where there are no others. False:
 // there is none.

@@ -101,7 +101,7 @@ void response_put(struct js *o, const char *key, const struct telling *t, const 
     js_whole(o, "created_at", t->created);
     js_string_of(o, "status", status);
     js_bool(o, "background", false);
-    js_string_of(o, "model", served_name(t->job->model));
+    js_string_of(o, "model", job_model(t->job));
     js_bool(o, "store", r->store);
     put_echo(o, r);
     if (f) {

@@ -43,6 +43,8 @@ static const struct route routes[] = {
     {"GET", "/v1/usage", ADMIN, false, handle_usage, &plain_surface},
     {"POST", "/models/load", MANAGER, false, handle_model_load, &plain_surface},
     {"POST", "/models/unload", MANAGER, false, handle_model_unload, &plain_surface},
+    {"POST", "/v1/load_lora_adapter", MANAGER, false, handle_adapter_load, &plain_surface},
+    {"POST", "/v1/unload_lora_adapter", MANAGER, false, handle_adapter_unload, &plain_surface},
     {"GET", "/models/card", USER, false, handle_model_card, &plain_surface},
     {"POST", "/v1/messages", USER, false, handle_answer, &messages_surface, messages_read},
     {"POST", "/v1/embeddings", USER, false, handle_answer, &embeddings_surface, embeddings_read, .batch = true},

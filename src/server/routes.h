@@ -8,12 +8,14 @@
 #include "server/scheduler.h"
 #include "server/server.h"
 #include "server/surfaces.h"
+#include "server/tuned.h"
 
 struct server {
     const struct serve_options *o;
     struct http *http;
     struct clerks *clerks;
     struct models *models;
+    struct adapters *adapters;
     struct scheduler *scheduler;
     struct access_state *access;
     struct spellings *spellings;
@@ -104,6 +106,8 @@ void handle_usage(struct server *s, struct exchange *x);
 void handle_model_load(struct server *s, struct exchange *x); // model_routes.c
 void handle_model_unload(struct server *s, struct exchange *x);
 void handle_model_card(struct server *s, struct exchange *x);
+void handle_adapter_load(struct server *s, struct exchange *x); // adapter_routes.c
+void handle_adapter_unload(struct server *s, struct exchange *x);
 void handle_kept_response(struct server *s, struct exchange *x); // responses_kept.c
 void handle_answer(struct server *s, struct exchange *x);        // answer.c: what a model is to answer
 void handle_pull(struct server *s, struct exchange *x);          // ollama_pull.c

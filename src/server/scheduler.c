@@ -10,10 +10,10 @@
 
 enum { SAVE_STEPS = 16, LAST_SECONDS = 20 }; // steps between two parts written; for writing, at the end
 
-struct forget {
+// A lane that is to be dropped.
+struct forgetting {
+    struct scheduler *s;
     struct served *model;
-    bool done;
-    struct forget *next;
 };
 
 struct scheduler {
@@ -23,7 +23,7 @@ struct scheduler {
     pthread_cond_t come, gone; // something for the thread; something that it has done
     struct job *inbox, **last;
     unsigned n_inbox, n_jobs; // that are not over
-    struct forget *forgets;
+    struct errand *errands;
     bool stop, ended;   // it is to end; the thread has
     struct lane *lanes; // the thread's alone, as all below
     struct disk *disk;
@@ -40,10 +40,11 @@ static struct lane *lane_of(struct scheduler *s, struct served *model) {
     return s->lanes = l;
 }
 
-static void drop_lane(struct scheduler *s, struct served *model) {
-    for (struct lane **at = &s->lanes; *at; at = &(*at)->next) {
+static void drop_lane(void *arg) {
+    const struct forgetting *f = arg;
+    for (struct lane **at = &f->s->lanes; *at; at = &(*at)->next) {
         struct lane *l = *at;
-        if (l->served != model) continue;
+        if (l->served != f->model) continue;
         *at = l->next;
         lane_free(l);
         return;
@@ -62,31 +63,39 @@ static bool lanes_busy(const struct scheduler *s) {
     return false;
 }
 
-// Jobs that came, to their lanes. The lock is held.
+// Jobs that came, to their lanes. The lock is held, but while one is failed: who lets go of it may have to post.
 static void take_in(struct scheduler *s) {
     static const gyr_error no_memory = {GYR_NO_MEMORY, "out of memory for another answer; try again later"};
     while (s->inbox) {
         struct job *j = s->inbox;
         s->inbox = j->next;
+        if (!s->inbox) s->last = &s->inbox;
+        s->n_inbox--;
         struct lane *l = lane_of(s, j->model);
         j->queued = now_seconds();
-        if (l)
+        if (l) {
             lane_queue(l, j);
-        else
-            fail_job(j, &no_memory);
+            continue;
+        }
+        pthread_mutex_unlock(&s->lock);
+        fail_job(j, &no_memory);
+        pthread_mutex_lock(&s->lock);
     }
-    s->last = &s->inbox;
-    s->n_inbox = 0;
 }
 
-// The lock is held.
-static void forget_models(struct scheduler *s) {
-    for (struct forget *f = s->forgets; f; f = f->next) {
-        drop_lane(s, f->model);
-        f->done = true;
+// The lock is held, but while an errand runs.
+static void run_errands(struct scheduler *s) {
+    while (s->errands) {
+        struct errand *e = s->errands;
+        s->errands = e->next;
+        e->posted = false; // it may be posted again from here on
+        pthread_mutex_unlock(&s->lock);
+        e->run(e->arg);
+        pthread_mutex_lock(&s->lock);
+        if (!e->waits) continue;
+        e->done = true;
+        pthread_cond_broadcast(&s->gone);
     }
-    if (s->forgets) pthread_cond_broadcast(&s->gone);
-    s->forgets = NULL;
 }
 
 static void show(struct scheduler *s) {
@@ -133,7 +142,7 @@ static void *work(void *arg) {
     pthread_mutex_lock(&s->lock);
     for (;;) {
         take_in(s);
-        forget_models(s);
+        run_errands(s);
         show(s);
         if (s->stop) break;
         pthread_mutex_unlock(&s->lock);
@@ -141,7 +150,7 @@ static void *work(void *arg) {
         if (busy) step_all(s);
         bool saved = !busy && save_some(s);
         pthread_mutex_lock(&s->lock);
-        if (!busy && !saved && !s->inbox && !s->forgets && !s->stop) pthread_cond_wait(&s->come, &s->lock);
+        if (!busy && !saved && !s->inbox && !s->errands && !s->stop) pthread_cond_wait(&s->come, &s->lock);
     }
     pthread_mutex_unlock(&s->lock);
     for (struct lane *l = s->lanes; l; l = l->next) lane_fail(l, &stopped);
@@ -149,7 +158,7 @@ static void *work(void *arg) {
     while (now_seconds() < end && save_some(s)) {}
     pthread_mutex_lock(&s->lock);
     s->ended = true;
-    forget_models(s);
+    run_errands(s);
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -183,15 +192,41 @@ bool scheduler_add(struct scheduler *s, struct job *j) {
     return takes;
 }
 
-void scheduler_forget(struct scheduler *s, struct served *model) {
-    struct forget f = {.model = model};
-    pthread_mutex_lock(&s->lock);
-    f.next = s->forgets;
-    s->forgets = &f;
+// The lock is held.
+static void post(struct scheduler *s, struct errand *e) {
+    if (e->posted) return;
+    e->posted = true;
+    e->next = s->errands;
+    s->errands = e;
     pthread_cond_signal(&s->come);
-    if (s->ended) forget_models(s);
-    while (!f.done) pthread_cond_wait(&s->gone, &s->lock);
+}
+
+void scheduler_post(struct scheduler *s, struct errand *e) {
+    pthread_mutex_lock(&s->lock);
+    if (!s->ended) post(s, e);
     pthread_mutex_unlock(&s->lock);
+}
+
+void scheduler_call(struct scheduler *s, void (*run)(void *arg), void *arg) {
+    struct errand e = {.run = run, .arg = arg, .waits = true};
+    pthread_mutex_lock(&s->lock);
+    if (s->ended) {
+        run(arg);
+        e.done = true;
+    } else {
+        post(s, &e);
+    }
+    while (!e.done) pthread_cond_wait(&s->gone, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void scheduler_forget(struct scheduler *s, struct served *model) {
+    scheduler_call(s, drop_lane, &(struct forgetting){s, model});
+}
+
+void scheduler_let_go(struct scheduler *s, const struct served *model, const gyr_adapter *adapter) {
+    for (struct lane *l = s->lanes; l; l = l->next)
+        if (l->served == model) prefix_let_go(&l->cache, adapter);
 }
 
 void scheduler_stop(struct scheduler *s) {

@@ -29,6 +29,24 @@ struct scheduler *scheduler_new(const struct scheduler_options *o, gyr_error *e)
 // False: too many wait; the job stays the caller's.
 bool scheduler_add(struct scheduler *s, struct job *job);
 
+// Something to be done on the scheduler's thread, between two steps.
+struct errand {
+    void (*run)(void *arg);
+    void *arg;
+    bool waits, done, posted; // the scheduler's
+    struct errand *next;
+};
+
+// From any thread: has an errand run once, sooner or later. One that is posted already is not posted again; one that
+// runs may be. Nothing happens once the thread has ended.
+void scheduler_post(struct scheduler *s, struct errand *e);
+
+// From any other thread: the same, waiting for it. Once the thread has ended it runs at once, on the caller's.
+void scheduler_call(struct scheduler *s, void (*run)(void *arg), void *arg);
+
+// In an errand: frees what is remembered of a model's conversations with an adapter that no job has any more.
+void scheduler_let_go(struct scheduler *s, const struct served *model, const gyr_adapter *adapter);
+
 // From any thread: frees what it remembers of a model whose jobs are all over.
 void scheduler_forget(struct scheduler *s, struct served *model);
 

@@ -100,6 +100,17 @@ static void greet_plan(struct server *s, struct served *m, const char *path) {
     free(plan);
 }
 
+static void greet_adapter(void *user, const struct tuned_state *t) {
+    char line[512];
+    if (t->open)
+        snprintf(line, sizeof line, "%s: an adapter of %s; %.3g GB", t->name, served_name(t->model),
+                 (double)t->bytes / 1e9);
+    else
+        snprintf(line, sizeof line, "%s: an adapter of %s; is opened when it is asked for", t->name,
+                 served_name(t->model));
+    server_log(user, line);
+}
+
 // What is served, with what memory, to whom.
 static void greet(struct server *s, struct served *first) {
     char line[512];
@@ -108,6 +119,7 @@ static void greet(struct server *s, struct served *first) {
     served_get(first, &is);
     for (size_t i = 0; i < models_count(s->models); i++) greet_model(s, models_at(s->models, i));
     if (is.loaded) greet_plan(s, first, s->o->models[0].path);
+    adapters_each(s->adapters, NULL, greet_adapter, s);
     if (models_count(s->models) > 1) {
         snprintf(line, sizeof line, "models and their conversations may take %.3g GB; beyond it, others are unloaded",
                  (double)models_memory(s->models) / 1e9);
@@ -136,9 +148,10 @@ static bool load_first(struct server *s, gyr_error *e) {
     struct fault f = {0};
     bool wait = s->o->models[0].listed;
     if (!wait && !served_load(first, &f, e)) return false;
-    greet(s, first);
+    bool ok = adapters_open(s->adapters, e);
+    if (ok) greet(s, first);
     if (!wait) served_release(first);
-    return true;
+    return ok;
 }
 
 static bool start(struct server *s, gyr_error *e) {
@@ -164,16 +177,18 @@ static bool start(struct server *s, gyr_error *e) {
                                      .kv_type = o->kv_type,
                                      .disk = o->pages,
                                      .disk_bytes = o->pages_bytes};
+    struct adapters_options tuned = {o->adapters, o->n_adapters, o->adapter_folder, o->adapter_memory};
     s->started = now_seconds();
     if (!(s->energy = energy_open(NULL, machine_watts(), s->started)) || !(s->meter = meter_new(s->energy)))
         return fail_memory(e, "server");
     plan.meter = s->meter;
     if (!(s->access = access_new(o, e)) || (note_error(s, e), !(s->http = http_new(&how, e))) ||
         !(s->models = models_new(o->models, o->n_models, &o->model, o->memory, e)) ||
-        !(s->clerks = clerks_new(MAX_CLERKS, e)) || !(s->scheduler = scheduler_new(&plan, e)) ||
-        (!(s->spellings = spellings_new()) && !fail_memory(e, "server")))
+        !(s->adapters = adapters_new(&tuned, s->models, e)) || !(s->clerks = clerks_new(MAX_CLERKS, e)) ||
+        !(s->scheduler = scheduler_new(&plan, e)) || (!(s->spellings = spellings_new()) && !fail_memory(e, "server")))
         return false;
-    models_tell(s->models, s->scheduler);
+    adapters_tell(s->adapters, s->scheduler);
+    models_tell(s->models, s->scheduler, s->adapters);
     if (!load_first(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
     return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
@@ -197,6 +212,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     batcher_free(s.batcher);
     scheduler_free(s.scheduler);
     http_free(s.http);
+    adapters_free(s.adapters);
     models_free(s.models);
     access_free(s.access);
     meter_free(s.meter);

@@ -12,11 +12,21 @@ struct model_source {
     bool listed; // found in a folder: one that cannot be read is no reason not to serve the others
 };
 
+// An adapter (LoRA) of a model that is served, which is asked for by a name of its own.
+struct adapter_source {
+    const char *name, *path;
+    const char *model; // its model's name; NULL: the first
+};
+
 struct serve_options {
     const struct model_source *models;
     size_t n_models;
-    gyr_model_options model; // of each
-    uint64_t memory;         // most bytes that models and their conversations may take together; 0: the machine's
+    const struct adapter_source *adapters;
+    size_t n_adapters;
+    const char *adapter_folder; // from which adapters may be loaded while it runs; NULL: none may
+    uint64_t adapter_memory;    // most bytes of adapters that are open; 0: a quarter of `memory`
+    gyr_model_options model;    // of each
+    uint64_t memory;            // most bytes that models and their conversations may take together; 0: the machine's
     const char *host;
     uint16_t port;              // 0: one that is free
     const char *cert, *key;     // PEM files; NULL: plain HTTP

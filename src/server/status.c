@@ -36,6 +36,8 @@ static void put_model(struct js *o, struct served *m) {
     js_string_of(o, "object", "model");
     js_whole(o, "created", served_since(m));
     js_string_of(o, "owned_by", "gyr");
+    js_string_of(o, "root", served_name(m));
+    js_none(o, "parent");
     js_bool(o, "loaded", state.loaded);
     put_state(o, &state);
     if (state.loaded) {
@@ -49,6 +51,27 @@ static void put_model(struct js *o, struct served *m) {
     js_close(o, '}');
 }
 
+// A model with an adapter: `parent` is the model's name, as vLLM says it.
+static void put_tuned(void *user, const struct tuned_state *t) {
+    struct js *o = user;
+    struct served_state state;
+    served_get(t->model, &state);
+    js_open(o, NULL, '{');
+    js_string_of(o, "id", t->name);
+    js_string_of(o, "object", "model");
+    js_whole(o, "created", t->since);
+    js_string_of(o, "owned_by", "gyr");
+    js_string_of(o, "root", t->root);
+    js_string_of(o, "parent", served_name(t->model));
+    js_bool(o, "loaded", t->open);
+    js_string_of(o, "state", t->open ? "loaded" : "unloaded");
+    js_whole(o, "requests", t->holders);
+    if (state.loaded) js_whole(o, "max_model_len", state.info.context);
+    if (t->bytes) js_whole(o, "bytes", (int64_t)t->bytes);
+    if (t->checksum) js_string_of(o, "checksum", t->checksum);
+    js_close(o, '}');
+}
+
 void handle_models(struct server *s, struct exchange *x) {
     struct buf json = {0};
     struct js o = {.out = &json};
@@ -56,6 +79,7 @@ void handle_models(struct server *s, struct exchange *x) {
     js_string_of(&o, "object", "list");
     js_open(&o, "data", '[');
     for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
+    adapters_each(s->adapters, NULL, put_tuned, &o);
     js_close(&o, ']');
     js_close(&o, '}');
     reply_json(x, 200, &json);
@@ -66,6 +90,10 @@ void handle_model(struct server *s, struct exchange *x) {
     struct buf json = {0};
     struct js o = {.out = &json};
     struct fault f;
+    if (adapters_each(s->adapters, x->tail, put_tuned, &o)) {
+        reply_json(x, 200, &json);
+        return;
+    }
     if (!m) refuse_as(&f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models", x->tail);
     if (!m || !served_good(m, &f)) {
         reply_fault(x, x->route->surface, &f);

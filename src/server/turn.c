@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "server/models.h"
+#include "server/tuned.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,10 @@ static bool on_mask(void *user, uint32_t *allowed) {
     return true;
 }
 
+struct sharers job_sharers(const struct job *j) {
+    return (struct sharers){j->salt, j->tuned ? tuned_adapter(j->tuned) : NULL};
+}
+
 struct turn *turn_new(struct job *j, unsigned index, gyr_session *session, gyr_error *e) {
     struct turn *t = calloc(1, sizeof *t);
     if (!t) return fail_memory(e, "answer"), NULL;
@@ -148,7 +153,7 @@ void turn_free(struct turn *t, struct prefix_cache *cache) {
     buf_free(&t->tail);
     buf_free(&t->reasoning.tail);
     gyr_session_free(t->mark);
-    prefix_put(cache, t->session, t->job->salt, now_seconds(), false);
+    prefix_put(cache, t->session, job_sharers(t->job), now_seconds(), false);
     job_release(t->job);
     free(t);
 }
@@ -165,8 +170,8 @@ void turn_keep_state(struct turn *t, struct prefix_cache *cache) {
         t->mark = copy;
         return;
     }
-    prefix_put(cache, t->mark, t->job->salt, now_seconds(), true);
-    prefix_put(cache, copy, t->job->salt, now_seconds(), true);
+    prefix_put(cache, t->mark, job_sharers(t->job), now_seconds(), true);
+    prefix_put(cache, copy, job_sharers(t->job), now_seconds(), true);
     t->mark = NULL;
 }
 

@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!size) return 0;
     const struct route *r = &routes[data[0] % ROUTES];
     struct exchange *x = exchange_internal(NULL, r, r->path, (const char *)data + 1, size - 1);
-    struct job *j = x ? job_new(x, poet()) : NULL;
+    struct job *j = x ? job_new(x, poet(), NULL) : NULL;
     if (j) {
         read_body(r, x, j);
         job_release(j);

@@ -11,12 +11,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../house"))
 from house import ROOT, run  # noqa: E402
-from serving import Server, chat, fewer  # noqa: E402
+from serving import Server, chat, fewer, in_threads  # noqa: E402
 
 GYR, MAKER = sys.argv[1:3]
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -41,24 +40,6 @@ def loaded(s):
 
 def text_of(reply):
     return reply["choices"][0]["message"]["content"].rstrip("\n")
-
-
-def in_threads(fn, items):
-    """fn(item) of each at once: what was raised."""
-    problems = []
-
-    def one(item):
-        try:
-            fn(item)
-        except Exception as e:  # pylint: disable=broad-except
-            problems.append(f"{item}: {type(e).__name__}: {e}")
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in items]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    return problems
 
 
 def a_model_in_use_is_drained_before_it_is_unloaded():

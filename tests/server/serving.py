@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 
 def sanitized():
@@ -90,3 +91,21 @@ class Server:
 
 def chat(text, **more):
     return dict({"messages": [{"role": "user", "content": text}]}, **more)
+
+
+def in_threads(fn, items):
+    """fn(item) of each at once: what was raised."""
+    problems = []
+
+    def one(item):
+        try:
+            fn(item)
+        except Exception as e:  # pylint: disable=broad-except
+            problems.append(f"{item}: {type(e).__name__}: {e}")
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in items]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return problems

@@ -12,7 +12,7 @@
 // Packing less than SLICE elements of a row is not worth a task.
 enum { SCRATCH = 32 << 20, ROWS = 512, HUGE = 2 << 20, PANELS = 48 };
 enum { TASK = 128 << 10, ONE_AFTER_ANOTHER = 1 << 20, SMALLER = 4, SLICE = 1024 };
-enum { JOBS = 16 };
+enum { JOBS = 64 };
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }

@@ -111,7 +111,7 @@ export class ModelsView {
         const focus = this.list.contains(document.activeElement) ? document.activeElement.textContent : null;
         const at = focus === null ? -1 : [...this.list.querySelectorAll("button, summary")].indexOf(document.activeElement);
         this.state = state;
-        fill(this.list, models().map((model) => this.card(model)));
+        fill(this.list, models().filter((m) => !m.parent).map((model) => this.card(model)));
         this.pull.element.hidden = !who().pulls;
         if (at >= 0) ([...this.list.querySelectorAll("button, summary")][at] || this.element).focus({preventScroll: true});
     }
