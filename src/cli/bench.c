@@ -4,6 +4,7 @@
 #include "options.h"
 #include "output.h"
 #include "progress.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -182,12 +183,11 @@ int verb_bench(int argc, char **argv) {
                                .kv_type = kv_type_named(o.kv_type),
                                .progress = advance,
                                .user = &b};
+    gyr_model_options how = {
+        .threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock, .cache = !o.no_cache};
+    if (!ranks_begin("bench", o.adapter, &status) || ranks_follow(o.model, how, &status)) return status;
     signals_catch();
-    b.model =
-        open_model(o.model,
-                   (gyr_model_options){
-                       .threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock, .cache = !o.no_cache},
-                   &status);
+    b.model = open_model(o.model, how, &status);
     if (!b.model) return status;
     gyr_adapter *adapter = NULL;
     if (open_adapter(b.model, o.adapter, &adapter, &status)) {

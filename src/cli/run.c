@@ -4,6 +4,7 @@
 #include "input.h"
 #include "open.h"
 #include "output.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -146,12 +147,15 @@ static int answer_once(struct talk *t, const char *text, size_t size) {
     return status;
 }
 
+static gyr_model_options model_options(const struct run_options *o) {
+    return (gyr_model_options){
+        .threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache};
+}
+
 static int open_talk(struct talk *t) {
     const struct run_options *o = t->options;
-    gyr_model_options how = {
-        .threads = (uint32_t)o->threads, .oversize = o->oversize, .lock = o->lock, .cache = !o->no_cache};
     int status = GYR_OK;
-    t->model = open_model(o->model, how, &status);
+    t->model = open_model(o->model, model_options(o), &status);
     if (!t->model || !open_adapter(t->model, o->adapter, &t->adapter, &status)) return status;
     gyr_model_get_info(t->model, &t->info);
     gyr_error e = {0};
@@ -170,6 +174,9 @@ static int open_receipt(struct talk *t) {
 }
 
 static int run(struct run_options *o, char **words, int count) {
+    int ended;
+    if (!ranks_begin("run", o->adapter, &ended)) return ended;
+    if (ranks_follow(o->model, model_options(o), &ended)) return ended;
     bool one_shot = count || !isatty(STDIN_FILENO);
     if (!one_shot && (o->json || !isatty(STDOUT_FILENO)))
         return usage_error("run: no prompt; give one as an argument or through a pipe (a chat needs a terminal)");
