@@ -185,7 +185,8 @@ int verb_bench(int argc, char **argv) {
                                .user = &b};
     gyr_model_options how = {
         .threads = (uint32_t)o.threads, .oversize = o.oversize, .lock = o.lock, .cache = !o.no_cache};
-    if (!ranks_begin("bench", o.adapter, &status) || ranks_follow(o.model, how, &status)) return status;
+    if (!team_adapter("bench", o.adapter)) return GYR_USAGE;
+    if (team_follow(o.model, how, &status)) return status;
     signals_catch();
     b.model = open_model(o.model, how, &status);
     if (!b.model) return status;

@@ -3,10 +3,12 @@
 #include "open.h"
 #include "output.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-// What launchers tell a process: how many there are, and which one this is.
+// What launchers tell a process: how many there are, which one this is, and which one of its machine's.
 static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+static const char *const locals[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
 static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
 
 static long told(const char *const *names, size_t n) {
@@ -17,27 +19,27 @@ static long told(const char *const *names, size_t n) {
 
 static gyr_ranks *joined;
 
-gyr_ranks *ranks_joined(void) { return joined; }
+gyr_ranks *team_joined(void) { return joined; }
 
 static bool follows(void) { return joined && gyr_ranks_own(joined); }
 
-bool ranks_begin(const char *verb, const char *adapter, int *status) {
+bool team_join(int *status) {
     gyr_error e = {0};
-    *status = GYR_OK;
     if (!gyr_ranks_launched()) return true;
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // launchers write to the same: a line goes there whole
     joined = gyr_ranks_join(&e);
-    if (!joined) {
-        *status = e.message[0] ? report(&e) : (int)e.status;
-        return false;
-    }
-    output_quiet(follows());
-    if (gyr_ranks_count(joined) < 2) return true;
-    if (adapter)
-        *status = usage_error("--adapter: %s takes none on several machines yet; merge it into the model", verb);
-    return !*status;
+    output_quiet(joined ? follows() : told(locals, sizeof locals / sizeof *locals) > 0); // a line a machine
+    if (!joined) *status = e.message[0] ? report(&e) : (int)e.status;
+    return joined;
 }
 
-bool ranks_follow(const char *path, gyr_model_options options, int *status) {
+bool team_adapter(const char *verb, const char *adapter) {
+    if (!adapter || !joined || gyr_ranks_count(joined) < 2) return true;
+    usage_error("--adapter: gyr %s takes none on several machines yet; merge it into the model (gyr merge)", verb);
+    return false;
+}
+
+bool team_follow(const char *path, gyr_model_options options, int *status) {
     gyr_error e = {0};
     if (!follows()) return false;
     *status = GYR_OK;
@@ -50,13 +52,13 @@ bool ranks_follow(const char *path, gyr_model_options options, int *status) {
     return true;
 }
 
-int ranks_end(int status) {
+int team_end(int status) {
     gyr_ranks *r = joined;
     joined = NULL;
     return gyr_ranks_leave(r, status, output_unsaid());
 }
 
-bool ranks_none(const char *verb) {
+bool team_none(const char *verb) {
     if (told(sizes, sizeof sizes / sizeof *sizes) < 2) return true;
     output_quiet(told(numbers, sizeof numbers / sizeof *numbers) > 0);
     usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run and gyr bench do)", verb);

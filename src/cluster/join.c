@@ -68,7 +68,8 @@ static bool meet(struct ranks *r, gyr_error *e) {
         if (!first.status) ranks_blame(r, i, GYR_UNSUPPORTED, "is not the same version of gyr as rank 0", &first);
     }
     bool ok = !r->own || post_message(r, 0, &own, sizeof own, NULL, 0, e);
-    ok = ok && ranks_agree(r, !first.status, &first, NULL, 0, &b, e);
+    ok = ok && ranks_agree(r, !first.status, &first, own.host, sizeof own.host, &b, e);
+    if (ok) memcpy(r->host, b.data, b.size);
     buf_free(&b);
     return ok;
 }

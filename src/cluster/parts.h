@@ -19,7 +19,7 @@ struct ranks {
     void *module;
     const struct transport *t;
     uint32_t own, count;
-    char name[64], (*host)[64]; // of the transport; of each rank, which rank 0 alone knows of all
+    char name[64], (*host)[64]; // of the transport; of each rank
     pthread_mutex_t lock;       // one thread at a time calls MPI
     struct outgoing *out;
     size_t n_out, room_out, bytes_out;
