@@ -98,7 +98,8 @@ typedef struct gyr_model_options {
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
-    uint64_t reserved[8]; // zero; so wherever a member has this name
+    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()); NULL: this process alone
+    uint64_t reserved[7];    // zero; so wherever a member has this name
 } gyr_model_options;
 
 // Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are rewritten in the form
@@ -134,6 +135,32 @@ GYR_API void gyr_adapter_checksum(const gyr_adapter *adapter, char checksum[65])
 
 // Bytes of memory that it takes.
 GYR_API uint64_t gyr_adapter_bytes(const gyr_adapter *adapter);
+
+// ------------------------------------------------------------------------------------------------------ ranks
+
+// Ranks: processes that an MPI launcher (mpirun, srun) started together, on one machine or several. A model that is
+// opened with them is cut by its layers, and each rank has some; an answer's bytes do not depend on how many there are.
+// Rank 0 uses the model as ever. The others open the same file with the same options, call gyr_ranks_follow(), and
+// leave. docs/clusters.md says what a launcher needs.
+typedef struct gyr_ranks gyr_ranks;
+
+// Whether a launcher started this process. It may have started it alone.
+GYR_API bool gyr_ranks_launched(void);
+
+// Joins the others, in each of these processes once. Fails with GYR_UNSUPPORTED: there is no module for this MPI, or a
+// rank is of another version, edition or byte order; GYR_DEVICE: MPI failed. The message is empty where rank 0 has it.
+GYR_API gyr_ranks *gyr_ranks_join(gyr_error *err);
+GYR_API uint32_t gyr_ranks_own(const gyr_ranks *ranks); // this process's number, from 0
+GYR_API uint32_t gyr_ranks_count(const gyr_ranks *ranks);
+
+// Computes this rank's part of what rank 0 asks for, until that leaves: GYR_OK. Fails with GYR_DEVICE if rank 0 is
+// lost.
+GYR_API gyr_status gyr_ranks_follow(gyr_model *model, gyr_error *err);
+
+// Ends this rank's part, after its models were closed. When rank 0 leaves, all do; when another does, rank 0's calls
+// fail with `why` (may be NULL). Returns the status to exit with: rank 0's. Where a rank gave no sign of life for
+// longer than $GYR_RANK_TIMEOUT seconds (30), it ends all processes, this one too. NULL is allowed.
+GYR_API int gyr_ranks_leave(gyr_ranks *ranks, int status, const char *why);
 
 typedef struct gyr_model_info {
     const char *name;            // as the file calls itself; "" if it does not

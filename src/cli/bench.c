@@ -4,6 +4,7 @@
 #include "options.h"
 #include "output.h"
 #include "progress.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -252,14 +253,15 @@ int verb_bench(int argc, char **argv) {
                                .kv_type = kv_type_named(o.kv_type),
                                .progress = advance,
                                .user = &b};
+    gyr_model_options how = {.threads = (uint32_t)o.threads,
+                             .device = o.device_name,
+                             .oversize = o.oversize,
+                             .lock = o.lock,
+                             .cache = !o.no_cache};
+    if (!team_adapter("bench", o.adapter)) return GYR_USAGE;
+    if (team_follow(o.model, how, &status)) return status;
     signals_catch();
-    b.model = open_model(o.model,
-                         (gyr_model_options){.threads = (uint32_t)o.threads,
-                                             .device = o.device_name,
-                                             .oversize = o.oversize,
-                                             .lock = o.lock,
-                                             .cache = !o.no_cache},
-                         &status);
+    b.model = open_model(o.model, how, &status);
     if (!b.model) return status;
     gyr_adapter *adapter = NULL;
     gyr_error e = {0};

@@ -2,6 +2,7 @@
 #include "gyr.h"
 #include "options.h"
 #include "output.h"
+#include "ranks.h"
 #include "verbs.h"
 
 #include <locale.h>
@@ -15,10 +16,11 @@ static int verb_help(int argc, char **argv);
 static const struct verb {
     const char *name, *help; // NULL: named below the list, which fits a screen
     int (*run)(int argc, char **argv);
+    enum { EACH, ALONE, TOGETHER } ranks; // where MPI's launcher has started several processes
 } verbs[] = {
-    {"run", "answer a prompt, or chat", verb_run},
-    {"verify", "check an answer's receipt by computing it again", verb_verify},
-    {"serve", "serve models over HTTP", verb_serve},
+    {"run", "answer a prompt, or chat", verb_run, TOGETHER},
+    {"verify", "check an answer's receipt by computing it again", verb_verify, ALONE},
+    {"serve", "serve models over HTTP", verb_serve, ALONE},
     {"key", "make, list and remove the keys of a server", verb_key},
     {"pull", "get a model from the hub", verb_pull},
     {"list", "list the models that were pulled", verb_list},
@@ -26,13 +28,13 @@ static const struct verb {
     {"inspect", "say what is in a model file and what it takes to run", verb_inspect},
     {"tokenize", "turn text into token ids, or back", verb_tokenize},
     {"template", "print the prompt that a chat template makes of a chat", verb_template},
-    {"embed", "turn texts into vectors", verb_embed},
-    {"logits", "compute the scores of the next token, for checking", verb_logits},
-    {"eval", "measure how well a model predicts a text", verb_eval},
+    {"embed", "turn texts into vectors", verb_embed, ALONE},
+    {"logits", "compute the scores of the next token, for checking", verb_logits, ALONE},
+    {"eval", "measure how well a model predicts a text", verb_eval, ALONE},
     {"plan", "say whether a model fits, how fast it is and what it costs", verb_plan},
     {"devices", "list what models can run on here", verb_devices},
     {"cache", "list or clear the weights kept for the next start", verb_cache},
-    {"bench", "measure how fast a model is, beside the machine's limits", verb_bench},
+    {"bench", "measure how fast a model is, beside the machine's limits", verb_bench, TOGETHER},
     {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
     {"tune", "train an adapter for a model by conversations", verb_tune},
@@ -93,7 +95,11 @@ static int dispatch(int argc, char **argv) {
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return print_help(), GYR_OK;
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) return verb_version(1, argv);
     const struct verb *v = find(argv[1]);
-    return v ? v->run(argc - 1, argv + 1) : unknown(argv[1]);
+    if (!v) return unknown(argv[1]);
+    int status = GYR_USAGE;
+    if (v->ranks == ALONE && !team_none(v->name)) return status;
+    if (v->ranks == TOGETHER && !team_join(&status)) return status;
+    return v->run(argc - 1, argv + 1);
 }
 
 // The line editor needs to know that bytes above 127 are UTF-8; on a bare machine the locale is "C" and does not say.
@@ -104,5 +110,5 @@ static void choose_locale(void) {
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_DFL); // a reader that leaves (gyr run | head) ends the program quietly
     choose_locale();
-    return print_end(dispatch(argc, argv));
+    return team_end(print_end(dispatch(argc, argv)));
 }

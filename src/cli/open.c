@@ -3,6 +3,7 @@
 #include "output.h"
 #include "progress.h"
 #include "pull.h"
+#include "ranks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,7 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status) 
     progress_start(&bar, "loading", "B", sized ? (double)file.st_size : 0);
     options.progress = progress_report;
     options.user = &bar;
+    options.ranks = team_joined();
     gyr_model *model = path ? gyr_model_open(path, &options, &e) : open_poet(&options, &e);
     progress_end(&bar);
     free(found);

@@ -97,8 +97,20 @@ int print_end(int status) {
     return GYR_IO;
 }
 
+// One of several processes that do the same has others speak for it.
+static bool quiet;
+static char unsaid[512];
+
+void output_quiet(bool yes) { quiet = yes; }
+
+const char *output_unsaid(void) { return unsaid; }
+
 static void say(const char *before, const char *format, va_list args, const char *after) {
     size_t size;
+    if (quiet) {
+        vsnprintf(unsaid, sizeof unsaid, format, args);
+        return;
+    }
     char *text = format_text(format, args, &size);
     fputs(before, stderr);
     if (text) write_harmless(stderr, text, size, "");

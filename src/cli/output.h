@@ -35,6 +35,10 @@ __attribute__((format(printf, 1, 2))) int usage_error(const char *format, ...);
 // The same for a library's error; returns its status.
 int report(const gyr_error *e);
 
+// Says nothing on stderr from now on; and the last that was not said, "" if nothing was.
+void output_quiet(bool yes);
+const char *output_unsaid(void);
+
 // A line on stderr, dim on a terminal that has colours (and no NO_COLOR, https://no-color.org).
 __attribute__((format(printf, 1, 2))) void say_dim(const char *format, ...);
 

@@ -4,6 +4,7 @@
 #include "input.h"
 #include "open.h"
 #include "output.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -169,15 +170,18 @@ static void say_plan(const struct talk *t) {
     gyr_free(text);
 }
 
+static gyr_model_options model_options(const struct run_options *o) {
+    return (gyr_model_options){.threads = (uint32_t)o->threads,
+                               .device = o->device,
+                               .oversize = o->oversize,
+                               .lock = o->lock,
+                               .cache = !o->no_cache};
+}
+
 static int open_talk(struct talk *t) {
     const struct run_options *o = t->options;
-    gyr_model_options how = {.threads = (uint32_t)o->threads,
-                             .device = o->device,
-                             .oversize = o->oversize,
-                             .lock = o->lock,
-                             .cache = !o->no_cache};
     int status = GYR_OK;
-    t->model = open_model(o->model, how, &status);
+    t->model = open_model(o->model, model_options(o), &status);
     if (!t->model || !open_adapter(t->model, o->adapter, &t->adapter, &status)) return status;
     gyr_model_get_info(t->model, &t->info);
     if (o->verbose) say_plan(t);
@@ -198,6 +202,9 @@ static int open_receipt(struct talk *t) {
 }
 
 static int run(struct run_options *o, char **words, int count) {
+    int ended;
+    if (!team_adapter("run", o->adapter)) return GYR_USAGE;
+    if (team_follow(o->model, model_options(o), &ended)) return ended;
     bool one_shot = count || !isatty(STDIN_FILENO);
     if (!one_shot && (o->json || !isatty(STDOUT_FILENO)))
         return usage_error("run: no prompt; give one as an argument or through a pipe (a chat needs a terminal)");

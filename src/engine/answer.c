@@ -43,7 +43,9 @@ void gyr_answer_free(gyr_answer *a) {
 // Bytes of weights and cache that computing the last token read.
 static uint64_t bytes_of_step(const struct gyr_session *s) {
     uint64_t token = kv_cache_bytes(s->kv->layout, PAGE_TOKENS) / PAGE_TOKENS;
-    return s->model->model->decode_bytes + token * s->length;
+    const struct gyr_model *m = s->model;
+    if (m->ranks) return m->whole.decode_bytes + m->whole.kv_bytes * s->length;
+    return m->model->decode_bytes + token * s->length;
 }
 
 size_t answer_due(const struct gyr_answer *a) { return a->first - a->count + a->fed + a->stats.answer_tokens; }

@@ -1,5 +1,6 @@
 // Tokens of many sessions computed together: rows of all of them, mixed in batches as large as the model takes.
 #include "engine/adapter.h"
+#include "engine/ranks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,15 @@ static bool check_sessions(const struct intake *in, size_t n, gyr_error *e) {
 // Tokens of a session that are computed once more with those that come, because they see them: all.
 static size_t seeing(const struct gyr_session *s) { return s->model->model->h.bidirectional ? s->length : 0; }
 
+// Makes the page that is written next the session's own.
+static bool own_page(struct gyr_session *s, gyr_error *e) {
+    size_t at = s->length / PAGE_TOKENS;
+    uint32_t before = s->pages.page[at];
+    bool ok = kv_cache_own(s->kv, &s->pages, s->length, e);
+    if (ok && s->pages.page[at] != before) ranks_note_page(s->model, s->kv, before, s->pages.page[at]);
+    return ok;
+}
+
 // Pages for all that comes, the first to be written being the session's own; and a state for who gave it back.
 static bool make_room(const struct batch *b, gyr_error *e) {
     if (!kv_admit(b->model, b->in, b->n, e)) return false;
@@ -70,7 +80,7 @@ static bool make_room(const struct batch *b, gyr_error *e) {
         if (b->in[i].count && !s->state && !state_pool_take(&b->model->states, &s->state, e)) return false;
         if (b->in[i].count && seeing(s))
             kv_cache_trim(s->kv, &s->pages, 0); // all are written
-        else if (inside && !kv_cache_own(s->kv, &s->pages, s->length, e))
+        else if (inside && !own_page(s, e))
             return false;
         if (!kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count)) return fail_memory(e, "KV cache");
     }
@@ -169,8 +179,9 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
     bool one = last && t.wanted == 1 && !b->to[0] && b->gives == GIVES_LOGITS;
     float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
     b->computed = true;
+    if (b->model->ranks && !ranks_tell(b->model, kv, b->rows, t.rows, b->gives, e)) return false;
     if (!forward(b->model->run, kv, b->rows, t.rows, b->gives, scores, e)) return false;
-    if ((t.wanted || last) && !b->model->device->ops->sync(b->model->device, e)) return false;
+    if ((t.wanted || last) && !run_sync(b->model->run, e)) return false;
     if (one)
         swap(&b->model->one, &b->in[b->of[0]].s->logits);
     else if (!together)
@@ -284,7 +295,7 @@ bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     if (ok) {
         done(&b);
     } else {
-        b.model->device->ops->sync(b.model->device, NULL); // nothing of it may still be on its way
+        run_sync(b.model->run, NULL); // nothing of it may still be on its way
         undo(&b);
     }
     free(b.pending);

@@ -2,6 +2,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/buf.h"
 #include "base/threads.h"
 #include "engine/cache.h"
 #include "engine/inside.h"
@@ -21,6 +22,18 @@ struct gyr_tokenizer {
 };
 
 enum { KV_POOLS = 6 };
+
+struct ranks;
+
+// What a model has in all, where this rank has a part of it.
+struct whole {
+    uint64_t parameters, weight_bytes, decode_bytes, kv_bytes, state_bytes;
+};
+
+// What happened to pages and states since the last pass (ranks.h).
+struct notes {
+    struct buf copies, forks;
+};
 
 struct gyr_model {
     struct checkpoint *checkpoint;
@@ -43,7 +56,10 @@ struct gyr_model {
     struct kept *kept; // the tiles' file; NULL: they are in memory
     uint64_t identity; // model_identity(); 0: nobody asked yet
     pthread_mutex_t checksum_lock;
-    char checksum[65]; // gyr_model_checksum(); "": nobody asked yet
+    char checksum[65];   // gyr_model_checksum(); "": nobody asked yet
+    struct ranks *ranks; // that compute it together; NULL: this process alone
+    struct whole whole;
+    struct notes notes;
 };
 
 // Tiles in a file of the cache: one that is there, or one to be written. NULL: there is no room for it, or no use.

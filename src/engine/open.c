@@ -1,6 +1,6 @@
 // Opening a model: checkpoint, tokenizer, chat template, weights bound, pages warmed.
 #include "base/buf.h"
-#include "engine/engine.h"
+#include "engine/ranks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -65,7 +65,8 @@ static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_
 static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
     uint64_t tiles = model_tiled_bytes(m->model), total = m->model->weight_bytes, all, room;
     m->device->ops->room(m->device, &all, &room);
-    if (!tiles || tiles > room - room / 16) return !mapped || total > all || warm(m->checkpoint, o, total, e);
+    if (!tiles || tiles > room - room / 16)
+        return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
     m->kept = mapped && o && o->cache ? kept_open(m) : NULL;
     struct tiling how = {.mapped = mapped, .lock = o && o->lock};
     if (o) how.progress = o->progress, how.user = o->user;
@@ -115,7 +116,8 @@ size_t model_samplers(struct gyr_model *m, size_t want) {
     return m->n_samplers;
 }
 
-static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+// What is known before anything is bound.
+static bool begin(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
     struct text name = {0};
     if (!checkpoint_string(m->checkpoint, "general.name", &name, e)) return false;
     m->name = copy_text(name);
@@ -123,37 +125,79 @@ static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
     m->device = device_open(o ? o->device : NULL, o ? o->threads : 0, e);
     m->kv_limit = o ? o->kv_bytes : 0;
-    if (!m->device || !(m->model = model_new(m->checkpoint, m->device, e)) || !open_text(m, e)) return false;
-    if (!check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, mapped, e)) return false;
+    return m->device;
+}
+
+// A state of layers that are others' takes a float here: there is one.
+static size_t state_floats(const struct model *m) {
+    size_t own = m->h.state_layers * recurrence_floats(&m->h.recurrence);
+    return own || !m->keeps_states ? own : 1;
+}
+
+static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    if (!m->model || !open_text(m, e) || !check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, mapped, e))
+        return false;
     m->one = malloc(m->model->h.vocab * sizeof *m->one);
     if (!m->one) return fail_memory(e, m->checkpoint->path);
-    m->states = (struct state_pool){.device = m->device,
-                                    .floats = m->model->h.state_layers * recurrence_floats(&m->model->h.recurrence)};
-    return (m->run = run_new(m->model, e)) && m->device->ops->sync(m->device, e);
+    m->states = (struct state_pool){.device = m->device, .floats = state_floats(m->model)};
+    return (m->run = run_new(m->model, e)) && (!m->ranks || run_join(m->run, m->ranks, e)) &&
+           m->device->ops->sync(m->device, e);
+}
+
+static bool open_alone(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    return begin(m, o, e) && (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, mapped, e);
+}
+
+// Every rank goes through the same steps, however they end.
+static bool open_part(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    gyr_error made = {0};
+    uint64_t *memory;
+    bool ok = begin(m, o, &made);
+    if (!ranks_meet_model(m, m->ranks, ok, &made, &memory, e)) return false;
+    struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
+    m->model = model_part(m->checkpoint, m->device, &cut, &made);
+    free(memory);
+    return ranks_ready(m, fill(m, o, mapped, &made), &made, e);
+}
+
+// The others hear that this rank has no model to open.
+static void tell_failure(const gyr_model_options *o, gyr_error *e) {
+    gyr_error made = *e;
+    uint64_t *memory;
+    ranks_meet_model(NULL, o->ranks->ranks, false, &made, &memory, e);
 }
 
 static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options *o, bool mapped, gyr_error *e) {
     gyr_model *m = c ? calloc(1, sizeof *m) : NULL;
+    bool many = o && o->ranks && ranks_count(o->ranks->ranks) > 1;
     if (!m) {
         if (c) fail_memory(e, c->path);
+        if (many) tell_failure(o, e);
         checkpoint_close(c);
         return NULL;
     }
     m->checkpoint = c;
+    m->ranks = many ? o->ranks->ranks : NULL;
     pthread_mutex_init(&m->checksum_lock, NULL);
     m->tokenizer.vocab = &c->vocab;
-    if (fill(m, o, mapped, e)) return m;
+    if ((many ? open_part : open_alone)(m, o, mapped, e)) return m;
     gyr_model_close(m);
     return NULL;
 }
 
 gyr_model *gyr_model_open(const char *path, const gyr_model_options *o, gyr_error *e) {
-    return CHECK_RESERVED(o, e) ? open_checkpoint(checkpoint_open(path, e), o, true, e) : NULL;
+    gyr_error none;
+    if (!CHECK_RESERVED(o, e)) return NULL;
+    if (!e) e = &none;
+    return open_checkpoint(checkpoint_open(path, e), o, true, e);
 }
 
 gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size, const gyr_model_options *o,
                                  gyr_error *e) {
-    return CHECK_RESERVED(o, e) ? open_checkpoint(checkpoint_open_memory(name, data, size, e), o, false, e) : NULL;
+    gyr_error none;
+    if (!CHECK_RESERVED(o, e)) return NULL;
+    if (!e) e = &none;
+    return open_checkpoint(checkpoint_open_memory(name, data, size, e), o, false, e);
 }
 
 void gyr_model_close(gyr_model *m) {
@@ -174,6 +218,8 @@ void gyr_model_close(gyr_model *m) {
     free(m->types);
     free(m->scores);
     free(m->one);
+    buf_free(&m->notes.copies);
+    buf_free(&m->notes.forks);
     pthread_mutex_destroy(&m->checksum_lock);
     free(m);
 }
@@ -183,13 +229,17 @@ const struct model *model_inside(const gyr_model *m) { return m->model; }
 void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
     const struct hyperparameters *h = &m->model->h;
     enum type kv = kv_cache_default(m->model->type);
+    uint64_t kv_bytes = kv_cache_bytes(kv_cache_layout(h, kv), PAGE_TOKENS) / PAGE_TOKENS;
+    struct whole all = {m->model->parameters, m->model->weight_bytes, m->model->decode_bytes, kv_bytes,
+                        state_pool_bytes(&m->states)};
+    if (m->ranks) all = m->whole;
     *info = (gyr_model_info){.name = m->name,
                              .architecture = m->checkpoint->architecture,
                              .types = m->types,
-                             .parameters = m->model->parameters,
-                             .weight_bytes = m->model->weight_bytes,
-                             .decode_bytes = m->model->decode_bytes,
-                             .kv_bytes_per_token = kv_cache_bytes(kv_cache_layout(h, kv), PAGE_TOKENS) / PAGE_TOKENS,
+                             .parameters = all.parameters,
+                             .weight_bytes = all.weight_bytes,
+                             .decode_bytes = all.decode_bytes,
+                             .kv_bytes_per_token = all.kv_bytes,
                              .vocab = h->vocab,
                              .layers = h->layers,
                              .hidden = h->hidden,
@@ -201,7 +251,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .far_context = h->far_context,
                              .has_chat_template = m->chat != NULL,
                              .keeps_state = m->states.floats > 0,
-                             .state_bytes = state_pool_bytes(&m->states),
+                             .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
                              .embedding = (uint32_t)embedding_size(m)};

@@ -109,21 +109,34 @@ static void add_tensor(struct check *c, const struct tensor *t) {
     check_add(c, &sample, sizeof sample);
 }
 
+static void add_contents(struct check *c, const struct checkpoint *file) {
+    struct text key;
+    const struct value *v;
+    for (size_t i = 0; checkpoint_key(file, i, &key, &v); i++) {
+        add_text(c, key);
+        add_value(c, v);
+    }
+    for (size_t i = 0; i < file->n_tensors; i++) add_tensor(c, &file->tensors[i]);
+}
+
+static uint64_t number_of(struct check *c) {
+    uint64_t n = check_end(c);
+    return n + !n;
+}
+
+uint64_t checkpoint_identity(const struct checkpoint *file) {
+    struct check c = {{0}};
+    add_contents(&c, file);
+    return number_of(&c);
+}
+
 uint64_t model_identity(struct gyr_model *m) {
     const struct checkpoint *file = m->checkpoint;
     struct check c = {{0}};
-    struct text key;
-    const struct value *v;
     if (m->identity) return m->identity;
     uint64_t stamp = checkpoint_stamp(file);
     check_add(&c, &stamp, sizeof stamp);
     add_text(&c, (struct text){m->device->ops->kind, strlen(m->device->ops->kind)});
-    for (size_t i = 0; checkpoint_key(file, i, &key, &v); i++) {
-        add_text(&c, key);
-        add_value(&c, v);
-    }
-    for (size_t i = 0; i < file->n_tensors; i++) add_tensor(&c, &file->tensors[i]);
-    m->identity = check_end(&c);
-    m->identity += !m->identity;
-    return m->identity;
+    add_contents(&c, file);
+    return m->identity = number_of(&c);
 }

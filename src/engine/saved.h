@@ -49,4 +49,7 @@ size_t saved_largest(const struct kv_cache *kv);
 // name, type and shape and samples of its bytes. Never 0.
 uint64_t model_identity(struct gyr_model *m);
 
+// The same of what the files say and hold alone, wherever they are. Never 0.
+uint64_t checkpoint_identity(const struct checkpoint *file);
+
 #endif

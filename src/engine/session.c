@@ -1,5 +1,6 @@
 // A session: one sequence in the KV cache.
 #include "engine/adapter.h"
+#include "engine/ranks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,11 @@ static struct kv_cache *pool_of(struct gyr_model *m, enum type type, bool far, g
     size_t i = pool_number(type, far);
     if (!m->kv[i] && (m->kv[i] = kv_cache_new(m->device, kv_cache_layout(&m->model->h, type), e))) m->kv[i]->far = far;
     return m->kv[i];
+}
+
+struct kv_cache *model_pool(struct gyr_model *m, size_t i, gyr_error *e) {
+    static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
+    return pool_of(m, types[i % 3], i >= 3, e);
 }
 
 static void enlist(struct gyr_session *s) {
@@ -119,6 +125,7 @@ gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
         return fail_memory(e, "session"), NULL;
     }
     if (from->state) state_pool_copy(&s->model->states, s->state, from->state);
+    if (from->state) ranks_note_state(s->model, from->state, s->state);
     if (s->state && !s->model->device->ops->sync(s->model->device, e)) {
         gyr_session_free(s);
         return NULL;

@@ -347,7 +347,7 @@ static void plan(const struct binder *b, uint32_t i) {
     p->feed = feed_of(b, i);
     p->cache = p->kind == KV_LOCAL ? m->h.kv_layers[KV_USUAL] : 0;
     p->index = m->h.kv_layers[KV_USUAL] + m->h.kv_layers[KV_LOCAL];
-    for (uint32_t k = 0; k < i; k++) {
+    for (uint32_t k = m->first; k < i; k++) {
         const struct layer_plan *before = &m->layers[k].plan;
         p->cache += before->attends && !before->borrows && before->kind == p->kind;
         p->state += before->recurs;
@@ -375,12 +375,16 @@ static bool bind_layer(struct binder *b, uint32_t i) {
            ((l->plan.feed != FEED_EXPERTS && l->plan.feed != FEED_BOTH) || bind_experts(b, l, i));
 }
 
+// What this rank does not have is looked at in both passes.
+static void binds(struct binder *b, bool own) { b->looking = b->all_looking || !own; }
+
 // The embedding says how large the vocabulary is. A tokenizer may have tokens that have no row: they cannot be fed.
 enum { MAX_WITHOUT_ROWS = 64 };
 
 static bool bind_embedding(struct binder *b) {
     struct model *m = b->m;
     char name[128];
+    binds(b, m->begins || (m->gives && m->tied));
     const struct tensor *t = look(b, ROLE_EMBEDDING, PART_WEIGHT, 0, name);
     bool few = t && m->checkpoint->vocab.n > t->dim[1] && m->checkpoint->vocab.n - t->dim[1] > MAX_WITHOUT_ROWS;
     if (t && (t->dim[1] == 0 || t->dim[1] > 1u << 24 || few))
@@ -388,6 +392,7 @@ static bool bind_embedding(struct binder *b) {
                     m->checkpoint->path, name, (unsigned long long)t->dim[1], m->checkpoint->vocab.n);
     m->h.vocab = t ? (uint32_t)t->dim[1] : 1;
     if (!bind_matrix(b, &m->embedding, ROLE_EMBEDDING, 0, m->h.hidden, m->h.vocab)) return false;
+    binds(b, m->begins);
     return bind_beginning(b);
 }
 
@@ -414,17 +419,19 @@ static bool bind_final_norm(struct binder *b) {
 
 static bool bind_output(struct binder *b) {
     struct model *m = b->m;
+    binds(b, m->gives);
     if (m->family->encoder) {
         if (!b->looking) m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
         return bind_final_norm(b);
     }
     bool unit = m->family->scale.hf_unit_output && m->checkpoint->source == CHECKPOINT_HF;
-    m->tied = output_tied(b);
+    if (b->all_looking) m->tied = output_tied(b);
     if (m->tied) {
         m->output = m->embedding;
         m->output.own = NULL;
     } else {
-        if (!b->looking) m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
+        if (!b->looking && m->begins)
+            m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
         if (!(unit ? bind_unit(b, &m->output, ROLE_OUTPUT, m->h.hidden, m->h.vocab)
                    : bind_matrix(b, &m->output, ROLE_OUTPUT, 0, m->h.hidden, m->h.vocab)))
             return false;
@@ -464,11 +471,15 @@ static bool bind_rope_factors(struct binder *b) {
 }
 
 static bool bind_pass(struct binder *b) {
-    if (!bind_embedding(b) || !bind_inputs(b) || !bind_output(b) || !bind_dense(b) || !bind_rope_factors(b))
-        return false;
-    for (uint32_t i = 0; i < b->m->h.layers; i++)
-        if (!bind_layer(b, i)) return false;
-    return true;
+    struct model *m = b->m;
+    bool ok = bind_embedding(b) && bind_inputs(b) && bind_output(b) && bind_dense(b);
+    binds(b, true);
+    ok = ok && bind_rope_factors(b);
+    for (uint32_t i = 0; ok && i < m->h.layers; i++) {
+        binds(b, i >= m->first && i < m->end);
+        ok = bind_layer(b, i);
+    }
+    return ok;
 }
 
 // Whether a tensor belongs to a layer behind those that are used.
@@ -500,13 +511,17 @@ static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     return true;
 }
 
-bool bind_model(struct model *m, bool look_only, gyr_error *e) {
+bool bind_model(struct model *m, bool look_only, const struct cut *cut, gyr_error *e) {
     m->layers = calloc(m->h.layers, sizeof *m->layers);
     bool *found = calloc(m->checkpoint->n_tensors + 1, sizeof *found);
-    struct binder look = {.m = m, .e = e, .looking = true, .found = found}, bind = {.m = m, .e = e};
+    struct binder look = {.m = m, .e = e, .all_looking = true, .looking = true, .found = found},
+                  bind = {.m = m, .e = e};
+    m->end = m->h.layers;
+    m->begins = m->gives = true;
+    m->keeps_states = m->h.state_layers;
     bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
     free(found);
-    if (!ok || look_only) return ok;
+    if (!ok || look_only || (cut && !cut_layers(m, cut, e))) return ok && look_only;
     m->vectors = m->device->ops->alloc(m->device, look.used * sizeof *bind.host, e);
     m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
     bind.host = malloc((look.used + 1) * sizeof *bind.host);
@@ -515,6 +530,7 @@ bool bind_model(struct model *m, bool look_only, gyr_error *e) {
     if (ok) m->device->ops->write(m->device, m->vectors, bind.host, look.used * sizeof *bind.host);
     free(bind.host);
     if (!ok) return false;
-    m->type = m->layers[0].plan.attends ? m->layers[0].attn_out.w.type : m->layers[0].state.out.w.type;
+    const struct layer *first = &m->layers[m->first < m->end ? m->first : 0];
+    m->type = first->plan.attends ? first->attn_out.w.type : first->state.out.w.type;
     return true;
 }

@@ -9,7 +9,8 @@
 struct binder {
     struct model *m;
     gyr_error *e;
-    bool looking;
+    bool all_looking; // the first pass
+    bool looking;     // and in the second, at what other ranks bind
     bool *found;      // [n_tensors of the checkpoint], while looking
     size_t used;      // floats of m->vectors handed out,
     float *host;      // which are written here, and go to the device once all are there
@@ -26,7 +27,10 @@ bool bind_has_values(const struct model *m, uint32_t i);
 
 // Binds all of m->checkpoint's tensors into m, whose hyperparameters are read; or only finds them and checks their
 // shapes.
-bool bind_model(struct model *m, bool look_only, gyr_error *e);
+bool bind_model(struct model *m, bool look_only, const struct cut *cut, gyr_error *e);
+
+// Which layers this rank has, once their plans and tensors are known.
+bool cut_layers(struct model *m, const struct cut *cut, gyr_error *e);
 
 // Whether the file has a tensor.
 bool bind_present(const struct binder *b, enum role role, enum part part, uint32_t layer);

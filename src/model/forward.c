@@ -6,23 +6,56 @@
 static void layer(struct pass *p, const struct layer *l);
 static void keep_wanted(struct pass *p);
 
+// The layers that are here, of those before l.
+static const struct layer *through(struct pass *p, const struct layer *from, const struct layer *to) {
+    while (from < to && p->n) layer(p, from++);
+    return from;
+}
+
+// From the embedding to what is wanted; or, of a model that is cut, this rank's part of the way.
+static bool one_pass(struct pass *p, struct run *r, float *out, gyr_error *e) {
+    const struct model *m = p->m;
+    const struct layer *l = m->layers + m->first, *end = m->layers + m->end;
+    const struct layer *borrowing = m->layers + m->h.layers - m->h.shared_kv;
+    if (m->begins)
+        forward_embed(p);
+    else if (!relay_take(r->relay, p, e))
+        return false;
+    l = through(p, l, m->gives ? borrowing < end ? borrowing : end : end);
+    if (!m->gives) return relay_hand(r->relay, p, e);
+    keep_wanted(p); // nothing is remembered from here on
+    through(p, l, end);
+    if (p->n) forward_give(p, out);
+    return true;
+}
+
+static bool begin(struct pass *p, struct run *r, const struct row *rows, gyr_error *e) {
+    return describe(&r->desk, p->m, p->kv, rows, p->n, &p->what, e) && run_index(r, p->what.all.at.longest, e) &&
+           run_adapt(r, &p->what.all, e);
+}
+
+// Rank 0's part of a pass through a model that is cut: whatever becomes of it, the others answer.
+static bool lead(struct pass *p, struct run *r, const struct row *rows, float *out, gyr_error *e) {
+    gyr_error made = {0};
+    bool ok = begin(p, r, rows, &made);
+    size_t floats = p->what.wanted * (p->gives == GIVES_STATES ? p->m->h.hidden : p->m->h.vocab);
+    p->rows = &p->what.all;
+    ok = ok && one_pass(p, r, NULL, &made);
+    if (!ok) relay_fail(r->relay, &made, NULL);
+    if (!relay_expect(r->relay, ok ? out : NULL, floats, e)) return false;
+    return ok || fail(e, made.status, "%s", made.message);
+}
+
 bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives, float *out,
              gyr_error *e) {
     const struct model *m = r->m;
     struct pass p = {
         .run = r, .m = m, .kv = kv, .a = r->a, .ops = m->device->ops, .d = m->device, .n = n, .gives = gives};
-    const struct layer *l = m->layers, *end = l + m->h.layers, *borrowing = end - m->h.shared_kv;
-    if (!describe(&r->desk, m, kv, rows, n, &p.what, e) || !run_index(r, p.what.all.at.longest, e) ||
-        !run_adapt(r, &p.what.all, e))
-        return false;
+    if (r->relay && m->begins) return lead(&p, r, rows, out, e);
+    if (!begin(&p, r, rows, e)) return false;
     p.rows = &p.what.all;
     if (n > r->a->rows || p.what.wanted > run_wanted(r, gives)) return forward_whole(&p, r, out, e);
-    forward_embed(&p);
-    while (l < borrowing) layer(&p, l++);
-    keep_wanted(&p); // nothing is remembered from here on
-    while (l < end && p.n) layer(&p, l++);
-    if (p.n) forward_give(&p, out);
-    return true;
+    return one_pass(&p, r, out, e);
 }
 
 static void tokens_meet(struct pass *p, const struct layer *l, const dfloat *x);

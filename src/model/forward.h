@@ -4,6 +4,7 @@
 
 #include "model/activations.h"
 #include "model/describe.h"
+#include "model/relay.h"
 
 struct run {
     const struct model *m;
@@ -15,6 +16,7 @@ struct run {
     size_t whole_rows;
     dfloat *adapt_work; // scratch of adapters
     size_t adapt_room;
+    struct relay *relay; // of a model that is cut; NULL: it is not
 };
 
 // Scratch for the scores of a few rows that see so many positions.

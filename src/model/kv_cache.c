@@ -126,6 +126,14 @@ bool kv_cache_grow(struct kv_cache *kv, size_t pages, gyr_error *e) {
     return true;
 }
 
+bool kv_cache_resize(struct kv_cache *kv, size_t slabs, gyr_error *e) {
+    while (kv->n_slabs > slabs) kv->device->ops->free(kv->device, kv->slab[--kv->n_slabs]);
+    kv->n_free = 0;
+    while (kv->n_slabs < slabs)
+        if (!add_slab(kv, e)) return false;
+    return true;
+}
+
 static bool is_used(const struct kv_cache *kv, size_t slab) {
     for (size_t i = 0; i < SLAB_PAGES; i++)
         if (kv->holders[slab * SLAB_PAGES + i]) return true;
@@ -200,15 +208,19 @@ void kv_piece_copy(const struct kv_piece *p, uint8_t *to, const uint8_t *from, s
         }
 }
 
+void kv_cache_copy(const struct kv_cache *kv, uint32_t from, uint32_t to) {
+    for (size_t i = 0; i < 2 * kv->n; i++) {
+        struct array a = array_at(kv, i);
+        if (a.bytes) kv->device->ops->copy(kv->device, page_at(kv, a, to), page_at(kv, a, from), a.bytes);
+    }
+}
+
 bool kv_cache_own(struct kv_cache *kv, struct pages *p, size_t position, gyr_error *e) {
     uint32_t *page = &p->page[position / PAGE_TOKENS], shared = *page;
     if (kv->holders[shared] == 1) return true;
     if (!kv->n_free) return fail_memory(e, "KV cache");
     uint32_t own = take(kv);
-    for (size_t i = 0; i < 2 * kv->n; i++) {
-        struct array a = array_at(kv, i);
-        if (a.bytes) kv->device->ops->copy(kv->device, page_at(kv, a, own), page_at(kv, a, shared), a.bytes);
-    }
+    kv_cache_copy(kv, shared, own);
     // The shared page is let go when its copy is known to be there.
     bool ok = kv->device->ops->sync(kv->device, e);
     if (ok) *page = own;

@@ -46,6 +46,12 @@ bool kv_cache_grow(struct kv_cache *kv, size_t pages, gyr_error *e);
 // Frees slabs none of whose pages is in use, the last ones first: how many bytes that gave.
 uint64_t kv_cache_shrink(struct kv_cache *kv);
 
+// Makes the pool have so many slabs, whoever holds pages of it: for those who hand out none themselves.
+bool kv_cache_resize(struct kv_cache *kv, size_t slabs, gyr_error *e);
+
+// Copies all of a page.
+void kv_cache_copy(const struct kv_cache *kv, uint32_t from, uint32_t to);
+
 // Bytes that the pool has.
 uint64_t kv_cache_held(const struct kv_cache *kv);
 

@@ -52,7 +52,7 @@ void model_free(struct model *m) {
 enum depth { WHOLE, HOLLOW, LOOK };
 
 static struct model *open_model(const struct family *f, const struct checkpoint *c, struct device *d, enum depth depth,
-                                gyr_error *e) {
+                                const struct cut *cut, gyr_error *e) {
     struct model *m = f ? calloc(1, sizeof *m) : NULL;
     if (!m) return f ? (fail_memory(e, c->path), NULL) : NULL;
     m->family = f;
@@ -65,7 +65,8 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
     m->slopes_bf16 = f->attention.alibi_bf16;
     m->grouped = c->source == CHECKPOINT_HF && f->attention.hf_grouped;
     if (!traits_compose(f, NULL, c, e) || !hyperparameters(f, c, &m->h, e) || !traits_compose(f, &m->h, c, e) ||
-        !bind_model(m, depth == LOOK, e) || (depth != LOOK && f->positions == POSITIONS_ALIBI && !make_slopes(m, e))) {
+        !bind_model(m, depth == LOOK, cut, e) ||
+        (depth != LOOK && f->positions == POSITIONS_ALIBI && !make_slopes(m, e))) {
         model_free(m);
         return NULL;
     }
@@ -74,17 +75,21 @@ static struct model *open_model(const struct family *f, const struct checkpoint 
 }
 
 struct model *model_of(const struct family *f, const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(f, c, d, WHOLE, e);
+    return open_model(f, c, d, WHOLE, NULL, e);
 }
 
 struct model *model_new(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(family_find(c, e), c, d, WHOLE, e);
+    return open_model(family_find(c, e), c, d, WHOLE, NULL, e);
+}
+
+struct model *model_part(const struct checkpoint *c, struct device *d, const struct cut *cut, gyr_error *e) {
+    return open_model(family_find(c, e), c, d, WHOLE, cut, e);
 }
 
 struct model *model_hollow(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(family_find(c, e), c, d, HOLLOW, e);
+    return open_model(family_find(c, e), c, d, HOLLOW, NULL, e);
 }
 
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e) {
-    return open_model(family_find(c, e), c, d, LOOK, e);
+    return open_model(family_find(c, e), c, d, LOOK, NULL, e);
 }

@@ -53,6 +53,13 @@ struct layer_inputs {
 typedef bool matrix_fn(void *arg, struct weight *w);
 bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn *fn, void *arg);
 
+// Which part of a model is bound here: by layers, what rank `own` of `count` computes, the ranks' memory being what it
+// is; that of rank 0 begins with the embedding, and that of the last one ends with the output matrix.
+struct cut {
+    uint32_t own, count;
+    const uint64_t *memory; // [count], bytes
+};
+
 // Never changed once it is made: what a batch on its way changes is in a run (run.h).
 struct model {
     const struct family *family;
@@ -67,6 +74,9 @@ struct model {
     struct weight types;                // of tokens; no rows: they have none
     struct linear dense[MAX_DENSE];     // what a text's embedding goes through, one after the other; no rows: no more
     struct layer *layers;
+    uint32_t first, end;           // layers that are bound: all, or those of this rank
+    bool begins, gives;            // the embedding is; what comes behind the layers is
+    bool keeps_states;             // some layer does, bound or not
     float *rope_factors[2];        // on the host; NULL without. [1]: of sessions beyond the trained context (LongRoPE)
     dfloat *slopes;                // ALiBi; NULL without
     bool slopes_bf16;              // struct attention
@@ -90,6 +100,9 @@ struct model *model_of(const struct family *f, const struct checkpoint *c, struc
 // The same for a device that only counts what it is asked for (device/count.h): matrices' bytes are not read, and need
 // not be there; vectors are.
 struct model *model_hollow(const struct checkpoint *c, struct device *d, gyr_error *e);
+
+// The same of a part.
+struct model *model_part(const struct checkpoint *c, struct device *d, const struct cut *cut, gyr_error *e);
 
 // The same for those who only ask: nothing of the weights is rewritten, and it cannot run.
 struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error *e);

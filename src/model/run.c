@@ -15,6 +15,7 @@ void run_free(struct run *r) {
     if (!r) return;
     struct device *d = r->m->device;
     activations_free(r->a, d);
+    relay_free(r->relay);
     desk_free(&r->desk, d);
     if (r->index_work) d->ops->free(d, r->index_work);
     if (r->whole) d->ops->free(d, r->whole);
@@ -25,6 +26,25 @@ void run_free(struct run *r) {
 size_t run_rows(const struct run *r) { return r->a->rows; }
 
 size_t run_wanted(const struct run *r, enum gives gives) { return gives == GIVES_STATES ? r->a->rows : r->a->wanted; }
+
+bool run_join(struct run *r, struct ranks *ranks, gyr_error *e) { return (r->relay = relay_new(ranks, e)); }
+
+void run_limit(struct run *r, size_t rows, size_t wanted) {
+    if (rows < r->a->rows) r->a->rows = rows;
+    if (wanted < r->a->wanted) r->a->wanted = wanted;
+}
+
+bool run_sync(struct run *r, gyr_error *e) {
+    struct device *d = r->m->device;
+    gyr_error made = {0};
+    bool own = d->ops->sync(d, e), others = !r->relay || !r->m->begins || relay_settle(r->relay, &made);
+    return own && (others || fail(e, made.status, "%s", made.message));
+}
+
+bool run_reply(struct run *r, bool ok, const gyr_error *why, const float *out, size_t n, gyr_error *e) {
+    if (!ok) return relay_fail(r->relay, why, e);
+    return !r->m->gives || relay_give(r->relay, out, n, e);
+}
 
 bool run_index(struct run *r, size_t positions, gyr_error *e) {
     static const size_t enough = (size_t)1 << 22;

@@ -21,6 +21,13 @@ enum gives { GIVES_LOGITS, GIVES_STATES };
 size_t run_rows(const struct run *r);
 size_t run_wanted(const struct run *r, enum gives gives);
 
+// Makes it a part of what `ranks` compute together, of a model that is cut among them.
+struct ranks;
+bool run_join(struct run *r, struct ranks *ranks, gyr_error *e);
+
+// Lets batches have no more rows than this, where other ranks have less room.
+void run_limit(struct run *r, size_t rows, size_t wanted);
+
 // One token to compute: where it stands, and whether what it gives is wanted.
 struct row {
     int32_t token;
@@ -40,5 +47,12 @@ struct row {
 // else is as it was.
 bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives, float *out,
              gyr_error *e);
+
+// Waits until all that was asked for is computed, on this rank and, for rank 0, on all: the device's sync().
+bool run_sync(struct run *r, gyr_error *e);
+
+// On a rank that is not the first: sends what the last pass gave, or why there is nothing, to where it is wanted. The
+// last rank's `out` has n floats; others have sent what they made.
+bool run_reply(struct run *r, bool ok, const gyr_error *why, const float *out, size_t n, gyr_error *e);
 
 #endif

@@ -1,0 +1,66 @@
+#include "ranks.h"
+
+#include "open.h"
+#include "output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+// What launchers tell a process: how many there are, which one this is, and which one of its machine's.
+static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+static const char *const locals[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
+static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
+
+static long told(const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (getenv(names[i])) return strtol(getenv(names[i]), NULL, 10);
+    return 0;
+}
+
+static gyr_ranks *joined;
+
+gyr_ranks *team_joined(void) { return joined; }
+
+static bool follows(void) { return joined && gyr_ranks_own(joined); }
+
+bool team_join(int *status) {
+    gyr_error e = {0};
+    if (!gyr_ranks_launched()) return true;
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // launchers write to the same: a line goes there whole
+    joined = gyr_ranks_join(&e);
+    output_quiet(joined ? follows() : told(locals, sizeof locals / sizeof *locals) > 0); // a line a machine
+    if (!joined) *status = e.message[0] ? report(&e) : (int)e.status;
+    return joined;
+}
+
+bool team_adapter(const char *verb, const char *adapter) {
+    if (!adapter || !joined || gyr_ranks_count(joined) < 2) return true;
+    usage_error("--adapter: gyr %s takes none on several machines yet; merge it into the model (gyr merge)", verb);
+    return false;
+}
+
+bool team_follow(const char *path, gyr_model_options options, int *status) {
+    gyr_error e = {0};
+    if (!follows()) return false;
+    *status = GYR_OK;
+    gyr_model *model = open_model(path, options, status);
+    if (model && (*status = gyr_ranks_follow(model, &e))) {
+        output_quiet(e.status != GYR_DEVICE); // rank 0 is lost, and says nothing
+        report(&e);
+    }
+    gyr_model_close(model);
+    return true;
+}
+
+int team_end(int status) {
+    gyr_ranks *r = joined;
+    joined = NULL;
+    return gyr_ranks_leave(r, status, output_unsaid());
+}
+
+bool team_none(const char *verb) {
+    if (told(sizes, sizeof sizes / sizeof *sizes) < 2) return true;
+    output_quiet(told(numbers, sizeof numbers / sizeof *numbers) > 0);
+    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run and gyr bench do)", verb);
+    return false;
+}

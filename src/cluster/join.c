@@ -1,0 +1,106 @@
+// Joining: who was started with this process, and whether all are of one kind.
+#include "cluster/parts.h"
+#include "device/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// The first that ranks say to each other, in a form that does not change: each version must understand those of others
+// well enough to refuse them.
+struct hello {
+    char magic[8];
+    uint32_t order, edition;
+    char version[32], host[64];
+};
+
+static const char magic[8] = "gyrranks";
+enum { ORDER = 0x01020304 };
+
+bool ranks_launched(void) {
+    static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (getenv(signs[i])) return true;
+    return false;
+}
+
+static struct hello own_hello(void) {
+    struct hello h = {.order = ORDER, .edition = EDITION};
+    memcpy(h.magic, magic, sizeof magic);
+    snprintf(h.version, sizeof h.version, "%s", gyr_version());
+    if (gethostname(h.host, sizeof h.host - 1)) snprintf(h.host, sizeof h.host, "a machine without a name");
+    return h;
+}
+
+static bool is_alike(const struct ranks *r, uint32_t rank, struct hello *h, gyr_error *e) {
+    const struct hello own = own_hello();
+    char what[256];
+    h->version[sizeof h->version - 1] = h->host[sizeof h->host - 1] = 0;
+    if (h->order != own.order)
+        snprintf(what, sizeof what, "has another byte order than rank 0; use machines of one kind");
+    else if (strcmp(h->version, own.version))
+        snprintf(what, sizeof what, "is gyr %.31s, and rank 0 is gyr %.31s; install the same version on all machines",
+                 h->version, own.version);
+    else if (h->edition != own.edition)
+        snprintf(what, sizeof what,
+                 "computes by edition %u of the arithmetic, and rank 0 by edition %u; install the "
+                 "same version on all machines",
+                 h->edition, own.edition);
+    else
+        return true;
+    return ranks_blame(r, rank, GYR_UNSUPPORTED, what, e);
+}
+
+// Rank 0 hears all of them, so that the first that is not alike is named; the others hear whether they may go on.
+static bool meet(struct ranks *r, gyr_error *e) {
+    struct hello own = own_hello();
+    gyr_error first = {0};
+    struct buf b = {0};
+    memcpy(r->host[r->own], own.host, sizeof own.host);
+    for (uint32_t i = 1; !r->own && i < r->count; i++) {
+        struct hello h;
+        if (!take_message(r, i, &b, e)) return false;
+        bool known = b.size == sizeof h && !memcmp(b.data, magic, sizeof magic);
+        if (known) memcpy(&h, b.data, sizeof h);
+        if (known) memcpy(r->host[i], h.host, sizeof h.host - 1);
+        if (known ? is_alike(r, i, &h, first.status ? NULL : &first) : false) continue;
+        if (!first.status) ranks_blame(r, i, GYR_UNSUPPORTED, "is not the same version of gyr as rank 0", &first);
+    }
+    bool ok = !r->own || post_message(r, 0, &own, sizeof own, NULL, 0, e);
+    ok = ok && ranks_agree(r, !first.status, &first, own.host, sizeof own.host, &b, e);
+    if (ok) memcpy(r->host, b.data, b.size);
+    buf_free(&b);
+    return ok;
+}
+
+static bool start(struct ranks *r, gyr_error *e) {
+    r->t = transport_open(&r->module, e);
+    if (!r->t) return false;
+    const char *why = r->t->join(&r->own, &r->count, r->name);
+    if (why) return fail(e, GYR_DEVICE, "MPI: %s", why);
+    r->host = calloc(r->count, sizeof *r->host);
+    return r->host || fail_memory(e, "ranks");
+}
+
+struct ranks *ranks_join(gyr_error *e) {
+    struct ranks *r = calloc(1, sizeof *r);
+    if (!r) return fail_memory(e, "ranks"), NULL;
+    atomic_init(&r->lost, -1);
+    pthread_mutex_init(&r->lock, NULL);
+    if (!start(r, e)) {
+        free(r);
+        return NULL;
+    }
+    gyr_error made = {0};
+    if (pulse_start(r, &made) && meet(r, &made)) return r;
+    fail(e, made.status, "%s", made.message);
+    if (r->own) // rank 0 says it
+        e->message[0] = 0;
+    ranks_leave(r, made.status, made.message);
+    return NULL;
+}
+
+uint32_t ranks_own(const struct ranks *r) { return r->own; }
+uint32_t ranks_count(const struct ranks *r) { return r->count; }
+const char *ranks_transport(const struct ranks *r) { return r->name; }

@@ -1,0 +1,250 @@
+// Messages between ranks, and waiting for them.
+#include "cluster/parts.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+// In front of every parcel's bytes.
+struct head {
+    uint32_t kind, status; // GYR_OK: the bytes are what was asked for; else the line of an error
+    uint32_t origin;       // the rank whose error it is
+};
+
+enum { MOST_ON_THE_WAY = 256 << 20, EAGER_TURNS = 400, SHORT_NS = 20000, LONG_NS = 500000, LONG_AFTER = 2000 };
+
+bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const char *what, gyr_error *e) {
+    const char *host = rank < r->count && r->host[rank][0] ? r->host[rank] : "another machine";
+    return fail(e, status, "rank %u on %s: %s", rank, host, what);
+}
+
+// What is there soon is waited for by trying; what takes longer leaves the CPU to others.
+static void rest(unsigned turn) {
+    if (turn < EAGER_TURNS) {
+        sched_yield();
+        return;
+    }
+    nanosleep(&(struct timespec){0, turn < LONG_AFTER ? SHORT_NS : LONG_NS}, NULL);
+}
+
+static bool is_lost(struct ranks *r, gyr_error *e) {
+    int lost = atomic_load(&r->lost);
+    if (lost < 0) return false;
+    char what[96];
+    snprintf(what, sizeof what, "gave no sign of life for %u s; see whether it runs and can be reached", r->limit / 10);
+    ranks_blame(r, (uint32_t)lost, GYR_DEVICE, what, e);
+    return true;
+}
+
+// Lets go of what was sent. Under the lock.
+static bool reap(struct ranks *r) {
+    bool good = true;
+    for (size_t i = 0; i < r->n_out;) {
+        int is = r->t->done(r->out[i].handle);
+        good &= is >= 0;
+        if (!is) {
+            i++;
+            continue;
+        }
+        r->bytes_out -= r->out[i].n;
+        free(r->out[i].data);
+        r->out[i] = r->out[--r->n_out];
+    }
+    return good;
+}
+
+static bool broken(struct ranks *r, uint32_t rank, gyr_error *e) {
+    atomic_store(&r->lost, (int)rank);
+    return ranks_blame(r, rank, GYR_DEVICE, "cannot be reached any more; see whether it runs", e);
+}
+
+static bool drain(struct ranks *r, uint32_t to, size_t most, gyr_error *e) {
+    for (unsigned turn = 0;; turn++) {
+        pthread_mutex_lock(&r->lock);
+        bool good = reap(r);
+        size_t left = r->n_out ? r->bytes_out : 0;
+        pthread_mutex_unlock(&r->lock);
+        if (!good) return broken(r, to, e);
+        if (left <= most) return true;
+        if (is_lost(r, e)) return false;
+        rest(turn);
+    }
+}
+
+bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
+                  gyr_error *e) {
+    struct outgoing o = {.n = n_head + n, .data = malloc(n_head + n + 1)};
+    if (!o.data || !drain(r, to, MOST_ON_THE_WAY, e)) {
+        bool memory = !o.data;
+        free(o.data);
+        return memory ? fail_memory(e, "ranks") : false;
+    }
+    if (n_head) memcpy(o.data, head, n_head);
+    if (n) memcpy(o.data + n_head, data, n);
+    pthread_mutex_lock(&r->lock);
+    bool room = ARRAY_GROW(r->out, r->n_out, r->room_out);
+    if (room && (o.handle = r->t->send(to, TAG_PARCEL, o.data, o.n))) {
+        r->out[r->n_out++] = o;
+        r->bytes_out += o.n;
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (o.handle) return true;
+    free(o.data);
+    return room ? broken(r, to, e) : fail_memory(e, "ranks");
+}
+
+// One try: 1 when `done` is, as the transport's calls have it.
+typedef int attempt(struct ranks *r, void *arg);
+
+static bool wait_for(struct ranks *r, uint32_t from, attempt *try, void *arg, gyr_error *e) {
+    for (unsigned turn = 0;; turn++) {
+        pthread_mutex_lock(&r->lock);
+        int is = reap(r) ? try(r, arg) : -1;
+        pthread_mutex_unlock(&r->lock);
+        if (is > 0) return true;
+        if (is < 0) return broken(r, from, e);
+        if (is_lost(r, e)) return false;
+        rest(turn);
+    }
+}
+
+struct look {
+    uint32_t from;
+    size_t n;
+};
+
+static int try_found(struct ranks *r, void *arg) {
+    struct look *l = arg;
+    return r->t->found(l->from, TAG_PARCEL, &l->n);
+}
+
+static int try_done(struct ranks *r, void *arg) { return r->t->done(arg); }
+
+bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e) {
+    struct look l = {.from = from};
+    if (!wait_for(r, from, try_found, &l, e)) return false;
+    char *data = malloc(l.n + 1);
+    if (!data) return fail_memory(e, "ranks");
+    pthread_mutex_lock(&r->lock);
+    void *h = r->t->receive(from, TAG_PARCEL, data, l.n);
+    pthread_mutex_unlock(&r->lock);
+    if (!h || !wait_for(r, from, try_done, h, e)) {
+        bool never = !h;
+        if (never) free(data); // else MPI may still write to it
+        return never ? broken(r, from, e) : false;
+    }
+    data[l.n] = 0;
+    buf_free(into);
+    *into = (struct buf){.data = data, .size = l.n, .room = l.n + 1};
+    return true;
+}
+
+bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e) {
+    struct head h = {.kind = kind, .origin = r->own};
+    return post_message(r, to, &h, sizeof h, data, n, e);
+}
+
+bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, const gyr_error *why, gyr_error *e) {
+    struct head h = {.kind = kind, .status = why->status ? why->status : GYR_FAILED, .origin = r->own};
+    return post_message(r, to, &h, sizeof h, why->message, strlen(why->message), e);
+}
+
+// What is no parcel of the kind: an end, an error, or a rank that does something else than it should.
+static bool refuse(struct ranks *r, uint32_t from, const struct head *h, const char *text, gyr_error *e) {
+    if (h->kind == PARCEL_END && from == 0) {
+        r->ended = true;
+        r->end_status = h->status <= 255 ? (int)h->status : GYR_FAILED;
+        return fail(e, GYR_CANCELLED, "rank 0 has ended");
+    }
+    gyr_status status = h->status && h->status <= 255 ? (gyr_status)h->status : GYR_FAILED;
+    uint32_t origin = h->origin < r->count ? h->origin : from;
+    if (h->kind == PARCEL_END || h->status) {
+        // An error that has come round already says whose it is.
+        if (origin == r->own || !strncmp(text, "rank ", 5)) return fail(e, status, "%s", text);
+        return ranks_blame(r, origin, status, *text ? text : "has ended", e);
+    }
+    return ranks_blame(r, from, GYR_FAILED, "sent something else than was expected; give all ranks the same command",
+                       e);
+}
+
+bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf *into, gyr_error *e) {
+    struct head h;
+    if (!take_message(r, from, into, e)) return false;
+    if (into->size < sizeof h) return ranks_blame(r, from, GYR_FAILED, "sent half a message", e);
+    memcpy(&h, into->data, sizeof h);
+    if (h.kind != (uint32_t)kind || h.status) return refuse(r, from, &h, into->data + sizeof h, e);
+    memmove(into->data, into->data + sizeof h, into->size - sizeof h + 1);
+    into->size -= sizeof h;
+    return true;
+}
+
+// Rank 0 hears everybody before it says what it heard, so that nobody is left with something on its way.
+static bool gather(struct ranks *r, bool ok, const gyr_error *why, const void *facts, size_t n, struct buf *all,
+                   gyr_error *e) {
+    gyr_error first = {0};
+    if (!ok) first = *why;
+    buf_clear(all);
+    buf_append(all, facts, n);
+    for (uint32_t i = 1; i < r->count; i++) {
+        struct buf b = {0};
+        gyr_error one = {0};
+        bool came = ranks_receive(r, i, PARCEL_FACTS, &b, &one);
+        if (came && b.size != n) came = ranks_blame(r, i, GYR_FAILED, "is at another step", &one);
+        if (came) buf_append(all, b.data, b.size);
+        if (!came && ok) first = one;
+        ok &= came;
+        buf_free(&b);
+        if (atomic_load(&r->lost) >= 0) break;
+    }
+    if (ok && all->failed) ok = fail_memory(&first, "ranks");
+    for (uint32_t i = 1; i < r->count && atomic_load(&r->lost) < 0; i++)
+        if (ok)
+            ok = ranks_send(r, i, PARCEL_AGREED, all->data, all->size, &first);
+        else
+            ranks_send_failure(r, i, PARCEL_AGREED, &first, NULL);
+    return ok || fail(e, first.status, "%s", first.message);
+}
+
+bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *facts, size_t n, struct buf *all,
+                 gyr_error *e) {
+    static const gyr_error unknown = {GYR_FAILED, "failed"};
+    if (!ok && (!why || !why->status)) why = &unknown;
+    if (!r->own) return gather(r, ok, why, facts, n, all, e);
+    bool sent = ok ? ranks_send(r, 0, PARCEL_FACTS, facts, n, e) : ranks_send_failure(r, 0, PARCEL_FACTS, why, e);
+    if (!sent || !ranks_receive(r, 0, PARCEL_AGREED, all, e)) return false;
+    return all->size == n * r->count || fail(e, GYR_FAILED, "rank 0 is at another step");
+}
+
+static void end_others(struct ranks *r, int status) {
+    struct head h = {.kind = PARCEL_END, .status = (uint32_t)status};
+    for (uint32_t i = 1; i < r->count; i++) post_message(r, i, &h, sizeof h, NULL, 0, NULL);
+}
+
+// A rank that ends tells rank 0 in place of whatever that expects, and hears from it what the end is.
+static int end_alone(struct ranks *r, int status, const char *why) {
+    struct head h = {.kind = PARCEL_END, .status = (uint32_t)(status ? status : GYR_FAILED), .origin = r->own};
+    struct buf b = {0};
+    gyr_error e = {0};
+    if (post_message(r, 0, &h, sizeof h, why ? why : "", why ? strlen(why) : 0, NULL))
+        while (!r->ended && atomic_load(&r->lost) < 0) ranks_receive(r, 0, PARCEL_END, &b, &e);
+    buf_free(&b);
+    return r->ended ? r->end_status : status;
+}
+
+int ranks_leave(struct ranks *r, int status, const char *why) {
+    if (!r) return status;
+    if (!r->own && atomic_load(&r->lost) < 0) end_others(r, status);
+    if (r->own) status = r->ended ? r->end_status : end_alone(r, status, why);
+    if (atomic_load(&r->lost) >= 0 || !drain(r, 0, 0, NULL)) r->t->end_all(status ? status : GYR_DEVICE);
+    pulse_stop(r);
+    r->t->leave();
+    pthread_mutex_destroy(&r->lock);
+    free(r->out);
+    free(r->silent);
+    free(r->beat);
+    free(r->host);
+    free(r);
+    return status;
+}

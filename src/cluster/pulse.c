@@ -1,0 +1,76 @@
+// Signs of life. Each rank tells rank 0 now and then that it is there, and rank 0 tells them; a thread does it, so that
+// a long pass is no silence. A process that was stopped, a machine that hangs and a cable that was pulled are noticed
+// by what does not come. Time is counted in turns of this thread, not by a clock: what stops all ranks alike, a
+// suspended machine among others, makes none of them silent.
+#include "cluster/parts.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { TICK_MS = 100, BEATS = 3, USUAL_SECONDS = 30 };
+
+static bool heard(struct ranks *r, uint32_t from) {
+    size_t n;
+    bool any = false;
+    char byte[16];
+    while (r->t->found(from, TAG_PULSE, &n) == 1 && n <= sizeof byte) {
+        void *h = r->t->receive(from, TAG_PULSE, byte, n);
+        int is = 0;
+        while (h && !(is = r->t->done(h))) { // it is here already
+        }
+        if (!h || is < 0) break;
+        any = true;
+    }
+    return any;
+}
+
+static void tell(struct ranks *r, uint32_t to) {
+    static const char sign = 1;
+    if (r->beat[to] && !r->t->done(r->beat[to])) return; // the last one is still on its way
+    r->beat[to] = r->t->send(to, TAG_PULSE, &sign, sizeof sign);
+}
+
+static void turn(struct ranks *r, unsigned number) {
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (i == r->own || (r->own && i)) continue;
+        pthread_mutex_lock(&r->lock);
+        if (number % BEATS == 0) tell(r, i);
+        bool any = heard(r, i);
+        pthread_mutex_unlock(&r->lock);
+        r->silent[i] = any ? 0 : r->silent[i] + 1;
+        if (r->silent[i] > r->limit && atomic_load(&r->lost) < 0) atomic_store(&r->lost, (int)i);
+    }
+}
+
+static void *beat(void *arg) {
+    struct ranks *r = arg;
+    const struct timespec tick = {0, TICK_MS * 1000000L};
+    for (unsigned n = 0; !atomic_load(&r->stop); n++) {
+        turn(r, n);
+        nanosleep(&tick, NULL);
+    }
+    return NULL;
+}
+
+static unsigned limit_of(void) {
+    const char *told = getenv("GYR_RANK_TIMEOUT");
+    char *end;
+    unsigned long s = told ? strtoul(told, &end, 10) : 0;
+    bool good = told && *told >= '0' && *told <= '9' && !*end && s >= 1 && s <= 86400;
+    return (unsigned)(good ? s : USUAL_SECONDS) * (1000 / TICK_MS);
+}
+
+bool pulse_start(struct ranks *r, gyr_error *e) {
+    r->limit = limit_of();
+    r->silent = calloc(r->count, sizeof *r->silent);
+    r->beat = calloc(r->count, sizeof(*r->beat));
+    r->has_pulse = r->silent && r->beat && !pthread_create(&r->pulse, NULL, beat, r);
+    return r->has_pulse || fail_memory(e, "ranks");
+}
+
+void pulse_stop(struct ranks *r) {
+    if (!r->has_pulse) return;
+    atomic_store(&r->stop, true);
+    pthread_join(r->pulse, NULL);
+    r->has_pulse = false;
+}

@@ -1,0 +1,55 @@
+// Ranks: processes that an MPI launcher has started together, on one machine or several. Rank 0 leads: it alone knows
+// sessions, and says what is computed. MPI starts them and carries bytes; what they mean is gyr's.
+//
+// Every wait ends: when the bytes are there, when their sender says why there are none, or when a rank has given no
+// sign of life for too long (pulse.c).
+#ifndef CLUSTER_RANKS_H
+#define CLUSTER_RANKS_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct ranks;
+
+// What a parcel is. The last has the same value in either byte order: it is for those who are not understood, too.
+enum parcel {
+    PARCEL_FACTS = 1, // to rank 0: what a rank has come to
+    PARCEL_AGREED,    // from rank 0: everybody's facts
+    PARCEL_PASS,      // from rank 0: rows to be computed
+    PARCEL_STREAM,    // to the next rank: what the layers so far have made of them
+    PARCEL_RESULT,    // to rank 0: what is wanted of them
+    PARCEL_END = 0x45454545,
+};
+
+// Whether a launcher started this process, with others or alone.
+bool ranks_launched(void);
+
+// Joins the others; NULL, with the error set, if that cannot be, or if they are not alike. Where rank 0 says what was
+// wrong, the others' message is empty. The first call of all here; ranks_leave() is the last.
+struct ranks *ranks_join(gyr_error *e);
+
+uint32_t ranks_own(const struct ranks *r);
+uint32_t ranks_count(const struct ranks *r);
+const char *ranks_transport(const struct ranks *r); // what the MPI calls itself
+
+// Sends a copy, without waiting for who gets it; or, in its place, why there is nothing to send.
+bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e);
+bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, const gyr_error *why, gyr_error *e);
+
+// Waits for the next parcel of a rank, which must be of that kind. False, with the error set, also where the sender has
+// sent an error, or has left.
+bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf *into, gyr_error *e);
+
+// A step that all ranks take together: whether it went well here, and n bytes of facts. False on all ranks if it went
+// wrong on one, with the error of the first of these; else `all` has the facts of all, in order.
+bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *facts, size_t n, struct buf *all,
+                 gyr_error *e);
+
+// Sets the error that says which rank is meant.
+bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const char *what, gyr_error *e);
+
+// Ends this rank's part, and rank 0's end is everybody's: the status to exit with. `why` tells the others what went
+// wrong here; NULL: nothing. Frees it; NULL is allowed. Where a rank is lost, all processes are ended.
+int ranks_leave(struct ranks *r, int status, const char *why);
+
+#endif

@@ -1,0 +1,178 @@
+// Several ranks, as those behind rank 0 see them: pages and states by rank 0's numbers, and passes that it asks for.
+#include "engine/ranks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// A state by rank 0's name for it.
+struct known_state {
+    uint64_t name;
+    dfloat *state;
+};
+
+struct follower {
+    struct gyr_model *m;
+    struct known_state *states;
+    size_t n_states, room_states;
+    struct pages *pages; // of the sequences of a pass; they point into its message
+    dfloat **of;
+    struct row *rows;
+    float *out;
+    size_t room_out;
+    gyr_error broken; // a page or a state is missing here: nothing that is computed from now on would be right
+};
+
+// What is left of a message.
+struct reader {
+    const char *at;
+    size_t left;
+};
+
+static bool next(struct reader *r, void *to, size_t n) {
+    if (n > r->left) return false;
+    memcpy(to, r->at, n);
+    r->at += n;
+    r->left -= n;
+    return true;
+}
+
+static bool garbled(gyr_error *e) { return fail(e, GYR_FAILED, "rank 0 sent a pass that cannot be read"); }
+
+static bool state_named(struct follower *f, uint64_t name, dfloat **state, gyr_error *e) {
+    *state = NULL;
+    if (!name || !f->m->states.floats) return true;
+    for (size_t i = 0; i < f->n_states; i++)
+        if (f->states[i].name == name) {
+            *state = f->states[i].state;
+            return true;
+        }
+    if (!ARRAY_GROW(f->states, f->n_states, f->room_states)) return fail_memory(e, "ranks");
+    if (!state_pool_take(&f->m->states, state, e)) return false;
+    f->states[f->n_states++] = (struct known_state){name, *state};
+    return true;
+}
+
+static bool follow_pools(struct follower *f, const struct pass_head *h, gyr_error *e) {
+    for (size_t i = 0; i < KV_POOLS; i++) {
+        if (!h->slabs[i] && !f->m->kv[i] && i != h->pool) continue;
+        struct kv_cache *kv = model_pool(f->m, i, e);
+        if (!kv || !kv_cache_resize(kv, h->slabs[i], e)) return false;
+    }
+    return true;
+}
+
+static bool is_page(const struct gyr_model *m, uint32_t pool, uint32_t page) {
+    return pool < KV_POOLS && m->kv[pool] && page / SLAB_PAGES < m->kv[pool]->n_slabs;
+}
+
+static bool follow_notes(struct follower *f, const struct pass_head *h, struct reader *r, gyr_error *e) {
+    struct page_copy c;
+    struct state_fork s;
+    dfloat *from, *to;
+    for (uint32_t i = 0; i < h->copies; i++) {
+        if (!next(r, &c, sizeof c) || !is_page(f->m, c.pool, c.from) || !is_page(f->m, c.pool, c.to)) return garbled(e);
+        kv_cache_copy(f->m->kv[c.pool], c.from, c.to);
+    }
+    for (uint32_t i = 0; i < h->forks; i++) {
+        if (!next(r, &s, sizeof s)) return garbled(e);
+        if (!state_named(f, s.from, &from, e) || !state_named(f, s.to, &to, e)) return false;
+        if (from && to) state_pool_copy(&f->m->states, to, from);
+    }
+    return true;
+}
+
+static bool read_sequences(struct follower *f, const struct pass_head *h, struct reader *r, gyr_error *e) {
+    struct sequence_head s;
+    struct pages *pages = reallocarray(f->pages, h->sequences + 1, sizeof *pages);
+    if (pages) f->pages = pages;
+    dfloat **of = reallocarray(f->of, h->sequences + 1, sizeof(*of));
+    if (of) f->of = of;
+    if (!pages || !of) return fail_memory(e, "ranks");
+    for (uint32_t i = 0; i < h->sequences; i++) {
+        if (!next(r, &s, sizeof s) || s.pages > r->left / sizeof(uint32_t)) return garbled(e);
+        if (!state_named(f, s.state, &of[i], e)) return false;
+        pages[i] = (struct pages){(uint32_t *)(uintptr_t)r->at, s.pages, s.pages};
+        for (uint32_t k = 0; k < s.pages; k++)
+            if (!is_page(f->m, h->pool, pages[i].page[k])) return garbled(e);
+        r->at += s.pages * sizeof(uint32_t);
+        r->left -= s.pages * sizeof(uint32_t);
+    }
+    return true;
+}
+
+static bool read_rows(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
+    struct row_told t;
+    struct row *rows = reallocarray(f->rows, h->rows + 1, sizeof *rows);
+    if (!rows) return fail_memory(e, "ranks");
+    f->rows = rows;
+    for (uint32_t i = 0; i < h->rows; i++) {
+        if (!next(r, &t, sizeof t)) return garbled(e);
+        uint32_t sequence = t.sequence & ~(1u << ROW_WANTED);
+        if (sequence >= h->sequences || t.position / PAGE_TOKENS >= f->pages[sequence].n || t.token < 0 ||
+            (uint32_t)t.token >= f->m->model->h.vocab)
+            return garbled(e);
+        rows[i] = (struct row){
+            t.token, t.position, t.ahead, &f->pages[sequence], f->of[sequence], t.sequence >> ROW_WANTED, NULL};
+        *wanted += rows[i].wanted;
+    }
+    return true;
+}
+
+static bool make_out(struct follower *f, size_t floats, gyr_error *e) {
+    if (floats <= f->room_out) return true;
+    float *more = realloc(f->out, floats * sizeof *more);
+    if (!more) return fail_memory(e, "ranks");
+    f->out = more;
+    f->room_out = floats;
+    return true;
+}
+
+// What a pass needs to be here, whoever computes it.
+static bool prepare(struct follower *f, struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
+    if (!next(r, h, sizeof *h) || h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows)
+        return garbled(e);
+    return follow_pools(f, h, e) && follow_notes(f, h, r, e) && read_sequences(f, h, r, e) &&
+           read_rows(f, h, r, wanted, e);
+}
+
+static bool compute(struct follower *f, const struct buf *message, size_t *floats, gyr_error *e) {
+    struct gyr_model *m = f->m;
+    struct reader r = {message->data, message->size};
+    struct pass_head h;
+    size_t wanted = 0;
+    *floats = 0;
+    if (f->broken.status) return fail(e, f->broken.status, "%s", f->broken.message);
+    if (!prepare(f, &h, &r, &wanted, &f->broken)) return fail(e, f->broken.status, "%s", f->broken.message);
+    *floats = wanted * (h.gives == GIVES_STATES ? m->model->h.hidden : m->model->h.vocab);
+    return make_out(f, m->model->gives ? *floats : 0, e) &&
+           forward(m->run, m->kv[h.pool], f->rows, h.rows, h.gives, f->out, e) && run_sync(m->run, e);
+}
+
+static void drop(struct follower *f) {
+    for (size_t i = 0; i < f->n_states; i++) state_pool_give(&f->m->states, f->states[i].state);
+    free(f->states);
+    free(f->pages);
+    free(f->of);
+    free(f->rows);
+    free(f->out);
+}
+
+gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
+    struct follower f = {.m = m};
+    struct buf message = {0};
+    gyr_error made = {0};
+    if (!m->ranks || m->model->begins) {
+        fail(&made, GYR_USAGE, "%s: rank 0 leads, and follows nobody", m->checkpoint->path);
+        return status_of(false, &made, e);
+    }
+    while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) {
+        size_t floats;
+        gyr_error why = {0};
+        bool ok = compute(&f, &message, &floats, &why);
+        if (!run_reply(m->run, ok, &why, f.out, floats, &made)) break;
+    }
+    m->device->ops->sync(m->device, NULL);
+    drop(&f);
+    buf_free(&message);
+    return status_of(made.status == GYR_CANCELLED, &made, e);
+}

@@ -1,0 +1,148 @@
+// Several ranks, as rank 0 sees them.
+#include "engine/ranks.h"
+
+#include "engine/saved.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// What a rank knows of its model before anything is bound.
+struct facts {
+    uint64_t identity, memory;
+    char host[64];
+};
+
+// And once its part is.
+struct own_part {
+    uint64_t rows, wanted, parameters, weight_bytes, decode_bytes, kv_bytes, state_bytes;
+};
+
+static struct facts facts_of(const struct gyr_model *m) {
+    uint64_t available;
+    struct facts f = {.identity = checkpoint_identity(m->checkpoint)};
+    m->device->ops->room(m->device, &f.memory, &available);
+    gethostname(f.host, sizeof f.host - 1);
+    return f;
+}
+
+// Ranks of one machine share its memory.
+static uint64_t share_of(const struct facts *all, uint32_t n, uint32_t i) {
+    uint32_t here = 0;
+    for (uint32_t k = 0; k < n; k++) here += !strncmp(all[k].host, all[i].host, sizeof all->host);
+    return all[i].memory / (here ? here : 1);
+}
+
+bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool ok, const gyr_error *why, uint64_t **memory,
+                      gyr_error *e) {
+    struct buf b = {0};
+    struct facts own = {0};
+    uint32_t n = ranks_count(r);
+    if (ok) own = facts_of(m);
+    ok = ranks_agree(r, ok, why, &own, sizeof own, &b, e);
+    const struct facts *all = (const struct facts *)(void *)b.data;
+    for (uint32_t i = 1; ok && i < n; i++)
+        if (all[i].identity != all->identity)
+            ok = ranks_blame(r, i, GYR_USAGE, "has opened another model than rank 0; give all ranks the same file", e);
+    *memory = ok ? calloc(n, sizeof **memory) : NULL;
+    if (ok && !*memory) ok = fail_memory(e, m->checkpoint->path);
+    for (uint32_t i = 0; ok && i < n; i++) (*memory)[i] = share_of(all, n, i);
+    buf_free(&b);
+    return ok;
+}
+
+static struct own_part part_of(const struct gyr_model *m) {
+    const struct model *model = m->model;
+    uint64_t kv = kv_cache_bytes(kv_cache_layout(&model->h, kv_cache_default(model->type)), PAGE_TOKENS) / PAGE_TOKENS;
+    return (struct own_part){run_rows(m->run),
+                             run_wanted(m->run, GIVES_LOGITS),
+                             model->parameters,
+                             model->weight_bytes,
+                             model->decode_bytes,
+                             kv,
+                             state_pool_bytes(&m->states)};
+}
+
+bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
+    struct buf b = {0};
+    struct own_part own = {0}, least;
+    if (ok) own = part_of(m);
+    ok = ranks_agree(m->ranks, ok, why, &own, sizeof own, &b, e);
+    const struct own_part *all = (const struct own_part *)(void *)b.data;
+    least = own;
+    for (uint32_t i = 0; ok && i < ranks_count(m->ranks); i++) {
+        if (all[i].rows < least.rows) least.rows = all[i].rows;
+        if (all[i].wanted < least.wanted) least.wanted = all[i].wanted;
+        m->whole.parameters += all[i].parameters;
+        m->whole.weight_bytes += all[i].weight_bytes;
+        m->whole.decode_bytes += all[i].decode_bytes;
+        m->whole.kv_bytes += all[i].kv_bytes;
+        m->whole.state_bytes += all[i].state_bytes;
+    }
+    if (ok) run_limit(m->run, (size_t)least.rows, (size_t)least.wanted);
+    buf_free(&b);
+    return ok;
+}
+
+static uint32_t pool_of(const struct gyr_model *m, const struct kv_cache *kv) {
+    uint32_t i = 0;
+    while (i < KV_POOLS - 1 && m->kv[i] != kv) i++;
+    return i;
+}
+
+void ranks_note_page(struct gyr_model *m, const struct kv_cache *kv, uint32_t from, uint32_t to) {
+    const struct page_copy c = {pool_of(m, kv), from, to};
+    if (m->ranks) buf_append(&m->notes.copies, &c, sizeof c);
+}
+
+void ranks_note_state(struct gyr_model *m, const dfloat *from, const dfloat *to) {
+    const struct state_fork f = {(uintptr_t)from, (uintptr_t)to};
+    if (m->ranks) buf_append(&m->notes.forks, &f, sizeof f);
+}
+
+static void put_sequences(struct buf *b, const struct row *rows, size_t n, struct pass_head *h) {
+    for (size_t i = 0; i < n; i++) {
+        const struct pages *p = rows[i].pages;
+        if (i && rows[i - 1].pages == p) continue;
+        struct sequence_head s = {(uintptr_t)rows[i].state, (uint32_t)p->n, 0};
+        buf_append(b, &s, sizeof s);
+        buf_append(b, p->page, p->n * sizeof *p->page);
+        h->sequences++;
+    }
+}
+
+static void put_rows(struct buf *b, const struct row *rows, size_t n) {
+    uint32_t sequence = 0;
+    for (size_t i = 0; i < n; i++) {
+        sequence += i && rows[i - 1].pages != rows[i].pages;
+        const struct row_told r = {rows[i].token, rows[i].position, rows[i].ahead,
+                                   sequence | (uint32_t)rows[i].wanted << ROW_WANTED};
+        buf_append(b, &r, sizeof r);
+    }
+}
+
+bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
+                gyr_error *e) {
+    struct notes *notes = &m->notes;
+    struct pass_head h = {.pool = pool_of(m, kv),
+                          .gives = gives,
+                          .rows = (uint32_t)n,
+                          .copies = (uint32_t)(notes->copies.size / sizeof(struct page_copy)),
+                          .forks = (uint32_t)(notes->forks.size / sizeof(struct state_fork))};
+    struct buf b = {0}, body = {0};
+    for (int i = 0; i < KV_POOLS; i++) h.slabs[i] = m->kv[i] ? (uint32_t)m->kv[i]->n_slabs : 0;
+    buf_append(&body, notes->copies.data, notes->copies.size);
+    buf_append(&body, notes->forks.data, notes->forks.size);
+    put_sequences(&body, rows, n, &h);
+    put_rows(&body, rows, n);
+    buf_append(&b, &h, sizeof h);
+    buf_append(&b, body.data, body.size);
+    bool ok = !(b.failed || body.failed || notes->copies.failed || notes->forks.failed) || fail_memory(e, "ranks");
+    for (uint32_t i = 1; ok && i < ranks_count(m->ranks); i++)
+        ok = ranks_send(m->ranks, i, PARCEL_PASS, b.data, b.size, e);
+    buf_clear(&notes->copies);
+    buf_clear(&notes->forks);
+    buf_free(&b);
+    buf_free(&body);
+    return ok;
+}
