@@ -132,25 +132,37 @@ static int byte_of(const struct words *w, unsigned reg, unsigned lane, unsigned 
     return (int8_t)(w->of[reg][lane] >> 8 * byte);
 }
 
-// mma.m16n8k32 and mma.m16n8k16 of signed bytes, as "Matrix fragments" of PTX's manual has them. With `quad` = lane / 4
-// and `at` = lane % 4, a lane has of A rows quad and quad + 8, columns 4 * at .. + 3 and, of 32, 16 further: registers
-// (quad, low), (quad + 8, low), (quad, high), (quad + 8, high); of B the same rows of column quad; of C rows quad and
-// quad + 8, columns 2 * at and 2 * at + 1.
-void simt_mma(int *c, const uint32_t *a, const uint32_t *b, unsigned depth, int line) {
-    enum { A = 4, B = 2 };
+// A matrix instruction as a meeting: each lane leaves its piece of the weights and of the activations.
+//
+// Of 32 lanes mma.m16n8k32 and mma.m16n8k16 of signed bytes, as "Matrix fragments" of PTX's manual has them. With
+// `quad` = lane / 4 and `at` = lane % 4, a lane has of A rows quad and quad + 8, columns 4 * at .. + 3 and, of 32, 16
+// further: registers (quad, low), (quad + 8, low), (quad, high), (quad + 8, high); of B the same rows of column quad;
+// of C rows quad and quad + 8, columns 2 * at and 2 * at + 1. Weights are A, activations B.
+//
+// Of 64 lanes AMD's v_mfma_i32_16x16x16_i8, or two of them (v_mfma_i32_16x16x32_i8 has 8 bytes in place of twice 4): a
+// lane has of A row lane % 16, of B column lane % 16, of both four of K from 4 * (lane / 16) on; and of C column lane %
+// 16, rows 4 * (lane / 16) .. + 3. Activations are A, weights B.
+void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned depth, int line) {
+    enum { W = 4, X = 2 };
+    bool wide = simt_warp == 64;
     unsigned lane = simt_here.thread % simt_warp, halves = depth / 16;
-    uint32_t mine[A + B] = {0};
-    if (simt_warp != 32) simt_stop("mma is of warps of 32 lanes", line);
-    memcpy(mine, a, halves * 2 * sizeof *a);
-    memcpy(mine + A, b, halves * sizeof *b);
-    const struct words *all = meet(mine, A + B, line);
+    uint32_t mine[W + X] = {0};
+    memcpy(mine, weights, halves * (wide ? 1 : 2) * sizeof *weights);
+    memcpy(mine + W, rows, halves * sizeof *rows);
+    const struct words *all = meet(mine, W + X, line);
     for (unsigned i = 0; i < 4; i++) {
         unsigned row = lane / 4 + 8 * (i / 2), col = 2 * (lane % 4) + i % 2;
         for (unsigned k = 0; k < depth; k++) {
             unsigned at = k % 16 / 4, half = k / 16;
-            int x = byte_of(all, row / 8 + 2 * half, row % 8 * 4 + at, k % 4);
-            int y = byte_of(all, A + half, col * 4 + at, k % 4);
-            c[i] += x * y;
+            int w, x;
+            if (wide) {
+                w = byte_of(all, half, lane % 16 + 16 * at, k % 4);
+                x = byte_of(all, W + half, 4 * (lane / 16) + i + 16 * at, k % 4);
+            } else {
+                w = byte_of(all, row / 8 + 2 * half, row % 8 * 4 + at, k % 4);
+                x = byte_of(all, W + half, col * 4 + at, k % 4);
+            }
+            c[i] += w * x;
         }
     }
 }

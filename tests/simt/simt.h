@@ -29,7 +29,7 @@ void simt_run(void (*body)(const void *args), const char *name, const unsigned g
               const void *args, size_t size);
 void simt_barrier(int line);
 uint32_t simt_swap(uint32_t x, unsigned mask, int line);
-void simt_mma(int *c, const uint32_t *a, const uint32_t *b, unsigned depth, int line);
+void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned depth, int line);
 void *simt_shared(size_t bytes);
 _Noreturn void simt_stop(const char *what, int line);
 
@@ -51,6 +51,7 @@ extern _Thread_local struct simt_place simt_here;
 #define barrier()          simt_barrier(__LINE__)
 #define swap_word(x, mask) simt_swap(x, mask, __LINE__)
 #define TENSOR             1
+#define TENSOR_LANES       simt_warp
 #define mma_bytes(c, a, b) simt_mma(c, a, b, 32, __LINE__)
 #define mma_half(c, a, b)  simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
 #define UNROLL

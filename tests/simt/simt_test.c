@@ -84,6 +84,21 @@ KERNEL(documented, simt_args) {
     }
 }
 
+// As AMD's manual has those of v_mfma_i32_16x16x16_i8, activations first: `second` transposed, and again.
+KERNEL(documented_of_64, simt_args) {
+    unsigned lane = THREAD % 64;
+    uint32_t w = 0, x = 0;
+    int c[4] = {1, 2, 3, 4};
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned k = 4 * (lane / 16) + i;
+        w |= (uint32_t)(uint8_t)first[lane % 16][k] << 8 * i;
+        x |= (uint32_t)(uint8_t)second[k][lane % 8] << 8 * i;
+    }
+    mma_half(c, &w, x);
+    for (unsigned i = 0; i < 4 && THREAD < 64; i++)
+        if (4 * (lane / 16) + i < 8) a.x[128 + lane % 16 * 8 + 4 * (lane / 16) + i] = (float)(c[i] - (int)(i + 1));
+}
+
 static void run(const char *name, float *x, unsigned blocks) {
     struct simt_args a = {x, 0};
     simt_find(name)((const unsigned[]){blocks, 1, 1}, (const unsigned[]){256, 1, 1}, 0, &a);
@@ -158,6 +173,15 @@ static void matrices_are_multiplied(void) {
             CHECK_INT(x[row * 8 + col], all);
             CHECK_INT(x[128 + row * 8 + col], half);
         }
+    simt_warp = 64;
+    memset(x + 128, 0, 128 * sizeof *x);
+    run("documented_of_64", x, 1);
+    simt_warp = 32;
+    for (int i = 0; i < 128; i++) {
+        int half = 0;
+        for (int k = 0; k < 16; k++) half += first[i / 8][k] * second[k][i % 8];
+        CHECK_INT(x[128 + i], half);
+    }
 }
 
 int main(void) {

@@ -99,6 +99,15 @@ bool gpu_sync(struct device *d, gyr_error *e) {
 
 // ------------------------------------------------------------------------------- a card's facts
 
+// AMD's chips whose matrix instructions kernels/chip.h has.
+static bool is_tensor_chip(const char *name) {
+    static const char *const names[] = {"gfx908", "gfx90a", "gfx940", "gfx941", "gfx942"};
+    size_t n = strcspn(name, ":");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == n && !strncmp(names[i], name, n)) return true;
+    return false;
+}
+
 static bool name_chip(const struct gpu_api *api, int device, struct gpu_chip *chip, int *error) {
     const struct gpu_vendor *v = api->vendor;
     if (!v->chip_at) {
@@ -114,6 +123,7 @@ static bool name_chip(const struct gpu_api *api, int device, struct gpu_chip *ch
     *error = properties ? api->properties(properties, device) : GPU_NO_MEMORY;
     if (!*error) snprintf(chip->name, sizeof chip->name, "%.63s", properties + v->chip_at);
     free(properties);
+    chip->tensor = !*error && is_tensor_chip(chip->name);
     return !*error;
 }
 

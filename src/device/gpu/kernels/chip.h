@@ -10,9 +10,10 @@
 //   swap_word(x, mask)                      the word of the lane whose number differs from one's own by `mask`; all
 //                                           lanes of a warp, of WARP lanes, come here together
 //   dot4(a, b, c)                           c + four products of signed bytes
-//   mma_bytes(c, a, b)                      where TENSOR is defined: c + products of signed bytes, 16 x 32 by 32 x 8, of a warp
-//                                           of 32 lanes, each of which has a piece: mma.m16n8k32 of PTX
-//   mma_half(c, a, b)                       the same of 16 x 16 by 16 x 8, b one word: mma.m16n8k16
+//   mma_bytes(c, w, x)                      where TENSOR is defined: c + products of signed bytes, 32 of each of
+//                                           sixteen outputs and some rows, of a warp of TENSOR_LANES lanes, each of
+//                                           which has a piece (tensor.h)
+//   mma_half(c, w, x)                       the same of 16 bytes, x one word
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
@@ -88,6 +89,44 @@ FN int dot4(uint32_t a, uint32_t b, int c) {
 
 FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) { return __builtin_amdgcn_perm(high, low, at); }
 
+// Activations are the first matrix and weights the second, so that all four sums of a lane are of one output.
+typedef int sums4 __attribute__((ext_vector_type(4)));
+#if defined(__gfx908__) || defined(__gfx90a__)
+#define TENSOR       1
+#define TENSOR_LANES 64
+FN sums4 mfma16(uint32_t x, uint32_t w, sums4 c) {
+    return __builtin_amdgcn_mfma_i32_16x16x16i8((int)x, (int)w, c, 0, 0, 0);
+}
+FN sums4 mfma32(const uint32_t *x, const uint32_t *w, sums4 c) { return mfma16(x[1], w[1], mfma16(x[0], w[0], c)); }
+#elif defined(__gfx940__) || defined(__gfx941__) || defined(__gfx942__)
+#define TENSOR       1
+#define TENSOR_LANES 64
+FN sums4 mfma32(const uint32_t *x, const uint32_t *w, sums4 c) {
+    long left = (long)((unsigned long)x[1] << 32 | x[0]), right = (long)((unsigned long)w[1] << 32 | w[0]);
+    return __builtin_amdgcn_mfma_i32_16x16x32_i8(left, right, c, 0, 0, 0);
+}
+FN sums4 mfma16(uint32_t x, uint32_t w, sums4 c) {
+    const uint32_t left[2] = {x, 0}, right[2] = {w, 0};
+    return mfma32(left, right, c);
+}
+#endif
+#ifdef TENSOR
+FN void take_sums(int *c, sums4 s) {
+    c[0] = s.x;
+    c[1] = s.y;
+    c[2] = s.z;
+    c[3] = s.w;
+}
+FN void mma_bytes(int *c, const uint32_t *w, const uint32_t *x) {
+    sums4 s = {c[0], c[1], c[2], c[3]};
+    take_sums(c, mfma32(x, w, s));
+}
+FN void mma_half(int *c, const uint32_t *w, uint32_t x) {
+    sums4 s = {c[0], c[1], c[2], c[3]};
+    take_sums(c, mfma16(x, *w, s));
+}
+#endif
+
 typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
 
 #else // CUDA
@@ -109,9 +148,11 @@ FN uint32_t swap_word(uint32_t x, unsigned mask) { return __shfl_xor_sync(0xffff
 FN int dot4(uint32_t a, uint32_t b, int c) { return __dp4a((int)a, (int)b, c); }
 
 #if __CUDA_ARCH__ >= 800
-#define TENSOR 1
+#define TENSOR       1
+#define TENSOR_LANES 32
 FN void mma_bytes(int *c, const uint32_t *a, const uint32_t *b) {
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
