@@ -1,6 +1,9 @@
 // Products with quantized weights, and rows of a quantized table (docs/arithmetic.md, "Products with quantized
 // weights"). Compiled once for each TYPE_NAME. Eight neighbouring lanes have an output, one of its segments each.
-#if TYPE == 14 // or the compiler keeps registers in memory
+// Told nothing, the compiler keeps some registers of these in memory.
+#if TYPE == 13 || TYPE == 40
+#define BLOCKS 1
+#elif TYPE == 11 || TYPE == 14 || TYPE == 18 || TYPE == 19 || TYPE == 29
 #define BLOCKS 2
 #endif
 #include "chip.h"
