@@ -172,7 +172,7 @@ typedef uint4 vector4;
 
 #endif
 
-#define UNROLL _Pragma("unroll")
+#define UNROLL             _Pragma("unroll")
 #define KERNEL(name, type) extern "C" __global__ void BOUNDS KERNEL_NAME(name)(const struct type a)
 #define SHARED(type, name)                                                                                             \
     __shared__ type name##_there;                                                                                      \

@@ -163,8 +163,7 @@ FN void many_of_segment(const struct product_args *a, unsigned s, unsigned row, 
             many_floats(a, &own, codes, group, tiles, acc);
             continue;
         }
-        for (unsigned first = 0; first < GROUPS; first += 4)
-            many_integers(a, &own, first, codes, group, tiles, acc);
+        for (unsigned first = 0; first < GROUPS; first += 4) many_integers(a, &own, first, codes, group, tiles, acc);
     }
 }
 
