@@ -740,8 +740,8 @@ GYR_API void gyr_model_get_work(const gyr_model *model, gyr_kv_type kv_type, siz
 
 // ------------------------------------------------------------------------------------------------------ energy
 
-// The energy that this machine takes, by its own counters, whoever uses it: of the processors' packages and their memory
-// (Linux' powercap), or, where those are not told, of a battery that is being discharged.
+// The energy that this machine takes, by its own counters, whoever uses it: of the processors' packages and their
+// memory (Linux' powercap), or, where those are not told, of a battery that is being discharged.
 typedef struct gyr_energy gyr_energy;
 
 typedef enum gyr_energy_basis {
@@ -931,8 +931,8 @@ typedef struct gyr_plan_measured {
     uint64_t reserved[6];
 } gyr_plan_measured;
 
-// Keeps it for later plans, in $XDG_CACHE_HOME/gyr/rates.json, beside rates of the operations that the model is made of,
-// which are timed for a second or two. Of `options`, `model`, `threads` and `kv_type` count. Fails with GYR_IO,
+// Keeps it for later plans, in $XDG_CACHE_HOME/gyr/rates.json, beside rates of the operations that the model is made
+// of, which are timed for a second or two. Of `options`, `model`, `threads` and `kv_type` count. Fails with GYR_IO,
 // GYR_MALFORMED, GYR_UNSUPPORTED.
 GYR_API gyr_status gyr_plan_keep(const gyr_plan_options *options, const gyr_plan_measured *measured, size_t count,
                                  gyr_error *err);

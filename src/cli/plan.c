@@ -28,13 +28,13 @@ static const struct option options[] = {
     {"threads", 't', "N", "worker threads of this machine", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"prices", 0, "FILE", "prices of cards and electricity", OPTION_TEXT, FIELD(prices)},
     {"budget", 0, "USD", "what would do for it: 20000, or 8/h to rent", OPTION_TEXT, FIELD(budget)},
-    {"tune", 0, NULL, "plan to fine-tune: an adapter (LoRA)", OPTION_FLAG, FIELD(tune), 0, 0, "Training"},
+    {"tune", 0, NULL, "plan to fine-tune: an adapter (LoRA)", OPTION_FLAG, FIELD(tune)},
     {"train", 0, "TOKENS", "plan to train all weights with so many: 15T", OPTION_TEXT, FIELD(train)},
     {"tokens", 0, "TOKENS", "to tune with (10M)", OPTION_TEXT, FIELD(tokens)},
     {"rank", 0, "N", "of the adapter (16)", OPTION_WHOLE, FIELD(rank), 1, 4096},
     {"batch", 0, "TOKENS", "of a step of the optimizer (what is usual)", OPTION_TEXT, FIELD(batch)},
     {"fp8", 0, NULL, "products of 8 bits where the cards have them", OPTION_FLAG, FIELD(fp8)},
-    {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json), 0, 0, "Output"},
+    {"json", 0, NULL, "print JSON", OPTION_FLAG, FIELD(json)},
     {0}};
 
 static const struct syntax syntax = {"plan",

@@ -6,6 +6,8 @@
 #include <string.h>
 
 enum { USUAL_CONTEXT = 4096, USUAL_PROMPT = 512 };
+// What the process holds that has a tokenizer and nothing else, measured with vocabularies of 4,096 to 262,144 words.
+static const double program_bytes = 12e6, word_bytes = 110;
 
 // A model on the counting device, and a sequence of its context.
 struct trial {
@@ -167,6 +169,7 @@ static void weigh(const struct trial *t, struct demand *d) {
         if (!shared) d->tables += bytes;
     }
     d->layers = m->h.layers;
+    d->program = program_bytes + word_bytes * m->h.vocab;
     d->vocab = m->output.rows ? m->output.rows : m->h.vocab;
     d->layer = layers.bytes / m->h.layers;
     d->rest = rest.bytes;
@@ -203,5 +206,5 @@ double demand_bytes(const struct demand *d) { return d->layer * d->layers + d->r
 
 void demand_mapped(struct demand *d, double sign) {
     d->rest -= sign * d->tables;
-    d->work -= sign * d->idle;
+    d->work += sign * (d->program - d->idle);
 }

@@ -25,6 +25,7 @@ struct demand {
     // Of `rest`, tables of which a device that reads from mapped files touches a few rows; of `work`, what is never
     // written.
     double tables, idle;
+    double program; // on this machine: the program, its libraries, the tokenizer and what describes the model
     struct step prompt, answer;
 };
 
@@ -42,7 +43,8 @@ bool usage_settle(struct usage *u, const struct checkpoint *c, gyr_error *e);
 bool demand_count(struct demand *d, const struct checkpoint *c, const struct usage *u, gyr_error *e);
 void demand_free(struct demand *d);
 
-// Takes out (1), or puts back (-1), what a device with mapped files never has in memory.
+// For this machine (1), or for a card again (-1): takes out what a device with mapped files never has in memory, and
+// puts in what the program takes.
 void demand_mapped(struct demand *d, double sign);
 
 // Bytes in all.

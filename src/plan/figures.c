@@ -23,10 +23,11 @@ static json_t *figure(double value, enum basis basis, double slow, double fast, 
 static json_t *memory(const struct plan *p) {
     const struct demand *d = &p->demand;
     json_t *f = figure(p->layout.bytes, BASIS_ESTIMATED, 0.98, 1.02, counted, "the model's head", p->date);
+    double program = p->here ? d->program : 0;
+    double rest = p->layout.bytes - d->layer * d->layers - d->rest - d->cache - d->states - program;
     json_object_set_new(f, "parts",
-                        json_pack("{s:f, s:f, s:f, s:f}", "weights", d->layer * d->layers + d->rest, "cache", d->cache,
-                                  "states", d->states, "activations",
-                                  p->layout.bytes - d->layer * d->layers - d->rest - d->cache - d->states));
+                        json_pack("{s:f, s:f, s:f, s:f, s:f}", "weights", d->layer * d->layers + d->rest, "cache",
+                                  d->cache, "states", d->states, "activations", rest, "program", program));
     return f;
 }
 
