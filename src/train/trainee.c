@@ -133,6 +133,7 @@ void trainee_free(struct trainee *t) {
     pool_free(t->pool);
     free(t->layers);
     free(t->vectors);
+    free(t->room);
     free(t);
 }
 
