@@ -853,6 +853,8 @@ typedef struct gyr_tune_info {
     uint64_t bytes;     // of memory that training takes, beside the model's
     uint64_t reserved[8];
 } gyr_tune_info;
+
+// What is going to be done.
 GYR_API void gyr_tune_get_info(const gyr_tune *tune, gyr_tune_info *info);
 
 typedef struct gyr_tune_example {

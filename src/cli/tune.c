@@ -23,7 +23,7 @@ struct tune_options {
 #define FIELD(name) offsetof(struct tune_options, name)
 
 static const struct option options[] = {
-    {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL)", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model)},
     {"data", 0, "FILE", "conversations to learn from, one on each line (JSONL)", OPTION_TEXT, FIELD(data)},
     {"output", 'o', "PATH", "the adapter to write: a PEFT folder, or a *.gguf file", OPTION_TEXT, FIELD(output)},
     {"valid", 0, "FILE", "conversations to measure by after each epoch", OPTION_TEXT, FIELD(valid)},
@@ -147,7 +147,9 @@ static void close_report(const struct telling *t) {
     }
     print("%s: loss %.4f at first, %.4f at the end; %llu tokens in %.0f s, %.0f tokens/s\n", t->o->output, t->first,
           p->loss, (unsigned long long)p->tokens_now, p->seconds, rate_of(p));
-    print("try it: gyr run -m %s --adapter %s \"...\"\n", model_label(t->o->model), t->o->output);
+    const char *model = model_path(t->o->model);
+    print("try it: gyr run %s%s%s--adapter %s \"...\"\n", model ? "-m " : "", model ? model : "", model ? " " : "",
+          t->o->output);
 }
 
 // --------------------------------------------------------------------------------------------------- all

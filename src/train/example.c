@@ -20,8 +20,8 @@ struct example {
     const float *numbers;
     float *gradients, *angles;
     size_t rows, hidden;
-    struct kept *kept; // [layers + 1]: the last has the end's stream
-    float *memory;
+    struct kept *kept;   // [layers + 1]: the last has the end's stream
+    float *memory, *end; // end: for the rows that are learned, some at a time
     size_t used;
     gyr_error *e;
 };
@@ -106,21 +106,75 @@ static bool linear_back(struct example *x, uint32_t i, enum slot slot, const flo
     return true;
 }
 
-static struct norm_op norm_op(const struct example *x, const struct host_norm *n) {
-    return (struct norm_op){n->mean, x->rows, x->hidden, n->eps, n->w, n->b};
+// What is done to each row alone, some rows to a task.
+enum { ROWS = 16 };
+
+struct by_rows {
+    const struct example *x;
+    const struct host_norm *norm;
+    const float *in, *saved, *dout, *gate, *up;
+    float *out, *made, *dx, *dgate, *dup;
+    size_t wide;
+};
+
+static size_t rows_of(const struct by_rows *w, size_t task) {
+    size_t left = w->x->rows - task * ROWS;
+    return left < ROWS ? left : ROWS;
+}
+
+static void run_rows(const struct example *x, void (*fn)(void *arg, size_t i), struct by_rows *w) {
+    w->x = x;
+    pool_run(x->t->pool, (x->rows + ROWS - 1) / ROWS, fn, w);
+}
+
+static struct norm_op norm_op(const struct by_rows *w, size_t task) {
+    const struct host_norm *n = w->norm;
+    return (struct norm_op){n->mean, rows_of(w, task), w->x->hidden, n->eps, n->w, n->b};
+}
+
+static void norm_task(void *arg, size_t task) {
+    const struct by_rows *w = arg;
+    struct norm_op o = norm_op(w, task);
+    size_t at = task * ROWS * o.dim;
+    norm_forward(&o, w->in + at, w->out + at, w->made + 2 * task * ROWS);
 }
 
 static void norm(const struct example *x, const struct host_norm *n, const float *in, float *out, float *saved) {
-    struct norm_op o = norm_op(x, n);
-    norm_forward(&o, in, out, saved);
+    run_rows(x, norm_task, &(struct by_rows){.norm = n, .in = in, .out = out, .made = saved});
+}
+
+static void norm_back_task(void *arg, size_t task) {
+    const struct by_rows *w = arg;
+    struct norm_op o = norm_op(w, task);
+    size_t at = task * ROWS * o.dim;
+    norm_backward(&o, w->in + at, w->saved + 2 * task * ROWS, w->dout + at, w->out + at, NULL, NULL);
+    for (size_t k = at; k < at + o.rows * o.dim; k++) w->dx[k] += w->out[k];
 }
 
 // dx += the gradient by the norm's input.
 static void norm_back(const struct example *x, const struct host_norm *n, const float *in, const float *saved,
                       const float *dout, float *some, float *dx) {
-    struct norm_op o = norm_op(x, n);
-    norm_backward(&o, in, saved, dout, some, NULL, NULL);
-    for (size_t k = 0; k < o.rows * o.dim; k++) dx[k] += some[k];
+    run_rows(x, norm_back_task,
+             &(struct by_rows){.norm = n, .in = in, .saved = saved, .dout = dout, .out = some, .dx = dx});
+}
+
+// An MLP's activation, gated where there is a gate.
+static void activate_task(void *arg, size_t task) {
+    const struct by_rows *w = arg;
+    size_t at = task * ROWS * w->wide, n = rows_of(w, task) * w->wide;
+    if (w->gate)
+        gated_forward(w->x->t->unit, n, w->gate + at, w->up + at, w->out + at);
+    else
+        unit_forward(w->x->t->unit, n, w->up + at, w->out + at);
+}
+
+static void activate_back_task(void *arg, size_t task) {
+    const struct by_rows *w = arg;
+    size_t at = task * ROWS * w->wide, n = rows_of(w, task) * w->wide;
+    if (w->gate)
+        gated_backward(w->x->t->unit, n, w->gate + at, w->up + at, w->dout + at, w->dgate + at, w->dup + at);
+    else
+        unit_backward(w->x->t->unit, n, w->up + at, w->dout + at, w->dup + at);
 }
 
 static void add(float *x, const float *y, size_t n) {
@@ -191,10 +245,9 @@ static bool feed(struct example *x, uint32_t i, const float *in, float *out) {
     } else
         ok = (!l->l->gate.w.rows || linear(x, i, SLOT_GATE, in, k->gate)) && linear(x, i, SLOT_UP, in, k->up);
     if (!ok) return false;
-    if (l->l->gate.w.rows || l->l->gate_up.w.rows)
-        gated_forward(x->t->unit, n, k->gate, k->up, k->inner);
-    else
-        unit_forward(x->t->unit, n, k->up, k->inner);
+    bool gated = l->l->gate.w.rows || l->l->gate_up.w.rows;
+    run_rows(x, activate_task,
+             &(struct by_rows){.gate = gated ? k->gate : NULL, .up = k->up, .out = k->inner, .wide = wide});
     return linear(x, i, SLOT_DOWN, k->inner, out);
 }
 
@@ -234,11 +287,11 @@ static bool feed_back(struct example *x, uint32_t i, const float *in, const floa
     size_t wide = shape_of(x, l).wide, n = x->rows * wide;
     memset(w->a, 0, n * sizeof *w->a);
     if (!linear_back(x, i, SLOT_DOWN, k->inner, dy, w->some, w->a)) return false;
-    if (!l->l->gate.w.rows && !l->l->gate_up.w.rows) {
-        unit_backward(x->t->unit, n, k->up, w->a, w->b);
-        return linear_back(x, i, SLOT_UP, in, w->b, w->some, dx);
-    }
-    gated_backward(x->t->unit, n, k->gate, k->up, w->a, w->b, w->c);
+    bool gated = l->l->gate.w.rows || l->l->gate_up.w.rows;
+    run_rows(x, activate_back_task,
+             &(struct by_rows){
+                 .gate = gated ? k->gate : NULL, .up = k->up, .dout = w->a, .dgate = w->b, .dup = w->c, .wide = wide});
+    if (!gated) return linear_back(x, i, SLOT_UP, in, w->c, w->some, dx);
     if (l->l->gate.w.rows)
         return linear_back(x, i, SLOT_GATE, in, w->b, w->some, dx) && linear_back(x, i, SLOT_UP, in, w->c, w->some, dx);
     for (size_t r = 0; r < x->rows; r++) {
@@ -312,16 +365,27 @@ struct piece {
     float *x, *dx, *logits, *d;
 };
 
-static double count_right(const struct piece *p, size_t vocab) {
-    double right = 0;
-    for (size_t r = 0; r < p->n; r++) {
-        const float *row = p->logits + r * vocab;
-        size_t best = 0;
-        for (size_t i = 1; i < vocab; i++)
-            if (row[i] > row[best]) best = i;
-        if ((int32_t)best == p->target[r]) right += (double)p->weight[r];
-    }
-    return right;
+static bool finds(const float *row, size_t vocab, int32_t target) {
+    size_t best = 0;
+    for (size_t i = 1; i < vocab; i++)
+        if (row[i] > row[best]) best = i;
+    return (int32_t)best == target;
+}
+
+struct losses {
+    const struct ending *g;
+    struct piece *p;
+    size_t vocab;
+    double loss[SOME];
+    bool right[SOME];
+};
+
+static void loss_task(void *arg, size_t r) {
+    struct losses *l = arg;
+    struct piece *p = l->p;
+    size_t at = r * l->vocab;
+    l->loss[r] = cross_entropy(1, l->vocab, p->logits + at, &p->target[r], &p->weight[r], l->g->by, p->d + at);
+    l->right[r] = finds(p->logits + at, l->vocab, p->target[r]);
 }
 
 static bool end_piece(struct example *x, const struct ending *g, struct piece *p) {
@@ -336,8 +400,12 @@ static bool end_piece(struct example *x, const struct ending *g, struct piece *p
                           .bias = x->t->output_bias};
     for (size_t i = 0; i < p->n; i++) memcpy(p->x + i * dim, g->normed + p->row[i] * dim, dim * sizeof *p->x);
     if (!linear_forward(&o, p->x, p->logits, NULL, x->e)) return false;
-    g->told->loss += cross_entropy(p->n, vocab, p->logits, p->target, p->weight, g->by, p->d);
-    g->told->right += count_right(p, vocab);
+    struct losses l = {.g = g, .p = p, .vocab = vocab};
+    pool_run(x->t->pool, p->n, loss_task, &l);
+    for (size_t i = 0; i < p->n; i++) {
+        g->told->loss += l.loss[i];
+        g->told->right += l.right[i] ? (double)p->weight[i] : 0;
+    }
     if (!g->dx) return true;
     if (!linear_backward(&o, p->x, NULL, p->d, p->dx, NULL, NULL, x->e)) return false;
     for (size_t i = 0; i < p->n; i++) memcpy(g->dx + p->row[i] * dim, p->dx + i * dim, dim * sizeof *p->dx);
@@ -348,9 +416,9 @@ static size_t end_floats(const struct example *x) { return 2 * SOME * (x->hidden
 
 static bool end(struct example *x, const struct ending *g) {
     size_t logits = SOME * (size_t)x->t->m->h.vocab, rows = SOME * x->hidden;
-    struct piece p = {.x = malloc(end_floats(x) * sizeof *p.x)};
-    bool ok = p.x || fail_memory(x->e, "training");
-    if (ok) p.dx = p.x + rows, p.logits = p.dx + rows, p.d = p.logits + logits;
+    struct piece p = {.x = x->end};
+    bool ok = true;
+    p.dx = p.x + rows, p.logits = p.dx + rows, p.d = p.logits + logits;
     if (g->dx) memset(g->dx, 0, x->rows * x->hidden * sizeof *g->dx);
     for (size_t r = 0; ok && r + 1 < x->rows; r++) {
         if (g->weight[r] == 0) continue;
@@ -361,9 +429,7 @@ static bool end(struct example *x, const struct ending *g) {
         ok = end_piece(x, g, &p);
         p.n = 0;
     }
-    ok = ok && (!p.n || end_piece(x, g, &p));
-    free(p.x);
-    return ok;
+    return ok && (!p.n || end_piece(x, g, &p));
 }
 
 static bool make_angles(struct example *x) {
@@ -419,6 +485,7 @@ static void lay_out_all(struct example *x, float *own[9]) {
     x->kept[layers].normed = room(x, x->rows * x->hidden);
     x->kept[layers].saved = room(x, 2 * x->rows);
     for (int i = 0; i < 9; i++) own[i] = room(x, x->rows * widest(x));
+    x->end = room(x, end_floats(x));
 }
 
 size_t trainee_bytes(const struct trainee *t, size_t n) {
@@ -428,7 +495,17 @@ size_t trainee_bytes(const struct trainee *t, size_t n) {
     if (!kept) return 0;
     lay_out_all(&x, own);
     free(kept);
-    return (x.used + end_floats(&x)) * sizeof(float);
+    return x.used * sizeof(float);
+}
+
+// The memory of an example is kept for the next one: pages that are new each time cost a tenth of the work.
+static bool have_room(struct trainee *t, size_t n) {
+    if (n <= t->room_n) return true;
+    free(t->room);
+    t->room_n = 0;
+    t->room = malloc((n + 1) * sizeof *t->room);
+    if (t->room) t->room_n = n;
+    return t->room;
 }
 
 static bool check(const struct trainee *t, const int32_t *ids, size_t n, gyr_error *e) {
@@ -452,14 +529,13 @@ bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids
     bool ok = (x.kept || fail_memory(e, "training")) && make_angles(&x);
     if (ok) {
         lay_out_all(&x, own);
-        x.memory = malloc((x.used + 1) * sizeof *x.memory);
-        ok = x.memory || fail_memory(e, "training");
+        ok = have_room(t, x.used) || fail_memory(e, "training");
+        x.memory = t->room;
     }
     if (ok) {
         lay_out_all(&x, own);
         ok = walk(&x, ids, weight, by, told, own);
     }
-    free(x.memory);
     free(x.angles);
     free(x.kept);
     return ok;

@@ -12,30 +12,41 @@ struct writing {
     gyr_error *e;
 };
 
-// An answer: the prompt that the model is given for it, and the same with the answer.
-struct turn {
-    gyr_tokens before, with;
+// Some messages as the template prints them, and in tokens.
+struct printed {
+    char *text; // NULL: not printed
+    gyr_tokens tokens;
 };
 
-static void free_turn(struct turn *t) {
-    gyr_free(t->before.ids);
-    gyr_free(t->with.ids);
+// An answer: the prompt that the model is given for it, and the same with the answer.
+struct turn {
+    struct printed before, with;
+};
+
+static void free_printed(struct printed *p) {
+    gyr_free(p->text);
+    gyr_free(p->tokens.ids);
 }
 
-// The first `n` messages as tokens.
-static bool render(const struct writing *w, const struct chat *c, size_t n, bool generate, gyr_tokens *out) {
+static void free_turn(struct turn *t) {
+    free_printed(&t->before);
+    free_printed(&t->with);
+}
+
+// The first `n` messages.
+static bool render(const struct writing *w, const struct chat *c, size_t n, bool generate, struct printed *out) {
     json_t *some = json_array(), *all = json_object();
     for (size_t i = 0; i < n; i++) json_array_append(some, json_array_get(c->messages, i));
     bool ok = all && !json_object_set_new(all, "messages", some);
     ok = ok && (!c->tools || !json_object_set(all, "tools", c->tools));
-    char *text = ok ? json_dumps(all, JSON_COMPACT) : NULL;
+    char *json = ok ? json_dumps(all, JSON_COMPACT) : NULL;
     gyr_error why = {0};
     json_decref(all);
-    *out = (gyr_tokens){0};
-    if (!text) return fail_memory(w->e, c->path);
-    gyr_status status = gyr_chat_tokens(w->m, text, generate, out, &why);
-    free(text);
-    if (!status) return true;
+    if (!json) return fail_memory(w->e, c->path);
+    gyr_status status = gyr_chat_tokens(w->m, json, generate, &out->tokens, &why);
+    ok = !status && (out->text = gyr_chat_text(w->m, json, generate, &why));
+    free(json);
+    if (ok) return true;
     // Of a template that refuses the conversation, the line is to be told.
     return why.status == GYR_MALFORMED ? fail(w->e, why.status, "%s:%zu: %s", c->path, c->line, why.message)
                                        : fail(w->e, why.status, "%s", why.message);
@@ -47,8 +58,9 @@ static size_t common(const gyr_tokens *a, const gyr_tokens *b) {
     return i;
 }
 
-// Whether a text begins with another. The last token of that may have grown, where what follows is joined to it.
-static bool begins(const gyr_tokens *text, const gyr_tokens *with) { return common(text, with) + 1 >= with->count; }
+static bool begins(const struct printed *text, const struct printed *with) {
+    return !strncmp(text->text, with->text, strlen(with->text));
+}
 
 // ---------------------------------------------------------------------------------------------- examples
 
@@ -92,11 +104,11 @@ static bool copy(struct lesson *l, const struct chat *c, const gyr_tokens *text,
     return fail_memory(e, c->path);
 }
 
-// Marks an answer: from where the prompt ends, or from where the two part, to the last token that ends answers.
-// weight[i] is that of token i + 1, given those up to i.
+// Marks an answer: from where the prompt ends (the last token of which may have grown, by what follows), to the last
+// token that ends answers. weight[i] is that of token i + 1, given those up to i.
 static void mark(const struct writing *w, struct lesson *l, const gyr_tokens *text, const struct turn *t) {
     const gyr_tokenizer *tokenizer = gyr_model_tokenizer(w->m);
-    size_t from = common(text, &t->before), to = common(text, &t->with), end = to;
+    size_t from = common(text, &t->before.tokens), to = common(text, &t->with.tokens), end = to;
     while (end > from && !gyr_token_is_end(tokenizer, text->ids[end - 1])) end--;
     l->ends |= end > from;
     if (end > from) to = end;
@@ -108,14 +120,14 @@ static void mark(const struct writing *w, struct lesson *l, const gyr_tokens *te
 
 // Answers that the whole conversation has as they were given are learned in it, together. Templates that print an
 // answer differently once another follows (without what was thought, say) make an example of each such answer.
-static bool add_turns(const struct writing *w, const struct chat *c, const gyr_tokens *text, const struct turn *turns,
-                      size_t n) {
+static bool add_turns(const struct writing *w, const struct chat *c, const struct printed *text,
+                      const struct turn *turns, size_t n) {
     struct lesson l;
-    bool any = false, ok = copy(&l, c, text, w->e);
+    bool any = false, ok = copy(&l, c, &text->tokens, w->e);
     if (!ok) return false;
     for (size_t i = 0; i < n; i++)
-        if (turns[i].with.ids && begins(text, &turns[i].before) && begins(text, &turns[i].with)) {
-            mark(w, &l, text, &turns[i]);
+        if (turns[i].with.text && begins(text, &turns[i].before) && begins(text, &turns[i].with)) {
+            mark(w, &l, &text->tokens, &turns[i]);
             any = true;
         }
     if (any)
@@ -124,9 +136,9 @@ static bool add_turns(const struct writing *w, const struct chat *c, const gyr_t
         free(l.ids), free(l.weight);
     for (size_t i = 0; ok && i < n; i++) {
         const struct turn *t = &turns[i];
-        if (!t->with.ids || (begins(text, &t->before) && begins(text, &t->with))) continue;
-        if (!(ok = copy(&l, c, &t->with, w->e))) break;
-        mark(w, &l, &t->with, t);
+        if (!t->with.text || (begins(text, &t->before) && begins(text, &t->with))) continue;
+        if (!(ok = copy(&l, c, &t->with.tokens, w->e))) break;
+        mark(w, &l, &t->with.tokens, t);
         ok = keep(w, l, c->path);
     }
     return ok;
@@ -136,7 +148,7 @@ static bool add_chat(void *arg, const struct chat *c) {
     const struct writing *w = arg;
     size_t n = json_array_size(c->messages);
     struct turn *turns = calloc(n, sizeof *turns);
-    gyr_tokens text = {0};
+    struct printed text = {0};
     bool ok = turns ? render(w, c, n, false, &text) : fail_memory(w->e, c->path);
     for (size_t i = 0; ok && i < n; i++) {
         if (!c->learned[i]) continue;
@@ -149,7 +161,7 @@ static bool add_chat(void *arg, const struct chat *c) {
     }
     ok = ok && add_turns(w, c, &text, turns, n);
     w->all->chats += ok;
-    gyr_free(text.ids);
+    free_printed(&text);
     for (size_t i = 0; turns && i < n; i++) free_turn(&turns[i]);
     free(turns);
     return ok;

@@ -47,6 +47,7 @@ static bool check_model(const struct model *m, gyr_error *e) {
         bool is;
         const char *what;
     } tries[] = {
+        {m->first || m->end != h->layers || !m->begins || !m->gives, "layers on other machines"},
         {h->bidirectional, "tokens that see those behind them"},
         {m->types.rows || m->positions.rows || m->embed_norm.weight || h->layer_input, "more than embeddings at the "
                                                                                        "beginning"},
@@ -133,6 +134,7 @@ void trainee_free(struct trainee *t) {
     pool_free(t->pool);
     free(t->layers);
     free(t->vectors);
+    free(t->room);
     free(t);
 }
 

@@ -26,6 +26,8 @@ struct trainee {
     struct host_norm final;
     float *output_bias;
     float *vectors; // owner of all of these
+    float *room;    // of an example's way, [room_n]
+    size_t room_n;
     size_t n_numbers;
     enum unit unit;
 };

@@ -164,6 +164,36 @@ static void kills_change_no_byte(void) {
     same_as_undisturbed("kills");
 }
 
+static void write_text(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    if (f) fputs(text, f), fclose(f);
+}
+
+#define USER   "{\"role\":\"user\",\"content\":\"a\"}"
+#define ANSWER "{\"role\":\"assistant\",\"content\":\"b\"}"
+#define GOOD   "{\"messages\":[" USER "," ANSWER "]}\n"
+
+// Plain C, and what this machine has: a short example, as plain C takes its time.
+static void instruction_sets_change_no_byte(void) {
+    static const char *const sets[] = {"scalar", "avx2", "avx512", "neon"};
+    static uint8_t best[MOST_BYTES];
+    size_t n = 0;
+    write_text(file_of("short.jsonl"), GOOD);
+    for (int i = -1; i < 4; i++) {
+        gyr_error e = {0};
+        gyr_tune_options o = options_of(file_of("short.jsonl"), file_of("sets"), NULL);
+        o.epochs = 2;
+        if (i >= 0) setenv("GYR_ISA", sets[i], 1); // one that is not here is plain C
+        gyr_status status = train(&o, &e);
+        unsetenv("GYR_ISA");
+        REQUIRE(status == GYR_OK);
+        if (i < 0)
+            n = read_bytes("sets", best);
+        else
+            CHECK(n > 100000 && read_bytes("sets", other) == n && !memcmp(best, other, n));
+    }
+}
+
 static size_t change(const char *name, size_t at, size_t keep) {
     FILE *f = fopen(file_of(name), "r+b");
     if (!f) return 0;
@@ -266,15 +296,6 @@ static void what_is_learned_is_marked(void) {
 
 // ---------------------------------------------------------------------------------------------- bad data
 
-#define USER   "{\"role\":\"user\",\"content\":\"a\"}"
-#define ANSWER "{\"role\":\"assistant\",\"content\":\"b\"}"
-#define GOOD   "{\"messages\":[" USER "," ANSWER "]}\n"
-
-static void write_text(const char *path, const char *text) {
-    FILE *f = fopen(path, "w");
-    if (f) fputs(text, f), fclose(f);
-}
-
 static void bad_data_is_told_by_line(void) {
     static const struct {
         const char *text, *why;
@@ -318,6 +339,72 @@ static void bad_data_is_told_by_line(void) {
         if (!strstr(e.message, tries[i].why)) printf("  %s\n  not: %s\n", e.message, tries[i].why);
         CHECK(strstr(e.message, tries[i].why));
     }
+}
+
+// ------------------------------------------------------------------------------------------- templates
+
+// The poet with another template, no longer than its own; a comment fills the rest.
+static gyr_model *with_template(const char *source) {
+    const char *own = gyr_model_template_source(model);
+    size_t n = strlen(own), size = 0;
+    FILE *f = fopen(poet_path(), "rb");
+    char *all = f && !fseek(f, 0, SEEK_END) ? malloc((size = (size_t)ftell(f))) : NULL, *at;
+    if (all) rewind(f), size = fread(all, 1, size, f);
+    if (f) fclose(f);
+    at = all ? memmem(all, size, own, n) : NULL;
+    if (!at || strlen(source) + 4 > n) return free(all), NULL;
+    memset(at, ' ', n);
+    memcpy(at, "{#", 2);
+    memcpy(at + n - strlen(source) - 2, "#}", 2);
+    memcpy(at + n - strlen(source), source, strlen(source));
+    f = fopen(file_of("other.gguf"), "wb");
+    if (f) fwrite(all, 1, size, f), fclose(f);
+    free(all);
+    return gyr_model_open(file_of("other.gguf"), NULL, NULL);
+}
+
+#define HEAD "{% for m in messages %}<|{{ m.role }}|>"
+#define TAIL "{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>"
+#define TALK "{\"messages\":[" USER "," ANSWER "," USER "," ANSWER "]}\n"
+
+static void check_text(const gyr_model *m, const gyr_tune_example *x, const char *want) {
+    gyr_error e = {0};
+    size_t size;
+    char *text = gyr_detokenize(gyr_model_tokenizer(m), x->ids, x->count, true, &size, &e);
+    CHECK_STR(text, want);
+    gyr_free(text);
+}
+
+// What was thought is printed with the last answer alone: each answer is learned behind the prompt it would have.
+static void templates_that_forget_make_more_examples(void) {
+    gyr_model *m = with_template(HEAD "{% if loop.last and m.role == 'assistant' %}hm {% endif %}" TAIL "{% endif %}");
+    gyr_error e = {0};
+    gyr_tune_example x;
+    REQUIRE(m);
+    write_text(file_of("talk.jsonl"), TALK);
+    gyr_tune_options o = options_of(file_of("talk.jsonl"), NULL, NULL);
+    gyr_tune *t = gyr_tune_open(m, &o, &e);
+    if (!t) printf("  %s\n", e.message);
+    REQUIRE(t && gyr_tune_get_example(t, 0, &x));
+    check_text(m, &x, "<|user|>a<|end|><|assistant|>b<|end|><|user|>a<|end|><|assistant|>hm b<|end|>");
+    REQUIRE(gyr_tune_get_example(t, 1, &x));
+    check_text(m, &x, "<|user|>a<|end|><|assistant|>hm b<|end|>");
+    CHECK(!gyr_tune_get_example(t, 2, &x));
+    gyr_tune_close(t);
+    gyr_model_close(m);
+}
+
+static void templates_whose_prompts_differ_are_refused(void) {
+    gyr_model *m = with_template(HEAD TAIL "X{% endif %}");
+    gyr_error e = {0};
+    REQUIRE(m);
+    write_text(file_of("talk.jsonl"), TALK);
+    gyr_tune_options o = options_of(file_of("talk.jsonl"), NULL, NULL);
+    CHECK(!gyr_tune_open(m, &o, &e));
+    CHECK_INT(e.status, GYR_UNSUPPORTED);
+    CHECK(
+        strstr(e.message, "talk.jsonl:1: message 2: the model's template prints the answer otherwise than its prompt"));
+    gyr_model_close(m);
 }
 
 static void long_examples_are_refused_or_cut(void) {
@@ -365,13 +452,18 @@ int main(void) {
     if (!model) return 1;
     RUN(steps_are_those_of_peft);
     RUN(threads_change_no_byte);
-    RUN(stops_change_no_byte);
+    if (!TEST_SLOW) {
+        RUN(instruction_sets_change_no_byte);
+        RUN(stops_change_no_byte);
+        RUN(either_format_is_the_same_adapter);
+        RUN(validation_changes_nothing);
+    }
     RUN(kills_change_no_byte);
     RUN(checkpoints_are_checked);
-    RUN(either_format_is_the_same_adapter);
-    RUN(validation_changes_nothing);
     RUN(what_is_learned_is_marked);
     RUN(bad_data_is_told_by_line);
+    RUN(templates_that_forget_make_more_examples);
+    RUN(templates_whose_prompts_differ_are_refused);
     RUN(long_examples_are_refused_or_cut);
     RUN(no_numbers_stop_it);
     RUN(places_that_cannot_be_written_are_told_at_once);
