@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 256, PROMPT = 64, ROUNDS = 64 };
+enum { MOST = 256, PROMPT = 16, ROUNDS = 64 };
 
 static const struct {
     const char *name;

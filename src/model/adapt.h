@@ -11,7 +11,8 @@ struct adapter {
     bool *experts;   // [h.layers]: some of the layer's experts are adapted
     float *numbers;  // owner of what is in them
     size_t n_numbers;
-    uint64_t form_bytes; // of the forms that the device has made of them
+    uint8_t *forms; // that the device has made of them
+    uint64_t form_bytes;
 };
 
 // The output matrix's; those of the layers come behind it. 0 is nobody's.

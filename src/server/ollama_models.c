@@ -7,11 +7,11 @@
 #include <string.h>
 #include <time.h>
 
-static void put_details(struct js *o, const gyr_model_info *info) {
+static void put_details(struct js *o, const gyr_model_info *info, const char *parent) {
     char size[32] = "";
     if (info) snprintf(size, sizeof size, "%.1fB", (double)info->parameters / 1e9);
     js_open(o, "details", '{');
-    js_string_of(o, "parent_model", "");
+    js_string_of(o, "parent_model", parent);
     js_string_of(o, "format", "gguf");
     js_string_of(o, "family", info ? info->architecture : "");
     js_open(o, "families", '[');
@@ -32,12 +32,27 @@ static void put_model(struct js *o, struct served *m, bool running) {
     js_time(o, "modified_at", served_since(m));
     js_whole(o, "size", (int64_t)state.plan.weights);
     js_string_of(o, "digest", "");
-    put_details(o, info);
+    put_details(o, info, "");
     if (running) {
         js_time(o, "expires_at", time(NULL) + 365 * 24 * 3600);
         js_whole(o, "size_vram", 0);
         js_whole(o, "context_length", info ? info->context : 0);
     }
+    js_close(o, '}');
+}
+
+// A model with an adapter.
+static void put_tuned(void *user, const struct tuned_state *t) {
+    struct js *o = user;
+    struct served_state state;
+    served_get(t->model, &state);
+    js_open(o, NULL, '{');
+    js_string_of(o, "name", t->name);
+    js_string_of(o, "model", t->name);
+    js_time(o, "modified_at", t->since);
+    js_whole(o, "size", (int64_t)t->bytes);
+    js_string_of(o, "digest", t->checksum ? t->checksum : "");
+    put_details(o, state.loaded ? &state.info : NULL, served_name(t->model));
     js_close(o, '}');
 }
 
@@ -51,6 +66,7 @@ static void say_models(struct server *s, struct exchange *x, bool running) {
         served_get(models_at(s->models, i), &state);
         if (!state.broken && (!running || state.loaded)) put_model(&o, models_at(s->models, i), running);
     }
+    if (!running) adapters_each(s->adapters, NULL, put_tuned, &o);
     js_close(&o, ']');
     js_close(&o, '}');
     reply_json(x, 200, &json);
@@ -79,7 +95,7 @@ static void put_shown(struct js *o, struct served *m) {
     js_string_of(o, "modelfile", "");
     js_string_of(o, "parameters", "");
     js_string_of(o, "template", source ? source : "");
-    put_details(o, info);
+    put_details(o, info, "");
     js_open(o, "model_info", '{');
     js_string_of(o, "general.architecture", info->architecture);
     js_whole(o, "general.parameter_count", (int64_t)info->parameters);
@@ -102,9 +118,11 @@ static void put_shown(struct js *o, struct served *m) {
 static bool show(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {
     const char *name = json_string_value(json_object_get(body, "model"));
     if (!name) name = json_string_value(json_object_get(body, "name"));
-    struct served *m = name ? models_find(s->models, name) : NULL;
+    struct tuned *t = name ? tuned_find(s->adapters, name) : NULL;
+    struct served *m = t ? tuned_model(t) : name ? models_find(s->models, name) : NULL;
     struct buf json = {0};
     struct js o = {.out = &json};
+    if (t) tuned_release(t);
     if (!m) return refuse(f, 404, "model", "model '%.100s' not found", name ? name : "");
     if (!served_load(m, f, NULL)) return false;
     put_shown(&o, m);

@@ -83,19 +83,19 @@ static void take_in(struct scheduler *s) {
     }
 }
 
-// The lock is held, but while an errand runs.
-static void run_errands(struct scheduler *s) {
-    while (s->errands) {
-        struct errand *e = s->errands;
-        s->errands = e->next;
-        e->posted = false; // it may be posted again from here on
-        pthread_mutex_unlock(&s->lock);
-        e->run(e->arg);
-        pthread_mutex_lock(&s->lock);
-        if (!e->waits) continue;
-        e->done = true;
-        pthread_cond_broadcast(&s->gone);
-    }
+// The next errand, one between two steps: who posts one after the other keeps no answer waiting for more. The lock is
+// held, but while it runs.
+static void run_errand(struct scheduler *s) {
+    struct errand *e = s->errands;
+    if (!e) return;
+    s->errands = e->next;
+    e->posted = false; // it may be posted again from here on
+    pthread_mutex_unlock(&s->lock);
+    e->run(e->arg);
+    pthread_mutex_lock(&s->lock);
+    if (!e->waits) return;
+    e->done = true;
+    pthread_cond_broadcast(&s->gone);
 }
 
 static void show(struct scheduler *s) {
@@ -142,7 +142,7 @@ static void *work(void *arg) {
     pthread_mutex_lock(&s->lock);
     for (;;) {
         take_in(s);
-        run_errands(s);
+        run_errand(s);
         show(s);
         if (s->stop) break;
         pthread_mutex_unlock(&s->lock);
@@ -157,8 +157,8 @@ static void *work(void *arg) {
     double end = now_seconds() + LAST_SECONDS;
     while (now_seconds() < end && save_some(s)) {}
     pthread_mutex_lock(&s->lock);
+    while (s->errands) run_errand(s);
     s->ended = true;
-    run_errands(s);
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -194,10 +194,12 @@ bool scheduler_add(struct scheduler *s, struct job *j) {
 
 // The lock is held.
 static void post(struct scheduler *s, struct errand *e) {
+    struct errand **last = &s->errands;
     if (e->posted) return;
+    while (*last) last = &(*last)->next;
     e->posted = true;
-    e->next = s->errands;
-    s->errands = e;
+    e->next = NULL;
+    *last = e;
     pthread_cond_signal(&s->come);
 }
 

@@ -270,6 +270,8 @@ static bool good_name(const struct adapters *a, const char *name, struct fault *
     for (const char *c = name; *c; c++) plain &= (unsigned char)*c > ' ' && *c != 127;
     if (!plain)
         return refuse(f, 400, "lora_name", "lora_name: takes 1 to %d characters, none of them a space", MAX_NAME);
+    if (!strncmp(name, "hf:", 3) || !strncmp(name, "hf.co/", 6)) // what is pulled has such names
+        return refuse(f, 400, "lora_name", "lora_name: '%.128s' is the name of a model on the hub", name);
     return !models_find(a->models, name) ||
            refuse(f, 400, "lora_name", "lora_name: '%.128s' is the name of a model here", name);
 }

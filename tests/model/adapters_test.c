@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 static const float tolerance = 1e-4f;
-static char folder[] = "/tmp/gyr-adapters-XXXXXX", tuned[64];
+static char folder[] = "/tmp/gyr-adapters-XXXXXX", tuned[64], second_one[64];
 
 static const struct {
     const char *name, *family;
@@ -182,21 +182,35 @@ static void written_adapters_come_back(void) { every_case(write_again); }
 
 static float *rows_of(size_t n) { return calloc(n, floats() * sizeof(float)); }
 
-// Sessions with the adapter, with none, and with the adapter again as another one, mixed in batches.
+// Another adapter of the case's model: the same with a part of its numbers turned round.
+static bool write_other(void) {
+    for (size_t i = 0; i < adapter_of.n_tensors; i++) {
+        struct drawn_tensor *t = &adapter_of.tensor[i];
+        for (size_t k = 0; k < t->n; k += 1 + k % 3) t->data[k] = -t->data[k];
+    }
+    return drawn_write_text(drawn_file(second_one, "adapter_config.json"), adapter_of.config) &&
+           drawn_write_safetensors(&adapter_of, drawn_file(second_one, "adapter_model.safetensors"));
+}
+
+// Sessions with an adapter, with none, with another one, and with the first once more from its file, mixed in batches.
 static void together(size_t i) {
     struct bench b;
-    enum { N = 5 };
+    enum { N = 6, KINDS = 3 };
+    static const int kind[N] = {0, 1, 2, 1, 0, 2};
+    const char *model = file_of("model.gguf");
     (void)i;
-    REQUIRE(open_bench(&b, file_of("model.gguf"), tuned, 3));
-    gyr_adapter *other = gyr_adapter_open(b.m, tuned, NULL);
-    float *with = feed(b.s, 72), *without = logits_of(file_of("model.gguf"), NULL, 1, 72), *got = rows_of(N);
+    REQUIRE(write_other() && open_bench(&b, model, tuned, 3));
+    gyr_adapter *second = gyr_adapter_open(b.m, second_one, NULL), *again = gyr_adapter_open(b.m, tuned, NULL);
+    const gyr_adapter *has[N] = {NULL, b.a, second, again, NULL, second};
+    float *want[KINDS] = {logits_of(model, NULL, 1, 72), feed(b.s, 72), logits_of(model, second_one, 2, 72)},
+          *got = rows_of(N);
+    REQUIRE(second && again && got && want[0] && want[1] && want[2]);
+    CHECK(memcmp(want[1], want[2], floats() * sizeof *got) && memcmp(want[0], want[2], floats() * sizeof *got));
     gyr_session *s[N];
-    for (int k = 0; k < N; k++) {
-        const gyr_adapter *has[] = {NULL, b.a, b.a, other, NULL};
+    for (int k = 0; k < N; k++)
         s[k] = gyr_session_new(b.m, &(gyr_session_options){.kv_type = GYR_KV_F32, .adapter = has[k]}, NULL);
-    }
     size_t count = (size_t)model_of.text_n, vocab = (size_t)model_of.vocab;
-    for (size_t at = 0, n; with && without && got && at < count; at += n) {
+    for (size_t at = 0, n; at < count; at += n) {
         n = count - at < 11 ? count - at : 11;
         gyr_input in[N];
         for (int k = 0; k < N; k++)
@@ -204,14 +218,13 @@ static void together(size_t i) {
         CHECK_INT(gyr_sessions_feed(in, N, NULL), GYR_OK);
     }
     for (int k = 0; k < N; k++) {
-        const float *want = k == 0 || k == 4 ? without : with;
-        CHECK(want && got && !memcmp(want, got + (size_t)k * floats(), floats() * sizeof *got));
+        CHECK(!memcmp(want[kind[k]], got + (size_t)k * floats(), floats() * sizeof *got));
         gyr_session_free(s[k]);
     }
-    free(with);
-    free(without);
+    for (int k = 0; k < KINDS; k++) free(want[k]);
     free(got);
-    gyr_adapter_close(other);
+    gyr_adapter_close(second);
+    gyr_adapter_close(again);
     close_bench(&b);
 }
 
@@ -386,7 +399,8 @@ static void an_adapter_of_another_model_is_no_option(void) {
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     snprintf(tuned, sizeof tuned, "%s-peft", folder);
-    if (mkdir(tuned, 0700)) return 1;
+    snprintf(second_one, sizeof second_one, "%s-other", folder);
+    if (mkdir(tuned, 0700) || mkdir(second_one, 0700)) return 1;
     sets_report(sets_here);
     RUN(logits_are_those_of_peft);
     RUN(merged_is_the_same_model);
@@ -403,7 +417,10 @@ int main(void) {
     for (int i = 0; i < 4; i++) unlink(file_of(files[i]));
     unlink(tuned_file("adapter_config.json"));
     unlink(tuned_file("adapter_model.safetensors"));
+    unlink(drawn_file(second_one, "adapter_config.json"));
+    unlink(drawn_file(second_one, "adapter_model.safetensors"));
     rmdir(folder);
     rmdir(tuned);
+    rmdir(second_one);
     return test_end();
 }

@@ -55,7 +55,10 @@ def one_is_asked_for_by_its_name():
                     problems.append(f"{name}: {reply}")
             cards = {m["id"]: m for m in s.ask("/v1/models")["data"]}
             one = s.ask("/v1/models/one")
+            tags = {m["name"]: m["details"]["parent_model"] for m in s.ask("/api/tags")["models"]}
+            shown = s.ask("/api/show", {"model": "one"})["model_info"]["general.architecture"]
             log = s.said()
+    problems += [f"{tags} {shown}"] * ((tags, shown) != ({"poet": "", "one": "poet", "two": "poet"}, "falcon"))
     roots = {name: (m["root"], m["parent"], m["loaded"]) for name, m in cards.items()}
     if roots != {"poet": ("poet", None, True), "one": ("a", "poet", True), "two": ("b", "poet", True)} or one != cards["one"]:
         problems.append(f"{cards} {one}")
@@ -203,6 +206,7 @@ def what_is_wrong_is_said():
                                 ({"lora_name": "a b", "lora_path": "good"}, "takes 1 to 128 characters"),
                                 ({"lora_name": "x" * 129, "lora_path": "good"}, "takes 1 to 128 characters"),
                                 ({"lora_name": "poet", "lora_path": "good"}, "is the name of a model here"),
+                                ({"lora_name": "hf:a/b", "lora_path": "good"}, "is the name of a model on the hub"),
                                 ({"lora_name": "x", "lora_path": "good", "rank": 4}, "unknown parameter: 'rank'"),
                                 ({"lora_name": "x", "lora_path": "good", "load_inplace": 1}, "takes true or false")):
                 problems += problem(s, LOAD, body, 400, words)

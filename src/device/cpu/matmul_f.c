@@ -1,9 +1,14 @@
 // Products with F32 weights, a tile's sixteen rows in the lanes of a vector, each step one weight of a row.
+#include <string.h>
+
 #include "device/cpu/isa.h"
 #include "device/cpu/product.h"
 
 // Groups of a chunk: two tiles' are half of the nearest cache.
 enum { CHUNK_BYTES = 8192, GROUP_BYTES = GROUP * TILE * 4 };
+
+// How far ahead of what is multiplied memory is asked for weights, where it has to wait for them: with few rows.
+enum { AHEAD = 4 << 10, FETCHED_ROWS = 2 };
 
 // n steps of tiles that are `next` bytes apart with one panel.
 INLINE void panel_steps(const uint8_t *w, size_t next, size_t n, const uint32_t *x, int rows, struct sums *sums,
@@ -12,12 +17,16 @@ INLINE void panel_steps(const uint8_t *w, size_t next, size_t n, const uint32_t 
     UNROLL(6)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = sum_begin(sums, SUM(at + (size_t)r, t), p);
-    for (size_t k = 0; k < n; k++, x += rows) UNROLL(6)
-    for (int r = 0; r < rows; r++) {
-        wf a = wf_words(w32_fill(x + r));
-        UNROLL(2)
-        for (int t = 0; t < WIDE_TILES; t++)
-            acc[r][t] = wf_fma(wf_load(w + (size_t)t * next + k * VECTOR), a, acc[r][t]);
+    for (size_t k = 0; k < n; k++, x += rows) {
+        if (rows <= FETCHED_ROWS) UNROLL(2)
+        for (int t = 0; t < WIDE_TILES; t++) __builtin_prefetch(w + (size_t)t * next + k * VECTOR + AHEAD, 0, 2);
+        UNROLL(6)
+        for (int r = 0; r < rows; r++) {
+            wf a = wf_words(w32_fill(x + r));
+            UNROLL(2)
+            for (int t = 0; t < WIDE_TILES; t++)
+                acc[r][t] = wf_fma(wf_load(w + (size_t)t * next + k * VECTOR), a, acc[r][t]);
+        }
     }
     UNROLL(6)
     for (int r = 0; r < rows; r++) UNROLL(2)
@@ -50,13 +59,15 @@ static void segment(const struct call *c, size_t tile, size_t tiles, unsigned s)
     size_t n = whole ? last - first : chunk_size(last - first, CHUNK_BYTES / GROUP_BYTES);
     do {
         size_t count = last - g < n ? last - g : n;
+        size_t left = c->w->cols - (g * GROUP < c->w->cols ? g * GROUP : c->w->cols);
+        size_t steps = left < count * GROUP ? left : count * GROUP; // not those that fill up the last group: zeros
         const uint8_t *w[WIDE_TILES];
         for (size_t t = 0; t < tiles; t++)
             w[t] = tile_units(c->w, tile + t, c->tile_bytes, GROUP_BYTES, g, count, c->room + t * CHUNK_BYTES);
         for (size_t r = 0; r < c->rows; r += WIDE_ROWS) {
             size_t rows, at = act_at(WIDE_ROWS, c->rows, r, first * GROUP, (last - first) * GROUP, &rows);
-            panels[rows](w[0], (size_t)(w[tiles - 1] - w[0]), count * GROUP, c->x + at + (g - first) * GROUP * rows,
-                         c->sums, r, (struct part){s, g == first, g + count == last});
+            panels[rows](w[0], (size_t)(w[tiles - 1] - w[0]), steps, c->x + at + (g - first) * GROUP * rows, c->sums, r,
+                         (struct part){s, g == first, g + count == last});
         }
         g += n;
     } while (g < last);
@@ -70,9 +81,12 @@ void KERNEL(matmul_f)(const struct weight *w, const uint32_t *x, size_t rows, co
     c.tile_bytes = tile_bytes(w);
     c.sums = &sums;
     c.room = room;
+    // A row of one group is all in the last segment, and the sums of the others are zeros.
+    for (int i = 0; c.groups == 1 && i < SEGMENTS_LOG; i++)
+        memset(sums.done[i], 0, rows * WIDE_TILES * TILE * sizeof *sums.done[i]);
     for (size_t t = first; t < last; t += WIDE_TILES) {
         size_t tiles = last - t < WIDE_TILES ? last - t : WIDE_TILES;
-        for (unsigned s = 0; s < SEGMENTS; s++) segment(&c, t, tiles, s);
+        for (unsigned s = c.groups > 1 ? 0 : SEGMENTS - 1; s < SEGMENTS; s++) segment(&c, t, tiles, s);
         sums_put(&sums, rows, w, t, tiles, bias, y);
     }
 }
