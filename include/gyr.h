@@ -148,7 +148,7 @@ typedef struct gyr_ranks gyr_ranks;
 GYR_API bool gyr_ranks_launched(void);
 
 // Joins the others, in each process once. What is returned is to be left, also where err->status says that it failed
-// (GYR_UNSUPPORTED, GYR_DEVICE): once its message was told, which is empty where rank 0 has it. NULL: nobody was joined.
+// (GYR_UNSUPPORTED, GYR_DEVICE), once the message was told, which is empty where rank 0 has it. NULL: nobody joined.
 GYR_API gyr_ranks *gyr_ranks_join(gyr_error *err);
 GYR_API uint32_t gyr_ranks_own(const gyr_ranks *ranks); // this process's number, from 0
 GYR_API uint32_t gyr_ranks_count(const gyr_ranks *ranks);

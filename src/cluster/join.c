@@ -91,11 +91,24 @@ static bool meet(struct ranks *r, gyr_error *e) {
     return ok;
 }
 
+// How many processes there are, as the launcher says; 0: it does not.
+static unsigned long started(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return strtoul(getenv(names[i]), NULL, 10);
+    return 0;
+}
+
 static bool start(struct ranks *r, gyr_error *e) {
     r->t = transport_open(&r->module, e);
     if (!r->t) return false;
     const char *why = r->t->join(&r->own, &r->count, r->name);
     if (why) return fail(e, GYR_DEVICE, "MPI: %s", why);
+    unsigned long told = started();
+    if (told && told != r->count)
+        return fail(e, GYR_UNSUPPORTED,
+                    "MPI: the launcher started %lu processes, and %s knows of %u; use the launcher of the same MPI",
+                    told, r->name, r->count);
     r->host = calloc(r->count, sizeof *r->host);
     return r->host || fail_memory(e, "ranks");
 }
