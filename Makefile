@@ -23,6 +23,7 @@ help:
 	@echo "make test-web   install Chromium if it is missing, and test the page in it, thoroughly"
 	@echo "make test-gpu   try the card of this machine: open, copy, compute, fail, how fast; says so if there is none"
 	@echo "make gpu-kit    the same as a folder for a machine with a driver alone; CHIPS=\"sm_80 sm_90a\" for those"
+	@echo "make test-hosts run ranks on hosts that are network namespaces here, over links of set speeds (root, Open MPI)"
 	@echo "make bench      measure the poet and the kernels against this machine's limits"
 	@echo "make compare    measure gyr and llama.cpp, built for this machine, in turn on the same files"
 	@echo "make conformance   run clients, agents and test suites of others against gyr serve (from PyPI, npm and GitHub)"
@@ -71,6 +72,11 @@ gpu-kit: $(BUILD)/build.ninja
 	ninja -C $(BUILD) gyr $(CARD_TESTS)
 	tools/gpu/kit $(BUILD) $(BUILD)/gpu-kit $(CHIPS)
 
+# Needs root and Open MPI, and minutes; says so where it cannot be.
+test-hosts: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+	@tools/check/hosts $(BUILD) $(MODEL)
+
 bench: $(BUILD)/build.ninja
 	ninja -C $(BUILD) gyr tests/device/kernels_test
 	$(BUILD)/gyr bench
@@ -116,4 +122,4 @@ $(SANITIZED)/build.ninja:
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test test-all test-web test-gpu gpu-kit bench compare conformance fuzz install dist format clean
+.PHONY: all help setup demo test test-all test-web test-gpu gpu-kit test-hosts bench compare conformance fuzz install dist format clean

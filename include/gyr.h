@@ -147,8 +147,8 @@ typedef struct gyr_ranks gyr_ranks;
 // Whether a launcher started this process. It may have started it alone.
 GYR_API bool gyr_ranks_launched(void);
 
-// Joins the others, in each of these processes once. Fails with GYR_UNSUPPORTED: there is no module for this MPI, or a
-// rank is of another version, edition or byte order; GYR_DEVICE: MPI failed. The message is empty where rank 0 has it.
+// Joins the others, in each process once. What is returned is to be left, also where err->status says that it failed
+// (GYR_UNSUPPORTED, GYR_DEVICE), once the message was told, which is empty where rank 0 has it. NULL: nobody joined.
 GYR_API gyr_ranks *gyr_ranks_join(gyr_error *err);
 GYR_API uint32_t gyr_ranks_own(const gyr_ranks *ranks); // this process's number, from 0
 GYR_API uint32_t gyr_ranks_count(const gyr_ranks *ranks);

@@ -28,9 +28,10 @@ bool team_join(int *status) {
     if (!gyr_ranks_launched()) return true;
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // launchers write to the same: a line goes there whole
     joined = gyr_ranks_join(&e);
+    *status = e.status;
     output_quiet(joined ? follows() : told(locals, sizeof locals / sizeof *locals) > 0); // a line a machine
-    if (!joined) *status = e.message[0] ? report(&e) : (int)e.status;
-    return joined;
+    if (*status && e.message[0]) report(&e);
+    return !*status;
 }
 
 bool team_adapter(const char *verb, const char *adapter) {

@@ -52,13 +52,11 @@ static bool is_alike(const struct ranks *r, uint32_t rank, struct hello *h, gyr_
     return ranks_blame(r, rank, GYR_UNSUPPORTED, what, e);
 }
 
-// Rank 0 hears all of them, so that the first that is not alike is named; the others hear whether they may go on.
-static bool meet(struct ranks *r, gyr_error *e) {
-    struct hello own = own_hello();
+// Rank 0 hears all of them, so that the first that is not alike is named,
+static bool hear(struct ranks *r, gyr_error *e) {
     gyr_error first = {0};
     struct buf b = {0};
-    memcpy(r->host[r->own], own.host, sizeof own.host);
-    for (uint32_t i = 1; !r->own && i < r->count; i++) {
+    for (uint32_t i = 1; i < r->count; i++) {
         struct hello h;
         if (!take_message(r, i, &b, e)) return false;
         bool known = b.size == sizeof h && !memcmp(b.data, magic, sizeof magic);
@@ -67,11 +65,38 @@ static bool meet(struct ranks *r, gyr_error *e) {
         if (known ? is_alike(r, i, &h, first.status ? NULL : &first) : false) continue;
         if (!first.status) ranks_blame(r, i, GYR_UNSUPPORTED, "is not the same version of gyr as rank 0", &first);
     }
-    bool ok = !r->own || post_message(r, 0, &own, sizeof own, NULL, 0, e);
-    ok = ok && ranks_agree(r, !first.status, &first, own.host, sizeof own.host, &b, e);
-    if (ok) memcpy(r->host, b.data, b.size);
+    buf_free(&b);
+    return !first.status || fail(e, first.status, "%s", first.message);
+}
+
+// and says to all who is there, or what is wrong.
+static bool welcome(struct ranks *r, bool ok, gyr_error *e) {
+    gyr_error made = *e;
+    for (uint32_t i = 1; i < r->count && atomic_load(&r->lost) < 0; i++)
+        if (!ok)
+            ranks_send_failure(r, i, PARCEL_AGREED, &made, NULL);
+        else if (!ranks_send(r, i, PARCEL_AGREED, r->host, r->count * sizeof *r->host, e))
+            return false;
+    return ok;
+}
+
+static bool meet(struct ranks *r, gyr_error *e) {
+    struct hello own = own_hello();
+    struct buf b = {0};
+    memcpy(r->host[r->own], own.host, sizeof own.host);
+    if (!r->own) return welcome(r, hear(r, e), e);
+    bool ok = post_message(r, 0, &own, sizeof own, NULL, 0, e) && ranks_receive(r, 0, PARCEL_AGREED, &b, e);
+    if (ok && b.size == r->count * sizeof *r->host) memcpy(r->host, b.data, b.size);
     buf_free(&b);
     return ok;
+}
+
+// How many processes there are, as the launcher says; 0: it does not.
+static unsigned long started(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return strtoul(getenv(names[i]), NULL, 10);
+    return 0;
 }
 
 static bool start(struct ranks *r, gyr_error *e) {
@@ -79,26 +104,28 @@ static bool start(struct ranks *r, gyr_error *e) {
     if (!r->t) return false;
     const char *why = r->t->join(&r->own, &r->count, r->name);
     if (why) return fail(e, GYR_DEVICE, "MPI: %s", why);
+    unsigned long told = started();
+    if (told && told != r->count)
+        return fail(e, GYR_UNSUPPORTED,
+                    "MPI: the launcher started %lu processes, and %s knows of %u; use the launcher of the same MPI",
+                    told, r->name, r->count);
     r->host = calloc(r->count, sizeof *r->host);
     return r->host || fail_memory(e, "ranks");
 }
 
-struct ranks *ranks_join(gyr_error *e) {
-    struct ranks *r = calloc(1, sizeof *r);
-    if (!r) return fail_memory(e, "ranks"), NULL;
+bool ranks_join(struct ranks **out, gyr_error *e) {
+    gyr_error made = {0};
+    struct ranks *r = *out = calloc(1, sizeof *r);
+    if (!r) return fail_memory(e, "ranks");
     atomic_init(&r->lost, -1);
     pthread_mutex_init(&r->lock, NULL);
     if (!start(r, e)) {
         free(r);
-        return NULL;
+        *out = NULL;
+        return false;
     }
-    gyr_error made = {0};
-    if (pulse_start(r, &made) && meet(r, &made)) return r;
-    fail(e, made.status, "%s", made.message);
-    if (r->own) // rank 0 says it
-        e->message[0] = 0;
-    ranks_leave(r, made.status, made.message);
-    return NULL;
+    if (pulse_start(r, &made) && meet(r, &made)) return true;
+    return fail(e, made.status, "%s", r->own && made.status != GYR_DEVICE ? "" : made.message); // rank 0 says it
 }
 
 uint32_t ranks_own(const struct ranks *r) { return r->own; }

@@ -174,6 +174,7 @@ bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf 
     if (!take_message(r, from, into, e)) return false;
     if (into->size < sizeof h) return ranks_blame(r, from, GYR_FAILED, "sent half a message", e);
     memcpy(&h, into->data, sizeof h);
+    r->passes |= kind == PARCEL_PASS;
     if (h.kind != (uint32_t)kind || h.status) return refuse(r, from, &h, into->data + sizeof h, e);
     memmove(into->data, into->data + sizeof h, into->size - sizeof h + 1);
     into->size -= sizeof h;
@@ -236,6 +237,8 @@ static int end_alone(struct ranks *r, int status, const char *why) {
 int ranks_leave(struct ranks *r, int status, const char *why) {
     if (!r) return status;
     if (!r->own && atomic_load(&r->lost) < 0) end_others(r, status);
+    // In the middle of passes others may wait for what will not come.
+    if (r->own && !r->ended && r->passes) r->t->end_all(status ? status : GYR_FAILED);
     if (r->own) status = r->ended ? r->end_status : end_alone(r, status, why);
     if (atomic_load(&r->lost) >= 0 || !drain(r, 0, 0, NULL)) r->t->end_all(status ? status : GYR_DEVICE);
     pulse_stop(r);

@@ -11,7 +11,7 @@
 // Which MPI a launcher belongs to is seen by what it tells the processes.
 static const struct kind {
     const char *file, *sign;
-} kinds[] = {{"gyr-openmpi.so", "OMPI_COMM_WORLD_SIZE"}, {"gyr-mpich.so", "PMI_SIZE"}, {"gyr-mpi.so", NULL}};
+} kinds[] = {{"gyr-openmpi.so", "OMPI_COMM_WORLD_SIZE"}, {"gyr-mpich.so", "PMI_SIZE"}};
 
 // The program's own folder: of a build, and of an installed program that has its modules beside it or in ../lib/gyr.
 static bool own_folder(char folder[PATH_MAX]) {
@@ -39,13 +39,14 @@ static void *find_module(char why[256]) {
     const char *told = getenv("GYR_MPI_MODULE");
     if (told && *told) return open_in(told, "", "", why);
     if (!own_folder(folder)) return NULL;
-    for (int sure = 1; sure >= 0; sure--) // first those whose launcher this is
-        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-            for (size_t i = 0; i < sizeof between / sizeof *between; i++) {
-                if ((kinds[k].sign && getenv(kinds[k].sign)) != (bool)sure) continue;
-                void *module = open_in(folder, between[i], kinds[k].file, why);
-                if (module) return module;
-            }
+    bool known = false; // another MPI than the launcher's would have each process alone
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) known |= getenv(kinds[k].sign) != NULL;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (size_t i = 0; i < sizeof between / sizeof *between; i++) {
+            if (known && !getenv(kinds[k].sign)) continue;
+            void *module = open_in(folder, between[i], kinds[k].file, why);
+            if (module) return module;
+        }
     return NULL;
 }
 

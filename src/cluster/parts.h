@@ -23,7 +23,8 @@ struct ranks {
     pthread_mutex_t lock;       // one thread at a time calls MPI
     struct outgoing *out;
     size_t n_out, room_out, bytes_out;
-    bool ended; // rank 0 has
+    bool passes; // rank 0 has asked for some
+    bool ended;  // and has ended
     int end_status;
     // Signs of life: see pulse.c.
     pthread_t pulse;

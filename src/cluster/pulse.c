@@ -1,7 +1,7 @@
-// Signs of life. Each rank tells rank 0 now and then that it is there, and rank 0 tells them; a thread does it, so that
-// a long pass is no silence. A process that was stopped, a machine that hangs and a cable that was pulled are noticed
-// by what does not come. Time is counted in turns of this thread, not by a clock: what stops all ranks alike, a
-// suspended machine among others, makes none of them silent.
+// Signs of life. Each rank tells rank 0 and its neighbours now and then that it is there, and rank 0 tells all; a
+// thread does it, so that a long pass is no silence. A process that was stopped, a machine that hangs and a cable that
+// was pulled are noticed by what does not come. Time is counted in turns of this thread, not by a clock: what stops all
+// ranks alike, a suspended machine among others, makes none of them silent.
 #include "cluster/parts.h"
 
 #include <stdlib.h>
@@ -30,15 +30,23 @@ static void tell(struct ranks *r, uint32_t to) {
     r->beat[to] = r->t->send(to, TAG_PULSE, &sign, sizeof sign);
 }
 
+// Whether there is something to hear from a rank: rank 0 hears all, and others hear it and those whose stream goes by.
+static bool is_peer(const struct ranks *r, uint32_t i) {
+    return i != r->own && (!i || !r->own || i + 1 == r->own || r->own + 1 == i);
+}
+
+// Of a rank that is silent to all, rank 0 is to be the one that says so.
+static unsigned limit_for(const struct ranks *r, uint32_t i) { return i && r->own ? 2 * r->limit : r->limit; }
+
 static void turn(struct ranks *r, unsigned number) {
     for (uint32_t i = 0; i < r->count; i++) {
-        if (i == r->own || (r->own && i)) continue;
+        if (!is_peer(r, i)) continue;
         pthread_mutex_lock(&r->lock);
         if (number % BEATS == 0) tell(r, i);
         bool any = heard(r, i);
         pthread_mutex_unlock(&r->lock);
         r->silent[i] = any ? 0 : r->silent[i] + 1;
-        if (r->silent[i] > r->limit && atomic_load(&r->lost) < 0) atomic_store(&r->lost, (int)i);
+        if (r->silent[i] > limit_for(r, i) && atomic_load(&r->lost) < 0) atomic_store(&r->lost, (int)i);
     }
 }
 

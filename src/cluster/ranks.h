@@ -24,9 +24,10 @@ enum parcel {
 // Whether a launcher started this process, with others or alone.
 bool ranks_launched(void);
 
-// Joins the others; NULL, with the error set, if that cannot be, or if they are not alike. Where rank 0 says what was
-// wrong, the others' message is empty. The first call of all here; ranks_leave() is the last.
-struct ranks *ranks_join(gyr_error *e);
+// Joins the others. False, with the error set, if that cannot be, or if they are not alike; where rank 0 says what was
+// wrong, the others' message is empty. The first call of all here; ranks_leave() is the last, of *ranks that is not
+// NULL, whether this went well or not.
+bool ranks_join(struct ranks **ranks, gyr_error *e);
 
 uint32_t ranks_own(const struct ranks *r);
 uint32_t ranks_count(const struct ranks *r);

@@ -15,6 +15,7 @@ static bool fill(struct gyr_adapter *a, const char *path, gyr_error *e) {
 }
 
 gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
+    if (!model_here(m, "an adapter", e)) return NULL;
     gyr_adapter *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, path), NULL;
     a->model = m;

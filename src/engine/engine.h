@@ -25,9 +25,15 @@ enum { KV_POOLS = 6 };
 
 struct ranks;
 
+// Operations for each row, and for each that wants logits.
+struct shares {
+    double row_int8, row_fp32, once_int8, once_fp32;
+};
+
 // What a model has in all, where this rank has a part of it.
 struct whole {
     uint64_t parameters, weight_bytes, decode_bytes, kv_bytes, state_bytes;
+    struct shares work;
 };
 
 // What happened to pages and states since the last pass (ranks.h).
@@ -90,6 +96,12 @@ struct gyr_session {
     float *logits; // [vocab], of the last token
     bool has_logits;
 };
+
+// What is computed here, of a model that others have parts of (work.c).
+void work_shares(const struct gyr_model *m, struct shares *s);
+
+// False, with the error set, where the model is on several ranks, of which each has a part of what `what` needs.
+bool model_here(const struct gyr_model *m, const char *what, gyr_error *e);
 
 // How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
 size_t model_samplers(struct gyr_model *m, size_t want);

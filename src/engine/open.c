@@ -153,7 +153,7 @@ static bool open_part(struct gyr_model *m, const gyr_model_options *o, bool mapp
     gyr_error made = {0};
     uint64_t *memory;
     bool ok = begin(m, o, &made);
-    if (!ranks_meet_model(m, m->ranks, ok, &made, &memory, e)) return false;
+    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, &made, &memory, e)) return false;
     struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
     m->model = model_part(m->checkpoint, m->device, &cut, &made);
     free(memory);
@@ -164,7 +164,7 @@ static bool open_part(struct gyr_model *m, const gyr_model_options *o, bool mapp
 static void tell_failure(const gyr_model_options *o, gyr_error *e) {
     gyr_error made = *e;
     uint64_t *memory;
-    ranks_meet_model(NULL, o->ranks->ranks, false, &made, &memory, e);
+    ranks_meet_model(NULL, o->ranks->ranks, false, false, &made, &memory, e);
 }
 
 static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options *o, bool mapped, gyr_error *e) {

@@ -15,14 +15,17 @@ struct facts {
 
 // And once its part is.
 struct own_part {
-    uint64_t rows, wanted, parameters, weight_bytes, decode_bytes, kv_bytes, state_bytes;
+    uint64_t rows, wanted;
+    struct whole share;
 };
 
-static struct facts facts_of(const struct gyr_model *m) {
+// A model that may be larger than the memory may be so in parts.
+static struct facts facts_of(const struct gyr_model *m, bool oversize) {
     uint64_t available;
     struct facts f = {.identity = checkpoint_identity(m->checkpoint)};
     m->device->ops->room(m->device, &f.memory, &available);
     gethostname(f.host, sizeof f.host - 1);
+    if (oversize) f.memory = UINT64_MAX;
     return f;
 }
 
@@ -33,12 +36,12 @@ static uint64_t share_of(const struct facts *all, uint32_t n, uint32_t i) {
     return all[i].memory / (here ? here : 1);
 }
 
-bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool ok, const gyr_error *why, uint64_t **memory,
-                      gyr_error *e) {
+bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool ok, const gyr_error *why,
+                      uint64_t **memory, gyr_error *e) {
     struct buf b = {0};
     struct facts own = {0};
     uint32_t n = ranks_count(r);
-    if (ok) own = facts_of(m);
+    if (ok) own = facts_of(m, oversize);
     ok = ranks_agree(r, ok, why, &own, sizeof own, &b, e);
     const struct facts *all = (const struct facts *)(void *)b.data;
     for (uint32_t i = 1; ok && i < n; i++)
@@ -54,13 +57,24 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool ok, const gyr_e
 static struct own_part part_of(const struct gyr_model *m) {
     const struct model *model = m->model;
     uint64_t kv = kv_cache_bytes(kv_cache_layout(&model->h, kv_cache_default(model->type)), PAGE_TOKENS) / PAGE_TOKENS;
-    return (struct own_part){run_rows(m->run),
-                             run_wanted(m->run, GIVES_LOGITS),
-                             model->parameters,
-                             model->weight_bytes,
-                             model->decode_bytes,
-                             kv,
-                             state_pool_bytes(&m->states)};
+    struct own_part p = {
+        run_rows(m->run),
+        run_wanted(m->run, GIVES_LOGITS),
+        {model->parameters, model->weight_bytes, model->decode_bytes, kv, state_pool_bytes(&m->states)}};
+    work_shares(m, &p.share.work);
+    return p;
+}
+
+static void add_share(struct whole *w, const struct whole *s) {
+    w->parameters += s->parameters;
+    w->weight_bytes += s->weight_bytes;
+    w->decode_bytes += s->decode_bytes;
+    w->kv_bytes += s->kv_bytes;
+    w->state_bytes += s->state_bytes;
+    w->work.row_int8 += s->work.row_int8;
+    w->work.row_fp32 += s->work.row_fp32;
+    w->work.once_int8 += s->work.once_int8;
+    w->work.once_fp32 += s->work.once_fp32;
 }
 
 bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
@@ -73,15 +87,16 @@ bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *
     for (uint32_t i = 0; ok && i < ranks_count(m->ranks); i++) {
         if (all[i].rows < least.rows) least.rows = all[i].rows;
         if (all[i].wanted < least.wanted) least.wanted = all[i].wanted;
-        m->whole.parameters += all[i].parameters;
-        m->whole.weight_bytes += all[i].weight_bytes;
-        m->whole.decode_bytes += all[i].decode_bytes;
-        m->whole.kv_bytes += all[i].kv_bytes;
-        m->whole.state_bytes += all[i].state_bytes;
+        add_share(&m->whole, &all[i].share);
     }
     if (ok) run_limit(m->run, (size_t)least.rows, (size_t)least.wanted);
     buf_free(&b);
     return ok;
+}
+
+bool model_here(const struct gyr_model *m, const char *what, gyr_error *e) {
+    return !m->ranks || fail(e, GYR_UNSUPPORTED, "%s: %s cannot be had on several ranks yet; use one machine",
+                             m->checkpoint->path, what);
 }
 
 static uint32_t pool_of(const struct gyr_model *m, const struct kv_cache *kv) {

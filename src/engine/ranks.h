@@ -11,8 +11,8 @@ struct gyr_ranks {
 };
 
 // Whether all ranks have the same model open, and how much memory each has, in order: *memory is malloc'ed.
-bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool ok, const gyr_error *why, uint64_t **memory,
-                      gyr_error *e);
+bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool ok, const gyr_error *why,
+                      uint64_t **memory, gyr_error *e);
 
 // Whether all have their part ready. Batches are then no larger than any of them takes, and rank 0 knows what the whole
 // model has.

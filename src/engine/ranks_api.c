@@ -7,7 +7,8 @@ bool gyr_ranks_launched(void) { return ranks_launched(); }
 gyr_ranks *gyr_ranks_join(gyr_error *e) {
     gyr_ranks *r = calloc(1, sizeof *r);
     if (!r) return fail_memory(e, "ranks"), NULL;
-    if ((r->ranks = ranks_join(e))) return r;
+    ranks_join(&r->ranks, e);
+    if (r->ranks) return r;
     free(r);
     return NULL;
 }

@@ -240,5 +240,5 @@ static bool load(struct gyr_session *s, const char *path, gyr_error *e) {
 
 gyr_status gyr_session_load(gyr_session *s, const char *path, gyr_error *e) {
     gyr_error made = {0};
-    return status_of(load(s, path, &made), &made, e);
+    return status_of(model_here(s->model, "a saved session", &made) && load(s, path, &made), &made, e);
 }

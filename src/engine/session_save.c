@@ -138,5 +138,6 @@ static bool save(const struct gyr_session *s, size_t from, size_t to, const char
 
 gyr_status gyr_session_save(const gyr_session *s, size_t from, size_t to, const char *path, gyr_error *e) {
     gyr_error made = {0};
-    return status_of(save(s, from, to, path, &made), &made, e);
+    bool ok = model_here(s->model, "a saved session", &made) && save(s, from, to, path, &made);
+    return status_of(ok, &made, e);
 }

@@ -15,7 +15,7 @@ struct hello {
 };
 
 int main(int argc, char **argv) {
-    struct ranks r = {.lost = -1, .limit = 600, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct ranks r = {.lost = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct hello h = {.magic = "gyrranks", .order = 0x01020304, .edition = EDITION, .host = "elsewhere"};
     struct buf b = {0};
     gyr_error e = {0};

@@ -164,8 +164,8 @@ def a_killed_rank_is_named_and_ends_all():
 def a_stopped_rank_is_named_and_ends_all():
     problems = []
     for rank in (2, 0):
-        status, _, err = struck(rank, signal.SIGSTOP, {"GYR_RANK_TIMEOUT": "4"})
-        if status != 8 or f"gyr: rank {rank} on " not in err or "no sign of life for 4 s" not in err:
+        status, _, err = struck(rank, signal.SIGSTOP, {"GYR_RANK_TIMEOUT": "8"})
+        if status != 8 or f"gyr: rank {rank} on " not in err or "no sign of life for 8 s" not in err:
             problems.append(f"rank {rank}: status {status}: {err}")
     return problems
 
