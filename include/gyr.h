@@ -147,8 +147,8 @@ typedef struct gyr_ranks gyr_ranks;
 // Whether a launcher started this process. It may have started it alone.
 GYR_API bool gyr_ranks_launched(void);
 
-// Joins the others, in each process once. What is returned is to be left, also where err->status says that it failed
-// (GYR_UNSUPPORTED, GYR_DEVICE), once the message was told, which is empty where rank 0 has it. NULL: nobody joined.
+// Joins the others, in each process once. Fails with GYR_UNSUPPORTED or GYR_DEVICE: what is returned then is to be left
+// too, once the message was told, which is empty where rank 0 has it. NULL: nobody joined.
 GYR_API gyr_ranks *gyr_ranks_join(gyr_error *err);
 GYR_API uint32_t gyr_ranks_own(const gyr_ranks *ranks); // this process's number, from 0
 GYR_API uint32_t gyr_ranks_count(const gyr_ranks *ranks);
@@ -764,7 +764,7 @@ typedef struct gyr_energy_info {
     uint64_t reserved[4];
 } gyr_energy_info;
 
-// Begins to count. gyr_energy_free(); NULL fails with GYR_NO_MEMORY alone: what cannot be read is unknown.
+// Begins to count; ended by gyr_energy_free(). Fails with GYR_NO_MEMORY alone: what cannot be read is unknown.
 GYR_API gyr_energy *gyr_energy_new(gyr_error *err);
 GYR_API void gyr_energy_free(gyr_energy *energy);
 GYR_API void gyr_energy_get_info(const gyr_energy *energy, gyr_energy_info *info);

@@ -10,12 +10,15 @@ static int spell(const struct option *o, char *out, size_t size) {
     return snprintf(out, size, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
 }
 
+// The widest of a table's names, but for one that is much wider: its help is on a line of its own.
+enum { WIDE = 28 };
+
 static int name_width(const struct option *o) {
     char name[96];
     int width = 6;
     for (; o->name; o++) {
         int n = spell(o, name, sizeof name);
-        if (n > width) width = n;
+        if (n > width && n < WIDE) width = n;
     }
     return width;
 }
@@ -25,7 +28,10 @@ static void line(const struct option *o, int width) {
     spell(o, name, sizeof name);
     if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
     if (o->group) print("\n%s:\n", o->group);
-    print("  %s%-*s  %s\n", letter, width, name, o->help);
+    if (strlen(name) < WIDE)
+        print("  %s%-*s  %s\n", letter, width, name, o->help);
+    else
+        print("  %s%s\n%*s%s\n", letter, name, width + 8, "", o->help);
 }
 
 void options_help(const struct syntax *s) {
