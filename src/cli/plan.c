@@ -151,42 +151,33 @@ static void print_advice(const json_t *all) {
     }
 }
 
-static const char *duration(double s) {
-    static char text[4][32];
+// The last four stay.
+static const char *with_unit(const char *number, const char *unit) {
+    static char text[4][48];
     static int turn;
     char *out = text[turn++ % 4];
+    snprintf(out, sizeof text[0], "%s %s", number, unit);
+    return out;
+}
+
+static const char *duration(double s) {
     const double units[] = {86400, 3600, 60, 1};
     static const char *const names[] = {"days", "h", "min", "s"};
     int i = 0;
     while (i < 3 && s < 2 * units[i]) i++;
-    snprintf(out, sizeof text[0], "%s %s", few(s / units[i]), names[i]);
-    return out;
+    return with_unit(few(s / units[i]), names[i]);
 }
 
 static const char *kilowatt_hours(double joules) {
-    static char text[4][32];
-    static int turn;
-    char *out = text[turn++ % 4];
     double kwh = joules / 3.6e6;
-    snprintf(out, sizeof text[0], kwh >= 1e4 ? "%s MWh" : "%s kWh", few(kwh >= 1e4 ? kwh / 1e3 : kwh));
-    return out;
+    return kwh >= 1e4 ? with_unit(few(kwh / 1e3), "MWh") : with_unit(few(kwh), "kWh");
 }
 
 static const char *dollars(double usd) {
-    static char text[4][32];
-    static int turn;
-    char *out = text[turn++ % 4];
-    snprintf(out, sizeof text[0], usd >= 1e6 ? "%s million USD" : "%s USD", few(usd >= 1e6 ? usd / 1e6 : usd));
-    return out;
+    return usd >= 1e6 ? with_unit(few(usd / 1e6), "million USD") : with_unit(few(usd), "USD");
 }
 
-static const char *tokens_a_second(double n) {
-    static char text[4][48];
-    static int turn;
-    char *out = text[turn++ % 4];
-    snprintf(out, sizeof text[0], "%s tokens/s", n < 1e4 ? few(n) : human_count(n));
-    return out;
-}
+static const char *tokens_a_second(double n) { return with_unit(n < 1e4 ? few(n) : human_count(n), "tokens/s"); }
 
 // A figure with its interval, both in words.
 static void print_worded(const json_t *t, const char *name, const char *key, const char *(*word)(double)) {

@@ -56,9 +56,9 @@ static bool is_alike(const struct ranks *r, uint32_t rank, struct hello *h, gyr_
 static bool hear(struct ranks *r, gyr_error *e) {
     gyr_error first = {0};
     struct buf b = {0};
-    for (uint32_t i = 1; i < r->count; i++) {
+    bool heard = true;
+    for (uint32_t i = 1; i < r->count && (heard = take_message(r, i, &b, e)); i++) {
         struct hello h;
-        if (!take_message(r, i, &b, e)) return false;
         bool known = b.size == sizeof h && !memcmp(b.data, magic, sizeof magic);
         if (known) memcpy(&h, b.data, sizeof h);
         if (known) memcpy(r->host[i], h.host, sizeof h.host - 1);
@@ -66,7 +66,7 @@ static bool hear(struct ranks *r, gyr_error *e) {
         if (!first.status) ranks_blame(r, i, GYR_UNSUPPORTED, "is not the same version of gyr as rank 0", &first);
     }
     buf_free(&b);
-    return !first.status || fail(e, first.status, "%s", first.message);
+    return heard && (!first.status || fail(e, first.status, "%s", first.message));
 }
 
 // and says to all who is there, or what is wrong.
