@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "device/gpu/failure.h"
+#include "device/gpu/record.h"
 #include "device/gpu/work.h"
 
 #include <pthread.h>
@@ -44,7 +45,7 @@ bool gpu_good(struct gpu *g, int error, const char *doing) {
 }
 
 bool gpu_begin(struct gpu *g) {
-    if (g->failed.status || g->lost) return false;
+    if (!gpu_may(g)) return false;
     return gpu_good(g, g->api->enter ? g->api->enter(g->context) : g->api->choose(g->number), "choosing the card");
 }
 
@@ -87,11 +88,14 @@ static void let_run_out(struct gpu *g) {
 
 bool gpu_sync(struct device *d, gyr_error *e) {
     struct gpu *g = gpu_of(d);
-    bool good = gpu_programs_settle(g) && gpu_begin(g) && wait_for_all(g);
+    bool settled = gpu_programs_settle(g), good = gpu_flush(g) && settled && gpu_begin(g) && wait_for_all(g);
     if (!good && !g->lost) let_run_out(g);
     gpu_deliver(g, good);
-    if (good) g->out.used = 0;
-    if (good) return true;
+    if (good) {
+        g->out.used = 0;
+        gpu_record_settled(g);
+        return true;
+    }
     fail(e, g->failed.status, "%s", g->failed.message);
     if (!g->lost) g->failed = (gyr_error){0};
     return false;
@@ -215,7 +219,7 @@ static bool set_up(struct gpu *g, int index, const struct gpu_sources *sources, 
     bool good = gpu_begin(g) && gpu_good(g, api->stream_new(&g->stream, NON_BLOCKING), "making a stream") &&
                 gpu_good(g, api->event_new(&g->mark, NO_TIMING), "making an event");
     if (!good) return fail(e, g->failed.status, "%s", g->failed.message);
-    return gpu_staging_new(g, e) && gpu_programs_new(g, sources, e);
+    return gpu_staging_new(g, e) && gpu_record_new(g, e) && gpu_programs_new(g, sources, e);
 }
 
 struct gpu *gpu_open(const struct gpu_api *api, int index, const struct gpu_sources *sources, gyr_error *e) {
@@ -239,6 +243,7 @@ void gpu_close(struct device *d) {
     g->failed = (gyr_error){0};
     bool there = g->context || !api->retain ? gpu_begin(g) : false;
     gpu_work_free(g);
+    gpu_record_free(g);
     gpu_programs_free(g);
     gpu_staging_free(g);
     if (there && g->mark) api->event_free(g->mark);

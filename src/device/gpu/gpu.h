@@ -42,6 +42,7 @@ struct gpu_receiving {
 };
 
 struct gpu_programs;
+struct gpu_record;
 struct gpu_work;
 
 struct gpu {
@@ -57,7 +58,8 @@ struct gpu {
     struct gpu_sending out;
     struct gpu_receiving in;
     struct gpu_programs *programs;
-    struct gpu_work *work; // what operations keep; NULL at first
+    struct gpu_record *record; // launches on their way
+    struct gpu_work *work;     // what operations keep; NULL at first
 };
 
 static inline struct gpu *gpu_of(struct device *d) { return (struct gpu *)d; }
@@ -70,6 +72,9 @@ bool gpu_look(const struct gpu_api *api, int index, struct gpu_chip *chip, uint6
 
 // For every call that goes to the card: whether it may. The thread is then one that may call the driver.
 bool gpu_begin(struct gpu *g);
+
+// The same of what goes there later.
+static inline bool gpu_may(const struct gpu *g) { return !g->failed.status && !g->lost; }
 
 // Whether the driver's call was good; what was not is remembered for sync(). `doing`: "copying to the card".
 bool gpu_good(struct gpu *g, int error, const char *doing);

@@ -4,6 +4,7 @@
 // driver's to schedule, and one to it makes the caller wait, without end if the card has stopped.
 #include "device/gpu/failure.h"
 #include "device/gpu/gpu.h"
+#include "device/gpu/record.h"
 
 #include <string.h>
 
@@ -54,7 +55,7 @@ void gpu_free(struct device *d, void *p) {
     gyr_error before = g->failed;
     if (!p || g->lost) return;
     g->failed = (gyr_error){0};
-    if (gpu_begin(g)) gpu_good(g, g->api->free(p), "giving memory back");
+    if (gpu_flush(g) && gpu_begin(g)) gpu_good(g, g->api->free(p), "giving memory back");
     if (before.status) g->failed = before;
 }
 
@@ -90,7 +91,7 @@ static bool turn(struct gpu *g) {
 void gpu_write(struct device *d, void *dst, const void *src, size_t bytes) {
     struct gpu *g = gpu_of(d);
     struct gpu_sending *s = &g->out;
-    if (!bytes || !gpu_begin(g)) return;
+    if (!bytes || !gpu_flush(g) || !gpu_begin(g)) return;
     for (size_t done = 0, n; done < bytes; done += n) {
         if (s->used == GPU_HALF && !turn(g)) return;
         uint8_t *at = s->at + (size_t)s->turn * GPU_HALF + s->used;
@@ -117,7 +118,7 @@ static bool land(struct gpu *g) {
 void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) {
     struct gpu *g = gpu_of(d);
     struct gpu_receiving *r = &g->in;
-    if (!bytes || !gpu_begin(g)) return;
+    if (!bytes || !gpu_flush(g) || !gpu_begin(g)) return;
     for (size_t done = 0, n; done < bytes; done += n) {
         if ((r->used == GPU_HALF || r->n == GPU_LANDINGS) && !land(g)) return;
         n = bytes - done < GPU_HALF - r->used ? bytes - done : GPU_HALF - r->used;
@@ -130,5 +131,6 @@ void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) {
 
 void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes) {
     struct gpu *g = gpu_of(d);
-    if (bytes && gpu_begin(g)) gpu_good(g, g->api->copy(dst, src, bytes, g->stream), "copying on the card");
+    if (bytes && gpu_flush(g) && gpu_begin(g))
+        gpu_good(g, g->api->copy(dst, src, bytes, g->stream), "copying on the card");
 }

@@ -85,8 +85,8 @@ static void add(struct device *d, dfloat *x, const dfloat *y, size_t n) {
 }
 
 static void move(struct device *d, const dfloat *x, size_t x_row, dfloat *y, size_t y_row, size_t rows, size_t n) {
-    if (rows == 1 || (x_row == n && y_row == n)) {
-        gpu_copy(d, y, x, rows * n * sizeof(float));
+    if (rows == 1 && work_blocks(n, THREADS) > MOST_BLOCKS) {
+        gpu_copy(d, y, x, n * sizeof(float));
         return;
     }
     struct move_args a = {x, y, x_row, y_row, n};

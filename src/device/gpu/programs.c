@@ -4,6 +4,7 @@
 #include "base/threads.h"
 #include "device/gpu/compile.h"
 #include "device/gpu/gpu.h"
+#include "device/gpu/record.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -186,21 +187,18 @@ static struct kernel *find(struct gpu *g, const char *name) {
 
 // More shared memory than a block has by itself has to be asked for.
 static bool allow_shared(struct gpu *g, struct kernel *k, unsigned shared) {
+    if (shared > (unsigned)g->chip.shared)
+        return gpu_fails(g, GYR_UNSUPPORTED, "%s: %u bytes of shared memory are more than the %d of a block", k->name,
+                         shared, g->chip.shared);
     if (shared <= k->shared || !g->api->function_set) return true;
-    int error = g->api->function_set(k->function, MAX_SHARED_ATTRIBUTE, (int)shared);
+    int error = gpu_begin(g) ? g->api->function_set(k->function, MAX_SHARED_ATTRIBUTE, (int)shared) : 0;
     if (!error) k->shared = shared;
     return gpu_good(g, error, "asking for shared memory");
 }
 
 static bool launch_it(struct gpu *g, const struct launch *l) {
-    struct kernel *k = gpu_begin(g) ? find(g, l->kernel) : NULL;
-    size_t size = l->size;
-    // Pointer, size, end: the same numbers for both vendors but the last.
-    void *extra[] = {(void *)1, (void *)(uintptr_t)l->args, (void *)2, &size, g->api->vendor->launch_end};
-    if (!k || !allow_shared(g, k, l->shared)) return false;
-    int error = g->api->launch(k->function, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1], l->block[2],
-                               l->shared, g->stream, NULL, extra);
-    return gpu_good(g, error, l->kernel);
+    struct kernel *k = gpu_may(g) ? find(g, l->kernel) : NULL;
+    return k && allow_shared(g, k, l->shared) && gpu_record(g, k->function, l->kernel, l);
 }
 
 bool gpu_launch(struct gpu *g, const struct launch *launch, gyr_error *e) {

@@ -51,8 +51,16 @@ struct event {
     long put, asked; // how much work was before it, and how often it was asked about
 };
 
+// Launches that were captured, to be asked for together.
+enum { MOST_NODES = 64 };
+struct graph {
+    int n;
+    struct work node[MOST_NODES];
+};
+
 static struct {
     pthread_mutex_t lock;
+    struct graph *capturing;
     struct piece *pieces;
     struct thing *things; // of the host: what a program that ends does not give back
     size_t held, contexts;
@@ -60,10 +68,11 @@ static struct {
     long asked, done; // work
     long calls;
     int lost; // every call says this from now on
-    long launches;
+    long launches, graphs;
 } card = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 __attribute__((visibility("default"))) long fake_calls(void) { return card.calls; }
+__attribute__((visibility("default"))) long fake_graphs(void) { return card.graphs; }
 __attribute__((visibility("default"))) long fake_held(void) {
     size_t things = 0;
     for (struct thing *t = card.things; t; t = t->next) things++;
@@ -506,5 +515,52 @@ EXPORT NAME(cuLaunchKernel, hipModuleLaunchKernel)(void *function, unsigned grid
     if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || size > sizeof w.args) return REFUSED;
     if (block_x * block_y * block_z > MOST_THREADS || (int)shared > w.function->shared) return REFUSED;
     memcpy(w.args, extra[1], size);
-    return put(&w);
+    if (!card.capturing) return put(&w);
+    if (card.capturing->n == MOST_NODES) return REFUSED;
+    card.capturing->node[card.capturing->n++] = w;
+    return 0;
+}
+
+// ------------------------------------------------------------------------------- graphs
+
+EXPORT NAME(cuStreamBeginCapture_v2, hipStreamBeginCapture)(void *stream, int mode) {
+    MAY_FAIL_HERE("capture_begin");
+    if (card.capturing || mode < 0 || mode > 2) return REFUSED;
+    card.capturing = take(sizeof *card.capturing);
+    card.capturing->n = 0;
+    return 0;
+}
+
+EXPORT NAME(cuStreamEndCapture, hipStreamEndCapture)(void *stream, void **graph) {
+    struct graph *g = card.capturing;
+    card.capturing = NULL;
+    int error = g ? away("capture_end") : REFUSED;
+    *graph = error ? NULL : g;
+    if (error && g) give(g);
+    return error;
+}
+
+EXPORT NAME(cuGraphInstantiateWithFlags, hipGraphInstantiateWithFlags)(void **exec, void *graph,
+                                                                       unsigned long long flags) {
+    MAY_FAIL_HERE("graph_make");
+    *exec = memcpy(take(sizeof(struct graph)), graph, sizeof(struct graph));
+    return flags ? REFUSED : 0;
+}
+
+EXPORT NAME(cuGraphLaunch, hipGraphLaunch)(void *exec, void *stream) {
+    struct graph *g = exec;
+    MAY_FAIL_HERE("graph_launch");
+    card.graphs++;
+    for (int i = 0; i < g->n; i++) put(&g->node[i]);
+    return 0;
+}
+
+EXPORT NAME(cuGraphDestroy, hipGraphDestroy)(void *graph) {
+    give(graph);
+    return 0;
+}
+
+EXPORT NAME(cuGraphExecDestroy, hipGraphExecDestroy)(void *exec) {
+    give(exec);
+    return 0;
 }

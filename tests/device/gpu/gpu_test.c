@@ -2,6 +2,7 @@
 #include "fakes.h"
 
 #include "device/gpu/compile.h"
+#include "device/gpu/record.h"
 #include "test.h"
 
 #include <dirent.h>
@@ -81,6 +82,71 @@ static void launches_go_in_order(int vendor) {
     CHECK(all_are(got, N, 0)); // later
     CHECK(d->ops->sync(d, &e));
     CHECK(all_are(before, N, 3) && all_are(got, N, 7));
+    d->ops->free(d, x);
+    d->ops->close(d);
+    CHECK_INT(fake_tells(vendor, "fake_held"), 0);
+}
+
+// Lists of launches that come again go as graphs, whatever their length; others do not, and the order is the same.
+static void lists_become_graphs(int vendor) {
+    enum { N = 500 };
+    struct gpu_api api;
+    gyr_error e = {0};
+    struct gpu *g = open_fake(&api, vendor, &good_sources, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    float got[N];
+    size_t replayed, made;
+    dfloat *x = d->ops->alloc(d, sizeof got, &e);
+    REQUIRE(x && gpu_want(g, TYPE_Q4_0, &e));
+    for (int round = 0; round < 5; round++) {
+        struct fill_args args = {x, N, 1};
+        struct launch fill = fill_launch("fill", &args), twice = fill_launch("twice_q4_0", &args);
+        CHECK(gpu_launch(g, &fill, &e));
+        for (int i = 0; i < 100; i++) { // two lists
+            CHECK(gpu_launch(g, &twice, &e));
+            if (i % 20 != 19) continue;
+            args.value = round == 4 ? 5 : 3;
+            CHECK(gpu_launch(g, &fill, &e));
+        }
+        CHECK(gpu_launch(g, &twice, &e));
+        d->ops->read(d, got, x, sizeof got);
+        CHECK(d->ops->sync(d, &e));
+        CHECK(all_are(got, N, round == 4 ? 10 : 6));
+    }
+    gpu_record_count(g, &replayed, &made);
+    CHECK_INT(made, 2);
+    CHECK_INT(replayed, 6); // the second, third and fourth round, of two lists
+    CHECK_INT(fake_tells(vendor, "fake_graphs"), 6);
+    d->ops->free(d, x);
+    d->ops->close(d);
+    CHECK_INT(fake_tells(vendor, "fake_held"), 0);
+}
+
+// More graphs than are kept.
+static void graphs_go(int vendor) {
+    enum { N = 4 };
+    struct gpu_api api;
+    gyr_error e = {0};
+    struct gpu *g = open_fake(&api, vendor, &good_sources, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    float got[N];
+    dfloat *x = d->ops->alloc(d, sizeof got, &e);
+    for (int list = 0; list < 700; list++)
+        for (int again = 0; again < 3; again++) {
+            struct fill_args args = {x, N, (float)list};
+            struct launch fill = fill_launch("fill", &args);
+            for (int i = 0; i < 5; i++) CHECK(gpu_launch(g, &fill, &e));
+            d->ops->read(d, got, x, sizeof got);
+            if (list % 300 != 299 && again != 2) continue;
+            CHECK(d->ops->sync(d, &e));
+            CHECK(all_are(got, N, (float)list));
+        }
+    size_t replayed, made;
+    gpu_record_count(g, &replayed, &made);
+    CHECK(made > 600);
+    CHECK_INT(replayed, 2 * made);
     d->ops->free(d, x);
     d->ops->close(d);
     CHECK_INT(fake_tells(vendor, "fake_held"), 0);
@@ -346,6 +412,8 @@ static void a_program_without_its_kernel(int vendor) {
 
 FOR_BOTH(memory_is_zeroed_and_copied)
 FOR_BOTH(launches_go_in_order)
+FOR_BOTH(lists_become_graphs)
+FOR_BOTH(graphs_go)
 FOR_BOTH(a_kernel_that_is_not_there)
 FOR_BOTH(large_shared_memory_is_asked_for)
 FOR_BOTH(kernels_of_a_library_run)
@@ -360,6 +428,8 @@ int main(void) {
     if (!fakes_begin()) return 1;
     RUN_BOTH(memory_is_zeroed_and_copied);
     RUN_BOTH(launches_go_in_order);
+    RUN_BOTH(lists_become_graphs);
+    RUN_BOTH(graphs_go);
     RUN_BOTH(a_kernel_that_is_not_there);
     RUN_BOTH(large_shared_memory_is_asked_for);
     RUN_BOTH(kernels_of_a_library_run);
