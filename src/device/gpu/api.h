@@ -17,6 +17,17 @@ struct gpu_library {
     char why[320];    // if it is not good: what is wrong and what to do
 };
 
+// CUDA's CUlaunchConfig, and an attribute of it whose value is a number.
+struct gpu_launch_attribute {
+    int32_t id, pad, value, more[15];
+};
+struct gpu_launch_config {
+    uint32_t grid[3], block[3], shared;
+    void *stream;
+    const struct gpu_launch_attribute *attribute;
+    uint32_t attributes;
+};
+
 struct gpu_api {
     const struct gpu_vendor *vendor;
     struct gpu_library driver, compiler;

@@ -16,6 +16,7 @@ struct gpu_chip {
     int processors; // SMs, or compute units
     int shared;     // bytes of shared memory that a block may have
     int threads;    // that a block may have
+    bool early;     // a kernel may begin while the one before it ends (kernels/chip.h)
     bool tensor;    // it multiplies small matrices of bytes, as kernels/chip.h has them
 };
 

@@ -103,6 +103,22 @@ static uint64_t hash_of(const struct list *l) {
     return h;
 }
 
+// CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+static const struct gpu_launch_attribute early = {.id = 6, .value = 1};
+
+static int launch_one(struct gpu *g, const struct node *n, const void *args) {
+    size_t size = n->size;
+    // Pointer, size, end: the same numbers for both vendors but the last.
+    void *extra[] = {(void *)1, (void *)(uintptr_t)args, (void *)2, &size, g->api->vendor->launch_end};
+    if (!g->chip.early)
+        return g->api->launch(n->function, n->grid[0], n->grid[1], n->grid[2], n->block[0], n->block[1], n->block[2],
+                              n->shared, g->stream, NULL, extra);
+    struct gpu_launch_config c = {.shared = n->shared, .stream = g->stream, .attribute = &early, .attributes = 1};
+    memcpy(c.grid, n->grid, sizeof c.grid);
+    memcpy(c.block, n->block, sizeof c.block);
+    return g->api->launch_more(&c, n->function, NULL, extra);
+}
+
 // Each launch by itself; to a stream that is being captured, too. The driver's error, and whose it was.
 static int launch_all(struct gpu *g, const struct list *l, size_t *which) {
     int error = 0;
@@ -110,12 +126,7 @@ static int launch_all(struct gpu *g, const struct list *l, size_t *which) {
     for (*which = 0; *which < l->n; ++*which) {
         struct node n;
         memcpy(&n, l->data + at, sizeof n);
-        size_t size = n.size;
-        // Pointer, size, end: the same numbers for both vendors but the last.
-        void *extra[] = {(void *)1, (void *)(uintptr_t)(l->data + at + sizeof n), (void *)2, &size,
-                         g->api->vendor->launch_end};
-        error = g->api->launch(n.function, n.grid[0], n.grid[1], n.grid[2], n.block[0], n.block[1], n.block[2],
-                               n.shared, g->stream, NULL, extra);
+        error = launch_one(g, &n, l->data + at + sizeof n);
         if (error) return error;
         at += room_of(n.size);
     }

@@ -500,25 +500,52 @@ EXPORT NAME(cuModuleGetFunction, hipModuleGetFunction)(void **function, void *mo
     return 0;
 }
 
-EXPORT NAME(cuLaunchKernel, hipModuleLaunchKernel)(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                                                   unsigned block_x, unsigned block_y, unsigned block_z,
-                                                   unsigned shared, void *stream, void **parameters, void **extra) {
-    struct work w = {.kind = KERNEL,
-                     .function = function,
-                     .grid = {grid_x, grid_y, grid_z},
-                     .block = {block_x, block_y, block_z},
-                     .shared = shared};
+static int launch(void *function, const unsigned *grid, const unsigned *block, unsigned shared, void **parameters,
+                  void **extra) {
+    struct work w = {.kind = KERNEL, .function = function, .shared = shared};
+    memcpy(w.grid, grid, sizeof w.grid);
+    memcpy(w.block, block, sizeof w.block);
     MAY_FAIL_HERE("launch");
     void *end = FAKE_IS_HIP ? (void *)3 : NULL;
     if (parameters || extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4] != end) return REFUSED;
     size_t size = *(size_t *)extra[3];
-    if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || size > sizeof w.args) return REFUSED;
-    if (block_x * block_y * block_z > MOST_THREADS || (int)shared > w.function->shared) return REFUSED;
+    if (!grid[0] || !grid[1] || !grid[2] || !block[0] || !block[1] || !block[2] || size > sizeof w.args) return REFUSED;
+    if (block[0] * block[1] * block[2] > MOST_THREADS || (int)shared > w.function->shared) return REFUSED;
     memcpy(w.args, extra[1], size);
     if (!card.capturing) return put(&w);
     if (card.capturing->n == MOST_NODES) return REFUSED;
     card.capturing->node[card.capturing->n++] = w;
     return 0;
+}
+
+#ifndef FAKE_HIP
+// The layout of CUDA's header, not gyr's own struct.
+struct config {
+    unsigned grid[3], block[3], shared;
+    void *stream;
+    const struct {
+        int id;
+        char pad[4];
+        union {
+            char bytes[64];
+            int number;
+        } value;
+    } * attribute;
+    unsigned attributes;
+};
+
+EXPORT cuLaunchKernelEx(const struct config *c, void *function, void **parameters, void **extra) {
+    for (unsigned i = 0; i < c->attributes; i++)
+        if (c->attribute[i].id != 6 || c->attribute[i].value.number != 1) return REFUSED;
+    return launch(function, c->grid, c->block, c->shared, parameters, extra);
+}
+#endif
+
+EXPORT NAME(cuLaunchKernel, hipModuleLaunchKernel)(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                                   unsigned block_x, unsigned block_y, unsigned block_z,
+                                                   unsigned shared, void *stream, void **parameters, void **extra) {
+    return launch(function, (unsigned[]){grid_x, grid_y, grid_z}, (unsigned[]){block_x, block_y, block_z}, shared,
+                  parameters, extra);
 }
 
 // ------------------------------------------------------------------------------- graphs

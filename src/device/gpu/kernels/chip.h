@@ -60,7 +60,9 @@ typedef __SIZE_TYPE__ size_t;
 #define fabsf      __builtin_fabsf
 #define copysignf  __builtin_copysignf
 #endif
-#define BOUNDS  __attribute__((amdgpu_flat_work_group_size(1, 256)))
+#define BOUNDS __attribute__((amdgpu_flat_work_group_size(1, 256)))
+#define WITHIN static inline __device__ __attribute__((always_inline))
+#define GIVEN
 #define CONST   static __device__ const
 #define THREAD  ((unsigned)__builtin_amdgcn_workitem_id_x())
 #define BLOCK_X ((unsigned)__builtin_amdgcn_workgroup_id_x())
@@ -136,6 +138,8 @@ typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
 #else
 #define BOUNDS __launch_bounds__(256)
 #endif
+#define WITHIN  static __device__ __forceinline__
+#define GIVEN   __grid_constant__
 #define CONST   static __device__ const
 #define THREAD  threadIdx.x
 #define BLOCK_X blockIdx.x
@@ -172,8 +176,23 @@ typedef uint4 vector4;
 
 #endif
 
-#define UNROLL             _Pragma("unroll")
-#define KERNEL(name, type) extern "C" __global__ void BOUNDS KERNEL_NAME(name)(const struct type a)
+#define UNROLL _Pragma("unroll")
+
+// A kernel may be on the card while the one before it ends, and waits for that end; so the next one's start costs
+// little (programmatic dependent launch, chips from sm_90 on).
+FN void after_earlier(void) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+#define KERNEL(name, type)                                                                                             \
+    WITHIN void KERNEL_PASTE(name, body)(const struct type &a);                                                        \
+    extern "C" __global__ void BOUNDS KERNEL_NAME(name)(GIVEN const struct type a) {                                   \
+        after_earlier();                                                                                               \
+        KERNEL_PASTE(name, body)(a);                                                                                   \
+    }                                                                                                                  \
+    WITHIN void KERNEL_PASTE(name, body)(const struct type &a)
 #define SHARED(type, name)                                                                                             \
     __shared__ type name##_there;                                                                                      \
     type *const name = &name##_there

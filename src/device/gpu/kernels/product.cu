@@ -3,7 +3,7 @@
 // Told nothing, the compiler keeps some registers of these in memory.
 #if TYPE == 13 || TYPE == 40
 #define BLOCKS 1
-#elif TYPE == 11 || TYPE == 14 || TYPE == 18 || TYPE == 19 || TYPE == 29
+#elif TYPE == 11 || TYPE == 12 || TYPE == 14 || TYPE == 18 || TYPE == 19 || TYPE == 29
 #define BLOCKS 2
 #endif
 #include "chip.h"
