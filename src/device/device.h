@@ -224,6 +224,12 @@ struct device_ops {
     // Zeroed. NULL with the error set if there is none.
     void *(*alloc)(struct device *d, size_t bytes, gyr_error *e);
     void (*free)(struct device *d, void *p);
+
+    // Memory of the host, garbage at first, that read() reaches without a copy in between: what is large and comes at
+    // each step goes there. After a failure its bytes are anything. No such functions: it is malloc()'s
+    // (device_host_alloc()).
+    void *(*host_alloc)(struct device *d, size_t bytes, gyr_error *e);
+    void (*host_free)(struct device *d, void *p);
     void (*write)(struct device *d, void *dst, const void *src, size_t bytes); // from the host, read at once
     void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // to the host, there after sync()
     void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // on the device
@@ -296,6 +302,10 @@ struct device_kind {
 // Opens a device by name; NULL: $GYR_DEVICE, else the first that this machine has. GYR_USAGE if there is none of that
 // name.
 struct device *device_open(const char *name, unsigned threads, gyr_error *e);
+
+// The device's host_alloc() and host_free(), or malloc() and free().
+void *device_host_alloc(struct device *d, size_t bytes, gyr_error *e);
+void device_host_free(struct device *d, void *p);
 
 // The i-th device of all kinds: which one of its kind it is. NULL: there are no more.
 const struct device_kind *device_at(size_t i, size_t *index);

@@ -53,6 +53,19 @@ const struct device_kind *device_at(size_t i, size_t *index) {
     return NULL;
 }
 
+void *device_host_alloc(struct device *d, size_t bytes, gyr_error *e) {
+    if (d->ops->host_alloc) return d->ops->host_alloc(d, bytes, e);
+    void *p = malloc(bytes + !bytes);
+    return p ? p : fail_null(e, GYR_NO_MEMORY, "no memory for %zu bytes", bytes);
+}
+
+void device_host_free(struct device *d, void *p) {
+    if (!p || !d->ops->host_free)
+        free(p);
+    else
+        d->ops->host_free(d, p);
+}
+
 struct device *device_open(const char *name, unsigned threads, gyr_error *e) {
     size_t index;
     if (!name || !*name) name = getenv("GYR_DEVICE");

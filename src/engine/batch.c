@@ -146,18 +146,29 @@ static bool all_taken(const struct batch *b) {
 }
 
 // Logits of a pass to where they belong: of sessions for the time being, if another pass may yet fail.
+struct handing {
+    struct batch *b;
+    const float *scores;
+    bool last;
+};
+
+static void hand_out_row(void *arg, size_t k) {
+    struct handing *h = arg;
+    size_t i = h->b->of[k], vocab = h->b->model->model->h.vocab;
+    float *own = h->last ? h->b->in[i].s->logits : h->b->pending + i * vocab;
+    memcpy(h->b->to[k] ? h->b->to[k] : own, h->scores + k * vocab, vocab * sizeof *own);
+}
+
 static void hand_out(struct batch *b, size_t wanted, const float *scores, bool last) {
-    size_t vocab = b->model->model->h.vocab, bytes = vocab * sizeof *scores;
+    struct handing h = {b, scores, last};
     for (size_t k = 0; k < wanted; k++) {
         size_t i = b->of[k];
-        if (b->gives == GIVES_STATES) {
+        if (b->gives == GIVES_STATES)
             pool_take(b->in[i].pool, scores + k * b->model->model->h.hidden);
-            continue;
-        }
-        float *own = last ? b->in[i].s->logits : b->pending + i * vocab;
-        memcpy(b->to[k] ? b->to[k] : own, scores + k * vocab, bytes);
-        b->before[i].pending |= !b->to[k] && !last;
+        else
+            b->before[i].pending |= !b->to[k] && !last;
     }
+    if (b->gives == GIVES_LOGITS) pool_run(b->model->workers, wanted, hand_out_row, &h);
 }
 
 // The usual case, without a copy.
@@ -208,11 +219,11 @@ static bool catch_up(struct batch *b, struct gyr_session *s, gyr_error *e) {
 // Room for what one pass gives, kept for the next.
 static bool make_scores(struct gyr_model *m, size_t floats, gyr_error *e) {
     if (floats <= m->n_scores) return true;
-    float *more = realloc(m->scores, floats * sizeof *more);
-    if (!more) return fail_memory(e, "batch");
-    m->scores = more;
-    m->n_scores = floats;
-    return true;
+    device_host_free(m->device, m->scores);
+    m->n_scores = 0;
+    m->scores = device_host_alloc(m->device, floats * sizeof *m->scores, e);
+    if (m->scores) m->n_scores = floats;
+    return m->scores;
 }
 
 static bool prepare(struct batch *b, gyr_error *e) {

@@ -212,11 +212,11 @@ void gyr_model_close(gyr_model *m) {
     tokenizer_free(m->tokenizer.tokens);
     kept_close(m->kept);
     model_free(m->model);
+    if (m->device) device_host_free(m->device, m->scores);
     if (m->device) m->device->ops->close(m->device);
     checkpoint_close(m->checkpoint);
     free(m->name);
     free(m->types);
-    free(m->scores);
     free(m->one);
     buf_free(&m->notes.copies);
     buf_free(&m->notes.forks);

@@ -42,6 +42,13 @@ struct gpu_receiving {
     size_t n;
 };
 
+// Memory of the host that is read into at once (host_alloc()).
+struct gpu_pinned {
+    struct gpu_pinned *next;
+    uint8_t *at;
+    size_t bytes;
+};
+
 struct gpu_programs;
 struct gpu_record;
 struct gpu_work;
@@ -58,6 +65,7 @@ struct gpu {
     bool lost;        // for good
     struct gpu_sending out;
     struct gpu_receiving in;
+    struct gpu_pinned *pinned;
     struct gpu_programs *programs;
     struct gpu_record *record; // launches on their way
     struct gpu_work *work;     // what operations keep; NULL at first
@@ -92,6 +100,8 @@ void gpu_close(struct device *d);
 void gpu_room(struct device *d, uint64_t *total, uint64_t *available);
 void *gpu_alloc(struct device *d, size_t bytes, gyr_error *e);
 void gpu_free(struct device *d, void *p);
+void *gpu_host_alloc(struct device *d, size_t bytes, gyr_error *e);
+void gpu_host_free(struct device *d, void *p);
 void gpu_write(struct device *d, void *dst, const void *src, size_t bytes);
 void gpu_read(struct device *d, void *dst, const void *src, size_t bytes);
 void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes);

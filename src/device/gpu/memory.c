@@ -6,6 +6,7 @@
 #include "device/gpu/gpu.h"
 #include "device/gpu/record.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { ALIGN = 64, NO_TIMING = 2 };
@@ -57,6 +58,50 @@ void gpu_free(struct device *d, void *p) {
     g->failed = (gyr_error){0};
     if (gpu_flush(g) && gpu_begin(g)) gpu_good(g, g->api->free(p), "giving memory back");
     if (before.status) g->failed = before;
+}
+
+// ------------------------------------------------------------------------------- of the host
+
+void *gpu_host_alloc(struct device *d, size_t bytes, gyr_error *e) {
+    struct gpu *g = gpu_of(d);
+    struct gpu_pinned *p = calloc(1, sizeof *p);
+    void *at = NULL;
+    bool before = g->failed.status;
+    if (p && gpu_begin(g) && gpu_good(g, g->api->host_alloc(&at, bytes + !bytes, 0), "taking pinned memory")) {
+        *p = (struct gpu_pinned){g->pinned, at, bytes};
+        g->pinned = p;
+        return at;
+    }
+    if (p)
+        fail(e, g->failed.status, "%s", g->failed.message);
+    else
+        fail_memory(e, g->name);
+    if (!before && !g->lost) g->failed = (gyr_error){0};
+    free(p);
+    return NULL;
+}
+
+// What was to be read there has come: sync() was called since.
+void gpu_host_free(struct device *d, void *at) {
+    struct gpu *g = gpu_of(d);
+    for (struct gpu_pinned **p = &g->pinned; *p; p = &(*p)->next) {
+        struct gpu_pinned *gone = *p;
+        if (gone->at != at) continue;
+        *p = gone->next;
+        free(gone);
+        gyr_error before = g->failed;
+        g->failed = (gyr_error){0};
+        if (gpu_begin(g)) gpu_good(g, g->api->host_free(at), "giving pinned memory back");
+        if (before.status) g->failed = before;
+        return;
+    }
+}
+
+static bool is_pinned(const struct gpu *g, const void *p, size_t bytes) {
+    const uint8_t *at = p;
+    for (const struct gpu_pinned *x = g->pinned; x; x = x->next)
+        if (at >= x->at && at + bytes <= x->at + x->bytes) return true;
+    return false;
 }
 
 // ------------------------------------------------------------------------------- staging
@@ -119,6 +164,10 @@ void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) {
     struct gpu *g = gpu_of(d);
     struct gpu_receiving *r = &g->in;
     if (!bytes || !gpu_flush(g) || !gpu_begin(g)) return;
+    if (is_pinned(g, dst, bytes)) {
+        gpu_good(g, g->api->read(dst, src, bytes, g->stream), "copying from the card");
+        return;
+    }
     for (size_t done = 0, n; done < bytes; done += n) {
         if ((r->used == GPU_HALF || r->n == GPU_LANDINGS) && !land(g)) return;
         n = bytes - done < GPU_HALF - r->used ? bytes - done : GPU_HALF - r->used;

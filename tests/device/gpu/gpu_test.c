@@ -59,6 +59,36 @@ static void memory_is_zeroed_and_copied(int vendor) {
     free(want);
 }
 
+// Pinned memory is read into at once, by parts too, and what is beside it is not.
+static void pinned_memory_is_read_into(int vendor) {
+    enum { N = 2 * GPU_HALF };
+    struct gpu_api api;
+    gyr_error e = {0};
+    struct gpu *g = open_fake(&api, vendor, &good_sources, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    uint8_t *there = d->ops->alloc(d, N, &e), *want = malloc(N);
+    uint8_t *a = d->ops->host_alloc(d, N, &e), *b = d->ops->host_alloc(d, 64, &e);
+    REQUIRE(there && want && a && b);
+    for (size_t i = 0; i < N; i++) want[i] = (uint8_t)(i * 13 + (i >> 8));
+    d->ops->write(d, there, want, N);
+    d->ops->read(d, a + 5, there + 5, N - 5);
+    d->ops->read(d, b, there + 100, 64);
+    CHECK(d->ops->sync(d, &e));
+    CHECK(!memcmp(a + 5, want + 5, N - 5) && !memcmp(b, want + 100, 64));
+    d->ops->host_free(d, a);
+    d->ops->host_free(d, b);
+    setenv("GYR_FAKE_FAIL", "host_alloc:1:2", 1);
+    CHECK(!d->ops->host_alloc(d, 64, &e));
+    CHECK_INT(e.status, GYR_NO_MEMORY);
+    fake_behave();
+    CHECK(d->ops->sync(d, &e));
+    d->ops->free(d, there);
+    d->ops->close(d);
+    CHECK_INT(fake_tells(vendor, "fake_held"), 0);
+    free(want);
+}
+
 static void launches_go_in_order(int vendor) {
     enum { N = 1000 };
     struct gpu_api api;
@@ -411,6 +441,7 @@ static void a_program_without_its_kernel(int vendor) {
 }
 
 FOR_BOTH(memory_is_zeroed_and_copied)
+FOR_BOTH(pinned_memory_is_read_into)
 FOR_BOTH(launches_go_in_order)
 FOR_BOTH(lists_become_graphs)
 FOR_BOTH(graphs_go)
@@ -427,6 +458,7 @@ FOR_BOTH(a_program_without_its_kernel)
 int main(void) {
     if (!fakes_begin()) return 1;
     RUN_BOTH(memory_is_zeroed_and_copied);
+    RUN_BOTH(pinned_memory_is_read_into);
     RUN_BOTH(launches_go_in_order);
     RUN_BOTH(lists_become_graphs);
     RUN_BOTH(graphs_go);
