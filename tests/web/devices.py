@@ -104,6 +104,10 @@ def nobody_sees_anothers():
         synced(page)
         subprocess.run([GYR, "key", "rm", "ann"], env=s.environ, check=True)
         page.until("fetch('v1/models', {headers: {Authorization: 'Bearer %s'}}).then((r) => r.status === 401)" % keys["ann"])
+        page.run("""window.said = []; window.plainly = fetch; window.fetch = (path, options) => {
+            if (options && options.body) said.push(options.headers.Authorization + " " + options.body);
+            return plainly(path, options);
+        }""")
         ask(page, "More", wait=False)
         page.until("document.querySelector('dialog input[type=password]')")
         page.type("dialog input", keys["bob"])
@@ -112,6 +116,7 @@ def nobody_sees_anothers():
         page.until("document.querySelector('.chat.empty')")
         synced(page)
         seen = titles(page), page.text(), kept(s, keys["bob"])
+        under = [said for said in page.run("said") if "secret" in said and keys["bob"] in said]
         page.run("location.hash = '#/new'")
         ask(page, "Bob's")
         synced(page)
@@ -127,8 +132,8 @@ def nobody_sees_anothers():
                 break
             page.run("new Promise((r) => setTimeout(r, 50))")
         problems = trouble(the_browser(), s, REFUSED)
-    if seen[0] or "secret" in seen[1] or seen[2] or mine != ["Bob's"] or "Bob's" in left:
-        problems.append(f"{seen} {mine} {left}")
+    if seen[0] or "secret" in seen[1] or seen[2] or mine != ["Bob's"] or "Bob's" in left or under:
+        problems.append(f"{seen} {mine} {left} {under}")
     return problems
 
 

@@ -1,5 +1,5 @@
 // Who the server takes this browser's user for, and what that lets them do. What it said last holds while it is away.
-import {currentKey, getJson, setKey} from "./api.js";
+import {currentKey, getJson, setKey, setOwner} from "./api.js";
 import {Emitter} from "./emitter.js";
 import {getPref, setPref} from "./prefs.js";
 import {setAccount} from "./store.js";
@@ -17,6 +17,7 @@ function take(said) {
         pulls: Boolean(said.pulls), keeps: Boolean(said.keeps)};
     const same = JSON.stringify(now) === JSON.stringify(known.who);
     known.who = now;
+    setOwner(now.id);
     setAccount(now.id);
     setPref("account", now);
     if (!same) account.emit("change");

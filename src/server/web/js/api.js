@@ -6,7 +6,7 @@ import {events} from "./sse.js";
 
 export const server = new Emitter(); // "reached", "lost"
 
-const access = {ask: null, asking: null};
+const access = {ask: null, asking: null, owner: ""}; // owner: whose the key is; null: not known yet
 
 // What asks the user for a key: a function that gives it, or null.
 export function askKeysWith(ask) {
@@ -18,7 +18,13 @@ export function currentKey() {
 }
 
 export function setKey(key) {
+    if (key !== currentKey()) access.owner = null;
     setPref("key", key || undefined);
+}
+
+// Whose the key is, as the server says.
+export function setOwner(id) {
+    access.owner = id;
 }
 
 export class ServerError extends Error {
@@ -65,7 +71,9 @@ function newKey(reason) {
     return access.asking;
 }
 
+// What one user wanted to say is never said with the key of another.
 export async function request(path, options = {}) {
+    const {owner} = access;
     for (;;) {
         const tried = currentKey();
         const reply = await once(path, options);
@@ -73,6 +81,7 @@ export async function request(path, options = {}) {
         const error = await toError(reply);
         if (error.status !== 401 || !access.ask || options.quiet) throw error;
         if (currentKey() === tried && !await newKey(tried ? error.message : "")) throw error;
+        if (owner && access.owner !== owner) throw error;
     }
 }
 
