@@ -48,6 +48,7 @@ extern _Thread_local struct simt_place simt_here;
 #define BLOCK_X            (simt_here.block[0])
 #define BLOCK_Y            (simt_here.block[1])
 #define BLOCK_Z            (simt_here.block[2])
+#define WARP               simt_warp
 #define barrier()          simt_barrier(__LINE__)
 #define swap_word(x, mask) simt_swap(x, mask, __LINE__)
 #define TENSOR             1

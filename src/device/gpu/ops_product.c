@@ -58,21 +58,20 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
 
 static void sixteen(struct gpu *g, const struct card_weight *w, const struct rows *r) {
     unsigned groups = groups16((unsigned)w->cols), runs = runs16(groups);
-    bool many = are_many(g, r);
-    size_t room = many ? work_blocks(r->n, MANY_INTEGERS) * MANY_INTEGERS : r->n;
-    dbyte *planes = work_scratch(g, SCRATCH_CODES, room * groups * 128);
-    dfloat *unit = work_scratch(g, SCRATCH_UNITS, room * runs * sizeof(float));
+    bool many = g->chip.tensor && !r->choice.table && r->n > 1;
+    size_t blocks = work_blocks(r->n, MANY16), slabs = many ? slabs16(blocks * MANY16) : slabs16(r->n);
+    dbyte *planes = work_scratch(g, SCRATCH_CODES, slabs * groups * GROUP16);
+    dfloat *unit = work_scratch(g, SCRATCH_UNITS, slabs * SLAB16 * runs * sizeof(float));
     if (!planes || !unit) return;
     struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
-    work_launch(g, "round16", r->n, runs, 1, &round, sizeof round);
+    work_launch(g, "round16", r->n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &round, sizeof round);
     struct product16_args a = {w->body,           planes, w->unit,        unit,
                                r->bias,           r->y,   (uint32_t)r->n, (uint32_t)w->rows,
                                (uint32_t)w->cols, runs,   r->by,          r->choice};
     if (many)
-        work_launch(g, "product16_many", work_blocks(w->rows, MANY_OUTPUTS), work_blocks(r->n, MANY_INTEGERS), 1, &a,
-                    sizeof a);
+        work_launch(g, "product16_many", work_blocks(w->rows, MANY_OUTPUTS) * blocks, 1, 1, &a, sizeof a);
     else
-        work_launch(g, "product16", work_blocks(w->rows, OUTPUTS), r->n, 1, &a, sizeof a);
+        work_launch(g, "product16", work_blocks(w->rows, (size_t)g->chip.warp / 4), r->n, 1, &a, sizeof a);
 }
 
 static void floats(struct gpu *g, const struct card_weight *w, const struct rows *r) {

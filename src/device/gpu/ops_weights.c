@@ -69,17 +69,17 @@ static bool send_raw(struct gpu *g, struct card_weight *c, gyr_error *e) {
 // Planes are made on the card, from rows that are there for that long.
 static bool send_planes(struct gpu *g, struct card_weight *c, gyr_error *e) {
     unsigned groups = groups16((unsigned)c->cols), runs = runs16(groups);
-    size_t row = c->cols * 2, step = PIECE / row + 1;
-    if (!c->body) c->body = gpu_alloc(&g->device, c->rows * groups * 128, e);
-    dfloat *unit = c->body ? gpu_alloc(&g->device, c->rows * runs * sizeof(float), e) : NULL;
+    size_t row = c->cols * 2, step = slabs16(PIECE / row + 1) * SLAB16, slabs = slabs16(c->rows); // whole slabs
+    if (!c->body) c->body = gpu_alloc(&g->device, slabs * groups * GROUP16, e);
+    dfloat *unit = c->body ? gpu_alloc(&g->device, slabs * SLAB16 * runs * sizeof(float), e) : NULL;
     if (step > c->rows) step = c->rows;
     dbyte *raw = unit ? work_scratch(g, SCRATCH_CODES, step * row) : NULL;
     for (size_t r = 0, n; raw && r < c->rows; r += n) {
         n = c->rows - r < step ? c->rows - r : step;
         gpu_write(&g->device, raw, (const uint8_t *)c->data + r * row, n * row);
-        struct planes_args a = {raw,  c->body + r * groups * 128, unit + r * runs, (uint32_t)c->cols,
+        struct planes_args a = {raw,  c->body + row16_at(r, groups), unit + unit16_at(r, runs), (uint32_t)c->cols,
                                 runs, c->type == TYPE_BF16};
-        work_launch(g, "planes16", n, runs, 1, &a, sizeof a);
+        work_launch(g, "planes16", n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &a, sizeof a);
     }
     if (raw)
         c->unit = unit;

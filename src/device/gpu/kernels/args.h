@@ -129,6 +129,9 @@ struct product_args {
 // Of a block on tensor cores (tensor.h): outputs; rows of activations, where scales are floats and where integers.
 enum { MANY_OUTPUTS = 16, MANY_FLOATS = 64, MANY_INTEGERS = 32 };
 
+// And rows where weights are F16 or BF16; runs of a row that a block rounds.
+enum { MANY16 = 32, RUNS16_OF_BLOCK = THREADS / 32 };
+
 // F32: activations as they are.
 struct product_f_args {
     const dfloat *w, *x, *bias; // w: [rows][cols padded to 32]
@@ -138,12 +141,12 @@ struct product_f_args {
     struct choice_of_matrix choice;
 };
 
-// F16 and BF16: two planes of bytes, and a unit for each run of a row (docs/arithmetic.md). Of each group of 64 the
-// high bytes, then the low ones.
+// F16 and BF16: two planes of bytes, and a unit for each run of a row (docs/arithmetic.md), in slabs of rows
+// (runs16.h).
 struct round16_args {
     const dfloat *x;
-    dbyte *planes; // [rows][groups][2][64]
-    dfloat *unit;  // [rows][runs]
+    dbyte *planes; // [slabs][groups][2][8][64]
+    dfloat *unit;  // [slabs][runs][8]
     uint32_t cols, runs;
 };
 

@@ -6,6 +6,7 @@
 //   CONST                                   a table that all threads read
 //   SHARED(type, name)                      `name` points to memory of the block, garbage at first; once a kernel
 //   THREAD BLOCK_X BLOCK_Y BLOCK_Z          which thread of its block, and which block, this is
+//   WARP                                    lanes of a warp, 32 or 64
 //   barrier()                               all threads of the block come here before any goes on
 //   swap_word(x, mask)                      the word of the lane whose number differs from one's own by `mask`; all
 //                                           lanes of a warp, of WARP lanes, come here together
@@ -176,6 +177,7 @@ typedef uint4 vector4;
 
 #endif
 
+#define WARP   GYR_WARP
 #define UNROLL _Pragma("unroll")
 
 // A kernel may be on the card while the one before it ends, and waits for that end; so the next one's start costs

@@ -1,6 +1,7 @@
-// Products of many rows with F16 and BF16 weights on tensor cores: planes of bytes, three products of them, exact sums
-// for a run (docs/arithmetic.md). Of the 64 bytes of a plane's group a lane has sixteen neighbours, for weights and
-// activations alike: which of them meet in one instruction does not matter.
+// Products of some rows with F16 and BF16 weights on tensor cores: planes of bytes, three products of them, exact sums
+// for a run (docs/arithmetic.md). A warp takes segments of sixteen outputs and of MANY16 rows. Of the 64 bytes of a
+// plane's group a lane has sixteen neighbours, for weights and activations alike: which of them meet in one instruction
+// does not matter. Who has what of the sums: tensor.h.
 #ifndef DEVICE_GPU_KERNELS_MANY16_H
 #define DEVICE_GPU_KERNELS_MANY16_H
 
@@ -9,7 +10,7 @@
 #include "runs16.h"
 #include "tensor.h"
 
-enum { MANY16 = MANY_INTEGERS, TILES16 = MANY16 / LEAST_WIDE };
+enum { TILES16 = MANY16 / LEAST_WIDE, MANY16_AHEAD = 1 };
 
 struct many16_room {
     float sum[SEGMENTS][MANY16 * MANY_OUTPUTS];
@@ -23,12 +24,13 @@ struct planes_of_lane {
 };
 
 FN void load_planes(struct planes_of_lane *p, unsigned k, const uint8_t *group) {
-    p->high[k] = quad_at(group + 16 * word_given());
-    p->low[k] = quad_at(group + 64 + 16 * word_given());
+    p->high[k] = quad_at(group);
+    p->low[k] = quad_at(group + PLANE16);
 }
 
 // c + 64 products, in two steps.
 FN void mma_planes(int *c, const struct quad *w, const struct quad *x) {
+    UNROLL
     for (unsigned i = 0; i < 4; i += 2) {
         uint32_t a[4];
         const uint32_t b[2] = {x->w[i], x->w[i + 1]};
@@ -44,63 +46,116 @@ struct sums16 {
     int high[TILES16][4], cross[TILES16][4];
 };
 
-FN void add_group16(struct sums16 *s, const uint8_t *const *own, size_t at, const uint8_t *x, size_t row,
-                    unsigned tiles) {
-    struct planes_of_lane w;
-    for (unsigned k = 0; k < OWN_OUTPUTS; k++) load_planes(&w, k, own[k] + at);
+// What a lane reads: planes of its outputs and of its row in the first tile, from a segment on; units of its outputs
+// and of the first tile's rows, from the segment's first run on.
+struct lane16 {
+    const uint8_t *w[2], *x;
+    const float *w_unit[2], *x_unit;
+    size_t x_tile, x_unit_slab; // from a tile, or slab, to the next one
+};
+
+FN void weights_of_lane(struct planes_of_lane *p, const struct lane16 *l, unsigned group) {
+    for (unsigned k = 0; k < OWN_OUTPUTS; k++) load_planes(p, k, l->w[k] + (size_t)group * GROUP16);
+}
+
+FN void add_group16(struct sums16 *s, const struct planes_of_lane *w, const uint8_t *x, size_t tile, unsigned tiles) {
     UNROLL
     for (unsigned n = 0; n < MANY16 / WIDE; n++) {
         if (n >= tiles) continue;
         struct planes_of_lane v;
-        load_planes(&v, 0, x + at + ((size_t)n * WIDE + row_given()) * row);
-        mma_planes(s->high[n], w.high, v.high);
-        mma_planes(s->cross[n], w.high, v.low);
-        mma_planes(s->cross[n], w.low, v.high);
+        load_planes(&v, 0, x + n * tile);
+        mma_planes(s->high[n], w->high, v.high);
+        mma_planes(s->cross[n], w->high, v.low);
+        mma_planes(s->cross[n], w->low, v.high);
     }
 }
 
-// A run's sums, with the units of the lane's outputs and rows.
-FN void add_run16(const struct product16_args *a, const unsigned *output, unsigned row, unsigned number,
-                  const struct sums16 *s, unsigned tiles, float (*acc)[4]) {
+// The sums of a run go where they belong, with the units of the lane's outputs and rows, and begin again.
+FN void add_run16(struct sums16 *s, const float *w_unit, const float *x_unit, size_t slab, unsigned tiles,
+                  float (*acc)[4]) {
     UNROLL
-    for (unsigned n = 0; n < MANY16 / WIDE; n++)
+    for (unsigned n = 0; n < MANY16 / WIDE; n++) {
+        if (n >= tiles) continue;
         for (unsigned k = 0; k < 4; k++) {
-            if (n >= tiles) continue;
-            float w = a->w_unit[(size_t)output[output_of_element(k)] * a->runs + number];
-            float x = a->x_unit[(size_t)(row + n * WIDE + place_of_row(row_of_element(k))) * a->runs + number];
-            acc[n][k] = fmaf(w * x, (float)(256 * s->high[n][k] + s->cross[n][k]), acc[n][k]);
+            unsigned row = n * WIDE + place_of_row(row_of_element(k));
+            float unit = w_unit[output_of_element(k)] * x_unit[row / SLAB16 * slab + row % SLAB16];
+            acc[n][k] = fmaf(unit, (float)(256 * s->high[n][k] + s->cross[n][k]), acc[n][k]);
+            s->high[n][k] = s->cross[n][k] = 0;
         }
+    }
 }
 
-FN void many16_of_segment(const struct product16_args *a, unsigned segment, unsigned row, unsigned tiles,
-                          float (*acc)[4]) {
-    unsigned groups = groups16(a->cols), number = 0, end = runs16_of(strip_length(groups, segment)), output[2];
-    size_t bytes = (size_t)groups * 128;
-    const uint8_t *own[2];
+// A segment of n groups.
+FN void many16_of_segment(struct lane16 *l, unsigned n, unsigned tiles, float (*acc)[4]) {
+    struct walk16 walk = walk16_of(n);
+    struct planes_of_lane ahead[MANY16_AHEAD];
+    struct sums16 s = {{{0}}, {{0}}};
+    UNROLL
+    for (unsigned i = 0; i < MANY16_AHEAD; i++)
+        if (i < n) weights_of_lane(&ahead[i], l, i);
+    for (unsigned first = 0; first < n; first += MANY16_AHEAD) {
+        UNROLL
+        for (unsigned i = 0; i < MANY16_AHEAD; i++) {
+            unsigned g = first + i;
+            if (g >= n) continue;
+            add_group16(&s, &ahead[i], l->x + (size_t)g * GROUP16, l->x_tile, tiles);
+            if (g + MANY16_AHEAD < n) weights_of_lane(&ahead[i], l, g + MANY16_AHEAD);
+            if (g + 1 < walk.end) continue;
+            float w_unit[2] = {*l->w_unit[0], *l->w_unit[OWN_OUTPUTS - 1]};
+            add_run16(&s, w_unit, l->x_unit, l->x_unit_slab, tiles, acc);
+            for (unsigned k = 0; k < OWN_OUTPUTS; k++) l->w_unit[k] += SLAB16;
+            l->x_unit += SLAB16;
+            next_run16(&walk);
+        }
+    }
+}
+
+FN struct lane16 lane16_of(const struct product16_args *a, unsigned segment, unsigned output, unsigned row) {
+    unsigned groups = groups16(a->cols), last = (unsigned)slabs16(a->outputs) * SLAB16 - 1;
+    size_t group = (size_t)strip_start(groups, segment) * GROUP16 + 16 * word_given();
+    size_t run = (size_t)first_run16(groups, segment) * SLAB16;
+    struct lane16 l;
     for (unsigned k = 0; k < OWN_OUTPUTS; k++) {
-        output[k] = output_of_lane(k, a->outputs);
-        own[k] = a->w + output[k] * bytes;
+        unsigned o = output + place_of_output(k) < last ? output + place_of_output(k) : last;
+        l.w[k] = a->w + row16_at(o, groups) + group;
+        l.w_unit[k] = a->w_unit + unit16_at(o, a->runs) + run;
     }
-    for (unsigned i = 0; i < segment; i++) number += runs16_of(strip_length(groups, i));
-    for (end += number; number < end; number++) {
-        struct run16 run = run16_of(groups, number);
-        struct sums16 s = {{{0}}, {{0}}};
-        for (unsigned g = run.first; g < run.first + run.n; g++)
-            add_group16(&s, own, (size_t)g * 128, a->x + row * bytes, bytes, tiles);
-        add_run16(a, output, row, number, &s, tiles, acc);
+    l.x = a->x + row16_at(row + row_given(), groups) + group;
+    l.x_unit = a->x_unit + unit16_at(row, a->runs) + run;
+    l.x_tile = (size_t)(WIDE / SLAB16) * groups * GROUP16;
+    l.x_unit_slab = (size_t)a->runs * SLAB16;
+    return l;
+}
+
+// The tree of the segments, and what comes behind it.
+FN void store_many16(const struct product16_args *a, const struct many16_room *room, unsigned output, unsigned row) {
+    unsigned left = a->rows - row < MANY16 ? a->rows - row : MANY16;
+    barrier();
+    for (unsigned e = THREAD; e < left * MANY_OUTPUTS; e += THREADS) {
+        unsigned o = output + e % MANY_OUTPUTS;
+        if (o >= a->outputs) continue;
+        float s[SEGMENTS];
+        for (unsigned i = 0; i < SEGMENTS; i++) s[i] = room->sum[i][e];
+        float sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+        if (a->bias) sum += a->bias[o];
+        if (a->by != 1) sum *= a->by;
+        a->y[(size_t)(row + e / MANY_OUTPUTS) * a->outputs + o] = sum;
     }
 }
 
+// Blocks that have the same outputs follow each other: the second finds the weights nearer than in memory.
 FN void multiply_many16(const struct product16_args *a, struct many16_room *room) {
-    struct outputs_of_many to = {a->bias, a->y, a->by, a->rows, a->outputs};
-    unsigned row = BLOCK_Y * MANY16;
+    unsigned blocks = a->rows / MANY16 + (a->rows % MANY16 != 0);
+    unsigned row = BLOCK_X % blocks * MANY16, output = BLOCK_X / blocks * MANY_OUTPUTS;
+    unsigned tiles = tiles_of(a->rows, row, MANY16);
     for (unsigned s = THREAD / TENSOR_LANES; s < SEGMENTS; s += THREADS / TENSOR_LANES) {
         float acc[TILES16][4] = {{0}};
-        many16_of_segment(a, s, row, tiles_of(a->rows, row, MANY16), acc);
+        struct lane16 l = lane16_of(a, s, output, row);
+        many16_of_segment(&l, strip_length(groups16(a->cols), s), tiles, acc);
         UNROLL
         for (unsigned n = 0; n < MANY16 / WIDE; n++) put_tile(&room->sum[0][0], MANY16, s, n, acc[n]);
     }
-    store_many(&room->sum[0][0], MANY16, row, &to);
+    store_many16(a, room, output, row);
 }
 
 #else // never launched there (struct gpu_chip)

@@ -3,7 +3,6 @@
 #include "chip.h"
 
 #include "args.h"
-#include "rows.h"
 #include "runs16.h"
 #include "strips.h"
 
@@ -54,38 +53,71 @@ FN int integer16(float x) {
     return integer_of_shifted((x > -MAX16 ? x : -MAX16) + SHIFT);
 }
 
-// An integer in two bytes of a group of 64: high at i, low 64 bytes on.
-FN void put16(uint8_t *group, unsigned i, int v) {
-    int high = (v + 128) >> 8;
-    group[i] = (uint8_t)high;
-    group[64 + i] = (uint8_t)(v - 256 * high);
+// A warp's worth of lanes has a run: RUN_FOURS times four neighbours each.
+enum { RUN_LANES = 32, RUN_FOURS = 4 };
+
+// The lane's four number i of a run, counted in the row's elements.
+FN unsigned four_at(const struct run16 *run, unsigned i) {
+    return run->first * 64 + 4 * (THREAD % RUN_LANES + RUN_LANES * i);
+}
+FN bool has_four(const struct run16 *run, unsigned i) { return THREAD % RUN_LANES + RUN_LANES * i < run->n * 16; }
+
+// The largest magnitude of a run, in the order of magnitudes: NaN above all. All lanes come here.
+FN uint32_t most_of_run(float (*v)[4]) {
+    uint32_t most = 0;
+    for (unsigned i = 0; i < RUN_FOURS; i++)
+        for (unsigned k = 0; k < 4; k++) {
+            uint32_t size = bits_of_float(v[i][k]) & 0x7fffffffu;
+            most = size > most ? size : most;
+        }
+    for (unsigned mask = 1; mask < RUN_LANES; mask *= 2) {
+        uint32_t other = swap_word(most, mask);
+        most = other > most ? other : most;
+    }
+    return most;
 }
 
-struct most_room {
-    uint32_t most[THREADS / 32];
-};
-
-// The run BLOCK_Y of row BLOCK_X of activations.
-KERNEL(round16, round16_args) {
-    SHARED(struct most_room, room);
-    struct run16 run = run16_of(groups16(a.cols), BLOCK_Y);
-    const float *x = a.x + (size_t)BLOCK_X * a.cols;
-    uint8_t *planes = a.planes + ((size_t)BLOCK_X * groups16(a.cols) + run.first) * 128;
-    uint32_t most = 0;
-    for (unsigned i = THREAD; i < run.n * 64; i += THREADS) {
-        unsigned k = run.first * 64 + i;
-        uint32_t size = k < a.cols ? bits_of_float(x[k]) & 0x7fffffffu : 0;
-        most = size > most ? size : most;
+// Four integers, each in two bytes; the low byte is signed.
+FN void put_four(uint8_t *high, const int *v) {
+    uint32_t h = 0, l = 0;
+    for (unsigned k = 0; k < 4; k++) {
+        h |= ((uint32_t)(v[k] + 128) >> 8 & 255) << 8 * k;
+        l |= ((uint32_t)v[k] & 255) << 8 * k;
     }
-    most = most_of_block(most, room->most);
+    *(uint32_t *)high = h;
+    *(uint32_t *)(high + PLANE16) = l;
+}
+
+// Where the lane's four number i goes.
+FN uint8_t *place_of_four(uint8_t *planes, unsigned row, unsigned groups, unsigned at) {
+    return planes + row16_at(row, groups) + (size_t)(at / 64) * GROUP16 + at % 64;
+}
+
+// BLOCK_X is the row; a block has RUNS16_OF_BLOCK runs of it.
+KERNEL(round16, round16_args) {
+    unsigned groups = groups16(a.cols), number = BLOCK_Y * RUNS16_OF_BLOCK + THREAD / RUN_LANES;
+    const float *x = a.x + (size_t)BLOCK_X * a.cols;
+    struct run16 run = {0, 0};
+    if (number < a.runs) run = run16_of(groups, number);
+    float v[RUN_FOURS][4];
+    UNROLL
+    for (unsigned i = 0; i < RUN_FOURS; i++)
+        for (unsigned k = 0; k < 4; k++) {
+            unsigned at = four_at(&run, i) + k;
+            v[i][k] = has_four(&run, i) && at < a.cols ? x[at] : 0;
+        }
+    uint32_t most = most_of_run(v);
     bool finite = most < 0x7f800000u;
     float d = finite ? float_of_bits(most) / MAX16 : NAN;
-    for (unsigned i = THREAD; i < run.n * 64; i += THREADS) {
-        unsigned k = run.first * 64 + i;
-        float v = finite && k < a.cols ? x[k] : 0;
-        put16(planes + i / 64 * 128, i % 64, d == 0 || !finite ? 0 : integer16(v / d));
+    UNROLL
+    for (unsigned i = 0; i < RUN_FOURS; i++) {
+        if (!has_four(&run, i)) continue;
+        int q[4];
+        for (unsigned k = 0; k < 4; k++) q[k] = d == 0 || !finite ? 0 : integer16(v[i][k] / d);
+        put_four(place_of_four(a.planes, BLOCK_X, groups, four_at(&run, i)), q);
     }
-    if (THREAD == 0) a.unit[(size_t)BLOCK_X * a.runs + BLOCK_Y] = d;
+    if (number < a.runs && THREAD % RUN_LANES == 0)
+        a.unit[unit16_at(BLOCK_X, a.runs) + (size_t)number * SLAB16] = d;
 }
 
 // The least e of at least -126 for which no magnitude divided by 2^e is above MAX16.
@@ -103,23 +135,27 @@ FN float weight16(const uint8_t *row, unsigned k, unsigned cols, bool bfloat) {
     return bfloat ? float_of_bits(h << 16) : float_of_half(h);
 }
 
-// The run BLOCK_Y of row BLOCK_X of weights, once, when they come to the card.
+// The same of a row of weights, once, when they come to the card.
 KERNEL(planes16, planes_args) {
-    SHARED(struct most_room, room);
-    struct run16 run = run16_of(groups16(a.cols), BLOCK_Y);
+    unsigned groups = groups16(a.cols), number = BLOCK_Y * RUNS16_OF_BLOCK + THREAD / RUN_LANES;
     const uint8_t *row = a.raw + (size_t)BLOCK_X * a.cols * 2;
-    uint8_t *planes = a.planes + ((size_t)BLOCK_X * groups16(a.cols) + run.first) * 128;
-    uint32_t most = 0;
-    for (unsigned i = THREAD; i < run.n * 64; i += THREADS) {
-        uint32_t size = bits_of_float(weight16(row, run.first * 64 + i, a.cols, a.bfloat)) & 0x7fffffffu;
-        most = size > most ? size : most;
-    }
-    most = most_of_block(most, room->most);
+    struct run16 run = {0, 0};
+    if (number < a.runs) run = run16_of(groups, number);
+    float v[RUN_FOURS][4];
+    UNROLL
+    for (unsigned i = 0; i < RUN_FOURS; i++)
+        for (unsigned k = 0; k < 4; k++)
+            v[i][k] = has_four(&run, i) ? weight16(row, four_at(&run, i) + k, a.cols, a.bfloat) : 0;
+    uint32_t most = most_of_run(v);
     bool finite = most < 0x7f800000u;
     int e = exponent16(most);
-    for (unsigned i = THREAD; i < run.n * 64; i += THREADS) {
-        float v = finite ? weight16(row, run.first * 64 + i, a.cols, a.bfloat) : 0;
-        put16(planes + i / 64 * 128, i % 64, finite ? integer16(v * power_of_two(-e)) : 0);
+    UNROLL
+    for (unsigned i = 0; i < RUN_FOURS; i++) {
+        if (!has_four(&run, i)) continue;
+        int q[4];
+        for (unsigned k = 0; k < 4; k++) q[k] = finite ? integer16(v[i][k] * power_of_two(-e)) : 0;
+        put_four(place_of_four(a.planes, BLOCK_X, groups, four_at(&run, i)), q);
     }
-    if (THREAD == 0) a.unit[(size_t)BLOCK_X * a.runs + BLOCK_Y] = finite ? power_of_two(e + 8) : NAN;
+    if (number < a.runs && THREAD % RUN_LANES == 0)
+        a.unit[unit16_at(BLOCK_X, a.runs) + (size_t)number * SLAB16] = finite ? power_of_two(e + 8) : NAN;
 }
