@@ -143,7 +143,7 @@ static void try_attention(struct attention a, size_t length, bool slopes, bool s
         if (r == 2) row[r].ahead = (uint32_t)random_size(0, length - 1 - p);
     }
     size_t n = ROWS * a.heads * a.kv.key_dim, m = ROWS * a.heads * a.kv.value_dim;
-    float *q = malloc(n * sizeof *q), *want = malloc(m * sizeof *want), *got = malloc(m * sizeof *got), per_head[64];
+    float *q = malloc(n * sizeof *q), *want = malloc(m * sizeof *want), *got = malloc(m * sizeof *got), per_head[80];
     int32_t *chosen = malloc(ROWS * (a.most + 1) * sizeof *chosen);
     for (size_t i = 0; i < n; i++) q[i] = random_float() * size;
     for (size_t h = 0; h < a.heads; h++) per_head[h] = 1 / (float)(h + 2);
@@ -181,6 +181,19 @@ static void attention(void) {
     }
 }
 
+// So many that blocks take several of them.
+static void attention_of_many_heads(void) {
+    static const size_t dims[] = {64, 40, 18, 128, 80, 250};
+    for (size_t i = 0; i < 6; i++) {
+        size_t heads = i % 2 + 1;
+        struct attention a = {.heads = heads * (i % 3 ? 35 : 30),
+                              .kv = {types[i % 3], heads, dims[i], dims[(i + i / 3) % 6]}};
+        if (i == 4) a.window = 77;
+        if (i == 3) a.softcap = 1.5f;
+        try_attention(a, i % 2 ? 600 : 1100, i == 1, i == 2, 2);
+    }
+}
+
 static void attention_to_a_choice(void) {
     for (size_t i = 0; i < 6; i++) {
         struct attention a = {.heads = 4, .kv = {types[i % 3], 2, 32, 24}, .most = i < 3 ? 40 : 600};
@@ -213,7 +226,7 @@ static void bad_attention(void) {
 }
 
 int main(void) {
-    BOTH_WARPS(RUN(norms); RUN(elements); RUN(rows); RUN(qkv); RUN(attention); RUN(attention_to_a_choice);
-               RUN(bad_attention);)
+    BOTH_WARPS(RUN(norms); RUN(elements); RUN(rows); RUN(qkv); RUN(attention); RUN(attention_of_many_heads);
+               RUN(attention_to_a_choice); RUN(bad_attention);)
     return test_end();
 }

@@ -116,6 +116,10 @@ static inline uint32_t half_at(const void *p) {
     simt_load(&v, p, sizeof v);
     return v;
 }
+static inline void quad_to(void *p, struct quad q) {
+    if ((uintptr_t)p % sizeof q) simt_stop("a store that is not aligned", __LINE__);
+    memcpy(p, &q, sizeof q);
+}
 static inline struct quad quad_at(const void *p) {
     struct quad v;
     simt_load(&v, p, sizeof v);

@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(struct attention_row) == 24 && offsetof(struct attention_row, state) == 16, "kernels/args.h");
 
-enum { SPAN = 512, PARTS = 64 << 20 };
+enum { SPAN = 512, PARTS = 64 << 20, FEW_DIM = 256, BUSY = 2 * 132 };
 
 static struct cache_shape shape_of(const struct kv_shape *s) {
     uint32_t type = s->type == TYPE_F32 ? CACHE_F32 : s->type == TYPE_F16 ? CACHE_F16 : CACHE_Q8;
@@ -38,6 +38,20 @@ void work_qkv(struct device *d, const struct qkv *q) {
     work_launch(gpu_of(d), "qkv", q->rows, q->heads + (q->k.slab ? q->kv.heads : 0), 1, &a, sizeof a);
 }
 
+// Few enough rows, heads and spans for a block each leave a card's processors idle: then heads that share a key head
+// have blocks of their own.
+static void launch_attend(struct gpu *g, const struct attend_args *a, size_t rows) {
+    size_t group = a->heads / a->kv.heads;
+    bool few = a->kv.type != CACHE_Q8 && !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
+    bool alone = group < 3 || rows * a->heads * a->spans < BUSY;
+    size_t blocks = alone ? a->heads : a->kv.heads * work_blocks(group, 4);
+    if (!few)
+        work_launch(g, "attend", a->spans, a->heads, rows, a, sizeof *a);
+    else
+        work_launch(g, alone ? "attend_1" : "attend_4", a->spans, blocks, rows, a, sizeof *a);
+    if (!few || a->spans > 1) work_launch(g, "join", a->heads, rows, 1, a, sizeof *a);
+}
+
 // As many rows at a time as have room for their parts.
 void work_attention(struct device *d, const struct attention *t) {
     struct gpu *g = gpu_of(d);
@@ -67,7 +81,6 @@ void work_attention(struct device *d, const struct attention *t) {
                                 .alibi_bf16 = t->alibi_bf16,
                                 .scale = t->scale,
                                 .softcap = t->softcap};
-        work_launch(g, "attend", spans, t->heads, n, &a, sizeof a);
-        work_launch(g, "join", t->heads, n, 1, &a, sizeof a);
+        launch_attend(g, &a, n);
     }
 }

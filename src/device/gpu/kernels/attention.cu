@@ -1,8 +1,6 @@
 // Attention (docs/arithmetic.md, "Attention"): `attend` gives what one query head makes of one span of positions,
-// `join` puts the spans together.
-#include "cache.h"
-
-enum { SPAN = 512 };
+// `join` puts the spans together. What other programs do faster for some shapes, this one does for all.
+#include "attend.h"
 
 struct attend_room {
     float q[MOST_DIM];
@@ -25,20 +23,12 @@ struct job {
 FN struct job job_of(const struct attend_args *a) {
     struct job j = {a, BLOCK_Z, BLOCK_Y, BLOCK_X * SPAN, 0, 0, (const uint32_t *)0, (const int32_t *)0};
     const drow *row = a->row + j.row;
-    unsigned own = row->position, ahead = row->ahead, begin = 0, end;
+    bool chosen = a->chosen && row->position >= a->most;
+    struct seen s = chosen ? seen_from(0, a->most, j.start) : seen_by(a, row, j.start);
     j.pages = a->pages + row->pages;
-    if (a->chosen && own >= a->most) {
-        j.chosen = a->chosen + (size_t)j.row * a->most;
-        end = a->most;
-    } else {
-        if (a->window && ahead >= a->window) ahead = a->window - 1;
-        if (a->window && own + 1 > a->window) begin = own + 1 - a->window;
-        end = own + ahead + 1;
-    }
-    j.first = begin > j.start ? begin - j.start : 0;
-    j.last = end > j.start ? end - j.start : 0;
-    if (j.first > SPAN) j.first = SPAN;
-    if (j.last > SPAN) j.last = SPAN;
+    if (chosen) j.chosen = a->chosen + (size_t)j.row * a->most;
+    j.first = s.first;
+    j.last = s.last;
     return j;
 }
 
@@ -78,11 +68,6 @@ FN float open_query(const struct job *j, struct attend_room *room) {
     return scale * a->scale;
 }
 
-FN float alibi(const struct attend_args *a, unsigned head, unsigned position) {
-    float slope = a->slopes[head], p = (float)position;
-    return a->alibi_bf16 ? round_bfloat(round_bfloat(slope) * round_bfloat(p)) : slope * p;
-}
-
 FN float score_of(const struct job *j, const struct attend_room *room, float by, unsigned t) {
     const struct attend_args *a = j->a;
     unsigned token, dim = a->kv.key_dim;
@@ -94,13 +79,11 @@ FN float score_of(const struct job *j, const struct attend_room *room, float by,
             sum = dot4(room->q_code[k], word_at(page + ((size_t)k * PAGE + token) * FOUR), sum);
         score = (float)sum * *cache_scale(page, dim, token) * by;
         if (a->slopes) score = fmaf(alibi(a, j->head, j->start + t), a->scale, score);
-    } else {
-        for (unsigned i = 0; i < dim; i++)
-            score = fmaf(room->q[i], cache_float(a->kv.type, page, (size_t)i * PAGE + token), score);
-        if (a->slopes) score = score + alibi(a, j->head, j->start + t);
-        score *= a->scale;
+        return capped(a, score);
     }
-    return a->softcap > 0 ? a->softcap * tanh_f(score / a->softcap) : score;
+    for (unsigned i = 0; i < dim; i++)
+        score = fmaf(room->q[i], cache_float(a->kv.type, page, (size_t)i * PAGE + token), score);
+    return score_of_floats(a, j->head, j->start + t, score);
 }
 
 // e^(score - max) in place of the scores, zeros where nothing is seen; their sum in sixteen lanes.
@@ -192,7 +175,7 @@ FN void add_codes(const struct job *j, const struct attend_room *room, float uni
 KERNEL(attend, attend_args) {
     SHARED(struct attend_room, room);
     struct job j = job_of(&a);
-    float *part = a.part + (((size_t)j.row * a.heads + j.head) * a.spans + BLOCK_X) * (a.kv.value_dim + PART_MORE);
+    float *part = part_of(&a, j.row, j.head, BLOCK_X);
     float *end = part + a.kv.value_dim;
     if (j.first >= j.last) {
         if (THREAD == 0) end[PART_SUM] = 0;
@@ -238,12 +221,6 @@ KERNEL(join, attend_args) {
             sum = fmaf(now_sum, scale, sum * keep);
             out = fmaf(part[i], scale, out * keep);
         }
-        float keep = 1;
-        if (a.sinks) {
-            float both = a.sinks[head] > max ? a.sinks[head] : max;
-            keep = exp_f(max - both);
-            sum = fmaf(sum, keep, exp_f(a.sinks[head] - both));
-        }
-        a.out[((size_t)row * a.heads + head) * dim + i] = out * (keep / sum);
+        a.out[((size_t)row * a.heads + head) * dim + i] = result_of(&a, head, max, sum, out);
     }
 }

@@ -15,9 +15,11 @@
 //                                           sixteen outputs and some rows, of a warp of TENSOR_LANES lanes, each of
 //                                           which has a piece (tensor.h)
 //   mma_half(c, w, x)                       the same of 16 bytes, x one word
+//   widen_half(h)                           the float that a half is, which the low 16 bits are; of a NaN some NaN
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
+//   quad_to(p, q)                           puts 16 bytes at p, which is a multiple of that
 //   bits_of_float float_of_bits             as in tensor/float16.h
 //   fmaf sqrtf fabsf copysignf              IEEE's, rounded once; so are + - * / (docs/devices.md: the flags)
 //
@@ -92,6 +94,15 @@ FN int dot4(uint32_t a, uint32_t b, int c) {
 
 FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) { return __builtin_amdgcn_perm(high, low, at); }
 
+FN float widen_half(uint32_t h) {
+    union {
+        uint16_t bits;
+        _Float16 half;
+    } w;
+    w.bits = (uint16_t)h;
+    return (float)w.half;
+}
+
 // Activations are the first matrix and weights the second, so that all four sums of a lane are of one output.
 typedef int sums4 __attribute__((ext_vector_type(4)));
 #if defined(__gfx908__) || defined(__gfx90a__)
@@ -151,6 +162,11 @@ typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
 FN void barrier(void) { __syncthreads(); }
 FN uint32_t swap_word(uint32_t x, unsigned mask) { return __shfl_xor_sync(0xffffffffu, x, (int)mask); }
 FN int dot4(uint32_t a, uint32_t b, int c) { return __dp4a((int)a, (int)b, c); }
+FN float widen_half(uint32_t h) {
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"((uint16_t)h));
+    return f;
+}
 
 #if __CUDA_ARCH__ >= 800
 #define TENSOR       1
@@ -224,6 +240,10 @@ FN struct quad quad_at(const void *p) {
     struct quad q = {{v.x, v.y, v.z, v.w}};
     return q;
 }
+FN void quad_to(void *p, struct quad q) {
+    vector4 v = {q.w[0], q.w[1], q.w[2], q.w[3]};
+    *(vector4 *)p = v;
+}
 #ifndef INFINITY
 #define INFINITY float_of_bits(0x7f800000u)
 #endif
@@ -259,6 +279,10 @@ FN uint16_t half_of_float(float f) {
     if (rest < 0x38800000u) return (uint16_t)(sign | (bits_of_float(float_of_bits(rest) + 0.5f) - bits_of_float(0.5f)));
     return (uint16_t)(sign | ((rest - (112u << 23) + 0xfffu + (rest >> 13 & 1u)) >> 13));
 }
+
+#if defined(GPU_ON_HOST)
+FN float widen_half(uint32_t h) { return float_of_half(h & 0xffffu); }
+#endif
 
 FN uint32_t bfloat_of_float(float f) {
     uint32_t bits = bits_of_float(f);
