@@ -159,6 +159,7 @@ static void end_json(struct talk *t, const struct answer *a) {
                               "answer_tokens", (json_int_t)s->answer_tokens, "prompt_seconds", s->prompt_seconds,
                               "answer_seconds", s->answer_seconds, "bytes_read", (json_int_t)s->bytes_read);
     double share = t->options->stats ? bandwidth_share(t, s) : 0;
+    json_object_set_new(stats, "load_seconds", json_real(t->load_seconds));
     json_object_set_new(stats, "energy", energy_json(t, &a->energy));
     if (share > 0) {
         json_object_set_new(stats, "memory_bandwidth", json_real(t->bandwidth));
@@ -171,7 +172,7 @@ static void end_json(struct talk *t, const struct answer *a) {
 
 static void end_line(struct talk *t, const struct answer *a) {
     const gyr_generate_stats *s = &a->stats;
-    char prompt_rate[32] = "", answer[32] = "", share[48] = "", energy[48] = "energy unknown";
+    char load[32] = "", prompt_rate[32] = "", answer[32] = "", share[48] = "", energy[48] = "energy unknown";
     double r = rate(s->prompt_tokens, s->prompt_seconds), part = bandwidth_share(t, s);
     if (r > 0) snprintf(prompt_rate, sizeof prompt_rate, ", %.*f/s", r < 10, r);
     r = rate(s->answer_tokens, s->answer_seconds);
@@ -180,8 +181,11 @@ static void end_line(struct talk *t, const struct answer *a) {
     if (part > 0 && part <= 1) snprintf(share, sizeof share, " (%.0f%% of memory bandwidth)", part * 100);
     if (a->energy.basis)
         snprintf(energy, sizeof energy, "%.3g J (%s)", a->energy.joules, gyr_energy_basis_name(a->energy.basis));
-    say_dim("%zu prompt token%s%s; %zu answer token%s%s%s; %s", s->prompt_tokens, s->prompt_tokens == 1 ? "" : "s",
-            prompt_rate, s->answer_tokens, s->answer_tokens == 1 ? "" : "s", answer, share, energy);
+    if (t->options->stats && t->load_seconds > 0) snprintf(load, sizeof load, "loaded in %.2f s; ", t->load_seconds);
+    t->load_seconds = 0; // once
+    say_dim("%s%zu prompt token%s%s; %zu answer token%s%s%s; %s", load, s->prompt_tokens,
+            s->prompt_tokens == 1 ? "" : "s", prompt_rate, s->answer_tokens, s->answer_tokens == 1 ? "" : "s", answer,
+            share, energy);
 }
 
 void end_answer(struct talk *t, const struct answer *a) {

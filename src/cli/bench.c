@@ -77,8 +77,8 @@ static void advance(void *user, double fraction) {
 }
 
 static void print_head(const struct bench *b) {
-    print("%s: %s, %s parameters, %s; ", model_label(b->o->model), b->info.types,
-          human_count((double)b->info.parameters), human_bytes((double)b->info.weight_bytes));
+    print("%s: %s, %s parameters, %s, loaded in %.2f s; ", model_label(b->o->model), b->info.types,
+          human_count((double)b->info.parameters), human_bytes((double)b->info.weight_bytes), b->how.load);
     if (b->how.card) {
         print("%s, %s\n%-24s %10s %19s %9s\n", b->device.name, b->device.isa, "", "tokens/s", "low - high", "J/token");
         return;
@@ -156,11 +156,11 @@ static void put_rate(json_t *o, const char *what, const struct rate *r) {
 
 static void print_json(const struct bench *b, const struct measured *m) {
     const struct measuring *h = &b->how;
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "engine", "gyr", "version",
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "engine", "gyr", "version",
                           gyr_version(), "model", model_label(b->o->model), "types", b->info.types, "isa",
                           b->device.isa, "threads", (json_int_t)h->threads, "sequences", (json_int_t)m->width, "prompt",
                           (json_int_t)h->prompt, "generate", (json_int_t)h->generate, "context", (json_int_t)h->depth,
-                          "repeats", (json_int_t)h->repeats);
+                          "repeats", (json_int_t)h->repeats, "load_s", h->load);
     put_rate(o, "prefill", &m->prefill);
     put_rate(o, "decode", &m->decode);
     if (!h->card)
@@ -261,7 +261,9 @@ int verb_bench(int argc, char **argv) {
     if (!team_adapter("bench", o.adapter)) return GYR_USAGE;
     if (team_follow(o.model, how, &status)) return status;
     signals_catch();
+    double begun = seconds_now();
     b.model = open_model(o.model, how, &status);
+    b.how.load = seconds_now() - begun;
     if (!b.model) return status;
     gyr_adapter *adapter = NULL;
     gyr_error e = {0};

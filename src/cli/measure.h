@@ -10,7 +10,8 @@ struct measuring {
     size_t prompt, generate, depth; // tokens
     size_t repeats;
     uint32_t threads;
-    bool card; // the model is on one, of which no limits are measured
+    double load; // seconds that opening took
+    bool card;   // the model is on one, of which no limits are measured
     gyr_kv_type kv_type;
     const gyr_adapter *adapter; // NULL: none
     gyr_energy *energy;

@@ -4,6 +4,7 @@
 #include "input.h"
 #include "open.h"
 #include "output.h"
+#include "progress.h"
 #include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
@@ -181,7 +182,9 @@ static gyr_model_options model_options(const struct run_options *o) {
 static int open_talk(struct talk *t) {
     const struct run_options *o = t->options;
     int status = GYR_OK;
+    double begun = seconds_now();
     t->model = open_model(o->model, model_options(o), &status);
+    t->load_seconds = seconds_now() - begun;
     if (!t->model || !open_adapter(t->model, o->adapter, &t->adapter, &status)) return status;
     gyr_model_get_info(t->model, &t->info);
     if (o->verbose) say_plan(t);

@@ -26,8 +26,9 @@ struct talk {
     gyr_adapter *adapter; // NULL: none
     gyr_session *session;
     gyr_model_info info;
-    FILE *receipt;    // NULL: none is wanted
-    double bandwidth; // of this machine in bytes per second, once measured
+    FILE *receipt;       // NULL: none is wanted
+    double bandwidth;    // of this machine in bytes per second, once measured
+    double load_seconds; // that opening took
     gyr_energy *energy;
     gyr_grammar *grammar; // what every answer has to obey; NULL: nothing
 };

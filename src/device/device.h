@@ -237,6 +237,10 @@ struct device_ops {
     // Makes a weight ready, from its bytes; unbind() frees what that took.
     bool (*bind)(struct device *d, struct weight *w, gyr_error *e);
     void (*unbind)(struct device *d, struct weight *w);
+    // Makes what the first product with a bound weight would make, or the first look-up in it. A device with this
+    // function keeps weights in its own memory, and their bytes on the host are not read again. No such function: there
+    // is nothing to make.
+    void (*ready)(struct device *d, const struct weight *w, bool looked_up);
     // The form of a weight that products are fastest with, and that a file may keep: form_bytes() of it (0: there is
     // none). It is made from the weight's bytes, which nobody else than embed() reads from then on; or taken from a
     // file, where it stays until unbind(); and given back in pieces, to any thread. False: it could not be done, and

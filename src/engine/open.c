@@ -60,21 +60,26 @@ static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_
     return true;
 }
 
+static bool stopped(const struct gyr_model *m, gyr_error *e) {
+    return fail(e, GYR_CANCELLED, "%s: loading was stopped", m->checkpoint->path);
+}
+
 // The weights in the device's own form: in a file of the cache, or in memory, if that has room for them beside what
 // else is there; as the model's file has them otherwise, read into the page cache.
 static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
     uint64_t tiles = model_tiled_bytes(m->model), total = m->model->weight_bytes, all, room;
+    struct tiling how = {.mapped = mapped, .lock = o && o->lock};
+    if (o) how.progress = o->progress, how.user = o->user;
+    if (m->device->ops->ready) return model_ready(m->model, &how) || stopped(m, e);
     m->device->ops->room(m->device, &all, &room);
     if (!tiles || tiles > room - room / 16)
         return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
     m->kept = mapped && o && o->cache ? kept_open(m) : NULL;
-    struct tiling how = {.mapped = mapped, .lock = o && o->lock};
-    if (o) how.progress = o->progress, how.user = o->user;
     how.rooms = kept_rooms(m->kept);
     switch (model_tile(m->model, &how)) {
     case TILED: kept_write(m->kept, m); return true;
     case TILED_NOT_LOCKED: return cannot_lock(m->checkpoint, total, e);
-    default: return fail(e, GYR_CANCELLED, "%s: loading was stopped", m->checkpoint->path);
+    default: return stopped(m, e);
     }
 }
 

@@ -125,4 +125,7 @@ struct tiling {
 enum tiled { TILED, TILED_STOPPED, TILED_NOT_LOCKED };
 enum tiled model_tile(struct model *m, const struct tiling *how);
 
+// Of a device that has ready(): calls it for all that steps use. False: stopped.
+bool model_ready(struct model *m, const struct tiling *how);
+
 #endif

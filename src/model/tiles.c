@@ -100,3 +100,24 @@ enum tiled model_tile(struct model *m, const struct tiling *how) {
     free(w);
     return result;
 }
+
+// Whether to go on.
+static bool make_ready(struct model *m, const struct weight *w, bool looked_up, const struct tiling *how, uint64_t all,
+                       uint64_t *done) {
+    if (w->rows) m->device->ops->ready(m->device, w, looked_up);
+    *done += w->rows * type_row_bytes(w->type, w->cols);
+    return !how->progress || how->progress(how->user, *done < all ? (double)*done / (double)all : 1);
+}
+
+bool model_ready(struct model *m, const struct tiling *how) {
+    const struct weight *tables[] = {&m->embedding, &m->positions, &m->types, &m->inputs.table.w};
+    size_t n = 0;
+    uint64_t done = 0, all = m->weight_bytes;
+    struct weight **w = model_matrices(m, &n);
+    bool go_on = true;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && go_on; i++)
+        go_on = make_ready(m, tables[i], true, how, all, &done);
+    for (size_t i = 0; w && i < n && go_on; i++) go_on = make_ready(m, w[i], false, how, all, &done);
+    free(w);
+    return go_on;
+}

@@ -447,7 +447,7 @@ json_says_the_same() {
 
 speed_is_told_when_asked() {
     run "$gyr" run --stats -n 9 --ignore-end hi
-    grep -qE '^[0-9]+ prompt tokens, [0-9.]+/s; 9 answer tokens, [0-9.]+/s \((from cache|[0-9]+% of memory bandwidth)\); (energy unknown|[0-9.e+-]+ J \((measured|estimated)\))$' \
+    grep -qE '^loaded in [0-9.]+ s; [0-9]+ prompt tokens, [0-9.]+/s; 9 answer tokens, [0-9.]+/s \((from cache|[0-9]+% of memory bandwidth)\); (energy unknown|[0-9.e+-]+ J \((measured|estimated)\))$' \
         err || fault "it says: $(cat err)"
     grep -q "$(printf '\033')" err && fault "escape sequences in a file"
 }

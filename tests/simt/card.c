@@ -61,6 +61,20 @@ void gpu_write(struct device *d, void *dst, const void *src, size_t bytes) { mem
 void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
 void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes) { memmove(dst, src, bytes); }
 
+uint8_t *gpu_stage(struct gpu *g, size_t bytes) {
+    if (!g->out.at) g->out.at = malloc(GPU_HALF);
+    return g->out.at;
+}
+
+bool gpu_send(struct gpu *g, void *dst, const uint8_t *from, size_t bytes) {
+    memcpy(dst, from, bytes);
+    return true;
+}
+
+void gpu_share(struct gpu *g, size_t n, void (*fn)(void *arg, size_t i), void *arg) {
+    for (size_t i = 0; i < n; i++) fn(arg, i);
+}
+
 void gpu_room(struct device *d, uint64_t *total, uint64_t *available) {
     *total = memory_total();
     *available = memory_available();
@@ -79,6 +93,7 @@ static struct device_ops ops = {
 
 static void close_card(struct device *d) {
     gpu_work_free(gpu_of(d));
+    free(gpu_of(d)->out.at);
     free(d);
 }
 

@@ -11,6 +11,9 @@
 #define gpu_operations      simt_gpu_operations
 #define gpu_read            simt_gpu_read
 #define gpu_room            simt_gpu_room
+#define gpu_send            simt_gpu_send
+#define gpu_share           simt_gpu_share
+#define gpu_stage           simt_gpu_stage
 #define gpu_sync            simt_gpu_sync
 #define gpu_want            simt_gpu_want
 #define gpu_work_free       simt_gpu_work_free
@@ -37,6 +40,7 @@
 #define work_tables_free    simt_work_tables_free
 #define work_weight         simt_work_weight
 #define work_weight_bind    simt_work_weight_bind
+#define work_weight_ready   simt_work_weight_ready
 #define work_weight_unbind  simt_work_weight_unbind
 #define work_weights_free   simt_work_weights_free
 

@@ -100,13 +100,14 @@ static const struct gpu_api *here(size_t vendor) {
     return &apis[vendor];
 }
 
-static struct device *open_card(size_t vendor, size_t index, gyr_error *e) {
+static struct device *open_card(size_t vendor, size_t index, unsigned threads, gyr_error *e) {
     struct device_facts f;
     const struct gpu_api *api = here(vendor);
     if (index >= gpu_devices(api, on_bus[vendor]) && (index || api->driver.good))
         return fail_null(e, GYR_USAGE, "%s:%zu: no such card; there are %d", api->vendor->kind, index, api->cards);
     bool usable = may_open() && api->driver.good && index < (size_t)api->cards;
     struct gpu *g = usable ? gpu_open(api, (int)index, &gpu_sources, e) : NULL;
+    if (g) g->threads = threads;
     if (usable) return g ? &g->device : NULL;
     gpu_facts(api, index, &f);
     return fail_null(e, GYR_UNSUPPORTED, "%s:%zu: %s", api->vendor->kind, index, f.why);
@@ -115,7 +116,7 @@ static struct device *open_card(size_t vendor, size_t index, gyr_error *e) {
 #define KIND(vendor, lower)                                                                                            \
     static size_t count_##lower(void) { return gpu_devices(here(vendor), on_bus[vendor]); }                            \
     static struct device *open_##lower(size_t index, unsigned threads, gyr_error *e) {                                 \
-        return open_card(vendor, index, e);                                                                            \
+        return open_card(vendor, index, threads, e);                                                                   \
     }                                                                                                                  \
     static void look_##lower(size_t index, struct device_facts *f) { gpu_facts(here(vendor), index, f); }              \
     const struct device_kind gpu_##lower = {#lower, count_##lower, open_##lower, look_##lower};

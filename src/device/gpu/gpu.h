@@ -21,7 +21,7 @@ struct gpu_chip {
 };
 
 // Memory of the host that the card's copies reach by themselves: what is on its way there, or back.
-enum { GPU_HALF = 8 << 20, GPU_LANDINGS = 64 };
+enum { GPU_HALF = 16 << 20, GPU_BACK = 8 << 20, GPU_LANDINGS = 64 };
 
 struct gpu_sending {
     uint8_t *at; // two halves, used in turns
@@ -66,6 +66,9 @@ struct gpu {
     struct gpu_sending out;
     struct gpu_receiving in;
     struct gpu_pinned *pinned;
+    unsigned threads;  // of the host, that may copy; 0: one for each CPU
+    struct pool *pool; // NULL: not made yet, or it cannot be
+    bool alone;        // it cannot be
     struct gpu_programs *programs;
     struct gpu_record *record; // launches on their way
     struct gpu_work *work;     // what operations keep; NULL at first
@@ -105,6 +108,14 @@ void gpu_host_free(struct device *d, void *p);
 void gpu_write(struct device *d, void *dst, const void *src, size_t bytes);
 void gpu_read(struct device *d, void *dst, const void *src, size_t bytes);
 void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes);
+
+// Room for `bytes`, at most GPU_HALF, in the memory that copies to the card go through: the caller fills it and sends
+// it, in one piece or several from its beginning on, before anything else is asked for. NULL: something failed.
+uint8_t *gpu_stage(struct gpu *g, size_t bytes);
+bool gpu_send(struct gpu *g, void *dst, const uint8_t *from, size_t bytes);
+
+// Calls fn(arg, i) for every i below n, in the threads that fill that memory, and returns when all are done.
+void gpu_share(struct gpu *g, size_t n, void (*fn)(void *arg, size_t i), void *arg);
 
 // The memory that copies go through.
 bool gpu_staging_new(struct gpu *g, gyr_error *e);

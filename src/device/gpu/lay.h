@@ -4,10 +4,11 @@
 
 #include "tensor/type.h"
 
-// A quantized type's blocks there: each has `body` bytes, and `rest` bytes apart, which the file has at `rest_at`.
+// A quantized type's blocks there: each has `body` bytes, and `rest` bytes in an array of their own.
 struct lay {
+    enum type type;
     size_t groups; // of 32 weights
-    size_t body, rest, rest_at;
+    size_t body, rest;
 };
 
 struct lay lay_of(enum type type);

@@ -2,6 +2,7 @@
 //
 // Copies go through memory that the card reaches by itself (pinned): a copy from a program's ordinary memory is the
 // driver's to schedule, and one to it makes the caller wait, without end if the card has stopped.
+#include "base/threads.h"
 #include "device/gpu/failure.h"
 #include "device/gpu/gpu.h"
 #include "device/gpu/record.h"
@@ -10,6 +11,10 @@
 #include <string.h>
 
 enum { ALIGN = 64, NO_TIMING = 2 };
+
+// Threads that fill the pinned memory: eight read faster than a link of 64 GB/s takes. Bytes that one copies at a time,
+// and that are worth waking another for.
+enum { MOST_THREADS = 8, SHARE = 256 << 10, WORTH = 1 << 20 };
 
 static double gigabytes(uint64_t bytes) { return (double)bytes / 1e9; }
 
@@ -104,12 +109,50 @@ static bool is_pinned(const struct gpu *g, const void *p, size_t bytes) {
     return false;
 }
 
+// ------------------------------------------------------------------------------- threads
+
+// Threads are made when there is much to copy for the first time. Where they cannot be, this one does it all.
+static struct pool *pool_of(struct gpu *g) {
+    unsigned n = g->threads ? g->threads : cpu_count();
+    if (!g->pool && !g->alone) g->pool = pool_new(n < MOST_THREADS ? n : MOST_THREADS, NULL);
+    g->alone = !g->pool;
+    return g->pool;
+}
+
+void gpu_share(struct gpu *g, size_t n, void (*fn)(void *arg, size_t i), void *arg) {
+    struct pool *pool = n > 1 ? pool_of(g) : NULL;
+    if (pool)
+        pool_run(pool, n, fn, arg);
+    else
+        for (size_t i = 0; i < n; i++) fn(arg, i);
+}
+
+struct copying {
+    uint8_t *to;
+    const uint8_t *from;
+    size_t bytes;
+};
+
+static void copy_share(void *arg, size_t i) {
+    const struct copying *c = arg;
+    size_t at = i * SHARE, left = c->bytes - at;
+    memcpy(c->to + at, c->from + at, left < SHARE ? left : SHARE);
+}
+
+static void copy_on_host(struct gpu *g, void *to, const void *from, size_t bytes) {
+    struct copying c = {to, from, bytes};
+    if (bytes < WORTH)
+        memcpy(to, from, bytes);
+    else
+        gpu_share(g, (bytes + SHARE - 1) / SHARE, copy_share, &c);
+}
+
 // ------------------------------------------------------------------------------- staging
 
 bool gpu_staging_new(struct gpu *g, gyr_error *e) {
     const struct gpu_api *api = g->api;
     bool good = gpu_good(g, api->host_alloc((void **)&g->out.at, 2 * (size_t)GPU_HALF, 0), "taking pinned memory") &&
-                gpu_good(g, api->host_alloc((void **)&g->in.at, GPU_HALF, 0), "taking pinned memory") &&
+                gpu_good(g, api->host_alloc((void **)&g->in.at, GPU_BACK, 0), "taking pinned memory") &&
                 gpu_good(g, api->event_new(&g->out.event[0], NO_TIMING), "making an event") &&
                 gpu_good(g, api->event_new(&g->out.event[1], NO_TIMING), "making an event");
     return good || fail(e, g->failed.status, "%s", g->failed.message);
@@ -117,6 +160,8 @@ bool gpu_staging_new(struct gpu *g, gyr_error *e) {
 
 void gpu_staging_free(struct gpu *g) {
     const struct gpu_api *api = g->api;
+    pool_free(g->pool);
+    g->pool = NULL;
     if (g->lost) return;
     for (int i = 0; i < 2; i++)
         if (g->out.event[i]) api->event_free(g->out.event[i]);
@@ -133,23 +178,38 @@ static bool turn(struct gpu *g) {
     return gpu_wait(g, s->event[s->turn]);
 }
 
+uint8_t *gpu_stage(struct gpu *g, size_t bytes) {
+    struct gpu_sending *s = &g->out;
+    if (bytes > GPU_HALF || !gpu_flush(g) || !gpu_begin(g)) return NULL;
+    if (bytes > GPU_HALF - s->used && !turn(g)) return NULL;
+    return s->at + (size_t)s->turn * GPU_HALF + s->used;
+}
+
+bool gpu_send(struct gpu *g, void *dst, const uint8_t *from, size_t bytes) {
+    struct gpu_sending *s = &g->out;
+    size_t end = (size_t)(from - s->at) - (size_t)s->turn * GPU_HALF + bytes;
+    if (!gpu_good(g, g->api->write(dst, from, bytes, g->stream), "copying to the card")) return false;
+    s->used = (end + ALIGN - 1) / ALIGN * ALIGN;
+    return true;
+}
+
 void gpu_write(struct device *d, void *dst, const void *src, size_t bytes) {
     struct gpu *g = gpu_of(d);
-    struct gpu_sending *s = &g->out;
-    if (!bytes || !gpu_flush(g) || !gpu_begin(g)) return;
+    if (!bytes || !gpu_begin(g)) return;
     for (size_t done = 0, n; done < bytes; done += n) {
-        if (s->used == GPU_HALF && !turn(g)) return;
-        uint8_t *at = s->at + (size_t)s->turn * GPU_HALF + s->used;
-        n = bytes - done < GPU_HALF - s->used ? bytes - done : GPU_HALF - s->used;
-        memcpy(at, (const char *)src + done, n);
-        if (!gpu_good(g, g->api->write((char *)dst + done, at, n, g->stream), "copying to the card")) return;
-        s->used += (n + ALIGN - 1) / ALIGN * ALIGN;
+        size_t room = GPU_HALF - g->out.used, left = bytes - done;
+        n = left <= room || !room ? left : room;
+        if (n > GPU_HALF) n = GPU_HALF;
+        uint8_t *at = gpu_stage(g, n);
+        if (!at) return;
+        copy_on_host(g, at, (const char *)src + done, n);
+        if (!gpu_send(g, (char *)dst + done, at, n)) return;
     }
 }
 
 void gpu_deliver(struct gpu *g, bool keep) {
     struct gpu_receiving *r = &g->in;
-    for (size_t i = 0; i < r->n && keep; i++) memcpy(r->list[i].to, r->at + r->list[i].at, r->list[i].bytes);
+    for (size_t i = 0; i < r->n && keep; i++) copy_on_host(g, r->list[i].to, r->at + r->list[i].at, r->list[i].bytes);
     r->n = r->used = 0;
 }
 
@@ -169,8 +229,8 @@ void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) {
         return;
     }
     for (size_t done = 0, n; done < bytes; done += n) {
-        if ((r->used == GPU_HALF || r->n == GPU_LANDINGS) && !land(g)) return;
-        n = bytes - done < GPU_HALF - r->used ? bytes - done : GPU_HALF - r->used;
+        if ((r->used == GPU_BACK || r->n == GPU_LANDINGS) && !land(g)) return;
+        n = bytes - done < GPU_BACK - r->used ? bytes - done : GPU_BACK - r->used;
         void *from = (char *)(uintptr_t)src + done;
         if (!gpu_good(g, g->api->read(r->at + r->used, from, n, g->stream), "copying from the card")) return;
         r->list[r->n++] = (struct gpu_landing){(char *)dst + done, r->used, n};

@@ -120,6 +120,7 @@ void gpu_operations(struct device_ops *ops) {
     ops->rows = 256;
     ops->bind = work_weight_bind;
     ops->unbind = work_weight_unbind;
+    ops->ready = work_weight_ready;
     ops->form_bytes = form_bytes;
     ops->form_make = form_make;
     ops->form_take = form_take;

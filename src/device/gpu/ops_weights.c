@@ -1,6 +1,6 @@
-// Matrices on a card. Those of quantized types and of F32 come when they are bound; F16 and BF16 when they are first
-// used, because a table that is only looked up needs its rows and no planes, and a matrix that is multiplied planes and
-// no rows.
+// Matrices on a card. Those of quantized types and of F32 come when they are bound; F16 and BF16 when it is known what
+// they are for (ready(), or their first use), because a table that is only looked up needs its rows and no planes, and
+// a matrix that is multiplied planes and no rows.
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,9 @@
 #include "device/gpu/lay.h"
 #include "device/gpu/work.h"
 
-enum { PIECE = 4 << 20, LINE = 16 }; // bytes that go over at once; what rows' bodies begin at a multiple of
+// Bytes of 16-bit rows that go over at once; of rows that a thread lays out at a time; what rows' bodies begin at a
+// multiple of.
+enum { PIECE = GPU_HALF, SHARE = 256 << 10, LINE = 16 };
 
 static bool is_16(enum type type) { return type == TYPE_F16 || type == TYPE_BF16; }
 
@@ -27,23 +29,57 @@ static void drop(struct gpu *g, struct card_weight *c) {
 
 // ------------------------------------------------------------------------------- to the card
 
-// Quantized rows, a piece at a time.
+// Rows that are laid out in the memory that the card reads, by several threads.
+struct laying {
+    struct lay lay;
+    const uint8_t *file;
+    uint8_t *body, *rest;
+    size_t rows, each, blocks; // `each` rows at a time
+};
+
+static void lay_share(void *arg, size_t i) {
+    const struct laying *l = arg;
+    size_t first = i * l->each, left = l->rows - first, body = l->blocks * l->lay.body, rest = l->blocks * l->lay.rest;
+    lay_rows(&l->lay, l->file + first * (body + rest), left < l->each ? left : l->each, l->blocks,
+             l->body + first * body, l->rest + first * rest);
+}
+
+// A row that is longer than that memory.
+static bool send_long_row(struct gpu *g, struct laying *l, uint8_t *body_to, uint8_t *rest_to, gyr_error *e) {
+    size_t body = l->blocks * l->lay.body, rest = l->blocks * l->lay.rest;
+    uint8_t *row = malloc(body + rest);
+    if (!row) return fail_memory(e, "a matrix on its way to the card");
+    lay_rows(&l->lay, l->file, 1, l->blocks, row, row + body);
+    gpu_write(&g->device, body_to, row, body);
+    gpu_write(&g->device, rest_to, row + body, rest);
+    free(row);
+    return true;
+}
+
+// Bodies, then rests, of as many rows as there is room for. What the driver says against it is sync()'s to tell.
+static bool send_rows(struct gpu *g, struct laying *l, uint8_t *body_to, uint8_t *rest_to, gyr_error *e) {
+    size_t body = l->blocks * l->lay.body, rest = l->blocks * l->lay.rest;
+    if (body + rest > GPU_HALF) return send_long_row(g, l, body_to, rest_to, e);
+    if (!(l->body = gpu_stage(g, l->rows * (body + rest)))) return true;
+    l->rest = l->body + l->rows * body;
+    gpu_share(g, (l->rows + l->each - 1) / l->each, lay_share, l);
+    if (gpu_send(g, body_to, l->body, l->rows * body) && rest) gpu_send(g, rest_to, l->rest, l->rows * rest);
+    return true;
+}
+
 static bool send_blocks(struct gpu *g, struct card_weight *c, gyr_error *e) {
     struct lay l = lay_of(c->type);
-    size_t blocks = c->cols / (l.groups * 32), body = blocks * l.body, rest = blocks * l.rest;
-    size_t step = PIECE / (body + rest) + 1;
-    uint8_t *piece = malloc(step * (body + rest));
-    if (!piece) return fail_memory(e, "a matrix on its way to the card");
+    size_t blocks = c->cols / (l.groups * 32), body = blocks * l.body, rest = blocks * l.rest, row = body + rest;
+    size_t step = row < GPU_HALF ? GPU_HALF / row : 1;
     c->body = gpu_alloc(&g->device, c->rows * body, e);
     c->rest = c->body ? gpu_alloc(&g->device, c->rows * rest + LINE, e) : NULL;
-    for (size_t r = 0, n; c->rest && r < c->rows; r += n) {
+    bool ok = c->rest;
+    for (size_t r = 0, n; ok && r < c->rows; r += n) {
         n = c->rows - r < step ? c->rows - r : step;
-        lay_rows(&l, (const uint8_t *)c->data + r * (body + rest), n, blocks, piece, piece + n * body);
-        gpu_write(&g->device, (uint8_t *)c->body + r * body, piece, n * body);
-        if (rest) gpu_write(&g->device, (uint8_t *)c->rest + r * rest, piece + n * body, n * rest);
+        struct laying piece = {l, (const uint8_t *)c->data + r * row, NULL, NULL, n, SHARE / row + 1, blocks};
+        ok = send_rows(g, &piece, (uint8_t *)c->body + r * body, (uint8_t *)c->rest + r * rest, e);
     }
-    free(piece);
-    return c->rest;
+    return ok;
 }
 
 // Floats, each row padded with zeros to groups of 32: alloc() gave zeros.
@@ -66,20 +102,30 @@ static bool send_raw(struct gpu *g, struct card_weight *c, gyr_error *e) {
     return c->raw;
 }
 
+static void make_planes(struct gpu *g, const struct card_weight *c, const dbyte *raw, size_t first, size_t rows,
+                        dfloat *unit) {
+    unsigned groups = groups16((unsigned)c->cols), runs = runs16(groups);
+    struct planes_args a = {raw,
+                            c->body + row16_at(first, groups),
+                            unit + unit16_at(first, runs),
+                            (uint32_t)c->cols,
+                            runs,
+                            c->type == TYPE_BF16};
+    work_launch(g, "planes16", rows, work_blocks(runs, RUNS16_OF_BLOCK), 1, &a, sizeof a);
+}
+
 // Planes are made on the card, from rows that are there for that long.
 static bool send_planes(struct gpu *g, struct card_weight *c, gyr_error *e) {
-    unsigned groups = groups16((unsigned)c->cols), runs = runs16(groups);
-    size_t row = c->cols * 2, step = slabs16(PIECE / row + 1) * SLAB16, slabs = slabs16(c->rows); // whole slabs
+    unsigned groups = groups16((unsigned)c->cols);
+    size_t row = c->cols * 2, step = c->raw ? c->rows : slabs16(PIECE / row + 1) * SLAB16, slabs = slabs16(c->rows);
     if (!c->body) c->body = gpu_alloc(&g->device, slabs * groups * GROUP16, e);
-    dfloat *unit = c->body ? gpu_alloc(&g->device, slabs * SLAB16 * runs * sizeof(float), e) : NULL;
+    dfloat *unit = c->body ? gpu_alloc(&g->device, slabs * SLAB16 * runs16(groups) * sizeof(float), e) : NULL;
     if (step > c->rows) step = c->rows;
-    dbyte *raw = unit ? work_scratch(g, SCRATCH_CODES, step * row) : NULL;
+    dbyte *raw = !unit ? NULL : c->raw ? c->raw : work_scratch(g, SCRATCH_CODES, step * row);
     for (size_t r = 0, n; raw && r < c->rows; r += n) {
         n = c->rows - r < step ? c->rows - r : step;
-        gpu_write(&g->device, raw, (const uint8_t *)c->data + r * row, n * row);
-        struct planes_args a = {raw,  c->body + row16_at(r, groups), unit + unit16_at(r, runs), (uint32_t)c->cols,
-                                runs, c->type == TYPE_BF16};
-        work_launch(g, "planes16", n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &a, sizeof a);
+        if (!c->raw) gpu_write(&g->device, raw, (const uint8_t *)c->data + r * row, n * row);
+        make_planes(g, c, raw, r, n, unit);
     }
     if (raw)
         c->unit = unit;
@@ -168,6 +214,10 @@ const struct card_weight *work_weight(struct gpu *g, const struct weight *w, boo
     if (ok) return c;
     if (e.status) gpu_fails(g, e.status, "%s", e.message);
     return NULL;
+}
+
+void work_weight_ready(struct device *d, const struct weight *w, bool looked_up) {
+    work_weight(gpu_of(d), w, looked_up);
 }
 
 void work_weights_free(struct gpu *g) {

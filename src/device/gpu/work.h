@@ -66,6 +66,7 @@ static inline size_t work_blocks(size_t n, size_t size) { return n / size + (n %
 // so.
 bool work_weight_bind(struct device *d, struct weight *w, gyr_error *e);
 void work_weight_unbind(struct device *d, struct weight *w);
+void work_weight_ready(struct device *d, const struct weight *w, bool looked_up);
 const struct card_weight *work_weight(struct gpu *g, const struct weight *w, bool rows_of_file);
 void work_weights_free(struct gpu *g);
 

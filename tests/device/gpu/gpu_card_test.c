@@ -41,6 +41,7 @@ static const struct gpu_sources own = {own_files, 1};
 
 static struct gpu_api api;
 static int card;
+static double found_seconds; // that finding the driver took
 
 static float formula(float x) {
     float y = x * 1.1f;
@@ -107,6 +108,32 @@ static void memory_keeps_what_is_copied(void) {
     gpu_close(&g->device);
     free(data);
     free(got);
+}
+
+// What a model's loading is made of beside its copies: opening the card, and memory for each matrix.
+static void memory_comes_quickly(void) {
+    enum { PIECES = 64 };
+    gyr_error e = {0};
+    void *piece[PIECES];
+    double t0 = now_seconds();
+    struct gpu *g = gpu_open(&api, card, &own, &e);
+    MUST(g && gpu_sync(&g->device, &e));
+    double t1 = now_seconds();
+    for (int i = 0; i < PIECES; i++) {
+        piece[i] = gpu_alloc(&g->device, (16 << 20) - 4096, &e);
+        MUST(piece[i]);
+    }
+    MUST(gpu_sync(&g->device, &e));
+    double t2 = now_seconds();
+    void *whole = gpu_alloc(&g->device, 1 << 30, &e);
+    MUST(whole && gpu_sync(&g->device, &e));
+    double t3 = now_seconds();
+    printf(
+        "  driver found in %.2f s, card opened in %.2f s; memory: a piece of 16 MiB in %.3f ms, of 1 GiB in %.3f ms\n",
+        found_seconds, t1 - t0, (t2 - t1) / PIECES * 1e3, (t3 - t2) * 1e3);
+    for (int i = 0; i < PIECES; i++) gpu_free(&g->device, piece[i]);
+    gpu_free(&g->device, whole);
+    gpu_close(&g->device);
 }
 
 static void too_much_memory_is_refused(void) {
@@ -216,6 +243,7 @@ static void try_card(void) {
            api.driver.major, api.driver.minor, api.vendor->compiler_title, api.compiler.major, api.compiler.minor);
     RUN(it_computes_as_the_host_does);
     RUN(memory_keeps_what_is_copied);
+    RUN(memory_comes_quickly);
     RUN(too_much_memory_is_refused);
     RUN(small_steps_are_fast);
     RUN(every_program_is_compiled_once);
@@ -228,7 +256,9 @@ static int try_all(void) {
     time_t now = time(NULL);
     printf("gpu_card_test, %s", ctime(&now));
     for (int v = 0; v < GPU_VENDORS; v++) {
+        double begun = now_seconds();
         gpu_api_load(&api, &gpu_vendors[v], getenv("GYR_GPU_LIBRARIES"));
+        found_seconds = now_seconds() - begun;
         if (!api.driver.good || !api.cards) {
             printf("%s: no card to try: %s\n", gpu_vendors[v].kind, api.driver.good ? "none is here" : api.driver.why);
             continue;
