@@ -39,6 +39,8 @@ static void products(void) {
         try((enum type)t, 9, 18, block * random_size(1, 9), false); // tensor cores: tiles and blocks that are not full
         try((enum type)t, 11, 3, block * random_size(8, 11), true);
         try((enum type)t, 67, 3, block, false);
+        try((enum type)t, 20, 35, block * random_size(2, 4), true); // each size of their blocks, and several of them
+        try((enum type)t, 150, 2, block, false);
         if (is_plain((enum type)t)) {
             try((enum type)t, 3, 9, random_size(1, 200), false);
             try((enum type)t, 1, 3, random_size(4000, 5000), false); // runs of several lengths

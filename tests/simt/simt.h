@@ -42,19 +42,21 @@ extern _Thread_local struct simt_place simt_here;
 // The words, for programs of kernels alone.
 #ifdef GPU_ON_HOST
 
-#define FN                 static inline __attribute__((unused))
-#define CONST              static const
-#define THREAD             (simt_here.thread)
-#define BLOCK_X            (simt_here.block[0])
-#define BLOCK_Y            (simt_here.block[1])
-#define BLOCK_Z            (simt_here.block[2])
-#define WARP               simt_warp
-#define barrier()          simt_barrier(__LINE__)
-#define swap_word(x, mask) simt_swap(x, mask, __LINE__)
-#define TENSOR             1
-#define TENSOR_LANES       simt_warp
-#define mma_bytes(c, a, b) simt_mma(c, a, b, 32, __LINE__)
-#define mma_half(c, a, b)  simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
+#define FN                            static inline __attribute__((unused))
+#define CONST                         static const
+#define THREAD                        (simt_here.thread)
+#define BLOCK_X                       (simt_here.block[0])
+#define BLOCK_Y                       (simt_here.block[1])
+#define BLOCK_Z                       (simt_here.block[2])
+#define WARP                          simt_warp
+#define barrier()                     simt_barrier(__LINE__)
+#define swap_word(x, mask)            simt_swap(x, mask, __LINE__)
+#define TENSOR                        1
+#define TENSOR_LANES                  simt_warp
+#define mma_bytes(c, a, b)            simt_mma(c, a, b, 32, __LINE__)
+#define mma_half(c, a, b)             simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
+#define mma_from(c, start, a, b)      (simt_fill(c, start), simt_mma(c, a, b, 32, __LINE__))
+#define mma_half_from(c, start, a, b) (simt_fill(c, start), simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__))
 #define UNROLL
 #define SHARED(type, name)      type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)           #x
@@ -70,6 +72,10 @@ extern _Thread_local struct simt_place simt_here;
     }                                                                                                                  \
     __attribute__((constructor)) static void name##_register(void) { simt_register(#name, name); }                     \
     static void name##_thread(const struct type a)
+
+static inline void simt_fill(int *c, int start) {
+    for (int i = 0; i < 4; i++) c[i] = start;
+}
 
 static inline float float_of_bits(uint32_t u) {
     float f;

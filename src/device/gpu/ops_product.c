@@ -31,23 +31,46 @@ static bool are_many(const struct gpu *g, const struct rows *r) {
     return g->chip.tensor && !r->choice.table && r->n >= MANY;
 }
 
-// The codes of rows, then their groups; on tensor cores with room for whole blocks of rows.
-static void quantized(struct gpu *g, const struct card_weight *w, const struct rows *r) {
+// On tensor cores: whole blocks of rows, then the smallest that takes what is left.
+static void quantized_many(struct gpu *g, const struct card_weight *w, const struct rows *r) {
+    static const struct {
+        const char *kernel;
+        size_t outputs, rows;
+    } blocks[] = {{"product_many16", 16, 16}, {"product_many32", 32, 32}, {"product_many64", 32, 64}};
+    enum { BLOCKS = sizeof blocks / sizeof *blocks, MOST = 64 };
     struct lay l = lay_of(w->type);
-    bool runs = l.groups == 8, many = are_many(g, r);
-    size_t room = many ? work_blocks(r->n, MANY_FLOATS) * MANY_FLOATS : r->n;
+    size_t groups = w->cols / 32, room = work_blocks(r->n, MOST) * MOST;
     dbyte *codes = work_scratch(g, SCRATCH_CODES, room * w->cols);
-    struct group_of_row *group = work_scratch(g, SCRATCH_UNITS, room * (w->cols / 32) * sizeof *group);
+    dfloat *units = work_scratch(g, SCRATCH_UNITS, room * groups * 2 * sizeof *units);
+    if (!codes || !units) return;
+    bool runs = l.groups == 8;
+    struct round_many_args round = {r->x, codes, units, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1, !runs};
+    work_launch(g, "round_many", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
+    struct product_many_args a = {matrix_of(g, w), codes, units, r->bias, r->y, 0, 0, r->by};
+    for (; a.first < r->n; a.first = a.rows) {
+        size_t i = 0, left = r->n - a.first;
+        while (i + 1 < BLOCKS && blocks[i].rows < left) i++;
+        size_t high = left < MOST ? 1 : left / MOST;
+        a.rows = (uint32_t)min(r->n, a.first + high * blocks[i].rows);
+        work_launch_typed(g, blocks[i].kernel, w->type, work_blocks(w->rows, blocks[i].outputs) * high, 1, 1, &a,
+                          sizeof a);
+    }
+}
+
+// The codes of rows, then their groups.
+static void quantized(struct gpu *g, const struct card_weight *w, const struct rows *r) {
+    if (are_many(g, r)) {
+        quantized_many(g, w, r);
+        return;
+    }
+    struct lay l = lay_of(w->type);
+    bool runs = l.groups == 8;
+    dbyte *codes = work_scratch(g, SCRATCH_CODES, r->n * w->cols);
+    struct group_of_row *group = work_scratch(g, SCRATCH_UNITS, r->n * (w->cols / 32) * sizeof *group);
     if (!codes || !group) return;
     struct round_args round = {r->x, codes, group, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1};
     work_launch(g, "round_row", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
     struct product_args a = {matrix_of(g, w), codes, group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice};
-    if (many) {
-        size_t height = runs ? MANY_INTEGERS : MANY_FLOATS;
-        work_launch_typed(g, "product_many", w->type, work_blocks(w->rows, MANY_OUTPUTS), work_blocks(r->n, height), 1,
-                          &a, sizeof a);
-        return;
-    }
     size_t few = r->choice.table ? 0 : r->n / FEW, left = r->n - few * FEW, blocks = work_blocks(w->rows, OUTPUTS);
     work_launch_typed(g, "product_few", w->type, blocks, few, 1, &a, sizeof a);
     a.codes += few * FEW * w->cols;

@@ -126,8 +126,27 @@ struct product_args {
     struct choice_of_matrix choice;
 };
 
-// Of a block on tensor cores (tensor.h): outputs; rows of activations, where scales are floats and where integers.
-enum { MANY_OUTPUTS = 16, MANY_FLOATS = 64, MANY_INTEGERS = 32 };
+// Many rows on tensor cores: activations as round_many.cu leaves them. Rows [first, rows).
+struct product_many_args {
+    struct matrix w;
+    const dbyte *codes;
+    const dfloat *units;
+    const dfloat *bias;
+    dfloat *y; // [rows][w.rows]
+    uint32_t first, rows;
+    float by;
+};
+
+struct round_many_args {
+    const dfloat *x;
+    dbyte *codes;             // [tiles of 16 rows][cols / 32][512], in the order of tile.h; groups in that of strips.h
+    dfloat *units;            // [tiles][cols / 32][32]: scales of rows; then what `scaled` says
+    uint32_t cols, unit, run; // as in round_args
+    uint32_t scaled;          // the group's sum of codes times its scale; else sums as in struct group_of_row
+};
+
+// Of a block of `product16_many` (tensor.h): outputs.
+enum { MANY_OUTPUTS = 16 };
 
 // And rows where weights are F16 or BF16; runs of a row that a block rounds.
 enum { MANY16 = 32, RUNS16_OF_BLOCK = THREADS / 32 };

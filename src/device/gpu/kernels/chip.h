@@ -15,6 +15,7 @@
 //                                           sixteen outputs and some rows, of a warp of TENSOR_LANES lanes, each of
 //                                           which has a piece (tensor.h)
 //   mma_half(c, w, x)                       the same of 16 bytes, x one word
+//   mma_from(c, start, w, x)                c = start + products: all of c's sums start there; and mma_half_from()
 //   widen_half(h)                           the float that a half is, which the low 16 bits are; of a NaN some NaN
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
@@ -139,6 +140,14 @@ FN void mma_half(int *c, const uint32_t *w, uint32_t x) {
     sums4 s = {c[0], c[1], c[2], c[3]};
     take_sums(c, mfma16(x, *w, s));
 }
+FN void mma_from(int *c, int start, const uint32_t *w, const uint32_t *x) {
+    sums4 s = {start, start, start, start};
+    take_sums(c, mfma32(x, w, s));
+}
+FN void mma_half_from(int *c, int start, const uint32_t *w, uint32_t x) {
+    sums4 s = {start, start, start, start};
+    take_sums(c, mfma16(x, *w, s));
+}
 #endif
 
 typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
@@ -181,6 +190,17 @@ FN void mma_half(int *c, const uint32_t *a, uint32_t b) {
     asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(b));
+}
+FN void mma_from(int *c, int start, const uint32_t *a, const uint32_t *b) {
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%10, %10, %10, %10};"
+        : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(start));
+}
+FN void mma_half_from(int *c, int start, const uint32_t *a, uint32_t b) {
+    asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %7, %7, %7};"
+        : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(b), "r"(start));
 }
 #endif
 

@@ -27,14 +27,6 @@
 
 enum { LEAST_WIDE = 8, MOST_OWN = 4 };
 
-// Where the outputs of a product go.
-struct outputs_of_many {
-    const float *bias;
-    float *y;
-    float by;
-    uint32_t rows, outputs;
-};
-
 FN unsigned tensor_lane(void) { return THREAD % TENSOR_LANES; }
 
 // Of element k of a tile's sums, which of the lane's outputs and rows it is of.
@@ -51,34 +43,12 @@ FN unsigned place_of_row(unsigned i) {
 FN unsigned row_given(void) { return IS_WIDE_WARP ? tensor_lane() % 16 : tensor_lane() / 4; }
 FN unsigned word_given(void) { return IS_WIDE_WARP ? tensor_lane() / 16 : tensor_lane() % 4; }
 
-// The lane's output i; of those beyond the last one the last is taken again.
-FN unsigned output_of_lane(unsigned i, unsigned outputs) {
-    unsigned output = BLOCK_X * MANY_OUTPUTS + place_of_output(i);
-    return output < outputs ? output : outputs - 1;
-}
-
 // A tile's sums of a segment; room is [SEGMENTS][rows][MANY_OUTPUTS].
 FN void put_tile(float *room, unsigned rows, unsigned segment, unsigned tile, const float *acc) {
     room += (size_t)segment * rows * MANY_OUTPUTS;
     for (unsigned k = 0; k < 4; k++)
         room[(tile * WIDE + place_of_row(row_of_element(k))) * MANY_OUTPUTS + place_of_output(output_of_element(k))] =
             acc[k];
-}
-
-// Rows from `row` on, of which `rows` have room.
-FN void store_many(const float *room, unsigned rows, unsigned row, const struct outputs_of_many *to) {
-    unsigned left = to->rows - row < rows ? to->rows - row : rows;
-    barrier();
-    for (unsigned e = THREAD; e < left * MANY_OUTPUTS; e += THREADS) {
-        unsigned output = BLOCK_X * MANY_OUTPUTS + e % MANY_OUTPUTS;
-        if (output >= to->outputs) continue;
-        float s[SEGMENTS];
-        for (unsigned i = 0; i < SEGMENTS; i++) s[i] = room[(size_t)i * rows * MANY_OUTPUTS + e];
-        float sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-        if (to->bias) sum += to->bias[output];
-        if (to->by != 1) sum *= to->by;
-        to->y[(size_t)(row + e / MANY_OUTPUTS) * to->outputs + output] = sum;
-    }
 }
 
 // Tiles of a block that has rows from `row` on.

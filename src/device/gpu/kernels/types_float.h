@@ -80,10 +80,19 @@ struct scales {
     float d, low;
 };
 
+// A power of two, halved: the two smallest are subnormal.
+FN float scale_of_byte(uint32_t b) { return float_of_bits(b < 2 ? 0x200000u << b : (b - 1) << 23); }
+
+// A float of eight bits without sign, in steps of its smallest.
+FN int scale_of_eight(unsigned v) {
+    v = v == 127 ? 0 : v & 127;
+    return (int)(v < 8 ? v : ((v & 7) | 8) << ((v >> 3) - 1));
+}
+
 FN struct scales scales_of_block(const uint8_t *b, const uint8_t *rest) {
     struct scales s = {0, 0};
-#if TYPE == 39 // a power of two, halved: the two smallest are subnormal
-    s.d = float_of_bits(rest[0] < 2 ? 0x200000u << rest[0] : (uint32_t)(rest[0] - 1) << 23);
+#if TYPE == 39
+    s.d = scale_of_byte(rest[0]);
 #elif TYPE == 40
     s.d = 0x1p-10f;
 #else
@@ -93,12 +102,9 @@ FN struct scales scales_of_block(const uint8_t *b, const uint8_t *rest) {
     return s;
 }
 
-// A float of eight bits without sign, in steps of its smallest.
 FN int scale_of_half(const uint8_t *b, unsigned i, unsigned h) {
 #if TYPE == 40
-    unsigned v = b[2 * i + h];
-    v = v == 127 ? 0 : v & 127;
-    return (int)(v < 8 ? v : ((v & 7) | 8) << ((v >> 3) - 1));
+    return scale_of_eight(b[2 * i + h]);
 #else
     return 1;
 #endif
