@@ -48,12 +48,9 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
                           &a, sizeof a);
         return;
     }
-    size_t few = r->choice.table ? 0 : r->n / FEW, left = r->n - few * FEW, blocks = work_blocks(w->rows, OUTPUTS);
-    work_launch_typed(g, "product_few", w->type, blocks, few, 1, &a, sizeof a);
-    a.codes += few * FEW * w->cols;
-    a.group += few * FEW * (w->cols / 32);
-    a.y += few * FEW * w->rows;
-    work_launch_typed(g, "product", w->type, blocks, left, 1, &a, sizeof a);
+    bool few = r->n > 1 && !r->choice.table;
+    work_launch_typed(g, few ? "product_few" : "product", w->type, work_blocks(w->rows, OUTPUTS),
+                      few ? work_blocks(r->n, FEW) : r->n, 1, &a, sizeof a);
 }
 
 static void sixteen(struct gpu *g, const struct card_weight *w, const struct rows *r) {
