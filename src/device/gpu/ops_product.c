@@ -71,12 +71,9 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
     struct round_args round = {r->x, codes, group, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1};
     work_launch(g, "round_row", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
     struct product_args a = {matrix_of(g, w), codes, group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice};
-    size_t few = r->choice.table ? 0 : r->n / FEW, left = r->n - few * FEW, blocks = work_blocks(w->rows, OUTPUTS);
-    work_launch_typed(g, "product_few", w->type, blocks, few, 1, &a, sizeof a);
-    a.codes += few * FEW * w->cols;
-    a.group += few * FEW * (w->cols / 32);
-    a.y += few * FEW * w->rows;
-    work_launch_typed(g, "product", w->type, blocks, left, 1, &a, sizeof a);
+    bool few = r->n > 1 && !r->choice.table;
+    work_launch_typed(g, few ? "product_few" : "product", w->type, work_blocks(w->rows, OUTPUTS),
+                      few ? work_blocks(r->n, FEW) : r->n, 1, &a, sizeof a);
 }
 
 static void sixteen(struct gpu *g, const struct card_weight *w, const struct rows *r) {

@@ -19,6 +19,7 @@
 //   widen_half(h)                           the float that a half is, which the low 16 bits are; of a NaN some NaN
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
+//   ALIGNED16                               in front of an array: it begins at a multiple of 16
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
 //   quad_to(p, q)                           puts 16 bytes at p, which is a multiple of that
 //   bits_of_float float_of_bits             as in tensor/float16.h
@@ -32,6 +33,7 @@
 #define DEVICE_GPU_KERNELS_CHIP_H
 
 #define GPU_KERNEL 1
+#define ALIGNED16  __attribute__((aligned(16)))
 
 #define KERNEL_PASTE_(name, type) name##_##type
 #define KERNEL_PASTE(name, type)  KERNEL_PASTE_(name, type)
@@ -150,7 +152,9 @@ FN void mma_half_from(int *c, int start, const uint32_t *w, uint32_t x) {
 }
 #endif
 
-typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
+typedef uint32_t vector4 __attribute__((ext_vector_type(4), may_alias));
+typedef uint32_t seen_word __attribute__((may_alias));
+typedef uint16_t seen_half __attribute__((may_alias));
 
 #else // CUDA
 
@@ -210,6 +214,8 @@ FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) {
 }
 
 typedef uint4 vector4;
+typedef uint32_t seen_word;
+typedef uint16_t seen_half;
 
 #endif
 
@@ -253,8 +259,8 @@ FN float float_of_bits(uint32_t u) {
     w.u = u;
     return w.f;
 }
-FN uint32_t word_at(const void *p) { return *(const uint32_t *)p; }
-FN uint32_t half_at(const void *p) { return *(const uint16_t *)p; }
+FN uint32_t word_at(const void *p) { return *(const seen_word *)p; }
+FN uint32_t half_at(const void *p) { return *(const seen_half *)p; }
 FN struct quad quad_at(const void *p) {
     vector4 v = *(const vector4 *)p;
     struct quad q = {{v.x, v.y, v.z, v.w}};
@@ -285,10 +291,16 @@ FN float swap_float(float x, unsigned mask) { return float_of_bits(swap_word(bit
 
 // A half's exponent and fraction, moved into place, are its value times 2^-112, subnormals too. NaNs come out quiet.
 FN float float_of_half(uint32_t h) {
+#if defined(__CUDACC__) && !defined(GPU_ON_HOST) // one instruction
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"((uint16_t)h));
+    return f;
+#else
     uint32_t rest = h & 0x7fffu, bits = bits_of_float(float_of_bits(rest << 13) * 0x1p112f);
     if (rest >= 0x7c00u) bits |= 0x7f800000u;
     if (rest > 0x7c00u) bits |= 0x00400000u;
     return float_of_bits(bits | (h & 0x8000u) << 16);
+#endif
 }
 
 // To the nearest half, ties to even (tensor/float16.c, whose bits these are).

@@ -1,0 +1,192 @@
+// Products of a few rows of activations, as fast as memory gives weights: eight neighbouring lanes have an output, one
+// of its segments each, and each lane keeps the next blocks of its segment on their way, in registers.
+#ifndef DEVICE_GPU_KERNELS_FEW_H
+#define DEVICE_GPU_KERNELS_FEW_H
+
+#include "chip.h"
+
+#include "args.h"
+#include "choice.h"
+#include "strips.h"
+#include "types.h"
+
+// Some 128 bytes of weights are on their way for a lane: with nine warps on a processor, which is what 4,544 outputs
+// are, that is more than memory's delay takes.
+enum { TEAM = SEGMENTS, RUN = 4, FEW = 4 };
+enum { AHEAD = BODY >= 48 ? 1 : BODY > 20 ? 4 : 8, BODY_WORDS = (BODY + 15) / 16 * 4 };
+
+// A block of the weights.
+struct piece {
+    ALIGNED16 uint32_t body[BODY_WORDS];
+    uint32_t rest;
+};
+
+FN void fetch(const struct chosen_matrix *m, size_t at, struct piece *to) {
+    const uint8_t *body = m->body + at * BODY, *rest = m->rest + at * REST;
+    if (BODY % 16 == 0) {
+        UNROLL
+        for (unsigned k = 0; k < BODY / 16; k++) {
+            struct quad q = quad_at(body + 16 * k);
+            UNROLL
+            for (unsigned i = 0; i < 4; i++) to->body[4 * k + i] = q.w[i];
+        }
+    } else {
+        UNROLL
+        for (unsigned k = 0; k < BODY / 4; k++) to->body[k] = word_at(body + 4 * k);
+    }
+    to->rest = REST == 4 ? word_at(rest) : REST == 2 ? half_at(rest) : REST == 1 ? *rest : 0;
+}
+
+// Rows of activations that blocks are multiplied by.
+struct rounded {
+    const uint8_t *codes;
+    const struct group_of_row *group;
+    const uint32_t *grid;
+    size_t cols;   // of a row
+    unsigned last; // row: of those beyond it, it is taken again
+};
+
+FN size_t row_of(const struct rounded *x, unsigned r) { return r < x->last ? r : x->last; }
+
+// The sum of half h of a group of activations, or of all of it.
+FN int sum_of_codes(uint32_t sums, unsigned h) {
+    return HALVES == 1 ? half_sum(sums, 0) + half_sum(sums, 1) : half_sum(sums, h);
+}
+
+// `from` and the exact sum of half h, or of all, of a group: codes without their zero point times activations.
+FN int dot_of(const uint32_t *w, const uint8_t *codes, uint32_t sums, unsigned h, int from) {
+    if (ZERO) from -= ZERO * sum_of_codes(sums, h);
+    UNROLL
+    for (unsigned q = h * 2 / HALVES; q < (h + 1) * 2 / HALVES; q++) {
+        struct quad x = quad_at(codes + 16 * q);
+        UNROLL
+        for (int k = 0; k < 4; k++) from = dot4(w[4 * q + k], x.w[k], from);
+    }
+    return from;
+}
+
+// A sum below 2^22 that began at the bits of SHIFT: as a float it is SHIFT and the sum.
+enum { SHIFT_BITS = 0x4b400000 };
+FN float float_of_shifted(int sum) { return float_of_bits((uint32_t)sum) - SHIFT; }
+
+// Where scales are floats: group i of the block, which is group `at` of the row.
+FN float add_group(const struct rounded *x, const struct piece *p, const struct scales *s, const uint32_t *w,
+                   unsigned i, size_t at, unsigned r, float acc) {
+    const struct group_of_row *group = x->group + row_of(x, r) * (x->cols / 32) + at;
+    const uint8_t *codes = x->codes + row_of(x, r) * x->cols + 32 * at, *body = (const uint8_t *)p->body;
+    float d = group->d;
+    UNROLL
+    for (unsigned h = 0; h < HALVES; h++) {
+        float scale = HALVES == 1 ? s->d : s->d * (float)scale_of_half(body, i, h);
+        acc = fmaf(scale * d, float_of_shifted(dot_of(w, codes, group->sums, h, SHIFT_BITS)), acc);
+    }
+    if (!OFFSET) return acc;
+    int sum = half_sum(group->sums, 0) + half_sum(group->sums, 1);
+    return fmaf(s->low, d * float_of_shifted(SHIFT_BITS + sum), acc);
+}
+
+FN void block_of_floats(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
+    const uint8_t *body = (const uint8_t *)p->body;
+    struct scales s = scales_of_block(body, (const uint8_t *)&p->rest);
+    UNROLL
+    for (unsigned i = 0; i < GROUPS; i++) {
+        uint32_t w[WORDS];
+        codes_of_group(body, i, x->grid, w);
+        UNROLL
+        for (unsigned r = 0; r < rows; r++) acc[r] = add_group(x, p, &s, w, i, at + i, r, acc[r]);
+    }
+}
+
+// Where scales are integers: the exact sums of a run so far, and of the run's pieces.
+struct run_sums {
+    int piece, low;
+    float run;
+};
+
+FN void add_exactly(const struct rounded *x, const struct piece *p, const uint32_t *w, unsigned i, size_t at,
+                    unsigned r, struct run_sums *to) {
+    const struct group_of_row *group = x->group + row_of(x, r) * (x->cols / 32) + at;
+    const uint8_t *codes = x->codes + row_of(x, r) * x->cols + 32 * at, *body = (const uint8_t *)p->body;
+    UNROLL
+    for (unsigned h = 0; h < HALVES; h++) {
+        to->piece += scale_of_half(body, i, h) * dot_of(w, codes, group->sums, h, 0);
+        if (OFFSET) to->low += minimum_of_half(body, i, h) * sum_of_codes(group->sums, h);
+    }
+}
+
+FN void block_of_integers(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
+    const uint8_t *body = (const uint8_t *)p->body;
+    struct scales s = scales_of_block(body, (const uint8_t *)&p->rest);
+    UNROLL
+    for (unsigned first = 0; first < GROUPS; first += RUN) {
+        struct run_sums sum[FEW] = {{0, 0, 0}};
+        UNROLL
+        for (unsigned i = first; i < first + RUN; i++) {
+            uint32_t w[WORDS];
+            codes_of_group(body, i, x->grid, w);
+            UNROLL
+            for (unsigned r = 0; r < rows; r++) {
+                add_exactly(x, p, w, i, at + i, r, &sum[r]);
+                if (PIECE == 0 || (i + 1) % (PIECE ? PIECE : 1)) continue;
+                sum[r].run = fmaf(s.d, (float)sum[r].piece, sum[r].run);
+                sum[r].piece = 0;
+            }
+        }
+        UNROLL
+        for (unsigned r = 0; r < rows; r++) {
+            if (OFFSET) sum[r].run = fmaf(s.low, (float)sum[r].low, sum[r].run);
+            acc[r] = fmaf(sum[r].run, x->group[row_of(x, r) * (x->cols / 32) + at + first].d, acc[r]);
+        }
+    }
+}
+
+FN void add_block(const struct rounded *x, const struct piece *p, size_t block, unsigned rows, float *acc) {
+    if (PIECE)
+        block_of_integers(x, p, block * GROUPS, rows, acc);
+    else
+        block_of_floats(x, p, block * GROUPS, rows, acc);
+}
+
+// A segment of an output's row, which begins at block `row` of the matrix.
+FN void add_segment(const struct rounded *x, const struct chosen_matrix *m, size_t row, unsigned n, unsigned segment,
+                    unsigned rows, float *acc) {
+    unsigned count = strip_length(n, segment), j = 0;
+    struct piece next[AHEAD];
+    UNROLL
+    for (unsigned k = 0; k < AHEAD; k++)
+        if (k < count) fetch(m, row + strip_at(n, segment, k), &next[k]);
+    // Every segment has so many blocks, so that lanes go together.
+    for (; j + AHEAD <= n / SEGMENTS; j += AHEAD) {
+        UNROLL
+        for (unsigned k = 0; k < AHEAD; k++) {
+            struct piece now = next[k];
+            if (j + k + AHEAD < count) fetch(m, row + strip_at(n, segment, j + k + AHEAD), &next[k]);
+            add_block(x, &now, (size_t)(j + k) * SEGMENTS + segment, rows, acc);
+        }
+    }
+    UNROLL
+    for (unsigned k = 0; k < AHEAD; k++)
+        if (j + k < count) add_block(x, &next[k], strip_at(n, segment, j + k), rows, acc);
+}
+
+// Rows [first, first + rows) of activations, `rows` a constant for the compiler; those that there are.
+FN void multiply(const struct product_args *a, unsigned first, unsigned rows) {
+    unsigned output = (BLOCK_X * THREADS + THREAD) / TEAM, segment = THREAD % TEAM;
+    bool mine = output < a->w.rows;
+    struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
+    if (rows == 1 && !choose_matrix(&a->choice, first, &m)) return;
+    struct rounded x = {a->codes + (size_t)first * a->w.cols, a->group + (size_t)first * (a->w.cols / 32), a->w.grid,
+                        a->w.cols, rows == 1 ? 0 : a->rows - 1 - first};
+    float acc[FEW] = {0};
+    if (mine) add_segment(&x, &m, (size_t)output * a->w.blocks, a->w.blocks, segment, rows, acc);
+    UNROLL
+    for (unsigned r = 0; r < rows; r++) {
+        float sum = acc[r];
+        for (unsigned mask = 1; mask < TEAM; mask *= 2) sum += swap_float(sum, mask);
+        if (m.bias && mine) sum += m.bias[output];
+        if (m.by != 1) sum *= m.by;
+        if (mine && segment == 0 && r <= x.last) a->y[(size_t)(first + r) * a->w.rows + output] = sum;
+    }
+}
+
+#endif
