@@ -30,6 +30,9 @@ void simt_run(void (*body)(const void *args), const char *name, const unsigned g
 void simt_barrier(int line);
 uint32_t simt_swap(uint32_t x, unsigned mask, int line);
 void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned depth, int line);
+void simt_copy(void *to, const void *from, int line);
+void simt_send(void);
+void simt_await(unsigned more);
 void *simt_shared(size_t bytes);
 _Noreturn void simt_stop(const char *what, int line);
 
@@ -42,19 +45,22 @@ extern _Thread_local struct simt_place simt_here;
 // The words, for programs of kernels alone.
 #ifdef GPU_ON_HOST
 
-#define FN                 static inline __attribute__((unused))
-#define CONST              static const
-#define THREAD             (simt_here.thread)
-#define BLOCK_X            (simt_here.block[0])
-#define BLOCK_Y            (simt_here.block[1])
-#define BLOCK_Z            (simt_here.block[2])
-#define WARP               simt_warp
-#define barrier()          simt_barrier(__LINE__)
-#define swap_word(x, mask) simt_swap(x, mask, __LINE__)
-#define TENSOR             1
-#define TENSOR_LANES       simt_warp
-#define mma_bytes(c, a, b) simt_mma(c, a, b, 32, __LINE__)
-#define mma_half(c, a, b)  simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
+#define FN                   static inline __attribute__((unused))
+#define CONST                static const
+#define THREAD               (simt_here.thread)
+#define BLOCK_X              (simt_here.block[0])
+#define BLOCK_Y              (simt_here.block[1])
+#define BLOCK_Z              (simt_here.block[2])
+#define WARP                 simt_warp
+#define barrier()            simt_barrier(__LINE__)
+#define swap_word(x, mask)   simt_swap(x, mask, __LINE__)
+#define TENSOR               1
+#define TENSOR_LANES         simt_warp
+#define mma_bytes(c, a, b)   simt_mma(c, a, b, 32, __LINE__)
+#define mma_half(c, a, b)    simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
+#define copy_later(to, from) simt_copy(to, from, __LINE__)
+#define send_copies()        simt_send()
+#define await_copies(more)   simt_await(more)
 #define UNROLL
 #define SHARED(type, name)      type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)           #x

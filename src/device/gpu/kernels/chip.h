@@ -16,7 +16,11 @@
 //                                           which has a piece (tensor.h)
 //   mma_half(c, w, x)                       the same of 16 bytes, x one word
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
+//   copy_later(to, from)                    16 bytes go to memory of the block, at some time before:
+//   send_copies()                           those that were asked for since the last time are a lot
+//   await_copies(MORE)                      all lots of this thread but the last MORE have come
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
+//   ALIGNED16                               in front of an array: it begins at a multiple of 16
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
 //   bits_of_float float_of_bits             as in tensor/float16.h
 //   fmaf sqrtf fabsf copysignf              IEEE's, rounded once; so are + - * / (docs/devices.md: the flags)
@@ -29,6 +33,7 @@
 #define DEVICE_GPU_KERNELS_CHIP_H
 
 #define GPU_KERNEL 1
+#define ALIGNED16  __attribute__((aligned(16)))
 
 #define KERNEL_PASTE_(name, type) name##_##type
 #define KERNEL_PASTE(name, type)  KERNEL_PASTE_(name, type)
@@ -132,6 +137,10 @@ FN void mma_half(int *c, const uint32_t *w, uint32_t x) {
 
 typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
 
+FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
+FN void send_copies(void) {}
+#define await_copies(more) ((void)0)
+
 #else // CUDA
 
 #ifdef BLOCKS // how many blocks a processor is to have room for: fewer, and each has more registers
@@ -174,6 +183,19 @@ FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) {
 }
 
 typedef uint4 vector4;
+
+#if __CUDA_ARCH__ >= 800
+FN void copy_later(void *to, const void *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
+                 : "memory");
+}
+FN void send_copies(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
+#define await_copies(more) asm volatile("cp.async.wait_group %0;" ::"n"(more) : "memory")
+#else
+FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
+FN void send_copies(void) {}
+#define await_copies(more) ((void)0)
+#endif
 
 #endif
 
