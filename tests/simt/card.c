@@ -105,6 +105,7 @@ struct device *card_open(void) {
     g->device.ops = &ops;
     g->chip.warp = (int)simt_warp;
     g->chip.tensor = true;
+    g->chip.processors = 7;
     snprintf(g->name, sizeof g->name, "simt");
     return &g->device;
 }

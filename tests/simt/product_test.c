@@ -48,6 +48,11 @@ static void products(void) {
             try((enum type)t, 37, 19, random_size(1, 200), false); // tensor cores
             try((enum type)t, 9, 18, random_size(4000, 5000), false);
             try((enum type)t, 10, 3, random_size(500, 1500), true);
+            // Blocks that share weights: of one segment, of two, four, and of all, each with several runs or none.
+            try((enum type)t, 67, 3, random_size(500, 1500), true);
+            try((enum type)t, 37, 19, random_size(4000, 5000), false);
+            try((enum type)t, 130, 130, random_size(300, 800), false);
+            try((enum type)t, 20, 400, random_size(300, 800), false);
         }
     }
 }

@@ -7,13 +7,32 @@
 
 #include "fiber.h"
 
-enum { MOST_THREADS = 256, MOST_WARP = 64, MOST_WORDS = 6, MOST_KERNELS = 1024, STACK = 256 << 10, GARBAGE = 0xa5 };
+enum {
+    MOST_THREADS = 256,
+    MOST_WARP = 64,
+    MOST_WORDS = 6,
+    MOST_KERNELS = 1024,
+    MOST_COPIES = 64,
+    STACK = 256 << 10,
+    GARBAGE = 0xa5
+};
 
 enum state { READY, WAITING, DONE };
+
+// Copies that a thread asked for and that have not come; `lot` is that of the next one.
+struct copies {
+    struct {
+        void *to;
+        const void *from;
+        unsigned lot;
+    } of[MOST_COPIES];
+    unsigned n, lot;
+};
 
 struct thread {
     struct fiber fiber;
     enum state state;
+    struct copies copies;
 };
 
 struct words {
@@ -167,6 +186,31 @@ void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned de
     }
 }
 
+// A copy is garbage until it is waited for, and is made as late as can be.
+void simt_copy(void *to, const void *from, int line) {
+    enum { BYTES = 16 };
+    struct copies *c = &s.thread[simt_here.thread].copies;
+    if ((uintptr_t)to % BYTES || (uintptr_t)from % BYTES) simt_stop("a copy that is not aligned", line);
+    if (c->n == MOST_COPIES) simt_stop("too many copies on their way", line);
+    memset(to, GARBAGE, BYTES);
+    c->of[c->n].to = to;
+    c->of[c->n].from = from;
+    c->of[c->n++].lot = c->lot;
+}
+
+void simt_send(void) { s.thread[simt_here.thread].copies.lot++; }
+
+void simt_await(unsigned more) {
+    struct copies *c = &s.thread[simt_here.thread].copies;
+    unsigned left = 0;
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->of[i].lot + more < c->lot)
+            memcpy(c->of[i].to, c->of[i].from, 16);
+        else
+            c->of[left++] = c->of[i];
+    c->n = left;
+}
+
 void *simt_shared(size_t bytes) {
     if (!s.shared) {
         s.shared = malloc(bytes);
@@ -181,6 +225,7 @@ static void run_thread(void *arg) {
     unsigned me = (unsigned)(uintptr_t)arg;
     simt_here.thread = me;
     s.body(s.args);
+    if (s.thread[me].copies.n) simt_stop("copies that nobody waits for", __LINE__);
     s.thread[me].state = DONE;
     s.done++;
     fiber_switch(&s.thread[me].fiber, &s.scheduler, true);
@@ -190,6 +235,7 @@ static void run_block(void) {
     s.n_ready = s.done = s.at_barrier = 0;
     memset(s.warp, 0, sizeof s.warp);
     for (unsigned t = 0; t < s.threads; t++) {
+        memset(&s.thread[t].copies, 0, sizeof s.thread[t].copies);
         fiber_make(&s.thread[t].fiber, s.stacks + (size_t)t * STACK, STACK, run_thread, (void *)(uintptr_t)t);
         wake(t);
     }

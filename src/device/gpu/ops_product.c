@@ -76,22 +76,53 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
                       few ? work_blocks(r->n, FEW) : r->n, 1, &a, sizeof a);
 }
 
+// How many segments a block of product16_wide is to have: with fewer, more blocks share the work evenly among the
+// card's processors, but their parts have to be joined.
+static uint32_t segments_of_block(const struct gpu *g, size_t blocks) {
+    size_t processors = g->chip.processors > 0 ? (size_t)g->chip.processors : 1, best = SEGMENTS;
+    for (size_t n = SEGMENTS / 2, least = work_blocks(blocks, processors) * SEGMENTS; n; n /= 2) {
+        size_t time = work_blocks(blocks * (SEGMENTS / n), processors) * n;
+        if (10 * time >= 9 * least) continue;
+        least = time;
+        best = n;
+    }
+    return (uint32_t)best;
+}
+
+static void wide16(struct gpu *g, struct product16_args a) {
+    size_t blocks = work_blocks(a.rows, WIDE16_ROWS) * work_blocks(a.outputs, WIDE16_OUTPUTS);
+    a.segments = segments_of_block(g, blocks);
+    struct join16_args join = {NULL, a.bias, a.y, SEGMENTS / a.segments, a.rows, a.outputs, a.by};
+    if (join.parts > 1) {
+        dfloat *part = work_scratch(g, SCRATCH_SUMS, (size_t)join.parts * a.rows * a.outputs * sizeof *part);
+        if (!part) return;
+        join.part = a.y = part;
+        a.bias = NULL;
+        a.by = 1;
+    }
+    work_launch(g, "product16_wide", blocks, join.parts, 1, &a, sizeof a);
+    if (join.parts > 1) work_launch(g, "join16", work_blocks(a.outputs, THREADS), a.rows, 1, &join, sizeof join);
+}
+
+// Rows on tensor cores: there is room for whole blocks of them.
 static void sixteen(struct gpu *g, const struct card_weight *w, const struct rows *r) {
     unsigned groups = groups16((unsigned)w->cols), runs = runs16(groups);
     bool many = g->chip.tensor && !r->choice.table && r->n > 1;
-    size_t blocks = work_blocks(r->n, MANY16), slabs = many ? slabs16(blocks * MANY16) : slabs16(r->n);
-    dbyte *planes = work_scratch(g, SCRATCH_CODES, slabs * groups * GROUP16);
-    dfloat *unit = work_scratch(g, SCRATCH_UNITS, slabs * SLAB16 * runs * sizeof(float));
+    size_t height = r->n > MANY16 ? WIDE16_ROWS : MANY16, room = many ? work_blocks(r->n, height) * height : r->n;
+    dbyte *planes = work_scratch(g, SCRATCH_CODES, slabs16(room) * groups * GROUP16);
+    dfloat *unit = work_scratch(g, SCRATCH_UNITS, slabs16(room) * SLAB16 * runs * sizeof(float));
     if (!planes || !unit) return;
     struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
     work_launch(g, "round16", r->n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &round, sizeof round);
-    struct product16_args a = {w->body,           planes, w->unit,        unit,
-                               r->bias,           r->y,   (uint32_t)r->n, (uint32_t)w->rows,
-                               (uint32_t)w->cols, runs,   r->by,          r->choice};
-    if (many)
-        work_launch(g, "product16_many", work_blocks(w->rows, MANY_OUTPUTS) * blocks, 1, 1, &a, sizeof a);
-    else
+    struct product16_args a = {
+        w->body,           planes, w->unit, unit,      r->bias, r->y, (uint32_t)r->n, (uint32_t)w->rows,
+        (uint32_t)w->cols, runs,   r->by,   r->choice, SEGMENTS};
+    if (!many)
         work_launch(g, "product16", work_blocks(w->rows, (size_t)g->chip.warp / 4), r->n, 1, &a, sizeof a);
+    else if (r->n > MANY16)
+        wide16(g, a);
+    else
+        work_launch(g, "product16_many", work_blocks(w->rows, MANY_OUTPUTS), 1, 1, &a, sizeof a);
 }
 
 static void floats(struct gpu *g, const struct card_weight *w, const struct rows *r) {

@@ -36,7 +36,7 @@ struct expert_table {
     bool has[TYPE_LIMIT]; // element types
 };
 
-enum { SCRATCH_CODES, SCRATCH_UNITS, SCRATCH_PARTS, SCRATCH_PLACES, SCRATCHES, RETIRED = 64 };
+enum { SCRATCH_CODES, SCRATCH_UNITS, SCRATCH_PARTS, SCRATCH_PLACES, SCRATCH_SUMS, SCRATCHES, RETIRED = 64 };
 
 struct gpu_work {
     struct expert_table *tables; // good as long as no matrix goes

@@ -148,8 +148,9 @@ struct round_many_args {
 // Of a block of `product16_many` (tensor.h): outputs.
 enum { MANY_OUTPUTS = 16 };
 
-// And rows where weights are F16 or BF16; runs of a row that a block rounds.
-enum { MANY16 = 32, RUNS16_OF_BLOCK = THREADS / 32 };
+// And rows where weights are F16 or BF16; what a block has that shares them among its warps; runs of a row that a block
+// rounds.
+enum { MANY16 = 16, WIDE16_OUTPUTS = 64, WIDE16_ROWS = 64, RUNS16_OF_BLOCK = THREADS / 32 };
 
 // F32: activations as they are.
 struct product_f_args {
@@ -183,6 +184,14 @@ struct product16_args {
     uint32_t rows, outputs, cols, runs;
     float by;
     struct choice_of_matrix choice;
+    uint32_t segments; // product16_wide: that a block has; if not all, y is [8 / segments][rows][outputs]
+};
+
+struct join16_args {
+    const dfloat *part, *bias; // [parts][rows][outputs]
+    dfloat *y;
+    uint32_t parts, rows, outputs;
+    float by;
 };
 
 enum plain_kind { PLAIN_HALVES, PLAIN_BFLOATS, PLAIN_FLOATS };

@@ -18,6 +18,9 @@
 //   mma_from(c, start, w, x)                c = start + products: all of c's sums start there; and mma_half_from()
 //   widen_half(h)                           the float that a half is, which the low 16 bits are; of a NaN some NaN
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
+//   copy_later(to, from)                    16 bytes go to memory of the block, at some time before:
+//   send_copies()                           those that were asked for since the last time are a lot
+//   await_copies(MORE)                      all lots of this thread but the last MORE have come
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
 //   ALIGNED16                               in front of an array: it begins at a multiple of 16
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
@@ -156,6 +159,10 @@ typedef uint32_t vector4 __attribute__((ext_vector_type(4), may_alias));
 typedef uint32_t seen_word __attribute__((may_alias));
 typedef uint16_t seen_half __attribute__((may_alias));
 
+FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
+FN void send_copies(void) {}
+#define await_copies(more) ((void)0)
+
 #else // CUDA
 
 #ifdef BLOCKS // how many blocks a processor is to have room for: fewer, and each has more registers
@@ -216,6 +223,19 @@ FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) {
 typedef uint4 vector4;
 typedef uint32_t seen_word;
 typedef uint16_t seen_half;
+
+#if __CUDA_ARCH__ >= 800
+FN void copy_later(void *to, const void *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
+                 : "memory");
+}
+FN void send_copies(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
+#define await_copies(more) asm volatile("cp.async.wait_group %0;" ::"n"(more) : "memory")
+#else
+FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
+FN void send_copies(void) {}
+#define await_copies(more) ((void)0)
+#endif
 
 #endif
 

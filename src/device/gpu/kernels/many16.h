@@ -1,12 +1,11 @@
-// Products of some rows with F16 and BF16 weights on tensor cores: planes of bytes, three products of them, exact sums
-// for a run (docs/arithmetic.md). A warp takes segments of sixteen outputs and of MANY16 rows. Of the 64 bytes of a
-// plane's group a lane has sixteen neighbours, for weights and activations alike: which of them meet in one instruction
-// does not matter. Who has what of the sums: tensor.h.
+// Products of some rows with F16 and BF16 weights on tensor cores. A warp takes segments of sixteen outputs and of
+// MANY16 rows.
 #ifndef DEVICE_GPU_KERNELS_MANY16_H
 #define DEVICE_GPU_KERNELS_MANY16_H
 
 #include "chip.h"
 
+#include "planes16.h"
 #include "runs16.h"
 #include "tensor.h"
 
@@ -17,30 +16,6 @@ struct many16_room {
 };
 
 #ifdef TENSOR
-
-// A group's planes of the lane's outputs, or of one row in [0].
-struct planes_of_lane {
-    struct quad high[2], low[2];
-};
-
-FN void load_planes(struct planes_of_lane *p, unsigned k, const uint8_t *group) {
-    p->high[k] = quad_at(group);
-    p->low[k] = quad_at(group + PLANE16);
-}
-
-// c + 64 products, in two steps.
-FN void mma_planes(int *c, const struct quad *w, const struct quad *x) {
-    UNROLL
-    for (unsigned i = 0; i < 4; i += 2) {
-        uint32_t a[4];
-        const uint32_t b[2] = {x->w[i], x->w[i + 1]};
-        for (unsigned k = 0; k < OWN_OUTPUTS; k++) {
-            a[k] = w[k].w[i];
-            a[k + OWN_OUTPUTS] = w[k].w[i + 1];
-        }
-        mma_bytes(c, a, b);
-    }
-}
 
 struct sums16 {
     int high[TILES16][4], cross[TILES16][4];
