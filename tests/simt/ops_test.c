@@ -44,6 +44,27 @@ static void elements(void) {
     free(y);
 }
 
+// So many that a thread takes several.
+static void many_elements(void) {
+    enum { N = (1 << 17) + 333 };
+    float *x = bad_floats(N), *y = bad_floats(N), *out[2] = {bad_floats(N), bad_floats(N)};
+    for (int i = 0; i < 2; i++) {
+        struct device *both[] = {cpu, card};
+        for (int d = 0; d < 2; d++) {
+            memcpy(out[d], x, N * sizeof *x);
+            if (i)
+                both[d]->ops->add(both[d], out[d], y, N);
+            else
+                both[d]->ops->activate(both[d], ACT_SILU, out[d], N);
+        }
+        check_floats("many elements", out[1], out[0], N);
+    }
+    free(x);
+    free(y);
+    free(out[0]);
+    free(out[1]);
+}
+
 static void rows(void) {
     enum { DIM = 300, STRIDE = 310 };
     float *x = bad_floats((ROWS + 1) * STRIDE), *y = random_floats((ROWS + 1) * STRIDE), by[2 * ROWS];
@@ -226,7 +247,7 @@ static void bad_attention(void) {
 }
 
 int main(void) {
-    BOTH_WARPS(RUN(norms); RUN(elements); RUN(rows); RUN(qkv); RUN(attention); RUN(attention_of_many_heads);
-               RUN(attention_to_a_choice); RUN(bad_attention);)
+    BOTH_WARPS(RUN(norms); RUN(elements); RUN(many_elements); RUN(rows); RUN(qkv); RUN(attention);
+               RUN(attention_of_many_heads); RUN(attention_to_a_choice); RUN(bad_attention);)
     return test_end();
 }

@@ -4,7 +4,7 @@
 
 #include "device/gpu/work.h"
 
-enum { MOST_BLOCKS = 65535 }; // along y and z
+enum { MOST_BLOCKS = 65535, MANY_ELEMENTS = 1 << 17 }; // blocks along y and z; elements of which a thread takes some
 
 void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z, const void *args, size_t size) {
     if (!x || !y || !z) return;
@@ -69,7 +69,9 @@ static void norm(struct device *d, enum norm_kind kind, const dfloat *x, const d
 
 static void unary(struct device *d, enum unary_kind kind, enum activation activation, dfloat *x, float by, size_t n) {
     struct unary_args a = {x, n, kind, activation, by};
-    work_launch(gpu_of(d), "unary", work_blocks(n, THREADS), 1, 1, &a, sizeof a);
+    bool many = n > MANY_ELEMENTS;
+    work_launch(gpu_of(d), many ? "unary_some" : "unary", work_blocks(n, THREADS * (many ? SOME : 1)), 1, 1, &a,
+                sizeof a);
 }
 
 static void activate(struct device *d, enum activation kind, dfloat *x, size_t n) {
@@ -81,7 +83,9 @@ static void cap(struct device *d, dfloat *x, float most, size_t n) { unary(d, UN
 
 static void add(struct device *d, dfloat *x, const dfloat *y, size_t n) {
     struct add_args a = {x, y, n};
-    work_launch(gpu_of(d), "add_to", work_blocks(n, THREADS), 1, 1, &a, sizeof a);
+    bool many = n > MANY_ELEMENTS;
+    work_launch(gpu_of(d), many ? "add_some" : "add_to", work_blocks(n, THREADS * (many ? SOME : 1)), 1, 1, &a,
+                sizeof a);
 }
 
 static void move(struct device *d, const dfloat *x, size_t x_row, dfloat *y, size_t y_row, size_t rows, size_t n) {

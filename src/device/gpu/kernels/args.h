@@ -25,6 +25,8 @@ enum { THREADS = 256 }; // of a block of every kernel
 
 enum unary_kind { UNARY_ACTIVATE, UNARY_SCALE, UNARY_CLAMP, UNARY_CAP };
 
+enum { SOME = 4 }; // elements of a thread, of the kernels whose names say so
+
 // x[i] = f(x[i]) for i < n; `activation` is enum activation of device.h.
 struct unary_args {
     dfloat *x;

@@ -1,4 +1,5 @@
-// Operations on elements, each by itself. A thread takes one.
+// Operations on elements, each by itself. A thread takes one, or SOME where there are many: a block's start costs as much
+// as its work otherwise.
 #include "chip.h"
 
 #include "activation.h"
@@ -6,21 +7,47 @@
 
 FN size_t element(unsigned block) { return (size_t)block * THREADS + THREAD; }
 
+FN float changed(const struct unary_args *a, float x) {
+    switch (a->kind) {
+    case UNARY_ACTIVATE: return activated(a->activation, x);
+    case UNARY_SCALE: return x * a->by;
+    case UNARY_CLAMP: return x > a->by ? a->by : x < -a->by ? -a->by : x;
+    default: return a->by * tanh_f(x / a->by);
+    }
+}
+
 KERNEL(unary, unary_args) {
     size_t i = element(BLOCK_X);
-    if (i >= a.n) return;
-    float x = a.x[i];
-    switch (a.kind) {
-    case UNARY_ACTIVATE: a.x[i] = activated(a.activation, x); return;
-    case UNARY_SCALE: a.x[i] = x * a.by; return;
-    case UNARY_CLAMP: a.x[i] = x > a.by ? a.by : x < -a.by ? -a.by : x; return;
-    default: a.x[i] = a.by * tanh_f(x / a.by); return;
-    }
+    if (i < a.n) a.x[i] = changed(&a, a.x[i]);
+}
+
+KERNEL(unary_some, unary_args) {
+    size_t i = element(BLOCK_X * SOME);
+    float x[SOME];
+    UNROLL
+    for (unsigned k = 0; k < SOME; k++) x[k] = i + k * THREADS < a.n ? a.x[i + k * THREADS] : 0;
+    UNROLL
+    for (unsigned k = 0; k < SOME; k++)
+        if (i + k * THREADS < a.n) a.x[i + k * THREADS] = changed(&a, x[k]);
 }
 
 KERNEL(add_to, add_args) {
     size_t i = element(BLOCK_X);
     if (i < a.n) a.x[i] += a.y[i];
+}
+
+KERNEL(add_some, add_args) {
+    size_t i = element(BLOCK_X * SOME);
+    float x[SOME], y[SOME];
+    UNROLL
+    for (unsigned k = 0; k < SOME; k++) {
+        bool mine = i + k * THREADS < a.n;
+        x[k] = mine ? a.x[i + k * THREADS] : 0;
+        y[k] = mine ? a.y[i + k * THREADS] : 0;
+    }
+    UNROLL
+    for (unsigned k = 0; k < SOME; k++)
+        if (i + k * THREADS < a.n) a.x[i + k * THREADS] = x[k] + y[k];
 }
 
 // Of what follows BLOCK_X is a row, and y goes along it.
