@@ -64,11 +64,13 @@ extern _Thread_local struct simt_place simt_here;
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)
 #define UNROLL
-#define SHARED(type, name)      type *const name = simt_shared(sizeof(type))
-#define SIMT_TEXT_(x)           #x
-#define SIMT_TEXT(x)            SIMT_TEXT_(x)
-#define KERNEL(name, type)      SIMT_KERNEL(KERNEL_NAME(name), type)
-#define SIMT_KERNEL(name, type) SIMT_KERNEL_(name, type)
+#define SHARED(type, name)       type *const name = simt_shared(sizeof(type))
+#define SIMT_TEXT_(x)            #x
+#define SIMT_TEXT(x)             SIMT_TEXT_(x)
+#define KERNEL(name, type)       SIMT_KERNEL(KERNEL_NAME(name), type)
+#define EARLY_KERNEL(name, type) KERNEL(name, type)
+#define after_earlier()          ((void)0)
+#define SIMT_KERNEL(name, type)  SIMT_KERNEL_(name, type)
 #define SIMT_KERNEL_(name, type)                                                                                       \
     static void name##_thread(const struct type a);                                                                    \
     static void name##_body(const void *args) { name##_thread(*(const struct type *)args); }                           \

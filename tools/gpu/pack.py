@@ -3,13 +3,13 @@
 usage: pack.py OUTPUT DEPFILE FOLDER [HEADER...]
 
 All .cu files (programs) and .h files of the folder, and the headers named. A program's kernels are its lines that begin
-with KERNEL(NAME; one that has the word TYPE_NAME is typed.
+with KERNEL(NAME, or EARLY_KERNEL(NAME; one that has the word TYPE_NAME is typed.
 """
 import re
 import sys
 from pathlib import Path
 
-KERNEL = re.compile(r"^KERNEL\((\w+)", re.MULTILINE)
+KERNEL = re.compile(r"^(?:EARLY_)?KERNEL\((\w+)", re.MULTILINE)
 
 
 def quoted(text):

@@ -6,6 +6,7 @@
 
 #include "device/gpu/kernels/runs16.h"
 #include "device/gpu/lay.h"
+#include "device/gpu/record.h"
 #include "device/gpu/work.h"
 
 // Bytes of 16-bit rows that go over at once; of rows that a thread lays out at a time; what rows' bodies begin at a
@@ -112,6 +113,7 @@ static void make_planes(struct gpu *g, const struct card_weight *c, const dbyte 
                             runs,
                             c->type == TYPE_BF16};
     work_launch(g, "planes16", rows, work_blocks(runs, RUNS16_OF_BLOCK), 1, &a, sizeof a);
+    gpu_record_alone(g);
 }
 
 // Planes are made on the card, from rows that are there for that long.

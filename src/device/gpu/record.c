@@ -11,7 +11,7 @@ enum { MOST = 64, FEWEST = 4, ROOM = 32 << 10, GRAPHS = 256, SEEN = 4096, NAME =
 // A launch as it lies in a list, its arguments behind it.
 struct node {
     void *function;
-    uint32_t grid[3], block[3], shared, size;
+    uint32_t grid[3], block[3], shared, size, alone, pad;
 };
 
 struct list {
@@ -36,6 +36,7 @@ struct gpu_record {
     void *retired[GRAPHS]; // graphs that may still run
     size_t n_retired, replayed, made;
     bool plain; // without graphs
+    bool alone; // the next launch
 };
 
 bool gpu_record_new(struct gpu *g, gyr_error *e) {
@@ -83,7 +84,9 @@ bool gpu_record(struct gpu *g, void *function, const char *name, const struct la
                         {l->grid[0], l->grid[1], l->grid[2]},
                         {l->block[0], l->block[1], l->block[2]},
                         l->shared,
-                        (uint32_t)l->size};
+                        (uint32_t)l->size,
+                        r->alone};
+    r->alone = false;
     uint8_t *at = list->data + list->bytes;
     memset(at, 0, room_of(l->size));
     memcpy(at, &node, sizeof node);
@@ -91,6 +94,10 @@ bool gpu_record(struct gpu *g, void *function, const char *name, const struct la
     snprintf(list->name[list->n++], NAME, "%s", name);
     list->bytes += room_of(l->size);
     return list->n < MOST || gpu_flush(g);
+}
+
+void gpu_record_alone(struct gpu *g) {
+    if (g->record) g->record->alone = true; // tests/simt launches by itself
 }
 
 static uint64_t hash_of(const struct list *l) {
@@ -110,7 +117,7 @@ static int launch_one(struct gpu *g, const struct node *n, const void *args) {
     size_t size = n->size;
     // Pointer, size, end: the same numbers for both vendors but the last.
     void *extra[] = {(void *)1, (void *)(uintptr_t)args, (void *)2, &size, g->api->vendor->launch_end};
-    if (!g->chip.early)
+    if (!g->chip.early || n->alone)
         return g->api->launch(n->function, n->grid[0], n->grid[1], n->grid[2], n->block[0], n->block[1], n->block[2],
                               n->shared, g->stream, NULL, extra);
     struct gpu_launch_config c = {.shared = n->shared, .stream = g->stream, .attribute = &early, .attributes = 1};

@@ -80,6 +80,7 @@ EXPORT NAME(nvrtcCompileProgram, hiprtcCompileProgram)(void *program, int n, con
         if (!strncmp(at, "#error ", 7)) return refuse(p, line, "#error directive: ", at + 7);
         if (!strncmp(at, "#include \"", 10) && !knows(p, at + 10, strcspn(at + 10, "\"")))
             return refuse(p, line, "cannot open source file ", at + 9);
+        if (!strncmp(at, "EARLY_", 6)) at += 6;
         if (!strncmp(at, "KERNEL(", 7))
             used += (size_t)snprintf(p->image + used, size - used, "kernel %.*s%s%s\n", (int)strcspn(at + 7, ",)"),
                                      at + 7, type ? "_" : "", type ? type : "");

@@ -2,6 +2,8 @@
 // compiler for the host too (tests/simt). Three bodies: CUDA (NVRTC, nvcc), HIP (hipRTC, clang), and the host's.
 //
 //   KERNEL(name, type) { .. a.member .. }   a kernel; it takes one struct by value, `a`, and blocks of THREADS threads
+//   EARLY_KERNEL(name, type)                the same, which calls after_earlier() itself before it reads what kernels
+//                                           before it write, or writes anything: until then it may fetch weights
 //   FN                                      a function of kernels
 //   CONST                                   a table that all threads read
 //   SHARED(type, name)                      `name` points to memory of the block, garbage at first; once a kernel
@@ -246,17 +248,25 @@ FN void send_copies(void) {}
 // little (programmatic dependent launch, chips from sm_90 on).
 FN void after_earlier(void) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;" ::: "memory");
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+FN void let_next_begin(void) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 
-#define KERNEL(name, type)                                                                                             \
+#define KERNEL_AFTER(name, type, wait)                                                                                 \
     WITHIN void KERNEL_PASTE(name, body)(const struct type &a);                                                        \
     extern "C" __global__ void BOUNDS KERNEL_NAME(name)(GIVEN const struct type a) {                                   \
-        after_earlier();                                                                                               \
+        let_next_begin();                                                                                              \
+        wait;                                                                                                          \
         KERNEL_PASTE(name, body)(a);                                                                                   \
     }                                                                                                                  \
     WITHIN void KERNEL_PASTE(name, body)(const struct type &a)
+#define KERNEL(name, type)       KERNEL_AFTER(name, type, after_earlier())
+#define EARLY_KERNEL(name, type) KERNEL_AFTER(name, type, (void)0)
 #define SHARED(type, name)                                                                                             \
     __shared__ type name##_there;                                                                                      \
     type *const name = &name##_there

@@ -155,6 +155,7 @@ FN void add_segment(const struct rounded *x, const struct chosen_matrix *m, size
     UNROLL
     for (unsigned k = 0; k < AHEAD; k++)
         if (k < count) fetch(m, row + strip_at(n, segment, k), &next[k]);
+    after_earlier();
     // Every segment has so many blocks, so that lanes go together.
     for (; j + AHEAD <= n / SEGMENTS; j += AHEAD) {
         UNROLL
@@ -174,6 +175,7 @@ FN void multiply(const struct product_args *a, unsigned first, unsigned rows) {
     unsigned output = (BLOCK_X * THREADS + THREAD) / TEAM, segment = THREAD % TEAM;
     bool mine = output < a->w.rows;
     struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
+    if (a->choice.table) after_earlier();
     if (rows == 1 && !choose_matrix(&a->choice, first, &m)) return;
     struct rounded x = {a->codes + (size_t)first * a->w.cols, a->group + (size_t)first * (a->w.cols / 32), a->w.grid,
                         a->w.cols, rows == 1 ? 0 : a->rows - 1 - first};

@@ -14,10 +14,10 @@
 #include "strips.h"
 #include "types.h"
 
-KERNEL(product, product_args) { multiply(&a, BLOCK_Y, 1); }
+EARLY_KERNEL(product, product_args) { multiply(&a, BLOCK_Y, 1); }
 
 // FEW rows at a time, BLOCK_Y of them; the last ones may be fewer.
-KERNEL(product_few, product_args) { multiply(&a, BLOCK_Y * FEW, FEW); }
+EARLY_KERNEL(product_few, product_args) { multiply(&a, BLOCK_Y * FEW, FEW); }
 
 #ifdef BLOCKS // a tile's sums and what comes next fill a thread's registers
 #undef BLOCKS

@@ -44,10 +44,12 @@ FN float segment16(const uint8_t *w, const uint8_t *x, const float *w_unit, cons
     struct walk16 walk = walk16_of(n);
     struct piece16 ahead[AHEAD];
     struct sums_of_lane s = {0, 0};
-    float acc = 0, wu = n ? *w_unit : 0, xu = n ? *x_unit : 0;
+    float acc = 0, wu = n ? *w_unit : 0;
     UNROLL
     for (unsigned i = 0; i < AHEAD; i++)
         if (i < n) ahead[i] = piece16_at(w + i * GROUP16);
+    after_earlier();
+    float xu = n ? *x_unit : 0;
     for (unsigned first = 0; first < n; first += AHEAD) {
         w += AHEAD * GROUP16;
         UNROLL
@@ -93,9 +95,10 @@ FN float segment16_of(const struct product16_args *a, unsigned o, unsigned s) {
 }
 
 // BLOCK_X has WARP / 4 outputs, BLOCK_Y is the row.
-KERNEL(product16, product16_args) {
+EARLY_KERNEL(product16, product16_args) {
     SHARED(struct segments_room, room);
     struct chosen_matrix m;
+    if (a.choice.table) after_earlier();
     if (!matrix16(&a, &m)) return;
     unsigned outputs = WARP / 4, place = THREAD % WARP / 4, mine = BLOCK_X * outputs + place;
     unsigned most = (unsigned)slabs16(a.outputs) * SLAB16 - 1, s = THREAD / WARP;
