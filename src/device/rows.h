@@ -19,7 +19,8 @@ DEVICE_TYPE(drow, struct attention_row);
 struct seats {
     const drow *row; // [rows]
     const dword *pages;
-    size_t longest; // the most positions that a row sees
+    size_t longest;   // the most positions that a row sees
+    size_t sequences; // rows of one sequence that lie side by side count once; 0: it is not known
 };
 
 #endif

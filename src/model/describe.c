@@ -25,7 +25,7 @@ enum part_of {
 
 struct layout {
     size_t at[PARTS + 1]; // bytes
-    size_t rows, wanted, pages, longest, slabs;
+    size_t rows, wanted, pages, longest, sequences, slabs;
     bool keeps;
 };
 
@@ -37,6 +37,7 @@ static void count(struct layout *l, const struct model *m, const struct kv_cache
         if (rows[r].position >= l->longest) l->longest = (size_t)rows[r].position + 1;
         if (r + 1 < l->rows && rows[r + 1].pages == rows[r].pages) continue;
         l->pages += rows[r].position / PAGE_TOKENS + 1;
+        l->sequences++;
     }
     l->slabs = kv->n_slabs;
     l->keeps = m->h.shared_kv;
@@ -153,8 +154,8 @@ static void put_rows(const struct desk *d, const struct model *m, const struct l
 static struct view view_of(const struct desk *d, const struct model *m, const struct layout *l, enum part_of first) {
     const dbyte *at[KEPT - ALL], *pages = d->there + l->at[PAGES];
     for (int i = 0; i < KEPT - ALL; i++) at[i] = d->there + l->at[(int)first + i];
-    return (struct view){.at = {(const drow *)at[ROWS - ALL], (const dword *)pages, l->longest},
-                         .in_chunk = {(const drow *)at[CHUNKS - ALL], (const dword *)pages, l->longest},
+    return (struct view){.at = {(const drow *)at[ROWS - ALL], (const dword *)pages, l->longest, l->sequences},
+                         .in_chunk = {(const drow *)at[CHUNKS - ALL], (const dword *)pages, l->longest, l->sequences},
                          .temper = (const dfloat *)at[TEMPER - ALL],
                          .angles = angle_floats(m, false) ? (const dfloat *)at[ANGLES - ALL] : NULL,
                          .local = angle_floats(m, true) ? (const dfloat *)at[LOCAL - ALL] : NULL};

@@ -215,6 +215,42 @@ static void attention_of_many_heads(void) {
     }
 }
 
+// Many queries at a time: rows of sequences side by side, more of them than a block takes.
+static void attention_of_prompts(void) {
+    enum { SEQUENCES = 2, MOST_ROWS = 48 };
+    static const size_t dims[] = {64, 128, 20};
+    for (size_t i = 0; i < 6; i++) {
+        size_t length = i % 2 ? 600 : 300, heads = i % 2 + 1, rows = i % 2 ? 44 : MOST_ROWS, dim = dims[i % 3];
+        struct kv_shape kv = {i == 4 ? TYPE_Q8_0 : TYPE_F16, heads, dim, i == 3 ? 44 : dim};
+        struct cache c = random_cache(kv, SEQUENCES, length);
+        struct attention a = {.rows = rows, .heads = heads * (i % 2 ? 23 : 66), .kv = kv, .k = c.k, .v = c.v};
+        struct attention_row row[MOST_ROWS];
+        for (size_t r = 0; r < rows; r++) {
+            size_t sequence = r * SEQUENCES / rows;
+            row[r] = (struct attention_row){(uint32_t)(sequence * c.per_sequence), (uint32_t)(length - rows + r)};
+        }
+        size_t n = rows * a.heads * dim, m = rows * a.heads * kv.value_dim;
+        float *q = random_floats(n), *sinks = random_floats(a.heads), *want = malloc(m * sizeof *want),
+              *got = malloc(m * sizeof *got);
+        if (i == 2) q[100] = NAN;
+        a.q = q;
+        a.at = (struct seats){row, c.table, length, SEQUENCES};
+        a.scale = 1 / sqrtf((float)dim);
+        if (i == 1) a.sinks = sinks;
+        if (i == 5) a.window = 300;
+        a.out = want;
+        cpu->ops->attention(cpu, &a);
+        a.out = got;
+        card->ops->attention(card, &a);
+        check_floats("attention of prompts", got, want, m);
+        free_cache(&c);
+        free(q);
+        free(sinks);
+        free(want);
+        free(got);
+    }
+}
+
 static void attention_to_a_choice(void) {
     for (size_t i = 0; i < 6; i++) {
         struct attention a = {.heads = 4, .kv = {types[i % 3], 2, 32, 24}, .most = i < 3 ? 40 : 600};
@@ -247,7 +283,12 @@ static void bad_attention(void) {
 }
 
 int main(void) {
+<<<<<<< HEAD
     BOTH_WARPS(RUN(norms); RUN(elements); RUN(many_elements); RUN(rows); RUN(qkv); RUN(attention);
                RUN(attention_of_many_heads); RUN(attention_to_a_choice); RUN(bad_attention);)
+=======
+    BOTH_WARPS(RUN(norms); RUN(elements); RUN(rows); RUN(qkv); RUN(attention); RUN(attention_of_many_heads);
+               RUN(attention_of_prompts); RUN(attention_to_a_choice); RUN(bad_attention);)
+>>>>>>> f22499b (gpu: attention of many queries to a cache of halves)
     return test_end();
 }

@@ -116,6 +116,10 @@ struct quad {
     uint32_t w[4];
 };
 
+struct pair {
+    uint32_t w[2];
+};
+
 static inline void simt_load(void *to, const void *from, size_t size) {
     if ((uintptr_t)from % size) simt_stop("a load that is not aligned", __LINE__);
     memcpy(to, from, size);
@@ -127,6 +131,11 @@ static inline uint32_t word_at(const void *p) {
 }
 static inline uint32_t half_at(const void *p) {
     uint16_t v;
+    simt_load(&v, p, sizeof v);
+    return v;
+}
+static inline struct pair pair_at(const void *p) {
+    struct pair v;
     simt_load(&v, p, sizeof v);
     return v;
 }

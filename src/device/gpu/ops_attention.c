@@ -5,7 +5,11 @@
 
 _Static_assert(sizeof(struct attention_row) == 24 && offsetof(struct attention_row, state) == 16, "kernels/args.h");
 
-enum { SPAN = 512, PARTS = 64 << 20, FEW_DIM = 256, BUSY = 2 * 132 };
+enum { SPAN = 512, PARTS = 64 << 20 };
+
+// What the kernels of kernels/attend_few.cu and attend_many.cu take, and from how many blocks on they are used: a large
+// card has 132 processors.
+enum { FEW_DIM = 256, FEW_BLOCKS = 264, MANY = 32, MANY_DIM = 128, MANY_BLOCKS = 96 };
 
 static struct cache_shape shape_of(const struct kv_shape *s) {
     uint32_t type = s->type == TYPE_F32 ? CACHE_F32 : s->type == TYPE_F16 ? CACHE_F16 : CACHE_Q8;
@@ -38,23 +42,41 @@ void work_qkv(struct device *d, const struct qkv *q) {
     work_launch(gpu_of(d), "qkv", q->rows, q->heads + (q->k.slab ? q->kv.heads : 0), 1, &a, sizeof a);
 }
 
-// Few enough rows, heads and spans for a block each leave a card's processors idle: then heads that share a key head
-// have blocks of their own.
-static void launch_attend(struct gpu *g, const struct attend_args *a, size_t rows) {
+// Of neighbouring queries that share a key head, those of one sequence share its keys: where most of a block's do, and
+// there are blocks enough, many at a time.
+static bool are_many(const struct attend_args *a, size_t sequences, size_t *tiles) {
     size_t group = a->heads / a->kv.heads;
-    bool few = a->kv.type != CACHE_Q8 && !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
-    bool alone = group < 3 || rows * a->heads * a->spans < BUSY;
-    size_t blocks = alone ? a->heads : a->kv.heads * work_blocks(group, 4);
-    if (!few)
-        work_launch(g, "attend", a->spans, a->heads, rows, a, sizeof *a);
+    *tiles = work_blocks(a->rows * group, MANY);
+    return a->kv.type == CACHE_F16 && !a->slopes && !a->softcap && a->kv.key_dim % 4 == 0 && a->kv.value_dim % 4 == 0 &&
+           a->kv.value_dim <= MANY_DIM && a->rows * group >= sequences * (MANY * 3 / 4) &&
+           *tiles * a->kv.heads * a->spans >= MANY_BLOCKS && a->kv.heads <= USHRT_MAX && a->spans <= USHRT_MAX;
+}
+
+// Where few rows, heads and spans leave a card's processors idle, heads that share a key head have blocks of their own.
+static void launch_few(struct gpu *g, const struct attend_args *a) {
+    size_t group = a->heads / a->kv.heads;
+    if (group < 3 || (size_t)a->rows * a->heads * a->spans < FEW_BLOCKS)
+        work_launch(g, "attend_1", a->spans, a->heads, a->rows, a, sizeof *a);
     else
-        work_launch(g, alone ? "attend_1" : "attend_4", a->spans, blocks, rows, a, sizeof *a);
-    if (!few || a->spans > 1) work_launch(g, "join", a->heads, rows, 1, a, sizeof *a);
+        work_launch(g, "attend_4", a->spans, a->kv.heads * work_blocks(group, 4), a->rows, a, sizeof *a);
+}
+
+static void launch_attend(struct gpu *g, const struct attend_args *a, size_t sequences) {
+    size_t tiles;
+    bool few = a->kv.type != CACHE_Q8 && !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
+    if (few && are_many(a, sequences, &tiles))
+        work_launch(g, "attend_many", tiles, a->spans, a->kv.heads, a, sizeof *a);
+    else if (few)
+        launch_few(g, a);
+    else
+        work_launch(g, "attend", a->spans, a->heads, a->rows, a, sizeof *a);
+    if (!few || a->spans > 1) work_launch(g, "join", a->heads, a->rows, 1, a, sizeof *a);
 }
 
 // As many rows at a time as have room for their parts.
 void work_attention(struct device *d, const struct attention *t) {
     struct gpu *g = gpu_of(d);
+    size_t sequences = t->at.sequences ? t->at.sequences : t->rows;
     size_t spans = work_blocks(t->at.longest, SPAN), out = t->heads * t->kv.value_dim;
     size_t row = t->heads * spans * (t->kv.value_dim + PART_MORE) * sizeof(float), most = PARTS / (row + !row);
     if (most < 1) most = 1;
@@ -74,6 +96,7 @@ void work_attention(struct device *d, const struct attention *t) {
                                 .k = cached(t->k),
                                 .v = cached(t->v),
                                 .kv = shape_of(&t->kv),
+                                .rows = (uint32_t)n,
                                 .heads = (uint32_t)t->heads,
                                 .spans = (uint32_t)spans,
                                 .window = t->window,
@@ -81,6 +104,6 @@ void work_attention(struct device *d, const struct attention *t) {
                                 .alibi_bf16 = t->alibi_bf16,
                                 .scale = t->scale,
                                 .softcap = t->softcap};
-        launch_attend(g, &a, n);
+        launch_attend(g, &a, sequences);
     }
 }

@@ -246,7 +246,7 @@ struct attend_args {
     const dint *chosen;
     struct cached k, v;
     struct cache_shape kv;
-    uint32_t heads, spans, window, most, alibi_bf16;
+    uint32_t rows, heads, spans, window, most, alibi_bf16;
     float scale, softcap;
 };
 

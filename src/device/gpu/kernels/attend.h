@@ -40,15 +40,15 @@ FN float score_of_floats(const struct attend_args *a, unsigned head, unsigned po
     return capped(a, dot * a->scale);
 }
 
-// An element of a head's result, of the sums of all spans.
-FN float result_of(const struct attend_args *a, unsigned head, float max, float sum, float out) {
+// What the elements of a head's sums over all spans are multiplied by in the end.
+FN float share_of(const struct attend_args *a, unsigned head, float max, float sum) {
     float keep = 1;
     if (a->sinks) {
         float both = a->sinks[head] > max ? a->sinks[head] : max;
         keep = exp_f(max - both);
         sum = fmaf(sum, keep, exp_f(a->sinks[head] - both));
     }
-    return out * (keep / sum);
+    return keep / sum;
 }
 
 // Where what a span gives goes.

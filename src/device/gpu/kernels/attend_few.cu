@@ -140,7 +140,7 @@ FN void weigh_scores(const struct few *f, unsigned heads, struct few_room *room,
         UNROLL
         for (unsigned i = 0; i < 2; i++) {
             bool seen = t + i >= f->seen.first && t + i < f->seen.last;
-            room->weight[h * SPAN + t + i] = seen ? exp_f(score[i * FEW_HEADS + h] - x) : 0;
+            room->weight[h * SPAN + t + i] = either(seen, exp_f(score[i * FEW_HEADS + h] - x), 0);
         }
     }
 }
@@ -261,7 +261,7 @@ FN void put_outputs(const struct few *f, const struct few_room *room, unsigned h
         for (unsigned m = 1; m < heads; m++) most = h == m ? max[m] : most;
         if (a->spans == 1)
             a->out[((size_t)f->row * a->heads + f->head + h) * dim + i] =
-                result_of(a, f->head + h, most, room->sum[h], acc[k]);
+                acc[k] * share_of(a, f->head + h, most, room->sum[h]);
         else
             part[i] = acc[k];
         if (i || a->spans == 1) continue;

@@ -221,6 +221,6 @@ KERNEL(join, attend_args) {
             sum = fmaf(now_sum, scale, sum * keep);
             out = fmaf(part[i], scale, out * keep);
         }
-        a.out[((size_t)row * a.heads + head) * dim + i] = result_of(&a, head, max, sum, out);
+        a.out[((size_t)row * a.heads + head) * dim + i] = out * share_of(&a, head, max, sum);
     }
 }
