@@ -700,6 +700,7 @@ typedef struct gyr_device_info {
     char driver[24];       // version of a card's driver, such as "CUDA 13.0"; "" where there is none
     char compiler[24];     // and of the library that compiles programs for it, such as "NVRTC 13.0"
     bool unusable;         // no model can be opened on it: gyr_device_check() says why
+    bool untried;          // a card, and no chip of its kind has been compared with the CPU yet: gyr devices --check
     uint64_t reserved[1];
 } gyr_device_info;
 
