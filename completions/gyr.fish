@@ -27,7 +27,7 @@ complete -c gyr -n '__fish_seen_subcommand_from run verify serve tokenize templa
 complete -c gyr -n '__fish_seen_subcommand_from run verify logits eval bench merge' -l adapter -r -d 'LoRA adapter'
 complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits eval bench plan convert quantize tune merge' -s t -l threads -x -d 'Worker threads'
 complete -c gyr -n '__fish_seen_subcommand_from run serve logits eval bench plan' -l kv-type -x -a 'f32 f16 q8' -d 'Precision of the KV cache'
-complete -c gyr -n '__fish_seen_subcommand_from run bench' -l device -x -a 'cpu cuda hip' -d 'What to compute on'
+complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l device -x -a 'auto cpu cuda hip' -d 'What to compute on'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l lock -d 'Keep the weights in memory'
 complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits eval bench' -l oversize -d 'Run from the disk'
 complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits eval bench' -l no-cache -d 'Keep no rewritten weights'

@@ -88,8 +88,10 @@ typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, G
 
 typedef struct gyr_model_options {
     uint32_t threads;   // worker threads; 0: one for each CPU this process may use
-    const char *device; // "cpu", or another kind that gyr_device_get_info() tells of, with ":1" for its second; NULL:
-                        // $GYR_DEVICE, else the first device that this machine has
+    const char *device; // "cpu", or another kind that gyr_device_get_info() tells of, with ":1" for its second; "auto":
+                        // the first card that can be used and has room for the whole model (beside `tokens` below),
+                        // else the CPU, also where the card then fails as the model is opened. NULL: $GYR_DEVICE, else
+                        // the first device that this machine has, which is the CPU. The answers are the same on all
     uint64_t kv_bytes;  // most memory that KV caches may take; 0: what the machine leaves
     bool oversize;      // open a model whose weights are larger than the memory: it runs at the disk's speed
     bool lock;          // keep the weights in memory (mlock); the system may not take them back for other things
@@ -98,8 +100,14 @@ typedef struct gyr_model_options {
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
-    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()); NULL: this process alone
-    uint64_t reserved[7];    // zero; so wherever a member has this name
+    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()), all of them on CPUs with
+                             // "auto"; NULL: this process alone
+    // What "auto" finds room for beside the weights: tokens in the caches of so many sessions; 0: 4,096 of each of
+    // one. Nothing is reserved with them.
+    uint64_t tokens;
+    uint32_t sequences;
+    gyr_kv_type kv_type;
+    uint64_t reserved[5]; // zero; so wherever a member has this name
 } gyr_model_options;
 
 // Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are rewritten in the form
@@ -175,12 +183,15 @@ typedef struct gyr_model_info {
     uint32_t context;     // tokens the model was trained for
     uint32_t far_context; // most that a session may be asked to hold: more where the model has other positions for it
     bool has_chat_template;
-    bool keeps_state;     // a session cut short computes its tokens again: a state does not go back
-    bool bidirectional;   // tokens see those that come after them, too: see gyr_session_feed()
-    bool encoder;         // it makes embeddings alone, and no session
-    uint32_t embedding;   // elements of an embedding (gyr_embed()); 0: it makes none
-    uint64_t state_bytes; // of the state that each of its sessions keeps; 0: none does
-    uint64_t reserved[7];
+    bool keeps_state;      // a session cut short computes its tokens again: a state does not go back
+    bool bidirectional;    // tokens see those that come after them, too: see gyr_session_feed()
+    bool encoder;          // it makes embeddings alone, and no session
+    uint32_t embedding;    // elements of an embedding (gyr_embed()); 0: it makes none
+    uint64_t state_bytes;  // of the state that each of its sessions keeps; 0: none does
+    const char *device;    // what it is on, as gyr_model_options.device names it, such as "cpu" or "cuda:0"
+    const char *placement; // what "auto" chose, and why, in a line, such as "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB" or
+                           // "cpu: the model needs 160 GB and cuda:0 has 149"; "" where there was no choice
+    uint64_t reserved[5];
 } gyr_model_info;
 
 // Facts about an open model. The strings live as long as the model.
@@ -700,6 +711,7 @@ typedef struct gyr_device_info {
     char driver[24];       // version of a card's driver, such as "CUDA 13.0"; "" where there is none
     char compiler[24];     // and of the library that compiles programs for it, such as "NVRTC 13.0"
     bool unusable;         // no model can be opened on it: gyr_device_check() says why
+    bool untried;          // a card, and no chip of its kind has been compared with the CPU yet: gyr devices --check
     uint64_t reserved[1];
 } gyr_device_info;
 

@@ -32,7 +32,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "tokens in each sequence before it begins (0)", OPTION_WHOLE, FIELD(context), 0, 1e7},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
-    {"device", 0, "NAME", "what to compute on (or $GYR_DEVICE, or the CPU)", OPTION_TEXT, FIELD(device_name)},
+    {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device_name)},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
@@ -59,6 +59,12 @@ static size_t parse_widths(const char *list, size_t widths[MAX_WIDTHS]) {
         p = end;
     }
     return 0;
+}
+
+static size_t most_of(const size_t *widths, size_t n) {
+    size_t most = 0;
+    for (size_t i = 0; i < n; i++) most = widths[i] > most ? widths[i] : most;
+    return most;
 }
 
 struct bench {
@@ -177,16 +183,10 @@ static void print_json(const struct bench *b, const struct measured *m) {
     json_decref(o);
 }
 
-// The device that the model is on: the CPU, or a card by its name, which is known to be there.
+// The device that the model is on.
 static gyr_status look_at_device(struct bench *b, gyr_error *e) {
-    const char *name = b->o->device_name ? b->o->device_name : getenv("GYR_DEVICE");
-    size_t n = name ? strcspn(name, ":") : 0, which = n && name[n] ? strtoul(name + n + 1, NULL, 10) : 0;
-    gyr_status status = GYR_OK;
-    for (size_t i = 0; n && i < gyr_device_count(); i++) {
-        if ((status = gyr_device_get_info(i, &b->device, e))) return status;
-        if (strlen(b->device.kind) == n && !strncmp(b->device.kind, name, n) && !which--) break;
-    }
-    if (!n) status = gyr_device_get_info(0, &b->device, e);
+    size_t i = device_number(b->info.device);
+    gyr_status status = gyr_device_get_info(i == NO_DEVICE ? 0 : i, &b->device, e);
     b->how.card = !b->device.threads;
     return status;
 }
@@ -257,7 +257,10 @@ int verb_bench(int argc, char **argv) {
                              .device = o.device_name,
                              .oversize = o.oversize,
                              .lock = o.lock,
-                             .cache = !o.no_cache};
+                             .cache = !o.no_cache,
+                             .kv_type = kv_type_named(o.kv_type)};
+    how.sequences = (uint32_t)most_of(widths, b.widths);
+    how.tokens = how.sequences * (o.context + o.prompt + o.generate);
     if (!team_adapter("bench", o.adapter)) return GYR_USAGE;
     if (team_follow(o.model, how, &status)) return status;
     signals_catch();
@@ -272,6 +275,7 @@ int verb_bench(int argc, char **argv) {
     } else if (open_adapter(b.model, o.adapter, &adapter, &status)) {
         b.how.adapter = adapter;
         gyr_model_get_info(b.model, &b.info);
+        if (!o.json) say_device(b.model);
         status = bench(&b, widths);
     }
     gyr_adapter_close(adapter);

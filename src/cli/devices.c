@@ -26,6 +26,7 @@ static json_t *describe(const gyr_device_info *d, double bandwidth, const char *
     if (bandwidth > 0) json_object_set_new(j, "memory_bandwidth", json_real(bandwidth));
     if (*d->driver) json_object_set_new(j, "driver", json_string(d->driver));
     if (*d->compiler) json_object_set_new(j, "compiler", json_string(d->compiler));
+    if (!d->threads) json_object_set_new(j, "tried", json_boolean(!d->untried));
     if (d->unusable) json_object_set_new(j, "why", json_string(why));
     return j;
 }
@@ -40,7 +41,10 @@ static void print_card(const gyr_device_info *d, const char *why) {
         print("   %s, driver %s, compiler %s; %s of %s memory free\n", d->isa, *d->driver ? d->driver : "unknown",
               *d->compiler ? d->compiler : "none", human_bytes((double)d->memory_free),
               human_bytes((double)d->memory_bytes));
-    if (d->unusable) print("   not usable: %s\n", why);
+    if (d->unusable)
+        print("   not usable: %s\n", why);
+    else if (d->untried)
+        print("   not tried on this chip yet: 'gyr devices --check' compares it with the CPU\n");
 }
 
 // One device's line; its object goes to `all`.

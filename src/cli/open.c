@@ -59,6 +59,27 @@ static void say_notes(const gyr_tokenizer *t) {
     for (size_t i = 0; (note = gyr_tokenizer_note(t, i)); i++) say_error("note: %s", note);
 }
 
+const char *device_named(const char *name) {
+    const char *set = getenv("GYR_DEVICE");
+    return name ? name : set && *set ? set : "auto";
+}
+
+size_t device_number(const char *name) {
+    gyr_device_info info;
+    size_t n = strcspn(name, ":"), which = name[n] ? strtoul(name + n + 1, NULL, 10) : 0;
+    for (size_t i = 0; i < gyr_device_count(); i++) {
+        bool same = !gyr_device_get_info(i, &info, NULL) && strlen(info.kind) == n && !strncmp(info.kind, name, n);
+        if (same && !which--) return i;
+    }
+    return NO_DEVICE;
+}
+
+void say_device(const gyr_model *model) {
+    gyr_model_info info;
+    gyr_model_get_info(model, &info);
+    if (*info.placement) say_dim("device: %s", info.placement);
+}
+
 gyr_model *open_model(const char *path, gyr_model_options options, int *status) {
     gyr_error e = {0};
     struct stat file;
@@ -72,6 +93,7 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status) 
     options.progress = progress_report;
     options.user = &bar;
     options.ranks = team_joined();
+    options.device = device_named(options.device);
     gyr_model *model = path ? gyr_model_open(path, &options, &e) : open_poet(&options, &e);
     progress_end(&bar);
     free(found);
@@ -83,7 +105,7 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status) 
 const gyr_tokenizer *open_tokenizer(const char *path, gyr_model **model, int *status) {
     *model = NULL;
     if (!choose(path)) {
-        *model = open_model(NULL, (gyr_model_options){.threads = 1}, status);
+        *model = open_model(NULL, (gyr_model_options){.threads = 1, .device = "cpu"}, status);
         return *model ? gyr_model_tokenizer(*model) : NULL;
     }
     gyr_error e = {0};

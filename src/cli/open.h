@@ -5,8 +5,19 @@
 #include "gyr.h"
 
 // Opens `path`; if NULL the model that $GYR_MODEL names; if there is none, the poet that is built into the program.
-// Shows a bar meanwhile. NULL after the error was printed; its status is in *status.
+// Shows a bar meanwhile. Where no device is named, and $GYR_DEVICE is not set, it is "auto". NULL after the error was
+// printed; its status is in *status.
 gyr_model *open_model(const char *path, gyr_model_options options, int *status);
+
+// Says on stderr on which device the model is, where there was a choice.
+void say_device(const gyr_model *model);
+
+// Which of the devices has this name, as models tell theirs: "cuda:1"; NO_DEVICE: none.
+#define NO_DEVICE SIZE_MAX
+size_t device_number(const char *name);
+
+// The device to name where the user named `name`, or, NULL, none.
+const char *device_named(const char *name);
 
 // What --adapter names, for an open model; NULL where nothing is named. False after the error was printed. Sessions and
 // the adapter are closed before the model.

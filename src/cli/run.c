@@ -46,7 +46,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "room for N tokens (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9,
      "Memory and machine"},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
-    {"device", 0, "NAME", "what to compute on (or $GYR_DEVICE, or the CPU)", OPTION_TEXT, FIELD(device)},
+    {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
@@ -176,7 +176,9 @@ static gyr_model_options model_options(const struct run_options *o) {
                                .device = o->device,
                                .oversize = o->oversize,
                                .lock = o->lock,
-                               .cache = !o->no_cache};
+                               .cache = !o->no_cache,
+                               .tokens = o->context,
+                               .kv_type = kv_type_named(o->kv_type)};
 }
 
 static int open_talk(struct talk *t) {
@@ -187,6 +189,7 @@ static int open_talk(struct talk *t) {
     t->load_seconds = seconds_now() - begun;
     if (!t->model || !open_adapter(t->model, o->adapter, &t->adapter, &status)) return status;
     gyr_model_get_info(t->model, &t->info);
+    if (!o->json) say_device(t->model);
     if (o->verbose) say_plan(t);
     gyr_error e = {0};
     if (!(t->energy = gyr_energy_new(&e))) return report(&e);

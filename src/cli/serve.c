@@ -15,7 +15,7 @@
 
 struct serving {
     struct texts models, aliases, adapters, origins, hosts;
-    const char *adapter_folder, *host, *cert, *key, *kv_type;
+    const char *adapter_folder, *host, *cert, *key, *kv_type, *device;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory, adapter_memory;
     bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull;
@@ -31,6 +31,7 @@ static const struct option options[] = {
     {"adapters", 0, "FOLDER", "adapters that clients may load", OPTION_TEXT, FIELD(adapter_folder)},
     {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
+    {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -98,6 +99,9 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .adapter_memory = o->adapter_memory << 20,
         .memory = o->memory << 20,
         .model = {.threads = (uint32_t)o->threads,
+                  .device = device_named(o->device),
+                  .tokens = o->context,
+                  .kv_type = kv_type_named(o->kv_type),
                   .oversize = o->oversize,
                   .lock = o->lock,
                   .cache = !o->no_cache,

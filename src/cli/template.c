@@ -62,7 +62,7 @@ static int render_owned(gyr_template *t, int status) {
 // Of the model that is built into the program.
 static int render_poet(void) {
     int status = GYR_OK;
-    gyr_model *m = open_model(NULL, (gyr_model_options){.threads = 1}, &status);
+    gyr_model *m = open_model(NULL, (gyr_model_options){.threads = 1, .device = "cpu"}, &status);
     const gyr_template *t = m ? gyr_model_template(m) : NULL;
     if (t) status = render(t);
     if (m && !t) status = usage_error("poet: has no chat template; name one with --file, or a model with -m");

@@ -27,6 +27,9 @@ struct counted {
 // `rows`: most of a batch.
 struct device *device_count(struct device *like, size_t rows, gyr_error *e);
 
+// A device that is asked for nothing but what a matrix takes: on a card, whatever its vendor.
+struct device *device_like_card(void);
+
 // What was counted since the last device_count_clear(), *n of them.
 const struct counted *device_counted(const struct device *d, size_t *n);
 void device_count_clear(struct device *d);

@@ -290,6 +290,7 @@ struct device_facts {
     char name[128], isa[32]; // as in gyr_device_info
     char driver[24], compiler[24];
     uint64_t memory, available;
+    bool untried;  // on no chip of its kind have kernels been compared with the CPU's bytes
     char why[400]; // nothing can be computed on it: what is wrong, and what to do; "" if it can
 };
 

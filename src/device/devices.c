@@ -36,9 +36,9 @@ static bool is_of(const struct device_kind *k, const char *name, size_t *index) 
 }
 
 static bool not_there(const char *name, gyr_error *e) {
-    char known[256] = "";
+    char known[256] = "auto";
     for (size_t i = 0; i < n_kinds; i++) {
-        if (i) strncat(known, ", ", sizeof known - strlen(known) - 1);
+        strncat(known, ", ", sizeof known - strlen(known) - 1);
         strncat(known, kinds[i]->name, sizeof known - strlen(known) - 1);
     }
     return fail(e, GYR_USAGE, "device %.60s: no such device; choose one of %s", name, known);

@@ -44,6 +44,7 @@ struct notes {
 struct gyr_model {
     struct checkpoint *checkpoint;
     struct device *device;
+    struct placement placement;
     struct model *model;
     struct gyr_tokenizer tokenizer;
     struct gyr_template *chat; // NULL: the file has none

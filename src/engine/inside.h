@@ -7,6 +7,12 @@
 
 const struct model *model_inside(const gyr_model *m);
 
+// Which device a model is on, or would be, and why: "cuda:0", "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB"; "cpu", "cpu:
+// the model needs 160 GB and cuda:0 has 149". Nothing is said where there was nothing to choose from.
+struct placement {
+    char device[32], why[512];
+};
+
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
 

@@ -48,6 +48,7 @@ static void take_facts(const struct device_facts *f, gyr_device_info *info) {
     info->memory_bytes = f->memory;
     info->memory_free = f->available;
     info->unusable = *f->why;
+    info->untried = f->untried;
 }
 
 // The facts, and why nothing can be computed there, if that is so.

@@ -1,5 +1,6 @@
 // Opening a model: checkpoint, tokenizer, chat template, weights bound, pages warmed.
 #include "base/buf.h"
+#include "engine/place.h"
 #include "engine/ranks.h"
 
 #include <errno.h>
@@ -121,16 +122,37 @@ size_t model_samplers(struct gyr_model *m, size_t want) {
     return m->n_samplers;
 }
 
+// A model's file, or its image; and a card that was tried for it and failed.
+struct source {
+    const char *path, *name;
+    const void *data;
+    size_t size;
+    bool again; // the CPU is to take it
+    gyr_error why;
+};
+
+static struct checkpoint *read_source(const struct source *s, gyr_error *e) {
+    return s->path ? checkpoint_open(s->path, e) : checkpoint_open_memory(s->name, s->data, s->size, e);
+}
+
+static bool place(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
+    if (!place_is_open(o))
+        m->device = place_named(&m->placement, o, e);
+    else
+        m->device = s->again || m->ranks ? place_on_cpu(&m->placement, o, s->again ? &s->why : NULL, e)
+                                         : place_model(&m->placement, m->checkpoint, o, e);
+    return m->device;
+}
+
 // What is known before anything is bound.
-static bool begin(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+static bool begin(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
     struct text name = {0};
     if (!checkpoint_string(m->checkpoint, "general.name", &name, e)) return false;
     m->name = copy_text(name);
     m->types = list_types(m->checkpoint);
     if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
-    m->device = device_open(o ? o->device : NULL, o ? o->threads : 0, e);
     m->kv_limit = o ? o->kv_bytes : 0;
-    return m->device;
+    return place(m, o, s, e);
 }
 
 // A state of layers that are others' takes a float here: there is one.
@@ -149,20 +171,20 @@ static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
            m->device->ops->sync(m->device, e);
 }
 
-static bool open_alone(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    return begin(m, o, e) && (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, mapped, e);
+static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
+    return begin(m, o, s, e) && (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, s->path, e);
 }
 
 // Every rank goes through the same steps, however they end.
-static bool open_part(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
     gyr_error made = {0};
     uint64_t *memory;
-    bool ok = begin(m, o, &made);
+    bool ok = begin(m, o, s, &made);
     if (!ranks_meet_model(m, m->ranks, o->oversize, ok, &made, &memory, e)) return false;
     struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
     m->model = model_part(m->checkpoint, m->device, &cut, &made);
     free(memory);
-    return ranks_ready(m, fill(m, o, mapped, &made), &made, e);
+    return ranks_ready(m, fill(m, o, s->path, &made), &made, e);
 }
 
 // The others hear that this rank has no model to open.
@@ -172,7 +194,22 @@ static void tell_failure(const gyr_model_options *o, gyr_error *e) {
     ranks_meet_model(NULL, o->ranks->ranks, false, false, &made, &memory, e);
 }
 
-static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options *o, bool mapped, gyr_error *e) {
+static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_error *e);
+
+// What is wrong with the model is said again by the CPU; what is wrong with the card, is no reason not to have an
+// answer.
+static gyr_model *open_on_cpu(struct gyr_model *failed, struct source *s, const gyr_model_options *o, gyr_error *e) {
+    bool card = place_is_open(o) && !s->again && strcmp(failed->placement.device, "cpu");
+    bool its = e->status == GYR_NO_MEMORY || e->status == GYR_DEVICE || e->status == GYR_UNSUPPORTED;
+    gyr_model_close(failed);
+    if (!card || !its) return NULL;
+    s->again = true;
+    s->why = *e;
+    return open_source(s, o, e);
+}
+
+static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_error *e) {
+    struct checkpoint *c = read_source(s, e);
     gyr_model *m = c ? calloc(1, sizeof *m) : NULL;
     bool many = o && o->ranks && ranks_count(o->ranks->ranks) > 1;
     if (!m) {
@@ -185,16 +222,15 @@ static gyr_model *open_checkpoint(struct checkpoint *c, const gyr_model_options 
     m->ranks = many ? o->ranks->ranks : NULL;
     pthread_mutex_init(&m->checksum_lock, NULL);
     m->tokenizer.vocab = &c->vocab;
-    if ((many ? open_part : open_alone)(m, o, mapped, e)) return m;
-    gyr_model_close(m);
-    return NULL;
+    if ((many ? open_part : open_alone)(m, o, s, e)) return m;
+    return open_on_cpu(m, s, o, e);
 }
 
 gyr_model *gyr_model_open(const char *path, const gyr_model_options *o, gyr_error *e) {
     gyr_error none;
     if (!CHECK_RESERVED(o, e)) return NULL;
     if (!e) e = &none;
-    return open_checkpoint(checkpoint_open(path, e), o, true, e);
+    return open_source(&(struct source){.path = path}, o, e);
 }
 
 gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size, const gyr_model_options *o,
@@ -202,7 +238,7 @@ gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size
     gyr_error none;
     if (!CHECK_RESERVED(o, e)) return NULL;
     if (!e) e = &none;
-    return open_checkpoint(checkpoint_open_memory(name, data, size, e), o, false, e);
+    return open_source(&(struct source){.name = name, .data = data, .size = size}, o, e);
 }
 
 void gyr_model_close(gyr_model *m) {
@@ -259,5 +295,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
-                             .embedding = (uint32_t)embedding_size(m)};
+                             .embedding = (uint32_t)embedding_size(m),
+                             .device = m->placement.device,
+                             .placement = m->placement.why};
 }

@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) {
-    static const enum type types[] = {[GYR_KV_F32] = TYPE_F32, [GYR_KV_F16] = TYPE_F16, [GYR_KV_Q8] = TYPE_Q8_0};
-    return want == GYR_KV_DEFAULT ? kv_cache_default(m->model->type) : types[want];
-}
+enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want) { return kv_cache_wanted(m->model->type, want); }
 
 // Which of the model's pools has the type. Sessions beyond the trained context have pools of their own: their keys are
 // rotated otherwise.

@@ -11,6 +11,11 @@ size_t kv_cache_pages(size_t tokens) { return tokens / PAGE_TOKENS + (tokens % P
 
 enum type kv_cache_default(enum type weights) { return weights == TYPE_F32 ? TYPE_F32 : TYPE_F16; }
 
+enum type kv_cache_wanted(enum type weights, gyr_kv_type want) {
+    static const enum type types[] = {[GYR_KV_F32] = TYPE_F32, [GYR_KV_F16] = TYPE_F16, [GYR_KV_Q8] = TYPE_Q8_0};
+    return want == GYR_KV_DEFAULT ? kv_cache_default(weights) : types[want];
+}
+
 struct kv_layout kv_cache_layout(const struct hyperparameters *h, enum type type) {
     const struct heads *local = &h->local_heads;
     struct kv_layout layout = {.shape = {[KV_USUAL] = {type, h->kv_heads, h->head_dim, h->value_dim},

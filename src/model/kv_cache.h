@@ -62,6 +62,9 @@ size_t kv_cache_pages(size_t tokens);
 // precision could show, and F16 beside all others.
 enum type kv_cache_default(enum type weights);
 
+// The type that a caller wants beside weights of a type.
+enum type kv_cache_wanted(enum type weights, gyr_kv_type want);
+
 // Bytes that `tokens` positions take, whole pages.
 uint64_t kv_cache_bytes(struct kv_layout layout, uint64_t tokens);
 

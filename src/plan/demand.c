@@ -1,5 +1,4 @@
 #include "plan/demand.h"
-#include "model/recurrence.h"
 #include "model/run.h"
 
 #include <stdlib.h>
@@ -38,11 +37,6 @@ bool usage_settle(struct usage *u, const struct checkpoint *c, gyr_error *e) {
     return true;
 }
 
-static enum type kv_type(const struct model *m, gyr_kv_type want) {
-    static const enum type types[] = {[GYR_KV_F32] = TYPE_F32, [GYR_KV_F16] = TYPE_F16, [GYR_KV_Q8] = TYPE_Q8_0};
-    return want == GYR_KV_DEFAULT ? kv_cache_default(m->type) : types[want];
-}
-
 // Every user's sequence lies in the same pages: what they hold is of no interest, only how many there are.
 static bool seat(struct trial *t, gyr_error *e) {
     size_t users = t->u->users;
@@ -60,11 +54,11 @@ static bool seat(struct trial *t, gyr_error *e) {
 static bool try_on(struct trial *t, const struct checkpoint *c, enum type *type, gyr_error *e) {
     size_t rows;
     if (!(t->d = device_count(t->u->like, t->u->rows, e)) || !(t->m = model_hollow(c, t->d, e))) return false;
-    *type = kv_type(t->m, t->u->kv_type);
+    *type = kv_cache_wanted(t->m->type, t->u->kv_type);
     if (!(t->run = run_new(t->m, e)) || !(t->kv = kv_cache_new(t->d, kv_cache_layout(&t->m->h, *type), e)))
         return false;
     t->states.device = t->d;
-    t->states.floats = t->m->h.state_layers * recurrence_floats(&t->m->h.recurrence);
+    t->states.floats = needs_state(t->m);
     rows = t->m->h.bidirectional && t->u->prompt > run_rows(t->run) ? t->u->prompt : run_rows(t->run);
     t->rows = calloc(rows, sizeof *t->rows);
     t->out = malloc(sizeof *t->out); // nothing is read to it
@@ -136,43 +130,16 @@ static bool count_answer(struct trial *t, struct step *s, gyr_error *e) {
     return keep(t, s, e);
 }
 
-static double weight_bytes(struct device *d, const struct weight *w) {
-    size_t form = d->ops->form_bytes(d, w);
-    return (double)(form ? form : w->rows * type_row_bytes(w->type, w->cols));
-}
-
-struct sum {
-    struct device *d;
-    double bytes;
-};
-
-static bool add_bytes(void *arg, struct weight *w) {
-    struct sum *s = arg;
-    s->bytes += weight_bytes(s->d, w);
-    return true;
-}
-
-// A look-up table stays as the file has it, also where it is the output matrix too, in another form.
 static void weigh(const struct trial *t, struct demand *d) {
     struct model *m = t->m;
-    struct sum layers = {t->d, 0}, rest = {t->d, 0};
-    for (uint32_t i = 0; i < m->h.layers; i++) layer_matrices(&m->layers[i], &m->h, add_bytes, &layers);
-    if (m->inputs.project.w.rows) add_bytes(&rest, &m->inputs.project.w);
-    if (m->output.rows) add_bytes(&rest, &m->output);
-    const struct weight *tables[] = {&m->embedding, &m->positions, &m->types, &m->inputs.table.w};
-    bool formed = m->output.rows && t->d->ops->form_bytes(t->d, &m->output);
-    for (int i = 0; i < 4; i++) {
-        bool shared = i == 0 && m->tied && m->output.rows;
-        if (!tables[i]->rows || (shared && !formed)) continue;
-        double bytes = (double)tables[i]->rows * (double)type_row_bytes(tables[i]->type, tables[i]->cols);
-        rest.bytes += bytes;
-        if (!shared) d->tables += bytes;
-    }
+    struct needs n;
+    needs_weights(&n, m);
+    d->tables = n.tables;
     d->layers = m->h.layers;
     d->program = program_bytes + word_bytes * m->h.vocab;
     d->vocab = m->output.rows ? m->output.rows : m->h.vocab;
-    d->layer = layers.bytes / m->h.layers;
-    d->rest = rest.bytes;
+    d->layer = n.layers / m->h.layers;
+    d->rest = n.rest;
     d->parameters = m->parameters;
     d->encoder = m->family->encoder;
     size_t wanted = run_wanted(t->run, GIVES_LOGITS), used = t->u->users < wanted ? t->u->users : wanted;

@@ -4,7 +4,7 @@
 #define PLAN_DEMAND_H
 
 #include "device/count.h"
-#include "model/model.h"
+#include "model/needs.h"
 
 // One step: the operations of a pass, equal ones together.
 struct step {

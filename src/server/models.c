@@ -18,7 +18,7 @@ struct served {
     char *own_name, *own_path; // the source's strings, if it was added later
     gyr_model *model;          // NULL: not loaded
     gyr_model_info info;
-    char architecture[64], types[128]; // the info's own live only as long as the model
+    char architecture[64], types[128], device[32], placement[512]; // the info's own live only as long as the model
     struct format format;
     struct model_plan plan;
     char why[512]; // it could not be read; "": it could
@@ -241,6 +241,10 @@ static void learn(struct served *s, gyr_model *model) {
     gyr_model_get_info(model, &s->info);
     snprintf(s->architecture, sizeof s->architecture, "%s", s->info.architecture);
     snprintf(s->types, sizeof s->types, "%s", s->info.types);
+    snprintf(s->device, sizeof s->device, "%s", s->info.device);
+    snprintf(s->placement, sizeof s->placement, "%s", s->info.placement);
+    s->info.device = s->device;
+    s->info.placement = s->placement;
     s->info.architecture = s->architecture;
     s->info.types = s->types;
     format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(model));

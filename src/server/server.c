@@ -87,6 +87,9 @@ static void greet_model(struct server *s, struct served *m) {
         snprintf(line, sizeof line, "%s: is loaded when it is asked for; %.3g GB, and %.3g GB for conversations",
                  served_name(m), (double)is.plan.weights / 1e9, (double)is.plan.talk / 1e9);
     server_log(s, line);
+    if (!is.loaded || !*is.info.placement) return;
+    snprintf(line, sizeof line, "%s: device: %s", served_name(m), is.info.placement);
+    server_log(s, line);
 }
 
 // The plan of a model, of one answer at a time.

@@ -20,15 +20,21 @@ out=$("$gyr" devices 2>&1)
 has "0  cpu  "
 has "  cuda  Stand-in 0
    sm_90a, driver CUDA 13.0, compiler NVRTC 13.0; 1.07 GB of 1.07 GB memory free
-   not usable: cuda: gyr's kernels have not been tried on a card yet"
-has "  hip  Stand-in 0
-   gfx942, driver HIP 7.1, compiler hipRTC 7.1; 1.07 GB of 1.07 GB memory free"
+2  hip  Stand-in 0
+   gfx942, driver HIP 7.1, compiler hipRTC 7.1; 1.07 GB of 1.07 GB memory free
+   not usable: hip: gyr's kernels have not been tried on a chip of its kind yet; GYR_GPU_UNTRIED=1 uses it"
+
+out=$(GYR_FAKE_CHIP=120 "$gyr" devices 2>&1)
+has "   sm_120a, driver CUDA 13.0, compiler NVRTC 13.0; 1.07 GB of 1.07 GB memory free
+   not tried on this chip yet: 'gyr devices --check' compares it with the CPU"
 
 out=$("$gyr" devices --json 2>&1)
 has '"usable": true'
 has '"usable": false'
 has '"isa": "gfx942"'
-has '"why": "cuda: gyr'"'"'s kernels have not been tried on a card yet'
+has '"tried": true'
+has '"tried": false'
+has '"why": "hip: gyr'"'"'s kernels have not been tried on a chip of its kind yet'
 if printf '%s' "$out" | "$json_check"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
 out=$(GYR_FAKE_VERSION=11080 "$gyr" devices 2>&1)
@@ -39,20 +45,54 @@ out=$(GYR_FAKE_COMPILER=115 "$gyr" devices 2>&1)
 has "compiler NVRTC 11.5; "
 has "not usable: cuda: NVRTC 11.5 is too old; install NVRTC"
 
-# The CPU stays the default, and a card is refused by name. A tree without the model in the box has none to run.
+# A tree without the model in the box has none to run.
 if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
-    out=$("$gyr" run -n 1 hello 2>&1; echo "status $?")
-    has "status 0"
-    out=$(GYR_DEVICE=cuda "$gyr" run -n 1 hello 2>&1 || echo "status $?")
-    has "cuda:0: gyr's kernels have not been tried on a card yet"
+    out=$("$gyr" run --device hip -n 1 hello 2>&1 || echo "status $?")
+    has "hip:0: gyr's kernels have not been tried on a chip of its kind yet"
     has "status 5"
-    out=$(GYR_DEVICE=hip:3 "$gyr" run -n 1 hello 2>&1 || echo "status $?")
+    out=$("$gyr" run --device hip:3 -n 1 hello 2>&1 || echo "status $?")
     has "hip:3: no such card; there are 1"
     has "status 2"
+    out=$("$gyr" run --device vulkan -n 1 hello 2>&1 || echo "status $?")
+    has "device vulkan: no such device; choose one of auto, cpu, cuda, hip"
+    has "status 2"
 
-    # Asked for all the same, on cards whose kernels are the emulation's: the CPU's answer, or one line that says why not.
-    export GYR_GPU_UNTRIED=1 GYR_FAKE_KERNELS="$kernels"
-    want=$("$gyr" run -n 2 hello 2>/dev/null)
+    # By itself: a card that has room, else the CPU; always the same words, and a line about it where there was a choice.
+    export GYR_FAKE_KERNELS="$kernels"
+    want=$("$gyr" run --device cpu -n 2 hello 2>&1)
+    case $want in *device:*) failed=$((failed + 1)) ;; *) passed=$((passed + 1)) ;; esac
+    chosen() { # the line; variables
+        line=$1
+        shift
+        out=$(env "$@" "$gyr" run -n 2 hello 2>&1; echo "status $?")
+        has "$line"
+        has "$want"
+        has "status 0"
+    }
+    chosen "device: cuda:0 (Stand-in 0), 0.3 GB of 1.1 GB" GYR_DEVICE=
+    chosen "device: cuda:0 (Stand-in 0), 0.3 GB of 1.1 GB" GYR_DEVICE=auto
+    chosen "device: cpu: the model needs 0.3 GB and cuda:0 has 0.2" GYR_FAKE_MEMORY=200000000
+    chosen "device: cpu: cuda:0 cannot be used: see gyr devices" GYR_FAKE_COMPILER=115
+    chosen "device: cpu: cuda:0 cannot be used: see gyr devices" GYR_FAKE_CHIP=75
+    chosen "device: cpu: cuda:0 cannot be used: see gyr devices" GYR_FAKE_FAIL=stream_new:1:2
+    chosen "device: cpu: cuda:0 (Stand-in 0): " GYR_FAKE_FAIL=alloc:5:2
+    chosen "device: cpu: cuda:0 (Stand-in 0): " GYR_FAKE_FAIL=module_load:3:1
+    mkdir "$work/hip" && ln -s "$fakes"/libamdhip64* "$fakes"/libhiprtc* "$work/hip"
+    chosen "device: cpu: hip:0 cannot be used: see gyr devices" LD_LIBRARY_PATH= GYR_GPU_LIBRARIES="$work/hip"
+    chosen "device: hip:0 (Stand-in 0), 0.3 GB of 1.1 GB" LD_LIBRARY_PATH= GYR_GPU_LIBRARIES="$work/hip" GYR_GPU_UNTRIED=1
+    chosen "device: cuda:1 (Stand-in 1), 0.3 GB of 1.1 GB" GYR_FAKE_CARDS=2 GYR_FAKE_FAIL=stream_new:1:2
+    out=$("$gyr" run --json -n 2 hello 2>&1)
+    case $out in *device:*) failed=$((failed + 1)) ;; *) passed=$((passed + 1)) ;; esac
+    out=$("$gyr" run -c 1000000 -n 2 hello 2>&1 || echo "status $?")
+    has "the model was trained for"
+    out=$(GYR_FAKE_FAIL=kernel:30:700 "$gyr" run -n 1 hello 2>&1 || echo "status $?")
+    has "cuda:0 (Stand-in 0): computing failed: error 700"
+    has "status 8"
+    out=$("$gyr" bench -p 4 -n 1 -b 1 --repeat 1 2>&1)
+    has "; Stand-in 0, sm_90a"
+
+    # By name: the CPU's answer, or one line that says why not.
+    export GYR_GPU_UNTRIED=1
     for device in cuda hip; do
         out=$(GYR_DEVICE=$device "$gyr" run -n 2 hello 2>&1; echo "status $?")
         has "$want"

@@ -39,8 +39,31 @@ static void put_version(char out[24], const struct gpu_library *l, const char *t
     if (l->there && l->major) snprintf(out, 24, "%s %d.%d", title, l->major, l->minor);
 }
 
-// Kernels that no card has run are not for people who do not ask for them.
-static bool may_open(void) {
+// What is known of chips. Of one that was tried all of `make test-gpu` gave the CPU's bytes. Others of its vendor run
+// the same code, compiled for them, and are used too. Kernels that no chip of a vendor's has run are not for people who
+// do not ask for them.
+enum standing { STANDING_NONE, STANDING_ALIKE, STANDING_TRIED };
+
+// Chips of CUDA by their number, "sm_90a" by 90. The first row that has it counts.
+static const struct {
+    int vendor;
+    long from, to;
+    enum standing standing;
+} standings[] = {
+    {GPU_CUDA, 90, 90, STANDING_TRIED}, // H200, 2026-11-27: docs/devices.md
+    {GPU_CUDA, 80, 999, STANDING_ALIKE},
+};
+
+static enum standing standing_of(const struct gpu_vendor *v, const char *chip) {
+    const char *digits = strchr(chip, '_');
+    long number = digits ? strtol(digits + 1, NULL, 10) : 0;
+    for (size_t i = 0; i < sizeof standings / sizeof *standings; i++)
+        if (standings[i].vendor == v->id && number >= standings[i].from && number <= standings[i].to)
+            return standings[i].standing;
+    return STANDING_NONE;
+}
+
+static bool asked_for(void) {
     const char *untried = getenv("GYR_GPU_UNTRIED");
     return untried && !strcmp(untried, "1");
 }
@@ -68,16 +91,16 @@ void gpu_facts(const struct gpu_api *api, size_t index, struct device_facts *f) 
     if (*chip.card) snprintf(f->name, sizeof f->name, "%s", chip.card);
     snprintf(f->isa, sizeof f->isa, "%.*s", (int)strcspn(chip.name, ":"), chip.name);
     f->memory = chip.memory;
+    enum standing standing = standing_of(v, chip.name);
+    f->untried = standing != STANDING_TRIED;
     if (!good)
         keep(f, e.message);
     else if (!gpu_compiles(api))
         keep(f, api->compiler.why);
     else if (!gpu_api_knows(api, chip.name))
         snprintf(f->why, sizeof f->why, "%s does not know its chip; install a newer one", f->compiler);
-    else if (!may_open())
-        keep(f,
-             "gyr's kernels have not been tried on a card yet: models run on the CPU; GYR_GPU_UNTRIED=1 uses the card "
-             "all the same");
+    else if (standing == STANDING_NONE && !asked_for())
+        keep(f, "gyr's kernels have not been tried on a chip of its kind yet; GYR_GPU_UNTRIED=1 uses it all the same");
 }
 
 // ------------------------------------------------------------------------------- this process's
@@ -100,12 +123,19 @@ static const struct gpu_api *here(size_t vendor) {
     return &apis[vendor];
 }
 
+// Whether the card is one that gpu_open() is to try; what speaks against it later, that says.
+static bool may_open(const struct gpu_api *api, size_t index) {
+    struct gpu_chip chip;
+    return api->driver.good && index < (size_t)api->cards && gpu_describe(api, (int)index, &chip, NULL) &&
+           (standing_of(api->vendor, chip.name) != STANDING_NONE || asked_for());
+}
+
 static struct device *open_card(size_t vendor, size_t index, unsigned threads, gyr_error *e) {
     struct device_facts f;
     const struct gpu_api *api = here(vendor);
     if (index >= gpu_devices(api, on_bus[vendor]) && (index || api->driver.good))
         return fail_null(e, GYR_USAGE, "%s:%zu: no such card; there are %d", api->vendor->kind, index, api->cards);
-    bool usable = may_open() && api->driver.good && index < (size_t)api->cards;
+    bool usable = may_open(api, index);
     struct gpu *g = usable ? gpu_open(api, (int)index, &gpu_sources, e) : NULL;
     if (g) g->threads = threads;
     if (usable) return g ? &g->device : NULL;

@@ -151,13 +151,20 @@ static bool says_no(const struct gpu_api *api, int index, int error, const char 
                 explain(api, error), f->advice);
 }
 
-bool gpu_look(const struct gpu_api *api, int index, struct gpu_chip *chip, uint64_t *available, gyr_error *e) {
+bool gpu_describe(const struct gpu_api *api, int index, struct gpu_chip *chip, gyr_error *e) {
     int device, error = api->device(&device, index);
+    *chip = (struct gpu_chip){0};
+    if (!error && read_facts(api, device, chip, &error)) return true;
+    return says_no(api, index, error, "looking at the card", e);
+}
+
+bool gpu_look(const struct gpu_api *api, int index, struct gpu_chip *chip, uint64_t *available, gyr_error *e) {
     void *context = NULL;
     size_t left = 0, total = 0;
-    *chip = (struct gpu_chip){0};
+    int device, error;
     *available = 0;
-    if (error || !read_facts(api, device, chip, &error)) return says_no(api, index, error, "looking at the card", e);
+    if (!gpu_describe(api, index, chip, e)) return false;
+    if ((error = api->device(&device, index))) return says_no(api, index, error, "looking at the card", e);
     error = api->retain ? api->retain(&context, device) : api->choose(device);
     if (error) return says_no(api, index, error, "opening the card", e);
     if (api->enter) error = api->enter(context);

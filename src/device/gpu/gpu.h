@@ -79,7 +79,10 @@ static inline struct gpu *gpu_of(struct device *d) { return (struct gpu *)d; }
 // Card `index` with the programs of `sources`, whose compilation begins. Its table has what is declared here.
 struct gpu *gpu_open(const struct gpu_api *api, int index, const struct gpu_sources *sources, gyr_error *e);
 
-// Facts of a card, and how much of its memory is free now. False: what the driver says against it.
+// Facts of a card. False: what the driver says against it.
+bool gpu_describe(const struct gpu_api *api, int index, struct gpu_chip *chip, gyr_error *e);
+
+// And how much of its memory is free now, for which the card is opened for a moment.
 bool gpu_look(const struct gpu_api *api, int index, struct gpu_chip *chip, uint64_t *available, gyr_error *e);
 
 // For every call that goes to the card: whether it may. The thread is then one that may call the driver.

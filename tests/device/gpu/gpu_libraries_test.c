@@ -229,12 +229,38 @@ static void a_card_that_does_not_answer(void) {
               "cuda:0: opening the card failed: error 46, a failure; another program has the card for itself, or it "
               "is being reset: try again later");
     fake_behave();
-    gpu_facts(&api, 0, &f);
-    CHECK(strstr(f.why, "gyr's kernels have not been tried on a card yet"));
-    setenv("GYR_GPU_UNTRIED", "1", 1);
-    gpu_facts(&api, 0, &f);
-    CHECK_STR(f.why, "");
-    unsetenv("GYR_GPU_UNTRIED");
+}
+
+// What was tried is used, and what runs the same code; other cards only where somebody asks for them.
+static void chips_that_were_tried(void) {
+    static const struct {
+        int vendor;
+        const char *chip;
+        bool usable, untried;
+    } chips[] = {
+        {GPU_CUDA, "90", true, false}, {GPU_CUDA, "80", true, true},  {GPU_CUDA, "86", true, true},
+        {GPU_CUDA, "120", true, true}, {GPU_CUDA, "75", false, true}, {GPU_HIP, "90", false, true},
+    };
+    struct gpu_api api;
+    struct device_facts f;
+    for (size_t i = 0; i < sizeof chips / sizeof *chips; i++) {
+        setenv("GYR_FAKE_CHIP", chips[i].chip, 1);
+        load_fakes(&api, chips[i].vendor);
+        api.compiler.good = true;
+        api.chips = NULL; // whichever the compiler knows
+        gpu_facts(&api, 0, &f);
+        CHECK_INT(!*f.why, chips[i].usable);
+        CHECK_INT(f.untried, chips[i].untried);
+        if (*f.why)
+            CHECK_STR(f.why,
+                      "gyr's kernels have not been tried on a chip of its kind yet; GYR_GPU_UNTRIED=1 uses it all "
+                      "the same");
+        setenv("GYR_GPU_UNTRIED", "1", 1);
+        gpu_facts(&api, 0, &f);
+        CHECK_STR(f.why, "");
+        unsetenv("GYR_GPU_UNTRIED");
+    }
+    fake_behave();
 }
 
 static void put_card(const char *root, const char *name, const char *class, const char *vendor) {
@@ -272,6 +298,7 @@ int main(void) {
     RUN(a_chip_that_the_compiler_does_not_know);
     RUN(cards_are_told_of);
     RUN(a_card_that_does_not_answer);
+    RUN(chips_that_were_tried);
     RUN(cards_on_the_bus);
     return fakes_end(test_end());
 }

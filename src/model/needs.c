@@ -1,0 +1,61 @@
+#include "model/needs.h"
+
+#include "device/count.h"
+#include "model/kv_cache.h"
+#include "model/recurrence.h"
+#include "model/run.h"
+
+struct sum {
+    struct device *d;
+    double bytes;
+};
+
+static bool add(void *arg, struct weight *w) {
+    struct sum *s = arg;
+    size_t form = s->d->ops->form_bytes(s->d, w);
+    s->bytes += (double)(form ? form : w->rows * type_row_bytes(w->type, w->cols));
+    return true;
+}
+
+void needs_weights(struct needs *n, struct model *m) {
+    struct device *d = m->device;
+    struct sum layers = {d, 0}, rest = {d, 0};
+    for (uint32_t i = 0; i < m->h.layers; i++) layer_matrices(&m->layers[i], &m->h, add, &layers);
+    if (m->inputs.project.w.rows) add(&rest, &m->inputs.project.w);
+    if (m->output.rows) add(&rest, &m->output);
+    const struct weight *tables[] = {&m->embedding, &m->positions, &m->types, &m->inputs.table.w};
+    bool formed = m->output.rows && d->ops->form_bytes(d, &m->output);
+    *n = (struct needs){0};
+    for (int i = 0; i < 4; i++) {
+        bool shared = i == 0 && m->tied && m->output.rows;
+        if (!tables[i]->rows || (shared && !formed)) continue;
+        double bytes = (double)tables[i]->rows * (double)type_row_bytes(tables[i]->type, tables[i]->cols);
+        rest.bytes += bytes;
+        if (!shared) n->tables += bytes;
+    }
+    n->layers = layers.bytes;
+    n->rest = rest.bytes;
+}
+
+size_t needs_state(const struct model *m) { return m->h.state_layers * recurrence_floats(&m->h.recurrence); }
+
+bool needs_count(struct needs *n, const struct checkpoint *c, const struct use *u, struct device *like, gyr_error *e) {
+    struct device *d = device_count(like, u->rows, e);
+    struct model *m = d ? model_hollow(c, d, e) : NULL;
+    struct run *run = m ? run_new(m, e) : NULL;
+    bool ok = run;
+    if (ok) {
+        struct kv_layout cache = kv_cache_layout(&m->h, kv_cache_wanted(m->type, u->kv_type));
+        size_t slab = SLAB_PAGES * PAGE_TOKENS, slabs = u->tokens / slab + (u->tokens % slab != 0);
+        needs_weights(n, m);
+        n->cache = (double)kv_cache_bytes(cache, (uint64_t)slabs * slab);
+        n->states = (double)u->sequences * (double)needs_state(m) * sizeof(float);
+        n->work = (double)device_count_held(d);
+    }
+    run_free(run);
+    model_free(m);
+    if (d) d->ops->close(d);
+    return ok;
+}
+
+double needs_bytes(const struct needs *n) { return n->layers + n->rest + n->cache + n->states + n->work; }

@@ -1,0 +1,34 @@
+// What a model takes of a device's memory.
+#ifndef MODEL_NEEDS_H
+#define MODEL_NEEDS_H
+
+#include "model/model.h"
+
+// In bytes.
+struct needs {
+    double layers, rest; // weights: of all layers, and what belongs to none of them
+    double tables;       // of `rest`, tables of which rows are looked up and nothing else
+    double cache, states;
+    double work; // activations of a batch
+};
+
+// How it is used: so many tokens in the caches of so many sequences.
+struct use {
+    size_t sequences, tokens;
+    gyr_kv_type kv_type;
+    size_t rows; // of a batch, at most
+};
+
+// The weights, in the form that the model's device has them in. A look-up table stays as the file has it, also where it
+// is the output matrix too, in another form.
+void needs_weights(struct needs *n, struct model *m);
+
+// Floats of a sequence's state.
+size_t needs_state(const struct model *m);
+
+// All of it, on a device whose weights are like those of `like` (NULL: as the file has them). No weight is read.
+bool needs_count(struct needs *n, const struct checkpoint *c, const struct use *u, struct device *like, gyr_error *e);
+
+double needs_bytes(const struct needs *n);
+
+#endif
