@@ -283,12 +283,7 @@ static void bad_attention(void) {
 }
 
 int main(void) {
-<<<<<<< HEAD
     BOTH_WARPS(RUN(norms); RUN(elements); RUN(many_elements); RUN(rows); RUN(qkv); RUN(attention);
-               RUN(attention_of_many_heads); RUN(attention_to_a_choice); RUN(bad_attention);)
-=======
-    BOTH_WARPS(RUN(norms); RUN(elements); RUN(rows); RUN(qkv); RUN(attention); RUN(attention_of_many_heads);
-               RUN(attention_of_prompts); RUN(attention_to_a_choice); RUN(bad_attention);)
->>>>>>> f22499b (gpu: attention of many queries to a cache of halves)
+               RUN(attention_of_many_heads); RUN(attention_of_prompts); RUN(attention_to_a_choice); RUN(bad_attention);)
     return test_end();
 }

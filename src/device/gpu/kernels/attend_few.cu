@@ -36,7 +36,7 @@ FN struct few few_of(const struct attend_args *a, unsigned room) {
     return f;
 }
 
-FN float key_half(uint32_t word, unsigned i) { return widen_half(word >> 16 * i & 0xffffu); }
+FN float key_half(uint32_t word, unsigned i) { return float_of_half(word >> 16 * i & 0xffffu); }
 
 // acc[i][h] = fma(q[h], key[t + i], acc[i][h]) for two positions t, t + 1, that `key` points to, and an element.
 FN void add_pair(const float *q, unsigned heads, float first, float second, float *acc) {
@@ -196,7 +196,7 @@ FN struct some_values ask_values(bool halves, const float *weight, const uint8_t
     return s;
 }
 
-FN float value_float(bool halves, uint32_t v) { return halves ? widen_half(v) : float_of_bits(v); }
+FN float value_float(bool halves, uint32_t v) { return halves ? float_of_half(v) : float_of_bits(v); }
 
 FN float add_some(bool halves, const struct some_values *s, float acc) {
     UNROLL

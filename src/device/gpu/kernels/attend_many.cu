@@ -99,7 +99,7 @@ FN void multiply(struct quad key, const float *q, float *acc) {
     struct quad low = quad_at(q), high = quad_at(q + 4);
     UNROLL
     for (unsigned t = 0; t < OWN; t++) {
-        float x = widen_half(key.w[t / 2] >> 16 * (t % 2));
+        float x = float_of_half(key.w[t / 2] >> 16 * (t % 2));
         UNROLL
         for (unsigned i = 0; i < OWN; i++)
             acc[t * OWN + i] = fmaf(float_of_bits(i < 4 ? low.w[i % 4] : high.w[i % 4]), x, acc[t * OWN + i]);
@@ -239,7 +239,7 @@ FN void add_value(const float *weight, const uint8_t *value, const bool *sees, f
     struct pair v = pair_at(value);
     UNROLL
     for (unsigned e = 0; e < OUT; e++) {
-        float x = widen_half(v.w[e / 2] >> 16 * (e % 2));
+        float x = float_of_half(v.w[e / 2] >> 16 * (e % 2));
         UNROLL
         for (unsigned q = 0; q < OUT; q++) {
             float sum = fmaf(float_of_bits(w.w[q]), x, out[q * OUT + e]);
@@ -248,7 +248,7 @@ FN void add_value(const float *weight, const uint8_t *value, const bool *sees, f
     }
 }
 
-FN void add_piece(const struct attend_args *a, const struct many_room *room, unsigned piece, const struct outputs *o,
+FN void add_values(const struct attend_args *a, const struct many_room *room, unsigned piece, const struct outputs *o,
                   float *out) {
     unsigned start = piece * PIECE_OF_SPAN, t = room->all.first > start ? room->all.first - start : 0,
              end = room->all.last - start < PIECE_OF_SPAN ? room->all.last - start : PIECE_OF_SPAN,
@@ -319,7 +319,7 @@ FN void attend_run(const struct attend_args *a, struct many_room *room) {
         ask_values(a, room, piece + 1, v);
         sum_piece(room, lane);
         put_values(a, room, piece + 1, v);
-        add_piece(a, room, piece, &o, out);
+        add_values(a, room, piece, &o, out);
         barrier();
     }
     put_sums(room, lane);

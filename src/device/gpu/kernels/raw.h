@@ -95,8 +95,8 @@ FN float scale_of_raw(const struct raw *r, unsigned h) {
     return 0x1p-10f * (float)scale_of_eight(r->scale >> 8 * h & 255);
 }
 #else
-FN float scale_of_raw(const struct raw *r, unsigned h) { return widen_half(r->scale); }
+FN float scale_of_raw(const struct raw *r, unsigned h) { return float_of_half(r->scale); }
 #endif
-FN float low_of_raw(const struct raw *r) { return widen_half(r->scale >> 16); }
+FN float low_of_raw(const struct raw *r) { return float_of_half(r->scale >> 16); }
 
 #endif
