@@ -19,7 +19,7 @@ help:
 	@echo "make            build build/gyr (release)"
 	@echo "make demo       install what is missing, build, and stream a poem"
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
-	@echo "make test-all   the same, and under sanitizers the tests that take longest"
+	@echo "make test-all   the same, and under sanitizers every case of every test"
 	@echo "make test-web   install Chromium if it is missing, and test the page in it, thoroughly"
 	@echo "make test-gpu   try the card of this machine: open, copy, compute, fail, how fast; says so if there is none"
 	@echo "make gpu-kit    the same as a folder for a machine with a driver alone; CHIPS=\"sm_80 sm_90a\" for those"

@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 // Where a step costs many times what it costs as gyr ships, under sanitizers and in an emulator, tests of many cases
-// try fewer: some of each kind. The build as it ships has all of them.
+// try fewer: some of each kind. So do tests that run once more on another device. As it ships a build has all of them,
+// and so has the sanitized one of `make test-all`.
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
 #define TEST_SANITIZED
@@ -24,10 +25,21 @@
 #ifdef __SANITIZE_ADDRESS__
 #define TEST_SANITIZED
 #endif
-#if defined TEST_SANITIZED || defined TEST_EMULATED
+#if (defined TEST_SANITIZED && !defined TEST_ALL) || defined TEST_EMULATED || defined TEST_AGAIN
 enum { TEST_SLOW = 1 };
 #else
 enum { TEST_SLOW = 0 };
+#endif
+#if defined TEST_SANITIZED || defined TEST_EMULATED
+enum { TEST_TIMED = 0 }; // whether a limit of seconds means anything
+#else
+enum { TEST_TIMED = 1 };
+#endif
+
+#ifdef TEST_ALL
+enum { TEST_EVERYTHING = 1 }; // make test-all
+#else
+enum { TEST_EVERYTHING = 0 };
 #endif
 
 static inline size_t test_times(size_t all, size_t slow) { return TEST_SLOW ? slow : all; }

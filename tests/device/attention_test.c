@@ -114,7 +114,7 @@ static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8_0};
 
 static void shapes(void) {
     static const size_t dims[] = {64, 128, 80, 96, 8, 17, 1, 256, 192, 576};
-    for (size_t i = 0; i < test_times(50, 20); i++) {
+    for (size_t i = 0; i < test_times(50, 10); i++) {
         size_t dim = dims[i % 10], kv_heads = random_size(1, 3),
                group = i % 5 == 4 ? test_times(71, 17) : random_size(1, 4);
         struct attention a = {.rows = i % 6 ? random_size(1, 4) : 1, .heads = kv_heads * group};
@@ -124,7 +124,7 @@ static void shapes(void) {
 }
 
 static void positions(void) {
-    for (size_t i = 0; i < 12; i++) {
+    for (size_t i = 0; i < test_times(12, 6); i++) {
         struct attention a = {.rows = 3, .heads = 4, .kv = {types[i % 3], 2, 16, 16}, .alibi_bf16 = i % 2};
         try(a, 2, 700, true);
     }
@@ -133,18 +133,18 @@ static void positions(void) {
 // Windows, soft caps and sinks, one by one and together.
 static void variants(void) {
     static const float sinks; // which ones there are is try()'s choice
-    for (size_t i = 0; i < 64; i += test_times(1, 5)) {
+    for (size_t i = 0; i < 64; i += test_times(1, 7)) {
         struct attention a = {.rows = random_size(1, 5), .heads = 6, .kv = {types[i % 3], 3, 24, 20}};
         if (i & 1) a.window = (uint32_t)random_size(1, i & 8 ? 40 : 600);
         if (i & 2) a.softcap = 1.5f;
         if (i & 4) a.sinks = &sinks;
-        try(a, 1, 1200, i & 16);
+        try(a, 1, test_times(1200, 700), i & 16);
     }
 }
 
 // Attention to some positions, of rows that have more than those and of rows that have fewer.
 static void choices(void) {
-    for (size_t i = 0; i < test_times(45, 14); i++) {
+    for (size_t i = 0; i < test_times(45, 9); i++) {
         size_t kv_heads = random_size(1, 2), most = i % 5 ? random_size(1, 90) : random_size(500, 1100);
         struct attention a = {.rows = random_size(1, 6),
                               .heads = kv_heads * random_size(1, i % 9 ? 8 : test_times(110, 20))};
@@ -166,10 +166,11 @@ static void far_scores(void) {
 
 // As a prompt is fed: many neighbouring rows.
 static void prompts(void) {
-    for (size_t i = 0; i < 9; i++) {
-        struct attention a = {.rows = ROWS, .heads = i % 2 ? 8 : 3, .kv = {types[i % 3], 1, 32, 32}};
+    for (size_t i = 0; i < 9; i += test_times(1, 2)) {
+        bool few = i / 2 % 2;
+        struct attention a = {.rows = ROWS, .heads = few ? 8 : 3, .kv = {types[i % 3], 1, 32, 32}};
         if (i > 5) a.window = (uint32_t)random_size(1, 50);
-        try(a, 1, i % 2 ? 200 : 540, false);
+        try(a, 1, few ? 200 : 540, false);
     }
 }
 
@@ -180,7 +181,7 @@ static void what_comes_after(void) {
         struct attention a = {.rows = i % 4 ? ROWS : random_size(1, 5), .heads = 6, .kv = {types[i % 3], 3, 24, 20}};
         if (i & 1) a.window = (uint32_t)random_size(1, i & 8 ? 40 : 600);
         if (i & 2) a.softcap = 1.5f;
-        try(a, 2, i & 4 ? 1200 : 90, false);
+        try(a, 2, i & 4 ? test_times(1200, 700) : 90, false);
     }
     both_ways = false;
 }

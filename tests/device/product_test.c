@@ -91,7 +91,7 @@ static void matmul(enum type type, size_t rows, size_t outputs, size_t cols) {
 
 static void every_type(void) {
     static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 24, 29, 71};
-    size_t step = test_times(1, 2); // where that is slow, one type has the even numbers and the next the odd ones
+    size_t step = test_times(1, 4); // where that is slow, a type has a few of the numbers and the next the next ones
     for (uint32_t t = 0; t < TYPE_LIMIT; t++)
         for (size_t i = t % step; type_info(t) && i < sizeof rows / sizeof *rows; i += step) {
             size_t block = type_info(t)->quantized ? type_info(t)->block : 1;
@@ -109,12 +109,12 @@ static void many_rows(void) {
         matmul(types[i], random_size(129, 140), 3, 256);
         matmul(types[i], 1, 1, type_info(types[i])->block);
     }
-    matmul(TYPE_F16, 523, test_times(5, 2), 8 * 512 + 1);
-    matmul(TYPE_BF16, 70, 18, 2 * 8 * 512 - 63);
+    matmul(TYPE_F16, 523, test_times(5, 1), 8 * 512 + 1);
+    matmul(TYPE_BF16, test_times(70, 22), 18, 2 * 8 * 512 - 63);
     matmul(TYPE_Q8_0, 515, 1, 64);
-    matmul(TYPE_Q4_1, 49, test_times(70, 33), 32 * 81);
-    matmul(TYPE_MXFP4, 100, 130, 32 * 9);
-    matmul(TYPE_Q5_0, 531, 2, 32 * 150);
+    matmul(TYPE_Q4_1, 49, test_times(70, 18), 32 * 81);
+    matmul(TYPE_MXFP4, 100, test_times(130, 40), 32 * 9);
+    matmul(TYPE_Q5_0, 531, test_times(2, 1), 32 * 150);
     matmul(TYPE_F32, 2, 35, 1);
 }
 

@@ -40,6 +40,9 @@ static gyr_model *open_as(const char *path, const char *isa, unsigned n_threads)
 
 enum { STREAMS = 2, LENGTH = 70, SEATS = 32 };
 
+// Of a stream; where that is slow, of two pages.
+static size_t length_of(void) { return test_times(LENGTH, 40); }
+
 // The scores after every token of each stream.
 struct reference {
     size_t vocab;
@@ -57,7 +60,7 @@ static struct reference reference_of(const char *path, gyr_kv_type kv) {
         gyr_session *s = gyr_session_new(m, &(gyr_session_options){LENGTH, kv}, &err);
         for (int k = 0; k < LENGTH; k++) r.ids[i][k] = (int32_t)chance(r.vocab);
         r.rows[i] = malloc(LENGTH * r.vocab * sizeof(float));
-        CHECK_INT(gyr_session_feed(s, r.ids[i], LENGTH, r.rows[i], &err), GYR_OK);
+        CHECK_INT(gyr_session_feed(s, r.ids[i], length_of(), r.rows[i], &err), GYR_OK);
         gyr_session_free(s);
     }
     gyr_model_close(m);
@@ -112,7 +115,7 @@ static bool feed(struct room *room) {
     for (size_t i = 0; i < n; i++) {
         struct seat *seat = &room->seats[i];
         from[i] = gyr_session_length(seat->s);
-        size_t left = LENGTH - from[i], count = chance(3) ? 1 : 1 + chance(n > 8 ? 8 : 40);
+        size_t left = length_of() - from[i], count = chance(3) ? 1 : 1 + chance(n > 8 ? 8 : 40);
         if (count > left) count = left;
         in[i] = (gyr_input){seat->s, r->ids[seat->stream] + from[i], count, NULL};
         if (chance(2)) in[i].logits = malloc((count + !count) * r->vocab * sizeof(float));
@@ -141,7 +144,7 @@ static bool play(gyr_model *m, const struct reference *r, gyr_kv_type kv, size_t
         while (room.n < most && (room.n < most / 2 || chance(3))) come(&room);
         same = feed(&room);
         for (size_t i = room.n; i--;)
-            if (gyr_session_length(room.seats[i].s) == LENGTH || !chance(8)) leave(&room, i);
+            if (gyr_session_length(room.seats[i].s) == length_of() || !chance(8)) leave(&room, i);
     }
     while (room.n) leave(&room, room.n - 1);
     return same;
@@ -195,7 +198,7 @@ static void every_type_of_weights(void) {
 static void every_number_of_threads_and_cache(void) {
     static const char *const types[] = {"f32", "q4_k"};
     for (size_t i = 0; i < 2; i++)
-        for (size_t k = 0; k < KV_TYPES; k += test_times(1, 2)) {
+        for (size_t k = test_times(0, i + 1); k < test_times(KV_TYPES, i + 2); k++) {
             gyr_quantize_options o = {base[i], file, types[i], .pure = true};
             REQUIRE(gyr_quantize(&o, &err) == GYR_OK);
             struct reference r = reference_of(file, kv_types[k]);
@@ -222,8 +225,10 @@ static void other_mechanisms(void) {
 
 // ------------------------------------------------------------------------------------------- answers of the poet
 
-enum { ANSWERS = 3, TOKENS = 16 };
+enum { ANSWERS = 3 };
 static const char *const subjects[ANSWERS] = {"San Francisco", "the sea in winter, and an old ship", "rain"};
+
+static size_t answer_tokens(void) { return test_times(16, 6); }
 
 struct poem {
     int32_t ids[256];
@@ -271,7 +276,7 @@ static void recite(gyr_model *m, size_t extra, struct poem *out) {
             bool fork = n >= ANSWERS && n % 3 == 0 && !gyr_answer_done(a[n % ANSWERS]);
             how[n] = sampling_of(m, (int)n);
             s[n] = fork ? gyr_session_fork(s[n % ANSWERS], &err) : gyr_session_new(m, NULL, &err);
-            gyr_generate_options o = {.sampling = &how[n], .max_tokens = n < ANSWERS ? TOKENS : 1 + n % 5};
+            gyr_generate_options o = {.sampling = &how[n], .max_tokens = n < ANSWERS ? answer_tokens() : 1 + n % 5};
             a[n] = gyr_answer_new(s[n], fork ? p.ids + 1 : p.ids, fork ? 1 : p.count, &o, &err);
             CHECK(a[n]);
             n++;
@@ -298,7 +303,7 @@ static void the_poets_answers(void) {
         gyr_sampling how = sampling_of(m, i);
         gyr_tokens prompt = prompt_of(m, i);
         gyr_session *s = gyr_session_new(m, NULL, &err);
-        gyr_generate_options o = {.sampling = &how, .max_tokens = TOKENS};
+        gyr_generate_options o = {.sampling = &how, .max_tokens = answer_tokens()};
         CHECK_INT(gyr_generate(s, prompt.ids, prompt.count, &o, NULL, &err), GYR_OK);
         keep(&want[i], s, 4096);
         CHECK(want[i].n > prompt.count);

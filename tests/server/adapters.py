@@ -12,7 +12,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../house"))
 from house import ROOT, run  # noqa: E402
 from peft import adapter  # noqa: E402
-from serving import Server, chat, in_threads  # noqa: E402
+from serving import Server, chat, fewer, in_threads  # noqa: E402
 
 GYR = sys.argv[1]
 CHAT, LOAD, UNLOAD = "/v1/chat/completions", "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
@@ -24,14 +24,17 @@ def prompt(what):
     return f"Write a poem about {what}"
 
 
-def alone(what, path=None, n=60):
+TOKENS = fewer(60, 30)
+
+
+def alone(what, path=None, n=TOKENS):
     """What gyr run says."""
     with_it = ["--adapter", path] if path else []
     return subprocess.run([GYR, "run", "--no-cache", "-m", POET, *with_it, "-n", str(n), prompt(what)],
                           capture_output=True, text=True, check=True).stdout.rstrip("\n")
 
 
-def said(s, what, name=None, n=60, **more):
+def said(s, what, name=None, n=TOKENS, **more):
     reply = s.ask(CHAT, chat(prompt(what), max_tokens=n, **(dict(more, model=name) if name else more)))
     return reply["choices"][0]["message"]["content"].rstrip("\n"), reply
 
@@ -117,7 +120,7 @@ def it_comes_and_goes_while_the_server_runs():
                 problems.append("loaded: other bytes")
             # in place, by its whole path; the one before it is answering all the while
             before = s.connect()
-            before.request("POST", CHAT, json.dumps(chat(prompt("night"), model="one", max_tokens=600, ignore_eos=True,
+            before.request("POST", CHAT, json.dumps(chat(prompt("night"), model="one", max_tokens=fewer(600, 300), ignore_eos=True,
                                                          stream=True)))
             reply = before.getresponse()
             head = reply.read(10)

@@ -61,21 +61,22 @@ def it_answers_as_gyr_run_does():
 
 def who_else_asks_changes_nothing():
     prompts = [f"Write a poem about {what}" for what in ("the sea", "a falcon", "snow", "night", "a river", "my love")]
+    tokens = fewer(60, 30)
     with Server(GYR) as s:
-        want = {p: text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=60, seed=7))) for p in prompts}
+        want = {p: text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=tokens, seed=7))) for p in prompts}
         got, problems = [], []
 
         def one(i):
             try:
                 p = prompts[i % len(prompts)]
                 if i % 3:
-                    got.append((p, streamed(s.events("/v1/chat/completions", chat(p, max_tokens=60, seed=7)))))
+                    got.append((p, streamed(s.events("/v1/chat/completions", chat(p, max_tokens=tokens, seed=7)))))
                 else:
-                    got.append((p, text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=60, seed=7)))))
+                    got.append((p, text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=tokens, seed=7)))))
             except Exception as e:  # pylint: disable=broad-except
                 problems.append(f"{type(e).__name__}: {e}")
 
-        threads = [threading.Thread(target=one, args=(i,)) for i in range(48)]
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(fewer(48, 18))]
         for t in threads:
             t.start()
         for t in threads:
@@ -136,7 +137,7 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength
 def what_must_be_json_is():
     problems = []
     with Server(GYR) as s:
-        for seed in range(8):
+        for seed in range(fewer(8, 3)):
             form = {"type": "json_schema", "json_schema": {"name": "bird", "schema": SCHEMA}}
             reply = s.ask("/v1/chat/completions", chat("A bird", seed=seed, max_tokens=200, response_format=form))
             said, finish = text_of(reply), reply["choices"][0]["finish_reason"]
@@ -246,7 +247,7 @@ def the_other_apis_keep_to_what_is_asked():
 
 def little_memory_changes_nothing():
     prompts = [f"Write a poem about {what}" for what in ("the sea", "a falcon", "snow", "night", "a river", "my love")]
-    tokens, memory, many = fewer(300, 150), fewer("4", "2"), fewer(18, 10)
+    tokens, memory, many = fewer(300, 150), fewer("4", "2"), fewer(18, 8)
     with Server(GYR) as s:
         want = [text_of(s.ask("/v1/chat/completions", chat(p, max_tokens=tokens, ignore_eos=True))) for p in prompts]
     got = {}
@@ -295,7 +296,7 @@ def an_answer_goes_on_from_what_is_there():
     """continue_final_message, and Messages that end with the assistant's."""
     problems = []
     with Server(GYR) as s:
-        asked = {"max_tokens": 60, "temperature": 0, "return_token_ids": True}
+        asked = {"max_tokens": fewer(60, 25), "temperature": 0, "return_token_ids": True}
         whole = s.ask("/v1/chat/completions", chat(POEM, **asked))
         text, start = text_of(whole), s.ask("/apply-template", chat(POEM))["prompt"]
         for begun in (text[:20], text[:33] + " \n", "e", "A <|end|> of it "):
@@ -304,7 +305,7 @@ def an_answer_goes_on_from_what_is_there():
             prompt = s.ask("/apply-template", {"messages": talk, "continue_final_message": True})["prompt"]
             rest = s.ask("/v1/chat/completions", on)
             same = s.ask("/v1/completions", dict(asked, prompt=rest["prompt_token_ids"]))["choices"][0]
-            message = s.ask("/v1/messages", {"messages": talk, "max_tokens": 60, "temperature": 0})
+            message = s.ask("/v1/messages", {"messages": talk, "max_tokens": asked["max_tokens"], "temperature": 0})
             told = [text_of(rest).strip("\n"), message["content"][0]["text"].strip("\n")]
             if prompt != start + begun or s.ask("/detokenize", {"tokens": rest["prompt_token_ids"]})["content"] != prompt:
                 problems.append(f"{begun!r}: the prompt is {prompt!r}")

@@ -18,7 +18,7 @@ def sanitized():
 
 def fewer(all_of_them, under_sanitizers):
     """How many of what costs the same each: as test_times() of the tests in C."""
-    return under_sanitizers if sanitized() else all_of_them
+    return under_sanitizers if sanitized() and not os.environ.get("TEST_ALL") else all_of_them
 
 
 class Server:

@@ -46,7 +46,7 @@ static void check_same(const char *name, const char *path, gyr_kv_type kv, const
 static void the_poet(void) {
     int32_t ids[TOKENS];
     for (int i = 0; i < TOKENS; i++) ids[i] = 3 + 97 * i % 1000;
-    for (int k = 0; k < 3; k++) check_same("the poet", poet_path(), kv_types[k], ids, TOKENS);
+    for (size_t k = 0; k < test_times(3, 1); k++) check_same("the poet", poet_path(), kv_types[k], ids, TOKENS);
 }
 
 // All of them take a minute: a quarter, by their letters.

@@ -110,7 +110,7 @@ static void steps_are_those_of_peft(void) {
 
 static void threads_change_no_byte(void) {
     static const uint32_t threads[] = {2, 3, 8};
-    for (size_t i = 0; i < test_times(3, 1); i++) {
+    for (size_t i = 0; i < 3; i++) {
         gyr_error e = {0};
         gyr_tune_options o = options_of(poet_data(), file_of("threads"), NULL);
         o.threads = threads[i];
@@ -158,6 +158,7 @@ static void kills_change_no_byte(void) {
     CHECK_INT(train(&o, &e), GYR_FAILED);
     CHECK(strstr(e.message, "kills.state: a checkpoint of an earlier training; resume it, or remove the file"));
     o.resume = true;
+    o.threads = (uint32_t)test_times(1, 3); // where that is slow, what other threads give is seen here
     REQUIRE(train(&o, &e) == GYR_OK);
     CHECK_INT(w.n, STEPS - 6);
     CHECK_INT(w.step[0].step, 7);
@@ -451,8 +452,8 @@ int main(void) {
     model = gyr_model_open(poet_path(), NULL, NULL);
     if (!model) return 1;
     RUN(steps_are_those_of_peft);
-    RUN(threads_change_no_byte);
     if (!TEST_SLOW) {
+        RUN(threads_change_no_byte);
         RUN(instruction_sets_change_no_byte);
         RUN(stops_change_no_byte);
         RUN(either_format_is_the_same_adapter);
