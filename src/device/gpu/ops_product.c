@@ -101,7 +101,9 @@ static void wide16(struct gpu *g, struct product16_args a) {
         a.by = 1;
     }
     work_launch(g, "product16_wide", blocks, join.parts, 1, &a, sizeof a);
-    if (join.parts > 1) work_launch(g, "join16", work_blocks(a.outputs, THREADS), a.rows, 1, &join, sizeof join);
+    if (join.parts == 1) return;
+    size_t threads = work_blocks((size_t)a.rows * a.outputs, JOIN16);
+    work_launch(g, "join16", work_blocks(threads, THREADS), 1, 1, &join, sizeof join);
 }
 
 // Rows on tensor cores: there is room for whole blocks of them.
