@@ -3,6 +3,9 @@
 #include "chip.h"
 
 #include "args.h"
+
+enum { ROWS16 = WIDE16_ROWS, OUTPUT_TILES = 2, ROW_TILES = 2, STAGES = 2 };
+
 #include "wide16.h"
 
 KERNEL(product16_wide, product16_args) {
