@@ -186,6 +186,20 @@ void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned de
     }
 }
 
+// ldmatrix.x4, as PTX's manual has it.
+void simt_rows(uint32_t *out, const void *p, int line) {
+    uintptr_t at = (uintptr_t)p;
+    if (simt_warp != 32) simt_stop("only a warp of 32 has rows", line);
+    if (at % 16) simt_stop("a row that is not aligned", line);
+    const uint32_t mine[] = {(uint32_t)at, (uint32_t)((uint64_t)at >> 32)};
+    const struct words *all = meet(mine, 2, line);
+    unsigned lane = simt_here.thread % simt_warp;
+    for (unsigned m = 0; m < 4; m++) {
+        uint64_t from = (uint64_t)all->of[1][8 * m + lane / 4] << 32 | all->of[0][8 * m + lane / 4];
+        memcpy(&out[m], (const uint32_t *)(uintptr_t)from + lane % 4, sizeof *out);
+    }
+}
+
 // A copy is garbage until it is waited for, and is made as late as can be.
 void simt_copy(void *to, const void *from, int line) {
     enum { BYTES = 16 };

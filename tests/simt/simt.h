@@ -30,6 +30,7 @@ void simt_run(void (*body)(const void *args), const char *name, const unsigned g
 void simt_barrier(int line);
 uint32_t simt_swap(uint32_t x, unsigned mask, int line);
 void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned depth, int line);
+void simt_rows(uint32_t *out, const void *p, int line);
 void simt_copy(void *to, const void *from, int line);
 void simt_send(void);
 void simt_await(unsigned more);
@@ -60,6 +61,8 @@ extern _Thread_local struct simt_place simt_here;
 #define mma_half(c, a, b)             simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
 #define mma_from(c, start, a, b)      (simt_fill(c, start), simt_mma(c, a, b, 32, __LINE__))
 #define mma_half_from(c, start, a, b) (simt_fill(c, start), simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__))
+#define kept(x)                       (x)
+#define rows_at(out, p)               simt_rows(out, p, __LINE__)
 #define copy_later(to, from)          simt_copy(to, from, __LINE__)
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)

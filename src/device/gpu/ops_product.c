@@ -76,7 +76,7 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
                       few ? work_blocks(r->n, FEW) : r->n, 1, &a, sizeof a);
 }
 
-// How many segments a block of product16_wide is to have: with fewer, more blocks share the work evenly among the
+// How many segments a block on tensor cores is to have: with fewer, more blocks share the work evenly among the
 // card's processors, but their parts have to be joined.
 static uint32_t segments_of_block(const struct gpu *g, size_t blocks) {
     size_t processors = g->chip.processors > 0 ? (size_t)g->chip.processors : 1, best = SEGMENTS;
@@ -89,8 +89,9 @@ static uint32_t segments_of_block(const struct gpu *g, size_t blocks) {
     return (uint32_t)best;
 }
 
-static void wide16(struct gpu *g, struct product16_args a) {
-    size_t blocks = work_blocks(a.rows, WIDE16_ROWS) * work_blocks(a.outputs, WIDE16_OUTPUTS);
+// On tensor cores, in blocks of `height` rows.
+static void tensor16(struct gpu *g, struct product16_args a, size_t height) {
+    size_t blocks = work_blocks(a.rows, height) * work_blocks(a.outputs, WIDE16_OUTPUTS);
     a.segments = segments_of_block(g, blocks);
     struct join16_args join = {NULL, a.bias, a.y, SEGMENTS / a.segments, a.rows, a.outputs, a.by};
     if (join.parts > 1) {
@@ -100,11 +101,13 @@ static void wide16(struct gpu *g, struct product16_args a) {
         a.bias = NULL;
         a.by = 1;
     }
-    work_launch(g, "product16_wide", blocks, join.parts, 1, &a, sizeof a);
-    if (join.parts > 1) work_launch(g, "join16", work_blocks(a.outputs, THREADS), a.rows, 1, &join, sizeof join);
+    work_launch(g, height == MANY16 ? "product16_many" : "product16_wide", blocks, join.parts, 1, &a, sizeof a);
+    if (join.parts == 1) return;
+    size_t threads = work_blocks((size_t)a.rows * a.outputs, JOIN16);
+    work_launch(g, "join16", work_blocks(threads, THREADS), 1, 1, &join, sizeof join);
 }
 
-// Rows on tensor cores: there is room for whole blocks of them.
+// On tensor cores there is room for whole blocks of rows.
 static void sixteen(struct gpu *g, const struct card_weight *w, const struct rows *r) {
     unsigned groups = groups16((unsigned)w->cols), runs = runs16(groups);
     bool many = g->chip.tensor && !r->choice.table && r->n > 1;
@@ -117,12 +120,10 @@ static void sixteen(struct gpu *g, const struct card_weight *w, const struct row
     struct product16_args a = {
         w->body,           planes, w->unit, unit,      r->bias, r->y, (uint32_t)r->n, (uint32_t)w->rows,
         (uint32_t)w->cols, runs,   r->by,   r->choice, SEGMENTS};
-    if (!many)
-        work_launch(g, "product16", work_blocks(w->rows, (size_t)g->chip.warp / 4), r->n, 1, &a, sizeof a);
-    else if (r->n > MANY16)
-        wide16(g, a);
+    if (many)
+        tensor16(g, a, height);
     else
-        work_launch(g, "product16_many", work_blocks(w->rows, MANY_OUTPUTS), 1, 1, &a, sizeof a);
+        work_launch(g, "product16", work_blocks(w->rows, (size_t)g->chip.warp / 4), r->n, 1, &a, sizeof a);
 }
 
 static void floats(struct gpu *g, const struct card_weight *w, const struct rows *r) {

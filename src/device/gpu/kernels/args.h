@@ -150,9 +150,9 @@ struct round_many_args {
 // Of a block of `product16_many` (tensor.h): outputs.
 enum { MANY_OUTPUTS = 16 };
 
-// And rows where weights are F16 or BF16; what a block has that shares them among its warps; runs of a row that a block
-// rounds.
-enum { MANY16 = 16, WIDE16_OUTPUTS = 64, WIDE16_ROWS = 64, RUNS16_OF_BLOCK = THREADS / 32 };
+// The same where weights are F16 or BF16: for few rows MANY16, for more WIDE16_ROWS. Runs of a row that a block rounds,
+// elements of a thread that joins parts.
+enum { MANY16 = 16, WIDE16_OUTPUTS = 64, WIDE16_ROWS = 64, RUNS16_OF_BLOCK = THREADS / 32, JOIN16 = 4 };
 
 // F32: activations as they are.
 struct product_f_args {
@@ -186,7 +186,7 @@ struct product16_args {
     uint32_t rows, outputs, cols, runs;
     float by;
     struct choice_of_matrix choice;
-    uint32_t segments; // product16_wide: that a block has; if not all, y is [8 / segments][rows][outputs]
+    uint32_t segments; // that a block has on tensor cores; if not all, y is [8 / segments][rows][outputs]
 };
 
 struct join16_args {

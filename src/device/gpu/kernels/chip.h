@@ -20,10 +20,14 @@
 //   mma_from(c, start, w, x)                c = start + products: all of c's sums start there; and mma_half_from()
 //   float_of_half(h)                        the float that a half is, which the low 16 bits are; of a NaN some NaN
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
+//   rows_at(out, p)                         where TENSOR_LANES is 32, out of memory of the block: lane i points to 16
+//                                           bytes, row i % 8 of matrix i / 8, and is given word i % 4 of row i / 4 of
+//                                           all four matrices
 //   copy_later(to, from)                    16 bytes go to memory of the block, at some time before:
 //   send_copies()                           those that were asked for since the last time are a lot
 //   await_copies(MORE)                      all lots of this thread but the last MORE have come
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
+//   kept(x)                                 x, which the compiler is not to compute again each time it is used
 //   ALIGNED16                               in front of an array: it begins at a multiple of 16
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
 //   pair_at(p)                              8 bytes likewise
@@ -166,6 +170,11 @@ typedef uint16_t seen_half __attribute__((may_alias));
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
+FN void rows_at(uint32_t *out, const void *p) {} // never called
+FN unsigned kept(unsigned x) {
+    asm volatile("" : "+v"(x));
+    return x;
+}
 
 #else // CUDA
 
@@ -229,12 +238,23 @@ typedef uint2 vector2;
 typedef uint32_t seen_word;
 typedef uint16_t seen_half;
 
+FN unsigned kept(unsigned x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 #if __CUDA_ARCH__ >= 800
 FN void copy_later(void *to, const void *from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
                  : "memory");
 }
 FN void send_copies(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
+FN void rows_at(uint32_t *out, const void *p) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"((unsigned)__cvta_generic_to_shared(p))
+                 : "memory");
+}
 #define await_copies(more) asm volatile("cp.async.wait_group %0;" ::"n"(more) : "memory")
 #else
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }

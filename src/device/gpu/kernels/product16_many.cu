@@ -1,12 +1,14 @@
-// Products of some rows with F16 or BF16 weights on tensor cores.
-#define BLOCKS 2
+// Products of several rows with F16 or BF16 weights on tensor cores, at the rate at which weights come from memory.
+#define BLOCKS 3
 #include "chip.h"
 
 #include "args.h"
-#include "many16.h"
 
-// Many rows, on tensor cores: MANY16 of them and MANY_OUTPUTS outputs a block.
+enum { ROWS16 = MANY16, OUTPUT_TILES = 1, ROW_TILES = 1, STAGES = 4 };
+
+#include "wide16.h"
+
 KERNEL(product16_many, product16_args) {
-    SHARED(struct many16_room, room);
-    multiply_many16(&a, room);
+    SHARED(struct wide16_room, room);
+    multiply_wide16(&a, room);
 }

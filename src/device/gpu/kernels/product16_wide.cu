@@ -1,7 +1,11 @@
 // Products of many rows with F16 or BF16 weights on tensor cores; the sum of their parts.
+#define BLOCKS 2
 #include "chip.h"
 
 #include "args.h"
+
+enum { ROWS16 = WIDE16_ROWS, OUTPUT_TILES = 2, ROW_TILES = 2, STAGES = 2 };
+
 #include "wide16.h"
 
 KERNEL(product16_wide, product16_args) {
@@ -9,21 +13,26 @@ KERNEL(product16_wide, product16_args) {
     multiply_wide16(&a, room);
 }
 
-// Where blocks have some segments each, an element of y is the tree of their sums: BLOCK_Y is the row.
+// Where blocks have some segments each, an element of y is the tree of their sums. A thread has some elements.
 KERNEL(join16, join16_args) {
-    unsigned o = BLOCK_X * THREADS + THREAD;
-    if (o >= a.outputs) return;
-    float s[SEGMENTS];
+    size_t all = (size_t)a.rows * a.outputs, first = (size_t)BLOCK_X * (THREADS * JOIN16) + THREAD;
+    float s[JOIN16][SEGMENTS];
     UNROLL
-    for (unsigned i = 0; i < SEGMENTS; i++)
-        if (i < a.parts) s[i] = a.part[((size_t)i * a.rows + BLOCK_Y) * a.outputs + o];
-    UNROLL
-    for (unsigned step = 1; step < SEGMENTS; step *= 2)
+    for (unsigned k = 0; k < JOIN16; k++)
         UNROLL
-        for (unsigned i = 0; i < SEGMENTS; i += 2 * step)
-            if (i + step < a.parts) s[i] = s[i] + s[i + step];
-    float sum = s[0];
-    if (a.bias) sum += a.bias[o];
-    if (a.by != 1) sum *= a.by;
-    a.y[(size_t)BLOCK_Y * a.outputs + o] = sum;
+        for (unsigned i = 0; i < SEGMENTS; i++)
+            if (i < a.parts && first + k * THREADS < all) s[k][i] = a.part[i * all + first + k * THREADS];
+    UNROLL
+    for (unsigned k = 0; k < JOIN16; k++) {
+        size_t at = first + k * THREADS;
+        if (at >= all) continue;
+        UNROLL
+        for (unsigned step = 1; step < SEGMENTS; step *= 2)
+            UNROLL
+            for (unsigned i = 0; i < SEGMENTS; i += 2 * step)
+                if (i + step < a.parts) s[k][i] = s[k][i] + s[k][i + step];
+        float sum = s[k][0];
+        if (a.bias) sum += a.bias[at % a.outputs];
+        a.y[at] = a.by != 1 ? sum * a.by : sum;
+    }
 }
