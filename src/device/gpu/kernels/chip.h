@@ -158,18 +158,14 @@ FN void mma_half_from(int *c, int start, const uint32_t *w, uint32_t x) {
 }
 #endif
 
-<<<<<<< HEAD
 typedef uint32_t vector4 __attribute__((ext_vector_type(4), may_alias));
+typedef uint32_t vector2 __attribute__((ext_vector_type(2), may_alias));
 typedef uint32_t seen_word __attribute__((may_alias));
 typedef uint16_t seen_half __attribute__((may_alias));
 
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
-=======
-typedef uint32_t vector4 __attribute__((ext_vector_type(4)));
-typedef uint32_t vector2 __attribute__((ext_vector_type(2)));
->>>>>>> f22499b (gpu: attention of many queries to a cache of halves)
 
 #else // CUDA
 
@@ -245,84 +241,6 @@ FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
 #endif
-
-#else // CUDA
-
-#ifdef BLOCKS // how many blocks a processor is to have room for: fewer, and each has more registers
-#define BOUNDS __launch_bounds__(256, BLOCKS)
-#else
-#define BOUNDS __launch_bounds__(256)
-#endif
-#define WITHIN  static __device__ __forceinline__
-#define GIVEN   __grid_constant__
-#define CONST   static __device__ const
-#define THREAD  threadIdx.x
-#define BLOCK_X blockIdx.x
-#define BLOCK_Y blockIdx.y
-#define BLOCK_Z blockIdx.z
-#define FN      static inline __device__
-
-FN void barrier(void) { __syncthreads(); }
-FN uint32_t swap_word(uint32_t x, unsigned mask) { return __shfl_xor_sync(0xffffffffu, x, (int)mask); }
-FN int dot4(uint32_t a, uint32_t b, int c) { return __dp4a((int)a, (int)b, c); }
-FN float widen_half(uint32_t h) {
-    float f;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"((uint16_t)h));
-    return f;
-}
-
-#if __CUDA_ARCH__ >= 800
-#define TENSOR       1
-#define TENSOR_LANES 32
-FN void mma_bytes(int *c, const uint32_t *a, const uint32_t *b) {
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-FN void mma_half(int *c, const uint32_t *a, uint32_t b) {
-    asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(b));
-}
-FN void mma_from(int *c, int start, const uint32_t *a, const uint32_t *b) {
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%10, %10, %10, %10};"
-        : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(start));
-}
-FN void mma_half_from(int *c, int start, const uint32_t *a, uint32_t b) {
-    asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %7, %7, %7};"
-        : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(b), "r"(start));
-}
-#endif
-
-FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) {
-    at = (at | at >> 4) & 0x00ff00ffu;
-    return __byte_perm(low, high, (at | at >> 8) & 0xffffu);
-}
-
-typedef uint4 vector4;
-typedef uint2 vector2;
-typedef uint32_t seen_word;
-typedef uint16_t seen_half;
-
-#if __CUDA_ARCH__ >= 800
-FN void copy_later(void *to, const void *from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
-                 : "memory");
-}
-FN void send_copies(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
-#define await_copies(more) asm volatile("cp.async.wait_group %0;" ::"n"(more) : "memory")
-#else
-FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
-FN void send_copies(void) {}
-#define await_copies(more) ((void)0)
-#endif
-=======
-typedef uint2 vector2;
->>>>>>> f22499b (gpu: attention of many queries to a cache of halves)
 
 #endif
 
