@@ -217,14 +217,17 @@ static void attention_of_many_heads(void) {
 
 // Many queries at a time: rows of sequences side by side, more of them than a block takes.
 static void attention_of_prompts(void) {
-    enum { SEQUENCES = 2, MOST_ROWS = 48 };
-    static const size_t dims[] = {64, 128, 20};
-    for (size_t i = 0; i < 6; i++) {
-        size_t length = i % 2 ? 600 : 300, heads = i % 2 + 1, rows = i % 2 ? 44 : MOST_ROWS, dim = dims[i % 3];
-        struct kv_shape kv = {i == 4 ? TYPE_Q8_0 : TYPE_F16, heads, dim, i == 3 ? 44 : dim};
+    enum { SEQUENCES = 2, ROWS_THERE = 30 };
+    static const struct {
+        size_t heads, group, key_dim, value_dim, length;
+        uint32_t window;
+    } all[] = {{1, 70, 64, 64, 540, 0}, {2, 25, 20, 44, 560, 90}, {1, 64, 132, 128, 525, 40}, {2, 60, 72, 4, 70, 0}};
+    for (size_t i = 0; i < 4; i++) {
+        size_t length = all[i].length, heads = all[i].heads, rows = ROWS_THERE, dim = all[i].key_dim;
+        struct kv_shape kv = {TYPE_F16, heads, dim, all[i].value_dim};
         struct cache c = random_cache(kv, SEQUENCES, length);
-        struct attention a = {.rows = rows, .heads = heads * (i % 2 ? 23 : 66), .kv = kv, .k = c.k, .v = c.v};
-        struct attention_row row[MOST_ROWS];
+        struct attention a = {.rows = rows, .heads = heads * all[i].group, .kv = kv, .k = c.k, .v = c.v};
+        struct attention_row row[ROWS_THERE];
         for (size_t r = 0; r < rows; r++) {
             size_t sequence = r * SEQUENCES / rows;
             row[r] = (struct attention_row){(uint32_t)(sequence * c.per_sequence), (uint32_t)(length - rows + r)};
@@ -237,7 +240,7 @@ static void attention_of_prompts(void) {
         a.at = (struct seats){row, c.table, length, SEQUENCES};
         a.scale = 1 / sqrtf((float)dim);
         if (i == 1) a.sinks = sinks;
-        if (i == 5) a.window = 300;
+        a.window = all[i].window;
         a.out = want;
         cpu->ops->attention(cpu, &a);
         a.out = got;

@@ -44,11 +44,11 @@ void work_qkv(struct device *d, const struct qkv *q) {
 
 // Of neighbouring queries that share a key head, those of one sequence share its keys: where most of a block's do, and
 // there are blocks enough, many at a time.
-static bool are_many(const struct attend_args *a, size_t sequences, size_t *tiles) {
+static bool are_many(const struct attend_args *a, size_t neighbours, size_t *tiles) {
     size_t group = a->heads / a->kv.heads;
     *tiles = work_blocks(a->rows * group, MANY);
     return a->kv.type == CACHE_F16 && !a->slopes && !a->softcap && a->kv.key_dim % 4 == 0 && a->kv.value_dim % 4 == 0 &&
-           a->kv.value_dim <= MANY_DIM && a->rows * group >= sequences * (MANY * 3 / 4) &&
+           a->kv.value_dim <= MANY_DIM && neighbours * group >= MANY * 3 / 4 &&
            *tiles * a->kv.heads * a->spans >= MANY_BLOCKS && a->kv.heads <= USHRT_MAX && a->spans <= USHRT_MAX;
 }
 
@@ -61,10 +61,10 @@ static void launch_few(struct gpu *g, const struct attend_args *a) {
         work_launch(g, "attend_4", a->spans, a->kv.heads * work_blocks(group, 4), a->rows, a, sizeof *a);
 }
 
-static void launch_attend(struct gpu *g, const struct attend_args *a, size_t sequences) {
+static void launch_attend(struct gpu *g, const struct attend_args *a, size_t neighbours) {
     size_t tiles;
     bool few = a->kv.type != CACHE_Q8 && !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
-    if (few && are_many(a, sequences, &tiles))
+    if (few && are_many(a, neighbours, &tiles))
         work_launch(g, "attend_many", tiles, a->spans, a->kv.heads, a, sizeof *a);
     else if (few)
         launch_few(g, a);
@@ -76,7 +76,7 @@ static void launch_attend(struct gpu *g, const struct attend_args *a, size_t seq
 // As many rows at a time as have room for their parts.
 void work_attention(struct device *d, const struct attention *t) {
     struct gpu *g = gpu_of(d);
-    size_t sequences = t->at.sequences ? t->at.sequences : t->rows;
+    size_t neighbours = t->at.sequences ? t->rows / t->at.sequences : 1; // rows of a sequence
     size_t spans = work_blocks(t->at.longest, SPAN), out = t->heads * t->kv.value_dim;
     size_t row = t->heads * spans * (t->kv.value_dim + PART_MORE) * sizeof(float), most = PARTS / (row + !row);
     if (most < 1) most = 1;
@@ -104,6 +104,6 @@ void work_attention(struct device *d, const struct attention *t) {
                                 .alibi_bf16 = t->alibi_bf16,
                                 .scale = t->scale,
                                 .softcap = t->softcap};
-        launch_attend(g, &a, sequences);
+        launch_attend(g, &a, neighbours);
     }
 }

@@ -14,7 +14,6 @@ enum {
     PIECE_PAGES = PIECE_OF_SPAN / PAGE,
     WIDE_ROW = QUERIES + 4, // of weights: neighbouring rows lie in different banks
     MOST_VALUE = 128,
-    VALUE_QUADS = PIECE_OF_SPAN * MOST_VALUE / 8 / THREADS,
     OUT = 4, // queries, and elements, of a thread
     CHAINS = QUERIES * LANES / THREADS
 };
@@ -167,24 +166,15 @@ FN void weigh_products(const struct attend_args *a, struct many_room *room, floa
     }
 }
 
-// The values of a piece of the span, whole pages, of which a thread has some quads.
-FN void ask_values(const struct attend_args *a, const struct many_room *room, unsigned piece, struct quad *v) {
+// Asks for the values of a piece of the span, which are whole pages. Pages that are not seen stay as they are.
+FN void ask_values(const struct attend_args *a, struct many_room *room, unsigned piece) {
     unsigned each = PAGE * a->kv.value_dim / 8;
-    UNROLL
-    for (unsigned k = 0; k < VALUE_QUADS; k++) {
-        unsigned n = k * THREADS + THREAD, page = n >= each, at = n - page * each;
-        bool there = n < PIECE_PAGES * each && piece < SPAN / PIECE_OF_SPAN;
-        const uint8_t *value = there ? room->page.value[piece * PIECE_PAGES + page] : (uint8_t *)0;
-        struct quad zero = {{0, 0, 0, 0}};
-        v[k] = value ? quad_at(value + (size_t)at * 16) : zero;
+    for (unsigned n = THREAD; n < PIECE_PAGES * each && piece < SPAN / PIECE_OF_SPAN; n += THREADS) {
+        unsigned page = n >= each;
+        const uint8_t *value = room->page.value[piece * PIECE_PAGES + page];
+        if (value) copy_later(room->value[piece % 2] + n * FOUR, value + (size_t)(n - page * each) * 16);
     }
-}
-
-FN void put_values(const struct attend_args *a, struct many_room *room, unsigned piece, const struct quad *v) {
-    unsigned all = PIECE_PAGES * PAGE * a->kv.value_dim / 8;
-    UNROLL
-    for (unsigned k = 0; k < VALUE_QUADS; k++)
-        if (k * THREADS + THREAD < all) quad_to(room->value[piece % 2] + (k * THREADS + THREAD) * FOUR, v[k]);
+    send_copies();
 }
 
 FN void put_weights(struct many_room *room, unsigned piece, const float *acc) {
@@ -301,11 +291,9 @@ FN void put_results(const struct attend_args *a, const struct many_room *room, c
 
 FN void attend_run(const struct attend_args *a, struct many_room *room) {
     float acc[OWN * OWN], out[OUT * OUT], lane[CHAINS];
-    struct quad v[VALUE_QUADS];
     find_pages(a, a->row + room->row[room->from], BLOCK_Z, BLOCK_Y * SPAN, room->all, &room->page);
     barrier();
-    ask_values(a, room, room->all.first / PIECE_OF_SPAN, v);
-    put_values(a, room, room->all.first / PIECE_OF_SPAN, v);
+    ask_values(a, room, room->all.first / PIECE_OF_SPAN);
     multiply_all(a, room, acc);
     weigh_products(a, room, acc);
     struct outputs o = outputs_of(a->kv.value_dim);
@@ -315,13 +303,14 @@ FN void attend_run(const struct attend_args *a, struct many_room *room) {
     for (unsigned k = 0; k < CHAINS; k++) lane[k] = 0;
     for (unsigned piece = room->all.first / PIECE_OF_SPAN; piece * PIECE_OF_SPAN < room->all.last; piece++) {
         put_weights(room, piece, acc);
+        await_copies(0);
         barrier();
-        ask_values(a, room, piece + 1, v);
+        ask_values(a, room, piece + 1);
         sum_piece(room, lane);
-        put_values(a, room, piece + 1, v);
         add_values(a, room, piece, &o, out);
         barrier();
     }
+    await_copies(0);
     put_sums(room, lane);
     barrier();
     put_results(a, room, &o, out);
