@@ -35,6 +35,10 @@
 #define work_products       simt_work_products
 #define work_qkv            simt_work_qkv
 #define work_recur          simt_work_recur
+#define work_launches       simt_work_launches
+#define work_round          simt_work_round
+#define work_round_along    simt_work_round_along
+#define work_step_ends      simt_work_step_ends
 #define work_route          simt_work_route
 #define work_scratch        simt_work_scratch
 #define work_tables_free    simt_work_tables_free
@@ -43,5 +47,8 @@
 #define work_weight_ready   simt_work_weight_ready
 #define work_weight_unbind  simt_work_weight_unbind
 #define work_weights_free   simt_work_weights_free
+#define work_writes         simt_work_writes
+#define work_wrote          simt_work_wrote
+#define work_wrote_anything simt_work_wrote_anything
 
 #endif

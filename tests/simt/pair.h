@@ -15,13 +15,20 @@ static inline bool same_floats(const float *a, const float *b) {
 }
 
 // Payloads of NaNs differ between chips: a NaN is a NaN.
-static inline void check_floats(const char *what, const float *got, const float *want, size_t n) {
+static inline void compare_floats(const char *what, const float *got, const float *want, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (!same_floats(got + i, want + i)) {
             printf("%s, warps of %u: [%zu] is %a, not %a\n", what, simt_warp, i, (double)got[i], (double)want[i]);
             CHECK(!"the CPU's bytes");
             return;
         }
+}
+
+// The same behind a sync(): the host may write to the operands afterwards.
+static inline void check_floats(const char *what, const float *got, const float *want, size_t n) {
+    gyr_error e = {0};
+    CHECK(card->ops->sync(card, &e));
+    compare_floats(what, got, want, n);
 }
 
 static inline void open_pair(unsigned warp) {

@@ -13,6 +13,7 @@ void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z
                   z);
         return;
     }
+    work_launches(g);
     struct launch l = {kernel, {(unsigned)x, (unsigned)y, (unsigned)z}, {THREADS, 1, 1}, 0, args, size};
     gpu_launch(g, &l, NULL);
 }
@@ -63,19 +64,39 @@ void gpu_work_free(struct gpu *g) {
 
 static void norm(struct device *d, enum norm_kind kind, const dfloat *x, const dfloat *w, size_t parts, const dfloat *b,
                  float eps, size_t rows, size_t dim, dfloat *y) {
-    struct norm_args a = {x, w, b, y, (uint32_t)dim, (uint32_t)parts, kind == NORM_LAYER, eps};
-    work_launch(gpu_of(d), "norm_rows", rows, 1, 1, &a, sizeof a);
+    struct gpu *g = gpu_of(d);
+    struct norm_rounded_args a = {{x, w, b, y, (uint32_t)dim, (uint32_t)parts, kind == NORM_LAYER, eps},
+                                  {NULL, NULL, NULL, 0, 0, 0}};
+    struct rounded *r = work_round_along(g, y, rows, dim);
+    work_writes(g, y, rows * dim * sizeof(float));
+    if (!r) {
+        work_launch(g, "norm_rows", rows, 1, 1, &a.norm, sizeof a.norm);
+        return;
+    }
+    a.round = r->args;
+    work_launch(g, "norm_rounded", rows, 1, 1, &a, sizeof a);
+    r->good = true;
 }
 
 static void unary(struct device *d, enum unary_kind kind, enum activation activation, dfloat *x, float by, size_t n) {
     struct unary_args a = {x, n, kind, activation, by};
+    work_writes(gpu_of(d), x, n * sizeof(float));
     bool many = n > MANY_ELEMENTS;
     work_launch(gpu_of(d), many ? "unary_some" : "unary", work_blocks(n, THREADS * (many ? SOME : 1)), 1, 1, &a,
                 sizeof a);
 }
 
 static void activate(struct device *d, enum activation kind, dfloat *x, size_t n) {
-    unary(d, UNARY_ACTIVATE, kind, x, 0, n);
+    struct gpu *g = gpu_of(d);
+    struct rounded *r = work_round_along(g, x, 0, n);
+    if (!r) {
+        unary(d, UNARY_ACTIVATE, kind, x, 0, n);
+        return;
+    }
+    struct activate_rounded_args a = {x, r->args, kind};
+    work_writes(g, x, n * sizeof(float));
+    work_launch(g, "activate_rounded", n / r->form.cols, work_blocks(r->form.cols / 4, THREADS), 1, &a, sizeof a);
+    r->good = true;
 }
 static void scale(struct device *d, dfloat *x, float by, size_t n) { unary(d, UNARY_SCALE, ACT_GELU, x, by, n); }
 static void clamp(struct device *d, dfloat *x, float most, size_t n) { unary(d, UNARY_CLAMP, ACT_GELU, x, most, n); }
@@ -83,6 +104,7 @@ static void cap(struct device *d, dfloat *x, float most, size_t n) { unary(d, UN
 
 static void add(struct device *d, dfloat *x, const dfloat *y, size_t n) {
     struct add_args a = {x, y, n};
+    work_writes(gpu_of(d), x, n * sizeof(float));
     bool many = n > MANY_ELEMENTS;
     work_launch(gpu_of(d), many ? "add_some" : "add_to", work_blocks(n, THREADS * (many ? SOME : 1)), 1, 1, &a,
                 sizeof a);
@@ -90,20 +112,32 @@ static void add(struct device *d, dfloat *x, const dfloat *y, size_t n) {
 
 static void move(struct device *d, const dfloat *x, size_t x_row, dfloat *y, size_t y_row, size_t rows, size_t n) {
     if (rows == 1 && work_blocks(n, THREADS) > MOST_BLOCKS) {
-        gpu_copy(d, y, x, n * sizeof(float));
+        d->ops->copy(d, y, x, n * sizeof(float));
         return;
     }
     struct move_args a = {x, y, x_row, y_row, n};
+    work_writes(gpu_of(d), y, rows ? ((rows - 1) * y_row + n) * sizeof(float) : 0);
     work_launch(gpu_of(d), "move_rows", rows, work_blocks(n, THREADS), 1, &a, sizeof a);
 }
 
-static void gate(struct device *d, const struct gate *g) {
-    struct gate_args a = {g->gate, g->up, g->out, g->stride, g->n, g->activation, g->limit, g->alpha};
-    work_launch(gpu_of(d), "gate_rows", g->rows, work_blocks(g->n, THREADS), 1, &a, sizeof a);
+static void gate(struct device *d, const struct gate *x) {
+    struct gpu *g = gpu_of(d);
+    struct gate_rounded_args a = {{x->gate, x->up, x->out, x->stride, x->n, x->activation, x->limit, x->alpha},
+                                  {NULL, NULL, NULL, 0, 0, 0}};
+    struct rounded *r = work_round_along(g, x->out, x->rows, x->n);
+    work_writes(g, x->out, x->rows * x->n * sizeof(float));
+    if (!r) {
+        work_launch(g, "gate_rows", x->rows, work_blocks(x->n, THREADS), 1, &a.gate, sizeof a.gate);
+        return;
+    }
+    a.round = r->args;
+    work_launch(g, "gate_rounded", x->rows, work_blocks(x->n / 4, THREADS), 1, &a, sizeof a);
+    r->good = true;
 }
 
 static void sum_rows(struct device *d, const struct sum_rows *s) {
     struct sum_rows_args a = {s->from, s->by, s->x, s->out, s->dim, (uint32_t)s->n};
+    work_writes(gpu_of(d), s->out, s->rows * s->dim * sizeof(float));
     work_launch(gpu_of(d), "sum_of_rows", s->rows, work_blocks(s->dim, THREADS), 1, &a, sizeof a);
 }
 
@@ -119,7 +153,33 @@ static bool form_take(struct device *d, struct weight *w, const void *form) { re
 static bool form_give(struct device *d, const struct weight *w, size_t at, size_t bytes, void *to) { return false; }
 static bool form_lock(struct device *d, const struct weight *w) { return true; }
 
+// What the card's memory holds changes by these, too.
+
+static void write_there(struct device *d, void *dst, const void *src, size_t bytes) {
+    work_wrote(gpu_of(d), dst, bytes);
+    gpu_write(d, dst, src, bytes);
+}
+
+static void copy_there(struct device *d, void *dst, const void *src, size_t bytes) {
+    work_wrote(gpu_of(d), dst, bytes);
+    gpu_copy(d, dst, src, bytes);
+}
+
+static void free_there(struct device *d, void *p) {
+    work_wrote_anything(gpu_of(d));
+    gpu_free(d, p);
+}
+
+static bool sync_all(struct device *d, gyr_error *e) {
+    work_step_ends(gpu_of(d));
+    return gpu_sync(d, e);
+}
+
 void gpu_operations(struct device_ops *ops) {
+    ops->sync = sync_all;
+    ops->free = free_there;
+    ops->write = write_there;
+    ops->copy = copy_there;
     ops->form = 1;
     ops->rows = 256;
     ops->bind = work_weight_bind;

@@ -65,12 +65,11 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
     }
     struct lay l = lay_of(w->type);
     bool runs = l.groups == 8;
-    dbyte *codes = work_scratch(g, SCRATCH_CODES, r->n * w->cols);
-    struct group_of_row *group = work_scratch(g, SCRATCH_UNITS, r->n * (w->cols / 32) * sizeof *group);
-    if (!codes || !group) return;
-    struct round_args round = {r->x, codes, group, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1};
-    work_launch(g, "round_row", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
-    struct product_args a = {matrix_of(g, w), codes, group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice};
+    struct round_args x;
+    if (!work_round(g, r->x, r->n, (struct round_form){(uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1}, &x))
+        return;
+    struct product_args a = {matrix_of(g, w), x.codes, x.group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice};
+    work_writes(g, r->y, r->n * w->rows * sizeof(float));
     bool few = r->n > 1 && !r->choice.table;
     work_launch_typed(g, few ? "product_few" : "product", w->type, work_blocks(w->rows, OUTPUTS),
                       few ? work_blocks(r->n, FEW) : r->n, 1, &a, sizeof a);

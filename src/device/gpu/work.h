@@ -36,7 +36,36 @@ struct expert_table {
     bool has[TYPE_LIMIT]; // element types
 };
 
-enum { SCRATCH_CODES, SCRATCH_UNITS, SCRATCH_PARTS, SCRATCH_PLACES, SCRATCH_SUMS, SCRATCHES, RETIRED = 64 };
+enum { SCRATCH_CODES, SCRATCH_UNITS, SCRATCH_PARTS, SCRATCH_PLACES, SCRATCH_SUMS, RETIRED = 64 };
+
+// Rounded activations (rounded.c): how many are kept; how many forms are remembered.
+enum { ROUNDINGS = 4, HABITS = 64, SCRATCH_ROUNDED = SCRATCH_SUMS + 1, SCRATCHES = SCRATCH_ROUNDED + ROUNDINGS };
+
+// How rows are rounded: their length, and what depends on the type of the weights (kernels/args.h).
+struct round_form {
+    uint32_t cols, unit, run;
+};
+
+struct rounded {
+    const dfloat *x;
+    size_t n; // elements
+    struct round_form form;
+    bool good; // the codes are those of what lies at x
+    struct round_args args;
+};
+
+struct habit {
+    const dfloat *x;
+    size_t n;
+    struct round_form form;
+};
+
+// What a launch writes, if that is known.
+struct written {
+    bool known;
+    const void *at;
+    size_t bytes;
+};
 
 struct gpu_work {
     struct expert_table *tables; // good as long as no matrix goes
@@ -45,6 +74,10 @@ struct gpu_work {
     void *retired[RETIRED]; // what was too small
     size_t n_retired;
     dword *grid[TYPE_LIMIT];
+    struct rounded rounded[ROUNDINGS];
+    unsigned next_rounded, next_habit;
+    struct habit habit[HABITS];
+    struct written writes; // of the next launch
 };
 
 // Makes g->work if it is not there.
@@ -52,6 +85,26 @@ bool work_begin(struct gpu *g);
 
 // At least so many bytes of the card's memory; NULL: there are none, which sync() will say.
 void *work_scratch(struct gpu *g, int which, size_t bytes);
+
+// The next launch writes nothing but these bytes, memory of this struct, and pages of caches. Of a launch that this was
+// not said of, it is taken that it writes anything.
+void work_writes(struct gpu *g, const void *p, size_t bytes);
+
+// What lay in these bytes, or anywhere, is no longer there. By whatever writes to the card's memory: launches (below),
+// and the operations on memory of the table (ops.c).
+void work_wrote(struct gpu *g, const void *p, size_t bytes);
+void work_wrote_anything(struct gpu *g);
+void work_launches(struct gpu *g);
+
+// Nothing is known of what lies where; by sync().
+void work_step_ends(struct gpu *g);
+
+// The codes of rows of x, made if they are not there. False: there is no memory, which sync() will say.
+bool work_round(struct gpu *g, const dfloat *x, size_t rows, struct round_form f, struct round_args *a);
+
+// Where an operation that writes rows at x (0 rows: all elements, however they are cut) is to put their codes too, if
+// those were wanted last time; it sets `good` behind its launch. NULL: nowhere.
+struct rounded *work_round_along(struct gpu *g, const dfloat *x, size_t rows, size_t cols);
 
 // Blocks of THREADS threads. A count that no card takes is an error of the caller's, remembered for sync().
 void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z, const void *args, size_t size);

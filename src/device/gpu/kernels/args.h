@@ -102,6 +102,23 @@ struct round_args {
     uint32_t cols, unit, run;   // groups of a block of the weights, and of what has one scale
 };
 
+// Operations whose result a product will want: they leave its codes too. Of `round`, x is not read.
+struct norm_rounded_args {
+    struct norm_args norm;
+    struct round_args round;
+};
+
+struct gate_rounded_args {
+    struct gate_args gate;
+    struct round_args round;
+};
+
+struct activate_rounded_args {
+    dfloat *x;
+    struct round_args round;
+    uint32_t activation;
+};
+
 // One of several matrices of one shape, as experts are.
 struct chosen_matrix {
     const dbyte *body, *rest;

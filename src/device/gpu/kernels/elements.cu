@@ -4,6 +4,7 @@
 
 #include "activation.h"
 #include "args.h"
+#include "codes.h"
 
 FN size_t element(unsigned block) { return (size_t)block * THREADS + THREAD; }
 
@@ -58,16 +59,33 @@ KERNEL(move_rows, move_args) {
 }
 
 // Gated units; with a limit those of gpt-oss.
+FN float gated(const struct gate_args *a, size_t r, size_t i) {
+    float g = a->gate[r * a->stride + i], u = a->up[r * a->stride + i];
+    if (a->limit <= 0) return activated(a->activation, g) * u;
+    g = g > a->limit ? a->limit : g;
+    u = u > a->limit ? a->limit : u < -a->limit ? -a->limit : u;
+    return (u + 1.0f) * (g / (1.0f + exp_f(-(a->alpha * g))));
+}
+
 KERNEL(gate_rows, gate_args) {
     size_t i = element(BLOCK_Y), r = BLOCK_X;
-    if (i >= a.n) return;
-    float g = a.gate[r * a.stride + i], u = a.up[r * a.stride + i], *out = a.out + r * a.n + i;
-    if (a.limit > 0) {
-        g = g > a.limit ? a.limit : g;
-        u = u > a.limit ? a.limit : u < -a.limit ? -a.limit : u;
-        *out = (u + 1.0f) * (g / (1.0f + exp_f(-(a.alpha * g))));
-    } else
-        *out = activated(a.activation, g) * u;
+    if (i < a.n) a.out[r * a.n + i] = gated(&a, r, i);
+}
+
+// The same of rows that a product will want; a thread has four elements, as in round_row.
+KERNEL(gate_rounded, gate_rounded_args) {
+    unsigned t = BLOCK_Y * THREADS + THREAD;
+    float v[4] = {0, 0, 0, 0};
+    for (unsigned k = 0; k < 4 && t < a.gate.n / 4; k++)
+        a.gate.out[BLOCK_X * a.gate.n + 4 * t + k] = v[k] = gated(&a.gate, BLOCK_X, 4 * t + k);
+    round_four(&a.round, BLOCK_X, t, v);
+}
+
+KERNEL(activate_rounded, activate_rounded_args) {
+    unsigned t = BLOCK_Y * THREADS + THREAD;
+    float v[4] = {0, 0, 0, 0}, *x = a.x + (size_t)BLOCK_X * a.round.cols + 4 * (size_t)t;
+    for (int k = 0; k < 4 && t < a.round.cols / 4; k++) x[k] = v[k] = activated(a.activation, x[k]);
+    round_four(&a.round, BLOCK_X, t, v);
 }
 
 // The first product rounded, each later one added by fma.

@@ -3,48 +3,17 @@
 #include "chip.h"
 
 #include "args.h"
+#include "codes.h"
 #include "runs16.h"
 #include "strips.h"
 
-// An element as a code: a float that is an integer of at most 127, ties to even; 0 where the scale is 0.
-FN int code_of(float x, float d) {
-    float q = x / (d == 0 ? INFINITY : d);
-    q = q < 127.0f ? q : 127.0f;
-    return integer_of_shifted((q > -127.0f ? q : -127.0f) + SHIFT);
-}
-
-// BLOCK_X is the row; a thread has four elements, eight lanes a group, and 32 a run of four groups.
+// BLOCK_X is the row; a thread has four elements.
 KERNEL(round_row, round_args) {
-    unsigned t = BLOCK_Y * THREADS + THREAD, words = a.cols / 4, lanes = 8 * a.run;
+    unsigned t = BLOCK_Y * THREADS + THREAD;
     const float *x = a.x + (size_t)BLOCK_X * a.cols + 4 * (size_t)t;
     float v[4] = {0, 0, 0, 0};
-    uint32_t most = 0;
-    for (int k = 0; k < 4 && t < words; k++) {
-        v[k] = x[k];
-        uint32_t size = bits_of_float(v[k]) & 0x7fffffffu; // in the order of magnitudes, NaN above all
-        most = size > most ? size : most;
-    }
-    for (unsigned mask = 1; mask < lanes; mask *= 2) {
-        uint32_t other = swap_word(most, mask);
-        most = other > most ? other : most;
-    }
-    float d = float_of_bits(most) / 127.0f;
-    uint32_t codes = 0;
-    int sum = 0;
-    for (int k = 0; k < 4; k++) {
-        int q = code_of(v[k], d);
-        sum += q;
-        codes |= ((uint32_t)q & 255) << 8 * k;
-    }
-    for (unsigned mask = 1; mask < 4; mask *= 2) sum += (int)swap_word((uint32_t)sum, mask);
-    uint32_t other = swap_word((uint32_t)sum, 4);
-    if (t >= words) return;
-    unsigned g = t / 8, at = strip_of(a.cols / 32 / a.unit, g / a.unit) * a.unit + g % a.unit;
-    *(uint32_t *)(a.codes + (size_t)BLOCK_X * a.cols + (size_t)at * 32 + 4 * (t % 8)) = codes;
-    if (t % 8) return;
-    struct group_of_row *group = a.group + (size_t)BLOCK_X * (a.cols / 32) + at;
-    group->d = d;
-    group->sums = ((uint32_t)sum & 0xffffu) | other << 16;
+    for (int k = 0; k < 4 && t < a.cols / 4; k++) v[k] = x[k];
+    round_four(&a, BLOCK_X, t, v);
 }
 
 // Rounded and bounded.
