@@ -710,6 +710,7 @@ typedef struct gyr_device_info {
     uint64_t memory_free;  // memory that a model could use now
     char driver[24];       // version of a card's driver, such as "CUDA 13.0"; "" where there is none
     char compiler[24];     // and of the library that compiles programs for it, such as "NVRTC 13.0"
+    char bus[24];          // its place on the PCI bus, such as "0000:41:00.0"; "" of the CPU, or if it is not known
     bool unusable;         // no model can be opened on it: gyr_device_check() says why
     bool untried;          // a card, and no chip of its kind has been compared with the CPU yet: gyr devices --check
     uint64_t reserved[1];
@@ -719,6 +720,9 @@ typedef struct gyr_device_info {
 // set that the CPU lacks. To see a card takes its driver a moment.
 GYR_API size_t gyr_device_count(void);
 GYR_API gyr_status gyr_device_get_info(size_t index, gyr_device_info *info, gyr_error *err);
+
+// Which device a model is opened on with this gyr_model_options.device. Fails with GYR_USAGE if there is none.
+GYR_API gyr_status gyr_device_find(const char *device, size_t *index, gyr_error *err);
 
 // Whether models can be opened on device `index`. Fails with GYR_UNSUPPORTED where they cannot: what is missing, too
 // old or does not answer, and what to do.
@@ -753,7 +757,8 @@ GYR_API void gyr_model_get_work(const gyr_model *model, gyr_kv_type kv_type, siz
 // ------------------------------------------------------------------------------------------------------ energy
 
 // The energy that this machine takes, by its own counters, whoever uses it: of the processors' packages and their
-// memory (Linux' powercap), or, where those are not told, of a battery that is being discharged.
+// memory (Linux' powercap), or, where those are not told, of a battery that is being discharged; and of the card that
+// models are on (NVIDIA's NVML, AMD's ROCm SMI).
 typedef struct gyr_energy gyr_energy;
 
 typedef enum gyr_energy_basis {
@@ -771,13 +776,16 @@ typedef struct gyr_energy_spent {
 } gyr_energy_spent;
 
 typedef struct gyr_energy_info {
-    char source[128]; // "package-0, dram", "battery BAT0", "catalogue: Ryzen AI Max+ 395"; "" if nothing is known
-    char why[256];    // why nothing is measured; "" if it is
+    char source[128]; // "package-0, dram", "card (NVIDIA H200)", "card (NVIDIA H200) and processor (package-0, dram)",
+                      // "battery BAT0", "catalogue: Ryzen AI Max+ 395"; "" if nothing is known
+    char why[256];    // why nothing is measured, or not the processor beside a card; "" if all is
     uint64_t reserved[4];
 } gyr_energy_info;
 
-// Begins to count; ended by gyr_energy_free(). Fails with GYR_NO_MEMORY alone: what cannot be read is unknown.
-GYR_API gyr_energy *gyr_energy_new(gyr_error *err);
+// Begins to count, for models on `device` (gyr_model_info.device); ended by gyr_energy_free(). Of a card nothing is
+// known of less than half a second, and nothing at all where its counter cannot be read. Fails with GYR_NO_MEMORY
+// alone: what cannot be read is unknown.
+GYR_API gyr_energy *gyr_energy_new(const char *device, gyr_error *err);
 GYR_API void gyr_energy_free(gyr_energy *energy);
 GYR_API void gyr_energy_get_info(const gyr_energy *energy, gyr_energy_info *info);
 

@@ -1,5 +1,7 @@
 #include "base/energy.h"
 
+#include "base/card_energy.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -9,15 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ZONES = 128, PATH = 512 };
+enum { MAX_ZONES = 128, MAX_CARDS = 16, PATH = 512 };
 static const double each_seconds = 1;
 // More than a package or its memory draws. A counter that would have gone faster began anew; one that could have come
 // round between two readings says nothing.
-static const double most_watts = 1000;
+static const double most_watts = 1000, most_card_watts = 3000;
 
 struct zone {
     char path[PATH]; // of its counter, in microjoules; of a battery, of its power in microwatts
     uint64_t last, range;
+};
+
+// Without its counter nothing is known.
+struct card {
+    char bus[32];
+    struct card_energy *counter; // NULL: there is none
+    uint64_t last;               // microjoules
 };
 
 struct energy {
@@ -26,6 +35,9 @@ struct energy {
     size_t n;
     bool battery;
     char battery_folder[PATH];
+    struct card cards[MAX_CARDS]; // that compute
+    size_t n_cards;
+    bool card_missing; // one of them has no counter
     double watts;
     double joules, read; // all that was counted, when it was
     unsigned gaps;       // times of which it is not known how much it was
@@ -61,6 +73,65 @@ static bool read_number(const char *path, uint64_t *value) {
     errno = ok ? 0 : errno;
     *value = strtoull(line, &end, 10);
     return ok && *line >= '0' && *line <= '9' && (!*end || *end == '\n') && !errno;
+}
+
+// ------------------------------------------------------------------------------- a card
+
+// "package-0, dram" becomes "card (NAME) and processor (package-0, dram)"; of several cards the first is named.
+static void name_card(struct energy *e, const char *name) {
+    char processor[128];
+    if (e->n_cards > 1) return;
+    snprintf(processor, sizeof processor, "%s", e->source);
+    int used = snprintf(e->source, sizeof e->source, "card (%.48s)", name);
+    if (*processor) snprintf(e->source + used, sizeof e->source - (size_t)used, " and processor (%.50s)", processor);
+}
+
+static bool has_card(const struct energy *e, const char *bus) {
+    for (size_t i = 0; i < e->n_cards; i++)
+        if (!strcmp(e->cards[i].bus, bus)) return true;
+    return false;
+}
+
+// What a battery gives has cards in it.
+static void add_card(struct energy *e, const char *kind, const char *bus, const char *name) {
+    char why[CARD_WHY] = "";
+    if (e->battery || e->n_cards == MAX_CARDS || has_card(e, bus)) return;
+    struct card *c = &e->cards[e->n_cards++];
+    snprintf(c->bus, sizeof c->bus, "%s", bus);
+    e->watts = 0; // the processor's
+    c->counter = card_energy_open(kind, bus, why);
+    if (c->counter && card_energy_read(c->counter, &c->last)) {
+        name_card(e, name);
+        return;
+    }
+    e->card_missing = true;
+    *e->source = 0;
+    snprintf(e->why, sizeof e->why, "%s", why);
+}
+
+void energy_add_card(struct energy *e, const char *kind, const char *bus, const char *name) {
+    if (!e) return;
+    pthread_mutex_lock(&e->lock);
+    add_card(e, kind, bus, name);
+    pthread_mutex_unlock(&e->lock);
+}
+
+double energy_least_seconds(struct energy *e) {
+    if (!e) return 0;
+    pthread_mutex_lock(&e->lock);
+    double least = e->n_cards ? ENERGY_CARD_SECONDS : 0;
+    pthread_mutex_unlock(&e->lock);
+    return least;
+}
+
+// -1: it went back, as when the driver is loaded anew, or faster than a card draws.
+static bool advance_card(struct card *c, double seconds, double *joules) {
+    uint64_t value, before = c->last;
+    if (!card_energy_read(c->counter, &value)) return false;
+    c->last = value;
+    *joules = (double)(value - before) / 1e6;
+    if (value < before || *joules > most_card_watts * (seconds + 1)) *joules = -1;
+    return true;
 }
 
 // ------------------------------------------------------------------------------- counters of the processors
@@ -124,9 +195,10 @@ static bool advance(struct zone *z, double seconds, double *joules) {
 static void read_counters(struct energy *e, double seconds) {
     double sum = 0;
     bool gap = false;
-    for (size_t i = 0; i < e->n; i++) {
+    for (size_t i = 0; i < e->n_cards + e->n; i++) {
         double joules;
-        if (!advance(&e->zones[i], seconds, &joules)) {
+        if (!(i < e->n_cards ? advance_card(&e->cards[i], seconds, &joules)
+                             : advance(&e->zones[i - e->n_cards], seconds, &joules))) {
             e->lost = true;
             return;
         }
@@ -197,15 +269,25 @@ struct energy *energy_open(const char *root, double watts, double now) {
 
 void energy_free(struct energy *e) {
     if (!e) return;
+    for (size_t i = 0; i < e->n_cards; i++) card_energy_close(e->cards[i].counter);
     pthread_mutex_destroy(&e->lock);
     free(e);
 }
 
-bool energy_counts(const struct energy *e) { return e && (e->n || e->battery); }
+static bool has_counters(const struct energy *e) { return !e->card_missing && (e->n || e->battery || e->n_cards); }
+
+bool energy_counts(struct energy *e) {
+    if (!e) return false;
+    pthread_mutex_lock(&e->lock);
+    bool counts = has_counters(e);
+    pthread_mutex_unlock(&e->lock);
+    return counts;
+}
+
 const char *energy_source(const struct energy *e) { return e->source; }
 const char *energy_why(const struct energy *e) { return e->why; }
 
-static bool counts(const struct energy *e) { return energy_counts(e) && !e->lost; }
+static bool counts(const struct energy *e) { return has_counters(e) && !e->lost; }
 
 static void read_all(struct energy *e, double now) {
     double seconds = now > e->read ? now - e->read : 0;
@@ -232,8 +314,7 @@ struct energy_mark energy_now(struct energy *e, double now) {
     return m;
 }
 
-struct energy_spent energy_between(const struct energy *e, const struct energy_mark *from,
-                                   const struct energy_mark *to) {
+struct energy_spent energy_between(struct energy *e, const struct energy_mark *from, const struct energy_mark *to) {
     struct energy_spent s = {.seconds = to->at - from->at};
     if (!e || !(s.seconds > 0)) return s;
     if (from->gaps == to->gaps && to->joules > from->joules) {

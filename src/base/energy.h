@@ -11,6 +11,9 @@ struct energy;
 
 enum { ENERGY_SECONDS = 5 }; // a window of so many and more is measured
 
+// Cards bring their counters up to date every 20 to 100 milliseconds: of a shorter window with a card nothing is known.
+#define ENERGY_CARD_SECONDS 0.5
+
 enum energy_basis { ENERGY_UNKNOWN, ENERGY_ESTIMATED, ENERGY_MEASURED };
 
 // "unknown", "estimated", "measured".
@@ -21,10 +24,18 @@ const char *energy_basis_name(enum energy_basis b);
 struct energy *energy_open(const char *root, double watts, double now);
 void energy_free(struct energy *e);
 
-// Whether a counter, or a battery, tells.
-bool energy_counts(const struct energy *e);
+// What computes is a card: its energy is counted too, from now on, and without it nothing is known (card_energy.h has
+// `kind` and `bus`). One that is counted already is not counted twice.
+void energy_add_card(struct energy *e, const char *kind, const char *bus, const char *name);
 
-// What is read ("package-0, dram"; "" if nothing is), and why no counter is ("" if one is).
+// Seconds that a window has to have, for something to be known of it.
+double energy_least_seconds(struct energy *e);
+
+// Whether a counter, or a battery, tells.
+bool energy_counts(struct energy *e);
+
+// What is read ("package-0, dram", "card (NVIDIA H200)", "card (NVIDIA H200) and processor (package-0, dram)"; "" if
+// nothing is), and why no counter is, or not all ("" if all are).
 const char *energy_source(const struct energy *e);
 const char *energy_why(const struct energy *e);
 
@@ -45,9 +56,8 @@ struct energy_spent {
 
 // Between two moments. What a counter says of a window shorter than five seconds is *estimated*: counters are brought
 // up to date in steps of their own, and where one has not moved nothing is known. So it is where one began anew
-// between.
-struct energy_spent energy_between(const struct energy *e, const struct energy_mark *from,
-                                   const struct energy_mark *to);
+// between. The window may be a part of one that is longer: energy_least_seconds() is the caller's to heed.
+struct energy_spent energy_between(struct energy *e, const struct energy_mark *from, const struct energy_mark *to);
 
 // Joules of the counters since it was opened, by the last reading. False: not known.
 bool energy_since_start(struct energy *e, double *joules);

@@ -185,8 +185,9 @@ static void print_json(const struct bench *b, const struct measured *m) {
 
 // The device that the model is on.
 static gyr_status look_at_device(struct bench *b, gyr_error *e) {
-    size_t i = device_number(b->info.device);
-    gyr_status status = gyr_device_get_info(i == NO_DEVICE ? 0 : i, &b->device, e);
+    size_t i = 0;
+    gyr_status status = gyr_device_find(b->info.device, &i, e);
+    if (!status) status = gyr_device_get_info(i, &b->device, e);
     b->how.card = !b->device.threads;
     return status;
 }
@@ -270,11 +271,11 @@ int verb_bench(int argc, char **argv) {
     if (!b.model) return status;
     gyr_adapter *adapter = NULL;
     gyr_error e = {0};
-    if (!(b.how.energy = gyr_energy_new(&e))) {
+    gyr_model_get_info(b.model, &b.info);
+    if (!(b.how.energy = gyr_energy_new(b.info.device, &e))) {
         status = report(&e);
     } else if (open_adapter(b.model, o.adapter, &adapter, &status)) {
         b.how.adapter = adapter;
-        gyr_model_get_info(b.model, &b.info);
         if (!o.json) say_device(b.model);
         status = bench(&b, widths);
     }

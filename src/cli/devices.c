@@ -25,6 +25,7 @@ static json_t *describe(const gyr_device_info *d, double bandwidth, const char *
     if (d->threads) json_object_set_new(j, "threads", json_integer(d->threads));
     if (bandwidth > 0) json_object_set_new(j, "memory_bandwidth", json_real(bandwidth));
     if (*d->driver) json_object_set_new(j, "driver", json_string(d->driver));
+    if (*d->bus) json_object_set_new(j, "bus", json_string(d->bus));
     if (*d->compiler) json_object_set_new(j, "compiler", json_string(d->compiler));
     if (!d->threads) json_object_set_new(j, "tried", json_boolean(!d->untried));
     if (d->unusable) json_object_set_new(j, "why", json_string(why));

@@ -11,6 +11,9 @@
 // Tokens of each sequence in one call, so that Ctrl-C does not wait for a long prompt.
 enum { PIECE = 512 };
 
+// A card's counter of its energy goes on in steps of up to a tenth of a second.
+static const double energy_seconds = 1;
+
 struct run {
     const struct measuring *how;
     gyr_model *model;
@@ -36,7 +39,7 @@ double median(double *values, size_t n) {
 }
 
 static void step_done(struct run *r) {
-    r->done++;
+    if (r->done < r->all) r->done++;
     gyr_energy_tick(r->how->energy);
     if (r->how->progress) r->how->progress(r->how->user, r->all ? (double)r->done / (double)r->all : 1);
 }
@@ -105,6 +108,34 @@ static gyr_status repeat(struct run *r, size_t i, gyr_error *e) {
     return status ? status : look_at_roofs(r, i + 1, e);
 }
 
+// What is measured is over too soon for a card's counter: again, until a second is over. *spent: as much as the repeats
+// took.
+static gyr_status spend(struct run *r, bool answer, gyr_energy_spent *spent, gyr_error *e) {
+    size_t rounds = 0, depth = r->how->depth + (answer ? r->how->prompt : 0);
+    gyr_status status = GYR_OK;
+    double start = seconds_now();
+    gyr_energy_take(r->how->energy, spent);
+    do {
+        status = answer ? decode(r, e) : prefill(r, depth, r->how->prompt, e);
+        for (size_t s = 0; s < r->width; s++) gyr_session_truncate(r->sessions[s], depth);
+        rounds++;
+    } while (!status && seconds_now() - start < energy_seconds);
+    gyr_energy_take(r->how->energy, spent);
+    spent->joules *= (double)r->how->repeats / (double)rounds;
+    return status;
+}
+
+static gyr_status spend_on_card(struct run *r, gyr_error *e) {
+    gyr_energy_info info;
+    gyr_status status = GYR_OK;
+    gyr_energy_get_info(r->how->energy, &info);
+    if (!r->how->card || !*info.source) return GYR_OK;
+    if (r->how->prompt) status = spend(r, false, &r->prefill_energy, e);
+    if (r->how->prompt && r->how->generate && !status) status = prefill(r, r->how->depth, r->how->prompt, e);
+    if (r->how->generate && !status) status = spend(r, true, &r->decode_energy, e);
+    return status;
+}
+
 // Seconds that the work takes at the least: reading and computing at the same time. *bound: which of them decides.
 static double least_seconds(const gyr_work *w, const gyr_roofs *roofs, const char **bound) {
     const struct {
@@ -164,7 +195,7 @@ static gyr_status run(struct run *r, gyr_error *e) {
     if (!status) status = prefill(r, 0, r->how->depth, e);
     if (!status) status = look_at_roofs(r, 0, e);
     for (size_t i = 0; i < r->how->repeats && !status; i++) status = repeat(r, i, e);
-    return status;
+    return status ? status : spend_on_card(r, e);
 }
 
 static size_t pieces(size_t tokens) { return tokens / PIECE + (tokens % PIECE != 0); }

@@ -64,16 +64,6 @@ const char *device_named(const char *name) {
     return name ? name : set && *set ? set : "auto";
 }
 
-size_t device_number(const char *name) {
-    gyr_device_info info;
-    size_t n = strcspn(name, ":"), which = name[n] ? strtoul(name + n + 1, NULL, 10) : 0;
-    for (size_t i = 0; i < gyr_device_count(); i++) {
-        bool same = !gyr_device_get_info(i, &info, NULL) && strlen(info.kind) == n && !strncmp(info.kind, name, n);
-        if (same && !which--) return i;
-    }
-    return NO_DEVICE;
-}
-
 void say_device(const gyr_model *model) {
     gyr_model_info info;
     gyr_model_get_info(model, &info);

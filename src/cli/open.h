@@ -12,10 +12,6 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status);
 // Says on stderr on which device the model is, where there was a choice.
 void say_device(const gyr_model *model);
 
-// Which of the devices has this name, as models tell theirs: "cuda:1"; NO_DEVICE: none.
-#define NO_DEVICE SIZE_MAX
-size_t device_number(const char *name);
-
 // The device to name where the user named `name`, or, NULL, none.
 const char *device_named(const char *name);
 

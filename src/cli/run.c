@@ -192,7 +192,7 @@ static int open_talk(struct talk *t) {
     if (!o->json) say_device(t->model);
     if (o->verbose) say_plan(t);
     gyr_error e = {0};
-    if (!(t->energy = gyr_energy_new(&e))) return report(&e);
+    if (!(t->energy = gyr_energy_new(t->info.device, &e))) return report(&e);
     gyr_session_options session = {
         .context = (uint32_t)o->context, .kv_type = kv_type_named(o->kv_type), .adapter = t->adapter};
     t->session = gyr_session_new(t->model, &session, &e);

@@ -288,7 +288,7 @@ struct device {
 // What is known of a device that is not opened.
 struct device_facts {
     char name[128], isa[32]; // as in gyr_device_info
-    char driver[24], compiler[24];
+    char driver[24], compiler[24], bus[24];
     uint64_t memory, available;
     bool untried;  // on no chip of its kind have kernels been compared with the CPU's bytes
     char why[400]; // nothing can be computed on it: what is wrong, and what to do; "" if it can
@@ -314,6 +314,9 @@ void device_host_free(struct device *d, void *p);
 
 // The i-th device of all kinds: which one of its kind it is. NULL: there are no more.
 const struct device_kind *device_at(size_t i, size_t *index);
+
+// Which of all devices device_open() opens by this name.
+bool device_find(const char *name, size_t *i, gyr_error *e);
 
 // Adds a kind before the others, for the life of the program; at most MAX_KINDS in all. Not while models are opened.
 enum { MAX_KINDS = 8 };

@@ -66,6 +66,18 @@ void device_host_free(struct device *d, void *p) {
         d->ops->host_free(d, p);
 }
 
+bool device_find(const char *name, size_t *i, gyr_error *e) {
+    size_t before = 0, index = 0;
+    if (!name || !*name) name = getenv("GYR_DEVICE");
+    bool any = !name || !*name;
+    for (size_t k = 0; k < n_kinds; before += kinds[k++]->count())
+        if ((any || is_of(kinds[k], name, &index)) && index < kinds[k]->count()) {
+            *i = before + index;
+            return true;
+        }
+    return not_there(any ? "of any kind" : name, e);
+}
+
 struct device *device_open(const char *name, unsigned threads, gyr_error *e) {
     size_t index;
     if (!name || !*name) name = getenv("GYR_DEVICE");

@@ -43,6 +43,7 @@ static bool open_to_see(const struct device_kind *kind, size_t index, gyr_device
 static void take_facts(const struct device_facts *f, gyr_device_info *info) {
     snprintf(info->name, sizeof info->name, "%s", f->name);
     snprintf(info->isa, sizeof info->isa, "%s", f->isa);
+    snprintf(info->bus, sizeof info->bus, "%s", f->bus);
     snprintf(info->driver, sizeof info->driver, "%s", f->driver);
     snprintf(info->compiler, sizeof info->compiler, "%s", f->compiler);
     info->memory_bytes = f->memory;
@@ -69,6 +70,11 @@ gyr_status gyr_device_get_info(size_t i, gyr_device_info *info, gyr_error *e) {
     gyr_error made = {0};
     struct device_facts facts;
     return status_of(look(i, info, &facts, &made), &made, e);
+}
+
+gyr_status gyr_device_find(const char *device, size_t *i, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(device_find(device, i, &made), &made, e);
 }
 
 gyr_status gyr_device_check(size_t i, gyr_error *e) {

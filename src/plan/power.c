@@ -35,13 +35,22 @@ struct gyr_energy {
     bool catalogue;
 };
 
-gyr_energy *gyr_energy_new(gyr_error *err) {
+// Where `device` is a card.
+static void add_card(struct energy *meter, const char *device) {
+    size_t i;
+    gyr_device_info info;
+    if (gyr_device_find(device, &i, NULL) || gyr_device_get_info(i, &info, NULL)) return;
+    if (!info.threads) energy_add_card(meter, info.kind, info.bus, info.name);
+}
+
+gyr_energy *gyr_energy_new(const char *device, gyr_error *err) {
     gyr_error made = {0};
     gyr_energy *e = calloc(1, sizeof *e);
     double watts = machine_watts();
     if (e && (e->meter = energy_open(NULL, watts, now_seconds()))) {
+        add_card(e->meter, device);
         e->since = energy_now(e->meter, now_seconds());
-        e->catalogue = watts > 0 && !*energy_source(e->meter);
+        e->catalogue = watts > 0 && !*energy_source(e->meter) && !energy_least_seconds(e->meter);
         return e;
     }
     free(e);
@@ -67,7 +76,11 @@ void gyr_energy_tick(gyr_energy *e) { energy_tick(e->meter, now_seconds()); }
 void gyr_energy_take(gyr_energy *e, gyr_energy_spent *spent) {
     struct energy_mark now = energy_now(e->meter, now_seconds());
     struct energy_spent s = energy_between(e->meter, &e->since, &now);
-    *spent = (gyr_energy_spent){.joules = s.joules, .seconds = s.seconds, .basis = (gyr_energy_basis)s.basis};
+    *spent = (gyr_energy_spent){.seconds = s.seconds};
+    if (s.seconds >= energy_least_seconds(e->meter)) {
+        spent->joules = s.joules;
+        spent->basis = (gyr_energy_basis)s.basis;
+    }
     e->since = now;
 }
 

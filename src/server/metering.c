@@ -44,6 +44,7 @@ void meter_settle(struct meter *m) {
         s->seconds += all.seconds;
         s->counted |= energy_counts(m->counters);
         s->gap |= now.gaps != m->since.gaps;
+        s->least = energy_least_seconds(m->counters);
         s->work = 0;
         s->next = NULL;
     }
@@ -57,7 +58,7 @@ void meter_tick(struct meter *m) {
 
 struct energy_spent share_spent(const struct share *s) {
     struct energy_spent spent = {.seconds = s->seconds};
-    if (s->gap || !(s->joules > 0)) return spent;
+    if (s->gap || !(s->joules > 0) || s->seconds < s->least) return spent;
     spent.joules = s->joules;
     spent.basis = s->counted && s->seconds >= ENERGY_SECONDS ? ENERGY_MEASURED : ENERGY_ESTIMATED;
     return spent;

@@ -10,6 +10,7 @@ struct meter;
 // What a job took; all zero at first.
 struct share {
     double joules, seconds; // the seconds in which it computed
+    double least;           // of fewer nothing is known
     bool counted, gap;      // by a counter; some of it is not known
     double work;            // since the last settling
     struct share *next;

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/energy.h"
 #include "server/scheduler.h"
 #include "server/tuned.h"
 
@@ -37,6 +38,7 @@ struct models {
     uint64_t memory;
     struct scheduler *scheduler;
     struct adapters *adapters;
+    struct energy *energy;
     struct served **list; // behind the lock, as all below
     size_t n, room;
     bool busy;            // a model is being loaded, and others unloaded for it
@@ -184,9 +186,10 @@ void models_free(struct models *m) {
     free(m);
 }
 
-void models_tell(struct models *m, struct scheduler *s, struct adapters *a) {
+void models_tell(struct models *m, struct scheduler *s, struct adapters *a, struct energy *e) {
     m->scheduler = s;
     m->adapters = a;
+    m->energy = e;
 }
 
 void models_stop(struct models *m) {
@@ -235,6 +238,13 @@ static gyr_model *open_source(const struct model_source *s, const gyr_model_opti
     return s->path ? gyr_model_open(s->path, o, e) : gyr_model_open_memory(s->name, s->image, s->size, o, e);
 }
 
+static void count_card(struct energy *e, const char *name) {
+    size_t i;
+    gyr_device_info info;
+    if (gyr_device_find(name, &i, NULL) || gyr_device_get_info(i, &info, NULL)) return;
+    if (!info.threads) energy_add_card(e, info.kind, info.bus, info.name);
+}
+
 // What there is to know of a model that was opened.
 static void learn(struct served *s, gyr_model *model) {
     const char *source = gyr_model_template_source(model);
@@ -244,6 +254,7 @@ static void learn(struct served *s, gyr_model *model) {
     snprintf(s->device, sizeof s->device, "%s", s->info.device);
     snprintf(s->placement, sizeof s->placement, "%s", s->info.placement);
     s->info.device = s->device;
+    count_card(s->all->energy, s->device);
     s->info.placement = s->placement;
     s->info.architecture = s->architecture;
     s->info.types = s->types;

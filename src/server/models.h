@@ -25,8 +25,10 @@ bool models_add(struct models *m, const char *name, const char *path, gyr_error 
 // Closes all; nobody may hold one.
 void models_free(struct models *m);
 
-// Before a model is unloaded, the scheduler is asked to let go of it, and its adapters (may be NULL) are closed.
-void models_tell(struct models *m, struct scheduler *s, struct adapters *a);
+// Before a model is unloaded, the scheduler is asked to let go of it, and its adapters (may be NULL) are closed. Of a
+// model on a card, the card's energy is counted (may be NULL).
+struct energy;
+void models_tell(struct models *m, struct scheduler *s, struct adapters *a, struct energy *e);
 
 // The server ends: nothing is loaded any more, and who waits for that is refused.
 void models_stop(struct models *m);

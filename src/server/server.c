@@ -158,7 +158,7 @@ static bool load_first(struct server *s, gyr_error *e) {
 
 // What the catalogue says that this machine draws, where no counter tells: gyr.h gives it by the second.
 static double catalogue_watts(void) {
-    gyr_energy *e = gyr_energy_new(NULL);
+    gyr_energy *e = gyr_energy_new("cpu", NULL);
     gyr_energy_spent spent = {0};
     gyr_energy_info info = {0};
     if (e) gyr_energy_get_info(e, &info);
@@ -201,7 +201,7 @@ static bool start(struct server *s, gyr_error *e) {
         !(s->scheduler = scheduler_new(&plan, e)) || (!(s->spellings = spellings_new()) && !fail_memory(e, "server")))
         return false;
     adapters_tell(s->adapters, s->scheduler);
-    models_tell(s->models, s->scheduler, s->adapters);
+    models_tell(s->models, s->scheduler, s->adapters, s->energy);
     if (!load_first(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
     return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));

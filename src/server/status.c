@@ -166,10 +166,12 @@ void handle_metrics(struct server *s, struct exchange *x) {
                    rows[i].type, rows[i].name, rows[i].value);
     double joules;
     if (energy_since_start(s->energy, &joules))
-        buf_printf(&out,
-                   "# HELP gyr:energy_joules_total Energy that the machine's processors took, whoever used them.\n"
-                   "# TYPE gyr:energy_joules_total counter\ngyr:energy_joules_total %.17g\n",
-                   joules);
+        buf_printf(
+            &out,
+            "# HELP gyr:energy_joules_total Energy that the machine's processors took, and the card that models are "
+            "on, whoever used them.\n"
+            "# TYPE gyr:energy_joules_total counter\ngyr:energy_joules_total %.17g\n",
+            joules);
     static const char *const reasons[] = {"", "stop", "stop", "length", "abort", "error"};
     buf_puts(&out, "# HELP vllm:request_success_total Answers by why they ended.\n"
                    "# TYPE vllm:request_success_total counter\n");

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 enum { PROMPT = 7, TOKENS = 12 };
 
@@ -157,12 +158,46 @@ static void opening_fails(void) {
         }
 }
 
+// Of a card's energy something is known from half a second on.
+static void energy_is_the_cards(void) {
+    size_t i;
+    gyr_error e = {0};
+    gyr_energy_info info;
+    gyr_energy_spent spent;
+    gyr_device_info device;
+    setenv("GYR_GPU_LIBRARIES", folders, 1);
+    setenv("GYR_SYSFS", "/nowhere", 1);
+    CHECK_INT(gyr_device_find("cuda:1", &i, &e), GYR_USAGE);
+    REQUIRE(!gyr_device_find("cuda", &i, &e) && !gyr_device_get_info(i, &device, &e));
+    CHECK_STR(device.bus, "0000:41:00.0");
+    gyr_energy *energy = gyr_energy_new("cuda", &e);
+    REQUIRE(energy);
+    gyr_energy_get_info(energy, &info);
+    CHECK_STR(info.source, "card (Stand-in 0)");
+    usleep(100000);
+    gyr_energy_take(energy, &spent);
+    CHECK_INT(spent.basis, GYR_ENERGY_UNKNOWN);
+    CHECK(spent.joules == 0);
+    usleep(600000);
+    gyr_energy_take(energy, &spent);
+    CHECK_INT(spent.basis, GYR_ENERGY_ESTIMATED);
+    CHECK(spent.joules > 0.9 * 250 * 0.6 && spent.joules < 1.1 * 250 * (spent.seconds + 0.01));
+    gyr_energy_free(energy);
+    energy = gyr_energy_new("cpu", &e); // whatever cards there are
+    REQUIRE(energy);
+    gyr_energy_get_info(energy, &info);
+    CHECK(!strstr(info.source, "card"));
+    gyr_energy_free(energy);
+    unsetenv("GYR_SYSFS");
+}
+
 int main(void) {
     static const struct device_kind kind = {"drivers", two, open_card};
     char home[] = "/tmp/gyr-driver-XXXXXX", command[64];
     folders = getenv("GYR_FAKES");
     if (!mkdtemp(home) || !folders || !device_register(&kind)) return 1;
     setenv("XDG_CACHE_HOME", home, 1);
+    RUN(energy_is_the_cards);
     RUN(the_bytes_are_the_cpus);
     RUN(opening_fails);
     RUN(a_call_is_refused);

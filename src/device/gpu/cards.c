@@ -90,6 +90,7 @@ void gpu_facts(const struct gpu_api *api, size_t index, struct device_facts *f) 
     bool good = gpu_look(api, (int)index, &chip, &f->available, &e);
     if (*chip.card) snprintf(f->name, sizeof f->name, "%s", chip.card);
     snprintf(f->isa, sizeof f->isa, "%.*s", (int)strcspn(chip.name, ":"), chip.name);
+    snprintf(f->bus, sizeof f->bus, "%s", chip.bus);
     f->memory = chip.memory;
     enum standing standing = standing_of(v, chip.name);
     f->untried = standing != STANDING_TRIED;

@@ -142,6 +142,7 @@ static bool read_facts(const struct gpu_api *api, int device, struct gpu_chip *c
     if (!*error) *error = api->attribute(&chip->shared, v->shared, device);
     if (!*error) *error = api->attribute(&chip->threads, v->threads, device);
     chip->memory = total;
+    if (api->bus && api->bus(chip->bus, sizeof chip->bus, device)) *chip->bus = 0;
     return !*error && name_chip(api, device, chip, error);
 }
 

@@ -11,6 +11,7 @@
 struct gpu_chip {
     char name[64];  // of its kind, as compilers know it: "sm_90a", "gfx942:sramecc+:xnack-"
     char card[100]; // "NVIDIA H200"
+    char bus[24];   // its place on the PCI bus, "0000:41:00.0"; "": not known
     uint64_t memory;
     int warp;       // lanes that go together: 32 or 64
     int processors; // SMs, or compute units
