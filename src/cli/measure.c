@@ -98,9 +98,9 @@ static gyr_status repeat(struct run *r, size_t i, gyr_error *e) {
     gyr_energy_take(r->how->energy, &before);
     double start = seconds_now();
     gyr_status status = prefill(r, r->how->depth, r->how->prompt, e);
+    r->prefill[i] = seconds_now() - start;
+    add_energy(r, i, &r->prefill_energy); // which asks a driver, and takes milliseconds
     double middle = seconds_now();
-    r->prefill[i] = middle - start;
-    add_energy(r, i, &r->prefill_energy);
     if (!status) status = decode(r, e);
     r->decode[i] = seconds_now() - middle;
     add_energy(r, i, &r->decode_energy);
