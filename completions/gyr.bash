@@ -52,7 +52,7 @@ _gyr() {
         words='--model --adapter --context --stride --json --threads --kv-type --oversize --no-cache --help'
         [[ $word == -* ]] || words='perplexity' ;;
     plan) words='--on --type --users --context --prompt --kv-type --threads --prices --budget --tune --train --tokens --rank --batch --fp8 --json --help' ;;
-    devices) words='--json --help' ;;
+    devices) words='--json --check --model --help' ;;
     cache)
         words='--json --help'
         [[ $word == -* ]] || words='clear' ;;

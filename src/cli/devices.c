@@ -1,4 +1,5 @@
 // gyr devices: what models can run on here.
+#include "check.h"
 #include "options.h"
 #include "output.h"
 #include "verbs.h"
@@ -8,15 +9,20 @@
 #include <stdlib.h>
 
 struct devices_options {
-    bool json;
+    const char *model;
+    bool json, check;
 };
 
-static const struct option options[] = {{"json", 0, NULL, "print JSON, with the memory's measured speed", OPTION_FLAG,
-                                         offsetof(struct devices_options, json)},
-                                        {0}};
+#define FIELD(name) offsetof(struct devices_options, name)
+
+static const struct option options[] = {
+    {"json", 0, NULL, "print JSON, with the memory's measured speed", OPTION_FLAG, FIELD(json)},
+    {"check", 0, NULL, "compare a card, the first or NAME, with the CPU: all bytes", OPTION_FLAG, FIELD(check)},
+    {"model", 'm', "FILE", "with --check: by this model, not by the poet", OPTION_TEXT, FIELD(model)},
+    {0}};
 
 static const struct syntax syntax = {
-    "devices", "", "List the devices that models can run on here.", "gyr devices", options, 0, 0};
+    "devices", "[NAME]", "List the devices that models can run on here.", "gyr devices", options, 0, 1};
 
 static json_t *describe(const gyr_device_info *d, double bandwidth, const char *why) {
     json_t *j =
@@ -86,5 +92,8 @@ int verb_devices(int argc, char **argv) {
     struct devices_options o = {0};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
-    return list(o.json);
+    if (o.check && o.json) return usage_error("devices: --check prints lines, no JSON");
+    if (!o.check && (operands || o.model))
+        return usage_error("devices: %s is of --check", operands ? "NAME" : "--model");
+    return o.check ? check_device(operands ? argv[1] : NULL, o.model) : list(o.json);
 }

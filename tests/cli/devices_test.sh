@@ -45,6 +45,29 @@ out=$(GYR_FAKE_COMPILER=115 "$gyr" devices 2>&1)
 has "compiler NVRTC 11.5; "
 has "not usable: cuda: NVRTC 11.5 is too old; install NVRTC"
 
+# A card compared with the CPU, and the CPU with plain C; a card that is wrong once, and one that fails.
+export GYR_FAKE_KERNELS="$kernels"
+tiny=$GYR_SOURCE/tests/data/falcon/rw/model.gguf
+says() { # status, line; the command
+    want_status=$1 line=$2
+    shift 2
+    out=$("$@" 2>&1; echo "status $?")
+    has "$line"
+    has "status $want_status"
+}
+says 0 "f16 f32, q8 cache: 6 batches, 153 rows of 288 scores: the same
+cuda:0 (Stand-in 0) gives the CPU's bytes" "$gyr" devices --check -m "$tiny"
+says 0 ") gives plain C's bytes" "$gyr" devices --check cpu -m "$tiny"
+says 8 "f16 f32, f32 cache: of 1 x 1 tokens, score 0 of row 0 is " env GYR_FAKE_WRONG=2 "$gyr" devices --check -m "$tiny"
+has "gyr: cuda:0 (Stand-in 0) does not give the CPU's bytes; do not use it"
+says 8 "computing failed: error 700" env GYR_FAKE_FAIL=kernel:30:700 "$gyr" devices --check cuda:0 -m "$tiny"
+says 5 "hip: gyr's kernels have not been tried" "$gyr" devices --check hip -m "$tiny"
+says 5 "devices: this machine has no card to check" env LD_LIBRARY_PATH= GYR_GPU_LIBRARIES= "$gyr" devices --check -m "$tiny"
+says 2 "devices: cuda:1: no such device; see gyr devices" "$gyr" devices --check cuda:1 -m "$tiny"
+says 2 "devices: NAME is of --check" "$gyr" devices cuda
+says 2 "devices: --model is of --check" "$gyr" devices -m "$tiny"
+says 2 "devices: --check prints lines, no JSON" "$gyr" devices --check --json
+
 # A tree without the model in the box has none to run.
 if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
     out=$("$gyr" run --device hip -n 1 hello 2>&1 || echo "status $?")
@@ -58,7 +81,6 @@ if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
     has "status 2"
 
     # By itself: a card that has room, else the CPU; always the same words, and a line about it where there was a choice.
-    export GYR_FAKE_KERNELS="$kernels"
     want=$("$gyr" run --device cpu -n 2 hello 2>&1)
     case $want in *device:*) failed=$((failed + 1)) ;; *) passed=$((passed + 1)) ;; esac
     chosen() { # the line; variables

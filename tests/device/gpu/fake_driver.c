@@ -416,8 +416,11 @@ EXPORT NAME(cuMemcpyHtoDAsync_v2, hipMemcpyHtoDAsync)(void *to, const void *from
 }
 
 EXPORT NAME(cuMemcpyDtoHAsync_v2, hipMemcpyDtoHAsync)(void *to, const void *from, size_t n, void *stream) {
+    static long reads;
     MAY_FAIL_HERE("read");
-    return inside(from, n) ? put(&(struct work){.to = to, .from = from, .bytes = n}) : REFUSED;
+    if (!inside(from, n) || put(&(struct work){.to = to, .from = from, .bytes = n})) return REFUSED;
+    int wrong = n >= 8 && ++reads == fake_number("GYR_FAKE_WRONG", 0);
+    return wrong ? put(&(struct work){.to = to, .from = (const char *)from + 4, .bytes = 4}) : 0;
 }
 
 #ifndef FAKE_LACKS_COPY
