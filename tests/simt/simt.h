@@ -66,6 +66,8 @@ extern _Thread_local struct simt_place simt_here;
 #define copy_later(to, from)          simt_copy(to, from, __LINE__)
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)
+#define FORGET(p)
+#define FORGET_WORD(x)
 #define UNROLL
 #define SHARED(type, name)       type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)            #x

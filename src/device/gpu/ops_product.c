@@ -37,20 +37,20 @@ static void quantized_many(struct gpu *g, const struct card_weight *w, const str
         const char *kernel;
         size_t outputs, rows;
     } blocks[] = {{"product_many16", 16, 16}, {"product_many32", 32, 32}, {"product_many64", 32, 64}};
-    enum { BLOCKS = sizeof blocks / sizeof *blocks, MOST = 64 };
     struct lay l = lay_of(w->type);
-    size_t groups = w->cols / 32, room = work_blocks(r->n, MOST) * MOST;
-    dbyte *codes = work_scratch(g, SCRATCH_CODES, room * w->cols);
-    dfloat *units = work_scratch(g, SCRATCH_UNITS, room * groups * 2 * sizeof *units);
-    if (!codes || !units) return;
     bool runs = l.groups == 8;
+    size_t most = runs ? 2 : 1; // of blocks[] (product_many.cu)
+    size_t groups = (work_blocks(r->n, MANY_SLAB) * (w->cols / 32) + BEHIND_GROUPS) * MANY_SLAB; // of all rows
+    dbyte *codes = work_scratch(g, SCRATCH_CODES, groups * 32);
+    dfloat *units = work_scratch(g, SCRATCH_UNITS, groups * 2 * sizeof *units);
+    if (!codes || !units) return;
     struct round_many_args round = {r->x, codes, units, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1, !runs};
     work_launch(g, "round_many", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
     struct product_many_args a = {matrix_of(g, w), codes, units, r->bias, r->y, 0, 0, r->by};
     for (; a.first < r->n; a.first = a.rows) {
         size_t i = 0, left = r->n - a.first;
-        while (i + 1 < BLOCKS && blocks[i].rows < left) i++;
-        size_t high = left < MOST ? 1 : left / MOST;
+        while (i < most && blocks[i].rows < left) i++;
+        size_t high = left < blocks[i].rows ? 1 : left / blocks[i].rows;
         a.rows = (uint32_t)min(r->n, a.first + high * blocks[i].rows);
         work_launch_typed(g, blocks[i].kernel, w->type, work_blocks(w->rows, blocks[i].outputs) * high, 1, 1, &a,
                           sizeof a);

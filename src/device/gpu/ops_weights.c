@@ -72,8 +72,8 @@ static bool send_blocks(struct gpu *g, struct card_weight *c, gyr_error *e) {
     struct lay l = lay_of(c->type);
     size_t blocks = c->cols / (l.groups * 32), body = blocks * l.body, rest = blocks * l.rest, row = body + rest;
     size_t step = row < GPU_HALF ? GPU_HALF / row : 1;
-    c->body = gpu_alloc(&g->device, c->rows * body, e);
-    c->rest = c->body ? gpu_alloc(&g->device, c->rows * rest + LINE, e) : NULL;
+    c->body = gpu_alloc(&g->device, c->rows * body + BEHIND, e);
+    c->rest = c->body ? gpu_alloc(&g->device, c->rows * rest + BEHIND, e) : NULL;
     bool ok = c->rest;
     for (size_t r = 0, n; ok && r < c->rows; r += n) {
         n = c->rows - r < step ? c->rows - r : step;

@@ -156,10 +156,15 @@ struct product_many_args {
     float by;
 };
 
+enum { MANY_SLAB = 64 }; // rows
+
+// What `product_many` may read behind a matrix, in bytes, and behind activations, in groups.
+enum { BEHIND = 2048, BEHIND_GROUPS = 32 };
+
 struct round_many_args {
     const dfloat *x;
-    dbyte *codes;             // [tiles of 16 rows][cols / 32][512], in the order of tile.h; groups in that of strips.h
-    dfloat *units;            // [tiles][cols / 32][32]: scales of rows; then what `scaled` says
+    dbyte *codes;             // [slabs][cols / 32][tiles of 16 rows][512] as in tile.h; groups in the order of strips.h
+    dfloat *units;            // [slabs][cols / 32][tiles][32]: scales of rows; then what `scaled` says
     uint32_t cols, unit, run; // as in round_args
     uint32_t scaled;          // the group's sum of codes times its scale; else sums as in struct group_of_row
 };

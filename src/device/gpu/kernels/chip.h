@@ -26,6 +26,7 @@
 //   copy_later(to, from)                    16 bytes go to memory of the block, at some time before:
 //   send_copies()                           those that were asked for since the last time are a lot
 //   await_copies(MORE)                      all lots of this thread but the last MORE have come
+//   FORGET(p) FORGET_WORD(x)                the compiler forgets what it knows of the pointer p, of the word x
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
 //   kept(x)                                 x, which the compiler is not to compute again each time it is used
 //   ALIGNED16                               in front of an array: it begins at a multiple of 16
@@ -106,6 +107,9 @@ FN int dot4(uint32_t a, uint32_t b, int c) {
 }
 
 FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) { return __builtin_amdgcn_perm(high, low, at); }
+
+#define FORGET(p)      asm("" : "+v"(p))
+#define FORGET_WORD(x) asm("" : "+v"(x))
 
 FN float float_of_half(uint32_t h) {
     union {
@@ -232,6 +236,14 @@ FN uint32_t pick4(uint32_t low, uint32_t high, uint32_t at) {
     at = (at | at >> 4) & 0x00ff00ffu;
     return __byte_perm(low, high, (at | at >> 8) & 0xffffu);
 }
+
+template <class T> static __device__ __forceinline__ void forget(T *&p) { // and stays one of the card's memory
+    size_t at = __cvta_generic_to_global(p);
+    asm("" : "+l"(at));
+    p = (T *)__cvta_global_to_generic(at);
+}
+#define FORGET(p)      forget(p)
+#define FORGET_WORD(x) asm("" : "+r"(x))
 
 typedef uint4 vector4;
 typedef uint2 vector2;

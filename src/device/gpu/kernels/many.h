@@ -16,46 +16,71 @@
 enum { MOST_TALL = 2, MOST_LONG = 4, MOST_AHEAD = 4 };
 
 struct many_room {
+    unsigned row, output; // the block's first ones, which need no registers until its sums are stored
     float sum[SEGMENTS * TILE * (MOST_TALL * TILE + PITCH)];
 };
 
 #ifdef TENSOR
 
-// Tiles of outputs and of rows of a block, and groups ahead: constants for the compiler.
+// Tiles of outputs and of rows of a block; groups at a time, and those ahead: constants for the compiler.
 struct shape {
-    unsigned tall, wide, ahead, ahead_rows;
+    unsigned tall, wide, step, ahead, ahead_rows;
+    bool late; // scales of rows are loaded when they are needed, which other warps' work hides
 };
 
-// Where a warp's weights and activations are.
-struct lane_of_many {
-    const uint8_t *body[MOST_TALL][2], *rest[MOST_TALL][2];
-    const uint8_t *codes;
+// Where a block of the weights is, in the block of threads' first row, and its activations, in the first tile of rows;
+// `own` is where the lane's word of it is. Pointers that move: told where they come from, the compiler computes them
+// anew.
+struct walk {
+    const uint8_t *body, *own, *rest, *codes;
     const float *units;
-    size_t codes_of_tile, units_of_tile;
-    const uint32_t *grid;
-    unsigned n, segment, steps; // blocks of a row; the segment's groups
 };
 
-FN struct lane_of_many lane_of_many(const struct product_many_args *a, unsigned tall, unsigned output, unsigned row,
-                                    unsigned segment) {
+// From a group of activations to the next one.
+enum { CODES_OF_GROUP = SLAB_TILES * TILE_BYTES, UNITS_OF_GROUP = SLAB_TILES * 2 * TILE };
+
+FN void walk_on(struct walk *at, int blocks) {
+    at->body += blocks * BODY;
+    at->own += blocks * BODY;
+    at->rest += blocks * REST;
+    at->codes += (long)blocks * (GROUPS * CODES_OF_GROUP);
+    at->units += (long)blocks * (GROUPS * UNITS_OF_GROUP);
+    FORGET(at->body);
+    FORGET(at->own);
+    FORGET(at->rest);
+    FORGET(at->codes);
+    FORGET(at->units);
+}
+
+// A lane's outputs: so many blocks further than the first row of the block of threads. Less to keep than pointers.
+struct lane_of_many {
+    uint32_t at[MOST_TALL][2];
+    const uint32_t *grid;
+};
+
+FN struct lane_of_many lane_of_many(const struct product_many_args *a, unsigned tall, unsigned output) {
     struct lane_of_many l;
-    size_t groups = a->w.cols / 32;
     for (unsigned m = 0; m < tall; m++)
         for (unsigned i = 0; i < OWN_OUTPUTS; i++) {
-            unsigned at = output + m * TILE + place_of_output(i);
-            at = at < a->w.rows ? at : a->w.rows - 1; // of those beyond the last one the last is taken again
-            l.body[m][i] = a->w.body + (size_t)at * a->w.blocks * BODY;
-            l.rest[m][i] = a->w.rest + (size_t)at * a->w.blocks * REST;
+            unsigned at = m * TILE + place_of_output(i), last = a->w.rows - 1 - output;
+            l.at[m][i] = (at < last ? at : last) * a->w.blocks; // of those beyond the last one the last again
         }
-    l.codes_of_tile = groups * TILE_BYTES;
-    l.units_of_tile = groups * (2 * TILE);
-    l.codes = a->codes + row / TILE * l.codes_of_tile;
-    l.units = a->units + row / TILE * l.units_of_tile;
     l.grid = a->w.grid;
-    l.n = a->w.blocks;
-    l.segment = segment;
-    l.steps = strip_length(l.n, segment) * GROUPS;
     return l;
+}
+
+// The first block of a segment, or where it would be if all segments had one.
+FN struct walk walk_of(const struct product_many_args *a, unsigned output, unsigned row, unsigned segment) {
+    size_t tile = (size_t)(row / MANY_SLAB) * (a->w.cols / 32) * SLAB_TILES + row % MANY_SLAB / TILE;
+    size_t block = (size_t)output * a->w.blocks;
+    struct walk at;
+    at.body = a->w.body + block * BODY;
+    at.own = at.body + 4 * word_given();
+    at.rest = a->w.rest + block * REST;
+    at.codes = a->codes + tile * TILE_BYTES + place_of_given();
+    at.units = a->units + tile * (2 * TILE) + first_scale();
+    walk_on(&at, (int)segment);
+    return at;
 }
 
 // ------------------------------------------------------------------------------- scales that are floats
@@ -68,26 +93,28 @@ struct tile_of_rows {
     struct four_floats d, low; // scales, and these times the sums of codes
 };
 
-// Of a segment's group `step`; of those beyond the last one the last is taken again.
-FN unsigned block_of_step(const struct lane_of_many *l, unsigned step) {
-    return strip_at(l->n, l->segment, (step < l->steps ? step : l->steps - 1) / GROUPS);
-}
-
-FN void load_weights(const struct lane_of_many *l, unsigned tall, unsigned step, struct raws *to) {
-    size_t block = block_of_step(l, step);
+// Group q from there on, where all segments have one. Segments' blocks lie side by side (strips.h).
+FN void load_weights(const struct lane_of_many *l, unsigned tall, const struct walk *at, unsigned q, struct raws *to) {
+    unsigned block = q / GROUPS * SEGMENTS;
     UNROLL
     for (unsigned m = 0; m < tall; m++)
-        for (unsigned i = 0; i < OWN_OUTPUTS; i++)
-            to->of[m][i] = raw_of_group(l->body[m][i] + block * BODY, l->rest[m][i] + block * REST, step % GROUPS,
-                                        l->grid, word_given());
+        for (unsigned k = 0; k < OWN_OUTPUTS; k++) {
+            size_t row = l->at[m][k];
+            to->of[m][k] = raw_of_group(at->body + row * BODY + block * BODY, at->own + row * BODY + block * BODY,
+                                        at->rest + row * REST + block * REST, q % GROUPS, l->grid, word_given());
+        }
 }
 
-FN void load_rows(const struct lane_of_many *l, unsigned tile, unsigned step, struct tile_of_rows *to) {
-    size_t group = (size_t)block_of_step(l, step) * GROUPS + step % GROUPS;
-    const float *unit = l->units + tile * l->units_of_tile + group * (2 * TILE);
-    to->x = given_at(l->codes + tile * l->codes_of_tile + group * TILE_BYTES);
-    to->d = scales_at(unit);
-    if (OFFSET) to->low = scales_at(unit + TILE);
+FN void load_rows(const struct walk *at, unsigned tile, unsigned q, struct tile_of_rows *to) {
+    unsigned group = q / GROUPS * SEGMENTS * GROUPS + q % GROUPS;
+    to->x = given_at(at->codes + group * CODES_OF_GROUP + tile * TILE_BYTES);
+}
+
+FN void load_scales(const struct walk *at, unsigned tile, unsigned q, struct tile_of_rows *to) {
+    unsigned group = q / GROUPS * SEGMENTS * GROUPS + q % GROUPS;
+    const float *units = at->units + group * UNITS_OF_GROUP + tile * (2 * TILE);
+    to->d = scales_at(units);
+    if (OFFSET) to->low = scales_at(units + TILE);
 }
 
 // A group's weights of a tile of outputs, as matrix instructions take them.
@@ -132,32 +159,85 @@ FN void add_floats(const struct weights *w, const struct tile_of_rows *r, float 
     }
 }
 
-FN void many_floats(const struct lane_of_many *l, const struct shape s, float (*acc)[MOST_LONG][4 * MOST_PARTS]) {
-    struct raws raw[MOST_AHEAD];
-    struct tile_of_rows rows[MOST_AHEAD][MOST_LONG];
-    if (!l->steps) return;
+typedef float many_sums[MOST_TALL][MOST_LONG][4 * MOST_PARTS];
+
+// A block, whatever comes next.
+FN void add_block(const struct lane_of_many *l, const struct shape s, const struct walk *at, many_sums acc) {
     UNROLL
-    for (unsigned q = 0; q < s.ahead; q++) load_weights(l, s.tall, q, &raw[q]);
-    UNROLL
-    for (unsigned q = 0; q < s.ahead_rows; q++)
-        for (unsigned n = 0; n < s.wide; n++) load_rows(l, n, q, &rows[q][n]);
-    for (unsigned first = 0; first < l->steps; first += s.ahead) {
+    for (unsigned i = 0; i < GROUPS; i++) {
+        struct raws raw;
+        struct weights w[MOST_TALL];
+        load_weights(l, s.tall, at, i, &raw);
         UNROLL
-        for (unsigned q = 0; q < s.ahead; q++) {
-            if (first + q >= l->steps) break;
-            struct weights w[MOST_TALL];
+        for (unsigned m = 0; m < s.tall; m++) unpack(raw.of[m], &w[m]);
+        UNROLL
+        for (unsigned n = 0; n < s.wide; n++) {
+            struct tile_of_rows rows;
+            load_rows(at, n, i, &rows);
+            load_scales(at, n, i, &rows);
             UNROLL
-            for (unsigned m = 0; m < s.tall; m++) unpack(raw[q].of[m], &w[m]);
-            load_weights(l, s.tall, first + q + s.ahead, &raw[q]);
-            struct tile_of_rows *now = rows[q % s.ahead_rows];
-            UNROLL
-            for (unsigned n = 0; n < s.wide; n++) {
-                UNROLL
-                for (unsigned m = 0; m < s.tall; m++) add_floats(&w[m], &now[n], acc[m][n]);
-                load_rows(l, n, first + q + s.ahead_rows, &now[n]);
-            }
+            for (unsigned m = 0; m < s.tall; m++) add_floats(&w[m], &rows, acc[m][n]);
         }
     }
+}
+
+// Some groups at a time, of blocks that all segments have. Of the next ones the weights of `ahead` groups are on their
+// way, and the activations of `ahead_rows`: where a group's registers are free those of a later one are loaded into
+// them. At the end that is what nobody uses, of the next row or behind the last one, where there is room (BEHIND of
+// args.h). Returns how many blocks are left.
+FN unsigned add_even_blocks(const struct lane_of_many *l, const struct shape s, unsigned blocks, struct walk *at,
+                            many_sums acc) {
+    struct raws raw[MOST_AHEAD];
+    struct tile_of_rows rows[MOST_AHEAD][MOST_LONG];
+    unsigned step = s.step > GROUPS ? s.step : GROUPS;
+    UNROLL
+    for (unsigned q = 0; q < s.ahead; q++) {
+        load_weights(l, s.tall, at, q, &raw[q]);
+        UNROLL
+        for (unsigned n = 0; n < s.wide && q < s.ahead_rows; n++) {
+            load_rows(at, n, q, &rows[q][n]);
+            if (!s.late) load_scales(at, n, q, &rows[q][n]);
+        }
+    }
+    for (; blocks >= step / GROUPS; blocks -= step / GROUPS) {
+        UNROLL
+        for (unsigned q = 0; q < step; q++) {
+            struct weights w[MOST_TALL];
+            UNROLL
+            for (unsigned n = 0; n < s.wide && s.late; n++) load_scales(at, n, q, &rows[q % s.ahead_rows][n]);
+            UNROLL
+            for (unsigned m = 0; m < s.tall; m++) unpack(raw[q % s.ahead].of[m], &w[m]);
+            load_weights(l, s.tall, at, q + s.ahead, &raw[q % s.ahead]);
+            UNROLL
+            for (unsigned n = 0; n < s.wide; n++) {
+                struct tile_of_rows *now = &rows[q % s.ahead_rows][n];
+                UNROLL
+                for (unsigned m = 0; m < s.tall; m++) add_floats(&w[m], now, acc[m][n]);
+                load_rows(at, n, q + s.ahead_rows, now);
+                if (!s.late) load_scales(at, n, q + s.ahead_rows, now);
+            }
+        }
+        walk_on(at, (int)(step / GROUPS * SEGMENTS));
+    }
+    return blocks;
+}
+
+// From behind the blocks that all segments have to the one that this one has more; false: it has none.
+FN bool walk_to_last(unsigned n, unsigned segment, struct walk *at) {
+    unsigned even = n / SEGMENTS;
+    if (strip_length(n, segment) == even) return false;
+    walk_on(at, (int)strip_at(n, segment, even) - (int)(even * SEGMENTS + segment));
+    return true;
+}
+
+FN void many_floats(const struct lane_of_many *l, const struct shape s, unsigned n, unsigned segment, struct walk at,
+                    many_sums acc) {
+    for (unsigned left = add_even_blocks(l, s, n / SEGMENTS, &at, acc); left; left--) {
+        add_block(l, s, &at, acc);
+        walk_on(&at, SEGMENTS);
+    }
+    if (!walk_to_last(n, segment, &at)) return;
+    add_block(l, s, &at, acc);
 }
 
 // ------------------------------------------------------------------------------- scales that are integers
@@ -170,13 +250,14 @@ struct run_weights {
     struct scales s[2];
 };
 
-FN void unpack_run(const struct lane_of_many *l, unsigned m, size_t block, unsigned first, struct run_weights *to) {
+FN void unpack_run(const struct lane_of_many *l, unsigned m, const struct walk *at, unsigned first,
+                   struct run_weights *to) {
     for (unsigned i = 0; i < OWN_OUTPUTS; i++) {
-        const uint8_t *body = l->body[m][i] + block * BODY, *rest = l->rest[m][i] + block * REST;
+        const uint8_t *body = at->body + (size_t)l->at[m][i] * BODY, *rest = at->rest + (size_t)l->at[m][i] * REST;
         to->s[i] = scales_of_block(body, rest);
         UNROLL
         for (unsigned g = 0; g < RUN_GROUPS; g++) {
-            struct raw r = raw_of_group(body, rest, first + g, l->grid, word_given());
+            struct raw r = raw_of_group(body, body + 4 * word_given(), rest, first + g, l->grid, word_given());
             uint32_t w[2];
             codes_of_raw(&r, word_given(), w);
             to->of[g].w[i] = w[0];
@@ -196,13 +277,14 @@ struct run_rows {
     struct four_floats d;
 };
 
-FN void load_run(const struct lane_of_many *l, unsigned tile, size_t group, struct run_rows *to) {
-    const float *unit = l->units + tile * l->units_of_tile + group * (2 * TILE);
+FN void load_run(const struct walk *at, unsigned tile, unsigned first, struct run_rows *to) {
+    const float *unit = at->units + first * UNITS_OF_GROUP + tile * (2 * TILE);
+    const uint8_t *codes = at->codes + first * CODES_OF_GROUP + tile * TILE_BYTES;
     to->d = scales_at(unit);
     UNROLL
     for (unsigned g = 0; g < RUN_GROUPS; g++) {
-        to->x[g] = given_at(l->codes + tile * l->codes_of_tile + (group + g) * TILE_BYTES);
-        if (OFFSET) to->sums[g] = sums_at(unit + g * (2 * TILE));
+        to->x[g] = given_at(codes + g * CODES_OF_GROUP);
+        if (OFFSET) to->sums[g] = quad_at(unit + TILE + g * UNITS_OF_GROUP);
     }
 }
 
@@ -240,19 +322,29 @@ FN void add_run(const struct run_weights *w, const struct run_rows *r, float *ac
     }
 }
 
-FN void many_integers(const struct lane_of_many *l, const struct shape s, float (*acc)[MOST_LONG][4 * MOST_PARTS]) {
-    for (unsigned step = 0; step < l->steps; step += RUN_GROUPS) {
+FN void add_runs(const struct lane_of_many *l, const struct shape s, const struct walk *at, many_sums acc) {
+    for (unsigned first = 0; first < GROUPS; first += RUN_GROUPS) {
         struct run_weights w[MOST_TALL];
-        size_t block = block_of_step(l, step);
         UNROLL
-        for (unsigned m = 0; m < s.tall; m++) unpack_run(l, m, block, step % GROUPS, &w[m]);
+        for (unsigned m = 0; m < s.tall; m++) unpack_run(l, m, at, first, &w[m]);
         UNROLL
         for (unsigned n = 0; n < s.wide; n++) {
             struct run_rows r;
-            load_run(l, n, block * GROUPS + step % GROUPS, &r);
+            load_run(at, n, first, &r);
             UNROLL
             for (unsigned m = 0; m < s.tall; m++) add_run(&w[m], &r, acc[m][n]);
         }
+    }
+}
+
+FN void many_integers(const struct lane_of_many *l, const struct shape s, unsigned n, unsigned segment, struct walk at,
+                      many_sums acc) {
+    unsigned left = n / SEGMENTS;
+    while (left || walk_to_last(n, segment, &at)) {
+        add_runs(l, s, &at, acc);
+        if (!left) break;
+        walk_on(&at, SEGMENTS);
+        left--;
     }
 }
 
@@ -267,18 +359,23 @@ FN unsigned segment_of_pass(unsigned p) { return p * (THREADS / TENSOR_LANES) + 
 FN void multiply_many(const struct product_many_args *a, const struct shape s, struct many_room *room) {
     unsigned rows = s.wide * TILE, outputs = s.tall * TILE, high = (a->rows - a->first + rows - 1) / rows;
     unsigned row = a->first + BLOCK_X % high * rows, output = BLOCK_X / high * outputs;
-    float acc[MOST_PASSES][MOST_TALL][MOST_LONG][4 * MOST_PARTS];
+    many_sums acc[MOST_PASSES];
+    if (THREAD == 0) {
+        room->row = row;
+        room->output = output;
+    }
     UNROLL
     for (unsigned p = 0; p < PASSES; p++) {
-        struct lane_of_many l = lane_of_many(a, s.tall, output, row, segment_of_pass(p));
+        struct lane_of_many l = lane_of_many(a, s.tall, output);
+        struct walk at = walk_of(a, output, row, segment_of_pass(p));
         UNROLL
         for (unsigned m = 0; m < s.tall; m++)
             for (unsigned n = 0; n < s.wide; n++)
                 for (unsigned k = 0; k < 4 * PARTS; k++) acc[p][m][n][k] = 0;
         if (PIECE)
-            many_integers(&l, s, acc[p]);
+            many_integers(&l, s, a->w.blocks, segment_of_pass(p), at, acc[p]);
         else
-            many_floats(&l, s, acc[p]);
+            many_floats(&l, s, a->w.blocks, segment_of_pass(p), at, acc[p]);
     }
     UNROLL
     for (unsigned n = 0; n < s.wide; n++) {
@@ -289,7 +386,7 @@ FN void multiply_many(const struct product_many_args *a, const struct shape s, s
                 put_sums(room->sum, outputs, segment_of_pass(p), m * TILE, acc[p][m][n]);
         }
         barrier();
-        if (row + n * TILE < a->rows) store_sums(room->sum, outputs, row + n * TILE, output, a);
+        if (room->row + n * TILE < a->rows) store_sums(room->sum, outputs, room->row + n * TILE, room->output, a);
         barrier();
     }
 }
@@ -297,7 +394,8 @@ FN void multiply_many(const struct product_many_args *a, const struct shape s, s
 #else // never launched there (struct gpu_chip)
 
 struct shape {
-    unsigned tall, wide, ahead, ahead_rows;
+    unsigned tall, wide, step, ahead, ahead_rows;
+    bool late; // scales of rows are loaded when they are needed, which other warps' work hides
 };
 FN void multiply_many(const struct product_many_args *a, const struct shape s, struct many_room *room) {}
 

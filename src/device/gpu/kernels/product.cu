@@ -10,7 +10,6 @@
 
 #include "args.h"
 #include "few.h"
-#include "many.h"
 #include "strips.h"
 #include "types.h"
 
@@ -18,29 +17,6 @@ EARLY_KERNEL(product, product_args) { multiply(&a, BLOCK_Y, 1); }
 
 // FEW rows at a time, BLOCK_Y of them; the last ones may be fewer.
 EARLY_KERNEL(product_few, product_args) { multiply(&a, BLOCK_Y * FEW, FEW); }
-
-#ifdef BLOCKS // a tile's sums and what comes next fill a thread's registers
-#undef BLOCKS
-#define BLOCKS 1
-#endif
-
-// Many rows, on tensor cores, up to so many to a block. Of few rows the weights are what takes time, and more groups of
-// them have to be on their way.
-KERNEL(product_many16, product_many_args) {
-    const struct shape s = {1, 1, 4, 4};
-    SHARED(struct many_room, room);
-    multiply_many(&a, s, room);
-}
-KERNEL(product_many32, product_many_args) {
-    const struct shape s = {2, 2, 2, 1};
-    SHARED(struct many_room, room);
-    multiply_many(&a, s, room);
-}
-KERNEL(product_many64, product_many_args) {
-    const struct shape s = {2, 4, 2, 1};
-    SHARED(struct many_room, room);
-    multiply_many(&a, s, room);
-}
 
 // Rows of a table: BLOCK_X is the row, a thread takes a group.
 KERNEL(embed, embed_args) {

@@ -1,7 +1,7 @@
 // What a lane takes of a group of weights on tensor cores, in two steps, so that memory has time in between: raw words
 // first, codes and scales of them later (many.h). A lane has words k and k + 4 of a group's eight.
 //
-//   raw_of_group(body, rest, i, grid, k)   of group i of a block
+//   raw_of_group(body, own, rest, i, grid, k)   of group i of a block; own is body + 4 * k
 //   codes_of_raw(raw, k, w)                w[0], w[1]: codes without their zero point, times 2^LIFT
 //   scale_of_raw(raw, h)                   where scales are floats: of half h; and low_of_raw(raw)
 #ifndef DEVICE_GPU_KERNELS_RAW_H
@@ -24,14 +24,17 @@ FN uint32_t raw_scale(const uint8_t *rest) { return REST == 1 ? *rest : REST == 
 
 #if TYPE == 2 || TYPE == 3 || TYPE == 20 || TYPE == 39 // nibbles
 enum { LIFT = TYPE == 2 ? 4 : 0 };
-FN struct raw raw_of_group(const uint8_t *b, const uint8_t *rest, unsigned i, const uint32_t *grid, unsigned k) {
-    struct raw r = {{word_at(b + 4 * k), 0}, raw_scale(rest)};
+FN struct raw raw_of_group(const uint8_t *b, const uint8_t *own, const uint8_t *rest, unsigned i, const uint32_t *grid,
+                           unsigned k) {
+    struct raw r = {{word_at(own), 0}, raw_scale(rest)};
     return r;
 }
 FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
 #if TYPE == 2 // in the upper half of bytes n - 8 is n with its highest bit turned
-    w[0] = (r->w[0] << 4 & ALL(0xf0)) ^ ALL(0x80);
-    w[1] = (r->w[0] & ALL(0xf0)) ^ ALL(0x80);
+    uint32_t turned = r->w[0] ^ ALL(0x88);
+    FORGET_WORD(turned); // or this is done to each half
+    w[0] = turned << 4 & ALL(0xf0);
+    w[1] = turned & ALL(0xf0);
 #elif TYPE == 3
     w[0] = r->w[0] & ALL(15);
     w[1] = r->w[0] >> 4 & ALL(15);
@@ -48,8 +51,9 @@ FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
 
 #elif TYPE == 6 || TYPE == 7 // fifth bits and nibbles
 enum { LIFT = 0 };
-FN struct raw raw_of_group(const uint8_t *b, const uint8_t *rest, unsigned i, const uint32_t *grid, unsigned k) {
-    struct raw r = {{word_at(b), word_at(b + 4 + 4 * k)}, raw_scale(rest)};
+FN struct raw raw_of_group(const uint8_t *b, const uint8_t *own, const uint8_t *rest, unsigned i, const uint32_t *grid,
+                           unsigned k) {
+    struct raw r = {{word_at(b), word_at(own + 4)}, raw_scale(rest)};
     return r;
 }
 FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
@@ -60,8 +64,9 @@ FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
 
 #elif TYPE == 8 // bytes
 enum { LIFT = 0 };
-FN struct raw raw_of_group(const uint8_t *b, const uint8_t *rest, unsigned i, const uint32_t *grid, unsigned k) {
-    struct raw r = {{word_at(b + 4 * k), word_at(b + 16 + 4 * k)}, raw_scale(rest)};
+FN struct raw raw_of_group(const uint8_t *b, const uint8_t *own, const uint8_t *rest, unsigned i, const uint32_t *grid,
+                           unsigned k) {
+    struct raw r = {{word_at(own), word_at(own + 16)}, raw_scale(rest)};
     return r;
 }
 FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
@@ -71,7 +76,8 @@ FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
 
 #else // the whole group is unpacked, and two words of it kept
 enum { LIFT = 0 };
-FN struct raw raw_of_group(const uint8_t *b, const uint8_t *rest, unsigned i, const uint32_t *grid, unsigned k) {
+FN struct raw raw_of_group(const uint8_t *b, const uint8_t *own, const uint8_t *rest, unsigned i, const uint32_t *grid,
+                           unsigned k) {
     uint32_t all[WORDS];
     codes_of_group(b, i, grid, all);
     struct raw r = {{one_of_four(all, k), one_of_four(all + 4, k)}, 0};

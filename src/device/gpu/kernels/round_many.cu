@@ -27,7 +27,7 @@ KERNEL(round_many, round_many_args) {
     int other = (int)swap_word((uint32_t)sum, 4);
     if (t >= words) return;
     unsigned groups = a.cols / 32, g = t / 8, at = strip_of(groups / a.unit, g / a.unit) * a.unit + g % a.unit;
-    size_t there = (size_t)(BLOCK_X / TILE) * groups + at;
+    size_t there = ((size_t)(BLOCK_X / MANY_SLAB) * groups + at) * SLAB_TILES + BLOCK_X % MANY_SLAB / TILE;
     *(uint32_t *)(a.codes + there * TILE_BYTES + place_of_word(row, t % 8)) = codes;
     if (t % 8) return;
     float *unit = a.units + there * (2 * TILE) + place_of_scale(row);

@@ -10,7 +10,9 @@
 #include "args.h"
 #include "tensor.h"
 
-enum { TILE = 16, TILE_BYTES = TILE * 32, MOST_PARTS = 2 };
+// Tiles of the same rows and of neighbouring groups lie apart by those of a slab, so that where a tile of a slab is, is
+// a constant for the compiler.
+enum { TILE = 16, TILE_BYTES = TILE * 32, MOST_PARTS = 2, SLAB_TILES = MANY_SLAB / TILE };
 
 #define PARTS (IS_WIDE_WARP ? 1u : 2u)
 
@@ -32,30 +34,28 @@ struct four_floats {
     float f[4];
 };
 
-FN struct given given_at(const uint8_t *tile) {
-    struct given g;
+// From a tile's bytes to those of a lane, and from a tile's scales to those of its rows.
+FN unsigned place_of_given(void) { return tensor_lane() * (IS_WIDE_WARP ? 8 : 16); }
+FN unsigned first_scale(void) { return IS_WIDE_WARP ? 4 * (tensor_lane() / 16) : 4 * (tensor_lane() % 4); }
+
+FN struct given given_at(const uint8_t *p) {
+    struct given g = {{0}};
     if (IS_WIDE_WARP) {
-        const uint8_t *p = tile + 8 * tensor_lane();
         g.x[0] = word_at(p);
         g.x[1] = word_at(p + 4);
-        g.x[2] = g.x[3] = 0;
         return g;
     }
-    struct quad q = quad_at(tile + 16 * tensor_lane());
+    struct quad q = quad_at(p);
     for (unsigned i = 0; i < 4; i++) g.x[i] = q.w[i];
     return g;
 }
 
-FN unsigned first_scale(void) { return IS_WIDE_WARP ? 4 * (tensor_lane() / 16) : 4 * (tensor_lane() % 4); }
-
-FN struct four_floats scales_at(const float *unit) {
-    struct quad q = quad_at(unit + first_scale());
+FN struct four_floats scales_at(const float *p) {
+    struct quad q = quad_at(p);
     struct four_floats s;
     for (unsigned i = 0; i < 4; i++) s.f[i] = float_of_bits(q.w[i]);
     return s;
 }
-
-FN struct quad sums_at(const float *unit) { return quad_at(unit + TILE + first_scale()); }
 
 // Which of a lane's four scales element k of a part goes with.
 FN unsigned scale_of_element(unsigned part, unsigned k) { return IS_WIDE_WARP ? k : 2 * part + k % 2; }

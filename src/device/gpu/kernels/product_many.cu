@@ -1,0 +1,33 @@
+// Products of many rows with quantized weights on tensor cores. Compiled once for each TYPE_NAME. A kernel takes blocks
+// of so many rows: for few rows there is one whose registers hold more of the weights that are on their way.
+#define BLOCKS 2
+#include "chip.h"
+
+#include "args.h"
+#include "many.h"
+
+KERNEL(product_many16, product_many_args) {
+    const struct shape s = {1, 1, 4, 4, 2, true};
+    SHARED(struct many_room, room);
+    multiply_many(&a, s, room);
+}
+
+// Where scales are floats two blocks of this size hide each other's waiting.
+#if MANY_RUNS || TYPE >= 40
+#undef BLOCKS
+#define BLOCKS 1
+#endif
+KERNEL(product_many32, product_many_args) {
+    const struct shape s = {2, 2, 1, 1, 1, true};
+    SHARED(struct many_room, room);
+    multiply_many(&a, s, room);
+}
+
+// Where they are integers unpacking a run takes most, and is shared by more rows.
+#undef BLOCKS
+#define BLOCKS 1
+KERNEL(product_many64, product_many_args) {
+    const struct shape s = {2, 4, 2, TYPE >= 40 ? 1 : 2, 1, false};
+    SHARED(struct many_room, room);
+    multiply_many(&a, s, room);
+}
