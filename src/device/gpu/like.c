@@ -6,10 +6,10 @@
 // rows are looked up too; rows of F32 are padded to groups of 32 (ops_weights.c).
 static size_t form_bytes(struct device *d, const struct weight *w) {
     unsigned groups = groups16((unsigned)w->cols);
-    size_t padded = (w->cols + 31) / 32 * 32, slabs = slabs16(w->rows);
+    size_t padded = (w->cols + 31) / 32 * 32;
     switch (w->type) {
     case TYPE_F16:
-    case TYPE_BF16: return slabs * groups * GROUP16 + slabs * SLAB16 * runs16(groups) * sizeof(float);
+    case TYPE_BF16: return slabs16(w->rows) * groups * GROUP16 + units16(w->rows, runs16(groups)) * sizeof(float);
     case TYPE_F32: return padded == w->cols ? 0 : w->rows * padded * sizeof(float);
     default: return 0;
     }

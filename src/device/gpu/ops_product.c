@@ -112,7 +112,7 @@ static void sixteen(struct gpu *g, const struct card_weight *w, const struct row
     bool many = g->chip.tensor && !r->choice.table && r->n > 1;
     size_t height = r->n > MANY16 ? WIDE16_ROWS : MANY16, room = many ? work_blocks(r->n, height) * height : r->n;
     dbyte *planes = work_scratch(g, SCRATCH_CODES, slabs16(room) * groups * GROUP16);
-    dfloat *unit = work_scratch(g, SCRATCH_UNITS, slabs16(room) * SLAB16 * runs * sizeof(float));
+    dfloat *unit = work_scratch(g, SCRATCH_UNITS, units16(room, runs) * sizeof(float));
     if (!planes || !unit) return;
     struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
     work_launch(g, "round16", r->n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &round, sizeof round);

@@ -121,7 +121,7 @@ static bool send_planes(struct gpu *g, struct card_weight *c, gyr_error *e) {
     unsigned groups = groups16((unsigned)c->cols);
     size_t row = c->cols * 2, step = c->raw ? c->rows : slabs16(PIECE / row + 1) * SLAB16, slabs = slabs16(c->rows);
     if (!c->body) c->body = gpu_alloc(&g->device, slabs * groups * GROUP16, e);
-    dfloat *unit = c->body ? gpu_alloc(&g->device, slabs * SLAB16 * runs16(groups) * sizeof(float), e) : NULL;
+    dfloat *unit = c->body ? gpu_alloc(&g->device, units16(c->rows, runs16(groups)) * sizeof(float), e) : NULL;
     if (step > c->rows) step = c->rows;
     dbyte *raw = !unit ? NULL : c->raw ? c->raw : work_scratch(g, SCRATCH_CODES, step * row);
     for (size_t r = 0, n; raw && r < c->rows; r += n) {

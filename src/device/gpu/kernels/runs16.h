@@ -27,6 +27,13 @@ FN unsigned groups16(unsigned cols) { return cols / 64 + (cols % 64 != 0); }
 // Slabs of so many rows.
 FN size_t slabs16(size_t rows) { return rows / SLAB16 + (rows % SLAB16 != 0); }
 
+// Units of so many rows that there is room for: a block of products reads those of all its outputs, however many there
+// are.
+FN size_t units16(size_t rows, unsigned runs) {
+    enum { MOST = 64 };
+    return (rows + MOST - 1) / MOST * MOST * runs;
+}
+
 // Where the high bytes of the row's first group are, and the unit of its first run; the next ones: GROUP16 and SLAB16
 // further.
 FN size_t row16_at(size_t row, unsigned groups) { return row / SLAB16 * groups * GROUP16 + row % SLAB16 * 64; }

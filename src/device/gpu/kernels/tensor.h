@@ -43,17 +43,4 @@ FN unsigned place_of_row(unsigned i) {
 FN unsigned row_given(void) { return IS_WIDE_WARP ? tensor_lane() % 16 : tensor_lane() / 4; }
 FN unsigned word_given(void) { return IS_WIDE_WARP ? tensor_lane() / 16 : tensor_lane() % 4; }
 
-// A tile's sums of a segment; room is [SEGMENTS][rows][MANY_OUTPUTS].
-FN void put_tile(float *room, unsigned rows, unsigned segment, unsigned tile, const float *acc) {
-    room += (size_t)segment * rows * MANY_OUTPUTS;
-    for (unsigned k = 0; k < 4; k++)
-        room[(tile * WIDE + place_of_row(row_of_element(k))) * MANY_OUTPUTS + place_of_output(output_of_element(k))] =
-            acc[k];
-}
-
-// Tiles of a block that has rows from `row` on.
-FN unsigned tiles_of(unsigned all, unsigned row, unsigned rows) {
-    return ((all - row < rows ? all - row : rows) + WIDE - 1) / WIDE;
-}
-
 #endif
