@@ -75,6 +75,7 @@ extern _Thread_local struct simt_place simt_here;
 #define KERNEL(name, type)       SIMT_KERNEL(KERNEL_NAME(name), type)
 #define EARLY_KERNEL(name, type) KERNEL(name, type)
 #define after_earlier()          ((void)0)
+#define hint_at(p)               ((void)(p))
 #define SIMT_KERNEL(name, type)  SIMT_KERNEL_(name, type)
 #define SIMT_KERNEL_(name, type)                                                                                       \
     static void name##_thread(const struct type a);                                                                    \

@@ -5,10 +5,10 @@
 
 _Static_assert(sizeof(struct attention_row) == 24 && offsetof(struct attention_row, state) == 16, "kernels/args.h");
 
-enum { SPAN = 512, PARTS = 64 << 20 };
+enum { SPAN = 512, PARTS = 64 << 20, QUERY_HEADS = 16 };
 
-// What the kernels of kernels/attend_few.cu and attend_many.cu take, and from how many blocks on they are used: a large
-// card has 132 processors.
+// What the kernels of kernels/attend_few.cu, attend_codes.cu and attend_many.cu take, and from how many blocks on they
+// are used: a large card has 132 processors.
 enum { FEW_DIM = 256, FEW_BLOCKS = 264, MANY = 32, MANY_DIM = 128, MANY_BLOCKS = 96 };
 
 static struct cache_shape shape_of(const struct kv_shape *s) {
@@ -39,7 +39,8 @@ void work_qkv(struct device *d, const struct qkv *q) {
                          .adjacent = q->pairs == PAIRS_ADJACENT,
                          .layer_norm = q->norm == NORM_LAYER,
                          .norm_eps = q->norm_eps};
-    work_launch(gpu_of(d), "qkv", q->rows, q->heads + (q->k.slab ? q->kv.heads : 0), 1, &a, sizeof a);
+    work_launch(gpu_of(d), "qkv", q->rows, work_blocks(q->heads, QUERY_HEADS) + (q->k.slab ? q->kv.heads : 0), 1, &a,
+                sizeof a);
 }
 
 // Of neighbouring queries that share a key head, those of one sequence share its keys: where most of a block's do, and
@@ -55,15 +56,15 @@ static bool are_many(const struct attend_args *a, size_t neighbours, size_t *til
 // Where few rows, heads and spans leave a card's processors idle, heads that share a key head have blocks of their own.
 static void launch_few(struct gpu *g, const struct attend_args *a) {
     size_t group = a->heads / a->kv.heads;
-    if (group < 3 || (size_t)a->rows * a->heads * a->spans < FEW_BLOCKS)
-        work_launch(g, "attend_1", a->spans, a->heads, a->rows, a, sizeof *a);
-    else
-        work_launch(g, "attend_4", a->spans, a->kv.heads * work_blocks(group, 4), a->rows, a, sizeof *a);
+    bool alone = group < 3 || (size_t)a->rows * a->heads * a->spans < FEW_BLOCKS, codes = a->kv.type == CACHE_Q8;
+    const char *kernel = codes ? alone ? "attend_codes_1" : "attend_codes_4" : alone ? "attend_1" : "attend_4";
+    size_t blocks = alone ? a->heads : a->kv.heads * work_blocks(group, 4);
+    work_launch(g, kernel, a->spans, blocks, a->rows, a, sizeof *a);
 }
 
 static void launch_attend(struct gpu *g, const struct attend_args *a, size_t neighbours) {
     size_t tiles;
-    bool few = a->kv.type != CACHE_Q8 && !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
+    bool few = !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
     if (few && are_many(a, neighbours, &tiles))
         work_launch(g, "attend_many", tiles, a->spans, a->kv.heads, a, sizeof *a);
     else if (few)

@@ -1,39 +1,31 @@
 // Attention of few rows to a cache of floats or halves: a block has one query head of a row, or four that share a key
 // head, and one span. What it takes time for is latency, so everything that can be asked for early is: all pages of the
 // span at once, keys by the dozen, values of the first piece before the scores are known.
-#include "attend.h"
+#include "attend_heads.h"
 
 enum {
-    FEW_DIM = 256, // of keys and values, at most
-    FEW_HEADS = 4,
     QUADS = 8, // of 16 bytes that a thread has of a piece of the span's values
     KEYS = 32, // words of keys that are on their way at a time
-    AHEAD = 8, // values likewise
-    SUM_THREADS = FEW_HEADS * LANES
+    AHEAD = 8  // values likewise
 };
 
 struct few_room {
     struct span_pages page;
     float q[FEW_DIM * FEW_HEADS]; // [element][head]
-    float weight[FEW_HEADS * SPAN];
+    struct weighed w;
     uint32_t piece[QUADS * THREADS * FOUR];
-    float max[FEW_HEADS * (THREADS / 32)], sum[FEW_HEADS];
 };
 
-// The block's heads, its row, and what it sees of the span.
-struct few {
-    const struct attend_args *a;
-    unsigned row, head, heads, start; // heads: fewer than the kernel has room for where a key head has no more
-    struct seen seen;
-};
-
-FN struct few few_of(const struct attend_args *a, unsigned room) {
-    unsigned group = a->heads / a->kv.heads, tiles = (group + room - 1) / room;
-    unsigned kv_head = BLOCK_Y / tiles, first = BLOCK_Y % tiles * room;
-    struct few f = {a, BLOCK_Z, kv_head * group + first, group - first < room ? group - first : room, BLOCK_X * SPAN,
-                    {0, 0}};
-    f.seen = seen_by(a, a->row + f.row, f.start);
-    return f;
+// Keys and values come nearer while the kernel before this one ends: blocks of one key head have a share each.
+FN void hint_pages(const struct few *f, unsigned room, const struct span_pages *page) {
+    enum { LINE = 128 };
+    const struct cache_shape *kv = &f->a->kv;
+    unsigned size = kv->type == CACHE_F16 ? 2 : 4, keys = PAGE * kv->key_dim * size / LINE,
+             all = keys + PAGE * kv->value_dim * size / LINE, tiles = (f->a->heads / kv->heads + room - 1) / room;
+    for (unsigned n = BLOCK_Y % tiles * THREADS + THREAD; n < SPAN_PAGES * all; n += tiles * THREADS) {
+        unsigned p = n / all, at = n % all;
+        if (page->key[p]) hint_at(at < keys ? page->key[p] + at * LINE : page->value[p] + (at - keys) * LINE);
+    }
 }
 
 FN float key_half(uint32_t word, unsigned i) { return float_of_half(word >> 16 * i & 0xffffu); }
@@ -111,51 +103,6 @@ FN void scores_of(const struct few *f, unsigned heads, struct few_room *room, fl
             *s = seen && h < f->heads ? score_of_floats(a, f->head + h, f->start + t + i, *s) : -INFINITY;
         }
     }
-}
-
-// The largest score of each head, and in place of the scores e^(score - max); 0 where nothing is seen.
-FN void weigh_scores(const struct few *f, unsigned heads, struct few_room *room, float *score, float *max) {
-    unsigned t = 2 * THREAD;
-    UNROLL
-    for (unsigned h = 0; h < heads; h++) {
-        float x = -INFINITY;
-        x = score[h] > x ? score[h] : x;
-        x = score[FEW_HEADS + h] > x ? score[FEW_HEADS + h] : x;
-        for (unsigned mask = 1; mask < 32; mask *= 2) {
-            float other = swap_float(x, mask);
-            x = other > x ? other : x;
-        }
-        if (THREAD % 32 == 0) room->max[h * (THREADS / 32) + THREAD / 32] = x;
-    }
-    barrier();
-    UNROLL
-    for (unsigned h = 0; h < heads; h++) {
-        float x = -INFINITY;
-        UNROLL
-        for (unsigned i = 0; i < THREADS / 32; i++) {
-            float other = room->max[h * (THREADS / 32) + i];
-            x = other > x ? other : x;
-        }
-        max[h] = x;
-        UNROLL
-        for (unsigned i = 0; i < 2; i++) {
-            bool seen = t + i >= f->seen.first && t + i < f->seen.last;
-            room->weight[h * SPAN + t + i] = either(seen, exp_f(score[i * FEW_HEADS + h] - x), 0);
-        }
-    }
-}
-
-// The weights' sums in lanes, by the block's last threads.
-FN void sum_weights(unsigned heads, struct few_room *room) {
-    if (THREAD < THREADS - SUM_THREADS) return;
-    unsigned lane = (THREAD - (THREADS - SUM_THREADS)) % LANES, h = (THREAD - (THREADS - SUM_THREADS)) / LANES;
-    float w[SPAN / LANES], sum = 0;
-    UNROLL
-    for (unsigned k = 0; k < SPAN / LANES; k++) w[k] = h < heads ? room->weight[h * SPAN + k * LANES + lane] : 0;
-    UNROLL
-    for (unsigned k = 0; k < SPAN / LANES; k++) sum += w[k];
-    sum = fold_lanes(sum);
-    if (lane == 0 && h < heads) room->sum[h] = sum;
 }
 
 // A thread's part of a piece, which is whole pages from `page` on, of so many quads each.
@@ -242,7 +189,7 @@ FN void add_outputs(const struct few *f, const struct few_room *room, unsigned h
         unsigned o = k * THREADS + THREAD, h = o / dim;
         if (h >= f->heads) continue;
         const uint8_t *at = (const uint8_t *)room->piece + (size_t)(o % dim) * size;
-        const float *weight = room->weight + h * SPAN + start;
+        const float *weight = room->w.weight + h * SPAN + start;
         acc[k] = halves ? add_values(true, weight, at, first, last, dim * size, acc[k])
                         : add_values(false, weight, at, first, last, dim * size, acc[k]);
     }
@@ -250,36 +197,31 @@ FN void add_outputs(const struct few *f, const struct few_room *room, unsigned h
 
 FN void put_outputs(const struct few *f, const struct few_room *room, unsigned heads, const float *acc,
                     const float *max) {
-    const struct attend_args *a = f->a;
-    unsigned dim = a->kv.value_dim;
+    unsigned dim = f->a->kv.value_dim;
     UNROLL
     for (unsigned k = 0; k < heads; k++) {
-        unsigned o = k * THREADS + THREAD, h = o / dim, i = o % dim;
+        unsigned o = k * THREADS + THREAD, h = o / dim;
         if (h >= f->heads) continue;
-        float most = max[0], *part = part_of(a, f->row, f->head + h, BLOCK_X);
+        float most = max[0];
         UNROLL
         for (unsigned m = 1; m < heads; m++) most = h == m ? max[m] : most;
-        if (a->spans == 1)
-            a->out[((size_t)f->row * a->heads + f->head + h) * dim + i] =
-                acc[k] * share_of(a, f->head + h, most, room->sum[h]);
-        else
-            part[i] = acc[k];
-        if (i || a->spans == 1) continue;
-        part[dim + PART_MAX] = most;
-        part[dim + PART_SUM] = room->sum[h];
+        put_output(f, h, o % dim, most, room->w.sum[h], acc[k]);
     }
 }
 
 FN void attend_heads(const struct attend_args *a, unsigned heads, struct few_room *room) {
-    struct few f = few_of(a, heads);
+    struct few f = few_of(a, heads); // rows and tables of pages are older than the kernel before this one
     unsigned dim = a->kv.key_dim, each = PAGE * a->kv.value_dim * (a->kv.type == CACHE_F16 ? 2 : 4) / 16;
     unsigned pages = QUADS * THREADS / each, page = f.seen.first / PAGE;
     if (f.seen.first >= f.seen.last) {
-        if (THREAD < f.heads && a->spans > 1)
-            part_of(a, f.row, f.head + THREAD, BLOCK_X)[a->kv.value_dim + PART_SUM] = 0;
+        after_earlier();
+        put_nothing(&f);
         return;
     }
     find_pages(a, a->row + f.row, f.head / (a->heads / a->kv.heads), f.start, f.seen, &room->page);
+    barrier();
+    hint_pages(&f, heads, &room->page);
+    after_earlier();
     const float *q = a->q + ((size_t)f.row * a->heads + f.head) * dim;
     for (unsigned n = THREAD; n < heads * dim; n += THREADS)
         room->q[n % dim * heads + n / dim] = n < f.heads * dim ? q[n] : 0;
@@ -291,14 +233,14 @@ FN void attend_heads(const struct attend_args *a, unsigned heads, struct few_roo
     if (pages > SPAN_PAGES) pages = SPAN_PAGES;
     ask_piece(room, page, page + pages < SPAN_PAGES ? pages : SPAN_PAGES - page, each, piece);
     scores_of(&f, heads, room, score);
-    weigh_scores(&f, heads, room, score, max);
+    weigh_scores(&f, heads, &room->w, score, max);
     for (bool first = true; page * PAGE < f.seen.last; page += pages, first = false) {
         unsigned next = page + pages;
         put_piece(room, piece);
         barrier();
         if (next * PAGE < f.seen.last)
             ask_piece(room, next, next + pages < SPAN_PAGES ? pages : SPAN_PAGES - next, each, piece);
-        if (first) sum_weights(heads, room);
+        if (first) sum_weights(heads, &room->w);
         add_outputs(&f, room, heads, page * PAGE, pages * PAGE, acc);
         barrier();
     }
@@ -306,12 +248,12 @@ FN void attend_heads(const struct attend_args *a, unsigned heads, struct few_roo
 }
 
 // BLOCK_X is the span, BLOCK_Y the key head and some of its query heads, BLOCK_Z the row.
-KERNEL(attend_1, attend_args) {
+EARLY_KERNEL(attend_1, attend_args) {
     SHARED(struct few_room, room);
     attend_heads(&a, 1, room);
 }
 
-KERNEL(attend_4, attend_args) {
+EARLY_KERNEL(attend_4, attend_args) {
     SHARED(struct few_room, room);
     attend_heads(&a, 4, room);
 }

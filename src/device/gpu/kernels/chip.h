@@ -27,6 +27,7 @@
 //   send_copies()                           those that were asked for since the last time are a lot
 //   await_copies(MORE)                      all lots of this thread but the last MORE have come
 //   FORGET(p) FORGET_WORD(x)                the compiler forgets what it knows of the pointer p, of the word x
+//   hint_at(p)                              what lies around p in the card's memory will be read soon
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
 //   kept(x)                                 x, which the compiler is not to compute again each time it is used
 //   ALIGNED16                               in front of an array: it begins at a multiple of 16
@@ -171,6 +172,7 @@ typedef uint32_t vector2 __attribute__((ext_vector_type(2), may_alias));
 typedef uint32_t seen_word __attribute__((may_alias));
 typedef uint16_t seen_half __attribute__((may_alias));
 
+FN void hint_at(const void *p) {}
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
@@ -255,6 +257,7 @@ FN unsigned kept(unsigned x) {
     return x;
 }
 
+FN void hint_at(const void *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 #if __CUDA_ARCH__ >= 800
 FN void copy_later(void *to, const void *from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
