@@ -21,7 +21,7 @@ FN float element_of(const struct head *h, unsigned i) {
 
 FN struct head head_of(const struct qkv_args *a, const float *x, const float *weight, struct norm_room *room) {
     struct head h = {x, weight, {0, 0}};
-    if (weight) h.norm = norm_of(x, a->kv.key_dim, a->layer_norm, a->norm_eps, room);
+    if (weight) h.norm = norm_of(x, a->kv.key_dim, a->layer_norm, a->norm_eps, MOST_DIM / THREADS, room);
     return h;
 }
 
