@@ -57,6 +57,14 @@ static void quantized_many(struct gpu *g, const struct card_weight *w, const str
     }
 }
 
+// Blocks of threads that are there together, each with as many turns.
+static uint32_t paired_blocks(const struct gpu *g, const struct card_weight *w) {
+    size_t all = work_blocks(w->rows, OUTPUTS / 2),
+           processors = g->chip.processors > 0 ? (size_t)g->chip.processors : 1;
+    size_t turns = work_blocks(all, processors * PAIRED_BLOCKS(w->type));
+    return (uint32_t)work_blocks(all, turns);
+}
+
 // The codes of rows, then their groups.
 static void quantized(struct gpu *g, const struct card_weight *w, const struct rows *r) {
     if (are_many(g, r)) {
@@ -68,11 +76,12 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
     struct round_args x;
     if (!work_round(g, r->x, r->n, (struct round_form){(uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1}, &x))
         return;
-    struct product_args a = {matrix_of(g, w), x.codes, x.group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice};
+    struct product_args a = {matrix_of(g, w), x.codes, x.group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice, 0};
     work_writes(g, r->y, r->n * w->rows * sizeof(float));
     bool few = r->n > 1 && !r->choice.table;
-    work_launch_typed(g, few ? "product_few" : "product", w->type, work_blocks(w->rows, OUTPUTS),
-                      few ? work_blocks(r->n, FEW) : r->n, 1, &a, sizeof a);
+    a.blocks = few || !PAIRED(w->type) ? (uint32_t)work_blocks(w->rows, OUTPUTS) : paired_blocks(g, w);
+    work_launch_typed(g, few ? "product_few" : "product", w->type, a.blocks, few ? work_blocks(r->n, FEW) : r->n, 1, &a,
+                      sizeof a);
 }
 
 // How many segments a block on tensor cores is to have: with fewer, more blocks share the work evenly among the

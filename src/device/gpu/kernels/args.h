@@ -143,7 +143,16 @@ struct product_args {
     uint32_t rows; // of activations
     float by;      // y = (W x + bias) * by
     struct choice_of_matrix choice;
+    uint32_t blocks; // of threads, along outputs
 };
+
+// Types (numbers of tensor/type.h) of which two lanes share a segment when there is one row.
+#define PAIRED(type)                                                                                                   \
+    ((type) == 2 || (type) == 3 || (type) == 6 || (type) == 7 || (type) == 8 || (type) == 12 || (type) == 13 ||        \
+     (type) == 14 || (type) == 20 || (type) == 39)
+// Blocks of threads that a processor has room for (tools/gpu/registers.txt).
+#define PAIRED_BLOCKS(type)                                                                                            \
+    ((type) == 2 || (type) == 3 || (type) == 20 || (type) == 39 ? 4 : (type) == 13 || (type) == 14 ? 2 : 3)
 
 // Many rows on tensor cores: activations as round_many.cu leaves them. Rows [first, rows).
 struct product_many_args {

@@ -69,20 +69,27 @@ FN int dot_of(const uint32_t *w, const uint8_t *codes, uint32_t sums, unsigned h
 enum { SHIFT_BITS = 0x4b400000 };
 FN float float_of_shifted(int sum) { return float_of_bits((uint32_t)sum) - SHIFT; }
 
+// What is added to a segment's sum by a block where scales are floats, or by a run: a[i] * b[i], one after the other.
+enum { GROUP_TERMS = HALVES + OFFSET, TERMS = PIECE ? 1 : GROUPS * GROUP_TERMS };
+struct terms {
+    float a[TERMS], b[TERMS];
+};
+
 // Where scales are floats: group i of the block, which is group `at` of the row.
-FN float add_group(const struct rounded *x, const struct piece *p, const struct scales *s, const uint32_t *w,
-                   unsigned i, size_t at, unsigned r, float acc) {
+FN void terms_of_group(const struct rounded *x, const struct piece *p, const struct scales *s, const uint32_t *w,
+                       unsigned i, size_t at, unsigned r, float *a, float *b) {
     const struct group_of_row *group = x->group + row_of(x, r) * (x->cols / 32) + at;
     const uint8_t *codes = x->codes + row_of(x, r) * x->cols + 32 * at, *body = (const uint8_t *)p->body;
     float d = group->d;
     UNROLL
     for (unsigned h = 0; h < HALVES; h++) {
         float scale = HALVES == 1 ? s->d : s->d * (float)scale_of_half(body, i, h);
-        acc = fmaf(scale * d, float_of_shifted(dot_of(w, codes, group->sums, h, SHIFT_BITS)), acc);
+        a[h] = scale * d;
+        b[h] = float_of_shifted(dot_of(w, codes, group->sums, h, SHIFT_BITS));
     }
-    if (!OFFSET) return acc;
-    int sum = half_sum(group->sums, 0) + half_sum(group->sums, 1);
-    return fmaf(s->low, d * float_of_shifted(SHIFT_BITS + sum), acc);
+    if (!OFFSET) return;
+    a[GROUP_TERMS - 1] = s->low;
+    b[GROUP_TERMS - 1] = d * float_of_shifted(SHIFT_BITS + half_sum(group->sums, 0) + half_sum(group->sums, 1));
 }
 
 FN void block_of_floats(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
@@ -93,7 +100,12 @@ FN void block_of_floats(const struct rounded *x, const struct piece *p, size_t a
         uint32_t w[WORDS];
         codes_of_group(body, i, x->grid, w);
         UNROLL
-        for (unsigned r = 0; r < rows; r++) acc[r] = add_group(x, p, &s, w, i, at + i, r, acc[r]);
+        for (unsigned r = 0; r < rows; r++) {
+            float a[GROUP_TERMS], b[GROUP_TERMS];
+            terms_of_group(x, p, &s, w, i, at + i, r, a, b);
+            UNROLL
+            for (unsigned k = 0; k < GROUP_TERMS; k++) acc[r] = fmaf(a[k], b[k], acc[r]);
+        }
     }
 }
 
@@ -114,29 +126,38 @@ FN void add_exactly(const struct rounded *x, const struct piece *p, const uint32
     }
 }
 
-FN void block_of_integers(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
-    const uint8_t *body = (const uint8_t *)p->body;
-    struct scales s = scales_of_block(body, (const uint8_t *)&p->rest);
+// The run that begins with group `first` of the block, which is group `at` of the row.
+FN void run_of_integers(const struct rounded *x, const struct piece *p, const struct scales *s, unsigned first,
+                        size_t at, unsigned rows, float *run) {
+    struct run_sums sum[FEW] = {{0, 0, 0}};
     UNROLL
-    for (unsigned first = 0; first < GROUPS; first += RUN) {
-        struct run_sums sum[FEW] = {{0, 0, 0}};
-        UNROLL
-        for (unsigned i = first; i < first + RUN; i++) {
-            uint32_t w[WORDS];
-            codes_of_group(body, i, x->grid, w);
-            UNROLL
-            for (unsigned r = 0; r < rows; r++) {
-                add_exactly(x, p, w, i, at + i, r, &sum[r]);
-                if (PIECE == 0 || (i + 1) % (PIECE ? PIECE : 1)) continue;
-                sum[r].run = fmaf(s.d, (float)sum[r].piece, sum[r].run);
-                sum[r].piece = 0;
-            }
-        }
+    for (unsigned i = first; i < first + RUN; i++) {
+        uint32_t w[WORDS];
+        codes_of_group((const uint8_t *)p->body, i, x->grid, w);
         UNROLL
         for (unsigned r = 0; r < rows; r++) {
-            if (OFFSET) sum[r].run = fmaf(s.low, (float)sum[r].low, sum[r].run);
-            acc[r] = fmaf(sum[r].run, x->group[row_of(x, r) * (x->cols / 32) + at + first].d, acc[r]);
+            add_exactly(x, p, w, i, at + i - first, r, &sum[r]);
+            if (PIECE == 0 || (i + 1) % (PIECE ? PIECE : 1)) continue;
+            sum[r].run = fmaf(s->d, (float)sum[r].piece, sum[r].run);
+            sum[r].piece = 0;
         }
+    }
+    UNROLL
+    for (unsigned r = 0; r < rows; r++) run[r] = OFFSET ? fmaf(s->low, (float)sum[r].low, sum[r].run) : sum[r].run;
+}
+
+FN float scale_of_run(const struct rounded *x, size_t at, unsigned r) {
+    return x->group[row_of(x, r) * (x->cols / 32) + at].d;
+}
+
+FN void block_of_integers(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
+    struct scales s = scales_of_block((const uint8_t *)p->body, (const uint8_t *)&p->rest);
+    UNROLL
+    for (unsigned first = 0; first < GROUPS; first += RUN) {
+        float run[FEW];
+        run_of_integers(x, p, &s, first, at + first, rows, run);
+        UNROLL
+        for (unsigned r = 0; r < rows; r++) acc[r] = fmaf(run[r], scale_of_run(x, at + first, r), acc[r]);
     }
 }
 

@@ -4,40 +4,53 @@
 #include "codes.h"
 #include "rows.h"
 
-// With `keep`, a row of at most PIECE elements is in the block's memory behind it.
-FN void norm_row(const struct norm_args *a, bool keep, struct norm_room *room) {
-    const float *x = a->x + (size_t)BLOCK_X * a->dim, *w = a->w + (size_t)(BLOCK_X % a->parts) * a->dim;
-    float *y = a->y + (size_t)BLOCK_X * a->dim;
-    struct norm_of_row r = norm_of(x, a->dim, a->layer, a->eps, room);
-    if (a->dim <= PIECE) x = room->x;
-    for (unsigned first = 0; first < a->dim; first += AT_ONCE * THREADS) {
-        float by[AT_ONCE], more[AT_ONCE];
-        UNROLL
-        for (unsigned k = 0; k < AT_ONCE; k++) {
-            unsigned i = first + k * THREADS + THREAD;
-            by[k] = i < a->dim ? w[i] : 0;
-            more[k] = i < a->dim && a->b ? a->b[i] : 0;
-        }
-        UNROLL
-        for (unsigned k = 0; k < AT_ONCE; k++) {
-            unsigned i = first + k * THREADS + THREAD;
-            if (i >= a->dim) continue;
-            float v = (x[i] - r.mean) * r.inverse * by[k];
-            y[i] = v = a->b ? v + more[k] : v;
-            if (keep && a->dim <= PIECE) room->x[i] = v;
-        }
+FN float normed(const struct norm_of_row *r, float x, float w) { return (x - r->mean) * r->inverse * w; }
+
+// A row that the block's memory has room for; it is there behind it. Weights are asked for first.
+FN void norm_kept(const struct norm_args *a, struct norm_room *room) {
+    const float *w = a->w + (size_t)(BLOCK_X % a->parts) * a->dim;
+    float *y = a->y + (size_t)BLOCK_X * a->dim, by[OF_THREAD] = {0}, more[OF_THREAD] = {0};
+    UNROLL
+    for (unsigned k = 0; k < OF_THREAD && k * THREADS < a->dim; k++) {
+        unsigned i = k * THREADS + THREAD;
+        by[k] = i < a->dim ? w[i] : 0;
+        more[k] = a->b && i < a->dim ? a->b[i] : 0;
+    }
+    after_earlier();
+    struct norm_of_row r = norm_of(a->x + (size_t)BLOCK_X * a->dim, a->dim, a->layer, a->eps, OF_THREAD, room);
+    UNROLL
+    for (unsigned k = 0; k < OF_THREAD && k * THREADS < a->dim; k++) {
+        unsigned i = k * THREADS + THREAD;
+        if (i >= a->dim) continue;
+        float v = normed(&r, room->x[i], by[k]);
+        y[i] = room->x[i] = a->b ? v + more[k] : v;
     }
 }
 
-KERNEL(norm_rows, norm_args) {
+FN void norm_row(const struct norm_args *a, struct norm_room *room) {
+    if (a->dim <= PIECE) {
+        norm_kept(a, room);
+        return;
+    }
+    after_earlier();
+    const float *x = a->x + (size_t)BLOCK_X * a->dim, *w = a->w + (size_t)(BLOCK_X % a->parts) * a->dim;
+    float *y = a->y + (size_t)BLOCK_X * a->dim;
+    struct norm_of_row r = norm_of(x, a->dim, a->layer, a->eps, OF_THREAD, room);
+    for (unsigned i = THREAD; i < a->dim; i += THREADS) {
+        float v = normed(&r, x[i], w[i]);
+        y[i] = a->b ? v + a->b[i] : v;
+    }
+}
+
+EARLY_KERNEL(norm_rows, norm_args) {
     SHARED(struct norm_room, room);
-    norm_row(&a, false, room);
+    norm_row(&a, room);
 }
 
 // And the row as a product will want it.
-KERNEL(norm_rounded, norm_rounded_args) {
+EARLY_KERNEL(norm_rounded, norm_rounded_args) {
     SHARED(struct norm_room, room);
-    norm_row(&a.norm, true, room);
+    norm_row(&a.norm, room);
     barrier();
     const float *y = a.norm.dim <= PIECE ? room->x : a.norm.y + (size_t)BLOCK_X * a.norm.dim;
     for (unsigned first = 0; first < a.norm.dim / 4; first += THREADS) {

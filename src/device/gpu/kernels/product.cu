@@ -1,19 +1,29 @@
 // Products with quantized weights, and rows of a quantized table (docs/arithmetic.md, "Products with quantized
 // weights"). Compiled once for each TYPE_NAME.
-// Told nothing, the compiler keeps some registers of these in memory.
-#if TYPE == 13 || TYPE == 14 || TYPE == 40
+// Told nothing, the compiler keeps some registers of these in memory. BLOCKS is how many blocks of threads a processor is
+// to have room for.
+#if TYPE == 11 || TYPE == 16 || TYPE == 18 || TYPE == 19 || TYPE == 29 || TYPE == 40
 #define BLOCKS 1
-#elif TYPE == 11 || TYPE == 18 || TYPE == 19 || TYPE == 29
-#define BLOCKS 2
 #endif
 #include "chip.h"
 
 #include "args.h"
 #include "few.h"
+#include "paired.h"
 #include "strips.h"
 #include "types.h"
 
+#if PAIRED(TYPE)
+EARLY_KERNEL(product, product_args) { multiply_paired(&a, BLOCK_Y); }
+#elif defined(BLOCKS) && TYPE != 40
+#undef BLOCKS
+#define BLOCKS 2
 EARLY_KERNEL(product, product_args) { multiply(&a, BLOCK_Y, 1); }
+#undef BLOCKS
+#define BLOCKS 1
+#else
+EARLY_KERNEL(product, product_args) { multiply(&a, BLOCK_Y, 1); }
+#endif
 
 // FEW rows at a time, BLOCK_Y of them; the last ones may be fewer.
 EARLY_KERNEL(product_few, product_args) { multiply(&a, BLOCK_Y * FEW, FEW); }

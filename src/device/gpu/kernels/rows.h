@@ -43,28 +43,27 @@ FN float max_of_block(float x, float *room) {
 }
 
 // A row, or a piece of a longer one, in the block's memory, which the sums go through lane by lane.
-enum { PIECE = 8192, AT_ONCE = 16 };
+enum { PIECE = 8192, OF_THREAD = PIECE / THREADS, AT_ONCE = 16 };
 
 struct norm_room {
     float x[PIECE];
     float sum;
 };
 
-// x[0 .. count - 1], then `rest` up to a multiple of the lanes: many loads are on their way together.
-FN void keep_piece(const float *x, unsigned count, float rest, struct norm_room *room) {
+// x[0 .. count - 1], then `rest` up to a multiple of the lanes: all loads are on their way together. `own`, a constant:
+// of how many elements a thread.
+FN void keep_piece(const float *x, unsigned count, float rest, unsigned own, struct norm_room *room) {
     unsigned whole = (count + LANES - 1) / LANES * LANES;
-    for (unsigned first = 0; first < whole; first += AT_ONCE * THREADS) {
-        float v[AT_ONCE];
-        UNROLL
-        for (unsigned k = 0; k < AT_ONCE; k++) {
-            unsigned i = first + k * THREADS + THREAD;
-            v[k] = i < count ? x[i] : rest;
-        }
-        UNROLL
-        for (unsigned k = 0; k < AT_ONCE; k++) {
-            unsigned i = first + k * THREADS + THREAD;
-            if (i < whole) room->x[i] = v[k];
-        }
+    float v[OF_THREAD] = {0};
+    UNROLL
+    for (unsigned k = 0; k < own && k * THREADS < whole; k++) {
+        unsigned i = k * THREADS + THREAD;
+        v[k] = i < count ? x[i] : rest;
+    }
+    UNROLL
+    for (unsigned k = 0; k < own && k * THREADS < whole; k++) {
+        unsigned i = k * THREADS + THREAD;
+        if (i < whole) room->x[i] = v[k];
     }
 }
 
@@ -100,11 +99,12 @@ FN float add_piece(float lane, unsigned count, bool squares, float mean, const s
 
 // The sum of x, or of (x - mean)^2, in lanes: each an ascending chain from zero. A row that is no longer than a piece
 // is read once: `kept` says that it is there, with 0 behind its end.
-FN float sum_of_row(const float *x, unsigned n, bool squares, float mean, bool kept, struct norm_room *room) {
+FN float sum_of_row(const float *x, unsigned n, bool squares, float mean, bool kept, unsigned own,
+                    struct norm_room *room) {
     float lane = 0;
-    for (unsigned first = 0; first < n; first += PIECE) {
-        unsigned count = n - first < PIECE ? n - first : PIECE;
-        if (!kept) keep_piece(x + first, count, squares ? mean : 0, room);
+    for (unsigned first = 0; first < n; first += own * THREADS) {
+        unsigned count = n - first < own * THREADS ? n - first : own * THREADS;
+        if (!kept) keep_piece(x + first, count, squares ? mean : 0, own, room);
         if (kept && squares && THREAD < LANES && n + THREAD < (n + LANES - 1) / LANES * LANES)
             room->x[n + THREAD] = mean;
         barrier();
@@ -121,11 +121,11 @@ struct norm_of_row {
     float mean, inverse;
 };
 
-// A row of at most PIECE elements is in the block's memory then.
-FN struct norm_of_row norm_of(const float *x, unsigned n, bool layer, float eps, struct norm_room *room) {
+// A row of at most `own` elements a thread is in the block's memory then.
+FN struct norm_of_row norm_of(const float *x, unsigned n, bool layer, float eps, unsigned own, struct norm_room *room) {
     struct norm_of_row r;
-    r.mean = layer ? sum_of_row(x, n, false, 0, false, room) / (float)n : 0;
-    r.inverse = 1.0f / sqrtf(sum_of_row(x, n, true, r.mean, layer && n <= PIECE, room) / (float)n + eps);
+    r.mean = layer ? sum_of_row(x, n, false, 0, false, own, room) / (float)n : 0;
+    r.inverse = 1.0f / sqrtf(sum_of_row(x, n, true, r.mean, layer && n <= own * THREADS, own, room) / (float)n + eps);
     return r;
 }
 
