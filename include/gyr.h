@@ -721,7 +721,8 @@ typedef struct gyr_device_info {
 GYR_API size_t gyr_device_count(void);
 GYR_API gyr_status gyr_device_get_info(size_t index, gyr_device_info *info, gyr_error *err);
 
-// Which device a model is opened on with this gyr_model_options.device. Fails with GYR_USAGE if there is none.
+// Which device a model is opened on with this gyr_model_options.device; "auto" is none yet. Fails with GYR_USAGE if
+// there is none.
 GYR_API gyr_status gyr_device_find(const char *device, size_t *index, gyr_error *err);
 
 // Whether models can be opened on device `index`. Fails with GYR_UNSUPPORTED where they cannot: what is missing, too

@@ -223,23 +223,27 @@ static gyr_status compare_poet(struct checking *c, gyr_error *e) {
 // ------------------------------------------------------------------------------- the device
 
 // The first card that can be used; else the first, which says why it cannot.
-static size_t first_card(void) {
-    size_t first = NO_DEVICE;
+static bool first_card(size_t *at) {
+    bool found = false;
     gyr_device_info info;
     for (size_t i = 0; i < gyr_device_count(); i++) {
         if (gyr_device_get_info(i, &info, NULL) || info.threads) continue;
-        if (!info.unusable) return i;
-        if (first == NO_DEVICE) first = i;
+        if (!found || !info.unusable) *at = i;
+        found = true;
+        if (!info.unusable) break;
     }
-    return first;
+    return found;
 }
 
 static int find_device(struct checking *c, const char *name, char own[32]) {
     gyr_error e = {0};
     gyr_device_info info;
-    size_t i = name ? device_number(name) : first_card(), of_kind = 0;
-    if (i == NO_DEVICE && name) return usage_error("devices: %.60s: no such device; see gyr devices", name);
-    if (i == NO_DEVICE) return say_error("devices: this machine has no card to check"), GYR_UNSUPPORTED;
+    size_t i = 0, of_kind = 0;
+    if (name ? gyr_device_find(name, &i, &e) : !first_card(&i)) {
+        if (name) return report(&e);
+        say_error("devices: this machine has no card to check");
+        return GYR_UNSUPPORTED;
+    }
     if (gyr_device_check(i, &e) || gyr_device_get_info(i, &info, &e)) return report(&e);
     for (size_t k = 0; k < i; k++) {
         gyr_device_info before;

@@ -66,7 +66,7 @@ static struct {
     size_t held, contexts;
     struct work *first, **last;
     long asked, done; // work
-    long calls;
+    long calls, reads;
     int lost; // every call says this from now on
     long launches, graphs;
 } card = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -416,11 +416,9 @@ EXPORT NAME(cuMemcpyHtoDAsync_v2, hipMemcpyHtoDAsync)(void *to, const void *from
 }
 
 EXPORT NAME(cuMemcpyDtoHAsync_v2, hipMemcpyDtoHAsync)(void *to, const void *from, size_t n, void *stream) {
-    static long reads;
     MAY_FAIL_HERE("read");
-    if (!inside(from, n) || put(&(struct work){.to = to, .from = from, .bytes = n})) return REFUSED;
-    int wrong = n >= 8 && ++reads == fake_number("GYR_FAKE_WRONG", 0);
-    return wrong ? put(&(struct work){.to = to, .from = (const char *)from + 4, .bytes = 4}) : 0;
+    size_t by = n >= 8 && ++card.reads == fake_number("GYR_FAKE_WRONG", 0) ? 4 : 0;
+    return inside(from, n) ? put(&(struct work){.to = to, .from = (const char *)from + by, .bytes = n - by}) : REFUSED;
 }
 
 #ifndef FAKE_LACKS_COPY
