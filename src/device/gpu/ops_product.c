@@ -39,12 +39,14 @@ static void quantized_many(struct gpu *g, const struct card_weight *w, const str
     } blocks[] = {{"product_many16", 16, 16}, {"product_many32", 32, 32}, {"product_many64", 32, 64}};
     struct lay l = lay_of(w->type);
     bool runs = l.groups == 8;
-    size_t most = runs ? 2 : 1; // of blocks[] (product_many.cu)
+    size_t most = runs && w->type != TYPE_Q3_K ? 2 : 1; // of blocks[]: product_many.cu says why
     size_t groups = (work_blocks(r->n, MANY_SLAB) * (w->cols / 32) + BEHIND_GROUPS) * MANY_SLAB; // of all rows
     dbyte *codes = work_scratch(g, SCRATCH_CODES, groups * 32);
     dfloat *units = work_scratch(g, SCRATCH_UNITS, groups * 2 * sizeof *units);
     if (!codes || !units) return;
-    struct round_many_args round = {r->x, codes, units, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1, !runs};
+    bool halves = w->type == TYPE_Q2_K || w->type == TYPE_Q5_K; // as many.h takes them
+    enum beside_scale beside = !runs ? BESIDE_PRODUCT : halves ? BESIDE_HALVES : BESIDE_SUM;
+    struct round_many_args round = {r->x, codes, units, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1, beside};
     work_launch(g, "round_many", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
     struct product_many_args a = {matrix_of(g, w), codes, units, r->bias, r->y, 0, 0, r->by};
     for (; a.first < r->n; a.first = a.rows) {

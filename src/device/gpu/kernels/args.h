@@ -170,12 +170,15 @@ enum { MANY_SLAB = 64 }; // rows
 // What `product_many` may read behind a matrix, in bytes, and behind activations, in groups.
 enum { BEHIND = 2048, BEHIND_GROUPS = 32 };
 
+// The sum of a group's codes, as an integer, or for each half as in struct group_of_row; or times the scale.
+enum beside_scale { BESIDE_SUM, BESIDE_HALVES, BESIDE_PRODUCT };
+
 struct round_many_args {
     const dfloat *x;
     dbyte *codes;             // [slabs][cols / 32][tiles of 16 rows][512] as in tile.h; groups in the order of strips.h
-    dfloat *units;            // [slabs][cols / 32][tiles][32]: scales of rows; then what `scaled` says
+    dfloat *units;            // [slabs][cols / 32][tiles][32]: scales of rows; then what `beside` says
     uint32_t cols, unit, run; // as in round_args
-    uint32_t scaled;          // the group's sum of codes times its scale; else sums as in struct group_of_row
+    uint32_t beside;          // enum beside_scale
 };
 
 // Of a block of `product16_many` (tensor.h): outputs.

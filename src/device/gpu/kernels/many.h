@@ -288,9 +288,10 @@ FN void load_run(const struct walk *at, unsigned tile, unsigned first, struct ru
     }
 }
 
-// The sum of half h of a group of activations, or of all of it.
+// The sum of half h of a group of activations, or of all of it. (Q5_K has no register left for the latter.)
 FN int sum_of(uint32_t sums, unsigned h) {
-    return HALVES == 1 ? half_sum(sums, 0) + half_sum(sums, 1) : half_sum(sums, h);
+    if (HALVES == 2) return half_sum(sums, h);
+    return TYPE == 13 ? half_sum(sums, 0) + half_sum(sums, 1) : (int)sums;
 }
 
 FN void add_run(const struct run_weights *w, const struct run_rows *r, float *acc) {

@@ -74,6 +74,21 @@ FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
     w[1] = r->w[1];
 }
 
+#elif TYPE == 10 || TYPE == 12 // fields
+enum { LIFT = 0 };
+FN struct raw raw_of_group(const uint8_t *b, const uint8_t *own, const uint8_t *rest, unsigned i, const uint32_t *grid,
+                           unsigned k) {
+    const uint8_t *p = own + 16 + (TYPE == 10 ? 32 * (i / 4) : 32 * (i / 2));
+    unsigned shift = TYPE == 10 ? 2 * (i % 4) : 4 * (i % 2);
+    uint32_t mask = TYPE == 10 ? ALL(3) : ALL(15);
+    struct raw r = {{word_at(p) >> shift & mask, word_at(p + 16) >> shift & mask}, 0};
+    return r;
+}
+FN void codes_of_raw(const struct raw *r, unsigned k, uint32_t *w) {
+    w[0] = r->w[0];
+    w[1] = r->w[1];
+}
+
 #else // the whole group is unpacked, and two words of it kept
 enum { LIFT = 0 };
 FN struct raw raw_of_group(const uint8_t *b, const uint8_t *own, const uint8_t *rest, unsigned i, const uint32_t *grid,

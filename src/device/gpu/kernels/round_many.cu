@@ -32,5 +32,7 @@ KERNEL(round_many, round_many_args) {
     if (t % 8) return;
     float *unit = a.units + there * (2 * TILE) + place_of_scale(row);
     unit[0] = d;
-    unit[TILE] = a.scaled ? d * (float)(sum + other) : float_of_bits(((uint32_t)sum & 0xffffu) | (uint32_t)other << 16);
+    uint32_t halves = ((uint32_t)sum & 0xffffu) | (uint32_t)other << 16;
+    unit[TILE] = a.beside == BESIDE_PRODUCT ? d * (float)(sum + other)
+                                            : float_of_bits(a.beside == BESIDE_SUM ? (uint32_t)(sum + other) : halves);
 }
