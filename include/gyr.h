@@ -733,6 +733,10 @@ GYR_API gyr_status gyr_device_check(size_t index, gyr_error *err);
 // about `seconds` (0: 0.2). Fails as gyr_device_get_info() does.
 GYR_API gyr_status gyr_measure_bandwidth(uint32_t threads, double seconds, double *rate, gyr_error *err);
 
+// The same of the memory that a model is in: a card's, in some milliseconds, while nothing is computed with it. Fails
+// with GYR_NO_MEMORY where the card has no room for it, and as a step of the model does.
+GYR_API gyr_status gyr_model_measure_read(gyr_model *model, double *rate, gyr_error *err);
+
 // What a machine does at most: bytes read per second, and operations per second (a multiply-add is two) by the type of
 // the numbers that are multiplied.
 typedef struct gyr_roofs {
@@ -959,6 +963,11 @@ typedef struct gyr_plan_measured {
 // GYR_MALFORMED, GYR_UNSUPPORTED.
 GYR_API gyr_status gyr_plan_keep(const gyr_plan_options *options, const gyr_plan_measured *measured, size_t count,
                                  gyr_error *err);
+
+// The same of how fast a card's memory is read (gyr_model_measure_read()), and what was kept of that; 0: nothing was.
+// Fails with GYR_IO.
+GYR_API gyr_status gyr_plan_keep_read(const gyr_device_info *card, double rate, gyr_error *err);
+GYR_API double gyr_plan_kept_read(const gyr_device_info *card);
 
 // ----------------------------------------------------------------------------------------------- quantization
 

@@ -196,7 +196,7 @@ static void read_counters(struct energy *e, double seconds) {
     double sum = 0;
     bool gap = false;
     for (size_t i = 0; i < e->n_cards + e->n; i++) {
-        double joules;
+        double joules = 0;
         if (!(i < e->n_cards ? advance_card(&e->cards[i], seconds, &joules)
                              : advance(&e->zones[i - e->n_cards], seconds, &joules))) {
             e->lost = true;

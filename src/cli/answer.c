@@ -135,7 +135,10 @@ static double rate(size_t tokens, double seconds) { return seconds > 0 ? (double
 static double bandwidth_share(struct talk *t, const gyr_generate_stats *s) {
     if (!s->answer_tokens || s->answer_seconds <= 0 || !s->bytes_read) return 0;
     uint32_t threads = (uint32_t)t->options->threads;
-    if (t->bandwidth <= 0 && gyr_measure_bandwidth(threads, 0.2, &t->bandwidth, NULL)) t->bandwidth = 0;
+    bool card = strcmp(t->info.device, "cpu") != 0;
+    if (t->bandwidth <= 0 && (card ? gyr_model_measure_read(t->model, &t->bandwidth, NULL)
+                                   : gyr_measure_bandwidth(threads, 0.2, &t->bandwidth, NULL)))
+        t->bandwidth = 0;
     return t->bandwidth > 0 ? (double)s->bytes_read / s->answer_seconds / t->bandwidth : 0;
 }
 

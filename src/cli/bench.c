@@ -86,10 +86,10 @@ static void print_head(const struct bench *b) {
     print("%s: %s, %s parameters, %s, loaded in %.2f s; ", model_label(b->o->model), b->info.types,
           human_count((double)b->info.parameters), human_bytes((double)b->info.weight_bytes), b->how.load);
     if (b->how.card) {
-        print("%s, %s\n%-24s %10s %19s %9s\n", b->device.name, b->device.isa, "", "tokens/s", "low - high", "J/token");
-        return;
+        print("%s, %s\n", b->device.name, b->device.isa);
+    } else {
+        print("%u thread%s, %s\n", b->how.threads, b->how.threads == 1 ? "" : "s", b->device.isa);
     }
-    print("%u thread%s, %s\n", b->how.threads, b->how.threads == 1 ? "" : "s", b->device.isa);
     print("%-24s %10s %19s %10s  %-6s %6s %9s\n", "", "tokens/s", "low - high", "limit", "by", "of it", "J/token");
 }
 
@@ -100,20 +100,23 @@ static void print_rate(const char *what, size_t tokens, const struct measured *m
     snprintf(label, sizeof label, "%s %zu x %zu", what, m->width, tokens);
     snprintf(spread, sizeof spread, "%.1f - %.1f", r->low, r->high);
     print("%-24s %10.1f %19s", label, r->median, spread);
-    if (m->roofs.read > 0) print(" %10.1f  %-6s %5.1f%%", r->limit, r->bound, 100 * r->median / r->limit);
+    if (r->limit > 0)
+        print(" %10.1f  %-6s %5.1f%%", r->limit, r->bound, 100 * r->median / r->limit);
+    else
+        print(" %10s  %-6s %6s", "-", "-", "-");
     print(" %9s\n", joules);
 }
 
 // The roofs of all widths: the median, and how far they were apart.
-static void print_roofs(const struct measured *m, size_t n) {
+static void print_roofs(const struct measured *m, size_t n, bool card) {
     static const struct {
         size_t offset;
         const char *name, *unit;
     } rows[] = {{offsetof(gyr_roofs, read), "read", "GB/s"},
                 {offsetof(gyr_roofs, int8), "int8", "Gop/s"},
                 {offsetof(gyr_roofs, fp32), "fp32", "Gop/s"}};
-    print("\nthis machine at most:");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    print("\nthis %s at most:", card ? "card" : "machine");
+    for (size_t i = 0; i < (card ? 1 : sizeof rows / sizeof *rows); i++) {
         double values[MAX_WIDTHS];
         for (size_t k = 0; k < n; k++) values[k] = *(const double *)((const char *)&m[k].roofs + rows[i].offset) / 1e9;
         double middle = median(values, n);
@@ -144,7 +147,7 @@ static void put_energy(json_t *o, const char *what, const struct rate *r) {
     json_object_set_new(o, key, json_string(gyr_energy_basis_name(r->basis)));
 }
 
-// Of a card no limit is known, and what is not known is left out.
+// What is not known, as a card's limit of prefill, is left out.
 static void put_rate(json_t *o, const char *what, const struct rate *r) {
     static const char *const ends[] = {"tokens_per_s", "low", "high", "limit", "fraction"};
     const double values[] = {r->median, r->low, r->high, r->limit, r->median / r->limit};
@@ -154,9 +157,8 @@ static void put_rate(json_t *o, const char *what, const struct rate *r) {
         snprintf(key, sizeof key, "%s_%s", what, ends[i]);
         json_object_set_new(o, key, json_real(values[i]));
     }
-    if (!r->bound) return;
     snprintf(key, sizeof key, "%s_bound", what);
-    json_object_set_new(o, key, json_string(r->bound));
+    if (r->limit > 0) json_object_set_new(o, key, json_string(r->bound));
     put_energy(o, what, r);
 }
 
@@ -173,6 +175,8 @@ static void print_json(const struct bench *b, const struct measured *m) {
         json_object_set_new(
             o, "roofs",
             json_pack("{s:f, s:f, s:f}", "read", m->roofs.read, "int8", m->roofs.int8, "fp32", m->roofs.fp32));
+    else if (m->roofs.read > 0)
+        json_object_set_new(o, "roofs", json_pack("{s:f}", "read", m->roofs.read));
     gyr_energy_info info;
     gyr_energy_get_info(h->energy, &info);
     json_object_set_new(o, *info.source ? "energy_source" : "energy_why",
@@ -190,6 +194,12 @@ static gyr_status look_at_device(struct bench *b, gyr_error *e) {
     if (!status) status = gyr_device_get_info(i, &b->device, e);
     b->how.card = !b->device.threads;
     return status;
+}
+
+static void keep_card(const struct bench *b, const struct measured *m) {
+    gyr_error e = {0};
+    if (b->o->no_cache || !(m->roofs.read > 0) || !gyr_plan_keep_read(&b->device, m->roofs.read, &e)) return;
+    say_dim("not kept for gyr devices: %s", e.message);
 }
 
 // For plans. That it cannot be kept is said, and no failure of the measuring.
@@ -230,8 +240,9 @@ static int bench(struct bench *b, const size_t *widths) {
         }
     }
     progress_end(&b->bar);
-    if (b->at && !b->o->json && !b->how.card) print_roofs(all, b->at);
+    if (b->at && !b->o->json && all->roofs.read > 0) print_roofs(all, b->at, b->how.card);
     if (b->at && !b->o->json) print_energy(b, all, b->at);
+    if (!status && b->how.card) keep_card(b, all);
     if (!status && !b->how.card) keep(b, all, b->at);
     return status == GYR_CANCELLED ? (int)status : status ? report(&e) : GYR_OK;
 }

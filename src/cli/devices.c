@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct devices_options {
@@ -43,11 +44,14 @@ static void print_cpu(const gyr_device_info *d, double bandwidth) {
           human_bytes((double)d->memory_free), human_bytes((double)d->memory_bytes), human_bytes(bandwidth));
 }
 
-static void print_card(const gyr_device_info *d, const char *why) {
+// What gyr bench measured of it is said too.
+static void print_card(const gyr_device_info *d, double bandwidth, const char *why) {
+    char read[64] = "";
+    if (bandwidth > 0) snprintf(read, sizeof read, ", read at %s/s", human_bytes(bandwidth));
     if (*d->isa)
-        print("   %s, driver %s, compiler %s; %s of %s memory free\n", d->isa, *d->driver ? d->driver : "unknown",
+        print("   %s, driver %s, compiler %s; %s of %s memory free%s\n", d->isa, *d->driver ? d->driver : "unknown",
               *d->compiler ? d->compiler : "none", human_bytes((double)d->memory_free),
-              human_bytes((double)d->memory_bytes));
+              human_bytes((double)d->memory_bytes), read);
     if (d->unusable)
         print("   not usable: %s\n", why);
     else if (d->untried)
@@ -62,12 +66,13 @@ static gyr_status list_one(size_t i, bool json, json_t *all, gyr_error *e) {
     if (gyr_device_get_info(i, &d, e)) return e->status;
     bool card = d.unusable || !d.threads;
     if (!card && gyr_measure_bandwidth(0, 0, &bandwidth, e)) return e->status;
+    if (card) bandwidth = gyr_plan_kept_read(&d);
     if (d.unusable) gyr_device_check(i, &check);
     json_array_append_new(all, describe(&d, bandwidth, check.message));
     if (json) return GYR_OK;
     print("%zu  %s  %s\n", i, d.kind, d.name);
     if (card)
-        print_card(&d, check.message);
+        print_card(&d, bandwidth, check.message);
     else
         print_cpu(&d, bandwidth);
     return GYR_OK;

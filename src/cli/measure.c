@@ -83,7 +83,13 @@ static gyr_status decode(struct run *r, gyr_error *e) {
 }
 
 static gyr_status look_at_roofs(struct run *r, size_t i, gyr_error *e) {
-    return r->how->card ? GYR_OK : gyr_measure_roofs(r->how->threads, 0, &r->roofs[i], e);
+    if (!r->how->card) return gyr_measure_roofs(r->how->threads, 0, &r->roofs[i], e);
+    // Nobody else's load changes a card's; where there is no room to measure, there is no limit.
+    if (i)
+        r->roofs[i] = r->roofs[0];
+    else
+        gyr_model_measure_read(r->model, &r->roofs[0].read, NULL);
+    return GYR_OK;
 }
 
 static void add_energy(const struct run *r, size_t repeat, gyr_energy_spent *to) {
@@ -141,7 +147,7 @@ static double least_seconds(const gyr_work *w, const gyr_roofs *roofs, const cha
     const struct {
         const char *name;
         double seconds;
-    } sums[] = {{"int8", w->int8 / roofs->int8}, {"fp32", w->fp32 / roofs->fp32}};
+    } sums[] = {{"int8", w->int8 > 0 ? w->int8 / roofs->int8 : 0}, {"fp32", w->fp32 > 0 ? w->fp32 / roofs->fp32 : 0}};
     double read = w->read / roofs->read, compute = 0, most = -1;
     for (size_t i = 0; i < 2; i++) {
         compute += sums[i].seconds;
@@ -164,15 +170,18 @@ static struct rate rate_of(const struct run *r, struct steps steps, const gyr_ro
     double tokens = (double)(r->width * steps.n * steps.tokens), least = 0;
     if (!tokens) return (struct rate){.bound = "none"};
     struct rate rate = {0};
-    for (size_t i = 0; i < steps.n && !r->how->card; i++) {
+    // What a card computes at most is not known: of an answer reading decides.
+    bool known = !r->how->card || (steps.tokens == 1 && roofs->read > 0);
+    for (size_t i = 0; i < steps.n && known; i++) {
         gyr_work work;
         gyr_model_get_work(r->model, r->how->kv_type, r->width, steps.tokens, steps.depth + i, &work);
+        if (r->how->card) work.int8 = work.fp32 = 0;
         least += least_seconds(&work, roofs, &rate.bound);
     }
     rate.median = tokens / median(seconds, r->how->repeats);
     rate.high = tokens / seconds[0];
     rate.low = tokens / seconds[r->how->repeats - 1];
-    if (!r->how->card) rate.limit = tokens / least;
+    if (known) rate.limit = tokens / least;
     rate.joules = energy->joules / tokens / (double)r->how->repeats;
     rate.basis = energy->basis;
     return rate;

@@ -11,7 +11,7 @@ struct measuring {
     size_t repeats;
     uint32_t threads;
     double load; // seconds that opening took
-    bool card;   // the model is on one, of which no limits are measured
+    bool card;   // the model is on one, of which it is measured how fast it reads, and no other limit
     gyr_kv_type kv_type;
     const gyr_adapter *adapter; // NULL: none
     gyr_energy *energy;

@@ -2,6 +2,7 @@
 #include "device/device.h"
 
 #include "device/gpu/cards.h"
+#include "device/read_rate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,24 @@ void device_host_free(struct device *d, void *p) {
         free(p);
     else
         d->ops->host_free(d, p);
+}
+
+// Kinds that have memory of their own.
+static const struct {
+    const char *kind;
+    bool (*read_rate)(struct device *d, double *rate, gyr_error *e);
+} apart[] = {{"cuda", gpu_read_rate}, {"hip", gpu_read_rate}};
+
+bool device_has_read_rate(const struct device *d) {
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
+        if (!strcmp(apart[i].kind, d->ops->kind)) return true;
+    return false;
+}
+
+bool device_read_rate(struct device *d, double *rate, gyr_error *e) {
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
+        if (!strcmp(apart[i].kind, d->ops->kind)) return apart[i].read_rate(d, rate, e);
+    return fail(e, GYR_UNSUPPORTED, "%s: its memory is the host's", d->ops->kind);
 }
 
 bool device_find(const char *name, size_t *i, gyr_error *e) {

@@ -1,5 +1,6 @@
 // Facts about this machine.
 #include "base/threads.h"
+#include "device/read_rate.h"
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -94,6 +95,13 @@ gyr_status gyr_measure_bandwidth(uint32_t threads, double seconds, double *rate,
     *rate = device_cpu_bandwidth(d, seconds > 0 ? seconds : 0.2);
     d->ops->close(d);
     return status_of(*rate > 0 || fail_memory(&made, "measuring this machine"), &made, e);
+}
+
+gyr_status gyr_model_measure_read(gyr_model *m, double *rate, gyr_error *e) {
+    gyr_error made = {0};
+    *rate = 0;
+    if (!device_has_read_rate(m->device)) return gyr_measure_bandwidth(0, 0, rate, e);
+    return status_of(device_read_rate(m->device, rate, &made), &made, e);
 }
 
 gyr_status gyr_measure_roofs(uint32_t threads, double seconds, gyr_roofs *roofs, gyr_error *e) {

@@ -165,6 +165,25 @@ char *gyr_plan(const gyr_plan_options *o, gyr_error *err) {
     return text;
 }
 
+static void name_card(char out[200], const gyr_device_info *card) {
+    snprintf(out, 200, "%s, %s", card->name, card->isa);
+}
+
+gyr_status gyr_plan_keep_read(const gyr_device_info *card, double rate, gyr_error *err) {
+    char name[200];
+    gyr_error made = {0};
+    name_card(name, card);
+    bool ok = record_card_write(name, rate, &made);
+    if (!ok && err) *err = made;
+    return ok ? GYR_OK : made.status;
+}
+
+double gyr_plan_kept_read(const gyr_device_info *card) {
+    char name[200];
+    name_card(name, card);
+    return record_card(name);
+}
+
 gyr_status gyr_plan_keep(const gyr_plan_options *o, const gyr_plan_measured *measured, size_t count, gyr_error *err) {
     gyr_error made = {0};
     struct plan *p = calloc(1, sizeof *p);

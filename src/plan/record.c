@@ -189,7 +189,8 @@ static bool write_file(const char *path, const char *text, gyr_error *e) {
     return ok;
 }
 
-bool record_write(const struct record *k, const char *machine, const char *key, gyr_error *e) {
+// Puts `value`, which it takes, into the file as NAME of `of` of `kind`.
+static bool put(const char *kind, const char *of, const char *name, json_t *value, gyr_error *e) {
     char note[320], *folder = cache_folder(), *path = file_path(), *text = NULL;
     bool ok = path && cache_make_folder(folder);
     if (!ok)
@@ -197,15 +198,35 @@ bool record_write(const struct record *k, const char *machine, const char *key, 
     json_t *all = ok ? load(path, note) : NULL;
     if (ok && !all) all = json_pack("{s:i}", "gyr_rates", FORMAT);
     if (ok) {
-        json_object_set_new(inside(inside(all, "machines"), machine), key, model_json(k));
+        json_object_set(inside(inside(all, kind), of), name, value);
         text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
         ok = text ? write_file(path, text, e) : fail_memory(e, path);
     }
     json_decref(all);
+    json_decref(value);
     free(text);
     free(path);
     free(folder);
     return ok;
+}
+
+bool record_write(const struct record *k, const char *machine, const char *key, gyr_error *e) {
+    return put("machines", machine, key, model_json(k), e);
+}
+
+bool record_card_write(const char *card, double rate, gyr_error *e) {
+    return put("cards", card, "read", json_real(rate), e);
+}
+
+double record_card(const char *card) {
+    char note[320], *path = file_path();
+    double rate = 0;
+    json_t *all = path ? load(path, note) : NULL;
+    json_t *o = json_object_get(json_object_get(all, "cards"), card);
+    bool ok = plain(json_object_get(o, "read"), &rate);
+    json_decref(all);
+    free(path);
+    return ok ? rate : 0;
 }
 
 // ------------------------------------------------------------------------------- finding

@@ -33,6 +33,10 @@ void record_read(struct record *k, const char *machine, const char *key);
 // Adds to what there is, and writes the file under another name and then renames it.
 bool record_write(const struct record *k, const char *machine, const char *key, gyr_error *e);
 
+// How fast a card's memory is read, by the card's name and chip; 0: not known.
+double record_card(const char *card);
+bool record_card_write(const char *card, double rate, gyr_error *e);
+
 // What was measured of as many users; 0: nothing was. An answer's tokens, in the middle of it, see `middle` others.
 const struct recorded_speed *record_prefill(const struct record *k, size_t prompt);
 const struct recorded_speed *record_decode(const struct record *k, size_t users, double middle);

@@ -191,6 +191,27 @@ static void energy_is_the_cards(void) {
     unsetenv("GYR_SYSFS");
 }
 
+// How fast the card's memory is read, and that it is kept for that card alone.
+static void the_memorys_rate_is_measured_and_kept(void) {
+    gyr_error e = {0};
+    double rate = 0;
+    gyr_device_info one = {.name = "NVIDIA H200", .isa = "sm_90a"}, other = {.name = "NVIDIA H200", .isa = "sm_100a"};
+    gyr_model *m = open_poet("drivers", &e);
+    REQUIRE(m);
+    CHECK(!gyr_model_measure_read(m, &rate, &e) && rate > 1e3);
+    setenv("GYR_FAKE_MEMORY", "60000000", 1);
+    CHECK_INT(gyr_model_measure_read(m, &rate, &e), GYR_NO_MEMORY);
+    CHECK(strstr(e.message, " GB are free, too little to measure how fast it is read"));
+    CHECK(rate == 0);
+    unsetenv("GYR_FAKE_MEMORY");
+    CHECK(!gyr_model_measure_read(m, &rate, &e) && rate > 1e3); // nothing has failed for good
+    gyr_model_close(m);
+    CHECK(gyr_plan_kept_read(&one) == 0);
+    CHECK(!gyr_plan_keep_read(&one, 4.6e12, &e) && !gyr_plan_keep_read(&other, 7e12, &e));
+    CHECK(gyr_plan_kept_read(&one) == 4.6e12 && gyr_plan_kept_read(&other) == 7e12);
+    CHECK(!gyr_plan_keep_read(&one, 4.5e12, &e) && gyr_plan_kept_read(&one) == 4.5e12);
+}
+
 int main(void) {
     static const struct device_kind kind = {"drivers", two, open_card};
     char home[] = "/tmp/gyr-driver-XXXXXX", command[64];
@@ -198,6 +219,7 @@ int main(void) {
     if (!mkdtemp(home) || !folders || !device_register(&kind)) return 1;
     setenv("XDG_CACHE_HOME", home, 1);
     RUN(energy_is_the_cards);
+    RUN(the_memorys_rate_is_measured_and_kept);
     RUN(the_bytes_are_the_cpus);
     RUN(opening_fails);
     RUN(a_call_is_refused);

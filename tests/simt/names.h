@@ -10,6 +10,7 @@
 #define gpu_launch          simt_gpu_launch
 #define gpu_operations      simt_gpu_operations
 #define gpu_read            simt_gpu_read
+#define gpu_read_rate       simt_gpu_read_rate
 #define gpu_room            simt_gpu_room
 #define gpu_send            simt_gpu_send
 #define gpu_share           simt_gpu_share

@@ -1,5 +1,8 @@
 // Operations on rows and elements, and attention, of a card of the emulation: the bytes of the CPU's plain C.
 #include "device/cache.h"
+#include "device/gpu/cards.h"
+#include "device/gpu/gpu.h"
+#include "device/gpu/kernels/args.h"
 #include "pair.h"
 
 enum { ROWS = 3 };
@@ -21,6 +24,42 @@ static void norms(void) {
         free(want);
         free(got);
     }
+}
+
+#ifdef TEST_CARD
+#define READ_RATE gpu_read_rate
+#else
+bool simt_gpu_read_rate(struct device *d, double *rate, gyr_error *e); // names.h
+#define READ_RATE simt_gpu_read_rate
+#endif
+
+static void launch_reading(const struct read_args *a) {
+    struct launch l = {"read_all", {a->blocks, 1, 1}, {THREADS, 1, 1}, 0, a, sizeof *a};
+#ifdef TEST_CARD
+    gyr_error e = {0};
+    CHECK(gpu_launch(gpu_of(card), &l, &e) && card->ops->sync(card, &e));
+#else
+    simt_find(l.kernel)(l.grid, l.block, 0, l.args);
+#endif
+}
+
+// All of it is read, whatever the number of blocks: the words together are those of the memory.
+static void memory_is_read(void) {
+    enum { N = 5 * 8 * 3 * THREADS + 77, MOST = 3 };
+    uint32_t *x = malloc((size_t)N * 16), *out = malloc(MOST * THREADS * sizeof *out);
+    double rate = 0;
+    gyr_error e = {0};
+    for (size_t n = 0; n < N; n += n < 2 * THREADS ? 97 : 3001)
+        for (uint32_t blocks = 1; blocks <= MOST; blocks += 2) {
+            uint32_t want = 0, got = 0;
+            for (size_t i = 0; i < 4 * n; i++) want ^= x[i] = (uint32_t)(i * 2654435761u) ^ (uint32_t)(i >> 3);
+            launch_reading(&(struct read_args){(const dbyte *)x, (dword *)out, n, blocks});
+            for (size_t i = 0; i < blocks * THREADS; i++) got ^= out[i];
+            CHECK_INT(got, want);
+        }
+    CHECK(READ_RATE(card, &rate, &e) && rate > 0);
+    free(x);
+    free(out);
 }
 
 static void elements(void) {
@@ -286,7 +325,7 @@ static void bad_attention(void) {
 }
 
 int main(void) {
-    BOTH_WARPS(RUN(norms); RUN(elements); RUN(many_elements); RUN(rows); RUN(qkv); RUN(attention);
+    BOTH_WARPS(RUN(norms); RUN(memory_is_read); RUN(elements); RUN(many_elements); RUN(rows); RUN(qkv); RUN(attention);
                RUN(attention_of_many_heads); RUN(attention_of_prompts); RUN(attention_to_a_choice); RUN(bad_attention);)
     return test_end();
 }

@@ -17,4 +17,7 @@ size_t gpu_devices(const struct gpu_api *api, bool on_bus);
 // Facts of a device.
 void gpu_facts(const struct gpu_api *api, size_t index, struct device_facts *f);
 
+// Bytes a second that an opened card reads from its memory, measured in some milliseconds (roof.c).
+bool gpu_read_rate(struct device *d, double *rate, gyr_error *e);
+
 #endif

@@ -42,6 +42,14 @@ struct add_args {
     size_t n;
 };
 
+// n pieces of 16 bytes at x; out has a word for each thread of `blocks` blocks.
+struct read_args {
+    const dbyte *x;
+    dword *out;
+    size_t n;
+    uint32_t blocks;
+};
+
 struct move_args {
     const dfloat *x;
     dfloat *y;

@@ -51,6 +51,27 @@ KERNEL(add_some, add_args) {
         if (i + k * THREADS < a.n) a.x[i + k * THREADS] = x[k] + y[k];
 }
 
+// Memory read as fast as it can be, READS loads at a time. What it gives depends on all of it, so that no compiler
+// leaves it out.
+enum { READS = 8 };
+
+KERNEL(read_all, read_args) {
+    size_t step = (size_t)a.blocks * THREADS, i = element(BLOCK_X), at = i;
+    uint32_t all = 0;
+    for (; i + (READS - 1) * step < a.n; i += READS * step) {
+        struct quad q[READS];
+        UNROLL
+        for (unsigned k = 0; k < READS; k++) q[k] = quad_at(a.x + (i + k * step) * 16);
+        UNROLL
+        for (unsigned k = 0; k < READS; k++) all ^= q[k].w[0] ^ q[k].w[1] ^ q[k].w[2] ^ q[k].w[3];
+    }
+    for (; i < a.n; i += step) {
+        struct quad q = quad_at(a.x + i * 16);
+        all ^= q.w[0] ^ q.w[1] ^ q.w[2] ^ q.w[3];
+    }
+    a.out[at] = all;
+}
+
 // Of what follows BLOCK_X is a row, and y goes along it.
 
 KERNEL(move_rows, move_args) {
