@@ -39,6 +39,7 @@ void work_qkv(struct device *d, const struct qkv *q) {
                          .adjacent = q->pairs == PAIRS_ADJACENT,
                          .layer_norm = q->norm == NORM_LAYER,
                          .norm_eps = q->norm_eps};
+    work_writes(gpu_of(d), q->q, q->rows * q->heads * q->kv.key_dim * sizeof(float));
     work_launch(gpu_of(d), "qkv", q->rows, work_blocks(q->heads, QUERY_HEADS) + (q->k.slab ? q->kv.heads : 0), 1, &a,
                 sizeof a);
 }
@@ -53,25 +54,31 @@ static bool are_many(const struct attend_args *a, size_t neighbours, size_t *til
            *tiles * a->kv.heads * a->spans >= MANY_BLOCKS && a->kv.heads <= USHRT_MAX && a->spans <= USHRT_MAX;
 }
 
+// Of what products read, it writes `out` alone.
+static void launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z, const struct attend_args *a) {
+    work_writes(g, a->out, (size_t)a->rows * a->heads * a->kv.value_dim * sizeof(float));
+    work_launch(g, kernel, x, y, z, a, sizeof *a);
+}
+
 // Where few rows, heads and spans leave a card's processors idle, heads that share a key head have blocks of their own.
 static void launch_few(struct gpu *g, const struct attend_args *a) {
     size_t group = a->heads / a->kv.heads;
     bool alone = group < 3 || (size_t)a->rows * a->heads * a->spans < FEW_BLOCKS, codes = a->kv.type == CACHE_Q8;
     const char *kernel = codes ? alone ? "attend_codes_1" : "attend_codes_4" : alone ? "attend_1" : "attend_4";
     size_t blocks = alone ? a->heads : a->kv.heads * work_blocks(group, 4);
-    work_launch(g, kernel, a->spans, blocks, a->rows, a, sizeof *a);
+    launch(g, kernel, a->spans, blocks, a->rows, a);
 }
 
 static void launch_attend(struct gpu *g, const struct attend_args *a, size_t neighbours) {
     size_t tiles;
     bool few = !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
     if (few && are_many(a, neighbours, &tiles))
-        work_launch(g, "attend_many", tiles, a->spans, a->kv.heads, a, sizeof *a);
+        launch(g, "attend_many", tiles, a->spans, a->kv.heads, a);
     else if (few)
         launch_few(g, a);
     else
-        work_launch(g, "attend", a->spans, a->heads, a->rows, a, sizeof *a);
-    if (!few || a->spans > 1) work_launch(g, "join", a->heads, a->rows, 1, a, sizeof *a);
+        launch(g, "attend", a->spans, a->heads, a->rows, a);
+    if (!few || a->spans > 1) launch(g, "join", a->heads, a->rows, 1, a);
 }
 
 // As many rows at a time as have room for their parts.
