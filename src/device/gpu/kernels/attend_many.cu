@@ -31,12 +31,19 @@ struct many_room {
 
 FN unsigned weight_at(unsigned t) { return t * WIDE_ROW + t / OWN * 4; }
 
+// Which queries the block has: neighbours among all, or, of rows that are to be apart, some of one row.
 FN void open_queries(const struct attend_args *a, struct many_room *room) {
-    unsigned group = a->heads / a->kv.heads, n = BLOCK_X * QUERIES + THREAD, row = n / group;
-    if (THREAD >= QUERIES) return;
+    unsigned group = a->heads / a->kv.heads, n = BLOCK_X * QUERIES + THREAD, row = n / group, h = n % group;
     bool there = row < a->rows;
+    if (THREAD >= QUERIES) return;
+    if (a->apart) {
+        unsigned blocks = (group + QUERIES - 1) / QUERIES, each = (group + blocks - 1) / blocks;
+        row = BLOCK_X / blocks;
+        h = BLOCK_X % blocks * each + THREAD;
+        there = THREAD < each && h < group;
+    }
     room->row[THREAD] = there ? row : a->rows;
-    room->head[THREAD] = BLOCK_Z * group + n % group;
+    room->head[THREAD] = BLOCK_Z * group + h;
     room->pages[THREAD] = there ? a->row[row].pages : 0;
 }
 
@@ -75,6 +82,9 @@ FN void look(const struct attend_args *a, struct many_room *room, unsigned from)
 }
 
 FN bool is_at_work(const struct many_room *room, unsigned q) { return q >= room->from && q < room->to; }
+
+// Whether one of n queries is.
+FN bool are_at_work(const struct many_room *room, unsigned q, unsigned n) { return q + n > room->from && q < room->to; }
 
 FN unsigned own_queries(void) { return THREAD / 32 % (QUERIES / OWN) * OWN; }
 FN unsigned own_half(void) { return THREAD / (32 * QUERIES / OWN); }
@@ -115,7 +125,7 @@ FN void multiply_all(const struct attend_args *a, struct many_room *room, float 
         unsigned to = from + CHUNK < dim ? from + CHUNK : dim;
         put_queries(a, room, from, to);
         const uint8_t *at = room->page.key[t / PAGE];
-        if (!at || t >= room->all.last || t + OWN <= room->all.first) continue;
+        if (!at || t >= room->all.last || t + OWN <= room->all.first || !are_at_work(room, own_queries(), OWN)) continue;
         at += (from * PAGE + t % PAGE) * 2;
         unsigned n = to - from;
         struct quad ring[STEP]; // what was used makes room for what is asked for
@@ -247,7 +257,7 @@ FN void add_values(const struct attend_args *a, const struct many_room *room, un
     const uint8_t *value = (const uint8_t *)room->value[piece % 2] + o->element * 2;
     bool all = true, sees[OUT] = {true, true, true, true};
     struct seen s[OUT];
-    if (!o->there) return;
+    if (!o->there || !are_at_work(room, o->query, OUT)) return;
     UNROLL
     for (unsigned q = 0; q < OUT; q++) {
         s[q] = room->seen[o->query + q];
