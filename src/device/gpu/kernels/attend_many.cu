@@ -20,13 +20,13 @@ enum {
 
 struct many_room {
     struct span_pages page;
-    uint32_t value[2][PIECE_OF_SPAN * MOST_VALUE / 2]; // of pieces in turn
+    uint32_t value[2][PIECE_OF_SPAN * MOST_VALUE / 2];           // of pieces in turn
     float x[PIECE_OF_SPAN * WIDE_ROW + PIECE_OF_SPAN / OWN * 4]; // queries [element][query], then weights
     float max[2][QUERIES], sum[QUERIES];
     struct seen seen[QUERIES];
     uint32_t row[QUERIES], head[QUERIES], pages[QUERIES];
-    uint32_t from, to;     // the queries at work: their rows are of one sequence
-    struct seen all;       // by any of them
+    uint32_t from, to; // the queries at work: their rows are of one sequence
+    struct seen all;   // by any of them
 };
 
 FN unsigned weight_at(unsigned t) { return t * WIDE_ROW + t / OWN * 4; }
@@ -125,7 +125,8 @@ FN void multiply_all(const struct attend_args *a, struct many_room *room, float 
         unsigned to = from + CHUNK < dim ? from + CHUNK : dim;
         put_queries(a, room, from, to);
         const uint8_t *at = room->page.key[t / PAGE];
-        if (!at || t >= room->all.last || t + OWN <= room->all.first || !are_at_work(room, own_queries(), OWN)) continue;
+        if (!at || t >= room->all.last || t + OWN <= room->all.first) continue;
+        if (!are_at_work(room, own_queries(), OWN)) continue;
         at += (from * PAGE + t % PAGE) * 2;
         unsigned n = to - from;
         struct quad ring[STEP]; // what was used makes room for what is asked for
@@ -249,7 +250,7 @@ FN void add_value(const float *weight, const uint8_t *value, const bool *sees, f
 }
 
 FN void add_values(const struct attend_args *a, const struct many_room *room, unsigned piece, const struct outputs *o,
-                  float *out) {
+                   float *out) {
     unsigned start = piece * PIECE_OF_SPAN, t = room->all.first > start ? room->all.first - start : 0,
              end = room->all.last - start < PIECE_OF_SPAN ? room->all.last - start : PIECE_OF_SPAN,
              step = a->kv.value_dim * 2;
@@ -278,7 +279,8 @@ FN void add_values(const struct attend_args *a, const struct many_room *room, un
     }
 }
 
-FN void put_results(const struct attend_args *a, const struct many_room *room, const struct outputs *o, const float *out) {
+FN void put_results(const struct attend_args *a, const struct many_room *room, const struct outputs *o,
+                    const float *out) {
     unsigned dim = a->kv.value_dim;
     UNROLL
     for (unsigned k = 0; k < OUT; k++) {
@@ -291,8 +293,7 @@ FN void put_results(const struct attend_args *a, const struct many_room *room, c
         float by = a->spans > 1 ? 1 : share_of(a, head, max, sum), *to = a->out + ((size_t)row * a->heads + head) * dim;
         if (a->spans > 1) to = part_of(a, row, head, BLOCK_Y);
         UNROLL
-        for (unsigned e = 0; e < OUT; e++)
-            to[o->element + e] = a->spans > 1 ? out[k * OUT + e] : out[k * OUT + e] * by;
+        for (unsigned e = 0; e < OUT; e++) to[o->element + e] = a->spans > 1 ? out[k * OUT + e] : out[k * OUT + e] * by;
         if (o->element || a->spans == 1) continue;
         to[dim + PART_MAX] = max;
         to[dim + PART_SUM] = sum;
