@@ -276,7 +276,7 @@ static void attention_of_prompts(void) {
               *got = malloc(m * sizeof *got);
         if (i == 2) q[100] = NAN;
         a.q = q;
-        a.at = (struct seats){row, c.table, length, SEQUENCES};
+        a.at = (struct seats){row, c.table, length, i == 1 ? rows : SEQUENCES};
         a.scale = 1 / sqrtf((float)dim);
         if (i == 1) a.sinks = sinks;
         a.window = all[i].window;

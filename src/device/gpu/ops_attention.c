@@ -45,10 +45,11 @@ void work_qkv(struct device *d, const struct qkv *q) {
 }
 
 // Of neighbouring queries that share a key head, those of one sequence share its keys: where most of a block's do, and
-// there are blocks enough, many at a time.
-static bool are_many(const struct attend_args *a, size_t neighbours, size_t *tiles) {
+// there are blocks enough, many at a time. Rows of one sequence each have blocks of their own.
+static bool are_many(struct attend_args *a, size_t neighbours, size_t *tiles) {
     size_t group = a->heads / a->kv.heads;
-    *tiles = work_blocks(a->rows * group, MANY);
+    a->apart = neighbours < 2;
+    *tiles = a->apart ? a->rows * work_blocks(group, MANY) : work_blocks(a->rows * group, MANY);
     return a->kv.type == CACHE_F16 && !a->slopes && !a->softcap && a->kv.key_dim % 4 == 0 && a->kv.value_dim % 4 == 0 &&
            a->kv.value_dim <= MANY_DIM && neighbours * group >= MANY * 3 / 4 &&
            *tiles * a->kv.heads * a->spans >= MANY_BLOCKS && a->kv.heads <= USHRT_MAX && a->spans <= USHRT_MAX;
@@ -69,7 +70,7 @@ static void launch_few(struct gpu *g, const struct attend_args *a) {
     launch(g, kernel, a->spans, blocks, a->rows, a);
 }
 
-static void launch_attend(struct gpu *g, const struct attend_args *a, size_t neighbours) {
+static void launch_attend(struct gpu *g, struct attend_args *a, size_t neighbours) {
     size_t tiles;
     bool few = !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
     if (few && are_many(a, neighbours, &tiles))

@@ -289,6 +289,7 @@ struct attend_args {
     struct cached k, v;
     struct cache_shape kv;
     uint32_t rows, heads, spans, window, most, alibi_bf16;
+    uint32_t apart; // rows are of different sequences
     float scale, softcap;
 };
 

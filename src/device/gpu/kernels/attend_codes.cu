@@ -10,9 +10,9 @@ enum {
 
 struct codes_room {
     struct span_pages page;
-    uint32_t q_code[MOST_WORDS * FEW_HEADS];          // [word][head]
-    uint32_t digit[SPAN / FOUR * FEW_HEADS * 2];      // [word][head][high, low]
-    int32_t part[2 * FEW_HEADS * THREADS];            // sums of threads that share an element
+    uint32_t q_code[MOST_WORDS * FEW_HEADS];     // [word][head]
+    uint32_t digit[SPAN / FOUR * FEW_HEADS * 2]; // [word][head][high, low]
+    int32_t part[2 * FEW_HEADS * THREADS];       // sums of threads that share an element
     struct weighed w;
     float q[FEW_HEADS * FEW_DIM];
     float scale[FEW_HEADS];
@@ -123,8 +123,7 @@ FN void make_digits(const struct few *f, unsigned heads, struct codes_room *room
         bool seen = t + i >= f->seen.first && t + i < f->seen.last;
         float scale = seen ? *cache_scale(value, f->a->kv.value_dim, (t + i) % PAGE) : 0;
         UNROLL
-        for (unsigned h = 0; h < heads; h++)
-            u[i * FEW_HEADS + h] = seen ? room->w.weight[h * SPAN + t + i] * scale : 0;
+        for (unsigned h = 0; h < heads; h++) u[i * FEW_HEADS + h] = seen ? room->w.weight[h * SPAN + t + i] * scale : 0;
     }
     UNROLL
     for (unsigned h = 0; h < heads; h++) {
@@ -187,8 +186,7 @@ FN void add_values(const struct few *f, const struct codes_room *room, unsigned 
 FN void put_values(const struct few *f, struct codes_room *room, unsigned heads, const float *unit, const float *max) {
     unsigned dim = f->a->kv.value_dim, parts = THREADS / dim, part = THREAD / dim;
     int sum[2 * FEW_HEADS] = {0, 0, 0, 0, 0, 0, 0, 0};
-    if (part < parts)
-        add_values(f, room, heads, THREAD % dim, f->seen.first / FOUR + part, parts, sum);
+    if (part < parts) add_values(f, room, heads, THREAD % dim, f->seen.first / FOUR + part, parts, sum);
     UNROLL
     for (unsigned k = 0; k < 2 * heads; k++) room->part[k * THREADS + THREAD] = sum[k];
     barrier();

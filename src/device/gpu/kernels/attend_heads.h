@@ -26,8 +26,8 @@ struct few {
 FN struct few few_of(const struct attend_args *a, unsigned room) {
     unsigned group = a->heads / a->kv.heads, tiles = (group + room - 1) / room;
     unsigned kv_head = BLOCK_Y / tiles, first = BLOCK_Y % tiles * room;
-    struct few f = {a, BLOCK_Z, kv_head * group + first, group - first < room ? group - first : room, BLOCK_X * SPAN,
-                    {0, 0}};
+    struct few f = {
+        a, BLOCK_Z, kv_head * group + first, group - first < room ? group - first : room, BLOCK_X * SPAN, {0, 0}};
     f.seen = seen_by(a, a->row + f.row, f.start);
     return f;
 }

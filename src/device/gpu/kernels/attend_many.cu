@@ -20,23 +20,30 @@ enum {
 
 struct many_room {
     struct span_pages page;
-    uint32_t value[2][PIECE_OF_SPAN * MOST_VALUE / 2]; // of pieces in turn
+    uint32_t value[2][PIECE_OF_SPAN * MOST_VALUE / 2];           // of pieces in turn
     float x[PIECE_OF_SPAN * WIDE_ROW + PIECE_OF_SPAN / OWN * 4]; // queries [element][query], then weights
     float max[2][QUERIES], sum[QUERIES];
     struct seen seen[QUERIES];
     uint32_t row[QUERIES], head[QUERIES], pages[QUERIES];
-    uint32_t from, to;     // the queries at work: their rows are of one sequence
-    struct seen all;       // by any of them
+    uint32_t from, to; // the queries at work: their rows are of one sequence
+    struct seen all;   // by any of them
 };
 
 FN unsigned weight_at(unsigned t) { return t * WIDE_ROW + t / OWN * 4; }
 
+// Which queries the block has: neighbours among all, or, of rows that are to be apart, some of one row.
 FN void open_queries(const struct attend_args *a, struct many_room *room) {
-    unsigned group = a->heads / a->kv.heads, n = BLOCK_X * QUERIES + THREAD, row = n / group;
-    if (THREAD >= QUERIES) return;
+    unsigned group = a->heads / a->kv.heads, n = BLOCK_X * QUERIES + THREAD, row = n / group, h = n % group;
     bool there = row < a->rows;
+    if (THREAD >= QUERIES) return;
+    if (a->apart) {
+        unsigned blocks = (group + QUERIES - 1) / QUERIES, each = (group + blocks - 1) / blocks;
+        row = BLOCK_X / blocks;
+        h = BLOCK_X % blocks * each + THREAD;
+        there = THREAD < each && h < group;
+    }
     room->row[THREAD] = there ? row : a->rows;
-    room->head[THREAD] = BLOCK_Z * group + n % group;
+    room->head[THREAD] = BLOCK_Z * group + h;
     room->pages[THREAD] = there ? a->row[row].pages : 0;
 }
 
@@ -75,6 +82,9 @@ FN void look(const struct attend_args *a, struct many_room *room, unsigned from)
 }
 
 FN bool is_at_work(const struct many_room *room, unsigned q) { return q >= room->from && q < room->to; }
+
+// Whether one of n queries is.
+FN bool are_at_work(const struct many_room *room, unsigned q, unsigned n) { return q + n > room->from && q < room->to; }
 
 FN unsigned own_queries(void) { return THREAD / 32 % (QUERIES / OWN) * OWN; }
 FN unsigned own_half(void) { return THREAD / (32 * QUERIES / OWN); }
@@ -116,6 +126,7 @@ FN void multiply_all(const struct attend_args *a, struct many_room *room, float 
         put_queries(a, room, from, to);
         const uint8_t *at = room->page.key[t / PAGE];
         if (!at || t >= room->all.last || t + OWN <= room->all.first) continue;
+        if (!are_at_work(room, own_queries(), OWN)) continue;
         at += (from * PAGE + t % PAGE) * 2;
         unsigned n = to - from;
         struct quad ring[STEP]; // what was used makes room for what is asked for
@@ -239,7 +250,7 @@ FN void add_value(const float *weight, const uint8_t *value, const bool *sees, f
 }
 
 FN void add_values(const struct attend_args *a, const struct many_room *room, unsigned piece, const struct outputs *o,
-                  float *out) {
+                   float *out) {
     unsigned start = piece * PIECE_OF_SPAN, t = room->all.first > start ? room->all.first - start : 0,
              end = room->all.last - start < PIECE_OF_SPAN ? room->all.last - start : PIECE_OF_SPAN,
              step = a->kv.value_dim * 2;
@@ -247,7 +258,7 @@ FN void add_values(const struct attend_args *a, const struct many_room *room, un
     const uint8_t *value = (const uint8_t *)room->value[piece % 2] + o->element * 2;
     bool all = true, sees[OUT] = {true, true, true, true};
     struct seen s[OUT];
-    if (!o->there) return;
+    if (!o->there || !are_at_work(room, o->query, OUT)) return;
     UNROLL
     for (unsigned q = 0; q < OUT; q++) {
         s[q] = room->seen[o->query + q];
@@ -268,7 +279,8 @@ FN void add_values(const struct attend_args *a, const struct many_room *room, un
     }
 }
 
-FN void put_results(const struct attend_args *a, const struct many_room *room, const struct outputs *o, const float *out) {
+FN void put_results(const struct attend_args *a, const struct many_room *room, const struct outputs *o,
+                    const float *out) {
     unsigned dim = a->kv.value_dim;
     UNROLL
     for (unsigned k = 0; k < OUT; k++) {
@@ -281,8 +293,7 @@ FN void put_results(const struct attend_args *a, const struct many_room *room, c
         float by = a->spans > 1 ? 1 : share_of(a, head, max, sum), *to = a->out + ((size_t)row * a->heads + head) * dim;
         if (a->spans > 1) to = part_of(a, row, head, BLOCK_Y);
         UNROLL
-        for (unsigned e = 0; e < OUT; e++)
-            to[o->element + e] = a->spans > 1 ? out[k * OUT + e] : out[k * OUT + e] * by;
+        for (unsigned e = 0; e < OUT; e++) to[o->element + e] = a->spans > 1 ? out[k * OUT + e] : out[k * OUT + e] * by;
         if (o->element || a->spans == 1) continue;
         to[dim + PART_MAX] = max;
         to[dim + PART_SUM] = sum;
