@@ -74,7 +74,7 @@ static bool place_here(struct plan *p, gyr_error *e) {
 
 static bool open_here(struct plan *p, gyr_error *e) {
     gyr_device_info info;
-    p->here = device_open(NULL, p->o->threads, e);
+    p->here = device_open("cpu", p->o->threads, e); // whose rates are timed, whatever $GYR_DEVICE names
     if (!p->here || gyr_device_get_info(0, &info, e)) return false;
     snprintf(p->here_name, sizeof p->here_name, "%s", info.name);
     snprintf(p->machine, sizeof p->machine, "%s, %s, %u threads", info.name, info.isa,
