@@ -13,7 +13,17 @@
 // Some 128 bytes of weights are on their way for a lane: with nine warps on a processor, which is what 4,544 outputs
 // are, that is more than memory's delay takes.
 enum { TEAM = SEGMENTS, RUN = 4, FEW = 4 };
-enum { AHEAD = BODY >= 48 ? 1 : BODY > 20 ? 4 : 8, BODY_WORDS = (BODY + 15) / 16 * 4 };
+#if TYPE == 19 // its grid's addresses would not fit in registers besides
+#define UNROLL_RUNS
+#else
+#define UNROLL_RUNS UNROLL
+#endif
+#if defined(__HIP__) || defined(__HIPCC_RTC__) // more would not fit in a thread's registers
+enum { MOST_AHEAD = 2 };
+#else
+enum { MOST_AHEAD = 8 };
+#endif
+enum { AHEAD = BODY >= 48 ? 1 : BODY > 20 ? MOST_AHEAD / 2 : MOST_AHEAD, BODY_WORDS = (BODY + 15) / 16 * 4 };
 
 // A block of the weights.
 struct piece {
@@ -152,7 +162,7 @@ FN float scale_of_run(const struct rounded *x, size_t at, unsigned r) {
 
 FN void block_of_integers(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
     struct scales s = scales_of_block((const uint8_t *)p->body, (const uint8_t *)&p->rest);
-    UNROLL
+    UNROLL_RUNS
     for (unsigned first = 0; first < GROUPS; first += RUN) {
         float run[FEW];
         run_of_integers(x, p, &s, first, at + first, rows, run);

@@ -6,33 +6,33 @@
 
 FN float normed(const struct norm_of_row *r, float x, float w) { return (x - r->mean) * r->inverse * w; }
 
-// A row that the block's memory has room for; it is there behind it. Weights are asked for first.
+// Weights do not depend on the kernel before: they are on their way from memory while that one ends.
+enum { HINTED = 32 }; // floats of a line of the cache
+FN void hint_weights(const struct norm_args *a) {
+    for (unsigned i = THREAD * HINTED; i < a->dim; i += THREADS * HINTED) {
+        hint_at(a->w + (size_t)(BLOCK_X % a->parts) * a->dim + i);
+        if (a->b) hint_at(a->b + i);
+    }
+}
+
+// A row that the block's memory has room for; it is there behind it.
 FN void norm_kept(const struct norm_args *a, struct norm_room *room) {
     const float *w = a->w + (size_t)(BLOCK_X % a->parts) * a->dim;
-    float *y = a->y + (size_t)BLOCK_X * a->dim, by[OF_THREAD] = {0}, more[OF_THREAD] = {0};
-    UNROLL
-    for (unsigned k = 0; k < OF_THREAD && k * THREADS < a->dim; k++) {
-        unsigned i = k * THREADS + THREAD;
-        by[k] = i < a->dim ? w[i] : 0;
-        more[k] = a->b && i < a->dim ? a->b[i] : 0;
-    }
-    after_earlier();
+    float *y = a->y + (size_t)BLOCK_X * a->dim;
     struct norm_of_row r = norm_of(a->x + (size_t)BLOCK_X * a->dim, a->dim, a->layer, a->eps, OF_THREAD, room);
-    UNROLL
-    for (unsigned k = 0; k < OF_THREAD && k * THREADS < a->dim; k++) {
-        unsigned i = k * THREADS + THREAD;
-        if (i >= a->dim) continue;
-        float v = normed(&r, room->x[i], by[k]);
-        y[i] = room->x[i] = a->b ? v + more[k] : v;
+    for (unsigned i = THREAD; i < a->dim; i += THREADS) {
+        float v = normed(&r, room->x[i], w[i]);
+        y[i] = room->x[i] = a->b ? v + a->b[i] : v;
     }
 }
 
 FN void norm_row(const struct norm_args *a, struct norm_room *room) {
+    hint_weights(a);
+    after_earlier();
     if (a->dim <= PIECE) {
         norm_kept(a, room);
         return;
     }
-    after_earlier();
     const float *x = a->x + (size_t)BLOCK_X * a->dim, *w = a->w + (size_t)(BLOCK_X % a->parts) * a->dim;
     float *y = a->y + (size_t)BLOCK_X * a->dim;
     struct norm_of_row r = norm_of(x, a->dim, a->layer, a->eps, OF_THREAD, room);

@@ -1,6 +1,6 @@
 // Products of many rows with quantized weights on tensor cores. Compiled once for each TYPE_NAME. A kernel takes blocks
 // of so many rows: for few rows there is one whose registers hold more of the weights that are on their way.
-#if TYPE == 11
+#if TYPE == 11 || TYPE == 19
 #define BLOCKS 1
 #else
 #define BLOCKS 2

@@ -43,7 +43,12 @@ FN float max_of_block(float x, float *room) {
 }
 
 // A row, or a piece of a longer one, in the block's memory, which the sums go through lane by lane.
-enum { PIECE = 8192, OF_THREAD = PIECE / THREADS, AT_ONCE = 16 };
+#if defined(__HIP__) || defined(__HIPCC_RTC__) // more would not fit in a thread's registers
+enum { PIECE = 4096, AT_ONCE = 8 };
+#else
+enum { PIECE = 8192, AT_ONCE = 16 };
+#endif
+enum { OF_THREAD = PIECE / THREADS };
 
 struct norm_room {
     float x[PIECE];
