@@ -4,7 +4,10 @@
 
 #include "args.h"
 
-enum { ROWS16 = MANY16, OUTPUT_TILES = 1, ROW_TILES = 1, STAGES = 4 };
+#define ROWS16       MANY16
+#define OUTPUT_TILES 1
+#define ROW_TILES    1
+#define STAGES       4
 
 #include "wide16.h"
 

@@ -4,7 +4,10 @@
 
 #include "args.h"
 
-enum { ROWS16 = WIDE16_ROWS, OUTPUT_TILES = 2, ROW_TILES = 2, STAGES = 2 };
+#define ROWS16       WIDE16_ROWS
+#define OUTPUT_TILES 2
+#define ROW_TILES    2
+#define STAGES       2
 
 #include "wide16.h"
 

@@ -12,6 +12,13 @@
 #include "runs16.h"
 #include "tensor.h"
 
+#ifndef ROWS16
+#define ROWS16       WIDE16_ROWS
+#define OUTPUT_TILES 2
+#define ROW_TILES    2
+#define STAGES       2
+#endif
+
 // Elements of a lane; warps beside each other that have all outputs; lines of 16 bytes of a stage, the slabs of the
 // weights and then those of the rows; copies of a thread for a stage.
 enum {
