@@ -98,7 +98,8 @@ int verb_devices(int argc, char **argv) {
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
     if (o.check && o.json) return usage_error("devices: --check prints lines, no JSON");
-    if (!o.check && (operands || o.model))
-        return usage_error("devices: %s is of --check", operands ? "NAME" : "--model");
+    if (!o.check && operands)
+        return usage_error("devices: one argument too many: \"%s\"; see 'gyr devices --help'", argv[1]);
+    if (!o.check && o.model) return usage_error("devices: --model goes with --check");
     return o.check ? check_device(operands ? argv[1] : NULL, o.model) : list(o.json);
 }

@@ -64,8 +64,8 @@ says 8 "computing failed: error 700" env GYR_FAKE_FAIL=kernel:30:700 "$gyr" devi
 says 5 "hip: gyr's kernels have not been tried" "$gyr" devices --check hip -m "$tiny"
 says 5 "devices: this machine has no card to check" env LD_LIBRARY_PATH= GYR_GPU_LIBRARIES= "$gyr" devices --check -m "$tiny"
 says 2 "device cuda:1: no such device" "$gyr" devices --check cuda:1 -m "$tiny"
-says 2 "devices: NAME is of --check" "$gyr" devices cuda
-says 2 "devices: --model is of --check" "$gyr" devices -m "$tiny"
+says 2 'devices: one argument too many: "cuda"' "$gyr" devices cuda
+says 2 "devices: --model goes with --check" "$gyr" devices -m "$tiny"
 says 2 "devices: --check prints lines, no JSON" "$gyr" devices --check --json
 
 # A tree without the model in the box has none to run.

@@ -258,7 +258,7 @@ static void devices_have_names(void) {
         CHECK(!gyr_model_open(path, &(gyr_model_options){.device = bad[i]}, &err));
         CHECK_INT(err.status, GYR_USAGE);
     }
-    CHECK_STR(err.message, "device tpu: no such device; choose one of stand-in, cpu, cuda, hip");
+    CHECK_STR(err.message, "device tpu: no such device; choose one of auto, stand-in, cpu, cuda, hip");
 }
 
 int main(void) {

@@ -23,6 +23,7 @@ def a_second_device_has_the_same():
     with with_keys("ann") as (s, keys):
         one = signed_in(s, keys["ann"])
         ask(one, "Write a poem about the sea")
+        synced(one) # what comes of that may draw the message again, and its buttons with it
         press(one, "Answer again")
         one.until("document.querySelectorAll('.message .bar').length === 2 && document.querySelector('.message.assistant .branches')")
         synced(one)
