@@ -55,9 +55,12 @@ says() { # status, line; the command
     has "$line"
     has "status $want_status"
 }
-says 0 "f16 f32, q8 cache: 6 batches, 153 rows of 288 scores: the same
+# Under sanitizers emulated kernels take a minute: there the ones that stop early are enough.
+if [ -n "${TEST_ALL:-}" ] || ! grep -q __asan_init "$gyr"; then
+    says 0 "f16 f32, q8 cache: 6 batches, 153 rows of 288 scores: the same
 cuda:0 (Stand-in 0) gives the CPU's bytes" "$gyr" devices --check -m "$tiny"
-says 0 ") gives plain C's bytes" "$gyr" devices --check cpu -m "$tiny"
+    says 0 ") gives plain C's bytes" "$gyr" devices --check cpu -m "$tiny"
+fi
 says 8 "f16 f32, f32 cache: of 1 x 1 tokens, score 0 of row 0 is " env GYR_FAKE_WRONG=2 "$gyr" devices --check -m "$tiny"
 has "gyr: cuda:0 (Stand-in 0) does not give the CPU's bytes; do not use it"
 says 8 "computing failed: error 700" env GYR_FAKE_FAIL=kernel:30:700 "$gyr" devices --check cuda:0 -m "$tiny"
