@@ -18,30 +18,46 @@ FN int code_of(float x, float d) {
     return integer_of_shifted((q > -127.0f ? q : -127.0f) + SHIFT);
 }
 
-// Elements 4 t .. 4 t + 3 of a row as codes: eight lanes have a group, 32 a run of four groups. All lanes of a warp
-// come here, those behind the row's end too.
-FN void round_four(const struct round_args *a, unsigned row, unsigned t, const float *v) {
-    unsigned lanes = 8 * a->run, groups = a->cols / 32;
+// Four neighbours of a row as codes, with the scale that they share with the lanes beside, and the sums of both halves
+// of their group.
+struct four_codes {
+    uint32_t codes;
+    float d;
+    int sum[2]; // good in the first lane of a group
+};
+
+// Eight lanes have a group, `lanes` what has one scale. All lanes of a warp come here, those behind the row's end too.
+FN struct four_codes codes_of_four(const float *v, unsigned lanes) {
+    struct four_codes c = {0, 0, {0, 0}};
     uint32_t most = 0;
     for (int k = 0; k < 4; k++) most = larger(most, magnitude_of(v[k]));
     for (unsigned mask = 1; mask < lanes; mask *= 2) most = larger(most, swap_word(most, mask));
-    float d = float_of_bits(most) / 127.0f;
-    uint32_t codes = 0;
-    int sum = 0;
+    c.d = float_of_bits(most) / 127.0f;
     for (int k = 0; k < 4; k++) {
-        int q = code_of(v[k], d);
-        sum += q;
-        codes |= ((uint32_t)q & 255) << 8 * k;
+        int q = code_of(v[k], c.d);
+        c.sum[0] += q;
+        c.codes |= ((uint32_t)q & 255) << 8 * k;
     }
-    for (unsigned mask = 1; mask < 4; mask *= 2) sum += (int)swap_word((uint32_t)sum, mask);
-    uint32_t other = swap_word((uint32_t)sum, 4);
+    for (unsigned mask = 1; mask < 4; mask *= 2) c.sum[0] += (int)swap_word((uint32_t)c.sum[0], mask);
+    c.sum[1] = (int)swap_word((uint32_t)c.sum[0], 4);
+    return c;
+}
+
+FN uint32_t both_halves(const struct four_codes *c) {
+    return ((uint32_t)c->sum[0] & 0xffffu) | (uint32_t)c->sum[1] << 16;
+}
+
+// Elements 4 t .. 4 t + 3 of a row, put where products of few rows take them.
+FN void round_four(const struct round_args *a, unsigned row, unsigned t, const float *v) {
+    unsigned groups = a->cols / 32, g = t / 8;
+    struct four_codes c = codes_of_four(v, 8 * a->run);
     if (t >= a->cols / 4) return;
-    unsigned g = t / 8, at = strip_of(groups / a->unit, g / a->unit) * a->unit + g % a->unit;
-    *(uint32_t *)(a->codes + (size_t)row * a->cols + (size_t)at * 32 + 4 * (t % 8)) = codes;
+    unsigned at = strip_of(groups / a->unit, g / a->unit) * a->unit + g % a->unit;
+    *(uint32_t *)(a->codes + (size_t)row * a->cols + (size_t)at * 32 + 4 * (t % 8)) = c.codes;
     if (t % 8) return;
     struct group_of_row *group = a->group + (size_t)row * groups + at;
-    group->d = d;
-    group->sums = ((uint32_t)sum & 0xffffu) | other << 16;
+    group->d = c.d;
+    group->sums = both_halves(&c);
 }
 
 #endif
