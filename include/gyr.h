@@ -90,8 +90,9 @@ typedef struct gyr_model_options {
     uint32_t threads;   // worker threads; 0: one for each CPU this process may use
     const char *device; // "cpu", or another kind that gyr_device_get_info() tells of, with ":1" for its second; "auto":
                         // the first card that can be used and has room for the whole model (beside `tokens` below),
-                        // else the CPU, also where the card then fails as the model is opened. NULL: $GYR_DEVICE, else
-                        // the first device that this machine has, which is the CPU. The answers are the same on all
+                        // or for some of its layers, the others being computed by the CPU; else the CPU, also where
+                        // the card then fails as the model is opened. NULL: $GYR_DEVICE, else the first device that
+                        // this machine has, which is the CPU. The answers are the same on all
     uint64_t kv_bytes;  // most memory that KV caches may take; 0: what the machine leaves
     bool oversize;      // open a model whose weights are larger than the memory: it runs at the disk's speed
     bool lock;          // keep the weights in memory (mlock); the system may not take them back for other things
@@ -107,7 +108,11 @@ typedef struct gyr_model_options {
     uint64_t tokens;
     uint32_t sequences;
     gyr_kv_type kv_type;
-    uint64_t reserved[5]; // zero; so wherever a member has this name
+    // Of a model on a card ("auto", or one that is named): this many of its layers are there, the last ones, and the
+    // CPU computes the others. 0: all, or with "auto" as many as have room. Keys and values are where their layers are.
+    uint32_t gpu_layers;
+    bool cpu_experts;     // the experts of a mixture stay in the host's memory, and the CPU computes them
+    uint64_t reserved[4]; // zero; so wherever a member has this name
 } gyr_model_options;
 
 // Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are rewritten in the form
@@ -189,8 +194,9 @@ typedef struct gyr_model_info {
     uint32_t embedding;    // elements of an embedding (gyr_embed()); 0: it makes none
     uint64_t state_bytes;  // of the state that each of its sessions keeps; 0: none does
     const char *device;    // what it is on, as gyr_model_options.device names it, such as "cpu" or "cuda:0"
-    const char *placement; // what "auto" chose, and why, in a line, such as "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB" or
-                           // "cpu: the model needs 160 GB and cuda:0 has 149"; "" where there was no choice
+    const char *placement; // what "auto" chose, and why, in a line, such as "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB",
+                           // "28 of 60 layers on cuda:0 (NVIDIA H200), 140 GB of 150 GB; 32 on the CPU" or "cpu: the
+                           // model needs 160 GB and cuda:0 has 149"; "" where there was no choice
     uint64_t reserved[5];
 } gyr_model_info;
 

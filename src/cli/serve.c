@@ -17,8 +17,8 @@ struct serving {
     struct texts models, aliases, adapters, origins, hosts;
     const char *adapter_folder, *host, *cert, *key, *kv_type, *device;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
-        key_files, memory, adapter_memory;
-    bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull;
+        key_files, memory, adapter_memory, gpu_layers;
+    bool auth, no_auth, oversize, lock, no_cache, cpu_experts, quiet, no_page, pull;
 };
 
 #define FIELD(name) offsetof(struct serving, name)
@@ -32,6 +32,8 @@ static const struct option options[] = {
     {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
+    {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
+    {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -100,6 +102,8 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .memory = o->memory << 20,
         .model = {.threads = (uint32_t)o->threads,
                   .device = device_named(o->device),
+                  .gpu_layers = (uint32_t)o->gpu_layers,
+                  .cpu_experts = o->cpu_experts,
                   .tokens = o->context,
                   .kv_type = kv_type_named(o->kv_type),
                   .oversize = o->oversize,

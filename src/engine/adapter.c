@@ -11,7 +11,7 @@ static bool fill(struct gyr_adapter *a, const char *path, gyr_error *e) {
               file_checksum(f->c, "gyr adapter 1", pool_threads(a->model->workers), a->checksum, e);
     if (ok && !(a->path = strdup(path))) ok = fail_memory(e, path);
     adapter_close(f);
-    return ok && a->model->device->ops->sync(a->model->device, e);
+    return ok && model_sync(a->model->model, e);
 }
 
 gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {

@@ -25,14 +25,29 @@ static uint64_t taken(const struct gyr_model *m) {
     return all;
 }
 
-// What keys and values may take in all. Weights that are in the page cache count as available memory, but are needed.
-static uint64_t limit_of(const struct gyr_model *m) {
-    uint64_t total, available, needed = m->model->weight_bytes + state_pool_bytes(&m->states);
-    if (m->kv_limit) return m->kv_limit;
-    m->device->ops->room(m->device, &total, &available);
+// What keys and values on a device may take. Weights that are in the page cache count as available memory, but are
+// needed.
+static double room_at(const struct gyr_model *m, uint32_t side, uint64_t used) {
+    struct device *d = m->on.device[side];
+    uint64_t total, available, needed = m->weights[side] + m->states.floats[side] * sizeof(float);
+    d->ops->room(d, &total, &available);
     uint64_t spare = total > needed ? total - needed : 0;
-    available += in_use(m);
-    return available < spare ? available : spare;
+    available += used;
+    return (double)(available < spare ? available : spare);
+}
+
+// And in all: of a page, each device has its layers' part, and the one that has least room for that is the limit.
+static uint64_t limit_of(const struct gyr_model *m) {
+    enum type type = kv_cache_default(m->model->type);
+    double page = 0, limit = 0x1p62;
+    if (m->kv_limit) return m->kv_limit;
+    for (uint32_t k = 0; k < m->on.sides; k++) page += (double)model_side_page(m->model, k, type);
+    for (uint32_t k = 0; k < m->on.sides; k++) {
+        double part = page > 0 ? (double)model_side_page(m->model, k, type) / page : 1;
+        double most = part > 0 ? room_at(m, k, (uint64_t)((double)in_use(m) * part)) / part : limit;
+        if (most < limit) limit = most;
+    }
+    return (uint64_t)limit;
 }
 
 // What was promised, held already or not.

@@ -201,7 +201,9 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
 }
 
 // Tokens of a session whose state is to be computed again, because it was truncated.
-static size_t forgotten(const struct gyr_session *s) { return s->model->states.floats ? s->length - s->known : 0; }
+static size_t forgotten(const struct gyr_session *s) {
+    return state_pool_floats(&s->model->states) ? s->length - s->known : 0;
+}
 
 // Brings the session's state to its length. Keys and values are written once more with the bytes that they have, so
 // that it does not matter who else holds their pages.

@@ -10,6 +10,7 @@
 #include "model/kv_cache.h"
 #include "model/model.h"
 #include "model/run.h"
+#include "model/sharing.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 
@@ -43,7 +44,8 @@ struct notes {
 
 struct gyr_model {
     struct checkpoint *checkpoint;
-    struct device *device;
+    struct homes on;     // its devices, which are closed with it
+    struct device *device; // the last of them, where logits are made
     struct placement placement;
     struct model *model;
     struct gyr_tokenizer tokenizer;
@@ -51,6 +53,7 @@ struct gyr_model {
     struct run *run;
     struct state_pool states;
     struct kv_cache *kv[KV_POOLS]; // F32, F16 and Q8, near and far, made when the first session wants one
+    uint64_t weights[MAX_SIDES];   // bytes of what each device has
     uint64_t kv_limit;             // bytes that they may take; 0: what the memory leaves
     struct gyr_session *sessions;  // all of them
     uint64_t clock;                // batches so far
@@ -92,7 +95,7 @@ struct gyr_session {
     uint64_t used;                     // when it was fed last, by the model's clock
     int32_t *ids;                      // [length], room for context
     size_t length;
-    dfloat *state; // of models that keep one; NULL after session_set_aside()
+    struct state *state; // of models that keep one; NULL after session_set_aside()
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
     float *logits; // [vocab], of the last token
     bool has_logits;

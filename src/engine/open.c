@@ -65,17 +65,26 @@ static bool stopped(const struct gyr_model *m, gyr_error *e) {
     return fail(e, GYR_CANCELLED, "%s: loading was stopped", m->checkpoint->path);
 }
 
+// The device that has no memory of its own; NULL: they all have.
+static struct device *host_of(const struct gyr_model *m) {
+    for (uint32_t k = 0; k < m->on.sides; k++)
+        if (!m->on.device[k]->ops->ready) return m->on.device[k];
+    return NULL;
+}
+
 // The weights in the device's own form: in a file of the cache, or in memory, if that has room for them beside what
 // else is there; as the model's file has them otherwise, read into the page cache.
 static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
     uint64_t tiles = model_tiled_bytes(m->model), total = m->model->weight_bytes, all, room;
     struct tiling how = {.mapped = mapped, .lock = o && o->lock};
     if (o) how.progress = o->progress, how.user = o->user;
-    if (m->device->ops->ready) return model_ready(m->model, &how) || stopped(m, e);
-    m->device->ops->room(m->device, &all, &room);
+    struct device *host = host_of(m);
+    if (!model_ready(m->model, &how)) return stopped(m, e);
+    if (!host) return true;
+    host->ops->room(host, &all, &room);
     if (!tiles || tiles > room - room / 16)
         return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
-    m->kept = mapped && o && o->cache ? kept_open(m) : NULL;
+    m->kept = mapped && o && o->cache && m->on.sides == 1 ? kept_open(m) : NULL;
     how.rooms = kept_rooms(m->kept);
     switch (model_tile(m->model, &how)) {
     case TILED: kept_write(m->kept, m); return true;
@@ -85,14 +94,17 @@ static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
 }
 
 static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    uint64_t total, available, need = m->model->weight_bytes;
-    m->device->ops->room(m->device, &total, &available);
-    if (need <= total || (o && o->oversize)) return true;
-    return fail(
-        e, GYR_NO_MEMORY,
-        "%s: the weights take %.1f GB and this machine has %.1f GB; choose a smaller type, or --oversize to run "
-        "from the disk",
-        m->checkpoint->path, (double)need / 1e9, (double)total / 1e9);
+    for (uint32_t k = 0; k < m->on.sides; k++) {
+        struct device *d = m->on.device[k];
+        uint64_t total, available, need = m->weights[k];
+        d->ops->room(d, &total, &available);
+        if (need > total && !(o && o->oversize))
+            return fail(e, GYR_NO_MEMORY,
+                        "%s: the weights take %.1f GB and this machine has %.1f GB; choose a smaller type, or "
+                        "--oversize to run from the disk",
+                        m->checkpoint->path, (double)need / 1e9, (double)total / 1e9);
+    }
+    return true;
 }
 
 static bool open_text(struct gyr_model *m, gyr_error *e) {
@@ -109,8 +121,10 @@ static bool open_text(struct gyr_model *m, gyr_error *e) {
 
 // Threads that choose tokens: those that the device leaves idle while nothing is computed.
 static bool hire(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    const struct device_ops *ops = m->device->ops;
-    m->workers = ops->workers ? ops->workers(m->device) : NULL;
+    for (uint32_t k = 0; k < m->on.sides && !m->workers; k++) {
+        struct device *d = m->on.device[k];
+        m->workers = d->ops->workers ? d->ops->workers(d) : NULL;
+    }
     if (!m->workers) m->workers = m->own_workers = pool_new(o ? o->threads : 0, e);
     if (!m->workers) return false;
     m->samplers = calloc(pool_threads(m->workers), sizeof *m->samplers);
@@ -136,12 +150,14 @@ static struct checkpoint *read_source(const struct source *s, gyr_error *e) {
 }
 
 static bool place(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    if (!place_is_open(o))
-        m->device = place_named(&m->placement, o, e);
-    else
-        m->device = s->again || m->ranks ? place_on_cpu(&m->placement, o, s->again ? &s->why : NULL, e)
-                                         : place_model(&m->placement, m->checkpoint, o, e);
-    return m->device;
+    if (m->ranks && place_is_shared(o))
+        return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts",
+                    m->checkpoint->path);
+    bool ok = !place_is_open(o)       ? place_named(&m->placement, &m->on, m->checkpoint, o, e)
+              : s->again || m->ranks ? place_on_cpu(&m->placement, &m->on, o, s->again ? &s->why : NULL, e)
+                                     : place_model(&m->placement, &m->on, m->checkpoint, o, e);
+    m->device = m->on.sides ? m->on.device[m->on.sides - 1] : NULL;
+    return ok;
 }
 
 // What is known before anything is bound.
@@ -155,24 +171,26 @@ static bool begin(struct gyr_model *m, const gyr_model_options *o, const struct 
     return place(m, o, s, e);
 }
 
-// A state of layers that are others' takes a float here: there is one.
-static size_t state_floats(const struct model *m) {
-    size_t own = m->h.state_layers * recurrence_floats(&m->h.recurrence);
-    return own || !m->keeps_states ? own : 1;
+// A state of layers that are other ranks' takes a float here: there is one.
+static struct state_pool states_of(const struct model *m) {
+    struct state_pool p = model_states(m);
+    if (m->keeps_states && !state_pool_floats(&p)) p.floats[0] = 1;
+    return p;
 }
 
 static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    for (uint32_t k = 0; m->model && k < m->on.sides; k++) m->weights[k] = model_side_weights(m->model, k);
     if (!m->model || !open_text(m, e) || !check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, mapped, e))
         return false;
     m->one = malloc(m->model->h.vocab * sizeof *m->one);
     if (!m->one) return fail_memory(e, m->checkpoint->path);
-    m->states = (struct state_pool){.device = m->device, .floats = state_floats(m->model)};
+    m->states = states_of(m->model);
     return (m->run = run_new(m->model, e)) && (!m->ranks || run_join(m->run, m->ranks, e)) &&
-           m->device->ops->sync(m->device, e);
+           model_sync(m->model, e);
 }
 
 static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    return begin(m, o, s, e) && (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, s->path, e);
+    return begin(m, o, s, e) && (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, s->path, e);
 }
 
 // Every rank goes through the same steps, however they end.
@@ -199,7 +217,7 @@ static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_
 // What is wrong with the model is said again by the CPU; what is wrong with the card, is no reason not to have an
 // answer.
 static gyr_model *open_on_cpu(struct gyr_model *failed, struct source *s, const gyr_model_options *o, gyr_error *e) {
-    bool card = place_is_open(o) && !s->again && strcmp(failed->placement.device, "cpu");
+    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && strcmp(failed->placement.device, "cpu");
     bool its = e->status == GYR_NO_MEMORY || e->status == GYR_DEVICE || e->status == GYR_UNSUPPORTED;
     gyr_model_close(failed);
     if (!card || !its) return NULL;
@@ -254,7 +272,7 @@ void gyr_model_close(gyr_model *m) {
     kept_close(m->kept);
     model_free(m->model);
     if (m->device) device_host_free(m->device, m->scores);
-    if (m->device) m->device->ops->close(m->device);
+    for (uint32_t k = 0; k < m->on.sides; k++) m->on.device[k]->ops->close(m->on.device[k]);
     checkpoint_close(m->checkpoint);
     free(m->name);
     free(m->types);
@@ -291,7 +309,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .context = h->context,
                              .far_context = h->far_context,
                              .has_chat_template = m->chat != NULL,
-                             .keeps_state = m->states.floats > 0,
+                             .keeps_state = state_pool_floats(&m->states) > 0,
                              .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,

@@ -55,7 +55,7 @@ static bool check_model(const struct model *m, gyr_error *e) {
                                                                                "logits"},
         {h->logit_cap > 0 || h->attn_cap > 0 || h->qkv_clip > 0 || h->gate_limit > 0, "caps"},
         {!m->final_norm.weight, "no final norm"},
-        {m->slopes != NULL, "ALiBi"},
+        {m->slopes[0] != NULL, "ALiBi"},
         {h->activation == ACT_SIGMOID, "sigmoids"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return refuse(m, tries[i].what, e);

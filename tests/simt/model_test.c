@@ -14,17 +14,18 @@ static const char *device = "simt";
 static const gyr_kv_type kv_types[] = {GYR_KV_F16, GYR_KV_Q8, GYR_KV_F32};
 
 // The scores after each token; NULL, having said why, if there are none.
-static float *scores(const char *path, const char *on, gyr_kv_type kv, const int32_t *ids, size_t n, size_t *vocab) {
+static float *scores(const char *path, const gyr_model_options *on, gyr_kv_type kv, const int32_t *ids, size_t n,
+                     size_t *vocab) {
     gyr_error e = {0};
     gyr_model_info info = {0};
-    gyr_model *m = gyr_model_open(path, &(gyr_model_options){.threads = 1, .device = on}, &e);
+    gyr_model *m = gyr_model_open(path, on, &e);
     gyr_session *s = m ? gyr_session_new(m, &(gyr_session_options){64, kv}, &e) : NULL;
     if (m) gyr_model_get_info(m, &info);
     float *out = s ? malloc(n * info.vocab * sizeof *out) : NULL;
     size_t first = n < PROMPT ? n : PROMPT;
     bool ok = out && !gyr_session_feed(s, ids, first, out, &e);
     for (size_t i = first; ok && i < n; i++) ok = !gyr_session_feed(s, ids + i, 1, out + i * info.vocab, &e);
-    if (!ok) printf("  %s on %s: %s\n", path, on, e.message);
+    if (!ok) printf("  %s on %s: %s\n", path, on->device, e.message);
     gyr_session_free(s);
     if (m) gyr_model_close(m);
     *vocab = info.vocab;
@@ -35,10 +36,25 @@ static float *scores(const char *path, const char *on, gyr_kv_type kv, const int
 
 static void check_same(const char *name, const char *path, gyr_kv_type kv, const int32_t *ids, size_t n) {
     size_t vocab;
-    float *want = scores(path, "cpu", kv, ids, n, &vocab), *got = scores(path, device, kv, ids, n, &vocab);
+    const gyr_model_options cpu = {.threads = 1, .device = "cpu"}, card = {.threads = 1, .device = device};
+    float *want = scores(path, &cpu, kv, ids, n, &vocab), *got = scores(path, &card, kv, ids, n, &vocab);
     bool same = want && got && !memcmp(want, got, n * vocab * sizeof *want);
     CHECK(same);
     if (!same) printf("  %s, cache type %d: not the CPU's bytes\n", name, (int)kv);
+    free(want);
+    free(got);
+}
+
+// The same of a model of which the card has the last layer, and, of a mixture, no experts: a few tokens of it.
+static void check_shared(const char *name, const char *path, gyr_kv_type kv, const int32_t *ids, bool mixture) {
+    enum { FEW = 5 };
+    size_t vocab;
+    const gyr_model_options cpu = {.threads = 1, .device = "cpu"};
+    const gyr_model_options both = {.threads = 1, .device = device, .gpu_layers = 1, .cpu_experts = mixture};
+    float *want = scores(path, &cpu, kv, ids, FEW, &vocab), *got = scores(path, &both, kv, ids, FEW, &vocab);
+    bool same = want && got && !memcmp(want, got, FEW * vocab * sizeof *want);
+    CHECK(same);
+    if (!same) printf("  %s, shared out, cache type %d: not the CPU's bytes\n", name, (int)kv);
     free(want);
     free(got);
 }
@@ -56,12 +72,28 @@ static bool is_tried(const char *name) {
     return getenv("SIMT_ALL") || sum % 4 == 0;
 }
 
+// One of each kind: dense, a mixture, states beside attention.
+static void shared_out(void) {
+    static struct drawn d;
+    static const char *const names[] = {"gemma2", "gpt-oss", "falcon-h1"};
+    REQUIRE(mkdtemp(folder));
+    const char *path = drawn_file(folder, "model.gguf");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        gyr_error e = {0};
+        bool ok = drawn_load(&d, names[i]) && drawn_write_gguf(&d, path, &e);
+        CHECK(ok);
+        if (ok) check_shared(names[i], path, kv_types[i], d.text, i == 1);
+        drawn_free(&d);
+    }
+    unlink(path);
+}
+
 static void families(void) {
     static struct drawn d;
     const char *only = getenv("GYR_FAMILY");
     size_t n = 0;
     DIR *dir = opendir(test_data("models"));
-    REQUIRE(dir && mkdtemp(folder));
+    REQUIRE(dir);
     const char *path = drawn_file(folder, "model.gguf");
     for (struct dirent *f; (f = readdir(dir));) {
         char *end = strstr(f->d_name, ".txt");
@@ -107,6 +139,7 @@ int main(void) {
     setenv("GYR_CACHE", "off", 1);
 #endif
     RUN(the_poet);
+    RUN(shared_out);
     RUN(families);
 #ifdef TEST_CARD
     gyr_model_close(first);
