@@ -126,6 +126,13 @@ GYR_API gyr_model *gyr_model_open(const char *path, const gyr_model_options *opt
 GYR_API gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size,
                                          const gyr_model_options *options, gyr_error *err);
 
+// Puts an open model on another device, as gyr_model_options.device names it: when its own failed (GYR_DEVICE), or when
+// that is wanted for something else. Its sessions and adapters stay. Tokens, lengths and scores of sessions are as they
+// were; what a device kept of them is computed again, with the same bytes, when they are next fed, and until then they
+// cannot be saved. Nothing else may be done with the model meanwhile, but with its tokenizer and templates. Fails as
+// gyr_model_open() does; the model then stays where it is.
+GYR_API gyr_status gyr_model_move(gyr_model *model, const char *device, gyr_error *err);
+
 // Frees the model; its sessions must have been freed before. NULL is allowed.
 GYR_API void gyr_model_close(gyr_model *model);
 

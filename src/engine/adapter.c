@@ -14,18 +14,40 @@ static bool fill(struct gyr_adapter *a, const char *path, gyr_error *e) {
     return ok && model_sync(a->model->model, e);
 }
 
+struct adapter *adapter_again(const struct gyr_adapter *a, const struct gyr_model *m, gyr_error *e) {
+    char checksum[65];
+    struct adapter *bound = NULL;
+    struct adapter_file *f = adapter_open(a->path, e);
+    if (f && file_checksum(f->c, "gyr adapter 1", pool_threads(m->workers), checksum, e)) {
+        if (strcmp(checksum, a->checksum))
+            fail(e, GYR_UNSUPPORTED, "%s: is not the adapter any more that it was when it was opened", a->path);
+        else
+            bound = adapter_bind(f, m->model, e);
+    }
+    adapter_close(f);
+    return bound;
+}
+
 gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
     if (!model_here(m, "an adapter", e)) return NULL;
     gyr_adapter *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, path), NULL;
     a->model = m;
-    if (fill(a, path, e)) return a;
+    if (fill(a, path, e)) {
+        a->next = m->adapters;
+        a->link = &m->adapters;
+        if (a->next) a->next->link = &a->next;
+        m->adapters = a;
+        return a;
+    }
     gyr_adapter_close(a);
     return NULL;
 }
 
 void gyr_adapter_close(gyr_adapter *a) {
     if (!a) return;
+    if (a->link) *a->link = a->next;
+    if (a->next) a->next->link = a->link;
     adapter_free(a->bound);
     free(a->path);
     free(a);

@@ -89,7 +89,7 @@ static size_t pages_for(const struct intake *in) {
     const struct gyr_session *s = in->s;
     size_t need = kv_cache_pages(s->length + in->count), page = s->length / PAGE_TOKENS;
     if (s->model->model->h.bidirectional) return in->count ? need : 0; // all are written, others' may not be
-    bool copies = in->count && s->length % PAGE_TOKENS && s->kv->holders[s->pages.page[page]] > 1;
+    bool copies = in->count && s->length % PAGE_TOKENS && page < s->pages.n && s->kv->holders[s->pages.page[page]] > 1;
     return (need > s->pages.n ? need - s->pages.n : 0) + copies;
 }
 

@@ -47,6 +47,8 @@ struct gyr_model {
     struct homes on;     // its devices, which are closed with it
     struct device *device; // the last of them, where logits are made
     struct placement placement;
+    gyr_model_options opened; // what of them counts wherever it is
+    bool mapped;              // its weights are in a file
     struct model *model;
     struct gyr_tokenizer tokenizer;
     struct gyr_template *chat; // NULL: the file has none
@@ -56,6 +58,7 @@ struct gyr_model {
     uint64_t weights[MAX_SIDES];   // bytes of what each device has
     uint64_t kv_limit;             // bytes that they may take; 0: what the memory leaves
     struct gyr_session *sessions;  // all of them
+    struct gyr_adapter *adapters;  // likewise
     uint64_t clock;                // batches so far
     float *scores, *one;           // [n_scores] and [vocab], what passes give on its way to sessions
     size_t n_scores;
@@ -97,6 +100,7 @@ struct gyr_session {
     size_t length;
     struct state *state; // of models that keep one; NULL after session_set_aside()
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
+    bool lost;     // so is all else that a device kept of them: the model was moved, and the pages are gone
     float *logits; // [vocab], of the last token
     bool has_logits;
 };
@@ -106,6 +110,10 @@ void work_shares(const struct gyr_model *m, struct shares *s);
 
 // False, with the error set, where the model is on several ranks, of which each has a part of what `what` needs.
 bool model_here(const struct gyr_model *m, const char *what, gyr_error *e);
+
+// Has a bound model ready on its devices; and gives back all that is on devices, which are closed.
+bool model_settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e);
+void model_unsettle(struct gyr_model *m);
 
 // How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
 size_t model_samplers(struct gyr_model *m, size_t want);

@@ -3,11 +3,8 @@
 #include "engine/place.h"
 #include "engine/ranks.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 static char *copy_text(struct text t) { return strndup(t.data ? t.data : "", t.size); }
 
@@ -34,79 +31,6 @@ static char *list_types(const struct checkpoint *c) {
     return buf_take(&b);
 }
 
-static bool cannot_lock(const struct checkpoint *c, uint64_t total, gyr_error *e) {
-    return fail(e, GYR_NO_MEMORY,
-                "%s: %.1f GB cannot be locked in memory: %s; raise the limit (ulimit -l) or leave it unlocked", c->path,
-                (double)total / 1e9, strerror(errno));
-}
-
-// Reads the weights into the page cache, so that the first token does not wait for the disk, and so that a person sees
-// how long loading takes. A hint: what cannot be read now is read when it is used.
-static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_t total, gyr_error *e) {
-    const size_t step = (size_t)64 << 20, page = (size_t)sysconf(_SC_PAGESIZE);
-    uint64_t done = 0;
-    for (size_t i = 0; i < c->n_tensors; i++)
-        for (size_t at = 0; at < c->tensors[i].bytes; at += step) {
-            size_t left = c->tensors[i].bytes - at, n = left < step ? left : step;
-            uintptr_t first = (uintptr_t)(c->tensors[i].data + at) / page * page;
-            size_t size = (uintptr_t)(c->tensors[i].data + at) + n - first;
-            if (o && o->lock && mlock((void *)first, size)) return cannot_lock(c, total, e);
-#ifdef MADV_POPULATE_READ
-            if (!o || !o->lock) madvise((void *)first, size, MADV_POPULATE_READ);
-#endif
-            done += n;
-            if (o && o->progress && !o->progress(o->user, (double)done / (double)total))
-                return fail(e, GYR_CANCELLED, "%s: loading was stopped", c->path);
-        }
-    return true;
-}
-
-static bool stopped(const struct gyr_model *m, gyr_error *e) {
-    return fail(e, GYR_CANCELLED, "%s: loading was stopped", m->checkpoint->path);
-}
-
-// The device that has no memory of its own; NULL: they all have.
-static struct device *host_of(const struct gyr_model *m) {
-    for (uint32_t k = 0; k < m->on.sides; k++)
-        if (!m->on.device[k]->ops->ready) return m->on.device[k];
-    return NULL;
-}
-
-// The weights in the device's own form: in a file of the cache, or in memory, if that has room for them beside what
-// else is there; as the model's file has them otherwise, read into the page cache.
-static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    uint64_t tiles = model_tiled_bytes(m->model), total = m->model->weight_bytes, all, room;
-    struct tiling how = {.mapped = mapped, .lock = o && o->lock};
-    if (o) how.progress = o->progress, how.user = o->user;
-    struct device *host = host_of(m);
-    if (!model_ready(m->model, &how)) return stopped(m, e);
-    if (!host) return true;
-    host->ops->room(host, &all, &room);
-    if (!tiles || tiles > room - room / 16)
-        return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
-    m->kept = mapped && o && o->cache && m->on.sides == 1 ? kept_open(m) : NULL;
-    how.rooms = kept_rooms(m->kept);
-    switch (model_tile(m->model, &how)) {
-    case TILED: kept_write(m->kept, m); return true;
-    case TILED_NOT_LOCKED: return cannot_lock(m->checkpoint, total, e);
-    default: return stopped(m, e);
-    }
-}
-
-static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    for (uint32_t k = 0; k < m->on.sides; k++) {
-        struct device *d = m->on.device[k];
-        uint64_t total, available, need = m->weights[k];
-        d->ops->room(d, &total, &available);
-        if (need > total && !(o && o->oversize))
-            return fail(e, GYR_NO_MEMORY,
-                        "%s: the weights take %.1f GB and this machine has %.1f GB; choose a smaller type, or "
-                        "--oversize to run from the disk",
-                        m->checkpoint->path, (double)need / 1e9, (double)total / 1e9);
-    }
-    return true;
-}
-
 static bool open_text(struct gyr_model *m, gyr_error *e) {
     const struct checkpoint *c = m->checkpoint;
     uint32_t rows = m->model->h.vocab;
@@ -117,23 +41,6 @@ static bool open_text(struct gyr_model *m, gyr_error *e) {
     if (c->vocab.kind != VOCAB_NONE && !(m->tokenizer.tokens = tokenizer_new(&c->vocab, c->path, e))) return false;
     if (!c->vocab.chat_template && !c->vocab.n_templates) return true;
     return (m->chat = template_of(&c->vocab, c->path, NULL, e));
-}
-
-// Threads that choose tokens: those that the device leaves idle while nothing is computed.
-static bool hire(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    for (uint32_t k = 0; k < m->on.sides && !m->workers; k++) {
-        struct device *d = m->on.device[k];
-        m->workers = d->ops->workers ? d->ops->workers(d) : NULL;
-    }
-    if (!m->workers) m->workers = m->own_workers = pool_new(o ? o->threads : 0, e);
-    if (!m->workers) return false;
-    m->samplers = calloc(pool_threads(m->workers), sizeof *m->samplers);
-    return m->samplers ? model_samplers(m, 1) || fail_memory(e, "sampler") : fail_memory(e, "sampler");
-}
-
-size_t model_samplers(struct gyr_model *m, size_t want) {
-    while (m->n_samplers < want && sampler_init(&m->samplers[m->n_samplers], m->model->h.vocab, NULL)) m->n_samplers++;
-    return m->n_samplers;
 }
 
 // A model's file, or its image; and a card that was tried for it and failed.
@@ -168,29 +75,19 @@ static bool begin(struct gyr_model *m, const gyr_model_options *o, const struct 
     m->types = list_types(m->checkpoint);
     if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
     m->kv_limit = o ? o->kv_bytes : 0;
+    m->mapped = s->path;
+    if (o) m->opened = (gyr_model_options){.threads = o->threads, .oversize = o->oversize, .lock = o->lock, .cache = o->cache};
     return place(m, o, s, e);
 }
 
-// A state of layers that are other ranks' takes a float here: there is one.
-static struct state_pool states_of(const struct model *m) {
-    struct state_pool p = model_states(m);
-    if (m->keeps_states && !state_pool_floats(&p)) p.floats[0] = 1;
-    return p;
-}
-
-static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    for (uint32_t k = 0; m->model && k < m->on.sides; k++) m->weights[k] = model_side_weights(m->model, k);
-    if (!m->model || !open_text(m, e) || !check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, mapped, e))
-        return false;
+static bool fill(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+    if (!m->model || !open_text(m, e) || !model_settle(m, o, e)) return false;
     m->one = malloc(m->model->h.vocab * sizeof *m->one);
-    if (!m->one) return fail_memory(e, m->checkpoint->path);
-    m->states = states_of(m->model);
-    return (m->run = run_new(m->model, e)) && (!m->ranks || run_join(m->run, m->ranks, e)) &&
-           model_sync(m->model, e);
+    return m->one || fail_memory(e, m->checkpoint->path);
 }
 
 static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    return begin(m, o, s, e) && (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, s->path, e);
+    return begin(m, o, s, e) && (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
 }
 
 // Every rank goes through the same steps, however they end.
@@ -202,7 +99,7 @@ static bool open_part(struct gyr_model *m, const gyr_model_options *o, const str
     struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
     m->model = model_part(m->checkpoint, m->device, &cut, &made);
     free(memory);
-    return ranks_ready(m, fill(m, o, s->path, &made), &made, e);
+    return ranks_ready(m, fill(m, o, &made), &made, e);
 }
 
 // The others hear that this rank has no model to open.
@@ -261,18 +158,9 @@ gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size
 
 void gyr_model_close(gyr_model *m) {
     if (!m) return;
-    for (size_t i = 0; i < m->n_samplers; i++) sampler_free(&m->samplers[i]);
-    free(m->samplers);
-    pool_free(m->own_workers);
-    for (int i = 0; i < KV_POOLS; i++) kv_cache_free(m->kv[i]);
-    state_pool_free(&m->states);
-    run_free(m->run);
+    model_unsettle(m);
     gyr_template_close(m->chat);
     tokenizer_free(m->tokenizer.tokens);
-    kept_close(m->kept);
-    model_free(m->model);
-    if (m->device) device_host_free(m->device, m->scores);
-    for (uint32_t k = 0; k < m->on.sides; k++) m->on.device[k]->ops->close(m->on.device[k]);
     checkpoint_close(m->checkpoint);
     free(m->name);
     free(m->types);

@@ -96,6 +96,7 @@ void gyr_session_truncate(gyr_session *s, size_t length) {
     if (length >= s->length) return;
     s->length = length;
     if (s->known > length) s->known = 0; // a state does not go back
+    if (!length) s->lost = false;
     s->has_logits = false;
     kv_cache_trim(s->kv, &s->pages, length);
 }
@@ -130,6 +131,7 @@ gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     memcpy(s->ids, from->ids, from->length * sizeof *s->ids);
     s->length = from->length;
     s->known = from->known;
+    s->lost = from->lost;
     s->has_logits = from->has_logits;
     if (s->has_logits) memcpy(s->logits, from->logits, vocab * sizeof *s->logits);
     return s;
