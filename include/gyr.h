@@ -204,7 +204,9 @@ typedef struct gyr_model_info {
     const char *placement; // what "auto" chose, and why, in a line, such as "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB",
                            // "28 of 60 layers on cuda:0 (NVIDIA H200), 140 GB of 150 GB; 32 on the CPU" or "cpu: the
                            // model needs 160 GB and cuda:0 has 149"; "" where there was no choice
-    uint64_t reserved[5];
+    uint64_t host_bytes;   // of weight_bytes, what is in the host's memory: all where the device is "cpu"
+    uint64_t host_kv_bytes_per_token; // likewise of kv_bytes_per_token
+    uint64_t reserved[3];
 } gyr_model_info;
 
 // Facts about an open model. The strings live as long as the model.

@@ -173,6 +173,15 @@ void gyr_model_close(gyr_model *m) {
 
 const struct model *model_inside(const gyr_model *m) { return m->model; }
 
+// Of what a model takes, the share of devices that have no memory of their own.
+static void host_share(const struct gyr_model *m, enum type kv, gyr_model_info *info) {
+    for (uint32_t k = 0; k < m->on.sides; k++) {
+        if (m->on.device[k]->ops->ready) continue;
+        info->host_bytes += m->weights[k];
+        info->host_kv_bytes_per_token += model_side_page(m->model, k, kv) / PAGE_TOKENS;
+    }
+}
+
 void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
     const struct hyperparameters *h = &m->model->h;
     enum type kv = kv_cache_default(m->model->type);
@@ -204,4 +213,5 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .embedding = (uint32_t)embedding_size(m),
                              .device = m->placement.device,
                              .placement = m->placement.why};
+    host_share(m, kv, info);
 }

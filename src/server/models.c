@@ -39,6 +39,8 @@ struct models {
     struct scheduler *scheduler;
     struct adapters *adapters;
     struct energy *energy;
+    void (*log)(void *user, const char *line);
+    void *log_user;
     struct served **list; // behind the lock, as all below
     size_t n, room;
     bool busy;            // a model is being loaded, and others unloaded for it
@@ -192,6 +194,11 @@ void models_tell(struct models *m, struct scheduler *s, struct adapters *a, stru
     m->energy = e;
 }
 
+void models_log(struct models *m, void (*log)(void *user, const char *line), void *user) {
+    m->log = log;
+    m->log_user = user;
+}
+
 void models_stop(struct models *m) {
     pthread_mutex_lock(&m->lock);
     m->stopping = true;
@@ -321,6 +328,26 @@ static bool load(struct served *s, gyr_error *e) {
     s->loading = m->busy = false;
     pthread_cond_broadcast(&m->changed);
     return s->model;
+}
+
+bool served_move(struct served *s, const gyr_error *why) {
+    gyr_error e = {0};
+    gyr_model_info info;
+    char line[1200];
+    if (!strcmp(s->info.device, "cpu")) return false;
+    bool ok = !gyr_model_move(s->model, "cpu", &e);
+    snprintf(line, sizeof line, "%s: %s; %s%s", s->source.name, why->message,
+             ok ? "the CPU computes it from now on" : "and the CPU cannot take it: ", ok ? "" : e.message);
+    if (s->all->log) s->all->log(s->all->log_user, line);
+    if (!ok) return false;
+    gyr_model_get_info(s->model, &info);
+    pthread_mutex_lock(&s->all->lock);
+    s->info.device = "cpu";
+    s->info.placement = "cpu: the device that it was on failed";
+    s->info.host_bytes = info.host_bytes;
+    s->info.host_kv_bytes_per_token = info.host_kv_bytes_per_token;
+    pthread_mutex_unlock(&s->all->lock);
+    return true;
 }
 
 bool served_good(const struct served *s, struct fault *f) {

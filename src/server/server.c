@@ -202,6 +202,7 @@ static bool start(struct server *s, gyr_error *e) {
         return false;
     adapters_tell(s->adapters, s->scheduler);
     models_tell(s->models, s->scheduler, s->adapters, s->energy);
+    models_log(s->models, o->log, o->user);
     if (!load_first(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
     return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
