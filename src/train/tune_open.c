@@ -74,16 +74,16 @@ void tune_shuffle(struct gyr_tune *t, size_t epoch) {
 static void adapt_all(struct gyr_tune *t) {
     float scale = (float)(t->o.alpha / t->o.rank);
     for (uint32_t i = 0; i < t->m->h.layers; i++)
-        for (int s = 0; s < SLOTS; s++) trainee_adapt(t->t, i, (enum slot)s, t->o.rank, scale);
+        for (unsigned s = 0; s < SLOT_ROUTER; s++) trainee_adapt(t->t, i, s, t->o.rank, scale);
 }
 
 // A uniform in +-1 / sqrt(columns), as PEFT's is, and B zero: at first the adapter changes nothing.
 static void begin_numbers(struct gyr_tune *t) {
     for (uint32_t i = 0; i < t->m->h.layers; i++)
-        for (int s = 0; s < SLOTS; s++) {
-            const struct trained *p = trainee_pair(t->t, i, (enum slot)s);
+        for (unsigned s = 0; s < trainee_slots(t->t); s++) {
+            const struct trained *p = trainee_pair(t->t, i, s);
             size_t in, out;
-            trainee_shape(t->t, i, (enum slot)s, &in, &out);
+            trainee_shape(t->t, i, s, &in, &out);
             double bound = in ? 1 / sqrt((double)in) : 0;
             for (size_t k = 0; in && k < p->rank * in; k++)
                 t->numbers[p->a + k] = (float)((2 * random_at(t->o.seed + number_seed, p->a + k) - 1) * bound);
