@@ -202,3 +202,7 @@ const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, unsi
 }
 
 size_t trainee_numbers(const struct trainee *t) { return t->n_numbers; }
+
+struct pool *trainee_pool(const struct trainee *t) {
+    return t->pool;
+}

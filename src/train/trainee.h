@@ -52,6 +52,8 @@ const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, unsi
 // The model's own; NULL: the layer has none.
 const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, unsigned slot);
 
+struct pool *trainee_pool(const struct trainee *t);
+
 // Numbers of all pairs.
 size_t trainee_numbers(const struct trainee *t);
 

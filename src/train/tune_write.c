@@ -13,9 +13,10 @@ static struct adapter *adapter_of(const struct gyr_tune *t, gyr_error *e) {
             const struct trained *p = trainee_pair(t->t, i, s);
             const struct linear *l = trainee_linear(t->t, i, s);
             if (!p->rank || !l) continue;
-            pairs[n++] = (struct adapter_pair_made){l->number, p->rank, t->numbers + p->a, t->numbers + p->b, p->scale};
+            pairs[n++] = (struct adapter_pair_made){l->number, p->rank, t->numbers + p->a, t->numbers + p->b};
         }
-    struct adapter *a = adapter_make(t->m, pairs, n, e);
+    struct adapter_scaling scaling = {t->o.rank, t->o.alpha, t->o.rslora};
+    struct adapter *a = adapter_make(t->m, &scaling, pairs, n, e);
     free(pairs);
     return a;
 }

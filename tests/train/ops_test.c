@@ -1,6 +1,7 @@
 // The operations of training and their gradients against PyTorch's autograd (tests/data/train, by
 // tools/goldens/backward.py), and the same bytes on any number of threads.
 #include "test.h"
+#include "train/muon.h"
 #include "train/ops.h"
 #include "train/tree.h"
 
@@ -308,6 +309,20 @@ static void ends(void) {
     near("loss.dlogits", dlogits, 144);
 }
 
+static void orthogonal_steps(void) {
+    for (size_t tall = 0; tall < 2; tall++) {
+        const char *c = tall ? "muon-tall" : "muon-wide";
+        float w[30], mean[30] = {0};
+        memcpy(w, get(of(c, "before"), 30), sizeof w);
+        for (size_t i = 0; i < 3; i++) {
+            const float *g = get(of(c, "gradients"), 90) + 30 * i;
+            struct muon_matrix m = {tall ? 10 : 3, tall ? 3 : 10, w, mean, g};
+            REQUIRE(muon_step(&m, 0.1, 0.01, NULL));
+        }
+        near(of(c, "after"), w, 30);
+    }
+}
+
 // As the tree is described: the left half has the largest power of two of leaves below all.
 static float sum_of(const float *x, size_t n) {
     size_t left = 1;
@@ -345,6 +360,7 @@ int main(void) {
     RUN(bounds);
     RUN(routes);
     RUN(ends);
+    RUN(orthogonal_steps);
     RUN(sums_are_a_tree_of_the_number);
     free(golden.all);
     return test_end();

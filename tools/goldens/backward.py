@@ -201,6 +201,23 @@ def routes():
         put("route-" + case, logits=logits, dweight=dweight, shift=shift, expert=expert, weight=weight, dlogits=logits.grad)
 
 
+def muon():
+    """Three steps of torch.optim.Muon, with match_rms_adamw, in double precision where that has bfloat16."""
+    for case, shape in (("muon-wide", (3, 10)), ("muon-tall", (10, 3))):
+        w, mean = draw(*shape).detach(), torch.zeros(shape, dtype=torch.float64)
+        before, gradients = w.clone(), [draw(*shape).detach() for _ in range(3)]
+        for g in gradients:
+            mean = mean.lerp(g, 1 - 0.95)
+            x = g.lerp(mean, 0.95)
+            x = (x.T if shape[0] > shape[1] else x) / x.norm().clamp(min=1e-7)
+            for _ in range(5):
+                a = x @ x.T
+                x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x
+            x = x.T if shape[0] > shape[1] else x
+            w = w * (1 - 0.1 * 0.01) - 0.1 * 0.2 * max(shape) ** 0.5 * x
+        put(case, before=before, gradients=torch.stack(gradients), after=w)
+
+
 def main():
     norms()
     linear()
@@ -212,6 +229,7 @@ def main():
     more_attention()
     bounds()
     routes()
+    muon()
     OUT.mkdir(exist_ok=True)
     (OUT / "ops.txt").write_text("\n".join(lines) + "\n")
     (OUT / "ops.bin").write_bytes(b"".join(data))
