@@ -110,7 +110,9 @@ static bool start(struct ranks *r, gyr_error *e) {
                     "MPI: the launcher started %lu processes, and %s knows of %u; use the launcher of the same MPI",
                     told, r->name, r->count);
     r->host = calloc(r->count, sizeof *r->host);
-    return r->host || fail_memory(e, "ranks");
+    r->number = calloc(r->count, sizeof *r->number);
+    for (uint32_t i = 0; r->number && i < r->count; i++) r->number[i] = i;
+    return (r->host && r->number) || fail_memory(e, "ranks");
 }
 
 bool ranks_join(struct ranks **out, gyr_error *e) {
@@ -120,6 +122,8 @@ bool ranks_join(struct ranks **out, gyr_error *e) {
     atomic_init(&r->lost, -1);
     pthread_mutex_init(&r->lock, NULL);
     if (!start(r, e)) {
+        free(r->host);
+        free(r->number);
         free(r);
         *out = NULL;
         return false;
