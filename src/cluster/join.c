@@ -18,12 +18,19 @@ struct hello {
 static const char magic[8] = "gyrranks";
 enum { ORDER = 0x01020304 };
 
-bool ranks_launched(void) {
-    static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"};
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-        if (getenv(signs[i])) return true;
-    return false;
+// How many processes there are, as the launcher says; 0: none started this one. Slurm gives a process that it started
+// alone a number too, and that is no reason to look for MPI.
+static unsigned long started(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return strtoul(getenv(names[i]), NULL, 10);
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    bool numbered = getenv("PMIX_RANK") || getenv("PMI_RANK");
+    unsigned long n = numbered && tasks ? strtoul(tasks, NULL, 10) : 0;
+    return n > 1 ? n : 0;
 }
+
+bool ranks_launched(void) { return started(); }
 
 static struct hello own_hello(void) {
     struct hello h = {.order = ORDER, .edition = EDITION};
@@ -89,14 +96,6 @@ static bool meet(struct ranks *r, gyr_error *e) {
     if (ok && b.size == r->count * sizeof *r->host) memcpy(r->host, b.data, b.size);
     buf_free(&b);
     return ok;
-}
-
-// How many processes there are, as the launcher says; 0: it does not.
-static unsigned long started(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (getenv(names[i])) return strtoul(getenv(names[i]), NULL, 10);
-    return 0;
 }
 
 static bool start(struct ranks *r, gyr_error *e) {

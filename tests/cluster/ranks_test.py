@@ -120,7 +120,19 @@ def without_its_module_a_started_program_says_so():
     return [] if ok else [f"status {status}: {out}{err}"]
 
 
+def a_process_that_was_started_alone_looks_for_no_others():
+    """As Slurm does it: a number, and nothing that says how many there are; or that there are some."""
+    problems = []
+    for sign, status in (({"PMIX_RANK": "0"}, 0), ({"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "1"}, 0),
+                         ({"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "2"}, 5)):
+        p = subprocess.run([GYR, "run", "-n", "4", "hello"], env=ENV | sign | {"GYR_MPI_MODULE": "/nowhere.so"},
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+        problems += [f"{sign}: {p.returncode}, {p.stderr}"] if p.returncode != status else []
+    return problems
+
+
 if __name__ == "__main__":
     run(the_bytes_do_not_depend_on_the_number_of_ranks, many_sequences_are_measured_on_ranks,
         ranks_that_do_not_fit_together_are_refused, what_is_wrong_on_one_rank_ends_all,
-        a_killed_or_stopped_rank_is_named_and_ends_all, without_its_module_a_started_program_says_so)
+        a_killed_or_stopped_rank_is_named_and_ends_all, a_process_that_was_started_alone_looks_for_no_others,
+        without_its_module_a_started_program_says_so)
