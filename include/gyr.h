@@ -165,9 +165,15 @@ GYR_API uint32_t gyr_ranks_count(const gyr_ranks *ranks);
 // lost.
 GYR_API gyr_status gyr_ranks_follow(gyr_model *model, gyr_error *err);
 
+// On rank 0, where computing failed with GYR_DEVICE because another rank is lost: opens the model anew among those that
+// are left, and has them do so. Sessions are as after gyr_session_truncate(s, 0), and answers that were begun go on
+// where they were: their tokens are computed again, to the same bytes. Fails with GYR_USAGE if no rank is lost (nothing
+// has changed then), and as gyr_model_open() does; nothing can be computed with the model any more in that case.
+GYR_API gyr_status gyr_model_recover(gyr_model *model, gyr_error *err);
+
 // Ends this rank's part, after its models were closed. When rank 0 leaves, all do; when another does, rank 0's calls
 // fail with `why` (may be NULL). Returns the status to exit with: rank 0's. Where a rank gave no sign of life for
-// longer than $GYR_RANK_TIMEOUT seconds (30), it ends all processes, this one too. NULL is allowed.
+// longer than $GYR_RANK_TIMEOUT seconds (10), it ends all processes, this one too. NULL is allowed.
 GYR_API int gyr_ranks_leave(gyr_ranks *ranks, int status, const char *why);
 
 typedef struct gyr_model_info {
