@@ -177,9 +177,15 @@ GYR_API uint32_t gyr_ranks_count(const gyr_ranks *ranks);
 // lost.
 GYR_API gyr_status gyr_ranks_follow(gyr_model *model, gyr_error *err);
 
+// On rank 0, where computing failed with GYR_DEVICE because another rank is lost: opens the model anew among those that
+// are left, and has them do so. Sessions are as after gyr_session_truncate(s, 0), and answers that were begun go on
+// where they were: their tokens are computed again, to the same bytes. Fails with GYR_USAGE if no rank is lost (nothing
+// has changed then), and as gyr_model_open() does; nothing can be computed with the model any more in that case.
+GYR_API gyr_status gyr_model_recover(gyr_model *model, gyr_error *err);
+
 // Ends this rank's part, after its models were closed. When rank 0 leaves, all do; when another does, rank 0's calls
 // fail with `why` (may be NULL). Returns the status to exit with: rank 0's. Where a rank gave no sign of life for
-// longer than $GYR_RANK_TIMEOUT seconds (30), it ends all processes, this one too. NULL is allowed.
+// longer than $GYR_RANK_TIMEOUT seconds (10), it ends all processes, this one too. NULL is allowed.
 GYR_API int gyr_ranks_leave(gyr_ranks *ranks, int status, const char *why);
 
 typedef struct gyr_model_info {
@@ -823,6 +829,11 @@ GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
 // Trains an adapter (LoRA) for a model by conversations (docs/training.md). What comes out depends on the model, the
 // data and the options, and neither on the number of threads nor on interruptions: the same bytes.
 
+typedef enum gyr_optimizer {
+    GYR_OPTIMIZER_ADAMW = 0,
+    GYR_OPTIMIZER_MUON = 1,
+} gyr_optimizer;
+
 typedef enum gyr_schedule {
     GYR_SCHEDULE_LINEAR = 0, // the learning rate falls to nearly 0 in a line
     GYR_SCHEDULE_COSINE = 1, // or along half a cosine
@@ -869,7 +880,12 @@ typedef struct gyr_tune_options {
     // Called after each example. Return false to stop; a checkpoint is written, to go on from with `resume`.
     bool (*progress)(void *user, const gyr_tune_progress *p);
     void *user;
-    uint64_t reserved[8];
+    // What gets a pair: "all-linear" (NULL: this), "attention", "mlp", "experts", or modules as PEFT calls them, such
+    // as q_proj; several with commas between.
+    const char *targets;
+    gyr_optimizer optimizer;
+    bool rslora; // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
+    uint64_t reserved[6];
 } gyr_tune_options;
 
 typedef struct gyr_tune gyr_tune;
@@ -891,7 +907,9 @@ typedef struct gyr_tune_info {
     size_t steps, done; // of the optimizer: all; made before, by the checkpoint
     uint64_t numbers;   // that are trained
     uint64_t bytes;     // of memory that training takes, beside the model's
-    uint64_t reserved[8];
+    bool rslora;
+    gyr_optimizer optimizer;
+    uint64_t reserved[7];
 } gyr_tune_info;
 
 // What is going to be done.

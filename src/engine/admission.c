@@ -2,7 +2,7 @@
 // one that takes what the model has gets pages as long as there are some.
 #include "engine/engine.h"
 
-static uint64_t page_bytes(const struct kv_cache *kv) { return kv_cache_bytes(kv->layout, PAGE_TOKENS); }
+static uint64_t page_bytes(const struct kv_cache *kv) { return kv ? kv_cache_bytes(kv->layout, PAGE_TOKENS) : 0; }
 
 // Pages that a session has a right to and does not hold.
 static size_t due(const struct gyr_session *s) {
@@ -37,10 +37,9 @@ static double room_at(const struct gyr_model *m, uint32_t side, uint64_t used) {
 }
 
 // And in all: of a page, each device has its layers' part, and the one that has least room for that is the limit.
-static uint64_t limit_of(const struct gyr_model *m) {
+static uint64_t room_of(const struct gyr_model *m) {
     enum type type = kv_cache_default(m->model->type);
     double page = 0, limit = 0x1p62;
-    if (m->kv_limit) return m->kv_limit;
     for (uint32_t k = 0; k < m->on.sides; k++) page += (double)model_side_page(m->model, k, type);
     for (uint32_t k = 0; k < m->on.sides; k++) {
         double part = page > 0 ? (double)model_side_page(m->model, k, type) / page : 1;
@@ -48,6 +47,20 @@ static uint64_t limit_of(const struct gyr_model *m) {
         if (most < limit) limit = most;
     }
     return (uint64_t)limit;
+}
+
+static uint64_t limit_of(const struct gyr_model *m) {
+    const struct whole *w = &m->whole;
+    if (m->kv_limit && w->kv_own) return m->kv_limit / w->kv_bytes * w->kv_own;
+    if (m->kv_limit) return m->kv_limit;
+    uint64_t available = room_of(m);
+    return w->kv_own && w->kv_tokens < available / w->kv_own ? w->kv_tokens * w->kv_own : available;
+}
+
+// What all ranks have, where this one has a part of it.
+static uint64_t of_all(const struct gyr_model *m, uint64_t bytes) {
+    const struct whole *w = &m->whole;
+    return w->kv_own ? (uint64_t)((double)bytes * ((double)w->kv_bytes / (double)w->kv_own)) : bytes;
 }
 
 // What was promised, held already or not.
@@ -138,7 +151,8 @@ gyr_session *gyr_session_longest_idle(const gyr_model *m, gyr_session *const *bu
 
 void gyr_model_get_memory(const gyr_model *m, gyr_memory *memory) {
     uint64_t used = in_use(m);
-    *memory = (gyr_memory){.limit = limit_of(m), .used = used, .promised = taken(m) - used};
+    *memory =
+        (gyr_memory){.limit = of_all(m, limit_of(m)), .used = of_all(m, used), .promised = of_all(m, taken(m) - used)};
     for (int i = 0; i < KV_POOLS; i++)
-        if (m->kv[i]) memory->held += kv_cache_held(m->kv[i]);
+        if (m->kv[i]) memory->held += of_all(m, kv_cache_held(m->kv[i]));
 }

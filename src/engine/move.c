@@ -6,8 +6,10 @@
 
 // The same model there: nothing of it is the sessions' yet.
 static bool settle_there(struct gyr_model *to, const struct gyr_model *m, const char *device, gyr_error *e) {
-    gyr_model_options o = m->opened;
+    gyr_model_options o = m->options;
     o.device = device;
+    o.gpu_layers = 0;
+    o.cpu_experts = false;
     *to = (struct gyr_model){.checkpoint = m->checkpoint, .mapped = m->mapped};
     bool ok = place_is_open(&o) ? place_model(&to->placement, &to->on, m->checkpoint, &o, e)
                                 : place_named(&to->placement, &to->on, m->checkpoint, &o, e);

@@ -76,30 +76,43 @@ static bool begin(struct gyr_model *m, const gyr_model_options *o, const struct 
     if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
     m->kv_limit = o ? o->kv_bytes : 0;
     m->mapped = s->path;
-    if (o) m->opened = (gyr_model_options){.threads = o->threads, .oversize = o->oversize, .lock = o->lock, .cache = o->cache};
+    if (o) m->options = *o;
+    m->options.progress = NULL;
+    m->options.device = NULL;
     return place(m, o, s, e);
 }
 
+// What does not depend on which part of the model is here comes once.
 static bool fill(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    if (!m->model || !open_text(m, e) || !model_settle(m, o, e)) return false;
-    m->one = malloc(m->model->h.vocab * sizeof *m->one);
-    return m->one || fail_memory(e, m->checkpoint->path);
+    if (!m->model || (!m->one && !open_text(m, e))) return false;
+    if (!m->one) m->one = malloc(m->model->h.vocab * sizeof *m->one);
+    return m->one ? model_settle(m, o, e) : fail_memory(e, m->checkpoint->path);
 }
 
 static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
     return begin(m, o, s, e) && (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
 }
 
-// Every rank goes through the same steps, however they end.
-static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
+bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
     gyr_error made = {0};
     uint64_t *memory;
-    bool ok = begin(m, o, s, &made);
-    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, &made, &memory, e)) return false;
+    const gyr_model_options *o = &m->options;
+    if (!m->ranks) return (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
+    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, why, &memory, e)) return false;
     struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
     m->model = model_part(m->checkpoint, m->device, &cut, &made);
     free(memory);
     return ranks_ready(m, fill(m, o, &made), &made, e);
+}
+
+static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
+    gyr_error made = {0};
+    bool ok = begin(m, o, s, &made);
+    m->options = *o;
+    ok = model_bind_part(m, ok, &made, e);
+    m->options.progress = NULL;
+    m->options.device = NULL;
+    return ok;
 }
 
 // The others hear that this rank has no model to open.

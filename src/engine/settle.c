@@ -84,6 +84,7 @@ static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, 
 
 // Threads that choose tokens: those that the device leaves idle while nothing is computed.
 static bool hire(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+    if (m->workers) return true;
     for (uint32_t k = 0; k < m->on.sides && !m->workers; k++) {
         struct device *d = m->on.device[k];
         m->workers = d->ops->workers ? d->ops->workers(d) : NULL;

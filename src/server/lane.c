@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "server/models.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ struct lane *lane_new(struct served *served, const struct scheduler_options *o, 
     struct lane *l = calloc(1, sizeof *l);
     if (!l) return NULL;
     l->served = served;
+    l->o = o;
     l->model = served_model(served);
     l->cache.most = o->conversations;
     l->disk = disk;
@@ -59,7 +61,19 @@ static bool drop_marks(struct lane *l) {
 // The device failed: the model goes on on the CPU, where it computes what it knows once more, and nothing that was
 // accepted is lost. What nobody waits for is forgotten. False: the model is there already, or cannot go there.
 static bool goes_on(struct lane *l, const gyr_error *why) {
-    if (why->status != GYR_DEVICE || !served_move(l->served, why)) return false;
+    gyr_error e = {0};
+    char line[1300];
+    if (why->status != GYR_DEVICE) return false;
+    double begun = now_seconds();
+    gyr_status status = served_move(l->served, &e);
+    if (status == GYR_USAGE || status == GYR_UNSUPPORTED) return false; // nowhere to go; or ranks, which have their own
+    if (status)
+        snprintf(line, sizeof line, "%s (the CPU cannot take %s: %s)", why->message, served_name(l->served), e.message);
+    else
+        snprintf(line, sizeof line, "%s (%s is on the CPU now, after %.1f s)", why->message, served_name(l->served),
+                 now_seconds() - begun);
+    l->o->tell(l->o->user, line);
+    if (status) return false;
     while (prefix_drop(&l->cache)) {}
     drop_marks(l);
     for (size_t i = 0; i < l->n; i++) // what was read for them
@@ -466,6 +480,26 @@ static void charge(struct lane *l, const size_t *left, struct scheduler_stats *s
     }
 }
 
+// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
+// is none of that.
+static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
+    gyr_error lost = *e;
+    char line[700];
+    double begun = now_seconds();
+    if (e->status != GYR_DEVICE) return false;
+    *e = (gyr_error){0};
+    gyr_status status = gyr_model_recover(l->model, e);
+    if (status == GYR_USAGE) *e = lost;
+    if (status && status != GYR_USAGE) o->gone(o->user, e);
+    if (status) return false;
+    while (prefix_drop(&l->cache)) {}
+    drop_marks(l);
+    snprintf(line, sizeof line, "%s (%s is on those that are left, after %.1f s)", lost.message, served_name(l->served),
+             now_seconds() - begun);
+    o->tell(o->user, line);
+    return true;
+}
+
 static bool step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st, gyr_error *e) {
     size_t left[MAX_TURNS];
     for (;;) {
@@ -476,7 +510,7 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
         }
         meter_begin(l->meter);
         if (!n || !gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
-        if (goes_on(l, e)) continue;
+        if (recover(l, o, e) || goes_on(l, e)) continue;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);

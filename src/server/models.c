@@ -39,8 +39,6 @@ struct models {
     struct scheduler *scheduler;
     struct adapters *adapters;
     struct energy *energy;
-    void (*log)(void *user, const char *line);
-    void *log_user;
     struct served **list; // behind the lock, as all below
     size_t n, room;
     bool busy;            // a model is being loaded, and others unloaded for it
@@ -194,17 +192,14 @@ void models_tell(struct models *m, struct scheduler *s, struct adapters *a, stru
     m->energy = e;
 }
 
-void models_log(struct models *m, void (*log)(void *user, const char *line), void *user) {
-    m->log = log;
-    m->log_user = user;
-}
-
 void models_stop(struct models *m) {
     pthread_mutex_lock(&m->lock);
     m->stopping = true;
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }
+
+uint32_t models_ranks(const struct models *m) { return m->options.ranks ? gyr_ranks_count(m->options.ranks) : 1; }
 
 uint64_t models_memory(const struct models *m) { return m->memory; }
 
@@ -304,6 +299,9 @@ static enum served_room room_for(const struct served *s) {
 static gyr_model *open_beside(struct served *s, gyr_error *e) {
     struct models *m = s->all;
     struct served *other;
+    if (models_ranks(m) > 1 && s != *m->list)
+        return fail_null(e, GYR_UNSUPPORTED, "%s: a server on several machines has the model that it was started with",
+                         s->source.name);
     for (;;) {
         while (!m->stopping && !fits(m, s) && (other = least_wanted(m, s))) unload(other);
         if (m->stopping) return fail_null(e, GYR_CANCELLED, "the server is stopping");
@@ -330,16 +328,11 @@ static bool load(struct served *s, gyr_error *e) {
     return s->model;
 }
 
-bool served_move(struct served *s, const gyr_error *why) {
-    gyr_error e = {0};
+gyr_status served_move(struct served *s, gyr_error *e) {
     gyr_model_info info;
-    char line[1200];
-    if (!strcmp(s->info.device, "cpu")) return false;
-    bool ok = !gyr_model_move(s->model, "cpu", &e);
-    snprintf(line, sizeof line, "%s: %s; %s%s", s->source.name, why->message,
-             ok ? "the CPU computes it from now on" : "and the CPU cannot take it: ", ok ? "" : e.message);
-    if (s->all->log) s->all->log(s->all->log_user, line);
-    if (!ok) return false;
+    if (!strcmp(s->info.device, "cpu")) return fail(e, GYR_USAGE, "%s: is on the CPU", s->source.name), GYR_USAGE;
+    gyr_status status = gyr_model_move(s->model, "cpu", e);
+    if (status) return status;
     gyr_model_get_info(s->model, &info);
     pthread_mutex_lock(&s->all->lock);
     s->info.device = "cpu";
@@ -347,7 +340,7 @@ bool served_move(struct served *s, const gyr_error *why) {
     s->info.host_bytes = info.host_bytes;
     s->info.host_kv_bytes_per_token = info.host_kv_bytes_per_token;
     pthread_mutex_unlock(&s->all->lock);
-    return true;
+    return GYR_OK;
 }
 
 bool served_good(const struct served *s, struct fault *f) {
@@ -383,6 +376,8 @@ bool served_load(struct served *s, struct fault *f, gyr_error *e) {
 
 bool served_unload(struct served *s, struct fault *f) {
     struct models *m = s->all;
+    if (m->options.ranks)
+        return refuse(f, 400, "model", "%s is on several machines, and stays until the server ends", s->source.name);
     pthread_mutex_lock(&m->lock);
     while (!m->stopping && (m->busy || s->draining)) pthread_cond_wait(&m->changed, &m->lock);
     bool ok = !m->stopping;

@@ -33,11 +33,9 @@ void models_tell(struct models *m, struct scheduler *s, struct adapters *a, stru
 // The server ends: nothing is loaded any more, and who waits for that is refused.
 void models_stop(struct models *m);
 
-// Where a line is told to the person who started the server.
-void models_log(struct models *m, void (*log)(void *user, const char *line), void *user);
-
 size_t models_count(struct models *m);
 struct served *models_at(struct models *m, size_t i);
+uint32_t models_ranks(const struct models *m);  // that compute each model together; 1: this process alone
 uint64_t models_memory(const struct models *m); // bytes that all may take; UINT64_MAX: not known
 uint64_t models_taken(struct models *m);        // that those that are loaded take, as it is planned
 
@@ -72,9 +70,9 @@ const struct format *served_format(const struct served *s); // how it writes rea
 // Has it unloaded once those who hold it are done. False: the server is stopping.
 bool served_unload(struct served *s, struct fault *f);
 
-// On the scheduler's thread: the device of a model that is loaded failed, as *why says. It goes on on the CPU, which is
-// told. False: it is there already, or cannot go there.
-bool served_move(struct served *s, const gyr_error *why);
+// On the scheduler's thread: has a model that is loaded go on on the CPU, because its device failed. GYR_USAGE: it is
+// there already.
+gyr_status served_move(struct served *s, gyr_error *e);
 
 // What its file says of it, as gyr_inspect() has it, without paths and without the vocabulary; NULL for one that is no
 // file, or (*f says why) that cannot be read.
