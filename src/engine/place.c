@@ -280,3 +280,11 @@ bool place_named(struct placement *p, struct homes *on, const struct checkpoint 
     return !place_is_shared(o) ||
            fail(e, GYR_USAGE, "%s: --gpu-layers and --cpu-experts need a card; name one, or auto", c->path);
 }
+
+void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o) {
+    struct homes on = {0};
+    gyr_error e;
+    *p = (struct placement){0};
+    if (!find_card(p, &on, c, o, &e)) *p->why = 0;
+    for (uint32_t k = 0; k < on.sides; k++) on.device[k]->ops->close(on.device[k]);
+}

@@ -1,5 +1,5 @@
-// A model that is put on another device with its sessions: because its own is lost (device/stand_in.h), or all the same.
-// What comes then has the bytes that it would have had.
+// A model that is put on another device with its sessions: because its own is lost (device/stand_in.h), or all the
+// same. What comes then has the bytes that it would have had.
 #include "device/stand_in.h"
 #include "model/drawn.h"
 

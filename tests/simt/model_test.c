@@ -72,6 +72,33 @@ static bool is_tried(const char *name) {
     return getenv("SIMT_ALL") || sum % 4 == 0;
 }
 
+// What was said on the card is read on the CPU, and goes on there with its bytes.
+static void check_saved(const char *name, const char *path, gyr_kv_type kv, const int32_t *ids) {
+    enum { FEW = 5 };
+    gyr_error e = {0};
+    const char *file = drawn_file(folder, "saved");
+    gyr_model_info info = {0};
+    gyr_model *card = gyr_model_open(path, &(gyr_model_options){.threads = 1, .device = device}, &e);
+    gyr_model *cpu = gyr_model_open(path, &(gyr_model_options){.threads = 1, .device = "cpu"}, &e);
+    REQUIRE(card && cpu);
+    const gyr_session_options o = {64, kv};
+    gyr_session *said = gyr_session_new(card, &o, &e), *read = gyr_session_new(cpu, &o, &e),
+                *own = gyr_session_new(cpu, &o, &e);
+    gyr_model_get_info(cpu, &info);
+    bool ok = said && read && own && !gyr_session_feed(said, ids, FEW, NULL, &e) &&
+              !gyr_session_save(said, 0, FEW, file, &e) && !gyr_session_load(read, file, &e) &&
+              !gyr_session_feed(read, ids + FEW, 1, NULL, &e) && !gyr_session_feed(own, ids, FEW + 1, NULL, &e);
+    CHECK(ok);
+    if (!ok) printf("  %s, cache type %d: %s\n", name, (int)kv, e.message);
+    CHECK(ok && !memcmp(gyr_session_logits(read), gyr_session_logits(own), info.vocab * sizeof(float)));
+    unlink(file);
+    gyr_session_free(said);
+    gyr_session_free(read);
+    gyr_session_free(own);
+    gyr_model_close(card);
+    gyr_model_close(cpu);
+}
+
 // One of each kind: dense, a mixture, states beside attention.
 static void shared_out(void) {
     static struct drawn d;
@@ -83,6 +110,7 @@ static void shared_out(void) {
         bool ok = drawn_load(&d, names[i]) && drawn_write_gguf(&d, path, &e);
         CHECK(ok);
         if (ok) check_shared(names[i], path, kv_types[i], d.text, i == 1);
+        if (ok) check_saved(names[i], path, kv_types[i], d.text);
         drawn_free(&d);
     }
     unlink(path);
