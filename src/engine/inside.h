@@ -13,8 +13,8 @@ struct placement {
     char device[32], why[512];
 };
 
-// Where a model with these options would go on this machine with "auto"; an empty `why` where there is no choice. Cards are
-// opened to see, and closed.
+// Where a model with these options would go on this machine with "auto"; an empty `why` where there is no choice. Cards
+// are opened to see, and closed.
 struct checkpoint;
 void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o);
 
