@@ -897,6 +897,37 @@ GYR_API bool gyr_tune_get_example(const gyr_tune *tune, size_t index, gyr_tune_e
 // Trains, and writes the adapter. Fails with GYR_IO; GYR_CANCELLED; GYR_FAILED if the loss is no number any more.
 GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
 
+// --------------------------------------------------------------------------------------------------- tokenizers
+
+// A vocabulary learned from texts: byte-level BPE, with the merges that Hugging Face's tokenizers learn from them.
+
+typedef struct gyr_tokenizer_training {
+    const char *const *data; // files: each is a text of UTF-8, or in *.jsonl each line's "text" is one
+    size_t n_data;
+    const char *output; // a folder that is made, or is there: tokenizer.json and tokenizer_config.json are written
+    const char *pre;    // how texts are cut into words: "gpt-2", "llama-bpe" or "qwen2"; NULL: "gpt-2"
+    uint32_t size;      // tokens of the vocabulary, special ones and the 256 bytes among them; 0: 32,768
+    uint64_t least;     // pairs that occur less often are not merged
+    const char *const *special; // special tokens, which get the first ids; the first one begins and ends texts
+    size_t n_special;           // 0: one, "<|endoftext|>"
+    uint32_t threads;           // 0: one for each CPU
+    bool (*progress)(void *user, double fraction); // may be NULL; return false to stop
+    void *user;
+    uint64_t reserved[8];
+} gyr_tokenizer_training;
+
+typedef struct gyr_tokenizer_trained {
+    uint64_t bytes, texts; // read
+    uint64_t words;        // different ones
+    size_t size, merges;   // tokens of the vocabulary: fewer than asked for where nothing was left to merge
+    uint64_t reserved[4];
+} gyr_tokenizer_trained;
+
+// Learns a vocabulary, and writes it. `trained` may be NULL. Fails with GYR_IO; GYR_MALFORMED, by the line or the byte
+// that is wrong; GYR_USAGE; GYR_CANCELLED.
+GYR_API gyr_status gyr_train_tokenizer(const gyr_tokenizer_training *options, gyr_tokenizer_trained *trained,
+                                       gyr_error *err);
+
 // -------------------------------------------------------------------------------------------------- synthesis
 
 typedef struct gyr_synth_options {
