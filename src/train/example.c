@@ -2,6 +2,7 @@
 // same list of steps from its end.
 #include "device/rope.h"
 #include "train/trainee_parts.h"
+#include "train/whole.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,7 @@ static void lay_out(struct example *x, uint32_t i) {
 static struct linear_op linear_op(const struct example *x, const struct host_layer *l, enum slot slot) {
     const struct linear *of = trainee_linear(l->l, slot);
     const struct trained *p = &l->pair[slot];
-    return (struct linear_op){.pool = x->t->pool,
+    struct linear_op o = {.pool = x->t->pool,
                               .rows = x->rows,
                               .in = of->w.cols,
                               .out = of->w.rows,
@@ -88,6 +89,8 @@ static struct linear_op linear_op(const struct example *x, const struct host_lay
                               .a = x->numbers + p->a,
                               .b = x->numbers + p->b,
                               .scale = p->scale};
+    if (x->t->whole) whole_take(x->t->whole, &o);
+    return o;
 }
 
 static bool linear(struct example *x, uint32_t i, enum slot slot, const float *in, float *out) {
@@ -102,6 +105,7 @@ static bool linear_back(struct example *x, uint32_t i, enum slot slot, const flo
     const struct trained *p = &x->t->layers[i].pair[slot];
     if (!linear_backward(&o, in, x->kept[i].narrow[slot], dout, some, x->gradients + p->a, x->gradients + p->b, x->e))
         return false;
+    if (x->t->whole && !whole_linear(x->t->whole, &o, in, dout, x->gradients, x->e)) return false;
     for (size_t k = 0; k < o.rows * o.in; k++) dx[k] += some[k];
     return true;
 }
@@ -156,6 +160,7 @@ static void norm_back(const struct example *x, const struct host_norm *n, const 
                       const float *dout, float *some, float *dx) {
     run_rows(x, norm_back_task,
              &(struct by_rows){.norm = n, .in = in, .saved = saved, .dout = dout, .out = some, .dx = dx});
+    if (x->t->whole) whole_norm(x->t->whole, x->t->pool, n, x->rows, x->hidden, in, saved, dout, x->gradients);
 }
 
 // An MLP's activation, gated where there is a gate.
@@ -211,6 +216,37 @@ static struct attention_op attention_op(const struct example *x, const struct ho
                                  p->heads.head_dim, p->window, x->t->m->h.attn_scale};
 }
 
+// The sequences of an example: rows [first, first + a->rows) of sequence i. False past the last.
+static bool sequence(const struct example *x, size_t i, struct attention_op *a, size_t *first) {
+    const struct trainee *t = x->t;
+    size_t n = t->n_starts ? t->n_starts : 1;
+    if (i >= n) return false;
+    *first = t->n_starts ? t->starts[i] : 0;
+    a->rows = (i + 1 < n ? t->starts[i + 1] : x->rows) - *first;
+    return true;
+}
+
+static bool mix(const struct example *x, const struct host_layer *l, struct kept *k) {
+    struct attention_op a = attention_op(x, l);
+    size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    for (size_t i = 0, at; sequence(x, i, &a, &at); i++)
+        if (!attention_forward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, k->mixed + at * q,
+                               k->sums + at * a.heads, x->e))
+            return false;
+    return true;
+}
+
+static bool mix_back(const struct example *x, const struct host_layer *l, struct kept *k, const float *dy, float *dq,
+                     float *dk, float *dv) {
+    struct attention_op a = attention_op(x, l);
+    size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    for (size_t i = 0, at; sequence(x, i, &a, &at); i++)
+        if (!attention_backward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, k->mixed + at * q,
+                                k->sums + at * a.heads, dy + at * q, dq + at * q, dk + at * kv, dv + at * kv, x->e))
+            return false;
+    return true;
+}
+
 static bool attend(struct example *x, uint32_t i, float *out) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
@@ -225,7 +261,7 @@ static bool attend(struct example *x, uint32_t i, float *out) {
     if (l->l->qkv.w.rows) part(x, &s, k->fused, k->q, k->k, k->v, false);
     rope_forward(&of_q, k->q);
     rope_forward(&of_k, k->k);
-    return attention_forward(&a, k->q, k->k, k->v, k->mixed, k->sums, x->e) && linear(x, i, SLOT_OUT, k->mixed, out);
+    return mix(x, l, k) && linear(x, i, SLOT_OUT, k->mixed, out);
 }
 
 // The MLP of what k->normed_mlp has.
@@ -310,7 +346,7 @@ static bool attend_back(struct example *x, uint32_t i, const float *dy, struct s
     struct rope_op of_q = rope_op(x, l, a.heads), of_k = rope_op(x, l, a.kv_heads);
     memset(w->a, 0, x->rows * s.q * sizeof *w->a);
     if (!linear_back(x, i, SLOT_OUT, k->mixed, dy, w->some, w->a) ||
-        !attention_backward(&a, k->q, k->k, k->v, k->mixed, k->sums, w->a, w->b, w->c, w->d, x->e))
+        !mix_back(x, l, k, w->a, w->b, w->c, w->d))
         return false;
     rope_backward(&of_q, w->b);
     rope_backward(&of_k, w->c);
@@ -398,6 +434,7 @@ static bool end_piece(struct example *x, const struct ending *g, struct piece *p
                           .type = m->output.type,
                           .w = m->output.data,
                           .bias = x->t->output_bias};
+    if (x->t->whole) whole_take(x->t->whole, &o);
     for (size_t i = 0; i < p->n; i++) memcpy(p->x + i * dim, g->normed + p->row[i] * dim, dim * sizeof *p->x);
     if (!linear_forward(&o, p->x, p->logits, NULL, x->e)) return false;
     struct losses l = {.g = g, .p = p, .vocab = vocab};
@@ -409,7 +446,7 @@ static bool end_piece(struct example *x, const struct ending *g, struct piece *p
     if (!g->dx) return true;
     if (!linear_backward(&o, p->x, NULL, p->d, p->dx, NULL, NULL, x->e)) return false;
     for (size_t i = 0; i < p->n; i++) memcpy(g->dx + p->row[i] * dim, p->dx + i * dim, dim * sizeof *p->dx);
-    return true;
+    return !x->t->whole || whole_linear(x->t->whole, &o, p->x, p->d, x->gradients, x->e);
 }
 
 static size_t end_floats(const struct example *x) { return 2 * SOME * (x->hidden + (size_t)x->t->m->h.vocab); }
@@ -440,6 +477,11 @@ static bool make_angles(struct example *x) {
     if (frequency && x->angles) {
         rope_angles(&m->h.rope, false, m->rope_factors[0], frequency, &scale);
         rope_table(x->angles, x->rows, pairs, frequency, scale);
+        // In each sequence they begin anew: from the last, as what is copied from must not be changed yet.
+        for (size_t i = x->t->n_starts, end = x->rows; i-- > 1; end = x->t->starts[i]) {
+            size_t at = x->t->starts[i];
+            memmove(x->angles + at * pairs * 2, x->angles, (end - at) * pairs * 2 * sizeof *x->angles);
+        }
     }
     free(frequency);
     return (frequency && x->angles) || fail_memory(x->e, "training");
@@ -455,6 +497,26 @@ static size_t widest(const struct example *x) {
     return most;
 }
 
+static void begin(const struct example *x, const int32_t *ids) {
+    const struct weight *table = &x->t->m->embedding;
+    bool whole = x->t->whole;
+    const void *data = whole ? whole_at(x->t->whole, table->data) : table->data;
+    embed_forward(whole ? TYPE_F32 : table->type, data, x->hidden, ids, x->rows, x->kept[0].x);
+}
+
+static bool last_logits(const struct example *x, const float *normed) {
+    const struct weight *output = &x->t->m->output;
+    struct linear_op o = {.pool = x->t->pool,
+                          .rows = 1,
+                          .in = x->hidden,
+                          .out = x->t->m->h.vocab,
+                          .type = output->type,
+                          .w = output->data,
+                          .bias = x->t->output_bias};
+    if (x->t->whole) whole_take(x->t->whole, &o);
+    return linear_forward(&o, normed, x->t->last, NULL, x->e);
+}
+
 static bool walk(struct example *x, const int32_t *ids, const float *weight, float by, struct told *told,
                  float *own[9]) {
     const struct model *m = x->t->m;
@@ -463,16 +525,18 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     struct scratch w = {own[0], own[1], own[2], own[3], own[4], own[5]};
     float *dx = own[6], *dnormed = own[7], *dmlp = own[8];
     struct ending g = {ids, weight, by, normed, x->gradients ? dnormed : NULL, told};
-    embed_forward(m->embedding.type, m->embedding.data, x->hidden, ids, x->rows, x->kept[0].x);
+    begin(x, ids);
     for (uint32_t i = 0; i < layers; i++)
         if (!layer(x, i, own[0])) return false;
     norm(x, &x->t->final, stream, normed, saved);
+    if (x->t->last) return last_logits(x, normed + (x->rows - 1) * x->hidden);
     if (!end(x, &g)) return false;
     if (!x->gradients) return true;
     memset(dx, 0, x->rows * x->hidden * sizeof *dx);
     norm_back(x, &x->t->final, stream, saved, dnormed, w.some, dx);
     for (uint32_t i = layers; i--;)
         if (!layer_back(x, i, &w, dx, dnormed, dmlp)) return false;
+    if (x->t->whole) whole_embed(x->t->whole, ids, x->rows, dx, x->gradients);
     return true;
 }
 
@@ -523,7 +587,7 @@ bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids
         .t = t, .numbers = numbers, .gradients = gradients, .rows = n, .hidden = t->m->h.hidden, .e = e};
     float *own[9];
     *told = (struct told){0};
-    if (n < 2) return true;
+    if (n < 2 && !t->last) return true;
     if (!check(t, ids, n, e)) return false;
     x.kept = calloc(t->m->h.layers + 1, sizeof *x.kept);
     bool ok = (x.kept || fail_memory(e, "training")) && make_angles(&x);
