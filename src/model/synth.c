@@ -405,13 +405,13 @@ static bool check_blank(const struct job *j, gyr_error *e) {
     const struct {
         bool is;
         const char *what;
-    } tries[] = {{!s->layers || !s->hidden || !s->heads || !s->kv_heads || !s->feed_forward || !s->context || !s->vocab,
+    } tries[] = {{s->experts || s->kv_latent, "gyr trains no experts and no latent attention from nothing"},
+                 {!s->layers || !s->hidden || !s->heads || !s->kv_heads || !s->feed_forward || !s->context || !s->vocab,
                   "a number is 0"},
                  {s->layers > 4096 || s->hidden > 1 << 20 || s->feed_forward > 1 << 22, "a number is too large"},
                  {s->kv_heads && s->heads % s->kv_heads, "heads are no multiple of those of keys and values"},
                  {!s->head_dim && s->heads && s->hidden % s->heads, "the width is no multiple of the heads"},
-                 {(s->head_dim ? s->head_dim : s->heads ? s->hidden / s->heads : 0) % 2, "a head's width is odd"},
-                 {s->experts || s->kv_latent, "gyr trains no experts and no latent attention from nothing"}};
+                 {(s->head_dim ? s->head_dim : s->heads ? s->hidden / s->heads : 0) % 2, "a head's width is odd"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return fail(e, GYR_USAGE, "shape: %s; give other numbers", tries[i].what);
     return true;
