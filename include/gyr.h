@@ -904,8 +904,8 @@ GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
 
 // A model's shape; 0 and NULL: as `name` has it.
 typedef struct gyr_train_shape {
-    const char *name; // of gyr_synth_shapes(); NULL: a small Falcon of 7B's kind: 8 layers, width 256, 4 heads, 1 of keys
-                      // and values, 1024 in the MLP, tied
+    const char *name; // of gyr_synth_shapes(); NULL: a small Falcon of 7B's kind: 8 layers, width 256, 4 heads, 1 of
+                      // keys and values, 1024 in the MLP, tied
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward;
     uint32_t tied; // 1: the output matrix is the embedding; 2: it is one of its own
     uint32_t reserved[5];
@@ -913,25 +913,25 @@ typedef struct gyr_train_shape {
 
 // Where training stands. Losses are means over tokens, in nats; bits are per byte of text.
 typedef struct gyr_train_progress {
-    size_t step, steps;           // of the optimizer: made, and all
-    uint64_t tokens;              // learned from
-    bool stepped;                 // a step was made now: the next members are of it
-    double loss;                  // of the step's tokens, before it
-    double rate, norm;            // learning rate, and length of the gradient before it was clipped
-    double valid_loss, bits;      // of the texts that are held out; NaN where they were not computed now
-    const char *sample;           // what the model writes; NULL where it was not asked now
-    size_t sample_size;           // bytes, which may end in a part of a character
-    double seconds;               // since gyr_train_run() began
-    uint64_t tokens_now;          // of `tokens`, those since then
-    double part;                  // of the step under way, what is done
-    bool saved;                   // a checkpoint was written now
+    size_t step, steps;      // of the optimizer: made, and all
+    uint64_t tokens;         // learned from
+    bool stepped;            // a step was made now: the next members are of it
+    double loss;             // of the step's tokens, before it
+    double rate, norm;       // learning rate, and length of the gradient before it was clipped
+    double valid_loss, bits; // of the texts that are held out; NaN where they were not computed now
+    const char *sample;      // what the model writes; NULL where it was not asked now
+    size_t sample_size;      // bytes, which may end in a part of a character
+    double seconds;          // since gyr_train_run() began
+    uint64_t tokens_now;     // of `tokens`, those since then
+    double part;             // of the step under way, what is done
+    bool saved;              // a checkpoint was written now
     uint64_t reserved[6];
 } gyr_train_progress;
 
 typedef struct gyr_train_options {
-    const char *model;      // a GGUF file of F32, F16 or BF16, of which all weights are trained; NULL: from nothing,
-    gyr_train_shape shape;  // a model of this shape,
-    const char *tokenizer;  // with the tokenizer of this: a GGUF file, or a folder as gyr_train_tokenizer() writes it
+    const char *model;       // a GGUF file of F32, F16 or BF16, of which all weights are trained; NULL: from nothing,
+    gyr_train_shape shape;   // a model of this shape,
+    const char *tokenizer;   // with the tokenizer of this: a GGUF file, or a folder as gyr_train_tokenizer() writes it
     const char *const *data; // files: each is a text of UTF-8, or in *.jsonl each line's "text" is one
     size_t n_data;
     const char *const *valid; // the same, to measure by and not to learn from; none: a part of the data is held out
@@ -947,16 +947,16 @@ typedef struct gyr_train_options {
     uint64_t steps;       // 0: as many as the epochs have
     double learning_rate; // 0: 1e-3, or 2e-5 for a model of a file
     gyr_schedule schedule;
-    double warmup;       // part of the steps in which the learning rate rises; 0: 0.02; negative: none
-    double weight_decay; // of matrices; 0: 0.1; negative: none
-    double clip;         // longest gradient; 0: 1; negative: any
-    uint64_t seed;       // of the beginning, of the order of texts, of what is held out, and of samples
-    uint32_t threads;    // 0: one for each CPU
-    bool resume;         // go on from the checkpoint, if there is one
-    uint32_t save_steps; // steps between checkpoints; 0: those of about a minute
-    uint64_t valid_steps;  // steps between measurements and samples; 0: a tenth of all
-    uint64_t valid_tokens; // most tokens to measure by; 0: 32,768
-    const char *prompt;    // what samples begin with; NULL: nothing
+    double warmup;          // part of the steps in which the learning rate rises; 0: 0.02; negative: none
+    double weight_decay;    // of matrices; 0: 0.1; negative: none
+    double clip;            // longest gradient; 0: 1; negative: any
+    uint64_t seed;          // of the beginning, of the order of texts, of what is held out, and of samples
+    uint32_t threads;       // 0: one for each CPU
+    bool resume;            // go on from the checkpoint, if there is one
+    uint32_t save_steps;    // steps between checkpoints; 0: those of about a minute
+    uint64_t valid_steps;   // steps between measurements and samples; 0: a tenth of all
+    uint64_t valid_tokens;  // most tokens to measure by; 0: 32,768
+    const char *prompt;     // what samples begin with; NULL: nothing
     uint32_t sample_tokens; // of a sample; 0: none is written
     // Called after each block. Return false to stop; a checkpoint is written, to go on from with `resume`.
     bool (*progress)(void *user, const gyr_train_progress *p);
@@ -966,9 +966,9 @@ typedef struct gyr_train_options {
 
 typedef struct gyr_train gyr_train;
 
-// Reads the data and checks all of it; nothing is computed yet. Fails with GYR_IO; GYR_MALFORMED, by the line of the data
-// that is wrong; GYR_USAGE; GYR_UNSUPPORTED where a model does something that gyr has no gradient of; GYR_FAILED where
-// a checkpoint is there and is not to be gone on from, or is of another training.
+// Reads the data and checks all of it; nothing is computed yet. Fails with GYR_IO; GYR_MALFORMED, by the line of the
+// data that is wrong; GYR_USAGE; GYR_UNSUPPORTED where a model does something that gyr has no gradient of; GYR_FAILED
+// where a checkpoint is there and is not to be gone on from, or is of another training.
 GYR_API gyr_train *gyr_train_open(const gyr_train_options *options, gyr_error *err);
 GYR_API void gyr_train_close(gyr_train *train);
 

@@ -24,9 +24,9 @@ struct train_options {
 #define FIELD(name) offsetof(struct train_options, name)
 
 static const struct option options[] = {
-    {"data", 0, "FILE", "texts: a file is one, or of *.jsonl each line's \"text\"", OPTION_TEXTS, FIELD(data)},
+    {"data", 0, "FILE", "a text; or of *.jsonl each line's \"text\" is one", OPTION_TEXTS, FIELD(data)},
     {"output", 'o', "FILE", "the GGUF file to write", OPTION_TEXT, FIELD(output)},
-    {"model", 'm', "FILE", "go on from this GGUF file (F32, F16, BF16), not from nothing", OPTION_TEXT, FIELD(model)},
+    {"model", 'm', "FILE", "train this on, a GGUF file of F32, F16 or BF16", OPTION_TEXT, FIELD(model)},
     {"resume", 0, NULL, "go on from the checkpoint, if there is one", OPTION_FLAG, FIELD(resume)},
     {"json", 0, NULL, "print a JSON object for each step, and one at the end", OPTION_FLAG, FIELD(json)},
     {"threads", 't', "N", "worker threads (one for each CPU if not given)", OPTION_WHOLE, FIELD(threads), 1, 1024},
@@ -58,7 +58,8 @@ static const struct option options[] = {
     {"hold-out", 0, "X", "that part (0.01); 0: none", OPTION_REAL, FIELD(hold_out), 0, 0.99},
     {"valid-steps", 0, "N", "steps between measurements (a tenth of all)", OPTION_WHOLE, FIELD(valid_steps), 1, 1e9},
     {"valid-tokens", 0, "N", "most tokens to measure by (32768)", OPTION_WHOLE, FIELD(valid_tokens), 1, 1e12},
-    {"sample", 0, "N", "tokens of what is written with each (48); 0: none", OPTION_WHOLE, FIELD(sample_tokens), 0, 4096},
+    {"sample", 0, "N", "tokens of what is written with each (48); 0: none", OPTION_WHOLE, FIELD(sample_tokens), 0,
+     4096},
     {"prompt", 0, "TEXT", "what that begins with", OPTION_TEXT, FIELD(prompt)},
     {0}};
 
@@ -149,19 +150,19 @@ static void say_plan(const gyr_train_info *i) {
 }
 
 static void print_plan(const gyr_train_info *i) {
-    print_object(json_pack(
-        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I}", "texts", (json_int_t)i->texts, "tokens",
-        (json_int_t)i->tokens, "bytes", (json_int_t)i->bytes, "held_out_texts", (json_int_t)i->valid_texts,
-        "held_out_bytes", (json_int_t)i->valid_bytes, "numbers", (json_int_t)i->numbers, "vocabulary",
-        (json_int_t)i->vocab, "context", (json_int_t)i->context, "batch", (json_int_t)i->batch, "steps",
-        (json_int_t)i->steps, "done", (json_int_t)i->done, "learning_rate", i->learning_rate, "memory",
-        (json_int_t)i->memory));
+    print_object(json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I}", "texts", (json_int_t)i->texts,
+                           "tokens", (json_int_t)i->tokens, "bytes", (json_int_t)i->bytes, "held_out_texts",
+                           (json_int_t)i->valid_texts, "held_out_bytes", (json_int_t)i->valid_bytes, "numbers",
+                           (json_int_t)i->numbers, "vocabulary", (json_int_t)i->vocab, "context",
+                           (json_int_t)i->context, "batch", (json_int_t)i->batch, "steps", (json_int_t)i->steps, "done",
+                           (json_int_t)i->done, "learning_rate", i->learning_rate, "memory", (json_int_t)i->memory));
 }
 
 static int close_report(const gyr_train *train, const struct telling *t) {
     const gyr_train_progress *p = &t->last;
     float first = (float)NAN, last = (float)NAN, bits;
-    if (t->info.steps) gyr_train_get_step(train, 0, &first, &bits), gyr_train_get_step(train, p->step - 1, &last, &bits);
+    if (t->info.steps)
+        gyr_train_get_step(train, 0, &first, &bits), gyr_train_get_step(train, p->step - 1, &last, &bits);
     char *curve = NULL;
     int status = train_curve(train, t->o->output, &curve);
     if (status) return status;
@@ -193,7 +194,9 @@ static gyr_train_options options_of(const struct train_options *o, struct tellin
                   .kv_heads = (uint32_t)o->kv_heads,
                   .head_dim = (uint32_t)o->head_dim,
                   .feed_forward = (uint32_t)o->feed_forward,
-                  .tied = !o->tied ? 0 : strcmp(o->tied, "yes") ? 2 : 1},
+                  .tied = !o->tied                 ? 0
+                          : strcmp(o->tied, "yes") ? 2
+                                                   : 1},
         .tokenizer = o->tokenizer,
         .data = o->data.items,
         .n_data = o->data.count,

@@ -75,7 +75,8 @@ static void draw_bits(FILE *out, const struct frame *f) {
     fprintf(out, "\"/>\n");
     for (size_t i = 0; gyr_train_get_step(f->train, i, &loss, &bits); i++)
         if (isfinite(bits))
-            fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"#d1242f\"><title>step %zu: %.4f</title></circle>\n",
+            fprintf(out,
+                    "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"#d1242f\"><title>step %zu: %.4f</title></circle>\n",
                     x_of(f, (double)i), y_of(f, (double)bits), i + 1, (double)bits);
 }
 

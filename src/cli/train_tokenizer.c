@@ -19,13 +19,13 @@ struct tokenizer_options {
 #define FIELD(name) offsetof(struct tokenizer_options, name)
 
 static const struct option options[] = {
-    {"data", 0, "FILE", "texts: a file is one, or of *.jsonl each line's \"text\"", OPTION_TEXTS, FIELD(data)},
+    {"data", 0, "FILE", "a text; or of *.jsonl each line's \"text\"", OPTION_TEXTS, FIELD(data)},
     {"output", 'o', "FOLDER", "where to write tokenizer.json", OPTION_TEXT, FIELD(output)},
     {"vocab-size", 0, "N", "tokens of the vocabulary (32768)", OPTION_WHOLE, FIELD(size), 257, 1e9},
-    {"special", 0, "TEXT", "special token; each use adds one (<|endoftext|>)", OPTION_TEXTS, FIELD(special)},
+    {"special", 0, "TEXT", "a special token (<|endoftext|>); repeat it", OPTION_TEXTS, FIELD(special)},
     {"pre", 0, "gpt-2|llama-bpe|qwen2", "how texts are cut into words (gpt-2)", OPTION_CHOICE, FIELD(pre)},
     {"min-count", 0, "N", "pairs that occur less often are not merged", OPTION_WHOLE, FIELD(least), 0, 1e18},
-    {"threads", 't', "N", "worker threads (one for each CPU if not given)", OPTION_WHOLE, FIELD(threads), 1, 1024},
+    {"threads", 't', "N", "worker threads (one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"json", 0, NULL, "print a JSON object at the end", OPTION_FLAG, FIELD(json)},
     {0}};
 

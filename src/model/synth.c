@@ -411,7 +411,11 @@ static bool check_blank(const struct job *j, gyr_error *e) {
                  {s->layers > 4096 || s->hidden > 1 << 20 || s->feed_forward > 1 << 22, "a number is too large"},
                  {s->kv_heads && s->heads % s->kv_heads, "heads are no multiple of those of keys and values"},
                  {!s->head_dim && s->heads && s->hidden % s->heads, "the width is no multiple of the heads"},
-                 {(s->head_dim ? s->head_dim : s->heads ? s->hidden / s->heads : 0) % 2, "a head's width is odd"}};
+                 {(s->head_dim ? s->head_dim
+                   : s->heads  ? s->hidden / s->heads
+                               : 0) %
+                      2,
+                  "a head's width is odd"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return fail(e, GYR_USAGE, "shape: %s; give other numbers", tries[i].what);
     return true;

@@ -61,7 +61,8 @@ static bool grow(struct table *t) {
     if (!(wide.slots = calloc(n, sizeof *wide.slots))) return false;
     wide.mask = n - 1;
     for (size_t i = 0; t->slots && i <= t->mask; i++)
-        if (t->slots[i].count) *find(&wide, t->slots[i].hash, t->slots[i].word.data, t->slots[i].word.size) = t->slots[i];
+        if (t->slots[i].count)
+            *find(&wide, t->slots[i].hash, t->slots[i].word.data, t->slots[i].word.size) = t->slots[i];
     free(t->slots);
     *t = wide;
     return true;

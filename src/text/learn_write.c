@@ -32,8 +32,8 @@ static json_t *splits(const char *pre) {
     if (!strcmp(pre, "gpt-2")) return byte_level(false, true);
     json_t *steps = json_array();
     for (size_t i = 0; p && i < MAX_STEPS && p->steps[i]; i++)
-        json_array_append_new(steps, json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex", p->steps[i],
-                                               "behavior", "Isolated", "invert", 0));
+        json_array_append_new(steps, json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex",
+                                               p->steps[i], "behavior", "Isolated", "invert", 0));
     json_array_append_new(steps, byte_level(false, false));
     return json_pack("{s:s,s:o}", "type", "Sequence", "pretokenizers", steps);
 }

@@ -79,16 +79,16 @@ static struct linear_op linear_op(const struct example *x, const struct host_lay
     const struct linear *of = trainee_linear(l->l, slot);
     const struct trained *p = &l->pair[slot];
     struct linear_op o = {.pool = x->t->pool,
-                              .rows = x->rows,
-                              .in = of->w.cols,
-                              .out = of->w.rows,
-                              .rank = p->rank,
-                              .type = of->w.type,
-                              .w = of->w.data,
-                              .bias = l->bias[slot],
-                              .a = x->numbers + p->a,
-                              .b = x->numbers + p->b,
-                              .scale = p->scale};
+                          .rows = x->rows,
+                          .in = of->w.cols,
+                          .out = of->w.rows,
+                          .rank = p->rank,
+                          .type = of->w.type,
+                          .w = of->w.data,
+                          .bias = l->bias[slot],
+                          .a = x->numbers + p->a,
+                          .b = x->numbers + p->b,
+                          .scale = p->scale};
     if (x->t->whole) whole_take(x->t->whole, &o);
     return o;
 }
@@ -345,8 +345,7 @@ static bool attend_back(struct example *x, uint32_t i, const float *dy, struct s
     struct attention_op a = attention_op(x, l);
     struct rope_op of_q = rope_op(x, l, a.heads), of_k = rope_op(x, l, a.kv_heads);
     memset(w->a, 0, x->rows * s.q * sizeof *w->a);
-    if (!linear_back(x, i, SLOT_OUT, k->mixed, dy, w->some, w->a) ||
-        !mix_back(x, l, k, w->a, w->b, w->c, w->d))
+    if (!linear_back(x, i, SLOT_OUT, k->mixed, dy, w->some, w->a) || !mix_back(x, l, k, w->a, w->b, w->c, w->d))
         return false;
     rope_backward(&of_q, w->b);
     rope_backward(&of_k, w->c);

@@ -28,8 +28,8 @@ static bool tell(struct running *r) {
 }
 
 static bool broken(const struct running *r, const char *what) {
-    return fail(r->e, GYR_FAILED, "%s: step %zu: %s is not a number any more; try a smaller learning rate", r->t->output,
-                r->p.step + 1, what);
+    return fail(r->e, GYR_FAILED, "%s: step %zu: %s is not a number any more; try a smaller learning rate",
+                r->t->output, r->p.step + 1, what);
 }
 
 // --------------------------------------------------------------------------------------------- a step

@@ -23,7 +23,9 @@ static char *name_of(struct text s, gyr_error *e) {
     return name;
 }
 
-static enum type type_of(const struct gyr_train *t, const struct whole_part *p) { return p->matrix ? t->type : TYPE_F32; }
+static enum type type_of(const struct gyr_train *t, const struct whole_part *p) {
+    return p->matrix ? t->type : TYPE_F32;
+}
 
 static bool put_head(const struct gyr_train *t, struct gguf_writer *w, gyr_error *e) {
     struct text key;

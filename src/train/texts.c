@@ -71,7 +71,8 @@ static bool keep(struct reading *r, json_t *all) {
     if (!s.data) return wrong(r, "its \"text\" is no text");
     if (!s.size) return true;
     size_t owner_room = r->owner_room;
-    if (!ARRAY_GROW(r->items, r->n, r->room) || !ARRAY_GROW(r->owners, r->n, owner_room)) return fail_memory(r->e, r->path);
+    if (!ARRAY_GROW(r->items, r->n, r->room) || !ARRAY_GROW(r->owners, r->n, owner_room))
+        return fail_memory(r->e, r->path);
     r->owner_room = owner_room;
     r->items[r->n] = s;
     r->owners[r->n++] = json_incref(all);
@@ -109,7 +110,9 @@ static bool has_lines(const char *path) {
     return n >= tail && !strcmp(path + n - tail, ".jsonl");
 }
 
-static bool is_packed(const struct map *file) { return file->size > 1 && file->data[0] == 0x1f && file->data[1] == 0x8b; }
+static bool is_packed(const struct map *file) {
+    return file->size > 1 && file->data[0] == 0x1f && file->data[1] == 0x8b;
+}
 
 static bool read_path(struct reading *r, const char *path) {
     struct map file;

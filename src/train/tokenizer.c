@@ -122,7 +122,8 @@ static bool learn_words(struct job *j, struct learned *l) {
 
 static bool train(struct job *j) {
     struct learned l = {0};
-    bool ok = check(j) && make_folder(j->o->output, j->e) && (j->counts = word_counts_new(j->pre, j->o->threads, j->e)) &&
+    bool ok = check(j) && make_folder(j->o->output, j->e) &&
+              (j->counts = word_counts_new(j->pre, j->o->threads, j->e)) &&
               texts_read(j->o->data, j->o->n_data, count, j, j->e) && learn_words(j, &l) && write_all(j, &l, j->e);
     j->done.size = l.n;
     j->done.merges = l.n_merges;

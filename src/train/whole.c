@@ -25,13 +25,12 @@ static bool count_parts(struct whole *w, gyr_error *e) {
             return refuse(w, t->name, "is quantized; gyr trains all weights of F32, F16 and BF16 models", e);
         if (t->name.size < sizeof name) memcpy(name, t->name.data, t->name.size);
         size_t n = (size_t)(t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3]);
-        w->parts[i] = (struct whole_part){
-            .tensor = t,
-            .at = w->n,
-            .n = n,
-            .matrix = t->n_dims > 1,
-            .residual = family_place(w->m->family, c->source, name, residual, 2, &place),
-            .used = family_place(w->m->family, c->source, name, constant, 3, &place)};
+        w->parts[i] = (struct whole_part){.tensor = t,
+                                          .at = w->n,
+                                          .n = n,
+                                          .matrix = t->n_dims > 1,
+                                          .residual = family_place(w->m->family, c->source, name, residual, 2, &place),
+                                          .used = family_place(w->m->family, c->source, name, constant, 3, &place)};
         w->n += n;
     }
     return true;
@@ -80,8 +79,9 @@ static bool take_vector(struct whole *w, enum role role, enum part part, uint32_
     const struct tensor *t = family_tensor(w->m->family, c, (struct place){role, part, layer, 0}, name);
     struct whole_part *p = t ? &w->parts[t - c->tensors] : NULL;
     if (!p || p->n != n || memcmp(w->numbers + p->at, *v, n * sizeof **v))
-        return fail(e, GYR_UNSUPPORTED, "%s: tensor %.100s is not computed with as it is in the file; gyr does not train it",
-                    c->path, name);
+        return fail(e, GYR_UNSUPPORTED,
+                    "%s: tensor %.100s is not computed with as it is in the file; gyr does not train it", c->path,
+                    name);
     p->used = true;
     *v = w->numbers + p->at;
     return true;
@@ -95,8 +95,9 @@ static bool take_norm(struct whole *w, enum role role, uint32_t layer, struct ho
 
 static bool take_layer(struct whole *w, struct host_layer *l, uint32_t i, gyr_error *e) {
     static const enum role roles[SLOTS] = {
-        [SLOT_QKV] = ROLE_QKV, [SLOT_Q] = ROLE_Q,       [SLOT_K] = ROLE_K,   [SLOT_V] = ROLE_V,      [SLOT_OUT] = ROLE_ATTN_OUT,
-        [SLOT_GATE_UP] = ROLE_GATE_UP, [SLOT_GATE] = ROLE_GATE, [SLOT_UP] = ROLE_UP, [SLOT_DOWN] = ROLE_DOWN};
+        [SLOT_QKV] = ROLE_QKV,   [SLOT_Q] = ROLE_Q,          [SLOT_K] = ROLE_K,
+        [SLOT_V] = ROLE_V,       [SLOT_OUT] = ROLE_ATTN_OUT, [SLOT_GATE_UP] = ROLE_GATE_UP,
+        [SLOT_GATE] = ROLE_GATE, [SLOT_UP] = ROLE_UP,        [SLOT_DOWN] = ROLE_DOWN};
     if (!take_norm(w, ROLE_ATTN_NORM, i, &l->attn, e) || !take_norm(w, ROLE_MLP_NORM, i, &l->mlp, e)) return false;
     for (int s = 0; s < SLOTS; s++) {
         const struct linear *of = trainee_linear(l->l, (enum slot)s);

@@ -7,8 +7,8 @@
 
 struct whole_part {
     const struct tensor *tensor;
-    size_t at, n; // of its numbers among all
-    bool matrix;  // more than one dimension: weight decay is for these
+    size_t at, n;  // of its numbers among all
+    bool matrix;   // more than one dimension: weight decay is for these
     bool residual; // a matrix whose product is added to the stream
     bool used;
 };
@@ -20,8 +20,8 @@ struct whole {
     size_t n;
 };
 
-// The numbers are those of the file, which is a GGUF of F32, F16 or BF16. GYR_UNSUPPORTED, by the tensor's name, where a
-// tensor is none of these, or has no gradient. The trainee's model must outlive it, and it the trainee's use.
+// The numbers are those of the file, which is a GGUF of F32, F16 or BF16. GYR_UNSUPPORTED, by the tensor's name, where
+// a tensor is none of these, or has no gradient. The trainee's model must outlive it, and it the trainee's use.
 struct whole *whole_new(struct trainee *t, gyr_error *e);
 void whole_free(struct whole *w);
 

@@ -65,7 +65,8 @@ static void merges_are_those_of_hugging_face(void) {
         REQUIRE(read_all(test_data(name), golden) > 1000);
         const char *at = strstr(json, "\"merges\": [") + strlen("\"merges\": ");
         size_t n = 0;
-        for (char *line = strtok(golden, "\n"); line; line = strtok(NULL, "\n"), n++) {
+        char *rest, *line = strtok_r(golden, "\n", &rest);
+        for (; line; line = strtok_r(NULL, "\n", &rest), n++) {
             next_string(&at, left);
             next_string(&at, right);
             snprintf(both, sizeof both, "%s %s", left, right);

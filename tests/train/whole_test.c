@@ -48,7 +48,8 @@ static double loss_of(struct bench *b) {
     weight[19] = weight[44] = 0;
     b->t->starts = starts;
     b->t->n_starts = 3;
-    if (!trainee_example(b->t, b->w->numbers, base.text, weight, (size_t)base.text_n, 0.01f, &told, b->gradients, &b->e))
+    if (!trainee_example(b->t, b->w->numbers, base.text, weight, (size_t)base.text_n, 0.01f, &told, b->gradients,
+                         &b->e))
         printf("  %s\n", b->e.message);
     return told.loss;
 }
@@ -62,7 +63,8 @@ static const struct whole_part *part_of(const struct bench *b, const char *name)
 }
 
 // One tensor of the golden; returns how many numbers of it are kept.
-static size_t compare(const struct bench *b, const char *name, size_t n, size_t step, double squares, const float *want) {
+static size_t compare(const struct bench *b, const char *name, size_t n, size_t step, double squares,
+                      const float *want) {
     const struct whole_part *p = part_of(b, name);
     if (!p) printf("  %s is missing\n", name);
     CHECK(p && p->n == n);
@@ -137,7 +139,8 @@ static void sequences_see_nothing_of_one_another(void) {
     b.t->n_starts = 0;
     for (size_t i = 0; i < 3; i++) {
         size_t from = starts[i], to = i < 2 ? starts[i + 1] : (size_t)base.text_n;
-        CHECK(trainee_example(b.t, b.w->numbers, base.text + from, weight + from, to - from, 1, &part, b.gradients, &e));
+        CHECK(
+            trainee_example(b.t, b.w->numbers, base.text + from, weight + from, to - from, 1, &part, b.gradients, &e));
         sum += part.loss;
     }
     CHECK(fabs(sum - all.loss) < 1e-9 * sum);
