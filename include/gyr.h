@@ -808,6 +808,11 @@ GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
 // Trains an adapter (LoRA) for a model by conversations (docs/training.md). What comes out depends on the model, the
 // data and the options, and neither on the number of threads nor on interruptions: the same bytes.
 
+typedef enum gyr_optimizer {
+    GYR_OPTIMIZER_ADAMW = 0,
+    GYR_OPTIMIZER_MUON = 1,
+} gyr_optimizer;
+
 typedef enum gyr_schedule {
     GYR_SCHEDULE_LINEAR = 0, // the learning rate falls to nearly 0 in a line
     GYR_SCHEDULE_COSINE = 1, // or along half a cosine
@@ -854,7 +859,12 @@ typedef struct gyr_tune_options {
     // Called after each example. Return false to stop; a checkpoint is written, to go on from with `resume`.
     bool (*progress)(void *user, const gyr_tune_progress *p);
     void *user;
-    uint64_t reserved[8];
+    // What gets a pair: "all-linear" (NULL: this), "attention", "mlp", "experts", or modules as PEFT calls them, such
+    // as q_proj; several with commas between.
+    const char *targets;
+    gyr_optimizer optimizer;
+    bool rslora; // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
+    uint64_t reserved[6];
 } gyr_tune_options;
 
 typedef struct gyr_tune gyr_tune;
@@ -876,7 +886,9 @@ typedef struct gyr_tune_info {
     size_t steps, done; // of the optimizer: all; made before, by the checkpoint
     uint64_t numbers;   // that are trained
     uint64_t bytes;     // of memory that training takes, beside the model's
-    uint64_t reserved[8];
+    bool rslora;
+    gyr_optimizer optimizer;
+    uint64_t reserved[7];
 } gyr_tune_info;
 
 // What is going to be done.

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 // Numbers are little-endian. Behind the header come the parts, and a check of all before it.
 struct header {

@@ -88,32 +88,49 @@ static bool take_vector(struct whole *w, enum role role, enum part part, uint32_
 }
 
 static bool take_norm(struct whole *w, enum role role, uint32_t layer, struct host_norm *n, gyr_error *e) {
-    size_t dim = w->m->h.hidden;
+    size_t dim = n->dim * n->parts;
     return take_vector(w, role, PART_WEIGHT, layer, &n->w, dim, e) &&
            take_vector(w, role, PART_BIAS, layer, &n->b, dim, e);
 }
 
-static bool take_layer(struct whole *w, struct host_layer *l, uint32_t i, gyr_error *e) {
+// Biases of experts and routers have no role here: a model with such is refused by the first of them.
+static bool take_maps(struct whole *w, struct trainee *t, uint32_t i, gyr_error *e) {
     static const enum role roles[SLOTS] = {
         [SLOT_QKV] = ROLE_QKV,   [SLOT_Q] = ROLE_Q,          [SLOT_K] = ROLE_K,
         [SLOT_V] = ROLE_V,       [SLOT_OUT] = ROLE_ATTN_OUT, [SLOT_GATE_UP] = ROLE_GATE_UP,
         [SLOT_GATE] = ROLE_GATE, [SLOT_UP] = ROLE_UP,        [SLOT_DOWN] = ROLE_DOWN};
-    if (!take_norm(w, ROLE_ATTN_NORM, i, &l->attn, e) || !take_norm(w, ROLE_MLP_NORM, i, &l->mlp, e)) return false;
-    for (int s = 0; s < SLOTS; s++) {
-        const struct linear *of = trainee_linear(l->l, (enum slot)s);
-        if (of && (!take_matrix(w, &of->w, "matrices", e) ||
-                   !take_vector(w, roles[s], PART_BIAS, i, &l->bias[s], of->w.rows, e)))
-            return false;
+    for (unsigned s = 0; s < trainee_slots(t); s++) {
+        const struct linear *of = trainee_linear(t, i, s);
+        if (!of) continue;
+        float **bias = &t->layers[i].bias[s];
+        if (!take_matrix(w, &of->w, "matrices", e)) return false;
+        if (*bias && (s >= SLOTS || !roles[s]))
+            return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train biases of experts", w->m->checkpoint->path);
+        if (*bias && !take_vector(w, roles[s], PART_BIAS, i, bias, of->w.rows, e)) return false;
     }
     return true;
+}
+
+static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error *e) {
+    struct host_layer *l = &t->layers[i];
+    const struct {
+        enum role role;
+        struct host_norm *norm;
+    } norms[] = {{ROLE_ATTN_NORM, &l->attn}, {ROLE_ATTN_POST_NORM, &l->attn_post},
+                 {ROLE_MLP_NORM, &l->mlp},   {ROLE_MLP_POST_NORM, &l->mlp_post},
+                 {ROLE_Q_NORM, &l->q},       {ROLE_K_NORM, &l->k}};
+    if (l->v.w) return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train norms of values", w->m->checkpoint->path);
+    for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)
+        if (norms[k].norm->w && !take_norm(w, norms[k].role, i, norms[k].norm, e)) return false;
+    return take_maps(w, t, i, e);
 }
 
 static bool take_all(struct whole *w, struct trainee *t, gyr_error *e) {
     const struct model *m = w->m;
     bool ok = take_matrix(w, &m->embedding, "embeddings", e) && take_matrix(w, &m->output, "output matrices", e) &&
-              take_norm(w, ROLE_FINAL_NORM, 0, &t->final, e) &&
+              (!t->final.w || take_norm(w, ROLE_FINAL_NORM, 0, &t->final, e)) &&
               take_vector(w, ROLE_OUTPUT, PART_BIAS, 0, &t->output_bias, m->h.vocab, e);
-    for (uint32_t i = 0; ok && i < m->h.layers; i++) ok = take_layer(w, &t->layers[i], i, e);
+    for (uint32_t i = 0; ok && i < m->h.layers; i++) ok = take_layer(w, t, i, e);
     for (size_t i = 0; ok && i < m->checkpoint->n_tensors; i++)
         if (!w->parts[i].used) return refuse(w, w->parts[i].tensor->name, "has no gradient in gyr", e);
     return ok;

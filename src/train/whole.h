@@ -39,8 +39,8 @@ bool whole_linear(const struct whole *w, const struct linear_op *o, const float 
                   gyr_error *e);
 
 // += the gradients by a norm's weights.
-void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, size_t dim,
-                const float *x, const float *saved, const float *dy, float *gradients);
+void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, const float *x,
+                const float *saved, const float *dy, float *gradients);
 
 // += the gradients by the embeddings.
 void whole_embed(const struct whole *w, const int32_t *ids, size_t rows, const float *dy, float *gradients);

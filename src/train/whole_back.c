@@ -27,6 +27,7 @@ static bool outputs(const struct way *w, size_t first, size_t n, float *turned) 
     for (size_t r = 0; r < o->rows; r += DEEP) {
         size_t rows = o->rows - r < DEEP ? o->rows - r : DEEP;
         transpose(w->dy + r * o->out + first, o->out, rows, n, turned);
+        for (size_t i = 0; o->by != 0 && o->by != 1 && i < n * rows; i++) turned[i] *= o->by;
         struct host_panel p = {.x = turned,
                                .x_row = rows,
                                .x_step = 1,
@@ -60,29 +61,31 @@ bool whole_linear(const struct whole *w, const struct linear_op *o, const float 
     return !atomic_load(&way.failed) || fail_memory(e, "training");
 }
 
+// A task has some columns of all parts; a row's vectors take turns with the parts.
 struct norm_way {
+    const struct host_norm *n;
     const float *x, *saved, *dy;
     float *dw, *db;
-    size_t rows, dim;
+    size_t vectors;
 };
 
 static void norm_task(void *arg, size_t task) {
     const struct norm_way *w = arg;
-    size_t first = task * COLUMNS, end = first + COLUMNS < w->dim ? first + COLUMNS : w->dim;
-    for (size_t r = 0; r < w->rows; r++) {
-        const float *x = w->x + r * w->dim, *dy = w->dy + r * w->dim;
-        float mean = w->saved[2 * r], inverse = w->saved[2 * r + 1];
-        for (size_t i = first; i < end; i++) w->dw[i] += dy[i] * ((x[i] - mean) * inverse);
+    size_t dim = w->n->dim, first = task * COLUMNS, end = first + COLUMNS < dim ? first + COLUMNS : dim;
+    for (size_t r = 0; r < w->vectors; r++) {
+        const float *x = w->x + r * dim, *dy = w->dy + r * dim;
+        float mean = w->saved[2 * r], inverse = w->saved[2 * r + 1], *dw = w->dw + r % w->n->parts * dim;
+        for (size_t i = first; i < end; i++) dw[i] += dy[i] * ((x[i] - mean) * inverse);
         for (size_t i = first; w->db && i < end; i++) w->db[i] += dy[i];
     }
 }
 
-void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, size_t dim,
-                const float *x, const float *saved, const float *dy, float *gradients) {
-    struct norm_way way = {.x = x, .saved = saved, .dy = dy, .rows = rows, .dim = dim};
+void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, const float *x,
+                const float *saved, const float *dy, float *gradients) {
+    struct norm_way way = {.n = n, .x = x, .saved = saved, .dy = dy, .vectors = rows * n->each};
     way.dw = gradients + (n->w - w->numbers);
     way.db = n->b ? gradients + (n->b - w->numbers) : NULL;
-    pool_run(pool, (dim + COLUMNS - 1) / COLUMNS, norm_task, &way);
+    pool_run(pool, (n->dim + COLUMNS - 1) / COLUMNS, norm_task, &way);
 }
 
 void whole_embed(const struct whole *w, const int32_t *ids, size_t rows, const float *dy, float *gradients) {

@@ -120,6 +120,9 @@ static void check(const char *name) {
 static void serial_and_gated(void) { check("llama"); }
 static void parallel_with_layer_norms_and_biases(void) { check("gpt-neox"); }
 static void tied(void) { check("qwen2"); }
+static void norms_of_heads(void) { check("qwen3"); }
+static void norms_behind_branches_and_caps(void) { check("gemma2"); }
+static void experts(void) { check("mixtral"); }
 
 // What sequences of one example are is what they are alone.
 static void sequences_see_nothing_of_one_another(void) {
@@ -158,7 +161,7 @@ static void sequences_see_nothing_of_one_another(void) {
 static void what_is_not_trained_is_named(void) {
     static const struct {
         const char *family, *why;
-    } tries[] = {{"qwen3", "q"}, {"mixtral", "experts"}, {"mamba", "states"}};
+    } tries[] = {{"gpt2", "position_embd.weight has no gradient"}, {"gpt-oss", "biases"}, {"mamba", "states"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         struct bench b;
         gyr_error e = {0};
@@ -176,6 +179,9 @@ int main(void) {
     RUN(serial_and_gated);
     RUN(parallel_with_layer_norms_and_biases);
     RUN(tied);
+    RUN(norms_of_heads);
+    RUN(norms_behind_branches_and_caps);
+    RUN(experts);
     RUN(sequences_see_nothing_of_one_another);
     RUN(what_is_not_trained_is_named);
     unlink(drawn_file(folder, "model.gguf"));
