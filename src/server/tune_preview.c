@@ -100,15 +100,13 @@ static bool look_at(const struct preview *p, struct buf *json, struct tune_paths
     return ok;
 }
 
-static bool reply(const struct preview *p, struct exchange *x, struct fault *f) {
-    struct buf json = {0};
+static bool make_reply(const struct preview *p, struct buf *json, struct fault *f) {
     struct tune_paths paths = {0};
     gyr_error e = {0};
-    bool in_valid, ok = look_at(p, &json, &paths, &e);
+    bool in_valid, ok = look_at(p, json, &paths, &e);
     if (!ok) tune_hide_paths(&e, p->server, &p->tune, &paths, p->model, &in_valid);
     tune_paths_free(&paths);
-    if (ok) return reply_json(x, 200, &json), true;
-    buf_free(&json);
+    if (ok) return true;
     bool data = e.status == GYR_MALFORMED || e.status == GYR_TOO_LONG;
     if (data) return refuse_as(f, 400, "invalid_training_file", "training_file", "%s", e.message);
     return refuse_error(f, &e, e.status == GYR_UNSUPPORTED);
@@ -165,6 +163,7 @@ static bool read_preview(struct server *s, const struct exchange *x, const json_
 
 static bool preview(struct server *s, struct exchange *x, struct fault *f) {
     struct preview p = {.server = s, .limit = SHOWN};
+    struct buf json = {0};
     json_t *body = ask_body(x, f);
     bool ok = body && read_preview(s, x, body, &p, f);
     json_decref(body);
@@ -175,8 +174,12 @@ static bool preview(struct server *s, struct exchange *x, struct fault *f) {
         f->retry_after = 1;
         return false;
     }
-    ok = reply(&p, x, f);
-    atomic_store(&s->tuner->looking, false);
+    ok = make_reply(&p, &json, f);
+    atomic_store(&s->tuner->looking, false); // before the client hears, who may ask for the next
+    if (ok)
+        reply_json(x, 200, &json);
+    else
+        buf_free(&json);
     return ok;
 }
 
