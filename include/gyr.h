@@ -834,7 +834,8 @@ typedef struct gyr_tune_progress {
 } gyr_tune_progress;
 
 typedef struct gyr_tune_options {
-    const char *data;     // conversations, a line each (JSONL): OpenAI's format for fine-tuning chats
+    const char *data;     // conversations, a line each (JSONL): OpenAI's format for fine-tuning chats; or, of a name
+                          // that ends in .csv, a table with columns `question`, `answer` and, if wanted, `system`
     const char *valid;    // the same, to measure by and not to learn from; NULL: none
     const char *output;   // the adapter: as of gyr_adapter_save(). Until training is done, what it needs to go on lies
                           // beside it, in `output`.state. NULL: it is only looked at, and not trained
