@@ -105,10 +105,12 @@ def with_keys(*names):
 def signed_in(server, key, **how):
     page = opened(server, **how)
     page.until("document.querySelector('dialog input[type=password]')")
-    page.run("localStorage.setItem('gyr.settings', JSON.stringify({max_tokens: 60}))")  # so that the next question fits the poet's context, too
     page.type("dialog input", key)
     page.key("Enter", text="\r")
     page.until("!document.querySelector('dialog') && document.querySelector('.model-choice option[value]') && document.querySelector('.user .done')")
+    page.run("localStorage.setItem('gyr.settings', JSON.stringify({max_tokens: 60}))")  # the poet's context takes some of these
+    page.run("location.hash = '#/new'")  # what is there has its settings already
+    page.until("document.querySelector('.chat.empty') && document.querySelector('.model-choice option[value]')")
     return page
 
 

@@ -4,10 +4,10 @@
 #include "device/gpu/work.h"
 
 // Blocks of a processor: all are there at once, with registers to spare. Bytes of a first try, which is all for a card
-// that takes long; and of the others, more than any cache holds.
+// that takes long; and at most of the others, which no cache holds, and which take pass_seconds each.
 enum { BLOCKS = 4, FIRST = 64 << 20 };
 static const size_t most = (size_t)4 << 30;
-static const double long_seconds = 0.05;
+static const double long_seconds = 0.05, pass_seconds = 0.02;
 
 struct reading {
     size_t passes, rounds;
@@ -51,7 +51,7 @@ bool gpu_read_rate(struct device *d, double *rate, gyr_error *e) {
     struct gpu *g = gpu_of(d);
     uint64_t total, left;
     d->ops->room(d, &total, &left);
-    size_t bytes = left / 2 < most ? (size_t)left / 2 / 16 * 16 : most;
+    size_t bytes = left / 2 < most ? (size_t)left / 2 / 16 * 16 : most, timely;
     struct reading first = {1, 1, 0}, all = {8, 3, 0};
     *rate = 0;
     if (bytes < FIRST)
@@ -60,7 +60,9 @@ bool gpu_read_rate(struct device *d, double *rate, gyr_error *e) {
     if (!read_bytes(g, FIRST, &first, e)) return false;
     *rate = first.rate;
     if (FIRST / first.rate > long_seconds) return true;
-    if (!read_bytes(g, bytes, &all, e)) return false;
+    timely = (size_t)(first.rate * pass_seconds / 16) * 16;
+    if (timely < FIRST) timely = FIRST;
+    if (!read_bytes(g, bytes < timely ? bytes : timely, &all, e)) return false;
     *rate = all.rate;
     return true;
 }
