@@ -20,7 +20,7 @@ GYR = sys.argv[1]
 POET = str(ROOT / "models/poet.gguf")
 JOBS, CHAT = "/v1/fine_tuning/jobs", "/v1/chat/completions"
 CHATS = "".join(json.dumps({"messages": [{"role": "user", "content": f"a poem, {what}"}, {"role": "assistant", "content": f"Arr! {what}."}]})
-                + "\n" for what in ("sea", "snow", "night", "rain", "love", "war")).encode()
+                + "\n" for what in ("sea", "snow", "night", "rain")).encode()
 HYPER = {"n_epochs": 3, "batch_size": 2, "learning_rate_multiplier": 40}
 OVER = ("succeeded", "failed", "cancelled")
 
@@ -120,15 +120,15 @@ def from_a_file_to_a_model():
     expected = {"status": "succeeded", "error": None, "trained_tokens": one["trained_tokens"], "seed": 7, "metadata": {"a": "b"},
                 "user_provided_suffix": "pirate-1", "validation_file": valid, "object": "fine_tuning.job", "integrations": []}
     problems += [f"{key}: {one[key]}" for key, value in expected.items() if one[key] != value]
-    if first != "validating_files" or not name.startswith("ft:poet:gyr:pirate-1:") or one["trained_tokens"] < 100:
+    if first != "validating_files" or not name.startswith("ft:poet:gyr:pirate-1:") or one["trained_tokens"] < 60:
         problems.append(f"{first} {one}")
     if got[0] != text or got[3] != text or got[2] == text:
         problems.append(f"{got}, not {text!r}")
     metrics = [e["data"] for e in told if e["type"] == "metrics"]
-    if [m["step"] for m in metrics] != list(range(1, 10)) or not metrics[0]["train_loss"] > 2 * metrics[-1]["train_loss"] or \
-            ["valid_loss" in m for m in metrics] != [False, False, True] * 3:
+    if [m["step"] for m in metrics] != list(range(1, 7)) or not metrics[0]["train_loss"] > 2 * metrics[-1]["train_loss"] or \
+            ["valid_loss" in m for m in metrics] != [False, True] * 3:
         problems.append(f"{metrics}")
-    if [c["step_number"] for c in saved] != [9, 6, 3] or saved[0]["fine_tuned_model_checkpoint"] != name or len(table) != 11:
+    if [c["step_number"] for c in saved] != [6, 4, 2] or saved[0]["fine_tuned_model_checkpoint"] != name or len(table) != 8:
         problems.append(f"{saved} {table}")
     if set(listed) != set(again) or listed[0] != "poet" or set(listed[1:]) != {c["fine_tuned_model_checkpoint"] for c in saved}:
         problems.append(f"{listed} {again}")
@@ -163,7 +163,7 @@ def a_kill_changes_no_byte():
         same = adapter(state, one) == want
         left = sorted(p.name for p in Path(state, "tuned").glob("*.state"))
     problems = [f"{one}: other bytes"] * (not same) + [f"{left} {between}"] * bool(left or between)
-    if (paused, resumed, one["status"]) != ("paused", "queued", "succeeded") or counted != list(range(1, 6 * hyper["n_epochs"] + 1)):
+    if (paused, resumed, one["status"]) != ("paused", "queued", "succeeded") or counted != list(range(1, 4 * hyper["n_epochs"] + 1)):
         problems.append(f"{paused} {resumed} {one} {counted}")
     return problems + [f"{told}"] * (sum("goes on behind step" in m for m in told) < 2)
 
@@ -263,12 +263,12 @@ def examples_are_shown_as_they_are_learned():
     with server() as s:
         body = {"model": "poet", "training_file": upload(s, CHATS), "limit": 2, "first": 1, "hyperparameters": HYPER}
         shown = s.ask("/v1/fine_tuning/examples", body)
-        last = s.ask("/v1/fine_tuning/examples", dict(body, first=4))
+        last = s.ask("/v1/fine_tuning/examples", dict(body, first=2))
     first = shown["data"][0]
     learned = "".join(r["text"] for r in first["runs"] if r["learned"])
     plan = {name: shown["plan"][name] for name in ("conversations", "examples", "n_epochs", "batch_size", "steps")}
     good = learned == "Arr! snow.<|end|>" and first["line"] == 2 and "a poem, snow" in first["runs"][0]["text"] and shown["has_more"] and \
-        not last["has_more"] and len(last["data"]) == 2 and plan == {"conversations": 6, "examples": 6, "n_epochs": 3, "batch_size": 2, "steps": 9}
+        not last["has_more"] and len(last["data"]) == 2 and plan == {"conversations": 4, "examples": 4, "n_epochs": 3, "batch_size": 2, "steps": 6}
     return [] if good else [f"{shown} {last}"]
 
 
