@@ -34,7 +34,7 @@ static const struct option options[] = {
     {"rank", 0, "N", "rank of the adapter (16)", OPTION_WHOLE, FIELD(rank), 1, 4096, "Training"},
     {"alpha", 0, "X", "pairs are scaled by alpha / rank (twice the rank)", OPTION_REAL, FIELD(alpha), 1e-6, 1e6},
     {"rslora", 0, NULL, "pairs are scaled by alpha / sqrt(rank)", OPTION_FLAG, FIELD(rslora)},
-    {"targets", 0, "WORDS", "all-linear, attention, mlp, experts, or q_proj,v_proj", OPTION_TEXT, FIELD(targets)},
+    {"targets", 0, "WORDS", "what gets a pair: attention, q_proj,v_proj...", OPTION_TEXT, FIELD(targets)},
     {"epochs", 0, "N", "times that all is learned (by the number of examples)", OPTION_WHOLE, FIELD(epochs), 1, 1e6},
     {"batch", 0, "N", "examples of a step (4)", OPTION_WHOLE, FIELD(batch), 1, 1e6},
     {"lr", 0, "X", "learning rate (2e-4)", OPTION_REAL, FIELD(rate), 1e-12, 1e3},
