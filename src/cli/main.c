@@ -20,7 +20,7 @@ static const struct verb {
 } verbs[] = {
     {"run", "answer a prompt, or chat", verb_run, TOGETHER},
     {"verify", "check an answer's receipt by computing it again", verb_verify, ALONE},
-    {"serve", "serve models over HTTP", verb_serve, ALONE},
+    {"serve", "serve models over HTTP", verb_serve, TOGETHER},
     {"key", "make, list and remove the keys of a server", verb_key},
     {"pull", "get a model from the hub", verb_pull},
     {"list", "list the models that were pulled", verb_list},

@@ -53,6 +53,13 @@ bool team_follow(const char *path, gyr_model_options options, int *status) {
     return true;
 }
 
+bool team_serves(bool one, bool adapters) {
+    if (!joined || gyr_ranks_count(joined) < 2) return true;
+    if (one) return team_adapter("serve", adapters ? "" : NULL);
+    usage_error("--model: on several machines gyr serve has one model, and no folder of them; start a server for each");
+    return false;
+}
+
 int team_end(int status) {
     gyr_ranks *r = joined;
     joined = NULL;
@@ -62,6 +69,7 @@ int team_end(int status) {
 bool team_none(const char *verb) {
     if (told(sizes, sizeof sizes / sizeof *sizes) < 2) return true;
     output_quiet(told(numbers, sizeof numbers / sizeof *numbers) > 0);
-    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run and gyr bench do)", verb);
+    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench and serve do)",
+                verb);
     return false;
 }

@@ -4,9 +4,11 @@
 #include "open.h"
 #include "options.h"
 #include "output.h"
+#include "ranks.h"
 #include "serve_models.h"
 #include "verbs.h"
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +19,11 @@ struct serving {
     struct texts models, aliases, adapters, origins, hosts;
     const char *adapter_folder, *host, *cert, *key, *kv_type, *device;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
-        key_files, memory, adapter_memory;
-    bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull;
+        key_files, memory, adapter_memory, tune_threads;
+    bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull, tune_fair;
 };
+
+static const uint64_t UNSET = UINT64_MAX;
 
 #define FIELD(name) offsetof(struct serving, name)
 
@@ -46,6 +50,8 @@ static const struct option options[] = {
     {"no-page", 0, NULL, "no web page at /", OPTION_FLAG, FIELD(no_page)},
     {"origin", 0, "URL", "web pages that may ask (repeatable; *: all)", OPTION_TEXTS, FIELD(origins)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024, "Limits"},
+    {"tune-threads", 0, "N", "threads of fine-tuning (--threads); 0: none", OPTION_WHOLE, FIELD(tune_threads), 0, 1024},
+    {"tune-fair", 0, NULL, "fine-tuning takes time from answers", OPTION_FLAG, FIELD(tune_fair)},
     {"parallel", 0, "N", "answers at once, of each model (64)", OPTION_WHOLE, FIELD(parallel), 1, 256},
     {"waiting", 0, "N", "requests that wait (1024)", OPTION_WHOLE, FIELD(waiting), 0, 1e6},
     {"prefill", 0, "N", "tokens of prompts a step beside answers (128)", OPTION_WHOLE, FIELD(prefill), 1, 1e6},
@@ -87,6 +93,27 @@ static char *pages_folder(void) {
     return !home || asprintf(&path, "%s/.cache/gyr/conversations", home) < 0 ? NULL : path;
 }
 
+static gyr_model_options model_options(const struct serving *o) {
+    return (gyr_model_options){.threads = (uint32_t)o->threads,
+                               .device = device_named(o->device),
+                               .tokens = o->context,
+                               .kv_type = kv_type_named(o->kv_type),
+                               .oversize = o->oversize,
+                               .lock = o->lock,
+                               .cache = !o->no_cache,
+                               .kv_bytes = o->kv_memory << 20};
+}
+
+// What a rank behind rank 0 does. Signals that a launcher sends to all are rank 0's: it ends the others once what was
+// asked is answered.
+static bool follow(const struct serving *o, int *status) {
+    if (!team_joined() || !gyr_ranks_own(team_joined())) return false;
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    return team_follow(o->models.count ? o->models.items[0] : NULL, model_options(o), status);
+}
+
 static int run(const struct serving *o, const struct sources *models, const struct adapter_sources *adapters,
                const char *pages) {
     gyr_error e = {0};
@@ -98,14 +125,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .adapter_folder = o->adapter_folder,
         .adapter_memory = o->adapter_memory << 20,
         .memory = o->memory << 20,
-        .model = {.threads = (uint32_t)o->threads,
-                  .device = device_named(o->device),
-                  .tokens = o->context,
-                  .kv_type = kv_type_named(o->kv_type),
-                  .oversize = o->oversize,
-                  .lock = o->lock,
-                  .cache = !o->no_cache,
-                  .kv_bytes = o->kv_memory << 20},
+        .model = model_options(o),
         .host = o->host,
         .port = (uint16_t)o->port,
         .cert = o->cert,
@@ -116,6 +136,10 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .n_hosts = o->hosts.count,
         .auth = o->auth,
         .no_auth = o->no_auth,
+        .tune_fair = o->tune_fair,
+        .tune_threads = o->tune_threads == UNSET ? (int)o->threads
+                        : o->tune_threads        ? (int)o->tune_threads
+                                                 : -1,
         .quiet = o->quiet,
         .pull = o->pull,
         .no_page = o->no_page,
@@ -134,12 +158,14 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .log = on_log,
         .user = (void *)o,
     };
+    how.model.ranks = team_joined();
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }
 
 int verb_serve(int argc, char **argv) {
     struct serving o = {.host = "127.0.0.1",
                         .port = 8080,
+                        .tune_threads = UNSET,
                         .parallel = 64,
                         .waiting = 1024,
                         .prefill = 128,
@@ -155,10 +181,13 @@ int verb_serve(int argc, char **argv) {
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
-    if (!status) status = sources_find(&models, &o.models, &o.aliases);
-    if (!status) status = adapter_sources_read(&adapters, &o.adapters);
+    if (!status && !team_serves(n == 1, o.adapter_folder || o.adapters.count)) status = GYR_USAGE;
+    bool follows = !status && follow(&o, &status);
+    if (!status && !follows) status = sources_find(&models, &o.models, &o.aliases);
+    if (!status && !follows && !team_serves(models.n == 1 && !models.list->listed, false)) status = GYR_USAGE;
+    if (!status && !follows) status = adapter_sources_read(&adapters, &o.adapters);
     char *pages = pages_folder();
-    if (!status) status = run(&o, &models, &adapters, pages);
+    if (!status && !follows) status = run(&o, &models, &adapters, pages);
     free(pages);
     sources_free(&models);
     adapter_sources_free(&adapters);

@@ -24,7 +24,7 @@ struct tune_options {
 
 static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model)},
-    {"data", 0, "FILE", "conversations to learn from, a line each (JSONL)", OPTION_TEXT, FIELD(data)},
+    {"data", 0, "FILE", "conversations to learn from: JSONL, or a CSV", OPTION_TEXT, FIELD(data)},
     {"output", 'o', "PATH", "adapter to write: a PEFT folder, or a *.gguf file", OPTION_TEXT, FIELD(output)},
     {"valid", 0, "FILE", "conversations to measure by after each epoch", OPTION_TEXT, FIELD(valid)},
     {"show", 0, NULL, "print examples with what is learned marked, and stop", OPTION_FLAG, FIELD(show)},

@@ -29,7 +29,7 @@ bool ranks_launched(void);
 // NULL, whether this went well or not.
 bool ranks_join(struct ranks **ranks, gyr_error *e);
 
-uint32_t ranks_own(const struct ranks *r);
+uint32_t ranks_own(const struct ranks *r); // of those that are left
 uint32_t ranks_count(const struct ranks *r);
 const char *ranks_transport(const struct ranks *r); // what the MPI calls itself
 
@@ -46,7 +46,14 @@ bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf 
 bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *facts, size_t n, struct buf *all,
                  gyr_error *e);
 
-// Sets the error that says which rank is meant.
+// Whether a rank was lost without which the others can go on: on rank 0, and on others once that has said so.
+bool ranks_lost(const struct ranks *r);
+
+// Goes on without it: fewer ranks, which are counted anew, and nothing of what was on its way. Rank 0 has the others do
+// so, and these call this too. False, with the error set, if this rank is the one that is gone.
+bool ranks_close_up(struct ranks *r, gyr_error *e);
+
+// Sets the error that says which rank is meant, by the number that the launcher gave it.
 bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const char *what, gyr_error *e);
 
 // Ends this rank's part, and rank 0's end is everybody's: the status to exit with. `why` tells the others what went

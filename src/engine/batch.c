@@ -295,7 +295,8 @@ static void group_adapters(struct intake *in, size_t n) {
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     if (!n) return true;
     struct batch b = {.model = in[0].s->model, .in = in, .n = n, .gives = in[0].pool ? GIVES_STATES : GIVES_LOGITS};
-    bool ok = check_sessions(in, n, e);
+    bool ok = !b.model->gone.status || fail(e, b.model->gone.status, "%s", b.model->gone.message);
+    ok = ok && check_sessions(in, n, e);
     for (size_t i = 0; ok && i < n; i++) ok = session_takes(in[i].s, in[i].ids, in[i].count, e);
     if (ok) group_adapters(in, n);
     ok = ok && prepare(&b, e);
@@ -306,7 +307,7 @@ bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     if (ok) {
         done(&b);
     } else {
-        run_sync(b.model->run, NULL); // nothing of it may still be on its way
+        if (b.model->run) run_sync(b.model->run, NULL); // nothing of it may still be on its way
         undo(&b);
     }
     free(b.pending);

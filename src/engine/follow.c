@@ -148,6 +148,14 @@ static bool compute(struct follower *f, const struct buf *message, size_t *float
            forward(m->run, m->kv[h.pool], f->rows, h.rows, h.gives, f->out, e) && run_sync(m->run, e);
 }
 
+// What cannot be sent any more, rank 0 notices itself.
+static void answer_pass(struct follower *f, const struct buf *message) {
+    size_t floats;
+    gyr_error why = {0};
+    bool ok = compute(f, message, &floats, &why);
+    run_reply(f->m->run, ok, &why, f->out, floats, NULL);
+}
+
 static void drop(struct follower *f) {
     for (size_t i = 0; i < f->n_states; i++) state_pool_give(&f->m->states, f->states[i].state);
     free(f->states);
@@ -165,14 +173,12 @@ gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
         fail(&made, GYR_USAGE, "%s: rank 0 leads, and follows nobody", m->checkpoint->path);
         return status_of(false, &made, e);
     }
-    while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) {
-        size_t floats;
-        gyr_error why = {0};
-        bool ok = compute(&f, &message, &floats, &why);
-        if (!run_reply(m->run, ok, &why, f.out, floats, &made)) break;
-    }
-    m->device->ops->sync(m->device, NULL);
-    drop(&f);
+    do {
+        while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) answer_pass(&f, &message);
+        m->device->ops->sync(m->device, NULL);
+        drop(&f);
+        f = (struct follower){.m = m};
+    } while (ranks_lost(m->ranks) && ranks_recover(m, &made));
     buf_free(&message);
     return status_of(made.status == GYR_CANCELLED, &made, e);
 }

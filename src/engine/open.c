@@ -72,6 +72,7 @@ static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     struct tiling how = {.mapped = mapped, .lock = o && o->lock};
     if (o) how.progress = o->progress, how.user = o->user;
     if (m->device->ops->ready) return model_ready(m->model, &how) || stopped(m, e);
+    if (o && o->mapped) return true;
     m->device->ops->room(m->device, &all, &room);
     if (!tiles || tiles > room - room / 16)
         return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
@@ -161,11 +162,16 @@ static size_t state_floats(const struct model *m) {
     return own || !m->keeps_states ? own : 1;
 }
 
-static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    if (!m->model || !open_text(m, e) || !check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, mapped, e))
-        return false;
+// What does not depend on which part of the model is here.
+static bool settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+    if (m->one) return true;
+    if (!open_text(m, e) || !hire(m, o, e)) return false;
     m->one = malloc(m->model->h.vocab * sizeof *m->one);
-    if (!m->one) return fail_memory(e, m->checkpoint->path);
+    return m->one || fail_memory(e, m->checkpoint->path);
+}
+
+static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    if (!m->model || !check_memory(m, o, e) || !settle(m, o, e) || !load(m, o, mapped, e)) return false;
     m->states = (struct state_pool){.device = m->device, .floats = state_floats(m->model)};
     return (m->run = run_new(m->model, e)) && (!m->ranks || run_join(m->run, m->ranks, e)) &&
            m->device->ops->sync(m->device, e);
@@ -175,16 +181,26 @@ static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const st
     return begin(m, o, s, e) && (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, s->path, e);
 }
 
-// Every rank goes through the same steps, however they end.
-static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
+bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
     gyr_error made = {0};
     uint64_t *memory;
-    bool ok = begin(m, o, s, &made);
-    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, &made, &memory, e)) return false;
+    const gyr_model_options *o = &m->options;
+    if (!m->ranks) return (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, m->mapped, e);
+    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, why, &memory, e)) return false;
     struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
     m->model = model_part(m->checkpoint, m->device, &cut, &made);
     free(memory);
-    return ranks_ready(m, fill(m, o, s->path, &made), &made, e);
+    return ranks_ready(m, fill(m, o, m->mapped, &made), &made, e);
+}
+
+static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
+    gyr_error made = {0};
+    bool ok = begin(m, o, s, &made);
+    m->options = *o;
+    m->mapped = s->path;
+    ok = model_bind_part(m, ok, &made, e);
+    m->options.progress = NULL;
+    return ok;
 }
 
 // The others hear that this rank has no model to open.

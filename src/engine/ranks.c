@@ -15,7 +15,7 @@ struct facts {
 
 // And once its part is.
 struct own_part {
-    uint64_t rows, wanted;
+    uint64_t rows, wanted, kv_tokens;
     struct whole share;
 };
 
@@ -57,9 +57,12 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool 
 static struct own_part part_of(const struct gyr_model *m) {
     const struct model *model = m->model;
     uint64_t kv = kv_cache_bytes(kv_cache_layout(&model->h, kv_cache_default(model->type)), PAGE_TOKENS) / PAGE_TOKENS;
+    gyr_memory memory;
+    gyr_model_get_memory(m, &memory);
     struct own_part p = {
         run_rows(m->run),
         run_wanted(m->run, GIVES_LOGITS),
+        kv ? memory.limit / kv : UINT64_MAX,
         {model->parameters, model->weight_bytes, model->decode_bytes, kv, state_pool_bytes(&m->states)}};
     work_shares(m, &p.share.work);
     return p;
@@ -87,9 +90,12 @@ bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *
     for (uint32_t i = 0; ok && i < ranks_count(m->ranks); i++) {
         if (all[i].rows < least.rows) least.rows = all[i].rows;
         if (all[i].wanted < least.wanted) least.wanted = all[i].wanted;
+        if (all[i].kv_tokens < least.kv_tokens) least.kv_tokens = all[i].kv_tokens;
         add_share(&m->whole, &all[i].share);
     }
     if (ok) run_limit(m->run, (size_t)least.rows, (size_t)least.wanted);
+    m->whole.kv_own = own.share.kv_bytes;
+    m->whole.kv_tokens = least.kv_tokens;
     buf_free(&b);
     return ok;
 }

@@ -18,6 +18,10 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool 
 // model has.
 bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e);
 
+// Where a rank was lost: has those that are left close up, and binds the model among them anew. All sessions are empty
+// then, but for their tokens.
+bool ranks_recover(struct gyr_model *m, gyr_error *e);
+
 // Tells the others of a pass that rank 0 is about to compute; and, before it, of a page or a state that was copied.
 bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
                 gyr_error *e);

@@ -41,9 +41,10 @@ struct models {
     struct energy *energy;
     struct served **list; // behind the lock, as all below
     size_t n, room;
-    bool busy;            // a model is being loaded, and others unloaded for it
-    atomic_uint permille; // of that model, loaded
-    atomic_bool stopping; // none is to be any more
+    bool busy;             // a model is being loaded, and others unloaded for it
+    atomic_uint permille;  // of that model, loaded
+    _Atomic int64_t other; // bytes that something else takes
+    atomic_bool stopping;  // none is to be any more
 };
 
 // ------------------------------------------------------------------------------------------------ the list
@@ -199,6 +200,8 @@ void models_stop(struct models *m) {
     pthread_mutex_unlock(&m->lock);
 }
 
+uint32_t models_ranks(const struct models *m) { return m->options.ranks ? gyr_ranks_count(m->options.ranks) : 1; }
+
 uint64_t models_memory(const struct models *m) { return m->memory; }
 
 // ------------------------------------------------------------------------------------------------ loading
@@ -238,6 +241,12 @@ static gyr_model *open_source(const struct model_source *s, const gyr_model_opti
     return s->path ? gyr_model_open(s->path, o, e) : gyr_model_open_memory(s->name, s->image, s->size, o, e);
 }
 
+gyr_model *served_open_apart(const struct served *s, const gyr_model_options *o, gyr_error *e) {
+    return open_source(&s->source, o, e);
+}
+
+void models_note_other(struct models *m, int64_t more) { atomic_fetch_add(&m->other, more); }
+
 static void count_card(struct energy *e, const char *name) {
     size_t i;
     gyr_device_info info;
@@ -273,13 +282,14 @@ static uint64_t takes(struct served *s) {
 static bool fits(const struct models *m, const struct served *s) {
     uint64_t all = s->plan.weights + s->plan.talk;
     if (all > m->memory) all = m->memory;
+    all += (uint64_t)atomic_load(&m->other);
     for (size_t i = 0; i < m->n; i++)
         if (m->list[i] != s && m->list[i]->model) all += takes(m->list[i]);
     return all <= m->memory;
 }
 
 uint64_t models_taken(struct models *m) {
-    uint64_t all = 0;
+    uint64_t all = (uint64_t)atomic_load(&m->other);
     pthread_mutex_lock(&m->lock);
     for (size_t i = 0; i < m->n; i++)
         if (m->list[i]->model) all += takes(m->list[i]);
@@ -297,6 +307,9 @@ static enum served_room room_for(const struct served *s) {
 static gyr_model *open_beside(struct served *s, gyr_error *e) {
     struct models *m = s->all;
     struct served *other;
+    if (models_ranks(m) > 1 && s != *m->list)
+        return fail_null(e, GYR_UNSUPPORTED, "%s: a server on several machines has the model that it was started with",
+                         s->source.name);
     for (;;) {
         while (!m->stopping && !fits(m, s) && (other = least_wanted(m, s))) unload(other);
         if (m->stopping) return fail_null(e, GYR_CANCELLED, "the server is stopping");
@@ -356,6 +369,8 @@ bool served_load(struct served *s, struct fault *f, gyr_error *e) {
 
 bool served_unload(struct served *s, struct fault *f) {
     struct models *m = s->all;
+    if (m->options.ranks)
+        return refuse(f, 400, "model", "%s is on several machines, and stays until the server ends", s->source.name);
     pthread_mutex_lock(&m->lock);
     while (!m->stopping && (m->busy || s->draining)) pthread_cond_wait(&m->changed, &m->lock);
     bool ok = !m->stopping;

@@ -7,6 +7,7 @@
 #include "server/metering.h"
 #include "server/model_plan.h"
 #include "server/routes.h"
+#include "server/tuner.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -52,10 +53,23 @@ static void on_stop(void *user) {
     char line[128];
     s->draining = true;
     batcher_drain(s->batcher);
+    tuner_drain(s->tuner);
     http_close_door(s->http);
     snprintf(line, sizeof line, "stopping; %zu requests are being answered, and a second signal ends them",
              http_unanswered(s->http));
     if (s->o->log && http_unanswered(s->http)) s->o->log(s->o->user, line);
+}
+
+static void on_line(void *user, const char *line) { server_log(user, line); }
+
+static void stop_now(void *arg) { http_stop(((struct server *)arg)->http); }
+
+// Nothing can be computed any more: who started the server is told by its status, and may start it again.
+static void on_gone(void *user, const gyr_error *why) {
+    struct server *s = user;
+    if (s->gone.status) return;
+    s->gone = *why;
+    http_post(s->http, stop_now, s);
 }
 
 static void on_reload(void *user) {
@@ -120,8 +134,14 @@ static void greet(struct server *s, struct served *first) {
     gyr_memory m = {0};
     served_get(first, &is);
     for (size_t i = 0; i < models_count(s->models); i++) greet_model(s, models_at(s->models, i));
-    if (is.loaded) greet_plan(s, first, s->o->models[0].path);
-    adapters_each(s->adapters, NULL, greet_adapter, s);
+    if (models_ranks(s->models) > 1) {
+        snprintf(line, sizeof line, "%s: on %u ranks; conversations are not kept on disk", served_name(first),
+                 models_ranks(s->models));
+        server_log(s, line);
+    } else if (is.loaded) {
+        greet_plan(s, first, s->o->models[0].path);
+    }
+    adapters_each(s->adapters, NULL, OWNER_ANY, greet_adapter, s);
     if (models_count(s->models) > 1) {
         snprintf(line, sizeof line, "models and their conversations may take %.3g GB; beyond it, others are unloaded",
                  (double)models_memory(s->models) / 1e9);
@@ -182,14 +202,18 @@ static bool start(struct server *s, gyr_error *e) {
                                .answered = on_answered,
                                .tick = on_tick,
                                .user = s};
+    bool many = o->model.ranks && gyr_ranks_count(o->model.ranks) > 1;
     struct scheduler_options plan = {.parallel = o->parallel < MAX_TURNS ? o->parallel : MAX_TURNS,
                                      .waiting = o->waiting,
                                      .prefill = o->prefill,
                                      .conversations = CONVERSATIONS,
                                      .context = o->context,
                                      .kv_type = o->kv_type,
-                                     .disk = o->pages,
-                                     .disk_bytes = o->pages_bytes};
+                                     .disk = many ? NULL : o->pages,
+                                     .disk_bytes = o->pages_bytes,
+                                     .tell = on_line,
+                                     .gone = on_gone,
+                                     .user = s};
     struct adapters_options tuned = {o->adapters, o->n_adapters, o->adapter_folder, o->adapter_memory};
     s->started = now_seconds();
     if (!(s->energy = energy_open(NULL, catalogue_watts(), s->started)) || !(s->meter = meter_new(s->energy)))
@@ -203,8 +227,11 @@ static bool start(struct server *s, gyr_error *e) {
     adapters_tell(s->adapters, s->scheduler);
     models_tell(s->models, s->scheduler, s->adapters, s->energy);
     if (!load_first(s, e)) return false;
+    bool keeps = server_store(s);
+    if (keeps && o->tune_threads >= 0 && !(s->tuner = tuner_new(s, (unsigned)o->tune_threads, e))) return false;
+    if (keeps && !s->tuner && !tuner_serve(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
-    return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
+    return !keeps || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
 }
 
 gyr_status serve(const struct serve_options *o, gyr_error *e) {
@@ -216,6 +243,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
         http_run(s.http, on_stop, on_reload, &s);
     }
     if (s.models) models_stop(s.models);
+    tuner_drain(s.tuner);
     if (s.scheduler) scheduler_stop(s.scheduler);
     if (s.http) http_flush(s.http);
     batcher_stop(s.batcher);
@@ -223,6 +251,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     clerks_free(s.clerks);
     if (s.http) http_flush(s.http);
     batcher_free(s.batcher);
+    tuner_free(s.tuner);
     scheduler_free(s.scheduler);
     http_free(s.http);
     adapters_free(s.adapters);
@@ -231,6 +260,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     meter_free(s.meter);
     energy_free(s.energy);
     spellings_free(s.spellings);
+    if (ok && s.gone.status) made = s.gone, ok = false;
     if (!ok && e) *e = made;
     return ok ? GYR_OK : made.status;
 }
