@@ -36,7 +36,7 @@ _gyr() {
                --json-schema --grammar --regex --receipt --device --split --json --stats --verbose --ignore-end --help' ;;
     verify) words='--model --adapter --threads --json --oversize --no-cache --help' ;;
     serve)
-        words='--model --alias --adapter --adapters --adapter-memory --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
+        words='--model --alias --adapter --adapters --adapter-memory --tune-threads --tune-fair --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
                --connections --body --files --key-files --threads --kv-type --device --split --kv-memory --memory --disk-cache --oversize --lock --no-cache --pull --quiet --no-page --help' ;;
     key)
         words='--rate --tokens --concurrency --models --expires --admin --json --help'

@@ -59,6 +59,8 @@ complete -c gyr -n '__fish_seen_subcommand_from serve' -l alias -x -d 'Name of a
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l adapter -x -d 'NAME=PATH of a LoRA adapter'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l adapters -r -d 'Folder of adapters that clients may load'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l adapter-memory -x -d 'MiB of open adapters'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l tune-threads -x -d 'Threads of fine-tuning'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l tune-fair -d 'Fine-tuning takes time from answers'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l host -x -d 'Where to listen'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -s p -l port -x -d '0: a free one'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l cert -r -d 'Certificate chain'

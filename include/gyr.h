@@ -100,8 +100,10 @@ typedef struct gyr_model_options {
     uint64_t kv_bytes;  // most memory that KV caches may take; 0: what the machine leaves
     bool oversize;      // open a model whose weights are larger than the memory: it runs at the disk's speed
     bool lock;          // keep the weights in memory (mlock); the system may not take them back for other things
-    bool cache; // keep the rewritten weights in a file, and use that the next time: see gyr_cache_list(). Written
-                // beside other work; gyr_model_close() waits for it
+    bool cache;  // keep the rewritten weights in a file, and use that the next time: see gyr_cache_list(). Written
+                 // beside other work; gyr_model_close() waits for it
+    bool mapped; // use the weights as the mapped file has them, without reading them first: for who only trains an
+                 // adapter (gyr_tune_open()), which takes no memory for them then. On the CPU; answers are slower
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
@@ -822,6 +824,11 @@ GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
 // Trains an adapter (LoRA) for a model by conversations (docs/training.md). What comes out depends on the model, the
 // data and the options, and neither on the number of threads nor on interruptions: the same bytes.
 
+typedef enum gyr_optimizer {
+    GYR_OPTIMIZER_ADAMW = 0,
+    GYR_OPTIMIZER_MUON = 1,
+} gyr_optimizer;
+
 typedef enum gyr_schedule {
     GYR_SCHEDULE_LINEAR = 0, // the learning rate falls to nearly 0 in a line
     GYR_SCHEDULE_COSINE = 1, // or along half a cosine
@@ -841,12 +848,13 @@ typedef struct gyr_tune_progress {
     double valid_loss, valid_accuracy; // NaN where the validation examples were not computed now
     double seconds;                    // since gyr_tune_run() began
     uint64_t tokens_now;               // of `tokens`, those since then
-    bool saved;                        // a checkpoint was written now
+    bool saved;                        // a checkpoint was written now, of the steps made so far
     uint64_t reserved[6];
 } gyr_tune_progress;
 
 typedef struct gyr_tune_options {
-    const char *data;     // conversations, a line each (JSONL): OpenAI's format for fine-tuning chats
+    const char *data;     // conversations, a line each (JSONL): OpenAI's format for fine-tuning chats; or, of a name
+                          // that ends in .csv, a table with columns `question`, `answer` and, if wanted, `system`
     const char *valid;    // the same, to measure by and not to learn from; NULL: none
     const char *output;   // the adapter: as of gyr_adapter_save(). Until training is done, what it needs to go on lies
                           // beside it, in `output`.state. NULL: it is only looked at, and not trained
@@ -865,10 +873,16 @@ typedef struct gyr_tune_options {
     uint32_t threads;    // 0: one for each CPU
     bool resume;         // go on from the checkpoint, if there is one
     uint32_t save_steps; // steps between checkpoints; 0: those of about a minute
-    // Called after each example. Return false to stop; a checkpoint is written, to go on from with `resume`.
+    // Called after each example, and after each checkpoint; what is done in it for a step is done before a checkpoint
+    // counts that step. Return false to stop; a checkpoint is written, to go on from with `resume`.
     bool (*progress)(void *user, const gyr_tune_progress *p);
     void *user;
-    uint64_t reserved[8];
+    // What gets a pair: "all-linear" (NULL: this), "attention", "mlp", "experts", or modules as PEFT calls them, such
+    // as q_proj; several with commas between.
+    const char *targets;
+    gyr_optimizer optimizer;
+    bool rslora; // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
+    uint64_t reserved[6];
 } gyr_tune_options;
 
 typedef struct gyr_tune gyr_tune;
@@ -890,7 +904,9 @@ typedef struct gyr_tune_info {
     size_t steps, done; // of the optimizer: all; made before, by the checkpoint
     uint64_t numbers;   // that are trained
     uint64_t bytes;     // of memory that training takes, beside the model's
-    uint64_t reserved[8];
+    bool rslora;
+    gyr_optimizer optimizer;
+    uint64_t reserved[7];
 } gyr_tune_info;
 
 // What is going to be done.
@@ -907,6 +923,10 @@ typedef struct gyr_tune_example {
 
 // Example `index` as it is learned; false past the last. What it points to lives as long as `tune`.
 GYR_API bool gyr_tune_get_example(const gyr_tune *tune, size_t index, gyr_tune_example *example);
+
+// Writes the adapter as it is now to `path`, in the format of its name, as gyr_adapter_save() does; to be called from
+// `progress`, too. Fails with GYR_IO, GYR_NO_MEMORY, and GYR_UNSUPPORTED where the format cannot have it.
+GYR_API gyr_status gyr_tune_write(const gyr_tune *tune, const char *path, gyr_error *err);
 
 // Trains, and writes the adapter. Fails with GYR_IO; GYR_CANCELLED; GYR_FAILED if the loss is no number any more.
 GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);

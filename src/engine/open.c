@@ -72,6 +72,7 @@ static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     struct tiling how = {.mapped = mapped, .lock = o && o->lock};
     if (o) how.progress = o->progress, how.user = o->user;
     if (m->device->ops->ready) return model_ready(m->model, &how) || stopped(m, e);
+    if (o && o->mapped) return true;
     m->device->ops->room(m->device, &all, &room);
     if (!tiles || tiles > room - room / 16)
         return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);

@@ -78,6 +78,10 @@ void adapt_number(struct model *m) {
     m->adaptable = n;
 }
 
+bool adapt_of_experts(enum role r) {
+    return r == ROLE_EXPERT_GATE || r == ROLE_EXPERT_UP || r == ROLE_EXPERT_DOWN || r == ROLE_EXPERT_GATE_UP;
+}
+
 size_t adapt_wide(const struct model *m, const struct layer *l, enum role role) {
     if (role == ROLE_EXPERT_GATE_UP) return m->h.expert_feed_forward;
     return role == ROLE_SHARED_GATE_UP ? l->shared.up.w.rows : l->plan.feed_forward;

@@ -87,7 +87,8 @@ static bool save(struct running *r) {
     if (!due || r->p.step == t->steps) return true;
     if (!tune_state_save(t, r->e)) return false;
     r->saved = now_seconds();
-    return r->p.saved = true;
+    r->p.saved = true;
+    return tell(r);
 }
 
 static bool step(struct running *r, size_t step) {
@@ -98,12 +99,12 @@ static bool step(struct running *r, size_t step) {
     r->p.norm = clip(t->sum, t->adam.n, t->o.clip);
     if (isnan(r->p.norm)) return broken(r, "the gradient");
     r->p.rate = t->o.learning_rate * schedule_at(t->o.schedule, step, t->steps, t->warmup);
-    adamw_step(&t->adam, t->numbers, t->sum, r->p.rate);
+    if (!tune_move(t, r->p.rate, r->e)) return false;
     r->p.step = step + 1;
     r->p.stepped = true;
     r->p.valid_loss = r->p.valid_accuracy = (double)NAN;
     if ((step + 1) % t->each == 0 && !validate(r)) return false;
-    return save(r) && tell(r);
+    return tell(r) && save(r);
 }
 
 // ------------------------------------------------------------------------------------------------- all

@@ -8,7 +8,7 @@
 
 static const char magic[8] = "gyrtune";
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 // Numbers are little-endian. Behind the header three arrays of `numbers` floats: those that are trained, and the two
 // averages of their gradients; and a check of all before it.
@@ -46,8 +46,14 @@ static uint64_t mix_lessons(uint64_t h, const struct lessons *all) {
 static uint64_t training(const struct gyr_tune *t) {
     const gyr_tune_options *o = &t->o;
     double reals[] = {o->alpha, o->learning_rate, o->warmup, o->weight_decay, o->clip};
-    uint64_t wholes[] = {o->rank, o->epochs, o->batch, o->schedule, o->seed, t->lessons.n, t->adam.n};
+    uint64_t wholes[] = {o->rank,      o->epochs, o->batch,     o->schedule, o->seed,
+                         t->lessons.n, t->adam.n, o->optimizer, o->rslora};
     uint64_t h = mix(mix(1, t->checksum, sizeof t->checksum), reals, sizeof reals);
+    for (uint32_t i = 0; i < t->m->h.layers; i++)
+        for (unsigned s = 0; s < trainee_slots(t->t); s++) {
+            uint64_t rank = trainee_pair(t->t, i, s)->rank;
+            h = mix(h, &rank, sizeof rank);
+        }
     return mix_lessons(mix(h, wholes, sizeof wholes), &t->lessons);
 }
 

@@ -110,6 +110,114 @@ def ends():
     put("loss", logits=logits, target=target, weight=weight, loss=[loss.item()], dlogits=logits.grad)
 
 
+def head_norms():
+    rows, heads, dim = 5, 4, 8
+    x, w, dy = draw(rows, heads, dim), draw(heads, dim), draw(rows, heads, dim)
+    y = x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-5) * w
+    y.backward(dy)
+    put("heads", x=x, w=w, dy=dy, y=y, dx=x.grad, dw=w.grad)
+
+
+def bf16(x):
+    return x.float().bfloat16().double()
+
+
+def more_attention():
+    """Scores with a cap, with biases by position, with sinks, in chunks."""
+    rows, heads, kv, dim, scale, cap, chunk = 9, 4, 2, 8, 8 ** -0.5, 1.5, 4
+    slopes = torch.tensor([0.5, 0.25, 0.125, 0.0625], dtype=torch.float64)
+    for case in ("capped", "alibi", "rounded", "sinks", "chunks"):
+        q, k, v, dy = draw(rows, heads, dim), draw(rows, kv, dim), draw(rows, kv, dim), draw(rows, heads, dim)
+        sinks = draw(heads)
+        each = heads // kv
+        scores = torch.einsum("thd,shd->hts", q, k.repeat_interleave(each, 1))
+        t, s = torch.arange(rows)[:, None], torch.arange(rows)[None]
+        if case in ("alibi", "rounded"):
+            bias = slopes[:, None, None] * s
+            scores = scores + (bf16(bias) if case == "rounded" else bias)
+        scores = scores * scale
+        if case == "capped":
+            scores = cap * torch.tanh(scores / cap)
+        seen = (s <= t) & (t // chunk == s // chunk if case == "chunks" else s == s)
+        scores = scores.masked_fill(~seen, -torch.inf)
+        if case == "sinks":
+            scores = torch.cat((scores, sinks[:, None, None].expand(-1, rows, 1)), -1)
+        weights = torch.softmax(scores, -1)[..., :rows]
+        y = torch.einsum("hts,shd->thd", weights, v.repeat_interleave(each, 1))
+        y.backward(dy)
+        put(case, q=q, k=k, v=v, dy=dy, sinks=sinks, slopes=slopes, y=y, dq=q.grad, dk=k.grad, dv=v.grad)
+
+
+def bounds():
+    for case, unit in {"sigmoid": torch.sigmoid, "tanh": torch.tanh}.items():
+        x, dy = draw(64, by=2.0), draw(64)
+        y = unit(x)
+        y.backward(dy)
+        gate, up = draw(64, by=2.0), draw(64)
+        gated = unit(gate) * up
+        gated.backward(dy)
+        put(case, x=x, dy=dy, y=y, dx=x.grad, gate=gate, up=up, gated=gated, dgate=gate.grad, dup=up.grad)
+    limit, alpha = 1.5, 1.702
+    gate, up, dy = draw(64, by=2.0), draw(64, by=2.0), draw(64)
+    g, u = gate.clamp(max=limit), up.clamp(-limit, limit)
+    y = (u + 1) * g * torch.sigmoid(alpha * g)
+    y.backward(dy)
+    put("bounded", gate=gate, up=up, dy=dy, y=y, dgate=gate.grad, dup=up.grad)
+    x, dy = draw(64, by=2.0), draw(64)
+    y = 1.5 * torch.tanh(x / 1.5)
+    y.backward(dy)
+    put("cap", x=x, dy=dy, y=y, dx=x.grad)
+    x, dy = draw(64, by=2.0), draw(64)
+    y = x.clamp(-1.5, 1.5)
+    y.backward(dy)
+    put("clamp", x=x, dy=dy, y=y, dx=x.grad)
+    x, w, bias, dy = draw(3, 20), draw(10, 20), draw(10), draw(3, 10)
+    y = 0.3 * (x @ w.T + bias)
+    y.backward(dy)
+    put("by", x=x, w=w, bias=bias, dy=dy, y=y, dx=x.grad)
+
+
+def routes():
+    """What chosen experts count, by the logits: of groups the two best where there are some."""
+    rows, experts, used = 7, 8, 3
+    cases = {"soft": ("softmax", False, 1), "normed": ("softmax", True, 1), "chosen": ("chosen", False, 1),
+             "sigmoid": ("sigmoid", True, 4)}
+    for case, (score, normed, groups) in cases.items():
+        logits, dweight, shift = draw(rows, experts), draw(rows, used), draw(experts)
+        scores = {"softmax": lambda x: x.softmax(-1), "sigmoid": torch.sigmoid, "chosen": lambda x: x}[score](logits)
+        worth = (scores + shift).detach() if groups > 1 else scores.detach()
+        if groups > 1:
+            of_group = worth.view(rows, groups, -1).topk(2, -1).values.sum(-1)
+            kept = torch.zeros(rows, groups).scatter_(1, of_group.topk(2, -1).indices, 1).bool()
+            worth = worth.masked_fill(~kept.repeat_interleave(experts // groups, 1), -torch.inf)
+        expert = worth.topk(used, -1).indices
+        weight = scores.gather(1, expert)
+        if score == "chosen":
+            weight = weight.softmax(-1)
+        if normed:
+            weight = weight / weight.sum(-1, keepdim=True)
+        weight = weight * 1.5
+        weight.backward(dweight)
+        put("route-" + case, logits=logits, dweight=dweight, shift=shift, expert=expert, weight=weight, dlogits=logits.grad)
+
+
+def muon():
+    """Three steps of torch.optim.Muon, with match_rms_adamw, in double precision where that has bfloat16."""
+    for case, shape in (("muon-wide", (3, 10)), ("muon-tall", (10, 3))):
+        w, mean = draw(*shape).detach(), torch.zeros(shape, dtype=torch.float64)
+        before, gradients = w.clone(), [draw(*shape).detach() for _ in range(3)]
+        for g in gradients:
+            mean = mean.lerp(g, 1 - 0.95)
+            x = g.lerp(mean, 0.95)
+            x = (x.T if shape[0] > shape[1] else x) / x.norm().clamp(min=1e-7)
+            for _ in range(5):
+                a = x @ x.T
+                x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x
+            x = x.T if shape[0] > shape[1] else x
+            w = w * (1 - 0.1 * 0.01) - 0.1 * 0.2 * max(shape) ** 0.5 * x
+        put(case, before=before, gradients=torch.stack(gradients), after=w)
+
+
 def main():
     norms()
     linear()
@@ -117,6 +225,11 @@ def main():
     attention()
     units()
     ends()
+    head_norms()
+    more_attention()
+    bounds()
+    routes()
+    muon()
     OUT.mkdir(exist_ok=True)
     (OUT / "ops.txt").write_text("\n".join(lines) + "\n")
     (OUT / "ops.bin").write_bytes(b"".join(data))
