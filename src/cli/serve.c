@@ -17,11 +17,13 @@
 
 struct serving {
     struct texts models, aliases, adapters, origins, hosts;
-    const char *adapter_folder, *host, *cert, *key, *kv_type, *device;
+    const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *split;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
-        key_files, memory, adapter_memory, gpu_layers;
-    bool auth, no_auth, oversize, lock, no_cache, cpu_experts, quiet, no_page, pull;
+        key_files, memory, adapter_memory, tune_threads, gpu_layers;
+    bool auth, no_auth, oversize, lock, no_cache, cpu_experts, quiet, no_page, pull, tune_fair;
 };
+
+static const uint64_t UNSET = UINT64_MAX;
 
 #define FIELD(name) offsetof(struct serving, name)
 
@@ -36,6 +38,7 @@ static const struct option options[] = {
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
     {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -50,6 +53,8 @@ static const struct option options[] = {
     {"no-page", 0, NULL, "no web page at /", OPTION_FLAG, FIELD(no_page)},
     {"origin", 0, "URL", "web pages that may ask (repeatable; *: all)", OPTION_TEXTS, FIELD(origins)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024, "Limits"},
+    {"tune-threads", 0, "N", "threads of fine-tuning (--threads); 0: none", OPTION_WHOLE, FIELD(tune_threads), 0, 1024},
+    {"tune-fair", 0, NULL, "fine-tuning takes time from answers", OPTION_FLAG, FIELD(tune_fair)},
     {"parallel", 0, "N", "answers at once, of each model (64)", OPTION_WHOLE, FIELD(parallel), 1, 256},
     {"waiting", 0, "N", "requests that wait (1024)", OPTION_WHOLE, FIELD(waiting), 0, 1e6},
     {"prefill", 0, "N", "tokens of prompts a step beside answers (128)", OPTION_WHOLE, FIELD(prefill), 1, 1e6},
@@ -98,6 +103,7 @@ static gyr_model_options model_options(const struct serving *o) {
                                .cpu_experts = o->cpu_experts,
                                .tokens = o->context,
                                .kv_type = kv_type_named(o->kv_type),
+                               .split = split_named(o->split),
                                .oversize = o->oversize,
                                .lock = o->lock,
                                .cache = !o->no_cache,
@@ -136,6 +142,10 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .n_hosts = o->hosts.count,
         .auth = o->auth,
         .no_auth = o->no_auth,
+        .tune_fair = o->tune_fair,
+        .tune_threads = o->tune_threads == UNSET ? (int)o->threads
+                        : o->tune_threads        ? (int)o->tune_threads
+                                                 : -1,
         .quiet = o->quiet,
         .pull = o->pull,
         .no_page = o->no_page,
@@ -154,13 +164,14 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .log = on_log,
         .user = (void *)o,
     };
-    how.model.ranks = team_joined();
+    team_share(models->list->path, &how.model);
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }
 
 int verb_serve(int argc, char **argv) {
     struct serving o = {.host = "127.0.0.1",
                         .port = 8080,
+                        .tune_threads = UNSET,
                         .parallel = 64,
                         .waiting = 1024,
                         .prefill = 128,

@@ -35,7 +35,11 @@ struct weight {
     void *own;        // what the device keeps of it, and whether that is not its to free: nobody else's business
     bool lent;
     struct device *on; // to which weight_bind() bound it
+    // Who has it, where products are shared out among ranks (cluster/spread.h): each some of the rows, all all of it,
+    // or one all of it, by the expert that it is of: WEIGHT_EXPERT and which one, of so many.
+    uint32_t place, of;
 };
+enum { WEIGHT_ROWS, WEIGHT_WHOLE, WEIGHT_EXPERT };
 
 // y = (W x + bias) * by.
 struct linear {
@@ -285,6 +289,7 @@ struct device_ops {
 
 struct device {
     const struct device_ops *ops;
+    void *front; // of who has put operations in front of the device's own; NULL: nobody
 };
 
 // bind() and unbind() of a weight that knows its device; one that was bound to none is left alone.

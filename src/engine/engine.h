@@ -25,6 +25,7 @@ struct gyr_tokenizer {
 enum { KV_POOLS = 6 };
 
 struct ranks;
+struct spread;
 
 // Operations for each row, and for each that wants logits.
 struct shares {
@@ -72,6 +73,8 @@ struct gyr_model {
     struct ranks *ranks; // that compute it together; NULL: this process alone
     struct whole whole;
     struct notes notes;
+    struct spread *spread; // where it is shared out by rows and experts; NULL: it is not
+    uint32_t passes;
     gyr_model_options options; // that it was opened with, without strings and calls
     bool mapped;               // its weights are in a file
     gyr_error gone; // why nothing is computed any more
@@ -100,7 +103,7 @@ struct gyr_session {
     uint64_t used;                     // when it was fed last, by the model's clock
     int32_t *ids;                      // [length], room for context
     size_t length;
-    struct state *state; // of models that keep one; NULL after session_set_aside()
+    struct sequence_state *state; // of models that keep one; NULL after session_set_aside()
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
     bool lost;     // so is all else that a device kept of them: the model was moved, and the pages are gone
     float *logits; // [vocab], of the last token
@@ -109,6 +112,9 @@ struct gyr_session {
 
 // What is computed here, of a model that others have parts of (work.c).
 void work_shares(const struct gyr_model *m, struct shares *s);
+
+// Bytes of the weights that this rank has.
+uint64_t model_own_bytes(const struct gyr_model *m);
 
 // The part of a model that this rank has, all ranks going through the same steps, however they end: whether it went
 // well so far, and what becomes of it.

@@ -7,7 +7,7 @@
 // A state by rank 0's name for it.
 struct known_state {
     uint64_t name;
-    struct state *state;
+    struct sequence_state *state;
 };
 
 struct follower {
@@ -15,7 +15,7 @@ struct follower {
     struct known_state *states;
     size_t n_states, room_states;
     struct pages *pages; // of the sequences of a pass; they point into its message
-    struct state **of;
+    struct sequence_state **of;
     struct row *rows;
     float *out;
     size_t room_out;
@@ -38,7 +38,7 @@ static bool next(struct reader *r, void *to, size_t n) {
 
 static bool garbled(gyr_error *e) { return fail(e, GYR_FAILED, "rank 0 sent a pass that cannot be read"); }
 
-static bool state_named(struct follower *f, uint64_t name, struct state **state, gyr_error *e) {
+static bool state_named(struct follower *f, uint64_t name, struct sequence_state **state, gyr_error *e) {
     *state = NULL;
     if (!name || !state_pool_floats(&f->m->states)) return true;
     for (size_t i = 0; i < f->n_states; i++)
@@ -68,7 +68,7 @@ static bool is_page(const struct gyr_model *m, uint32_t pool, uint32_t page) {
 static bool follow_notes(struct follower *f, const struct pass_head *h, struct reader *r, gyr_error *e) {
     struct page_copy c;
     struct state_fork s;
-    struct state *from, *to;
+    struct sequence_state *from, *to;
     for (uint32_t i = 0; i < h->copies; i++) {
         if (!next(r, &c, sizeof c) || !is_page(f->m, c.pool, c.from) || !is_page(f->m, c.pool, c.to)) return garbled(e);
         kv_cache_copy(f->m->kv[c.pool], c.from, c.to);
@@ -85,7 +85,7 @@ static bool read_sequences(struct follower *f, const struct pass_head *h, struct
     struct sequence_head s;
     struct pages *pages = reallocarray(f->pages, h->sequences + 1, sizeof *pages);
     if (pages) f->pages = pages;
-    struct state **of = reallocarray(f->of, h->sequences + 1, sizeof(*of));
+    struct sequence_state **of = reallocarray(f->of, h->sequences + 1, sizeof(*of));
     if (of) f->of = of;
     if (!pages || !of) return fail_memory(e, "ranks");
     for (uint32_t i = 0; i < h->sequences; i++) {
@@ -128,9 +128,8 @@ static bool make_out(struct follower *f, size_t floats, gyr_error *e) {
 }
 
 // What a pass needs to be here, whoever computes it.
-static bool prepare(struct follower *f, struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
-    if (!next(r, h, sizeof *h) || h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows)
-        return garbled(e);
+static bool prepare(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
+    if (h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows) return garbled(e);
     return follow_pools(f, h, e) && follow_notes(f, h, r, e) && read_sequences(f, h, r, e) &&
            read_rows(f, h, r, wanted, e);
 }
@@ -141,6 +140,8 @@ static bool compute(struct follower *f, const struct buf *message, size_t *float
     struct pass_head h;
     size_t wanted = 0;
     *floats = 0;
+    if (!next(&r, &h, sizeof h)) return garbled(e);
+    if (m->spread) spread_begin(m->spread, h.pass);
     if (f->broken.status) return fail(e, f->broken.status, "%s", f->broken.message);
     if (!prepare(f, &h, &r, &wanted, &f->broken)) return fail(e, f->broken.status, "%s", f->broken.message);
     *floats = wanted * (h.gives == GIVES_STATES ? m->model->h.hidden : m->model->h.vocab);
@@ -153,7 +154,10 @@ static void answer_pass(struct follower *f, const struct buf *message) {
     size_t floats;
     gyr_error why = {0};
     bool ok = compute(f, message, &floats, &why);
-    run_reply(f->m->run, ok, &why, f->out, floats, NULL);
+    if (!f->m->spread)
+        run_reply(f->m->run, ok, &why, f->out, floats, NULL);
+    else if (!ok)
+        spread_fail(f->m->spread, &why);
 }
 
 static void drop(struct follower *f) {
@@ -169,7 +173,7 @@ gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
     struct follower f = {.m = m};
     struct buf message = {0};
     gyr_error made = {0};
-    if (!m->ranks || m->model->begins) {
+    if (!m->ranks || !ranks_own(m->ranks)) {
         fail(&made, GYR_USAGE, "%s: rank 0 leads, and follows nobody", m->checkpoint->path);
         return status_of(false, &made, e);
     }

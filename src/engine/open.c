@@ -77,8 +77,6 @@ static bool begin(struct gyr_model *m, const gyr_model_options *o, const struct 
     m->kv_limit = o ? o->kv_bytes : 0;
     m->mapped = s->path;
     if (o) m->options = *o;
-    m->options.progress = NULL;
-    m->options.device = NULL;
     return place(m, o, s, e);
 }
 
@@ -90,25 +88,39 @@ static bool fill(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) 
 }
 
 static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    return begin(m, o, s, e) && (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
+    bool ok = begin(m, o, s, e) && (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
+    m->options.progress = NULL;
+    m->options.device = NULL;
+    return ok;
+}
+
+// By rows and experts each rank has the whole model, and of its matrices a part.
+static struct model *bind_share(struct gyr_model *m, const struct shared *s, gyr_error *e) {
+    struct cut cut = {ranks_own(m->ranks), s->count, s->memory, s->speed};
+    if (!s->rows) return model_part(m->checkpoint, m->device, &cut, e);
+    m->spread = spread_new(m->device, m->ranks, s->part, e);
+    return m->spread ? model_new(m->checkpoint, m->device, e) : NULL;
 }
 
 bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
     gyr_error made = {0};
-    uint64_t *memory;
+    struct shared s = {0};
     const gyr_model_options *o = &m->options;
     if (!m->ranks) return (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
-    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, why, &memory, e)) return false;
-    struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
-    m->model = model_part(m->checkpoint, m->device, &cut, &made);
-    free(memory);
-    return ranks_ready(m, fill(m, o, &made), &made, e);
+    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, why, &s, e)) {
+        shared_free(&s);
+        return false;
+    }
+    m->model = split_choose(m, &s, &made) ? bind_share(m, &s, &made) : NULL;
+    ok = ranks_ready(m, &s, fill(m, o, &made), &made, e);
+    shared_free(&s);
+    return ok;
 }
 
 static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
     gyr_error made = {0};
-    bool ok = begin(m, o, s, &made);
     m->options = *o;
+    bool ok = begin(m, o, s, &made);
     ok = model_bind_part(m, ok, &made, e);
     m->options.progress = NULL;
     m->options.device = NULL;
@@ -118,8 +130,9 @@ static bool open_part(struct gyr_model *m, const gyr_model_options *o, const str
 // The others hear that this rank has no model to open.
 static void tell_failure(const gyr_model_options *o, gyr_error *e) {
     gyr_error made = *e;
-    uint64_t *memory;
-    ranks_meet_model(NULL, o->ranks->ranks, false, false, &made, &memory, e);
+    struct shared s;
+    ranks_meet_model(NULL, o->ranks->ranks, false, false, &made, &s, e);
+    shared_free(&s);
 }
 
 static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_error *e);

@@ -1,6 +1,6 @@
 // A model on its devices: weights in their forms, and what a pass needs beside them.
 #include "base/buf.h"
-#include "engine/engine.h"
+#include "engine/ranks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,17 +55,22 @@ static bool load(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) 
     if (o) how.progress = o->progress, how.user = o->user;
     struct device *host = host_of(m);
     if (!model_ready(m->model, &how)) return stopped(m, e);
-    if (!host) return true;
+    if (!host || (o && o->mapped)) return true;
     host->ops->room(host, &all, &room);
     if (!tiles || tiles > room - room / 16)
         return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
-    m->kept = mapped && o && o->cache && m->on.sides == 1 ? kept_open(m) : NULL;
+    m->kept = mapped && o && o->cache && m->on.sides == 1 && !m->spread ? kept_open(m) : NULL;
     how.rooms = kept_rooms(m->kept);
     switch (model_tile(m->model, &how)) {
     case TILED: kept_write(m->kept, m); return true;
     case TILED_NOT_LOCKED: return cannot_lock(m->checkpoint, total, e);
     default: return stopped(m, e);
     }
+}
+
+uint64_t model_own_bytes(const struct gyr_model *m) {
+    uint64_t all = m->model->weight_bytes;
+    return m->spread ? (uint64_t)((double)all * spread_own(m->spread)) : all;
 }
 
 static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
@@ -109,9 +114,11 @@ static struct state_pool states_of(const struct model *m) {
 
 bool model_settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
     for (uint32_t k = 0; k < m->on.sides; k++) m->weights[k] = model_side_weights(m->model, k);
+    if (m->spread) m->weights[0] = model_own_bytes(m);
     if (!check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, e)) return false;
     m->states = states_of(m->model);
-    return (m->run = run_new(m->model, e)) && (!m->ranks || run_join(m->run, m->ranks, e)) && model_sync(m->model, e);
+    return (m->run = run_new(m->model, e)) && (!m->ranks || m->spread || run_join(m->run, m->ranks, e)) &&
+           model_sync(m->model, e);
 }
 
 void model_unsettle(struct gyr_model *m) {
@@ -123,6 +130,7 @@ void model_unsettle(struct gyr_model *m) {
     run_free(m->run);
     kept_close(m->kept);
     model_free(m->model);
+    spread_free(m->spread);
     if (m->device) device_host_free(m->device, m->scores);
     for (uint32_t k = 0; k < m->on.sides; k++) m->on.device[k]->ops->close(m->on.device[k]);
 }

@@ -59,6 +59,7 @@ bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn 
 struct cut {
     uint32_t own, count;
     const uint64_t *memory; // [count], bytes
+    const double *speed;    // [count], of the fastest one's
 };
 
 // How a model is shared out among devices of this process (sharing.h). Side k has the layers [from[k], from[k + 1]);

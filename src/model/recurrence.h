@@ -30,7 +30,7 @@ size_t recurrence_tail(const struct recurrence *r);
 size_t recurrence_floats(const struct recurrence *r);
 
 // A sequence's state: on each device a piece of memory with the states of its layers, in order. They never move.
-struct state {
+struct sequence_state {
     dfloat *at[MAX_SIDES];
 };
 
@@ -39,7 +39,7 @@ struct state_pool {
     struct device *device[MAX_SIDES];
     size_t floats[MAX_SIDES]; // of a state; none at all: the model has no such layers, and needs no state
     uint32_t sides;
-    struct state **free; // the free ones
+    struct sequence_state **free; // the free ones
     size_t n_free, room;
 };
 
@@ -48,8 +48,8 @@ size_t state_pool_floats(const struct state_pool *p); // of a state, on all side
 uint64_t state_pool_bytes(const struct state_pool *p);
 
 // A state, whose contents are undefined; NULL where nobody needs one.
-bool state_pool_take(struct state_pool *p, struct state **state, gyr_error *e);
-void state_pool_give(struct state_pool *p, struct state *state); // NULL is allowed
-void state_pool_copy(struct state_pool *p, const struct state *to, const struct state *from);
+bool state_pool_take(struct state_pool *p, struct sequence_state **state, gyr_error *e);
+void state_pool_give(struct state_pool *p, struct sequence_state *state); // NULL is allowed
+void state_pool_copy(struct state_pool *p, const struct sequence_state *to, const struct sequence_state *from);
 
 #endif

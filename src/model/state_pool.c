@@ -2,14 +2,14 @@
 
 #include <stdlib.h>
 
-static void drop(struct state_pool *p, struct state *s) {
+static void drop(struct state_pool *p, struct sequence_state *s) {
     for (uint32_t k = 0; k < p->sides; k++)
         if (s->at[k]) p->device[k]->ops->free(p->device[k], s->at[k]);
     free(s);
 }
 
-static struct state *make(struct state_pool *p, gyr_error *e) {
-    struct state *s = calloc(1, sizeof *s);
+static struct sequence_state *make(struct state_pool *p, gyr_error *e) {
+    struct sequence_state *s = calloc(1, sizeof *s);
     bool ok = s || fail_memory(e, "states");
     for (uint32_t k = 0; ok && k < p->sides; k++)
         if (p->floats[k])
@@ -33,17 +33,17 @@ size_t state_pool_floats(const struct state_pool *p) {
 
 uint64_t state_pool_bytes(const struct state_pool *p) { return (uint64_t)state_pool_floats(p) * sizeof(float); }
 
-bool state_pool_take(struct state_pool *p, struct state **state, gyr_error *e) {
+bool state_pool_take(struct state_pool *p, struct sequence_state **state, gyr_error *e) {
     *state = NULL;
     if (!state_pool_floats(p)) return true;
     return (*state = p->n_free ? p->free[--p->n_free] : make(p, e));
 }
 
 // Those given back are kept for the next sequence; where there is no room to note them, they are freed.
-void state_pool_give(struct state_pool *p, struct state *state) {
+void state_pool_give(struct state_pool *p, struct sequence_state *state) {
     if (!state) return;
     if (p->n_free == p->room) {
-        struct state **more = reallocarray(p->free, p->room * 2 + 8, sizeof(*more));
+        struct sequence_state **more = reallocarray(p->free, p->room * 2 + 8, sizeof(*more));
         if (!more) {
             drop(p, state);
             return;
@@ -54,7 +54,7 @@ void state_pool_give(struct state_pool *p, struct state *state) {
     p->free[p->n_free++] = state;
 }
 
-void state_pool_copy(struct state_pool *p, const struct state *to, const struct state *from) {
+void state_pool_copy(struct state_pool *p, const struct sequence_state *to, const struct sequence_state *from) {
     for (uint32_t k = 0; k < p->sides; k++)
         if (p->floats[k]) p->device[k]->ops->copy(p->device[k], to->at[k], from->at[k], p->floats[k] * sizeof(float));
 }

@@ -18,7 +18,7 @@ struct trial {
     struct kv_cache *kv;
     struct pages *pages; // of each user; all the same pages
     struct state_pool states;
-    struct state **state; // of each user
+    struct sequence_state **state; // of each user
     struct row *rows;
     float *out;
 };

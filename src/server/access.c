@@ -244,7 +244,9 @@ bool access_begin(struct access_state *a, struct job *j, size_t context, struct 
     j->owner = k ? (uint64_t)k->id : 0;
     if (!own_salt(j)) return refuse(f, 503, NULL, "out of memory; try again later");
     j->settling = a;
-    if (k && !key_allows_model(k, job_model(j)))
+    // What a key has trained is as its model is.
+    bool own = k && j->tuned && tuned_owner(j->tuned) == k->id && key_allows_model(k, served_name(j->model));
+    if (k && !own && !key_allows_model(k, job_model(j)))
         return refuse_as(f, 403, "model_not_allowed", "model", "this key may not use '%.100s'", job_model(j));
     j->estimate = job_tokens(j) + (uint64_t)j->n * (answer < room ? answer : room);
     if (k) {

@@ -61,7 +61,7 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
 
 // A job for the model of that name, loaded, with its adapter, if it is the name of one. NULL: refused.
 static struct job *job_for(struct server *s, struct exchange *x, const char *name, struct fault *f) {
-    struct tuned *tuned = name && *name ? tuned_find(s->adapters, name) : NULL;
+    struct tuned *tuned = name && *name ? tuned_find(s->adapters, name, exchange_sees(x)) : NULL;
     struct served *model = tuned ? tuned_model(tuned) : models_find(s->models, name);
     struct job *j = NULL;
     if (!model) {

@@ -262,6 +262,10 @@ bool file_delete(struct store *s, int64_t owner, const char *id, int64_t now, gy
     if (store_next(s, q))
         store_refuse(s, GYR_USAGE, "file %s: is in use by %s; cancel that first", f.id,
                      (const char *)sqlite3_column_text(q, 0));
+    q = store_query(s, "SELECT id FROM tunes WHERE (training = ?1 OR validation = ?1) AND state < 4", "s", f.id);
+    if (store_next(s, q))
+        store_refuse(s, GYR_USAGE, "file %s: is in use by %s; cancel that first", f.id,
+                     (const char *)sqlite3_column_text(q, 0));
     store_run(s, "DELETE FROM files WHERE id = ?", "s", f.id);
     if (!store_end(s, e)) return false;
     remove_contents(s, f.id);
@@ -278,7 +282,9 @@ static bool sweep_rows(struct store *s, int64_t now, gyr_error *e) {
         sqlite3_stmt *q = store_query(s,
                                       "SELECT id FROM files WHERE ((expires > 0 AND expires <= ?) OR owner IN "
                                       "(SELECT id FROM keys WHERE removed > 0)) AND id NOT IN "
-                                      "(SELECT input_file FROM batches WHERE state < 4) LIMIT 100",
+                                      "(SELECT input_file FROM batches WHERE state < 4 UNION SELECT training FROM "
+                                      "tunes WHERE state < 4 UNION SELECT validation FROM tunes WHERE state < 4) "
+                                      "LIMIT 100",
                                       "i", now);
         while (store_next(s, q)) copy_text(q, 0, ids[n++], sizeof ids[0]);
         for (size_t i = 0; i < n; i++) store_run(s, "DELETE FROM files WHERE id = ?", "s", ids[i]);

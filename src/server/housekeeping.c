@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "server/batches.h"
 #include "server/objects.h"
+#include "server/tunes.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -10,7 +11,8 @@
 enum { HOUR = 3600 };
 
 static void sweep(void *server) {
-    static bool (*const sweeps[])(struct store *, int64_t, gyr_error *) = {files_sweep, objects_sweep, batches_sweep};
+    static bool (*const sweeps[])(struct store *, int64_t, gyr_error *) = {tunes_sweep, files_sweep, objects_sweep,
+                                                                           batches_sweep};
     struct server *s = server;
     for (size_t i = 0; i < sizeof sweeps / sizeof *sweeps; i++) {
         gyr_error e = {0};

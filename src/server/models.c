@@ -45,9 +45,10 @@ struct models {
     struct energy *energy;
     struct served **list; // behind the lock, as all below
     size_t n, room;
-    bool busy;            // a model is being loaded, and others unloaded for it
-    atomic_uint permille; // of that model, loaded
-    atomic_bool stopping; // none is to be any more
+    bool busy;             // a model is being loaded, and others unloaded for it
+    atomic_uint permille;  // of that model, loaded
+    _Atomic int64_t other; // bytes that something else takes
+    atomic_bool stopping;  // none is to be any more
 };
 
 // ------------------------------------------------------------------------------------------------ the list
@@ -245,6 +246,12 @@ static gyr_model *open_source(const struct model_source *s, const gyr_model_opti
     return s->path ? gyr_model_open(s->path, o, e) : gyr_model_open_memory(s->name, s->image, s->size, o, e);
 }
 
+gyr_model *served_open_apart(const struct served *s, const gyr_model_options *o, gyr_error *e) {
+    return open_source(&s->source, o, e);
+}
+
+void models_note_other(struct models *m, int64_t more) { atomic_fetch_add(&m->other, more); }
+
 static void count_card(struct energy *e, const char *name) {
     size_t i;
     gyr_device_info info;
@@ -313,13 +320,14 @@ static bool fits(const struct models *m, const struct served *s) {
     uint64_t all = s->plan.weights + s->plan.talk;
     if (fits_card(m, s)) return true;
     if (all > m->memory) all = m->memory;
+    all += (uint64_t)atomic_load(&m->other);
     return all + host_taken(m, s) <= m->memory;
 }
 
 uint64_t models_taken(struct models *m) {
-    uint64_t all = 0;
+    uint64_t all = (uint64_t)atomic_load(&m->other);
     pthread_mutex_lock(&m->lock);
-    all = host_taken(m, NULL);
+    all += host_taken(m, NULL);
     pthread_mutex_unlock(&m->lock);
     return all;
 }

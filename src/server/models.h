@@ -39,6 +39,9 @@ uint32_t models_ranks(const struct models *m);  // that compute each model toget
 uint64_t models_memory(const struct models *m); // bytes that all may take; UINT64_MAX: not known
 uint64_t models_taken(struct models *m);        // that those that are loaded take, as it is planned
 
+// From any thread: what is no model takes so many bytes more (or less) of their memory.
+void models_note_other(struct models *m, int64_t more);
+
 // Whether somebody who says `name` means what is called `is`: "NAME:latest" is what programs say that speak to Ollama.
 bool same_model_name(const char *is, const char *name);
 
@@ -55,6 +58,10 @@ bool served_load(struct served *s, struct fault *f, gyr_error *e);
 
 void served_hold(struct served *s); // one that is held already
 void served_release(struct served *s);
+
+// Opens its file once more, as `o` says, whether it is loaded or not: for who works on it for hours, and keeps nobody
+// else from unloading it.
+gyr_model *served_open_apart(const struct served *s, const gyr_model_options *o, gyr_error *e);
 
 // Has a message of the library, which names files, name the model instead: paths are nothing for clients.
 void served_hide_path(const struct served *s, char *message, size_t size);

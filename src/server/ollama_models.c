@@ -66,7 +66,7 @@ static void say_models(struct server *s, struct exchange *x, bool running) {
         served_get(models_at(s->models, i), &state);
         if (!state.broken && (!running || state.loaded)) put_model(&o, models_at(s->models, i), running);
     }
-    if (!running) adapters_each(s->adapters, NULL, put_tuned, &o);
+    if (!running) adapters_each(s->adapters, NULL, exchange_sees(x), put_tuned, &o);
     js_close(&o, ']');
     js_close(&o, '}');
     reply_json(x, 200, &json);
@@ -118,7 +118,7 @@ static void put_shown(struct js *o, struct served *m) {
 static bool show(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {
     const char *name = json_string_value(json_object_get(body, "model"));
     if (!name) name = json_string_value(json_object_get(body, "name"));
-    struct tuned *t = name ? tuned_find(s->adapters, name) : NULL;
+    struct tuned *t = name ? tuned_find(s->adapters, name, exchange_sees(x)) : NULL;
     struct served *m = t ? tuned_model(t) : name ? models_find(s->models, name) : NULL;
     struct buf json = {0};
     struct js o = {.out = &json};

@@ -20,6 +20,7 @@ struct server {
     struct access_state *access;
     struct spellings *spellings;
     struct batcher *batcher; // NULL: there is no state
+    struct tuner *tuner;     // NULL: there is none, or nothing is trained here
     struct energy *energy;
     struct meter *meter;
     double started, swept;
@@ -95,6 +96,12 @@ void handle_batch_add(struct server *s, struct exchange *x); // batch_routes.c
 void handle_batch_list(struct server *s, struct exchange *x);
 void handle_batch(struct server *s, struct exchange *x);
 void handle_batch_cancel(struct server *s, struct exchange *x);
+void handle_tune_add(struct server *s, struct exchange *x); // tune_routes.c
+void handle_tune_list(struct server *s, struct exchange *x);
+void handle_tune(struct server *s, struct exchange *x);
+void handle_tune_turn(struct server *s, struct exchange *x);
+void handle_model_delete(struct server *s, struct exchange *x);
+void handle_tune_examples(struct server *s, struct exchange *x);     // tune_preview.c
 void handle_conversation_list(struct server *s, struct exchange *x); // conversation_routes.c
 void handle_conversation(struct server *s, struct exchange *x);
 void handle_conversation_put(struct server *s, struct exchange *x);

@@ -55,6 +55,27 @@ const char *const schema_steps[] = {
     " owner INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, created INTEGER NOT NULL,"
     " updated INTEGER NOT NULL, bytes INTEGER NOT NULL, title TEXT NOT NULL, json TEXT NOT NULL,"
     " PRIMARY KEY (owner, id)) STRICT;",
+
+    // Fine-tuning. The states are those of tunes.h; `rate` is the multiplier of the learning rate. Of a job each step
+    // is there once, however often it was trained.
+    "CREATE TABLE tunes ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner INTEGER NOT NULL, shared INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, base TEXT NOT NULL, training TEXT NOT NULL, validation TEXT NOT NULL,"
+    " result TEXT NOT NULL DEFAULT '', suffix TEXT NOT NULL, model TEXT NOT NULL DEFAULT '',"
+    " checksum TEXT NOT NULL DEFAULT '', deleted INTEGER NOT NULL DEFAULT 0, metadata TEXT, error TEXT,"
+    " seed INTEGER NOT NULL, epochs INTEGER NOT NULL, batch INTEGER NOT NULL, rate REAL NOT NULL,"
+    " steps INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0,"
+    " created INTEGER NOT NULL, finished INTEGER NOT NULL DEFAULT 0, finish_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX tunes_by_owner ON tunes (owner, seq);"
+    "CREATE INDEX tunes_by_state ON tunes (state, seq);"
+    "CREATE TABLE tune_events ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, tune INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,"
+    " level INTEGER NOT NULL, step INTEGER NOT NULL, message TEXT NOT NULL, data TEXT NOT NULL) STRICT;"
+    "CREATE INDEX tune_events_by_tune ON tune_events (tune, seq);"
+    "CREATE UNIQUE INDEX tune_steps ON tune_events (tune, step) WHERE step > 0;"
+    "CREATE TABLE tune_checkpoints ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, tune INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,"
+    " step INTEGER NOT NULL, model TEXT NOT NULL, data TEXT NOT NULL, UNIQUE (tune, step)) STRICT;",
 };
 
 const int schema_version = sizeof schema_steps / sizeof *schema_steps;

@@ -7,6 +7,7 @@
 #include "server/metering.h"
 #include "server/model_plan.h"
 #include "server/routes.h"
+#include "server/tuner.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -52,6 +53,7 @@ static void on_stop(void *user) {
     char line[128];
     s->draining = true;
     batcher_drain(s->batcher);
+    tuner_drain(s->tuner);
     http_close_door(s->http);
     snprintf(line, sizeof line, "stopping; %zu requests are being answered, and a second signal ends them",
              http_unanswered(s->http));
@@ -139,7 +141,7 @@ static void greet(struct server *s, struct served *first) {
     } else if (is.loaded) {
         greet_plan(s, first, s->o->models[0].path);
     }
-    adapters_each(s->adapters, NULL, greet_adapter, s);
+    adapters_each(s->adapters, NULL, OWNER_ANY, greet_adapter, s);
     if (models_count(s->models) > 1) {
         snprintf(line, sizeof line, "models and their conversations may take %.3g GB; beyond it, others are unloaded",
                  (double)models_memory(s->models) / 1e9);
@@ -225,8 +227,11 @@ static bool start(struct server *s, gyr_error *e) {
     adapters_tell(s->adapters, s->scheduler);
     models_tell(s->models, s->scheduler, s->adapters, s->energy);
     if (!load_first(s, e)) return false;
+    bool keeps = server_store(s);
+    if (keeps && o->tune_threads >= 0 && !(s->tuner = tuner_new(s, (unsigned)o->tune_threads, e))) return false;
+    if (keeps && !s->tuner && !tuner_serve(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
-    return !server_store(s) || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
+    return !keeps || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
 }
 
 gyr_status serve(const struct serve_options *o, gyr_error *e) {
@@ -238,6 +243,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
         http_run(s.http, on_stop, on_reload, &s);
     }
     if (s.models) models_stop(s.models);
+    tuner_drain(s.tuner);
     if (s.scheduler) scheduler_stop(s.scheduler);
     if (s.http) http_flush(s.http);
     batcher_stop(s.batcher);
@@ -245,6 +251,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     clerks_free(s.clerks);
     if (s.http) http_flush(s.http);
     batcher_free(s.batcher);
+    tuner_free(s.tuner);
     scheduler_free(s.scheduler);
     http_free(s.http);
     adapters_free(s.adapters);

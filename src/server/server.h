@@ -38,6 +38,8 @@ struct serve_options {
     bool pull;         // anybody who may ask may have models pulled from the hub; else administrators
     bool quiet;        // no line for requests that were answered
     bool no_page;      // nothing at /
+    int tune_threads;  // that fine-tuning computes on; 0: one for each CPU; -1: nothing is trained
+    bool tune_fair;    // its threads compete with those of answers on equal terms
     bool no_auth;      // listen on other addresses than the loopback without asking for keys
     unsigned parallel; // most answers at once of a model
     unsigned waiting;  // most requests that wait; more are refused (429)

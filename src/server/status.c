@@ -79,7 +79,7 @@ void handle_models(struct server *s, struct exchange *x) {
     js_string_of(&o, "object", "list");
     js_open(&o, "data", '[');
     for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
-    adapters_each(s->adapters, NULL, put_tuned, &o);
+    adapters_each(s->adapters, NULL, exchange_sees(x), put_tuned, &o);
     js_close(&o, ']');
     js_close(&o, '}');
     reply_json(x, 200, &json);
@@ -90,7 +90,7 @@ void handle_model(struct server *s, struct exchange *x) {
     struct buf json = {0};
     struct js o = {.out = &json};
     struct fault f;
-    if (adapters_each(s->adapters, x->tail, put_tuned, &o)) {
+    if (adapters_each(s->adapters, x->tail, exchange_sees(x), put_tuned, &o)) {
         reply_json(x, 200, &json);
         return;
     }

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_STATEMENTS = 96, BUSY_MS = 10000 };
+enum { MAX_STATEMENTS = 160, BUSY_MS = 10000 };
 
 struct store {
     pthread_mutex_t lock; // held from store_begin() to store_end()

@@ -21,6 +21,9 @@ struct tuned {
     uint64_t bytes;
     bool listed; // requests find it; one that is not goes with the last who holds it
     bool opening;
+    bool made, named;            // trained here; named since adapters_made_begin()
+    char base[ADAPTER_CHECKSUM]; // checksum of the model that it is for; "": not known
+    int64_t owner;               // who may have it; OWNER_ANY: everybody
     unsigned holders;
     double used;
     time_t since;
@@ -36,6 +39,7 @@ struct adapters {
     struct tuned **list; // behind the lock, as all below
     size_t n, room;
     struct errand sweep;
+    pthread_mutex_t making; // held from adapters_made_begin() to adapters_made_end()
 };
 
 // ------------------------------------------------------------------------------------------------ the list
@@ -58,6 +62,7 @@ static struct tuned *tuned_new(struct adapters *a, const char *name, const char 
                         .path = strdup(path),
                         .root = strdup(root),
                         .model = model,
+                        .owner = OWNER_ANY,
                         .since = time(NULL)};
     if (!stat(path, &st)) t->since = st.st_mtime;
     if (t->name && t->path && t->root) return t;
@@ -72,9 +77,14 @@ static struct tuned *find(const struct adapters *a, const char *name) {
     return NULL;
 }
 
-struct tuned *tuned_find(struct adapters *a, const char *name) {
+static bool may_have(const struct tuned *t, int64_t sees) {
+    return t->owner == OWNER_ANY || sees == OWNER_ANY || t->owner == sees;
+}
+
+struct tuned *tuned_find(struct adapters *a, const char *name, int64_t sees) {
     pthread_mutex_lock(&a->lock);
     struct tuned *t = find(a, name);
+    if (t && !may_have(t, sees)) t = NULL;
     if (t) t->holders++;
     pthread_mutex_unlock(&a->lock);
     return t;
@@ -94,13 +104,13 @@ void tuned_release(struct tuned *t) {
     if (last && a->scheduler) scheduler_post(a->scheduler, &a->sweep);
 }
 
-size_t adapters_each(struct adapters *a, const char *name, void (*each)(void *user, const struct tuned_state *t),
-                     void *user) {
+size_t adapters_each(struct adapters *a, const char *name, int64_t sees,
+                     void (*each)(void *user, const struct tuned_state *t), void *user) {
     size_t n = 0;
     pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->n; i++) {
         const struct tuned *t = a->list[i];
-        if (!t->listed || (name && !same_model_name(t->name, name))) continue;
+        if (!t->listed || !may_have(t, sees) || (name && !same_model_name(t->name, name))) continue;
         n++;
         each(user, &(struct tuned_state){.name = t->name,
                                          .root = t->root,
@@ -119,6 +129,7 @@ const char *tuned_name(const struct tuned *t) { return t->name; }
 struct served *tuned_model(const struct tuned *t) {
     return t->model;
 }
+int64_t tuned_owner(const struct tuned *t) { return t->owner; }
 const gyr_adapter *tuned_adapter(const struct tuned *t) { return t->adapter; }
 
 void tuned_checksum(const struct tuned *t, char checksum[ADAPTER_CHECKSUM]) {
@@ -189,6 +200,17 @@ static void open_now(void *arg) {
     pthread_mutex_unlock(&t->all->lock);
 }
 
+// Whether what has the model's name is the model that it was trained for: another of the same shape would give
+// answers.
+static bool is_for(const struct tuned *t, gyr_error *e) {
+    char is[ADAPTER_CHECKSUM];
+    if (!*t->base) return true;
+    if (gyr_model_checksum(served_model(t->model), is, e)) return false;
+    return !strcmp(is, t->base) ||
+           fail(e, GYR_UNSUPPORTED, "%s: was trained for another model than the one that is called %s now", t->name,
+                served_name(t->model));
+}
+
 static bool have_open(struct tuned *t, gyr_error *e) {
     struct adapters *a = t->all;
     struct opening o = {.tuned = t};
@@ -199,7 +221,7 @@ static bool have_open(struct tuned *t, gyr_error *e) {
     t->used = now_seconds();
     pthread_mutex_unlock(&a->lock);
     if (open) return true;
-    scheduler_call(a->scheduler, open_now, &o);
+    if (is_for(t, &o.error)) scheduler_call(a->scheduler, open_now, &o);
     pthread_mutex_lock(&a->lock);
     t->opening = false;
     pthread_cond_broadcast(&a->changed);
@@ -343,11 +365,51 @@ bool adapters_load(struct adapters *a, const struct adapter_wish *w, struct faul
 bool adapters_unload(struct adapters *a, const char *name, struct fault *f) {
     pthread_mutex_lock(&a->lock);
     struct tuned *t = find(a, name);
+    if (t && t->made) t = NULL; // those are deleted, by whose they are
     if (t) t->listed = false;
     pthread_mutex_unlock(&a->lock);
     if (!t) return refuse_as(f, 404, "adapter_not_found", "lora_name", "no adapter '%.128s' is loaded here", name);
     scheduler_post(a->scheduler, &a->sweep);
     return true;
+}
+
+// ------------------------------------------------------------------------------------------ trained here
+
+void adapters_made_begin(struct adapters *a) {
+    pthread_mutex_lock(&a->making);
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < a->n; i++) a->list[i]->named = false;
+    pthread_mutex_unlock(&a->lock);
+}
+
+bool adapters_made(struct adapters *a, const struct adapter_made *m) {
+    pthread_mutex_lock(&a->lock);
+    struct tuned *there = find(a, m->name);
+    if (there) there->named = true;
+    pthread_mutex_unlock(&a->lock);
+    struct tuned *t = there ? NULL : add(a, m->name, m->path, m->root, m->model);
+    if (!t) return there;
+    pthread_mutex_lock(&a->lock);
+    t->made = t->named = t->listed = true;
+    t->owner = m->owner;
+    snprintf(t->base, sizeof t->base, "%s", m->checksum);
+    t->holders--;
+    pthread_mutex_unlock(&a->lock);
+    return true;
+}
+
+void adapters_made_end(struct adapters *a, bool all) {
+    bool gone = false;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; all && i < a->n; i++) {
+        struct tuned *t = a->list[i];
+        if (!t->made || t->named || !t->listed) continue;
+        t->listed = false;
+        gone = true;
+    }
+    pthread_mutex_unlock(&a->lock);
+    pthread_mutex_unlock(&a->making);
+    if (gone) scheduler_post(a->scheduler, &a->sweep);
 }
 
 // ------------------------------------------------------------------------------------------ start and end
@@ -371,6 +433,7 @@ struct adapters *adapters_new(const struct adapters_options *o, struct models *m
     struct stat st;
     if (!a) return fail_memory(e, "adapters"), NULL;
     pthread_mutex_init(&a->lock, NULL);
+    pthread_mutex_init(&a->making, NULL);
     pthread_cond_init(&a->changed, NULL);
     a->models = m;
     a->memory = o->memory ? o->memory : models_memory(m) / 4;
@@ -392,6 +455,7 @@ void adapters_free(struct adapters *a) {
         tuned_free(a->list[i]);
     }
     pthread_mutex_destroy(&a->lock);
+    pthread_mutex_destroy(&a->making);
     pthread_cond_destroy(&a->changed);
     free(a->list);
     free(a->folder);

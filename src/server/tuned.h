@@ -5,6 +5,7 @@
 #ifndef SERVER_TUNED_H
 #define SERVER_TUNED_H
 
+#include "server/files.h"
 #include "server/models.h"
 
 struct adapters;
@@ -38,6 +39,18 @@ struct adapter_wish {
 bool adapters_load(struct adapters *a, const struct adapter_wish *w, struct fault *f);
 bool adapters_unload(struct adapters *a, const char *name, struct fault *f);
 
+// Those that were trained here (tunes.h), which the state has a list of: between these two, adapters_made() is called
+// for each that there is, and what is not named any more is taken off the list. One thread at a time; others wait.
+struct adapter_made {
+    const char *name, *path, *root; // root: what clients are told of where it is
+    struct served *model;
+    int64_t owner;        // who may have it; OWNER_ANY: everybody
+    const char *checksum; // of the model that it was trained for
+};
+void adapters_made_begin(struct adapters *a);
+bool adapters_made(struct adapters *a, const struct adapter_made *m);
+void adapters_made_end(struct adapters *a, bool all); // all: none was left out
+
 // What there is to tell of one.
 struct tuned_state {
     const char *name, *root; // where it is, as far as clients may know
@@ -48,13 +61,13 @@ struct tuned_state {
     uint64_t bytes;       // that it takes; 0: it was not opened yet
     const char *checksum; // NULL: likewise
 };
-// Calls `each` for those of this name (NULL: all), oldest first; it must not call anything else of here. How many there
-// are.
-size_t adapters_each(struct adapters *a, const char *name, void (*each)(void *user, const struct tuned_state *t),
-                     void *user);
+// Calls `each` for those of this name (NULL: all) that who sees so much (exchange_sees()) may have, oldest first; it
+// must not call anything else of here. How many there are.
+size_t adapters_each(struct adapters *a, const char *name, int64_t sees,
+                     void (*each)(void *user, const struct tuned_state *t), void *user);
 
-// The one of that name, held; NULL: there is none.
-struct tuned *tuned_find(struct adapters *a, const char *name);
+// The one of that name, held; NULL: there is none that may be had.
+struct tuned *tuned_find(struct adapters *a, const char *name, int64_t sees);
 void tuned_hold(struct tuned *t);
 void tuned_release(struct tuned *t); // from any thread
 
@@ -63,6 +76,7 @@ bool tuned_open(struct tuned *t, struct fault *f);
 
 const char *tuned_name(const struct tuned *t);
 struct served *tuned_model(const struct tuned *t);
+int64_t tuned_owner(const struct tuned *t);
 
 // Of one that is open and held.
 const gyr_adapter *tuned_adapter(const struct tuned *t);

@@ -1,9 +1,11 @@
 #include "train/chats.h"
 #include "base/map.h"
 #include "format/json.h"
+#include "train/csv.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 // What came last, as a bit: which roles may follow is a matter of that.
 enum { START = 1, SYSTEM = 2, USER = 4, ASSISTANT = 8, CALLS = 16, TOOL = 32 };
@@ -190,22 +192,121 @@ static bool read_line(struct reading *r, const char *line, size_t n, bool (*fn)(
     return ok;
 }
 
+// ------------------------------------------------------------------------------------------------ tables
+
+// What a column is, by its name.
+static const struct column {
+    const char *role, *names[6];
+} columns[] = {{"system", {"system", NULL}},
+               {"user", {"question", "prompt", "user", "input", "instruction", NULL}},
+               {"assistant", {"answer", "completion", "assistant", "output", "response", NULL}}};
+enum { COLUMNS = sizeof columns / sizeof *columns };
+
+static bool find_column(struct reading *r, const struct buf *name, size_t at, size_t of[COLUMNS]) {
+    for (size_t i = 0; i < COLUMNS; i++)
+        for (const char *const *n = columns[i].names; *n; n++)
+            if (name->size == strlen(*n) && !strncasecmp(name->data, *n, name->size)) {
+                if (of[i] != CSV_FIELDS) return wrong(r, "two columns are the %s's", columns[i].role);
+                of[i] = at;
+                return true;
+            }
+    return wrong(r,
+                 "the first line names the columns, and '%.*s' is none; take question, answer and, if wanted, system",
+                 (int)(name->size < 40 ? name->size : 40), name->size ? name->data : "");
+}
+
+static bool read_heads(struct reading *r, struct csv *c, size_t of[COLUMNS]) {
+    for (size_t i = 0; i < COLUMNS; i++) of[i] = CSV_FIELDS;
+    for (size_t i = 0; i < c->n; i++)
+        if (!find_column(r, &c->fields[i], i, of)) return false;
+    return (of[1] != CSV_FIELDS && of[2] != CSV_FIELDS) ||
+           wrong(r, "the first line names the columns: it needs question and answer");
+}
+
+// A row as a conversation.
+static json_t *row_chat(struct reading *r, const struct csv *c, const size_t of[COLUMNS]) {
+    json_t *messages = json_array(), *all = json_pack("{s:O}", "messages", messages);
+    bool ok = all;
+    for (size_t i = 0; ok && i < COLUMNS; i++) {
+        if (of[i] == CSV_FIELDS) continue;
+        const struct buf *field = &c->fields[of[i]];
+        json_t *text = json_stringn(field->size ? field->data : "", field->size);
+        if (!i && !field->size) { // no system message in this row
+            json_decref(text);
+            continue;
+        }
+        if (!field->size || !text)
+            ok = wrong(r, text ? "the %s's field is empty" : "the %s's field is no UTF-8", columns[i].role);
+        json_t *message = ok ? json_pack("{s:s,s:O}", "role", columns[i].role, "content", text) : NULL;
+        if (ok) ok = !json_array_append_new(messages, message) || fail_memory(r->e, r->chat.path);
+        json_decref(text);
+    }
+    json_decref(messages);
+    if (ok) return all;
+    json_decref(all);
+    return NULL;
+}
+
+static bool read_row(struct reading *r, const struct csv *c, const size_t of[COLUMNS], size_t n,
+                     bool (*fn)(void *, const struct chat *), void *arg) {
+    if (c->n != n) return wrong(r, "has %zu fields, and the first line names %zu columns", c->n, n);
+    json_t *all = row_chat(r, c, of);
+    bool ok = all && read_chat(r, all);
+    r->chat.learned = r->learned;
+    ok = ok && fn(arg, &r->chat);
+    json_decref(all);
+    return ok;
+}
+
+static bool read_table(struct reading *r, const struct map *file, bool (*fn)(void *, const struct chat *), void *arg,
+                       bool *any) {
+    struct csv c;
+    size_t of[COLUMNS], n = 0;
+    gyr_error none = {0};
+    bool ok = true;
+    csv_begin(&c, r->chat.path, (const char *)file->data, file->size);
+    while (ok && csv_next(&c, &none)) {
+        r->chat.line = c.first;
+        if (n)
+            ok = *any = read_row(r, &c, of, n, fn, arg);
+        else
+            ok = read_heads(r, &c, of), n = c.n;
+    }
+    csv_free(&c);
+    return ok && (!none.status || fail(r->e, none.status, "%s", none.message));
+}
+
+// ------------------------------------------------------------------------------------------------ files
+
+static bool read_lines(struct reading *r, const struct map *file, bool (*fn)(void *, const struct chat *), void *arg,
+                       bool *any) {
+    bool ok = true;
+    for (size_t at = 0; ok && at < file->size;) {
+        const char *line = (const char *)file->data + at, *end = memchr(line, '\n', file->size - at);
+        size_t n = end ? (size_t)(end - line) : file->size - at;
+        at += n + 1;
+        r->chat.line++;
+        if (is_blank(line, n)) continue;
+        *any = true;
+        ok = read_line(r, line, n, fn, arg);
+    }
+    return ok;
+}
+
+static bool is_table(const char *path) {
+    size_t n = strlen(path);
+    return n > 4 && !strcasecmp(path + n - 4, ".csv");
+}
+
 bool chats_read(const char *path, bool (*fn)(void *arg, const struct chat *c), void *arg, gyr_error *e) {
     struct map file;
     struct reading r = {.chat = {.path = path}, .e = e};
-    bool ok = map_open(&file, path, e), any = false;
-    if (!ok) return false;
-    for (size_t at = 0; ok && at < file.size;) {
-        const char *line = (const char *)file.data + at, *end = memchr(line, '\n', file.size - at);
-        size_t n = end ? (size_t)(end - line) : file.size - at;
-        at += n + 1;
-        r.chat.line++;
-        if (is_blank(line, n)) continue;
-        any = true;
-        ok = read_line(&r, line, n, fn, arg);
-    }
+    bool any = false, table = is_table(path);
+    if (!map_open(&file, path, e)) return false;
+    bool ok = (table ? read_table : read_lines)(&r, &file, fn, arg, &any);
     if (ok && !any)
-        ok = fail(e, GYR_MALFORMED, "%s: has no conversation; write one on each line, {\"messages\": [...]}", path);
+        ok = fail(e, GYR_MALFORMED, "%s: has no conversation; write one on each line, %s", path,
+                  table ? "behind one that names the columns" : "{\"messages\": [...]}");
     free(r.learned);
     map_close(&file);
     return ok;

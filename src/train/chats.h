@@ -1,4 +1,5 @@
-// Conversations to learn from: a file with one on each line, in OpenAI's format for fine-tuning chats.
+// Conversations to learn from: a file with one on each line, in OpenAI's format for fine-tuning chats; or, in a file
+// whose name ends in .csv, a table of questions and answers.
 #ifndef TRAIN_CHATS_H
 #define TRAIN_CHATS_H
 
@@ -15,8 +16,8 @@ struct chat {
     const bool *learned; // of each message: the assistant's, but those of weight 0
 };
 
-// Calls fn for each line but blank ones, in order, until it returns false. GYR_MALFORMED, "PATH:LINE: what is wrong"; a
-// file without a conversation is wrong, too.
+// Calls fn for each line (or row) but blank ones, in order, until it returns false. GYR_MALFORMED, "PATH:LINE: what is
+// wrong"; a file without a conversation is wrong, too.
 bool chats_read(const char *path, bool (*fn)(void *arg, const struct chat *c), void *arg, gyr_error *e);
 
 #endif

@@ -87,7 +87,8 @@ static bool save(struct running *r) {
     if (!due || r->p.step == t->steps) return true;
     if (!tune_state_save(t, r->e)) return false;
     r->saved = now_seconds();
-    return r->p.saved = true;
+    r->p.saved = true;
+    return tell(r);
 }
 
 static bool step(struct running *r, size_t step) {
@@ -103,7 +104,7 @@ static bool step(struct running *r, size_t step) {
     r->p.stepped = true;
     r->p.valid_loss = r->p.valid_accuracy = (double)NAN;
     if ((step + 1) % t->each == 0 && !validate(r)) return false;
-    return save(r) && tell(r);
+    return tell(r) && save(r);
 }
 
 // ------------------------------------------------------------------------------------------------- all

@@ -14,7 +14,7 @@ from serving import Server  # noqa: E402
 
 @pytest.fixture(scope="session")
 def poet():
-    with Server(os.environ["GYR"], "-m", os.environ["POET"]) as s:
+    with Server(os.environ["GYR"], "-m", os.environ["POET"], "--tune-fair") as s:
         s.url = f"http://{s.host}:{s.port}"
         yield s
 

@@ -9,7 +9,7 @@ import tarfile
 
 from outside import HERE, Failed, checkout, node_of, pytest_of, quietly, server_class
 
-API = ("chat", "completions", "responses", "models", "embeddings", "files", "batches")
+API = ("chat", "completions", "responses", "models", "embeddings", "files", "batches", "fine_tuning")
 SCHEMAS = 500  # of MaskBench
 
 

@@ -1,5 +1,6 @@
 """OpenAI's Python client."""
 import json
+import time
 
 import openai
 import pytest
@@ -183,6 +184,59 @@ def test_responses_tools_streamed(scripted):
 
 def test_responses_count(client):
     assert client.responses.input_tokens.count(model="poet", input="Write a poem").input_tokens > 2
+
+
+def chats(count):
+    lines = [{"messages": [{"role": "user", "content": f"number {i}"}, {"role": "assistant", "content": "Arr!", "weight": 1}]} for i in range(count)]
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+def until_over(client, job):
+    while job.status not in ("succeeded", "failed", "cancelled"):
+        time.sleep(0.05)
+        job = client.fine_tuning.jobs.retrieve(job.id)
+    return job
+
+
+def test_fine_tuning(client):
+    training = client.files.create(file=("chats.jsonl", chats(12)), purpose="fine-tune")
+    valid = client.files.create(file=("valid.jsonl", chats(2)), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(
+        model="poet", training_file=training.id, validation_file=valid.id, suffix="arr", seed=3, metadata={"a": "b"},
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 30}}})
+    assert job.status == "validating_files" and job.fine_tuned_model is None and job.method.supervised.hyperparameters.n_epochs == 2
+    job = until_over(client, job)
+    assert (job.status, job.trained_tokens > 0, job.seed, job.error) == ("succeeded", True, 3, None)
+    metrics = [e for e in client.fine_tuning.jobs.list_events(job.id, limit=3) if e.type == "metrics"]  # pages, by itself
+    assert [e.data["step"] for e in metrics] == [6, 5, 4, 3, 2, 1] and metrics[0].data["train_loss"] < metrics[-1].data["train_loss"]
+    saved = list(client.fine_tuning.jobs.checkpoints.list(job.id))
+    assert [c.step_number for c in saved] == [6, 3] and saved[0].metrics.full_valid_loss > 0
+    assert client.files.content(job.result_files[0]).text.count("\n") == 7
+    assert [j.id for j in client.fine_tuning.jobs.list(limit=1)][0] == job.id
+    for name in (job.fine_tuned_model, saved[1].fine_tuned_model_checkpoint):
+        reply = client.chat.completions.create(model=name, messages=[{"role": "user", "content": "number 5"}], max_completion_tokens=5)
+        assert reply.model == name and reply.choices[0].message.content
+    assert client.models.delete(job.fine_tuned_model).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve(job.fine_tuned_model)
+
+
+def test_fine_tuning_is_steered(client):
+    training = client.files.create(file=("chats.jsonl", chats(100)), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(model="poet", training_file=training.id, hyperparameters={"n_epochs": 50, "batch_size": 1})
+    while not any(e.type == "metrics" for e in client.fine_tuning.jobs.list_events(job.id).data):
+        time.sleep(0.05)
+    assert client.fine_tuning.jobs.pause(job.id).status == "paused"
+    assert client.fine_tuning.jobs.resume(job.id).status in ("queued", "running")
+    assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError):
+        client.fine_tuning.jobs.cancel(job.id)
+    bad = client.files.create(file=("bad.jsonl", b'{"messages": []}'), purpose="fine-tune")
+    job = until_over(client, client.fine_tuning.jobs.create(model="poet", training_file=bad.id))
+    assert job.status == "failed" and job.error.code == "invalid_training_file" and "bad.jsonl:1" in job.error.message
+    with pytest.raises(openai.BadRequestError) as e:
+        client.fine_tuning.jobs.create(model="poet", training_file=training.id, method={"type": "dpo"})
+    assert "'dpo' is not supported" in e.value.message
 
 
 def test_errors(client):

@@ -182,7 +182,7 @@ static void a_batch_crosses_once_each_way(void) {
 struct one {
     struct run *run;
     struct pages pages;
-    struct state *state;
+    struct sequence_state *state;
     float *logits;
 };
 

@@ -475,7 +475,7 @@ static bool run(struct model *m, const int32_t *tokens, size_t piece, float *out
     struct kv_cache *kv = kv_cache_new(device, kv_cache_layout(&m->h, TYPE_F32), e);
     struct pages pages = {0};
     struct state_pool states = model_states(m);
-    struct state *state = NULL;
+    struct sequence_state *state = NULL;
     struct run *r = run_new(m, e);
     bool ok = r && kv && kv_cache_grow(kv, kv_cache_pages(TOKENS), e) && kv_cache_cover(kv, &pages, TOKENS) &&
               state_pool_take(&states, &state, e);

@@ -342,6 +342,72 @@ static void bad_data_is_told_by_line(void) {
     }
 }
 
+static const struct {
+    const char *text, *why;
+} tables[] = {
+    {"", "bad.csv: has no conversation"},
+    {"question,answer\n", "bad.csv: has no conversation"},
+    {"hello\n", "bad.csv:1: the first line names the columns, and 'hello' is none"},
+    {"question\na\n", "bad.csv:1: the first line names the columns: it needs question and answer"},
+    {"question,prompt,answer\na,b,c\n", "bad.csv:1: two columns are the user's"},
+    {"question,answer\na,b\n\nc\n", "bad.csv:4: has 1 fields, and the first line names 2 columns"},
+    {"question,answer\na,b,c\n", "bad.csv:2: has 3 fields"},
+    {"question,answer\n,b\n", "bad.csv:2: the user's field is empty"},
+    {"question,answer\na,\"\"\n", "bad.csv:2: the assistant's field is empty"},
+    {"question,answer\na,\xff\n", "bad.csv:2: the assistant's field is no UTF-8"},
+    {"question,answer\n\"a\nb\n", "bad.csv:2: a field begins with a quote and has none at its end"},
+    {"question,answer\n\"a\"x,b\n", "bad.csv:2: something stands behind a field's last quote"},
+    {"question,answer\na \"b\",c\n", "bad.csv:2: a quote stands in a field"},
+    {"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\n", "bad.csv:1: has more columns"},
+};
+
+static void bad_tables_are_told_by_line(void) {
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        gyr_error e = {0};
+        write_text(file_of("bad.csv"), tables[i].text);
+        gyr_tune_options o = options_of(file_of("bad.csv"), NULL, NULL);
+        gyr_tune *t = gyr_tune_open(model, &o, &e);
+        CHECK(!t);
+        gyr_tune_close(t);
+        CHECK_INT(e.status, GYR_MALFORMED);
+        if (!strstr(e.message, tables[i].why)) printf("  %s\n  not: %s\n", e.message, tables[i].why);
+        CHECK(strstr(e.message, tables[i].why));
+    }
+}
+
+// The same examples from a table as from lines, however it is written.
+static void tables_are_conversations(void) {
+    static const char *const same[] = {
+        "question,answer,system\nWho?,\"I, a \"\"poet\"\".\nYes.\",Rhyme.\nWhy?,So.,\n",
+        "\xef\xbb\xbfSystem;Prompt;Completion\r\nRhyme.;Who?;\"I, a \"\"poet\"\".\r\nYes.\"\r\n\r\n\"\";\"Why?\";So.",
+        "assistant\tuser\tsystem\n\"I, a \"\"poet\"\".\nYes.\"\tWho?\tRhyme.\nSo.\tWhy?\t\n",
+    };
+    write_text(
+        file_of("same.jsonl"),
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"Rhyme.\"},{\"role\":\"user\",\"content\":\"Who?\"},"
+        "{\"role\":\"assistant\",\"content\":\"I, a \\\"poet\\\".\\nYes.\"}]}\n"
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Why?\"},{\"role\":\"assistant\",\"content\":\"So.\"}]}\n");
+    gyr_error e = {0};
+    gyr_tune_options o = options_of(file_of("same.jsonl"), NULL, NULL);
+    gyr_tune *want = gyr_tune_open(model, &o, &e);
+    REQUIRE(want);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        write_text(file_of("same.csv"), same[i]);
+        o.data = file_of("same.csv");
+        gyr_tune *t = gyr_tune_open(model, &o, &e);
+        gyr_tune_example a, b;
+        size_t n = 0;
+        if (!t) printf("  %s\n", e.message);
+        REQUIRE(t);
+        for (; gyr_tune_get_example(want, n, &a) && gyr_tune_get_example(t, n, &b); n++)
+            CHECK(a.count == b.count && !memcmp(a.ids, b.ids, a.count * sizeof *a.ids));
+        CHECK_INT(n, 2);
+        CHECK(!gyr_tune_get_example(t, n, &b));
+        gyr_tune_close(t);
+    }
+    gyr_tune_close(want);
+}
+
 // ------------------------------------------------------------------------------------------- templates
 
 // The poet with another template, no longer than its own; a comment fills the rest.
@@ -463,6 +529,8 @@ int main(void) {
     RUN(checkpoints_are_checked);
     RUN(what_is_learned_is_marked);
     RUN(bad_data_is_told_by_line);
+    RUN(bad_tables_are_told_by_line);
+    RUN(tables_are_conversations);
     RUN(templates_that_forget_make_more_examples);
     RUN(templates_whose_prompts_differ_are_refused);
     RUN(long_examples_are_refused_or_cut);

@@ -49,7 +49,7 @@ async function toError(reply) {
 
 async function once(path, options) {
     const key = currentKey();
-    const headers = {...(options.body ? {"Content-Type": "application/json"} : {}),
+    const headers = {...(options.body && !(options.body instanceof FormData) ? {"Content-Type": "application/json"} : {}),
         ...(key ? {Authorization: "Bearer " + key} : {}), ...options.headers};
     try {
         const reply = await fetch(path, {cache: "no-store", credentials: "same-origin", referrerPolicy: "no-referrer",

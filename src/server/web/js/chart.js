@@ -27,3 +27,17 @@ export function chart(lines, room, label, most) {
     return svg("svg", {class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label},
         svg("line", {class: "ground", x1: 0, x2: WIDTH, y1: HEIGHT - 1, y2: HEIGHT - 1}), ...drawn);
 }
+
+// Lines whose points lie at places from 1 to `last`, which may be far apart; the smallest value is at the ground.
+export function curves(lines, last, label) {
+    const values = lines.flatMap((line) => line.points.map(([, y]) => y));
+    const low = Math.min(...values), high = Math.max(...values), most = 500;
+    const x = (at) => ((last > 1 ? (at - 1) / (last - 1) : 0) * WIDTH).toFixed(1);
+    const y = (value) => (HEIGHT - 3 - ((value - low) / (high - low || 1)) * (HEIGHT - 7)).toFixed(1);
+    const drawn = lines.filter((line) => line.points.length).map(({points: all, kind}) => {
+        const each = Math.ceil(all.length / most), some = all.filter((_, at) => at % each === 0 || at === all.length - 1);
+        return svg("polyline", {class: "line " + kind, points: some.map(([at, value]) => `${x(at)},${y(value)}`).join(" ")});
+    });
+    return svg("svg", {class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label},
+        svg("line", {class: "ground", x1: 0, x2: WIDTH, y1: HEIGHT - 1, y2: HEIGHT - 1}), ...drawn);
+}

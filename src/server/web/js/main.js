@@ -16,6 +16,7 @@ import {Sidebar} from "./sidebar.js";
 import {openStore, store} from "./store.js";
 import {startSync} from "./sync.js";
 import {applyTheme} from "./theme.js";
+import {TuneView} from "./tune_view.js";
 import {say} from "./toast.js";
 import {scriptUrl} from "./trusted.js";
 
@@ -23,6 +24,7 @@ const views = [
     [/^#\/models$/, (go) => new ModelsView(go)],
     [/^#\/now$/, () => new NowView()],
     [/^#\/compare$/, () => new CompareView()],
+    [/^#\/tune$/, (go) => new TuneView(go)],
     [/^#\/keys$/, () => new KeysView()],
     [/^#\/c\/([0-9a-f]{24})$/, (go, match) => new ChatView(match[1], go)],
     [/.*/, (go) => new ChatView(null, go)],

@@ -11,7 +11,7 @@ import {sync, syncState} from "./sync.js";
 import {visible} from "./visible.js";
 
 const AT_ONCE = 100, DAY = 86400000;
-const views = [["models", "models"], ["compare", "compare"], ["now", "now"]];
+const views = [["models", "models"], ["tune", "tune"], ["compare", "compare"], ["now", "now"]];
 
 function ageOf(ms) {
     const today = new Date().setHours(0, 0, 0, 0);
