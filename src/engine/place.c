@@ -80,7 +80,7 @@ struct parting {
 };
 
 static double split_bytes(const struct share_needs *n, struct parting s) {
-    return needs_of_last(n, s.from, s.experts) + beside;
+    return needs_of_layers(n, s.from, n->layers, s.experts) + beside;
 }
 
 // As much as there is room for. Of a mixture all layers come first, then the experts of the last ones: what is read for
@@ -192,11 +192,87 @@ static bool next_card(struct card *k, size_t *i, struct placement *p, const gyr_
     return false;
 }
 
+// Several cards: the last one has the last layers, as many as there is room for, and so on to the first; what is left
+// is the CPU's. Cards without a layer are closed.
+struct hand {
+    struct card card[MAX_SIDES - 1];
+    uint32_t from[MAX_SIDES], n; // from[n]: all layers
+};
+
+static void deal(struct hand *h, const struct share_needs *n) {
+    h->from[h->n] = n->layers;
+    for (uint32_t c = h->n; c-- > 0;) {
+        uint32_t end = h->from[c + 1];
+        h->from[c] = end;
+        for (uint32_t i = end; i-- > 0 && needs_of_layers(n, i, end, 0) + beside <= h->card[c].available;)
+            if (n->may[i]) h->from[c] = i;
+        if (h->from[c] < end) continue;
+        h->card[c].d->ops->close(h->card[c].d);
+        memmove(h->card + c, h->card + c + 1, (h->n - c - 1) * sizeof *h->card);
+        memmove(h->from + c, h->from + c + 1, (h->n - c) * sizeof *h->from);
+        h->n--;
+    }
+}
+
+static void say_hand(struct placement *p, const struct hand *h, const struct share_needs *n) {
+    size_t at = 0;
+    for (uint32_t c = 0; c < h->n; c++) {
+        char a[16], b[16];
+        double need = needs_of_layers(n, h->from[c], h->from[c + 1], 0) + beside;
+        int wrote = snprintf(p->why + at, sizeof p->why - at, "%u of %u layers on %s, %s GB of %s GB; ",
+                             h->from[c + 1] - h->from[c], n->layers, h->card[c].name, gigabytes(a, need),
+                             gigabytes(b, h->card[c].memory));
+        at += wrote > 0 && (size_t)wrote < sizeof p->why - at ? (size_t)wrote : 0;
+    }
+    if (h->from[0])
+        snprintf(p->why + at, sizeof p->why - at, "%u on the CPU", h->from[0]);
+    else
+        snprintf(p->why + at, sizeof p->why - at, "the embedding on the CPU");
+    memcpy(p->device, h->card[h->n - 1].device, sizeof p->device);
+}
+
+static bool play(struct placement *p, struct homes *on, const struct hand *h, const struct share_needs *n,
+                 const gyr_model_options *o, gyr_error *e) {
+    *on = (struct homes){.device = {device_open("cpu", o->threads, e)}, .sides = h->n + 1};
+    for (uint32_t c = 0; c < h->n; c++) {
+        on->device[c + 1] = h->card[c].d;
+        on->from[c + 1] = h->from[c];
+    }
+    on->from[h->n + 1] = UINT32_MAX;
+    if (*on->device) {
+        say_hand(p, h, n);
+        return true;
+    }
+    memmove(on->device, on->device + 1, h->n * sizeof(*on->device)); // theirs to close
+    on->sides = h->n;
+    return false;
+}
+
+// Where there are several, and together they have more layers than one; of a mixture, all. True also where they do not:
+// *on then has none.
+static bool share_among_cards(struct placement *p, struct homes *on, const struct checkpoint *c,
+                              const gyr_model_options *o, gyr_error *e) {
+    struct hand h = {.n = 0};
+    struct share_needs n = {0};
+    gyr_error made;
+    bool ok = true;
+    for (size_t i = 0; h.n < MAX_SIDES - 1 && next_card(&h.card[h.n], &i, p, o);) h.n++;
+    struct use use = use_of(o, h.n ? h.card[0].d->ops->rows : 1);
+    bool many = h.n > 1 && needs_share(&n, c, &use, device_like_card(), &made) && n.layers;
+    if (many) deal(&h, &n);
+    if (many && h.n > 1 && (!n.mixtures || !h.from[0]))
+        ok = play(p, on, &h, &n, o, e);
+    else
+        while (h.n) h.n--, h.card[h.n].d->ops->close(h.card[h.n].d);
+    needs_share_free(&n);
+    return ok;
+}
+
 // Some layers, on the first card that has room for one.
 static bool share_by_itself(struct placement *p, struct homes *on, const struct checkpoint *c,
                             const gyr_model_options *o, gyr_error *e) {
     struct card k;
-    bool ok = true;
+    bool ok = share_among_cards(p, on, c, o, e);
     for (size_t i = 0; ok && !on->sides && next_card(&k, &i, p, o);) {
         struct share_needs n;
         struct use use = use_of(o, k.d->ops->rows);

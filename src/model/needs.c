@@ -115,9 +115,9 @@ void needs_share_free(struct share_needs *n) {
     free(n->may);
 }
 
-double needs_of_last(const struct share_needs *n, uint32_t from, uint32_t experts) {
-    double all = n->output + n->work;
-    for (uint32_t i = from; i < n->layers; i++)
+double needs_of_layers(const struct share_needs *n, uint32_t from, uint32_t end, uint32_t experts) {
+    double all = n->work + (end == n->layers ? n->output : 0);
+    for (uint32_t i = from; i < end; i++)
         all += n->layer[i].weights + n->layer[i].kept + (i < experts ? 0 : n->layer[i].experts);
     return all;
 }

@@ -50,7 +50,7 @@ bool needs_share(struct share_needs *n, const struct checkpoint *c, const struct
                  gyr_error *e);
 void needs_share_free(struct share_needs *n);
 
-// What the layers from `from` on take, and what is behind them; without the experts of layers below `experts`.
-double needs_of_last(const struct share_needs *n, uint32_t from, uint32_t experts);
+// What the layers [from, end) take, with the last one what is behind it; without the experts of layers below `experts`.
+double needs_of_layers(const struct share_needs *n, uint32_t from, uint32_t end, uint32_t experts);
 
 #endif

@@ -105,6 +105,7 @@ if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
     chosen "device: cpu: cuda:0 (Stand-in 0): " GYR_FAKE_FAIL=alloc:5:2
     chosen "device: cpu: cuda:0 (Stand-in 0): " GYR_FAKE_FAIL=module_load:3:1
     chosen "device: 3 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 0.3 GB; 5 on the CPU" GYR_FAKE_MEMORY=270000000
+    chosen "device: 3 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 0.3 GB; 3 of 8 layers on cuda:1 (Stand-in 1), 0.3 GB of 0.3 GB; 2 on the CPU" GYR_FAKE_MEMORY=270000000 GYR_FAKE_CARDS=2
     mkdir "$work/hip" && ln -s "$fakes"/libamdhip64* "$fakes"/libhiprtc* "$work/hip"
     chosen "device: cpu: hip:0 cannot be used: see gyr devices" LD_LIBRARY_PATH= GYR_GPU_LIBRARIES="$work/hip"
     [ "$slow" ] || chosen "device: hip:0 (Stand-in 0), 0.3 GB of 1.1 GB" LD_LIBRARY_PATH= GYR_GPU_LIBRARIES="$work/hip" GYR_GPU_UNTRIED=1
