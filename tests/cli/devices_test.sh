@@ -133,7 +133,6 @@ if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
     has "$want"
     as_told "device: 2 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 1.1 GB; 6 on the CPU" --gpu-layers 2 --device cuda
     has "$want"
-    as_told "device: cuda:0 (Stand-in 0), 0.3 GB of 1.1 GB" --gpu-layers 100
     as_told "gyr: poet: --gpu-layers and --cpu-experts need a card; name one, or auto" --gpu-layers 2 --device cpu
     has "status 2"
     as_told "gyr: poet: has no experts; leave out --cpu-experts" --cpu-experts
