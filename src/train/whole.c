@@ -13,7 +13,7 @@ static bool refuse(const struct whole *w, struct text name, const char *what, gy
 // ---------------------------------------------------------------------------------------------- a file's numbers
 
 static bool count_parts(struct whole *w, gyr_error *e) {
-    static const enum role residual[] = {ROLE_ATTN_OUT, ROLE_DOWN},
+    static const enum role residual[] = {ROLE_ATTN_OUT, ROLE_DOWN}, table[] = {ROLE_EMBEDDING, ROLE_OUTPUT},
                            constant[] = {ROLE_ROPE_FACTORS, ROLE_ROPE_SHORT, ROLE_ROPE_LONG};
     const struct checkpoint *c = w->m->checkpoint;
     for (size_t i = 0; i < c->n_tensors; i++) {
@@ -30,6 +30,7 @@ static bool count_parts(struct whole *w, gyr_error *e) {
                                           .n = n,
                                           .matrix = t->n_dims > 1,
                                           .residual = family_place(w->m->family, c->source, name, residual, 2, &place),
+                                          .table = family_place(w->m->family, c->source, name, table, 2, &place),
                                           .used = family_place(w->m->family, c->source, name, constant, 3, &place)};
         w->n += n;
     }
