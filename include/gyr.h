@@ -86,6 +86,11 @@ typedef struct gyr_model gyr_model;
 // and loses little (docs/quantization.md).
 typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, GYR_KV_Q8 = 3 } gyr_kv_type;
 
+// How ranks share a model out: neighbouring layers on each, which compute one after the other; or some rows of every
+// matrix and some experts of every mixture, which compute at once and send more. AUTO takes what a token takes less
+// time with, by the machines' speeds and how long a message takes.
+typedef enum gyr_split { GYR_SPLIT_AUTO = 0, GYR_SPLIT_LAYERS = 1, GYR_SPLIT_ROWS = 2 } gyr_split;
+
 typedef struct gyr_model_options {
     uint32_t threads;   // worker threads; 0: one for each CPU this process may use
     const char *device; // "cpu", or another kind that gyr_device_get_info() tells of, with ":1" for its second; "auto":
@@ -109,7 +114,10 @@ typedef struct gyr_model_options {
     uint64_t tokens;
     uint32_t sequences;
     gyr_kv_type kv_type;
-    uint64_t reserved[5]; // zero; so wherever a member has this name
+    gyr_split split; // of a model on ranks, the same on all
+    float speed; // tokens a second that this machine was measured to decode with it (gyr_plan_keep()): ranks' parts are
+                 // as their speeds. 0, or on some rank: what the memories read counts, where the model is large
+    uint64_t reserved[4]; // zero; so wherever a member has this name
 } gyr_model_options;
 
 // Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are rewritten in the form
@@ -149,7 +157,7 @@ GYR_API uint64_t gyr_adapter_bytes(const gyr_adapter *adapter);
 // ------------------------------------------------------------------------------------------------------ ranks
 
 // Ranks: processes that an MPI launcher (mpirun, srun) started together, on one machine or several. A model that is
-// opened with them is cut by its layers, and each rank has some; an answer's bytes do not depend on how many there are.
+// opened with them is shared out (gyr_split); an answer's bytes do not depend on how many there are.
 // Rank 0 uses the model as ever. The others open the same file with the same options, call gyr_ranks_follow(), and
 // leave. docs/clusters.md says what a launcher needs.
 typedef struct gyr_ranks gyr_ranks;

@@ -31,7 +31,7 @@ static void lay_out(struct example *x, uint32_t i) {
     k->saved_mlp = example_room(x, 2 * n);
     lay_out_joint(x, &l->attn_post, &k->attn_joint);
     lay_out_joint(x, &l->mlp_post, &k->mlp_joint);
-    attend_lay_out(x, i);
+    (l->l->plan.recurs ? recall_lay_out : attend_lay_out)(x, i);
     feed_lay_out(x, i);
     for (int slot = 0; slot < SLOTS; slot++) k->narrow[slot] = example_room(x, n * l->pair[slot].rank);
 }
@@ -72,12 +72,13 @@ static bool layer(struct example *x, uint32_t i, struct scratch *w) {
     bool parallel = l->l->plan.parallel;
     float *next = x->kept[i + 1].x, *branch = w->dbranch;
     if (l->attn.w) step_norm(x, &l->attn, k->x, k->normed, k->saved);
-    if (!attend(x, i, k->normed, w, branch)) return false;
-    float *between = parallel ? next : k->mid;
+    if (!(l->l->plan.recurs ? recall : attend)(x, i, k->normed, w, branch)) return false;
+    bool feeds = l->l->plan.feed != FEED_NONE;
+    float *between = parallel || !feeds ? next : k->mid;
     join(x, &l->attn_post, &k->attn_joint, branch, k->x, between);
     if (l->mlp.w) step_norm(x, &l->mlp, k->mid, k->normed_mlp, k->saved_mlp);
-    if (!feed(x, i, k->normed_mlp, w, branch)) return false;
-    join(x, &l->mlp_post, &k->mlp_joint, branch, between, next);
+    if (feeds && !feed(x, i, k->normed_mlp, w, branch)) return false;
+    if (feeds) join(x, &l->mlp_post, &k->mlp_joint, branch, between, next);
     scale(next, x->rows * x->hidden, l->l->scale);
     return true;
 }
@@ -91,21 +92,30 @@ static void enter_back(struct example *x, const struct host_norm *n, const float
         for (size_t k = 0; k < x->rows * x->hidden; k++) w->dx[k] += dnormed[k];
 }
 
+// What is behind attention; in a parallel layer w->dx stays as it is.
+static bool feed_part_back(struct example *x, uint32_t i, struct scratch *w) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    bool parallel = l->l->plan.parallel, own = !parallel || l->mlp.w;
+    if (l->l->plan.feed == FEED_NONE) return true;
+    join_back(x, &l->mlp_post, &k->mlp_joint, w->dx, w, w->dbranch);
+    if (!feed_back(x, i, k->normed_mlp, w->dbranch, w, own ? w->dfed : w->dnormed)) return false;
+    if (!parallel) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
+    return true;
+}
+
 // w->dx, the gradient by the stream behind a layer, becomes that by the stream in front of it.
 static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     size_t n = x->rows * x->hidden;
-    bool parallel = l->l->plan.parallel, own = !parallel || l->mlp.w;
     memset(w->dnormed, 0, n * sizeof *w->dnormed);
     memset(w->dfed, 0, n * sizeof *w->dfed);
     scale(w->dx, n, l->l->scale);
-    join_back(x, &l->mlp_post, &k->mlp_joint, w->dx, w, w->dbranch);
-    if (!feed_back(x, i, k->normed_mlp, w->dbranch, w, own ? w->dfed : w->dnormed)) return false;
-    if (!parallel) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
+    if (!feed_part_back(x, i, w)) return false;
     join_back(x, &l->attn_post, &k->attn_joint, w->dx, w, w->dbranch);
-    if (!attend_back(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
-    if (parallel && own) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
+    if (!(l->l->plan.recurs ? recall_back : attend_back)(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
+    if (l->l->plan.parallel && l->mlp.w) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
     enter_back(x, &l->attn, k->x, k->saved, w->dnormed, w);
     return true;
 }
@@ -159,7 +169,8 @@ static bool make_positions(struct example *x) {
 static size_t widest(const struct example *x) {
     size_t most = x->hidden;
     for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
-        size_t attends = attend_widest(x, i), feeds = feed_widest(x, i);
+        size_t attends = x->t->layers[i].l->plan.recurs ? recall_widest(x) : attend_widest(x, i),
+               feeds = feed_widest(x, i);
         most = attends > most ? attends : most;
         most = feeds > most ? feeds : most;
     }
@@ -221,6 +232,9 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     k->normed = x->t->final.w ? example_room(x, x->rows * x->hidden) : k->x;
     k->saved = example_room(x, 2 * x->rows);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = example_room(x, i < 7 ? wide : x->rows * x->hidden);
+    const struct recurrence *r = &x->t->m->h.recurrence;
+    const size_t state[4] = {(size_t)r->groups * r->size, (size_t)r->groups * r->size, r->steps, r->heads};
+    for (int i = 0; i < 4; i++) w->state[i] = example_room(x, x->t->m->h.state_layers ? x->rows * state[i] : 0);
     x->end = example_room(x, end_floats(x));
 }
 

@@ -24,6 +24,15 @@ struct kept_mix {
     float *shared_given, *share;   // what that gave, and by how much it counts (NULL: in full)
 };
 
+// Of a layer that keeps a state: what the convolution gave, before and behind SiLU; keys, queries and what steps come
+// from, in front of their norms and behind them; what the recurrence reads and gives; and what its gate lets through.
+struct kept_state {
+    float *pre, *convolved;
+    float *key_in, *query_in, *low_in, *key, *query, *low, *key_saved, *query_saved, *low_saved;
+    float *values, *step, *beta, *given;
+    float *gate, *between, *saved, *ready;
+};
+
 // A branch's way into the stream: what its norm reads (NULL: it has none, or nothing is kept of it).
 struct joint {
     float *in, *saved;
@@ -40,6 +49,7 @@ struct kept {
     float *head_gate, *ready;            // of gated heads: the gates, and what they let through
     struct kept_unit unit;
     struct kept_mix mix;
+    struct kept_state state;
     float *narrow[SLOTS]; // of each slot's pair
 };
 
@@ -60,6 +70,7 @@ struct example {
 struct scratch {
     float *a, *b, *c, *d, *e, *f, *some;
     float *dx, *dnormed, *dfed, *dbranch;
+    float *state[4]; // gradients by a state's keys, queries, steps and betas
 };
 
 // n floats of the example's memory; while it is only counted, NULL.
@@ -97,6 +108,12 @@ void attend_lay_out(struct example *x, uint32_t layer);
 size_t attend_widest(const struct example *x, uint32_t layer);
 bool attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool attend_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// The same of a state in attention's place.
+void recall_lay_out(struct example *x, uint32_t layer);
+size_t recall_widest(const struct example *x);
+bool recall(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool recall_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
 
 void feed_lay_out(struct example *x, uint32_t layer);
 size_t feed_widest(const struct example *x, uint32_t layer);

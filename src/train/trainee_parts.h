@@ -14,10 +14,17 @@ struct host_norm {
     size_t dim, each, parts;
 };
 
+// Of a layer that keeps a state.
+struct host_state {
+    float *taps, *taps_bias, *dt_bias, *a, *skip;
+    struct host_norm key, query, low, norm; // low: of what steps come from
+};
+
 struct host_layer {
     const struct layer *l;
     struct host_norm attn, attn_post, mlp, mlp_post, q, k, v;
     float *sinks, *shift; // of attention; of the choice of experts
+    struct host_state state;
     float **bias;         // [slots]
     struct trained *pair; // [slots]
 };
