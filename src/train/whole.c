@@ -120,6 +120,9 @@ static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error
     } norms[] = {{ROLE_ATTN_NORM, &l->attn}, {ROLE_ATTN_POST_NORM, &l->attn_post},
                  {ROLE_MLP_NORM, &l->mlp},   {ROLE_MLP_POST_NORM, &l->mlp_post},
                  {ROLE_Q_NORM, &l->q},       {ROLE_K_NORM, &l->k}};
+    if (l->l->plan.recurs)
+        return fail(e, GYR_UNSUPPORTED, "%s: gyr trains no states, but adapters of their models",
+                    w->m->checkpoint->path);
     if (l->v.w) return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train norms of values", w->m->checkpoint->path);
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)
         if (norms[k].norm->w && !take_norm(w, norms[k].role, i, norms[k].norm, e)) return false;
