@@ -3,8 +3,10 @@
 #include "open.h"
 #include "output.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // What launchers tell a process: how many there are, which one this is, and which one of its machine's.
 static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
@@ -32,6 +34,28 @@ bool team_join(int *status) {
     output_quiet(joined ? follows() : told(locals, sizeof locals / sizeof *locals) > 0); // a line a machine
     if (*status && e.message[0]) report(&e);
     return !*status;
+}
+
+// How fast this machine decodes with the model, by what gyr bench kept: nothing is timed. 0: nothing was.
+static float kept_speed(const char *path, const gyr_model_options *o) {
+    gyr_plan_options how = {.model = path, .threads = o->threads, .kv_type = o->kv_type, .quick = true};
+    gyr_error e = {0};
+    char *text = path ? gyr_plan(&how, &e) : NULL;
+    json_t *plan = text ? json_loads(text, 0, NULL) : NULL, *decode = json_object_get(plan, "decode_tokens_per_s");
+    double speed = json_number_value(json_is_object(decode) ? json_object_get(decode, "value") : decode);
+    json_decref(plan);
+    gyr_free(text);
+    return (float)speed;
+}
+
+void team_share(const char *path, gyr_model_options *o) {
+    o->ranks = joined;
+    if (joined && gyr_ranks_count(joined) > 1) o->speed = kept_speed(path, o);
+}
+
+gyr_split split_named(const char *name) {
+    if (!name) return GYR_SPLIT_AUTO;
+    return !strcmp(name, "layers") ? GYR_SPLIT_LAYERS : !strcmp(name, "rows") ? GYR_SPLIT_ROWS : GYR_SPLIT_AUTO;
 }
 
 bool team_adapter(const char *verb, const char *adapter) {

@@ -19,6 +19,11 @@ bool team_follow(const char *model, gyr_model_options options, int *status);
 
 gyr_ranks *team_joined(void);
 
+// What --split says; and the options of a model at this path (NULL: the poet) with what this rank brings.
+#define SPLITS "layers|rows"
+gyr_split split_named(const char *name);
+void team_share(const char *path, gyr_model_options *options);
+
 // The end of the program: the status to exit with.
 int team_end(int status);
 

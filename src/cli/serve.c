@@ -17,7 +17,7 @@
 
 struct serving {
     struct texts models, aliases, adapters, origins, hosts;
-    const char *adapter_folder, *host, *cert, *key, *kv_type, *device;
+    const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *split;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory, adapter_memory, tune_threads;
     bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull, tune_fair;
@@ -36,6 +36,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -98,6 +99,7 @@ static gyr_model_options model_options(const struct serving *o) {
                                .device = device_named(o->device),
                                .tokens = o->context,
                                .kv_type = kv_type_named(o->kv_type),
+                               .split = split_named(o->split),
                                .oversize = o->oversize,
                                .lock = o->lock,
                                .cache = !o->no_cache,
@@ -158,7 +160,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .log = on_log,
         .user = (void *)o,
     };
-    how.model.ranks = team_joined();
+    team_share(models->list->path, &how.model);
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }
 

@@ -81,7 +81,7 @@ static bool welcome(struct ranks *r, bool ok, gyr_error *e) {
     gyr_error made = *e;
     for (uint32_t i = 1; i < r->count && atomic_load(&r->lost) < 0; i++)
         if (!ok)
-            ranks_send_failure(r, i, PARCEL_AGREED, &made, NULL);
+            ranks_send_failure(r, i, PARCEL_AGREED, 0, &made, NULL);
         else if (!ranks_send(r, i, PARCEL_AGREED, r->host, r->count * sizeof *r->host, e))
             return false;
     return ok;

@@ -11,6 +11,7 @@
 struct head {
     uint32_t kind, status; // GYR_OK: the bytes are what was asked for; else the line of an error
     uint32_t origin;       // the rank whose error it is
+    uint32_t number;       // of a pass
     uint32_t epoch;        // of the sender: what is from before a rank was lost is nobody's business any more
 };
 
@@ -151,14 +152,23 @@ bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e
     return true;
 }
 
-bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e) {
-    struct head h = {.kind = kind, .origin = r->own, .epoch = r->epoch};
+bool ranks_send_numbered(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const void *data, size_t n,
+                         gyr_error *e) {
+    struct head h = {.kind = kind, .origin = r->own, .number = number, .epoch = r->epoch};
     return post_message(r, to, &h, sizeof h, data, n, e);
 }
 
-bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, const gyr_error *why, gyr_error *e) {
-    struct head h = {
-        .kind = kind, .status = why->status ? why->status : GYR_FAILED, .origin = r->own, .epoch = r->epoch};
+bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e) {
+    return ranks_send_numbered(r, to, kind, 0, data, n, e);
+}
+
+bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const gyr_error *why,
+                        gyr_error *e) {
+    struct head h = {.kind = kind,
+                     .status = why->status ? why->status : GYR_FAILED,
+                     .origin = r->own,
+                     .number = number,
+                     .epoch = r->epoch};
     return post_message(r, to, &h, sizeof h, why->message, strlen(why->message), e);
 }
 
@@ -180,13 +190,24 @@ static bool refuse(struct ranks *r, uint32_t from, const struct head *h, const c
                        e);
 }
 
+// Whether a parcel is of what is over: of before a rank was lost, or of a pass that failed.
+static bool is_old(const struct ranks *r, const struct head *h, enum parcel kind, uint32_t number) {
+    if (h->kind == PARCEL_END) return false;
+    return h->epoch < r->epoch || (h->kind == PARCEL_SLICE && (kind != PARCEL_SLICE || h->number < number));
+}
+
 bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf *into, gyr_error *e) {
+    return ranks_receive_numbered(r, from, kind, 0, into, e);
+}
+
+bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, uint32_t number, struct buf *into,
+                            gyr_error *e) {
     struct head h;
     do {
         if (!take_message(r, from, into, e)) return false;
         if (into->size < sizeof h) return ranks_blame(r, from, GYR_FAILED, "sent half a message", e);
         memcpy(&h, into->data, sizeof h);
-    } while (h.epoch < r->epoch && h.kind != PARCEL_END);
+    } while (is_old(r, &h, kind, number));
     r->passes |= kind == PARCEL_PASS;
     if (h.kind != (uint32_t)kind || h.status) return refuse(r, from, &h, into->data + sizeof h, e);
     memmove(into->data, into->data + sizeof h, into->size - sizeof h + 1);
@@ -217,7 +238,7 @@ static bool gather(struct ranks *r, bool ok, const gyr_error *why, const void *f
         if (ok)
             ok = ranks_send(r, i, PARCEL_AGREED, all->data, all->size, &first);
         else
-            ranks_send_failure(r, i, PARCEL_AGREED, &first, NULL);
+            ranks_send_failure(r, i, PARCEL_AGREED, 0, &first, NULL);
     return ok || fail(e, first.status, "%s", first.message);
 }
 
@@ -226,7 +247,7 @@ bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *fac
     static const gyr_error unknown = {GYR_FAILED, "failed"};
     if (!ok && (!why || !why->status)) why = &unknown;
     if (!r->own) return gather(r, ok, why, facts, n, all, e);
-    bool sent = ok ? ranks_send(r, 0, PARCEL_FACTS, facts, n, e) : ranks_send_failure(r, 0, PARCEL_FACTS, why, e);
+    bool sent = ok ? ranks_send(r, 0, PARCEL_FACTS, facts, n, e) : ranks_send_failure(r, 0, PARCEL_FACTS, 0, why, e);
     if (!sent || !ranks_receive(r, 0, PARCEL_AGREED, all, e)) return false;
     return all->size == n * r->count || fail(e, GYR_FAILED, "rank 0 is at another step");
 }

@@ -18,6 +18,7 @@ enum parcel {
     PARCEL_PASS,      // from rank 0: rows to be computed
     PARCEL_STREAM,    // to the next rank: what the layers so far have made of them
     PARCEL_RESULT,    // to rank 0: what is wanted of them
+    PARCEL_SLICE,     // to all: what a rank's part of a product has made; numbered by passes
     PARCEL_END = 0x45454545,
 };
 
@@ -35,11 +36,19 @@ const char *ranks_transport(const struct ranks *r); // what the MPI calls itself
 
 // Sends a copy, without waiting for who gets it; or, in its place, why there is nothing to send.
 bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e);
-bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, const gyr_error *why, gyr_error *e);
+bool ranks_send_numbered(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const void *data, size_t n,
+                         gyr_error *e);
+bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const gyr_error *why,
+                        gyr_error *e);
 
 // Waits for the next parcel of a rank, which must be of that kind. False, with the error set, also where the sender has
 // sent an error, or has left.
 bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf *into, gyr_error *e);
+
+// The same of a kind that is numbered, in ascending order: those with a lower number are dropped; without one, all are
+// that nobody has asked for.
+bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, uint32_t number, struct buf *into,
+                            gyr_error *e);
 
 // A step that all ranks take together: whether it went well here, and n bytes of facts. False on all ranks if it went
 // wrong on one, with the error of the first of these; else `all` has the facts of all, in order.

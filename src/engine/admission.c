@@ -27,7 +27,7 @@ static uint64_t taken(const struct gyr_model *m) {
 
 // What keys and values may take in all. Weights that are in the page cache count as available memory, but are needed.
 static uint64_t limit_of(const struct gyr_model *m) {
-    uint64_t total, available, needed = m->model->weight_bytes + state_pool_bytes(&m->states);
+    uint64_t total, available, needed = model_own_bytes(m) + state_pool_bytes(&m->states);
     const struct whole *w = &m->whole;
     if (m->kv_limit && w->kv_own) return m->kv_limit / w->kv_bytes * w->kv_own;
     if (m->kv_limit) return m->kv_limit;

@@ -191,7 +191,10 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
     float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
     b->computed = true;
     if (b->model->ranks && !ranks_tell(b->model, kv, b->rows, t.rows, b->gives, e)) return false;
-    if (!forward(b->model->run, kv, b->rows, t.rows, b->gives, scores, e)) return false;
+    if (!forward(b->model->run, kv, b->rows, t.rows, b->gives, scores, e)) {
+        if (b->model->spread) spread_fail(b->model->spread, e);
+        return false;
+    }
     if ((t.wanted || last) && !run_sync(b->model->run, e)) return false;
     if (one)
         swap(&b->model->one, &b->in[b->of[0]].s->logits);

@@ -24,6 +24,7 @@ struct gyr_tokenizer {
 enum { KV_POOLS = 6 };
 
 struct ranks;
+struct spread;
 
 // Operations for each row, and for each that wants logits.
 struct shares {
@@ -68,6 +69,8 @@ struct gyr_model {
     struct ranks *ranks; // that compute it together; NULL: this process alone
     struct whole whole;
     struct notes notes;
+    struct spread *spread; // where it is shared out by rows and experts; NULL: it is not
+    uint32_t passes;
     gyr_model_options options; // of a model on ranks, without strings and calls
     bool mapped;
     gyr_error gone; // why nothing is computed any more
@@ -104,6 +107,9 @@ struct gyr_session {
 
 // What is computed here, of a model that others have parts of (work.c).
 void work_shares(const struct gyr_model *m, struct shares *s);
+
+// Bytes of the weights that this rank has.
+uint64_t model_own_bytes(const struct gyr_model *m);
 
 // The part of a model that this rank has, all ranks going through the same steps, however they end: whether it went
 // well so far, and what becomes of it.

@@ -128,9 +128,8 @@ static bool make_out(struct follower *f, size_t floats, gyr_error *e) {
 }
 
 // What a pass needs to be here, whoever computes it.
-static bool prepare(struct follower *f, struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
-    if (!next(r, h, sizeof *h) || h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows)
-        return garbled(e);
+static bool prepare(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
+    if (h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows) return garbled(e);
     return follow_pools(f, h, e) && follow_notes(f, h, r, e) && read_sequences(f, h, r, e) &&
            read_rows(f, h, r, wanted, e);
 }
@@ -141,6 +140,8 @@ static bool compute(struct follower *f, const struct buf *message, size_t *float
     struct pass_head h;
     size_t wanted = 0;
     *floats = 0;
+    if (!next(&r, &h, sizeof h)) return garbled(e);
+    if (m->spread) spread_begin(m->spread, h.pass);
     if (f->broken.status) return fail(e, f->broken.status, "%s", f->broken.message);
     if (!prepare(f, &h, &r, &wanted, &f->broken)) return fail(e, f->broken.status, "%s", f->broken.message);
     *floats = wanted * (h.gives == GIVES_STATES ? m->model->h.hidden : m->model->h.vocab);
@@ -153,7 +154,10 @@ static void answer_pass(struct follower *f, const struct buf *message) {
     size_t floats;
     gyr_error why = {0};
     bool ok = compute(f, message, &floats, &why);
-    run_reply(f->m->run, ok, &why, f->out, floats, NULL);
+    if (!f->m->spread)
+        run_reply(f->m->run, ok, &why, f->out, floats, NULL);
+    else if (!ok)
+        spread_fail(f->m->spread, &why);
 }
 
 static void drop(struct follower *f) {
@@ -169,7 +173,7 @@ gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
     struct follower f = {.m = m};
     struct buf message = {0};
     gyr_error made = {0};
-    if (!m->ranks || m->model->begins) {
+    if (!m->ranks || !ranks_own(m->ranks)) {
         fail(&made, GYR_USAGE, "%s: rank 0 leads, and follows nobody", m->checkpoint->path);
         return status_of(false, &made, e);
     }

@@ -25,6 +25,8 @@ static void drop_part(struct gyr_model *m) {
     m->kept = NULL;
     model_free(m->model);
     m->model = NULL;
+    spread_free(m->spread);
+    m->spread = NULL;
     buf_clear(&m->notes.copies);
     buf_clear(&m->notes.forks);
     m->whole = (struct whole){0};

@@ -2,6 +2,7 @@
 // list of steps from its end.
 #include "train/example.h"
 #include "device/rope.h"
+#include "train/whole.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -137,6 +138,21 @@ static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
 
 // ----------------------------------------------------------------------------------------------------- all
 
+bool example_sequence(const struct example *x, size_t i, size_t *first, size_t *n) {
+    const struct trainee *t = x->t;
+    size_t count = t->n_starts ? t->n_starts : 1;
+    if (i >= count) return false;
+    *first = t->n_starts ? t->starts[i] : 0;
+    *n = (i + 1 < count ? t->starts[i + 1] : x->rows) - *first;
+    return true;
+}
+
+// In each sequence positions begin anew: from the last on, as what is copied from must not be changed yet.
+static void restart(const struct example *x, float *table, size_t each) {
+    for (size_t i = x->t->n_starts, first, n; i-- > 1;)
+        if (example_sequence(x, i, &first, &n)) memmove(table + first * each, table, n * each * sizeof *table);
+}
+
 static bool make_table(struct example *x, const struct rope *rope, const float *factors, float **table) {
     size_t pairs = rope->dim / 2;
     float by, *frequency = malloc((pairs + 1) * sizeof *frequency);
@@ -145,6 +161,7 @@ static bool make_table(struct example *x, const struct rope *rope, const float *
     if (ok) {
         rope_angles(rope, false, factors, frequency, &by);
         rope_table(*table, x->rows, pairs, frequency, by);
+        restart(x, *table, pairs * 2);
     }
     free(frequency);
     return ok || fail_memory(x->e, "training");
@@ -161,6 +178,7 @@ static bool make_positions(struct example *x) {
     if (!(x->temper = malloc((x->rows + 1) * sizeof *x->temper))) return fail_memory(x->e, "training");
     for (size_t r = 0; r < x->rows; r++)
         x->temper[r] = (float)(1 + h->temper * rope_ln(1 + (double)((r + 1) / h->temper_every)));
+    restart(x, x->temper, 1);
     return true;
 }
 
@@ -174,12 +192,15 @@ static size_t widest(const struct example *x) {
     return most;
 }
 
-// What the first layer reads. The embeddings are not trained, so there is no way back from here.
+// What the first layer reads. There is a way back from here only where all weights are trained, and then nothing but
+// embeddings is read.
 static void begin(struct example *x, const int32_t *ids, float *some) {
     const struct model *m = x->t->m;
     size_t n = x->rows * x->hidden;
     float *stream = x->kept[0].x;
-    embed_forward(m->embedding.type, m->embedding.data, x->hidden, ids, x->rows, stream);
+    const struct whole *whole = x->t->whole;
+    const void *table = whole ? whole_at(whole, m->embedding.data) : m->embedding.data;
+    embed_forward(whole ? TYPE_F32 : m->embedding.type, table, x->hidden, ids, x->rows, stream);
     scale(stream, n, m->h.embed_scale);
     for (size_t r = 0; m->positions.rows && r < x->rows; r++) {
         int32_t at = (int32_t)r;
@@ -201,12 +222,16 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     for (uint32_t i = 0; i < layers; i++)
         if (!layer(x, i, w)) return false;
     if (final->w) step_norm(x, final, k->x, k->normed, k->saved);
+    if (x->t->last) return end_last(x, k->normed + (x->rows - 1) * x->hidden);
     if (!end_all(x, &g)) return false;
     if (!x->gradients) return true;
     memset(w->dx, 0, x->rows * x->hidden * sizeof *w->dx);
     enter_back(x, final, k->x, k->saved, w->dnormed, w);
     for (uint32_t i = layers; i--;)
         if (!layer_back(x, i, w)) return false;
+    if (!x->t->whole) return true;
+    scale(w->dx, x->rows * x->hidden, x->t->m->h.embed_scale);
+    whole_embed(x->t->whole, ids, x->rows, w->dx, x->gradients);
     return true;
 }
 
@@ -263,7 +288,7 @@ bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids
         .t = t, .numbers = numbers, .gradients = gradients, .rows = n, .hidden = t->m->h.hidden, .e = e};
     struct scratch w;
     *told = (struct told){0};
-    if (n < 2) return true;
+    if (n < 2 && !t->last) return true;
     if (!check(t, ids, n, e)) return false;
     x.kept = calloc(t->m->h.layers + 1, sizeof *x.kept);
     bool ok = (x.kept || fail_memory(e, "training")) && make_positions(&x);

@@ -77,6 +77,9 @@ struct scratch {
 // n floats of the example's memory; while it is only counted, NULL.
 float *example_room(struct example *x, size_t n);
 
+// Sequence i of an example: rows [first, first + n). False past the last.
+bool example_sequence(const struct example *x, size_t i, size_t *first, size_t *n);
+
 // ------------------------------------------------------------------------------------------------ steps.c
 
 // A linear map of some rows, by its slot. Back: dx += the gradient by what went in; `some` is scratch as large.
@@ -156,5 +159,8 @@ struct ending {
 };
 size_t end_floats(const struct example *x);
 bool end_all(struct example *x, const struct ending *g);
+
+// The logits of a row, from what the final norm gave, to where the trainee wants them.
+bool end_last(struct example *x, const float *normed);
 
 #endif

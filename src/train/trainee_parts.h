@@ -29,8 +29,14 @@ struct host_layer {
     struct trained *pair; // [slots]
 };
 
+struct whole;
+
 struct trainee {
     const struct model *m;
+    struct whole *whole;  // not NULL: all weights are trained, and these are used (whole.h)
+    const size_t *starts; // rows at which sequences of an example begin, [n_starts], the first 0
+    size_t n_starts;      // 0: it is one
+    float *last;          // not NULL: no loss is wanted but the logits of the last row, here
     struct pool *pool;
     struct host_layer *layers;
     struct host_norm embed, final;

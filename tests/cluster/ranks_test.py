@@ -3,19 +3,21 @@ not fit together, that die, and that stop.
 
 usage: ranks_test.py GYR STATEFUL_MODELS IMPOSTOR
 """
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from launching import ALL, ENV, GYR, at_once, ended, launcher, model_file, rank_process, start
+from launching import ALL, ENV, FOLDER, GYR, at_once, ended, launcher, model_file, rank_process, start
 from house import run
 
 IMPOSTOR = str(Path(sys.argv[3]).resolve())
 # A mixture; states beside attention; a state alone; an indexer and latent attention; windows and chunks.
 NAMES = ("mixtral", "falcon-h1", "mamba", "deepseek-v3.2", "llama4")
-COUNTS = {"poet": (1, 2, 7), "mixtral": (5,), "falcon-h1": (4,), "deepseek-v3.2": (3,)}
+COUNTS = {"layers": {"poet": (1, 7), "mixtral": (5,), "falcon-h1": (3,), "deepseek-v3.2": (2,)},
+          "rows": {"poet": (3,), "mixtral": (4,), "falcon-h1": (2,), "deepseek-v3.2": (3,)}}
 SAMPLED = ("-n", "40", "--seed", "7", "--temperature", "1", "--ignore-end", "-t", "1")
 PROMPT = "Write a poem about San Francisco, its hills and its fog, the bay and the bridge that spans it"
 PATIENCE = 4  # seconds without a sign of life, where a rank is stopped
@@ -37,21 +39,54 @@ def the_bytes_do_not_depend_on_the_number_of_ranks():
     launcher()
     for name in ("poet", *NAMES):
         arguments = (*model(name), *SAMPLED, PROMPT)
-        counts = (1, 2, 3, 4, 5, 7) if ALL else COUNTS.get(name, ())
-        want = alone(*arguments) if counts else ""
-        cases += [(name, n, arguments, want) for n in counts]
+        want = alone(*arguments)
+        for split, counts in COUNTS.items():
+            cases += [(name, n, split, arguments, want) for n in ((1, 2, 3, 4, 5, 7) if ALL else counts.get(name, ()))]
 
-    def one(name, n, arguments, want):
-        status, out, err = ended(start((n, GYR, "run", *arguments)))
-        return [f"{name} on {n} ranks: status {status}, {out!r}, not {want!r}; {err}"] if status or out != want else []
+    def one(name, n, split, arguments, want):
+        status, out, err = ended(start((n, GYR, "run", "--split", split, *arguments)))
+        ok = status == 0 and out == want and (n == 1 or f"{n} ranks, by {split}: " in err)
+        return [] if ok else [f"{name} on {n} ranks by {split}: status {status}, {out!r}, not {want!r}; {err}"]
 
     return at_once(one, cases)
 
 
-def many_sequences_are_measured_on_ranks():
+def unlike_parts():
+    """By what gyr bench kept on each: here of one machine, which another file says to be a third as fast."""
     launcher()
+    name = model_file("mixtral")
+    fast, slow = (Path(FOLDER.name) / speed for speed in ("fast", "slow"))
+    subprocess.run([GYR, "bench", "-m", name, "-p", "40", "-n", "4", "-b", "1", "--repeat", "1", "-t", "1"],
+                   env=ENV | {"XDG_CACHE_HOME": str(fast)}, check=True, capture_output=True)
+    kept = json.loads((fast / "gyr/rates.json").read_text())
+    for machine in kept["machines"].values():
+        for is_model in machine.values():
+            rates = is_model["rates"]
+            for key, value in rates.items():
+                if isinstance(value, float):
+                    rates[key] = value / 3 if value > 1 else value * 3
+            rates["products"] = {t: [3 * s for s in row] for t, row in rates["products"].items()}
+    (slow / "gyr").mkdir(parents=True)
+    (slow / "gyr/rates.json").write_text(json.dumps(kept))
+    want = alone(*model("mixtral"), *SAMPLED, PROMPT)
+
+    def one(split, parts, folders):
+        words = ("run", "--split", split, *model("mixtral"), *SAMPLED, PROMPT)
+        status, out, err = ended(start(*((1, "env", f"XDG_CACHE_HOME={f}", GYR, *words) for f in folders)))
+        ok = status == 0 and out == want and f"2 ranks, by {split}: {parts}" in err
+        return [] if ok else [f"{parts} by {split}: status {status}, {out!r}, not {want!r}; {err}"]
+
+    return at_once(one, (("rows", "73%, 27%", (fast, slow)), ("rows", "27%, 73%", (slow, fast)),
+                         ("layers", "2, 0", (fast, slow))))
+
+
+def many_sequences():
     status, out, err = ended(start((3, GYR, "bench", "-p", 40, "-n", 3, "-b", "5", "--repeat", 1, "-t", 1)))
     return [] if not status and "decode 5 x 3" in out else [f"status {status}, {out}{err}"]
+
+
+def ranks_are_measured_and_have_parts_by_what_was():
+    return at_once(lambda case: case(), ((unlike_parts,), (many_sequences,)))
 
 
 def refusal(status, text, *parts, env=None):
@@ -132,7 +167,7 @@ def a_process_that_was_started_alone_looks_for_no_others():
 
 
 if __name__ == "__main__":
-    run(the_bytes_do_not_depend_on_the_number_of_ranks, many_sequences_are_measured_on_ranks,
+    run(the_bytes_do_not_depend_on_the_number_of_ranks, ranks_are_measured_and_have_parts_by_what_was,
         ranks_that_do_not_fit_together_are_refused, what_is_wrong_on_one_rank_ends_all,
         a_killed_or_stopped_rank_is_named_and_ends_all, a_process_that_was_started_alone_looks_for_no_others,
         without_its_module_a_started_program_says_so)
