@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize tune merge synth version help'
+        words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize train tune merge synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -19,6 +19,9 @@ _gyr() {
     --kv-type)
         mapfile -t COMPREPLY < <(compgen -W 'f32 f16 q8' -- "$word")
         return ;;
+    --split)
+        mapfile -t COMPREPLY < <(compgen -W 'layers rows' -- "$word")
+        return ;;
     --type)
         words='f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4'
         [[ $verb == quantize || $verb == convert || $verb == merge ]] && words='q2_k q3_k_s q3_k_m q3_k_l q4_0 q4_1 q4_k_s q4_k_m q5_0 q5_1 q5_k_s q5_k_m
@@ -30,11 +33,11 @@ _gyr() {
     run)
         words='--model --adapter --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
-               --json-schema --grammar --regex --receipt --device --json --stats --verbose --ignore-end --help' ;;
+               --json-schema --grammar --regex --receipt --device --split --json --stats --verbose --ignore-end --help' ;;
     verify) words='--model --adapter --threads --json --oversize --no-cache --help' ;;
     serve)
         words='--model --alias --adapter --adapters --adapter-memory --tune-threads --tune-fair --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
-               --connections --body --files --key-files --threads --kv-type --device --kv-memory --memory --disk-cache --oversize --lock --no-cache --pull --quiet --no-page --help' ;;
+               --connections --body --files --key-files --threads --kv-type --device --split --kv-memory --memory --disk-cache --oversize --lock --no-cache --pull --quiet --no-page --help' ;;
     key)
         words='--rate --tokens --concurrency --models --expires --admin --json --help'
         [[ $word == -* ]] || words='add list rm usage' ;;
@@ -57,10 +60,15 @@ _gyr() {
         words='--json --help'
         [[ $word == -* ]] || words='clear' ;;
     bench)
-        words='--model --adapter --prompt --generate --batch --context --threads --kv-type --device --repeat --json --oversize --lock
+        words='--model --adapter --prompt --generate --batch --context --threads --kv-type --device --split --repeat --json --oversize --lock
                --no-cache --help' ;;
     convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
+    train)
+        words='tokenizer --data --output --model --resume --json --threads --type --tokenizer --shape --layers --width --heads
+               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --schedule --warmup
+               --weight-decay --clip --seed --save-steps --valid --hold-out --valid-steps --valid-tokens --sample --prompt
+               --vocab-size --special --pre --min-count --help' ;;
     tune)
         words='--model --data --output --valid --show --resume --json --threads --rank --alpha --epochs --batch --lr --schedule
                --warmup --weight-decay --clip --seed --max-tokens --cut --save-steps --help' ;;
@@ -68,7 +76,7 @@ _gyr() {
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize tune merge synth version' ;;
+    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize train tune merge synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == plan || $verb == verify || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

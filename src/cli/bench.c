@@ -16,7 +16,7 @@
 enum { MAX_WIDTHS = 16, MAX_SEQUENCES = 1024 };
 
 struct bench_options {
-    const char *model, *adapter, *batch, *kv_type, *device_name;
+    const char *model, *adapter, *batch, *kv_type, *device_name, *split;
     uint64_t prompt, generate, context, threads, repeat;
     bool json, oversize, lock, no_cache;
 };
@@ -33,6 +33,7 @@ static const struct option options[] = {
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device_name)},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
@@ -208,7 +209,8 @@ static void keep(const struct bench *b, const struct measured *m, size_t n) {
     const struct measuring *h = &b->how;
     gyr_error e = {0};
     gyr_plan_options o = {.model = model_path(b->o->model), .threads = (uint32_t)b->o->threads, .kv_type = h->kv_type};
-    if (b->o->no_cache || h->adapter || !o.model) return;
+    bool alone = !team_joined() || gyr_ranks_count(team_joined()) < 2; // plans are of one machine
+    if (b->o->no_cache || h->adapter || !o.model || !alone) return;
     for (size_t i = 0; i < n; i++)
         kept[i] = (gyr_plan_measured){.sequences = (uint32_t)m[i].width,
                                       .prompt = h->prompt,
@@ -270,7 +272,8 @@ int verb_bench(int argc, char **argv) {
                              .oversize = o.oversize,
                              .lock = o.lock,
                              .cache = !o.no_cache,
-                             .kv_type = kv_type_named(o.kv_type)};
+                             .kv_type = kv_type_named(o.kv_type),
+                             .split = split_named(o.split)};
     how.sequences = (uint32_t)most_of(widths, b.widths);
     how.tokens = how.sequences * (o.context + o.prompt + o.generate);
     if (!team_adapter("bench", o.adapter)) return GYR_USAGE;

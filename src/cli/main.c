@@ -20,7 +20,7 @@ static const struct verb {
 } verbs[] = {
     {"run", "answer a prompt, or chat", verb_run, TOGETHER},
     {"verify", "check an answer's receipt by computing it again", verb_verify, ALONE},
-    {"serve", "serve models over HTTP", verb_serve, ALONE},
+    {"serve", "serve models over HTTP", verb_serve, TOGETHER},
     {"key", "make, list and remove the keys of a server", verb_key},
     {"pull", "get a model from the hub", verb_pull},
     {"list", "list the models that were pulled", verb_list},
@@ -37,6 +37,7 @@ static const struct verb {
     {"bench", "measure how fast a model is, beside the machine's limits", verb_bench, TOGETHER},
     {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
+    {"train", "train a model from nothing, or its tokenizer", verb_train, ALONE},
     {"tune", "train an adapter for a model by conversations", verb_tune, ALONE},
     {"merge", "write a model with an adapter in its weights", verb_merge},
     {"synth", "write a model of random weights in a known shape", verb_synth},

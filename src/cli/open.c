@@ -82,7 +82,7 @@ gyr_model *open_model(const char *path, gyr_model_options options, int *status) 
     progress_start(&bar, "loading", "B", sized ? (double)file.st_size : 0);
     options.progress = progress_report;
     options.user = &bar;
-    options.ranks = team_joined();
+    team_share(path, &options);
     options.device = device_named(options.device);
     gyr_model *model = path ? gyr_model_open(path, &options, &e) : open_poet(&options, &e);
     progress_end(&bar);

@@ -3,8 +3,10 @@
 #include "open.h"
 #include "output.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // What launchers tell a process: how many there are, which one this is, and which one of its machine's.
 static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
@@ -34,6 +36,28 @@ bool team_join(int *status) {
     return !*status;
 }
 
+// How fast this machine decodes with the model, by what gyr bench kept: nothing is timed. 0: nothing was.
+static float kept_speed(const char *path, const gyr_model_options *o) {
+    gyr_plan_options how = {.model = path, .threads = o->threads, .kv_type = o->kv_type, .quick = true};
+    gyr_error e = {0};
+    char *text = path ? gyr_plan(&how, &e) : NULL;
+    json_t *plan = text ? json_loads(text, 0, NULL) : NULL, *decode = json_object_get(plan, "decode_tokens_per_s");
+    double speed = json_number_value(json_is_object(decode) ? json_object_get(decode, "value") : decode);
+    json_decref(plan);
+    gyr_free(text);
+    return (float)speed;
+}
+
+void team_share(const char *path, gyr_model_options *o) {
+    o->ranks = joined;
+    if (joined && gyr_ranks_count(joined) > 1) o->speed = kept_speed(path, o);
+}
+
+gyr_split split_named(const char *name) {
+    if (!name) return GYR_SPLIT_AUTO;
+    return !strcmp(name, "layers") ? GYR_SPLIT_LAYERS : !strcmp(name, "rows") ? GYR_SPLIT_ROWS : GYR_SPLIT_AUTO;
+}
+
 bool team_adapter(const char *verb, const char *adapter) {
     if (!adapter || !joined || gyr_ranks_count(joined) < 2) return true;
     usage_error("--adapter: gyr %s takes none on several machines yet; merge it into the model (gyr merge)", verb);
@@ -53,6 +77,13 @@ bool team_follow(const char *path, gyr_model_options options, int *status) {
     return true;
 }
 
+bool team_serves(bool one, bool adapters) {
+    if (!joined || gyr_ranks_count(joined) < 2) return true;
+    if (one) return team_adapter("serve", adapters ? "" : NULL);
+    usage_error("--model: on several machines gyr serve has one model, and no folder of them; start a server for each");
+    return false;
+}
+
 int team_end(int status) {
     gyr_ranks *r = joined;
     joined = NULL;
@@ -62,6 +93,7 @@ int team_end(int status) {
 bool team_none(const char *verb) {
     if (told(sizes, sizeof sizes / sizeof *sizes) < 2) return true;
     output_quiet(told(numbers, sizeof numbers / sizeof *numbers) > 0);
-    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run and gyr bench do)", verb);
+    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench and serve do)",
+                verb);
     return false;
 }

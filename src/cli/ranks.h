@@ -11,10 +11,18 @@ bool team_join(int *status);
 // Whether what --adapter says, NULL for nothing, can be had here; false after the error was printed.
 bool team_adapter(const char *verb, const char *adapter);
 
+// Whether one model or more, and adapters, can be served here; false after the error was printed.
+bool team_serves(bool one, bool adapters);
+
 // What a rank behind rank 0 does in place of the verb: all of its part. False on rank 0, and where there are no others.
 bool team_follow(const char *model, gyr_model_options options, int *status);
 
 gyr_ranks *team_joined(void);
+
+// What --split says; and the options of a model at this path (NULL: the poet) with what this rank brings.
+#define SPLITS "layers|rows"
+gyr_split split_named(const char *name);
+void team_share(const char *path, gyr_model_options *options);
 
 // The end of the program: the status to exit with.
 int team_end(int status);

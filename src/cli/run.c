@@ -48,6 +48,7 @@ static const struct option options[] = {
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -178,7 +179,8 @@ static gyr_model_options model_options(const struct run_options *o) {
                                .lock = o->lock,
                                .cache = !o->no_cache,
                                .tokens = o->context,
-                               .kv_type = kv_type_named(o->kv_type)};
+                               .kv_type = kv_type_named(o->kv_type),
+                               .split = split_named(o->split)};
 }
 
 static int open_talk(struct talk *t) {

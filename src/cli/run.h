@@ -9,7 +9,7 @@
 
 // The options of `gyr run`. Unset numbers (NAN, WHOLE_UNSET) leave the model's own choice.
 struct run_options {
-    const char *model, *adapter, *system, *kv_type, *device, *json_schema, *grammar, *regex, *receipt;
+    const char *model, *adapter, *system, *kv_type, *device, *split, *json_schema, *grammar, *regex, *receipt;
     uint64_t max_tokens, context, threads, top_k, seed;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;

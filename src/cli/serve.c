@@ -4,9 +4,11 @@
 #include "open.h"
 #include "options.h"
 #include "output.h"
+#include "ranks.h"
 #include "serve_models.h"
 #include "verbs.h"
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +17,7 @@
 
 struct serving {
     struct texts models, aliases, adapters, origins, hosts;
-    const char *adapter_folder, *host, *cert, *key, *kv_type, *device;
+    const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *split;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory, adapter_memory, tune_threads;
     bool auth, no_auth, oversize, lock, no_cache, quiet, no_page, pull, tune_fair;
@@ -34,6 +36,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "longest conversation (else the model's own)", OPTION_WHOLE, FIELD(context), 1, 1e9},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -91,6 +94,28 @@ static char *pages_folder(void) {
     return !home || asprintf(&path, "%s/.cache/gyr/conversations", home) < 0 ? NULL : path;
 }
 
+static gyr_model_options model_options(const struct serving *o) {
+    return (gyr_model_options){.threads = (uint32_t)o->threads,
+                               .device = device_named(o->device),
+                               .tokens = o->context,
+                               .kv_type = kv_type_named(o->kv_type),
+                               .split = split_named(o->split),
+                               .oversize = o->oversize,
+                               .lock = o->lock,
+                               .cache = !o->no_cache,
+                               .kv_bytes = o->kv_memory << 20};
+}
+
+// What a rank behind rank 0 does. Signals that a launcher sends to all are rank 0's: it ends the others once what was
+// asked is answered.
+static bool follow(const struct serving *o, int *status) {
+    if (!team_joined() || !gyr_ranks_own(team_joined())) return false;
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    return team_follow(o->models.count ? o->models.items[0] : NULL, model_options(o), status);
+}
+
 static int run(const struct serving *o, const struct sources *models, const struct adapter_sources *adapters,
                const char *pages) {
     gyr_error e = {0};
@@ -102,14 +127,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .adapter_folder = o->adapter_folder,
         .adapter_memory = o->adapter_memory << 20,
         .memory = o->memory << 20,
-        .model = {.threads = (uint32_t)o->threads,
-                  .device = device_named(o->device),
-                  .tokens = o->context,
-                  .kv_type = kv_type_named(o->kv_type),
-                  .oversize = o->oversize,
-                  .lock = o->lock,
-                  .cache = !o->no_cache,
-                  .kv_bytes = o->kv_memory << 20},
+        .model = model_options(o),
         .host = o->host,
         .port = (uint16_t)o->port,
         .cert = o->cert,
@@ -142,6 +160,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .log = on_log,
         .user = (void *)o,
     };
+    team_share(models->list->path, &how.model);
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }
 
@@ -164,10 +183,13 @@ int verb_serve(int argc, char **argv) {
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
-    if (!status) status = sources_find(&models, &o.models, &o.aliases);
-    if (!status) status = adapter_sources_read(&adapters, &o.adapters);
+    if (!status && !team_serves(n == 1, o.adapter_folder || o.adapters.count)) status = GYR_USAGE;
+    bool follows = !status && follow(&o, &status);
+    if (!status && !follows) status = sources_find(&models, &o.models, &o.aliases);
+    if (!status && !follows && !team_serves(models.n == 1 && !models.list->listed, false)) status = GYR_USAGE;
+    if (!status && !follows) status = adapter_sources_read(&adapters, &o.adapters);
     char *pages = pages_folder();
-    if (!status) status = run(&o, &models, &adapters, pages);
+    if (!status && !follows) status = run(&o, &models, &adapters, pages);
     free(pages);
     sources_free(&models);
     adapter_sources_free(&adapters);

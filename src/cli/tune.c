@@ -14,28 +14,31 @@
 #include <string.h>
 
 struct tune_options {
-    const char *model, *data, *valid, *output, *schedule;
+    const char *model, *data, *valid, *output, *schedule, *targets, *optimizer;
     uint64_t rank, epochs, batch, context, seed, threads, save_steps;
     double alpha, rate, warmup, decay, clip;
-    bool resume, cut, show, json;
+    bool resume, cut, show, json, rslora;
 };
 
 #define FIELD(name) offsetof(struct tune_options, name)
 
 static const struct option options[] = {
     {"model", 'm', "FILE", "file, folder or hf: name (or $GYR_MODEL, or poet)", OPTION_TEXT, FIELD(model)},
-    {"data", 0, "FILE", "conversations to learn from: JSONL, or a CSV table", OPTION_TEXT, FIELD(data)},
-    {"output", 'o', "PATH", "the adapter to write: a PEFT folder, or a *.gguf file", OPTION_TEXT, FIELD(output)},
+    {"data", 0, "FILE", "conversations to learn from: JSONL, or a CSV", OPTION_TEXT, FIELD(data)},
+    {"output", 'o', "PATH", "adapter to write: a PEFT folder, or a *.gguf file", OPTION_TEXT, FIELD(output)},
     {"valid", 0, "FILE", "conversations to measure by after each epoch", OPTION_TEXT, FIELD(valid)},
-    {"show", 0, NULL, "print the examples with what is learned marked, and stop", OPTION_FLAG, FIELD(show)},
+    {"show", 0, NULL, "print examples with what is learned marked, and stop", OPTION_FLAG, FIELD(show)},
     {"resume", 0, NULL, "go on from the checkpoint, if there is one", OPTION_FLAG, FIELD(resume)},
-    {"json", 0, NULL, "print a JSON object for each step, and one at the end", OPTION_FLAG, FIELD(json)},
+    {"json", 0, NULL, "print a JSON object for each step and at the end", OPTION_FLAG, FIELD(json)},
     {"threads", 't', "N", "worker threads (one for each CPU if not given)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"rank", 0, "N", "rank of the adapter (16)", OPTION_WHOLE, FIELD(rank), 1, 4096, "Training"},
     {"alpha", 0, "X", "pairs are scaled by alpha / rank (twice the rank)", OPTION_REAL, FIELD(alpha), 1e-6, 1e6},
-    {"epochs", 0, "N", "times that all is learned (by the number of examples)", OPTION_WHOLE, FIELD(epochs), 1, 1e6},
+    {"rslora", 0, NULL, "pairs are scaled by alpha / sqrt(rank)", OPTION_FLAG, FIELD(rslora)},
+    {"targets", 0, "WORDS", "what gets a pair: attention, q_proj,v_proj...", OPTION_TEXT, FIELD(targets)},
+    {"epochs", 0, "N", "times that all is learned (by number of examples)", OPTION_WHOLE, FIELD(epochs), 1, 1e6},
     {"batch", 0, "N", "examples of a step (4)", OPTION_WHOLE, FIELD(batch), 1, 1e6},
     {"lr", 0, "X", "learning rate (2e-4)", OPTION_REAL, FIELD(rate), 1e-12, 1e3},
+    {"optimizer", 0, "adamw|muon", "how numbers are moved (adamw)", OPTION_CHOICE, FIELD(optimizer)},
     {"schedule", 0, "linear|cosine|constant", "how the learning rate falls (linear)", OPTION_CHOICE, FIELD(schedule)},
     {"warmup", 0, "X", "part of the steps in which it rises (0.1)", OPTION_REAL, FIELD(warmup), 0, 1},
     {"weight-decay", 0, "X", "weight decay (0)", OPTION_REAL, FIELD(decay), 0, 1e3},
@@ -116,9 +119,9 @@ static bool tell(void *user, const gyr_tune_progress *p) {
 static void say_plan(const gyr_tune_info *i) {
     say_dim("%zu examples (%zu conversations), %llu tokens, %llu of them learned, longest %zu", i->examples, i->chats,
             (unsigned long long)i->tokens, (unsigned long long)i->learned, i->longest);
-    say_dim("rank %u, alpha %g, learning rate %g, %u epochs of %zu steps, %s numbers; takes %s of memory", i->rank,
-            i->alpha, i->learning_rate, i->epochs, i->steps / i->epochs, human_count((double)i->numbers),
-            human_bytes((double)i->bytes));
+    say_dim("rank %u, alpha %g%s, learning rate %g, %u epochs of %zu steps, %s numbers; takes %s of memory", i->rank,
+            i->alpha, i->rslora ? " (rsLoRA)" : "", i->learning_rate, i->epochs, i->steps / i->epochs,
+            human_count((double)i->numbers), human_bytes((double)i->bytes));
     if (i->cut) say_dim("%zu examples are cut off", i->cut);
     if (i->endless)
         say_error("note: the template ends no answer of %zu examples with a token that ends answers: the model will "
@@ -170,6 +173,9 @@ static gyr_tune_options options_of(const struct tune_options *o, struct telling 
         .schedule = !s || !strcmp(s, "linear") ? GYR_SCHEDULE_LINEAR
                     : !strcmp(s, "cosine")     ? GYR_SCHEDULE_COSINE
                                                : GYR_SCHEDULE_CONSTANT,
+        .targets = o->targets,
+        .optimizer = o->optimizer && !strcmp(o->optimizer, "muon") ? GYR_OPTIMIZER_MUON : GYR_OPTIMIZER_ADAMW,
+        .rslora = o->rslora,
         .warmup = o->warmup == 0 ? -1 : o->warmup,
         .weight_decay = o->decay,
         .clip = o->clip == 0 ? -1 : o->clip,

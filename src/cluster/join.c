@@ -18,12 +18,19 @@ struct hello {
 static const char magic[8] = "gyrranks";
 enum { ORDER = 0x01020304 };
 
-bool ranks_launched(void) {
-    static const char *const signs[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK"};
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-        if (getenv(signs[i])) return true;
-    return false;
+// How many processes there are, as the launcher says; 0: none started this one. Slurm gives a process that it started
+// alone a number too, and that is no reason to look for MPI.
+static unsigned long started(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return strtoul(getenv(names[i]), NULL, 10);
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    bool numbered = getenv("PMIX_RANK") || getenv("PMI_RANK");
+    unsigned long n = numbered && tasks ? strtoul(tasks, NULL, 10) : 0;
+    return n > 1 ? n : 0;
 }
+
+bool ranks_launched(void) { return started(); }
 
 static struct hello own_hello(void) {
     struct hello h = {.order = ORDER, .edition = EDITION};
@@ -74,7 +81,7 @@ static bool welcome(struct ranks *r, bool ok, gyr_error *e) {
     gyr_error made = *e;
     for (uint32_t i = 1; i < r->count && atomic_load(&r->lost) < 0; i++)
         if (!ok)
-            ranks_send_failure(r, i, PARCEL_AGREED, &made, NULL);
+            ranks_send_failure(r, i, PARCEL_AGREED, 0, &made, NULL);
         else if (!ranks_send(r, i, PARCEL_AGREED, r->host, r->count * sizeof *r->host, e))
             return false;
     return ok;
@@ -91,14 +98,6 @@ static bool meet(struct ranks *r, gyr_error *e) {
     return ok;
 }
 
-// How many processes there are, as the launcher says; 0: it does not.
-static unsigned long started(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (getenv(names[i])) return strtoul(getenv(names[i]), NULL, 10);
-    return 0;
-}
-
 static bool start(struct ranks *r, gyr_error *e) {
     r->t = transport_open(&r->module, e);
     if (!r->t) return false;
@@ -110,7 +109,9 @@ static bool start(struct ranks *r, gyr_error *e) {
                     "MPI: the launcher started %lu processes, and %s knows of %u; use the launcher of the same MPI",
                     told, r->name, r->count);
     r->host = calloc(r->count, sizeof *r->host);
-    return r->host || fail_memory(e, "ranks");
+    r->number = calloc(r->count, sizeof *r->number);
+    for (uint32_t i = 0; r->number && i < r->count; i++) r->number[i] = i;
+    return (r->host && r->number) || fail_memory(e, "ranks");
 }
 
 bool ranks_join(struct ranks **out, gyr_error *e) {
@@ -120,6 +121,8 @@ bool ranks_join(struct ranks **out, gyr_error *e) {
     atomic_init(&r->lost, -1);
     pthread_mutex_init(&r->lock, NULL);
     if (!start(r, e)) {
+        free(r->host);
+        free(r->number);
         free(r);
         *out = NULL;
         return false;

@@ -11,13 +11,15 @@
 struct head {
     uint32_t kind, status; // GYR_OK: the bytes are what was asked for; else the line of an error
     uint32_t origin;       // the rank whose error it is
+    uint32_t number;       // of a pass
+    uint32_t epoch;        // of the sender: what is from before a rank was lost is nobody's business any more
 };
 
 enum { MOST_ON_THE_WAY = 256 << 20, EAGER_TURNS = 400, SHORT_NS = 20000, LONG_NS = 500000, LONG_AFTER = 2000 };
 
 bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const char *what, gyr_error *e) {
     const char *host = rank < r->count && r->host[rank][0] ? r->host[rank] : "another machine";
-    return fail(e, status, "rank %u on %s: %s", rank, host, what);
+    return fail(e, status, "rank %u on %s: %s", rank < r->count ? r->number[rank] : rank, host, what);
 }
 
 // What is there soon is waited for by trying; what takes longer leaves the CPU to others.
@@ -29,8 +31,13 @@ static void rest(unsigned turn) {
     nanosleep(&(struct timespec){0, turn < LONG_AFTER ? SHORT_NS : LONG_NS}, NULL);
 }
 
+// Whether no wait has an end any more, or all waits are to end because a rank is lost.
 static bool is_lost(struct ranks *r, gyr_error *e) {
     int lost = atomic_load(&r->lost);
+    if (atomic_load(&r->called) > r->epoch) {
+        fail(e, GYR_DEVICE, "a rank is lost, and the others close up");
+        return true;
+    }
     if (lost < 0) return false;
     char what[96];
     snprintf(what, sizeof what, "gave no sign of life for %u s; see whether it runs and can be reached", r->limit / 10);
@@ -38,12 +45,12 @@ static bool is_lost(struct ranks *r, gyr_error *e) {
     return true;
 }
 
-// Lets go of what was sent. Under the lock.
-static bool reap(struct ranks *r) {
-    bool good = true;
+// Lets go of what was sent: the rank that could not be reached, or -1. Under the lock.
+static int reap(struct ranks *r) {
+    int bad = -1;
     for (size_t i = 0; i < r->n_out;) {
         int is = r->t->done(r->out[i].handle);
-        good &= is >= 0;
+        if (is < 0) bad = (int)r->out[i].to;
         if (!is) {
             i++;
             continue;
@@ -52,21 +59,25 @@ static bool reap(struct ranks *r) {
         free(r->out[i].data);
         r->out[i] = r->out[--r->n_out];
     }
-    return good;
+    return bad;
 }
 
+// Rank 0 says what becomes of that.
 static bool broken(struct ranks *r, uint32_t rank, gyr_error *e) {
-    atomic_store(&r->lost, (int)rank);
+    if (!r->own || !rank)
+        atomic_store(&r->lost, (int)rank);
+    else
+        atomic_store(&r->missed, r->number[rank] + 1);
     return ranks_blame(r, rank, GYR_DEVICE, "cannot be reached any more; see whether it runs", e);
 }
 
-static bool drain(struct ranks *r, uint32_t to, size_t most, gyr_error *e) {
+static bool drain(struct ranks *r, size_t most, gyr_error *e) {
     for (unsigned turn = 0;; turn++) {
         pthread_mutex_lock(&r->lock);
-        bool good = reap(r);
+        int bad = reap(r);
         size_t left = r->n_out ? r->bytes_out : 0;
         pthread_mutex_unlock(&r->lock);
-        if (!good) return broken(r, to, e);
+        if (bad >= 0) return broken(r, (uint32_t)bad, e);
         if (left <= most) return true;
         if (is_lost(r, e)) return false;
         rest(turn);
@@ -75,8 +86,8 @@ static bool drain(struct ranks *r, uint32_t to, size_t most, gyr_error *e) {
 
 bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
                   gyr_error *e) {
-    struct outgoing o = {.n = n_head + n, .data = malloc(n_head + n + 1)};
-    if (!o.data || !drain(r, to, MOST_ON_THE_WAY, e)) {
+    struct outgoing o = {.n = n_head + n, .data = malloc(n_head + n + 1), .to = to};
+    if (!o.data || !drain(r, MOST_ON_THE_WAY, e)) {
         bool memory = !o.data;
         free(o.data);
         return memory ? fail_memory(e, "ranks") : false;
@@ -85,7 +96,7 @@ bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head,
     if (n) memcpy(o.data + n_head, data, n);
     pthread_mutex_lock(&r->lock);
     bool room = ARRAY_GROW(r->out, r->n_out, r->room_out);
-    if (room && (o.handle = r->t->send(to, TAG_PARCEL, o.data, o.n))) {
+    if (room && (o.handle = r->t->send(r->number[to], TAG_PARCEL, o.data, o.n))) {
         r->out[r->n_out++] = o;
         r->bytes_out += o.n;
     }
@@ -101,10 +112,10 @@ typedef int attempt(struct ranks *r, void *arg);
 static bool wait_for(struct ranks *r, uint32_t from, attempt *try, void *arg, gyr_error *e) {
     for (unsigned turn = 0;; turn++) {
         pthread_mutex_lock(&r->lock);
-        int is = reap(r) ? try(r, arg) : -1;
+        int bad = reap(r), is = bad < 0 ? try(r, arg) : -1;
         pthread_mutex_unlock(&r->lock);
         if (is > 0) return true;
-        if (is < 0) return broken(r, from, e);
+        if (is < 0) return broken(r, bad < 0 ? from : (uint32_t)bad, e);
         if (is_lost(r, e)) return false;
         rest(turn);
     }
@@ -117,7 +128,7 @@ struct look {
 
 static int try_found(struct ranks *r, void *arg) {
     struct look *l = arg;
-    return r->t->found(l->from, TAG_PARCEL, &l->n);
+    return r->t->found(r->number[l->from], TAG_PARCEL, &l->n);
 }
 
 static int try_done(struct ranks *r, void *arg) { return r->t->done(arg); }
@@ -128,7 +139,7 @@ bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e
     char *data = malloc(l.n + 1);
     if (!data) return fail_memory(e, "ranks");
     pthread_mutex_lock(&r->lock);
-    void *h = r->t->receive(from, TAG_PARCEL, data, l.n);
+    void *h = r->t->receive(r->number[from], TAG_PARCEL, data, l.n);
     pthread_mutex_unlock(&r->lock);
     if (!h || !wait_for(r, from, try_done, h, e)) {
         bool never = !h;
@@ -141,13 +152,23 @@ bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e
     return true;
 }
 
-bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e) {
-    struct head h = {.kind = kind, .origin = r->own};
+bool ranks_send_numbered(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const void *data, size_t n,
+                         gyr_error *e) {
+    struct head h = {.kind = kind, .origin = r->own, .number = number, .epoch = r->epoch};
     return post_message(r, to, &h, sizeof h, data, n, e);
 }
 
-bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, const gyr_error *why, gyr_error *e) {
-    struct head h = {.kind = kind, .status = why->status ? why->status : GYR_FAILED, .origin = r->own};
+bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e) {
+    return ranks_send_numbered(r, to, kind, 0, data, n, e);
+}
+
+bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const gyr_error *why,
+                        gyr_error *e) {
+    struct head h = {.kind = kind,
+                     .status = why->status ? why->status : GYR_FAILED,
+                     .origin = r->own,
+                     .number = number,
+                     .epoch = r->epoch};
     return post_message(r, to, &h, sizeof h, why->message, strlen(why->message), e);
 }
 
@@ -169,11 +190,24 @@ static bool refuse(struct ranks *r, uint32_t from, const struct head *h, const c
                        e);
 }
 
+// Whether a parcel is of what is over: of before a rank was lost, or of a pass that failed.
+static bool is_old(const struct ranks *r, const struct head *h, enum parcel kind, uint32_t number) {
+    if (h->kind == PARCEL_END) return false;
+    return h->epoch < r->epoch || (h->kind == PARCEL_SLICE && (kind != PARCEL_SLICE || h->number < number));
+}
+
 bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf *into, gyr_error *e) {
+    return ranks_receive_numbered(r, from, kind, 0, into, e);
+}
+
+bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, uint32_t number, struct buf *into,
+                            gyr_error *e) {
     struct head h;
-    if (!take_message(r, from, into, e)) return false;
-    if (into->size < sizeof h) return ranks_blame(r, from, GYR_FAILED, "sent half a message", e);
-    memcpy(&h, into->data, sizeof h);
+    do {
+        if (!take_message(r, from, into, e)) return false;
+        if (into->size < sizeof h) return ranks_blame(r, from, GYR_FAILED, "sent half a message", e);
+        memcpy(&h, into->data, sizeof h);
+    } while (is_old(r, &h, kind, number));
     r->passes |= kind == PARCEL_PASS;
     if (h.kind != (uint32_t)kind || h.status) return refuse(r, from, &h, into->data + sizeof h, e);
     memmove(into->data, into->data + sizeof h, into->size - sizeof h + 1);
@@ -204,7 +238,7 @@ static bool gather(struct ranks *r, bool ok, const gyr_error *why, const void *f
         if (ok)
             ok = ranks_send(r, i, PARCEL_AGREED, all->data, all->size, &first);
         else
-            ranks_send_failure(r, i, PARCEL_AGREED, &first, NULL);
+            ranks_send_failure(r, i, PARCEL_AGREED, 0, &first, NULL);
     return ok || fail(e, first.status, "%s", first.message);
 }
 
@@ -213,7 +247,7 @@ bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *fac
     static const gyr_error unknown = {GYR_FAILED, "failed"};
     if (!ok && (!why || !why->status)) why = &unknown;
     if (!r->own) return gather(r, ok, why, facts, n, all, e);
-    bool sent = ok ? ranks_send(r, 0, PARCEL_FACTS, facts, n, e) : ranks_send_failure(r, 0, PARCEL_FACTS, why, e);
+    bool sent = ok ? ranks_send(r, 0, PARCEL_FACTS, facts, n, e) : ranks_send_failure(r, 0, PARCEL_FACTS, 0, why, e);
     if (!sent || !ranks_receive(r, 0, PARCEL_AGREED, all, e)) return false;
     return all->size == n * r->count || fail(e, GYR_FAILED, "rank 0 is at another step");
 }
@@ -234,20 +268,41 @@ static int end_alone(struct ranks *r, int status, const char *why) {
     return r->ended ? r->end_status : status;
 }
 
+// The end where a rank was lost before: MPI's own would wait for it. The others have heard rank 0's word by now, and
+// go when it has them all ended; a launcher that was told to let ranks go on without others does nothing for it.
+static void leave_some(struct ranks *r, int status) {
+    const struct timespec moment = {r->own ? 5 : 0, r->own ? 0 : 300000000L};
+    nanosleep(&moment, NULL);
+    if (!r->own) r->t->end_all(status);
+}
+
+// A rank that the others went on without is ended with them.
+static _Noreturn void linger(struct ranks *r) {
+    const struct timespec moment = {1, 0};
+    for (;;) nanosleep(&moment, NULL);
+}
+
 int ranks_leave(struct ranks *r, int status, const char *why) {
     if (!r) return status;
+    if (r->left_out) linger(r);
     if (!r->own && atomic_load(&r->lost) < 0) end_others(r, status);
     // In the middle of passes others may wait for what will not come.
     if (r->own && !r->ended && r->passes) r->t->end_all(status ? status : GYR_FAILED);
     if (r->own) status = r->ended ? r->end_status : end_alone(r, status, why);
-    if (atomic_load(&r->lost) >= 0 || !drain(r, 0, 0, NULL)) r->t->end_all(status ? status : GYR_DEVICE);
+    if (atomic_load(&r->lost) >= 0 || !drain(r, 0, NULL)) r->t->end_all(status ? status : GYR_DEVICE);
     pulse_stop(r);
-    r->t->leave();
+    if (r->epoch)
+        leave_some(r, status);
+    else
+        r->t->leave();
     pthread_mutex_destroy(&r->lock);
     free(r->out);
     free(r->silent);
     free(r->beat);
+    free(r->sign);
     free(r->host);
+    free(r->number);
+    buf_free(&r->call);
     free(r);
     return status;
 }

@@ -13,12 +13,14 @@ struct outgoing {
     void *handle;
     char *data;
     size_t n;
+    uint32_t to;
 };
 
 struct ranks {
     void *module;
     const struct transport *t;
-    uint32_t own, count;
+    uint32_t own, count;        // of those that are left
+    uint32_t *number;           // [count], as MPI counts them
     char name[64], (*host)[64]; // of the transport; of each rank
     pthread_mutex_t lock;       // one thread at a time calls MPI
     struct outgoing *out;
@@ -32,12 +34,25 @@ struct ranks {
     atomic_bool stop;
     unsigned limit; // ticks
     unsigned *silent;
-    void **beat;     // [count], on their way
-    atomic_int lost; // a rank; -1: none
+    void **beat;        // [count], on their way
+    uint32_t *sign;     // [count], their words: `missed`
+    atomic_int lost;    // a rank, behind rank 0 only that one; -1: none
+    atomic_uint missed; // one that rank 0 is to be told of: MPI's number and 1; 0: none
+    // Going on without a rank that is lost: see close_up.c.
+    uint32_t epoch;     // how often they did
+    atomic_uint called; // rank 0 has had them do so
+    struct buf call;    // its words
+    bool left_out;      // the others went on without this one
 };
 
 // Opens the module for the MPI that started this process; NULL with the error set.
 const struct transport *transport_open(void **module, gyr_error *e);
+
+// Who is which by MPI's number; the count of ranks: none is.
+uint32_t rank_numbered(const struct ranks *r, uint32_t number);
+
+// Under the lock, on the thread that gives signs of life: hears whether rank 0 has the others close up.
+void hear_call(struct ranks *r);
 
 // Waits for a message of any form.
 bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e);

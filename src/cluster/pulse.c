@@ -1,4 +1,5 @@
-// Signs of life. Each rank tells rank 0 and its neighbours now and then that it is there, and rank 0 tells all; a
+// Signs of life. Each rank tells rank 0 and its neighbours now and then that it is there, and rank 0 tells all, and
+// which neighbour it misses, if it does; a
 // thread does it, so that a long pass is no silence. A process that was stopped, a machine that hangs and a cable that
 // was pulled are noticed by what does not come. Time is counted in turns of this thread, not by a clock: what stops all
 // ranks alike, a suspended machine among others, makes none of them silent.
@@ -7,27 +8,34 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TICK_MS = 100, BEATS = 3, USUAL_SECONDS = 30 };
+enum { TICK_MS = 100, BEATS = 3, USUAL_SECONDS = 10 };
+
+// Rank 0 is told of a rank that another one misses.
+static void believe(struct ranks *r, uint32_t number) {
+    uint32_t rank = rank_numbered(r, number);
+    if (rank && rank < r->count && atomic_load(&r->lost) < 0) atomic_store(&r->lost, (int)rank);
+}
 
 static bool heard(struct ranks *r, uint32_t from) {
     size_t n;
     bool any = false;
-    char byte[16];
-    while (r->t->found(from, TAG_PULSE, &n) == 1 && n <= sizeof byte) {
-        void *h = r->t->receive(from, TAG_PULSE, byte, n);
+    uint32_t missed;
+    while (r->t->found(r->number[from], TAG_PULSE, &n) == 1 && n == sizeof missed) {
+        void *h = r->t->receive(r->number[from], TAG_PULSE, &missed, n);
         int is = 0;
         while (h && !(is = r->t->done(h))) { // it is here already
         }
         if (!h || is < 0) break;
         any = true;
+        if (missed && !r->own) believe(r, missed - 1);
     }
     return any;
 }
 
 static void tell(struct ranks *r, uint32_t to) {
-    static const char sign = 1;
     if (r->beat[to] && !r->t->done(r->beat[to])) return; // the last one is still on its way
-    r->beat[to] = r->t->send(to, TAG_PULSE, &sign, sizeof sign);
+    r->sign[to] = atomic_load(&r->missed);
+    r->beat[to] = r->t->send(r->number[to], TAG_PULSE, &r->sign[to], sizeof *r->sign);
 }
 
 // Whether there is something to hear from a rank: rank 0 hears all, and others hear it and those whose stream goes by.
@@ -38,16 +46,23 @@ static bool is_peer(const struct ranks *r, uint32_t i) {
 // Of a rank that is silent to all, rank 0 is to be the one that says so.
 static unsigned limit_for(const struct ranks *r, uint32_t i) { return i && r->own ? 2 * r->limit : r->limit; }
 
+static void miss(struct ranks *r, uint32_t i) {
+    if (r->own && i)
+        atomic_store(&r->missed, r->number[i] + 1);
+    else if (atomic_load(&r->lost) < 0)
+        atomic_store(&r->lost, (int)i);
+}
+
 static void turn(struct ranks *r, unsigned number) {
+    pthread_mutex_lock(&r->lock);
+    if (r->own) hear_call(r);
     for (uint32_t i = 0; i < r->count; i++) {
         if (!is_peer(r, i)) continue;
-        pthread_mutex_lock(&r->lock);
         if (number % BEATS == 0) tell(r, i);
-        bool any = heard(r, i);
-        pthread_mutex_unlock(&r->lock);
-        r->silent[i] = any ? 0 : r->silent[i] + 1;
-        if (r->silent[i] > limit_for(r, i) && atomic_load(&r->lost) < 0) atomic_store(&r->lost, (int)i);
+        r->silent[i] = heard(r, i) ? 0 : r->silent[i] + 1;
+        if (r->silent[i] > limit_for(r, i)) miss(r, i);
     }
+    pthread_mutex_unlock(&r->lock);
 }
 
 static void *beat(void *arg) {
@@ -72,7 +87,8 @@ bool pulse_start(struct ranks *r, gyr_error *e) {
     r->limit = limit_of();
     r->silent = calloc(r->count, sizeof *r->silent);
     r->beat = calloc(r->count, sizeof(*r->beat));
-    r->has_pulse = r->silent && r->beat && !pthread_create(&r->pulse, NULL, beat, r);
+    r->sign = calloc(r->count, sizeof *r->sign);
+    r->has_pulse = r->silent && r->beat && r->sign && !pthread_create(&r->pulse, NULL, beat, r);
     return r->has_pulse || fail_memory(e, "ranks");
 }
 

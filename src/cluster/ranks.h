@@ -18,6 +18,7 @@ enum parcel {
     PARCEL_PASS,      // from rank 0: rows to be computed
     PARCEL_STREAM,    // to the next rank: what the layers so far have made of them
     PARCEL_RESULT,    // to rank 0: what is wanted of them
+    PARCEL_SLICE,     // to all: what a rank's part of a product has made; numbered by passes
     PARCEL_END = 0x45454545,
 };
 
@@ -29,24 +30,39 @@ bool ranks_launched(void);
 // NULL, whether this went well or not.
 bool ranks_join(struct ranks **ranks, gyr_error *e);
 
-uint32_t ranks_own(const struct ranks *r);
+uint32_t ranks_own(const struct ranks *r); // of those that are left
 uint32_t ranks_count(const struct ranks *r);
 const char *ranks_transport(const struct ranks *r); // what the MPI calls itself
 
 // Sends a copy, without waiting for who gets it; or, in its place, why there is nothing to send.
 bool ranks_send(struct ranks *r, uint32_t to, enum parcel kind, const void *data, size_t n, gyr_error *e);
-bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, const gyr_error *why, gyr_error *e);
+bool ranks_send_numbered(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const void *data, size_t n,
+                         gyr_error *e);
+bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const gyr_error *why,
+                        gyr_error *e);
 
 // Waits for the next parcel of a rank, which must be of that kind. False, with the error set, also where the sender has
 // sent an error, or has left.
 bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf *into, gyr_error *e);
+
+// The same of a kind that is numbered, in ascending order: those with a lower number are dropped; without one, all are
+// that nobody has asked for.
+bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, uint32_t number, struct buf *into,
+                            gyr_error *e);
 
 // A step that all ranks take together: whether it went well here, and n bytes of facts. False on all ranks if it went
 // wrong on one, with the error of the first of these; else `all` has the facts of all, in order.
 bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *facts, size_t n, struct buf *all,
                  gyr_error *e);
 
-// Sets the error that says which rank is meant.
+// Whether a rank was lost without which the others can go on: on rank 0, and on others once that has said so.
+bool ranks_lost(const struct ranks *r);
+
+// Goes on without it: fewer ranks, which are counted anew, and nothing of what was on its way. Rank 0 has the others do
+// so, and these call this too. False, with the error set, if this rank is the one that is gone.
+bool ranks_close_up(struct ranks *r, gyr_error *e);
+
+// Sets the error that says which rank is meant, by the number that the launcher gave it.
 bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const char *what, gyr_error *e);
 
 // Ends this rank's part, and rank 0's end is everybody's: the status to exit with. `why` tells the others what went

@@ -33,7 +33,11 @@ struct weight {
     const void *data; // the file's bytes, on the host, mapped
     void *own;        // what the device keeps of it, and whether that is not its to free: nobody else's business
     bool lent;
+    // Who has it, where products are shared out among ranks (cluster/spread.h): each some of the rows, all all of it,
+    // or one all of it, by the expert that it is of: WEIGHT_EXPERT and which one, of so many.
+    uint32_t place, of;
 };
+enum { WEIGHT_ROWS, WEIGHT_WHOLE, WEIGHT_EXPERT };
 
 // y = (W x + bias) * by.
 struct linear {
@@ -283,6 +287,7 @@ struct device_ops {
 
 struct device {
     const struct device_ops *ops;
+    void *front; // of who has put operations in front of the device's own; NULL: nobody
 };
 
 // What is known of a device that is not opened.

@@ -28,7 +28,7 @@ struct host_panel {
     size_t x_row, x_step, w_step, y_row, n, rows;
 };
 
-enum unit { UNIT_GELU, UNIT_GELU_TANH, UNIT_SILU, UNIT_RELU, UNIT_RELU2 };
+enum unit { UNIT_GELU, UNIT_GELU_TANH, UNIT_SILU, UNIT_RELU, UNIT_RELU2, UNIT_SIGMOID, UNIT_TANH };
 
 // y[i] = f(x[i]), or f'(x[i]). x and y are apart.
 typedef void host_units(enum unit f, const float *restrict x, size_t n, float *restrict y);

@@ -2,7 +2,7 @@
 // one that takes what the model has gets pages as long as there are some.
 #include "engine/engine.h"
 
-static uint64_t page_bytes(const struct kv_cache *kv) { return kv_cache_bytes(kv->layout, PAGE_TOKENS); }
+static uint64_t page_bytes(const struct kv_cache *kv) { return kv ? kv_cache_bytes(kv->layout, PAGE_TOKENS) : 0; }
 
 // Pages that a session has a right to and does not hold.
 static size_t due(const struct gyr_session *s) {
@@ -27,12 +27,21 @@ static uint64_t taken(const struct gyr_model *m) {
 
 // What keys and values may take in all. Weights that are in the page cache count as available memory, but are needed.
 static uint64_t limit_of(const struct gyr_model *m) {
-    uint64_t total, available, needed = m->model->weight_bytes + state_pool_bytes(&m->states);
+    uint64_t total, available, needed = model_own_bytes(m) + state_pool_bytes(&m->states);
+    const struct whole *w = &m->whole;
+    if (m->kv_limit && w->kv_own) return m->kv_limit / w->kv_bytes * w->kv_own;
     if (m->kv_limit) return m->kv_limit;
     m->device->ops->room(m->device, &total, &available);
     uint64_t spare = total > needed ? total - needed : 0;
     available += in_use(m);
-    return available < spare ? available : spare;
+    if (spare < available) available = spare;
+    return w->kv_own && w->kv_tokens < available / w->kv_own ? w->kv_tokens * w->kv_own : available;
+}
+
+// What all ranks have, where this one has a part of it.
+static uint64_t of_all(const struct gyr_model *m, uint64_t bytes) {
+    const struct whole *w = &m->whole;
+    return w->kv_own ? (uint64_t)((double)bytes * ((double)w->kv_bytes / (double)w->kv_own)) : bytes;
 }
 
 // What was promised, held already or not.
@@ -123,7 +132,8 @@ gyr_session *gyr_session_longest_idle(const gyr_model *m, gyr_session *const *bu
 
 void gyr_model_get_memory(const gyr_model *m, gyr_memory *memory) {
     uint64_t used = in_use(m);
-    *memory = (gyr_memory){.limit = limit_of(m), .used = used, .promised = taken(m) - used};
+    *memory =
+        (gyr_memory){.limit = of_all(m, limit_of(m)), .used = of_all(m, used), .promised = of_all(m, taken(m) - used)};
     for (int i = 0; i < KV_POOLS; i++)
-        if (m->kv[i]) memory->held += kv_cache_held(m->kv[i]);
+        if (m->kv[i]) memory->held += of_all(m, kv_cache_held(m->kv[i]));
 }

@@ -191,7 +191,10 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
     float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
     b->computed = true;
     if (b->model->ranks && !ranks_tell(b->model, kv, b->rows, t.rows, b->gives, e)) return false;
-    if (!forward(b->model->run, kv, b->rows, t.rows, b->gives, scores, e)) return false;
+    if (!forward(b->model->run, kv, b->rows, t.rows, b->gives, scores, e)) {
+        if (b->model->spread) spread_fail(b->model->spread, e);
+        return false;
+    }
     if ((t.wanted || last) && !run_sync(b->model->run, e)) return false;
     if (one)
         swap(&b->model->one, &b->in[b->of[0]].s->logits);
@@ -295,7 +298,8 @@ static void group_adapters(struct intake *in, size_t n) {
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     if (!n) return true;
     struct batch b = {.model = in[0].s->model, .in = in, .n = n, .gives = in[0].pool ? GIVES_STATES : GIVES_LOGITS};
-    bool ok = check_sessions(in, n, e);
+    bool ok = !b.model->gone.status || fail(e, b.model->gone.status, "%s", b.model->gone.message);
+    ok = ok && check_sessions(in, n, e);
     for (size_t i = 0; ok && i < n; i++) ok = session_takes(in[i].s, in[i].ids, in[i].count, e);
     if (ok) group_adapters(in, n);
     ok = ok && prepare(&b, e);
@@ -306,7 +310,7 @@ bool sessions_feed(struct intake *in, size_t n, gyr_error *e) {
     if (ok) {
         done(&b);
     } else {
-        run_sync(b.model->run, NULL); // nothing of it may still be on its way
+        if (b.model->run) run_sync(b.model->run, NULL); // nothing of it may still be on its way
         undo(&b);
     }
     free(b.pending);

@@ -24,6 +24,7 @@ struct gyr_tokenizer {
 enum { KV_POOLS = 6 };
 
 struct ranks;
+struct spread;
 
 // Operations for each row, and for each that wants logits.
 struct shares {
@@ -34,6 +35,7 @@ struct shares {
 struct whole {
     uint64_t parameters, weight_bytes, decode_bytes, kv_bytes, state_bytes;
     struct shares work;
+    uint64_t kv_own, kv_tokens; // kv_bytes of this rank's; most tokens that all ranks have room for
 };
 
 // What happened to pages and states since the last pass (ranks.h).
@@ -67,6 +69,11 @@ struct gyr_model {
     struct ranks *ranks; // that compute it together; NULL: this process alone
     struct whole whole;
     struct notes notes;
+    struct spread *spread; // where it is shared out by rows and experts; NULL: it is not
+    uint32_t passes;
+    gyr_model_options options; // of a model on ranks, without strings and calls
+    bool mapped;
+    gyr_error gone; // why nothing is computed any more
 };
 
 // Tiles in a file of the cache: one that is there, or one to be written. NULL: there is no room for it, or no use.
@@ -101,11 +108,21 @@ struct gyr_session {
 // What is computed here, of a model that others have parts of (work.c).
 void work_shares(const struct gyr_model *m, struct shares *s);
 
+// Bytes of the weights that this rank has.
+uint64_t model_own_bytes(const struct gyr_model *m);
+
+// The part of a model that this rank has, all ranks going through the same steps, however they end: whether it went
+// well so far, and what becomes of it.
+bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e);
+
 // False, with the error set, where the model is on several ranks, of which each has a part of what `what` needs.
 bool model_here(const struct gyr_model *m, const char *what, gyr_error *e);
 
 // How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
 size_t model_samplers(struct gyr_model *m, size_t want);
+
+// The pool that a session's pages are of, made if there is none yet.
+struct kv_cache *session_pool(const struct gyr_session *s, gyr_error *e);
 
 // The element type of a session's cache.
 enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want);

@@ -128,9 +128,8 @@ static bool make_out(struct follower *f, size_t floats, gyr_error *e) {
 }
 
 // What a pass needs to be here, whoever computes it.
-static bool prepare(struct follower *f, struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
-    if (!next(r, h, sizeof *h) || h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows)
-        return garbled(e);
+static bool prepare(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
+    if (h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows) return garbled(e);
     return follow_pools(f, h, e) && follow_notes(f, h, r, e) && read_sequences(f, h, r, e) &&
            read_rows(f, h, r, wanted, e);
 }
@@ -141,11 +140,24 @@ static bool compute(struct follower *f, const struct buf *message, size_t *float
     struct pass_head h;
     size_t wanted = 0;
     *floats = 0;
+    if (!next(&r, &h, sizeof h)) return garbled(e);
+    if (m->spread) spread_begin(m->spread, h.pass);
     if (f->broken.status) return fail(e, f->broken.status, "%s", f->broken.message);
     if (!prepare(f, &h, &r, &wanted, &f->broken)) return fail(e, f->broken.status, "%s", f->broken.message);
     *floats = wanted * (h.gives == GIVES_STATES ? m->model->h.hidden : m->model->h.vocab);
     return make_out(f, m->model->gives ? *floats : 0, e) &&
            forward(m->run, m->kv[h.pool], f->rows, h.rows, h.gives, f->out, e) && run_sync(m->run, e);
+}
+
+// What cannot be sent any more, rank 0 notices itself.
+static void answer_pass(struct follower *f, const struct buf *message) {
+    size_t floats;
+    gyr_error why = {0};
+    bool ok = compute(f, message, &floats, &why);
+    if (!f->m->spread)
+        run_reply(f->m->run, ok, &why, f->out, floats, NULL);
+    else if (!ok)
+        spread_fail(f->m->spread, &why);
 }
 
 static void drop(struct follower *f) {
@@ -161,18 +173,16 @@ gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
     struct follower f = {.m = m};
     struct buf message = {0};
     gyr_error made = {0};
-    if (!m->ranks || m->model->begins) {
+    if (!m->ranks || !ranks_own(m->ranks)) {
         fail(&made, GYR_USAGE, "%s: rank 0 leads, and follows nobody", m->checkpoint->path);
         return status_of(false, &made, e);
     }
-    while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) {
-        size_t floats;
-        gyr_error why = {0};
-        bool ok = compute(&f, &message, &floats, &why);
-        if (!run_reply(m->run, ok, &why, f.out, floats, &made)) break;
-    }
-    m->device->ops->sync(m->device, NULL);
-    drop(&f);
+    do {
+        while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) answer_pass(&f, &message);
+        m->device->ops->sync(m->device, NULL);
+        drop(&f);
+        f = (struct follower){.m = m};
+    } while (ranks_lost(m->ranks) && ranks_recover(m, &made));
     buf_free(&message);
     return status_of(made.status == GYR_CANCELLED, &made, e);
 }

@@ -76,7 +76,7 @@ static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     m->device->ops->room(m->device, &all, &room);
     if (!tiles || tiles > room - room / 16)
         return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
-    m->kept = mapped && o && o->cache ? kept_open(m) : NULL;
+    m->kept = mapped && o && o->cache && !m->spread ? kept_open(m) : NULL;
     how.rooms = kept_rooms(m->kept);
     switch (model_tile(m->model, &how)) {
     case TILED: kept_write(m->kept, m); return true;
@@ -85,8 +85,13 @@ static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, g
     }
 }
 
+uint64_t model_own_bytes(const struct gyr_model *m) {
+    uint64_t all = m->model->weight_bytes;
+    return m->spread ? (uint64_t)((double)all * spread_own(m->spread)) : all;
+}
+
 static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    uint64_t total, available, need = m->model->weight_bytes;
+    uint64_t total, available, need = model_own_bytes(m);
     m->device->ops->room(m->device, &total, &available);
     if (need <= total || (o && o->oversize)) return true;
     return fail(
@@ -162,13 +167,18 @@ static size_t state_floats(const struct model *m) {
     return own || !m->keeps_states ? own : 1;
 }
 
-static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    if (!m->model || !open_text(m, e) || !check_memory(m, o, e) || !hire(m, o, e) || !load(m, o, mapped, e))
-        return false;
+// What does not depend on which part of the model is here.
+static bool settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+    if (m->one) return true;
+    if (!open_text(m, e) || !hire(m, o, e)) return false;
     m->one = malloc(m->model->h.vocab * sizeof *m->one);
-    if (!m->one) return fail_memory(e, m->checkpoint->path);
+    return m->one || fail_memory(e, m->checkpoint->path);
+}
+
+static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
+    if (!m->model || !check_memory(m, o, e) || !settle(m, o, e) || !load(m, o, mapped, e)) return false;
     m->states = (struct state_pool){.device = m->device, .floats = state_floats(m->model)};
-    return (m->run = run_new(m->model, e)) && (!m->ranks || run_join(m->run, m->ranks, e)) &&
+    return (m->run = run_new(m->model, e)) && (!m->ranks || m->spread || run_join(m->run, m->ranks, e)) &&
            m->device->ops->sync(m->device, e);
 }
 
@@ -176,23 +186,45 @@ static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const st
     return begin(m, o, s, e) && (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, s->path, e);
 }
 
-// Every rank goes through the same steps, however they end.
+// By rows and experts each rank has the whole model, and of its matrices a part.
+static struct model *bind_share(struct gyr_model *m, const struct shared *s, gyr_error *e) {
+    struct cut cut = {ranks_own(m->ranks), s->count, s->memory, s->speed};
+    if (!s->rows) return model_part(m->checkpoint, m->device, &cut, e);
+    m->spread = spread_new(m->device, m->ranks, s->part, e);
+    return m->spread ? model_new(m->checkpoint, m->device, e) : NULL;
+}
+
+bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
+    gyr_error made = {0};
+    struct shared s = {0};
+    const gyr_model_options *o = &m->options;
+    if (!m->ranks) return (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, m->mapped, e);
+    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, why, &s, e)) {
+        shared_free(&s);
+        return false;
+    }
+    m->model = split_choose(m, &s, &made) ? bind_share(m, &s, &made) : NULL;
+    ok = ranks_ready(m, &s, fill(m, o, m->mapped, &made), &made, e);
+    shared_free(&s);
+    return ok;
+}
+
 static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
     gyr_error made = {0};
-    uint64_t *memory;
+    m->options = *o;
+    m->mapped = s->path;
     bool ok = begin(m, o, s, &made);
-    if (!ranks_meet_model(m, m->ranks, o->oversize, ok, &made, &memory, e)) return false;
-    struct cut cut = {ranks_own(m->ranks), ranks_count(m->ranks), memory};
-    m->model = model_part(m->checkpoint, m->device, &cut, &made);
-    free(memory);
-    return ranks_ready(m, fill(m, o, s->path, &made), &made, e);
+    ok = model_bind_part(m, ok, &made, e);
+    m->options.progress = NULL;
+    return ok;
 }
 
 // The others hear that this rank has no model to open.
 static void tell_failure(const gyr_model_options *o, gyr_error *e) {
     gyr_error made = *e;
-    uint64_t *memory;
-    ranks_meet_model(NULL, o->ranks->ranks, false, false, &made, &memory, e);
+    struct shared s;
+    ranks_meet_model(NULL, o->ranks->ranks, false, false, &made, &s, e);
+    shared_free(&s);
 }
 
 static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_error *e);
@@ -254,6 +286,7 @@ void gyr_model_close(gyr_model *m) {
     tokenizer_free(m->tokenizer.tokens);
     kept_close(m->kept);
     model_free(m->model);
+    spread_free(m->spread);
     if (m->device) device_host_free(m->device, m->scores);
     if (m->device) m->device->ops->close(m->device);
     checkpoint_close(m->checkpoint);

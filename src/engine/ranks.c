@@ -3,6 +3,7 @@
 
 #include "engine/saved.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,12 +11,14 @@
 // What a rank knows of its model before anything is bound.
 struct facts {
     uint64_t identity, memory;
+    double kept, speed; // bytes of weights a second: as they were measured before; and now
+    uint32_t split;
     char host[64];
 };
 
 // And once its part is.
 struct own_part {
-    uint64_t rows, wanted;
+    uint64_t rows, wanted, kv_tokens, layers;
     struct whole share;
 };
 
@@ -26,6 +29,9 @@ static struct facts facts_of(const struct gyr_model *m, bool oversize) {
     m->device->ops->room(m->device, &f.memory, &available);
     gethostname(f.host, sizeof f.host - 1);
     if (oversize) f.memory = UINT64_MAX;
+    f.split = m->options.split;
+    f.kept = (double)m->options.speed * weights_of(m);
+    f.speed = split_speed(m);
     return f;
 }
 
@@ -36,8 +42,20 @@ static uint64_t share_of(const struct facts *all, uint32_t n, uint32_t i) {
     return all[i].memory / (here ? here : 1);
 }
 
+// By what was kept, where all ranks have that.
+static void compare_speeds(const struct facts *all, struct shared *s) {
+    bool kept = true;
+    for (uint32_t i = 0; i < s->count; i++) kept &= all[i].kept > 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        s->speed[i] = kept ? all[i].kept : all[i].speed;
+        if (s->speed[i] > s->fastest) s->fastest = s->speed[i];
+    }
+    if (!(s->fastest > 0)) s->fastest = 2e10; // of a small model
+    split_round(s->speed, s->count);
+}
+
 bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool ok, const gyr_error *why,
-                      uint64_t **memory, gyr_error *e) {
+                      struct shared *s, gyr_error *e) {
     struct buf b = {0};
     struct facts own = {0};
     uint32_t n = ranks_count(r);
@@ -45,21 +63,28 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool 
     ok = ranks_agree(r, ok, why, &own, sizeof own, &b, e);
     const struct facts *all = (const struct facts *)(void *)b.data;
     for (uint32_t i = 1; ok && i < n; i++)
-        if (all[i].identity != all->identity)
+        if (all[i].split != all->split)
+            ok = ranks_blame(r, i, GYR_USAGE, "shares the model out otherwise than rank 0; give all the same options",
+                             e);
+        else if (all[i].identity != all->identity)
             ok = ranks_blame(r, i, GYR_USAGE, "has opened another model than rank 0; give all ranks the same file", e);
-    *memory = ok ? calloc(n, sizeof **memory) : NULL;
-    if (ok && !*memory) ok = fail_memory(e, m->checkpoint->path);
-    for (uint32_t i = 0; ok && i < n; i++) (*memory)[i] = share_of(all, n, i);
+    ok = shared_new(s, n, ok ? e : NULL) && ok;
+    for (uint32_t i = 0; ok && i < n; i++) s->memory[i] = share_of(all, n, i);
+    if (ok) compare_speeds(all, s);
     buf_free(&b);
-    return ok;
+    return ok && split_gap(r, &s->gap, e);
 }
 
 static struct own_part part_of(const struct gyr_model *m) {
     const struct model *model = m->model;
     uint64_t kv = kv_cache_bytes(kv_cache_layout(&model->h, kv_cache_default(model->type)), PAGE_TOKENS) / PAGE_TOKENS;
+    gyr_memory memory;
+    gyr_model_get_memory(m, &memory);
     struct own_part p = {
         run_rows(m->run),
         run_wanted(m->run, GIVES_LOGITS),
+        kv ? memory.limit / kv : UINT64_MAX,
+        model->end - model->first,
         {model->parameters, model->weight_bytes, model->decode_bytes, kv, state_pool_bytes(&m->states)}};
     work_shares(m, &p.share.work);
     return p;
@@ -77,7 +102,22 @@ static void add_share(struct whole *w, const struct whole *s) {
     w->work.once_fp32 += s->work.once_fp32;
 }
 
-bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
+// For the person who started it.
+static void tell_placement(struct gyr_model *m, const struct shared *s, const struct own_part *all) {
+    struct buf b = {0};
+    buf_printf(&b, "%s, %u ranks, by %s: ", m->placement.device, s->count, s->rows ? "rows" : "layers");
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->rows)
+            buf_printf(&b, "%s%.0f%%", i ? ", " : "", 100 * s->part[i]);
+        else
+            buf_printf(&b, "%s%llu", i ? ", " : "", (unsigned long long)all[i].layers);
+    if (s->slower > 0)
+        buf_printf(&b, "; an answer alone would be about %.1f times as fast on one machine, which has room", s->slower);
+    if (b.data) snprintf(m->placement.why, sizeof m->placement.why, "%s", b.data);
+    buf_free(&b);
+}
+
+bool ranks_ready(struct gyr_model *m, const struct shared *s, bool ok, const gyr_error *why, gyr_error *e) {
     struct buf b = {0};
     struct own_part own = {0}, least;
     if (ok) own = part_of(m);
@@ -87,9 +127,13 @@ bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *
     for (uint32_t i = 0; ok && i < ranks_count(m->ranks); i++) {
         if (all[i].rows < least.rows) least.rows = all[i].rows;
         if (all[i].wanted < least.wanted) least.wanted = all[i].wanted;
-        add_share(&m->whole, &all[i].share);
+        if (all[i].kv_tokens < least.kv_tokens) least.kv_tokens = all[i].kv_tokens;
+        if (!i || !s->rows) add_share(&m->whole, &all[i].share); // by rows, each counts all
     }
+    if (ok) tell_placement(m, s, all);
     if (ok) run_limit(m->run, (size_t)least.rows, (size_t)least.wanted);
+    m->whole.kv_own = own.share.kv_bytes;
+    m->whole.kv_tokens = least.kv_tokens;
     buf_free(&b);
     return ok;
 }
@@ -139,12 +183,14 @@ static void put_rows(struct buf *b, const struct row *rows, size_t n) {
 bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
                 gyr_error *e) {
     struct notes *notes = &m->notes;
-    struct pass_head h = {.pool = pool_of(m, kv),
+    struct pass_head h = {.pass = ++m->passes,
+                          .pool = pool_of(m, kv),
                           .gives = gives,
                           .rows = (uint32_t)n,
                           .copies = (uint32_t)(notes->copies.size / sizeof(struct page_copy)),
                           .forks = (uint32_t)(notes->forks.size / sizeof(struct state_fork))};
     struct buf b = {0}, body = {0};
+    if (m->spread) spread_begin(m->spread, h.pass);
     for (int i = 0; i < KV_POOLS; i++) h.slabs[i] = m->kv[i] ? (uint32_t)m->kv[i]->n_slabs : 0;
     buf_append(&body, notes->copies.data, notes->copies.size);
     buf_append(&body, notes->forks.data, notes->forks.size);

@@ -4,19 +4,50 @@
 #define ENGINE_RANKS_H
 
 #include "cluster/ranks.h"
+#include "cluster/spread.h"
 #include "engine/engine.h"
 
 struct gyr_ranks {
     struct ranks *ranks;
 };
 
-// Whether all ranks have the same model open, and how much memory each has, in order: *memory is malloc'ed.
+// What ranks have, and how the model is shared out among them; by number.
+struct shared {
+    uint32_t count;
+    uint64_t *memory; // bytes
+    double *speed;    // of the fastest one's: in whole eighths
+    double fastest;   // bytes of weights a second
+    double gap;       // seconds in which all have heard from all
+    bool rows;        // by rows and experts, of which rank i has part[i]; else by layers
+    double *part;
+    double slower; // how many times longer a token takes than on the best of the machines alone; 0: it does not
+};
+bool shared_new(struct shared *s, uint32_t count, gyr_error *e);
+void shared_free(struct shared *s);
+
+// Whether all ranks have the same model open, and what they have for it: fills s, whatever happens.
 bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool ok, const gyr_error *why,
-                      uint64_t **memory, gyr_error *e);
+                      struct shared *s, gyr_error *e);
+
+// How the model is shared out: by the options, or by which way a token takes less time. The same on all ranks.
+bool split_choose(struct gyr_model *m, struct shared *s, gyr_error *e);
+
+// Its parts. Bytes of all weights; bytes a second that this machine reads, 0 where the model is too small for that to
+// matter; how long a message takes to all and from all; speeds made comparable; parts of so many bytes in all: false if
+// there is no room.
+double weights_of(const struct gyr_model *m);
+double split_speed(const struct gyr_model *m);
+bool split_gap(struct ranks *r, double *gap, gyr_error *e);
+void split_round(double *speed, size_t n);
+bool split_parts(const double *speed, const uint64_t *memory, size_t n, double bytes, double *part);
 
 // Whether all have their part ready. Batches are then no larger than any of them takes, and rank 0 knows what the whole
 // model has.
-bool ranks_ready(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e);
+bool ranks_ready(struct gyr_model *m, const struct shared *s, bool ok, const gyr_error *why, gyr_error *e);
+
+// Where a rank was lost: has those that are left close up, and binds the model among them anew. All sessions are empty
+// then, but for their tokens.
+bool ranks_recover(struct gyr_model *m, gyr_error *e);
 
 // Tells the others of a pass that rank 0 is about to compute; and, before it, of a page or a state that was copied.
 bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
@@ -26,7 +57,7 @@ void ranks_note_state(struct gyr_model *m, const dfloat *from, const dfloat *to)
 
 // Wire format of a pass, in words of 32 bits; identical machines read it as it is.
 struct pass_head {
-    uint32_t pool, gives, rows, sequences, copies, forks, slabs[KV_POOLS];
+    uint32_t pass, pool, gives, rows, sequences, copies, forks, slabs[KV_POOLS];
 };
 
 struct page_copy {

@@ -24,6 +24,11 @@ struct kv_cache *model_pool(struct gyr_model *m, size_t i, gyr_error *e) {
     return pool_of(m, types[i % 3], i >= 3, e);
 }
 
+struct kv_cache *session_pool(const struct gyr_session *s, gyr_error *e) {
+    struct gyr_model *m = s->model;
+    return pool_of(m, kv_type_of(m, s->kv_type), s->context > m->model->h.context, e);
+}
+
 static void enlist(struct gyr_session *s) {
     struct gyr_model *m = s->model;
     s->next = m->sessions;
@@ -55,7 +60,7 @@ static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size
     s->ids = malloc(context * sizeof *s->ids);
     s->logits = malloc(m->model->h.vocab * sizeof *s->logits);
     bool ok = (s->ids && s->logits) || fail_memory(e, "session");
-    s->kv = ok ? pool_of(m, type, context > m->model->h.context, e) : NULL;
+    s->kv = ok ? session_pool(s, e) : NULL;
     if (s->kv && state_pool_take(&m->states, &s->state, e)) {
         enlist(s);
         return s;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,29 +85,42 @@ static const char *last_word(const char *module) {
     return dot ? dot + 1 : module;
 }
 
-static json_t *config_of(const struct adapter_matrix *m, size_t n) {
+double adapter_scale(const struct adapter_scaling *s) {
+    if (!s->rank) return 1;
+    return s->alpha / (s->root ? sqrt((double)s->rank) : (double)s->rank);
+}
+
+// The alpha with which a pair of some rank is scaled as those of the usual rank are.
+static json_t *alpha_of(const struct adapter_scaling *s, size_t rank) {
+    double alpha = (double)rank;
+    if (s->rank) alpha = rank == s->rank ? s->alpha : adapter_scale(s) * (s->root ? sqrt(alpha) : alpha);
+    return alpha == floor(alpha) && alpha < 1e9 ? json_integer((json_int_t)alpha) : json_real(alpha);
+}
+
+static json_t *config_of(const struct adapter_scaling *s, const struct adapter_matrix *m, size_t n) {
     json_t *targets = json_object(), *ranks = json_object(), *alphas = json_object();
-    size_t usual = n ? m[0].rank : 1;
+    size_t usual = s->rank ? s->rank : n ? m[0].rank : 1;
     for (size_t i = 0; i < n; i++) {
         char module[256];
         snprintf(module, sizeof module, "%.*s", module_size(&m[i]), m[i].name);
         json_object_set_new(targets, last_word(module), json_null());
         if (m[i].rank == usual) continue;
         json_object_set_new(ranks, module, json_integer((json_int_t)m[i].rank));
-        json_object_set_new(alphas, module, json_integer((json_int_t)m[i].rank));
+        json_object_set_new(alphas, module, alpha_of(s, m[i].rank));
     }
     json_t *list = json_array();
     const char *word;
     json_t *v;
     json_object_foreach(targets, word, v) { json_array_append_new(list, json_string(word)); }
     json_decref(targets);
-    return json_pack("{s:s,s:s,s:I,s:I,s:s,s:o,s:o,s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "r",
-                     (json_int_t)usual, "lora_alpha", (json_int_t)usual, "bias", "none", "target_modules", list,
-                     "rank_pattern", ranks, "alpha_pattern", alphas);
+    return json_pack("{s:s,s:s,s:I,s:o,s:b,s:s,s:o,s:o,s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "r",
+                     (json_int_t)usual, "lora_alpha", alpha_of(s, usual), "use_rslora", s->root, "bias", "none",
+                     "target_modules", list, "rank_pattern", ranks, "alpha_pattern", alphas);
 }
 
-static bool write_config(const char *path, const struct adapter_matrix *m, size_t n, gyr_error *e) {
-    json_t *config = config_of(m, n);
+static bool write_config(const char *path, const struct adapter_scaling *s, const struct adapter_matrix *m, size_t n,
+                         gyr_error *e) {
+    json_t *config = config_of(s, m, n);
     char *text = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
     json_decref(config);
     if (!text) return fail_memory(e, path);
@@ -117,7 +131,8 @@ static bool write_config(const char *path, const struct adapter_matrix *m, size_
     return ok;
 }
 
-bool adapter_write_peft(const char *folder, const struct adapter_matrix *m, size_t n, gyr_error *e) {
+bool adapter_write_peft(const char *folder, const struct adapter_scaling *scaling, const struct adapter_matrix *m,
+                        size_t n, gyr_error *e) {
     char *config = folder_path(folder, "adapter_config.json"),
          *weights = folder_path(folder, "adapter_model.safetensors");
     bool ok = (config && weights) || fail_memory(e, folder);
@@ -129,7 +144,7 @@ bool adapter_write_peft(const char *folder, const struct adapter_matrix *m, size
                       folder, m[i].name);
     if (ok && mkdir(folder, 0777) && errno != EEXIST)
         ok = fail(e, GYR_IO, "%s: %s; choose another folder", folder, strerror(errno));
-    ok = ok && write_weights(weights, m, n, e) && write_config(config, m, n, e);
+    ok = ok && write_weights(weights, m, n, e) && write_config(config, scaling, m, n, e);
     free(config);
     free(weights);
     return ok;

@@ -13,6 +13,7 @@ struct adapter {
     size_t n_numbers;
     uint8_t *forms; // that the device has made of them
     uint64_t form_bytes;
+    struct adapter_scaling scaling; // of what was made; else the scales are in the numbers
 };
 
 // The output matrix's; those of the layers come behind it. 0 is nobody's.
@@ -45,6 +46,12 @@ extern const size_t adapt_roles_n;
 
 // The linear map that a layer has for a role; expert `index`'s where it is one of experts. NULL: it has none.
 struct linear *adapt_linear(const struct layer *l, const struct hyperparameters *h, enum role role, uint32_t index);
+
+// Whether it is of one expert among several.
+bool adapt_of_experts(enum role role);
+
+// Whether it is of a layer that keeps a state.
+bool adapt_of_state(enum role role);
 
 // How many gates there are in a matrix that holds them and what they gate.
 size_t adapt_wide(const struct model *m, const struct layer *l, enum role role);

@@ -77,8 +77,7 @@ static bool check_target(const struct binding *b, struct target *t) {
     const struct model *m = b->m;
     const struct adapter_pair *p = t->pair;
     const struct device_ops *ops = m->device->ops;
-    bool experts = t->at.role == ROLE_EXPERT_GATE || t->at.role == ROLE_EXPERT_UP || t->at.role == ROLE_EXPERT_DOWN ||
-                   t->at.role == ROLE_EXPERT_GATE_UP;
+    bool experts = adapt_of_experts(t->at.role);
     if (t->at.role == ROLE_OUTPUT) return fits(b, t, m->output.cols, m->output.rows);
     if (t->at.layer >= m->h.layers)
         return fail(b->e, GYR_UNSUPPORTED, "%s: is for another model: it adapts %.100s, and the model has %u layers",
@@ -92,7 +91,8 @@ static bool check_target(const struct binding *b, struct target *t) {
     if (t->depth != 1) t->at.index = 0;
     if (experts && !ops->adapts_experts)
         return fail(b->e, GYR_UNSUPPORTED, "%s: adapts experts, which device %s does not", b->f->c->path, ops->kind);
-    if (l->plan.latent && t->at.role == ROLE_Q && b->from.pairs != m->pairs)
+    bool turns = m->family->state.gguf_turns && b->f->c->source != m->checkpoint->source;
+    if ((l->plan.latent && t->at.role == ROLE_Q && b->from.pairs != m->pairs) || (turns && adapt_of_state(t->at.role)))
         return refuse(b, p->name, "whose rows lie otherwise in this model of the");
     const struct linear *of = linear_of(b, t, spot_of(b, t, 0));
     if (!of) return refuse(b, p->name, "which this model has not, of the");
@@ -189,9 +189,7 @@ static bool count(struct binding *b, const struct target *t, const struct linear
     add_shape(a, number, of ? &of->w : &b->m->output, t->pair->rank);
     if (a->of[number].a.rows > MAX_RANK)
         return refuse(b, t->pair->name, "with ranks of more than 4096 together, in this model of the");
-    enum role role = t->at.role;
-    if (role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP || role == ROLE_EXPERT_DOWN || role == ROLE_EXPERT_GATE_UP)
-        a->experts[t->at.layer] = true;
+    if (adapt_of_experts(t->at.role)) a->experts[t->at.layer] = true;
     return true;
 }
 

@@ -4,6 +4,7 @@
 #define MODEL_ADAPTER_H
 
 #include "format/adapter.h"
+#include "format/adapter_write.h"
 #include "model/model.h"
 
 struct adapter;
@@ -13,19 +14,19 @@ struct adapter;
 struct adapter *adapter_bind(const struct adapter_file *f, const struct model *m, gyr_error *e);
 void adapter_free(struct adapter *a);
 
-// What training made of a linear map: y += scale * b (a x), a [rank][cols], b [rows][rank].
+// What training made of a linear map: a [rank][cols], b [rows][rank].
 struct adapter_pair_made {
     uint32_t number; // of the linear map
     size_t rank;
     const float *a, *b;
-    float scale;
 };
 
 // An adapter of such pairs, which are copied; it can be saved, and not be used.
-struct adapter *adapter_make(const struct model *m, const struct adapter_pair_made *pairs, size_t n, gyr_error *e);
+struct adapter *adapter_make(const struct model *m, const struct adapter_scaling *scaling,
+                             const struct adapter_pair_made *pairs, size_t n, gyr_error *e);
 
 // Writes it again, with the names and rows that its model has in either format: GGUF if the path ends in ".gguf", else
-// a folder as PEFT has it. Scales are in the numbers.
+// a folder as PEFT has it. Scales are in the numbers, but for the folder of what was made, whose config says them.
 bool adapter_save(const struct adapter *a, const char *path, gyr_error *e);
 
 // Whether that format has a place for all of it; nothing is written.

@@ -135,6 +135,21 @@ static bool is_unclear(const struct save *s, struct place at, const char *name) 
     return false;
 }
 
+// Folders have pairs of modules; where all experts are one tensor, they have none.
+static bool has_modules(const struct save *s, const struct matrix *x) {
+    char one[128], two[128];
+    struct place first = x->at, second = x->at;
+    first.index = 0, second.index = 1;
+    family_name(s->m->family, s->to, first, one);
+    family_name(s->m->family, s->to, second, two);
+    if (s->to == CHECKPOINT_GGUF || !adapt_of_experts(x->at.role) || strcmp(one, two)) return true;
+    return fail(
+        s->e, GYR_UNSUPPORTED,
+        "%s: %.100s is one tensor for all experts in such models, and PEFT's folder has pairs of modules; write "
+        "GGUF",
+        s->path, one);
+}
+
 static bool add(struct save *s, struct matrix *x, size_t cols, size_t experts) {
     struct adapter_matrix m = {.cols = cols, .rows = x->rows, .experts = experts};
     char name[128];
@@ -146,6 +161,10 @@ static bool add(struct save *s, struct matrix *x, size_t cols, size_t experts) {
         if (rank > m.rank) m.rank = rank;
     }
     if (!m.rank) return true;
+    if (s->m->family->state.gguf_turns && adapt_of_state(x->at.role) && s->to != s->m->checkpoint->source)
+        return fail(s->e, GYR_UNSUPPORTED, "%s: rows of states lie otherwise in that format; write the model's own",
+                    s->path);
+    if (!has_modules(s, x)) return false;
     if (!ARRAY_GROW(s->list, s->n, s->room)) return fail_memory(s->e, s->path);
     x->at.index = first;
     family_name(s->m->family, s->to, x->at, name);
@@ -161,10 +180,6 @@ static bool add(struct save *s, struct matrix *x, size_t cols, size_t experts) {
     drop_zeros(&s->list[s->n - 1]);
     if (!s->list[s->n - 1].rank) free(m.a), free(m.b), s->n--;
     return true;
-}
-
-static bool is_of_experts(enum role r) {
-    return r == ROLE_EXPERT_GATE || r == ROLE_EXPERT_UP || r == ROLE_EXPERT_DOWN || r == ROLE_EXPERT_GATE_UP;
 }
 
 // How many rows a matrix of the file has, by those of the linear maps that it becomes.
@@ -194,8 +209,8 @@ static size_t count_rows(const struct save *s, const struct matrix *x, size_t *c
 static bool add_role(struct save *s, uint32_t layer, enum role role) {
     const struct layer *l = &s->m->layers[layer];
     struct matrix x = {.l = l, .at = {role, PART_WEIGHT, layer, 0}, .wide = adapt_wide(s->m, l, role)};
-    size_t cols = 0, experts = is_of_experts(role) && l->experts ? s->m->h.experts : 1;
-    if ((is_of_experts(role) && !l->experts) || !wanted(s, &x) || !(x.rows = count_rows(s, &x, &cols))) return true;
+    size_t cols = 0, experts = adapt_of_experts(role) && l->experts ? s->m->h.experts : 1;
+    if ((adapt_of_experts(role) && !l->experts) || !wanted(s, &x) || !(x.rows = count_rows(s, &x, &cols))) return true;
     if (s->to == CHECKPOINT_GGUF) return add(s, &x, cols, experts);
     for (uint32_t i = 0; i < experts; i++) {
         x.expert = i;
@@ -222,6 +237,14 @@ static bool suits(const struct save *s) {
     return true;
 }
 
+// Puts the scale into the numbers.
+static void scale_all(struct save *s) {
+    float by = (float)adapter_scale(&s->a->scaling);
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; s->list[i].b && k < s->list[i].experts * s->list[i].rows * s->list[i].rank; k++)
+            s->list[i].b[k] *= by;
+}
+
 static bool save(const struct adapter *a, const char *path, bool write, gyr_error *e) {
     const struct family *f = a->m->family;
     const char *dot = strrchr(path, '.');
@@ -230,9 +253,10 @@ static bool save(const struct adapter *a, const char *path, bool write, gyr_erro
     s.file.pairs = gguf ? f->rope.gguf_pairs : f->rope.hf_pairs;
     s.file.grouped = !gguf && f->attention.hf_grouped;
     bool ok = suits(&s) && list_all(&s);
+    if (gguf) scale_all(&s);
     if (ok && write)
-        ok =
-            gguf ? adapter_write_gguf(path, f->architecture, s.list, s.n, e) : adapter_write_peft(path, s.list, s.n, e);
+        ok = gguf ? adapter_write_gguf(path, f->architecture, s.list, s.n, e)
+                  : adapter_write_peft(path, &a->scaling, s.list, s.n, e);
     for (size_t i = 0; i < s.n; i++) {
         free(s.list[i].a);
         free(s.list[i].b);

@@ -204,6 +204,16 @@ static bool bind_beside(struct binder *b, struct layer *l, uint32_t i) {
     return ok;
 }
 
+// Where a mixture is shared out, an expert's matrices go together.
+static bool mark(struct binder *b, struct layer *l) {
+    uint32_t n = b->m->h.experts;
+    for (uint32_t i = 0; !b->looking && i < n; i++) {
+        struct linear *all[] = {&l->experts[i].gate, &l->experts[i].up, &l->experts[i].down};
+        for (int k = 0; k < 3; k++) all[k]->w.place = WEIGHT_EXPERT + i, all[k]->w.of = n;
+    }
+    return true;
+}
+
 bool bind_experts(struct binder *b, struct layer *l, uint32_t i) {
     const struct hyperparameters *h = &b->m->h;
     if (!b->looking && !(l->experts = calloc(h->experts, sizeof *l->experts)))
@@ -211,5 +221,5 @@ bool bind_experts(struct binder *b, struct layer *l, uint32_t i) {
     return bind_linear(b, &l->router, ROLE_ROUTER, BIAS_EXPERTS, i, h->hidden, h->experts) &&
            (!bind_present(b, ROLE_ROUTER_SHIFT, PART_WEIGHT, i) ||
             bind_vector(b, &l->router_shift, ROLE_ROUTER_SHIFT, PART_WEIGHT, i, h->experts, 1, 0)) &&
-           bind_beside(b, l, i) && bind_all_matrices(b, l, i) && bind_shared(b, l, i);
+           bind_beside(b, l, i) && bind_all_matrices(b, l, i) && mark(b, l) && bind_shared(b, l, i);
 }

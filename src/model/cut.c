@@ -58,7 +58,8 @@ static bool share_out(const struct load *l, const struct cut *cut, uint64_t most
     uint32_t at = 0;
     for (uint32_t r = 0; r < cut->count; r++) {
         bool last = r + 1 == cut->count;
-        uint64_t room = most < cut->memory[r] ? most : cut->memory[r];
+        double share = (double)most * cut->speed[r]; // what it has done by when the fastest has done `most`
+        uint64_t room = share < (double)cut->memory[r] ? (uint64_t)share : cut->memory[r];
         // The embedding takes room, and no time to speak of.
         uint64_t used = last ? l->gives : 0, kept = r == 0 ? l->begins : 0;
         uint32_t good = at;
@@ -78,7 +79,10 @@ static bool share_out(const struct load *l, const struct cut *cut, uint64_t most
 // The least that will do, found by halves.
 static bool balance(const struct load *l, const struct cut *cut, uint32_t *first, uint32_t *end) {
     uint64_t low = 0, high = l->gives;
+    double least = 1;
     for (uint32_t i = 0; i < l->layers; i++) high += l->layer[i];
+    for (uint32_t r = 0; r < cut->count; r++) least = cut->speed[r] < least ? cut->speed[r] : least;
+    high = (uint64_t)((double)high / least) + 1;
     if (!share_out(l, cut, high, first, end)) return false;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;

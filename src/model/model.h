@@ -58,6 +58,7 @@ bool layer_matrices(struct layer *l, const struct hyperparameters *h, matrix_fn 
 struct cut {
     uint32_t own, count;
     const uint64_t *memory; // [count], bytes
+    const double *speed;    // [count], of the fastest one's
 };
 
 // Never changed once it is made: what a batch on its way changes is in a run (run.h).

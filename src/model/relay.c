@@ -67,7 +67,7 @@ bool relay_hand(struct relay *l, struct pass *p, gyr_error *e) {
 }
 
 bool relay_fail(struct relay *l, const gyr_error *why, gyr_error *e) {
-    return ranks_send_failure(l->ranks, next(l), kind_of(l), why, e);
+    return ranks_send_failure(l->ranks, next(l), kind_of(l), 0, why, e);
 }
 
 bool relay_give(struct relay *l, const float *out, size_t floats, gyr_error *e) {

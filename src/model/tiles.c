@@ -73,6 +73,7 @@ uint64_t model_tiled_bytes(struct model *m) {
 // What the tiles came from is not read again, except by the embedding's look-ups.
 static void tile(struct model *m, struct weight *w, const struct tiling *how) {
     size_t source = w->rows * type_row_bytes(w->type, w->cols);
+    if (!m->device->ops->form_bytes(m->device, w)) return; // another rank has it
     if (how->mapped) map_want(w->data, source);
     if (m->device->ops->form_make(m->device, w) && how->mapped && w->data != m->embedding.data)
         map_forget(w->data, source);

@@ -224,9 +224,9 @@ static void on_signal(evutil_socket_t number, short what, void *arg) {
 }
 
 static bool add_events(struct http *h) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int numbers[SIGNALS] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP}; // mpirun hands on the third, and no other
     bool ok = true;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < SIGNALS; i++) {
         h->signals[i] = evsignal_new(h->base, numbers[i], on_signal, h);
         ok = ok && h->signals[i] && !event_add(h->signals[i], NULL);
     }
@@ -343,7 +343,7 @@ void http_free(struct http *h) {
     if (h->fresh) bufferevent_decref(h->fresh);
     if (h->evhttp) evhttp_free(h->evhttp);
     if (h->tls) tls_close(h->tls);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SIGNALS; i++)
         if (h->signals[i]) event_free(h->signals[i]);
     if (h->posted) event_free(h->posted);
     if (h->tick) event_free(h->tick);

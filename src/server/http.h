@@ -25,7 +25,8 @@ struct http *http_new(const struct http_options *o, gyr_error *e);
 // Where it listens, as a URL.
 const char *http_url(const struct http *h);
 
-// Runs the loop until http_stop(). Signals: SIGINT and SIGTERM call `stop`, SIGHUP calls `reload`; all in the loop.
+// Runs the loop until http_stop(). Signals: SIGINT, SIGTERM and SIGUSR1 call `stop`, SIGHUP calls `reload`; all in the
+// loop.
 void http_run(struct http *h, void (*stop)(void *user), void (*reload)(void *user), void *user);
 
 // From any thread: has fn(arg) called in the loop, in the order of the calls.

@@ -9,6 +9,8 @@
 
 struct post;
 
+enum { SIGNALS = 4 };
+
 struct http {
     struct http_options o;
     struct event_base *base;
@@ -16,7 +18,7 @@ struct http {
     struct evhttp_bound_socket *door;
     struct ssl_ctx_st *tls; // NULL: plain HTTP
     struct evbuffer *piece;
-    struct event *posted, *tick, *signals[3];
+    struct event *posted, *tick, *signals[SIGNALS];
     pthread_mutex_t lock; // of the posts
     struct post *first, **last;
     struct connections connections;

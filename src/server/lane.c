@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "server/models.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -454,6 +455,26 @@ static void charge(struct lane *l, const size_t *left, struct scheduler_stats *s
     }
 }
 
+// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
+// is none of that.
+static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
+    gyr_error lost = *e;
+    char line[700];
+    double begun = now_seconds();
+    if (e->status != GYR_DEVICE) return false;
+    *e = (gyr_error){0};
+    gyr_status status = gyr_model_recover(l->model, e);
+    if (status == GYR_USAGE) *e = lost;
+    if (status && status != GYR_USAGE) o->gone(o->user, e);
+    if (status) return false;
+    while (prefix_drop(&l->cache)) {}
+    drop_marks(l);
+    snprintf(line, sizeof line, "%s (%s is on those that are left, after %.1f s)", lost.message, served_name(l->served),
+             now_seconds() - begun);
+    o->tell(o->user, line);
+    return true;
+}
+
 static bool step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st, gyr_error *e) {
     size_t left[MAX_TURNS];
     for (;;) {
@@ -464,6 +485,7 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
         }
         meter_begin(l->meter);
         if (!n || !gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
+        if (recover(l, o, e)) continue;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);

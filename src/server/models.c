@@ -200,6 +200,8 @@ void models_stop(struct models *m) {
     pthread_mutex_unlock(&m->lock);
 }
 
+uint32_t models_ranks(const struct models *m) { return m->options.ranks ? gyr_ranks_count(m->options.ranks) : 1; }
+
 uint64_t models_memory(const struct models *m) { return m->memory; }
 
 // ------------------------------------------------------------------------------------------------ loading
@@ -305,6 +307,9 @@ static enum served_room room_for(const struct served *s) {
 static gyr_model *open_beside(struct served *s, gyr_error *e) {
     struct models *m = s->all;
     struct served *other;
+    if (models_ranks(m) > 1 && s != *m->list)
+        return fail_null(e, GYR_UNSUPPORTED, "%s: a server on several machines has the model that it was started with",
+                         s->source.name);
     for (;;) {
         while (!m->stopping && !fits(m, s) && (other = least_wanted(m, s))) unload(other);
         if (m->stopping) return fail_null(e, GYR_CANCELLED, "the server is stopping");
@@ -364,6 +369,8 @@ bool served_load(struct served *s, struct fault *f, gyr_error *e) {
 
 bool served_unload(struct served *s, struct fault *f) {
     struct models *m = s->all;
+    if (m->options.ranks)
+        return refuse(f, 400, "model", "%s is on several machines, and stays until the server ends", s->source.name);
     pthread_mutex_lock(&m->lock);
     while (!m->stopping && (m->busy || s->draining)) pthread_cond_wait(&m->changed, &m->lock);
     bool ok = !m->stopping;

@@ -28,6 +28,7 @@ struct server {
     atomic_bool draining;
     atomic_uint pulls; // models that are being pulled
     unsigned quiet;    // ticks without a request, while it ends
+    gyr_error gone;    // why the server ended; of the scheduler's thread until then
     struct counts {    // of the loop
         uint64_t requests, refused;
     } counts;

@@ -20,6 +20,10 @@ struct scheduler_options {
     const char *disk; // folder of conversations; NULL: none are kept
     uint64_t disk_bytes;
     struct meter *meter; // of energy; the caller's
+    // A line to be told; and that nothing can be computed any more, and why. On the scheduler's thread.
+    void (*tell)(void *user, const char *line);
+    void (*gone)(void *user, const gyr_error *why);
+    void *user;
 };
 
 // Starts it.

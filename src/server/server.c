@@ -60,6 +60,18 @@ static void on_stop(void *user) {
     if (s->o->log && http_unanswered(s->http)) s->o->log(s->o->user, line);
 }
 
+static void on_line(void *user, const char *line) { server_log(user, line); }
+
+static void stop_now(void *arg) { http_stop(((struct server *)arg)->http); }
+
+// Nothing can be computed any more: who started the server is told by its status, and may start it again.
+static void on_gone(void *user, const gyr_error *why) {
+    struct server *s = user;
+    if (s->gone.status) return;
+    s->gone = *why;
+    http_post(s->http, stop_now, s);
+}
+
 static void on_reload(void *user) {
     struct server *s = user;
     gyr_error e = {0};
@@ -122,7 +134,13 @@ static void greet(struct server *s, struct served *first) {
     gyr_memory m = {0};
     served_get(first, &is);
     for (size_t i = 0; i < models_count(s->models); i++) greet_model(s, models_at(s->models, i));
-    if (is.loaded) greet_plan(s, first, s->o->models[0].path);
+    if (models_ranks(s->models) > 1) {
+        snprintf(line, sizeof line, "%s: on %u ranks; conversations are not kept on disk", served_name(first),
+                 models_ranks(s->models));
+        server_log(s, line);
+    } else if (is.loaded) {
+        greet_plan(s, first, s->o->models[0].path);
+    }
     adapters_each(s->adapters, NULL, OWNER_ANY, greet_adapter, s);
     if (models_count(s->models) > 1) {
         snprintf(line, sizeof line, "models and their conversations may take %.3g GB; beyond it, others are unloaded",
@@ -184,14 +202,18 @@ static bool start(struct server *s, gyr_error *e) {
                                .answered = on_answered,
                                .tick = on_tick,
                                .user = s};
+    bool many = o->model.ranks && gyr_ranks_count(o->model.ranks) > 1;
     struct scheduler_options plan = {.parallel = o->parallel < MAX_TURNS ? o->parallel : MAX_TURNS,
                                      .waiting = o->waiting,
                                      .prefill = o->prefill,
                                      .conversations = CONVERSATIONS,
                                      .context = o->context,
                                      .kv_type = o->kv_type,
-                                     .disk = o->pages,
-                                     .disk_bytes = o->pages_bytes};
+                                     .disk = many ? NULL : o->pages,
+                                     .disk_bytes = o->pages_bytes,
+                                     .tell = on_line,
+                                     .gone = on_gone,
+                                     .user = s};
     struct adapters_options tuned = {o->adapters, o->n_adapters, o->adapter_folder, o->adapter_memory};
     s->started = now_seconds();
     if (!(s->energy = energy_open(NULL, catalogue_watts(), s->started)) || !(s->meter = meter_new(s->energy)))
@@ -238,6 +260,7 @@ gyr_status serve(const struct serve_options *o, gyr_error *e) {
     meter_free(s.meter);
     energy_free(s.energy);
     spellings_free(s.spellings);
+    if (ok && s.gone.status) made = s.gone, ok = false;
     if (!ok && e) *e = made;
     return ok ? GYR_OK : made.status;
 }

@@ -26,12 +26,15 @@ struct head {
     size_t h, kv, t, n, lo, hi, wide, most; // most: keys in all, in whole panels
     float *keys, *values;                   // turned, [dim][most]
     float *score, *other;                   // [BLOCK][most]
+    float *bend;                            // the same, of capped scores: their slopes; NULL: they are not
 };
 
 static size_t round_up(size_t n) { return (n + HOST_PANEL - 1) / HOST_PANEL * HOST_PANEL; }
 
 static size_t first_seen(const struct attention_op *o, size_t t) {
-    return o->window && t + 1 > o->window ? t + 1 - o->window : 0;
+    size_t first = o->window && t + 1 > o->window ? t + 1 - o->window : 0,
+           chunk = o->chunk ? t / o->chunk * o->chunk : 0;
+    return first > chunk ? first : chunk;
 }
 
 static const float *at(const float *x, size_t t, size_t heads, size_t h, size_t dim) {
@@ -48,11 +51,13 @@ static void turn(const struct attention_op *o, const struct head *s, const float
 static bool open_head(struct head *s, const struct way *w, size_t h, bool back) {
     const struct attention_op *o = w->o;
     *s = (struct head){.h = h, .kv = h / (o->heads / o->kv_heads), .most = round_up(o->rows)};
-    s->keys = malloc(2 * (o->dim + BLOCK) * s->most * sizeof *s->keys);
+    size_t blocks = o->cap > 0 ? 3 : 2;
+    s->keys = malloc((2 * o->dim + blocks * BLOCK) * s->most * sizeof *s->keys);
     if (!s->keys) return false;
     s->values = s->keys + o->dim * s->most;
     s->score = s->values + o->dim * s->most;
     s->other = s->score + BLOCK * s->most;
+    s->bend = o->cap > 0 ? s->other + BLOCK * s->most : NULL;
     turn(o, s, w->k, s->keys);
     if (back) turn(o, s, w->v, s->values);
     return true;
@@ -113,13 +118,46 @@ static bool scatter(const struct way *w, const struct head *s, const float *weig
     return product_add(w->g, &p, o->dim);
 }
 
+// What a head adds to the score of a key by its position.
+static float bias(const struct attention_op *o, size_t h, size_t key) {
+    if (!o->slopes) return 0;
+    float slope = o->slopes[h], at = (float)key;
+    if (!o->slopes_bf16) return slope * at;
+    slope = bf16_to_f32(f32_to_bf16(slope));
+    return bf16_to_f32(f32_to_bf16(slope * bf16_to_f32(f32_to_bf16(at))));
+}
+
+// n products of row r become scores, from column `first` on.
+static void score(const struct way *w, const struct head *s, size_t r, size_t first, size_t n) {
+    const struct attention_op *o = w->o;
+    float *x = s->score + r * s->wide + first;
+    for (size_t i = 0; o->slopes && i < n; i++) x[i] += bias(o, s->h, s->lo + first + i);
+    for (size_t i = 0; i < n; i++) x[i] *= o->scale;
+    if (!s->bend) return;
+    float *bend = s->bend + r * s->wide + first;
+    for (size_t i = 0; i < n; i++) x[i] /= o->cap;
+    w->g->values(UNIT_TANH, x, n, bend);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = o->cap * bend[i];
+        bend[i] = 1 - bend[i] * bend[i];
+    }
+}
+
+// The columns that row r sees.
+static size_t seen(const struct attention_op *o, const struct head *s, size_t r, size_t *first) {
+    size_t t = s->t + r;
+    *first = first_seen(o, t) - s->lo;
+    return t + 1 - s->lo - *first;
+}
+
 // Scores of row t become weights, zeros where nothing is seen. log_sum NAN: it is to be found out, and returned; the
 // weights are still to be divided by *sum then.
 static float weigh(const struct way *w, const struct head *s, size_t r, float log_sum, float *sum) {
     const struct attention_op *o = w->o;
-    float *x = s->score + r * s->wide, most = -INFINITY;
-    size_t t = s->t + r, first = first_seen(o, t) - s->lo, n = t + 1 - s->lo - first;
-    for (size_t i = first; i < first + n; i++) x[i] *= o->scale;
+    const float *sink = o->sinks ? o->sinks + s->h : NULL;
+    float *x = s->score + r * s->wide, most = sink ? *sink : -INFINITY;
+    size_t first, n = seen(o, s, r, &first);
+    score(w, s, r, first, n);
     for (size_t i = first; i < first + n; i++) most = x[i] > most ? x[i] : most;
     w->exps(x + first, n, isnan(log_sum) ? most : log_sum, 1, -INFINITY, x + first);
     memset(x, 0, first * sizeof *x);
@@ -127,6 +165,7 @@ static float weigh(const struct way *w, const struct head *s, size_t r, float lo
     if (!isnan(log_sum)) return log_sum;
     *sum = 0;
     for (size_t i = first; i < first + n; i++) *sum += x[i];
+    if (sink) *sum += exp_f(*sink - most);
     return most + log_f(*sum);
 }
 
@@ -171,7 +210,8 @@ bool attention_forward(const struct attention_op *o, const float *q, const float
 
 // ------------------------------------------------------------------------------------------------- back
 
-// With p the weights, d their gradients dy . v, and D = dy . y: the gradient of a score is p * (d - D) * scale.
+// With p the weights, d their gradients dy . v, and D = dy . y: the gradient of a score is p * (d - D) * scale, times
+// the slope of its cap.
 static void slope_row(const struct way *w, const struct head *s, size_t r) {
     const struct attention_op *o = w->o;
     const float *dy = at(w->dy, s->t + r, o->heads, s->h, o->dim), *y = at(w->y, s->t + r, o->heads, s->h, o->dim);
@@ -179,6 +219,8 @@ static void slope_row(const struct way *w, const struct head *s, size_t r) {
     float *d = s->other + r * s->wide, all = 0;
     for (size_t i = 0; i < o->dim; i++) all += dy[i] * y[i];
     for (size_t i = 0; i < s->wide; i++) d[i] = p[i] * (d[i] - all) * o->scale;
+    size_t first, n = seen(o, s, r, &first);
+    for (size_t i = first; s->bend && i < first + n; i++) d[i] *= s->bend[r * s->wide + i];
 }
 
 static bool back_block(const struct way *w, const struct head *s) {

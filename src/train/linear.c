@@ -41,6 +41,13 @@ static const void *row_of(const struct linear_op *o, size_t i) {
     return (const char *)o->w + i * type_row_bytes(o->type, o->in);
 }
 
+// What the matrix's own factor does to the columns of a panel.
+static void multiply(const struct linear_op *o, const struct host_panel *p, size_t cols) {
+    if (o->by == 0 || o->by == 1) return;
+    for (size_t r = 0; r < p->rows; r++)
+        for (size_t i = 0; i < cols; i++) p->y[r * p->y_row + i] *= o->by;
+}
+
 // ---------------------------------------------------------------------------------------------- forward
 
 // Outputs [first, first + n) of rows [row, row + rows), n at most HOST_PANEL.
@@ -58,6 +65,7 @@ static bool forward_panel(const struct way *w, size_t first, size_t n, size_t ro
         p.x = w->x + row * o->in + k;
         if (!product_add(w->g, &p, n)) return false;
     }
+    multiply(o, &p, n);
     for (size_t k = 0; k < o->rank; k += DEEP) {
         p.n = least(DEEP, o->rank - k);
         p.x = w->narrow + row * o->rank + k;
@@ -116,6 +124,7 @@ static bool back_columns(const struct way *w, size_t first, size_t n, size_t row
         for (size_t k = 0; k < p.n; k++) type_decode(o->type, row_of(o, i + k), first, n, some + k * n);
         if (!product_add(w->g, &p, n)) return false;
     }
+    multiply(o, &p, n);
     if (!o->rank) return true;
     p.n = o->rank;
     p.x = w->narrow + row * o->rank;

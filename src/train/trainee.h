@@ -1,4 +1,4 @@
-// A dense decoder whose adapter is trained: loss and gradients of an example, through the model's own weights, which
+// A decoder whose adapter is trained: loss and gradients of an example, through the model's own weights, which
 // stay as they are and are never decoded as a whole.
 #ifndef TRAIN_TRAINEE_H
 #define TRAIN_TRAINEE_H
@@ -6,8 +6,33 @@
 #include "base/threads.h"
 #include "model/model.h"
 
-// The linear maps of a layer, as the model has them.
-enum slot { SLOT_QKV, SLOT_Q, SLOT_K, SLOT_V, SLOT_OUT, SLOT_GATE_UP, SLOT_GATE, SLOT_UP, SLOT_DOWN, SLOTS };
+// The linear maps of a layer, as the model has them. Behind these come those of its experts: gate, up and down of the
+// first, then of the second, and so on.
+enum slot {
+    SLOT_QKV,
+    SLOT_Q,
+    SLOT_K,
+    SLOT_V,
+    SLOT_OUT,
+    SLOT_GATE_UP,
+    SLOT_GATE,
+    SLOT_UP,
+    SLOT_DOWN,
+    SLOT_SHARED_GATE,
+    SLOT_SHARED_UP,
+    SLOT_SHARED_DOWN,
+    SLOT_STATE_IN,
+    SLOT_STATE_X,
+    SLOT_STATE_DT,
+    SLOT_STATE_GATE,
+    SLOT_STATE_ALPHA,
+    SLOT_STATE_BETA,
+    SLOT_STATE_OUT,
+    SLOT_ROUTER,
+    SLOT_SHARED_ROUTER,
+    SLOTS,
+};
+enum { NO_SLOT = (int)(~0u >> 1) };
 
 // A pair of one of them: where its numbers lie among all, a [rank][in] and b [out][rank].
 struct trained {
@@ -21,15 +46,20 @@ struct trainee;
 struct trainee *trainee_new(const struct model *m, unsigned threads, gyr_error *e);
 void trainee_free(struct trainee *t);
 
+// Slots of a layer, those of experts among them.
+unsigned trainee_slots(const struct trainee *t);
+
 // Gives a linear map a pair; rank 0: none. False if the layer has no such map.
-bool trainee_adapt(struct trainee *t, uint32_t layer, enum slot slot, size_t rank, float scale);
+bool trainee_adapt(struct trainee *t, uint32_t layer, unsigned slot, size_t rank, float scale);
 
 // The shape of a slot's map: 0 inputs if there is none.
-void trainee_shape(const struct trainee *t, uint32_t layer, enum slot slot, size_t *in, size_t *out);
-const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, enum slot slot);
+void trainee_shape(const struct trainee *t, uint32_t layer, unsigned slot, size_t *in, size_t *out);
+const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, unsigned slot);
 
 // The model's own; NULL: the layer has none.
-const struct linear *trainee_linear(const struct layer *l, enum slot slot);
+const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, unsigned slot);
+
+struct pool *trainee_pool(const struct trainee *t);
 
 // Numbers of all pairs.
 size_t trainee_numbers(const struct trainee *t);

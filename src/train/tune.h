@@ -25,6 +25,20 @@ struct gyr_tune {
     char checksum[65];          // of the model
 };
 
+// What is to get a pair, by words; NULL: what gets one usually.
+struct tune_targets {
+    const struct model *m;
+    const struct trainee *t;
+    const char *words;
+};
+bool tune_targeted(const struct tune_targets *t, uint32_t layer, unsigned slot);
+
+// GYR_USAGE, naming what there is, if a word says nothing of this model.
+bool tune_targets_check(const struct tune_targets *t, gyr_error *e);
+
+// A step of the optimizer along `sum`.
+bool tune_move(struct gyr_tune *t, double rate, gyr_error *e);
+
 // The order of the examples in an epoch, from 0.
 void tune_shuffle(struct gyr_tune *t, size_t epoch);
 

@@ -1,6 +1,7 @@
 // Fine-tuning: what is asked for made definite, and everything that can be refused refused before anything is computed.
 #include "engine/inside.h"
 #include "engine/random.h"
+#include "format/adapter_write.h"
 #include "train/tune.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ static bool check_options(const gyr_tune_options *o, gyr_error *e) {
         {!(o->warmup <= 1), "warmup: a part of the steps, at most 1"},
         {isnan(o->clip), "clip: a number"},
         {o->schedule > GYR_SCHEDULE_CONSTANT, "schedule: there is no such one"},
+        {o->optimizer > GYR_OPTIMIZER_MUON, "optimizer: there is no such one"},
     };
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return fail(e, GYR_USAGE, "%s", tries[i].what);
@@ -71,19 +73,28 @@ void tune_shuffle(struct gyr_tune *t, size_t epoch) {
     t->epoch = epoch + 1;
 }
 
-static void adapt_all(struct gyr_tune *t) {
-    float scale = (float)(t->o.alpha / t->o.rank);
+static struct adapter_scaling scaling_of(const struct gyr_tune *t) {
+    return (struct adapter_scaling){t->o.rank, t->o.alpha, t->o.rslora};
+}
+
+static bool adapt_all(struct gyr_tune *t, const char *words, gyr_error *e) {
+    struct adapter_scaling scaling = scaling_of(t);
+    struct tune_targets targets = {t->m, t->t, words};
+    float scale = (float)adapter_scale(&scaling);
+    if (!tune_targets_check(&targets, e)) return false;
     for (uint32_t i = 0; i < t->m->h.layers; i++)
-        for (int s = 0; s < SLOTS; s++) trainee_adapt(t->t, i, (enum slot)s, t->o.rank, scale);
+        for (unsigned s = 0; s < trainee_slots(t->t); s++)
+            if (tune_targeted(&targets, i, s)) trainee_adapt(t->t, i, s, t->o.rank, scale);
+    return true;
 }
 
 // A uniform in +-1 / sqrt(columns), as PEFT's is, and B zero: at first the adapter changes nothing.
 static void begin_numbers(struct gyr_tune *t) {
     for (uint32_t i = 0; i < t->m->h.layers; i++)
-        for (int s = 0; s < SLOTS; s++) {
-            const struct trained *p = trainee_pair(t->t, i, (enum slot)s);
+        for (unsigned s = 0; s < trainee_slots(t->t); s++) {
+            const struct trained *p = trainee_pair(t->t, i, s);
             size_t in, out;
-            trainee_shape(t->t, i, (enum slot)s, &in, &out);
+            trainee_shape(t->t, i, s, &in, &out);
             double bound = in ? 1 / sqrt((double)in) : 0;
             for (size_t k = 0; in && k < p->rank * in; k++)
                 t->numbers[p->a + k] = (float)((2 * random_at(t->o.seed + number_seed, p->a + k) - 1) * bound);
@@ -91,7 +102,6 @@ static void begin_numbers(struct gyr_tune *t) {
 }
 
 static bool make_numbers(struct gyr_tune *t, gyr_error *e) {
-    adapt_all(t);
     size_t n = trainee_numbers(t->t);
     t->numbers = calloc(n + 1, sizeof *t->numbers);
     t->leaf = calloc(n + 1, sizeof *t->leaf);
@@ -142,8 +152,10 @@ static bool find_state(struct gyr_tune *t, gyr_error *e) {
 static bool fill(struct gyr_tune *t, const gyr_tune_options *o, gyr_error *e) {
     t->o = *o;
     choose(&t->o, t->m);
-    t->o.data = t->o.valid = t->o.output = NULL;
-    if (!name_files(t, o->output, e) || !(t->t = trainee_new(t->m, o->threads, e)) || !read_data(t, o, e)) return false;
+    t->o.data = t->o.valid = t->o.output = t->o.targets = NULL;
+    if (!name_files(t, o->output, e) || !(t->t = trainee_new(t->m, o->threads, e)) || !adapt_all(t, o->targets, e) ||
+        !read_data(t, o, e))
+        return false;
     if (!t->o.epochs) t->o.epochs = auto_epochs(t->lessons.n);
     t->each = (t->lessons.n + t->o.batch - 1) / t->o.batch;
     t->steps = t->each * t->o.epochs;
@@ -190,7 +202,9 @@ void gyr_tune_get_info(const gyr_tune *t, gyr_tune_info *info) {
                             .learning_rate = t->o.learning_rate,
                             .steps = t->steps,
                             .done = t->adam.steps,
-                            .numbers = t->adam.n};
+                            .numbers = t->adam.n,
+                            .rslora = t->o.rslora,
+                            .optimizer = t->o.optimizer};
     for (size_t i = 0; i < t->lessons.n; i++) {
         const struct lesson *l = &t->lessons.items[i];
         info->tokens += l->n;

@@ -99,7 +99,7 @@ static bool step(struct running *r, size_t step) {
     r->p.norm = clip(t->sum, t->adam.n, t->o.clip);
     if (isnan(r->p.norm)) return broken(r, "the gradient");
     r->p.rate = t->o.learning_rate * schedule_at(t->o.schedule, step, t->steps, t->warmup);
-    adamw_step(&t->adam, t->numbers, t->sum, r->p.rate);
+    if (!tune_move(t, r->p.rate, r->e)) return false;
     r->p.step = step + 1;
     r->p.stepped = true;
     r->p.valid_loss = r->p.valid_accuracy = (double)NAN;

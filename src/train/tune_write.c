@@ -6,17 +6,18 @@
 #include <stdlib.h>
 
 static struct adapter *adapter_of(const struct gyr_tune *t, gyr_error *e) {
-    size_t n = 0, most = (size_t)t->m->h.layers * SLOTS;
+    size_t n = 0, most = (size_t)t->m->h.layers * trainee_slots(t->t);
     struct adapter_pair_made *pairs = calloc(most + 1, sizeof *pairs);
     if (!pairs) return fail_memory(e, "training"), NULL;
     for (uint32_t i = 0; i < t->m->h.layers; i++)
-        for (int s = 0; s < SLOTS; s++) {
-            const struct trained *p = trainee_pair(t->t, i, (enum slot)s);
-            const struct linear *l = trainee_linear(&t->m->layers[i], (enum slot)s);
+        for (unsigned s = 0; s < trainee_slots(t->t); s++) {
+            const struct trained *p = trainee_pair(t->t, i, s);
+            const struct linear *l = trainee_linear(t->t, i, s);
             if (!p->rank || !l) continue;
-            pairs[n++] = (struct adapter_pair_made){l->number, p->rank, t->numbers + p->a, t->numbers + p->b, p->scale};
+            pairs[n++] = (struct adapter_pair_made){l->number, p->rank, t->numbers + p->a, t->numbers + p->b};
         }
-    struct adapter *a = adapter_make(t->m, pairs, n, e);
+    struct adapter_scaling scaling = {t->o.rank, t->o.alpha, t->o.rslora};
+    struct adapter *a = adapter_make(t->m, &scaling, pairs, n, e);
     free(pairs);
     return a;
 }

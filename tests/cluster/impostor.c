@@ -15,7 +15,8 @@ struct hello {
 };
 
 int main(int argc, char **argv) {
-    struct ranks r = {.lost = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+    uint32_t number[2] = {0, 1}; // rank 0 is all that it speaks to
+    struct ranks r = {.lost = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .number = number};
     struct hello h = {.magic = "gyrranks", .order = 0x01020304, .edition = EDITION, .host = "elsewhere"};
     struct buf b = {0};
     gyr_error e = {0};

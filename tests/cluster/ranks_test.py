@@ -1,70 +1,31 @@
 """Models on several ranks, which MPI's launcher starts here: the same bytes, whatever the number; and ranks that do
-not fit together, that die, and that stop. With RANKS=all every number of ranks for every model.
+not fit together, that die, and that stop.
 
 usage: ranks_test.py GYR STATEFUL_MODELS IMPOSTOR
 """
+import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "house"))
-from house import Skip, run  # noqa: E402
+from launching import ALL, ENV, FOLDER, GYR, at_once, ended, launcher, model_file, rank_process, start
+from house import run
 
-GYR, MODELS, IMPOSTOR = (str(Path(p).resolve()) for p in sys.argv[1:4])
-FOLDER = tempfile.TemporaryDirectory()
+IMPOSTOR = str(Path(sys.argv[3]).resolve())
 # A mixture; states beside attention; a state alone; an indexer and latent attention; windows and chunks.
 NAMES = ("mixtral", "falcon-h1", "mamba", "deepseek-v3.2", "llama4")
-ALL = os.environ.get("RANKS") == "all"
-COUNTS = {"poet": (1, 2, 7), "mixtral": (5,), "falcon-h1": (4,), "deepseek-v3.2": (3,)}
-MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-       "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-       "OMPI_MCA_plm_rsh_agent": "", "OMPI_MCA_btl_vader_single_copy_mechanism": "none"}
-ENV = {k: v for k, v in os.environ.items() if k not in ("GYR_MODEL", "GYR_RANK_TIMEOUT")} | MPI
+COUNTS = {"layers": {"poet": (1, 7), "mixtral": (5,), "falcon-h1": (3,), "deepseek-v3.2": (2,)},
+          "rows": {"poet": (3,), "mixtral": (4,), "falcon-h1": (2,), "deepseek-v3.2": (3,)}}
 SAMPLED = ("-n", "40", "--seed", "7", "--temperature", "1", "--ignore-end", "-t", "1")
 PROMPT = "Write a poem about San Francisco, its hills and its fog, the bay and the bridge that spans it"
-
-
-def launcher():
-    """mpirun, or why there is none that this gyr could be started by."""
-    path = shutil.which("mpirun")
-    modules = [p.name for p in Path(GYR).parent.glob("gyr-*mpi*.so")]
-    if not path or not modules:
-        missing = "a launcher (mpirun)" if not path else "gyr's module for MPI"
-        raise Skip(f"NOTHING OF SEVERAL RANKS IS TRIED HERE: {missing} is missing; see docs/clusters.md")
-    return path
-
-
-def start(*parts, env=None, **options):
-    """mpirun of several commands: (count, program, argument...)."""
-    words = []
-    for n, *command in parts:
-        words += [":"] * bool(words) + ["-n", str(n), *map(str, command)]
-    return subprocess.Popen([launcher(), *words], env=ENV | (env or {}), stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def ended(p):
-    try:
-        out, err = p.communicate(timeout=100)
-    except subprocess.TimeoutExpired:
-        p.kill()
-        out, err = p.communicate()
-        return "hung", out, err
-    return p.returncode, out, err
+PATIENCE = 4  # seconds without a sign of life, where a rank is stopped
 
 
 def model(name):
-    """The arguments that choose a model, which is written when it is first asked for."""
-    if name == "poet":
-        return ()
-    path = Path(FOLDER.name) / f"{name}.gguf"
-    if not path.exists():
-        subprocess.run([MODELS, FOLDER.name, name], check=True)
-    return ("-m", str(path), "--raw")
+    """The arguments that choose a model."""
+    return () if name == "poet" else ("-m", model_file(name), "--raw")
 
 
 def alone(*arguments):
@@ -74,29 +35,58 @@ def alone(*arguments):
 
 
 def the_bytes_do_not_depend_on_the_number_of_ranks():
-    problems = []
+    cases = []
     launcher()
     for name in ("poet", *NAMES):
         arguments = (*model(name), *SAMPLED, PROMPT)
-        counts = (1, 2, 3, 4, 5, 7) if ALL else COUNTS.get(name, ())
-        want = alone(*arguments) if counts else ""
-        for n in counts:
-            status, out, err = ended(start((n, GYR, "run", *arguments)))
-            if status or out != want:
-                problems.append(f"{name} on {n} ranks: status {status}, {out!r}, not {want!r}; {err}")
-    return problems
+        want = alone(*arguments)
+        for split, counts in COUNTS.items():
+            cases += [(name, n, split, arguments, want) for n in ((1, 2, 3, 4, 5, 7) if ALL else counts.get(name, ()))]
+
+    def one(name, n, split, arguments, want):
+        status, out, err = ended(start((n, GYR, "run", "--split", split, *arguments)))
+        ok = status == 0 and out == want and (n == 1 or f"{n} ranks, by {split}: " in err)
+        return [] if ok else [f"{name} on {n} ranks by {split}: status {status}, {out!r}, not {want!r}; {err}"]
+
+    return at_once(one, cases)
 
 
-def sessions_share_pages_and_states_on_all_ranks():
-    """Many sequences, forked from one: what bench computes, of whose bytes only their number is told."""
-    problems = []
+def unlike_parts():
+    """By what gyr bench kept on each: here of one machine, which another file says to be a third as fast."""
     launcher()
-    for name in ("poet", "falcon-h1"):
-        more = model(name)[:2]
-        status, out, err = ended(start((3, GYR, "bench", *more, "-p", 40, "-n", 3, "-b", "1,5", "--repeat", 1, "-t", 1)))
-        if status or "decode 5 x 3" not in out:
-            problems.append(f"{name}: status {status}, {out}{err}")
-    return problems
+    name = model_file("mixtral")
+    fast, slow = (Path(FOLDER.name) / speed for speed in ("fast", "slow"))
+    subprocess.run([GYR, "bench", "-m", name, "-p", "40", "-n", "4", "-b", "1", "--repeat", "1", "-t", "1"],
+                   env=ENV | {"XDG_CACHE_HOME": str(fast)}, check=True, capture_output=True)
+    kept = json.loads((fast / "gyr/rates.json").read_text())
+    for machine in kept["machines"].values():
+        for is_model in machine.values():
+            rates = is_model["rates"]
+            for key, value in rates.items():
+                if isinstance(value, float):
+                    rates[key] = value / 3 if value > 1 else value * 3
+            rates["products"] = {t: [3 * s for s in row] for t, row in rates["products"].items()}
+    (slow / "gyr").mkdir(parents=True)
+    (slow / "gyr/rates.json").write_text(json.dumps(kept))
+    want = alone(*model("mixtral"), *SAMPLED, PROMPT)
+
+    def one(split, parts, folders):
+        words = ("run", "--split", split, *model("mixtral"), *SAMPLED, PROMPT)
+        status, out, err = ended(start(*((1, "env", f"XDG_CACHE_HOME={f}", GYR, *words) for f in folders)))
+        ok = status == 0 and out == want and f"2 ranks, by {split}: {parts}" in err
+        return [] if ok else [f"{parts} by {split}: status {status}, {out!r}, not {want!r}; {err}"]
+
+    return at_once(one, (("rows", "73%, 27%", (fast, slow)), ("rows", "27%, 73%", (slow, fast)),
+                         ("layers", "2, 0", (fast, slow))))
+
+
+def many_sequences():
+    status, out, err = ended(start((3, GYR, "bench", "-p", 40, "-n", 3, "-b", "5", "--repeat", 1, "-t", 1)))
+    return [] if not status and "decode 5 x 3" in out else [f"status {status}, {out}{err}"]
+
+
+def ranks_are_measured_and_have_parts_by_what_was():
+    return at_once(lambda case: case(), ((unlike_parts,), (many_sequences,)))
 
 
 def refusal(status, text, *parts, env=None):
@@ -109,38 +99,27 @@ def refusal(status, text, *parts, env=None):
 
 def ranks_that_do_not_fit_together_are_refused():
     run_ = (1, GYR, "run", "-n", 4, "hello")
-    other = (1, GYR, "run", *model("mixtral"), "hello")
+    module = {"GYR_MPI_MODULE": str(next(Path(GYR).parent.glob("gyr-openmpi.so"), ""))}  # the impostor is elsewhere
     strange = ((5, "rank 1 on elsewhere: is gyr 9.9.9, and rank 0 is gyr", run_, (1, IMPOSTOR, "version")),
                (5, "rank 2 on elsewhere: computes by edition", (2, *run_[1:]), (1, IMPOSTOR, "edition")),
                (5, "rank 1 on elsewhere: has another byte order", run_, (1, IMPOSTOR, "order")),
                (5, "is not the same version of gyr", run_, (1, IMPOSTOR, "stranger")))
     launcher()
-    module = {"GYR_MPI_MODULE": str(next(Path(GYR).parent.glob("gyr-openmpi.so"), ""))}  # the impostor is elsewhere
-    problems = [p for case in strange for p in refusal(*case, env=module)]
-    return problems + refusal(2, "has opened another model than rank 0", run_, other)
+    other = (2, "has opened another model than rank 0", run_, (1, GYR, "run", *model("mixtral"), "hello"))
+    return at_once(lambda *case: refusal(*case, env=module), (*strange, other))
 
 
 def what_is_wrong_on_one_rank_ends_all():
     run_ = (1, GYR, "run", "-n", 4, "hello")
-    return (refusal(3, "/nowhere.gguf: No such file", run_, (1, GYR, "run", "-m", "/nowhere.gguf", "hello"))
-            + refusal(3, "/nowhere.gguf: No such file", (1, GYR, "run", "-m", "/nowhere.gguf", "hello"), run_)
-            + refusal(2, "--foo: no such option", (3, GYR, "run", "--foo", "hello"))
-            + refusal(2, "serve: does not run on several ranks", (2, GYR, "serve"))
-            + refusal(2, "--adapter: gyr run takes none on several", (2, GYR, "run", "--adapter", "x", "hello"))
-            + refusal(7, "tokens do not fit", (2, GYR, "run", "-c", 8, PROMPT)))
-
-
-def rank_process(p, rank):
-    """The process that is this rank, of those that mpirun has started."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            told = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if parent == str(p.pid) and f"OMPI_COMM_WORLD_RANK={rank}".encode() in told:
-            return int(folder.name)
-    return None
+    nowhere = (1, GYR, "run", "-m", "/nowhere.gguf", "hello")
+    return at_once(refusal, (
+        (3, "/nowhere.gguf: No such file", run_, nowhere),
+        (3, "/nowhere.gguf: No such file", nowhere, run_),
+        (2, "--foo: no such option", (3, GYR, "run", "--foo", "hello")),
+        (2, "embed: does not run on several ranks", (2, GYR, "embed", "hello")),
+        (2, "has one model, and no folder of them", (2, GYR, "serve", "-m", "a", "-m", "b")),
+        (2, "--adapter: gyr run takes none on several", (2, GYR, "run", "--adapter", "x", "hello")),
+        (7, "tokens do not fit", (2, GYR, "run", "-c", 8, PROMPT))))
 
 
 def struck(rank, how, env=None):
@@ -156,18 +135,17 @@ def struck(rank, how, env=None):
     return ended(p)
 
 
-def a_killed_rank_is_named_and_ends_all():
-    status, _, err = struck(1, signal.SIGKILL)
-    return [] if status not in (0, "hung") and "rank 1" in err else [f"status {status}: {err}"]
+def a_killed_or_stopped_rank_is_named_and_ends_all():
+    def killed(rank):
+        status, _, err = struck(rank, signal.SIGKILL)
+        return [] if status not in (0, "hung") and f"rank {rank}" in err else [f"status {status}: {err}"]
 
+    def stopped(rank):
+        status, _, err = struck(rank, signal.SIGSTOP, {"GYR_RANK_TIMEOUT": str(PATIENCE)})
+        ok = status == 8 and f"gyr: rank {rank} on " in err and f"no sign of life for {PATIENCE} s" in err
+        return [] if ok else [f"rank {rank}: status {status}: {err}"]
 
-def a_stopped_rank_is_named_and_ends_all():
-    problems = []
-    for rank in (2, 0):
-        status, _, err = struck(rank, signal.SIGSTOP, {"GYR_RANK_TIMEOUT": "8"})
-        if status != 8 or f"gyr: rank {rank} on " not in err or "no sign of life for 8 s" not in err:
-            problems.append(f"rank {rank}: status {status}: {err}")
-    return problems
+    return at_once(lambda fn, rank: fn(rank), ((stopped, 2), (stopped, 0), (killed, 1)))
 
 
 def without_its_module_a_started_program_says_so():
@@ -177,8 +155,19 @@ def without_its_module_a_started_program_says_so():
     return [] if ok else [f"status {status}: {out}{err}"]
 
 
+def a_process_that_was_started_alone_looks_for_no_others():
+    """As Slurm does it: a number, and nothing that says how many there are; or that there are some."""
+    problems = []
+    for sign, status in (({"PMIX_RANK": "0"}, 0), ({"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "1"}, 0),
+                         ({"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "2"}, 5)):
+        p = subprocess.run([GYR, "run", "-n", "4", "hello"], env=ENV | sign | {"GYR_MPI_MODULE": "/nowhere.so"},
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+        problems += [f"{sign}: {p.returncode}, {p.stderr}"] if p.returncode != status else []
+    return problems
+
+
 if __name__ == "__main__":
-    run(the_bytes_do_not_depend_on_the_number_of_ranks, sessions_share_pages_and_states_on_all_ranks,
+    run(the_bytes_do_not_depend_on_the_number_of_ranks, ranks_are_measured_and_have_parts_by_what_was,
         ranks_that_do_not_fit_together_are_refused, what_is_wrong_on_one_rank_ends_all,
-        a_killed_rank_is_named_and_ends_all, a_stopped_rank_is_named_and_ends_all,
+        a_killed_or_stopped_rank_is_named_and_ends_all, a_process_that_was_started_alone_looks_for_no_others,
         without_its_module_a_started_program_says_so)

@@ -66,6 +66,10 @@ def setup_check_changes_nothing():
             expect(setup("--check"), 0))
 
 
+def setup_for_several_machines_is_asked_for():
+    return expect(setup("--mpi", lacks="ompi-c"), 0, "libopenmpi-dev openmpi-bin", never=("jansson",))
+
+
 def setup_for_another_machine_is_asked_for():
     return (expect(setup("--aarch64"), 0, "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user", never=("jansson",)) +
             expect(setup(lacks="jansson"), 0, never=("aarch64", "qemu")))
@@ -186,6 +190,7 @@ if __name__ == "__main__":
     run(setup_is_silent_where_nothing_is_missing, setup_says_what_it_installs_before_it_does,
         setup_takes_sudo_when_it_is_not_root, setup_without_sudo_says_whom_to_ask,
         setup_on_another_distribution_names_the_libraries, setup_check_changes_nothing,
-        setup_for_another_machine_is_asked_for, setup_for_the_page_is_asked_for, totals_are_true, a_build_that_never_ran_is_a_failure,
+        setup_for_several_machines_is_asked_for, setup_for_another_machine_is_asked_for,
+        setup_for_the_page_is_asked_for, totals_are_true, a_build_that_never_ran_is_a_failure,
         compare_needs_gyr_and_the_files, compare_sets_them_side_by_side, compare_takes_the_best_peer,
         compare_takes_the_tools_of_llama_cpp, compare_says_what_failed)

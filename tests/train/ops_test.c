@@ -1,10 +1,11 @@
 // The operations of training and their gradients against PyTorch's autograd (tests/data/train, by
 // tools/goldens/backward.py), and the same bytes on any number of threads.
 #include "test.h"
+#include "train/muon.h"
 #include "train/ops.h"
 #include "train/tree.h"
 
-enum { ARRAYS = 256 };
+enum { ARRAYS = 512 };
 
 static struct {
     char name[ARRAYS][32];
@@ -75,6 +76,18 @@ static void norms(void) {
     }
 }
 
+// A vector a head, each with weights of its own.
+static void norms_of_heads(void) {
+    float y[160], dx[160], dw[32] = {0}, saved[40];
+    struct norm_op o = {.rows = 20, .dim = 8, .eps = 1e-5f, .w = get("heads.w", 32), .parts = 4};
+    const float *x = get("heads.x", 160);
+    norm_forward(&o, x, y, saved);
+    norm_backward(&o, x, saved, get("heads.dy", 160), dx, dw, NULL);
+    near("heads.y", y, 160);
+    near("heads.dx", dx, 160);
+    near("heads.dw", dw, 32);
+}
+
 enum { ROWS = 6, IN = 64, OUT = 40, RANK = 4 };
 
 struct gradients {
@@ -142,6 +155,24 @@ static void gradients_are_added(void) {
     pool_free(pool);
 }
 
+static void matrices_with_a_factor(void) {
+    struct pool *pool = pool_new(1, NULL);
+    struct linear_op o = {.pool = pool,
+                          .rows = 3,
+                          .in = 20,
+                          .out = 10,
+                          .type = TYPE_F32,
+                          .w = get("by.w", 200),
+                          .bias = get("by.bias", 10),
+                          .by = 0.3f};
+    float y[30], dx[60];
+    REQUIRE(pool && linear_forward(&o, get("by.x", 60), y, NULL, NULL));
+    REQUIRE(linear_backward(&o, get("by.x", 60), NULL, get("by.dy", 30), dx, NULL, NULL, NULL));
+    near("by.y", y, 30);
+    near("by.dx", dx, 60);
+    pool_free(pool);
+}
+
 static void rotations(void) {
     for (int neighbours = 0; neighbours < 2; neighbours++) {
         const char *c = neighbours ? "neighbours" : "halves";
@@ -160,10 +191,12 @@ struct attended {
     float y[288], dq[288], dk[144], dv[144];
 };
 
-static bool attend(const char *c, size_t window, unsigned threads, struct attended *g) {
+static bool attend(const char *c, const struct attention_op *more, unsigned threads, struct attended *g) {
     struct pool *pool = pool_new(threads, NULL);
-    struct attention_op o = {pool, 9, 4, 2, 8, window, 1 / sqrtf(8)};
+    struct attention_op o = *more;
     float saved[36];
+    o.pool = pool;
+    o.rows = 9, o.heads = 4, o.kv_heads = 2, o.dim = 8, o.scale = 1 / sqrtf(8);
     const float *q = get(of(c, "q"), 288), *k = get(of(c, "k"), 144), *v = get(of(c, "v"), 144);
     bool ok = pool && attention_forward(&o, q, k, v, g->y, saved, NULL) &&
               attention_backward(&o, q, k, v, g->y, saved, get(of(c, "dy"), 288), g->dq, g->dk, g->dv, NULL);
@@ -172,10 +205,20 @@ static bool attend(const char *c, size_t window, unsigned threads, struct attend
 }
 
 static void attention(void) {
-    for (int window = 0; window < 2; window++) {
-        const char *c = window ? "window" : "attention";
+    const struct {
+        const char *name;
+        struct attention_op o;
+    } cases[] = {{"attention", {0}},
+                 {"window", {.window = 3}},
+                 {"capped", {.cap = 1.5f}},
+                 {"alibi", {.slopes = get("alibi.slopes", 4)}},
+                 {"rounded", {.slopes = get("rounded.slopes", 4), .slopes_bf16 = true}},
+                 {"sinks", {.sinks = get("sinks.sinks", 4)}},
+                 {"chunks", {.chunk = 4}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *c = cases[i].name;
         static struct attended one, three;
-        REQUIRE(attend(c, window ? 3 : 0, 1, &one) && attend(c, window ? 3 : 0, 3, &three));
+        REQUIRE(attend(c, &cases[i].o, 1, &one) && attend(c, &cases[i].o, 3, &three));
         near(of(c, "y"), one.y, 288);
         near(of(c, "dq"), one.dq, 288);
         near(of(c, "dk"), one.dk, 144);
@@ -185,8 +228,8 @@ static void attention(void) {
 }
 
 static void units(void) {
-    static const char *const names[] = {"gelu", "gelu_tanh", "silu", "relu", "relu2"};
-    for (int u = UNIT_GELU; u <= UNIT_RELU2; u++) {
+    static const char *const names[] = {"gelu", "gelu_tanh", "silu", "relu", "relu2", "sigmoid", "tanh"};
+    for (int u = UNIT_GELU; u <= UNIT_TANH; u++) {
         const char *c = names[u];
         float y[64], dx[64], dgate[64], dup[64];
         const float *dy = get(of(c, "dy"), 64), *gate = get(of(c, "gate"), 64), *up = get(of(c, "up"), 64);
@@ -199,6 +242,51 @@ static void units(void) {
         near(of(c, "gated"), y, 64);
         near(of(c, "dgate"), dgate, 64);
         near(of(c, "dup"), dup, 64);
+    }
+}
+
+static void bounds(void) {
+    const struct bounded_op o = {64, 1.5f, 1.702f};
+    const float *gate = get("bounded.gate", 64), *up = get("bounded.up", 64);
+    float y[64], dx[64], dup[64];
+    bounded_forward(&o, gate, up, y);
+    bounded_backward(&o, gate, up, get("bounded.dy", 64), dx, dup);
+    near("bounded.y", y, 64);
+    near("bounded.dgate", dx, 64);
+    near("bounded.dup", dup, 64);
+    for (int hard = 0; hard < 2; hard++) {
+        const char *c = hard ? "clamp" : "cap";
+        memcpy(y, get(of(c, "x"), 64), sizeof y);
+        memcpy(dx, get(of(c, "dy"), 64), sizeof dx);
+        (hard ? clamp_forward : cap_forward)(64, 1.5f, y);
+        (hard ? clamp_backward : cap_backward)(64, 1.5f, y, dx);
+        near(of(c, "y"), y, 64);
+        near(of(c, "dx"), dx, 64);
+    }
+}
+
+static void routes(void) {
+    const struct {
+        const char *name;
+        struct route_op o;
+    } cases[] = {{"route-soft", {.score = ROUTE_SOFTMAX}},
+                 {"route-normed", {.score = ROUTE_SOFTMAX, .normed = true}},
+                 {"route-chosen", {.score = ROUTE_CHOSEN}},
+                 {"route-sigmoid", {.score = ROUTE_SIGMOID, .normed = true, .groups = 4, .groups_used = 2}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *c = cases[i].name;
+        struct route_op o = cases[i].o;
+        float weight[21], chosen[21], saved[56], dlogits[56];
+        int32_t expert[21];
+        o.rows = 7, o.experts = 8, o.used = 3, o.scale = 1.5f;
+        o.pairs = o.groups;
+        o.shift = o.groups ? get(of(c, "shift"), 8) : NULL;
+        REQUIRE(route_forward(&o, get(of(c, "logits"), 56), expert, weight, saved, NULL));
+        route_backward(&o, expert, saved, get(of(c, "dweight"), 21), dlogits);
+        for (int k = 0; k < 21; k++) chosen[k] = (float)expert[k];
+        near(of(c, "expert"), chosen, 21);
+        near(of(c, "weight"), weight, 21);
+        near(of(c, "dlogits"), dlogits, 56);
     }
 }
 
@@ -219,6 +307,81 @@ static void ends(void) {
     loss = (float)cross_entropy(6, 24, get("loss.logits", 144), ids, get("loss.weight", 6), 0.25f, dlogits);
     near("loss.loss", &loss, 1);
     near("loss.dlogits", dlogits, 144);
+}
+
+static void convolutions(void) {
+    struct pool *pool = pool_new(2, NULL);
+    struct conv_op o = {pool, 40, 6, 4, get("conv.w", 24), get("conv.bias", 6)};
+    float y[240], dx[240];
+    REQUIRE(pool);
+    conv_forward(&o, get("conv.x", 240), y);
+    conv_backward(&o, get("conv.dy", 240), dx);
+    near("conv.y", y, 240);
+    near("conv.dx", dx, 240);
+    pool_free(pool);
+}
+
+struct recurred {
+    float y[2800], dx[2800], dkey[240], dquery[240], ddt[2800], dbeta[160];
+};
+
+static bool recur(const char *c, const struct recur_op *given, unsigned threads, struct recurred *g) {
+    struct recur_op o = *given;
+    bool each = o.kind == RECUR_CHANNELS;
+    size_t inner = o.heads * o.dim, steps = each ? inner : o.heads, keys = 40 * o.groups * 3;
+    struct recur_given in = {get(of(c, "x"), 40 * inner), get(of(c, "key"), keys), get(of(c, "query"), keys),
+                             get(of(c, "dt"), 40 * steps), get(of(c, "beta"), 40 * o.heads)};
+    struct recur_back back = {g->dx, g->dkey, g->dquery, g->ddt, g->dbeta};
+    o.pool = pool_new(threads, NULL);
+    o.rows = 40, o.size = 3, o.dt_by = 0.8f;
+    o.dt_bias = get(of(c, "dt_bias"), steps);
+    o.a = get(of(c, "a"), each ? 3 * inner : o.heads);
+    o.skip = o.kind == RECUR_DELTA ? NULL : get(of(c, "skip"), steps);
+    bool ok = o.pool && recur_forward(&o, &in, g->y, NULL) &&
+              recur_backward(&o, &in, get(of(c, "dy"), 40 * inner), &back, NULL);
+    pool_free(o.pool);
+    return ok;
+}
+
+// More rows than a block of those that are computed again.
+static void recurrences(void) {
+    const struct {
+        const char *name;
+        struct recur_op o;
+    } cases[] = {
+        {"channels", {.kind = RECUR_CHANNELS, .heads = 1, .dim = 70, .groups = 1}},
+        {"states", {.kind = RECUR_HEADS, .heads = 4, .dim = 5, .groups = 2, .dt_least = 0.2f, .dt_most = 1.2f}},
+        {"delta", {.kind = RECUR_DELTA, .heads = 4, .dim = 5, .groups = 2}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *c = cases[i].name;
+        const struct recur_op *o = &cases[i].o;
+        size_t inner = o->heads * o->dim;
+        static struct recurred one, three;
+        memset(&one, 0, sizeof one);
+        memset(&three, 0, sizeof three);
+        REQUIRE(recur(c, o, 1, &one) && recur(c, o, 3, &three));
+        near(of(c, "y"), one.y, 40 * inner);
+        near(of(c, "dx"), one.dx, 40 * inner);
+        near(of(c, "dkey"), one.dkey, 120 * o->groups);
+        near(of(c, "dquery"), one.dquery, 120 * o->groups);
+        near(of(c, "ddt"), one.ddt, 40 * (o->kind == RECUR_CHANNELS ? inner : o->heads));
+        near(of(c, "dbeta"), one.dbeta, 40 * o->heads);
+        CHECK(!memcmp(&one, &three, sizeof one));
+    }
+}
+
+static void orthogonal_steps(void) {
+    for (size_t tall = 0; tall < 2; tall++) {
+        const char *c = tall ? "muon-tall" : "muon-wide";
+        float w[30], mean[30] = {0};
+        memcpy(w, get(of(c, "before"), 30), sizeof w);
+        for (size_t i = 0; i < 3; i++) {
+            const float *g = get(of(c, "gradients"), 90) + 30 * i;
+            struct muon_matrix m = {tall ? 10 : 3, tall ? 3 : 10, w, mean, g};
+            REQUIRE(muon_step(&m, 0.1, 0.01, NULL));
+        }
+        near(of(c, "after"), w, 30);
+    }
 }
 
 // As the tree is described: the left half has the largest power of two of leaves below all.
@@ -248,12 +411,19 @@ static void sums_are_a_tree_of_the_number(void) {
 int main(void) {
     if (!load()) return 1;
     RUN(norms);
+    RUN(norms_of_heads);
     RUN(linear);
     RUN(gradients_are_added);
+    RUN(matrices_with_a_factor);
     RUN(rotations);
     RUN(attention);
     RUN(units);
+    RUN(bounds);
+    RUN(routes);
     RUN(ends);
+    RUN(orthogonal_steps);
+    RUN(convolutions);
+    RUN(recurrences);
     RUN(sums_are_a_tree_of_the_number);
     free(golden.all);
     return test_end();

@@ -40,7 +40,7 @@ def load_models():
     sys.path.insert(0, str(HERE))
     import models
     families = {}
-    for name in ("model_families", "expert_families"):
+    for name in ("model_families", "gemma_families", "expert_families", "state_families"):
         module = sys.modules[name] = types.SimpleNamespace(**runpy.run_path(str(HERE / f"{name}.py")))
         families |= module.FAMILIES
     return models, families

@@ -59,6 +59,8 @@ static inline float value_of(enum unit f, float x) {
     case UNIT_GELU_TANH: return 0.5f * x * (1 + tanh_f(TANH_BY * (x + 0.044715f * x * x * x)));
     case UNIT_SILU: return x * sigmoid(x);
     case UNIT_RELU: return either(x < 0, 0, x);
+    case UNIT_SIGMOID: return sigmoid(x);
+    case UNIT_TANH: return tanh_f(x);
     default: return either(x < 0, 0, x * x);
     }
 }
@@ -75,6 +77,8 @@ static inline float slope_of(enum unit f, float x) {
         return s * (1 + x * (1 - s));
     }
     case UNIT_RELU: return either(x > 0, 1, 0);
+    case UNIT_SIGMOID: return sigmoid(x) * (1 - sigmoid(x));
+    case UNIT_TANH: return 1 - tanh_f(x) * tanh_f(x);
     default: return either(x < 0, 0, 2 * x);
     }
 }
@@ -87,6 +91,8 @@ static inline float slope_of(enum unit f, float x) {
     case UNIT_SILU: body(UNIT_SILU) break;                                                                             \
     case UNIT_RELU: body(UNIT_RELU) break;                                                                             \
     case UNIT_RELU2: body(UNIT_RELU2) break;                                                                           \
+    case UNIT_SIGMOID: body(UNIT_SIGMOID) break;                                                                       \
+    case UNIT_TANH: body(UNIT_TANH) break;                                                                             \
     }
 
 void KERNEL(unit_values)(enum unit f, const float *restrict x, size_t n, float *restrict y) {

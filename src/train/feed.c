@@ -1,0 +1,100 @@
+// What comes behind attention: an MLP, experts, or nothing.
+#include "train/example.h"
+
+#include <string.h>
+
+// ----------------------------------------------------------------------------------------------------- a unit
+
+static size_t wide_of(const struct example *x, uint32_t i, const struct unit_slots *s) {
+    return trainee_linear(x->t, i, s->down)->w.cols;
+}
+
+void unit_lay_out(struct example *x, uint32_t i, const struct unit_slots *s, size_t rows, struct kept_unit *u) {
+    size_t n = rows * wide_of(x, i, s);
+    bool gated = s->gate != NO_SLOT || s->gate_up != NO_SLOT;
+    u->rows = rows;
+    u->wide = wide_of(x, i, s);
+    u->gate = gated ? example_room(x, n) : NULL;
+    u->up = example_room(x, n);
+    u->inner = example_room(x, n);
+}
+
+// Gates and what they gate out of one matrix's rows, or their gradients back into them.
+static void part(size_t rows, size_t wide, float *both, float *gate, float *up, bool back) {
+    for (size_t r = 0; r < rows; r++, both += 2 * wide, gate += wide, up += wide) {
+        memcpy(back ? both : gate, back ? gate : both, wide * sizeof *both);
+        memcpy(back ? both + wide : up, back ? up : both + wide, wide * sizeof *both);
+    }
+}
+
+bool unit_run(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept, const float *in,
+              const struct kept_unit *u, struct scratch *w, float *out) {
+    if (s->gate_up != NO_SLOT) {
+        if (!step_linear(x, i, s->gate_up, u->rows, in, w->a, kept->gate)) return false;
+        part(u->rows, u->wide, w->a, u->gate, u->up, false);
+    } else if ((s->gate != NO_SLOT && !step_linear(x, i, s->gate, u->rows, in, u->gate, kept->gate)) ||
+               !step_linear(x, i, s->up, u->rows, in, u->up, kept->up))
+        return false;
+    step_unit(x, u);
+    return step_linear(x, i, s->down, u->rows, u->inner, out, kept->down);
+}
+
+bool unit_run_back(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept,
+                   const float *in, const struct kept_unit *u, const float *dout, struct scratch *w, float *dx) {
+    float *dinner = w->a, *dgate = w->b, *dup = w->c;
+    memset(dinner, 0, u->rows * u->wide * sizeof *dinner);
+    if (!step_linear_back(x, i, s->down, u->rows, u->inner, kept->down, dout, w->some, dinner)) return false;
+    step_unit_back(x, u, dinner, dgate, dup);
+    if (s->gate_up != NO_SLOT) {
+        part(u->rows, u->wide, w->d, dgate, dup, true);
+        return step_linear_back(x, i, s->gate_up, u->rows, in, kept->gate, w->d, w->some, dx);
+    }
+    return (s->gate == NO_SLOT || step_linear_back(x, i, s->gate, u->rows, in, kept->gate, dgate, w->some, dx)) &&
+           step_linear_back(x, i, s->up, u->rows, in, kept->up, dup, w->some, dx);
+}
+
+// -------------------------------------------------------------------------------------------------- the layer's
+
+static struct unit_slots slots_of(const struct layer *l) {
+    bool both = l->gate_up.w.rows, gate = l->gate.w.rows;
+    return (struct unit_slots){both ? SLOT_GATE_UP : NO_SLOT, gate ? SLOT_GATE : NO_SLOT, both ? NO_SLOT : SLOT_UP,
+                               SLOT_DOWN};
+}
+
+static struct narrow narrow_of(const struct example *x, uint32_t i, const struct unit_slots *s) {
+    float **all = x->kept[i].narrow;
+    return (struct narrow){s->gate_up != NO_SLOT ? all[s->gate_up]
+                           : s->gate != NO_SLOT  ? all[s->gate]
+                                                 : NULL,
+                           s->up != NO_SLOT ? all[s->up] : NULL, all[s->down]};
+}
+
+void feed_lay_out(struct example *x, uint32_t i) {
+    const struct layer *l = x->t->layers[i].l;
+    struct unit_slots s = slots_of(l);
+    if (l->plan.feed == FEED_MLP) unit_lay_out(x, i, &s, x->rows, &x->kept[i].unit);
+    if (l->plan.feed == FEED_EXPERTS) mix_lay_out(x, i);
+}
+
+size_t feed_widest(const struct example *x, uint32_t i) {
+    const struct layer *l = x->t->layers[i].l;
+    return l->plan.feed == FEED_EXPERTS ? mix_widest(x, i)
+           : l->plan.feed == FEED_NONE  ? 0
+                                        : 2 * (size_t)l->plan.feed_forward;
+}
+
+bool feed(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
+    const struct layer *l = x->t->layers[i].l;
+    struct unit_slots s = slots_of(l);
+    struct narrow n = narrow_of(x, i, &s);
+    if (l->plan.feed == FEED_EXPERTS) return mix(x, i, in, w, out);
+    return unit_run(x, i, &s, &n, in, &x->kept[i].unit, w, out);
+}
+
+bool feed_back(struct example *x, uint32_t i, const float *in, const float *dout, struct scratch *w, float *dx) {
+    const struct layer *l = x->t->layers[i].l;
+    struct unit_slots s = slots_of(l);
+    struct narrow n = narrow_of(x, i, &s);
+    if (l->plan.feed == FEED_EXPERTS) return mix_back(x, i, in, dout, w, dx);
+    return unit_run_back(x, i, &s, &n, in, &x->kept[i].unit, dout, w, dx);
+}
