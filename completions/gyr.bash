@@ -66,7 +66,7 @@ _gyr() {
     quantize) words='--type --pure --requantize --threads --help' ;;
     train)
         words='tokenizer --data --output --model --resume --json --threads --type --tokenizer --shape --layers --width --heads
-               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --schedule --warmup
+               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --optimizer --schedule --warmup
                --weight-decay --clip --seed --save-steps --valid --hold-out --valid-steps --valid-tokens --sample --prompt
                --vocab-size --special --pre --min-count --help' ;;
     tune)

@@ -160,6 +160,7 @@ complete -c gyr -n '__fish_seen_subcommand_from train' -l batch -x -d 'Blocks of
 complete -c gyr -n '__fish_seen_subcommand_from train' -l epochs -x -d 'Times that all is learned'
 complete -c gyr -n '__fish_seen_subcommand_from train' -l steps -x -d 'Steps'
 complete -c gyr -n '__fish_seen_subcommand_from train' -l lr -x -d 'Learning rate'
+complete -c gyr -n '__fish_seen_subcommand_from train' -l optimizer -x -a 'adamw muon' -d 'How steps are made'
 complete -c gyr -n '__fish_seen_subcommand_from train' -l schedule -x -a 'cosine linear constant' -d 'How it falls'
 complete -c gyr -n '__fish_seen_subcommand_from train' -l warmup -x -d 'Part of the steps in which it rises'
 complete -c gyr -n '__fish_seen_subcommand_from train' -l weight-decay -x -d 'Weight decay'
