@@ -27,7 +27,7 @@ static const struct option options[] = {
     {"data", 0, "FILE", "conversations to learn from: JSONL, or a CSV", OPTION_TEXT, FIELD(data)},
     {"output", 'o', "PATH", "adapter to write: a PEFT folder, or a *.gguf file", OPTION_TEXT, FIELD(output)},
     {"valid", 0, "FILE", "conversations to measure by after each epoch", OPTION_TEXT, FIELD(valid)},
-    {"show", 0, NULL, "print examples with what is learned marked, and stop", OPTION_FLAG, FIELD(show)},
+    {"show", 0, NULL, "print examples, what is learned marked, and stop", OPTION_FLAG, FIELD(show)},
     {"resume", 0, NULL, "go on from the checkpoint, if there is one", OPTION_FLAG, FIELD(resume)},
     {"json", 0, NULL, "print a JSON object for each step and at the end", OPTION_FLAG, FIELD(json)},
     {"threads", 't', "N", "worker threads (one for each CPU if not given)", OPTION_WHOLE, FIELD(threads), 1, 1024},
