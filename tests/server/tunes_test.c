@@ -111,10 +111,10 @@ static void wishes_are_checked(void) {
     REQUIRE(tune_add(s, &w, NOW, &made, &e));
     CHECK_STR(made.metadata, "{\"a\":\"b\"}");
     CHECK_STR(tune_state_name(made.state), "validating_files");
+    tune_clear(&made);
     CHECK(!tune_add(s, &w, NOW, &made, &e));
     CHECK_INT(e.status, GYR_TOO_LONG);
     CHECK(!file_delete(s, 5, file, NOW, &e) && strstr(e.message, "is in use by ftjob-"));
-    tune_clear(&made);
     end();
 }
 
