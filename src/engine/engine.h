@@ -115,9 +115,6 @@ uint64_t model_own_bytes(const struct gyr_model *m);
 // well so far, and what becomes of it.
 bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e);
 
-// False, with the error set, where the model is on several ranks, of which each has a part of what `what` needs.
-bool model_here(const struct gyr_model *m, const char *what, gyr_error *e);
-
 // How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
 size_t model_samplers(struct gyr_model *m, size_t want);
 
