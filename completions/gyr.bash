@@ -3,7 +3,7 @@ _gyr() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize tune merge synth version help'
+        words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize train tune merge synth version help'
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -64,14 +64,19 @@ _gyr() {
                --no-cache --help' ;;
     convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
+    train)
+        words='tokenizer --data --output --model --resume --json --threads --type --tokenizer --shape --layers --width --heads
+               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --optimizer --schedule --warmup
+               --weight-decay --clip --seed --save-steps --valid --hold-out --valid-steps --valid-tokens --sample --prompt
+               --vocab-size --special --pre --min-count --help' ;;
     tune)
-        words='--model --data --output --valid --show --resume --json --threads --rank --alpha --epochs --batch --lr --schedule
-               --warmup --weight-decay --clip --seed --max-tokens --cut --save-steps --help' ;;
+        words='--model --data --output --valid --show --resume --json --threads --rank --alpha --rslora --targets --epochs --batch --lr
+               --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --save-steps --help' ;;
     merge) words='--model --adapter --output --type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --context --vocab --seed --help'
         [[ $word == -* ]] || words='falcon-7b falcon-40b falcon-180b' ;;
-    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize tune merge synth version' ;;
+    help) words='run verify serve key pull list rm inspect tokenize template embed logits eval plan devices cache bench convert quantize train tune merge synth version' ;;
     esac
     if [[ ($verb == inspect || $verb == plan || $verb == verify || $verb == quantize || $verb == convert) && $word != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -933,6 +933,135 @@ GYR_API gyr_status gyr_tune_write(const gyr_tune *tune, const char *path, gyr_er
 // Trains, and writes the adapter. Fails with GYR_IO; GYR_CANCELLED; GYR_FAILED if the loss is no number any more.
 GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
 
+// ------------------------------------------------------------------------------------------------------- training
+
+// Trains all weights of a model, from nothing or of a file, by texts (docs/training.md). What comes out depends on the
+// texts and the options, and neither on the number of threads nor on interruptions: the same bytes.
+
+// A model's shape; 0 and NULL: as `name` has it.
+typedef struct gyr_train_shape {
+    const char *name; // of gyr_synth_shapes(); NULL: a small Falcon of 7B's kind: 8 layers, width 256, 4 heads, 1 of
+                      // keys and values, 1024 in the MLP, tied
+    uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward;
+    uint32_t tied; // 1: the output matrix is the embedding; 2: it is one of its own
+    uint32_t reserved[5];
+} gyr_train_shape;
+
+// Where training stands. Losses are means over tokens, in nats; bits are per byte of text.
+typedef struct gyr_train_progress {
+    size_t step, steps;      // of the optimizer: made, and all
+    uint64_t tokens;         // learned from
+    bool stepped;            // a step was made now: the next members are of it
+    double loss;             // of the step's tokens, before it
+    double rate, norm;       // learning rate, and length of the gradient before it was clipped
+    double valid_loss, bits; // of the texts that are held out; NaN where they were not computed now
+    const char *sample;      // what the model writes; NULL where it was not asked now
+    size_t sample_size;      // bytes, which may end in a part of a character
+    double seconds;          // since gyr_train_run() began
+    uint64_t tokens_now;     // of `tokens`, those since then
+    double part;             // of the step under way, what is done
+    bool saved;              // a checkpoint was written now
+    uint64_t reserved[6];
+} gyr_train_progress;
+
+typedef struct gyr_train_options {
+    const char *model;       // a GGUF file of F32, F16 or BF16, of which all weights are trained; NULL: from nothing,
+    gyr_train_shape shape;   // a model of this shape,
+    const char *tokenizer;   // with the tokenizer of this: a GGUF file, or a folder as gyr_train_tokenizer() writes it
+    const char *const *data; // files: each is a text of UTF-8, or in *.jsonl each line's "text" is one
+    size_t n_data;
+    const char *const *valid; // the same, to measure by and not to learn from; none: a part of the data is held out
+    size_t n_valid;
+    double hold_out;         // that part; 0: 0.01; negative: none
+    const char *output;      // the GGUF file. Until training is done, what it needs to go on lies beside it, in
+                             // `output`.state
+    const char *type;        // of its matrices: "f32", "f16", "bf16"; NULL: "f16"
+    uint32_t context;        // most tokens that are learned from together, and those the model is for; 0: 512, or the
+                             // model's if that is less
+    uint32_t batch;          // blocks of `context` tokens in a step; 0: 8
+    uint64_t epochs;         // 0: 1, unless steps are given
+    uint64_t steps;          // 0: as many as the epochs have
+    double learning_rate;    // 0: 1e-3, or 2e-5 for a model of a file
+    gyr_optimizer optimizer; // Muon: of matrices that are no tables of tokens; of everything else AdamW
+    gyr_schedule schedule;
+    double warmup;          // part of the steps in which the learning rate rises; 0: 0.02; negative: none
+    double weight_decay;    // of matrices; 0: 0.1; negative: none
+    double clip;            // longest gradient; 0: 1; negative: any
+    uint64_t seed;          // of the beginning, of the order of texts, of what is held out, and of samples
+    uint32_t threads;       // 0: one for each CPU
+    bool resume;            // go on from the checkpoint, if there is one
+    uint32_t save_steps;    // steps between checkpoints; 0: those of about a minute
+    uint64_t valid_steps;   // steps between measurements and samples; 0: a tenth of all
+    uint64_t valid_tokens;  // most tokens to measure by; 0: 32,768
+    const char *prompt;     // what samples begin with; NULL: nothing
+    uint32_t sample_tokens; // of a sample; 0: none is written
+    // Called after each block. Return false to stop; a checkpoint is written, to go on from with `resume`.
+    bool (*progress)(void *user, const gyr_train_progress *p);
+    void *user;
+    uint64_t reserved[8];
+} gyr_train_options;
+
+typedef struct gyr_train gyr_train;
+
+// Reads the data and checks all of it; nothing is computed yet. Fails with GYR_IO; GYR_MALFORMED, by the line of the
+// data that is wrong; GYR_USAGE; GYR_UNSUPPORTED where a model does something that gyr has no gradient of; GYR_FAILED
+// where a checkpoint is there and is not to be gone on from, or is of another training.
+GYR_API gyr_train *gyr_train_open(const gyr_train_options *options, gyr_error *err);
+GYR_API void gyr_train_close(gyr_train *train);
+
+typedef struct gyr_train_info {
+    uint64_t texts, tokens, bytes;                   // to learn from, in an epoch
+    uint64_t valid_texts, valid_tokens, valid_bytes; // that are measured by
+    uint64_t numbers;                                // that are trained
+    uint32_t layers, hidden, heads, kv_heads, feed_forward, vocab, context, batch;
+    size_t steps, done; // of the optimizer: all; made before, by the checkpoint
+    uint64_t memory;    // bytes that training takes
+    double learning_rate;
+    bool fresh; // from nothing
+    uint64_t reserved[8];
+} gyr_train_info;
+
+// What is going to be done.
+GYR_API void gyr_train_get_info(const gyr_train *train, gyr_train_info *info);
+
+// Trains, and writes the model. Fails with GYR_IO; GYR_CANCELLED; GYR_FAILED if the loss is no number any more.
+GYR_API gyr_status gyr_train_run(gyr_train *train, gyr_error *err);
+
+// Of step `index` that was made, also before a resumption: its loss, and the bits that were measured after it, or NaN.
+// False past the last.
+GYR_API bool gyr_train_get_step(const gyr_train *train, size_t index, float *loss, float *bits);
+
+// --------------------------------------------------------------------------------------------------- tokenizers
+
+// A vocabulary learned from texts: byte-level BPE, with the merges that Hugging Face's tokenizers learn from them.
+
+typedef struct gyr_tokenizer_training {
+    const char *const *data; // files: each is a text of UTF-8, or in *.jsonl each line's "text" is one
+    size_t n_data;
+    const char *output; // a folder that is made, or is there: tokenizer.json and tokenizer_config.json are written
+    const char *pre;    // how texts are cut into words: "gpt-2", "llama-bpe" or "qwen2"; NULL: "gpt-2"
+    uint32_t size;      // tokens of the vocabulary, special ones and the 256 bytes among them; 0: 32,768
+    uint64_t least;     // pairs that occur less often are not merged
+    const char *const *special; // special tokens, which get the first ids; the first one begins and ends texts
+    size_t n_special;           // 0: one, "<|endoftext|>"
+    uint32_t threads;           // 0: one for each CPU
+    bool (*progress)(void *user, double fraction); // may be NULL; return false to stop
+    void *user;
+    uint64_t reserved[8];
+} gyr_tokenizer_training;
+
+typedef struct gyr_tokenizer_trained {
+    uint64_t bytes, texts; // read
+    uint64_t words;        // different ones
+    size_t size, merges;   // tokens of the vocabulary: fewer than asked for where nothing was left to merge
+    uint64_t reserved[4];
+} gyr_tokenizer_trained;
+
+// Learns a vocabulary, and writes it. `trained` may be NULL. Fails with GYR_IO; GYR_MALFORMED, by the line or the byte
+// that is wrong; GYR_USAGE; GYR_CANCELLED.
+GYR_API gyr_status gyr_train_tokenizer(const gyr_tokenizer_training *options, gyr_tokenizer_trained *trained,
+                                       gyr_error *err);
+
 // -------------------------------------------------------------------------------------------------- synthesis
 
 typedef struct gyr_synth_options {

@@ -22,6 +22,7 @@ int verb_synth(int argc, char **argv);
 int verb_quantize(int argc, char **argv);
 int verb_merge(int argc, char **argv);
 int verb_tune(int argc, char **argv);
+int verb_train(int argc, char **argv);
 int verb_plan(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 

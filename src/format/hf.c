@@ -117,8 +117,16 @@ static bool read_all_weights(struct checkpoint *c, gyr_error *e) {
     return fail(e, GYR_IO, "%s: no %s in this folder; give a GGUF file or a Hugging Face folder", c->path, single);
 }
 
+// A folder with nothing but a tokenizer, as `gyr train tokenizer` writes it.
+static bool open_tokenizer(struct checkpoint *c, gyr_error *e) {
+    if (!(c->architecture = strdup("tokenizer"))) return fail_memory(e, c->path);
+    return hf_vocab(c->path, c->keys, &c->vocab, &c->advice, e);
+}
+
 bool hf_open(struct checkpoint *c, gyr_error *e) {
     c->source = CHECKPOINT_HF;
+    if (!folder_has(c->path, "config.json") && !folder_has(c->path, "model.safetensors") && hf_has_vocab(c->path))
+        return open_tokenizer(c, e);
     if (!folder_has(c->path, "config.json"))
         return fail(e, GYR_IO, "%s: no config.json in this folder; give a GGUF file or a Hugging Face folder", c->path);
     if (!read_config(c, e) || !hf_settle(c, e) || !read_all_weights(c, e)) return false;

@@ -50,6 +50,9 @@ struct linear *adapt_linear(const struct layer *l, const struct hyperparameters 
 // Whether it is of one expert among several.
 bool adapt_of_experts(enum role role);
 
+// Whether it is of a layer that keeps a state.
+bool adapt_of_state(enum role role);
+
 // How many gates there are in a matrix that holds them and what they gate.
 size_t adapt_wide(const struct model *m, const struct layer *l, enum role role);
 

@@ -91,7 +91,8 @@ static bool check_target(const struct binding *b, struct target *t) {
     if (t->depth != 1) t->at.index = 0;
     if (experts && !ops->adapts_experts)
         return fail(b->e, GYR_UNSUPPORTED, "%s: adapts experts, which device %s does not", b->f->c->path, ops->kind);
-    if (l->plan.latent && t->at.role == ROLE_Q && b->from.pairs != m->pairs)
+    bool turns = m->family->state.gguf_turns && b->f->c->source != m->checkpoint->source;
+    if ((l->plan.latent && t->at.role == ROLE_Q && b->from.pairs != m->pairs) || (turns && adapt_of_state(t->at.role)))
         return refuse(b, p->name, "whose rows lie otherwise in this model of the");
     const struct linear *of = linear_of(b, t, spot_of(b, t, 0));
     if (!of) return refuse(b, p->name, "which this model has not, of the");

@@ -26,6 +26,13 @@ const enum role adapt_roles[] = {
     ROLE_SHARED_ROUTER,
     ROLE_Q_A,
     ROLE_KV_A,
+    ROLE_STATE_IN,
+    ROLE_STATE_X,
+    ROLE_STATE_DT,
+    ROLE_STATE_GATE,
+    ROLE_STATE_ALPHA,
+    ROLE_STATE_BETA,
+    ROLE_STATE_OUT,
 };
 const size_t adapt_roles_n = sizeof adapt_roles / sizeof *adapt_roles;
 
@@ -48,6 +55,13 @@ static struct linear *plain_linear(struct layer *l, enum role role) {
     case ROLE_SHARED_ROUTER: return &l->shared_router;
     case ROLE_Q_A: return &l->q_a;
     case ROLE_KV_A: return &l->kv_a;
+    case ROLE_STATE_IN: return &l->state.in;
+    case ROLE_STATE_X: return &l->state.x;
+    case ROLE_STATE_DT: return &l->state.dt;
+    case ROLE_STATE_GATE: return &l->state.gate;
+    case ROLE_STATE_ALPHA: return &l->state.alpha;
+    case ROLE_STATE_BETA: return &l->state.beta;
+    case ROLE_STATE_OUT: return &l->state.out;
     default: return NULL;
     }
 }
@@ -58,7 +72,16 @@ struct linear *adapt_linear(const struct layer *l, const struct hyperparameters 
                         : role == ROLE_EXPERT_UP   ? (x ? &x->up : NULL)
                         : role == ROLE_EXPERT_DOWN ? (x ? &x->down : NULL)
                                                    : plain_linear((struct layer *)(uintptr_t)l, role);
-    return of && of->w.rows ? of : NULL;
+    return of && of->w.rows && of->number ? of : NULL;
+}
+
+// Of a layer that keeps a state and nothing else. What a file has in one matrix with others, in turns, is nothing that
+// an adapter's file could be for.
+static bool is_for_adapters(const struct model *m, enum role role, uint32_t layer) {
+    char name[128];
+    if (!adapt_of_state(role)) return true;
+    return !m->layers[layer].plan.attends && !m->h.recurrence.each &&
+           family_tensor(m->family, m->checkpoint, (struct place){role, PART_WEIGHT, layer, 0}, name);
 }
 
 void adapt_number(struct model *m) {
@@ -67,7 +90,7 @@ void adapt_number(struct model *m) {
         struct layer *l = &m->layers[i];
         for (size_t r = 0; r < adapt_roles_n; r++) {
             struct linear *of = plain_linear(l, adapt_roles[r]);
-            if (of && of->w.rows) of->number = n++;
+            if (of && of->w.rows && is_for_adapters(m, adapt_roles[r], i)) of->number = n++;
         }
         for (uint32_t x = 0; l->experts && x < m->h.experts; x++) {
             l->experts[x].gate.number = n++;
@@ -81,6 +104,8 @@ void adapt_number(struct model *m) {
 bool adapt_of_experts(enum role r) {
     return r == ROLE_EXPERT_GATE || r == ROLE_EXPERT_UP || r == ROLE_EXPERT_DOWN || r == ROLE_EXPERT_GATE_UP;
 }
+
+bool adapt_of_state(enum role r) { return r >= ROLE_STATE_IN && r <= ROLE_STATE_OUT; }
 
 size_t adapt_wide(const struct model *m, const struct layer *l, enum role role) {
     if (role == ROLE_EXPERT_GATE_UP) return m->h.expert_feed_forward;

@@ -161,6 +161,9 @@ static bool add(struct save *s, struct matrix *x, size_t cols, size_t experts) {
         if (rank > m.rank) m.rank = rank;
     }
     if (!m.rank) return true;
+    if (s->m->family->state.gguf_turns && adapt_of_state(x->at.role) && s->to != s->m->checkpoint->source)
+        return fail(s->e, GYR_UNSUPPORTED, "%s: rows of states lie otherwise in that format; write the model's own",
+                    s->path);
     if (!has_modules(s, x)) return false;
     if (!ARRAY_GROW(s->list, s->n, s->room)) return fail_memory(s->e, s->path);
     x->at.index = first;

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "format/checkpoint.h"
 #include "format/gguf_write.h"
+#include "model/convert_vocab.h"
 #include "model/hyper.h"
 #include "model/mixture.h"
 #include "model/shapes.h"
@@ -33,6 +34,7 @@ struct tensor_part {
 
 struct job {
     const gyr_synth_options *o;
+    const struct blank *blank; // NULL: random weights in a known model's shape
     const struct shape *shape;
     const struct family *family;
     enum type type;
@@ -282,7 +284,19 @@ static void put_filler_vocab(struct job *j) {
     free(kinds);
 }
 
+// A folder's tokenizer as GGUF can say it. Texts that the model learns from begin as those do that it is asked.
+static bool put_blank_vocab(struct job *j, gyr_error *e) {
+    const struct checkpoint *c = j->blank->tokenizer;
+    struct gguf_vocab g = {.v = c->vocab};
+    bool ok = c->source == CHECKPOINT_GGUF || gguf_vocab_new(&g, c, j->shape->vocab, false, e);
+    g.v.add_bos = g.v.bos >= 0;
+    if (ok) gguf_put_vocab(j->w, &g.v);
+    if (c->source != CHECKPOINT_GGUF) gguf_vocab_free(&g);
+    return ok;
+}
+
 static bool put_vocab(struct job *j, gyr_error *e) {
+    if (j->blank) return put_blank_vocab(j, e);
     if (!j->o->vocab) {
         put_filler_vocab(j);
         return true;
@@ -326,8 +340,8 @@ static bool put_head(struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
     char key[128];
     gguf_put_cstring(j->w, "general.architecture", s->architecture);
-    gguf_put_cstring(j->w, "general.name", s->name);
-    gguf_put_cstring(j->w, "general.description", "random weights in a known model's shape");
+    gguf_put_cstring(j->w, "general.name", j->blank ? j->blank->name : s->name);
+    if (!j->blank) gguf_put_cstring(j->w, "general.description", "random weights in a known model's shape");
     gguf_put_u32(j->w, "general.quantization_version", 2);
     put_key(j, HYPER_LAYERS, j->layers);
     put_key(j, HYPER_HIDDEN, s->hidden);
@@ -384,6 +398,39 @@ static bool prepare(struct job *j, bool encoded, gyr_error *e) {
     return list_parts(j, e);
 }
 
+static bool prepare_named(struct job *j, gyr_error *e) { return prepare(j, false, e); }
+
+static bool check_blank(const struct job *j, gyr_error *e) {
+    const struct shape *s = j->shape;
+    const struct {
+        bool is;
+        const char *what;
+    } tries[] = {{s->experts || s->kv_latent, "gyr trains no experts and no latent attention from nothing"},
+                 {!s->layers || !s->hidden || !s->heads || !s->kv_heads || !s->feed_forward || !s->context || !s->vocab,
+                  "a number is 0"},
+                 {s->layers > 4096 || s->hidden > 1 << 20 || s->feed_forward > 1 << 22, "a number is too large"},
+                 {s->kv_heads && s->heads % s->kv_heads, "heads are no multiple of those of keys and values"},
+                 {!s->head_dim && s->heads && s->hidden % s->heads, "the width is no multiple of the heads"},
+                 {(s->head_dim ? s->head_dim
+                   : s->heads  ? s->hidden / s->heads
+                               : 0) %
+                      2,
+                  "a head's width is odd"}};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
+        if (tries[i].is) return fail(e, GYR_USAGE, "shape: %s; give other numbers", tries[i].what);
+    return true;
+}
+
+static bool prepare_blank(struct job *j, gyr_error *e) {
+    j->shape = j->blank->shape;
+    if (!check_blank(j, e)) return false;
+    j->type = TYPE_F32;
+    j->layers = j->shape->layers;
+    j->context = j->shape->context;
+    j->family = family_of(j->shape);
+    return list_parts(j, e);
+}
+
 bool synth(const gyr_synth_options *o, gyr_error *e) {
     struct job j = {.o = o};
     bool ok = prepare(&j, true, e) && (j.w = gguf_writer_new(o->output, e)) && put_head(&j, e);
@@ -414,18 +461,26 @@ static struct checkpoint *open_hollow(struct job *j, gyr_error *e) {
     return NULL;
 }
 
-struct checkpoint *synth_hollow(const char *shape, const char *type, gyr_error *e) {
+static struct checkpoint *make_hollow(struct job *j, const char *shape, gyr_error *e) {
     const char *folder = getenv("TMPDIR");
     struct buf output = {0};
     buf_printf(&output, "%s/gyr-%s", folder && *folder ? folder : "/tmp", shape);
-    gyr_synth_options o = {.shape = shape, .type = type, .output = output.data};
-    struct job j = {.o = &o};
+    gyr_synth_options o = {.shape = shape, .type = j->o->type, .output = output.data};
     struct checkpoint *c = NULL;
+    j->o = &o;
     bool ok = !output.failed || fail_memory(e, shape);
-    ok = ok && prepare(&j, false, e) && (j.w = gguf_writer_new(o.output, e));
-    if (ok) c = open_hollow(&j, e);
-    if (j.w) gguf_writer_end(j.w, false, NULL);
-    free(j.parts);
+    ok = ok && (j->blank ? prepare_blank : prepare_named)(j, e) && (j->w = gguf_writer_new(o.output, e));
+    if (ok) c = open_hollow(j, e);
+    if (j->w) gguf_writer_end(j->w, false, NULL);
+    free(j->parts);
     buf_free(&output);
     return c;
+}
+
+struct checkpoint *synth_hollow(const char *shape, const char *type, gyr_error *e) {
+    return make_hollow(&(struct job){.o = &(gyr_synth_options){.type = type}}, shape, e);
+}
+
+struct checkpoint *synth_blank(const struct blank *b, gyr_error *e) {
+    return make_hollow(&(struct job){.blank = b, .o = &(gyr_synth_options){.type = "f32"}}, "blank", e);
 }

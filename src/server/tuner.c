@@ -63,6 +63,7 @@ bool tuner_serve(struct server *s, gyr_error *e) {
 static void serve_again(struct tuner *t) {
     gyr_error e = {0};
     t->version = store_version(server_store(t->server));
+    t->models = models_count(t->server->models);
     if (!tuner_serve(t->server, &e)) complain(t, &e);
 }
 
@@ -109,6 +110,7 @@ static bool begin(struct tuner *t, struct tuner_work *w) {
     if (!find_job(t, w)) return false;
     atomic_store(&w->stop, false);
     w->status = GYR_OK;
+    w->trouble = false;
     w->error = (gyr_error){0};
     if (tuner_work_start(w, &e)) return true;
     complain(t, &e);
@@ -152,8 +154,8 @@ static void clean_up(struct tuner_work *w) {
 // False: it could not be written down; the job is done again.
 static bool settle(struct tuner *t, struct tuner_work *w) {
     gyr_error e = {0};
-    bool ok = w->status == GYR_CANCELLED || write_down(w, &e) || e.status == GYR_CANCELLED;
-    if (!ok) complain(t, &e);
+    bool ok = w->status == GYR_CANCELLED ? !w->trouble : write_down(w, &e) || e.status == GYR_CANCELLED;
+    if (e.status && !ok) complain(t, &e);
     clean_up(w);
     lock_job(t, w->tune.seq, F_UNLCK);
     if (w->task == TUNE_TRAIN) serve_again(t);
@@ -167,7 +169,8 @@ static void record(struct tuner *t, struct tuner_work *w) {
     gyr_error e = {0};
     bool ok = w->tells == TELL_BEGUN ? tune_begin(s, &w->tune, w->done, time(NULL), &e)
                                      : tune_stepped(s, &w->tune, &w->step, time(NULL), &e);
-    if (!ok && e.status != GYR_CANCELLED) complain(t, &e);
+    w->trouble = !ok && e.status != GYR_CANCELLED;
+    if (w->trouble) complain(t, &e);
     w->wanted = ok;
     if (ok && w->tells == TELL_STEPPED && w->step.checkpoint) serve_again(t);
 }
@@ -224,7 +227,8 @@ static void *supervise(void *arg) {
             break;
         }
         pthread_mutex_unlock(&t->lock);
-        if (store_version(server_store(t->server)) != t->version) serve_again(t);
+        if (store_version(server_store(t->server)) != t->version || models_count(t->server->models) != t->models)
+            serve_again(t);
         pthread_mutex_lock(&t->lock);
         if (!t->woken && !t->works[0].tells && !t->works[1].tells && t->works[0].is != WORK_ENDED &&
             t->works[1].is != WORK_ENDED)
@@ -248,6 +252,7 @@ struct tuner *tuner_new(struct server *s, unsigned threads, gyr_error *e) {
         return NULL;
     }
     t->version = store_version(server_store(s));
+    t->models = models_count(s->models);
     pthread_mutex_init(&t->lock, NULL);
     pthread_condattr_init(&how);
     pthread_condattr_setclock(&how, CLOCK_MONOTONIC);

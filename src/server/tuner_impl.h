@@ -20,6 +20,7 @@ struct tuner_work {
     bool wanted;                                           // and whether to go on, in return
     struct tune_step step;
     int64_t done, each, every; // steps before it; of an epoch; between two events
+    bool trouble;              // a step could not be written down
     double rest;               // nothing is looked for until then
     // What came of it.
     gyr_status status;
@@ -41,6 +42,7 @@ struct tuner {
     struct tuner_work works[2];
     int locks;       // a file, a byte of which is a job's
     int64_t version; // of the state, when what is served was last looked up
+    size_t models;   // that were served then
     gyr_error said;
 };
 

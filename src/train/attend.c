@@ -207,19 +207,40 @@ static struct attention_op attention_op(const struct example *x, const struct ho
                                  .chunk = p->chunked ? own->chunk : 0};
 }
 
+// Each sequence by itself.
+static bool weigh(const struct example *x, const struct host_layer *h, const struct kept *k) {
+    struct attention_op a = attention_op(x, h);
+    size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++)
+        if (!attention_forward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, k->mixed + at * q,
+                               k->sums + at * a.heads, x->e))
+            return false;
+    return true;
+}
+
+static bool weigh_back(const struct example *x, const struct host_layer *h, const struct kept *k, const float *dy,
+                       float *dq, float *dk, float *dv) {
+    struct attention_op a = attention_op(x, h);
+    size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++)
+        if (!attention_backward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, k->mixed + at * q,
+                                k->sums + at * a.heads, dy + at * q, dq + at * q, dk + at * kv, dv + at * kv, x->e))
+            return false;
+    return true;
+}
+
 // -------------------------------------------------------------------------------------------------------- all
 
 bool attend(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
     const struct host_layer *h = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);
-    struct attention_op a = attention_op(x, h);
     if (!project(x, i, in, w)) return false;
     norms(x, i);
     rotate(x, h->l, s.heads, false, k->q);
     rotate(x, h->l, s.kv_heads, false, k->k);
     temper(x, h->l, &s, k->q);
-    if (!attention_forward(&a, k->q, k->k, k->v, k->mixed, k->sums, x->e)) return false;
+    if (!weigh(x, h, k)) return false;
     if (k->ready != k->mixed) gated_forward(UNIT_SIGMOID, x->rows * s.q, k->head_gate, k->mixed, k->ready);
     return step_map(x, i, SLOT_OUT, k->ready, out);
 }
@@ -228,7 +249,6 @@ bool attend_back(struct example *x, uint32_t i, const float *in, const float *do
     const struct host_layer *h = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);
-    struct attention_op a = attention_op(x, h);
     float *dmixed = w->a, *dq = w->b, *dk = w->c, *dv = w->d, *dgate = w->f;
     memset(dmixed, 0, x->rows * s.q * sizeof *dmixed);
     if (!step_map_back(x, i, SLOT_OUT, k->ready, dout, w->some, dmixed)) return false;
@@ -236,7 +256,7 @@ bool attend_back(struct example *x, uint32_t i, const float *in, const float *do
         memcpy(w->e, dmixed, x->rows * s.q * sizeof *dmixed);
         gated_backward(UNIT_SIGMOID, x->rows * s.q, k->head_gate, k->mixed, w->e, dgate, dmixed);
     }
-    if (!attention_backward(&a, k->q, k->k, k->v, k->mixed, k->sums, dmixed, dq, dk, dv, x->e)) return false;
+    if (!weigh_back(x, h, k, dmixed, dq, dk, dv)) return false;
     temper(x, h->l, &s, dq);
     rotate(x, h->l, s.heads, true, dq);
     rotate(x, h->l, s.kv_heads, true, dk);

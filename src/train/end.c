@@ -1,5 +1,6 @@
 // The end of an example's way: the output matrix and the loss, of the rows whose next token is learned.
 #include "train/example.h"
+#include "train/whole.h"
 
 #include <string.h>
 
@@ -47,16 +48,32 @@ static void loss_task(void *arg, size_t r) {
     scale(d, n, h->logit_scale);
 }
 
-static bool end_piece(struct example *x, const struct ending *g, struct piece *p) {
+static struct linear_op output_op(const struct example *x, size_t rows) {
     const struct model *m = x->t->m;
-    size_t dim = x->hidden;
     struct linear_op o = {.pool = x->t->pool,
-                          .rows = p->n,
-                          .in = dim,
+                          .rows = rows,
+                          .in = x->hidden,
                           .out = m->h.vocab,
                           .type = m->output.type,
                           .w = m->output.data,
                           .bias = x->t->output_bias};
+    if (x->t->whole) whole_take(x->t->whole, &o);
+    return o;
+}
+
+bool end_last(struct example *x, const float *normed) {
+    const struct hyperparameters *h = &x->t->m->h;
+    struct linear_op o = output_op(x, 1);
+    if (!linear_forward(&o, normed, x->t->last, NULL, x->e)) return false;
+    scale(x->t->last, h->vocab, h->logit_scale);
+    if (h->logit_cap > 0) cap_forward(h->vocab, h->logit_cap, x->t->last);
+    return true;
+}
+
+static bool end_piece(struct example *x, const struct ending *g, struct piece *p) {
+    const struct model *m = x->t->m;
+    size_t dim = x->hidden;
+    struct linear_op o = output_op(x, p->n);
     for (size_t i = 0; i < p->n; i++) memcpy(p->x + i * dim, g->normed + p->row[i] * dim, dim * sizeof *p->x);
     if (!linear_forward(&o, p->x, p->logits, NULL, x->e)) return false;
     struct losses l = {.h = &m->h, .g = g, .p = p};
@@ -68,7 +85,7 @@ static bool end_piece(struct example *x, const struct ending *g, struct piece *p
     if (!g->dx) return true;
     if (!linear_backward(&o, p->x, NULL, p->d, p->dx, NULL, NULL, x->e)) return false;
     for (size_t i = 0; i < p->n; i++) memcpy(g->dx + p->row[i] * dim, p->dx + i * dim, dim * sizeof *p->dx);
-    return true;
+    return !x->t->whole || whole_linear(x->t->whole, &o, p->x, p->d, x->gradients, x->e);
 }
 
 size_t end_floats(const struct example *x) { return 2 * SOME * (x->hidden + (size_t)x->t->m->h.vocab); }

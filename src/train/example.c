@@ -2,6 +2,7 @@
 // list of steps from its end.
 #include "train/example.h"
 #include "device/rope.h"
+#include "train/whole.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +12,22 @@ float *example_room(struct example *x, size_t n) {
     float *at = x->memory ? x->memory + x->used : NULL;
     x->used += n;
     return at;
+}
+
+// What mixes positions in a layer.
+struct mixer {
+    void (*lay_out)(struct example *x, uint32_t layer);
+    size_t (*widest)(const struct example *x, uint32_t layer);
+    bool (*run)(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+    bool (*back)(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+};
+
+static const struct mixer *mixer_of(const struct example *x, uint32_t layer) {
+    static const struct mixer attention = {attend_lay_out, attend_widest, attend, attend_back},
+                              latent = {latent_lay_out, latent_widest, latent_attend, latent_back},
+                              state = {recall_lay_out, recall_widest, recall, recall_back};
+    const struct layer_plan *p = &x->t->layers[layer].l->plan;
+    return p->recurs ? &state : p->latent ? &latent : &attention;
 }
 
 static void lay_out_joint(struct example *x, const struct host_norm *n, struct joint *j) {
@@ -30,7 +47,7 @@ static void lay_out(struct example *x, uint32_t i) {
     k->saved_mlp = example_room(x, 2 * n);
     lay_out_joint(x, &l->attn_post, &k->attn_joint);
     lay_out_joint(x, &l->mlp_post, &k->mlp_joint);
-    attend_lay_out(x, i);
+    mixer_of(x, i)->lay_out(x, i);
     feed_lay_out(x, i);
     for (int slot = 0; slot < SLOTS; slot++) k->narrow[slot] = example_room(x, n * l->pair[slot].rank);
 }
@@ -71,12 +88,13 @@ static bool layer(struct example *x, uint32_t i, struct scratch *w) {
     bool parallel = l->l->plan.parallel;
     float *next = x->kept[i + 1].x, *branch = w->dbranch;
     if (l->attn.w) step_norm(x, &l->attn, k->x, k->normed, k->saved);
-    if (!attend(x, i, k->normed, w, branch)) return false;
-    float *between = parallel ? next : k->mid;
+    if (!mixer_of(x, i)->run(x, i, k->normed, w, branch)) return false;
+    bool feeds = l->l->plan.feed != FEED_NONE;
+    float *between = parallel || !feeds ? next : k->mid;
     join(x, &l->attn_post, &k->attn_joint, branch, k->x, between);
     if (l->mlp.w) step_norm(x, &l->mlp, k->mid, k->normed_mlp, k->saved_mlp);
-    if (!feed(x, i, k->normed_mlp, w, branch)) return false;
-    join(x, &l->mlp_post, &k->mlp_joint, branch, between, next);
+    if (feeds && !feed(x, i, k->normed_mlp, w, branch)) return false;
+    if (feeds) join(x, &l->mlp_post, &k->mlp_joint, branch, between, next);
     scale(next, x->rows * x->hidden, l->l->scale);
     return true;
 }
@@ -90,26 +108,50 @@ static void enter_back(struct example *x, const struct host_norm *n, const float
         for (size_t k = 0; k < x->rows * x->hidden; k++) w->dx[k] += dnormed[k];
 }
 
+// What is behind attention; in a parallel layer w->dx stays as it is.
+static bool feed_part_back(struct example *x, uint32_t i, struct scratch *w) {
+    const struct host_layer *l = &x->t->layers[i];
+    struct kept *k = &x->kept[i];
+    bool parallel = l->l->plan.parallel, own = !parallel || l->mlp.w;
+    if (l->l->plan.feed == FEED_NONE) return true;
+    join_back(x, &l->mlp_post, &k->mlp_joint, w->dx, w, w->dbranch);
+    if (!feed_back(x, i, k->normed_mlp, w->dbranch, w, own ? w->dfed : w->dnormed)) return false;
+    if (!parallel) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
+    return true;
+}
+
 // w->dx, the gradient by the stream behind a layer, becomes that by the stream in front of it.
 static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     size_t n = x->rows * x->hidden;
-    bool parallel = l->l->plan.parallel, own = !parallel || l->mlp.w;
     memset(w->dnormed, 0, n * sizeof *w->dnormed);
     memset(w->dfed, 0, n * sizeof *w->dfed);
     scale(w->dx, n, l->l->scale);
-    join_back(x, &l->mlp_post, &k->mlp_joint, w->dx, w, w->dbranch);
-    if (!feed_back(x, i, k->normed_mlp, w->dbranch, w, own ? w->dfed : w->dnormed)) return false;
-    if (!parallel) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
+    if (!feed_part_back(x, i, w)) return false;
     join_back(x, &l->attn_post, &k->attn_joint, w->dx, w, w->dbranch);
-    if (!attend_back(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
-    if (parallel && own) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
+    if (!mixer_of(x, i)->back(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
+    if (l->l->plan.parallel && l->mlp.w) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
     enter_back(x, &l->attn, k->x, k->saved, w->dnormed, w);
     return true;
 }
 
 // ----------------------------------------------------------------------------------------------------- all
+
+bool example_sequence(const struct example *x, size_t i, size_t *first, size_t *n) {
+    const struct trainee *t = x->t;
+    size_t count = t->n_starts ? t->n_starts : 1;
+    if (i >= count) return false;
+    *first = t->n_starts ? t->starts[i] : 0;
+    *n = (i + 1 < count ? t->starts[i + 1] : x->rows) - *first;
+    return true;
+}
+
+// In each sequence positions begin anew: from the last on, as what is copied from must not be changed yet.
+static void restart(const struct example *x, float *table, size_t each) {
+    for (size_t i = x->t->n_starts, first, n; i-- > 1;)
+        if (example_sequence(x, i, &first, &n)) memmove(table + first * each, table, n * each * sizeof *table);
+}
 
 static bool make_table(struct example *x, const struct rope *rope, const float *factors, float **table) {
     size_t pairs = rope->dim / 2;
@@ -119,6 +161,7 @@ static bool make_table(struct example *x, const struct rope *rope, const float *
     if (ok) {
         rope_angles(rope, false, factors, frequency, &by);
         rope_table(*table, x->rows, pairs, frequency, by);
+        restart(x, *table, pairs * 2);
     }
     free(frequency);
     return ok || fail_memory(x->e, "training");
@@ -135,25 +178,29 @@ static bool make_positions(struct example *x) {
     if (!(x->temper = malloc((x->rows + 1) * sizeof *x->temper))) return fail_memory(x->e, "training");
     for (size_t r = 0; r < x->rows; r++)
         x->temper[r] = (float)(1 + h->temper * rope_ln(1 + (double)((r + 1) / h->temper_every)));
+    restart(x, x->temper, 1);
     return true;
 }
 
 static size_t widest(const struct example *x) {
     size_t most = x->hidden;
     for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
-        size_t attends = attend_widest(x, i), feeds = feed_widest(x, i);
+        size_t attends = mixer_of(x, i)->widest(x, i), feeds = feed_widest(x, i);
         most = attends > most ? attends : most;
         most = feeds > most ? feeds : most;
     }
     return most;
 }
 
-// What the first layer reads. The embeddings are not trained, so there is no way back from here.
+// What the first layer reads. There is a way back from here only where all weights are trained, and then nothing but
+// embeddings is read.
 static void begin(struct example *x, const int32_t *ids, float *some) {
     const struct model *m = x->t->m;
     size_t n = x->rows * x->hidden;
     float *stream = x->kept[0].x;
-    embed_forward(m->embedding.type, m->embedding.data, x->hidden, ids, x->rows, stream);
+    const struct whole *whole = x->t->whole;
+    const void *table = whole ? whole_at(whole, m->embedding.data) : m->embedding.data;
+    embed_forward(whole ? TYPE_F32 : m->embedding.type, table, x->hidden, ids, x->rows, stream);
     scale(stream, n, m->h.embed_scale);
     for (size_t r = 0; m->positions.rows && r < x->rows; r++) {
         int32_t at = (int32_t)r;
@@ -175,12 +222,16 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     for (uint32_t i = 0; i < layers; i++)
         if (!layer(x, i, w)) return false;
     if (final->w) step_norm(x, final, k->x, k->normed, k->saved);
+    if (x->t->last) return end_last(x, k->normed + (x->rows - 1) * x->hidden);
     if (!end_all(x, &g)) return false;
     if (!x->gradients) return true;
     memset(w->dx, 0, x->rows * x->hidden * sizeof *w->dx);
     enter_back(x, final, k->x, k->saved, w->dnormed, w);
     for (uint32_t i = layers; i--;)
         if (!layer_back(x, i, w)) return false;
+    if (!x->t->whole) return true;
+    scale(w->dx, x->rows * x->hidden, x->t->m->h.embed_scale);
+    whole_embed(x->t->whole, ids, x->rows, w->dx, x->gradients);
     return true;
 }
 
@@ -196,6 +247,9 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     k->normed = x->t->final.w ? example_room(x, x->rows * x->hidden) : k->x;
     k->saved = example_room(x, 2 * x->rows);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = example_room(x, i < 7 ? wide : x->rows * x->hidden);
+    const struct recurrence *r = &x->t->m->h.recurrence;
+    const size_t state[4] = {(size_t)r->groups * r->size, (size_t)r->groups * r->size, r->steps, r->heads};
+    for (int i = 0; i < 4; i++) w->state[i] = example_room(x, x->t->m->h.state_layers ? x->rows * state[i] : 0);
     x->end = example_room(x, end_floats(x));
 }
 
@@ -234,7 +288,7 @@ bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids
         .t = t, .numbers = numbers, .gradients = gradients, .rows = n, .hidden = t->m->h.hidden, .e = e};
     struct scratch w;
     *told = (struct told){0};
-    if (n < 2) return true;
+    if (n < 2 && !t->last) return true;
     if (!check(t, ids, n, e)) return false;
     x.kept = calloc(t->m->h.layers + 1, sizeof *x.kept);
     bool ok = (x.kept || fail_memory(e, "training")) && make_positions(&x);

@@ -24,6 +24,15 @@ struct kept_mix {
     float *shared_given, *share;   // what that gave, and by how much it counts (NULL: in full)
 };
 
+// Of a layer that keeps a state: what the convolution gave, before and behind SiLU; keys, queries and what steps come
+// from, in front of their norms and behind them; what the recurrence reads and gives; and what its gate lets through.
+struct kept_state {
+    float *pre, *convolved;
+    float *key_in, *query_in, *low_in, *key, *query, *low, *key_saved, *query_saved, *low_saved;
+    float *values, *step, *beta, *given;
+    float *gate, *between, *saved, *ready;
+};
+
 // A branch's way into the stream: what its norm reads (NULL: it has none, or nothing is kept of it).
 struct joint {
     float *in, *saved;
@@ -34,12 +43,14 @@ struct kept {
     float *x, *normed, *saved;           // in front of attention
     float *mid, *normed_mlp, *saved_mlp; // behind it, and in front of the MLP
     struct joint attn_joint, mlp_joint;  // and behind each
+    float *q_low;                        // of latent attention, behind its norm
     float *q_in, *k_in, *v_in;           // in front of norms of heads; what is behind them where there are none
     float *q_saved, *k_saved, *v_saved;  // of those norms
     float *q, *k, *v, *mixed, *sums;     // as attention() sees them
     float *head_gate, *ready;            // of gated heads: the gates, and what they let through
     struct kept_unit unit;
     struct kept_mix mix;
+    struct kept_state state;
     float *narrow[SLOTS]; // of each slot's pair
 };
 
@@ -60,10 +71,14 @@ struct example {
 struct scratch {
     float *a, *b, *c, *d, *e, *f, *some;
     float *dx, *dnormed, *dfed, *dbranch;
+    float *state[4]; // gradients by a state's keys, queries, steps and betas
 };
 
 // n floats of the example's memory; while it is only counted, NULL.
 float *example_room(struct example *x, size_t n);
+
+// Sequence i of an example: rows [first, first + n). False past the last.
+bool example_sequence(const struct example *x, size_t i, size_t *first, size_t *n);
 
 // ------------------------------------------------------------------------------------------------ steps.c
 
@@ -94,6 +109,18 @@ void attend_lay_out(struct example *x, uint32_t layer);
 size_t attend_widest(const struct example *x, uint32_t layer);
 bool attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool attend_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// The same of a state in attention's place.
+void recall_lay_out(struct example *x, uint32_t layer);
+size_t recall_widest(const struct example *x, uint32_t layer);
+bool recall(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool recall_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// And of latent attention.
+void latent_lay_out(struct example *x, uint32_t layer);
+size_t latent_widest(const struct example *x, uint32_t layer);
+bool latent_attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool latent_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
 
 void feed_lay_out(struct example *x, uint32_t layer);
 size_t feed_widest(const struct example *x, uint32_t layer);
@@ -132,5 +159,8 @@ struct ending {
 };
 size_t end_floats(const struct example *x);
 bool end_all(struct example *x, const struct ending *g);
+
+// The logits of a row, from what the final norm gave, to where the trainee wants them.
+bool end_last(struct example *x, const float *normed);
 
 #endif

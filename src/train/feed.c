@@ -78,7 +78,9 @@ void feed_lay_out(struct example *x, uint32_t i) {
 
 size_t feed_widest(const struct example *x, uint32_t i) {
     const struct layer *l = x->t->layers[i].l;
-    return l->plan.feed == FEED_EXPERTS ? mix_widest(x, i) : 2 * (size_t)l->plan.feed_forward;
+    return l->plan.feed == FEED_EXPERTS ? mix_widest(x, i)
+           : l->plan.feed == FEED_NONE  ? 0
+                                        : 2 * (size_t)l->plan.feed_forward;
 }
 
 bool feed(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {

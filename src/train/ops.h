@@ -116,6 +116,37 @@ bool route_forward(const struct route_op *o, const float *logits, int32_t *exper
 void route_backward(const struct route_op *o, const int32_t *expert, const float *saved, const float *dweight,
                     float *dlogits);
 
+// Of each channel by itself, over time: y[t] = bias + the sum over j of w[j] * x[t - taps + 1 + j]. w is
+// [taps][channels]; bias may be NULL.
+struct conv_op {
+    struct pool *pool;
+    size_t rows, channels, taps;
+    const float *w, *bias;
+};
+void conv_forward(const struct conv_op *o, const float *x, float *y);
+void conv_backward(const struct conv_op *o, const float *dy, float *dx);
+
+// Linear recurrences, as struct recur (device/recur.h) has them, from an empty state on: y, x [rows][heads * dim]; keys
+// and queries [rows][groups * size]; dt [rows][heads], of RECUR_CHANNELS as x; beta [rows][heads], of RECUR_DELTA
+// alone.
+struct recur_op {
+    struct pool *pool;
+    enum recur_kind kind;
+    size_t rows, heads, dim, size, groups;
+    bool turns;
+    const float *dt_bias, *a, *skip;
+    float dt_by, dt_least, dt_most;
+};
+struct recur_given {
+    const float *x, *key, *query, *dt, *beta;
+};
+struct recur_back {
+    float *dx, *dkey, *dquery, *ddt, *dbeta;
+};
+bool recur_forward(const struct recur_op *o, const struct recur_given *in, float *y, gyr_error *e);
+bool recur_backward(const struct recur_op *o, const struct recur_given *in, const float *dy,
+                    const struct recur_back *back, gyr_error *e);
+
 // y[r] = row ids[r] of a table of any type. Backward adds to the table's gradient, [vocab][dim].
 void embed_forward(enum type type, const void *table, size_t dim, const int32_t *ids, size_t rows, float *y);
 void embed_backward(size_t dim, const int32_t *ids, size_t rows, const float *dy, float *dtable);

@@ -1,5 +1,6 @@
 // The steps that layers are made of.
 #include "train/example.h"
+#include "train/whole.h"
 
 // ------------------------------------------------------------------------------------------------ linear maps
 
@@ -7,18 +8,20 @@ static struct linear_op linear_op(const struct example *x, uint32_t layer, unsig
     const struct host_layer *l = &x->t->layers[layer];
     const struct linear *of = trainee_linear(x->t, layer, slot);
     const struct trained *p = &l->pair[slot];
-    return (struct linear_op){.pool = x->t->pool,
-                              .rows = rows,
-                              .in = of->w.cols,
-                              .out = of->w.rows,
-                              .rank = p->rank,
-                              .type = of->w.type,
-                              .w = of->w.data,
-                              .bias = l->bias[slot],
-                              .a = x->numbers + p->a,
-                              .b = x->numbers + p->b,
-                              .scale = p->scale,
-                              .by = of->by};
+    struct linear_op o = {.pool = x->t->pool,
+                          .rows = rows,
+                          .in = of->w.cols,
+                          .out = of->w.rows,
+                          .rank = p->rank,
+                          .type = of->w.type,
+                          .w = of->w.data,
+                          .bias = l->bias[slot],
+                          .a = x->numbers + p->a,
+                          .b = x->numbers + p->b,
+                          .scale = p->scale,
+                          .by = of->by};
+    if (x->t->whole) whole_take(x->t->whole, &o);
+    return o;
 }
 
 bool step_linear(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in, float *out,
@@ -32,6 +35,7 @@ bool step_linear_back(struct example *x, uint32_t layer, unsigned slot, size_t r
     struct linear_op o = linear_op(x, layer, slot, rows);
     const struct trained *p = &x->t->layers[layer].pair[slot];
     if (!linear_backward(&o, in, narrow, dout, some, x->gradients + p->a, x->gradients + p->b, x->e)) return false;
+    if (x->t->whole && !whole_linear(x->t->whole, &o, in, dout, x->gradients, x->e)) return false;
     for (size_t k = 0; k < o.rows * o.in; k++) dx[k] += some[k];
     return true;
 }
@@ -98,6 +102,7 @@ void step_norm_back(const struct example *x, const struct host_norm *n, const fl
                     const float *dout, float *some, float *dx) {
     run_rows(x, x->rows, norm_back_task,
              &(struct by_rows){.norm = n, .in = in, .saved = saved, .dout = dout, .out = some, .dx = dx});
+    if (x->t->whole) whole_norm(x->t->whole, x->t->pool, n, x->rows, in, saved, dout, x->gradients);
 }
 
 static struct bounded_op bounds(const struct by_rows *w, size_t n) {

@@ -12,6 +12,8 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
                                        [SLOT_K] = &l->k,
                                        [SLOT_V] = &l->v,
                                        [SLOT_OUT] = &l->attn_out,
+                                       [SLOT_Q_A] = &l->q_a,
+                                       [SLOT_KV_A] = &l->kv_a,
                                        [SLOT_GATE_UP] = &l->gate_up,
                                        [SLOT_GATE] = &l->gate,
                                        [SLOT_UP] = &l->up,
@@ -19,6 +21,13 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
                                        [SLOT_SHARED_GATE] = &l->shared.gate,
                                        [SLOT_SHARED_UP] = &l->shared.up,
                                        [SLOT_SHARED_DOWN] = &l->shared.down,
+                                       [SLOT_STATE_IN] = &l->state.in,
+                                       [SLOT_STATE_X] = &l->state.x,
+                                       [SLOT_STATE_DT] = &l->state.dt,
+                                       [SLOT_STATE_GATE] = &l->state.gate,
+                                       [SLOT_STATE_ALPHA] = &l->state.alpha,
+                                       [SLOT_STATE_BETA] = &l->state.beta,
+                                       [SLOT_STATE_OUT] = &l->state.out,
                                        [SLOT_ROUTER] = &l->router,
                                        [SLOT_SHARED_ROUTER] = &l->shared_router};
     if (slot < SLOTS) return all[slot]->w.rows ? all[slot] : NULL;
@@ -36,10 +45,10 @@ static bool check_layer(const struct model *m, const struct layer *l, gyr_error 
     const struct {
         bool is;
         const char *what;
-    } tries[] = {{p->recurs || !p->attends, "states"},
-                 {p->latent || p->indexed, "latent attention"},
+    } tries[] = {{p->recurs && p->attends, "attention beside states"},
+                 {p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
+                 {p->indexed, "positions that are chosen"},
                  {p->feed == FEED_BOTH, "experts beside an MLP"},
-                 {p->feed == FEED_NONE, "layers without an MLP"},
                  {p->borrows, "keys and values of other layers"},
                  {p->norms_joined, "norms of the stream behind branches"},
                  {l->input_gate.w.rows != 0, "per-layer inputs"}};
@@ -92,16 +101,46 @@ static struct host_norm read_norm(struct reading *r, const struct norm *n, size_
                               .parts = parts};
 }
 
-// Norms of queries, keys and values.
+// Norms of queries, keys and values; or of the latent vectors that they come from.
 static void read_head_norms(struct reading *r, struct host_layer *l) {
     enum qk_norm kind = l->l->plan.qk_norm;
     size_t q = r->t->m->h.heads, k = l->l->plan.heads.kv_heads;
+    if (l->l->plan.latent) {
+        l->q = read_norm(r, &l->l->q_a_norm, 1, 1);
+        l->k = read_norm(r, &l->l->kv_a_norm, 1, 1);
+        return;
+    }
     bool row = kind == QK_NORM_ROW, each = kind == QK_NORM_EACH;
     if (kind != QK_NORM_NONE) {
         l->q = read_norm(r, &l->l->q_norm, row ? 1 : q, each ? q : 1);
         l->k = read_norm(r, &l->l->k_norm, row ? 1 : k, each ? k : 1);
     }
     l->v = read_norm(r, &l->l->v_norm, k, 1);
+}
+
+// A norm of `each` vectors of a row, whose weights are not all that the vector of the model has.
+static struct host_norm state_norm(struct reading *r, const dfloat *w, float eps, size_t dim, size_t each,
+                                   size_t parts) {
+    return (struct host_norm){
+        .eps = eps, .w = read_vector(r, w, dim * parts), .dim = dim, .each = each, .parts = parts};
+}
+
+static void read_state(struct reading *r, struct host_state *to, const struct recurrent *s) {
+    const struct hyperparameters *h = &r->t->m->h;
+    const struct recurrence *o = &h->recurrence;
+    bool channels = o->kind == RECUR_CHANNELS, delta = o->kind == RECUR_DELTA;
+    size_t steps = channels ? o->inner : o->heads;
+    float eps = delta ? 1e-6f / (float)o->size : o->norms_eps; // of length 1: x / sqrt(sum + 1e-6)
+    to->taps = read_vector(r, s->taps, (size_t)o->taps * o->channels);
+    to->taps_bias = read_vector(r, s->taps_bias, o->channels);
+    to->dt_bias = read_vector(r, s->dt_bias, steps);
+    to->a = read_vector(r, s->a, channels ? (size_t)o->size * o->inner : o->heads);
+    to->skip = read_vector(r, s->skip, steps);
+    to->query = state_norm(r, s->ones, eps, o->size, o->groups, 1);
+    to->key = state_norm(r, delta ? s->unit : s->ones, eps, o->size, o->groups, 1);
+    to->low = state_norm(r, channels ? s->ones : NULL, eps, o->rank, 1, 1);
+    to->norm = delta ? state_norm(r, s->norm.weight, h->norm_eps, o->dim, o->heads, 1)
+                     : state_norm(r, s->norm.weight, h->norm_eps, o->inner / o->groups, o->groups, o->groups);
 }
 
 static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
@@ -113,6 +152,7 @@ static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
     l->mlp = read_norm(r, &of->mlp_norm, 1, 1);
     l->mlp_post = read_norm(r, &of->mlp_post_norm, 1, 1);
     if (of->plan.attends) read_head_norms(r, l);
+    if (of->plan.recurs) read_state(r, &l->state, &of->state);
     l->sinks = read_vector(r, of->sinks, h->heads);
     l->shift = read_vector(r, of->router_shift, h->experts);
     for (unsigned s = 0; s < trainee_slots(t); s++) {

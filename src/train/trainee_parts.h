@@ -14,16 +14,29 @@ struct host_norm {
     size_t dim, each, parts;
 };
 
+// Of a layer that keeps a state.
+struct host_state {
+    float *taps, *taps_bias, *dt_bias, *a, *skip;
+    struct host_norm key, query, low, norm; // low: of what steps come from
+};
+
 struct host_layer {
     const struct layer *l;
     struct host_norm attn, attn_post, mlp, mlp_post, q, k, v;
     float *sinks, *shift; // of attention; of the choice of experts
+    struct host_state state;
     float **bias;         // [slots]
     struct trained *pair; // [slots]
 };
 
+struct whole;
+
 struct trainee {
     const struct model *m;
+    struct whole *whole;  // not NULL: all weights are trained, and these are used (whole.h)
+    const size_t *starts; // rows at which sequences of an example begin, [n_starts], the first 0
+    size_t n_starts;      // 0: it is one
+    float *last;          // not NULL: no loss is wanted but the logits of the last row, here
     struct pool *pool;
     struct host_layer *layers;
     struct host_norm embed, final;

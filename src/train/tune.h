@@ -33,7 +33,7 @@ struct tune_targets {
     const struct trainee *t;
     const char *words;
 };
-bool tune_targeted(const struct tune_targets *t, unsigned slot);
+bool tune_targeted(const struct tune_targets *t, uint32_t layer, unsigned slot);
 
 // GYR_USAGE, naming what there is, if a word says nothing of this model.
 bool tune_targets_check(const struct tune_targets *t, gyr_error *e);

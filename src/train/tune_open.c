@@ -84,7 +84,7 @@ static bool adapt_all(struct gyr_tune *t, const char *words, gyr_error *e) {
     if (!tune_targets_check(&targets, e)) return false;
     for (uint32_t i = 0; i < t->m->h.layers; i++)
         for (unsigned s = 0; s < trainee_slots(t->t); s++)
-            if (tune_targeted(&targets, s)) trainee_adapt(t->t, i, s, t->o.rank, scale);
+            if (tune_targeted(&targets, i, s)) trainee_adapt(t->t, i, s, t->o.rank, scale);
     return true;
 }
 

@@ -5,7 +5,7 @@
 #include "train/ops.h"
 #include "train/tree.h"
 
-enum { ARRAYS = 256 };
+enum { ARRAYS = 512 };
 
 static struct {
     char name[ARRAYS][32];
@@ -309,6 +309,67 @@ static void ends(void) {
     near("loss.dlogits", dlogits, 144);
 }
 
+static void convolutions(void) {
+    struct pool *pool = pool_new(2, NULL);
+    struct conv_op o = {pool, 40, 6, 4, get("conv.w", 24), get("conv.bias", 6)};
+    float y[240], dx[240];
+    REQUIRE(pool);
+    conv_forward(&o, get("conv.x", 240), y);
+    conv_backward(&o, get("conv.dy", 240), dx);
+    near("conv.y", y, 240);
+    near("conv.dx", dx, 240);
+    pool_free(pool);
+}
+
+struct recurred {
+    float y[2800], dx[2800], dkey[240], dquery[240], ddt[2800], dbeta[160];
+};
+
+static bool recur(const char *c, const struct recur_op *given, unsigned threads, struct recurred *g) {
+    struct recur_op o = *given;
+    bool each = o.kind == RECUR_CHANNELS;
+    size_t inner = o.heads * o.dim, steps = each ? inner : o.heads, keys = 40 * o.groups * 3;
+    struct recur_given in = {get(of(c, "x"), 40 * inner), get(of(c, "key"), keys), get(of(c, "query"), keys),
+                             get(of(c, "dt"), 40 * steps), get(of(c, "beta"), 40 * o.heads)};
+    struct recur_back back = {g->dx, g->dkey, g->dquery, g->ddt, g->dbeta};
+    o.pool = pool_new(threads, NULL);
+    o.rows = 40, o.size = 3, o.dt_by = 0.8f;
+    o.dt_bias = get(of(c, "dt_bias"), steps);
+    o.a = get(of(c, "a"), each ? 3 * inner : o.heads);
+    o.skip = o.kind == RECUR_DELTA ? NULL : get(of(c, "skip"), steps);
+    bool ok = o.pool && recur_forward(&o, &in, g->y, NULL) &&
+              recur_backward(&o, &in, get(of(c, "dy"), 40 * inner), &back, NULL);
+    pool_free(o.pool);
+    return ok;
+}
+
+// More rows than a block of those that are computed again.
+static void recurrences(void) {
+    const struct {
+        const char *name;
+        struct recur_op o;
+    } cases[] = {
+        {"channels", {.kind = RECUR_CHANNELS, .heads = 1, .dim = 70, .groups = 1}},
+        {"states", {.kind = RECUR_HEADS, .heads = 4, .dim = 5, .groups = 2, .dt_least = 0.2f, .dt_most = 1.2f}},
+        {"delta", {.kind = RECUR_DELTA, .heads = 4, .dim = 5, .groups = 2}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *c = cases[i].name;
+        const struct recur_op *o = &cases[i].o;
+        size_t inner = o->heads * o->dim;
+        static struct recurred one, three;
+        memset(&one, 0, sizeof one);
+        memset(&three, 0, sizeof three);
+        REQUIRE(recur(c, o, 1, &one) && recur(c, o, 3, &three));
+        near(of(c, "y"), one.y, 40 * inner);
+        near(of(c, "dx"), one.dx, 40 * inner);
+        near(of(c, "dkey"), one.dkey, 120 * o->groups);
+        near(of(c, "dquery"), one.dquery, 120 * o->groups);
+        near(of(c, "ddt"), one.ddt, 40 * (o->kind == RECUR_CHANNELS ? inner : o->heads));
+        near(of(c, "dbeta"), one.dbeta, 40 * o->heads);
+        CHECK(!memcmp(&one, &three, sizeof one));
+    }
+}
+
 static void orthogonal_steps(void) {
     for (size_t tall = 0; tall < 2; tall++) {
         const char *c = tall ? "muon-tall" : "muon-wide";
@@ -361,6 +422,8 @@ int main(void) {
     RUN(routes);
     RUN(ends);
     RUN(orthogonal_steps);
+    RUN(convolutions);
+    RUN(recurrences);
     RUN(sums_are_a_tree_of_the_number);
     free(golden.all);
     return test_end();

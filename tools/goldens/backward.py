@@ -201,6 +201,45 @@ def routes():
         put("route-" + case, logits=logits, dweight=dweight, shift=shift, expert=expert, weight=weight, dlogits=logits.grad)
 
 
+def recurrences():
+    """Convolutions and linear recurrences of each kind; decays are told as they are used, a <= 0."""
+    rows, channels, taps = 40, 6, 4
+    x, w, bias, dy = draw(rows, channels), draw(taps, channels), draw(channels), draw(rows, channels)
+    padded = torch.cat((torch.zeros(taps - 1, channels, dtype=torch.float64), x))
+    y = bias + sum(w[j] * padded[j:j + rows] for j in range(taps))
+    y.backward(dy)
+    put("conv", x=x, w=w, bias=bias, dy=dy, y=y, dx=x.grad)
+    for case, heads, dim, size, groups in (("channels", 1, 70, 3, 1), ("states", 4, 5, 3, 2), ("delta", 4, 5, 3, 2)):
+        inner, each = heads * dim, case == "channels"
+        x, key, query, dy = draw(rows, inner), draw(rows, groups, size), draw(rows, groups, size), draw(rows, inner)
+        key_by = key / key.norm(dim=-1, keepdim=True) if case == "delta" else key
+        key = key_by.detach().float().double().requires_grad_()
+        dt, dt_bias, beta = draw(rows, inner if each else heads), draw(inner if each else heads), draw(rows, heads)
+        a = -torch.tensor(rng.uniform(0.05, 1.5, (size, inner) if each else heads).astype(np.float32), dtype=torch.float64)
+        skip = draw(inner if each else heads)
+        step = torch.nn.functional.softplus(0.8 * dt + dt_bias)
+        if case == "states":
+            step = step.clamp(0.2, 1.2)
+        state, out = torch.zeros(size, inner, dtype=torch.float64), []
+        of_head = torch.arange(inner) // dim
+        group = of_head // (heads // groups)
+        for t in range(rows):
+            k, q = key[t][group].T, query[t][group].T  # [size][inner]
+            s = step[t] if each else step[t][of_head]
+            state = state * torch.exp(s * (a if each else a[of_head]))
+            if case == "delta":
+                state = state + k * (torch.sigmoid(beta[t])[of_head] * (x[t] - (k * state).sum(0)))
+            else:
+                state = state + k * (s * x[t])
+            y = (q * state).sum(0)
+            out.append(y if case == "delta" else y + (skip if each else skip[of_head]) * x[t])
+        y = torch.stack(out)
+        y.backward(dy)
+        put(case, x=x, key=key, query=query, dt=dt, dt_bias=dt_bias, beta=beta, a=a, skip=skip, dy=dy, y=y, dx=x.grad,
+            dkey=key.grad, dquery=query.grad, ddt=dt.grad,
+            dbeta=beta.grad if case == "delta" else np.zeros((rows, heads)))
+
+
 def muon():
     """Three steps of torch.optim.Muon, with match_rms_adamw, in double precision where that has bfloat16."""
     for case, shape in (("muon-wide", (3, 10)), ("muon-tall", (10, 3))):
@@ -230,6 +269,7 @@ def main():
     bounds()
     routes()
     muon()
+    recurrences()
     OUT.mkdir(exist_ok=True)
     (OUT / "ops.txt").write_text("\n".join(lines) + "\n")
     (OUT / "ops.bin").write_bytes(b"".join(data))

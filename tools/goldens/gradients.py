@@ -33,10 +33,14 @@ SLOTS = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "out", "gate_pro
          "shared_expert.gate_proj": "shared_gate", "shared_expert.up_proj": "shared_up",
          "shared_expert.down_proj": "shared_down", "shared_experts.gate_proj": "shared_gate",
          "shared_experts.up_proj": "shared_up", "shared_experts.down_proj": "shared_down",
-         "feed_forward.gate_proj": "gate"}
+         "feed_forward.gate_proj": "gate", "in_proj": "state_in", "x_proj": "state_x", "dt_proj": "state_dt",
+         "out_proj": "state_out", "in_proj_qkv": "state_in", "in_proj_z": "state_gate", "in_proj_a": "state_alpha",
+         "in_proj_b": "state_beta", "q_a_proj": "q_a", "q_b_proj": "q", "kv_a_proj_with_mqa": "kv_a"}
 # Families: the usual ones' modules are all linear maps of layers.
 NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "granite", "smollm3", "command-r+",
-         "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4"]
+         "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba",
+         "falcon-mamba", "mamba2-groups", "qwen3.5", "deepseek-v2",
+         "deepseek-v3"]
 
 
 def slot_of(name):
@@ -70,13 +74,15 @@ def adapt_modules(model, adapter):
     modules = [n for n, x in model.named_modules()
                if type(x).__name__ in ("Linear", "Conv1D") and slot_of(n) and re.search(r"\.(layers|h)\.\d+\.", n)]
     turned = any(type(x).__name__ == "Conv1D" for x in model.modules())
-    exact = "|".join(map(re.escape, modules))
+    # Of Mamba PEFT refuses the one, and transformers reads the other's weight past the module.
+    passed = [n for n in modules if not (n.endswith(("out_proj", "dt_proj")) and "mamba" in model.config.model_type)]
+    exact = "|".join(map(re.escape, passed))
     peft = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=exact, fan_in_fan_out=turned)).double()
     own = dict(peft.named_modules())
     for name in modules:
         x = own[f"base_model.model.{name}"]
         called = f"{layer_of(name)}.{slot_of(name)}"
-        if not hasattr(x, "lora_A"):  # PEFT passes over shared experts of some models
+        if not hasattr(x, "lora_A"):  # and passes over shared experts of some models
             a, b = adapter.pair(called, x.in_features, x.out_features)
             adapter.changed[f"base_model.model.{name}.weight"] = x.weight.detach() + ALPHA / RANK * b @ a
             continue
@@ -92,7 +98,7 @@ def adapt_experts(peft, adapter):
     """The stacked parameters of experts with what pairs add to them: by name."""
     changed = adapter.changed
     for name, p in list(peft.named_parameters()):
-        if p.dim() != 3 or "bias" in name:
+        if p.dim() != 3 or "bias" in name or "conv1d" in name:
             continue
         layer, gates = layer_of(name), "gate_up" in name or "input_linear" in name
         columns = "feed_forward" in name or "gpt_oss" in type(peft.base_model.model).__module__
@@ -114,6 +120,7 @@ def make(m, out, name, families):
     spec = families[name]
     with torch.no_grad():
         model, _, _, text, *_ = m.build(name, spec)
+    model = getattr(model, "model", model) if type(model).__name__ == "CacheParams" else model
     model.config._experts_implementation = "eager"  # the others have no doubles
     adapter = Adapter(m, name)
     peft = adapt_modules(model, adapter).eval()

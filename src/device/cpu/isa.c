@@ -1,4 +1,5 @@
 // Which instruction sets this chip has.
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__aarch64__)
@@ -71,10 +72,20 @@ static const struct {
     {&kernels_scalar, always},
 };
 
+// What the chip says is kept: in a virtual machine each question is a trap that takes longer than a small product, and
+// training asks before every one.
+static bool is_here(size_t i) {
+    enum { UNASKED, YES, NO };
+    static atomic_uchar known[sizeof sets / sizeof *sets];
+    unsigned char is = atomic_load_explicit(&known[i], memory_order_relaxed);
+    if (is == UNASKED) atomic_store_explicit(&known[i], is = sets[i].here() ? YES : NO, memory_order_relaxed);
+    return is == YES;
+}
+
 const struct kernels *cpu_kernels(const char *isa, gyr_error *e) {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         if (isa && strcmp(isa, sets[i].kernels->isa)) continue;
-        if (sets[i].here()) return sets[i].kernels;
+        if (is_here(i)) return sets[i].kernels;
         if (isa)
             return fail_null(e, GYR_UNSUPPORTED, "instruction set %s: this CPU does not have it; choose scalar", isa);
     }

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/gyr-mixture-XXXXXX";
+static char folder[] = "/tmp/gyr-kinds-XXXXXX";
 static gyr_model *model;
 
 enum { STEPS = 6, MOST_BYTES = 1 << 20, VOCAB = 64 };
@@ -221,6 +221,31 @@ static void targets_are_words(void) {
     CHECK_STR(e.message, "targets: none are named");
 }
 
+// Mamba's, Mamba-2's and gated delta nets', the last with attention in turns.
+static void states_are_learned(void) {
+    static const char *const names[] = {"mamba", "mamba2-groups", "qwen3.5"};
+    for (size_t i = 0; i < 3; i++) {
+        struct watch w = {0};
+        gyr_error e = {0};
+        REQUIRE(open_again(names[i]));
+        gyr_tune_options o = options_of(file_of("state.gguf"), &w);
+        o.valid = o.data;
+        o.targets = "all-linear,state";
+        REQUIRE(train(&o, &e) == GYR_OK);
+        CHECK(w.valid < 0.8 * w.loss[0]);
+        double loss = loss_of_sessions(file_of("state.gguf"));
+        if (!(fabs(loss - w.valid) < 1e-4 * w.valid))
+            printf("  %s: %.7g in sessions, %.7g in training\n", names[i], loss, w.valid);
+        CHECK(fabs(loss - w.valid) < 1e-4 * w.valid);
+        size_t n = read_bytes(file_of("state.gguf"), undisturbed);
+        o.threads = 3;
+        o.valid = NULL;
+        REQUIRE(train(&o, &e) == GYR_OK);
+        CHECK(n == read_bytes(file_of("state.gguf"), other) && !memcmp(other, undisturbed, n));
+    }
+    unlink(file_of("state.gguf"));
+}
+
 // A dense model, in PEFT's folder.
 static void roots_of_ranks_are_told(void) {
     struct watch w = {0};
@@ -253,6 +278,7 @@ int main(void) {
     RUN(kills_change_no_byte);
     RUN(targets_are_words);
     RUN(muon_learns_too);
+    RUN(states_are_learned);
     RUN(roots_of_ranks_are_told);
     gyr_model_close(model);
     const char *files[] = {"chats.jsonl", "model.gguf", "first.gguf", "threads.gguf", "kills.gguf", "muon.gguf"};

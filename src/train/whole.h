@@ -1,0 +1,49 @@
+// All weights of a model as floats that are trained: those of each tensor of its file, in the file's order. While a
+// trainee has them, it computes with these and not with the file's, and gives the gradients of all of them.
+#ifndef TRAIN_WHOLE_H
+#define TRAIN_WHOLE_H
+
+#include "train/trainee_parts.h"
+
+struct whole_part {
+    const struct tensor *tensor;
+    size_t at, n;  // of its numbers among all
+    bool matrix;   // more than one dimension: weight decay is for these
+    bool residual; // a matrix whose product is added to the stream
+    bool table;    // of tokens: embeddings, or the output matrix
+    bool used;
+};
+
+struct whole {
+    const struct model *m;
+    struct whole_part *parts; // [m->checkpoint->n_tensors]
+    float *numbers;
+    size_t n;
+};
+
+// The numbers are those of the file, which is a GGUF of F32, F16 or BF16. GYR_UNSUPPORTED, by the tensor's name, where
+// a tensor is none of these, or has no gradient. The trainee's model must outlive it, and it the trainee's use.
+struct whole *whole_new(struct trainee *t, gyr_error *e);
+void whole_free(struct whole *w);
+
+// Begins anew: matrices about normal, of deviation 0.02, and that by the square root of twice the layers where they add
+// to the stream; norms 1, biases 0. Drawn by the place of a number, so the same everywhere. (Radford et al., 2019)
+void whole_draw(struct whole *w, struct pool *pool, uint64_t seed);
+
+// The numbers of a weight that lies in the file at `data`.
+const float *whole_at(const struct whole *w, const void *data);
+
+// The weights of a linear map, in place of the file's. And its gradients: += those by the weights and the bias, of all
+// rows in order.
+void whole_take(const struct whole *w, struct linear_op *o);
+bool whole_linear(const struct whole *w, const struct linear_op *o, const float *x, const float *dy, float *gradients,
+                  gyr_error *e);
+
+// += the gradients by a norm's weights.
+void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, const float *x,
+                const float *saved, const float *dy, float *gradients);
+
+// += the gradients by the embeddings.
+void whole_embed(const struct whole *w, const int32_t *ids, size_t rows, const float *dy, float *gradients);
+
+#endif

@@ -1,0 +1,94 @@
+// Gradients by the weights themselves. A task has some outputs of a matrix, or some elements of a vector, and adds the
+// rows to them in order.
+#include "train/product.h"
+#include "train/whole.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+// OUTPUTS of a task, whose gradients are turned for DEEP rows at a time.
+enum { OUTPUTS = 96, DEEP = 256, COLUMNS = 64 };
+
+void whole_take(const struct whole *w, struct linear_op *o) {
+    o->w = whole_at(w, o->w);
+    o->type = TYPE_F32;
+}
+
+struct way {
+    const struct linear_op *o;
+    const struct host_gradients *g;
+    const float *x, *dy;
+    float *dw, *db;
+    atomic_bool failed; // no memory
+};
+
+static bool outputs(const struct way *w, size_t first, size_t n, float *turned) {
+    const struct linear_op *o = w->o;
+    for (size_t r = 0; r < o->rows; r += DEEP) {
+        size_t rows = o->rows - r < DEEP ? o->rows - r : DEEP;
+        transpose(w->dy + r * o->out + first, o->out, rows, n, turned);
+        for (size_t i = 0; o->by != 0 && o->by != 1 && i < n * rows; i++) turned[i] *= o->by;
+        struct host_panel p = {.x = turned,
+                               .x_row = rows,
+                               .x_step = 1,
+                               .w = w->x + r * o->in,
+                               .w_step = o->in,
+                               .y = w->dw + first * o->in,
+                               .y_row = o->in,
+                               .n = rows,
+                               .rows = n};
+        if (!product_add(w->g, &p, o->in)) return false;
+        for (size_t i = 0; w->db && i < n; i++)
+            for (size_t k = 0; k < rows; k++) w->db[first + i] += turned[i * rows + k];
+    }
+    return true;
+}
+
+static void outputs_task(void *arg, size_t task) {
+    struct way *w = arg;
+    size_t first = task * OUTPUTS, n = w->o->out - first < OUTPUTS ? w->o->out - first : OUTPUTS;
+    float *turned = malloc((size_t)OUTPUTS * DEEP * sizeof *turned);
+    if (!turned || !outputs(w, first, n, turned)) atomic_store(&w->failed, true);
+    free(turned);
+}
+
+bool whole_linear(const struct whole *w, const struct linear_op *o, const float *x, const float *dy, float *gradients,
+                  gyr_error *e) {
+    struct way way = {.o = o, .g = host_gradients_here(), .x = x, .dy = dy};
+    way.dw = gradients + ((const float *)o->w - w->numbers);
+    way.db = o->bias ? gradients + (o->bias - w->numbers) : NULL;
+    pool_run(o->pool, (o->out + OUTPUTS - 1) / OUTPUTS, outputs_task, &way);
+    return !atomic_load(&way.failed) || fail_memory(e, "training");
+}
+
+// A task has some columns of all parts; a row's vectors take turns with the parts.
+struct norm_way {
+    const struct host_norm *n;
+    const float *x, *saved, *dy;
+    float *dw, *db;
+    size_t vectors;
+};
+
+static void norm_task(void *arg, size_t task) {
+    const struct norm_way *w = arg;
+    size_t dim = w->n->dim, first = task * COLUMNS, end = first + COLUMNS < dim ? first + COLUMNS : dim;
+    for (size_t r = 0; r < w->vectors; r++) {
+        const float *x = w->x + r * dim, *dy = w->dy + r * dim;
+        float mean = w->saved[2 * r], inverse = w->saved[2 * r + 1], *dw = w->dw + r % w->n->parts * dim;
+        for (size_t i = first; i < end; i++) dw[i] += dy[i] * ((x[i] - mean) * inverse);
+        for (size_t i = first; w->db && i < end; i++) w->db[i] += dy[i];
+    }
+}
+
+void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, const float *x,
+                const float *saved, const float *dy, float *gradients) {
+    struct norm_way way = {.n = n, .x = x, .saved = saved, .dy = dy, .vectors = rows * n->each};
+    way.dw = gradients + (n->w - w->numbers);
+    way.db = n->b ? gradients + (n->b - w->numbers) : NULL;
+    pool_run(pool, (n->dim + COLUMNS - 1) / COLUMNS, norm_task, &way);
+}
+
+void whole_embed(const struct whole *w, const int32_t *ids, size_t rows, const float *dy, float *gradients) {
+    size_t at = (size_t)(whole_at(w, w->m->embedding.data) - w->numbers);
+    embed_backward(w->m->embedding.cols, ids, rows, dy, gradients + at);
+}
