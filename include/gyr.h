@@ -896,8 +896,10 @@ typedef struct gyr_tune_options {
     // as q_proj; several with commas between.
     const char *targets;
     gyr_optimizer optimizer;
-    bool rslora; // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
-    uint64_t reserved[6];
+    bool rslora;             // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
+    struct gyr_ranks *ranks; // that share the examples of each step, each with all of the model: the same options on
+                             // all, but that rank 0 alone has an `output`, and a `progress`; NULL: this process alone
+    uint64_t reserved[5];
 } gyr_tune_options;
 
 typedef struct gyr_tune gyr_tune;
