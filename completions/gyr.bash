@@ -66,12 +66,12 @@ _gyr() {
     quantize) words='--type --pure --requantize --threads --help' ;;
     train)
         words='tokenizer --data --output --model --resume --json --threads --type --tokenizer --shape --layers --width --heads
-               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --schedule --warmup
+               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --optimizer --schedule --warmup
                --weight-decay --clip --seed --save-steps --valid --hold-out --valid-steps --valid-tokens --sample --prompt
                --vocab-size --special --pre --min-count --help' ;;
     tune)
-        words='--model --data --output --valid --show --resume --json --threads --rank --alpha --epochs --batch --lr --schedule
-               --warmup --weight-decay --clip --seed --max-tokens --cut --save-steps --help' ;;
+        words='--model --data --output --valid --show --resume --json --threads --rank --alpha --rslora --targets --epochs --batch --lr
+               --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --save-steps --help' ;;
     merge) words='--model --adapter --output --type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --context --vocab --seed --help'

@@ -896,8 +896,10 @@ typedef struct gyr_tune_options {
     // as q_proj; several with commas between.
     const char *targets;
     gyr_optimizer optimizer;
-    bool rslora; // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
-    uint64_t reserved[6];
+    bool rslora;             // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
+    struct gyr_ranks *ranks; // that share the examples of each step, each with all of the model: the same options on
+                             // all, but that rank 0 alone has an `output`, and a `progress`; NULL: this process alone
+    uint64_t reserved[5];
 } gyr_tune_options;
 
 typedef struct gyr_tune gyr_tune;
@@ -985,16 +987,17 @@ typedef struct gyr_train_options {
     size_t n_data;
     const char *const *valid; // the same, to measure by and not to learn from; none: a part of the data is held out
     size_t n_valid;
-    double hold_out;      // that part; 0: 0.01; negative: none
-    const char *output;   // the GGUF file. Until training is done, what it needs to go on lies beside it, in
-                          // `output`.state
-    const char *type;     // of its matrices: "f32", "f16", "bf16"; NULL: "f16"
-    uint32_t context;     // most tokens that are learned from together, and those the model is for; 0: 512, or the
-                          // model's if that is less
-    uint32_t batch;       // blocks of `context` tokens in a step; 0: 8
-    uint64_t epochs;      // 0: 1, unless steps are given
-    uint64_t steps;       // 0: as many as the epochs have
-    double learning_rate; // 0: 1e-3, or 2e-5 for a model of a file
+    double hold_out;         // that part; 0: 0.01; negative: none
+    const char *output;      // the GGUF file. Until training is done, what it needs to go on lies beside it, in
+                             // `output`.state
+    const char *type;        // of its matrices: "f32", "f16", "bf16"; NULL: "f16"
+    uint32_t context;        // most tokens that are learned from together, and those the model is for; 0: 512, or the
+                             // model's if that is less
+    uint32_t batch;          // blocks of `context` tokens in a step; 0: 8
+    uint64_t epochs;         // 0: 1, unless steps are given
+    uint64_t steps;          // 0: as many as the epochs have
+    double learning_rate;    // 0: 1e-3, or 2e-5 for a model of a file
+    gyr_optimizer optimizer; // Muon: of matrices that are no tables of tokens; of everything else AdamW
     gyr_schedule schedule;
     double warmup;          // part of the steps in which the learning rate rises; 0: 0.02; negative: none
     double weight_decay;    // of matrices; 0: 0.1; negative: none

@@ -113,7 +113,7 @@ static gyr_model_options model_options(const struct serving *o) {
 // What a rank behind rank 0 does. Signals that a launcher sends to all are rank 0's: it ends the others once what was
 // asked is answered.
 static bool follow(const struct serving *o, int *status) {
-    if (!team_joined() || !gyr_ranks_own(team_joined())) return false;
+    if (!team_follows()) return false;
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);

@@ -14,7 +14,7 @@
 
 struct train_options {
     struct texts data, valid;
-    const char *model, *shape, *tokenizer, *output, *type, *tied, *schedule, *prompt;
+    const char *model, *shape, *tokenizer, *output, *type, *tied, *schedule, *optimizer, *prompt;
     uint64_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, batch, epochs, steps, seed, threads,
         save_steps, valid_steps, valid_tokens, sample_tokens;
     double rate, warmup, decay, clip, hold_out;
@@ -28,7 +28,7 @@ static const struct option options[] = {
     {"output", 'o', "FILE", "the GGUF file to write", OPTION_TEXT, FIELD(output)},
     {"model", 'm', "FILE", "train this on, a GGUF file of F32, F16 or BF16", OPTION_TEXT, FIELD(model)},
     {"resume", 0, NULL, "go on from the checkpoint, if there is one", OPTION_FLAG, FIELD(resume)},
-    {"json", 0, NULL, "print a JSON object for each step, and one at the end", OPTION_FLAG, FIELD(json)},
+    {"json", 0, NULL, "print a JSON object for each step and at the end", OPTION_FLAG, FIELD(json)},
     {"threads", 't', "N", "worker threads (one for each CPU if not given)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"type", 0, "f16|f32|bf16", "type of the matrices that are written (f16)", OPTION_CHOICE, FIELD(type)},
     {"tokenizer", 0, "PATH", "folder of a tokenizer, or a GGUF file that has it", OPTION_TEXT, FIELD(tokenizer), 0, 0,
@@ -41,20 +41,20 @@ static const struct option options[] = {
     {"head-size", 0, "N", "width of a head (width / heads)", OPTION_WHOLE, FIELD(head_dim), 2, 1 << 16},
     {"feed-forward", 0, "N", "width of the MLP (4 times the width)", OPTION_WHOLE, FIELD(feed_forward), 1, 1 << 22},
     {"tied", 0, "yes|no", "the output matrix is the embedding (yes)", OPTION_CHOICE, FIELD(tied)},
-    {"context", 'c', "N", "tokens of a block, and those the model is for (512)", OPTION_WHOLE, FIELD(context), 2,
-     1 << 24, "Training"},
+    {"context", 'c', "N", "tokens of a block, and of the model (512)", OPTION_WHOLE, FIELD(context), 2, 1 << 24,
+     "Training"},
     {"batch", 0, "N", "blocks of a step (8)", OPTION_WHOLE, FIELD(batch), 1, 1 << 20},
     {"epochs", 0, "N", "times that all is learned (1)", OPTION_WHOLE, FIELD(epochs), 1, 1e6},
     {"steps", 0, "N", "or so many steps", OPTION_WHOLE, FIELD(steps), 1, UINT32_MAX},
     {"lr", 0, "X", "learning rate (1e-3; 2e-5 with a model)", OPTION_REAL, FIELD(rate), 1e-12, 1e3},
+    {"optimizer", 0, "adamw|muon", "Muon: of matrices (adamw)", OPTION_CHOICE, FIELD(optimizer)},
     {"schedule", 0, "cosine|linear|constant", "how the learning rate falls (cosine)", OPTION_CHOICE, FIELD(schedule)},
     {"warmup", 0, "X", "part of the steps in which it rises (0.02)", OPTION_REAL, FIELD(warmup), 0, 1},
     {"weight-decay", 0, "X", "weight decay of matrices (0.1)", OPTION_REAL, FIELD(decay), 0, 1e3},
     {"clip", 0, "X", "longest gradient (1); 0: any", OPTION_REAL, FIELD(clip), 0, 1e9},
     {"seed", 0, "N", "another beginning, another order of texts (0)", OPTION_WHOLE, FIELD(seed), 0, 1e18},
     {"save-steps", 0, "N", "steps between checkpoints (about a minute)", OPTION_WHOLE, FIELD(save_steps), 1, 1e9},
-    {"valid", 0, "FILE", "texts to measure by (a part of the data is held out)", OPTION_TEXTS, FIELD(valid), 0, 0,
-     "Measuring"},
+    {"valid", 0, "FILE", "texts to measure by (else some are held out)", OPTION_TEXTS, FIELD(valid), 0, 0, "Measuring"},
     {"hold-out", 0, "X", "that part (0.01); 0: none", OPTION_REAL, FIELD(hold_out), 0, 0.99},
     {"valid-steps", 0, "N", "steps between measurements (a tenth of all)", OPTION_WHOLE, FIELD(valid_steps), 1, 1e9},
     {"valid-tokens", 0, "N", "most tokens to measure by (32768)", OPTION_WHOLE, FIELD(valid_tokens), 1, 1e12},
@@ -210,6 +210,7 @@ static gyr_train_options options_of(const struct train_options *o, struct tellin
         .epochs = o->epochs,
         .steps = o->steps,
         .learning_rate = o->rate,
+        .optimizer = o->optimizer && !strcmp(o->optimizer, "muon") ? GYR_OPTIMIZER_MUON : GYR_OPTIMIZER_ADAMW,
         .schedule = !s || !strcmp(s, "cosine") ? GYR_SCHEDULE_COSINE
                     : !strcmp(s, "linear")     ? GYR_SCHEDULE_LINEAR
                                                : GYR_SCHEDULE_CONSTANT,

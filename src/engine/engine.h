@@ -120,9 +120,6 @@ uint64_t model_own_bytes(const struct gyr_model *m);
 // well so far, and what becomes of it.
 bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e);
 
-// False, with the error set, where the model is on several ranks, of which each has a part of what `what` needs.
-bool model_here(const struct gyr_model *m, const char *what, gyr_error *e);
-
 // Has a bound model ready on its devices; and gives back all that is on devices, which are closed.
 bool model_settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e);
 void model_unsettle(struct gyr_model *m);

@@ -7,6 +7,12 @@
 
 const struct model *model_inside(const gyr_model *m);
 
+// False, with the error set, where the model is on several ranks, of which each has a part of what `what` needs.
+bool model_here(const gyr_model *m, const char *what, gyr_error *e);
+
+struct ranks;
+struct ranks *ranks_inside(const gyr_ranks *r);
+
 // Which device a model is on, or would be, and why: "cuda:0", "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB"; "cpu", "cpu:
 // the model needs 160 GB and cuda:0 has 149". Nothing is said where there was nothing to choose from.
 struct placement {

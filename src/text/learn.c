@@ -2,6 +2,7 @@
 // pairs the one whose ids are lower comes first, the left one's before the right one's. An entry of the heap knows the
 // words that its pair was seen in; one whose count is out of date goes back with the right one when it comes up.
 #include "text/learn.h"
+#include "base/utf8.h"
 #include "format/alphabet.h"
 #include "format/index.h"
 
@@ -75,10 +76,12 @@ static bool add_token(struct job *j, struct text s) {
 }
 
 static bool add_special(struct job *j, struct text s) {
-    if (s.size < 2 || find_token(j, s) != SIZE_MAX)
-        return fail(j->e, GYR_USAGE, "special token \"%.*s\": %s", (int)(s.size < 80 ? s.size : 80), s.data,
-                    s.size < 2 ? "is too short; take two characters or more" : "is given twice");
-    return add_token(j, s);
+    const char *why = s.size < 2                     ? "is too short; take two characters or more"
+                      : !utf8_valid(s.data, s.size)  ? "is not UTF-8"
+                      : find_token(j, s) != SIZE_MAX ? "is given twice"
+                                                     : NULL;
+    if (!why) return add_token(j, s);
+    return fail(j->e, GYR_USAGE, "special token \"%.*s\": %s", (int)(s.size < 80 ? s.size : 80), s.data, why);
 }
 
 // Bytes in the order of the characters that stand for them.

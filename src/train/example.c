@@ -14,6 +14,22 @@ float *example_room(struct example *x, size_t n) {
     return at;
 }
 
+// What mixes positions in a layer.
+struct mixer {
+    void (*lay_out)(struct example *x, uint32_t layer);
+    size_t (*widest)(const struct example *x, uint32_t layer);
+    bool (*run)(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+    bool (*back)(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+};
+
+static const struct mixer *mixer_of(const struct example *x, uint32_t layer) {
+    static const struct mixer attention = {attend_lay_out, attend_widest, attend, attend_back},
+                              latent = {latent_lay_out, latent_widest, latent_attend, latent_back},
+                              state = {recall_lay_out, recall_widest, recall, recall_back};
+    const struct layer_plan *p = &x->t->layers[layer].l->plan;
+    return p->recurs ? &state : p->latent ? &latent : &attention;
+}
+
 static void lay_out_joint(struct example *x, const struct host_norm *n, struct joint *j) {
     j->in = example_room(x, n->w ? x->rows * x->hidden : 0);
     j->saved = example_room(x, n->w ? 2 * x->rows : 0);
@@ -31,7 +47,7 @@ static void lay_out(struct example *x, uint32_t i) {
     k->saved_mlp = example_room(x, 2 * n);
     lay_out_joint(x, &l->attn_post, &k->attn_joint);
     lay_out_joint(x, &l->mlp_post, &k->mlp_joint);
-    (l->l->plan.recurs ? recall_lay_out : attend_lay_out)(x, i);
+    mixer_of(x, i)->lay_out(x, i);
     feed_lay_out(x, i);
     for (int slot = 0; slot < SLOTS; slot++) k->narrow[slot] = example_room(x, n * l->pair[slot].rank);
 }
@@ -72,7 +88,7 @@ static bool layer(struct example *x, uint32_t i, struct scratch *w) {
     bool parallel = l->l->plan.parallel;
     float *next = x->kept[i + 1].x, *branch = w->dbranch;
     if (l->attn.w) step_norm(x, &l->attn, k->x, k->normed, k->saved);
-    if (!(l->l->plan.recurs ? recall : attend)(x, i, k->normed, w, branch)) return false;
+    if (!mixer_of(x, i)->run(x, i, k->normed, w, branch)) return false;
     bool feeds = l->l->plan.feed != FEED_NONE;
     float *between = parallel || !feeds ? next : k->mid;
     join(x, &l->attn_post, &k->attn_joint, branch, k->x, between);
@@ -114,7 +130,7 @@ static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
     scale(w->dx, n, l->l->scale);
     if (!feed_part_back(x, i, w)) return false;
     join_back(x, &l->attn_post, &k->attn_joint, w->dx, w, w->dbranch);
-    if (!(l->l->plan.recurs ? recall_back : attend_back)(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
+    if (!mixer_of(x, i)->back(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
     if (l->l->plan.parallel && l->mlp.w) enter_back(x, &l->mlp, k->mid, k->saved_mlp, w->dfed, w);
     enter_back(x, &l->attn, k->x, k->saved, w->dnormed, w);
     return true;
@@ -169,8 +185,7 @@ static bool make_positions(struct example *x) {
 static size_t widest(const struct example *x) {
     size_t most = x->hidden;
     for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
-        size_t attends = x->t->layers[i].l->plan.recurs ? recall_widest(x) : attend_widest(x, i),
-               feeds = feed_widest(x, i);
+        size_t attends = mixer_of(x, i)->widest(x, i), feeds = feed_widest(x, i);
         most = attends > most ? attends : most;
         most = feeds > most ? feeds : most;
     }

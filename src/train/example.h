@@ -43,6 +43,7 @@ struct kept {
     float *x, *normed, *saved;           // in front of attention
     float *mid, *normed_mlp, *saved_mlp; // behind it, and in front of the MLP
     struct joint attn_joint, mlp_joint;  // and behind each
+    float *q_low;                        // of latent attention, behind its norm
     float *q_in, *k_in, *v_in;           // in front of norms of heads; what is behind them where there are none
     float *q_saved, *k_saved, *v_saved;  // of those norms
     float *q, *k, *v, *mixed, *sums;     // as attention() sees them
@@ -111,9 +112,15 @@ bool attend_back(struct example *x, uint32_t layer, const float *in, const float
 
 // The same of a state in attention's place.
 void recall_lay_out(struct example *x, uint32_t layer);
-size_t recall_widest(const struct example *x);
+size_t recall_widest(const struct example *x, uint32_t layer);
 bool recall(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool recall_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// And of latent attention.
+void latent_lay_out(struct example *x, uint32_t layer);
+size_t latent_widest(const struct example *x, uint32_t layer);
+bool latent_attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool latent_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
 
 void feed_lay_out(struct example *x, uint32_t layer);
 size_t feed_widest(const struct example *x, uint32_t layer);

@@ -1,4 +1,5 @@
 #include "train/muon.h"
+#include "train/product.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -49,29 +50,32 @@ static void begin(const struct tall *t, const struct muon_matrix *m) {
 }
 
 // out = the sum over rows of x' y, both [rows][n].
-static void outer(const float *x, const float *y, size_t rows, size_t n, float *restrict out) {
+static bool outer(const float *x, const float *y, size_t rows, size_t n, float *out) {
+    struct host_panel p = {
+        .x = x, .x_row = 1, .x_step = n, .w = y, .w_step = n, .y = out, .y_row = n, .n = rows, .rows = n};
     memset(out, 0, n * n * sizeof *out);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < n; k++) out[i * n + k] += x[r * n + i] * y[r * n + k];
+    return product_add(host_gradients_here(), &p, n);
 }
 
 // x = a x + x (b s + c s s), s = x' x.
-static void iterate(struct tall *t) {
+static bool iterate(struct tall *t) {
     size_t n = t->wide;
-    outer(t->x, t->x, t->tall, n, t->square);
-    outer(t->square, t->square, n, n, t->poly);
+    if (!outer(t->x, t->x, t->tall, n, t->square) || !outer(t->square, t->square, n, n, t->poly)) return false;
     for (size_t i = 0; i < n * n; i++) t->poly[i] = b * t->square[i] + c * t->poly[i];
-    for (size_t r = 0; r < t->tall; r++) {
-        const float *x = t->x + r * n;
-        float *restrict y = t->next + r * n;
-        for (size_t k = 0; k < n; k++) y[k] = a * x[k];
-        for (size_t i = 0; i < n; i++)
-            for (size_t k = 0; k < n; k++) y[k] += x[i] * t->poly[i * n + k];
-    }
+    for (size_t i = 0; i < t->tall * n; i++) t->next[i] = a * t->x[i];
+    struct host_panel p = {.x = t->x,
+                           .x_row = n,
+                           .x_step = 1,
+                           .w = t->poly,
+                           .w_step = n,
+                           .y = t->next,
+                           .y_row = n,
+                           .n = n,
+                           .rows = t->tall};
     float *was = t->x;
     t->x = t->next;
     t->next = was;
+    return product_add(host_gradients_here(), &p, n);
 }
 
 bool muon_step(const struct muon_matrix *m, double rate, double decay, gyr_error *e) {
@@ -80,7 +84,8 @@ bool muon_step(const struct muon_matrix *m, double rate, double decay, gyr_error
     if (!open_tall(&t, m)) return fail_memory(e, "training");
     float *owner = t.x;
     begin(&t, m);
-    for (int i = 0; i < STEPS; i++) iterate(&t);
+    for (int i = 0; i < STEPS; i++)
+        if (!iterate(&t)) return free(owner), fail_memory(e, "training");
     float kept = (float)(1 - rate * decay), step = (float)(rate * 0.2 * sqrt((double)t.tall));
     for (size_t r = 0; r < m->rows; r++)
         for (size_t k = 0; k < m->cols; k++) {

@@ -27,6 +27,9 @@ struct gyr_train {
     uint64_t begins; // the numbers that it begins with, as a number
 };
 
+// A step of the optimizer along the sum of a step's gradients.
+bool pretrain_move(struct gyr_train *t, double rate, gyr_error *e);
+
 // Writes what is needed to go on, and reads it if it is there.
 bool pretrain_save(const struct gyr_train *t, gyr_error *e);
 bool pretrain_load(struct gyr_train *t, gyr_error *e);

@@ -51,6 +51,7 @@ static bool check_options(const gyr_train_options *o, gyr_error *e) {
         {!(o->warmup <= 1), "warmup: a part of the steps, at most 1"},
         {isnan(o->clip), "clip: a number"},
         {o->schedule > GYR_SCHEDULE_CONSTANT, "schedule: there is no such one"},
+        {o->optimizer > GYR_OPTIMIZER_MUON, "optimizer: there is no such one"},
         {o->shape.tied > 2, "tied: 0, 1 or 2"},
     };
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)

@@ -65,34 +65,6 @@ static bool accumulate(struct running *r) {
     return isfinite(r->p.loss) || broken(r, "the loss");
 }
 
-// Some numbers of a tensor to a task: each number is its own.
-enum { SLICE = 1 << 15 };
-
-struct stepping {
-    struct gyr_train *t;
-    const struct whole_part *p;
-    double rate;
-};
-
-static void step_slice(void *arg, size_t task) {
-    const struct stepping *s = arg;
-    struct gyr_train *t = s->t;
-    size_t from = task * SLICE, n = s->p->n - from < SLICE ? s->p->n - from : SLICE, at = s->p->at + from;
-    struct adamw own = {.n = n,
-                        .mean = t->mean + at,
-                        .square = t->square + at,
-                        .steps = t->done,
-                        .decay = s->p->matrix ? t->o.weight_decay : 0};
-    adamw_step(&own, t->w->numbers + at, t->sum + at, s->rate);
-}
-
-static void step_all(struct gyr_train *t, double rate) {
-    for (size_t i = 0; i < t->c->n_tensors; i++) {
-        struct stepping s = {t, &t->w->parts[i], rate};
-        pool_run(t->t->pool, (s.p->n + SLICE - 1) / SLICE, step_slice, &s);
-    }
-}
-
 // ------------------------------------------------------------------------------------------- measuring
 
 bool pretrain_measure(struct gyr_train *t, double *loss, double *bits, gyr_error *e) {
@@ -142,7 +114,7 @@ static bool step(struct running *r) {
     r->p.norm = clip(t->sum, t->w->n, t->o.clip);
     if (isnan(r->p.norm)) return broken(r, "the gradient");
     r->p.rate = t->o.learning_rate * schedule_at(t->o.schedule, t->done, t->steps, t->warmup);
-    step_all(t, r->p.rate);
+    if (!pretrain_move(t, r->p.rate, r->e)) return false;
     r->p.step = ++t->done;
     r->p.stepped = true;
     if (!measure(r)) return false;

@@ -7,7 +7,8 @@
 static uint64_t training(const struct gyr_train *t) {
     const gyr_train_options *o = &t->o;
     double reals[] = {o->learning_rate, o->warmup, o->weight_decay, o->clip};
-    uint64_t wholes[] = {o->epochs, o->batch, o->context, o->schedule, o->seed, t->texts.n_items, t->begins};
+    uint64_t wholes[] = {o->epochs,    o->batch, o->context,       o->schedule,
+                         o->optimizer, o->seed,  t->texts.n_items, t->begins};
     uint64_t h = state_mix(state_mix(2, reals, sizeof reals), wholes, sizeof wholes);
     h = state_mix(h, t->texts.ids, t->texts.n * sizeof *t->texts.ids);
     for (size_t i = 0; i < t->texts.n_items; i++) h = state_mix(h, &t->texts.items[i].n, sizeof(size_t));

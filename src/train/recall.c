@@ -90,8 +90,9 @@ void recall_lay_out(struct example *x, uint32_t i) {
     if (!s->low.w) k->low = k->low_in;
 }
 
-size_t recall_widest(const struct example *x) {
+size_t recall_widest(const struct example *x, uint32_t i) {
     const struct recurrence *r = shape(x);
+    (void)i;
     size_t most = r->columns > r->channels ? r->columns : r->channels;
     most = terms_of(r) > most ? terms_of(r) : most;
     return r->inner > most ? r->inner : most;

@@ -16,6 +16,8 @@ static const struct {
                         [SLOT_K] = {ROLE_K, OF_ATTENTION},
                         [SLOT_V] = {ROLE_V, OF_ATTENTION},
                         [SLOT_OUT] = {ROLE_ATTN_OUT, OF_ATTENTION},
+                        [SLOT_Q_A] = {ROLE_Q_A, OF_ATTENTION},
+                        [SLOT_KV_A] = {ROLE_KV_A, OF_ATTENTION},
                         [SLOT_GATE_UP] = {ROLE_GATE_UP, OF_MLP},
                         [SLOT_GATE] = {ROLE_GATE, OF_MLP},
                         [SLOT_UP] = {ROLE_UP, OF_MLP},

@@ -12,6 +12,8 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
                                        [SLOT_K] = &l->k,
                                        [SLOT_V] = &l->v,
                                        [SLOT_OUT] = &l->attn_out,
+                                       [SLOT_Q_A] = &l->q_a,
+                                       [SLOT_KV_A] = &l->kv_a,
                                        [SLOT_GATE_UP] = &l->gate_up,
                                        [SLOT_GATE] = &l->gate,
                                        [SLOT_UP] = &l->up,
@@ -45,7 +47,7 @@ static bool check_layer(const struct model *m, const struct layer *l, gyr_error 
         const char *what;
     } tries[] = {{p->recurs && p->attends, "attention beside states"},
                  {p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
-                 {p->latent || p->indexed, "latent attention"},
+                 {p->indexed, "positions that are chosen"},
                  {p->feed == FEED_BOTH, "experts beside an MLP"},
                  {p->borrows, "keys and values of other layers"},
                  {p->norms_joined, "norms of the stream behind branches"},
@@ -99,10 +101,15 @@ static struct host_norm read_norm(struct reading *r, const struct norm *n, size_
                               .parts = parts};
 }
 
-// Norms of queries, keys and values.
+// Norms of queries, keys and values; or of the latent vectors that they come from.
 static void read_head_norms(struct reading *r, struct host_layer *l) {
     enum qk_norm kind = l->l->plan.qk_norm;
     size_t q = r->t->m->h.heads, k = l->l->plan.heads.kv_heads;
+    if (l->l->plan.latent) {
+        l->q = read_norm(r, &l->l->q_a_norm, 1, 1);
+        l->k = read_norm(r, &l->l->kv_a_norm, 1, 1);
+        return;
+    }
     bool row = kind == QK_NORM_ROW, each = kind == QK_NORM_EACH;
     if (kind != QK_NORM_NONE) {
         l->q = read_norm(r, &l->l->q_norm, row ? 1 : q, each ? q : 1);

@@ -14,6 +14,8 @@ enum slot {
     SLOT_K,
     SLOT_V,
     SLOT_OUT,
+    SLOT_Q_A,
+    SLOT_KV_A,
     SLOT_GATE_UP,
     SLOT_GATE,
     SLOT_UP,

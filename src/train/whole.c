@@ -13,7 +13,7 @@ static bool refuse(const struct whole *w, struct text name, const char *what, gy
 // ---------------------------------------------------------------------------------------------- a file's numbers
 
 static bool count_parts(struct whole *w, gyr_error *e) {
-    static const enum role residual[] = {ROLE_ATTN_OUT, ROLE_DOWN},
+    static const enum role residual[] = {ROLE_ATTN_OUT, ROLE_DOWN}, table[] = {ROLE_EMBEDDING, ROLE_OUTPUT},
                            constant[] = {ROLE_ROPE_FACTORS, ROLE_ROPE_SHORT, ROLE_ROPE_LONG};
     const struct checkpoint *c = w->m->checkpoint;
     for (size_t i = 0; i < c->n_tensors; i++) {
@@ -30,6 +30,7 @@ static bool count_parts(struct whole *w, gyr_error *e) {
                                           .n = n,
                                           .matrix = t->n_dims > 1,
                                           .residual = family_place(w->m->family, c->source, name, residual, 2, &place),
+                                          .table = family_place(w->m->family, c->source, name, table, 2, &place),
                                           .used = family_place(w->m->family, c->source, name, constant, 3, &place)};
         w->n += n;
     }
@@ -119,6 +120,9 @@ static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error
     } norms[] = {{ROLE_ATTN_NORM, &l->attn}, {ROLE_ATTN_POST_NORM, &l->attn_post},
                  {ROLE_MLP_NORM, &l->mlp},   {ROLE_MLP_POST_NORM, &l->mlp_post},
                  {ROLE_Q_NORM, &l->q},       {ROLE_K_NORM, &l->k}};
+    if (l->l->plan.recurs || l->l->plan.latent) // which know nothing of an example's sequences
+        return fail(e, GYR_UNSUPPORTED, "%s: gyr trains adapters of models with %s, but not all of their weights",
+                    w->m->checkpoint->path, l->l->plan.recurs ? "states" : "latent attention");
     if (l->v.w) return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train norms of values", w->m->checkpoint->path);
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)
         if (norms[k].norm->w && !take_norm(w, norms[k].role, i, norms[k].norm, e)) return false;

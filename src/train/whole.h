@@ -10,6 +10,7 @@ struct whole_part {
     size_t at, n;  // of its numbers among all
     bool matrix;   // more than one dimension: weight decay is for these
     bool residual; // a matrix whose product is added to the stream
+    bool table;    // of tokens: embeddings, or the output matrix
     bool used;
 };
 

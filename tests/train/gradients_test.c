@@ -46,6 +46,8 @@ static unsigned slot_of(const char *name, uint32_t *layer) {
                                              [SLOT_K] = "k",
                                              [SLOT_V] = "v",
                                              [SLOT_OUT] = "out",
+                                             [SLOT_Q_A] = "q_a",
+                                             [SLOT_KV_A] = "kv_a",
                                              [SLOT_GATE_UP] = "gate_up",
                                              [SLOT_GATE] = "gate",
                                              [SLOT_UP] = "up",
@@ -184,6 +186,7 @@ FAMILIES(multipliers, "granite")
 FAMILIES(other_positions, "gpt2", "smollm3")
 FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4")
 
+FAMILIES(latent_attention, "deepseek-v2", "deepseek-v3")
 FAMILIES(states, "mamba", "falcon-mamba", "mamba2-groups", "qwen3.5")
 
 // Without an adapter the loss is that of the logits which transformers gives.
@@ -199,10 +202,11 @@ static double loss_of_logits(void) {
 }
 
 static void other_models_lose_what_they_should(void) {
-    static const char *const names[] = {"baichuan-13b", "baichuan2",  "cohere2",    "exaone4",     "gemma",
-                                        "gemma4",       "glm4",       "internlm2",  "minicpm",     "mistral",
-                                        "nemotron",     "olmoe",      "qwen3-next", "qwen3.5-moe", "mamba2",
-                                        "phi2",         "qwen2-yarn", "qwen3-moe",  "starcoder2",  "stablelm-12b"};
+    static const char *const names[] = {
+        "baichuan-13b", "baichuan2",   "cohere2", "exaone4",  "gemma",      "gemma4",           "glm4",
+        "internlm2",    "minicpm",     "mistral", "nemotron", "olmoe",      "deepseek-v2-lite", "kimi-k2",
+        "qwen3-next",   "qwen3.5-moe", "mamba2",  "phi2",     "qwen2-yarn", "qwen3-moe",        "starcoder2",
+        "stablelm-12b"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct bench b;
         double loss = 0, want;
@@ -238,7 +242,7 @@ static void what_has_no_gradient_is_named(void) {
         const char *family, *why;
     } tries[] = {{"falcon-h1", "attention beside states"},
                  {"kimi-linear", "states whose keys decay by element"},
-                 {"deepseek-v2", "latent attention"},
+                 {"deepseek-v3.2", "positions that are chosen"},
                  {"gemma4-moe", "experts beside an MLP"},
                  {"gemma4-e2b", "more than embeddings"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
@@ -267,6 +271,7 @@ int main(void) {
     RUN(multipliers);
     RUN(other_positions);
     RUN(experts);
+    RUN(latent_attention);
     RUN(states);
     RUN(other_models_lose_what_they_should);
     RUN(either_format);

@@ -163,6 +163,7 @@ static void special_tokens_are_checked(void) {
     static const struct {
         const char *special[2], *why;
     } tries[] = {{{"<|a|>", "<|a|>"}, "special token \"<|a|>\": is given twice"},
+                 {{"<|a|>", "a\xff"}, "is not UTF-8"},
                  {{"<|a|>", "a"}, "special token \"a\": is too short"},
                  {{"<|a|>", "cat"}, "special token \"cat\": the texts have it as a word"}};
     write_all(file_of("cat.txt"), "cat cat", 7);

@@ -190,6 +190,24 @@ static void kills_change_no_byte(void) {
     same_as_undisturbed("kills.gguf");
 }
 
+static void muon_learns_too(void) {
+    static struct watch one, three, usual;
+    gyr_error e = {0};
+    one = three = usual = (struct watch){0};
+    struct watch *all[] = {&one, &three, &usual};
+    for (uint32_t i = 0; i < 3; i++) {
+        gyr_train_options o = options_of(file_of(i == 1 ? "mthre.gguf" : "muon1.gguf"), all[i]);
+        o.optimizer = i < 2 ? GYR_OPTIMIZER_MUON : GYR_OPTIMIZER_ADAMW;
+        o.steps = 16;
+        o.threads = i == 1 ? 3 : 1;
+        REQUIRE(train(&o, &e) == GYR_OK);
+        if (i == 0) undisturbed_n = read_bytes("muon1.gguf", undisturbed);
+        if (i == 1) same_as_undisturbed("mthre.gguf");
+    }
+    CHECK(one.step[0].loss == usual.step[0].loss);
+    CHECK(one.step[15].loss < one.step[0].loss - 0.5 && one.step[15].loss != usual.step[15].loss);
+}
+
 // What was written is measured as it was, and gone on from.
 static void models_can_be_trained_on(void) {
     static const char *const types[] = {"f32", "f16", "bf16"};
@@ -305,6 +323,7 @@ int main(void) {
         RUN(stops_change_no_byte);
     }
     RUN(kills_change_no_byte);
+    RUN(muon_learns_too);
     RUN(models_can_be_trained_on);
     RUN(models_can_be_run);
     RUN(what_does_not_fit_is_refused);
