@@ -46,7 +46,7 @@ struct notes {
 
 struct gyr_model {
     struct checkpoint *checkpoint;
-    struct homes on;     // its devices, which are closed with it
+    struct homes on;       // its devices, which are closed with it
     struct device *device; // the last of them, where logits are made
     struct placement placement;
     struct model *model;
@@ -77,7 +77,7 @@ struct gyr_model {
     uint32_t passes;
     gyr_model_options options; // that it was opened with, without strings and calls
     bool mapped;               // its weights are in a file
-    gyr_error gone; // why nothing is computed any more
+    gyr_error gone;            // why nothing is computed any more
 };
 
 // Tiles in a file of the cache: one that is there, or one to be written. NULL: there is no room for it, or no use.

@@ -60,7 +60,7 @@ static bool place(struct gyr_model *m, const gyr_model_options *o, const struct 
     if (m->ranks && place_is_shared(o))
         return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts",
                     m->checkpoint->path);
-    bool ok = !place_is_open(o)       ? place_named(&m->placement, &m->on, m->checkpoint, o, e)
+    bool ok = !place_is_open(o)      ? place_named(&m->placement, &m->on, m->checkpoint, o, e)
               : s->again || m->ranks ? place_on_cpu(&m->placement, &m->on, o, s->again ? &s->why : NULL, e)
                                      : place_model(&m->placement, &m->on, m->checkpoint, o, e);
     m->device = m->on.sides ? m->on.device[m->on.sides - 1] : NULL;

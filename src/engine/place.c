@@ -186,8 +186,7 @@ static bool next_card(struct card *k, size_t *i, struct placement *p, const gyr_
         k->memory = (double)f.memory;
         k->available = (double)f.available;
         if (k->d) return true;
-        if (f.memory && !*p->why)
-            snprintf(p->why, sizeof p->why, "cpu: %s cannot be used: see gyr devices", k->device);
+        if (f.memory && !*p->why) snprintf(p->why, sizeof p->why, "cpu: %s cannot be used: see gyr devices", k->device);
     }
     return false;
 }

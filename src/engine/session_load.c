@@ -233,8 +233,7 @@ static bool load(struct gyr_session *s, const char *path, gyr_error *e) {
     bool ok = !s->model->model->h.bidirectional ||
               fail(e, GYR_UNSUPPORTED, "%s: its tokens see those behind them; no part of a session can be loaded",
                    s->model->checkpoint->path);
-    if (ok && s->lost)
-        ok = fail(e, GYR_USAGE, "%s: a session whose model was moved is to be fed first", path);
+    if (ok && s->lost) ok = fail(e, GYR_USAGE, "%s: a session whose model was moved is to be fed first", path);
     ok = ok && read_head(&r, e) && same_model(&r, e) && same_place(&r, e) && read_body(&r, e);
     if (r.fd >= 0) close(r.fd);
     free(r.buffer);

@@ -114,8 +114,7 @@ static bool check_part(const struct gyr_session *s, size_t from, size_t to, gyr_
     if (s->model->model->h.bidirectional)
         return fail(e, GYR_UNSUPPORTED, "%s: its tokens see those behind them; no part of a session can be saved",
                     path);
-    if (s->lost)
-        return fail(e, GYR_USAGE, "%s: a session whose model was moved is saved once it was fed again", path);
+    if (s->lost) return fail(e, GYR_USAGE, "%s: a session whose model was moved is saved once it was fed again", path);
     return (from < to && to <= s->length) ||
            fail(e, GYR_USAGE, "%s: tokens %zu to %zu cannot be saved: the session has %zu", path, from, to, s->length);
 }

@@ -35,7 +35,7 @@ struct angles {
 
 // Owner of what a description is made in.
 struct desk {
-    uint32_t side; // of the model
+    uint32_t side;              // of the model
     struct angles angles[2][2]; // [far][local]
     uint8_t *host;
     dbyte *there;

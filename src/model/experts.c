@@ -88,9 +88,8 @@ static void mix_elsewhere(struct pass *p, const struct layer *l, const dfloat *x
     struct pass *to = forward_beside(p, l->experts_side);
     struct crossing *c = p->run->crossing;
     size_t n = p->n * p->m->h.hidden, places = p->n * p->m->h.experts_used;
-    const struct carried there[] = {{x, to->a->normed, n},
-                                    {p->a->expert, to->a->expert, places},
-                                    {p->a->weight, to->a->weight, places}};
+    const struct carried there[] = {
+        {x, to->a->normed, n}, {p->a->expert, to->a->expert, places}, {p->a->weight, to->a->weight, places}};
     const struct carried back = {to->a->branch, p->a->branch, n};
     if (!cross(c, p->d, to->d, there, sizeof there / sizeof *there)) return;
     mix_at(to, l, to->a->normed);

@@ -31,9 +31,9 @@ struct kv_part {
 
 struct kv_cache {
     struct kv_layout layout;
-    bool far;      // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
-    size_t n;      // of all kinds
-    size_t *k, *v; // [n]: where their arrays begin in a slab of their part; v of those without values: nowhere
+    bool far;         // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
+    size_t n;         // of all kinds
+    size_t *k, *v;    // [n]: where their arrays begin in a slab of their part; v of those without values: nowhere
     uint8_t *part_of; // [n]
     struct kv_part part[MAX_SIDES];
     uint32_t parts;

@@ -74,7 +74,7 @@ struct homes {
 struct model {
     const struct family *family;
     struct hyperparameters h;
-    const struct checkpoint *checkpoint;        // not owned: the weights point into it
+    const struct checkpoint *checkpoint; // not owned: the weights point into it
     struct homes on;
     struct device *device;                      // the last side's; where there is one side, all is there
     struct weight embedding, positions, output; // embedding and output are the same when tied

@@ -31,8 +31,8 @@ void run_limit(struct run *r, size_t rows, size_t wanted);
 // One token to compute: where it stands, and whether what it gives is wanted.
 struct row {
     int32_t token;
-    uint32_t position, ahead;  // struct attention_row
-    const struct pages *pages; // of its sequence, which cover the position
+    uint32_t position, ahead;           // struct attention_row
+    const struct pages *pages;          // of its sequence, which cover the position
     const struct sequence_state *state; // of its sequence, where the model keeps states
     bool wanted;
     const struct adapter *adapter; // of its sequence; NULL: none

@@ -12,8 +12,7 @@ static struct sequence_state *make(struct state_pool *p, gyr_error *e) {
     struct sequence_state *s = calloc(1, sizeof *s);
     bool ok = s || fail_memory(e, "states");
     for (uint32_t k = 0; ok && k < p->sides; k++)
-        if (p->floats[k])
-            ok = (s->at[k] = p->device[k]->ops->alloc(p->device[k], p->floats[k] * sizeof(float), e));
+        if (p->floats[k]) ok = (s->at[k] = p->device[k]->ops->alloc(p->device[k], p->floats[k] * sizeof(float), e));
     if (ok) return s;
     if (s) drop(p, s);
     return NULL;

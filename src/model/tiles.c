@@ -62,9 +62,7 @@ struct weight **model_matrices(struct model *m, size_t *n) {
 }
 
 // A device with memory of its own, which has ready(), writes its form when it is told to.
-static size_t form_bytes(const struct weight *w) {
-    return w->on->ops->ready ? 0 : w->on->ops->form_bytes(w->on, w);
-}
+static size_t form_bytes(const struct weight *w) { return w->on->ops->ready ? 0 : w->on->ops->form_bytes(w->on, w); }
 
 uint64_t model_tiled_bytes(struct model *m) {
     size_t n;
@@ -80,8 +78,7 @@ static void tile(struct model *m, struct weight *w, const struct tiling *how) {
     size_t source = w->rows * type_row_bytes(w->type, w->cols);
     if (!form_bytes(w)) return; // another rank has it
     if (how->mapped) map_want(w->data, source);
-    if (w->on->ops->form_make(w->on, w) && how->mapped && w->data != m->embedding.data)
-        map_forget(w->data, source);
+    if (w->on->ops->form_make(w->on, w) && how->mapped && w->data != m->embedding.data) map_forget(w->data, source);
 }
 
 static void take(struct weight *w, void *room, size_t bytes) {
@@ -109,8 +106,7 @@ enum tiled model_tile(struct model *m, const struct tiling *how) {
 }
 
 // Whether to go on.
-static bool make_ready(const struct weight *w, bool looked_up, const struct tiling *how, uint64_t all,
-                       uint64_t *done) {
+static bool make_ready(const struct weight *w, bool looked_up, const struct tiling *how, uint64_t all, uint64_t *done) {
     if (!w->rows || !w->on->ops->ready) return true;
     w->on->ops->ready(w->on, w, looked_up);
     *done += w->rows * type_row_bytes(w->type, w->cols);

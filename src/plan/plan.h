@@ -26,7 +26,7 @@ struct plan {
     struct device *here; // NULL: the plan is not for this machine
     char here_name[128];
     double here_free;
-    struct placement where; // gyr run would have it here, where there is a card
+    struct placement where;      // gyr run would have it here, where there is a card
     char machine[200], key[160]; // of what is kept: this machine, and the model
     struct record kept;
     bool from_kept;       // the rates are

@@ -13,8 +13,7 @@ static char path[] = "/tmp/gyr-move-XXXXXX";
 
 static bool same(const gyr_session *a, const gyr_session *b) {
     const float *x = gyr_session_logits(a), *y = gyr_session_logits(b);
-    return x && y && gyr_session_length(a) == gyr_session_length(b) &&
-           !memcmp(x, y, (size_t)d.vocab * sizeof *x);
+    return x && y && gyr_session_length(a) == gyr_session_length(b) && !memcmp(x, y, (size_t)d.vocab * sizeof *x);
 }
 
 static gyr_model *open_on(const char *device) {

@@ -145,8 +145,8 @@ static void mixtures(void) { what_cannot_be(true); }
 static const struct {
     const char *name;
     bool mixture;
-} models[] = {{"gemma2"},    {"gemma4-e2b"},      {"deepseek-v3.2", true}, {"gpt-oss", true},
-              {"falcon-h1"}, {"qwen3.5-moe", true}};
+} models[] = {{"gemma2"},        {"gemma4-e2b"}, {"deepseek-v3.2", true},
+              {"gpt-oss", true}, {"falcon-h1"},  {"qwen3.5-moe", true}};
 
 int main(void) {
     if (!mkdtemp(folder)) return 1;

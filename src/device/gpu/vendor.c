@@ -38,9 +38,8 @@ const struct gpu_vendor gpu_vendors[GPU_VENDORS] = {
                   .companion = "libnvrtc-builtins.so",
                   .compiler_within_driver = true,
                   .get_driver = "install NVIDIA's driver, version 525 or later",
-                  .get_compiler =
-                      "install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB); if it is there already, set "
-                      "GYR_GPU_LIBRARIES to the folder of libnvrtc.so",
+                  .get_compiler = "install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB); if it is there already, set "
+                                  "GYR_GPU_LIBRARIES to the folder of libnvrtc.so",
                   .warp = 10,
                   .processors = 16,
                   .shared = 97, // that a block may ask for

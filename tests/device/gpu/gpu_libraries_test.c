@@ -135,7 +135,11 @@ static const char *under(const char *folder, const char *name) {
 // A prefix that Python is installed in, with NVRTC where pip puts it.
 static void install_nvrtc(const char *where) {
     static const char *const files[] = {"libnvrtc.so.13", "libnvrtc-builtins.so.13.0", NULL};
-    static const char *const folders[] = {"", "/bin", "/lib", "/lib/python3.13", "/lib/python3.13/site-packages",
+    static const char *const folders[] = {"",
+                                          "/bin",
+                                          "/lib",
+                                          "/lib/python3.13",
+                                          "/lib/python3.13/site-packages",
                                           "/lib/python3.13/site-packages/nvidia",
                                           "/lib/python3.13/site-packages/nvidia/cu13"};
     char prefix[1024];
@@ -226,11 +230,10 @@ static void a_compiler_that_is_too_old(void) {
     struct gpu_api api;
     setenv("GYR_FAKE_COMPILER", "115", 1);
     load_fakes(&api, GPU_CUDA);
-    CHECK_STR(
-        api.compiler.why,
-        "NVRTC 11.5 is too old; install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB); if it is there "
-        "already, set GYR_GPU_LIBRARIES to "
-        "the folder of libnvrtc.so");
+    CHECK_STR(api.compiler.why,
+              "NVRTC 11.5 is too old; install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB); if it is there "
+              "already, set GYR_GPU_LIBRARIES to "
+              "the folder of libnvrtc.so");
     fake_behave();
 }
 
