@@ -37,10 +37,9 @@ SLOTS = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "out", "gate_pro
          "out_proj": "state_out", "in_proj_qkv": "state_in", "in_proj_z": "state_gate", "in_proj_a": "state_alpha",
          "in_proj_b": "state_beta", "q_a_proj": "q_a", "q_b_proj": "q", "kv_a_proj_with_mqa": "kv_a"}
 # Families: the usual ones' modules are all linear maps of layers.
-NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "granite", "smollm3", "command-r+",
-         "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba",
-         "falcon-mamba", "mamba2-groups", "qwen3.5", "deepseek-v2",
-         "deepseek-v3"]
+NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "gemma4", "granite", "smollm3",
+         "command-r+", "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba", "falcon-mamba",
+         "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3"]
 
 
 def slot_of(name):
