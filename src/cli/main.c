@@ -38,7 +38,7 @@ static const struct verb {
     {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
     {"train", "train a model from nothing, or its tokenizer", verb_train, ALONE},
-    {"tune", "train an adapter for a model by conversations", verb_tune, ALONE},
+    {"tune", "train an adapter for a model by conversations", verb_tune, TOGETHER},
     {"merge", "write a model with an adapter in its weights", verb_merge},
     {"synth", "write a model of random weights in a known shape", verb_synth},
     {"version", NULL, verb_version},

@@ -20,10 +20,13 @@ static long told(const char *const *names, size_t n) {
 }
 
 static gyr_ranks *joined;
+static bool whole; // each rank has its own model
 
 gyr_ranks *team_joined(void) { return joined; }
 
-static bool follows(void) { return joined && gyr_ranks_own(joined); }
+bool team_follows(void) { return joined && gyr_ranks_own(joined); }
+
+void team_whole(void) { whole = true; }
 
 bool team_join(int *status) {
     gyr_error e = {0};
@@ -31,7 +34,7 @@ bool team_join(int *status) {
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // launchers write to the same: a line goes there whole
     joined = gyr_ranks_join(&e);
     *status = e.status;
-    output_quiet(joined ? follows() : told(locals, sizeof locals / sizeof *locals) > 0); // a line a machine
+    output_quiet(joined ? team_follows() : told(locals, sizeof locals / sizeof *locals) > 0); // a line a machine
     if (*status && e.message[0]) report(&e);
     return !*status;
 }
@@ -49,8 +52,8 @@ static float kept_speed(const char *path, const gyr_model_options *o) {
 }
 
 void team_share(const char *path, gyr_model_options *o) {
-    o->ranks = joined;
-    if (joined && gyr_ranks_count(joined) > 1) o->speed = kept_speed(path, o);
+    o->ranks = whole ? NULL : joined;
+    if (o->ranks && gyr_ranks_count(joined) > 1) o->speed = kept_speed(path, o);
 }
 
 gyr_split split_named(const char *name) {
@@ -66,7 +69,7 @@ bool team_adapter(const char *verb, const char *adapter) {
 
 bool team_follow(const char *path, gyr_model_options options, int *status) {
     gyr_error e = {0};
-    if (!follows()) return false;
+    if (!team_follows()) return false;
     *status = GYR_OK;
     gyr_model *model = open_model(path, options, status);
     if (model && (*status = gyr_ranks_follow(model, &e))) {
@@ -93,7 +96,7 @@ int team_end(int status) {
 bool team_none(const char *verb) {
     if (told(sizes, sizeof sizes / sizeof *sizes) < 2) return true;
     output_quiet(told(numbers, sizeof numbers / sizeof *numbers) > 0);
-    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench and serve do)",
-                verb);
+    usage_error(
+        "%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench, serve and tune do)", verb);
     return false;
 }

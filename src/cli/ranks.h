@@ -18,6 +18,10 @@ bool team_serves(bool one, bool adapters);
 bool team_follow(const char *model, gyr_model_options options, int *status);
 
 gyr_ranks *team_joined(void);
+bool team_follows(void); // behind rank 0
+
+// Has each rank open models of its own from now on.
+void team_whole(void);
 
 // What --split says; and the options of a model at this path (NULL: the poet) with what this rank brings.
 #define SPLITS "layers|rows"

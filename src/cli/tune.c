@@ -4,6 +4,7 @@
 #include "options.h"
 #include "output.h"
 #include "progress.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -162,7 +163,7 @@ static gyr_tune_options options_of(const struct tune_options *o, struct telling 
     return (gyr_tune_options){
         .data = o->data,
         .valid = o->valid,
-        .output = o->show ? NULL : o->output,
+        .output = o->show || team_follows() ? NULL : o->output,
         .rank = (uint32_t)o->rank,
         .alpha = o->alpha,
         .epochs = (uint32_t)o->epochs,
@@ -183,8 +184,9 @@ static gyr_tune_options options_of(const struct tune_options *o, struct telling 
         .threads = (uint32_t)o->threads,
         .resume = o->resume,
         .save_steps = (uint32_t)o->save_steps,
-        .progress = tell,
+        .progress = team_follows() ? NULL : tell,
         .user = t,
+        .ranks = team_joined(),
     };
 }
 
@@ -192,6 +194,7 @@ static int train(gyr_tune *tune, struct telling *t) {
     gyr_error e = {0};
     gyr_tune_info info;
     gyr_tune_get_info(tune, &info);
+    if (team_follows()) return gyr_tune_run(tune, &e) ? report(&e) : GYR_OK;
     if (t->o->json)
         print_plan(&info);
     else
@@ -222,6 +225,8 @@ int verb_tune(int argc, char **argv) {
     if (!o.data) return usage_error("tune: needs --data FILE, the conversations to learn from");
     if (!o.output && !o.show) return usage_error("tune: needs -o PATH, the adapter to write");
     signals_catch();
+    team_whole();
+    if (o.show && team_follows()) return GYR_OK;
     gyr_model *model =
         open_model(o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .device = "cpu"}, &status);
     if (!model) return status;

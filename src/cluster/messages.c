@@ -209,7 +209,8 @@ bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, ui
         memcpy(&h, into->data, sizeof h);
     } while (is_old(r, &h, kind, number));
     r->passes |= kind == PARCEL_PASS;
-    if (h.kind != (uint32_t)kind || h.status) return refuse(r, from, &h, into->data + sizeof h, e);
+    if (h.kind == PARCEL_END || h.kind != (uint32_t)kind || h.status)
+        return refuse(r, from, &h, into->data + sizeof h, e);
     memmove(into->data, into->data + sizeof h, into->size - sizeof h + 1);
     into->size -= sizeof h;
     return true;

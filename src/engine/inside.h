@@ -7,11 +7,22 @@
 
 const struct model *model_inside(const gyr_model *m);
 
+// False, with the error set, where the model is on several ranks, of which each has a part of what `what` needs.
+bool model_here(const gyr_model *m, const char *what, gyr_error *e);
+
+struct ranks;
+struct ranks *ranks_inside(const gyr_ranks *r);
+
 // Which device a model is on, or would be, and why: "cuda:0", "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB"; "cpu", "cpu:
 // the model needs 160 GB and cuda:0 has 149". Nothing is said where there was nothing to choose from.
 struct placement {
     char device[32], why[512];
 };
+
+// Where a model with these options would go on this machine with "auto"; an empty `why` where there is no choice. Cards
+// are opened to see, and closed.
+struct checkpoint;
+void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o);
 
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);

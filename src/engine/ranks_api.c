@@ -13,6 +13,10 @@ gyr_ranks *gyr_ranks_join(gyr_error *e) {
     return NULL;
 }
 
+struct ranks *ranks_inside(const gyr_ranks *r) {
+    return r->ranks;
+}
+
 uint32_t gyr_ranks_own(const gyr_ranks *r) { return ranks_own(r->ranks); }
 
 uint32_t gyr_ranks_count(const gyr_ranks *r) { return ranks_count(r->ranks); }

@@ -15,6 +15,15 @@ void tree_free(struct tree *t);
 // The next example's gradients.
 bool tree_add(struct tree *t, const float *leaf, gyr_error *e);
 
+// The sum of the next 2^level of them, added as the tree has it; as many as that, or a multiple, came before.
+bool tree_add_node(struct tree *t, int level, const float *sum, gyr_error *e);
+
+// What has come is a sum of 2^level examples for each bit that their number has: that one; NULL: there is none. And
+// forgetting all.
+enum { TREE_LEVELS = 40 };
+const float *tree_level(const struct tree *t, int level);
+void tree_clear(struct tree *t);
+
 // The sum of all since the last call, into out; zeros if there were none. The tree is empty then.
 void tree_take(struct tree *t, float *out);
 

@@ -23,6 +23,8 @@ struct gyr_tune {
     size_t *order;              // of the examples in this epoch
     size_t epoch;               // that `order` is of, from 1
     char checksum[65];          // of the model
+    struct ranks *ranks;        // that share it; NULL: this process alone
+    struct told *told;          // of a step's examples, and of those that validate
 };
 
 // What is to get a pair, by words; NULL: what gets one usually.
@@ -41,6 +43,9 @@ bool tune_move(struct gyr_tune *t, double rate, gyr_error *e);
 
 // The order of the examples in an epoch, from 0.
 void tune_shuffle(struct gyr_tune *t, size_t epoch);
+
+// Everything that the bytes of the result depend on, as a number.
+uint64_t tune_identity(const struct gyr_tune *t);
 
 // Writes what is needed to go on, and reads it if it is there. The file appears when it is whole.
 bool tune_state_save(const struct gyr_tune *t, gyr_error *e);

@@ -111,7 +111,8 @@ static bool make_numbers(struct gyr_tune *t, gyr_error *e) {
     t->adam.n = n;
     t->adam.decay = t->o.weight_decay;
     t->order = calloc(t->lessons.n + 1, sizeof *t->order);
-    if (!t->numbers || !t->leaf || !t->sum || !t->adam.mean || !t->adam.square || !t->order)
+    t->told = calloc(t->o.batch + t->valid.n + 1, sizeof *t->told);
+    if (!t->numbers || !t->leaf || !t->sum || !t->adam.mean || !t->adam.square || !t->order || !t->told)
         return fail_memory(e, "training");
     begin_numbers(t);
     return (t->tree = tree_new(n, e));
@@ -165,11 +166,12 @@ static bool fill(struct gyr_tune *t, const gyr_tune_options *o, gyr_error *e) {
 }
 
 gyr_tune *gyr_tune_open(gyr_model *model, const gyr_tune_options *o, gyr_error *e) {
-    if (!CHECK_RESERVED(o, e) || !check_options(o, e)) return NULL;
+    if (!CHECK_RESERVED(o, e) || !check_options(o, e) || !model_here(model, "training", e)) return NULL;
     struct gyr_tune *t = calloc(1, sizeof *t);
     if (!t) return fail_memory(e, "training"), NULL;
     t->model = model;
     t->m = model_inside(model);
+    if (o->ranks && gyr_ranks_count(o->ranks) > 1) t->ranks = ranks_inside(o->ranks);
     if (fill(t, o, e)) return t;
     gyr_tune_close(t);
     return NULL;
@@ -184,6 +186,7 @@ void gyr_tune_close(gyr_tune *t) {
     float *all[] = {t->numbers, t->leaf, t->sum, t->adam.mean, t->adam.square};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     free(t->order);
+    free(t->told);
     free(t->output);
     free(t->state);
     free(t);

@@ -1,7 +1,7 @@
 // Fine-tuning: the loop.
 #include "base/clock.h"
 #include "engine/inside.h"
-#include "train/tune.h"
+#include "train/share.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,19 +16,21 @@ struct running {
     gyr_error *e;
 };
 
+static const char *name_of(const struct gyr_tune *t) { return t->output ? t->output : "training"; }
+
 // False if the caller wants to stop.
 static bool tell(struct running *r) {
     const struct gyr_tune *t = r->t;
     r->p.seconds = now_seconds() - r->began;
     bool on = !t->o.progress || t->o.progress(t->o.user, &r->p);
     r->p.stepped = r->p.saved = false;
-    return on || fail(r->e, GYR_CANCELLED, "%s: training was stopped; resume goes on from its checkpoint", t->output);
+    return on || fail(r->e, GYR_CANCELLED, "%s: training was stopped; resume goes on from its checkpoint", name_of(t));
 }
 
 static bool broken(const struct running *r, const char *what) {
     return fail(r->e, GYR_FAILED,
                 "%s: step %zu: %s is not a number any more; try a smaller learning rate, or look at the examples",
-                r->t->output, r->p.step + 1, what);
+                name_of(r->t), r->p.step + 1, what);
 }
 
 // --------------------------------------------------------------------------------------------- a step
@@ -39,25 +41,45 @@ static const struct lesson *pick(const struct gyr_tune *t, size_t step, size_t i
     return i < t->o.batch && at < t->lessons.n ? &t->lessons.items[t->order[at]] : NULL;
 }
 
+static void count_example(struct running *r, const struct lesson *l) {
+    r->p.examples++;
+    r->p.tokens += l->n;
+    r->p.tokens_now += l->n;
+}
+
+// The gradients of those that are this rank's.
+static bool own_examples(struct running *r, struct share *s, size_t step, double learned) {
+    struct gyr_tune *t = r->t;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct lesson *l = pick(t, step, i);
+        if (!share_has(s, i)) continue;
+        memset(t->leaf, 0, t->adam.n * sizeof *t->leaf);
+        if (!trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, (float)(1 / learned), &t->told[i], t->leaf,
+                             r->e) ||
+            !share_add(s, i, t->leaf, r->e))
+            return false;
+        count_example(r, l);
+        if (i + 1 < s->n && !tell(r)) return false;
+    }
+    return true;
+}
+
 // A step's gradient, by the mean loss of a learned token.
 static bool accumulate(struct running *r, size_t step) {
     struct gyr_tune *t = r->t;
-    struct told told, all = {0};
-    const struct lesson *l;
+    struct told all = {0};
     double learned = 0;
-    tree_take(t->tree, t->sum); // what a step that was stopped left
-    for (size_t i = 0; (l = pick(t, step, i)); i++) learned += (double)l->learned;
-    for (size_t i = 0; (l = pick(t, step, i)); i++) {
-        memset(t->leaf, 0, t->adam.n * sizeof *t->leaf);
-        if (!trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, (float)(1 / learned), &told, t->leaf, r->e) ||
-            !tree_add(t->tree, t->leaf, r->e))
-            return false;
-        all.loss += told.loss;
-        all.right += told.right;
-        r->p.examples++;
-        r->p.tokens += l->n;
-        r->p.tokens_now += l->n;
-        if (pick(t, step, i + 1) && !tell(r)) return false;
+    size_t n = 0;
+    tree_clear(t->tree); // what a step that was stopped left
+    for (const struct lesson *l; (l = pick(t, step, n)); n++) learned += (double)l->learned;
+    struct share s = share_of(t, n, step + 1);
+    bool ok = own_examples(r, &s, step, learned) && share_join(&s, r->e) && share_told(&s, t->told, r->e);
+    share_free(&s);
+    if (!ok) return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!share_has(&s, i)) count_example(r, pick(t, step, i));
+        all.loss += t->told[i].loss;
+        all.right += t->told[i].right;
     }
     r->p.loss = all.loss / learned;
     r->p.accuracy = all.right / learned;
@@ -67,14 +89,19 @@ static bool accumulate(struct running *r, size_t step) {
 
 static bool validate(struct running *r) {
     struct gyr_tune *t = r->t;
-    struct told told, all = {0};
+    struct told all = {0};
     double learned = 0;
+    struct share s = share_of(t, t->valid.n, r->p.step);
     for (size_t i = 0; i < t->valid.n; i++) {
         const struct lesson *l = &t->valid.items[i];
-        if (!trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, 1, &told, NULL, r->e)) return false;
-        all.loss += told.loss;
-        all.right += told.right;
-        learned += (double)l->learned;
+        if (share_has(&s, i) && !trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, 1, &t->told[i], NULL, r->e))
+            return false;
+    }
+    if (!share_told(&s, t->told, r->e)) return false;
+    for (size_t i = 0; i < t->valid.n; i++) {
+        all.loss += t->told[i].loss;
+        all.right += t->told[i].right;
+        learned += (double)t->valid.items[i].learned;
     }
     r->p.valid_loss = learned > 0 ? all.loss / learned : (double)NAN;
     r->p.valid_accuracy = learned > 0 ? all.right / learned : (double)NAN;
@@ -84,7 +111,7 @@ static bool validate(struct running *r) {
 static bool save(struct running *r) {
     const struct gyr_tune *t = r->t;
     bool due = t->o.save_steps ? r->p.step % t->o.save_steps == 0 : now_seconds() - r->saved >= save_seconds;
-    if (!due || r->p.step == t->steps) return true;
+    if (!due || !t->output || r->p.step == t->steps) return true;
     if (!tune_state_save(t, r->e)) return false;
     r->saved = now_seconds();
     r->p.saved = true;
@@ -124,19 +151,20 @@ static void count_done(struct running *r) {
 
 static bool run(struct running *r) {
     struct gyr_tune *t = r->t;
-    bool ok = true;
+    bool ok = share_begin(t, r->e);
     count_done(r);
     for (size_t s = t->adam.steps; ok && s < t->steps; s++) ok = step(r, s);
-    if (!ok && r->e->status == GYR_CANCELLED) {
+    if (!ok) share_fail(t, r->e);
+    if (!ok && t->output && r->e->status == GYR_CANCELLED) {
         gyr_error why = {0}; // what it was stopped with is told, unless the checkpoint cannot be written
         if (!tune_state_save(t, &why)) *r->e = why;
     }
-    return ok && tune_write(t, false, r->e) && (!unlink(t->state) || true);
+    return ok && (!t->output || (tune_write(t, false, r->e) && (!unlink(t->state) || true)));
 }
 
 gyr_status gyr_tune_run(gyr_tune *t, gyr_error *e) {
     gyr_error made = {0};
-    if (!t->output) return fail(e, GYR_USAGE, "training: no output was named"), GYR_USAGE;
+    if (!t->output && !t->ranks) return fail(e, GYR_USAGE, "training: no output was named"), GYR_USAGE;
     struct running r = {.t = t, .began = now_seconds(), .e = &made};
     r.saved = r.began;
     r.p.steps = t->steps;

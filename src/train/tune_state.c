@@ -12,7 +12,7 @@ static uint64_t mix_lessons(uint64_t h, const struct lessons *all) {
 
 // Everything that the bytes of the result depend on: the model, the examples as tokens, the options. The validation
 // examples change nothing.
-static uint64_t training(const struct gyr_tune *t) {
+uint64_t tune_identity(const struct gyr_tune *t) {
     const gyr_tune_options *o = &t->o;
     double reals[] = {o->alpha, o->learning_rate, o->warmup, o->weight_decay, o->clip};
     uint64_t wholes[] = {o->rank,      o->epochs, o->batch,     o->schedule, o->seed,
@@ -29,7 +29,7 @@ static uint64_t training(const struct gyr_tune *t) {
 static struct state state_of(const struct gyr_tune *t) {
     return (struct state){.path = t->state,
                           .magic = "gyrtune",
-                          .training = training(t),
+                          .training = tune_identity(t),
                           .steps = t->steps,
                           .done = t->adam.steps,
                           .numbers = t->adam.n,
