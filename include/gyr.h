@@ -95,8 +95,9 @@ typedef struct gyr_model_options {
     uint32_t threads;   // worker threads; 0: one for each CPU this process may use
     const char *device; // "cpu", or another kind that gyr_device_get_info() tells of, with ":1" for its second; "auto":
                         // the first card that can be used and has room for the whole model (beside `tokens` below),
-                        // else the CPU, also where the card then fails as the model is opened. NULL: $GYR_DEVICE, else
-                        // the first device that this machine has, which is the CPU. The answers are the same on all
+                        // or for some of its layers, the others being computed by the CPU; else the CPU, also where
+                        // the card then fails as the model is opened. NULL: $GYR_DEVICE, else the first device that
+                        // this machine has, which is the CPU. The answers are the same on all
     uint64_t kv_bytes;  // most memory that KV caches may take; 0: what the machine leaves
     bool oversize;      // open a model whose weights are larger than the memory: it runs at the disk's speed
     bool lock;          // keep the weights in memory (mlock); the system may not take them back for other things
@@ -117,7 +118,11 @@ typedef struct gyr_model_options {
     gyr_split split; // of a model on ranks, the same on all
     float speed; // tokens a second that this machine was measured to decode with it (gyr_plan_keep()): ranks' parts are
                  // as their speeds. 0, or on some rank: what the memories read counts, where the model is large
-    uint64_t reserved[4]; // zero; so wherever a member has this name
+    // Of a model on a card ("auto", or one that is named): this many of its layers are there, the last ones, and the
+    // CPU computes the others. 0: all, or with "auto" as many as have room. Keys and values are where their layers are.
+    uint32_t gpu_layers;
+    bool cpu_experts;     // the experts of a mixture stay in the host's memory, and the CPU computes them
+    uint64_t reserved[3]; // zero; so wherever a member has this name
 } gyr_model_options;
 
 // Opens a GGUF file (any part of a split one: the first) or a Hugging Face folder. Weights are rewritten in the form
@@ -130,6 +135,13 @@ GYR_API gyr_model *gyr_model_open(const char *path, const gyr_model_options *opt
 // as gyr_model_open() does.
 GYR_API gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size,
                                          const gyr_model_options *options, gyr_error *err);
+
+// Puts an open model on another device, as gyr_model_options.device names it: when its own failed (GYR_DEVICE), or when
+// that is wanted for something else. Its sessions and adapters stay. Tokens, lengths and scores of sessions are as they
+// were; what a device kept of them is computed again, with the same bytes, when they are next fed, and until then they
+// cannot be saved. Nothing else may be done with the model meanwhile, but with its tokenizer and templates. Fails as
+// gyr_model_open() does; the model then stays where it is.
+GYR_API gyr_status gyr_model_move(gyr_model *model, const char *device, gyr_error *err);
 
 // Frees the model; its sessions must have been freed before. NULL is allowed.
 GYR_API void gyr_model_close(gyr_model *model);
@@ -205,9 +217,12 @@ typedef struct gyr_model_info {
     uint32_t embedding;    // elements of an embedding (gyr_embed()); 0: it makes none
     uint64_t state_bytes;  // of the state that each of its sessions keeps; 0: none does
     const char *device;    // what it is on, as gyr_model_options.device names it, such as "cpu" or "cuda:0"
-    const char *placement; // what "auto" chose, and why, in a line, such as "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB" or
-                           // "cpu: the model needs 160 GB and cuda:0 has 149"; "" where there was no choice
-    uint64_t reserved[5];
+    const char *placement; // what "auto" chose, and why, in a line, such as "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB",
+                           // "28 of 60 layers on cuda:0 (NVIDIA H200), 140 GB of 150 GB; 32 on the CPU" or "cpu: the
+                           // model needs 160 GB and cuda:0 has 149"; "" where there was no choice
+    uint64_t host_bytes;   // of weight_bytes, what is in the host's memory: all where the device is "cpu"
+    uint64_t host_kv_bytes_per_token; // likewise of kv_bytes_per_token
+    uint64_t reserved[3];
 } gyr_model_info;
 
 // Facts about an open model. The strings live as long as the model.

@@ -1,6 +1,7 @@
 #include "base/card_energy.h"
 
-#include <dlfcn.h>
+#include "base/library.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,32 +28,6 @@ static bool say(char why[CARD_WHY], const char *text) {
     return false;
 }
 
-// ------------------------------------------------------------------------------- libraries
-
-static void *open_in(const char *folder, size_t n, const char *name) {
-    char path[4096];
-    int size = snprintf(path, sizeof path, "%.*s%s%s", (int)n, folder, n ? "/" : "", name);
-    return size > 0 && size < (int)sizeof path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-}
-
-static void *open_library(const char *const *names, const char *const *folders) {
-    const char *given = getenv("GYR_GPU_LIBRARIES");
-    void *library = NULL;
-    for (; *names && !library; names++) {
-        for (const char *at = given; at && *at && !library; at += strcspn(at, ":"), at += *at == ':')
-            if (*at != ':') library = open_in(at, strcspn(at, ":"), *names);
-        if (!library) library = open_in("", 0, *names);
-        for (const char *const *f = folders; *f && !library; f++) library = open_in(*f, strlen(*f), *names);
-    }
-    return library;
-}
-
-static bool find(void *library, const char *name, void *function) {
-    void *address = dlsym(library, name);
-    memcpy(function, &address, sizeof address);
-    return address;
-}
-
 // ------------------------------------------------------------------------------- NVIDIA
 
 static bool read_nvml(struct card_energy *c, uint64_t *microjoules) {
@@ -64,13 +39,16 @@ static bool read_nvml(struct card_energy *c, uint64_t *microjoules) {
 
 static bool open_nvml(struct card_energy *c, const char *bus, char why[CARD_WHY]) {
     static const char *const names[] = {"libnvidia-ml.so.1", NULL}, *const folders[] = {"/usr/lib/wsl/lib", NULL};
-    void *library = open_library(names, folders);
+    struct library_search s = {library_given(), folders};
+    const char *const *from = names;
+    void *library = library_next(&s, &from);
     nvml_init *init;
     nvml_find *look;
     uint64_t now;
     if (!library) return say(why, "the card's energy is not known: libnvidia-ml.so.1 of NVIDIA's driver is not there");
-    if (!find(library, "nvmlInit_v2", &init) || !find(library, "nvmlDeviceGetHandleByPciBusId_v2", &look) ||
-        !find(library, "nvmlDeviceGetTotalEnergyConsumption", &c->nvml))
+    if (!library_function(library, "nvmlInit_v2", &init) ||
+        !library_function(library, "nvmlDeviceGetHandleByPciBusId_v2", &look) ||
+        !library_function(library, "nvmlDeviceGetTotalEnergyConsumption", &c->nvml))
         return say(why, "the card's energy is not known: NVIDIA's libnvidia-ml is too old; update the driver");
     int error = init();
     if (!error) error = look(bus, &c->card);
@@ -116,15 +94,19 @@ static bool open_rsmi(struct card_energy *c, const char *bus, char why[CARD_WHY]
     static const char *const names[] = {"librocm_smi64.so.8", "librocm_smi64.so.7", "librocm_smi64.so.1",
                                         "librocm_smi64.so", NULL},
                              *const folders[] = {"/opt/rocm/lib", NULL};
-    void *library = open_library(names, folders);
+    struct library_search s = {library_given(), folders};
+    const char *const *from = names;
+    void *library = library_next(&s, &from);
     rsmi_init *init;
     rsmi_count *count;
     rsmi_bus *look;
     uint64_t want, now;
     if (!library)
         return say(why, "the card's energy is not known: librocm_smi64.so.7 is not there; install rocm-smi-lib");
-    if (!find(library, "rsmi_init", &init) || !find(library, "rsmi_num_monitor_devices", &count) ||
-        !find(library, "rsmi_dev_pci_id_get", &look) || !find(library, "rsmi_dev_energy_count_get", &c->rsmi))
+    if (!library_function(library, "rsmi_init", &init) ||
+        !library_function(library, "rsmi_num_monitor_devices", &count) ||
+        !library_function(library, "rsmi_dev_pci_id_get", &look) ||
+        !library_function(library, "rsmi_dev_energy_count_get", &c->rsmi))
         return say(why, "the card's energy is not known: librocm_smi64 is too old; update rocm-smi-lib");
     int error = init(0);
     if (error) {

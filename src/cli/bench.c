@@ -17,8 +17,8 @@ enum { MAX_WIDTHS = 16, MAX_SEQUENCES = 1024 };
 
 struct bench_options {
     const char *model, *adapter, *batch, *kv_type, *device_name, *split;
-    uint64_t prompt, generate, context, threads, repeat;
-    bool json, oversize, lock, no_cache;
+    uint64_t prompt, generate, context, threads, repeat, gpu_layers;
+    bool json, oversize, lock, no_cache, cpu_experts;
 };
 
 #define FIELD(name) offsetof(struct bench_options, name)
@@ -33,6 +33,8 @@ static const struct option options[] = {
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device_name)},
+    {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
+    {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
     {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
@@ -269,6 +271,8 @@ int verb_bench(int argc, char **argv) {
                                .user = &b};
     gyr_model_options how = {.threads = (uint32_t)o.threads,
                              .device = o.device_name,
+                             .gpu_layers = (uint32_t)o.gpu_layers,
+                             .cpu_experts = o.cpu_experts,
                              .oversize = o.oversize,
                              .lock = o.lock,
                              .cache = !o.no_cache,

@@ -225,6 +225,7 @@ static void print_training(const json_t *all) {
 
 static void print_run(const json_t *all) {
     print_memory(all);
+    if (*string(all, "placement")) print("  %-11s %s\n", "gyr run", string(all, "placement"));
     print_figure(all, "prefill", "prefill_tokens_per_s", "tokens/s");
     print_figure(all, "decode", "decode_tokens_per_s", "tokens/s");
     print_figure(all, "energy", "joules_per_token", "J/token");

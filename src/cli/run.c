@@ -47,6 +47,8 @@ static const struct option options[] = {
      "Memory and machine"},
     {"kv-type", 0, KV_TYPES, "precision of the KV cache", OPTION_CHOICE, FIELD(kv_type)},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
+    {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
+    {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
@@ -175,6 +177,8 @@ static void say_plan(const struct talk *t) {
 static gyr_model_options model_options(const struct run_options *o) {
     return (gyr_model_options){.threads = (uint32_t)o->threads,
                                .device = o->device,
+                               .gpu_layers = (uint32_t)o->gpu_layers,
+                               .cpu_experts = o->cpu_experts,
                                .oversize = o->oversize,
                                .lock = o->lock,
                                .cache = !o->no_cache,

@@ -10,11 +10,11 @@
 // The options of `gyr run`. Unset numbers (NAN, WHOLE_UNSET) leave the model's own choice.
 struct run_options {
     const char *model, *adapter, *system, *kv_type, *device, *split, *json_schema, *grammar, *regex, *receipt;
-    uint64_t max_tokens, context, threads, top_k, seed;
+    uint64_t max_tokens, context, threads, top_k, seed, gpu_layers;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;
     struct biases bias;
-    bool oversize, lock, no_cache, raw, json, stats, ignore_end, verbose;
+    bool oversize, lock, no_cache, cpu_experts, raw, json, stats, ignore_end, verbose;
 };
 
 extern const struct syntax run_syntax;

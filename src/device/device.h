@@ -22,6 +22,7 @@ struct pool;
 // Of the arithmetic: docs/arithmetic.md. Raised with everything that changes a bit of a result.
 enum { EDITION = 2 };
 
+enum { MAX_SIDES = 8 };       // devices that one model may be on
 enum { MAX_HEAD = 1024 };     // elements of a head
 enum { MAX_GROUPS = 256 };    // of experts
 enum { MAX_INDEX_KEY = 256 }; // elements of an indexer's key
@@ -33,6 +34,7 @@ struct weight {
     const void *data; // the file's bytes, on the host, mapped
     void *own;        // what the device keeps of it, and whether that is not its to free: nobody else's business
     bool lent;
+    struct device *on; // to which weight_bind() bound it
     // Who has it, where products are shared out among ranks (cluster/spread.h): each some of the rows, all all of it,
     // or one all of it, by the expert that it is of: WEIGHT_EXPERT and which one, of so many.
     uint32_t place, of;
@@ -289,6 +291,16 @@ struct device {
     const struct device_ops *ops;
     void *front; // of who has put operations in front of the device's own; NULL: nobody
 };
+
+// bind() and unbind() of a weight that knows its device; one that was bound to none is left alone.
+static inline bool weight_bind(struct weight *w, struct device *d, gyr_error *e) {
+    w->on = d;
+    return d->ops->bind(d, w, e);
+}
+
+static inline void weight_unbind(struct weight *w) {
+    if (w->on) w->on->ops->unbind(w->on, w);
+}
 
 // What is known of a device that is not opened.
 struct device_facts {

@@ -11,7 +11,21 @@ static bool fill(struct gyr_adapter *a, const char *path, gyr_error *e) {
               file_checksum(f->c, "gyr adapter 1", pool_threads(a->model->workers), a->checksum, e);
     if (ok && !(a->path = strdup(path))) ok = fail_memory(e, path);
     adapter_close(f);
-    return ok && a->model->device->ops->sync(a->model->device, e);
+    return ok && model_sync(a->model->model, e);
+}
+
+struct adapter *adapter_again(const struct gyr_adapter *a, const struct gyr_model *m, gyr_error *e) {
+    char checksum[65];
+    struct adapter *bound = NULL;
+    struct adapter_file *f = adapter_open(a->path, e);
+    if (f && file_checksum(f->c, "gyr adapter 1", pool_threads(m->workers), checksum, e)) {
+        if (strcmp(checksum, a->checksum))
+            fail(e, GYR_UNSUPPORTED, "%s: is not the adapter any more that it was when it was opened", a->path);
+        else
+            bound = adapter_bind(f, m->model, e);
+    }
+    adapter_close(f);
+    return bound;
 }
 
 gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
@@ -19,13 +33,21 @@ gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
     gyr_adapter *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, path), NULL;
     a->model = m;
-    if (fill(a, path, e)) return a;
+    if (fill(a, path, e)) {
+        a->next = m->adapters;
+        a->link = &m->adapters;
+        if (a->next) a->next->link = &a->next;
+        m->adapters = a;
+        return a;
+    }
     gyr_adapter_close(a);
     return NULL;
 }
 
 void gyr_adapter_close(gyr_adapter *a) {
     if (!a) return;
+    if (a->link) *a->link = a->next;
+    if (a->next) a->next->link = a->link;
     adapter_free(a->bound);
     free(a->path);
     free(a);

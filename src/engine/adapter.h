@@ -7,10 +7,14 @@
 
 struct gyr_adapter {
     struct gyr_model *model;
+    struct gyr_adapter *next, **link; // in the model's list
     struct adapter *bound;
     char *path;
     char checksum[65];
 };
+
+// Has it bound to a model, from its file, which must be the one that it was. NULL: it cannot be.
+struct adapter *adapter_again(const struct gyr_adapter *a, const struct gyr_model *m, gyr_error *e);
 
 // What a session's keys and values depend on: the model, and its adapter if it has one. Never 0.
 uint64_t session_identity(const struct gyr_session *s);

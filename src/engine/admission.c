@@ -25,16 +25,35 @@ static uint64_t taken(const struct gyr_model *m) {
     return all;
 }
 
-// What keys and values may take in all. Weights that are in the page cache count as available memory, but are needed.
+// What keys and values on a device may take. Weights that are in the page cache count as available memory, but are
+// needed.
+static double room_at(const struct gyr_model *m, uint32_t side, uint64_t used) {
+    struct device *d = m->on.device[side];
+    uint64_t total, available, needed = m->weights[side] + m->states.floats[side] * sizeof(float);
+    d->ops->room(d, &total, &available);
+    uint64_t spare = total > needed ? total - needed : 0;
+    available += used;
+    return (double)(available < spare ? available : spare);
+}
+
+// And in all: of a page, each device has its layers' part, and the one that has least room for that is the limit.
+static uint64_t room_of(const struct gyr_model *m) {
+    enum type type = kv_cache_default(m->model->type);
+    double page = 0, limit = 0x1p62;
+    for (uint32_t k = 0; k < m->on.sides; k++) page += (double)model_side_page(m->model, k, type);
+    for (uint32_t k = 0; k < m->on.sides; k++) {
+        double part = page > 0 ? (double)model_side_page(m->model, k, type) / page : 1;
+        double most = part > 0 ? room_at(m, k, (uint64_t)((double)in_use(m) * part)) / part : limit;
+        if (most < limit) limit = most;
+    }
+    return (uint64_t)limit;
+}
+
 static uint64_t limit_of(const struct gyr_model *m) {
-    uint64_t total, available, needed = model_own_bytes(m) + state_pool_bytes(&m->states);
     const struct whole *w = &m->whole;
     if (m->kv_limit && w->kv_own) return m->kv_limit / w->kv_bytes * w->kv_own;
     if (m->kv_limit) return m->kv_limit;
-    m->device->ops->room(m->device, &total, &available);
-    uint64_t spare = total > needed ? total - needed : 0;
-    available += in_use(m);
-    if (spare < available) available = spare;
+    uint64_t available = room_of(m);
     return w->kv_own && w->kv_tokens < available / w->kv_own ? w->kv_tokens * w->kv_own : available;
 }
 
@@ -83,7 +102,7 @@ static size_t pages_for(const struct intake *in) {
     const struct gyr_session *s = in->s;
     size_t need = kv_cache_pages(s->length + in->count), page = s->length / PAGE_TOKENS;
     if (s->model->model->h.bidirectional) return in->count ? need : 0; // all are written, others' may not be
-    bool copies = in->count && s->length % PAGE_TOKENS && s->kv->holders[s->pages.page[page]] > 1;
+    bool copies = in->count && s->length % PAGE_TOKENS && page < s->pages.n && s->kv->holders[s->pages.page[page]] > 1;
     return (need > s->pages.n ? need - s->pages.n : 0) + copies;
 }
 

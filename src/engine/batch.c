@@ -76,7 +76,7 @@ static bool make_room(const struct batch *b, gyr_error *e) {
     if (!kv_admit(b->model, b->in, b->n, e)) return false;
     for (size_t i = 0; i < b->n; i++) {
         struct gyr_session *s = b->in[i].s;
-        bool inside = b->in[i].count && s->length % PAGE_TOKENS;
+        bool inside = b->in[i].count && s->length % PAGE_TOKENS && !s->lost;
         if (b->in[i].count && !s->state && !state_pool_take(&b->model->states, &s->state, e)) return false;
         if (b->in[i].count && seeing(s))
             kv_cache_trim(s->kv, &s->pages, 0); // all are written
@@ -204,7 +204,9 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
 }
 
 // Tokens of a session whose state is to be computed again, because it was truncated.
-static size_t forgotten(const struct gyr_session *s) { return s->model->states.floats ? s->length - s->known : 0; }
+static size_t forgotten(const struct gyr_session *s) {
+    return s->lost || state_pool_floats(&s->model->states) ? s->length - s->known : 0;
+}
 
 // Brings the session's state to its length. Keys and values are written once more with the bytes that they have, so
 // that it does not matter who else holds their pages.
@@ -280,6 +282,7 @@ static void done(struct batch *b) {
         s->has_logits = !b->in[i].more && !b->in[i].pool;
         if (b->before[i].pending) memcpy(s->logits, b->pending + i * vocab, vocab * sizeof *s->logits);
         s->used = ++b->model->clock;
+        s->lost = false;
     }
 }
 

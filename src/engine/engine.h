@@ -10,6 +10,7 @@
 #include "model/kv_cache.h"
 #include "model/model.h"
 #include "model/run.h"
+#include "model/sharing.h"
 #include "text/template.h"
 #include "text/tokenizer.h"
 
@@ -45,7 +46,8 @@ struct notes {
 
 struct gyr_model {
     struct checkpoint *checkpoint;
-    struct device *device;
+    struct homes on;     // its devices, which are closed with it
+    struct device *device; // the last of them, where logits are made
     struct placement placement;
     struct model *model;
     struct gyr_tokenizer tokenizer;
@@ -53,8 +55,10 @@ struct gyr_model {
     struct run *run;
     struct state_pool states;
     struct kv_cache *kv[KV_POOLS]; // F32, F16 and Q8, near and far, made when the first session wants one
+    uint64_t weights[MAX_SIDES];   // bytes of what each device has
     uint64_t kv_limit;             // bytes that they may take; 0: what the memory leaves
     struct gyr_session *sessions;  // all of them
+    struct gyr_adapter *adapters;  // likewise
     uint64_t clock;                // batches so far
     float *scores, *one;           // [n_scores] and [vocab], what passes give on its way to sessions
     size_t n_scores;
@@ -71,8 +75,8 @@ struct gyr_model {
     struct notes notes;
     struct spread *spread; // where it is shared out by rows and experts; NULL: it is not
     uint32_t passes;
-    gyr_model_options options; // of a model on ranks, without strings and calls
-    bool mapped;
+    gyr_model_options options; // that it was opened with, without strings and calls
+    bool mapped;               // its weights are in a file
     gyr_error gone; // why nothing is computed any more
 };
 
@@ -99,8 +103,9 @@ struct gyr_session {
     uint64_t used;                     // when it was fed last, by the model's clock
     int32_t *ids;                      // [length], room for context
     size_t length;
-    dfloat *state; // of models that keep one; NULL after session_set_aside()
+    struct sequence_state *state; // of models that keep one; NULL after session_set_aside()
     size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
+    bool lost;     // so is all else that a device kept of them: the model was moved, and the pages are gone
     float *logits; // [vocab], of the last token
     bool has_logits;
 };
@@ -114,6 +119,10 @@ uint64_t model_own_bytes(const struct gyr_model *m);
 // The part of a model that this rank has, all ranks going through the same steps, however they end: whether it went
 // well so far, and what becomes of it.
 bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e);
+
+// Has a bound model ready on its devices; and gives back all that is on devices, which are closed.
+bool model_settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e);
+void model_unsettle(struct gyr_model *m);
 
 // How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
 size_t model_samplers(struct gyr_model *m, size_t want);

@@ -7,7 +7,7 @@
 // A state by rank 0's name for it.
 struct known_state {
     uint64_t name;
-    dfloat *state;
+    struct sequence_state *state;
 };
 
 struct follower {
@@ -15,7 +15,7 @@ struct follower {
     struct known_state *states;
     size_t n_states, room_states;
     struct pages *pages; // of the sequences of a pass; they point into its message
-    dfloat **of;
+    struct sequence_state **of;
     struct row *rows;
     float *out;
     size_t room_out;
@@ -38,9 +38,9 @@ static bool next(struct reader *r, void *to, size_t n) {
 
 static bool garbled(gyr_error *e) { return fail(e, GYR_FAILED, "rank 0 sent a pass that cannot be read"); }
 
-static bool state_named(struct follower *f, uint64_t name, dfloat **state, gyr_error *e) {
+static bool state_named(struct follower *f, uint64_t name, struct sequence_state **state, gyr_error *e) {
     *state = NULL;
-    if (!name || !f->m->states.floats) return true;
+    if (!name || !state_pool_floats(&f->m->states)) return true;
     for (size_t i = 0; i < f->n_states; i++)
         if (f->states[i].name == name) {
             *state = f->states[i].state;
@@ -68,7 +68,7 @@ static bool is_page(const struct gyr_model *m, uint32_t pool, uint32_t page) {
 static bool follow_notes(struct follower *f, const struct pass_head *h, struct reader *r, gyr_error *e) {
     struct page_copy c;
     struct state_fork s;
-    dfloat *from, *to;
+    struct sequence_state *from, *to;
     for (uint32_t i = 0; i < h->copies; i++) {
         if (!next(r, &c, sizeof c) || !is_page(f->m, c.pool, c.from) || !is_page(f->m, c.pool, c.to)) return garbled(e);
         kv_cache_copy(f->m->kv[c.pool], c.from, c.to);
@@ -85,7 +85,7 @@ static bool read_sequences(struct follower *f, const struct pass_head *h, struct
     struct sequence_head s;
     struct pages *pages = reallocarray(f->pages, h->sequences + 1, sizeof *pages);
     if (pages) f->pages = pages;
-    dfloat **of = reallocarray(f->of, h->sequences + 1, sizeof(*of));
+    struct sequence_state **of = reallocarray(f->of, h->sequences + 1, sizeof(*of));
     if (of) f->of = of;
     if (!pages || !of) return fail_memory(e, "ranks");
     for (uint32_t i = 0; i < h->sequences; i++) {
@@ -182,7 +182,7 @@ gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
     }
     do {
         while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) answer_pass(&f, &message);
-        m->device->ops->sync(m->device, NULL);
+        model_sync(m->model, NULL);
         drop(&f);
         f = (struct follower){.m = m};
     } while (ranks_lost(m->ranks) && ranks_recover(m, &made));

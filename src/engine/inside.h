@@ -19,6 +19,11 @@ struct placement {
     char device[32], why[512];
 };
 
+// Where a model with these options would go on this machine with "auto"; an empty `why` where there is no choice. Cards
+// are opened to see, and closed.
+struct checkpoint;
+void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o);
+
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);
 

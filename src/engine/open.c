@@ -3,11 +3,8 @@
 #include "engine/place.h"
 #include "engine/ranks.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 static char *copy_text(struct text t) { return strndup(t.data ? t.data : "", t.size); }
 
@@ -34,73 +31,6 @@ static char *list_types(const struct checkpoint *c) {
     return buf_take(&b);
 }
 
-static bool cannot_lock(const struct checkpoint *c, uint64_t total, gyr_error *e) {
-    return fail(e, GYR_NO_MEMORY,
-                "%s: %.1f GB cannot be locked in memory: %s; raise the limit (ulimit -l) or leave it unlocked", c->path,
-                (double)total / 1e9, strerror(errno));
-}
-
-// Reads the weights into the page cache, so that the first token does not wait for the disk, and so that a person sees
-// how long loading takes. A hint: what cannot be read now is read when it is used.
-static bool warm(const struct checkpoint *c, const gyr_model_options *o, uint64_t total, gyr_error *e) {
-    const size_t step = (size_t)64 << 20, page = (size_t)sysconf(_SC_PAGESIZE);
-    uint64_t done = 0;
-    for (size_t i = 0; i < c->n_tensors; i++)
-        for (size_t at = 0; at < c->tensors[i].bytes; at += step) {
-            size_t left = c->tensors[i].bytes - at, n = left < step ? left : step;
-            uintptr_t first = (uintptr_t)(c->tensors[i].data + at) / page * page;
-            size_t size = (uintptr_t)(c->tensors[i].data + at) + n - first;
-            if (o && o->lock && mlock((void *)first, size)) return cannot_lock(c, total, e);
-#ifdef MADV_POPULATE_READ
-            if (!o || !o->lock) madvise((void *)first, size, MADV_POPULATE_READ);
-#endif
-            done += n;
-            if (o && o->progress && !o->progress(o->user, (double)done / (double)total))
-                return fail(e, GYR_CANCELLED, "%s: loading was stopped", c->path);
-        }
-    return true;
-}
-
-static bool stopped(const struct gyr_model *m, gyr_error *e) {
-    return fail(e, GYR_CANCELLED, "%s: loading was stopped", m->checkpoint->path);
-}
-
-// The weights in the device's own form: in a file of the cache, or in memory, if that has room for them beside what
-// else is there; as the model's file has them otherwise, read into the page cache.
-static bool load(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    uint64_t tiles = model_tiled_bytes(m->model), total = m->model->weight_bytes, all, room;
-    struct tiling how = {.mapped = mapped, .lock = o && o->lock};
-    if (o) how.progress = o->progress, how.user = o->user;
-    if (m->device->ops->ready) return model_ready(m->model, &how) || stopped(m, e);
-    if (o && o->mapped) return true;
-    m->device->ops->room(m->device, &all, &room);
-    if (!tiles || tiles > room - room / 16)
-        return !mapped || m->ranks || total > all || warm(m->checkpoint, o, total, e);
-    m->kept = mapped && o && o->cache && !m->spread ? kept_open(m) : NULL;
-    how.rooms = kept_rooms(m->kept);
-    switch (model_tile(m->model, &how)) {
-    case TILED: kept_write(m->kept, m); return true;
-    case TILED_NOT_LOCKED: return cannot_lock(m->checkpoint, total, e);
-    default: return stopped(m, e);
-    }
-}
-
-uint64_t model_own_bytes(const struct gyr_model *m) {
-    uint64_t all = m->model->weight_bytes;
-    return m->spread ? (uint64_t)((double)all * spread_own(m->spread)) : all;
-}
-
-static bool check_memory(const struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    uint64_t total, available, need = model_own_bytes(m);
-    m->device->ops->room(m->device, &total, &available);
-    if (need <= total || (o && o->oversize)) return true;
-    return fail(
-        e, GYR_NO_MEMORY,
-        "%s: the weights take %.1f GB and this machine has %.1f GB; choose a smaller type, or --oversize to run "
-        "from the disk",
-        m->checkpoint->path, (double)need / 1e9, (double)total / 1e9);
-}
-
 static bool open_text(struct gyr_model *m, gyr_error *e) {
     const struct checkpoint *c = m->checkpoint;
     uint32_t rows = m->model->h.vocab;
@@ -111,21 +41,6 @@ static bool open_text(struct gyr_model *m, gyr_error *e) {
     if (c->vocab.kind != VOCAB_NONE && !(m->tokenizer.tokens = tokenizer_new(&c->vocab, c->path, e))) return false;
     if (!c->vocab.chat_template && !c->vocab.n_templates) return true;
     return (m->chat = template_of(&c->vocab, c->path, NULL, e));
-}
-
-// Threads that choose tokens: those that the device leaves idle while nothing is computed.
-static bool hire(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    const struct device_ops *ops = m->device->ops;
-    m->workers = ops->workers ? ops->workers(m->device) : NULL;
-    if (!m->workers) m->workers = m->own_workers = pool_new(o ? o->threads : 0, e);
-    if (!m->workers) return false;
-    m->samplers = calloc(pool_threads(m->workers), sizeof *m->samplers);
-    return m->samplers ? model_samplers(m, 1) || fail_memory(e, "sampler") : fail_memory(e, "sampler");
-}
-
-size_t model_samplers(struct gyr_model *m, size_t want) {
-    while (m->n_samplers < want && sampler_init(&m->samplers[m->n_samplers], m->model->h.vocab, NULL)) m->n_samplers++;
-    return m->n_samplers;
 }
 
 // A model's file, or its image; and a card that was tried for it and failed.
@@ -142,12 +57,14 @@ static struct checkpoint *read_source(const struct source *s, gyr_error *e) {
 }
 
 static bool place(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    if (!place_is_open(o))
-        m->device = place_named(&m->placement, o, e);
-    else
-        m->device = s->again || m->ranks ? place_on_cpu(&m->placement, o, s->again ? &s->why : NULL, e)
-                                         : place_model(&m->placement, m->checkpoint, o, e);
-    return m->device;
+    if (m->ranks && place_is_shared(o))
+        return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts",
+                    m->checkpoint->path);
+    bool ok = !place_is_open(o)       ? place_named(&m->placement, &m->on, m->checkpoint, o, e)
+              : s->again || m->ranks ? place_on_cpu(&m->placement, &m->on, o, s->again ? &s->why : NULL, e)
+                                     : place_model(&m->placement, &m->on, m->checkpoint, o, e);
+    m->device = m->on.sides ? m->on.device[m->on.sides - 1] : NULL;
+    return ok;
 }
 
 // What is known before anything is bound.
@@ -158,32 +75,23 @@ static bool begin(struct gyr_model *m, const gyr_model_options *o, const struct 
     m->types = list_types(m->checkpoint);
     if (!m->name || !m->types) return fail_memory(e, m->checkpoint->path);
     m->kv_limit = o ? o->kv_bytes : 0;
+    m->mapped = s->path;
+    if (o) m->options = *o;
     return place(m, o, s, e);
 }
 
-// A state of layers that are others' takes a float here: there is one.
-static size_t state_floats(const struct model *m) {
-    size_t own = m->h.state_layers * recurrence_floats(&m->h.recurrence);
-    return own || !m->keeps_states ? own : 1;
-}
-
-// What does not depend on which part of the model is here.
-static bool settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    if (m->one) return true;
-    if (!open_text(m, e) || !hire(m, o, e)) return false;
-    m->one = malloc(m->model->h.vocab * sizeof *m->one);
-    return m->one || fail_memory(e, m->checkpoint->path);
-}
-
-static bool fill(struct gyr_model *m, const gyr_model_options *o, bool mapped, gyr_error *e) {
-    if (!m->model || !check_memory(m, o, e) || !settle(m, o, e) || !load(m, o, mapped, e)) return false;
-    m->states = (struct state_pool){.device = m->device, .floats = state_floats(m->model)};
-    return (m->run = run_new(m->model, e)) && (!m->ranks || m->spread || run_join(m->run, m->ranks, e)) &&
-           m->device->ops->sync(m->device, e);
+// What does not depend on which part of the model is here comes once.
+static bool fill(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
+    if (!m->model || (!m->one && !open_text(m, e))) return false;
+    if (!m->one) m->one = malloc(m->model->h.vocab * sizeof *m->one);
+    return m->one ? model_settle(m, o, e) : fail_memory(e, m->checkpoint->path);
 }
 
 static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    return begin(m, o, s, e) && (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, s->path, e);
+    bool ok = begin(m, o, s, e) && (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
+    m->options.progress = NULL;
+    m->options.device = NULL;
+    return ok;
 }
 
 // By rows and experts each rank has the whole model, and of its matrices a part.
@@ -198,13 +106,13 @@ bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_err
     gyr_error made = {0};
     struct shared s = {0};
     const gyr_model_options *o = &m->options;
-    if (!m->ranks) return (m->model = model_new(m->checkpoint, m->device, e)) && fill(m, o, m->mapped, e);
+    if (!m->ranks) return (m->model = model_shared(m->checkpoint, &m->on, e)) && fill(m, o, e);
     if (!ranks_meet_model(m, m->ranks, o->oversize, ok, why, &s, e)) {
         shared_free(&s);
         return false;
     }
     m->model = split_choose(m, &s, &made) ? bind_share(m, &s, &made) : NULL;
-    ok = ranks_ready(m, &s, fill(m, o, m->mapped, &made), &made, e);
+    ok = ranks_ready(m, &s, fill(m, o, &made), &made, e);
     shared_free(&s);
     return ok;
 }
@@ -212,10 +120,10 @@ bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_err
 static bool open_part(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
     gyr_error made = {0};
     m->options = *o;
-    m->mapped = s->path;
     bool ok = begin(m, o, s, &made);
     ok = model_bind_part(m, ok, &made, e);
     m->options.progress = NULL;
+    m->options.device = NULL;
     return ok;
 }
 
@@ -232,7 +140,7 @@ static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_
 // What is wrong with the model is said again by the CPU; what is wrong with the card, is no reason not to have an
 // answer.
 static gyr_model *open_on_cpu(struct gyr_model *failed, struct source *s, const gyr_model_options *o, gyr_error *e) {
-    bool card = place_is_open(o) && !s->again && strcmp(failed->placement.device, "cpu");
+    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && strcmp(failed->placement.device, "cpu");
     bool its = e->status == GYR_NO_MEMORY || e->status == GYR_DEVICE || e->status == GYR_UNSUPPORTED;
     gyr_model_close(failed);
     if (!card || !its) return NULL;
@@ -276,19 +184,9 @@ gyr_model *gyr_model_open_memory(const char *name, const void *data, size_t size
 
 void gyr_model_close(gyr_model *m) {
     if (!m) return;
-    for (size_t i = 0; i < m->n_samplers; i++) sampler_free(&m->samplers[i]);
-    free(m->samplers);
-    pool_free(m->own_workers);
-    for (int i = 0; i < KV_POOLS; i++) kv_cache_free(m->kv[i]);
-    state_pool_free(&m->states);
-    run_free(m->run);
+    model_unsettle(m);
     gyr_template_close(m->chat);
     tokenizer_free(m->tokenizer.tokens);
-    kept_close(m->kept);
-    model_free(m->model);
-    spread_free(m->spread);
-    if (m->device) device_host_free(m->device, m->scores);
-    if (m->device) m->device->ops->close(m->device);
     checkpoint_close(m->checkpoint);
     free(m->name);
     free(m->types);
@@ -300,6 +198,15 @@ void gyr_model_close(gyr_model *m) {
 }
 
 const struct model *model_inside(const gyr_model *m) { return m->model; }
+
+// Of what a model takes, the share of devices that have no memory of their own.
+static void host_share(const struct gyr_model *m, enum type kv, gyr_model_info *info) {
+    for (uint32_t k = 0; k < m->on.sides; k++) {
+        if (m->on.device[k]->ops->ready) continue;
+        info->host_bytes += m->weights[k];
+        info->host_kv_bytes_per_token += model_side_page(m->model, k, kv) / PAGE_TOKENS;
+    }
+}
 
 void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
     const struct hyperparameters *h = &m->model->h;
@@ -325,11 +232,12 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .context = h->context,
                              .far_context = h->far_context,
                              .has_chat_template = m->chat != NULL,
-                             .keeps_state = m->states.floats > 0,
+                             .keeps_state = state_pool_floats(&m->states) > 0,
                              .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
                              .embedding = (uint32_t)embedding_size(m),
                              .device = m->placement.device,
                              .placement = m->placement.why};
+    host_share(m, kv, info);
 }

@@ -22,6 +22,8 @@ static const char *name_of(const gyr_model_options *o) {
 
 bool place_is_open(const gyr_model_options *o) { return !strcmp(name_of(o), automatic); }
 
+bool place_is_shared(const gyr_model_options *o) { return o && (o->gpu_layers || o->cpu_experts); }
+
 // A figure that a person compares with another.
 static const char *gigabytes(char out[16], double bytes) {
     double n = bytes / 1e9;
@@ -29,77 +31,336 @@ static const char *gigabytes(char out[16], double bytes) {
     return out;
 }
 
+static struct use use_of(const gyr_model_options *o, size_t rows) {
+    struct use use = {.sequences = o->sequences ? o->sequences : 1, .kv_type = o->kv_type, .rows = rows};
+    use.tokens = o->tokens ? (size_t)o->tokens : USUAL_TOKENS * use.sequences;
+    return use;
+}
+
 static bool count(double *need, const struct checkpoint *c, const gyr_model_options *o, size_t rows) {
     struct needs n;
     gyr_error e;
-    struct use use = {.sequences = o->sequences ? o->sequences : 1, .kv_type = o->kv_type, .rows = rows};
-    use.tokens = o->tokens ? (size_t)o->tokens : USUAL_TOKENS * use.sequences;
+    struct use use = use_of(o, rows);
     if (!needs_count(&n, c, &use, device_like_card(), &e)) return false;
     *need = needs_bytes(&n) + beside;
     return true;
 }
 
-static void take(struct placement *p, const struct device_facts *f, double need) {
+// A card that is open.
+struct card {
+    struct device *d;
+    char device[32], name[160];
+    double memory, available;
+};
+
+static void alone(struct homes *on, struct device *d) {
+    *on = (struct homes){.device = {d}, .sides = 1, .from = {0, UINT32_MAX}};
+}
+
+static void take_whole(struct placement *p, struct homes *on, const struct card *k, double need) {
     char a[16], b[16];
-    snprintf(p->why, sizeof p->why, "%s (%s), %s GB of %s GB", p->device, f->name, gigabytes(a, need),
-             gigabytes(b, (double)f->memory));
+    alone(on, k->d);
+    memcpy(p->device, k->device, sizeof p->device);
+    snprintf(p->why, sizeof p->why, "%s, %s GB of %s GB", k->name, gigabytes(a, need), gigabytes(b, k->memory));
 }
 
-static void too_small(struct placement *p, const char *card, const struct device_facts *f, double need) {
+static void too_small(struct placement *p, const struct card *k, double need) {
     char a[16], b[16], c[16];
-    bool other = (double)f->memory >= need;
+    bool other = k->memory >= need;
     if (*p->why) return; // the first one's word
-    snprintf(p->why, sizeof p->why, "cpu: the model needs %s GB and %s has %s%s%s", gigabytes(a, need), card,
-             gigabytes(b, (double)f->available), other ? " free of " : "",
-             other ? gigabytes(c, (double)f->memory) : "");
+    snprintf(p->why, sizeof p->why, "cpu: the model needs %s GB and %s has %s%s%s", gigabytes(a, need), k->device,
+             gigabytes(b, k->available), other ? " free of " : "", other ? gigabytes(c, k->memory) : "");
 }
 
-// Cards one after the other. A card is looked at once it is open, because only then it is known what is left of its
-// memory; one whose driver is missing is nobody's news, one that the driver knows and that does not open is.
-static struct device *find_card(struct placement *p, const struct checkpoint *c, const gyr_model_options *o) {
+// ------------------------------------------------------------------------------- shared out
+
+// The layers from `from` on are on the card, without the experts of those below `experts`.
+struct parting {
+    uint32_t from, experts;
+};
+
+static double split_bytes(const struct share_needs *n, struct parting s) {
+    return needs_of_layers(n, s.from, n->layers, s.experts) + beside;
+}
+
+// As much as there is room for. Of a mixture all layers come first, then the experts of the last ones: what is read for
+// every token is worth more than what is read for some. False: there is none for a layer.
+static bool fill_card(struct parting *s, const struct share_needs *n, double room, bool no_experts) {
+    for (uint32_t x = no_experts ? n->layers : 0; n->mixtures && x <= n->layers; x++) {
+        *s = (struct parting){0, x};
+        if (split_bytes(n, *s) <= room) return true;
+    }
+    for (uint32_t i = 0; i < n->layers; i++) {
+        *s = (struct parting){i, n->mixtures ? n->layers : 0};
+        if (n->may[i] && split_bytes(n, *s) <= room) return true;
+    }
+    return false;
+}
+
+// Those that were asked for; where the model cannot be cut there, fewer.
+static struct parting asked(const struct share_needs *n, const gyr_model_options *o) {
+    struct parting s = {0, o->cpu_experts ? n->layers : 0};
+    s.from = o->gpu_layers && o->gpu_layers < n->layers ? n->layers - o->gpu_layers : 0;
+    while (s.from < n->layers && !n->may[s.from]) s.from++;
+    return s;
+}
+
+static void say_split(struct placement *p, const struct card *k, const struct share_needs *n, struct parting s) {
+    char a[16], b[16], first[48], rest[64];
+    bool away = s.experts > s.from;
+    snprintf(first, sizeof first, "%u%s", n->layers - s.from, s.from ? " of " : "");
+    if (s.from)
+        snprintf(rest, sizeof rest, "%u%s on the CPU", s.from, away ? ", and all experts," : "");
+    else if (away)
+        snprintf(rest, sizeof rest, "the experts of %u on the CPU", s.experts);
+    else
+        snprintf(rest, sizeof rest, "the embedding on the CPU");
+    if (s.from) snprintf(first + strlen(first), sizeof first - strlen(first), "%u", n->layers);
+    snprintf(p->why, sizeof p->why, "%s layers on %s, %s GB of %s GB; %s", first, k->name,
+             gigabytes(a, split_bytes(n, s)), gigabytes(b, k->memory), rest);
+    memcpy(p->device, k->device, sizeof p->device);
+}
+
+// The CPU joins the card, which *on has then too.
+static bool take_split(struct placement *p, struct homes *on, const struct card *k, const struct share_needs *n,
+                       struct parting s, const gyr_model_options *o, gyr_error *e) {
+    struct device *cpu = device_open("cpu", o->threads, e);
+    alone(on, k->d);
+    if (!cpu) return false;
+    *on = (struct homes){.device = {cpu, k->d}, .sides = 2, .from = {0, s.from, UINT32_MAX}, .experts = s.experts};
+    say_split(p, k, n, s);
+    return true;
+}
+
+static bool no_room(const struct checkpoint *c, const struct card *k, const struct share_needs *n, struct parting s,
+                    const gyr_model_options *o, gyr_error *e) {
+    char a[16], b[16], less[48] = "take a smaller type, or another device";
+    struct parting most;
+    double need = split_bytes(n, s);
+    if (fill_card(&most, n, k->available, o->cpu_experts) && most.from && !most.experts == !s.experts)
+        snprintf(less, sizeof less, "choose at most %u", n->layers - most.from);
+    return fail(e, GYR_NO_MEMORY, "%s: %u layers need %s GB there, and %s has %s free; %s", c->path, n->layers - s.from,
+                gigabytes(a, need), k->device, gigabytes(b, k->available), less);
+}
+
+// What the options say is on the card, and what is not. The card stays open in *on, or is closed.
+static bool share_as_asked(struct placement *p, struct homes *on, const struct card *k, const struct checkpoint *c,
+                           const gyr_model_options *o, gyr_error *e) {
+    struct share_needs n;
+    struct use use = use_of(o, k->d->ops->rows);
+    bool ok = needs_share(&n, c, &use, device_like_card(), e);
+    struct parting s = ok ? asked(&n, o) : (struct parting){0};
+    bool whole = ok && !s.from && !s.experts;
+    if (ok && !n.layers)
+        ok = fail(e, GYR_UNSUPPORTED, "%s: its tokens see those after them, and it stays on one device", c->path);
+    if (ok && o->cpu_experts && !n.mixtures)
+        ok = fail(e, GYR_USAGE, "%s: has no experts; leave out --cpu-experts", c->path);
+    if (ok && s.from == n.layers)
+        ok = fail(e, GYR_UNSUPPORTED, "%s: cannot be cut for %u layers on a card; choose more", c->path, o->gpu_layers);
+    if (ok && !whole && split_bytes(&n, s) > k->available) ok = no_room(c, k, &n, s, o, e);
+    if (ok && whole)
+        take_whole(p, on, k, split_bytes(&n, s));
+    else
+        ok = ok && take_split(p, on, k, &n, s, o, e);
+    if (!on->sides) k->d->ops->close(k->d);
+    needs_share_free(&n);
+    return ok;
+}
+
+// ------------------------------------------------------------------------------- the choice
+
+// A card is looked at once it is open, because only then it is known what is left of its memory. One whose driver is
+// missing is nobody's news, one that the driver knows and that does not open is. False: there is no card that opens.
+static bool next_card(struct card *k, size_t *i, struct placement *p, const gyr_model_options *o) {
     const struct device_kind *kind;
-    double need = 0;
     size_t index;
-    for (size_t i = 0; (kind = device_at(i, &index)); i++) {
+    while ((kind = device_at(*i, &index))) {
         struct device_facts f;
-        char name[sizeof p->device];
+        ++*i;
         if (!kind->look) continue;
         gyr_error e = {0};
-        struct device *d = kind->open(index, o->threads, &e);
+        *k = (struct card){.d = kind->open(index, o->threads, &e)};
         kind->look(index, &f);
-        snprintf(name, sizeof name, "%s:%zu", kind->name, index);
-        if (!d && f.memory && !*p->why)
-            snprintf(p->why, sizeof p->why, "cpu: %s cannot be used: see gyr devices", name);
-        if (!d) continue;
-        if (!need && !count(&need, c, o, d->ops->rows)) return d->ops->close(d), NULL; // the CPU says what is wrong
-        if (need <= (double)f.available) {
-            memcpy(p->device, name, sizeof name);
-            take(p, &f, need);
-            return d;
-        }
-        too_small(p, name, &f, need);
-        d->ops->close(d);
+        snprintf(k->device, sizeof k->device, "%s:%zu", kind->name, index);
+        snprintf(k->name, sizeof k->name, "%s (%.120s)", k->device, f.name);
+        k->memory = (double)f.memory;
+        k->available = (double)f.available;
+        if (k->d) return true;
+        if (f.memory && !*p->why)
+            snprintf(p->why, sizeof p->why, "cpu: %s cannot be used: see gyr devices", k->device);
     }
-    return NULL;
+    return false;
 }
 
-struct device *place_on_cpu(struct placement *p, const gyr_model_options *o, const gyr_error *why, gyr_error *e) {
+// Several cards: the last one has the last layers, as many as there is room for, and so on to the first; what is left
+// is the CPU's. Cards without a layer are closed.
+struct hand {
+    struct card card[MAX_SIDES - 1];
+    uint32_t from[MAX_SIDES], n; // from[n]: all layers
+};
+
+static void deal(struct hand *h, const struct share_needs *n) {
+    h->from[h->n] = n->layers;
+    for (uint32_t c = h->n; c-- > 0;) {
+        uint32_t end = h->from[c + 1];
+        h->from[c] = end;
+        for (uint32_t i = end; i-- > 0 && needs_of_layers(n, i, end, 0) + beside <= h->card[c].available;)
+            if (n->may[i]) h->from[c] = i;
+        if (h->from[c] < end) continue;
+        h->card[c].d->ops->close(h->card[c].d);
+        memmove(h->card + c, h->card + c + 1, (h->n - c - 1) * sizeof *h->card);
+        memmove(h->from + c, h->from + c + 1, (h->n - c) * sizeof *h->from);
+        h->n--;
+    }
+}
+
+static void say_hand(struct placement *p, const struct hand *h, const struct share_needs *n) {
+    size_t at = 0;
+    for (uint32_t c = 0; c < h->n; c++) {
+        char a[16], b[16];
+        double need = needs_of_layers(n, h->from[c], h->from[c + 1], 0) + beside;
+        int wrote = snprintf(p->why + at, sizeof p->why - at, "%u of %u layers on %s, %s GB of %s GB; ",
+                             h->from[c + 1] - h->from[c], n->layers, h->card[c].name, gigabytes(a, need),
+                             gigabytes(b, h->card[c].memory));
+        at += wrote > 0 && (size_t)wrote < sizeof p->why - at ? (size_t)wrote : 0;
+    }
+    if (h->from[0])
+        snprintf(p->why + at, sizeof p->why - at, "%u on the CPU", h->from[0]);
+    else
+        snprintf(p->why + at, sizeof p->why - at, "the embedding on the CPU");
+    memcpy(p->device, h->card[h->n - 1].device, sizeof p->device);
+}
+
+static bool play(struct placement *p, struct homes *on, const struct hand *h, const struct share_needs *n,
+                 const gyr_model_options *o, gyr_error *e) {
+    *on = (struct homes){.device = {device_open("cpu", o->threads, e)}, .sides = h->n + 1};
+    for (uint32_t c = 0; c < h->n; c++) {
+        on->device[c + 1] = h->card[c].d;
+        on->from[c + 1] = h->from[c];
+    }
+    on->from[h->n + 1] = UINT32_MAX;
+    if (*on->device) {
+        say_hand(p, h, n);
+        return true;
+    }
+    memmove(on->device, on->device + 1, h->n * sizeof(*on->device)); // theirs to close
+    on->sides = h->n;
+    return false;
+}
+
+// Where there are several, and together they have more layers than one; of a mixture, all. True also where they do not:
+// *on then has none.
+static bool share_among_cards(struct placement *p, struct homes *on, const struct checkpoint *c,
+                              const gyr_model_options *o, gyr_error *e) {
+    struct hand h = {.n = 0};
+    struct share_needs n = {0};
+    gyr_error made;
+    bool ok = true;
+    for (size_t i = 0; h.n < MAX_SIDES - 1 && next_card(&h.card[h.n], &i, p, o);) h.n++;
+    struct use use = use_of(o, h.n ? h.card[0].d->ops->rows : 1);
+    bool many = h.n > 1 && needs_share(&n, c, &use, device_like_card(), &made) && n.layers;
+    if (many) deal(&h, &n);
+    if (many && h.n > 1 && (!n.mixtures || !h.from[0]))
+        ok = play(p, on, &h, &n, o, e);
+    else
+        while (h.n) h.n--, h.card[h.n].d->ops->close(h.card[h.n].d);
+    needs_share_free(&n);
+    return ok;
+}
+
+// Some layers, on the first card that has room for one.
+static bool share_by_itself(struct placement *p, struct homes *on, const struct checkpoint *c,
+                            const gyr_model_options *o, gyr_error *e) {
+    struct card k;
+    bool ok = share_among_cards(p, on, c, o, e);
+    for (size_t i = 0; ok && !on->sides && next_card(&k, &i, p, o);) {
+        struct share_needs n;
+        struct use use = use_of(o, k.d->ops->rows);
+        struct parting s;
+        gyr_error made;
+        bool some = needs_share(&n, c, &use, device_like_card(), &made) && fill_card(&s, &n, k.available, false);
+        if (some) ok = take_split(p, on, &k, &n, s, o, e);
+        if (!on->sides) k.d->ops->close(k.d);
+        needs_share_free(&n);
+    }
+    return ok;
+}
+
+static bool find_card(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
+                      gyr_error *e) {
+    struct card k;
+    double need = 0;
+    for (size_t i = 0; next_card(&k, &i, p, o);) {
+        if (place_is_shared(o)) return share_as_asked(p, on, &k, c, o, e);
+        bool known = need || count(&need, c, o, k.d->ops->rows); // else the CPU says what is wrong
+        if (known && need <= k.available) {
+            take_whole(p, on, &k, need);
+            return true;
+        }
+        if (known) too_small(p, &k, need);
+        k.d->ops->close(k.d);
+        if (!known) return true;
+    }
+    if (place_is_shared(o))
+        return fail(e, GYR_UNSUPPORTED, "%s: this machine has no card to share it with; see gyr devices", c->path);
+    return !need || share_by_itself(p, on, c, o, e);
+}
+
+bool place_on_cpu(struct placement *p, struct homes *on, const gyr_model_options *o, const gyr_error *why,
+                  gyr_error *e) {
     if (why) snprintf(p->why, sizeof p->why, "cpu: %.500s", why->message);
     snprintf(p->device, sizeof p->device, "cpu");
-    return device_open("cpu", o ? o->threads : 0, e);
+    struct device *d = device_open("cpu", o ? o->threads : 0, e);
+    if (d) alone(on, d);
+    return d;
 }
 
-struct device *place_model(struct placement *p, const struct checkpoint *c, const gyr_model_options *o, gyr_error *e) {
+bool place_model(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
+                 gyr_error *e) {
     static const gyr_model_options none;
-    struct device *d = find_card(p, c, o ? o : &none);
-    return d ? d : place_on_cpu(p, o, NULL, e);
+    if (!find_card(p, on, c, o ? o : &none, e)) return false;
+    return on->sides || place_on_cpu(p, on, o, NULL, e);
 }
 
-struct device *place_named(struct placement *p, const gyr_model_options *o, gyr_error *e) {
+// What a card that was named says of itself.
+static struct card card_of(struct device *d, const struct placement *p) {
+    struct card k = {.d = d};
+    struct device_facts f;
+    uint64_t total, available;
+    size_t i, index;
+    const struct device_kind *kind = device_find(p->device, &i, NULL) ? device_at(i, &index) : NULL;
+    d->ops->room(d, &total, &available);
+    memcpy(k.device, p->device, sizeof k.device);
+    snprintf(k.name, sizeof k.name, "%s", k.device);
+    if (kind && kind->look) {
+        kind->look(index, &f);
+        snprintf(k.name, sizeof k.name, "%s (%.120s)", k.device, f.name);
+    }
+    k.memory = (double)total;
+    k.available = (double)available;
+    return k;
+}
+
+bool place_named(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
+                 gyr_error *e) {
     const char *name = name_of(o);
     struct device *d = device_open(name, o ? o->threads : 0, e);
-    if (!d) return NULL;
-    bool whole = !*name || strchr(name, ':') || !strcmp(name, "cpu");
+    if (!d) return false;
+    bool whole = !*name || strchr(name, ':') || !strcmp(name, "cpu"), cpu = !strcmp(d->ops->kind, "cpu");
     snprintf(p->device, sizeof p->device, "%.24s%s", *name ? name : d->ops->kind, whole ? "" : ":0");
-    return d;
+    if (place_is_shared(o) && !cpu) {
+        struct card k = card_of(d, p);
+        return share_as_asked(p, on, &k, c, o, e);
+    }
+    alone(on, d);
+    return !place_is_shared(o) ||
+           fail(e, GYR_USAGE, "%s: --gpu-layers and --cpu-experts need a card; name one, or auto", c->path);
+}
+
+void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o) {
+    struct homes on = {0};
+    gyr_error e;
+    *p = (struct placement){0};
+    if (!find_card(p, &on, c, o, &e)) *p->why = 0;
+    for (uint32_t k = 0; k < on.sides; k++) on.device[k]->ops->close(on.device[k]);
 }

@@ -154,7 +154,7 @@ void ranks_note_page(struct gyr_model *m, const struct kv_cache *kv, uint32_t fr
     if (m->ranks) buf_append(&m->notes.copies, &c, sizeof c);
 }
 
-void ranks_note_state(struct gyr_model *m, const dfloat *from, const dfloat *to) {
+void ranks_note_state(struct gyr_model *m, const struct sequence_state *from, const struct sequence_state *to) {
     const struct state_fork f = {(uintptr_t)from, (uintptr_t)to};
     if (m->ranks) buf_append(&m->notes.forks, &f, sizeof f);
 }

@@ -53,7 +53,7 @@ bool ranks_recover(struct gyr_model *m, gyr_error *e);
 bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
                 gyr_error *e);
 void ranks_note_page(struct gyr_model *m, const struct kv_cache *kv, uint32_t from, uint32_t to);
-void ranks_note_state(struct gyr_model *m, const dfloat *from, const dfloat *to);
+void ranks_note_state(struct gyr_model *m, const struct sequence_state *from, const struct sequence_state *to);
 
 // Wire format of a pass, in words of 32 bits; identical machines read it as it is.
 struct pass_head {

@@ -136,7 +136,6 @@ uint64_t model_identity(struct gyr_model *m) {
     if (m->identity) return m->identity;
     uint64_t stamp = checkpoint_stamp(file);
     check_add(&c, &stamp, sizeof stamp);
-    add_text(&c, (struct text){m->device->ops->kind, strlen(m->device->ops->kind)});
     add_contents(&c, file);
     return m->identity = number_of(&c);
 }

@@ -15,7 +15,7 @@ static size_t pool_number(enum type type, bool far) {
 
 static struct kv_cache *pool_of(struct gyr_model *m, enum type type, bool far, gyr_error *e) {
     size_t i = pool_number(type, far);
-    if (!m->kv[i] && (m->kv[i] = kv_cache_new(m->device, kv_cache_layout(&m->model->h, type), e))) m->kv[i]->far = far;
+    if (!m->kv[i] && (m->kv[i] = model_cache(m->model, type, e))) m->kv[i]->far = far;
     return m->kv[i];
 }
 
@@ -101,6 +101,7 @@ void gyr_session_truncate(gyr_session *s, size_t length) {
     if (length >= s->length) return;
     s->length = length;
     if (s->known > length) s->known = 0; // a state does not go back
+    if (!length) s->lost = false;
     s->has_logits = false;
     kv_cache_trim(s->kv, &s->pages, length);
 }
@@ -128,13 +129,14 @@ gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     }
     if (from->state) state_pool_copy(&s->model->states, s->state, from->state);
     if (from->state) ranks_note_state(s->model, from->state, s->state);
-    if (s->state && !s->model->device->ops->sync(s->model->device, e)) {
+    if (s->state && !model_sync(s->model->model, e)) {
         gyr_session_free(s);
         return NULL;
     }
     memcpy(s->ids, from->ids, from->length * sizeof *s->ids);
     s->length = from->length;
     s->known = from->known;
+    s->lost = from->lost;
     s->has_logits = from->has_logits;
     if (s->has_logits) memcpy(s->logits, from->logits, vocab * sizeof *s->logits);
     return s;

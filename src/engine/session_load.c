@@ -11,7 +11,6 @@
 
 struct reader {
     struct gyr_session *s;
-    struct device *device;
     const char *path;
     int fd;
     struct saved head;
@@ -113,7 +112,7 @@ static bool same_model(const struct reader *r, gyr_error *e) {
                     h->far ? "beyond" : "within");
     bool fits = h->page == kv_cache_bytes(s->kv->layout, PAGE_TOKENS) &&
                 (!h->logits || h->logits == s->model->model->h.vocab) &&
-                (!h->state || h->state == s->model->states.floats);
+                (!h->state || h->state == state_pool_floats(&s->model->states));
     return fits || damaged(r, e);
 }
 
@@ -158,12 +157,16 @@ static bool read_logits(struct reader *r, gyr_error *e) {
 }
 
 static bool read_state(struct reader *r, gyr_error *e) {
-    size_t bytes = (size_t)r->head.state * sizeof(float);
-    for (size_t done = 0, some; done < bytes; done += some) {
-        some = bytes - done < r->room ? bytes - done : r->room;
-        const uint8_t *from = take(r, some, e);
-        if (!from) return false;
-        r->device->ops->write(r->device, (dbyte *)r->s->state + done, from, some);
+    const struct state_pool *all = &r->s->model->states;
+    for (uint32_t k = 0; r->head.state && k < all->sides; k++) {
+        struct device *d = all->device[k];
+        size_t bytes = all->floats[k] * sizeof(float);
+        for (size_t done = 0, some; done < bytes; done += some) {
+            some = bytes - done < r->room ? bytes - done : r->room;
+            const uint8_t *from = take(r, some, e);
+            if (!from) return false;
+            d->ops->write(d, (dbyte *)r->s->state->at[k] + done, from, some);
+        }
     }
     return true;
 }
@@ -173,11 +176,11 @@ static bool read_piece(struct reader *r, const struct kv_piece *p, size_t keep, 
     const uint8_t *from = take(r, p->bytes, e);
     if (!from) return false;
     if (keep) {
-        r->device->ops->read(r->device, r->edge, p->at, p->bytes);
-        if (!r->device->ops->sync(r->device, e)) return false;
+        p->device->ops->read(p->device, r->edge, p->at, p->bytes);
+        if (!p->device->ops->sync(p->device, e)) return false;
         kv_piece_copy(p, r->edge, from, keep, PAGE_TOKENS);
     }
-    r->device->ops->write(r->device, p->at, keep ? r->edge : from, p->bytes);
+    p->device->ops->write(p->device, p->at, keep ? r->edge : from, p->bytes);
     return true;
 }
 
@@ -215,7 +218,7 @@ static bool read_body(struct reader *r, gyr_error *e) {
     if (!r->buffer || !r->edge) return fail_memory(e, r->path);
     bool ok = make_room(r, e) && read_tokens(r, e) && read_logits(r, e) && read_state(r, e) && read_pages(r, e) &&
               read_check(r, e);
-    ok = r->device->ops->sync(r->device, ok ? e : NULL) && ok;
+    ok = model_sync(r->s->model->model, ok ? e : NULL) && ok;
     if (ok) {
         append(r);
         return true;
@@ -226,10 +229,12 @@ static bool read_body(struct reader *r, gyr_error *e) {
 }
 
 static bool load(struct gyr_session *s, const char *path, gyr_error *e) {
-    struct reader r = {.s = s, .device = s->model->device, .path = path, .fd = -1};
+    struct reader r = {.s = s, .path = path, .fd = -1};
     bool ok = !s->model->model->h.bidirectional ||
               fail(e, GYR_UNSUPPORTED, "%s: its tokens see those behind them; no part of a session can be loaded",
                    s->model->checkpoint->path);
+    if (ok && s->lost)
+        ok = fail(e, GYR_USAGE, "%s: a session whose model was moved is to be fed first", path);
     ok = ok && read_head(&r, e) && same_model(&r, e) && same_place(&r, e) && read_body(&r, e);
     if (r.fd >= 0) close(r.fd);
     free(r.buffer);

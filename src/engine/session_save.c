@@ -10,7 +10,6 @@ enum { MANY = 1024 };
 
 struct writer {
     const struct gyr_session *s;
-    struct device *device;
     struct saved head;
     struct out *out;
     struct check check;
@@ -40,7 +39,7 @@ static void blank(const struct writer *w, const struct piece *p) {
 }
 
 static bool flush(struct writer *w, gyr_error *e) {
-    if (!w->device->ops->sync(w->device, e)) return false;
+    if (!model_sync(w->s->model->model, e)) return false;
     for (size_t i = 0; i < w->n; i++) blank(w, &w->piece[i]);
     bool ok = put(w, w->buffer, w->used, e);
     w->used = w->n = 0;
@@ -51,7 +50,7 @@ static bool read_piece(struct writer *w, struct kv_piece p, size_t page, gyr_err
     if (!p.bytes) return true;
     if ((w->used + p.bytes > w->room || w->n == MANY) && !flush(w, e)) return false;
     w->piece[w->n++] = (struct piece){p, w->used, page};
-    w->device->ops->read(w->device, w->buffer + w->used, p.at, p.bytes);
+    p.device->ops->read(p.device, w->buffer + w->used, p.at, p.bytes);
     w->used += p.bytes;
     return true;
 }
@@ -64,13 +63,18 @@ static bool put_pages(struct writer *w, gyr_error *e) {
     return flush(w, e);
 }
 
+// Of each device in turn: its layers come behind those of the one before.
 static bool put_state(struct writer *w, gyr_error *e) {
-    size_t bytes = (size_t)w->head.state * sizeof(float);
-    for (size_t done = 0, some; done < bytes; done += some) {
-        some = bytes - done < w->room ? bytes - done : w->room;
-        w->device->ops->read(w->device, w->buffer, (const dbyte *)w->s->state + done, some);
-        w->used = some;
-        if (!flush(w, e)) return false;
+    const struct state_pool *all = &w->s->model->states;
+    for (uint32_t k = 0; w->head.state && k < all->sides; k++) {
+        struct device *d = all->device[k];
+        size_t bytes = all->floats[k] * sizeof(float);
+        for (size_t done = 0, some; done < bytes; done += some) {
+            some = bytes - done < w->room ? bytes - done : w->room;
+            d->ops->read(d, w->buffer, (const dbyte *)w->s->state->at[k] + done, some);
+            w->used = some;
+            if (!flush(w, e)) return false;
+        }
     }
     return true;
 }
@@ -88,7 +92,7 @@ static void fill_head(struct writer *w, size_t from, size_t to) {
                              .before = saved_prefix(s->ids, from),
                              .page = kv_cache_bytes(s->kv->layout, PAGE_TOKENS),
                              .logits = end && s->has_logits ? s->model->model->h.vocab : 0,
-                             .state = end && known ? s->model->states.floats : 0};
+                             .state = end && known ? state_pool_floats(&s->model->states) : 0};
     memcpy(w->head.magic, saved_magic, sizeof w->head.magic);
     w->head.size = saved_size(&w->head);
     w->head.check = saved_check(&w->head);
@@ -110,6 +114,8 @@ static bool check_part(const struct gyr_session *s, size_t from, size_t to, gyr_
     if (s->model->model->h.bidirectional)
         return fail(e, GYR_UNSUPPORTED, "%s: its tokens see those behind them; no part of a session can be saved",
                     path);
+    if (s->lost)
+        return fail(e, GYR_USAGE, "%s: a session whose model was moved is saved once it was fed again", path);
     return (from < to && to <= s->length) ||
            fail(e, GYR_USAGE, "%s: tokens %zu to %zu cannot be saved: the session has %zu", path, from, to, s->length);
 }
@@ -120,7 +126,6 @@ static bool save(const struct gyr_session *s, size_t from, size_t to, const char
     if (!w) return fail_memory(e, path);
     size_t largest = saved_largest(s->kv);
     w->s = s;
-    w->device = s->model->device;
     w->room = largest > SAVED_BUFFER ? largest : SAVED_BUFFER;
     w->buffer = malloc(w->room);
     w->edge = malloc(largest + !largest);

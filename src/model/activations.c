@@ -107,16 +107,16 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
     return row;
 }
 
-static size_t rows_of(const struct model *m, size_t row) { return clamp_rows(row, most_bytes, m->device->ops->rows); }
-
-struct activations *activations_new(const struct model *m, gyr_error *e) {
+struct activations *activations_new(const struct model *m, uint32_t side, gyr_error *e) {
+    struct device *d = m->on.device[side];
     size_t row = cut_up(m, NULL, NULL);
     struct activations *a = calloc(1, sizeof *a);
     if (!a) return fail_memory(e, m->checkpoint->path), NULL;
-    a->rows = rows_of(m, row);
+    a->rows = clamp_rows(row, most_bytes, d->ops->rows);
     a->wanted = clamp_rows(m->h.vocab, most_logits, a->rows);
-    size_t logits = m->family->encoder ? 0 : a->wanted * m->h.vocab;
-    a->memory = m->device->ops->alloc(m->device, (a->rows * row + logits) * sizeof(float), e);
+    bool gives = side + 1 == m->on.sides && !m->family->encoder;
+    size_t logits = !gives ? 0 : a->wanted * m->h.vocab;
+    a->memory = d->ops->alloc(d, (a->rows * row + logits) * sizeof(float), e);
     if (!a->memory) {
         free(a);
         return NULL;

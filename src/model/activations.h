@@ -49,7 +49,8 @@ struct activations {
     dfloat *memory;   // owner of all the above
 };
 
-struct activations *activations_new(const struct model *m, gyr_error *e);
+// Those of a side of the model.
+struct activations *activations_new(const struct model *m, uint32_t side, gyr_error *e);
 void activations_free(struct activations *a, struct device *d);
 
 #endif

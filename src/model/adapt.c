@@ -8,7 +8,7 @@
 enum { ENOUGH = 1 << 20 };
 
 bool run_adapt(struct run *r, const struct view *rows, gyr_error *e) {
-    struct device *d = r->m->device;
+    struct device *d = r->d;
     size_t room = ENOUGH;
     for (size_t i = 0; i < rows->n_spans; i++)
         if (rows->spans[i].adapter->widest > room) room = rows->spans[i].adapter->widest;

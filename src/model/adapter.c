@@ -76,7 +76,6 @@ static bool fits(const struct binding *b, const struct target *t, size_t cols, s
 static bool check_target(const struct binding *b, struct target *t) {
     const struct model *m = b->m;
     const struct adapter_pair *p = t->pair;
-    const struct device_ops *ops = m->device->ops;
     bool experts = adapt_of_experts(t->at.role);
     if (t->at.role == ROLE_OUTPUT) return fits(b, t, m->output.cols, m->output.rows);
     if (t->at.layer >= m->h.layers)
@@ -89,13 +88,14 @@ static bool check_target(const struct binding *b, struct target *t) {
         return fail(b->e, GYR_UNSUPPORTED, "%s: is for another model: it adapts %llu matrices as %.100s", b->f->c->path,
                     (unsigned long long)t->depth, p->name);
     if (t->depth != 1) t->at.index = 0;
-    if (experts && !ops->adapts_experts)
-        return fail(b->e, GYR_UNSUPPORTED, "%s: adapts experts, which device %s does not", b->f->c->path, ops->kind);
     bool turns = m->family->state.gguf_turns && b->f->c->source != m->checkpoint->source;
     if ((l->plan.latent && t->at.role == ROLE_Q && b->from.pairs != m->pairs) || (turns && adapt_of_state(t->at.role)))
         return refuse(b, p->name, "whose rows lie otherwise in this model of the");
     const struct linear *of = linear_of(b, t, spot_of(b, t, 0));
     if (!of) return refuse(b, p->name, "which this model has not, of the");
+    const struct device_ops *ops = of->w.on->ops;
+    if (experts && !ops->adapts_experts)
+        return fail(b->e, GYR_UNSUPPORTED, "%s: adapts experts, which device %s does not", b->f->c->path, ops->kind);
     return fits(b, t, of->w.cols, rows_of(m, l, t));
 }
 
@@ -138,8 +138,8 @@ static size_t touched(const struct binding *b, const struct target *t, const str
 static void add_shape(struct adapter *a, uint32_t number, const struct weight *w, uint32_t rank) {
     struct lora *to = &a->of[number];
     size_t n = to->a.rows + rank;
-    to->a = (struct weight){.type = TYPE_F32, .rows = n, .cols = w->cols};
-    to->b = (struct weight){.type = TYPE_F32, .rows = w->rows, .cols = n};
+    to->a = (struct weight){.type = TYPE_F32, .rows = n, .cols = w->cols, .on = w->on};
+    to->b = (struct weight){.type = TYPE_F32, .rows = w->rows, .cols = n, .on = w->on};
 }
 
 // Copies a pair's rows behind the `used` rows of its linear's: into a as they are, into b beside the others' columns.
@@ -226,22 +226,22 @@ static bool make_room(struct binding *b) {
 }
 
 // The form of a weight that products are faster with, put where it is to stay. False: there is none.
-static bool put_form(struct device *d, struct weight *w, uint8_t *at) {
+static bool put_form(struct weight *w, uint8_t *at) {
+    struct device *d = w->on;
     size_t bytes = d->ops->form_bytes(d, w);
     return bytes && d->ops->form_make(d, w) && d->ops->form_give(d, w, 0, bytes, at) && d->ops->form_take(d, w, at);
 }
 
-static size_t form_room(struct device *d, const struct weight *w) {
-    return (d->ops->form_bytes(d, w) + FORM_UNIT - 1) / FORM_UNIT * FORM_UNIT;
+static size_t form_room(const struct weight *w) {
+    return (w->on->ops->form_bytes(w->on, w) + FORM_UNIT - 1) / FORM_UNIT * FORM_UNIT;
 }
 
 // All forms in one piece of memory, in the order in which a pass reads them: of many adapters, each has little to read
 // for a matrix, and memory sends that faster where it lies together, in large pages. Without them products are slower.
 static void make_forms(struct adapter *a) {
-    struct device *d = a->m->device;
     size_t room = 0, at = 0;
     for (uint32_t i = 0; i < a->m->adaptable; i++)
-        if (a->of[i].a.rows) room += form_room(d, &a->of[i].a) + form_room(d, &a->of[i].b);
+        if (a->of[i].a.rows) room += form_room(&a->of[i].a) + form_room(&a->of[i].b);
     room = (room + FORM_PAGE - 1) / FORM_PAGE * FORM_PAGE;
     if (!room || !(a->forms = aligned_alloc(FORM_PAGE, room))) return;
     madvise(a->forms, room, MADV_HUGEPAGE);
@@ -249,17 +249,16 @@ static void make_forms(struct adapter *a) {
     for (uint32_t i = 0; i < a->m->adaptable; i++) {
         struct weight *both[] = {&a->of[i].a, &a->of[i].b};
         for (int k = 0; a->of[i].a.rows && k < 2; k++) {
-            size_t size = form_room(d, both[k]); // as long as it has none
-            if (put_form(d, both[k], a->forms + at)) at += size;
+            size_t size = form_room(both[k]); // as long as it has none
+            if (put_form(both[k], a->forms + at)) at += size;
         }
     }
 }
 
 static bool bind_all(struct binding *b) {
-    struct device *d = b->m->device;
     for (uint32_t i = 0; i < b->m->adaptable; i++) {
         struct lora *l = &b->a->of[i];
-        if (l->a.rows && (!d->ops->bind(d, &l->a, b->e) || !d->ops->bind(d, &l->b, b->e))) return false;
+        if (l->a.rows && (!weight_bind(&l->a, l->a.on, b->e) || !weight_bind(&l->b, l->b.on, b->e))) return false;
     }
     make_forms(b->a);
     return true;
@@ -307,10 +306,9 @@ struct adapter *adapter_bind(const struct adapter_file *f, const struct model *m
 
 void adapter_free(struct adapter *a) {
     if (!a) return;
-    struct device *d = a->m->device;
     for (uint32_t i = 0; a->of && i < a->m->adaptable; i++) {
-        d->ops->unbind(d, &a->of[i].a);
-        d->ops->unbind(d, &a->of[i].b);
+        weight_unbind(&a->of[i].a);
+        weight_unbind(&a->of[i].b);
     }
     free(a->of);
     free(a->experts);

@@ -107,7 +107,7 @@ void forward_attend(struct pass *p, const struct layer *l) {
                           .window = l->plan.window,
                           .scale = h->attn_scale,
                           .softcap = h->attn_cap,
-                          .slopes = p->m->slopes,
+                          .slopes = p->m->slopes[p->side],
                           .alibi_bf16 = p->m->slopes_bf16,
                           .sinks = l->sinks,
                           .chosen = l->plan.indexed ? p->a->chosen : NULL,

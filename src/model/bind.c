@@ -1,5 +1,6 @@
 // Binding: every tensor that the family's row names is found, its shape checked, and handed to the device.
 #include "model/bind.h"
+#include "model/sharing.h"
 #include "model/unit.h"
 
 #include <stdlib.h>
@@ -81,7 +82,7 @@ bool bind_matrix(struct binder *b, struct weight *w, enum role role, uint32_t la
     if (!t || b->looking) return t;
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = t->data};
     bind_count(b->m, t, 1);
-    return b->m->device->ops->bind(b->m->device, w, b->e);
+    return bind_weight(b, w);
 }
 
 bool bind_is_turned(const struct binder *b) {
@@ -112,7 +113,7 @@ static bool bind_transposed(struct binder *b, struct weight *w, enum role role, 
     if (!data) return b->looking;
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
     bind_count(m, t, 1);
-    return m->device->ops->bind(m->device, w, b->e);
+    return bind_weight(b, w);
 }
 
 // An output matrix whose rows are made of length 1, in its own type.
@@ -132,10 +133,14 @@ static bool bind_unit(struct binder *b, struct weight *w, enum role role, size_t
     free(row);
     *w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
     bind_count(m, t, 1);
-    return m->device->ops->bind(m->device, w, b->e);
+    return bind_weight(b, w);
 }
 
-float *bind_host(const struct binder *b, const dfloat *v) { return b->host + (v - b->m->vectors); }
+bool bind_weight(struct binder *b, struct weight *w) { return weight_bind(w, b->m->on.device[b->side], b->e); }
+
+dfloat *bind_at(const struct binder *b, size_t at) { return b->m->vectors[b->side] + at; }
+
+float *bind_host(const struct binder *b, const dfloat *v) { return b->host + (v - b->m->vectors[b->side]); }
 
 // Decodes a vector; `plus` is added to each element.
 static bool put_vector(struct binder *b, const struct tensor *t, size_t at, size_t n, float plus) {
@@ -160,7 +165,7 @@ bool bind_vector(struct binder *b, dfloat **v, enum role role, enum part part, u
         const struct tensor *t = bind_find(b, (struct place){role, part, layer, i}, n / rows, apart ? 1 : rows, 1);
         if (!t || (!b->looking && !put_vector(b, t, at + i * each, each, plus))) return false;
     }
-    if (!b->looking) *v = m->vectors + at;
+    if (!b->looking) *v = bind_at(b, at);
     return true;
 }
 
@@ -257,7 +262,7 @@ bool bind_filled(struct binder *b, dfloat **v, size_t n, float value) {
     b->used += n;
     if (b->looking) return true;
     for (size_t i = 0; i < n; i++) b->host[at + i] = value;
-    *v = b->m->vectors + at;
+    *v = bind_at(b, at);
     return true;
 }
 
@@ -339,10 +344,12 @@ static enum feed feed_of(const struct binder *b, uint32_t i) {
     return bind_present(b, ROLE_ROUTER, PART_WEIGHT, i) ? FEED_EXPERTS : FEED_MLP;
 }
 
-// The layer's plan, its place counted among those before it.
+// The layer's plan, its place counted among those before it: of states, among those of its side.
 static void plan(const struct binder *b, uint32_t i) {
     struct model *m = b->m;
     struct layer_plan *p = &m->layers[i].plan;
+    m->layers[i].side = b->side;
+    m->layers[i].experts_side = i < m->on.experts ? 0 : b->side;
     *p = layer_plan(m->family, m->checkpoint, &m->h, i);
     p->feed = feed_of(b, i);
     p->cache = p->kind == KV_LOCAL ? m->h.kv_layers[KV_USUAL] : 0;
@@ -350,7 +357,7 @@ static void plan(const struct binder *b, uint32_t i) {
     for (uint32_t k = m->first; k < i; k++) {
         const struct layer_plan *before = &m->layers[k].plan;
         p->cache += before->attends && !before->borrows && before->kind == p->kind;
-        p->state += before->recurs;
+        p->state += before->recurs && m->layers[k].side == m->layers[i].side;
         p->index += before->indexes;
     }
     p->cache -= p->borrows;
@@ -429,6 +436,8 @@ static bool bind_output(struct binder *b) {
     if (m->tied) {
         m->output = m->embedding;
         m->output.own = NULL;
+        m->output.on = m->on.device[b->side];
+        if (!b->looking && b->side && !bind_weight(b, &m->output)) return false;
     } else {
         if (!b->looking && m->begins)
             m->decode_bytes -= type_row_bytes(m->embedding.type, m->h.hidden) * (m->h.vocab - 1);
@@ -472,10 +481,15 @@ static bool bind_rope_factors(struct binder *b) {
 
 static bool bind_pass(struct binder *b) {
     struct model *m = b->m;
-    bool ok = bind_embedding(b) && bind_inputs(b) && bind_output(b) && bind_dense(b);
+    b->side = 0;
+    bool ok = bind_embedding(b) && bind_inputs(b);
+    b->side = m->on.sides - 1;
+    ok = ok && bind_output(b) && bind_dense(b);
     binds(b, true);
     ok = ok && bind_rope_factors(b);
+    b->side = 0;
     for (uint32_t i = 0; ok && i < m->h.layers; i++) {
+        while (b->side + 1 < m->on.sides && i >= m->on.from[b->side + 1]) b->side++;
         binds(b, i >= m->first && i < m->end);
         ok = bind_layer(b, i);
     }
@@ -511,6 +525,19 @@ static bool all_found(const struct model *m, const bool *found, gyr_error *e) {
     return true;
 }
 
+// Every side has room for all vectors, and reads those of its layers.
+static bool make_vectors(struct model *m, size_t n, gyr_error *e) {
+    bool ok = true;
+    for (uint32_t k = 0; ok && k < m->on.sides; k++)
+        ok = (m->vectors[k] = m->on.device[k]->ops->alloc(m->on.device[k], n * sizeof(float), e));
+    return ok;
+}
+
+static void write_vectors(struct model *m, const float *host, size_t n) {
+    for (uint32_t k = 0; k < m->on.sides; k++)
+        m->on.device[k]->ops->write(m->on.device[k], m->vectors[k], host, n * sizeof *host);
+}
+
 bool bind_model(struct model *m, bool look_only, const struct cut *cut, gyr_error *e) {
     m->layers = calloc(m->h.layers, sizeof *m->layers);
     bool *found = calloc(m->checkpoint->n_tensors + 1, sizeof *found);
@@ -521,13 +548,12 @@ bool bind_model(struct model *m, bool look_only, const struct cut *cut, gyr_erro
     m->keeps_states = m->h.state_layers;
     bool ok = m->layers && found ? bind_pass(&look) && all_found(m, found, e) : fail_memory(e, m->checkpoint->path);
     free(found);
-    if (!ok || look_only || (cut && !cut_layers(m, cut, e))) return ok && look_only;
-    m->vectors = m->device->ops->alloc(m->device, look.used * sizeof *bind.host, e);
+    if (!ok || look_only || (cut && !cut_layers(m, cut, e)) || !sharing_fits(m, e)) return ok && look_only;
     m->rewritten = calloc(look.rewritten + 1, sizeof *m->rewritten);
     bind.host = malloc((look.used + 1) * sizeof *bind.host);
-    if (m->vectors && (!m->rewritten || !bind.host)) fail_memory(e, m->checkpoint->path);
-    ok = m->vectors && m->rewritten && bind.host && bind_pass(&bind);
-    if (ok) m->device->ops->write(m->device, m->vectors, bind.host, look.used * sizeof *bind.host);
+    ok = (m->rewritten && bind.host) || fail_memory(e, m->checkpoint->path);
+    ok = ok && make_vectors(m, look.used, e) && bind_pass(&bind);
+    if (ok) write_vectors(m, bind.host, look.used);
     free(bind.host);
     if (!ok) return false;
     const struct layer *first = &m->layers[m->first < m->end ? m->first : 0];

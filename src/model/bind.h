@@ -11,11 +11,16 @@ struct binder {
     gyr_error *e;
     bool all_looking; // the first pass
     bool looking;     // and in the second, at what other ranks bind
+    uint32_t side;    // of struct homes: what is bound goes there
     bool *found;      // [n_tensors of the checkpoint], while looking
     size_t used;      // floats of m->vectors handed out,
     float *host;      // which are written here, and go to the device once all are there
     size_t rewritten; // matrices that need a copy
 };
+
+// Binds a matrix to the side's device; and where vectors are that begin `at` floats behind the first.
+bool bind_weight(struct binder *b, struct weight *w);
+dfloat *bind_at(const struct binder *b, size_t at);
 
 // Whether branches have norms in front.
 static inline bool bind_norms_before(const struct family *f) {
@@ -28,6 +33,9 @@ bool bind_has_values(const struct model *m, uint32_t i);
 // Binds all of m->checkpoint's tensors into m, whose hyperparameters are read; or only finds them and checks their
 // shapes.
 bool bind_model(struct model *m, bool look_only, const struct cut *cut, gyr_error *e);
+
+// Where a model may be cut: may[i], of [layers + 1], whether before layer i.
+void cut_places(const struct model *m, bool *may);
 
 // Which layers this rank has, once their plans and tensors are known.
 bool cut_layers(struct model *m, const struct cut *cut, gyr_error *e);

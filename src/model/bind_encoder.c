@@ -15,7 +15,7 @@ static bool bind_positions(struct binder *b) {
     m->positions =
         (struct weight){.type = t->type, .rows = m->h.context, .cols = m->h.hidden, .data = t->data + skipped};
     bind_count(m, t, 1);
-    return m->device->ops->bind(m->device, &m->positions, b->e);
+    return bind_weight(b, &m->positions);
 }
 
 // All tokens of a text are of its first part; other types are for pairs of texts.
@@ -55,7 +55,7 @@ static bool bind_dense_bias(struct binder *b, const char *name, dfloat **bias, s
     if (b->looking) return true;
     type_decode(t->type, t->data, 0, rows, b->host + at);
     bind_count(b->m, t, 0);
-    *bias = b->m->vectors + at;
+    *bias = bind_at(b, at);
     return true;
 }
 
@@ -76,7 +76,7 @@ bool bind_dense(struct binder *b) {
         l->by = 1;
         l->w = (struct weight){.type = t->type, .rows = cols, .cols = (size_t)t->dim[0], .data = t->data};
         bind_count(m, t, 0);
-        if (!m->device->ops->bind(m->device, &l->w, b->e)) return false;
+        if (!bind_weight(b, &l->w)) return false;
     }
     return true;
 }

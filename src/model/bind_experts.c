@@ -22,7 +22,7 @@ static bool bind_to(struct binder *b, struct linear *l, const struct tensor *t, 
                     const uint8_t *data) {
     l->w = (struct weight){.type = t->type, .rows = rows, .cols = cols, .data = data};
     l->by = 1;
-    return b->m->device->ops->bind(b->m->device, &l->w, b->e);
+    return bind_weight(b, &l->w);
 }
 
 static bool bind_each(struct binder *b, struct layer *l, uint32_t layer, const struct matrices *w) {
@@ -204,6 +204,14 @@ static bool bind_beside(struct binder *b, struct layer *l, uint32_t i) {
     return ok;
 }
 
+// The experts may be on another side than the rest of their layer.
+static bool bind_away(struct binder *b, struct layer *l, uint32_t i) {
+    b->side = l->experts_side;
+    bool ok = bind_all_matrices(b, l, i);
+    b->side = l->side;
+    return ok;
+}
+
 // Where a mixture is shared out, an expert's matrices go together.
 static bool mark(struct binder *b, struct layer *l) {
     uint32_t n = b->m->h.experts;
@@ -221,5 +229,5 @@ bool bind_experts(struct binder *b, struct layer *l, uint32_t i) {
     return bind_linear(b, &l->router, ROLE_ROUTER, BIAS_EXPERTS, i, h->hidden, h->experts) &&
            (!bind_present(b, ROLE_ROUTER_SHIFT, PART_WEIGHT, i) ||
             bind_vector(b, &l->router_shift, ROLE_ROUTER_SHIFT, PART_WEIGHT, i, h->experts, 1, 0)) &&
-           bind_beside(b, l, i) && bind_all_matrices(b, l, i) && mark(b, l) && bind_shared(b, l, i);
+           bind_beside(b, l, i) && bind_away(b, l, i) && mark(b, l) && bind_shared(b, l, i);
 }

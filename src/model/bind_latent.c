@@ -8,7 +8,7 @@
 static bool bind_head(struct binder *b, struct linear *l, enum type type, size_t cols, size_t rows, const void *data) {
     l->w = (struct weight){.type = type, .rows = rows, .cols = cols, .data = data, .place = WEIGHT_WHOLE};
     l->by = 1;
-    return b->m->device->ops->bind(b->m->device, &l->w, b->e);
+    return bind_weight(b, &l->w);
 }
 
 // A matrix for each head, in one tensor.

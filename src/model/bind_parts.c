@@ -45,7 +45,7 @@ static bool cut(struct binder *b, const struct tensor *t, const uint8_t *data, d
         if (!l) continue;
         l->w.rows += rows;
         bool last = i + 1 == n || p[i + 1].to != l;
-        if (last && !m->device->ops->bind(m->device, &l->w, b->e)) return false;
+        if (last && !bind_weight(b, &l->w)) return false;
     }
     return true;
 }

@@ -33,7 +33,7 @@ static bool bind_table(struct binder *b, dfloat **v, uint32_t layer, const struc
               fail(b->e, GYR_MALFORMED, "%s: tensor '%.*s' would make a state grow; get the file again",
                    m->checkpoint->path, (int)(t->name.size > 60 ? 60 : t->name.size), t->name.data);
     for (size_t i = 0; i < n; i++) out[w->across ? i % cols * rows + i / cols : i] = host[i];
-    *v = m->vectors + at;
+    *v = bind_at(b, at);
     free(host);
     bind_count(m, t, 1);
     return ok;

@@ -40,7 +40,7 @@ static void weigh(const struct model *m, struct load *l) {
 }
 
 // Layers that read what an earlier one left beside the stream, keys and values or choices, are with it on one rank.
-static void find_cuts(const struct model *m, bool *may) {
+void cut_places(const struct model *m, bool *may) {
     uint32_t last[KV_KINDS] = {0};
     for (uint32_t i = 0; i <= m->h.layers; i++) may[i] = true;
     for (uint32_t i = 0; i < m->h.layers; i++) {
@@ -131,7 +131,7 @@ bool cut_layers(struct model *m, const struct cut *cut, gyr_error *e) {
     if (ok) {
         struct load l = {.layer = bytes, .may = may, .layers = m->h.layers};
         weigh(m, &l);
-        find_cuts(m, may);
+        cut_places(m, may);
         ok = balance(&l, cut, &m->first, &m->end) || too_large(m, cut, e);
     }
     m->begins = cut->own == 0;

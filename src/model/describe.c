@@ -64,7 +64,7 @@ static void lay_out(struct layout *l, const struct model *m) {
 }
 
 static bool make_room(struct desk *d, const struct model *m, size_t bytes, gyr_error *e) {
-    const struct device_ops *ops = m->device->ops;
+    struct device *on = m->on.device[d->side];
     size_t room = d->room ? d->room : LEAST;
     while (room < bytes) room *= 2;
     if (room > d->room) {
@@ -74,9 +74,9 @@ static bool make_room(struct desk *d, const struct model *m, size_t bytes, gyr_e
         d->room = room;
     }
     if (room <= d->room_there) return true;
-    dbyte *there = ops->alloc(m->device, room, e);
+    dbyte *there = on->ops->alloc(on, room, e);
     if (!there) return false;
-    if (d->there) ops->free(m->device, d->there);
+    if (d->there) on->ops->free(on, d->there);
     d->there = there;
     d->room_there = room;
     return true;
@@ -135,7 +135,8 @@ static void put_rows(const struct desk *d, const struct model *m, const struct l
     int32_t *self = (int32_t *)(void *)(d->host + l->at[SELF]), *chosen = (int32_t *)(void *)(d->host + l->at[CHOSEN]);
     uint32_t *table = (uint32_t *)(void *)(d->host + l->at[PAGES]), used = 0, kept = 0;
     for (size_t r = 0; r < l->rows; r++) {
-        const struct attention_row at = {used, rows[r].position, rows[r].ahead, rows[r].state};
+        const struct attention_row at = {used, rows[r].position, rows[r].ahead,
+                                         rows[r].state ? rows[r].state->at[d->side] : NULL};
         token[r] = rows[r].token;
         position[r] = (int32_t)rows[r].position;
         self[r] = (int32_t)r;
@@ -187,8 +188,8 @@ bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, 
     lay_out(&l, m);
     if (!make_room(d, m, l.at[PARTS], e) || !cover_both(d, m, kv->far, l.longest, e)) return false;
     put_rows(d, m, &l, rows, kv->far);
-    if (l.slabs) memcpy(d->host + l.at[SLABS], kv->slab, l.slabs * sizeof *kv->slab);
-    m->device->ops->write(m->device, d->there, d->host, l.at[PARTS]);
+    if (l.slabs) memcpy(d->host + l.at[SLABS], kv->part[d->side].slab, l.slabs * sizeof(dbyte *));
+    m->on.device[d->side]->ops->write(m->on.device[d->side], d->there, d->host, l.at[PARTS]);
     *out = (struct description){.wanted = l.wanted,
                                 .tokens = (const dint *)(d->there + l.at[TOKENS]),
                                 .positions = (const dint *)(d->there + l.at[POSITIONS]),

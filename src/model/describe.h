@@ -35,6 +35,7 @@ struct angles {
 
 // Owner of what a description is made in.
 struct desk {
+    uint32_t side; // of the model
     struct angles angles[2][2]; // [far][local]
     uint8_t *host;
     dbyte *there;
@@ -43,6 +44,7 @@ struct desk {
     size_t span_room[2];
 };
 
+// For the side whose desk it is.
 bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, const struct row *rows, size_t n,
               struct description *out, gyr_error *e);
 void desk_free(struct desk *d, struct device *device);

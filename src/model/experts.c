@@ -56,11 +56,11 @@ static void add_shared(struct pass *p, const struct layer *l, const dfloat *x) {
     p->ops->add(p->d, a->branch, add, p->n * hidden);
 }
 
-void forward_experts(struct pass *p, const struct layer *l, const dfloat *x) {
-    const struct hyperparameters *h = &p->m->h;
-    struct activations *a = p->a;
-    route(p, l, x);
-    struct experts e = {.rows = p->n,
+// What the layer's experts make of x, on the side where they are: `at` is its pass, and x and the choice are there.
+static void mix_at(struct pass *at, const struct layer *l, const dfloat *x) {
+    const struct hyperparameters *h = &at->m->h;
+    struct activations *a = at->a;
+    struct experts e = {.rows = at->n,
                         .hidden = h->hidden,
                         .wide = h->expert_feed_forward,
                         .n = h->experts,
@@ -80,6 +80,25 @@ void forward_experts(struct pass *p, const struct layer *l, const dfloat *x) {
                         .inner = a->wide,
                         .by = a->by,
                         .places = a->places};
-    forward_mix(p, l, &e);
+    forward_mix(at, l, &e);
+}
+
+// Experts that are elsewhere are brought what goes into them; what comes out is brought back.
+static void mix_elsewhere(struct pass *p, const struct layer *l, const dfloat *x) {
+    struct pass *to = forward_beside(p, l->experts_side);
+    struct crossing *c = p->run->crossing;
+    size_t n = p->n * p->m->h.hidden, places = p->n * p->m->h.experts_used;
+    const struct carried there[] = {{x, to->a->normed, n},
+                                    {p->a->expert, to->a->expert, places},
+                                    {p->a->weight, to->a->weight, places}};
+    const struct carried back = {to->a->branch, p->a->branch, n};
+    if (!cross(c, p->d, to->d, there, sizeof there / sizeof *there)) return;
+    mix_at(to, l, to->a->normed);
+    cross(c, to->d, p->d, &back, 1);
+}
+
+void forward_experts(struct pass *p, const struct layer *l, const dfloat *x) {
+    route(p, l, x);
+    (l->experts_side == p->side ? mix_at : mix_elsewhere)(p, l, x);
     if (l->shared.up.w.rows) add_shared(p, l, x);
 }

@@ -6,9 +6,12 @@
 static void layer(struct pass *p, const struct layer *l);
 static void keep_wanted(struct pass *p);
 
-// The layers that are here, of those before l.
-static const struct layer *through(struct pass *p, const struct layer *from, const struct layer *to) {
-    while (from < to && p->n) layer(p, from++);
+// The layers that are here, of those before `to`, each on its side.
+static const struct layer *through(struct pass **p, const struct layer *from, const struct layer *to) {
+    while (from < to && (*p)->n && !(*p)->run->crossing->failed.status) {
+        *p = forward_cross(*p, from->side);
+        layer(*p, from++);
+    }
     return from;
 }
 
@@ -21,10 +24,13 @@ static bool one_pass(struct pass *p, struct run *r, float *out, gyr_error *e) {
         forward_embed(p);
     else if (!relay_take(r->relay, p, e))
         return false;
-    l = through(p, l, m->gives ? borrowing < end ? borrowing : end : end);
+    l = through(&p, l, m->gives ? borrowing < end ? borrowing : end : end);
     if (!m->gives) return relay_hand(r->relay, p, e);
     keep_wanted(p); // nothing is remembered from here on
-    through(p, l, end);
+    through(&p, l, end);
+    const gyr_error failed = r->crossing->failed;
+    r->crossing->failed = (gyr_error){0};
+    if (failed.status) return fail(e, failed.status, "%s", failed.message);
     if (p->n) forward_give(p, out);
     return true;
 }
@@ -49,13 +55,42 @@ static bool lead(struct pass *p, struct run *r, const struct row *rows, float *o
 bool forward(struct run *r, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives, float *out,
              gyr_error *e) {
     const struct model *m = r->m;
-    struct pass p = {
-        .run = r, .m = m, .kv = kv, .a = r->a, .ops = m->device->ops, .d = m->device, .n = n, .gives = gives};
-    if (r->relay && m->begins) return lead(&p, r, rows, out, e);
-    if (!begin(&p, r, rows, e)) return false;
-    p.rows = &p.what.all;
-    if (n > r->a->rows || p.what.wanted > run_wanted(r, gives)) return forward_whole(&p, r, out, e);
-    return one_pass(&p, r, out, e);
+    struct pass p[MAX_SIDES];
+    for (struct run *k = r; k; k = k->next)
+        p[k->side] = (struct pass){.run = k,
+                                   .sides = p,
+                                   .side = k->side,
+                                   .m = m,
+                                   .kv = kv,
+                                   .a = k->a,
+                                   .ops = k->d->ops,
+                                   .d = k->d,
+                                   .n = n,
+                                   .gives = gives};
+    if (r->relay && m->begins) return lead(p, r, rows, out, e);
+    for (struct run *k = r; k; k = k->next) {
+        if (!begin(&p[k->side], k, rows, e)) return false;
+        p[k->side].rows = &p[k->side].what.all;
+    }
+    if (n > r->a->rows || p->what.wanted > run_wanted(r, gives)) return forward_whole(p, r, out, e);
+    return one_pass(p, r, out, e);
+}
+
+struct pass *forward_beside(struct pass *p, uint32_t side) {
+    if (side == p->side) return p;
+    struct pass *to = &p->sides[side];
+    to->n = p->n;
+    to->rows = p->rows == &p->what.kept ? &to->what.kept : &to->what.all;
+    return to;
+}
+
+struct pass *forward_cross(struct pass *p, uint32_t side) {
+    struct pass *to = forward_beside(p, side);
+    size_t inputs = p->m->h.layers * (size_t)p->m->h.layer_input;
+    const struct carried all[] = {{p->a->x, to->a->x, p->n * p->m->h.hidden},
+                                  {p->a->inputs, to->a->inputs, p->n * inputs}};
+    if (to != p) cross(p->run->crossing, p->d, to->d, all, inputs ? 2 : 1);
+    return to;
 }
 
 static void tokens_meet(struct pass *p, const struct layer *l, const dfloat *x);

@@ -5,9 +5,15 @@
 #include "model/activations.h"
 #include "model/describe.h"
 #include "model/relay.h"
+#include "model/sharing.h"
 
+// On one side of the model; the first one's is the caller's.
 struct run {
     const struct model *m;
+    struct device *d;
+    uint32_t side;
+    struct run *next;          // on the next side
+    struct crossing *crossing; // of all
     struct activations *a;
     struct desk desk;
     dfloat *index_work; // scratch of indexers
@@ -25,9 +31,11 @@ bool run_index(struct run *r, size_t positions, gyr_error *e);
 // Scratch for what the rows' adapters add.
 bool run_adapt(struct run *r, const struct view *rows, gyr_error *e);
 
-// The pass through one batch: what every step needs.
+// The pass through one batch, on one side of the model: what every step needs.
 struct pass {
     const struct run *run;
+    struct pass *sides; // the passes of all sides of the model, this one among them,
+    uint32_t side;      // by their numbers
     const struct model *m;
     const struct kv_cache *kv;
     struct activations *a;
@@ -93,6 +101,10 @@ static inline const dfloat *input(struct pass *p, const struct norm *w) {
 void forward_embed(struct pass *p);
 void forward_rest(struct pass *p, const struct layer *l, const dfloat *x);
 void forward_give(struct pass *p, float *out);
+
+// The pass of that side, of the rows that are left; and the same with the stream, and what goes beside it, handed over.
+struct pass *forward_beside(struct pass *p, uint32_t side);
+struct pass *forward_cross(struct pass *p, uint32_t side);
 
 // The same pass through more rows than a batch has, whose tokens see each other.
 bool forward_whole(const struct pass *all, struct run *r, float *out, gyr_error *e);

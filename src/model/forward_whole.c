@@ -20,7 +20,7 @@ static size_t query_floats(const struct model *m) {
 }
 
 static bool make_room(struct run *r, size_t rows, gyr_error *e) {
-    struct device *d = r->m->device;
+    struct device *d = r->d;
     size_t room = r->whole_rows ? r->whole_rows : r->a->rows;
     if (rows <= r->whole_rows) return true;
     while (room < rows) room *= 2;

@@ -22,14 +22,21 @@ struct kv_layout {
     size_t n[KV_KINDS];
 };
 
-struct kv_cache {
+// What a device has of the pool: the arrays of its layers.
+struct kv_part {
     struct device *device;
+    size_t slab_bytes;
+    dbyte **slab; // [n_slabs]
+};
+
+struct kv_cache {
     struct kv_layout layout;
     bool far;      // its sessions are beyond the trained context, and their keys rotated accordingly (LongRoPE)
     size_t n;      // of all kinds
-    size_t *k, *v; // [n]: where their arrays begin in a slab; v of those without values: nowhere
-    size_t slab_bytes;
-    dbyte **slab; // [n_slabs]
+    size_t *k, *v; // [n]: where their arrays begin in a slab of their part; v of those without values: nowhere
+    uint8_t *part_of; // [n]
+    struct kv_part part[MAX_SIDES];
+    uint32_t parts;
     size_t n_slabs;
     uint32_t *free_pages; // room for all
     size_t n_free;
@@ -38,6 +45,10 @@ struct kv_cache {
 
 // An empty pool.
 struct kv_cache *kv_cache_new(struct device *d, struct kv_layout layout, gyr_error *e);
+
+// The same on several devices, place i on devices[part_of[i]].
+struct kv_cache *kv_cache_on(struct device *const *devices, uint32_t parts, const uint8_t *part_of,
+                             struct kv_layout layout, gyr_error *e);
 void kv_cache_free(struct kv_cache *kv);
 
 // Adds slabs until at least `pages` are free. False, with the error set, if there is no memory.
@@ -52,8 +63,9 @@ bool kv_cache_resize(struct kv_cache *kv, size_t slabs, gyr_error *e);
 // Copies all of a page.
 void kv_cache_copy(const struct kv_cache *kv, uint32_t from, uint32_t to);
 
-// Bytes that the pool has.
+// Bytes that the pool has, and a slab of it.
 uint64_t kv_cache_held(const struct kv_cache *kv);
+uint64_t kv_cache_slab(const struct kv_cache *kv);
 
 // Pages that `tokens` positions take.
 size_t kv_cache_pages(size_t tokens);
@@ -79,6 +91,7 @@ struct kv_array kv_cache_values(const struct kv_cache *kv, size_t i, const dslab
 
 // What one page has in array i, of kv_cache_arrays(): keys, or values, of one layer. Some arrays are empty.
 struct kv_piece {
+    struct device *device;
     dbyte *at;
     size_t bytes;
     const struct kv_shape *shape;

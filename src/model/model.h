@@ -23,6 +23,7 @@ struct recurrent {
 // What the pass does in a layer, and with which weights.
 struct layer {
     struct layer_plan plan;
+    uint32_t side, experts_side; // of struct homes: where it is, and where its experts are
     struct recurrent state;
     struct norm attn_norm, attn_post_norm, mlp_norm, mlp_post_norm, q_norm, k_norm, v_norm;
     float scale;                          // of what the layer gives
@@ -61,12 +62,21 @@ struct cut {
     const double *speed;    // [count], of the fastest one's
 };
 
+// How a model is shared out among devices of this process (sharing.h). Side k has the layers [from[k], from[k + 1]);
+// the first has the embedding too, the last what comes behind the layers. The experts of layers below `experts` are
+// the first's, whoever has the rest.
+struct homes {
+    struct device *device[MAX_SIDES]; // not owned
+    uint32_t sides, from[MAX_SIDES + 1], experts;
+};
+
 // Never changed once it is made: what a batch on its way changes is in a run (run.h).
 struct model {
     const struct family *family;
     struct hyperparameters h;
     const struct checkpoint *checkpoint;        // not owned: the weights point into it
-    struct device *device;                      // not owned
+    struct homes on;
+    struct device *device;                      // the last side's; where there is one side, all is there
     struct weight embedding, positions, output; // embedding and output are the same when tied
     bool tied;
     struct layer_inputs inputs;
@@ -79,16 +89,16 @@ struct model {
     bool begins, gives;            // the embedding is; what comes behind the layers is
     bool keeps_states;             // some layer does, bound or not
     float *rope_factors[2];        // on the host; NULL without. [1]: of sessions beyond the trained context (LongRoPE)
-    dfloat *slopes;                // ALiBi; NULL without
+    dfloat *slopes[MAX_SIDES];     // ALiBi; NULL without
     bool slopes_bf16;              // struct attention
     enum pairs pairs, index_pairs; // as this file has them
     bool grouped;                  // how fused query/key/value rows are laid out: struct qkv
     enum type type;                // what most matrices are of
     uint32_t adaptable; // linear maps that an adapter may have something for: struct linear.number is below this
     uint64_t parameters, weight_bytes, decode_bytes;
-    dfloat *vectors;  // owner of all norms and biases
-    bool hollow;      // the weights' bytes were not read: only a device that counts can run it
-    void **rewritten; // owner of matrices that could not be used as they lie in the file
+    dfloat *vectors[MAX_SIDES]; // owner of all norms and biases
+    bool hollow;                // the weights' bytes were not read: only a device that counts can run it
+    void **rewritten;           // owner of matrices that could not be used as they lie in the file
     size_t n_rewritten;
 };
 
@@ -102,6 +112,9 @@ struct model *model_of(const struct family *f, const struct checkpoint *c, struc
 // not be there; vectors are.
 struct model *model_hollow(const struct checkpoint *c, struct device *d, gyr_error *e);
 
+// The same on several devices.
+struct model *model_shared(const struct checkpoint *c, const struct homes *on, gyr_error *e);
+
 // The same of a part.
 struct model *model_part(const struct checkpoint *c, struct device *d, const struct cut *cut, gyr_error *e);
 
@@ -110,7 +123,8 @@ struct model *model_look(const struct checkpoint *c, struct device *d, gyr_error
 
 void model_free(struct model *m);
 
-// The matrices that are multiplied in the form that the device is fastest with: its bytes in all; 0: it has none.
+// The matrices that are multiplied in the form that devices whose memory is the host's are fastest with: its bytes in
+// all; 0: there are none.
 uint64_t model_tiled_bytes(struct model *m);
 
 // The matrices that are multiplied, in a fixed order; free().
@@ -126,7 +140,7 @@ struct tiling {
 enum tiled { TILED, TILED_STOPPED, TILED_NOT_LOCKED };
 enum tiled model_tile(struct model *m, const struct tiling *how);
 
-// Of a device that has ready(): calls it for all that steps use. False: stopped.
+// Of devices that have ready(): calls it for all that steps use of them. False: stopped.
 bool model_ready(struct model *m, const struct tiling *how);
 
 #endif

@@ -1,9 +1,12 @@
 #include "model/needs.h"
 
 #include "device/count.h"
+#include "model/bind.h"
 #include "model/kv_cache.h"
 #include "model/recurrence.h"
 #include "model/run.h"
+
+#include <stdlib.h>
 
 struct sum {
     struct device *d;
@@ -56,6 +59,67 @@ bool needs_count(struct needs *n, const struct checkpoint *c, const struct use *
     model_free(m);
     if (d) d->ops->close(d);
     return ok;
+}
+
+static void share_layer(struct share_needs *n, struct model *m, uint32_t i, struct kv_layout cache, double tokens) {
+    struct layer *l = &m->layers[i];
+    struct layer_needs *to = &n->layer[i];
+    struct hyperparameters others = m->h;
+    struct sum all = {m->device, 0}, rest = {m->device, 0};
+    others.experts = 0;
+    layer_matrices(l, &m->h, add, &all);
+    layer_matrices(l, &others, add, &rest);
+    for (int k = 0; k < KV_KINDS; k++) cache.n[k] = 0;
+    cache.n[l->plan.kind] += l->plan.attends && !l->plan.borrows;
+    cache.n[KV_INDEX] += l->plan.indexes;
+    *to = (struct layer_needs){rest.bytes, all.bytes - rest.bytes, (double)kv_cache_bytes(cache, PAGE_TOKENS) * tokens};
+    n->mixtures += l->experts != NULL;
+}
+
+static bool share_model(struct share_needs *n, struct model *m, const struct use *u) {
+    size_t slab = SLAB_PAGES * PAGE_TOKENS, slabs = u->tokens / slab + (u->tokens % slab != 0);
+    struct kv_layout cache = kv_cache_layout(&m->h, kv_cache_wanted(m->type, u->kv_type));
+    double state = (double)recurrence_floats(&m->h.recurrence) * sizeof(float) * (double)u->sequences;
+    struct sum output = {m->device, 0};
+    if (m->family->encoder || m->h.bidirectional) return true;
+    n->layers = m->h.layers;
+    n->layer = calloc(n->layers, sizeof *n->layer);
+    n->may = calloc(n->layers + 1, sizeof *n->may);
+    if (!n->layer || !n->may) return false;
+    cut_places(m, n->may);
+    for (uint32_t i = 0; i < n->layers; i++) {
+        share_layer(n, m, i, cache, (double)(slabs * SLAB_PAGES));
+        if (m->layers[i].plan.recurs) n->layer[i].kept += state;
+    }
+    if (m->output.rows) add(&output, &m->output);
+    n->output = output.bytes;
+    return true;
+}
+
+bool needs_share(struct share_needs *n, const struct checkpoint *c, const struct use *u, struct device *like,
+                 gyr_error *e) {
+    struct device *d = device_count(like, u->rows, e);
+    struct model *m = d ? model_hollow(c, d, e) : NULL;
+    struct run *run = m ? run_new(m, e) : NULL;
+    *n = (struct share_needs){0};
+    bool ok = run && (share_model(n, m, u) || fail_memory(e, c->path));
+    if (ok) n->work = (double)device_count_held(d);
+    run_free(run);
+    model_free(m);
+    if (d) d->ops->close(d);
+    return ok;
+}
+
+void needs_share_free(struct share_needs *n) {
+    free(n->layer);
+    free(n->may);
+}
+
+double needs_of_layers(const struct share_needs *n, uint32_t from, uint32_t end, uint32_t experts) {
+    double all = n->work + (end == n->layers ? n->output : 0);
+    for (uint32_t i = from; i < end; i++)
+        all += n->layer[i].weights + n->layer[i].kept + (i < experts ? 0 : n->layer[i].experts);
+    return all;
 }
 
 double needs_bytes(const struct needs *n) { return n->layers + n->rest + n->cache + n->states + n->work; }

@@ -31,4 +31,26 @@ bool needs_count(struct needs *n, const struct checkpoint *c, const struct use *
 
 double needs_bytes(const struct needs *n);
 
+// The same of a model that is shared out, in parts. `kept`: its keys, values and states.
+struct layer_needs {
+    double weights, experts, kept;
+};
+
+struct share_needs {
+    struct layer_needs *layer; // [layers]
+    bool *may;                 // [layers + 1]: it may be cut before this layer
+    uint32_t layers;           // 0: it cannot be shared out
+    uint32_t mixtures;         // layers that have experts
+    double output;             // of the side that has the last layer
+    double work;               // of any side
+};
+
+// Both arrays are freed by needs_share_free().
+bool needs_share(struct share_needs *n, const struct checkpoint *c, const struct use *u, struct device *like,
+                 gyr_error *e);
+void needs_share_free(struct share_needs *n);
+
+// What the layers [from, end) take, with the last one what is behind it; without the experts of layers below `experts`.
+double needs_of_layers(const struct share_needs *n, uint32_t from, uint32_t end, uint32_t experts);
+
 #endif

@@ -29,20 +29,27 @@ bool recurrence_read(const struct family *f, const struct checkpoint *c, uint32_
 size_t recurrence_tail(const struct recurrence *r);
 size_t recurrence_floats(const struct recurrence *r);
 
-// The states of all sequences: a piece of device memory each, with the states of all layers. They never move.
+// A sequence's state: on each device a piece of memory with the states of its layers, in order. They never move.
+struct sequence_state {
+    dfloat *at[MAX_SIDES];
+};
+
+// Those of all sequences.
 struct state_pool {
-    struct device *device;
-    size_t floats; // of a state; 0: the model has no such layers, and needs no state
-    dfloat **free; // the free ones
+    struct device *device[MAX_SIDES];
+    size_t floats[MAX_SIDES]; // of a state; none at all: the model has no such layers, and needs no state
+    uint32_t sides;
+    struct sequence_state **free; // the free ones
     size_t n_free, room;
 };
 
 void state_pool_free(struct state_pool *p);
-uint64_t state_pool_bytes(const struct state_pool *p); // of a state
+size_t state_pool_floats(const struct state_pool *p); // of a state, on all sides
+uint64_t state_pool_bytes(const struct state_pool *p);
 
 // A state, whose contents are undefined; NULL where nobody needs one.
-bool state_pool_take(struct state_pool *p, dfloat **state, gyr_error *e);
-void state_pool_give(struct state_pool *p, dfloat *state); // NULL is allowed
-void state_pool_copy(struct state_pool *p, dfloat *to, const dfloat *from);
+bool state_pool_take(struct state_pool *p, struct sequence_state **state, gyr_error *e);
+void state_pool_give(struct state_pool *p, struct sequence_state *state); // NULL is allowed
+void state_pool_copy(struct state_pool *p, const struct sequence_state *to, const struct sequence_state *from);
 
 #endif

@@ -33,7 +33,7 @@ struct row {
     int32_t token;
     uint32_t position, ahead;  // struct attention_row
     const struct pages *pages; // of its sequence, which cover the position
-    dfloat *state;             // of its sequence, where the model keeps states
+    const struct sequence_state *state; // of its sequence, where the model keeps states
     bool wanted;
     const struct adapter *adapter; // of its sequence; NULL: none
 };

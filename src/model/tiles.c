@@ -61,11 +61,16 @@ struct weight **model_matrices(struct model *m, size_t *n) {
     return NULL;
 }
 
+// A device with memory of its own, which has ready(), writes its form when it is told to.
+static size_t form_bytes(const struct weight *w) {
+    return w->on->ops->ready ? 0 : w->on->ops->form_bytes(w->on, w);
+}
+
 uint64_t model_tiled_bytes(struct model *m) {
     size_t n;
     uint64_t bytes = 0;
     struct weight **all = model_matrices(m, &n);
-    for (size_t i = 0; all && i < n; i++) bytes += m->device->ops->form_bytes(m->device, all[i]);
+    for (size_t i = 0; all && i < n; i++) bytes += form_bytes(all[i]);
     free(all);
     return bytes;
 }
@@ -73,14 +78,14 @@ uint64_t model_tiled_bytes(struct model *m) {
 // What the tiles came from is not read again, except by the embedding's look-ups.
 static void tile(struct model *m, struct weight *w, const struct tiling *how) {
     size_t source = w->rows * type_row_bytes(w->type, w->cols);
-    if (!m->device->ops->form_bytes(m->device, w)) return; // another rank has it
+    if (!form_bytes(w)) return; // another rank has it
     if (how->mapped) map_want(w->data, source);
-    if (m->device->ops->form_make(m->device, w) && how->mapped && w->data != m->embedding.data)
+    if (w->on->ops->form_make(w->on, w) && how->mapped && w->data != m->embedding.data)
         map_forget(w->data, source);
 }
 
-static void take(struct model *m, struct weight *w, void *room, size_t bytes) {
-    if (m->device->ops->form_take(m->device, w, room)) map_read(room, bytes);
+static void take(struct weight *w, void *room, size_t bytes) {
+    if (w->on->ops->form_take(w->on, w, room)) map_read(room, bytes);
 }
 
 enum tiled model_tile(struct model *m, const struct tiling *how) {
@@ -89,13 +94,14 @@ enum tiled model_tile(struct model *m, const struct tiling *how) {
     struct weight **w = all ? model_matrices(m, &n) : NULL;
     enum tiled result = TILED;
     for (size_t i = 0; w && i < n && result == TILED; i++) {
-        size_t bytes = m->device->ops->form_bytes(m->device, w[i]);
+        size_t bytes = form_bytes(w[i]);
+        if (w[i]->on->ops->ready) continue;
         if (how->rooms)
-            take(m, w[i], how->rooms[i], bytes);
+            take(w[i], how->rooms[i], bytes);
         else
             tile(m, w[i], how);
         done += bytes;
-        if (how->lock && !m->device->ops->form_lock(m->device, w[i])) result = TILED_NOT_LOCKED;
+        if (how->lock && !w[i]->on->ops->form_lock(w[i]->on, w[i])) result = TILED_NOT_LOCKED;
         if (how->progress && !how->progress(how->user, (double)done / (double)all)) result = TILED_STOPPED;
     }
     free(w);
@@ -103,9 +109,10 @@ enum tiled model_tile(struct model *m, const struct tiling *how) {
 }
 
 // Whether to go on.
-static bool make_ready(struct model *m, const struct weight *w, bool looked_up, const struct tiling *how, uint64_t all,
+static bool make_ready(const struct weight *w, bool looked_up, const struct tiling *how, uint64_t all,
                        uint64_t *done) {
-    if (w->rows) m->device->ops->ready(m->device, w, looked_up);
+    if (!w->rows || !w->on->ops->ready) return true;
+    w->on->ops->ready(w->on, w, looked_up);
     *done += w->rows * type_row_bytes(w->type, w->cols);
     return !how->progress || how->progress(how->user, *done < all ? (double)*done / (double)all : 1);
 }
@@ -117,8 +124,8 @@ bool model_ready(struct model *m, const struct tiling *how) {
     struct weight **w = model_matrices(m, &n);
     bool go_on = true;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && go_on; i++)
-        go_on = make_ready(m, tables[i], true, how, all, &done);
-    for (size_t i = 0; w && i < n && go_on; i++) go_on = make_ready(m, w[i], false, how, all, &done);
+        go_on = make_ready(tables[i], true, how, all, &done);
+    for (size_t i = 0; w && i < n && go_on; i++) go_on = make_ready(w[i], false, how, all, &done);
     free(w);
     return go_on;
 }

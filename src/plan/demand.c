@@ -1,5 +1,6 @@
 #include "plan/demand.h"
 #include "model/run.h"
+#include "model/sharing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct trial {
     struct kv_cache *kv;
     struct pages *pages; // of each user; all the same pages
     struct state_pool states;
-    dfloat **state; // of each user
+    struct sequence_state **state; // of each user
     struct row *rows;
     float *out;
 };
@@ -57,8 +58,7 @@ static bool try_on(struct trial *t, const struct checkpoint *c, enum type *type,
     *type = kv_cache_wanted(t->m->type, t->u->kv_type);
     if (!(t->run = run_new(t->m, e)) || !(t->kv = kv_cache_new(t->d, kv_cache_layout(&t->m->h, *type), e)))
         return false;
-    t->states.device = t->d;
-    t->states.floats = needs_state(t->m);
+    t->states = model_states(t->m);
     rows = t->m->h.bidirectional && t->u->prompt > run_rows(t->run) ? t->u->prompt : run_rows(t->run);
     t->rows = calloc(rows, sizeof *t->rows);
     t->out = malloc(sizeof *t->out); // nothing is read to it

@@ -176,6 +176,11 @@ static json_t *notes(const struct plan *p) {
     if (mix_cards(&p->mix) > 1 && !p->o->tune && !p->o->train)
         json_array_append_new(all, json_string("layers are spread over the cards, which compute one after the other: "
                                                "more cards hold more, and are no faster"));
+    if (!p->here && !p->layout.fits && p->layout.layers && !p->o->tune && !p->o->train)
+        json_array_append_new(
+            all, json_sprintf("%u of %u layers have room on the cards; gyr run has the others on the CPU of their "
+                              "machine, which is slower (--gpu-layers)",
+                              p->layout.layers, p->demand.layers));
     if (*p->kept.note) json_array_append_new(all, json_string(p->kept.note));
     if (p->here && p->layout.fits && p->layout.bytes > p->here_free)
         json_array_append_new(all,
@@ -204,6 +209,7 @@ json_t *plan_json(const struct plan *p) {
     json_object_set_new(all, "kv_type", json_string(type_info(p->demand.kv_type)->name));
     json_object_set_new(all, "fits", fits(p));
     json_object_set_new(all, "memory_bytes", memory(p));
+    if (*p->where.why) json_object_set_new(all, "placement", json_string(p->where.why));
     const struct recorded_speed *prefill = record_prefill(&p->kept, p->usage.prompt);
     const struct recorded_speed *decode =
         record_decode(&p->kept, p->usage.users, (double)(p->usage.prompt + p->usage.context) / 2);

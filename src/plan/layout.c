@@ -59,6 +59,7 @@ static void give_layers(struct layout *l, const struct demand *d, const struct p
     for (size_t i = 0; i < n; i++)
         if (l->given[i].cards == SIZE_MAX) l->given[i].cards = 0;
     l->fits = left <= 0 && d->rest + d->work <= p[rest].room;
+    l->layers = d->rest + d->work <= p[rest].room ? (uint32_t)(d->layers - left) : 0;
 }
 
 // Where it does not fit, how it would go if it did: every kind has its share.

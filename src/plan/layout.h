@@ -24,6 +24,7 @@ struct given {
 
 struct layout {
     bool fits;
+    uint32_t layers; // that there is room for, beside what belongs to none; all if it fits
     double bytes, room; // in all: what is needed, and what there is
     struct given given[MAX_KINDS_OF_CARD];
     struct spent prompt, answer; // 0 seconds: unknown

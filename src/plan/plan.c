@@ -100,6 +100,12 @@ static bool settle(struct plan *p, gyr_error *e) {
     if (!usage_settle(&p->usage, p->checkpoint, e) || (!p->o->on && !open_here(p, e))) return false;
     if (trains(p)) p->usage.prompt = p->usage.context; // examples are whole
     if (!demand_count(&p->demand, p->checkpoint, &p->usage, e)) return false;
+    if (p->here && !p->o->quick && !trains(p))
+        placement_ask(&p->where, p->checkpoint,
+                      &(gyr_model_options){.threads = p->o->threads,
+                                           .kv_type = p->o->kv_type,
+                                           .sequences = (uint32_t)p->usage.users,
+                                           .tokens = p->usage.users * p->usage.context});
     if (p->here) demand_mapped(&p->demand, 1);
     if (!(p->here ? place_here(p, e) : place_cards(p))) return false;
     lay_out(&p->layout, &p->demand, p->place, p->n_places);

@@ -2,6 +2,7 @@
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
 
+#include "engine/inside.h"
 #include "plan/layout.h"
 #include "plan/prices.h"
 #include "plan/record.h"
@@ -25,6 +26,7 @@ struct plan {
     struct device *here; // NULL: the plan is not for this machine
     char here_name[128];
     double here_free;
+    struct placement where; // gyr run would have it here, where there is a card
     char machine[200], key[160]; // of what is kept: this machine, and the model
     struct record kept;
     bool from_kept;       // the rates are

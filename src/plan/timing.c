@@ -219,7 +219,7 @@ static bool seat(struct attention_trial *t, struct attention *a, gyr_error *e) {
     for (size_t i = 0; i < a->rows; i++) rows[i].position = (uint32_t)(DEPTH - a->rows + i);
     ops->write(t->d, t->desk, t->pages.page, t->pages.n * sizeof *t->pages.page);
     ops->write(t->d, t->desk + page_bytes, rows, a->rows * sizeof *rows);
-    ops->write(t->d, t->desk + page_bytes + row_bytes, t->kv->slab, slab_bytes);
+    ops->write(t->d, t->desk + page_bytes + row_bytes, t->kv->part[0].slab, slab_bytes);
     free(rows);
     const dslab *slab = (const dslab *)(void *)(t->desk + page_bytes + row_bytes);
     a->at = (struct seats){(const drow *)(void *)(t->desk + page_bytes), (const dword *)(void *)t->desk, DEPTH};

@@ -59,6 +59,7 @@ struct sharers job_sharers(const struct job *j);
 
 struct lane {
     struct served *served;
+    const struct scheduler_options *o; // the scheduler's
     gyr_model *model;
     struct turn **turns;
     size_t n, room;

@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t number(const json_t *o, const char *key) {
@@ -53,4 +54,22 @@ uint64_t model_memory(void) {
     gyr_device_info info = {0};
     if (gyr_device_get_info(0, &info, NULL)) return UINT64_MAX;
     return info.memory_bytes - info.memory_bytes / 16;
+}
+
+size_t model_cards(struct model_card *all, size_t room, const gyr_model_options *o) {
+    const char *asked = o->device ? o->device : "";
+    gyr_device_info info;
+    char kind[sizeof info.kind] = "";
+    size_t n = 0, only = SIZE_MAX, of_kind = 0;
+    bool any = !strcmp(asked, "auto");
+    if (o->gpu_layers || o->cpu_experts || (!any && (!*asked || gyr_device_find(asked, &only, NULL)))) return 0;
+    for (size_t i = 0; i < gyr_device_count() && n < room; i++) {
+        if (gyr_device_get_info(i, &info, NULL)) continue;
+        of_kind = strcmp(kind, info.kind) ? 0 : of_kind + 1;
+        snprintf(kind, sizeof kind, "%s", info.kind);
+        if (info.threads || info.unusable || (!any && i != only)) continue;
+        snprintf(all[n].name, sizeof all[n].name, "%s:%zu", info.kind, of_kind);
+        all[n++].memory = info.memory_free - info.memory_free / 16;
+    }
+    return n;
 }

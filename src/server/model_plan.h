@@ -21,4 +21,14 @@ char *model_summary(const char *path, const struct serve_options *o);
 // What models may take together where nobody said: the machine's memory, but for a part that is left to the system.
 uint64_t model_memory(void);
 
+// A card of this machine that whole models may go to, and the memory that it has for them: what was free at the start,
+// but for a part that is left to programs.
+struct model_card {
+    char name[32]; // as gyr_model_info.device has it
+    uint64_t memory;
+};
+
+// Those that the options let them go to, `room` at most.
+size_t model_cards(struct model_card *all, size_t room, const gyr_model_options *o);
+
 #endif

@@ -31,11 +31,15 @@ struct served {
     _Atomic int64_t adapters; // and its adapters
 };
 
+enum { MAX_CARDS = 16 };
+
 struct models {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     gyr_model_options options;
-    uint64_t memory;
+    uint64_t memory; // of the host
+    struct model_card cards[MAX_CARDS];
+    size_t n_cards;
     struct scheduler *scheduler;
     struct adapters *adapters;
     struct energy *energy;
@@ -165,6 +169,7 @@ struct models *models_new(const struct model_source *sources, size_t n, const gy
     struct models *m = calloc(1, sizeof *m);
     if (!m) return fail_memory(e, "models"), NULL;
     *m = (struct models){.options = *options, .memory = memory ? memory : model_memory()};
+    m->n_cards = model_cards(m->cards, MAX_CARDS, options);
     m->options.progress = go_on;
     m->options.user = m;
     pthread_mutex_init(&m->lock, NULL);
@@ -278,21 +283,51 @@ static uint64_t takes(struct served *s) {
     return s->plan.weights + (uint64_t)atomic_load(&s->adapters) + (held > s->plan.talk ? held : s->plan.talk);
 }
 
+// Those of them that are in the host's memory, where the model is on a card: its layers' part.
+static uint64_t takes_host(struct served *s) {
+    const gyr_model_info *i = &s->info;
+    double all = (double)takes(s), weights = (double)s->plan.weights;
+    double of_weights = i->weight_bytes ? (double)i->host_bytes / (double)i->weight_bytes : 1;
+    double of_rest = of_weights;
+    if (i->kv_bytes_per_token) of_rest = (double)i->host_kv_bytes_per_token / (double)i->kv_bytes_per_token;
+    return (uint64_t)(weights * of_weights + (all - weights) * of_rest);
+}
+
+static uint64_t host_taken(const struct models *m, const struct served *but) {
+    uint64_t all = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (m->list[i] != but && m->list[i]->model) all += takes_host(m->list[i]);
+    return all;
+}
+
+// Whether a card has room for all of it beside those that are there.
+static bool fits_card(const struct models *m, const struct served *s) {
+    uint64_t need = s->plan.weights + s->plan.talk;
+    for (size_t k = 0; k < m->n_cards; k++) {
+        uint64_t taken = need;
+        for (size_t i = 0; i < m->n; i++) {
+            struct served *other = m->list[i];
+            if (other != s && other->model && !strcmp(other->info.device, m->cards[k].name))
+                taken += takes(other) - takes_host(other);
+        }
+        if (taken <= m->cards[k].memory) return true;
+    }
+    return false;
+}
+
 // Whether the model has room beside those that are loaded. One that has none even alone is the engine's to refuse.
 static bool fits(const struct models *m, const struct served *s) {
     uint64_t all = s->plan.weights + s->plan.talk;
+    if (fits_card(m, s)) return true;
     if (all > m->memory) all = m->memory;
     all += (uint64_t)atomic_load(&m->other);
-    for (size_t i = 0; i < m->n; i++)
-        if (m->list[i] != s && m->list[i]->model) all += takes(m->list[i]);
-    return all <= m->memory;
+    return all + host_taken(m, s) <= m->memory;
 }
 
 uint64_t models_taken(struct models *m) {
     uint64_t all = (uint64_t)atomic_load(&m->other);
     pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < m->n; i++)
-        if (m->list[i]->model) all += takes(m->list[i]);
+    all += host_taken(m, NULL);
     pthread_mutex_unlock(&m->lock);
     return all;
 }
@@ -334,6 +369,21 @@ static bool load(struct served *s, gyr_error *e) {
     s->loading = m->busy = false;
     pthread_cond_broadcast(&m->changed);
     return s->model;
+}
+
+gyr_status served_move(struct served *s, gyr_error *e) {
+    gyr_model_info info;
+    if (!strcmp(s->info.device, "cpu")) return fail(e, GYR_USAGE, "%s: is on the CPU", s->source.name), GYR_USAGE;
+    gyr_status status = gyr_model_move(s->model, "cpu", e);
+    if (status) return status;
+    gyr_model_get_info(s->model, &info);
+    pthread_mutex_lock(&s->all->lock);
+    s->info.device = "cpu";
+    s->info.placement = "cpu: the device that it was on failed";
+    s->info.host_bytes = info.host_bytes;
+    s->info.host_kv_bytes_per_token = info.host_kv_bytes_per_token;
+    pthread_mutex_unlock(&s->all->lock);
+    return GYR_OK;
 }
 
 bool served_good(const struct served *s, struct fault *f) {

@@ -77,6 +77,10 @@ const struct format *served_format(const struct served *s); // how it writes rea
 // Has it unloaded once those who hold it are done. False: the server is stopping.
 bool served_unload(struct served *s, struct fault *f);
 
+// On the scheduler's thread: has a model that is loaded go on on the CPU, because its device failed. GYR_USAGE: it is
+// there already.
+gyr_status served_move(struct served *s, gyr_error *e);
+
 // What its file says of it, as gyr_inspect() has it, without paths and without the vocabulary; NULL for one that is no
 // file, or (*f says why) that cannot be read.
 json_t *served_card(const struct served *s, struct fault *f);

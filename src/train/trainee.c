@@ -167,7 +167,7 @@ static void read_all(struct reading *r, struct trainee *t) {
     t->embed = read_norm(r, &m->embed_norm, 1, 1);
     t->final = read_norm(r, &m->final_norm, 1, 1);
     t->output_bias = read_vector(r, m->output_bias, m->h.vocab);
-    t->slopes = read_vector(r, m->slopes, m->h.heads);
+    t->slopes = read_vector(r, m->slopes[0], m->h.heads);
 }
 
 static bool make_layers(struct trainee *t) {

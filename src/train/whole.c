@@ -120,9 +120,9 @@ static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error
     } norms[] = {{ROLE_ATTN_NORM, &l->attn}, {ROLE_ATTN_POST_NORM, &l->attn_post},
                  {ROLE_MLP_NORM, &l->mlp},   {ROLE_MLP_POST_NORM, &l->mlp_post},
                  {ROLE_Q_NORM, &l->q},       {ROLE_K_NORM, &l->k}};
-    if (l->l->plan.recurs)
-        return fail(e, GYR_UNSUPPORTED, "%s: gyr trains no states, but adapters of their models",
-                    w->m->checkpoint->path);
+    if (l->l->plan.recurs || l->l->plan.latent) // which know nothing of an example's sequences
+        return fail(e, GYR_UNSUPPORTED, "%s: gyr trains adapters of models with %s, but not all of their weights",
+                    w->m->checkpoint->path, l->l->plan.recurs ? "states" : "latent attention");
     if (l->v.w) return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train norms of values", w->m->checkpoint->path);
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)
         if (norms[k].norm->w && !take_norm(w, norms[k].role, i, norms[k].norm, e)) return false;

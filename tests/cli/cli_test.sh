@@ -202,7 +202,7 @@ wrong_verbs_are_told() {
     refuses 2 "no verb given; see 'gyr --help', or try: gyr run \"Write a poem\"" "$gyr"
     refuses 2 "rum: no such verb; did you mean 'gyr run'?" "$gyr" rum
     refuses 2 "inspcet: no such verb; did you mean 'gyr inspect'?" "$gyr" inspcet x
-    refuses 2 "train: no such verb; see 'gyr --help'" "$gyr" train
+    refuses 2 "educate: no such verb; see 'gyr --help'" "$gyr" educate
     refuses 2 "\"a poem\": no such verb; did you mean 'gyr run \"a poem\"'?" "$gyr" "a poem"
     refuses 2 "--versoin: no such option; see 'gyr --help'" "$gyr" --versoin
     refuses 2 "runn: no such verb; did you mean 'gyr run'?" "$gyr" help runn

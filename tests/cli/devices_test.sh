@@ -104,6 +104,8 @@ if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
     chosen "device: cpu: cuda:0 cannot be used: see gyr devices" GYR_FAKE_FAIL=stream_new:1:2
     chosen "device: cpu: cuda:0 (Stand-in 0): " GYR_FAKE_FAIL=alloc:5:2
     chosen "device: cpu: cuda:0 (Stand-in 0): " GYR_FAKE_FAIL=module_load:3:1
+    chosen "device: 3 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 0.3 GB; 5 on the CPU" GYR_FAKE_MEMORY=270000000
+    chosen "device: 3 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 0.3 GB; 3 of 8 layers on cuda:1 (Stand-in 1), 0.3 GB of 0.3 GB; 2 on the CPU" GYR_FAKE_MEMORY=270000000 GYR_FAKE_CARDS=2
     mkdir "$work/hip" && ln -s "$fakes"/libamdhip64* "$fakes"/libhiprtc* "$work/hip"
     chosen "device: cpu: hip:0 cannot be used: see gyr devices" LD_LIBRARY_PATH= GYR_GPU_LIBRARIES="$work/hip"
     [ "$slow" ] || chosen "device: hip:0 (Stand-in 0), 0.3 GB of 1.1 GB" LD_LIBRARY_PATH= GYR_GPU_LIBRARIES="$work/hip" GYR_GPU_UNTRIED=1
@@ -119,6 +121,26 @@ if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
         out=$("$gyr" bench -p 4 -n 1 -b 1 --repeat 1 2>&1)
         has "; Stand-in 0, sm_90a"
     fi
+
+    # Shared out as the options say.
+    as_told() { # the line; options
+        line=$1
+        shift
+        out=$("$gyr" run "$@" -n 2 hello 2>&1; echo "status $?")
+        has "$line"
+    }
+    as_told "device: 2 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 1.1 GB; 6 on the CPU" --gpu-layers 2
+    has "$want"
+    as_told "device: 2 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 1.1 GB; 6 on the CPU" --gpu-layers 2 --device cuda
+    has "$want"
+    as_told "device: cuda:0 (Stand-in 0), 0.3 GB of 1.1 GB" --gpu-layers 100
+    as_told "gyr: poet: --gpu-layers and --cpu-experts need a card; name one, or auto" --gpu-layers 2 --device cpu
+    has "status 2"
+    as_told "gyr: poet: has no experts; leave out --cpu-experts" --cpu-experts
+    has "status 2"
+    out=$(GYR_FAKE_MEMORY=270000000 "$gyr" run --gpu-layers 5 -n 2 hello 2>&1; echo "status $?")
+    has "gyr: poet: 5 layers need 0.3 GB there, and cuda:0 has 0.3 free; choose at most 3"
+    has "status 6"
 
     # By name: the CPU's answer, or one line that says why not.
     export GYR_GPU_UNTRIED=1

@@ -5,6 +5,7 @@
 #include "format/checkpoint.h"
 #include "model/drawn.h"
 #include "model/run.h"
+#include "model/sharing.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -181,7 +182,7 @@ static void a_batch_crosses_once_each_way(void) {
 struct one {
     struct run *run;
     struct pages pages;
-    dfloat *state;
+    struct sequence_state *state;
     float *logits;
 };
 
@@ -200,7 +201,7 @@ static void two_batches_are_on_their_way(void) {
     struct model *m = device && c ? model_new(c, device, &err) : NULL;
     REQUIRE(m);
     struct kv_cache *kv = kv_cache_new(device, kv_cache_layout(&m->h, TYPE_F32), &err);
-    struct state_pool states = {.device = device, .floats = m->h.state_layers * recurrence_floats(&m->h.recurrence)};
+    struct state_pool states = model_states(m);
     struct one o[4] = {{0}};
     size_t bytes = (size_t)d.vocab * sizeof(float);
     for (int i = 0; i < 4; i++) CHECK(state_pool_take(&states, &o[i].state, &err));

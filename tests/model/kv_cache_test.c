@@ -6,7 +6,7 @@ static gyr_error err;
 
 // The pool's slabs, and where a page of an array lies in them.
 static uint8_t *page_of(struct kv_cache *kv, const size_t *array, size_t place, uint32_t page, size_t bytes) {
-    return kv->slab[page / SLAB_PAGES] + array[place] + page % SLAB_PAGES * bytes;
+    return kv->part[0].slab[page / SLAB_PAGES] + array[place] + page % SLAB_PAGES * bytes;
 }
 
 static void pages_are_handed_out_once(void) {
@@ -91,16 +91,16 @@ static void growth_moves_nothing(void) {
     size_t key = kv_key_bytes(&kv->layout.shape[KV_USUAL]), value = kv_value_bytes(&kv->layout.shape[KV_USUAL]);
     CHECK_INT(key, PAGE_TOKENS * 2 * 8 * 4);
     CHECK_INT(value, PAGE_TOKENS * 2 * 12 * 4);
-    CHECK_INT(kv->slab_bytes, 3 * SLAB_PAGES * (key + value));
-    for (size_t i = 0; i < kv->slab_bytes; i++) kv->slab[0][i] = (uint8_t)(i * 7);
-    const uint8_t *first = kv->slab[0];
+    CHECK_INT(kv->part[0].slab_bytes, 3 * SLAB_PAGES * (key + value));
+    for (size_t i = 0; i < kv->part[0].slab_bytes; i++) kv->part[0].slab[0][i] = (uint8_t)(i * 7);
+    const uint8_t *first = kv->part[0].slab[0];
     REQUIRE(kv_cache_grow(kv, PAGES, &err) && kv_cache_grow(kv, 50, &err));
     CHECK_INT(kv->n_slabs, 3);
-    CHECK_INT(kv_cache_held(kv), 3 * kv->slab_bytes);
+    CHECK_INT(kv_cache_held(kv), 3 * kv->part[0].slab_bytes);
     CHECK_INT(kv->n_free, 3 * SLAB_PAGES - 2);
-    CHECK(kv->slab[0] == first);
+    CHECK(kv->part[0].slab[0] == first);
     bool same = true;
-    for (size_t i = 0; i < kv->slab_bytes; i++) same &= kv->slab[0][i] == (uint8_t)(i * 7);
+    for (size_t i = 0; i < kv->part[0].slab_bytes; i++) same &= kv->part[0].slab[0][i] == (uint8_t)(i * 7);
     CHECK(same);
     CHECK(kv_cache_cover(kv, &a, PAGES * PAGE_TOKENS));
     bool once[3 * SLAB_PAGES] = {0}, twice = false;
@@ -111,12 +111,12 @@ static void growth_moves_nothing(void) {
     CHECK(!twice);
     CHECK_INT(kv_cache_shrink(kv), 0);
     kv_cache_trim(kv, &a, SLAB_PAGES * PAGE_TOKENS);
-    CHECK_INT(kv_cache_shrink(kv), 2 * kv->slab_bytes);
+    CHECK_INT(kv_cache_shrink(kv), 2 * kv->part[0].slab_bytes);
     CHECK_INT(kv->n_free, 0);
     REQUIRE(kv_cache_grow(kv, 1, &err) && kv_cache_cover(kv, &b, PAGE_TOKENS) && b.page[0] == SLAB_PAGES);
     kv_cache_trim(kv, &a, 0);
     kv_cache_trim(kv, &b, 0);
-    CHECK_INT(kv_cache_shrink(kv), 2 * kv->slab_bytes);
+    CHECK_INT(kv_cache_shrink(kv), 2 * kv->part[0].slab_bytes);
     CHECK_INT(kv->n_free, 0);
     kv_cache_free(kv);
 }

@@ -6,6 +6,7 @@
 #include "drawn.h"
 #include "model/model.h"
 #include "model/run.h"
+#include "model/sharing.h"
 
 static char folder[] = "/tmp/gyr-traits-XXXXXX";
 static struct plain *plain;
@@ -473,8 +474,8 @@ static bool write_folder(const struct plain *p) {
 static bool run(struct model *m, const int32_t *tokens, size_t piece, float *out, gyr_error *e) {
     struct kv_cache *kv = kv_cache_new(device, kv_cache_layout(&m->h, TYPE_F32), e);
     struct pages pages = {0};
-    struct state_pool states = {.device = device, .floats = m->h.state_layers * recurrence_floats(&m->h.recurrence)};
-    dfloat *state = NULL;
+    struct state_pool states = model_states(m);
+    struct sequence_state *state = NULL;
     struct run *r = run_new(m, e);
     bool ok = r && kv && kv_cache_grow(kv, kv_cache_pages(TOKENS), e) && kv_cache_cover(kv, &pages, TOKENS) &&
               state_pool_take(&states, &state, e);

@@ -37,6 +37,12 @@ static void falcon_40b_fits_one_large_card_or_two(void) {
     CHECK(on("4 x RTX 4090").fits);
     CHECK(!on("3 x RTX 4090").fits);
     CHECK(on("H800 + RTX 4090").fits);
+    // What one card has room for, where it has none for all: no layer less.
+    struct layout l = on("H800");
+    double layer = demand.layer + (demand.cache + demand.states) / demand.layers, rest = demand.rest + demand.work;
+    CHECK(l.layers > 40 && l.layers < 60);
+    CHECK(rest + layer * l.layers <= l.room && rest + layer * (l.layers + 1) > l.room);
+    CHECK_INT(on("MI300X").layers, 60);
     demand_free(&demand);
 }
 

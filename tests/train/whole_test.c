@@ -161,7 +161,10 @@ static void sequences_see_nothing_of_one_another(void) {
 static void what_is_not_trained_is_named(void) {
     static const struct {
         const char *family, *why;
-    } tries[] = {{"gpt2", "position_embd.weight has no gradient"}, {"gpt-oss", "biases"}, {"mamba", "states"}};
+    } tries[] = {{"gpt2", "position_embd.weight has no gradient"},
+                 {"gpt-oss", "biases"},
+                 {"mamba", "states"},
+                 {"deepseek-v2", "latent attention"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         struct bench b;
         gyr_error e = {0};

@@ -1,11 +1,10 @@
 #include "device/gpu/api.h"
 
 #include "base/cache.h"
+#include "base/library.h"
 #include "device/gpu/compile.h"
 #include "device/gpu/failure.h"
 
-#include <dlfcn.h>
-#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,50 +42,13 @@ static bool bad(struct gpu_library *l, const char *format, ...) {
     return false;
 }
 
-// ------------------------------------------------------------------------------- opening
-
-// How libraries are opened one after the other until one will do.
-struct search {
-    const char *const *names, *const *known;
-    const char *given; // folders, "A:B"; may be NULL
-    int mode;          // of dlopen()
-    char said[200];    // why one that is there does not open
-};
-
-static void *open_one(struct search *s, const char *folder, size_t n, const char *name) {
-    char path[4096];
-    int size = snprintf(path, sizeof path, "%.*s%s%s", (int)n, folder, n ? "/" : "", name);
-    void *library = size > 0 && (size_t)size < sizeof path ? dlopen(path, RTLD_NOW | s->mode) : NULL;
-    const char *why = library ? NULL : dlerror();
-    // Everything but its own absence is worth telling, that of a library it needs too; the first reason counts.
-    bool absent = why && !strncmp(why, path, (size_t)size) && strstr(why, "No such file");
-    if (why && !absent && !*s->said) snprintf(s->said, sizeof s->said, "%s", why);
-    return library;
-}
-
-static void *open_in_folders(struct search *s, const char *name) {
-    void *library = NULL;
-    for (const char *at = s->given; at && *at && !library; at += strcspn(at, ":"), at += *at == ':')
-        if (*at != ':') library = open_one(s, at, strcspn(at, ":"), name);
-    if (!library) library = open_one(s, "", 0, name);
-    for (const char *const *f = s->known; *f && !library; f++) library = open_one(s, *f, strlen(*f), name);
-    return library;
-}
-
-// The next name from *from on that opens.
-static void *open_next(struct search *s, const char *const **from) {
-    void *library = NULL;
-    while (**from && !library) library = open_in_folders(s, *(*from)++);
-    return library;
-}
-
 static bool find_functions(struct gpu_api *api, void *library, const struct row *row, size_t n, const char **missing) {
     for (size_t i = 0; i < n; i++) {
         const char *name = row[i].names[api->vendor->id];
         bool may = *name == '?';
-        void *address = *name ? dlsym(library, name + may) : NULL;
-        memcpy((char *)api + row[i].at, &address, sizeof address);
-        if (*name && !may && !address) {
+        void *function = (char *)api + row[i].at;
+        if (!*name) memset(function, 0, sizeof(void *));
+        if (*name && !library_function(library, name + may, function) && !may) {
             *missing = name;
             return false;
         }
@@ -94,10 +56,11 @@ static bool find_functions(struct gpu_api *api, void *library, const struct row 
     return true;
 }
 
-static bool not_found(struct gpu_library *l, const struct search *s, const char *title, const char *get) {
+static bool not_found(struct gpu_library *l, const struct library_search *s, const char *name, const char *title,
+                      const char *get) {
     l->there = *s->said;
     return *s->said ? bad(l, "%s cannot be loaded: %s; %s", title, s->said, get)
-                    : bad(l, "%s (%s) is not there; %s", title, s->names[0], get);
+                    : bad(l, "%s (%s) is not there; %s", title, name, get);
 }
 
 static bool lacks(struct gpu_library *l, const char *title, const char *function, const char *get) {
@@ -126,15 +89,14 @@ static bool start(struct gpu_api *api) {
 static bool load_driver(struct gpu_api *api, const char *folders) {
     const struct gpu_vendor *v = api->vendor;
     struct gpu_library *l = &api->driver;
-    struct search s = {v->driver_names, v->folders, folders, RTLD_LOCAL, ""};
-    const char *const *from = s.names, *missing = NULL;
-    void *library = open_next(&s, &from);
-    if (!library) return not_found(l, &s, v->driver_title, v->get_driver);
+    struct library_search s = {folders, v->folders};
+    const char *const *from = v->driver_names, *missing = NULL;
+    void *library = library_next(&s, &from);
+    if (!library) return not_found(l, &s, *v->driver_names, v->driver_title, v->get_driver);
     l->there = true;
     int (*tell)(int *) = NULL, version = 0;
-    void *address = dlsym(library, v->version_name);
-    memcpy(&tell, &address, sizeof tell);
-    if (!tell || tell(&version)) return bad(l, "%s's driver does not tell its version; %s", v->maker, v->get_driver);
+    if (!library_function(library, v->version_name, &tell) || tell(&version))
+        return bad(l, "%s's driver does not tell its version; %s", v->maker, v->get_driver);
     l->major = version / v->major_unit;
     l->minor = version % v->major_unit / v->minor_unit;
     if (l->major < v->driver_least)
@@ -147,24 +109,18 @@ static bool load_driver(struct gpu_api *api, const char *folders) {
 
 // ------------------------------------------------------------------------------- the compiler
 
-// Where a library was found; "" if that is not known.
-static const char *path_of(void *library) {
-    struct link_map *map = NULL;
-    return !dlinfo(library, RTLD_DI_LINKMAP, &map) && map && map->l_name ? map->l_name : "";
-}
-
 // A library that the compiler opens by its bare name when it compiles for the first time: what is open by then need not
 // be where the system looks.
 static bool open_companion(struct gpu_api *api, void *library, const char *folders) {
     const struct gpu_vendor *v = api->vendor;
     struct gpu_library *l = &api->compiler;
-    struct search s = {NULL, v->folders, folders, RTLD_GLOBAL, ""};
+    struct library_search s = {folders, v->folders, .global = true};
     char name[64];
     if (!v->companion) return true;
     snprintf(name, sizeof name, "%s.%d.%d", v->companion, l->major, l->minor);
-    const char *path = path_of(library), *slash = strrchr(path, '/');
-    if (slash && open_one(&s, path, (size_t)(slash - path), name)) return true;
-    if (open_in_folders(&s, name)) return true;
+    const char *path = library_path(library), *slash = strrchr(path, '/');
+    if (slash && library_open(&s, path, (size_t)(slash - path), name)) return true;
+    if (library_find(&s, name)) return true;
     return bad(l, "%s %d.%d lacks %s beside it; %s", v->compiler_title, l->major, l->minor, name, v->get_compiler);
 }
 
@@ -187,16 +143,14 @@ static bool ask_version(struct gpu_api *api, void *library) {
     struct gpu_library *l = &api->compiler;
     struct stat st;
     int (*tell)(int *, int *) = NULL;
-    if (!stat(path_of(library), &st)) {
+    if (!stat(library_path(library), &st)) {
         int64_t facts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
         l->stamp = cache_hash(0, facts, sizeof facts);
     }
     l->major = api->driver.major;
     l->minor = api->driver.minor;
     if (!v->compiler_version_name) return true;
-    void *address = dlsym(library, v->compiler_version_name);
-    memcpy(&tell, &address, sizeof tell);
-    if (!tell || tell(&l->major, &l->minor))
+    if (!library_function(library, v->compiler_version_name, &tell) || tell(&l->major, &l->minor))
         return bad(l, "%s does not tell its version; %s", v->compiler_title, v->get_compiler);
     return true;
 }
@@ -211,22 +165,35 @@ static bool try_compiler(struct gpu_api *api, void *library, const char *folders
     return open_companion(api, library, folders);
 }
 
+// Once those that are where libraries are have been tried, Python's packages are looked through.
+static void *next_compiler(const struct gpu_vendor *v, struct library_search *s, const char *const **from,
+                           char ***python) {
+    void *library = library_next(s, from);
+    if (library || *python || !v->python || !(*python = library_python_folders(v->python))) return library;
+    s->given = NULL;
+    s->known = (const char *const *)*python;
+    *from = v->compiler_names;
+    return library_next(s, from);
+}
+
 // The newest compiler that this driver can use; of several that it cannot, the newest says why.
 static void load_compiler(struct gpu_api *api, const char *folders, int driver_major) {
     const struct gpu_vendor *v = api->vendor;
     struct gpu_library *l = &api->compiler, first = {0};
-    struct search s = {v->compiler_names, v->folders, folders, RTLD_LOCAL, ""};
-    const char *const *from = s.names;
-    for (void *library; !l->good && (library = open_next(&s, &from));) {
+    char **python = NULL;
+    struct library_search s = {folders, v->folders};
+    const char *const *from = v->compiler_names;
+    for (void *library; !l->good && (library = next_compiler(v, &s, &from, &python));) {
         *l = (struct gpu_library){.there = true};
         l->good = try_compiler(api, library, folders, driver_major);
         if (!first.there) first = *l;
     }
+    free(python);
     if (l->good) return;
     if (first.there)
         *l = first;
     else
-        not_found(l, &s, v->compiler_title, v->get_compiler);
+        not_found(l, &s, *v->compiler_names, v->compiler_title, v->get_compiler);
 }
 
 void gpu_api_load(struct gpu_api *api, const struct gpu_vendor *vendor, const char *folders) {

@@ -1,5 +1,6 @@
 #include "device/gpu/cards.h"
 
+#include "base/library.h"
 #include "device/gpu/gpu.h"
 
 #include <dirent.h>
@@ -111,7 +112,7 @@ static struct gpu_api apis[GPU_VENDORS];
 static bool on_bus[GPU_VENDORS];
 
 static void load(size_t vendor) {
-    gpu_api_load(&apis[vendor], &gpu_vendors[vendor], getenv("GYR_GPU_LIBRARIES"));
+    gpu_api_load(&apis[vendor], &gpu_vendors[vendor], library_given());
     on_bus[vendor] = gpu_on_bus("/sys/bus/pci/devices", gpu_vendors[vendor].pci);
 }
 

@@ -8,6 +8,8 @@ static const char *const hip_flags[] = {"-std=c++17", "-O3", "-ffp-contract=off"
 
 static const char *const cuda_folders[] = {"/usr/lib/wsl/lib", "/usr/local/cuda/lib64", "/usr/local/nvidia/lib64",
                                            "/opt/cuda/lib64", NULL};
+// Where pip puts NVRTC: the package nvidia-cuda-nvrtc, and nvidia-cuda-nvrtc-cu12.
+static const char *const cuda_python[] = {"nvidia/cu13/lib", "nvidia/cuda_nvrtc/lib", NULL};
 static const char *const hip_folders[] = {"/opt/rocm/lib", NULL};
 
 // The newest first.
@@ -22,6 +24,7 @@ const struct gpu_vendor gpu_vendors[GPU_VENDORS] = {
                   .maker = "NVIDIA",
                   .pci = 0x10de,
                   .folders = cuda_folders,
+                  .python = cuda_python,
                   .driver_names = cuda_driver,
                   .compiler_names = cuda_compiler,
                   .version_name = "cuDriverGetVersion",
@@ -36,8 +39,8 @@ const struct gpu_vendor gpu_vendors[GPU_VENDORS] = {
                   .compiler_within_driver = true,
                   .get_driver = "install NVIDIA's driver, version 525 or later",
                   .get_compiler =
-                      "install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB), and set GYR_GPU_LIBRARIES to "
-                      "the folder of libnvrtc.so",
+                      "install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB); if it is there already, set "
+                      "GYR_GPU_LIBRARIES to the folder of libnvrtc.so",
                   .warp = 10,
                   .processors = 16,
                   .shared = 97, // that a block may ask for

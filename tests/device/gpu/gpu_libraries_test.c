@@ -1,6 +1,7 @@
 // Libraries that are missing, broken, too old, or do not go together; and what is told of cards.
 #include "fakes.h"
 
+#include "base/buf.h"
 #include "device/gpu/cards.h"
 #include "test.h"
 
@@ -26,6 +27,7 @@ static struct gpu_vendor alone(int vendor) {
     static const char *const nowhere[] = {NULL};
     struct gpu_vendor v = gpu_vendors[vendor];
     v.folders = nowhere;
+    v.python = NULL;
     return v;
 }
 
@@ -120,6 +122,57 @@ static void a_driver_without_cards(void) {
 
 // ------------------------------------------------------------------------------- the compiler
 
+static const char *under(const char *folder, const char *name) {
+    static struct buf path[4];
+    static int turn;
+    struct buf *p = &path[turn++ % 4], made = {0};
+    buf_printf(&made, "%s%s", folder, name);
+    buf_free(p);
+    *p = made;
+    return p->data;
+}
+
+// A prefix that Python is installed in, with NVRTC where pip puts it.
+static void install_nvrtc(const char *where) {
+    static const char *const files[] = {"libnvrtc.so.13", "libnvrtc-builtins.so.13.0", NULL};
+    static const char *const folders[] = {"", "/bin", "/lib", "/lib/python3.13", "/lib/python3.13/site-packages",
+                                          "/lib/python3.13/site-packages/nvidia",
+                                          "/lib/python3.13/site-packages/nvidia/cu13"};
+    char prefix[1024];
+    snprintf(prefix, sizeof prefix, "%.1000s", where);
+    for (size_t i = 1; i < sizeof folders / sizeof *folders; i++) mkdir(under(prefix, folders[i]), 0700);
+    CHECK(!symlink(folder_of(files), under(prefix, "/lib/python3.13/site-packages/nvidia/cu13/lib")));
+    write_file(under(prefix, "/bin"), "python3", "");
+    CHECK(!chmod(under(prefix, "/bin/python3"), 0700));
+}
+
+// In the site-packages of a virtual environment, of the python3 that is found first, or the user's.
+static void a_compiler_of_pythons(void) {
+    static const struct {
+        const char *variable, *prefix, *value; // below the test's folder
+    } from[] = {{"VIRTUAL_ENV", "", ""}, {"CONDA_PREFIX", "", ""}, {"PATH", "", "/bin"}, {"HOME", "/.local", ""}};
+    char before[4][4096], driver[1024];
+    snprintf(driver, sizeof driver, "%.1000s", folder_of((const char *const[]){"libcuda.so.1", NULL}));
+    for (int i = 0; i < 4; i++) {
+        const char *is = getenv(from[i].variable);
+        snprintf(before[i], sizeof before[i], "%s", is ? is : "");
+    }
+    for (size_t k = 0; k < 5; k++) {
+        struct gpu_vendor v = alone(GPU_CUDA);
+        struct gpu_api api;
+        char root[1024];
+        snprintf(root, sizeof root, "%.1000s", new_folder());
+        v.python = gpu_vendors[GPU_CUDA].python;
+        for (int i = 0; i < 4; i++) setenv(from[i].variable, "/nowhere", 1);
+        if (k == 3) mkdir(under(root, from[k].prefix), 0700);
+        if (k < 4) install_nvrtc(under(root, from[k].prefix));
+        if (k < 4) setenv(from[k].variable, under(root, from[k].value), 1);
+        gpu_api_load(&api, &v, driver);
+        CHECK(api.compiler.good == (k < 4) || (k == 4 && api.compiler.there)); // the machine may have one itself
+    }
+    for (int i = 0; i < 4; i++) setenv(from[i].variable, before[i], 1);
+}
+
 static void no_compiler(void) {
     static const char *const names[] = {"libgyr-none.so.13", NULL};
     struct gpu_vendor v = alone(GPU_CUDA);
@@ -129,8 +182,8 @@ static void no_compiler(void) {
     gpu_api_load(&api, &v, folder_of((const char *const[]){"libcuda.so.1", NULL}));
     CHECK(api.driver.good && !api.compiler.good);
     CHECK_STR(api.compiler.why,
-              "NVRTC (libgyr-none.so.13) is not there; install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB), and set "
-              "GYR_GPU_LIBRARIES to the folder of libnvrtc.so");
+              "NVRTC (libgyr-none.so.13) is not there; install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB); if it "
+              "is there already, set GYR_GPU_LIBRARIES to the folder of libnvrtc.so");
     CHECK_INT(gpu_devices(&api, false), 1);
     gpu_facts(&api, 0, &f);
     CHECK_STR(f.name, "Stand-in 0");
@@ -175,7 +228,8 @@ static void a_compiler_that_is_too_old(void) {
     load_fakes(&api, GPU_CUDA);
     CHECK_STR(
         api.compiler.why,
-        "NVRTC 11.5 is too old; install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB), and set GYR_GPU_LIBRARIES to "
+        "NVRTC 11.5 is too old; install NVRTC: 'pip install nvidia-cuda-nvrtc' (90 MB); if it is there "
+        "already, set GYR_GPU_LIBRARIES to "
         "the folder of libnvrtc.so");
     fake_behave();
 }
@@ -292,6 +346,7 @@ int main(void) {
     RUN(a_driver_that_does_not_start);
     RUN(a_driver_without_cards);
     RUN(no_compiler);
+    RUN(a_compiler_of_pythons);
     RUN(a_compiler_without_its_other_half);
     RUN(a_compiler_that_is_newer_than_the_driver);
     RUN(a_compiler_that_is_too_old);
