@@ -143,7 +143,10 @@ static bool compute(struct follower *f, const struct buf *message, size_t *float
     if (!next(&r, &h, sizeof h)) return garbled(e);
     if (m->spread) spread_begin(m->spread, h.pass);
     if (f->broken.status) return fail(e, f->broken.status, "%s", f->broken.message);
-    if (!prepare(f, &h, &r, &wanted, &f->broken)) return fail(e, f->broken.status, "%s", f->broken.message);
+    if (!prepare(f, &h, &r, &wanted, e)) {
+        if ((h.copies || h.forks) && e) f->broken = *e; // what rank 0 copied is not here now
+        return false;
+    }
     *floats = wanted * (h.gives == GIVES_STATES ? m->model->h.hidden : m->model->h.vocab);
     return make_out(f, m->model->gives ? *floats : 0, e) &&
            forward(m->run, m->kv[h.pool], f->rows, h.rows, h.gives, f->out, e) && run_sync(m->run, e);

@@ -14,6 +14,7 @@ struct relay {
     struct ranks *ranks;
     float *host; // a stream on its way
     size_t room;
+    bool taken; // the stream that this pass begins with
     struct due *due;
     size_t n_due, room_due;
     gyr_error failed; // of a pass whose result nobody has asked for yet
@@ -51,12 +52,20 @@ bool relay_take(struct relay *l, struct pass *p, gyr_error *e) {
     size_t floats = p->n * p->m->h.hidden;
     uint32_t from = ranks_own(l->ranks) - 1;
     struct buf b = {0};
+    l->taken = true;
     bool ok = ranks_receive(l->ranks, from, PARCEL_STREAM, &b, e);
     if (ok && b.size != floats * sizeof(float))
         ok = ranks_blame(l->ranks, from, GYR_FAILED, "sent a stream of another size", e);
     if (ok) p->ops->write(p->d, p->a->x, b.data, b.size);
     buf_free(&b);
     return ok;
+}
+
+void relay_end(struct relay *l) {
+    struct buf b = {0};
+    if (!l->taken) ranks_receive(l->ranks, ranks_own(l->ranks) - 1, PARCEL_STREAM, &b, NULL);
+    buf_free(&b);
+    l->taken = false;
 }
 
 bool relay_hand(struct relay *l, struct pass *p, gyr_error *e) {

@@ -17,6 +17,10 @@ void relay_free(struct relay *l);
 bool relay_take(struct relay *l, struct pass *p, gyr_error *e);
 bool relay_hand(struct relay *l, struct pass *p, gyr_error *e);
 
+// The end of a pass behind rank 0: if it failed before it took its stream, that is dropped, so that the next pass does
+// not find it.
+void relay_end(struct relay *l);
+
 // In their place, why there is none.
 bool relay_fail(struct relay *l, const gyr_error *why, gyr_error *e);
 

@@ -66,6 +66,7 @@ bool run_sync(struct run *r, gyr_error *e) {
 }
 
 bool run_reply(struct run *r, bool ok, const gyr_error *why, const float *out, size_t n, gyr_error *e) {
+    relay_end(r->relay);
     if (!ok) return relay_fail(r->relay, why, e);
     return !r->m->gives || relay_give(r->relay, out, n, e);
 }
