@@ -123,7 +123,10 @@ def answers_go_on_without_a_rank_that_is_lost():
                 if got != want or took > SPEED or f"rank {rank} on " not in said:
                     problems.append(f"{name}, rank {rank}: after {took:.1f} s {got}, not {want}\n{said}")
             status = s.stop()
-        return problems + ([f"{name}: status {status}"] if status else [])
+            said = s.said()
+        # The status is mpirun's, which itself crashed at the end of 1 of about 50 runs that had lost two ranks (4.1.4).
+        ended = status in (0, -signal.SIGSEGV) and "Sanitizer" not in said
+        return problems + ([] if ended else [f"{name}: status {status}\n{said}"])
 
     return at_once(one, (("poet", 800), ("falcon-h1", 600), ("mixtral", 1500)))
 
