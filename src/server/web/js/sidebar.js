@@ -42,9 +42,10 @@ export class Sidebar {
         this.show();
     }
 
+    // At once: another's titles are not to be seen any longer.
     onAccount() {
         this.showUser();
-        this.later();
+        this.show();
     }
 
     // Whose conversations these are, and whether the server has them all.
