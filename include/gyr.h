@@ -837,7 +837,8 @@ GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
 // ------------------------------------------------------------------------------------------------ fine-tuning
 
 // Trains an adapter (LoRA) for a model by conversations (docs/training.md). What comes out depends on the model, the
-// data and the options, and neither on the number of threads nor on interruptions: the same bytes.
+// data and the options, and neither on the number of threads or ranks nor on
+// interruptions: the same bytes.
 
 typedef enum gyr_optimizer {
     GYR_OPTIMIZER_ADAMW = 0,
@@ -951,7 +952,8 @@ GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
 // ------------------------------------------------------------------------------------------------------- training
 
 // Trains all weights of a model, from nothing or of a file, by texts (docs/training.md). What comes out depends on the
-// texts and the options, and neither on the number of threads nor on interruptions: the same bytes.
+// texts and the options, and neither on the number of threads or ranks nor on
+// interruptions: the same bytes.
 
 // A model's shape; 0 and NULL: as `name` has it.
 typedef struct gyr_train_shape {
@@ -1013,7 +1015,9 @@ typedef struct gyr_train_options {
     // Called after each block. Return false to stop; a checkpoint is written, to go on from with `resume`.
     bool (*progress)(void *user, const gyr_train_progress *p);
     void *user;
-    uint64_t reserved[8];
+    struct gyr_ranks *ranks; // that share the blocks of each step, each with all of the model: the same options on all,
+                             // but that rank 0 alone has a `progress`; it alone writes. NULL: this process alone
+    uint64_t reserved[7];
 } gyr_train_options;
 
 typedef struct gyr_train gyr_train;

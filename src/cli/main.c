@@ -37,7 +37,7 @@ static const struct verb {
     {"bench", "measure how fast a model is, beside the machine's limits", verb_bench, TOGETHER},
     {"convert", "write a Hugging Face folder as a GGUF file", verb_convert},
     {"quantize", "write a model's weights in another type", verb_quantize},
-    {"train", "train a model from nothing, or its tokenizer", verb_train, ALONE},
+    {"train", "train a model from nothing, or its tokenizer", verb_train, TOGETHER},
     {"tune", "train an adapter for a model by conversations", verb_tune, TOGETHER},
     {"merge", "write a model with an adapter in its weights", verb_merge},
     {"synth", "write a model of random weights in a known shape", verb_synth},
