@@ -118,7 +118,7 @@ def what_is_wrong_on_one_rank_ends_all():
         (2, "--foo: no such option", (3, GYR, "run", "--foo", "hello")),
         (2, "embed: does not run on several ranks", (2, GYR, "embed", "hello")),
         (2, "has one model, and no folder of them", (2, GYR, "serve", "-m", "a", "-m", "b")),
-        (2, "--adapter: gyr run takes none on several", (2, GYR, "run", "--adapter", "x", "hello")),
+        (3, "/nowhere: No such file", (2, GYR, "run", "--adapter", "/nowhere", "hello")),
         (7, "tokens do not fit", (2, GYR, "run", "-c", 8, PROMPT))))
 
 
