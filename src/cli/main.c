@@ -28,7 +28,7 @@ static const struct verb {
     {"inspect", "say what is in a model file and what it takes to run", verb_inspect},
     {"tokenize", "turn text into token ids, or back", verb_tokenize},
     {"template", "print the prompt that a chat template makes of a chat", verb_template},
-    {"embed", "turn texts into vectors", verb_embed, ALONE},
+    {"embed", "turn texts into vectors", verb_embed, TOGETHER},
     {"logits", "compute the scores of the next token, for checking", verb_logits, ALONE},
     {"eval", "measure how well a model predicts a text", verb_eval, ALONE},
     {"plan", "say whether a model fits, how fast it is and what it costs", verb_plan},

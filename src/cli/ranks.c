@@ -89,8 +89,8 @@ int team_end(int status) {
 bool team_none(const char *verb) {
     if (told(sizes, sizeof sizes / sizeof *sizes) < 2) return true;
     output_quiet(told(numbers, sizeof numbers / sizeof *numbers) > 0);
-    usage_error(
-        "%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench, serve, tune and train do)",
-        verb);
+    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench, embed, serve, "
+                "tune and train do)",
+                verb);
     return false;
 }

@@ -141,7 +141,8 @@ static bool make_out(struct follower *f, size_t floats, gyr_error *e) {
 
 // What a pass needs to be here, whoever computes it.
 static bool prepare(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
-    if (h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows) return garbled(e);
+    bool whole = f->m->model->h.bidirectional && h->rows <= f->m->model->h.far_context; // a text is one pass
+    if (h->pool >= KV_POOLS || (!whole && h->rows > run_rows(f->m->run)) || h->sequences > h->rows) return garbled(e);
     return follow_pools(f, h, e) && follow_notes(f, h, r, e) && read_sequences(f, h, r, e) &&
            read_rows(f, h, r, wanted, e);
 }
