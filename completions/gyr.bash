@@ -49,7 +49,7 @@ _gyr() {
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;
     template) words='--model --file --name --help' ;;
-    embed) words='--model --prompt --dimensions --pooling --raw --threads --oversize --no-cache --help' ;;
+    embed) words='--model --prompt --dimensions --pooling --raw --threads --split --oversize --no-cache --help' ;;
     logits) words='--model --adapter --tokens --threads --kv-type --oversize --no-cache --help' ;;
     eval)
         words='--model --adapter --context --stride --json --threads --kv-type --oversize --no-cache --help'

@@ -150,7 +150,8 @@ GYR_API void gyr_model_close(gyr_model *model);
 // of the model's matrices, kept beside them. Sessions may have it (gyr_session_options), each its own or none, and are
 // computed together all the same; what a session gives does not depend on the adapters of others. The model must
 // outlive it, and it its sessions. Free with gyr_adapter_close(). Fails with GYR_IO; GYR_MALFORMED; GYR_UNSUPPORTED: it
-// is for another model, or has something in it that gyr does not do (docs/adapters.md).
+// is for another model, or has something in it that gyr does not do (docs/adapters.md). Of a model on ranks, rank 0
+// opens it, and the others read the same path; where one has another file there, it fails with GYR_USAGE.
 typedef struct gyr_adapter gyr_adapter;
 GYR_API gyr_adapter *gyr_adapter_open(gyr_model *model, const char *path, gyr_error *err);
 GYR_API void gyr_adapter_close(gyr_adapter *adapter);
@@ -837,7 +838,7 @@ GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
 // ------------------------------------------------------------------------------------------------ fine-tuning
 
 // Trains an adapter (LoRA) for a model by conversations (docs/training.md). What comes out depends on the model, the
-// data and the options, and neither on the number of threads nor on interruptions: the same bytes.
+// data and the options, and neither on the number of threads or ranks nor on interruptions: the same bytes.
 
 typedef enum gyr_optimizer {
     GYR_OPTIMIZER_ADAMW = 0,
@@ -951,7 +952,8 @@ GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
 // ------------------------------------------------------------------------------------------------------- training
 
 // Trains all weights of a model, from nothing or of a file, by texts (docs/training.md). What comes out depends on the
-// texts and the options, and neither on the number of threads nor on interruptions: the same bytes.
+// texts and the options, and neither on the number of threads or ranks nor on
+// interruptions: the same bytes.
 
 // A model's shape; 0 and NULL: as `name` has it.
 typedef struct gyr_train_shape {
@@ -1013,7 +1015,9 @@ typedef struct gyr_train_options {
     // Called after each block. Return false to stop; a checkpoint is written, to go on from with `resume`.
     bool (*progress)(void *user, const gyr_train_progress *p);
     void *user;
-    uint64_t reserved[8];
+    struct gyr_ranks *ranks; // that share the blocks of each step, each with all of the model: the same options on all,
+                             // but that rank 0 alone has a `progress`; it alone writes. NULL: this process alone
+    uint64_t reserved[7];
 } gyr_train_options;
 
 typedef struct gyr_train gyr_train;

@@ -185,5 +185,5 @@ gyr_status gyr_embed(gyr_model *m, const gyr_tokens *texts, size_t n, const gyr_
                      gyr_error *e) {
     gyr_error made = {0};
     struct job j = {.m = m, .texts = texts};
-    return status_of(model_here(m, "an embedding", &made) && embed(&j, n, o, out, &made), &made, e);
+    return status_of(embed(&j, n, o, out, &made), &made, e);
 }

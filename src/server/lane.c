@@ -81,6 +81,26 @@ static bool goes_on(struct lane *l, const gyr_error *why) {
     return true;
 }
 
+// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
+// is none of that.
+static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
+    gyr_error lost = *e;
+    char line[700];
+    double begun = now_seconds();
+    if (e->status != GYR_DEVICE) return false;
+    *e = (gyr_error){0};
+    gyr_status status = gyr_model_recover(l->model, e);
+    if (status == GYR_USAGE) *e = lost;
+    if (status && status != GYR_USAGE) o->gone(o->user, e);
+    if (status) return false;
+    while (prefix_drop(&l->cache)) {}
+    drop_marks(l);
+    snprintf(line, sizeof line, "%s (%s is on those that are left, after %.1f s)", lost.message, served_name(l->served),
+             now_seconds() - begun);
+    o->tell(o->user, line);
+    return true;
+}
+
 void lane_work(struct lane *l, struct scheduler_stats *st) {
     struct job *j = l->working;
     gyr_error e = {0};
@@ -96,7 +116,7 @@ void lane_work(struct lane *l, struct scheduler_stats *st) {
         lane_queue(l, j);
         return;
     }
-    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || goes_on(l, &e)) {
+    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || recover(l, l->o, &e) || goes_on(l, &e)) {
         lane_queue(l, j);
         return;
     }
@@ -478,26 +498,6 @@ static void charge(struct lane *l, const size_t *left, struct scheduler_stats *s
         account_add(l, t->job->owner, done ? (double)done : 1);
         st->prompt_tokens += done;
     }
-}
-
-// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
-// is none of that.
-static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
-    gyr_error lost = *e;
-    char line[700];
-    double begun = now_seconds();
-    if (e->status != GYR_DEVICE) return false;
-    *e = (gyr_error){0};
-    gyr_status status = gyr_model_recover(l->model, e);
-    if (status == GYR_USAGE) *e = lost;
-    if (status && status != GYR_USAGE) o->gone(o->user, e);
-    if (status) return false;
-    while (prefix_drop(&l->cache)) {}
-    drop_marks(l);
-    snprintf(line, sizeof line, "%s (%s is on those that are left, after %.1f s)", lost.message, served_name(l->served),
-             now_seconds() - begun);
-    o->tell(o->user, line);
-    return true;
 }
 
 static bool step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st, gyr_error *e) {
