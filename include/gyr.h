@@ -22,8 +22,8 @@
 // that only read a model or a tokenizer, any number at once: gyr_model_get_info(), gyr_model_tokenizer(),
 // gyr_model_template(), gyr_model_template_source(), gyr_sampling_defaults(), gyr_tokenize(), gyr_detokenize(),
 // gyr_token_is_end(), gyr_tokenizer_note(), gyr_chat_tokens(), gyr_chat_text(), gyr_template_render(),
-// gyr_model_get_work(), gyr_embed_prompt(), gyr_embed_prompt_name(), gyr_model_checksum(). Calls without a model, a
-// session or an answer may be made on any thread.
+// gyr_model_get_work(), gyr_embed_prompt(), gyr_embed_prompt_name(), gyr_pair_new(), gyr_model_checksum(). Calls
+// without a model, a session or an answer may be made on any thread.
 //
 // Options: a NULL pointer, or a zeroed struct, means the defaults. Zero a struct before you set its members: structs
 // end with room for members of later versions, so that their size, and a program built with an older gyr.h, stay good.
@@ -215,6 +215,7 @@ typedef struct gyr_model_info {
     bool keeps_state;      // a session cut short computes its tokens again: a state does not go back
     bool bidirectional;    // tokens see those that come after them, too: see gyr_session_feed()
     bool encoder;          // it makes embeddings alone, and no session
+    bool relevance;        // a cross-encoder: it says how relevant texts are to others (gyr_relevance())
     uint32_t embedding;    // elements of an embedding (gyr_embed()); 0: it makes none
     uint64_t state_bytes;  // of the state that each of its sessions keeps; 0: none does
     const char *device;    // what it is on, as gyr_model_options.device names it, such as "cpu" or "cuda:0"
@@ -729,6 +730,28 @@ GYR_API const char *gyr_embed_prompt(const gyr_model *model, const char *name);
 
 // Name of prompt `index`, NULL past the last.
 GYR_API const char *gyr_embed_prompt_name(const gyr_model *model, size_t index);
+
+// ------------------------------------------------------------------------------------------------ relevance
+
+// A query and a document, as a cross-encoder reads them: one text.
+typedef struct gyr_pair {
+    int32_t *ids;  // free with gyr_free()
+    size_t count;  // tokens
+    size_t second; // the first token of the document
+} gyr_pair;
+
+// The tokens of a query and a document, with the marks around and between them that the model was trained with. Sizes
+// are bytes. Fails with GYR_UNSUPPORTED (the model is no cross-encoder, or has no tokenizer); GYR_TOO_LONG: together
+// they have more tokens than the model's context. Neither is cut.
+GYR_API gyr_status gyr_pair_new(const gyr_model *model, const char *query, size_t query_size, const char *document,
+                                size_t document_size, gyr_pair *pair, gyr_error *err);
+
+// How relevant the document of each of `n` pairs is to its query: `out` receives a number for each, as the model's head
+// gives it (a logit: larger is more relevant, and 1 / (1 + exp(-x)) lies between 0 and 1). Of BERT, RoBERTa and
+// XLM-RoBERTa with a head for one class (Nogueira and Cho, "Passage Re-ranking with BERT", 2019). Pairs are computed
+// together as they fit; a pair's number does not depend on the others. Fails with GYR_UNSUPPORTED, GYR_USAGE,
+// GYR_TOO_LONG.
+GYR_API gyr_status gyr_relevance(gyr_model *model, const gyr_pair *pairs, size_t n, float *out, gyr_error *err);
 
 // --------------------------------------------------------------------------------------------------- machine
 

@@ -469,7 +469,7 @@ static bool relieve(struct lane *l, struct scheduler_stats *st) {
 // Tokens of prompts that a step may compute: few where others are being answered and wait for it.
 static size_t prompt_share(const struct lane *l, const struct scheduler_options *o) {
     for (size_t i = 0; i < l->n; i++)
-        if (!l->turns[i]->aside && l->turns[i]->begun) return o->prefill;
+        if (!l->turns[i]->aside && l->turns[i]->begun) return pace_share(&l->pace, o->prefill);
     return 0;
 }
 
@@ -501,7 +501,8 @@ static void charge(struct lane *l, const size_t *left, struct scheduler_stats *s
 }
 
 static bool step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st, gyr_error *e) {
-    size_t left[MAX_TURNS];
+    size_t left[MAX_TURNS], share, before = st->prompt_tokens;
+    double began;
     for (;;) {
         size_t n = 0;
         for (size_t i = 0; i < l->n; i++) {
@@ -509,11 +510,13 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
             if (l->turns[i]->answer && !l->turns[i]->aside) l->answers[n++] = l->turns[i]->answer;
         }
         meter_begin(l->meter);
-        if (!n || !gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
+        share = prompt_share(l, o), began = now_seconds();
+        if (!n || !gyr_answers_step(l->answers, n, share, e)) break;
         if (recover(l, o, e) || goes_on(l, e)) continue;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);
+    if (share) pace_note(&l->pace, st->prompt_tokens - before, o->prefill, now_seconds() - began);
     charge_energy(l, left);
     return true;
 }
