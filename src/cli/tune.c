@@ -47,7 +47,7 @@ static const struct option options[] = {
     {"warmup", 0, "X", "part of the steps in which it rises (0.1)", OPTION_REAL, FIELD(warmup), 0, 1},
     {"weight-decay", 0, "X", "weight decay (0)", OPTION_REAL, FIELD(decay), 0, 1e3},
     {"clip", 0, "X", "longest gradient (1); 0: any", OPTION_REAL, FIELD(clip), 0, 1e9},
-    {"seed", 0, "N", "of the order of examples and the first numbers (0)", OPTION_WHOLE, FIELD(seed), 0, 1e18},
+    {"seed", 0, "N", "of the order of examples and first numbers (0)", OPTION_WHOLE, FIELD(seed), 0, 1e18},
     {"max-tokens", 0, "N", "longest example (as the model was trained)", OPTION_WHOLE, FIELD(context), 2, 1e9},
     {"cut", 0, NULL, "cut longer examples instead of refusing them", OPTION_FLAG, FIELD(cut)},
     {"memory", 0, "MIB", "most that training takes (what all layers keep)", OPTION_WHOLE, FIELD(memory), 1, 1e9},

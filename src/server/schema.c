@@ -76,6 +76,10 @@ const char *const schema_steps[] = {
     "CREATE TABLE tune_checkpoints ("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT, tune INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,"
     " step INTEGER NOT NULL, model TEXT NOT NULL, data TEXT NOT NULL, UNIQUE (tune, step)) STRICT;",
+
+    // method: 0 supervised, 1 dpo, of which beta is (0: left to gyr).
+    "ALTER TABLE tunes ADD COLUMN method INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tunes ADD COLUMN beta REAL NOT NULL DEFAULT 0;",
 };
 
 const int schema_version = sizeof schema_steps / sizeof *schema_steps;
