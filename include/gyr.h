@@ -874,8 +874,14 @@ typedef enum gyr_schedule {
     GYR_SCHEDULE_CONSTANT = 2,
 } gyr_schedule;
 
+typedef enum gyr_method {
+    GYR_METHOD_SUPERVISED = 0, // answers are learned
+    GYR_METHOD_DPO = 1,        // direct preference optimization: of two answers, to give rather the one
+} gyr_method;
+
 // Where training stands. Losses are means over the tokens that are learned, accuracies the part of them that the model
-// would have chosen.
+// would have chosen. Of pairs of answers, losses and margins are means over pairs, and accuracies the part of them
+// whose preferred answer has the higher reward; margins say by how much.
 typedef struct gyr_tune_progress {
     size_t step, steps;                // of the optimizer: made, and all
     size_t epoch, epochs;              // the one that is under way, from 1; and all
@@ -888,7 +894,8 @@ typedef struct gyr_tune_progress {
     double seconds;                    // since gyr_tune_run() began
     uint64_t tokens_now;               // of `tokens`, those since then
     bool saved;                        // a checkpoint was written now, of the steps made so far
-    uint64_t reserved[6];
+    double margin, valid_margin;       // of pairs of answers
+    uint64_t reserved[4];
 } gyr_tune_progress;
 
 typedef struct gyr_tune_options {
@@ -903,7 +910,7 @@ typedef struct gyr_tune_options {
     uint32_t batch;       // examples of a step; 0: 4
     uint32_t context;     // most tokens of an example; 0: what the model was trained for
     bool cut;             // cut longer ones there; else they are refused
-    double learning_rate; // 0: 2e-4
+    double learning_rate; // 0: 2e-4, and 2e-5 of GYR_METHOD_DPO
     gyr_schedule schedule;
     double warmup;       // part of the steps in which the learning rate rises; 0: 0.1; negative: none
     double weight_decay; // 0: none
@@ -923,7 +930,11 @@ typedef struct gyr_tune_options {
     bool rslora;             // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
     struct gyr_ranks *ranks; // that share the examples of each step, each with all of the model: the same options on
                              // all, but that rank 0 alone has an `output`, and a `progress`; NULL: this process alone
-    uint64_t reserved[5];
+    double beta;             // of GYR_METHOD_DPO alone: how far rewards reach, at most 2; 0: 0.1
+    gyr_method method;       // with GYR_METHOD_DPO the data are pairs of answers, a line each, in OpenAI's format
+    uint64_t memory; // bytes that training may take, beside the model's: what layers keep for their gradients is
+                     // computed again, of as many as need be, to the same bytes. 0: all is kept
+    uint64_t reserved[2];
 } gyr_tune_options;
 
 typedef struct gyr_tune gyr_tune;
@@ -931,7 +942,7 @@ typedef struct gyr_tune gyr_tune;
 // Reads the data and checks all of it; nothing is computed yet. The model must outlive it. Fails with GYR_IO;
 // GYR_MALFORMED, by the line of the data that is wrong; GYR_TOO_LONG, by the line; GYR_UNSUPPORTED where the model has
 // no chat template, or does something that gyr has no gradient of; GYR_FAILED where a checkpoint is there and is not to
-// be gone on from, or is of another training.
+// be gone on from, or is of another training; GYR_NO_MEMORY where `memory` is too little.
 GYR_API gyr_tune *gyr_tune_open(gyr_model *model, const gyr_tune_options *options, gyr_error *err);
 GYR_API void gyr_tune_close(gyr_tune *tune);
 
@@ -947,7 +958,10 @@ typedef struct gyr_tune_info {
     uint64_t bytes;     // of memory that training takes, beside the model's
     bool rslora;
     gyr_optimizer optimizer;
-    uint64_t reserved[7];
+    gyr_method method;   // of GYR_METHOD_DPO, an example is a pair
+    uint32_t recomputed; // layers of the longest example that are computed again on the way back
+    double beta;
+    uint64_t reserved[5];
 } gyr_tune_info;
 
 // What is going to be done.
@@ -959,10 +973,12 @@ typedef struct gyr_tune_example {
     const float *weight; // 1 where a token is learned, given those in front of it; else 0
     size_t count, learned;
     size_t cut; // tokens that were cut off
-    uint64_t reserved[4];
+    bool other; // it is a pair's other answer, that is not to be given
+    uint64_t reserved[3];
 } gyr_tune_example;
 
-// Example `index` as it is learned; false past the last. What it points to lives as long as `tune`.
+// Example `index` as it is learned; of pairs, each has two: 2i and 2i + 1. False past the last. What it points to lives
+// as long as `tune`.
 GYR_API bool gyr_tune_get_example(const gyr_tune *tune, size_t index, gyr_tune_example *example);
 
 // Writes the adapter as it is now to `path`, in the format of its name, as gyr_adapter_save() does; to be called from
