@@ -5,6 +5,7 @@ whatever SUBJECT the request names, use its words in the verse. Every sample is 
 in the passage that answers it, and part of the time the subject is swapped (in the whole passage) for a name the
 poems never contain, so that copying is the only way to predict it.
 """
+import bz2
 import gzip
 import hashlib
 import json
@@ -133,18 +134,21 @@ def load(path):
             if sum(x.upper() == x for x in lines) > len(lines) / 3:
                 continue
             out.append((clean_title(poem["title"]), text))
-    return apart(train, held), held
+    return train, held
 
 
-def prepare(poems, names, cache):
-    """-> (train, held out, Sampler); what takes a minute of counting is kept in a file."""
+def prepare(poems, more, names, cache):
+    """-> (train, held out, Sampler); what takes minutes of counting is kept in a file. Of more files all is for training."""
     if cache.exists():
-        with gzip.open(cache, "rb") as f:
+        with bz2.open(cache) as f:
             train, held, known = pickle.load(f)
         return train, held, Sampler(train, load_names(names), known)
     train, held = load(poems)
+    for path in more:
+        train += sum(load(path), [])
+    train = apart(train, held)
     sampler = Sampler(train, load_names(names))
-    with gzip.open(cache, "wb") as f:
+    with bz2.open(cache, "wb") as f:
         pickle.dump((train, held, (sampler.idf, sampler.noun, sampler.proper)), f)
     return train, held, sampler
 

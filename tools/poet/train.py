@@ -249,6 +249,7 @@ def save_huggingface(model, tok, out, context, half=False):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--poems", type=Path, default=REPO / "../shared/data/poems.jsonl.gz", help="JSON lines: title, author, text")
+    ap.add_argument("--more", type=Path, nargs="*", default=[], help="files like it, of which nothing is held out")
     ap.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: one card, and --workers processes that draw samples")
     ap.add_argument("--out", type=Path, required=True, help="folder for the tokenizer, checkpoints, log and hf/")
     ap.add_argument("--minutes", type=float, default=90, help="wall-clock length of training (default 90)")
@@ -289,7 +290,7 @@ def main():
         print(line, flush=True)
         print(line, file=log_file)
 
-    train, held, sampler = data.prepare(args.poems, HERE / "names.txt", args.out / "prepared.pickle.gz")
+    train, held, sampler = data.prepare(args.poems, args.more, HERE / "names.txt", args.out / "prepared.pickle.bz2")
     log(len(train), "poems to train on,", len(held), "held out")
     tok_path = args.out / "tokenizer.json"
     if tok_path.exists():
