@@ -33,6 +33,7 @@ complete -c gyr -n '__fish_seen_subcommand_from devices' -l check -d 'Compare a 
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l device -x -a 'auto cpu cuda hip' -d 'What to compute on'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l gpu-layers -x -d 'Layers on the card'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l cpu-experts -d "A mixture's experts on the CPU"
+complete -c gyr -n '__fish_seen_subcommand_from run serve bench plan' -l no-cpu -d 'Nothing on the CPU'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l lock -d 'Keep the weights in memory'
 complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits eval bench' -l oversize -d 'Run from the disk'
 complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits eval bench' -l no-cache -d 'Keep no rewritten weights'

@@ -122,6 +122,8 @@ typedef struct gyr_model_options {
     // CPU computes the others. 0: all, or with "auto" as many as have room. Keys and values are where their layers are.
     uint32_t gpu_layers;
     bool cpu_experts;     // the experts of a mixture stay in the host's memory, and the CPU computes them
+    bool no_cpu;          // nothing of the model on the CPU: where the cards have no room for all of it, opening fails
+                          // with GYR_NO_MEMORY and says what would fit, and where there is none, GYR_UNSUPPORTED
     uint64_t reserved[3]; // zero; so wherever a member has this name
 } gyr_model_options;
 
@@ -137,10 +139,12 @@ GYR_API gyr_model *gyr_model_open_memory(const char *name, const void *data, siz
                                          const gyr_model_options *options, gyr_error *err);
 
 // Puts an open model on another device, as gyr_model_options.device names it: when its own failed (GYR_DEVICE), or when
-// that is wanted for something else. Its sessions and adapters stay. Tokens, lengths and scores of sessions are as they
-// were; what a device kept of them is computed again, with the same bytes, when they are next fed, and until then they
-// cannot be saved. Nothing else may be done with the model meanwhile, but with its tokenizer and templates. Fails as
-// gyr_model_open() does; the model then stays where it is.
+// that is wanted for something else. "auto": what it would be opened on without the cards that it was moved away from,
+// and without those that it is on now, of several only those that are lost; the CPU if there is no other. Its sessions
+// and adapters stay. Tokens, lengths and scores of sessions are as they were; what a device kept of them is computed
+// again, with the same bytes, when they are next fed, and until then they cannot be saved. Nothing else may be done
+// with the model meanwhile, but with its tokenizer and templates. Fails as gyr_model_open() does; the model then stays
+// where it is.
 GYR_API gyr_status gyr_model_move(gyr_model *model, const char *device, gyr_error *err);
 
 // Frees the model; its sessions must have been freed before. NULL is allowed.
@@ -1158,10 +1162,11 @@ typedef struct gyr_plan_options {
     bool quick;          // of this machine: what was kept (gyr_plan_keep()); nothing is timed
     bool tune;           // what it takes to fine-tune: an adapter (LoRA) for every matrix
     bool fp8;            // train and tune with products of 8 bits where the cards have them; else of 16
-    uint32_t rank;       // of the adapter; 0: 16
-    uint64_t train;      // tokens to train all of the weights with; 0: none
-    uint64_t tokens;     // to tune with; 0: 10 million
-    uint64_t batch;      // tokens of an optimizer's step; 0: as many as is usual
+    bool no_cpu;     // nothing is to run on a CPU (gyr_model_options): a plan for this machine fails where that would
+    uint32_t rank;   // of the adapter; 0: 16
+    uint64_t train;  // tokens to train all of the weights with; 0: none
+    uint64_t tokens; // to tune with; 0: 10 million
+    uint64_t batch;  // tokens of an optimizer's step; 0: as many as is usual
     uint64_t reserved[4];
 } gyr_plan_options;
 

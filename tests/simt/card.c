@@ -144,7 +144,8 @@ struct device *card_open(void) {
     gpu_operations(&ops);
     g->device.ops = &ops;
     g->chip.warp = (int)simt_warp;
-    g->chip.tensor = true;
+    g->chip.tensor = !simt_waves;
+    g->chip.waves = simt_waves;
     g->chip.processors = 7;
     snprintf(g->name, sizeof g->name, "simt");
     return &g->device;
@@ -159,7 +160,8 @@ static struct device *open_simt(size_t index, unsigned threads, gyr_error *e) {
 
 __attribute__((constructor)) static void register_card(void) {
     static const struct device_kind kind = {"simt", one, open_simt};
-    const char *warp = getenv("SIMT_WARP");
+    const char *warp = getenv("SIMT_WARP"), *waves = getenv("SIMT_WAVES");
     if (warp && !strcmp(warp, "64")) simt_warp = 64;
+    if (waves) simt_waves = (unsigned)strtoul(waves, NULL, 10);
     device_register(&kind);
 }

@@ -28,7 +28,7 @@ struct rows {
 
 // Whether tensor cores are worth while: they compute eight rows at a time.
 static bool are_many(const struct gpu *g, const struct rows *r) {
-    return g->chip.tensor && !r->choice.table && r->n >= MANY;
+    return (g->chip.tensor || g->chip.waves) && !r->choice.table && r->n >= MANY;
 }
 
 // On tensor cores: whole blocks of rows, then the smallest that takes what is left.

@@ -18,6 +18,11 @@
 //                                           which has a piece (tensor.h)
 //   mma_half(c, w, x)                       the same of 16 bytes, x one word
 //   mma_from(c, start, w, x)                c = start + products: all of c's sums start there; and mma_half_from()
+//   wave_bytes(c, w, x)                     where WAVES is defined, and not 0: c + products of signed bytes, 16 of each
+//                                           of sixteen outputs and sixteen rows, of a warp of 32 lanes: a lane gives
+//   wave_row()                              the 16 bytes of output lane % 16 and of this row, and its eight sums are of
+//                                           that output and of rows 2 * k + lane / 16
+//   wave_apart()                            what is behind it is not begun before, which would take registers
 //   float_of_half(h)                        the float that a half is, which the low 16 bits are; of a NaN some NaN
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
 //   rows_at(out, p)                         where TENSOR_LANES is 32, out of memory of the block: lane i points to 16
@@ -169,6 +174,39 @@ FN void mma_from(int *c, int start, const uint32_t *w, const uint32_t *x) {
 FN void mma_half_from(int *c, int start, const uint32_t *w, uint32_t x) {
     sums4 s = {start, start, start, start};
     take_sums(c, mfma16(x, *w, s));
+}
+#endif
+
+// Rows are the first matrix, of which lane i has row i, and outputs the second ("RDNA3 Instruction Set Architecture",
+// WMMA; so does AMD's matrix instruction calculator). On gfx11 both halves of a wave give all 16 bytes, and sum k is of
+// row 2 * k + lane / 16; on gfx12 each half gives 8 of them, and sum k is of row k + 8 * (lane / 16), so which row is
+// whose is changed.
+#if defined(__GFX11__) || defined(__gfx1200__) || defined(__gfx1201__)
+#define WAVES 1
+typedef int wave_sums8 __attribute__((ext_vector_type(8)));
+typedef int wave_words __attribute__((ext_vector_type(4)));
+typedef int wave_pair __attribute__((ext_vector_type(2)));
+#if defined(__GFX11__)
+FN unsigned wave_row(void) { return LANE % 16; }
+FN wave_sums8 wave_step(const uint32_t *w, const uint32_t *x, wave_sums8 c) {
+    wave_words rows = {(int)x[0], (int)x[1], (int)x[2], (int)x[3]};
+    wave_words outputs = {(int)w[0], (int)w[1], (int)w[2], (int)w[3]};
+    return __builtin_amdgcn_wmma_i32_16x16x16_iu8_w32(true, rows, true, outputs, c, false);
+}
+#else
+FN unsigned wave_row(void) { return LANE % 8 * 2 + LANE % 16 / 8; }
+FN wave_sums8 wave_step(const uint32_t *w, const uint32_t *x, wave_sums8 c) {
+    bool high = LANE >= 16;
+    wave_pair rows = {(int)(high ? x[2] : x[0]), (int)(high ? x[3] : x[1])};
+    wave_pair outputs = {(int)(high ? w[2] : w[0]), (int)(high ? w[3] : w[1])};
+    return __builtin_amdgcn_wmma_i32_16x16x16_iu8_w32_gfx12(true, rows, true, outputs, c, false);
+}
+#endif
+#define wave_apart() __builtin_amdgcn_sched_barrier(0)
+FN void wave_bytes(int *c, const uint32_t *w, const uint32_t *x) {
+    wave_sums8 s = {c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]};
+    s = wave_step(w, x, s);
+    _Pragma("unroll") for (int k = 0; k < 8; k++) c[k] = s[k];
 }
 #endif
 
