@@ -49,7 +49,7 @@ _gyr() {
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;
     template) words='--model --file --name --help' ;;
-    embed) words='--model --prompt --dimensions --pooling --raw --threads --oversize --no-cache --help' ;;
+    embed) words='--model --prompt --dimensions --pooling --raw --threads --split --oversize --no-cache --help' ;;
     logits) words='--model --adapter --tokens --threads --kv-type --oversize --no-cache --help' ;;
     eval)
         words='--model --adapter --context --stride --json --threads --kv-type --oversize --no-cache --help'
@@ -70,8 +70,8 @@ _gyr() {
                --weight-decay --clip --seed --save-steps --valid --hold-out --valid-steps --valid-tokens --sample --prompt
                --vocab-size --special --pre --min-count --help' ;;
     tune)
-        words='--model --data --output --valid --show --resume --json --threads --rank --alpha --rslora --targets --epochs --batch --lr
-               --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --save-steps --help' ;;
+        words='--model --data --output --valid --show --resume --json --threads --method --beta --rank --alpha --rslora --targets --epochs
+               --batch --lr --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --memory --save-steps --help' ;;
     merge) words='--model --adapter --output --type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --context --vocab --seed --help'

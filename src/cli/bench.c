@@ -282,7 +282,6 @@ int verb_bench(int argc, char **argv) {
                              .split = split_named(o.split)};
     how.sequences = (uint32_t)most_of(widths, b.widths);
     how.tokens = how.sequences * (o.context + o.prompt + o.generate);
-    if (!team_adapter("bench", o.adapter)) return GYR_USAGE;
     if (team_follow(o.model, how, &status)) return status;
     signals_catch();
     double begun = seconds_now();

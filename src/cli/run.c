@@ -217,7 +217,6 @@ static int open_receipt(struct talk *t) {
 
 static int run(struct run_options *o, char **words, int count) {
     int ended;
-    if (!team_adapter("run", o->adapter)) return GYR_USAGE;
     if (team_follow(o->model, model_options(o), &ended)) return ended;
     bool one_shot = count || !isatty(STDIN_FILENO);
     if (!one_shot && (o->json || !isatty(STDOUT_FILENO)))

@@ -189,10 +189,10 @@ int verb_serve(int argc, char **argv) {
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
-    if (!status && !team_serves(n == 1, o.adapter_folder || o.adapters.count)) status = GYR_USAGE;
+    if (!status && !team_serves(n == 1)) status = GYR_USAGE;
     bool follows = !status && follow(&o, &status);
     if (!status && !follows) status = sources_find(&models, &o.models, &o.aliases);
-    if (!status && !follows && !team_serves(models.n == 1 && !models.list->listed, false)) status = GYR_USAGE;
+    if (!status && !follows && !team_serves(models.n == 1 && !models.list->listed)) status = GYR_USAGE;
     if (!status && !follows) status = adapter_sources_read(&adapters, &o.adapters);
     char *pages = pages_folder();
     if (!status && !follows) status = run(&o, &models, &adapters, pages);

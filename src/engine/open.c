@@ -235,6 +235,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
+                             .relevance = m->checkpoint->sentence.relevance,
                              .embedding = (uint32_t)embedding_size(m),
                              .device = m->placement.device,
                              .placement = m->placement.why};

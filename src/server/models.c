@@ -270,6 +270,25 @@ static void count_card(struct energy *e, const char *name) {
     if (!info.threads) energy_add_card(e, info.kind, info.bus, info.name);
 }
 
+// The first grammar of a tokenizer makes a tree of its vocabulary, and the first answer in JSON finds the masks of
+// strings and the like, which all of them share: no request is to wait for that, nor a step of the answers beside it.
+static void read_for_grammars(const gyr_model *model, uint32_t vocab) {
+    static const char json[] =
+        "{\"some name\": [\"some text \\n\\u00e9 and more\", -1.5e1, {\"c\": true}, {}, []], \"d\": null}";
+    const gyr_tokenizer *t = gyr_model_tokenizer(model);
+    gyr_grammar *g = gyr_grammar_new(t, GYR_GRAMMAR_JSON, "", 0, NULL);
+    gyr_matcher *m = g ? gyr_matcher_new(g, NULL) : NULL;
+    uint32_t *mask = calloc((vocab + 31) / 32, sizeof *mask);
+    gyr_tokens all = {0};
+    if (m && mask) gyr_tokenize(t, json, sizeof json - 1, 0, &all, NULL);
+    for (size_t i = 0; i < all.count; i++)
+        if (gyr_matcher_mask(m, mask, NULL) || gyr_matcher_accept(m, all.ids[i], NULL)) break;
+    gyr_free(all.ids);
+    free(mask);
+    gyr_matcher_free(m);
+    gyr_grammar_free(g);
+}
+
 // What there is to know of a model that was opened.
 static void learn(struct served *s, gyr_model *model) {
     const char *source = gyr_model_template_source(model);
@@ -284,8 +303,7 @@ static void learn(struct served *s, gyr_model *model) {
     s->info.architecture = s->architecture;
     s->info.types = s->types;
     format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(model));
-    // The first grammar of a tokenizer makes a tree of its vocabulary, which no request is to wait for.
-    gyr_grammar_free(gyr_grammar_new(gyr_model_tokenizer(model), GYR_GRAMMAR_JSON, "", 0, NULL));
+    read_for_grammars(model, s->info.vocab);
 }
 
 // Bytes that a loaded model takes, with its adapters: its conversations no less than what was planned for them.

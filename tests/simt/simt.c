@@ -24,7 +24,7 @@ struct copies {
     struct {
         void *to;
         const void *from;
-        unsigned lot;
+        unsigned lot, bytes;
     } of[MOST_COPIES];
     unsigned n, lot;
 };
@@ -233,12 +233,12 @@ void simt_rows(uint32_t *out, const void *p, int line) {
 }
 
 // A copy is garbage until it is waited for, and is made as late as can be.
-void simt_copy(void *to, const void *from, int line) {
-    enum { BYTES = 16 };
+void simt_copy(void *to, const void *from, unsigned bytes, int line) {
     struct copies *c = &s.thread[simt_here.thread].copies;
-    if ((uintptr_t)to % BYTES || (uintptr_t)from % BYTES) simt_stop("a copy that is not aligned", line);
+    if ((uintptr_t)to % bytes || (uintptr_t)from % bytes) simt_stop("a copy that is not aligned", line);
     if (c->n == MOST_COPIES) simt_stop("too many copies on their way", line);
-    memset(to, GARBAGE, BYTES);
+    memset(to, GARBAGE, bytes);
+    c->of[c->n].bytes = bytes;
     c->of[c->n].to = to;
     c->of[c->n].from = from;
     c->of[c->n++].lot = c->lot;
@@ -251,7 +251,7 @@ void simt_await(unsigned more) {
     unsigned left = 0;
     for (unsigned i = 0; i < c->n; i++)
         if (c->of[i].lot + more < c->lot)
-            memcpy(c->of[i].to, c->of[i].from, 16);
+            memcpy(c->of[i].to, c->of[i].from, c->of[i].bytes);
         else
             c->of[left++] = c->of[i];
     c->n = left;

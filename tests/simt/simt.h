@@ -35,7 +35,7 @@ void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned de
 void simt_wave(int *c, const uint32_t *weights, const uint32_t *rows, int line);
 unsigned simt_wave_row(void);
 void simt_rows(uint32_t *out, const void *p, int line);
-void simt_copy(void *to, const void *from, int line);
+void simt_copy(void *to, const void *from, unsigned bytes, int line);
 void simt_send(void);
 void simt_await(unsigned more);
 void *simt_shared(size_t bytes);
@@ -50,6 +50,7 @@ extern _Thread_local struct simt_place simt_here;
 // The words, for programs of kernels alone.
 #ifdef GPU_ON_HOST
 
+typedef uint8_t *room_place;
 #define FN                            static inline __attribute__((unused))
 #define CONST                         static const
 #define THREAD                        (simt_here.thread)
@@ -71,7 +72,13 @@ extern _Thread_local struct simt_place simt_here;
 #define wave_apart()                  ((void)0)
 #define kept(x)                       (x)
 #define rows_at(out, p)               simt_rows(out, p, __LINE__)
-#define copy_later(to, from)          simt_copy(to, from, __LINE__)
+#define COPIES_LATER                  (simt_warp == 32)
+#define copy_later(to, from)          simt_copy(to, from, 16, __LINE__)
+#define room_of(p)                    ((room_place)(p))
+#define copy_to_room(to, from)        simt_copy(to, from, 16, __LINE__)
+#define copy_word_to_room(to, from)   simt_copy(to, from, 4, __LINE__)
+#define quad_in_room(at)              quad_at(at)
+#define word_in_room(at)              word_at(at)
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)
 #define FORGET(p)

@@ -29,6 +29,11 @@
 //                                           bytes, row i % 8 of matrix i / 8, and is given word i % 4 of row i / 4 of
 //                                           all four matrices
 //   copy_later(to, from)                    16 bytes go to memory of the block, at some time before:
+//   room_of(p)                              p, which points to memory of the block, as a room_place: bytes from there
+//                                           on are room_of(p) + n
+//   quad_in_room(at) word_in_room(at)       16 and 4 bytes there; copy_to_room(at, from) and copy_word_to_room(at,
+//   from)
+//                                           bring them there later. COPIES_LATER: that is really later
 //   send_copies()                           those that were asked for since the last time are a lot
 //   await_copies(MORE)                      all lots of this thread but the last MORE have come
 //   FORGET(p) FORGET_WORD(x)                the compiler forgets what it knows of the pointer p, of the word x
@@ -211,6 +216,7 @@ typedef uint32_t seen_word __attribute__((may_alias));
 typedef uint16_t seen_half __attribute__((may_alias));
 
 FN void hint_at(const void *p) {}
+#define COPIES_LATER       false
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
@@ -297,10 +303,20 @@ FN unsigned kept(unsigned x) {
 
 FN void hint_at(const void *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 #if __CUDA_ARCH__ >= 800
-FN void copy_later(void *to, const void *from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
-                 : "memory");
+#define COPIES_LATER       true
+typedef unsigned room_place;
+FN room_place room_of(const void *p) {
+    room_place at = (unsigned)__cvta_generic_to_shared(p);
+    asm volatile("" : "+r"(at)); // is not found anew each time
+    return at;
 }
+FN void copy_to_room(room_place to, const void *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+FN void copy_word_to_room(room_place to, const void *from) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
+}
+FN void copy_later(void *to, const void *from) { copy_to_room((unsigned)__cvta_generic_to_shared(to), from); }
 FN void send_copies(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
 FN void rows_at(uint32_t *out, const void *p) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -310,6 +326,7 @@ FN void rows_at(uint32_t *out, const void *p) {
 }
 #define await_copies(more) asm volatile("cp.async.wait_group %0;" ::"n"(more) : "memory")
 #else
+#define COPIES_LATER       false
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
@@ -381,6 +398,28 @@ FN struct pair pair_at(const void *p) {
     struct pair q = {{v.x, v.y}};
     return q;
 }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+FN struct quad quad_in_room(room_place at) {
+    struct quad q;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(q.w[0]), "=r"(q.w[1]), "=r"(q.w[2]), "=r"(q.w[3])
+                 : "r"(at)
+                 : "memory");
+    return q;
+}
+FN uint32_t word_in_room(room_place at) {
+    uint32_t x;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(at) : "memory");
+    return x;
+}
+#else
+typedef uint8_t *room_place;
+FN room_place room_of(void *p) { return (room_place)p; }
+FN void copy_to_room(room_place to, const void *from) { copy_later(to, from); }
+FN void copy_word_to_room(room_place to, const void *from) { *(seen_word *)to = *(const seen_word *)from; }
+FN struct quad quad_in_room(room_place at) { return quad_at(at); }
+FN uint32_t word_in_room(room_place at) { return word_at(at); }
+#endif
 FN void quad_to(void *p, struct quad q) {
     vector4 v = {q.w[0], q.w[1], q.w[2], q.w[3]};
     *(vector4 *)p = v;

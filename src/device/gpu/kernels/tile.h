@@ -8,6 +8,7 @@
 #include "chip.h"
 
 #include "args.h"
+#include "output.h"
 #include "tensor.h"
 
 // Tiles of the same rows and of neighbouring groups lie apart by those of a slab, so that where a tile of a slab is, is
@@ -97,7 +98,7 @@ FN void store_sums(const float *room, unsigned outputs, unsigned row, unsigned o
         float sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
         if (a->bias) sum += a->bias[to];
         if (a->by != 1) sum *= a->by;
-        a->y[(size_t)(row + r) * a->w.rows + to] = sum;
+        give_output(a->y, a->plus, (size_t)(row + r) * a->w.rows + to, sum);
     }
 }
 
