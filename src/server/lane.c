@@ -76,8 +76,7 @@ static bool goes_on(struct lane *l, const gyr_error *why) {
     if (why->status != GYR_DEVICE) return false;
     double begun = now_seconds();
     gyr_status status = served_move(l->served, &e);
-    if (status == GYR_USAGE) return false; // ranks have their own ways
-    tell_move(l, why, &e, now_seconds() - begun);
+    if (status != GYR_USAGE) tell_move(l, why, &e, now_seconds() - begun); // ranks have their own ways
     if (status) return false;
     while (prefix_drop(&l->cache)) {}
     drop_marks(l);
@@ -86,8 +85,8 @@ static bool goes_on(struct lane *l, const gyr_error *why) {
     return true;
 }
 
-// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
-// is none of that.
+// A rank is lost: those that are left go on, and compute again what answers have. False: they cannot, or it is not
+// that.
 static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
     gyr_error lost = *e;
     char line[700];
