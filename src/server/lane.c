@@ -85,8 +85,7 @@ static bool goes_on(struct lane *l, const gyr_error *why) {
     return true;
 }
 
-// A rank is lost: those that are left go on, and compute again what answers have. False: they cannot, or it is not
-// that.
+// A rank is lost: those that are left go on, and compute again what answers have. False: they cannot, or none is.
 static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
     gyr_error lost = *e;
     char line[700];
