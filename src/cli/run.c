@@ -50,7 +50,7 @@ static const struct option options[] = {
     {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fastest)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -184,7 +184,7 @@ static gyr_model_options model_options(const struct run_options *o) {
                                .cache = !o->no_cache,
                                .tokens = o->context,
                                .kv_type = kv_type_named(o->kv_type),
-                               .split = split_named(o->split)};
+                               .split = split_named(o->split, GYR_SPLIT_ANSWER)};
 }
 
 static int open_talk(struct talk *t) {

@@ -102,6 +102,25 @@ static struct model *bind_share(struct gyr_model *m, const struct shared *s, gyr
     return m->spread ? model_new(m->checkpoint, m->device, e) : NULL;
 }
 
+// Rank 0 has all of it, as if nobody else were there; the others wait for the end.
+static bool bind_alone(struct gyr_model *m, const struct shared *s, gyr_error *e) {
+    struct ranks *r = m->ranks;
+    struct buf none = {0};
+    gyr_error made = {0};
+    bool first = !ranks_own(r), ok;
+    if (first) m->ranks = NULL;
+    m->model = first ? model_shared(m->checkpoint, &m->on, &made) : model_look(m->checkpoint, m->device, &made);
+    ok = first ? fill(m, &m->options, &made) : m->model != NULL;
+    ok = ranks_agree(r, ok, &made, NULL, 0, &none, e);
+    buf_free(&none);
+    char longer[64] = "be no faster";
+    if (s->slower > 1.05) snprintf(longer, sizeof longer, "take about %.1f times as long", s->slower);
+    snprintf(m->placement.why, sizeof m->placement.why,
+             "%s, rank 0 alone: shared among %u ranks, an answer would %s (--split shares it all the same)",
+             m->placement.device, s->count, longer);
+    return ok;
+}
+
 bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
     gyr_error made = {0};
     struct shared s = {0};
@@ -111,8 +130,13 @@ bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_err
         shared_free(&s);
         return false;
     }
-    m->model = split_choose(m, &s, &made) ? bind_share(m, &s, &made) : NULL;
-    ok = ranks_ready(m, &s, fill(m, o, &made), &made, e);
+    bool chosen = split_choose(m, &s, &made);
+    if (chosen && s.alone) {
+        ok = bind_alone(m, &s, e);
+    } else {
+        m->model = chosen ? bind_share(m, &s, &made) : NULL;
+        ok = ranks_ready(m, &s, fill(m, o, &made), &made, e);
+    }
     shared_free(&s);
     return ok;
 }

@@ -21,6 +21,7 @@ struct shared {
     bool rows;        // by rows and experts, of which rank i has part[i]; else by layers
     double *part;
     double slower; // how many times longer a token takes than on the best of the machines alone; 0: it does not
+    bool alone;    // so rank 0 has all, and the others nothing
 };
 bool shared_new(struct shared *s, uint32_t count, gyr_error *e);
 void shared_free(struct shared *s);
