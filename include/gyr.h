@@ -109,8 +109,8 @@ typedef struct gyr_model_options {
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
-    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()), all of them on CPUs with
-                             // "auto"; NULL: this process alone
+    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()): on the card of its number on
+                             // its machine with "auto", or the CPU; NULL: this process alone
     // What "auto" finds room for beside the weights: tokens in the caches of so many sessions; 0: 4,096 of each of
     // one. Nothing is reserved with them.
     uint64_t tokens;

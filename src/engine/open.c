@@ -60,9 +60,15 @@ static bool place(struct gyr_model *m, const gyr_model_options *o, const struct 
     if (m->ranks && place_is_shared(o))
         return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts",
                     m->checkpoint->path);
-    bool ok = !place_is_open(o)      ? place_named(&m->placement, &m->on, m->checkpoint, o, e)
-              : s->again || m->ranks ? place_on_cpu(&m->placement, &m->on, o, s->again ? &s->why : NULL, e)
-                                     : place_model(&m->placement, &m->on, m->checkpoint, o, e);
+    struct placement *p = &m->placement;
+    bool open = place_is_open(o), ok;
+    if (m->ranks)
+        ok = open ? place_rank(p, &m->on, ranks_local(), o, e)
+                  : place_rank_named(p, &m->on, ranks_local(), m->checkpoint, o, e);
+    else
+        ok = !open      ? place_named(p, &m->on, m->checkpoint, o, e)
+             : s->again ? place_on_cpu(p, &m->on, o, &s->why, e)
+                        : place_model(p, &m->on, m->checkpoint, o, e);
     m->device = m->on.sides ? m->on.device[m->on.sides - 1] : NULL;
     return ok;
 }
@@ -188,6 +194,7 @@ static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_
     pthread_mutex_init(&m->checksum_lock, NULL);
     m->tokenizer.vocab = &c->vocab;
     if ((many ? open_part : open_alone)(m, o, s, e)) return m;
+    if (many) return gyr_model_close(m), NULL; // all end
     return open_on_cpu(m, s, o, e);
 }
 

@@ -363,3 +363,26 @@ void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_mo
     if (!find_card(p, &on, c, o, &e)) *p->why = 0;
     for (uint32_t k = 0; k < on.sides; k++) on.device[k]->ops->close(on.device[k]);
 }
+
+bool place_rank(struct placement *p, struct homes *on, uint32_t number, const gyr_model_options *o, gyr_error *e) {
+    struct card k;
+    for (size_t i = 0; next_card(&k, &i, p, o); k.d->ops->close(k.d)) {
+        if (number--) continue;
+        alone(on, k.d);
+        memcpy(p->device, k.device, sizeof p->device);
+        return true;
+    }
+    return place_on_cpu(p, on, o, NULL, e);
+}
+
+bool place_rank_named(struct placement *p, struct homes *on, uint32_t number, const struct checkpoint *c,
+                      const gyr_model_options *o, gyr_error *e) {
+    char own[48];
+    gyr_model_options named = *o;
+    const char *name = name_of(o);
+    if (*name && strcmp(name, "cpu") && !strchr(name, ':')) {
+        snprintf(own, sizeof own, "%.32s:%u", name, number);
+        named.device = own;
+    }
+    return place_named(p, on, c, &named, e);
+}

@@ -3,6 +3,7 @@
 #include "engine/ranks.h"
 
 #include "base/clock.h"
+#include "device/read_rate.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +18,10 @@ double weights_of(const struct gyr_model *m) {
 }
 
 double split_speed(const struct gyr_model *m) {
-    if (weights_of(m) < LARGE || strcmp(m->device->ops->kind, "cpu")) return 0;
+    double rate = 0;
+    if (weights_of(m) < LARGE) return 0;
+    if (device_has_read_rate(m->device)) return device_read_rate(m->device, &rate, NULL) ? rate : 0;
+    if (strcmp(m->device->ops->kind, "cpu")) return 0;
     return device_cpu_bandwidth(m->device, 0.05);
 }
 
@@ -99,13 +103,16 @@ bool split_choose(struct gyr_model *m, struct shared *s, gyr_error *e) {
     struct cost c = cost_of(s, look, bytes);
     bool whole = look->h.layer_input || look->h.bidirectional; // such a model cannot be cut by layers
     double chosen;
-    s->rows = want == GYR_SPLIT_ROWS ||
-              ((want == GYR_SPLIT_AUTO || want == GYR_SPLIT_ANSWER) && (whole || c.rows < 0.9 * c.layers));
+    s->rows = want == GYR_SPLIT_ROWS || ((want == GYR_SPLIT_AUTO || want == GYR_SPLIT_ANSWER) &&
+                                         (whole || (!s->cards && c.rows < 0.9 * c.layers)));
     chosen = s->rows ? c.rows : c.layers;
     s->slower = c.alone < 0.95 * chosen ? chosen / c.alone : 0;
     s->alone = want == GYR_SPLIT_ANSWER && c.first < chosen;
     model_free(look);
     if (!s->rows || s->alone) return true;
+    if (s->cards && want != GYR_SPLIT_ROWS)
+        return fail(e, GYR_UNSUPPORTED, "%s: cannot be cut by layers, and cards share no rows; choose --device cpu",
+                    m->checkpoint->path);
     return split_parts(s->speed, s->memory, s->count, bytes, s->part) ||
            fail(e, GYR_NO_MEMORY,
                 "%s: the weights take %.1f GB, for which %u ranks have no room; choose a smaller type or more machines",
