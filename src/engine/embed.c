@@ -194,5 +194,5 @@ bool embed_texts(struct gyr_model *m, const gyr_tokens *texts, const size_t *sec
 gyr_status gyr_embed(gyr_model *m, const gyr_tokens *texts, size_t n, const gyr_embed_options *o, float *out,
                      gyr_error *e) {
     gyr_error made = {0};
-    return status_of(model_here(m, "an embedding", &made) && embed_texts(m, texts, NULL, n, o, out, &made), &made, e);
+    return status_of(embed_texts(m, texts, NULL, n, o, out, &made), &made, e);
 }

@@ -59,6 +59,7 @@ struct gyr_model {
     uint64_t kv_limit;             // bytes that they may take; 0: what the memory leaves
     struct gyr_session *sessions;  // all of them
     struct gyr_adapter *adapters;  // likewise
+    uint32_t adapters_opened;      // so far
     uint64_t clock;                // batches so far
     float *scores, *one;           // [n_scores] and [vocab], what passes give on its way to sessions
     size_t n_scores;

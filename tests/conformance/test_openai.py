@@ -255,8 +255,8 @@ def test_fine_tuning_is_steered(client):
     job = until_over(client, client.fine_tuning.jobs.create(model="poet", training_file=bad.id))
     assert job.status == "failed" and job.error.code == "invalid_training_file" and "bad.jsonl:1" in job.error.message
     with pytest.raises(openai.BadRequestError) as e:
-        client.fine_tuning.jobs.create(model="poet", training_file=training.id, method={"type": "dpo"})
-    assert "'dpo' is not supported" in e.value.message
+        client.fine_tuning.jobs.create(model="poet", training_file=training.id, method={"type": "reinforcement"})
+    assert "'reinforcement' is not supported" in e.value.message
 
 
 def test_errors(client):
