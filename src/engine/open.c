@@ -57,10 +57,8 @@ static struct checkpoint *read_source(const struct source *s, gyr_error *e) {
 }
 
 static bool place(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    if (m->ranks && place_is_shared(o))
-        return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts",
-                    m->checkpoint->path);
-    bool ok = !place_is_open(o)      ? place_named(&m->placement, &m->on, m->checkpoint, o, e)
+    if (!place_is_allowed(o, m->ranks, m->checkpoint->path, e)) return false;
+    bool ok = !place_is_open(o)      ? place_named(&m->placement, &m->on, m->checkpoint, o, m->ranks, e)
               : s->again || m->ranks ? place_on_cpu(&m->placement, &m->on, o, s->again ? &s->why : NULL, e)
                                      : place_model(&m->placement, &m->on, m->checkpoint, o, e);
     m->device = m->on.sides ? m->on.device[m->on.sides - 1] : NULL;
@@ -140,7 +138,8 @@ static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_
 // What is wrong with the model is said again by the CPU; what is wrong with the card, is no reason not to have an
 // answer.
 static gyr_model *open_on_cpu(struct gyr_model *failed, struct source *s, const gyr_model_options *o, gyr_error *e) {
-    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && strcmp(failed->placement.device, "cpu");
+    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && !(o && o->no_cpu) &&
+                strcmp(failed->placement.device, "cpu");
     bool its = e->status == GYR_NO_MEMORY || e->status == GYR_DEVICE || e->status == GYR_UNSUPPORTED;
     gyr_model_close(failed);
     if (!card || !its) return NULL;
@@ -236,6 +235,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
+                             .relevance = m->checkpoint->sentence.relevance,
                              .embedding = (uint32_t)embedding_size(m),
                              .device = m->placement.device,
                              .placement = m->placement.why};

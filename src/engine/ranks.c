@@ -1,6 +1,7 @@
 // Several ranks, as rank 0 sees them.
 #include "engine/ranks.h"
 
+#include "engine/adapter.h"
 #include "engine/saved.h"
 
 #include <stdio.h>
@@ -159,11 +160,21 @@ void ranks_note_state(struct gyr_model *m, const struct sequence_state *from, co
     if (m->ranks) buf_append(&m->notes.forks, &f, sizeof f);
 }
 
-static void put_sequences(struct buf *b, const struct row *rows, size_t n, struct pass_head *h) {
+// Its number, of the model's.
+static uint32_t number_of(const struct gyr_model *m, const struct adapter *bound) {
+    const struct gyr_adapter *a = bound ? m->adapters : NULL;
+    while (a && a->bound != bound) a = a->next;
+    return a ? a->number : 0;
+}
+
+static void put_sequences(struct buf *b, const struct gyr_model *m, const struct row *rows, size_t n,
+                          struct pass_head *h) {
+    uint32_t adapter = 0;
     for (size_t i = 0; i < n; i++) {
         const struct pages *p = rows[i].pages;
         if (i && rows[i - 1].pages == p) continue;
-        struct sequence_head s = {(uintptr_t)rows[i].state, (uint32_t)p->n, 0};
+        if (!i || rows[i].adapter != rows[i - 1].adapter) adapter = number_of(m, rows[i].adapter);
+        struct sequence_head s = {(uintptr_t)rows[i].state, (uint32_t)p->n, adapter};
         buf_append(b, &s, sizeof s);
         buf_append(b, p->page, p->n * sizeof *p->page);
         h->sequences++;
@@ -183,7 +194,8 @@ static void put_rows(struct buf *b, const struct row *rows, size_t n) {
 bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
                 gyr_error *e) {
     struct notes *notes = &m->notes;
-    struct pass_head h = {.pass = ++m->passes,
+    struct pass_head h = {.errand = ERRAND_PASS,
+                          .pass = ++m->passes,
                           .pool = pool_of(m, kv),
                           .gives = gives,
                           .rows = (uint32_t)n,
@@ -194,7 +206,7 @@ bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row
     for (int i = 0; i < KV_POOLS; i++) h.slabs[i] = m->kv[i] ? (uint32_t)m->kv[i]->n_slabs : 0;
     buf_append(&body, notes->copies.data, notes->copies.size);
     buf_append(&body, notes->forks.data, notes->forks.size);
-    put_sequences(&body, rows, n, &h);
+    put_sequences(&body, m, rows, n, &h);
     put_rows(&body, rows, n);
     buf_append(&b, &h, sizeof h);
     buf_append(&b, body.data, body.size);

@@ -176,7 +176,8 @@ static bool preview(struct server *s, struct exchange *x, struct fault *f) {
     bool ok = body && read_preview(s, x, body, &p, f);
     json_decref(body);
     if (ok && !s->tuner)
-        ok = refuse(f, 403, NULL, "this server does not fine-tune: --tune-threads 0, or a model on several ranks");
+        ok = refuse(f, 403, NULL,
+                    "this server does not fine-tune: --tune-threads 0, --no-cpu, or a model on several ranks");
     if (!ok) return false;
     if (atomic_exchange(&s->tuner->looking, true)) {
         refuse(f, 429, NULL, "another file is being looked at; try again in a moment");

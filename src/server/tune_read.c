@@ -112,19 +112,6 @@ static bool read_file(const json_t *v, const char *name, bool needed, const char
     return *to || refuse(f, 400, name, "%s: takes the id of a file", name);
 }
 
-static bool check_metadata(const json_t *metadata, struct fault *f) {
-    enum { PAIRS = 16, KEY = 64, VALUE = 512 };
-    const char *key;
-    json_t *value;
-    if (!metadata) return true;
-    bool good = json_is_object(metadata) && json_object_size(metadata) <= PAIRS;
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) good =
-        good && strlen(key) <= KEY && json_is_string(value) && json_string_length(value) <= VALUE;
-    return good || refuse(f, 400, "metadata",
-                          "metadata: takes an object of at most %d texts of at most %d bytes, with keys of at most %d",
-                          PAIRS, VALUE, KEY);
-}
-
 struct served *tune_base(struct server *s, const struct exchange *x, const json_t *name, struct fault *f) {
     const char *text = json_string_value(name);
     const struct key *k = x->account;
@@ -159,5 +146,5 @@ bool tune_read_wish(struct server *s, const struct exchange *x, const json_t *bo
            read_file(given(body, "validation_file"), "validation_file", false, &w->validation, f) &&
            tune_read_hyperparameters(old, "hyperparameters", w, f) && tune_read_method(method, w, f) &&
            read_suffix(given(body, "suffix"), w, f) && read_seed(given(body, "seed"), w, f) &&
-           check_metadata(given(body, "metadata"), f);
+           ask_metadata(given(body, "metadata"), f);
 }

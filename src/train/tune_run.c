@@ -3,6 +3,7 @@
 #include "engine/inside.h"
 #include "train/prefer.h"
 #include "train/share.h"
+#include "train/tune.h"
 
 #include <math.h>
 #include <string.h>
@@ -87,6 +88,10 @@ static bool own_examples(struct running *r, struct share *s, size_t step, double
     return true;
 }
 
+static struct sharing sharing_of(const struct gyr_tune *t) {
+    return (struct sharing){t->ranks, t->tree, t->adam.n, t->leaf};
+}
+
 // A step's gradient, by the mean loss of a learned token, or of a pair.
 static bool accumulate(struct running *r, size_t step) {
     struct gyr_tune *t = r->t;
@@ -94,7 +99,8 @@ static bool accumulate(struct running *r, size_t step) {
     size_t n = 0;
     tree_clear(t->tree); // what a step that was stopped left
     for (const struct lesson *l; (l = pick(t, step, n)); n++) count += count_of(t, l);
-    struct share s = share_of(t, n, step + 1);
+    struct sharing of = sharing_of(t);
+    struct share s = share_of(&of, n, step + 1);
     bool ok = own_examples(r, &s, step, count) && share_join(&s, r->e) && share_told(&s, t->told, r->e);
     share_free(&s);
     if (!ok) return false;
@@ -112,7 +118,8 @@ static bool validate(struct running *r) {
     struct gyr_tune *t = r->t;
     size_t n = lessons_examples(&t->valid);
     double count = 0;
-    struct share s = share_of(t, n, r->p.step);
+    struct sharing of = sharing_of(t);
+    struct share s = share_of(&of, n, r->p.step);
     for (size_t i = 0; i < n; i++) {
         struct lesson *l = &t->valid.items[i * t->valid.each];
         count += count_of(t, l);
@@ -169,10 +176,10 @@ static void count_done(struct running *r) {
 
 static bool run(struct running *r) {
     struct gyr_tune *t = r->t;
-    bool ok = share_begin(t, r->e);
+    bool ok = tune_state_share(t, r->e);
     count_done(r);
     for (size_t s = t->adam.steps; ok && s < t->steps; s++) ok = step(r, s);
-    if (!ok) share_fail(t, r->e);
+    if (!ok) share_fail(t->ranks, r->e);
     if (!ok && t->output && r->e->status == GYR_CANCELLED) {
         gyr_error why = {0}; // what it was stopped with is told, unless the checkpoint cannot be written
         if (!tune_state_save(t, &why)) *r->e = why;
