@@ -88,8 +88,9 @@ typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, G
 
 // How ranks share a model out: neighbouring layers on each, which compute one after the other; or some rows of every
 // matrix and some experts of every mixture, which compute at once and send more. AUTO takes what a token takes less
-// time with, by the machines' speeds and how long a message takes.
-typedef enum gyr_split { GYR_SPLIT_AUTO = 0, GYR_SPLIT_LAYERS = 1, GYR_SPLIT_ROWS = 2 } gyr_split;
+// time with, by the machines' speeds and how long a message takes; ANSWER the same, or rank 0 alone where it has room
+// for the whole model and is faster, as it is for one answer on machines of one kind.
+typedef enum gyr_split { GYR_SPLIT_AUTO = 0, GYR_SPLIT_LAYERS = 1, GYR_SPLIT_ROWS = 2, GYR_SPLIT_ANSWER = 3 } gyr_split;
 
 typedef struct gyr_model_options {
     uint32_t threads;   // worker threads; 0: one for each CPU this process may use
@@ -108,8 +109,8 @@ typedef struct gyr_model_options {
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
-    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()), all of them on CPUs with
-                             // "auto"; NULL: this process alone
+    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()): on the card of its number on
+                             // its machine with "auto", or the CPU; NULL: this process alone
     // What "auto" finds room for beside the weights: tokens in the caches of so many sessions; 0: 4,096 of each of
     // one. Nothing is reserved with them.
     uint64_t tokens;

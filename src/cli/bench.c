@@ -280,7 +280,7 @@ int verb_bench(int argc, char **argv) {
                              .lock = o.lock,
                              .cache = !o.no_cache,
                              .kv_type = kv_type_named(o.kv_type),
-                             .split = split_named(o.split)};
+                             .split = split_named(o.split, GYR_SPLIT_AUTO)};
     how.sequences = (uint32_t)most_of(widths, b.widths);
     how.tokens = how.sequences * (o.context + o.prompt + o.generate);
     if (team_follow(o.model, how, &status)) return status;

@@ -148,8 +148,10 @@ int verb_embed(int argc, char **argv) {
     struct embed_options o = {0};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
-    gyr_model_options how = {
-        .threads = (uint32_t)o.threads, .split = split_named(o.split), .oversize = o.oversize, .cache = !o.no_cache};
+    gyr_model_options how = {.threads = (uint32_t)o.threads,
+                             .split = split_named(o.split, GYR_SPLIT_AUTO),
+                             .oversize = o.oversize,
+                             .cache = !o.no_cache};
     if (team_follow(o.model, how, &status)) return status;
     signals_catch();
     gyr_model *model = open_model(o.model, how, &status);

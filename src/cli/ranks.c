@@ -56,8 +56,8 @@ void team_share(const char *path, gyr_model_options *o) {
     if (o->ranks && gyr_ranks_count(joined) > 1) o->speed = kept_speed(path, o);
 }
 
-gyr_split split_named(const char *name) {
-    if (!name) return GYR_SPLIT_AUTO;
+gyr_split split_named(const char *name, gyr_split usual) {
+    if (!name) return usual;
     return !strcmp(name, "layers") ? GYR_SPLIT_LAYERS : !strcmp(name, "rows") ? GYR_SPLIT_ROWS : GYR_SPLIT_AUTO;
 }
 

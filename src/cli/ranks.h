@@ -20,9 +20,10 @@ bool team_follows(void); // behind rank 0
 // Has each rank open models of its own from now on.
 void team_whole(void);
 
-// What --split says; and the options of a model at this path (NULL: the poet) with what this rank brings.
+// What --split says, or what is usual without; and the options of a model at this path (NULL: the poet) with what this
+// rank brings.
 #define SPLITS "layers|rows"
-gyr_split split_named(const char *name);
+gyr_split split_named(const char *name, gyr_split usual);
 void team_share(const char *path, gyr_model_options *options);
 
 // The end of the program: the status to exit with.

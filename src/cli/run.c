@@ -51,7 +51,7 @@ static const struct option options[] = {
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
     {"no-cpu", 0, NULL, "refuse what the cards have no room for", OPTION_FLAG, FIELD(no_cpu)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fastest)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -186,7 +186,7 @@ static gyr_model_options model_options(const struct run_options *o) {
                                .cache = !o->no_cache,
                                .tokens = o->context,
                                .kv_type = kv_type_named(o->kv_type),
-                               .split = split_named(o->split)};
+                               .split = split_named(o->split, GYR_SPLIT_ANSWER)};
 }
 
 static int open_talk(struct talk *t) {

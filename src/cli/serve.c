@@ -105,7 +105,7 @@ static gyr_model_options model_options(const struct serving *o) {
                                .no_cpu = o->no_cpu,
                                .tokens = o->context,
                                .kv_type = kv_type_named(o->kv_type),
-                               .split = split_named(o->split),
+                               .split = split_named(o->split, GYR_SPLIT_AUTO),
                                .oversize = o->oversize,
                                .lock = o->lock,
                                .cache = !o->no_cache,

@@ -30,8 +30,6 @@ bool place_is_allowed(const gyr_model_options *o, bool ranks, const char *path, 
     if (place_is_shared(o))
         return fail(e, GYR_USAGE, "%s: --no-cpu leaves the CPU nothing; leave out --gpu-layers and --cpu-experts",
                     path);
-    if (ranks && place_is_open(o))
-        return fail(e, GYR_USAGE, "%s: ranks compute on CPUs; name their --device, or leave out --no-cpu", path);
     return (*name && strcmp(name, "cpu")) || fail(e, GYR_USAGE, "%s: --no-cpu needs a card; name one, or auto", path);
 }
 
@@ -306,4 +304,29 @@ bool placement_ask(struct placement *p, const struct checkpoint *c, const gyr_mo
     if (!ok) *p->why = 0;
     for (uint32_t k = 0; k < on.sides; k++) on.device[k]->ops->close(on.device[k]);
     return ok || !o->no_cpu || fail(e, made.status, "%s", made.message);
+}
+
+bool place_rank(struct placement *p, struct homes *on, uint32_t number, const gyr_model_options *o, gyr_error *e) {
+    struct card k;
+    for (size_t i = 0; place_next(&k, &i, p, o); k.d->ops->close(k.d)) {
+        if (number--) continue;
+        alone(on, k.d);
+        memcpy(p->device, k.device, sizeof p->device);
+        return true;
+    }
+    if (o->no_cpu)
+        return fail(e, GYR_UNSUPPORTED, "this rank's machine has no card left for it, and --no-cpu refuses the CPU");
+    return place_on_cpu(p, on, o, NULL, e);
+}
+
+bool place_rank_named(struct placement *p, struct homes *on, uint32_t number, const struct checkpoint *c,
+                      const gyr_model_options *o, gyr_error *e) {
+    char own[48];
+    gyr_model_options named = *o;
+    const char *name = name_of(o);
+    if (*name && strcmp(name, "cpu") && !strchr(name, ':')) {
+        snprintf(own, sizeof own, "%.32s:%u", name, number);
+        named.device = own;
+    }
+    return place_named(p, on, c, &named, true, e);
 }

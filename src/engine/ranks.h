@@ -18,9 +18,11 @@ struct shared {
     double *speed;    // of the fastest one's: in whole eighths
     double fastest;   // bytes of weights a second
     double gap;       // seconds in which all have heard from all
+    bool cards;       // some rank computes on one: no rows are shared out
     bool rows;        // by rows and experts, of which rank i has part[i]; else by layers
     double *part;
     double slower; // how many times longer a token takes than on the best of the machines alone; 0: it does not
+    bool alone;    // so rank 0 has all, and the others nothing
 };
 bool shared_new(struct shared *s, uint32_t count, gyr_error *e);
 void shared_free(struct shared *s);

@@ -32,8 +32,7 @@ bool lane_goes_on(struct lane *l, const gyr_error *why) {
     if (why->status != GYR_DEVICE) return false;
     double begun = now_seconds();
     gyr_status status = served_move(l->served, &e);
-    if (status == GYR_USAGE) return false; // ranks have their own ways
-    tell_move(l, why, &e, now_seconds() - begun);
+    if (status != GYR_USAGE) tell_move(l, why, &e, now_seconds() - begun); // ranks have their own ways
     if (status) return false;
     while (prefix_drop(&l->cache)) {}
     lane_drop_marks(l);

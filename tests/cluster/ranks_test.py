@@ -95,13 +95,24 @@ def unlike_parts():
                          ("layers", "2, 0", (fast, slow))))
 
 
+def slower_than_one_machine():
+    """A split that makes an answer no faster than rank 0 alone is refused, and said to be. By layers none is faster; by
+    rows one may be, where messages take microseconds (engine/split_test.c has both)."""
+    launcher()
+    want = alone(*SAMPLED, PROMPT)
+    status, out, err = ended(start((3, GYR, "run", *SAMPLED, PROMPT)))
+    said = "rank 0 alone: shared among 3 ranks, an answer would " in err or ", by rows: " in err
+    ok = status == 0 and out == want and said
+    return [] if ok else [f"status {status}, {out!r}, not {want!r}: {err}"]
+
+
 def many_sequences():
     status, out, err = ended(start((3, GYR, "bench", "-p", 40, "-n", 3, "-b", "5", "--repeat", 1, "-t", 1)))
     return [] if not status and "decode 5 x 3" in out else [f"status {status}, {out}{err}"]
 
 
 def ranks_are_measured_and_have_parts_by_what_was():
-    return at_once(lambda case: case(), ((unlike_parts,), (many_sequences,)))
+    return at_once(lambda case: case(), ((unlike_parts,), (slower_than_one_machine,), (many_sequences,)))
 
 
 def refusal(status, text, *parts, env=None):
@@ -139,7 +150,7 @@ def what_is_wrong_on_one_rank_ends_all():
 
 def struck(rank, how, env=None):
     """What becomes of an answer when a signal hits a rank in the middle of it."""
-    p = start((3, GYR, "run", "-n", 100000, "--ignore-end", "-t", 1, PROMPT), env=env)
+    p = start((3, GYR, "run", "-n", 100000, "--ignore-end", "--split", "layers", "-t", 1, PROMPT), env=env)
     if p.stdout.read(1) == "":
         return (*ended(p)[:2], "nothing was written")
     pid = rank_process(p, rank)
