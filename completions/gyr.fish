@@ -33,6 +33,7 @@ complete -c gyr -n '__fish_seen_subcommand_from devices' -l check -d 'Compare a 
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l device -x -a 'auto cpu cuda hip' -d 'What to compute on'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l gpu-layers -x -d 'Layers on the card'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l cpu-experts -d "A mixture's experts on the CPU"
+complete -c gyr -n '__fish_seen_subcommand_from run serve bench plan' -l no-cpu -d 'Nothing on the CPU'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l lock -d 'Keep the weights in memory'
 complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits eval bench' -l oversize -d 'Run from the disk'
 complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits eval bench' -l no-cache -d 'Keep no rewritten weights'
@@ -184,6 +185,9 @@ complete -c gyr -n '__fish_seen_subcommand_from tune' -l valid -r -d 'Conversati
 complete -c gyr -n '__fish_seen_subcommand_from tune' -l show -d 'Print the examples and stop'
 complete -c gyr -n '__fish_seen_subcommand_from tune' -l resume -d 'Go on from the checkpoint'
 complete -c gyr -n '__fish_seen_subcommand_from tune' -l json -d 'Print JSON'
+complete -c gyr -n '__fish_seen_subcommand_from tune' -l method -x -a 'supervised dpo' -d 'What is learned'
+complete -c gyr -n '__fish_seen_subcommand_from tune' -l beta -x -d 'How far rewards reach'
+complete -c gyr -n '__fish_seen_subcommand_from tune' -l memory -x -d 'Most memory, MiB'
 complete -c gyr -n '__fish_seen_subcommand_from tune' -l rank -x -d 'Rank of the adapter'
 complete -c gyr -n '__fish_seen_subcommand_from tune' -l alpha -x -d 'Pairs are scaled by alpha / rank'
 complete -c gyr -n '__fish_seen_subcommand_from tune' -l rslora -d 'Pairs are scaled by alpha / sqrt(rank)'

@@ -18,7 +18,7 @@ enum { MAX_WIDTHS = 16, MAX_SEQUENCES = 1024 };
 struct bench_options {
     const char *model, *adapter, *batch, *kv_type, *device_name, *split;
     uint64_t prompt, generate, context, threads, repeat, gpu_layers;
-    bool json, oversize, lock, no_cache, cpu_experts;
+    bool json, oversize, lock, no_cache, cpu_experts, no_cpu;
 };
 
 #define FIELD(name) offsetof(struct bench_options, name)
@@ -35,6 +35,7 @@ static const struct option options[] = {
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device_name)},
     {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
+    {"no-cpu", 0, NULL, "refuse what the cards have no room for", OPTION_FLAG, FIELD(no_cpu)},
     {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
     {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
@@ -273,6 +274,7 @@ int verb_bench(int argc, char **argv) {
                              .device = o.device_name,
                              .gpu_layers = (uint32_t)o.gpu_layers,
                              .cpu_experts = o.cpu_experts,
+                             .no_cpu = o.no_cpu,
                              .oversize = o.oversize,
                              .lock = o.lock,
                              .cache = !o.no_cache,

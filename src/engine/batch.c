@@ -109,6 +109,7 @@ static void put_row(struct batch *b, size_t i, struct taken *t, struct row row) 
     row.pages = &in->s->pages;
     row.state = in->s->state;
     row.adapter = in->s->adapter ? in->s->adapter->bound : NULL;
+    row.type = in->second && row.position >= in->second;
     b->rows[t->rows++] = row;
     if (!row.wanted) return;
     b->of[t->wanted] = i;

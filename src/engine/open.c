@@ -57,16 +57,14 @@ static struct checkpoint *read_source(const struct source *s, gyr_error *e) {
 }
 
 static bool place(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    if (m->ranks && place_is_shared(o))
-        return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts",
-                    m->checkpoint->path);
+    if (!place_is_allowed(o, m->ranks, m->checkpoint->path, e)) return false;
     struct placement *p = &m->placement;
     bool open = place_is_open(o), ok;
     if (m->ranks)
-        ok = open ? place_rank(p, &m->on, ranks_local(), o, e)
+        ok = open ? place_rank(p, &m->on, ranks_local(), m->checkpoint, o, e)
                   : place_rank_named(p, &m->on, ranks_local(), m->checkpoint, o, e);
     else
-        ok = !open      ? place_named(p, &m->on, m->checkpoint, o, e)
+        ok = !open      ? place_named(p, &m->on, m->checkpoint, o, false, e)
              : s->again ? place_on_cpu(p, &m->on, o, &s->why, e)
                         : place_model(p, &m->on, m->checkpoint, o, e);
     m->device = m->on.sides ? m->on.device[m->on.sides - 1] : NULL;
@@ -170,7 +168,8 @@ static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_
 // What is wrong with the model is said again by the CPU; what is wrong with the card, is no reason not to have an
 // answer.
 static gyr_model *open_on_cpu(struct gyr_model *failed, struct source *s, const gyr_model_options *o, gyr_error *e) {
-    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && strcmp(failed->placement.device, "cpu");
+    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && !(o && o->no_cpu) &&
+                strcmp(failed->placement.device, "cpu");
     bool its = e->status == GYR_NO_MEMORY || e->status == GYR_DEVICE || e->status == GYR_UNSUPPORTED;
     gyr_model_close(failed);
     if (!card || !its) return NULL;
@@ -267,6 +266,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
+                             .relevance = m->checkpoint->sentence.relevance,
                              .embedding = (uint32_t)embedding_size(m),
                              .device = m->placement.device,
                              .placement = m->placement.why};

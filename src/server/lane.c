@@ -58,21 +58,26 @@ static bool drop_marks(struct lane *l) {
     return some;
 }
 
-// The device failed: the model goes on on the CPU, where it computes what it knows once more, and nothing that was
-// accepted is lost. What nobody waits for is forgotten. False: the model is there already, or cannot go there.
+static void tell_move(struct lane *l, const gyr_error *why, const gyr_error *failed, double seconds) {
+    const gyr_model_info *info = served_info(l->served);
+    char line[2000], end[1100];
+    bool cpu = !strcmp(info->device, "cpu");
+    snprintf(end, sizeof end, "after %.1f s%s%s", seconds, cpu ? "" : ": ", cpu ? "" : info->placement);
+    if (failed->status) snprintf(end, sizeof end, "no other device takes it: %s", failed->message);
+    snprintf(line, sizeof line, "%s (%s is on %s%s, %s)", why->message, served_name(l->served),
+             cpu ? "the CPU" : info->device, failed->status ? "" : " now", end);
+    l->o->tell(l->o->user, line);
+}
+
+// The device failed: the model goes on on another one, where it computes what it knows once more, and nothing that was
+// accepted is lost. What nobody waits for is forgotten. False: there is none, or none that can take it.
 static bool goes_on(struct lane *l, const gyr_error *why) {
     gyr_error e = {0};
-    char line[1300];
     if (why->status != GYR_DEVICE) return false;
     double begun = now_seconds();
     gyr_status status = served_move(l->served, &e);
-    if (status == GYR_USAGE || status == GYR_UNSUPPORTED) return false; // nowhere to go; or ranks, which have their own
-    if (status)
-        snprintf(line, sizeof line, "%s (the CPU cannot take %s: %s)", why->message, served_name(l->served), e.message);
-    else
-        snprintf(line, sizeof line, "%s (%s is on the CPU now, after %.1f s)", why->message, served_name(l->served),
-                 now_seconds() - begun);
-    l->o->tell(l->o->user, line);
+    if (status == GYR_USAGE) return false; // ranks have their own ways
+    tell_move(l, why, &e, now_seconds() - begun);
     if (status) return false;
     while (prefix_drop(&l->cache)) {}
     drop_marks(l);
@@ -469,7 +474,7 @@ static bool relieve(struct lane *l, struct scheduler_stats *st) {
 // Tokens of prompts that a step may compute: few where others are being answered and wait for it.
 static size_t prompt_share(const struct lane *l, const struct scheduler_options *o) {
     for (size_t i = 0; i < l->n; i++)
-        if (!l->turns[i]->aside && l->turns[i]->begun) return o->prefill;
+        if (!l->turns[i]->aside && l->turns[i]->begun) return pace_share(&l->pace, o->prefill);
     return 0;
 }
 
@@ -501,7 +506,8 @@ static void charge(struct lane *l, const size_t *left, struct scheduler_stats *s
 }
 
 static bool step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st, gyr_error *e) {
-    size_t left[MAX_TURNS];
+    size_t left[MAX_TURNS], share, before = st->prompt_tokens;
+    double began;
     for (;;) {
         size_t n = 0;
         for (size_t i = 0; i < l->n; i++) {
@@ -509,11 +515,13 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
             if (l->turns[i]->answer && !l->turns[i]->aside) l->answers[n++] = l->turns[i]->answer;
         }
         meter_begin(l->meter);
-        if (!n || !gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
+        share = prompt_share(l, o), began = now_seconds();
+        if (!n || !gyr_answers_step(l->answers, n, share, e)) break;
         if (recover(l, o, e) || goes_on(l, e)) continue;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);
+    if (share) pace_note(&l->pace, st->prompt_tokens - before, o->prefill, now_seconds() - began);
     charge_energy(l, left);
     return true;
 }

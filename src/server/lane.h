@@ -3,6 +3,7 @@
 #define SERVER_LANE_H
 
 #include "server/disk.h"
+#include "server/pace.h"
 #include "server/prefix.h"
 #include "server/reasoning.h"
 #include "server/scheduler.h"
@@ -72,6 +73,7 @@ struct lane {
     struct prefix_cache cache;
     struct disk *disk; // the scheduler's; NULL: none
     struct meter *meter;
+    struct pace pace;
     struct account *accounts;
     size_t n_accounts, accounts_room;
     struct lane *next;

@@ -35,11 +35,11 @@ static void lay_out_joint(struct example *x, const struct host_norm *n, struct j
     j->saved = example_room(x, n->w ? 2 * x->rows : 0);
 }
 
+// What a layer keeps but for its stream.
 static void lay_out(struct example *x, uint32_t i) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     size_t n = x->rows, stream = n * x->hidden;
-    k->x = example_room(x, stream);
     k->normed = l->attn.w ? example_room(x, stream) : k->x;
     k->saved = example_room(x, 2 * n);
     k->mid = l->l->plan.parallel ? k->x : example_room(x, stream);
@@ -125,6 +125,7 @@ static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     size_t n = x->rows * x->hidden;
+    if (i < x->again && !layer(x, i, w)) return false; // which writes the stream behind it once more, as it is
     memset(w->dnormed, 0, n * sizeof *w->dnormed);
     memset(w->dfed, 0, n * sizeof *w->dfed);
     scale(w->dx, n, l->l->scale);
@@ -242,8 +243,14 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     float **all[] = {&w->a, &w->b, &w->c, &w->d, &w->e, &w->f, &w->some, &w->dx, &w->dnormed, &w->dfed, &w->dbranch};
     struct kept *k = &x->kept[layers];
     x->used = 0;
-    for (uint32_t i = 0; i < layers; i++) lay_out(x, i);
-    k->x = example_room(x, x->rows * x->hidden);
+    for (uint32_t i = 0; i <= layers; i++) x->kept[i].x = example_room(x, x->rows * x->hidden);
+    size_t shared = x->used, end = shared;
+    for (uint32_t i = 0; i < layers; i++) {
+        x->used = i < x->again ? shared : end;
+        lay_out(x, i);
+        end = x->used > end ? x->used : end;
+    }
+    x->used = end;
     k->normed = x->t->final.w ? example_room(x, x->rows * x->hidden) : k->x;
     k->saved = example_room(x, 2 * x->rows);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = example_room(x, i < 7 ? wide : x->rows * x->hidden);
@@ -253,12 +260,26 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     x->end = example_room(x, end_floats(x));
 }
 
-size_t trainee_bytes(const struct trainee *t, size_t n) {
+// As few layers are computed again as need be; without a way back nothing is kept for it.
+static void choose_again(struct example *x, bool back, struct scratch *w) {
+    uint32_t layers = x->t->m->h.layers;
+    x->again = back ? 0 : layers;
+    lay_out_all(x, w);
+    while (x->t->most && x->used > x->t->most && x->again < layers) {
+        x->again++;
+        lay_out_all(x, w);
+    }
+}
+
+void trainee_bound(struct trainee *t, size_t bytes) { t->most = bytes / sizeof(float); }
+
+size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again) {
     struct kept *kept = calloc(t->m->h.layers + 1, sizeof *kept);
     struct example x = {.t = (struct trainee *)(uintptr_t)t, .rows = n, .hidden = t->m->h.hidden, .kept = kept};
     struct scratch w;
     if (!kept) return 0;
-    lay_out_all(&x, &w);
+    choose_again(&x, true, &w);
+    if (again) *again = x.again;
     free(kept);
     return x.used * sizeof(float);
 }
@@ -293,7 +314,7 @@ bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids
     x.kept = calloc(t->m->h.layers + 1, sizeof *x.kept);
     bool ok = (x.kept || fail_memory(e, "training")) && make_positions(&x);
     if (ok) {
-        lay_out_all(&x, &w);
+        choose_again(&x, gradients, &w);
         ok = have_room(t, x.used) || fail_memory(e, "training");
         x.memory = t->room;
     }

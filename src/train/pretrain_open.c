@@ -261,7 +261,7 @@ void gyr_train_get_info(const gyr_train *t, gyr_train_info *info) {
                              .fresh = t->tokenizer != NULL};
     count_texts(&t->texts, &info->texts, &info->tokens, &info->bytes);
     count_texts(&t->held, &info->valid_texts, &info->valid_tokens, &info->valid_bytes);
-    info->memory = t->w->n * sizeof(float) * (5 + levels) + trainee_bytes(t->t, t->o.context) +
+    info->memory = t->w->n * sizeof(float) * (5 + levels) + trainee_bytes(t->t, t->o.context, NULL) +
                    (t->texts.room + t->held.room) * sizeof(int32_t);
 }
 

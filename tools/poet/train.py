@@ -4,7 +4,8 @@
 The clock, not a step count, drives the learning rate: the run ends after --minutes of training however busy the
 machine is, with the rate at zero. Each core is a worker of its own that meets the others once a step: on a busy
 machine threads would wait for one another at every product. Stop it and start it again with the same --out and it goes on from the last
-checkpoint. The result is a Hugging Face folder, OUT/hf, that export.py turns into GGUF.
+checkpoint. The result is a Hugging Face folder, OUT/hf, that export.py turns into GGUF. With --device cuda one process trains on a
+card and the others draw samples for it (card.py); the same clock, the same model, the same steps.
 """
 import argparse
 import datetime
@@ -14,6 +15,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn as nn
@@ -78,19 +80,24 @@ class Poet(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, head, layers) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, ids, labels):
-        """-> summed loss over labels that are not -100"""
-        t = ids.shape[1]
-        angle = torch.outer(torch.arange(t).float(), 1e4 ** (-torch.arange(0, self.head, 2) / self.head))
+    def forward(self, ids, labels, layer=Block.__call__, end=None):
+        """-> summed loss over labels that are not -100; layer and end are what computes a block and the loss, if compiled apart"""
+        t, device = ids.shape[1], ids.device
+        angle = torch.outer(torch.arange(t, device=device).float(),
+                            1e4 ** (-torch.arange(0, self.head, 2, device=device) / self.head))
         angle = torch.cat((angle, angle), -1)[None, :, None]
         cos, sin = angle.cos(), angle.sin()
-        if torch.is_autocast_enabled("cpu"):
+        if device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             cos, sin = cos.bfloat16(), sin.bfloat16()
         x = self.embed(ids)
         for block in self.blocks:
-            x = block(x, cos, sin)
-        logits = F.linear(self.norm(x), self.embed.weight)
-        return F.cross_entropy(logits.view(-1, self.vocab).float(), labels.view(-1), ignore_index=-100, reduction="sum")
+            x = layer(block, x, cos, sin)
+        return (end or self.end)(self.norm, self.embed.weight, x, labels)
+
+    @staticmethod
+    def end(norm, embed, x, labels):
+        logits = F.linear(norm(x), embed)
+        return F.cross_entropy(logits.view(-1, len(embed)).float(), labels.view(-1), ignore_index=-100, reduction="sum")
 
     def huggingface(self):
         """The weights under transformers' FalconForCausalLM names."""
@@ -119,7 +126,7 @@ class Muon:
                                   ("dense", b.dense, slice(None)), ("down", b.down, slice(None))):
                 groups.setdefault("kv" if name in "kv" else "qo" if name in ("q", "dense") else name, []).append((p, rows))
         self.groups = groups
-        self.buffers = {k: torch.zeros(len(g), *g[0][0][g[0][1]].shape) for k, g in groups.items()}
+        self.buffers = {k: torch.zeros(len(g), *g[0][0][g[0][1]].shape, device=g[0][0].device) for k, g in groups.items()}
 
     @torch.no_grad()
     def step(self, lr):
@@ -136,8 +143,9 @@ class Muon:
                 x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
             x = (x.mT if tall else x).float()
             scale = max(1.0, x.shape[-2] / x.shape[-1]) ** 0.5
-            for (p, rows), u in zip(group, x):
-                p[rows].mul_(1 - lr * self.decay).add_(u, alpha=-lr * scale)
+            views = [p[rows] for p, rows in group]
+            torch._foreach_mul_(views, 1 - lr * self.decay)
+            torch._foreach_add_(views, list(x.unbind()), alpha=-lr * scale)
 
 
 def train_tokenizer(poems, vocab):
@@ -151,10 +159,21 @@ def train_tokenizer(poems, vocab):
     return tok
 
 
-def batch(sampler, tok, rows, size):
+def optimizers(model, args):
+    """-> Muon for the matrices of blocks, AdamW for the embedding and the norms, and the parameters that AdamW has"""
+    muon = Muon(model, decay=args.matrix_decay)
+    matrices = {id(p) for g in muon.groups.values() for p, _ in g}
+    rest = [p for p in model.parameters() if id(p) not in matrices]
+    adam = torch.optim.AdamW([{"params": [p for p in rest if p.ndim > 1], "weight_decay": 0.1},
+                              {"params": [p for p in rest if p.ndim == 1], "weight_decay": 0.0}],
+                             lr=args.lr, betas=(0.9, 0.95), fused=args.device != "cpu" or None)
+    return muon, adam, rest
+
+
+def batch(sampler, encode, rows, size):
     ids, labels = [], []
     for _ in range(rows):
-        i, t = data.window(sampler, tok, size)
+        i, t = data.window(sampler, encode, size)
         ids.append(i[:-1])
         labels.append([x if y else -100 for x, y in zip(i[1:], t[1:])])
     return torch.tensor(ids), torch.tensor(labels)
@@ -179,7 +198,7 @@ def held_out_rows(held, tok, size=256):
 @torch.no_grad()
 def evaluate(model, ids, labels, n_bytes, bf16):
     total = 0.0
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=bf16):
         for i in range(0, len(ids), 32):
             total += model(ids[i:i + 32], labels[i:i + 32]).item()
     n = (labels != -100).sum().item()
@@ -187,10 +206,24 @@ def evaluate(model, ids, labels, n_bytes, bf16):
             "tokens": n, "bytes": n_bytes}
 
 
-def save_huggingface(model, tok, out, context):
-    from safetensors.torch import save_file
+def save_safetensors(tensors, path, half):
+    """The format by hand, so that nothing but PyTorch is needed: a length, a JSON header, the numbers. half: matrices as F16."""
+    header, blobs, at = {"__metadata__": {"format": "pt"}}, [], 0
+    for name, t in tensors.items():
+        a = t.cpu().numpy().astype(np.float16 if half and t.ndim > 1 else np.float32)
+        header[name] = {"dtype": "F16" if a.itemsize == 2 else "F32", "shape": list(a.shape), "data_offsets": [at, at + a.nbytes]}
+        blobs.append(a.tobytes())
+        at += a.nbytes
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(len(head).to_bytes(8, "little") + head + b"".join(blobs))
+    part.replace(path)
+
+
+def save_huggingface(model, tok, out, context, half=False):
     out.mkdir(parents=True, exist_ok=True)
-    save_file(model.huggingface(), out / "model.safetensors", metadata={"format": "pt"})
+    save_safetensors(model.huggingface(), out / "model.safetensors", half)
     tok.save(str(out / "tokenizer.json"))
     end, bos = tok.token_to_id(data.END), tok.token_to_id(data.TEXT)
 
@@ -216,6 +249,8 @@ def save_huggingface(model, tok, out, context):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--poems", type=Path, default=REPO / "../shared/data/poems.jsonl.gz", help="JSON lines: title, author, text")
+    ap.add_argument("--more", type=Path, nargs="*", default=[], help="files like it, of which nothing is held out")
+    ap.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: one card, and --workers processes that draw samples")
     ap.add_argument("--out", type=Path, required=True, help="folder for the tokenizer, checkpoints, log and hf/")
     ap.add_argument("--minutes", type=float, default=90, help="wall-clock length of training (default 90)")
     ap.add_argument("--vocab", type=int, default=4096)
@@ -228,12 +263,17 @@ def main():
     ap.add_argument("--long-from", type=float, default=0.82, help="share of the time after which rows are --context long")
     ap.add_argument("--decay-from", type=float, default=0.5, help="share of the time after which the rate falls to zero")
     ap.add_argument("--matrix-lr", type=float, default=0.02, help="Muon, for matrices")
+    ap.add_argument("--matrix-decay", type=float, default=0.05, help="Muon, share of a matrix that goes in a step of rate 1")
     ap.add_argument("--lr", type=float, default=0.003, help="AdamW, for the embedding and the norms")
     ap.add_argument("--workers", type=int, default=2, help="processes of one thread each; they split a step's rows")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--save-every", type=float, default=10, help="minutes between checkpoints")
     ap.add_argument("--no-compile", action="store_true", help="plain PyTorch: no C++ compiler needed, a third slower")
     ap.add_argument("--fp32", action="store_true", help="for CPUs without bf16 products")
+    ap.add_argument("--ask-every", type=float, default=0.25, help="minutes between held-out losses, on a card")
+    ap.add_argument("--pool", type=int, default=2**29, help="tokens that a card keeps, of either width of rows")
+    ap.add_argument("--stop-at", type=float, help="on a card: the second (of time.time()) at which the rate is zero at the latest")
+    ap.add_argument("--half", action="store_true", help="write the folder's matrices as F16")
     args = ap.parse_args()
 
     torch.set_num_threads(1)                                # also keeps the fork below safe: no thread pool exists yet
@@ -250,7 +290,7 @@ def main():
         print(line, flush=True)
         print(line, file=log_file)
 
-    train, held = data.load(args.poems)
+    train, held, sampler = data.prepare(args.poems, args.more, HERE / "names.txt", args.out / "prepared.pickle.bz2")
     log(len(train), "poems to train on,", len(held), "held out")
     tok_path = args.out / "tokenizer.json"
     if tok_path.exists():
@@ -258,9 +298,11 @@ def main():
     else:
         tok = train_tokenizer(train, args.vocab)
         tok.save(str(tok_path))
-    sampler = data.Sampler(train, data.load_names(HERE / "names.txt"), args.seed)
     held_rows = held_out_rows(held, tok)
     log("held out:", held_rows[2] / (held_rows[1] != -100).sum().item(), "bytes a token")
+    if args.device == "cuda":
+        import card
+        return card.train(args, sampler, tok, held_rows, log)
 
     for worker in range(1, args.workers):                   # after the data is read: it is shared, not read again
         if os.fork() == 0:
@@ -271,12 +313,7 @@ def main():
                                 rank=rank, world_size=args.workers, timeout=datetime.timedelta(minutes=20))
     model = Poet(args.vocab, args.dim, args.layers, args.head)
     log(sum(p.numel() for p in model.parameters()), "parameters")
-    muon = Muon(model)
-    matrices = {id(p) for g in muon.groups.values() for p, _ in g}
-    rest = [p for p in model.parameters() if id(p) not in matrices]
-    adam = torch.optim.AdamW([{"params": [p for p in rest if p.ndim > 1], "weight_decay": 0.1},
-                              {"params": [p for p in rest if p.ndim == 1], "weight_decay": 0.0}],
-                             lr=args.lr, betas=(0.9, 0.95))
+    muon, adam, rest = optimizers(model, args)
     step, seen, elapsed = 0, 0, 0.0
     ckpt = args.out / "checkpoint.pt"
     if ckpt.exists():
@@ -287,7 +324,7 @@ def main():
         step, seen, elapsed = state["step"], state["seen"], state["elapsed"]
         log("resumed at step", step)
     sampler.rng.seed(f"{args.seed} {step} {rank}")          # every worker, and every resumption, draws afresh
-    params = list(model.parameters())
+    params, encode = list(model.parameters()), data.Encoder(tok)
     rows = args.tokens // args.workers
     forward = model if args.no_compile else torch.compile(model, dynamic=False)
 
@@ -295,7 +332,7 @@ def main():
         torch.save({"model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.buffers, "step": step,
                     "seen": seen, "elapsed": elapsed}, ckpt.with_suffix(".tmp"))
         os.replace(ckpt.with_suffix(".tmp"), ckpt)
-        save_huggingface(model, tok, args.out / "hf", args.context)
+        save_huggingface(model, tok, args.out / "hf", args.context, args.half)
 
     total = args.minutes * 60
     last, saved = time.time(), elapsed
@@ -309,7 +346,7 @@ def main():
         part = clock.item() / total
         rate = min(1.0, (step + 1) / 40, (1 - part) / (1 - args.decay_from))
         size = args.window if part < args.long_from else args.context
-        ids, labels = batch(sampler, tok, rows // size, size)
+        ids, labels = batch(sampler, encode, rows // size, size)
         count = (labels != -100).sum().item()
         with torch.autocast("cpu", torch.bfloat16, enabled=not args.fp32):
             loss = forward(ids, labels) / count
