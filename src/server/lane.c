@@ -79,30 +79,28 @@ static bool goes_on(struct lane *l, const gyr_error *why) {
     if (status == GYR_USAGE) return false; // ranks have their own ways
     tell_move(l, why, &e, now_seconds() - begun);
     if (status) return false;
-    while (prefix_drop(&l->cache)) {}
-    drop_marks(l);
+    while (prefix_drop(&l->cache) || drop_marks(l)) {}
     for (size_t i = 0; i < l->n; i++) // what was read for them
         if (!l->turns[i]->answer) gyr_session_truncate(l->turns[i]->session, 0);
     return true;
 }
 
-// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
-// is none of that.
-static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
+// A rank is lost: those that are left compute again what the answers have so far. False: they cannot, or it is not
+// that.
+static bool recover(struct lane *l, gyr_error *e) {
     gyr_error lost = *e;
     char line[700];
     double begun = now_seconds();
     if (e->status != GYR_DEVICE) return false;
-    *e = (gyr_error){0};
     gyr_status status = gyr_model_recover(l->model, e);
     if (status == GYR_USAGE) *e = lost;
-    if (status && status != GYR_USAGE) o->gone(o->user, e);
+    if (status && status != GYR_USAGE) l->o->gone(l->o->user, e);
     if (status) return false;
-    while (prefix_drop(&l->cache)) {}
-    drop_marks(l);
+    *e = (gyr_error){0};
+    while (prefix_drop(&l->cache) || drop_marks(l)) {}
     snprintf(line, sizeof line, "%s (%s is on those that are left, after %.1f s)", lost.message, served_name(l->served),
              now_seconds() - begun);
-    o->tell(o->user, line);
+    l->o->tell(l->o->user, line);
     return true;
 }
 
@@ -121,7 +119,7 @@ void lane_work(struct lane *l, struct scheduler_stats *st) {
         lane_queue(l, j);
         return;
     }
-    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || recover(l, l->o, &e) || goes_on(l, &e)) {
+    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || recover(l, &e) || goes_on(l, &e)) {
         lane_queue(l, j);
         return;
     }
@@ -517,7 +515,7 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
         meter_begin(l->meter);
         share = prompt_share(l, o), began = now_seconds();
         if (!n || !gyr_answers_step(l->answers, n, share, e)) break;
-        if (recover(l, o, e) || goes_on(l, e)) continue;
+        if (recover(l, e) || goes_on(l, e)) continue;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);
