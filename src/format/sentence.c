@@ -216,7 +216,8 @@ static bool find_relevance(struct checkpoint *c) {
     return false;
 }
 
-static const char no_embeddings[] = "it says how relevant a text is to another, and makes none: gyr_relevance()";
+static const char no_embeddings[] =
+    "it says how relevant a text is to another (/v1/rerank of gyr serve), and makes none";
 
 bool hf_sentence(struct checkpoint *c, gyr_error *e) {
     static const char side[] = "config_sentence_transformers.json";

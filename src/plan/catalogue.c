@@ -37,7 +37,7 @@ static bool ends_with(const char *row, const char *end) {
     return n >= m && !strcmp(mine + n - m, end);
 }
 
-// A form of a card is as near as the part of its name that is as long as what was asked for.
+// A form of a card is as near as the part of its name that is as long as what was asked for. NULL: none is near.
 static const struct accelerator *nearest(const char *name) {
     const struct accelerator *best = NULL;
     size_t least = SIZE_MAX, n = strlen(name);
@@ -52,7 +52,7 @@ static const struct accelerator *nearest(const char *name) {
         }
         if (far < least) least = far, best = &rows[i];
     }
-    return best;
+    return least * 2 <= n ? best : NULL;
 }
 
 static const struct accelerator *unknown(const char *name, size_t size, const char *asked, gyr_error *e) {
@@ -62,7 +62,8 @@ static const struct accelerator *unknown(const char *name, size_t size, const ch
         return fail_null(e, GYR_USAGE,
                          "%.*s: gyr plans for this machine alone; leave out --on for that, or the machine", shown,
                          name);
-    if (!near) return fail_null(e, GYR_USAGE, "\"%.*s\" names no card; name one such as MI300X", shown, name);
+    if (!*asked) return fail_null(e, GYR_USAGE, "\"%.*s\" names no card; name one such as MI300X", shown, name);
+    if (!near) return fail_null(e, GYR_USAGE, "%.*s: not a card that gyr knows; name one such as MI300X", shown, name);
     return fail_null(e, GYR_USAGE, "%.*s: not a card that gyr knows; the nearest is %s", shown, name, near->name);
 }
 

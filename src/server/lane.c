@@ -47,63 +47,6 @@ void lane_queue(struct lane *l, struct job *j) {
     l->n_waiting += !j->work;
 }
 
-// Forgets what was to be kept of prompts under way. False: there was nothing.
-static bool drop_marks(struct lane *l) {
-    bool some = false;
-    for (size_t i = 0; i < l->n; i++) {
-        some |= l->turns[i]->mark != NULL;
-        gyr_session_free(l->turns[i]->mark);
-        l->turns[i]->mark = NULL;
-    }
-    return some;
-}
-
-static void tell_move(struct lane *l, const gyr_error *why, const gyr_error *failed, double seconds) {
-    const gyr_model_info *info = served_info(l->served);
-    char line[2000], end[1100];
-    bool cpu = !strcmp(info->device, "cpu");
-    snprintf(end, sizeof end, "after %.1f s%s%s", seconds, cpu ? "" : ": ", cpu ? "" : info->placement);
-    if (failed->status) snprintf(end, sizeof end, "no other device takes it: %s", failed->message);
-    snprintf(line, sizeof line, "%s (%s is on %s%s, %s)", why->message, served_name(l->served),
-             cpu ? "the CPU" : info->device, failed->status ? "" : " now", end);
-    l->o->tell(l->o->user, line);
-}
-
-// The device failed: the model goes on on another one, where it computes what it knows once more, and nothing that was
-// accepted is lost. What nobody waits for is forgotten. False: there is none, or none that can take it.
-static bool goes_on(struct lane *l, const gyr_error *why) {
-    gyr_error e = {0};
-    if (why->status != GYR_DEVICE) return false;
-    double begun = now_seconds();
-    gyr_status status = served_move(l->served, &e);
-    if (status == GYR_USAGE) return false; // ranks have their own ways
-    tell_move(l, why, &e, now_seconds() - begun);
-    if (status) return false;
-    while (prefix_drop(&l->cache) || drop_marks(l)) {}
-    for (size_t i = 0; i < l->n; i++) // what was read for them
-        if (!l->turns[i]->answer) gyr_session_truncate(l->turns[i]->session, 0);
-    return true;
-}
-
-// A rank is lost: those that are left compute again what the answers have so far. False: they cannot, or it is not
-// that.
-static bool recover(struct lane *l, gyr_error *e) {
-    gyr_error lost = *e;
-    char line[700];
-    double begun = now_seconds();
-    if (e->status != GYR_DEVICE) return false;
-    gyr_status status = gyr_model_recover(l->model, e);
-    if (status == GYR_USAGE) *e = lost;
-    if (status && status != GYR_USAGE) l->o->gone(l->o->user, e);
-    if (status) return false;
-    *e = (gyr_error){0};
-    while (prefix_drop(&l->cache) || drop_marks(l)) {}
-    snprintf(line, sizeof line, "%s (%s is on those that are left, after %.1f s)", lost.message, served_name(l->served),
-             now_seconds() - begun);
-    l->o->tell(l->o->user, line);
-    return true;
-}
-
 void lane_work(struct lane *l, struct scheduler_stats *st) {
     struct job *j = l->working;
     gyr_error e = {0};
@@ -119,7 +62,7 @@ void lane_work(struct lane *l, struct scheduler_stats *st) {
         lane_queue(l, j);
         return;
     }
-    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || recover(l, &e) || goes_on(l, &e)) {
+    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || lane_recovers(l, l->o, &e) || lane_goes_on(l, &e)) {
         lane_queue(l, j);
         return;
     }
@@ -342,7 +285,7 @@ static bool admit_one(struct lane *l, const struct scheduler_options *o, struct 
     if (!cancelled && (full ? !yields : comes_before(l, j))) return false;
     enum admitted how = cancelled ? REFUSED : begin(l, j, o, st, &e);
     if (how == LATER) return false;
-    if (how == REFUSED && !cancelled && goes_on(l, &e)) return true; // it still waits
+    if (how == REFUSED && !cancelled && lane_goes_on(l, &e)) return true; // it still waits
     if (how == ADMITTED && yields) {
         set_aside(yields, st);
         yields->yielded = true;
@@ -463,7 +406,7 @@ static void bring_back(struct lane *l, const struct scheduler_options *o) {
 
 // Memory is full: somebody gives some back. False: there is nobody but the one who asks.
 static bool relieve(struct lane *l, struct scheduler_stats *st) {
-    if (prefix_drop(&l->cache) || drop_marks(l)) return true;
+    if (prefix_drop(&l->cache) || lane_drop_marks(l)) return true;
     if (active(l) < 2) return false;
     set_aside(youngest(l), st);
     return true;
@@ -515,7 +458,7 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
         meter_begin(l->meter);
         share = prompt_share(l, o), began = now_seconds();
         if (!n || !gyr_answers_step(l->answers, n, share, e)) break;
-        if (recover(l, e) || goes_on(l, e)) continue;
+        if (lane_recovers(l, o, e) || lane_goes_on(l, e)) continue;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);

@@ -193,24 +193,38 @@ static size_t widest(const struct example *x) {
     return most;
 }
 
-// What the first layer reads. There is a way back from here only where all weights are trained, and then nothing but
-// embeddings is read.
+// What the first layer reads: rows of a table, where they are trained those of its numbers.
+static void rows_of(const struct example *x, const struct weight *table, const int32_t *ids, size_t rows, float *out) {
+    const struct whole *whole = x->t->whole;
+    embed_forward(whole ? TYPE_F32 : table->type, whole ? whole_at(whole, table->data) : table->data, x->hidden, ids,
+                  rows, out);
+}
+
 static void begin(struct example *x, const int32_t *ids, float *some) {
     const struct model *m = x->t->m;
     size_t n = x->rows * x->hidden;
     float *stream = x->kept[0].x;
-    const struct whole *whole = x->t->whole;
-    const void *table = whole ? whole_at(whole, m->embedding.data) : m->embedding.data;
-    embed_forward(whole ? TYPE_F32 : m->embedding.type, table, x->hidden, ids, x->rows, stream);
+    rows_of(x, &m->embedding, ids, x->rows, stream);
     scale(stream, n, m->h.embed_scale);
-    for (size_t r = 0; m->positions.rows && r < x->rows; r++) {
-        int32_t at = (int32_t)r;
-        embed_forward(m->positions.type, m->positions.data, x->hidden, &at, 1, some);
-        for (size_t k = 0; k < x->hidden; k++) stream[r * x->hidden + k] += some[k];
-    }
+    for (size_t i = 0, first, rows; m->positions.rows && example_sequence(x, i, &first, &rows); i++)
+        for (int32_t at = 0; (size_t)at < rows; at++) {
+            float *row = stream + (first + (size_t)at) * x->hidden;
+            rows_of(x, &m->positions, &at, 1, some);
+            for (size_t k = 0; k < x->hidden; k++) row[k] += some[k];
+        }
     if (!x->t->embed.w) return;
     memcpy(some, stream, n * sizeof *some);
     step_norm(x, &x->t->embed, some, stream, x->kept[0].saved);
+}
+
+// There is a way back from there only where all weights are trained, and then a norm is not among what is read.
+static void begin_back(struct example *x, const int32_t *ids, float *dx) {
+    const struct model *m = x->t->m;
+    for (size_t i = 0, first, rows; m->positions.rows && example_sequence(x, i, &first, &rows); i++)
+        for (int32_t at = 0; (size_t)at < rows; at++)
+            whole_embed(x->t->whole, &m->positions, &at, 1, dx + (first + (size_t)at) * x->hidden, x->gradients);
+    scale(dx, x->rows * x->hidden, m->h.embed_scale);
+    whole_embed(x->t->whole, &m->embedding, ids, x->rows, dx, x->gradients);
 }
 
 static bool walk(struct example *x, const int32_t *ids, const float *weight, float by, struct told *told,
@@ -230,9 +244,7 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     enter_back(x, final, k->x, k->saved, w->dnormed, w);
     for (uint32_t i = layers; i--;)
         if (!layer_back(x, i, w)) return false;
-    if (!x->t->whole) return true;
-    scale(w->dx, x->rows * x->hidden, x->t->m->h.embed_scale);
-    whole_embed(x->t->whole, ids, x->rows, w->dx, x->gradients);
+    if (x->t->whole) begin_back(x, ids, w->dx);
     return true;
 }
 

@@ -148,7 +148,7 @@ static void pairs_are_judged_as_by_transformers(void) {
 
 // Where the second text begins counts where the model has types of tokens, and only there.
 static void types_of_tokens_count(void) {
-    float a, b;
+    float a = 0, b = 0;
     gyr_pair moved = {ids[2], 40, 20};
     REQUIRE(load("bert"));
     CHECK(judge(folder, 1, &pairs[2], 1, &a) && judge(folder, 1, &moved, 1, &b));

@@ -61,7 +61,7 @@ def make_model(folder):
                            "vocab": {w: i for i, w in enumerate(WORDS)}}}
     config = {"architectures": ["BertForSequenceClassification"], "model_type": "bert", "vocab_size": len(WORDS), "hidden_size": HIDDEN,
               "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": WIDE, "max_position_embeddings": CONTEXT,
-              "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu", "id2label": {"0": "LABEL_0"}}
+              "type_vocab_size": 2, "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.0.0"}, "layer_norm_eps": 1e-12, "hidden_act": "gelu", "id2label": {"0": "LABEL_0"}}
     os.mkdir(folder)
     with open(os.path.join(folder, "model.safetensors"), "wb") as f:
         f.write(struct.pack("<Q", len(head)) + head + data)
