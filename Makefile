@@ -3,6 +3,7 @@
 BUILD := build
 SANITIZED := build-sanitized
 FUZZ := build-fuzz
+WATCHED := build-threads
 PREFIX := /usr/local
 FUZZ_SECONDS := 60
 DIST :=
@@ -22,6 +23,7 @@ help:
 	@echo "make demo       install what is missing, build, and stream a poem"
 	@echo "make test       install what is missing, build, and run every test, also under sanitizers"
 	@echo "make test-all   the same, and under sanitizers every case of every test"
+	@echo "make test-threads run the engine's and the server's tests under ThreadSanitizer"
 	@echo "make test-web   install Chromium if it is missing, and test the page in it, thoroughly"
 	@echo "make test-gpu   try the card of this machine: open, copy, compute, fail, how fast; says so if there is none"
 	@echo "make gpu-kit    the same as a folder for a machine with a driver alone; CHIPS=\"sm_80 sm_90a\" for those"
@@ -58,6 +60,14 @@ test:
 test-all: $(SANITIZED)/build.ninja
 	meson configure $(SANITIZED) -Dthorough=true
 	@$(MAKE) --no-print-directory test PATIENCE=60
+
+# The tests in which threads meet; those in Python run the server that is watched. A report is a failure.
+THREAD_TESTS := $(addprefix tests/engine/,$(addsuffix _test,answer batch cache move receipt saved session set_aside sharing state threads)) \
+	$(addprefix tests/server/server_,$(addsuffix _test,batches clerks files keys limits store tunes usage)) tests/server/serve_stand_in
+test-threads: $(WATCHED)/build.ninja
+	@tools/setup
+	ninja -C $(WATCHED) gyr $(THREAD_TESTS)
+	@tools/check/threads $(WATCHED) $(THREAD_TESTS)
 
 test-web: $(BUILD)/build.ninja
 	@tools/setup --browser
@@ -109,7 +119,7 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
 clean:
-	rm -rf $(BUILD) $(SANITIZED) $(FUZZ) build-dist
+	rm -rf $(BUILD) $(SANITIZED) $(FUZZ) $(WATCHED) build-dist
 
 $(BUILD)/build.ninja:
 	@tools/setup --check
@@ -121,7 +131,11 @@ $(SANITIZED)/build.ninja:
 	meson setup $(SANITIZED) --buildtype=debugoptimized --optimization=1 -Dwerror=false -Dhouse=false \
 		-Db_sanitize=address,undefined -Dc_args='-fno-sanitize-recover=all -g1'
 
+$(WATCHED)/build.ninja:
+	meson setup $(WATCHED) --buildtype=debugoptimized --optimization=1 -Dwerror=false -Dhouse=false \
+		-Db_sanitize=thread -Db_lundef=false -Dc_args=-g1
+
 $(FUZZ)/build.ninja:
 	CC=clang meson setup $(FUZZ) --buildtype=debugoptimized -Dfuzz=true
 
-.PHONY: all help setup demo test test-all test-web test-gpu gpu-kit test-hosts bench compare conformance fuzz install dist format clean
+.PHONY: all help setup demo test test-all test-threads test-web test-gpu gpu-kit test-hosts bench compare conformance fuzz install dist format clean

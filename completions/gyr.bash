@@ -33,11 +33,11 @@ _gyr() {
     run)
         words='--model --adapter --max-tokens --system --stop --context --threads --kv-type --logit-bias --temperature --seed
                --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty --oversize --lock --no-cache --raw
-               --json-schema --grammar --regex --receipt --device --gpu-layers --cpu-experts --split --json --stats --verbose --ignore-end --help' ;;
+               --json-schema --grammar --regex --receipt --device --gpu-layers --cpu-experts --no-cpu --split --json --stats --verbose --ignore-end --help' ;;
     verify) words='--model --adapter --threads --json --oversize --no-cache --help' ;;
     serve)
         words='--model --alias --adapter --adapters --adapter-memory --tune-threads --tune-fair --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
-               --connections --body --files --key-files --threads --kv-type --device --gpu-layers --cpu-experts --split --kv-memory --memory --disk-cache --oversize --lock --no-cache --pull --quiet --no-page --help' ;;
+               --connections --body --files --key-files --threads --kv-type --device --gpu-layers --cpu-experts --no-cpu --split --kv-memory --memory --disk-cache --oversize --lock --no-cache --pull --quiet --no-page --help' ;;
     key)
         words='--rate --tokens --concurrency --models --expires --admin --json --help'
         [[ $word == -* ]] || words='add list rm usage' ;;
@@ -49,18 +49,18 @@ _gyr() {
     inspect) words='--tensors --json --help' ;;
     tokenize) words='--model --decode --bos --special --json --help' ;;
     template) words='--model --file --name --help' ;;
-    embed) words='--model --prompt --dimensions --pooling --raw --threads --oversize --no-cache --help' ;;
+    embed) words='--model --prompt --dimensions --pooling --raw --threads --split --oversize --no-cache --help' ;;
     logits) words='--model --adapter --tokens --threads --kv-type --oversize --no-cache --help' ;;
     eval)
         words='--model --adapter --context --stride --json --threads --kv-type --oversize --no-cache --help'
         [[ $word == -* ]] || words='perplexity' ;;
-    plan) words='--on --type --users --context --prompt --kv-type --threads --prices --budget --tune --train --tokens --rank --batch --fp8 --json --help' ;;
+    plan) words='--on --type --users --context --prompt --kv-type --no-cpu --threads --prices --budget --tune --train --tokens --rank --batch --fp8 --json --help' ;;
     devices) words='--json --check --model --help' ;;
     cache)
         words='--json --help'
         [[ $word == -* ]] || words='clear' ;;
     bench)
-        words='--model --adapter --prompt --generate --batch --context --threads --kv-type --device --gpu-layers --cpu-experts --split --repeat --json --oversize --lock
+        words='--model --adapter --prompt --generate --batch --context --threads --kv-type --device --gpu-layers --cpu-experts --no-cpu --split --repeat --json --oversize --lock
                --no-cache --help' ;;
     convert) words='--output --type --pure --threads --help' ;;
     quantize) words='--type --pure --requantize --threads --help' ;;
@@ -70,8 +70,8 @@ _gyr() {
                --weight-decay --clip --seed --save-steps --valid --hold-out --valid-steps --valid-tokens --sample --prompt
                --vocab-size --special --pre --min-count --help' ;;
     tune)
-        words='--model --data --output --valid --show --resume --json --threads --rank --alpha --rslora --targets --epochs --batch --lr
-               --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --save-steps --help' ;;
+        words='--model --data --output --valid --show --resume --json --threads --method --beta --rank --alpha --rslora --targets --epochs
+               --batch --lr --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --memory --save-steps --help' ;;
     merge) words='--model --adapter --output --type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --context --vocab --seed --help'

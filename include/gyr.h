@@ -22,8 +22,8 @@
 // that only read a model or a tokenizer, any number at once: gyr_model_get_info(), gyr_model_tokenizer(),
 // gyr_model_template(), gyr_model_template_source(), gyr_sampling_defaults(), gyr_tokenize(), gyr_detokenize(),
 // gyr_token_is_end(), gyr_tokenizer_note(), gyr_chat_tokens(), gyr_chat_text(), gyr_template_render(),
-// gyr_model_get_work(), gyr_embed_prompt(), gyr_embed_prompt_name(), gyr_model_checksum(). Calls without a model, a
-// session or an answer may be made on any thread.
+// gyr_model_get_work(), gyr_embed_prompt(), gyr_embed_prompt_name(), gyr_pair_new(), gyr_model_checksum(). Calls
+// without a model, a session or an answer may be made on any thread.
 //
 // Options: a NULL pointer, or a zeroed struct, means the defaults. Zero a struct before you set its members: structs
 // end with room for members of later versions, so that their size, and a program built with an older gyr.h, stay good.
@@ -88,8 +88,9 @@ typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, G
 
 // How ranks share a model out: neighbouring layers on each, which compute one after the other; or some rows of every
 // matrix and some experts of every mixture, which compute at once and send more. AUTO takes what a token takes less
-// time with, by the machines' speeds and how long a message takes.
-typedef enum gyr_split { GYR_SPLIT_AUTO = 0, GYR_SPLIT_LAYERS = 1, GYR_SPLIT_ROWS = 2 } gyr_split;
+// time with, by the machines' speeds and how long a message takes; ANSWER the same, or rank 0 alone where it has room
+// for the whole model and is faster, as it is for one answer on machines of one kind.
+typedef enum gyr_split { GYR_SPLIT_AUTO = 0, GYR_SPLIT_LAYERS = 1, GYR_SPLIT_ROWS = 2, GYR_SPLIT_ANSWER = 3 } gyr_split;
 
 typedef struct gyr_model_options {
     uint32_t threads;   // worker threads; 0: one for each CPU this process may use
@@ -108,8 +109,8 @@ typedef struct gyr_model_options {
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
-    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()), all of them on CPUs with
-                             // "auto"; NULL: this process alone
+    struct gyr_ranks *ranks; // that compute it together, each a part (gyr_ranks_join()): on the card of its number on
+                             // its machine with "auto", or the CPU; NULL: this process alone
     // What "auto" finds room for beside the weights: tokens in the caches of so many sessions; 0: 4,096 of each of
     // one. Nothing is reserved with them.
     uint64_t tokens;
@@ -122,6 +123,8 @@ typedef struct gyr_model_options {
     // CPU computes the others. 0: all, or with "auto" as many as have room. Keys and values are where their layers are.
     uint32_t gpu_layers;
     bool cpu_experts;     // the experts of a mixture stay in the host's memory, and the CPU computes them
+    bool no_cpu;          // nothing of the model on the CPU: where the cards have no room for all of it, opening fails
+                          // with GYR_NO_MEMORY and says what would fit, and where there is none, GYR_UNSUPPORTED
     uint64_t reserved[3]; // zero; so wherever a member has this name
 } gyr_model_options;
 
@@ -137,10 +140,12 @@ GYR_API gyr_model *gyr_model_open_memory(const char *name, const void *data, siz
                                          const gyr_model_options *options, gyr_error *err);
 
 // Puts an open model on another device, as gyr_model_options.device names it: when its own failed (GYR_DEVICE), or when
-// that is wanted for something else. Its sessions and adapters stay. Tokens, lengths and scores of sessions are as they
-// were; what a device kept of them is computed again, with the same bytes, when they are next fed, and until then they
-// cannot be saved. Nothing else may be done with the model meanwhile, but with its tokenizer and templates. Fails as
-// gyr_model_open() does; the model then stays where it is.
+// that is wanted for something else. "auto": what it would be opened on without the cards that it was moved away from,
+// and without those that it is on now, of several only those that are lost; the CPU if there is no other. Its sessions
+// and adapters stay. Tokens, lengths and scores of sessions are as they were; what a device kept of them is computed
+// again, with the same bytes, when they are next fed, and until then they cannot be saved. Nothing else may be done
+// with the model meanwhile, but with its tokenizer and templates. Fails as gyr_model_open() does; the model then stays
+// where it is.
 GYR_API gyr_status gyr_model_move(gyr_model *model, const char *device, gyr_error *err);
 
 // Frees the model; its sessions must have been freed before. NULL is allowed.
@@ -150,7 +155,8 @@ GYR_API void gyr_model_close(gyr_model *model);
 // of the model's matrices, kept beside them. Sessions may have it (gyr_session_options), each its own or none, and are
 // computed together all the same; what a session gives does not depend on the adapters of others. The model must
 // outlive it, and it its sessions. Free with gyr_adapter_close(). Fails with GYR_IO; GYR_MALFORMED; GYR_UNSUPPORTED: it
-// is for another model, or has something in it that gyr does not do (docs/adapters.md).
+// is for another model, or has something in it that gyr does not do (docs/adapters.md). Of a model on ranks, rank 0
+// opens it, and the others read the same path; where one has another file there, it fails with GYR_USAGE.
 typedef struct gyr_adapter gyr_adapter;
 GYR_API gyr_adapter *gyr_adapter_open(gyr_model *model, const char *path, gyr_error *err);
 GYR_API void gyr_adapter_close(gyr_adapter *adapter);
@@ -214,6 +220,7 @@ typedef struct gyr_model_info {
     bool keeps_state;      // a session cut short computes its tokens again: a state does not go back
     bool bidirectional;    // tokens see those that come after them, too: see gyr_session_feed()
     bool encoder;          // it makes embeddings alone, and no session
+    bool relevance;        // a cross-encoder: it says how relevant texts are to others (gyr_relevance())
     uint32_t embedding;    // elements of an embedding (gyr_embed()); 0: it makes none
     uint64_t state_bytes;  // of the state that each of its sessions keeps; 0: none does
     const char *device;    // what it is on, as gyr_model_options.device names it, such as "cpu" or "cuda:0"
@@ -729,6 +736,28 @@ GYR_API const char *gyr_embed_prompt(const gyr_model *model, const char *name);
 // Name of prompt `index`, NULL past the last.
 GYR_API const char *gyr_embed_prompt_name(const gyr_model *model, size_t index);
 
+// ------------------------------------------------------------------------------------------------ relevance
+
+// A query and a document, as a cross-encoder reads them: one text.
+typedef struct gyr_pair {
+    int32_t *ids;  // free with gyr_free()
+    size_t count;  // tokens
+    size_t second; // the first token of the document
+} gyr_pair;
+
+// The tokens of a query and a document, with the marks around and between them that the model was trained with. Sizes
+// are bytes. Fails with GYR_UNSUPPORTED (the model is no cross-encoder, or has no tokenizer); GYR_TOO_LONG: together
+// they have more tokens than the model's context. Neither is cut.
+GYR_API gyr_status gyr_pair_new(const gyr_model *model, const char *query, size_t query_size, const char *document,
+                                size_t document_size, gyr_pair *pair, gyr_error *err);
+
+// How relevant the document of each of `n` pairs is to its query: `out` receives a number for each, as the model's head
+// gives it (a logit: larger is more relevant, and 1 / (1 + exp(-x)) lies between 0 and 1). Of BERT, RoBERTa and
+// XLM-RoBERTa with a head for one class (Nogueira and Cho, "Passage Re-ranking with BERT", 2019). Pairs are computed
+// together as they fit; a pair's number does not depend on the others. Fails with GYR_UNSUPPORTED, GYR_USAGE,
+// GYR_TOO_LONG.
+GYR_API gyr_status gyr_relevance(gyr_model *model, const gyr_pair *pairs, size_t n, float *out, gyr_error *err);
+
 // --------------------------------------------------------------------------------------------------- machine
 
 typedef struct gyr_device_info {
@@ -837,7 +866,7 @@ GYR_API const char *gyr_energy_basis_name(gyr_energy_basis basis);
 // ------------------------------------------------------------------------------------------------ fine-tuning
 
 // Trains an adapter (LoRA) for a model by conversations (docs/training.md). What comes out depends on the model, the
-// data and the options, and neither on the number of threads nor on interruptions: the same bytes.
+// data and the options, and neither on the number of threads or ranks nor on interruptions: the same bytes.
 
 typedef enum gyr_optimizer {
     GYR_OPTIMIZER_ADAMW = 0,
@@ -850,8 +879,14 @@ typedef enum gyr_schedule {
     GYR_SCHEDULE_CONSTANT = 2,
 } gyr_schedule;
 
+typedef enum gyr_method {
+    GYR_METHOD_SUPERVISED = 0, // answers are learned
+    GYR_METHOD_DPO = 1,        // direct preference optimization: of two answers, to give rather the one
+} gyr_method;
+
 // Where training stands. Losses are means over the tokens that are learned, accuracies the part of them that the model
-// would have chosen.
+// would have chosen. Of pairs of answers, losses and margins are means over pairs, and accuracies the part of them
+// whose preferred answer has the higher reward; margins say by how much.
 typedef struct gyr_tune_progress {
     size_t step, steps;                // of the optimizer: made, and all
     size_t epoch, epochs;              // the one that is under way, from 1; and all
@@ -864,7 +899,8 @@ typedef struct gyr_tune_progress {
     double seconds;                    // since gyr_tune_run() began
     uint64_t tokens_now;               // of `tokens`, those since then
     bool saved;                        // a checkpoint was written now, of the steps made so far
-    uint64_t reserved[6];
+    double margin, valid_margin;       // of pairs of answers
+    uint64_t reserved[4];
 } gyr_tune_progress;
 
 typedef struct gyr_tune_options {
@@ -879,7 +915,7 @@ typedef struct gyr_tune_options {
     uint32_t batch;       // examples of a step; 0: 4
     uint32_t context;     // most tokens of an example; 0: what the model was trained for
     bool cut;             // cut longer ones there; else they are refused
-    double learning_rate; // 0: 2e-4
+    double learning_rate; // 0: 2e-4, and 2e-5 of GYR_METHOD_DPO
     gyr_schedule schedule;
     double warmup;       // part of the steps in which the learning rate rises; 0: 0.1; negative: none
     double weight_decay; // 0: none
@@ -899,7 +935,11 @@ typedef struct gyr_tune_options {
     bool rslora;             // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
     struct gyr_ranks *ranks; // that share the examples of each step, each with all of the model: the same options on
                              // all, but that rank 0 alone has an `output`, and a `progress`; NULL: this process alone
-    uint64_t reserved[5];
+    double beta;             // of GYR_METHOD_DPO alone: how far rewards reach, at most 2; 0: 0.1
+    gyr_method method;       // with GYR_METHOD_DPO the data are pairs of answers, a line each, in OpenAI's format
+    uint64_t memory; // bytes that training may take, beside the model's: what layers keep for their gradients is
+                     // computed again, of as many as need be, to the same bytes. 0: all is kept
+    uint64_t reserved[2];
 } gyr_tune_options;
 
 typedef struct gyr_tune gyr_tune;
@@ -907,7 +947,7 @@ typedef struct gyr_tune gyr_tune;
 // Reads the data and checks all of it; nothing is computed yet. The model must outlive it. Fails with GYR_IO;
 // GYR_MALFORMED, by the line of the data that is wrong; GYR_TOO_LONG, by the line; GYR_UNSUPPORTED where the model has
 // no chat template, or does something that gyr has no gradient of; GYR_FAILED where a checkpoint is there and is not to
-// be gone on from, or is of another training.
+// be gone on from, or is of another training; GYR_NO_MEMORY where `memory` is too little.
 GYR_API gyr_tune *gyr_tune_open(gyr_model *model, const gyr_tune_options *options, gyr_error *err);
 GYR_API void gyr_tune_close(gyr_tune *tune);
 
@@ -923,7 +963,10 @@ typedef struct gyr_tune_info {
     uint64_t bytes;     // of memory that training takes, beside the model's
     bool rslora;
     gyr_optimizer optimizer;
-    uint64_t reserved[7];
+    gyr_method method;   // of GYR_METHOD_DPO, an example is a pair
+    uint32_t recomputed; // layers of the longest example that are computed again on the way back
+    double beta;
+    uint64_t reserved[5];
 } gyr_tune_info;
 
 // What is going to be done.
@@ -935,10 +978,12 @@ typedef struct gyr_tune_example {
     const float *weight; // 1 where a token is learned, given those in front of it; else 0
     size_t count, learned;
     size_t cut; // tokens that were cut off
-    uint64_t reserved[4];
+    bool other; // it is a pair's other answer, that is not to be given
+    uint64_t reserved[3];
 } gyr_tune_example;
 
-// Example `index` as it is learned; false past the last. What it points to lives as long as `tune`.
+// Example `index` as it is learned; of pairs, each has two: 2i and 2i + 1. False past the last. What it points to lives
+// as long as `tune`.
 GYR_API bool gyr_tune_get_example(const gyr_tune *tune, size_t index, gyr_tune_example *example);
 
 // Writes the adapter as it is now to `path`, in the format of its name, as gyr_adapter_save() does; to be called from
@@ -951,7 +996,8 @@ GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
 // ------------------------------------------------------------------------------------------------------- training
 
 // Trains all weights of a model, from nothing or of a file, by texts (docs/training.md). What comes out depends on the
-// texts and the options, and neither on the number of threads nor on interruptions: the same bytes.
+// texts and the options, and neither on the number of threads or ranks nor on
+// interruptions: the same bytes.
 
 // A model's shape; 0 and NULL: as `name` has it.
 typedef struct gyr_train_shape {
@@ -1013,7 +1059,9 @@ typedef struct gyr_train_options {
     // Called after each block. Return false to stop; a checkpoint is written, to go on from with `resume`.
     bool (*progress)(void *user, const gyr_train_progress *p);
     void *user;
-    uint64_t reserved[8];
+    struct gyr_ranks *ranks; // that share the blocks of each step, each with all of the model: the same options on all,
+                             // but that rank 0 alone has a `progress`; it alone writes. NULL: this process alone
+    uint64_t reserved[7];
 } gyr_train_options;
 
 typedef struct gyr_train gyr_train;
@@ -1115,10 +1163,11 @@ typedef struct gyr_plan_options {
     bool quick;          // of this machine: what was kept (gyr_plan_keep()); nothing is timed
     bool tune;           // what it takes to fine-tune: an adapter (LoRA) for every matrix
     bool fp8;            // train and tune with products of 8 bits where the cards have them; else of 16
-    uint32_t rank;       // of the adapter; 0: 16
-    uint64_t train;      // tokens to train all of the weights with; 0: none
-    uint64_t tokens;     // to tune with; 0: 10 million
-    uint64_t batch;      // tokens of an optimizer's step; 0: as many as is usual
+    bool no_cpu;     // nothing is to run on a CPU (gyr_model_options): a plan for this machine fails where that would
+    uint32_t rank;   // of the adapter; 0: 16
+    uint64_t train;  // tokens to train all of the weights with; 0: none
+    uint64_t tokens; // to tune with; 0: 10 million
+    uint64_t batch;  // tokens of an optimizer's step; 0: as many as is usual
     uint64_t reserved[4];
 } gyr_plan_options;
 

@@ -18,7 +18,7 @@ enum { MAX_WIDTHS = 16, MAX_SEQUENCES = 1024 };
 struct bench_options {
     const char *model, *adapter, *batch, *kv_type, *device_name, *split;
     uint64_t prompt, generate, context, threads, repeat, gpu_layers;
-    bool json, oversize, lock, no_cache, cpu_experts;
+    bool json, oversize, lock, no_cache, cpu_experts, no_cpu;
 };
 
 #define FIELD(name) offsetof(struct bench_options, name)
@@ -30,14 +30,16 @@ static const struct option options[] = {
     {"generate", 'n', "N", "tokens of each answer (32; 0: no decode)", OPTION_WHOLE, FIELD(generate), 0, 1e7},
     {"batch", 'b', "LIST", "numbers of sequences at once (1,4,16)", OPTION_TEXT, FIELD(batch)},
     {"context", 'c', "N", "tokens in each sequence before it begins (0)", OPTION_WHOLE, FIELD(context), 0, 1e7},
-    {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
+    {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
+    {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
+    {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024,
+     "Where it runs"},
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device_name)},
     {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
+    {"no-cpu", 0, NULL, "refuse what the cards have no room for", OPTION_FLAG, FIELD(no_cpu)},
     {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
-    {"repeat", 0, "N", "times to measure, for medians (3)", OPTION_WHOLE, FIELD(repeat), 1, MAX_REPEATS},
-    {"json", 0, NULL, "print JSON, an object for each number of sequences", OPTION_FLAG, FIELD(json)},
+    {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv", .group = "Memory"},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep neither the weights' fast form nor the rates", OPTION_FLAG, FIELD(no_cache)},
@@ -273,14 +275,14 @@ int verb_bench(int argc, char **argv) {
                              .device = o.device_name,
                              .gpu_layers = (uint32_t)o.gpu_layers,
                              .cpu_experts = o.cpu_experts,
+                             .no_cpu = o.no_cpu,
                              .oversize = o.oversize,
                              .lock = o.lock,
                              .cache = !o.no_cache,
                              .kv_type = kv_type_named(o.kv_type),
-                             .split = split_named(o.split)};
+                             .split = split_named(o.split, GYR_SPLIT_AUTO)};
     how.sequences = (uint32_t)most_of(widths, b.widths);
     how.tokens = how.sequences * (o.context + o.prompt + o.generate);
-    if (!team_adapter("bench", o.adapter)) return GYR_USAGE;
     if (team_follow(o.model, how, &status)) return status;
     signals_catch();
     double begun = seconds_now();

@@ -3,6 +3,7 @@
 #include "open.h"
 #include "options.h"
 #include "output.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 
 struct embed_options {
-    const char *model, *prompt, *pooling;
+    const char *model, *prompt, *pooling, *split;
     uint64_t dimensions, threads;
     bool raw, oversize, no_cache;
 };
@@ -27,6 +28,7 @@ static const struct option options[] = {
     {"pooling", 0, "mean|cls|last", "pool so, not as the model says", OPTION_CHOICE, FIELD(pooling)},
     {"raw", 0, NULL, "do not make vectors of length 1", OPTION_FLAG, FIELD(raw)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"no-cache", 0, NULL, "keep no rewritten weights for the next start", OPTION_FLAG, FIELD(no_cache)},
     {0}};
@@ -146,10 +148,13 @@ int verb_embed(int argc, char **argv) {
     struct embed_options o = {0};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status) return status == PARSE_HELP ? GYR_OK : status;
+    gyr_model_options how = {.threads = (uint32_t)o.threads,
+                             .split = split_named(o.split, GYR_SPLIT_AUTO),
+                             .oversize = o.oversize,
+                             .cache = !o.no_cache};
+    if (team_follow(o.model, how, &status)) return status;
     signals_catch();
-    gyr_model *model = open_model(
-        o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .oversize = o.oversize, .cache = !o.no_cache},
-        &status);
+    gyr_model *model = open_model(o.model, how, &status);
     if (!model) return status;
     struct source s = {.model = model, .texts = argv + 1, .left = (size_t)operands};
     char *input = NULL;

@@ -13,7 +13,7 @@
 struct plan_options {
     const char *on, *type, *prices, *budget, *kv_type, *train, *tokens, *batch;
     uint64_t users, context, prompt, threads, rank;
-    bool json, tune, fp8;
+    bool json, tune, fp8, no_cpu;
 };
 
 #define FIELD(name) offsetof(struct plan_options, name)
@@ -25,6 +25,7 @@ static const struct option options[] = {
     {"context", 'c', "N", "tokens of each (4096, or the model's if less)", OPTION_WHOLE, FIELD(context), 1, 1 << 28},
     {"prompt", 'p', "N", "tokens of a prompt (512)", OPTION_WHOLE, FIELD(prompt), 1, 1 << 28},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv"},
+    {"no-cpu", 0, NULL, "cards alone: what they have no room for is an error", OPTION_FLAG, FIELD(no_cpu)},
     {"threads", 't', "N", "worker threads of this machine", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"prices", 0, "FILE", "prices of cards and electricity", OPTION_TEXT, FIELD(prices)},
     {"budget", 0, "USD", "what would do for it: 20000, or 8/h to rent", OPTION_TEXT, FIELD(budget)},
@@ -276,6 +277,7 @@ int verb_plan(int argc, char **argv) {
                             .kv_type = kv_type_named(o.kv_type),
                             .tune = o.tune,
                             .fp8 = o.fp8,
+                            .no_cpu = o.no_cpu,
                             .rank = (uint32_t)o.rank};
     if (!tokens_of("train", o.train, &how.train) || !tokens_of("tokens", o.tokens, &how.tokens) ||
         !tokens_of("batch", o.batch, &how.batch))

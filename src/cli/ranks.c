@@ -56,15 +56,9 @@ void team_share(const char *path, gyr_model_options *o) {
     if (o->ranks && gyr_ranks_count(joined) > 1) o->speed = kept_speed(path, o);
 }
 
-gyr_split split_named(const char *name) {
-    if (!name) return GYR_SPLIT_AUTO;
+gyr_split split_named(const char *name, gyr_split usual) {
+    if (!name) return usual;
     return !strcmp(name, "layers") ? GYR_SPLIT_LAYERS : !strcmp(name, "rows") ? GYR_SPLIT_ROWS : GYR_SPLIT_AUTO;
-}
-
-bool team_adapter(const char *verb, const char *adapter) {
-    if (!adapter || !joined || gyr_ranks_count(joined) < 2) return true;
-    usage_error("--adapter: gyr %s takes none on several machines yet; merge it into the model (gyr merge)", verb);
-    return false;
 }
 
 bool team_follow(const char *path, gyr_model_options options, int *status) {
@@ -80,9 +74,8 @@ bool team_follow(const char *path, gyr_model_options options, int *status) {
     return true;
 }
 
-bool team_serves(bool one, bool adapters) {
-    if (!joined || gyr_ranks_count(joined) < 2) return true;
-    if (one) return team_adapter("serve", adapters ? "" : NULL);
+bool team_serves(bool one) {
+    if (one || !joined || gyr_ranks_count(joined) < 2) return true;
     usage_error("--model: on several machines gyr serve has one model, and no folder of them; start a server for each");
     return false;
 }
@@ -96,7 +89,8 @@ int team_end(int status) {
 bool team_none(const char *verb) {
     if (told(sizes, sizeof sizes / sizeof *sizes) < 2) return true;
     output_quiet(told(numbers, sizeof numbers / sizeof *numbers) > 0);
-    usage_error(
-        "%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench, serve and tune do)", verb);
+    usage_error("%s: does not run on several ranks; start it without MPI's launcher (gyr run, bench, embed, serve, "
+                "tune and train do)",
+                verb);
     return false;
 }

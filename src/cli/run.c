@@ -49,8 +49,9 @@ static const struct option options[] = {
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
     {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
+    {"no-cpu", 0, NULL, "refuse what the cards have no room for", OPTION_FLAG, FIELD(no_cpu)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
+    {"split", 0, SPLITS, "how ranks share the model (else as is fastest)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
     {"no-cache", 0, NULL, "keep no file of the weights' fast form", OPTION_FLAG, FIELD(no_cache)},
@@ -179,12 +180,13 @@ static gyr_model_options model_options(const struct run_options *o) {
                                .device = o->device,
                                .gpu_layers = (uint32_t)o->gpu_layers,
                                .cpu_experts = o->cpu_experts,
+                               .no_cpu = o->no_cpu,
                                .oversize = o->oversize,
                                .lock = o->lock,
                                .cache = !o->no_cache,
                                .tokens = o->context,
                                .kv_type = kv_type_named(o->kv_type),
-                               .split = split_named(o->split)};
+                               .split = split_named(o->split, GYR_SPLIT_ANSWER)};
 }
 
 static int open_talk(struct talk *t) {
@@ -215,7 +217,6 @@ static int open_receipt(struct talk *t) {
 
 static int run(struct run_options *o, char **words, int count) {
     int ended;
-    if (!team_adapter("run", o->adapter)) return GYR_USAGE;
     if (team_follow(o->model, model_options(o), &ended)) return ended;
     bool one_shot = count || !isatty(STDIN_FILENO);
     if (!one_shot && (o->json || !isatty(STDOUT_FILENO)))

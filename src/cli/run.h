@@ -14,7 +14,7 @@ struct run_options {
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct texts stop;
     struct biases bias;
-    bool oversize, lock, no_cache, cpu_experts, raw, json, stats, ignore_end, verbose;
+    bool oversize, lock, no_cache, cpu_experts, no_cpu, raw, json, stats, ignore_end, verbose;
 };
 
 extern const struct syntax run_syntax;

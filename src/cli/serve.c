@@ -20,7 +20,7 @@ struct serving {
     const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *split;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory, adapter_memory, tune_threads, gpu_layers;
-    bool auth, no_auth, oversize, lock, no_cache, cpu_experts, quiet, no_page, pull, tune_fair;
+    bool auth, no_auth, oversize, lock, no_cache, cpu_experts, no_cpu, quiet, no_page, pull, tune_fair;
 };
 
 static const uint64_t UNSET = UINT64_MAX;
@@ -38,6 +38,7 @@ static const struct option options[] = {
     {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
     {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
+    {"no-cpu", 0, NULL, "refuse what the cards have no room for", OPTION_FLAG, FIELD(no_cpu)},
     {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model that memory cannot hold, from disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
@@ -101,9 +102,10 @@ static gyr_model_options model_options(const struct serving *o) {
                                .device = device_named(o->device),
                                .gpu_layers = (uint32_t)o->gpu_layers,
                                .cpu_experts = o->cpu_experts,
+                               .no_cpu = o->no_cpu,
                                .tokens = o->context,
                                .kv_type = kv_type_named(o->kv_type),
-                               .split = split_named(o->split),
+                               .split = split_named(o->split, GYR_SPLIT_AUTO),
                                .oversize = o->oversize,
                                .lock = o->lock,
                                .cache = !o->no_cache,
@@ -187,10 +189,10 @@ int verb_serve(int argc, char **argv) {
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
-    if (!status && !team_serves(n == 1, o.adapter_folder || o.adapters.count)) status = GYR_USAGE;
+    if (!status && !team_serves(n == 1)) status = GYR_USAGE;
     bool follows = !status && follow(&o, &status);
     if (!status && !follows) status = sources_find(&models, &o.models, &o.aliases);
-    if (!status && !follows && !team_serves(models.n == 1 && !models.list->listed, false)) status = GYR_USAGE;
+    if (!status && !follows && !team_serves(models.n == 1 && !models.list->listed)) status = GYR_USAGE;
     if (!status && !follows) status = adapter_sources_read(&adapters, &o.adapters);
     char *pages = pages_folder();
     if (!status && !follows) status = run(&o, &models, &adapters, pages);

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char ending[] = ".gguf", parts[] = "-00001-of-NNNNN";
-enum { ENDING = sizeof ending - 1, PARTS = sizeof parts - 1 };
+static const char ending[] = ".gguf";
+enum { ENDING = sizeof ending - 1, PARTS = sizeof "-00001-of-NNNNN" - 1 };
 
 static bool is_gguf(const char *name) {
     size_t n = strlen(name);

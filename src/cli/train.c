@@ -3,6 +3,7 @@
 #include "options.h"
 #include "output.h"
 #include "progress.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -225,9 +226,18 @@ static gyr_train_options options_of(const struct train_options *o, struct tellin
         .valid_tokens = o->valid_tokens,
         .prompt = o->prompt,
         .sample_tokens = (uint32_t)o->sample_tokens,
-        .progress = tell,
+        .progress = team_follows() ? NULL : tell,
         .user = t,
+        .ranks = team_joined(),
     };
+}
+
+// A rank behind rank 0, which prints and writes what there is.
+static int follow(gyr_train *train) {
+    gyr_error e = {0};
+    int status = gyr_train_run(train, &e) ? report(&e) : GYR_OK;
+    gyr_train_close(train);
+    return status;
 }
 
 static int train(const struct train_options *o) {
@@ -236,6 +246,7 @@ static int train(const struct train_options *o) {
     gyr_train_options all = options_of(o, &t);
     gyr_train *train = gyr_train_open(&all, &e);
     if (!train) return report(&e);
+    if (team_follows()) return follow(train);
     gyr_train_get_info(train, &t.info);
     (o->json ? print_plan : say_plan)(&t.info);
     t.last.step = t.info.done;
@@ -248,7 +259,8 @@ static int train(const struct train_options *o) {
 }
 
 int verb_train(int argc, char **argv) {
-    if (argc > 1 && !strcmp(argv[1], "tokenizer")) return train_tokenizer(argc - 1, argv + 1);
+    if (argc > 1 && !strcmp(argv[1], "tokenizer"))
+        return team_none("train tokenizer") ? train_tokenizer(argc - 1, argv + 1) : GYR_USAGE;
     struct train_options o = {.warmup = 0.02, .decay = 0.1, .clip = 1, .hold_out = 0.01, .sample_tokens = 48};
     int operands, status = options_parse(&syntax, argc, argv, &o, &operands);
     if (status == PARSE_HELP)

@@ -15,9 +15,9 @@
 #include <string.h>
 
 struct tune_options {
-    const char *model, *data, *valid, *output, *schedule, *targets, *optimizer;
-    uint64_t rank, epochs, batch, context, seed, threads, save_steps;
-    double alpha, rate, warmup, decay, clip;
+    const char *model, *data, *valid, *output, *schedule, *targets, *optimizer, *method;
+    uint64_t rank, epochs, batch, context, seed, threads, save_steps, memory;
+    double alpha, beta, rate, warmup, decay, clip;
     bool resume, cut, show, json, rslora;
 };
 
@@ -32,21 +32,25 @@ static const struct option options[] = {
     {"resume", 0, NULL, "go on from the checkpoint, if there is one", OPTION_FLAG, FIELD(resume)},
     {"json", 0, NULL, "print a JSON object for each step and at the end", OPTION_FLAG, FIELD(json)},
     {"threads", 't', "N", "worker threads (one for each CPU if not given)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"rank", 0, "N", "rank of the adapter (16)", OPTION_WHOLE, FIELD(rank), 1, 4096, "Training"},
+    {"method", 0, "supervised|dpo", "learn answers, or which of two to prefer", OPTION_CHOICE, FIELD(method), 0, 0,
+     "Training"},
+    {"beta", 0, "X", "of dpo: how far rewards reach (0.1)", OPTION_REAL, FIELD(beta), 1e-6, 2},
+    {"rank", 0, "N", "rank of the adapter (16)", OPTION_WHOLE, FIELD(rank), 1, 4096},
     {"alpha", 0, "X", "pairs are scaled by alpha / rank (twice the rank)", OPTION_REAL, FIELD(alpha), 1e-6, 1e6},
     {"rslora", 0, NULL, "pairs are scaled by alpha / sqrt(rank)", OPTION_FLAG, FIELD(rslora)},
     {"targets", 0, "WORDS", "what gets a pair: attention, q_proj,v_proj...", OPTION_TEXT, FIELD(targets)},
     {"epochs", 0, "N", "times that all is learned (by number of examples)", OPTION_WHOLE, FIELD(epochs), 1, 1e6},
     {"batch", 0, "N", "examples of a step (4)", OPTION_WHOLE, FIELD(batch), 1, 1e6},
-    {"lr", 0, "X", "learning rate (2e-4)", OPTION_REAL, FIELD(rate), 1e-12, 1e3},
+    {"lr", 0, "X", "learning rate (2e-4; 2e-5 of dpo)", OPTION_REAL, FIELD(rate), 1e-12, 1e3},
     {"optimizer", 0, "adamw|muon", "how numbers are moved (adamw)", OPTION_CHOICE, FIELD(optimizer)},
     {"schedule", 0, "linear|cosine|constant", "how the learning rate falls (linear)", OPTION_CHOICE, FIELD(schedule)},
     {"warmup", 0, "X", "part of the steps in which it rises (0.1)", OPTION_REAL, FIELD(warmup), 0, 1},
     {"weight-decay", 0, "X", "weight decay (0)", OPTION_REAL, FIELD(decay), 0, 1e3},
     {"clip", 0, "X", "longest gradient (1); 0: any", OPTION_REAL, FIELD(clip), 0, 1e9},
-    {"seed", 0, "N", "of the order of examples and the first numbers (0)", OPTION_WHOLE, FIELD(seed), 0, 1e18},
+    {"seed", 0, "N", "of the order of examples and first numbers (0)", OPTION_WHOLE, FIELD(seed), 0, 1e18},
     {"max-tokens", 0, "N", "longest example (as the model was trained)", OPTION_WHOLE, FIELD(context), 2, 1e9},
     {"cut", 0, NULL, "cut longer examples instead of refusing them", OPTION_FLAG, FIELD(cut)},
+    {"memory", 0, "MIB", "most that training takes (what all layers keep)", OPTION_WHOLE, FIELD(memory), 1, 1e9},
     {"save-steps", 0, "N", "steps between checkpoints (about a minute)", OPTION_WHOLE, FIELD(save_steps), 1, 1e9},
     {0}};
 
@@ -66,6 +70,8 @@ struct telling {
     double first; // loss of the first step
 };
 
+static bool learns_pairs(const struct tune_options *o) { return o->method && !strcmp(o->method, "dpo"); }
+
 static double rate_of(const gyr_tune_progress *p) { return p->seconds > 0 ? (double)p->tokens_now / p->seconds : 0; }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -78,24 +84,31 @@ static void print_object(json_t *j) {
     json_decref(j);
 }
 
-static void tell_json(const gyr_tune_progress *p) {
+static void tell_json(const gyr_tune_progress *p, bool pairs) {
     json_t *j = json_pack("{s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "step", (json_int_t)p->step, "steps",
                           (json_int_t)p->steps, "epoch", (json_int_t)p->epoch, "tokens", (json_int_t)p->tokens, "loss",
                           number(p->loss), "accuracy", number(p->accuracy), "learning_rate", number(p->rate),
                           "gradient", number(p->norm), "tokens_per_second", number(rate_of(p)));
+    if (j && pairs) json_object_set_new(j, "margin", number(p->margin));
     if (j && !isnan(p->valid_loss)) {
         json_object_set_new(j, "valid_loss", number(p->valid_loss));
         json_object_set_new(j, "valid_accuracy", number(p->valid_accuracy));
+        if (pairs) json_object_set_new(j, "valid_margin", number(p->valid_margin));
     }
     print_object(j);
 }
 
-static void tell_text(const gyr_tune_progress *p) {
+static void tell_text(const gyr_tune_progress *p, bool pairs) {
     double left = (double)(p->tokens_all - p->tokens) / (rate_of(p) + 1e-9);
-    print("step %zu/%zu  epoch %zu  loss %.4f  accuracy %.1f%%  lr %.3g  %.0f tokens/s  %.0f s left\n", p->step,
-          p->steps, p->epoch, p->loss, 100 * p->accuracy, p->rate, rate_of(p), left);
-    if (!isnan(p->valid_loss))
-        print("epoch %zu: validation loss %.4f, accuracy %.1f%%\n", p->epoch, p->valid_loss, 100 * p->valid_accuracy);
+    print("step %zu/%zu  epoch %zu  loss %.4f  accuracy %.1f%%", p->step, p->steps, p->epoch, p->loss,
+          100 * p->accuracy);
+    if (pairs) print("  margin %.3g", p->margin);
+    print("  lr %.3g  %.0f tokens/s  %.0f s left\n", p->rate, rate_of(p), left);
+    if (!isnan(p->valid_loss)) {
+        print("epoch %zu: validation loss %.4f, accuracy %.1f%%", p->epoch, p->valid_loss, 100 * p->valid_accuracy);
+        if (pairs) print(", margin %.3g", p->valid_margin);
+        print("\n");
+    }
     print_flush();
 }
 
@@ -105,9 +118,9 @@ static bool tell(void *user, const gyr_tune_progress *p) {
         progress_end(&t->bar);
         if (isnan(t->first)) t->first = p->loss;
         if (t->o->json)
-            tell_json(p);
+            tell_json(p, learns_pairs(t->o));
         else
-            tell_text(p);
+            tell_text(p, learns_pairs(t->o));
         progress_start(&t->bar, "training", NULL, 0);
     }
     t->last = *p;
@@ -118,11 +131,15 @@ static bool tell(void *user, const gyr_tune_progress *p) {
 // ------------------------------------------------------------------------------------------------- report
 
 static void say_plan(const gyr_tune_info *i) {
-    say_dim("%zu examples (%zu conversations), %llu tokens, %llu of them learned, longest %zu", i->examples, i->chats,
-            (unsigned long long)i->tokens, (unsigned long long)i->learned, i->longest);
+    bool pairs = i->method == GYR_METHOD_DPO;
+    say_dim("%zu examples (%zu %s), %llu tokens, %llu of them learned, longest %zu", i->examples, i->chats,
+            pairs ? "pairs of answers" : "conversations", (unsigned long long)i->tokens, (unsigned long long)i->learned,
+            i->longest);
+    if (pairs) say_dim("direct preference optimization, beta %g", i->beta);
     say_dim("rank %u, alpha %g%s, learning rate %g, %u epochs of %zu steps, %s numbers; takes %s of memory", i->rank,
             i->alpha, i->rslora ? " (rsLoRA)" : "", i->learning_rate, i->epochs, i->steps / i->epochs,
             human_count((double)i->numbers), human_bytes((double)i->bytes));
+    if (i->recomputed) say_dim("%u layers are computed again on the way back, to take no more", i->recomputed);
     if (i->cut) say_dim("%zu examples are cut off", i->cut);
     if (i->endless)
         say_error("note: the template ends no answer of %zu examples with a token that ends answers: the model will "
@@ -132,13 +149,16 @@ static void say_plan(const gyr_tune_info *i) {
 }
 
 static void print_plan(const gyr_tune_info *i) {
-    print_object(json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "conversations",
-                           (json_int_t)i->chats, "examples", (json_int_t)i->examples, "tokens", (json_int_t)i->tokens,
-                           "learned", (json_int_t)i->learned, "longest", (json_int_t)i->longest, "cut",
-                           (json_int_t)i->cut, "without_end", (json_int_t)i->endless, "rank", (json_int_t)i->rank,
-                           "alpha", i->alpha, "learning_rate", i->learning_rate, "epochs", (json_int_t)i->epochs,
-                           "steps", (json_int_t)i->steps, "done", (json_int_t)i->done, "numbers",
-                           (json_int_t)i->numbers, "bytes", (json_int_t)i->bytes));
+    json_t *j =
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:I,s:I}", "conversations",
+                  (json_int_t)i->chats, "examples", (json_int_t)i->examples, "tokens", (json_int_t)i->tokens, "learned",
+                  (json_int_t)i->learned, "longest", (json_int_t)i->longest, "cut", (json_int_t)i->cut, "without_end",
+                  (json_int_t)i->endless, "rank", (json_int_t)i->rank, "alpha", i->alpha, "learning_rate",
+                  i->learning_rate, "epochs", (json_int_t)i->epochs, "steps", (json_int_t)i->steps, "done",
+                  (json_int_t)i->done, "numbers", (json_int_t)i->numbers, "bytes", (json_int_t)i->bytes);
+    json_object_set_new(j, "recomputed", json_integer((json_int_t)i->recomputed));
+    if (i->method == GYR_METHOD_DPO) json_object_set_new(j, "beta", json_real(i->beta));
+    print_object(j);
 }
 
 static void close_report(const struct telling *t) {
@@ -177,6 +197,9 @@ static gyr_tune_options options_of(const struct tune_options *o, struct telling 
         .targets = o->targets,
         .optimizer = o->optimizer && !strcmp(o->optimizer, "muon") ? GYR_OPTIMIZER_MUON : GYR_OPTIMIZER_ADAMW,
         .rslora = o->rslora,
+        .method = learns_pairs(o) ? GYR_METHOD_DPO : GYR_METHOD_SUPERVISED,
+        .beta = o->beta,
+        .memory = o->memory << 20,
         .warmup = o->warmup == 0 ? -1 : o->warmup,
         .weight_decay = o->decay,
         .clip = o->clip == 0 ? -1 : o->clip,

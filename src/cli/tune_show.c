@@ -30,8 +30,12 @@ static bool print_run(const gyr_tokenizer *t, const gyr_tune_example *x, size_t 
     return true;
 }
 
-static bool print_example(const gyr_tokenizer *t, const gyr_tune_example *x, bool colours) {
-    print("line %zu: %zu tokens, %zu learned", x->line, x->count, x->learned);
+static const char *side(const gyr_tune_example *x, bool pairs) {
+    return !pairs ? "" : x->other ? "not preferred, " : "preferred, ";
+}
+
+static bool print_example(const gyr_tokenizer *t, const gyr_tune_example *x, bool pairs, bool colours) {
+    print("line %zu: %s%zu tokens, %zu learned", x->line, side(x, pairs), x->count, x->learned);
     print(x->cut ? ", %zu cut off\n" : "\n", x->cut);
     for (size_t from = 0, to; from < x->count; from = to) {
         for (to = from + 1; to < x->count && is_learned(x, to) == is_learned(x, from);) to++;
@@ -40,7 +44,7 @@ static bool print_example(const gyr_tokenizer *t, const gyr_tune_example *x, boo
     return print("\n\n");
 }
 
-static bool print_json(const gyr_tokenizer *t, const gyr_tune_example *x) {
+static bool print_json(const gyr_tokenizer *t, const gyr_tune_example *x, bool pairs) {
     json_t *runs = json_array();
     for (size_t from = 0, to; from < x->count; from = to) {
         gyr_error e = {0};
@@ -56,6 +60,7 @@ static bool print_json(const gyr_tokenizer *t, const gyr_tune_example *x) {
     }
     json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:o}", "line", (json_int_t)x->line, "tokens", (json_int_t)x->count,
                             "learned", (json_int_t)x->learned, "cut", (json_int_t)x->cut, "runs", runs);
+    if (pairs) json_object_set_new(all, "preferred", json_boolean(!x->other));
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     if (!text) return false;
@@ -66,8 +71,10 @@ static bool print_json(const gyr_tokenizer *t, const gyr_tune_example *x) {
 
 int tune_show(const gyr_tune *tune, const gyr_tokenizer *tokenizer, bool json) {
     gyr_tune_example x;
-    bool colours = coloured(), ok = true;
+    gyr_tune_info info;
+    gyr_tune_get_info(tune, &info);
+    bool colours = coloured(), pairs = info.method == GYR_METHOD_DPO, ok = true;
     for (size_t i = 0; ok && gyr_tune_get_example(tune, i, &x); i++)
-        ok = json ? print_json(tokenizer, &x) : print_example(tokenizer, &x, colours);
+        ok = json ? print_json(tokenizer, &x, pairs) : print_example(tokenizer, &x, pairs, colours);
     return ok ? GYR_OK : GYR_FAILED;
 }

@@ -13,6 +13,13 @@ static const struct kind {
     const char *file, *sign;
 } kinds[] = {{"gyr-openmpi.so", "OMPI_COMM_WORLD_SIZE"}, {"gyr-mpich.so", "PMI_SIZE"}};
 
+uint32_t ranks_local(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return (uint32_t)strtoul(getenv(names[i]), NULL, 10);
+    return 0;
+}
+
 // The program's own folder: of a build, and of an installed program that has its modules beside it or in ../lib/gyr.
 static bool own_folder(char folder[PATH_MAX]) {
     ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - 1);

@@ -25,6 +25,9 @@ enum parcel {
 // Whether a launcher started this process, with others or alone.
 bool ranks_launched(void);
 
+// Which of its machine's processes this one is, by what the launcher told it, from 0; 0 where none did.
+uint32_t ranks_local(void);
+
 // Joins the others. False, with the error set, if that cannot be, or if they are not alike; where rank 0 says what was
 // wrong, the others' message is empty. The first call of all here; ranks_leave() is the last, of *ranks that is not
 // NULL, whether this went well or not.

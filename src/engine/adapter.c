@@ -1,5 +1,6 @@
 // Adapters of a model, which its sessions may have.
 #include "engine/adapter.h"
+#include "engine/ranks.h"
 #include "engine/saved.h"
 
 #include <stdlib.h>
@@ -28,12 +29,12 @@ struct adapter *adapter_again(const struct gyr_adapter *a, const struct gyr_mode
     return bound;
 }
 
-gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
-    if (!model_here(m, "an adapter", e)) return NULL;
-    gyr_adapter *a = calloc(1, sizeof *a);
-    if (!a) return fail_memory(e, path), NULL;
-    a->model = m;
-    if (fill(a, path, e)) {
+struct gyr_adapter *adapter_here(struct gyr_model *m, const char *path, uint32_t number, gyr_error *e) {
+    gyr_error made = {0};
+    gyr_adapter none = {0}, *a = calloc(1, sizeof *a);
+    if (a) *a = (gyr_adapter){.model = m, .number = number};
+    bool ok = a ? fill(a, path, &made) : fail_memory(&made, path);
+    if (ranks_agree_adapter(m, ok, &made, (a ? a : &none)->checksum, e)) {
         a->next = m->adapters;
         a->link = &m->adapters;
         if (a->next) a->next->link = &a->next;
@@ -44,8 +45,15 @@ gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
     return NULL;
 }
 
+gyr_adapter *gyr_adapter_open(gyr_model *m, const char *path, gyr_error *e) {
+    uint32_t number = ++m->adapters_opened;
+    if (m->gone.status) return fail_null(e, m->gone.status, "%s", m->gone.message);
+    return ranks_tell_adapter(m, number, path, e) ? adapter_here(m, path, number, e) : NULL;
+}
+
 void gyr_adapter_close(gyr_adapter *a) {
     if (!a) return;
+    if (a->link) ranks_drop_adapter(a);
     if (a->link) *a->link = a->next;
     if (a->next) a->next->link = a->link;
     adapter_free(a->bound);
@@ -57,7 +65,7 @@ void gyr_adapter_checksum(const gyr_adapter *a, char checksum[65]) {
     memcpy(checksum, a->checksum, sizeof a->checksum);
 }
 
-uint64_t gyr_adapter_bytes(const gyr_adapter *a) { return adapter_bytes(a->bound); }
+uint64_t gyr_adapter_bytes(const gyr_adapter *a) { return a->bound ? adapter_bytes(a->bound) : 0; }
 
 uint64_t session_identity(const struct gyr_session *s) {
     struct check c = {{0}};
@@ -71,5 +79,6 @@ uint64_t session_identity(const struct gyr_session *s) {
 
 gyr_status gyr_adapter_save(const gyr_adapter *a, const char *path, gyr_error *e) {
     gyr_error made = {0};
+    if (!model_here(a->model, "writing an adapter", &made)) return status_of(false, &made, e);
     return status_of(adapter_save(a->bound, path, &made), &made, e);
 }

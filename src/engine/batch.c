@@ -109,6 +109,7 @@ static void put_row(struct batch *b, size_t i, struct taken *t, struct row row) 
     row.pages = &in->s->pages;
     row.state = in->s->state;
     row.adapter = in->s->adapter ? in->s->adapter->bound : NULL;
+    row.type = in->second && row.position >= in->second;
     b->rows[t->rows++] = row;
     if (!row.wanted) return;
     b->of[t->wanted] = i;
@@ -186,7 +187,7 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
     for (size_t i = first; i < b->n; i++)
         if (b->in[i].count && b->in[i].s->kv == kv) take_rows(b, i, &t);
     bool together = t.wanted && b->to[0], last = all_taken(b);
-    for (size_t k = 1; k < t.wanted; k++) together &= b->to[k] == b->to[k - 1] + vocab;
+    for (size_t k = 1; together && k < t.wanted; k++) together = b->to[k] == b->to[k - 1] + vocab;
     bool one = last && t.wanted == 1 && !b->to[0] && b->gives == GIVES_LOGITS;
     float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
     b->computed = true;

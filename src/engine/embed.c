@@ -47,6 +47,7 @@ const char *gyr_embed_prompt_name(const gyr_model *m, size_t index) {
 struct job {
     struct gyr_model *m;
     const gyr_tokens *texts;
+    const size_t *second; // NULL: all is the first part
     enum pooling pooling;
     bool unit;
     size_t size, keep; // of an embedding, and of what is kept of it
@@ -78,13 +79,14 @@ static bool read_options(struct job *j, const gyr_embed_options *o, gyr_error *e
     const struct sentence *s = &j->m->checkpoint->sentence;
     const char *path = j->m->checkpoint->path;
     if (!CHECK_RESERVED(o, e)) return false;
-    if (s->refused) return fail(e, GYR_UNSUPPORTED, "%s: no embeddings: %s; take another model", path, s->refused);
+    if (s->refused && !j->second)
+        return fail(e, GYR_UNSUPPORTED, "%s: no embeddings: %s; take another model", path, s->refused);
     if (o && ((unsigned)o->pooling > GYR_POOLING_LAST || (unsigned)o->unit > GYR_UNIT_NO))
         return fail(e, GYR_USAGE, "%s: no such pooling or unit: %d, %d", path, (int)o->pooling, (int)o->unit);
     j->pooling = o && o->pooling ? kinds[o->pooling] : s->pooling;
     if (!j->pooling) j->pooling = j->m->model->h.bidirectional ? POOLING_MEAN : POOLING_LAST;
     j->unit = o && o->unit ? o->unit == GYR_UNIT_YES : s->unit || !s->told;
-    j->size = embedding_size(j->m);
+    j->size = j->second ? 1 : embedding_size(j->m);
     j->keep = o && o->dimensions ? o->dimensions : j->size;
     return j->keep <= j->size ||
            fail(e, GYR_USAGE, "%s: %zu dimensions of an embedding of %zu; ask for fewer", path, j->keep, j->size);
@@ -121,7 +123,8 @@ static size_t take_texts(const struct job *j, size_t first, size_t n) {
 }
 
 // The pooled states of n texts.
-static bool compute(struct job *j, const gyr_tokens *texts, size_t n, gyr_error *e) {
+static bool compute(struct job *j, size_t first, size_t n, gyr_error *e) {
+    const gyr_tokens *texts = j->texts + first;
     size_t hidden = j->m->model->h.hidden, opened = 0;
     struct pool pools[MOST_TOGETHER];
     struct intake in[MOST_TOGETHER];
@@ -135,6 +138,7 @@ static bool compute(struct job *j, const gyr_tokens *texts, size_t n, gyr_error 
         ok = sessions[i];
         opened += ok;
         in[i] = (struct intake){.s = sessions[i], .ids = texts[i].ids, .count = texts[i].count, .pool = &pools[i]};
+        in[i].second = j->second ? j->second[first + i] : 0;
     }
     ok = ok && sessions_feed(in, n, e);
     for (size_t i = 0; i < opened; i++) gyr_session_free(sessions[i]);
@@ -174,16 +178,21 @@ static bool embed(struct job *j, size_t n, const gyr_embed_options *o, float *ou
     bool ok = read_options(j, o, e) && check(j, n, e) && (!n || make_room(j, e));
     for (size_t at = 0, some; ok && at < n; at += some) {
         some = take_texts(j, at, n);
-        ok = compute(j, j->texts + at, some, e) && densify(j, some, e);
+        ok = compute(j, at, some, e) && densify(j, some, e);
         for (size_t i = 0; ok && i < some; i++) give(j, j->pooled + i * j->size, out + (at + i) * j->keep);
     }
     free_room(j);
     return ok;
 }
 
+bool embed_texts(struct gyr_model *m, const gyr_tokens *texts, const size_t *second, size_t n,
+                 const gyr_embed_options *o, float *out, gyr_error *e) {
+    struct job j = {.m = m, .texts = texts, .second = second};
+    return embed(&j, n, o, out, e);
+}
+
 gyr_status gyr_embed(gyr_model *m, const gyr_tokens *texts, size_t n, const gyr_embed_options *o, float *out,
                      gyr_error *e) {
     gyr_error made = {0};
-    struct job j = {.m = m, .texts = texts};
-    return status_of(model_here(m, "an embedding", &made) && embed(&j, n, o, out, &made), &made, e);
+    return status_of(embed_texts(m, texts, NULL, n, o, out, &made), &made, e);
 }

@@ -59,6 +59,7 @@ struct gyr_model {
     uint64_t kv_limit;             // bytes that they may take; 0: what the memory leaves
     struct gyr_session *sessions;  // all of them
     struct gyr_adapter *adapters;  // likewise
+    uint32_t adapters_opened;      // so far
     uint64_t clock;                // batches so far
     float *scores, *one;           // [n_scores] and [vocab], what passes give on its way to sessions
     size_t n_scores;
@@ -150,6 +151,7 @@ struct intake {
     float *logits;     // of all of them, [count][vocab]; NULL: of the last one, into the session
     bool more;         // another part of the same prompt follows: no logits
     struct pool *pool; // takes the states of these tokens; no logits. All intakes of a batch have one, or none has
+    size_t second;     // the place from which on tokens are of the second of two types; 0: none is
 };
 
 // What becomes of the states of a text's tokens: one vector.
@@ -178,6 +180,11 @@ bool kv_admit(struct gyr_model *m, const struct intake *in, size_t n, gyr_error 
 
 // Appends the tokens of all intakes, which it uses up, or, when it fails, of none.
 bool sessions_feed(struct intake *in, size_t n, gyr_error *e);
+
+// What embeddings, and a cross-encoder's numbers, are computed of: [n] texts and, unless NULL, where the second part of
+// each begins. `out` has a row for each.
+bool embed_texts(struct gyr_model *m, const gyr_tokens *texts, const size_t *second, size_t n,
+                 const gyr_embed_options *o, float *out, gyr_error *e);
 
 // Elements of a text's embedding; 0: the model makes none.
 size_t embedding_size(const struct gyr_model *m);

@@ -1,4 +1,5 @@
 // Several ranks, as those behind rank 0 see them: pages and states by rank 0's numbers, and passes that it asks for.
+#include "engine/adapter.h"
 #include "engine/ranks.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct follower {
     size_t n_states, room_states;
     struct pages *pages; // of the sequences of a pass; they point into its message
     struct sequence_state **of;
+    const struct adapter **adapter;
     struct row *rows;
     float *out;
     size_t room_out;
@@ -87,9 +89,14 @@ static bool read_sequences(struct follower *f, const struct pass_head *h, struct
     if (pages) f->pages = pages;
     struct sequence_state **of = reallocarray(f->of, h->sequences + 1, sizeof(*of));
     if (of) f->of = of;
-    if (!pages || !of) return fail_memory(e, "ranks");
+    const struct adapter **adapter = reallocarray(f->adapter, h->sequences + 1, sizeof(*adapter));
+    if (adapter) f->adapter = adapter;
+    if (!pages || !of || !adapter) return fail_memory(e, "ranks");
     for (uint32_t i = 0; i < h->sequences; i++) {
         if (!next(r, &s, sizeof s) || s.pages > r->left / sizeof(uint32_t)) return garbled(e);
+        const struct gyr_adapter *has = s.adapter ? ranks_adapter(f->m, s.adapter) : NULL;
+        if (s.adapter && !has) return garbled(e);
+        adapter[i] = has ? has->bound : NULL;
         if (!state_named(f, s.state, &of[i], e)) return false;
         pages[i] = (struct pages){(uint32_t *)(uintptr_t)r->at, s.pages, s.pages};
         for (uint32_t k = 0; k < s.pages; k++)
@@ -111,8 +118,13 @@ static bool read_rows(struct follower *f, const struct pass_head *h, struct read
         if (sequence >= h->sequences || t.position / PAGE_TOKENS >= f->pages[sequence].n || t.token < 0 ||
             (uint32_t)t.token >= f->m->model->h.vocab)
             return garbled(e);
-        rows[i] = (struct row){
-            t.token, t.position, t.ahead, &f->pages[sequence], f->of[sequence], t.sequence >> ROW_WANTED, NULL};
+        rows[i] = (struct row){t.token,
+                               t.position,
+                               t.ahead,
+                               &f->pages[sequence],
+                               f->of[sequence],
+                               t.sequence >> ROW_WANTED,
+                               f->adapter[sequence]};
         *wanted += rows[i].wanted;
     }
     return true;
@@ -129,7 +141,8 @@ static bool make_out(struct follower *f, size_t floats, gyr_error *e) {
 
 // What a pass needs to be here, whoever computes it.
 static bool prepare(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
-    if (h->pool >= KV_POOLS || h->rows > run_rows(f->m->run) || h->sequences > h->rows) return garbled(e);
+    bool whole = f->m->model->h.bidirectional && h->rows <= f->m->model->h.far_context; // a text is one pass
+    if (h->pool >= KV_POOLS || (!whole && h->rows > run_rows(f->m->run)) || h->sequences > h->rows) return garbled(e);
     return follow_pools(f, h, e) && follow_notes(f, h, r, e) && read_sequences(f, h, r, e) &&
            read_rows(f, h, r, wanted, e);
 }
@@ -168,6 +181,7 @@ static void drop(struct follower *f) {
     free(f->states);
     free(f->pages);
     free(f->of);
+    free(f->adapter);
     free(f->rows);
     free(f->out);
 }
@@ -181,11 +195,13 @@ gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
         return status_of(false, &made, e);
     }
     do {
-        while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) answer_pass(&f, &message);
+        while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made))
+            if (!ranks_errand(m, &message)) answer_pass(&f, &message);
         model_sync(m->model, NULL);
         drop(&f);
         f = (struct follower){.m = m};
     } while (ranks_lost(m->ranks) && ranks_recover(m, &made));
+    while (m->adapters) gyr_adapter_close(m->adapters);
     buf_free(&message);
     return status_of(made.status == GYR_CANCELLED, &made, e);
 }

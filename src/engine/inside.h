@@ -15,14 +15,17 @@ struct ranks *ranks_inside(const gyr_ranks *r);
 
 // Which device a model is on, or would be, and why: "cuda:0", "cuda:0 (NVIDIA H200), 4.1 GB of 150 GB"; "cpu", "cpu:
 // the model needs 160 GB and cuda:0 has 149". Nothing is said where there was nothing to choose from.
+// Cards are bits, card i of gyr_device_get_info() 1 << i: those that have something of the model, and those that are
+// not to be taken for it.
 struct placement {
     char device[32], why[512];
+    uint64_t taken, avoid;
 };
 
 // Where a model with these options would go on this machine with "auto"; an empty `why` where there is no choice. Cards
-// are opened to see, and closed.
+// are opened to see, and closed. False, with the error set: the CPU may have nothing, and the cards have no room.
 struct checkpoint;
-void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o);
+bool placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o, gyr_error *e);
 
 // Copies a message already made into the caller's error; returns its status. For calls that return a gyr_status.
 gyr_status status_of(bool ok, const gyr_error *made, gyr_error *e);

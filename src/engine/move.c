@@ -5,14 +5,16 @@
 #include <stdlib.h>
 
 // The same model there: nothing of it is the sessions' yet.
-static bool settle_there(struct gyr_model *to, const struct gyr_model *m, const char *device, gyr_error *e) {
+static bool settle_there(struct gyr_model *to, const struct gyr_model *m, const char *device, uint64_t avoid,
+                         gyr_error *e) {
     gyr_model_options o = m->options;
     o.device = device;
     o.gpu_layers = 0;
     o.cpu_experts = false;
-    *to = (struct gyr_model){.checkpoint = m->checkpoint, .mapped = m->mapped};
+    *to = (struct gyr_model){.checkpoint = m->checkpoint, .mapped = m->mapped, .placement.avoid = avoid};
+    if (!place_is_allowed(&o, false, m->checkpoint->path, e)) return false;
     bool ok = place_is_open(&o) ? place_model(&to->placement, &to->on, m->checkpoint, &o, e)
-                                : place_named(&to->placement, &to->on, m->checkpoint, &o, e);
+                                : place_named(&to->placement, &to->on, m->checkpoint, &o, false, e);
     to->device = to->on.sides ? to->on.device[to->on.sides - 1] : NULL;
     return ok && (to->model = model_shared(m->checkpoint, &to->on, e)) && model_settle(to, &o, e);
 }
@@ -66,11 +68,27 @@ static void swap(struct gyr_model *m, struct gyr_model *to) {
     for (int i = 0; i < MAX_SIDES; i++) m->weights[i] = to->weights[i];
 }
 
-static bool move(struct gyr_model *m, const char *device, gyr_error *e) {
+// Cards that are not to have the model once more: of those that have it now the ones that are lost, which say so each
+// time that they are asked; where none does, all of them.
+static uint64_t worn(const struct gyr_model *m) {
+    uint64_t left = m->placement.taken, lost = 0;
+    for (uint32_t k = 0; k < m->on.sides; k++) {
+        struct device *d = m->on.device[k];
+        gyr_error said;
+        if (!d->ops->ready) continue; // the CPU
+        uint64_t bit = left & -left;  // cards are sides in their order
+        left &= ~bit;
+        if (!d->ops->sync(d, &said)) lost |= bit;
+    }
+    return lost ? lost : m->placement.taken;
+}
+
+// Where it fails, *tried has the cards that it was tried with.
+static bool move(struct gyr_model *m, const char *device, uint64_t avoid, uint64_t *tried, gyr_error *e) {
     struct gyr_model to = {0};
     struct adapter **adapters = NULL;
     size_t i = 0;
-    bool ok = model_here(m, "another device", e) && settle_there(&to, m, device, e) && make_pools(&to, m, e) &&
+    bool ok = model_here(m, "another device", e) && settle_there(&to, m, device, avoid, e) && make_pools(&to, m, e) &&
               (adapters = bind_again(&to, m, e));
     if (ok) {
         for (struct gyr_session *s = m->sessions; s; s = s->next) let_go(s, m, &to);
@@ -83,11 +101,16 @@ static bool move(struct gyr_model *m, const char *device, gyr_error *e) {
         pthread_mutex_unlock(&m->checksum_lock);
     }
     free(adapters);
+    *tried = ok ? 0 : to.placement.taken;
     model_unsettle(&to);
     return ok;
 }
 
 gyr_status gyr_model_move(gyr_model *m, const char *device, gyr_error *e) {
+    const gyr_model_options o = {.device = device};
     gyr_error made = {0};
-    return status_of(move(m, device, &made), &made, e);
+    uint64_t avoid = place_is_open(&o) ? m->placement.avoid | worn(m) : m->placement.avoid, tried = 0;
+    bool ok;
+    while (!(ok = move(m, device, avoid, &tried, &made)) && tried && place_is_open(&o)) avoid |= tried; // the next one
+    return status_of(ok, &made, e);
 }

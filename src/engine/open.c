@@ -57,12 +57,16 @@ static struct checkpoint *read_source(const struct source *s, gyr_error *e) {
 }
 
 static bool place(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
-    if (m->ranks && place_is_shared(o))
-        return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts",
-                    m->checkpoint->path);
-    bool ok = !place_is_open(o)      ? place_named(&m->placement, &m->on, m->checkpoint, o, e)
-              : s->again || m->ranks ? place_on_cpu(&m->placement, &m->on, o, s->again ? &s->why : NULL, e)
-                                     : place_model(&m->placement, &m->on, m->checkpoint, o, e);
+    if (!place_is_allowed(o, m->ranks, m->checkpoint->path, e)) return false;
+    struct placement *p = &m->placement;
+    bool open = place_is_open(o), ok;
+    if (m->ranks)
+        ok = open ? place_rank(p, &m->on, ranks_local(), o, e)
+                  : place_rank_named(p, &m->on, ranks_local(), m->checkpoint, o, e);
+    else
+        ok = !open      ? place_named(p, &m->on, m->checkpoint, o, false, e)
+             : s->again ? place_on_cpu(p, &m->on, o, &s->why, e)
+                        : place_model(p, &m->on, m->checkpoint, o, e);
     m->device = m->on.sides ? m->on.device[m->on.sides - 1] : NULL;
     return ok;
 }
@@ -102,6 +106,25 @@ static struct model *bind_share(struct gyr_model *m, const struct shared *s, gyr
     return m->spread ? model_new(m->checkpoint, m->device, e) : NULL;
 }
 
+// Rank 0 has all of it, as if nobody else were there; the others wait for the end.
+static bool bind_alone(struct gyr_model *m, const struct shared *s, gyr_error *e) {
+    struct ranks *r = m->ranks;
+    struct buf none = {0};
+    gyr_error made = {0};
+    bool first = !ranks_own(r), ok;
+    if (first) m->ranks = NULL;
+    m->model = first ? model_shared(m->checkpoint, &m->on, &made) : model_look(m->checkpoint, m->device, &made);
+    ok = first ? fill(m, &m->options, &made) : m->model != NULL;
+    ok = ranks_agree(r, ok, &made, NULL, 0, &none, e);
+    buf_free(&none);
+    char longer[64] = "be no faster";
+    if (s->slower > 1.05) snprintf(longer, sizeof longer, "take about %.1f times as long", s->slower);
+    snprintf(m->placement.why, sizeof m->placement.why,
+             "%s, rank 0 alone: shared among %u ranks, an answer would %s (--split shares it all the same)",
+             m->placement.device, s->count, longer);
+    return ok;
+}
+
 bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_error *e) {
     gyr_error made = {0};
     struct shared s = {0};
@@ -111,8 +134,13 @@ bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_err
         shared_free(&s);
         return false;
     }
-    m->model = split_choose(m, &s, &made) ? bind_share(m, &s, &made) : NULL;
-    ok = ranks_ready(m, &s, fill(m, o, &made), &made, e);
+    bool chosen = split_choose(m, &s, &made);
+    if (chosen && s.alone) {
+        ok = bind_alone(m, &s, e);
+    } else {
+        m->model = chosen ? bind_share(m, &s, &made) : NULL;
+        ok = ranks_ready(m, &s, fill(m, o, &made), &made, e);
+    }
     shared_free(&s);
     return ok;
 }
@@ -140,7 +168,8 @@ static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_
 // What is wrong with the model is said again by the CPU; what is wrong with the card, is no reason not to have an
 // answer.
 static gyr_model *open_on_cpu(struct gyr_model *failed, struct source *s, const gyr_model_options *o, gyr_error *e) {
-    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && strcmp(failed->placement.device, "cpu");
+    bool card = place_is_open(o) && !place_is_shared(o) && !s->again && !(o && o->no_cpu) &&
+                strcmp(failed->placement.device, "cpu");
     bool its = e->status == GYR_NO_MEMORY || e->status == GYR_DEVICE || e->status == GYR_UNSUPPORTED;
     gyr_model_close(failed);
     if (!card || !its) return NULL;
@@ -164,6 +193,7 @@ static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_
     pthread_mutex_init(&m->checksum_lock, NULL);
     m->tokenizer.vocab = &c->vocab;
     if ((many ? open_part : open_alone)(m, o, s, e)) return m;
+    if (many) return gyr_model_close(m), NULL; // all end
     return open_on_cpu(m, s, o, e);
 }
 
@@ -236,6 +266,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .state_bytes = all.state_bytes,
                              .bidirectional = h->bidirectional,
                              .encoder = m->model->family->encoder,
+                             .relevance = m->checkpoint->sentence.relevance,
                              .embedding = (uint32_t)embedding_size(m),
                              .device = m->placement.device,
                              .placement = m->placement.why};

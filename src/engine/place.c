@@ -1,7 +1,7 @@
 #include "engine/place.h"
 
 #include "device/count.h"
-#include "model/needs.h"
+#include "engine/place_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +9,6 @@
 
 // As the plan has it.
 enum { USUAL_TOKENS = 4096 };
-
-// What a card's programs, and its operations on the way, take beside a model: rounded activations, spans of attention.
-static const double beside = 256e6;
 
 static const char automatic[] = "auto";
 
@@ -24,34 +21,37 @@ bool place_is_open(const gyr_model_options *o) { return !strcmp(name_of(o), auto
 
 bool place_is_shared(const gyr_model_options *o) { return o && (o->gpu_layers || o->cpu_experts); }
 
-// A figure that a person compares with another.
-static const char *gigabytes(char out[16], double bytes) {
+bool place_is_allowed(const gyr_model_options *o, bool ranks, const char *path, gyr_error *e) {
+    const char *name = name_of(o);
+    if (!o) return true;
+    if (ranks && place_is_shared(o))
+        return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts", path);
+    if (!o->no_cpu) return true;
+    if (place_is_shared(o))
+        return fail(e, GYR_USAGE, "%s: --no-cpu leaves the CPU nothing; leave out --gpu-layers and --cpu-experts",
+                    path);
+    return (*name && strcmp(name, "cpu")) || fail(e, GYR_USAGE, "%s: --no-cpu needs a card; name one, or auto", path);
+}
+
+const char *place_gigabytes(char out[16], double bytes) {
     double n = bytes / 1e9;
     snprintf(out, 16, n < 9.95 ? "%.1f" : "%.0f", n);
     return out;
 }
 
-static struct use use_of(const gyr_model_options *o, size_t rows) {
+struct use place_use(const gyr_model_options *o, size_t rows) {
     struct use use = {.sequences = o->sequences ? o->sequences : 1, .kv_type = o->kv_type, .rows = rows};
     use.tokens = o->tokens ? (size_t)o->tokens : USUAL_TOKENS * use.sequences;
     return use;
 }
 
-static bool count(double *need, const struct checkpoint *c, const gyr_model_options *o, size_t rows) {
+static bool count(double *need, const struct checkpoint *c, const gyr_model_options *o, size_t rows, gyr_error *e) {
     struct needs n;
-    gyr_error e;
-    struct use use = use_of(o, rows);
-    if (!needs_count(&n, c, &use, device_like_card(), &e)) return false;
-    *need = needs_bytes(&n) + beside;
+    struct use use = place_use(o, rows);
+    if (!needs_count(&n, c, &use, device_like_card(), e)) return false;
+    *need = needs_bytes(&n) + BESIDE;
     return true;
 }
-
-// A card that is open.
-struct card {
-    struct device *d;
-    char device[32], name[160];
-    double memory, available;
-};
 
 static void alone(struct homes *on, struct device *d) {
     *on = (struct homes){.device = {d}, .sides = 1, .from = {0, UINT32_MAX}};
@@ -61,31 +61,26 @@ static void take_whole(struct placement *p, struct homes *on, const struct card 
     char a[16], b[16];
     alone(on, k->d);
     memcpy(p->device, k->device, sizeof p->device);
-    snprintf(p->why, sizeof p->why, "%s, %s GB of %s GB", k->name, gigabytes(a, need), gigabytes(b, k->memory));
+    p->taken = k->bit;
+    snprintf(p->why, sizeof p->why, "%s, %s GB of %s GB", k->name, place_gigabytes(a, need),
+             place_gigabytes(b, k->memory));
 }
 
 static void too_small(struct placement *p, const struct card *k, double need) {
     char a[16], b[16], c[16];
     bool other = k->memory >= need;
     if (*p->why) return; // the first one's word
-    snprintf(p->why, sizeof p->why, "cpu: the model needs %s GB and %s has %s%s%s", gigabytes(a, need), k->device,
-             gigabytes(b, k->available), other ? " free of " : "", other ? gigabytes(c, k->memory) : "");
+    snprintf(p->why, sizeof p->why, "cpu: the model needs %s GB and %s has %s%s%s", place_gigabytes(a, need), k->device,
+             place_gigabytes(b, k->available), other ? " free of " : "", other ? place_gigabytes(c, k->memory) : "");
 }
 
 // ------------------------------------------------------------------------------- shared out
 
-// The layers from `from` on are on the card, without the experts of those below `experts`.
-struct parting {
-    uint32_t from, experts;
-};
-
 static double split_bytes(const struct share_needs *n, struct parting s) {
-    return needs_of_layers(n, s.from, n->layers, s.experts) + beside;
+    return needs_of_layers(n, s.from, n->layers, s.experts) + BESIDE;
 }
 
-// As much as there is room for. Of a mixture all layers come first, then the experts of the last ones: what is read for
-// every token is worth more than what is read for some. False: there is none for a layer.
-static bool fill_card(struct parting *s, const struct share_needs *n, double room, bool no_experts) {
+bool place_fill(struct parting *s, const struct share_needs *n, double room, bool no_experts) {
     for (uint32_t x = no_experts ? n->layers : 0; n->mixtures && x <= n->layers; x++) {
         *s = (struct parting){0, x};
         if (split_bytes(n, *s) <= room) return true;
@@ -117,8 +112,9 @@ static void say_split(struct placement *p, const struct card *k, const struct sh
         snprintf(rest, sizeof rest, "the embedding on the CPU");
     if (s.from) snprintf(first + strlen(first), sizeof first - strlen(first), "%u", n->layers);
     snprintf(p->why, sizeof p->why, "%s layers on %s, %s GB of %s GB; %s", first, k->name,
-             gigabytes(a, split_bytes(n, s)), gigabytes(b, k->memory), rest);
+             place_gigabytes(a, split_bytes(n, s)), place_gigabytes(b, k->memory), rest);
     memcpy(p->device, k->device, sizeof p->device);
+    p->taken = k->bit;
 }
 
 // The CPU joins the card, which *on has then too.
@@ -137,17 +133,17 @@ static bool no_room(const struct checkpoint *c, const struct card *k, const stru
     char a[16], b[16], less[48] = "take a smaller type, or another device";
     struct parting most;
     double need = split_bytes(n, s);
-    if (fill_card(&most, n, k->available, o->cpu_experts) && most.from && !most.experts == !s.experts)
+    if (place_fill(&most, n, k->available, o->cpu_experts) && most.from && !most.experts == !s.experts)
         snprintf(less, sizeof less, "choose at most %u", n->layers - most.from);
     return fail(e, GYR_NO_MEMORY, "%s: %u layers need %s GB there, and %s has %s free; %s", c->path, n->layers - s.from,
-                gigabytes(a, need), k->device, gigabytes(b, k->available), less);
+                place_gigabytes(a, need), k->device, place_gigabytes(b, k->available), less);
 }
 
 // What the options say is on the card, and what is not. The card stays open in *on, or is closed.
 static bool share_as_asked(struct placement *p, struct homes *on, const struct card *k, const struct checkpoint *c,
                            const gyr_model_options *o, gyr_error *e) {
     struct share_needs n;
-    struct use use = use_of(o, k->d->ops->rows);
+    struct use use = place_use(o, k->rows);
     bool ok = needs_share(&n, c, &use, device_like_card(), e);
     struct parting s = ok ? asked(&n, o) : (struct parting){0};
     bool whole = ok && !s.from && !s.experts;
@@ -169,115 +165,41 @@ static bool share_as_asked(struct placement *p, struct homes *on, const struct c
 
 // ------------------------------------------------------------------------------- the choice
 
-// A card is looked at once it is open, because only then it is known what is left of its memory. One whose driver is
-// missing is nobody's news, one that the driver knows and that does not open is. False: there is no card that opens.
-static bool next_card(struct card *k, size_t *i, struct placement *p, const gyr_model_options *o) {
+// Of cards beyond the last bit, 0: they are not taken by themselves.
+static uint64_t card_bit(size_t i) { return i < 64 ? (uint64_t)1 << i : 0; }
+
+bool place_next(struct card *k, size_t *i, struct placement *p, const gyr_model_options *o) {
     const struct device_kind *kind;
     size_t index;
     while ((kind = device_at(*i, &index))) {
         struct device_facts f;
-        ++*i;
-        if (!kind->look) continue;
+        uint64_t bit = card_bit((*i)++);
+        if (!kind->look || !bit || p->avoid & bit) continue;
         gyr_error e = {0};
-        *k = (struct card){.d = kind->open(index, o->threads, &e)};
+        *k = (struct card){.d = kind->open(index, o->threads, &e), .bit = bit};
         kind->look(index, &f);
         snprintf(k->device, sizeof k->device, "%s:%zu", kind->name, index);
         snprintf(k->name, sizeof k->name, "%s (%.120s)", k->device, f.name);
         k->memory = (double)f.memory;
         k->available = (double)f.available;
+        if (k->d) k->rows = k->d->ops->rows;
         if (k->d) return true;
         if (f.memory && !*p->why) snprintf(p->why, sizeof p->why, "cpu: %s cannot be used: see gyr devices", k->device);
     }
     return false;
 }
 
-// Several cards: the last one has the last layers, as many as there is room for, and so on to the first; what is left
-// is the CPU's. Cards without a layer are closed.
-struct hand {
-    struct card card[MAX_SIDES - 1];
-    uint32_t from[MAX_SIDES], n; // from[n]: all layers
-};
-
-static void deal(struct hand *h, const struct share_needs *n) {
-    h->from[h->n] = n->layers;
-    for (uint32_t c = h->n; c-- > 0;) {
-        uint32_t end = h->from[c + 1];
-        h->from[c] = end;
-        for (uint32_t i = end; i-- > 0 && needs_of_layers(n, i, end, 0) + beside <= h->card[c].available;)
-            if (n->may[i]) h->from[c] = i;
-        if (h->from[c] < end) continue;
-        h->card[c].d->ops->close(h->card[c].d);
-        memmove(h->card + c, h->card + c + 1, (h->n - c - 1) * sizeof *h->card);
-        memmove(h->from + c, h->from + c + 1, (h->n - c) * sizeof *h->from);
-        h->n--;
-    }
-}
-
-static void say_hand(struct placement *p, const struct hand *h, const struct share_needs *n) {
-    size_t at = 0;
-    for (uint32_t c = 0; c < h->n; c++) {
-        char a[16], b[16];
-        double need = needs_of_layers(n, h->from[c], h->from[c + 1], 0) + beside;
-        int wrote = snprintf(p->why + at, sizeof p->why - at, "%u of %u layers on %s, %s GB of %s GB; ",
-                             h->from[c + 1] - h->from[c], n->layers, h->card[c].name, gigabytes(a, need),
-                             gigabytes(b, h->card[c].memory));
-        at += wrote > 0 && (size_t)wrote < sizeof p->why - at ? (size_t)wrote : 0;
-    }
-    if (h->from[0])
-        snprintf(p->why + at, sizeof p->why - at, "%u on the CPU", h->from[0]);
-    else
-        snprintf(p->why + at, sizeof p->why - at, "the embedding on the CPU");
-    memcpy(p->device, h->card[h->n - 1].device, sizeof p->device);
-}
-
-static bool play(struct placement *p, struct homes *on, const struct hand *h, const struct share_needs *n,
-                 const gyr_model_options *o, gyr_error *e) {
-    *on = (struct homes){.device = {device_open("cpu", o->threads, e)}, .sides = h->n + 1};
-    for (uint32_t c = 0; c < h->n; c++) {
-        on->device[c + 1] = h->card[c].d;
-        on->from[c + 1] = h->from[c];
-    }
-    on->from[h->n + 1] = UINT32_MAX;
-    if (*on->device) {
-        say_hand(p, h, n);
-        return true;
-    }
-    memmove(on->device, on->device + 1, h->n * sizeof(*on->device)); // theirs to close
-    on->sides = h->n;
-    return false;
-}
-
-// Where there are several, and together they have more layers than one; of a mixture, all. True also where they do not:
-// *on then has none.
-static bool share_among_cards(struct placement *p, struct homes *on, const struct checkpoint *c,
-                              const gyr_model_options *o, gyr_error *e) {
-    struct hand h = {.n = 0};
-    struct share_needs n = {0};
-    gyr_error made;
-    bool ok = true;
-    for (size_t i = 0; h.n < MAX_SIDES - 1 && next_card(&h.card[h.n], &i, p, o);) h.n++;
-    struct use use = use_of(o, h.n ? h.card[0].d->ops->rows : 1);
-    bool many = h.n > 1 && needs_share(&n, c, &use, device_like_card(), &made) && n.layers;
-    if (many) deal(&h, &n);
-    if (many && h.n > 1 && (!n.mixtures || !h.from[0]))
-        ok = play(p, on, &h, &n, o, e);
-    else
-        while (h.n) h.n--, h.card[h.n].d->ops->close(h.card[h.n].d);
-    needs_share_free(&n);
-    return ok;
-}
-
 // Some layers, on the first card that has room for one.
 static bool share_by_itself(struct placement *p, struct homes *on, const struct checkpoint *c,
                             const gyr_model_options *o, gyr_error *e) {
     struct card k;
-    bool ok = share_among_cards(p, on, c, o, e);
-    for (size_t i = 0; ok && !on->sides && next_card(&k, &i, p, o);) {
+    bool ok = place_hand(p, on, c, o, e);
+    for (size_t i = 0; ok && !on->sides && place_next(&k, &i, p, o);) {
         struct share_needs n;
-        struct use use = use_of(o, k.d->ops->rows);
+        struct use use = place_use(o, k.rows);
         struct parting s;
         gyr_error made;
-        bool some = needs_share(&n, c, &use, device_like_card(), &made) && fill_card(&s, &n, k.available, false);
+        bool some = needs_share(&n, c, &use, device_like_card(), &made) && place_fill(&s, &n, k.available, false);
         if (some) ok = take_split(p, on, &k, &n, s, o, e);
         if (!on->sides) k.d->ops->close(k.d);
         needs_share_free(&n);
@@ -285,23 +207,38 @@ static bool share_by_itself(struct placement *p, struct homes *on, const struct 
     return ok;
 }
 
+// No card had room for all of it, and the CPU may have nothing.
+static bool without_cpu(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
+                        gyr_error *e) {
+    struct card k, most = {0};
+    if (!place_hand(p, on, c, o, e)) return false;
+    if (on->sides) return true;
+    for (size_t i = 0; place_next(&k, &i, p, o);) {
+        k.d->ops->close(k.d);
+        if (!*most.device || k.available > most.available) most = k;
+    }
+    return place_refuse(&most, c, o, e);
+}
+
 static bool find_card(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
                       gyr_error *e) {
     struct card k;
     double need = 0;
-    for (size_t i = 0; next_card(&k, &i, p, o);) {
+    gyr_error made = {0};
+    for (size_t i = 0; place_next(&k, &i, p, o);) {
         if (place_is_shared(o)) return share_as_asked(p, on, &k, c, o, e);
-        bool known = need || count(&need, c, o, k.d->ops->rows); // else the CPU says what is wrong
+        bool known = need || count(&need, c, o, k.rows, &made); // else the CPU says what is wrong
         if (known && need <= k.available) {
             take_whole(p, on, &k, need);
             return true;
         }
         if (known) too_small(p, &k, need);
         k.d->ops->close(k.d);
-        if (!known) return true;
+        if (!known) return !o->no_cpu || fail(e, made.status, "%s", made.message);
     }
     if (place_is_shared(o))
         return fail(e, GYR_UNSUPPORTED, "%s: this machine has no card to share it with; see gyr devices", c->path);
+    if (o->no_cpu) return without_cpu(p, on, c, o, e);
     return !need || share_by_itself(p, on, c, o, e);
 }
 
@@ -323,11 +260,12 @@ bool place_model(struct placement *p, struct homes *on, const struct checkpoint 
 
 // What a card that was named says of itself.
 static struct card card_of(struct device *d, const struct placement *p) {
-    struct card k = {.d = d};
+    struct card k = {.d = d, .rows = d->ops->rows};
     struct device_facts f;
     uint64_t total, available;
     size_t i, index;
     const struct device_kind *kind = device_find(p->device, &i, NULL) ? device_at(i, &index) : NULL;
+    if (kind) k.bit = card_bit(i);
     d->ops->room(d, &total, &available);
     memcpy(k.device, p->device, sizeof k.device);
     snprintf(k.name, sizeof k.name, "%s", k.device);
@@ -341,25 +279,54 @@ static struct card card_of(struct device *d, const struct placement *p) {
 }
 
 bool place_named(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
-                 gyr_error *e) {
+                 bool part, gyr_error *e) {
     const char *name = name_of(o);
     struct device *d = device_open(name, o ? o->threads : 0, e);
+    double need;
     if (!d) return false;
     bool whole = !*name || strchr(name, ':') || !strcmp(name, "cpu"), cpu = !strcmp(d->ops->kind, "cpu");
     snprintf(p->device, sizeof p->device, "%.24s%s", *name ? name : d->ops->kind, whole ? "" : ":0");
-    if (place_is_shared(o) && !cpu) {
-        struct card k = card_of(d, p);
-        return share_as_asked(p, on, &k, c, o, e);
-    }
+    struct card k = card_of(d, p);
+    if (place_is_shared(o) && !cpu) return share_as_asked(p, on, &k, c, o, e);
     alone(on, d);
-    return !place_is_shared(o) ||
-           fail(e, GYR_USAGE, "%s: --gpu-layers and --cpu-experts need a card; name one, or auto", c->path);
+    if (!cpu) p->taken = k.bit;
+    if (place_is_shared(o))
+        return fail(e, GYR_USAGE, "%s: --gpu-layers and --cpu-experts need a card; name one, or auto", c->path);
+    if (!o || !o->no_cpu || part) return true;
+    return count(&need, c, o, d->ops->rows, e) && (need <= k.available || place_refuse(&k, c, o, e));
 }
 
-void placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o) {
+bool placement_ask(struct placement *p, const struct checkpoint *c, const gyr_model_options *o, gyr_error *e) {
     struct homes on = {0};
-    gyr_error e;
+    gyr_error made = {0};
     *p = (struct placement){0};
-    if (!find_card(p, &on, c, o, &e)) *p->why = 0;
+    bool ok = place_is_allowed(o, false, c->path, &made) && find_card(p, &on, c, o, &made);
+    if (!ok) *p->why = 0;
     for (uint32_t k = 0; k < on.sides; k++) on.device[k]->ops->close(on.device[k]);
+    return ok || !o->no_cpu || fail(e, made.status, "%s", made.message);
+}
+
+bool place_rank(struct placement *p, struct homes *on, uint32_t number, const gyr_model_options *o, gyr_error *e) {
+    struct card k;
+    for (size_t i = 0; place_next(&k, &i, p, o); k.d->ops->close(k.d)) {
+        if (number--) continue;
+        alone(on, k.d);
+        memcpy(p->device, k.device, sizeof p->device);
+        return true;
+    }
+    if (o->no_cpu)
+        return fail(e, GYR_UNSUPPORTED, "this rank's machine has no card left for it, and --no-cpu refuses the CPU");
+    return place_on_cpu(p, on, o, NULL, e);
+}
+
+bool place_rank_named(struct placement *p, struct homes *on, uint32_t number, const struct checkpoint *c,
+                      const gyr_model_options *o, gyr_error *e) {
+    char own[48];
+    gyr_model_options named = *o;
+    const char *name = name_of(o);
+    if (*name && strcmp(name, "cpu") && !strchr(name, ':')) {
+        snprintf(own, sizeof own, "%.32s:%u", name, number);
+        named.device = own;
+    }
+    return place_named(p, on, c, &named, true, e);
 }

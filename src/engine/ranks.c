@@ -1,6 +1,8 @@
 // Several ranks, as rank 0 sees them.
 #include "engine/ranks.h"
 
+#include "device/read_rate.h"
+#include "engine/adapter.h"
 #include "engine/saved.h"
 
 #include <stdio.h>
@@ -11,8 +13,8 @@
 // What a rank knows of its model before anything is bound.
 struct facts {
     uint64_t identity, memory;
-    double kept, speed; // bytes of weights a second: as they were measured before; and now
-    uint32_t split;
+    double kept, speed;   // bytes of weights a second: as they were measured before; and now
+    uint32_t split, card; // card: the memory is a card's own
     char host[64];
 };
 
@@ -20,6 +22,7 @@ struct facts {
 struct own_part {
     uint64_t rows, wanted, kv_tokens, layers;
     struct whole share;
+    char device[32];
 };
 
 // A model that may be larger than the memory may be so in parts.
@@ -30,15 +33,17 @@ static struct facts facts_of(const struct gyr_model *m, bool oversize) {
     gethostname(f.host, sizeof f.host - 1);
     if (oversize) f.memory = UINT64_MAX;
     f.split = m->options.split;
+    f.card = device_has_read_rate(m->device);
     f.kept = (double)m->options.speed * weights_of(m);
     f.speed = split_speed(m);
     return f;
 }
 
-// Ranks of one machine share its memory.
+// Ranks of one machine share its memory; a card's is one rank's.
 static uint64_t share_of(const struct facts *all, uint32_t n, uint32_t i) {
     uint32_t here = 0;
-    for (uint32_t k = 0; k < n; k++) here += !strncmp(all[k].host, all[i].host, sizeof all->host);
+    if (all[i].card) return all[i].memory;
+    for (uint32_t k = 0; k < n; k++) here += !all[k].card && !strncmp(all[k].host, all[i].host, sizeof all->host);
     return all[i].memory / (here ? here : 1);
 }
 
@@ -69,7 +74,10 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool 
         else if (all[i].identity != all->identity)
             ok = ranks_blame(r, i, GYR_USAGE, "has opened another model than rank 0; give all ranks the same file", e);
     ok = shared_new(s, n, ok ? e : NULL) && ok;
-    for (uint32_t i = 0; ok && i < n; i++) s->memory[i] = share_of(all, n, i);
+    for (uint32_t i = 0; ok && i < n; i++) {
+        s->memory[i] = share_of(all, n, i);
+        s->cards |= all[i].card;
+    }
     if (ok) compare_speeds(all, s);
     buf_free(&b);
     return ok && split_gap(r, &s->gap, e);
@@ -87,6 +95,7 @@ static struct own_part part_of(const struct gyr_model *m) {
         model->end - model->first,
         {model->parameters, model->weight_bytes, model->decode_bytes, kv, state_pool_bytes(&m->states)}};
     work_shares(m, &p.share.work);
+    snprintf(p.device, sizeof p.device, "%s", m->placement.device);
     return p;
 }
 
@@ -105,7 +114,9 @@ static void add_share(struct whole *w, const struct whole *s) {
 // For the person who started it.
 static void tell_placement(struct gyr_model *m, const struct shared *s, const struct own_part *all) {
     struct buf b = {0};
-    buf_printf(&b, "%s, %u ranks, by %s: ", m->placement.device, s->count, s->rows ? "rows" : "layers");
+    for (uint32_t i = 0; i < s->count; i++) // where all have the same, once
+        if (!i || strcmp(all[i].device, all->device) != 0) buf_printf(&b, "%s%s", i ? " + " : "", all[i].device);
+    buf_printf(&b, ", %u ranks, by %s: ", s->count, s->rows ? "rows" : "layers");
     for (uint32_t i = 0; i < s->count; i++)
         if (s->rows)
             buf_printf(&b, "%s%.0f%%", i ? ", " : "", 100 * s->part[i]);
@@ -159,11 +170,21 @@ void ranks_note_state(struct gyr_model *m, const struct sequence_state *from, co
     if (m->ranks) buf_append(&m->notes.forks, &f, sizeof f);
 }
 
-static void put_sequences(struct buf *b, const struct row *rows, size_t n, struct pass_head *h) {
+// Its number, of the model's.
+static uint32_t number_of(const struct gyr_model *m, const struct adapter *bound) {
+    const struct gyr_adapter *a = bound ? m->adapters : NULL;
+    while (a && a->bound != bound) a = a->next;
+    return a ? a->number : 0;
+}
+
+static void put_sequences(struct buf *b, const struct gyr_model *m, const struct row *rows, size_t n,
+                          struct pass_head *h) {
+    uint32_t adapter = 0;
     for (size_t i = 0; i < n; i++) {
         const struct pages *p = rows[i].pages;
         if (i && rows[i - 1].pages == p) continue;
-        struct sequence_head s = {(uintptr_t)rows[i].state, (uint32_t)p->n, 0};
+        if (!i || rows[i].adapter != rows[i - 1].adapter) adapter = number_of(m, rows[i].adapter);
+        struct sequence_head s = {(uintptr_t)rows[i].state, (uint32_t)p->n, adapter};
         buf_append(b, &s, sizeof s);
         buf_append(b, p->page, p->n * sizeof *p->page);
         h->sequences++;
@@ -183,7 +204,8 @@ static void put_rows(struct buf *b, const struct row *rows, size_t n) {
 bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
                 gyr_error *e) {
     struct notes *notes = &m->notes;
-    struct pass_head h = {.pass = ++m->passes,
+    struct pass_head h = {.errand = ERRAND_PASS,
+                          .pass = ++m->passes,
                           .pool = pool_of(m, kv),
                           .gives = gives,
                           .rows = (uint32_t)n,
@@ -194,7 +216,7 @@ bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row
     for (int i = 0; i < KV_POOLS; i++) h.slabs[i] = m->kv[i] ? (uint32_t)m->kv[i]->n_slabs : 0;
     buf_append(&body, notes->copies.data, notes->copies.size);
     buf_append(&body, notes->forks.data, notes->forks.size);
-    put_sequences(&body, rows, n, &h);
+    put_sequences(&body, m, rows, n, &h);
     put_rows(&body, rows, n);
     buf_append(&b, &h, sizeof h);
     buf_append(&b, body.data, body.size);

@@ -18,9 +18,11 @@ struct shared {
     double *speed;    // of the fastest one's: in whole eighths
     double fastest;   // bytes of weights a second
     double gap;       // seconds in which all have heard from all
+    bool cards;       // some rank computes on one: no rows are shared out
     bool rows;        // by rows and experts, of which rank i has part[i]; else by layers
     double *part;
     double slower; // how many times longer a token takes than on the best of the machines alone; 0: it does not
+    bool alone;    // so rank 0 has all, and the others nothing
 };
 bool shared_new(struct shared *s, uint32_t count, gyr_error *e);
 void shared_free(struct shared *s);
@@ -55,9 +57,26 @@ bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row
 void ranks_note_page(struct gyr_model *m, const struct kv_cache *kv, uint32_t from, uint32_t to);
 void ranks_note_state(struct gyr_model *m, const struct sequence_state *from, const struct sequence_state *to);
 
+// Adapters, which have the same number on all ranks. Rank 0 tells the others to open one, each for its part; all agree
+// on whether all could, and that it is the same (`checksum`); and that it is closed. One by its number; NULL: there is
+// none.
+bool ranks_tell_adapter(struct gyr_model *m, uint32_t number, const char *path, gyr_error *e);
+bool ranks_agree_adapter(struct gyr_model *m, bool ok, const gyr_error *why, const char checksum[65], gyr_error *e);
+void ranks_drop_adapter(const struct gyr_adapter *a);
+struct gyr_adapter *ranks_adapter(const struct gyr_model *m, uint32_t number);
+
+// Where the model is bound anew: lets go what adapters had of the old part, and has them bound to the new one, if all
+// went well so far.
+void ranks_let_go_adapters(struct gyr_model *m);
+bool ranks_bind_adapters(struct gyr_model *m, bool ok, gyr_error *e);
+
+// What rank 0 asks for; the first word of each message. Does it where it is no pass.
+enum errand { ERRAND_PASS, ERRAND_OPEN, ERRAND_CLOSE };
+bool ranks_errand(struct gyr_model *m, const struct buf *message);
+
 // Wire format of a pass, in words of 32 bits; identical machines read it as it is.
 struct pass_head {
-    uint32_t pass, pool, gives, rows, sequences, copies, forks, slabs[KV_POOLS];
+    uint32_t errand, pass, pool, gives, rows, sequences, copies, forks, slabs[KV_POOLS];
 };
 
 struct page_copy {
@@ -70,7 +89,7 @@ struct state_fork {
 
 struct sequence_head {
     uint64_t state;
-    uint32_t pages, unused;
+    uint32_t pages, adapter; // 0: none
 };
 
 struct row_told {

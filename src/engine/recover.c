@@ -19,6 +19,7 @@ static void drop_part(struct gyr_model *m) {
     for (int i = 0; i < KV_POOLS; i++) kv_cache_free(m->kv[i]);
     memset(m->kv, 0, sizeof m->kv);
     state_pool_free(&m->states);
+    ranks_let_go_adapters(m);
     run_free(m->run);
     m->run = NULL;
     kept_close(m->kept);
@@ -53,7 +54,7 @@ bool ranks_recover(struct gyr_model *m, gyr_error *e) {
         if (!ranks_close_up(r, e)) return give_up(m, e);
         drop_part(m);
         if (ranks_count(r) == 1) m->ranks = NULL;
-        ok = model_bind_part(m, true, NULL, e) && give_pools(m, e);
+        ok = ranks_bind_adapters(m, model_bind_part(m, true, NULL, e), e) && give_pools(m, e);
     } while (!ok && ranks_lost(r));
     return ok || give_up(m, e);
 }

@@ -3,6 +3,7 @@
 #include "engine/ranks.h"
 
 #include "base/clock.h"
+#include "device/read_rate.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +18,10 @@ double weights_of(const struct gyr_model *m) {
 }
 
 double split_speed(const struct gyr_model *m) {
-    if (weights_of(m) < LARGE || strcmp(m->device->ops->kind, "cpu")) return 0;
+    double rate = 0;
+    if (weights_of(m) < LARGE) return 0;
+    if (device_has_read_rate(m->device)) return device_read_rate(m->device, &rate, NULL) ? rate : 0;
+    if (strcmp(m->device->ops->kind, "cpu")) return 0;
     return device_cpu_bandwidth(m->device, 0.05);
 }
 
@@ -74,11 +78,11 @@ bool split_parts(const double *speed, const uint64_t *memory, size_t n, double b
 
 // Seconds of a token: in turns, or at once and with a message for each product. In units of what is read.
 struct cost {
-    double layers, rows, alone;
+    double layers, rows, alone, first; // alone: on the best that has room; first: on rank 0
 };
 
 static struct cost cost_of(const struct shared *s, const struct model *look, double bytes) {
-    struct cost c = {.layers = 0, .alone = INFINITY};
+    struct cost c = {.layers = 0, .alone = INFINITY, .first = INFINITY};
     double all = 0, most = 0;
     for (uint32_t i = 0; i < s->count; i++) {
         all += s->speed[i] * s->fastest;
@@ -87,6 +91,7 @@ static struct cost cost_of(const struct shared *s, const struct model *look, dou
     c.layers = s->count * bytes / all + s->count * s->gap / 2;
     c.rows = bytes / all + (look->h.layers * (double)MESSAGES + 1) * s->gap;
     if (most > 0) c.alone = bytes / (most * s->fastest);
+    if (bytes * 1.1 <= (double)s->memory[0]) c.first = bytes / (s->speed[0] * s->fastest);
     return c;
 }
 
@@ -98,11 +103,16 @@ bool split_choose(struct gyr_model *m, struct shared *s, gyr_error *e) {
     struct cost c = cost_of(s, look, bytes);
     bool whole = look->h.layer_input || look->h.bidirectional; // such a model cannot be cut by layers
     double chosen;
-    s->rows = want == GYR_SPLIT_ROWS || (want == GYR_SPLIT_AUTO && (whole || c.rows < 0.9 * c.layers));
+    s->rows = want == GYR_SPLIT_ROWS || ((want == GYR_SPLIT_AUTO || want == GYR_SPLIT_ANSWER) &&
+                                         (whole || (!s->cards && c.rows < 0.9 * c.layers)));
     chosen = s->rows ? c.rows : c.layers;
     s->slower = c.alone < 0.95 * chosen ? chosen / c.alone : 0;
+    s->alone = want == GYR_SPLIT_ANSWER && c.first < chosen;
     model_free(look);
-    if (!s->rows) return true;
+    if (!s->rows || s->alone) return true;
+    if (s->cards && want != GYR_SPLIT_ROWS)
+        return fail(e, GYR_UNSUPPORTED, "%s: cannot be cut by layers, and cards share no rows; choose --device cpu",
+                    m->checkpoint->path);
     return split_parts(s->speed, s->memory, s->count, bytes, s->part) ||
            fail(e, GYR_NO_MEMORY,
                 "%s: the weights take %.1f GB, for which %u ranks have no room; choose a smaller type or more machines",

@@ -77,8 +77,9 @@ struct prompt {
 // What a file says of the embeddings that it is for: sentence-transformers' files in a folder, or GGUF's keys.
 struct sentence {
     enum pooling pooling;
-    bool told; // by modules.json,
-    bool unit; // which says that embeddings are made of length 1
+    bool told;      // by modules.json,
+    bool unit;      // which says that embeddings are made of length 1
+    bool relevance; // the last of `dense` gives one number: how relevant the second text of a pair is to the first
     struct {
         const char *weight, *bias; // tensors; bias NULL: there is none
         bool tanh;                 // of what it gives

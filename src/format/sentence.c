@@ -183,9 +183,46 @@ static bool read_prompts(struct checkpoint *c, const json_t *config, gyr_error *
     return true;
 }
 
+// Heads of cross-encoders (transformers' BertForSequenceClassification, RobertaForSequenceClassification and
+// XLMRobertaForSequenceClassification, and llama.cpp's names for them): the first token's vector goes through a Dense
+// layer with tanh, and one that gives a number.
+static const struct head {
+    const char *inner[2], *outer[2]; // weight and bias
+} heads[] = {
+    {{"bert.pooler.dense.weight", "bert.pooler.dense.bias"}, {"classifier.weight", "classifier.bias"}},
+    {{"classifier.dense.weight", "classifier.dense.bias"}, {"classifier.out_proj.weight", "classifier.out_proj.bias"}},
+    {{"cls.weight", "cls.bias"}, {"cls.output.weight", "cls.output.bias"}},
+};
+
+static void add_head(struct checkpoint *c, const char *const names[2], bool tanh) {
+    struct sentence *s = &c->sentence;
+    s->dense[s->n_dense].weight = names[0];
+    s->dense[s->n_dense].bias = checkpoint_tensor(c, names[1]) ? names[1] : NULL;
+    s->dense[s->n_dense++].tanh = tanh;
+}
+
+// Whether the checkpoint has one of them; of other classifiers, which have several numbers, nothing is said here.
+static bool find_relevance(struct checkpoint *c) {
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        const struct tensor *outer = checkpoint_tensor(c, heads[i].outer[0]);
+        if (!outer || outer->dim[1] != 1 || !checkpoint_tensor(c, heads[i].inner[0])) continue;
+        c->sentence.n_dense = 0;
+        c->sentence.relevance = true;
+        c->sentence.pooling = POOLING_FIRST;
+        add_head(c, heads[i].inner, true);
+        add_head(c, heads[i].outer, false);
+        return true;
+    }
+    return false;
+}
+
+static const char no_embeddings[] =
+    "it says how relevant a text is to another (/v1/rerank of gyr serve), and makes none";
+
 bool hf_sentence(struct checkpoint *c, gyr_error *e) {
     static const char side[] = "config_sentence_transformers.json";
     if (folder_has(c->path, "modules.json") && !read_modules(c, e)) return false;
+    if (find_relevance(c)) return refuse(c, e, no_embeddings);
     char *path = folder_path(c->path, side);
     json_t *config = path && folder_has(c->path, side) ? json_open(path, MAX_FILE, 0, NULL) : NULL;
     bool ok = path ? !config || read_prompts(c, config, e) : fail_memory(e, c->path);
@@ -202,7 +239,8 @@ bool gguf_sentence(struct checkpoint *c, gyr_error *e) {
     uint64_t kind = 0;
     snprintf(key, sizeof key, "%.60s.pooling_type", c->architecture);
     if (!keys_uint(c->keys, c->path, key, 0, UINT32_MAX, &kind, e)) return false;
-    if (kind == 4) return refuse(c, e, "it ranks texts, and makes no embeddings");
+    if (kind == 4)
+        return refuse(c, e, find_relevance(c) ? no_embeddings : "it ranks texts by a head that gyr does not know");
     if (kind > 4) return refuse(c, e, "key '%s' is %llu, which gyr does not know", key, (unsigned long long)kind);
     s->pooling = kinds[kind];
     s->unit = true; // there is no key for it, and llama.cpp's programs do so unless told

@@ -43,7 +43,7 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
     wide = most(wide, places * h->expert_feed_forward);
     size_t narrow = most(most(h->q_latent, h->head_dim), most(h->key_plain, h->value));
     size_t ready = (size_t)h->heads * most(h->head_dim, h->value), index_q = (size_t)h->index_heads * h->index_dim;
-    dfloat *chosen, *expert, *two_places, *each_expert, *zeros;
+    dfloat *chosen, *expert, *two_places, *each_expert;
     struct activations to = a ? *a : (struct activations){0};
     struct {
         dfloat **part;
@@ -90,7 +90,6 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
         {&to.by, places},
         {&two_places, 2 * places},
         {&each_expert, h->experts}, // of which one row would do
-        {&zeros, m->types.rows != 0},
     };
     size_t row = 0;
     for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
@@ -102,7 +101,6 @@ static size_t cut_up(const struct model *m, struct activations *a, dfloat *memor
     to.chosen = (dint *)(void *)chosen;
     to.expert = (dint *)(void *)expert;
     to.places = (dint *)(void *)two_places;
-    to.zeros = (dint *)(void *)zeros;
     *a = to;
     return row;
 }

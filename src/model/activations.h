@@ -45,7 +45,6 @@ struct activations {
     dfloat *given;    // [places][hidden]
     dfloat *by;       // [places]
     dint *places;     // [2][places], and one for each expert
-    dint *zeros;      // [rows], the types of tokens where a model has types; nobody writes there
     dfloat *memory;   // owner of all the above
 };
 

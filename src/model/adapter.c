@@ -64,6 +64,11 @@ static const struct linear *linear_of(const struct binding *b, const struct targ
     return adapt_linear(&b->m->layers[t->at.layer], &b->m->h, s.role, t->at.index);
 }
 
+// Of a model that is cut by layers, others have what this rank has not.
+static bool is_here(const struct model *m, const struct place *at) {
+    return at->role == ROLE_OUTPUT ? m->gives : at->layer >= m->first && at->layer < m->end;
+}
+
 // Shapes are told as the message's reader counts: inputs by outputs.
 static bool fits(const struct binding *b, const struct target *t, size_t cols, size_t rows) {
     const struct adapter_pair *p = t->pair;
@@ -77,6 +82,7 @@ static bool check_target(const struct binding *b, struct target *t) {
     const struct model *m = b->m;
     const struct adapter_pair *p = t->pair;
     bool experts = adapt_of_experts(t->at.role);
+    if (t->at.layer < m->h.layers && !is_here(m, &t->at)) return true;
     if (t->at.role == ROLE_OUTPUT) return fits(b, t, m->output.cols, m->output.rows);
     if (t->at.layer >= m->h.layers)
         return fail(b->e, GYR_UNSUPPORTED, "%s: is for another model: it adapts %.100s, and the model has %u layers",
@@ -138,8 +144,8 @@ static size_t touched(const struct binding *b, const struct target *t, const str
 static void add_shape(struct adapter *a, uint32_t number, const struct weight *w, uint32_t rank) {
     struct lora *to = &a->of[number];
     size_t n = to->a.rows + rank;
-    to->a = (struct weight){.type = TYPE_F32, .rows = n, .cols = w->cols, .on = w->on};
-    to->b = (struct weight){.type = TYPE_F32, .rows = w->rows, .cols = n, .on = w->on};
+    to->a = (struct weight){.type = TYPE_F32, .rows = n, .cols = w->cols, .on = w->on, .place = WEIGHT_WHOLE};
+    to->b = (struct weight){.type = TYPE_F32, .rows = w->rows, .cols = n, .on = w->on, .place = WEIGHT_WHOLE};
 }
 
 // Copies a pair's rows behind the `used` rows of its linear's: into a as they are, into b beside the others' columns.
@@ -168,6 +174,7 @@ static bool each_target(struct binding *b, pair_fn *fn) {
     for (size_t i = 0; i < b->f->n; i++) {
         struct target t;
         if (!find_target(b, &b->f->pairs[i], &t)) return false;
+        if (!is_here(b->m, &t.at)) continue;
         if (t.at.role == ROLE_OUTPUT) {
             if (!fn(b, &t, NULL)) return false;
             continue;

@@ -484,7 +484,9 @@ static bool bind_pass(struct binder *b) {
     b->side = 0;
     bool ok = bind_embedding(b) && bind_inputs(b);
     b->side = m->on.sides - 1;
-    ok = ok && bind_output(b) && bind_dense(b);
+    ok = ok && bind_output(b);
+    binds(b, m->begins); // what is pooled is rank 0's
+    ok = ok && bind_dense(b);
     binds(b, true);
     ok = ok && bind_rope_factors(b);
     b->side = 0;

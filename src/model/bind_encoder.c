@@ -74,7 +74,8 @@ bool bind_dense(struct binder *b) {
         if (s->dense[i].bias && !bind_dense_bias(b, s->dense[i].bias, &l->bias, cols)) return false;
         if (b->looking) continue;
         l->by = 1;
-        l->w = (struct weight){.type = t->type, .rows = cols, .cols = (size_t)t->dim[0], .data = t->data};
+        l->w = (struct weight){
+            .type = t->type, .rows = cols, .cols = (size_t)t->dim[0], .data = t->data, .place = WEIGHT_WHOLE};
         bind_count(m, t, 0);
         if (!bind_weight(b, &l->w)) return false;
     }

@@ -221,7 +221,8 @@ static void put_encoder(const struct putter *p, const struct model *m) {
     static const uint32_t kinds[] = {[POOLING_MEAN] = 1, [POOLING_FIRST] = 2, [POOLING_LAST] = 3};
     char key[128];
     enum pooling pooling = m->checkpoint->sentence.pooling;
-    if (pooling) gguf_put_u32(p->w, own_key(p, "pooling_type", key), kinds[pooling]);
+    bool relevance = m->checkpoint->sentence.relevance; // llama.cpp's "rank"
+    if (pooling) gguf_put_u32(p->w, own_key(p, "pooling_type", key), relevance ? 4 : kinds[pooling]);
     bool told = p->f->bidirectional || !m->h.window; // else no file of the family could say it
     if (m->h.bidirectional && told) gguf_put_bool(p->w, own_key(p, "attention.causal", key), false);
     const struct tensor *types = family_tensor(p->f, m->checkpoint, (struct place){ROLE_TYPES, PART_WEIGHT, 0, 0}, key);

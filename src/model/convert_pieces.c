@@ -240,8 +240,27 @@ static bool add_multiplied_output(struct job *j, gyr_error *e) {
     return !two || convert_add(j, ROLE_OUTPUT, (struct place){ROLE_EMBEDDING, PART_WEIGHT, 0, 0}, 0, 0, e);
 }
 
+// A cross-encoder's head, under llama.cpp's names.
+static bool add_head(struct job *j, gyr_error *e) {
+    static const char *const names[2][2] = {{"cls.weight", "cls.bias"}, {"cls.output.weight", "cls.output.bias"}};
+    const struct sentence *s = &j->c->sentence;
+    for (size_t i = 0; s->relevance && i < 2; i++)
+        for (size_t k = 0; k < 2; k++) {
+            const char *from = k ? s->dense[i].bias : s->dense[i].weight;
+            struct piece *p = from ? add(j, e) : NULL;
+            if (from && !p) return false;
+            if (!p) continue;
+            snprintf(p->name, sizeof p->name, "%s", names[i][k]);
+            p->t = checkpoint_tensor(j->c, from);
+            p->fine = true;
+            p->step = 1;
+            convert_shape(p, k ? 1 : 2, p->t->dim[0], p->t->dim[1], 1);
+        }
+    return true;
+}
+
 bool convert_list(struct job *j, gyr_error *e) {
-    bool ok = true;
+    bool ok = add_head(j, e);
     for (enum role r = ROLE_NONE + 1; r < ROLE_LAYER_FIRST && ok; r++)
         if (has_role(j, r, 0)) ok = add_role(j, r, 0, e);
     ok = ok && add_multiplied_output(j, e) && convert_list_factors(j, e);

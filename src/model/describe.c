@@ -10,6 +10,7 @@ enum part_of {
     TOKENS,
     POSITIONS,
     SELF,
+    TYPES,
     CHOSEN,
     PAGES,
     SLABS,
@@ -56,6 +57,7 @@ static void lay_out(struct layout *l, const struct model *m) {
     size_t bytes[PARTS] = {
         [TOKENS] = l->rows * number,   [POSITIONS] = l->rows * number, [SELF] = l->rows * number,
         [CHOSEN] = l->wanted * number, [PAGES] = l->pages * number,    [SLABS] = l->slabs * sizeof(dslab)};
+    if (m->types.rows) bytes[TYPES] = l->rows * number;
     for (int i = 0; i < KEPT - ALL; i++) {
         bytes[ALL + i] = l->rows * view[i];
         bytes[KEPT + i] = l->keeps ? l->wanted * view[i] : 0;
@@ -132,7 +134,8 @@ static void put_rows(const struct desk *d, const struct model *m, const struct l
                      bool far) {
     int32_t *token = (int32_t *)(void *)(d->host + l->at[TOKENS]),
             *position = (int32_t *)(void *)(d->host + l->at[POSITIONS]);
-    int32_t *self = (int32_t *)(void *)(d->host + l->at[SELF]), *chosen = (int32_t *)(void *)(d->host + l->at[CHOSEN]);
+    int32_t *self = (int32_t *)(void *)(d->host + l->at[SELF]), *type = (int32_t *)(void *)(d->host + l->at[TYPES]),
+            *chosen = (int32_t *)(void *)(d->host + l->at[CHOSEN]);
     uint32_t *table = (uint32_t *)(void *)(d->host + l->at[PAGES]), used = 0, kept = 0;
     for (size_t r = 0; r < l->rows; r++) {
         const struct attention_row at = {used, rows[r].position, rows[r].ahead,
@@ -140,6 +143,7 @@ static void put_rows(const struct desk *d, const struct model *m, const struct l
         token[r] = rows[r].token;
         position[r] = (int32_t)rows[r].position;
         self[r] = (int32_t)r;
+        if (m->types.rows) type[r] = (int32_t)rows[r].type;
         put_row(d, m, l, ALL, r, &at, far);
         if (rows[r].wanted) {
             if (l->keeps) put_row(d, m, l, KEPT, kept, &at, far);
@@ -194,6 +198,7 @@ bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, 
                                 .tokens = (const dint *)(d->there + l.at[TOKENS]),
                                 .positions = (const dint *)(d->there + l.at[POSITIONS]),
                                 .self = (const dint *)(d->there + l.at[SELF]),
+                                .types = m->types.rows ? (const dint *)(d->there + l.at[TYPES]) : NULL,
                                 .chosen = (const dint *)(d->there + l.at[CHOSEN]),
                                 .all = view_of(d, m, &l, ALL),
                                 .kept = view_of(d, m, &l, KEPT),

@@ -22,6 +22,7 @@ struct view {
 struct description {
     size_t wanted;                         // rows that want something
     const dint *tokens, *positions, *self; // [rows]; self: row r at r
+    const dint *types;                     // [rows], where the model has types of tokens; else NULL
     const dint *chosen;                    // [wanted]: which these are
     struct view all, kept; // of all rows; of those that want logits, if layers come that they alone go through
     const dslab *slab;     // of the KV cache

@@ -200,7 +200,7 @@ void forward_embed(struct pass *p) {
     p->ops->embed(p->d, &m->embedding, p->what.tokens, p->n, p->a->x);
     scale(p, p->a->x, p->n * m->h.hidden, m->h.embed_scale);
     if (m->h.layer_input) forward_inputs(p);
-    embed_more(p, &m->types, p->a->zeros);
+    embed_more(p, &m->types, p->what.types);
     embed_more(p, &m->positions, p->what.positions);
     if (m->embed_norm.weight) norm(p, &m->embed_norm, p->a->x, p->n, p->a->x);
 }

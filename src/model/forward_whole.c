@@ -45,6 +45,7 @@ static struct pass *piece(struct piece *at, const struct pass *all, size_t first
     if (at->rows.local) at->rows.local += first * m->h.local_rope.dim;
     at->p.what.tokens += first;
     at->p.what.positions += first;
+    if (at->p.what.types) at->p.what.types += first;
     at->p.a = &at->a;
     at->p.rows = &at->rows;
     at->p.n = left < most ? left : most;

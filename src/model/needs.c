@@ -38,6 +38,7 @@ void needs_weights(struct needs *n, struct model *m) {
     }
     n->layers = layers.bytes;
     n->rest = rest.bytes;
+    n->parameters = m->parameters;
 }
 
 size_t needs_state(const struct model *m) { return m->h.state_layers * recurrence_floats(&m->h.recurrence); }
@@ -76,6 +77,16 @@ static void share_layer(struct share_needs *n, struct model *m, uint32_t i, stru
     n->mixtures += l->experts != NULL;
 }
 
+static double input_bytes(struct model *m) {
+    const struct weight *tables[] = {&m->embedding, &m->positions, &m->types, &m->inputs.table.w};
+    struct sum all = {m->device, 0};
+    if (m->inputs.project.w.rows) add(&all, &m->inputs.project.w);
+    for (int i = 0; i < 4; i++)
+        if (tables[i]->rows)
+            all.bytes += (double)tables[i]->rows * (double)type_row_bytes(tables[i]->type, tables[i]->cols);
+    return all.bytes;
+}
+
 static bool share_model(struct share_needs *n, struct model *m, const struct use *u) {
     size_t slab = SLAB_PAGES * PAGE_TOKENS, slabs = u->tokens / slab + (u->tokens % slab != 0);
     struct kv_layout cache = kv_cache_layout(&m->h, kv_cache_wanted(m->type, u->kv_type));
@@ -93,6 +104,7 @@ static bool share_model(struct share_needs *n, struct model *m, const struct use
     }
     if (m->output.rows) add(&output, &m->output);
     n->output = output.bytes;
+    n->input = input_bytes(m);
     return true;
 }
 

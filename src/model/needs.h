@@ -10,6 +10,7 @@ struct needs {
     double tables;       // of `rest`, tables of which rows are looked up and nothing else
     double cache, states;
     double work; // activations of a batch
+    uint64_t parameters;
 };
 
 // How it is used: so many tokens in the caches of so many sequences.
@@ -41,7 +42,7 @@ struct share_needs {
     bool *may;                 // [layers + 1]: it may be cut before this layer
     uint32_t layers;           // 0: it cannot be shared out
     uint32_t mixtures;         // layers that have experts
-    double output;             // of the side that has the last layer
+    double input, output;      // of the side that has the first layer, and of the one that has the last
     double work;               // of any side
 };
 
@@ -50,7 +51,8 @@ bool needs_share(struct share_needs *n, const struct checkpoint *c, const struct
                  gyr_error *e);
 void needs_share_free(struct share_needs *n);
 
-// What the layers [from, end) take, with the last one what is behind it; without the experts of layers below `experts`.
+// What the layers [from, end) take, with the last one what is behind it, without what is before the first; without the
+// experts of layers below `experts`.
 double needs_of_layers(const struct share_needs *n, uint32_t from, uint32_t end, uint32_t experts);
 
 #endif

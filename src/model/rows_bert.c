@@ -7,23 +7,25 @@
 // Norms of the stream once a branch has joined it, and none behind the last layer.
 #define POST .norms.place = NORM_JOINED, .norms.no_final = true, .norms.biases = true, .types = true
 
-#define BERT_NAMES                                                                                                     \
-    {ROLE_EMBEDDING, NULL, "bert.embeddings.word_embeddings.weight"},                                                  \
-        {ROLE_POSITIONS, NULL, "bert.embeddings.position_embeddings.weight"},                                          \
-        {ROLE_TYPES, NULL, "bert.embeddings.token_type_embeddings.weight"},                                            \
-        {ROLE_EMBED_NORM, NULL, "bert.embeddings.LayerNorm.weight"},                                                   \
-        {ROLE_Q, NULL, "bert.encoder.layer.%u.attention.self.query.weight"},                                           \
-        {ROLE_K, NULL, "bert.encoder.layer.%u.attention.self.key.weight"},                                             \
-        {ROLE_V, NULL, "bert.encoder.layer.%u.attention.self.value.weight"},                                           \
-        {ROLE_ATTN_OUT, NULL, "bert.encoder.layer.%u.attention.output.dense.weight"},                                  \
+// The first word is that of the model's class, and left out where there is no head.
+#define BERT_NAMES(front)                                                                                              \
+    {ROLE_EMBEDDING, NULL, front "embeddings.word_embeddings.weight"},                                                 \
+        {ROLE_POSITIONS, NULL, front "embeddings.position_embeddings.weight"},                                         \
+        {ROLE_TYPES, NULL, front "embeddings.token_type_embeddings.weight"},                                           \
+        {ROLE_EMBED_NORM, NULL, front "embeddings.LayerNorm.weight"},                                                  \
+        {ROLE_Q, NULL, front "encoder.layer.%u.attention.self.query.weight"},                                          \
+        {ROLE_K, NULL, front "encoder.layer.%u.attention.self.key.weight"},                                            \
+        {ROLE_V, NULL, front "encoder.layer.%u.attention.self.value.weight"},                                          \
+        {ROLE_ATTN_OUT, NULL, front "encoder.layer.%u.attention.output.dense.weight"},                                 \
         {ROLE_ATTN_POST_NORM, "blk.%u.attn_output_norm.weight",                                                        \
-         "bert.encoder.layer.%u.attention.output.LayerNorm.weight"},                                                   \
-        {ROLE_UP, NULL, "bert.encoder.layer.%u.intermediate.dense.weight"},                                            \
-        {ROLE_DOWN, NULL, "bert.encoder.layer.%u.output.dense.weight"}, {                                              \
-        ROLE_MLP_POST_NORM, "blk.%u.layer_output_norm.weight", "bert.encoder.layer.%u.output.LayerNorm.weight"         \
+         front "encoder.layer.%u.attention.output.LayerNorm.weight"},                                                  \
+        {ROLE_UP, NULL, front "encoder.layer.%u.intermediate.dense.weight"},                                           \
+        {ROLE_DOWN, NULL, front "encoder.layer.%u.output.dense.weight"}, {                                             \
+        ROLE_MLP_POST_NORM, "blk.%u.layer_output_norm.weight", front "encoder.layer.%u.output.LayerNorm.weight"        \
     }
 
-static const struct rename bert_names[] = {BERT_NAMES, {0}};
+static const struct rename bert_names[] = {BERT_NAMES("bert."), {0}};
+static const struct rename roberta_names[] = {BERT_NAMES("roberta."), {0}};
 
 static const struct rename nomic_names[] = {
     {ROLE_EMBEDDING, NULL, "nomic_bert.embeddings.word_embeddings.weight"},
@@ -83,7 +85,7 @@ const struct family bert_rows[] = {
         .positions = POSITIONS_LEARNED,
         .mlp.activation = ACT_GELU,
         .biases = BIAS_ALL,
-        .names = bert_names,
+        .names = roberta_names,
     },
     {
         ENCODER,

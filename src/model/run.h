@@ -36,6 +36,7 @@ struct row {
     const struct sequence_state *state; // of its sequence, where the model keeps states
     bool wanted;
     const struct adapter *adapter; // of its sequence; NULL: none
+    uint32_t type;                 // of the token, where the model has types
 };
 
 // Computes rows of any number of sequences: their keys and values go to the cache, and the logits or states of the rows

@@ -178,9 +178,10 @@ static json_t *notes(const struct plan *p) {
                                                "more cards hold more, and are no faster"));
     if (!p->here && !p->layout.fits && p->layout.layers && !p->o->tune && !p->o->train)
         json_array_append_new(
-            all, json_sprintf("%u of %u layers have room on the cards; gyr run has the others on the CPU of their "
-                              "machine, which is slower (--gpu-layers)",
-                              p->layout.layers, p->demand.layers));
+            all, json_sprintf("%u of %u layers have room on the cards; gyr run %s", p->layout.layers, p->demand.layers,
+                              p->o->no_cpu ? "--no-cpu refuses the model"
+                                           : "has the others on the CPU of their machine, which is slower "
+                                             "(--gpu-layers)"));
     if (*p->kept.note) json_array_append_new(all, json_string(p->kept.note));
     if (p->here && p->layout.fits && p->layout.bytes > p->here_free)
         json_array_append_new(all,

@@ -30,6 +30,8 @@ static bool read_options(struct plan *p, gyr_error *e) {
     if (!o->tune && (o->rank || o->tokens)) return fail(e, GYR_USAGE, "plan: rank and tokens are of --tune");
     if (!o->tune && !o->train && (o->batch || o->fp8))
         return fail(e, GYR_USAGE, "plan: batch and fp8 are of --tune and --train");
+    if ((o->tune || o->train) && o->no_cpu)
+        return fail(e, GYR_USAGE, "plan: --no-cpu is of plans to run; leave it out");
     if ((o->tune || o->train) && (o->prompt || o->users > 1))
         return fail(e, GYR_USAGE, "plan: users and prompts are of plans to run; --context is an example's length here");
     if (o->users > MAX_USERS) return fail(e, GYR_USAGE, "%u users; %d are the most", o->users, MAX_USERS);
@@ -100,12 +102,13 @@ static bool settle(struct plan *p, gyr_error *e) {
     if (!usage_settle(&p->usage, p->checkpoint, e) || (!p->o->on && !open_here(p, e))) return false;
     if (trains(p)) p->usage.prompt = p->usage.context; // examples are whole
     if (!demand_count(&p->demand, p->checkpoint, &p->usage, e)) return false;
-    if (p->here && !p->o->quick && !trains(p))
-        placement_ask(&p->where, p->checkpoint,
-                      &(gyr_model_options){.threads = p->o->threads,
-                                           .kv_type = p->o->kv_type,
-                                           .sequences = (uint32_t)p->usage.users,
-                                           .tokens = p->usage.users * p->usage.context});
+    const gyr_model_options run = {.threads = p->o->threads,
+                                   .device = "auto",
+                                   .no_cpu = p->o->no_cpu,
+                                   .kv_type = p->o->kv_type,
+                                   .sequences = (uint32_t)p->usage.users,
+                                   .tokens = p->usage.users * p->usage.context};
+    if (p->here && !p->o->quick && !trains(p) && !placement_ask(&p->where, p->checkpoint, &run, e)) return false;
     if (p->here) demand_mapped(&p->demand, 1);
     if (!(p->here ? place_here(p, e) : place_cards(p))) return false;
     lay_out(&p->layout, &p->demand, p->place, p->n_places);

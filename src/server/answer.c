@@ -46,10 +46,13 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
     buf_free(&json);
     if (r->say) return false;
     j->scheduler = s->scheduler;
-    if (info->encoder && r->read != embeddings_read)
-        return refuse(f, 400, "model", "%s: this model makes embeddings alone: /v1/embeddings", served_name(j->model));
-    if (j->tuned && r->read == embeddings_read)
-        return refuse(f, 400, "model", "%s: is an adapter; embeddings are made by models without one", job_model(j));
+    bool plain = r->read == embeddings_read || r->read == rerank_read;
+    if (info->encoder && !plain)
+        return refuse(f, 400, "model", "%s: this model %s", served_name(j->model),
+                      info->relevance ? "ranks documents alone: /v1/rerank" : "makes embeddings alone: /v1/embeddings");
+    if (j->tuned && plain)
+        return refuse(f, 400, "model", "%s: is an adapter; embeddings and ranks are of models without one",
+                      job_model(j));
     bool ok = r->read(&a, f);
     *said = ok && json.size;
     if (*said) return reply_json(j->x, 200, &json), true;

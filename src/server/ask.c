@@ -217,6 +217,19 @@ bool ask_fields(struct ask *a, const struct field *own, size_t n, struct fault *
     return true;
 }
 
+bool ask_metadata(const json_t *metadata, struct fault *f) {
+    enum { PAIRS = 16, KEY = 64, VALUE = 512 };
+    const char *key;
+    json_t *value;
+    if (!metadata || json_is_null(metadata)) return true;
+    bool good = json_is_object(metadata) && json_object_size(metadata) <= PAIRS;
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) good =
+        good && strlen(key) <= KEY && json_is_string(value) && json_string_length(value) <= VALUE;
+    return good || refuse(f, 400, "metadata",
+                          "metadata: takes an object of at most %d texts of at most %d bytes, with keys of at most %d",
+                          PAIRS, VALUE, KEY);
+}
+
 struct speller ask_speller(const struct ask *a) {
     return (struct speller){a->spellings, a->owner, a->job->salt, job_model(a->job)};
 }

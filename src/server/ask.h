@@ -69,6 +69,9 @@ struct speller ask_speller(const struct ask *a);
 // A body that is a JSON object; NULL if it is not.
 json_t *ask_body(const struct exchange *x, struct fault *f);
 
+// Checks "metadata", which is kept and given back: an object of up to 16 texts. NULL and null are none.
+bool ask_metadata(const json_t *metadata, struct fault *f);
+
 // Takes the tokens over as the job's prompt; false (context_length_exceeded) if they do not fit.
 bool ask_prompt(struct ask *a, gyr_tokens *tokens, struct fault *f);
 

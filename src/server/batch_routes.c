@@ -73,19 +73,6 @@ static bool read_window(const char *window, int64_t *seconds, struct fault *f) {
     return true;
 }
 
-static bool check_metadata(const json_t *metadata, struct fault *f) {
-    enum { PAIRS = 16, KEY = 64, VALUE = 512 };
-    const char *key;
-    json_t *value;
-    if (!metadata || json_is_null(metadata)) return true;
-    bool good = json_is_object(metadata) && json_object_size(metadata) <= PAIRS;
-    json_object_foreach((json_t *)metadata, key, value) good =
-        good && strlen(key) <= KEY && json_is_string(value) && json_string_length(value) <= VALUE;
-    return good || refuse(f, 400, "metadata",
-                          "metadata: takes an object of at most %d texts of at most %d bytes, with keys of at most %d",
-                          PAIRS, VALUE, KEY);
-}
-
 static bool check_members(const json_t *body, struct fault *f) {
     static const char *const known[] = {"input_file_id", "endpoint", "completion_window", "metadata"};
     const char *key;
@@ -107,7 +94,7 @@ static bool read_wish(const json_t *body, struct batch_wish *w, struct fault *f)
     if (!w->endpoint || !route_of_batch(w->endpoint))
         return refuse(f, 400, "endpoint", "endpoint: '%.60s' cannot be asked in a batch; /v1/chat/completions can",
                       w->endpoint ? w->endpoint : "");
-    return read_window(w->window, &w->seconds, f) && check_metadata(json_object_get(body, "metadata"), f);
+    return read_window(w->window, &w->seconds, f) && ask_metadata(json_object_get(body, "metadata"), f);
 }
 
 // ------------------------------------------------------------------------------------------------ handlers

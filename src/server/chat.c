@@ -1,4 +1,5 @@
 // POST /v1/chat/completions (https://platform.openai.com/docs/api-reference/chat).
+#include "server/chat_keep.h"
 #include "server/constraint.h"
 #include "server/conversation.h"
 #include "server/models.h"
@@ -14,7 +15,7 @@
 struct chat {
     struct ask ask;
     size_t top_logprobs, prompt_logprobs;
-    bool logprobs, ids, go_on, generate, scores;
+    bool logprobs, ids, go_on, generate, scores, store;
     struct conversation talk;
     struct constraint must;
     bool parallel;
@@ -102,7 +103,7 @@ static const struct field fields[] = {
     {"tool_choice", FIELD_OF, .read = read_choice},
     {"parallel_tool_calls", FIELD_BOOL, IN_CHAT(parallel)},
     {"modalities", FIELD_OF, .read = read_modalities},
-    {"store", FIELD_NULL},
+    {"store", FIELD_BOOL, IN_CHAT(store)},
     {"moderation", FIELD_NULL},
     {"audio", FIELD_NULL},
     {"prediction", FIELD_IGNORED},
@@ -112,9 +113,13 @@ static const struct field fields[] = {
     {"function_call", FIELD_NULL},
 };
 
+static void completion_id(char *id, size_t size, const struct telling *t) {
+    snprintf(id, size, "chatcmpl-%s", t->job->x->id);
+}
+
 static void head(struct js *o, const struct telling *t, const char *object) {
     char id[40];
-    snprintf(id, sizeof id, "chatcmpl-%s", t->job->x->id);
+    completion_id(id, sizeof id, t);
     js_string_of(o, "id", id);
     js_string_of(o, "object", object);
     js_whole(o, "created", t->created);
@@ -123,13 +128,17 @@ static void head(struct js *o, const struct telling *t, const char *object) {
     js_string_of(o, "system_fingerprint", id);
 }
 
-static void put_logprobs(struct js *o, struct speech *s) {
+static void put_logprobs(struct js *o, const struct buf *list) {
     js_open(o, "logprobs", '{');
     js_open(o, "content", '[');
-    js_raw(o, NULL, s->logprobs.size ? s->logprobs.data : "", s->logprobs.size);
+    js_raw(o, NULL, list->size ? list->data : "", list->size);
     js_close(o, ']');
     js_none(o, "refusal");
     js_close(o, '}');
+}
+
+static void put_ids(struct js *o, const struct buf *ids) {
+    openai_ids(o, "token_ids", (const int32_t *)(void *)ids->data, ids->size / sizeof(int32_t));
 }
 
 // A chunk of a stream: `delta` is the inside of its object. What was said of tokens goes with the first that comes.
@@ -144,13 +153,14 @@ static void chunk(struct telling *t, struct speech *s, const struct buf *delta, 
     js_open(&o, "delta", '{');
     buf_append(&json, delta->data, delta->size);
     js_close(&o, '}');
-    if (t->wants_logprobs && s->logprobs.size) put_logprobs(&o, s);
-    if (t->wants_ids && s->ids.size) openai_ids(&o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
+    if (t->wants_logprobs && s->logprobs.size) put_logprobs(&o, &s->logprobs);
+    if (t->wants_ids && s->ids.size) put_ids(&o, &s->ids);
     js_string_of(&o, "finish_reason", finish);
     js_close(&o, '}');
     js_close(&o, ']');
     openai_chunk_usage(&o, t);
     js_close(&o, '}');
+    if (t->own) chat_keep_told(t->own, s);
     buf_clear(&s->logprobs);
     buf_clear(&s->ids);
     telling_event(t, NULL, &json);
@@ -224,32 +234,54 @@ static void put_message(struct js *o, const struct speech *s) {
     js_close(o, '}');
 }
 
+// A stream has told of its tokens, and has them no more, but for what is to be kept.
 static void put_choice(struct js *o, struct telling *t, struct speech *s) {
+    const struct chat_keep *keep = t->stream ? t->own : NULL;
     js_open(o, NULL, '{');
     js_whole(o, "index", s->index);
     put_message(o, s);
     if (t->wants_logprobs)
-        put_logprobs(o, s);
+        put_logprobs(o, keep ? &keep->choices[s->index].logprobs : &s->logprobs);
     else
         js_none(o, "logprobs");
-    if (t->wants_ids) openai_ids(o, "token_ids", (const int32_t *)(void *)s->ids.data, s->ids.size / 4);
+    if (t->wants_ids) put_ids(o, keep ? &keep->choices[s->index].ids : &s->ids);
     js_string_of(o, "finish_reason", finish_reason(s));
     js_close(o, '}');
 }
 
-static void done(struct telling *t) {
-    struct buf json = {0};
-    struct js o = {.out = &json};
+// The whole completion, or the last chunk of a stream.
+static void put_completion(struct buf *json, struct telling *t, bool whole) {
+    struct js o = {.out = json};
     js_open(&o, NULL, '{');
-    head(&o, t, t->stream ? "chat.completion.chunk" : "chat.completion");
+    head(&o, t, whole ? "chat.completion" : "chat.completion.chunk");
     js_open(&o, "choices", '[');
-    for (unsigned i = 0; !t->stream && i < t->n; i++) put_choice(&o, t, &t->speeches[i]);
+    for (unsigned i = 0; whole && i < t->n; i++) put_choice(&o, t, &t->speeches[i]);
     js_close(&o, ']');
     if (t->wants_ids) openai_ids(&o, "prompt_token_ids", t->job->prompt, t->job->count);
     if (t->job->prompt_logprobs) openai_prompt_logprobs(&o, &t->speeches[0]);
     openai_usage(&o, "usage", t);
     openai_receipt(&o, t);
     js_close(&o, '}');
+}
+
+// What was to be kept and cannot be is an error, never an answer without a word of it.
+static bool keep(struct telling *t) {
+    char id[40];
+    struct buf json = {0};
+    struct fault f = {0};
+    put_completion(&json, t, true);
+    completion_id(id, sizeof id, t);
+    bool kept = chat_keep_put(t, id, &json, &f);
+    buf_free(&json);
+    if (!kept && t->stream) openai_broke(t, &f);
+    if (!kept && !t->stream) reply_fault(t->job->x, t->surface, &f);
+    return kept;
+}
+
+static void done(struct telling *t) {
+    struct buf json = {0};
+    if (t->own && !keep(t)) return;
+    put_completion(&json, t, !t->stream);
     openai_finish(t, &json);
 }
 
@@ -280,7 +312,8 @@ const struct surface chat_surface = {.type = "application/json",
                                      .over = over,
                                      .done = done,
                                      .error = openai_error,
-                                     .broke = openai_broke};
+                                     .broke = openai_broke,
+                                     .free_own = chat_keep_free};
 
 static bool read_chat(struct chat *c, struct fault *f) {
     struct ask *a = &c->ask;
@@ -308,7 +341,9 @@ static bool read_chat(struct chat *c, struct fault *f) {
 bool chat_read(struct ask *common, struct fault *f) {
     struct chat c = {.ask = *common};
     bool ok = read_chat(&c, f);
-    if (ok) ((struct telling *)c.ask.job->telling)->wants_ids = c.ids;
+    struct telling *t = c.ask.job->telling;
+    if (ok) t->wants_ids = c.ids;
+    if (ok && c.store) ok = (t->own = chat_keep_new(&c.ask, f));
     constraint_free(&c.must);
     json_decref(c.talk.messages);
     json_decref(c.talk.tools);

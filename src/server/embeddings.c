@@ -230,22 +230,6 @@ const struct surface ollama_embed_surface = {
 const struct surface ollama_embeddings_surface = {
     .type = "application/json", .done = ollama_one_done, .error = ollama_error, .free_own = free_own};
 
-// Ranking takes a model that reads query and document together (a cross-encoder). None of those that gyr runs does, and
-// distances of embeddings are another thing.
-void handle_rerank(struct server *s, struct exchange *x) {
-    struct fault f = {0};
-    json_t *body = ask_body(x, &f);
-    const char *name = json_string_value(json_object_get(body, "model"));
-    struct served *model = body ? models_find(s->models, name) : NULL;
-    if (body && !model)
-        refuse_as(&f, 404, "model_not_found", "model", "no model '%.100s' is served here; see /v1/models", name);
-    else if (body)
-        refuse(&f, 400, "model", "%s: this model ranks no documents: that takes a cross-encoder, and gyr runs none",
-               served_name(model));
-    reply_fault(x, x->route->surface, &f);
-    json_decref(body);
-}
-
 static bool read(struct reading *r, struct fault *f) {
     struct ask *a = &r->ask;
     size_t all = served_info(a->job->model)->embedding;

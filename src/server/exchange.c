@@ -35,6 +35,21 @@ char *exchange_query(const struct exchange *x, const char *name) {
     return copy;
 }
 
+bool exchange_parameters(const struct exchange *x, bool (*each)(void *user, const char *name, const char *value),
+                         void *user) {
+    struct evkeyvalq list;
+    bool ok = true;
+    if (!x->query) return true;
+    if (evhttp_parse_query_str(x->query, &list)) return false;
+    for (const struct evkeyval *p = list.tqh_first; ok && p; p = p->next.tqe_next) {
+        char *name = evhttp_uridecode(p->key, 1, NULL); // values are decoded already
+        ok = name && each(user, name, p->value);
+        free(name);
+    }
+    evhttp_clear_headers(&list);
+    return ok;
+}
+
 struct exchange *exchange_internal(struct http *http, const struct route *route, const char *path, const char *body,
                                    size_t size) {
     struct exchange *x = calloc(1, sizeof *x);

@@ -52,6 +52,11 @@ const char *exchange_header(const struct exchange *x, const char *name);
 // The value of a parameter of the query, percent-decoded, to be freed; NULL if it is not there.
 char *exchange_query(const struct exchange *x, const char *name);
 
+// Calls each(user, name, value) for all parameters of the query, percent-decoded, until it gives false. False: it did,
+// or the query cannot be read.
+bool exchange_parameters(const struct exchange *x, bool (*each)(void *user, const char *name, const char *value),
+                         void *user);
+
 // A POST that the server makes itself, held; the body is copied. NULL: memory is out.
 struct exchange *exchange_internal(struct http *http, const struct route *route, const char *path, const char *body,
                                    size_t size);

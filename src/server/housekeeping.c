@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "server/batches.h"
+#include "server/chats.h"
 #include "server/objects.h"
 #include "server/tunes.h"
 
@@ -12,7 +13,7 @@ enum { HOUR = 3600 };
 
 static void sweep(void *server) {
     static bool (*const sweeps[])(struct store *, int64_t, gyr_error *) = {tunes_sweep, files_sweep, objects_sweep,
-                                                                           batches_sweep};
+                                                                           chats_sweep, batches_sweep};
     struct server *s = server;
     for (size_t i = 0; i < sizeof sweeps / sizeof *sweeps; i++) {
         gyr_error e = {0};

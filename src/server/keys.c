@@ -68,6 +68,7 @@ bool keys_remove(struct store *s, const char *name, int64_t now, gyr_error *e) {
     // A hash that no text has, and that does not tell what the key's was.
     store_run(s, "UPDATE keys SET removed = ?, hash = zeroblob(0) WHERE id = ?", "ii", now, id);
     store_run(s, "DELETE FROM objects WHERE owner = ?", "i", id);
+    store_run(s, "DELETE FROM chats WHERE owner = ?", "i", id);
     store_run(s, "DELETE FROM conversations WHERE owner = ?", "i", id);
     store_run(s, "UPDATE batches SET expires_at = min(expires_at, ?) WHERE owner = ?", "ii", now, id);
     return store_end(s, e);

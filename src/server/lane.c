@@ -47,40 +47,6 @@ void lane_queue(struct lane *l, struct job *j) {
     l->n_waiting += !j->work;
 }
 
-// Forgets what was to be kept of prompts under way. False: there was nothing.
-static bool drop_marks(struct lane *l) {
-    bool some = false;
-    for (size_t i = 0; i < l->n; i++) {
-        some |= l->turns[i]->mark != NULL;
-        gyr_session_free(l->turns[i]->mark);
-        l->turns[i]->mark = NULL;
-    }
-    return some;
-}
-
-// The device failed: the model goes on on the CPU, where it computes what it knows once more, and nothing that was
-// accepted is lost. What nobody waits for is forgotten. False: the model is there already, or cannot go there.
-static bool goes_on(struct lane *l, const gyr_error *why) {
-    gyr_error e = {0};
-    char line[1300];
-    if (why->status != GYR_DEVICE) return false;
-    double begun = now_seconds();
-    gyr_status status = served_move(l->served, &e);
-    if (status == GYR_USAGE || status == GYR_UNSUPPORTED) return false; // nowhere to go; or ranks, which have their own
-    if (status)
-        snprintf(line, sizeof line, "%s (the CPU cannot take %s: %s)", why->message, served_name(l->served), e.message);
-    else
-        snprintf(line, sizeof line, "%s (%s is on the CPU now, after %.1f s)", why->message, served_name(l->served),
-                 now_seconds() - begun);
-    l->o->tell(l->o->user, line);
-    if (status) return false;
-    while (prefix_drop(&l->cache)) {}
-    drop_marks(l);
-    for (size_t i = 0; i < l->n; i++) // what was read for them
-        if (!l->turns[i]->answer) gyr_session_truncate(l->turns[i]->session, 0);
-    return true;
-}
-
 void lane_work(struct lane *l, struct scheduler_stats *st) {
     struct job *j = l->working;
     gyr_error e = {0};
@@ -96,7 +62,7 @@ void lane_work(struct lane *l, struct scheduler_stats *st) {
         lane_queue(l, j);
         return;
     }
-    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || goes_on(l, &e)) {
+    if ((e.status == GYR_NO_MEMORY && prefix_drop(&l->cache)) || lane_recovers(l, l->o, &e) || lane_goes_on(l, &e)) {
         lane_queue(l, j);
         return;
     }
@@ -319,7 +285,7 @@ static bool admit_one(struct lane *l, const struct scheduler_options *o, struct 
     if (!cancelled && (full ? !yields : comes_before(l, j))) return false;
     enum admitted how = cancelled ? REFUSED : begin(l, j, o, st, &e);
     if (how == LATER) return false;
-    if (how == REFUSED && !cancelled && goes_on(l, &e)) return true; // it still waits
+    if (how == REFUSED && !cancelled && lane_goes_on(l, &e)) return true; // it still waits
     if (how == ADMITTED && yields) {
         set_aside(yields, st);
         yields->yielded = true;
@@ -440,7 +406,7 @@ static void bring_back(struct lane *l, const struct scheduler_options *o) {
 
 // Memory is full: somebody gives some back. False: there is nobody but the one who asks.
 static bool relieve(struct lane *l, struct scheduler_stats *st) {
-    if (prefix_drop(&l->cache) || drop_marks(l)) return true;
+    if (prefix_drop(&l->cache) || lane_drop_marks(l)) return true;
     if (active(l) < 2) return false;
     set_aside(youngest(l), st);
     return true;
@@ -449,7 +415,7 @@ static bool relieve(struct lane *l, struct scheduler_stats *st) {
 // Tokens of prompts that a step may compute: few where others are being answered and wait for it.
 static size_t prompt_share(const struct lane *l, const struct scheduler_options *o) {
     for (size_t i = 0; i < l->n; i++)
-        if (!l->turns[i]->aside && l->turns[i]->begun) return o->prefill;
+        if (!l->turns[i]->aside && l->turns[i]->begun) return pace_share(&l->pace, o->prefill);
     return 0;
 }
 
@@ -480,28 +446,9 @@ static void charge(struct lane *l, const size_t *left, struct scheduler_stats *s
     }
 }
 
-// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
-// is none of that.
-static bool recover(struct lane *l, const struct scheduler_options *o, gyr_error *e) {
-    gyr_error lost = *e;
-    char line[700];
-    double begun = now_seconds();
-    if (e->status != GYR_DEVICE) return false;
-    *e = (gyr_error){0};
-    gyr_status status = gyr_model_recover(l->model, e);
-    if (status == GYR_USAGE) *e = lost;
-    if (status && status != GYR_USAGE) o->gone(o->user, e);
-    if (status) return false;
-    while (prefix_drop(&l->cache)) {}
-    drop_marks(l);
-    snprintf(line, sizeof line, "%s (%s is on those that are left, after %.1f s)", lost.message, served_name(l->served),
-             now_seconds() - begun);
-    o->tell(o->user, line);
-    return true;
-}
-
 static bool step(struct lane *l, const struct scheduler_options *o, struct scheduler_stats *st, gyr_error *e) {
-    size_t left[MAX_TURNS];
+    size_t left[MAX_TURNS], share, before = st->prompt_tokens;
+    double began;
     for (;;) {
         size_t n = 0;
         for (size_t i = 0; i < l->n; i++) {
@@ -509,11 +456,13 @@ static bool step(struct lane *l, const struct scheduler_options *o, struct sched
             if (l->turns[i]->answer && !l->turns[i]->aside) l->answers[n++] = l->turns[i]->answer;
         }
         meter_begin(l->meter);
-        if (!n || !gyr_answers_step(l->answers, n, prompt_share(l, o), e)) break;
-        if (recover(l, o, e) || goes_on(l, e)) continue;
+        share = prompt_share(l, o), began = now_seconds();
+        if (!n || !gyr_answers_step(l->answers, n, share, e)) break;
+        if (lane_recovers(l, o, e) || lane_goes_on(l, e)) continue;
         if (e->status != GYR_NO_MEMORY || !relieve(l, st)) return false;
     }
     charge(l, left, st);
+    if (share) pace_note(&l->pace, st->prompt_tokens - before, o->prefill, now_seconds() - began);
     charge_energy(l, left);
     return true;
 }

@@ -1,8 +1,9 @@
-// One model's answers on their way (of scheduler.c, lane.c and turn.c only).
+// One model's answers on their way (of scheduler.c, lane*.c and turn.c only).
 #ifndef SERVER_LANE_H
 #define SERVER_LANE_H
 
 #include "server/disk.h"
+#include "server/pace.h"
 #include "server/prefix.h"
 #include "server/reasoning.h"
 #include "server/scheduler.h"
@@ -72,6 +73,7 @@ struct lane {
     struct prefix_cache cache;
     struct disk *disk; // the scheduler's; NULL: none
     struct meter *meter;
+    struct pace pace;
     struct account *accounts;
     size_t n_accounts, accounts_room;
     struct lane *next;
@@ -104,5 +106,16 @@ void lane_fail(struct lane *l, const gyr_error *why);
 // What each owner has had, fading with the tokens of all: who has had least comes first (accounts.c).
 double account_of(const struct lane *l, uint64_t owner);
 void account_add(struct lane *l, uint64_t owner, double tokens);
+
+// Forgets what was to be kept of prompts under way. False: there was nothing.
+bool lane_drop_marks(struct lane *l);
+
+// The device failed: the model goes on on another one, where it computes what it knows once more, and nothing that was
+// accepted is lost. What nobody waits for is forgotten. False: there is none, or none that can take it.
+bool lane_goes_on(struct lane *l, const gyr_error *why);
+
+// A rank is lost: those that are left go on, and compute again what the answers have so far. False: they cannot, or it
+// is none of that.
+bool lane_recovers(struct lane *l, const struct scheduler_options *o, gyr_error *e);
 
 #endif

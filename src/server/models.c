@@ -13,6 +13,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+// Where a model was moved to, for as long as anybody may read it.
+struct moved {
+    struct moved *before;
+    char device[32], placement[512];
+};
+
 struct served {
     struct models *all;
     struct model_source source;
@@ -20,6 +26,7 @@ struct served {
     gyr_model *model;          // NULL: not loaded
     gyr_model_info info;
     char architecture[64], types[128], device[32], placement[512]; // the info's own live only as long as the model
+    struct moved *moved;
     struct format format;
     struct model_plan plan;
     char why[512]; // it could not be read; "": it could
@@ -130,6 +137,10 @@ static bool go_on(void *user, double fraction) {
 static void served_free(struct served *s) {
     if (!s) return;
     gyr_model_close(s->model);
+    for (struct moved *m = s->moved, *before; m; m = before) {
+        before = m->before;
+        free(m);
+    }
     free(s->own_name);
     free(s->own_path);
     free(s);
@@ -259,6 +270,25 @@ static void count_card(struct energy *e, const char *name) {
     if (!info.threads) energy_add_card(e, info.kind, info.bus, info.name);
 }
 
+// The first grammar of a tokenizer makes a tree of its vocabulary, and the first answer in JSON finds the masks of
+// strings and the like, which all of them share: no request is to wait for that, nor a step of the answers beside it.
+static void read_for_grammars(const gyr_model *model, uint32_t vocab) {
+    static const char json[] =
+        "{\"some name\": [\"some text \\n\\u00e9 and more\", -1.5e1, {\"c\": true}, {}, []], \"d\": null}";
+    const gyr_tokenizer *t = gyr_model_tokenizer(model);
+    gyr_grammar *g = gyr_grammar_new(t, GYR_GRAMMAR_JSON, "", 0, NULL);
+    gyr_matcher *m = g ? gyr_matcher_new(g, NULL) : NULL;
+    uint32_t *mask = calloc((vocab + 31) / 32, sizeof *mask);
+    gyr_tokens all = {0};
+    if (m && mask) gyr_tokenize(t, json, sizeof json - 1, 0, &all, NULL);
+    for (size_t i = 0; i < all.count; i++)
+        if (gyr_matcher_mask(m, mask, NULL) || gyr_matcher_accept(m, all.ids[i], NULL)) break;
+    gyr_free(all.ids);
+    free(mask);
+    gyr_matcher_free(m);
+    gyr_grammar_free(g);
+}
+
 // What there is to know of a model that was opened.
 static void learn(struct served *s, gyr_model *model) {
     const char *source = gyr_model_template_source(model);
@@ -273,8 +303,7 @@ static void learn(struct served *s, gyr_model *model) {
     s->info.architecture = s->architecture;
     s->info.types = s->types;
     format_find(&s->format, source ? source : "", source ? strlen(source) : 0, gyr_model_tokenizer(model));
-    // The first grammar of a tokenizer makes a tree of its vocabulary, which no request is to wait for.
-    gyr_grammar_free(gyr_grammar_new(gyr_model_tokenizer(model), GYR_GRAMMAR_JSON, "", 0, NULL));
+    read_for_grammars(model, s->info.vocab);
 }
 
 // Bytes that a loaded model takes, with its adapters: its conversations no less than what was planned for them.
@@ -315,10 +344,18 @@ static bool fits_card(const struct models *m, const struct served *s) {
     return false;
 }
 
+// What a model may take at most, alone.
+static uint64_t most_memory(const struct models *m) {
+    uint64_t all = 0;
+    for (size_t k = 0; k < m->n_cards; k++) all += m->cards[k].memory;
+    return m->options.no_cpu ? all : m->memory;
+}
+
 // Whether the model has room beside those that are loaded. One that has none even alone is the engine's to refuse.
 static bool fits(const struct models *m, const struct served *s) {
     uint64_t all = s->plan.weights + s->plan.talk;
     if (fits_card(m, s)) return true;
+    if (m->options.no_cpu) return false;
     if (all > m->memory) all = m->memory;
     all += (uint64_t)atomic_load(&m->other);
     return all + host_taken(m, s) <= m->memory;
@@ -334,7 +371,7 @@ uint64_t models_taken(struct models *m) {
 
 static enum served_room room_for(const struct served *s) {
     if (s->model || fits(s->all, s)) return ROOM_NOW;
-    return s->plan.weights > s->all->memory ? ROOM_NEVER : ROOM_ALONE;
+    return s->plan.weights > most_memory(s->all) ? ROOM_NEVER : ROOM_ALONE;
 }
 
 // Opens the model, making room as long as there is something to unload. The lock is held, but while it opens; one
@@ -352,7 +389,7 @@ static gyr_model *open_beside(struct served *s, gyr_error *e) {
         gyr_model *model = open_source(&s->source, &m->options, e);
         if (model) learn(s, model);
         pthread_mutex_lock(&m->lock);
-        if (model || e->status != GYR_NO_MEMORY || s->plan.weights > m->memory) return model;
+        if (model || e->status != GYR_NO_MEMORY || s->plan.weights > most_memory(m)) return model;
         if (!(other = least_wanted(m, s))) return NULL;
         unload(other);
     }
@@ -373,13 +410,25 @@ static bool load(struct served *s, gyr_error *e) {
 
 gyr_status served_move(struct served *s, gyr_error *e) {
     gyr_model_info info;
-    if (!strcmp(s->info.device, "cpu")) return fail(e, GYR_USAGE, "%s: is on the CPU", s->source.name), GYR_USAGE;
-    gyr_status status = gyr_model_move(s->model, "cpu", e);
-    if (status) return status;
+    if (!strcmp(s->info.device, "cpu") || models_ranks(s->all) > 1)
+        return fail(e, GYR_USAGE, "%s: has no other device to go to", s->source.name), GYR_USAGE;
+    struct moved *to = malloc(sizeof *to);
+    gyr_status status = to ? gyr_model_move(s->model, "auto", e) : (fail_memory(e, s->source.name), GYR_NO_MEMORY);
+    if (status) {
+        free(to);
+        return status;
+    }
     gyr_model_get_info(s->model, &info);
+    bool cpu = !strcmp(info.device, "cpu");
+    snprintf(to->device, sizeof to->device, "%s", info.device);
+    const char *where = cpu && !*info.placement ? "cpu: the device that it was on failed" : info.placement;
+    snprintf(to->placement, sizeof to->placement, "%s", where);
+    count_card(s->all->energy, to->device);
     pthread_mutex_lock(&s->all->lock);
-    s->info.device = "cpu";
-    s->info.placement = "cpu: the device that it was on failed";
+    to->before = s->moved;
+    s->moved = to;
+    s->info.device = to->device;
+    s->info.placement = to->placement;
     s->info.host_bytes = info.host_bytes;
     s->info.host_kv_bytes_per_token = info.host_kv_bytes_per_token;
     pthread_mutex_unlock(&s->all->lock);

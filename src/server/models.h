@@ -77,8 +77,8 @@ const struct format *served_format(const struct served *s); // how it writes rea
 // Has it unloaded once those who hold it are done. False: the server is stopping.
 bool served_unload(struct served *s, struct fault *f);
 
-// On the scheduler's thread: has a model that is loaded go on on the CPU, because its device failed. GYR_USAGE: it is
-// there already.
+// On the scheduler's thread: has a model that is loaded go on elsewhere, because its device failed: on another card
+// that has room, else on the CPU. GYR_USAGE: it is there already, or on several ranks.
 gyr_status served_move(struct served *s, gyr_error *e);
 
 // What its file says of it, as gyr_inspect() has it, without paths and without the vocabulary; NULL for one that is no

@@ -35,7 +35,8 @@ static void put_model(struct js *o, struct served *m, bool running) {
     put_details(o, info, "");
     if (running) {
         js_time(o, "expires_at", time(NULL) + 365 * 24 * 3600);
-        js_whole(o, "size_vram", 0);
+        js_whole(o, "size_vram",
+                 info && strcmp(info->device, "cpu") ? (int64_t)(info->weight_bytes - info->host_bytes) : 0);
         js_whole(o, "context_length", info ? info->context : 0);
     }
     js_close(o, '}');

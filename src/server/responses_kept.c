@@ -1,4 +1,5 @@
 // GET and DELETE /v1/responses/ID, and GET /v1/responses/ID/input_items.
+#include "server/items.h"
 #include "server/objects.h"
 #include "server/routes.h"
 
@@ -6,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-enum { PAGE = 20, MAX_PAGE = 100 };
 
 // What the path names: a response, or the items that it was asked with.
 struct named {
@@ -42,63 +41,12 @@ static json_t *listed(const json_t *item, size_t i) {
     return copy;
 }
 
-struct page {
-    size_t from, limit;
-    bool ascending;
-};
-
-// Which of the items are wanted. `all`: in the order in which they are told.
-static bool read_page(struct page *p, const json_t *all, const char *after, const char *limit, struct fault *f) {
-    size_t i;
-    json_t *item;
-    char *end = NULL;
-    long n = limit ? strtol(limit, &end, 10) : PAGE;
-    if (limit && (!*limit || *end || n < 1 || n > MAX_PAGE))
-        return refuse(f, 400, "limit", "limit: takes whole numbers from 1 to %d", MAX_PAGE);
-    p->limit = (size_t)n;
-    if (!after) return true;
-    json_array_foreach(all, i, item) if (!strcmp(json_string_value(json_object_get(item, "id")), after)) p->from =
-        i + 1;
-    return p->from || refuse(f, 400, "after", "after: no item '%.60s' is there", after);
-}
-
-static void put_page(struct buf *out, const json_t *all, const struct page *p) {
-    size_t n = json_array_size(all), to = p->from + p->limit < n ? p->from + p->limit : n;
-    struct js o = {.out = out};
-    const json_t *first = json_array_get(all, p->from), *last = to > p->from ? json_array_get(all, to - 1) : NULL;
-    js_open(&o, NULL, '{');
-    js_string_of(&o, "object", "list");
-    js_open(&o, "data", '[');
-    for (size_t i = p->from; i < to; i++) {
-        char *text = json_dumps(json_array_get(all, i), JSON_COMPACT);
-        js_raw(&o, NULL, text ? text : "", text ? strlen(text) : 0);
-        out->failed |= !text;
-        free(text);
-    }
-    js_close(&o, ']');
-    js_string_of(&o, "first_id", json_string_value(json_object_get(first, "id")));
-    js_string_of(&o, "last_id", json_string_value(json_object_get(last, "id")));
-    js_bool(&o, "has_more", to < n);
-    js_close(&o, '}');
-}
-
-// The newest first, unless it is said otherwise.
 static bool say_items(const struct exchange *x, const json_t *input, struct buf *out, struct fault *f) {
-    char *after = exchange_query(x, "after"), *limit = exchange_query(x, "limit"), *order = exchange_query(x, "order");
-    bool ascending = order && !strcmp(order, "asc"), ok = !order || ascending || !strcmp(order, "desc");
-    struct page p = {0};
-    json_t *all = json_array();
-    if (!ok) refuse(f, 400, "order", "order: takes asc or desc");
-    for (size_t i = 0, n = json_array_size(input); i < n; i++) {
-        size_t at = ascending ? i : n - 1 - i;
-        json_array_append_new(all, listed(json_array_get(input, at), at));
-    }
-    ok = ok && read_page(&p, all, after, limit, f);
-    if (ok) put_page(out, all, &p);
+    json_t *all = json_array(), *item;
+    size_t i;
+    json_array_foreach(input, i, item) json_array_append_new(all, listed(item, i));
+    bool ok = items_page(x, all, true, out, f);
     json_decref(all);
-    free(after);
-    free(limit);
-    free(order);
     return ok;
 }
 

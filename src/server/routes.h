@@ -116,10 +116,13 @@ void handle_model_unload(struct server *s, struct exchange *x);
 void handle_model_card(struct server *s, struct exchange *x);
 void handle_adapter_load(struct server *s, struct exchange *x); // adapter_routes.c
 void handle_adapter_unload(struct server *s, struct exchange *x);
+void handle_chat_list(struct server *s, struct exchange *x); // chat_routes.c
+void handle_chat(struct server *s, struct exchange *x);
+void handle_chat_describe(struct server *s, struct exchange *x);
+void handle_chat_delete(struct server *s, struct exchange *x);
 void handle_kept_response(struct server *s, struct exchange *x); // responses_kept.c
 void handle_answer(struct server *s, struct exchange *x);        // answer.c: what a model is to answer
 void handle_pull(struct server *s, struct exchange *x);          // ollama_pull.c
-void handle_rerank(struct server *s, struct exchange *x);        // embeddings.c
 void handle_show(struct server *s, struct exchange *x);          // ollama_models.c
 void handle_tags(struct server *s, struct exchange *x);
 void handle_ps(struct server *s, struct exchange *x);

@@ -76,6 +76,18 @@ const char *const schema_steps[] = {
     "CREATE TABLE tune_checkpoints ("
     " seq INTEGER PRIMARY KEY AUTOINCREMENT, tune INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,"
     " step INTEGER NOT NULL, model TEXT NOT NULL, data TEXT NOT NULL, UNIQUE (tune, step)) STRICT;",
+
+    // What is looked through comes before what is long.
+    "CREATE TABLE chats ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner INTEGER NOT NULL, created INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL, bytes INTEGER NOT NULL, model TEXT NOT NULL, metadata TEXT NOT NULL,"
+    " reply TEXT NOT NULL, messages TEXT NOT NULL) STRICT;"
+    "CREATE INDEX chats_by_owner ON chats (owner, seq, bytes);"
+    "CREATE INDEX chats_by_expiry ON chats (expires);",
+
+    // method: 0 supervised, 1 dpo, of which beta is (0: left to gyr).
+    "ALTER TABLE tunes ADD COLUMN method INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tunes ADD COLUMN beta REAL NOT NULL DEFAULT 0;",
 };
 
 const int schema_version = sizeof schema_steps / sizeof *schema_steps;

@@ -228,7 +228,7 @@ static bool start(struct server *s, gyr_error *e) {
     models_tell(s->models, s->scheduler, s->adapters, s->energy);
     if (!load_first(s, e)) return false;
     bool keeps = server_store(s);
-    bool tunes = keeps && !many && o->tune_threads >= 0; // several ranks have no adapters
+    bool tunes = keeps && !many && !o->model.no_cpu && o->tune_threads >= 0; // several ranks have no adapters
     if (tunes && !(s->tuner = tuner_new(s, (unsigned)o->tune_threads, e))) return false;
     if (keeps && !many && !tunes && !tuner_serve(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.

@@ -13,6 +13,7 @@ bool ollama_chat_read(struct ask *a, struct fault *f);
 bool ollama_generate_read(struct ask *a, struct fault *f);
 
 bool embeddings_read(struct ask *a, struct fault *f);
+bool rerank_read(struct ask *a, struct fault *f);
 void ollama_error(struct buf *out, const struct fault *f);
 
 // Requests that need a model's tokenizer alone: the reply's JSON.
@@ -25,6 +26,6 @@ bool template_say(struct ask *a, struct buf *json, struct fault *f);
 extern const struct surface chat_surface, completions_surface, messages_surface, responses_surface, ollama_chat_surface,
     ollama_generate_surface;
 
-extern const struct surface embeddings_surface, ollama_embed_surface, ollama_embeddings_surface;
+extern const struct surface embeddings_surface, ollama_embed_surface, ollama_embeddings_surface, rerank_surface;
 
 #endif

@@ -7,7 +7,7 @@
 // The columns that tune_read() reads.
 #define TUNE_COLUMNS                                                                                                   \
     "seq, id, owner, shared, state, base, training, validation, result, suffix, model, checksum, deleted, seed, "      \
-    "epochs, batch, rate, steps, done, tokens, created, finished, finish_at, metadata, error"
+    "epochs, batch, rate, steps, done, tokens, created, finished, finish_at, metadata, error, method, beta"
 void tune_read(struct store *s, sqlite3_stmt *q, struct tune *t);
 
 // Within a transaction: what is told of a job; data (may be NULL) is JSON.

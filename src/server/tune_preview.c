@@ -43,9 +43,11 @@ static bool put_runs(struct js *o, const gyr_tokenizer *tokenizer, const gyr_tun
     return true;
 }
 
-static bool put_example(struct js *o, const gyr_tokenizer *tokenizer, const gyr_tune_example *x, gyr_error *e) {
+static bool put_example(struct js *o, const gyr_tokenizer *tokenizer, const gyr_tune_example *x, bool pairs,
+                        gyr_error *e) {
     js_open(o, NULL, '{');
     js_whole(o, "line", (int64_t)x->line);
+    if (pairs) js_bool(o, "preferred", !x->other);
     js_whole(o, "tokens", (int64_t)x->count);
     js_whole(o, "learned_tokens", (int64_t)x->learned);
     bool ok = put_runs(o, tokenizer, x, e);
@@ -78,7 +80,7 @@ static bool put_all(struct buf *json, const struct preview *p, gyr_model *m, gyr
     put_plan(&o, &info);
     js_open(&o, "data", '[');
     for (int64_t i = 0; ok && i < p->limit && gyr_tune_get_example(tune, (size_t)(p->first + i), &x); i++)
-        ok = put_example(&o, gyr_model_tokenizer(m), &x, e);
+        ok = put_example(&o, gyr_model_tokenizer(m), &x, info.method == GYR_METHOD_DPO, e);
     js_close(&o, ']');
     js_bool(&o, "has_more", gyr_tune_get_example(tune, (size_t)(p->first + p->limit), &x));
     js_close(&o, '}');
@@ -140,7 +142,7 @@ static bool read_file_of(struct server *s, const struct exchange *x, const json_
 
 static bool read_preview(struct server *s, const struct exchange *x, const json_t *body, struct preview *p,
                          struct fault *f) {
-    static const char *const names[] = {"model", "training_file", "hyperparameters", "first", "limit"};
+    static const char *const names[] = {"model", "training_file", "hyperparameters", "method", "first", "limit"};
     const char *key;
     json_t *value;
     struct tune_wish w = {0};
@@ -150,14 +152,20 @@ static bool read_preview(struct server *s, const struct exchange *x, const json_
         if (i == sizeof names / sizeof *names)
             return refuse_as(f, 400, "unknown_parameter", key, "unknown parameter: '%.60s'", key);
     }
-    const json_t *hyper = json_object_get(body, "hyperparameters");
+    const json_t *hyper = json_object_get(body, "hyperparameters"), *method = json_object_get(body, "method");
+    if (json_is_null(hyper)) hyper = NULL;
+    if (json_is_null(method)) method = NULL;
+    if (method && hyper)
+        return refuse(f, 400, "hyperparameters", "hyperparameters: are given in method as well; take one of the two");
     bool ok = (p->model = tune_base(s, x, json_object_get(body, "model"), f)) && read_file_of(s, x, body, p, f) &&
               read_count(body, "first", 0, INT32_MAX, &p->first, f) &&
               read_count(body, "limit", 1, MOST_SHOWN, &p->limit, f) &&
-              tune_read_hyperparameters(json_is_null(hyper) ? NULL : hyper, "hyperparameters", &w, f);
+              tune_read_hyperparameters(hyper, "hyperparameters", &w, f) && tune_read_method(method, &w, f);
     p->tune.epochs = w.epochs;
     p->tune.batch = w.batch;
     p->tune.rate = w.rate;
+    p->tune.prefers = w.prefers;
+    p->tune.beta = w.beta;
     return ok;
 }
 
@@ -168,7 +176,8 @@ static bool preview(struct server *s, struct exchange *x, struct fault *f) {
     bool ok = body && read_preview(s, x, body, &p, f);
     json_decref(body);
     if (ok && !s->tuner)
-        ok = refuse(f, 403, NULL, "this server does not fine-tune: --tune-threads 0, or a model on several ranks");
+        ok = refuse(f, 403, NULL,
+                    "this server does not fine-tune: --tune-threads 0, --no-cpu, or a model on several ranks");
     if (!ok) return false;
     if (atomic_exchange(&s->tuner->looking, true)) {
         refuse(f, 429, NULL, "another file is being looked at; try again in a moment");

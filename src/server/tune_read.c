@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { MOST_EPOCHS = 50, MOST_BATCH = 256 }; // as OpenAI has them
-static const double most_rate = 1000, most_seed = 2147483647;
+static const double most_rate = 1000, most_seed = 2147483647, most_beta = 2;
 
 // Refuses what is not in the list, by name; null is as good as not there.
 static bool known(const json_t *object, const char *const *names, const char *in, struct fault *f) {
@@ -43,46 +43,49 @@ static bool read_whole(const json_t *o, const char *in, const char *name, int64_
     return true;
 }
 
-static bool read_rate(const json_t *o, const char *in, double *to, struct fault *f) {
-    static const char name[] = "learning_rate_multiplier";
+static bool read_number(const json_t *o, const char *in, const char *name, double most, double *to, struct fault *f) {
     const json_t *v = given(o, name);
     if (is_auto(v)) return true;
     double is = json_is_number(v) ? json_number_value(v) : 0;
-    if (!(is > 0) || is > most_rate)
-        return refuse(f, 400, name, "%s.%s: takes \"auto\" or a number above 0, at most %g", in, name, most_rate);
+    if (!(is > 0) || is > most)
+        return refuse(f, 400, name, "%s.%s: takes \"auto\" or a number above 0, at most %g", in, name, most);
     *to = is;
     return true;
 }
 
 bool tune_read_hyperparameters(const json_t *o, const char *in, struct tune_wish *w, struct fault *f) {
-    static const char *const names[] = {"n_epochs", "batch_size", "learning_rate_multiplier", NULL};
+    static const char *const names[] = {"n_epochs", "batch_size", "learning_rate_multiplier", NULL},
+                             *const prefers[] = {"n_epochs", "batch_size", "learning_rate_multiplier", "beta", NULL};
     if (!o) return true;
     if (!json_is_object(o)) return refuse(f, 400, "hyperparameters", "%s: takes an object", in);
-    return known(o, names, in, f) && read_whole(o, in, "n_epochs", MOST_EPOCHS, &w->epochs, f) &&
-           read_whole(o, in, "batch_size", MOST_BATCH, &w->batch, f) && read_rate(o, in, &w->rate, f);
+    return known(o, w->prefers ? prefers : names, in, f) && read_whole(o, in, "n_epochs", MOST_EPOCHS, &w->epochs, f) &&
+           read_whole(o, in, "batch_size", MOST_BATCH, &w->batch, f) &&
+           read_number(o, in, "learning_rate_multiplier", most_rate, &w->rate, f) &&
+           (!w->prefers || read_number(o, in, "beta", most_beta, &w->beta, f));
 }
 
 // ------------------------------------------------------------------------------------------------ members
 
-static bool read_supervised(const json_t *o, struct tune_wish *w, struct fault *f) {
-    static const char *const names[] = {"hyperparameters", NULL};
-    if (!o) return true;
-    if (!json_is_object(o)) return refuse(f, 400, "method", "method.supervised: takes an object");
-    return known(o, names, "method.supervised", f) &&
-           tune_read_hyperparameters(given(o, "hyperparameters"), "method.supervised.hyperparameters", w, f);
-}
-
-static bool read_method(const json_t *o, struct tune_wish *w, struct fault *f) {
-    static const char *const names[] = {"type", "supervised", NULL}, *const others[] = {"dpo", "reinforcement"};
-    const char *type = o ? json_string_value(json_object_get(o, "type")) : "supervised";
+bool tune_read_method(const json_t *o, struct tune_wish *w, struct fault *f) {
+    static const char *const methods[] = {"supervised", "dpo"}, *const own[] = {"hyperparameters", NULL};
+    const char *type = o ? json_string_value(json_object_get(o, "type")) : "supervised",
+               *names[] = {"type", NULL, NULL};
+    char in[40];
     if (!o) return true;
     if (!json_is_object(o) || !type) return refuse(f, 400, "method", "method: takes an object with a type");
-    for (size_t i = 0; i < 2; i++)
-        if (!strcmp(type, others[i]) || given(o, others[i]))
-            return refuse(f, 400, "method", "method: '%s' is not supported; gyr trains with 'supervised'", others[i]);
-    if (strcmp(type, "supervised"))
-        return refuse(f, 400, "method", "method.type: '%.40s' is none; gyr trains with 'supervised'", type);
-    return known(o, names, "method", f) && read_supervised(given(o, "supervised"), w, f);
+    if (!strcmp(type, "reinforcement") || given(o, "reinforcement"))
+        return refuse(f, 400, "method",
+                      "method: 'reinforcement' is not supported; gyr trains with 'supervised' and 'dpo'");
+    w->prefers = !strcmp(type, "dpo");
+    names[1] = methods[w->prefers];
+    if (strcmp(type, names[1]))
+        return refuse(f, 400, "method", "method.type: '%.40s' is none; gyr trains with 'supervised' and 'dpo'", type);
+    const json_t *of = given(o, names[1]);
+    snprintf(in, sizeof in, "method.%s", names[1]);
+    if (of && !json_is_object(of)) return refuse(f, 400, "method", "%s: takes an object", in);
+    if (!known(o, names, "method", f) || (of && !known(of, own, in, f))) return false;
+    snprintf(in, sizeof in, "method.%s.hyperparameters", names[1]);
+    return tune_read_hyperparameters(given(of, "hyperparameters"), in, w, f);
 }
 
 static bool read_suffix(const json_t *v, struct tune_wish *w, struct fault *f) {
@@ -107,19 +110,6 @@ static bool read_file(const json_t *v, const char *name, bool needed, const char
     if (!v && !needed) return true;
     *to = json_string_value(v);
     return *to || refuse(f, 400, name, "%s: takes the id of a file", name);
-}
-
-static bool check_metadata(const json_t *metadata, struct fault *f) {
-    enum { PAIRS = 16, KEY = 64, VALUE = 512 };
-    const char *key;
-    json_t *value;
-    if (!metadata) return true;
-    bool good = json_is_object(metadata) && json_object_size(metadata) <= PAIRS;
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) good =
-        good && strlen(key) <= KEY && json_is_string(value) && json_string_length(value) <= VALUE;
-    return good || refuse(f, 400, "metadata",
-                          "metadata: takes an object of at most %d texts of at most %d bytes, with keys of at most %d",
-                          PAIRS, VALUE, KEY);
 }
 
 struct served *tune_base(struct server *s, const struct exchange *x, const json_t *name, struct fault *f) {
@@ -154,7 +144,7 @@ bool tune_read_wish(struct server *s, const struct exchange *x, const json_t *bo
         return refuse(f, 400, "hyperparameters", "hyperparameters: are given in method as well; take one of the two");
     return read_file(given(body, "training_file"), "training_file", true, &w->training, f) &&
            read_file(given(body, "validation_file"), "validation_file", false, &w->validation, f) &&
-           tune_read_hyperparameters(old, "hyperparameters", w, f) && read_method(method, w, f) &&
+           tune_read_hyperparameters(old, "hyperparameters", w, f) && tune_read_method(method, w, f) &&
            read_suffix(given(body, "suffix"), w, f) && read_seed(given(body, "seed"), w, f) &&
-           check_metadata(given(body, "metadata"), f);
+           ask_metadata(given(body, "metadata"), f);
 }

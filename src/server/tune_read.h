@@ -14,7 +14,10 @@ bool tune_read_wish(struct server *s, const struct exchange *x, const json_t *bo
 // The model of that name, if it is one that this key may have trained. NULL: refused.
 struct served *tune_base(struct server *s, const struct exchange *x, const json_t *name, struct fault *f);
 
-// Reads n_epochs, batch_size and learning_rate_multiplier. `in` is where they are.
+// Reads a method with its hyperparameters; NULL: it is supervised.
+bool tune_read_method(const json_t *object, struct tune_wish *w, struct fault *f);
+
+// Reads n_epochs, batch_size and learning_rate_multiplier, and beta where the wish prefers. `in` is where they are.
 bool tune_read_hyperparameters(const json_t *object, const char *in, struct tune_wish *w, struct fault *f);
 
 #endif

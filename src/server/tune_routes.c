@@ -20,14 +20,19 @@ static void whole_or_auto(struct js *o, const char *name, int64_t value) {
         js_string_of(o, name, "auto");
 }
 
+static void number_or_auto(struct js *o, const char *name, double value) {
+    if (value > 0)
+        js_number(o, name, value);
+    else
+        js_string_of(o, name, "auto");
+}
+
 static void put_hyperparameters(struct js *o, const struct tune *t) {
     js_open(o, "hyperparameters", '{');
     whole_or_auto(o, "n_epochs", t->epochs);
     whole_or_auto(o, "batch_size", t->batch);
-    if (t->rate > 0)
-        js_number(o, "learning_rate_multiplier", t->rate);
-    else
-        js_string_of(o, "learning_rate_multiplier", "auto");
+    number_or_auto(o, "learning_rate_multiplier", t->rate);
+    if (t->prefers) number_or_auto(o, "beta", t->beta);
     js_close(o, '}');
 }
 
@@ -74,8 +79,8 @@ static void put_job(struct js *o, const struct tune *t) {
     js_close(o, ']');
     json_or_none(o, "metadata", t->metadata);
     js_open(o, "method", '{');
-    js_string_of(o, "type", "supervised");
-    js_open(o, "supervised", '{');
+    js_string_of(o, "type", t->prefers ? "dpo" : "supervised");
+    js_open(o, t->prefers ? "dpo" : "supervised", '{');
     put_hyperparameters(o, t);
     js_close(o, '}');
     js_close(o, '}');
@@ -267,7 +272,8 @@ static bool accept_wish(struct server *s, struct exchange *x, const struct tune_
     gyr_error e = {0};
     if (!store) return false;
     if (!s->tuner)
-        return refuse(f, 403, NULL, "this server does not fine-tune: --tune-threads 0, or a model on several ranks");
+        return refuse(f, 403, NULL,
+                      "this server does not fine-tune: --tune-threads 0, --no-cpu, or a model on several ranks");
     if (!tune_add(store, w, time(NULL), &made, &e))
         return e.status == GYR_TOO_LONG ? refuse(f, 429, NULL, "%s", e.message) : refuse_state(s, f, &e, 400);
     tuner_wake(s->tuner);

@@ -60,19 +60,34 @@ bool tune_begin(struct store *s, const struct tune *t, int64_t done, int64_t now
 
 // ------------------------------------------------------------------------------------------------ steps
 
+// Of pairs of answers, by TRL's names for rewards.
+static void put_measure(struct js *o, const struct tune *t, const char *of, double loss, double accuracy,
+                        double margin) {
+    char name[60];
+    const struct {
+        const char *what;
+        double value;
+        bool is;
+    } rows[] = {{"loss", loss, true},
+                {"mean_token_accuracy", accuracy, !t->prefers},
+                {"reward_accuracy", accuracy, t->prefers},
+                {"reward_margin", margin, t->prefers}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(name, sizeof name, "%s_%s", of, rows[i].what);
+        if (rows[i].is) js_number(o, name, rows[i].value);
+    }
+}
+
 static void put_metrics(struct buf *out, const struct tune *t, const struct tune_step *x) {
     struct js o = {.out = out};
     js_open(&o, NULL, '{');
     js_whole(&o, "step", x->step);
     js_whole(&o, "total_steps", t->steps);
     js_whole(&o, "epoch", x->epoch);
-    js_number(&o, "train_loss", x->loss);
-    js_number(&o, "train_mean_token_accuracy", x->accuracy);
+    put_measure(&o, t, "train", x->loss, x->accuracy, x->margin);
     if (x->valid_loss == x->valid_loss) { // the whole file is measured, each time
-        js_number(&o, "valid_loss", x->valid_loss);
-        js_number(&o, "valid_mean_token_accuracy", x->valid_accuracy);
-        js_number(&o, "full_valid_loss", x->valid_loss);
-        js_number(&o, "full_valid_mean_token_accuracy", x->valid_accuracy);
+        put_measure(&o, t, "valid", x->valid_loss, x->valid_accuracy, x->valid_margin);
+        put_measure(&o, t, "full_valid", x->valid_loss, x->valid_accuracy, x->valid_margin);
     }
     js_close(&o, '}');
 }
@@ -176,17 +191,24 @@ bool tune_fail(struct store *s, const struct tune *t, const char *code, const ch
 }
 
 static bool put_rows(struct store *s, const struct tune *t, struct buf *out, gyr_error *e) {
-    buf_puts(out, "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n");
+    static const char chats[] = "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n",
+                      pairs[] = "step,train_loss,train_reward_accuracy,train_reward_margin,valid_loss,"
+                                "valid_reward_accuracy,valid_reward_margin\n",
+                      of_chats[] = "SELECT step, data ->> 'train_loss', data ->> 'train_mean_token_accuracy', "
+                                   "data ->> 'valid_loss', data ->> 'valid_mean_token_accuracy' "
+                                   "FROM tune_events WHERE tune = ? AND step > 0 ORDER BY step",
+                      of_pairs[] = "SELECT step, data ->> 'train_loss', data ->> 'train_reward_accuracy', "
+                                   "data ->> 'train_reward_margin', data ->> 'valid_loss', "
+                                   "data ->> 'valid_reward_accuracy', data ->> 'valid_reward_margin' "
+                                   "FROM tune_events WHERE tune = ? AND step > 0 ORDER BY step";
+    int columns = t->prefers ? 7 : 5;
+    buf_puts(out, t->prefers ? pairs : chats);
     if (!store_begin(s, STORE_READ, e)) return false;
-    sqlite3_stmt *q =
-        store_query(s,
-                    "SELECT step, data ->> 'train_loss', data ->> 'train_mean_token_accuracy', data ->> 'valid_loss', "
-                    "data ->> 'valid_mean_token_accuracy' FROM tune_events WHERE tune = ? AND step > 0 ORDER BY step",
-                    "i", t->seq);
+    sqlite3_stmt *q = store_query(s, t->prefers ? of_pairs : of_chats, "i", t->seq);
     while (store_next(s, q))
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < columns; i++) {
             const char *text = (const char *)sqlite3_column_text(q, i);
-            buf_printf(out, "%s%s", text ? text : "", i < 4 ? "," : "\n");
+            buf_printf(out, "%s%s", text ? text : "", i + 1 < columns ? "," : "\n");
         }
     return store_end(s, e) && (!out->failed || fail_memory(e, "fine-tuning"));
 }

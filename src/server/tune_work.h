@@ -24,6 +24,7 @@ bool tune_begin(struct store *s, const struct tune *t, int64_t done, int64_t now
 struct tune_step {
     int64_t step, epoch, tokens; // tokens: of examples so far
     double loss, accuracy, valid_loss, valid_accuracy;
+    double margin, valid_margin; // of pairs of answers
     int64_t finish_at;
     bool noted;      // to be an event
     bool checkpoint; // the adapter was written as it is now

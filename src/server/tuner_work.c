@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_EVENTS = 5000 }; // of steps
-static const double usual_rate = 2e-4;
+enum { MOST_EVENTS = 5000 };                                  // of steps
+static const double usual_rate = 2e-4, usual_rate_dpo = 2e-5; // as gyr_tune_options has them
 
 void tuner_step_back(void) {
     struct sched_param none = {0};
@@ -49,7 +49,9 @@ bool tune_options_of(struct server *s, const struct tune *t, struct tune_paths *
                             .output = p->output,
                             .epochs = (uint32_t)t->epochs,
                             .batch = (uint32_t)t->batch,
-                            .learning_rate = t->rate * usual_rate,
+                            .learning_rate = t->rate * (t->prefers ? usual_rate_dpo : usual_rate),
+                            .method = t->prefers ? GYR_METHOD_DPO : GYR_METHOD_SUPERVISED,
+                            .beta = t->beta,
                             .seed = (uint64_t)t->seed,
                             .resume = true};
     return true;
@@ -124,6 +126,8 @@ static bool on_progress(void *user, const gyr_tune_progress *p) {
                                      .accuracy = p->accuracy,
                                      .valid_loss = p->valid_loss,
                                      .valid_accuracy = p->valid_accuracy,
+                                     .margin = p->margin,
+                                     .valid_margin = p->valid_margin,
                                      .finish_at = pace > 0 ? (int64_t)(time(NULL) + left / pace) : 0,
                                      .noted = epoch || step % w->every == 0,
                                      .checkpoint = epoch};

@@ -43,7 +43,9 @@ void tune_read(struct store *s, sqlite3_stmt *q, struct tune *t) {
                        .tokens = sqlite3_column_int64(q, 19),
                        .created = sqlite3_column_int64(q, 20),
                        .finished = sqlite3_column_int64(q, 21),
-                       .finish_at = sqlite3_column_int64(q, 22)};
+                       .finish_at = sqlite3_column_int64(q, 22),
+                       .prefers = sqlite3_column_int(q, 25) != 0,
+                       .beta = sqlite3_column_double(q, 26)};
     if (state < 0 || state >= TUNE_STATES)
         store_refuse(s, GYR_MALFORMED, "%s: has a fine-tuning job in a state that is none; restore it from a backup",
                      store_path(s));
@@ -107,7 +109,7 @@ static void check_file(struct store *s, const struct tune_wish *w, const char *i
 }
 
 bool tune_add(struct store *s, const struct tune_wish *w, int64_t now, struct tune *made, gyr_error *e) {
-    char id[TUNE_ID + 1] = "ftjob-", rate[40];
+    char id[TUNE_ID + 1] = "ftjob-", rate[40], beta[40];
     struct stored_file training = {0}, validation = {0};
     *made = (struct tune){0};
     if (w->metadata && !good_metadata(w->metadata))
@@ -122,11 +124,12 @@ bool tune_add(struct store *s, const struct tune_wish *w, int64_t now, struct tu
         store_refuse(s, GYR_TOO_LONG, "fine-tuning: %lld jobs are under way, as many as may be; wait for one of them",
                      (long long)w->most);
     snprintf(rate, sizeof rate, "%.17g", w->rate);
+    snprintf(beta, sizeof beta, "%.17g", w->beta);
     store_run(s,
               "INSERT INTO tunes (id, owner, shared, state, base, training, validation, suffix, metadata, seed, "
-              "epochs, batch, rate, created) VALUES (?,?,?,0,?,?,?,?,?,?,?,?,?,?)",
-              "siisssssiiisi", id, w->owner, (int64_t)w->shared, w->base, training.id, validation.id, w->suffix,
-              w->metadata, w->seed, w->epochs, w->batch, rate, now);
+              "epochs, batch, rate, created, method, beta) VALUES (?,?,?,0,?,?,?,?,?,?,?,?,?,?,?,?)",
+              "siisssssiiisiis", id, w->owner, (int64_t)w->shared, w->base, training.id, validation.id, w->suffix,
+              w->metadata, w->seed, w->epochs, w->batch, rate, now, (int64_t)w->prefers, beta);
     look(s, w->owner, id, made);
     tune_note(s, made->seq, 0, "Created fine-tuning job", now);
     return end(s, made, e);

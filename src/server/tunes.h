@@ -39,6 +39,8 @@ struct tune {
     bool deleted;                         // the adapter is gone
     int64_t seed, epochs, batch;          // 0: left to gyr (but for the seed)
     double rate;                          // times the usual learning rate; 0: left to gyr
+    bool prefers;                         // the method is dpo: it learns from pairs of answers
+    double beta;                          // of dpo; 0: left to gyr
     int64_t steps, done, tokens;          // of the optimizer: all, and done; tokens that were learned from
     int64_t created, finished, finish_at; // seconds since 1970; finish_at: a guess, 0: there is none
     char *metadata, *error;               // JSON objects; "": none
@@ -50,7 +52,8 @@ struct tune_wish {
     bool shared;
     const char *base, *training, *validation, *suffix, *metadata; // validation, metadata: NULL: none
     int64_t seed, epochs, batch;
-    double rate;
+    double rate, beta;
+    bool prefers;
     int64_t most; // jobs of an owner that may be under way; 0: no limit
 };
 

@@ -1,5 +1,6 @@
 // Attention of a layer: projections, norms and rotation of heads, attention itself, and what joins the heads.
 #include "train/example.h"
+#include "train/whole.h"
 
 #include <string.h>
 
@@ -222,10 +223,13 @@ static bool weigh_back(const struct example *x, const struct host_layer *h, cons
                        float *dq, float *dk, float *dv) {
     struct attention_op a = attention_op(x, h);
     size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
-    for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++)
-        if (!attention_backward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, k->mixed + at * q,
-                                k->sums + at * a.heads, dy + at * q, dq + at * q, dk + at * kv, dv + at * kv, x->e))
+    for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++) {
+        const float *y = k->mixed + at * q, *sums = k->sums + at * a.heads;
+        if (!attention_backward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, y, sums, dy + at * q, dq + at * q,
+                                dk + at * kv, dv + at * kv, x->e))
             return false;
+        if (x->t->whole && a.sinks) whole_sinks(x->t->whole, &a, y, sums, dy + at * q, x->gradients);
+    }
     return true;
 }
 

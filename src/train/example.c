@@ -35,11 +35,11 @@ static void lay_out_joint(struct example *x, const struct host_norm *n, struct j
     j->saved = example_room(x, n->w ? 2 * x->rows : 0);
 }
 
+// What a layer keeps but for its stream.
 static void lay_out(struct example *x, uint32_t i) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     size_t n = x->rows, stream = n * x->hidden;
-    k->x = example_room(x, stream);
     k->normed = l->attn.w ? example_room(x, stream) : k->x;
     k->saved = example_room(x, 2 * n);
     k->mid = l->l->plan.parallel ? k->x : example_room(x, stream);
@@ -125,6 +125,7 @@ static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     size_t n = x->rows * x->hidden;
+    if (i < x->again && !layer(x, i, w)) return false; // which writes the stream behind it once more, as it is
     memset(w->dnormed, 0, n * sizeof *w->dnormed);
     memset(w->dfed, 0, n * sizeof *w->dfed);
     scale(w->dx, n, l->l->scale);
@@ -192,24 +193,38 @@ static size_t widest(const struct example *x) {
     return most;
 }
 
-// What the first layer reads. There is a way back from here only where all weights are trained, and then nothing but
-// embeddings is read.
+// What the first layer reads: rows of a table, where they are trained those of its numbers.
+static void rows_of(const struct example *x, const struct weight *table, const int32_t *ids, size_t rows, float *out) {
+    const struct whole *whole = x->t->whole;
+    embed_forward(whole ? TYPE_F32 : table->type, whole ? whole_at(whole, table->data) : table->data, x->hidden, ids,
+                  rows, out);
+}
+
 static void begin(struct example *x, const int32_t *ids, float *some) {
     const struct model *m = x->t->m;
     size_t n = x->rows * x->hidden;
     float *stream = x->kept[0].x;
-    const struct whole *whole = x->t->whole;
-    const void *table = whole ? whole_at(whole, m->embedding.data) : m->embedding.data;
-    embed_forward(whole ? TYPE_F32 : m->embedding.type, table, x->hidden, ids, x->rows, stream);
+    rows_of(x, &m->embedding, ids, x->rows, stream);
     scale(stream, n, m->h.embed_scale);
-    for (size_t r = 0; m->positions.rows && r < x->rows; r++) {
-        int32_t at = (int32_t)r;
-        embed_forward(m->positions.type, m->positions.data, x->hidden, &at, 1, some);
-        for (size_t k = 0; k < x->hidden; k++) stream[r * x->hidden + k] += some[k];
-    }
+    for (size_t i = 0, first, rows; m->positions.rows && example_sequence(x, i, &first, &rows); i++)
+        for (int32_t at = 0; (size_t)at < rows; at++) {
+            float *row = stream + (first + (size_t)at) * x->hidden;
+            rows_of(x, &m->positions, &at, 1, some);
+            for (size_t k = 0; k < x->hidden; k++) row[k] += some[k];
+        }
     if (!x->t->embed.w) return;
     memcpy(some, stream, n * sizeof *some);
     step_norm(x, &x->t->embed, some, stream, x->kept[0].saved);
+}
+
+// There is a way back from there only where all weights are trained, and then a norm is not among what is read.
+static void begin_back(struct example *x, const int32_t *ids, float *dx) {
+    const struct model *m = x->t->m;
+    for (size_t i = 0, first, rows; m->positions.rows && example_sequence(x, i, &first, &rows); i++)
+        for (int32_t at = 0; (size_t)at < rows; at++)
+            whole_embed(x->t->whole, &m->positions, &at, 1, dx + (first + (size_t)at) * x->hidden, x->gradients);
+    scale(dx, x->rows * x->hidden, m->h.embed_scale);
+    whole_embed(x->t->whole, &m->embedding, ids, x->rows, dx, x->gradients);
 }
 
 static bool walk(struct example *x, const int32_t *ids, const float *weight, float by, struct told *told,
@@ -229,9 +244,7 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     enter_back(x, final, k->x, k->saved, w->dnormed, w);
     for (uint32_t i = layers; i--;)
         if (!layer_back(x, i, w)) return false;
-    if (!x->t->whole) return true;
-    scale(w->dx, x->rows * x->hidden, x->t->m->h.embed_scale);
-    whole_embed(x->t->whole, ids, x->rows, w->dx, x->gradients);
+    if (x->t->whole) begin_back(x, ids, w->dx);
     return true;
 }
 
@@ -242,8 +255,14 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     float **all[] = {&w->a, &w->b, &w->c, &w->d, &w->e, &w->f, &w->some, &w->dx, &w->dnormed, &w->dfed, &w->dbranch};
     struct kept *k = &x->kept[layers];
     x->used = 0;
-    for (uint32_t i = 0; i < layers; i++) lay_out(x, i);
-    k->x = example_room(x, x->rows * x->hidden);
+    for (uint32_t i = 0; i <= layers; i++) x->kept[i].x = example_room(x, x->rows * x->hidden);
+    size_t shared = x->used, end = shared;
+    for (uint32_t i = 0; i < layers; i++) {
+        x->used = i < x->again ? shared : end;
+        lay_out(x, i);
+        end = x->used > end ? x->used : end;
+    }
+    x->used = end;
     k->normed = x->t->final.w ? example_room(x, x->rows * x->hidden) : k->x;
     k->saved = example_room(x, 2 * x->rows);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = example_room(x, i < 7 ? wide : x->rows * x->hidden);
@@ -253,12 +272,26 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     x->end = example_room(x, end_floats(x));
 }
 
-size_t trainee_bytes(const struct trainee *t, size_t n) {
+// As few layers are computed again as need be; without a way back nothing is kept for it.
+static void choose_again(struct example *x, bool back, struct scratch *w) {
+    uint32_t layers = x->t->m->h.layers;
+    x->again = back ? 0 : layers;
+    lay_out_all(x, w);
+    while (x->t->most && x->used > x->t->most && x->again < layers) {
+        x->again++;
+        lay_out_all(x, w);
+    }
+}
+
+void trainee_bound(struct trainee *t, size_t bytes) { t->most = bytes / sizeof(float); }
+
+size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again) {
     struct kept *kept = calloc(t->m->h.layers + 1, sizeof *kept);
     struct example x = {.t = (struct trainee *)(uintptr_t)t, .rows = n, .hidden = t->m->h.hidden, .kept = kept};
     struct scratch w;
     if (!kept) return 0;
-    lay_out_all(&x, &w);
+    choose_again(&x, true, &w);
+    if (again) *again = x.again;
     free(kept);
     return x.used * sizeof(float);
 }
@@ -293,7 +326,7 @@ bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids
     x.kept = calloc(t->m->h.layers + 1, sizeof *x.kept);
     bool ok = (x.kept || fail_memory(e, "training")) && make_positions(&x);
     if (ok) {
-        lay_out_all(&x, &w);
+        choose_again(&x, gradients, &w);
         ok = have_room(t, x.used) || fail_memory(e, "training");
         x.memory = t->room;
     }

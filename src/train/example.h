@@ -61,6 +61,7 @@ struct example {
     float *angles[2], *temper; // [1]: of layers with a rotation of their own
     size_t rows, hidden;
     struct kept *kept;   // [layers + 1]: the last has the end's stream
+    uint32_t again;      // layers, the first, that keep only their streams and are computed again on the way back
     float *memory, *end; // end: for the rows that are learned, some at a time
     size_t used;
     gyr_error *e;

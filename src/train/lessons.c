@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "train/chats.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,7 +93,7 @@ static bool keep(const struct writing *w, struct lesson l, const char *path) {
 }
 
 static bool copy(struct lesson *l, const struct chat *c, const gyr_tokens *text, gyr_error *e) {
-    *l = (struct lesson){.line = c->line, .n = text->count};
+    *l = (struct lesson){.line = c->line, .n = text->count, .base = (double)NAN};
     l->ids = malloc((text->count + 1) * sizeof *l->ids);
     l->weight = calloc(text->count + 1, sizeof *l->weight);
     if (l->ids && l->weight) {
@@ -167,10 +168,21 @@ static bool add_chat(void *arg, const struct chat *c) {
     return ok;
 }
 
+static bool check_pair(const struct lessons *all, size_t i, const char *path, gyr_error *e) {
+    const struct lesson *a = &all->items[2 * i], *b = a + 1;
+    bool same = a->n == b->n && !memcmp(a->ids, b->ids, a->n * sizeof *a->ids);
+    return !same || fail(e, GYR_MALFORMED, "%s:%zu: both answers are the same%s, so that none is preferred", path,
+                         a->line, a->cut ? " when they are cut" : "");
+}
+
 bool lessons_read(struct lessons *all, const gyr_model *m, const char *path, const struct lesson_rules *rules,
                   gyr_error *e) {
     struct writing w = {all, m, rules, e};
-    return chats_read(path, add_chat, &w, e);
+    all->each = rules->pairs ? 2 : 1;
+    bool ok = chats_read(path, rules->pairs, add_chat, &w, e);
+    all->chats /= all->each;
+    for (size_t i = 0; ok && i < lessons_examples(all); i++) ok = rules->pairs ? check_pair(all, i, path, e) : true;
+    return ok;
 }
 
 void lessons_free(struct lessons *all) {

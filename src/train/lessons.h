@@ -11,16 +11,21 @@ struct lesson {
     size_t n, learned; // learned: how many weights are 1
     size_t cut;        // tokens that were cut off
     bool ends;         // some answer ends with a token that ends answers
+    double base;       // -ln p of what is learned, by the model without the adapter; NaN: not computed yet
 };
 
 struct lessons {
     struct lesson *items;
     size_t n, room, chats;
+    size_t each; // lessons of an example: 1; of pairs 2, the preferred answer and the other
 };
+
+static inline size_t lessons_examples(const struct lessons *all) { return all->each ? all->n / all->each : 0; }
 
 struct lesson_rules {
     size_t most; // tokens of an example
     bool cut;    // cut longer ones; else they are refused
+    bool pairs;  // of answers, in place of conversations
 };
 
 // Reads a file of conversations (chats.h). What is learned is what the model would have to say: an answer from where

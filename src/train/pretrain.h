@@ -3,7 +3,7 @@
 #define TRAIN_PRETRAIN_H
 
 #include "train/corpus.h"
-#include "train/tree.h"
+#include "train/share.h"
 #include "train/whole.h"
 
 struct gyr_train {
@@ -23,6 +23,9 @@ struct gyr_train {
     float *leaf, *sum, *mean, *square;
     float *history; // [steps][2]: loss, and bits per byte or NaN
     struct tree *tree;
+    struct ranks *ranks; // that share it; NULL: this process alone
+    struct told *told;   // of a step's blocks, and of those that it is measured by
+    size_t valid_blocks;
     size_t steps, done, warmup;
     uint64_t begins; // the numbers that it begins with, as a number
 };
@@ -33,6 +36,9 @@ bool pretrain_move(struct gyr_train *t, double rate, gyr_error *e);
 // Writes what is needed to go on, and reads it if it is there.
 bool pretrain_save(const struct gyr_train *t, gyr_error *e);
 bool pretrain_load(struct gyr_train *t, gyr_error *e);
+
+// Whether all ranks have the same training, and rank 0's for all of them.
+bool pretrain_share(struct gyr_train *t, gyr_error *e);
 
 // The loss of the texts that are held out, and bits per byte; NaN where there are none.
 bool pretrain_measure(struct gyr_train *t, double *loss, double *bits, gyr_error *e);

@@ -3,7 +3,6 @@
 #include "engine/inside.h"
 #include "model/synth.h"
 #include "train/pretrain.h"
-#include "train/state.h"
 
 #include <errno.h>
 #include <math.h>
@@ -154,7 +153,9 @@ static bool make_room(struct gyr_train *t, gyr_error *e) {
     if (!t->history || !t->blocks) return fail_memory(e, "training");
     for (size_t i = 0; i < t->o.batch; i++)
         if (!block_new(&t->blocks[i], t->o.context, e)) return false;
-    return (t->tree = tree_new(t->w->n, e));
+    t->valid_blocks = (size_t)packing_count(&t->valid);
+    t->told = calloc(t->o.batch + t->valid_blocks + 1, sizeof *t->told);
+    return t->told ? (t->tree = tree_new(t->w->n, e)) != NULL : fail_memory(e, "training");
 }
 
 static bool count_steps(struct gyr_train *t, gyr_error *e) {
@@ -180,14 +181,14 @@ static bool name_files(struct gyr_train *t, gyr_error *e) {
     char *folder = slash ? strndup(output, (size_t)(slash - output) + 1) : strdup(".");
     bool ok = (t->output && t->name && t->state && folder) || fail_memory(e, output);
     if (ok) memcpy(t->state, output, n), memcpy(t->state + n, ".state", sizeof ".state");
-    if (ok && access(folder, W_OK))
+    if (ok && share_leads(t->ranks) && access(folder, W_OK))
         ok = fail(e, GYR_IO, "%s: %s: %s; choose another place to write to", output, folder, strerror(errno));
     free(folder);
     return ok;
 }
 
 static bool find_state(struct gyr_train *t, gyr_error *e) {
-    if (access(t->state, F_OK)) return true;
+    if (!share_leads(t->ranks) || access(t->state, F_OK)) return true;
     if (!t->o.resume)
         return fail(e, GYR_FAILED, "%s: a checkpoint of an earlier training; resume it, or remove the file", t->state);
     return pretrain_load(t, e);
@@ -209,6 +210,7 @@ gyr_train *gyr_train_open(const gyr_train_options *o, gyr_error *e) {
     if (!CHECK_RESERVED(o, e) || !check_options(o, e)) return NULL;
     struct gyr_train *t = calloc(1, sizeof *t);
     if (!t) return fail_memory(e, "training"), NULL;
+    if (o->ranks && gyr_ranks_count(o->ranks) > 1) t->ranks = ranks_inside(o->ranks);
     if (fill(t, o, e)) return t;
     gyr_train_close(t);
     return NULL;
@@ -229,7 +231,7 @@ void gyr_train_close(gyr_train *t) {
     corpus_free(&t->held);
     tree_free(t->tree);
     for (size_t i = 0; t->blocks && i < t->o.batch; i++) block_free(&t->blocks[i]);
-    void *all[] = {t->blocks, t->leaf, t->sum, t->mean, t->square, t->history, t->output, t->state, t->name};
+    void *all[] = {t->blocks, t->leaf, t->sum, t->mean, t->square, t->history, t->told, t->output, t->state, t->name};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     free(t);
 }
@@ -259,7 +261,7 @@ void gyr_train_get_info(const gyr_train *t, gyr_train_info *info) {
                              .fresh = t->tokenizer != NULL};
     count_texts(&t->texts, &info->texts, &info->tokens, &info->bytes);
     count_texts(&t->held, &info->valid_texts, &info->valid_tokens, &info->valid_bytes);
-    info->memory = t->w->n * sizeof(float) * (5 + levels) + trainee_bytes(t->t, t->o.context) +
+    info->memory = t->w->n * sizeof(float) * (5 + levels) + trainee_bytes(t->t, t->o.context, NULL) +
                    (t->texts.room + t->held.room) * sizeof(int32_t);
 }
 

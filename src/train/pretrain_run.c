@@ -41,24 +41,46 @@ static bool learn(struct gyr_train *t, const struct block *b, float by, struct t
     return trainee_example(t->t, t->w->numbers, b->ids, b->weight, b->n, by, told, gradients, e);
 }
 
+static struct sharing sharing_of(const struct gyr_train *t) {
+    return (struct sharing){t->ranks, t->tree, t->w->n, t->leaf};
+}
+
+static void count_block(struct running *r, const struct block *b) {
+    r->p.tokens += b->learned;
+    r->p.tokens_now += b->learned;
+}
+
+// The gradients of those that are this rank's.
+static bool own_blocks(struct running *r, struct share *s, double learned) {
+    struct gyr_train *t = r->t;
+    for (size_t i = 0; i < s->n; i++) {
+        if (!share_has(s, i)) continue;
+        memset(t->leaf, 0, t->w->n * sizeof *t->leaf);
+        if (!learn(t, &t->blocks[i], (float)(1 / learned), &t->told[i], t->leaf, r->e) ||
+            !share_add(s, i, t->leaf, r->e))
+            return false;
+        count_block(r, &t->blocks[i]);
+        r->p.part = (double)(i + 1) / (double)s->n;
+        if (i + 1 < s->n && !tell(r)) return false;
+    }
+    return true;
+}
+
 // The step's gradient, by the mean loss of its tokens.
 static bool accumulate(struct running *r) {
     struct gyr_train *t = r->t;
-    struct told told;
+    struct sharing of = sharing_of(t);
     size_t n = 0, learned = 0;
     double loss = 0;
-    tree_take(t->tree, t->sum); // what a step that was stopped left
+    tree_clear(t->tree); // what a step that was stopped left
     while (n < t->o.batch && packing_next(&t->pack, &t->blocks[n])) learned += t->blocks[n++].learned;
+    struct share s = share_of(&of, n, t->done + 1);
+    bool ok = own_blocks(r, &s, (double)learned) && share_join(&s, r->e) && share_told(&s, t->told, r->e);
+    share_free(&s);
+    if (!ok) return false;
     for (size_t i = 0; i < n; i++) {
-        memset(t->leaf, 0, t->w->n * sizeof *t->leaf);
-        if (!learn(t, &t->blocks[i], (float)(1 / (double)learned), &told, t->leaf, r->e) ||
-            !tree_add(t->tree, t->leaf, r->e))
-            return false;
-        loss += told.loss;
-        r->p.tokens += t->blocks[i].learned;
-        r->p.tokens_now += t->blocks[i].learned;
-        r->p.part = (double)(i + 1) / (double)n;
-        if (i + 1 < n && !tell(r)) return false;
+        if (!share_has(&s, i)) count_block(r, &t->blocks[i]);
+        loss += t->told[i].loss;
     }
     r->p.loss = loss / (double)learned;
     tree_take(t->tree, t->sum);
@@ -68,14 +90,16 @@ static bool accumulate(struct running *r) {
 // ------------------------------------------------------------------------------------------- measuring
 
 bool pretrain_measure(struct gyr_train *t, double *loss, double *bits, gyr_error *e) {
-    struct told told;
     double all = 0, learned = 0, bytes = 0;
+    struct sharing of = sharing_of(t);
+    struct share s = share_of(&of, t->valid_blocks, t->done);
     packing_rewind(&t->valid);
-    while (packing_next(&t->valid, &t->blocks[0])) {
-        if (!learn(t, &t->blocks[0], 1, &told, NULL, e)) return false;
-        all += told.loss;
+    for (size_t i = 0; packing_next(&t->valid, &t->blocks[0]); i++) {
+        if (share_has(&s, i) && !learn(t, &t->blocks[0], 1, &t->told[i], NULL, e)) return false;
         learned += (double)t->blocks[0].learned;
     }
+    if (!share_told(&s, t->told, e)) return false;
+    for (size_t i = 0; i < s.n; i++) all += t->told[i].loss;
     for (size_t i = 0; i < t->held.n_items; i++) bytes += (double)t->held.items[i].bytes;
     *loss = learned > 0 ? all / learned : (double)NAN;
     *bits = bytes > 0 ? all / 0.69314718055994531 / bytes : (double)NAN;
@@ -89,7 +113,7 @@ static bool measure(struct running *r) {
     r->p.sample_size = 0;
     if (r->p.step % t->o.valid_steps && r->p.step != t->steps) return true;
     if (!pretrain_measure(t, &r->p.valid_loss, &r->p.bits, r->e)) return false;
-    if (!t->o.sample_tokens) return true;
+    if (!t->o.sample_tokens || !share_leads(t->ranks)) return true;
     buf_clear(&r->sample);
     if (!pretrain_sample(t, r->p.step, &r->sample, r->e)) return false;
     r->p.sample = r->sample.data ? r->sample.data : "";
@@ -102,7 +126,7 @@ static bool measure(struct running *r) {
 static bool save(struct running *r) {
     const struct gyr_train *t = r->t;
     bool due = t->o.save_steps ? r->p.step % t->o.save_steps == 0 : now_seconds() - r->saved >= save_seconds;
-    if (!due || r->p.step == t->steps) return true;
+    if (!due || r->p.step == t->steps || !share_leads(t->ranks)) return true;
     if (!pretrain_save(t, r->e)) return false;
     r->saved = now_seconds();
     return r->p.saved = true;
@@ -134,14 +158,15 @@ static void pass_over(struct running *r) {
 
 static bool run(struct running *r) {
     struct gyr_train *t = r->t;
-    bool ok = true;
+    bool ok = pretrain_share(t, r->e), leads = share_leads(t->ranks);
     pass_over(r);
     while (ok && t->done < t->steps) ok = step(r);
-    if (!ok && r->e->status == GYR_CANCELLED) {
+    if (!ok) share_fail(t->ranks, r->e);
+    if (!ok && leads && r->e->status == GYR_CANCELLED) {
         gyr_error why = {0}; // what it was stopped with is told, unless the checkpoint cannot be written
         if (!pretrain_save(t, &why)) *r->e = why;
     }
-    return ok && pretrain_write(t, r->e) && (!unlink(t->state) || true);
+    return ok && (!leads || (pretrain_write(t, r->e) && (!unlink(t->state) || true)));
 }
 
 gyr_status gyr_train_run(gyr_train *t, gyr_error *e) {

@@ -1,6 +1,5 @@
 // A checkpoint of training: all numbers, the two averages of their gradients, and the losses so far.
 #include "train/pretrain.h"
-#include "train/state.h"
 
 // Everything that the bytes of the result depend on: the beginning, the texts as tokens, the options. What is measured
 // changes nothing.
@@ -34,6 +33,15 @@ bool pretrain_save(const struct gyr_train *t, gyr_error *e) {
 bool pretrain_load(struct gyr_train *t, gyr_error *e) {
     struct state s = state_of(t);
     if (!state_load(&s, e)) return false;
+    t->done = s.done;
+    return true;
+}
+
+// What is measured has to be the same all the same: ranks do it together.
+bool pretrain_share(struct gyr_train *t, gyr_error *e) {
+    struct state s = state_of(t);
+    uint64_t also = state_mix(t->o.valid_steps, t->held.ids, t->held.n * sizeof *t->held.ids);
+    if (!share_begin(t->ranks, &s, state_mix(also, &t->valid_blocks, sizeof t->valid_blocks), e)) return false;
     t->done = s.done;
     return true;
 }

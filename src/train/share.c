@@ -8,14 +8,16 @@
 
 enum { PIECE = 1 << 24 }; // floats of a message
 
-static uint32_t count_of(const struct gyr_tune *t) { return t->ranks ? ranks_count(t->ranks) : 1; }
-static uint32_t own_of(const struct gyr_tune *t) { return t->ranks ? ranks_own(t->ranks) : 0; }
+static uint32_t count_of(const struct ranks *r) { return r ? ranks_count(r) : 1; }
+static uint32_t own_of(const struct ranks *r) { return r ? ranks_own(r) : 0; }
+
+bool share_leads(const struct ranks *r) { return own_of(r) == 0; }
 
 static size_t blocks(size_t n, size_t block) { return (n + block - 1) / block; }
 
 // Whose a subtree is: neighbours have neighbours.
 static uint32_t owner(const struct share *s, size_t b) {
-    return (uint32_t)(b * count_of(s->t) / blocks(s->n, s->block));
+    return (uint32_t)(b * count_of(s->of.ranks) / blocks(s->n, s->block));
 }
 
 // The most examples that one of `count` has, with subtrees of that size.
@@ -25,9 +27,9 @@ static size_t most(size_t n, size_t block, size_t count) {
 }
 
 // As large as they can be without anybody having more to do than with the smallest.
-struct share share_of(struct gyr_tune *t, size_t n, size_t step) {
-    struct share s = {.t = t, .n = n, .block = 1, .number = (uint32_t)step};
-    size_t count = count_of(t), least = most(n, 1, count);
+struct share share_of(const struct sharing *of, size_t n, size_t step) {
+    struct share s = {.of = *of, .n = n, .block = 1, .number = (uint32_t)step};
+    size_t count = count_of(of->ranks), least = most(n, 1, count);
     for (size_t b = 2; b < 2 * n; b *= 2)
         if (most(n, b, count) <= least) s.block = b;
     return s;
@@ -40,13 +42,13 @@ void share_free(struct share *s) {
     s->n_nodes = s->room = 0;
 }
 
-bool share_has(const struct share *s, size_t i) { return owner(s, i / s->block) == own_of(s->t); }
+bool share_has(const struct share *s, size_t i) { return owner(s, i / s->block) == own_of(s->of.ranks); }
 
 // A subtree is whole, or the step's last: its sums are put aside, the largest first.
 static bool put_aside(struct share *s, gyr_error *e) {
-    size_t bytes = s->t->adam.n * sizeof(float);
+    size_t bytes = s->of.n * sizeof(float);
     for (int k = TREE_LEVELS - 1; k >= 0; k--) {
-        const float *sum = tree_level(s->t->tree, k);
+        const float *sum = tree_level(s->of.tree, k);
         if (!sum) continue;
         float *node = malloc(bytes + 1);
         if (!node || !ARRAY_GROW(s->node, s->n_nodes, s->room)) {
@@ -56,27 +58,27 @@ static bool put_aside(struct share *s, gyr_error *e) {
         memcpy(node, sum, bytes);
         s->node[s->n_nodes++] = node;
     }
-    tree_clear(s->t->tree);
+    tree_clear(s->of.tree);
     return true;
 }
 
 bool share_add(struct share *s, size_t i, const float *leaf, gyr_error *e) {
-    if (!tree_add(s->t->tree, leaf, e)) return false;
+    if (!tree_add(s->of.tree, leaf, e)) return false;
     bool ends = (i + 1) % s->block == 0 || i + 1 == s->n;
-    return count_of(s->t) == 1 || !ends || put_aside(s, e);
+    return count_of(s->of.ranks) == 1 || !ends || put_aside(s, e);
 }
 
-// Numbers of one rank to all others, in pieces; those of a larger adapter are more than a message may have.
-static bool give(const struct gyr_tune *t, uint32_t from, uint32_t number, float *x, size_t n, gyr_error *e) {
+// Numbers of one rank to all others, in pieces; those of a larger model are more than a message may have.
+static bool give(struct ranks *r, uint32_t from, uint32_t number, float *x, size_t n, gyr_error *e) {
     struct buf b = {0};
     bool ok = true;
     for (size_t at = 0; ok && at < n; at += PIECE) {
         size_t bytes = (n - at < PIECE ? n - at : PIECE) * sizeof *x;
-        for (uint32_t i = 0; ok && from == own_of(t) && i < count_of(t); i++)
-            if (i != from) ok = ranks_send_numbered(t->ranks, i, PARCEL_SLICE, number, x + at, bytes, e);
-        if (from == own_of(t)) continue;
-        ok = ranks_receive_numbered(t->ranks, from, PARCEL_SLICE, number, &b, e);
-        if (ok && b.size != bytes) ok = ranks_blame(t->ranks, from, GYR_FAILED, "sent numbers of another training", e);
+        for (uint32_t i = 0; ok && from == own_of(r) && i < count_of(r); i++)
+            if (i != from) ok = ranks_send_numbered(r, i, PARCEL_SLICE, number, x + at, bytes, e);
+        if (from == own_of(r)) continue;
+        ok = ranks_receive_numbered(r, from, PARCEL_SLICE, number, &b, e);
+        if (ok && b.size != bytes) ok = ranks_blame(r, from, GYR_FAILED, "sent numbers of another training", e);
         if (ok) memcpy(x + at, b.data, bytes);
     }
     buf_free(&b);
@@ -84,56 +86,57 @@ static bool give(const struct gyr_tune *t, uint32_t from, uint32_t number, float
 }
 
 bool share_join(struct share *s, gyr_error *e) {
-    struct gyr_tune *t = s->t;
+    struct ranks *r = s->of.ranks;
     size_t used = 0;
-    if (count_of(t) == 1) return true;
+    if (count_of(r) == 1) return true;
     for (size_t b = 0; b < blocks(s->n, s->block); b++) {
         size_t left = s->n - b * s->block, has = left < s->block ? left : s->block;
         uint32_t from = owner(s, b);
         for (int k = TREE_LEVELS - 1; k >= 0; k--) {
             if (!(has >> k & 1)) continue;
-            float *node = from == own_of(t) ? s->node[used++] : t->leaf;
-            if (!give(t, from, s->number, node, t->adam.n, e) || !tree_add_node(t->tree, k, node, e)) return false;
+            float *node = from == own_of(r) ? s->node[used++] : s->of.room;
+            if (!give(r, from, s->number, node, s->of.n, e) || !tree_add_node(s->of.tree, k, node, e)) return false;
         }
     }
     return true;
 }
 
 bool share_told(const struct share *s, struct told *told, gyr_error *e) {
-    for (uint32_t from = 0; from < count_of(s->t) && count_of(s->t) > 1; from++) {
+    for (uint32_t from = 0; from < count_of(s->of.ranks) && count_of(s->of.ranks) > 1; from++) {
         size_t first = 0, end;
         while (first < s->n && owner(s, first / s->block) != from) first++;
         for (end = first; end < s->n && owner(s, end / s->block) == from;) end++;
         size_t floats = (end - first) * sizeof *told / sizeof(float);
-        if (end > first && !give(s->t, from, s->number, (float *)(void *)(told + first), floats, e)) return false;
+        if (end > first && !give(s->of.ranks, from, s->number, (float *)(void *)(told + first), floats, e))
+            return false;
     }
     return true;
 }
 
-void share_fail(const struct gyr_tune *t, const gyr_error *why) {
-    for (uint32_t i = 0; i < count_of(t) && count_of(t) > 1; i++)
-        if (i != own_of(t)) ranks_send_failure(t->ranks, i, PARCEL_SLICE, UINT32_MAX, why, NULL);
+void share_fail(struct ranks *r, const gyr_error *why) {
+    for (uint32_t i = 0; i < count_of(r) && count_of(r) > 1; i++)
+        if (i != own_of(r)) ranks_send_failure(r, i, PARCEL_SLICE, UINT32_MAX, why, NULL);
 }
 
 // Rank 0's checkpoint is everybody's: others need not have the file.
-static bool give_state(struct gyr_tune *t, gyr_error *e) {
-    float *all[] = {t->numbers, t->adam.mean, t->adam.square};
-    for (int i = 0; i < 3; i++)
-        if (!give(t, 0, 0, all[i], t->adam.n, e)) return false;
+static bool give_state(struct ranks *r, struct state *s, gyr_error *e) {
+    for (int i = 0; i < STATE_PARTS; i++)
+        if (!give(r, 0, 0, s->part[i].data, s->part[i].n, e)) return false;
     return true;
 }
 
-bool share_begin(struct gyr_tune *t, gyr_error *e) {
+bool share_begin(struct ranks *r, struct state *s, uint64_t also, gyr_error *e) {
+    enum { DONE = 4, FACTS };
     struct buf b = {0};
-    uint64_t own[] = {tune_identity(t), t->adam.steps};
-    if (count_of(t) == 1) return true;
-    bool ok = ranks_agree(t->ranks, true, NULL, own, sizeof own, &b, e);
+    uint64_t own[FACTS] = {s->training, s->steps, s->numbers, also, [DONE] = s->done};
+    if (count_of(r) == 1) return true;
+    bool ok = ranks_agree(r, true, NULL, own, sizeof own, &b, e);
     const uint64_t *all = (const uint64_t *)(const void *)b.data;
-    for (uint32_t i = 1; ok && i < count_of(t); i++)
-        if (all[2 * (size_t)i] != all[0])
-            ok = ranks_blame(t->ranks, i, GYR_USAGE,
+    for (uint32_t i = 1; ok && i < count_of(r); i++)
+        if (memcmp(all + FACTS * (size_t)i, all, DONE * sizeof *all) != 0)
+            ok = ranks_blame(r, i, GYR_USAGE,
                              "has another training than rank 0; give all ranks the same model, data and options", e);
-    if (ok) t->adam.steps = all[1];
+    if (ok) s->done = all[DONE];
     buf_free(&b);
-    return ok && give_state(t, e);
+    return ok && give_state(r, s, e);
 }

@@ -4,23 +4,37 @@
 #ifndef TRAIN_SHARE_H
 #define TRAIN_SHARE_H
 
-#include "train/tune.h"
+#include "train/example.h"
+#include "train/state.h"
+#include "train/tree.h"
 
 struct ranks;
 
+// What is shared.
+struct sharing {
+    struct ranks *ranks; // NULL: this process alone
+    struct tree *tree;   // of gradients of n numbers
+    size_t n;
+    float *room; // [n]
+};
+
 // The examples of a step, of which there are n.
 struct share {
-    struct gyr_tune *t;
+    struct sharing of;
     size_t n, block; // block: examples of a subtree, a power of two
     uint32_t number; // of the step
     float **node;    // this rank's, in order: of each subtree the sums that it is made of
     size_t n_nodes, room;
 };
 
-// Whether all have the same training, and rank 0's state for all. The first thing of a run.
-bool share_begin(struct gyr_tune *t, gyr_error *e);
+// Whether this rank is alone, or the first: the one that writes.
+bool share_leads(const struct ranks *r);
 
-struct share share_of(struct gyr_tune *t, size_t n, size_t step);
+// Whether all have the same training, and what `also` says of what is measured; and rank 0's state for all. The first
+// thing of a run.
+bool share_begin(struct ranks *r, struct state *s, uint64_t also, gyr_error *e);
+
+struct share share_of(const struct sharing *of, size_t n, size_t step);
 void share_free(struct share *s);
 
 // Whether example i is computed here; its gradients, in order; and once all are there, what those of others have come
@@ -33,6 +47,6 @@ bool share_join(struct share *s, gyr_error *e);
 bool share_told(const struct share *s, struct told *told, gyr_error *e);
 
 // The others are told that it goes on no more, and why.
-void share_fail(const struct gyr_tune *t, const gyr_error *why);
+void share_fail(struct ranks *r, const gyr_error *why);
 
 #endif

@@ -12,12 +12,12 @@ static struct linear_op linear_op(const struct example *x, uint32_t layer, unsig
                           .rows = rows,
                           .in = of->w.cols,
                           .out = of->w.rows,
-                          .rank = p->rank,
+                          .rank = x->numbers ? p->rank : 0,
                           .type = of->w.type,
                           .w = of->w.data,
                           .bias = l->bias[slot],
-                          .a = x->numbers + p->a,
-                          .b = x->numbers + p->b,
+                          .a = x->numbers ? x->numbers + p->a : NULL,
+                          .b = x->numbers ? x->numbers + p->b : NULL,
                           .scale = p->scale,
                           .by = of->by};
     if (x->t->whole) whole_take(x->t->whole, &o);

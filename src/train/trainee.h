@@ -66,17 +66,22 @@ struct pool *trainee_pool(const struct trainee *t);
 // Numbers of all pairs.
 size_t trainee_numbers(const struct trainee *t);
 
-// Bytes of memory that an example of n tokens takes.
-size_t trainee_bytes(const struct trainee *t, size_t n);
+// From here on an example takes no more memory than that, or as little as it can: of layers, the first, what they keep
+// is computed again on the way back, to the same bytes.
+void trainee_bound(struct trainee *t, size_t bytes);
+
+// Bytes of memory that an example of n tokens takes, and the layers that are computed again (NULL: not wanted).
+size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again);
 
 // Of an example: the sum over its n tokens but the last of weight[i] * -ln p(ids[i + 1]), and of the weights of those
 // that the model finds likeliest.
 struct told {
     double loss, right;
+    double margin; // of a pair of answers alone (prefer.h)
 };
 
-// Gradients of the loss times `by` are added to `gradients`, as the numbers lie; NULL: they are not wanted. What comes
-// out does not depend on the number of threads.
+// Numbers NULL: the model without pairs. Gradients of the loss times `by` are added to `gradients`, as the numbers lie;
+// NULL: they are not wanted. What comes out does not depend on the number of threads.
 bool trainee_example(struct trainee *t, const float *numbers, const int32_t *ids, const float *weight, size_t n,
                      float by, struct told *told, float *gradients, gyr_error *e);
 

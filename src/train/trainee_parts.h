@@ -44,6 +44,7 @@ struct trainee {
     float *vectors; // owner of all of these
     float *room;    // of an example's way, [room_n]
     size_t room_n;
+    size_t most; // floats that this may have, where it can; 0: as many as it takes
     size_t n_numbers;
     enum unit unit;
 };

@@ -44,12 +44,12 @@ bool tune_move(struct gyr_tune *t, double rate, gyr_error *e);
 // The order of the examples in an epoch, from 0.
 void tune_shuffle(struct gyr_tune *t, size_t epoch);
 
-// Everything that the bytes of the result depend on, as a number.
-uint64_t tune_identity(const struct gyr_tune *t);
-
 // Writes what is needed to go on, and reads it if it is there. The file appears when it is whole.
 bool tune_state_save(const struct gyr_tune *t, gyr_error *e);
 bool tune_state_load(struct gyr_tune *t, gyr_error *e);
+
+// Whether all ranks have the same training, and rank 0's for all of them.
+bool tune_state_share(struct gyr_tune *t, gyr_error *e);
 
 // Writes the adapter; with `try`, only whether it could be written.
 bool tune_write(const struct gyr_tune *t, bool try, gyr_error *e);

@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 enum { RANK = 16, BATCH = 4, MOST_EPOCHS = 1000000, FEW = 100, MANY = 25000, MOST_AUTO = 25, LEAST_AUTO = 3 };
-enum { MOST_RANK = 4096 };
+enum { MOST_RANK = 4096, MOST_BETA = 2 };
+
+// What is learned from pairs changes a model more with each step (docs/training.md).
+static const double usual_beta = 0.1, usual_rate[] = {[GYR_METHOD_SUPERVISED] = 2e-4, [GYR_METHOD_DPO] = 2e-5};
 
 // So that the order of examples and what A begins with are drawn apart.
 static const uint64_t order_seed = 0x6f72646572, number_seed = 0;
@@ -34,6 +37,9 @@ static bool check_options(const gyr_tune_options *o, gyr_error *e) {
         {isnan(o->clip), "clip: a number"},
         {o->schedule > GYR_SCHEDULE_CONSTANT, "schedule: there is no such one"},
         {o->optimizer > GYR_OPTIMIZER_MUON, "optimizer: there is no such one"},
+        {o->method > GYR_METHOD_DPO, "method: there is no such one"},
+        {!(o->beta >= 0 && o->beta <= MOST_BETA), "beta: a number above 0, at most 2"},
+        {o->method != GYR_METHOD_DPO && o->beta > 0, "beta: is of the method dpo alone"},
     };
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return fail(e, GYR_USAGE, "%s", tries[i].what);
@@ -54,7 +60,8 @@ static void choose(gyr_tune_options *o, const struct model *m) {
     if (o->alpha <= 0) o->alpha = 2.0 * o->rank;
     if (!o->batch) o->batch = BATCH;
     if (!o->context || o->context > m->h.context) o->context = m->h.context;
-    if (o->learning_rate <= 0) o->learning_rate = 2e-4;
+    if (o->learning_rate <= 0) o->learning_rate = usual_rate[o->method];
+    if (o->method == GYR_METHOD_DPO && o->beta <= 0) o->beta = usual_beta;
     o->warmup = o->warmup < 0 ? 0 : o->warmup > 0 ? o->warmup : 0.1;
     o->clip = o->clip < 0 ? 0 : o->clip > 0 ? o->clip : 1;
 }
@@ -62,7 +69,7 @@ static void choose(gyr_tune_options *o, const struct model *m) {
 // ----------------------------------------------------------------------------------------------- numbers
 
 void tune_shuffle(struct gyr_tune *t, size_t epoch) {
-    size_t n = t->lessons.n;
+    size_t n = lessons_examples(&t->lessons);
     for (size_t i = 0; i < n; i++) t->order[i] = i;
     for (size_t i = n; i-- > 1;) {
         double at = random_at(t->o.seed + order_seed, (uint64_t)epoch * n + i);
@@ -110,7 +117,7 @@ static bool make_numbers(struct gyr_tune *t, gyr_error *e) {
     t->adam.square = calloc(n + 1, sizeof *t->adam.square);
     t->adam.n = n;
     t->adam.decay = t->o.weight_decay;
-    t->order = calloc(t->lessons.n + 1, sizeof *t->order);
+    t->order = calloc(lessons_examples(&t->lessons) + 1, sizeof *t->order);
     t->told = calloc(t->o.batch + t->valid.n + 1, sizeof *t->told);
     if (!t->numbers || !t->leaf || !t->sum || !t->adam.mean || !t->adam.square || !t->order || !t->told)
         return fail_memory(e, "training");
@@ -138,7 +145,7 @@ static bool name_files(struct gyr_tune *t, const char *output, gyr_error *e) {
 }
 
 static bool read_data(struct gyr_tune *t, const gyr_tune_options *o, gyr_error *e) {
-    struct lesson_rules rules = {t->o.context, o->cut};
+    struct lesson_rules rules = {t->o.context, o->cut, o->method == GYR_METHOD_DPO};
     return lessons_read(&t->lessons, t->model, o->data, &rules, e) &&
            (!o->valid || lessons_read(&t->valid, t->model, o->valid, &rules, e));
 }
@@ -150,6 +157,32 @@ static bool find_state(struct gyr_tune *t, gyr_error *e) {
     return tune_state_load(t, e);
 }
 
+static size_t longest(const struct lessons *all) {
+    size_t most = 0;
+    for (size_t i = 0; i < all->n; i++) most = all->items[i].n > most ? all->items[i].n : most;
+    return most;
+}
+
+// Of all numbers: themselves, a gradient of an example and of a step, two averages, and the tree's levels.
+static size_t bytes_of_numbers(const struct gyr_tune *t) {
+    size_t levels = 1;
+    while ((size_t)1 << levels <= t->o.batch) levels++;
+    return trainee_numbers(t->t) * sizeof(float) * (5 + levels);
+}
+
+static bool bound(struct gyr_tune *t, gyr_error *e) {
+    size_t own = bytes_of_numbers(t), n = longest(&t->lessons), valid = longest(&t->valid);
+    if (valid > n) n = valid;
+    if (!t->o.memory) return true;
+    trainee_bound(t->t, t->o.memory > own + sizeof(float) ? t->o.memory - own : sizeof(float));
+    size_t takes = own + trainee_bytes(t->t, n, NULL);
+    return takes <= t->o.memory || fail(e, GYR_NO_MEMORY,
+                                        "training takes at least %zu MiB of memory, for the longest example of %zu "
+                                        "tokens, and may have %zu MiB; "
+                                        "give more, shorten examples, or take a lower rank",
+                                        (takes >> 20) + 1, n, (size_t)(t->o.memory >> 20));
+}
+
 static bool fill(struct gyr_tune *t, const gyr_tune_options *o, gyr_error *e) {
     t->o = *o;
     choose(&t->o, t->m);
@@ -157,11 +190,12 @@ static bool fill(struct gyr_tune *t, const gyr_tune_options *o, gyr_error *e) {
     if (!name_files(t, o->output, e) || !(t->t = trainee_new(t->m, o->threads, e)) || !adapt_all(t, o->targets, e) ||
         !read_data(t, o, e))
         return false;
-    if (!t->o.epochs) t->o.epochs = auto_epochs(t->lessons.n);
-    t->each = (t->lessons.n + t->o.batch - 1) / t->o.batch;
+    size_t n = lessons_examples(&t->lessons);
+    if (!t->o.epochs) t->o.epochs = auto_epochs(n);
+    t->each = (n + t->o.batch - 1) / t->o.batch;
     t->steps = t->each * t->o.epochs;
     t->warmup = (size_t)ceil(t->o.warmup * (double)t->steps);
-    return gyr_model_checksum(t->model, t->checksum, e) == GYR_OK && make_numbers(t, e) &&
+    return bound(t, e) && gyr_model_checksum(t->model, t->checksum, e) == GYR_OK && make_numbers(t, e) &&
            (!t->output || tune_write(t, true, e)) && find_state(t, e);
 }
 
@@ -193,11 +227,9 @@ void gyr_tune_close(gyr_tune *t) {
 }
 
 void gyr_tune_get_info(const gyr_tune *t, gyr_tune_info *info) {
-    size_t levels = 1;
-    while ((size_t)1 << levels <= t->o.batch) levels++;
     *info = (gyr_tune_info){.chats = t->lessons.chats,
-                            .examples = t->lessons.n,
-                            .valid_examples = t->valid.n,
+                            .examples = lessons_examples(&t->lessons),
+                            .valid_examples = lessons_examples(&t->valid),
                             .rank = t->o.rank,
                             .epochs = t->o.epochs,
                             .batch = t->o.batch,
@@ -207,22 +239,29 @@ void gyr_tune_get_info(const gyr_tune *t, gyr_tune_info *info) {
                             .done = t->adam.steps,
                             .numbers = t->adam.n,
                             .rslora = t->o.rslora,
-                            .optimizer = t->o.optimizer};
+                            .optimizer = t->o.optimizer,
+                            .method = t->o.method,
+                            .beta = t->o.beta};
     for (size_t i = 0; i < t->lessons.n; i++) {
         const struct lesson *l = &t->lessons.items[i];
         info->tokens += l->n;
         info->learned += l->learned;
         info->cut += l->cut > 0;
         info->endless += !l->ends;
-        if (l->n > info->longest) info->longest = l->n;
     }
-    info->bytes = t->adam.n * sizeof(float) * (5 + levels) + trainee_bytes(t->t, info->longest);
+    info->longest = longest(&t->lessons);
+    info->bytes = bytes_of_numbers(t) + trainee_bytes(t->t, info->longest, &info->recomputed);
 }
 
 bool gyr_tune_get_example(const gyr_tune *t, size_t index, gyr_tune_example *x) {
     if (index >= t->lessons.n) return false;
     const struct lesson *l = &t->lessons.items[index];
-    *x = (gyr_tune_example){
-        .line = l->line, .ids = l->ids, .weight = l->weight, .count = l->n, .learned = l->learned, .cut = l->cut};
+    *x = (gyr_tune_example){.line = l->line,
+                            .ids = l->ids,
+                            .weight = l->weight,
+                            .count = l->n,
+                            .learned = l->learned,
+                            .cut = l->cut,
+                            .other = index % t->lessons.each != 0};
     return true;
 }

@@ -1,7 +1,9 @@
 // Fine-tuning: the loop.
 #include "base/clock.h"
 #include "engine/inside.h"
+#include "train/prefer.h"
 #include "train/share.h"
+#include "train/tune.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,76 +37,99 @@ static bool broken(const struct running *r, const char *what) {
 
 // --------------------------------------------------------------------------------------------- a step
 
-// The examples of a step, from the first on.
-static const struct lesson *pick(const struct gyr_tune *t, size_t step, size_t i) {
-    size_t at = step % t->each * t->o.batch + i;
-    return i < t->o.batch && at < t->lessons.n ? &t->lessons.items[t->order[at]] : NULL;
+// The examples of a step, from the first on, by their first lessons.
+static struct lesson *pick(const struct gyr_tune *t, size_t step, size_t i) {
+    size_t at = step % t->each * t->o.batch + i, each = t->lessons.each;
+    return i < t->o.batch && at < lessons_examples(&t->lessons) ? &t->lessons.items[t->order[at] * each] : NULL;
+}
+
+static size_t tokens_of(const struct gyr_tune *t, const struct lesson *l) {
+    return l->n + (t->lessons.each > 1 ? l[1].n : 0);
+}
+
+// What means are over: tokens that are learned, or pairs.
+static double count_of(const struct gyr_tune *t, const struct lesson *l) {
+    return t->o.method == GYR_METHOD_DPO ? 1 : (double)l->learned;
 }
 
 static void count_example(struct running *r, const struct lesson *l) {
     r->p.examples++;
-    r->p.tokens += l->n;
-    r->p.tokens_now += l->n;
+    r->p.tokens += tokens_of(r->t, l);
+    r->p.tokens_now += tokens_of(r->t, l);
+}
+
+static bool compute(struct running *r, struct lesson *l, float by, struct told *told, float *gradients) {
+    struct gyr_tune *t = r->t;
+    if (t->o.method == GYR_METHOD_DPO) return prefer(t, l, by, told, gradients, r->e);
+    return trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, by, told, gradients, r->e);
+}
+
+static struct told add_all(const struct told *told, size_t n) {
+    struct told all = {0};
+    for (size_t i = 0; i < n; i++) {
+        all.loss += told[i].loss;
+        all.right += told[i].right;
+        all.margin += told[i].margin;
+    }
+    return all;
 }
 
 // The gradients of those that are this rank's.
-static bool own_examples(struct running *r, struct share *s, size_t step, double learned) {
+static bool own_examples(struct running *r, struct share *s, size_t step, double all) {
     struct gyr_tune *t = r->t;
     for (size_t i = 0; i < s->n; i++) {
-        const struct lesson *l = pick(t, step, i);
+        struct lesson *l = pick(t, step, i);
         if (!share_has(s, i)) continue;
         memset(t->leaf, 0, t->adam.n * sizeof *t->leaf);
-        if (!trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, (float)(1 / learned), &t->told[i], t->leaf,
-                             r->e) ||
-            !share_add(s, i, t->leaf, r->e))
-            return false;
+        if (!compute(r, l, (float)(1 / all), &t->told[i], t->leaf) || !share_add(s, i, t->leaf, r->e)) return false;
         count_example(r, l);
         if (i + 1 < s->n && !tell(r)) return false;
     }
     return true;
 }
 
-// A step's gradient, by the mean loss of a learned token.
+static struct sharing sharing_of(const struct gyr_tune *t) {
+    return (struct sharing){t->ranks, t->tree, t->adam.n, t->leaf};
+}
+
+// A step's gradient, by the mean loss of a learned token, or of a pair.
 static bool accumulate(struct running *r, size_t step) {
     struct gyr_tune *t = r->t;
-    struct told all = {0};
-    double learned = 0;
+    double count = 0;
     size_t n = 0;
     tree_clear(t->tree); // what a step that was stopped left
-    for (const struct lesson *l; (l = pick(t, step, n)); n++) learned += (double)l->learned;
-    struct share s = share_of(t, n, step + 1);
-    bool ok = own_examples(r, &s, step, learned) && share_join(&s, r->e) && share_told(&s, t->told, r->e);
+    for (const struct lesson *l; (l = pick(t, step, n)); n++) count += count_of(t, l);
+    struct sharing of = sharing_of(t);
+    struct share s = share_of(&of, n, step + 1);
+    bool ok = own_examples(r, &s, step, count) && share_join(&s, r->e) && share_told(&s, t->told, r->e);
     share_free(&s);
     if (!ok) return false;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (!share_has(&s, i)) count_example(r, pick(t, step, i));
-        all.loss += t->told[i].loss;
-        all.right += t->told[i].right;
-    }
-    r->p.loss = all.loss / learned;
-    r->p.accuracy = all.right / learned;
+    struct told all = add_all(t->told, n);
+    r->p.loss = all.loss / count;
+    r->p.accuracy = all.right / count;
+    r->p.margin = all.margin / count;
     tree_take(t->tree, t->sum);
     return isfinite(r->p.loss) || broken(r, "the loss");
 }
 
 static bool validate(struct running *r) {
     struct gyr_tune *t = r->t;
-    struct told all = {0};
-    double learned = 0;
-    struct share s = share_of(t, t->valid.n, r->p.step);
-    for (size_t i = 0; i < t->valid.n; i++) {
-        const struct lesson *l = &t->valid.items[i];
-        if (share_has(&s, i) && !trainee_example(t->t, t->numbers, l->ids, l->weight, l->n, 1, &t->told[i], NULL, r->e))
-            return false;
+    size_t n = lessons_examples(&t->valid);
+    double count = 0;
+    struct sharing of = sharing_of(t);
+    struct share s = share_of(&of, n, r->p.step);
+    for (size_t i = 0; i < n; i++) {
+        struct lesson *l = &t->valid.items[i * t->valid.each];
+        count += count_of(t, l);
+        if (share_has(&s, i) && !compute(r, l, 1, &t->told[i], NULL)) return false;
     }
     if (!share_told(&s, t->told, r->e)) return false;
-    for (size_t i = 0; i < t->valid.n; i++) {
-        all.loss += t->told[i].loss;
-        all.right += t->told[i].right;
-        learned += (double)t->valid.items[i].learned;
-    }
-    r->p.valid_loss = learned > 0 ? all.loss / learned : (double)NAN;
-    r->p.valid_accuracy = learned > 0 ? all.right / learned : (double)NAN;
+    struct told all = add_all(t->told, n);
+    r->p.valid_loss = count > 0 ? all.loss / count : (double)NAN;
+    r->p.valid_accuracy = count > 0 ? all.right / count : (double)NAN;
+    r->p.valid_margin = count > 0 ? all.margin / count : (double)NAN;
     return true;
 }
 
@@ -129,7 +154,7 @@ static bool step(struct running *r, size_t step) {
     if (!tune_move(t, r->p.rate, r->e)) return false;
     r->p.step = step + 1;
     r->p.stepped = true;
-    r->p.valid_loss = r->p.valid_accuracy = (double)NAN;
+    r->p.valid_loss = r->p.valid_accuracy = r->p.valid_margin = (double)NAN;
     if ((step + 1) % t->each == 0 && !validate(r)) return false;
     return tell(r) && save(r);
 }
@@ -144,17 +169,17 @@ static void count_done(struct running *r) {
     for (size_t s = 0; s < t->adam.steps; s++) {
         const struct lesson *l;
         if (t->epoch != s / t->each + 1) tune_shuffle(t, s / t->each);
-        for (size_t i = 0; (l = pick(t, s, i)); i++) r->p.examples++, r->p.tokens += l->n;
+        for (size_t i = 0; (l = pick(t, s, i)); i++) r->p.examples++, r->p.tokens += tokens_of(t, l);
     }
     r->p.step = t->adam.steps;
 }
 
 static bool run(struct running *r) {
     struct gyr_tune *t = r->t;
-    bool ok = share_begin(t, r->e);
+    bool ok = tune_state_share(t, r->e);
     count_done(r);
     for (size_t s = t->adam.steps; ok && s < t->steps; s++) ok = step(r, s);
-    if (!ok) share_fail(t, r->e);
+    if (!ok) share_fail(t->ranks, r->e);
     if (!ok && t->output && r->e->status == GYR_CANCELLED) {
         gyr_error why = {0}; // what it was stopped with is told, unless the checkpoint cannot be written
         if (!tune_state_save(t, &why)) *r->e = why;
@@ -169,7 +194,7 @@ gyr_status gyr_tune_run(gyr_tune *t, gyr_error *e) {
     r.saved = r.began;
     r.p.steps = t->steps;
     r.p.epochs = t->o.epochs;
-    r.p.examples_all = t->lessons.n * t->o.epochs;
-    r.p.valid_loss = r.p.valid_accuracy = (double)NAN;
+    r.p.examples_all = lessons_examples(&t->lessons) * t->o.epochs;
+    r.p.valid_loss = r.p.valid_accuracy = r.p.valid_margin = (double)NAN;
     return status_of(run(&r), &made, e);
 }

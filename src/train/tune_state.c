@@ -1,5 +1,5 @@
 // A checkpoint of fine-tuning: what is trained, and the two averages of its gradients.
-#include "train/state.h"
+#include "train/share.h"
 #include "train/tune.h"
 
 static uint64_t mix_lessons(uint64_t h, const struct lessons *all) {
@@ -12,12 +12,13 @@ static uint64_t mix_lessons(uint64_t h, const struct lessons *all) {
 
 // Everything that the bytes of the result depend on: the model, the examples as tokens, the options. The validation
 // examples change nothing.
-uint64_t tune_identity(const struct gyr_tune *t) {
+static uint64_t training(const struct gyr_tune *t) {
     const gyr_tune_options *o = &t->o;
     double reals[] = {o->alpha, o->learning_rate, o->warmup, o->weight_decay, o->clip};
     uint64_t wholes[] = {o->rank,      o->epochs, o->batch,     o->schedule, o->seed,
                          t->lessons.n, t->adam.n, o->optimizer, o->rslora};
     uint64_t h = state_mix(state_mix(1, t->checksum, sizeof t->checksum), reals, sizeof reals);
+    if (o->method == GYR_METHOD_DPO) h = state_mix(h, &o->beta, sizeof o->beta);
     for (uint32_t i = 0; i < t->m->h.layers; i++)
         for (unsigned s = 0; s < trainee_slots(t->t); s++) {
             uint64_t rank = trainee_pair(t->t, i, s)->rank;
@@ -29,7 +30,7 @@ uint64_t tune_identity(const struct gyr_tune *t) {
 static struct state state_of(const struct gyr_tune *t) {
     return (struct state){.path = t->state,
                           .magic = "gyrtune",
-                          .training = tune_identity(t),
+                          .training = training(t),
                           .steps = t->steps,
                           .done = t->adam.steps,
                           .numbers = t->adam.n,
@@ -44,6 +45,14 @@ bool tune_state_save(const struct gyr_tune *t, gyr_error *e) {
 bool tune_state_load(struct gyr_tune *t, gyr_error *e) {
     struct state s = state_of(t);
     if (!state_load(&s, e)) return false;
+    t->adam.steps = s.done;
+    return true;
+}
+
+bool tune_state_share(struct gyr_tune *t, gyr_error *e) {
+    struct state s = state_of(t);
+    uint64_t also = mix_lessons(t->valid.n, &t->valid);
+    if (!share_begin(t->ranks, &s, also, e)) return false;
     t->adam.steps = s.done;
     return true;
 }

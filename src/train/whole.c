@@ -14,7 +14,8 @@ static bool refuse(const struct whole *w, struct text name, const char *what, gy
 
 static bool count_parts(struct whole *w, gyr_error *e) {
     static const enum role residual[] = {ROLE_ATTN_OUT, ROLE_DOWN}, table[] = {ROLE_EMBEDDING, ROLE_OUTPUT},
-                           constant[] = {ROLE_ROPE_FACTORS, ROLE_ROPE_SHORT, ROLE_ROPE_LONG};
+                           constant[] = {ROLE_ROPE_FACTORS, ROLE_ROPE_SHORT, ROLE_ROPE_LONG,
+                                         ROLE_ROUTER_SHIFT}; // what is chosen has no gradient
     const struct checkpoint *c = w->m->checkpoint;
     for (size_t i = 0; i < c->n_tensors; i++) {
         const struct tensor *t = &c->tensors[i];
@@ -31,7 +32,7 @@ static bool count_parts(struct whole *w, gyr_error *e) {
                                           .matrix = t->n_dims > 1,
                                           .residual = family_place(w->m->family, c->source, name, residual, 2, &place),
                                           .table = family_place(w->m->family, c->source, name, table, 2, &place),
-                                          .used = family_place(w->m->family, c->source, name, constant, 3, &place)};
+                                          .used = family_place(w->m->family, c->source, name, constant, 4, &place)};
         w->n += n;
     }
     return true;
@@ -71,21 +72,27 @@ static bool take_matrix(struct whole *w, const struct weight *of, const char *wh
     return true;
 }
 
-// A vector that the model has on its device becomes that of the numbers, if it is the same.
-static bool take_vector(struct whole *w, enum role role, enum part part, uint32_t layer, float **v, size_t n,
-                        gyr_error *e) {
+// A vector that the model has on its device becomes that of the numbers, if it is the same; it is number `which` of
+// `all` that the file's tensor has.
+static bool take_piece(struct whole *w, struct place place, size_t which, size_t all, float **v, size_t n,
+                       gyr_error *e) {
     const struct checkpoint *c = w->m->checkpoint;
     char name[128];
     if (!*v) return true;
-    const struct tensor *t = family_tensor(w->m->family, c, (struct place){role, part, layer, 0}, name);
+    const struct tensor *t = family_tensor(w->m->family, c, place, name);
     struct whole_part *p = t ? &w->parts[t - c->tensors] : NULL;
-    if (!p || p->n != n || memcmp(w->numbers + p->at, *v, n * sizeof **v))
+    if (!p || p->n != all * n || memcmp(w->numbers + p->at + which * n, *v, n * sizeof **v))
         return fail(e, GYR_UNSUPPORTED,
                     "%s: tensor %.100s is not computed with as it is in the file; gyr does not train it", c->path,
                     name);
     p->used = true;
-    *v = w->numbers + p->at;
+    *v = w->numbers + p->at + which * n;
     return true;
+}
+
+static bool take_vector(struct whole *w, enum role role, enum part part, uint32_t layer, float **v, size_t n,
+                        gyr_error *e) {
+    return take_piece(w, (struct place){role, part, layer, 0}, 0, 1, v, n, e);
 }
 
 static bool take_norm(struct whole *w, enum role role, uint32_t layer, struct host_norm *n, gyr_error *e) {
@@ -94,20 +101,29 @@ static bool take_norm(struct whole *w, enum role role, uint32_t layer, struct ho
            take_vector(w, role, PART_BIAS, layer, &n->b, dim, e);
 }
 
-// Biases of experts and routers have no role here: a model with such is refused by the first of them.
+// Biases of experts lie in one tensor, one behind the other.
+static bool take_bias(struct whole *w, struct trainee *t, uint32_t i, unsigned s, gyr_error *e) {
+    static const enum role roles[SLOTS] =
+        {[SLOT_QKV] = ROLE_QKV,      [SLOT_Q] = ROLE_Q,          [SLOT_K] = ROLE_K,
+         [SLOT_V] = ROLE_V,          [SLOT_OUT] = ROLE_ATTN_OUT, [SLOT_GATE_UP] = ROLE_GATE_UP,
+         [SLOT_GATE] = ROLE_GATE,    [SLOT_UP] = ROLE_UP,        [SLOT_DOWN] = ROLE_DOWN,
+         [SLOT_ROUTER] = ROLE_ROUTER},
+                           of_experts[] = {ROLE_EXPERT_GATE, ROLE_EXPERT_UP, ROLE_EXPERT_DOWN};
+    float **bias = &t->layers[i].bias[s];
+    size_t n = trainee_linear(t, i, s)->w.rows, experts = w->m->h.experts;
+    if (!*bias) return true;
+    if (s >= SLOTS)
+        return take_piece(w, (struct place){of_experts[(s - SLOTS) % 3], PART_BIAS, i, 0}, (s - SLOTS) / 3, experts,
+                          bias, n, e);
+    return roles[s]
+               ? take_vector(w, roles[s], PART_BIAS, i, bias, n, e)
+               : fail(e, GYR_UNSUPPORTED, "%s: gyr does not train biases of shared experts", w->m->checkpoint->path);
+}
+
 static bool take_maps(struct whole *w, struct trainee *t, uint32_t i, gyr_error *e) {
-    static const enum role roles[SLOTS] = {
-        [SLOT_QKV] = ROLE_QKV,   [SLOT_Q] = ROLE_Q,          [SLOT_K] = ROLE_K,
-        [SLOT_V] = ROLE_V,       [SLOT_OUT] = ROLE_ATTN_OUT, [SLOT_GATE_UP] = ROLE_GATE_UP,
-        [SLOT_GATE] = ROLE_GATE, [SLOT_UP] = ROLE_UP,        [SLOT_DOWN] = ROLE_DOWN};
     for (unsigned s = 0; s < trainee_slots(t); s++) {
         const struct linear *of = trainee_linear(t, i, s);
-        if (!of) continue;
-        float **bias = &t->layers[i].bias[s];
-        if (!take_matrix(w, &of->w, "matrices", e)) return false;
-        if (*bias && (s >= SLOTS || !roles[s]))
-            return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train biases of experts", w->m->checkpoint->path);
-        if (*bias && !take_vector(w, roles[s], PART_BIAS, i, bias, of->w.rows, e)) return false;
+        if (of && (!take_matrix(w, &of->w, "matrices", e) || !take_bias(w, t, i, s, e))) return false;
     }
     return true;
 }
@@ -126,12 +142,13 @@ static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error
     if (l->v.w) return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train norms of values", w->m->checkpoint->path);
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)
         if (norms[k].norm->w && !take_norm(w, norms[k].role, i, norms[k].norm, e)) return false;
-    return take_maps(w, t, i, e);
+    return take_vector(w, ROLE_SINKS, PART_WEIGHT, i, &l->sinks, w->m->h.heads, e) && take_maps(w, t, i, e);
 }
 
 static bool take_all(struct whole *w, struct trainee *t, gyr_error *e) {
     const struct model *m = w->m;
-    bool ok = take_matrix(w, &m->embedding, "embeddings", e) && take_matrix(w, &m->output, "output matrices", e) &&
+    bool ok = take_matrix(w, &m->embedding, "embeddings", e) && take_matrix(w, &m->positions, "positions", e) &&
+              take_matrix(w, &m->output, "output matrices", e) &&
               (!t->final.w || take_norm(w, ROLE_FINAL_NORM, 0, &t->final, e)) &&
               take_vector(w, ROLE_OUTPUT, PART_BIAS, 0, &t->output_bias, m->h.vocab, e);
     for (uint32_t i = 0; ok && i < m->h.layers; i++) ok = take_layer(w, t, i, e);

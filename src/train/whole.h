@@ -43,7 +43,12 @@ bool whole_linear(const struct whole *w, const struct linear_op *o, const float 
 void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, const float *x,
                 const float *saved, const float *dy, float *gradients);
 
-// += the gradients by the embeddings.
-void whole_embed(const struct whole *w, const int32_t *ids, size_t rows, const float *dy, float *gradients);
+// += the gradients by rows of a table: of embeddings, or of positions.
+void whole_embed(const struct whole *w, const struct weight *table, const int32_t *ids, size_t rows, const float *dy,
+                 float *gradients);
+
+// += the gradients by the sinks of attention, from what attention_forward() gave and saved.
+void whole_sinks(const struct whole *w, const struct attention_op *o, const float *y, const float *saved,
+                 const float *dy, float *gradients);
 
 #endif

@@ -1,5 +1,6 @@
 // Gradients by the weights themselves. A task has some outputs of a matrix, or some elements of a vector, and adds the
 // rows to them in order.
+#include "device/elementary.h"
 #include "train/product.h"
 #include "train/whole.h"
 
@@ -88,7 +89,19 @@ void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm
     pool_run(pool, (n->dim + COLUMNS - 1) / COLUMNS, norm_task, &way);
 }
 
-void whole_embed(const struct whole *w, const int32_t *ids, size_t rows, const float *dy, float *gradients) {
-    size_t at = (size_t)(whole_at(w, w->m->embedding.data) - w->numbers);
-    embed_backward(w->m->embedding.cols, ids, rows, dy, gradients + at);
+void whole_embed(const struct whole *w, const struct weight *table, const int32_t *ids, size_t rows, const float *dy,
+                 float *gradients) {
+    size_t at = (size_t)(whole_at(w, table->data) - w->numbers);
+    embed_backward(table->cols, ids, rows, dy, gradients + at);
+}
+
+void whole_sinks(const struct whole *w, const struct attention_op *o, const float *y, const float *saved,
+                 const float *dy, float *gradients) {
+    float *d = gradients + (o->sinks - w->numbers);
+    for (size_t r = 0; r < o->rows; r++)
+        for (size_t h = 0; h < o->heads; h++, y += o->dim, dy += o->dim, saved++) {
+            float all = 0;
+            for (size_t i = 0; i < o->dim; i++) all += dy[i] * y[i];
+            d[h] -= exp_f(o->sinks[h] - *saved) * all;
+        }
 }

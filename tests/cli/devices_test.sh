@@ -141,6 +141,33 @@ if [ -e "$GYR_SOURCE/models/poet.gguf" ]; then
     has "gyr: poet: 5 layers need 0.3 GB there, and cuda:0 has 0.3 free; choose at most 3"
     has "status 6"
 
+    # Cards alone.
+    refused() { # status, line; variables and the command
+        want_status=$1 line=$2
+        shift 2
+        out=$(env "$@" 2>&1; echo "status $?")
+        has "$line"
+        has "status $want_status"
+    }
+    out=$(GYR_FAKE_MEMORY=274000000 GYR_FAKE_CARDS=2 "$gyr" run --no-cpu -n 2 hello 2>&1; echo "status $?")
+    has "device: 3 of 8 layers on cuda:0 (Stand-in 0), 0.3 GB of 0.3 GB; 5 of 8 layers on cuda:1 (Stand-in 1), 0.3 GB of 0.3 GB
+"
+    has "$want"
+    refused 6 "gyr: poet: needs 0.3 GB and cuda:0 has 0.3 free, and --no-cpu leaves the CPU nothing; what would fit: a context of 1024 tokens; without --no-cpu, 5 of 8 layers
+" \
+        GYR_FAKE_MEMORY=274000000 "$gyr" run --no-cpu -n 1 hello
+    refused 6 "gyr: poet: needs 0.3 GB and cuda:0 has 0.2 free, and --no-cpu leaves the CPU nothing; nothing of it would fit there" \
+        GYR_FAKE_MEMORY=200000000 "$gyr" run --device cuda --no-cpu -n 1 hello
+    refused 5 "gyr: poet: --no-cpu, and this machine has no card that can be used; see gyr devices" \
+        GYR_FAKE_CHIP=75 "$gyr" bench --no-cpu -p 4 -n 1 -b 1
+    refused 2 "gyr: poet: --no-cpu needs a card; name one, or auto" A=1 "$gyr" run --device cpu --no-cpu -n 1 hello
+    refused 2 "gyr: poet: --no-cpu leaves the CPU nothing; leave out --gpu-layers and --cpu-experts" \
+        A=1 "$gyr" run --gpu-layers 2 --no-cpu -n 1 hello
+    refused 6 "cuda:0 (Stand-in 0): " GYR_FAKE_FAIL=alloc:5:2 "$gyr" run --no-cpu -n 1 hello
+    refused 6 ", and --no-cpu leaves the CPU nothing; " GYR_FAKE_MEMORY=200000000 "$gyr" plan --no-cpu "$tiny"
+    refused 0 "  gyr run     cuda:0 (Stand-in 0), " A=1 "$gyr" plan --no-cpu "$tiny"
+    refused 6 ", and --no-cpu leaves the CPU nothing; " GYR_FAKE_MEMORY=200000000 "$gyr" serve --no-cpu -m "$tiny" --port 0
+
     # By name: the CPU's answer, or one line that says why not.
     export GYR_GPU_UNTRIED=1
     kinds="cuda hip"

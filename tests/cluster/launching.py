@@ -19,7 +19,7 @@ FOLDER = tempfile.TemporaryDirectory()
 ALL = os.environ.get("RANKS") == "all"
 MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
        "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-       "OMPI_MCA_plm_rsh_agent": "", "OMPI_MCA_btl_vader_single_copy_mechanism": "none"}
+       "GYR_DEVICE": "cpu", "OMPI_MCA_plm_rsh_agent": "", "OMPI_MCA_btl_vader_single_copy_mechanism": "none"}
 ENV = {k: v for k, v in os.environ.items() if k not in ("GYR_MODEL", "GYR_RANK_TIMEOUT")} | MPI
 TOGETHER = 4  # launchers at once: they wait more than they compute
 

@@ -51,6 +51,21 @@ def the_bytes_do_not_depend_on_the_number_of_ranks():
     return at_once(one, cases)
 
 
+def the_vectors_of_texts_are_those_of_one():
+    launcher()
+
+    def one(name, n, split):
+        texts = ("ab", "cab " * 99, *("a " * i for i in range(1, 9)))
+        words = (GYR, "embed", *model(name)[:2], "-t", "1", *texts)
+        alone_ = subprocess.run(words, env=ENV, capture_output=True, text=True, timeout=100, check=True).stdout
+        status, out, err = ended(start((n, *words, "--split", split)))
+        ok = status == 0 and out == alone_ and len(out.splitlines()) == len(texts)
+        return [] if ok else [f"{name} on {n} ranks by {split}: status {status}, {out!r}, not {alone_!r}; {err}"]
+
+    return at_once(one, ((name, n, split) for name in ("poet", *NAMES) for n in (2, 3, 5) for split in COUNTS)
+                   if ALL else (("poet", 2, "layers"), ("mixtral", 3, "rows")))
+
+
 def unlike_parts():
     """By what gyr bench kept on each: here of one machine, which another file says to be a third as fast."""
     launcher()
@@ -80,13 +95,24 @@ def unlike_parts():
                          ("layers", "2, 0", (fast, slow))))
 
 
+def slower_than_one_machine():
+    """A split that makes an answer no faster than rank 0 alone is refused, and said to be. By layers none is faster; by
+    rows one may be, where messages take microseconds (engine/split_test.c has both)."""
+    launcher()
+    want = alone(*SAMPLED, PROMPT)
+    status, out, err = ended(start((3, GYR, "run", *SAMPLED, PROMPT)))
+    said = "rank 0 alone: shared among 3 ranks, an answer would " in err or ", by rows: " in err
+    ok = status == 0 and out == want and said
+    return [] if ok else [f"status {status}, {out!r}, not {want!r}: {err}"]
+
+
 def many_sequences():
     status, out, err = ended(start((3, GYR, "bench", "-p", 40, "-n", 3, "-b", "5", "--repeat", 1, "-t", 1)))
     return [] if not status and "decode 5 x 3" in out else [f"status {status}, {out}{err}"]
 
 
 def ranks_are_measured_and_have_parts_by_what_was():
-    return at_once(lambda case: case(), ((unlike_parts,), (many_sequences,)))
+    return at_once(lambda case: case(), ((unlike_parts,), (slower_than_one_machine,), (many_sequences,)))
 
 
 def refusal(status, text, *parts, env=None):
@@ -116,15 +142,15 @@ def what_is_wrong_on_one_rank_ends_all():
         (3, "/nowhere.gguf: No such file", run_, nowhere),
         (3, "/nowhere.gguf: No such file", nowhere, run_),
         (2, "--foo: no such option", (3, GYR, "run", "--foo", "hello")),
-        (2, "embed: does not run on several ranks", (2, GYR, "embed", "hello")),
+        (2, "verify: does not run on several ranks", (2, GYR, "verify", "hello")),
         (2, "has one model, and no folder of them", (2, GYR, "serve", "-m", "a", "-m", "b")),
-        (2, "--adapter: gyr run takes none on several", (2, GYR, "run", "--adapter", "x", "hello")),
+        (3, "/nowhere: No such file", (2, GYR, "run", "--adapter", "/nowhere", "hello")),
         (7, "tokens do not fit", (2, GYR, "run", "-c", 8, PROMPT))))
 
 
 def struck(rank, how, env=None):
     """What becomes of an answer when a signal hits a rank in the middle of it."""
-    p = start((3, GYR, "run", "-n", 100000, "--ignore-end", "-t", 1, PROMPT), env=env)
+    p = start((3, GYR, "run", "-n", 100000, "--ignore-end", "--split", "layers", "-t", 1, PROMPT), env=env)
     if p.stdout.read(1) == "":
         return (*ended(p)[:2], "nothing was written")
     pid = rank_process(p, rank)
@@ -167,7 +193,7 @@ def a_process_that_was_started_alone_looks_for_no_others():
 
 
 if __name__ == "__main__":
-    run(the_bytes_do_not_depend_on_the_number_of_ranks, ranks_are_measured_and_have_parts_by_what_was,
+    run(the_bytes_do_not_depend_on_the_number_of_ranks, the_vectors_of_texts_are_those_of_one, ranks_are_measured_and_have_parts_by_what_was,
         ranks_that_do_not_fit_together_are_refused, what_is_wrong_on_one_rank_ends_all,
         a_killed_or_stopped_rank_is_named_and_ends_all, a_process_that_was_started_alone_looks_for_no_others,
         without_its_module_a_started_program_says_so)

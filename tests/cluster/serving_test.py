@@ -77,8 +77,16 @@ def streams(server, n, during=None):
     return texts
 
 
+def embeddings(server):
+    return [e["embedding"] for e in server.ask("/v1/embeddings", {"input": PROMPTS})["data"]]
+
+
+of_texts = {}  # by the model
+
+
 def reference(name, n):
     with Server(GYR, *options(name)) as s:
+        of_texts[name] = embeddings(s)
         return streams(s, n)
 
 
@@ -90,8 +98,9 @@ def the_bytes_do_not_depend_on_the_number_of_ranks():
         with Ranks(n, *options(name)) as s:
             got = streams(s, 40)
             again = s.ask("/v1/completions", request(PROMPTS[0], 40))["choices"][0]["text"]
+            vectors = embeddings(s)
             status = s.stop()
-        ok = got == want and again == want[0] and status == 0
+        ok = got == want and again == want[0] and status == 0 and vectors == of_texts[name]
         return [] if ok else [f"{name} on {n} ranks: status {status}, {got} and {again!r}, not {want}"]
 
     return at_once(one, cases)

@@ -50,7 +50,8 @@ def openai_node(cache, _, environ):
     folder, tag = checkout(cache, "openai/openai-node", lambda: "v" + quietly("npm", "view", "openai", "version"))
     modules, version = node_of(cache, f"openai@{tag.strip('v')}", "jest@30", "@swc/core", "@swc/jest")
     found = quietly("grep", "-rhoE", r"(model: |models\.retrieve\()'[^']*'", "tests/api-resources", cwd=folder).split("\n")
-    report, place = os.path.join(cache, "openai-node-tests.json"), f"tests/api-resources/({'|'.join(API)})(/|\\.test)"
+    names = "|".join(API).replace("_", "-")
+    report, place = os.path.join(cache, "openai-node-tests.json"), f"tests/api-resources/({names})(/|\\.test)"
     if os.path.exists(report):
         os.remove(report)
     with served(environ, {line.split("'")[1] for line in found if "dall" not in line}) as s:

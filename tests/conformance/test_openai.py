@@ -76,6 +76,26 @@ def test_chat_n(client):
     assert texts == [c.message.content for c in reply.choices]
 
 
+def test_chats_are_kept(client):
+    ask = dict(model="poet", messages=USER, max_completion_tokens=8, store=True)
+    kept = [client.chat.completions.create(**ask, metadata={"number": str(i)}) for i in range(3)]
+    with client.chat.completions.create(**ask, metadata={"number": "3"}, stream=True) as stream:
+        streamed = {chunk.id for chunk in stream}
+    ids = [c.id for c in kept] + list(streamed)
+    completions = client.chat.completions
+    assert [c.id for c in completions.list(limit=2)] == ids  # by pages
+    assert [c.id for c in completions.list(metadata={"number": "1"})] == ids[1:2]
+    one = completions.retrieve(ids[0])
+    assert one.choices == kept[0].choices and one.metadata == {"number": "0"}
+    assert [(m.role, m.content) for m in completions.messages.list(ids[0])] == [("user", USER[0]["content"])]
+    assert completions.update(ids[0], metadata={"a": "b"}).metadata == {"a": "b"}
+    for name in ids:
+        assert completions.delete(name).deleted
+    assert not completions.list().data
+    with pytest.raises(openai.NotFoundError):
+        completions.retrieve(ids[0])
+
+
 def test_chat_parse(scripted):
     client = of(scripted(OWL))
     reply = client.chat.completions.parse(model="stand-in", messages=USER, response_format=Bird)
@@ -235,8 +255,8 @@ def test_fine_tuning_is_steered(client):
     job = until_over(client, client.fine_tuning.jobs.create(model="poet", training_file=bad.id))
     assert job.status == "failed" and job.error.code == "invalid_training_file" and "bad.jsonl:1" in job.error.message
     with pytest.raises(openai.BadRequestError) as e:
-        client.fine_tuning.jobs.create(model="poet", training_file=training.id, method={"type": "dpo"})
-    assert "'dpo' is not supported" in e.value.message
+        client.fine_tuning.jobs.create(model="poet", training_file=training.id, method={"type": "reinforcement"})
+    assert "'reinforcement' is not supported" in e.value.message
 
 
 def test_errors(client):

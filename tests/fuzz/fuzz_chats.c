@@ -1,5 +1,5 @@
-// Conversations to learn from. Whatever a file holds, each line is a conversation with something to learn, or one line
-// says why not; and the same is said the second time.
+// Conversations to learn from, and pairs of answers. Whatever a file holds, each line is a conversation with something
+// to learn (of a pair, two), or one line says why not; and the same is said the second time.
 #include "train/chats.h"
 
 #include <stdio.h>
@@ -15,19 +15,22 @@ static void must(bool ok) {
 }
 
 struct seen {
+    bool pairs;
     size_t chats, line, learned;
 };
 
 static bool look(void *arg, const struct chat *c) {
     struct seen *s = arg;
     size_t n = json_array_size(c->messages), learned = 0;
-    must(n && c->line > s->line && (!c->tools || json_is_array(c->tools)));
+    must(n && (c->line > s->line || (s->pairs && s->chats % 2 && c->line == s->line)) &&
+         (!c->tools || json_is_array(c->tools)));
     for (size_t i = 0; i < n; i++) {
         const json_t *m = json_array_get(c->messages, i);
         const char *role = json_string_value(json_object_get(m, "role"));
         must(role && !json_object_get(m, "weight"));
         must(!c->learned[i] || !strcmp(role, "assistant"));
         must(i + 1 < n || !strcmp(role, "assistant"));
+        must(!s->pairs || c->learned[i] == (i + 1 == n));
         learned += c->learned[i];
     }
     must(learned);
@@ -37,11 +40,11 @@ static bool look(void *arg, const struct chat *c) {
     return true;
 }
 
-static gyr_status read_all(const char *path, struct seen *s, gyr_error *e) {
-    *s = (struct seen){0};
+static gyr_status read_all(const char *path, bool pairs, struct seen *s, gyr_error *e) {
+    *s = (struct seen){.pairs = pairs};
     *e = (gyr_error){0};
-    if (chats_read(path, look, s, e)) {
-        must(s->chats);
+    if (chats_read(path, pairs, look, s, e)) {
+        must(s->chats && (!pairs || s->chats % 2 == 0));
         return GYR_OK;
     }
     must(e->status == GYR_MALFORMED && !strncmp(e->message, path, strlen(path)) && !strchr(e->message, '\n'));
@@ -55,9 +58,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int fd = memfd_create("chats", MFD_CLOEXEC);
     must(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    gyr_status status = read_all(path, &first, &e);
-    must(read_all(path, &again, &other) == status && !strcmp(e.message, other.message));
-    must(first.chats == again.chats && first.learned == again.learned);
+    for (int pairs = 0; pairs < 2; pairs++) {
+        gyr_status status = read_all(path, pairs, &first, &e);
+        must(read_all(path, pairs, &again, &other) == status && !strcmp(e.message, other.message));
+        must(first.chats == again.chats && first.learned == again.learned);
+    }
     close(fd);
     return 0;
 }

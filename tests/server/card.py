@@ -1,6 +1,6 @@
 """gyr serve with a model on a card: what it takes is counted where it lies, and a card that is lost in mid-answer loses
-no request: the model goes on on the CPU, with the same bytes. The card is the stand-in of the drivers' tests, whose
-kernels run on the host.
+no request: the model goes on on another card, or on the CPU, with the same bytes. The cards are the stand-in of the
+drivers' tests, whose kernels run on the host.
 
 usage: card.py GYR STATEFUL_MODELS FAKES KERNELS
 """
@@ -30,11 +30,12 @@ def on_the_cpu():
         return {text: ask(s, text) for text in TEXTS}
 
 
-def with_card(fail=None):
-    os.environ.pop("GYR_FAKE_FAIL", None)
-    if fail:
-        os.environ["GYR_FAKE_FAIL"] = fail
-    return Server(GYR, "-m", MODEL, "--device", "auto", "--no-page")
+def with_card(fail=None, cards=1, *more):
+    for name, value in (("GYR_FAKE_FAIL", fail), ("GYR_FAKE_CARDS", str(cards))):
+        os.environ.pop(name, None)
+        if value:
+            os.environ[name] = value
+    return Server(GYR, "-m", MODEL, "--device", "auto", "--no-page", *more)
 
 
 def a_card_answers_as_the_cpu_does():
@@ -85,6 +86,36 @@ def a_lost_card_loses_no_request():
     return problems
 
 
+def another_card_comes_before_the_cpu():
+    """The first of two is lost; the second keeps the model, is lost too, or does not take it."""
+    want, problems = on_the_cpu(), []
+    there, cpu = "gemma2 is on cuda:1 now, after ", "gemma2 is on the CPU now, after "
+    for then, told in (("", [there]), (",kernel:90:700", [there, cpu]), (",module_load:1:1", [cpu])):
+        with with_card("kernel:40:700" + then, 2) as s:
+            got = {text: ask(s, text) for text in TEXTS}
+            said = s.said()
+            loaded = s.ask("/api/ps")["models"]
+        if got != want:
+            problems.append(f"{then}: {got}, not {want}")
+        if [line for line in (there, cpu) if line in said] != told:
+            problems.append(f"{then}: {said}")
+        if len(loaded) != 1 or (loaded[0]["size_vram"] > 0) != (told[-1] == there):
+            problems.append(f"{then}: {loaded}")
+    return problems
+
+
+def without_the_cpu_there_is_an_error():
+    problems = []
+    with with_card("kernel:40:700", 1, "--no-cpu") as s:
+        body = s.ask(CHAT, chat(TEXTS[0], max_tokens=12), status=503)
+        said = s.said()
+    if "computing failed: error 700" not in str(body):
+        problems.append(f"{body}")
+    if "gemma2 is on cuda:0, no other device takes it: " not in said or "--no-cpu, and this machine has no card that can be used" not in said:
+        problems.append(said)
+    return problems
+
+
 def embeddings_go_on_too():
     problems = []
     body = {"input": ["once upon a time", "x"], "model": "gemma2"}
@@ -102,4 +133,5 @@ def embeddings_go_on_too():
 if __name__ == "__main__":
     os.environ.update(GYR_GPU_LIBRARIES=FAKES, GYR_FAKE_KERNELS=os.path.abspath(KERNELS))
     subprocess.run([STATEFUL_MODELS, FOLDER.name, "gemma2", "gemma3"], check=True)
-    run(a_card_answers_as_the_cpu_does, what_is_on_the_card_takes_no_memory_of_the_host, a_lost_card_loses_no_request, embeddings_go_on_too)
+    run(a_card_answers_as_the_cpu_does, what_is_on_the_card_takes_no_memory_of_the_host, a_lost_card_loses_no_request, another_card_comes_before_the_cpu,
+        without_the_cpu_there_is_an_error, embeddings_go_on_too)

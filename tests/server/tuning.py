@@ -76,11 +76,11 @@ def steps(s, one):
     return [e["data"]["step"] for e in events(s, one) if e["type"] == "metrics"]
 
 
-def alone(folder, epochs=3, batch=2, rate=40, seed=0, data=CHATS):
+def alone(folder, epochs=3, batch=2, rate=40, seed=0, data=CHATS, *more):
     """The bytes that gyr tune writes."""
     Path(folder, "chats.jsonl").write_bytes(data)
     subprocess.run([GYR, "tune", "-m", POET, "--data", f"{folder}/chats.jsonl", "-o", f"{folder}/alone.gguf", "--epochs", str(epochs),
-                    "--batch", str(batch), "--lr", repr(rate * 2e-4), "--seed", str(seed), "-t", "1"], capture_output=True, check=True)
+                    "--batch", str(batch), "--lr", repr(rate * 2e-4), "--seed", str(seed), "-t", "1", *more], capture_output=True, check=True)
     return Path(folder, "alone.gguf").read_bytes()
 
 
@@ -225,7 +225,9 @@ def what_is_asked_wrongly_is_refused():
                 ({"training_file": None}, 400, "training_file: takes the id"), ({"training_file": "file-no"}, 400, "file file-no: there is none"),
                 ({"training_file": other}, 400, "its purpose is batch"), ({"validation_file": 5}, 400, "validation_file: takes"),
                 ({"validation_file": "../../etc/passwd"}, 400, "there is none"), ({"frobnicate": 1}, 400, "unknown parameter: 'frobnicate'"),
-                ({"method": {"type": "dpo"}}, 400, "'dpo' is not supported"), ({"method": {"type": "reinforcement"}}, 400, "'reinforcement' is not"),
+                ({"method": {"type": "dpo", "supervised": {}}}, 400, "unknown parameter: 'method.supervised'"),
+                ({"method": {"type": "reinforcement"}}, 400, "'reinforcement' is not"),
+                *(({"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": beta}}}}, 400, "dpo.hyperparameters.beta: takes") for beta in (0, 2.1, "much")),
                 ({"method": {"type": "x"}}, 400, "method.type: 'x' is none"), ({"method": 1}, 400, "method: takes"),
                 ({"method": dict(supervised, x=1)}, 400, "unknown parameter: 'method.x'"),
                 ({"method": supervised, "hyperparameters": {}}, 400, "given in method as well"),
@@ -270,6 +272,31 @@ def examples_are_shown_as_they_are_learned():
     good = learned == "Arr! snow.<|end|>" and first["line"] == 2 and "a poem, snow" in first["runs"][0]["text"] and shown["has_more"] and \
         not last["has_more"] and len(last["data"]) == 2 and plan == {"conversations": 4, "examples": 4, "n_epochs": 3, "batch_size": 2, "steps": 6}
     return [] if good else [f"{shown} {last}"]
+
+
+def preferences_are_learned():
+    """By pairs of answers: gyr tune's bytes, and metrics of rewards."""
+    say = lambda text: [{"role": "assistant", "content": text}]
+    pairs = "".join(json.dumps({"input": {"messages": [{"role": "user", "content": f"a poem, {what}"}]}, "preferred_output": say(f"Arr! {what}."),
+                                "non_preferred_output": say("No.")}) + "\n" for what in ("sea", "snow")).encode()
+    hyper = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 50, "beta": 0.3}
+    dpo = {"type": "dpo", "dpo": {"hyperparameters": hyper}}
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as state:
+        want = alone(folder, 2, 1, 5, 3, pairs, "--method", "dpo", "--beta", "0.3")
+        with server(state=state) as s:
+            one = made(s, pairs, hyperparameters=None, method=dpo, seed=3, validation_file=upload(s, pairs))
+            other = made(s, hyperparameters=None, method={"type": "dpo"})
+            shown = s.ask("/v1/fine_tuning/examples", {"model": "poet", "training_file": one["training_file"], "method": dpo})
+            one, other = over(s, one), over(s, other)
+            metrics = [e["data"] for e in events(s, one) if e["type"] == "metrics"]
+            table = s.send("GET", f"/v1/files/{one['result_files'][0]}/content")[2].decode().split("\n")
+            same = adapter(state, one) == want
+    names = {"step", "total_steps", "epoch", "train_loss", "train_reward_accuracy", "train_reward_margin"}
+    good = same and one["status"] == "succeeded" and one["method"] == dpo and other["error"]["code"] == "invalid_training_file" and \
+        "is a conversation and no pair of answers" in other["error"]["message"] and set(metrics[0]) == names and \
+        metrics[-1]["valid_reward_margin"] > 0 and abs(metrics[0]["train_loss"] - 0.693147) < 1e-5 and len(table) == 6 and \
+        table[0].count(",") == table[4].count(",") == 6 and [x["preferred"] for x in shown["data"]] == [True, False] * 2
+    return [] if good else [f"{same} {one} {other} {metrics} {table} {shown}"]
 
 
 def what_is_anothers_is_not_there():
@@ -324,5 +351,5 @@ def training_takes_the_time_that_is_left():
 
 if __name__ == "__main__":
     run(from_a_file_to_a_model, a_kill_changes_no_byte, what_is_cancelled_leaves_nothing, bad_data_fails_with_its_line,
-        what_is_asked_wrongly_is_refused, examples_are_shown_as_they_are_learned, what_is_anothers_is_not_there,
+        what_is_asked_wrongly_is_refused, examples_are_shown_as_they_are_learned, preferences_are_learned, what_is_anothers_is_not_there,
         training_takes_the_time_that_is_left)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/gpu/record.h"
 #include "device/gpu/work.h"
 #include "simt.h"
 
@@ -16,16 +17,41 @@ size_t card_launches(void) {
     return n;
 }
 
+enum { MOST_ARGS = 4096 };
+static struct {
+    simt_kernel *kernel;
+    bool delayed;
+    struct launch launch;
+    _Alignas(16) uint8_t args[MOST_ARGS];
+} waiting;
+
+static void launch_waiting(void) {
+    simt_kernel *kernel = waiting.kernel;
+    waiting.kernel = NULL;
+    if (kernel) kernel(waiting.launch.grid, waiting.launch.block, waiting.launch.shared, waiting.args);
+}
+
+uint8_t *gpu_record_last(struct gpu *g) { return waiting.kernel ? waiting.args : NULL; }
+
 bool gpu_launch(struct gpu *g, const struct launch *l, gyr_error *e) {
     simt_kernel *kernel = simt_find(l->kernel);
+    launch_waiting();
     if (g->failed.status) return false;
-    if (!kernel) {
-        fprintf(stderr, "no kernel %s\n", l->kernel);
+    if (!kernel || l->size > MOST_ARGS) {
+        fprintf(stderr, "no kernel %s, or too many arguments\n", l->kernel);
         abort();
     }
-    kernel(l->grid, l->block, l->shared, l->args);
+    waiting.kernel = kernel;
+    waiting.launch = *l;
+    memcpy(waiting.args, l->args, l->size);
     launches++;
+    if (!waiting.delayed) launch_waiting();
     return true;
+}
+
+void card_delay(bool delayed) {
+    launch_waiting();
+    waiting.delayed = delayed;
 }
 
 bool gpu_fails(struct gpu *g, enum gyr_status status, const char *format, ...) {
@@ -42,6 +68,7 @@ bool gpu_want(struct gpu *g, enum type type, gyr_error *e) { return true; }
 
 bool gpu_sync(struct device *d, gyr_error *e) {
     struct gpu *g = gpu_of(d);
+    launch_waiting();
     bool good = !g->failed.status;
     if (!good && e) *e = g->failed;
     g->failed.status = GYR_OK;
@@ -56,10 +83,22 @@ void *gpu_alloc(struct device *d, size_t bytes, gyr_error *e) {
     return p;
 }
 
-void gpu_free(struct device *d, void *p) { free(p); }
-void gpu_write(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
-void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) { memcpy(dst, src, bytes); }
-void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes) { memmove(dst, src, bytes); }
+void gpu_free(struct device *d, void *p) {
+    launch_waiting();
+    free(p);
+}
+void gpu_write(struct device *d, void *dst, const void *src, size_t bytes) {
+    launch_waiting();
+    memcpy(dst, src, bytes);
+}
+void gpu_read(struct device *d, void *dst, const void *src, size_t bytes) {
+    launch_waiting();
+    memcpy(dst, src, bytes);
+}
+void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes) {
+    launch_waiting();
+    memmove(dst, src, bytes);
+}
 
 uint8_t *gpu_stage(struct gpu *g, size_t bytes) {
     if (!g->out.at) g->out.at = malloc(GPU_HALF);
@@ -67,6 +106,7 @@ uint8_t *gpu_stage(struct gpu *g, size_t bytes) {
 }
 
 bool gpu_send(struct gpu *g, void *dst, const uint8_t *from, size_t bytes) {
+    launch_waiting();
     memcpy(dst, from, bytes);
     return true;
 }
@@ -104,7 +144,8 @@ struct device *card_open(void) {
     gpu_operations(&ops);
     g->device.ops = &ops;
     g->chip.warp = (int)simt_warp;
-    g->chip.tensor = true;
+    g->chip.tensor = !simt_waves;
+    g->chip.waves = simt_waves;
     g->chip.processors = 7;
     snprintf(g->name, sizeof g->name, "simt");
     return &g->device;
@@ -119,7 +160,8 @@ static struct device *open_simt(size_t index, unsigned threads, gyr_error *e) {
 
 __attribute__((constructor)) static void register_card(void) {
     static const struct device_kind kind = {"simt", one, open_simt};
-    const char *warp = getenv("SIMT_WARP");
+    const char *warp = getenv("SIMT_WARP"), *waves = getenv("SIMT_WAVES");
     if (warp && !strcmp(warp, "64")) simt_warp = 64;
+    if (waves) simt_waves = (unsigned)strtoul(waves, NULL, 10);
     device_register(&kind);
 }

@@ -10,4 +10,8 @@ struct device *card_open(void);
 // Launches since it was last asked, of all cards.
 size_t card_launches(void);
 
+// From now on the last launch is made only when something else is asked for, as by the driver layer (record.h); or at
+// once, as at first.
+void card_delay(bool delayed);
+
 #endif

@@ -11,6 +11,7 @@
 #define gpu_operations      simt_gpu_operations
 #define gpu_read            simt_gpu_read
 #define gpu_read_rate       simt_gpu_read_rate
+#define gpu_record_last     simt_gpu_record_last
 #define gpu_room            simt_gpu_room
 #define gpu_send            simt_gpu_send
 #define gpu_share           simt_gpu_share
@@ -30,6 +31,7 @@
 #define work_embed          simt_work_embed
 #define work_experts        simt_work_experts
 #define work_head_products  simt_work_head_products
+#define work_is_product     simt_work_is_product
 #define work_launch         simt_work_launch
 #define work_launch_typed   simt_work_launch_typed
 #define work_product        simt_work_product

@@ -34,7 +34,8 @@ static void products(void) {
         if (!type_info(t)) continue;
         size_t block = type_info(t)->block;
         try((enum type)t, 1, 33, block * random_size(1, 12), false);
-        try((enum type)t, 1, 470, block * random_size(1, 3), false); // blocks of threads in turns
+        try((enum type)t, 1, 470, block * random_size(1, 3), false);   // blocks of threads in turns
+        try((enum type)t, 1, 300, block * random_size(15, 36), false); // and each has several blocks of a segment
         try((enum type)t, 2, 5, block * 24, false);
         try((enum type)t, 1, 5, block * random_size(24, 41), false);
         try((enum type)t, 6, 5, block * random_size(1, 9), false);
@@ -120,6 +121,59 @@ static void the_embedding_as_output(void) {
     }
 }
 
+#ifdef TEST_CARD // which does not count
+#define card_launches()      0
+#define card_delay(delayed)  ((void)0)
+#define CHECK_LAUNCHES(x, n) ((void)(x))
+#else
+#define CHECK_LAUNCHES CHECK_INT
+#endif
+
+// What is only added to something else is added by the product; how many launches that took.
+static size_t add_product(enum type type, size_t rows, size_t apart) {
+    enum { OUTPUTS = 48, COLS = 512, MOST = 40 };
+    struct weight w = random_weight(type, OUTPUTS, COLS), other = w;
+    float *x = random_floats(MOST * COLS), *sum = random_floats(MOST * OUTPUTS), want[MOST * OUTPUTS],
+          y[MOST * OUTPUTS], got[MOST * OUTPUTS];
+    size_t n = rows * OUTPUTS;
+    memcpy(want, sum, sizeof want);
+    memcpy(got, sum, sizeof got);
+    CHECK(cpu->ops->bind(cpu, &w, NULL) && card->ops->bind(card, &other, NULL));
+    card->ops->ready(card, &other, false);
+    card->ops->matmul(card, &other, x, rows, NULL, y); // planes are made here
+    CHECK(card->ops->sync(card, NULL));
+    (void)card_launches();
+    card->ops->matmul(card, &other, x, rows, NULL, y);
+    if (apart) card->ops->scale(card, sum, 1, 1); // something else comes between
+    card->ops->add(card, got, y, n);
+    size_t launches = card_launches();
+    CHECK(card->ops->sync(card, NULL));
+    cpu->ops->matmul(cpu, &w, x, rows, NULL, sum);
+    check_floats("a product", y, sum, n);
+    cpu->ops->add(cpu, want, sum, n);
+    check_floats("and what it is added to", got, want, n);
+    cpu->ops->unbind(cpu, &w);
+    card->ops->unbind(card, &other);
+    free((void *)w.data);
+    free(x);
+    free(sum);
+    return launches;
+}
+
+static void products_that_are_added(void) {
+    static const enum type types[] = {TYPE_Q4_0, TYPE_Q8_0, TYPE_Q4_K, TYPE_Q6_K, TYPE_IQ2_S, TYPE_F16};
+    card_delay(true);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        CHECK_LAUNCHES(add_product(types[i], 1, 0), 2); // rounding, product
+        CHECK_LAUNCHES(add_product(types[i], 1, 1), 4);
+        CHECK_LAUNCHES(add_product(types[i], 3, 0), types[i] == TYPE_F16 ? 3 : 2); // and parts that are joined
+        CHECK_LAUNCHES(add_product(types[i], 16, 0), types[i] == TYPE_F16 ? 3 : 2);
+        CHECK_LAUNCHES(add_product(types[i], 32, 1), types[i] == TYPE_F16 ? 5 : 4);
+    }
+    CHECK_LAUNCHES(add_product(TYPE_F32, 1, 0), 2); // which reads what others may add to: two launches
+    card_delay(false);
+}
+
 static void bad_shapes(void) {
     gyr_error e;
     struct weight bad[] = {{TYPE_Q4_0, 4, 33, NULL, NULL}, {(enum type)4, 4, 32, NULL, NULL}};
@@ -130,6 +184,7 @@ static void bad_shapes(void) {
 }
 
 int main(void) {
-    BOTH_WARPS(RUN(products); RUN(zeros_and_extremes); RUN(look_ups); RUN(the_embedding_as_output); RUN(bad_shapes);)
+    BOTH_WARPS(RUN(products); RUN(products_that_are_added); RUN(zeros_and_extremes); RUN(look_ups);
+               RUN(the_embedding_as_output); RUN(bad_shapes);)
     return test_end();
 }

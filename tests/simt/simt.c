@@ -10,7 +10,7 @@
 enum {
     MOST_THREADS = 256,
     MOST_WARP = 64,
-    MOST_WORDS = 6,
+    MOST_WORDS = 8,
     MOST_KERNELS = 1024,
     MOST_COPIES = 64,
     STACK = 256 << 10,
@@ -24,7 +24,7 @@ struct copies {
     struct {
         void *to;
         const void *from;
-        unsigned lot;
+        unsigned lot, bytes;
     } of[MOST_COPIES];
     unsigned n, lot;
 };
@@ -67,7 +67,7 @@ static struct {
 } kernels[MOST_KERNELS];
 static size_t n_kernels;
 
-unsigned simt_warp = 32;
+unsigned simt_warp = 32, simt_waves;
 uint64_t simt_seed = 1;
 _Thread_local struct simt_place simt_here;
 
@@ -186,6 +186,38 @@ void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned de
     }
 }
 
+// WMMA of signed bytes as a meeting. Rows of activations are A, outputs B. Of gfx11 lane i has row i % 16 of A and
+// column i % 16 of B, whole, so that both halves of a warp must give the same, and of D column i % 16, rows 2 * k + i
+// / 16. Of gfx12 it has eight of K from 8 * (i / 16) on, which the kernel's word takes from the sixteen that it is
+// given, and of D rows k + 8 * (i / 16). So the manuals of RDNA 3 and 4, and AMD's matrix instruction calculator, have
+// them.
+void simt_wave(int *c, const uint32_t *weights, const uint32_t *rows, int line) {
+    enum { WORDS = 4, DEPTH = 16, SUMS = 8 };
+    unsigned lane = simt_here.thread % simt_warp, half = lane / 16;
+    uint32_t mine[2 * WORDS] = {0};
+    if (simt_warp != 32) simt_stop("only a warp of 32 is a wave", line);
+    bool whole = simt_waves == 11;
+    for (unsigned i = 0; i < (whole ? WORDS : WORDS / 2); i++) {
+        mine[i] = weights[whole ? i : 2 * half + i];
+        mine[WORDS + i] = rows[whole ? i : 2 * half + i];
+    }
+    const struct words *all = meet(mine, 2 * WORDS, line);
+    for (unsigned i = 0; whole && i < 2 * WORDS; i++)
+        if (all->of[i][lane] != all->of[i][lane ^ 16]) simt_stop("the halves of a wave give different rows", line);
+    for (unsigned k = 0; k < SUMS; k++) {
+        unsigned row = whole ? 2 * k + half : k + 8 * half;
+        for (unsigned i = 0; i < DEPTH; i++) {
+            unsigned reg = whole ? i / 4 : i % 8 / 4, from = whole ? 0 : 16 * (i / 8);
+            c[k] += byte_of(all, reg, lane % 16 + from, i % 4) * byte_of(all, WORDS + reg, row + from, i % 4);
+        }
+    }
+}
+
+unsigned simt_wave_row(void) {
+    unsigned lane = simt_here.thread % 16;
+    return simt_waves == 11 ? lane : lane % 8 * 2 + lane / 8;
+}
+
 // ldmatrix.x4, as PTX's manual has it.
 void simt_rows(uint32_t *out, const void *p, int line) {
     uintptr_t at = (uintptr_t)p;
@@ -201,12 +233,12 @@ void simt_rows(uint32_t *out, const void *p, int line) {
 }
 
 // A copy is garbage until it is waited for, and is made as late as can be.
-void simt_copy(void *to, const void *from, int line) {
-    enum { BYTES = 16 };
+void simt_copy(void *to, const void *from, unsigned bytes, int line) {
     struct copies *c = &s.thread[simt_here.thread].copies;
-    if ((uintptr_t)to % BYTES || (uintptr_t)from % BYTES) simt_stop("a copy that is not aligned", line);
+    if ((uintptr_t)to % bytes || (uintptr_t)from % bytes) simt_stop("a copy that is not aligned", line);
     if (c->n == MOST_COPIES) simt_stop("too many copies on their way", line);
-    memset(to, GARBAGE, BYTES);
+    memset(to, GARBAGE, bytes);
+    c->of[c->n].bytes = bytes;
     c->of[c->n].to = to;
     c->of[c->n].from = from;
     c->of[c->n++].lot = c->lot;
@@ -219,7 +251,7 @@ void simt_await(unsigned more) {
     unsigned left = 0;
     for (unsigned i = 0; i < c->n; i++)
         if (c->of[i].lot + more < c->lot)
-            memcpy(c->of[i].to, c->of[i].from, 16);
+            memcpy(c->of[i].to, c->of[i].from, c->of[i].bytes);
         else
             c->of[left++] = c->of[i];
     c->n = left;

@@ -16,6 +16,8 @@ typedef void simt_kernel(const unsigned grid[3], const unsigned block[3], unsign
 
 // Lanes of a warp, 32 or 64; and what the order of threads comes from.
 extern unsigned simt_warp;
+// Whose matrix instructions a warp of 32 has: AMD's gfx11 or gfx12 (11, 12); 0: NVIDIA's.
+extern unsigned simt_waves;
 extern uint64_t simt_seed;
 
 // The kernel of that name; NULL: there is none.
@@ -30,8 +32,10 @@ void simt_run(void (*body)(const void *args), const char *name, const unsigned g
 void simt_barrier(int line);
 uint32_t simt_swap(uint32_t x, unsigned mask, int line);
 void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned depth, int line);
+void simt_wave(int *c, const uint32_t *weights, const uint32_t *rows, int line);
+unsigned simt_wave_row(void);
 void simt_rows(uint32_t *out, const void *p, int line);
-void simt_copy(void *to, const void *from, int line);
+void simt_copy(void *to, const void *from, unsigned bytes, int line);
 void simt_send(void);
 void simt_await(unsigned more);
 void *simt_shared(size_t bytes);
@@ -46,6 +50,7 @@ extern _Thread_local struct simt_place simt_here;
 // The words, for programs of kernels alone.
 #ifdef GPU_ON_HOST
 
+typedef uint8_t *room_place;
 #define FN                            static inline __attribute__((unused))
 #define CONST                         static const
 #define THREAD                        (simt_here.thread)
@@ -61,9 +66,19 @@ extern _Thread_local struct simt_place simt_here;
 #define mma_half(c, a, b)             simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__)
 #define mma_from(c, start, a, b)      (simt_fill(c, start), simt_mma(c, a, b, 32, __LINE__))
 #define mma_half_from(c, start, a, b) (simt_fill(c, start), simt_mma(c, a, (const uint32_t[]){b}, 16, __LINE__))
+#define WAVES                         simt_waves
+#define wave_bytes(c, w, x)           simt_wave(c, w, x, __LINE__)
+#define wave_row()                    simt_wave_row()
+#define wave_apart()                  ((void)0)
 #define kept(x)                       (x)
 #define rows_at(out, p)               simt_rows(out, p, __LINE__)
-#define copy_later(to, from)          simt_copy(to, from, __LINE__)
+#define COPIES_LATER                  (simt_warp == 32)
+#define copy_later(to, from)          simt_copy(to, from, 16, __LINE__)
+#define room_of(p)                    ((room_place)(p))
+#define copy_to_room(to, from)        simt_copy(to, from, 16, __LINE__)
+#define copy_word_to_room(to, from)   simt_copy(to, from, 4, __LINE__)
+#define quad_in_room(at)              quad_at(at)
+#define word_in_room(at)              word_at(at)
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)
 #define FORGET(p)

@@ -99,6 +99,28 @@ KERNEL(documented_of_64, simt_args) {
         if (4 * (lane / 16) + i < 8) a.x[128 + lane % 16 * 8 + 4 * (lane / 16) + i] = (float)(c[i] - (int)(i + 1));
 }
 
+// As AMD's manuals have those of v_wmma_i32_16x16x16_iu8, with `second` and itself once more as rows of activations:
+// they are numbered as wave_row() says.
+KERNEL(documented_of_waves, simt_args) {
+    unsigned lane = THREAD % 32;
+    uint32_t w[4] = {0}, x[4] = {0};
+    int c[8];
+    for (unsigned i = 0; i < 16; i++) {
+        w[i / 4] |= (uint32_t)(uint8_t)first[lane % 16][i] << 8 * (i % 4);
+        x[i / 4] |= (uint32_t)(uint8_t)second[i + wave_row() / 8][wave_row() % 8] << 8 * (i % 4);
+    }
+    for (int k = 0; k < 8; k++) c[k] = k;
+    wave_bytes(c, w, x);
+    for (unsigned k = 0; k < 8 && THREAD < 32; k++) a.x[lane % 16 * 16 + 2 * k + lane / 16] = (float)(c[k] - (int)k);
+}
+
+// On gfx11 both halves give all of a row.
+KERNEL(halves_differ, simt_args) {
+    uint32_t w[4] = {0}, x[4] = {THREAD % 32 / 16};
+    int c[8] = {0};
+    wave_bytes(c, w, x);
+}
+
 static void run(const char *name, float *x, unsigned blocks) {
     struct simt_args a = {x, 0};
     simt_find(name)((const unsigned[]){blocks, 1, 1}, (const unsigned[]){256, 1, 1}, 0, &a);
@@ -184,11 +206,28 @@ static void matrices_are_multiplied(void) {
     }
 }
 
+static void waves_multiply_matrices(void) {
+    float x[256];
+    for (simt_waves = 11; simt_waves <= 12; simt_waves++) {
+        memset(x, 0, sizeof x);
+        run("documented_of_waves", x, 1);
+        for (int output = 0; output < 16; output++)
+            for (int row = 0; row < 16; row++) {
+                int all = 0;
+                for (int k = 0; k < 16; k++) all += first[output][k] * second[k + row / 8][row % 8];
+                CHECK_INT(x[output * 16 + row], all);
+            }
+        CHECK(stops("halves_differ") == (simt_waves == 11));
+    }
+    simt_waves = 0;
+}
+
 int main(void) {
     RUN(wrong_kernels_are_stopped);
     RUN(memory_begins_as_garbage);
     RUN(the_order_of_threads_is_drawn);
     RUN(what_is_right_does_not_depend_on_it);
     RUN(matrices_are_multiplied);
+    RUN(waves_multiply_matrices);
     return test_end();
 }

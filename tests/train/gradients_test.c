@@ -1,9 +1,9 @@
 // The loss of a text and its gradients by an adapter's numbers, through whole models of every shape that can be
 // trained, against PyTorch's autograd (tools/goldens/gradients.py): within 1e-4 of the largest of each matrix. And the
-// same bytes on any number of threads.
+// same bytes on any number of threads, and where layers are computed again on the way back.
 #include "../model/drawn.h"
 #include "format/checkpoint.h"
-#include "train/trainee.h"
+#include "train/prefer.h"
 
 static char folder[] = "/tmp/gyr-gradients-XXXXXX";
 static struct drawn base, adapter_of;
@@ -158,6 +158,7 @@ static void check(const char *name) {
     REQUIRE(open_bench(&b, folder, 1) && open_bench(&threads, folder, 3));
     adapt(&b, scale);
     adapt(&threads, scale);
+    trainee_bound(threads.t, 1); // all layers are computed again on the way back
     REQUIRE(example(&b, gradients, &loss) && example(&threads, again, &other));
     CHECK(loss == other && !memcmp(gradients, again, sizeof again));
     against_autograd(&b, name, loss);
@@ -188,6 +189,55 @@ FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "l
 
 FAMILIES(latent_attention, "deepseek-v2", "deepseek-v3")
 FAMILIES(states, "mamba", "falcon-mamba", "mamba2-groups", "qwen3.5")
+
+// Two answers to the first half of the text: its second half, and the same backwards.
+static void make_pair(struct lesson pair[2], float *weight) {
+    static int32_t other[MAX_DRAWN];
+    int n = base.text_n, half = n / 2;
+    for (int i = 0; i < n; i++) {
+        weight[i] = i >= half - 1 && i < n - 1;
+        other[i] = base.text[i < half ? i : half + n - 1 - i];
+    }
+    pair[0] = (struct lesson){.ids = base.text, .weight = weight, .n = (size_t)n, .base = (double)NAN};
+    pair[1] = pair[0];
+    pair[1].ids = other;
+}
+
+// The loss of a pair, against TRL's formula in PyTorch (tools/goldens/preference.py). Some layers' way forward computed
+// again changes no byte.
+static void pairs_of_answers(void) {
+    struct bench b;
+    struct lesson pair[2];
+    struct told told, more;
+    float scale = 0, weight[MAX_DRAWN];
+    REQUIRE(drawn_load(&base, "llama") && load_adapter("llama", &scale) &&
+            drawn_write_text(file_of("config.json"), base.config) &&
+            drawn_write_safetensors(&base, file_of("model.safetensors")) && open_bench(&b, folder, 2));
+    adapt(&b, scale);
+    make_pair(pair, weight);
+    struct gyr_tune t = {.t = b.t, .m = b.m, .numbers = numbers, .o.beta = 0.05, .adam.n = trainee_numbers(b.t)};
+    memset(gradients, 0, sizeof gradients);
+    memset(again, 0, sizeof again);
+    REQUIRE(prefer(&t, pair, 0.01f, &told, gradients, &b.e));
+    FILE *f = fopen(test_data("train/pairs-llama.bin"), "rb");
+    size_t all = f ? fread(wanted, sizeof *wanted, MOST, f) : 0, at = 2;
+    if (f) fclose(f);
+    CHECK(fabs(told.loss - (double)wanted[0]) < 1e-5 * (double)wanted[0]);
+    CHECK(fabs(told.margin - (double)wanted[1]) < 1e-5 * fabs((double)wanted[1]));
+    for (size_t i = 0; i < adapter_of.n_tensors && at < all; at += adapter_of.tensor[i++].n)
+        compare(&b, &adapter_of.tensor[i], wanted + at);
+    CHECK(all > 2 && at == all);
+    uint32_t layers = 0;
+    trainee_bound(b.t, trainee_bytes(b.t, (size_t)base.text_n, &layers) - 4);
+    CHECK_INT(layers, 0);
+    trainee_bytes(b.t, (size_t)base.text_n, &layers);
+    CHECK(layers > 0);
+    REQUIRE(prefer(&t, pair, 0.01f, &more, again, &b.e));
+    CHECK(told.loss == more.loss && !memcmp(gradients, again, sizeof again));
+    close_bench(&b);
+    drawn_free(&base);
+    drawn_free(&adapter_of);
+}
 
 // Without an adapter the loss is that of the logits which transformers gives.
 static double loss_of_logits(void) {
@@ -273,6 +323,7 @@ int main(void) {
     RUN(experts);
     RUN(latent_attention);
     RUN(states);
+    RUN(pairs_of_answers);
     RUN(other_models_lose_what_they_should);
     RUN(either_format);
     RUN(what_has_no_gradient_is_named);

@@ -102,6 +102,35 @@ def a_job_is_paused_and_cancelled():
     return problems + [f"{job}"] * (job["status"] != "cancelled")
 
 
+def preferences_are_learned():
+    """Pairs of answers: what is looked at says which is preferred, and the curves are those of rewards."""
+    say = lambda text: [{"role": "assistant", "content": text}]
+    pairs = "".join(json.dumps({"input": {"messages": [{"role": "user", "content": f"a poem {i}"}]}, "preferred_output": say("Arr!"),
+                                "non_preferred_output": say("No.")}) + "\n" for i in range(2))
+    with served() as s:
+        page = opened(s, "#/tune")
+        page.until("document.querySelector('form select option[value]')")
+        hidden = page.run("document.querySelector('form [name=beta]').offsetParent === null")
+        put_file(page, "pairs.jsonl", pairs)
+        press(page, "Upload a file")
+        page.until("document.querySelector('form select option[value^=file]')")
+        page.run("(() => { const e = document.querySelector('form select[id$=method]'); e.value = 'dpo'; e.dispatchEvent(new Event('change')); })()")
+        page.run("document.querySelector('form details').open = true")
+        fill(page, "n_epochs", "2")
+        fill(page, "beta", "0.3")
+        press(page, "Look at what is learned")
+        page.until("document.querySelectorAll('.examples li').length === 4")
+        sides = page.run("[...document.querySelectorAll('.examples .hint')].map((e) => e.innerText.split(' · ')[1])")
+        press(page, "Start")
+        page.until("document.querySelector('.tune-jobs .badge.good')")
+        page.until("document.querySelectorAll('.tune-jobs polyline').length === 3")
+        method = s.ask("/v1/fine_tuning/jobs")["data"][0]["method"]
+        problems = trouble(the_browser(), s)
+    if not hidden or sides != ["preferred", "not preferred"] * 2 or method["dpo"]["hyperparameters"]["beta"] != 0.3:
+        problems.append(f"{hidden} {sides} {method}")
+    return problems
+
+
 def it_looks_well():
     problems = []
     for look in LOOKS:
@@ -125,4 +154,4 @@ def it_looks_well():
 
 
 if __name__ == "__main__":
-    run_cases(from_a_table_to_a_conversation, it_looks_well, more=(a_job_is_paused_and_cancelled,))
+    run_cases(from_a_table_to_a_conversation, preferences_are_learned, it_looks_well, more=(a_job_is_paused_and_cancelled,))

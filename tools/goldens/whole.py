@@ -21,7 +21,7 @@ import torch
 from transformers.utils import logging
 
 HERE = Path(__file__).resolve().parent
-NAMES = ["llama", "gpt-neox", "qwen2", "qwen3", "gemma2", "mixtral"]
+NAMES = ["llama", "gpt-neox", "gpt2", "qwen2", "qwen3", "gemma2", "mixtral", "glm4.5", "gpt-oss"]
 STARTS, KEPT = [0, 20, 45], 250
 
 
@@ -37,7 +37,8 @@ def make(m, out, name, spec):
         logits = model(ids[None]).logits[0, :-1].double()
         loss = loss + (torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none") * weight).sum()
     (loss / 100).backward()
-    own = {k: p.grad.reshape(-1).numpy() for k, p in model.named_parameters()}
+    own = {k: np.zeros(p.numel()) for k, p in model.named_buffers()}  # what shifts the choice of experts has no gradient
+    own.update((k, p.grad.reshape(-1).numpy()) for k, p in model.named_parameters())
     lines, data = ["loss 1 1 0"], [np.array([loss.item()])]
     for tensor, (_, pieces, _) in m.as_gguf(spec, config, drawn).tensors.items():
         grad = np.concatenate([own[p.parameter.name][p.index].reshape(-1) for p in pieces])

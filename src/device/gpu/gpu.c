@@ -112,6 +112,9 @@ static bool is_tensor_chip(const char *name) {
     return false;
 }
 
+// And those of RDNA 3 and 4.
+static bool is_wave_chip(const char *name) { return !strncmp(name, "gfx11", 5) || !strncmp(name, "gfx120", 6); }
+
 static bool name_chip(const struct gpu_api *api, int device, struct gpu_chip *chip, int *error) {
     const struct gpu_vendor *v = api->vendor;
     if (!v->chip_at) {
@@ -129,6 +132,7 @@ static bool name_chip(const struct gpu_api *api, int device, struct gpu_chip *ch
     if (!*error) snprintf(chip->name, sizeof chip->name, "%.63s", properties + v->chip_at);
     free(properties);
     chip->tensor = !*error && is_tensor_chip(chip->name);
+    chip->waves = !*error && is_wave_chip(chip->name);
     return !*error;
 }
 

@@ -18,7 +18,8 @@ struct gpu_chip {
     int shared;     // bytes of shared memory that a block may have
     int threads;    // that a block may have
     bool early;     // a kernel may begin while the one before it ends (kernels/chip.h)
-    bool tensor;    // it multiplies small matrices of bytes, as kernels/chip.h has them
+    bool tensor;    // it multiplies small matrices of bytes, as kernels/chip.h has them,
+    bool waves;     // or larger ones (wave_bytes() there)
 };
 
 // Memory of the host that the card's copies reach by themselves: what is on its way there, or back.

@@ -1,7 +1,9 @@
 // The operations of device.h as launches of kernels: this file has those that need no thought. Others: ops_*.c.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "device/gpu/record.h"
 #include "device/gpu/work.h"
 
 enum { MOST_BLOCKS = 65535, MANY_ELEMENTS = 1 << 17 }; // blocks along y and z; elements of which a thread takes some
@@ -62,19 +64,30 @@ void gpu_work_free(struct gpu *g) {
     g->work = NULL;
 }
 
+// Of few rows, how many blocks have one: each sums all of it, and has a share of the rest. Not where others still read
+// what it writes.
+static size_t shares(const struct gpu *g, const dfloat *x, const dfloat *y, size_t rows, size_t dim) {
+    size_t most = work_blocks(dim, 4 * THREADS), apart = x > y ? (size_t)(x - y) : (size_t)(y - x);
+    size_t processors = g->chip.processors > 0 ? (size_t)g->chip.processors : 1, n = processors / (rows + !rows);
+    if (n < 1 || apart < rows * dim) n = 1;
+    return n < most ? n : most;
+}
+
 static void norm(struct device *d, enum norm_kind kind, const dfloat *x, const dfloat *w, size_t parts, const dfloat *b,
                  float eps, size_t rows, size_t dim, dfloat *y) {
     struct gpu *g = gpu_of(d);
-    struct norm_rounded_args a = {{x, w, b, y, (uint32_t)dim, (uint32_t)parts, kind == NORM_LAYER, eps},
+    size_t n = shares(g, x, y, rows, dim), each = work_blocks(dim, 4 * THREADS * n) * 4 * THREADS;
+    n = work_blocks(dim, each);
+    struct norm_rounded_args a = {{x, w, b, y, (uint32_t)dim, (uint32_t)parts, kind == NORM_LAYER, eps, (uint32_t)each},
                                   {NULL, NULL, NULL, 0, 0, 0}};
-    struct rounded *r = work_round_along(g, y, rows, dim);
+    struct rounded *r = work_round_along(g, y, rows, dim, 0);
     work_writes(g, y, rows * dim * sizeof(float));
     if (!r) {
-        work_launch(g, "norm_rows", rows, 1, 1, &a.norm, sizeof a.norm);
+        work_launch(g, "norm_rows", rows, n, 1, &a.norm, sizeof a.norm);
         return;
     }
     a.round = r->args;
-    work_launch(g, "norm_rounded", rows, 1, 1, &a, sizeof a);
+    work_launch(g, "norm_rounded", rows, n, 1, &a, sizeof a);
     r->good = true;
 }
 
@@ -88,7 +101,7 @@ static void unary(struct device *d, enum unary_kind kind, enum activation activa
 
 static void activate(struct device *d, enum activation kind, dfloat *x, size_t n) {
     struct gpu *g = gpu_of(d);
-    struct rounded *r = work_round_along(g, x, 0, n);
+    struct rounded *r = work_round_along(g, x, 0, n, 0);
     if (!r) {
         unary(d, UNARY_ACTIVATE, kind, x, 0, n);
         return;
@@ -102,7 +115,24 @@ static void scale(struct device *d, dfloat *x, float by, size_t n) { unary(d, UN
 static void clamp(struct device *d, dfloat *x, float most, size_t n) { unary(d, UNARY_CLAMP, ACT_GELU, x, most, n); }
 static void cap(struct device *d, dfloat *x, float most, size_t n) { unary(d, UNARY_CAP, ACT_GELU, x, most, n); }
 
+void work_is_product(struct gpu *g, const dfloat *y, size_t n, size_t plus) {
+    g->work->last = (struct last_product){y, n, plus};
+}
+
+// By the product that makes y, if its launch was the last one and is not yet on its way.
+static bool add_by_product(struct gpu *g, dfloat *x, const dfloat *y, size_t n) {
+    struct last_product *last = g->work ? &g->work->last : NULL;
+    if (!last || last->y != y || last->n != n || (size_t)(x > y ? x - y : y - x) < n) return false;
+    uint8_t *args = gpu_record_last(g);
+    if (!args) return false;
+    memcpy(args + last->plus, &x, sizeof x);
+    *last = (struct last_product){NULL, 0, 0};
+    work_wrote(g, x, n * sizeof(float));
+    return true;
+}
+
 static void add(struct device *d, dfloat *x, const dfloat *y, size_t n) {
+    if (add_by_product(gpu_of(d), x, y, n)) return;
     struct add_args a = {x, y, n};
     work_writes(gpu_of(d), x, n * sizeof(float));
     bool many = n > MANY_ELEMENTS;
@@ -124,7 +154,7 @@ static void gate(struct device *d, const struct gate *x) {
     struct gpu *g = gpu_of(d);
     struct gate_rounded_args a = {{x->gate, x->up, x->out, x->stride, x->n, x->activation, x->limit, x->alpha},
                                   {NULL, NULL, NULL, 0, 0, 0}};
-    struct rounded *r = work_round_along(g, x->out, x->rows, x->n);
+    struct rounded *r = work_round_along(g, x->out, x->rows, x->n, 0);
     work_writes(g, x->out, x->rows * x->n * sizeof(float));
     if (!r) {
         work_launch(g, "gate_rows", x->rows, work_blocks(x->n, THREADS), 1, &a.gate, sizeof a.gate);

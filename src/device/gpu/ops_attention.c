@@ -70,16 +70,21 @@ static void launch_few(struct gpu *g, const struct attend_args *a) {
     launch(g, kernel, a->spans, blocks, a->rows, a);
 }
 
-static void launch_attend(struct gpu *g, struct attend_args *a, size_t neighbours) {
-    size_t tiles;
-    bool few = !a->chosen && a->kv.key_dim <= FEW_DIM && a->kv.value_dim <= FEW_DIM;
-    if (few && are_many(a, neighbours, &tiles))
+// `all`: these are all rows of `out`; whoever makes that leaves its codes too, if he has whole groups of it.
+static void launch_attend(struct gpu *g, struct attend_args *a, size_t neighbours, bool all) {
+    size_t tiles, dim = a->kv.value_dim;
+    bool few = !a->chosen && a->kv.key_dim <= FEW_DIM && dim <= FEW_DIM, many = few && are_many(a, neighbours, &tiles);
+    bool joined = !few || a->spans > 1;
+    struct rounded *r = all && (joined || !many) ? work_round_along(g, a->out, a->rows, a->heads * dim, dim) : NULL;
+    if (r) a->round = r->args;
+    if (many)
         launch(g, "attend_many", tiles, a->spans, a->kv.heads, a);
     else if (few)
         launch_few(g, a);
     else
         launch(g, "attend", a->spans, a->heads, a->rows, a);
-    if (!few || a->spans > 1) launch(g, "join", a->heads, a->rows, 1, a);
+    if (joined) launch(g, "join", a->heads, a->rows, 1, a);
+    if (r) r->good = true;
 }
 
 // As many rows at a time as have room for their parts.
@@ -113,6 +118,6 @@ void work_attention(struct device *d, const struct attention *t) {
                                 .alibi_bf16 = t->alibi_bf16,
                                 .scale = t->scale,
                                 .softcap = t->softcap};
-        launch_attend(g, &a, neighbours);
+        launch_attend(g, &a, neighbours, n == t->rows);
     }
 }

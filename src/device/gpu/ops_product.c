@@ -28,7 +28,7 @@ struct rows {
 
 // Whether tensor cores are worth while: they compute eight rows at a time.
 static bool are_many(const struct gpu *g, const struct rows *r) {
-    return g->chip.tensor && !r->choice.table && r->n >= MANY;
+    return (g->chip.tensor || g->chip.waves) && !r->choice.table && r->n >= MANY;
 }
 
 // On tensor cores: whole blocks of rows, then the smallest that takes what is left.
@@ -48,7 +48,7 @@ static void quantized_many(struct gpu *g, const struct card_weight *w, const str
     enum beside_scale beside = !runs ? BESIDE_PRODUCT : halves ? BESIDE_HALVES : BESIDE_SUM;
     struct round_many_args round = {r->x, codes, units, (uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1, beside};
     work_launch(g, "round_many", r->n, work_blocks(w->cols / 4, THREADS), 1, &round, sizeof round);
-    struct product_many_args a = {matrix_of(g, w), codes, units, r->bias, r->y, 0, 0, r->by};
+    struct product_many_args a = {matrix_of(g, w), codes, units, r->bias, r->y, 0, 0, r->by, NULL};
     for (; a.first < r->n; a.first = a.rows) {
         size_t i = 0, left = r->n - a.first;
         while (i < most && blocks[i].rows < left) i++;
@@ -56,6 +56,8 @@ static void quantized_many(struct gpu *g, const struct card_weight *w, const str
         a.rows = (uint32_t)min(r->n, a.first + high * blocks[i].rows);
         work_launch_typed(g, blocks[i].kernel, w->type, work_blocks(w->rows, blocks[i].outputs) * high, 1, 1, &a,
                           sizeof a);
+        if (a.first == 0 && a.rows == r->n)
+            work_is_product(g, r->y, r->n * w->rows, offsetof(struct product_many_args, plus));
     }
 }
 
@@ -78,12 +80,14 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
     struct round_args x;
     if (!work_round(g, r->x, r->n, (struct round_form){(uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1}, &x))
         return;
-    struct product_args a = {matrix_of(g, w), x.codes, x.group, r->bias, r->y, (uint32_t)r->n, r->by, r->choice, 0};
+    struct product_args a = {matrix_of(g, w), x.codes, x.group,   r->bias, r->y,
+                             (uint32_t)r->n,  r->by,   r->choice, 0,       NULL};
     work_writes(g, r->y, r->n * w->rows * sizeof(float));
     bool few = r->n > 1 && !r->choice.table;
     a.blocks = few || !PAIRED(w->type) ? (uint32_t)work_blocks(w->rows, OUTPUTS) : paired_blocks(g, w);
     work_launch_typed(g, few ? "product_few" : "product", w->type, a.blocks, few ? work_blocks(r->n, FEW) : r->n, 1, &a,
                       sizeof a);
+    if (!r->choice.table) work_is_product(g, r->y, r->n * w->rows, offsetof(struct product_args, plus));
 }
 
 // How many segments a block on tensor cores is to have: with fewer, more blocks share the work evenly among the
@@ -103,7 +107,7 @@ static uint32_t segments_of_block(const struct gpu *g, size_t blocks) {
 static void tensor16(struct gpu *g, struct product16_args a, size_t height) {
     size_t blocks = work_blocks(a.rows, height) * work_blocks(a.outputs, WIDE16_OUTPUTS);
     a.segments = segments_of_block(g, blocks);
-    struct join16_args join = {NULL, a.bias, a.y, SEGMENTS / a.segments, a.rows, a.outputs, a.by};
+    struct join16_args join = {NULL, a.bias, a.y, SEGMENTS / a.segments, a.rows, a.outputs, a.by, NULL};
     if (join.parts > 1) {
         dfloat *part = work_scratch(g, SCRATCH_SUMS, (size_t)join.parts * a.rows * a.outputs * sizeof *part);
         if (!part) return;
@@ -112,9 +116,11 @@ static void tensor16(struct gpu *g, struct product16_args a, size_t height) {
         a.by = 1;
     }
     work_launch(g, height == MANY16 ? "product16_many" : "product16_wide", blocks, join.parts, 1, &a, sizeof a);
+    work_is_product(g, a.y, (size_t)a.rows * a.outputs, offsetof(struct product16_args, plus));
     if (join.parts == 1) return;
     size_t threads = work_blocks((size_t)a.rows * a.outputs, JOIN16);
     work_launch(g, "join16", work_blocks(threads, THREADS), 1, 1, &join, sizeof join);
+    work_is_product(g, join.y, (size_t)a.rows * a.outputs, offsetof(struct join16_args, plus));
 }
 
 // On tensor cores there is room for whole blocks of rows.
@@ -128,12 +134,14 @@ static void sixteen(struct gpu *g, const struct card_weight *w, const struct row
     struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
     work_launch(g, "round16", r->n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &round, sizeof round);
     struct product16_args a = {
-        w->body,           planes, w->unit, unit,      r->bias, r->y, (uint32_t)r->n, (uint32_t)w->rows,
-        (uint32_t)w->cols, runs,   r->by,   r->choice, SEGMENTS};
-    if (many)
+        w->body,           planes, w->unit, unit,      r->bias,  r->y, (uint32_t)r->n, (uint32_t)w->rows,
+        (uint32_t)w->cols, runs,   r->by,   r->choice, SEGMENTS, NULL};
+    if (many) {
         tensor16(g, a, height);
-    else
-        work_launch(g, "product16", work_blocks(w->rows, (size_t)g->chip.warp / 4), r->n, 1, &a, sizeof a);
+        return;
+    }
+    work_launch(g, "product16", work_blocks(w->rows, (size_t)g->chip.warp / 4), r->n, 1, &a, sizeof a);
+    if (!r->choice.table) work_is_product(g, r->y, r->n * w->rows, offsetof(struct product16_args, plus));
 }
 
 static void floats(struct gpu *g, const struct card_weight *w, const struct rows *r) {

@@ -15,7 +15,7 @@ struct node {
 };
 
 struct list {
-    size_t n, bytes;
+    size_t n, bytes, last; // where the last launch's arguments are
     _Alignas(ALIGN) uint8_t data[ROOM];
     char name[MOST][NAME];
 };
@@ -91,9 +91,15 @@ bool gpu_record(struct gpu *g, void *function, const char *name, const struct la
     memset(at, 0, room_of(l->size));
     memcpy(at, &node, sizeof node);
     if (l->size) memcpy(at + sizeof node, l->args, l->size);
+    list->last = list->bytes + sizeof node;
     snprintf(list->name[list->n++], NAME, "%s", name);
     list->bytes += room_of(l->size);
     return list->n < MOST || gpu_flush(g);
+}
+
+uint8_t *gpu_record_last(struct gpu *g) {
+    struct list *l = &g->record->list;
+    return l->n ? l->data + l->last : NULL;
 }
 
 void gpu_record_alone(struct gpu *g) {

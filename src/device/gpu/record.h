@@ -12,6 +12,9 @@ void gpu_record_free(struct gpu *g);
 // Adds a launch of a function of the driver's. `name` is for messages.
 bool gpu_record(struct gpu *g, void *function, const char *name, const struct launch *launch);
 
+// The arguments of the launch that was asked for last, which may still be changed; NULL: it is on its way.
+uint8_t *gpu_record_last(struct gpu *g);
+
 // The next launch begins when all before it has ended, and so what comes behind it: weights may be fetched early.
 void gpu_record_alone(struct gpu *g);
 

@@ -31,6 +31,7 @@ void work_writes(struct gpu *g, const void *p, size_t bytes) {
 void work_launches(struct gpu *g) {
     if (!g->work) return;
     struct written w = g->work->writes;
+    g->work->last = (struct last_product){NULL, 0, 0};
     g->work->writes = (struct written){false, NULL, 0};
     if (!w.known)
         work_wrote_anything(g);
@@ -106,8 +107,9 @@ bool work_round(struct gpu *g, const dfloat *x, size_t rows, struct round_form f
     return true;
 }
 
-struct rounded *work_round_along(struct gpu *g, const dfloat *x, size_t rows, size_t cols) {
+struct rounded *work_round_along(struct gpu *g, const dfloat *x, size_t rows, size_t cols, size_t piece) {
     size_t n = rows ? rows * cols : cols;
     struct habit *h = work_begin(g) && n && n <= MOST_ELEMENTS ? habit_of(g->work, x, n) : NULL;
-    return h && (!rows || h->form.cols == cols) ? take(g, x, n, h->form) : NULL;
+    if (!h || (rows && h->form.cols != cols) || piece % ((size_t)h->form.run * 32)) return NULL;
+    return take(g, x, n, h->form);
 }

@@ -67,6 +67,12 @@ struct written {
     size_t bytes;
 };
 
+// The last launch, if it is a product: what it writes, and where in its arguments is what that is added to.
+struct last_product {
+    const dfloat *y;
+    size_t n, plus;
+};
+
 struct gpu_work {
     struct expert_table *tables; // good as long as no matrix goes
     struct card_weight *weights;
@@ -78,6 +84,7 @@ struct gpu_work {
     unsigned next_rounded, next_habit;
     struct habit habit[HABITS];
     struct written writes; // of the next launch
+    struct last_product last;
 };
 
 // Makes g->work if it is not there.
@@ -103,8 +110,9 @@ void work_step_ends(struct gpu *g);
 bool work_round(struct gpu *g, const dfloat *x, size_t rows, struct round_form f, struct round_args *a);
 
 // Where an operation that writes rows at x (0 rows: all elements, however they are cut) is to put their codes too, if
-// those were wanted last time; it sets `good` behind its launch. NULL: nowhere.
-struct rounded *work_round_along(struct gpu *g, const dfloat *x, size_t rows, size_t cols);
+// those were wanted last time; it sets `good` behind its launch. NULL: nowhere. `piece`, if not 0: blocks of threads
+// have so many elements, and nothing that has one scale may lie in two of them.
+struct rounded *work_round_along(struct gpu *g, const dfloat *x, size_t rows, size_t cols, size_t piece);
 
 // Blocks of THREADS threads. A count that no card takes is an error of the caller's, remembered for sync().
 void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z, const void *args, size_t size);
@@ -112,6 +120,10 @@ void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z
 // The same of a typed program.
 void work_launch_typed(struct gpu *g, const char *kernel, enum type type, size_t x, size_t y, size_t z,
                        const void *args, size_t size);
+
+// The launch that was just asked for is a product that writes n elements at y; `plus`: offset of its argument. It does
+// not read what anybody may want to have that added to.
+void work_is_product(struct gpu *g, const dfloat *y, size_t n, size_t plus);
 
 static inline size_t work_blocks(size_t n, size_t size) { return n / size + (n % size != 0); }
 

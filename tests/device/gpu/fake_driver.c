@@ -1,6 +1,7 @@
 // A stand-in for CUDA's driver or HIP's runtime: cards whose memory is the host's, and which compute later, on a thread
 // of their own: what is asked for is done when an event behind it has been asked about often enough.
 #include "fake.h"
+#include "fake_fails.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -10,11 +11,19 @@
 typedef void host_kernel(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args);
 
 enum { NO_MEMORY = 2, NO_CARD = 100, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL = 700, FAILED = 719 };
-enum { REFUSED = 1, BAD_IMAGE = 200, MOST_THREADS = 1024, MOST_SHARED = 100 << 10, PLAIN_SHARED = 48 << 10 };
+enum {
+    MOST_CARDS = 8,
+    REFUSED = 1,
+    BAD_IMAGE = 200,
+    MOST_THREADS = 1024,
+    MOST_SHARED = 100 << 10,
+    PLAIN_SHARED = 48 << 10
+};
 
 struct piece {
     struct piece *next;
     size_t bytes;
+    int on;
     _Alignas(64) unsigned char data[];
 };
 
@@ -33,6 +42,7 @@ struct module {
 struct work {
     struct work *next;
     enum { COPY, SET, KERNEL } kind;
+    int on; // which card
     void *to;
     const void *from;
     size_t bytes;
@@ -63,20 +73,24 @@ static struct {
     struct graph *capturing;
     struct piece *pieces;
     struct thing *things; // of the host: what a program that ends does not give back
-    size_t held, contexts;
+    size_t held[MOST_CARDS], contexts;
     struct work *first, **last;
     long asked, done; // work
     long calls, reads;
-    int lost; // every call says this from now on
+    int lost[MOST_CARDS]; // every call says this from now on
     long launches, graphs;
 } card = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+// The card that calls of this thread are for; -1: none.
+static _Thread_local int here = FAKE_IS_HIP - 1;
 
 __attribute__((visibility("default"))) long fake_calls(void) { return card.calls; }
 __attribute__((visibility("default"))) long fake_graphs(void) { return card.graphs; }
 __attribute__((visibility("default"))) long fake_held(void) {
-    size_t things = 0;
-    for (struct thing *t = card.things; t; t = t->next) things++;
-    return (long)(card.held + things + card.contexts);
+    size_t all = card.contexts;
+    for (struct thing *t = card.things; t; t = t->next) all++;
+    for (int i = 0; i < MOST_CARDS; i++) all += card.held[i];
+    return (long)all;
 }
 
 static void *take(size_t bytes) {
@@ -120,34 +134,23 @@ __attribute__((visibility("default"))) void fake_reset(void) {
 
 static int sticky(int error) { return error >= 700 && error != 701; }
 
-// GYR_FAKE_FAIL is NAME:N:ERROR: the n-th call of that name, or of any ("any"), fails so.
-static int fails(const char *name) {
-    static char told[64];
-    static long left;
-    const char *v = getenv("GYR_FAKE_FAIL");
+static int lost(int on) { return card.lost[on < 0 ? 0 : on % MOST_CARDS]; }
+
+// Calls for a card that is lost all fail.
+static int fails_on(int on, const char *name) {
     card.calls++;
-    if (card.lost) return card.lost;
-    if (!v) {
-        *told = 0;
-        return 0;
-    }
-    if (strcmp(told, v)) {
-        snprintf(told, sizeof told, "%s", v);
-        left = strtol(strchr(v, ':') + 1, NULL, 10);
-    }
-    size_t n = strcspn(v, ":");
-    if (strncmp(v, "any", n) && (strlen(name) != n || strncmp(v, name, n))) return 0;
-    if (left <= 0 || --left) return 0;
-    int error = (int)strtol(strrchr(v, ':') + 1, NULL, 10);
-    if (sticky(error)) card.lost = error;
+    if (lost(on)) return lost(on);
+    int error = fake_fails(name);
+    if (sticky(error)) card.lost[on < 0 ? 0 : on % MOST_CARDS] = error;
     return error;
 }
 
-#define MAY_FAIL(name)                                                                                                 \
+#define MAY_FAIL_ON(on, name)                                                                                          \
     do {                                                                                                               \
-        int error_ = fails(name);                                                                                      \
+        int error_ = fails_on(on, name);                                                                               \
         if (error_) return error_;                                                                                     \
     } while (0)
+#define MAY_FAIL(name) MAY_FAIL_ON(here, name)
 
 static long most_memory(void) { return fake_number("GYR_FAKE_MEMORY", 1 << 30); }
 
@@ -171,13 +174,13 @@ EXPORT NAME(cuDeviceGetCount, hipGetDeviceCount)(int *n) {
 }
 
 EXPORT NAME(cuDeviceGet, hipDeviceGet)(int *device, int index) {
-    MAY_FAIL("device");
+    MAY_FAIL_ON(index, "device");
     *device = index;
     return index < 0 || index >= fake_number("GYR_FAKE_CARDS", 1) ? 101 : 0;
 }
 
 EXPORT NAME(cuDeviceGetName, hipDeviceGetName)(char *name, int size, int device) {
-    MAY_FAIL("name");
+    MAY_FAIL_ON(device, "name");
     snprintf(name, (size_t)size, "Stand-in %d", device);
     return 0;
 }
@@ -185,11 +188,11 @@ EXPORT NAME(cuDeviceGetName, hipDeviceGetName)(char *name, int size, int device)
 // Programs go on without it: it is none of "any".
 EXPORT NAME(cuDeviceGetPCIBusId, hipDeviceGetPCIBusId)(char *bus, int size, int device) {
     snprintf(bus, (size_t)size, "0000:%02x:00.0", 0x41 + device);
-    return card.lost;
+    return lost(device);
 }
 
 EXPORT NAME(cuDeviceTotalMem_v2, hipDeviceTotalMem)(size_t *bytes, int device) {
-    MAY_FAIL("total");
+    MAY_FAIL_ON(device, "total");
     *bytes = (size_t)most_memory();
     return 0;
 }
@@ -199,7 +202,7 @@ EXPORT NAME(cuDeviceGetAttribute, hipDeviceGetAttribute)(int *value, int which, 
     static const int hip[][2] = {{87, 64}, {63, 4}, {74, 64 << 10}, {56, MOST_THREADS}};
     const int(*table)[2] = FAKE_IS_HIP ? hip : cuda;
     long chip = fake_number("GYR_FAKE_CHIP", 90);
-    MAY_FAIL("attribute");
+    MAY_FAIL_ON(device, "attribute");
     for (int i = 0; i < 4; i++)
         if (table[i][0] == which) return *value = table[i][1], 0;
     if (FAKE_IS_HIP || (which != 75 && which != 76)) return REFUSED;
@@ -214,21 +217,22 @@ EXPORT NAME(cuGetErrorString, hipDrvGetErrorString)(int error, const char **text
 
 #ifdef FAKE_HIP
 EXPORT hipGetDevicePropertiesR0600(char *properties, int device) {
-    MAY_FAIL("properties");
+    MAY_FAIL_ON(device, "properties");
     memset(properties, 0, 1472);
     snprintf(properties + 1160, 256, "gfx942:sramecc+:xnack-");
     return 0;
 }
 
 EXPORT hipSetDevice(int device) {
-    MAY_FAIL("choose");
+    MAY_FAIL_ON(device, "choose");
+    here = device;
     return 0;
 }
 #else
 EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
-    MAY_FAIL("retain");
+    MAY_FAIL_ON(device, "retain");
     card.contexts++;
-    *context = &card;
+    *context = &card.lost[device % MOST_CARDS];
     return 0;
 }
 
@@ -237,11 +241,10 @@ EXPORT cuDevicePrimaryCtxRelease_v2(int device) {
     return 0;
 }
 
-static _Thread_local void *current;
-
 EXPORT cuCtxSetCurrent(void *context) {
-    MAY_FAIL("enter");
-    current = context;
+    int device = context ? (int)((int *)context - card.lost) : -1;
+    MAY_FAIL_ON(device, "enter");
+    here = device;
     return 0;
 }
 
@@ -254,12 +257,7 @@ EXPORT cuFuncSetAttribute(void *function, int which, int value) {
 #endif
 
 // What only a thread with a context may call.
-static int away(const char *name) {
-#ifndef FAKE_HIP
-    if (!current) return 201;
-#endif
-    return fails(name);
-}
+static int away(const char *name) { return here < 0 ? 201 : fails_on(here, name); }
 
 #define MAY_FAIL_HERE(name)                                                                                            \
     do {                                                                                                               \
@@ -280,6 +278,7 @@ static int put(const struct work *w) {
     if (!copy) abort();
     *copy = *w;
     copy->next = NULL;
+    copy->on = here;
     *card.last = copy;
     card.last = &copy->next;
     card.asked++;
@@ -287,12 +286,12 @@ static int put(const struct work *w) {
 }
 
 static void run_kernel(const struct work *w) {
-    int error = fails("kernel");
+    int error = fails_on(w->on, "kernel");
     card.launches++;
     if (!w->function->run)
-        card.lost = FAILED;
+        card.lost[w->on] = FAILED;
     else if (error)
-        card.lost = sticky(error) ? error : FAILED; // a kernel fails in no other way
+        card.lost[w->on] = sticky(error) ? error : FAILED; // a kernel fails in no other way
     else
         w->function->run(w->grid, w->block, w->shared, w->args);
 }
@@ -304,9 +303,9 @@ static void *run_until(void *arg) {
         card.first = w->next;
         if (!card.first) card.last = &card.first;
         card.done++;
-        if (!card.lost && w->kind == KERNEL) run_kernel(w);
-        if (!card.lost && w->kind == COPY) memmove(w->to, w->from, w->bytes);
-        if (!card.lost && w->kind == SET) memset(w->to, w->byte, w->bytes);
+        if (!lost(w->on) && w->kind == KERNEL) run_kernel(w);
+        if (!lost(w->on) && w->kind == COPY) memmove(w->to, w->from, w->bytes);
+        if (!lost(w->on) && w->kind == SET) memset(w->to, w->byte, w->bytes);
         free(w);
     }
     return NULL;
@@ -350,10 +349,10 @@ EXPORT NAME(cuEventRecord, hipEventRecord)(void *event, void *stream) {
 EXPORT NAME(cuEventQuery, hipEventQuery)(void *event) {
     struct event *e = event;
     MAY_FAIL_HERE("event_query");
-    if (e->put <= card.done) return card.lost;
+    if (e->put <= card.done) return lost(here);
     if (fake_number("GYR_FAKE_HANG", 0) || ++e->asked < fake_number("GYR_FAKE_DELAY", 3)) return NOT_READY;
     run(e->put);
-    return card.lost;
+    return lost(here);
 }
 
 // ------------------------------------------------------------------------------- memory
@@ -361,7 +360,7 @@ EXPORT NAME(cuEventQuery, hipEventQuery)(void *event) {
 EXPORT NAME(cuMemGetInfo_v2, hipMemGetInfo)(size_t *left, size_t *total) {
     MAY_FAIL_HERE("room");
     *total = (size_t)most_memory();
-    *left = *total - card.held;
+    *left = *total - card.held[here];
     return 0;
 }
 
@@ -369,13 +368,14 @@ EXPORT NAME(cuMemAlloc_v2, hipMalloc)(void **p, size_t bytes) {
     MAY_FAIL_HERE("alloc");
     if (!bytes) return REFUSED;
     size_t whole = (sizeof(struct piece) + bytes + 63) / 64 * 64;
-    struct piece *a = bytes <= (size_t)most_memory() - card.held ? aligned_alloc(64, whole) : NULL;
+    struct piece *a = bytes <= (size_t)most_memory() - card.held[here] ? aligned_alloc(64, whole) : NULL;
     if (!a) return NO_MEMORY;
     a->next = card.pieces;
     a->bytes = bytes;
+    a->on = here;
     memset(a->data, 0xa5, bytes);
     card.pieces = a;
-    card.held += bytes;
+    card.held[here] += bytes;
     *p = a->data;
     return 0;
 }
@@ -387,7 +387,7 @@ EXPORT NAME(cuMemFree_v2, hipFree)(void *p) {
         if ((*a)->data == p) {
             struct piece *gone = *a;
             *a = gone->next;
-            card.held -= gone->bytes;
+            card.held[gone->on] -= gone->bytes;
             free(gone);
             return 0;
         }

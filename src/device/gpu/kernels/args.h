@@ -77,6 +77,7 @@ struct norm_args {
     dfloat *y;
     uint32_t dim, parts, layer; // layer: LayerNorm, else RMSNorm
     float eps;
+    uint32_t each; // elements of a block's share
 };
 
 // ------------------------------------------------------------------------------- weights and products
@@ -152,15 +153,17 @@ struct product_args {
     float by;      // y = (W x + bias) * by
     struct choice_of_matrix choice;
     uint32_t blocks; // of threads, along outputs
+    dfloat *plus;    // where it is not NULL: plus += y, too
 };
 
 // Types (numbers of tensor/type.h) of which two lanes share a segment when there is one row.
 #define PAIRED(type)                                                                                                   \
     ((type) == 2 || (type) == 3 || (type) == 6 || (type) == 7 || (type) == 8 || (type) == 12 || (type) == 13 ||        \
      (type) == 14 || (type) == 20 || (type) == 39)
+// Of these the types whose blocks are one group in whole 16 bytes: ring.h.
+#define RINGED(type) ((type) == 2 || (type) == 3 || (type) == 8 || (type) == 20 || (type) == 39)
 // Blocks of threads that a processor has room for (tools/gpu/registers.txt).
-#define PAIRED_BLOCKS(type)                                                                                            \
-    ((type) == 2 || (type) == 3 || (type) == 20 || (type) == 39 ? 4 : (type) == 13 || (type) == 14 ? 2 : 3)
+#define PAIRED_BLOCKS(type) (RINGED(type) ? 4 : (type) == 13 || (type) == 14 ? 2 : 3)
 
 // Many rows on tensor cores: activations as round_many.cu leaves them. Rows [first, rows).
 struct product_many_args {
@@ -171,6 +174,7 @@ struct product_many_args {
     dfloat *y; // [rows][w.rows]
     uint32_t first, rows;
     float by;
+    dfloat *plus; // as in product_args
 };
 
 enum { MANY_SLAB = 64 }; // rows
@@ -229,6 +233,7 @@ struct product16_args {
     float by;
     struct choice_of_matrix choice;
     uint32_t segments; // that a block has on tensor cores; if not all, y is [8 / segments][rows][outputs]
+    dfloat *plus;      // as in product_args
 };
 
 struct join16_args {
@@ -236,6 +241,7 @@ struct join16_args {
     dfloat *y;
     uint32_t parts, rows, outputs;
     float by;
+    dfloat *plus; // as in product_args
 };
 
 enum plain_kind { PLAIN_HALVES, PLAIN_BFLOATS, PLAIN_FLOATS };
@@ -291,6 +297,7 @@ struct attend_args {
     uint32_t rows, heads, spans, window, most, alibi_bf16;
     uint32_t apart; // rows are of different sequences
     float scale, softcap;
+    struct round_args round; // of out, by whoever makes it, where it has codes; not by all (ops_attention.c)
 };
 
 // Of a span: value_dim sums, the largest score, the sum of weights.

@@ -3,6 +3,7 @@
 #define DEVICE_GPU_KERNELS_ATTEND_H
 
 #include "cache.h"
+#include "codes.h"
 
 enum { SPAN = 512, SPAN_PAGES = SPAN / PAGE };
 

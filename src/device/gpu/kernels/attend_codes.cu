@@ -219,6 +219,7 @@ FN void attend_to_codes(const struct attend_args *a, unsigned heads, struct code
     barrier();
     sum_weights(heads, &room->w);
     put_values(&f, room, heads, unit, max);
+    round_outputs(&f);
 }
 
 // BLOCK_X is the span, BLOCK_Y the key head and some of its query heads, BLOCK_Z the row.

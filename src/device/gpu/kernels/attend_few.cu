@@ -245,6 +245,7 @@ FN void attend_heads(const struct attend_args *a, unsigned heads, struct few_roo
         barrier();
     }
     put_outputs(&f, room, heads, acc, max);
+    round_outputs(&f);
 }
 
 // BLOCK_X is the span, BLOCK_Y the key head and some of its query heads, BLOCK_Z the row.

@@ -83,6 +83,15 @@ FN void put_nothing(const struct few *f) {
         part_of(f->a, f->row, f->head + THREAD, BLOCK_X)[f->a->kv.value_dim + PART_SUM] = 0;
 }
 
+// What the block put, as a product will want it.
+FN void round_outputs(const struct few *f) {
+    const struct attend_args *a = f->a;
+    unsigned dim = a->kv.value_dim;
+    if (a->spans > 1 || !a->round.codes) return;
+    barrier();
+    round_share(&a->round, f->row, f->head * dim, (f->head + f->heads) * dim, a->out + (size_t)f->row * a->heads * dim);
+}
+
 // Element i of what head h of the block gets.
 FN void put_output(const struct few *f, unsigned h, unsigned i, float max, float sum, float out) {
     const struct attend_args *a = f->a;

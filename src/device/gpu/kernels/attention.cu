@@ -223,4 +223,7 @@ KERNEL(join, attend_args) {
         }
         a.out[((size_t)row * a.heads + head) * dim + i] = out * share_of(&a, head, max, sum);
     }
+    if (!a.round.codes) return;
+    barrier();
+    round_share(&a.round, row, head * dim, (head + 1) * dim, a.out + (size_t)row * a.heads * dim);
 }

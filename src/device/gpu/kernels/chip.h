@@ -18,12 +18,22 @@
 //                                           which has a piece (tensor.h)
 //   mma_half(c, w, x)                       the same of 16 bytes, x one word
 //   mma_from(c, start, w, x)                c = start + products: all of c's sums start there; and mma_half_from()
+//   wave_bytes(c, w, x)                     where WAVES is defined, and not 0: c + products of signed bytes, 16 of each
+//                                           of sixteen outputs and sixteen rows, of a warp of 32 lanes: a lane gives
+//   wave_row()                              the 16 bytes of output lane % 16 and of this row, and its eight sums are of
+//                                           that output and of rows 2 * k + lane / 16
+//   wave_apart()                            what is behind it is not begun before, which would take registers
 //   float_of_half(h)                        the float that a half is, which the low 16 bits are; of a NaN some NaN
 //   pick4(low, high, at)                    four of the eight bytes of two words: byte i is number (byte i of `at`) < 8
 //   rows_at(out, p)                         where TENSOR_LANES is 32, out of memory of the block: lane i points to 16
 //                                           bytes, row i % 8 of matrix i / 8, and is given word i % 4 of row i / 4 of
 //                                           all four matrices
 //   copy_later(to, from)                    16 bytes go to memory of the block, at some time before:
+//   room_of(p)                              p, which points to memory of the block, as a room_place: bytes from there
+//                                           on are room_of(p) + n
+//   quad_in_room(at) word_in_room(at)       16 and 4 bytes there; copy_to_room(at, from) and copy_word_to_room(at,
+//   from)
+//                                           bring them there later. COPIES_LATER: that is really later
 //   send_copies()                           those that were asked for since the last time are a lot
 //   await_copies(MORE)                      all lots of this thread but the last MORE have come
 //   FORGET(p) FORGET_WORD(x)                the compiler forgets what it knows of the pointer p, of the word x
@@ -167,12 +177,46 @@ FN void mma_half_from(int *c, int start, const uint32_t *w, uint32_t x) {
 }
 #endif
 
+// Rows are the first matrix, of which lane i has row i, and outputs the second ("RDNA3 Instruction Set Architecture",
+// WMMA; so does AMD's matrix instruction calculator). On gfx11 both halves of a wave give all 16 bytes, and sum k is of
+// row 2 * k + lane / 16; on gfx12 each half gives 8 of them, and sum k is of row k + 8 * (lane / 16), so which row is
+// whose is changed.
+#if defined(__GFX11__) || defined(__gfx1200__) || defined(__gfx1201__)
+#define WAVES 1
+typedef int wave_sums8 __attribute__((ext_vector_type(8)));
+typedef int wave_words __attribute__((ext_vector_type(4)));
+typedef int wave_pair __attribute__((ext_vector_type(2)));
+#if defined(__GFX11__)
+FN unsigned wave_row(void) { return LANE % 16; }
+FN wave_sums8 wave_step(const uint32_t *w, const uint32_t *x, wave_sums8 c) {
+    wave_words rows = {(int)x[0], (int)x[1], (int)x[2], (int)x[3]};
+    wave_words outputs = {(int)w[0], (int)w[1], (int)w[2], (int)w[3]};
+    return __builtin_amdgcn_wmma_i32_16x16x16_iu8_w32(true, rows, true, outputs, c, false);
+}
+#else
+FN unsigned wave_row(void) { return LANE % 8 * 2 + LANE % 16 / 8; }
+FN wave_sums8 wave_step(const uint32_t *w, const uint32_t *x, wave_sums8 c) {
+    bool high = LANE >= 16;
+    wave_pair rows = {(int)(high ? x[2] : x[0]), (int)(high ? x[3] : x[1])};
+    wave_pair outputs = {(int)(high ? w[2] : w[0]), (int)(high ? w[3] : w[1])};
+    return __builtin_amdgcn_wmma_i32_16x16x16_iu8_w32_gfx12(true, rows, true, outputs, c, false);
+}
+#endif
+#define wave_apart() __builtin_amdgcn_sched_barrier(0)
+FN void wave_bytes(int *c, const uint32_t *w, const uint32_t *x) {
+    wave_sums8 s = {c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]};
+    s = wave_step(w, x, s);
+    _Pragma("unroll") for (int k = 0; k < 8; k++) c[k] = s[k];
+}
+#endif
+
 typedef uint32_t vector4 __attribute__((ext_vector_type(4), may_alias));
 typedef uint32_t vector2 __attribute__((ext_vector_type(2), may_alias));
 typedef uint32_t seen_word __attribute__((may_alias));
 typedef uint16_t seen_half __attribute__((may_alias));
 
 FN void hint_at(const void *p) {}
+#define COPIES_LATER       false
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
@@ -259,10 +303,20 @@ FN unsigned kept(unsigned x) {
 
 FN void hint_at(const void *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 #if __CUDA_ARCH__ >= 800
-FN void copy_later(void *to, const void *from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
-                 : "memory");
+#define COPIES_LATER       true
+typedef unsigned room_place;
+FN room_place room_of(const void *p) {
+    room_place at = (unsigned)__cvta_generic_to_shared(p);
+    asm volatile("" : "+r"(at)); // is not found anew each time
+    return at;
 }
+FN void copy_to_room(room_place to, const void *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+FN void copy_word_to_room(room_place to, const void *from) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
+}
+FN void copy_later(void *to, const void *from) { copy_to_room((unsigned)__cvta_generic_to_shared(to), from); }
 FN void send_copies(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
 FN void rows_at(uint32_t *out, const void *p) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -272,6 +326,7 @@ FN void rows_at(uint32_t *out, const void *p) {
 }
 #define await_copies(more) asm volatile("cp.async.wait_group %0;" ::"n"(more) : "memory")
 #else
+#define COPIES_LATER       false
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
@@ -343,6 +398,28 @@ FN struct pair pair_at(const void *p) {
     struct pair q = {{v.x, v.y}};
     return q;
 }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+FN struct quad quad_in_room(room_place at) {
+    struct quad q;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(q.w[0]), "=r"(q.w[1]), "=r"(q.w[2]), "=r"(q.w[3])
+                 : "r"(at)
+                 : "memory");
+    return q;
+}
+FN uint32_t word_in_room(room_place at) {
+    uint32_t x;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(at) : "memory");
+    return x;
+}
+#else
+typedef uint8_t *room_place;
+FN room_place room_of(void *p) { return (room_place)p; }
+FN void copy_to_room(room_place to, const void *from) { copy_later(to, from); }
+FN void copy_word_to_room(room_place to, const void *from) { *(seen_word *)to = *(const seen_word *)from; }
+FN struct quad quad_in_room(room_place at) { return quad_at(at); }
+FN uint32_t word_in_room(room_place at) { return word_at(at); }
+#endif
 FN void quad_to(void *p, struct quad q) {
     vector4 v = {q.w[0], q.w[1], q.w[2], q.w[3]};
     *(vector4 *)p = v;

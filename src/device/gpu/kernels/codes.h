@@ -60,4 +60,14 @@ FN void round_four(const struct round_args *a, unsigned row, unsigned t, const f
     group->sums = both_halves(&c);
 }
 
+// Elements [first, end) of a row, which is x, or where they are in x, by a block: whole groups, and what has one scale.
+FN void round_share(const struct round_args *a, unsigned row, unsigned first, unsigned end, const float *x) {
+    for (unsigned start = first / 4; start < end / 4; start += THREADS) {
+        unsigned t = start + THREAD;
+        float v[4] = {0, 0, 0, 0};
+        for (unsigned k = 0; k < 4 && t < end / 4; k++) v[k] = x[4 * t + k];
+        round_four(a, row, t < end / 4 ? t : a->cols, v);
+    }
+}
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "choice.h"
+#include "output.h"
 #include "strips.h"
 #include "types.h"
 
@@ -58,6 +59,24 @@ struct rounded {
 
 FN size_t row_of(const struct rounded *x, unsigned r) { return r < x->last ? r : x->last; }
 
+// Codes of group i as products take them, times 2^FEW_LIFT and raised by FEW_ZERO. Of nibbles that are raised by eight
+// that costs nothing: in the upper half of a byte n - 8 is n with its highest bit turned.
+enum { FEW_LIFT = TYPE == 2 ? 4 : 0, FEW_ZERO = TYPE == 2 ? 0 : ZERO };
+FN void codes_of_few(const uint8_t *body, unsigned i, const uint32_t *grid, uint32_t *w) {
+#if TYPE == 2
+    struct quad q = quad_at(body);
+    UNROLL
+    for (unsigned k = 0; k < 4; k++) {
+        uint32_t turned = q.w[k] ^ ALL(0x88);
+        FORGET_WORD(turned); // or this is done to each half
+        w[k] = turned << 4 & ALL(0xf0);
+        w[k + 4] = turned & ALL(0xf0);
+    }
+#else
+    codes_of_group(body, i, grid, w);
+#endif
+}
+
 // The sum of half h of a group of activations, or of all of it.
 FN int sum_of_codes(uint32_t sums, unsigned h) {
     return HALVES == 1 ? half_sum(sums, 0) + half_sum(sums, 1) : half_sum(sums, h);
@@ -65,19 +84,24 @@ FN int sum_of_codes(uint32_t sums, unsigned h) {
 
 // `from` and the exact sum of half h, or of all, of a group: codes without their zero point times activations.
 FN int dot_of(const uint32_t *w, const uint8_t *codes, uint32_t sums, unsigned h, int from) {
-    if (ZERO) from -= ZERO * sum_of_codes(sums, h);
+    if (FEW_ZERO) from -= FEW_ZERO * sum_of_codes(sums, h);
+    int second = 0; // two sums wait for each other less
     UNROLL
     for (unsigned q = h * 2 / HALVES; q < (h + 1) * 2 / HALVES; q++) {
         struct quad x = quad_at(codes + 16 * q);
         UNROLL
-        for (int k = 0; k < 4; k++) from = dot4(w[4 * q + k], x.w[k], from);
+        for (int k = 0; k < 4; k += 2) {
+            from = dot4(w[4 * q + k], x.w[k], from);
+            second = dot4(w[4 * q + k + 1], x.w[k + 1], second);
+        }
     }
-    return from;
+    return from + second;
 }
 
-// A sum below 2^22 that began at the bits of SHIFT: as a float it is SHIFT and the sum.
-enum { SHIFT_BITS = 0x4b400000 };
+// A sum below 2^22 that began at the bits of SHIFT, or of SHIFT / 2^FEW_LIFT: as a float it is that and the sum.
+enum { SHIFT_BITS = 0x4b400000, LIFTED_BITS = SHIFT_BITS - FEW_LIFT * (1 << 23) };
 FN float float_of_shifted(int sum) { return float_of_bits((uint32_t)sum) - SHIFT; }
+FN float float_of_lifted(int sum) { return float_of_bits((uint32_t)sum) - float_of_bits(LIFTED_BITS); }
 
 // What is added to a segment's sum by a block where scales are floats, or by a run: a[i] * b[i], one after the other.
 enum { GROUP_TERMS = HALVES + OFFSET, TERMS = PIECE ? 1 : GROUPS * GROUP_TERMS };
@@ -95,7 +119,7 @@ FN void terms_of_group(const struct rounded *x, const struct piece *p, const str
     for (unsigned h = 0; h < HALVES; h++) {
         float scale = HALVES == 1 ? s->d : s->d * (float)scale_of_half(body, i, h);
         a[h] = scale * d;
-        b[h] = float_of_shifted(dot_of(w, codes, group->sums, h, SHIFT_BITS));
+        b[h] = float_of_lifted(dot_of(w, codes, group->sums, h, LIFTED_BITS));
     }
     if (!OFFSET) return;
     a[GROUP_TERMS - 1] = s->low;
@@ -108,7 +132,7 @@ FN void block_of_floats(const struct rounded *x, const struct piece *p, size_t a
     UNROLL
     for (unsigned i = 0; i < GROUPS; i++) {
         uint32_t w[WORDS];
-        codes_of_group(body, i, x->grid, w);
+        codes_of_few(body, i, x->grid, w);
         UNROLL
         for (unsigned r = 0; r < rows; r++) {
             float a[GROUP_TERMS], b[GROUP_TERMS];
@@ -218,7 +242,8 @@ FN void multiply(const struct product_args *a, unsigned first, unsigned rows) {
         for (unsigned mask = 1; mask < TEAM; mask *= 2) sum += swap_float(sum, mask);
         if (m.bias && mine) sum += m.bias[output];
         if (m.by != 1) sum *= m.by;
-        if (mine && segment == 0 && r <= x.last) a->y[(size_t)(first + r) * a->w.rows + output] = sum;
+        if (mine && segment == 0 && r <= x.last)
+            give_output(a->y, a->plus, (size_t)(first + r) * a->w.rows + output, sum);
     }
 }
 

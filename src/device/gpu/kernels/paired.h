@@ -75,7 +75,7 @@ FN void terms_of_share(const struct rounded *x, const struct share *s, const str
     UNROLL
     for (unsigned i = 0; i < GROUPS; i++) {
         uint32_t w[WORDS];
-        codes_of_group((const uint8_t *)p->body, i, x->grid, w);
+        codes_of_few((const uint8_t *)p->body, i, x->grid, w);
         terms_of_group(x, p, &scales, w, i, at + i, 0, to->a + GROUP_TERMS * i, to->b + GROUP_TERMS * i);
     }
 }
@@ -147,7 +147,7 @@ FN void multiply_paired(const struct product_args *a, unsigned r) {
         if (output > last || THREAD % PAIR_TEAM) continue;
         if (m.bias) sum += m.bias[output];
         if (m.by != 1) sum *= m.by;
-        a->y[(size_t)r * a->w.rows + output] = sum;
+        give_output(a->y, a->plus, (size_t)r * a->w.rows + output, sum);
     }
 }
 

@@ -9,11 +9,19 @@
 
 #include "args.h"
 #include "few.h"
-#include "paired.h"
+#include "ring.h"
 #include "strips.h"
 #include "types.h"
 
-#if PAIRED(TYPE)
+#if RINGED(TYPE)
+EARLY_KERNEL(product, product_args) {
+    if (COPIES_LATER) {
+        SHARED(struct ring, ring);
+        multiply_ring(&a, BLOCK_Y, ring);
+    } else
+        multiply_paired(&a, BLOCK_Y);
+}
+#elif PAIRED(TYPE)
 EARLY_KERNEL(product, product_args) { multiply_paired(&a, BLOCK_Y); }
 #elif defined(BLOCKS) && TYPE != 40
 #undef BLOCKS

@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "choice.h"
+#include "output.h"
 #include "runs16.h"
 
 // Of F16 and BF16 a warp has a slab of outputs in 32 lanes, two in 64, and takes segments in turn: four lanes have an
@@ -115,5 +116,5 @@ EARLY_KERNEL(product16, product16_args) {
     float sum = ((of[0] + of[1]) + (of[2] + of[3])) + ((of[4] + of[5]) + (of[6] + of[7]));
     matrix16(&a, &m);
     if (m.bias) sum += m.bias[o];
-    a.y[(size_t)BLOCK_Y * a.outputs + o] = m.by != 1 ? sum * m.by : sum;
+    give_output(a.y, a.plus, (size_t)BLOCK_Y * a.outputs + o, m.by != 1 ? sum * m.by : sum);
 }

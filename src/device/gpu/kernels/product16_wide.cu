@@ -36,6 +36,6 @@ KERNEL(join16, join16_args) {
                 if (i + step < a.parts) s[k][i] = s[k][i] + s[k][i + step];
         float sum = s[k][0];
         if (a.bias) sum += a.bias[at % a.outputs];
-        a.y[at] = a.by != 1 ? sum * a.by : sum;
+        give_output(a.y, a.plus, at, a.by != 1 ? sum * a.by : sum);
     }
 }

@@ -8,12 +8,12 @@
 #include "chip.h"
 
 #include "args.h"
-#include "many.h"
+#include "waves.h"
 
 KERNEL(product_many16, product_many_args) {
     const struct shape s = {1, 1, 4, 4, 2, true};
     SHARED(struct many_room, room);
-    multiply_many(&a, s, room);
+    multiply_rows(&a, s, room);
 }
 
 // Where scales are floats two blocks of this size hide each other's waiting.
@@ -24,7 +24,7 @@ KERNEL(product_many16, product_many_args) {
 KERNEL(product_many32, product_many_args) {
     const struct shape s = {2, 2, 1, 1, 1, true};
     SHARED(struct many_room, room);
-    multiply_many(&a, s, room);
+    multiply_rows(&a, s, room);
 }
 
 // Where they are integers unpacking a run takes most, and is shared by more rows. Others never launch this one, nor
@@ -34,5 +34,5 @@ KERNEL(product_many32, product_many_args) {
 KERNEL(product_many64, product_many_args) {
     const struct shape s = {2, MANY_RUNS && TYPE != 11 ? 4 : 1, 1, 1, 1, true};
     SHARED(struct many_room, room);
-    multiply_many(&a, s, room);
+    multiply_rows(&a, s, room);
 }

@@ -24,10 +24,9 @@ FN unsigned strip_at(unsigned n, unsigned s, unsigned j) {
 // Which block of the row segment s begins with.
 FN unsigned strip_start(unsigned n, unsigned s) { return n / SEGMENTS * s + n % SEGMENTS * s / SEGMENTS; }
 
-// The segment that block b of the row is of, and its number there.
+// The segment that block b of the row is of, and its number there: of those that do not begin behind it the last one.
 FN unsigned strip_segment(unsigned n, unsigned b, unsigned *j) {
-    unsigned s = SEGMENTS - 1;
-    while (strip_start(n, s) > b) s--;
+    unsigned s = ((b + 1) * SEGMENTS - 1) / n;
     *j = b - strip_start(n, s);
     return s;
 }

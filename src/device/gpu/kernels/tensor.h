@@ -20,6 +20,12 @@
 #define TENSOR_LANES 32
 #endif
 
+#ifdef WAVES // lanes have other pieces (waves.h)
+#define IS_WAVE (WAVES != 0)
+#else
+#define IS_WAVE false
+#endif
+
 #define IS_WIDE_WARP (TENSOR_LANES == 64)
 #define WIDE         (IS_WIDE_WARP ? 16u : 8u)
 #define OWN_OUTPUTS  (IS_WIDE_WARP ? 1u : 2u)

@@ -8,6 +8,7 @@
 #include "chip.h"
 
 #include "args.h"
+#include "output.h"
 #include "tensor.h"
 
 // Tiles of the same rows and of neighbouring groups lie apart by those of a slab, so that where a tile of a slab is, is
@@ -17,14 +18,18 @@ enum { TILE = 16, TILE_BYTES = TILE * 32, MOST_PARTS = 2, SLAB_TILES = MANY_SLAB
 #define PARTS (IS_WIDE_WARP ? 1u : 2u)
 
 // Where the word of row `row` of a tile goes among a group's bytes: a lane gives words k and k + 4 of a row, which lie
-// side by side, of both parts where there are two.
+// side by side, of both parts where there are two; of a wave (waves.h) all words of a row.
 FN unsigned place_of_word(unsigned row, unsigned word) {
+    if (IS_WAVE) return row * 32 + word * 4;
     unsigned k = word % 4, high = word / 4;
     return IS_WIDE_WARP ? (k * TILE + row) * 8 + high * 4 : (row % 8 * 4 + k) * 16 + row / 8 * 8 + high * 4;
 }
 
 // Where a row's scale goes among sixteen, so that those of a lane's rows are neighbours.
-FN unsigned place_of_scale(unsigned row) { return IS_WIDE_WARP ? row : row % 8 / 2 * 4 + row / 8 * 2 + row % 2; }
+FN unsigned place_of_scale(unsigned row) {
+    if (IS_WAVE) return row % 2 * 8 + row / 2;
+    return IS_WIDE_WARP ? row : row % 8 / 2 * 4 + row / 8 * 2 + row % 2;
+}
 
 // A lane's activations of a group: words; scales of its rows, and what belongs to each beside it.
 struct given {
@@ -93,7 +98,7 @@ FN void store_sums(const float *room, unsigned outputs, unsigned row, unsigned o
         float sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
         if (a->bias) sum += a->bias[to];
         if (a->by != 1) sum *= a->by;
-        a->y[(size_t)(row + r) * a->w.rows + to] = sum;
+        give_output(a->y, a->plus, (size_t)(row + r) * a->w.rows + to, sum);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "chip.h"
 
 #include "args.h"
+#include "output.h"
 #include "runs16.h"
 #include "tensor.h"
 
@@ -220,7 +221,7 @@ FN void store_wide16(const struct product16_args *a, unsigned output, unsigned r
         float *y = place_of_element(a, output, row, e, &o), v = sum[e];
         if (!y) continue;
         if (a->bias) v += a->bias[o];
-        *y = a->by != 1 ? v * a->by : v;
+        give_output(a->y, a->plus, (size_t)(y - a->y), a->by != 1 ? v * a->by : v);
     }
 }
 

@@ -31,6 +31,7 @@ const views = [
 ];
 
 const ASK_MS = 3000; // whether the server is back
+const FRAME_MS = 50; // after which no frame is waited for: a page that nobody sees has none
 
 const page = {view: null, hash: null, sidebar: null, frame: null, warning: null};
 
@@ -132,8 +133,17 @@ async function keepOffline() {
     }
 }
 
+// The frame of index.html is on the screen before the page is built.
+function firstFrame() {
+    return new Promise((resolve) => {
+        requestAnimationFrame(() => setTimeout(resolve));
+        setTimeout(resolve, FRAME_MS);
+    });
+}
+
 async function start() {
     applyTheme();
+    await firstFrame();
     applyLanguage();
     build();
     store.on("trouble", ({full, message}) => warn(full ? t("trouble.full") : t("trouble.store", {why: message})));

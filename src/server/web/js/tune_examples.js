@@ -10,8 +10,9 @@ export const tuneFiles = async () => (await getJson("v1/files?purpose=fine-tune"
 
 function example(one) {
     const run = (r) => (r.learned ? h("mark", {class: "learned"}, visible(r.text)) : visible(r.text));
+    const side = one.preferred === undefined ? "" : " · " + t(one.preferred ? "tune.preferred" : "tune.other");
     return h("li", {}, h("span", {class: "hint"}, t("tune.example", {line: number(one.line), tokens: number(one.tokens),
-        learned: number(one.learned_tokens)})), h("pre", {dir: "auto", tabIndex: 0, "aria-label": t("tune.example.name", {line: one.line})}, one.runs.map(run)));
+        learned: number(one.learned_tokens)}) + side), h("pre", {dir: "auto", tabIndex: 0, "aria-label": t("tune.example.name", {line: one.line})}, one.runs.map(run)));
 }
 
 export class Examples {

@@ -9,7 +9,7 @@ import {Examples, tuneFiles} from "./tune_examples.js";
 import {visible} from "./visible.js";
 
 const NUMBERS = [["n_epochs", {min: "1", max: "50", step: "1"}], ["batch_size", {min: "1", max: "256", step: "1"}],
-    ["learning_rate_multiplier", {min: "0.001", max: "1000", step: "any"}], ["seed", {min: "0", max: "2147483647", step: "1"}]];
+    ["learning_rate_multiplier", {min: "0.001", max: "1000", step: "any"}], ["beta", {min: "0.001", max: "2", step: "any"}], ["seed", {min: "0", max: "2147483647", step: "1"}]];
 
 async function send(file) {
     const form = new FormData(), table = /\.csv$/i.test(file.name);
@@ -28,6 +28,8 @@ export class TuneForm {
         const select = (name, more) => h("select", {class: "field", id: `${id}-${name}`, ...more});
         this.model = select("model", {onchange: () => this.examples.hide()});
         this.training = select("training", {onchange: () => this.change()});
+        this.method = select("method", {onchange: () => this.change()});
+        fill(this.method, ["supervised", "dpo"].map((is) => h("option", {value: is}, t("tune.method." + is))));
         this.validation = select("validation");
         this.suffix = h("input", {class: "field", id: id + "-suffix", maxlength: "64", autocomplete: "off", dir: "ltr", pattern: "[A-Za-z0-9._\\-]*"});
         this.numbers = NUMBERS.map(([name, range]) => h("input", {class: "field", id: `${id}-${name}`, name, type: "number", placeholder: name === "seed" ? "0" : t("tune.auto"), ...range}));
@@ -36,7 +38,7 @@ export class TuneForm {
         this.look = textButton(t("tune.look"), () => this.examples.show(this.wish()), {}, "search");
         this.start = textButton(t("tune.start"), null, {class: "button primary", type: "submit"}, "play");
         this.element = h("section", {class: "card", "aria-label": t("tune.new")}, h("h2", {}, t("tune.new")),
-            h("form", {class: "settings", onsubmit: (event) => this.submit(event)}, h("div", {class: "grid"}, labelled("model", this.model), labelled("training", this.training)),
+            h("form", {class: "settings", onsubmit: (event) => this.submit(event)}, h("div", {class: "grid"}, labelled("model", this.model), labelled("training", this.training), labelled("method", this.method)),
                 h("div", {class: "row"}, textButton(t("tune.upload"), () => this.upload(), {}, "upload"), h("span", {class: "hint"}, t("tune.upload.note"))),
                 h("details", {class: "more"}, h("summary", {}, t("tune.more")), h("div", {class: "grid"}, labelled("suffix", this.suffix), labelled("validation", this.validation),
                     this.numbers.map((input) => labelled(input.name, input)))), this.wrong,
@@ -68,6 +70,7 @@ export class TuneForm {
         this.examples.hide();
         this.look.disabled = !this.training.value;
         this.start.disabled = !this.training.value;
+        this.numbers.find((input) => input.name === "beta").closest("div").hidden = this.method.value !== "dpo";
     }
 
     async upload() {
@@ -83,14 +86,14 @@ export class TuneForm {
     }
 
     wish() {
-        const set = this.numbers.filter((input) => input.value && input.name !== "seed").map((input) => [input.name, input.valueAsNumber]);
-        return {model: this.model.value, training_file: this.training.value, hyperparameters: Object.fromEntries(set)};
+        const type = this.method.value, is = ({name, value}) => value && name !== "seed" && (name !== "beta" || type === "dpo");
+        const hyperparameters = Object.fromEntries(this.numbers.filter(is).map((input) => [input.name, input.valueAsNumber]));
+        return {model: this.model.value, training_file: this.training.value, method: {type, [type]: {hyperparameters}}};
     }
 
     async submit(event) {
         event.preventDefault();
-        const {hyperparameters, ...body} = this.wish(), seed = this.numbers.find((input) => input.name === "seed");
-        body.method = {type: "supervised", supervised: {hyperparameters}};
+        const body = this.wish(), seed = this.numbers.find((input) => input.name === "seed");
         if (this.suffix.value) body.suffix = this.suffix.value;
         if (this.validation.value) body.validation_file = this.validation.value;
         if (seed.value) body.seed = seed.valueAsNumber;

@@ -92,7 +92,9 @@ export class TuneJob {
             return h("section", {class: "tile"}, h("h3", {}, words), legend, curves([line("train_" + name, "one"), line("valid_" + name, "two")], at.total_steps,
                 t("tune.curve", {name: words, now, step: number(at.step)})));
         };
-        return fill(this.figures, figure("loss", 3, (x) => x), figure("mean_token_accuracy", 1, (x) => 100 * x));
+        const as = (x) => x, percent = (x) => 100 * x, pairs = this.job.method.type === "dpo";
+        return fill(this.figures, figure("loss", 3, as), pairs ? [figure("reward_margin", 3, as), figure("reward_accuracy", 1, percent)]
+            : figure("mean_token_accuracy", 1, percent));
     }
 
     showButtons() {
