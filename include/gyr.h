@@ -1102,11 +1102,11 @@ typedef struct gyr_tokenizer_training {
     const char *const *data; // files: each is a text of UTF-8, or in *.jsonl each line's "text" is one
     size_t n_data;
     const char *output; // a folder that is made, or is there: tokenizer.json and tokenizer_config.json are written
-    const char *pre;    // how texts are cut into words: "gpt-2", "llama-bpe" or "qwen2"; NULL: "gpt-2"
+    const char *pre;    // cuts texts into words: "gpt-2" (NULL), "llama-bpe", "qwen2"; "sentencepiece": of characters
     uint32_t size;      // tokens of the vocabulary, special ones and the 256 bytes among them; 0: 32,768
     uint64_t least;     // pairs that occur less often are not merged
     const char *const *special; // special tokens, which get the first ids; the first one begins and ends texts
-    size_t n_special;           // 0: one, "<|endoftext|>"
+    size_t n_special;           // 0: "<|endoftext|>"; of "sentencepiece" "<s>" and "</s>", behind "<unk>"
     uint32_t threads;           // 0: one for each CPU
     bool (*progress)(void *user, double fraction); // may be NULL; return false to stop
     void *user;

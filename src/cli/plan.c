@@ -58,7 +58,8 @@ static const char *few(double x) {
     static char text[8][32];
     static int turn;
     char *out = text[turn++ % 8];
-    snprintf(out, sizeof text[0], x >= 99.5 ? "%.0f" : x >= 9.95 ? "%.1f" : "%.2f", x);
+    const char *how = x >= 99.5 ? "%.0f" : x >= 9.95 ? "%.1f" : x > 0 && x < 0.095 ? "%.2g" : "%.2f";
+    snprintf(out, sizeof text[0], how, x);
     return out;
 }
 

@@ -23,7 +23,8 @@ static const struct option options[] = {
     {"output", 'o', "FOLDER", "where to write tokenizer.json", OPTION_TEXT, FIELD(output)},
     {"vocab-size", 0, "N", "tokens of the vocabulary (32768)", OPTION_WHOLE, FIELD(size), 257, 1e9},
     {"special", 0, "TEXT", "a special token (<|endoftext|>); repeat it", OPTION_TEXTS, FIELD(special)},
-    {"pre", 0, "gpt-2|llama-bpe|qwen2", "how texts are cut into words (gpt-2)", OPTION_CHOICE, FIELD(pre)},
+    {"pre", 0, "gpt-2|llama-bpe|qwen2|sentencepiece", "how texts are cut into words (gpt-2)", OPTION_CHOICE,
+     FIELD(pre)},
     {"min-count", 0, "N", "pairs that occur less often are not merged", OPTION_WHOLE, FIELD(least), 0, 1e18},
     {"threads", 't', "N", "worker threads (one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"json", 0, NULL, "print a JSON object at the end", OPTION_FLAG, FIELD(json)},
@@ -31,7 +32,7 @@ static const struct option options[] = {
 
 static const struct syntax syntax = {"train tokenizer",
                                      "",
-                                     "Learn a vocabulary (byte-level BPE) from texts.",
+                                     "Learn a vocabulary (BPE) from texts.",
                                      "gyr train tokenizer --data poems.jsonl --vocab-size 4096 -o tokenizer",
                                      options,
                                      0,

@@ -61,7 +61,7 @@ static bool place(struct gyr_model *m, const gyr_model_options *o, const struct 
     struct placement *p = &m->placement;
     bool open = place_is_open(o), ok;
     if (m->ranks)
-        ok = open ? place_rank(p, &m->on, ranks_local(), o, e)
+        ok = open ? place_rank(p, &m->on, ranks_local(), m->checkpoint, o, e)
                   : place_rank_named(p, &m->on, ranks_local(), m->checkpoint, o, e);
     else
         ok = !open      ? place_named(p, &m->on, m->checkpoint, o, false, e)

@@ -306,16 +306,21 @@ bool placement_ask(struct placement *p, const struct checkpoint *c, const gyr_mo
     return ok || !o->no_cpu || fail(e, made.status, "%s", made.message);
 }
 
-bool place_rank(struct placement *p, struct homes *on, uint32_t number, const gyr_model_options *o, gyr_error *e) {
+bool place_rank(struct placement *p, struct homes *on, uint32_t number, const struct checkpoint *c,
+                const gyr_model_options *o, gyr_error *e) {
     struct card k;
+    uint32_t left = number;
     for (size_t i = 0; place_next(&k, &i, p, o); k.d->ops->close(k.d)) {
-        if (number--) continue;
+        if (left--) continue;
         alone(on, k.d);
+        p->taken = k.bit;
         memcpy(p->device, k.device, sizeof p->device);
         return true;
     }
     if (o->no_cpu)
-        return fail(e, GYR_UNSUPPORTED, "this rank's machine has no card left for it, and --no-cpu refuses the CPU");
+        return fail(e, GYR_UNSUPPORTED,
+                    "%s: this machine has no card for rank %u of it; leave out --no-cpu, or start fewer", c->path,
+                    number);
     return place_on_cpu(p, on, o, NULL, e);
 }
 

@@ -29,7 +29,8 @@ bool place_named(struct placement *p, struct homes *on, const struct checkpoint 
 
 // Of ranks, each has a card by its number on its machine: with "auto", where there are so many that can be used, and
 // else the CPU; where a kind is named without a number, that one of the kind.
-bool place_rank(struct placement *p, struct homes *on, uint32_t number, const gyr_model_options *o, gyr_error *e);
+bool place_rank(struct placement *p, struct homes *on, uint32_t number, const struct checkpoint *c,
+                const gyr_model_options *o, gyr_error *e);
 bool place_rank_named(struct placement *p, struct homes *on, uint32_t number, const struct checkpoint *c,
                       const gyr_model_options *o, gyr_error *e);
 

@@ -1,5 +1,6 @@
 #include "plan/catalogue.h"
 #include "base/buf.h"
+#include "plan/near.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -9,31 +10,22 @@
 static const struct accelerator rows[] = {
 #include "plan/accelerators.def"
 };
-enum { ROWS = sizeof rows / sizeof *rows, PLAIN = 64 };
+enum { ROWS = sizeof rows / sizeof *rows };
 
 const struct accelerator *accelerator_row(size_t i) { return i < ROWS ? &rows[i] : NULL; }
-
-// Small letters and digits alone: what a name is compared by.
-static size_t plain(const char *name, size_t size, char out[PLAIN]) {
-    size_t n = 0;
-    for (size_t i = 0; i < size && n + 1 < PLAIN; i++)
-        if (isalnum((unsigned char)name[i])) out[n++] = (char)tolower((unsigned char)name[i]);
-    out[n] = 0;
-    return n;
-}
 
 // Whether every word of `name` is a word of the row's name, or all of it is a piece of that.
 static bool fits(const char *row, const char *name, size_t size) {
     char mine[PLAIN], word[PLAIN], theirs[PLAIN];
-    plain(row, strlen(row), mine);
-    if (!plain(name, size, theirs)) return false;
+    name_plain(row, strlen(row), mine);
+    if (!name_plain(name, size, theirs)) return false;
     if (strstr(mine, theirs)) return true;
     size_t words = 0;
     for (size_t i = 0; i < size; words++) {
         size_t n = 0;
         while (i < size && !isalnum((unsigned char)name[i])) i++;
         while (i + n < size && isalnum((unsigned char)name[i + n])) n++;
-        if (n && (plain(name + i, n, word) < 2 || !strstr(mine, word))) return false; // a letter is in any name
+        if (n && (name_plain(name + i, n, word) < 2 || !strstr(mine, word))) return false; // a letter is in any name
         i += n;
     }
     return words > 1;
@@ -41,49 +33,37 @@ static bool fits(const char *row, const char *name, size_t size) {
 
 static bool ends_with(const char *row, const char *end) {
     char mine[PLAIN];
-    size_t n = plain(row, strlen(row), mine), m = strlen(end);
+    size_t n = name_plain(row, strlen(row), mine), m = strlen(end);
     return n >= m && !strcmp(mine + n - m, end);
 }
 
-// How many letters have to be changed, added or left out.
-static size_t distance(const char *a, const char *b) {
-    size_t row[PLAIN + 1], n = strlen(b);
-    for (size_t k = 0; k <= n; k++) row[k] = k;
-    for (size_t i = 0; a[i]; i++) {
-        size_t before = row[0];
-        row[0] = i + 1;
-        for (size_t k = 0; k < n; k++) {
-            size_t here = before + (a[i] != b[k]);
-            before = row[k + 1];
-            if (row[k] + 1 < here) here = row[k] + 1;
-            row[k + 1] = before + 1 < here ? before + 1 : here;
-        }
-    }
-    return row[n];
-}
-
-// A form of a card is as near as the part of its name that is as long as what was asked for.
+// A form of a card is as near as the part of its name that is as long as what was asked for. NULL: none is near.
 static const struct accelerator *nearest(const char *name) {
     const struct accelerator *best = NULL;
     size_t least = SIZE_MAX, n = strlen(name);
     for (size_t i = 0; i < ROWS; i++) {
         char mine[PLAIN];
-        size_t all = plain(rows[i].name, strlen(rows[i].name), mine), far = distance(name, mine);
+        size_t all = name_plain(rows[i].name, strlen(rows[i].name), mine), far = name_distance(name, mine);
         for (size_t at = 0; n && at + n <= all; at++) {
             char part[PLAIN] = "";
             memcpy(part, mine + at, n);
-            size_t d = distance(name, part);
+            size_t d = name_distance(name, part);
             if (d < far) far = d;
         }
         if (far < least) least = far, best = &rows[i];
     }
-    return best;
+    return least * 2 <= n ? best : NULL;
 }
 
 static const struct accelerator *unknown(const char *name, size_t size, const char *asked, gyr_error *e) {
     int shown = size > 40 ? 40 : (int)size;
     const struct accelerator *near = *asked ? nearest(asked) : NULL;
-    if (!near) return fail_null(e, GYR_USAGE, "\"%.*s\" names no card; name one such as MI300X", shown, name);
+    if (!strncmp(asked, "this", 4))
+        return fail_null(e, GYR_USAGE,
+                         "%.*s: gyr plans for this machine alone; leave out --on for that, or the machine", shown,
+                         name);
+    if (!*asked) return fail_null(e, GYR_USAGE, "\"%.*s\" names no card; name one such as MI300X", shown, name);
+    if (!near) return fail_null(e, GYR_USAGE, "%.*s: not a card that gyr knows; name one such as MI300X", shown, name);
     return fail_null(e, GYR_USAGE, "%.*s: not a card that gyr knows; the nearest is %s", shown, name, near->name);
 }
 
@@ -100,11 +80,11 @@ const struct accelerator *accelerator_named(const char *name, size_t size, bool 
     char asked[PLAIN];
     const struct accelerator *last = NULL, *ending = NULL, *module = NULL;
     size_t n = 0, n_ending = 0;
-    plain(name, size, asked);
+    name_plain(name, size, asked);
     *others = false;
     for (size_t i = 0; i < ROWS && *asked; i++) {
         char mine[PLAIN];
-        plain(rows[i].name, strlen(rows[i].name), mine);
+        name_plain(rows[i].name, strlen(rows[i].name), mine);
         if (!strcmp(mine, asked)) return &rows[i];
         if (!fits(rows[i].name, name, size)) continue;
         last = &rows[i];

@@ -3,6 +3,7 @@
 #include "hub/hub.h"
 #include "model/shapes.h"
 #include "model/synth.h"
+#include "plan/near.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,11 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
-// The shape whose name begins like this, or has most of its letters in place.
+// The shape whose name is this but for some letters; or else one that begins like it.
 static const char *nearest(const char *name) {
+    char own[PLAIN], theirs[PLAIN];
     const struct shape *s;
     const char *best = NULL;
-    size_t most = 3; // fewer letters are chance
+    size_t least = name_plain(name, strlen(name), own) / 3 + 1, most = 3; // fewer letters are chance
+    for (size_t i = 0; (s = shape_row(i)); i++) {
+        name_plain(s->name, strlen(s->name), theirs);
+        size_t far = name_distance(own, theirs);
+        if (far < least) least = far, best = s->name;
+    }
+    if (best) return best;
     for (size_t i = 0; (s = shape_row(i)); i++) {
         size_t n = 0;
         while (name[n] && name[n] == s->name[n]) n++;
@@ -25,9 +33,9 @@ static const char *nearest(const char *name) {
 
 static struct checkpoint *unknown(const char *name, gyr_error *e) {
     const char *near = nearest(name);
-    return fail_null(e, GYR_IO, "%.200s: neither a file nor a shape; %s%s", name,
+    return fail_null(e, GYR_IO, "%.200s: neither a file nor a shape; %s%s%s", name,
                      near ? "did you mean " : "give a model file, hf:OWNER/NAME, or a shape such as falcon-40b",
-                     near ? near : "");
+                     near ? near : "", near ? "?" : "");
 }
 
 static void remove_folder(const char *folder) {

@@ -26,6 +26,7 @@ struct table {
 
 struct word_counts {
     struct pretokenizer pre;
+    bool spaced; // a space is put in front of each text
     struct pool *pool;
     struct table *tables; // [threads]
     uint64_t key[2];
@@ -101,9 +102,14 @@ static size_t piece_end(struct text t, size_t from) {
     return at;
 }
 
+struct piece {
+    struct text text;
+    bool begins; // the text it is of
+};
+
 struct counting {
     struct word_counts *c;
-    struct text *pieces;
+    struct piece *pieces;
     size_t n, room;
     atomic_size_t next;
     atomic_bool failed; // no memory
@@ -114,18 +120,33 @@ static bool cut(struct counting *w, const struct text *texts, size_t n) {
         for (size_t from = 0, to; from < texts[i].size; from = to) {
             if (!ARRAY_GROW(w->pieces, w->n, w->room)) return false;
             to = piece_end(texts[i], from);
-            w->pieces[w->n++] = (struct text){texts[i].data + from, to - from};
+            w->pieces[w->n++] = (struct piece){{texts[i].data + from, to - from}, !from};
         }
     return true;
 }
 
-static bool count_piece(const struct counting *w, struct table *t, struct text piece, struct words *words) {
+static bool count_word(const struct counting *w, struct table *t, struct text word) {
+    return add(t, hash_bytes(w->c->key, word.data, word.size), word, 1, false);
+}
+
+// With a space in front, which is a word of its own before white space.
+static bool count_first(const struct counting *w, struct table *t, struct text word) {
+    struct buf spaced = {0};
+    bool alone = *word.data == ' ' || *word.data == '\n';
+    buf_putc(&spaced, ' ');
+    if (!alone) buf_append(&spaced, word.data, word.size);
+    bool ok = !spaced.failed && count_word(w, t, (struct text){spaced.data, spaced.size});
+    buf_free(&spaced);
+    return ok && (!alone || count_word(w, t, word));
+}
+
+static bool count_piece(const struct counting *w, struct table *t, struct piece p, struct words *words) {
     struct scan scan = {0};
-    bool ok = scan_begin(&scan, piece.size) && pretokenize(&w->c->pre, &scan, piece.data, piece.size, words);
+    bool ok = scan_begin(&scan, p.text.size) && pretokenize(&w->c->pre, &scan, p.text.data, p.text.size, words);
     for (size_t i = 0; ok && i < words->spans.n; i++) {
         struct span s = words->spans.at[i];
         struct text word = {words->text + s.begin, s.end - s.begin};
-        ok = add(t, hash_bytes(w->c->key, word.data, word.size), word, 1, false);
+        ok = (w->c->spaced && p.begins && !i ? count_first : count_word)(w, t, word);
     }
     scan_end(&scan);
     return ok;
@@ -143,9 +164,13 @@ static void count_task(void *arg, size_t task) {
 // -------------------------------------------------------------------------------------------------------- all
 
 struct word_counts *word_counts_new(const char *pre, unsigned threads, gyr_error *e) {
-    struct vocab v = {.pre = (char *)(uintptr_t)pre, .byte_level = true};
+    static char spaced[] = "\n| ?[^ \n]+| ";
+    struct split split = {.pattern = spaced, .behavior = SPLIT_ISOLATED};
+    struct vocab v = {.pre = (char *)(uintptr_t)pre, .byte_level = pre};
+    if (!pre) v.has_splits = true, v.splits = &split, v.n_splits = 1;
     struct word_counts *c = calloc(1, sizeof *c);
     if (!c) return fail_memory(e, "words"), NULL;
+    c->spaced = !pre;
     bool ok = pretokenizer_init(&c->pre, &v, "words", e) && (c->pool = pool_new(threads, e));
     if (ok && !(c->tables = calloc(pool_threads(c->pool), sizeof *c->tables))) ok = fail_memory(e, "words");
     if (ok && getrandom(c->key, sizeof c->key, 0) != sizeof c->key) c->key[0] = (uintptr_t)c;

@@ -6,8 +6,11 @@
 #include "format/alphabet.h"
 #include "format/index.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { CODES = 0x110000, MARK = 0x2581 };
 
 struct word {
     size_t at;
@@ -44,9 +47,10 @@ struct job {
     const struct learn_options *o;
     struct index by_name;
     size_t token_room, merge_room;
+    int32_t *units;   // the token of each byte, or of each character; -1: none
     int32_t *symbols; // of all words, one behind the other
     struct word *words;
-    size_t n_words;
+    size_t n_words, word_room, n_fixed; // fixed: tokens that no merge makes
     struct pair_count *pairs;
     size_t n_pairs, pair_room;
     uint32_t *slots; // 1 + pair; 0: free
@@ -71,6 +75,7 @@ static bool add_token(struct job *j, struct text s) {
     char *own = malloc(s.size + 1);
     if (!own || !ARRAY_GROW(l->tokens, l->n, j->token_room)) return free(own), no_memory(j);
     memcpy(own, s.data, s.size);
+    own[s.size] = 0;
     l->tokens[l->n] = (struct text){own, s.size};
     return index_add(&j->by_name, l->tokens, sizeof *l->tokens, l->n++) != INDEX_NO_MEMORY || no_memory(j);
 }
@@ -85,16 +90,77 @@ static bool add_special(struct job *j, struct text s) {
 }
 
 // Bytes in the order of the characters that stand for them.
-static bool add_bytes(struct job *j, int32_t ids[256]) {
+static bool add_bytes(struct job *j) {
     for (uint32_t c = 0, n = 0; n < 256; c++) {
         int byte = alphabet_byte(c);
         char one = (char)byte;
         if (byte < 0) continue;
-        ids[byte] = (int32_t)j->l->n;
+        j->units[byte] = (int32_t)j->l->n;
         if (!add_token(j, (struct text){&one, 1})) return false;
         n++;
     }
     return true;
+}
+
+static bool add_byte_names(struct job *j) {
+    for (unsigned i = 0; i < 256; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", i);
+        if (!add_special(j, (struct text){name, 6})) return false;
+    }
+    return true;
+}
+
+struct character {
+    uint32_t code;
+    uint64_t count;
+};
+
+static int by_count(const void *a, const void *b) {
+    const struct character *x = a, *y = b;
+    if (x->count != y->count) return x->count < y->count ? 1 : -1;
+    return x->code < y->code ? -1 : x->code > y->code;
+}
+
+static int by_code(const void *a, const void *b) {
+    const struct character *x = a, *y = b;
+    return x->code < y->code ? -1 : x->code > y->code;
+}
+
+// The most frequent characters, in the order of their codes.
+static bool add_characters(struct job *j, const struct counted_word *words, size_t n) {
+    struct character *all = calloc(CODES, sizeof *all);
+    size_t found = 0, room = j->o->size - j->n_fixed;
+    if (!all) return no_memory(j);
+    for (size_t i = 0; i < n; i++)
+        for (size_t at = 0; at < words[i].word.size;) {
+            uint32_t c = 0;
+            at += (size_t)utf8_decode(words[i].word.data + at, words[i].word.size - at, &c);
+            all[c == ' ' ? MARK : c].count += words[i].count;
+        }
+    for (uint32_t c = 0; c < CODES; c++)
+        if (all[c].count) all[found++] = (struct character){c, all[c].count};
+    qsort(all, found, sizeof *all, by_count);
+    if (found > MOST_CHARACTERS) found = MOST_CHARACTERS;
+    if (found > room) found = room;
+    qsort(all, found, sizeof *all, by_code);
+    bool ok = true;
+    for (size_t i = 0; ok && i < found; i++) {
+        char c[4];
+        j->units[all[i].code] = (int32_t)j->l->n;
+        ok = add_token(j, (struct text){c, (size_t)utf8_encode(all[i].code, c)});
+    }
+    free(all);
+    return ok;
+}
+
+static bool add_units(struct job *j, const struct counted_word *words, size_t n) {
+    size_t all = j->o->characters ? CODES : 256;
+    if (!(j->units = malloc(all * sizeof *j->units))) return no_memory(j);
+    for (size_t i = 0; i < all; i++) j->units[i] = -1;
+    if (j->o->characters && !add_byte_names(j)) return false;
+    j->n_fixed = j->l->n;
+    return j->o->characters ? add_characters(j, words, n) : add_bytes(j);
 }
 
 // The token of both together, which may have been made of other halves before.
@@ -107,7 +173,7 @@ static bool join(struct job *j, uint64_t key, int32_t *made) {
     struct text s = {both, a->size + b->size};
     size_t at = find_token(j, s);
     bool ok = true;
-    if (at < j->l->n_special)
+    if (at < j->n_fixed)
         ok = fail(j->e, GYR_USAGE, "special token \"%.*s\": the texts have it as a word; choose another",
                   (int)(s.size < 80 ? s.size : 80), s.data);
     else if (at == SIZE_MAX)
@@ -216,16 +282,37 @@ static bool push_fresh(struct job *j) {
 
 // ------------------------------------------------------------------------------------------------------- words
 
-static bool take_words(struct job *j, const struct counted_word *words, size_t n, const int32_t ids[256]) {
-    size_t all = 0, at = 0;
+// A byte, or a character, of a word's text from *at on: its token, and *at behind it. A space is U+2581.
+static int32_t unit_at(const struct job *j, struct text w, size_t *at) {
+    uint32_t c = (unsigned char)w.data[*at];
+    *at += j->o->characters ? (size_t)utf8_decode(w.data + *at, w.size - *at, &c) : 1;
+    return j->units[j->o->characters && c == ' ' ? MARK : c];
+}
+
+static bool end_word(struct job *j, size_t from, size_t to, uint64_t count) {
+    if (from == to) return true;
+    if (j->n_words >= UINT32_MAX || !ARRAY_GROW(j->words, j->n_words, j->word_room)) return no_memory(j);
+    j->words[j->n_words++] = (struct word){from, (uint32_t)(to - from), (int64_t)count};
+    return true;
+}
+
+// What has no token cuts its word.
+static bool take_words(struct job *j, const struct counted_word *words, size_t n) {
+    size_t all = 0, to = 0;
     for (size_t i = 0; i < n; i++) all += words[i].word.size;
-    j->symbols = malloc((all + 1) * sizeof *j->symbols);
-    j->words = malloc((n + 1) * sizeof *j->words);
-    if (!j->symbols || !j->words || n >= UINT32_MAX) return no_memory(j);
+    if (!(j->symbols = malloc((all + 1) * sizeof *j->symbols))) return no_memory(j);
     for (size_t i = 0; i < n; i++) {
-        struct text w = words[i].word;
-        j->words[j->n_words++] = (struct word){at, (uint32_t)w.size, (int64_t)words[i].count};
-        for (size_t k = 0; k < w.size; k++) j->symbols[at++] = ids[(unsigned char)w.data[k]];
+        size_t from = to;
+        for (size_t at = 0; at < words[i].word.size;) {
+            int32_t id = unit_at(j, words[i].word, &at);
+            if (id >= 0)
+                j->symbols[to++] = id;
+            else if (!end_word(j, from, to, words[i].count))
+                return false;
+            else
+                from = to;
+        }
+        if (!end_word(j, from, to, words[i].count)) return false;
     }
     for (uint32_t i = 0; i < j->n_words; i++) {
         const struct word *w = &j->words[i];
@@ -314,6 +401,7 @@ static void close_job(struct job *j) {
     free(j->fresh);
     free(j->pairs);
     free(j->slots);
+    free(j->units);
     free(j->symbols);
     free(j->words);
     index_free(&j->by_name);
@@ -322,15 +410,14 @@ static void close_job(struct job *j) {
 bool learn(struct learned *l, const struct counted_word *words, size_t n, const struct learn_options *o, gyr_error *e) {
     gyr_error made = {0};
     struct job j = {.l = l, .o = o, .e = &made};
-    int32_t ids[256];
     bool ok = true;
-    *l = (struct learned){0};
+    *l = (struct learned){.characters = o->characters};
     if (o->size < o->n_special + 256 || o->size > INT32_MAX / 2)
         ok = fail(&made, GYR_USAGE, "vocabulary of %zu tokens: %zu for bytes and special tokens is the least", o->size,
                   o->n_special + 256);
     for (size_t i = 0; ok && i < o->n_special; i++) ok = add_special(&j, o->special[i]);
     l->n_special = o->n_special;
-    ok = ok && add_bytes(&j, ids) && take_words(&j, words, n, ids) && merge_all(&j);
+    ok = ok && add_units(&j, words, n) && take_words(&j, words, n) && merge_all(&j);
     close_job(&j);
     drop_earlier(l);
     if (ok) return true;

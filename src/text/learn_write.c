@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A token as the file spells it: special ones as they are, others in GPT-2's alphabet.
+// A token as the file spells it: special ones as they are, others in GPT-2's alphabet if they are bytes.
 static json_t *spelled(const struct learned *l, size_t id, struct buf *room) {
     struct text s = l->tokens[id];
-    if (id < l->n_special) return json_stringn(s.data, s.size);
+    if (id < l->n_special || l->characters) return json_stringn(s.data, s.size);
     buf_clear(room);
     for (size_t i = 0; i < s.size; i++) {
         char c[4];
@@ -38,6 +38,23 @@ static json_t *splits(const char *pre) {
     return json_pack("{s:s,s:o}", "type", "Sequence", "pretokenizers", steps);
 }
 
+static json_t *replace(const char *what, const char *by) {
+    return json_pack("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", "String", what, "content", by);
+}
+
+// As SentencePiece spells a text: U+2581 for each space, and one in front. No merge reaches over one, nor over a line
+// end, so nothing has to be cut.
+static json_t *mark_spaces(void) {
+    return json_pack("{s:s,s:[{s:s,s:s},o]}", "type", "Sequence", "normalizers", "type", "Prepend", "prepend",
+                     "\xe2\x96\x81", replace(" ", "\xe2\x96\x81"));
+}
+
+static json_t *unmark_spaces(void) {
+    return json_pack("{s:s,s:[o,{s:s},{s:s},{s:s,s:s,s:i,s:i}]}", "type", "Sequence", "decoders",
+                     replace("\xe2\x96\x81", " "), "type", "ByteFallback", "type", "Fuse", "type", "Strip", "content",
+                     " ", "start", 1, "stop", 0);
+}
+
 static json_t *added(const struct learned *l) {
     json_t *all = json_array();
     for (size_t i = 0; i < l->n_special; i++)
@@ -49,7 +66,7 @@ static json_t *added(const struct learned *l) {
 
 static json_t *model(const struct learned *l, const char *pre) {
     json_t *names = json_array(), *vocab = json_object(), *merges = json_array();
-    const struct patterns *p = patterns_find(pre);
+    const struct patterns *p = pre ? patterns_find(pre) : NULL;
     struct buf room = {0};
     bool ok = names && vocab && merges;
     for (size_t i = 0; ok && i < l->n; i++) {
@@ -63,18 +80,21 @@ static json_t *model(const struct learned *l, const char *pre) {
     buf_free(&room);
     json_decref(names);
     if (ok)
-        return json_pack("{s:s,s:n,s:n,s:n,s:n,s:b,s:b,s:b,s:o,s:o}", "type", "BPE", "dropout", "unk_token",
-                         "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
-                         "ignore_merges", p && p->ignore_merges, "vocab", vocab, "merges", merges);
+        return json_pack("{s:s,s:n,s:s?,s:n,s:n,s:b,s:b,s:b,s:o,s:o}", "type", "BPE", "dropout", "unk_token",
+                         l->characters ? l->tokens[0].data : NULL, "continuing_subword_prefix", "end_of_word_suffix",
+                         "fuse_unk", l->characters, "byte_fallback", l->characters, "ignore_merges",
+                         p && p->ignore_merges, "vocab", vocab, "merges", merges);
     json_decref(vocab);
     json_decref(merges);
     return NULL;
 }
 
 bool learned_write(const struct learned *l, const char *pre, const char *path, gyr_error *e) {
-    json_t *root = json_pack("{s:s,s:n,s:n,s:o,s:n,s:o,s:n,s:o,s:o}", "version", "1.0", "truncation", "padding",
-                             "added_tokens", added(l), "normalizer", "pre_tokenizer", splits(pre), "post_processor",
-                             "decoder", byte_level(true, true), "model", model(l, pre));
+    bool marked = l->characters;
+    json_t *root = json_pack("{s:s,s:n,s:n,s:o,s:o,s:o,s:n,s:o,s:o}", "version", "1.0", "truncation", "padding",
+                             "added_tokens", added(l), "normalizer", marked ? mark_spaces() : json_null(),
+                             "pre_tokenizer", marked ? json_null() : splits(pre), "post_processor", "decoder",
+                             marked ? unmark_spaces() : byte_level(true, true), "model", model(l, pre));
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     if (!text) return fail_memory(e, path);

@@ -16,9 +16,15 @@ enum { SIZE = 32768 };
 // Reading is most of the time; learning is the rest.
 static const double reading_part = 0.6;
 
+static const char sentencepiece[] = "sentencepiece";
+
 struct job {
     const gyr_tokenizer_training *o;
     const char *pre;
+    bool spelled;         // as SentencePiece does
+    struct text *special; // of the vocabulary: with what stands for unknown text in front, if it is spelled
+    size_t n_special;
+    struct text begin, end; // what begins and ends texts
     struct word_counts *counts;
     gyr_tokenizer_trained done;
     gyr_error *e;
@@ -59,10 +65,12 @@ static bool write_text(const char *path, const char *text, gyr_error *e) {
     return out_close(o, ok, ok ? e : NULL) && ok;
 }
 
-// What transformers wants to know beside the vocabulary. The first special token begins and ends texts.
-static bool write_config(const char *path, struct text end, gyr_error *e) {
-    json_t *j = json_pack("{s:s,s:s%,s:s%,s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "bos_token", end.data,
-                          end.size, "eos_token", end.data, end.size, "clean_up_tokenization_spaces", 0);
+// What transformers wants to know beside the vocabulary.
+static bool write_config(const struct job *job, const char *path, gyr_error *e) {
+    json_t *j =
+        json_pack("{s:s,s:s%,s:s%,s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "bos_token", job->begin.data,
+                  job->begin.size, "eos_token", job->end.data, job->end.size, "clean_up_tokenization_spaces", 0);
+    if (j && job->spelled) json_object_set_new(j, "unk_token", json_string(job->special[0].data));
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     json_decref(j);
     bool ok = text ? write_text(path, text, e) : fail_memory(e, path);
@@ -73,7 +81,7 @@ static bool write_config(const char *path, struct text end, gyr_error *e) {
 static bool write_all(const struct job *j, const struct learned *l, gyr_error *e) {
     char *vocab = in_folder(j->o->output, "tokenizer.json", e);
     char *config = vocab ? in_folder(j->o->output, "tokenizer_config.json", e) : NULL;
-    bool ok = config && learned_write(l, j->pre, vocab, e) && write_config(config, l->tokens[0], e);
+    bool ok = config && learned_write(l, j->pre, vocab, e) && write_config(j, config, e);
     free(vocab);
     free(config);
     return ok;
@@ -90,44 +98,60 @@ static bool make_folder(const char *path, gyr_error *e) {
 // --------------------------------------------------------------------------------------------------- all
 
 static bool check(const struct job *j) {
-    static const char *const known[] = {"gpt-2", "llama-bpe", "qwen2"};
+    static const char *const known[] = {"gpt-2", "llama-bpe", "qwen2", sentencepiece};
     const gyr_tokenizer_training *o = j->o;
     if (!o->n_data) return fail(j->e, GYR_USAGE, "no data; name files with texts");
     if (!o->output || !*o->output) return fail(j->e, GYR_USAGE, "no output; name a folder for the tokenizer");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(j->pre, known[i])) return true;
-    return fail(j->e, GYR_USAGE, "pre-tokenizer '%.40s': gyr trains with gpt-2, llama-bpe and qwen2", j->pre);
+    return fail(j->e, GYR_USAGE, "pre-tokenizer '%.40s': gyr trains with gpt-2, llama-bpe, qwen2 and sentencepiece",
+                j->pre);
+}
+
+// The first of those that are given begins and ends texts. If none are, SentencePiece's usual ones do, or GPT-2's one.
+static bool take_special(struct job *j) {
+    static const struct text unknown = {"<unk>", 5}, begin = {"<s>", 3}, end = {"</s>", 4},
+                             both = {"<|endoftext|>", 13};
+    const gyr_tokenizer_training *o = j->o;
+    if (!(j->special = calloc(o->n_special + 3, sizeof *j->special))) return fail_memory(j->e, o->output);
+    if (j->spelled) j->special[j->n_special++] = unknown;
+    j->begin = o->n_special ? (struct text){o->special[0], strlen(o->special[0])} : j->spelled ? begin : both;
+    j->end = !o->n_special && j->spelled ? end : j->begin;
+    for (size_t i = 0; i < o->n_special; i++)
+        j->special[j->n_special++] = (struct text){o->special[i], strlen(o->special[i])};
+    if (o->n_special) return true;
+    j->special[j->n_special++] = j->begin;
+    if (j->spelled) j->special[j->n_special++] = j->end;
+    return true;
 }
 
 static bool learn_words(struct job *j, struct learned *l) {
     const gyr_tokenizer_training *o = j->o;
-    static const struct text end = {"<|endoftext|>", 13};
-    struct text *special = calloc(o->n_special + 1, sizeof *special);
     size_t n;
-    struct counted_word *words = special ? word_counts_take(j->counts, &n, j->e) : NULL;
-    for (size_t i = 0; special && i < o->n_special; i++)
-        special[i] = (struct text){o->special[i], strlen(o->special[i])};
+    struct counted_word *words = word_counts_take(j->counts, &n, j->e);
     struct learn_options how = {.size = o->size ? o->size : SIZE,
+                                .characters = j->spelled,
                                 .least = o->least,
-                                .special = o->n_special ? special : &end,
-                                .n_special = o->n_special ? o->n_special : 1,
+                                .special = j->special,
+                                .n_special = j->n_special,
                                 .progress = tell_learning,
                                 .user = j};
-    bool ok = special ? words && learn(l, words, n, &how, j->e) : fail_memory(j->e, o->output);
+    bool ok = words && learn(l, words, n, &how, j->e);
     if (words) j->done.words = n;
     free(words);
-    free(special);
     return ok;
 }
 
 static bool train(struct job *j) {
     struct learned l = {0};
-    bool ok = check(j) && make_folder(j->o->output, j->e) &&
-              (j->counts = word_counts_new(j->pre, j->o->threads, j->e)) &&
+    j->spelled = !strcmp(j->pre, sentencepiece);
+    bool ok = check(j) && take_special(j) && make_folder(j->o->output, j->e) &&
+              (j->counts = word_counts_new(j->spelled ? NULL : j->pre, j->o->threads, j->e)) &&
               texts_read(j->o->data, j->o->n_data, count, j, j->e) && learn_words(j, &l) && write_all(j, &l, j->e);
     j->done.size = l.n;
     j->done.merges = l.n_merges;
     word_counts_free(j->counts);
+    free(j->special);
     learned_free(&l);
     return ok;
 }

@@ -116,7 +116,7 @@ def what_is_wrong_with_it_on_one_rank_is_said():
     (places[1] / "a.gguf").write_bytes(bad)
 
     def one(text, folder):
-        words = ("run", "--adapter", "a.gguf", *SAMPLED, PROMPT)
+        words = ("run", "--split", "layers", "--adapter", "a.gguf", *SAMPLED, PROMPT)
         status, out, err = ended(start((1, "env", "-C", str(places[0]), GYR, *words),
                                        (1, "env", "-C", str(folder), GYR, *words)))
         said = [line for line in err.splitlines() if line.startswith("gyr: ")]

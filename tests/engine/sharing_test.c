@@ -132,6 +132,13 @@ static void what_cannot_be(bool mixture) {
             ": --gpu-layers and --cpu-experts need a card; name one, or auto");
     refused(&(gyr_model_options){.device = "auto", .gpu_layers = 1}, GYR_UNSUPPORTED,
             ": this machine has no card to share it with; see gyr devices");
+    refused(&(gyr_model_options){.device = "cpu", .no_cpu = true}, GYR_USAGE,
+            ": --no-cpu needs a card; name one, or auto");
+    refused(&(gyr_model_options){.device = "stand-in", .gpu_layers = 1, .no_cpu = true}, GYR_USAGE,
+            ": --no-cpu leaves the CPU nothing; leave out --gpu-layers and --cpu-experts");
+    refused(&(gyr_model_options){.device = "auto", .no_cpu = true}, GYR_UNSUPPORTED,
+            ": --no-cpu, and this machine has no card that can be used; see gyr devices");
+    check_shared((gyr_model_options){.device = "stand-in", .no_cpu = true});
     if (!mixture)
         refused(&(gyr_model_options){.device = "stand-in", .cpu_experts = true}, GYR_USAGE,
                 ": has no experts; leave out --cpu-experts");

@@ -189,8 +189,11 @@ def training_is_planned_with_intervals():
 def nonsense_is_refused_in_a_line():
     form = "examples/prices.tsv shows the form"
     problems = refused(2, "MI301X: not a card that gyr knows; the nearest is MI300X", "falcon-40b", "--on", "MI301X")
+    problems += refused(2, "Raspberry Pi 5: not a card that gyr knows; name one such as MI300X", "falcon-40b", "--on", "Raspberry Pi 5")
     problems += refused(2, "0 x L4: the number of cards is from 1 to 65536", "falcon-40b", "--on", "0 x L4")
-    problems += refused(3, "falcon-41b: neither a file nor a shape; did you mean falcon-40b", "falcon-41b", "--on", "L4")
+    problems += refused(3, "falcon-41b: neither a file nor a shape; did you mean falcon-40b?", "falcon-41b", "--on", "L4")
+    problems += refused(3, "Llama3-8B: neither a file nor a shape; did you mean llama-3-8b?", "Llama3-8B", "--on", "L4")
+    problems += refused(2, "this one: gyr plans for this machine alone; leave out --on for that, or the machine", "falcon-40b", "--on", "L4 + this one")
     problems += refused(2, "falcon-40b: a context of 4096 tokens; the model was trained for 2048",
                         "falcon-40b", "--on", "L4", "-c", 4096)
     problems += refused(2, "budget 1/d: write USD to buy for, such as 20000, or USD an hour to rent for, such as 8/h",

@@ -37,21 +37,22 @@ static gyr_tokenizer_training options_of(const char *const *data, const char *ou
         .data = data, .n_data = 1, .output = output, .size = 700, .special = special, .n_special = 2, .threads = 1};
 }
 
-// The next string of a JSON text from *at on, as it is spelled: the texts' tokens have no escapes but these two.
+// The next string of a JSON text from *at on: the texts' tokens have no escapes but these three.
 static void next_string(const char **at, char *to) {
     for (*at = strchr(*at, '"') + 1; **at != '"'; (*at)++) {
-        *at += **at == '\\';
-        *to++ = **at;
+        bool escaped = **at == '\\';
+        *at += escaped;
+        *to++ = escaped && **at == 't' ? '\t' : **at;
     }
     (*at)++;
     *to = 0;
 }
 
 static void merges_are_those_of_hugging_face(void) {
-    static const char *const kinds[] = {"gpt-2", "llama-bpe", "qwen2"};
+    static const char *const kinds[] = {"gpt-2", "llama-bpe", "qwen2", "sentencepiece"};
     static char json[MOST], golden[MOST];
     const char *data[] = {test_data("train/texts.jsonl")};
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         gyr_error e = {0};
         gyr_tokenizer_trained done;
         char name[64], left[64], right[64], both[130];
@@ -80,15 +81,18 @@ static void merges_are_those_of_hugging_face(void) {
 
 static void threads_change_no_byte(void) {
     static char one[MOST], other[MOST];
-    const char *data[] = {test_data("train/texts.jsonl")};
-    gyr_error e = {0};
-    gyr_tokenizer_training o = options_of(data, file_of("one"));
-    REQUIRE(gyr_train_tokenizer(&o, NULL, &e) == GYR_OK);
-    o.threads = 3;
-    o.output = file_of("other");
-    REQUIRE(gyr_train_tokenizer(&o, NULL, &e) == GYR_OK);
-    size_t n = read_all(file_of("one/tokenizer.json"), one);
-    CHECK(n > 10000 && n == read_all(file_of("other/tokenizer.json"), other) && !memcmp(one, other, n));
+    const char *data[] = {test_data("train/texts.jsonl")}, *const kinds[] = {"sentencepiece", "gpt-2"};
+    for (size_t i = 0; i < 2; i++) {
+        gyr_error e = {0};
+        gyr_tokenizer_training o = options_of(data, file_of("one"));
+        o.pre = kinds[i];
+        REQUIRE(gyr_train_tokenizer(&o, NULL, &e) == GYR_OK);
+        o.threads = 3;
+        o.output = file_of("other");
+        REQUIRE(gyr_train_tokenizer(&o, NULL, &e) == GYR_OK);
+        size_t n = read_all(file_of("one/tokenizer.json"), one);
+        CHECK(n > 10000 && n == read_all(file_of("other/tokenizer.json"), other) && !memcmp(one, other, n));
+    }
 }
 
 // A text of several pieces is learned from as if it were one.
@@ -117,12 +121,12 @@ static void pieces_change_nothing(void) {
     free(many);
 }
 
-static void it_can_be_used_at_once(void) {
-    static const char text[] = "don't bad\xc3\xa9 \xf0\x9f\x98\x80\n\n";
+// Opens the tokenizer of a folder: a text's tokens are fewer than its bytes, and come back as the text.
+static void use(const char *name, const char *text) {
     gyr_error e = {0};
     gyr_tokens t;
     size_t size;
-    gyr_tokenizer *tok = gyr_tokenizer_open(file_of("one"), &e);
+    gyr_tokenizer *tok = gyr_tokenizer_open(file_of(name), &e);
     if (!tok) printf("  %s\n", e.message);
     REQUIRE(tok && gyr_tokenize(tok, text, strlen(text), 0, &t, &e) == GYR_OK);
     char *back = gyr_detokenize(tok, t.ids, t.count, false, &size, &e);
@@ -131,6 +135,36 @@ static void it_can_be_used_at_once(void) {
     gyr_free(back);
     gyr_free(t.ids);
     gyr_tokenizer_close(tok);
+}
+
+static void it_can_be_used_at_once(void) { use("one", "don't bad\xc3\xa9 \xf0\x9f\x98\x80\n\n"); }
+
+// The 1,000 most frequent characters are tokens: one of 1,100 words, each a letter, has its own, and a rare one is
+// bytes.
+static void rare_characters_are_bytes(void) {
+    static char many[MOST], text[] = "\xe4\xb8\x80\xe4\xb8\x80 \n \xe5\x8f\xbf", json[MOST];
+    size_t n = 0;
+    for (uint32_t c = 0x4e00; c < 0x4e00 + 1100; c++)
+        for (int k = 0; k < (c < 0x4e00 + 900 ? 3 : 1); k++) {
+            memcpy(many + n,
+                   (char[]){(char)(0xe0 | c >> 12), (char)(0x80 | (c >> 6 & 63)), (char)(0x80 | (c & 63)), '\n'}, 4);
+            n += 4;
+        }
+    write_all(file_of("many.txt"), many, n);
+    gyr_error e = {0};
+    gyr_tokenizer_trained done;
+    const char *data[] = {file_of("many.txt")};
+    gyr_tokenizer_training o = {
+        .data = data, .n_data = 1, .output = file_of("rare"), .pre = "sentencepiece", .least = 2};
+    REQUIRE(gyr_train_tokenizer(&o, &done, &e) == GYR_OK);
+    CHECK_INT(done.size, 3 + 256 + 1000); // the line end and the space among them
+    CHECK_INT(done.merges, 0);
+    CHECK(read_all(file_of("rare/tokenizer_config.json"), json) && strstr(json, "\"bos_token\": \"<s>\"") &&
+          strstr(json, "\"eos_token\": \"</s>\"") && strstr(json, "\"unk_token\": \"<unk>\""));
+    use("rare", text);
+    o.size = 258;
+    CHECK_INT(gyr_train_tokenizer(&o, NULL, &e), GYR_USAGE);
+    CHECK_STR(e.message, "vocabulary of 258 tokens: 259 for bytes and special tokens is the least");
 }
 
 static void what_is_wrong_is_told(void) {
@@ -207,6 +241,7 @@ int main(void) {
     RUN(threads_change_no_byte);
     RUN(pieces_change_nothing);
     RUN(it_can_be_used_at_once);
+    RUN(rare_characters_are_bytes);
     RUN(what_is_wrong_is_told);
     RUN(special_tokens_are_checked);
     RUN(it_can_be_stopped);

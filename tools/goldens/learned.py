@@ -4,6 +4,8 @@ that Hugging Face's tokenizers learn from these texts.
 
     python tools/goldens/learned.py
 
+The last golden, learned-sentencepiece.txt, is of words of characters with the space in front of them.
+
 The texts are drawn here: words of few letters, so that many pairs are equally frequent, runs of the same sign, which are
 merged in more than one way, and words of many scripts. A line of a golden is a merge: two tokens in GPT-2's alphabet.
 """
@@ -14,7 +16,7 @@ sys.path.pop(0)  # this folder: its scripts are named like the packages they ask
 import json
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 DATA = Path(__file__).resolve().parent.parent.parent / "tests/data/train"
 SIZE, SPECIAL = 700, ["<|endoftext|>", "<|x|>"]
@@ -58,6 +60,16 @@ def learn(all_texts, pattern):
     return [m if isinstance(m, str) else " ".join(m) for m in json.loads(tok.to_str())["model"]["merges"]]
 
 
+def learn_spelled(all_texts):
+    """As docs/training.md says of --pre sentencepiece: the names of bytes are special tokens here."""
+    tok = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tok.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tok.pre_tokenizer = pre_tokenizers.Split(Regex("\n|\u2581?[^\u2581\n]+|\u2581"), "isolated")
+    tok.train_from_iterator(all_texts, trainers.BpeTrainer(
+        vocab_size=SIZE, special_tokens=["<unk>"] + SPECIAL + [f"<0x{i:02X}>" for i in range(256)], limit_alphabet=1000, show_progress=False))
+    return [m if isinstance(m, str) else " ".join(m) for m in json.loads(tok.to_str())["model"]["merges"]]
+
+
 def main():
     lines = list(texts())
     (DATA / "texts.jsonl").write_text("".join(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in lines), encoding="utf-8")
@@ -65,6 +77,9 @@ def main():
         merges = learn(lines, pattern)
         (DATA / f"learned-{pre}.txt").write_text("\n".join(merges) + "\n", encoding="utf-8")
         print(pre, len(merges))
+    merges = learn_spelled(lines)
+    (DATA / "learned-sentencepiece.txt").write_text("\n".join(merges) + "\n", encoding="utf-8")
+    print("sentencepiece", len(merges))
 
 
 if __name__ == "__main__":

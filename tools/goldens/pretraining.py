@@ -34,9 +34,8 @@ def draw_one(seed, position):
     return float(random_at(seed, np.array([position], dtype=np.uint64))[0])
 
 
-def texts(gyr):
+def texts(gyr, data):
     """-> (learned, held out): tokens and bytes of each text."""
-    data = ROOT / "tests/data/train/texts.jsonl"
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([gyr, "train", "tokenizer", "--data", data, "--vocab-size", str(VOCAB), "-o", folder], check=True,
                        stdout=subprocess.DEVNULL)
@@ -101,16 +100,20 @@ def begin(poet):
     return poet
 
 
-def main():
+def run(gyr, data, nudge=0.0):
+    """-> loss, rate and the gradient's length of each step, and of what is held out: texts, loss and bits per byte. nudge: by what part
+    of itself the first number of all is another one."""
     sys.path.insert(0, str(ROOT / "tools/poet"))
     from train import Poet
     torch.set_num_threads(1)
-    learned, held = texts(sys.argv[1])
+    learned, held = texts(gyr, data)
     poet = begin(Poet(VOCAB, DIM, LAYERS, HEAD))
+    with torch.no_grad():
+        poet.embed.weight[0, 0] *= 1 + nudge
     every = list(poet.parameters())
     adam = torch.optim.AdamW([{"params": [p for p in every if p.ndim > 1], "weight_decay": DECAY},
                               {"params": [p for p in every if p.ndim == 1], "weight_decay": 0.0}], lr=RATE)
-    stream, warmup, lines = blocks(learned, lambda e: shuffled(len(learned), e)), math.ceil(WARMUP * STEPS), []
+    stream, warmup, steps = blocks(learned, lambda e: shuffled(len(learned), e)), math.ceil(WARMUP * STEPS), []
     for step in range(STEPS):
         adam.zero_grad()
         sums = [loss_of(poet, next(stream)) for _ in range(BATCH)]
@@ -122,11 +125,17 @@ def main():
         for group in adam.param_groups:
             group["lr"] = rate
         adam.step()
-        lines.append(f"{loss.item():.7g} {rate:.7g} {length:.7g}")
+        steps.append((loss.item(), rate, length))
     with torch.no_grad():
         sums = [loss_of(poet, b) for b in blocks(held, lambda e: None if e else range(len(held))) if b]
     total, n = sum(float(s) for s, _ in sums), sum(n for _, n in sums)
-    lines.append(f"{len(held)} {total / n:.7g} {total / math.log(2) / sum(size for _, size in held):.7g}")
+    return steps, (len(held), total / n, total / math.log(2) / sum(size for _, size in held))
+
+
+def main():
+    steps, held = run(sys.argv[1], ROOT / "tests/data/train/texts.jsonl")
+    lines = [f"{loss:.7g} {rate:.7g} {length:.7g}" for loss, rate, length in steps]
+    lines.append(f"{held[0]} {held[1]:.7g} {held[2]:.7g}")
     (ROOT / "tests/data/train/pretrain.txt").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

@@ -81,7 +81,8 @@ FN void wave_floats(const struct wave_weights *w, const struct wave_rows *r, con
 
 // A run of four groups, where scales are integers: its sums so far, and those of the piece (docs/arithmetic.md).
 struct wave_run {
-    int piece[WAVE_ROWS], low[WAVE_ROWS];
+    int piece[WAVE_ROWS];
+    uint32_t low[WAVE_ROWS]; // of rows beyond the last one that is anything, and wraps
     float sum[WAVE_ROWS];
 };
 
@@ -101,7 +102,7 @@ FN void wave_integers(const struct wave_weights *w, const struct wave_rows *r, f
         UNROLL
         for (unsigned k = 0; k < WAVE_ROWS; k++) {
             run->piece[k] += w->scale[h] * c[k];
-            if (OFFSET) run->low[k] += w->minimum[h] * wave_sum_of(r->beside[k], h);
+            if (OFFSET) run->low[k] += (uint32_t)w->minimum[h] * (uint32_t)wave_sum_of(r->beside[k], h);
             if (!ends) continue;
             run->sum[k] = fmaf(d, (float)run->piece[k], run->sum[k]);
             run->piece[k] = 0;
@@ -113,7 +114,7 @@ FN void end_wave_run(const struct scales *s, const struct wave_scales *rows, con
     UNROLL
     for (unsigned k = 0; k < WAVE_ROWS; k++) {
         float sum = run->sum[k];
-        if (OFFSET) sum = fmaf(s->low, (float)run->low[k], sum);
+        if (OFFSET) sum = fmaf(s->low, (float)(int)run->low[k], sum);
         acc[k] = fmaf(sum, float_of_bits(rows->d[k]), acc[k]);
     }
 }
