@@ -297,7 +297,8 @@ FN int sum_of(uint32_t sums, unsigned h) {
 FN void add_run(const struct run_weights *w, const struct run_rows *r, float *acc) {
     UNROLL
     for (unsigned t = 0; t < PARTS; t++) {
-        int piece[4] = {0}, low[4] = {0};
+        int piece[4] = {0};
+        uint32_t low[4] = {0}; // of rows beyond the last one that is anything, and wraps
         float run[4] = {0};
         UNROLL
         for (unsigned g = 0; g < RUN_GROUPS; g++)
@@ -308,8 +309,8 @@ FN void add_run(const struct run_weights *w, const struct run_rows *r, float *ac
                 for (unsigned k = 0; k < 4; k++) {
                     piece[k] += w->scale[g][output_of_element(k)][h] * c[k];
                     if (OFFSET)
-                        low[k] +=
-                            w->minimum[g][output_of_element(k)][h] * sum_of(r->sums[g].w[scale_of_element(t, k)], h);
+                        low[k] += (uint32_t)w->minimum[g][output_of_element(k)][h] *
+                                  (uint32_t)sum_of(r->sums[g].w[scale_of_element(t, k)], h);
                     if (PIECE == 0 || (g + 1) % (PIECE ? PIECE : 1) || h + 1 < HALVES) continue;
                     run[k] = fmaf(w->s[output_of_element(k)].d, (float)piece[k], run[k]);
                     piece[k] = 0;
@@ -317,7 +318,7 @@ FN void add_run(const struct run_weights *w, const struct run_rows *r, float *ac
             }
         UNROLL
         for (unsigned k = 0; k < 4; k++) {
-            if (OFFSET) run[k] = fmaf(w->s[output_of_element(k)].low, (float)low[k], run[k]);
+            if (OFFSET) run[k] = fmaf(w->s[output_of_element(k)].low, (float)(int)low[k], run[k]);
             acc[4 * t + k] = fmaf(run[k], r->d.f[scale_of_element(t, k)], acc[4 * t + k]);
         }
     }
