@@ -29,13 +29,18 @@ static void try(enum type type, size_t rows, size_t outputs, size_t cols, bool b
 
 static bool is_plain(enum type type) { return !type_info(type)->quantized; }
 
+// ring.h's.
+static bool is_ringed(enum type t) {
+    return t == TYPE_Q4_0 || t == TYPE_Q4_1 || t == TYPE_Q8_0 || t == TYPE_IQ4_NL || t == TYPE_MXFP4;
+}
+
 static void products(void) {
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
         if (!type_info(t)) continue;
         size_t block = type_info(t)->block;
         try((enum type)t, 1, 33, block * random_size(1, 12), false);
         try((enum type)t, 1, 470, block * random_size(1, 3), false);   // blocks of threads in turns
-        try((enum type)t, 1, 300, block * random_size(15, 36), false); // and each has several blocks of a segment
+        if (is_ringed((enum type)t)) try((enum type)t, 1, 300, block * random_size(15, 36), false); // with several blocks
         try((enum type)t, 2, 5, block * 24, false);
         try((enum type)t, 1, 5, block * random_size(24, 41), false);
         try((enum type)t, 6, 5, block * random_size(1, 9), false);
