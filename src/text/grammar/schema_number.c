@@ -276,8 +276,12 @@ static bool keep_kind(struct compiler *c, unsigned types, struct fsm *f, bool *s
     bool ok = types == TYPE_FRACTION ? pattern_compile(&one, fraction, sizeof fraction - 1, PATTERN_WHOLE, SPELL_UTF8,
                                                        "number", &c->rules->budget, &why)
                                      : bound(&one, &zero, LESS | EQUAL | GREATER, false, &c->rules->budget);
-    if (!ok) schema_no_memory(c);
-    return ok && keep(c, f, &one, some);
+    if (ok)
+        ok = keep(c, f, &one, some);
+    else
+        schema_no_memory(c);
+    fsm_free(&one);
+    return ok;
 }
 
 void emit_number(struct compiler *c, const struct parts *p, unsigned types, uint32_t from, uint32_t to) {
