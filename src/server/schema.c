@@ -86,8 +86,8 @@ const char *const schema_steps[] = {
     "CREATE INDEX chats_by_expiry ON chats (expires);",
 
     // method: 0 supervised, 1 dpo, of which beta is (0: left to gyr).
-    "ALTER TABLE tunes ADD COLUMN method INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE tunes ADD COLUMN beta REAL NOT NULL DEFAULT 0;",
+    ("ALTER TABLE tunes ADD COLUMN method INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE tunes ADD COLUMN beta REAL NOT NULL DEFAULT 0;"),
 };
 
 const int schema_version = sizeof schema_steps / sizeof *schema_steps;

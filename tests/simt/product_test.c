@@ -39,8 +39,9 @@ static void products(void) {
         if (!type_info(t)) continue;
         size_t block = type_info(t)->block;
         try((enum type)t, 1, 33, block * random_size(1, 12), false);
-        try((enum type)t, 1, 470, block * random_size(1, 3), false);   // blocks of threads in turns
-        if (is_ringed((enum type)t)) try((enum type)t, 1, 300, block * random_size(15, 36), false); // with several blocks
+        try((enum type)t, 1, 470, block * random_size(1, 3), false); // blocks of threads in turns
+        if (is_ringed((enum type)t))
+            try((enum type)t, 1, 300, block * random_size(15, 36), false); // with several blocks
         try((enum type)t, 2, 5, block * 24, false);
         try((enum type)t, 1, 5, block * random_size(24, 41), false);
         try((enum type)t, 6, 5, block * random_size(1, 9), false);
