@@ -60,16 +60,16 @@ static int hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// `digits` of them; -1 if there are not so many.
+// `digits` of them, at most eight; -1 if there are not so many. More than LAST_CHAR is told as LAST_CHAR + 1.
 static int32_t hex(struct parser *p, int digits) {
-    int32_t value = 0;
+    uint32_t value = 0;
     for (int i = 0; i < digits; i++) {
         int d = p->at + (size_t)i < p->size ? hex_digit(p->s[p->at + (size_t)i]) : -1;
         if (d < 0) return -1;
-        value = value * 16 + d;
+        value = value * 16 + (uint32_t)d;
     }
     p->at += (size_t)digits;
-    return value;
+    return value > LAST_CHAR ? LAST_CHAR + 1 : (int32_t)value;
 }
 
 // \u{...} and \uXXXX, of which two may be the halves of a pair.
@@ -108,8 +108,10 @@ static int32_t escaped_char(struct parser *p) {
         p->at++;
         char letter = (char)(peek(p) | 0x20);
         value = letter & 31;
-        if (letter < 'a' || letter > 'z') bad(p, GYR_MALFORMED, "\\c without a letter");
-        p->at++;
+        if (letter < 'a' || letter > 'z')
+            bad(p, GYR_MALFORMED, "\\c without a letter");
+        else
+            p->at++;
     } else if (known || c == '0') {
         p->at++;
         value = known ? values[known - names] : 0;
