@@ -55,6 +55,33 @@ static inline float *bad_floats(size_t n) {
     return x;
 }
 
+// A matrix of random bytes; with `bad` any that there are, else no infinities and NaNs among its scales.
+static inline struct weight bytes_weight(enum type type, size_t rows, size_t cols, bool bad) {
+    struct weight w = random_weight(type, rows, cols);
+    uint8_t *p = (uint8_t *)w.data;
+    for (size_t i = 0; bad && i < rows * type_row_bytes(type, cols); i++) p[i] = (uint8_t)random_bits();
+    return w;
+}
+
+// A product on both, of rows by outputs and columns.
+static inline void try_product(enum type type, size_t rows, size_t outputs, size_t cols, bool bad) {
+    struct weight w = bytes_weight(type, outputs, cols, bad), other = w;
+    float *x = (bad ? bad_floats : random_floats)(rows * cols), *bias = random_floats(outputs);
+    float *want = malloc(rows * outputs * sizeof *want), *got = malloc(rows * outputs * sizeof *got);
+    REQUIRE(cpu->ops->bind(cpu, &w, NULL) && card->ops->bind(card, &other, NULL));
+    const float *b = random_bits() % 3 ? bias : NULL;
+    cpu->ops->matmul(cpu, &w, x, rows, b, want);
+    card->ops->matmul(card, &other, x, rows, b, got);
+    check_floats(type_info(type)->name, got, want, rows * outputs);
+    cpu->ops->unbind(cpu, &w);
+    card->ops->unbind(card, &other);
+    free((void *)w.data);
+    free(x);
+    free(bias);
+    free(want);
+    free(got);
+}
+
 // Runs the cases with warps of both widths, where there are both (card/on_card.h).
 #ifndef BOTH_WARPS
 #define BOTH_WARPS(...)                                                                                                \

@@ -1,32 +1,6 @@
 // Products and look-ups of a card of the emulation: the bytes of the CPU's plain C, for every element type.
 #include "pair.h"
 
-// A matrix of random bytes; with `bad` any that there are, else no infinities and NaNs among its scales.
-static struct weight bytes_weight(enum type type, size_t rows, size_t cols, bool bad) {
-    struct weight w = random_weight(type, rows, cols);
-    uint8_t *p = (uint8_t *)w.data;
-    for (size_t i = 0; bad && i < rows * type_row_bytes(type, cols); i++) p[i] = (uint8_t)random_bits();
-    return w;
-}
-
-static void try(enum type type, size_t rows, size_t outputs, size_t cols, bool bad) {
-    struct weight w = bytes_weight(type, outputs, cols, bad), other = w;
-    float *x = (bad ? bad_floats : random_floats)(rows * cols), *bias = random_floats(outputs);
-    float *want = malloc(rows * outputs * sizeof *want), *got = malloc(rows * outputs * sizeof *got);
-    REQUIRE(cpu->ops->bind(cpu, &w, NULL) && card->ops->bind(card, &other, NULL));
-    const float *b = random_bits() % 3 ? bias : NULL;
-    cpu->ops->matmul(cpu, &w, x, rows, b, want);
-    card->ops->matmul(card, &other, x, rows, b, got);
-    check_floats(type_info(type)->name, got, want, rows * outputs);
-    cpu->ops->unbind(cpu, &w);
-    card->ops->unbind(card, &other);
-    free((void *)w.data);
-    free(x);
-    free(bias);
-    free(want);
-    free(got);
-}
-
 static bool is_plain(enum type type) { return !type_info(type)->quantized; }
 
 // ring.h's.
@@ -38,31 +12,33 @@ static void products(void) {
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
         if (!type_info(t)) continue;
         size_t block = type_info(t)->block;
-        try((enum type)t, 1, 33, block * random_size(1, 12), false);
-        try((enum type)t, 1, 470, block * random_size(1, 3), false); // blocks of threads in turns
+        try_product((enum type)t, 1, 33, block * random_size(1, 12), false);
+        try_product((enum type)t, 1, 470, block * random_size(1, 3), false); // blocks of threads in turns
         if (is_ringed((enum type)t))
-            try((enum type)t, 1, 300, block * random_size(15, 36), false); // with several blocks
-        try((enum type)t, 2, 5, block * 24, false);
-        try((enum type)t, 1, 5, block * random_size(24, 41), false);
-        try((enum type)t, 6, 5, block * random_size(1, 9), false);
-        try((enum type)t, 2, 7, block * 8, true);
-        try((enum type)t, 9, 18, block * random_size(1, 9), false); // tensor cores: tiles and blocks that are not full
-        try((enum type)t, 11, 3, block * random_size(8, 11), true);
-        try((enum type)t, 67, 3, block, false);
-        try((enum type)t, 20, 35, block * random_size(2, 4), true); // each size of their blocks, and several of them
-        try((enum type)t, 150, 2, block, false);
+            try_product((enum type)t, 1, 300, block * random_size(15, 36), false); // with several blocks
+        try_product((enum type)t, 2, 5, block * 24, false);
+        try_product((enum type)t, 1, 5, block * random_size(24, 41), false);
+        try_product((enum type)t, 6, 5, block * random_size(1, 9), false);
+        try_product((enum type)t, 2, 7, block * 8, true);
+        try_product((enum type)t, 9, 18, block * random_size(1, 9),
+                    false); // tensor cores: tiles and blocks that are not full
+        try_product((enum type)t, 11, 3, block * random_size(8, 11), true);
+        try_product((enum type)t, 67, 3, block, false);
+        try_product((enum type)t, 20, 35, block * random_size(2, 4),
+                    true); // each size of their blocks, and several of them
+        try_product((enum type)t, 150, 2, block, false);
         if (is_plain((enum type)t)) {
-            try((enum type)t, 3, 9, random_size(1, 200), false);
-            try((enum type)t, 1, 3, random_size(4000, 5000), false); // runs of several lengths
-            try((enum type)t, 2, 4, random_size(500, 1500), true);
-            try((enum type)t, 37, 19, random_size(1, 200), false); // tensor cores
-            try((enum type)t, 9, 18, random_size(4000, 5000), false);
-            try((enum type)t, 10, 3, random_size(500, 1500), true);
+            try_product((enum type)t, 3, 9, random_size(1, 200), false);
+            try_product((enum type)t, 1, 3, random_size(4000, 5000), false); // runs of several lengths
+            try_product((enum type)t, 2, 4, random_size(500, 1500), true);
+            try_product((enum type)t, 37, 19, random_size(1, 200), false); // tensor cores
+            try_product((enum type)t, 9, 18, random_size(4000, 5000), false);
+            try_product((enum type)t, 10, 3, random_size(500, 1500), true);
             // Blocks that share weights: of one segment, of two, four, and of all, each with several runs or none.
-            try((enum type)t, 67, 3, random_size(500, 1500), true);
-            try((enum type)t, 37, 19, random_size(4000, 5000), false);
-            try((enum type)t, 130, 130, random_size(300, 800), false);
-            try((enum type)t, 20, 400, random_size(300, 800), false);
+            try_product((enum type)t, 67, 3, random_size(500, 1500), true);
+            try_product((enum type)t, 37, 19, random_size(4000, 5000), false);
+            try_product((enum type)t, 130, 130, random_size(300, 800), false);
+            try_product((enum type)t, 20, 400, random_size(300, 800), false);
         }
     }
 }
