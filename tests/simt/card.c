@@ -147,6 +147,8 @@ struct device *card_open(void) {
     g->chip.tensor = !simt_waves;
     g->chip.waves = simt_waves;
     g->chip.processors = 7;
+    g->chip.copies = simt_warp == 32;
+    g->chip.shared = 100 << 10;
     snprintf(g->name, sizeof g->name, "simt");
     return &g->device;
 }

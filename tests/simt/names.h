@@ -40,6 +40,7 @@
 #define work_recur          simt_work_recur
 #define work_launches       simt_work_launches
 #define work_round          simt_work_round
+#define work_room           simt_work_room
 #define work_round_along    simt_work_round_along
 #define work_step_ends      simt_work_step_ends
 #define work_route          simt_work_route

@@ -3,10 +3,11 @@
 
 static bool is_plain(enum type type) { return !type_info(type)->quantized; }
 
-// ring.h's.
+// ring.h's and turns.h's.
 static bool is_ringed(enum type t) {
     return t == TYPE_Q4_0 || t == TYPE_Q4_1 || t == TYPE_Q8_0 || t == TYPE_IQ4_NL || t == TYPE_MXFP4;
 }
+static bool is_turned(enum type t) { return t == TYPE_Q4_K || t == TYPE_Q5_K || t == TYPE_Q6_K; }
 
 static void products(void) {
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
@@ -16,6 +17,8 @@ static void products(void) {
         try_product((enum type)t, 1, 470, block * random_size(1, 3), false); // blocks of threads in turns
         if (is_ringed((enum type)t))
             try_product((enum type)t, 1, 300, block * random_size(15, 36), false); // with several blocks
+        if (is_turned((enum type)t))
+            try_product((enum type)t, 1, 300, block * random_size(7, 13), true);
         try_product((enum type)t, 2, 5, block * 24, false);
         try_product((enum type)t, 1, 5, block * random_size(24, 41), false);
         try_product((enum type)t, 6, 5, block * random_size(1, 9), false);

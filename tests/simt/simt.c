@@ -57,7 +57,7 @@ static struct {
     const void *args;
     const char *kernel;
     void *shared;
-    size_t shared_bytes;
+    size_t shared_bytes, room;
     uint8_t *stacks;
 } s;
 
@@ -267,6 +267,9 @@ void *simt_shared(size_t bytes) {
     return s.shared;
 }
 
+// What the launch asked for; NULL: nothing.
+void *simt_room(void) { return s.room ? simt_shared(s.room) : NULL; }
+
 static void run_thread(void *arg) {
     unsigned me = (unsigned)(uintptr_t)arg;
     simt_here.thread = me;
@@ -297,8 +300,9 @@ static void run_block(void) {
 }
 
 void simt_run(void (*body)(const void *args), const char *name, const unsigned grid[3], const unsigned block[3],
-              const void *args, size_t size) {
+              unsigned room, const void *args, size_t size) {
     s.kernel = name;
+    s.room = room;
     s.body = body;
     s.threads = block[0];
     s.scheduler.stack = NULL; // of whichever thread this is

@@ -28,7 +28,7 @@ const char *simt_name(size_t i);
 // Called by kernels.
 void simt_register(const char *name, simt_kernel *kernel);
 void simt_run(void (*body)(const void *args), const char *name, const unsigned grid[3], const unsigned block[3],
-              const void *args, size_t size);
+              unsigned room, const void *args, size_t size);
 void simt_barrier(int line);
 uint32_t simt_swap(uint32_t x, unsigned mask, int line);
 void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned depth, int line);
@@ -39,6 +39,7 @@ void simt_copy(void *to, const void *from, unsigned bytes, int line);
 void simt_send(void);
 void simt_await(unsigned more);
 void *simt_shared(size_t bytes);
+void *simt_room(void);
 _Noreturn void simt_stop(const char *what, int line);
 
 // Where the running thread is.
@@ -79,11 +80,14 @@ typedef uint8_t *room_place;
 #define copy_word_to_room(to, from)   simt_copy(to, from, 4, __LINE__)
 #define quad_in_room(at)              quad_at(at)
 #define word_in_room(at)              word_at(at)
+#define in_room(at)                   ((const uint8_t *)(at))
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)
 #define FORGET(p)
 #define FORGET_WORD(x)
 #define UNROLL
+#define meet()                   ((void)simt_swap(0, 1, __LINE__))
+#define ROOM(name)               uint8_t *const name = simt_room()
 #define SHARED(type, name)       type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)            #x
 #define SIMT_TEXT(x)             SIMT_TEXT_(x)
@@ -97,7 +101,7 @@ typedef uint8_t *room_place;
     static void name##_body(const void *args) { name##_thread(*(const struct type *)args); }                           \
     __attribute__((visibility("default"))) simt_kernel name;                                                           \
     void name(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args) {                    \
-        simt_run(name##_body, #name, grid, block, args, sizeof(struct type));                                          \
+        simt_run(name##_body, #name, grid, block, shared, args, sizeof(struct type));                                          \
     }                                                                                                                  \
     __attribute__((constructor)) static void name##_register(void) { simt_register(#name, name); }                     \
     static void name##_thread(const struct type a)

@@ -121,7 +121,7 @@ static bool name_chip(const struct gpu_api *api, int device, struct gpu_chip *ch
         int major = 0, minor = 0;
         if ((*error = api->attribute(&major, v->major, device))) return false;
         if ((*error = api->attribute(&minor, v->minor, device))) return false;
-        chip->tensor = major >= 8;
+        chip->tensor = chip->copies = major >= 8;
         chip->early = major >= 9 && api->launch_more;
         // From 9.0 on there are instructions that only programs for that very chip may use.
         snprintf(chip->name, sizeof chip->name, "sm_%d%d%s", major, minor, major >= 9 ? "a" : "");

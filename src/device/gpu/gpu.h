@@ -20,6 +20,7 @@ struct gpu_chip {
     bool early;     // a kernel may begin while the one before it ends (kernels/chip.h)
     bool tensor;    // it multiplies small matrices of bytes, as kernels/chip.h has them,
     bool waves;     // or larger ones (wave_bytes() there)
+    bool copies;    // what a block asks for comes to its memory later (COPIES_LATER there)
 };
 
 // Memory of the host that the card's copies reach by themselves: what is on its way there, or back.

@@ -16,8 +16,14 @@ void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z
         return;
     }
     work_launches(g);
-    struct launch l = {kernel, {(unsigned)x, (unsigned)y, (unsigned)z}, {THREADS, 1, 1}, 0, args, size};
+    struct launch l = {
+        kernel, {(unsigned)x, (unsigned)y, (unsigned)z}, {THREADS, 1, 1}, g->work ? g->work->room : 0, args, size};
+    if (g->work) g->work->room = 0;
     gpu_launch(g, &l, NULL);
+}
+
+void work_room(struct gpu *g, size_t bytes) {
+    if (work_begin(g)) g->work->room = (uint32_t)bytes;
 }
 
 void work_launch_typed(struct gpu *g, const char *kernel, enum type type, size_t x, size_t y, size_t z,

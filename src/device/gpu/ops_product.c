@@ -1,5 +1,6 @@
 // Products on a card: activations rounded, then multiplied; and look-ups in tables.
 #include "device/gpu/kernels/runs16.h"
+#include "device/gpu/kernels/strips.h"
 #include "device/gpu/lay.h"
 #include "device/gpu/work.h"
 
@@ -61,12 +62,23 @@ static void quantized_many(struct gpu *g, const struct card_weight *w, const str
     }
 }
 
-// Blocks of threads that are there together, each with as many turns.
-static uint32_t paired_blocks(const struct gpu *g, const struct card_weight *w) {
-    size_t all = work_blocks(w->rows, OUTPUTS / 2),
+// Bytes of a block's memory for what comes there later, and the row of activations. 0: there is not so much.
+static uint32_t ring_room(const struct gpu *g, const struct card_weight *w, unsigned groups) {
+    bool ringed = RINGED(w->type);
+    if (!g->chip.copies || !(ringed || TURNED(w->type))) return 0;
+    size_t room = (size_t)(ringed ? RING_ROOM(w->type) : TURN_ROOM(w->type)) +
+                  staged_bytes(groups, (unsigned)(w->cols / (32 * groups)));
+    return room <= (size_t)g->chip.shared ? (uint32_t)room : 0;
+}
+
+// Blocks of threads that are there together, each with as many turns. A processor has memory for one that has all it
+// may, and a block takes BESIDES for itself.
+static uint32_t paired_blocks(const struct gpu *g, const struct card_weight *w, size_t room) {
+    enum { BESIDES = 1 << 10 };
+    size_t all = work_blocks(w->rows, OUTPUTS / 2), most = PAIRED_BLOCKS(w->type),
            processors = g->chip.processors > 0 ? (size_t)g->chip.processors : 1;
-    size_t turns = work_blocks(all, processors * PAIRED_BLOCKS(w->type));
-    return (uint32_t)work_blocks(all, turns);
+    if (room) most = min(most, ((size_t)g->chip.shared + BESIDES) / (room + BESIDES));
+    return (uint32_t)work_blocks(all, work_blocks(all, processors * most));
 }
 
 // The codes of rows, then their groups.
@@ -81,10 +93,12 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
     if (!work_round(g, r->x, r->n, (struct round_form){(uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1}, &x))
         return;
     struct product_args a = {matrix_of(g, w), x.codes, x.group,   r->bias, r->y,
-                             (uint32_t)r->n,  r->by,   r->choice, 0,       NULL};
+                             (uint32_t)r->n,  r->by,   r->choice, 0,       0,      NULL};
     work_writes(g, r->y, r->n * w->rows * sizeof(float));
     bool few = r->n > 1 && !r->choice.table;
-    a.blocks = few || !PAIRED(w->type) ? (uint32_t)work_blocks(w->rows, OUTPUTS) : paired_blocks(g, w);
+    a.room = few ? 0 : ring_room(g, w, (unsigned)l.groups);
+    a.blocks = few || !PAIRED(w->type) ? (uint32_t)work_blocks(w->rows, OUTPUTS) : paired_blocks(g, w, a.room);
+    work_room(g, a.room);
     work_launch_typed(g, few ? "product_few" : "product", w->type, a.blocks, few ? work_blocks(r->n, FEW) : r->n, 1, &a,
                       sizeof a);
     if (!r->choice.table) work_is_product(g, r->y, r->n * w->rows, offsetof(struct product_args, plus));

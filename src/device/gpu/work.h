@@ -85,6 +85,7 @@ struct gpu_work {
     struct habit habit[HABITS];
     struct written writes; // of the next launch
     struct last_product last;
+    uint32_t room; // of the next launch
 };
 
 // Makes g->work if it is not there.
@@ -113,6 +114,9 @@ bool work_round(struct gpu *g, const dfloat *x, size_t rows, struct round_form f
 // those were wanted last time; it sets `good` behind its launch. NULL: nowhere. `piece`, if not 0: blocks of threads
 // have so many elements, and nothing that has one scale may lie in two of them.
 struct rounded *work_round_along(struct gpu *g, const dfloat *x, size_t rows, size_t cols, size_t piece);
+
+// The next launch's blocks have so many bytes of memory besides.
+void work_room(struct gpu *g, size_t bytes);
 
 // Blocks of THREADS threads. A count that no card takes is an error of the caller's, remembered for sync().
 void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z, const void *args, size_t size);

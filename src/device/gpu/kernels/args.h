@@ -153,6 +153,7 @@ struct product_args {
     float by;      // y = (W x + bias) * by
     struct choice_of_matrix choice;
     uint32_t blocks; // of threads, along outputs
+    uint32_t room;   // bytes of the block's memory that the launch asked for: ring.h, turns.h; 0: neither is used
     dfloat *plus;    // where it is not NULL: plus += y, too
 };
 
@@ -160,10 +161,16 @@ struct product_args {
 #define PAIRED(type)                                                                                                   \
     ((type) == 2 || (type) == 3 || (type) == 6 || (type) == 7 || (type) == 8 || (type) == 12 || (type) == 13 ||        \
      (type) == 14 || (type) == 20 || (type) == 39)
-// Of these the types whose blocks are one group in whole 16 bytes: ring.h.
+// Of these the types whose blocks are one group in whole 16 bytes (ring.h), and eight groups in such (turns.h).
 #define RINGED(type) ((type) == 2 || (type) == 3 || (type) == 8 || (type) == 20 || (type) == 39)
-// Blocks of threads that a processor has room for (tools/gpu/registers.txt).
-#define PAIRED_BLOCKS(type) (RINGED(type) ? 4 : (type) == 13 || (type) == 14 ? 2 : 3)
+#define TURNED(type) ((type) == 12 || (type) == 13 || (type) == 14)
+// Bytes of a block's memory for weights on their way: of each thread eight blocks, or four that are longer; of each 16
+// threads three times eight blocks.
+enum { TURN_SLOTS = 3 };
+#define RING_ROOM(type) (THREADS * ((type) == 8 ? 4 * 36 : 8 * 20))
+#define TURN_ROOM(type) (THREADS * ((type) == 12 ? 3 * 72 + 4 : (type) == 13 ? 3 * 88 + 4 : 3 * 108))
+// Blocks of threads that a processor has registers for (tools/gpu/registers.txt).
+#define PAIRED_BLOCKS(type) (RINGED(type) && (type) != 8 ? 4 : (type) == 13 || (type) == 14 ? 2 : 3)
 
 // Many rows on tensor cores: activations as round_many.cu leaves them. Rows [first, rows).
 struct product_many_args {

@@ -7,6 +7,10 @@
 //   FN                                      a function of kernels
 //   CONST                                   a table that all threads read
 //   SHARED(type, name)                      `name` points to memory of the block, garbage at first; once a kernel
+//   ROOM(name)                              `name` points to as many bytes of it as the launch asked for; at most one of
+//                                           both. COPIES_LATER chips only
+//   meet()                                  all lanes of a warp come here together, and see what they wrote to memory
+//                                           of the block before
 //   THREAD BLOCK_X BLOCK_Y BLOCK_Z          which thread of its block, and which block, this is
 //   WARP                                    lanes of a warp, 32 or 64
 //   barrier()                               all threads of the block come here before any goes on
@@ -31,6 +35,7 @@
 //   copy_later(to, from)                    16 bytes go to memory of the block, at some time before:
 //   room_of(p)                              p, which points to memory of the block, as a room_place: bytes from there
 //                                           on are room_of(p) + n
+//   in_room(at)                             a pointer to what is there
 //   quad_in_room(at) word_in_room(at)       16 and 4 bytes there; copy_to_room(at, from) and copy_word_to_room(at,
 //   from)
 //                                           bring them there later. COPIES_LATER: that is really later
@@ -217,6 +222,8 @@ typedef uint16_t seen_half __attribute__((may_alias));
 
 FN void hint_at(const void *p) {}
 #define COPIES_LATER       false
+#define ROOM(name)         uint8_t *const name = (uint8_t *)0
+FN void meet(void) {}
 FN void copy_later(void *to, const void *from) { *(vector4 *)to = *(const vector4 *)from; }
 FN void send_copies(void) {}
 #define await_copies(more) ((void)0)
@@ -243,6 +250,7 @@ FN unsigned kept(unsigned x) {
 #define FN      static inline __device__
 
 FN void barrier(void) { __syncthreads(); }
+FN void meet(void) { __syncwarp(); }
 FN uint32_t swap_word(uint32_t x, unsigned mask) { return __shfl_xor_sync(0xffffffffu, x, (int)mask); }
 FN int dot4(uint32_t a, uint32_t b, int c) { return __dp4a((int)a, (int)b, c); }
 FN float float_of_half(uint32_t h) {
@@ -360,6 +368,11 @@ FN void let_next_begin(void) {
     WITHIN void KERNEL_PASTE(name, body)(const struct type &a)
 #define KERNEL(name, type)       KERNEL_AFTER(name, type, after_earlier())
 #define EARLY_KERNEL(name, type) KERNEL_AFTER(name, type, (void)0)
+#if !defined(__HIP__) && !defined(__HIPCC_RTC__)
+#define ROOM(name)                                                                                                     \
+    extern __shared__ uint4 name##_there[];                                                                            \
+    uint8_t *const name = (uint8_t *)name##_there
+#endif
 #define SHARED(type, name)                                                                                             \
     __shared__ type name##_there;                                                                                      \
     type *const name = &name##_there
@@ -407,6 +420,7 @@ FN struct quad quad_in_room(room_place at) {
                  : "memory");
     return q;
 }
+FN const uint8_t *in_room(room_place at) { return (const uint8_t *)__cvta_shared_to_generic(at); }
 FN uint32_t word_in_room(room_place at) {
     uint32_t x;
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(at) : "memory");
@@ -419,6 +433,7 @@ FN void copy_to_room(room_place to, const void *from) { copy_later(to, from); }
 FN void copy_word_to_room(room_place to, const void *from) { *(seen_word *)to = *(const seen_word *)from; }
 FN struct quad quad_in_room(room_place at) { return quad_at(at); }
 FN uint32_t word_in_room(room_place at) { return word_at(at); }
+FN const uint8_t *in_room(room_place at) { return at; }
 #endif
 FN void quad_to(void *p, struct quad q) {
     vector4 v = {q.w[0], q.w[1], q.w[2], q.w[3]};

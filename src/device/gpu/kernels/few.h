@@ -55,6 +55,7 @@ struct rounded {
     const uint32_t *grid;
     size_t cols;   // of a row
     unsigned last; // row: of those beyond it, it is taken again
+    unsigned step; // bytes from 16 codes to the next ones of a block: 16, or as stage.h has them
 };
 
 FN size_t row_of(const struct rounded *x, unsigned r) { return r < x->last ? r : x->last; }
@@ -82,13 +83,22 @@ FN int sum_of_codes(uint32_t sums, unsigned h) {
     return HALVES == 1 ? half_sum(sums, 0) + half_sum(sums, 1) : half_sum(sums, h);
 }
 
-// `from` and the exact sum of half h, or of all, of a group: codes without their zero point times activations.
-FN int dot_of(const uint32_t *w, const uint8_t *codes, uint32_t sums, unsigned h, int from) {
+// Row r's group `at`: its codes, and what else there is of it.
+FN const uint8_t *codes_of_row(const struct rounded *x, size_t at, unsigned r) {
+    return x->codes + row_of(x, r) * x->cols + 2 * x->step * at;
+}
+FN const struct group_of_row *group_at(const struct rounded *x, size_t at, unsigned r) {
+    return x->group + row_of(x, r) * (x->cols / 32) + x->step / 16 * at;
+}
+
+// `from` and the exact sum of half h, or of all, of a group: codes without their zero point times activations, which lie
+// `step` bytes apart, 16 and 16.
+FN int dot_of(const uint32_t *w, const uint8_t *codes, unsigned step, uint32_t sums, unsigned h, int from) {
     if (FEW_ZERO) from -= FEW_ZERO * sum_of_codes(sums, h);
     int second = 0; // two sums wait for each other less
     UNROLL
     for (unsigned q = h * 2 / HALVES; q < (h + 1) * 2 / HALVES; q++) {
-        struct quad x = quad_at(codes + 16 * q);
+        struct quad x = quad_at(codes + step * q);
         UNROLL
         for (int k = 0; k < 4; k += 2) {
             from = dot4(w[4 * q + k], x.w[k], from);
@@ -112,14 +122,14 @@ struct terms {
 // Where scales are floats: group i of the block, which is group `at` of the row.
 FN void terms_of_group(const struct rounded *x, const struct piece *p, const struct scales *s, const uint32_t *w,
                        unsigned i, size_t at, unsigned r, float *a, float *b) {
-    const struct group_of_row *group = x->group + row_of(x, r) * (x->cols / 32) + at;
-    const uint8_t *codes = x->codes + row_of(x, r) * x->cols + 32 * at, *body = (const uint8_t *)p->body;
+    const struct group_of_row *group = group_at(x, at, r);
+    const uint8_t *codes = codes_of_row(x, at, r), *body = (const uint8_t *)p->body;
     float d = group->d;
     UNROLL
     for (unsigned h = 0; h < HALVES; h++) {
         float scale = HALVES == 1 ? s->d : s->d * (float)scale_of_half(body, i, h);
         a[h] = scale * d;
-        b[h] = float_of_lifted(dot_of(w, codes, group->sums, h, LIFTED_BITS));
+        b[h] = float_of_lifted(dot_of(w, codes, x->step, group->sums, h, LIFTED_BITS));
     }
     if (!OFFSET) return;
     a[GROUP_TERMS - 1] = s->low;
@@ -151,11 +161,11 @@ struct run_sums {
 
 FN void add_exactly(const struct rounded *x, const struct piece *p, const uint32_t *w, unsigned i, size_t at,
                     unsigned r, struct run_sums *to) {
-    const struct group_of_row *group = x->group + row_of(x, r) * (x->cols / 32) + at;
-    const uint8_t *codes = x->codes + row_of(x, r) * x->cols + 32 * at, *body = (const uint8_t *)p->body;
+    const struct group_of_row *group = group_at(x, at, r);
+    const uint8_t *codes = codes_of_row(x, at, r), *body = (const uint8_t *)p->body;
     UNROLL
     for (unsigned h = 0; h < HALVES; h++) {
-        to->piece += scale_of_half(body, i, h) * dot_of(w, codes, group->sums, h, 0);
+        to->piece += scale_of_half(body, i, h) * dot_of(w, codes, x->step, group->sums, h, 0);
         if (OFFSET) to->low += minimum_of_half(body, i, h) * sum_of_codes(group->sums, h);
     }
 }
@@ -181,7 +191,7 @@ FN void run_of_integers(const struct rounded *x, const struct piece *p, const st
 }
 
 FN float scale_of_run(const struct rounded *x, size_t at, unsigned r) {
-    return x->group[row_of(x, r) * (x->cols / 32) + at].d;
+    return group_at(x, at, r)->d;
 }
 
 FN void block_of_integers(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
@@ -233,7 +243,7 @@ FN void multiply(const struct product_args *a, unsigned first, unsigned rows) {
     if (a->choice.table) after_earlier();
     if (rows == 1 && !choose_matrix(&a->choice, first, &m)) return;
     struct rounded x = {a->codes + (size_t)first * a->w.cols, a->group + (size_t)first * (a->w.cols / 32), a->w.grid,
-                        a->w.cols, rows == 1 ? 0 : a->rows - 1 - first};
+                        a->w.cols, rows == 1 ? 0 : a->rows - 1 - first, 16};
     float acc[FEW] = {0};
     if (mine) add_segment(&x, &m, (size_t)output * a->w.blocks, a->w.blocks, segment, rows, acc);
     UNROLL

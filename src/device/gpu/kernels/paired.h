@@ -12,9 +12,9 @@
 enum { PAIR_TEAM = 2 * SEGMENTS, PAIR_AHEAD = PIECE ? 1 : BODY > 20 ? 3 : 4 };
 
 #if TYPE == 12 || TYPE == 13 || TYPE == 14
-// Run h of a block, as if it were the block's first: what functions of types.h look at of groups 0 to 3.
-FN void fetch_run(const struct chosen_matrix *m, size_t at, unsigned h, struct piece *to) {
-    const uint8_t *body = m->body + at * BODY;
+// Run h of a block, as if it were the block's first: what functions of types.h look at of groups 0 to 3, but for what
+// is not in the block's body.
+FN void take_run(const uint8_t *body, unsigned h, struct piece *to) {
     const unsigned codes = TYPE == 14 ? 0 : TYPE == 12 ? 16 : 48;
     UNROLL
     for (unsigned k = 0; k < 4; k++) {
@@ -33,13 +33,16 @@ FN void fetch_run(const struct chosen_matrix *m, size_t at, unsigned h, struct p
     if (TYPE == 14) {
         to->body[48] = word_at(body + 192 + 8 * h);
         to->body[49] = word_at(body + 196 + 8 * h);
-        to->rest = half_at(m->rest + at * REST);
         return;
     }
     struct quad head = quad_at(body);
     to->body[0] = head.w[0];
     to->body[1] = h ? (head.w[3] & ALL(15)) | (head.w[1] >> 2 & ALL(48)) : head.w[1] & ALL(63);
     to->body[2] = h ? (head.w[3] >> 4 & ALL(15)) | (head.w[2] >> 2 & ALL(48)) : head.w[2] & ALL(63);
+}
+FN void fetch_run(const struct chosen_matrix *m, size_t at, unsigned h, struct piece *to) {
+    take_run(m->body + at * BODY, h, to);
+    if (REST) to->rest = half_at(m->rest + at * REST);
 }
 #else
 FN void fetch_run(const struct chosen_matrix *m, size_t at, unsigned h, struct piece *to) {}
@@ -102,6 +105,27 @@ FN float add_shares(const struct share *s, const struct terms *own, unsigned t, 
     return acc;
 }
 
+// The same where the first lane alone has the sum: its terms, then the other's; what the other lane makes of that is not
+// used. Terms that a lane does not have are zeros, which change nothing.
+FN float add_terms(const struct terms *own, float acc) {
+    struct terms other;
+    UNROLL
+    for (unsigned k = 0; k < TERMS; k++) {
+        other.a[k] = swap_float(own->a[k], SEGMENTS);
+        other.b[k] = swap_float(own->b[k], SEGMENTS);
+    }
+    UNROLL
+    for (unsigned k = 0; k < TERMS; k++) acc = fmaf(own->a[k], own->b[k], acc);
+    UNROLL
+    for (unsigned k = 0; k < TERMS; k++) acc = fmaf(other.a[k], other.b[k], acc);
+    return acc;
+}
+
+// Outputs of which this is the first, each `step` behind the one before.
+FN unsigned outputs_of_team(const struct product_args *a, unsigned output, unsigned step) {
+    return output < a->w.rows ? (a->w.rows - output - 1) / step + 1 : 0;
+}
+
 FN float sum_of_segment(const struct rounded *x, const struct chosen_matrix *m, const struct share *s) {
     unsigned whole = PIECE ? s->n / SEGMENTS : s->n / SEGMENTS / 2, t = 0; // which both lanes of all segments have
     unsigned most = s->n / SEGMENTS + (s->n % SEGMENTS != 0), turns = PIECE ? most : (most + 1) / 2;
@@ -136,7 +160,7 @@ FN void multiply_paired(const struct product_args *a, unsigned r) {
     if (a->choice.table) after_earlier();
     if (!choose_matrix(&a->choice, r, &m)) return;
     struct rounded x = {a->codes + (size_t)r * a->w.cols, a->group + (size_t)r * (a->w.cols / 32), a->w.grid, a->w.cols,
-                        0};
+                        0, 16};
     struct share s = {0, a->w.blocks, THREAD % SEGMENTS, strip_length(a->w.blocks, THREAD % SEGMENTS),
                       THREAD / SEGMENTS % 2};
     for (size_t block = BLOCK_X; block * (THREADS / PAIR_TEAM) < a->w.rows; block += a->blocks) {

@@ -11,14 +11,23 @@
 #include "few.h"
 #include "ring.h"
 #include "strips.h"
+#include "turns.h"
 #include "types.h"
 
 #if RINGED(TYPE)
 EARLY_KERNEL(product, product_args) {
-    if (COPIES_LATER) {
-        SHARED(struct ring, ring);
-        multiply_ring(&a, BLOCK_Y, ring);
-    } else
+    ROOM(room);
+    if (COPIES_LATER && a.room)
+        multiply_ring(&a, BLOCK_Y, room);
+    else
+        multiply_paired(&a, BLOCK_Y);
+}
+#elif TURNED(TYPE)
+EARLY_KERNEL(product, product_args) {
+    ROOM(room);
+    if (COPIES_LATER && a.room)
+        multiply_turns(&a, BLOCK_Y, room);
+    else
         multiply_paired(&a, BLOCK_Y);
 }
 #elif PAIRED(TYPE)

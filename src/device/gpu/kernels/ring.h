@@ -6,6 +6,7 @@
 #define DEVICE_GPU_KERNELS_RING_H
 
 #include "paired.h"
+#include "stage.h"
 
 #if RINGED(TYPE)
 
@@ -17,6 +18,7 @@ struct ring {
     uint32_t rest[RING][THREADS]; // the word that the block's rest is in
 };
 enum { SLOT_BODY = RING_QUADS * THREADS * 16, SLOT_REST = THREADS * 4 }; // from a slot to the next one
+enum { RING_ROOM_IS_RIGHT = 1 / (sizeof(struct ring) == RING_ROOM(TYPE)) };
 
 // What a lane's outputs have in common. In turn t it takes block 2 t + lane of its segment, which lies STRIDE blocks
 // behind that of the turn before; a block that not all segments have lies elsewhere (strips.h), and comes last.
@@ -85,36 +87,16 @@ FN void take_block(room_place body, room_place rest, unsigned begin, struct piec
     to->rest = word_in_room(rest) >> begin;
 }
 
-FN void terms_of_block(const struct rounded *x, const struct piece *p, size_t at, struct terms *to) {
+FN void terms_of_block(const struct rounded *x, const struct piece *p, struct terms *to) {
     struct scales scales = scales_of_block((const uint8_t *)p->body, (const uint8_t *)&p->rest);
     uint32_t w[WORDS];
     codes_of_few((const uint8_t *)p->body, 0, x->grid, w);
-    terms_of_group(x, p, &scales, w, 0, at, 0, to->a, to->b);
+    terms_of_group(x, p, &scales, w, 0, 0, 0, to->a, to->b);
 }
 
-// The first lane's terms, then the other's: what the other lane makes of that is not used. Terms that a lane does not
-// have are zeros, which change nothing.
-FN float add_terms(const struct terms *own, float acc) {
-    struct terms other;
-    UNROLL
-    for (unsigned k = 0; k < TERMS; k++) {
-        other.a[k] = swap_float(own->a[k], SEGMENTS);
-        other.b[k] = swap_float(own->b[k], SEGMENTS);
-    }
-    UNROLL
-    for (unsigned k = 0; k < TERMS; k++) acc = fmaf(own->a[k], own->b[k], acc);
-    UNROLL
-    for (unsigned k = 0; k < TERMS; k++) acc = fmaf(other.a[k], other.b[k], acc);
-    return acc;
-}
-
-// Outputs that a lane's team has.
-FN unsigned outputs_of_team(const struct product_args *a, unsigned output, unsigned step) {
-    return output < a->w.rows ? (a->w.rows - output - 1) / step + 1 : 0;
-}
-
-// Row `r` of activations. All lanes of a warp come to every turn.
-FN void multiply_ring(const struct product_args *a, unsigned r, struct ring *ring) {
+// Row `r` of activations, which lies behind the ring. All lanes of a warp come to every turn.
+FN void multiply_ring(const struct product_args *a, unsigned r, uint8_t *memory) {
+    struct ring *ring = (struct ring *)memory;
     struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
     if (a->choice.table) after_earlier();
     if (!choose_matrix(&a->choice, r, &m)) return;
@@ -125,13 +107,11 @@ FN void multiply_ring(const struct product_args *a, unsigned r, struct ring *rin
     struct feed f = {m.body + first * BODY, m.rest + first * REST, 0, 0, (int)(left * l.turns)};
     for (unsigned i = 0; i < RING - 1; i++) ask_next(&l, &f, body, rest);
     after_earlier();
-    struct rounded x = {a->codes + (size_t)r * a->w.cols, a->group + (size_t)r * (a->w.cols / 32), a->w.grid, a->w.cols,
-                        0};
+    const struct rounded x = stage_row(a, r, memory + sizeof *ring), at_first = staged_block(&x, l.first),
+                         at_last = staged_block(&x, l.last);
     unsigned slot = 0, row = output * a->w.blocks; // the row's low bits
     for (unsigned all = (a->w.rows + l.step - 1) / l.step; all; all--, left -= left > 0) {
-        struct rounded own = x;
-        own.codes += l.first * 32;
-        own.group += l.first;
+        struct rounded own = at_first;
         unsigned begin = (row + l.first) * REST % 4 * 8;
         float sum = 0;
         for (unsigned t = 0; t < l.whole; t++) {
@@ -139,12 +119,12 @@ FN void multiply_ring(const struct product_args *a, unsigned r, struct ring *rin
             struct piece now;
             await_copies(RING - 2);
             take_block(body + slot * SLOT_BODY, rest + slot * SLOT_REST, begin, &now);
-            terms_of_block(&own, &now, 0, &terms);
+            terms_of_block(&own, &now, &terms);
             ask_next(&l, &f, body, rest); // to the slot that was read before this one
             slot = (slot + 1) % RING;
             sum = add_terms(&terms, sum);
-            own.codes += STRIDE * 32;
-            own.group += STRIDE;
+            own.codes += STRIDE / SEGMENTS * STAGE_CODES;
+            own.group += STRIDE / SEGMENTS * STAGE_GROUPS;
         }
         if (l.turns > l.whole) {
             struct terms terms = {{0}, {0}};
@@ -152,7 +132,7 @@ FN void multiply_ring(const struct product_args *a, unsigned r, struct ring *rin
             if (l.has_last) {
                 struct piece now;
                 take_block(body + slot * SLOT_BODY, rest + slot * SLOT_REST, (row + l.last) * REST % 4 * 8, &now);
-                terms_of_block(&x, &now, l.last, &terms);
+                terms_of_block(&at_last, &now, &terms);
             }
             ask_next(&l, &f, body, rest);
             slot = (slot + 1) % RING;
