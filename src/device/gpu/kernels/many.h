@@ -83,6 +83,31 @@ FN struct walk walk_of(const struct product_many_args *a, unsigned output, unsig
     return at;
 }
 
+// The weights of all the warp's outputs come as near as the second-level cache, so many turns of eight blocks before they
+// are wanted: registers hold too few of them to wait for memory that is further away.
+enum { LINE = 128, LINES = (BODY + LINE - 1) / LINE };
+FN void hint_weights(const struct lane_of_many *l, unsigned tall, const struct walk *at, unsigned turns) {
+    unsigned part = tensor_lane() % 4;
+    UNROLL
+    for (unsigned m = 0; m < tall; m++)
+        for (unsigned i = 0; i < OWN_OUTPUTS; i++) {
+            size_t block = l->at[m][i] + turns * SEGMENTS;
+            if (part < LINES) hint_at(at->body + block * BODY + part * LINE);
+            if (REST && part == 3) hint_at(at->rest + block * REST);
+        }
+}
+
+// How many turns ahead. Of short blocks a turn is a line or two, and one of eight warps asks for it.
+enum { HINT_TURNS = PIECE ? 2 : SEGMENTS };
+
+// Those of the first turns of a row of so many blocks, before there is anything to multiply them by.
+FN void hint_first(const struct lane_of_many *l, unsigned tall, const struct walk *at, unsigned blocks,
+                   unsigned segment) {
+    if (!PIECE && segment * SEGMENTS < blocks) hint_weights(l, tall, at, segment);
+    for (unsigned t = 0; PIECE && t < HINT_TURNS; t++)
+        if (t * SEGMENTS + segment < blocks) hint_weights(l, tall, at, t);
+}
+
 // ------------------------------------------------------------------------------- scales that are floats
 
 struct raws {
@@ -185,8 +210,8 @@ FN void add_block(const struct lane_of_many *l, const struct shape s, const stru
 // way, and the activations of `ahead_rows`: where a group's registers are free those of a later one are loaded into
 // them. At the end that is what nobody uses, of the next row or behind the last one, where there is room (BEHIND of
 // args.h). Returns how many blocks are left.
-FN unsigned add_even_blocks(const struct lane_of_many *l, const struct shape s, unsigned blocks, struct walk *at,
-                            many_sums acc) {
+FN unsigned add_even_blocks(const struct lane_of_many *l, const struct shape s, unsigned segment, unsigned blocks,
+                            struct walk *at, many_sums acc) {
     struct raws raw[MOST_AHEAD];
     struct tile_of_rows rows[MOST_AHEAD][MOST_LONG];
     unsigned step = s.step > GROUPS ? s.step : GROUPS;
@@ -200,6 +225,7 @@ FN unsigned add_even_blocks(const struct lane_of_many *l, const struct shape s, 
         }
     }
     for (; blocks >= step / GROUPS; blocks -= step / GROUPS) {
+        if (step == 1 && blocks > HINT_TURNS && blocks % SEGMENTS == segment) hint_weights(l, s.tall, at, HINT_TURNS);
         UNROLL
         for (unsigned q = 0; q < step; q++) {
             struct weights w[MOST_TALL];
@@ -232,7 +258,7 @@ FN bool walk_to_last(unsigned n, unsigned segment, struct walk *at) {
 
 FN void many_floats(const struct lane_of_many *l, const struct shape s, unsigned n, unsigned segment, struct walk at,
                     many_sums acc) {
-    for (unsigned left = add_even_blocks(l, s, n / SEGMENTS, &at, acc); left; left--) {
+    for (unsigned left = add_even_blocks(l, s, segment, n / SEGMENTS, &at, acc); left; left--) {
         add_block(l, s, &at, acc);
         walk_on(&at, SEGMENTS);
     }
@@ -343,6 +369,7 @@ FN void many_integers(const struct lane_of_many *l, const struct shape s, unsign
                       many_sums acc) {
     unsigned left = n / SEGMENTS;
     while (left || walk_to_last(n, segment, &at)) {
+        if (left > HINT_TURNS) hint_weights(l, s.tall, &at, HINT_TURNS);
         add_runs(l, s, &at, acc);
         if (!left) break;
         walk_on(&at, SEGMENTS);
@@ -370,6 +397,8 @@ FN void multiply_many(const struct product_many_args *a, const struct shape s, s
     for (unsigned p = 0; p < PASSES; p++) {
         struct lane_of_many l = lane_of_many(a, s.tall, output);
         struct walk at = walk_of(a, output, row, segment_of_pass(p));
+        hint_first(&l, s.tall, &at, a->w.blocks, segment_of_pass(p));
+        if (p == 0) after_earlier();
         UNROLL
         for (unsigned m = 0; m < s.tall; m++)
             for (unsigned n = 0; n < s.wide; n++)

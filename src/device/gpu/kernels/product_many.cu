@@ -10,7 +10,7 @@
 #include "args.h"
 #include "waves.h"
 
-KERNEL(product_many16, product_many_args) {
+EARLY_KERNEL(product_many16, product_many_args) {
     const struct shape s = {1, 1, 4, 4, 2, true};
     SHARED(struct many_room, room);
     multiply_rows(&a, s, room);
@@ -21,7 +21,7 @@ KERNEL(product_many16, product_many_args) {
 #undef BLOCKS
 #define BLOCKS 1
 #endif
-KERNEL(product_many32, product_many_args) {
+EARLY_KERNEL(product_many32, product_many_args) {
     const struct shape s = {2, 2, 1, 1, 1, true};
     SHARED(struct many_room, room);
     multiply_rows(&a, s, room);
@@ -31,7 +31,7 @@ KERNEL(product_many32, product_many_args) {
 // does a type that would not fit in the registers (../ops_product.c).
 #undef BLOCKS
 #define BLOCKS 1
-KERNEL(product_many64, product_many_args) {
+EARLY_KERNEL(product_many64, product_many_args) {
     const struct shape s = {2, MANY_RUNS && TYPE != 11 ? 4 : 1, 1, 1, 1, true};
     SHARED(struct many_room, room);
     multiply_rows(&a, s, room);

@@ -250,6 +250,7 @@ FN void multiply_waves(const struct product_many_args *a, const struct shape s, 
 FN void multiply_rows(const struct product_many_args *a, const struct shape s, struct many_room *room) {
 #ifdef WAVES
     if (IS_WAVE) {
+        after_earlier();
         multiply_waves(a, s, room);
         return;
     }
