@@ -1,7 +1,8 @@
 // Products of one row of activations as in paired.h, for types whose blocks are whole 16 bytes and have one group: a
 // lane's blocks come to the block's memory by copies that it asks for long before, across the ends of outputs too, so
-// that memory always has enough to do, and what is on its way takes no registers. Nobody else reads what a lane asked
-// for, so nobody waits for anybody.
+// that memory always has enough to do, and what is on its way takes no registers. Where a block is 16 bytes nobody else
+// reads what a lane asked for, and nobody waits for anybody; longer ones the lanes of an output bring there together, so
+// that neighbours ask for neighbouring bytes.
 #ifndef DEVICE_GPU_KERNELS_RING_H
 #define DEVICE_GPU_KERNELS_RING_H
 
@@ -14,7 +15,7 @@
 enum { RING = BODY == 16 ? 8 : 4, RING_QUADS = BODY / 16 };
 
 struct ring {
-    ALIGNED16 uint32_t body[RING][RING_QUADS][THREADS][4];
+    ALIGNED16 uint32_t body[RING][THREADS][RING_QUADS][4];
     uint32_t rest[RING][THREADS]; // the word that the block's rest is in
 };
 enum { SLOT_BODY = RING_QUADS * THREADS * 16, SLOT_REST = THREADS * 4 }; // from a slot to the next one
@@ -61,9 +62,12 @@ struct feed {
 // begins.
 FN void ask_next(const struct lane_of_ring *l, struct feed *f, room_place body, room_place rest) {
     if (f->left > 0) {
+        bool together = RING_QUADS > 1 && f->t < l->whole; // the team's blocks lie side by side
+        long at = together ? 16 * (long)(THREAD % PAIR_TEAM) - (long)(THREAD % PAIR_TEAM * BODY) : 0;
+        unsigned step = together ? 16 * PAIR_TEAM : 16;
         UNROLL
         for (unsigned q = 0; q < RING_QUADS; q++)
-            copy_to_room(body + f->slot * SLOT_BODY + q * (THREADS * 16), f->body + 16 * q);
+            copy_to_room(body + f->slot * SLOT_BODY + at + q * step, f->body + at + q * step);
         copy_word_to_room(rest + f->slot * SLOT_REST, (const uint8_t *)((size_t)f->rest & ~(size_t)3));
     }
     send_copies();
@@ -80,7 +84,7 @@ FN void ask_next(const struct lane_of_ring *l, struct feed *f, room_place body, 
 FN void take_block(room_place body, room_place rest, unsigned begin, struct piece *to) {
     UNROLL
     for (unsigned q = 0; q < RING_QUADS; q++) {
-        struct quad w = quad_in_room(body + q * (THREADS * 16));
+        struct quad w = quad_in_room(body + 16 * q);
         UNROLL
         for (unsigned i = 0; i < 4; i++) to->body[4 * q + i] = w.w[i];
     }
@@ -101,7 +105,7 @@ FN void multiply_ring(const struct product_args *a, unsigned r, uint8_t *memory)
     if (a->choice.table) after_earlier();
     if (!choose_matrix(&a->choice, r, &m)) return;
     const struct lane_of_ring l = lane_of_ring(a);
-    const room_place body = room_of(ring->body[0][0][THREAD]), rest = room_of(&ring->rest[0][THREAD]);
+    const room_place body = room_of(ring->body[0][THREAD]), rest = room_of(&ring->rest[0][THREAD]);
     unsigned output = BLOCK_X * (THREADS / PAIR_TEAM) + THREAD / PAIR_TEAM, left = outputs_of_team(a, output, l.step);
     size_t first = (size_t)output * a->w.blocks + l.start;
     struct feed f = {m.body + first * BODY, m.rest + first * REST, 0, 0, (int)(left * l.turns)};
@@ -118,6 +122,7 @@ FN void multiply_ring(const struct product_args *a, unsigned r, uint8_t *memory)
             struct terms terms;
             struct piece now;
             await_copies(RING - 2);
+            if (RING_QUADS > 1) meet();
             take_block(body + slot * SLOT_BODY, rest + slot * SLOT_REST, begin, &now);
             terms_of_block(&own, &now, &terms);
             ask_next(&l, &f, body, rest); // to the slot that was read before this one
@@ -129,6 +134,7 @@ FN void multiply_ring(const struct product_args *a, unsigned r, uint8_t *memory)
         if (l.turns > l.whole) {
             struct terms terms = {{0}, {0}};
             await_copies(RING - 2);
+            if (RING_QUADS > 1) meet();
             if (l.has_last) {
                 struct piece now;
                 take_block(body + slot * SLOT_BODY, rest + slot * SLOT_REST, (row + l.last) * REST % 4 * 8, &now);
