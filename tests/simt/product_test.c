@@ -17,8 +17,7 @@ static void products(void) {
         try_product((enum type)t, 1, 470, block * random_size(1, 3), false); // blocks of threads in turns
         if (is_ringed((enum type)t))
             try_product((enum type)t, 1, 300, block * random_size(15, 36), false); // with several blocks
-        if (is_turned((enum type)t))
-            try_product((enum type)t, 1, 300, block * random_size(7, 13), true);
+        if (is_turned((enum type)t)) try_product((enum type)t, 1, 300, block * random_size(7, 13), true);
         try_product((enum type)t, 2, 5, block * 24, false);
         try_product((enum type)t, 1, 5, block * random_size(24, 41), false);
         try_product((enum type)t, 6, 5, block * random_size(1, 9), false);

@@ -101,7 +101,7 @@ typedef uint8_t *room_place;
     static void name##_body(const void *args) { name##_thread(*(const struct type *)args); }                           \
     __attribute__((visibility("default"))) simt_kernel name;                                                           \
     void name(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args) {                    \
-        simt_run(name##_body, #name, grid, block, shared, args, sizeof(struct type));                                          \
+        simt_run(name##_body, #name, grid, block, shared, args, sizeof(struct type));                                  \
     }                                                                                                                  \
     __attribute__((constructor)) static void name##_register(void) { simt_register(#name, name); }                     \
     static void name##_thread(const struct type a)

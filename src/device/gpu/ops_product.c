@@ -92,8 +92,8 @@ static void quantized(struct gpu *g, const struct card_weight *w, const struct r
     struct round_args x;
     if (!work_round(g, r->x, r->n, (struct round_form){(uint32_t)w->cols, (uint32_t)l.groups, runs ? 4 : 1}, &x))
         return;
-    struct product_args a = {matrix_of(g, w), x.codes, x.group,   r->bias, r->y,
-                             (uint32_t)r->n,  r->by,   r->choice, 0,       0,      NULL};
+    struct product_args a = {matrix_of(g, w), x.codes,   x.group, r->bias, r->y, (uint32_t)r->n,
+                             r->by,           r->choice, 0,       0,       NULL};
     work_writes(g, r->y, r->n * w->rows * sizeof(float));
     bool few = r->n > 1 && !r->choice.table;
     a.room = few ? 0 : ring_room(g, w, (unsigned)l.groups);

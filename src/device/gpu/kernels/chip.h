@@ -7,7 +7,8 @@
 //   FN                                      a function of kernels
 //   CONST                                   a table that all threads read
 //   SHARED(type, name)                      `name` points to memory of the block, garbage at first; once a kernel
-//   ROOM(name)                              `name` points to as many bytes of it as the launch asked for; at most one of
+//   ROOM(name)                              `name` points to as many bytes of it as the launch asked for; at most one
+//   of
 //                                           both. COPIES_LATER chips only
 //   meet()                                  all lanes of a warp come here together, and see what they wrote to memory
 //                                           of the block before

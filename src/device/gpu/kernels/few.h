@@ -91,8 +91,8 @@ FN const struct group_of_row *group_at(const struct rounded *x, size_t at, unsig
     return x->group + row_of(x, r) * (x->cols / 32) + x->step / 16 * at;
 }
 
-// `from` and the exact sum of half h, or of all, of a group: codes without their zero point times activations, which lie
-// `step` bytes apart, 16 and 16.
+// `from` and the exact sum of half h, or of all, of a group: codes without their zero point times activations, which
+// lie `step` bytes apart, 16 and 16.
 FN int dot_of(const uint32_t *w, const uint8_t *codes, unsigned step, uint32_t sums, unsigned h, int from) {
     if (FEW_ZERO) from -= FEW_ZERO * sum_of_codes(sums, h);
     int second = 0; // two sums wait for each other less
@@ -190,9 +190,7 @@ FN void run_of_integers(const struct rounded *x, const struct piece *p, const st
     for (unsigned r = 0; r < rows; r++) run[r] = OFFSET ? fmaf(s->low, (float)sum[r].low, sum[r].run) : sum[r].run;
 }
 
-FN float scale_of_run(const struct rounded *x, size_t at, unsigned r) {
-    return group_at(x, at, r)->d;
-}
+FN float scale_of_run(const struct rounded *x, size_t at, unsigned r) { return group_at(x, at, r)->d; }
 
 FN void block_of_integers(const struct rounded *x, const struct piece *p, size_t at, unsigned rows, float *acc) {
     struct scales s = scales_of_block((const uint8_t *)p->body, (const uint8_t *)&p->rest);
@@ -242,8 +240,12 @@ FN void multiply(const struct product_args *a, unsigned first, unsigned rows) {
     struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
     if (a->choice.table) after_earlier();
     if (rows == 1 && !choose_matrix(&a->choice, first, &m)) return;
-    struct rounded x = {a->codes + (size_t)first * a->w.cols, a->group + (size_t)first * (a->w.cols / 32), a->w.grid,
-                        a->w.cols, rows == 1 ? 0 : a->rows - 1 - first, 16};
+    struct rounded x = {a->codes + (size_t)first * a->w.cols,
+                        a->group + (size_t)first * (a->w.cols / 32),
+                        a->w.grid,
+                        a->w.cols,
+                        rows == 1 ? 0 : a->rows - 1 - first,
+                        16};
     float acc[FEW] = {0};
     if (mine) add_segment(&x, &m, (size_t)output * a->w.blocks, a->w.blocks, segment, rows, acc);
     UNROLL

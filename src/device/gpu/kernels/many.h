@@ -83,8 +83,8 @@ FN struct walk walk_of(const struct product_many_args *a, unsigned output, unsig
     return at;
 }
 
-// The weights of all the warp's outputs come as near as the second-level cache, so many turns of eight blocks before they
-// are wanted: registers hold too few of them to wait for memory that is further away.
+// The weights of all the warp's outputs come as near as the second-level cache, so many turns of eight blocks before
+// they are wanted: registers hold too few of them to wait for memory that is further away.
 enum { LINE = 128, LINES = (BODY + LINE - 1) / LINE };
 FN void hint_weights(const struct lane_of_many *l, unsigned tall, const struct walk *at, unsigned turns) {
     unsigned part = tensor_lane() % 4;

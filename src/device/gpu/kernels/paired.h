@@ -105,8 +105,8 @@ FN float add_shares(const struct share *s, const struct terms *own, unsigned t, 
     return acc;
 }
 
-// The same where the first lane alone has the sum: its terms, then the other's; what the other lane makes of that is not
-// used. Terms that a lane does not have are zeros, which change nothing.
+// The same where the first lane alone has the sum: its terms, then the other's; what the other lane makes of that is
+// not used. Terms that a lane does not have are zeros, which change nothing.
 FN float add_terms(const struct terms *own, float acc) {
     struct terms other;
     UNROLL
@@ -159,8 +159,8 @@ FN void multiply_paired(const struct product_args *a, unsigned r) {
     struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
     if (a->choice.table) after_earlier();
     if (!choose_matrix(&a->choice, r, &m)) return;
-    struct rounded x = {a->codes + (size_t)r * a->w.cols, a->group + (size_t)r * (a->w.cols / 32), a->w.grid, a->w.cols,
-                        0, 16};
+    struct rounded x = {
+        a->codes + (size_t)r * a->w.cols, a->group + (size_t)r * (a->w.cols / 32), a->w.grid, a->w.cols, 0, 16};
     struct share s = {0, a->w.blocks, THREAD % SEGMENTS, strip_length(a->w.blocks, THREAD % SEGMENTS),
                       THREAD / SEGMENTS % 2};
     for (size_t block = BLOCK_X; block * (THREADS / PAIR_TEAM) < a->w.rows; block += a->blocks) {

@@ -1,8 +1,8 @@
 // Products of one row of activations as in paired.h, for types whose blocks are whole 16 bytes and have one group: a
 // lane's blocks come to the block's memory by copies that it asks for long before, across the ends of outputs too, so
 // that memory always has enough to do, and what is on its way takes no registers. Where a block is 16 bytes nobody else
-// reads what a lane asked for, and nobody waits for anybody; longer ones the lanes of an output bring there together, so
-// that neighbours ask for neighbouring bytes.
+// reads what a lane asked for, and nobody waits for anybody; longer ones the lanes of an output bring there together,
+// so that neighbours ask for neighbouring bytes.
 #ifndef DEVICE_GPU_KERNELS_RING_H
 #define DEVICE_GPU_KERNELS_RING_H
 

@@ -11,7 +11,8 @@
 
 enum { SEGMENTS = 8 };
 
-// A row of activations as stage.h has it: bytes of the codes of a turn, eight blocks of so many groups; and of all of it.
+// A row of activations as stage.h has it: bytes of the codes of a turn, eight blocks of so many groups; and of all of
+// it.
 #define STAGED_CODES(groups) ((groups)*SEGMENTS * 32)
 FN unsigned staged_bytes(unsigned groups, unsigned n) {
     return (n + SEGMENTS - 1) / SEGMENTS * (STAGED_CODES(groups) + groups * SEGMENTS * 8);
