@@ -168,7 +168,8 @@ struct product_args {
 // threads three times eight blocks.
 enum { TURN_SLOTS = 3 };
 #define RING_ROOM(type) (THREADS * ((type) == 8 ? 4 * 36 : 8 * 20))
-#define TURN_ROOM(type) (THREADS * ((type) == 12 ? 3 * 72 + 4 : (type) == 13 ? 3 * 88 + 4 : 3 * 108))
+#define TURN_ROOM(type)                                                                                                \
+    (THREADS * (TURN_SLOTS * ((type) == 12 ? 72 : (type) == 13 ? 88 : 108) + ((type) == 14 ? 0 : 4)))
 // Blocks of threads that a processor has registers for (tools/gpu/registers.txt).
 #define PAIRED_BLOCKS(type) (RINGED(type) && (type) != 8 ? 4 : (type) == 13 || (type) == 14 ? 2 : 3)
 

@@ -7,9 +7,8 @@
 //   FN                                      a function of kernels
 //   CONST                                   a table that all threads read
 //   SHARED(type, name)                      `name` points to memory of the block, garbage at first; once a kernel
-//   ROOM(name)                              `name` points to as many bytes of it as the launch asked for; at most one
-//   of
-//                                           both. COPIES_LATER chips only
+//   ROOM(name)                              `name` points to as many bytes of it as the launch asked for; a kernel has
+//                                           this or that. Where COPIES_LATER is true
 //   meet()                                  all lanes of a warp come here together, and see what they wrote to memory
 //                                           of the block before
 //   THREAD BLOCK_X BLOCK_Y BLOCK_Z          which thread of its block, and which block, this is

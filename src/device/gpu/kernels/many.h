@@ -276,11 +276,31 @@ struct run_weights {
     struct scales s[2];
 };
 
+// What scales, minima and their scales of a run are read from. Where that is the first 16 bytes of a block they are
+// made registers that have it as of the first run, or each byte would be a load.
+struct run_head {
+    ALIGNED16 uint32_t w[3];
+};
+#if TYPE == 12 || TYPE == 13
+FN const uint8_t *head_of(const uint8_t *body, bool second, struct run_head *h) {
+    struct quad q = quad_at(body);
+    h->w[0] = q.w[0];
+    scales_of_head(&q, second, h->w + 1);
+    return (const uint8_t *)h->w;
+}
+FN unsigned first_of_head(unsigned first) { return 0; }
+#else
+FN const uint8_t *head_of(const uint8_t *body, bool second, struct run_head *h) { return body; }
+FN unsigned first_of_head(unsigned first) { return first; }
+#endif
+
 FN void unpack_run(const struct lane_of_many *l, unsigned m, const struct walk *at, unsigned first,
                    struct run_weights *to) {
     for (unsigned i = 0; i < OWN_OUTPUTS; i++) {
         const uint8_t *body = at->body + (size_t)l->at[m][i] * BODY, *rest = at->rest + (size_t)l->at[m][i] * REST;
-        to->s[i] = scales_of_block(body, rest);
+        struct run_head h;
+        const uint8_t *head = head_of(body, first != 0, &h);
+        to->s[i] = scales_of_block(head, rest);
         UNROLL
         for (unsigned g = 0; g < RUN_GROUPS; g++) {
             struct raw r = raw_of_group(body, body + 4 * word_given(), rest, first + g, l->grid, word_given());
@@ -288,9 +308,9 @@ FN void unpack_run(const struct lane_of_many *l, unsigned m, const struct walk *
             codes_of_raw(&r, word_given(), w);
             to->of[g].w[i] = w[0];
             to->of[g].w[i + OWN_OUTPUTS] = w[1];
-            for (unsigned h = 0; h < HALVES; h++) {
-                to->scale[g][i][h] = scale_of_half(body, first + g, h);
-                if (OFFSET) to->minimum[g][i][h] = minimum_of_half(body, first + g, h);
+            for (unsigned k = 0; k < HALVES; k++) {
+                to->scale[g][i][k] = scale_of_half(head, first_of_head(first) + g, k);
+                if (OFFSET) to->minimum[g][i][k] = minimum_of_half(head, first_of_head(first) + g, k);
             }
         }
     }
@@ -369,10 +389,10 @@ FN void many_integers(const struct lane_of_many *l, const struct shape s, unsign
                       many_sums acc) {
     unsigned left = n / SEGMENTS;
     while (left || walk_to_last(n, segment, &at)) {
-        if (left > HINT_TURNS) hint_weights(l, s.tall, &at, HINT_TURNS);
         add_runs(l, s, &at, acc);
         if (!left) break;
         walk_on(&at, SEGMENTS);
+        if (left > HINT_TURNS) hint_weights(l, s.tall, &at, HINT_TURNS - 1);
         left--;
     }
 }

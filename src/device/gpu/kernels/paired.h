@@ -30,15 +30,14 @@ FN void take_run(const uint8_t *body, unsigned h, struct piece *to) {
         for (unsigned i = 0; i < 4; i++) to->body[more / 4 + 4 * k + i] = TYPE == 13 ? q.w[i] >> 4 * h : q.w[i];
     }
     to->rest = 0;
-    if (TYPE == 14) {
-        to->body[48] = word_at(body + 192 + 8 * h);
-        to->body[49] = word_at(body + 196 + 8 * h);
-        return;
-    }
+#if TYPE == 14
+    to->body[48] = word_at(body + 192 + 8 * h);
+    to->body[49] = word_at(body + 196 + 8 * h);
+#else
     struct quad head = quad_at(body);
     to->body[0] = head.w[0];
-    to->body[1] = h ? (head.w[3] & ALL(15)) | (head.w[1] >> 2 & ALL(48)) : head.w[1] & ALL(63);
-    to->body[2] = h ? (head.w[3] >> 4 & ALL(15)) | (head.w[2] >> 2 & ALL(48)) : head.w[2] & ALL(63);
+    scales_of_head(&head, h, to->body + 1);
+#endif
 }
 FN void fetch_run(const struct chosen_matrix *m, size_t at, unsigned h, struct piece *to) {
     take_run(m->body + at * BODY, h, to);

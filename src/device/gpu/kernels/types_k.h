@@ -48,6 +48,11 @@ FN struct scales scales_of_block(const uint8_t *b, const uint8_t *rest) {
     struct scales s = {float_of_half(half_at(b)), -float_of_half(half_at(b + 2))};
     return s;
 }
+// Of a block's first 16 bytes the second and third four as they would be if its second run were the first.
+FN void scales_of_head(const struct quad *q, bool second, uint32_t *to) {
+    to[0] = second ? (q->w[3] & ALL(15)) | (q->w[1] >> 2 & ALL(48)) : q->w[1] & ALL(63);
+    to[1] = second ? (q->w[3] >> 4 & ALL(15)) | (q->w[2] >> 2 & ALL(48)) : q->w[2] & ALL(63);
+}
 FN int scale_of_half(const uint8_t *b, unsigned i, unsigned h) {
     return i < 4 ? b[4 + i] & 63 : (b[8 + i] & 15) | b[i] >> 6 << 4;
 }
