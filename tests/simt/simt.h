@@ -84,6 +84,7 @@ typedef uint8_t *room_place;
 #define FORGET(p)
 #define FORGET_WORD(x)
 #define UNROLL
+#define ROLLED
 #define SHARED(type, name)       type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)            #x
 #define SIMT_TEXT(x)             SIMT_TEXT_(x)

@@ -39,6 +39,8 @@
 //   FORGET(p) FORGET_WORD(x)                the compiler forgets what it knows of the pointer p, of the word x
 //   hint_at(p)                              what lies around p in the card's memory will be read soon
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
+//   ROLLED                                  the loop behind it is not: a kernel that runs once and for a moment waits for
+//                                           each instruction to come from memory
 //   kept(x)                                 x, which the compiler is not to compute again each time it is used
 //   ALIGNED16                               in front of an array: it begins at a multiple of 16
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
@@ -336,6 +338,7 @@ FN void send_copies(void) {}
 
 #define WARP   GYR_WARP
 #define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1")
 
 // A kernel may be on the card while the one before it ends, and waits for that end; so the next one's start costs
 // little (programmatic dependent launch, chips from sm_90 on).
