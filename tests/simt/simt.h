@@ -79,6 +79,7 @@ typedef uint8_t *room_place;
 #define copy_word_to_room(to, from)   simt_copy(to, from, 4, __LINE__)
 #define quad_in_room(at)              quad_at(at)
 #define word_in_room(at)              word_at(at)
+#define half_in_room(at)              half_at(at)
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)
 #define FORGET(p)
