@@ -273,6 +273,8 @@ struct vectors { // struct projected of device.h
     size_t row, step;
 };
 
+enum { QUERY_HEADS = THREADS / 16 }; // of a block, at most
+
 struct qkv_args {
     struct vectors q_in, k_in, v_in;
     const dfloat *q_norm, *k_norm, *angles;
@@ -284,6 +286,7 @@ struct qkv_args {
     size_t norm_step;
     uint32_t heads, rotary_dim, adjacent, layer_norm;
     float norm_eps;
+    uint32_t each, apart; // query heads of a block; values have blocks of their own
 };
 
 struct attend_args {
