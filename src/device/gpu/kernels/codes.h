@@ -90,6 +90,24 @@ FN void round_four(const struct round_args *a, unsigned row, unsigned t, const f
     round_four_at(a, row, t, place_of_codes(a, t), v);
 }
 
+// A block has THREADS elements of a row, each of a thread's own; a quarter of the threads round them, with `place` of
+// place_of_codes() for those.
+struct round_room {
+    ALIGNED16 float x[THREADS];
+};
+enum { ROUNDING = THREADS / 4 };
+FN unsigned four_of_thread(unsigned block) { return block * ROUNDING + THREAD % ROUNDING; }
+FN void round_block(const struct round_args *a, unsigned row, unsigned block, unsigned place, float own,
+                    struct round_room *room) {
+    room->x[THREAD] = own;
+    barrier();
+    if (THREAD >= ROUNDING) return;
+    struct quad q = quad_at(room->x + 4 * THREAD);
+    float v[4];
+    for (unsigned k = 0; k < 4; k++) v[k] = float_of_bits(q.w[k]);
+    round_four_at(a, row, four_of_thread(block), place, v);
+}
+
 // Elements [first, end) of a row, which is x, or where they are in x, by a block: whole groups, and what has one scale.
 FN void round_share(const struct round_args *a, unsigned row, unsigned first, unsigned end, const float *x) {
     for (unsigned start = first / 4; start < end / 4; start += THREADS) {

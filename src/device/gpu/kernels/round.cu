@@ -8,12 +8,13 @@
 #include "strips.h"
 
 // BLOCK_X is the row; a thread has four elements.
-KERNEL(round_row, round_args) {
-    unsigned t = BLOCK_Y * THREADS + THREAD;
+EARLY_KERNEL(round_row, round_args) {
+    unsigned t = BLOCK_Y * THREADS + THREAD, place = place_of_codes(&a, t);
     const float *x = a.x + (size_t)BLOCK_X * a.cols + 4 * (size_t)t;
     float v[4] = {0, 0, 0, 0};
+    after_earlier();
     for (int k = 0; k < 4 && t < a.cols / 4; k++) v[k] = x[k];
-    round_four(&a, BLOCK_X, t, v);
+    round_four_at(&a, BLOCK_X, t, place, v);
 }
 
 // Rounded and bounded.
@@ -85,8 +86,7 @@ KERNEL(round16, round16_args) {
         for (unsigned k = 0; k < 4; k++) q[k] = d == 0 || !finite ? 0 : integer16(v[i][k] / d);
         put_four(place_of_four(a.planes, BLOCK_X, groups, four_at(&run, i)), q);
     }
-    if (number < a.runs && THREAD % RUN_LANES == 0)
-        a.unit[unit16_at(BLOCK_X, a.runs) + (size_t)number * SLAB16] = d;
+    if (number < a.runs && THREAD % RUN_LANES == 0) a.unit[unit16_at(BLOCK_X, a.runs) + (size_t)number * SLAB16] = d;
 }
 
 // The least e of at least -126 for which no magnitude divided by 2^e is above MAX16.
