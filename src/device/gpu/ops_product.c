@@ -203,7 +203,7 @@ void work_embed(struct device *d, const struct weight *table, const dint *ids, s
     if (!w) return;
     if (type_info(w->type)->quantized) {
         struct embed_args a = {matrix_of(g, w), ids, y};
-        work_launch_typed(g, "embed", w->type, rows, work_blocks(w->cols / 32, THREADS), 1, &a, sizeof a);
+        work_launch_typed(g, "embed", w->type, rows, work_blocks(w->cols / 4, THREADS), 1, &a, sizeof a);
         return;
     }
     struct embed_plain_args a = {w->type == TYPE_F32 ? w->body : w->raw, ids, y, (uint32_t)w->cols,

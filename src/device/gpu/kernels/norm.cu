@@ -3,6 +3,7 @@
 #include "chip.h"
 
 #include "codes.h"
+#include "fours.h"
 #include "norm.h"
 
 // A block's share of its row.
@@ -13,28 +14,6 @@ FN struct share_of_row share_of_block(const struct norm_args *a) {
     unsigned first = BLOCK_Y * a->each, left = a->dim - first;
     struct share_of_row s = {first, first + (a->each < left ? a->each : left)};
     return s;
-}
-
-FN bool has_quad(const float *x, unsigned n) { return n >= 4 && (size_t)x % 16 == 0; }
-
-// Four neighbours, of which there are n.
-FN void four_from(const float *x, unsigned n, float *v) {
-    if (has_quad(x, n)) {
-        struct quad q = quad_at(x);
-        for (unsigned k = 0; k < 4; k++) v[k] = float_of_bits(q.w[k]);
-        return;
-    }
-    for (unsigned k = 0; k < 4; k++) v[k] = k < n ? x[k] : 0;
-}
-
-FN void four_to(float *y, unsigned n, const float *v) {
-    if (has_quad(y, n)) {
-        struct quad q = {{bits_of_float(v[0]), bits_of_float(v[1]), bits_of_float(v[2]), bits_of_float(v[3])}};
-        quad_to(y, q);
-        return;
-    }
-    for (unsigned k = 0; k < 4; k++)
-        if (k < n) y[k] = v[k];
 }
 
 // Weights and biases of a thread's four elements.
