@@ -132,7 +132,11 @@ static void sixteen(struct gpu *g, const struct card_weight *w, const struct row
     dfloat *unit = work_scratch(g, SCRATCH_UNITS, units16(room, runs) * sizeof(float));
     if (!planes || !unit) return;
     struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
-    work_launch(g, "round16", r->n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &round, sizeof round);
+    size_t blocks = work_blocks(runs, RUNS16_OF_BLOCK), few = work_blocks(runs, FEW_RUNS16);
+    if (g->chip.processors > 0 && r->n * blocks < (size_t)g->chip.processors)
+        work_launch(g, "round16_few", r->n, few, 1, &round, sizeof round);
+    else
+        work_launch(g, "round16", r->n, blocks, 1, &round, sizeof round);
     struct product16_args a = {
         w->body,           planes, w->unit, unit,      r->bias,  r->y, (uint32_t)r->n, (uint32_t)w->rows,
         (uint32_t)w->cols, runs,   r->by,   r->choice, SEGMENTS, NULL};

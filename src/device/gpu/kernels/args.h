@@ -197,8 +197,8 @@ struct round_many_args {
 enum { MANY_OUTPUTS = 16 };
 
 // The same where weights are F16 or BF16: for few rows MANY16, for more WIDE16_ROWS. Runs of a row that a block rounds,
-// elements of a thread that joins parts.
-enum { MANY16 = 16, WIDE16_OUTPUTS = 64, WIDE16_ROWS = 64, RUNS16_OF_BLOCK = THREADS / 32, JOIN16 = 4 };
+// and of few rows; elements of a thread that joins parts.
+enum { MANY16 = 16, WIDE16_OUTPUTS = 64, WIDE16_ROWS = 64, RUNS16_OF_BLOCK = THREADS / 32, FEW_RUNS16 = 2, JOIN16 = 4 };
 
 // F32: activations as they are.
 struct product_f_args {
