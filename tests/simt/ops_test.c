@@ -8,9 +8,9 @@
 enum { ROWS = 3 };
 
 static void norms(void) {
-    static const size_t dims[] = {1, 15, 64, 100, 4544, 9000};
-    for (size_t i = 0; i < 12; i++) {
-        size_t dim = dims[i % 6], parts = i % 4 == 3 ? 2 : 1;
+    static const size_t dims[] = {1, 15, 64, 100, 4544, 8192, 9000};
+    for (size_t i = 0; i < 14; i++) {
+        size_t dim = dims[i % 7], parts = i % 4 == 3 ? 2 : 1;
         float *x = random_floats(ROWS * dim), *w = random_floats(parts * dim), *b = i % 3 ? random_floats(dim) : NULL;
         float *want = malloc(ROWS * dim * sizeof *want), *got = malloc(ROWS * dim * sizeof *got);
         if (i == 5) x[3] = NAN;

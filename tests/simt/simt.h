@@ -81,6 +81,7 @@ typedef uint8_t *room_place;
 #define quad_in_room(at)              quad_at(at)
 #define word_in_room(at)              word_at(at)
 #define in_room(at)                   ((const uint8_t *)(at))
+#define half_in_room(at)              half_at(at)
 #define send_copies()                 simt_send()
 #define await_copies(more)            simt_await(more)
 #define FORGET(p)
@@ -88,6 +89,7 @@ typedef uint8_t *room_place;
 #define UNROLL
 #define meet()                   ((void)simt_swap(0, 1, __LINE__))
 #define ROOM(name)               uint8_t *const name = simt_room()
+#define ROLLED
 #define SHARED(type, name)       type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)            #x
 #define SIMT_TEXT(x)             SIMT_TEXT_(x)

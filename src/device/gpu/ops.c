@@ -114,7 +114,7 @@ static void activate(struct device *d, enum activation kind, dfloat *x, size_t n
     }
     struct activate_rounded_args a = {x, r->args, kind};
     work_writes(g, x, n * sizeof(float));
-    work_launch(g, "activate_rounded", n / r->form.cols, work_blocks(r->form.cols / 4, THREADS), 1, &a, sizeof a);
+    work_launch(g, "activate_rounded", n / r->form.cols, work_blocks(r->form.cols, THREADS), 1, &a, sizeof a);
     r->good = true;
 }
 static void scale(struct device *d, dfloat *x, float by, size_t n) { unary(d, UNARY_SCALE, ACT_GELU, x, by, n); }
@@ -167,7 +167,7 @@ static void gate(struct device *d, const struct gate *x) {
         return;
     }
     a.round = r->args;
-    work_launch(g, "gate_rounded", x->rows, work_blocks(x->n / 4, THREADS), 1, &a, sizeof a);
+    work_launch(g, "gate_rounded", x->rows, work_blocks(x->n, THREADS), 1, &a, sizeof a);
     r->good = true;
 }
 

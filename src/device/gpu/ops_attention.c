@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(struct attention_row) == 24 && offsetof(struct attention_row, state) == 16, "kernels/args.h");
 
-enum { SPAN = 512, PARTS = 64 << 20, QUERY_HEADS = 16 };
+enum { SPAN = 512, PARTS = 64 << 20 };
 
 // What the kernels of kernels/attend_few.cu, attend_codes.cu and attend_many.cu take, and from how many blocks on they
 // are used: a large card has 132 processors.
@@ -19,6 +19,16 @@ static struct cache_shape shape_of(const struct kv_shape *s) {
 static struct cached cached(struct kv_array a) { return (struct cached){a.slab, a.at}; }
 
 static struct vectors vectors(const struct projected *p) { return (struct vectors){p->x, p->row, p->step}; }
+
+// Where there are few blocks, each has as many heads as its threads have items for, and no work behind other work.
+static void launch_qkv(struct gpu *g, struct qkv_args *a, size_t rows) {
+    size_t own = THREADS / (a->kv.key_dim - a->rotary_dim / 2), heads = a->k.slab ? a->kv.heads : 0;
+    size_t processors = g->chip.processors > 0 ? (size_t)g->chip.processors : 1;
+    a->each = QUERY_HEADS;
+    a->apart = rows * (work_blocks(a->heads, QUERY_HEADS) + heads) < processors;
+    if (a->apart && own < QUERY_HEADS) a->each = own ? (uint32_t)own : 1;
+    work_launch(g, "qkv", rows, work_blocks(a->heads, a->each) + heads * (a->apart ? 2 : 1), 1, a, sizeof *a);
+}
 
 void work_qkv(struct device *d, const struct qkv *q) {
     struct qkv_args a = {.q_in = vectors(&q->q_in),
@@ -40,8 +50,7 @@ void work_qkv(struct device *d, const struct qkv *q) {
                          .layer_norm = q->norm == NORM_LAYER,
                          .norm_eps = q->norm_eps};
     work_writes(gpu_of(d), q->q, q->rows * q->heads * q->kv.key_dim * sizeof(float));
-    work_launch(gpu_of(d), "qkv", q->rows, work_blocks(q->heads, QUERY_HEADS) + (q->k.slab ? q->kv.heads : 0), 1, &a,
-                sizeof a);
+    launch_qkv(gpu_of(d), &a, q->rows);
 }
 
 // Of neighbouring queries that share a key head, those of one sequence share its keys: where most of a block's do, and

@@ -146,7 +146,11 @@ static void sixteen(struct gpu *g, const struct card_weight *w, const struct row
     dfloat *unit = work_scratch(g, SCRATCH_UNITS, units16(room, runs) * sizeof(float));
     if (!planes || !unit) return;
     struct round16_args round = {r->x, planes, unit, (uint32_t)w->cols, runs};
-    work_launch(g, "round16", r->n, work_blocks(runs, RUNS16_OF_BLOCK), 1, &round, sizeof round);
+    size_t blocks = work_blocks(runs, RUNS16_OF_BLOCK), few = work_blocks(runs, FEW_RUNS16);
+    if (g->chip.processors > 0 && r->n * blocks < (size_t)g->chip.processors)
+        work_launch(g, "round16_few", r->n, few, 1, &round, sizeof round);
+    else
+        work_launch(g, "round16", r->n, blocks, 1, &round, sizeof round);
     struct product16_args a = {
         w->body,           planes, w->unit, unit,      r->bias,  r->y, (uint32_t)r->n, (uint32_t)w->rows,
         (uint32_t)w->cols, runs,   r->by,   r->choice, SEGMENTS, NULL};
@@ -217,7 +221,7 @@ void work_embed(struct device *d, const struct weight *table, const dint *ids, s
     if (!w) return;
     if (type_info(w->type)->quantized) {
         struct embed_args a = {matrix_of(g, w), ids, y};
-        work_launch_typed(g, "embed", w->type, rows, work_blocks(w->cols / 32, THREADS), 1, &a, sizeof a);
+        work_launch_typed(g, "embed", w->type, rows, work_blocks(w->cols / 4, THREADS), 1, &a, sizeof a);
         return;
     }
     struct embed_plain_args a = {w->type == TYPE_F32 ? w->body : w->raw, ids, y, (uint32_t)w->cols,

@@ -205,8 +205,8 @@ struct round_many_args {
 enum { MANY_OUTPUTS = 16 };
 
 // The same where weights are F16 or BF16: for few rows MANY16, for more WIDE16_ROWS. Runs of a row that a block rounds,
-// elements of a thread that joins parts.
-enum { MANY16 = 16, WIDE16_OUTPUTS = 64, WIDE16_ROWS = 64, RUNS16_OF_BLOCK = THREADS / 32, JOIN16 = 4 };
+// and of few rows; elements of a thread that joins parts.
+enum { MANY16 = 16, WIDE16_OUTPUTS = 64, WIDE16_ROWS = 64, RUNS16_OF_BLOCK = THREADS / 32, FEW_RUNS16 = 2, JOIN16 = 4 };
 
 // F32: activations as they are.
 struct product_f_args {
@@ -281,6 +281,8 @@ struct vectors { // struct projected of device.h
     size_t row, step;
 };
 
+enum { QUERY_HEADS = THREADS / 16 }; // of a block, at most
+
 struct qkv_args {
     struct vectors q_in, k_in, v_in;
     const dfloat *q_norm, *k_norm, *angles;
@@ -292,6 +294,7 @@ struct qkv_args {
     size_t norm_step;
     uint32_t heads, rotary_dim, adjacent, layer_norm;
     float norm_eps;
+    uint32_t each, apart; // query heads of a block; values have blocks of their own
 };
 
 struct attend_args {

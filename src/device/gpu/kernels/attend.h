@@ -64,9 +64,9 @@ struct span_pages {
 
 FN void find_pages(const struct attend_args *a, const drow *row, unsigned kv_head, unsigned start, struct seen s,
                    struct span_pages *p) {
-    unsigned i = THREAD % SPAN_PAGES;
-    bool value = THREAD >= SPAN_PAGES;
-    if (THREAD >= 2 * SPAN_PAGES) return;
+    unsigned me = THREADS - 1 - THREAD, i = me % SPAN_PAGES; // the last warp: the first has more to do
+    bool value = me >= SPAN_PAGES;
+    if (me >= 2 * SPAN_PAGES) return;
     uint8_t *at = (uint8_t *)0;
     if (i * PAGE < s.last && (i + 1) * PAGE > s.first)
         at = cache_page(&a->kv, value ? a->v : a->k, value ? a->kv.value_dim : a->kv.key_dim,

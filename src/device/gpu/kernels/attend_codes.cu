@@ -123,7 +123,8 @@ FN void make_digits(const struct few *f, unsigned heads, struct codes_room *room
         bool seen = t + i >= f->seen.first && t + i < f->seen.last;
         float scale = seen ? *cache_scale(value, f->a->kv.value_dim, (t + i) % PAGE) : 0;
         UNROLL
-        for (unsigned h = 0; h < heads; h++) u[i * FEW_HEADS + h] = seen ? room->w.weight[h * SPAN + t + i] * scale : 0;
+        for (unsigned h = 0; h < heads; h++)
+            u[i * FEW_HEADS + h] = seen ? room->w.weight[(t + i) * heads + h] * scale : 0;
     }
     UNROLL
     for (unsigned h = 0; h < heads; h++) {
@@ -198,7 +199,7 @@ FN void put_values(const struct few *f, struct codes_room *room, unsigned heads,
             high += room->part[2 * h * THREADS + p * dim + THREAD];
             low += room->part[(2 * h + 1) * THREADS + p * dim + THREAD];
         }
-        put_output(f, h, THREAD, max[h], room->w.sum[h], fmaf((float)high, 256, (float)low) * unit[h]);
+        put_output(f, h, THREAD, max[h], room->w.sum[h], fmaf((float)high, 256, (float)low) * unit[h], room->q);
     }
 }
 
@@ -210,7 +211,8 @@ FN void attend_to_codes(const struct attend_args *a, unsigned heads, struct code
         put_nothing(&f);
         return;
     }
-    find_pages(a, a->row + f.row, f.head / (a->heads / a->kv.heads), f.start, f.seen, &room->page);
+    find_pages(a, a->row + f.row, f.kv_head, f.start, f.seen, &room->page);
+    unsigned place = place_of_outputs(&f);
     after_earlier();
     open_queries(&f, heads, room);
     scores_of(&f, heads, room, score);
@@ -219,7 +221,7 @@ FN void attend_to_codes(const struct attend_args *a, unsigned heads, struct code
     barrier();
     sum_weights(heads, &room->w);
     put_values(&f, room, heads, unit, max);
-    round_outputs(&f);
+    round_outputs(&f, place, room->q);
 }
 
 // BLOCK_X is the span, BLOCK_Y the key head and some of its query heads, BLOCK_Z the row.

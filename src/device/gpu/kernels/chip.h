@@ -36,14 +36,16 @@
 //   room_of(p)                              p, which points to memory of the block, as a room_place: bytes from there
 //                                           on are room_of(p) + n
 //   in_room(at)                             a pointer to what is there
-//   quad_in_room(at) word_in_room(at)       16 and 4 bytes there; copy_to_room(at, from) and copy_word_to_room(at,
-//   from)
+//   quad_in_room(at) word_in_room(at)       16 and 4 bytes there,
+//   half_in_room(at)                        2 bytes; copy_to_room(at, from) and copy_word_to_room(at, from)
 //                                           bring them there later. COPIES_LATER: that is really later
 //   send_copies()                           those that were asked for since the last time are a lot
 //   await_copies(MORE)                      all lots of this thread but the last MORE have come
 //   FORGET(p) FORGET_WORD(x)                the compiler forgets what it knows of the pointer p, of the word x
 //   hint_at(p)                              what lies around p in the card's memory will be read soon
 //   UNROLL                                  the loop behind it is unrolled, since it indexes registers
+//   ROLLED                                  the loop behind it is not: a kernel that runs for a moment waits for its
+//                                           instructions to come from memory
 //   kept(x)                                 x, which the compiler is not to compute again each time it is used
 //   ALIGNED16                               in front of an array: it begins at a multiple of 16
 //   word_at(p) half_at(p) quad_at(p)        the 4 bytes, 2 bytes, 16 bytes at p, which is a multiple of that
@@ -344,6 +346,7 @@ FN void send_copies(void) {}
 
 #define WARP   GYR_WARP
 #define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1")
 
 // A kernel may be on the card while the one before it ends, and waits for that end; so the next one's start costs
 // little (programmatic dependent launch, chips from sm_90 on).
@@ -426,6 +429,11 @@ FN uint32_t word_in_room(room_place at) {
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(at) : "memory");
     return x;
 }
+FN uint32_t half_in_room(room_place at) {
+    uint16_t x;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(x) : "r"(at) : "memory");
+    return x;
+}
 #else
 typedef uint8_t *room_place;
 FN room_place room_of(void *p) { return (room_place)p; }
@@ -434,6 +442,7 @@ FN void copy_word_to_room(room_place to, const void *from) { *(seen_word *)to = 
 FN struct quad quad_in_room(room_place at) { return quad_at(at); }
 FN uint32_t word_in_room(room_place at) { return word_at(at); }
 FN const uint8_t *in_room(room_place at) { return at; }
+FN uint32_t half_in_room(room_place at) { return half_at(at); }
 #endif
 FN void quad_to(void *p, struct quad q) {
     vector4 v = {q.w[0], q.w[1], q.w[2], q.w[3]};

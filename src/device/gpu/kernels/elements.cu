@@ -1,5 +1,5 @@
-// Operations on elements, each by itself. A thread takes one, or SOME where there are many: a block's start costs as much
-// as its work otherwise.
+// Operations on elements, each by itself. A thread takes one, or SOME where there are many: a block's start costs as
+// much as its work otherwise.
 #include "chip.h"
 
 #include "activation.h"
@@ -93,20 +93,26 @@ KERNEL(gate_rows, gate_args) {
     if (i < a.n) a.out[r * a.n + i] = gated(&a, r, i);
 }
 
-// The same of rows that a product will want; a thread has four elements, as in round_row.
-KERNEL(gate_rounded, gate_rounded_args) {
-    unsigned t = BLOCK_Y * THREADS + THREAD;
-    float v[4] = {0, 0, 0, 0};
-    for (unsigned k = 0; k < 4 && t < a.gate.n / 4; k++)
-        a.gate.out[BLOCK_X * a.gate.n + 4 * t + k] = v[k] = gated(&a.gate, BLOCK_X, 4 * t + k);
-    round_four(&a.round, BLOCK_X, t, v);
+// The same of rows that a product will want. A thread has one element: there are few, and a thread's work is one behind
+// the other.
+EARLY_KERNEL(gate_rounded, gate_rounded_args) {
+    SHARED(struct round_room, room);
+    size_t i = element(BLOCK_Y);
+    unsigned place = place_of_codes(&a.round, four_of_thread(BLOCK_Y));
+    float v = 0;
+    after_earlier();
+    if (i < a.gate.n) a.gate.out[BLOCK_X * a.gate.n + i] = v = gated(&a.gate, BLOCK_X, i);
+    round_block(&a.round, BLOCK_X, BLOCK_Y, place, v, room);
 }
 
-KERNEL(activate_rounded, activate_rounded_args) {
-    unsigned t = BLOCK_Y * THREADS + THREAD;
-    float v[4] = {0, 0, 0, 0}, *x = a.x + (size_t)BLOCK_X * a.round.cols + 4 * (size_t)t;
-    for (int k = 0; k < 4 && t < a.round.cols / 4; k++) x[k] = v[k] = activated(a.activation, x[k]);
-    round_four(&a.round, BLOCK_X, t, v);
+EARLY_KERNEL(activate_rounded, activate_rounded_args) {
+    SHARED(struct round_room, room);
+    size_t i = element(BLOCK_Y);
+    unsigned place = place_of_codes(&a.round, four_of_thread(BLOCK_Y));
+    float v = 0, *x = a.x + (size_t)BLOCK_X * a.round.cols;
+    after_earlier();
+    if (i < a.round.cols) x[i] = v = activated(a.activation, x[i]);
+    round_block(&a.round, BLOCK_X, BLOCK_Y, place, v, room);
 }
 
 // The first product rounded, each later one added by fma.

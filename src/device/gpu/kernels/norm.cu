@@ -3,9 +3,8 @@
 #include "chip.h"
 
 #include "codes.h"
-#include "rows.h"
-
-FN float normed(const struct norm_of_row *r, float x, float w) { return (x - r->mean) * r->inverse * w; }
+#include "fours.h"
+#include "norm.h"
 
 // A block's share of its row.
 struct share_of_row {
@@ -17,53 +16,66 @@ FN struct share_of_row share_of_block(const struct norm_args *a) {
     return s;
 }
 
-// Weights do not depend on the kernel before: they are on their way from memory while that one ends.
-enum { HINTED = 32 }; // floats of a line of the cache
+// Weights and biases of a thread's four elements.
+struct weights {
+    float w[4], b[4];
+};
+FN const float *weights_of_row(const struct norm_args *a) {
+    return a->parts > 1 ? a->w + (size_t)(BLOCK_X % a->parts) * a->dim : a->w;
+}
+FN struct weights weights_at(const struct norm_args *a, unsigned i, unsigned end) {
+    struct weights w;
+    unsigned n = i < end ? end - i : 0;
+    four_from(weights_of_row(a) + i, n, w.w);
+    if (a->b) four_from(a->b + i, n, w.b);
+    return w;
+}
+
+// Weights do not depend on the kernel before. The first of them are asked for before that one ends, and all of them are
+// on their way from memory.
+enum { HINTED = 32, AT_A_TIME = 4 * THREADS }; // floats of a line of the cache; elements of the block
 FN void hint_weights(const struct norm_args *a, struct share_of_row s) {
-    for (unsigned i = s.first + THREAD * HINTED; i < s.end; i += THREADS * HINTED) {
-        hint_at(a->w + (size_t)(BLOCK_X % a->parts) * a->dim + i);
+    ROLLED
+    for (unsigned i = s.first + AT_A_TIME + THREAD * HINTED; i < s.end; i += THREADS * HINTED) {
+        hint_at(weights_of_row(a) + i);
         if (a->b) hint_at(a->b + i);
     }
 }
 
-// A row that the block's memory has room for; the share is there behind it.
-FN void norm_kept(const struct norm_args *a, struct share_of_row s, struct norm_room *room) {
-    const float *w = a->w + (size_t)(BLOCK_X % a->parts) * a->dim;
-    float *y = a->y + (size_t)BLOCK_X * a->dim;
-    struct norm_of_row r = norm_of(a->x + (size_t)BLOCK_X * a->dim, a->dim, a->layer, a->eps, OF_THREAD, room);
-    for (unsigned i = s.first + THREAD; i < s.end; i += THREADS) {
-        float v = normed(&r, room->x[i], w[i]);
-        y[i] = room->x[i] = a->b ? v + a->b[i] : v;
-    }
-}
-
-FN void norm_row(const struct norm_args *a, struct share_of_row s, struct norm_room *room) {
+// A thread has four neighbours at a time; `round` where a product will want them.
+FN void norm_row(const struct norm_args *a, const struct round_args *round, struct norm_room *room) {
+    struct share_of_row s = share_of_block(a);
+    const float *x = a->x + (size_t)BLOCK_X * a->dim;
+    float *y = a->y + (size_t)BLOCK_X * a->dim, v[4];
+    struct weights next = weights_at(a, s.first + 4 * THREAD, s.end);
+    unsigned place = round ? place_of_codes(round, s.first / 4 + THREAD) : 0;
     hint_weights(a, s);
     after_earlier();
-    if (a->dim <= PIECE) {
-        norm_kept(a, s, room);
-        return;
-    }
-    const float *x = a->x + (size_t)BLOCK_X * a->dim, *w = a->w + (size_t)(BLOCK_X % a->parts) * a->dim;
-    float *y = a->y + (size_t)BLOCK_X * a->dim;
-    struct norm_of_row r = norm_of(x, a->dim, a->layer, a->eps, OF_THREAD, room);
-    for (unsigned i = s.first + THREAD; i < s.end; i += THREADS) {
-        float v = normed(&r, x[i], w[i]);
-        y[i] = a->b ? v + a->b[i] : v;
+    struct norm_of_row r = norm_of(x, a->dim, a->layer, a->eps, room);
+    ROLLED
+    for (unsigned start = s.first; start < s.end; start += AT_A_TIME) {
+        struct weights now = next;
+        unsigned i = start + 4 * THREAD, n = i < s.end ? s.end - i : 0;
+        if (start + AT_A_TIME < s.end) next = weights_at(a, i + AT_A_TIME, s.end);
+        four_from((a->dim <= PIECE ? room->x : x) + i, n, v);
+        for (unsigned k = 0; k < 4; k++) {
+            v[k] = (v[k] - r.mean) * r.inverse * now.w[k];
+            if (a->b) v[k] += now.b[k];
+        }
+        four_to(y + i, n, v);
+        if (!round) continue;
+        round_four_at(round, BLOCK_X, n ? i / 4 : a->dim, place, v);
+        if (start + AT_A_TIME < s.end) place = place_of_codes(round, (i + AT_A_TIME) / 4);
     }
 }
 
 EARLY_KERNEL(norm_rows, norm_args) {
     SHARED(struct norm_room, room);
-    norm_row(&a, share_of_block(&a), room);
+    norm_row(&a, (const struct round_args *)0, room);
 }
 
 // And the row as a product will want it.
 EARLY_KERNEL(norm_rounded, norm_rounded_args) {
     SHARED(struct norm_room, room);
-    struct share_of_row s = share_of_block(&a.norm);
-    norm_row(&a.norm, s, room);
-    barrier();
-    const float *y = a.norm.dim <= PIECE ? room->x : a.norm.y + (size_t)BLOCK_X * a.norm.dim;
-    round_share(&a.round, BLOCK_X, s.first, s.end, y);
+    norm_row(&a.norm, &a.round, room);
 }

@@ -4,22 +4,36 @@
 
 #include "args.h"
 #include "codes.h"
+#include "fours.h"
 #include "runs16.h"
 #include "strips.h"
 
 // BLOCK_X is the row; a thread has four elements.
-KERNEL(round_row, round_args) {
-    unsigned t = BLOCK_Y * THREADS + THREAD;
+EARLY_KERNEL(round_row, round_args) {
+    unsigned t = BLOCK_Y * THREADS + THREAD, place = place_of_codes(&a, t);
     const float *x = a.x + (size_t)BLOCK_X * a.cols + 4 * (size_t)t;
     float v[4] = {0, 0, 0, 0};
+    after_earlier();
     for (int k = 0; k < 4 && t < a.cols / 4; k++) v[k] = x[k];
-    round_four(&a, BLOCK_X, t, v);
+    round_four_at(&a, BLOCK_X, t, place, v);
 }
 
 // Rounded and bounded.
 FN int integer16(float x) {
     x = x < MAX16 ? x : MAX16;
     return integer_of_shifted((x > -MAX16 ? x : -MAX16) + SHIFT);
+}
+
+// x / d of four as integers; 0 where d is 0.
+FN void integers16_of_floats(const float *v, float d, int *q) {
+    if (d > 0x1p-80f && d < 0x1p80f) {
+        float r = 1.0f / d;
+        UNROLL
+        for (unsigned k = 0; k < 4; k++) q[k] = integer16(divided(v[k], d, r));
+        return;
+    }
+    UNROLL
+    for (unsigned k = 0; k < 4; k++) q[k] = d == 0 ? 0 : integer16(v[k] / d);
 }
 
 // A warp's worth of lanes has a run: RUN_FOURS times four neighbours each.
@@ -82,11 +96,40 @@ KERNEL(round16, round16_args) {
     for (unsigned i = 0; i < RUN_FOURS; i++) {
         if (!has_four(&run, i)) continue;
         int q[4];
-        for (unsigned k = 0; k < 4; k++) q[k] = d == 0 || !finite ? 0 : integer16(v[i][k] / d);
+        integers16_of_floats(v[i], finite ? d : 0, q);
         put_four(place_of_four(a.planes, BLOCK_X, groups, four_at(&run, i)), q);
     }
-    if (number < a.runs && THREAD % RUN_LANES == 0)
-        a.unit[unit16_at(BLOCK_X, a.runs) + (size_t)number * SLAB16] = d;
+    if (number < a.runs && THREAD % RUN_LANES == 0) a.unit[unit16_at(BLOCK_X, a.runs) + (size_t)number * SLAB16] = d;
+}
+
+// The same of few rows: a run is the work of four warps' worth of lanes, which have one four each.
+struct round16_room {
+    uint32_t most[THREADS / RUN_LANES];
+};
+EARLY_KERNEL(round16_few, round16_args) {
+    SHARED(struct round16_room, room);
+    enum { OF_RUN = THREADS / FEW_RUNS16, WARPS = OF_RUN / RUN_LANES };
+    unsigned groups = groups16(a.cols), number = BLOCK_Y * FEW_RUNS16 + THREAD / OF_RUN, lane = THREAD % OF_RUN;
+    struct run16 run = {0, 0};
+    if (number < a.runs) run = run16_of(groups, number);
+    unsigned at = run.first * 64 + 4 * lane, n = lane < run.n * 16 && at < a.cols ? a.cols - at : 0;
+    uint8_t *planes = place_of_four(a.planes, BLOCK_X, groups, at);
+    float v[4];
+    uint32_t most = 0;
+    after_earlier();
+    four_from(a.x + (size_t)BLOCK_X * a.cols + at, n, v);
+    for (unsigned k = 0; k < 4; k++) most = larger(most, magnitude_of(v[k]));
+    UNROLL
+    for (unsigned mask = 1; mask < RUN_LANES; mask *= 2) most = larger(most, swap_word(most, mask));
+    room->most[THREAD / RUN_LANES] = most;
+    barrier();
+    for (unsigned i = 0; i < WARPS; i++) most = larger(most, room->most[THREAD / OF_RUN * WARPS + i]);
+    bool finite = most < 0x7f800000u;
+    float d = finite ? float_of_bits(most) / MAX16 : NAN;
+    int q[4];
+    integers16_of_floats(v, finite ? d : 0, q);
+    if (lane < run.n * 16) put_four(planes, q);
+    if (number < a.runs && lane == 0) a.unit[unit16_at(BLOCK_X, a.runs) + (size_t)number * SLAB16] = d;
 }
 
 // The least e of at least -126 for which no magnitude divided by 2^e is above MAX16.
