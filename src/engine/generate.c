@@ -1,5 +1,6 @@
 // Choosing a token, and one answer whole.
 #include "engine/engine.h"
+#include "engine/scores.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -33,7 +34,7 @@ static void sample_some(void *arg, size_t thread) {
     for (size_t i; (i = atomic_fetch_add(&p->next, 1)) < p->n;) {
         const struct gyr_session *s = p->sessions[i];
         const struct history h = {s->ids, s->length, p->answers ? p->answers[i] : 0};
-        p->ids[i] = sampler_pick(&p->samplers[thread], p->how, s->logits, &h, NULL);
+        p->ids[i] = sampler_pick(&p->samplers[thread], p->how, session_scores(s), &h, NULL);
     }
 }
 
