@@ -31,7 +31,7 @@ struct layout {
     bool keeps;
 };
 
-enum { LINE = 64, LEAST = 1 << 16, FIRST_POSITIONS = 512, FEW_SLABS = 64 };
+enum { LINE = 64, LEAST = 1 << 16, FIRST_POSITIONS = 512, FEW_SLABS = 64, SHEET = 4096 };
 
 static void count(struct layout *l, const struct model *m, const struct kv_cache *kv, const struct row *rows) {
     for (size_t r = 0; r < l->rows; r++) {
@@ -66,6 +66,7 @@ static void lay_out(struct layout *l, const struct model *m) {
         bytes[KEPT + i] = l->keeps ? l->wanted * view[i] : 0;
     }
     for (int i = 0; i < PARTS; i++) l->at[i + 1] = l->at[i] + (bytes[i] + LINE - 1) / LINE * LINE;
+    l->at[PARTS] = (l->at[PARTS] + SHEET - 1) / SHEET * SHEET; // a step sends as much as the one before
 }
 
 static bool make_room(struct desk *d, const struct model *m, size_t bytes, gyr_error *e) {

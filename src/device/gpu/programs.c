@@ -191,15 +191,21 @@ static struct kernel *look(struct gpu *g, const char *name) {
     struct kernel key, *wanted = &key;
     snprintf(key.name, sizeof key.name, "%s", name);
     struct kernel **k = p->kernels ? bsearch(&wanted, p->kernel, p->kernels, sizeof wanted, by_name) : NULL;
-    if (!k) gpu_fails(g, GYR_UNSUPPORTED, "there is no kernel %s", name);
     return k ? *k : NULL;
 }
 
-static struct kernel *find(struct gpu *g, const char *name) {
-    if (!gpu_programs_settle(g)) return NULL;
+static struct kernel *known(struct gpu *g, const char *name) {
     struct kernel **place = place_of(g->programs, name);
     if (!*place || strcmp((*place)->name, name) != 0) *place = look(g, name);
     return *place;
+}
+
+bool gpu_has(struct gpu *g, const char *name) { return g->programs->settled == g->programs->n && known(g, name); }
+
+static struct kernel *find(struct gpu *g, const char *name) {
+    struct kernel *k = gpu_programs_settle(g) ? known(g, name) : NULL;
+    if (!k) gpu_fails(g, GYR_UNSUPPORTED, "there is no kernel %s", name);
+    return k;
 }
 
 // More shared memory than a block has by itself has to be asked for.

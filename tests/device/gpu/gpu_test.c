@@ -270,6 +270,45 @@ static void kernels_of_a_library_run(int vendor) {
     unsetenv("GYR_FAKE_KERNELS");
 }
 
+// Once programs are there, what is small is fetched by a kernel, and no copy of the driver's is asked for.
+static void what_is_small_is_fetched(int vendor) {
+    static const struct gpu_source files[] = {{"move.cu", "KERNEL(move_rows, move_args) {}\n", "move_rows ", false}};
+    enum { SMALL = 1000, MORE = 100000 };
+    struct gpu_api api;
+    gyr_error e = {0};
+    char path[4096];
+    static float from[MORE], got[MORE];
+    snprintf(path, sizeof path, "%s/fake_kernels.so",
+             getenv("GYR_FAKES") ? getenv("GYR_FAKES") : "build/tests/device/gpu");
+    setenv("GYR_FAKE_KERNELS", path, 1);
+    struct gpu *g = open_fake(&api, vendor, &(struct gpu_sources){files, 1}, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    dfloat *x = d->ops->alloc(d, sizeof from, &e);
+    REQUIRE(x && d->ops->sync(d, &e));
+    setenv("GYR_FAKE_FAIL", "write:1:1", 1);
+    for (int round = 1; round < 5; round++) {
+        for (int i = 0; i < SMALL; i++) from[i] = (float)(i * round);
+        d->ops->write(d, x, from, SMALL * sizeof *from);
+        from[7] = -1; // it was read at once
+        d->ops->write(d, x + SMALL, from, 8 * sizeof *from);
+        d->ops->read(d, got, x, (SMALL + 8) * sizeof *got);
+        CHECK(d->ops->sync(d, &e));
+        from[7] = (float)(7 * round);
+        CHECK(!memcmp(got, from, SMALL * sizeof *got) && got[SMALL + 7] == -1);
+    }
+    d->ops->write(d, x, from, sizeof from); // which is not small
+    CHECK(!d->ops->sync(d, &e));
+    CHECK(strstr(e.message, "copying to the card failed"));
+    d->ops->write(d, x, from, 5); // nor a number of floats
+    CHECK(d->ops->sync(d, &e));   // the second copy does not fail
+    unsetenv("GYR_FAKE_FAIL");
+    d->ops->free(d, x);
+    d->ops->close(d);
+    unsetenv("GYR_FAKE_KERNELS");
+    CHECK_INT(fake_tells(vendor, "fake_held"), 0);
+}
+
 // ------------------------------------------------------------------------------- programs
 
 static void count_programs(int vendor, const struct gpu_sources *sources, size_t compiled, size_t kept) {
@@ -478,6 +517,7 @@ FOR_BOTH(graphs_go)
 FOR_BOTH(a_kernel_that_is_not_there)
 FOR_BOTH(large_shared_memory_is_asked_for)
 FOR_BOTH(kernels_of_a_library_run)
+FOR_BOTH(what_is_small_is_fetched)
 FOR_BOTH(the_second_start_compiles_nothing)
 FOR_BOTH(a_damaged_file_is_not_loaded)
 FOR_BOTH(without_a_cache_programs_are_compiled)
@@ -496,6 +536,7 @@ int main(void) {
     RUN_BOTH(a_kernel_that_is_not_there);
     RUN_BOTH(large_shared_memory_is_asked_for);
     RUN_BOTH(kernels_of_a_library_run);
+    RUN_BOTH(what_is_small_is_fetched);
     RUN_BOTH(the_second_start_compiles_nothing);
     RUN_BOTH(a_damaged_file_is_not_loaded);
     RUN_BOTH(without_a_cache_programs_are_compiled);
