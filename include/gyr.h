@@ -552,6 +552,12 @@ GYR_API void gyr_sampling_defaults(const gyr_model *model, gyr_sampling *samplin
 GYR_API gyr_status gyr_session_sample(gyr_session *session, const gyr_sampling *sampling, size_t answer, int32_t *id,
                                       gyr_error *err);
 
+// The same for `n` sessions of one model, on its worker threads: ids[i] receives the token of sessions[i], and
+// answers[i] is where its answer begins; `answers` NULL: all at 0. The tokens are those of n calls. On failure `ids` is
+// as it was. GYR_USAGE if a session is empty, or the models are several.
+GYR_API gyr_status gyr_sessions_sample(gyr_session *const *sessions, size_t n, const gyr_sampling *sampling,
+                                       const size_t *answers, int32_t *ids, gyr_error *err);
+
 // Whether the model says with this token that it is done.
 GYR_API bool gyr_token_is_end(const gyr_tokenizer *tokenizer, int32_t id);
 

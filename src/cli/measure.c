@@ -75,8 +75,7 @@ static gyr_status decode(struct run *r, gyr_error *e) {
     }
     for (size_t i = 0; i < r->how->generate && !status; i++) {
         status = interrupted() ? GYR_CANCELLED : gyr_sessions_feed(r->inputs, r->width, e);
-        for (size_t s = 0; s < r->width && !status; s++)
-            status = gyr_session_sample(r->sessions[s], &greedy, 0, r->ids + s, e);
+        if (!status) status = gyr_sessions_sample(r->sessions, r->width, &greedy, NULL, r->ids, e);
         step_done(r);
     }
     return status;

@@ -1,6 +1,7 @@
 // Answers that go step by step, many in one batch: prefill, then decode until something stops each.
 #include "engine/answer.h"
 #include "base/clock.h"
+#include "engine/scores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,8 @@ void answer_token_done(struct gyr_answer *a) {
 
 static void prompt_done(struct gyr_answer *a, size_t n) {
     size_t vocab = a->s->model->model->h.vocab;
-    if (a->scores && a->fed + n == a->count) memcpy(a->s->logits, a->scores + (n - 1) * vocab, vocab * sizeof(float));
+    if (a->scores && a->fed + n == a->count)
+        memcpy(session_own_scores(a->s), a->scores + (n - 1) * vocab, vocab * sizeof(float));
     if (!answer_tell_prompt(a, n)) answer_finish(a, GYR_STOP_CALLER);
     a->fed += n;
     if (a->fed == a->count) {

@@ -1,6 +1,7 @@
 // Tokens of many sessions computed together: rows of all of them, mixed in batches as large as the model takes.
 #include "engine/adapter.h"
 #include "engine/ranks.h"
+#include "engine/scores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct batch {
     struct row *rows;
     float **to;     // where the logits of each row that wants them go, in order; NULL: to the row's session
     size_t *of;     // and whose row it is
+    float *scores;  // what a pass gives
     float *pending; // [n][vocab], logits of sessions that are done while others are not
     bool computed;  // something was
 };
@@ -146,37 +148,37 @@ static bool all_taken(const struct batch *b) {
     return true;
 }
 
-// Logits of a pass to where they belong: of sessions for the time being, if another pass may yet fail.
+// What a pass gave goes where it belongs: to who asked for it; else it is the session's, where it lies. What comes from
+// another pass than the last, which may yet fail, waits.
 struct handing {
     struct batch *b;
     const float *scores;
-    bool last;
 };
 
 static void hand_out_row(void *arg, size_t k) {
     struct handing *h = arg;
     size_t i = h->b->of[k], vocab = h->b->model->model->h.vocab;
-    float *own = h->last ? h->b->in[i].s->logits : h->b->pending + i * vocab;
-    memcpy(h->b->to[k] ? h->b->to[k] : own, h->scores + k * vocab, vocab * sizeof *own);
+    memcpy(h->b->to[k] ? h->b->to[k] : h->b->pending + i * vocab, h->scores + k * vocab, vocab * sizeof(float));
 }
 
 static void hand_out(struct batch *b, size_t wanted, const float *scores, bool last) {
-    struct handing h = {b, scores, last};
+    struct handing h = {b, scores};
+    size_t copies = 0;
     for (size_t k = 0; k < wanted; k++) {
         size_t i = b->of[k];
+        copies += b->to[k] || !last;
         if (b->gives == GIVES_STATES)
             pool_take(b->in[i].pool, scores + k * b->model->model->h.hidden);
+        else if (!b->to[k] && last)
+            b->in[i].s->given = scores + k * b->model->model->h.vocab;
         else
-            b->before[i].pending |= !b->to[k] && !last;
+            b->before[i].pending |= !b->to[k];
     }
-    if (b->gives == GIVES_LOGITS) pool_run(b->model->workers, wanted, hand_out_row, &h);
-}
-
-// The usual case, without a copy.
-static void swap(float **a, float **b) {
-    float *t = *a;
-    *a = *b;
-    *b = t;
+    if (b->gives == GIVES_STATES) return;
+    if (copies == wanted) pool_run(b->model->workers, wanted, hand_out_row, &h);
+    for (size_t k = 0; copies < wanted && k < wanted; k++)
+        if (b->to[k]) hand_out_row(&h, k);
+    if (last) scores_taken(b->model);
 }
 
 // One pass over as many rows as fit, of sessions that share a cache, from in[first] on.
@@ -188,8 +190,7 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
         if (b->in[i].count && b->in[i].s->kv == kv) take_rows(b, i, &t);
     bool together = t.wanted && b->to[0], last = all_taken(b);
     for (size_t k = 1; together && k < t.wanted; k++) together = b->to[k] == b->to[k - 1] + vocab;
-    bool one = last && t.wanted == 1 && !b->to[0] && b->gives == GIVES_LOGITS;
-    float *scores = together ? b->to[0] : one ? b->model->one : b->model->scores;
+    float *scores = together ? b->to[0] : b->scores;
     b->computed = true;
     if (b->model->ranks && !ranks_tell(b->model, kv, b->rows, t.rows, b->gives, e)) return false;
     if (!forward(b->model->run, kv, b->rows, t.rows, b->gives, scores, e)) {
@@ -197,10 +198,7 @@ static bool compute(struct batch *b, size_t first, gyr_error *e) {
         return false;
     }
     if ((t.wanted || last) && !run_sync(b->model->run, e)) return false;
-    if (one)
-        swap(&b->model->one, &b->in[b->of[0]].s->logits);
-    else if (!together)
-        hand_out(b, t.wanted, scores, last);
+    if (!together && t.wanted) hand_out(b, t.wanted, scores, last);
     return true;
 }
 
@@ -220,16 +218,6 @@ static bool catch_up(struct batch *b, struct gyr_session *s, gyr_error *e) {
     while (again.count)
         if (!compute(&alone, 0, e)) return false;
     return true;
-}
-
-// Room for what one pass gives, kept for the next.
-static bool make_scores(struct gyr_model *m, size_t floats, gyr_error *e) {
-    if (floats <= m->n_scores) return true;
-    device_host_free(m->device, m->scores);
-    m->n_scores = 0;
-    m->scores = device_host_alloc(m->device, floats * sizeof *m->scores, e);
-    if (m->scores) m->n_scores = floats;
-    return m->scores;
 }
 
 static bool prepare(struct batch *b, gyr_error *e) {
@@ -261,7 +249,7 @@ static bool prepare(struct batch *b, gyr_error *e) {
     if (passes && own) b->pending = malloc(b->n * b->model->model->h.vocab * sizeof *b->pending);
     bool ok = b->before && b->rows && b->to && b->of && (b->pending || !passes || !own);
     size_t width = b->gives == GIVES_STATES ? h->hidden : h->vocab;
-    return (ok || fail_memory(e, "batch")) && make_scores(b->model, wanted * width, e) && make_room(b, e);
+    return (ok || fail_memory(e, "batch")) && (b->scores = scores_room(b->model, wanted * width, e)) && make_room(b, e);
 }
 
 // Sessions as they were, but for a state that is not what it was: it is computed again when it is needed.
@@ -281,7 +269,7 @@ static void done(struct batch *b) {
         struct gyr_session *s = b->in[i].s;
         if (s->length == b->before[i].length) continue;
         s->has_logits = !b->in[i].more && !b->in[i].pool;
-        if (b->before[i].pending) memcpy(s->logits, b->pending + i * vocab, vocab * sizeof *s->logits);
+        if (b->before[i].pending) memcpy(session_own_scores(s), b->pending + i * vocab, vocab * sizeof *s->own);
         s->used = ++b->model->clock;
         s->lost = false;
     }
@@ -337,7 +325,8 @@ static bool feed_inputs(const gyr_input *inputs, size_t n, gyr_error *e) {
     size_t vocab = n ? inputs[0].session->model->model->h.vocab : 0;
     for (size_t i = 0; ok && i < n; i++)
         if (inputs[i].logits && inputs[i].count)
-            memcpy(inputs[i].session->logits, inputs[i].logits + (inputs[i].count - 1) * vocab, vocab * sizeof(float));
+            memcpy(session_own_scores(inputs[i].session), inputs[i].logits + (inputs[i].count - 1) * vocab,
+                   vocab * sizeof(float));
     free(in);
     return ok;
 }

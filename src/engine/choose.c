@@ -1,6 +1,7 @@
 // What an answer says next: masks, the sampler's pick, probabilities, callbacks and the reasons to stop.
 #include "engine/answer.h"
 #include "engine/logprob.h"
+#include "engine/scores.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -90,9 +91,9 @@ static void pick(struct gyr_answer *a, struct sampler *sampler) {
     const uint32_t *allowed;
     a->refused = !make_mask(a, &allowed);
     a->next = a->refused ? -1
-                         : sampler_pick(sampler, &a->sampling, s->logits,
+                         : sampler_pick(sampler, &a->sampling, session_scores(s),
                                         &(struct history){s->ids, s->length, a->first}, allowed);
-    if (a->next >= 0 && a->o.logprobs) find_logprobs(a, sampler, s->logits, a->next);
+    if (a->next >= 0 && a->o.logprobs) find_logprobs(a, sampler, session_scores(s), a->next);
     a->picked = true;
 }
 

@@ -61,8 +61,13 @@ struct gyr_model {
     struct gyr_adapter *adapters;  // likewise
     uint32_t adapters_opened;      // so far
     uint64_t clock;                // batches so far
-    float *scores, *one;           // [n_scores] and [vocab], what passes give on its way to sessions
-    size_t n_scores;
+    struct {                       // what passes give (scores.h)
+        struct scores_room {
+            float *at;
+            size_t floats;
+        } room[2];
+        unsigned turn;
+    } scores;
     struct pool *workers, *own_workers; // for what the host does between batches; the device's, or its own
     struct sampler *samplers;           // [n_samplers], room for each of the workers
     size_t n_samplers;                  // at least 1
@@ -78,6 +83,7 @@ struct gyr_model {
     uint32_t passes;
     gyr_model_options options; // that it was opened with, without strings and calls
     bool mapped;               // its weights are in a file
+    bool texts;                // tokenizer and chat are there, as far as the file has them
     gyr_error gone;            // why nothing is computed any more
 };
 
@@ -105,9 +111,10 @@ struct gyr_session {
     int32_t *ids;                      // [length], room for context
     size_t length;
     struct sequence_state *state; // of models that keep one; NULL after session_set_aside()
-    size_t known;  // tokens that the state has seen, the length or less: what is between is computed again when needed
-    bool lost;     // so is all else that a device kept of them: the model was moved, and the pages are gone
-    float *logits; // [vocab], of the last token
+    size_t known; // tokens that the state has seen, the length or less: what is between is computed again when needed
+    bool lost;    // so is all else that a device kept of them: the model was moved, and the pages are gone
+    float *own;   // [vocab], room for the scores of the last token
+    const float *given; // where they are; NULL: there (scores.h)
     bool has_logits;
 };
 

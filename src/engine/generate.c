@@ -1,7 +1,9 @@
 // Choosing a token, and one answer whole.
 #include "engine/engine.h"
+#include "engine/scores.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 void gyr_sampling_defaults(const gyr_model *m, gyr_sampling *o) {
     const gyr_sampling ours = {
@@ -16,20 +18,64 @@ void gyr_sampling_defaults(const gyr_model *m, gyr_sampling *o) {
     if (!sampling_check(o, m->model->h.vocab, NULL)) *o = ours;
 }
 
-static bool sample(struct gyr_session *s, const gyr_sampling *sampling, size_t answer, int32_t *id, gyr_error *e) {
+// Sessions share the model's threads: each takes the next one that nobody took.
+struct sampling_of {
+    gyr_session *const *sessions;
+    const gyr_sampling *how;
+    const size_t *answers;
+    int32_t *ids;
+    size_t n;
+    atomic_size_t next;
+    struct sampler *samplers; // one for each thread
+};
+
+static void sample_some(void *arg, size_t thread) {
+    struct sampling_of *p = arg;
+    for (size_t i; (i = atomic_fetch_add(&p->next, 1)) < p->n;) {
+        const struct gyr_session *s = p->sessions[i];
+        const struct history h = {s->ids, s->length, p->answers ? p->answers[i] : 0};
+        p->ids[i] = sampler_pick(&p->samplers[thread], p->how, session_scores(s), &h, NULL);
+    }
+}
+
+static bool check_sessions(gyr_session *const *sessions, size_t n, gyr_error *e) {
+    for (size_t i = 0; i < n; i++) {
+        const struct gyr_model *m = sessions[i]->model;
+        if (m != sessions[0]->model)
+            return fail(e, GYR_USAGE, "sessions of two models; sample those of each model by themselves");
+        if (!sessions[i]->has_logits)
+            return fail(e, GYR_USAGE, "%s: nothing to go on from: feed at least one token", m->checkpoint->path);
+    }
+    return true;
+}
+
+static bool sample(gyr_session *const *sessions, size_t n, const gyr_sampling *how, const size_t *answers, int32_t *ids,
+                   gyr_error *e) {
     gyr_sampling defaults;
-    gyr_sampling_defaults(s->model, &defaults);
-    if (!sampling) sampling = &defaults;
-    if (!CHECK_RESERVED(sampling, e) || !sampling_check(sampling, s->model->model->h.vocab, e)) return false;
-    if (!s->has_logits)
-        return fail(e, GYR_USAGE, "%s: nothing to go on from: feed at least one token", s->model->checkpoint->path);
-    *id = sampler_pick(&s->model->samplers[0], sampling, s->logits, &(struct history){s->ids, s->length, answer}, NULL);
+    if (!n) return true;
+    struct gyr_model *m = sessions[0]->model;
+    gyr_sampling_defaults(m, &defaults);
+    if (!how) how = &defaults;
+    if (!CHECK_RESERVED(how, e) || !sampling_check(how, m->model->h.vocab, e) || !check_sessions(sessions, n, e))
+        return false;
+    size_t threads = pool_threads(m->workers), want = n < threads ? n : threads, have = model_samplers(m, want);
+    struct sampling_of p = {sessions, how, answers, ids, n, 0, m->samplers};
+    if (want == 1)
+        sample_some(&p, 0);
+    else
+        pool_run(m->workers, have < want ? have : want, sample_some, &p);
     return true;
 }
 
 gyr_status gyr_session_sample(gyr_session *s, const gyr_sampling *sampling, size_t answer, int32_t *id, gyr_error *e) {
     gyr_error made = {0};
-    return status_of(sample(s, sampling, answer, id, &made), &made, e);
+    return status_of(sample(&s, 1, sampling, &answer, id, &made), &made, e);
+}
+
+gyr_status gyr_sessions_sample(gyr_session *const *sessions, size_t n, const gyr_sampling *sampling,
+                               const size_t *answers, int32_t *ids, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(sample(sessions, n, sampling, answers, ids, &made), &made, e);
 }
 
 bool gyr_token_is_end(const gyr_tokenizer *t, int32_t id) { return t->tokens && tokenizer_is_end(t->tokens, id); }

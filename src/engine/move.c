@@ -1,6 +1,7 @@
 // An open model is put on another device, with its sessions and adapters.
 #include "engine/adapter.h"
 #include "engine/place.h"
+#include "engine/scores.h"
 
 #include <stdlib.h>
 
@@ -46,6 +47,7 @@ static struct adapter **bind_again(const struct gyr_model *to, const struct gyr_
 static void let_go(struct gyr_session *s, const struct gyr_model *from, const struct gyr_model *to) {
     int i = 0;
     while (from->kv[i] != s->kv) i++;
+    session_keep_scores(s);
     kv_cache_trim(s->kv, &s->pages, 0);
     state_pool_give(&s->model->states, s->state);
     s->state = NULL;
@@ -58,7 +60,7 @@ static void let_go(struct gyr_session *s, const struct gyr_model *from, const st
 static void swap(struct gyr_model *m, struct gyr_model *to) {
     const struct gyr_model old = *m;
 #define SWAP(member) (m->member = to->member, to->member = old.member)
-    SWAP(on), SWAP(device), SWAP(placement), SWAP(model), SWAP(run), SWAP(states), SWAP(scores), SWAP(n_scores);
+    SWAP(on), SWAP(device), SWAP(placement), SWAP(model), SWAP(run), SWAP(states), SWAP(scores);
     SWAP(workers), SWAP(own_workers), SWAP(samplers), SWAP(n_samplers), SWAP(kept);
 #undef SWAP
     for (int i = 0; i < KV_POOLS; i++) {

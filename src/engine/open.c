@@ -86,9 +86,9 @@ static bool begin(struct gyr_model *m, const gyr_model_options *o, const struct 
 
 // What does not depend on which part of the model is here comes once.
 static bool fill(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
-    if (!m->model || (!m->one && !open_text(m, e))) return false;
-    if (!m->one) m->one = malloc(m->model->h.vocab * sizeof *m->one);
-    return m->one ? model_settle(m, o, e) : fail_memory(e, m->checkpoint->path);
+    if (!m->model || (!m->texts && !open_text(m, e))) return false;
+    m->texts = true;
+    return model_settle(m, o, e);
 }
 
 static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const struct source *s, gyr_error *e) {
@@ -220,7 +220,6 @@ void gyr_model_close(gyr_model *m) {
     checkpoint_close(m->checkpoint);
     free(m->name);
     free(m->types);
-    free(m->one);
     buf_free(&m->notes.copies);
     buf_free(&m->notes.forks);
     pthread_mutex_destroy(&m->checksum_lock);

@@ -4,6 +4,7 @@
 #include "engine/adapter.h"
 #include "engine/answer.h"
 #include "engine/receipt.h"
+#include "engine/scores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static bool feed_prompt(struct checking *c, gyr_error *e) {
 // The scores that token `place` of the answer was chosen from.
 static bool find_scores(struct checking *c, size_t place, gyr_error *e) {
     if (!place) {
-        c->shadow.logits = c->computed->logits;
+        c->shadow.given = session_scores(c->computed);
         return true;
     }
     size_t at = place - 1; // the token that they come after
@@ -70,7 +71,7 @@ static bool find_scores(struct checking *c, size_t place, gyr_error *e) {
         struct intake in = {.s = c->computed, .ids = c->r.ids + c->r.prompt + at, .count = c->have, .logits = c->rows};
         if (!sessions_feed(&in, 1, e) || !tell(c, e)) return false;
     }
-    c->shadow.logits = c->rows + (at - c->first) * c->vocab;
+    c->shadow.given = c->rows + (at - c->first) * c->vocab;
     return true;
 }
 

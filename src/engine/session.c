@@ -1,6 +1,7 @@
 // A session: one sequence in the KV cache.
 #include "engine/adapter.h"
 #include "engine/ranks.h"
+#include "engine/scores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,8 +59,8 @@ static gyr_session *new_session(gyr_model *m, const gyr_session_options *o, size
     s->kv_type = o ? o->kv_type : GYR_KV_DEFAULT;
     s->adapter = o ? o->adapter : NULL;
     s->ids = malloc(context * sizeof *s->ids);
-    s->logits = malloc(m->model->h.vocab * sizeof *s->logits);
-    bool ok = (s->ids && s->logits) || fail_memory(e, "session");
+    s->own = malloc(m->model->h.vocab * sizeof *s->own);
+    bool ok = (s->ids && s->own) || fail_memory(e, "session");
     s->kv = ok ? session_pool(s, e) : NULL;
     if (s->kv && state_pool_take(&m->states, &s->state, e)) {
         enlist(s);
@@ -87,7 +88,7 @@ void gyr_session_free(gyr_session *s) {
     if (s->kv) kv_cache_trim(s->kv, &s->pages, 0);
     state_pool_give(&s->model->states, s->state);
     free(s->ids);
-    free(s->logits);
+    free(s->own);
     free(s);
 }
 
@@ -138,8 +139,8 @@ gyr_session *gyr_session_fork(const gyr_session *from, gyr_error *e) {
     s->known = from->known;
     s->lost = from->lost;
     s->has_logits = from->has_logits;
-    if (s->has_logits) memcpy(s->logits, from->logits, vocab * sizeof *s->logits);
+    if (s->has_logits) memcpy(session_own_scores(s), session_scores(from), vocab * sizeof *s->own);
     return s;
 }
 
-const float *gyr_session_logits(const gyr_session *s) { return s->has_logits ? s->logits : NULL; }
+const float *gyr_session_logits(const gyr_session *s) { return s->has_logits ? session_scores(s) : NULL; }

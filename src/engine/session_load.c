@@ -1,6 +1,7 @@
 // A part of a session, on its way from a file: nothing of it counts before the check at the file's end is right.
 #include "engine/adapter.h"
 #include "engine/saved.h"
+#include "engine/scores.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -205,7 +206,7 @@ static void append(struct reader *r) {
     s->length = (size_t)r->head.to;
     if (r->head.state) s->known = s->length;
     s->has_logits = r->logits;
-    if (r->logits) memcpy(s->logits, r->logits, (size_t)r->head.logits * sizeof *s->logits);
+    if (r->logits) memcpy(session_own_scores(s), r->logits, (size_t)r->head.logits * sizeof *s->own);
     s->used = ++s->model->clock;
 }
 

@@ -2,6 +2,7 @@
 #include "base/out.h"
 #include "engine/adapter.h"
 #include "engine/saved.h"
+#include "engine/scores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +104,7 @@ static bool put_all(struct writer *w, gyr_error *e) {
     const struct saved *h = &w->head;
     if (!out_reserve(w->out, h->size, e) || !put(w, h, sizeof *h, e) ||
         !put(w, s->ids + h->from, (size_t)(h->to - h->from) * sizeof *s->ids, e) ||
-        !put(w, s->logits, (size_t)h->logits * sizeof *s->logits, e) || !put_state(w, e) || !put_pages(w, e))
+        !put(w, session_scores(s), (size_t)h->logits * sizeof *s->own, e) || !put_state(w, e) || !put_pages(w, e))
         return false;
     uint64_t check = check_end(&w->check);
     return out_write(w->out, &check, sizeof check, e);

@@ -1,6 +1,7 @@
 // A model on its devices: weights in their forms, and what a pass needs beside them.
 #include "base/buf.h"
 #include "engine/ranks.h"
+#include "engine/scores.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -131,6 +132,6 @@ void model_unsettle(struct gyr_model *m) {
     kept_close(m->kept);
     model_free(m->model);
     spread_free(m->spread);
-    if (m->device) device_host_free(m->device, m->scores);
+    if (m->device) scores_free(m);
     for (uint32_t k = 0; k < m->on.sides; k++) m->on.device[k]->ops->close(m->on.device[k]);
 }

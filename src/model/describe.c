@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The parts of a description, one behind the other.
+// The parts of a description, one behind the other. What grows from step to step comes last, and what grows now and
+// then has room to: so the other parts stay where they are, and a device is asked for the same as in the step before.
 enum part_of {
     TOKENS,
     POSITIONS,
     SELF,
     TYPES,
     CHOSEN,
-    PAGES,
     SLABS,
     ALL, // the parts of a view
     ROWS = ALL,
@@ -21,7 +21,8 @@ enum part_of {
     ANGLES,
     LOCAL,
     KEPT,
-    PARTS = KEPT + KEPT - ALL,
+    PAGES = KEPT + KEPT - ALL,
+    PARTS,
 };
 
 struct layout {
@@ -30,7 +31,7 @@ struct layout {
     bool keeps;
 };
 
-enum { LINE = 64, LEAST = 1 << 16, FIRST_POSITIONS = 512 };
+enum { LINE = 64, LEAST = 1 << 16, FIRST_POSITIONS = 512, FEW_SLABS = 64, SHEET = 4096 };
 
 static void count(struct layout *l, const struct model *m, const struct kv_cache *kv, const struct row *rows) {
     for (size_t r = 0; r < l->rows; r++) {
@@ -51,18 +52,21 @@ static size_t angle_floats(const struct model *m, bool local) {
 
 static void lay_out(struct layout *l, const struct model *m) {
     const size_t number = sizeof(int32_t);
+    size_t slabs = FEW_SLABS;
+    while (slabs < l->slabs) slabs *= 2;
     size_t view[KEPT - ALL] = {sizeof(struct attention_row), m->h.chunk ? sizeof(struct attention_row) : 0,
                                m->h.temper_every ? number : 0, angle_floats(m, false) * number,
                                angle_floats(m, true) * number};
     size_t bytes[PARTS] = {
         [TOKENS] = l->rows * number,   [POSITIONS] = l->rows * number, [SELF] = l->rows * number,
-        [CHOSEN] = l->wanted * number, [PAGES] = l->pages * number,    [SLABS] = l->slabs * sizeof(dslab)};
+        [CHOSEN] = l->wanted * number, [PAGES] = l->pages * number,    [SLABS] = slabs * sizeof(dslab)};
     if (m->types.rows) bytes[TYPES] = l->rows * number;
     for (int i = 0; i < KEPT - ALL; i++) {
         bytes[ALL + i] = l->rows * view[i];
         bytes[KEPT + i] = l->keeps ? l->wanted * view[i] : 0;
     }
     for (int i = 0; i < PARTS; i++) l->at[i + 1] = l->at[i] + (bytes[i] + LINE - 1) / LINE * LINE;
+    l->at[PARTS] = (l->at[PARTS] + SHEET - 1) / SHEET * SHEET; // a step sends as much as the one before
 }
 
 static bool make_room(struct desk *d, const struct model *m, size_t bytes, gyr_error *e) {
@@ -72,6 +76,7 @@ static bool make_room(struct desk *d, const struct model *m, size_t bytes, gyr_e
     if (room > d->room) {
         uint8_t *host = realloc(d->host, room);
         if (!host) return fail_memory(e, "batch");
+        memset(host + d->room, 0, room - d->room); // what is between parts goes over too
         d->host = host;
         d->room = room;
     }

@@ -171,6 +171,33 @@ static void a_token_is_chosen_as_generate_does(void) {
     gyr_session_free(b);
 }
 
+// Many at once as one by one, each with its own beginning of the answer.
+static void tokens_are_chosen_together(void) {
+    enum { N = 9 };
+    gyr_session *s[N + 1];
+    size_t answers[N];
+    int32_t ids[20], want[N], got[N], untouched = -7;
+    gyr_sampling how = {.temperature = 1, .top_p = 0.9f, .repetition_penalty = 1.1f, .presence_penalty = 1, .seed = 7};
+    for (int i = 0; i < N; i++) {
+        fill(ids, 20, (uint32_t)i + 1);
+        s[i] = session();
+        answers[i] = (size_t)i;
+        CHECK_INT(gyr_session_feed(s[i], ids, 11 + (size_t)i, NULL, &err), GYR_OK);
+        CHECK_INT(gyr_session_sample(s[i], &how, answers[i], &want[i], &err), GYR_OK);
+    }
+    CHECK_INT(gyr_sessions_sample(s, N, &how, answers, got, &err), GYR_OK);
+    CHECK(!memcmp(got, want, sizeof got));
+    for (int i = 0; i < N; i++) CHECK_INT(gyr_session_sample(s[i], NULL, 0, &want[i], &err), GYR_OK);
+    CHECK_INT(gyr_sessions_sample(s, N, NULL, NULL, got, &err), GYR_OK);
+    CHECK(!memcmp(got, want, sizeof got));
+    CHECK_INT(gyr_sessions_sample(NULL, 0, &how, NULL, NULL, &err), GYR_OK);
+    s[N] = session();
+    got[0] = untouched;
+    CHECK_INT(gyr_sessions_sample(s, N + 1, &how, NULL, got, &err), GYR_USAGE);
+    CHECK_INT(got[0], untouched);
+    for (int i = 0; i <= N; i++) gyr_session_free(s[i]);
+}
+
 struct text {
     char data[4096];
     size_t size, stop_after;
@@ -288,6 +315,7 @@ int main(void) {
     RUN(each_session_keeps_its_cache);
     RUN(forks_part_without_a_trace);
     RUN(a_token_is_chosen_as_generate_does);
+    RUN(tokens_are_chosen_together);
     RUN(answers_do_not_notice_each_other);
     RUN(an_answer_is_checked_when_it_begins);
     gyr_model_close(poet);

@@ -3,6 +3,7 @@
 // on.
 #include "device/stand_in.h"
 #include "format/checkpoint.h"
+#include "model/describe.h"
 #include "model/drawn.h"
 #include "model/run.h"
 #include "model/sharing.h"
@@ -177,6 +178,35 @@ static void a_batch_crosses_once_each_way(void) {
     gyr_model_close(m);
 }
 
+// Where the parts of a description are does not depend on how long sequences and the cache have become: the device is
+// asked for the same each time.
+static void descriptions_stay_in_place(void) {
+    enum { SHORT = 3, LONG = 40 * PAGE_TOKENS };
+    struct device *device = device_open("stand-in", 1, &err);
+    struct checkpoint *c = checkpoint_open(path, &err);
+    struct model *m = device && c ? model_new(c, device, &err) : NULL;
+    struct kv_cache *kv = m ? kv_cache_new(device, kv_cache_layout(&m->h, TYPE_F32), &err) : NULL;
+    REQUIRE(kv);
+    struct desk desk = {0};
+    struct pages pages = {0};
+    struct description at[2];
+    for (int i = 0; i < 2; i++) {
+        struct row row = {.token = 1, .position = (i ? LONG : SHORT) - 1, .pages = &pages, .wanted = true};
+        REQUIRE(kv_cache_grow(kv, i ? LONG / PAGE_TOKENS : 1, &err) && kv_cache_cover(kv, &pages, i ? LONG : SHORT));
+        CHECK(describe(&desk, m, kv, &row, 1, &at[i], &err));
+    }
+    CHECK(device->ops->sync(device, &err));
+    CHECK(at[0].tokens == at[1].tokens && at[0].chosen == at[1].chosen && at[0].slab == at[1].slab);
+    CHECK(at[0].all.at.row == at[1].all.at.row && at[0].all.at.pages == at[1].all.at.pages);
+    CHECK(at[0].all.angles == at[1].all.angles && at[0].kept.at.row == at[1].kept.at.row);
+    kv_cache_trim(kv, &pages, 0);
+    desk_free(&desk, device);
+    kv_cache_free(kv);
+    model_free(m);
+    checkpoint_close(c);
+    device->ops->close(device);
+}
+
 // ------------------------------------------------------------------------------- two at once
 
 struct one {
@@ -272,6 +302,7 @@ int main(void) {
         if (i == 0) RUN(devices_have_names);
         RUN(the_same_bytes);
         RUN(a_batch_crosses_once_each_way);
+        RUN(descriptions_stay_in_place);
         RUN(two_batches_are_on_their_way);
         RUN(every_call_may_fail);
         drawn_free(&d);

@@ -7,6 +7,7 @@
 #define gpu_copy            simt_gpu_copy
 #define gpu_fails           simt_gpu_fails
 #define gpu_free            simt_gpu_free
+#define gpu_has             simt_gpu_has
 #define gpu_launch          simt_gpu_launch
 #define gpu_operations      simt_gpu_operations
 #define gpu_read            simt_gpu_read
@@ -16,6 +17,7 @@
 #define gpu_send            simt_gpu_send
 #define gpu_share           simt_gpu_share
 #define gpu_stage           simt_gpu_stage
+#define gpu_staged          simt_gpu_staged
 #define gpu_sync            simt_gpu_sync
 #define gpu_want            simt_gpu_want
 #define gpu_work_free       simt_gpu_work_free

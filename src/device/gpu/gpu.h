@@ -120,6 +120,9 @@ void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes);
 uint8_t *gpu_stage(struct gpu *g, size_t bytes);
 bool gpu_send(struct gpu *g, void *dst, const uint8_t *from, size_t bytes);
 
+// The same where a launch that was asked for will read the bytes: nobody writes there until it has.
+void gpu_staged(struct gpu *g, const uint8_t *from, size_t bytes);
+
 // Calls fn(arg, i) for every i below n, in the threads that fill that memory, and returns when all are done.
 void gpu_share(struct gpu *g, size_t n, void (*fn)(void *arg, size_t i), void *arg);
 
@@ -139,6 +142,9 @@ bool gpu_want(struct gpu *g, enum type type, gyr_error *e);
 
 // Waits for all programs that are wanted, and loads them.
 bool gpu_programs_settle(struct gpu *g);
+
+// Whether all programs that are wanted are there, this kernel among them; nothing is waited for.
+bool gpu_has(struct gpu *g, const char *kernel);
 
 // How many were compiled, and how many the cache had.
 void gpu_programs_count(const struct gpu *g, size_t *compiled, size_t *kept);

@@ -185,11 +185,15 @@ uint8_t *gpu_stage(struct gpu *g, size_t bytes) {
     return s->at + (size_t)s->turn * GPU_HALF + s->used;
 }
 
-bool gpu_send(struct gpu *g, void *dst, const uint8_t *from, size_t bytes) {
+void gpu_staged(struct gpu *g, const uint8_t *from, size_t bytes) {
     struct gpu_sending *s = &g->out;
     size_t end = (size_t)(from - s->at) - (size_t)s->turn * GPU_HALF + bytes;
-    if (!gpu_good(g, g->api->write(dst, from, bytes, g->stream), "copying to the card")) return false;
     s->used = (end + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+bool gpu_send(struct gpu *g, void *dst, const uint8_t *from, size_t bytes) {
+    if (!gpu_good(g, g->api->write(dst, from, bytes, g->stream), "copying to the card")) return false;
+    gpu_staged(g, from, bytes);
     return true;
 }
 

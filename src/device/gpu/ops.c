@@ -6,7 +6,8 @@
 #include "device/gpu/record.h"
 #include "device/gpu/work.h"
 
-enum { MOST_BLOCKS = 65535, MANY_ELEMENTS = 1 << 17 }; // blocks along y and z; elements of which a thread takes some
+// Blocks along y and z; elements of which a thread takes some; bytes of the host's that a kernel fetches.
+enum { MOST_BLOCKS = 65535, MANY_ELEMENTS = 1 << 17, FETCHED = 64 << 10 };
 
 void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z, const void *args, size_t size) {
     if (!x || !y || !z) return;
@@ -191,9 +192,25 @@ static bool form_lock(struct device *d, const struct weight *w) { return true; }
 
 // What the card's memory holds changes by these, too.
 
+// What is small a kernel fetches from the host's memory, as a launch among others: the engines that copy and those that
+// compute wait for each other through the host's bus, which takes longer than such a copy.
+static bool written_by_kernel(struct gpu *g, dword *dst, const void *src, size_t bytes) {
+    size_t n = bytes / sizeof(float);
+    if (bytes > FETCHED || !n || bytes % sizeof(float) || (uintptr_t)dst % sizeof(float) || !gpu_has(g, "move_rows"))
+        return false;
+    uint8_t *from = gpu_stage(g, bytes);
+    if (!from) return true; // which sync() will say
+    memcpy(from, src, bytes);
+    gpu_staged(g, from, bytes);
+    struct move_args a = {(const dfloat *)(const void *)from, (dfloat *)(void *)dst, n, n, n};
+    work_writes(g, dst, bytes);
+    work_launch(g, "move_rows", 1, work_blocks(n, THREADS), 1, &a, sizeof a);
+    return true;
+}
+
 static void write_there(struct device *d, void *dst, const void *src, size_t bytes) {
     work_wrote(gpu_of(d), dst, bytes);
-    gpu_write(d, dst, src, bytes);
+    if (!written_by_kernel(gpu_of(d), dst, src, bytes)) gpu_write(d, dst, src, bytes);
 }
 
 static void copy_there(struct device *d, void *dst, const void *src, size_t bytes) {

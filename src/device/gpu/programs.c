@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KERNEL_NAME = 80, PLAIN_SHARED = 48 << 10, MAX_SHARED_ATTRIBUTE = 8 };
+enum { KERNEL_NAME = 80, PLACES = 256, PLAIN_SHARED = 48 << 10, MAX_SHARED_ATTRIBUTE = 8 };
 
 struct unit {
     struct gpu_unit what;
@@ -25,6 +25,7 @@ struct unit {
     void *module; // NULL: not loaded
 };
 
+// They stay in place: launches on their way know them by their names.
 struct kernel {
     char name[KERNEL_NAME];
     void *function;
@@ -37,8 +38,9 @@ struct gpu_programs {
     sem_t slots; // compilers that may run at a time
     struct unit **unit;
     size_t n, room, settled; // the first `settled` were waited for
-    struct kernel *kernel;   // by name
+    struct kernel **kernel;  // by name
     size_t kernels, kernel_room;
+    struct kernel *found[PLACES]; // by a number made of the name: those that were looked for last
     size_t compiled, kept;
 };
 
@@ -98,19 +100,21 @@ bool gpu_programs_new(struct gpu *g, const struct gpu_sources *sources, gyr_erro
 // ------------------------------------------------------------------------------- loading
 
 static int by_name(const void *a, const void *b) {
-    return strcmp(((const struct kernel *)a)->name, ((const struct kernel *)b)->name);
+    return strcmp((*(struct kernel *const *)a)->name, (*(struct kernel *const *)b)->name);
 }
 
 static bool add_kernel(struct gpu *g, const struct unit *u, const char *name, size_t n) {
     struct gpu_programs *p = g->programs;
-    struct kernel k = {.shared = PLAIN_SHARED};
+    struct kernel *k = ARRAY_GROW(p->kernel, p->kernels, p->kernel_room) ? calloc(1, sizeof *k) : NULL;
     const char *type = u->what.type < 0 ? "" : type_info((uint32_t)u->what.type)->name;
-    snprintf(k.name, sizeof k.name, "%.*s%s%s", (int)n, name, *type ? "_" : "", type);
-    if (!gpu_good(g, g->api->function(&k.function, u->module, k.name), "looking for a kernel")) return false;
-    if (!ARRAY_GROW(p->kernel, p->kernels, p->kernel_room))
-        return gpu_fails(g, GYR_NO_MEMORY, "out of memory for the names of kernels; close other programs");
+    if (!k) return gpu_fails(g, GYR_NO_MEMORY, "out of memory for the names of kernels; close other programs");
     p->kernel[p->kernels++] = k;
-    return true;
+    k->shared = PLAIN_SHARED;
+    snprintf(k->name, sizeof k->name, "%.*s%s%s", (int)n, name, *type ? "_" : "", type);
+    if (gpu_good(g, g->api->function(&k->function, u->module, k->name), "looking for a kernel")) return true;
+    p->kernels--;
+    free(k);
+    return false;
 }
 
 static bool load_image(struct gpu *g, struct unit *u) {
@@ -166,6 +170,7 @@ void gpu_programs_free(struct gpu *g) {
         free(p->unit[i]->image.data);
         free(p->unit[i]);
     }
+    for (size_t i = 0; i < p->kernels; i++) free(p->kernel[i]);
     sem_destroy(&p->slots);
     free(p->unit);
     free(p->kernel);
@@ -175,12 +180,30 @@ void gpu_programs_free(struct gpu *g) {
 
 // ------------------------------------------------------------------------------- launching
 
-static struct kernel *find(struct gpu *g, const char *name) {
+static struct kernel **place_of(struct gpu_programs *p, const char *name) {
+    unsigned h = 0;
+    for (const char *at = name; *at; at++) h = h * 31 + (unsigned char)*at;
+    return &p->found[h % PLACES];
+}
+
+static struct kernel *look(struct gpu *g, const char *name) {
     struct gpu_programs *p = g->programs;
-    struct kernel key;
-    if (!gpu_programs_settle(g)) return NULL;
+    struct kernel key, *wanted = &key;
     snprintf(key.name, sizeof key.name, "%s", name);
-    struct kernel *k = p->kernels ? bsearch(&key, p->kernel, p->kernels, sizeof key, by_name) : NULL;
+    struct kernel **k = p->kernels ? bsearch(&wanted, p->kernel, p->kernels, sizeof wanted, by_name) : NULL;
+    return k ? *k : NULL;
+}
+
+static struct kernel *known(struct gpu *g, const char *name) {
+    struct kernel **place = place_of(g->programs, name);
+    if (!*place || strcmp((*place)->name, name) != 0) *place = look(g, name);
+    return *place;
+}
+
+bool gpu_has(struct gpu *g, const char *name) { return g->programs->settled == g->programs->n && known(g, name); }
+
+static struct kernel *find(struct gpu *g, const char *name) {
+    struct kernel *k = gpu_programs_settle(g) ? known(g, name) : NULL;
     if (!k) gpu_fails(g, GYR_UNSUPPORTED, "there is no kernel %s", name);
     return k;
 }
@@ -198,7 +221,7 @@ static bool allow_shared(struct gpu *g, struct kernel *k, unsigned shared) {
 
 static bool launch_it(struct gpu *g, const struct launch *l) {
     struct kernel *k = gpu_may(g) ? find(g, l->kernel) : NULL;
-    return k && allow_shared(g, k, l->shared) && gpu_record(g, k->function, l->kernel, l);
+    return k && allow_shared(g, k, l->shared) && gpu_record(g, k->function, k->name, l);
 }
 
 bool gpu_launch(struct gpu *g, const struct launch *launch, gyr_error *e) {

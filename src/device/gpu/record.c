@@ -1,12 +1,11 @@
 #include "device/gpu/record.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// A list is long enough that one call for all of it pays, and short enough that the card begins early. A list is made
-// a graph when it comes the second time.
-enum { MOST = 64, FEWEST = 4, ROOM = 32 << 10, GRAPHS = 256, SEEN = 4096, NAME = 80, RELAXED = 2, ALIGN = 8 };
+// The first list behind a sync() is short, so that the card begins early; others are long enough that one call for all
+// of it pays. A list is made a graph when it comes the second time.
+enum { FIRST = 8, MOST = 64, FEWEST = 4, ROOM = 32 << 10, GRAPHS = 256, SEEN = 4096, RELAXED = 2, ALIGN = 8 };
 
 // A launch as it lies in a list, its arguments behind it.
 struct node {
@@ -17,7 +16,7 @@ struct node {
 struct list {
     size_t n, bytes, last; // where the last launch's arguments are
     _Alignas(ALIGN) uint8_t data[ROOM];
-    char name[MOST][NAME];
+    const char *name[MOST];
 };
 
 struct graph {
@@ -25,13 +24,16 @@ struct graph {
     size_t bytes;
     uint8_t *data; // of the list
     void *exec;
+    struct graph *next; // that came behind it when it was launched last; it may be another by now
 };
 
 struct gpu_record {
     struct list list;
     struct graph graph[GRAPHS];
     size_t graphs;
-    uint64_t seen[SEEN]; // hashes of lists that came once
+    size_t most;                // launches of the list that is being made
+    struct graph *first, *last; // of this step, or the one before: NULL: none
+    uint64_t seen[SEEN];        // hashes of lists that came once
     uint64_t now;
     void *retired[GRAPHS]; // graphs that may still run
     size_t n_retired, replayed, made;
@@ -43,9 +45,15 @@ bool gpu_record_new(struct gpu *g, gyr_error *e) {
     const struct gpu_api *api = g->api;
     g->record = calloc(1, sizeof *g->record);
     if (!g->record) return fail_memory(e, "a card's launches");
+    g->record->most = FIRST;
     g->record->plain = !api->capture_begin || !api->capture_end || !api->graph_make || !api->graph_launch ||
                        !api->graph_free || !api->exec_free;
     return true;
+}
+
+void gpu_record_step(struct gpu *g) {
+    g->record->most = FIRST;
+    g->record->last = NULL;
 }
 
 void gpu_record_settled(struct gpu *g) {
@@ -79,7 +87,8 @@ bool gpu_record(struct gpu *g, void *function, const char *name, const struct la
     struct gpu_record *r = g->record;
     struct list *list = &r->list;
     if (room_of(l->size) > ROOM) return gpu_fails(g, GYR_UNSUPPORTED, "%s: too many bytes of arguments", name);
-    if ((list->n == MOST || list->bytes + room_of(l->size) > ROOM) && !gpu_flush(g)) return false;
+    // A list that is full waits for the next launch: its last one may still be changed.
+    if ((list->n == r->most || list->bytes + room_of(l->size) > ROOM) && !gpu_flush(g)) return false;
     struct node node = {function,
                         {l->grid[0], l->grid[1], l->grid[2]},
                         {l->block[0], l->block[1], l->block[2]},
@@ -92,9 +101,9 @@ bool gpu_record(struct gpu *g, void *function, const char *name, const struct la
     memcpy(at, &node, sizeof node);
     if (l->size) memcpy(at + sizeof node, l->args, l->size);
     list->last = list->bytes + sizeof node;
-    snprintf(list->name[list->n++], NAME, "%s", name);
+    list->name[list->n++] = name;
     list->bytes += room_of(l->size);
-    return list->n < MOST || gpu_flush(g);
+    return true;
 }
 
 uint8_t *gpu_record_last(struct gpu *g) {
@@ -154,11 +163,19 @@ static bool launch_plainly(struct gpu *g, const struct list *l) {
 
 // ------------------------------------------------------------------------------- graphs
 
+static bool is_of(const struct graph *x, const struct list *l) {
+    return x->bytes == l->bytes && !memcmp(x->data, l->data, l->bytes);
+}
+
+// Mostly it is the one that came behind the last one in the step before: neither a hash nor a search is needed then.
+static struct graph *expected(const struct gpu_record *r, const struct list *l) {
+    struct graph *x = r->last ? r->last->next : r->first;
+    return x && is_of(x, l) ? x : NULL;
+}
+
 static struct graph *find(struct gpu_record *r, const struct list *l, uint64_t hash) {
-    for (size_t i = 0; i < r->graphs; i++) {
-        struct graph *x = &r->graph[i];
-        if (x->hash == hash && x->bytes == l->bytes && !memcmp(x->data, l->data, l->bytes)) return x;
-    }
+    for (size_t i = 0; i < r->graphs; i++)
+        if (r->graph[i].hash == hash && is_of(&r->graph[i], l)) return &r->graph[i];
     return NULL;
 }
 
@@ -198,7 +215,7 @@ static struct graph *make(struct gpu *g, const struct list *l, uint64_t hash) {
         return NULL;
     }
     memcpy(data, l->data, l->bytes);
-    *x = (struct graph){hash, 0, l->bytes, data, exec};
+    *x = (struct graph){hash, 0, l->bytes, data, exec, NULL};
     r->made++;
     return x;
 }
@@ -210,13 +227,23 @@ static bool came_before(struct gpu_record *r, uint64_t hash) {
     return before;
 }
 
+// NULL: it has no graph yet.
+static struct graph *graph_of(struct gpu *g, const struct list *l) {
+    struct gpu_record *r = g->record;
+    struct graph *x = expected(r, l);
+    if (x) return x;
+    uint64_t hash = hash_of(l);
+    x = find(r, l, hash);
+    if (!x && came_before(r, hash)) x = make(g, l, hash);
+    if (x) *(r->last ? &r->last->next : &r->first) = x;
+    return x;
+}
+
 static bool launch_list(struct gpu *g, const struct list *l) {
     struct gpu_record *r = g->record;
-    if (r->plain || l->n < FEWEST) return launch_plainly(g, l);
-    uint64_t hash = hash_of(l);
-    struct graph *x = find(r, l, hash);
-    if (!x && came_before(r, hash)) x = make(g, l, hash);
+    struct graph *x = r->plain || l->n < FEWEST ? NULL : graph_of(g, l);
     if (!x) return launch_plainly(g, l);
+    r->last = x;
     x->used = ++r->now;
     r->replayed++;
     return gpu_good(g, g->api->graph_launch(x->exec, g->stream), "launching");
@@ -225,7 +252,9 @@ static bool launch_list(struct gpu *g, const struct list *l) {
 // What was asked for behind a failure is forgotten.
 bool gpu_flush(struct gpu *g) {
     struct list *l = &g->record->list;
-    bool good = !l->n || (gpu_begin(g) && launch_list(g, l));
+    if (!l->n) return true;
+    bool good = gpu_begin(g) && launch_list(g, l);
     l->n = l->bytes = 0;
+    g->record->most = MOST;
     return good;
 }

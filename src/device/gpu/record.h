@@ -9,7 +9,7 @@
 bool gpu_record_new(struct gpu *g, gyr_error *e);
 void gpu_record_free(struct gpu *g);
 
-// Adds a launch of a function of the driver's. `name` is for messages.
+// Adds a launch of a function of the driver's. `name` is for messages, and stays in place.
 bool gpu_record(struct gpu *g, void *function, const char *name, const struct launch *launch);
 
 // The arguments of the launch that was asked for last, which may still be changed; NULL: it is on its way.
@@ -23,6 +23,9 @@ bool gpu_flush(struct gpu *g);
 
 // How often lists went as graphs, and how many graphs were made.
 void gpu_record_count(const struct gpu *g, size_t *replayed, size_t *made);
+
+// A step ends: the next launch is the first of another one, which mostly asks for the same.
+void gpu_record_step(struct gpu *g);
 
 // The card has done all that it was asked for: what it no longer needs is given back.
 void gpu_record_settled(struct gpu *g);

@@ -133,7 +133,7 @@ static void lists_become_graphs(int vendor) {
         struct fill_args args = {x, N, 1};
         struct launch fill = fill_launch("fill", &args), twice = fill_launch("twice_q4_0", &args);
         CHECK(gpu_launch(g, &fill, &e));
-        for (int i = 0; i < 100; i++) { // two lists
+        for (int i = 0; i < 100; i++) { // three lists, the first of them short
             CHECK(gpu_launch(g, &twice, &e));
             if (i % 20 != 19) continue;
             args.value = round == 4 ? 5 : 3;
@@ -145,9 +145,38 @@ static void lists_become_graphs(int vendor) {
         CHECK(all_are(got, N, round == 4 ? 10 : 6));
     }
     gpu_record_count(g, &replayed, &made);
-    CHECK_INT(made, 2);
-    CHECK_INT(replayed, 6); // the second, third and fourth round, of two lists
-    CHECK_INT(fake_tells(vendor, "fake_graphs"), 6);
+    CHECK_INT(made, 3);
+    CHECK_INT(replayed, 10); // the second, third and fourth round, of three lists; the last begins as they do
+    CHECK_INT(fake_tells(vendor, "fake_graphs"), 10);
+    d->ops->free(d, x);
+    d->ops->close(d);
+    CHECK_INT(fake_tells(vendor, "fake_held"), 0);
+}
+
+// Steps of several kinds that begin alike and go on otherwise, in turns: what came behind a list last time is a guess.
+static void steps_take_turns(int vendor) {
+    enum { N = 10 };
+    static const int kinds_of_rounds[] = {0, 0, 0, 1, 0, 1, 1, 1, 2, 1, 2, 2, 0, 2, 3, 3, 3, 0, 1, 2, 3};
+    struct gpu_api api;
+    gyr_error e = {0};
+    struct gpu *g = open_fake(&api, vendor, &good_sources, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    float got[N];
+    dfloat *x = d->ops->alloc(d, sizeof got, &e);
+    REQUIRE(x && gpu_want(g, TYPE_Q4_0, &e));
+    for (size_t round = 0; round < sizeof kinds_of_rounds / sizeof *kinds_of_rounds; round++) {
+        int kind = kinds_of_rounds[round];
+        struct fill_args one = {x, N, 1}, more = {x, N, (float)kind};
+        struct launch fill = fill_launch("fill", &one), twice = fill_launch("twice_q4_0", &one);
+        for (int i = 0; i < 8; i++) CHECK(gpu_launch(g, i ? &twice : &fill, &e)); // of all kinds
+        if (kind) fill.args = &more;
+        if (kind) CHECK(gpu_launch(g, &fill, &e));
+        for (int i = 0; i < 4 + kind / 3; i++) CHECK(gpu_launch(g, &twice, &e));
+        d->ops->read(d, got, x, sizeof got);
+        CHECK(d->ops->sync(d, &e));
+        CHECK(all_are(got, N, (float[]){2048, 16, 32, 96}[kind]));
+    }
     d->ops->free(d, x);
     d->ops->close(d);
     CHECK_INT(fake_tells(vendor, "fake_held"), 0);
@@ -239,6 +268,45 @@ static void kernels_of_a_library_run(int vendor) {
     gpu_free(&g->device, x);
     gpu_close(&g->device);
     unsetenv("GYR_FAKE_KERNELS");
+}
+
+// Once programs are there, what is small is fetched by a kernel, and no copy of the driver's is asked for.
+static void what_is_small_is_fetched(int vendor) {
+    static const struct gpu_source files[] = {{"move.cu", "KERNEL(move_rows, move_args) {}\n", "move_rows ", false}};
+    enum { SMALL = 1000, MORE = 100000 };
+    struct gpu_api api;
+    gyr_error e = {0};
+    char path[4096];
+    static float from[MORE], got[MORE];
+    snprintf(path, sizeof path, "%s/fake_kernels.so",
+             getenv("GYR_FAKES") ? getenv("GYR_FAKES") : "build/tests/device/gpu");
+    setenv("GYR_FAKE_KERNELS", path, 1);
+    struct gpu *g = open_fake(&api, vendor, &(struct gpu_sources){files, 1}, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    dfloat *x = d->ops->alloc(d, sizeof from, &e);
+    REQUIRE(x && d->ops->sync(d, &e));
+    setenv("GYR_FAKE_FAIL", "write:1:1", 1);
+    for (int round = 1; round < 5; round++) {
+        for (int i = 0; i < SMALL; i++) from[i] = (float)(i * round);
+        d->ops->write(d, x, from, SMALL * sizeof *from);
+        from[7] = -1; // it was read at once
+        d->ops->write(d, x + SMALL, from, 8 * sizeof *from);
+        d->ops->read(d, got, x, (SMALL + 8) * sizeof *got);
+        CHECK(d->ops->sync(d, &e));
+        from[7] = (float)(7 * round);
+        CHECK(!memcmp(got, from, SMALL * sizeof *got) && got[SMALL + 7] == -1);
+    }
+    d->ops->write(d, x, from, sizeof from); // which is not small
+    CHECK(!d->ops->sync(d, &e));
+    CHECK(strstr(e.message, "copying to the card failed"));
+    d->ops->write(d, x, from, 5); // nor a number of floats
+    CHECK(d->ops->sync(d, &e));   // the second copy does not fail
+    unsetenv("GYR_FAKE_FAIL");
+    d->ops->free(d, x);
+    d->ops->close(d);
+    unsetenv("GYR_FAKE_KERNELS");
+    CHECK_INT(fake_tells(vendor, "fake_held"), 0);
 }
 
 // ------------------------------------------------------------------------------- programs
@@ -444,10 +512,12 @@ FOR_BOTH(memory_is_zeroed_and_copied)
 FOR_BOTH(pinned_memory_is_read_into)
 FOR_BOTH(launches_go_in_order)
 FOR_BOTH(lists_become_graphs)
+FOR_BOTH(steps_take_turns)
 FOR_BOTH(graphs_go)
 FOR_BOTH(a_kernel_that_is_not_there)
 FOR_BOTH(large_shared_memory_is_asked_for)
 FOR_BOTH(kernels_of_a_library_run)
+FOR_BOTH(what_is_small_is_fetched)
 FOR_BOTH(the_second_start_compiles_nothing)
 FOR_BOTH(a_damaged_file_is_not_loaded)
 FOR_BOTH(without_a_cache_programs_are_compiled)
@@ -461,10 +531,12 @@ int main(void) {
     RUN_BOTH(pinned_memory_is_read_into);
     RUN_BOTH(launches_go_in_order);
     RUN_BOTH(lists_become_graphs);
+    RUN_BOTH(steps_take_turns);
     RUN_BOTH(graphs_go);
     RUN_BOTH(a_kernel_that_is_not_there);
     RUN_BOTH(large_shared_memory_is_asked_for);
     RUN_BOTH(kernels_of_a_library_run);
+    RUN_BOTH(what_is_small_is_fetched);
     RUN_BOTH(the_second_start_compiles_nothing);
     RUN_BOTH(a_damaged_file_is_not_loaded);
     RUN_BOTH(without_a_cache_programs_are_compiled);
