@@ -12,10 +12,12 @@ static inline float score(const float *x, uint64_t bits, size_t i) {
 
 static inline f32x8 choose8(i32x8 c, f32x8 a, f32x8 b) { return (f32x8)(((i32x8)a & c) | ((i32x8)b & ~c)); }
 
-// The scores of eight tokens. `some`: the mask is to be looked at; known when this is compiled.
+// The scores of eight tokens. `some`: the mask is to be looked at; known when this is compiled. A NaN is greater than
+// nothing, and has to be replaced only where it is written.
 static inline f32x8 scores8(const float *x, uint64_t bits, bool some, float *out) {
     const i32x8 place = {1, 2, 4, 8, 16, 32, 64, 128};
     f32x8 v = load8(x);
+    if (!some && !out) return v;
     i32x8 good = v == v;
     if (some) good &= (place & (int32_t)(bits & 0xff)) != 0;
     v = choose8(good, v, fill8(-INFINITY));
@@ -26,7 +28,6 @@ static inline f32x8 scores8(const float *x, uint64_t bits, bool some, float *out
 // A whole block.
 static inline float block(const float *x, uint64_t bits, bool some, float *out) {
     f32x8 even = fill8(-INFINITY), odd = even;
-    float top = -INFINITY;
     for (size_t i = 0; i < HOST_BLOCK; i += 16) {
         f32x8 a = scores8(x + i, bits >> i, some, out ? out + i : NULL);
         f32x8 b = scores8(x + i + 8, bits >> (i + 8), some, out ? out + i + 8 : NULL);
@@ -34,8 +35,9 @@ static inline float block(const float *x, uint64_t bits, bool some, float *out) 
         odd = choose8(b > odd, b, odd);
     }
     even = choose8(odd > even, odd, even);
-    for (size_t l = 0; l < 8; l++) top = even[l] > top ? even[l] : top;
-    return top;
+    for (size_t half = 4; half; half /= 2)
+        for (size_t l = 0; l < half; l++) even[l] = even[l + half] > even[l] ? even[l + half] : even[l];
+    return even[0];
 }
 
 static float part_of_block(const float *x, uint64_t bits, size_t n, float *out) {
