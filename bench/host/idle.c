@@ -1,10 +1,11 @@
 // A driver whose card computes nothing, in no time: what a step takes with it is the host's (bench/host/measure). It
-// has the facts of an H200. Scores are those that the memory begins with, zeros.
+// has the facts of an H200. Scores are those that the memory begins with, zeros. With IDLE_BUSY=N a step is there N
+// microseconds after it was asked for.
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
-enum { NOT_THERE = 101, REFUSED = 1 };
+enum { NOT_THERE = 101, REFUSED = 1, NOT_READY = 600 };
 
 // Handles are never looked at, by gyr neither.
 static char thing;
@@ -53,8 +54,23 @@ int cuStreamCreate(void **stream, unsigned flags) { return give(stream); }
 int cuStreamDestroy_v2(void *stream) { return 0; }
 int cuEventCreate(void **event, unsigned flags) { return give(event); }
 int cuEventDestroy_v2(void *event) { return 0; }
-int cuEventRecord(void *event, void *stream) { return 0; }
-int cuEventQuery(void *event) { return 0; }
+
+static double now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static double there;
+
+int cuEventRecord(void *event, void *stream) {
+    const char *busy = getenv("IDLE_BUSY");
+    there = busy ? now_us() + strtod(busy, NULL) : 0;
+    return 0;
+}
+
+int cuEventQuery(void *event) { return there > 0 && now_us() < there ? NOT_READY : 0; }
+
 int cuModuleLoadData(void **module, const void *image) { return give(module); }
 int cuModuleUnload(void *module) { return 0; }
 int cuModuleGetFunction(void **function, void *module, const char *name) { return give(function); }

@@ -171,6 +171,43 @@ static void a_token_is_chosen_as_generate_does(void) {
     gyr_session_free(b);
 }
 
+// Whatever passes others are in, and whoever comes and goes, a session's scores stay what they were.
+static void scores_outlast_the_passes_of_others(void) {
+    enum { N = 4, ROUNDS = 9 };
+    int32_t ids[40];
+    fill(ids, 40, 9);
+    gyr_session *s[N], *fork;
+    float *was = malloc(N * vocab * sizeof *was);
+    for (size_t i = 0; i < N; i++) {
+        s[i] = session();
+        CHECK_INT(gyr_session_feed(s[i], ids + i, 3, NULL, &err), GYR_OK);
+        memcpy(was + i * vocab, gyr_session_logits(s[i]), vocab * sizeof *was);
+    }
+    for (size_t round = 0; round < ROUNDS; round++) {
+        // One, two or three of them in turns, others not.
+        gyr_input in[N];
+        size_t n = 0;
+        for (size_t i = 0; i < N; i++)
+            if ((round + i) % (i + 2) == 0) in[n++] = (gyr_input){s[i], ids + 5 + round, 1 + round % 2, NULL};
+        CHECK_INT(gyr_sessions_feed(in, n, &err), GYR_OK);
+        for (size_t k = 0; k < n; k++)
+            for (size_t i = 0; i < N; i++)
+                if (in[k].session == s[i]) memcpy(was + i * vocab, gyr_session_logits(s[i]), vocab * sizeof *was);
+        for (size_t i = 0; i < N; i++) CHECK(same(gyr_session_logits(s[i]), was + i * vocab, 1));
+        fork = gyr_session_fork(s[round % N], &err);
+        CHECK(fork && same(gyr_session_logits(fork), was + round % N * vocab, 1));
+        gyr_session_free(fork);
+    }
+    for (size_t i = 0; i < N; i++) {
+        const int32_t *fed = gyr_session_tokens(s[i]);
+        float *rows = alone(fed, gyr_session_length(s[i]));
+        CHECK(same(gyr_session_logits(s[i]), rows + (gyr_session_length(s[i]) - 1) * vocab, 1));
+        free(rows);
+    }
+    for (size_t i = 0; i < N; i++) gyr_session_free(s[i]);
+    free(was);
+}
+
 // Many at once as one by one, each with its own beginning of the answer.
 static void tokens_are_chosen_together(void) {
     enum { N = 9 };
@@ -315,6 +352,7 @@ int main(void) {
     RUN(each_session_keeps_its_cache);
     RUN(forks_part_without_a_trace);
     RUN(a_token_is_chosen_as_generate_does);
+    RUN(scores_outlast_the_passes_of_others);
     RUN(tokens_are_chosen_together);
     RUN(answers_do_not_notice_each_other);
     RUN(an_answer_is_checked_when_it_begins);

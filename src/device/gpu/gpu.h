@@ -64,6 +64,7 @@ struct gpu {
     int number;     // the driver's, of the card
     void *context, *stream, *mark;
     double patience;  // seconds that sync() waits for what was asked for
+    double waited;    // that it waited last
     gyr_error failed; // what sync() is to say; GYR_OK: nothing
     bool lost;        // for good
     struct gpu_sending out;
