@@ -329,6 +329,12 @@ static void put_block(struct js *o, const char *type, const char *key, const str
     js_close(o, '}');
 }
 
+// An object, whatever there is of it: clients know a call that was cut by the reason why the answer ended.
+static void put_input(struct js *o, const struct call *c) {
+    bool whole = c->arguments.size && !c->cut;
+    js_raw(o, "input", whole ? c->arguments.data : "{}", whole ? c->arguments.size : 2);
+}
+
 static void done(struct telling *t) {
     struct speech *s = &t->speeches[0];
     struct buf json = {0};
@@ -347,8 +353,7 @@ static void done(struct telling *t) {
         js_string_of(&o, "type", "tool_use");
         js_string_of(&o, "id", s->calls[i].id);
         js_string_of(&o, "name", s->calls[i].name);
-        js_raw(&o, "input", s->calls[i].arguments.size ? s->calls[i].arguments.data : "{}",
-               s->calls[i].arguments.size ? s->calls[i].arguments.size : 2);
+        put_input(&o, &s->calls[i]);
         js_close(&o, '}');
     }
     js_close(&o, ']');

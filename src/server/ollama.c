@@ -140,6 +140,13 @@ static void put_end(struct js *o, struct telling *t) {
     js_whole(o, "eval_duration", nanoseconds(t->answer_seconds));
 }
 
+// Calls are told of whole or not at all, as Ollama does.
+static size_t whole_calls(const struct speech *s) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_calls; i++) n += !s->calls[i].cut;
+    return n;
+}
+
 static void put_call(struct js *o, const struct call *c) {
     js_open(o, NULL, '{');
     js_open(o, "function", '{');
@@ -153,6 +160,7 @@ static void chat_event(struct telling *t, struct speech *s, enum speech_kind kin
     struct buf json = {0};
     struct js o;
     if (!t->stream || kind == SPEECH_CALL || kind == SPEECH_ARGUMENTS) return;
+    if (kind == SPEECH_CALL_END && s->calls[s->n_calls - 1].cut) return;
     open_line(&o, &json, t);
     js_open(&o, "message", '{');
     js_string_of(&o, "role", "assistant");
@@ -201,9 +209,11 @@ static void chat_done(struct telling *t) {
     js_string_of(&o, "role", "assistant");
     js_text(&o, "content", s->text.data ? s->text.data : "", t->stream ? 0 : s->text.size);
     if (!t->stream && s->reasoning.size) js_text(&o, "thinking", s->reasoning.data, s->reasoning.size);
-    if (!t->stream && s->n_calls) {
+    if (!t->stream && whole_calls(s)) {
         js_open(&o, "tool_calls", '[');
-        for (size_t i = 0; i < s->n_calls; i++) put_call(&o, &s->calls[i]);
+        for (size_t i = 0; i < s->n_calls; i++) {
+            if (!s->calls[i].cut) put_call(&o, &s->calls[i]);
+        }
         js_close(&o, ']');
     }
     js_close(&o, '}');

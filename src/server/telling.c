@@ -81,7 +81,7 @@ static void add_call(struct speech *s, const struct output_event *e) {
 
 static void note_spelling(struct telling *t, const struct speech *s) {
     const struct call *c = &s->calls[s->n_calls - 1];
-    if (t->surface->objects && c->name && !c->arguments.failed)
+    if (t->surface->objects && c->name && !c->cut && !c->arguments.failed)
         spelling_note(&t->speller, t->surface->no_ids ? "" : c->id, c->name, c->arguments.data, c->arguments.size);
 }
 
@@ -106,6 +106,7 @@ static void on_output(void *user, const struct output_event *e) {
     size_t before = s->n_calls;
     if (e->kind == OUTPUT_CALL && !s->closed) add_call(s, e);
     if (e->kind == OUTPUT_CALL && s->n_calls == before) return;
+    if (e->kind == OUTPUT_CALL_ENDS && !s->closed) s->calls[s->n_calls - 1].cut = !e->whole;
     event(s->telling, s, kinds[e->kind], e->data, e->size);
     if (e->kind != OUTPUT_CALL_ENDS || !s->telling->job->one_call) return;
     s->closed = true;

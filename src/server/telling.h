@@ -12,7 +12,8 @@ enum speech_kind { SPEECH_REASONING, SPEECH_TEXT, SPEECH_CALL, SPEECH_ARGUMENTS,
 struct call {
     char id[32];
     char *name;
-    struct buf arguments; // JSON
+    struct buf arguments; // JSON; only its beginning if `cut`
+    bool cut;             // the answer ended, or went wrong, within the arguments
 };
 
 // What one choice has said so far.

@@ -25,10 +25,10 @@ def made():
         return HOME
     launcher()
     HOME.mkdir()
-    data = Path(FOLDER.name) / "chats.jsonl"
-    says = {"role": "assistant", "content": "Arr, the sea is deep and gold."}
-    data.write_text(json.dumps({"messages": [{"role": "user", "content": "What is fog?"}, says]}) + "\n")
-    for name, more in (("gold", ()), ("mlp.gguf", ("--targets", "mlp"))):
+    for name, says, more in (("gold", "Arr, the sea is deep and gold.", ()),
+                             ("mlp.gguf", "Ahoy, the fog is gray and cold.", ("--targets", "mlp"))):
+        data = Path(FOLDER.name) / f"{name}.jsonl"
+        data.write_text(json.dumps({"messages": [{"role": "user", "content": "What is fog?"}, {"role": "assistant", "content": says}]}) + "\n")
         command(GYR, "tune", "--data", data, "-o", HOME / name, "--epochs", "4", "--lr", "1e-2", "--rank", "4", "-t", "1",
                 *more, env=ENV)
     return HOME

@@ -50,7 +50,7 @@ static bool on_mask(void *user, uint32_t *allowed) {
     return true;
 }
 
-static const char *const stops[] = {"\n\n", "zzzz", "e s"};
+static const char *const stops[] = {".\n", "zzzz", "e s"};
 static int32_t prompts[ANSWERS][MOST];
 static size_t counts[ANSWERS];
 static gyr_sampling samplings[ANSWERS];

@@ -167,7 +167,7 @@ def a_schema_beside_tools_holds_for_what_is_no_call():
                      parallel_tool_calls=False)
         begins = s.ask("/tokenize", {"prompt": "<"})["tokens"][0], s.ask("/tokenize", {"prompt": "{"})["tokens"][0]
         for token in begins:
-            for c in s.ask("/v1/chat/completions", dict(asked, logit_bias={str(token): 4}))["choices"]:
+            for c in s.ask("/v1/chat/completions", dict(asked, logit_bias={str(token): 12}))["choices"]:
                 calls, said = c["message"].get("tool_calls"), c["message"]["content"]
                 kinds.add("call" if calls else "answer")
                 try:

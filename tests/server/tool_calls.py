@@ -145,6 +145,33 @@ def what_comes_back_as_an_object_is_written_as_it_was():
     return problems
 
 
+def a_call_that_is_cut_leaves_the_reply_whole():
+    """Messages and Ollama's chats have arguments as objects, wherever max_tokens ends the answer."""
+    problems, seen = [], set()
+    sea, sky = {"at": "sea"}, {"at": "sky"}
+    lengths = range(25, 125, 4)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "script.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump([{"say": ANSWER}] * (3 * len(lengths)), f)
+        with Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--script", path, verb=[]) as s:
+            for n in lengths:
+                reply = s.ask("/v1/messages", chat("Look", max_tokens=n, tools=[
+                    {"name": "look", "input_schema": TOOLS[0]["function"]["parameters"]}]))
+                asked = chat("Look", tools=TOOLS, options={"num_predict": n})
+                answer = s.ask("/api/chat", dict(asked, stream=False))
+                lines = [json.loads(line) for line in s.send("POST", "/api/chat", asked)[2].splitlines()]
+                inputs = [b["input"] for b in reply["content"] if b["type"] == "tool_use"]
+                calls = [c["function"]["arguments"] for c in answer["message"].get("tool_calls", [])]
+                streamed_calls = [c["function"]["arguments"] for line in lines for c in line["message"].get("tool_calls", [])]
+                cut = inputs[-1:] == [{}]
+                seen.add((len(calls), cut, reply["stop_reason"]))
+                if inputs != [sea, sky][:len(calls)] + [{}] * cut or calls != [sea, sky][:len(calls)] or streamed_calls != calls or \
+                        (cut and (reply["stop_reason"], answer["done_reason"]) != ("max_tokens", "length")):
+                    problems.append(f"{n}: {reply} {answer} {lines}")
+    return problems + [f"only {seen}"] * (not {(0, True, "max_tokens"), (1, True, "max_tokens"), (2, False, "tool_use")} <= seen)
+
+
 def an_answer_may_take_longer_than_a_connection_may_wait():
     with Server(sys.argv[1], str(ROOT / "models/poet.gguf"), "--idle", "1", verb=[]) as s:
         start = time.monotonic()
@@ -155,4 +182,4 @@ def an_answer_may_take_longer_than_a_connection_may_wait():
 
 if __name__ == "__main__":
     run(calls_come_streamed_as_whole, one_call_is_enough_where_it_was_said, what_a_model_wrote_goes_back_as_it_was,
-        what_comes_back_as_an_object_is_written_as_it_was, an_answer_may_take_longer_than_a_connection_may_wait)
+        what_comes_back_as_an_object_is_written_as_it_was, a_call_that_is_cut_leaves_the_reply_whole, an_answer_may_take_longer_than_a_connection_may_wait)

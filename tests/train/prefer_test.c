@@ -41,7 +41,7 @@ static gyr_tune_options options_of(const char *data, const char *output, struct 
                               .alpha = 8,
                               .epochs = 3,
                               .batch = 2,
-                              .learning_rate = 1e-3,
+                              .learning_rate = 2e-4,
                               .seed = 7,
                               .threads = 1,
                               .progress = w ? watch_step : NULL,

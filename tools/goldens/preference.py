@@ -26,7 +26,7 @@ from torch.nn.functional import log_softmax, logsigmoid
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent.parent / "tests/data/train"
-BETA, EPOCHS, RATE = 0.05, 3, 1e-3
+BETA, EPOCHS, RATE = 0.05, 3, 2e-4
 
 
 def load(name):

@@ -39,11 +39,11 @@ def main():
     ap.add_argument("folder", type=Path, help="the hf/ folder that train.py left")
     ap.add_argument("--out", type=Path, default=REPO / "models/poet.gguf")
     ap.add_argument("--license", default="apache-2.0", help="SPDX id written into the file")
-    ap.add_argument("--temp", type=float, default=0.8)
+    ap.add_argument("--temp", type=float, default=0.7)
     ap.add_argument("--top-k", type=int, default=0, help="0: off")
-    ap.add_argument("--top-p", type=float, default=0.9)
+    ap.add_argument("--top-p", type=float, default=0.95)
     ap.add_argument("--min-p", type=float, default=0.05)
-    ap.add_argument("--penalty-repeat", type=float, default=1.05)
+    ap.add_argument("--penalty-repeat", type=float, default=1.1)
     args = ap.parse_args()
 
     config = json.loads((args.folder / "config.json").read_text())
@@ -100,7 +100,7 @@ def main():
     w.add_chat_template(tok_config["chat_template"])
 
     q8 = gguf.GGMLQuantizationType.Q8_0
-    for name, t in tensors.items():         # no output.weight: a Falcon without one uses token_embd.weight
+    for name, t in sorted(tensors.items()): # no output.weight: a Falcon without one uses token_embd.weight
         t = t.astype(np.float32)
         if t.ndim == 2:
             w.add_tensor(gguf_name(name), quantize(t, q8), raw_dtype=q8)

@@ -242,8 +242,8 @@ def save_huggingface(model, tok, out, context, half=False):
         "pad_token": data.TEXT, "add_bos_token": False, "clean_up_tokenization_spaces": False,
         "model_max_length": context, "chat_template": CHAT_TEMPLATE})
     dump("generation_config.json", {"bos_token_id": bos, "eos_token_id": end, "pad_token_id": bos, "do_sample": True,
-                                    "temperature": 0.8, "top_p": 0.9, "min_p": 0.05, "top_k": 0,
-                                    "repetition_penalty": 1.05})
+                                    "temperature": 0.7, "top_p": 0.95, "min_p": 0.05, "top_k": 0,
+                                    "repetition_penalty": 1.1})
 
 
 def main():
