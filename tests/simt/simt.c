@@ -288,8 +288,7 @@ static void run_block(void) {
     memset(s.warp, 0, sizeof s.warp);
     for (unsigned t = 0; t < s.threads; t++) {
         s.thread[t].copies.n = s.thread[t].copies.lot = 0;
-        fiber_make(&s.thread[t].fiber, s.stacks + (size_t)t * (STACK + APART), STACK, run_thread,
-                   (void *)(uintptr_t)t);
+        fiber_make(&s.thread[t].fiber, s.stacks + (size_t)t * (STACK + APART), STACK, run_thread, (void *)(uintptr_t)t);
         wake(t);
     }
     fiber_switch(&s.scheduler, next(), false);
