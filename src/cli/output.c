@@ -105,17 +105,22 @@ void output_quiet(bool yes) { quiet = yes; }
 
 const char *output_unsaid(void) { return unsaid; }
 
+// One write a line, because others write to the same place: ranks, launchers, programs in a pipe. stderr has no buffer.
 static void say(const char *before, const char *format, va_list args, const char *after) {
-    size_t size;
+    size_t size, whole;
     if (quiet) {
         vsnprintf(unsaid, sizeof unsaid, format, args);
         return;
     }
-    char *text = format_text(format, args, &size);
-    fputs(before, stderr);
-    if (text) write_harmless(stderr, text, size, "");
-    fputs(after, stderr);
-    fflush(stderr);
+    char *text = format_text(format, args, &size), *line = NULL;
+    FILE *f = text ? open_memstream(&line, &whole) : NULL;
+    bool ok = f && fputs(before, f) >= 0 && write_harmless(f, text, size, "") && fputs(after, f) >= 0;
+    if (f && fclose(f)) ok = false;
+    if (ok)
+        fwrite(line, 1, whole, stderr);
+    else
+        fputs("gyr: out of memory for what there is to say; close other programs\n", stderr);
+    free(line);
     free(text);
 }
 

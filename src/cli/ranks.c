@@ -31,7 +31,6 @@ void team_whole(void) { whole = true; }
 bool team_join(int *status) {
     gyr_error e = {0};
     if (!gyr_ranks_launched()) return true;
-    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); // launchers write to the same: a line goes there whole
     joined = gyr_ranks_join(&e);
     *status = e.status;
     output_quiet(joined ? team_follows() : told(locals, sizeof locals / sizeof *locals) > 0); // a line a machine

@@ -499,12 +499,6 @@ full_disks_are_told() {
     done
 }
 
-readers_may_leave() {
-    { "$gyr" run -n 200 --ignore-end hi 2> err; echo $? > code; } | head -c 1 > /dev/null
-    [ "$(cat code)" -eq 141 ] || fault "status $(cat code)"
-    err_is ""
-}
-
 inspect_describes() {
     run "$gyr" inspect "$model"
     status_is 0
@@ -586,7 +580,7 @@ for name in quantizes template_prints_the_prompt bad_files_are_told text_becomes
     answers_are_the_same_every_time prompt_and_pipe_are_joined answers_end_where_they_should json_says_the_same \
     speed_is_told_when_asked receipts_are_verified speed_is_held_against_limits raw_prompts_are_continued \
     logits_do_not_depend_on_threads long_prompts_are_told bad_text_is_told \
-    full_disks_are_told readers_may_leave inspect_describes; do
+    full_disks_are_told inspect_describes; do
     if [ -f "$model" ]; then
         case_ $name
     else

@@ -14,6 +14,7 @@ enum {
     MOST_KERNELS = 1024,
     MOST_COPIES = 64,
     STACK = 256 << 10,
+    APART = 13 * 64, // so that the stacks' tops, which are all that is used, are not in the same few sets of the caches
     GARBAGE = 0xa5
 };
 
@@ -103,11 +104,19 @@ static void wake(unsigned thread) {
     s.ready[s.n_ready++] = thread;
 }
 
+// A thread that can go on; the scheduler, which began the first one, where there is none.
+static struct fiber *next(void) {
+    if (!s.n_ready) return &s.scheduler;
+    unsigned i = draw(s.n_ready), t = s.ready[i];
+    s.ready[i] = s.ready[--s.n_ready];
+    simt_here.thread = t;
+    return &s.thread[t].fiber;
+}
+
 // Gives the others a turn until this thread was woken.
 static void wait(unsigned thread) {
     s.thread[thread].state = WAITING;
-    fiber_switch(&s.thread[thread].fiber, &s.scheduler, false);
-    simt_here.thread = thread;
+    fiber_switch(&s.thread[thread].fiber, next(), false);
 }
 
 void simt_barrier(int line) {
@@ -147,8 +156,10 @@ uint32_t simt_swap(uint32_t x, unsigned mask, int line) {
     return meet(&x, 1, line)->of[0][(simt_here.thread % simt_warp) ^ mask];
 }
 
-static int byte_of(const struct words *w, unsigned reg, unsigned lane, unsigned byte) {
-    return (int8_t)(w->of[reg][lane] >> 8 * byte);
+// The sum of the products of four signed bytes.
+static int dot(uint32_t a, uint32_t b) {
+    return (int8_t)a * (int8_t)b + (int8_t)(a >> 8) * (int8_t)(b >> 8) + (int8_t)(a >> 16) * (int8_t)(b >> 16) +
+           (int8_t)(a >> 24) * (int8_t)(b >> 24);
 }
 
 // A matrix instruction as a meeting: each lane leaves its piece of the weights and of the activations.
@@ -171,17 +182,12 @@ void simt_mma(int *c, const uint32_t *weights, const uint32_t *rows, unsigned de
     const struct words *all = meet(mine, W + X, line);
     for (unsigned i = 0; i < 4; i++) {
         unsigned row = lane / 4 + 8 * (i / 2), col = 2 * (lane % 4) + i % 2;
-        for (unsigned k = 0; k < depth; k++) {
+        for (unsigned k = 0; k < depth; k += 4) {
             unsigned at = k % 16 / 4, half = k / 16;
-            int w, x;
-            if (wide) {
-                w = byte_of(all, half, lane % 16 + 16 * at, k % 4);
-                x = byte_of(all, W + half, 4 * (lane / 16) + i + 16 * at, k % 4);
-            } else {
-                w = byte_of(all, row / 8 + 2 * half, row % 8 * 4 + at, k % 4);
-                x = byte_of(all, W + half, col * 4 + at, k % 4);
-            }
-            c[i] += w * x;
+            if (wide)
+                c[i] += dot(all->of[half][lane % 16 + 16 * at], all->of[W + half][4 * (lane / 16) + i + 16 * at]);
+            else
+                c[i] += dot(all->of[row / 8 + 2 * half][row % 8 * 4 + at], all->of[W + half][col * 4 + at]);
         }
     }
 }
@@ -206,9 +212,9 @@ void simt_wave(int *c, const uint32_t *weights, const uint32_t *rows, int line) 
         if (all->of[i][lane] != all->of[i][lane ^ 16]) simt_stop("the halves of a wave give different rows", line);
     for (unsigned k = 0; k < SUMS; k++) {
         unsigned row = whole ? 2 * k + half : k + 8 * half;
-        for (unsigned i = 0; i < DEPTH; i++) {
+        for (unsigned i = 0; i < DEPTH; i += 4) {
             unsigned reg = whole ? i / 4 : i % 8 / 4, from = whole ? 0 : 16 * (i / 8);
-            c[k] += byte_of(all, reg, lane % 16 + from, i % 4) * byte_of(all, WORDS + reg, row + from, i % 4);
+            c[k] += dot(all->of[reg][lane % 16 + from], all->of[WORDS + reg][row + from]);
         }
     }
 }
@@ -277,23 +283,18 @@ static void run_thread(void *arg) {
     if (s.thread[me].copies.n) simt_stop("copies that nobody waits for", __LINE__);
     s.thread[me].state = DONE;
     s.done++;
-    fiber_switch(&s.thread[me].fiber, &s.scheduler, true);
+    fiber_switch(&s.thread[me].fiber, next(), true);
 }
 
 static void run_block(void) {
     s.n_ready = s.done = s.at_barrier = 0;
     memset(s.warp, 0, sizeof s.warp);
     for (unsigned t = 0; t < s.threads; t++) {
-        memset(&s.thread[t].copies, 0, sizeof s.thread[t].copies);
-        fiber_make(&s.thread[t].fiber, s.stacks + (size_t)t * STACK, STACK, run_thread, (void *)(uintptr_t)t);
+        s.thread[t].copies.n = s.thread[t].copies.lot = 0;
+        fiber_make(&s.thread[t].fiber, s.stacks + (size_t)t * (STACK + APART), STACK, run_thread, (void *)(uintptr_t)t);
         wake(t);
     }
-    while (s.n_ready) {
-        unsigned i = draw(s.n_ready), t = s.ready[i];
-        s.ready[i] = s.ready[--s.n_ready];
-        simt_here.thread = t;
-        fiber_switch(&s.scheduler, &s.thread[t].fiber, false);
-    }
+    fiber_switch(&s.scheduler, next(), false);
     if (s.done < s.threads) simt_stop("some threads wait for others that have ended", __LINE__);
     free(s.shared);
     s.shared = NULL;
@@ -310,7 +311,7 @@ void simt_run(void (*body)(const void *args), const char *name, const unsigned g
         simt_stop("not a block of whole warps", __LINE__);
     if (grid[1] > 65535 || grid[2] > 65535) simt_stop("a grid that no card takes", __LINE__);
     if (!s.stacks) {
-        s.stacks = mmap(NULL, (size_t)MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
+        s.stacks = mmap(NULL, (size_t)MOST_THREADS * (STACK + APART), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (s.stacks == MAP_FAILED) abort();
     }

@@ -46,7 +46,7 @@ _Noreturn void simt_stop(const char *what, int line);
 struct simt_place {
     unsigned thread, block[3];
 };
-extern _Thread_local struct simt_place simt_here;
+extern _Thread_local struct simt_place simt_here __attribute__((tls_model("initial-exec"))); // no call to find it
 
 // The words, for programs of kernels alone.
 #ifdef GPU_ON_HOST
