@@ -87,8 +87,8 @@ typedef uint8_t *room_place;
 #define FORGET(p)
 #define FORGET_WORD(x)
 #define UNROLL
-#define meet()                   ((void)simt_swap(0, 1, __LINE__))
-#define ROOM(name)               uint8_t *const name = simt_room()
+#define meet()     ((void)simt_swap(0, 1, __LINE__))
+#define ROOM(name) uint8_t *const name = simt_room()
 #define ROLLED
 #define SHARED(type, name)       type *const name = simt_shared(sizeof(type))
 #define SIMT_TEXT_(x)            #x

@@ -97,6 +97,9 @@ FN void hint_weights(const struct lane_of_many *l, unsigned tall, const struct w
         }
 }
 
+// Not those of Q3_K, which has no registers left for their addresses.
+enum { HINTED = TYPE != 11 };
+
 // How many turns ahead. Of short blocks a turn is a line or two, and one of eight warps asks for it.
 enum { HINT_TURNS = PIECE ? 2 : SEGMENTS };
 
@@ -392,7 +395,7 @@ FN void many_integers(const struct lane_of_many *l, const struct shape s, unsign
         add_runs(l, s, &at, acc);
         if (!left) break;
         walk_on(&at, SEGMENTS);
-        if (left > HINT_TURNS) hint_weights(l, s.tall, &at, HINT_TURNS - 1);
+        if (HINTED && left > HINT_TURNS) hint_weights(l, s.tall, &at, HINT_TURNS - 1);
         left--;
     }
 }
