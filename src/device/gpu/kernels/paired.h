@@ -153,6 +153,14 @@ FN float sum_of_segment(const struct rounded *x, const struct chosen_matrix *m, 
     return acc;
 }
 
+// What row `r` of activations gives an output.
+FN void give_product(const struct product_args *a, const struct chosen_matrix *m, unsigned r, size_t output,
+                     float sum) {
+    if (m->bias) sum += m->bias[output];
+    if (m->by != 1) sum *= m->by;
+    give_output(a->y, a->plus, (size_t)r * a->w.rows + output, sum);
+}
+
 // Row `r` of activations; outputs in turns of so many as the blocks of threads have together.
 FN void multiply_paired(const struct product_args *a, unsigned r) {
     struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
@@ -168,9 +176,7 @@ FN void multiply_paired(const struct product_args *a, unsigned r) {
         float sum = sum_of_segment(&x, &m, &s);
         for (unsigned mask = 1; mask < SEGMENTS; mask *= 2) sum += swap_float(sum, mask);
         if (output > last || THREAD % PAIR_TEAM) continue;
-        if (m.bias) sum += m.bias[output];
-        if (m.by != 1) sum *= m.by;
-        give_output(a->y, a->plus, (size_t)r * a->w.rows + output, sum);
+        give_product(a, &m, r, output, sum);
     }
 }
 

@@ -145,11 +145,7 @@ FN void multiply_ring(const struct product_args *a, unsigned r, uint8_t *memory)
             sum = add_terms(&terms, sum);
         }
         for (unsigned mask = 1; mask < SEGMENTS; mask *= 2) sum += swap_float(sum, mask);
-        if (left && THREAD % PAIR_TEAM == 0) {
-            if (m.bias) sum += m.bias[output];
-            if (m.by != 1) sum *= m.by;
-            give_output(a->y, a->plus, (size_t)r * a->w.rows + output, sum);
-        }
+        if (left && THREAD % PAIR_TEAM == 0) give_product(a, &m, r, output, sum);
         output += l.step;
         row += l.step * a->w.blocks;
     }

@@ -1,6 +1,6 @@
-// A row of activations in the block's memory, for products that read it once for each output: where it comes from it
-// takes a warp ten times as long to have it. Blocks lie in eights, one of each segment (strips.h): of all eight the
-// first 16 codes, then the second ones, so that neighbouring lanes read neighbouring bytes.
+// A row of activations in the block's memory, for products that read it once for each output; fetched while weights are
+// on their way. Blocks lie in eights, one of each segment (strips.h): of all eight the first 16 codes, then the second
+// ones, so that neighbouring lanes read neighbouring bytes.
 #ifndef DEVICE_GPU_KERNELS_STAGE_H
 #define DEVICE_GPU_KERNELS_STAGE_H
 
