@@ -50,7 +50,7 @@ static void wait_for_loop(struct pool *p, uint32_t seen) {
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleeping, 1);
-    while (loop_of(p) == seen) pthread_cond_wait(&p->wake, &p->lock);
+    while (loop_of(p) == seen && !atomic_load(&p->stop)) pthread_cond_wait(&p->wake, &p->lock);
     atomic_fetch_sub(&p->sleeping, 1);
     pthread_mutex_unlock(&p->lock);
 }
