@@ -48,6 +48,7 @@ static void wait_for_loop(struct pool *p, uint32_t seen) {
         if (loop_of(p) != seen) return;
         relax();
     }
+    // Closing publishes a loop too. Who woke for the one before may have joined that, and waits for a next one.
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleeping, 1);
     while (loop_of(p) == seen && !atomic_load(&p->stop)) pthread_cond_wait(&p->wake, &p->lock);
