@@ -10,6 +10,8 @@
 enum { MOST_BLOCKS = 65535, MANY_ELEMENTS = 1 << 17, FETCHED = 64 << 10 };
 
 void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z, const void *args, size_t size) {
+    unsigned room = g->work ? g->work->room : 0;
+    if (g->work) g->work->room = 0;
     if (!x || !y || !z) return;
     if (x > INT32_MAX || y > MOST_BLOCKS || z > MOST_BLOCKS) {
         gpu_fails(g, GYR_UNSUPPORTED, "%s: %zu x %zu x %zu blocks of threads are more than a card takes", kernel, x, y,
@@ -17,9 +19,7 @@ void work_launch(struct gpu *g, const char *kernel, size_t x, size_t y, size_t z
         return;
     }
     work_launches(g);
-    struct launch l = {
-        kernel, {(unsigned)x, (unsigned)y, (unsigned)z}, {THREADS, 1, 1}, g->work ? g->work->room : 0, args, size};
-    if (g->work) g->work->room = 0;
+    struct launch l = {kernel, {(unsigned)x, (unsigned)y, (unsigned)z}, {THREADS, 1, 1}, room, args, size};
     gpu_launch(g, &l, NULL);
 }
 

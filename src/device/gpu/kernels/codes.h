@@ -26,16 +26,24 @@ FN float divided(float x, float d, float r) {
     return fmaf(fmaf(-d, q, x), r, q);
 }
 
-// Elements as codes; 0 where the scale is 0.
-FN void codes_of_floats(const float *v, float d, int *q) {
-    if (d > 0x1p-90f && d < 0x1p90f) {
+// x / d of four; 0 where d is 0.
+FN void divide_four(const float *x, float d, float *q) {
+    if (d > 0x1p-80f && d < 0x1p80f) {
         float r = 1.0f / d;
         UNROLL
-        for (int k = 0; k < 4; k++) q[k] = code_of_quotient(divided(v[k], d, r));
+        for (int k = 0; k < 4; k++) q[k] = divided(x[k], d, r);
         return;
     }
     UNROLL
-    for (int k = 0; k < 4; k++) q[k] = code_of_quotient(v[k] / (d == 0 ? INFINITY : d));
+    for (int k = 0; k < 4; k++) q[k] = d == 0 ? 0 : x[k] / d;
+}
+
+// Elements as codes; 0 where the scale is 0.
+FN void codes_of_floats(const float *v, float d, int *q) {
+    float x[4];
+    divide_four(v, d, x);
+    UNROLL
+    for (int k = 0; k < 4; k++) q[k] = code_of_quotient(x[k]);
 }
 
 // Four neighbours of a row as codes, with the scale that they share with the lanes beside, and the sums of both halves

@@ -15,19 +15,11 @@
 #include "turns.h"
 #include "types.h"
 
-#if RINGED(TYPE)
+#if RINGED(TYPE) || TURNED(TYPE)
 EARLY_KERNEL(product, product_args) {
     ROOM(room);
     if (COPIES_LATER && a.room)
-        multiply_ring(&a, BLOCK_Y, room);
-    else
-        multiply_paired(&a, BLOCK_Y);
-}
-#elif TURNED(TYPE)
-EARLY_KERNEL(product, product_args) {
-    ROOM(room);
-    if (COPIES_LATER && a.room)
-        multiply_turns(&a, BLOCK_Y, room);
+        multiply_ahead(&a, BLOCK_Y, room); // ring.h, turns.h
     else
         multiply_paired(&a, BLOCK_Y);
 }

@@ -99,7 +99,7 @@ FN void terms_of_block(const struct rounded *x, const struct piece *p, struct te
 }
 
 // Row `r` of activations, which lies behind the ring. All lanes of a warp come to every turn.
-FN void multiply_ring(const struct product_args *a, unsigned r, uint8_t *memory) {
+FN void multiply_ahead(const struct product_args *a, unsigned r, uint8_t *memory) {
     struct ring *ring = (struct ring *)memory;
     struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
     if (a->choice.table) after_earlier();

@@ -26,14 +26,10 @@ FN int integer16(float x) {
 
 // x / d of four as integers; 0 where d is 0.
 FN void integers16_of_floats(const float *v, float d, int *q) {
-    if (d > 0x1p-80f && d < 0x1p80f) {
-        float r = 1.0f / d;
-        UNROLL
-        for (unsigned k = 0; k < 4; k++) q[k] = integer16(divided(v[k], d, r));
-        return;
-    }
+    float x[4];
+    divide_four(v, d, x);
     UNROLL
-    for (unsigned k = 0; k < 4; k++) q[k] = d == 0 ? 0 : integer16(v[k] / d);
+    for (unsigned k = 0; k < 4; k++) q[k] = integer16(x[k]);
 }
 
 // A warp's worth of lanes has a run: RUN_FOURS times four neighbours each.

@@ -83,7 +83,7 @@ FN void terms_of_turn(const struct place_of_lane *p, const struct rounded *x, un
 }
 
 // Row `r` of activations, which lies behind the slots. All lanes of a warp come to every turn.
-FN void multiply_turns(const struct product_args *a, unsigned r, uint8_t *memory) {
+FN void multiply_ahead(const struct product_args *a, unsigned r, uint8_t *memory) {
     struct turns *slots = (struct turns *)memory;
     struct chosen_matrix m = {a->w.body, a->w.rest, (const float *)0, a->bias, a->by, TYPE};
     if (a->choice.table) after_earlier();
