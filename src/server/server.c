@@ -135,8 +135,7 @@ static void greet(struct server *s, struct served *first) {
     served_get(first, &is);
     for (size_t i = 0; i < models_count(s->models); i++) greet_model(s, models_at(s->models, i));
     if (models_ranks(s->models) > 1) {
-        snprintf(line, sizeof line, "%s: on %u ranks; conversations are not kept on disk", served_name(first),
-                 models_ranks(s->models));
+        snprintf(line, sizeof line, "%s: on %u ranks", served_name(first), models_ranks(s->models));
         server_log(s, line);
     } else if (is.loaded) {
         greet_plan(s, first, s->o->models[0].path);
@@ -209,7 +208,7 @@ static bool start(struct server *s, gyr_error *e) {
                                      .conversations = CONVERSATIONS,
                                      .context = o->context,
                                      .kv_type = o->kv_type,
-                                     .disk = many ? NULL : o->pages,
+                                     .disk = o->pages,
                                      .disk_bytes = o->pages_bytes,
                                      .tell = on_line,
                                      .gone = on_gone,

@@ -28,10 +28,10 @@ SPEED = 30  # seconds in which an answer is to come after a rank was lost
 class Ranks(Server):
     """gyr serve on so many ranks, which may be lost."""
 
-    def __init__(self, n, *options):
+    def __init__(self, n, *options, cache=None):
         os.environ.update(ENV, GYR_RANK_TIMEOUT=str(PATIENCE))
-        super().__init__(launcher(), *options, verb=("--enable-recovery", "-n", str(n), GYR, "serve", "--port", "0",
-                                                     "--no-cache", "-t", "1"))
+        super().__init__(launcher(), *options, cache=cache, verb=("--enable-recovery", "-n", str(n), GYR, "serve",
+                                                                  "--port", "0", "--no-cache", "-t", "1"))
 
     def stop(self, number=signal.SIGUSR1):
         return super().stop(number)
