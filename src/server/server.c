@@ -201,7 +201,6 @@ static bool start(struct server *s, gyr_error *e) {
                                .answered = on_answered,
                                .tick = on_tick,
                                .user = s};
-    bool many = o->model.ranks && gyr_ranks_count(o->model.ranks) > 1;
     struct scheduler_options plan = {.parallel = o->parallel < MAX_TURNS ? o->parallel : MAX_TURNS,
                                      .waiting = o->waiting,
                                      .prefill = o->prefill,
@@ -227,9 +226,9 @@ static bool start(struct server *s, gyr_error *e) {
     models_tell(s->models, s->scheduler, s->adapters, s->energy);
     if (!load_first(s, e)) return false;
     bool keeps = server_store(s);
-    bool tunes = keeps && !many && !o->model.no_cpu && o->tune_threads >= 0; // several ranks have no adapters
+    bool tunes = keeps && !o->model.no_cpu && o->tune_threads >= 0;
     if (tunes && !(s->tuner = tuner_new(s, (unsigned)o->tune_threads, e))) return false;
-    if (keeps && !many && !tunes && !tuner_serve(s, e)) return false;
+    if (keeps && !tunes && !tuner_serve(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
     return !keeps || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
 }
