@@ -41,12 +41,11 @@ static struct facts facts_of(const struct gyr_model *m, bool oversize) {
     return f;
 }
 
-// Ranks of one machine share its memory; a card's is one rank's.
-static uint64_t share_of(const struct facts *all, uint32_t n, uint32_t i) {
+// Ranks of one machine share its memory: how many do, with rank i. A card's is one rank's.
+static uint32_t sharers_of(const struct facts *all, uint32_t n, uint32_t i) {
     uint32_t here = 0;
-    if (all[i].card) return all[i].memory;
     for (uint32_t k = 0; k < n; k++) here += !all[k].card && !strncmp(all[k].host, all[i].host, sizeof all->host);
-    return all[i].memory / (here ? here : 1);
+    return all[i].card ? 1 : here;
 }
 
 // By what was kept, where all ranks have that.
@@ -77,7 +76,8 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool 
             ok = ranks_blame(r, i, GYR_USAGE, "has opened another model than rank 0; give all ranks the same file", e);
     ok = shared_new(s, n, ok ? e : NULL) && ok;
     for (uint32_t i = 0; ok && i < n; i++) {
-        s->memory[i] = share_of(all, n, i);
+        s->sharers[i] = sharers_of(all, n, i);
+        s->memory[i] = all[i].memory / s->sharers[i];
         s->cards |= all[i].card;
     }
     if (ok) compare_speeds(all, s);
@@ -148,10 +148,12 @@ bool ranks_ready(struct gyr_model *m, const struct shared *s, bool ok, const gyr
     ok = ranks_agree(m->ranks, ok, why, &own, sizeof own, &b, e);
     const struct own_part *all = (const struct own_part *)(void *)b.data;
     least = own;
+    least.kv_tokens = UINT64_MAX;
     for (uint32_t i = 0; ok && i < ranks_count(m->ranks); i++) {
+        uint64_t tokens = all[i].kv_tokens / s->sharers[i];
         if (all[i].rows < least.rows) least.rows = all[i].rows;
         if (all[i].wanted < least.wanted) least.wanted = all[i].wanted;
-        if (all[i].kv_tokens < least.kv_tokens) least.kv_tokens = all[i].kv_tokens;
+        if (tokens < least.kv_tokens) least.kv_tokens = tokens;
         if (!i || !s->rows) add_share(&m->whole, &all[i].share); // by rows, each counts all
     }
     if (ok && !s->rows) ok = note_what_they_have(m, all, e);

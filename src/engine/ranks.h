@@ -14,12 +14,13 @@ struct gyr_ranks {
 // What ranks have, and how the model is shared out among them; by number.
 struct shared {
     uint32_t count;
-    uint64_t *memory; // bytes
-    double *speed;    // of the fastest one's: in whole eighths
-    double fastest;   // bytes of weights a second
-    double gap;       // seconds in which all have heard from all
-    bool cards;       // some rank computes on one: no rows are shared out
-    bool rows;        // by rows and experts, of which rank i has part[i]; else by layers
+    uint32_t *sharers; // how many have one memory together
+    uint64_t *memory;  // bytes, its part of it
+    double *speed;     // of the fastest one's: in whole eighths
+    double fastest;    // bytes of weights a second
+    double gap;        // seconds in which all have heard from all
+    bool cards;        // some rank computes on one: no rows are shared out
+    bool rows;         // by rows and experts, of which rank i has part[i]; else by layers
     double *part;
     double slower; // how many times longer a token takes than on the best of the machines alone; 0: it does not
     bool alone;    // so rank 0 has all, and the others nothing
