@@ -481,7 +481,8 @@ GYR_API gyr_session *gyr_session_fork(const gyr_session *session, gyr_error *err
 
 // Writes tokens [from, to) of a session to a file, with what the session keeps of them; if they are its last, also the
 // scores of the next token, and the state of a model that has one. It is written under a temporary name, flushed, and
-// renamed; only this user may read it. Fails with GYR_IO, and with GYR_UNSUPPORTED for bidirectional models.
+// renamed; only this user may read it. Of a model on ranks, rank 0 writes what all have, and any number of ranks reads
+// it. Fails with GYR_IO, and with GYR_UNSUPPORTED for bidirectional models.
 GYR_API gyr_status gyr_session_save(const gyr_session *session, size_t from, size_t to, const char *path,
                                     gyr_error *err);
 

@@ -64,15 +64,6 @@ static bool check_sessions(const struct intake *in, size_t n, gyr_error *e) {
 // Tokens of a session that are computed once more with those that come, because they see them: all.
 static size_t seeing(const struct gyr_session *s) { return s->model->model->h.bidirectional ? s->length : 0; }
 
-// Makes the page that is written next the session's own.
-static bool own_page(struct gyr_session *s, gyr_error *e) {
-    size_t at = s->length / PAGE_TOKENS;
-    uint32_t before = s->pages.page[at];
-    bool ok = kv_cache_own(s->kv, &s->pages, s->length, e);
-    if (ok && s->pages.page[at] != before) ranks_note_page(s->model, s->kv, before, s->pages.page[at]);
-    return ok;
-}
-
 // Pages for all that comes, the first to be written being the session's own; and a state for who gave it back.
 static bool make_room(const struct batch *b, gyr_error *e) {
     if (!kv_admit(b->model, b->in, b->n, e)) return false;
@@ -82,7 +73,7 @@ static bool make_room(const struct batch *b, gyr_error *e) {
         if (b->in[i].count && !s->state && !state_pool_take(&b->model->states, &s->state, e)) return false;
         if (b->in[i].count && seeing(s))
             kv_cache_trim(s->kv, &s->pages, 0); // all are written
-        else if (inside && !own_page(s, e))
+        else if (inside && !session_own_page(s, e))
             return false;
         if (!kv_cache_cover(s->kv, &s->pages, s->length + b->in[i].count)) return fail_memory(e, "KV cache");
     }

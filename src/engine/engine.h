@@ -24,6 +24,7 @@ struct gyr_tokenizer {
 
 enum { KV_POOLS = 6 };
 
+struct rank_has;
 struct ranks;
 struct spread;
 
@@ -78,6 +79,7 @@ struct gyr_model {
     char checksum[65];   // gyr_model_checksum(); "": nobody asked yet
     struct ranks *ranks; // that compute it together; NULL: this process alone
     struct whole whole;
+    struct rank_has *has; // [of ranks], where each has some of the layers; NULL: what is kept is here, all of it
     struct notes notes;
     struct spread *spread; // where it is shared out by rows and experts; NULL: it is not
     uint32_t passes;
@@ -137,6 +139,9 @@ size_t model_samplers(struct gyr_model *m, size_t want);
 
 // The pool that a session's pages are of, made if there is none yet.
 struct kv_cache *session_pool(const struct gyr_session *s, gyr_error *e);
+
+// Makes the page that a session writes next, in the middle of which its length is, its own.
+bool session_own_page(struct gyr_session *s, gyr_error *e);
 
 // The element type of a session's cache.
 enum type kv_type_of(const struct gyr_model *m, gyr_kv_type want);

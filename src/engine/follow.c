@@ -1,5 +1,6 @@
 // Several ranks, as those behind rank 0 see them: pages and states by rank 0's numbers, and passes that it asks for.
 #include "engine/adapter.h"
+#include "engine/image.h"
 #include "engine/ranks.h"
 
 #include <stdlib.h>
@@ -139,12 +140,20 @@ static bool make_out(struct follower *f, size_t floats, gyr_error *e) {
     return true;
 }
 
-// What a pass needs to be here, whoever computes it.
-static bool prepare(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted, gyr_error *e) {
+// What a message needs to be here: pools, and what was copied; and whose pages and states it is about.
+static bool prepare(struct follower *f, const struct pass_head *h, struct reader *r, gyr_error *e) {
+    if (f->broken.status) return fail(e, f->broken.status, "%s", f->broken.message);
+    if (h->pool >= KV_POOLS) return garbled(e);
+    if (follow_pools(f, h, e) && follow_notes(f, h, r, e)) return read_sequences(f, h, r, e);
+    if (h->copies || h->forks) f->broken = *e; // what rank 0 copied is not here now
+    return false;
+}
+
+static bool prepare_pass(struct follower *f, const struct pass_head *h, struct reader *r, size_t *wanted,
+                         gyr_error *e) {
     bool whole = f->m->model->h.bidirectional && h->rows <= f->m->model->h.far_context; // a text is one pass
-    if (h->pool >= KV_POOLS || (!whole && h->rows > run_rows(f->m->run)) || h->sequences > h->rows) return garbled(e);
-    return follow_pools(f, h, e) && follow_notes(f, h, r, e) && read_sequences(f, h, r, e) &&
-           read_rows(f, h, r, wanted, e);
+    if ((!whole && h->rows > run_rows(f->m->run)) || h->sequences > h->rows) return garbled(e);
+    return prepare(f, h, r, e) && read_rows(f, h, r, wanted, e);
 }
 
 static bool compute(struct follower *f, const struct buf *message, size_t *floats, gyr_error *e) {
@@ -155,11 +164,7 @@ static bool compute(struct follower *f, const struct buf *message, size_t *float
     *floats = 0;
     if (!next(&r, &h, sizeof h)) return garbled(e);
     if (m->spread) spread_begin(m->spread, h.pass);
-    if (f->broken.status) return fail(e, f->broken.status, "%s", f->broken.message);
-    if (!prepare(f, &h, &r, &wanted, e)) {
-        if ((h.copies || h.forks) && e) f->broken = *e; // what rank 0 copied is not here now
-        return false;
-    }
+    if (!prepare_pass(f, &h, &r, &wanted, e)) return false;
     *floats = wanted * (h.gives == GIVES_STATES ? m->model->h.hidden : m->model->h.vocab);
     return make_out(f, m->model->gives ? *floats : 0, e) &&
            forward(m->run, m->kv[h.pool], f->rows, h.rows, h.gives, f->out, e) && run_sync(m->run, e);
@@ -174,6 +179,52 @@ static void answer_pass(struct follower *f, const struct buf *message) {
         run_reply(f->m->run, ok, &why, f->out, floats, NULL);
     else if (!ok)
         spread_fail(f->m->spread, &why);
+}
+
+static bool image_fits(const struct gyr_model *m, const struct image *i) {
+    uint64_t state = i->state ? state_pool_bytes(&m->states) : 0;
+    bool pages = i->from <= i->to && i->to <= i->n * PAGE_TOKENS && (!i->n || i->from < PAGE_TOKENS);
+    return pages && i->at <= state && i->bytes <= state - i->at;
+}
+
+// Writes what this rank has of an image, or reads it: *out, of n bytes, is the caller's then.
+static bool move_image(struct follower *f, const struct buf *message, uint8_t **out, size_t *n, gyr_error *e) {
+    struct gyr_model *m = f->m;
+    struct reader r = {message->data, message->size};
+    struct pass_head h;
+    struct image_told t;
+    if (!next(&r, &h, sizeof h) || h.sequences != 1) return garbled(e);
+    if (!prepare(f, &h, &r, e)) return false;
+    if (!next(&r, &t, sizeof t)) return garbled(e);
+    struct image i = {m->kv[h.pool], f->pages->page, f->pages->n, t.from, t.to, *f->of, t.at, t.bytes};
+    if (!image_fits(m, &i)) return garbled(e);
+    if (h.errand == ERRAND_WRITE)
+        return r.left == image_own_size(&i)
+                   ? image_write_own(m, &i, (const uint8_t *)r.at, e) && model_sync(m->model, e)
+                   : garbled(e);
+    *n = image_own_size(&i);
+    if (!(*out = malloc(*n + !*n))) return fail_memory(e, "ranks");
+    return image_read_own(m, &i, *out, e);
+}
+
+static void answer_image(struct follower *f, const struct buf *message) {
+    gyr_error why = {0};
+    uint8_t *out = NULL;
+    size_t n = 0;
+    if (move_image(f, message, &out, &n, &why))
+        ranks_send(f->m->ranks, 0, PARCEL_RESULT, out, n, NULL);
+    else
+        ranks_send_failure(f->m->ranks, 0, PARCEL_RESULT, 0, &why, NULL);
+    free(out);
+}
+
+static void answer(struct follower *f, const struct buf *message) {
+    uint32_t errand = ERRAND_PASS;
+    if (message->size >= sizeof errand) memcpy(&errand, message->data, sizeof errand);
+    if (errand == ERRAND_READ || errand == ERRAND_WRITE)
+        answer_image(f, message);
+    else if (!ranks_errand(f->m, message))
+        answer_pass(f, message);
 }
 
 static void drop(struct follower *f) {
@@ -195,8 +246,7 @@ gyr_status gyr_ranks_follow(gyr_model *m, gyr_error *e) {
         return status_of(false, &made, e);
     }
     do {
-        while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made))
-            if (!ranks_errand(m, &message)) answer_pass(&f, &message);
+        while (ranks_receive(m->ranks, 0, PARCEL_PASS, &message, &made)) answer(&f, &message);
         model_sync(m->model, NULL);
         drop(&f);
         f = (struct follower){.m = m};

@@ -222,6 +222,7 @@ void gyr_model_close(gyr_model *m) {
     free(m->types);
     buf_free(&m->notes.copies);
     buf_free(&m->notes.forks);
+    free(m->has);
     pthread_mutex_destroy(&m->checksum_lock);
     free(m);
 }

@@ -3,6 +3,7 @@
 
 #include "device/read_rate.h"
 #include "engine/adapter.h"
+#include "engine/image.h"
 #include "engine/saved.h"
 
 #include <stdio.h>
@@ -22,6 +23,7 @@ struct facts {
 struct own_part {
     uint64_t rows, wanted, kv_tokens, layers;
     struct whole share;
+    struct rank_has has;
     char device[32];
 };
 
@@ -39,12 +41,11 @@ static struct facts facts_of(const struct gyr_model *m, bool oversize) {
     return f;
 }
 
-// Ranks of one machine share its memory; a card's is one rank's.
-static uint64_t share_of(const struct facts *all, uint32_t n, uint32_t i) {
+// Ranks of one machine share its memory: how many do, with rank i. A card's is one rank's.
+static uint32_t sharers_of(const struct facts *all, uint32_t n, uint32_t i) {
     uint32_t here = 0;
-    if (all[i].card) return all[i].memory;
     for (uint32_t k = 0; k < n; k++) here += !all[k].card && !strncmp(all[k].host, all[i].host, sizeof all->host);
-    return all[i].memory / (here ? here : 1);
+    return all[i].card ? 1 : here;
 }
 
 // By what was kept, where all ranks have that.
@@ -75,7 +76,8 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool 
             ok = ranks_blame(r, i, GYR_USAGE, "has opened another model than rank 0; give all ranks the same file", e);
     ok = shared_new(s, n, ok ? e : NULL) && ok;
     for (uint32_t i = 0; ok && i < n; i++) {
-        s->memory[i] = share_of(all, n, i);
+        s->sharers[i] = sharers_of(all, n, i);
+        s->memory[i] = all[i].memory / s->sharers[i];
         s->cards |= all[i].card;
     }
     if (ok) compare_speeds(all, s);
@@ -95,6 +97,8 @@ static struct own_part part_of(const struct gyr_model *m) {
         model->end - model->first,
         {model->parameters, model->weight_bytes, model->decode_bytes, kv, state_pool_bytes(&m->states)}};
     work_shares(m, &p.share.work);
+    for (int k = 0; k < KV_KINDS; k++) p.has.layers[k] = model->h.kv_layers[k];
+    p.has.state = model->h.state_layers ? state_pool_bytes(&m->states) : 0;
     snprintf(p.device, sizeof p.device, "%s", m->placement.device);
     return p;
 }
@@ -128,6 +132,15 @@ static void tell_placement(struct gyr_model *m, const struct shared *s, const st
     buf_free(&b);
 }
 
+// Of layers that are shared out, who has what is kept of them.
+static bool note_what_they_have(struct gyr_model *m, const struct own_part *all, gyr_error *e) {
+    uint32_t n = ranks_count(m->ranks);
+    free(m->has);
+    if (!(m->has = calloc(n, sizeof *m->has))) return fail_memory(e, "ranks");
+    for (uint32_t i = 0; i < n; i++) m->has[i] = all[i].has;
+    return true;
+}
+
 bool ranks_ready(struct gyr_model *m, const struct shared *s, bool ok, const gyr_error *why, gyr_error *e) {
     struct buf b = {0};
     struct own_part own = {0}, least;
@@ -135,12 +148,15 @@ bool ranks_ready(struct gyr_model *m, const struct shared *s, bool ok, const gyr
     ok = ranks_agree(m->ranks, ok, why, &own, sizeof own, &b, e);
     const struct own_part *all = (const struct own_part *)(void *)b.data;
     least = own;
+    least.kv_tokens = UINT64_MAX;
     for (uint32_t i = 0; ok && i < ranks_count(m->ranks); i++) {
+        uint64_t tokens = all[i].kv_tokens / s->sharers[i];
         if (all[i].rows < least.rows) least.rows = all[i].rows;
         if (all[i].wanted < least.wanted) least.wanted = all[i].wanted;
-        if (all[i].kv_tokens < least.kv_tokens) least.kv_tokens = all[i].kv_tokens;
+        if (tokens < least.kv_tokens) least.kv_tokens = tokens;
         if (!i || !s->rows) add_share(&m->whole, &all[i].share); // by rows, each counts all
     }
+    if (ok && !s->rows) ok = note_what_they_have(m, all, e);
     if (ok) tell_placement(m, s, all);
     if (ok) run_limit(m->run, (size_t)least.rows, (size_t)least.wanted);
     m->whole.kv_own = own.share.kv_bytes;
@@ -201,30 +217,44 @@ static void put_rows(struct buf *b, const struct row *rows, size_t n) {
     }
 }
 
-bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
-                gyr_error *e) {
-    struct notes *notes = &m->notes;
-    struct pass_head h = {.errand = ERRAND_PASS,
-                          .pass = ++m->passes,
+struct pass_head ranks_head(const struct gyr_model *m, const struct kv_cache *kv, enum errand errand) {
+    const struct notes *notes = &m->notes;
+    struct pass_head h = {.errand = errand,
                           .pool = pool_of(m, kv),
-                          .gives = gives,
-                          .rows = (uint32_t)n,
                           .copies = (uint32_t)(notes->copies.size / sizeof(struct page_copy)),
                           .forks = (uint32_t)(notes->forks.size / sizeof(struct state_fork))};
-    struct buf b = {0}, body = {0};
-    if (m->spread) spread_begin(m->spread, h.pass);
     for (int i = 0; i < KV_POOLS; i++) h.slabs[i] = m->kv[i] ? (uint32_t)m->kv[i]->n_slabs : 0;
-    buf_append(&body, notes->copies.data, notes->copies.size);
-    buf_append(&body, notes->forks.data, notes->forks.size);
+    return h;
+}
+
+void ranks_begin(const struct gyr_model *m, const struct pass_head *h, struct buf *b) {
+    buf_append(b, h, sizeof *h);
+    buf_append(b, m->notes.copies.data, m->notes.copies.size);
+    buf_append(b, m->notes.forks.data, m->notes.forks.size);
+    b->failed |= m->notes.copies.failed || m->notes.forks.failed;
+}
+
+void ranks_noted(struct gyr_model *m) {
+    buf_clear(&m->notes.copies);
+    buf_clear(&m->notes.forks);
+}
+
+bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row *rows, size_t n, enum gives gives,
+                gyr_error *e) {
+    struct pass_head h = ranks_head(m, kv, ERRAND_PASS);
+    struct buf b = {0}, body = {0};
+    h.pass = ++m->passes;
+    h.gives = gives;
+    h.rows = (uint32_t)n;
+    if (m->spread) spread_begin(m->spread, h.pass);
     put_sequences(&body, m, rows, n, &h);
     put_rows(&body, rows, n);
-    buf_append(&b, &h, sizeof h);
+    ranks_begin(m, &h, &b);
     buf_append(&b, body.data, body.size);
-    bool ok = !(b.failed || body.failed || notes->copies.failed || notes->forks.failed) || fail_memory(e, "ranks");
+    bool ok = !(b.failed || body.failed) || fail_memory(e, "ranks");
     for (uint32_t i = 1; ok && i < ranks_count(m->ranks); i++)
         ok = ranks_send(m->ranks, i, PARCEL_PASS, b.data, b.size, e);
-    buf_clear(&notes->copies);
-    buf_clear(&notes->forks);
+    ranks_noted(m);
     buf_free(&b);
     buf_free(&body);
     return ok;

@@ -14,12 +14,13 @@ struct gyr_ranks {
 // What ranks have, and how the model is shared out among them; by number.
 struct shared {
     uint32_t count;
-    uint64_t *memory; // bytes
-    double *speed;    // of the fastest one's: in whole eighths
-    double fastest;   // bytes of weights a second
-    double gap;       // seconds in which all have heard from all
-    bool cards;       // some rank computes on one: no rows are shared out
-    bool rows;        // by rows and experts, of which rank i has part[i]; else by layers
+    uint32_t *sharers; // how many have one memory together
+    uint64_t *memory;  // bytes, its part of it
+    double *speed;     // of the fastest one's: in whole eighths
+    double fastest;    // bytes of weights a second
+    double gap;        // seconds in which all have heard from all
+    bool cards;        // some rank computes on one: no rows are shared out
+    bool rows;         // by rows and experts, of which rank i has part[i]; else by layers
     double *part;
     double slower; // how many times longer a token takes than on the best of the machines alone; 0: it does not
     bool alone;    // so rank 0 has all, and the others nothing
@@ -70,11 +71,12 @@ struct gyr_adapter *ranks_adapter(const struct gyr_model *m, uint32_t number);
 void ranks_let_go_adapters(struct gyr_model *m);
 bool ranks_bind_adapters(struct gyr_model *m, bool ok, gyr_error *e);
 
-// What rank 0 asks for; the first word of each message. Does it where it is no pass.
-enum errand { ERRAND_PASS, ERRAND_OPEN, ERRAND_CLOSE };
+// What rank 0 asks for; the first word of each message. Does it where it is an adapter's.
+enum errand { ERRAND_PASS, ERRAND_OPEN, ERRAND_CLOSE, ERRAND_READ, ERRAND_WRITE };
 bool ranks_errand(struct gyr_model *m, const struct buf *message);
 
-// Wire format of a pass, in words of 32 bits; identical machines read it as it is.
+// Wire format of a pass, in words of 32 bits; identical machines read it as it is. What reads or writes an image has
+// the same beginning, to its one sequence.
 struct pass_head {
     uint32_t errand, pass, pool, gives, rows, sequences, copies, forks, slabs[KV_POOLS];
 };
@@ -97,6 +99,17 @@ struct row_told {
     uint32_t position, ahead, sequence; // the highest bit of the last: wanted
 };
 enum { ROW_WANTED = 31 };
+
+// Behind the sequence, which has the pages and the state: struct image; and behind that what is to be written.
+struct image_told {
+    uint64_t from, to, at, bytes;
+};
+
+// Begins a message: what others are to know of pools, pages and states before they do what it asks for. ranks_noted():
+// they all know.
+struct pass_head ranks_head(const struct gyr_model *m, const struct kv_cache *kv, enum errand errand);
+void ranks_begin(const struct gyr_model *m, const struct pass_head *h, struct buf *b);
+void ranks_noted(struct gyr_model *m);
 
 // A pool of the model by its number, made if there is none yet.
 struct kv_cache *model_pool(struct gyr_model *m, size_t i, gyr_error *e);

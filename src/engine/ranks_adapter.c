@@ -62,7 +62,7 @@ bool ranks_errand(struct gyr_model *m, const struct buf *message) {
     memcpy(&h, message->data, sizeof h);
     if (h.what == ERRAND_OPEN) follow_open(m, h.number, message->data + sizeof h, message->size - sizeof h);
     if (h.what == ERRAND_CLOSE) gyr_adapter_close(ranks_adapter(m, h.number));
-    return h.what != ERRAND_PASS;
+    return h.what == ERRAND_OPEN || h.what == ERRAND_CLOSE;
 }
 
 void ranks_let_go_adapters(struct gyr_model *m) {

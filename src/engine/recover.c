@@ -28,8 +28,9 @@ static void drop_part(struct gyr_model *m) {
     m->model = NULL;
     spread_free(m->spread);
     m->spread = NULL;
-    buf_clear(&m->notes.copies);
-    buf_clear(&m->notes.forks);
+    ranks_noted(m);
+    free(m->has);
+    m->has = NULL;
     m->whole = (struct whole){0};
 }
 

@@ -68,14 +68,17 @@ uint64_t saved_size(const struct saved *h) {
     return all;
 }
 
-size_t saved_largest(const struct kv_cache *kv) {
-    size_t most = 0;
-    for (const struct kv_shape *s = kv->layout.shape; s < kv->layout.shape + KV_KINDS; s++) {
-        size_t keys = kv_key_bytes(s), values = kv_value_bytes(s);
-        most = keys > most ? keys : most;
-        most = values > most ? values : most;
-    }
-    return most;
+size_t saved_page(const struct gyr_session *s) {
+    return (size_t)kv_cache_bytes(image_layout(s->model, s->kv), PAGE_TOKENS);
+}
+
+struct image saved_pages(const struct gyr_session *s, size_t page, size_t n, size_t from, size_t to) {
+    size_t first = page * PAGE_TOKENS, end = first + n * PAGE_TOKENS;
+    return (struct image){.kv = s->kv,
+                          .page = s->pages.page + page,
+                          .n = n,
+                          .from = from > first ? from - first : 0,
+                          .to = (to < end ? to : end) - first};
 }
 
 // ------------------------------------------------------------------------------- the model

@@ -2,7 +2,7 @@
 #ifndef ENGINE_SAVED_H
 #define ENGINE_SAVED_H
 
-#include "engine/engine.h"
+#include "engine/image.h"
 
 // Numbers are little-endian. Behind the header: the tokens [from, to), the logits after the last and the sequence's
 // state, if they are there; then of each page that has one of these tokens what each array has of it, in the cache's
@@ -23,7 +23,7 @@ struct saved {
 
 _Static_assert(sizeof(struct saved) == 128 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as the format says");
 
-// Buffers of this size, or of one piece of a page if that is larger.
+// Buffers of this size, or of a page if that is larger.
 enum { SAVED_VERSION = 1, SAVED_BUFFER = 4 << 20 };
 
 extern const char saved_magic[8];
@@ -42,8 +42,10 @@ uint64_t saved_check(const struct saved *h);
 // The file's size as the header has its parts; 0 if that is more than a number holds.
 uint64_t saved_size(const struct saved *h);
 
-// Bytes of the largest piece of a page.
-size_t saved_largest(const struct kv_cache *kv);
+// Bytes of a session's page, of all ranks; and n of its pages, the first of them number `page`, of which positions
+// [from, to) count.
+size_t saved_page(const struct gyr_session *s);
+struct image saved_pages(const struct gyr_session *s, size_t page, size_t n, size_t from, size_t to);
 
 // What the model's keys and values depend on: the kind of device, the file's keys, sizes and times, every tensor's
 // name, type and shape and samples of its bytes. Never 0.

@@ -30,6 +30,14 @@ struct kv_cache *session_pool(const struct gyr_session *s, gyr_error *e) {
     return pool_of(m, kv_type_of(m, s->kv_type), s->context > m->model->h.context, e);
 }
 
+bool session_own_page(struct gyr_session *s, gyr_error *e) {
+    size_t at = s->length / PAGE_TOKENS;
+    uint32_t before = s->pages.page[at];
+    bool ok = kv_cache_own(s->kv, &s->pages, s->length, e);
+    if (ok && s->pages.page[at] != before) ranks_note_page(s->model, s->kv, before, s->pages.page[at]);
+    return ok;
+}
+
 static void enlist(struct gyr_session *s) {
     struct gyr_model *m = s->model;
     s->next = m->sessions;

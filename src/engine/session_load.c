@@ -16,9 +16,10 @@ struct reader {
     int fd;
     struct saved head;
     struct check check;
-    uint8_t *buffer, *edge;   // edge: an image of a piece
-    size_t room, first, last; // what is in the buffer and was not taken
-    uint64_t left;            // of the file, before its check
+    uint8_t *buffer;
+    size_t room, page;  // bytes: of the buffer, and of a page
+    size_t first, last; // what is in the buffer and was not taken
+    uint64_t left;      // of the file, before its check
     float *logits;
 };
 
@@ -111,9 +112,8 @@ static bool same_model(const struct reader *r, gyr_error *e) {
     if (h->far != (uint32_t)s->kv->far)
         return fail(e, GYR_UNSUPPORTED, "%s: of a session %s the trained context", r->path,
                     h->far ? "beyond" : "within");
-    bool fits = h->page == kv_cache_bytes(s->kv->layout, PAGE_TOKENS) &&
-                (!h->logits || h->logits == s->model->model->h.vocab) &&
-                (!h->state || h->state == state_pool_floats(&s->model->states));
+    bool fits = h->page == r->page && (!h->logits || h->logits == s->model->model->h.vocab) &&
+                (!h->state || h->state == image_state_bytes(s->model) / sizeof(float));
     return fits || damaged(r, e);
 }
 
@@ -135,7 +135,7 @@ static bool make_room(struct reader *r, gyr_error *e) {
     struct gyr_session *s = r->s;
     struct intake in = {.s = s, .count = (size_t)(r->head.to - r->head.from)};
     if (!kv_admit(s->model, &in, 1, e)) return false;
-    if (s->length % PAGE_TOKENS && !kv_cache_own(s->kv, &s->pages, s->length, e)) return false;
+    if (s->length % PAGE_TOKENS && !session_own_page(s, e)) return false;
     if (!kv_cache_cover(s->kv, &s->pages, (size_t)r->head.to)) return fail_memory(e, "KV cache");
     return !r->head.state || s->state || state_pool_take(&s->model->states, &s->state, e);
 }
@@ -158,41 +158,27 @@ static bool read_logits(struct reader *r, gyr_error *e) {
 }
 
 static bool read_state(struct reader *r, gyr_error *e) {
-    const struct state_pool *all = &r->s->model->states;
-    for (uint32_t k = 0; r->head.state && k < all->sides; k++) {
-        struct device *d = all->device[k];
-        size_t bytes = all->floats[k] * sizeof(float);
-        for (size_t done = 0, some; done < bytes; done += some) {
-            some = bytes - done < r->room ? bytes - done : r->room;
-            const uint8_t *from = take(r, some, e);
-            if (!from) return false;
-            d->ops->write(d, (dbyte *)r->s->state->at[k] + done, from, some);
-        }
+    const struct gyr_session *s = r->s;
+    size_t bytes = (size_t)r->head.state * sizeof(float);
+    for (size_t done = 0, some; done < bytes; done += some) {
+        some = bytes - done < r->room ? bytes - done : r->room;
+        const uint8_t *from = take(r, some, e);
+        struct image i = {.kv = s->kv, .state = s->state, .at = done, .bytes = some};
+        if (!from || !image_write(s->model, &i, from, e)) return false;
     }
     return true;
 }
 
 // A page whose first tokens the session has already keeps these.
-static bool read_piece(struct reader *r, const struct kv_piece *p, size_t keep, gyr_error *e) {
-    const uint8_t *from = take(r, p->bytes, e);
-    if (!from) return false;
-    if (keep) {
-        p->device->ops->read(p->device, r->edge, p->at, p->bytes);
-        if (!p->device->ops->sync(p->device, e)) return false;
-        kv_piece_copy(p, r->edge, from, keep, PAGE_TOKENS);
-    }
-    p->device->ops->write(p->device, p->at, keep ? r->edge : from, p->bytes);
-    return true;
-}
-
 static bool read_pages(struct reader *r, gyr_error *e) {
     const struct gyr_session *s = r->s;
-    for (size_t page = s->length / PAGE_TOKENS; page < kv_cache_pages((size_t)r->head.to); page++)
-        for (size_t i = 0; i < kv_cache_arrays(s->kv); i++) {
-            struct kv_piece p = kv_cache_piece(s->kv, i, s->pages.page[page]);
-            size_t keep = page == s->length / PAGE_TOKENS ? s->length % PAGE_TOKENS : 0;
-            if (p.bytes && !read_piece(r, &p, keep, e)) return false;
-        }
+    size_t end = kv_cache_pages((size_t)r->head.to), many = r->page ? r->room / r->page : 0;
+    for (size_t page = s->length / PAGE_TOKENS, n; many && page < end; page += n) {
+        n = end - page < many ? end - page : many;
+        struct image i = saved_pages(s, page, n, s->length, (size_t)r->head.to);
+        const uint8_t *from = take(r, n * r->page, e);
+        if (!from || !image_write(s->model, &i, from, e)) return false;
+    }
     return true;
 }
 
@@ -212,11 +198,9 @@ static void append(struct reader *r) {
 
 static bool read_body(struct reader *r, gyr_error *e) {
     struct gyr_session *s = r->s;
-    size_t largest = saved_largest(s->kv);
-    r->room = largest > SAVED_BUFFER ? largest : SAVED_BUFFER;
+    r->room = r->page > SAVED_BUFFER ? r->page : SAVED_BUFFER;
     r->buffer = malloc(r->room);
-    r->edge = malloc(largest + !largest);
-    if (!r->buffer || !r->edge) return fail_memory(e, r->path);
+    if (!r->buffer) return fail_memory(e, r->path);
     bool ok = make_room(r, e) && read_tokens(r, e) && read_logits(r, e) && read_state(r, e) && read_pages(r, e) &&
               read_check(r, e);
     ok = model_sync(r->s->model->model, ok ? e : NULL) && ok;
@@ -231,6 +215,8 @@ static bool read_body(struct reader *r, gyr_error *e) {
 
 static bool load(struct gyr_session *s, const char *path, gyr_error *e) {
     struct reader r = {.s = s, .path = path, .fd = -1};
+    if (s->model->gone.status) return fail(e, s->model->gone.status, "%s", s->model->gone.message);
+    r.page = saved_page(s);
     bool ok = !s->model->model->h.bidirectional ||
               fail(e, GYR_UNSUPPORTED, "%s: its tokens see those behind them; no part of a session can be loaded",
                    s->model->checkpoint->path);
@@ -238,12 +224,11 @@ static bool load(struct gyr_session *s, const char *path, gyr_error *e) {
     ok = ok && read_head(&r, e) && same_model(&r, e) && same_place(&r, e) && read_body(&r, e);
     if (r.fd >= 0) close(r.fd);
     free(r.buffer);
-    free(r.edge);
     free(r.logits);
     return ok;
 }
 
 gyr_status gyr_session_load(gyr_session *s, const char *path, gyr_error *e) {
     gyr_error made = {0};
-    return status_of(model_here(s->model, "a saved session", &made) && load(s, path, &made), &made, e);
+    return status_of(load(s, path, &made), &made, e);
 }

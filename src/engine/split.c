@@ -121,13 +121,15 @@ bool split_choose(struct gyr_model *m, struct shared *s, gyr_error *e) {
 
 bool shared_new(struct shared *s, uint32_t count, gyr_error *e) {
     *s = (struct shared){.count = count};
+    s->sharers = calloc(count, sizeof *s->sharers);
     s->memory = calloc(count, sizeof *s->memory);
     s->speed = calloc(count, sizeof *s->speed);
     s->part = calloc(count, sizeof *s->part);
-    return (s->memory && s->speed && s->part) || fail_memory(e, "ranks");
+    return (s->sharers && s->memory && s->speed && s->part) || fail_memory(e, "ranks");
 }
 
 void shared_free(struct shared *s) {
+    free(s->sharers);
     free(s->memory);
     free(s->speed);
     free(s->part);

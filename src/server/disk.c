@@ -228,7 +228,8 @@ bool disk_load(struct disk *d, const struct shelf *s, gyr_session *session, cons
         d->stats.loaded++;
     } else if (p) {
         d->stats.failed++;
-        if (e->status != GYR_NO_MEMORY) forget(d, (size_t)(p - d->parts));
+        bool its = e->status != GYR_NO_MEMORY && e->status != GYR_DEVICE; // else it may be good
+        if (its) forget(d, (size_t)(p - d->parts));
     }
     free(path);
     return ok;

@@ -27,7 +27,7 @@ struct shelf {
 size_t disk_find(struct disk *d, const struct shelf *shelf, const int32_t *ids, size_t count);
 
 // Appends the part that comes next, of disk_find()'s; the session holds whole parts of these tokens. Whether it did:
-// what cannot be read is forgotten, unless it is for want of memory (*e says so).
+// what cannot be read is forgotten, unless it is for want of memory or of a device (*e says so).
 bool disk_load(struct disk *d, const struct shelf *shelf, gyr_session *session, const int32_t *ids, size_t count,
                gyr_error *e);
 

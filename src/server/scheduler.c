@@ -231,6 +231,11 @@ void scheduler_let_go(struct scheduler *s, const struct served *model, const gyr
         if (l->served == model) prefix_let_go(&l->cache, adapter);
 }
 
+bool scheduler_recovers(struct scheduler *s, struct served *model, gyr_error *e) {
+    struct lane *l = e->status == GYR_DEVICE ? lane_of(s, model) : NULL;
+    return l && lane_recovers(l, &s->o, e);
+}
+
 void scheduler_stop(struct scheduler *s) {
     pthread_mutex_lock(&s->lock);
     s->stop = true;

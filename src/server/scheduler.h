@@ -51,6 +51,9 @@ void scheduler_call(struct scheduler *s, void (*run)(void *arg), void *arg);
 // In an errand: frees what is remembered of a model's conversations with an adapter that no job has any more.
 void scheduler_let_go(struct scheduler *s, const struct served *model, const gyr_adapter *adapter);
 
+// In an errand that failed: whether a rank was lost, and the model is on those that are left now (lane_recovers()).
+bool scheduler_recovers(struct scheduler *s, struct served *model, gyr_error *e);
+
 // From any thread: frees what it remembers of a model whose jobs are all over.
 void scheduler_forget(struct scheduler *s, struct served *model);
 

@@ -135,8 +135,7 @@ static void greet(struct server *s, struct served *first) {
     served_get(first, &is);
     for (size_t i = 0; i < models_count(s->models); i++) greet_model(s, models_at(s->models, i));
     if (models_ranks(s->models) > 1) {
-        snprintf(line, sizeof line, "%s: on %u ranks; conversations are not kept on disk", served_name(first),
-                 models_ranks(s->models));
+        snprintf(line, sizeof line, "%s: on %u ranks", served_name(first), models_ranks(s->models));
         server_log(s, line);
     } else if (is.loaded) {
         greet_plan(s, first, s->o->models[0].path);
@@ -202,14 +201,13 @@ static bool start(struct server *s, gyr_error *e) {
                                .answered = on_answered,
                                .tick = on_tick,
                                .user = s};
-    bool many = o->model.ranks && gyr_ranks_count(o->model.ranks) > 1;
     struct scheduler_options plan = {.parallel = o->parallel < MAX_TURNS ? o->parallel : MAX_TURNS,
                                      .waiting = o->waiting,
                                      .prefill = o->prefill,
                                      .conversations = CONVERSATIONS,
                                      .context = o->context,
                                      .kv_type = o->kv_type,
-                                     .disk = many ? NULL : o->pages,
+                                     .disk = o->pages,
                                      .disk_bytes = o->pages_bytes,
                                      .tell = on_line,
                                      .gone = on_gone,
@@ -228,9 +226,9 @@ static bool start(struct server *s, gyr_error *e) {
     models_tell(s->models, s->scheduler, s->adapters, s->energy);
     if (!load_first(s, e)) return false;
     bool keeps = server_store(s);
-    bool tunes = keeps && !many && !o->model.no_cpu && o->tune_threads >= 0; // several ranks have no adapters
+    bool tunes = keeps && !o->model.no_cpu && o->tune_threads >= 0;
     if (tunes && !(s->tuner = tuner_new(s, (unsigned)o->tune_threads, e))) return false;
-    if (keeps && !many && !tunes && !tuner_serve(s, e)) return false;
+    if (keeps && !tunes && !tuner_serve(s, e)) return false;
     // Half of the places, so that a request finds one even if all lines have long answers.
     return !keeps || (s->batcher = batcher_new(s, plan.parallel > 1 ? plan.parallel / 2 : 1, e));
 }

@@ -175,9 +175,7 @@ static bool preview(struct server *s, struct exchange *x, struct fault *f) {
     json_t *body = ask_body(x, f);
     bool ok = body && read_preview(s, x, body, &p, f);
     json_decref(body);
-    if (ok && !s->tuner)
-        ok = refuse(f, 403, NULL,
-                    "this server does not fine-tune: --tune-threads 0, --no-cpu, or a model on several ranks");
+    if (ok && !s->tuner) ok = refuse(f, 403, NULL, "this server does not fine-tune: --tune-threads 0, or --no-cpu");
     if (!ok) return false;
     if (atomic_exchange(&s->tuner->looking, true)) {
         refuse(f, 429, NULL, "another file is being looked at; try again in a moment");

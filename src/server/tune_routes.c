@@ -271,9 +271,7 @@ static bool accept_wish(struct server *s, struct exchange *x, const struct tune_
     struct tune made;
     gyr_error e = {0};
     if (!store) return false;
-    if (!s->tuner)
-        return refuse(f, 403, NULL,
-                      "this server does not fine-tune: --tune-threads 0, --no-cpu, or a model on several ranks");
+    if (!s->tuner) return refuse(f, 403, NULL, "this server does not fine-tune: --tune-threads 0, or --no-cpu");
     if (!tune_add(store, w, time(NULL), &made, &e))
         return e.status == GYR_TOO_LONG ? refuse(f, 429, NULL, "%s", e.message) : refuse_state(s, f, &e, 400);
     tuner_wake(s->tuner);

@@ -188,7 +188,9 @@ struct opening {
 static void open_now(void *arg) {
     struct opening *o = arg;
     struct tuned *t = o->tuned;
-    gyr_adapter *adapter = gyr_adapter_open(served_model(t->model), t->path, &o->error);
+    gyr_adapter *adapter = NULL;
+    do adapter = gyr_adapter_open(served_model(t->model), t->path, &o->error);
+    while (!adapter && t->all->scheduler && scheduler_recovers(t->all->scheduler, t->model, &o->error));
     if (!adapter) return;
     pthread_mutex_lock(&t->all->lock);
     t->adapter = adapter;

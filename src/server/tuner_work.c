@@ -216,13 +216,23 @@ static bool go_on(void *user, double fraction) {
     return !atomic_load(&w->stop);
 }
 
+// All of it, whoever else has a part of what is served.
+static gyr_model *open_whole(struct tuner_work *w, gyr_error *e) {
+    gyr_model_options how = {.threads = 1, .device = "cpu", .mapped = true, .progress = go_on, .user = w};
+    gyr_model *m = served_open_apart(w->model, &how, e);
+    if (!m && e->status == GYR_NO_MEMORY && models_ranks(w->tuner->server->models) > 1)
+        fail(e, GYR_NO_MEMORY,
+             "rank 0 alone trains, and its machine has no room for the whole model; train it with gyr tune on one that "
+             "has, and serve the adapter");
+    return m;
+}
+
 static void *work(void *arg) {
     struct tuner_work *w = arg;
     struct tuner *t = w->tuner;
     struct tune_paths paths = {0};
     if (!t->server->o->tune_fair) tuner_step_back();
-    gyr_model_options how = {.threads = 1, .device = "cpu", .mapped = true, .progress = go_on, .user = w};
-    gyr_model *m = served_open_apart(w->model, &how, &w->error);
+    gyr_model *m = open_whole(w, &w->error);
     bool ok = m && work_with(w, m, &paths, &w->error);
     gyr_model_close(m);
     w->status = ok ? GYR_OK : w->error.status;

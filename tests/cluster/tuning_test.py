@@ -5,10 +5,14 @@ usage: tuning_test.py GYR STATEFUL_MODELS
 import json
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 from launching import ALL, ENV, FOLDER, GYR, at_once, ended, launcher, rank_process, start
 from house import command, run
+from serving_test import Ranks
+from serving import Server
+import tuning as jobs
 
 WORDS = ("--epochs", "2", "--batch", "5", "--rank", "2", "--seed", "3", "-t", "1", "--max-tokens", "48", "--cut")
 QUESTIONS = ("What is the sea?", "What is a hill?", "Who sings?", "What is fog?", "Where is the bay?", "Is it night?",
@@ -84,6 +88,30 @@ def ranks_with_another_training_are_refused():
     return [] if ok else [f"status {status}: {out}{err}"]
 
 
+def a_job_of_a_server():
+    """Rank 0 trains it to the bytes of one process, whoever is lost meanwhile; and all have the adapter then."""
+    launcher()
+    options = ("-m", jobs.POET, "--tune-fair")
+    with tempfile.TemporaryDirectory() as folder:
+        want = jobs.alone(folder)
+        with Server(GYR, *options, "--adapter", f"it={folder}/alone.gguf") as s:
+            text = jobs.said(s, "it")
+
+    def one(n, split):
+        with Ranks(n, *options, "--split", split) as s:
+            job = jobs.made(s)
+            if n > 2:
+                s.hit(1, signal.SIGKILL)
+            job = jobs.over(s, job)
+            got = job["status"] == "succeeded" and jobs.adapter(s.folder.name, job) == want
+            said = got and jobs.said(s, job["fine_tuned_model"])
+            log = s.said()
+        ok = said == text and ("rank 1 on " in log) == (n > 2)
+        return [] if ok else [f"{n} ranks by {split}: {job}, {said!r}, not {text!r}; {log}"]
+
+    return at_once(one, ((3, "layers"), (2, "rows")))
+
+
 if __name__ == "__main__":
     run(the_adapter_does_not_depend_on_the_number_of_ranks, a_training_that_lost_a_rank_goes_on_with_others,
-        ranks_with_another_training_are_refused)
+        ranks_with_another_training_are_refused, a_job_of_a_server)
