@@ -18,7 +18,7 @@ static size_t next_size(const struct gyr_model *m, size_t had, size_t floats) {
 // Of two rooms passes write to one in turns: of those who were in the last pass nobody has anything in the other.
 float *scores_room(struct gyr_model *m, size_t floats, gyr_error *e) {
     struct scores_room *r = &m->scores.room[m->scores.turn ^ 1];
-    for (struct gyr_session *s = m->sessions; s; s = s->next)
+    for (struct gyr_session *s = r->at ? m->sessions : NULL; s; s = s->next)
         if (s->given && s->given >= r->at && s->given < r->at + r->floats) session_keep_scores(s);
     if (r->at && floats <= r->floats) return r->at;
     if (r->at) device_host_free(m->device, r->at);

@@ -155,7 +155,7 @@ static void greet(struct server *s, struct served *first) {
         snprintf(line, sizeof line, "up to %u answers at once of a model", s->o->parallel);
     server_log(s, line);
     snprintf(line, sizeof line,
-             access_needs_key(s->access) ? "keys are asked for; there are %zu" : "no key is asked for",
+             access_needs_key(s->access) ? "keys are asked for; keys made: %zu" : "no key is asked for",
              access_keys(s->access));
     server_log(s, line);
     if (access_store(s->access)) {

@@ -1,4 +1,5 @@
-// Receipts. Whatever one holds, it is compared, or one line says why not; and the next one is compared as ever.
+// Receipts. Whatever one holds, it is compared, or one line says why not; and the next one is compared as ever (looked
+// at after the first input and each 64th, since that costs more than most inputs do).
 //
 // After "!": changes to a good receipt, three bytes each (a place, what it is xored with). Else the receipt itself, in
 // which @C stands for the model's checksum and @E for the edition.
@@ -9,11 +10,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { PROMPT = 9, ANSWER = 30 };
+enum { PROMPT = 9, ANSWER = 30, LOOK = 64 };
 
 static gyr_model *model;
 static char *good, checksum[65];
-static size_t good_size;
+static size_t good_size, inputs;
 
 static void must(bool ok) {
     if (!ok) abort();
@@ -86,6 +87,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
              r.place == again.place && r.is == again.is);
     }
     free(text);
-    must(is_equal(good, good_size));
+    must(inputs++ % LOOK || is_equal(good, good_size));
     return 0;
 }

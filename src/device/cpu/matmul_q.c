@@ -71,6 +71,12 @@ INLINE void add_exactly(const w8 *w, size_t next, const wf *s, size_t next_scale
     }
 }
 
+// Has the compiler keep the sums of a run in memory until the next such call, where a piece of it is longer than a
+// group: the registers are for what each group needs.
+INLINE void in_memory(wf (*run)[WIDE_TILES], int piece) {
+    if (piece > 1) __asm__ volatile("" : : "r"(run) : "memory");
+}
+
 // run += d * part, and the part begins anew.
 INLINE void end_piece(const wf *d, size_t next_scale, int tiles, int rows, wf (*part)[WIDE_TILES],
                       wf (*run)[WIDE_TILES]) {
@@ -147,14 +153,18 @@ INLINE void panel_runs(const struct chunk *c, bool two, struct slice v, int rows
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) run[r][t] = part[r][t] = wf_fill(0);
+    in_memory(run, piece);
     for (size_t g = 0; g < v.n; g += RUN, v.x += RUN * rows) {
         for (int i = 0; i < RUN; i++, v.next += rows) {
             UNROLL(8)
             for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
             add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale, v.x + i * rows,
                         WIDE_TILES, rows, halves, is_signed, part);
-            if ((i + 1) % piece == 0) end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
+            if ((i + 1) % piece) continue;
+            in_memory(run, piece);
+            end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
         }
+        in_memory(run, piece);
         end_run(c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, v.x, WIDE_TILES, rows, halves, offset, run,
                 now);
     }

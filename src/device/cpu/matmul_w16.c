@@ -16,10 +16,8 @@ INLINE void few(const struct job *j, int rows, struct sums *sums, size_t at, str
     for (size_t g = 0; g < j->n; g++, w += 2 * W16_PLANE, x += W16_ROW) UNROLL(4)
     for (int k = 0; k < W16_WORDS; k++) {
         w8 high = w8_signed(w8_load(w + k * VECTOR)), low = w8_signed(w8_load(w + k * VECTOR + W16_PLANE));
-        if (rows >= FETCHED) {
-            __builtin_prefetch(w + k * VECTOR + AHEAD, 0, 2);
-            __builtin_prefetch(w + k * VECTOR + W16_PLANE + AHEAD, 0, 2);
-        }
+        __builtin_prefetch(w + k * VECTOR + AHEAD, 0, 2);
+        __builtin_prefetch(w + k * VECTOR + W16_PLANE + AHEAD, 0, 2);
         UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const uint8_t *from = x + (size_t)r * j->stride + 4 * k;
