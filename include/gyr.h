@@ -1008,7 +1008,8 @@ GYR_API gyr_status gyr_tune_run(gyr_tune *tune, gyr_error *err);
 
 // A model's shape; 0 and NULL: as `name` has it.
 typedef struct gyr_train_shape {
-    const char *name; // of gyr_synth_shapes(); NULL: a small Falcon of 7B's kind: 8 layers, width 256, 4 heads, 1 of
+    const char *name; // of gyr_synth_shapes(), of which those with states take layers, hidden and tied alone;
+                      // NULL: a small Falcon of 7B's kind: 8 layers, width 256, 4 heads, 1 of
                       // keys and values, 1024 in the MLP, tied
     uint32_t layers, hidden, heads, kv_heads, head_dim, feed_forward;
     uint32_t tied; // 1: the output matrix is the embedding; 2: it is one of its own

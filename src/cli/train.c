@@ -138,9 +138,12 @@ static bool tell(void *user, const gyr_train_progress *p) {
 // ------------------------------------------------------------------------------------------------- report
 
 static void say_plan(const gyr_train_info *i) {
-    say_dim("%s: %u layers, width %u, %u heads, %u of keys and values, MLP %u, %u tokens: %s numbers",
-            i->fresh ? "from nothing" : "goes on from a model", i->layers, i->hidden, i->heads, i->kv_heads,
-            i->feed_forward, i->vocab, human_count((double)i->numbers));
+    char attention[96] = "states";
+    if (i->heads)
+        snprintf(attention, sizeof attention, "%u heads, %u of keys and values, MLP %u", i->heads, i->kv_heads,
+                 i->feed_forward);
+    say_dim("%s: %u layers, width %u, %s, %u tokens: %s numbers", i->fresh ? "from nothing" : "goes on from a model",
+            i->layers, i->hidden, attention, i->vocab, human_count((double)i->numbers));
     say_dim("%llu texts, %s tokens, %s; %llu texts (%s) held out", (unsigned long long)i->texts,
             human_count((double)i->tokens), human_bytes((double)i->bytes), (unsigned long long)i->valid_texts,
             human_bytes((double)i->valid_bytes));

@@ -268,6 +268,7 @@ static void put_in_front(struct spread *s) {
     s->ops.form_lock = form_lock;
     s->ops.matmul = matmul;
     s->ops.products = products;
+    s->ops.adapt = NULL;
     s->ops.experts = experts;
     s->d->ops = &s->ops;
     s->d->front = s;

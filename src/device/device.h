@@ -34,6 +34,9 @@ struct weight {
     const void *data; // the file's bytes, on the host, mapped
     void *own;        // what the device keeps of it, and whether that is not its to free: nobody else's business
     bool lent;
+    // Of F32: F16 or BF16 where each element is exactly one of these, so that a device may keep it in 16 bits; else
+    // F32.
+    enum type exact;
     struct device *on; // to which weight_bind() bound it
     // Who has it, where products are shared out among ranks (cluster/spread.h): each some of the rows, all all of it,
     // or one all of it, by the expert that it is of: WEIGHT_EXPERT and which one, of so many.
@@ -185,6 +188,17 @@ struct lora {
     struct weight a, b;
 };
 
+// What one adds to a matrix's products for some rows: y += b (a x).
+struct adapting {
+    const struct lora *lora;
+    const dfloat *x;
+    size_t rows;
+    dfloat *y, *work; // scratch of its own: adapt_floats()
+};
+static inline size_t adapt_floats(const struct lora *l, size_t rows) {
+    return rows * (l->a.cols + 2 * l->a.rows + l->b.rows + 2 * 32); // inputs of both, which may be laid out in groups
+}
+
 // A gated MLP among others.
 struct expert {
     struct linear gate, up, down;
@@ -267,6 +281,8 @@ struct device_ops {
     void (*matmul)(struct device *d, const struct weight *w, const dfloat *x, size_t rows, const dfloat *bias,
                    dfloat *y);
     void (*products)(struct device *d, const struct product *list, size_t n);
+    // Of a few rows each, none waiting for another; NULL: ask for products() and add().
+    void (*adapt)(struct device *d, const struct adapting *list, size_t n);
     void (*head_products)(struct device *d, const struct head_products *a);
     // Norms and rotates queries and keys; writes keys and values into the cache. See struct qkv.
     void (*qkv)(struct device *d, const struct qkv *a);

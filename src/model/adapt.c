@@ -87,9 +87,47 @@ static void take(struct pass *p, struct pieces *s, const struct lora *l, size_t 
     }
 }
 
+// Rows of a span that one thread may as well do alone.
+enum { FEW = 8 };
+
+static bool are_few(const struct pass *p, const struct adapted *list, size_t n) {
+    bool few = p->ops->adapt;
+    for (size_t i = 0; few && i < p->rows->n_spans; i++) {
+        const struct span *at = &p->rows->spans[i];
+        for (size_t k = 0; few && k < n; k++)
+            few = at->n <= FEW && adapt_floats(&at->adapter->of[list[k].number], at->n) <= p->run->adapt_room;
+    }
+    return few;
+}
+
+// Spans of few rows: each is one task of the device's. All that a span adds follows each other, as it lies in memory.
+static void adapt_few(struct pass *p, const struct adapted *list, size_t n, const dfloat *x) {
+    struct adapting some[PIECES];
+    size_t used = 0, count = 0;
+    for (size_t i = 0; i < p->rows->n_spans; i++)
+        for (size_t k = 0; k < n; k++) {
+            const struct span *at = &p->rows->spans[i];
+            const struct lora *l = &at->adapter->of[list[k].number];
+            size_t floats = adapt_floats(l, at->n);
+            if (!list[k].number || !l->a.rows) continue;
+            if (count == PIECES || used + floats > p->run->adapt_room) {
+                p->ops->adapt(p->d, some, count);
+                used = count = 0;
+            }
+            some[count++] = (struct adapting){l, x + at->first * l->a.cols, at->n, list[k].y + at->first * l->b.rows,
+                                              p->run->adapt_work + used};
+            used += floats;
+        }
+    if (count) p->ops->adapt(p->d, some, count);
+}
+
 void forward_adapt(struct pass *p, const struct adapted *list, size_t n, const dfloat *x) {
     struct pieces s;
     s.n = s.wide = s.narrow = 0;
+    if (are_few(p, list, n)) {
+        adapt_few(p, list, n, x);
+        return;
+    }
     for (size_t k = 0; k < n; k++) {
         for (size_t i = 0; list[k].number && i < p->rows->n_spans; i++) {
             const struct span *at = &p->rows->spans[i];

@@ -2,6 +2,7 @@
 // adapter_rows.c; where the model has one matrix for several of the file's, their pairs become one, and where it has
 // several, each gets its part.
 #include "model/adapt.h"
+#include "tensor/float16.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -262,9 +263,27 @@ static void make_forms(struct adapter *a) {
     }
 }
 
+static bool is_exact(enum type type, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = bits_of_float(x[i]);
+        bool same = type == TYPE_BF16 ? !(bits & 0xffff) : bits_of_float(f16_to_f32(f32_to_f16(x[i]))) == bits;
+        if (!same) return false;
+    }
+    return true;
+}
+
+// Files often have 16 bits, and scales often are powers of two: then half as much needs to be read.
+static enum type exact_in(const struct weight *w) {
+    size_t n = w->rows * w->cols;
+    return is_exact(TYPE_BF16, w->data, n) ? TYPE_BF16 : is_exact(TYPE_F16, w->data, n) ? TYPE_F16 : TYPE_F32;
+}
+
 static bool bind_all(struct binding *b) {
     for (uint32_t i = 0; i < b->m->adaptable; i++) {
         struct lora *l = &b->a->of[i];
+        if (!l->a.rows) continue;
+        l->a.exact = exact_in(&l->a);
+        l->b.exact = exact_in(&l->b);
         if (l->a.rows && (!weight_bind(&l->a, l->a.on, b->e) || !weight_bind(&l->b, l->b.on, b->e))) return false;
     }
     make_forms(b->a);

@@ -39,6 +39,12 @@ static const struct shape shapes[] = {
     {"deepseek-v3", "deepseek2", "deepseek-v3", 61, 7168, 128, 1, 0, 18432, 163840, 129280, 0, false, DEEPSEEK3},
     {"gpt-oss-20b", "gpt-oss", "gpt-4o", 24, 2880, 64, 8, 64, 2880, 131072, 201088, 150000, false, .window = 128,
      .experts = 32, .experts_used = 4, .expert_feed_forward = 2880},
+    {"mamba-130m", "mamba", "gpt-2", 24, 768, .context = 1 << 20, .vocab = 50280, .tied = true, .state = 16},
+    {"mamba-2.8b", "mamba", "gpt-2", 64, 2560, .context = 1 << 20, .vocab = 50280, .tied = true, .state = 16},
+    {"mamba2-130m", "mamba2", "gpt-2", 24, 768, .context = 1 << 20, .vocab = 50288, .tied = true, .state = 128,
+     .state_head = 64},
+    {"mamba2-2.7b", "mamba2", "gpt-2", 64, 2560, .context = 1 << 20, .vocab = 50288, .tied = true, .state = 128,
+     .state_head = 64},
 };
 
 const struct shape *shape_row(size_t i) { return i < sizeof shapes / sizeof *shapes ? &shapes[i] : NULL; }

@@ -23,6 +23,8 @@ struct shape {
     float route_scale;
     uint32_t q_latent, kv_latent, key, value, rotated; // latent attention: widths of a head's key, its value and the
                                                        // part of the key that is rotated
+    uint32_t state, state_head; // layers with a state: elements of a key, and of a head (0: each channel has its own
+                                // decays); four taps, one group, twice as wide as the stream
 };
 
 // Shape `i`; NULL past the last.

@@ -29,7 +29,7 @@ struct tensor_part {
     enum type type;
     int n_dims;
     uint64_t dim[4];
-    enum { FILL_RANDOM, FILL_ONES, FILL_ZEROS } fill;
+    enum { FILL_RANDOM, FILL_ONES, FILL_ZEROS, FILL_MINUS } fill; // MINUS: -1, a rate of decay
 };
 
 struct job {
@@ -174,16 +174,52 @@ static void add_latent(struct job *j, uint32_t i) {
     add_linear(j, ROLE_ATTN_OUT, 0, i, (uint64_t)s->heads * s->value, s->hidden);
 }
 
+enum { TAPS = 4 };
+
+// What a state's keys are next to: steps of a channel by way of so many, or heads.
+static uint32_t state_steps(const struct shape *s) {
+    return s->state_head ? 2 * s->hidden / s->state_head : (s->hidden + 15) / 16;
+}
+
+static void add_state(struct job *j, uint32_t i) {
+    const struct shape *s = j->shape;
+    uint64_t inner = 2 * (uint64_t)s->hidden, keys = 2 * (uint64_t)s->state, steps = state_steps(s);
+    uint64_t channels = inner + (s->state_head ? keys : 0);
+    add_linear(j, ROLE_STATE_IN, 0, i, s->hidden, inner + channels + (s->state_head ? steps : 0));
+    add_part(j, ROLE_STATE_CONV, PART_WEIGHT, i, TAPS, channels, FILL_RANDOM)->type = TYPE_F32;
+    add_part(j, ROLE_STATE_CONV, PART_BIAS, i, channels, 0, FILL_ZEROS);
+    if (s->state_head) {
+        add_part(j, ROLE_STATE_DT, PART_BIAS, i, steps, 0, FILL_ZEROS);
+        add_part(j, ROLE_STATE_A, PART_WEIGHT, i, 1, steps, FILL_MINUS)->type = TYPE_F32;
+        add_part(j, ROLE_STATE_D, PART_WEIGHT, i, 1, steps, FILL_ONES)->type = TYPE_F32;
+        add_part(j, ROLE_STATE_NORM, PART_WEIGHT, i, inner, 1, FILL_ONES)->type = TYPE_F32;
+    } else {
+        add_linear(j, ROLE_STATE_X, 0, i, inner, steps + keys);
+        add_linear(j, ROLE_STATE_DT, 0, i, steps, inner);
+        add_part(j, ROLE_STATE_DT, PART_BIAS, i, inner, 0, FILL_ZEROS);
+        add_part(j, ROLE_STATE_A, PART_WEIGHT, i, s->state, inner, FILL_MINUS)->type = TYPE_F32;
+        add_vector(j, ROLE_STATE_D, i, inner);
+    }
+    add_linear(j, ROLE_STATE_OUT, 0, i, inner, s->hidden);
+}
+
+static void add_layer(struct job *j, uint32_t i) {
+    if (j->shape->state) {
+        add_norm(j, ROLE_ATTN_NORM, i);
+        add_state(j, i);
+        return;
+    }
+    add_norms(j, i);
+    (j->shape->kv_latent ? add_latent : add_attention)(j, i);
+    add_mlp(j, i);
+}
+
 static bool list_parts(struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
     j->parts = calloc(2 * ((size_t)j->layers * ROLE_COUNT + ROLE_COUNT), sizeof *j->parts);
     if (!j->parts) return fail_memory(e, j->o->output);
     add_part(j, ROLE_EMBEDDING, PART_WEIGHT, 0, s->hidden, s->vocab, FILL_RANDOM);
-    for (uint32_t i = 0; i < j->layers; i++) {
-        add_norms(j, i);
-        (j->shape->kv_latent ? add_latent : add_attention)(j, i);
-        add_mlp(j, i);
-    }
+    for (uint32_t i = 0; i < j->layers; i++) add_layer(j, i);
     add_norm(j, ROLE_FINAL_NORM, 0);
     if (!s->tied) add_part(j, ROLE_OUTPUT, PART_WEIGHT, 0, s->hidden, s->vocab, FILL_RANDOM);
     return true;
@@ -243,7 +279,7 @@ static bool write_random(struct job *j, const struct tensor_part *p, uint64_t le
 static bool write_part(struct job *j, const struct tensor_part *p, gyr_error *e) {
     uint64_t left = type_row_bytes(p->type, p->dim[0]) * p->dim[1] * p->dim[2];
     if (p->fill == FILL_RANDOM) return write_random(j, p, left, e);
-    float value = p->fill == FILL_ONES ? 1 : 0;
+    float value = p->fill == FILL_ONES ? 1 : p->fill == FILL_MINUS ? -1 : 0;
     for (; left; left -= sizeof value)
         if (!gguf_writer_data(j->w, &value, sizeof value, e)) return false;
     return report(j, p->dim[0] * p->dim[1] * sizeof value, e);
@@ -336,6 +372,23 @@ static void put_latent(struct job *j) {
     put_key(j, HYPER_KEY_ROTATED, s->rotated);
 }
 
+static void put_state(struct job *j) {
+    const struct shape *s = j->shape;
+    const struct {
+        const char *name;
+        uint32_t v;
+    } keys[] = {{"conv_kernel", TAPS},
+                {"inner_size", 2 * s->hidden},
+                {"state_size", s->state},
+                {"time_step_rank", state_steps(s)},
+                {"group_count", s->state_head ? 1 : 0}};
+    char key[128];
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        snprintf(key, sizeof key, "%s.ssm.%s", s->architecture, keys[i].name);
+        if (s->state && keys[i].v) gguf_put_u32(j->w, key, keys[i].v);
+    }
+}
+
 static bool put_head(struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
     char key[128];
@@ -355,6 +408,7 @@ static bool put_head(struct job *j, gyr_error *e) {
     put_key(j, HYPER_EXPERTS_USED, s->experts_used);
     put_key(j, HYPER_EXPERT_FEED_FORWARD, s->expert_feed_forward);
     put_latent(j);
+    put_state(j);
     put_number(j, HYPER_ATTN_CAP, s->attn_cap);
     put_number(j, HYPER_LOGIT_CAP, s->logit_cap);
     hyper_key(j->family, HYPER_NORM_EPS, key);
@@ -402,12 +456,15 @@ static bool prepare_named(struct job *j, gyr_error *e) { return prepare(j, false
 
 static bool check_blank(const struct job *j, gyr_error *e) {
     const struct shape *s = j->shape;
+    bool mixes = s->state || (s->heads && s->kv_heads && s->feed_forward);
     const struct {
         bool is;
         const char *what;
     } tries[] = {{s->experts || s->kv_latent, "gyr trains no experts and no latent attention from nothing"},
-                 {!s->layers || !s->hidden || !s->heads || !s->kv_heads || !s->feed_forward || !s->context || !s->vocab,
-                  "a number is 0"},
+                 {!s->layers || !s->hidden || !mixes || !s->context || !s->vocab, "a number is 0"},
+                 {s->state && (s->heads || s->kv_heads || s->head_dim || s->feed_forward),
+                  "a layer with a state has no heads of attention and no MLP"},
+                 {s->state_head && 2 * s->hidden % s->state_head, "twice the width is no multiple of a head's"},
                  {s->layers > 4096 || s->hidden > 1 << 20 || s->feed_forward > 1 << 22, "a number is too large"},
                  {s->kv_heads && s->heads % s->kv_heads, "heads are no multiple of those of keys and values"},
                  {!s->head_dim && s->heads && s->hidden % s->heads, "the width is no multiple of the heads"},

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-enum { ROWS = 16 };
+enum { ROWS = 16, COLUMNS = 64 };
 
 struct way {
     const struct conv_op *o;
-    const float *x;
-    float *y;
+    const float *x, *dy;
+    float *y, *dw, *db;
 };
 
 static void add_products(float *restrict y, const float *restrict w, const float *restrict x, size_t n) {
@@ -45,9 +45,25 @@ static void back_task(void *arg, size_t task) {
 }
 
 void conv_forward(const struct conv_op *o, const float *x, float *y) {
-    pool_run(o->pool, (o->rows + ROWS - 1) / ROWS, forward_task, &(struct way){o, x, y});
+    pool_run(o->pool, (o->rows + ROWS - 1) / ROWS, forward_task, &(struct way){.o = o, .x = x, .y = y});
 }
 
-void conv_backward(const struct conv_op *o, const float *dy, float *dx) {
-    pool_run(o->pool, (o->rows + ROWS - 1) / ROWS, back_task, &(struct way){o, dy, dx});
+// A task has some channels, and adds the rows to their gradients in order.
+static void parameters_task(void *arg, size_t task) {
+    const struct way *w = arg;
+    const struct conv_op *o = w->o;
+    size_t before = o->taps - 1, all = o->channels, first = task * COLUMNS;
+    size_t n = all - first < COLUMNS ? all - first : COLUMNS;
+    for (size_t t = 0; t < o->rows; t++) {
+        const float *dy = w->dy + t * all + first;
+        for (size_t i = 0; w->db && i < n; i++) w->db[first + i] += dy[i];
+        for (size_t j = 0; j < o->taps; j++)
+            if (t + j >= before) add_products(w->dw + j * all + first, dy, w->x + (t + j - before) * all + first, n);
+    }
+}
+
+void conv_backward(const struct conv_op *o, const float *x, const float *dy, float *dx, float *dw, float *db) {
+    struct way w = {.o = o, .x = dy, .y = dx}, own = {.o = o, .x = x, .dy = dy, .dw = dw, .db = db};
+    pool_run(o->pool, (o->rows + ROWS - 1) / ROWS, back_task, &w);
+    if (dw) pool_run(o->pool, (o->channels + COLUMNS - 1) / COLUMNS, parameters_task, &own);
 }

@@ -233,6 +233,7 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     const struct host_norm *final = &x->t->final;
     struct kept *k = &x->kept[layers];
     struct ending g = {ids, weight, by, k->normed, x->gradients ? w->dnormed : NULL, told};
+    if (x->t->whole) whole_refresh(x->t->whole);
     begin(x, ids, w->some);
     for (uint32_t i = 0; i < layers; i++)
         if (!layer(x, i, w)) return false;

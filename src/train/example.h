@@ -24,10 +24,11 @@ struct kept_mix {
     float *shared_given, *share;   // what that gave, and by how much it counts (NULL: in full)
 };
 
-// Of a layer that keeps a state: what the convolution gave, before and behind SiLU; keys, queries and what steps come
+// Of a layer that keeps a state: what the convolution read (where all weights are trained), what it gave, before and
+// behind SiLU; keys, queries and what steps come
 // from, in front of their norms and behind them; what the recurrence reads and gives; and what its gate lets through.
 struct kept_state {
-    float *pre, *convolved;
+    float *before, *pre, *convolved;
     float *key_in, *query_in, *low_in, *key, *query, *low, *key_saved, *query_saved, *low_saved;
     float *values, *step, *beta, *given;
     float *gate, *between, *saved, *ready;
@@ -43,7 +44,7 @@ struct kept {
     float *x, *normed, *saved;           // in front of attention
     float *mid, *normed_mlp, *saved_mlp; // behind it, and in front of the MLP
     struct joint attn_joint, mlp_joint;  // and behind each
-    float *q_low;                        // of latent attention, behind its norm
+    float *q_low, *q_each;               // of latent attention, behind its norm, and what q_b gave (if it is trained)
     float *q_in, *k_in, *v_in;           // in front of norms of heads; what is behind them where there are none
     float *q_saved, *k_saved, *v_saved;  // of those norms
     float *q, *k, *v, *mixed, *sums;     // as attention() sees them

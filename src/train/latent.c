@@ -1,7 +1,8 @@
 // Latent attention (DeepSeek-V2, 2024), as the forward pass has it: every position has one narrow vector, which is the
 // value of all heads, and behind its rotated part their key, too. A head's matrix for keys is applied to its query, and
-// its matrix for values to what it attended to. These two are not trained.
+// its matrix for values to what it attended to. These two have no pairs.
 #include "train/example.h"
+#include "train/whole.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ void latent_lay_out(struct example *x, uint32_t i) {
     size_t n = x->rows, q = l->q.w ? n * x->t->m->h.q_latent : 0;
     k->q_in = example_room(x, q);
     k->q_low = example_room(x, q);
+    k->q_each = example_room(x, x->t->whole ? n * s.heads * s.each : 0);
     k->q_saved = example_room(x, 2 * n);
     k->k_in = example_room(x, n * s.latent);
     k->k_saved = example_room(x, 2 * n);
@@ -59,24 +61,37 @@ struct heads_of {
 };
 
 static struct linear_op head_op(const struct example *x, const struct linear *w) {
-    return (struct linear_op){.pool = x->t->pool,
-                              .rows = x->rows,
-                              .in = w->w.cols,
-                              .out = w->w.rows,
-                              .type = w->w.type,
-                              .w = w->w.data,
-                              .by = w->by};
+    struct linear_op o = {.pool = x->t->pool,
+                          .rows = x->rows,
+                          .in = w->w.cols,
+                          .out = w->w.rows,
+                          .type = w->w.type,
+                          .w = w->w.data,
+                          .by = w->by};
+    if (x->t->whole) whole_take(x->t->whole, &o);
+    return o;
 }
 
-static bool each_head(struct example *x, const struct heads_of *a, float *in, float *out, bool back) {
+// The gradients by the matrix itself, from `two`, those by what it gave; `given` is what it read, laid out as `in` is.
+static bool head_back(struct example *x, const struct heads_of *a, size_t h, const struct linear_op *o,
+                      const float *given, const float *two, float *one) {
+    if (!x->t->whole) return true;
+    part(x, (float *)(uintptr_t)given, x->t->m->h.heads, h, a->each, a->at, one, o->in, false);
+    return whole_linear(x->t->whole, o, one, two, x->gradients, x->e);
+}
+
+// From `in` to `out`; with `given`, what was read on the way forward, back from the gradient by the latter to that by
+// the former.
+static bool each_head(struct example *x, const struct heads_of *a, float *in, float *out, const float *given) {
     size_t heads = x->t->m->h.heads, cols = a->w->w.cols, rows = a->w->w.rows;
+    bool back = given;
     float *one = malloc(x->rows * (cols + rows) * sizeof *one), *two = one ? one + x->rows * cols : NULL;
     bool ok = one || fail_memory(x->e, "training");
     for (size_t h = 0; ok && h < heads; h++) {
         struct linear_op o = head_op(x, &a->w[h]);
         if (back) {
             part(x, out, heads, h, a->out_each, a->out_at, two, rows, false);
-            ok = linear_backward(&o, NULL, NULL, two, one, NULL, NULL, x->e);
+            ok = head_back(x, a, h, &o, given, two, one) && linear_backward(&o, NULL, NULL, two, one, NULL, NULL, x->e);
             if (ok) part(x, in, heads, h, a->each, a->at, one, cols, true);
         } else {
             part(x, in, heads, h, a->each, a->at, one, cols, false);
@@ -121,18 +136,44 @@ static struct attention_op attention_op(const struct example *x, const struct sh
                                  .cap = x->t->m->h.attn_cap};
 }
 
+// Each sequence by itself.
+static bool weigh(const struct example *x, const struct shape *s, const struct kept *k) {
+    struct attention_op a = attention_op(x, s);
+    size_t q = s->heads * s->dim;
+    for (size_t n = 0, at; example_sequence(x, n, &at, &a.rows); n++) {
+        const float *keys = k->k + at * s->dim;
+        if (!attention_forward(&a, k->q + at * q, keys, keys, k->mixed + at * q, k->sums + at * s->heads, x->e))
+            return false;
+    }
+    return true;
+}
+
+static bool weigh_back(const struct example *x, const struct shape *s, const struct kept *k, const float *dy, float *dq,
+                       float *dk, float *dv) {
+    struct attention_op a = attention_op(x, s);
+    size_t q = s->heads * s->dim;
+    for (size_t n = 0, at; example_sequence(x, n, &at, &a.rows); n++) {
+        const float *keys = k->k + at * s->dim;
+        if (!attention_backward(&a, k->q + at * q, keys, keys, k->mixed + at * q, k->sums + at * s->heads, dy + at * q,
+                                dq + at * q, dk + at * s->dim, dv + at * s->dim, x->e))
+            return false;
+    }
+    return true;
+}
+
 static bool queries(struct example *x, uint32_t i, const float *in, struct scratch *w) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x);
     struct heads_of keys = keys_of(l->l, &s);
+    float *each = x->t->whole ? k->q_each : w->a;
     if (l->q.w) {
         if (!step_map(x, i, SLOT_Q_A, in, k->q_in)) return false;
         step_norm(x, &l->q, k->q_in, k->q_low, k->q_saved);
         in = k->q_low;
     }
-    if (!step_map(x, i, SLOT_Q, in, w->a) || !each_head(x, &keys, w->a, k->q, false)) return false;
-    rotated_part(x, &s, w->a, k->q, w->some, false);
+    if (!step_map(x, i, SLOT_Q, in, each) || !each_head(x, &keys, each, k->q, NULL)) return false;
+    rotated_part(x, &s, each, k->q, w->some, false);
     rotate(x, &s, s.heads, false, k->q);
     return true;
 }
@@ -156,10 +197,8 @@ bool latent_attend(struct example *x, uint32_t i, const float *in, struct scratc
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x);
     struct heads_of values = values_of(x->t->layers[i].l, &s);
-    struct attention_op a = attention_op(x, &s);
-    return queries(x, i, in, w) && keys(x, i, in, w) &&
-           attention_forward(&a, k->q, k->k, k->k, k->mixed, k->sums, x->e) &&
-           each_head(x, &values, k->mixed, k->ready, false) && step_map(x, i, SLOT_OUT, k->ready, out);
+    return queries(x, i, in, w) && keys(x, i, in, w) && weigh(x, &s, k) &&
+           each_head(x, &values, k->mixed, k->ready, NULL) && step_map(x, i, SLOT_OUT, k->ready, out);
 }
 
 static bool queries_back(struct example *x, uint32_t i, const float *in, float *dq, struct scratch *w, float *dx) {
@@ -168,7 +207,7 @@ static bool queries_back(struct example *x, uint32_t i, const float *in, float *
     struct shape s = shape_of(x);
     struct heads_of keys = keys_of(l->l, &s);
     rotate(x, &s, s.heads, true, dq);
-    if (!each_head(x, &keys, w->a, dq, true)) return false;
+    if (!each_head(x, &keys, w->a, dq, x->t->whole ? k->q_each : w->a)) return false;
     rotated_part(x, &s, w->a, dq, w->some, true);
     if (!l->q.w) return step_map_back(x, i, SLOT_Q, in, w->a, w->some, dx);
     size_t n = x->rows * l->q.dim;
@@ -197,12 +236,11 @@ bool latent_back(struct example *x, uint32_t i, const float *in, const float *do
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x);
     struct heads_of values = values_of(x->t->layers[i].l, &s);
-    struct attention_op a = attention_op(x, &s);
     float *dmixed = w->a, *dq = w->b, *dk = w->c, *dv = w->d;
     memset(w->e, 0, x->rows * s.heads * s.value * sizeof *w->e);
     memset(dmixed, 0, x->rows * s.heads * s.dim * sizeof *dmixed);
-    if (!step_map_back(x, i, SLOT_OUT, k->ready, dout, w->some, w->e) || !each_head(x, &values, dmixed, w->e, true) ||
-        !attention_backward(&a, k->q, k->k, k->k, k->mixed, k->sums, dmixed, dq, dk, dv, x->e))
+    if (!step_map_back(x, i, SLOT_OUT, k->ready, dout, w->some, w->e) ||
+        !each_head(x, &values, dmixed, w->e, k->mixed) || !weigh_back(x, &s, k, dmixed, dq, dk, dv))
         return false;
     for (size_t n = 0; n < x->rows * s.dim; n++) dk[n] += dv[n]; // keys are the values, too
     return queries_back(x, i, in, dq, w, dx) && keys_back(x, i, in, dk, w, dx);

@@ -124,7 +124,8 @@ struct conv_op {
     const float *w, *bias;
 };
 void conv_forward(const struct conv_op *o, const float *x, float *y);
-void conv_backward(const struct conv_op *o, const float *dy, float *dx);
+// Without dw x is not looked at; db may be NULL.
+void conv_backward(const struct conv_op *o, const float *x, const float *dy, float *dx, float *dw, float *db);
 
 // Linear recurrences, as struct recur (device/recur.h) has them, from an empty state on: y, x [rows][heads * dim]; keys
 // and queries [rows][groups * size]; dt [rows][heads], of RECUR_CHANNELS as x; beta [rows][heads], of RECUR_DELTA
@@ -142,6 +143,7 @@ struct recur_given {
 };
 struct recur_back {
     float *dx, *dkey, *dquery, *ddt, *dbeta;
+    float *da, *ddt_bias, *dskip; // as a, dt_bias and skip
 };
 bool recur_forward(const struct recur_op *o, const struct recur_given *in, float *y, gyr_error *e);
 bool recur_backward(const struct recur_op *o, const struct recur_given *in, const float *dy,

@@ -91,7 +91,7 @@ static bool shape_of(const struct gyr_train *t, struct shape *s, gyr_error *e) {
     const struct shape *named = o->name ? shape_by_name(o->name) : &small;
     if (!named) return fail(e, GYR_USAGE, "shape '%.40s' is not one gyr knows", o->name);
     *s = *named;
-    if (o->hidden && !o->feed_forward) s->feed_forward = 4 * o->hidden;
+    if (o->hidden && s->feed_forward) s->feed_forward = 4 * o->hidden;
     put(&s->layers, o->layers);
     put(&s->hidden, o->hidden);
     put(&s->heads, o->heads);

@@ -47,19 +47,21 @@ static bool put_head(const struct gyr_train *t, struct gguf_writer *w, gyr_error
     return gguf_writer_begin(w, e);
 }
 
-static bool write_part(const struct gyr_train *t, struct gguf_writer *w, const struct whole_part *p, void *room,
+// room: for the numbers of a piece, and then for what becomes of them.
+static bool write_part(const struct gyr_train *t, struct gguf_writer *w, const struct whole_part *p, float *room,
                        gyr_error *e) {
     enum type to = type_of(t, p);
     for (size_t at = 0, n; at < p->n; at += n) {
         n = p->n - at < PIECE ? p->n - at : PIECE;
-        type_info(to)->encode(t->w->numbers + p->at + at, n, room);
-        if (!gguf_writer_data(w, room, type_row_bytes(to, n), e)) return false;
+        whole_give(t->w, p, at, n, room);
+        type_info(to)->encode(room, n, room + PIECE);
+        if (!gguf_writer_data(w, room + PIECE, type_row_bytes(to, n), e)) return false;
     }
     return true;
 }
 
 bool pretrain_write(const struct gyr_train *t, gyr_error *e) {
-    void *room = malloc(PIECE * sizeof(float));
+    float *room = malloc(2 * PIECE * sizeof *room);
     struct gguf_writer *w = room ? gguf_writer_new(t->output, e) : NULL;
     bool ok = room ? w && put_head(t, w, e) : fail_memory(e, t->output);
     for (size_t i = 0; ok && i < t->c->n_tensors; i++) ok = write_part(t, w, &t->w->parts[i], room, e);

@@ -1,7 +1,9 @@
 // A layer that keeps a state: projections, a convolution, the recurrence, gates and norms. (forward_state.c has the
 // same in its order.)
 #include "train/example.h"
+#include "train/whole.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct recurrence *shape(const struct example *x) { return &x->t->m->h.recurrence; }
@@ -54,6 +56,20 @@ static struct columns columns_of(const struct recurrence *r) {
     }
 }
 
+// Each sequence by itself: the first row of each has nothing before it.
+static void convolve(const struct example *x, uint32_t i, const float *in, float *out) {
+    struct conv_op o = conv_op(x, i);
+    for (size_t s = 0, at; example_sequence(x, s, &at, &o.rows); s++)
+        conv_forward(&o, in + at * o.channels, out + at * o.channels);
+}
+
+// What the recurrence reads, of rows from `at` on.
+static struct recur_given given_at(const struct recurrence *r, const struct kept_state *k, size_t at) {
+    size_t keys = at * keys_of(r);
+    return (struct recur_given){k->values + at * r->inner, k->key + keys, k->query + keys, k->step + at * r->steps,
+                                k->beta + at * r->heads};
+}
+
 static size_t terms_of(const struct recurrence *r) { return r->rank + 2 * (size_t)r->size; }
 static bool gate_apart(const struct recurrence *r) { return r->kind == RECUR_DELTA; }
 
@@ -65,7 +81,8 @@ void recall_lay_out(struct example *x, uint32_t i) {
     const struct {
         float **to;
         size_t n;
-    } parts[] = {{&k->pre, n * r->channels},
+    } parts[] = {{&k->before, x->t->whole ? n * r->channels : 0},
+                 {&k->pre, n * r->channels},
                  {&k->convolved, n * r->channels},
                  {&k->key_in, keys},
                  {&k->query_in, keys},
@@ -110,10 +127,10 @@ static bool project(struct example *x, uint32_t i, const float *in, struct scrat
     const struct host_state *s = &x->t->layers[i].state;
     struct kept_state *k = &x->kept[i].state;
     struct columns c = columns_of(r);
-    struct conv_op conv = conv_op(x, i);
+    float *before = x->t->whole ? k->before : w->b;
     if (!step_map(x, i, SLOT_STATE_IN, in, w->a)) return false;
-    part(x, w->a, r->columns, c.convolved, w->b, r->channels, false);
-    conv_forward(&conv, w->b, k->pre);
+    part(x, w->a, r->columns, c.convolved, before, r->channels, false);
+    convolve(x, i, before, k->pre);
     unit_forward(UNIT_SILU, x->rows * r->channels, k->pre, k->convolved);
     part(x, k->convolved, r->channels, c.values, k->values, r->inner, false);
     if (!gate_apart(r)) part(x, w->a, r->columns, c.gate, k->gate, r->inner, false);
@@ -164,8 +181,10 @@ bool recall(struct example *x, uint32_t i, const float *in, struct scratch *w, f
     struct recur_op o = recur_op(x, i);
     if (!project(x, i, in, w)) return false;
     if (r->kind == RECUR_HEADS) multiply(k->gate, x->rows * r->inner, r->part[0]);
-    const struct recur_given given = {k->values, k->key, k->query, k->step, k->beta};
-    if (!recur_forward(&o, &given, k->given, x->e)) return false;
+    for (size_t s = 0, at; example_sequence(x, s, &at, &o.rows); s++) {
+        const struct recur_given given = given_at(r, k, at);
+        if (!recur_forward(&o, &given, k->given + at * r->inner, x->e)) return false;
+    }
     let_through(x, i);
     return step_map(x, i, SLOT_STATE_OUT, k->ready, out);
 }
@@ -217,15 +236,49 @@ static bool terms_back(struct example *x, uint32_t i, struct scratch *w, const s
     return step_map_back(x, i, SLOT_STATE_X, k->convolved, w->c, w->some, w->f);
 }
 
-// The gradients by what the recurrence read.
+// Where the gradients by a vector of all weights are; NULL: they are not wanted, or it is not there.
+static float *gradients_of(const struct example *x, const float *v) {
+    return x->t->whole && v ? x->gradients + (v - x->t->whole->numbers) : NULL;
+}
+
+// The gradients by what the recurrence read, and by what it has of its own.
 static bool recur_back(struct example *x, uint32_t i, struct scratch *w, struct recur_back *d) {
+    const struct recurrence *r = shape(x);
     const struct host_state *s = &x->t->layers[i].state;
     struct kept_state *k = &x->kept[i].state;
     struct recur_op o = recur_op(x, i);
-    const struct recur_given given = {k->values, k->key, k->query, k->step, k->beta};
-    if (!recur_backward(&o, &given, w->c, d, x->e)) return false;
+    size_t rates = r->kind == RECUR_CHANNELS ? (size_t)r->size * r->inner : r->heads;
+    d->ddt_bias = gradients_of(x, s->dt_bias);
+    d->dskip = gradients_of(x, s->skip);
+    if (x->t->whole && !(d->da = calloc(rates, sizeof *d->da))) return fail_memory(x->e, "training");
+    bool ok = true;
+    for (size_t q = 0, at; ok && example_sequence(x, q, &at, &o.rows); q++) {
+        const struct recur_given given = given_at(r, k, at);
+        size_t keys = at * keys_of(r);
+        struct recur_back own = *d;
+        own.dx += at * r->inner, own.dkey += keys, own.dquery += keys;
+        own.ddt += at * r->steps, own.dbeta += at * r->heads;
+        ok = recur_backward(&o, &given, w->c + at * r->inner, &own, x->e);
+    }
+    if (ok && d->da) whole_turned(x->t->whole, s->a, d->da, x->gradients);
+    free(d->da);
+    if (!ok) return false;
     maybe_norm_back(x, &s->key, k->key_in, k->key_saved, w, d->dkey);
     maybe_norm_back(x, &s->query, k->query_in, k->query_saved, w, d->dquery);
+    return true;
+}
+
+static bool convolve_back(struct example *x, uint32_t i, const float *dy, float *dx) {
+    struct conv_op o = conv_op(x, i);
+    const float *before = x->kept[i].state.before;
+    float *dtaps = x->t->whole ? calloc(o.taps * o.channels, sizeof *dtaps) : NULL, *db = gradients_of(x, o.bias);
+    if (x->t->whole && !dtaps) return fail_memory(x->e, "training");
+    for (size_t s = 0, at; example_sequence(x, s, &at, &o.rows); s++) {
+        at *= o.channels;
+        conv_backward(&o, dtaps ? before + at : NULL, dy + at, dx + at, dtaps, db);
+    }
+    if (dtaps) whole_turned(x->t->whole, o.w, dtaps, x->gradients);
+    free(dtaps);
     return true;
 }
 
@@ -233,10 +286,10 @@ bool recall_back(struct example *x, uint32_t i, const float *in, const float *do
     const struct recurrence *r = shape(x);
     struct kept_state *k = &x->kept[i].state;
     struct columns c = columns_of(r);
-    struct conv_op conv = conv_op(x, i);
     size_t inner = x->rows * r->inner;
     // What the recurrence kept for its own use is not needed any more, and gradients take its place.
-    struct recur_back d = {k->between, w->state[0], w->state[1], w->state[2], w->state[3]};
+    struct recur_back d = {
+        .dx = k->between, .dkey = w->state[0], .dquery = w->state[1], .ddt = w->state[2], .dbeta = w->state[3]};
     memset(w->a, 0, inner * sizeof *w->a);
     if (!step_map_back(x, i, SLOT_STATE_OUT, k->ready, dout, w->some, w->a)) return false;
     let_through_back(x, i, w);
@@ -249,7 +302,7 @@ bool recall_back(struct example *x, uint32_t i, const float *in, const float *do
     } else if (!terms_back(x, i, w, &d))
         return false;
     unit_backward(UNIT_SILU, x->rows * r->channels, k->pre, w->f, w->c);
-    conv_backward(&conv, w->c, w->d);
+    if (!convolve_back(x, i, w->c, w->d)) return false;
     part(x, w->a, r->columns, c.convolved, w->d, r->channels, true);
     if (!gate_apart(r)) part(x, w->a, r->columns, c.gate, w->b, r->inner, true);
     if (r->kind == RECUR_HEADS) part(x, w->a, r->columns, c.step, d.ddt, r->steps, true);

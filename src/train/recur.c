@@ -67,7 +67,7 @@ static const float *query_of(const struct lane *l, size_t t) {
 
 static float sigmoid(float x) { return 1 / (1 + exp_f(-x)); }
 
-// A row's steps, and their slopes by what the projection gave.
+// A row's steps, and their slopes by what softplus is given.
 static void take_steps(struct lane *l, size_t t) {
     const struct recur_op *o = l->o;
     size_t n = by_channel(o) ? l->n : 1, all = by_channel(o) ? all_of(o) : o->heads;
@@ -77,7 +77,7 @@ static void take_steps(struct lane *l, size_t t) {
         float s = softplus_f(raw), bound = s;
         if (o->dt_most > 0) bound = s < o->dt_least ? o->dt_least : s > o->dt_most ? o->dt_most : s;
         l->step[i] = bound;
-        l->slope[i] = bound == s ? o->dt_by * sigmoid(raw) : 0;
+        l->slope[i] = bound == s ? sigmoid(raw) : 0;
     }
 }
 
@@ -193,12 +193,15 @@ static void back_through_decay(struct lane *l, const float *was) {
     for (size_t k = 0; k < o->size; k++, was += l->n) {
         float *d = l->grown + k * l->n;
         if (by_channel(o)) {
-            const float *a = o->a + k * all_of(o) + l->first;
+            size_t at = k * all_of(o) + l->first;
+            const float *a = o->a + at;
+            float *da = l->w->back->da;
             take_decay(l, k);
             for (size_t i = 0; i < l->n; i++) {
                 d[i] *= l->decay[i];
                 l->dstep[i] += d[i] * was[i] * a[i];
             }
+            for (size_t i = 0; da && i < l->n; i++) da[at + i] += d[i] * was[i] * l->step[i];
             continue;
         }
         for (size_t i = 0; i < l->n; i++) {
@@ -206,16 +209,40 @@ static void back_through_decay(struct lane *l, const float *was) {
             d[i] *= l->keep;
         }
     }
-    if (!by_channel(o)) l->dstep[0] += of_keep * l->keep * o->a[l->head];
+    if (by_channel(o)) return;
+    l->dstep[0] += of_keep * l->keep * o->a[l->head];
+    if (l->w->back->da) l->w->back->da[l->head] += of_keep * l->keep * l->step[0];
+}
+
+// x goes past the recurrence, too.
+static void back_through_skip(const struct lane *l, const float *x, const float *dy, float *dx) {
+    const struct recur_op *o = l->o;
+    float *dskip = l->w->back->dskip;
+    if (!o->skip) return;
+    for (size_t i = 0; i < l->n; i++) {
+        size_t at = by_channel(o) ? l->first + i : l->head;
+        dx[i] += o->skip[at] * dy[i];
+        if (dskip) dskip[at] += x[i] * dy[i];
+    }
+}
+
+static void back_through_steps(const struct lane *l, size_t t) {
+    const struct recur_op *o = l->o;
+    size_t n = by_channel(o) ? l->n : 1, first = by_channel(o) ? l->first : l->head;
+    float *ddt = l->w->back->ddt + t * (by_channel(o) ? all_of(o) : o->heads) + first, *dbias = l->w->back->ddt_bias;
+    for (size_t i = 0; i < n; i++) {
+        float d = l->dstep[i] * l->slope[i];
+        ddt[i] = o->dt_by * d;
+        if (dbias) dbias[first + i] += d;
+    }
 }
 
 static void back_row(struct lane *l, size_t t, const float *was, const float *now) {
     const struct way *w = l->w;
     const struct recur_op *o = l->o;
-    size_t all = all_of(o), steps = by_channel(o) ? l->n : 1;
+    size_t all = all_of(o);
     const float *x = x_of(l, t), *dy = w->dy + t * all + l->first;
     float *dx = w->back->dx + t * all + l->first, *dkey = w->own + (2 * l->task * o->rows + t) * o->size;
-    float *ddt = by_channel(o) ? w->back->ddt + t * all + l->first : w->back->ddt + t * o->heads + l->head;
     take_steps(l, t);
     take_add(l, t, was);
     back_through_sums(l, t, now, dy, dkey, dkey + o->rows * o->size);
@@ -227,9 +254,9 @@ static void back_row(struct lane *l, size_t t, const float *was, const float *no
             dx[i] = l->step[by_channel(o) ? i : 0] * l->dadd[i];
             l->dstep[by_channel(o) ? i : 0] += x[i] * l->dadd[i];
         }
-    for (size_t i = 0; o->skip && i < l->n; i++) dx[i] += o->skip[by_channel(o) ? l->first + i : l->head] * dy[i];
+    back_through_skip(l, x, dy, dx);
     back_through_decay(l, was);
-    for (size_t i = 0; i < steps; i++) ddt[i] = l->dstep[i] * l->slope[i];
+    back_through_steps(l, t);
 }
 
 static void back_task(void *arg, size_t task) {

@@ -116,6 +116,8 @@ static void read_head_norms(struct reading *r, struct host_layer *l) {
         l->k = read_norm(r, &l->l->k_norm, row ? 1 : k, each ? k : 1);
     }
     l->v = read_norm(r, &l->l->v_norm, k, 1);
+    l->v.fixed = true;
+    l->q.fixed = l->k.fixed = kind == QK_NORM_PLAIN;
 }
 
 // A norm of `each` vectors of a row, whose weights are not all that the vector of the model has.
@@ -139,6 +141,7 @@ static void read_state(struct reading *r, struct host_state *to, const struct re
     to->query = state_norm(r, s->ones, eps, o->size, o->groups, 1);
     to->key = state_norm(r, delta ? s->unit : s->ones, eps, o->size, o->groups, 1);
     to->low = state_norm(r, channels ? s->ones : NULL, eps, o->rank, 1, 1);
+    to->query.fixed = to->key.fixed = to->low.fixed = true;
     to->norm = delta ? state_norm(r, s->norm.weight, h->norm_eps, o->dim, o->heads, 1)
                      : state_norm(r, s->norm.weight, h->norm_eps, o->inner / o->groups, o->groups, o->groups);
 }

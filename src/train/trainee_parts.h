@@ -9,6 +9,7 @@
 // `parts` of the weights.
 struct host_norm {
     bool mean;
+    bool fixed; // the weights are not the file's, and never trained
     float eps;
     float *w, *b;
     size_t dim, each, parts;

@@ -10,6 +10,20 @@
 // OUTPUTS of a task, whose gradients are turned for DEEP rows at a time.
 enum { OUTPUTS = 96, DEEP = 256, COLUMNS = 64 };
 
+void whole_refresh(const struct whole *w) {
+    for (size_t k = 0; k < w->n_tables; k++) {
+        const struct whole_table *t = &w->tables[k];
+        const float *from = w->numbers + t->part->at;
+        for (size_t i = 0; i < t->part->n; i++)
+            t->to[i % t->cols * t->rows + i / t->cols] = t->part->rate ? -exp_f(from[i]) : from[i];
+    }
+}
+
+void whole_give(const struct whole *w, const struct whole_part *p, size_t at, size_t n, float *out) {
+    const float *from = w->numbers + p->at + at;
+    for (size_t i = 0; i < n; i++) out[i] = p->rate ? -exp_f(from[i]) : from[i];
+}
+
 void whole_take(const struct whole *w, struct linear_op *o) {
     o->w = whole_at(w, o->w);
     o->type = TYPE_F32;
@@ -83,10 +97,21 @@ static void norm_task(void *arg, size_t task) {
 
 void whole_norm(const struct whole *w, struct pool *pool, const struct host_norm *n, size_t rows, const float *x,
                 const float *saved, const float *dy, float *gradients) {
+    if (n->fixed) return;
     struct norm_way way = {.n = n, .x = x, .saved = saved, .dy = dy, .vectors = rows * n->each};
     way.dw = gradients + (n->w - w->numbers);
     way.db = n->b ? gradients + (n->b - w->numbers) : NULL;
     pool_run(pool, (n->dim + COLUMNS - 1) / COLUMNS, norm_task, &way);
+}
+
+void whole_turned(const struct whole *w, const float *v, const float *dv, float *gradients) {
+    const struct whole_table *t = w->tables;
+    while (t->to != v) t++;
+    float *d = gradients + t->part->at;
+    for (size_t i = 0; i < t->part->n; i++) {
+        size_t at = i % t->cols * t->rows + i / t->cols;
+        d[i] += t->part->rate ? dv[at] * v[at] : dv[at]; // the slope of -exp(x) is itself
+    }
 }
 
 void whole_embed(const struct whole *w, const struct weight *table, const int32_t *ids, size_t rows, const float *dy,

@@ -118,6 +118,60 @@ static void many_rows(void) {
     matmul(TYPE_F32, 2, 35, 1);
 }
 
+// F32 weights whose elements are F16's or BF16's.
+static struct weight exact_weight(enum type exact, size_t outputs, size_t cols) {
+    struct weight w = random_weight(TYPE_F32, outputs, cols);
+    float *x = (float *)(uintptr_t)w.data;
+    uint16_t half;
+    for (size_t i = 0; i < outputs * cols; i++) {
+        type_info(exact)->encode(&x[i], 1, &half);
+        type_decode(exact, &half, 0, 1, &x[i]);
+    }
+    w.exact = exact;
+    return w;
+}
+
+// The device keeps them in 16 bits, and gives the bytes of floats.
+static void floats_of_16_bits(void) {
+    static const size_t rows[] = {1, 2, 5, 13}, cols[] = {16, 33, 576};
+    for (int bf16 = 0; bf16 < 2; bf16++)
+        for (size_t i = 0; i < 12; i++) {
+            size_t n = rows[i / 3], outputs = random_size(1, 40);
+            struct weight w = exact_weight(bf16 ? TYPE_BF16 : TYPE_F16, outputs, cols[i % 3]);
+            float *x = random_floats(n * w.cols), *want = malloc(n * outputs * sizeof *want);
+            for (size_t k = 0; k < n * outputs; k++)
+                want[k] = ref_dot_f(&w, k % outputs, x + k / outputs * w.cols, 0, NULL);
+            check_product(&w, x, n, NULL, want);
+            free(x);
+            free(want);
+            free((void *)w.data);
+        }
+}
+
+// y += b (a x) at once is the two products and the sum.
+static void adapts(void) {
+    for (size_t rows = 1; rows < 9; rows += 3) {
+        struct lora l = {exact_weight(TYPE_F16, 16, 100), random_weight(TYPE_F32, 70, 16)};
+        float *x = random_floats(rows * 100), *y = random_floats(rows * 70), *narrow = malloc(rows * 16 * sizeof *x);
+        float *want = malloc(rows * 70 * sizeof *x), *got = malloc(rows * 70 * sizeof *x);
+        float *work = malloc(adapt_floats(&l, rows) * sizeof *work);
+        for (size_t k = 0; k < rows * 16; k++) narrow[k] = ref_dot_f(&l.a, k % 16, x + k / 16 * 100, 0, NULL);
+        for (size_t k = 0; k < rows * 70; k++) want[k] = y[k] + ref_dot_f(&l.b, k % 70, narrow + k / 70 * 16, 0, NULL);
+        for (int d = 0; d < count; d++) {
+            const struct device_ops *ops = devices[d]->ops;
+            REQUIRE(ops->bind(devices[d], &l.a, NULL) && ops->bind(devices[d], &l.b, NULL));
+            if (d % 2) CHECK(ops->form_make(devices[d], &l.a) && ops->form_make(devices[d], &l.b));
+            memcpy(got, y, rows * 70 * sizeof *y);
+            ops->adapt(devices[d], &(struct adapting){&l, x, rows, got, work}, 1);
+            check_bytes("adapt", d, got, want, rows * 70);
+            ops->unbind(devices[d], &l.a);
+            ops->unbind(devices[d], &l.b);
+        }
+        void *all[] = {x, y, narrow, want, got, work, (void *)(uintptr_t)l.a.data, (void *)(uintptr_t)l.b.data};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    }
+}
+
 // With activations that int8 holds exactly, the quantized product is the exact one up to float's rounding.
 static void exact_on_integers(void) {
     for (uint32_t t = 0; t < TYPE_LIMIT; t++) {
@@ -303,6 +357,8 @@ int main(void) {
     RUN(tiles_of_runs);
     RUN(every_type);
     RUN(many_rows);
+    RUN(floats_of_16_bits);
+    RUN(adapts);
     RUN(exact_on_integers);
     RUN(extremes);
     RUN(any_bits);

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from house import ROOT, command, run
 
+sys.path.append(str(ROOT / "tools/poet"))
+import gutenberg  # pylint: disable=wrong-import-position
+
 SH = shutil.which("sh")
 STUBS = {
     "cc": "exit 0", "meson": "exit 0", "ninja": "exit 0", "python3": "exit 0", "id": 'echo "$FAKE_ID"',
@@ -135,6 +138,23 @@ esac"""
 VENV = "llama-cpp-python-0.3.36/bin/python"
 
 
+def the_poet_learns_verse_alone():
+    """What a printer put between the lines of a poem is none of it."""
+    cases = (  # stanzas, and what is left of them
+        ([["[Illustration]", "The sea is wide,", "the ships are few."]], [["The sea is wide,", "the ships are few."]]),
+        ([["He came[1] at noon", "and went.[*]", "[Illustration: THE TWO", "MULES.]"], ["[Illustration: a", "broken one"]],
+         [["He came at noon", "and went."], ["broken one"]]),
+        ([["A fox", "[in haste]", "ran by."]], [["A fox", "[in haste]", "ran by."]]),
+        ([["FAUST", "Who calls?"], ["MEPHISTOPHELES.", "I do.", "II."]], [["Who calls?"], ["I do.", "II."]]),
+        ([["HERE LIES A KING", "WHO NEVER SLEPT"]], [["HERE LIES A KING", "WHO NEVER SLEPT"]]),
+        ([["First Spirit.", "I rise."], ["Second Spirit.", "I fall."]], [["I rise."], ["I fall."]]),
+        ([["Farewell.", "I go alone."], ["The sun", "is low."]], [["Farewell.", "I go alone."], ["The sun", "is low."]]),
+        ([["One with another.", "A maid"], ["One with another.", "A man"]], [["One with another.", "A maid"], ["One with another.", "A man"]]),
+        ([["FLERIDA. The day is done.", "PALMERIN. Not yet."], ["III. No name."]], [["The day is done.", "Not yet."], ["III. No name."]]),
+    )
+    return [f"{given}: {gutenberg.cleaned(given)}, not {want}" for given, want in cases if gutenberg.cleaned(given) != want]
+
+
 def compare(*options, installed=True, **programs):
     """Runs bench/compare with pretended programs; names with __ for / are paths in the cache folder."""
     with tempfile.TemporaryDirectory() as folder:
@@ -192,5 +212,5 @@ if __name__ == "__main__":
         setup_on_another_distribution_names_the_libraries, setup_check_changes_nothing,
         setup_for_several_machines_is_asked_for, setup_for_another_machine_is_asked_for,
         setup_for_the_page_is_asked_for, totals_are_true, a_build_that_never_ran_is_a_failure,
-        compare_needs_gyr_and_the_files, compare_sets_them_side_by_side, compare_takes_the_best_peer,
+        the_poet_learns_verse_alone, compare_needs_gyr_and_the_files, compare_sets_them_side_by_side, compare_takes_the_best_peer,
         compare_takes_the_tools_of_llama_cpp, compare_says_what_failed)

@@ -49,6 +49,9 @@ static void falcon_rw(void) { describes_and_runs("falcon-rw-1b", "q4_k", "q4_k f
 static void llama(void) { describes_and_runs("llama-1.1b", "q4_0", "q4_0 f32"); }
 static void qwen3(void) { describes_and_runs("qwen3-0.6b", "q8_0", "q8_0 f32"); }
 
+static void mamba(void) { describes_and_runs("mamba-130m", "q4_0", "q4_0 f32 f16"); }
+static void mamba2(void) { describes_and_runs("mamba2-130m", "q8_0", "q8_0 f32"); }
+
 static void gemma2(void) { describes_and_runs("gemma-2-9b", "q4_k", "q4_k f32"); }
 
 // Experts in one tensor, of which a token reads a few.
@@ -122,7 +125,8 @@ int main(void) {
     if (!mkdtemp(folder)) return 1;
     snprintf(file, sizeof file, "%s/m.gguf", folder);
     RUN(falcon_rw);
-    if (!TEST_SLOW) RUN(llama), RUN(qwen3), RUN(gemma2); // the same code with larger vocabularies
+    if (!TEST_SLOW)
+        RUN(llama), RUN(qwen3), RUN(gemma2), RUN(mamba), RUN(mamba2); // the same code with larger vocabularies
     RUN(experts);
     if (!TEST_SLOW) RUN(same_seed_same_file);
     RUN(stopped_leaves_nothing);

@@ -312,17 +312,22 @@ static void ends(void) {
 static void convolutions(void) {
     struct pool *pool = pool_new(2, NULL);
     struct conv_op o = {pool, 40, 6, 4, get("conv.w", 24), get("conv.bias", 6)};
-    float y[240], dx[240];
+    float y[240], dx[240], dw[24] = {0}, db[6] = {0};
     REQUIRE(pool);
     conv_forward(&o, get("conv.x", 240), y);
-    conv_backward(&o, get("conv.dy", 240), dx);
+    conv_backward(&o, get("conv.x", 240), get("conv.dy", 240), dx, dw, db);
     near("conv.y", y, 240);
     near("conv.dx", dx, 240);
+    near("conv.dw", dw, 24);
+    near("conv.dbias", db, 6);
+    memset(y, 0, sizeof y);
+    conv_backward(&o, NULL, get("conv.dy", 240), y, NULL, NULL);
+    CHECK(!memcmp(y, dx, sizeof dx));
     pool_free(pool);
 }
 
 struct recurred {
-    float y[2800], dx[2800], dkey[240], dquery[240], ddt[2800], dbeta[160];
+    float y[2800], dx[2800], dkey[240], dquery[240], ddt[2800], dbeta[160], da[210], ddt_bias[70], dskip[70];
 };
 
 static bool recur(const char *c, const struct recur_op *given, unsigned threads, struct recurred *g) {
@@ -331,7 +336,7 @@ static bool recur(const char *c, const struct recur_op *given, unsigned threads,
     size_t inner = o.heads * o.dim, steps = each ? inner : o.heads, keys = 40 * o.groups * 3;
     struct recur_given in = {get(of(c, "x"), 40 * inner), get(of(c, "key"), keys), get(of(c, "query"), keys),
                              get(of(c, "dt"), 40 * steps), get(of(c, "beta"), 40 * o.heads)};
-    struct recur_back back = {g->dx, g->dkey, g->dquery, g->ddt, g->dbeta};
+    struct recur_back back = {g->dx, g->dkey, g->dquery, g->ddt, g->dbeta, g->da, g->ddt_bias, g->dskip};
     o.pool = pool_new(threads, NULL);
     o.rows = 40, o.size = 3, o.dt_by = 0.8f;
     o.dt_bias = get(of(c, "dt_bias"), steps);
@@ -355,7 +360,8 @@ static void recurrences(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *c = cases[i].name;
         const struct recur_op *o = &cases[i].o;
-        size_t inner = o->heads * o->dim;
+        bool each = o->kind == RECUR_CHANNELS;
+        size_t inner = o->heads * o->dim, steps = each ? inner : o->heads;
         static struct recurred one, three;
         memset(&one, 0, sizeof one);
         memset(&three, 0, sizeof three);
@@ -364,7 +370,10 @@ static void recurrences(void) {
         near(of(c, "dx"), one.dx, 40 * inner);
         near(of(c, "dkey"), one.dkey, 120 * o->groups);
         near(of(c, "dquery"), one.dquery, 120 * o->groups);
-        near(of(c, "ddt"), one.ddt, 40 * (o->kind == RECUR_CHANNELS ? inner : o->heads));
+        near(of(c, "ddt"), one.ddt, 40 * steps);
+        near(of(c, "da"), one.da, each ? 3 * inner : o->heads);
+        near(of(c, "ddt_bias"), one.ddt_bias, steps);
+        near(of(c, "dskip"), one.dskip, steps);
         near(of(c, "dbeta"), one.dbeta, 40 * o->heads);
         CHECK(!memcmp(&one, &three, sizeof one));
     }

@@ -238,6 +238,35 @@ static void models_can_be_trained_on(void) {
     }
 }
 
+// Of two layers of 32; what was written is measured as it was: rates of decay went through their logarithms and back.
+static void states_from_nothing(void) {
+    static const char *const shapes[] = {"mamba-130m", "mamba2-130m"};
+    for (size_t i = 0; i < 2; i++) {
+        static struct watch one, after;
+        gyr_error e = {0};
+        one = after = (struct watch){0};
+        gyr_train_options o = options_of(file_of("state.gguf"), &one);
+        o.shape = (gyr_train_shape){.name = shapes[i], .layers = 2, .hidden = 32};
+        o.steps = 12;
+        REQUIRE(train(&o, &e) == GYR_OK);
+        CHECK(one.step[11].loss < one.step[0].loss - 0.2f);
+        undisturbed_n = read_bytes("state.gguf", undisturbed);
+        o.output = file_of("three.gguf");
+        o.threads = 3;
+        o.progress = NULL;
+        REQUIRE(train(&o, &e) == GYR_OK);
+        same_as_undisturbed("three.gguf");
+        o = options_of(file_of("more.gguf"), &after);
+        o.tokenizer = NULL;
+        o.shape = (gyr_train_shape){0};
+        o.model = file_of("state.gguf");
+        o.steps = 1;
+        o.learning_rate = 1e-12;
+        REQUIRE(train(&o, &e) == GYR_OK);
+        near(after.step[0].bits, one.step[11].bits, 1e-6);
+    }
+}
+
 static void models_can_be_run(void) {
     gyr_error e = {0};
     gyr_model *m = gyr_model_open(file_of("first.gguf"), NULL, &e);
@@ -272,6 +301,12 @@ static void what_does_not_fit_is_refused(void) {
         {{.shape = {.heads = 32}}, GYR_USAGE, "shape: a head's width is odd"},
         {{.shape = {.kv_heads = 3}}, GYR_USAGE, "shape: heads are no multiple of those of keys and values"},
         {{.shape = {.name = "mixtral-8x7b"}}, GYR_USAGE, "shape: gyr trains no experts"},
+        {{.shape = {.name = "mamba-130m"}},
+         GYR_USAGE,
+         "shape: a layer with a state has no heads of attention and no MLP"},
+        {{.shape = {.name = "mamba2-130m", .hidden = 48}},
+         GYR_USAGE,
+         "shape: twice the width is no multiple of a head's"},
         {{.model = "/nowhere.gguf"}, GYR_USAGE, "a model has a tokenizer of its own"},
         {{.hold_out = 1}, GYR_USAGE, "hold-out: a part of the texts, less than 1"},
     };
@@ -285,6 +320,7 @@ static void what_does_not_fit_is_refused(void) {
         if (c.model) o.model = c.model;
         if (c.hold_out > 0) o.hold_out = c.hold_out;
         if (c.shape.name) o.shape.name = c.shape.name;
+        if (c.shape.hidden) o.shape.hidden = c.shape.hidden, o.shape.heads = 0;
         if (c.shape.heads) o.shape.heads = c.shape.heads;
         if (c.shape.kv_heads) o.shape.kv_heads = c.shape.kv_heads;
         CHECK(!gyr_train_open(&o, &e));
@@ -325,6 +361,7 @@ int main(void) {
     RUN(kills_change_no_byte);
     RUN(muon_learns_too);
     RUN(models_can_be_trained_on);
+    RUN(states_from_nothing);
     RUN(models_can_be_run);
     RUN(what_does_not_fit_is_refused);
     RUN(no_numbers_stop_it);

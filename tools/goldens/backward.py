@@ -208,14 +208,15 @@ def recurrences():
     padded = torch.cat((torch.zeros(taps - 1, channels, dtype=torch.float64), x))
     y = bias + sum(w[j] * padded[j:j + rows] for j in range(taps))
     y.backward(dy)
-    put("conv", x=x, w=w, bias=bias, dy=dy, y=y, dx=x.grad)
+    put("conv", x=x, w=w, bias=bias, dy=dy, y=y, dx=x.grad, dw=w.grad, dbias=bias.grad)
     for case, heads, dim, size, groups in (("channels", 1, 70, 3, 1), ("states", 4, 5, 3, 2), ("delta", 4, 5, 3, 2)):
         inner, each = heads * dim, case == "channels"
         x, key, query, dy = draw(rows, inner), draw(rows, groups, size), draw(rows, groups, size), draw(rows, inner)
         key_by = key / key.norm(dim=-1, keepdim=True) if case == "delta" else key
         key = key_by.detach().float().double().requires_grad_()
         dt, dt_bias, beta = draw(rows, inner if each else heads), draw(inner if each else heads), draw(rows, heads)
-        a = -torch.tensor(rng.uniform(0.05, 1.5, (size, inner) if each else heads).astype(np.float32), dtype=torch.float64)
+        rates = -rng.uniform(0.05, 1.5, (size, inner) if each else heads).astype(np.float32)
+        a = torch.tensor(rates, dtype=torch.float64, requires_grad=True)
         skip = draw(inner if each else heads)
         step = torch.nn.functional.softplus(0.8 * dt + dt_bias)
         if case == "states":
@@ -236,7 +237,8 @@ def recurrences():
         y = torch.stack(out)
         y.backward(dy)
         put(case, x=x, key=key, query=query, dt=dt, dt_bias=dt_bias, beta=beta, a=a, skip=skip, dy=dy, y=y, dx=x.grad,
-            dkey=key.grad, dquery=query.grad, ddt=dt.grad,
+            dkey=key.grad, dquery=query.grad, ddt=dt.grad, da=a.grad, ddt_bias=dt_bias.grad,
+            dskip=np.zeros(skip.numel()) if case == "delta" else skip.grad,
             dbeta=beta.grad if case == "delta" else np.zeros((rows, heads)))
 
 

@@ -21,13 +21,15 @@ import torch
 from transformers.utils import logging
 
 HERE = Path(__file__).resolve().parent
-NAMES = ["llama", "gpt-neox", "gpt2", "qwen2", "qwen3", "gemma2", "mixtral", "glm4.5", "gpt-oss"]
+NAMES = ["llama", "gpt-neox", "gpt2", "qwen2", "qwen3", "gemma2", "mixtral", "glm4.5", "gpt-oss", "mamba",
+         "falcon-mamba", "mamba2", "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "gemma4", "llama4"]
 STARTS, KEPT = [0, 20, 45], 250
 
 
 def make(m, out, name, spec):
     with torch.no_grad():
         model, config, drawn, text, *_ = m.build(name, spec)
+    model = model.model if type(model).__name__ == "CacheParams" else model
     model.config._experts_implementation = "eager"  # the grouped products of experts have no double
     model = model.double().eval().requires_grad_(True)
     loss = 0

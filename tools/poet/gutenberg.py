@@ -4,7 +4,8 @@
 usage: tools/poet/gutenberg.py FOLDER POEMS.jsonl.gz OUT.jsonl.gz
 
 FOLDER has the .xml files; POEMS are those that one has. Left out are authors whose year of death is not told or later than 1955, poems that
-POEMS or an earlier file has in the main, and what is no verse. The TEI has spaces between words and signs, which are taken out again.
+POEMS or an earlier file has in the main, and what is no verse. The TEI has spaces between words and signs, which are taken out again;
+so is what a printer put between the lines: captions of pictures, marks of footnotes, headings, and who speaks in a play.
 """
 import argparse
 import gzip
@@ -46,6 +47,34 @@ def joined(text):
     return re.sub(r" ([,.;:!?)])", r"\1", text).replace("  ", " ").strip()
 
 
+NOTE = re.compile(r"\[ ?(?:Illustration|Footnote|Transcriber|Page|Blank Page|Note|Music)\b(?:[^\]]{0,200}\]|[^\]\n]*$)|\[(?:[*A-Z\d]{0,3})\]", re.I | re.M)
+ROMAN = re.compile(r"[IVXLC]+\W*")
+SPEAKER = r"(?:the |of |and )?[A-Z][\w'-]+"
+NAMED = re.compile(rf"(?:{SPEAKER} ?){{1,3}}[.:]")                    # alone at the head of a stanza: "First Spirit."
+CALLED = re.compile(r"((?:[A-Z][A-Z'-]{2,} ?){1,3})[.:]\s+(?=\S)")    # in front of what he says: "FLERIDA. The"
+
+
+def is_heading(line):
+    """A line in capitals, which is a heading, or says who speaks."""
+    return line.isupper() and len(line) < 40 and sum(c.isalpha() for c in line) > 1 and not ROMAN.fullmatch(line)
+
+
+def cleaned(stanzas):
+    """-> the stanzas without what stands between a poem's lines and is none of it"""
+    notes = NOTE.sub(lambda m: re.sub(r"[^\n]+", "", m[0]), "\n\n".join("\n".join(s) for s in stanzas))    # over several lines, too
+    stanzas = [[line.strip() for line in s.split("\n") if line.strip()] for s in notes.split("\n\n")]
+    lines = [line for s in stanzas for line in s]
+    if sum(map(is_heading, lines)) < len(lines) / 2:                 # else it is all capitals, as inscriptions are
+        stanzas = [[line for line in s if not is_heading(line)] for s in stanzas]
+    heads = [s[0] for s in stanzas if len(s) > 1 and NAMED.fullmatch(s[0]) and not ROMAN.fullmatch(s[0])]
+    if len(heads) > 1:                                               # one may be the poem's own; a play has several
+        stanzas = [s[1:] if s and s[0] in heads else s for s in stanzas]
+    calls = [m[1] for line in lines if (m := CALLED.match(line)) and not ROMAN.fullmatch(m[1].strip())]
+    if len(calls) > 1:
+        stanzas = [[CALLED.sub("", line) if (m := CALLED.match(line)) and m[1] in calls else line for line in s] for s in stanzas]
+    return [s for s in stanzas if s]
+
+
 def letters(line):
     return re.sub(r"[^a-z]", "", line.lower())
 
@@ -73,7 +102,7 @@ def poems(path):
         stanzas = [[joined("".join(line.itertext())) for line in part.findall(f"{TEI}l")]
                    for part in group.findall(f"{TEI}lg") if part.get("type") not in ("poem", "part")]
         loose = [joined("".join(line.itertext())) for line in group.findall(f"{TEI}l")]
-        text = "\n\n".join("\n".join(s) for s in stanzas + [loose] if s)
+        text = "\n\n".join(map("\n".join, cleaned([s for s in stanzas + [loose] if s])))
         if text:
             out.append((title if len(title) < 80 else "", text))
     return author, out

@@ -255,6 +255,7 @@ static const struct device_ops ops = {
     .norm = norm,
     .matmul = cpu_matmul,
     .products = cpu_products,
+    .adapt = cpu_adapt,
     .head_products = cpu_head_products,
     .qkv = cpu_qkv,
     .attention = cpu_attention,

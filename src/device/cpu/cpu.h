@@ -34,6 +34,7 @@ bool cpu_form_give(struct device *d, const struct weight *w, size_t at, size_t b
 bool cpu_form_lock(struct device *d, const struct weight *w);
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y);
 void cpu_products(struct device *d, const struct product *list, size_t n);
+void cpu_adapt(struct device *d, const struct adapting *list, size_t n);
 void cpu_head_products(struct device *d, const struct head_products *a);
 void cpu_qkv(struct device *d, const struct qkv *a);
 bool cpu_attention_new(struct cpu *c, gyr_error *e);

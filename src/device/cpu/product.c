@@ -1,4 +1,5 @@
 // Matrix products: activations packed once, then tasks of some tiles and rows each. A cut never changes a result.
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,7 +13,7 @@
 // Packing less than SLICE elements of a row is not worth a task.
 enum { SCRATCH = 32 << 20, ROWS = 512, HUGE = 2 << 20, PANELS = 48 };
 enum { TASK = 128 << 10, ONE_AFTER_ANOTHER = 1 << 20, SMALLER = 4, SLICE = 1024 };
-enum { JOBS = 64 };
+enum { JOBS = 128 };
 
 static size_t min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t pieces(size_t n, size_t size) { return n / size + (n % size != 0); }
@@ -68,6 +69,8 @@ static void pack_tile(void *arg, size_t t) {
     if (is_w16(p->w->type))
         for (struct run r = w16_begin(); w16_next(w16_groups(p->w->cols), &r);)
             p->kernels->tile_w16(p->w, t, &r, out + w16_at(&r));
+    else if (p->w->type == TYPE_F32 && p->w->exact != TYPE_F32)
+        tile_pack_exact(p->w, t, out);
     else
         tile_pack(p->w, t, 0, tile_units_of(p->w), out);
 }
@@ -116,6 +119,7 @@ struct job {
     size_t together, slices, packs;
     // Tasks that multiply, of a batch: `whole` of so many tiles, then of `small`, so that threads end together.
     size_t tiles, whole, small, runs;
+    size_t packed_before, tasks_before; // of the jobs before it
 };
 
 // Products that do not wait for each other.
@@ -140,11 +144,22 @@ static void pack_row(const struct job *j, const struct kernels *k, size_t r, str
         k->pack(x, w->cols, rows, r - first, s, batch);
 }
 
+// The job that task i is of, by where its tasks begin: the last that begins there or before.
+static const struct job *job_of(const struct work *t, size_t i, size_t begins) {
+    size_t low = 0, high = t->n;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        bool before = *(const size_t *)(const void *)((const char *)&t->job[middle] + begins) <= i;
+        *(before ? &low : &high) = middle;
+    }
+    return &t->job[low];
+}
+
 // Rows that lie side by side belong to one thread.
 static void pack_rows(void *arg, size_t i) {
     const struct work *t = arg;
-    const struct job *j = t->job;
-    for (; i >= j->packs; j++) i -= j->packs;
+    const struct job *j = job_of(t, i, offsetof(struct job, packed_before));
+    i -= j->packed_before;
     size_t first = i / j->slices * j->together, slice = i % j->slices;
     struct segments s = {(unsigned)(slice * SEGMENTS / j->slices), (unsigned)((slice + 1) * SEGMENTS / j->slices)};
     for (size_t r = first; r < min(first + j->together, j->a.rows); r++) pack_row(j, t->cpu->kernels, r, s);
@@ -154,8 +169,8 @@ static size_t tasks_of(const struct job *j) { return pieces(j->a.rows, j->batch)
 
 static void multiply(void *arg, size_t i) {
     const struct work *t = arg;
-    const struct job *j = t->job;
-    for (; i >= tasks_of(j); j++) i -= tasks_of(j);
+    const struct job *j = job_of(t, i, offsetof(struct job, tasks_before));
+    i -= j->tasks_before;
     const struct kernels *k = t->cpu->kernels;
     const struct weight *w = j->a.w;
     size_t r = i / j->runs * j->batch, run = i % j->runs, rows = min(j->batch, j->a.rows - r);
@@ -211,6 +226,10 @@ static bool packs_alike(const struct job *a, const struct job *b) {
 // Where the job's activations are packed, `used` bytes being taken; false: there is no room.
 static bool cut_packing(struct work *t, struct job *j, size_t *used) {
     const struct product *a = &j->a;
+    if (a->w->type == TYPE_F32 && a->rows == 1) { // which is packed as it is
+        j->packed = (uint8_t *)(uintptr_t)a->x;
+        return true;
+    }
     for (const struct job *before = t->job; before < j; before++)
         if (packs_alike(before, j)) {
             j->packed = before->packed;
@@ -247,6 +266,8 @@ static bool cut(struct work *t, const struct product *list, size_t n) {
 static void run(struct work *t) {
     size_t packs = 0, tasks = 0;
     for (size_t i = 0; i < t->n; i++) {
+        t->job[i].packed_before = packs;
+        t->job[i].tasks_before = tasks;
         packs += t->job[i].packs;
         tasks += tasks_of(&t->job[i]);
     }
@@ -277,4 +298,35 @@ void cpu_products(struct device *d, const struct product *list, size_t n) {
 
 void cpu_matmul(struct device *d, const struct weight *w, const float *x, size_t rows, const float *bias, float *y) {
     cpu_products(d, &(struct product){w, x, rows, bias, y}, 1);
+}
+
+// ------------------------------------------------------------------------------------- what adapters add
+
+struct adapts {
+    struct cpu *cpu;
+    const struct adapting *list;
+};
+
+// The rows as matmul_f() reads them: one is as it is, more are laid out at `room`.
+static const void *packed_at(const struct kernels *k, const float *x, size_t cols, size_t rows, float *room) {
+    for (size_t r = 0; rows > 1 && r < rows; r++)
+        k->pack(x + r * cols, cols, rows, r, (struct segments){0, SEGMENTS}, room);
+    return rows > 1 ? room : x;
+}
+
+// Both products and the sum by one thread: they are too small for threads to meet in between.
+static void adapt_task(void *arg, size_t i) {
+    const struct adapts *t = arg;
+    const struct adapting *p = &t->list[i];
+    const struct weight *a = &p->lora->a, *b = &p->lora->b;
+    const struct kernels *k = t->cpu->kernels;
+    float *narrow = p->work, *wide = narrow + p->rows * a->rows, *room = wide + p->rows * b->rows;
+    k->matmul_f(a, packed_at(k, p->x, a->cols, p->rows, room), p->rows, NULL, narrow, 0, tile_count(a));
+    k->matmul_f(b, packed_at(k, narrow, a->rows, p->rows, room), p->rows, NULL, wide, 0, tile_count(b));
+    k->add(p->y, wide, p->rows * b->rows);
+}
+
+void cpu_adapt(struct device *d, const struct adapting *list, size_t n) {
+    struct adapts t = {cpu_of(d), list};
+    pool_run(t.cpu->pool, n, adapt_task, &t);
 }

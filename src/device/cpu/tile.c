@@ -239,7 +239,17 @@ size_t tile_bytes(const struct weight *w) {
     const struct form *f = tile_form(w->type);
     if (f) return w->cols / GROUP / f->groups * (f->head + f->groups * f->group);
     if (is_w16(w->type)) return w16_tile_bytes(w->cols);
+    if (w->exact != TYPE_F32) return w->cols * TILE * sizeof(uint16_t);
     return (w->cols + GROUP - 1) / GROUP * GROUP * TILE * sizeof(float);
+}
+
+void tile_pack_exact(const struct weight *w, size_t t, uint8_t *out) {
+    size_t first = t * TILE, rows = w->rows - first < TILE ? w->rows - first : TILE;
+    const float *from = (const float *)w->data + first * w->cols;
+    memset(out, 0, tile_bytes(w));
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = 0; k < w->cols; k++)
+            type_info(w->exact)->encode(from + r * w->cols + k, 1, out + (k * TILE + r) * sizeof(uint16_t));
 }
 
 // Groups of 32 floats of sixteen rows, one of every row side by side. What the matrix lacks is zeros.

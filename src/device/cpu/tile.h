@@ -85,9 +85,13 @@ struct form {
 // NULL for a type that is not quantized.
 const struct form *tile_form(enum type type);
 
-// Bytes of a tile of a matrix bound to the CPU.
+// Bytes of a tile of a matrix bound to the CPU. (Of an F32 matrix whose elements are exact in 16 bits: these, column by
+// column, without those that would fill up the last group.)
 size_t tile_bytes(const struct weight *w);
 static inline size_t tile_count(const struct weight *w) { return w->rows / TILE + (w->rows % TILE != 0); }
+
+// Of such a matrix: tile `t`, whole.
+void tile_pack_exact(const struct weight *w, size_t t, uint8_t *out);
 
 // Writes units [first, first + n) of tile `t`: blocks of a quantized type, groups of 32 weights of
 // F32.

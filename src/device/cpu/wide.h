@@ -13,7 +13,8 @@
 //   w32_add w32_shift8    sums, and 256 times as much, modulo 2^32
 //   w8_codes(v)           bytes from -127 to 127, made ready for w32_dot_low()
 //   wf_load wf_store wf_fill wf_add wf_mul wf_fma wf_neg wf_of(w32) wf_words(w32), its bits
-//   wf_f16 wf_u8 wf_s8 wf_e8m0   from memory: sixteen halves, bytes, signed bytes, halved powers of two (e8m0_half())
+//   wf_f16 wf_bf16 wf_u8 wf_s8 wf_e8m0   from memory: sixteen halves, bytes, signed bytes, halved powers of two
+//                         (e8m0_half())
 //
 // WIDE_TILES x WIDE_ROWS is what the many-rows kernel keeps in registers. FEW rows at most are multiplied as a tile is
 // unpacked, FEW_ROWS with each unpacking; from FETCHED rows on, weights are fetched ahead by instruction

@@ -103,6 +103,12 @@ INLINE wf wf_f16(const void *p) {
     return (wf){_mm256_cvtph_ps(_mm_loadu_si128(p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p + 1))};
 }
 
+INLINE __m256 half_of_wf_bf16(const void *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
+}
+
+INLINE wf wf_bf16(const void *p) { return (wf){half_of_wf_bf16(p), half_of_wf_bf16((const __m128i *)p + 1)}; }
+
 INLINE w32 widen_u8(const void *p) {
     __m128i v = _mm_loadu_si128(p);
     return (w32){_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8))};

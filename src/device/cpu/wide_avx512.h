@@ -71,6 +71,9 @@ INLINE wf wf_neg(wf a) { return -a; }
 INLINE wf wf_words(w32 v) { return _mm512_castsi512_ps(v); }
 INLINE wf wf_of(w32 v) { return _mm512_cvtepi32_ps(v); }
 INLINE wf wf_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+INLINE wf wf_bf16(const void *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
+}
 INLINE wf wf_u8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p))); }
 INLINE wf wf_s8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p))); }
 

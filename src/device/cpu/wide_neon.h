@@ -87,6 +87,11 @@ INLINE wf wf_f16(const void *p) {
     FOUR(wf, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(b + 8 * i))));
 }
 
+INLINE wf wf_bf16(const void *p) {
+    const uint8_t *b = p;
+    FOUR(wf, vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(b + 8 * i)), 16)));
+}
+
 INLINE w32 widen_u8(const void *p) {
     uint8x16_t b = vld1q_u8(p);
     uint16x8_t half[] = {vmovl_u8(vget_low_u8(b)), vmovl_high_u8(b)};

@@ -152,6 +152,13 @@ INLINE wf wf_f16(const void *p) {
     EACH(16, half_to_float(h[i]));
 }
 
+INLINE wf wf_bf16(const void *p) {
+    uint16_t h[16];
+    memcpy(h, p, sizeof h);
+    wf r;
+    EACH(16, float_of_bits((uint32_t)h[i] << 16));
+}
+
 INLINE wf wf_u8(const void *p) {
     const uint8_t *b = p;
     wf r;
