@@ -87,7 +87,10 @@ typedef struct gyr_model gyr_model;
 typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, GYR_KV_Q8 = 3 } gyr_kv_type;
 
 // How ranks share a model out: neighbouring layers on each, which compute one after the other; or some rows of every
-// matrix and some experts of every mixture, which compute at once and send more. AUTO takes what a token takes less
+// matrix and some experts of every mixture, which compute at once and send more. Without ranks, ROWS has all cards of
+// this machine that can be used ("auto"), or all of the kind that `device` names, share the rows of every matrix, where
+// there are two or more; an expert's, too. Where they have no room for that, opening fails with GYR_NO_MEMORY. Without
+// it, cards share layers where none has room for all. AUTO takes what a token takes less
 // time with, by the machines' speeds and how long a message takes; ANSWER the same, or rank 0 alone where it has room
 // for the whole model and is faster, as it is for one answer on machines of one kind.
 typedef enum gyr_split { GYR_SPLIT_AUTO = 0, GYR_SPLIT_LAYERS = 1, GYR_SPLIT_ROWS = 2, GYR_SPLIT_ANSWER = 3 } gyr_split;
@@ -116,7 +119,7 @@ typedef struct gyr_model_options {
     uint64_t tokens;
     uint32_t sequences;
     gyr_kv_type kv_type;
-    gyr_split split; // of a model on ranks, the same on all
+    gyr_split split; // of a model on ranks, the same on all; or on several cards
     float speed; // tokens a second that this machine was measured to decode with it (gyr_plan_keep()): ranks' parts are
                  // as their speeds. 0, or on some rank: what the memories read counts, where the model is large
     // Of a model on a card ("auto", or one that is named): this many of its layers are there, the last ones, and the
@@ -229,7 +232,8 @@ typedef struct gyr_model_info {
                            // model needs 160 GB and cuda:0 has 149"; "" where there was no choice
     uint64_t host_bytes;   // of weight_bytes, what is in the host's memory: all where the device is "cpu"
     uint64_t host_kv_bytes_per_token; // likewise of kv_bytes_per_token
-    uint64_t reserved[3];
+    uint32_t cards;                   // that share its rows (GYR_SPLIT_ROWS), `device` being the first; 0: none do
+    uint64_t reserved[2];
 } gyr_model_info;
 
 // Facts about an open model. The strings live as long as the model.
@@ -800,7 +804,8 @@ GYR_API gyr_status gyr_device_check(size_t index, gyr_error *err);
 // about `seconds` (0: 0.2). Fails as gyr_device_get_info() does.
 GYR_API gyr_status gyr_measure_bandwidth(uint32_t threads, double seconds, double *rate, gyr_error *err);
 
-// The same of the memory that a model is in: a card's, in some milliseconds, while nothing is computed with it. Fails
+// The same of the memory that a model is in: a card's, or the sum of those that share its rows, in some milliseconds,
+// while nothing is computed with it. Fails
 // with GYR_NO_MEMORY where the card has no room for it, and as a step of the model does.
 GYR_API gyr_status gyr_model_measure_read(gyr_model *model, double *rate, gyr_error *err);
 

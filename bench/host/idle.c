@@ -1,6 +1,6 @@
 // A driver whose card computes nothing, in no time: what a step takes with it is the host's (bench/host/measure). It
 // has the facts of an H200. Scores are those that the memory begins with, zeros. With IDLE_BUSY=N a step is there N
-// microseconds after it was asked for.
+// microseconds after it was asked for; with IDLE_CARDS=N there are N cards.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -22,23 +22,29 @@ static int take(void **p, size_t bytes) {
 
 int cuInit(unsigned flags) { return flags ? REFUSED : 0; }
 int cuDriverGetVersion(int *version) { return *version = 13000, 0; }
-int cuDeviceGetCount(int *n) { return *n = 1, 0; }
-int cuDeviceGet(int *device, int index) { return *device = index, index ? NOT_THERE : 0; }
-int cuDeviceTotalMem_v2(size_t *bytes, int device) { return *bytes = (size_t)150 << 30, device; }
-int cuDevicePrimaryCtxRetain(void **context, int device) { return device ? NOT_THERE : give(context); }
-int cuDevicePrimaryCtxRelease_v2(int device) { return device; }
+
+static int cards(void) {
+    const char *n = getenv("IDLE_CARDS");
+    return n ? (int)strtol(n, NULL, 10) : 1;
+}
+
+int cuDeviceGetCount(int *n) { return *n = cards(), 0; }
+int cuDeviceGet(int *device, int index) { return *device = index, index < cards() ? 0 : NOT_THERE; }
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { return *bytes = (size_t)150 << 30, 0; }
+int cuDevicePrimaryCtxRetain(void **context, int device) { return give(context); }
+int cuDevicePrimaryCtxRelease_v2(int device) { return 0; }
 int cuCtxSetCurrent(void *context) { return 0; }
 int cuMemGetInfo_v2(size_t *left, size_t *total) { return *left = *total = (size_t)150 << 30, 0; }
 
 int cuDeviceGetName(char *name, int size, int device) {
     snprintf(name, (size_t)size, "idle");
-    return device;
+    return 0;
 }
 
 int cuDeviceGetAttribute(int *value, int which, int device) {
     static const int known[][2] = {{1, 1024}, {10, 32}, {16, 132}, {75, 9}, {76, 0}, {97, 227 << 10}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i][0] == which) return *value = known[i][1], device;
+        if (known[i][0] == which) return *value = known[i][1], 0;
     return REFUSED;
 }
 
@@ -50,6 +56,10 @@ int cuMemsetD8Async(void *p, unsigned char byte, size_t n, void *stream) { retur
 int cuMemcpyHtoDAsync_v2(void *to, const void *from, size_t n, void *stream) { return 0; }
 int cuMemcpyDtoHAsync_v2(void *to, const void *from, size_t n, void *stream) { return 0; }
 int cuMemcpyDtoDAsync_v2(void *to, const void *from, size_t n, void *stream) { return 0; }
+int cuMemcpyPeerAsync(void *to, void *to_card, const void *from, void *from_card, size_t n, void *stream) { return 0; }
+int cuDeviceCanAccessPeer(int *can, int device, int peer) { return *can = 1, 0; }
+int cuCtxEnablePeerAccess(void *peer, unsigned flags) { return 0; }
+int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { return 0; }
 int cuStreamCreate(void **stream, unsigned flags) { return give(stream); }
 int cuStreamDestroy_v2(void *stream) { return 0; }
 int cuEventCreate(void **event, unsigned flags) { return give(event); }

@@ -10,9 +10,10 @@
 
 enum { STEPS = 1 << 16 };
 
-enum call { ENTER, SET, WRITE, LAUNCH, GRAPH, COPY, READ, MARK, ASK, CALLS };
-static const char *const names[CALLS] = {"choose the card", "set",  "write", "launch", "launch a graph",
-                                         "copy on card",    "read", "mark",  "ask"};
+enum call { ENTER, SET, WRITE, LAUNCH, GRAPH, COPY, TAKE, READ, MARK, AWAIT, ASK, CALLS };
+static const char *const names[CALLS] = {
+    "choose the card", "set", "write", "launch", "launch a graph", "copy on card", "take from one", "read", "mark",
+    "wait for one",    "ask"};
 
 // Microseconds from the end of the step before: when a kind of call first began and last ended, and how long all took.
 struct step {
@@ -76,6 +77,9 @@ COUNTED(LAUNCH, cuLaunchKernel,
 COUNTED(LAUNCH, cuLaunchKernelEx, (const void *config, void *function, void **parameters, void **extra),
         (config, function, parameters, extra))
 COUNTED(GRAPH, cuGraphLaunch, (void *exec, void *stream), (exec, stream))
+COUNTED(TAKE, cuMemcpyPeerAsync, (void *to, void *to_card, const void *from, void *from_card, size_t n, void *stream),
+        (to, to_card, from, from_card, n, stream))
+COUNTED(AWAIT, cuStreamWaitEvent, (void *stream, void *event, unsigned flags), (stream, event, flags))
 COUNTED(MARK, cuEventRecord, (void *event, void *stream), (event, stream))
 COUNTED(ASK, cuEventQuery, (void *event), (event))
 

@@ -38,7 +38,7 @@ static const struct option options[] = {
     {"gpu-layers", 0, "N", "layers on the card, the others on the CPU", OPTION_WHOLE, FIELD(gpu_layers), 1, 1e6},
     {"cpu-experts", 0, NULL, "a mixture's experts stay on the CPU", OPTION_FLAG, FIELD(cpu_experts)},
     {"no-cpu", 0, NULL, "refuse what the cards have no room for", OPTION_FLAG, FIELD(no_cpu)},
-    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
+    {"split", 0, SPLITS, "how ranks or cards share the model", OPTION_CHOICE, FIELD(split)},
     {"kv-type", 0, KV_TYPES, "the KV cache's type", OPTION_CHOICE, FIELD(kv_type), .alias = "kv", .group = "Memory"},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"lock", 0, NULL, "keep the weights in memory", OPTION_FLAG, FIELD(lock)},
@@ -203,7 +203,8 @@ static gyr_status look_at_device(struct bench *b, gyr_error *e) {
 
 static void keep_card(const struct bench *b, const struct measured *m) {
     gyr_error e = {0};
-    if (b->o->no_cache || !(m->roofs.read > 0) || !gyr_plan_keep_read(&b->device, m->roofs.read, &e)) return;
+    if (b->o->no_cache || b->info.cards || !(m->roofs.read > 0) || !gyr_plan_keep_read(&b->device, m->roofs.read, &e))
+        return;
     say_dim("not kept for gyr devices: %s", e.message);
 }
 

@@ -28,7 +28,7 @@ static const struct option options[] = {
     {"pooling", 0, "mean|cls|last", "pool so, not as the model says", OPTION_CHOICE, FIELD(pooling)},
     {"raw", 0, NULL, "do not make vectors of length 1", OPTION_FLAG, FIELD(raw)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024},
-    {"split", 0, SPLITS, "how ranks share the model (else as is fast)", OPTION_CHOICE, FIELD(split)},
+    {"split", 0, SPLITS, "how ranks or cards share the model", OPTION_CHOICE, FIELD(split)},
     {"oversize", 0, NULL, "run a model larger than memory, from the disk", OPTION_FLAG, FIELD(oversize)},
     {"no-cache", 0, NULL, "keep no rewritten weights for the next start", OPTION_FLAG, FIELD(no_cache)},
     {0}};

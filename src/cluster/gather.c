@@ -4,15 +4,6 @@
 
 #include <stdlib.h>
 
-struct range spread_range(const struct spread *s, uint32_t i, size_t n, size_t grain) {
-    size_t units = (n + grain - 1) / grain;
-    size_t first = i ? (size_t)(s->end[i - 1] * (double)units + 0.5) : 0;
-    size_t end = i + 1 < s->count ? (size_t)(s->end[i] * (double)units + 0.5) : units;
-    first = first * grain < n ? first * grain : n;
-    end = end * grain < n ? end * grain : n;
-    return (struct range){first, end - first};
-}
-
 static void tell_failure(struct spread *s) {
     for (uint32_t i = 0; i < s->count && !s->told; i++)
         if (i != s->own) ranks_send_failure(s->ranks, i, PARCEL_SLICE, s->pass, &s->failed, NULL);

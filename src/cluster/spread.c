@@ -5,23 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRAIN = 32, FEW = 2 * GRAIN, TOGETHER = 16 }; // rows; rows that are not worth a message; products in a list
+enum { TOGETHER = 16 }; // products in a list
 
 static struct spread *of(struct device *d) { return d->front; }
 
-// Whether all ranks have all of a matrix.
-static bool is_whole(const struct weight *w) {
-    return w->place == WEIGHT_WHOLE || (w->place == WEIGHT_ROWS && w->rows < FEW);
-}
-
 // The rows of a matrix that rank i has.
 static struct range rows_of(const struct spread *s, const struct weight *w, uint32_t i) {
-    if (is_whole(w)) return (struct range){0, w->rows};
-    return spread_range(s, i, w->rows, GRAIN);
+    if (shares_is_whole(w)) return (struct range){0, w->rows};
+    return shares_rows(&s->shares, i, w->rows);
 }
 
 static bool has_expert(const struct spread *s, uint32_t i, size_t experts, size_t expert) {
-    struct range r = spread_range(s, i, experts, 1);
+    struct range r = shares_range(&s->shares, i, experts, 1);
     return expert >= r.first && expert - r.first < r.n;
 }
 
@@ -67,7 +62,7 @@ struct listed {
 
 static struct piece piece_of_product(const struct spread *s, void *arg, size_t k, uint32_t rank) {
     const struct product *a = ((const struct listed *)arg)->list + k;
-    struct range r = is_whole(a->w) ? (struct range){0, 0} : rows_of(s, a->w, rank);
+    struct range r = shares_is_whole(a->w) ? (struct range){0, 0} : rows_of(s, a->w, rank);
     return (struct piece){a->y, a->w->rows, a->rows, r.first, r.n};
 }
 
@@ -77,7 +72,7 @@ static struct product part_of_product(const struct spread *s, const struct produ
     *part = part_of(s, a->w);
     struct range r = rows_of(s, a->w, s->own);
     const dfloat *bias = a->bias ? a->bias + r.first : NULL;
-    return (struct product){part, a->x, a->rows, bias, is_whole(a->w) ? a->y : to};
+    return (struct product){part, a->x, a->rows, bias, shares_is_whole(a->w) ? a->y : to};
 }
 
 static void some_products(struct spread *s, const struct product *list, size_t n) {
@@ -88,7 +83,7 @@ static void some_products(struct spread *s, const struct product *list, size_t n
     bool shared = false;
     for (size_t k = 0; k < n; k++) {
         floats += list[k].rows * piece_of_product(s, &all, k, s->own).n;
-        shared |= !is_whole(list[k].w);
+        shared |= !shares_is_whole(list[k].w);
     }
     bool in_place = n == 1 && list->rows == 1; // where it belongs, it lies side by side
     if (s->failed.status || (!in_place && !spread_room(s, &s->parts, &s->room_parts, floats))) return;
@@ -163,7 +158,7 @@ static bool sort(struct spread *s, struct places *p, gyr_error *e) {
 
 // The places of a rank's experts.
 static struct range places_of(const struct spread *s, const struct places *p, uint32_t rank) {
-    struct range r = spread_range(s, rank, p->a->n, 1);
+    struct range r = shares_range(&s->shares, rank, p->a->n, 1);
     return (struct range){p->expert[r.first], p->expert[r.first + r.n] - p->expert[r.first]};
 }
 
@@ -197,7 +192,7 @@ static void map(struct spread *s, struct maps *m, const struct linear *l, const 
 // What this rank's experts make of their places.
 static void own_experts(struct spread *s, const struct places *p) {
     const struct experts *a = p->a;
-    struct range all = places_of(s, p, s->own), mine = spread_range(s, s->own, a->n, 1);
+    struct range all = places_of(s, p, s->own), mine = shares_range(&s->shares, s->own, a->n, 1);
     size_t hidden = a->hidden, wide = a->wide, n = a->rows * a->used;
     struct maps m = {.n = 0};
     if (!all.n) return;
@@ -256,7 +251,10 @@ void spread_begin(struct spread *s, uint32_t pass) {
     s->told = false;
 }
 
-double spread_own(const struct spread *s) { return s->end[s->own] - (s->own ? s->end[s->own - 1] : 0); }
+double spread_own(const struct spread *s) {
+    const double *end = s->shares.end;
+    return end[s->own] - (s->own ? end[s->own - 1] : 0);
+}
 
 static void put_in_front(struct spread *s) {
     s->ops = *s->inner;
@@ -275,7 +273,6 @@ static void put_in_front(struct spread *s) {
 }
 
 struct spread *spread_new(struct device *d, struct ranks *ranks, const double *part, gyr_error *e) {
-    double all = 0, sum = 0;
     if (d->ops->ready || d->front)
         return fail_null(e, GYR_UNSUPPORTED, "%s: products cannot be shared out on it yet; share out the layers",
                          d->ops->kind);
@@ -283,12 +280,10 @@ struct spread *spread_new(struct device *d, struct ranks *ranks, const double *p
     if (s)
         *s = (struct spread){
             .d = d, .inner = d->ops, .ranks = ranks, .own = ranks_own(ranks), .count = ranks_count(ranks)};
-    if (!s || !(s->end = calloc(s->count, sizeof *s->end))) {
+    if (!s || !shares_new(&s->shares, s->count, part)) {
         free(s);
         return fail_memory(e, "ranks"), NULL;
     }
-    for (uint32_t i = 0; i < s->count; i++) all += part[i];
-    for (uint32_t i = 0; i < s->count; i++) s->end[i] = (sum += part[i]) / all;
     put_in_front(s);
     return s;
 }
@@ -303,6 +298,6 @@ void spread_free(struct spread *s) {
     buf_free(&s->in);
     free(s->chosen);
     free(s->by);
-    free(s->end);
+    shares_free(&s->shares);
     free(s);
 }

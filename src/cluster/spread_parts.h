@@ -3,6 +3,7 @@
 #define CLUSTER_SPREAD_PARTS_H
 
 #include "base/buf.h"
+#include "cluster/shares.h"
 #include "cluster/spread.h"
 
 struct spread {
@@ -11,7 +12,7 @@ struct spread {
     struct device_ops ops;
     struct ranks *ranks;
     uint32_t own, count, pass;
-    double *end; // [count]: where each rank's part ends, of 1
+    struct shares shares;
     gyr_error failed;
     bool told;     // and the others know
     dfloat *parts; // of this rank's products; and of another one's, on their way to their places
@@ -22,19 +23,6 @@ struct spread {
     float *by;
     size_t room_places;
 };
-
-// Columns [first, first + n) of y, `rows` times, that a rank has made.
-struct piece {
-    dfloat *y;
-    size_t row, rows;
-    size_t first, n;
-};
-
-// Which of n things rank i has: in multiples of `grain`.
-struct range {
-    size_t first, n;
-};
-struct range spread_range(const struct spread *s, uint32_t i, size_t n, size_t grain);
 
 // Memory of the device for so many floats; false after the pass was failed.
 bool spread_room(struct spread *s, dfloat **p, size_t *room, size_t floats);

@@ -39,7 +39,8 @@ struct weight {
     enum type exact;
     struct device *on; // to which weight_bind() bound it
     // Who has it, where products are shared out among ranks (cluster/spread.h): each some of the rows, all all of it,
-    // or one all of it, by the expert that it is of: WEIGHT_EXPERT and which one, of so many.
+    // or one all of it, by the expert that it is of: WEIGHT_EXPERT and which one, of so many. Cards of one machine
+    // (cluster/cards.h) have some of the rows of an expert's, too.
     uint32_t place, of;
 };
 enum { WEIGHT_ROWS, WEIGHT_WHOLE, WEIGHT_EXPERT };
@@ -204,9 +205,15 @@ struct expert {
     struct linear gate, up, down;
 };
 
+// Of a mixture all of it, or one step, where something is done in between: what goes into the experts' last matrices
+// (`inner`); what these give (`given`); the sum of that (`out`). The matrices of the first and the second may then have
+// other numbers of rows than `wide` and `hidden` of the others say: `wide` is that of the step's gates.
+enum mixing { MIX_ALL, MIX_INNER, MIX_GIVEN, MIX_SUM };
+
 // A mixture (Shazeer et al., 2017): out[r] = the sum over its `used` chosen experts of weight * expert(x[r]), in the
 // order of choice; with `at_input`, of expert(weight * x[r]).
 struct experts {
+    enum mixing step; // anything but MIX_ALL needs device_ops.mixes_in_steps
     size_t rows, hidden, wide, n, used;
     const struct expert *expert; // [n]; in place as weights are
     const struct lora *lora;     // [n][3]: of gates, ups and downs; NULL: none. Needs device_ops.adapts_experts
@@ -225,11 +232,17 @@ struct experts {
     dint *places;
 };
 
+// Where addresses of the device's memory lie among bytes: `n` of them, the first at byte `at`, `step` bytes apart.
+struct addresses {
+    size_t at, step, n;
+};
+
 struct device_ops {
     const char *kind;    // "cpu"
     uint32_t form;       // of weights: another number, other bytes
     size_t rows;         // of a batch, at most: more are no faster
     bool adapts_experts; // experts() adds what struct experts.lora says
+    bool mixes_in_steps; // experts() does what struct experts.step says
     void (*close)(struct device *d);
 
     // Waits until all is computed that was asked for. False, with the error set, if something went wrong since the last
@@ -253,6 +266,22 @@ struct device_ops {
     void (*write)(struct device *d, void *dst, const void *src, size_t bytes); // from the host, read at once
     void (*read)(struct device *d, void *dst, const void *src, size_t bytes);  // to the host, there after sync()
     void (*copy)(struct device *d, void *dst, const void *src, size_t bytes);  // on the device
+    // write() of bytes among which are addresses of this device's memory, or NULLs. No such function: they are written
+    // as they are (device_write_addresses()).
+    void (*write_addresses)(struct device *d, void *dst, const void *src, size_t bytes, const struct addresses *list,
+                            size_t n);
+
+    // Several devices that are one have the list of them. No such function: it is one.
+    struct device *const *(*parts)(struct device *d, size_t *n);
+
+    // Between devices, without the host. reaches(): whether take() can take from that one, and makes it ready to; each
+    // of the two is asked. offer(): what was asked for up to here is what others may take. await(): what is asked for
+    // from here on comes behind the last offer() of `from`. take(): bytes of the memory of `from`. No such functions:
+    // what crosses goes by way of the host.
+    bool (*reaches)(struct device *d, struct device *from);
+    void (*offer)(struct device *d);
+    void (*await)(struct device *d, struct device *from);
+    void (*take)(struct device *d, void *dst, struct device *from, const void *src, size_t bytes);
 
     // Makes a weight ready, from its bytes; unbind() frees what that took.
     bool (*bind)(struct device *d, struct weight *w, gyr_error *e);
@@ -344,6 +373,10 @@ struct device *device_open(const char *name, unsigned threads, gyr_error *e);
 // The device's host_alloc() and host_free(), or malloc() and free().
 void *device_host_alloc(struct device *d, size_t bytes, gyr_error *e);
 void device_host_free(struct device *d, void *p);
+
+// The device's write_addresses(), or write().
+void device_write_addresses(struct device *d, void *dst, const void *src, size_t bytes, const struct addresses *list,
+                            size_t n);
 
 // The i-th device of all kinds: which one of its kind it is. NULL: there are no more.
 const struct device_kind *device_at(size_t i, size_t *index);

@@ -67,6 +67,14 @@ void device_host_free(struct device *d, void *p) {
         d->ops->host_free(d, p);
 }
 
+void device_write_addresses(struct device *d, void *dst, const void *src, size_t bytes, const struct addresses *list,
+                            size_t n) {
+    if (d->ops->write_addresses)
+        d->ops->write_addresses(d, dst, src, bytes, list, n);
+    else
+        d->ops->write(d, dst, src, bytes);
+}
+
 // Kinds that have memory of their own.
 static const struct {
     const char *kind;
@@ -79,7 +87,19 @@ bool device_has_read_rate(const struct device *d) {
     return false;
 }
 
+// Devices that are one read at once.
+static bool rate_of_all(struct device *d, double *rate, gyr_error *e) {
+    size_t n;
+    struct device *const *list = d->ops->parts(d, &n);
+    double one, all = 0;
+    for (size_t i = 0; i < n; all += one, i++)
+        if (!device_read_rate(list[i], &one, e)) return false;
+    *rate = all;
+    return true;
+}
+
 bool device_read_rate(struct device *d, double *rate, gyr_error *e) {
+    if (d->ops->parts) return rate_of_all(d, rate, e);
     for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
         if (!strcmp(apart[i].kind, d->ops->kind)) return apart[i].read_rate(d, rate, e);
     return fail(e, GYR_UNSUPPORTED, "%s: its memory is the host's", d->ops->kind);

@@ -75,12 +75,16 @@ static void swap(struct gyr_model *m, struct gyr_model *to) {
 static uint64_t worn(const struct gyr_model *m) {
     uint64_t left = m->placement.taken, lost = 0;
     for (uint32_t k = 0; k < m->on.sides; k++) {
-        struct device *d = m->on.device[k];
+        struct device *d = m->on.device[k], *const *list = &d;
+        size_t n = 1;
         gyr_error said;
         if (!d->ops->ready) continue; // the CPU
-        uint64_t bit = left & -left;  // cards are sides in their order
-        left &= ~bit;
-        if (!d->ops->sync(d, &said)) lost |= bit;
+        if (d->ops->parts) list = d->ops->parts(d, &n);
+        for (size_t i = 0; i < n; i++) {
+            uint64_t bit = left & -left; // cards are sides, or parts of one, in their order
+            left &= ~bit;
+            if (!list[i]->ops->sync(list[i], &said)) lost |= bit;
+        }
     }
     return lost ? lost : m->placement.taken;
 }

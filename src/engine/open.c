@@ -166,10 +166,10 @@ static void tell_failure(const gyr_model_options *o, gyr_error *e) {
 static gyr_model *open_source(struct source *s, const gyr_model_options *o, gyr_error *e);
 
 // What is wrong with the model is said again by the CPU; what is wrong with the card, is no reason not to have an
-// answer.
+// answer. Where none was found that can do what was asked for, that is the error.
 static gyr_model *open_on_cpu(struct gyr_model *failed, struct source *s, const gyr_model_options *o, gyr_error *e) {
     bool card = place_is_open(o) && !place_is_shared(o) && !s->again && !(o && o->no_cpu) &&
-                strcmp(failed->placement.device, "cpu");
+                *failed->placement.device && strcmp(failed->placement.device, "cpu");
     bool its = e->status == GYR_NO_MEMORY || e->status == GYR_DEVICE || e->status == GYR_UNSUPPORTED;
     gyr_model_close(failed);
     if (!card || !its) return NULL;
@@ -271,4 +271,7 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .device = m->placement.device,
                              .placement = m->placement.why};
     host_share(m, kv, info);
+    size_t cards = 0;
+    if (m->device->ops->parts) m->device->ops->parts(m->device, &cards);
+    info->cards = (uint32_t)cards;
 }

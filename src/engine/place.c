@@ -26,6 +26,9 @@ bool place_is_allowed(const gyr_model_options *o, bool ranks, const char *path, 
     if (!o) return true;
     if (ranks && place_is_shared(o))
         return fail(e, GYR_USAGE, "%s: each rank has one device; leave out --gpu-layers and --cpu-experts", path);
+    if (!ranks && place_is_shared(o) && place_is_rows(o))
+        return fail(e, GYR_USAGE,
+                    "%s: --split rows gives each card rows of all; leave out --gpu-layers and --cpu-experts", path);
     if (!o->no_cpu) return true;
     if (place_is_shared(o))
         return fail(e, GYR_USAGE, "%s: --no-cpu leaves the CPU nothing; leave out --gpu-layers and --cpu-experts",
@@ -225,6 +228,7 @@ static bool find_card(struct placement *p, struct homes *on, const struct checkp
     struct card k;
     double need = 0;
     gyr_error made = {0};
+    if (place_is_rows(o) && (!place_rows(p, on, c, o, NULL, e) || on->sides)) return on->sides;
     for (size_t i = 0; place_next(&k, &i, p, o);) {
         if (place_is_shared(o)) return share_as_asked(p, on, &k, c, o, e);
         bool known = need || count(&need, c, o, k.rows, &made); // else the CPU says what is wrong
@@ -281,6 +285,8 @@ static struct card card_of(struct device *d, const struct placement *p) {
 bool place_named(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
                  bool part, gyr_error *e) {
     const char *name = name_of(o);
+    bool kind = *name && strcmp(name, "cpu") && !strchr(name, ':');
+    if (kind && !part && place_is_rows(o) && (!place_rows(p, on, c, o, name, e) || on->sides)) return on->sides;
     struct device *d = device_open(name, o ? o->threads : 0, e);
     double need;
     if (!d) return false;

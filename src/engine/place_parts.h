@@ -42,6 +42,12 @@ bool place_fill(struct parting *s, const struct share_needs *n, double room, boo
 bool place_hand(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
                 gyr_error *e);
 
+// Shares out the rows of its matrices, among all cards of a kind (NULL: of any) that can be used, where there are two
+// or more. True also where there are not: *on then has none. And whether the options ask for it.
+bool place_is_rows(const gyr_model_options *o);
+bool place_rows(struct placement *p, struct homes *on, const struct checkpoint *c, const gyr_model_options *o,
+                const char *kind, gyr_error *e);
+
 // Says that the cards have no room for all of the model, that the CPU may have nothing, and what would fit; of a card
 // that was open, the one that has the most room. One without a name: there is none. False.
 bool place_refuse(const struct card *k, const struct checkpoint *c, const gyr_model_options *o, gyr_error *e);

@@ -161,6 +161,20 @@ static void put_rows(const struct desk *d, const struct model *m, const struct l
     }
 }
 
+// Where the addresses are: the slabs', and those of the rows' states.
+static void write_over(const struct desk *d, const struct model *m, const struct layout *l) {
+    struct device *on = m->on.device[d->side];
+    struct addresses list[1 + 2 * 2] = {{l->at[SLABS], sizeof(dslab), l->slabs}};
+    size_t n = 1;
+    for (int i = 0; i < 4; i++) {
+        size_t rows = i < 2 ? l->rows : l->keeps ? l->wanted : 0, part = (i < 2 ? ROWS : KEPT) + (size_t)i % 2;
+        if (i % 2 && !m->h.chunk) continue;
+        list[n++] =
+            (struct addresses){l->at[part] + offsetof(struct attention_row, state), sizeof(struct attention_row), rows};
+    }
+    device_write_addresses(on, d->there, d->host, l->at[PARTS], list, n);
+}
+
 static struct view view_of(const struct desk *d, const struct model *m, const struct layout *l, enum part_of first) {
     const dbyte *at[KEPT - ALL], *pages = d->there + l->at[PAGES];
     for (int i = 0; i < KEPT - ALL; i++) at[i] = d->there + l->at[(int)first + i];
@@ -198,7 +212,7 @@ bool describe(struct desk *d, const struct model *m, const struct kv_cache *kv, 
     if (!make_room(d, m, l.at[PARTS], e) || !cover_both(d, m, kv->far, l.longest, e)) return false;
     put_rows(d, m, &l, rows, kv->far);
     if (l.slabs) memcpy(d->host + l.at[SLABS], kv->part[d->side].slab, l.slabs * sizeof(dbyte *));
-    m->on.device[d->side]->ops->write(m->on.device[d->side], d->there, d->host, l.at[PARTS]);
+    write_over(d, m, &l);
     *out = (struct description){.wanted = l.wanted,
                                 .tokens = (const dint *)(d->there + l.at[TOKENS]),
                                 .positions = (const dint *)(d->there + l.at[POSITIONS]),

@@ -1,5 +1,6 @@
 #include "model/needs.h"
 
+#include "cluster/cards.h"
 #include "device/count.h"
 #include "model/bind.h"
 #include "model/kv_cache.h"
@@ -10,32 +11,38 @@
 
 struct sum {
     struct device *d;
-    double bytes;
+    double bytes, whole; // whole: of those that cards that share rows have all of
 };
 
 static bool add(void *arg, struct weight *w) {
     struct sum *s = arg;
     size_t form = s->d->ops->form_bytes(s->d, w);
-    s->bytes += (double)(form ? form : w->rows * type_row_bytes(w->type, w->cols));
+    double bytes = (double)(form ? form : w->rows * type_row_bytes(w->type, w->cols));
+    s->bytes += bytes;
+    s->whole += cards_have_whole(w) ? bytes : 0;
     return true;
 }
 
 void needs_weights(struct needs *n, struct model *m) {
     struct device *d = m->device;
-    struct sum layers = {d, 0}, rest = {d, 0};
+    struct sum layers = {.d = d}, rest = {.d = d};
     for (uint32_t i = 0; i < m->h.layers; i++) layer_matrices(&m->layers[i], &m->h, add, &layers);
     if (m->inputs.project.w.rows) add(&rest, &m->inputs.project.w);
     if (m->output.rows) add(&rest, &m->output);
     const struct weight *tables[] = {&m->embedding, &m->positions, &m->types, &m->inputs.table.w};
     bool formed = m->output.rows && d->ops->form_bytes(d, &m->output);
+    double products = layers.bytes + rest.bytes, looked_up = 0;
     *n = (struct needs){0};
     for (int i = 0; i < 4; i++) {
         bool shared = i == 0 && m->tied && m->output.rows;
-        if (!tables[i]->rows || (shared && !formed)) continue;
         double bytes = (double)tables[i]->rows * (double)type_row_bytes(tables[i]->type, tables[i]->cols);
+        looked_up += bytes;
+        if (!tables[i]->rows || (shared && !formed)) continue;
         rest.bytes += bytes;
         if (!shared) n->tables += bytes;
     }
+    n->whole = layers.whole + rest.whole + looked_up;
+    n->split = products - layers.whole - rest.whole;
     n->layers = layers.bytes;
     n->rest = rest.bytes;
     n->parameters = m->parameters;
@@ -66,7 +73,7 @@ static void share_layer(struct share_needs *n, struct model *m, uint32_t i, stru
     struct layer *l = &m->layers[i];
     struct layer_needs *to = &n->layer[i];
     struct hyperparameters others = m->h;
-    struct sum all = {m->device, 0}, rest = {m->device, 0};
+    struct sum all = {.d = m->device}, rest = {.d = m->device};
     others.experts = 0;
     layer_matrices(l, &m->h, add, &all);
     layer_matrices(l, &others, add, &rest);
@@ -79,7 +86,7 @@ static void share_layer(struct share_needs *n, struct model *m, uint32_t i, stru
 
 static double input_bytes(struct model *m) {
     const struct weight *tables[] = {&m->embedding, &m->positions, &m->types, &m->inputs.table.w};
-    struct sum all = {m->device, 0};
+    struct sum all = {.d = m->device};
     if (m->inputs.project.w.rows) add(&all, &m->inputs.project.w);
     for (int i = 0; i < 4; i++)
         if (tables[i]->rows)
@@ -91,7 +98,7 @@ static bool share_model(struct share_needs *n, struct model *m, const struct use
     size_t slab = SLAB_PAGES * PAGE_TOKENS, slabs = u->tokens / slab + (u->tokens % slab != 0);
     struct kv_layout cache = kv_cache_layout(&m->h, kv_cache_wanted(m->type, u->kv_type));
     double state = (double)recurrence_floats(&m->h.recurrence) * sizeof(float) * (double)u->sequences;
-    struct sum output = {m->device, 0};
+    struct sum output = {.d = m->device};
     if (m->family->encoder || m->h.bidirectional) return true;
     n->layers = m->h.layers;
     n->layer = calloc(n->layers, sizeof *n->layer);

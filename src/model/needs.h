@@ -8,6 +8,7 @@
 struct needs {
     double layers, rest; // weights: of all layers, and what belongs to none of them
     double tables;       // of `rest`, tables of which rows are looked up and nothing else
+    double whole, split; // the same by cards that share rows (cluster/cards.h): what each has, and what they share
     double cache, states;
     double work; // activations of a batch
     uint64_t parameters;

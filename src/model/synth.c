@@ -430,7 +430,7 @@ static void list_names(struct buf *b) {
 static bool prepare(struct job *j, bool encoded, gyr_error *e) {
     const gyr_synth_options *o = j->o;
     if (!o->shape || !o->type || !o->output) return fail(e, GYR_USAGE, "synth: give a shape, a type and a file");
-    j->shape = shape_by_name(o->shape);
+    if (!j->shape) j->shape = shape_by_name(o->shape);
     if (!j->shape) {
         struct buf b = {0};
         list_names(&b);
@@ -488,8 +488,10 @@ static bool prepare_blank(struct job *j, gyr_error *e) {
     return list_parts(j, e);
 }
 
-bool synth(const gyr_synth_options *o, gyr_error *e) {
-    struct job j = {.o = o};
+bool synth(const gyr_synth_options *o, gyr_error *e) { return synth_shape(NULL, o, e); }
+
+bool synth_shape(const struct shape *shape, const gyr_synth_options *o, gyr_error *e) {
+    struct job j = {.o = o, .shape = shape};
     bool ok = prepare(&j, true, e) && (j.w = gguf_writer_new(o->output, e)) && put_head(&j, e);
     for (size_t i = 0; ok && i < j.n; i++) ok = write_part(&j, &j.parts[i], e);
     if (j.w) {

@@ -7,6 +7,9 @@
 
 bool synth(const gyr_synth_options *o, gyr_error *e);
 
+// The same in a shape of the caller's; NULL: in the one that the options name.
+bool synth_shape(const struct shape *shape, const gyr_synth_options *o, gyr_error *e);
+
 // The same shape without the weights: a checkpoint whose matrices are zeros that take neither memory nor disk. Any type
 // that gyr reads.
 struct checkpoint *synth_hollow(const char *shape, const char *type, gyr_error *e);

@@ -1,7 +1,10 @@
 // A model that is shared out between a device with memory of its own (device/stand_in.h) and the CPU: wherever it is
-// cut, and wherever its experts are, it gives the bytes that the CPU gives alone.
+// cut, and wherever its experts are, it gives the bytes that the CPU gives alone. And one whose rows several such
+// devices share (cluster/cards.h): each has memory that the others cannot use.
+#include "cluster/cards.h"
 #include "device/stand_in.h"
 #include "model/drawn.h"
+#include "model/wide.h"
 
 #include <unistd.h>
 
@@ -87,9 +90,38 @@ static void experts_stay(void) {
     check_shared((gyr_model_options){.device = "stand-in:1", .cpu_experts = true, .gpu_layers = 1});
 }
 
+// Two, and three of which one has most.
+static size_t two_and_three(void) { return 2; }
+
+static struct device *open_rows(size_t index, unsigned threads, gyr_error *e) {
+    static const double part[] = {1, 1.5, 5};
+    uint32_t want = (uint32_t)index + 2, n = 0;
+    struct device *all[MOST_CARDS], *joined = NULL;
+    while (n < want && (all[n] = device_open("stand-in", threads, e))) n++;
+    if (n == want) joined = cards_join(all, n, part, e);
+    while (!joined && n) n--, all[n]->ops->close(all[n]);
+    return joined;
+}
+
+static void by_rows(void) {
+    check_shared((gyr_model_options){.device = "rows"});
+    check_shared((gyr_model_options){.device = "rows:1"});
+}
+
+// The same where every product is shared out.
+static void wide_ones(void) {
+    for (size_t i = 0; i < WIDE_MODELS; i++) {
+        bool made = wide_write(i, path, &err);
+        CHECK(made);
+        d.vocab = WIDE_VOCAB;
+        snprintf(d.kind, sizeof d.kind, "%s", wide_models[i].shape.name);
+        for (int k = 0; k < MAX_DRAWN; k++) d.text[k] = 1 + 37 * k % (WIDE_VOCAB - 1);
+        if (made && program(&(gyr_model_options){.device = "cpu"}, &right)) by_rows();
+    }
+}
+
 // Whatever fails, and whenever, is one line; nothing is lost, and what then is computed is right.
-static void any_call_may_fail(void) {
-    const gyr_model_options how = {.device = "stand-in", .gpu_layers = 1, .cpu_experts = true};
+static void any_call_may_fail_of(gyr_model_options how) {
     size_t failures = 0;
     stand_in_calls();
     CHECK(program(&how, &got));
@@ -106,6 +138,12 @@ static void any_call_may_fail(void) {
     }
     CHECK(failures > 10);
 }
+
+static void any_call_may_fail(void) {
+    any_call_may_fail_of((gyr_model_options){.device = "stand-in", .gpu_layers = 1, .cpu_experts = true});
+}
+
+static void any_call_may_fail_by_rows(void) { any_call_may_fail_of((gyr_model_options){.device = "rows"}); }
 
 // Of a step the description goes over, and the stream; and its logits come back.
 static void a_step_crosses_once_each_way(void) {
@@ -156,7 +194,8 @@ static const struct {
               {"gpt-oss", true}, {"falcon-h1"},  {"qwen3.5-moe", true}};
 
 int main(void) {
-    if (!mkdtemp(folder)) return 1;
+    static const struct device_kind rows = {"rows", two_and_three, open_rows, NULL};
+    if (!mkdtemp(folder) || !device_register(&rows)) return 1;
     path = drawn_file(folder, "model.gguf");
     char file[128];
     snprintf(file, sizeof file, "%s/saved", folder);
@@ -164,6 +203,7 @@ int main(void) {
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         if (!drawn_load(&d, models[i].name) || !drawn_write_gguf(&d, path, &err) || d.vocab > MAX_VOCAB) return 1;
         RUN(every_cut);
+        RUN(by_rows);
         if (i == 0) RUN(a_step_crosses_once_each_way);
         if (i == 0) RUN(dense_ones);
         if (models[i].mixture) RUN(experts_stay);
@@ -171,6 +211,8 @@ int main(void) {
         if (!strcmp(models[i].name, "gpt-oss")) RUN(any_call_may_fail);
         drawn_free(&d);
     }
+    RUN(wide_ones);
+    RUN(any_call_may_fail_by_rows);
     unlink(path);
     rmdir(folder);
     return test_end();

@@ -104,6 +104,21 @@ def another_card_comes_before_the_cpu():
     return problems
 
 
+def rows_go_on_among_those_that_are_left():
+    """Of three cards that share rows one is lost, and then another."""
+    want, problems = on_the_cpu(), []
+    for then, told in (("", ["by rows on "]), (",kernel:900:700", ["by rows on ", ""])):
+        with with_card("kernel:400:700" + then, 3, "--split", "rows") as s:
+            got = {text: ask(s, text) for text in TEXTS}
+            said = s.said()
+        moves = [line for line in said.splitlines() if "gemma2 is on cuda:" in line]
+        if got != want or len(moves) != len(told) or any(there not in line for there, line in zip(told, moves)):
+            problems.append(f"{then}: {got}, not {want}; {said}")
+        if "gemma2: device: by rows on cuda:0 (Stand-in 0), " not in said:
+            problems.append(said)
+    return problems
+
+
 def without_the_cpu_there_is_an_error():
     problems = []
     with with_card("kernel:40:700", 1, "--no-cpu") as s:
@@ -134,4 +149,5 @@ if __name__ == "__main__":
     os.environ.update(GYR_GPU_LIBRARIES=FAKES, GYR_FAKE_KERNELS=os.path.abspath(KERNELS))
     subprocess.run([STATEFUL_MODELS, FOLDER.name, "gemma2", "gemma3"], check=True)
     run(a_card_answers_as_the_cpu_does, what_is_on_the_card_takes_no_memory_of_the_host, a_lost_card_loses_no_request, another_card_comes_before_the_cpu,
+        rows_go_on_among_those_that_are_left,
         without_the_cpu_there_is_an_error, embeddings_go_on_too)

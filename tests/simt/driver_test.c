@@ -1,8 +1,12 @@
 // Whole models through the driver layer, on stand-ins for both vendors' libraries whose cards run the kernels on the
-// host: the CPU's bytes; and a card that fails, or stops, in the middle of an answer.
+// host: the CPU's bytes; and a card that fails, or stops, in the middle of an answer. The same of several cards that
+// share the rows of a model: a dense one, a mixture, one with states.
+#include "cluster/cards.h"
 #include "device/gpu/gpu.h"
 #include "engine/poet.h"
 #include "gyr.h"
+#include "model/drawn.h"
+#include "model/wide.h"
 #include "test.h"
 
 #include <dlfcn.h>
@@ -20,6 +24,27 @@ static struct device *open_card(size_t index, unsigned threads, gyr_error *e) {
     gpu_api_load(&apis[index], &gpu_vendors[index], folders);
     opened = gpu_open(&apis[index], 0, &gpu_sources, e);
     return opened ? &opened->device : NULL;
+}
+
+// Cards that are one device: two of CUDA's, three of HIP's, and one of each.
+static size_t kinds_of_rows(void) { return 3; }
+
+static struct device *open_rows(size_t index, unsigned threads, gyr_error *e) {
+    static const double part[] = {1, 1.6, 1};
+    struct device *all[3], *joined = NULL;
+    uint32_t want = index == 1 ? 3 : 2, n = 0;
+    for (; n < want; n++) {
+        int vendor = index == 2 ? (int)n : (int)index;
+        // Threads of an opened card read it.
+        if (!n || index == 2) gpu_api_load(&apis[vendor], &gpu_vendors[vendor], folders);
+        struct gpu *g = gpu_open(&apis[vendor], index == 2 ? 0 : (int)n, &gpu_sources, e);
+        if (!g) break;
+        opened = g;
+        all[n] = &g->device;
+    }
+    if (n == want) joined = cards_join(all, n, part, e);
+    while (!joined && n) n--, all[n]->ops->close(all[n]);
+    return joined;
 }
 
 static void tokens(int32_t ids[TOKENS]) {
@@ -81,6 +106,7 @@ static void fail_in_the_middle(const char *device, const char *name, const char 
     CHECK_INT(gyr_session_feed(s, ids + PROMPT, 1, NULL, &e), GYR_DEVICE);
     unsetenv(name);
     CHECK(strstr(e.message, says));
+    if (!strstr(e.message, says)) printf("  %s\n", e.message);
     CHECK_INT(gyr_session_length(s), PROMPT);
     CHECK_INT(gyr_session_feed(s, ids + PROMPT, 1, NULL, &again), GYR_DEVICE);
     CHECK_STR(again.message, e.message);
@@ -96,16 +122,16 @@ static void a_card_is_lost(void) {
 static void a_card_stops(void) { fail_in_the_middle("drivers:1", "GYR_FAKE_HANG", "1", "no answer in"); }
 
 // What can be tried again is: the same bytes as if nothing had been.
-static void a_call_is_refused(void) {
+static void refuse_a_call(const char *device, const char *how) {
     int32_t ids[TOKENS];
     gyr_error e = {0};
     size_t vocab = vocabulary();
-    gyr_model *m = open_poet("drivers:1", &e);
+    gyr_model *m = open_poet(device, &e);
     gyr_session *s = m ? gyr_session_new(m, NULL, &e) : NULL;
     float *want = scores("cpu"), *got = calloc(vocab, sizeof *got);
     tokens(ids);
     REQUIRE(s && want && got && !gyr_session_feed(s, ids, PROMPT, NULL, &e));
-    setenv("GYR_FAKE_FAIL", "launch:5:1", 1);
+    setenv("GYR_FAKE_FAIL", how, 1);
     CHECK_INT(gyr_session_feed(s, ids + PROMPT, 1, got, &e), GYR_DEVICE);
     unsetenv("GYR_FAKE_FAIL");
     CHECK_INT(gyr_session_length(s), PROMPT);
@@ -115,6 +141,29 @@ static void a_call_is_refused(void) {
     free(got);
     gyr_session_free(s);
     gyr_model_close(m);
+}
+
+static void a_call_is_refused(void) { refuse_a_call("drivers:1", "launch:5:1"); }
+
+// As if the program had been ended and started again: a card that was lost is there again.
+static void start_again(int vendor) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folders, vendor == GPU_CUDA ? "libcuda.so.1" : "libamdhip64.so.7");
+    void *library = dlopen(path, RTLD_NOW), *address = library ? dlsym(library, "fake_reset") : NULL;
+    void (*reset)(void) = NULL;
+    memcpy(&reset, &address, sizeof reset);
+    REQUIRE(reset);
+    reset();
+}
+
+// Of several cards, one fails: all of them are one device.
+static void one_of_several_fails(void) {
+    fail_in_the_middle("rows", "GYR_FAKE_FAIL", "kernel:9:700", "failed: error 700");
+    fail_in_the_middle("rows:1", "GYR_FAKE_FAIL", "peer_copy:7:719", "copying from another card failed: error 719");
+    start_again(GPU_CUDA);
+    start_again(GPU_HIP);
+    refuse_a_call("rows", "peer_copy:7:1");
+    refuse_a_call("rows:1", "stream_wait:4:1");
 }
 
 static long told(int vendor, const char *what) {
@@ -156,6 +205,75 @@ static void opening_fails(void) {
             CHECK_INT(told(GPU_CUDA, "fake_held"), 0);
             CHECK_INT(told(GPU_HIP, "fake_held"), 0);
         }
+}
+
+// ------------------------------------------------------------------------------- by rows
+
+enum { ROWS_PROMPT = 5, ROWS_TOKENS = 9 };
+
+// The scores of each token of a prompt, of some after it, and of a session that was cut short and fed again.
+static float *scores_of(const char *path, const char *device, size_t vocab) {
+    gyr_error e = {0};
+    gyr_model *m = gyr_model_open(path, &(gyr_model_options){.threads = 1, .device = device}, &e);
+    gyr_session *s = m ? gyr_session_new(m, NULL, &e) : NULL;
+    float *out = s ? calloc((size_t)(ROWS_TOKENS + 2) * vocab, sizeof *out) : NULL;
+    int32_t ids[ROWS_TOKENS];
+    for (int i = 0; i < ROWS_TOKENS; i++) ids[i] = 1 + 23 * i % 60;
+    bool ok = out && !gyr_session_feed(s, ids, ROWS_PROMPT, out, &e);
+    for (size_t i = ROWS_PROMPT; ok && i < ROWS_TOKENS; i++) ok = !gyr_session_feed(s, ids + i, 1, out + i * vocab, &e);
+    if (ok) gyr_session_truncate(s, 3);
+    ok = ok && !gyr_session_feed(s, ids + 3, 2, out + ROWS_TOKENS * vocab, &e);
+    if (!ok) printf("  %s on %s: %s\n", path, device, e.message);
+    CHECK(ok);
+    gyr_session_free(s);
+    gyr_model_close(m);
+    return out;
+}
+
+// `on`: which of the devices, as bits.
+static void check_rows(const char *path, const char *name, size_t vocab, unsigned on) {
+    static const char *const devices[] = {"rows", "rows:1", "rows:2"};
+    size_t bytes = (size_t)(ROWS_TOKENS + 2) * vocab * sizeof(float);
+    float *want = scores_of(path, "cpu", vocab);
+    for (size_t i = 0; i < 3; i++) {
+        if (!TEST_EVERYTHING && !(on >> i & 1)) continue;
+        long before = told(GPU_CUDA, "fake_peers") + told(GPU_HIP, "fake_peers");
+        float *got = scores_of(path, devices[i], vocab);
+        bool same = want && got && !memcmp(want, got, bytes);
+        CHECK(same);
+        if (!same) printf("  %s on %s: not the CPU's bytes\n", name, devices[i]);
+        long copies = told(GPU_CUDA, "fake_peers") + told(GPU_HIP, "fake_peers") - before;
+        CHECK(i < 2 ? copies > 20 : copies == 0); // of two vendors: by way of the host
+        free(got);
+    }
+    free(want);
+    CHECK_INT(told(GPU_CUDA, "fake_held"), 0);
+    CHECK_INT(told(GPU_HIP, "fake_held"), 0);
+}
+
+static char model_path[64];
+
+// One with states beside attention, whose narrow matrices every card has whole.
+static void by_rows_too(void) {
+    static struct drawn d;
+    static const unsigned on[WIDE_MODELS] = {7, 1, 3, 2};
+    gyr_error e = {0};
+    for (size_t i = 0; i < WIDE_MODELS; i++) {
+        REQUIRE(wide_write(i, model_path, &e));
+        check_rows(model_path, wide_models[i].shape.name, WIDE_VOCAB, on[i]);
+    }
+    REQUIRE(drawn_load(&d, "falcon-h1") && drawn_write_gguf(&d, model_path, &e));
+    check_rows(model_path, "falcon-h1", (size_t)d.vocab, 2);
+    drawn_free(&d);
+}
+
+// Where the machine lets no card reach another, the driver takes what crosses through the host: gyr asks for the same.
+static void without_links_too(void) {
+    gyr_error e = {0};
+    REQUIRE(wide_write(0, model_path, &e));
+    setenv("GYR_FAKE_LINKS", "0", 1);
+    check_rows(model_path, "without links", WIDE_VOCAB, 1);
+    unsetenv("GYR_FAKE_LINKS");
 }
 
 // Of a card's energy something is known from half a second on.
@@ -213,16 +331,21 @@ static void the_memorys_rate_is_measured_and_kept(void) {
 }
 
 int main(void) {
-    static const struct device_kind kind = {"drivers", two, open_card};
+    static const struct device_kind kind = {"drivers", two, open_card}, rows = {"rows", kinds_of_rows, open_rows};
     char home[] = "/tmp/gyr-driver-XXXXXX", command[64];
     folders = getenv("GYR_FAKES");
-    if (!mkdtemp(home) || !folders || !device_register(&kind)) return 1;
+    if (!mkdtemp(home) || !folders || !device_register(&kind) || !device_register(&rows)) return 1;
+    snprintf(model_path, sizeof model_path, "%s/model.gguf", home);
     setenv("XDG_CACHE_HOME", home, 1);
     RUN(energy_is_the_cards);
     RUN(the_memorys_rate_is_measured_and_kept);
     RUN(the_bytes_are_the_cpus);
     RUN(opening_fails);
     RUN(a_call_is_refused);
+    setenv("GYR_FAKE_CARDS", "3", 1);
+    RUN(by_rows_too);
+    RUN(without_links_too);
+    RUN(one_of_several_fails);
     RUN(a_card_stops);
     RUN(a_card_is_lost);
     snprintf(command, sizeof command, "rm -rf %s", home);

@@ -203,6 +203,10 @@ static const struct device_ops common = {
     .write = gpu_write,
     .read = gpu_read,
     .copy = gpu_copy,
+    .reaches = gpu_reaches,
+    .offer = gpu_offer,
+    .await = gpu_await,
+    .take = gpu_take,
 };
 
 // A table for each vendor: the kind is a part of it.
@@ -271,6 +275,7 @@ void gpu_close(struct device *d) {
     gpu_programs_free(g);
     gpu_staging_free(g);
     if (there && g->mark) api->event_free(g->mark);
+    if (there && g->offered) api->event_free(g->offered);
     if (there && g->stream) api->stream_free(g->stream);
     if (there && api->enter) api->enter(NULL);
     if (there && g->context) api->release(g->number);

@@ -60,13 +60,13 @@ struct gpu {
     struct device device;
     const struct gpu_api *api;
     struct gpu_chip chip;
-    char name[128]; // in messages: "cuda:0 (NVIDIA H200)"
-    int number;     // the driver's, of the card
-    void *context, *stream, *mark;
-    double patience;  // seconds that sync() waits for what was asked for
-    double waited;    // that it waited last
-    gyr_error failed; // what sync() is to say; GYR_OK: nothing
-    bool lost;        // for good
+    char name[128];                          // in messages: "cuda:0 (NVIDIA H200)"
+    int number;                              // the driver's, of the card
+    void *context, *stream, *mark, *offered; // offered: others wait for it (peers.c); NULL: none asked to
+    double patience;                         // seconds that sync() waits for what was asked for
+    double waited;                           // that it waited last
+    gyr_error failed;                        // what sync() is to say; GYR_OK: nothing
+    bool lost;                               // for good
     struct gpu_sending out;
     struct gpu_receiving in;
     struct gpu_pinned *pinned;
@@ -115,6 +115,12 @@ void gpu_host_free(struct device *d, void *p);
 void gpu_write(struct device *d, void *dst, const void *src, size_t bytes);
 void gpu_read(struct device *d, void *dst, const void *src, size_t bytes);
 void gpu_copy(struct device *d, void *dst, const void *src, size_t bytes);
+
+// Other cards of the same driver (peers.c).
+bool gpu_reaches(struct device *d, struct device *from);
+void gpu_offer(struct device *d);
+void gpu_await(struct device *d, struct device *from);
+void gpu_take(struct device *d, void *dst, struct device *from, const void *src, size_t bytes);
 
 // Room for `bytes`, at most GPU_HALF, in the memory that copies to the card go through: the caller fills it and sends
 // it, in one piece or several from its beginning on, before anything else is asked for. NULL: something failed.

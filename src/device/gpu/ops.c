@@ -235,6 +235,7 @@ void gpu_operations(struct device_ops *ops) {
     ops->copy = copy_there;
     ops->form = 1;
     ops->rows = 256;
+    ops->mixes_in_steps = true;
     ops->bind = work_weight_bind;
     ops->unbind = work_weight_unbind;
     ops->ready = work_weight_ready;

@@ -89,22 +89,30 @@ static void multiply(struct gpu *g, const struct experts *x, enum expert_part pa
         }
 }
 
+// What goes into the last matrices.
+static void mix_inner(struct device *d, const struct experts *x, const dint *from, const dint *expert) {
+    struct gpu *g = gpu_of(d);
+    size_t places = x->rows * x->used;
+    d->ops->sum_rows(d, &(struct sum_rows){places, 1, x->hidden, from, x->at_input ? x->by : NULL, x->x, x->gathered});
+    multiply(g, x, PART_GATE, expert, x->gathered, x->gated);
+    multiply(g, x, PART_UP, expert, x->gathered, x->gated + places * x->wide);
+    d->ops->gate(d, &(struct gate){x->activation, places, x->wide, x->wide, x->gated, x->gated + places * x->wide,
+                                   x->inner, x->limit, x->alpha});
+}
+
 void work_experts(struct device *d, const struct experts *x) {
     struct gpu *g = gpu_of(d);
-    const struct device_ops *ops = d->ops;
     size_t places = x->rows * x->used;
     dint *from = x->places, *place = from + places, *end = place + places;
     dint *expert = places ? work_scratch(g, SCRATCH_PLACES, places * sizeof(int32_t)) : NULL;
     if (!expert) return;
     struct places_args a = {x->chosen,        x->weight,         from,          place, end, expert, x->by,
                             (uint32_t)places, (uint32_t)x->used, (uint32_t)x->n};
-    work_launch(g, "sort_places", 1, 1, 1, &a, sizeof a);
-    ops->sum_rows(d, &(struct sum_rows){places, 1, x->hidden, from, x->at_input ? x->by : NULL, x->x, x->gathered});
-    multiply(g, x, PART_GATE, expert, x->gathered, x->gated);
-    multiply(g, x, PART_UP, expert, x->gathered, x->gated + places * x->wide);
-    ops->gate(d, &(struct gate){x->activation, places, x->wide, x->wide, x->gated, x->gated + places * x->wide,
-                                x->inner, x->limit, x->alpha});
-    multiply(g, x, PART_DOWN, expert, x->inner, x->given);
-    ops->sum_rows(
-        d, &(struct sum_rows){x->rows, x->used, x->hidden, place, x->at_input ? NULL : x->weight, x->given, x->out});
+    bool all = x->step == MIX_ALL;
+    if (all || x->step == MIX_INNER) work_launch(g, "sort_places", 1, 1, 1, &a, sizeof a);
+    if ((all || x->step == MIX_INNER) && x->wide) mix_inner(d, x, from, expert);
+    if (all || x->step == MIX_GIVEN) multiply(g, x, PART_DOWN, expert, x->inner, x->given);
+    if (all || x->step == MIX_SUM)
+        d->ops->sum_rows(d, &(struct sum_rows){x->rows, x->used, x->hidden, place, x->at_input ? NULL : x->weight,
+                                               x->given, x->out});
 }

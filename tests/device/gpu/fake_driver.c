@@ -1,5 +1,6 @@
 // A stand-in for CUDA's driver or HIP's runtime: cards whose memory is the host's, and which compute later, on a thread
-// of their own: what is asked for is done when an event behind it has been asked about often enough.
+// of their own: what is asked for is done when an event behind it has been asked about often enough. Each card does
+// what it was asked for, and nothing that another one was, unless it was told to wait for that.
 #include "fake.h"
 #include "fake_fails.h"
 
@@ -10,7 +11,16 @@
 
 typedef void host_kernel(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args);
 
-enum { NO_MEMORY = 2, NO_CARD = 100, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL = 700, FAILED = 719 };
+enum {
+    NO_MEMORY = 2,
+    NO_CARD = 100,
+    NO_LINK = 217,
+    LINKED = 704,
+    NOT_FOUND = 500,
+    NOT_READY = 600,
+    ILLEGAL = 700,
+    FAILED = 719
+};
 enum {
     MOST_CARDS = 8,
     REFUSED = 1,
@@ -41,8 +51,9 @@ struct module {
 
 struct work {
     struct work *next;
-    enum { COPY, SET, KERNEL } kind;
-    int on; // which card
+    enum { COPY, SET, KERNEL, WAIT } kind;
+    int on, other; // which card; whom it waits for,
+    long until;    // until so much is done there
     void *to;
     const void *from;
     size_t bytes;
@@ -58,7 +69,8 @@ struct thing {
 };
 
 struct event {
-    long put, asked; // how much work was before it, and how often it was asked about
+    long put, asked; // how much work of its card was before it, and how often it was asked about
+    int on;
 };
 
 // Launches that were captured, to be asked for together.
@@ -74,8 +86,12 @@ static struct {
     struct piece *pieces;
     struct thing *things; // of the host: what a program that ends does not give back
     size_t held[MOST_CARDS], contexts;
-    struct work *first, **last;
-    long asked, done; // work
+    struct queue {
+        struct work *first, **last;
+        long asked, done; // work
+    } queue[MOST_CARDS];
+    int links[MOST_CARDS][MOST_CARDS]; // that were opened
+    long peers;                        // copies between cards
     long calls, reads;
     int lost[MOST_CARDS]; // every call says this from now on
     long launches, graphs;
@@ -86,6 +102,7 @@ static _Thread_local int here = FAKE_IS_HIP - 1;
 
 __attribute__((visibility("default"))) long fake_calls(void) { return card.calls; }
 __attribute__((visibility("default"))) long fake_graphs(void) { return card.graphs; }
+__attribute__((visibility("default"))) long fake_peers(void) { return card.peers; }
 __attribute__((visibility("default"))) long fake_held(void) {
     size_t all = card.contexts;
     for (struct thing *t = card.things; t; t = t->next) all++;
@@ -120,19 +137,19 @@ __attribute__((visibility("default"))) void fake_reset(void) {
         card.pieces = p->next;
         free(p);
     }
-    while (card.first) {
-        struct work *w = card.first;
-        card.first = w->next;
-        free(w);
-    }
+    for (struct queue *q = card.queue; q < card.queue + MOST_CARDS; q++)
+        while (q->first) {
+            struct work *w = q->first;
+            q->first = w->next;
+            free(w);
+        }
     while (card.things) give(card.things->data);
     pthread_mutex_t lock = card.lock;
     memset(&card, 0, sizeof card);
     card.lock = lock;
-    card.last = &card.first;
 }
 
-static int sticky(int error) { return error >= 700 && error != 701; }
+static int sticky(int error) { return error >= 700 && error != 701 && error != LINKED; }
 
 static int lost(int on) { return card.lost[on < 0 ? 0 : on % MOST_CARDS]; }
 
@@ -158,7 +175,6 @@ static long most_memory(void) { return fake_number("GYR_FAKE_MEMORY", 1 << 30); 
 
 EXPORT NAME(cuInit, hipInit)(unsigned flags) {
     MAY_FAIL("init");
-    card.last = card.first ? card.last : &card.first;
     return flags ? REFUSED : 0;
 }
 
@@ -276,12 +292,13 @@ static int inside(const void *p, size_t n) {
 static int put(const struct work *w) {
     struct work *copy = aligned_alloc(64, sizeof *copy);
     if (!copy) abort();
+    struct queue *q = &card.queue[here];
     *copy = *w;
     copy->next = NULL;
     copy->on = here;
-    *card.last = copy;
-    card.last = &copy->next;
-    card.asked++;
+    *(q->first ? q->last : &q->first) = copy;
+    q->last = &copy->next;
+    q->asked++;
     return 0;
 }
 
@@ -296,31 +313,46 @@ static void run_kernel(const struct work *w) {
         w->function->run(w->grid, w->block, w->shared, w->args);
 }
 
-static void *run_until(void *arg) {
-    long end = *(long *)arg;
-    while (card.done < end && card.first) {
-        struct work *w = card.first;
-        card.first = w->next;
-        if (!card.first) card.last = &card.first;
-        card.done++;
+static void run_until(int on, long end) {
+    struct queue *q = &card.queue[on];
+    while (q->done < end && q->first) {
+        struct work *w = q->first;
+        q->first = w->next;
+        q->done++;
+        if (w->kind == WAIT) run_until(w->other, w->until); // which is lost: it is over all the same
         if (!lost(w->on) && w->kind == KERNEL) run_kernel(w);
         if (!lost(w->on) && w->kind == COPY) memmove(w->to, w->from, w->bytes);
         if (!lost(w->on) && w->kind == SET) memset(w->to, w->byte, w->bytes);
         free(w);
     }
+}
+
+struct running {
+    int on;
+    long end;
+};
+
+static void *run_there(void *arg) {
+    const struct running *r = arg;
+    run_until(r->on, r->end);
     return NULL;
 }
 
-static void run(long end) {
+static void run(int on, long end) {
     pthread_t thread;
-    if (card.done >= end || pthread_create(&thread, NULL, run_until, &end)) return;
+    struct running r = {on, end};
+    if (card.queue[on].done >= end || pthread_create(&thread, NULL, run_there, &r)) return;
     pthread_join(thread, NULL);
+}
+
+static void run_all(void) {
+    for (int i = 0; i < MOST_CARDS; i++) run(i, card.queue[i].asked);
 }
 
 EXPORT NAME(cuStreamCreate, hipStreamCreateWithFlags)(void **stream, unsigned flags) {
     MAY_FAIL_HERE("stream_new");
     card.contexts++;
-    *stream = &card.first;
+    *stream = &card.queue[here];
     return 0;
 }
 
@@ -342,16 +374,23 @@ EXPORT NAME(cuEventDestroy_v2, hipEventDestroy)(void *event) {
 
 EXPORT NAME(cuEventRecord, hipEventRecord)(void *event, void *stream) {
     MAY_FAIL_HERE("event_put");
-    *(struct event *)event = (struct event){card.asked, 0};
+    *(struct event *)event = (struct event){card.queue[here].asked, 0, here};
     return 0;
+}
+
+EXPORT NAME(cuStreamWaitEvent, hipStreamWaitEvent)(void *stream, void *event, unsigned flags) {
+    const struct event *e = event;
+    MAY_FAIL_HERE("stream_wait");
+    return flags || stream != &card.queue[here] ? REFUSED
+                                                : put(&(struct work){.kind = WAIT, .other = e->on, .until = e->put});
 }
 
 EXPORT NAME(cuEventQuery, hipEventQuery)(void *event) {
     struct event *e = event;
     MAY_FAIL_HERE("event_query");
-    if (e->put <= card.done) return lost(here);
+    if (e->put <= card.queue[e->on].done) return lost(here);
     if (fake_number("GYR_FAKE_HANG", 0) || ++e->asked < fake_number("GYR_FAKE_DELAY", 3)) return NOT_READY;
-    run(e->put);
+    run(e->on, e->put);
     return lost(here);
 }
 
@@ -382,7 +421,7 @@ EXPORT NAME(cuMemAlloc_v2, hipMalloc)(void **p, size_t bytes) {
 
 EXPORT NAME(cuMemFree_v2, hipFree)(void *p) {
     MAY_FAIL_HERE("free");
-    run(card.asked);
+    run_all();
     for (struct piece **a = &card.pieces; *a; a = &(*a)->next)
         if ((*a)->data == p) {
             struct piece *gone = *a;
@@ -427,6 +466,8 @@ EXPORT NAME(cuMemcpyDtoDAsync_v2, hipMemcpyDtoDAsync)(void *to, const void *from
     return inside(to, n) && inside(from, n) ? put(&(struct work){.to = to, .from = from, .bytes = n}) : REFUSED;
 }
 #endif
+
+#include "fake_peers.h"
 
 // ------------------------------------------------------------------------------- programs
 
@@ -555,46 +596,4 @@ EXPORT NAME(cuLaunchKernel, hipModuleLaunchKernel)(void *function, unsigned grid
                   parameters, extra);
 }
 
-// ------------------------------------------------------------------------------- graphs
-
-EXPORT NAME(cuStreamBeginCapture_v2, hipStreamBeginCapture)(void *stream, int mode) {
-    MAY_FAIL_HERE("capture_begin");
-    if (card.capturing || mode < 0 || mode > 2) return REFUSED;
-    card.capturing = take(sizeof *card.capturing);
-    card.capturing->n = 0;
-    return 0;
-}
-
-EXPORT NAME(cuStreamEndCapture, hipStreamEndCapture)(void *stream, void **graph) {
-    struct graph *g = card.capturing;
-    card.capturing = NULL;
-    int error = g ? away("capture_end") : REFUSED;
-    *graph = error ? NULL : g;
-    if (error && g) give(g);
-    return error;
-}
-
-EXPORT NAME(cuGraphInstantiateWithFlags, hipGraphInstantiateWithFlags)(void **exec, void *graph,
-                                                                       unsigned long long flags) {
-    MAY_FAIL_HERE("graph_make");
-    *exec = memcpy(take(sizeof(struct graph)), graph, sizeof(struct graph));
-    return flags ? REFUSED : 0;
-}
-
-EXPORT NAME(cuGraphLaunch, hipGraphLaunch)(void *exec, void *stream) {
-    struct graph *g = exec;
-    MAY_FAIL_HERE("graph_launch");
-    card.graphs++;
-    for (int i = 0; i < g->n; i++) put(&g->node[i]);
-    return 0;
-}
-
-EXPORT NAME(cuGraphDestroy, hipGraphDestroy)(void *graph) {
-    give(graph);
-    return 0;
-}
-
-EXPORT NAME(cuGraphExecDestroy, hipGraphExecDestroy)(void *exec) {
-    give(exec);
-    return 0;
-}
+#include "fake_graphs.h"

@@ -3,7 +3,8 @@
 // Environment variables tell them what to be: GYR_FAKE_VERSION, GYR_FAKE_COMPILER (versions), GYR_FAKE_CARDS,
 // GYR_FAKE_CHIP, GYR_FAKE_MEMORY (bytes), GYR_FAKE_DELAY (how often an event is asked about before it is there),
 // GYR_FAKE_HANG, GYR_FAKE_FAIL (NAME:N:ERROR, more behind commas), GYR_FAKE_WRONG (the N-th read of 8 bytes or more
-// comes a word late), GYR_FAKE_KERNELS (a library with kernels for the host).
+// comes a word late), GYR_FAKE_LINKS (0: no card reaches another), GYR_FAKE_KERNELS (a library with kernels for the
+// host).
 #ifndef TESTS_DEVICE_GPU_FAKES_H
 #define TESTS_DEVICE_GPU_FAKES_H
 
