@@ -251,10 +251,10 @@ bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row
     put_rows(&body, rows, n);
     ranks_begin(m, &h, &b);
     buf_append(&b, body.data, body.size);
-    bool ok = !(b.failed || body.failed) || fail_memory(e, "ranks");
+    bool told = !(b.failed || body.failed), ok = told || fail_memory(e, "ranks");
     for (uint32_t i = 1; ok && i < ranks_count(m->ranks); i++)
         ok = ranks_send(m->ranks, i, PARCEL_PASS, b.data, b.size, e);
-    ranks_noted(m);
+    if (told) ranks_noted(m); // else the next pass has them to tell, too
     buf_free(&b);
     buf_free(&body);
     return ok;
