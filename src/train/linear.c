@@ -126,7 +126,7 @@ static void forward_task(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
     size_t first = task / w->groups * WIDE, row = task % w->groups * w->each;
-    float *scratch = malloc((size_t)2 * WIDE * DEEP * sizeof *scratch);
+    float *scratch = aligned_alloc(64, (size_t)2 * WIDE * DEEP * sizeof *scratch);
     if (!scratch || !forward_panel(w, first, least(WIDE, o->out - first), row, least(w->each, o->rows - row), scratch))
         atomic_store(&w->failed, true);
     free(scratch);
@@ -153,10 +153,16 @@ bool linear_forward(const struct linear_op *o, const float *x, float *y, float *
 
 // ------------------------------------------------------------------------------------------------- back
 
-// Columns of a task: whole blocks of the type.
+// Columns of a task: whole blocks of the type, so many that what a task reads of dy serves them all, and that threads
+// end together.
 static size_t columns(const struct linear_op *o) {
-    size_t block = type_info(o->type)->block;
-    return block > WIDE ? DEEP : WIDE;
+    size_t unit = type_info(o->type)->block > WIDE ? DEEP : WIDE, best = unit;
+    size_t threads = (size_t)pool_threads(o->pool);
+    for (size_t n = unit; n <= DEEP / 2; n += unit)
+        if (used(pieces(o->in, n), threads) * (double)o->in / (double)(pieces(o->in, n) * n) >=
+            used(pieces(o->in, best), threads) * (double)o->in / (double)(pieces(o->in, best) * best))
+            best = n;
+    return best;
 }
 
 // Columns [first, first + n) of dx = W' dy + a' (the gradient of a x), outputs and ranks in ascending order.
@@ -182,7 +188,7 @@ static void back_task(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
     size_t each = columns(o), first = task / w->groups * each, row = task % w->groups * w->each;
-    float *some = malloc(OUTPUTS * each * sizeof *some);
+    float *some = aligned_alloc(64, OUTPUTS * each * sizeof *some);
     if (!some || !back_columns(w, first, least(each, o->in - first), row, least(w->each, o->rows - row), some))
         atomic_store(&w->failed, true);
     free(some);

@@ -154,7 +154,7 @@ void embed_forward(enum type type, const void *table, size_t dim, const int32_t 
 void embed_backward(size_t dim, const int32_t *ids, size_t rows, const float *dy, float *dtable);
 
 // The sum over rows of weight[r] * -ln softmax(logits[r])[target[r]], in double; dlogits, [rows][vocab], its gradient
-// times `by`. Rows of weight 0 count nothing, and their targets are not looked at.
+// times `by`; both may be one. Rows of weight 0 count nothing, and their targets are not looked at.
 double cross_entropy(size_t rows, size_t vocab, const float *logits, const int32_t *target, const float *weight,
                      float by, float *dlogits);
 
