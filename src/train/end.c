@@ -64,7 +64,8 @@ static struct linear_op output_op(const struct example *x, size_t rows) {
                           .out = m->h.vocab,
                           .type = m->output.type,
                           .w = m->output.data,
-                          .bias = x->t->output_bias};
+                          .bias = x->t->output_bias,
+                          .room = x->room};
     if (x->t->whole) whole_take(x->t->whole, &o);
     return o;
 }
