@@ -8,8 +8,8 @@
 // Groups of a chunk: two tiles' are half of the nearest cache.
 enum { CHUNK_BYTES = 8192, GROUP_BYTES = GROUP * TILE * 4 };
 
-// How far ahead of what is multiplied memory is asked for weights, where it has to wait for them: with few rows.
-enum { AHEAD = 4 << 10, FETCHED_ROWS = 2 };
+// How far ahead of what is multiplied memory is asked for weights, of few rows, where it does not send them unasked.
+enum { AHEAD = 4 << 10, FETCHED_ROWS = FETCHED > 1 ? 0 : 2 };
 
 // Bytes of a step, and its weights.
 INLINE size_t step_bytes(enum type kept) { return kept == TYPE_F32 ? VECTOR : VECTOR / 2; }

@@ -4,8 +4,13 @@
 #include "device/cpu/isa.h"
 #include "device/cpu/job_w16.h"
 
-// How far ahead of what is multiplied memory is asked for weights.
-enum { AHEAD = 8 << 10 };
+// How far ahead of what is multiplied memory is asked for weights, and from how many rows on: with fewer, what it sends
+// unasked is sooner there, as long as weights are read in one line.
+enum { AHEAD = 4 << 10, ASKED = FETCHED > 1 ? 5 : 1 };
+
+INLINE void ask(const uint8_t *w, int rows) {
+    if (rows >= ASKED) __builtin_prefetch(w + AHEAD, 0, 2);
+}
 
 // A few rows: each weight is loaded once, as it comes from memory.
 INLINE void few(const struct job *j, int rows, struct sums *sums, size_t at, struct part p) {
@@ -13,17 +18,25 @@ INLINE void few(const struct job *j, int rows, struct sums *sums, size_t at, str
     UNROLL(8)
     for (int r = 0; r < rows; r++) sum[r] = cross[r] = w32_zero();
     const uint8_t *w = j->w + W16_HEAD, *x = j->x;
-    for (size_t g = 0; g < j->n; g++, w += 2 * W16_PLANE, x += W16_ROW) UNROLL(4)
-    for (int k = 0; k < W16_WORDS; k++) {
-        w8 high = w8_signed(w8_load(w + k * VECTOR)), low = w8_signed(w8_load(w + k * VECTOR + W16_PLANE));
-        __builtin_prefetch(w + k * VECTOR + AHEAD, 0, 2);
-        __builtin_prefetch(w + k * VECTOR + W16_PLANE + AHEAD, 0, 2);
-        UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            const uint8_t *from = x + (size_t)r * j->stride + 4 * k;
-            w32 a = w32_fill(from);
-            sum[r] = w32_dot_signed(sum[r], high, a);
-            cross[r] = w32_dot_low(w32_dot_signed(cross[r], low, a), high, w32_fill(from + W16_GROUP));
+    for (size_t g = 0; g < j->n; g++, w += 2 * W16_PLANE, x += W16_ROW) {
+        UNROLL(4)
+        for (int k = 0; k < W16_WORDS; k++) {
+            w8 high = w8_signed(w8_load(w + k * VECTOR));
+            ask(w + k * VECTOR, rows);
+            UNROLL(8)
+            for (int r = 0; r < rows; r++) {
+                const uint8_t *from = x + (size_t)r * j->stride + 4 * k;
+                sum[r] = w32_dot_signed(sum[r], high, w32_fill(from));
+                cross[r] = w32_dot_low(cross[r], high, w32_fill(from + W16_GROUP));
+            }
+        }
+        UNROLL(4)
+        for (int k = 0; k < W16_WORDS; k++) {
+            w8 low = w8_signed(w8_load(w + k * VECTOR + W16_PLANE));
+            ask(w + k * VECTOR + W16_PLANE, rows);
+            UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                cross[r] = w32_dot_signed(cross[r], low, w32_fill(x + (size_t)r * j->stride + 4 * k));
         }
     }
     UNROLL(8)
