@@ -20,7 +20,7 @@ struct terms {
 
 static const char *asked_for_host(void) {
     const char *way = getenv("GYR_RANK_GATHER");
-    return way && !strcmp(way, "host") ? "GYR_RANK_GATHER" : NULL;
+    return way && !strcmp(way, "host") ? "GYR_RANK_GATHER says so" : NULL;
 }
 
 static struct terms own_terms(struct spread *s) {

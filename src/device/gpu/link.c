@@ -63,16 +63,18 @@ static void enter(const struct gpu_link *l) {
 
 static void give_up(struct gpu_link *l) {
     double begun = now_seconds();
-    while (pthread_mutex_trylock(&l->call) && now_seconds() - begun < CALL) nap();
+    bool alone;
+    while (!(alone = !pthread_mutex_trylock(&l->call)) && now_seconds() - begun < CALL) nap();
     atomic_store(&l->cut, true);
     l->nccl.abort(l->comm); // also where a call is stuck: it has no other end
+    if (alone) pthread_mutex_unlock(&l->call);
 }
 
 static bool is_good(struct gpu_link *l) {
     int result = 0;
     if (atomic_load(&l->now)) return fail(&l->why, GYR_DEVICE, "%s: %s is not used any more", l->card, l->nccl.name);
     if (!l->watch(l->arg, &l->why)) return false;
-    if (pthread_mutex_trylock(&l->call)) return true;
+    if (pthread_mutex_trylock(&l->call)) return true; // it is asked soon again
     int asked = l->nccl.later(l->comm, &result);
     pthread_mutex_unlock(&l->call);
     if (asked || (result && result != NCCL_IN_PROGRESS)) return says_no(l, asked ? asked : result, "gathering", &l->why);
