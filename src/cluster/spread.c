@@ -292,7 +292,9 @@ struct spread *spread_new(struct device *d, struct ranks *ranks, const double *p
     return NULL;
 }
 
-struct device *spread_device(struct spread *s) { return s->cards ? &s->cards->device : s->d; }
+struct device *spread_device(struct spread *s) {
+    return s->cards ? &s->cards->device : s->d;
+}
 
 const char *spread_way(const struct spread *s) { return s->way; }
 

@@ -110,8 +110,9 @@ bool split_choose(struct gyr_model *m, struct shared *s, gyr_error *e) {
     struct cost c = cost_of(s, look, bytes);
     bool whole = look->h.layer_input || look->h.bidirectional; // such a model cannot be cut by layers
     double chosen;
-    s->rows = want == GYR_SPLIT_ROWS || ((want == GYR_SPLIT_AUTO || want == GYR_SPLIT_ANSWER) &&
-                                         (whole || (!s->cards && c.rows < 0.9 * c.layers))); // what is better for cards, nobody has measured
+    s->rows = want == GYR_SPLIT_ROWS ||
+              ((want == GYR_SPLIT_AUTO || want == GYR_SPLIT_ANSWER) &&
+               (whole || (!s->cards && c.rows < 0.9 * c.layers))); // what is better for cards, nobody has measured
     chosen = s->rows ? c.rows : c.layers;
     s->slower = c.alone < 0.95 * chosen ? chosen / c.alone : 0;
     s->alone = want == GYR_SPLIT_ANSWER && c.first < chosen;

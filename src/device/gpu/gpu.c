@@ -96,7 +96,8 @@ static void let_run_out(struct gpu *g) {
 
 bool gpu_sync(struct device *d, gyr_error *e) {
     struct gpu *g = gpu_of(d);
-    bool settled = gpu_programs_settle(g), good = gpu_flush(g) && settled && gpu_begin(g) && wait_for_all(g) && gpu_link_good(g);
+    bool settled = gpu_programs_settle(g),
+         good = gpu_flush(g) && settled && gpu_begin(g) && wait_for_all(g) && gpu_link_good(g);
     if (!good && !g->lost) let_run_out(g);
     gpu_record_step(g);
     gpu_deliver(g, good);

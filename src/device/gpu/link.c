@@ -77,7 +77,8 @@ static bool is_good(struct gpu_link *l) {
     if (pthread_mutex_trylock(&l->call)) return true; // it is asked soon again
     int asked = l->nccl.later(l->comm, &result);
     pthread_mutex_unlock(&l->call);
-    if (asked || (result && result != NCCL_IN_PROGRESS)) return says_no(l, asked ? asked : result, "gathering", &l->why);
+    if (asked || (result && result != NCCL_IN_PROGRESS))
+        return says_no(l, asked ? asked : result, "gathering", &l->why);
     return true;
 }
 

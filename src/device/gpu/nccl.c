@@ -10,16 +10,11 @@ static const struct {
     size_t at;
     const char *name;
 } functions[] = {
-    {offsetof(struct nccl, version), "ncclGetVersion"},
-    {offsetof(struct nccl, describe), "ncclGetErrorString"},
-    {offsetof(struct nccl, id), "ncclGetUniqueId"},
-    {offsetof(struct nccl, join), "ncclCommInitRank"},
-    {offsetof(struct nccl, abort), "ncclCommAbort"},
-    {offsetof(struct nccl, later), "ncclCommGetAsyncError"},
-    {offsetof(struct nccl, begin), "ncclGroupStart"},
-    {offsetof(struct nccl, end), "ncclGroupEnd"},
-    {offsetof(struct nccl, all_gather), "ncclAllGather"},
-    {offsetof(struct nccl, broadcast), "ncclBroadcast"},
+    {offsetof(struct nccl, version), "ncclGetVersion"},   {offsetof(struct nccl, describe), "ncclGetErrorString"},
+    {offsetof(struct nccl, id), "ncclGetUniqueId"},       {offsetof(struct nccl, join), "ncclCommInitRank"},
+    {offsetof(struct nccl, abort), "ncclCommAbort"},      {offsetof(struct nccl, later), "ncclCommGetAsyncError"},
+    {offsetof(struct nccl, begin), "ncclGroupStart"},     {offsetof(struct nccl, end), "ncclGroupEnd"},
+    {offsetof(struct nccl, all_gather), "ncclAllGather"}, {offsetof(struct nccl, broadcast), "ncclBroadcast"},
 };
 
 static void *find(const struct gpu_vendor *v, struct library_search *s) {
@@ -38,8 +33,7 @@ bool nccl_open(struct nccl *n, const struct gpu_vendor *v, const char *folders, 
     struct library_search s = {folders, v->folders};
     void *library = find(v, &s);
     int version = 0;
-    if (!library && *s.said)
-        return fail(e, GYR_UNSUPPORTED, "%s cannot be loaded: %s", v->collectives_title, s.said);
+    if (!library && *s.said) return fail(e, GYR_UNSUPPORTED, "%s cannot be loaded: %s", v->collectives_title, s.said);
     if (!library)
         return fail(e, GYR_UNSUPPORTED, "%s (%s) is not there; %s", v->collectives_title, *v->collectives,
                     v->get_collectives);

@@ -2,8 +2,8 @@
 #ifndef DEVICE_GPU_NCCL_H
 #define DEVICE_GPU_NCCL_H
 
-#include "device/gpu/vendor.h"
 #include "device/device.h"
+#include "device/gpu/vendor.h"
 
 // What ncclGetUniqueId() gives, and passes by value.
 struct nccl_id {
