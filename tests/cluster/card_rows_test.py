@@ -42,7 +42,7 @@ def without_nccl():
         for library in Path(FAKES).glob("lib*.so*"):
             if library.is_file() and "ccl" not in library.name:
                 (folder / library.name).symlink_to(library)
-    return {"GYR_GPU_LIBRARIES": str(folder)}
+    return {"GYR_GPU_LIBRARIES": str(folder), "LD_LIBRARY_PATH": ""}
 
 
 def fails(call):

@@ -66,7 +66,7 @@ static void give_up(struct gpu_link *l) {
     bool alone;
     while (!(alone = !pthread_mutex_trylock(&l->call)) && now_seconds() - begun < CALL) nap();
     atomic_store(&l->cut, true);
-    l->nccl.abort(l->comm); // also where a call is stuck: it has no other end
+    l->nccl.quit(l->comm); // also where a call is stuck: it has no other end
     if (alone) pthread_mutex_unlock(&l->call);
 }
 
@@ -218,7 +218,7 @@ static bool start(struct gpu *g, gyr_error *e) {
     }
     if (l->result) {
         says_no(l, l->result, "joining all cards", e);
-        if (l->comm) l->nccl.abort(l->comm);
+        if (l->comm) l->nccl.quit(l->comm);
         drop(g);
         return false;
     }

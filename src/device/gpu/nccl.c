@@ -12,7 +12,7 @@ static const struct {
 } functions[] = {
     {offsetof(struct nccl, version), "ncclGetVersion"},   {offsetof(struct nccl, describe), "ncclGetErrorString"},
     {offsetof(struct nccl, id), "ncclGetUniqueId"},       {offsetof(struct nccl, join), "ncclCommInitRank"},
-    {offsetof(struct nccl, abort), "ncclCommAbort"},      {offsetof(struct nccl, later), "ncclCommGetAsyncError"},
+    {offsetof(struct nccl, quit), "ncclCommAbort"},       {offsetof(struct nccl, later), "ncclCommGetAsyncError"},
     {offsetof(struct nccl, begin), "ncclGroupStart"},     {offsetof(struct nccl, end), "ncclGroupEnd"},
     {offsetof(struct nccl, all_gather), "ncclAllGather"}, {offsetof(struct nccl, broadcast), "ncclBroadcast"},
 };

@@ -17,7 +17,7 @@ struct nccl {
     const char *(*describe)(int result);
     int (*id)(struct nccl_id *id);
     int (*join)(void **comm, int count, struct nccl_id id, int own);
-    int (*abort)(void *comm);
+    int (*quit)(void *comm);
     int (*later)(void *comm, int *result);
     int (*begin)(void);
     int (*end)(void);

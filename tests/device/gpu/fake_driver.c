@@ -11,16 +11,8 @@
 
 typedef void host_kernel(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args);
 
-enum {
-    NO_MEMORY = 2,
-    NO_CARD = 100,
-    NO_LINK = 217,
-    LINKED = 704,
-    NOT_FOUND = 500,
-    NOT_READY = 600,
-    ILLEGAL = 700,
-    FAILED = 719
-};
+enum { NO_MEMORY = 2, NO_CARD = 100, NO_LINK = 217, LINKED = 704 };
+enum { NOT_FOUND = 500, NOT_READY = 600, ILLEGAL = 700, FAILED = 719 };
 enum {
     MOST_CARDS = 8,
     REFUSED = 1,
@@ -302,12 +294,6 @@ static int put(const struct work *w) {
     q->last = &copy->next;
     q->asked++;
     return 0;
-}
-
-// For the stand-in of NCCL: which card calls are for, and something to be done there in its turn.
-__attribute__((visibility("default"))) int fake_here(void) { return here; }
-__attribute__((visibility("default"))) void fake_call(void (*call)(void *arg), void *arg) {
-    put(&(struct work){.kind = CALL, .call = call, .arg = arg});
 }
 
 static void run_kernel(const struct work *w) {
