@@ -229,6 +229,47 @@ static void a_kernel_that_does_not_end_is_told(void) { in_a_process_of_its_own("
 
 // ------------------------------------------------------------------------------- all cards
 
+static bool nobody_leaves(void *arg, gyr_error *e) { return true; }
+
+// NCCL or RCCL with one card: it works in gyr's context and on its stream, behind what was asked for before, and does
+// not wait for the host.
+static void it_gathers_with_itself(void) {
+    enum { COUNT = 1 << 20, TIMES = 200 };
+    struct link_terms terms = {.count = 1, .watch = nobody_leaves};
+    size_t floats[] = {COUNT};
+    gyr_error e = {0};
+    char name[48] = "";
+    struct gpu *g = gpu_open(&api, card, &own, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    float *came = calloc(COUNT, sizeof *came);
+    dfloat *from = gpu_alloc(d, COUNT * sizeof(float), &e), *to = gpu_alloc(d, COUNT * sizeof(float), &e);
+    if (gpu_linkable(d, name, &e)) {
+        double begun = now_seconds(), asked;
+        MUST(gpu_ticket(d, terms.ticket, &e) && gpu_link(d, &terms, &e));
+        printf("  %s, linked in %.2f s\n", name, now_seconds() - begun);
+        MUST(launch(g, "number", from, COUNT, &e));
+        gpu_gather(d, from, to, floats);
+        gpu_read(d, came, to, COUNT * sizeof *came);
+        MUST(gpu_sync(d, &e));
+        size_t wrong = 0;
+        for (size_t i = 0; i < COUNT; i++) wrong += came[i] != (float)i;
+        CHECK_INT(wrong, 0);
+        *floats = 4096;
+        begun = now_seconds();
+        for (int i = 0; i < TIMES; i++) gpu_gather(d, from, to, floats);
+        asked = now_seconds() - begun;
+        MUST(gpu_sync(d, &e));
+        printf("  16 KB: asked for in %.1f us, done in %.1f us each\n", 1e6 * asked / TIMES,
+               1e6 * (now_seconds() - begun) / TIMES);
+        gpu_unlink(d, true);
+        MUST(gpu_sync(d, &e));
+    } else
+        printf("  NOT TRIED: %s\n", e.message);
+    free(came);
+    gpu_close(d);
+}
+
 static void try_card(void) {
     struct gpu_chip chip;
     uint64_t left;
@@ -246,6 +287,7 @@ static void try_card(void) {
     RUN(memory_comes_quickly);
     RUN(too_much_memory_is_refused);
     RUN(small_steps_are_fast);
+    RUN(it_gathers_with_itself);
     RUN(every_program_is_compiled_once);
     RUN(a_stray_write_is_told);
     RUN(a_kernel_that_does_not_end_is_told);
