@@ -1,6 +1,7 @@
 // What is tried on a real card, and what can be tried without one: that the vendor's compiler takes every program.
 //
-//     gpu_card_test                               all cards that are here; ends with 77 if there is none
+//     gpu_card_test [--link]                      all cards that are here; ends with 77 if there is none; --link: NCCL
+//                                                 or RCCL alone
 //     gpu_card_test --compile [--keep FOLDER] [--type T].. CHIP..
 //         compiles all programs for these chips, "sm_90a" or "gfx942", the typed ones for these types, or for all
 //         quantized ones; and keeps them, for a machine with a driver and without a compiler ($GYR_GPU_PROGRAMS)
@@ -41,6 +42,7 @@ static const struct gpu_sources own = {own_files, 1};
 
 static struct gpu_api api;
 static int card;
+static bool link_alone;
 static double found_seconds; // that finding the driver took
 
 static float formula(float x) {
@@ -282,6 +284,10 @@ static void try_card(void) {
     printf("%s:%d: %s, %s, %d processors, %.1f GB, %.1f free; %s %d.%d, %s %d.%d\n", api.vendor->kind, card, chip.card,
            chip.name, chip.processors, (double)chip.memory / 1e9, (double)left / 1e9, api.vendor->driver_title,
            api.driver.major, api.driver.minor, api.vendor->compiler_title, api.compiler.major, api.compiler.minor);
+    if (link_alone) {
+        RUN(it_gathers_with_itself);
+        return;
+    }
     RUN(it_computes_as_the_host_does);
     RUN(memory_keeps_what_is_copied);
     RUN(memory_comes_quickly);
@@ -400,5 +406,6 @@ int main(int argc, char **argv) {
         card = (int)strtol(argv[4], NULL, 10);
         return fail_for_good(argv[2]);
     }
+    link_alone = argc > 1 && !strcmp(argv[1], "--link");
     return try_all();
 }
