@@ -18,15 +18,17 @@ struct terms {
     uint32_t steps;                    // of mixtures
 };
 
-static const char *asked_for_host(void) {
+static bool way_asked_for(bool *host, gyr_error *e) {
     const char *way = getenv("GYR_RANK_GATHER");
-    return way && !strcmp(way, "host") ? "GYR_RANK_GATHER says so" : NULL;
+    *host = way && !strcmp(way, "host");
+    return *host || !way || !*way || !strcmp(way, "library") ||
+           fail(e, GYR_USAGE, "GYR_RANK_GATHER: %.40s: no such way; choose host or library", way);
 }
 
-static struct terms own_terms(struct spread *s) {
+static struct terms own_terms(struct spread *s, bool host) {
     struct terms t = {.steps = s->cards->steps};
     gyr_error why = {0};
-    const char *no = asked_for_host();
+    const char *no = host ? "GYR_RANK_GATHER says so" : NULL;
     snprintf(t.kind, sizeof t.kind, "%s", s->inner->kind);
     bool can = !no && s->inner->link && s->inner->linkable(s->d, t.name, &why) &&
                (s->own || s->inner->ticket(s->d, t.ticket, &why));
@@ -95,8 +97,10 @@ static bool link_all(struct spread *s, const struct terms *first, gyr_error *e) 
 bool spread_meet(struct spread *s, struct ranks *ranks, const gyr_error *why, gyr_error *e) {
     struct buf b = {0};
     struct terms own = {0};
-    if (s) own = own_terms(s);
-    bool ok = ranks_agree(ranks, s, why, &own, sizeof own, &b, e);
+    gyr_error wrong = {0};
+    bool host, ok = s && way_asked_for(&host, &wrong);
+    if (ok) own = own_terms(s, host);
+    ok = ranks_agree(ranks, ok, s ? &wrong : why, &own, sizeof own, &b, e);
     struct terms *all = (struct terms *)(void *)b.data;
     for (uint32_t i = 0; ok && i < s->count; i++) {
         all[i].kind[sizeof all->kind - 1] = all[i].name[sizeof all->name - 1] = 0;

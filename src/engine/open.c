@@ -276,6 +276,6 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .placement = m->placement.why};
     host_share(m, kv, info);
     size_t cards = 0;
-    if (m->device->ops->parts) m->device->ops->parts(m->device, &cards);
+    if (!m->spread && m->device->ops->parts) m->device->ops->parts(m->device, &cards);
     info->cards = (uint32_t)cards;
 }

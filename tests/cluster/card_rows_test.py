@@ -99,7 +99,8 @@ def what_fails_in_the_middle_is_said():
         ([(1, *good), (1, *fails("nccl_stall:9:6"), *good)], {}, 8, "gyr: rank 1 on .*failed at gathering: 6", name),
         ([(1, *good), (1, *fails("kernel:90:700"), *good)], {}, 8, "gyr: rank 1 on .*error 700", name),
         ([(3, *good)], {"GYR_FAKE_CARDS": "1"}, 5, "by rows all ranks need a card of their own or none, and rank 2 has none", name),
-        ([(2, *good)], {"GYR_FAKE_MEMORY": str(240 << 20)}, 6, "2 ranks have no room", name)]))
+        ([(2, *good)], {"GYR_FAKE_MEMORY": str(240 << 20)}, 6, "2 ranks have no room", name),
+        ([(1, *good), (1, "env", "GYR_RANK_GATHER=hsot", *good)], {}, 2, "rank 1 on .*: GYR_RANK_GATHER: hsot: no such way", name)]))
 
 
 class Ranks(Server):

@@ -25,6 +25,7 @@ typedef struct {
 } ncclUniqueId;
 
 struct comm {
+    struct comm *next;          // of all: none is ever gone
     int own, count, peer[MOST]; // sockets
     atomic_int aborted, later;
 };
@@ -42,6 +43,7 @@ struct batch {
     struct op op[MOST_OPS];
 };
 
+static struct comm *comms;
 static _Thread_local struct batch *group;
 static _Thread_local int grouping;
 
@@ -194,14 +196,13 @@ EXPORT ncclCommInitRank(struct comm **comm, int count, ncclUniqueId id, int own)
     if (count < 1 || count > MOST || own < 0 || own >= count) return INVALID_ARGUMENT;
     struct comm *c = calloc(1, sizeof *c);
     if (!c) return SYSTEM;
-    c->own = own;
-    c->count = count;
+    *c = (struct comm){.next = comms, .own = own, .count = count};
+    comms = c;
     int good = meet(c, &id);
     if (good && has_one_each(c)) {
         *comm = c;
         return 0;
     }
-    free(c);
     return good ? INVALID_USAGE : SYSTEM;
 }
 
