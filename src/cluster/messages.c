@@ -207,9 +207,8 @@ static char *next_fault(struct ranks *r, uint32_t from, struct head *h) {
 
 bool ranks_watch(struct ranks *r, uint32_t number, gyr_error *e) {
     struct head h;
-    bool good = true;
-    if (is_lost(r, e)) return false;
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->lock); // who is there may be counted anew meanwhile
+    bool good = !is_lost(r, e);
     for (uint32_t i = 0; good && i < r->count; i++) {
         char *data = i == r->own ? NULL : next_fault(r, i, &h);
         good = !data || h.epoch != r->epoch || h.number < number;
