@@ -20,11 +20,11 @@ FAKES, KERNELS = (str(Path(p).resolve()) for p in sys.argv[3:5])
 CARDS = {"GYR_GPU_LIBRARIES": FAKES, "GYR_FAKE_KERNELS": KERNELS, "GYR_FAKE_CARDS": "3", "GYR_GPU_UNTRIED": "1",
          "XDG_CACHE_HOME": FOLDER.name, "GYR_DEVICE": "auto", "GYR_RANK_TIMEOUT": "3"}
 MODELS = ("mixtral", "wide", "wide-mixture", "narrow-mixture", "falcon-h1")
-PROMPT = "once upon a time there was a model with rows"
+PROMPT = "once upon"
 
 
 def words(name, device="auto"):
-    return (GYR, "run", "-m", model_file(name), "--split", "rows", "--device", device, "-n", "6", "--seed", "3",
+    return (GYR, "run", "-m", model_file(name), "--split", "rows", "--device", device, "-n", "5", "--seed", "3",
             "--temperature", "1", "--ignore-end", "-t", "1", "--raw", PROMPT)
 
 
