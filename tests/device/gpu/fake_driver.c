@@ -149,10 +149,11 @@ static int lost(int on) { return card.lost[on < 0 ? 0 : on % MOST_CARDS]; }
 
 // Calls for a card that is lost all fail.
 static int fails_on(int on, const char *name) {
+    pthread_mutex_lock(&card.lock);
     card.calls++;
-    if (lost(on)) return lost(on);
-    int error = fake_fails(name);
+    int error = lost(on) ? lost(on) : fake_fails(name);
     if (sticky(error)) card.lost[on < 0 ? 0 : on % MOST_CARDS] = error;
+    pthread_mutex_unlock(&card.lock);
     return error;
 }
 
