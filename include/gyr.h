@@ -90,7 +90,8 @@ typedef enum gyr_kv_type { GYR_KV_DEFAULT = 0, GYR_KV_F32 = 1, GYR_KV_F16 = 2, G
 // matrix and some experts of every mixture, which compute at once and send more. Without ranks, ROWS has all cards of
 // this machine that can be used ("auto"), or all of the kind that `device` names, share the rows of every matrix, where
 // there are two or more; an expert's, too. Where they have no room for that, opening fails with GYR_NO_MEMORY. Without
-// it, cards share layers where none has room for all. AUTO takes what a token takes less
+// it, cards share layers where none has room for all. Of ranks, all need a card for ROWS, or none; AUTO and ANSWER have
+// ranks with cards share layers where the model can be cut so. Else AUTO takes what a token takes less
 // time with, by the machines' speeds and how long a message takes; ANSWER the same, or rank 0 alone where it has room
 // for the whole model and is faster, as it is for one answer on machines of one kind.
 typedef enum gyr_split { GYR_SPLIT_AUTO = 0, GYR_SPLIT_LAYERS = 1, GYR_SPLIT_ROWS = 2, GYR_SPLIT_ANSWER = 3 } gyr_split;

@@ -150,6 +150,7 @@ static bool sync_all(struct device *d, gyr_error *e) {
     for (uint32_t k = 0; k < c->count; k++) c->card[k]->ops->sync(c->card[k], made.status ? &later : &made);
     if (!made.status) made = c->failed;
     c->failed = (gyr_error){0};
+    if (c->spread) cards_sync_ranks(c, &made);
     return !made.status || fail(e, made.status, "%s", made.message);
 }
 
@@ -171,18 +172,25 @@ static void free_own(struct cards *c) {
         if (c->others[k]) c->card[k]->ops->free(c->card[k], c->others[k]);
 }
 
-static void close_all(struct device *d) {
-    struct cards *c = cards_of(d);
+void cards_let_go(struct cards *c) {
     gyr_error e;
-    sync_all(d, &e); // none takes from another that is closed
+    sync_all(&c->device, &e); // none takes from another that is closed
     free_own(c);
     cards_drop_twins(c);
     cards_free_found(c);
-    for (uint32_t k = 0; k < c->count; k++) c->card[k]->ops->close(c->card[k]);
     shares_free(&c->shares);
     free(c->stretch);
     free(c->host);
     free(c);
+}
+
+static void close_all(struct device *d) {
+    struct cards *c = cards_of(d);
+    struct device *card[MOST_CARDS];
+    uint32_t count = c->count;
+    memcpy(card, c->card, sizeof card);
+    cards_let_go(c);
+    for (uint32_t k = 0; k < count; k++) card[k]->ops->close(card[k]);
 }
 
 // Nothing of weights is kept in files, and the forms are the cards' own.
@@ -222,13 +230,16 @@ static bool all_reach(struct cards *c) {
     return all;
 }
 
-struct device *cards_join(struct device *const *card, uint32_t n, const double *part, gyr_error *e) {
+struct cards *cards_new(struct device *const *card, uint32_t n, const double *part, uint32_t own, uint32_t all,
+                        gyr_error *e) {
     struct cards *c = calloc(1, sizeof *c);
-    if (!c || !shares_new(&c->shares, n, part)) {
+    if (!c || !shares_new(&c->shares, all, part)) {
         free(c);
         return fail_memory(e, "cards"), NULL;
     }
     c->count = n;
+    c->own = own;
+    c->all = all;
     memcpy(c->card, card, n * sizeof(*card));
     c->ops = table;
     cards_operations(&c->ops);
@@ -239,7 +250,12 @@ struct device *cards_join(struct device *const *card, uint32_t n, const double *
         if (card[k]->ops->rows < c->ops.rows) c->ops.rows = card[k]->ops->rows;
         c->steps = c->steps && card[k]->ops->mixes_in_steps;
     }
-    c->direct = all_reach(c);
     c->device.ops = &c->ops;
-    return &c->device;
+    return c;
+}
+
+struct device *cards_join(struct device *const *card, uint32_t n, const double *part, gyr_error *e) {
+    struct cards *c = cards_new(card, n, part, 0, n, e);
+    if (c) c->direct = all_reach(c);
+    return c ? &c->device : NULL;
 }

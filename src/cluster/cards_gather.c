@@ -135,6 +135,10 @@ static bool bring_down(struct gathering *g) {
 void cards_gather(struct cards *c, size_t n, piece_made *of, const void *arg) {
     struct gathering g = {.c = c, .n = n, .of = of, .arg = arg};
     size_t all = 0;
+    if (c->spread) {
+        cards_gather_ranks(c, n, of, arg);
+        return;
+    }
     for (uint32_t i = 0; i < c->count; all += g.floats[i++])
         for (size_t j = 0; j < n; j++) {
             struct piece p = of(c, arg, j, i);

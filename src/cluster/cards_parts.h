@@ -5,6 +5,8 @@
 #include "cluster/cards.h"
 #include "cluster/shares.h"
 
+struct spread;
+
 // A piece of memory; at[0] is what it is known by.
 struct stretch {
     dbyte *at[MOST_CARDS];
@@ -34,7 +36,9 @@ struct cards {
     struct device device;
     struct device_ops ops;
     struct device *card[MOST_CARDS];
-    uint32_t count;
+    uint32_t count;        // cards here
+    uint32_t own, all;     // among which rows are shared out; the first card here is number `own` of these
+    struct spread *spread; // with ranks that have the others (cards_ranks.c); NULL: all cards are here
     struct shares shares;
     bool direct; // they take from each other; else what crosses goes by way of the host
     bool steps;  // an expert's matrices are shared out; else every card has them whole
@@ -65,7 +69,7 @@ void *cards_at(struct cards *c, uint32_t k, const void *p);
 // Card k's part of what is multiplied, and all of what is looked up in; NULL: there is none, which sync() will say.
 const struct weight *cards_part(struct cards *c, uint32_t k, const struct weight *w);
 const struct weight *cards_table(struct cards *c, uint32_t k, const struct weight *w);
-struct range cards_rows(const struct cards *c, uint32_t k, const struct weight *w);
+struct range cards_rows(const struct cards *c, uint32_t i, const struct weight *w); // i: of all cards
 bool cards_split(const struct cards *c, const struct weight *w);
 
 // Card k's twin of an array of n, made by make(); NULL: there is no memory, which sync() will say.
@@ -91,5 +95,16 @@ bool cards_room(struct cards *c, size_t floats);
 // of() says which columns card i has made of piece k.
 typedef struct piece piece_made(const struct cards *c, const void *arg, size_t k, uint32_t i);
 void cards_gather(struct cards *c, size_t n, piece_made *of, const void *arg);
+
+// The same where other ranks have the other cards; and what their device says once all is computed.
+void cards_gather_ranks(struct cards *c, size_t n, piece_made *of, const void *arg);
+void cards_sync_ranks(struct cards *c, gyr_error *made);
+
+// The device of `count` cards that are here, of `all` that have part[i] each; the first here is number `own`.
+struct cards *cards_new(struct device *const *card, uint32_t count, const double *part, uint32_t own, uint32_t all,
+                        gyr_error *e);
+
+// Frees what is the device's own, and leaves the cards open.
+void cards_let_go(struct cards *c);
 
 #endif

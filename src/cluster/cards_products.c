@@ -21,7 +21,7 @@ static void own_products(struct cards *c, uint32_t k, const struct product *list
     for (size_t i = 0; i < n; i++) {
         const struct product *a = &list[i];
         bool split = cards_split(c, a->w);
-        struct range r = cards_rows(c, k, a->w);
+        struct range r = cards_rows(c, c->own + k, a->w);
         const dfloat *bias = a->bias ? cards_at(c, k, a->bias + r.first) : NULL;
         const struct weight *w = cards_part(c, k, a->w);
         dfloat *y = split ? to : cards_at(c, k, a->y);
@@ -36,9 +36,9 @@ static void some_products(struct cards *c, const struct product *list, size_t n)
     struct listed all = {list};
     size_t most = 1;
     bool split = false;
-    for (uint32_t k = 0; k < c->count; k++) {
+    for (uint32_t i = 0; i < c->all; i++) {
         size_t floats = 0;
-        for (size_t i = 0; i < n; i++) floats += list[i].rows * piece_of_product(c, &all, i, k).n;
+        for (size_t k = 0; k < n; k++) floats += list[k].rows * piece_of_product(c, &all, k, i).n;
         split |= floats > 0;
         most = floats > most ? floats : most;
     }
@@ -60,7 +60,7 @@ void cards_matmul(struct device *d, const struct weight *w, const dfloat *x, siz
 
 static bool part_of_linear(struct cards *c, uint32_t k, const struct linear *l, struct linear *to) {
     const struct weight *w = cards_part(c, k, &l->w);
-    struct range r = cards_rows(c, k, &l->w);
+    struct range r = cards_rows(c, c->own + k, &l->w);
     if (!w) return false;
     *to = *l;
     to->w = *w;
@@ -117,7 +117,7 @@ static void mix(struct cards *c, const struct experts *a, enum mixing step, cons
     if (split && !cards_room(c, places * w->rows)) return;
     for (uint32_t k = 0; k < c->count && !c->failed.status; k++) {
         struct experts b = there(c, k, a);
-        size_t own = split ? cards_rows(c, k, w).n : 0;
+        size_t own = split ? cards_rows(c, c->own + k, w).n : 0;
         b.step = step;
         if (split && step == MIX_INNER) b.wide = own, b.inner = c->made[c->turn][k];
         if (split && step == MIX_GIVEN) b.given = c->made[c->turn][k];

@@ -13,8 +13,8 @@ bool cards_split(const struct cards *c, const struct weight *w) {
     return !cards_have_whole(w) && (c->steps || w->place < WEIGHT_EXPERT);
 }
 
-struct range cards_rows(const struct cards *c, uint32_t k, const struct weight *w) {
-    return cards_split(c, w) ? shares_rows(&c->shares, k, w->rows) : (struct range){0, w->rows};
+struct range cards_rows(const struct cards *c, uint32_t i, const struct weight *w) {
+    return cards_split(c, w) ? shares_rows(&c->shares, i, w->rows) : (struct range){0, w->rows};
 }
 
 static void unbind_all(struct cards *c, struct weight **list) {
@@ -29,7 +29,7 @@ static bool bind_all(struct cards *c, struct weight **list, const struct weight 
     struct weight *all = calloc(c->count, sizeof *all);
     bool ok = all || fail_memory(e, "cards");
     for (uint32_t k = 0; ok && k < c->count; k++) {
-        struct range r = table ? (struct range){0, w->rows} : cards_rows(c, k, w);
+        struct range r = table ? (struct range){0, w->rows} : cards_rows(c, c->own + k, w);
         all[k] = (struct weight){.type = w->type,
                                  .rows = r.n,
                                  .cols = w->cols,

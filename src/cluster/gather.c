@@ -5,6 +5,11 @@
 #include <stdlib.h>
 
 static void tell_failure(struct spread *s) {
+    if (s->pass_linked && !s->told) {
+        ranks_tell_fault(s->ranks, s->pass, &s->failed);
+        spread_unlink(s);
+        s->told = true;
+    }
     for (uint32_t i = 0; i < s->count && !s->told; i++)
         if (i != s->own) ranks_send_failure(s->ranks, i, PARCEL_SLICE, s->pass, &s->failed, NULL);
     s->told = true;
@@ -27,7 +32,7 @@ bool spread_room(struct spread *s, dfloat **p, size_t *room, size_t floats) {
     return true;
 }
 
-static size_t floats_of(const struct spread *s, size_t n, piece_of *of, void *arg, uint32_t rank) {
+size_t spread_floats(const struct spread *s, size_t n, piece_of *of, void *arg, uint32_t rank) {
     size_t floats = 0;
     for (size_t k = 0; k < n; k++) {
         struct piece p = of(s, arg, k, rank);
@@ -67,7 +72,7 @@ static bool put(struct spread *s, const struct piece *p, const char *from) {
 }
 
 static bool take(struct spread *s, uint32_t rank, size_t n, piece_of *of, void *arg, gyr_error *e) {
-    size_t floats = floats_of(s, n, of, arg, rank), at = 0;
+    size_t floats = spread_floats(s, n, of, arg, rank), at = 0;
     if (!floats) return true;
     if (!ranks_receive_numbered(s->ranks, rank, PARCEL_SLICE, s->pass, &s->in, e)) return false;
     if (s->in.size != floats * sizeof(float))
@@ -90,7 +95,7 @@ static void keep_own(struct spread *s, const dfloat *from, size_t n, piece_of *o
 }
 
 void spread_gather(struct spread *s, const dfloat *from, size_t n, piece_of *of, void *arg) {
-    size_t own = floats_of(s, n, of, arg, s->own);
+    size_t own = spread_floats(s, n, of, arg, s->own);
     gyr_error e = {0};
     if (s->failed.status) return;
     bool ok = !own || send_own(s, from, own, &e);

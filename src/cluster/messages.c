@@ -84,8 +84,8 @@ static bool drain(struct ranks *r, size_t most, gyr_error *e) {
     }
 }
 
-bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
-                  gyr_error *e) {
+static bool post(struct ranks *r, uint32_t to, enum tag tag, const void *head, size_t n_head, const void *data,
+                 size_t n, gyr_error *e) {
     struct outgoing o = {.n = n_head + n, .data = malloc(n_head + n + 1), .to = to};
     if (!o.data || !drain(r, MOST_ON_THE_WAY, e)) {
         bool memory = !o.data;
@@ -96,7 +96,7 @@ bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head,
     if (n) memcpy(o.data + n_head, data, n);
     pthread_mutex_lock(&r->lock);
     bool room = ARRAY_GROW(r->out, r->n_out, r->room_out);
-    if (room && (o.handle = r->t->send(r->number[to], TAG_PARCEL, o.data, o.n))) {
+    if (room && (o.handle = r->t->send(r->number[to], tag, o.data, o.n))) {
         r->out[r->n_out++] = o;
         r->bytes_out += o.n;
     }
@@ -104,6 +104,11 @@ bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head,
     if (o.handle) return true;
     free(o.data);
     return room ? broken(r, to, e) : fail_memory(e, "ranks");
+}
+
+bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
+                  gyr_error *e) {
+    return post(r, to, TAG_PARCEL, head, n_head, data, n, e);
 }
 
 // One try: 1 when `done` is, as the transport's calls have it.
@@ -170,6 +175,48 @@ bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, uint32_t
                      .number = number,
                      .epoch = r->epoch};
     return post_message(r, to, &h, sizeof h, why->message, strlen(why->message), e);
+}
+
+void ranks_tell_fault(struct ranks *r, uint32_t number, const gyr_error *why) {
+    struct head h = {.kind = PARCEL_SLICE,
+                     .status = why->status ? why->status : GYR_FAILED,
+                     .origin = r->own,
+                     .number = number,
+                     .epoch = r->epoch};
+    for (uint32_t i = 0; i < r->count; i++)
+        if (i != r->own) post(r, i, TAG_FAULT, &h, sizeof h, why->message, strlen(why->message), NULL);
+}
+
+// The next fault that a rank has told of, under the lock; NULL: there is none, or no memory for it.
+static char *next_fault(struct ranks *r, uint32_t from, struct head *h) {
+    size_t n;
+    if (r->t->found(r->number[from], TAG_FAULT, &n) != 1) return NULL;
+    char *data = malloc(n + 1);
+    void *request = data ? r->t->receive(r->number[from], TAG_FAULT, data, n) : NULL;
+    int is = 0;
+    while (request && !(is = r->t->done(request))) { // it is here already
+    }
+    if (is > 0 && n >= sizeof *h) {
+        memcpy(h, data, sizeof *h);
+        data[n] = 0;
+        return data;
+    }
+    if (!request || is < 0) free(data);
+    return NULL;
+}
+
+bool ranks_watch(struct ranks *r, uint32_t number, gyr_error *e) {
+    struct head h;
+    pthread_mutex_lock(&r->lock); // who is there may be counted anew meanwhile
+    bool good = !is_lost(r, e);
+    for (uint32_t i = 0; good && i < r->count; i++) {
+        char *data = i == r->own ? NULL : next_fault(r, i, &h);
+        good = !data || h.epoch != r->epoch || h.number < number;
+        if (!good) ranks_blame(r, i, h.status <= 255 ? (gyr_status)h.status : GYR_FAILED, data + sizeof h, e);
+        free(data);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return good;
 }
 
 // What is no parcel of the kind: an end, an error, or a rank that does something else than it should.

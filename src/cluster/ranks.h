@@ -53,6 +53,14 @@ bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf 
 bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, uint32_t number, struct buf *into,
                             gyr_error *e);
 
+// Tells all others, beside parcels, that something with this number goes wrong here: for who waits for what is no
+// parcel.
+void ranks_tell_fault(struct ranks *r, uint32_t number, const gyr_error *why);
+
+// Whether nothing speaks against waiting on: false, with the error set, where a rank is lost, or has told of a fault
+// with this number or a higher one. Any thread may ask.
+bool ranks_watch(struct ranks *r, uint32_t number, gyr_error *e);
+
 // A step that all ranks take together: whether it went well here, and n bytes of facts. False on all ranks if it went
 // wrong on one, with the error of the first of these; else `all` has the facts of all, in order.
 bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *facts, size_t n, struct buf *all,

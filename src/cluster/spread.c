@@ -245,10 +245,14 @@ static bool sync_all(struct device *d, gyr_error *e) {
     return !made.status || fail(e, made.status, "%s", made.message);
 }
 
-void spread_begin(struct spread *s, uint32_t pass) {
-    s->pass = pass;
+void spread_begin(struct spread *s, uint32_t pass, bool linked) {
+    static const gyr_error gone = {GYR_DEVICE, "the cards' library is not used here any more"};
+    if (!linked) spread_unlink(s);
+    atomic_store(&s->pass, pass);
+    s->pass_linked = linked;
     s->failed = (gyr_error){0};
     s->told = false;
+    if (linked && !s->linked) spread_fail(s, &gone);
 }
 
 double spread_own(const struct spread *s) {
@@ -256,7 +260,7 @@ double spread_own(const struct spread *s) {
     return end[s->own] - (s->own ? end[s->own - 1] : 0);
 }
 
-static void put_in_front(struct spread *s) {
+static bool put_in_front(struct spread *s) {
     s->ops = *s->inner;
     s->ops.adapts_experts = false;
     s->ops.sync = sync_all;
@@ -270,12 +274,10 @@ static void put_in_front(struct spread *s) {
     s->ops.experts = experts;
     s->d->ops = &s->ops;
     s->d->front = s;
+    return true;
 }
 
 struct spread *spread_new(struct device *d, struct ranks *ranks, const double *part, gyr_error *e) {
-    if (d->ops->ready || d->front)
-        return fail_null(e, GYR_UNSUPPORTED, "%s: products cannot be shared out on it yet; share out the layers",
-                         d->ops->kind);
     struct spread *s = calloc(1, sizeof *s);
     if (s)
         *s = (struct spread){
@@ -284,12 +286,24 @@ struct spread *spread_new(struct device *d, struct ranks *ranks, const double *p
         free(s);
         return fail_memory(e, "ranks"), NULL;
     }
-    put_in_front(s);
-    return s;
+    bool card = d->ops->ready;
+    if (card ? (s->cards = cards_of_ranks(s, part, e)) != NULL : put_in_front(s)) return s;
+    spread_free(s);
+    return NULL;
 }
 
-void spread_free(struct spread *s) {
-    if (!s) return;
+struct device *spread_device(struct spread *s) {
+    return s->cards ? &s->cards->device : s->d;
+}
+
+const char *spread_way(const struct spread *s) { return s->way; }
+
+struct device *spread_free(struct spread *s) {
+    if (!s) return NULL;
+    struct device *d = s->d;
+    if (s->linked) s->inner->unlink(d, false); // the others may wait for what it made last
+    s->linked = false;
+    if (s->cards) cards_let_go(s->cards);
     s->d->ops = s->inner;
     s->d->front = NULL;
     if (s->parts) s->inner->free(s->d, s->parts);
@@ -299,5 +313,7 @@ void spread_free(struct spread *s) {
     free(s->chosen);
     free(s->by);
     shares_free(&s->shares);
+    free(s->floats);
     free(s);
+    return d;
 }

@@ -237,6 +237,17 @@ struct addresses {
     size_t at, step, n;
 };
 
+// Of devices of several processes that gather among themselves. watch() says whether there is anybody to wait for:
+// false, with the error set, if not; a thread of the device's asks it now and then.
+enum { LINK_TICKET = 128 };
+typedef bool link_watch(void *arg, gyr_error *e);
+struct link_terms {
+    uint32_t own, count;         // which device this one is, of how many
+    uint8_t ticket[LINK_TICKET]; // by which they find each other: the first one's
+    link_watch *watch;
+    void *arg;
+};
+
 struct device_ops {
     const char *kind;    // "cpu"
     uint32_t form;       // of weights: another number, other bytes
@@ -282,6 +293,18 @@ struct device_ops {
     void (*offer)(struct device *d);
     void (*await)(struct device *d, struct device *from);
     void (*take)(struct device *d, void *dst, struct device *from, const void *src, size_t bytes);
+
+    // Between devices of several processes, by their maker's library, without the host. linkable(): whether there is
+    // one, and its name, the same on all; ticket(): by which all find each other, of the first device; link(): waits
+    // for them all. gather(): floats[i] floats that device i has at `from` come to `to` on all, one's behind the
+    // other's; nobody waits but the devices. When watch() says no, or the library, what is on its way ends with
+    // garbage, and sync() says why. unlink(): nothing more is asked; with `now` what is on its way ends so, else what
+    // was gathered before is still the others' to get. No such functions: it goes by way of the hosts.
+    bool (*linkable)(struct device *d, char name[48], gyr_error *e);
+    bool (*ticket)(struct device *d, uint8_t ticket[LINK_TICKET], gyr_error *e);
+    bool (*link)(struct device *d, const struct link_terms *terms, gyr_error *e);
+    void (*gather)(struct device *d, const dfloat *from, dfloat *to, const size_t *floats);
+    void (*unlink)(struct device *d, bool now);
 
     // Makes a weight ready, from its bytes; unbind() frees what that took.
     bool (*bind)(struct device *d, struct weight *w, gyr_error *e);

@@ -134,6 +134,9 @@ bool model_bind_part(struct gyr_model *m, bool ok, const gyr_error *why, gyr_err
 bool model_settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e);
 void model_unsettle(struct gyr_model *m);
 
+// The device is as it was before products were shared out.
+void model_unspread(struct gyr_model *m);
+
 // How many samplers there are, more being made if it is fewer than `want`: one for each thread that chooses tokens.
 size_t model_samplers(struct gyr_model *m, size_t want);
 

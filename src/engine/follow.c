@@ -163,7 +163,7 @@ static bool compute(struct follower *f, const struct buf *message, size_t *float
     size_t wanted = 0;
     *floats = 0;
     if (!next(&r, &h, sizeof h)) return garbled(e);
-    if (m->spread) spread_begin(m->spread, h.pass);
+    if (m->spread) spread_begin(m->spread, h.pass, h.linked);
     if (!prepare_pass(f, &h, &r, &wanted, e)) return false;
     *floats = wanted * (h.gives == GIVES_STATES ? m->model->h.hidden : m->model->h.vocab);
     return make_out(f, m->model->gives ? *floats : 0, e) &&

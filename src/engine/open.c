@@ -102,8 +102,12 @@ static bool open_alone(struct gyr_model *m, const gyr_model_options *o, const st
 static struct model *bind_share(struct gyr_model *m, const struct shared *s, gyr_error *e) {
     struct cut cut = {ranks_own(m->ranks), s->count, s->memory, s->speed};
     if (!s->rows) return model_part(m->checkpoint, m->device, &cut, e);
-    m->spread = spread_new(m->device, m->ranks, s->part, e);
-    return m->spread ? model_new(m->checkpoint, m->device, e) : NULL;
+    gyr_error made = {0};
+    m->spread = spread_new(m->device, m->ranks, s->part, &made);
+    if (s->cards && !spread_meet(m->spread, m->ranks, &made, e)) return NULL;
+    if (!m->spread) return fail_null(e, made.status, "%s", made.message);
+    m->device = *m->on.device = spread_device(m->spread);
+    return model_new(m->checkpoint, m->device, e);
 }
 
 // Rank 0 has all of it, as if nobody else were there; the others wait for the end.
@@ -272,6 +276,6 @@ void gyr_model_get_info(const gyr_model *m, gyr_model_info *info) {
                              .placement = m->placement.why};
     host_share(m, kv, info);
     size_t cards = 0;
-    if (m->device->ops->parts) m->device->ops->parts(m->device, &cards);
+    if (!m->spread && m->device->ops->parts) m->device->ops->parts(m->device, &cards);
     info->cards = (uint32_t)cards;
 }

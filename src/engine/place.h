@@ -34,4 +34,8 @@ bool place_rank(struct placement *p, struct homes *on, uint32_t number, const st
 bool place_rank_named(struct placement *p, struct homes *on, uint32_t number, const struct checkpoint *c,
                       const gyr_model_options *o, gyr_error *e);
 
+// In bytes, what the card of a rank has left for its part of the rows beside what every rank has; and what all parts
+// take. Both 0: that is not known.
+void place_row_needs(const struct gyr_model *m, double *room, double *split);
+
 #endif

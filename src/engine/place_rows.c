@@ -41,6 +41,17 @@ static void take_all(struct row_hand *h, struct placement *p, const gyr_model_op
 // What every card takes, whatever its part is: the model's, and on the way rows that come from the others.
 static double each_needs(const struct needs *n) { return n->whole + n->cache + n->states + 2.5 * n->work + BESIDE; }
 
+void place_row_needs(const struct gyr_model *m, double *room, double *split) {
+    struct needs n;
+    uint64_t total, available;
+    struct use use = place_use(&m->options, m->device->ops->rows);
+    *room = *split = 0;
+    if (!needs_count(&n, m->checkpoint, &use, device_like_card(), NULL)) return; // opening says what is wrong
+    m->device->ops->room(m->device, &total, &available);
+    *split = n.split;
+    *room = (double)available - each_needs(&n);
+}
+
 static bool are_alike(const struct row_hand *h) {
     for (uint32_t i = 1; i < h->n; i++)
         if (strcmp(strchr(h->card[i].name, '('), strchr(h->card[0].name, '('))) return false;

@@ -4,6 +4,7 @@
 #include "device/read_rate.h"
 #include "engine/adapter.h"
 #include "engine/image.h"
+#include "engine/place.h"
 #include "engine/saved.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct facts {
     uint64_t identity, memory;
     double kept, speed;   // bytes of weights a second: as they were measured before; and now
     uint32_t split, card; // card: the memory is a card's own
+    double room, rows;    // of a card: what is left for its part of the rows; what all their parts take; 0: not known
     char host[64];
 };
 
@@ -36,6 +38,7 @@ static struct facts facts_of(const struct gyr_model *m, bool oversize) {
     if (oversize) f.memory = UINT64_MAX;
     f.split = m->options.split;
     f.card = device_has_read_rate(m->device);
+    if (f.card && m->options.split != GYR_SPLIT_LAYERS) place_row_needs(m, &f.room, &f.rows);
     f.kept = (double)m->options.speed * weights_of(m);
     f.speed = split_speed(m);
     return f;
@@ -78,8 +81,11 @@ bool ranks_meet_model(struct gyr_model *m, struct ranks *r, bool oversize, bool 
     for (uint32_t i = 0; ok && i < n; i++) {
         s->sharers[i] = sharers_of(all, n, i);
         s->memory[i] = all[i].memory / s->sharers[i];
-        s->cards |= all[i].card;
+        s->room[i] = all[i].room;
+        if (!all[i].card && s->cards == i) s->without = i;
+        s->cards += all[i].card;
     }
+    if (ok) s->rows_bytes = all->rows;
     if (ok) compare_speeds(all, s);
     buf_free(&b);
     return ok && split_gap(r, &s->gap, e);
@@ -126,6 +132,7 @@ static void tell_placement(struct gyr_model *m, const struct shared *s, const st
             buf_printf(&b, "%s%.0f%%", i ? ", " : "", 100 * s->part[i]);
         else
             buf_printf(&b, "%s%llu", i ? ", " : "", (unsigned long long)all[i].layers);
+    if (m->spread && *spread_way(m->spread)) buf_printf(&b, "; %s", spread_way(m->spread));
     if (s->slower > 0)
         buf_printf(&b, "; an answer alone would be about %.1f times as fast on one machine, which has room", s->slower);
     if (b.data) snprintf(m->placement.why, sizeof m->placement.why, "%s", b.data);
@@ -246,7 +253,8 @@ bool ranks_tell(struct gyr_model *m, const struct kv_cache *kv, const struct row
     h.pass = ++m->passes;
     h.gives = gives;
     h.rows = (uint32_t)n;
-    if (m->spread) spread_begin(m->spread, h.pass);
+    h.linked = m->spread && spread_linked(m->spread);
+    if (m->spread) spread_begin(m->spread, h.pass, h.linked);
     put_sequences(&body, m, rows, n, &h);
     put_rows(&body, rows, n);
     ranks_begin(m, &h, &b);

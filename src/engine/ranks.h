@@ -19,7 +19,10 @@ struct shared {
     double *speed;     // of the fastest one's: in whole eighths
     double fastest;    // bytes of weights a second
     double gap;        // seconds in which all have heard from all
-    bool cards;        // some rank computes on one: no rows are shared out
+    uint32_t cards;    // how many compute on one: rows are shared out if all do, or none
+    uint32_t without;  // the first that does not
+    double *room;      // [count], bytes that a card has for its part of the rows,
+    double rows_bytes; // of so many; 0: not known
     bool rows;         // by rows and experts, of which rank i has part[i]; else by layers
     double *part;
     double slower; // how many times longer a token takes than on the best of the machines alone; 0: it does not
@@ -79,6 +82,7 @@ bool ranks_errand(struct gyr_model *m, const struct buf *message);
 // the same beginning, to its one sequence.
 struct pass_head {
     uint32_t errand, pass, pool, gives, rows, sequences, copies, forks, slabs[KV_POOLS];
+    uint32_t linked; // by rows: rank 0 gathers by the cards' library in this pass
 };
 
 struct page_copy {

@@ -26,8 +26,8 @@ static void drop_part(struct gyr_model *m) {
     m->kept = NULL;
     model_free(m->model);
     m->model = NULL;
-    spread_free(m->spread);
-    m->spread = NULL;
+    if (m->spread) spread_unlink(m->spread);
+    model_unspread(m);
     ranks_noted(m);
     free(m->has);
     m->has = NULL;

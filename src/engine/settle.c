@@ -122,6 +122,12 @@ bool model_settle(struct gyr_model *m, const gyr_model_options *o, gyr_error *e)
            model_sync(m->model, e);
 }
 
+void model_unspread(struct gyr_model *m) {
+    struct device *d = spread_free(m->spread);
+    if (d) m->device = *m->on.device = d;
+    m->spread = NULL;
+}
+
 void model_unsettle(struct gyr_model *m) {
     for (size_t i = 0; i < m->n_samplers; i++) sampler_free(&m->samplers[i]);
     free(m->samplers);
@@ -131,7 +137,7 @@ void model_unsettle(struct gyr_model *m) {
     run_free(m->run);
     kept_close(m->kept);
     model_free(m->model);
-    spread_free(m->spread);
     if (m->device) scores_free(m);
+    model_unspread(m);
     for (uint32_t k = 0; k < m->on.sides; k++) m->on.device[k]->ops->close(m->on.device[k]);
 }

@@ -95,6 +95,13 @@ static struct cost cost_of(const struct shared *s, const struct model *look, dou
     return c;
 }
 
+// Cards have keys, values, states and activations whole beside their part: what room that leaves was counted.
+static bool parts_of_rows(const struct shared *s, double bytes) {
+    bool counted = s->cards && s->rows_bytes > 0;
+    for (uint32_t i = 0; i < s->count && counted; i++) s->memory[i] = s->room[i] > 0 ? (uint64_t)s->room[i] : 0;
+    return split_parts(s->speed, s->memory, s->count, counted ? s->rows_bytes : bytes, s->part);
+}
+
 bool split_choose(struct gyr_model *m, struct shared *s, gyr_error *e) {
     gyr_split want = m->options.split;
     struct model *look = model_look(m->checkpoint, m->device, e);
@@ -103,17 +110,20 @@ bool split_choose(struct gyr_model *m, struct shared *s, gyr_error *e) {
     struct cost c = cost_of(s, look, bytes);
     bool whole = look->h.layer_input || look->h.bidirectional; // such a model cannot be cut by layers
     double chosen;
-    s->rows = want == GYR_SPLIT_ROWS || ((want == GYR_SPLIT_AUTO || want == GYR_SPLIT_ANSWER) &&
-                                         (whole || (!s->cards && c.rows < 0.9 * c.layers)));
+    s->rows = want == GYR_SPLIT_ROWS ||
+              ((want == GYR_SPLIT_AUTO || want == GYR_SPLIT_ANSWER) &&
+               (whole || (!s->cards && c.rows < 0.9 * c.layers))); // what is better for cards, nobody has measured
     chosen = s->rows ? c.rows : c.layers;
     s->slower = c.alone < 0.95 * chosen ? chosen / c.alone : 0;
     s->alone = want == GYR_SPLIT_ANSWER && c.first < chosen;
     model_free(look);
     if (!s->rows || s->alone) return true;
-    if (s->cards && want != GYR_SPLIT_ROWS)
-        return fail(e, GYR_UNSUPPORTED, "%s: cannot be cut by layers, and cards share no rows; choose --device cpu",
-                    m->checkpoint->path);
-    return split_parts(s->speed, s->memory, s->count, bytes, s->part) ||
+    if (s->cards && s->cards < s->count)
+        return fail(e, GYR_UNSUPPORTED,
+                    "%s: %s all ranks need a card of their own or none, and rank %u has none; choose --device cpu, or "
+                    "start fewer",
+                    m->checkpoint->path, whole ? "cannot be cut by layers, and by rows" : "by rows", s->without);
+    return parts_of_rows(s, bytes) ||
            fail(e, GYR_NO_MEMORY,
                 "%s: the weights take %.1f GB, for which %u ranks have no room; choose a smaller type or more machines",
                 m->checkpoint->path, bytes / 1e9, s->count);
@@ -125,7 +135,8 @@ bool shared_new(struct shared *s, uint32_t count, gyr_error *e) {
     s->memory = calloc(count, sizeof *s->memory);
     s->speed = calloc(count, sizeof *s->speed);
     s->part = calloc(count, sizeof *s->part);
-    return (s->sharers && s->memory && s->speed && s->part) || fail_memory(e, "ranks");
+    s->room = calloc(count, sizeof *s->room);
+    return (s->sharers && s->memory && s->speed && s->part && s->room) || fail_memory(e, "ranks");
 }
 
 void shared_free(struct shared *s) {
@@ -133,4 +144,5 @@ void shared_free(struct shared *s) {
     free(s->memory);
     free(s->speed);
     free(s->part);
+    free(s->room);
 }

@@ -96,7 +96,8 @@ static void let_run_out(struct gpu *g) {
 
 bool gpu_sync(struct device *d, gyr_error *e) {
     struct gpu *g = gpu_of(d);
-    bool settled = gpu_programs_settle(g), good = gpu_flush(g) && settled && gpu_begin(g) && wait_for_all(g);
+    bool settled = gpu_programs_settle(g),
+         good = gpu_flush(g) && settled && gpu_begin(g) && wait_for_all(g) && gpu_link_good(g);
     if (!good && !g->lost) let_run_out(g);
     gpu_record_step(g);
     gpu_deliver(g, good);
@@ -207,6 +208,11 @@ static const struct device_ops common = {
     .offer = gpu_offer,
     .await = gpu_await,
     .take = gpu_take,
+    .linkable = gpu_linkable,
+    .ticket = gpu_ticket,
+    .link = gpu_link,
+    .gather = gpu_gather,
+    .unlink = gpu_unlink,
 };
 
 // A table for each vendor: the kind is a part of it.
@@ -269,6 +275,7 @@ void gpu_close(struct device *d) {
     const struct gpu_api *api = g->api;
     if (!g->lost && g->mark) let_run_out(g);
     g->failed = (gyr_error){0};
+    gpu_unlink(d, false);
     bool there = g->context || !api->retain ? gpu_begin(g) : false;
     gpu_work_free(g);
     gpu_record_free(g);

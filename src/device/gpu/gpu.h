@@ -52,6 +52,7 @@ struct gpu_pinned {
     size_t bytes;
 };
 
+struct gpu_link;
 struct gpu_programs;
 struct gpu_record;
 struct gpu_work;
@@ -76,6 +77,7 @@ struct gpu {
     struct gpu_programs *programs;
     struct gpu_record *record; // launches on their way
     struct gpu_work *work;     // what operations keep; NULL at first
+    struct gpu_link *link;     // with cards of other processes; NULL: none
 };
 
 static inline struct gpu *gpu_of(struct device *d) { return (struct gpu *)d; }
@@ -121,6 +123,15 @@ bool gpu_reaches(struct device *d, struct device *from);
 void gpu_offer(struct device *d);
 void gpu_await(struct device *d, struct device *from);
 void gpu_take(struct device *d, void *dst, struct device *from, const void *src, size_t bytes);
+
+// Cards of other processes, by the vendor's library of collectives (link.c). gpu_link_good(): whether nothing that came
+// from them is garbage; what is, is remembered for sync().
+bool gpu_linkable(struct device *d, char name[48], gyr_error *e);
+bool gpu_ticket(struct device *d, uint8_t ticket[LINK_TICKET], gyr_error *e);
+bool gpu_link(struct device *d, const struct link_terms *terms, gyr_error *e);
+void gpu_gather(struct device *d, const dfloat *from, dfloat *to, const size_t *floats);
+void gpu_unlink(struct device *d, bool now);
+bool gpu_link_good(struct gpu *g);
 
 // Room for `bytes`, at most GPU_HALF, in the memory that copies to the card go through: the caller fills it and sends
 // it, in one piece or several from its beginning on, before anything else is asked for. NULL: something failed.

@@ -18,6 +18,10 @@ static const char *const cuda_compiler[] = {"libnvrtc.so.13", "libnvrtc.so.12", 
 static const char *const hip_driver[] = {"libamdhip64.so.7", "libamdhip64.so.6", NULL};
 static const char *const hip_compiler[] = {"libhiprtc.so.7", "libhiprtc.so.6", NULL};
 
+static const char *const nccl[] = {"libnccl.so.2", NULL};
+static const char *const nccl_python[] = {"nvidia/nccl/lib", NULL};
+static const char *const rccl[] = {"librccl.so.1", NULL};
+
 const struct gpu_vendor gpu_vendors[GPU_VENDORS] = {
     [GPU_CUDA] = {.id = GPU_CUDA,
                   .kind = "cuda",
@@ -27,6 +31,10 @@ const struct gpu_vendor gpu_vendors[GPU_VENDORS] = {
                   .python = cuda_python,
                   .driver_names = cuda_driver,
                   .compiler_names = cuda_compiler,
+                  .collectives = nccl,
+                  .collectives_python = nccl_python,
+                  .collectives_title = "NCCL",
+                  .get_collectives = "install NCCL (package libnccl2, or 'pip install nvidia-nccl-cu13')",
                   .version_name = "cuDriverGetVersion",
                   .major_unit = 1000,
                   .minor_unit = 10,
@@ -56,6 +64,9 @@ const struct gpu_vendor gpu_vendors[GPU_VENDORS] = {
                  .folders = hip_folders,
                  .driver_names = hip_driver,
                  .compiler_names = hip_compiler,
+                 .collectives = rccl,
+                 .collectives_title = "RCCL",
+                 .get_collectives = "install RCCL (package rccl of ROCm)",
                  .version_name = "hipRuntimeGetVersion",
                  .major_unit = 10000000,
                  .minor_unit = 100000,

@@ -15,7 +15,9 @@ struct gpu_vendor {
 
     // Where libraries are found: by name where the system looks, then in these folders.
     const char *const *folders, *const *driver_names, *const *compiler_names;
-    const char *const *python;         // and the compiler in these folders of Python's packages; NULL: not there
+    const char *const *python; // and the compiler in these folders of Python's packages; NULL: not there
+    const char *const *collectives, *const *collectives_python; // of the library of collectives: the same
+    const char *collectives_title, *get_collectives;
     const char *version_name;          // of the driver's function that tells its version,
     int major_unit, minor_unit;        // which is major * major_unit + minor * minor_unit
     const char *compiler_version_name; // of the compiler's; NULL: it is the driver's

@@ -11,16 +11,8 @@
 
 typedef void host_kernel(const unsigned grid[3], const unsigned block[3], unsigned shared, const void *args);
 
-enum {
-    NO_MEMORY = 2,
-    NO_CARD = 100,
-    NO_LINK = 217,
-    LINKED = 704,
-    NOT_FOUND = 500,
-    NOT_READY = 600,
-    ILLEGAL = 700,
-    FAILED = 719
-};
+enum { NO_MEMORY = 2, NO_CARD = 100, NO_LINK = 217, LINKED = 704 };
+enum { NOT_FOUND = 500, NOT_READY = 600, ILLEGAL = 700, FAILED = 719 };
 enum {
     MOST_CARDS = 8,
     REFUSED = 1,
@@ -51,13 +43,15 @@ struct module {
 
 struct work {
     struct work *next;
-    enum { COPY, SET, KERNEL, WAIT } kind;
+    enum { COPY, SET, KERNEL, WAIT, CALL } kind;
     int on, other; // which card; whom it waits for,
     long until;    // until so much is done there
     void *to;
     const void *from;
     size_t bytes;
     unsigned char byte;
+    void (*call)(void *arg); // of another library, on this thread
+    void *arg;
     struct function *function;
     unsigned grid[3], block[3], shared;
     _Alignas(64) unsigned char args[4096];
@@ -155,10 +149,11 @@ static int lost(int on) { return card.lost[on < 0 ? 0 : on % MOST_CARDS]; }
 
 // Calls for a card that is lost all fail.
 static int fails_on(int on, const char *name) {
+    pthread_mutex_lock(&card.lock);
     card.calls++;
-    if (lost(on)) return lost(on);
-    int error = fake_fails(name);
+    int error = lost(on) ? lost(on) : fake_fails(name);
     if (sticky(error)) card.lost[on < 0 ? 0 : on % MOST_CARDS] = error;
+    pthread_mutex_unlock(&card.lock);
     return error;
 }
 
@@ -321,6 +316,7 @@ static void run_until(int on, long end) {
         q->done++;
         if (w->kind == WAIT) run_until(w->other, w->until); // which is lost: it is over all the same
         if (!lost(w->on) && w->kind == KERNEL) run_kernel(w);
+        if (!lost(w->on) && w->kind == CALL) w->call(w->arg);
         if (!lost(w->on) && w->kind == COPY) memmove(w->to, w->from, w->bytes);
         if (!lost(w->on) && w->kind == SET) memset(w->to, w->byte, w->bytes);
         free(w);

@@ -1,4 +1,4 @@
-// Copies between cards: a part of fake_driver.c.
+// Copies between cards, and what goes to those of other processes: a part of fake_driver.c.
 #ifndef TESTS_DEVICE_GPU_FAKE_PEERS_H
 #define TESTS_DEVICE_GPU_FAKE_PEERS_H
 
@@ -34,5 +34,11 @@ EXPORT NAME(cuMemcpyPeerAsync, hipMemcpyPeerAsync)(void *to, void *to_card, cons
     return put(&(struct work){.to = to, .from = from, .bytes = n});
 }
 #endif
+
+// For the stand-in of NCCL (fake_nccl.c): which card calls are for, and something to be done there in its turn.
+__attribute__((visibility("default"))) int fake_here(void) { return here; }
+__attribute__((visibility("default"))) void fake_call(void (*call)(void *arg), void *arg) {
+    put(&(struct work){.kind = CALL, .call = call, .arg = arg});
+}
 
 #endif

@@ -1,6 +1,7 @@
 // What is tried on a real card, and what can be tried without one: that the vendor's compiler takes every program.
 //
-//     gpu_card_test                               all cards that are here; ends with 77 if there is none
+//     gpu_card_test [--link]                      all cards that are here; ends with 77 if there is none; --link: NCCL
+//                                                 or RCCL alone
 //     gpu_card_test --compile [--keep FOLDER] [--type T].. CHIP..
 //         compiles all programs for these chips, "sm_90a" or "gfx942", the typed ones for these types, or for all
 //         quantized ones; and keeps them, for a machine with a driver and without a compiler ($GYR_GPU_PROGRAMS)
@@ -41,6 +42,7 @@ static const struct gpu_sources own = {own_files, 1};
 
 static struct gpu_api api;
 static int card;
+static bool link_alone;
 static double found_seconds; // that finding the driver took
 
 static float formula(float x) {
@@ -229,6 +231,47 @@ static void a_kernel_that_does_not_end_is_told(void) { in_a_process_of_its_own("
 
 // ------------------------------------------------------------------------------- all cards
 
+static bool nobody_leaves(void *arg, gyr_error *e) { return true; }
+
+// NCCL or RCCL with one card: it works in gyr's context and on its stream, behind what was asked for before, and does
+// not wait for the host.
+static void it_gathers_with_itself(void) {
+    enum { COUNT = 1 << 20, TIMES = 200 };
+    struct link_terms terms = {.count = 1, .watch = nobody_leaves};
+    size_t floats[] = {COUNT};
+    gyr_error e = {0};
+    char name[48] = "";
+    struct gpu *g = gpu_open(&api, card, &own, &e);
+    REQUIRE(g);
+    struct device *d = &g->device;
+    float *came = calloc(COUNT, sizeof *came);
+    dfloat *from = gpu_alloc(d, COUNT * sizeof(float), &e), *to = gpu_alloc(d, COUNT * sizeof(float), &e);
+    if (gpu_linkable(d, name, &e)) {
+        double begun = now_seconds(), asked;
+        MUST(gpu_ticket(d, terms.ticket, &e) && gpu_link(d, &terms, &e));
+        printf("  %s, linked in %.2f s\n", name, now_seconds() - begun);
+        MUST(launch(g, "number", from, COUNT, &e));
+        gpu_gather(d, from, to, floats);
+        gpu_read(d, came, to, COUNT * sizeof *came);
+        MUST(gpu_sync(d, &e));
+        size_t wrong = 0;
+        for (size_t i = 0; i < COUNT; i++) wrong += came[i] != (float)i;
+        CHECK_INT(wrong, 0);
+        *floats = 4096;
+        begun = now_seconds();
+        for (int i = 0; i < TIMES; i++) gpu_gather(d, from, to, floats);
+        asked = now_seconds() - begun;
+        MUST(gpu_sync(d, &e));
+        printf("  16 KB: asked for in %.1f us, done in %.1f us each\n", 1e6 * asked / TIMES,
+               1e6 * (now_seconds() - begun) / TIMES);
+        gpu_unlink(d, true);
+        MUST(gpu_sync(d, &e));
+    } else
+        printf("  NOT TRIED: %s\n", e.message);
+    free(came);
+    gpu_close(d);
+}
+
 static void try_card(void) {
     struct gpu_chip chip;
     uint64_t left;
@@ -241,11 +284,16 @@ static void try_card(void) {
     printf("%s:%d: %s, %s, %d processors, %.1f GB, %.1f free; %s %d.%d, %s %d.%d\n", api.vendor->kind, card, chip.card,
            chip.name, chip.processors, (double)chip.memory / 1e9, (double)left / 1e9, api.vendor->driver_title,
            api.driver.major, api.driver.minor, api.vendor->compiler_title, api.compiler.major, api.compiler.minor);
+    if (link_alone) {
+        RUN(it_gathers_with_itself);
+        return;
+    }
     RUN(it_computes_as_the_host_does);
     RUN(memory_keeps_what_is_copied);
     RUN(memory_comes_quickly);
     RUN(too_much_memory_is_refused);
     RUN(small_steps_are_fast);
+    RUN(it_gathers_with_itself);
     RUN(every_program_is_compiled_once);
     RUN(a_stray_write_is_told);
     RUN(a_kernel_that_does_not_end_is_told);
@@ -358,5 +406,6 @@ int main(int argc, char **argv) {
         card = (int)strtol(argv[4], NULL, 10);
         return fail_for_good(argv[2]);
     }
+    link_alone = argc > 1 && !strcmp(argv[1], "--link");
     return try_all();
 }
