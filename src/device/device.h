@@ -232,6 +232,19 @@ struct experts {
     dint *places;
 };
 
+// y[r * y_row + c] = by * (start + the sum over k < n of x[r * x_row + k * x_step] * w[c * w_col + k * w_step]) for
+// r < rows and c < cols: fused multiply-adds in ascending order of k, from what y has (`more`), from bias[c], or, bias
+// NULL, from 0. `y` is apart from the others.
+struct float_sums {
+    size_t rows, cols, n;
+    const dfloat *x, *w, *bias;
+    size_t x_row, x_step, w_col, w_step;
+    dfloat *y;
+    size_t y_row;
+    bool more;
+    float by;
+};
+
 // Where addresses of the device's memory lie among bytes: `n` of them, the first at byte `at`, `step` bytes apart.
 struct addresses {
     size_t at, step, n;
@@ -330,6 +343,8 @@ struct device_ops {
     void (*scale)(struct device *d, dfloat *x, float by, size_t n);   // x *= by
     void (*clamp)(struct device *d, dfloat *x, float most, size_t n); // x within [-most, most]; a NaN stays
     void (*cap)(struct device *d, dfloat *x, float most, size_t n);   // x = most * tanh(x / most)
+    // What training has a device compute (train/card.h). No such function: it is the host's.
+    void (*sums)(struct device *d, const struct float_sums *s);
 };
 
 struct device {

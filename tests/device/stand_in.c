@@ -1,5 +1,6 @@
 #include "stand_in.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ struct call {
         struct route route;
         struct experts experts;
         struct sum_rows sum_rows;
+        struct float_sums sums;
     };
 };
 
@@ -377,6 +379,18 @@ ELEMENTS_OPERATION(scale)
 ELEMENTS_OPERATION(clamp)
 ELEMENTS_OPERATION(cap)
 
+static void run_sums(struct device *cpu, const struct call *c) {
+    const struct float_sums *s = &c->sums;
+    for (size_t r = 0; r < s->rows; r++)
+        for (size_t i = 0; i < s->cols; i++) {
+            float *y = s->y + r * s->y_row + i, sum = s->more ? *y : s->bias ? s->bias[i] : 0;
+            for (size_t k = 0; k < s->n; k++)
+                sum = fmaf(s->x[r * s->x_row + k * s->x_step], s->w[i * s->w_col + k * s->w_step], sum);
+            *y = s->by != 1 ? sum * s->by : sum;
+        }
+}
+static void sums(struct device *d, const struct float_sums *s) { put(d, (struct call){.run = run_sums, .sums = *s}); }
+
 // ------------------------------------------------------------------------------- opening
 
 static void close_stand_in(struct device *d) {
@@ -433,6 +447,7 @@ static const struct device_ops ops = {
     .scale = scale,
     .clamp = clamp,
     .cap = cap,
+    .sums = sums,
 };
 
 static size_t two(void) { return 2; }

@@ -45,6 +45,7 @@
 #define work_room           simt_work_room
 #define work_round_along    simt_work_round_along
 #define work_step_ends      simt_work_step_ends
+#define work_sums           simt_work_sums
 #define work_route          simt_work_route
 #define work_scratch        simt_work_scratch
 #define work_tables_free    simt_work_tables_free

@@ -264,4 +264,5 @@ void gpu_operations(struct device_ops *ops) {
     ops->scale = scale;
     ops->clamp = clamp;
     ops->cap = cap;
+    ops->sums = work_sums;
 }

@@ -155,6 +155,7 @@ void work_recur(struct device *d, const struct recur *r);
 void work_route(struct device *d, const struct route *r);
 void work_experts(struct device *d, const struct experts *x);
 void work_tables_free(struct gpu *g);
+void work_sums(struct device *d, const struct float_sums *s);
 
 // The card's table, less what is the driver layer's (gpu.h).
 void gpu_operations(struct device_ops *ops);

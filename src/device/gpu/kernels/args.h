@@ -262,6 +262,19 @@ struct embed_plain_args {
     uint32_t cols, kind;
 };
 
+// ------------------------------------------------------------------------------- training
+
+// struct float_sums of device.h. At most INT32_MAX of each count.
+enum sums_begin { SUMS_ZERO, SUMS_BIAS, SUMS_Y };
+
+struct sums_args {
+    const dfloat *x, *w, *bias;
+    dfloat *y;
+    size_t x_row, x_step, w_col, w_step, y_row;
+    uint32_t rows, cols, n, start; // start: enum sums_begin
+    float by;
+};
+
 // ------------------------------------------------------------------------------- attention
 
 // A layer's keys or values: device/kv_page.h.
