@@ -92,8 +92,9 @@ static bool project(struct example *x, uint32_t i, const float *in, struct scrat
         part(x, &s, w->a, k->q_in, k->k_in, k->v_in, false);
         return true;
     }
-    if (!step_map(x, i, SLOT_Q, in, gated ? w->a : k->q_in) || !step_map(x, i, SLOT_K, in, k->k_in) ||
-        (l->v.w.rows && !step_map(x, i, SLOT_V, in, k->v_in)))
+    step_together(x);
+    if (!step_apart(x, step_map(x, i, SLOT_Q, in, gated ? w->a : k->q_in) && step_map(x, i, SLOT_K, in, k->k_in) &&
+                           (!l->v.w.rows || step_map(x, i, SLOT_V, in, k->v_in))))
         return false;
     if (gated) part_gates(x, &s, w->a, k->q_in, k->head_gate, false);
     return true;
@@ -112,8 +113,10 @@ static bool project_back(struct example *x, uint32_t i, const float *in, float *
         part_gates(x, &s, w->a, dq, dgate, true);
         dq = w->a;
     }
-    return step_map_back(x, i, SLOT_Q, in, dq, w->some, dx) && step_map_back(x, i, SLOT_K, in, dk, w->some, dx) &&
-           (!l->v.w.rows || step_map_back(x, i, SLOT_V, in, dv, w->some, dx));
+    step_together(x);
+    return step_apart(x, step_map_back(x, i, SLOT_Q, in, dq, w->some, dx) &&
+                             step_map_back(x, i, SLOT_K, in, dk, w->some, dx) &&
+                             (!l->v.w.rows || step_map_back(x, i, SLOT_V, in, dv, w->some, dx)));
 }
 
 // ------------------------------------------------------------------------------------- norms, bounds, positions
@@ -235,7 +238,7 @@ static bool weigh_back(const struct example *x, const struct host_layer *h, cons
 
 // -------------------------------------------------------------------------------------------------------- all
 
-bool attend(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
+bool attend_run(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
     const struct host_layer *h = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);

@@ -2,6 +2,7 @@
 // list of steps from its end.
 #include "train/example.h"
 #include "device/rope.h"
+#include "train/card.h"
 #include "train/whole.h"
 
 #include <math.h>
@@ -23,7 +24,7 @@ struct mixer {
 };
 
 static const struct mixer *mixer_of(const struct example *x, uint32_t layer) {
-    static const struct mixer attention = {attend_lay_out, attend_widest, attend, attend_back},
+    static const struct mixer attention = {attend_lay_out, attend_widest, attend_run, attend_back},
                               latent = {latent_lay_out, latent_widest, latent_attend, latent_back},
                               state = {recall_lay_out, recall_widest, recall, recall_back};
     const struct layer_plan *p = &x->t->layers[layer].l->plan;
@@ -300,9 +301,9 @@ size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again) {
 // The memory of an example is kept for the next one: pages that are new each time cost a tenth of the work.
 static bool have_room(struct trainee *t, size_t n) {
     if (n <= t->room_n) return true;
-    free(t->room);
+    card_memory_free(t->card, t->room);
     t->room_n = 0;
-    t->room = malloc((n + 1) * sizeof *t->room);
+    t->room = card_memory(t->card, n + 1);
     if (t->room) t->room_n = n;
     return t->room;
 }

@@ -90,6 +90,11 @@ bool step_linear(struct example *x, uint32_t layer, unsigned slot, size_t rows, 
 bool step_linear_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
                       const float *narrow, const float *dout, float *some, float *dx);
 
+// Maps between these may be computed together: none reads what another writes, and all is there behind the second,
+// which returns `ok`, or false if they failed.
+void step_together(struct example *x);
+bool step_apart(struct example *x, bool ok);
+
 // The same of every row, keeping what is kept for the slot.
 bool step_map(struct example *x, uint32_t layer, unsigned slot, const float *in, float *out);
 bool step_map_back(struct example *x, uint32_t layer, unsigned slot, const float *in, const float *dout, float *some,
@@ -109,7 +114,7 @@ void step_unit_back(const struct example *x, const struct kept_unit *u, const fl
 // The way back adds to dx, the gradient by `in`; dout is that by `out`.
 void attend_lay_out(struct example *x, uint32_t layer);
 size_t attend_widest(const struct example *x, uint32_t layer);
-bool attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool attend_run(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool attend_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
 
 // The same of a state in attention's place.

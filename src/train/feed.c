@@ -27,13 +27,19 @@ static void part(size_t rows, size_t wide, float *both, float *gate, float *up, 
     }
 }
 
+static bool gate_and_up(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept,
+                        const float *in, const struct kept_unit *u) {
+    step_together(x);
+    return step_apart(x, (s->gate == NO_SLOT || step_linear(x, i, s->gate, u->rows, in, u->gate, kept->gate)) &&
+                             step_linear(x, i, s->up, u->rows, in, u->up, kept->up));
+}
+
 bool unit_run(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept, const float *in,
               const struct kept_unit *u, struct scratch *w, float *out) {
     if (s->gate_up != NO_SLOT) {
         if (!step_linear(x, i, s->gate_up, u->rows, in, w->a, kept->gate)) return false;
         part(u->rows, u->wide, w->a, u->gate, u->up, false);
-    } else if ((s->gate != NO_SLOT && !step_linear(x, i, s->gate, u->rows, in, u->gate, kept->gate)) ||
-               !step_linear(x, i, s->up, u->rows, in, u->up, kept->up))
+    } else if (!gate_and_up(x, i, s, kept, in, u))
         return false;
     step_unit(x, u);
     return step_linear(x, i, s->down, u->rows, u->inner, out, kept->down);
@@ -49,8 +55,10 @@ bool unit_run_back(struct example *x, uint32_t i, const struct unit_slots *s, co
         part(u->rows, u->wide, w->d, dgate, dup, true);
         return step_linear_back(x, i, s->gate_up, u->rows, in, kept->gate, w->d, w->some, dx);
     }
-    return (s->gate == NO_SLOT || step_linear_back(x, i, s->gate, u->rows, in, kept->gate, dgate, w->some, dx)) &&
-           step_linear_back(x, i, s->up, u->rows, in, kept->up, dup, w->some, dx);
+    step_together(x);
+    return step_apart(
+        x, (s->gate == NO_SLOT || step_linear_back(x, i, s->gate, u->rows, in, kept->gate, dgate, w->some, dx)) &&
+               step_linear_back(x, i, s->up, u->rows, in, kept->up, dup, w->some, dx));
 }
 
 // -------------------------------------------------------------------------------------------------- the layer's

@@ -1,4 +1,4 @@
-#include "train/ops.h"
+#include "train/card.h"
 #include "train/product.h"
 
 #include <stdatomic.h>
@@ -95,6 +95,8 @@ static void scale_all(float *x, size_t n, float by) {
 bool linear_forward(const struct linear_op *o, const float *x, float *y, float *saved, gyr_error *e) {
     struct linear_op narrow_op = {
         .pool = o->pool, .rows = o->rows, .in = o->in, .out = o->rank, .type = TYPE_F32, .w = o->a};
+    if (card_has(o)) return card_forward(o, x, y, saved, e);
+    if (!card_settle(o->card, e)) return false;
     struct way narrow = {.o = &narrow_op, .g = host_gradients_here(), .x = x, .y = saved};
     struct way wide = {.o = o, .g = narrow.g, .x = x, .y = y, .narrow = saved};
     if (o->rank) {
@@ -193,6 +195,8 @@ static bool back_pair(const struct linear_op *o, const float *x, const float *sa
 
 bool linear_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
                      float *da, float *db, gyr_error *e) {
+    if (dx && card_has(o)) return card_backward(o, x, saved, dy, dx, false, da, db, e);
+    if (!card_settle(o->card, e)) return false;
     float *narrow = malloc((o->rows * o->rank + 1) * sizeof *narrow);
     if (!narrow) return fail_memory(e, "training");
     struct way cols = {.o = o, .g = host_gradients_here(), .dy = dy, .narrow = narrow, .y = dx};

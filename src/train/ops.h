@@ -39,6 +39,8 @@ struct linear_op {
     const float *a, *b; // [rank][in], [out][rank]
     float scale;
     float by; // 0: 1
+    struct card *card;          // whose the map may be (card.h); NULL: it is the host's
+    const struct weight *bound; // W there
 };
 bool linear_forward(const struct linear_op *o, const float *x, float *y, float *saved, gyr_error *e);
 // dx may be NULL.

@@ -1,4 +1,5 @@
 // The steps that layers are made of.
+#include "train/card.h"
 #include "train/example.h"
 #include "train/whole.h"
 
@@ -20,7 +21,10 @@ static struct linear_op linear_op(const struct example *x, uint32_t layer, unsig
                           .b = x->numbers ? x->numbers + p->b : NULL,
                           .scale = p->scale,
                           .by = of->by};
-    if (x->t->whole) whole_take(x->t->whole, &o);
+    if (x->t->whole)
+        whole_take(x->t->whole, &o);
+    else
+        o.card = x->t->card, o.bound = &of->w;
     return o;
 }
 
@@ -34,11 +38,17 @@ bool step_linear_back(struct example *x, uint32_t layer, unsigned slot, size_t r
                       const float *narrow, const float *dout, float *some, float *dx) {
     struct linear_op o = linear_op(x, layer, slot, rows);
     const struct trained *p = &x->t->layers[layer].pair[slot];
-    if (!linear_backward(&o, in, narrow, dout, some, x->gradients + p->a, x->gradients + p->b, x->e)) return false;
+    float *da = x->gradients + p->a, *db = x->gradients + p->b;
+    if (card_has(&o)) return card_backward(&o, in, narrow, dout, dx, true, da, db, x->e);
+    if (!linear_backward(&o, in, narrow, dout, some, da, db, x->e)) return false;
     if (x->t->whole && !whole_linear(x->t->whole, &o, in, dout, x->gradients, x->e)) return false;
     for (size_t k = 0; k < o.rows * o.in; k++) dx[k] += some[k];
     return true;
 }
+
+void step_together(struct example *x) { card_begin(x->t->card); }
+
+bool step_apart(struct example *x, bool ok) { return card_end(x->t->card, x->e) && ok; }
 
 bool step_map(struct example *x, uint32_t layer, unsigned slot, const float *in, float *out) {
     return step_linear(x, layer, slot, x->rows, in, out, x->kept[layer].narrow[slot]);

@@ -26,19 +26,19 @@ static void try_sums(const struct shape *t, bool bad) {
           *got = malloc(all * sizeof *got);
     memcpy(got, want, all * sizeof *got);
     struct float_sums s = {.rows = t->rows,
-                     .cols = t->cols,
-                     .n = t->n,
-                     .x = x,
-                     .w = w,
-                     .bias = t->biased ? bias : NULL,
-                     .x_row = t->x_turned ? 1 : t->n,
-                     .x_step = t->x_turned ? t->rows : 1,
-                     .w_col = t->w_turned ? 1 : t->n,
-                     .w_step = t->w_turned ? t->cols : 1,
-                     .y = want,
-                     .y_row = row,
-                     .more = t->more,
-                     .by = t->by};
+                           .cols = t->cols,
+                           .n = t->n,
+                           .x = x,
+                           .w = w,
+                           .bias = t->biased ? bias : NULL,
+                           .x_row = t->x_turned ? 1 : t->n,
+                           .x_step = t->x_turned ? t->rows : 1,
+                           .w_col = t->w_turned ? 1 : t->n,
+                           .w_step = t->w_turned ? t->cols : 1,
+                           .y = want,
+                           .y_row = row,
+                           .more = t->more,
+                           .by = t->by};
     add_up(&s);
     s.y = got;
     card->ops->sums(card, &s);
@@ -52,14 +52,14 @@ static void try_sums(const struct shape *t, bool bad) {
 
 // Odd shapes of each tile, and all ways in which matrices may lie.
 static void shapes(void) {
-    static const size_t sizes[][3] = {{1, 1, 1},   {1, 33, 70},  {33, 1, 16},   {3, 40, 0},    {31, 32, 15},  {32, 33, 17},
-                                      {65, 16, 9}, {2, 300, 33}, {200, 100, 7}, {130, 260, 5}, {300, 600, 3}, {64, 1, 100}};
+    static const size_t sizes[][3] = {{1, 1, 1},     {1, 33, 70},   {33, 1, 16},   {3, 40, 0},
+                                      {31, 32, 15},  {32, 33, 17},  {65, 16, 9},   {2, 300, 33},
+                                      {200, 100, 7}, {130, 260, 5}, {300, 600, 3}, {64, 1, 100}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (unsigned how = 0; how < 4; how++) {
             unsigned start = (unsigned)(i + how) % 3;
-            struct shape t = {sizes[i][0],  sizes[i][1], sizes[i][2],
-                              how & 1,      how & 2,     start == 1,
-                              start == 2,   how == 3 ? 0.3f : 1, i % 2 ? 0 : 5};
+            struct shape t = {sizes[i][0], sizes[i][1], sizes[i][2],         how & 1,      how & 2,
+                              start == 1,  start == 2,  how == 3 ? 0.3f : 1, i % 2 ? 0 : 5};
             try_sums(&t, false);
         }
 }

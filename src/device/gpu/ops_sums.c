@@ -8,7 +8,9 @@ static const struct tiling {
     double cost;
 } tilings[] = {{"sums128", 128, 1}, {"sums64", 64, 1.5}, {"sums32", 32, 3}};
 
-static size_t tiles(const struct float_sums *s, size_t size) { return work_blocks(s->rows, size) * work_blocks(s->cols, size); }
+static size_t tiles(const struct float_sums *s, size_t size) {
+    return work_blocks(s->rows, size) * work_blocks(s->cols, size);
+}
 
 // Which takes least, where each processor has a block at a time.
 static const struct tiling *choose(const struct gpu *g, const struct float_sums *s) {
@@ -46,7 +48,9 @@ void work_sums(struct device *d, const struct float_sums *s) {
                           (uint32_t)s->rows,
                           (uint32_t)s->cols,
                           (uint32_t)s->n,
-                          s->more ? SUMS_Y : s->bias ? SUMS_BIAS : SUMS_ZERO,
+                          s->more   ? SUMS_Y
+                          : s->bias ? SUMS_BIAS
+                                    : SUMS_ZERO,
                           s->by};
     work_writes(g, s->y, ((s->rows - 1) * s->y_row + s->cols) * sizeof(float));
     work_launch(g, t->kernel, tiles(s, t->size), 1, 1, &a, sizeof a);

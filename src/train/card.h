@@ -1,0 +1,43 @@
+// Private to src/train: linear maps of an example on the devices where the model's weights are, if these have memory of
+// their own and sums() (device/device.h): cards. The bytes are those of linear.c, each sum in the same order, so any of
+// them may be the host's. A card that fails is left alone from then on, and has changed nothing: what it was to compute
+// the host computes.
+//
+// Between card_begin() and card_end() maps are asked for and not waited for: what they read stays as it is, and what
+// they write is there after card_end(). What several of them read crosses once, and so does what they add to.
+#ifndef TRAIN_CARD_H
+#define TRAIN_CARD_H
+
+#include "train/ops.h"
+
+struct model;
+
+// Of a model on no such device NULL, without an error.
+struct card *card_new(const struct model *m, gyr_error *e);
+void card_free(struct card *c);
+
+// Whether any card is used. *why: NULL, or what one said that failed, for which the host did its work.
+bool card_is_used(const struct card *c, const char **why);
+
+// Whether the map is one for a card; false: it is the host's.
+bool card_has(const struct linear_op *o);
+
+void card_begin(struct card *c);
+bool card_end(struct card *c, gyr_error *e);
+
+// Waits for what was asked for so far; for who writes to what maps that were asked for read or write.
+bool card_settle(struct card *c, gyr_error *e);
+
+// linear_forward() of a map that card_has().
+bool card_forward(const struct linear_op *o, const float *x, float *y, float *saved, gyr_error *e);
+
+// linear_backward() likewise; dx is added to where it is so wanted, and written otherwise.
+bool card_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx, bool add,
+                   float *da, float *db, gyr_error *e);
+
+// Memory of the host that cards reach without a copy in between, garbage at first: for what maps write. Without a card
+// it is malloc()'s. NULL: there is none.
+float *card_memory(struct card *c, size_t floats);
+void card_memory_free(struct card *c, float *room);
+
+#endif
