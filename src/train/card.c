@@ -88,12 +88,7 @@ void card_free(struct card *c) {
     free(c);
 }
 
-bool card_is_used(const struct card *c, const char **why) {
-    bool any = false;
-    for (size_t i = 0; c && i < c->n; i++) any |= c->desk[i].good;
-    *why = c && *c->why ? c->why : NULL;
-    return any;
-}
+const char *card_failed(const struct card *c) { return c && *c->why ? c->why : NULL; }
 
 float *card_memory(struct card *c, size_t floats) {
     gyr_error e;

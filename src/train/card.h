@@ -16,8 +16,8 @@ struct model;
 struct card *card_new(const struct model *m, gyr_error *e);
 void card_free(struct card *c);
 
-// Whether any card is used. *why: NULL, or what one said that failed, for which the host did its work.
-bool card_is_used(const struct card *c, const char **why);
+// What a card said first that failed, for which the host did its work; NULL: none did.
+const char *card_failed(const struct card *c);
 
 // Whether the map is one for a card; false: it is the host's.
 bool card_has(const struct linear_op *o);

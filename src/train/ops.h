@@ -38,7 +38,7 @@ struct linear_op {
     const float *bias;  // NULL: none
     const float *a, *b; // [rank][in], [out][rank]
     float scale;
-    float by; // 0: 1
+    float by;                   // 0: 1
     struct card *card;          // whose the map may be (card.h); NULL: it is the host's
     const struct weight *bound; // W there
 };

@@ -257,6 +257,8 @@ const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, unsi
 
 size_t trainee_numbers(const struct trainee *t) { return t->n_numbers; }
 
+const char *trainee_card_failed(const struct trainee *t) { return card_failed(t->card); }
+
 struct pool *trainee_pool(const struct trainee *t) {
     return t->pool;
 }

@@ -63,6 +63,9 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
 
 struct pool *trainee_pool(const struct trainee *t);
 
+// What a card said first that was to compute linear maps; NULL: none failed.
+const char *trainee_card_failed(const struct trainee *t);
+
 // Numbers of all pairs.
 size_t trainee_numbers(const struct trainee *t);
 

@@ -40,7 +40,7 @@ struct trainee {
     size_t n_starts;      // 0: it is one
     float *last;          // not NULL: no loss is wanted but the logits of the last row, here
     struct pool *pool;
-    struct card *card;    // NULL: all is the host's (card.h)
+    struct card *card; // NULL: all is the host's (card.h)
     struct host_layer *layers;
     struct host_norm embed, final;
     float *output_bias, *slopes;

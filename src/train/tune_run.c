@@ -14,6 +14,7 @@ static const double save_seconds = 60;
 struct running {
     struct gyr_tune *t;
     gyr_tune_progress p;
+    bool failed; // it was told that a card had
     double began, saved;
     gyr_error *e;
 };
@@ -23,6 +24,9 @@ static const char *name_of(const struct gyr_tune *t) { return t->output ? t->out
 // False if the caller wants to stop.
 static bool tell(struct running *r) {
     const struct gyr_tune *t = r->t;
+    const char *why = r->failed ? NULL : trainee_card_failed(t->t);
+    r->failed |= why != NULL;
+    r->p.card_failed = why;
     r->p.seconds = now_seconds() - r->began;
     bool on = !t->o.progress || t->o.progress(t->o.user, &r->p);
     r->p.stepped = r->p.saved = false;
