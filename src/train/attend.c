@@ -187,11 +187,32 @@ static void temper(const struct example *x, const struct layer *l, const struct 
         for (size_t k = 0; k < s->q; k++) q[r * s->q + k] *= x->temper[r];
 }
 
+// Some rows to a task.
+enum { ROTATED = 16 };
+
+struct rotating {
+    struct rope_op o;
+    float *v;
+    bool back;
+};
+
+static void rotate_task(void *arg, size_t task) {
+    const struct rotating *w = arg;
+    struct rope_op o = w->o;
+    size_t first = task * ROTATED;
+    o.rows = o.rows - first < ROTATED ? o.rows - first : ROTATED;
+    o.angles += first * (o.dim / 2) * 2;
+    (w->back ? rope_backward : rope_forward)(&o, w->v + first * o.heads * o.head_dim);
+}
+
 static void rotate(const struct example *x, const struct layer *l, size_t heads, bool back, float *v) {
     const struct layer_plan *p = &l->plan;
-    struct rope_op o = {
-        x->rows, heads, p->heads.head_dim, p->rotary_dim, x->t->m->pairs == PAIRS_ADJACENT, x->angles[p->own_rope]};
-    if (p->rotated && x->t->m->family->positions == POSITIONS_ROTARY) (back ? rope_backward : rope_forward)(&o, v);
+    struct rotating w = {
+        {x->rows, heads, p->heads.head_dim, p->rotary_dim, x->t->m->pairs == PAIRS_ADJACENT, x->angles[p->own_rope]},
+        v,
+        back};
+    if (p->rotated && x->t->m->family->positions == POSITIONS_ROTARY)
+        pool_run(x->t->pool, (x->rows + ROTATED - 1) / ROTATED, rotate_task, &w);
 }
 
 static struct attention_op attention_op(const struct example *x, const struct host_layer *h) {
@@ -257,8 +278,8 @@ bool attend_back(struct example *x, uint32_t i, const float *in, const float *do
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);
     float *dmixed = w->a, *dq = w->b, *dk = w->c, *dv = w->d, *dgate = w->f;
-    memset(dmixed, 0, x->rows * s.q * sizeof *dmixed);
-    if (!step_map_back(x, i, SLOT_OUT, k->ready, dout, w->some, dmixed)) return false;
+    if (!step_linear_first_back(x, i, SLOT_OUT, x->rows, k->ready, k->narrow[SLOT_OUT], dout, w->some, dmixed))
+        return false;
     if (k->ready != k->mixed) {
         memcpy(w->e, dmixed, x->rows * s.q * sizeof *dmixed);
         gated_backward(UNIT_SIGMOID, x->rows * s.q, k->head_gate, k->mixed, w->e, dgate, dmixed);

@@ -110,11 +110,11 @@ static bool compute(const struct asked *a, gyr_error *e) {
     struct linear_op o = a->o;
     o.card = NULL;
     if (!a->dy) return linear_forward(&o, a->x, a->y, a->kept, e);
-    if (!a->add) return linear_backward(&o, a->x, a->saved, a->dy, a->dx, a->da, a->db, e);
+    if (a->how == DX_IS) return linear_backward(&o, a->x, a->saved, a->dy, a->dx, a->da, a->db, e);
     size_t n = o.rows * o.in;
     float *some = malloc((n + 1) * sizeof *some);
     bool ok = some ? linear_backward(&o, a->x, a->saved, a->dy, some, a->da, a->db, e) : fail_memory(e, "training");
-    for (size_t i = 0; ok && i < n; i++) a->dx[i] += some[i];
+    for (size_t i = 0; ok && i < n; i++) a->dx[i] = (a->how == DX_MORE ? a->dx[i] : 0) + some[i];
     free(some);
     return ok;
 }
@@ -231,7 +231,7 @@ bool card_forward(const struct linear_op *o, const float *x, float *y, float *sa
     return put(&(struct asked){.o = *o, .x = x, .y = y, .kept = saved}, e);
 }
 
-bool card_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx, bool add,
-                   float *da, float *db, gyr_error *e) {
-    return put(&(struct asked){.o = *o, .x = x, .saved = saved, .dy = dy, .dx = dx, .add = add, .da = da, .db = db}, e);
+bool card_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
+                   enum card_dx how, float *da, float *db, gyr_error *e) {
+    return put(&(struct asked){.o = *o, .x = x, .saved = saved, .dy = dy, .dx = dx, .how = how, .da = da, .db = db}, e);
 }

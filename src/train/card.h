@@ -31,9 +31,10 @@ bool card_settle(struct card *c, gyr_error *e);
 // linear_forward() of a map that card_has().
 bool card_forward(const struct linear_op *o, const float *x, float *y, float *saved, gyr_error *e);
 
-// linear_backward() likewise; dx is added to where it is so wanted, and written otherwise.
-bool card_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx, bool add,
-                   float *da, float *db, gyr_error *e);
+// linear_backward() likewise. dx is written, or added to what is there, or to zeros, whatever is there.
+enum card_dx { DX_IS, DX_MORE, DX_ONTO_ZEROS };
+bool card_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
+                   enum card_dx how, float *da, float *db, gyr_error *e);
 
 // Memory of the host that cards reach without a copy in between, garbage at first: for what maps write. Without a card
 // it is malloc()'s. NULL: there is none.

@@ -209,18 +209,23 @@ static bool add_pair(struct desk *k, const struct linear_op *o, const dfloat *na
     return true;
 }
 
+// Sums of nothing.
+static dfloat *zeros(struct desk *k, size_t rows, size_t cols) {
+    dfloat *all = desk_take(k, rows * cols);
+    if (all) ask(k, (struct float_sums){.rows = rows, .cols = cols, .y = all, .y_row = cols, .by = 1});
+    return all;
+}
+
 bool desk_backward(struct desk *k, const struct asked *m) {
     const struct linear_op *o = &m->o;
     size_t n = o->rows * o->in;
     const dfloat *dy = desk_read(k, m->dy, o->rows * o->out);
-    dfloat *narrow = o->rank ? desk_take(k, o->rows * o->rank) : NULL, *dx = desk_take(k, n), *all;
+    dfloat *narrow = o->rank ? desk_take(k, o->rows * o->rank) : NULL, *dx = desk_take(k, n), *all = NULL;
     if (!dy || !dx || (o->rank && (!narrow || !back_pair(k, m, dy, narrow)))) return false;
     if (!multiply_back(k, o, dy, dx) || (o->rank && !add_pair(k, o, narrow, dx))) return false;
-    if (!m->add) {
-        k->d->ops->read(k->d, m->dx, dx, n * sizeof *m->dx);
-        return true;
-    }
-    if (!(all = desk_sum(k, m->dx, n))) return false;
-    k->d->ops->add(k->d, all, dx, n);
+    if (m->how == DX_ONTO_ZEROS && !(all = zeros(k, o->rows, o->in))) return false;
+    if (m->how == DX_MORE && !(all = desk_sum(k, m->dx, n))) return false;
+    if (all) k->d->ops->add(k->d, all, dx, n);
+    if (m->how != DX_MORE) k->d->ops->read(k->d, m->dx, all ? all : dx, n * sizeof *m->dx);
     return true;
 }

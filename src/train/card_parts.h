@@ -14,7 +14,7 @@ struct asked {
     const float *x, *saved, *dy; // dy NULL: forward
     float *y, *kept;             // kept: narrow, of the way forward
     float *dx, *da, *db;
-    bool add;
+    enum card_dx how;
 };
 
 struct piece {

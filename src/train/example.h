@@ -90,6 +90,15 @@ bool step_linear(struct example *x, uint32_t layer, unsigned slot, size_t rows, 
 bool step_linear_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
                       const float *narrow, const float *dout, float *some, float *dx);
 
+// The same of a dx that is zeros, and need not be yet.
+bool step_linear_first_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
+                            const float *narrow, const float *dout, float *some, float *dx);
+
+// n numbers: zeros; to = by * from; to = from + by * plus. They may be the same.
+void step_clear(const struct example *x, float *to, size_t n);
+void step_scale(const struct example *x, float by, const float *from, float *to, size_t n);
+void step_add(const struct example *x, const float *from, float by, const float *plus, float *to, size_t n);
+
 // Maps between these may be computed together: none reads what another writes, and all is there behind the second,
 // which returns `ok`, or false if they failed.
 void step_together(struct example *x);

@@ -48,8 +48,7 @@ bool unit_run(struct example *x, uint32_t i, const struct unit_slots *s, const s
 bool unit_run_back(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept,
                    const float *in, const struct kept_unit *u, const float *dout, struct scratch *w, float *dx) {
     float *dinner = w->a, *dgate = w->b, *dup = w->c;
-    memset(dinner, 0, u->rows * u->wide * sizeof *dinner);
-    if (!step_linear_back(x, i, s->down, u->rows, u->inner, kept->down, dout, w->some, dinner)) return false;
+    if (!step_linear_first_back(x, i, s->down, u->rows, u->inner, kept->down, dout, w->some, dinner)) return false;
     step_unit_back(x, u, dinner, dgate, dup);
     if (s->gate_up != NO_SLOT) {
         part(u->rows, u->wide, w->d, dgate, dup, true);

@@ -195,7 +195,7 @@ static bool back_pair(const struct linear_op *o, const float *x, const float *sa
 
 bool linear_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
                      float *da, float *db, gyr_error *e) {
-    if (dx && card_has(o)) return card_backward(o, x, saved, dy, dx, false, da, db, e);
+    if (dx && card_has(o)) return card_backward(o, x, saved, dy, dx, DX_IS, da, db, e);
     if (!card_settle(o->card, e)) return false;
     float *narrow = malloc((o->rows * o->rank + 1) * sizeof *narrow);
     if (!narrow) return fail_memory(e, "training");

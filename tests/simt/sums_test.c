@@ -1,6 +1,8 @@
 // Sums in ascending order, of a card of the emulation: those of a loop, whatever lies where.
 #include "pair.h"
 
+#include <time.h>
+
 // Rows and columns that lie side by side, or far apart; and what sums start with.
 struct shape {
     size_t rows, cols, n;
@@ -79,7 +81,59 @@ static void extremes(void) {
     check_floats("nothing to add", &y, &(float){-0.0f}, 1);
 }
 
+#ifdef TEST_CARD // how fast, of a model of 7B's shapes and of a small one's
+static double seconds_of(const struct float_sums *s) {
+    enum { TIMES = 10 };
+    gyr_error e = {0};
+    struct timespec from, to;
+    card->ops->sums(card, s);
+    CHECK(card->ops->sync(card, &e));
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    for (int i = 0; i < TIMES; i++) card->ops->sums(card, s);
+    CHECK(card->ops->sync(card, &e));
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    return ((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec)) / TIMES;
+}
+
+static void rates(void) {
+    static const size_t sizes[][3] = {{2048, 4096, 4096}, {2048, 11008, 4096}, {512, 4096, 4096}, {512, 2048, 2048},
+                                      {2048, 2048, 5632}, {2048, 16, 4096},    {16, 4096, 2048},  {4096, 16, 2048}};
+    for (size_t i = 0; getenv("SUMS_RATES") && i < sizeof sizes / sizeof *sizes; i++)
+        for (unsigned how = 0; how < 3; how++) { // forward, back, and the gradients of weights
+            size_t rows = sizes[i][0], cols = sizes[i][1], n = sizes[i][2];
+            bool x_turned = how == 2, w_turned = how > 0;
+            float *x = card->ops->alloc(card, rows * n * sizeof *x, NULL);
+            float *w = card->ops->alloc(card, cols * n * sizeof *w, NULL);
+            float *y = card->ops->alloc(card, rows * cols * sizeof *y, NULL);
+            REQUIRE(x && w && y);
+            struct float_sums s = {.rows = rows,
+                                   .cols = cols,
+                                   .n = n,
+                                   .x = x,
+                                   .w = w,
+                                   .x_row = x_turned ? 1 : n,
+                                   .x_step = x_turned ? rows : 1,
+                                   .w_col = w_turned ? 1 : n,
+                                   .w_step = w_turned ? cols : 1,
+                                   .y = y,
+                                   .y_row = cols,
+                                   .by = 1};
+            double took = seconds_of(&s);
+            printf("  %zu x %zu sums of %zu, way %u: %.3f ms, %.1f Tflop/s\n", rows, cols, n, how, took * 1e3,
+                   2e-12 * (double)rows * (double)cols * (double)n / took);
+            card->ops->free(card, x);
+            card->ops->free(card, w);
+            card->ops->free(card, y);
+        }
+}
+#endif
+
 int main(void) {
     BOTH_WARPS(RUN(shapes); RUN(extremes);)
+#ifdef TEST_CARD
+    open_pair(0);
+    RUN(rates);
+    close_pair();
+#endif
     return test_end();
 }
