@@ -18,14 +18,15 @@ typedef float host_peaks(const float *x, size_t n, const uint32_t *allowed, floa
 
 host_peaks *host_peaks_here(void);
 
-// y[r * y_row + c] += the sum over k < n of x[r * x_row + k * x_step] * w[k * w_step + c], for `rows` rows and
-// HOST_PANEL columns: fused, in ascending order, from what is in y.
-enum { HOST_PANEL = 32 };
+// y[r * y_row + c] += the sum over k < n of row r's x[k] * w[k * w_step + c], for `rows` rows and `cols` columns, a
+// multiple of HOST_PANEL: fused, in ascending order, from what is in y. Rows lie side by side, HOST_ROWS of them, and
+// then the next: row r's x[k] is x[r / HOST_ROWS * x_group + k * x_step + r % HOST_ROWS].
+enum { HOST_PANEL = 16, HOST_ROWS = 12 };
 
 struct host_panel {
     const float *x, *w;
     float *y;
-    size_t x_row, x_step, w_step, y_row, n, rows;
+    size_t x_group, x_step, w_step, y_row, n, rows, cols;
 };
 
 enum unit { UNIT_GELU, UNIT_GELU_TANH, UNIT_SILU, UNIT_RELU, UNIT_RELU2, UNIT_SIGMOID, UNIT_TANH };

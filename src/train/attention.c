@@ -74,48 +74,51 @@ static void next_block(const struct attention_op *o, struct head *s, size_t t) {
 // to[t] = x[t] . each of the columns, x being [rows][heads][dim].
 static bool against(const struct way *w, const struct head *s, const float *x, const float *turned, float *to) {
     const struct attention_op *o = w->o;
-    struct host_panel p = {.x = at(x, s->t, o->heads, s->h, o->dim),
-                           .x_row = o->heads * o->dim,
-                           .x_step = 1,
-                           .w = turned + s->lo,
-                           .w_step = s->most,
-                           .y = to,
-                           .y_row = s->wide,
-                           .n = o->dim,
-                           .rows = s->n};
+    struct matmul p = {.x = at(x, s->t, o->heads, s->h, o->dim),
+                       .x_row = o->heads * o->dim,
+                       .x_step = 1,
+                       .w = turned + s->lo,
+                       .w_step = s->most,
+                       .y = to,
+                       .y_row = s->wide,
+                       .n = o->dim,
+                       .rows = s->n,
+                       .cols = s->wide};
     memset(to, 0, s->n * s->wide * sizeof *to);
-    return product_add(w->g, &p, s->wide);
+    return product_add(w->g, &p);
 }
 
 // out[t] = the sum over keys of weight[t][key] * x[key].
 static bool gather(const struct way *w, const struct head *s, const float *weight, const float *x, float *out) {
     const struct attention_op *o = w->o;
-    struct host_panel p = {.x = weight,
-                           .x_row = s->wide,
-                           .x_step = 1,
-                           .w = at(x, s->lo, o->kv_heads, s->kv, o->dim),
-                           .w_step = o->kv_heads * o->dim,
-                           .y = out + (s->t * o->heads + s->h) * o->dim,
-                           .y_row = o->heads * o->dim,
-                           .n = s->hi - s->lo,
-                           .rows = s->n};
+    struct matmul p = {.x = weight,
+                       .x_row = s->wide,
+                       .x_step = 1,
+                       .w = at(x, s->lo, o->kv_heads, s->kv, o->dim),
+                       .w_step = o->kv_heads * o->dim,
+                       .y = out + (s->t * o->heads + s->h) * o->dim,
+                       .y_row = o->heads * o->dim,
+                       .n = s->hi - s->lo,
+                       .rows = s->n,
+                       .cols = o->dim};
     for (size_t r = 0; r < s->n; r++) memset(p.y + r * p.y_row, 0, o->dim * sizeof *p.y);
-    return product_add(w->g, &p, o->dim);
+    return product_add(w->g, &p);
 }
 
 // own[key] += the sum over rows of weight[t][key] * x[t].
 static bool scatter(const struct way *w, const struct head *s, const float *weight, const float *x, float *own) {
     const struct attention_op *o = w->o;
-    struct host_panel p = {.x = weight,
-                           .x_row = 1,
-                           .x_step = s->wide,
-                           .w = at(x, s->t, o->heads, s->h, o->dim),
-                           .w_step = o->heads * o->dim,
-                           .y = own + s->lo * o->dim,
-                           .y_row = o->dim,
-                           .n = s->n,
-                           .rows = s->hi - s->lo};
-    return product_add(w->g, &p, o->dim);
+    struct matmul p = {.x = weight,
+                       .x_row = 1,
+                       .x_step = s->wide,
+                       .w = at(x, s->t, o->heads, s->h, o->dim),
+                       .w_step = o->heads * o->dim,
+                       .y = own + s->lo * o->dim,
+                       .y_row = o->dim,
+                       .n = s->n,
+                       .rows = s->hi - s->lo,
+                       .cols = o->dim};
+    return product_add(w->g, &p);
 }
 
 // What a head adds to the score of a key by its position.

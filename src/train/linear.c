@@ -6,13 +6,16 @@
 #include <string.h>
 
 // Inputs that are decoded at once on the way forward, and outputs on the way back: what a panel of them takes stays
-// near. DEEP is whole blocks of every type.
-enum { DEEP = 256, OUTPUTS = 128, B_ROWS = 96 };
+// near. DEEP is whole blocks of every type. WIDE outputs are a task forward.
+enum { DEEP = 256, OUTPUTS = 128, WIDE = 32, B_ROWS = 96, A_COLUMNS = 32 };
 
 struct way {
     const struct linear_op *o;
     const struct host_gradients *g;
     const float *x, *dy, *narrow; // narrow: [rows][rank], scale * a x; or, on the way back, the gradient of a x
+    // A slab of x or, on the way back, of dy: its columns [begin, begin + n), rows side by side (product.h).
+    float *packed;
+    size_t begin, n;
     float *y, *da, *db;
     size_t each, groups; // rows of a task, and how many such
     atomic_bool failed;  // no memory
@@ -21,12 +24,17 @@ struct way {
 static size_t pieces(size_t n, size_t size) { return (n + size - 1) / size; }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-// Runs tasks, each for all rows; or for some, where there would be too few: a row's result is its own.
+// How much of all threads' time is used if each does `tasks` equal ones in turn.
+static double used(size_t tasks, size_t threads) { return (double)tasks / (double)(pieces(tasks, threads) * threads); }
+
+// Runs tasks, each for all rows; or for some, where threads would have nothing to do: a row's result is its own. Rows
+// of a task are whole groups, so that each has the same packed rows.
 static bool run(struct way *w, size_t tasks, void (*fn)(void *arg, size_t i), gyr_error *e) {
     const struct linear_op *o = w->o;
-    size_t want = 2 * (size_t)pool_threads(o->pool), groups = tasks < want ? want / (tasks + !tasks) : 1;
-    w->each = pieces(o->rows, groups);
-    w->each = w->each < 24 ? 24 : w->each;
+    size_t threads = (size_t)pool_threads(o->pool), most = pieces(o->rows, (size_t)2 * HOST_ROWS), best = 1;
+    for (size_t n = 2; n <= most && n <= 2 * threads && used(tasks * best, threads) < 0.95; n++)
+        if (used(tasks * n, threads) > used(tasks * best, threads) + 0.03) best = n;
+    w->each = pieces(pieces(o->rows, HOST_ROWS), best) * HOST_ROWS;
     w->groups = pieces(o->rows, w->each);
     pool_run(o->pool, tasks * w->groups, fn, w);
     return !atomic_load(&w->failed) || fail_memory(e, "training");
@@ -42,47 +50,105 @@ static const void *row_of(const struct linear_op *o, size_t i) {
 }
 
 // What the matrix's own factor does to the columns of a panel.
-static void multiply(const struct linear_op *o, const struct host_panel *p, size_t cols) {
+static void multiply(const struct linear_op *o, const struct host_panel *p) {
     if (o->by == 0 || o->by == 1) return;
     for (size_t r = 0; r < p->rows; r++)
-        for (size_t i = 0; i < cols; i++) p->y[r * p->y_row + i] *= o->by;
+        for (size_t i = 0; i < p->cols; i++) p->y[r * p->y_row + i] *= o->by;
+}
+
+// What the pair adds to them.
+static bool add_pair(const struct way *w, const struct host_panel *p, size_t row, const float *matrix, size_t step) {
+    size_t rank = w->o->rank;
+    struct matmul pair = {.x = w->narrow + row * rank,
+                          .x_row = rank,
+                          .x_step = 1,
+                          .w = matrix,
+                          .w_step = step,
+                          .y = p->y,
+                          .y_row = p->y_row,
+                          .n = rank,
+                          .rows = p->rows,
+                          .cols = p->cols};
+    return !rank || product_add(w->g, &pair);
+}
+
+enum { SLAB = 8192, PACKED = 4 * HOST_ROWS }; // rows of a task that packs
+_Static_assert(SLAB % DEEP == 0 && SLAB % OUTPUTS == 0, "a slab is whole pieces");
+
+size_t linear_floats(size_t rows, size_t widest) { return packed_floats(rows, least(widest, SLAB)); }
+
+struct packing {
+    const struct way *way;
+    const float *x;
+    size_t step;
+};
+
+static void pack_task(void *arg, size_t task) {
+    const struct packing *p = arg;
+    const struct way *w = p->way;
+    size_t first = task * PACKED, rows = least(PACKED, w->o->rows - first);
+    pack(p->x + first * p->step + w->begin, p->step, rows, w->n, w->packed + first * w->n);
+}
+
+// Packs slab after slab of x, [rows][cols], and runs tasks with each. Where there is but one, others have packed it.
+static bool run_slabs(struct way *w, const float *x, size_t cols, bool packed, size_t tasks,
+                      void (*fn)(void *arg, size_t i), gyr_error *e) {
+    struct packing p = {w, x, cols};
+    for (w->begin = 0; w->begin < cols; w->begin += SLAB) {
+        w->n = least(SLAB, cols - w->begin);
+        if (!packed || cols > SLAB) pool_run(w->o->pool, pieces(w->o->rows, PACKED), pack_task, &p);
+        if (!run(w, tasks, fn, e)) return false;
+    }
+    return true;
+}
+
+static float *room_of(const struct linear_op *o, size_t cols, gyr_error *e) {
+    float *room = o->room ? o->room : malloc(linear_floats(o->rows, cols) * sizeof *room + 1);
+    if (!room) fail_memory(e, "training");
+    return room;
+}
+
+static void give_back(const struct linear_op *o, float *room) {
+    if (room != o->room) free(room);
 }
 
 // ---------------------------------------------------------------------------------------------- forward
 
-// Outputs [first, first + n) of rows [row, row + rows), n at most HOST_PANEL.
+// Outputs [first, first + n) of rows [row, row + rows).
 static bool forward_panel(const struct way *w, size_t first, size_t n, size_t row, size_t rows, float *scratch) {
     const struct linear_op *o = w->o;
-    float *wide = scratch, *turned = scratch + (size_t)HOST_PANEL * DEEP;
-    struct host_panel p = {.x_row = o->in, .x_step = 1, .w = turned, .w_step = n, .y_row = o->out, .rows = rows};
+    float *wide = scratch, *turned = scratch + (size_t)WIDE * DEEP;
+    struct host_panel p = {.x_group = HOST_ROWS * w->n, .x_step = HOST_ROWS, .w = turned, .w_step = n};
     p.y = w->y + row * o->out + first;
-    for (size_t r = 0; r < rows; r++)
+    p.y_row = o->out;
+    p.rows = rows;
+    p.cols = n;
+    for (size_t r = 0; r < rows && !w->begin; r++)
         for (size_t i = 0; i < n; i++) p.y[r * o->out + i] = o->bias ? o->bias[first + i] : 0;
-    for (size_t k = 0; k < o->in; k += DEEP) {
-        p.n = least(DEEP, o->in - k);
-        for (size_t i = 0; i < n; i++) type_decode(o->type, row_of(o, first + i), k, p.n, wide + i * p.n);
+    for (size_t k = 0; k < w->n; k += DEEP) {
+        p.n = least(DEEP, w->n - k);
+        for (size_t i = 0; i < n; i++) type_decode(o->type, row_of(o, first + i), w->begin + k, p.n, wide + i * p.n);
         transpose(wide, p.n, n, p.n, turned);
-        p.x = w->x + row * o->in + k;
-        if (!product_add(w->g, &p, n)) return false;
+        p.x = w->packed + row * w->n + k * HOST_ROWS;
+        if (!product_packed(w->g, &p)) return false;
     }
-    multiply(o, &p, n);
-    for (size_t k = 0; k < o->rank; k += DEEP) {
-        p.n = least(DEEP, o->rank - k);
-        p.x = w->narrow + row * o->rank + k;
-        p.x_row = o->rank;
-        transpose(o->b + first * o->rank + k, o->rank, n, p.n, turned);
-        if (!product_add(w->g, &p, n)) return false;
-    }
-    return true;
+    if (w->begin + w->n < o->in) return true;
+    multiply(o, &p);
+    if (!o->rank) return true;
+    float *b = o->rank <= (size_t)2 * DEEP ? scratch : malloc(n * o->rank * sizeof *b);
+    if (!b) return false;
+    transpose(o->b + first * o->rank, o->rank, n, o->rank, b);
+    bool ok = add_pair(w, &p, row, b, n);
+    if (b != scratch) free(b);
+    return ok;
 }
 
 static void forward_task(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
-    size_t first = task / w->groups * HOST_PANEL, row = task % w->groups * w->each;
-    float *scratch = malloc((size_t)2 * HOST_PANEL * DEEP * sizeof *scratch);
-    if (!scratch ||
-        !forward_panel(w, first, least(HOST_PANEL, o->out - first), row, least(w->each, o->rows - row), scratch))
+    size_t first = task / w->groups * WIDE, row = task % w->groups * w->each;
+    float *scratch = aligned_alloc(64, (size_t)2 * WIDE * DEEP * sizeof *scratch);
+    if (!scratch || !forward_panel(w, first, least(WIDE, o->out - first), row, least(w->each, o->rows - row), scratch))
         atomic_store(&w->failed, true);
     free(scratch);
 }
@@ -97,50 +163,56 @@ bool linear_forward(const struct linear_op *o, const float *x, float *y, float *
         .pool = o->pool, .rows = o->rows, .in = o->in, .out = o->rank, .type = TYPE_F32, .w = o->a};
     if (card_has(o)) return card_forward(o, x, y, saved, e);
     if (!card_settle(o->card, e)) return false;
-    struct way narrow = {.o = &narrow_op, .g = host_gradients_here(), .x = x, .y = saved};
-    struct way wide = {.o = o, .g = narrow.g, .x = x, .y = y, .narrow = saved};
-    if (o->rank) {
-        if (!run(&narrow, pieces(o->rank, HOST_PANEL), forward_task, e)) return false;
-        scale_all(saved, o->rows * o->rank, o->scale);
-    }
-    return run(&wide, pieces(o->out, HOST_PANEL), forward_task, e);
+    float *room = room_of(o, o->in, e);
+    if (!room) return false;
+    struct way narrow = {.o = &narrow_op, .g = host_gradients_here(), .packed = room, .y = saved};
+    struct way wide = {.o = o, .g = narrow.g, .packed = room, .y = y, .narrow = saved};
+    bool ok = !o->rank || run_slabs(&narrow, x, o->in, false, pieces(o->rank, WIDE), forward_task, e);
+    if (ok) scale_all(saved, o->rows * o->rank, o->scale);
+    ok = ok && run_slabs(&wide, x, o->in, o->rank, pieces(o->out, WIDE), forward_task, e);
+    give_back(o, room);
+    return ok;
 }
 
 // ------------------------------------------------------------------------------------------------- back
 
-// Columns of a task: whole blocks of the type.
+// Columns of a task: whole blocks of the type, so many that what a task reads of dy serves them all, and that threads
+// end together.
 static size_t columns(const struct linear_op *o) {
-    size_t block = type_info(o->type)->block;
-    return block > 64 ? DEEP : 64;
+    size_t unit = type_info(o->type)->block > WIDE ? DEEP : WIDE, best = unit;
+    size_t threads = (size_t)pool_threads(o->pool);
+    for (size_t n = unit; n <= DEEP / 2; n += unit)
+        if (used(pieces(o->in, n), threads) * (double)o->in / (double)(pieces(o->in, n) * n) >=
+            used(pieces(o->in, best), threads) * (double)o->in / (double)(pieces(o->in, best) * best))
+            best = n;
+    return best;
 }
 
 // Columns [first, first + n) of dx = W' dy + a' (the gradient of a x), outputs and ranks in ascending order.
 static bool back_columns(const struct way *w, size_t first, size_t n, size_t row, size_t rows, float *some) {
     const struct linear_op *o = w->o;
-    struct host_panel p = {.x_row = o->out, .x_step = 1, .w = some, .w_step = n, .y_row = o->in, .rows = rows};
+    struct host_panel p = {.x_group = HOST_ROWS * w->n, .x_step = HOST_ROWS, .w = some, .w_step = n};
     p.y = w->y + row * o->in + first;
-    for (size_t r = 0; r < rows; r++) memset(p.y + r * o->in, 0, n * sizeof *p.y);
-    for (size_t i = 0; i < o->out; i += OUTPUTS) {
-        p.n = least(OUTPUTS, o->out - i);
-        p.x = w->dy + row * o->out + i;
-        for (size_t k = 0; k < p.n; k++) type_decode(o->type, row_of(o, i + k), first, n, some + k * n);
-        if (!product_add(w->g, &p, n)) return false;
+    p.y_row = o->in;
+    p.rows = rows;
+    p.cols = n;
+    for (size_t r = 0; r < rows && !w->begin; r++) memset(p.y + r * o->in, 0, n * sizeof *p.y);
+    for (size_t i = 0; i < w->n; i += OUTPUTS) {
+        p.n = least(OUTPUTS, w->n - i);
+        p.x = w->packed + row * w->n + i * HOST_ROWS;
+        for (size_t k = 0; k < p.n; k++) type_decode(o->type, row_of(o, w->begin + i + k), first, n, some + k * n);
+        if (!product_packed(w->g, &p)) return false;
     }
-    multiply(o, &p, n);
-    if (!o->rank) return true;
-    p.n = o->rank;
-    p.x = w->narrow + row * o->rank;
-    p.x_row = o->rank;
-    p.w = o->a + first;
-    p.w_step = o->in;
-    return product_add(w->g, &p, n);
+    if (w->begin + w->n < o->out) return true;
+    multiply(o, &p);
+    return add_pair(w, &p, row, o->a + first, o->in);
 }
 
 static void back_task(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
     size_t each = columns(o), first = task / w->groups * each, row = task % w->groups * w->each;
-    float *some = malloc(OUTPUTS * each * sizeof *some);
+    float *some = aligned_alloc(64, OUTPUTS * each * sizeof *some);
     if (!some || !back_columns(w, first, least(each, o->in - first), row, least(w->each, o->rows - row), some))
         atomic_store(&w->failed, true);
     free(some);
@@ -151,57 +223,62 @@ static void back_b(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
     size_t first = task * B_ROWS;
-    struct host_panel p = {.x = w->dy + first,
-                           .x_row = 1,
-                           .x_step = o->out,
-                           .w = w->narrow,
-                           .w_step = o->rank,
-                           .y = w->db + first * o->rank,
-                           .y_row = o->rank,
-                           .n = o->rows,
-                           .rows = least(B_ROWS, o->out - first)};
-    if (!product_add(w->g, &p, o->rank)) atomic_store(&w->failed, true);
+    struct matmul p = {.x = w->dy + first,
+                       .x_row = 1,
+                       .x_step = o->out,
+                       .w = w->narrow,
+                       .w_step = o->rank,
+                       .y = w->db + first * o->rank,
+                       .y_row = o->rank,
+                       .n = o->rows,
+                       .rows = least(B_ROWS, o->out - first),
+                       .cols = o->rank};
+    if (!product_add(w->g, &p)) atomic_store(&w->failed, true);
 }
 
 // Columns of da[k] += the sum over rows of the gradient of (a x)[k], times x.
 static void back_a(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
-    size_t first = task * HOST_PANEL;
-    struct host_panel p = {.x = w->narrow,
-                           .x_row = 1,
-                           .x_step = o->rank,
-                           .w = w->x + first,
-                           .w_step = o->in,
-                           .y = w->da + first,
-                           .y_row = o->in,
-                           .n = o->rows,
-                           .rows = o->rank};
-    if (!product_add(w->g, &p, least(HOST_PANEL, o->in - first))) atomic_store(&w->failed, true);
+    size_t first = task * A_COLUMNS;
+    struct matmul p = {.x = w->narrow,
+                       .x_row = 1,
+                       .x_step = o->rank,
+                       .w = w->x + first,
+                       .w_step = o->in,
+                       .y = w->da + first,
+                       .y_row = o->in,
+                       .n = o->rows,
+                       .rows = o->rank,
+                       .cols = least(A_COLUMNS, o->in - first)};
+    if (!product_add(w->g, &p)) atomic_store(&w->failed, true);
 }
 
 // The gradients of a pair; `narrow` is that by a x.
-static bool back_pair(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *narrow,
-                      float *da, float *db, gyr_error *e) {
+static bool back_pair(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *room,
+                      float *narrow, float *da, float *db, gyr_error *e) {
     struct linear_op narrow_op = {
         .pool = o->pool, .rows = o->rows, .in = o->rank, .out = o->out, .type = TYPE_F32, .w = o->b};
-    struct way to_narrow = {.o = &narrow_op, .g = host_gradients_here(), .dy = dy, .y = narrow};
+    struct way to_narrow = {.o = &narrow_op, .g = host_gradients_here(), .packed = room, .y = narrow};
     struct way b = {.o = o, .g = to_narrow.g, .dy = dy, .narrow = saved, .db = db};
     struct way a = {.o = o, .g = to_narrow.g, .x = x, .narrow = narrow, .da = da};
-    if (!run(&to_narrow, pieces(o->rank, columns(&narrow_op)), back_task, e)) return false;
+    if (!run_slabs(&to_narrow, dy, o->out, false, pieces(o->rank, columns(&narrow_op)), back_task, e)) return false;
     scale_all(narrow, o->rows * o->rank, o->scale);
-    return run_whole(&b, pieces(o->out, B_ROWS), back_b, e) && run_whole(&a, pieces(o->in, HOST_PANEL), back_a, e);
+    return run_whole(&b, pieces(o->out, B_ROWS), back_b, e) && run_whole(&a, pieces(o->in, A_COLUMNS), back_a, e);
 }
 
 bool linear_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
                      float *da, float *db, gyr_error *e) {
     if (dx && card_has(o)) return card_backward(o, x, saved, dy, dx, DX_IS, da, db, e);
     if (!card_settle(o->card, e)) return false;
-    float *narrow = malloc((o->rows * o->rank + 1) * sizeof *narrow);
-    if (!narrow) return fail_memory(e, "training");
-    struct way cols = {.o = o, .g = host_gradients_here(), .dy = dy, .narrow = narrow, .y = dx};
-    bool ok = (!o->rank || back_pair(o, x, saved, dy, narrow, da, db, e)) &&
-              (!dx || run(&cols, pieces(o->in, columns(o)), back_task, e));
+    float *room = room_of(o, o->out, e), *narrow;
+    if (!room) return false;
+    narrow = malloc((o->rows * o->rank + 1) * sizeof *narrow);
+    struct way cols = {.o = o, .g = host_gradients_here(), .packed = room, .narrow = narrow, .y = dx};
+    bool ok = (narrow || fail_memory(e, "training")) &&
+              (!o->rank || back_pair(o, x, saved, dy, room, narrow, da, db, e)) &&
+              (!dx || run_slabs(&cols, dy, o->out, o->rank, pieces(o->in, columns(o)), back_task, e));
     free(narrow);
+    give_back(o, room);
     return ok;
 }

@@ -51,10 +51,10 @@ static void begin(const struct tall *t, const struct muon_matrix *m) {
 
 // out = the sum over rows of x' y, both [rows][n].
 static bool outer(const float *x, const float *y, size_t rows, size_t n, float *out) {
-    struct host_panel p = {
-        .x = x, .x_row = 1, .x_step = n, .w = y, .w_step = n, .y = out, .y_row = n, .n = rows, .rows = n};
+    struct matmul p = {
+        .x = x, .x_row = 1, .x_step = n, .w = y, .w_step = n, .y = out, .y_row = n, .n = rows, .rows = n, .cols = n};
     memset(out, 0, n * n * sizeof *out);
-    return product_add(host_gradients_here(), &p, n);
+    return product_add(host_gradients_here(), &p);
 }
 
 // x = a x + x (b s + c s s), s = x' x.
@@ -63,19 +63,20 @@ static bool iterate(struct tall *t) {
     if (!outer(t->x, t->x, t->tall, n, t->square) || !outer(t->square, t->square, n, n, t->poly)) return false;
     for (size_t i = 0; i < n * n; i++) t->poly[i] = b * t->square[i] + c * t->poly[i];
     for (size_t i = 0; i < t->tall * n; i++) t->next[i] = a * t->x[i];
-    struct host_panel p = {.x = t->x,
-                           .x_row = n,
-                           .x_step = 1,
-                           .w = t->poly,
-                           .w_step = n,
-                           .y = t->next,
-                           .y_row = n,
-                           .n = n,
-                           .rows = t->tall};
+    struct matmul p = {.x = t->x,
+                       .x_row = n,
+                       .x_step = 1,
+                       .w = t->poly,
+                       .w_step = n,
+                       .y = t->next,
+                       .y_row = n,
+                       .n = n,
+                       .rows = t->tall,
+                       .cols = n};
     float *was = t->x;
     t->x = t->next;
     t->next = was;
-    return product_add(host_gradients_here(), &p, n);
+    return product_add(host_gradients_here(), &p);
 }
 
 bool muon_step(const struct muon_matrix *m, double rate, double decay, gyr_error *e) {

@@ -4,33 +4,103 @@
 #include <string.h>
 
 // Columns that fill no panel, in one of their own.
-static bool edge(const struct host_gradients *g, const struct host_panel *p, size_t cols) {
+static bool edge(const struct host_gradients *g, const struct host_panel *p) {
     struct host_panel own = *p;
-    size_t n = p->n * HOST_PANEL, bytes = cols * sizeof(float);
+    size_t n = p->n * HOST_PANEL, bytes = p->cols * sizeof(float);
     float *w = calloc(n + p->rows * HOST_PANEL, sizeof *w), *y = w ? w + n : NULL;
     if (!w) return false;
     for (size_t k = 0; k < p->n; k++) memcpy(w + k * HOST_PANEL, p->w + k * p->w_step, bytes);
     for (size_t r = 0; r < p->rows; r++) memcpy(y + r * HOST_PANEL, p->y + r * p->y_row, bytes);
     own.w = w;
     own.y = y;
-    own.w_step = own.y_row = HOST_PANEL;
+    own.w_step = own.y_row = own.cols = HOST_PANEL;
     g->panel(&own);
     for (size_t r = 0; r < p->rows; r++) memcpy(p->y + r * p->y_row, y + r * HOST_PANEL, bytes);
     free(w);
     return true;
 }
 
-bool product_add(const struct host_gradients *g, const struct host_panel *p, size_t cols) {
+bool product_packed(const struct host_gradients *g, const struct host_panel *p) {
     struct host_panel some = *p;
+    size_t whole = p->cols / HOST_PANEL * HOST_PANEL;
     if (!p->rows || !p->n) return true;
-    for (; cols >= HOST_PANEL; cols -= HOST_PANEL, some.w += HOST_PANEL, some.y += HOST_PANEL) g->panel(&some);
-    return !cols || edge(g, &some, cols);
+    some.cols = whole;
+    if (whole) g->panel(&some);
+    some.cols = p->cols - whole;
+    some.w += whole;
+    some.y += whole;
+    return !some.cols || edge(g, &some);
 }
 
-void transpose(const float *from, size_t step, size_t n, size_t m, float *to) {
-    enum { TILE = 16 };
-    for (size_t j = 0; j < m; j += TILE)
-        for (size_t i = 0; i < n; i += TILE)
-            for (size_t jj = j; jj < m && jj < j + TILE; jj++)
-                for (size_t ii = i; ii < n && ii < i + TILE; ii++) to[jj * n + ii] = from[ii * step + jj];
+bool product_add(const struct host_gradients *g, const struct matmul *p) {
+    struct host_panel panel = {.x = p->x,
+                               .w = p->w,
+                               .y = p->y,
+                               .x_group = HOST_ROWS,
+                               .x_step = p->x_step,
+                               .w_step = p->w_step,
+                               .y_row = p->y_row,
+                               .n = p->n,
+                               .rows = p->rows,
+                               .cols = p->cols};
+    if (p->x_row == 1) return product_packed(g, &panel);
+    float *packed = malloc(packed_floats(p->rows, p->n) * sizeof *packed + 1);
+    if (!packed) return false;
+    pack(p->x, p->x_row, p->rows, p->n, packed);
+    panel.x = packed;
+    panel.x_step = HOST_ROWS;
+    panel.x_group = HOST_ROWS * p->n;
+    bool ok = product_packed(g, &panel);
+    free(packed);
+    return ok;
 }
+
+size_t packed_floats(size_t rows, size_t n) { return (rows + HOST_ROWS - 1) / HOST_ROWS * HOST_ROWS * n; }
+
+enum { SIDE = 4 };
+typedef float quad __attribute__((vector_size(SIDE * sizeof(float))));
+typedef int32_t order __attribute__((vector_size(SIDE * sizeof(int32_t))));
+
+static inline quad load(const float *p) {
+    quad v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void store(float *p, quad v) { memcpy(p, &v, sizeof v); }
+
+#if defined(__clang__)
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (order){__VA_ARGS__})
+#endif
+
+// Four rows, `step` apart, become four columns: to[j * wide + i] = from[i * step + j].
+static inline void turn(const float *from, size_t step, float *to, size_t wide) {
+    quad a = load(from), b = load(from + step), c = load(from + 2 * step), d = load(from + 3 * step);
+    quad ab = PICK(a, b, 0, 4, 1, 5), cd = PICK(c, d, 0, 4, 1, 5);
+    store(to, PICK(ab, cd, 0, 1, 4, 5));
+    store(to + wide, PICK(ab, cd, 2, 3, 6, 7));
+    ab = PICK(a, b, 2, 6, 3, 7), cd = PICK(c, d, 2, 6, 3, 7);
+    store(to + 2 * wide, PICK(ab, cd, 0, 1, 4, 5));
+    store(to + 3 * wide, PICK(ab, cd, 2, 3, 6, 7));
+}
+
+// As transpose(), to columns that are `wide` apart.
+static void turn_all(const float *from, size_t step, size_t n, size_t m, float *to, size_t wide) {
+    size_t j = 0, whole = n / SIDE * SIDE;
+    for (; j + SIDE <= m; j += SIDE)
+        for (size_t i = 0; i < whole; i += SIDE) turn(from + i * step + j, step, to + j * wide + i, wide);
+    for (size_t k = 0; k < m; k++)
+        for (size_t i = k < j ? whole : 0; i < n; i++) to[k * wide + i] = from[i * step + k];
+}
+
+void pack(const float *x, size_t step, size_t rows, size_t n, float *to) {
+    for (size_t r = 0; r < rows; r += HOST_ROWS, to += HOST_ROWS * n) {
+        size_t some = rows - r < HOST_ROWS ? rows - r : HOST_ROWS;
+        if (some < HOST_ROWS) memset(to, 0, HOST_ROWS * n * sizeof *to);
+        turn_all(x + r * step, step, some, n, to, HOST_ROWS);
+    }
+}
+
+void transpose(const float *from, size_t step, size_t n, size_t m, float *to) { turn_all(from, step, n, m, to, n); }

@@ -6,8 +6,21 @@
 
 #include <stdbool.h>
 
-// As host_panel() does, for `cols` columns. False: no memory.
-bool product_add(const struct host_gradients *g, const struct host_panel *p, size_t cols);
+// y[r * y_row + c] += the sum over k < n of x[r * x_row + k * x_step] * w[k * w_step + c], as host_panel() does, of any
+// number of columns. x_row is 1, or x_step is. False: no memory.
+struct matmul {
+    const float *x, *w;
+    float *y;
+    size_t x_row, x_step, w_step, y_row, n, rows, cols;
+};
+bool product_add(const struct host_gradients *g, const struct matmul *p);
+
+// The same of rows that lie as the panel has them.
+bool product_packed(const struct host_gradients *g, const struct host_panel *p);
+
+// Rows of x, `step` apart, as a panel has them: groups of HOST_ROWS, [n][HOST_ROWS] each, zeros behind the last row.
+void pack(const float *x, size_t step, size_t rows, size_t n, float *to);
+size_t packed_floats(size_t rows, size_t n);
 
 // to[j * n + i] = from[i * step + j], i < n, j < m.
 void transpose(const float *from, size_t step, size_t n, size_t m, float *to);

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-// OUTPUTS of a task, whose gradients are turned for DEEP rows at a time.
+// OUTPUTS of a task, DEEP rows at a time.
 enum { OUTPUTS = 96, DEEP = 256, COLUMNS = 64 };
 
 void whole_refresh(const struct whole *w) {
@@ -37,24 +37,34 @@ struct way {
     atomic_bool failed; // no memory
 };
 
-static bool outputs(const struct way *w, size_t first, size_t n, float *turned) {
+// Rows of dy, of n outputs, times the matrix's own factor.
+static const float *by_factor(const struct way *w, const float *dy, size_t rows, size_t n, size_t *step, float *own) {
+    const struct linear_op *o = w->o;
+    if (o->by == 0 || o->by == 1) return dy;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < n; i++) own[r * n + i] = dy[r * o->out + i] * o->by;
+    *step = n;
+    return own;
+}
+
+static bool outputs(const struct way *w, size_t first, size_t n, float *own) {
     const struct linear_op *o = w->o;
     for (size_t r = 0; r < o->rows; r += DEEP) {
-        size_t rows = o->rows - r < DEEP ? o->rows - r : DEEP;
-        transpose(w->dy + r * o->out + first, o->out, rows, n, turned);
-        for (size_t i = 0; o->by != 0 && o->by != 1 && i < n * rows; i++) turned[i] *= o->by;
-        struct host_panel p = {.x = turned,
-                               .x_row = rows,
-                               .x_step = 1,
-                               .w = w->x + r * o->in,
-                               .w_step = o->in,
-                               .y = w->dw + first * o->in,
-                               .y_row = o->in,
-                               .n = rows,
-                               .rows = n};
-        if (!product_add(w->g, &p, o->in)) return false;
-        for (size_t i = 0; w->db && i < n; i++)
-            for (size_t k = 0; k < rows; k++) w->db[first + i] += turned[i * rows + k];
+        size_t rows = o->rows - r < DEEP ? o->rows - r : DEEP, step = o->out;
+        const float *dy = by_factor(w, w->dy + r * o->out + first, rows, n, &step, own);
+        struct matmul p = {.x = dy,
+                           .x_row = 1,
+                           .x_step = step,
+                           .w = w->x + r * o->in,
+                           .w_step = o->in,
+                           .y = w->dw + first * o->in,
+                           .y_row = o->in,
+                           .n = rows,
+                           .rows = n,
+                           .cols = o->in};
+        if (!product_add(w->g, &p)) return false;
+        for (size_t k = 0; w->db && k < rows; k++)
+            for (size_t i = 0; i < n; i++) w->db[first + i] += dy[k * step + i];
     }
     return true;
 }
@@ -62,9 +72,9 @@ static bool outputs(const struct way *w, size_t first, size_t n, float *turned) 
 static void outputs_task(void *arg, size_t task) {
     struct way *w = arg;
     size_t first = task * OUTPUTS, n = w->o->out - first < OUTPUTS ? w->o->out - first : OUTPUTS;
-    float *turned = malloc((size_t)OUTPUTS * DEEP * sizeof *turned);
-    if (!turned || !outputs(w, first, n, turned)) atomic_store(&w->failed, true);
-    free(turned);
+    float *own = malloc((size_t)OUTPUTS * DEEP * sizeof *own);
+    if (!own || !outputs(w, first, n, own)) atomic_store(&w->failed, true);
+    free(own);
 }
 
 bool whole_linear(const struct whole *w, const struct linear_op *o, const float *x, const float *dy, float *gradients,

@@ -3,7 +3,7 @@
 #include "device/cpu/simd.h"
 #include "device/elementary.h"
 
-// Rows whose sums registers hold, two vectors each, beside the weights.
+// Rows whose sums registers hold, two vectors each, beside the weights: a part of HOST_ROWS.
 #if defined(__AVX512F__)
 enum { AT_A_TIME = 12 };
 #elif defined(__AVX2__)
@@ -11,36 +11,42 @@ enum { AT_A_TIME = 6 };
 #else
 enum { AT_A_TIME = 4 };
 #endif
+_Static_assert(HOST_ROWS % AT_A_TIME == 0, "rows side by side are whole blocks");
 
-// `rows` is known when this is compiled, and so is which sum is in which register.
+// `rows` and `wide` are known when this is compiled, and so is which sum is in which register.
 static inline __attribute__((always_inline)) void block(const struct host_panel *p, const float *x, const float *w,
-                                                        float *y, size_t rows) {
+                                                        float *y, size_t rows, size_t wide) {
     vec sum[AT_A_TIME][2];
-    for (size_t r = 0; r < rows; r++) {
-        sum[r][0] = vec_load(y + r * p->y_row);
-        sum[r][1] = vec_load(y + r * p->y_row + VEC);
+    size_t x_step = p->x_step, w_step = p->w_step;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < wide; i++) sum[r][i] = vec_load(y + r * p->y_row + i * VEC);
+    for (size_t k = p->n; k; k--, x += x_step, w += w_step) {
+        vec by[2];
+        for (size_t i = 0; i < wide; i++) by[i] = vec_load(w + i * VEC);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t i = 0; i < wide; i++) sum[r][i] = vec_fma(vec_fill(x[r]), by[i], sum[r][i]);
     }
-    for (size_t k = 0; k < p->n; k++) {
-        vec one = vec_load(w + k * p->w_step), two = vec_load(w + k * p->w_step + VEC);
-        for (size_t r = 0; r < rows; r++) {
-            vec by = vec_fill(x[r * p->x_row + k * p->x_step]);
-            sum[r][0] = vec_fma(by, one, sum[r][0]);
-            sum[r][1] = vec_fma(by, two, sum[r][1]);
-        }
-    }
-    for (size_t r = 0; r < rows; r++) {
-        vec_store(y + r * p->y_row, sum[r][0]);
-        vec_store(y + r * p->y_row + VEC, sum[r][1]);
-    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < wide; i++) vec_store(y + r * p->y_row + i * VEC, sum[r][i]);
 }
 
+static inline __attribute__((always_inline)) void strip(const struct host_panel *p, size_t r, size_t end, size_t c,
+                                                        size_t wide) {
+#define ROWS(n) block(p, p->x + r / HOST_ROWS * p->x_group + r % HOST_ROWS, p->w + c, p->y + r * p->y_row + c, n, wide)
+    for (; r + AT_A_TIME <= end; r += AT_A_TIME) ROWS(AT_A_TIME);
+    for (; r + 4 <= end; r += 4) ROWS(4);
+    for (; r < end; r++) ROWS(1);
+#undef ROWS
+}
+
+// Rows that stay in the nearest cache while all columns come by.
+enum { NEAR = 2 * HOST_ROWS };
+
 void KERNEL(panel)(const struct host_panel *p) {
-    for (size_t c = 0; c < HOST_PANEL; c += (size_t)2 * VEC) {
-        size_t r = 0;
-        for (; r + AT_A_TIME <= p->rows; r += AT_A_TIME)
-            block(p, p->x + r * p->x_row, p->w + c, p->y + r * p->y_row + c, AT_A_TIME);
-        for (; r + 2 <= p->rows; r += 2) block(p, p->x + r * p->x_row, p->w + c, p->y + r * p->y_row + c, 2);
-        for (; r < p->rows; r++) block(p, p->x + r * p->x_row, p->w + c, p->y + r * p->y_row + c, 1);
+    for (size_t r = 0; r < p->rows; r += NEAR) {
+        size_t end = p->rows - r < NEAR ? p->rows : r + NEAR, c = 0;
+        for (; c + (size_t)2 * VEC <= p->cols; c += (size_t)2 * VEC) strip(p, r, end, c, 2);
+        for (; c < p->cols; c += VEC) strip(p, r, end, c, 1);
     }
 }
 
