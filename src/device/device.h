@@ -245,6 +245,19 @@ struct float_sums {
     float by;
 };
 
+// Attention of rows to those before them and themselves, with all scores of some heads in memory: as
+// attention_forward() and attention_backward() of train/ops.h have it, without windows, caps, slopes and sinks, with
+// their order of sums. dy NULL: forward, which gives y and saved.
+struct causal {
+    size_t rows, heads, kv_heads, dim;
+    float scale;
+    const dfloat *q, *k, *v; // [rows][heads or kv_heads][dim]
+    dfloat *y, *saved;
+    const dfloat *dy;
+    dfloat *dq, *dk, *dv;
+    dfloat *work; // scratch: as much as causal_floats() says
+};
+
 // Where addresses of the device's memory lie among bytes: `n` of them, the first at byte `at`, `step` bytes apart.
 struct addresses {
     size_t at, step, n;
@@ -345,6 +358,8 @@ struct device_ops {
     void (*cap)(struct device *d, dfloat *x, float most, size_t n);   // x = most * tanh(x / most)
     // What training has a device compute (train/card.h). No such function: it is the host's.
     void (*sums)(struct device *d, const struct float_sums *s);
+    void (*causal)(struct device *d, const struct causal *a);
+    size_t (*causal_floats)(struct device *d, const struct causal *a);
 };
 
 struct device {

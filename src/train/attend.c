@@ -1,4 +1,5 @@
 // Attention of a layer: projections, norms and rotation of heads, attention itself, and what joins the heads.
+#include "train/card.h"
 #include "train/example.h"
 #include "train/whole.h"
 
@@ -232,10 +233,13 @@ static struct attention_op attention_op(const struct example *x, const struct ho
                                  .chunk = p->chunked ? own->chunk : 0};
 }
 
-// Each sequence by itself.
+// Each sequence by itself; on the layer's card, if it has such attention.
 static bool weigh(const struct example *x, const struct host_layer *h, const struct kept *k) {
     struct attention_op a = attention_op(x, h);
     size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    if (!x->t->n_starts &&
+        card_attend(x->t->card, x->t->m->on.device[h->l->side], &a, k->q, k->k, k->v, k->mixed, k->sums))
+        return true;
     for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++)
         if (!attention_forward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, k->mixed + at * q,
                                k->sums + at * a.heads, x->e))
@@ -247,6 +251,9 @@ static bool weigh_back(const struct example *x, const struct host_layer *h, cons
                        float *dq, float *dk, float *dv) {
     struct attention_op a = attention_op(x, h);
     size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    if (!x->t->n_starts && card_attend_back(x->t->card, x->t->m->on.device[h->l->side], &a, k->q, k->k, k->v, k->mixed,
+                                            k->sums, dy, dq, dk, dv))
+        return true;
     for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++) {
         const float *y = k->mixed + at * q, *sums = k->sums + at * a.heads;
         if (!attention_backward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, y, sums, dy + at * q, dq + at * q,

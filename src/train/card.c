@@ -175,8 +175,8 @@ static bool finish(struct card *c, struct desk *k) {
     return true;
 }
 
-// Of a desk that failed nothing may still be under way when its maps are computed anew.
-static bool end_desk(struct card *c, struct desk *k, gyr_error *e) {
+// Of a desk that failed nothing may still be under way when its work is done anew.
+bool desk_end(struct card *c, struct desk *k) {
     gyr_error later;
     bool good = finish(c, k);
     if (!good) k->d->ops->sync(k->d, &later);
@@ -184,7 +184,7 @@ static bool end_desk(struct card *c, struct desk *k, gyr_error *e) {
     if (good) return true;
     give_up(c, k);
     k->failed = (gyr_error){0};
-    return compute_all(c, k, e);
+    return false;
 }
 
 void card_begin(struct card *c) {
@@ -194,7 +194,7 @@ void card_begin(struct card *c) {
 bool card_settle(struct card *c, gyr_error *e) {
     bool ok = true;
     for (size_t i = 0; c && i < c->n; i++)
-        if (c->desk[i].busy) ok = end_desk(c, &c->desk[i], e) && ok;
+        if (c->desk[i].busy && !desk_end(c, &c->desk[i])) ok = compute_all(c, &c->desk[i], e) && ok;
     if (c) c->count = 0;
     return ok;
 }
@@ -203,12 +203,13 @@ bool card_end(struct card *c, gyr_error *e) { return !c || --c->depth || card_se
 
 // ------------------------------------------------------------------------------------------------ maps
 
-static struct desk *desk_of(const struct linear_op *o) {
-    struct card *c = o->card;
-    for (size_t i = 0; c && o->bound && i < c->n; i++)
-        if (c->desk[i].d == o->bound->on) return c->desk[i].good ? &c->desk[i] : NULL;
+struct desk *card_desk(struct card *c, const struct device *d) {
+    for (size_t i = 0; c && i < c->n; i++)
+        if (c->desk[i].d == d) return c->desk[i].good ? &c->desk[i] : NULL;
     return NULL;
 }
+
+static struct desk *desk_of(const struct linear_op *o) { return o->bound ? card_desk(o->card, o->bound->on) : NULL; }
 
 bool card_has(const struct linear_op *o) { return o->rows && o->in && o->out && desk_of(o); }
 

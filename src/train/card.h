@@ -36,6 +36,15 @@ enum card_dx { DX_IS, DX_MORE, DX_ONTO_ZEROS };
 bool card_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
                    enum card_dx how, float *da, float *db, gyr_error *e);
 
+// attention_forward() and attention_backward() on a card, where that has them: one that sees all rows before each, with
+// nothing added to its scores. False: it is the host's, and nothing has changed.
+struct device;
+bool card_attend(struct card *c, const struct device *d, const struct attention_op *o, const float *q, const float *k,
+                 const float *v, float *y, float *saved);
+bool card_attend_back(struct card *c, const struct device *d, const struct attention_op *o, const float *q,
+                      const float *k, const float *v, const float *y, const float *saved, const float *dy, float *dq,
+                      float *dk, float *dv);
+
 // Memory of the host that cards reach without a copy in between, garbage at first: for what maps write. Without a card
 // it is malloc()'s. NULL: there is none.
 float *card_memory(struct card *c, size_t floats);

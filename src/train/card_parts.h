@@ -64,6 +64,12 @@ dfloat *desk_take(struct desk *k, size_t n);
 dfloat *desk_read(struct desk *k, const float *of, size_t n);
 dfloat *desk_sum(struct desk *k, float *of, size_t n);
 
+// The desk of a device, if it is good; NULL.
+struct desk *card_desk(struct card *c, const struct device *d);
+
+// Waits for all that a desk was asked for, and ends it. False: it failed, and nothing of it counts.
+bool desk_end(struct card *c, struct desk *k);
+
 // Asks for all of a map.
 bool desk_forward(struct desk *k, const struct asked *a);
 bool desk_backward(struct desk *k, const struct asked *a);

@@ -265,4 +265,6 @@ void gpu_operations(struct device_ops *ops) {
     ops->clamp = clamp;
     ops->cap = cap;
     ops->sums = work_sums;
+    ops->causal = work_causal;
+    ops->causal_floats = work_causal_floats;
 }

@@ -142,27 +142,62 @@ FN void end_sums(const struct sums_args *a, const struct tile_of_sums *t, const 
     }
 }
 
-FN void sums_of_tile(const struct sums_args *a, unsigned each, struct terms *room) {
-    unsigned size = SIDE * each, high = (a->rows + size - 1) / size;
+// Where terms of row t end: with its block.
+FN unsigned end_of_row(unsigned t) { return (t / CAUSAL_BLOCK + 1) * CAUSAL_BLOCK; }
+
+// The same where rows end apart: n terms from term `first` on.
+FN void add_causal(const struct tile_of_sums *t, const struct terms *room, unsigned slot, unsigned first, unsigned n,
+                   float *sum) {
+    ROLLED
+    for (unsigned k = 0; k < n && k < DEPTH; k++) {
+        float x[MOST_EACH], w[MOST_EACH];
+        take(t->each, THREAD / SIDE, room->x[slot][k], x);
+        take(t->each, THREAD % SIDE, room->w[slot][k], w);
+        UNROLL
+        for (unsigned i = 0; i < t->each; i++) {
+            if (first + k >= end_of_row(row_of_sum(t, i))) continue;
+            UNROLL
+            for (unsigned j = 0; j < t->each; j++) sum[i * t->each + j] = fmaf(x[i], w[j], sum[i * t->each + j]);
+        }
+    }
+}
+
+FN unsigned less(unsigned a, unsigned b) { return a < b ? a : b; }
+
+FN void sums_of_tile(const struct sums_args *all, unsigned each, struct terms *room) {
+    struct sums_args a = *all;
+    unsigned size = SIDE * each, high = (a.rows + size - 1) / size, begin = 0, n = a.n, whole = n;
     const struct tile_of_sums t = {each, BLOCK_X % high * size, BLOCK_X / high * size};
-    struct operand x = operand(a->x, a->x_row, a->x_step, t.row, a->rows, each, room->x[0]),
-                   w = operand(a->w, a->w_col, a->w_step, t.col, a->cols, each, room->w[0]);
+    if (a.causal == CAUSAL_SCORES && t.col >= end_of_row(t.row + size - 1)) return;
+    if (a.causal == CAUSAL_SUMS) {
+        n = less(n, end_of_row(t.row + size - 1));
+        whole = less(n, end_of_row(t.row));
+    }
+    if (a.causal == CAUSAL_TURNED) begin = t.row / CAUSAL_BLOCK * CAUSAL_BLOCK;
+    a.x += BLOCK_Y * a.x_each;
+    a.w += (BLOCK_Y + a.first) / a.share * a.w_each;
+    a.y += BLOCK_Y * a.y_each;
+    struct operand x = operand(a.x + begin * a.x_step, a.x_row, a.x_step, t.row, a.rows, each, room->x[0]),
+                   w = operand(a.w + begin * a.w_step, a.w_col, a.w_step, t.col, a.cols, each, room->w[0]);
     float sum[MOST_EACH * MOST_EACH];
-    begin_sums(a, &t, sum);
-    ask_terms(&x, each, 0, a->n, 0);
-    ask_terms(&w, each, 0, a->n, 0);
+    begin_sums(&a, &t, sum);
+    ask_terms(&x, each, begin, n, 0);
+    ask_terms(&w, each, begin, n, 0);
     send_copies();
-    for (unsigned k = 0, slot = 0; k < a->n; k += DEPTH, slot ^= 1) {
+    for (unsigned k = begin, slot = 0; k < n; k += DEPTH, slot ^= 1) {
         await_copies(0);
         barrier(); // all have these terms, and nobody reads the ones before any more
-        if (a->n - k > DEPTH) {
-            ask_terms(&x, each, k + DEPTH, a->n, slot ^ 1);
-            ask_terms(&w, each, k + DEPTH, a->n, slot ^ 1);
+        if (n - k > DEPTH) {
+            ask_terms(&x, each, k + DEPTH, n, slot ^ 1);
+            ask_terms(&w, each, k + DEPTH, n, slot ^ 1);
             send_copies();
         }
-        add_terms(each, room, slot, a->n - k, sum);
+        if (k + DEPTH <= whole || whole == n)
+            add_terms(each, room, slot, n - k, sum);
+        else
+            add_causal(&t, room, slot, k, n - k, sum);
     }
-    end_sums(a, &t, sum);
+    end_sums(&a, &t, sum);
 }
 
 KERNEL(sums128, sums_args) {
