@@ -122,7 +122,9 @@ static bool make_numbers(struct gyr_tune *t, gyr_error *e) {
     if (!t->numbers || !t->leaf || !t->sum || !t->adam.mean || !t->adam.square || !t->order || !t->told)
         return fail_memory(e, "training");
     begin_numbers(t);
-    return (t->tree = tree_new(n, e));
+    if (!(t->tree = tree_new(n, e))) return false;
+    tree_threads(t->tree, trainee_pool(t->t));
+    return true;
 }
 
 // ------------------------------------------------------------------------------------------------- all
@@ -213,8 +215,8 @@ gyr_tune *gyr_tune_open(gyr_model *model, const gyr_tune_options *o, gyr_error *
 
 void gyr_tune_close(gyr_tune *t) {
     if (!t) return;
-    trainee_free(t->t);
     tree_free(t->tree);
+    trainee_free(t->t);
     lessons_free(&t->lessons);
     lessons_free(&t->valid);
     float *all[] = {t->numbers, t->leaf, t->sum, t->adam.mean, t->adam.square};

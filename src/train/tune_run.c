@@ -6,7 +6,6 @@
 #include "train/tune.h"
 
 #include <math.h>
-#include <string.h>
 #include <unistd.h>
 
 static const double save_seconds = 60;
@@ -84,7 +83,7 @@ static bool own_examples(struct running *r, struct share *s, size_t step, double
     for (size_t i = 0; i < s->n; i++) {
         struct lesson *l = pick(t, step, i);
         if (!share_has(s, i)) continue;
-        memset(t->leaf, 0, t->adam.n * sizeof *t->leaf);
+        tree_zeros(t->tree, t->leaf, t->adam.n);
         if (!compute(r, l, (float)(1 / all), &t->told[i], t->leaf) || !share_add(s, i, t->leaf, r->e)) return false;
         count_example(r, l);
         if (i + 1 < s->n && !tell(r)) return false;
