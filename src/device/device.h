@@ -245,6 +245,15 @@ struct float_sums {
     float by;
 };
 
+// Units of an MLP as training has them (units.h): y = f(gate) * up, or, gate NULL, f(up). With dy back, to dgate and
+// dup.
+struct units {
+    unsigned unit; // enum unit
+    size_t n;
+    const dfloat *gate, *up, *dy;
+    dfloat *y, *dgate, *dup;
+};
+
 // Attention of rows to those before them and themselves, with all scores of some heads in memory: as
 // attention_forward() and attention_backward() of train/ops.h have it, without windows, caps, slopes and sinks, with
 // their order of sums. dy NULL: forward, which gives y and saved.
@@ -359,6 +368,7 @@ struct device_ops {
     // What training has a device compute (train/card.h). No such function: it is the host's.
     void (*sums)(struct device *d, const struct float_sums *s);
     void (*causal)(struct device *d, const struct causal *a);
+    void (*units)(struct device *d, const struct units *u);
     size_t (*causal_floats)(struct device *d, const struct causal *a);
 };
 

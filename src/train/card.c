@@ -72,6 +72,7 @@ struct card *card_new(const struct model *m, gyr_error *e) {
     struct card *c = n ? calloc(1, sizeof *c) : NULL;
     if (!n) return NULL;
     if (!c) return fail_memory(e, "training"), NULL;
+    c->layers = m->h.layers;
     for (uint32_t i = 0; i < m->on.sides; i++)
         if (m->on.device[i]->ops->sums) c->desk[c->n++] = (struct desk){.d = m->on.device[i], .good = true};
     return c;
@@ -81,6 +82,7 @@ void card_free(struct card *c) {
     for (size_t i = 0; c && i < c->n; i++) {
         struct desk *k = &c->desk[i];
         free_pieces(k);
+        desk_forget(k);
         if (k->decoded) k->d->ops->free(k->d, k->decoded);
         if (k->ids) k->d->ops->free(k->d, k->ids);
         if (k->landing) device_host_free(k->d, k->landing);
@@ -131,6 +133,7 @@ static bool compute_all(struct card *c, const struct desk *k, gyr_error *e) {
 static void give_up(struct card *c, struct desk *k) {
     if (k->failed.status != GYR_NO_MEMORY) k->good = false;
     free_pieces(k);
+    desk_forget(k);
     k->wanted = 0;
     if (!*c->why) snprintf(c->why, sizeof c->why, "%s", k->failed.message);
 }

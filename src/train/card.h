@@ -45,6 +45,20 @@ bool card_attend_back(struct card *c, const struct device *d, const struct atten
                       const float *k, const float *v, const float *y, const float *saved, const float *dy, float *dq,
                       float *dk, float *dv);
 
+// An MLP whose maps are all one card's: of `in` all of it, keeping there what its way back needs (of its pairs here),
+// which is then to be asked for by the same layer. False: it is the host's, and nothing has changed; behind a way
+// forward that was the card's, that has to be computed again.
+enum { MLP_GATE, MLP_UP, MLP_DOWN };
+struct card_mlp {
+    bool gated;
+    enum unit unit;
+    struct linear_op gate, up, down;
+    float *kept_gate, *kept_up, *kept_down;
+    float *da[3], *db[3]; // of the way back
+};
+bool card_mlp(const struct card_mlp *m, uint32_t layer, const float *in, float *out);
+bool card_mlp_back(const struct card_mlp *m, uint32_t layer, const float *in, const float *dout, float *dx);
+
 // Memory of the host that cards reach without a copy in between, garbage at first: for what maps write. Without a card
 // it is malloc()'s. NULL: there is none.
 float *card_memory(struct card *c, size_t floats);

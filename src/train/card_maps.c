@@ -75,42 +75,48 @@ static bool multiply(struct desk *k, const struct linear_op *o, const dfloat *x,
     return true;
 }
 
+bool desk_map(struct desk *k, const struct linear_op *o, const dfloat *x, dfloat *y, float *kept) {
+    const dfloat *a, *b;
+    dfloat *narrow = o->rank ? desk_take(k, o->rows * o->rank) : NULL;
+    if (!multiply(k, o, x, y)) return false;
+    if (!o->rank) return true;
+    a = desk_read(k, o->a, o->rank * o->in);
+    b = desk_read(k, o->b, o->out * o->rank);
+    if (!narrow || !a || !b) return false;
+    ask(k, (struct float_sums){.rows = o->rows,
+                               .cols = o->rank,
+                               .n = o->in,
+                               .x = x,
+                               .x_row = o->in,
+                               .x_step = 1,
+                               .w = a,
+                               .w_col = o->in,
+                               .w_step = 1,
+                               .y = narrow,
+                               .y_row = o->rank,
+                               .by = o->scale});
+    ask(k, (struct float_sums){.rows = o->rows,
+                               .cols = o->out,
+                               .n = o->rank,
+                               .x = narrow,
+                               .x_row = o->rank,
+                               .x_step = 1,
+                               .w = b,
+                               .w_col = o->rank,
+                               .w_step = 1,
+                               .y = y,
+                               .y_row = o->out,
+                               .more = true,
+                               .by = 1});
+    k->d->ops->read(k->d, kept, narrow, o->rows * o->rank * sizeof *kept);
+    return true;
+}
+
 bool desk_forward(struct desk *k, const struct asked *m) {
     const struct linear_op *o = &m->o;
-    const dfloat *x = desk_read(k, m->x, o->rows * o->in), *a, *b;
-    dfloat *y = desk_take(k, o->rows * o->out), *narrow = o->rank ? desk_take(k, o->rows * o->rank) : NULL;
-    if (!x || !y || !multiply(k, o, x, y)) return false;
-    if (o->rank) {
-        a = desk_read(k, o->a, o->rank * o->in);
-        b = desk_read(k, o->b, o->out * o->rank);
-        if (!narrow || !a || !b) return false;
-        ask(k, (struct float_sums){.rows = o->rows,
-                                   .cols = o->rank,
-                                   .n = o->in,
-                                   .x = x,
-                                   .x_row = o->in,
-                                   .x_step = 1,
-                                   .w = a,
-                                   .w_col = o->in,
-                                   .w_step = 1,
-                                   .y = narrow,
-                                   .y_row = o->rank,
-                                   .by = o->scale});
-        ask(k, (struct float_sums){.rows = o->rows,
-                                   .cols = o->out,
-                                   .n = o->rank,
-                                   .x = narrow,
-                                   .x_row = o->rank,
-                                   .x_step = 1,
-                                   .w = b,
-                                   .w_col = o->rank,
-                                   .w_step = 1,
-                                   .y = y,
-                                   .y_row = o->out,
-                                   .more = true,
-                                   .by = 1});
-        k->d->ops->read(k->d, m->kept, narrow, o->rows * o->rank * sizeof *m->kept);
-    }
+    const dfloat *x = desk_read(k, m->x, o->rows * o->in);
+    dfloat *y = desk_take(k, o->rows * o->out);
+    if (!x || !y || !desk_map(k, o, x, y, m->kept)) return false;
     k->d->ops->read(k->d, m->y, y, o->rows * o->out * sizeof *m->y);
     return true;
 }
@@ -118,10 +124,9 @@ bool desk_forward(struct desk *k, const struct asked *m) {
 // ------------------------------------------------------------------------------------------------- back
 
 // The gradients of a pair; `narrow` becomes that by a x.
-static bool back_pair(struct desk *k, const struct asked *m, const dfloat *dy, dfloat *narrow) {
+static bool back_pair(struct desk *k, const struct asked *m, const dfloat *x, const dfloat *dy, dfloat *narrow) {
     const struct linear_op *o = &m->o;
-    const dfloat *x = desk_read(k, m->x, o->rows * o->in), *saved = desk_read(k, m->saved, o->rows * o->rank),
-                 *b = desk_read(k, o->b, o->out * o->rank);
+    const dfloat *saved = desk_read(k, m->saved, o->rows * o->rank), *b = desk_read(k, o->b, o->out * o->rank);
     dfloat *da = desk_sum(k, m->da, o->rank * o->in), *db = desk_sum(k, m->db, o->out * o->rank);
     if (!x || !saved || !b || !da || !db) return false;
     ask(k, (struct float_sums){.rows = o->rows,
@@ -216,16 +221,32 @@ static dfloat *zeros(struct desk *k, size_t rows, size_t cols) {
     return all;
 }
 
+dfloat *desk_map_back(struct desk *k, const struct asked *m, const dfloat *x, const dfloat *dy) {
+    const struct linear_op *o = &m->o;
+    dfloat *narrow = o->rank ? desk_take(k, o->rows * o->rank) : NULL, *dx = desk_take(k, o->rows * o->in);
+    if (!dx || (o->rank && (!narrow || !back_pair(k, m, x, dy, narrow)))) return NULL;
+    return multiply_back(k, o, dy, dx) && (!o->rank || add_pair(k, o, narrow, dx)) ? dx : NULL;
+}
+
+// Added to zeros, which a -0 does not outlive.
+dfloat *desk_onto_zeros(struct desk *k, const dfloat *x, size_t rows, size_t cols) {
+    dfloat *all = zeros(k, rows, cols);
+    if (all) k->d->ops->add(k->d, all, x, rows * cols);
+    return all;
+}
+
 bool desk_backward(struct desk *k, const struct asked *m) {
     const struct linear_op *o = &m->o;
     size_t n = o->rows * o->in;
-    const dfloat *dy = desk_read(k, m->dy, o->rows * o->out);
-    dfloat *narrow = o->rank ? desk_take(k, o->rows * o->rank) : NULL, *dx = desk_take(k, n), *all = NULL;
-    if (!dy || !dx || (o->rank && (!narrow || !back_pair(k, m, dy, narrow)))) return false;
-    if (!multiply_back(k, o, dy, dx) || (o->rank && !add_pair(k, o, narrow, dx))) return false;
-    if (m->how == DX_ONTO_ZEROS && !(all = zeros(k, o->rows, o->in))) return false;
-    if (m->how == DX_MORE && !(all = desk_sum(k, m->dx, n))) return false;
-    if (all) k->d->ops->add(k->d, all, dx, n);
-    if (m->how != DX_MORE) k->d->ops->read(k->d, m->dx, all ? all : dx, n * sizeof *m->dx);
+    const dfloat *dy = desk_read(k, m->dy, o->rows * o->out), *x = o->rank ? desk_read(k, m->x, n) : NULL;
+    dfloat *dx = dy && (x || !o->rank) ? desk_map_back(k, m, x, dy) : NULL, *all;
+    if (!dx) return false;
+    if (m->how == DX_MORE) {
+        if (!(all = desk_sum(k, m->dx, n))) return false;
+        k->d->ops->add(k->d, all, dx, n);
+        return true;
+    }
+    if (m->how == DX_ONTO_ZEROS && !(dx = desk_onto_zeros(k, dx, o->rows, o->in))) return false;
+    k->d->ops->read(k->d, m->dx, dx, n * sizeof *m->dx);
     return true;
 }

@@ -17,6 +17,11 @@ struct asked {
     enum card_dx how;
 };
 
+struct mlp_kept {
+    dfloat *at;
+    size_t floats;
+};
+
 struct piece {
     dfloat *at;
     size_t floats, used;
@@ -43,6 +48,8 @@ struct desk {
     size_t ids_n;
     struct there read[MOST_MAPS], sum[MOST_SUMS];
     size_t reads, sums;
+    struct mlp_kept *mlp; // what MLPs keep there, one for each layer (card_mlp.c)
+    size_t mlps;
     float *landing; // of the host: what comes back of sums
     size_t landing_n;
 };
@@ -55,6 +62,7 @@ struct card {
     struct asked asked[MOST_MAPS];
     size_t count;
     struct pool *pool; // of the last map
+    uint32_t layers;
 };
 
 // n floats of the card's memory until the group ends; NULL: there are none, which the desk says.
@@ -64,11 +72,21 @@ dfloat *desk_take(struct desk *k, size_t n);
 dfloat *desk_read(struct desk *k, const float *of, size_t n);
 dfloat *desk_sum(struct desk *k, float *of, size_t n);
 
+// Frees what MLPs keep.
+void desk_forget(struct desk *k);
+
 // The desk of a device, if it is good; NULL.
 struct desk *card_desk(struct card *c, const struct device *d);
 
 // Waits for all that a desk was asked for, and ends it. False: it failed, and nothing of it counts.
 bool desk_end(struct card *c, struct desk *k);
+
+// A map of what is there: y, and its pair's `kept` for the host. Back: the gradient by x; NULL: no memory.
+bool desk_map(struct desk *k, const struct linear_op *o, const dfloat *x, dfloat *y, float *kept);
+dfloat *desk_map_back(struct desk *k, const struct asked *m, const dfloat *x, const dfloat *dy);
+
+// 0 + x
+dfloat *desk_onto_zeros(struct desk *k, const dfloat *x, size_t rows, size_t cols);
 
 // Asks for all of a map.
 bool desk_forward(struct desk *k, const struct asked *a);

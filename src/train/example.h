@@ -9,6 +9,7 @@
 struct kept_unit {
     float *gate, *up, *inner;
     size_t rows, wide;
+    bool away; // a card has these, and they are not here
 };
 
 // Of experts: what the router gave and how it chose; their places, which are the rows of the first expert, then of the
@@ -104,6 +105,9 @@ void step_add(const struct example *x, const float *from, float by, const float 
 // which returns `ok`, or false if they failed.
 void step_together(struct example *x);
 bool step_apart(struct example *x, bool ok);
+
+// The map of a slot, and where the gradients of its pair are; for card.h.
+struct linear_op step_op(const struct example *x, uint32_t layer, unsigned slot, size_t rows, float **da, float **db);
 
 // The same of every row, keeping what is kept for the slot.
 bool step_map(struct example *x, uint32_t layer, unsigned slot, const float *in, float *out);

@@ -1,4 +1,5 @@
 // What comes behind attention: an MLP, experts, or nothing.
+#include "train/card.h"
 #include "train/example.h"
 
 #include <string.h>
@@ -90,12 +91,31 @@ size_t feed_widest(const struct example *x, uint32_t i) {
                                         : 2 * (size_t)l->plan.feed_forward;
 }
 
+// For a card: an MLP whose gates, if it has such, are not bounded, and no one matrix with what they gate.
+static bool mlp_of(const struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept,
+                   struct card_mlp *m) {
+    size_t rows = x->rows;
+    *m = (struct card_mlp){.gated = s->gate != NO_SLOT,
+                           .unit = x->t->unit,
+                           .kept_gate = kept->gate,
+                           .kept_up = kept->up,
+                           .kept_down = kept->down};
+    if (!x->t->card || x->t->whole || s->gate_up != NO_SLOT || (m->gated && x->t->m->h.gate_limit > 0)) return false;
+    if (m->gated) m->gate = step_op(x, i, s->gate, rows, &m->da[MLP_GATE], &m->db[MLP_GATE]);
+    m->up = step_op(x, i, s->up, rows, &m->da[MLP_UP], &m->db[MLP_UP]);
+    m->down = step_op(x, i, s->down, rows, &m->da[MLP_DOWN], &m->db[MLP_DOWN]);
+    return true;
+}
+
 bool feed(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
     const struct layer *l = x->t->layers[i].l;
     struct unit_slots s = slots_of(l);
     struct narrow n = narrow_of(x, i, &s);
     if (l->plan.feed == FEED_EXPERTS) return mix(x, i, in, w, out);
-    return unit_run(x, i, &s, &n, in, &x->kept[i].unit, w, out);
+    struct kept_unit *u = &x->kept[i].unit;
+    struct card_mlp m;
+    u->away = mlp_of(x, i, &s, &n, &m) && card_mlp(&m, i, in, out);
+    return u->away || unit_run(x, i, &s, &n, in, u, w, out);
 }
 
 bool feed_back(struct example *x, uint32_t i, const float *in, const float *dout, struct scratch *w, float *dx) {
@@ -103,5 +123,10 @@ bool feed_back(struct example *x, uint32_t i, const float *in, const float *dout
     struct unit_slots s = slots_of(l);
     struct narrow n = narrow_of(x, i, &s);
     if (l->plan.feed == FEED_EXPERTS) return mix_back(x, i, in, dout, w, dx);
+    struct card_mlp m;
+    if (x->kept[i].unit.away) {
+        if (mlp_of(x, i, &s, &n, &m) && card_mlp_back(&m, i, in, dout, dx)) return true;
+        if (!unit_run(x, i, &s, &n, in, &x->kept[i].unit, w, w->b)) return false; // the card is lost, or its memory
+    }
     return unit_run_back(x, i, &s, &n, in, &x->kept[i].unit, dout, w, dx);
 }

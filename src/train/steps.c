@@ -37,6 +37,13 @@ bool step_linear(struct example *x, uint32_t layer, unsigned slot, size_t rows, 
     return linear_forward(&o, in, out, narrow, x->e);
 }
 
+struct linear_op step_op(const struct example *x, uint32_t layer, unsigned slot, size_t rows, float **da, float **db) {
+    const struct trained *p = &x->t->layers[layer].pair[slot];
+    *da = x->gradients ? x->gradients + p->a : NULL;
+    *db = x->gradients ? x->gradients + p->b : NULL;
+    return linear_op(x, layer, slot, rows);
+}
+
 static bool linear_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
                         const float *narrow, const float *dout, float *some, float *dx, bool zeros) {
     struct linear_op o = linear_op(x, layer, slot, rows);

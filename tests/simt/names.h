@@ -52,6 +52,7 @@
 #define work_route          simt_work_route
 #define work_scratch        simt_work_scratch
 #define work_tables_free    simt_work_tables_free
+#define work_units          simt_work_units
 #define work_weight         simt_work_weight
 #define work_weight_bind    simt_work_weight_bind
 #define work_weight_ready   simt_work_weight_ready

@@ -266,5 +266,6 @@ void gpu_operations(struct device_ops *ops) {
     ops->cap = cap;
     ops->sums = work_sums;
     ops->causal = work_causal;
+    ops->units = work_units;
     ops->causal_floats = work_causal_floats;
 }

@@ -159,6 +159,7 @@ void work_sums(struct device *d, const struct float_sums *s);
 // Several products of one shape, of attention; `a` has all but the counts of s.
 void work_sums_of(struct gpu *g, const struct float_sums *s, struct sums_args a, size_t count);
 void work_causal(struct device *d, const struct causal *a);
+void work_units(struct device *d, const struct units *u);
 size_t work_causal_floats(struct device *d, const struct causal *a);
 
 // The card's table, less what is the driver layer's (gpu.h).

@@ -267,6 +267,14 @@ struct embed_plain_args {
 // struct float_sums of device.h. At most INT32_MAX of each count.
 enum sums_begin { SUMS_ZERO, SUMS_BIAS, SUMS_Y };
 
+// struct units of device.h.
+struct units_args {
+    const dfloat *gate, *up, *dy;
+    dfloat *y, *dgate, *dup;
+    size_t n;
+    uint32_t unit, blocks; // unit: enum unit of units.h
+};
+
 // Of attention (causal.cu), where row t sees the columns up to its own: CAUSAL_SCORES are of columns below the end of
 // the row's block; CAUSAL_SUMS add terms below it; CAUSAL_TURNED, whose rows are the columns of the others, terms from
 // the block of the tile's first row on.
