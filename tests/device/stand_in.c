@@ -1,5 +1,7 @@
 #include "stand_in.h"
 
+#include "device/units.h"
+
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -73,6 +75,7 @@ struct call {
         struct experts experts;
         struct sum_rows sum_rows;
         struct float_sums sums;
+        struct units units;
     };
 };
 
@@ -394,6 +397,19 @@ static void run_sums(struct device *cpu, const struct call *c) {
 }
 static void sums(struct device *d, const struct float_sums *s) { put(d, (struct call){.run = run_sums, .sums = *s}); }
 
+static void run_units(struct device *cpu, const struct call *c) {
+    const struct units *u = &c->units;
+    const float *gate = (const void *)u->gate, *up = (const void *)u->up, *dy = (const void *)u->dy;
+    float *y = (void *)u->y, *dgate = (void *)u->dgate, *dup = (void *)u->dup;
+    enum unit f = (enum unit)u->unit;
+    for (size_t i = 0; i < u->n; i++) {
+        if (!dy) y[i] = gate ? unit_value(f, gate[i]) * up[i] : unit_value(f, up[i]);
+        if (dy) dup[i] = dy[i] * (gate ? unit_value(f, gate[i]) : unit_slope(f, up[i]));
+        if (dy && gate) dgate[i] = dy[i] * up[i] * unit_slope(f, gate[i]);
+    }
+}
+static void units(struct device *d, const struct units *u) { put(d, (struct call){.run = run_units, .units = *u}); }
+
 // ------------------------------------------------------------------------------- opening
 
 static void close_stand_in(struct device *d) {
@@ -451,6 +467,7 @@ static const struct device_ops ops = {
     .clamp = clamp,
     .cap = cap,
     .sums = sums,
+    .units = units,
 };
 
 static size_t two(void) { return 2; }
