@@ -284,6 +284,8 @@ static void choose_again(struct example *x, bool back, struct scratch *w) {
 
 void trainee_bound(struct trainee *t, size_t bytes) { t->most = bytes / sizeof(float); }
 
+void trainee_expect(struct trainee *t, size_t n) { t->expected = trainee_bytes(t, n, NULL) / sizeof(float); }
+
 size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again) {
     struct kept *kept = calloc(t->m->h.layers + 1, sizeof *kept);
     struct example x = {.t = (struct trainee *)(uintptr_t)t, .rows = n, .hidden = t->m->h.hidden, .kept = kept};
@@ -299,6 +301,7 @@ size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again) {
 static bool have_room(struct trainee *t, size_t n) {
     if (n <= t->room_n) return true;
     card_memory_free(t->card, t->room);
+    if (n < t->expected) n = t->expected;
     t->room_n = 0;
     t->room = card_memory(t->card, n + 1);
     if (t->room) t->room_n = n;

@@ -73,6 +73,9 @@ size_t trainee_numbers(const struct trainee *t);
 // is computed again on the way back, to the same bytes.
 void trainee_bound(struct trainee *t, size_t bytes);
 
+// Examples will have up to n tokens: their memory is taken once, which on a card's machine takes long.
+void trainee_expect(struct trainee *t, size_t n);
+
 // Bytes of memory that an example of n tokens takes, and the layers that are computed again (NULL: not wanted).
 size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again);
 

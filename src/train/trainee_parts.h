@@ -44,10 +44,10 @@ struct trainee {
     struct host_layer *layers;
     struct host_norm embed, final;
     float *output_bias, *slopes;
-    float *vectors; // owner of all of these
-    float *room;    // of an example's way, [room_n]
-    size_t room_n;
-    size_t most; // floats that this may have, where it can; 0: as many as it takes
+    float *vectors;          // owner of all of these
+    float *room;             // of an example's way, [room_n]
+    size_t room_n, expected; // floats: of `room`, and of the longest example that will come
+    size_t most;             // floats that this may have, where it can; 0: as many as it takes
     size_t n_numbers;
     enum unit unit;
 };

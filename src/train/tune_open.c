@@ -175,8 +175,9 @@ static size_t bytes_of_numbers(const struct gyr_tune *t) {
 static bool bound(struct gyr_tune *t, gyr_error *e) {
     size_t own = bytes_of_numbers(t), n = longest(&t->lessons), valid = longest(&t->valid);
     if (valid > n) n = valid;
+    if (t->o.memory) trainee_bound(t->t, t->o.memory > own + sizeof(float) ? t->o.memory - own : sizeof(float));
+    trainee_expect(t->t, n);
     if (!t->o.memory) return true;
-    trainee_bound(t->t, t->o.memory > own + sizeof(float) ? t->o.memory - own : sizeof(float));
     size_t takes = own + trainee_bytes(t->t, n, NULL);
     return takes <= t->o.memory || fail(e, GYR_NO_MEMORY,
                                         "training takes at least %zu MiB of memory, for the longest example of %zu "
