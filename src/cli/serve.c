@@ -172,6 +172,13 @@ static int run(const struct serving *o, const struct sources *models, const stru
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }
 
+static int check_tuning(const struct serving *o) {
+    size_t i;
+    gyr_error e = {0};
+    bool named = o->tune_device && strcmp(o->tune_device, "auto") != 0;
+    return named && gyr_device_find(o->tune_device, &i, &e) ? report(&e) : GYR_OK;
+}
+
 int verb_serve(int argc, char **argv) {
     struct serving o = {.host = "127.0.0.1",
                         .port = 8080,
@@ -189,6 +196,7 @@ int verb_serve(int argc, char **argv) {
     struct sources models = {0};
     struct adapter_sources adapters = {0};
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
+    if (!status) status = check_tuning(&o);
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
     if (!status && !team_serves(n == 1)) status = GYR_USAGE;
