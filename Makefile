@@ -9,7 +9,7 @@ FUZZ_SECONDS := 60
 DIST :=
 CHIPS := sm_90a
 CARD_TESTS := tests/device/gpu/gpu_card_test \
-	$(patsubst %,tests/simt/card/card_%_test,rows products ops attention choice qkv recur route model)
+	$(patsubst %,tests/simt/card/card_%_test,rows products sums causal gradients ops attention choice qkv recur route model)
 # Some tests wait for a clock more than they compute.
 JOBS := $(shell expr $$(nproc) + 1)
 # How many times as long as on a machine of two idle cores a test may take: one that hangs ends in minutes.

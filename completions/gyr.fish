@@ -30,7 +30,7 @@ complete -c gyr -n '__fish_seen_subcommand_from run verify serve embed logits ev
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench embed' -l split -x -a 'layers rows' -d 'How ranks or cards share the model'
 complete -c gyr -n '__fish_seen_subcommand_from run serve logits eval bench plan' -l kv-type -x -a 'f32 f16 q8' -d 'Precision of the KV cache'
 complete -c gyr -n '__fish_seen_subcommand_from devices' -l check -d 'Compare a card with the CPU'
-complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l device -x -a 'auto cpu cuda hip' -d 'What to compute on'
+complete -c gyr -n '__fish_seen_subcommand_from run serve bench tune' -l device -x -a 'auto cpu cuda hip' -d 'What to compute on'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l gpu-layers -x -d 'Layers on the card'
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench' -l cpu-experts -d "A mixture's experts on the CPU"
 complete -c gyr -n '__fish_seen_subcommand_from run serve bench plan' -l no-cpu -d 'Nothing on the CPU'
@@ -64,6 +64,7 @@ complete -c gyr -n '__fish_seen_subcommand_from serve' -l adapter -x -d 'NAME=PA
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l adapters -r -d 'Folder of adapters that clients may load'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l adapter-memory -x -d 'MiB of open adapters'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l tune-threads -x -d 'Threads of fine-tuning'
+complete -c gyr -n '__fish_seen_subcommand_from serve' -l tune-device -x -a 'auto cpu cuda hip' -d 'What fine-tuning computes on'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l tune-fair -d 'Fine-tuning takes time from answers'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -l host -x -d 'Where to listen'
 complete -c gyr -n '__fish_seen_subcommand_from serve' -s p -l port -x -d '0: a free one'

@@ -109,7 +109,7 @@ typedef struct gyr_model_options {
     bool cache;  // keep the rewritten weights in a file, and use that the next time: see gyr_cache_list(). Written
                  // beside other work; gyr_model_close() waits for it
     bool mapped; // use the weights as the mapped file has them, without reading them first: for who only trains an
-                 // adapter (gyr_tune_open()), which takes no memory for them then. On the CPU; answers are slower
+                 // adapter (gyr_tune_open()), which takes no memory for them then on the CPU, where answers are slower
     // Called now and then while the model loads, with the fraction done in [0, 1]. Return false to stop.
     bool (*progress)(void *user, double fraction);
     void *user;
@@ -913,7 +913,9 @@ typedef struct gyr_tune_progress {
     uint64_t tokens_now;               // of `tokens`, those since then
     bool saved;                        // a checkpoint was written now, of the steps made so far
     double margin, valid_margin;       // of pairs of answers
-    uint64_t reserved[4];
+    const char *card_failed; // NULL, or what a card said now that computed linear maps of the model: the CPU did what
+                             // was asked of it, to the same bytes, and does what else it cannot do
+    uint64_t reserved[3];
 } gyr_tune_progress;
 
 typedef struct gyr_tune_options {

@@ -17,7 +17,7 @@
 
 struct serving {
     struct texts models, aliases, adapters, origins, hosts;
-    const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *split;
+    const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *tune_device, *split;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory, adapter_memory, tune_threads, gpu_layers;
     bool auth, no_auth, oversize, lock, no_cache, cpu_experts, no_cpu, quiet, no_page, pull, tune_fair;
@@ -55,6 +55,7 @@ static const struct option options[] = {
     {"origin", 0, "URL", "web pages that may ask (repeatable; *: all)", OPTION_TEXTS, FIELD(origins)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024, "Limits"},
     {"tune-threads", 0, "N", "threads of fine-tuning (--threads); 0: none", OPTION_WHOLE, FIELD(tune_threads), 0, 1024},
+    {"tune-device", 0, "NAME", "what fine-tuning computes on (cpu)", OPTION_TEXT, FIELD(tune_device)},
     {"tune-fair", 0, NULL, "fine-tuning takes time from answers", OPTION_FLAG, FIELD(tune_fair)},
     {"parallel", 0, "N", "answers at once, of each model (64)", OPTION_WHOLE, FIELD(parallel), 1, 256},
     {"waiting", 0, "N", "requests that wait (1024)", OPTION_WHOLE, FIELD(waiting), 0, 1e6},
@@ -145,6 +146,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .auth = o->auth,
         .no_auth = o->no_auth,
         .tune_fair = o->tune_fair,
+        .tune_device = o->tune_device,
         .tune_threads = o->tune_threads == UNSET ? (int)o->threads
                         : o->tune_threads        ? (int)o->tune_threads
                                                  : -1,
@@ -170,6 +172,13 @@ static int run(const struct serving *o, const struct sources *models, const stru
     return serve(&how, &e) ? report(&e) : GYR_OK;
 }
 
+static int check_tuning(const struct serving *o) {
+    size_t i;
+    gyr_error e = {0};
+    bool named = o->tune_device && strcmp(o->tune_device, "auto") != 0;
+    return named && gyr_device_find(o->tune_device, &i, &e) ? report(&e) : GYR_OK;
+}
+
 int verb_serve(int argc, char **argv) {
     struct serving o = {.host = "127.0.0.1",
                         .port = 8080,
@@ -187,6 +196,7 @@ int verb_serve(int argc, char **argv) {
     struct sources models = {0};
     struct adapter_sources adapters = {0};
     if (!status && o.auth && o.no_auth) status = usage_error("serve: --auth and --no-auth contradict each other");
+    if (!status) status = check_tuning(&o);
     if (!status && !o.cert != !o.key) status = usage_error("serve: --cert and --key go together");
     if (!status && o.aliases.count > n) status = usage_error("serve: more names (--alias) than models (-m)");
     if (!status && !team_serves(n == 1)) status = GYR_USAGE;

@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct tune_options {
-    const char *model, *data, *valid, *output, *schedule, *targets, *optimizer, *method;
+    const char *model, *data, *valid, *output, *schedule, *targets, *optimizer, *method, *device;
     uint64_t rank, epochs, batch, context, seed, threads, save_steps, memory;
     double alpha, beta, rate, warmup, decay, clip;
     bool resume, cut, show, json, rslora;
@@ -31,6 +31,7 @@ static const struct option options[] = {
     {"show", 0, NULL, "print examples, what is learned marked, and stop", OPTION_FLAG, FIELD(show)},
     {"resume", 0, NULL, "go on from the checkpoint, if there is one", OPTION_FLAG, FIELD(resume)},
     {"json", 0, NULL, "print a JSON object for each step and at the end", OPTION_FLAG, FIELD(json)},
+    {"device", 0, "NAME", "cpu, or a card (else $GYR_DEVICE, else auto)", OPTION_TEXT, FIELD(device)},
     {"threads", 't', "N", "worker threads (one for each CPU if not given)", OPTION_WHOLE, FIELD(threads), 1, 1024},
     {"method", 0, "supervised|dpo", "learn answers, or which of two to prefer", OPTION_CHOICE, FIELD(method), 0, 0,
      "Training"},
@@ -114,6 +115,11 @@ static void tell_text(const gyr_tune_progress *p, bool pairs) {
 
 static bool tell(void *user, const gyr_tune_progress *p) {
     struct telling *t = user;
+    if (p->card_failed) {
+        progress_end(&t->bar);
+        say_error("note: %s; the CPU computes what that card cannot, to the same bytes", p->card_failed);
+        progress_start(&t->bar, "training", NULL, 0);
+    }
     if (p->stepped) {
         progress_end(&t->bar);
         if (isnan(t->first)) t->first = p->loss;
@@ -250,9 +256,12 @@ int verb_tune(int argc, char **argv) {
     signals_catch();
     team_whole();
     if (o.show && team_follows()) return GYR_OK;
-    gyr_model *model =
-        open_model(o.model, (gyr_model_options){.threads = (uint32_t)o.threads, .device = "cpu"}, &status);
+    // What is only looked at needs no card, and nobody is answered: weights stay as the file has them.
+    const char *device = o.show ? "cpu" : device_named(o.device);
+    gyr_model_options how = {.threads = (uint32_t)o.threads, .device = device, .mapped = strcmp(device, "cpu") != 0};
+    gyr_model *model = open_model(o.model, how, &status);
     if (!model) return status;
+    if (!o.json && !o.show) say_device(model);
     status = tune(model, &o);
     gyr_model_close(model);
     return status;

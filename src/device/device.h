@@ -232,6 +232,41 @@ struct experts {
     dint *places;
 };
 
+// y[r * y_row + c] = by * (start + the sum over k < n of x[r * x_row + k * x_step] * w[c * w_col + k * w_step]) for
+// r < rows and c < cols: fused multiply-adds in ascending order of k, from what y has (`more`), from bias[c], or, bias
+// NULL, from 0. `y` is apart from the others.
+struct float_sums {
+    size_t rows, cols, n;
+    const dfloat *x, *w, *bias;
+    size_t x_row, x_step, w_col, w_step;
+    dfloat *y;
+    size_t y_row;
+    bool more;
+    float by;
+};
+
+// Units of an MLP as training has them (units.h): y = f(gate) * up, or, gate NULL, f(up). With dy back, to dgate and
+// dup.
+struct units {
+    unsigned unit; // enum unit
+    size_t n;
+    const dfloat *gate, *up, *dy;
+    dfloat *y, *dgate, *dup;
+};
+
+// Attention of rows to those before them and themselves, with all scores of some heads in memory: as
+// attention_forward() and attention_backward() of train/ops.h have it, without windows, caps, slopes and sinks, with
+// their order of sums. dy NULL: forward, which gives y and saved.
+struct causal {
+    size_t rows, heads, kv_heads, dim;
+    float scale;
+    const dfloat *q, *k, *v; // [rows][heads or kv_heads][dim]
+    dfloat *y, *saved;
+    const dfloat *dy;
+    dfloat *dq, *dk, *dv;
+    dfloat *work; // scratch: as much as causal_floats() says
+};
+
 // Where addresses of the device's memory lie among bytes: `n` of them, the first at byte `at`, `step` bytes apart.
 struct addresses {
     size_t at, step, n;
@@ -353,6 +388,11 @@ struct device_ops {
     void (*scale)(struct device *d, dfloat *x, float by, size_t n);   // x *= by
     void (*clamp)(struct device *d, dfloat *x, float most, size_t n); // x within [-most, most]; a NaN stays
     void (*cap)(struct device *d, dfloat *x, float most, size_t n);   // x = most * tanh(x / most)
+    // What training has a device compute (train/card.h). No such function: it is the host's.
+    void (*sums)(struct device *d, const struct float_sums *s);
+    void (*causal)(struct device *d, const struct causal *a);
+    void (*units)(struct device *d, const struct units *u);
+    size_t (*causal_floats)(struct device *d, const struct causal *a);
 };
 
 struct device {

@@ -3,6 +3,8 @@
 #ifndef DEVICE_HOST_H
 #define DEVICE_HOST_H
 
+#include "device/units.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +30,6 @@ struct host_panel {
     float *y;
     size_t x_group, x_step, w_step, y_row, n, rows, cols;
 };
-
-enum unit { UNIT_GELU, UNIT_GELU_TANH, UNIT_SILU, UNIT_RELU, UNIT_RELU2, UNIT_SIGMOID, UNIT_TANH };
 
 // y[i] = f(x[i]), or f'(x[i]). x and y are apart.
 typedef void host_units(enum unit f, const float *restrict x, size_t n, float *restrict y);

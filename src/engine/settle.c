@@ -52,7 +52,7 @@ static struct device *host_of(const struct gyr_model *m) {
 static bool load(struct gyr_model *m, const gyr_model_options *o, gyr_error *e) {
     bool mapped = m->mapped;
     uint64_t tiles = model_tiled_bytes(m->model), total = m->model->weight_bytes, all, room;
-    struct tiling how = {.mapped = mapped, .lock = o && o->lock};
+    struct tiling how = {.mapped = mapped, .lock = o && o->lock, .looked_up = o && o->mapped};
     if (o) how.progress = o->progress, how.user = o->user;
     struct device *host = host_of(m);
     if (!model_ready(m->model, &how)) return stopped(m, e);

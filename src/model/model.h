@@ -133,6 +133,7 @@ struct weight **model_matrices(struct model *m, size_t *n);
 struct tiling {
     bool mapped;     // the weights are in mapped files: what is rewritten may leave the memory
     bool lock;       // keep what is written in memory
+    bool looked_up;  // what steps do with matrices is to look rows up
     uint8_t **rooms; // the form of each matrix of model_matrices(), read from a file; NULL: it is to be made
     bool (*progress)(void *user, double fraction);
     void *user;

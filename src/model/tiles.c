@@ -121,7 +121,7 @@ bool model_ready(struct model *m, const struct tiling *how) {
     bool go_on = true;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && go_on; i++)
         go_on = make_ready(tables[i], true, how, all, &done);
-    for (size_t i = 0; w && i < n && go_on; i++) go_on = make_ready(w[i], false, how, all, &done);
+    for (size_t i = 0; w && i < n && go_on; i++) go_on = make_ready(w[i], how->looked_up, how, all, &done);
     free(w);
     return go_on;
 }

@@ -34,17 +34,18 @@ struct serve_options {
     size_t n_origins;
     const char *const *hosts; // names under which it may be asked, beside its own
     size_t n_hosts;
-    bool auth;         // ask for keys on the loopback, too: a proxy there brings anybody
-    bool pull;         // anybody who may ask may have models pulled from the hub; else administrators
-    bool quiet;        // no line for requests that were answered
-    bool no_page;      // nothing at /
-    int tune_threads;  // that fine-tuning computes on; 0: one for each CPU; -1: nothing is trained
-    bool tune_fair;    // its threads compete with those of answers on equal terms
-    bool no_auth;      // listen on other addresses than the loopback without asking for keys
-    unsigned parallel; // most answers at once of a model
-    unsigned waiting;  // most requests that wait; more are refused (429)
-    size_t prefill;    // most tokens of prompts in a step while others are being answered
-    uint32_t context;  // most tokens of a conversation; 0: the model's own
+    bool auth;               // ask for keys on the loopback, too: a proxy there brings anybody
+    bool pull;               // anybody who may ask may have models pulled from the hub; else administrators
+    bool quiet;              // no line for requests that were answered
+    bool no_page;            // nothing at /
+    int tune_threads;        // that fine-tuning computes on; 0: one for each CPU; -1: nothing is trained
+    bool tune_fair;          // its threads compete with those of answers on equal terms
+    const char *tune_device; // where it computes, as gyr_model_options.device names it; NULL: the CPU
+    bool no_auth;            // listen on other addresses than the loopback without asking for keys
+    unsigned parallel;       // most answers at once of a model
+    unsigned waiting;        // most requests that wait; more are refused (429)
+    size_t prefill;          // most tokens of prompts in a step while others are being answered
+    uint32_t context;        // most tokens of a conversation; 0: the model's own
     gyr_kv_type kv_type;
     const char *pages;    // folder in which conversations are kept; NULL: they are not
     uint64_t pages_bytes; // most that they take there

@@ -114,6 +114,11 @@ static void rest_if_left(const struct tuner_work *w) {
 static bool on_progress(void *user, const gyr_tune_progress *p) {
     struct running *r = user;
     struct tuner_work *w = r->w;
+    if (p->card_failed) {
+        char line[700];
+        snprintf(line, sizeof line, "fine-tuning: %s; the CPU computes what that card cannot", p->card_failed);
+        server_log(w->tuner->server, line);
+    }
     if (p->stepped) {
         int64_t step = (int64_t)p->step;
         double pace = p->seconds > 0 ? (double)p->tokens_now / p->seconds : 0,
@@ -218,7 +223,9 @@ static bool go_on(void *user, double fraction) {
 
 // All of it, whoever else has a part of what is served.
 static gyr_model *open_whole(struct tuner_work *w, gyr_error *e) {
-    gyr_model_options how = {.threads = 1, .device = "cpu", .mapped = true, .progress = go_on, .user = w};
+    const char *device = w->tuner->server->o->tune_device;
+    if (w->task == TUNE_CHECK || !device) device = "cpu"; // what is only looked at needs no card
+    gyr_model_options how = {.threads = 1, .device = device, .mapped = true, .progress = go_on, .user = w};
     gyr_model *m = served_open_apart(w->model, &how, e);
     if (!m && e->status == GYR_NO_MEMORY && models_ranks(w->tuner->server->models) > 1)
         fail(e, GYR_NO_MEMORY,

@@ -1,4 +1,5 @@
 // Attention of a layer: projections, norms and rotation of heads, attention itself, and what joins the heads.
+#include "train/card.h"
 #include "train/example.h"
 #include "train/whole.h"
 
@@ -92,8 +93,9 @@ static bool project(struct example *x, uint32_t i, const float *in, struct scrat
         part(x, &s, w->a, k->q_in, k->k_in, k->v_in, false);
         return true;
     }
-    if (!step_map(x, i, SLOT_Q, in, gated ? w->a : k->q_in) || !step_map(x, i, SLOT_K, in, k->k_in) ||
-        (l->v.w.rows && !step_map(x, i, SLOT_V, in, k->v_in)))
+    step_together(x);
+    if (!step_apart(x, step_map(x, i, SLOT_Q, in, gated ? w->a : k->q_in) && step_map(x, i, SLOT_K, in, k->k_in) &&
+                           (!l->v.w.rows || step_map(x, i, SLOT_V, in, k->v_in))))
         return false;
     if (gated) part_gates(x, &s, w->a, k->q_in, k->head_gate, false);
     return true;
@@ -112,8 +114,10 @@ static bool project_back(struct example *x, uint32_t i, const float *in, float *
         part_gates(x, &s, w->a, dq, dgate, true);
         dq = w->a;
     }
-    return step_map_back(x, i, SLOT_Q, in, dq, w->some, dx) && step_map_back(x, i, SLOT_K, in, dk, w->some, dx) &&
-           (!l->v.w.rows || step_map_back(x, i, SLOT_V, in, dv, w->some, dx));
+    step_together(x);
+    return step_apart(x, step_map_back(x, i, SLOT_Q, in, dq, w->some, dx) &&
+                             step_map_back(x, i, SLOT_K, in, dk, w->some, dx) &&
+                             (!l->v.w.rows || step_map_back(x, i, SLOT_V, in, dv, w->some, dx)));
 }
 
 // ------------------------------------------------------------------------------------- norms, bounds, positions
@@ -184,11 +188,32 @@ static void temper(const struct example *x, const struct layer *l, const struct 
         for (size_t k = 0; k < s->q; k++) q[r * s->q + k] *= x->temper[r];
 }
 
+// Some rows to a task.
+enum { ROTATED = 16 };
+
+struct rotating {
+    struct rope_op o;
+    float *v;
+    bool back;
+};
+
+static void rotate_task(void *arg, size_t task) {
+    const struct rotating *w = arg;
+    struct rope_op o = w->o;
+    size_t first = task * ROTATED;
+    o.rows = o.rows - first < ROTATED ? o.rows - first : ROTATED;
+    o.angles += first * (o.dim / 2) * 2;
+    (w->back ? rope_backward : rope_forward)(&o, w->v + first * o.heads * o.head_dim);
+}
+
 static void rotate(const struct example *x, const struct layer *l, size_t heads, bool back, float *v) {
     const struct layer_plan *p = &l->plan;
-    struct rope_op o = {
-        x->rows, heads, p->heads.head_dim, p->rotary_dim, x->t->m->pairs == PAIRS_ADJACENT, x->angles[p->own_rope]};
-    if (p->rotated && x->t->m->family->positions == POSITIONS_ROTARY) (back ? rope_backward : rope_forward)(&o, v);
+    struct rotating w = {
+        {x->rows, heads, p->heads.head_dim, p->rotary_dim, x->t->m->pairs == PAIRS_ADJACENT, x->angles[p->own_rope]},
+        v,
+        back};
+    if (p->rotated && x->t->m->family->positions == POSITIONS_ROTARY)
+        pool_run(x->t->pool, (x->rows + ROTATED - 1) / ROTATED, rotate_task, &w);
 }
 
 static struct attention_op attention_op(const struct example *x, const struct host_layer *h) {
@@ -208,10 +233,13 @@ static struct attention_op attention_op(const struct example *x, const struct ho
                                  .chunk = p->chunked ? own->chunk : 0};
 }
 
-// Each sequence by itself.
+// Each sequence by itself; on the layer's card, if it has such attention.
 static bool weigh(const struct example *x, const struct host_layer *h, const struct kept *k) {
     struct attention_op a = attention_op(x, h);
     size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    if (!x->t->n_starts &&
+        card_attend(x->t->card, x->t->m->on.device[h->l->side], &a, k->q, k->k, k->v, k->mixed, k->sums))
+        return true;
     for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++)
         if (!attention_forward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, k->mixed + at * q,
                                k->sums + at * a.heads, x->e))
@@ -223,6 +251,9 @@ static bool weigh_back(const struct example *x, const struct host_layer *h, cons
                        float *dq, float *dk, float *dv) {
     struct attention_op a = attention_op(x, h);
     size_t q = a.heads * a.dim, kv = a.kv_heads * a.dim;
+    if (!x->t->n_starts && card_attend_back(x->t->card, x->t->m->on.device[h->l->side], &a, k->q, k->k, k->v, k->mixed,
+                                            k->sums, dy, dq, dk, dv))
+        return true;
     for (size_t i = 0, at; example_sequence(x, i, &at, &a.rows); i++) {
         const float *y = k->mixed + at * q, *sums = k->sums + at * a.heads;
         if (!attention_backward(&a, k->q + at * q, k->k + at * kv, k->v + at * kv, y, sums, dy + at * q, dq + at * q,
@@ -235,7 +266,7 @@ static bool weigh_back(const struct example *x, const struct host_layer *h, cons
 
 // -------------------------------------------------------------------------------------------------------- all
 
-bool attend(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
+bool attend_run(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
     const struct host_layer *h = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);
@@ -254,8 +285,8 @@ bool attend_back(struct example *x, uint32_t i, const float *in, const float *do
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);
     float *dmixed = w->a, *dq = w->b, *dk = w->c, *dv = w->d, *dgate = w->f;
-    memset(dmixed, 0, x->rows * s.q * sizeof *dmixed);
-    if (!step_map_back(x, i, SLOT_OUT, k->ready, dout, w->some, dmixed)) return false;
+    if (!step_linear_first_back(x, i, SLOT_OUT, x->rows, k->ready, k->narrow[SLOT_OUT], dout, w->some, dmixed))
+        return false;
     if (k->ready != k->mixed) {
         memcpy(w->e, dmixed, x->rows * s.q * sizeof *dmixed);
         gated_backward(UNIT_SIGMOID, x->rows * s.q, k->head_gate, k->mixed, w->e, dgate, dmixed);

@@ -66,7 +66,10 @@ static struct linear_op output_op(const struct example *x, size_t rows) {
                           .w = m->output.data,
                           .bias = x->t->output_bias,
                           .room = x->room};
-    if (x->t->whole) whole_take(x->t->whole, &o);
+    if (x->t->whole)
+        whole_take(x->t->whole, &o);
+    else
+        o.card = x->t->card, o.bound = &m->output;
     return o;
 }
 

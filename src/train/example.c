@@ -2,6 +2,7 @@
 // list of steps from its end.
 #include "train/example.h"
 #include "device/rope.h"
+#include "train/card.h"
 #include "train/whole.h"
 
 #include <math.h>
@@ -23,7 +24,7 @@ struct mixer {
 };
 
 static const struct mixer *mixer_of(const struct example *x, uint32_t layer) {
-    static const struct mixer attention = {attend_lay_out, attend_widest, attend, attend_back},
+    static const struct mixer attention = {attend_lay_out, attend_widest, attend_run, attend_back},
                               latent = {latent_lay_out, latent_widest, latent_attend, latent_back},
                               state = {recall_lay_out, recall_widest, recall, recall_back};
     const struct layer_plan *p = &x->t->layers[layer].l->plan;
@@ -54,10 +55,6 @@ static void lay_out(struct example *x, uint32_t i) {
 
 // --------------------------------------------------------------------------------------------------- a layer
 
-static void scale(float *x, size_t n, float by) {
-    for (size_t i = 0; by != 1 && i < n; i++) x[i] *= by;
-}
-
 // to = from + a branch, which may have a norm behind it.
 static void join(struct example *x, const struct host_norm *n, const struct joint *j, float *branch, const float *from,
                  float *to) {
@@ -67,7 +64,7 @@ static void join(struct example *x, const struct host_norm *n, const struct join
         memcpy(j->in, branch, count * sizeof *branch);
         step_norm(x, n, j->in, branch, j->saved);
     }
-    for (size_t i = 0; i < count; i++) to[i] = from[i] + by * branch[i];
+    step_add(x, from, by, branch, to, count);
 }
 
 // The gradient by the branch from that by the stream.
@@ -75,9 +72,9 @@ static void join_back(struct example *x, const struct host_norm *n, const struct
                       struct scratch *w, float *dbranch) {
     size_t count = x->rows * x->hidden;
     float *to = n->w ? w->e : dbranch, by = x->t->m->h.residual_scale;
-    for (size_t i = 0; i < count; i++) to[i] = by * dx[i];
+    step_scale(x, by, dx, to, count);
     if (!n->w) return;
-    memset(dbranch, 0, count * sizeof *dbranch);
+    step_clear(x, dbranch, count);
     step_norm_back(x, n, j->in, j->saved, w->e, w->some, dbranch);
 }
 
@@ -95,7 +92,7 @@ static bool layer(struct example *x, uint32_t i, struct scratch *w) {
     if (l->mlp.w) step_norm(x, &l->mlp, k->mid, k->normed_mlp, k->saved_mlp);
     if (feeds && !feed(x, i, k->normed_mlp, w, branch)) return false;
     if (feeds) join(x, &l->mlp_post, &k->mlp_joint, branch, between, next);
-    scale(next, x->rows * x->hidden, l->l->scale);
+    step_scale(x, l->l->scale, next, next, x->rows * x->hidden);
     return true;
 }
 
@@ -105,7 +102,7 @@ static void enter_back(struct example *x, const struct host_norm *n, const float
     if (n->w)
         step_norm_back(x, n, in, saved, dnormed, w->some, w->dx);
     else
-        for (size_t k = 0; k < x->rows * x->hidden; k++) w->dx[k] += dnormed[k];
+        step_add(x, w->dx, 1, dnormed, w->dx, x->rows * x->hidden);
 }
 
 // What is behind attention; in a parallel layer w->dx stays as it is.
@@ -126,9 +123,9 @@ static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
     struct kept *k = &x->kept[i];
     size_t n = x->rows * x->hidden;
     if (i < x->again && !layer(x, i, w)) return false; // which writes the stream behind it once more, as it is
-    memset(w->dnormed, 0, n * sizeof *w->dnormed);
-    memset(w->dfed, 0, n * sizeof *w->dfed);
-    scale(w->dx, n, l->l->scale);
+    step_clear(x, w->dnormed, n);
+    step_clear(x, w->dfed, n);
+    step_scale(x, l->l->scale, w->dx, w->dx, n);
     if (!feed_part_back(x, i, w)) return false;
     join_back(x, &l->attn_post, &k->attn_joint, w->dx, w, w->dbranch);
     if (!mixer_of(x, i)->back(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
@@ -205,7 +202,7 @@ static void begin(struct example *x, const int32_t *ids, float *some) {
     size_t n = x->rows * x->hidden;
     float *stream = x->kept[0].x;
     rows_of(x, &m->embedding, ids, x->rows, stream);
-    scale(stream, n, m->h.embed_scale);
+    step_scale(x, m->h.embed_scale, stream, stream, n);
     for (size_t i = 0, first, rows; m->positions.rows && example_sequence(x, i, &first, &rows); i++)
         for (int32_t at = 0; (size_t)at < rows; at++) {
             float *row = stream + (first + (size_t)at) * x->hidden;
@@ -223,7 +220,7 @@ static void begin_back(struct example *x, const int32_t *ids, float *dx) {
     for (size_t i = 0, first, rows; m->positions.rows && example_sequence(x, i, &first, &rows); i++)
         for (int32_t at = 0; (size_t)at < rows; at++)
             whole_embed(x->t->whole, &m->positions, &at, 1, dx + (first + (size_t)at) * x->hidden, x->gradients);
-    scale(dx, x->rows * x->hidden, m->h.embed_scale);
+    step_scale(x, m->h.embed_scale, dx, dx, x->rows * x->hidden);
     whole_embed(x->t->whole, &m->embedding, ids, x->rows, dx, x->gradients);
 }
 
@@ -287,6 +284,8 @@ static void choose_again(struct example *x, bool back, struct scratch *w) {
 
 void trainee_bound(struct trainee *t, size_t bytes) { t->most = bytes / sizeof(float); }
 
+void trainee_expect(struct trainee *t, size_t n) { t->expected = trainee_bytes(t, n, NULL) / sizeof(float); }
+
 size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again) {
     struct kept *kept = calloc(t->m->h.layers + 1, sizeof *kept);
     struct example x = {.t = (struct trainee *)(uintptr_t)t, .rows = n, .hidden = t->m->h.hidden, .kept = kept};
@@ -301,9 +300,10 @@ size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again) {
 // The memory of an example is kept for the next one: pages that are new each time cost a tenth of the work.
 static bool have_room(struct trainee *t, size_t n) {
     if (n <= t->room_n) return true;
-    free(t->room);
+    card_memory_free(t->card, t->room);
+    if (n < t->expected) n = t->expected;
     t->room_n = 0;
-    t->room = malloc((n + 1) * sizeof *t->room);
+    t->room = card_memory(t->card, n + 1);
     if (t->room) t->room_n = n;
     return t->room;
 }

@@ -9,6 +9,7 @@
 struct kept_unit {
     float *gate, *up, *inner;
     size_t rows, wide;
+    bool away; // a card has these, and they are not here
 };
 
 // Of experts: what the router gave and how it chose; their places, which are the rows of the first expert, then of the
@@ -91,6 +92,23 @@ bool step_linear(struct example *x, uint32_t layer, unsigned slot, size_t rows, 
 bool step_linear_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
                       const float *narrow, const float *dout, float *some, float *dx);
 
+// The same of a dx that is zeros, and need not be yet.
+bool step_linear_first_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
+                            const float *narrow, const float *dout, float *some, float *dx);
+
+// n numbers: zeros; to = by * from; to = from + by * plus. They may be the same.
+void step_clear(const struct example *x, float *to, size_t n);
+void step_scale(const struct example *x, float by, const float *from, float *to, size_t n);
+void step_add(const struct example *x, const float *from, float by, const float *plus, float *to, size_t n);
+
+// Maps between these may be computed together: none reads what another writes, and all is there behind the second,
+// which returns `ok`, or false if they failed.
+void step_together(struct example *x);
+bool step_apart(struct example *x, bool ok);
+
+// The map of a slot, and where the gradients of its pair are; for card.h.
+struct linear_op step_op(const struct example *x, uint32_t layer, unsigned slot, size_t rows, float **da, float **db);
+
 // The same of every row, keeping what is kept for the slot.
 bool step_map(struct example *x, uint32_t layer, unsigned slot, const float *in, float *out);
 bool step_map_back(struct example *x, uint32_t layer, unsigned slot, const float *in, const float *dout, float *some,
@@ -110,7 +128,7 @@ void step_unit_back(const struct example *x, const struct kept_unit *u, const fl
 // The way back adds to dx, the gradient by `in`; dout is that by `out`.
 void attend_lay_out(struct example *x, uint32_t layer);
 size_t attend_widest(const struct example *x, uint32_t layer);
-bool attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool attend_run(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool attend_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
 
 // The same of a state in attention's place.

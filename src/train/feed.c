@@ -1,4 +1,5 @@
 // What comes behind attention: an MLP, experts, or nothing.
+#include "train/card.h"
 #include "train/example.h"
 
 #include <string.h>
@@ -27,13 +28,19 @@ static void part(size_t rows, size_t wide, float *both, float *gate, float *up, 
     }
 }
 
+static bool gate_and_up(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept,
+                        const float *in, const struct kept_unit *u) {
+    step_together(x);
+    return step_apart(x, (s->gate == NO_SLOT || step_linear(x, i, s->gate, u->rows, in, u->gate, kept->gate)) &&
+                             step_linear(x, i, s->up, u->rows, in, u->up, kept->up));
+}
+
 bool unit_run(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept, const float *in,
               const struct kept_unit *u, struct scratch *w, float *out) {
     if (s->gate_up != NO_SLOT) {
         if (!step_linear(x, i, s->gate_up, u->rows, in, w->a, kept->gate)) return false;
         part(u->rows, u->wide, w->a, u->gate, u->up, false);
-    } else if ((s->gate != NO_SLOT && !step_linear(x, i, s->gate, u->rows, in, u->gate, kept->gate)) ||
-               !step_linear(x, i, s->up, u->rows, in, u->up, kept->up))
+    } else if (!gate_and_up(x, i, s, kept, in, u))
         return false;
     step_unit(x, u);
     return step_linear(x, i, s->down, u->rows, u->inner, out, kept->down);
@@ -42,15 +49,16 @@ bool unit_run(struct example *x, uint32_t i, const struct unit_slots *s, const s
 bool unit_run_back(struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept,
                    const float *in, const struct kept_unit *u, const float *dout, struct scratch *w, float *dx) {
     float *dinner = w->a, *dgate = w->b, *dup = w->c;
-    memset(dinner, 0, u->rows * u->wide * sizeof *dinner);
-    if (!step_linear_back(x, i, s->down, u->rows, u->inner, kept->down, dout, w->some, dinner)) return false;
+    if (!step_linear_first_back(x, i, s->down, u->rows, u->inner, kept->down, dout, w->some, dinner)) return false;
     step_unit_back(x, u, dinner, dgate, dup);
     if (s->gate_up != NO_SLOT) {
         part(u->rows, u->wide, w->d, dgate, dup, true);
         return step_linear_back(x, i, s->gate_up, u->rows, in, kept->gate, w->d, w->some, dx);
     }
-    return (s->gate == NO_SLOT || step_linear_back(x, i, s->gate, u->rows, in, kept->gate, dgate, w->some, dx)) &&
-           step_linear_back(x, i, s->up, u->rows, in, kept->up, dup, w->some, dx);
+    step_together(x);
+    return step_apart(
+        x, (s->gate == NO_SLOT || step_linear_back(x, i, s->gate, u->rows, in, kept->gate, dgate, w->some, dx)) &&
+               step_linear_back(x, i, s->up, u->rows, in, kept->up, dup, w->some, dx));
 }
 
 // -------------------------------------------------------------------------------------------------- the layer's
@@ -83,12 +91,31 @@ size_t feed_widest(const struct example *x, uint32_t i) {
                                         : 2 * (size_t)l->plan.feed_forward;
 }
 
+// For a card: an MLP whose gates, if it has such, are not bounded, and no one matrix with what they gate.
+static bool mlp_of(const struct example *x, uint32_t i, const struct unit_slots *s, const struct narrow *kept,
+                   struct card_mlp *m) {
+    size_t rows = x->rows;
+    *m = (struct card_mlp){.gated = s->gate != NO_SLOT,
+                           .unit = x->t->unit,
+                           .kept_gate = kept->gate,
+                           .kept_up = kept->up,
+                           .kept_down = kept->down};
+    if (!x->t->card || x->t->whole || s->gate_up != NO_SLOT || (m->gated && x->t->m->h.gate_limit > 0)) return false;
+    if (m->gated) m->gate = step_op(x, i, s->gate, rows, &m->da[MLP_GATE], &m->db[MLP_GATE]);
+    m->up = step_op(x, i, s->up, rows, &m->da[MLP_UP], &m->db[MLP_UP]);
+    m->down = step_op(x, i, s->down, rows, &m->da[MLP_DOWN], &m->db[MLP_DOWN]);
+    return true;
+}
+
 bool feed(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
     const struct layer *l = x->t->layers[i].l;
     struct unit_slots s = slots_of(l);
     struct narrow n = narrow_of(x, i, &s);
     if (l->plan.feed == FEED_EXPERTS) return mix(x, i, in, w, out);
-    return unit_run(x, i, &s, &n, in, &x->kept[i].unit, w, out);
+    struct kept_unit *u = &x->kept[i].unit;
+    struct card_mlp m;
+    u->away = mlp_of(x, i, &s, &n, &m) && card_mlp(&m, i, in, out);
+    return u->away || unit_run(x, i, &s, &n, in, u, w, out);
 }
 
 bool feed_back(struct example *x, uint32_t i, const float *in, const float *dout, struct scratch *w, float *dx) {
@@ -96,5 +123,10 @@ bool feed_back(struct example *x, uint32_t i, const float *in, const float *dout
     struct unit_slots s = slots_of(l);
     struct narrow n = narrow_of(x, i, &s);
     if (l->plan.feed == FEED_EXPERTS) return mix_back(x, i, in, dout, w, dx);
+    struct card_mlp m;
+    if (x->kept[i].unit.away) {
+        if (mlp_of(x, i, &s, &n, &m) && card_mlp_back(&m, i, in, dout, dx)) return true;
+        if (!unit_run(x, i, &s, &n, in, &x->kept[i].unit, w, w->b)) return false; // the card is lost, or its memory
+    }
     return unit_run_back(x, i, &s, &n, in, &x->kept[i].unit, dout, w, dx);
 }

@@ -1,4 +1,4 @@
-#include "train/ops.h"
+#include "train/card.h"
 #include "train/product.h"
 
 #include <stdatomic.h>
@@ -161,6 +161,8 @@ static void scale_all(float *x, size_t n, float by) {
 bool linear_forward(const struct linear_op *o, const float *x, float *y, float *saved, gyr_error *e) {
     struct linear_op narrow_op = {
         .pool = o->pool, .rows = o->rows, .in = o->in, .out = o->rank, .type = TYPE_F32, .w = o->a};
+    if (card_has(o)) return card_forward(o, x, y, saved, e);
+    if (!card_settle(o->card, e)) return false;
     float *room = room_of(o, o->in, e);
     if (!room) return false;
     struct way narrow = {.o = &narrow_op, .g = host_gradients_here(), .packed = room, .y = saved};
@@ -267,6 +269,8 @@ static bool back_pair(const struct linear_op *o, const float *x, const float *sa
 
 bool linear_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
                      float *da, float *db, gyr_error *e) {
+    if (dx && card_has(o)) return card_backward(o, x, saved, dy, dx, DX_IS, da, db, e);
+    if (!card_settle(o->card, e)) return false;
     float *room = room_of(o, o->out, e), *narrow;
     if (!room) return false;
     narrow = malloc((o->rows * o->rank + 1) * sizeof *narrow);

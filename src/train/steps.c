@@ -1,6 +1,9 @@
 // The steps that layers are made of.
+#include "train/card.h"
 #include "train/example.h"
 #include "train/whole.h"
+
+#include <string.h>
 
 // ------------------------------------------------------------------------------------------------ linear maps
 
@@ -21,7 +24,10 @@ static struct linear_op linear_op(const struct example *x, uint32_t layer, unsig
                           .scale = p->scale,
                           .by = of->by,
                           .room = x->room};
-    if (x->t->whole) whole_take(x->t->whole, &o);
+    if (x->t->whole)
+        whole_take(x->t->whole, &o);
+    else
+        o.card = x->t->card, o.bound = &of->w;
     return o;
 }
 
@@ -31,15 +37,39 @@ bool step_linear(struct example *x, uint32_t layer, unsigned slot, size_t rows, 
     return linear_forward(&o, in, out, narrow, x->e);
 }
 
-bool step_linear_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
-                      const float *narrow, const float *dout, float *some, float *dx) {
+struct linear_op step_op(const struct example *x, uint32_t layer, unsigned slot, size_t rows, float **da, float **db) {
+    const struct trained *p = &x->t->layers[layer].pair[slot];
+    *da = x->gradients ? x->gradients + p->a : NULL;
+    *db = x->gradients ? x->gradients + p->b : NULL;
+    return linear_op(x, layer, slot, rows);
+}
+
+static bool linear_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
+                        const float *narrow, const float *dout, float *some, float *dx, bool zeros) {
     struct linear_op o = linear_op(x, layer, slot, rows);
     const struct trained *p = &x->t->layers[layer].pair[slot];
-    if (!linear_backward(&o, in, narrow, dout, some, x->gradients + p->a, x->gradients + p->b, x->e)) return false;
+    float *da = x->gradients + p->a, *db = x->gradients + p->b;
+    if (card_has(&o)) return card_backward(&o, in, narrow, dout, dx, zeros ? DX_ONTO_ZEROS : DX_MORE, da, db, x->e);
+    if (!linear_backward(&o, in, narrow, dout, some, da, db, x->e)) return false;
     if (x->t->whole && !whole_linear(x->t->whole, &o, in, dout, x->gradients, x->e)) return false;
-    for (size_t k = 0; k < o.rows * o.in; k++) dx[k] += some[k];
+    if (zeros) step_clear(x, dx, o.rows * o.in);
+    step_add(x, dx, 1, some, dx, o.rows * o.in);
     return true;
 }
+
+bool step_linear_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
+                      const float *narrow, const float *dout, float *some, float *dx) {
+    return linear_back(x, layer, slot, rows, in, narrow, dout, some, dx, false);
+}
+
+bool step_linear_first_back(struct example *x, uint32_t layer, unsigned slot, size_t rows, const float *in,
+                            const float *narrow, const float *dout, float *some, float *dx) {
+    return linear_back(x, layer, slot, rows, in, narrow, dout, some, dx, true);
+}
+
+void step_together(struct example *x) { card_begin(x->t->card); }
+
+bool step_apart(struct example *x, bool ok) { return card_end(x->t->card, x->e) && ok; }
 
 bool step_map(struct example *x, uint32_t layer, unsigned slot, const float *in, float *out) {
     return step_linear(x, layer, slot, x->rows, in, out, x->kept[layer].narrow[slot]);
@@ -48,6 +78,42 @@ bool step_map(struct example *x, uint32_t layer, unsigned slot, const float *in,
 bool step_map_back(struct example *x, uint32_t layer, unsigned slot, const float *in, const float *dout, float *some,
                    float *dx) {
     return step_linear_back(x, layer, slot, x->rows, in, x->kept[layer].narrow[slot], dout, some, dx);
+}
+
+// ---------------------------------------------------------------------------------- what is done to each number alone
+
+enum { NUMBERS = 32 << 10 }; // of a task
+
+struct by_numbers {
+    float *to;
+    const float *from, *plus;
+    float by;
+    size_t n;
+};
+
+static void numbers_task(void *arg, size_t task) {
+    const struct by_numbers *w = arg;
+    size_t i = task * NUMBERS, end = w->n - i < NUMBERS ? w->n : i + NUMBERS;
+    if (!w->plus)
+        memset(w->to + i, 0, (end - i) * sizeof *w->to);
+    else if (!w->from)
+        for (; i < end; i++) w->to[i] = w->by * w->plus[i];
+    else
+        for (; i < end; i++) w->to[i] = w->from[i] + w->by * w->plus[i];
+}
+
+static void run_numbers(const struct example *x, struct by_numbers w) {
+    pool_run(x->t->pool, (w.n + NUMBERS - 1) / NUMBERS, numbers_task, &w);
+}
+
+void step_clear(const struct example *x, float *to, size_t n) { run_numbers(x, (struct by_numbers){.to = to, .n = n}); }
+
+void step_scale(const struct example *x, float by, const float *from, float *to, size_t n) {
+    if (by != 1 || from != to) run_numbers(x, (struct by_numbers){.to = to, .plus = from, .by = by, .n = n});
+}
+
+void step_add(const struct example *x, const float *from, float by, const float *plus, float *to, size_t n) {
+    run_numbers(x, (struct by_numbers){.to = to, .from = from, .plus = plus, .by = by, .n = n});
 }
 
 // ----------------------------------------------------------------------------------- what is done to each row alone

@@ -1,3 +1,5 @@
+#include "model/sharing.h"
+#include "train/card.h"
 #include "train/trainee_parts.h"
 
 #include <stdlib.h>
@@ -77,13 +79,14 @@ static bool check_model(const struct model *m, gyr_error *e) {
 // Vectors read from the device, one behind the other.
 struct reading {
     const struct trainee *t;
-    float *to; // NULL: only counted
+    struct device *from; // where the next ones are
+    float *to;           // NULL: only counted
     size_t used;
 };
 
 static float *read_vector(struct reading *r, const dfloat *v, size_t n) {
     float *to = r->to ? r->to + r->used : NULL;
-    struct device *d = r->t->m->device;
+    struct device *d = r->from;
     if (!v) return NULL;
     if (to) d->ops->read(d, to, v, n * sizeof *to);
     r->used += n;
@@ -148,6 +151,7 @@ static void read_state(struct reading *r, struct host_state *to, const struct re
 
 static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
     struct host_layer *l = &t->layers[i];
+    r->from = t->m->on.device[t->m->layers[i].side];
     const struct layer *of = l->l = &t->m->layers[i];
     const struct hyperparameters *h = &t->m->h;
     l->attn = read_norm(r, &of->attn_norm, 1, 1);
@@ -160,6 +164,7 @@ static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
     l->shift = read_vector(r, of->router_shift, h->experts);
     for (unsigned s = 0; s < trainee_slots(t); s++) {
         const struct linear *map = trainee_linear(t, i, s);
+        if (map && map->w.on) r->from = map->w.on; // experts may be elsewhere than their layer
         l->bias[s] = map ? read_vector(r, map->bias, map->w.rows) : NULL;
     }
 }
@@ -167,10 +172,12 @@ static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
 static void read_all(struct reading *r, struct trainee *t) {
     const struct model *m = t->m;
     for (uint32_t i = 0; i < m->h.layers; i++) read_layer(r, t, i);
+    r->from = m->on.device[0];
     t->embed = read_norm(r, &m->embed_norm, 1, 1);
+    t->slopes = read_vector(r, m->slopes[0], m->h.heads);
+    r->from = m->device;
     t->final = read_norm(r, &m->final_norm, 1, 1);
     t->output_bias = read_vector(r, m->output_bias, m->h.vocab);
-    t->slopes = read_vector(r, m->slopes[0], m->h.heads);
 }
 
 static bool make_layers(struct trainee *t) {
@@ -197,7 +204,10 @@ static bool fill(struct trainee *t, unsigned threads, gyr_error *e) {
     read_all(&count, t);
     if (!(get.to = t->vectors = malloc((count.used + 1) * sizeof *t->vectors))) return fail_memory(e, "training");
     read_all(&get, t);
-    return t->m->device->ops->sync(t->m->device, e);
+    if (!model_sync(t->m, e)) return false;
+    gyr_error none = {0};
+    t->card = card_new(t->m, &none);
+    return !none.status || fail(e, none.status, "%s", none.message);
 }
 
 struct trainee *trainee_new(const struct model *m, unsigned threads, gyr_error *e) {
@@ -218,7 +228,8 @@ void trainee_free(struct trainee *t) {
     }
     free(t->layers);
     free(t->vectors);
-    free(t->room);
+    card_memory_free(t->card, t->room);
+    card_free(t->card);
     free(t);
 }
 
@@ -245,6 +256,8 @@ const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, unsi
 }
 
 size_t trainee_numbers(const struct trainee *t) { return t->n_numbers; }
+
+const char *trainee_card_failed(const struct trainee *t) { return card_failed(t->card); }
 
 struct pool *trainee_pool(const struct trainee *t) {
     return t->pool;

@@ -63,12 +63,18 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
 
 struct pool *trainee_pool(const struct trainee *t);
 
+// What a card said first that was to compute linear maps; NULL: none failed.
+const char *trainee_card_failed(const struct trainee *t);
+
 // Numbers of all pairs.
 size_t trainee_numbers(const struct trainee *t);
 
 // From here on an example takes no more memory than that, or as little as it can: of layers, the first, what they keep
 // is computed again on the way back, to the same bytes.
 void trainee_bound(struct trainee *t, size_t bytes);
+
+// Examples will have up to n tokens: their memory is taken once, which on a card's machine takes long.
+void trainee_expect(struct trainee *t, size_t n);
 
 // Bytes of memory that an example of n tokens takes, and the layers that are computed again (NULL: not wanted).
 size_t trainee_bytes(const struct trainee *t, size_t n, uint32_t *again);

@@ -31,6 +31,7 @@ struct host_layer {
 };
 
 struct whole;
+struct card;
 
 struct trainee {
     const struct model *m;
@@ -39,13 +40,14 @@ struct trainee {
     size_t n_starts;      // 0: it is one
     float *last;          // not NULL: no loss is wanted but the logits of the last row, here
     struct pool *pool;
+    struct card *card; // NULL: all is the host's (card.h)
     struct host_layer *layers;
     struct host_norm embed, final;
     float *output_bias, *slopes;
-    float *vectors; // owner of all of these
-    float *room;    // of an example's way, [room_n]
-    size_t room_n;
-    size_t most; // floats that this may have, where it can; 0: as many as it takes
+    float *vectors;          // owner of all of these
+    float *room;             // of an example's way, [room_n]
+    size_t room_n, expected; // floats: of `room`, and of the longest example that will come
+    size_t most;             // floats that this may have, where it can; 0: as many as it takes
     size_t n_numbers;
     enum unit unit;
 };

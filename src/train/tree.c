@@ -1,5 +1,7 @@
 #include "train/tree.h"
 
+#include "base/threads.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +9,7 @@
 struct tree {
     size_t n;
     uint64_t count;
+    struct pool *pool; // NULL: none
     float *level[TREE_LEVELS];
 };
 
@@ -22,14 +25,46 @@ void tree_free(struct tree *t) {
     free(t);
 }
 
+void tree_threads(struct tree *t, struct pool *pool) { t->pool = pool; }
+
+// to = from + to, or from, or zeros, some numbers to a task.
+enum { SOME = 64 << 10 };
+
+struct adding {
+    float *to;
+    const float *from;
+    size_t n;
+    bool more;
+};
+
+static void add_task(void *arg, size_t task) {
+    const struct adding *w = arg;
+    size_t i = task * SOME, end = w->n - i < SOME ? w->n : i + SOME;
+    if (!w->from)
+        memset(w->to + i, 0, (end - i) * sizeof *w->to);
+    else if (!w->more)
+        memcpy(w->to + i, w->from + i, (end - i) * sizeof *w->to);
+    else
+        for (; i < end; i++) w->to[i] = w->from[i] + w->to[i];
+}
+
+static void run(const struct tree *t, struct adding w) {
+    size_t tasks = (w.n + SOME - 1) / SOME;
+    if (t->pool)
+        pool_run(t->pool, tasks, add_task, &w);
+    else
+        for (size_t i = 0; i < tasks; i++) add_task(&w, i);
+}
+
+void tree_zeros(const struct tree *t, float *x, size_t n) { run(t, (struct adding){x, NULL, n, false}); }
+
 bool tree_add_node(struct tree *t, int level, const float *sum, gyr_error *e) {
     int k = level;
     while (k + 1 < TREE_LEVELS && t->count >> k & 1) k++;
     if (!t->level[k] && !(t->level[k] = malloc((t->n + 1) * sizeof *t->level[k]))) return fail_memory(e, "training");
     float *to = t->level[k];
-    memcpy(to, sum, t->n * sizeof *to);
-    for (int i = level; i < k; i++)
-        for (size_t j = 0; j < t->n; j++) to[j] = t->level[i][j] + to[j];
+    run(t, (struct adding){to, sum, t->n, false});
+    for (int i = level; i < k; i++) run(t, (struct adding){to, t->level[i], t->n, true});
     t->count += (uint64_t)1 << level;
     return true;
 }
@@ -43,10 +78,10 @@ void tree_clear(struct tree *t) { t->count = 0; }
 // From the smallest on: what is left of a node is the larger.
 void tree_take(struct tree *t, float *out) {
     bool any = false;
-    memset(out, 0, t->n * sizeof *out);
+    tree_zeros(t, out, t->n);
     for (int k = 0; k < TREE_LEVELS; k++) {
         if (!(t->count >> k & 1)) continue;
-        for (size_t j = 0; j < t->n; j++) out[j] = any ? t->level[k][j] + out[j] : t->level[k][j];
+        run(t, (struct adding){out, t->level[k], t->n, any});
         any = true;
     }
     t->count = 0;

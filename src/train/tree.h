@@ -12,6 +12,13 @@ struct tree;
 struct tree *tree_new(size_t n, gyr_error *e);
 void tree_free(struct tree *t);
 
+// Has these threads add numbers, each its own; without, the caller's does.
+struct pool;
+void tree_threads(struct tree *t, struct pool *pool);
+
+// x[i] = 0 for i < n, by the same threads.
+void tree_zeros(const struct tree *t, float *x, size_t n);
+
 // The next example's gradients.
 bool tree_add(struct tree *t, const float *leaf, gyr_error *e);
 

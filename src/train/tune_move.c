@@ -39,8 +39,27 @@ static bool move_matrices(struct gyr_tune *t, double rate, gyr_error *e) {
     return !atomic_load(&m.failed) || fail_memory(e, "training");
 }
 
+// Some numbers to a task: each is moved by itself.
+enum { SOME = 64 << 10 };
+
+struct stepping {
+    struct gyr_tune *t;
+    double rate;
+};
+
+static void step_task(void *arg, size_t task) {
+    const struct stepping *w = arg;
+    struct adamw own = w->t->adam;
+    size_t at = task * SOME;
+    own.n = own.n - at < SOME ? own.n - at : SOME;
+    own.mean += at;
+    own.square += at;
+    adamw_step(&own, w->t->numbers + at, w->t->sum + at, w->rate);
+}
+
 bool tune_move(struct gyr_tune *t, double rate, gyr_error *e) {
     if (t->o.optimizer == GYR_OPTIMIZER_MUON) return move_matrices(t, rate, e);
-    adamw_step(&t->adam, t->numbers, t->sum, rate);
+    pool_run(trainee_pool(t->t), (t->adam.n + SOME - 1) / SOME, step_task, &(struct stepping){t, rate});
+    t->adam.steps++;
     return true;
 }

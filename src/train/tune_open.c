@@ -122,7 +122,9 @@ static bool make_numbers(struct gyr_tune *t, gyr_error *e) {
     if (!t->numbers || !t->leaf || !t->sum || !t->adam.mean || !t->adam.square || !t->order || !t->told)
         return fail_memory(e, "training");
     begin_numbers(t);
-    return (t->tree = tree_new(n, e));
+    if (!(t->tree = tree_new(n, e))) return false;
+    tree_threads(t->tree, trainee_pool(t->t));
+    return true;
 }
 
 // ------------------------------------------------------------------------------------------------- all
@@ -173,8 +175,9 @@ static size_t bytes_of_numbers(const struct gyr_tune *t) {
 static bool bound(struct gyr_tune *t, gyr_error *e) {
     size_t own = bytes_of_numbers(t), n = longest(&t->lessons), valid = longest(&t->valid);
     if (valid > n) n = valid;
+    if (t->o.memory) trainee_bound(t->t, t->o.memory > own + sizeof(float) ? t->o.memory - own : sizeof(float));
+    trainee_expect(t->t, n);
     if (!t->o.memory) return true;
-    trainee_bound(t->t, t->o.memory > own + sizeof(float) ? t->o.memory - own : sizeof(float));
     size_t takes = own + trainee_bytes(t->t, n, NULL);
     return takes <= t->o.memory || fail(e, GYR_NO_MEMORY,
                                         "training takes at least %zu MiB of memory, for the longest example of %zu "
@@ -213,8 +216,8 @@ gyr_tune *gyr_tune_open(gyr_model *model, const gyr_tune_options *o, gyr_error *
 
 void gyr_tune_close(gyr_tune *t) {
     if (!t) return;
-    trainee_free(t->t);
     tree_free(t->tree);
+    trainee_free(t->t);
     lessons_free(&t->lessons);
     lessons_free(&t->valid);
     float *all[] = {t->numbers, t->leaf, t->sum, t->adam.mean, t->adam.square};

@@ -6,7 +6,6 @@
 #include "train/tune.h"
 
 #include <math.h>
-#include <string.h>
 #include <unistd.h>
 
 static const double save_seconds = 60;
@@ -14,6 +13,7 @@ static const double save_seconds = 60;
 struct running {
     struct gyr_tune *t;
     gyr_tune_progress p;
+    bool failed; // it was told that a card had
     double began, saved;
     gyr_error *e;
 };
@@ -23,6 +23,9 @@ static const char *name_of(const struct gyr_tune *t) { return t->output ? t->out
 // False if the caller wants to stop.
 static bool tell(struct running *r) {
     const struct gyr_tune *t = r->t;
+    const char *why = r->failed ? NULL : trainee_card_failed(t->t);
+    r->failed |= why != NULL;
+    r->p.card_failed = why;
     r->p.seconds = now_seconds() - r->began;
     bool on = !t->o.progress || t->o.progress(t->o.user, &r->p);
     r->p.stepped = r->p.saved = false;
@@ -80,7 +83,7 @@ static bool own_examples(struct running *r, struct share *s, size_t step, double
     for (size_t i = 0; i < s->n; i++) {
         struct lesson *l = pick(t, step, i);
         if (!share_has(s, i)) continue;
-        memset(t->leaf, 0, t->adam.n * sizeof *t->leaf);
+        tree_zeros(t->tree, t->leaf, t->adam.n);
         if (!compute(r, l, (float)(1 / all), &t->told[i], t->leaf) || !share_add(s, i, t->leaf, r->e)) return false;
         count_example(r, l);
         if (i + 1 < s->n && !tell(r)) return false;

@@ -1,5 +1,8 @@
 #include "stand_in.h"
 
+#include "device/units.h"
+
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +74,8 @@ struct call {
         struct route route;
         struct experts experts;
         struct sum_rows sum_rows;
+        struct float_sums sums;
+        struct units units;
     };
 };
 
@@ -377,6 +382,34 @@ ELEMENTS_OPERATION(scale)
 ELEMENTS_OPERATION(clamp)
 ELEMENTS_OPERATION(cap)
 
+// In place of the CPU's kernels, which have no such operation. The memory is readable while this runs.
+static void run_sums(struct device *cpu, const struct call *c) {
+    const struct float_sums *s = &c->sums;
+    const float *x = (const void *)s->x, *w = (const void *)s->w, *bias = (const void *)s->bias;
+    float *all = (void *)s->y;
+    for (size_t r = 0; r < s->rows; r++)
+        for (size_t i = 0; i < s->cols; i++) {
+            float *y = all + r * s->y_row + i, sum = s->more ? *y : bias ? bias[i] : 0;
+            for (size_t k = 0; k < s->n; k++)
+                sum = fmaf(x[r * s->x_row + k * s->x_step], w[i * s->w_col + k * s->w_step], sum);
+            *y = s->by != 1 ? sum * s->by : sum;
+        }
+}
+static void sums(struct device *d, const struct float_sums *s) { put(d, (struct call){.run = run_sums, .sums = *s}); }
+
+static void run_units(struct device *cpu, const struct call *c) {
+    const struct units *u = &c->units;
+    const float *gate = (const void *)u->gate, *up = (const void *)u->up, *dy = (const void *)u->dy;
+    float *y = (void *)u->y, *dgate = (void *)u->dgate, *dup = (void *)u->dup;
+    enum unit f = (enum unit)u->unit;
+    for (size_t i = 0; i < u->n; i++) {
+        if (!dy) y[i] = gate ? unit_value(f, gate[i]) * up[i] : unit_value(f, up[i]);
+        if (dy) dup[i] = dy[i] * (gate ? unit_value(f, gate[i]) : unit_slope(f, up[i]));
+        if (dy && gate) dgate[i] = dy[i] * up[i] * unit_slope(f, gate[i]);
+    }
+}
+static void units(struct device *d, const struct units *u) { put(d, (struct call){.run = run_units, .units = *u}); }
+
 // ------------------------------------------------------------------------------- opening
 
 static void close_stand_in(struct device *d) {
@@ -433,6 +466,8 @@ static const struct device_ops ops = {
     .scale = scale,
     .clamp = clamp,
     .cap = cap,
+    .sums = sums,
+    .units = units,
 };
 
 static size_t two(void) { return 2; }

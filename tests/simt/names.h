@@ -27,6 +27,8 @@
 #define lay_rows            simt_lay_rows
 #define work_attention      simt_work_attention
 #define work_begin          simt_work_begin
+#define work_causal         simt_work_causal
+#define work_causal_floats  simt_work_causal_floats
 #define work_choose         simt_work_choose
 #define work_chosen_product simt_work_chosen_product
 #define work_conv           simt_work_conv
@@ -45,9 +47,12 @@
 #define work_room           simt_work_room
 #define work_round_along    simt_work_round_along
 #define work_step_ends      simt_work_step_ends
+#define work_sums           simt_work_sums
+#define work_sums_of        simt_work_sums_of
 #define work_route          simt_work_route
 #define work_scratch        simt_work_scratch
 #define work_tables_free    simt_work_tables_free
+#define work_units          simt_work_units
 #define work_weight         simt_work_weight
 #define work_weight_bind    simt_work_weight_bind
 #define work_weight_ready   simt_work_weight_ready

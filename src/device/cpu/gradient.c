@@ -1,7 +1,7 @@
 // What training computes on the host (device/host.h): products, and activations with their slopes.
 #include "device/cpu/isa.h"
 #include "device/cpu/simd.h"
-#include "device/elementary.h"
+#include "device/units.h"
 
 // Rows whose sums registers hold, two vectors each, beside the weights: a part of HOST_ROWS.
 #if defined(__AVX512F__)
@@ -52,43 +52,6 @@ void KERNEL(panel)(const struct host_panel *p) {
 
 // ------------------------------------------------------------------------------------------- activations
 
-// 1 / sqrt(2), sqrt(2 / pi) and 1 / sqrt(2 pi), as docs/arithmetic.md has the first two.
-#define HALF_ROOT 0x1.6a09e6p-1f
-#define TANH_BY   0x1.988454p-1f
-#define DENSITY   0x1.988454p-2f
-
-static inline float sigmoid(float x) { return 1 / (1 + exp_f(-x)); }
-
-static inline float value_of(enum unit f, float x) {
-    switch (f) {
-    case UNIT_GELU: return 0.5f * x * (1 + erf_f(x * HALF_ROOT));
-    case UNIT_GELU_TANH: return 0.5f * x * (1 + tanh_f(TANH_BY * (x + 0.044715f * x * x * x)));
-    case UNIT_SILU: return x * sigmoid(x);
-    case UNIT_RELU: return either(x < 0, 0, x);
-    case UNIT_SIGMOID: return sigmoid(x);
-    case UNIT_TANH: return tanh_f(x);
-    default: return either(x < 0, 0, x * x);
-    }
-}
-
-static inline float slope_of(enum unit f, float x) {
-    switch (f) {
-    case UNIT_GELU: return 0.5f * (1 + erf_f(x * HALF_ROOT)) + x * DENSITY * exp_f(-0.5f * x * x);
-    case UNIT_GELU_TANH: {
-        float t = tanh_f(TANH_BY * (x + 0.044715f * x * x * x));
-        return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * TANH_BY * (1 + 3 * 0.044715f * x * x);
-    }
-    case UNIT_SILU: {
-        float s = sigmoid(x);
-        return s * (1 + x * (1 - s));
-    }
-    case UNIT_RELU: return either(x > 0, 1, 0);
-    case UNIT_SIGMOID: return sigmoid(x) * (1 - sigmoid(x));
-    case UNIT_TANH: return 1 - tanh_f(x) * tanh_f(x);
-    default: return either(x < 0, 0, 2 * x);
-    }
-}
-
 // A loop for each kind, which the compiler makes vectors of.
 #define EACH_UNIT(f, body)                                                                                             \
     switch (f) {                                                                                                       \
@@ -103,14 +66,14 @@ static inline float slope_of(enum unit f, float x) {
 
 void KERNEL(unit_values)(enum unit f, const float *restrict x, size_t n, float *restrict y) {
 #define BODY(u)                                                                                                        \
-    for (size_t i = 0; i < n; i++) y[i] = value_of(u, x[i]);
+    for (size_t i = 0; i < n; i++) y[i] = unit_value(u, x[i]);
     EACH_UNIT(f, BODY)
 #undef BODY
 }
 
 void KERNEL(unit_slopes)(enum unit f, const float *restrict x, size_t n, float *restrict y) {
 #define BODY(u)                                                                                                        \
-    for (size_t i = 0; i < n; i++) y[i] = slope_of(u, x[i]);
+    for (size_t i = 0; i < n; i++) y[i] = unit_slope(u, x[i]);
     EACH_UNIT(f, BODY)
 #undef BODY
 }

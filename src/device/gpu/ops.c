@@ -264,4 +264,8 @@ void gpu_operations(struct device_ops *ops) {
     ops->scale = scale;
     ops->clamp = clamp;
     ops->cap = cap;
+    ops->sums = work_sums;
+    ops->causal = work_causal;
+    ops->units = work_units;
+    ops->causal_floats = work_causal_floats;
 }

@@ -155,6 +155,12 @@ void work_recur(struct device *d, const struct recur *r);
 void work_route(struct device *d, const struct route *r);
 void work_experts(struct device *d, const struct experts *x);
 void work_tables_free(struct gpu *g);
+void work_sums(struct device *d, const struct float_sums *s);
+// Several products of one shape, of attention; `a` has all but the counts of s.
+void work_sums_of(struct gpu *g, const struct float_sums *s, struct sums_args a, size_t count);
+void work_causal(struct device *d, const struct causal *a);
+void work_units(struct device *d, const struct units *u);
+size_t work_causal_floats(struct device *d, const struct causal *a);
 
 // The card's table, less what is the driver layer's (gpu.h).
 void gpu_operations(struct device_ops *ops);

@@ -262,6 +262,60 @@ struct embed_plain_args {
     uint32_t cols, kind;
 };
 
+// ------------------------------------------------------------------------------- training
+
+// struct float_sums of device.h. At most INT32_MAX of each count.
+enum sums_begin { SUMS_ZERO, SUMS_BIAS, SUMS_Y };
+
+// struct units of device.h.
+struct units_args {
+    const dfloat *gate, *up, *dy;
+    dfloat *y, *dgate, *dup;
+    size_t n;
+    uint32_t unit, blocks; // unit: enum unit of units.h
+};
+
+// Of attention (causal.cu), where row t sees the columns up to its own: CAUSAL_SCORES are of columns below the end of
+// the row's block; CAUSAL_SUMS add terms below it; CAUSAL_TURNED, whose rows are the columns of the others, terms from
+// the block of the tile's first row on.
+enum sums_causal { CAUSAL_NOT, CAUSAL_SCORES, CAUSAL_SUMS, CAUSAL_TURNED };
+enum { CAUSAL_BLOCK = 48 }; // of rows (train/attention.c)
+
+struct sums_args {
+    const dfloat *x, *w, *bias;
+    dfloat *y;
+    size_t x_row, x_step, w_col, w_step, y_row;
+    size_t x_each, w_each, y_each; // from one of several products to the next: of w, that of `share` of them
+    uint32_t rows, cols, n, start; // start: enum sums_begin
+    uint32_t first, share, causal; // first: which product is number 0 of w
+    float by;
+};
+
+// What is done to rows of scores, [heads][rows][rows], of heads from `first` of all `heads` on. Forward: scores become
+// weights, which are still to be divided by `sum`, [rows][heads]. Back: weights again, and what is in `slope`, dy . v,
+// becomes the gradient of the scores.
+struct weigh_args {
+    dfloat *score, *slope;
+    const dfloat *y, *dy; // [rows][heads][dim]
+    dfloat *sum, *saved;  // [rows][heads]; saved: what attention_forward() saves
+    uint32_t rows, heads, dim, first;
+    float scale;
+};
+
+// y[r] /= sum[r], n rows of dim.
+struct divide_args {
+    dfloat *y;
+    const dfloat *sum;
+    uint32_t dim;
+};
+
+// y[t][kv] = the sum over the heads that share kv, in order, of x[head][t], each of dim; [heads][rows][dim].
+struct join_heads_args {
+    const dfloat *x;
+    dfloat *y;
+    uint32_t rows, kv_heads, share, dim;
+};
+
 // ------------------------------------------------------------------------------- attention
 
 // A layer's keys or values: device/kv_page.h.
