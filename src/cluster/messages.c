@@ -63,12 +63,35 @@ static int reap(struct ranks *r) {
 }
 
 // Rank 0 says what becomes of that.
-static bool broken(struct ranks *r, uint32_t rank, gyr_error *e) {
+static void give_up(struct ranks *r, uint32_t rank) {
     if (!r->own || !rank)
         atomic_store(&r->lost, (int)rank);
     else
         atomic_store(&r->missed, r->number[rank] + 1);
+}
+
+static bool broken(struct ranks *r, uint32_t rank, gyr_error *e) {
+    give_up(r, rank);
     return ranks_blame(r, rank, GYR_DEVICE, "cannot be reached any more; see whether it runs", e);
+}
+
+// There was no memory for a message: a moment later there may be some. A message that is left out would leave its rank
+// out of step, so where there is none for as long as a rank may be silent, that rank counts as lost. False then.
+static bool wait_for_room(struct ranks *r, uint32_t rank, unsigned turn, gyr_error *e) {
+    const unsigned turns = 100000000 / LONG_NS * r->limit; // ticks of a tenth of a second
+    if (is_lost(r, e)) return false;
+    if (turn >= turns) {
+        give_up(r, rank);
+        return ranks_blame(r, rank, GYR_NO_MEMORY, "there is no memory here for messages with it", e);
+    }
+    nanosleep(&(struct timespec){0, LONG_NS}, NULL);
+    return true;
+}
+
+static char *room_for(struct ranks *r, uint32_t rank, size_t n, gyr_error *e) {
+    char *data = malloc(n);
+    for (unsigned turn = 0; !data && wait_for_room(r, rank, turn, e); turn++) data = malloc(n);
+    return data;
 }
 
 static bool drain(struct ranks *r, size_t most, gyr_error *e) {
@@ -84,26 +107,32 @@ static bool drain(struct ranks *r, size_t most, gyr_error *e) {
     }
 }
 
-bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
-                  gyr_error *e) {
-    struct outgoing o = {.n = n_head + n, .data = malloc(n_head + n + 1), .to = to};
-    if (!o.data || !drain(r, MOST_ON_THE_WAY, e)) {
-        bool memory = !o.data;
-        free(o.data);
-        return memory ? fail_memory(e, "ranks") : false;
-    }
-    if (n_head) memcpy(o.data, head, n_head);
-    if (n) memcpy(o.data + n_head, data, n);
+// Whether there was room in the list.
+static bool post(struct ranks *r, struct outgoing *o) {
     pthread_mutex_lock(&r->lock);
     bool room = ARRAY_GROW(r->out, r->n_out, r->room_out);
-    if (room && (o.handle = r->t->send(r->number[to], TAG_PARCEL, o.data, o.n))) {
-        r->out[r->n_out++] = o;
-        r->bytes_out += o.n;
+    if (room && (o->handle = r->t->send(r->number[o->to], TAG_PARCEL, o->data, o->n))) {
+        r->out[r->n_out++] = *o;
+        r->bytes_out += o->n;
     }
     pthread_mutex_unlock(&r->lock);
+    return room;
+}
+
+bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
+                  gyr_error *e) {
+    struct outgoing o = {.n = n_head + n, .to = to};
+    if (!drain(r, MOST_ON_THE_WAY, e) || !(o.data = room_for(r, to, o.n + 1, e))) return false;
+    if (n_head) memcpy(o.data, head, n_head);
+    if (n) memcpy(o.data + n_head, data, n);
+    bool posted = post(r, &o), waits = true;
+    for (unsigned turn = 0; !posted && waits; turn++) {
+        waits = wait_for_room(r, to, turn, e);
+        posted = waits && post(r, &o);
+    }
     if (o.handle) return true;
     free(o.data);
-    return room ? broken(r, to, e) : fail_memory(e, "ranks");
+    return posted && broken(r, to, e);
 }
 
 // One try: 1 when `done` is, as the transport's calls have it.
@@ -136,8 +165,8 @@ static int try_done(struct ranks *r, void *arg) { return r->t->done(arg); }
 bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e) {
     struct look l = {.from = from};
     if (!wait_for(r, from, try_found, &l, e)) return false;
-    char *data = malloc(l.n + 1);
-    if (!data) return fail_memory(e, "ranks");
+    char *data = room_for(r, from, l.n + 1, e);
+    if (!data) return false;
     pthread_mutex_lock(&r->lock);
     void *h = r->t->receive(r->number[from], TAG_PARCEL, data, l.n);
     pthread_mutex_unlock(&r->lock);
