@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TAGS = TAG_CALL + 1, ROOM = 16 << 20 };
+enum { TAGS = TAG_BESIDE + 1, ROOM = 16 << 20 };
 
 // From one rank to another: lengths and bytes, one behind the other, and no place is used twice.
 struct lane {
