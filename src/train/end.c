@@ -4,9 +4,16 @@
 
 #include <string.h>
 
-enum { SOME = 64 };
+// Rows at a time: the matrix is decoded again for each piece, but its logits are to take little memory.
+enum { FEWEST = 64, SOME = 256, LOGITS = 16 << 20 };
 
-// Room for some rows and what becomes of them.
+static size_t some_rows(const struct example *x) {
+    size_t n = LOGITS / (x->t->m->h.vocab + (size_t)1);
+    return n < FEWEST ? FEWEST : n > SOME ? SOME : n;
+}
+
+// Room for some rows and what becomes of them. Gradients by what the matrix gave take the logits' place, but for capped
+// ones, which are wanted until the end.
 struct piece {
     size_t row[SOME], n;
     int32_t target[SOME];
@@ -22,11 +29,12 @@ struct losses {
     bool right[SOME];
 };
 
+// Whether the target's logit is the largest, and the first of those as large.
 static bool finds(const float *row, size_t vocab, int32_t target) {
-    size_t best = 0;
-    for (size_t i = 1; i < vocab; i++)
-        if (row[i] > row[best]) best = i;
-    return (int32_t)best == target;
+    size_t t = (size_t)target, above = 0;
+    for (size_t i = 0; i < t; i++) above += row[i] >= row[t];
+    for (size_t i = t + 1; i < vocab; i++) above += row[i] > row[t];
+    return !above;
 }
 
 static void scale(float *x, size_t n, float by) {
@@ -42,8 +50,8 @@ static void loss_task(void *arg, size_t r) {
     float *logits = p->logits + r * n, *d = p->d + r * n;
     scale(logits, n, h->logit_scale);
     if (h->logit_cap > 0) cap_forward(n, h->logit_cap, logits);
-    l->loss[r] = cross_entropy(1, n, logits, &p->target[r], &p->weight[r], l->g->by, d);
     l->right[r] = finds(logits, n, p->target[r]);
+    l->loss[r] = cross_entropy(1, n, logits, &p->target[r], &p->weight[r], l->g->by, d);
     if (h->logit_cap > 0) cap_backward(n, h->logit_cap, logits, d);
     scale(d, n, h->logit_scale);
 }
@@ -56,7 +64,8 @@ static struct linear_op output_op(const struct example *x, size_t rows) {
                           .out = m->h.vocab,
                           .type = m->output.type,
                           .w = m->output.data,
-                          .bias = x->t->output_bias};
+                          .bias = x->t->output_bias,
+                          .room = x->room};
     if (x->t->whole) whole_take(x->t->whole, &o);
     return o;
 }
@@ -88,20 +97,24 @@ static bool end_piece(struct example *x, const struct ending *g, struct piece *p
     return !x->t->whole || whole_linear(x->t->whole, &o, p->x, p->d, x->gradients, x->e);
 }
 
-size_t end_floats(const struct example *x) { return 2 * SOME * (x->hidden + (size_t)x->t->m->h.vocab); }
+static bool capped(const struct example *x) { return x->t->m->h.logit_cap > 0; }
+
+size_t end_floats(const struct example *x) {
+    return some_rows(x) * (2 * x->hidden + (capped(x) ? 2 : 1) * (size_t)x->t->m->h.vocab);
+}
 
 bool end_all(struct example *x, const struct ending *g) {
-    size_t logits = SOME * (size_t)x->t->m->h.vocab, rows = SOME * x->hidden;
+    size_t some = some_rows(x), logits = some * x->t->m->h.vocab, rows = some * x->hidden;
     struct piece p = {.x = x->end};
     bool ok = true;
-    p.dx = p.x + rows, p.logits = p.dx + rows, p.d = p.logits + logits;
+    p.dx = p.x + rows, p.logits = p.dx + rows, p.d = p.logits + (capped(x) ? logits : 0);
     if (g->dx) memset(g->dx, 0, x->rows * x->hidden * sizeof *g->dx);
     for (size_t r = 0; ok && r + 1 < x->rows; r++) {
         if (g->weight[r] == 0) continue;
         p.row[p.n] = r;
         p.weight[p.n] = g->weight[r];
         p.target[p.n++] = g->ids[r + 1];
-        if (p.n < SOME) continue;
+        if (p.n < some) continue;
         ok = end_piece(x, g, &p);
         p.n = 0;
     }

@@ -271,6 +271,7 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     const size_t state[4] = {(size_t)r->groups * r->size, (size_t)r->groups * r->size, r->steps, r->heads};
     for (int i = 0; i < 4; i++) w->state[i] = example_room(x, x->t->m->h.state_layers ? x->rows * state[i] : 0);
     x->end = example_room(x, end_floats(x));
+    x->room = example_room(x, linear_floats(x->rows, SIZE_MAX));
 }
 
 // As few layers are computed again as need be; without a way back nothing is kept for it.

@@ -64,6 +64,7 @@ struct example {
     struct kept *kept;   // [layers + 1]: the last has the end's stream
     uint32_t again;      // layers, the first, that keep only their streams and are computed again on the way back
     float *memory, *end; // end: for the rows that are learned, some at a time
+    float *room;         // of linear maps
     size_t used;
     gyr_error *e;
 };

@@ -13,7 +13,9 @@ struct way {
     const struct linear_op *o;
     const struct host_gradients *g;
     const float *x, *dy, *narrow; // narrow: [rows][rank], scale * a x; or, on the way back, the gradient of a x
-    const float *packed;          // of x or, on the way back, of dy: rows side by side (product.h)
+    // A slab of x or, on the way back, of dy: its columns [begin, begin + n), rows side by side (product.h).
+    float *packed;
+    size_t begin, n;
     float *y, *da, *db;
     size_t each, groups; // rows of a task, and how many such
     atomic_bool failed;  // no memory
@@ -70,26 +72,44 @@ static bool add_pair(const struct way *w, const struct host_panel *p, size_t row
     return !rank || product_add(w->g, &pair);
 }
 
-// Rows of a way, packed, on all threads.
+enum { SLAB = 8192, PACKED = 4 * HOST_ROWS }; // rows of a task that packs
+_Static_assert(SLAB % DEEP == 0 && SLAB % OUTPUTS == 0, "a slab is whole pieces");
+
+size_t linear_floats(size_t rows, size_t widest) { return packed_floats(rows, least(widest, SLAB)); }
+
 struct packing {
+    const struct way *way;
     const float *x;
-    float *to;
-    size_t rows, n;
+    size_t step;
 };
-enum { PACKED = 4 * HOST_ROWS }; // rows of a task
 
 static void pack_task(void *arg, size_t task) {
     const struct packing *p = arg;
-    size_t first = task * PACKED;
-    pack(p->x + first * p->n, p->n, least(PACKED, p->rows - first), p->n, p->to + first * p->n);
+    const struct way *w = p->way;
+    size_t first = task * PACKED, rows = least(PACKED, w->o->rows - first);
+    pack(p->x + first * p->step + w->begin, p->step, rows, w->n, w->packed + first * w->n);
 }
 
-static float *pack_all(struct pool *pool, const float *x, size_t rows, size_t n, gyr_error *e) {
-    struct packing p = {.x = x, .rows = rows, .n = n};
-    p.to = malloc(packed_floats(rows, n) * sizeof *p.to + 1);
-    if (!p.to) return fail_memory(e, "training"), NULL;
-    pool_run(pool, pieces(rows, PACKED), pack_task, &p);
-    return p.to;
+// Packs slab after slab of x, [rows][cols], and runs tasks with each. Where there is but one, others have packed it.
+static bool run_slabs(struct way *w, const float *x, size_t cols, bool packed, size_t tasks,
+                      void (*fn)(void *arg, size_t i), gyr_error *e) {
+    struct packing p = {w, x, cols};
+    for (w->begin = 0; w->begin < cols; w->begin += SLAB) {
+        w->n = least(SLAB, cols - w->begin);
+        if (!packed || cols > SLAB) pool_run(w->o->pool, pieces(w->o->rows, PACKED), pack_task, &p);
+        if (!run(w, tasks, fn, e)) return false;
+    }
+    return true;
+}
+
+static float *room_of(const struct linear_op *o, size_t cols, gyr_error *e) {
+    float *room = o->room ? o->room : malloc(linear_floats(o->rows, cols) * sizeof *room + 1);
+    if (!room) fail_memory(e, "training");
+    return room;
+}
+
+static void give_back(const struct linear_op *o, float *room) {
+    if (room != o->room) free(room);
 }
 
 // ---------------------------------------------------------------------------------------------- forward
@@ -98,20 +118,21 @@ static float *pack_all(struct pool *pool, const float *x, size_t rows, size_t n,
 static bool forward_panel(const struct way *w, size_t first, size_t n, size_t row, size_t rows, float *scratch) {
     const struct linear_op *o = w->o;
     float *wide = scratch, *turned = scratch + (size_t)WIDE * DEEP;
-    struct host_panel p = {.x_group = HOST_ROWS * o->in, .x_step = HOST_ROWS, .w = turned, .w_step = n};
+    struct host_panel p = {.x_group = HOST_ROWS * w->n, .x_step = HOST_ROWS, .w = turned, .w_step = n};
     p.y = w->y + row * o->out + first;
     p.y_row = o->out;
     p.rows = rows;
     p.cols = n;
-    for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows && !w->begin; r++)
         for (size_t i = 0; i < n; i++) p.y[r * o->out + i] = o->bias ? o->bias[first + i] : 0;
-    for (size_t k = 0; k < o->in; k += DEEP) {
-        p.n = least(DEEP, o->in - k);
-        for (size_t i = 0; i < n; i++) type_decode(o->type, row_of(o, first + i), k, p.n, wide + i * p.n);
+    for (size_t k = 0; k < w->n; k += DEEP) {
+        p.n = least(DEEP, w->n - k);
+        for (size_t i = 0; i < n; i++) type_decode(o->type, row_of(o, first + i), w->begin + k, p.n, wide + i * p.n);
         transpose(wide, p.n, n, p.n, turned);
-        p.x = w->packed + row * o->in + k * HOST_ROWS;
+        p.x = w->packed + row * w->n + k * HOST_ROWS;
         if (!product_packed(w->g, &p)) return false;
     }
+    if (w->begin + w->n < o->in) return true;
     multiply(o, &p);
     if (!o->rank) return true;
     float *b = o->rank <= (size_t)2 * DEEP ? scratch : malloc(n * o->rank * sizeof *b);
@@ -126,7 +147,7 @@ static void forward_task(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
     size_t first = task / w->groups * WIDE, row = task % w->groups * w->each;
-    float *scratch = malloc((size_t)2 * WIDE * DEEP * sizeof *scratch);
+    float *scratch = aligned_alloc(64, (size_t)2 * WIDE * DEEP * sizeof *scratch);
     if (!scratch || !forward_panel(w, first, least(WIDE, o->out - first), row, least(w->each, o->rows - row), scratch))
         atomic_store(&w->failed, true);
     free(scratch);
@@ -140,40 +161,47 @@ static void scale_all(float *x, size_t n, float by) {
 bool linear_forward(const struct linear_op *o, const float *x, float *y, float *saved, gyr_error *e) {
     struct linear_op narrow_op = {
         .pool = o->pool, .rows = o->rows, .in = o->in, .out = o->rank, .type = TYPE_F32, .w = o->a};
-    float *packed = pack_all(o->pool, x, o->rows, o->in, e);
-    if (!packed) return false;
-    struct way narrow = {.o = &narrow_op, .g = host_gradients_here(), .packed = packed, .y = saved};
-    struct way wide = {.o = o, .g = narrow.g, .packed = packed, .y = y, .narrow = saved};
-    bool ok = !o->rank || run(&narrow, pieces(o->rank, WIDE), forward_task, e);
+    float *room = room_of(o, o->in, e);
+    if (!room) return false;
+    struct way narrow = {.o = &narrow_op, .g = host_gradients_here(), .packed = room, .y = saved};
+    struct way wide = {.o = o, .g = narrow.g, .packed = room, .y = y, .narrow = saved};
+    bool ok = !o->rank || run_slabs(&narrow, x, o->in, false, pieces(o->rank, WIDE), forward_task, e);
     if (ok) scale_all(saved, o->rows * o->rank, o->scale);
-    ok = ok && run(&wide, pieces(o->out, WIDE), forward_task, e);
-    free(packed);
+    ok = ok && run_slabs(&wide, x, o->in, o->rank, pieces(o->out, WIDE), forward_task, e);
+    give_back(o, room);
     return ok;
 }
 
 // ------------------------------------------------------------------------------------------------- back
 
-// Columns of a task: whole blocks of the type.
+// Columns of a task: whole blocks of the type, so many that what a task reads of dy serves them all, and that threads
+// end together.
 static size_t columns(const struct linear_op *o) {
-    size_t block = type_info(o->type)->block;
-    return block > WIDE ? DEEP : WIDE;
+    size_t unit = type_info(o->type)->block > WIDE ? DEEP : WIDE, best = unit;
+    size_t threads = (size_t)pool_threads(o->pool);
+    for (size_t n = unit; n <= DEEP / 2; n += unit)
+        if (used(pieces(o->in, n), threads) * (double)o->in / (double)(pieces(o->in, n) * n) >=
+            used(pieces(o->in, best), threads) * (double)o->in / (double)(pieces(o->in, best) * best))
+            best = n;
+    return best;
 }
 
 // Columns [first, first + n) of dx = W' dy + a' (the gradient of a x), outputs and ranks in ascending order.
 static bool back_columns(const struct way *w, size_t first, size_t n, size_t row, size_t rows, float *some) {
     const struct linear_op *o = w->o;
-    struct host_panel p = {.x_group = HOST_ROWS * o->out, .x_step = HOST_ROWS, .w = some, .w_step = n};
+    struct host_panel p = {.x_group = HOST_ROWS * w->n, .x_step = HOST_ROWS, .w = some, .w_step = n};
     p.y = w->y + row * o->in + first;
     p.y_row = o->in;
     p.rows = rows;
     p.cols = n;
-    for (size_t r = 0; r < rows; r++) memset(p.y + r * o->in, 0, n * sizeof *p.y);
-    for (size_t i = 0; i < o->out; i += OUTPUTS) {
-        p.n = least(OUTPUTS, o->out - i);
-        p.x = w->packed + row * o->out + i * HOST_ROWS;
-        for (size_t k = 0; k < p.n; k++) type_decode(o->type, row_of(o, i + k), first, n, some + k * n);
+    for (size_t r = 0; r < rows && !w->begin; r++) memset(p.y + r * o->in, 0, n * sizeof *p.y);
+    for (size_t i = 0; i < w->n; i += OUTPUTS) {
+        p.n = least(OUTPUTS, w->n - i);
+        p.x = w->packed + row * w->n + i * HOST_ROWS;
+        for (size_t k = 0; k < p.n; k++) type_decode(o->type, row_of(o, w->begin + i + k), first, n, some + k * n);
         if (!product_packed(w->g, &p)) return false;
     }
+    if (w->begin + w->n < o->out) return true;
     multiply(o, &p);
     return add_pair(w, &p, row, o->a + first, o->in);
 }
@@ -182,7 +210,7 @@ static void back_task(void *arg, size_t task) {
     struct way *w = arg;
     const struct linear_op *o = w->o;
     size_t each = columns(o), first = task / w->groups * each, row = task % w->groups * w->each;
-    float *some = malloc(OUTPUTS * each * sizeof *some);
+    float *some = aligned_alloc(64, OUTPUTS * each * sizeof *some);
     if (!some || !back_columns(w, first, least(each, o->in - first), row, least(w->each, o->rows - row), some))
         atomic_store(&w->failed, true);
     free(some);
@@ -225,28 +253,28 @@ static void back_a(void *arg, size_t task) {
 }
 
 // The gradients of a pair; `narrow` is that by a x.
-static bool back_pair(const struct linear_op *o, const float *x, const float *saved, const float *dy,
-                      const float *packed, float *narrow, float *da, float *db, gyr_error *e) {
+static bool back_pair(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *room,
+                      float *narrow, float *da, float *db, gyr_error *e) {
     struct linear_op narrow_op = {
         .pool = o->pool, .rows = o->rows, .in = o->rank, .out = o->out, .type = TYPE_F32, .w = o->b};
-    struct way to_narrow = {.o = &narrow_op, .g = host_gradients_here(), .packed = packed, .y = narrow};
+    struct way to_narrow = {.o = &narrow_op, .g = host_gradients_here(), .packed = room, .y = narrow};
     struct way b = {.o = o, .g = to_narrow.g, .dy = dy, .narrow = saved, .db = db};
     struct way a = {.o = o, .g = to_narrow.g, .x = x, .narrow = narrow, .da = da};
-    if (!run(&to_narrow, pieces(o->rank, columns(&narrow_op)), back_task, e)) return false;
+    if (!run_slabs(&to_narrow, dy, o->out, false, pieces(o->rank, columns(&narrow_op)), back_task, e)) return false;
     scale_all(narrow, o->rows * o->rank, o->scale);
     return run_whole(&b, pieces(o->out, B_ROWS), back_b, e) && run_whole(&a, pieces(o->in, A_COLUMNS), back_a, e);
 }
 
 bool linear_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
                      float *da, float *db, gyr_error *e) {
-    float *packed = pack_all(o->pool, dy, o->rows, o->out, e), *narrow;
-    if (!packed) return false;
+    float *room = room_of(o, o->out, e), *narrow;
+    if (!room) return false;
     narrow = malloc((o->rows * o->rank + 1) * sizeof *narrow);
-    struct way cols = {.o = o, .g = host_gradients_here(), .packed = packed, .narrow = narrow, .y = dx};
+    struct way cols = {.o = o, .g = host_gradients_here(), .packed = room, .narrow = narrow, .y = dx};
     bool ok = (narrow || fail_memory(e, "training")) &&
-              (!o->rank || back_pair(o, x, saved, dy, packed, narrow, da, db, e)) &&
-              (!dx || run(&cols, pieces(o->in, columns(o)), back_task, e));
+              (!o->rank || back_pair(o, x, saved, dy, room, narrow, da, db, e)) &&
+              (!dx || run_slabs(&cols, dy, o->out, o->rank, pieces(o->in, columns(o)), back_task, e));
     free(narrow);
-    free(packed);
+    give_back(o, room);
     return ok;
 }

@@ -38,8 +38,10 @@ struct linear_op {
     const float *bias;  // NULL: none
     const float *a, *b; // [rank][in], [out][rank]
     float scale;
-    float by; // 0: 1
+    float by;    // 0: 1
+    float *room; // of linear_floats(rows, the greater of in and out); NULL: memory of its own each time
 };
+size_t linear_floats(size_t rows, size_t widest);
 bool linear_forward(const struct linear_op *o, const float *x, float *y, float *saved, gyr_error *e);
 // dx may be NULL.
 bool linear_backward(const struct linear_op *o, const float *x, const float *saved, const float *dy, float *dx,
@@ -154,7 +156,7 @@ void embed_forward(enum type type, const void *table, size_t dim, const int32_t 
 void embed_backward(size_t dim, const int32_t *ids, size_t rows, const float *dy, float *dtable);
 
 // The sum over rows of weight[r] * -ln softmax(logits[r])[target[r]], in double; dlogits, [rows][vocab], its gradient
-// times `by`. Rows of weight 0 count nothing, and their targets are not looked at.
+// times `by`; both may be one. Rows of weight 0 count nothing, and their targets are not looked at.
 double cross_entropy(size_t rows, size_t vocab, const float *logits, const int32_t *target, const float *weight,
                      float by, float *dlogits);
 

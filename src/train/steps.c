@@ -19,7 +19,8 @@ static struct linear_op linear_op(const struct example *x, uint32_t layer, unsig
                           .a = x->numbers ? x->numbers + p->a : NULL,
                           .b = x->numbers ? x->numbers + p->b : NULL,
                           .scale = p->scale,
-                          .by = of->by};
+                          .by = of->by,
+                          .room = x->room};
     if (x->t->whole) whole_take(x->t->whole, &o);
     return o;
 }

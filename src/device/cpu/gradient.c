@@ -30,19 +30,24 @@ static inline __attribute__((always_inline)) void block(const struct host_panel 
         for (size_t i = 0; i < wide; i++) vec_store(y + r * p->y_row + i * VEC, sum[r][i]);
 }
 
-static inline __attribute__((always_inline)) void strip(const struct host_panel *p, size_t c, size_t wide) {
-    size_t r = 0;
+static inline __attribute__((always_inline)) void strip(const struct host_panel *p, size_t r, size_t end, size_t c,
+                                                        size_t wide) {
 #define ROWS(n) block(p, p->x + r / HOST_ROWS * p->x_group + r % HOST_ROWS, p->w + c, p->y + r * p->y_row + c, n, wide)
-    for (; r + AT_A_TIME <= p->rows; r += AT_A_TIME) ROWS(AT_A_TIME);
-    for (; r + 4 <= p->rows; r += 4) ROWS(4);
-    for (; r < p->rows; r++) ROWS(1);
+    for (; r + AT_A_TIME <= end; r += AT_A_TIME) ROWS(AT_A_TIME);
+    for (; r + 4 <= end; r += 4) ROWS(4);
+    for (; r < end; r++) ROWS(1);
 #undef ROWS
 }
 
+// Rows that stay in the nearest cache while all columns come by.
+enum { NEAR = 2 * HOST_ROWS };
+
 void KERNEL(panel)(const struct host_panel *p) {
-    size_t c = 0;
-    for (; c + (size_t)2 * VEC <= p->cols; c += (size_t)2 * VEC) strip(p, c, 2);
-    for (; c < p->cols; c += VEC) strip(p, c, 1);
+    for (size_t r = 0; r < p->rows; r += NEAR) {
+        size_t end = p->rows - r < NEAR ? p->rows : r + NEAR, c = 0;
+        for (; c + (size_t)2 * VEC <= p->cols; c += (size_t)2 * VEC) strip(p, r, end, c, 2);
+        for (; c < p->cols; c += VEC) strip(p, r, end, c, 1);
+    }
 }
 
 // ------------------------------------------------------------------------------------------- activations
