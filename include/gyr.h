@@ -211,14 +211,16 @@ GYR_API gyr_status gyr_model_recover(gyr_model *model, gyr_error *err);
 GYR_API gyr_ranks *gyr_ranks_beside(gyr_ranks *ranks, gyr_error *err);
 GYR_API void gyr_ranks_beside_end(gyr_ranks *beside);
 
-// Rank 0 sends `size` bytes to all others once each of them listens, which it waits a minute for (GYR_FAILED: in vain).
+// Rank 0 sends `size` bytes to all others once each of them listens, which it waits a minute for. Fails with GYR_FAILED
+// where it did so in vain, and with GYR_DEVICE.
 GYR_API gyr_status gyr_ranks_call(gyr_ranks *beside, const void *data, size_t size, gyr_error *err);
 
-// On the others: waits for that. *data, of *size bytes, is the caller's (gyr_free()).
+// On the others: waits for that. *data, of *size bytes, is the caller's (gyr_free()). Fails with GYR_DEVICE and
+// GYR_CANCELLED, as all on the line.
 GYR_API gyr_status gyr_ranks_listen(gyr_ranks *beside, void **data, size_t *size, gyr_error *err);
 
-// A step that all take together, by what came of it here (`why` may be NULL): GYR_OK if all say so, else the first
-// one's error, everywhere.
+// A step that all take together, by what came of it here (`why` may be NULL): GYR_OK if all say so, else it fails with
+// the first one's error, everywhere.
 GYR_API gyr_status gyr_ranks_agree(gyr_ranks *beside, gyr_status own, const char *why, gyr_error *err);
 
 // Ends this rank's part, after its models were closed. When rank 0 leaves, all do; when another does, rank 0's calls

@@ -21,8 +21,9 @@ json_t *talk_get(struct store *s, int64_t owner, const char *id, gyr_error *e) {
 
 bool talk_new(struct store *s, int64_t owner, const json_t *metadata, json_t *items, char id[TALK_ID], int64_t now,
               gyr_error *e) {
-    strcpy(id, "conv_");
-    if (!secret_random(id + 5, TALK_ID - 6, e)) return false;
+    static const char mark[] = "conv_";
+    memcpy(id, mark, sizeof mark);
+    if (!secret_random(id + sizeof mark - 1, TALK_ID - sizeof mark, e)) return false;
     json_t *talk = json_pack("{s:I, s:o, s:O}", "created", (json_int_t)now, "metadata",
                              json_is_object(metadata) ? json_incref((json_t *)(uintptr_t)metadata) : json_object(),
                              "items", items);
