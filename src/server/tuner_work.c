@@ -271,7 +271,8 @@ static bool train_together(struct running *r, gyr_model *m, gyr_tune_options o, 
     bool ok = all && train(w, r, &why);
     gyr_tune_close(r->tune);
     if (ok || !own) return ok;
-    if (why.status != GYR_CANCELLED && why.status != GYR_FAILED && !r->error.status) return others_failed(w, &why, e);
+    bool own_end = why.status == GYR_CANCELLED || why.status == GYR_FAILED || r->error.status;
+    if (!all || !own_end) return others_failed(w, &why, e);
     *e = why;
     return false;
 }
