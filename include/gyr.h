@@ -203,6 +203,27 @@ GYR_API gyr_status gyr_ranks_follow(gyr_model *model, gyr_error *err);
 // has changed then), and as gyr_model_open() does; nothing can be computed with the model any more in that case.
 GYR_API gyr_status gyr_model_recover(gyr_model *model, gyr_error *err);
 
+// Another line between the ranks that there are now, for what they do together while others of their threads compute
+// answers: a training (gyr_tune_options.ranks), which is called for by rank 0. The others listen. It is made by a
+// thread of usual priority, and may be used by one that has less. Fails with GYR_DEVICE where a rank is lost and nobody
+// has called gyr_model_recover() yet. Where one is lost later, everything on the line fails with GYR_DEVICE, and a new
+// one is to be made; where rank 0 has ended, with GYR_CANCELLED. It ends before gyr_ranks_leave(); NULL is allowed
+// there.
+GYR_API gyr_ranks *gyr_ranks_beside(gyr_ranks *ranks, gyr_error *err);
+GYR_API void gyr_ranks_beside_end(gyr_ranks *beside);
+
+// Rank 0 sends `size` bytes to all others once each of them listens, which it waits a minute for. Fails with GYR_FAILED
+// where it did so in vain, and with GYR_DEVICE.
+GYR_API gyr_status gyr_ranks_call(gyr_ranks *beside, const void *data, size_t size, gyr_error *err);
+
+// On the others: waits for that. *data, of *size bytes, is the caller's (gyr_free()). Fails with GYR_DEVICE and
+// GYR_CANCELLED, as all on the line.
+GYR_API gyr_status gyr_ranks_listen(gyr_ranks *beside, void **data, size_t *size, gyr_error *err);
+
+// A step that all take together, by what came of it here (`why` may be NULL): GYR_OK if all say so, else it fails with
+// the first one's error, everywhere.
+GYR_API gyr_status gyr_ranks_agree(gyr_ranks *beside, gyr_status own, const char *why, gyr_error *err);
+
 // Ends this rank's part, after its models were closed. When rank 0 leaves, all do; when another does, rank 0's calls
 // fail with `why` (may be NULL). Returns the status to exit with: rank 0's. Where a rank gave no sign of life for
 // longer than $GYR_RANK_TIMEOUT seconds (10), it ends all processes, this one too. NULL is allowed.
@@ -949,7 +970,7 @@ typedef struct gyr_tune_options {
     gyr_optimizer optimizer;
     bool rslora;             // a pair is scaled by alpha / sqrt(rank) (Kalajdzievski, 2023)
     struct gyr_ranks *ranks; // that share the examples of each step, each with all of the model: the same options on
-                             // all, but that rank 0 alone has an `output`, and a `progress`; NULL: this process alone
+                             // all, but that rank 0 alone has an `output`; NULL: this process alone
     double beta;             // of GYR_METHOD_DPO alone: how far rewards reach, at most 2; 0: 0.1
     gyr_method method;       // with GYR_METHOD_DPO the data are pairs of answers, a line each, in OpenAI's format
     uint64_t memory; // bytes that training may take, beside the model's: what layers keep for their gradients is

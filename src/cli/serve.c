@@ -113,6 +113,11 @@ static gyr_model_options model_options(const struct serving *o) {
                                .kv_bytes = o->kv_memory << 20};
 }
 
+static int tune_threads(const struct serving *o) {
+    if (o->tune_threads == UNSET) return (int)o->threads;
+    return o->tune_threads ? (int)o->tune_threads : -1;
+}
+
 // What a rank behind rank 0 does. Signals that a launcher sends to all are rank 0's: it ends the others once what was
 // asked is answered.
 static bool follow(const struct serving *o, int *status) {
@@ -120,7 +125,13 @@ static bool follow(const struct serving *o, int *status) {
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
-    return team_follow(o->models.count ? o->models.items[0] : NULL, model_options(o), status);
+    const char *path = o->models.count ? o->models.items[0] : NULL;
+    int threads = tune_threads(o);
+    struct serve_help how = {team_joined(), path, (unsigned)threads, o->tune_fair};
+    struct serve_helper *h = threads < 0 ? NULL : serve_help_begin(&how);
+    team_follow(path, model_options(o), status);
+    serve_help_end(h);
+    return true;
 }
 
 static int run(const struct serving *o, const struct sources *models, const struct adapter_sources *adapters,
@@ -147,9 +158,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .no_auth = o->no_auth,
         .tune_fair = o->tune_fair,
         .tune_device = o->tune_device,
-        .tune_threads = o->tune_threads == UNSET ? (int)o->threads
-                        : o->tune_threads        ? (int)o->tune_threads
-                                                 : -1,
+        .tune_threads = tune_threads(o),
         .quiet = o->quiet,
         .pull = o->pull,
         .no_page = o->no_page,

@@ -118,6 +118,8 @@ bool ranks_join(struct ranks **out, gyr_error *e) {
     gyr_error made = {0};
     struct ranks *r = *out = calloc(1, sizeof *r);
     if (!r) return fail_memory(e, "ranks");
+    r->main = r;
+    r->tag = TAG_PARCEL;
     atomic_init(&r->lost, -1);
     pthread_mutex_init(&r->lock, NULL);
     if (!start(r, e)) {

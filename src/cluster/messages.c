@@ -1,4 +1,5 @@
 // Messages between ranks, and waiting for them.
+#include "base/clock.h"
 #include "cluster/parts.h"
 
 #include <sched.h>
@@ -13,9 +14,18 @@ struct head {
     uint32_t origin;       // the rank whose error it is
     uint32_t number;       // of a pass
     uint32_t epoch;        // of the sender: what is from before a rank was lost is nobody's business any more
+    uint32_t line;         // likewise of a line beside
 };
 
-enum { MOST_ON_THE_WAY = 256 << 20, EAGER_TURNS = 400, SHORT_NS = 20000, LONG_NS = 500000, LONG_AFTER = 2000 };
+enum {
+    MOST_ON_THE_WAY = 256 << 20,
+    EAGER_TURNS = 400,
+    SHORT_NS = 20000,
+    LONG_NS = 500000,
+    LONG_AFTER = 2000,
+    REST_NS = 5000000, // of lines beside, which mostly wait
+    REST_AFTER = 10000
+};
 
 bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const char *what, gyr_error *e) {
     const char *host = rank < r->count && r->host[rank][0] ? r->host[rank] : "another machine";
@@ -23,21 +33,27 @@ bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const 
 }
 
 // What is there soon is waited for by trying; what takes longer leaves the CPU to others.
-static void rest(unsigned turn) {
-    if (turn < EAGER_TURNS) {
+static void rest(const struct ranks *r, unsigned turn) {
+    bool beside = r->main != r;
+    if (turn < EAGER_TURNS && !beside) {
         sched_yield();
         return;
     }
-    nanosleep(&(struct timespec){0, turn < LONG_AFTER ? SHORT_NS : LONG_NS}, NULL);
+    long ns = turn < LONG_AFTER ? SHORT_NS : beside && turn > REST_AFTER ? REST_NS : LONG_NS;
+    nanosleep(&(struct timespec){0, ns}, NULL);
 }
 
 // Whether no wait has an end any more, or all waits are to end because a rank is lost.
 static bool is_lost(struct ranks *r, gyr_error *e) {
-    int lost = atomic_load(&r->lost);
-    if (atomic_load(&r->called) > r->epoch) {
-        fail(e, GYR_DEVICE, "a rank is lost, and the others close up");
-        return true;
-    }
+    struct ranks *m = r->main;
+    bool other = atomic_load(&m->epoch) != r->epoch;
+    int lost = atomic_load(&m->lost);
+    if (r->deadline > 0 && now_seconds() > r->deadline)
+        return fail(e, GYR_FAILED, "another rank did not answer in time"), true;
+    if (m != r && (atomic_load(&m->closing) || (atomic_load(&m->ended) && r->deadline <= 0)))
+        return fail(e, GYR_CANCELLED, "rank 0 has ended"), true;
+    if (other || atomic_load(&m->called) > r->epoch)
+        return fail(e, GYR_DEVICE, "a rank is lost, and the others close up"), true;
     if (lost < 0) return false;
     char what[96];
     snprintf(what, sizeof what, "gave no sign of life for %u s; see whether it runs and can be reached", r->limit / 10);
@@ -63,52 +79,102 @@ static int reap(struct ranks *r) {
 }
 
 // Rank 0 says what becomes of that.
-static bool broken(struct ranks *r, uint32_t rank, gyr_error *e) {
-    if (!r->own || !rank)
-        atomic_store(&r->lost, (int)rank);
+static void give_up(struct ranks *r, uint32_t rank) {
+    struct ranks *m = r->main;
+    pthread_mutex_lock(&m->lock);
+    if (atomic_load(&m->epoch) != r->epoch) {
+        // they have closed up since, and count otherwise
+    } else if (!r->own || !rank)
+        atomic_store(&m->lost, (int)rank);
     else
-        atomic_store(&r->missed, r->number[rank] + 1);
+        atomic_store(&m->missed, r->number[rank] + 1);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool broken(struct ranks *r, uint32_t rank, gyr_error *e) {
+    give_up(r, rank);
     return ranks_blame(r, rank, GYR_DEVICE, "cannot be reached any more; see whether it runs", e);
 }
 
-static bool drain(struct ranks *r, size_t most, gyr_error *e) {
+// There was no memory for a message: a moment later there may be some. A message that is left out would leave its rank
+// out of step, so where there is none for as long as a rank may be silent, that rank counts as lost. False then.
+static bool wait_for_room(struct ranks *r, uint32_t rank, unsigned turn, gyr_error *e) {
+    const unsigned turns = 100000000 / LONG_NS * r->limit; // ticks of a tenth of a second
+    if (is_lost(r, e)) return false;
+    if (turn >= turns) {
+        give_up(r, rank);
+        return ranks_blame(r, rank, GYR_NO_MEMORY, "there is no memory here for messages with it", e);
+    }
+    nanosleep(&(struct timespec){0, LONG_NS}, NULL);
+    return true;
+}
+
+static char *room_for(struct ranks *r, uint32_t rank, size_t n, gyr_error *e) {
+    char *data = malloc(n);
+    for (unsigned turn = 0; !data && wait_for_room(r, rank, turn, e); turn++) data = malloc(n);
+    return data;
+}
+
+bool drain_messages(struct ranks *r, size_t most, gyr_error *e) {
     for (unsigned turn = 0;; turn++) {
-        pthread_mutex_lock(&r->lock);
+        pthread_mutex_lock(&r->main->lock);
         int bad = reap(r);
         size_t left = r->n_out ? r->bytes_out : 0;
-        pthread_mutex_unlock(&r->lock);
+        pthread_mutex_unlock(&r->main->lock);
         if (bad >= 0) return broken(r, (uint32_t)bad, e);
         if (left <= most) return true;
         if (is_lost(r, e)) return false;
-        rest(turn);
+        rest(r, turn);
     }
 }
 
-static bool post(struct ranks *r, uint32_t to, enum tag tag, const void *head, size_t n_head, const void *data,
-                 size_t n, gyr_error *e) {
-    struct outgoing o = {.n = n_head + n, .data = malloc(n_head + n + 1), .to = to};
-    if (!o.data || !drain(r, MOST_ON_THE_WAY, e)) {
-        bool memory = !o.data;
-        free(o.data);
-        return memory ? fail_memory(e, "ranks") : false;
-    }
-    if (n_head) memcpy(o.data, head, n_head);
-    if (n) memcpy(o.data + n_head, data, n);
-    pthread_mutex_lock(&r->lock);
+// Whether there was room in the list.
+static bool post(struct ranks *r, enum tag tag, struct outgoing *o) {
+    pthread_mutex_lock(&r->main->lock);
     bool room = ARRAY_GROW(r->out, r->n_out, r->room_out);
-    if (room && (o.handle = r->t->send(r->number[to], tag, o.data, o.n))) {
-        r->out[r->n_out++] = o;
-        r->bytes_out += o.n;
+    if (room && (o->handle = r->t->send(r->number[o->to], tag, o->data, o->n))) {
+        r->out[r->n_out++] = *o;
+        r->bytes_out += o->n;
     }
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->main->lock);
+    return room;
+}
+
+struct posting {
+    struct ranks *r;
+    enum tag tag;
+    uint32_t to;
+    const void *head, *data;
+    size_t n_head, n;
+    gyr_error *e;
+};
+
+static bool post_one(void *arg) {
+    const struct posting *p = arg;
+    struct ranks *r = p->r;
+    struct outgoing o = {.n = p->n_head + p->n, .to = p->to};
+    if (!drain_messages(r, MOST_ON_THE_WAY, p->e) || !(o.data = room_for(r, p->to, o.n + 1, p->e))) return false;
+    if (p->n_head) memcpy(o.data, p->head, p->n_head);
+    if (p->n) memcpy(o.data + p->n_head, p->data, p->n);
+    bool posted = post(r, p->tag, &o), waits = true;
+    for (unsigned turn = 0; !posted && waits; turn++) {
+        waits = wait_for_room(r, p->to, turn, p->e);
+        posted = waits && post(r, p->tag, &o);
+    }
     if (o.handle) return true;
     free(o.data);
-    return room ? broken(r, to, e) : fail_memory(e, "ranks");
+    return posted && broken(r, p->to, p->e);
+}
+
+static bool send_message(struct ranks *r, uint32_t to, enum tag tag, const void *head, size_t n_head, const void *data,
+                         size_t n, gyr_error *e) {
+    struct posting p = {r, tag, to, head, data, n_head, n, e};
+    return courier_do(r, post_one, &p, e);
 }
 
 bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
                   gyr_error *e) {
-    return post(r, to, TAG_PARCEL, head, n_head, data, n, e);
+    return send_message(r, to, r->tag, head, n_head, data, n, e);
 }
 
 // One try: 1 when `done` is, as the transport's calls have it.
@@ -116,13 +182,13 @@ typedef int attempt(struct ranks *r, void *arg);
 
 static bool wait_for(struct ranks *r, uint32_t from, attempt *try, void *arg, gyr_error *e) {
     for (unsigned turn = 0;; turn++) {
-        pthread_mutex_lock(&r->lock);
+        pthread_mutex_lock(&r->main->lock);
         int bad = reap(r), is = bad < 0 ? try(r, arg) : -1;
-        pthread_mutex_unlock(&r->lock);
+        pthread_mutex_unlock(&r->main->lock);
         if (is > 0) return true;
         if (is < 0) return broken(r, bad < 0 ? from : (uint32_t)bad, e);
         if (is_lost(r, e)) return false;
-        rest(turn);
+        rest(r, turn);
     }
 }
 
@@ -133,33 +199,47 @@ struct look {
 
 static int try_found(struct ranks *r, void *arg) {
     struct look *l = arg;
-    return r->t->found(r->number[l->from], TAG_PARCEL, &l->n);
+    return r->t->found(r->number[l->from], r->tag, &l->n);
 }
 
 static int try_done(struct ranks *r, void *arg) { return r->t->done(arg); }
 
-bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e) {
-    struct look l = {.from = from};
-    if (!wait_for(r, from, try_found, &l, e)) return false;
-    char *data = malloc(l.n + 1);
-    if (!data) return fail_memory(e, "ranks");
-    pthread_mutex_lock(&r->lock);
-    void *h = r->t->receive(r->number[from], TAG_PARCEL, data, l.n);
-    pthread_mutex_unlock(&r->lock);
-    if (!h || !wait_for(r, from, try_done, h, e)) {
+struct taking {
+    struct ranks *r;
+    uint32_t from;
+    struct buf *into;
+    gyr_error *e;
+};
+
+static bool take_one(void *arg) {
+    const struct taking *t = arg;
+    struct ranks *r = t->r;
+    struct look l = {.from = t->from};
+    if (!wait_for(r, t->from, try_found, &l, t->e)) return false;
+    char *data = room_for(r, t->from, l.n + 1, t->e);
+    if (!data) return false;
+    pthread_mutex_lock(&r->main->lock);
+    void *h = r->t->receive(r->number[t->from], r->tag, data, l.n);
+    pthread_mutex_unlock(&r->main->lock);
+    if (!h || !wait_for(r, t->from, try_done, h, t->e)) {
         bool never = !h;
         if (never) free(data); // else MPI may still write to it
-        return never ? broken(r, from, e) : false;
+        return never ? broken(r, t->from, t->e) : false;
     }
     data[l.n] = 0;
-    buf_free(into);
-    *into = (struct buf){.data = data, .size = l.n, .room = l.n + 1};
+    buf_free(t->into);
+    *t->into = (struct buf){.data = data, .size = l.n, .room = l.n + 1};
     return true;
+}
+
+bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e) {
+    struct taking t = {r, from, into, e};
+    return courier_do(r, take_one, &t, e);
 }
 
 bool ranks_send_numbered(struct ranks *r, uint32_t to, enum parcel kind, uint32_t number, const void *data, size_t n,
                          gyr_error *e) {
-    struct head h = {.kind = kind, .origin = r->own, .number = number, .epoch = r->epoch};
+    struct head h = {.kind = kind, .origin = r->own, .number = number, .epoch = r->epoch, .line = r->line};
     return post_message(r, to, &h, sizeof h, data, n, e);
 }
 
@@ -173,7 +253,8 @@ bool ranks_send_failure(struct ranks *r, uint32_t to, enum parcel kind, uint32_t
                      .status = why->status ? why->status : GYR_FAILED,
                      .origin = r->own,
                      .number = number,
-                     .epoch = r->epoch};
+                     .epoch = r->epoch,
+                     .line = r->line};
     return post_message(r, to, &h, sizeof h, why->message, strlen(why->message), e);
 }
 
@@ -184,7 +265,7 @@ void ranks_tell_fault(struct ranks *r, uint32_t number, const gyr_error *why) {
                      .number = number,
                      .epoch = r->epoch};
     for (uint32_t i = 0; i < r->count; i++)
-        if (i != r->own) post(r, i, TAG_FAULT, &h, sizeof h, why->message, strlen(why->message), NULL);
+        if (i != r->own) send_message(r, i, TAG_FAULT, &h, sizeof h, why->message, strlen(why->message), NULL);
 }
 
 // The next fault that a rank has told of, under the lock; NULL: there is none, or no memory for it.
@@ -207,7 +288,7 @@ static char *next_fault(struct ranks *r, uint32_t from, struct head *h) {
 
 bool ranks_watch(struct ranks *r, uint32_t number, gyr_error *e) {
     struct head h;
-    pthread_mutex_lock(&r->lock); // who is there may be counted anew meanwhile
+    pthread_mutex_lock(&r->main->lock); // who is there may be counted anew meanwhile
     bool good = !is_lost(r, e);
     for (uint32_t i = 0; good && i < r->count; i++) {
         char *data = i == r->own ? NULL : next_fault(r, i, &h);
@@ -215,7 +296,7 @@ bool ranks_watch(struct ranks *r, uint32_t number, gyr_error *e) {
         if (!good) ranks_blame(r, i, h.status <= 255 ? (gyr_status)h.status : GYR_FAILED, data + sizeof h, e);
         free(data);
     }
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->main->lock);
     return good;
 }
 
@@ -239,12 +320,22 @@ static bool refuse(struct ranks *r, uint32_t from, const struct head *h, const c
 
 // Whether a parcel is of what is over: of before a rank was lost, or of a pass that failed.
 static bool is_old(const struct ranks *r, const struct head *h, enum parcel kind, uint32_t number) {
-    if (h->kind == PARCEL_END) return false;
-    return h->epoch < r->epoch || (h->kind == PARCEL_SLICE && (kind != PARCEL_SLICE || h->number < number));
+    if (h->kind == PARCEL_END && r->main == r) return false;
+    return h->epoch < r->epoch || h->line < r->line ||
+           (h->kind == PARCEL_SLICE && (kind != PARCEL_SLICE || h->number < number));
 }
 
 bool ranks_receive(struct ranks *r, uint32_t from, enum parcel kind, struct buf *into, gyr_error *e) {
     return ranks_receive_numbered(r, from, kind, 0, into, e);
+}
+
+bool take_end(struct ranks *r, uint32_t from, struct buf *room) {
+    struct head h;
+    while (take_message(r, from, room, NULL)) {
+        if (room->size >= sizeof h) memcpy(&h, room->data, sizeof h);
+        if (room->size >= sizeof h && h.kind == PARCEL_END && h.epoch == r->epoch) return true;
+    }
+    return false;
 }
 
 bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, uint32_t number, struct buf *into,
@@ -256,6 +347,7 @@ bool ranks_receive_numbered(struct ranks *r, uint32_t from, enum parcel kind, ui
         memcpy(&h, into->data, sizeof h);
     } while (is_old(r, &h, kind, number));
     r->passes |= kind == PARCEL_PASS;
+    if (kind == PARCEL_CALL) r->line = h.line;
     if (h.kind == PARCEL_END || h.kind != (uint32_t)kind || h.status)
         return refuse(r, from, &h, into->data + sizeof h, e);
     memmove(into->data, into->data + sizeof h, into->size - sizeof h + 1);
@@ -279,10 +371,10 @@ static bool gather(struct ranks *r, bool ok, const gyr_error *why, const void *f
         if (!came && ok) first = one;
         ok &= came;
         buf_free(&b);
-        if (atomic_load(&r->lost) >= 0) break;
+        if (atomic_load(&r->main->lost) >= 0) break;
     }
     if (ok && all->failed) ok = fail_memory(&first, "ranks");
-    for (uint32_t i = 1; i < r->count && atomic_load(&r->lost) < 0; i++)
+    for (uint32_t i = 1; i < r->count && atomic_load(&r->main->lost) < 0; i++)
         if (ok)
             ok = ranks_send(r, i, PARCEL_AGREED, all->data, all->size, &first);
         else
@@ -332,14 +424,15 @@ static _Noreturn void linger(struct ranks *r) {
 
 int ranks_leave(struct ranks *r, int status, const char *why) {
     if (!r) return status;
+    bool whole = beside_stop(r);
     if (r->left_out) linger(r);
     if (!r->own && atomic_load(&r->lost) < 0) end_others(r, status);
     // In the middle of passes others may wait for what will not come.
     if (r->own && !r->ended && r->passes) r->t->end_all(status ? status : GYR_FAILED);
     if (r->own) status = r->ended ? r->end_status : end_alone(r, status, why);
-    if (atomic_load(&r->lost) >= 0 || !drain(r, 0, NULL)) r->t->end_all(status ? status : GYR_DEVICE);
+    if (atomic_load(&r->lost) >= 0 || !drain_messages(r, 0, NULL)) r->t->end_all(status ? status : GYR_DEVICE);
     pulse_stop(r);
-    if (r->epoch)
+    if (r->epoch || (!whole && !r->own)) // MPI's own end would wait for what nobody takes
         leave_some(r, status);
     else
         r->t->leave();

@@ -16,17 +16,21 @@ struct outgoing {
     uint32_t to;
 };
 
+struct courier;
+
 struct ranks {
+    struct ranks *main; // itself; or, of a line beside, whose signs of life are its own: see beside.c
+    enum tag tag;
     void *module;
     const struct transport *t;
     uint32_t own, count;        // of those that are left
     uint32_t *number;           // [count], as MPI counts them
     char name[64], (*host)[64]; // of the transport; of each rank
-    pthread_mutex_t lock;       // one thread at a time calls MPI
+    pthread_mutex_t lock;       // one thread at a time calls MPI; of `main`
     struct outgoing *out;
     size_t n_out, room_out, bytes_out;
-    bool passes; // rank 0 has asked for some
-    bool ended;  // and has ended
+    bool passes;       // rank 0 has asked for some
+    atomic_bool ended; // and has ended
     int end_status;
     // Signs of life: see pulse.c.
     pthread_t pulse;
@@ -39,11 +43,28 @@ struct ranks {
     atomic_int lost;    // a rank, behind rank 0 only that one; -1: none
     atomic_uint missed; // one that rank 0 is to be told of: MPI's number and 1; 0: none
     // Going on without a rank that is lost: see close_up.c.
-    uint32_t epoch;     // how often they did
+    atomic_uint epoch;  // how often they did
     atomic_uint called; // rank 0 has had them do so
     struct buf call;    // its words
     bool left_out;      // the others went on without this one
+    // Lines beside: see beside.c.
+    struct ranks *beside, *next; // of `main`: those that are open
+    uint32_t lines;              // calls so far
+    struct courier *courier;
+    bool untidy;         // of one that ended, something may be on its way
+    atomic_bool closing; // all are over
+    uint32_t line;       // what rank 0 has called them for: what is of an earlier call is nobody's business any more
+    bool used;           // they were called
+    double deadline;     // of a call or a farewell; 0: none
 };
+
+// The thread that carries the messages of a line beside: has it do fn(arg), and waits for that. False, with the error
+// set, if it was stopped.
+bool courier_do(struct ranks *r, bool (*fn)(void *arg), void *arg, gyr_error *e);
+
+// Where ranks end: stops the threads of all lines beside. False if there were some, or something of one may be on its
+// way.
+bool beside_stop(struct ranks *r);
 
 // Opens the module for the MPI that started this process; NULL with the error set.
 const struct transport *transport_open(void **module, gyr_error *e);
@@ -58,6 +79,10 @@ void hear_call(struct ranks *r);
 bool take_message(struct ranks *r, uint32_t from, struct buf *into, gyr_error *e);
 bool post_message(struct ranks *r, uint32_t to, const void *head, size_t n_head, const void *data, size_t n,
                   gyr_error *e);
+
+// Waits until no more than so many bytes are on their way; for a rank's end, of whatever it has sent before.
+bool drain_messages(struct ranks *r, size_t most, gyr_error *e);
+bool take_end(struct ranks *r, uint32_t from, struct buf *room);
 
 bool pulse_start(struct ranks *r, gyr_error *e);
 void pulse_stop(struct ranks *r);

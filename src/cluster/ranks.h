@@ -19,6 +19,8 @@ enum parcel {
     PARCEL_STREAM,    // to the next rank: what the layers so far have made of them
     PARCEL_RESULT,    // to rank 0: what is wanted of them
     PARCEL_SLICE,     // to all: what a rank's part of a product has made; numbered by passes
+    PARCEL_READY,     // on a line beside, to rank 0: a rank listens
+    PARCEL_CALL,      // and from it: what they are called for
     PARCEL_END = 0x45454545,
 };
 
@@ -72,6 +74,19 @@ bool ranks_lost(const struct ranks *r);
 // Goes on without it: fewer ranks, which are counted anew, and nothing of what was on its way. Rank 0 has the others do
 // so, and these call this too. False, with the error set, if this rank is the one that is gone.
 bool ranks_close_up(struct ranks *r, gyr_error *e);
+
+// Another line between the same ranks, as they are now: parcels of the two are never mixed up, and one thread may use
+// it while another uses `r`. What it sends and receives is carried by a thread of the priority that this caller has, so
+// that one that is starved of time later keeps nobody else from the launcher's MPI. Where a rank is lost, all calls on
+// it fail with GYR_DEVICE, for good; where rank 0 has ended, with GYR_CANCELLED. GYR_DEVICE: the ranks are about to
+// close up. The end of it frees it; NULL is allowed.
+struct ranks *ranks_beside(struct ranks *r, gyr_error *e);
+void ranks_beside_end(struct ranks *r);
+
+// On such a line, the beginning of what they do together: rank 0 waits for all others to listen, and then has them
+// called for it. What is left of before is dropped.
+bool ranks_call(struct ranks *r, const void *data, size_t n, gyr_error *e);
+bool ranks_listen(struct ranks *r, struct buf *into, gyr_error *e);
 
 // Sets the error that says which rank is meant, by the number that the launcher gave it.
 bool ranks_blame(const struct ranks *r, uint32_t rank, gyr_status status, const char *what, gyr_error *e);

@@ -11,7 +11,7 @@
 enum { TRANSPORT_VERSION = 1 };
 
 // Streams of messages, each in order from one rank to another.
-enum tag { TAG_PARCEL = 1, TAG_PULSE = 2, TAG_CALL = 3, TAG_FAULT = 4 };
+enum tag { TAG_PARCEL = 1, TAG_PULSE = 2, TAG_CALL = 3, TAG_FAULT = 4, TAG_BESIDE = 5 };
 
 // One thread at a time calls these. None of them waits, but join(), which waits for all ranks, and leave().
 struct transport {

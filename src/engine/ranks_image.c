@@ -67,23 +67,39 @@ static void exchange(const struct gyr_model *m, const struct share *s, uint32_t 
     memcpy(gather ? all : own, gather ? own : all, s->of.bytes);
 }
 
-// Tells a rank to read what it has of an image, or to write it.
-static bool ask(struct gyr_model *m, enum errand errand, uint32_t rank, const struct share *s, const uint8_t *data,
-                gyr_error *e) {
+// What a rank is told, to read what it has of an image, or to write it.
+static bool put(struct gyr_model *m, enum errand errand, const struct share *s, const uint8_t *data, struct buf *b) {
     const struct image *i = &s->of;
     struct pass_head h = ranks_head(m, i->kv, errand);
     struct sequence_head of = {(uintptr_t)i->state, (uint32_t)i->n, 0};
     const struct image_told told = {i->from, i->to, i->at, i->bytes};
-    struct buf b = {0};
     h.sequences = 1;
-    ranks_begin(m, &h, &b);
-    buf_append(&b, &of, sizeof of);
-    buf_append(&b, i->page, i->n * sizeof *i->page);
-    buf_append(&b, &told, sizeof told);
-    if (data) buf_append(&b, data, s->pages + i->bytes);
-    bool ok = !b.failed || fail_memory(e, "ranks");
-    ok = ok && ranks_send(m->ranks, rank, PARCEL_PASS, b.data, b.size, e);
-    buf_free(&b);
+    ranks_begin(m, &h, b);
+    buf_append(b, &of, sizeof of);
+    buf_append(b, i->page, i->n * sizeof *i->page);
+    buf_append(b, &told, sizeof told);
+    if (data) buf_append(b, data, s->pages + i->bytes);
+    return !b->failed;
+}
+
+// Tells all of them, or, where there is no memory, none: one that was not told would not know of the pages that were
+// copied before. Of an image that is written, `part` has room for what a rank has of `all`.
+static bool ask(struct gyr_model *m, enum errand errand, const struct image *image, uint8_t *all, uint8_t *part,
+                uint32_t *asked, gyr_error *e) {
+    uint32_t n = ranks_count(m->ranks);
+    struct buf *b = calloc(n, sizeof *b);
+    bool ok = b;
+    for (uint32_t i = 1; ok && i < n; i++) {
+        struct share s = share_of(m, image, i);
+        if (part && m->has) exchange(m, &s, i, all, part, false);
+        ok = put(m, errand, &s, part, b + i);
+    }
+    if (!ok) fail_memory(e, "ranks");
+    for (; ok && *asked < n; *asked += ok)
+        ok = ranks_send(m->ranks, *asked, PARCEL_PASS, b[*asked].data, b[*asked].size, e);
+    if (*asked > 1) ranks_noted(m);
+    for (uint32_t i = 1; b && i < n; i++) buf_free(b + i);
+    free(b);
     return ok;
 }
 
@@ -109,14 +125,9 @@ static bool hear(struct gyr_model *m, const struct image *image, uint32_t n, uin
 bool image_read(struct gyr_model *m, const struct image *i, uint8_t *to, gyr_error *e) {
     if (!m->has) return image_read_own(m, i, to, e);
     struct share own = share_of(m, i, 0);
+    uint32_t asked = 1;
     uint8_t *mine = malloc(own.pages + own.of.bytes + 1);
-    bool ok = mine || fail_memory(e, "ranks");
-    uint32_t asked = 1, n = ranks_count(m->ranks);
-    for (; ok && asked < n; asked += ok) {
-        struct share s = share_of(m, i, asked);
-        ok = ask(m, ERRAND_READ, asked, &s, NULL, e);
-    }
-    if (asked > 1) ranks_noted(m);
+    bool ok = mine ? ask(m, ERRAND_READ, i, NULL, NULL, &asked, e) : fail_memory(e, "ranks");
     ok = ok && image_read_own(m, &own.of, mine, e);
     if (ok) exchange(m, &own, 0, to, mine, true);
     free(mine);
@@ -126,17 +137,11 @@ bool image_read(struct gyr_model *m, const struct image *i, uint8_t *to, gyr_err
 // By rows all get the same; by layers each what it has.
 bool image_write(struct gyr_model *m, const struct image *i, const uint8_t *from, gyr_error *e) {
     if (!m->ranks) return image_write_own(m, i, from, e);
+    uint32_t asked = 1;
     uint8_t *all = (uint8_t *)(uintptr_t)from; // which is only read
     uint8_t *part =
         m->has ? malloc(i->n * (size_t)kv_cache_bytes(image_layout(m, i->kv), PAGE_TOKENS) + i->bytes + 1) : all;
-    bool ok = part || fail_memory(e, "ranks");
-    uint32_t asked = 1, n = ranks_count(m->ranks);
-    for (; ok && asked < n; asked += ok) {
-        struct share s = share_of(m, i, asked);
-        if (m->has) exchange(m, &s, asked, all, part, false);
-        ok = ask(m, ERRAND_WRITE, asked, &s, part, e);
-    }
-    if (asked > 1) ranks_noted(m);
+    bool ok = part ? ask(m, ERRAND_WRITE, i, all, part, &asked, e) : fail_memory(e, "ranks");
     if (ok) {
         struct share own = share_of(m, i, 0);
         if (m->has) exchange(m, &own, 0, all, part, false);

@@ -16,15 +16,21 @@ struct relay {
     size_t room;
     bool taken; // the stream that this pass begins with
     struct due *due;
-    size_t n_due, room_due;
+    size_t n_due;
     gyr_error failed; // of a pass whose result nobody has asked for yet
 };
+
+// Enough that every rank has one to compute and one to come.
+static size_t most_due(const struct relay *l) { return 2 * (size_t)ranks_count(l->ranks); }
 
 struct relay *relay_new(struct ranks *ranks, gyr_error *e) {
     struct relay *l = calloc(1, sizeof *l);
     if (!l) return fail_memory(e, "ranks"), NULL;
     l->ranks = ranks;
-    return l;
+    l->due = calloc(most_due(l), sizeof *l->due);
+    if (l->due) return l;
+    free(l);
+    return fail_memory(e, "ranks"), NULL;
 }
 
 void relay_free(struct relay *l) {
@@ -99,14 +105,11 @@ static bool settle_one(struct relay *l) {
     return ok;
 }
 
-// Enough that every rank has one to compute and one to come.
-bool relay_full(const struct relay *l) { return l->n_due >= 2 * (size_t)ranks_count(l->ranks); }
+bool relay_full(const struct relay *l) { return l->n_due >= most_due(l); }
 
-bool relay_expect(struct relay *l, float *out, size_t floats, gyr_error *e) {
+void relay_expect(struct relay *l, float *out, size_t floats) {
     if (relay_full(l)) settle_one(l);
-    if (!ARRAY_GROW(l->due, l->n_due, l->room_due)) return fail_memory(e, "ranks");
     l->due[l->n_due++] = (struct due){out, floats};
-    return true;
 }
 
 bool relay_settle(struct relay *l, gyr_error *e) {

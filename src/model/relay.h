@@ -28,7 +28,7 @@ bool relay_fail(struct relay *l, const gyr_error *why, gyr_error *e);
 bool relay_give(struct relay *l, const float *out, size_t floats, gyr_error *e);
 
 // On rank 0: so much is to come, and where to. NULL: it is not wanted any more.
-bool relay_expect(struct relay *l, float *out, size_t floats, gyr_error *e);
+void relay_expect(struct relay *l, float *out, size_t floats);
 
 // On rank 0: waits for all that is to come. False with the first error of those passes.
 bool relay_settle(struct relay *l, gyr_error *e);

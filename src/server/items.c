@@ -58,6 +58,8 @@ static void put_page(struct buf *out, const json_t *all, size_t from, size_t lim
     js_close(&o, '}');
 }
 
+void items_list(const json_t *all, struct buf *out) { put_page(out, all, 0, json_array_size(all)); }
+
 static void turn_round(json_t *all) {
     for (size_t i = 0, n = json_array_size(all); i < n / 2; i++) {
         json_t *a = json_incref(json_array_get(all, i)), *b = json_incref(json_array_get(all, n - 1 - i));

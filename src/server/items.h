@@ -17,4 +17,7 @@ bool page_order(const struct exchange *x, bool *newest_first, struct fault *f);
 // reordered.
 bool items_page(const struct exchange *x, json_t *all, bool newest_first, struct buf *out, struct fault *f);
 
+// All of them, as a page.
+void items_list(const json_t *all, struct buf *out);
+
 #endif

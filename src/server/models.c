@@ -216,6 +216,7 @@ void models_stop(struct models *m) {
     pthread_mutex_unlock(&m->lock);
 }
 
+gyr_ranks *models_team(const struct models *m) { return m->options.ranks; }
 uint32_t models_ranks(const struct models *m) { return m->options.ranks ? gyr_ranks_count(m->options.ranks) : 1; }
 
 uint64_t models_memory(const struct models *m) { return m->memory; }

@@ -35,6 +35,7 @@ void models_stop(struct models *m);
 
 size_t models_count(struct models *m);
 struct served *models_at(struct models *m, size_t i);
+gyr_ranks *models_team(const struct models *m); // NULL: this process alone
 uint32_t models_ranks(const struct models *m);  // that compute each model together; 1: this process alone
 uint64_t models_memory(const struct models *m); // bytes that all may take; UINT64_MAX: not known
 uint64_t models_taken(struct models *m);        // that those that are loaded take, as it is planned

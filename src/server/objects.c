@@ -13,6 +13,13 @@ static void check_limits(struct store *s, const char *kind, const char *id, int6
                                                     "SELECT coalesce(sum(bytes), 0) FROM objects WHERE owner = ?1 AND "
                                                     "NOT (kind = ?2 AND id = ?3)",
                                                     "iss", owner, kind, id);
+    int64_t n = !l->most
+                    ? -1
+                    : store_number(s, 0, "SELECT count(*) FROM objects WHERE owner = ?1 AND kind = ?2 AND id <> ?3",
+                                   "iss", owner, kind, id);
+    if (n >= l->most)
+        store_refuse(s, GYR_TOO_LONG, "%s: this key has %lld, which is the most; delete some", kind,
+                     (long long)l->most);
     if (l->owner_bytes && others > l->owner_bytes - bytes)
         store_refuse(s, GYR_TOO_LONG,
                      "%s %.64s: this key's would have more than the %lld bytes that are kept; delete some", kind, id,
@@ -33,6 +40,17 @@ bool object_put(struct store *s, const char *kind, const char *id, int64_t owner
                           "ssiiiis", kind, id, owner, now, expires, bytes, json);
     if (!n) store_refuse(s, GYR_USAGE, "%s %.64s: is another key's", kind, id);
     return store_end(s, e);
+}
+
+bool object_change(struct store *s, const char *kind, const char *id, int64_t owner, const char *had, const char *json,
+                   const struct object_limits *limits, gyr_error *e) {
+    int64_t bytes = (int64_t)strlen(json);
+    if (!store_begin(s, STORE_WRITE, e)) return false;
+    check_limits(s, kind, id, owner, bytes, limits);
+    int64_t n =
+        store_run(s, "UPDATE objects SET bytes = ?, json = ? WHERE kind = ? AND id = ? AND owner = ? AND json = ?",
+                  "isssis", bytes, json, kind, id, owner, had);
+    return store_end(s, e) && n;
 }
 
 char *object_get(struct store *s, const char *kind, const char *id, int64_t owner, int64_t now, gyr_error *e) {

@@ -314,6 +314,7 @@ static void free_own(void *own) {
     free(r->items);
     json_decref(r->echo);
     json_decref(r->input);
+    json_decref(r->turn);
     free(r);
 }
 

@@ -3,6 +3,7 @@
 #ifndef SERVER_RESPONSES_H
 #define SERVER_RESPONSES_H
 
+#include "server/talks.h"
 #include "server/telling.h"
 
 // An item of the output: reasoning, a message, or a call.
@@ -30,6 +31,9 @@ struct response {
     json_t *echo;        // members of the request that the response repeats
     json_t *input;       // items, of this turn and those before it
     struct store *store; // to be kept in; NULL: not
+    struct store *talks; // where the conversation is that this turn is added to; NULL: to none
+    char talk[TALK_ID];
+    json_t *turn; // what is added beside the answer
     int64_t owner;
 };
 
@@ -38,7 +42,10 @@ extern const struct surface responses_surface;
 // The response as a JSON object, as it stands: "in_progress" until `status` says otherwise.
 void response_put(struct js *o, const char *key, const struct telling *t, const char *status, const struct fault *f);
 
-// Keeps it, with what was asked, under its id.
+// Keeps it, with what was asked, under its id; and adds both to its conversation.
 void response_keep(const struct telling *t);
+
+// Whether an item is one that this server understands; `name` is the member of the request that has it.
+bool responses_item(const json_t *item, const char *name, struct fault *f);
 
 #endif

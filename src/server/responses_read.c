@@ -19,7 +19,9 @@ struct asked {
     struct constraint must;
     bool parallel, store, logprobs;
     size_t top_logprobs;
-    json_t *items; // of the turns before this one and this one
+    json_t *items;       // of the turns before this one and this one
+    const char *talk_id; // the conversation that it belongs to; NULL: none
+    json_t *turn;        // items of this turn, as they are added to it
 };
 
 static struct asked *asked_of(struct ask *a) { return (struct asked *)a; }
@@ -85,7 +87,7 @@ static const struct field fields[] = {
     {"include", FIELD_OF, .read = read_include},
     {"top_logprobs", FIELD_OF, .read = read_top_logprobs},
     {"background", FIELD_NULL},
-    {"conversation", FIELD_NULL},
+    {"conversation", FIELD_READ},
     {"prompt", FIELD_NULL},
     {"context_management", FIELD_NULL},
     {"moderation", FIELD_NULL},
@@ -187,6 +189,14 @@ static bool join_parts(json_t *list) {
     return true;
 }
 
+bool responses_item(const json_t *item, const char *name, struct fault *f) {
+    json_t *list = json_array();
+    bool good = add_item(list, item, f);
+    json_decref(list);
+    if (!good) snprintf(f->param, sizeof f->param, "%s", name);
+    return good;
+}
+
 static json_t *messages_of(struct asked *q, struct fault *f) {
     json_t *list = json_array(), *instructions = json_object_get(q->ask.body, "instructions"), *item, *made = NULL;
     size_t i;
@@ -232,19 +242,52 @@ static json_t *items_before(struct asked *q, const char *id, struct fault *f) {
     return items;
 }
 
+// Where the conversation has no more room, nothing is computed that could not be added to it.
+static bool has_room(const json_t *talk, const json_t *input, struct fault *f) {
+    static const size_t answer = 1 << 20;
+    size_t bytes = json_dumpb(talk, NULL, 0, JSON_COMPACT) + json_dumpb(input, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    return bytes + answer < TALK_BYTES || refuse(f, 400, "conversation",
+                                                 "conversation: has %zu bytes with this turn, and %d are kept; begin "
+                                                 "another one",
+                                                 bytes, TALK_BYTES);
+}
+
+// By its id, or an object with that. False: refused.
+static bool name_talk(struct asked *q, struct fault *f) {
+    const json_t *v = json_object_get(q->ask.body, "conversation");
+    if (!v || json_is_null(v)) return true;
+    q->talk_id = json_string_value(json_is_object(v) ? json_object_get(v, "id") : v);
+    if (!q->talk_id) return refuse(f, 400, "conversation", "conversation: takes an id, or an object with one");
+    return !ask_text(q->ask.body, "previous_response_id") ||
+           refuse(f, 400, "previous_response_id", "previous_response_id and conversation: one of them");
+}
+
+// The items of a conversation so far.
+static json_t *items_of_talk(struct asked *q, const json_t *input, struct fault *f) {
+    gyr_error e = {0};
+    json_t *talk =
+        q->ask.store && strlen(q->talk_id) < TALK_ID ? talk_get(q->ask.store, q->ask.owner, q->talk_id, &e) : NULL;
+    json_t *items = talk && has_room(talk, input, f) ? json_copy(json_object_get(talk, "items")) : NULL;
+    if (!talk) refuse_as(f, 404, "not_found", "conversation", "conversation: no '%.60s' is kept here", q->talk_id);
+    json_decref(talk);
+    return items;
+}
+
 static bool read_items(struct asked *q, struct fault *f) {
     const char *before = ask_text(q->ask.body, "previous_response_id");
-    json_t *input = json_object_get(q->ask.body, "input");
-    q->items = before ? items_before(q, before, f) : json_array();
-    if (!q->items) return false;
+    json_t *input = json_object_get(q->ask.body, "input"), *turn = NULL;
+    if (!name_talk(q, f)) return false;
     if (json_is_string(input))
-        json_array_append_new(q->items,
-                              json_pack("{s:s, s:s, s:O}", "type", "message", "role", "user", "content", input));
+        turn = json_pack("[{s:s, s:s, s:O}]", "type", "message", "role", "user", "content", input);
     else if (json_is_array(input))
-        json_array_extend(q->items, input);
+        turn = json_incref(input);
     else
         return refuse(f, 400, "input", "input: takes a string or a list of items");
-    return true;
+    q->items = q->talk_id ? items_of_talk(q, input, f) : before ? items_before(q, before, f) : json_array();
+    if (q->items) json_array_extend(q->items, turn);
+    if (q->items && q->talk_id) q->turn = talk_items(turn, "input", f);
+    json_decref(turn);
+    return q->items && (!q->talk_id || q->turn);
 }
 
 struct keeping {
@@ -254,10 +297,20 @@ struct keeping {
     struct buf json;
 };
 
+// What was asked and what was answered; nothing if the conversation was deleted meanwhile.
+static void add_to_talk(const struct response *r, const struct buf *kept) {
+    json_t *whole = json_loads(kept->data, 0, NULL), *turn = json_copy(r->turn);
+    gyr_error e = {0};
+    if (whole && !json_array_extend(turn, json_object_get(json_object_get(whole, "response"), "output")))
+        talk_add(r->talks, r->owner, r->talk, turn, &e);
+    json_decref(whole);
+    json_decref(turn);
+}
+
 void response_keep(const struct telling *t) {
     const struct response *r = t->own;
     struct keeping k = {.store = r->store, .owner = r->owner};
-    if (!r->store) return;
+    if (!r->store && !r->talks) return;
     snprintf(k.id, sizeof k.id, "resp_%s", t->job->x->id);
     struct js o = {.out = &k.json};
     char *input = json_dumps(r->input, JSON_COMPACT);
@@ -266,7 +319,8 @@ void response_keep(const struct telling *t) {
     response_put(&o, "response", t, t->speeches[0].stop == GYR_STOP_LENGTH ? "incomplete" : "completed", NULL);
     js_close(&o, '}');
     free(input);
-    if (!k.json.failed)
+    if (!k.json.failed && r->talks) add_to_talk(r, &k.json);
+    if (!k.json.failed && r->store)
         object_put(k.store, "response", k.id, k.owner, k.json.data, time(NULL), time(NULL) + KEPT_SECONDS, &kept_limits,
                    NULL);
     buf_free(&k.json);
@@ -308,6 +362,12 @@ static bool make_own(struct asked *q, struct fault *f) {
     r->echo = echo_of(q->ask.body);
     r->input = json_incref(q->items);
     r->store = q->store ? q->ask.store : NULL;
+    if (q->talk_id) {
+        snprintf(r->talk, sizeof r->talk, "%s", q->talk_id);
+        json_object_set_new(r->echo, "conversation", json_pack("{s:s}", "id", q->talk_id));
+        r->turn = json_incref(q->turn);
+        r->talks = q->ask.store;
+    }
     r->owner = q->ask.owner;
     return true;
 }
@@ -331,6 +391,7 @@ static bool read_prompt(struct asked *q, struct fault *f) {
 static void forget(struct asked *q) {
     constraint_free(&q->must);
     json_decref(q->items);
+    json_decref(q->turn);
     json_decref(q->talk.messages);
     json_decref(q->talk.tools);
 }

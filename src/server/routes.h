@@ -101,7 +101,11 @@ void handle_tune_list(struct server *s, struct exchange *x);
 void handle_tune(struct server *s, struct exchange *x);
 void handle_tune_turn(struct server *s, struct exchange *x);
 void handle_model_delete(struct server *s, struct exchange *x);
-void handle_tune_examples(struct server *s, struct exchange *x);     // tune_preview.c
+void handle_tune_examples(struct server *s, struct exchange *x); // tune_preview.c
+void handle_talk_new(struct server *s, struct exchange *x);      // talk_routes.c
+void handle_talk(struct server *s, struct exchange *x);
+void handle_talk_post(struct server *s, struct exchange *x);
+void handle_talk_delete(struct server *s, struct exchange *x);
 void handle_conversation_list(struct server *s, struct exchange *x); // conversation_routes.c
 void handle_conversation(struct server *s, struct exchange *x);
 void handle_conversation_put(struct server *s, struct exchange *x);

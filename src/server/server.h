@@ -58,6 +58,18 @@ struct serve_options {
     void *user;
 };
 
+// What a rank behind rank 0 does beside gyr_ranks_follow(): trains its part of fine-tuning jobs. NULL: no memory; rank
+// 0 trains alone then. It ends once that has returned.
+struct serve_help {
+    gyr_ranks *ranks;
+    const char *model; // as it is opened there; NULL: the model in the box
+    unsigned threads;  // as tune_threads, and as tune_fair
+    bool fair;
+};
+struct serve_helper;
+struct serve_helper *serve_help_begin(const struct serve_help *how);
+void serve_help_end(struct serve_helper *h);
+
 // Serves until SIGINT or SIGTERM, then ends what was begun. Fails with GYR_IO (the address), GYR_USAGE, and as
 // gyr_model_open() does for the first model.
 gyr_status serve(const struct serve_options *o, gyr_error *e);

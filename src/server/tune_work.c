@@ -49,12 +49,20 @@ bool tune_checked(struct store *s, const struct tune *t, const struct tune_plan 
     return store_end(s, e);
 }
 
-bool tune_begin(struct store *s, const struct tune *t, int64_t done, int64_t now, gyr_error *e) {
-    char text[80];
+bool tune_begin(struct store *s, const struct tune *t, int64_t done, unsigned ranks, int64_t now, gyr_error *e) {
+    char text[120];
     if (!store_begin(s, STORE_WRITE, e)) return false;
     move(s, t, "UPDATE tunes SET state = ? WHERE seq = ? AND state IN (1, 2)", TUNE_RUNNING);
-    snprintf(text, sizeof text, done ? "Training goes on behind step %lld" : "Training begins", (long long)done);
+    int n =
+        snprintf(text, sizeof text, done ? "Training goes on behind step %lld" : "Training begins", (long long)done);
+    if (ranks > 1) snprintf(text + n, sizeof text - (size_t)n, " on %u ranks", ranks);
     tune_note(s, t->seq, 0, text, now);
+    return store_end(s, e);
+}
+
+bool tune_warn(struct store *s, const struct tune *t, const char *message, int64_t now, gyr_error *e) {
+    if (!store_begin(s, STORE_WRITE, e)) return false;
+    tune_note(s, t->seq, 1, message, now);
     return store_end(s, e);
 }
 

@@ -18,7 +18,11 @@ struct tune_plan {
 bool tune_checked(struct store *s, const struct tune *t, const struct tune_plan *p, int64_t now, gyr_error *e);
 
 // It is trained from now on, from step `done` on. False with GYR_CANCELLED: it is not to be, any more.
-bool tune_begin(struct store *s, const struct tune *t, int64_t done, int64_t now, gyr_error *e);
+// `ranks`: that train it together.
+bool tune_begin(struct store *s, const struct tune *t, int64_t done, unsigned ranks, int64_t now, gyr_error *e);
+
+// Something that whoever looks at the job is to know.
+bool tune_warn(struct store *s, const struct tune *t, const char *message, int64_t now, gyr_error *e);
 
 // A step. NaN: not measured.
 struct tune_step {

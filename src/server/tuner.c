@@ -110,7 +110,7 @@ static bool begin(struct tuner *t, struct tuner_work *w) {
     if (!find_job(t, w)) return false;
     atomic_store(&w->stop, false);
     w->status = GYR_OK;
-    w->trouble = false;
+    w->trouble = w->lost = false;
     w->error = (gyr_error){0};
     if (tuner_work_start(w, &e)) return true;
     complain(t, &e);
@@ -154,7 +154,9 @@ static void clean_up(struct tuner_work *w) {
 // False: it could not be written down; the job is done again.
 static bool settle(struct tuner *t, struct tuner_work *w) {
     gyr_error e = {0};
-    bool ok = w->status == GYR_CANCELLED ? !w->trouble : write_down(w, &e) || e.status == GYR_CANCELLED;
+    bool ok = w->lost                      ? true
+              : w->status == GYR_CANCELLED ? !w->trouble
+                                           : write_down(w, &e) || e.status == GYR_CANCELLED;
     if (e.status && !ok) complain(t, &e);
     clean_up(w);
     lock_job(t, w->tune.seq, F_UNLCK);
@@ -167,8 +169,10 @@ static bool settle(struct tuner *t, struct tuner_work *w) {
 static void record(struct tuner *t, struct tuner_work *w) {
     struct store *s = server_store(t->server);
     gyr_error e = {0};
-    bool ok = w->tells == TELL_BEGUN ? tune_begin(s, &w->tune, w->done, time(NULL), &e)
-                                     : tune_stepped(s, &w->tune, &w->step, time(NULL), &e);
+    int64_t now = time(NULL);
+    bool ok = w->tells == TELL_BEGUN     ? tune_begin(s, &w->tune, w->done, w->ranks, now, &e)
+              : w->tells == TELL_WARNING ? tune_warn(s, &w->tune, w->warning, now, &e)
+                                         : tune_stepped(s, &w->tune, &w->step, now, &e);
     w->trouble = !ok && e.status != GYR_CANCELLED;
     if (w->trouble) complain(t, &e);
     w->wanted = ok;
@@ -314,6 +318,7 @@ void tuner_free(struct tuner *t) {
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
     if (t->works[0].is != WORK_NONE || t->works[1].is != WORK_NONE) return; // what they use stays with them
+    gyr_ranks_beside_end(t->team);
     close(t->locks);
     pthread_mutex_destroy(&t->lock);
     pthread_cond_destroy(&t->come);

@@ -14,14 +14,17 @@ struct tuner_work {
     pthread_t thread;
     struct tune tune;
     struct served *model;
-    atomic_bool stop;                                      // it is to stop behind an example
-    enum { WORK_NONE, WORK_BUSY, WORK_ENDED } is;          // under the lock
-    enum { TELL_NOTHING, TELL_BEGUN, TELL_STEPPED } tells; // likewise: what it waits to have written down
-    bool wanted;                                           // and whether to go on, in return
+    atomic_bool stop;                                                    // it is to stop behind an example
+    enum { WORK_NONE, WORK_BUSY, WORK_ENDED } is;                        // under the lock
+    enum { TELL_NOTHING, TELL_BEGUN, TELL_STEPPED, TELL_WARNING } tells; // likewise: what it waits to have written down
+    bool wanted;                                                         // and whether to go on, in return
     struct tune_step step;
     int64_t done, each, every; // steps before it; of an epoch; between two events
-    bool trouble;              // a step could not be written down
-    double rest;               // nothing is looked for until then
+    unsigned ranks;            // that train it
+    char warning[700];
+    bool trouble; // a step could not be written down
+    bool lost;    // a rank was lost; it goes on with those that are left
+    double rest;  // nothing is looked for until then
     // What came of it.
     gyr_status status;
     gyr_error error; // without paths
@@ -40,6 +43,7 @@ struct tuner {
     atomic_bool looking; // somebody looks at what a file has to teach
     atomic_bool left;    // nobody waits for the threads any more
     struct tuner_work works[2];
+    gyr_ranks *team; // the line on which all ranks train; NULL: there is none
     int locks;       // a file, a byte of which is a job's
     int64_t version; // of the state, when what is served was last looked up
     size_t models;   // that were served then

@@ -1,6 +1,8 @@
 // A job that is done, on a thread of its own: its files are read, and it is trained.
 #include "base/clock.h"
 #include "server/access.h"
+#include "server/scheduler.h"
+#include "server/tune_team.h"
 #include "server/tuner.h"
 #include "server/tuner_impl.h"
 
@@ -166,14 +168,23 @@ static void plan(struct tuner_work *w, const gyr_tune *tune) {
     w->plan.bytes = i.bytes;
 }
 
+// Has it written down that it begins.
+static bool begins(struct tuner_work *w, const gyr_tune *tune, unsigned ranks) {
+    gyr_tune_info i;
+    gyr_tune_get_info(tune, &i);
+    w->each = (int64_t)(i.steps / i.epochs);
+    w->every = (int64_t)(i.steps / MOST_EVENTS + 1);
+    w->done = (int64_t)i.done;
+    w->ranks = ranks;
+    return say(w, TELL_BEGUN);
+}
+
+static bool unwanted(gyr_error *e) { return fail(e, GYR_CANCELLED, "it is not wanted any more"); }
+
 static bool train(struct tuner_work *w, struct running *r, gyr_error *e) {
     struct models *models = w->tuner->server->models;
     gyr_tune_info i;
     gyr_tune_get_info(r->tune, &i);
-    w->each = (int64_t)(i.steps / i.epochs);
-    w->every = (int64_t)(i.steps / MOST_EVENTS + 1);
-    w->done = (int64_t)i.done;
-    if (!say(w, TELL_BEGUN)) return fail(e, GYR_CANCELLED, "it is not wanted any more");
     models_note_other(models, (int64_t)i.bytes);
     bool ok = !gyr_tune_run(r->tune, e);
     models_note_other(models, -(int64_t)i.bytes);
@@ -199,6 +210,78 @@ static gyr_tune *open_tune(gyr_model *m, const gyr_tune_options *o, gyr_error *e
     return its ? gyr_tune_open(m, o, e) : NULL;
 }
 
+static bool train_alone(struct running *r, gyr_model *m, const gyr_tune_options *o, gyr_error *e) {
+    if (!(r->tune = open_tune(m, o, e))) return false;
+    bool ok = begins(r->w, r->tune, 1) ? train(r->w, r, e) : unwanted(e);
+    gyr_tune_close(r->tune);
+    return ok;
+}
+
+static bool check(struct running *r, gyr_model *m, const gyr_tune_options *o, gyr_error *e) {
+    struct tuner_work *w = r->w;
+    if (!(r->tune = open_tune(m, o, e))) return false;
+    plan(w, r->tune);
+    bool ok = !gyr_model_checksum(m, w->plan.checksum, e) && fits(w, e);
+    gyr_tune_close(r->tune);
+    return ok;
+}
+
+// ------------------------------------------------------------------------------------------------ with other ranks
+
+// Before the thread steps back: the line's own thread is to have the time that it needs.
+static void find_team(struct tuner_work *w) {
+    struct tuner *t = w->tuner;
+    gyr_ranks *all = models_team(t->server->models);
+    if (w->task == TUNE_TRAIN && !t->team && all && gyr_ranks_count(all) > 1)
+        t->team = gyr_ranks_beside(all, &w->error);
+    if (t->team || !w->error.status) return;
+    snprintf(w->warning, sizeof w->warning, "Trained by rank 0 alone: %s", w->error.message);
+    w->error = (gyr_error){0};
+}
+
+static void recover(void *arg) {
+    const struct tuner_work *w = arg;
+    gyr_error lost = {GYR_DEVICE, "fine-tuning: a rank is lost"};
+    scheduler_recovers(w->tuner->server->scheduler, w->model, &lost);
+}
+
+// What others cannot do is no reason to give up: rank 0 does it alone. Where one is lost, those that are left do.
+static bool others_failed(struct tuner_work *w, const gyr_error *why, gyr_error *e) {
+    struct tuner *t = w->tuner;
+    w->lost = why->status == GYR_DEVICE;
+    snprintf(w->warning, sizeof w->warning, w->lost ? "Goes on without a rank: %s" : "Trained by rank 0 alone: %s",
+             why->message);
+    served_hide_path(w->model, w->warning, sizeof w->warning);
+    gyr_ranks_beside_end(t->team);
+    t->team = NULL;
+    if (w->lost) scheduler_call(t->server->scheduler, recover, w);
+    if (w->lost) say(w, TELL_WARNING);
+    *e = *why;
+    return false;
+}
+
+// False with w->warning: rank 0 is to train it alone.
+static bool train_together(struct running *r, gyr_model *m, gyr_tune_options o, gyr_error *e) {
+    struct tuner_work *w = r->w;
+    gyr_error why = {0};
+    o.ranks = w->tuner->team;
+    if (!team_call(o.ranks, &o, &why)) return others_failed(w, &why, e);
+    r->tune = open_tune(m, &o, e);
+    bool all = !gyr_ranks_agree(o.ranks, r->tune ? GYR_OK : e->status, e->message, &why), own = r->tune, wanted = false;
+    if (all) {
+        wanted = begins(w, r->tune, gyr_ranks_count(o.ranks));
+        all = !gyr_ranks_agree(o.ranks, wanted ? GYR_OK : GYR_CANCELLED, NULL, &why);
+        own = wanted || unwanted(e);
+    }
+    bool ok = all && train(w, r, &why);
+    gyr_tune_close(r->tune);
+    if (ok || !own) return ok;
+    bool own_end = why.status == GYR_CANCELLED || why.status == GYR_FAILED || r->error.status;
+    if (!all || !own_end) return others_failed(w, &why, e);
+    *e = why;
+    return false;
+}
+
 static bool work_with(struct tuner_work *w, gyr_model *m, struct tune_paths *p, gyr_error *e) {
     struct running r = {.w = w};
     gyr_tune_options o;
@@ -207,11 +290,11 @@ static bool work_with(struct tuner_work *w, gyr_model *m, struct tune_paths *p, 
     o.threads = w->tuner->threads;
     o.progress = on_progress;
     o.user = &r;
-    if (!(r.tune = open_tune(m, &o, e))) return false;
-    if (w->task == TUNE_CHECK) plan(w, r.tune);
-    bool ok = w->task == TUNE_TRAIN ? train(w, &r, e) : !gyr_model_checksum(m, w->plan.checksum, e) && fits(w, e);
-    gyr_tune_close(r.tune);
-    return ok;
+    if (w->task == TUNE_CHECK) return check(&r, m, &o, e);
+    if (w->tuner->team && train_together(&r, m, o, e)) return true;
+    if (w->tuner->team || w->lost) return false;
+    *e = (gyr_error){0};
+    return (!*w->warning || say(w, TELL_WARNING) || unwanted(e)) && train_alone(&r, m, &o, e);
 }
 
 static bool go_on(void *user, double fraction) {
@@ -228,9 +311,10 @@ static gyr_model *open_whole(struct tuner_work *w, gyr_error *e) {
     gyr_model_options how = {.threads = 1, .device = device, .mapped = true, .progress = go_on, .user = w};
     gyr_model *m = served_open_apart(w->model, &how, e);
     if (!m && e->status == GYR_NO_MEMORY && models_ranks(w->tuner->server->models) > 1)
-        fail(e, GYR_NO_MEMORY,
-             "rank 0 alone trains, and its machine has no room for the whole model; train it with gyr tune on one that "
-             "has, and serve the adapter");
+        fail(
+            e, GYR_NO_MEMORY,
+            "rank 0's machine has no room for the whole model; train it with gyr tune on machines that have, and serve "
+            "the adapter");
     return m;
 }
 
@@ -238,6 +322,8 @@ static void *work(void *arg) {
     struct tuner_work *w = arg;
     struct tuner *t = w->tuner;
     struct tune_paths paths = {0};
+    *w->warning = 0;
+    find_team(w);
     if (!t->server->o->tune_fair) tuner_step_back();
     gyr_model *m = open_whole(w, &w->error);
     bool ok = m && work_with(w, m, &paths, &w->error);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 24 }; // floats of a message
+enum { PIECE = 1 << 20 }; // floats of a message: no longer than others may wait for MPI
 
 static uint32_t count_of(const struct ranks *r) { return r ? ranks_count(r) : 1; }
 static uint32_t own_of(const struct ranks *r) { return r ? ranks_own(r) : 0; }

@@ -183,7 +183,8 @@ static bool run(struct running *r) {
     count_done(r);
     for (size_t s = t->adam.steps; ok && s < t->steps; s++) ok = step(r, s);
     if (!ok) share_fail(t->ranks, r->e);
-    if (!ok && t->output && r->e->status == GYR_CANCELLED) {
+    bool later = r->e->status == GYR_CANCELLED || (t->ranks && r->e->status != GYR_FAILED); // may go on, with others
+    if (!ok && t->output && later) {
         gyr_error why = {0}; // what it was stopped with is told, unless the checkpoint cannot be written
         if (!tune_state_save(t, &why)) *r->e = why;
     }

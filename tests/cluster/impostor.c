@@ -21,6 +21,8 @@ int main(int argc, char **argv) {
     struct buf b = {0};
     gyr_error e = {0};
     const char *what = argc > 1 ? argv[1] : "";
+    r.main = &r;
+    r.tag = TAG_PARCEL;
     r.t = transport_open(&r.module, &e);
     const char *why = r.t ? r.t->join(&r.own, &r.count, r.name) : e.message;
     if (why) {

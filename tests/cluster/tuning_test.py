@@ -4,6 +4,7 @@ usage: tuning_test.py GYR STATEFUL_MODELS
 """
 import json
 import os
+import resource
 import signal
 import tempfile
 from pathlib import Path
@@ -88,8 +89,14 @@ def ranks_with_another_training_are_refused():
     return [] if ok else [f"status {status}: {out}{err}"]
 
 
+def begun(s, job):
+    """The events but those of steps, from the first that says who trains it."""
+    told = [e["message"] for e in jobs.events(s, job) if e["type"] != "metrics"]
+    return [m for m in told if "rank" in m or "Training" in m]
+
+
 def a_job_of_a_server():
-    """Rank 0 trains it to the bytes of one process, whoever is lost meanwhile; and all have the adapter then."""
+    """All ranks train it to the bytes of one process, whoever is lost meanwhile; and all have the adapter then."""
     launcher()
     options = ("-m", jobs.POET, "--tune-fair")
     with tempfile.TemporaryDirectory() as folder:
@@ -97,21 +104,69 @@ def a_job_of_a_server():
         with Server(GYR, *options, "--adapter", f"it={folder}/alone.gguf") as s:
             text = jobs.said(s, "it")
 
-    def one(n, split):
+    def files(s, most=None):
+        """Gives rank 1 that many files; None: no more than it has, so that there is no place for the data."""
+        pid = rank_process(s.process, 1)
+        have = {int(p.name) for p in Path(f"/proc/{pid}/fd").iterdir()}
+        usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, most or (min(set(range(len(have) + 1)) - have), usual[1]))
+        return usual
+
+    def one(n, split, how):
         with Ranks(n, *options, "--split", split) as s:
+            usual = files(s) if how == "full" else None
             job = jobs.made(s)
-            if n > 2:
+            if how == "killed":
+                jobs.until(lambda: jobs.steps(s, job))
                 s.hit(1, signal.SIGKILL)
             job = jobs.over(s, job)
+            if usual:
+                files(s, usual)
             got = job["status"] == "succeeded" and jobs.adapter(s.folder.name, job) == want
-            said = got and jobs.said(s, job["fine_tuned_model"])
-            log = s.said()
-        ok = said == text and ("rank 1 on " in log) == (n > 2)
-        return [] if ok else [f"{n} ranks by {split}: {job}, {said!r}, not {text!r}; {log}"]
+            said, told = got and jobs.said(s, job["fine_tuned_model"]), begun(s, job)
+            status, log = s.stop(), s.said()
+        sure = {"whole": lambda: told == [f"Training begins on {n} ranks"],
+                "full": lambda: len(told) == 2 and "Trained by rank 0 alone: rank 1 on " in told[0] and "no room for the data" in
+                told[0] and told[1] == "Training begins",
+                "killed": lambda: told[0] == f"Training begins on {n} ranks" and "Goes on without a rank: rank 1 on " in told[1]
+                and told[2].startswith("Training goes on behind step ") and told[2].endswith(f" on {n - 1} ranks")}[how]()
+        ok = said == text and sure and status == 0
+        return [] if ok else [f"{how}, {n} ranks by {split}: {job}, {said!r}, not {text!r}; {told}; status {status}; {log}"]
 
-    return at_once(one, ((3, "layers"), (2, "rows")))
+    return at_once(one, ((3, "layers", "killed"), (2, "rows", "whole"), (2, "layers", "full")))
+
+
+def a_job_that_is_paused_and_begun_again():
+    """With answers in between, which are those of one process; and another job after one that was cancelled."""
+    launcher()
+    options = ("-m", jobs.POET, "--tune-fair", "--quiet")
+    long = dict(jobs.HYPER, n_epochs=16)
+    with tempfile.TemporaryDirectory() as folder:
+        want = jobs.alone(folder, epochs=16)
+        with Server(GYR, *options) as s:
+            text = jobs.said(s, "poet")
+    with Ranks(2, *options, "--split", "layers") as s:
+        job, texts, at = jobs.made(s, hyperparameters=long), [], []
+        jobs.until(lambda: jobs.steps(s, job))
+        for _ in range(2):
+            texts.append(jobs.said(s, "poet"))
+            s.ask(f"{jobs.JOBS}/{job['id']}/pause", {})
+            at.append(jobs.job(s, job)["status"])
+            s.ask(f"{jobs.JOBS}/{job['id']}/resume", {})
+            seen = len(jobs.steps(s, job))
+            jobs.until(lambda: len(jobs.steps(s, job)) > seen or jobs.job(s, job)["status"] in jobs.OVER)
+        other = jobs.made(s, hyperparameters=dict(long, n_epochs=30))
+        job = jobs.over(s, job)
+        jobs.until(lambda: jobs.steps(s, other))
+        s.ask(f"{jobs.JOBS}/{other['id']}/cancel", {})
+        last = jobs.over(s, jobs.made(s))
+        ends = [jobs.job(s, j)["status"] for j in (job, other, last)]
+        same, told, status = jobs.adapter(s.folder.name, job) == want, begun(s, job), s.stop()
+    ok = same and texts == [text] * 2 and at == ["paused"] * 2 and ends == ["succeeded", "cancelled", "succeeded"]
+    ok = ok and status == 0 and all(t.endswith("on 2 ranks") for t in told) and len(told) > 1
+    return [] if ok else [f"same {same}, {texts}, {at}, {ends}, {told}, status {status}"]
 
 
 if __name__ == "__main__":
     run(the_adapter_does_not_depend_on_the_number_of_ranks, a_training_that_lost_a_rank_goes_on_with_others,
-        ranks_with_another_training_are_refused, a_job_of_a_server)
+        ranks_with_another_training_are_refused, a_job_of_a_server, a_job_that_is_paused_and_begun_again)

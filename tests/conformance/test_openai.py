@@ -193,6 +193,28 @@ def test_responses_tools(scripted):
         client.responses.retrieve(first.id)
 
 
+def test_conversations(client):
+    """Made, changed, added to by hand and by responses, listed page by page, deleted."""
+    talks, ask = client.conversations, {"model": "poet", "max_output_tokens": 8, "temperature": 0}
+    talk = talks.create(metadata={"topic": "sea"}, items=[{"type": "message", "role": "user", "content": "Hello"}])
+    assert talks.retrieve(talk.id) == talk and talks.update(talk.id, metadata={"topic": "snow"}).metadata == {"topic": "snow"}
+    added = talks.items.create(talk.id, items=[{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "a poem"}]).data
+    assert talks.items.retrieve(added[0].id, conversation_id=talk.id) == added[0]
+    first = client.responses.create(**ask, input="a poem, sea", conversation=talk.id)
+    with client.responses.create(**ask, input="another", conversation={"id": talk.id}, stream=True) as stream:
+        last = [e for e in stream][-1].response
+    assert first.conversation.id == last.conversation.id == talk.id and last.usage.input_tokens > first.usage.input_tokens
+    items = list(talks.items.list(talk.id, order="asc", limit=2))  # of all pages
+    assert [(i.role, i.content[0].text) for i in items] == [
+        ("user", "Hello"), ("assistant", "Hi."), ("user", "a poem"), ("user", "a poem, sea"), ("assistant", first.output_text),
+        ("user", "another"), ("assistant", last.output_text)]
+    assert talks.items.delete(added[0].id, conversation_id=talk.id).id == talk.id and len(talks.items.list(talk.id).data) == 6
+    assert talks.delete(talk.id).deleted
+    for gone in (lambda: talks.retrieve(talk.id), lambda: client.responses.create(**ask, input="a", conversation=talk.id)):
+        with pytest.raises(openai.NotFoundError):
+            gone()
+
+
 def test_responses_tools_streamed(scripted):
     client = of(scripted("So.\n" + call("weather", city="Rome")))
     with client.responses.stream(model="stand-in", input="Weather?", tools=[FLAT]) as stream:

@@ -130,7 +130,7 @@ def what_cannot_be_kept_is_said():
             problems += [f"{tail}: {r}"] * (r.status != 400)
             r = send(s, "GET", "/v1/conversations/" + tail, ann)
             problems += [f"{tail}: {r}"] * (r.status != 404)
-        for method, path, status in (("POST", LIST, 405), ("PUT", LIST, 405), ("PATCH", ONE, 405)):
+        for method, path, status in (("PUT", LIST, 405), ("POST", ONE, 404), ("PATCH", ONE, 405)):
             r = send(s, method, path, ann, {})
             problems += [f"{method} {path}: {r}"] * (r.status != status)
         if send(s, "GET", LIST, ann).json["data"]:

@@ -47,7 +47,7 @@ static const struct tune_plan plan = {.checksum = "abc", .epochs = 3, .batch = 2
 static struct tune trained(int64_t owner, int64_t steps) {
     struct tune t = job_of(owner), now;
     gyr_error e = {0};
-    CHECK(tune_checked(s, &t, &plan, NOW, &e) && tune_begin(s, &t, 0, NOW, &e));
+    CHECK(tune_checked(s, &t, &plan, NOW, &e) && tune_begin(s, &t, 0, 1, NOW, &e));
     tune_clear(&t);
     CHECK(tune_find(s, owner, t.id, &now, &e));
     for (int64_t i = 1; i <= steps; i++) {
