@@ -37,24 +37,23 @@ struct way {
     atomic_bool failed; // no memory
 };
 
-// Rows of dy, of n outputs, times the matrix's own factor.
-static const float *by_factor(const struct way *w, const float *dy, size_t rows, size_t n, size_t *step, float *own) {
+// Rows of dy, of n outputs, beside each other, times the matrix's own factor: where they are a whole row of dy apart,
+// they come to the same few places of a cache.
+static void gather(const struct way *w, const float *dy, size_t rows, size_t n, float *own) {
     const struct linear_op *o = w->o;
-    if (o->by == 0 || o->by == 1) return dy;
+    float by = o->by == 0 ? 1 : o->by;
     for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < n; i++) own[r * n + i] = dy[r * o->out + i] * o->by;
-    *step = n;
-    return own;
+        for (size_t i = 0; i < n; i++) own[r * n + i] = dy[r * o->out + i] * by;
 }
 
 static bool outputs(const struct way *w, size_t first, size_t n, float *own) {
     const struct linear_op *o = w->o;
     for (size_t r = 0; r < o->rows; r += DEEP) {
-        size_t rows = o->rows - r < DEEP ? o->rows - r : DEEP, step = o->out;
-        const float *dy = by_factor(w, w->dy + r * o->out + first, rows, n, &step, own);
-        struct matmul p = {.x = dy,
+        size_t rows = o->rows - r < DEEP ? o->rows - r : DEEP;
+        gather(w, w->dy + r * o->out + first, rows, n, own);
+        struct matmul p = {.x = own,
                            .x_row = 1,
-                           .x_step = step,
+                           .x_step = n,
                            .w = w->x + r * o->in,
                            .w_step = o->in,
                            .y = w->dw + first * o->in,
@@ -64,7 +63,7 @@ static bool outputs(const struct way *w, size_t first, size_t n, float *own) {
                            .cols = o->in};
         if (!product_add(w->g, &p)) return false;
         for (size_t k = 0; w->db && k < rows; k++)
-            for (size_t i = 0; i < n; i++) w->db[first + i] += dy[k * step + i];
+            for (size_t i = 0; i < n; i++) w->db[first + i] += own[k * n + i];
     }
     return true;
 }

@@ -29,8 +29,15 @@ static void *find(const struct gpu_vendor *v, struct library_search *s) {
     return library;
 }
 
+// What the library tells of itself, where it is asked to ($NCCL_DEBUG), goes to standard output unless it is told
+// where, and that is where answers go.
+static void keep_answers_clean(void) {
+    if (getenv("NCCL_DEBUG")) setenv("NCCL_DEBUG_FILE", "/dev/stderr", 0);
+}
+
 bool nccl_open(struct nccl *n, const struct gpu_vendor *v, const char *folders, gyr_error *e) {
     struct library_search s = {folders, v->folders};
+    keep_answers_clean();
     void *library = find(v, &s);
     int version = 0;
     if (!library && *s.said) return fail(e, GYR_UNSUPPORTED, "%s cannot be loaded: %s", v->collectives_title, s.said);
