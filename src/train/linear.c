@@ -218,34 +218,22 @@ static void back_task(void *arg, size_t task) {
     free(some);
 }
 
-// db[i] += the sum over rows of dy[i] * (scale * a x). Of dy, some rows lie beside each other first: a whole row apart,
-// they come to the same few places of a cache.
-static bool back_b_rows(const struct way *w, size_t first, size_t n, float *own) {
-    const struct linear_op *o = w->o;
-    for (size_t r = 0; r < o->rows; r += DEEP) {
-        size_t rows = least(DEEP, o->rows - r);
-        for (size_t k = 0; k < rows; k++) memcpy(own + k * n, w->dy + (r + k) * o->out + first, n * sizeof *own);
-        struct matmul p = {.x = own,
-                           .x_row = 1,
-                           .x_step = n,
-                           .w = w->narrow + r * o->rank,
-                           .w_step = o->rank,
-                           .y = w->db + first * o->rank,
-                           .y_row = o->rank,
-                           .n = rows,
-                           .rows = n,
-                           .cols = o->rank};
-        if (!product_add(w->g, &p)) return false;
-    }
-    return true;
-}
-
+// db[i] += the sum over rows of dy[i] * (scale * a x).
 static void back_b(void *arg, size_t task) {
     struct way *w = arg;
+    const struct linear_op *o = w->o;
     size_t first = task * B_ROWS;
-    float *own = malloc((size_t)B_ROWS * DEEP * sizeof *own);
-    if (!own || !back_b_rows(w, first, least(B_ROWS, w->o->out - first), own)) atomic_store(&w->failed, true);
-    free(own);
+    struct outer p = {.dy = w->dy + first,
+                      .x = w->narrow,
+                      .y = w->db + first * o->rank,
+                      .by = 1,
+                      .dy_row = o->out,
+                      .x_row = o->rank,
+                      .y_row = o->rank,
+                      .rows = o->rows,
+                      .n = least(B_ROWS, o->out - first),
+                      .cols = o->rank};
+    if (!outer_add(w->g, &p)) atomic_store(&w->failed, true);
 }
 
 // Columns of da[k] += the sum over rows of the gradient of (a x)[k], times x.

@@ -55,6 +55,32 @@ bool product_add(const struct host_gradients *g, const struct matmul *p) {
     return ok;
 }
 
+// Rows of dy that lie beside each other at once: a whole row of dy apart, they come to the same few places of a cache.
+enum { TOGETHER = 256 };
+
+bool outer_add(const struct host_gradients *g, const struct outer *o) {
+    float *own = malloc(TOGETHER * o->n * sizeof *own + 1);
+    bool ok = own;
+    for (size_t r = 0; ok && r < o->rows; r += TOGETHER) {
+        size_t rows = o->rows - r < TOGETHER ? o->rows - r : TOGETHER;
+        for (size_t k = 0; k < rows; k++)
+            for (size_t i = 0; i < o->n; i++) own[k * o->n + i] = o->dy[(r + k) * o->dy_row + i] * o->by;
+        struct matmul p = {.x = own,
+                           .x_row = 1,
+                           .x_step = o->n,
+                           .w = o->x + r * o->x_row,
+                           .w_step = o->x_row,
+                           .y = o->y,
+                           .y_row = o->y_row,
+                           .n = rows,
+                           .rows = o->n,
+                           .cols = o->cols};
+        ok = product_add(g, &p);
+    }
+    free(own);
+    return ok;
+}
+
 size_t packed_floats(size_t rows, size_t n) { return (rows + HOST_ROWS - 1) / HOST_ROWS * HOST_ROWS * n; }
 
 enum { SIDE = 4 };

@@ -15,7 +15,16 @@ struct matmul {
 };
 bool product_add(const struct host_gradients *g, const struct matmul *p);
 
-// The same of rows that lie as the panel has them.
+// y[i * y_row + c] += the sum over rows of by * dy[r * dy_row + i] * x[r * x_row + c], i < n, c < cols, in ascending
+// order: a gradient by weights. False: no memory.
+struct outer {
+    const float *dy, *x;
+    float *y, by;
+    size_t dy_row, x_row, y_row, rows, n, cols;
+};
+bool outer_add(const struct host_gradients *g, const struct outer *o);
+
+// As product_add(), of rows that lie as the panel has them.
 bool product_packed(const struct host_gradients *g, const struct host_panel *p);
 
 // Rows of x, `step` apart, as a panel has them: groups of HOST_ROWS, [n][HOST_ROWS] each, zeros behind the last row.

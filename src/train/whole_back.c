@@ -5,10 +5,9 @@
 #include "train/whole.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 
-// OUTPUTS of a task, DEEP rows at a time.
-enum { OUTPUTS = 96, DEEP = 256, COLUMNS = 64 };
+// Outputs of a task, and columns of a norm's.
+enum { OUTPUTS = 96, COLUMNS = 64 };
 
 void whole_refresh(const struct whole *w) {
     for (size_t k = 0; k < w->n_tables; k++) {
@@ -37,43 +36,23 @@ struct way {
     atomic_bool failed; // no memory
 };
 
-// Rows of dy, of n outputs, beside each other, times the matrix's own factor: where they are a whole row of dy apart,
-// they come to the same few places of a cache.
-static void gather(const struct way *w, const float *dy, size_t rows, size_t n, float *own) {
-    const struct linear_op *o = w->o;
-    float by = o->by == 0 ? 1 : o->by;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < n; i++) own[r * n + i] = dy[r * o->out + i] * by;
-}
-
-static bool outputs(const struct way *w, size_t first, size_t n, float *own) {
-    const struct linear_op *o = w->o;
-    for (size_t r = 0; r < o->rows; r += DEEP) {
-        size_t rows = o->rows - r < DEEP ? o->rows - r : DEEP;
-        gather(w, w->dy + r * o->out + first, rows, n, own);
-        struct matmul p = {.x = own,
-                           .x_row = 1,
-                           .x_step = n,
-                           .w = w->x + r * o->in,
-                           .w_step = o->in,
-                           .y = w->dw + first * o->in,
-                           .y_row = o->in,
-                           .n = rows,
-                           .rows = n,
-                           .cols = o->in};
-        if (!product_add(w->g, &p)) return false;
-        for (size_t k = 0; w->db && k < rows; k++)
-            for (size_t i = 0; i < n; i++) w->db[first + i] += own[k * n + i];
-    }
-    return true;
-}
-
 static void outputs_task(void *arg, size_t task) {
     struct way *w = arg;
-    size_t first = task * OUTPUTS, n = w->o->out - first < OUTPUTS ? w->o->out - first : OUTPUTS;
-    float *own = malloc((size_t)OUTPUTS * DEEP * sizeof *own);
-    if (!own || !outputs(w, first, n, own)) atomic_store(&w->failed, true);
-    free(own);
+    const struct linear_op *o = w->o;
+    size_t first = task * OUTPUTS, n = o->out - first < OUTPUTS ? o->out - first : OUTPUTS;
+    struct outer p = {.dy = w->dy + first,
+                      .x = w->x,
+                      .y = w->dw + first * o->in,
+                      .by = o->by == 0 ? 1 : o->by,
+                      .dy_row = o->out,
+                      .x_row = o->in,
+                      .y_row = o->in,
+                      .rows = o->rows,
+                      .n = n,
+                      .cols = o->in};
+    if (!outer_add(w->g, &p)) atomic_store(&w->failed, true);
+    for (size_t r = 0; w->db && r < o->rows; r++)
+        for (size_t i = first; i < first + n; i++) w->db[i] += w->dy[r * o->out + i] * p.by;
 }
 
 bool whole_linear(const struct whole *w, const struct linear_op *o, const float *x, const float *dy, float *gradients,
