@@ -56,7 +56,4 @@ bool adapt_of_state(enum role role);
 // How many gates there are in a matrix that holds them and what they gate.
 size_t adapt_wide(const struct model *m, const struct layer *l, enum role role);
 
-// The scale that a family multiplies what a matrix gives by, and that its adapter's part is multiplied by, too.
-float adapt_multiplier(const struct model *m, enum role role);
-
 #endif

@@ -163,7 +163,7 @@ static void add_numbers(const struct binding *b, const struct target *t, const s
         float *row = out + s.row * all, by = (float)p->scale;
         tensor_decode(p->b, (expert * rows + r) * rank, rank, row);
         // The part that a row is of tells its multiplier, also where the model has it in one matrix with others.
-        by *= of ? adapt_multiplier(b->m, s.role) : 1;
+        by *= of ? adapter_multiplier(b->m, s.role) : 1;
         for (size_t k = 0; k < rank; k++) row[k] *= by;
     }
 }

@@ -75,12 +75,11 @@ struct linear *adapt_linear(const struct layer *l, const struct hyperparameters 
     return of && of->w.rows && of->number ? of : NULL;
 }
 
-// Of a layer that keeps a state and nothing else. What a file has in one matrix with others, in turns, is nothing that
-// an adapter's file could be for.
+// What a file has in one matrix with others, in turns, is nothing that an adapter's file could be for.
 static bool is_for_adapters(const struct model *m, enum role role, uint32_t layer) {
     char name[128];
     if (!adapt_of_state(role)) return true;
-    return !m->layers[layer].plan.attends && !m->h.recurrence.each &&
+    return !m->h.recurrence.each &&
            family_tensor(m->family, m->checkpoint, (struct place){role, PART_WEIGHT, layer, 0}, name);
 }
 
@@ -112,15 +111,22 @@ size_t adapt_wide(const struct model *m, const struct layer *l, enum role role) 
     return role == ROLE_SHARED_GATE_UP ? l->shared.up.w.rows : l->plan.feed_forward;
 }
 
-float adapt_multiplier(const struct model *m, enum role role) {
+float adapter_multiplier(const struct model *m, enum role role) {
     const struct recurrence *r = &m->h.recurrence;
     switch (role) {
     case ROLE_K: return r->attn_key;
     case ROLE_GATE: return r->gate;
     case ROLE_DOWN: return r->down;
     case ROLE_ATTN_OUT: return r->attn_out;
+    case ROLE_STATE_OUT: return r->out;
     default: return 1;
     }
+}
+
+bool adapter_multiplies(const struct model *m) {
+    for (size_t i = 0; i < adapt_roles_n; i++)
+        if (adapter_multiplier(m, adapt_roles[i]) != 1) return true;
+    return false;
 }
 
 // Heads of a layer: rows of all queries, of all keys, and of one head.

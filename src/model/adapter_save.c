@@ -228,13 +228,16 @@ static bool list_all(struct save *s) {
     return true;
 }
 
+// Where the formats have other weights, an adapter is for the one that the model has. What was read has multipliers in
+// its numbers, where there are some, and what was made has none.
 static bool suits(const struct save *s) {
     const struct model *m = s->m;
-    bool multiplies = m->family->scale.gguf_multiplied;
-    for (size_t i = 0; i < adapt_roles_n; i++) multiplies |= adapt_multiplier(m, adapt_roles[i]) != 1;
-    if (multiplies)
-        return fail(s->e, GYR_UNSUPPORTED, "%s: gyr writes no adapters of models of the %s", s->path, m->family->kind);
-    return true;
+    if (m->family->scale.gguf_multiplied && s->to != m->checkpoint->source)
+        return fail(s->e, GYR_UNSUPPORTED, "%s: models of the %s have other weights in that format; write %s", s->path,
+                    m->family->kind, s->to == CHECKPOINT_GGUF ? "a folder" : "GGUF");
+    return s->a->scaling.rank || !adapter_multiplies(m) ||
+           fail(s->e, GYR_UNSUPPORTED, "%s: gyr writes no adapters that it has read for models of the %s", s->path,
+                m->family->kind);
 }
 
 // Puts the scale into the numbers.

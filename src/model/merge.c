@@ -18,8 +18,7 @@ struct merge {
 // in their weights.
 static bool suits(const struct merge *m, gyr_error *e) {
     const struct model *model = m->model;
-    bool multiplies = model->family->scale.gguf_multiplied;
-    for (size_t i = 0; i < adapt_roles_n; i++) multiplies |= adapt_multiplier(model, adapt_roles[i]) != 1;
+    bool multiplies = model->family->scale.gguf_multiplied || adapter_multiplies(model);
     return !multiplies || fail(e, GYR_UNSUPPORTED, "%s: gyr merges nothing into models of the %s; merge it with PEFT",
                                m->path, model->family->kind);
 }

@@ -26,9 +26,10 @@ struct mixer {
 static const struct mixer *mixer_of(const struct example *x, uint32_t layer) {
     static const struct mixer attention = {attend_lay_out, attend_widest, attend_run, attend_back},
                               latent = {latent_lay_out, latent_widest, latent_attend, latent_back},
-                              state = {recall_lay_out, recall_widest, recall, recall_back};
+                              state = {recall_lay_out, recall_widest, recall, recall_back},
+                              both = {both_lay_out, both_widest, both_run, both_back};
     const struct layer_plan *p = &x->t->layers[layer].l->plan;
-    return p->recurs ? &state : p->latent ? &latent : &attention;
+    return p->recurs ? p->attends ? &both : &state : p->latent ? &latent : &attention;
 }
 
 static void lay_out_joint(struct example *x, const struct host_norm *n, struct joint *j) {
@@ -246,6 +247,14 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     return true;
 }
 
+static bool any_beside(const struct example *x) {
+    for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
+        const struct layer_plan *p = &x->t->layers[i].l->plan;
+        if (p->attends && p->recurs) return true;
+    }
+    return false;
+}
+
 // Everything is laid out twice: to know how much it is, and in that memory.
 static void lay_out_all(struct example *x, struct scratch *w) {
     uint32_t layers = x->t->m->h.layers;
@@ -264,6 +273,7 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     k->normed = x->t->final.w ? example_room(x, x->rows * x->hidden) : k->x;
     k->saved = example_room(x, 2 * x->rows);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = example_room(x, i < 7 ? wide : x->rows * x->hidden);
+    w->beside = example_room(x, any_beside(x) ? x->rows * x->hidden : 0);
     const struct recurrence *r = &x->t->m->h.recurrence;
     const size_t state[4] = {(size_t)r->groups * r->size, (size_t)r->groups * r->size, r->steps, r->heads};
     for (int i = 0; i < 4; i++) w->state[i] = example_room(x, x->t->m->h.state_layers ? x->rows * state[i] : 0);

@@ -45,6 +45,7 @@ struct kept {
     float *x, *normed, *saved;           // in front of attention
     float *mid, *normed_mlp, *saved_mlp; // behind it, and in front of the MLP
     struct joint attn_joint, mlp_joint;  // and behind each
+    float *scaled;                       // what attention beside a state reads (NULL: the same as the state)
     float *q_low, *q_each;               // of latent attention, behind its norm, and what q_b gave (if it is trained)
     float *q_in, *k_in, *v_in;           // in front of norms of heads; what is behind them where there are none
     float *q_saved, *k_saved, *v_saved;  // of those norms
@@ -75,6 +76,7 @@ struct example {
 struct scratch {
     float *a, *b, *c, *d, *e, *f, *some;
     float *dx, *dnormed, *dfed, *dbranch;
+    float *beside;   // of a layer with two branches side by side
     float *state[4]; // gradients by a state's keys, queries, steps and betas
 };
 
@@ -142,6 +144,12 @@ void latent_lay_out(struct example *x, uint32_t layer);
 size_t latent_widest(const struct example *x, uint32_t layer);
 bool latent_attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool latent_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// And of attention beside a state.
+void both_lay_out(struct example *x, uint32_t layer);
+size_t both_widest(const struct example *x, uint32_t layer);
+bool both_run(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool both_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
 
 void feed_lay_out(struct example *x, uint32_t layer);
 size_t feed_widest(const struct example *x, uint32_t layer);

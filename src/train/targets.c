@@ -8,32 +8,9 @@
 
 enum part_of { OF_MLP, OF_ATTENTION, OF_STATE };
 
-static const struct {
-    enum role role;
-    enum part_of part;
-} roles[SLOT_ROUTER] = {[SLOT_QKV] = {ROLE_QKV, OF_ATTENTION},
-                        [SLOT_Q] = {ROLE_Q, OF_ATTENTION},
-                        [SLOT_K] = {ROLE_K, OF_ATTENTION},
-                        [SLOT_V] = {ROLE_V, OF_ATTENTION},
-                        [SLOT_OUT] = {ROLE_ATTN_OUT, OF_ATTENTION},
-                        [SLOT_Q_A] = {ROLE_Q_A, OF_ATTENTION},
-                        [SLOT_KV_A] = {ROLE_KV_A, OF_ATTENTION},
-                        [SLOT_GATE_UP] = {ROLE_GATE_UP, OF_MLP},
-                        [SLOT_GATE] = {ROLE_GATE, OF_MLP},
-                        [SLOT_UP] = {ROLE_UP, OF_MLP},
-                        [SLOT_DOWN] = {ROLE_DOWN, OF_MLP},
-                        [SLOT_SHARED_GATE] = {ROLE_SHARED_GATE, OF_MLP},
-                        [SLOT_SHARED_UP] = {ROLE_SHARED_UP, OF_MLP},
-                        [SLOT_SHARED_DOWN] = {ROLE_SHARED_DOWN, OF_MLP},
-                        [SLOT_STATE_IN] = {ROLE_STATE_IN, OF_STATE},
-                        [SLOT_STATE_X] = {ROLE_STATE_X, OF_STATE},
-                        [SLOT_STATE_DT] = {ROLE_STATE_DT, OF_STATE},
-                        [SLOT_STATE_GATE] = {ROLE_STATE_GATE, OF_STATE},
-                        [SLOT_STATE_ALPHA] = {ROLE_STATE_ALPHA, OF_STATE},
-                        [SLOT_STATE_BETA] = {ROLE_STATE_BETA, OF_STATE},
-                        [SLOT_STATE_OUT] = {ROLE_STATE_OUT, OF_STATE}};
-
-static const enum role expert_roles[] = {ROLE_EXPERT_GATE, ROLE_EXPERT_UP, ROLE_EXPERT_DOWN};
+static enum part_of part_of(unsigned slot) {
+    return slot <= SLOT_KV_A ? OF_ATTENTION : slot <= SLOT_SHARED_DOWN ? OF_MLP : OF_STATE;
+}
 
 static bool adaptable(unsigned slot) { return slot < SLOT_ROUTER || slot >= SLOTS; }
 
@@ -45,10 +22,9 @@ static bool named(const struct tune_targets *t, uint32_t layer, unsigned slot) {
 
 // The last part of what PEFT calls a slot's module; "" if it has no name.
 static void module_of(const struct tune_targets *t, unsigned slot, char word[128]) {
-    enum role role = slot < SLOTS ? roles[slot].role : expert_roles[(slot - SLOTS) % 3];
     char name[128];
     *word = 0;
-    if (!family_name(t->m->family, CHECKPOINT_HF, (struct place){role, PART_WEIGHT, 0, 0}, name)) return;
+    if (!family_name(t->m->family, CHECKPOINT_HF, (struct place){slot_role(slot), PART_WEIGHT, 0, 0}, name)) return;
     char *end = strstr(name, ".weight");
     if (end) *end = 0;
     const char *dot = strrchr(name, '.');
@@ -65,9 +41,9 @@ static bool says(const struct tune_targets *t, const char *word, size_t n, unsig
         const char *word;
         bool is;
     } groups[] = {{"all-linear", slot < SLOT_ROUTER && !passed_over(t, slot)},
-                  {"attention", slot < SLOT_ROUTER && roles[slot].part == OF_ATTENTION},
-                  {"mlp", slot < SLOT_ROUTER && roles[slot].part == OF_MLP},
-                  {"state", slot < SLOT_ROUTER && roles[slot].part == OF_STATE},
+                  {"attention", slot < SLOT_ROUTER && part_of(slot) == OF_ATTENTION},
+                  {"mlp", slot < SLOT_ROUTER && part_of(slot) == OF_MLP},
+                  {"state", slot < SLOT_ROUTER && part_of(slot) == OF_STATE},
                   {"experts", slot >= SLOTS}};
     char module[128];
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

@@ -1,3 +1,4 @@
+#include "model/adapter.h"
 #include "model/sharing.h"
 #include "train/card.h"
 #include "train/trainee_parts.h"
@@ -6,6 +7,34 @@
 #include <string.h>
 
 unsigned trainee_slots(const struct trainee *t) { return SLOTS + 3 * t->m->h.experts; }
+
+enum role slot_role(unsigned slot) {
+    static const enum role roles[SLOTS] = {[SLOT_QKV] = ROLE_QKV,
+                                           [SLOT_Q] = ROLE_Q,
+                                           [SLOT_K] = ROLE_K,
+                                           [SLOT_V] = ROLE_V,
+                                           [SLOT_OUT] = ROLE_ATTN_OUT,
+                                           [SLOT_Q_A] = ROLE_Q_A,
+                                           [SLOT_KV_A] = ROLE_KV_A,
+                                           [SLOT_GATE_UP] = ROLE_GATE_UP,
+                                           [SLOT_GATE] = ROLE_GATE,
+                                           [SLOT_UP] = ROLE_UP,
+                                           [SLOT_DOWN] = ROLE_DOWN,
+                                           [SLOT_SHARED_GATE] = ROLE_SHARED_GATE,
+                                           [SLOT_SHARED_UP] = ROLE_SHARED_UP,
+                                           [SLOT_SHARED_DOWN] = ROLE_SHARED_DOWN,
+                                           [SLOT_STATE_IN] = ROLE_STATE_IN,
+                                           [SLOT_STATE_X] = ROLE_STATE_X,
+                                           [SLOT_STATE_DT] = ROLE_STATE_DT,
+                                           [SLOT_STATE_GATE] = ROLE_STATE_GATE,
+                                           [SLOT_STATE_ALPHA] = ROLE_STATE_ALPHA,
+                                           [SLOT_STATE_BETA] = ROLE_STATE_BETA,
+                                           [SLOT_STATE_OUT] = ROLE_STATE_OUT,
+                                           [SLOT_ROUTER] = ROLE_ROUTER,
+                                           [SLOT_SHARED_ROUTER] = ROLE_SHARED_ROUTER},
+                           of_experts[] = {ROLE_EXPERT_GATE, ROLE_EXPERT_UP, ROLE_EXPERT_DOWN};
+    return slot < SLOTS ? roles[slot] : of_experts[(slot - SLOTS) % 3];
+}
 
 const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, unsigned slot) {
     const struct layer *l = &t->m->layers[layer];
@@ -47,8 +76,7 @@ static bool check_layer(const struct model *m, const struct layer *l, gyr_error 
     const struct {
         bool is;
         const char *what;
-    } tries[] = {{p->recurs && p->attends, "attention beside states"},
-                 {p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
+    } tries[] = {{p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
                  {p->indexed, "positions that are chosen"},
                  {p->feed == FEED_BOTH, "experts beside an MLP"},
                  {p->borrows, "keys and values of other layers"},
@@ -238,7 +266,7 @@ bool trainee_adapt(struct trainee *t, uint32_t layer, unsigned slot, size_t rank
     if (!of) return false;
     struct trained *p = &t->layers[layer].pair[slot];
     p->rank = rank;
-    p->scale = scale;
+    p->scale = scale * adapter_multiplier(t->m, slot_role(slot));
     p->a = t->n_numbers;
     p->b = p->a + rank * of->w.cols;
     t->n_numbers = p->b + of->w.rows * rank;

@@ -36,7 +36,11 @@ enum slot {
 };
 enum { NO_SLOT = (int)(~0u >> 1) };
 
-// A pair of one of them: where its numbers lie among all, a [rank][in] and b [out][rank].
+// What a slot's map does in a layer.
+enum role slot_role(unsigned slot);
+
+// A pair of one of them: where its numbers lie among all, a [rank][in] and b [out][rank]. The scale has the multiplier
+// that the family has behind the map.
 struct trained {
     size_t a, b, rank;
     float scale;

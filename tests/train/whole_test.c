@@ -134,6 +134,7 @@ static void a_choice_with_a_shift(void) { check("glm4.5"); }
 static void sinks_and_biases_of_experts(void) { check("gpt-oss"); }
 static void states_of_channels(void) { check("mamba"), check("falcon-mamba"); }
 static void states_of_heads(void) { check("mamba2"), check("mamba2-groups"); }
+static void attention_beside_states(void) { check("falcon-h1"); }
 static void delta_rule(void) { check("qwen3.5"); }
 static void latent_attention(void) { check("deepseek-v2"), check("deepseek-v3"); }
 static void norms_of_values(void) { check("gemma4"); }
@@ -176,7 +177,7 @@ static void sequences_see_nothing_of_one_another(void) {
 static void what_is_not_trained_is_named(void) {
     static const struct {
         const char *family, *why;
-    } tries[] = {{"gpt-oss-mxfp4", "is quantized"}, {"falcon-h1", "attention beside states"}};
+    } tries[] = {{"gpt-oss-mxfp4", "is quantized"}, {"kimi-linear", "states whose keys decay by element"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         struct bench b;
         gyr_error e = {0};
@@ -202,6 +203,7 @@ int main(void) {
     RUN(sinks_and_biases_of_experts);
     RUN(states_of_channels);
     RUN(states_of_heads);
+    RUN(attention_beside_states);
     RUN(delta_rule);
     RUN(latent_attention);
     RUN(norms_of_values);

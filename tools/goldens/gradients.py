@@ -39,7 +39,7 @@ SLOTS = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "out", "gate_pro
 # Families: the usual ones' modules are all linear maps of layers.
 NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "gemma4", "granite", "smollm3",
          "command-r+", "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba", "falcon-mamba",
-         "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3"]
+         "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "falcon-h1"]
 
 
 def slot_of(name):
@@ -74,7 +74,7 @@ def adapt_modules(model, adapter):
                if type(x).__name__ in ("Linear", "Conv1D") and slot_of(n) and re.search(r"\.(layers|h)\.\d+\.", n)]
     turned = any(type(x).__name__ == "Conv1D" for x in model.modules())
     # Of Mamba PEFT refuses the one, and transformers reads the other's weight past the module.
-    passed = [n for n in modules if not (n.endswith(("out_proj", "dt_proj")) and "mamba" in model.config.model_type)]
+    passed = [n for n in modules if not (n.endswith(("out_proj", "dt_proj")) and re.search("mamba|falcon_h1", model.config.model_type))]
     exact = "|".join(map(re.escape, passed))
     peft = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=exact, fan_in_fan_out=turned)).double()
     own = dict(peft.named_modules())
