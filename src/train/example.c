@@ -250,7 +250,7 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
 static bool any_beside(const struct example *x) {
     for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
         const struct layer_plan *p = &x->t->layers[i].l->plan;
-        if (p->attends && p->recurs) return true;
+        if ((p->attends && p->recurs) || p->feed == FEED_BOTH) return true;
     }
     return false;
 }
@@ -273,7 +273,7 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     k->normed = x->t->final.w ? example_room(x, x->rows * x->hidden) : k->x;
     k->saved = example_room(x, 2 * x->rows);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = example_room(x, i < 7 ? wide : x->rows * x->hidden);
-    w->beside = example_room(x, any_beside(x) ? x->rows * x->hidden : 0);
+    for (int i = 0; i < 3; i++) w->beside[i] = example_room(x, any_beside(x) ? x->rows * x->hidden : 0);
     const struct recurrence *r = &x->t->m->h.recurrence;
     const size_t state[4] = {(size_t)r->groups * r->size, (size_t)r->groups * r->size, r->steps, r->heads};
     for (int i = 0; i < 4; i++) w->state[i] = example_room(x, x->t->m->h.state_layers ? x->rows * state[i] : 0);

@@ -35,6 +35,13 @@ struct kept_state {
     float *gate, *between, *saved, *ready;
 };
 
+// Of experts beside an MLP, [rows][hidden]: what the MLP gave; what the experts and their router read, which are norms
+// of the stream; and what the experts gave. And what these norms keep.
+struct kept_beside {
+    float *dense, *read, *asked, *given;
+    float *dense_saved, *read_saved, *asked_saved, *given_saved;
+};
+
 // A branch's way into the stream: what its norm reads (NULL: it has none, or nothing is kept of it).
 struct joint {
     float *in, *saved;
@@ -53,6 +60,7 @@ struct kept {
     float *head_gate, *ready;            // of gated heads: the gates, and what they let through
     struct kept_unit unit;
     struct kept_mix mix;
+    struct kept_beside beside;
     struct kept_state state;
     float *narrow[SLOTS]; // of each slot's pair
 };
@@ -76,8 +84,8 @@ struct example {
 struct scratch {
     float *a, *b, *c, *d, *e, *f, *some;
     float *dx, *dnormed, *dfed, *dbranch;
-    float *beside;   // of a layer with two branches side by side
-    float *state[4]; // gradients by a state's keys, queries, steps and betas
+    float *beside[3]; // of a layer with two branches side by side
+    float *state[4];  // gradients by a state's keys, queries, steps and betas
 };
 
 // n floats of the example's memory; while it is only counted, NULL.
@@ -158,8 +166,18 @@ bool feed_back(struct example *x, uint32_t layer, const float *in, const float *
 
 void mix_lay_out(struct example *x, uint32_t layer);
 size_t mix_widest(const struct example *x, uint32_t layer);
-bool mix(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
-bool mix_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+// The router reads `asked`, which may be `in`; dasked, which may be dx, is the gradient by that.
+bool mix(struct example *x, uint32_t layer, const float *in, const float *asked, struct scratch *w, float *out);
+bool mix_back(struct example *x, uint32_t layer, const float *in, const float *asked, const float *dout,
+              struct scratch *w, float *dx, float *dasked);
+
+// The layer's MLP alone; and experts beside it, which read the stream, whose gradient is w->dx.
+bool mlp_run(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool mlp_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+void feed_both_lay_out(struct example *x, uint32_t layer);
+bool feed_both(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool feed_both_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w,
+                    float *dx);
 
 // A gated or plain MLP of some rows, by the slots that it has, and what is kept of their pairs (gate: or of gate_up's).
 struct unit_slots {

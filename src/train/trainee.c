@@ -78,7 +78,6 @@ static bool check_layer(const struct model *m, const struct layer *l, gyr_error 
         const char *what;
     } tries[] = {{p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
                  {p->indexed, "positions that are chosen"},
-                 {p->feed == FEED_BOTH, "experts beside an MLP"},
                  {p->borrows, "keys and values of other layers"},
                  {p->norms_joined, "norms of the stream behind branches"},
                  {l->input_gate.w.rows != 0, "per-layer inputs"}};
@@ -186,10 +185,15 @@ static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
     l->attn_post = read_norm(r, &of->attn_post_norm, 1, 1);
     l->mlp = read_norm(r, &of->mlp_norm, 1, 1);
     l->mlp_post = read_norm(r, &of->mlp_post_norm, 1, 1);
+    l->router = read_norm(r, &of->router_norm, 1, 1);
+    l->expert = read_norm(r, &of->expert_norm, 1, 1);
+    l->expert_post = read_norm(r, &of->expert_post_norm, 1, 1);
+    l->dense_post = read_norm(r, &of->dense_post_norm, 1, 1);
     if (of->plan.attends) read_head_norms(r, l);
     if (of->plan.recurs) read_state(r, &l->state, &of->state);
     l->sinks = read_vector(r, of->sinks, h->heads);
     l->shift = read_vector(r, of->router_shift, h->experts);
+    l->expert_scale = read_vector(r, of->expert_scale, h->experts);
     for (unsigned s = 0; s < trainee_slots(t); s++) {
         const struct linear *map = trainee_linear(t, i, s);
         if (map && map->w.on) r->from = map->w.on; // experts may be elsewhere than their layer

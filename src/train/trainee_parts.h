@@ -24,7 +24,8 @@ struct host_state {
 struct host_layer {
     const struct layer *l;
     struct host_norm attn, attn_post, mlp, mlp_post, q, k, v;
-    float *sinks, *shift; // of attention; of the choice of experts
+    struct host_norm router, expert, expert_post, dense_post; // of experts beside an MLP
+    float *sinks, *shift, *expert_scale;                      // of attention; of the choice of experts, and of each
     struct host_state state;
     float **bias;         // [slots]
     struct trained *pair; // [slots]

@@ -213,6 +213,9 @@ static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error
                  {ROLE_ATTN_POST_NORM, &l->attn_post},
                  {ROLE_MLP_NORM, &l->mlp},
                  {ROLE_MLP_POST_NORM, &l->mlp_post},
+                 {ROLE_DENSE_POST_NORM, &l->dense_post},
+                 {ROLE_EXPERT_NORM, &l->expert},
+                 {ROLE_EXPERT_POST_NORM, &l->expert_post},
                  {latent ? ROLE_Q_A_NORM : ROLE_Q_NORM, &l->q},
                  {latent ? ROLE_KV_A_NORM : ROLE_K_NORM, &l->k}};
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)

@@ -208,7 +208,7 @@ FAMILIES(norms_of_queries_and_keys, "qwen3", "olmo2", "olmo3")
 FAMILIES(norms_around_branches_and_caps, "gemma2", "gemma3", "gemma4")
 FAMILIES(multipliers, "granite")
 FAMILIES(other_positions, "gpt2", "smollm3")
-FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4")
+FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "gemma4-moe")
 
 FAMILIES(latent_attention, "deepseek-v2", "deepseek-v3")
 FAMILIES(states, "mamba", "falcon-mamba", "mamba2-groups", "qwen3.5", "falcon-h1")
@@ -365,12 +365,12 @@ static void on_threads(const char *model, float scale, double loss) {
 }
 
 // What is trained, written for PEFT or as GGUF, gives in a session what it gave in training.
-static void comes_back(const char *name, bool gguf) {
+static void comes_back(const char *name, bool gguf, bool adapter_gguf) {
     struct bench b;
     double loss = 0;
     float scale = 0;
     char adapter[128], part[160];
-    snprintf(adapter, sizeof adapter, "%s", file_of(gguf ? "adapter.gguf" : "adapter"));
+    snprintf(adapter, sizeof adapter, "%s", file_of(adapter_gguf ? "adapter.gguf" : "adapter"));
     REQUIRE(drawn_load(&base, name) && load_adapter(name, &scale));
     REQUIRE(gguf ? drawn_write_gguf(&base, file_of("model.gguf"), &(gyr_error){0})
                  : drawn_write_text(file_of("config.json"), base.config) &&
@@ -387,7 +387,7 @@ static void comes_back(const char *name, bool gguf) {
     drawn_free(&base);
     drawn_free(&adapter_of);
     const char *files[] = {"adapter_config.json", "adapter_model.safetensors"};
-    for (int i = 0; i < 2 && !gguf; i++) {
+    for (int i = 0; i < 2 && !adapter_gguf; i++) {
         snprintf(part, sizeof part, "%s/%s", adapter, files[i]);
         unlink(part);
     }
@@ -395,10 +395,13 @@ static void comes_back(const char *name, bool gguf) {
 }
 
 static void what_is_trained_comes_back(void) {
-    static const char *const names[] = {"falcon-h1"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        comes_back(names[i], false);
-        comes_back(names[i], true);
+    static const struct {
+        const char *name;
+        bool modules; // PEFT has some for each expert
+    } tries[] = {{"falcon-h1", true}, {"gemma4-moe", false}};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        comes_back(tries[i].name, false, !tries[i].modules);
+        comes_back(tries[i].name, true, true);
     }
 }
 
@@ -407,7 +410,6 @@ static void what_has_no_gradient_is_named(void) {
         const char *family, *why;
     } tries[] = {{"kimi-linear", "states whose keys decay by element"},
                  {"deepseek-v3.2", "positions that are chosen"},
-                 {"gemma4-moe", "experts beside an MLP"},
                  {"gemma4-e2b", "more than embeddings"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         struct bench b = {0};

@@ -39,7 +39,8 @@ SLOTS = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "out", "gate_pro
 # Families: the usual ones' modules are all linear maps of layers.
 NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "gemma4", "granite", "smollm3",
          "command-r+", "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba", "falcon-mamba",
-         "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "falcon-h1"]
+         "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "falcon-h1",
+         "gemma4-moe"]
 
 
 def slot_of(name):
