@@ -44,8 +44,9 @@ struct spot adapt_spot(const struct model *m, const struct layer_plan *p, const 
 extern const enum role adapt_roles[];
 extern const size_t adapt_roles_n;
 
-// The linear map that a layer has for a role; expert `index`'s where it is one of experts. NULL: it has none.
-struct linear *adapt_linear(const struct layer *l, const struct hyperparameters *h, enum role role, uint32_t index);
+// The linear map that a layer has for a role; expert `index`'s where it is one of experts. NULL: it has none. The
+// projection of per-layer inputs, which all layers have together, is the first one's.
+struct linear *adapt_linear(const struct model *m, const struct layer *l, enum role role, uint32_t index);
 
 // Whether it is of one expert among several.
 bool adapt_of_experts(enum role role);

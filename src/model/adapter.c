@@ -44,7 +44,7 @@ static struct spot spot_of(const struct binding *b, const struct target *t, size
 // ------------------------------------------------------------------------------------------------- shapes
 
 static size_t rows_of(const struct model *m, const struct layer *l, const struct target *t) {
-    const struct linear *own = adapt_linear(l, &m->h, t->at.role, t->at.index);
+    const struct linear *own = adapt_linear(m, l, t->at.role, t->at.index);
     size_t q = (size_t)m->h.heads * l->plan.heads.head_dim * (l->plan.gates_heads ? 2 : 1);
     size_t kv = (size_t)l->plan.heads.kv_heads * l->plan.heads.head_dim;
     switch (t->at.role) {
@@ -62,11 +62,12 @@ static size_t rows_of(const struct model *m, const struct layer *l, const struct
 }
 
 static const struct linear *linear_of(const struct binding *b, const struct target *t, struct spot s) {
-    return adapt_linear(&b->m->layers[t->at.layer], &b->m->h, s.role, t->at.index);
+    return adapt_linear(b->m, &b->m->layers[t->at.layer], s.role, t->at.index);
 }
 
 // Of a model that is cut by layers, others have what this rank has not.
 static bool is_here(const struct model *m, const struct place *at) {
+    if (at->role == ROLE_INPUT_PROJECT) return m->begins;
     return at->role == ROLE_OUTPUT ? m->gives : at->layer >= m->first && at->layer < m->end;
 }
 

@@ -33,11 +33,14 @@ const enum role adapt_roles[] = {
     ROLE_STATE_ALPHA,
     ROLE_STATE_BETA,
     ROLE_STATE_OUT,
+    ROLE_INPUT_PROJECT,
+    ROLE_INPUT_GATE,
+    ROLE_INPUT_OUT,
 };
 const size_t adapt_roles_n = sizeof adapt_roles / sizeof *adapt_roles;
 
 // Of a layer, but for its experts.
-static struct linear *plain_linear(struct layer *l, enum role role) {
+static struct linear *plain_linear(const struct model *m, struct layer *l, enum role role) {
     switch (role) {
     case ROLE_QKV: return &l->qkv;
     case ROLE_Q: return &l->q;
@@ -62,16 +65,19 @@ static struct linear *plain_linear(struct layer *l, enum role role) {
     case ROLE_STATE_ALPHA: return &l->state.alpha;
     case ROLE_STATE_BETA: return &l->state.beta;
     case ROLE_STATE_OUT: return &l->state.out;
+    case ROLE_INPUT_PROJECT: return l == m->layers ? (struct linear *)(uintptr_t)&m->inputs.project : NULL;
+    case ROLE_INPUT_GATE: return &l->input_gate;
+    case ROLE_INPUT_OUT: return &l->input_out;
     default: return NULL;
     }
 }
 
-struct linear *adapt_linear(const struct layer *l, const struct hyperparameters *h, enum role role, uint32_t index) {
-    struct expert *x = l->experts && index < h->experts ? &l->experts[index] : NULL;
+struct linear *adapt_linear(const struct model *m, const struct layer *l, enum role role, uint32_t index) {
+    struct expert *x = l->experts && index < m->h.experts ? &l->experts[index] : NULL;
     struct linear *of = role == ROLE_EXPERT_GATE   ? (x ? &x->gate : NULL)
                         : role == ROLE_EXPERT_UP   ? (x ? &x->up : NULL)
                         : role == ROLE_EXPERT_DOWN ? (x ? &x->down : NULL)
-                                                   : plain_linear((struct layer *)(uintptr_t)l, role);
+                                                   : plain_linear(m, (struct layer *)(uintptr_t)l, role);
     return of && of->w.rows && of->number ? of : NULL;
 }
 
@@ -88,7 +94,7 @@ void adapt_number(struct model *m) {
     for (uint32_t i = 0; i < m->h.layers; i++) {
         struct layer *l = &m->layers[i];
         for (size_t r = 0; r < adapt_roles_n; r++) {
-            struct linear *of = plain_linear(l, adapt_roles[r]);
+            struct linear *of = plain_linear(m, l, adapt_roles[r]);
             if (of && of->w.rows && is_for_adapters(m, adapt_roles[r], i)) of->number = n++;
         }
         for (uint32_t x = 0; l->experts && x < m->h.experts; x++) {

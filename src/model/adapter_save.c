@@ -70,7 +70,7 @@ static const struct lora *lora_of(const struct save *s, const struct matrix *x, 
     if (x->at.role == ROLE_OUTPUT) return &s->a->of[ADAPTS_OUTPUT];
     const struct row_order bound = {s->m->grouped, s->m->pairs, x->l->qkv.w.rows, x->l->gate_up.w.rows};
     struct spot spot = adapt_spot(s->m, &x->l->plan, &s->file, &bound, x->wide, x->at.role, row);
-    const struct linear *l = adapt_linear(x->l, &s->m->h, spot.role, x->expert);
+    const struct linear *l = adapt_linear(s->m, x->l, spot.role, x->expert);
     *there = spot.row;
     return l ? &s->a->of[l->number] : NULL;
 }
@@ -189,7 +189,7 @@ static size_t count_rows(const struct save *s, const struct matrix *x, size_t *c
     size_t q = (size_t)s->m->h.heads * l->plan.heads.head_dim * (l->plan.gates_heads ? 2 : 1);
     const struct row_order bound = {s->m->grouped, s->m->pairs, l->qkv.w.rows, l->gate_up.w.rows};
     struct spot spot = adapt_spot(s->m, &l->plan, &s->file, &bound, x->wide + !x->wide, x->at.role, 0);
-    const struct linear *of = adapt_linear(l, &s->m->h, spot.role, x->expert);
+    const struct linear *of = adapt_linear(s->m, l, spot.role, x->expert);
     if (!of) return 0;
     *cols = of->w.cols;
     switch (x->at.role) {

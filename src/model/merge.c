@@ -64,7 +64,7 @@ static const struct linear *find(const struct merged *t, uint64_t row, size_t *t
     size_t wide = adapt_wide(m, l, t->at.role);
     struct spot s = adapt_spot(m, &l->plan, &file, &bound, wide, t->at.role, row % t->each);
     *there = s.row;
-    return adapt_linear(l, &m->h, s.role, (uint32_t)(row / t->each));
+    return adapt_linear(m, l, s.role, (uint32_t)(row / t->each));
 }
 
 static const struct lora *lora_at(const struct merged *t, uint64_t row, size_t *there, uint32_t *number) {

@@ -42,6 +42,17 @@ struct kept_beside {
     float *dense_saved, *read_saved, *asked_saved, *given_saved;
 };
 
+// Of a layer's part of per-layer inputs: what its matrix gives, the layer's own vectors, and what it lets through of
+// them, [rows][width].
+struct kept_input {
+    float *gate, *own, *inner;
+};
+
+// Keys and values that later layers read, too, and the gradients by these that they give.
+struct lent {
+    float *k, *v, *dk, *dv;
+};
+
 // A branch's way into the stream: what its norm reads (NULL: it has none, or nothing is kept of it).
 struct joint {
     float *in, *saved;
@@ -52,12 +63,16 @@ struct kept {
     float *x, *normed, *saved;           // in front of attention
     float *mid, *normed_mlp, *saved_mlp; // behind it, and in front of the MLP
     struct joint attn_joint, mlp_joint;  // and behind each
-    float *scaled;                       // what attention beside a state reads (NULL: the same as the state)
-    float *q_low, *q_each;               // of latent attention, behind its norm, and what q_b gave (if it is trained)
-    float *q_in, *k_in, *v_in;           // in front of norms of heads; what is behind them where there are none
-    float *q_saved, *k_saved, *v_saved;  // of those norms
-    float *q, *k, *v, *mixed, *sums;     // as attention() sees them
-    float *head_gate, *ready;            // of gated heads: the gates, and what they let through
+    float *late;                         // behind the MLP, where a per-layer input comes behind it
+    struct joint input_joint;
+    struct kept_input input;
+    struct lent lent;                   // not NULL: somebody borrows
+    float *scaled;                      // what attention beside a state reads (NULL: the same as the state)
+    float *q_low, *q_each;              // of latent attention, behind its norm, and what q_b gave (if it is trained)
+    float *q_in, *k_in, *v_in;          // in front of norms of heads; what is behind them where there are none
+    float *q_saved, *k_saved, *v_saved; // of those norms
+    float *q, *k, *v, *mixed, *sums;    // as attention() sees them
+    float *head_gate, *ready;           // of gated heads: the gates, and what they let through
     struct kept_unit unit;
     struct kept_mix mix;
     struct kept_beside beside;
@@ -71,7 +86,8 @@ struct example {
     float *gradients;
     float *angles[2], *temper; // [1]: of layers with a rotation of their own
     size_t rows, hidden;
-    struct kept *kept;   // [layers + 1]: the last has the end's stream
+    float *inputs, *dinputs, *inputs_in, *inputs_saved; // per-layer inputs, [rows][layers][width], and their norm's
+    struct kept *kept;                                  // [layers + 1]: the last has the end's stream
     uint32_t again;      // layers, the first, that keep only their streams and are computed again on the way back
     float *memory, *end; // end: for the rows that are learned, some at a time
     float *room;         // of linear maps
@@ -158,6 +174,20 @@ void both_lay_out(struct example *x, uint32_t layer);
 size_t both_widest(const struct example *x, uint32_t layer);
 bool both_run(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool both_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// What layers lend, which stays while others are computed again; and their gradients, zeros.
+void attend_lay_out_lent(struct example *x);
+void attend_clear_lent(const struct example *x);
+
+// Per-layer inputs: all of them, from what the first layer reads, and the way back from their gradients to w->dx; and a
+// layer's part, which reads the stream `late`, whose gradient is w->dx.
+void inputs_lay_out(struct example *x);
+bool inputs_run(struct example *x, const int32_t *ids, struct scratch *w);
+bool inputs_back(struct example *x, const int32_t *ids, struct scratch *w);
+size_t inputs_widest(const struct example *x);
+void input_lay_out(struct example *x, uint32_t layer);
+bool input_run(struct example *x, uint32_t layer, struct scratch *w, float *out);
+bool input_back(struct example *x, uint32_t layer, const float *dout, struct scratch *w);
 
 void feed_lay_out(struct example *x, uint32_t layer);
 size_t feed_widest(const struct example *x, uint32_t layer);

@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum part_of { OF_MLP, OF_ATTENTION, OF_STATE };
+enum part_of { OF_MLP, OF_ATTENTION, OF_INPUTS, OF_STATE };
 
 static enum part_of part_of(unsigned slot) {
-    return slot <= SLOT_KV_A ? OF_ATTENTION : slot <= SLOT_SHARED_DOWN ? OF_MLP : OF_STATE;
+    return slot <= SLOT_KV_A          ? OF_ATTENTION
+           : slot <= SLOT_SHARED_DOWN ? OF_MLP
+           : slot <= SLOT_INPUT_OUT   ? OF_INPUTS
+                                      : OF_STATE;
 }
 
 static bool adaptable(unsigned slot) { return slot < SLOT_ROUTER || slot >= SLOTS; }

@@ -23,6 +23,9 @@ enum role slot_role(unsigned slot) {
                                            [SLOT_SHARED_GATE] = ROLE_SHARED_GATE,
                                            [SLOT_SHARED_UP] = ROLE_SHARED_UP,
                                            [SLOT_SHARED_DOWN] = ROLE_SHARED_DOWN,
+                                           [SLOT_INPUT_PROJECT] = ROLE_INPUT_PROJECT,
+                                           [SLOT_INPUT_GATE] = ROLE_INPUT_GATE,
+                                           [SLOT_INPUT_OUT] = ROLE_INPUT_OUT,
                                            [SLOT_STATE_IN] = ROLE_STATE_IN,
                                            [SLOT_STATE_X] = ROLE_STATE_X,
                                            [SLOT_STATE_DT] = ROLE_STATE_DT,
@@ -37,6 +40,7 @@ enum role slot_role(unsigned slot) {
 }
 
 const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, unsigned slot) {
+    static const struct linear none;
     const struct layer *l = &t->m->layers[layer];
     const struct linear *all[SLOTS] = {[SLOT_QKV] = &l->qkv,
                                        [SLOT_Q] = &l->q,
@@ -52,6 +56,9 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
                                        [SLOT_SHARED_GATE] = &l->shared.gate,
                                        [SLOT_SHARED_UP] = &l->shared.up,
                                        [SLOT_SHARED_DOWN] = &l->shared.down,
+                                       [SLOT_INPUT_PROJECT] = layer == 0 ? &t->m->inputs.project : &none,
+                                       [SLOT_INPUT_GATE] = &l->input_gate,
+                                       [SLOT_INPUT_OUT] = &l->input_out,
                                        [SLOT_STATE_IN] = &l->state.in,
                                        [SLOT_STATE_X] = &l->state.x,
                                        [SLOT_STATE_DT] = &l->state.dt,
@@ -78,9 +85,7 @@ static bool check_layer(const struct model *m, const struct layer *l, gyr_error 
         const char *what;
     } tries[] = {{p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
                  {p->indexed, "positions that are chosen"},
-                 {p->borrows, "keys and values of other layers"},
-                 {p->norms_joined, "norms of the stream behind branches"},
-                 {l->input_gate.w.rows != 0, "per-layer inputs"}};
+                 {p->norms_joined, "norms of the stream behind branches"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return refuse(m, tries[i].what, e);
     return true;
@@ -93,7 +98,7 @@ static bool check_model(const struct model *m, gyr_error *e) {
         const char *what;
     } tries[] = {{m->first || m->end != h->layers || !m->begins || !m->gives, "layers on other machines"},
                  {h->bidirectional, "tokens that see those behind them"},
-                 {m->types.rows || h->layer_input, "more than embeddings at the beginning"},
+                 {m->types.rows, "types of tokens"},
                  {h->experts_used > MAX_USED, "more than 256 experts of a token"},
                  {h->activation == ACT_SIGMOID, "sigmoids"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
@@ -145,7 +150,7 @@ static void read_head_norms(struct reading *r, struct host_layer *l) {
         l->q = read_norm(r, &l->l->q_norm, row ? 1 : q, each ? q : 1);
         l->k = read_norm(r, &l->l->k_norm, row ? 1 : k, each ? k : 1);
     }
-    l->v = read_norm(r, &l->l->v_norm, k, 1);
+    if (!l->l->plan.borrows) l->v = read_norm(r, &l->l->v_norm, k, 1);
     l->v.fixed = true;
     l->q.fixed = l->k.fixed = kind == QK_NORM_PLAIN;
 }
@@ -189,6 +194,7 @@ static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
     l->expert = read_norm(r, &of->expert_norm, 1, 1);
     l->expert_post = read_norm(r, &of->expert_post_norm, 1, 1);
     l->dense_post = read_norm(r, &of->dense_post_norm, 1, 1);
+    l->input_post = read_norm(r, &of->input_post_norm, 1, 1);
     if (of->plan.attends) read_head_norms(r, l);
     if (of->plan.recurs) read_state(r, &l->state, &of->state);
     l->sinks = read_vector(r, of->sinks, h->heads);
@@ -206,10 +212,24 @@ static void read_all(struct reading *r, struct trainee *t) {
     for (uint32_t i = 0; i < m->h.layers; i++) read_layer(r, t, i);
     r->from = m->on.device[0];
     t->embed = read_norm(r, &m->embed_norm, 1, 1);
+    t->inputs = read_norm(r, &m->inputs.norm, m->h.layers, 1);
     t->slopes = read_vector(r, m->slopes[0], m->h.heads);
     r->from = m->device;
     t->final = read_norm(r, &m->final_norm, 1, 1);
     t->output_bias = read_vector(r, m->output_bias, m->h.vocab);
+}
+
+// Of layers that read what an earlier one keeps in the same place.
+static void find_lenders(struct trainee *t) {
+    for (uint32_t i = 0; i < t->m->h.layers; i++) {
+        const struct layer *all = t->m->layers;
+        uint32_t at = i;
+        while (at && all[i].plan.borrows &&
+               (all[at].plan.borrows || !all[at].plan.attends || all[at].plan.cache != all[i].plan.cache))
+            at--;
+        t->layers[i].lender = at;
+        if (at != i) t->layers[at].lends = true;
+    }
 }
 
 static bool make_layers(struct trainee *t) {
@@ -220,6 +240,7 @@ static bool make_layers(struct trainee *t) {
         t->layers[i].pair = calloc(slots, sizeof *t->layers[i].pair);
         if (!t->layers[i].bias || !t->layers[i].pair) return false;
     }
+    find_lenders(t);
     return true;
 }
 

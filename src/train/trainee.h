@@ -23,6 +23,9 @@ enum slot {
     SLOT_SHARED_GATE,
     SLOT_SHARED_UP,
     SLOT_SHARED_DOWN,
+    SLOT_INPUT_PROJECT, // of per-layer inputs: the first layer's, for all of them
+    SLOT_INPUT_GATE,
+    SLOT_INPUT_OUT,
     SLOT_STATE_IN,
     SLOT_STATE_X,
     SLOT_STATE_DT,

@@ -23,7 +23,10 @@ struct host_state {
 
 struct host_layer {
     const struct layer *l;
+    uint32_t lender; // whose keys and values it reads: its own, or an earlier layer's
+    bool lends;
     struct host_norm attn, attn_post, mlp, mlp_post, q, k, v;
+    struct host_norm input_post;                              // of what comes of per-layer inputs
     struct host_norm router, expert, expert_post, dense_post; // of experts beside an MLP
     float *sinks, *shift, *expert_scale;                      // of attention; of the choice of experts, and of each
     struct host_state state;
@@ -43,7 +46,7 @@ struct trainee {
     struct pool *pool;
     struct card *card; // NULL: all is the host's (card.h)
     struct host_layer *layers;
-    struct host_norm embed, final;
+    struct host_norm embed, inputs, final;
     float *output_bias, *slopes;
     float *vectors;          // owner of all of these
     float *room;             // of an example's way, [room_n]

@@ -203,9 +203,20 @@ static bool take_state(struct whole *w, uint32_t i, struct host_state *s, gyr_er
     return true;
 }
 
+// What files have of a layer that reads another's keys and values, and nobody reads: it stays as it is.
+static void pass_over(struct whole *w, uint32_t i) {
+    static const enum role unread[] = {ROLE_K, ROLE_V, ROLE_K_NORM};
+    char name[128];
+    for (size_t k = 0; k < sizeof unread / sizeof *unread; k++) {
+        struct whole_part *p = part_of(w, (struct place){unread[k], PART_WEIGHT, i, 0}, name);
+        if (p) p->used = true, p->matrix = false;
+    }
+}
+
 static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error *e) {
     struct host_layer *l = &t->layers[i];
     bool latent = l->l->plan.latent;
+    if (l->l->plan.borrows) pass_over(w, i);
     const struct {
         enum role role;
         struct host_norm *norm;
@@ -216,6 +227,7 @@ static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error
                  {ROLE_DENSE_POST_NORM, &l->dense_post},
                  {ROLE_EXPERT_NORM, &l->expert},
                  {ROLE_EXPERT_POST_NORM, &l->expert_post},
+                 {ROLE_INPUT_POST_NORM, &l->input_post},
                  {latent ? ROLE_Q_A_NORM : ROLE_Q_NORM, &l->q},
                  {latent ? ROLE_KV_A_NORM : ROLE_K_NORM, &l->k}};
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)
@@ -228,6 +240,8 @@ static bool take_all(struct whole *w, struct trainee *t, gyr_error *e) {
     const struct model *m = w->m;
     bool ok = take_matrix(w, &m->embedding, "embeddings", e) && take_matrix(w, &m->positions, "positions", e) &&
               take_matrix(w, &m->output, "output matrices", e) && take_norm(w, ROLE_FINAL_NORM, 0, &t->final, e) &&
+              take_matrix(w, &m->inputs.table.w, "per-layer inputs", e) &&
+              take_norm(w, ROLE_INPUT_NORM, 0, &t->inputs, e) &&
               take_vector(w, ROLE_OUTPUT, PART_BIAS, 0, &t->output_bias, m->h.vocab, e);
     for (uint32_t i = 0; ok && i < m->h.layers; i++) ok = take_layer(w, t, i, e);
     for (size_t i = 0; ok && i < m->checkpoint->n_tensors; i++)

@@ -77,6 +77,9 @@ static unsigned slot_of(const char *name, uint32_t *layer) {
                                              [SLOT_SHARED_GATE] = "shared_gate",
                                              [SLOT_SHARED_UP] = "shared_up",
                                              [SLOT_SHARED_DOWN] = "shared_down",
+                                             [SLOT_INPUT_PROJECT] = "input_project",
+                                             [SLOT_INPUT_GATE] = "input_gate",
+                                             [SLOT_INPUT_OUT] = "input_out",
                                              [SLOT_STATE_IN] = "state_in",
                                              [SLOT_STATE_X] = "state_x",
                                              [SLOT_STATE_DT] = "state_dt",
@@ -140,8 +143,12 @@ static bool example(struct bench *b, float *into, double *loss) {
     return ok;
 }
 
+// Of the largest number of a matrix. Rounding of Gemma 4 E's keys, which several layers share and no scale makes
+// smaller, goes further: PyTorch's own single precision is 0.8e-4 away there.
+static float tolerance(const char *name) { return strcmp(name, "gemma4-e2b") ? 1e-4f : 2e-4f; }
+
 // One matrix of the golden with ours.
-static void compare(const struct bench *b, const struct drawn_tensor *t, const float *want) {
+static void compare(const struct bench *b, const struct drawn_tensor *t, const float *want, float within) {
     uint32_t layer;
     const struct trained *p = trainee_pair(b->t, layer = 0, SLOT_Q);
     unsigned slot = slot_of(t->name, &layer);
@@ -153,8 +160,8 @@ static void compare(const struct bench *b, const struct drawn_tensor *t, const f
         most = fabsf(want[i]) > most ? fabsf(want[i]) : most;
         far = d > far || isnan(d) ? d : far;
     }
-    if (!(far <= 1e-4f * most)) printf("  %s: farthest %.2g of %.2g\n", t->name, (double)far, (double)most);
-    CHECK((most > 0 || strstr(t->name, "expert")) && far <= 1e-4f * most); // nobody may have chosen an expert
+    if (!(far <= within * most)) printf("  %s: farthest %.2g of %.2g\n", t->name, (double)far, (double)most);
+    CHECK((most > 0 || strstr(t->name, "expert")) && far <= within * most); // nobody may have chosen an expert
 }
 
 static void against_autograd(const struct bench *b, const char *name, double loss) {
@@ -166,7 +173,7 @@ static void against_autograd(const struct bench *b, const char *name, double los
     REQUIRE(all > 1);
     CHECK(fabs(loss - (double)wanted[0]) < 1e-5 * (double)wanted[0]);
     for (size_t i = 0; i < adapter_of.n_tensors && at < all; at += adapter_of.tensor[i++].n)
-        compare(b, &adapter_of.tensor[i], wanted + at);
+        compare(b, &adapter_of.tensor[i], wanted + at, tolerance(name));
     CHECK(at == all);
 }
 
@@ -206,6 +213,7 @@ FAMILIES(fused_matrices, "phi3")
 FAMILIES(parallel_with_layer_norms, "gpt-neox", "command-r+")
 FAMILIES(norms_of_queries_and_keys, "qwen3", "olmo2", "olmo3")
 FAMILIES(norms_around_branches_and_caps, "gemma2", "gemma3", "gemma4")
+FAMILIES(per_layer_inputs_and_borrowed_keys, "gemma4-e2b")
 FAMILIES(multipliers, "granite")
 FAMILIES(other_positions, "gpt2", "smollm3")
 FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "gemma4-moe")
@@ -248,7 +256,7 @@ static void pairs_of_answers(void) {
     CHECK(fabs(told.loss - (double)wanted[0]) < 1e-5 * (double)wanted[0]);
     CHECK(fabs(told.margin - (double)wanted[1]) < 1e-5 * fabs((double)wanted[1]));
     for (size_t i = 0; i < adapter_of.n_tensors && at < all; at += adapter_of.tensor[i++].n)
-        compare(&b, &adapter_of.tensor[i], wanted + at);
+        compare(&b, &adapter_of.tensor[i], wanted + at, tolerance("llama"));
     CHECK(all > 2 && at == all);
     uint32_t layers = 0;
     trainee_bound(b.t, trainee_bytes(b.t, (size_t)base.text_n, &layers) - 4);
@@ -276,10 +284,10 @@ static double loss_of_logits(void) {
 
 static void other_models_lose_what_they_should(void) {
     static const char *const names[] = {
-        "baichuan-13b", "baichuan2",  "cohere2",     "exaone4",  "gemma", "glm4",
-        "internlm2",    "minicpm",    "mistral",     "nemotron", "olmoe", "deepseek-v2-lite",
-        "kimi-k2",      "qwen3-next", "qwen3.5-moe", "mamba2",   "phi2",  "qwen2-yarn",
-        "qwen3-moe",    "starcoder2", "stablelm-12b"};
+        "baichuan-13b", "baichuan2",  "cohere2",      "exaone4",       "gemma", "glm4",
+        "internlm2",    "minicpm",    "mistral",      "nemotron",      "olmoe", "deepseek-v2-lite",
+        "kimi-k2",      "qwen3-next", "qwen3.5-moe",  "mamba2",        "phi2",  "qwen2-yarn",
+        "qwen3-moe",    "starcoder2", "stablelm-12b", "gemma4-unified"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct bench b;
         double loss = 0, want;
@@ -398,7 +406,7 @@ static void what_is_trained_comes_back(void) {
     static const struct {
         const char *name;
         bool modules; // PEFT has some for each expert
-    } tries[] = {{"falcon-h1", true}, {"gemma4-moe", false}};
+    } tries[] = {{"falcon-h1", true}, {"gemma4-moe", false}, {"gemma4-e2b", true}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         comes_back(tries[i].name, false, !tries[i].modules);
         comes_back(tries[i].name, true, true);
@@ -408,9 +416,7 @@ static void what_is_trained_comes_back(void) {
 static void what_has_no_gradient_is_named(void) {
     static const struct {
         const char *family, *why;
-    } tries[] = {{"kimi-linear", "states whose keys decay by element"},
-                 {"deepseek-v3.2", "positions that are chosen"},
-                 {"gemma4-e2b", "more than embeddings"}};
+    } tries[] = {{"kimi-linear", "states whose keys decay by element"}, {"deepseek-v3.2", "positions that are chosen"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         struct bench b = {0};
         REQUIRE(drawn_load(&base, tries[i].family) && drawn_write_gguf(&base, file_of("model.gguf"), &b.e));
@@ -434,6 +440,7 @@ int main(void) {
     RUN(parallel_with_layer_norms);
     RUN(norms_of_queries_and_keys);
     RUN(norms_around_branches_and_caps);
+    RUN(per_layer_inputs_and_borrowed_keys);
     RUN(multipliers);
     RUN(other_positions);
     RUN(experts);

@@ -138,6 +138,7 @@ static void attention_beside_states(void) { check("falcon-h1"); }
 static void delta_rule(void) { check("qwen3.5"); }
 static void latent_attention(void) { check("deepseek-v2"), check("deepseek-v3"); }
 static void norms_of_values(void) { check("gemma4"); }
+static void per_layer_inputs(void) { check("gemma4-e2b"); }
 static void norms_without_weights(void) { check("llama4"); }
 
 // What sequences of one example are is what they are alone.
@@ -210,6 +211,7 @@ int main(void) {
     RUN(delta_rule);
     RUN(latent_attention);
     RUN(norms_of_values);
+    RUN(per_layer_inputs);
     RUN(norms_without_weights);
     RUN(sequences_see_nothing_of_one_another);
     RUN(what_is_not_trained_is_named);
