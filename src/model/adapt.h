@@ -48,6 +48,11 @@ extern const size_t adapt_roles_n;
 // projection of per-layer inputs, which all layers have together, is the first one's.
 struct linear *adapt_linear(const struct model *m, const struct layer *l, enum role role, uint32_t index);
 
+// Where a matrix of that name is. Families whose layers take turns may have one name for what is attention's in some
+// layers, and a state's in others.
+bool adapt_place(const struct model *m, const struct family *f, enum checkpoint_source source, const char *name,
+                 struct place *at);
+
 // Whether it is of one expert among several.
 bool adapt_of_experts(enum role role);
 

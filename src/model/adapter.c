@@ -112,11 +112,10 @@ static bool check_target(const struct binding *b, struct target *t) {
 static bool find_place(const struct binding *b, const char *name, struct place *at) {
     const struct family *own = b->m->family, *f;
     enum checkpoint_source from = b->f->c->source;
-    if (family_place(own, from, name, adapt_roles, adapt_roles_n, at)) return true;
+    if (adapt_place(b->m, own, from, name, at)) return true;
     for (size_t i = 0; from != b->m->checkpoint->source && from == CHECKPOINT_HF && (f = family_row(i)); i++)
         if (!strcmp(f->architecture, own->architecture) && f->rope.hf_pairs == own->rope.hf_pairs &&
-            f->attention.hf_grouped == own->attention.hf_grouped &&
-            family_place(f, from, name, adapt_roles, adapt_roles_n, at))
+            f->attention.hf_grouped == own->attention.hf_grouped && adapt_place(b->m, f, from, name, at))
             return true;
     return false;
 }

@@ -27,6 +27,10 @@ const enum role adapt_roles[] = {
     ROLE_Q_A,
     ROLE_KV_A,
     ROLE_STATE_IN,
+    ROLE_STATE_Q,
+    ROLE_STATE_K,
+    ROLE_STATE_LOW,
+    ROLE_STATE_GATE_LOW,
     ROLE_STATE_X,
     ROLE_STATE_DT,
     ROLE_STATE_GATE,
@@ -59,6 +63,10 @@ static struct linear *plain_linear(const struct model *m, struct layer *l, enum 
     case ROLE_Q_A: return &l->q_a;
     case ROLE_KV_A: return &l->kv_a;
     case ROLE_STATE_IN: return &l->state.in;
+    case ROLE_STATE_Q: return &l->state.q;
+    case ROLE_STATE_K: return &l->state.k;
+    case ROLE_STATE_LOW: return &l->state.low;
+    case ROLE_STATE_GATE_LOW: return &l->state.gate_low;
     case ROLE_STATE_X: return &l->state.x;
     case ROLE_STATE_DT: return &l->state.dt;
     case ROLE_STATE_GATE: return &l->state.gate;
@@ -85,8 +93,7 @@ struct linear *adapt_linear(const struct model *m, const struct layer *l, enum r
 static bool is_for_adapters(const struct model *m, enum role role, uint32_t layer) {
     char name[128];
     if (!adapt_of_state(role)) return true;
-    return !m->h.recurrence.each &&
-           family_tensor(m->family, m->checkpoint, (struct place){role, PART_WEIGHT, layer, 0}, name);
+    return family_tensor(m->family, m->checkpoint, (struct place){role, PART_WEIGHT, layer, 0}, name);
 }
 
 void adapt_number(struct model *m) {
@@ -108,6 +115,26 @@ void adapt_number(struct model *m) {
 
 bool adapt_of_experts(enum role r) {
     return r == ROLE_EXPERT_GATE || r == ROLE_EXPERT_UP || r == ROLE_EXPERT_DOWN || r == ROLE_EXPERT_GATE_UP;
+}
+
+static bool of_attention(enum role r) {
+    return r == ROLE_QKV || r == ROLE_Q || r == ROLE_K || r == ROLE_V || r == ROLE_ATTN_OUT || r == ROLE_Q_A ||
+           r == ROLE_KV_A;
+}
+
+bool adapt_place(const struct model *m, const struct family *f, enum checkpoint_source source, const char *name,
+                 struct place *at) {
+    enum role some[sizeof adapt_roles / sizeof *adapt_roles];
+    size_t n = 0;
+    if (!family_place(f, source, name, adapt_roles, adapt_roles_n, at)) return false;
+    if (at->layer >= m->h.layers) return true;
+    const struct layer_plan *p = &m->layers[at->layer].plan;
+    for (size_t i = 0; i < adapt_roles_n; i++)
+        if (adapt_of_state(adapt_roles[i]) ? p->recurs : p->attends || !of_attention(adapt_roles[i]))
+            some[n++] = adapt_roles[i];
+    struct place there;
+    if (family_place(f, source, name, some, n, &there)) *at = there;
+    return true;
 }
 
 bool adapt_of_state(enum role r) { return r >= ROLE_STATE_IN && r <= ROLE_STATE_OUT; }

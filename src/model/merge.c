@@ -78,7 +78,7 @@ static const struct lora *lora_at(const struct merged *t, uint64_t row, size_t *
 bool merge_meets(struct merge *m, const char *name, const uint64_t dim[MAX_DIMS], struct merged *out) {
     struct merged t = {.m = m, .cols = dim[0], .each = dim[1]};
     bool any = false;
-    if (!family_place(m->model->family, CHECKPOINT_GGUF, name, adapt_roles, adapt_roles_n, &t.at)) return false;
+    if (!adapt_place(m->model, m->model->family, CHECKPOINT_GGUF, name, &t.at)) return false;
     if (t.at.role != ROLE_OUTPUT && t.at.layer >= m->model->h.layers) return false;
     if (dim[3] != 1) return false;
     for (uint64_t row = 0; row < dim[1] * dim[2]; row++) {

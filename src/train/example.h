@@ -29,10 +29,11 @@ struct kept_mix {
 // behind SiLU; keys, queries and what steps come
 // from, in front of their norms and behind them; what the recurrence reads and gives; and what its gate lets through.
 struct kept_state {
-    float *before, *pre, *convolved;
+    float *before, *pre, *convolved; // of queries, keys and values that are convolved by themselves, one behind another
     float *key_in, *query_in, *low_in, *key, *query, *low, *key_saved, *query_saved, *low_saved;
     float *values, *step, *beta, *given;
     float *gate, *between, *saved, *ready;
+    float *gate_low; // what gates come from, where it is not the input
 };
 
 // Of experts beside an MLP, [rows][hidden]: what the MLP gave; what the experts and their router read, which are norms
@@ -162,6 +163,18 @@ void recall_lay_out(struct example *x, uint32_t layer);
 size_t recall_widest(const struct example *x, uint32_t layer);
 bool recall(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool recall_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// Of states: a convolution of every sequence. Back from dy to dx, and to the gradients of all weights; `before` is what
+// it read.
+void state_convolve(const struct example *x, uint32_t layer, const float *taps, const float *in, float *out);
+bool state_convolve_back(struct example *x, uint32_t layer, const float *taps, const float *before, const float *dy,
+                         float *dx);
+
+// Of states whose keys decay by element: what the recurrence reads, and the way back from its gradients and the gates'.
+void each_lay_out(struct example *x, uint32_t layer);
+bool each_project(struct example *x, uint32_t layer, const float *in, struct scratch *w);
+bool each_project_back(struct example *x, uint32_t layer, const float *in, const float *dgate,
+                       const struct recur_back *d, struct scratch *w, float *dx);
 
 // And of latent attention.
 void latent_lay_out(struct example *x, uint32_t layer);

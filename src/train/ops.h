@@ -132,13 +132,13 @@ void conv_forward(const struct conv_op *o, const float *x, float *y);
 void conv_backward(const struct conv_op *o, const float *x, const float *dy, float *dx, float *dw, float *db);
 
 // Linear recurrences, as struct recur (device/recur.h) has them, from an empty state on: y, x [rows][heads * dim]; keys
-// and queries [rows][groups * size]; dt [rows][heads], of RECUR_CHANNELS as x; beta [rows][heads], of RECUR_DELTA
-// alone.
+// and queries [rows][groups * size]; dt [rows][heads], of RECUR_CHANNELS as x, with `each` [rows][heads * size]; beta
+// [rows][heads], of RECUR_DELTA alone.
 struct recur_op {
     struct pool *pool;
     enum recur_kind kind;
     size_t rows, heads, dim, size, groups;
-    bool turns;
+    bool turns, each;
     const float *dt_bias, *a, *skip;
     float dt_by, dt_least, dt_most;
 };

@@ -27,6 +27,10 @@ enum role slot_role(unsigned slot) {
                                            [SLOT_INPUT_GATE] = ROLE_INPUT_GATE,
                                            [SLOT_INPUT_OUT] = ROLE_INPUT_OUT,
                                            [SLOT_STATE_IN] = ROLE_STATE_IN,
+                                           [SLOT_STATE_Q] = ROLE_STATE_Q,
+                                           [SLOT_STATE_K] = ROLE_STATE_K,
+                                           [SLOT_STATE_LOW] = ROLE_STATE_LOW,
+                                           [SLOT_STATE_GATE_LOW] = ROLE_STATE_GATE_LOW,
                                            [SLOT_STATE_X] = ROLE_STATE_X,
                                            [SLOT_STATE_DT] = ROLE_STATE_DT,
                                            [SLOT_STATE_GATE] = ROLE_STATE_GATE,
@@ -60,6 +64,10 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
                                        [SLOT_INPUT_GATE] = &l->input_gate,
                                        [SLOT_INPUT_OUT] = &l->input_out,
                                        [SLOT_STATE_IN] = &l->state.in,
+                                       [SLOT_STATE_Q] = &l->state.q,
+                                       [SLOT_STATE_K] = &l->state.k,
+                                       [SLOT_STATE_LOW] = &l->state.low,
+                                       [SLOT_STATE_GATE_LOW] = &l->state.gate_low,
                                        [SLOT_STATE_X] = &l->state.x,
                                        [SLOT_STATE_DT] = &l->state.dt,
                                        [SLOT_STATE_GATE] = &l->state.gate,
@@ -83,9 +91,7 @@ static bool check_layer(const struct model *m, const struct layer *l, gyr_error 
     const struct {
         bool is;
         const char *what;
-    } tries[] = {{p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
-                 {p->indexed, "positions that are chosen"},
-                 {p->norms_joined, "norms of the stream behind branches"}};
+    } tries[] = {{p->indexed, "positions that are chosen"}, {p->norms_joined, "norms of the stream behind branches"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return refuse(m, tries[i].what, e);
     return true;
@@ -166,9 +172,11 @@ static void read_state(struct reading *r, struct host_state *to, const struct re
     const struct hyperparameters *h = &r->t->m->h;
     const struct recurrence *o = &h->recurrence;
     bool channels = o->kind == RECUR_CHANNELS, delta = o->kind == RECUR_DELTA;
-    size_t steps = channels ? o->inner : o->heads;
+    size_t steps = channels || o->each ? o->inner : o->heads;
     float eps = delta ? 1e-6f / (float)o->size : o->norms_eps; // of length 1: x / sqrt(sum + 1e-6)
     to->taps = read_vector(r, s->taps, (size_t)o->taps * o->channels);
+    to->q_taps = read_vector(r, s->q_taps, (size_t)o->taps * o->channels);
+    to->k_taps = read_vector(r, s->k_taps, (size_t)o->taps * o->channels);
     to->taps_bias = read_vector(r, s->taps_bias, o->channels);
     to->dt_bias = read_vector(r, s->dt_bias, steps);
     to->a = read_vector(r, s->a, channels ? (size_t)o->size * o->inner : o->heads);

@@ -17,7 +17,8 @@ struct host_norm {
 
 // Of a layer that keeps a state.
 struct host_state {
-    float *taps, *taps_bias, *dt_bias, *a, *skip;
+    float *taps, *q_taps, *k_taps; // the last two of queries and keys that are convolved by themselves
+    float *taps_bias, *dt_bias, *a, *skip;
     struct host_norm key, query, low, norm; // low: of what steps come from
 };
 

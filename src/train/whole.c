@@ -183,9 +183,11 @@ static bool take_table(struct whole *w, enum role role, uint32_t layer, float *v
 static bool take_state(struct whole *w, uint32_t i, struct host_state *s, gyr_error *e) {
     const struct recurrence *r = &w->m->h.recurrence;
     bool each = r->kind == RECUR_CHANNELS;
-    size_t steps = each ? r->inner : r->heads;
+    size_t steps = each || r->each ? r->inner : r->heads;
     char name[128];
     if (!take_table(w, ROLE_STATE_CONV, i, s->taps, r->taps, r->channels, e) ||
+        (s->q_taps && !take_table(w, ROLE_STATE_CONV_Q, i, s->q_taps, r->taps, r->channels, e)) ||
+        (s->k_taps && !take_table(w, ROLE_STATE_CONV_K, i, s->k_taps, r->taps, r->channels, e)) ||
         !take_table(w, ROLE_STATE_A, i, s->a, each ? r->size : 1, each ? r->inner : r->heads, e) ||
         !take_vector(w, ROLE_STATE_CONV, PART_BIAS, i, &s->taps_bias, r->channels, e) ||
         !take_vector(w, ROLE_STATE_DT, PART_BIAS, i, &s->dt_bias, steps, e) ||
@@ -215,7 +217,7 @@ static void pass_over(struct whole *w, uint32_t i) {
 
 static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error *e) {
     struct host_layer *l = &t->layers[i];
-    bool latent = l->l->plan.latent;
+    bool latent = l->l->plan.latent && l->l->plan.attends;
     if (l->l->plan.borrows) pass_over(w, i);
     const struct {
         enum role role;
@@ -255,7 +257,7 @@ struct whole *whole_new(struct trainee *t, gyr_error *e) {
     if (!w) return fail_memory(e, m->checkpoint->path), NULL;
     w->m = m;
     w->parts = calloc(m->checkpoint->n_tensors + 1, sizeof *w->parts);
-    w->tables = calloc(2 * (size_t)m->h.layers + 1, sizeof *w->tables);
+    w->tables = calloc(4 * (size_t)m->h.layers + 1, sizeof *w->tables);
     bool ok = (w->parts && w->tables) || fail_memory(e, "training");
     if (ok && m->checkpoint->source != CHECKPOINT_GGUF)
         ok = fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; make a GGUF file of it with gyr convert",

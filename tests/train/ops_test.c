@@ -327,13 +327,13 @@ static void convolutions(void) {
 }
 
 struct recurred {
-    float y[2800], dx[2800], dkey[240], dquery[240], ddt[2800], dbeta[160], da[210], ddt_bias[70], dskip[70];
+    float y[2800], dx[2800], dkey[480], dquery[480], ddt[2800], dbeta[160], da[210], ddt_bias[70], dskip[70];
 };
 
 static bool recur(const char *c, const struct recur_op *given, unsigned threads, struct recurred *g) {
     struct recur_op o = *given;
     bool each = o.kind == RECUR_CHANNELS;
-    size_t inner = o.heads * o.dim, steps = each ? inner : o.heads, keys = 40 * o.groups * 3;
+    size_t inner = o.heads * o.dim, steps = each ? inner : o.each ? o.heads * 3 : o.heads, keys = 40 * o.groups * 3;
     struct recur_given in = {get(of(c, "x"), 40 * inner), get(of(c, "key"), keys), get(of(c, "query"), keys),
                              get(of(c, "dt"), 40 * steps), get(of(c, "beta"), 40 * o.heads)};
     struct recur_back back = {g->dx, g->dkey, g->dquery, g->ddt, g->dbeta, g->da, g->ddt_bias, g->dskip};
@@ -356,12 +356,13 @@ static void recurrences(void) {
     } cases[] = {
         {"channels", {.kind = RECUR_CHANNELS, .heads = 1, .dim = 70, .groups = 1}},
         {"states", {.kind = RECUR_HEADS, .heads = 4, .dim = 5, .groups = 2, .dt_least = 0.2f, .dt_most = 1.2f}},
-        {"delta", {.kind = RECUR_DELTA, .heads = 4, .dim = 5, .groups = 2}}};
+        {"delta", {.kind = RECUR_DELTA, .heads = 4, .dim = 5, .groups = 2}},
+        {"each", {.kind = RECUR_DELTA, .each = true, .heads = 4, .dim = 5, .groups = 4}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *c = cases[i].name;
         const struct recur_op *o = &cases[i].o;
         bool each = o->kind == RECUR_CHANNELS;
-        size_t inner = o->heads * o->dim, steps = each ? inner : o->heads;
+        size_t inner = o->heads * o->dim, steps = each ? inner : o->each ? o->heads * 3 : o->heads;
         static struct recurred one, three;
         memset(&one, 0, sizeof one);
         memset(&three, 0, sizeof three);

@@ -139,6 +139,7 @@ static void delta_rule(void) { check("qwen3.5"); }
 static void latent_attention(void) { check("deepseek-v2"), check("deepseek-v3"); }
 static void norms_of_values(void) { check("gemma4"); }
 static void per_layer_inputs(void) { check("gemma4-e2b"); }
+static void keys_that_decay_by_element(void) { check("kimi-linear"); }
 static void norms_without_weights(void) { check("llama4"); }
 
 // What sequences of one example are is what they are alone.
@@ -179,7 +180,7 @@ static void what_is_not_trained_is_named(void) {
     static const struct {
         const char *family, *why;
     } tries[] = {{"gpt-oss-mxfp4", "is quantized"},
-                 {"kimi-linear", "states whose keys decay by element"},
+                 {"deepseek-v3.2", "positions that are chosen"},
                  {"gemma4-moe", "tensor blk.0.ffn_gate_inp.scale has no gradient in gyr"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         struct bench b;
@@ -212,6 +213,7 @@ int main(void) {
     RUN(latent_attention);
     RUN(norms_of_values);
     RUN(per_layer_inputs);
+    RUN(keys_that_decay_by_element);
     RUN(norms_without_weights);
     RUN(sequences_see_nothing_of_one_another);
     RUN(what_is_not_trained_is_named);

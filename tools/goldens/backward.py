@@ -259,6 +259,27 @@ def muon():
         put(case, before=before, gradients=torch.stack(gradients), after=w)
 
 
+def each_recurrence():
+    """A gated delta rule whose key's elements decay by themselves."""
+    rows, heads, dim, size = 40, 4, 5, 3
+    inner, of_head = heads * dim, torch.arange(heads * dim) // dim
+    x, key, query, dy = draw(rows, inner), draw(rows, heads, size), draw(rows, heads, size), draw(rows, inner)
+    key = (key / key.norm(dim=-1, keepdim=True)).detach().float().double().requires_grad_()
+    dt, dt_bias, beta = draw(rows, heads, size), draw(heads, size), draw(rows, heads)
+    a = torch.tensor(-rng.uniform(0.05, 1.5, heads).astype(np.float32), dtype=torch.float64, requires_grad=True)
+    keep = torch.exp(torch.nn.functional.softplus(0.8 * dt + dt_bias) * a[:, None])
+    state, out = torch.zeros(size, inner, dtype=torch.float64), []
+    for t in range(rows):
+        k, q = key[t][of_head].T, query[t][of_head].T
+        state = state * keep[t][of_head].T
+        state = state + k * (torch.sigmoid(beta[t])[of_head] * (x[t] - (k * state).sum(0)))
+        out.append((q * state).sum(0))
+    y = torch.stack(out)
+    y.backward(dy)
+    put("each", x=x, key=key, query=query, dt=dt, dt_bias=dt_bias, beta=beta, a=a, dy=dy, y=y, dx=x.grad, dkey=key.grad,
+        dquery=query.grad, ddt=dt.grad, da=a.grad, ddt_bias=dt_bias.grad, dskip=np.zeros(heads * size), dbeta=beta.grad)
+
+
 def main():
     norms()
     linear()
@@ -272,6 +293,7 @@ def main():
     routes()
     muon()
     recurrences()
+    each_recurrence()
     OUT.mkdir(exist_ok=True)
     (OUT / "ops.txt").write_text("\n".join(lines) + "\n")
     (OUT / "ops.bin").write_bytes(b"".join(data))

@@ -41,11 +41,18 @@ SLOTS = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "out", "gate_pro
 NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "gemma4", "granite", "smollm3",
          "command-r+", "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba", "falcon-mamba",
          "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "falcon-h1",
-         "gemma4-moe", "gemma4-e2b"]
+         "gemma4-moe", "gemma4-e2b", "kimi-linear"]
+
+
+OF_STATES = {"q_proj": "state_q", "k_proj": "state_k", "v_proj": "state_in", "o_proj": "state_out", "f_a_proj": "state_low",
+             "f_b_proj": "state_alpha", "g_a_proj": "state_gate_low", "g_b_proj": "state_gate", "b_proj": "state_beta"}
+in_states = set()  # modules of layers that have OF_STATES
 
 
 def slot_of(name):
     words = name.split(".")
+    if name in in_states:
+        return OF_STATES[words[-1]]
     return SLOTS.get(".".join(words[-2:])) or SLOTS.get(words[-1])
 
 
@@ -73,6 +80,9 @@ class Adapter:
 def adapt_modules(model, adapter):
     """With PEFT; the modules' pairs are made those of the adapter."""
     from peft import LoraConfig, get_peft_model
+    for name, x in model.named_modules():
+        if type(x).__name__ == "KimiLinearDeltaAttention":
+            in_states.update(f"{name}.{n}" for n, y in x.named_modules() if n.split(".")[-1] in OF_STATES)
     modules = [n for n, x in model.named_modules()
                if type(x).__name__ in ("Linear", "Conv1D") and slot_of(n) and
                re.search(r"\.(layers|h)\.\d+\.|per_layer_model", n)]

@@ -22,7 +22,8 @@ from transformers.utils import logging
 
 HERE = Path(__file__).resolve().parent
 NAMES = ["llama", "gpt-neox", "gpt2", "qwen2", "qwen3", "gemma2", "mixtral", "glm4.5", "gpt-oss", "mamba",
-         "falcon-mamba", "mamba2", "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "gemma4", "llama4", "falcon-h1", "gemma4-e2b"]
+         "falcon-mamba", "mamba2", "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "gemma4", "llama4", "falcon-h1", "gemma4-e2b",
+         "kimi-linear"]
 STARTS, KEPT = [0, 20, 45], 250
 
 
