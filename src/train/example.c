@@ -284,6 +284,7 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     for (uint32_t i = 0; i <= layers; i++) x->kept[i].x = example_room(x, x->rows * x->hidden);
     attend_lay_out_lent(x);
     inputs_lay_out(x);
+    indexer_lay_out(x);
     size_t shared = x->used, end = shared;
     for (uint32_t i = 0; i < layers; i++) {
         x->used = i < x->again ? shared : end;

@@ -68,6 +68,7 @@ struct kept {
     struct joint input_joint;
     struct kept_input input;
     struct lent lent;                   // not NULL: somebody borrows
+    uint32_t *chosen;                   // by the layer\'s indexer, choice_words() of each row; NULL: all are seen
     float *scaled;                      // what attention beside a state reads (NULL: the same as the state)
     float *q_low, *q_each;              // of latent attention, behind its norm, and what q_b gave (if it is trained)
     float *q_in, *k_in, *v_in;          // in front of norms of heads; what is behind them where there are none
@@ -191,6 +192,12 @@ bool both_back(struct example *x, uint32_t layer, const float *in, const float *
 // What layers lend, which stays while others are computed again; and their gradients, zeros.
 void attend_lay_out_lent(struct example *x);
 void attend_clear_lent(const struct example *x);
+
+// What indexers choose, which stays, too: a layer's own, from its input and the narrow vector that queries come from;
+// and what a layer attends to, NULL if that is all.
+void indexer_lay_out(struct example *x);
+bool indexer_run(struct example *x, uint32_t layer, const float *in, const float *low);
+const uint32_t *indexer_chosen(const struct example *x, uint32_t layer);
 
 // Per-layer inputs: all of them, from what the first layer reads, and the way back from their gradients to w->dx; and a
 // layer's part, which reads the stream `late`, whose gradient is w->dx.

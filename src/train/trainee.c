@@ -86,17 +86,6 @@ static bool refuse(const struct model *m, const char *what, gyr_error *e) {
     return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train models with %s", m->checkpoint->path, what);
 }
 
-static bool check_layer(const struct model *m, const struct layer *l, gyr_error *e) {
-    const struct layer_plan *p = &l->plan;
-    const struct {
-        bool is;
-        const char *what;
-    } tries[] = {{p->indexed, "positions that are chosen"}, {p->norms_joined, "norms of the stream behind branches"}};
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
-        if (tries[i].is) return refuse(m, tries[i].what, e);
-    return true;
-}
-
 static bool check_model(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
     const struct {
@@ -110,7 +99,7 @@ static bool check_model(const struct model *m, gyr_error *e) {
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return refuse(m, tries[i].what, e);
     for (uint32_t i = 0; i < h->layers; i++)
-        if (!check_layer(m, &m->layers[i], e)) return false;
+        if (m->layers[i].plan.norms_joined) return refuse(m, "norms of the stream behind branches", e);
     return true;
 }
 
@@ -202,6 +191,7 @@ static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
     l->expert = read_norm(r, &of->expert_norm, 1, 1);
     l->expert_post = read_norm(r, &of->expert_post_norm, 1, 1);
     l->dense_post = read_norm(r, &of->dense_post_norm, 1, 1);
+    l->index = read_norm(r, &of->index_norm, 1, 1);
     l->input_post = read_norm(r, &of->input_post_norm, 1, 1);
     if (of->plan.attends) read_head_norms(r, l);
     if (of->plan.recurs) read_state(r, &l->state, &of->state);

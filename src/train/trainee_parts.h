@@ -27,6 +27,7 @@ struct host_layer {
     uint32_t lender; // whose keys and values it reads: its own, or an earlier layer's
     bool lends;
     struct host_norm attn, attn_post, mlp, mlp_post, q, k, v;
+    struct host_norm index;                                   // of an indexer's keys
     struct host_norm input_post;                              // of what comes of per-layer inputs
     struct host_norm router, expert, expert_post, dense_post; // of experts beside an MLP
     float *sinks, *shift, *expert_scale;                      // of attention; of the choice of experts, and of each

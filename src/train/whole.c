@@ -205,20 +205,25 @@ static bool take_state(struct whole *w, uint32_t i, struct host_state *s, gyr_er
     return true;
 }
 
-// What files have of a layer that reads another's keys and values, and nobody reads: it stays as it is.
-static void pass_over(struct whole *w, uint32_t i) {
-    static const enum role unread[] = {ROLE_K, ROLE_V, ROLE_K_NORM};
+// What has no gradient and stays as it is: in a layer that reads another's keys and values what files have of its own,
+// which nobody reads; and indexers.
+static void pass_over(struct whole *w, uint32_t i, const struct layer_plan *plan) {
+    static const enum role roles[] = {ROLE_K,       ROLE_V,          ROLE_K_NORM,      ROLE_INDEX_Q,
+                                      ROLE_INDEX_K, ROLE_INDEX_NORM, ROLE_INDEX_WEIGHT};
+    size_t first = plan->borrows ? 0 : 3, end = plan->indexes ? sizeof roles / sizeof *roles : 3;
     char name[128];
-    for (size_t k = 0; k < sizeof unread / sizeof *unread; k++) {
-        struct whole_part *p = part_of(w, (struct place){unread[k], PART_WEIGHT, i, 0}, name);
-        if (p) p->used = true, p->matrix = false;
-    }
+    for (size_t k = first; k < end; k++)
+        for (int bias = 0; bias < 2; bias++) {
+            struct place at = {roles[k], bias ? PART_BIAS : PART_WEIGHT, i, 0};
+            struct whole_part *p = part_of(w, at, name);
+            if (p) p->used = true, p->matrix = false;
+        }
 }
 
 static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error *e) {
     struct host_layer *l = &t->layers[i];
     bool latent = l->l->plan.latent && l->l->plan.attends;
-    if (l->l->plan.borrows) pass_over(w, i);
+    pass_over(w, i, &l->l->plan);
     const struct {
         enum role role;
         struct host_norm *norm;

@@ -147,9 +147,12 @@ static bool example(struct bench *b, float *into, double *loss) {
     return ok;
 }
 
-// Of the largest number of a matrix. Rounding of Gemma 4 E's keys, which several layers share and no scale makes
-// smaller, goes further: PyTorch's own single precision is 0.8e-4 away there.
-static float tolerance(const char *name) { return strcmp(name, "gemma4-e2b") ? 1e-4f : 2e-4f; }
+// Of the largest number of a matrix. Rounding goes further in two: in Gemma 4 E, where several layers share keys that
+// no scale makes smaller (1.5e-4, where PyTorch's own single precision is 0.8e-4 away), and in an expert of GLM 5.2
+// that few rows chose (1.2e-4, and 0.4e-4).
+static float tolerance(const char *name) {
+    return strcmp(name, "gemma4-e2b") && strcmp(name, "glm5.2") ? 1e-4f : 2e-4f;
+}
 
 // One matrix of the golden with ours.
 static void compare(const struct bench *b, const struct drawn_tensor *t, const float *want, float within) {
@@ -223,6 +226,7 @@ FAMILIES(other_positions, "gpt2", "smollm3")
 FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "gemma4-moe")
 
 FAMILIES(latent_attention, "deepseek-v2", "deepseek-v3")
+FAMILIES(chosen_positions, "deepseek-v3.2", "glm5.2")
 FAMILIES(states, "mamba", "falcon-mamba", "mamba2-groups", "qwen3.5", "falcon-h1", "kimi-linear")
 
 // Two answers to the first half of the text: its second half, and the same backwards.
@@ -288,10 +292,10 @@ static double loss_of_logits(void) {
 
 static void other_models_lose_what_they_should(void) {
     static const char *const names[] = {
-        "baichuan-13b", "baichuan2",  "cohere2",      "exaone4",       "gemma", "glm4",
-        "internlm2",    "minicpm",    "mistral",      "nemotron",      "olmoe", "deepseek-v2-lite",
-        "kimi-k2",      "qwen3-next", "qwen3.5-moe",  "mamba2",        "phi2",  "qwen2-yarn",
-        "qwen3-moe",    "starcoder2", "stablelm-12b", "gemma4-unified"};
+        "baichuan-13b", "baichuan2",  "cohere2",      "exaone4",        "gemma", "glm4",
+        "internlm2",    "minicpm",    "mistral",      "nemotron",       "olmoe", "deepseek-v2-lite",
+        "kimi-k2",      "qwen3-next", "qwen3.5-moe",  "mamba2",         "phi2",  "qwen2-yarn",
+        "qwen3-moe",    "starcoder2", "stablelm-12b", "gemma4-unified", "glm5"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct bench b;
         double loss = 0, want;
@@ -410,29 +414,45 @@ static void what_is_trained_comes_back(void) {
     static const struct {
         const char *name;
         bool modules; // PEFT has some for each expert
-    } tries[] = {{"falcon-h1", true}, {"gemma4-moe", false}, {"gemma4-e2b", true}, {"kimi-linear", true}};
+    } tries[] = {{"falcon-h1", true},   {"gemma4-moe", false},   {"gemma4-e2b", true},
+                 {"kimi-linear", true}, {"deepseek-v3.2", true}, {"glm5.2", true}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         comes_back(tries[i].name, false, !tries[i].modules);
         comes_back(tries[i].name, true, true);
     }
 }
 
-static void what_has_no_gradient_is_named(void) {
-    static const struct { const char *family, *why; } tries[] = {{"deepseek-v3.2", "positions that are chosen"}};
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
-        struct bench b = {0};
-        REQUIRE(drawn_load(&base, tries[i].family) && drawn_write_gguf(&base, file_of("model.gguf"), &b.e));
-        b.c = checkpoint_open(file_of("model.gguf"), &b.e);
-        b.d = b.c ? device_cpu(1, NULL, &b.e) : NULL;
-        b.m = b.d ? model_new(b.c, b.d, &b.e) : NULL;
-        REQUIRE(b.m);
-        CHECK(!trainee_new(b.m, 1, &b.e));
-        CHECK_INT(b.e.status, GYR_UNSUPPORTED);
-        if (!strstr(b.e.message, tries[i].why)) printf("  %s\n", b.e.message);
-        CHECK(strstr(b.e.message, tries[i].why));
-        close_bench(&b);
-        drawn_free(&base);
+// An encoder of tools/goldens/embeddings.py, without what its folder has beside the model.
+static bool load_encoder(const char *path) {
+    static const char *const beside[] = {"file ", "lengths ", "gguf_kind "};
+    static char line[DRAWN_LINE];
+    size_t filled = 0;
+    FILE *f = fopen(test_data(path), "r");
+    bool ok = f;
+    base = (struct drawn){0};
+    while (ok && fgets(line, DRAWN_LINE, f)) {
+        bool other = false;
+        for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+            other |= !strncmp(line, beside[i], strlen(beside[i]));
+        line[strcspn(line, "\n")] = 0;
+        ok = other || drawn_line(&base, line, &filled);
     }
+    if (f) fclose(f);
+    return ok;
+}
+
+static void what_has_no_gradient_is_named(void) {
+    struct bench b = {0};
+    REQUIRE(load_encoder("embeddings/embedding-gemma.txt") && drawn_write_gguf(&base, file_of("model.gguf"), &b.e));
+    b.c = checkpoint_open(file_of("model.gguf"), &b.e);
+    b.d = b.c ? device_cpu(1, NULL, &b.e) : NULL;
+    b.m = b.d ? model_new(b.c, b.d, &b.e) : NULL;
+    REQUIRE(b.m);
+    CHECK(!trainee_new(b.m, 1, &b.e));
+    CHECK_INT(b.e.status, GYR_UNSUPPORTED);
+    CHECK(strstr(b.e.message, "gyr does not train models with tokens that see those behind them"));
+    close_bench(&b);
+    drawn_free(&base);
 }
 
 int main(void) {
@@ -447,6 +467,7 @@ int main(void) {
     RUN(other_positions);
     RUN(experts);
     RUN(latent_attention);
+    RUN(chosen_positions);
     RUN(states);
     if (!other_device()) {
         RUN(pairs_of_answers);

@@ -380,6 +380,62 @@ static void recurrences(void) {
     }
 }
 
+enum { CHOSEN = 70, CHOSEN_HEADS = 4, CHOSEN_DIM = 8 };
+
+struct chosen {
+    uint32_t bits[CHOSEN * 3];
+    float y[CHOSEN * 32], dq[CHOSEN * 32], dk[CHOSEN * 8], dv[CHOSEN * 8];
+};
+
+static bool choose(unsigned threads, struct chosen *g) {
+    struct choice_op o = {pool_new(threads, NULL), CHOSEN, 3, 6, 11, 0x1.a20bd8p-2f}; // 1 / sqrt(6)
+    struct attention_op a = {.pool = o.pool,
+                             .rows = CHOSEN,
+                             .heads = CHOSEN_HEADS,
+                             .kv_heads = 1,
+                             .dim = CHOSEN_DIM,
+                             .scale = 0x1.6a09e6p-2f,
+                             .chosen = g->bits,
+                             .words = choice_words(CHOSEN)};
+    static float saved[CHOSEN * CHOSEN_HEADS];
+    const float *q = get("chosen.q", CHOSEN * 32), *k = get("chosen.k", CHOSEN * 8), *v = get("chosen.v", CHOSEN * 8);
+    bool ok = o.pool &&
+              choice_forward(&o, get("chosen.index_q", CHOSEN * 18), get("chosen.index_key", CHOSEN * 6),
+                             get("chosen.weight", CHOSEN * 3), g->bits, a.words, NULL) &&
+              attention_forward(&a, q, k, v, g->y, saved, NULL) &&
+              attention_backward(&a, q, k, v, g->y, saved, get("chosen.dy", CHOSEN * 32), g->dq, g->dk, g->dv, NULL);
+    pool_free(o.pool);
+    return ok;
+}
+
+static void chosen_positions(void) {
+    static struct chosen one, three;
+    const float *seen = get("chosen.seen", CHOSEN * CHOSEN);
+    int wrong = 0;
+    CHECK_INT(choice_words(CHOSEN), 3);
+    REQUIRE(choose(1, &one) && choose(3, &three));
+    for (size_t t = 0; t < CHOSEN; t++)
+        for (size_t s = 0; s < CHOSEN; s++)
+            wrong += (one.bits[t * 3 + s / 32] >> s % 32 & 1) != (seen[t * CHOSEN + s] > 0);
+    CHECK_INT(wrong, 0);
+    near("chosen.y", one.y, CHOSEN * 32);
+    near("chosen.dq", one.dq, CHOSEN * 32);
+    near("chosen.dk", one.dk, CHOSEN * 8);
+    near("chosen.dv", one.dv, CHOSEN * 8);
+    CHECK(!memcmp(&one, &three, sizeof one));
+}
+
+// The earlier of equal scores; what is no number is the greatest.
+static void equal_scores(void) {
+    float q[5] = {1, 1, 1, 1, 1}, key[5] = {0, 3, NAN, 3, 3}, weight[5] = {-1, 1, 1, 1, 1};
+    uint32_t bits[5];
+    struct choice_op o = {pool_new(1, NULL), 5, 1, 1, 2, 1};
+    REQUIRE(o.pool && choice_forward(&o, q, key, weight, bits, 1, NULL));
+    static const uint32_t want[] = {1, 3, 6, 6, 6};
+    for (int t = 0; t < 5; t++) CHECK_INT(bits[t], want[t]);
+    pool_free(o.pool);
+}
+
 static void orthogonal_steps(void) {
     for (size_t tall = 0; tall < 2; tall++) {
         const char *c = tall ? "muon-tall" : "muon-wide";
@@ -434,6 +490,8 @@ int main(void) {
     RUN(orthogonal_steps);
     RUN(convolutions);
     RUN(recurrences);
+    RUN(chosen_positions);
+    RUN(equal_scores);
     RUN(sums_are_a_tree_of_the_number);
     free(golden.all);
     return test_end();

@@ -280,6 +280,26 @@ def each_recurrence():
         dquery=query.grad, ddt=dt.grad, da=a.grad, ddt_bias=dt_bias.grad, dskip=np.zeros(heads * size), dbeta=beta.grad)
 
 
+def chosen():
+    """Attention to the positions of the highest scores of an indexer, which has no gradient; of equal ones the earlier."""
+    rows, heads, dim, most, small, wide = 70, 4, 8, 11, 3, 6
+    q, k, v, dy = draw(rows, heads, dim), draw(rows, 1, dim), draw(rows, 1, dim), draw(rows, heads, dim)
+    index_q, index_key, weight = draw(rows, small, wide), draw(rows, wide), draw(rows, small)
+    with torch.no_grad():
+        index_key[20:30] = index_key[5]
+        scores = torch.relu(torch.einsum("thd,sd->ths", index_q, index_key) * wide ** -0.5)
+        scores = torch.einsum("ths,th->ts", scores, weight)
+    seen = torch.zeros(rows, rows, dtype=torch.bool)
+    for t in range(rows):
+        seen[t, sorted(range(t + 1), key=lambda s: (-round(scores[t, s].item(), 9), s))[:most]] = True
+    weights = torch.softmax((torch.einsum("thd,shd->hts", q, k.expand(-1, heads, -1)) * dim ** -0.5).masked_fill(
+        ~seen, -torch.inf), -1)
+    y = torch.einsum("hts,shd->thd", weights, v.expand(-1, heads, -1))
+    y.backward(dy)
+    put("chosen", q=q, k=k, v=v, dy=dy, y=y, dq=q.grad, dk=k.grad, dv=v.grad, index_q=index_q, index_key=index_key,
+        weight=weight, seen=seen.float())
+
+
 def main():
     norms()
     linear()
@@ -294,6 +314,7 @@ def main():
     muon()
     recurrences()
     each_recurrence()
+    chosen()
     OUT.mkdir(exist_ok=True)
     (OUT / "ops.txt").write_text("\n".join(lines) + "\n")
     (OUT / "ops.bin").write_bytes(b"".join(data))

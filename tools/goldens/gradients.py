@@ -41,7 +41,7 @@ SLOTS = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "out", "gate_pro
 NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "gemma4", "granite", "smollm3",
          "command-r+", "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba", "falcon-mamba",
          "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "falcon-h1",
-         "gemma4-moe", "gemma4-e2b", "kimi-linear"]
+         "gemma4-moe", "gemma4-e2b", "kimi-linear", "deepseek-v3.2", "glm5.2"]
 
 
 OF_STATES = {"q_proj": "state_q", "k_proj": "state_k", "v_proj": "state_in", "o_proj": "state_out", "f_a_proj": "state_low",
