@@ -156,6 +156,14 @@ float adapter_multiplier(const struct model *m, enum role role) {
     }
 }
 
+// Queries of latent attention that come straight from the input are called otherwise.
+bool adapter_name(const struct model *m, const struct family *f, enum checkpoint_source to, struct place at,
+                  char name[128]) {
+    const struct layer *l = &m->layers[at.layer];
+    bool straight = at.role == ROLE_Q && l->plan.latent && !l->q_a.w.rows;
+    return (straight ? family_last_name : family_name)(f, to, at, name);
+}
+
 bool adapter_multiplies(const struct model *m) {
     for (size_t i = 0; i < adapt_roles_n; i++)
         if (adapter_multiplier(m, adapt_roles[i]) != 1) return true;

@@ -126,7 +126,8 @@ static bool is_unclear(const struct save *s, struct place at, const char *name) 
     char other[128];
     for (size_t i = 0; s->to == CHECKPOINT_HF && s->m->checkpoint->source == CHECKPOINT_GGUF && (f = family_row(i));
          i++)
-        if (!strcmp(f->architecture, own->architecture) && family_name(f, s->to, at, other) && strcmp(other, name))
+        if (!strcmp(f->architecture, own->architecture) && adapter_name(s->m, f, s->to, at, other) &&
+            strcmp(other, name))
             return !fail(
                 s->e, GYR_UNSUPPORTED,
                 "%s: the model's file does not say whether %.100s is called so in PEFT; write GGUF, or take the "
@@ -167,7 +168,7 @@ static bool add(struct save *s, struct matrix *x, size_t cols, size_t experts) {
     if (!has_modules(s, x)) return false;
     if (!ARRAY_GROW(s->list, s->n, s->room)) return fail_memory(s->e, s->path);
     x->at.index = first;
-    family_name(s->m->family, s->to, x->at, name);
+    adapter_name(s->m, s->m->family, s->to, x->at, name);
     if (is_unclear(s, x->at, name)) return false;
     m.a = calloc(experts * m.rank * cols, sizeof *m.a);
     m.b = calloc(experts * m.rank * x->rows, sizeof *m.b);

@@ -2,6 +2,7 @@
 #include "train/tune.h"
 
 #include "base/buf.h"
+#include "model/adapter.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +27,11 @@ static bool named(const struct tune_targets *t, uint32_t layer, unsigned slot) {
 // The last part of what PEFT calls a slot's module; "" if it has no name.
 static void module_of(const struct tune_targets *t, unsigned slot, char word[128]) {
     char name[128];
+    uint32_t layer = 0;
+    while (layer + 1 < t->m->h.layers && !named(t, layer, slot)) layer++;
     *word = 0;
-    if (!family_name(t->m->family, CHECKPOINT_HF, (struct place){slot_role(slot), PART_WEIGHT, 0, 0}, name)) return;
+    struct place at = {slot_role(slot), PART_WEIGHT, layer, 0};
+    if (!adapter_name(t->m, t->m->family, CHECKPOINT_HF, at, name)) return;
     char *end = strstr(name, ".weight");
     if (end) *end = 0;
     const char *dot = strrchr(name, '.');

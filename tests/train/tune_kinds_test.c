@@ -246,6 +246,21 @@ static void states_are_learned(void) {
     unlink(file_of("state.gguf"));
 }
 
+// Queries of latent attention that come straight from the input have another name than those that do not.
+static void straight_queries_have_their_name(void) {
+    gyr_error e = {0};
+    REQUIRE(open_again("deepseek-v2-lite"));
+    CHECK(numbers_of("q_proj", &e) > 0);
+    CHECK_INT(numbers_of("q_b_proj", &e), 0);
+    gyr_tune_options o = options_of(file_of("straight.gguf"), NULL);
+    o.targets = "q_proj";
+    o.epochs = 1;
+    REQUIRE(train(&o, &e) == GYR_OK);
+    size_t n = read_bytes(file_of("straight.gguf"), other);
+    CHECK(memmem(other, n, "blk.0.attn_q.weight.lora_a", 26) && !memmem(other, n, "attn_q_b", 8));
+    unlink(file_of("straight.gguf"));
+}
+
 // A dense model, in PEFT's folder.
 static void roots_of_ranks_are_told(void) {
     struct watch w = {0};
@@ -279,6 +294,7 @@ int main(void) {
     RUN(targets_are_words);
     RUN(muon_learns_too);
     RUN(states_are_learned);
+    RUN(straight_queries_have_their_name);
     RUN(roots_of_ranks_are_told);
     gyr_model_close(model);
     const char *files[] = {"chats.jsonl", "model.gguf", "first.gguf", "threads.gguf", "kills.gguf", "muon.gguf"};
