@@ -235,7 +235,7 @@ static bool suits(const struct save *s) {
     const struct model *m = s->m;
     if (m->family->scale.gguf_multiplied && s->to != m->checkpoint->source)
         return fail(s->e, GYR_UNSUPPORTED, "%s: models of the %s have other weights in that format; write %s", s->path,
-                    m->family->kind, s->to == CHECKPOINT_GGUF ? "a folder" : "GGUF");
+                    m->family->kind, s->to == CHECKPOINT_GGUF ? "a folder" : "a file whose name ends in .gguf");
     return s->a->scaling.rank || !adapter_multiplies(m) ||
            fail(s->e, GYR_UNSUPPORTED, "%s: gyr writes no adapters that it has read for models of the %s", s->path,
                 m->family->kind);

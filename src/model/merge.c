@@ -15,10 +15,11 @@ struct merge {
 };
 
 // A family that multiplies what some matrices give does so behind the adapter, too, and its GGUF files have the factors
-// in their weights.
+// in their weights: what is added to these is for them.
 static bool suits(const struct merge *m, gyr_error *e) {
     const struct model *model = m->model;
-    bool multiplies = model->family->scale.gguf_multiplied || adapter_multiplies(model);
+    bool gguf = m->c->source == CHECKPOINT_GGUF;
+    bool multiplies = (model->family->scale.gguf_multiplied && !gguf) || adapter_multiplies(model);
     return !multiplies || fail(e, GYR_UNSUPPORTED, "%s: gyr merges nothing into models of the %s; merge it with PEFT",
                                m->path, model->family->kind);
 }

@@ -78,13 +78,24 @@ static bool has(const struct tune_targets *t, unsigned slot) {
 // Slots of the first expert stand for those of all.
 enum { KINDS = SLOTS + 3 };
 
+// Slots of different kinds of layers may have one module's name.
+static bool is_first(const struct tune_targets *t, unsigned slot, const char *module) {
+    char other[128];
+    for (unsigned s = 0; s < slot; s++) {
+        if (!has(t, s)) continue;
+        module_of(t, s, other);
+        if (!strcmp(module, other)) return false;
+    }
+    return true;
+}
+
 static bool unknown(const struct tune_targets *t, const char *word, size_t n, gyr_error *e) {
     struct buf b = {0};
     char module[128];
     for (unsigned s = 0; s < KINDS && s < trainee_slots(t->t); s++) {
         if (!has(t, s)) continue;
         module_of(t, s, module);
-        if (*module) buf_printf(&b, ", %s", module);
+        if (*module && is_first(t, s, module)) buf_printf(&b, ", %s", module);
     }
     fail(e, GYR_USAGE, "targets: '%.*s' is nothing that this model has; name some of all-linear, attention, mlp%s%s%s",
          (int)(n > 40 ? 40 : n), word, t->m->h.state_layers ? ", state" : "", t->m->h.experts ? ", experts" : "",

@@ -347,11 +347,12 @@ static bool write_adapter(struct bench *b, const char *path, float scale) {
     return ok;
 }
 
+// adapter NULL: without one.
 static double loss_of_session(const char *model, const char *adapter) {
     gyr_error e = {0};
     gyr_model *m = gyr_model_open(model, &(gyr_model_options){.threads = 1}, &e);
-    gyr_adapter *a = m ? gyr_adapter_open(m, adapter, &e) : NULL;
-    gyr_session *s = a ? gyr_session_new(m, &(gyr_session_options){.adapter = a}, &e) : NULL;
+    gyr_adapter *a = m && adapter ? gyr_adapter_open(m, adapter, &e) : NULL;
+    gyr_session *s = m && (a || !adapter) ? gyr_session_new(m, &(gyr_session_options){.adapter = a}, &e) : NULL;
     double loss = 0;
     for (int i = 0; s && i + 1 < base.text_n; i++) {
         double sum = 0;
@@ -380,7 +381,12 @@ static void on_threads(const char *model, float scale, double loss) {
     }
 }
 
-// What is trained, written for PEFT or as GGUF, gives in a session what it gave in training.
+static void same_loss(const char *name, double loss, double there) {
+    if (!(fabs(loss - there) < 1e-5 * loss)) printf("  %s: %.8g in training, %.8g in a session\n", name, loss, there);
+    CHECK(fabs(loss - there) < 1e-5 * loss);
+}
+
+// What is trained, written for PEFT or as GGUF, gives in a session what it gave in training; merged, too.
 static void comes_back(const char *name, bool gguf, bool adapter_gguf) {
     struct bench b;
     double loss = 0;
@@ -396,9 +402,15 @@ static void comes_back(const char *name, bool gguf, bool adapter_gguf) {
     adapt(&b, scale);
     REQUIRE(example(&b, gradients, &loss) && write_adapter(&b, adapter, scale));
     on_threads(model, scale, loss);
-    double there = loss_of_session(model, adapter);
-    if (!(fabs(loss - there) < 1e-5 * loss)) printf("  %s: %.8g in training, %.8g in a session\n", name, loss, there);
-    CHECK(fabs(loss - there) < 1e-5 * loss);
+    same_loss(name, loss, loss_of_session(model, adapter));
+    if (gguf) {
+        gyr_error e = {0};
+        gyr_quantize_options o = {.input = model, .output = file_of("merged.gguf"), .adapter = adapter};
+        CHECK_INT(gyr_quantize(&o, &e), GYR_OK);
+        if (e.status) printf("  %s\n", e.message);
+        same_loss(name, loss, loss_of_session(file_of("merged.gguf"), NULL));
+        unlink(file_of("merged.gguf"));
+    }
     close_bench(&b);
     drawn_free(&base);
     drawn_free(&adapter_of);
