@@ -80,11 +80,11 @@ static bool score_block(const struct way *w, size_t t, size_t n, float *dot, flo
                            .w = w->turned,
                            .w_step = w->all,
                            .y = dot,
+                           .fresh = true,
                            .y_row = w->all,
                            .n = o->dim,
                            .rows = n,
                            .cols = wide};
-        memset(dot, 0, n * w->all * sizeof *dot);
         if (!product_add(w->g, &p)) return false;
         for (size_t r = 0; r < n; r++)
             add_head(o, t + r + 1, w->weight[(t + r) * o->heads + h], dot + r * w->all, score + r * w->all);
@@ -110,8 +110,7 @@ bool choice_forward(const struct choice_op *o, const float *q, const float *key,
     float *turned = calloc(o->dim * all + 1, sizeof *turned);
     struct way w = {o, host_gradients_here(), q, weight, turned, all, chosen, words, false};
     if (!turned) return fail_memory(e, "training");
-    for (size_t t = 0; t < o->rows; t++)
-        for (size_t i = 0; i < o->dim; i++) turned[i * all + t] = key[t * o->dim + i];
+    turn_words(key, o->dim, o->rows, o->dim, turned, all);
     pool_run(o->pool, (o->rows + BLOCK - 1) / BLOCK, block_task, &w);
     free(turned);
     return !atomic_load(&w.failed) || fail_memory(e, "training");

@@ -102,7 +102,7 @@ static bool layer(struct example *x, uint32_t i, struct scratch *w) {
     if (feeds && !feed(x, i, k->normed_mlp, w, branch)) return false;
     if (feeds) join(x, &l->mlp_post, &k->mlp_joint, branch, between, next);
     if (has_input(l)) {
-        if (!input_run(x, i, w, branch)) return false;
+        if (!input_run(x, i, branch)) return false;
         join(x, &l->input_post, &k->input_joint, branch, k->late, end);
     }
     step_scale(x, l->l->scale, end, end, x->rows * x->hidden);

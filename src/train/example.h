@@ -68,7 +68,7 @@ struct kept {
     struct joint input_joint;
     struct kept_input input;
     struct lent lent;                   // not NULL: somebody borrows
-    uint32_t *chosen;                   // by the layer\'s indexer, choice_words() of each row; NULL: all are seen
+    uint32_t *chosen;                   // by the layer's indexer, choice_words() of each row; NULL: all are seen
     float *scaled;                      // what attention beside a state reads (NULL: the same as the state)
     float *q_low, *q_each;              // of latent attention, behind its norm, and what q_b gave (if it is trained)
     float *q_in, *k_in, *v_in;          // in front of norms of heads; what is behind them where there are none
@@ -206,7 +206,7 @@ bool inputs_run(struct example *x, const int32_t *ids, struct scratch *w);
 bool inputs_back(struct example *x, const int32_t *ids, struct scratch *w);
 size_t inputs_widest(const struct example *x);
 void input_lay_out(struct example *x, uint32_t layer);
-bool input_run(struct example *x, uint32_t layer, struct scratch *w, float *out);
+bool input_run(struct example *x, uint32_t layer, float *out);
 bool input_back(struct example *x, uint32_t layer, const float *dout, struct scratch *w);
 
 void feed_lay_out(struct example *x, uint32_t layer);

@@ -67,10 +67,9 @@ void input_lay_out(struct example *x, uint32_t i) {
     k->inner = example_room(x, n);
 }
 
-bool input_run(struct example *x, uint32_t i, struct scratch *w, float *out) {
+bool input_run(struct example *x, uint32_t i, float *out) {
     struct kept_input *k = &x->kept[i].input;
     size_t width = width_of(x), all = inputs_widest(x);
-    (void)w;
     for (size_t r = 0; r < x->rows; r++)
         memcpy(k->own + r * width, x->inputs + r * all + i * width, width * sizeof *k->own);
     if (!step_map(x, i, SLOT_INPUT_GATE, x->kept[i].late, k->gate)) return false;
