@@ -44,8 +44,14 @@ struct spot adapt_spot(const struct model *m, const struct layer_plan *p, const 
 extern const enum role adapt_roles[];
 extern const size_t adapt_roles_n;
 
-// The linear map that a layer has for a role; expert `index`'s where it is one of experts. NULL: it has none.
-struct linear *adapt_linear(const struct layer *l, const struct hyperparameters *h, enum role role, uint32_t index);
+// The linear map that a layer has for a role; expert `index`'s where it is one of experts. NULL: it has none. The
+// projection of per-layer inputs, which all layers have together, is the first one's.
+struct linear *adapt_linear(const struct model *m, const struct layer *l, enum role role, uint32_t index);
+
+// Where a matrix of that name is. Families whose layers take turns may have one name for what is attention's in some
+// layers, and a state's in others.
+bool adapt_place(const struct model *m, const struct family *f, enum checkpoint_source source, const char *name,
+                 struct place *at);
 
 // Whether it is of one expert among several.
 bool adapt_of_experts(enum role role);
@@ -55,8 +61,5 @@ bool adapt_of_state(enum role role);
 
 // How many gates there are in a matrix that holds them and what they gate.
 size_t adapt_wide(const struct model *m, const struct layer *l, enum role role);
-
-// The scale that a family multiplies what a matrix gives by, and that its adapter's part is multiplied by, too.
-float adapt_multiplier(const struct model *m, enum role role);
 
 #endif

@@ -44,7 +44,7 @@ static struct spot spot_of(const struct binding *b, const struct target *t, size
 // ------------------------------------------------------------------------------------------------- shapes
 
 static size_t rows_of(const struct model *m, const struct layer *l, const struct target *t) {
-    const struct linear *own = adapt_linear(l, &m->h, t->at.role, t->at.index);
+    const struct linear *own = adapt_linear(m, l, t->at.role, t->at.index);
     size_t q = (size_t)m->h.heads * l->plan.heads.head_dim * (l->plan.gates_heads ? 2 : 1);
     size_t kv = (size_t)l->plan.heads.kv_heads * l->plan.heads.head_dim;
     switch (t->at.role) {
@@ -62,11 +62,12 @@ static size_t rows_of(const struct model *m, const struct layer *l, const struct
 }
 
 static const struct linear *linear_of(const struct binding *b, const struct target *t, struct spot s) {
-    return adapt_linear(&b->m->layers[t->at.layer], &b->m->h, s.role, t->at.index);
+    return adapt_linear(b->m, &b->m->layers[t->at.layer], s.role, t->at.index);
 }
 
 // Of a model that is cut by layers, others have what this rank has not.
 static bool is_here(const struct model *m, const struct place *at) {
+    if (at->role == ROLE_INPUT_PROJECT) return m->begins;
     return at->role == ROLE_OUTPUT ? m->gives : at->layer >= m->first && at->layer < m->end;
 }
 
@@ -111,11 +112,10 @@ static bool check_target(const struct binding *b, struct target *t) {
 static bool find_place(const struct binding *b, const char *name, struct place *at) {
     const struct family *own = b->m->family, *f;
     enum checkpoint_source from = b->f->c->source;
-    if (family_place(own, from, name, adapt_roles, adapt_roles_n, at)) return true;
+    if (adapt_place(b->m, own, from, name, at)) return true;
     for (size_t i = 0; from != b->m->checkpoint->source && from == CHECKPOINT_HF && (f = family_row(i)); i++)
         if (!strcmp(f->architecture, own->architecture) && f->rope.hf_pairs == own->rope.hf_pairs &&
-            f->attention.hf_grouped == own->attention.hf_grouped &&
-            family_place(f, from, name, adapt_roles, adapt_roles_n, at))
+            f->attention.hf_grouped == own->attention.hf_grouped && adapt_place(b->m, f, from, name, at))
             return true;
     return false;
 }
@@ -163,7 +163,7 @@ static void add_numbers(const struct binding *b, const struct target *t, const s
         float *row = out + s.row * all, by = (float)p->scale;
         tensor_decode(p->b, (expert * rows + r) * rank, rank, row);
         // The part that a row is of tells its multiplier, also where the model has it in one matrix with others.
-        by *= of ? adapt_multiplier(b->m, s.role) : 1;
+        by *= of ? adapter_multiplier(b->m, s.role) : 1;
         for (size_t k = 0; k < rank; k++) row[k] *= by;
     }
 }

@@ -14,7 +14,18 @@ struct adapter;
 struct adapter *adapter_bind(const struct adapter_file *f, const struct model *m, gyr_error *e);
 void adapter_free(struct adapter *a);
 
-// What training made of a linear map: a [rank][cols], b [rows][rank].
+// The scale that a family multiplies what a matrix gives by, and that its adapter's part is multiplied by, too.
+float adapter_multiplier(const struct model *m, enum role role);
+
+// Whether there is such a scale that is not 1.
+bool adapter_multiplies(const struct model *m);
+
+// What a family `f` of the model's architecture calls a matrix of the model in either format; false if it has no name
+// there.
+bool adapter_name(const struct model *m, const struct family *f, enum checkpoint_source to, struct place at,
+                  char name[128]);
+
+// What training made of a linear map: a [rank][cols], b [rows][rank], without multipliers.
 struct adapter_pair_made {
     uint32_t number; // of the linear map
     size_t rank;

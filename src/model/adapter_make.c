@@ -10,7 +10,7 @@ static const struct weight **numbered(const struct model *m) {
     for (uint32_t i = 0; all && i < m->h.layers; i++)
         for (size_t r = 0; r < adapt_roles_n; r++)
             for (uint32_t x = 0; !x || (adapt_of_experts(adapt_roles[r]) && x < m->h.experts); x++) {
-                const struct linear *l = adapt_linear(&m->layers[i], &m->h, adapt_roles[r], x);
+                const struct linear *l = adapt_linear(m, &m->layers[i], adapt_roles[r], x);
                 if (l) all[l->number] = &l->w;
             }
     return all;

@@ -27,17 +27,24 @@ const enum role adapt_roles[] = {
     ROLE_Q_A,
     ROLE_KV_A,
     ROLE_STATE_IN,
+    ROLE_STATE_Q,
+    ROLE_STATE_K,
+    ROLE_STATE_LOW,
+    ROLE_STATE_GATE_LOW,
     ROLE_STATE_X,
     ROLE_STATE_DT,
     ROLE_STATE_GATE,
     ROLE_STATE_ALPHA,
     ROLE_STATE_BETA,
     ROLE_STATE_OUT,
+    ROLE_INPUT_PROJECT,
+    ROLE_INPUT_GATE,
+    ROLE_INPUT_OUT,
 };
 const size_t adapt_roles_n = sizeof adapt_roles / sizeof *adapt_roles;
 
 // Of a layer, but for its experts.
-static struct linear *plain_linear(struct layer *l, enum role role) {
+static struct linear *plain_linear(const struct model *m, struct layer *l, enum role role) {
     switch (role) {
     case ROLE_QKV: return &l->qkv;
     case ROLE_Q: return &l->q;
@@ -56,32 +63,37 @@ static struct linear *plain_linear(struct layer *l, enum role role) {
     case ROLE_Q_A: return &l->q_a;
     case ROLE_KV_A: return &l->kv_a;
     case ROLE_STATE_IN: return &l->state.in;
+    case ROLE_STATE_Q: return &l->state.q;
+    case ROLE_STATE_K: return &l->state.k;
+    case ROLE_STATE_LOW: return &l->state.low;
+    case ROLE_STATE_GATE_LOW: return &l->state.gate_low;
     case ROLE_STATE_X: return &l->state.x;
     case ROLE_STATE_DT: return &l->state.dt;
     case ROLE_STATE_GATE: return &l->state.gate;
     case ROLE_STATE_ALPHA: return &l->state.alpha;
     case ROLE_STATE_BETA: return &l->state.beta;
     case ROLE_STATE_OUT: return &l->state.out;
+    case ROLE_INPUT_PROJECT: return l == m->layers ? (struct linear *)(uintptr_t)&m->inputs.project : NULL;
+    case ROLE_INPUT_GATE: return &l->input_gate;
+    case ROLE_INPUT_OUT: return &l->input_out;
     default: return NULL;
     }
 }
 
-struct linear *adapt_linear(const struct layer *l, const struct hyperparameters *h, enum role role, uint32_t index) {
-    struct expert *x = l->experts && index < h->experts ? &l->experts[index] : NULL;
+struct linear *adapt_linear(const struct model *m, const struct layer *l, enum role role, uint32_t index) {
+    struct expert *x = l->experts && index < m->h.experts ? &l->experts[index] : NULL;
     struct linear *of = role == ROLE_EXPERT_GATE   ? (x ? &x->gate : NULL)
                         : role == ROLE_EXPERT_UP   ? (x ? &x->up : NULL)
                         : role == ROLE_EXPERT_DOWN ? (x ? &x->down : NULL)
-                                                   : plain_linear((struct layer *)(uintptr_t)l, role);
+                                                   : plain_linear(m, (struct layer *)(uintptr_t)l, role);
     return of && of->w.rows && of->number ? of : NULL;
 }
 
-// Of a layer that keeps a state and nothing else. What a file has in one matrix with others, in turns, is nothing that
-// an adapter's file could be for.
+// What a file has in one matrix with others, in turns, is nothing that an adapter's file could be for.
 static bool is_for_adapters(const struct model *m, enum role role, uint32_t layer) {
     char name[128];
     if (!adapt_of_state(role)) return true;
-    return !m->layers[layer].plan.attends && !m->h.recurrence.each &&
-           family_tensor(m->family, m->checkpoint, (struct place){role, PART_WEIGHT, layer, 0}, name);
+    return family_tensor(m->family, m->checkpoint, (struct place){role, PART_WEIGHT, layer, 0}, name);
 }
 
 void adapt_number(struct model *m) {
@@ -89,7 +101,7 @@ void adapt_number(struct model *m) {
     for (uint32_t i = 0; i < m->h.layers; i++) {
         struct layer *l = &m->layers[i];
         for (size_t r = 0; r < adapt_roles_n; r++) {
-            struct linear *of = plain_linear(l, adapt_roles[r]);
+            struct linear *of = plain_linear(m, l, adapt_roles[r]);
             if (of && of->w.rows && is_for_adapters(m, adapt_roles[r], i)) of->number = n++;
         }
         for (uint32_t x = 0; l->experts && x < m->h.experts; x++) {
@@ -105,6 +117,26 @@ bool adapt_of_experts(enum role r) {
     return r == ROLE_EXPERT_GATE || r == ROLE_EXPERT_UP || r == ROLE_EXPERT_DOWN || r == ROLE_EXPERT_GATE_UP;
 }
 
+static bool of_attention(enum role r) {
+    return r == ROLE_QKV || r == ROLE_Q || r == ROLE_K || r == ROLE_V || r == ROLE_ATTN_OUT || r == ROLE_Q_A ||
+           r == ROLE_KV_A;
+}
+
+bool adapt_place(const struct model *m, const struct family *f, enum checkpoint_source source, const char *name,
+                 struct place *at) {
+    enum role some[sizeof adapt_roles / sizeof *adapt_roles];
+    size_t n = 0;
+    if (!family_place(f, source, name, adapt_roles, adapt_roles_n, at)) return false;
+    if (at->layer >= m->h.layers) return true;
+    const struct layer_plan *p = &m->layers[at->layer].plan;
+    for (size_t i = 0; i < adapt_roles_n; i++)
+        if (adapt_of_state(adapt_roles[i]) ? p->recurs : p->attends || !of_attention(adapt_roles[i]))
+            some[n++] = adapt_roles[i];
+    struct place there;
+    if (family_place(f, source, name, some, n, &there)) *at = there;
+    return true;
+}
+
 bool adapt_of_state(enum role r) { return r >= ROLE_STATE_IN && r <= ROLE_STATE_OUT; }
 
 size_t adapt_wide(const struct model *m, const struct layer *l, enum role role) {
@@ -112,15 +144,30 @@ size_t adapt_wide(const struct model *m, const struct layer *l, enum role role) 
     return role == ROLE_SHARED_GATE_UP ? l->shared.up.w.rows : l->plan.feed_forward;
 }
 
-float adapt_multiplier(const struct model *m, enum role role) {
+float adapter_multiplier(const struct model *m, enum role role) {
     const struct recurrence *r = &m->h.recurrence;
     switch (role) {
     case ROLE_K: return r->attn_key;
     case ROLE_GATE: return r->gate;
     case ROLE_DOWN: return r->down;
     case ROLE_ATTN_OUT: return r->attn_out;
+    case ROLE_STATE_OUT: return r->out;
     default: return 1;
     }
+}
+
+// Queries of latent attention that come straight from the input are called otherwise.
+bool adapter_name(const struct model *m, const struct family *f, enum checkpoint_source to, struct place at,
+                  char name[128]) {
+    const struct layer *l = &m->layers[at.layer];
+    bool straight = at.role == ROLE_Q && l->plan.latent && !l->q_a.w.rows;
+    return (straight ? family_last_name : family_name)(f, to, at, name);
+}
+
+bool adapter_multiplies(const struct model *m) {
+    for (size_t i = 0; i < adapt_roles_n; i++)
+        if (adapter_multiplier(m, adapt_roles[i]) != 1) return true;
+    return false;
 }
 
 // Heads of a layer: rows of all queries, of all keys, and of one head.

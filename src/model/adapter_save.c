@@ -70,7 +70,7 @@ static const struct lora *lora_of(const struct save *s, const struct matrix *x, 
     if (x->at.role == ROLE_OUTPUT) return &s->a->of[ADAPTS_OUTPUT];
     const struct row_order bound = {s->m->grouped, s->m->pairs, x->l->qkv.w.rows, x->l->gate_up.w.rows};
     struct spot spot = adapt_spot(s->m, &x->l->plan, &s->file, &bound, x->wide, x->at.role, row);
-    const struct linear *l = adapt_linear(x->l, &s->m->h, spot.role, x->expert);
+    const struct linear *l = adapt_linear(s->m, x->l, spot.role, x->expert);
     *there = spot.row;
     return l ? &s->a->of[l->number] : NULL;
 }
@@ -126,7 +126,8 @@ static bool is_unclear(const struct save *s, struct place at, const char *name) 
     char other[128];
     for (size_t i = 0; s->to == CHECKPOINT_HF && s->m->checkpoint->source == CHECKPOINT_GGUF && (f = family_row(i));
          i++)
-        if (!strcmp(f->architecture, own->architecture) && family_name(f, s->to, at, other) && strcmp(other, name))
+        if (!strcmp(f->architecture, own->architecture) && adapter_name(s->m, f, s->to, at, other) &&
+            strcmp(other, name))
             return !fail(
                 s->e, GYR_UNSUPPORTED,
                 "%s: the model's file does not say whether %.100s is called so in PEFT; write GGUF, or take the "
@@ -167,7 +168,7 @@ static bool add(struct save *s, struct matrix *x, size_t cols, size_t experts) {
     if (!has_modules(s, x)) return false;
     if (!ARRAY_GROW(s->list, s->n, s->room)) return fail_memory(s->e, s->path);
     x->at.index = first;
-    family_name(s->m->family, s->to, x->at, name);
+    adapter_name(s->m, s->m->family, s->to, x->at, name);
     if (is_unclear(s, x->at, name)) return false;
     m.a = calloc(experts * m.rank * cols, sizeof *m.a);
     m.b = calloc(experts * m.rank * x->rows, sizeof *m.b);
@@ -189,7 +190,7 @@ static size_t count_rows(const struct save *s, const struct matrix *x, size_t *c
     size_t q = (size_t)s->m->h.heads * l->plan.heads.head_dim * (l->plan.gates_heads ? 2 : 1);
     const struct row_order bound = {s->m->grouped, s->m->pairs, l->qkv.w.rows, l->gate_up.w.rows};
     struct spot spot = adapt_spot(s->m, &l->plan, &s->file, &bound, x->wide + !x->wide, x->at.role, 0);
-    const struct linear *of = adapt_linear(l, &s->m->h, spot.role, x->expert);
+    const struct linear *of = adapt_linear(s->m, l, spot.role, x->expert);
     if (!of) return 0;
     *cols = of->w.cols;
     switch (x->at.role) {
@@ -228,13 +229,16 @@ static bool list_all(struct save *s) {
     return true;
 }
 
+// Where the formats have other weights, an adapter is for the one that the model has. What was read has multipliers in
+// its numbers, where there are some, and what was made has none.
 static bool suits(const struct save *s) {
     const struct model *m = s->m;
-    bool multiplies = m->family->scale.gguf_multiplied;
-    for (size_t i = 0; i < adapt_roles_n; i++) multiplies |= adapt_multiplier(m, adapt_roles[i]) != 1;
-    if (multiplies)
-        return fail(s->e, GYR_UNSUPPORTED, "%s: gyr writes no adapters of models of the %s", s->path, m->family->kind);
-    return true;
+    if (m->family->scale.gguf_multiplied && s->to != m->checkpoint->source)
+        return fail(s->e, GYR_UNSUPPORTED, "%s: models of the %s have other weights in that format; write %s", s->path,
+                    m->family->kind, s->to == CHECKPOINT_GGUF ? "a folder" : "a file whose name ends in .gguf");
+    return s->a->scaling.rank || !adapter_multiplies(m) ||
+           fail(s->e, GYR_UNSUPPORTED, "%s: gyr writes no adapters that it has read for models of the %s", s->path,
+                m->family->kind);
 }
 
 // Puts the scale into the numbers.

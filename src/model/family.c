@@ -202,6 +202,13 @@ bool family_name(const struct family *f, enum checkpoint_source source, struct p
     return pattern;
 }
 
+bool family_last_name(const struct family *f, enum checkpoint_source source, struct place at, char name[128]) {
+    const char *pattern = pattern_of(f, source, at.role);
+    *name = 0;
+    for (const char *rest = pattern; rest;) rest = fill(rest, at, name);
+    return pattern;
+}
+
 // Models that were saved without their head leave out the first word; those inside a larger one (that sees, or hears)
 // have more in front.
 static const struct tensor *find_hf(const struct checkpoint *c, const char *name) {

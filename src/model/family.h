@@ -293,6 +293,9 @@ struct place {
 // Its name in a GGUF file or a Hugging Face folder; false if it has none there.
 bool family_name(const struct family *f, enum checkpoint_source source, struct place at, char name[128]);
 
+// The last of the names that it may have.
+bool family_last_name(const struct family *f, enum checkpoint_source source, struct place at, char name[128]);
+
 // The tensor itself; NULL if the file has none. `name` receives the name looked for.
 const struct tensor *family_tensor(const struct family *f, const struct checkpoint *c, struct place at, char name[128]);
 

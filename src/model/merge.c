@@ -15,11 +15,11 @@ struct merge {
 };
 
 // A family that multiplies what some matrices give does so behind the adapter, too, and its GGUF files have the factors
-// in their weights.
+// in their weights: what is added to these is for them.
 static bool suits(const struct merge *m, gyr_error *e) {
     const struct model *model = m->model;
-    bool multiplies = model->family->scale.gguf_multiplied;
-    for (size_t i = 0; i < adapt_roles_n; i++) multiplies |= adapt_multiplier(model, adapt_roles[i]) != 1;
+    bool gguf = m->c->source == CHECKPOINT_GGUF;
+    bool multiplies = (model->family->scale.gguf_multiplied && !gguf) || adapter_multiplies(model);
     return !multiplies || fail(e, GYR_UNSUPPORTED, "%s: gyr merges nothing into models of the %s; merge it with PEFT",
                                m->path, model->family->kind);
 }
@@ -65,7 +65,7 @@ static const struct linear *find(const struct merged *t, uint64_t row, size_t *t
     size_t wide = adapt_wide(m, l, t->at.role);
     struct spot s = adapt_spot(m, &l->plan, &file, &bound, wide, t->at.role, row % t->each);
     *there = s.row;
-    return adapt_linear(l, &m->h, s.role, (uint32_t)(row / t->each));
+    return adapt_linear(m, l, s.role, (uint32_t)(row / t->each));
 }
 
 static const struct lora *lora_at(const struct merged *t, uint64_t row, size_t *there, uint32_t *number) {
@@ -79,7 +79,7 @@ static const struct lora *lora_at(const struct merged *t, uint64_t row, size_t *
 bool merge_meets(struct merge *m, const char *name, const uint64_t dim[MAX_DIMS], struct merged *out) {
     struct merged t = {.m = m, .cols = dim[0], .each = dim[1]};
     bool any = false;
-    if (!family_place(m->model->family, CHECKPOINT_GGUF, name, adapt_roles, adapt_roles_n, &t.at)) return false;
+    if (!adapt_place(m->model, m->model->family, CHECKPOINT_GGUF, name, &t.at)) return false;
     if (t.at.role != ROLE_OUTPUT && t.at.layer >= m->model->h.layers) return false;
     if (dim[3] != 1) return false;
     for (uint64_t row = 0; row < dim[1] * dim[2]; row++) {

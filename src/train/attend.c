@@ -18,6 +18,42 @@ static struct shape shape_of(const struct example *x, const struct layer *l) {
 
 static bool fused(const struct layer *l) { return l->qkv.w.rows; }
 
+// ---------------------------------------------------------------------------------- keys and values of other layers
+
+static bool borrows(const struct example *x, uint32_t i) { return layer_of(x, i)->plan.borrows; }
+static struct lent *lent_of(const struct example *x, uint32_t i) { return &x->kept[x->t->layers[i].lender].lent; }
+
+static size_t lent_floats(const struct example *x, uint32_t i) {
+    return x->t->layers[i].lends ? x->rows * shape_of(x, layer_of(x, i)).kv : 0;
+}
+
+void attend_lay_out_lent(struct example *x) {
+    for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
+        struct lent *l = &x->kept[i].lent;
+        float **all[] = {&l->k, &l->v, &l->dk, &l->dv};
+        for (int n = 0; n < 4; n++) *all[n] = example_room(x, lent_floats(x, i));
+    }
+}
+
+void attend_clear_lent(const struct example *x) {
+    for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
+        step_clear(x, x->kept[i].lent.dk, lent_floats(x, i));
+        step_clear(x, x->kept[i].lent.dv, lent_floats(x, i));
+    }
+}
+
+// What others gave is added to a lender's own gradients; a borrower's go to its lender.
+static void add_lent(const struct example *x, uint32_t i, float *dk, float *dv) {
+    const struct lent *l = lent_of(x, i);
+    size_t n = x->rows * shape_of(x, layer_of(x, i)).kv;
+    bool own = !borrows(x, i);
+    if (!borrows(x, i) && !x->t->layers[i].lends) return;
+    step_add(x, own ? dk : l->dk, 1, own ? l->dk : dk, own ? dk : l->dk, n);
+    step_add(x, own ? dv : l->dv, 1, own ? l->dv : dv, own ? dv : l->dv, n);
+}
+
+// --------------------------------------------------------------------------------------------------- what is kept
+
 void attend_lay_out(struct example *x, uint32_t i) {
     const struct host_layer *h = &x->t->layers[i];
     const struct layer *l = h->l;
@@ -25,13 +61,14 @@ void attend_lay_out(struct example *x, uint32_t i) {
     struct kept *k = &x->kept[i];
     size_t n = x->rows;
     bool gated = l->plan.gates_heads, values = l->v.w.rows || fused(l), clipped = x->t->m->h.qkv_clip > 0;
-    bool q_apart = h->q.w || clipped, k_apart = h->k.w || clipped;
+    bool q_apart = h->q.w || clipped, k_apart = !borrows(x, i) && (h->k.w || clipped),
+         own = !borrows(x, i) && !h->lends;
     const struct {
         float **to;
         size_t n;
     } parts[] = {{&k->q, n * s.q},
-                 {&k->k, n * s.kv},
-                 {&k->v, n * s.kv},
+                 {&k->k, own ? n * s.kv : 0},
+                 {&k->v, own ? n * s.kv : 0},
                  {&k->mixed, n * s.q},
                  {&k->sums, n * s.heads},
                  {&k->q_in, q_apart ? n * s.q : 0},
@@ -43,6 +80,7 @@ void attend_lay_out(struct example *x, uint32_t i) {
                  {&k->head_gate, gated ? n * s.q : 0},
                  {&k->ready, gated ? n * s.q : 0}};
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) *parts[p].to = example_room(x, parts[p].n);
+    if (!own) k->k = lent_of(x, i)->k, k->v = lent_of(x, i)->v;
     if (!q_apart) k->q_in = k->q;
     if (!k_apart) k->k_in = k->k;
     if (!h->v.w) k->v_in = k->v;
@@ -94,7 +132,8 @@ static bool project(struct example *x, uint32_t i, const float *in, struct scrat
         return true;
     }
     step_together(x);
-    if (!step_apart(x, step_map(x, i, SLOT_Q, in, gated ? w->a : k->q_in) && step_map(x, i, SLOT_K, in, k->k_in) &&
+    if (!step_apart(x, step_map(x, i, SLOT_Q, in, gated ? w->a : k->q_in) &&
+                           (borrows(x, i) || step_map(x, i, SLOT_K, in, k->k_in)) &&
                            (!l->v.w.rows || step_map(x, i, SLOT_V, in, k->v_in))))
         return false;
     if (gated) part_gates(x, &s, w->a, k->q_in, k->head_gate, false);
@@ -116,7 +155,7 @@ static bool project_back(struct example *x, uint32_t i, const float *in, float *
     }
     step_together(x);
     return step_apart(x, step_map_back(x, i, SLOT_Q, in, dq, w->some, dx) &&
-                             step_map_back(x, i, SLOT_K, in, dk, w->some, dx) &&
+                             (borrows(x, i) || step_map_back(x, i, SLOT_K, in, dk, w->some, dx)) &&
                              (!l->v.w.rows || step_map_back(x, i, SLOT_V, in, dv, w->some, dx)));
 }
 
@@ -134,16 +173,16 @@ static void head_norm(const struct example *x, const struct host_norm *n, const 
     if (!n->w && in != out) memcpy(out, in, count * sizeof *out);
 }
 
-// Norms of whole rows stand in front of the bounds, those of heads behind them.
+// Norms of whole rows stand in front of the bounds, those of heads behind them. What is borrowed has been through both.
 static void norms(struct example *x, uint32_t i) {
     const struct host_layer *h = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);
-    size_t q = x->rows * s.q, kv = x->rows * s.kv;
+    size_t q = x->rows * s.q, kv = borrows(x, i) ? 0 : x->rows * s.kv;
     if (h->v.w) step_norm(x, &h->v, k->v_in, k->v, k->v_saved);
     if (!whole_rows(h->l)) clamp(x, k->q_in, q), clamp(x, k->k_in, kv);
     head_norm(x, &h->q, k->q_in, k->q, k->q_saved, q);
-    head_norm(x, &h->k, k->k_in, k->k, k->k_saved, kv);
+    if (kv) head_norm(x, &h->k, k->k_in, k->k, k->k_saved, kv);
     if (whole_rows(h->l)) clamp(x, k->q, q), clamp(x, k->k, kv);
     clamp(x, k->v, kv);
 }
@@ -169,11 +208,11 @@ static void norms_back(struct example *x, uint32_t i, struct scratch *w, float *
     const struct host_layer *h = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x, h->l);
-    size_t q = x->rows * s.q, kv = x->rows * s.kv;
+    size_t q = x->rows * s.q, kv = borrows(x, i) ? 0 : x->rows * s.kv;
     bool whole = whole_rows(h->l);
     if (x->t->m->h.qkv_clip > 0) clamp_backward(kv, x->t->m->h.qkv_clip, k->v, dv);
     norm_back(x, &h->q, whole, k->q_in, k->q_saved, q, w, dq);
-    norm_back(x, &h->k, whole, k->k_in, k->k_saved, kv, w, dk);
+    if (kv) norm_back(x, &h->k, whole, k->k_in, k->k_saved, kv, w, dk);
     if (!h->v.w) return;
     bool own = k->v_in != k->k_in;
     memcpy(w->e, dv, kv * sizeof *dv);
@@ -273,7 +312,7 @@ bool attend_run(struct example *x, uint32_t i, const float *in, struct scratch *
     if (!project(x, i, in, w)) return false;
     norms(x, i);
     rotate(x, h->l, s.heads, false, k->q);
-    rotate(x, h->l, s.kv_heads, false, k->k);
+    if (!borrows(x, i)) rotate(x, h->l, s.kv_heads, false, k->k);
     temper(x, h->l, &s, k->q);
     if (!weigh(x, h, k)) return false;
     if (k->ready != k->mixed) gated_forward(UNIT_SIGMOID, x->rows * s.q, k->head_gate, k->mixed, k->ready);
@@ -292,9 +331,10 @@ bool attend_back(struct example *x, uint32_t i, const float *in, const float *do
         gated_backward(UNIT_SIGMOID, x->rows * s.q, k->head_gate, k->mixed, w->e, dgate, dmixed);
     }
     if (!weigh_back(x, h, k, dmixed, dq, dk, dv)) return false;
+    add_lent(x, i, dk, dv);
     temper(x, h->l, &s, dq);
     rotate(x, h->l, s.heads, true, dq);
-    rotate(x, h->l, s.kv_heads, true, dk);
+    if (!borrows(x, i)) rotate(x, h->l, s.kv_heads, true, dk);
     norms_back(x, i, w, dq, dk, dv);
     return project_back(x, i, in, dq, dk, dv, dgate, w, dx);
 }

@@ -152,6 +152,16 @@ static size_t seen(const struct attention_op *o, const struct head *s, size_t r,
     return t + 1 - s->lo - *first;
 }
 
+// Of positions that were chosen: x for all others.
+static void hide(const struct attention_op *o, const struct head *s, size_t r, float *row, float x) {
+    const uint32_t *chosen = o->chosen ? o->chosen + (s->t + r) * o->words : NULL;
+    size_t first, n = seen(o, s, r, &first);
+    for (size_t i = first; chosen && i < first + n; i++) {
+        size_t key = s->lo + i;
+        if (!(chosen[key / 32] >> key % 32 & 1)) row[i] = x;
+    }
+}
+
 // Scores of row t become weights, zeros where nothing is seen. log_sum NAN: it is to be found out, and returned; the
 // weights are still to be divided by *sum then.
 static float weigh(const struct way *w, const struct head *s, size_t r, float log_sum, float *sum) {
@@ -160,8 +170,10 @@ static float weigh(const struct way *w, const struct head *s, size_t r, float lo
     float *x = s->score + r * s->wide, most = sink ? *sink : -INFINITY;
     size_t first, n = seen(o, s, r, &first);
     score(w, s, r, first, n);
+    hide(o, s, r, x, -INFINITY);
     for (size_t i = first; i < first + n; i++) most = x[i] > most ? x[i] : most;
     w->exps(x + first, n, isnan(log_sum) ? most : log_sum, 1, -INFINITY, x + first);
+    hide(o, s, r, x, 0);
     memset(x, 0, first * sizeof *x);
     memset(x + first + n, 0, (s->wide - first - n) * sizeof *x);
     if (!isnan(log_sum)) return log_sum;

@@ -26,15 +26,18 @@ struct mixer {
 static const struct mixer *mixer_of(const struct example *x, uint32_t layer) {
     static const struct mixer attention = {attend_lay_out, attend_widest, attend_run, attend_back},
                               latent = {latent_lay_out, latent_widest, latent_attend, latent_back},
-                              state = {recall_lay_out, recall_widest, recall, recall_back};
+                              state = {recall_lay_out, recall_widest, recall, recall_back},
+                              both = {both_lay_out, both_widest, both_run, both_back};
     const struct layer_plan *p = &x->t->layers[layer].l->plan;
-    return p->recurs ? &state : p->latent ? &latent : &attention;
+    return p->recurs ? p->attends ? &both : &state : p->latent ? &latent : &attention;
 }
 
 static void lay_out_joint(struct example *x, const struct host_norm *n, struct joint *j) {
     j->in = example_room(x, n->w ? x->rows * x->hidden : 0);
     j->saved = example_room(x, n->w ? 2 * x->rows : 0);
 }
+
+static bool has_input(const struct host_layer *l) { return l->l->input_gate.w.rows; }
 
 // What a layer keeps but for its stream.
 static void lay_out(struct example *x, uint32_t i) {
@@ -50,7 +53,13 @@ static void lay_out(struct example *x, uint32_t i) {
     lay_out_joint(x, &l->mlp_post, &k->mlp_joint);
     mixer_of(x, i)->lay_out(x, i);
     feed_lay_out(x, i);
-    for (int slot = 0; slot < SLOTS; slot++) k->narrow[slot] = example_room(x, n * l->pair[slot].rank);
+    if (has_input(l)) {
+        k->late = example_room(x, stream);
+        lay_out_joint(x, &l->input_post, &k->input_joint);
+        input_lay_out(x, i);
+    }
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (slot != SLOT_INPUT_PROJECT) k->narrow[slot] = example_room(x, n * l->pair[slot].rank);
 }
 
 // --------------------------------------------------------------------------------------------------- a layer
@@ -83,7 +92,7 @@ static bool layer(struct example *x, uint32_t i, struct scratch *w) {
     const struct host_layer *l = &x->t->layers[i];
     struct kept *k = &x->kept[i];
     bool parallel = l->l->plan.parallel;
-    float *next = x->kept[i + 1].x, *branch = w->dbranch;
+    float *end = x->kept[i + 1].x, *next = has_input(l) ? k->late : end, *branch = w->dbranch;
     if (l->attn.w) step_norm(x, &l->attn, k->x, k->normed, k->saved);
     if (!mixer_of(x, i)->run(x, i, k->normed, w, branch)) return false;
     bool feeds = l->l->plan.feed != FEED_NONE;
@@ -92,7 +101,11 @@ static bool layer(struct example *x, uint32_t i, struct scratch *w) {
     if (l->mlp.w) step_norm(x, &l->mlp, k->mid, k->normed_mlp, k->saved_mlp);
     if (feeds && !feed(x, i, k->normed_mlp, w, branch)) return false;
     if (feeds) join(x, &l->mlp_post, &k->mlp_joint, branch, between, next);
-    step_scale(x, l->l->scale, next, next, x->rows * x->hidden);
+    if (has_input(l)) {
+        if (!input_run(x, i, branch)) return false;
+        join(x, &l->input_post, &k->input_joint, branch, k->late, end);
+    }
+    step_scale(x, l->l->scale, end, end, x->rows * x->hidden);
     return true;
 }
 
@@ -126,6 +139,10 @@ static bool layer_back(struct example *x, uint32_t i, struct scratch *w) {
     step_clear(x, w->dnormed, n);
     step_clear(x, w->dfed, n);
     step_scale(x, l->l->scale, w->dx, w->dx, n);
+    if (has_input(l)) {
+        join_back(x, &l->input_post, &k->input_joint, w->dx, w, w->dbranch);
+        if (!input_back(x, i, w->dbranch, w)) return false;
+    }
     if (!feed_part_back(x, i, w)) return false;
     join_back(x, &l->attn_post, &k->attn_joint, w->dx, w, w->dbranch);
     if (!mixer_of(x, i)->back(x, i, k->normed, w->dbranch, w, w->dnormed)) return false;
@@ -181,7 +198,7 @@ static bool make_positions(struct example *x) {
 }
 
 static size_t widest(const struct example *x) {
-    size_t most = x->hidden;
+    size_t most = x->hidden > inputs_widest(x) ? x->hidden : inputs_widest(x);
     for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
         size_t attends = mixer_of(x, i)->widest(x, i), feeds = feed_widest(x, i);
         most = attends > most ? attends : most;
@@ -232,6 +249,7 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     struct ending g = {ids, weight, by, k->normed, x->gradients ? w->dnormed : NULL, told};
     if (x->t->whole) whole_refresh(x->t->whole);
     begin(x, ids, w->some);
+    if (!inputs_run(x, ids, w)) return false;
     for (uint32_t i = 0; i < layers; i++)
         if (!layer(x, i, w)) return false;
     if (final->w) step_norm(x, final, k->x, k->normed, k->saved);
@@ -240,10 +258,20 @@ static bool walk(struct example *x, const int32_t *ids, const float *weight, flo
     if (!x->gradients) return true;
     memset(w->dx, 0, x->rows * x->hidden * sizeof *w->dx);
     enter_back(x, final, k->x, k->saved, w->dnormed, w);
+    attend_clear_lent(x);
     for (uint32_t i = layers; i--;)
         if (!layer_back(x, i, w)) return false;
+    if (!inputs_back(x, ids, w)) return false;
     if (x->t->whole) begin_back(x, ids, w->dx);
     return true;
+}
+
+static bool any_beside(const struct example *x) {
+    for (uint32_t i = 0; i < x->t->m->h.layers; i++) {
+        const struct layer_plan *p = &x->t->layers[i].l->plan;
+        if ((p->attends && p->recurs) || p->feed == FEED_BOTH) return true;
+    }
+    return false;
 }
 
 // Everything is laid out twice: to know how much it is, and in that memory.
@@ -254,6 +282,9 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     struct kept *k = &x->kept[layers];
     x->used = 0;
     for (uint32_t i = 0; i <= layers; i++) x->kept[i].x = example_room(x, x->rows * x->hidden);
+    attend_lay_out_lent(x);
+    inputs_lay_out(x);
+    indexer_lay_out(x);
     size_t shared = x->used, end = shared;
     for (uint32_t i = 0; i < layers; i++) {
         x->used = i < x->again ? shared : end;
@@ -264,6 +295,7 @@ static void lay_out_all(struct example *x, struct scratch *w) {
     k->normed = x->t->final.w ? example_room(x, x->rows * x->hidden) : k->x;
     k->saved = example_room(x, 2 * x->rows);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = example_room(x, i < 7 ? wide : x->rows * x->hidden);
+    for (int i = 0; i < 3; i++) w->beside[i] = example_room(x, any_beside(x) ? x->rows * x->hidden : 0);
     const struct recurrence *r = &x->t->m->h.recurrence;
     const size_t state[4] = {(size_t)r->groups * r->size, (size_t)r->groups * r->size, r->steps, r->heads};
     for (int i = 0; i < 4; i++) w->state[i] = example_room(x, x->t->m->h.state_layers ? x->rows * state[i] : 0);

@@ -29,10 +29,29 @@ struct kept_mix {
 // behind SiLU; keys, queries and what steps come
 // from, in front of their norms and behind them; what the recurrence reads and gives; and what its gate lets through.
 struct kept_state {
-    float *before, *pre, *convolved;
+    float *before, *pre, *convolved; // of queries, keys and values that are convolved by themselves, one behind another
     float *key_in, *query_in, *low_in, *key, *query, *low, *key_saved, *query_saved, *low_saved;
     float *values, *step, *beta, *given;
     float *gate, *between, *saved, *ready;
+    float *gate_low; // what gates come from, where it is not the input
+};
+
+// Of experts beside an MLP, [rows][hidden]: what the MLP gave; what the experts and their router read, which are norms
+// of the stream; and what the experts gave. And what these norms keep.
+struct kept_beside {
+    float *dense, *read, *asked, *given;
+    float *dense_saved, *read_saved, *asked_saved, *given_saved;
+};
+
+// Of a layer's part of per-layer inputs: what its matrix gives, the layer's own vectors, and what it lets through of
+// them, [rows][width].
+struct kept_input {
+    float *gate, *own, *inner;
+};
+
+// Keys and values that later layers read, too, and the gradients by these that they give.
+struct lent {
+    float *k, *v, *dk, *dv;
 };
 
 // A branch's way into the stream: what its norm reads (NULL: it has none, or nothing is kept of it).
@@ -45,13 +64,20 @@ struct kept {
     float *x, *normed, *saved;           // in front of attention
     float *mid, *normed_mlp, *saved_mlp; // behind it, and in front of the MLP
     struct joint attn_joint, mlp_joint;  // and behind each
-    float *q_low, *q_each;               // of latent attention, behind its norm, and what q_b gave (if it is trained)
-    float *q_in, *k_in, *v_in;           // in front of norms of heads; what is behind them where there are none
-    float *q_saved, *k_saved, *v_saved;  // of those norms
-    float *q, *k, *v, *mixed, *sums;     // as attention() sees them
-    float *head_gate, *ready;            // of gated heads: the gates, and what they let through
+    float *late;                         // behind the MLP, where a per-layer input comes behind it
+    struct joint input_joint;
+    struct kept_input input;
+    struct lent lent;                   // not NULL: somebody borrows
+    uint32_t *chosen;                   // by the layer's indexer, choice_words() of each row; NULL: all are seen
+    float *scaled;                      // what attention beside a state reads (NULL: the same as the state)
+    float *q_low, *q_each;              // of latent attention, behind its norm, and what q_b gave (if it is trained)
+    float *q_in, *k_in, *v_in;          // in front of norms of heads; what is behind them where there are none
+    float *q_saved, *k_saved, *v_saved; // of those norms
+    float *q, *k, *v, *mixed, *sums;    // as attention() sees them
+    float *head_gate, *ready;           // of gated heads: the gates, and what they let through
     struct kept_unit unit;
     struct kept_mix mix;
+    struct kept_beside beside;
     struct kept_state state;
     float *narrow[SLOTS]; // of each slot's pair
 };
@@ -62,7 +88,8 @@ struct example {
     float *gradients;
     float *angles[2], *temper; // [1]: of layers with a rotation of their own
     size_t rows, hidden;
-    struct kept *kept;   // [layers + 1]: the last has the end's stream
+    float *inputs, *dinputs, *inputs_in, *inputs_saved; // per-layer inputs, [rows][layers][width], and their norm's
+    struct kept *kept;                                  // [layers + 1]: the last has the end's stream
     uint32_t again;      // layers, the first, that keep only their streams and are computed again on the way back
     float *memory, *end; // end: for the rows that are learned, some at a time
     float *room;         // of linear maps
@@ -75,7 +102,8 @@ struct example {
 struct scratch {
     float *a, *b, *c, *d, *e, *f, *some;
     float *dx, *dnormed, *dfed, *dbranch;
-    float *state[4]; // gradients by a state's keys, queries, steps and betas
+    float *beside[3]; // of a layer with two branches side by side
+    float *state[4];  // gradients by a state's keys, queries, steps and betas
 };
 
 // n floats of the example's memory; while it is only counted, NULL.
@@ -137,11 +165,49 @@ size_t recall_widest(const struct example *x, uint32_t layer);
 bool recall(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool recall_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
 
+// Of states: a convolution of every sequence. Back from dy to dx, and to the gradients of all weights; `before` is what
+// it read.
+void state_convolve(const struct example *x, uint32_t layer, const float *taps, const float *in, float *out);
+bool state_convolve_back(struct example *x, uint32_t layer, const float *taps, const float *before, const float *dy,
+                         float *dx);
+
+// Of states whose keys decay by element: what the recurrence reads, and the way back from its gradients and the gates'.
+void each_lay_out(struct example *x, uint32_t layer);
+bool each_project(struct example *x, uint32_t layer, const float *in, struct scratch *w);
+bool each_project_back(struct example *x, uint32_t layer, const float *in, const float *dgate,
+                       const struct recur_back *d, struct scratch *w, float *dx);
+
 // And of latent attention.
 void latent_lay_out(struct example *x, uint32_t layer);
 size_t latent_widest(const struct example *x, uint32_t layer);
 bool latent_attend(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
 bool latent_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// And of attention beside a state.
+void both_lay_out(struct example *x, uint32_t layer);
+size_t both_widest(const struct example *x, uint32_t layer);
+bool both_run(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool both_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+
+// What layers lend, which stays while others are computed again; and their gradients, zeros.
+void attend_lay_out_lent(struct example *x);
+void attend_clear_lent(const struct example *x);
+
+// What indexers choose, which stays, too: a layer's own, from its input and the narrow vector that queries come from;
+// and what a layer attends to, NULL if that is all.
+void indexer_lay_out(struct example *x);
+bool indexer_run(struct example *x, uint32_t layer, const float *in, const float *low);
+const uint32_t *indexer_chosen(const struct example *x, uint32_t layer);
+
+// Per-layer inputs: all of them, from what the first layer reads, and the way back from their gradients to w->dx; and a
+// layer's part, which reads the stream `late`, whose gradient is w->dx.
+void inputs_lay_out(struct example *x);
+bool inputs_run(struct example *x, const int32_t *ids, struct scratch *w);
+bool inputs_back(struct example *x, const int32_t *ids, struct scratch *w);
+size_t inputs_widest(const struct example *x);
+void input_lay_out(struct example *x, uint32_t layer);
+bool input_run(struct example *x, uint32_t layer, float *out);
+bool input_back(struct example *x, uint32_t layer, const float *dout, struct scratch *w);
 
 void feed_lay_out(struct example *x, uint32_t layer);
 size_t feed_widest(const struct example *x, uint32_t layer);
@@ -150,8 +216,18 @@ bool feed_back(struct example *x, uint32_t layer, const float *in, const float *
 
 void mix_lay_out(struct example *x, uint32_t layer);
 size_t mix_widest(const struct example *x, uint32_t layer);
-bool mix(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
-bool mix_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+// The router reads `asked`, which may be `in`; dasked, which may be dx, is the gradient by that.
+bool mix(struct example *x, uint32_t layer, const float *in, const float *asked, struct scratch *w, float *out);
+bool mix_back(struct example *x, uint32_t layer, const float *in, const float *asked, const float *dout,
+              struct scratch *w, float *dx, float *dasked);
+
+// The layer's MLP alone; and experts beside it, which read the stream, whose gradient is w->dx.
+bool mlp_run(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool mlp_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w, float *dx);
+void feed_both_lay_out(struct example *x, uint32_t layer);
+bool feed_both(struct example *x, uint32_t layer, const float *in, struct scratch *w, float *out);
+bool feed_both_back(struct example *x, uint32_t layer, const float *in, const float *dout, struct scratch *w,
+                    float *dx);
 
 // A gated or plain MLP of some rows, by the slots that it has, and what is kept of their pairs (gate: or of gate_up's).
 struct unit_slots {

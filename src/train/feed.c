@@ -80,15 +80,18 @@ static struct narrow narrow_of(const struct example *x, uint32_t i, const struct
 void feed_lay_out(struct example *x, uint32_t i) {
     const struct layer *l = x->t->layers[i].l;
     struct unit_slots s = slots_of(l);
-    if (l->plan.feed == FEED_MLP) unit_lay_out(x, i, &s, x->rows, &x->kept[i].unit);
+    bool mlp = l->plan.feed == FEED_MLP || l->plan.feed == FEED_BOTH;
+    if (mlp) unit_lay_out(x, i, &s, x->rows, &x->kept[i].unit);
     if (l->plan.feed == FEED_EXPERTS) mix_lay_out(x, i);
+    if (l->plan.feed == FEED_BOTH) feed_both_lay_out(x, i);
 }
 
 size_t feed_widest(const struct example *x, uint32_t i) {
     const struct layer *l = x->t->layers[i].l;
-    return l->plan.feed == FEED_EXPERTS ? mix_widest(x, i)
-           : l->plan.feed == FEED_NONE  ? 0
-                                        : 2 * (size_t)l->plan.feed_forward;
+    bool mixes = l->plan.feed == FEED_EXPERTS || l->plan.feed == FEED_BOTH;
+    size_t mixed = mixes ? mix_widest(x, i) : 0, mlp = 2 * (size_t)l->plan.feed_forward;
+    if (l->plan.feed == FEED_NONE || l->plan.feed == FEED_EXPERTS) return mixed;
+    return mixed > mlp ? mixed : mlp;
 }
 
 // For a card: an MLP whose gates, if it has such, are not bounded, and no one matrix with what they gate.
@@ -107,26 +110,36 @@ static bool mlp_of(const struct example *x, uint32_t i, const struct unit_slots 
     return true;
 }
 
-bool feed(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
-    const struct layer *l = x->t->layers[i].l;
-    struct unit_slots s = slots_of(l);
+bool mlp_run(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
+    struct unit_slots s = slots_of(x->t->layers[i].l);
     struct narrow n = narrow_of(x, i, &s);
-    if (l->plan.feed == FEED_EXPERTS) return mix(x, i, in, w, out);
     struct kept_unit *u = &x->kept[i].unit;
     struct card_mlp m;
     u->away = mlp_of(x, i, &s, &n, &m) && card_mlp(&m, i, in, out);
     return u->away || unit_run(x, i, &s, &n, in, u, w, out);
 }
 
-bool feed_back(struct example *x, uint32_t i, const float *in, const float *dout, struct scratch *w, float *dx) {
-    const struct layer *l = x->t->layers[i].l;
-    struct unit_slots s = slots_of(l);
+bool mlp_back(struct example *x, uint32_t i, const float *in, const float *dout, struct scratch *w, float *dx) {
+    struct unit_slots s = slots_of(x->t->layers[i].l);
     struct narrow n = narrow_of(x, i, &s);
-    if (l->plan.feed == FEED_EXPERTS) return mix_back(x, i, in, dout, w, dx);
     struct card_mlp m;
     if (x->kept[i].unit.away) {
         if (mlp_of(x, i, &s, &n, &m) && card_mlp_back(&m, i, in, dout, dx)) return true;
         if (!unit_run(x, i, &s, &n, in, &x->kept[i].unit, w, w->b)) return false; // the card is lost, or its memory
     }
     return unit_run_back(x, i, &s, &n, in, &x->kept[i].unit, dout, w, dx);
+}
+
+bool feed(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
+    enum feed how = x->t->layers[i].l->plan.feed;
+    return how == FEED_EXPERTS ? mix(x, i, in, in, w, out)
+           : how == FEED_BOTH  ? feed_both(x, i, in, w, out)
+                               : mlp_run(x, i, in, w, out);
+}
+
+bool feed_back(struct example *x, uint32_t i, const float *in, const float *dout, struct scratch *w, float *dx) {
+    enum feed how = x->t->layers[i].l->plan.feed;
+    return how == FEED_EXPERTS ? mix_back(x, i, in, in, dout, w, dx, dx)
+           : how == FEED_BOTH  ? feed_both_back(x, i, in, dout, w, dx)
+                               : mlp_back(x, i, in, dout, w, dx);
 }

@@ -127,34 +127,40 @@ static void rotate(const struct example *x, const struct shape *s, size_t heads,
     if (x->t->m->family->positions == POSITIONS_ROTARY) (back ? rope_backward : rope_forward)(&o, v);
 }
 
-static struct attention_op attention_op(const struct example *x, const struct shape *s) {
+static struct attention_op attention_op(const struct example *x, uint32_t i, const struct shape *s) {
     return (struct attention_op){.pool = x->t->pool,
                                  .rows = x->rows,
                                  .heads = s->heads,
                                  .kv_heads = 1,
                                  .dim = s->dim,
                                  .scale = x->t->m->h.attn_scale,
-                                 .cap = x->t->m->h.attn_cap};
+                                 .cap = x->t->m->h.attn_cap,
+                                 .chosen = indexer_chosen(x, i),
+                                 .words = choice_words(x->rows)};
 }
 
 // Each sequence by itself.
-static bool weigh(const struct example *x, const struct shape *s, const struct kept *k) {
-    struct attention_op a = attention_op(x, s);
+static bool weigh(const struct example *x, uint32_t i, const struct shape *s, const struct kept *k) {
+    struct attention_op a = attention_op(x, i, s);
+    const uint32_t *chosen = a.chosen;
     size_t q = s->heads * s->dim;
     for (size_t n = 0, at; example_sequence(x, n, &at, &a.rows); n++) {
         const float *keys = k->k + at * s->dim;
+        if (chosen) a.chosen = chosen + at * a.words;
         if (!attention_forward(&a, k->q + at * q, keys, keys, k->mixed + at * q, k->sums + at * s->heads, x->e))
             return false;
     }
     return true;
 }
 
-static bool weigh_back(const struct example *x, const struct shape *s, const struct kept *k, const float *dy, float *dq,
-                       float *dk, float *dv) {
-    struct attention_op a = attention_op(x, s);
+static bool weigh_back(const struct example *x, uint32_t i, const struct shape *s, const struct kept *k,
+                       const float *dy, float *dq, float *dk, float *dv) {
+    struct attention_op a = attention_op(x, i, s);
+    const uint32_t *chosen = a.chosen;
     size_t q = s->heads * s->dim;
     for (size_t n = 0, at; example_sequence(x, n, &at, &a.rows); n++) {
         const float *keys = k->k + at * s->dim;
+        if (chosen) a.chosen = chosen + at * a.words;
         if (!attention_backward(&a, k->q + at * q, keys, keys, k->mixed + at * q, k->sums + at * s->heads, dy + at * q,
                                 dq + at * q, dk + at * s->dim, dv + at * s->dim, x->e))
             return false;
@@ -171,6 +177,7 @@ static bool queries(struct example *x, uint32_t i, const float *in, struct scrat
     if (l->q.w) {
         if (!step_map(x, i, SLOT_Q_A, in, k->q_in)) return false;
         step_norm(x, &l->q, k->q_in, k->q_low, k->q_saved);
+        if (!indexer_run(x, i, in, k->q_low)) return false;
         in = k->q_low;
     }
     if (!step_map(x, i, SLOT_Q, in, each) || !each_head(x, &keys, each, k->q, NULL)) return false;
@@ -198,7 +205,7 @@ bool latent_attend(struct example *x, uint32_t i, const float *in, struct scratc
     struct kept *k = &x->kept[i];
     struct shape s = shape_of(x);
     struct heads_of values = values_of(x->t->layers[i].l, &s);
-    return queries(x, i, in, w) && keys(x, i, in, w) && weigh(x, &s, k) &&
+    return queries(x, i, in, w) && keys(x, i, in, w) && weigh(x, i, &s, k) &&
            each_head(x, &values, k->mixed, k->ready, NULL) && step_map(x, i, SLOT_OUT, k->ready, out);
 }
 
@@ -241,7 +248,7 @@ bool latent_back(struct example *x, uint32_t i, const float *in, const float *do
     memset(w->e, 0, x->rows * s.heads * s.value * sizeof *w->e);
     memset(dmixed, 0, x->rows * s.heads * s.dim * sizeof *dmixed);
     if (!step_map_back(x, i, SLOT_OUT, k->ready, dout, w->some, w->e) ||
-        !each_head(x, &values, dmixed, w->e, k->mixed) || !weigh_back(x, &s, k, dmixed, dq, dk, dv))
+        !each_head(x, &values, dmixed, w->e, k->mixed) || !weigh_back(x, i, &s, k, dmixed, dq, dk, dv))
         return false;
     for (size_t n = 0; n < x->rows * s.dim; n++) dk[n] += dv[n]; // keys are the values, too
     return queries_back(x, i, in, dq, w, dx) && keys_back(x, i, in, dk, w, dx);

@@ -16,7 +16,8 @@ static struct route_op route_op(const struct example *x, uint32_t i) {
                              .pairs = l->l->plan.route_pairs,
                              .normed = h->route_normed,
                              .scale = h->route_scale,
-                             .shift = l->shift};
+                             .shift = l->shift,
+                             .own_scale = l->expert_scale};
 }
 
 static struct unit_slots slots_of(size_t expert) {
@@ -165,13 +166,13 @@ static bool mix_shared_back(struct example *x, uint32_t i, const float *in, cons
 
 // --------------------------------------------------------------------------------------------------------- all
 
-bool mix(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
+bool mix(struct example *x, uint32_t i, const float *in, const float *asked, struct scratch *w, float *out) {
     const struct hyperparameters *h = &x->t->m->h;
     const struct layer *l = x->t->layers[i].l;
     struct kept_mix *m = &x->kept[i].mix;
     struct route_op route = route_op(x, i);
     bool weighted = l->plan.route_input;
-    if (!step_map(x, i, SLOT_ROUTER, in, m->logits) ||
+    if (!step_map(x, i, SLOT_ROUTER, asked, m->logits) ||
         !route_forward(&route, m->logits, m->expert, m->weight, m->scores, x->e))
         return false;
     arrange(x, m);
@@ -203,7 +204,8 @@ static bool experts_back(struct example *x, uint32_t i, struct scratch *w) {
     return true;
 }
 
-bool mix_back(struct example *x, uint32_t i, const float *in, const float *dout, struct scratch *w, float *dx) {
+bool mix_back(struct example *x, uint32_t i, const float *in, const float *asked, const float *dout, struct scratch *w,
+              float *dx, float *dasked) {
     const struct hyperparameters *h = &x->t->m->h;
     const struct layer *l = x->t->layers[i].l;
     struct kept_mix *m = &x->kept[i].mix;
@@ -224,5 +226,5 @@ bool mix_back(struct example *x, uint32_t i, const float *in, const float *dout,
         add_by(dx + row, w->e + at, weighted ? m->weight[c] : 1, dim);
     }
     route_backward(&route, m->expert, m->scores, m->dweight, m->logits); // which are not needed any more
-    return step_map_back(x, i, SLOT_ROUTER, in, m->logits, w->some, dx);
+    return step_map_back(x, i, SLOT_ROUTER, asked, m->logits, w->some, dasked);
 }

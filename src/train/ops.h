@@ -72,11 +72,27 @@ struct attention_op {
     const float *slopes, *sinks;
     bool slopes_bf16;
     size_t chunk; // a row sees its own chunk of so many; 0: all
+    // Bits of the positions that a row sees, [rows][choice_words()], of which it sees none behind it; NULL: all.
+    const uint32_t *chosen;
+    size_t words; // of a row
 };
 bool attention_forward(const struct attention_op *o, const float *q, const float *k, const float *v, float *y,
                        float *saved, gyr_error *e);
 bool attention_backward(const struct attention_op *o, const float *q, const float *k, const float *v, const float *y,
                         const float *saved, const float *dy, float *dq, float *dk, float *dv, gyr_error *e);
+
+// The positions that a row sees by an indexer (DeepSeek-V3.2, 2025), as struct choice (device/device.h) has them: the
+// `most` of the highest score, the earlier of equal ones, and all where there are no more. A score is the sum over
+// heads of weight * max(0, query . key * scale). q is [rows][heads][dim], key [rows][dim], weight [rows][heads].
+// chosen: [rows][words], a bit for each position, `words` being choice_words() of the rows or more. It has no gradient.
+struct choice_op {
+    struct pool *pool;
+    size_t rows, heads, dim, most;
+    float scale;
+};
+size_t choice_words(size_t rows);
+bool choice_forward(const struct choice_op *o, const float *q, const float *key, const float *weight, uint32_t *chosen,
+                    size_t words, gyr_error *e);
 
 // y = f(x).
 void unit_forward(enum unit f, size_t n, const float *x, float *y);
@@ -133,13 +149,13 @@ void conv_forward(const struct conv_op *o, const float *x, float *y);
 void conv_backward(const struct conv_op *o, const float *x, const float *dy, float *dx, float *dw, float *db);
 
 // Linear recurrences, as struct recur (device/recur.h) has them, from an empty state on: y, x [rows][heads * dim]; keys
-// and queries [rows][groups * size]; dt [rows][heads], of RECUR_CHANNELS as x; beta [rows][heads], of RECUR_DELTA
-// alone.
+// and queries [rows][groups * size]; dt [rows][heads], of RECUR_CHANNELS as x, with `each` [rows][heads * size]; beta
+// [rows][heads], of RECUR_DELTA alone.
 struct recur_op {
     struct pool *pool;
     enum recur_kind kind;
     size_t rows, heads, dim, size, groups;
-    bool turns;
+    bool turns, each;
     const float *dt_bias, *a, *skip;
     float dt_by, dt_least, dt_most;
 };

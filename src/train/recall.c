@@ -17,9 +17,9 @@ static void part(const struct example *x, float *rows, size_t wide, size_t at, f
     }
 }
 
-static struct conv_op conv_op(const struct example *x, uint32_t i) {
+static struct conv_op conv_op(const struct example *x, uint32_t i, const float *taps) {
     const struct host_state *s = &x->t->layers[i].state;
-    return (struct conv_op){x->t->pool, x->rows, shape(x)->channels, shape(x)->taps, s->taps, s->taps_bias};
+    return (struct conv_op){x->t->pool, x->rows, shape(x)->channels, shape(x)->taps, taps, s->taps_bias};
 }
 
 static struct recur_op recur_op(const struct example *x, uint32_t i) {
@@ -32,6 +32,7 @@ static struct recur_op recur_op(const struct example *x, uint32_t i) {
                              .dim = r->dim,
                              .size = r->size,
                              .groups = r->groups,
+                             .each = r->each,
                              .turns = x->t->layers[i].l->plan.turns,
                              .dt_bias = s->dt_bias,
                              .a = s->a,
@@ -57,8 +58,8 @@ static struct columns columns_of(const struct recurrence *r) {
 }
 
 // Each sequence by itself: the first row of each has nothing before it.
-static void convolve(const struct example *x, uint32_t i, const float *in, float *out) {
-    struct conv_op o = conv_op(x, i);
+void state_convolve(const struct example *x, uint32_t i, const float *taps, const float *in, float *out) {
+    struct conv_op o = conv_op(x, i, taps);
     for (size_t s = 0, at; example_sequence(x, s, &at, &o.rows); s++)
         conv_forward(&o, in + at * o.channels, out + at * o.channels);
 }
@@ -77,13 +78,13 @@ void recall_lay_out(struct example *x, uint32_t i) {
     const struct recurrence *r = shape(x);
     const struct host_state *s = &x->t->layers[i].state;
     struct kept_state *k = &x->kept[i].state;
-    size_t n = x->rows, keys = n * keys_of(r), inner = n * r->inner;
+    size_t n = x->rows, keys = n * keys_of(r), inner = n * r->inner, convolved = r->each ? 0 : n * r->channels;
     const struct {
         float **to;
         size_t n;
-    } parts[] = {{&k->before, x->t->whole ? n * r->channels : 0},
-                 {&k->pre, n * r->channels},
-                 {&k->convolved, n * r->channels},
+    } parts[] = {{&k->before, x->t->whole ? convolved : 0},
+                 {&k->pre, convolved},
+                 {&k->convolved, convolved},
                  {&k->key_in, keys},
                  {&k->query_in, keys},
                  {&k->key, s->key.w ? keys : 0},
@@ -105,6 +106,7 @@ void recall_lay_out(struct example *x, uint32_t i) {
     if (!s->key.w) k->key = k->key_in;
     if (!s->query.w) k->query = k->query_in;
     if (!s->low.w) k->low = k->low_in;
+    if (r->each) each_lay_out(x, i);
 }
 
 size_t recall_widest(const struct example *x, uint32_t i) {
@@ -130,7 +132,7 @@ static bool project(struct example *x, uint32_t i, const float *in, struct scrat
     float *before = x->t->whole ? k->before : w->b;
     if (!step_map(x, i, SLOT_STATE_IN, in, w->a)) return false;
     part(x, w->a, r->columns, c.convolved, before, r->channels, false);
-    convolve(x, i, before, k->pre);
+    state_convolve(x, i, s->taps, before, k->pre);
     unit_forward(UNIT_SILU, x->rows * r->channels, k->pre, k->convolved);
     part(x, k->convolved, r->channels, c.values, k->values, r->inner, false);
     if (!gate_apart(r)) part(x, w->a, r->columns, c.gate, k->gate, r->inner, false);
@@ -145,8 +147,6 @@ static bool project(struct example *x, uint32_t i, const float *in, struct scrat
         part(x, w->b, terms, r->rank, k->key_in, r->size, false);
         part(x, w->b, terms, r->rank + r->size, k->query_in, r->size, false);
     }
-    maybe_norm(x, &s->key, k->key_in, k->key, k->key_saved);
-    maybe_norm(x, &s->query, k->query_in, k->query, k->query_saved);
     maybe_norm(x, &s->low, k->low_in, k->low, k->low_saved);
     if (r->kind == RECUR_CHANNELS) return step_map(x, i, SLOT_STATE_DT, k->low, k->step);
     return r->kind == RECUR_HEADS ||
@@ -158,6 +158,8 @@ static void multiply(float *v, size_t n, float by) {
     for (size_t k = 0; by != 1 && k < n; k++) v[k] *= by;
 }
 
+static enum unit gate_unit(const struct recurrence *r) { return r->each ? UNIT_SIGMOID : UNIT_SILU; }
+
 // k->ready = what the recurrence gave, under its gate and its norm, whichever is first.
 static void let_through(const struct example *x, uint32_t i) {
     const struct recurrence *r = shape(x);
@@ -165,12 +167,12 @@ static void let_through(const struct example *x, uint32_t i) {
     struct kept_state *k = &x->kept[i].state;
     size_t n = x->rows * r->inner;
     if (!norm->w)
-        gated_forward(UNIT_SILU, n, k->gate, k->given, k->ready);
+        gated_forward(gate_unit(r), n, k->gate, k->given, k->ready);
     else if (r->norm_first) {
         step_norm(x, norm, k->given, k->between, k->saved);
-        gated_forward(UNIT_SILU, n, k->gate, k->between, k->ready);
+        gated_forward(gate_unit(r), n, k->gate, k->between, k->ready);
     } else {
-        gated_forward(UNIT_SILU, n, k->gate, k->given, k->between);
+        gated_forward(gate_unit(r), n, k->gate, k->given, k->between);
         step_norm(x, norm, k->between, k->ready, k->saved);
     }
 }
@@ -178,8 +180,11 @@ static void let_through(const struct example *x, uint32_t i) {
 bool recall(struct example *x, uint32_t i, const float *in, struct scratch *w, float *out) {
     const struct recurrence *r = shape(x);
     struct kept_state *k = &x->kept[i].state;
+    const struct host_state *own = &x->t->layers[i].state;
     struct recur_op o = recur_op(x, i);
-    if (!project(x, i, in, w)) return false;
+    if (!(r->each ? each_project : project)(x, i, in, w)) return false;
+    maybe_norm(x, &own->key, k->key_in, k->key, k->key_saved);
+    maybe_norm(x, &own->query, k->query_in, k->query, k->query_saved);
     if (r->kind == RECUR_HEADS) multiply(k->gate, x->rows * r->inner, r->part[0]);
     for (size_t s = 0, at; example_sequence(x, s, &at, &o.rows); s++) {
         const struct recur_given given = given_at(r, k, at);
@@ -198,15 +203,15 @@ static void let_through_back(const struct example *x, uint32_t i, struct scratch
     struct kept_state *k = &x->kept[i].state;
     size_t n = x->rows * r->inner;
     if (!norm->w)
-        gated_backward(UNIT_SILU, n, k->gate, k->given, w->a, w->b, w->c);
+        gated_backward(gate_unit(r), n, k->gate, k->given, w->a, w->b, w->c);
     else if (r->norm_first) {
-        gated_backward(UNIT_SILU, n, k->gate, k->between, w->a, w->b, w->d);
+        gated_backward(gate_unit(r), n, k->gate, k->between, w->a, w->b, w->d);
         memset(w->c, 0, n * sizeof *w->c);
         step_norm_back(x, norm, k->given, k->saved, w->d, w->some, w->c);
     } else {
         memset(w->d, 0, n * sizeof *w->d);
         step_norm_back(x, norm, k->between, k->saved, w->a, w->some, w->d);
-        gated_backward(UNIT_SILU, n, k->gate, k->given, w->d, w->b, w->c);
+        gated_backward(gate_unit(r), n, k->gate, k->given, w->d, w->b, w->c);
     }
 }
 
@@ -268,9 +273,9 @@ static bool recur_back(struct example *x, uint32_t i, struct scratch *w, struct 
     return true;
 }
 
-static bool convolve_back(struct example *x, uint32_t i, const float *dy, float *dx) {
-    struct conv_op o = conv_op(x, i);
-    const float *before = x->kept[i].state.before;
+bool state_convolve_back(struct example *x, uint32_t i, const float *taps, const float *before, const float *dy,
+                         float *dx) {
+    struct conv_op o = conv_op(x, i, taps);
     float *dtaps = x->t->whole ? calloc(o.taps * o.channels, sizeof *dtaps) : NULL, *db = gradients_of(x, o.bias);
     if (x->t->whole && !dtaps) return fail_memory(x->e, "training");
     for (size_t s = 0, at; example_sequence(x, s, &at, &o.rows); s++) {
@@ -295,6 +300,7 @@ bool recall_back(struct example *x, uint32_t i, const float *in, const float *do
     let_through_back(x, i, w);
     if (r->kind == RECUR_HEADS) multiply(w->b, inner, r->part[0]);
     if (!recur_back(x, i, w, &d)) return false;
+    if (r->each) return each_project_back(x, i, in, w->b, &d, w, dx);
     part(x, w->f, r->channels, c.values, d.dx, r->inner, true);
     if (r->kind != RECUR_CHANNELS) {
         part(x, w->f, r->channels, c.keys, d.dkey, keys_of(r), true);
@@ -302,7 +308,7 @@ bool recall_back(struct example *x, uint32_t i, const float *in, const float *do
     } else if (!terms_back(x, i, w, &d))
         return false;
     unit_backward(UNIT_SILU, x->rows * r->channels, k->pre, w->f, w->c);
-    if (!convolve_back(x, i, w->c, w->d)) return false;
+    if (!state_convolve_back(x, i, x->t->layers[i].state.taps, k->before, w->c, w->d)) return false;
     part(x, w->a, r->columns, c.convolved, w->d, r->channels, true);
     if (!gate_apart(r)) part(x, w->a, r->columns, c.gate, w->b, r->inner, true);
     if (r->kind == RECUR_HEADS) part(x, w->a, r->columns, c.step, d.ddt, r->steps, true);

@@ -26,13 +26,24 @@ struct lane {
     const struct way *w;
     const struct recur_op *o;
     size_t task, first, n, head, group;
-    float *blocks, *states, *grown;                          // [blocks][size][n], [BLOCK + 1][size][n], [size][n]
-    float *step, *slope, *decay, *add, *read, *dadd, *dstep; // [n]
+    float *blocks, *states, *grown;      // [blocks][size][n], [BLOCK + 1][size][n], [size][n]
+    float *step, *slope, *decay, *dstep; // [n], or [size] where each of a key's has its own
+    float *add, *read, *dadd;            // [n]
     float keep, rate;
 };
 
 static size_t all_of(const struct recur_op *o) { return o->heads * o->dim; }
 static bool by_channel(const struct recur_op *o) { return o->kind == RECUR_CHANNELS; }
+
+// Steps of all lanes, those of a lane, and its first.
+static size_t all_steps(const struct recur_op *o) {
+    return by_channel(o) ? all_of(o) : o->each ? o->heads * o->size : o->heads;
+}
+static size_t steps_of(const struct lane *l) { return by_channel(l->o) ? l->n : l->o->each ? l->o->size : 1; }
+static size_t first_step(const struct lane *l) {
+    return by_channel(l->o) ? l->first : l->o->each ? l->head * l->o->size : l->head;
+}
+
 static size_t tasks_of(const struct recur_op *o) {
     return by_channel(o) ? (all_of(o) + CHANNELS - 1) / CHANNELS : o->heads;
 }
@@ -46,12 +57,13 @@ static bool open_lane(struct lane *l, const struct way *w, size_t task, bool bac
     *l = (struct lane){.w = w, .o = o, .task = task, .first = task * n, .n = n < left ? n : left, .head = task};
     l->group = group_of(o, task);
     size_t cells = o->size * l->n, blocks = back ? (o->rows + BLOCK - 1) / BLOCK : 0, states = back ? BLOCK + 1 : 1;
-    l->blocks = calloc((blocks + states + 1) * cells + 7 * l->n + 1, sizeof *l->blocks);
+    size_t wide = l->n > o->size ? l->n : o->size;
+    l->blocks = calloc((blocks + states + 1) * cells + 7 * wide + 1, sizeof *l->blocks);
     if (!l->blocks) return false;
     l->states = l->blocks + blocks * cells;
     l->grown = l->states + states * cells;
     float **rows[] = {&l->step, &l->slope, &l->decay, &l->add, &l->read, &l->dadd, &l->dstep};
-    for (size_t i = 0; i < 7; i++) *rows[i] = l->grown + cells + i * l->n;
+    for (size_t i = 0; i < 7; i++) *rows[i] = l->grown + cells + i * wide;
     return true;
 }
 
@@ -70,10 +82,9 @@ static float sigmoid(float x) { return 1 / (1 + exp_f(-x)); }
 // A row's steps, and their slopes by what softplus is given.
 static void take_steps(struct lane *l, size_t t) {
     const struct recur_op *o = l->o;
-    size_t n = by_channel(o) ? l->n : 1, all = by_channel(o) ? all_of(o) : o->heads;
-    size_t first = by_channel(o) ? l->first : l->head;
+    size_t n = steps_of(l), first = first_step(l);
     for (size_t i = 0; i < n; i++) {
-        float raw = o->dt_by * l->w->in->dt[t * all + first + i] + (o->dt_bias ? o->dt_bias[first + i] : 0);
+        float raw = o->dt_by * l->w->in->dt[t * all_steps(o) + first + i] + (o->dt_bias ? o->dt_bias[first + i] : 0);
         float s = softplus_f(raw), bound = s;
         if (o->dt_most > 0) bound = s < o->dt_least ? o->dt_least : s > o->dt_most ? o->dt_most : s;
         l->step[i] = bound;
@@ -81,7 +92,21 @@ static void take_steps(struct lane *l, size_t t) {
     }
 }
 
-// What is kept of row k of the state, of each channel.
+// What is kept of the state: of all of it, or of each of its rows.
+static void take_keep(struct lane *l) {
+    const struct recur_op *o = l->o;
+    if (by_channel(o)) return;
+    if (!o->each) {
+        l->keep = exp_f(l->step[0] * o->a[l->head]);
+        return;
+    }
+    for (size_t k = 0; k < o->size; k++) l->decay[k] = l->step[k] * o->a[l->head];
+    l->w->exps(l->decay, o->size, 0, 1, -INFINITY, l->decay);
+}
+
+static float keep_of(const struct lane *l, size_t k) { return l->o->each ? l->decay[k] : l->keep; }
+
+// The same of row k, of each channel.
 static void take_decay(struct lane *l, size_t k) {
     const float *a = l->o->a + k * all_of(l->o) + l->first;
     for (size_t i = 0; i < l->n; i++) l->decay[i] = l->step[i] * a[i];
@@ -92,7 +117,7 @@ static void take_decay(struct lane *l, size_t k) {
 static void take_add(struct lane *l, size_t t, const float *was) {
     const struct recur_op *o = l->o;
     const float *x = x_of(l, t), *key = key_of(l, t);
-    if (!by_channel(o)) l->keep = exp_f(l->step[0] * o->a[l->head]);
+    take_keep(l);
     if (o->kind != RECUR_DELTA) {
         for (size_t i = 0; i < l->n; i++) l->add[i] = l->step[by_channel(o) ? i : 0] * x[i];
         return;
@@ -100,7 +125,7 @@ static void take_add(struct lane *l, size_t t, const float *was) {
     l->rate = sigmoid(l->w->in->beta[t * o->heads + l->head]);
     memset(l->read, 0, l->n * sizeof *l->read);
     for (size_t k = 0; k < o->size; k++)
-        for (size_t i = 0; i < l->n; i++) l->read[i] += key[k] * (l->keep * was[k * l->n + i]);
+        for (size_t i = 0; i < l->n; i++) l->read[i] += key[k] * (keep_of(l, k) * was[k * l->n + i]);
     for (size_t i = 0; i < l->n; i++) l->add[i] = l->rate * (x[i] - l->read[i]);
 }
 
@@ -113,7 +138,7 @@ static void advance(struct lane *l, size_t t, const float *was, float *now) {
     for (size_t k = 0; k < o->size; k++, was += l->n, now += l->n) {
         if (by_channel(o)) take_decay(l, k);
         for (size_t i = 0; i < l->n; i++)
-            now[i] = was[i] * (by_channel(o) ? l->decay[i] : l->keep) + key[k] * l->add[i];
+            now[i] = was[i] * (by_channel(o) ? l->decay[i] : keep_of(l, k)) + key[k] * l->add[i];
     }
 }
 
@@ -178,12 +203,19 @@ static float back_through_read(struct lane *l, size_t t, const float *was, float
     for (size_t k = 0; k < l->o->size; k++, was += l->n) {
         float *d = l->grown + k * l->n, of_key = 0;
         for (size_t i = 0; i < l->n; i++) {
-            of_key -= l->keep * was[i] * dx[i];
+            of_key -= keep_of(l, k) * was[i] * dx[i];
             d[i] -= key[k] * dx[i];
         }
         dkey[k] += of_key;
     }
     return of_rate * l->rate * (1 - l->rate);
+}
+
+// The gradient by a step from that by what it keeps.
+static void back_through_keep(struct lane *l, size_t at, float of_keep) {
+    float keep = keep_of(l, at), *da = l->w->back->da;
+    l->dstep[at] += of_keep * keep * l->o->a[l->head];
+    if (da) da[l->head] += of_keep * keep * l->step[at];
 }
 
 // l->grown becomes the gradient by the state in front of the row; l->dstep += that by steps.
@@ -206,12 +238,13 @@ static void back_through_decay(struct lane *l, const float *was) {
         }
         for (size_t i = 0; i < l->n; i++) {
             of_keep += d[i] * was[i];
-            d[i] *= l->keep;
+            d[i] *= keep_of(l, k);
         }
+        if (!o->each) continue;
+        back_through_keep(l, k, of_keep);
+        of_keep = 0;
     }
-    if (by_channel(o)) return;
-    l->dstep[0] += of_keep * l->keep * o->a[l->head];
-    if (l->w->back->da) l->w->back->da[l->head] += of_keep * l->keep * l->step[0];
+    if (!by_channel(o) && !o->each) back_through_keep(l, 0, of_keep);
 }
 
 // x goes past the recurrence, too.
@@ -228,8 +261,8 @@ static void back_through_skip(const struct lane *l, const float *x, const float 
 
 static void back_through_steps(const struct lane *l, size_t t) {
     const struct recur_op *o = l->o;
-    size_t n = by_channel(o) ? l->n : 1, first = by_channel(o) ? l->first : l->head;
-    float *ddt = l->w->back->ddt + t * (by_channel(o) ? all_of(o) : o->heads) + first, *dbias = l->w->back->ddt_bias;
+    size_t n = steps_of(l), first = first_step(l);
+    float *ddt = l->w->back->ddt + t * all_steps(o) + first, *dbias = l->w->back->ddt_bias;
     for (size_t i = 0; i < n; i++) {
         float d = l->dstep[i] * l->slope[i];
         ddt[i] = o->dt_by * d;
@@ -246,7 +279,7 @@ static void back_row(struct lane *l, size_t t, const float *was, const float *no
     take_steps(l, t);
     take_add(l, t, was);
     back_through_sums(l, t, now, dy, dkey, dkey + o->rows * o->size);
-    memset(l->dstep, 0, l->n * sizeof *l->dstep);
+    memset(l->dstep, 0, (o->each ? o->size : l->n) * sizeof *l->dstep);
     if (o->kind == RECUR_DELTA)
         w->back->dbeta[t * o->heads + l->head] = back_through_read(l, t, was, dkey, dx);
     else

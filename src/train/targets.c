@@ -2,38 +2,19 @@
 #include "train/tune.h"
 
 #include "base/buf.h"
+#include "model/adapter.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum part_of { OF_MLP, OF_ATTENTION, OF_STATE };
+enum part_of { OF_MLP, OF_ATTENTION, OF_INPUTS, OF_STATE };
 
-static const struct {
-    enum role role;
-    enum part_of part;
-} roles[SLOT_ROUTER] = {[SLOT_QKV] = {ROLE_QKV, OF_ATTENTION},
-                        [SLOT_Q] = {ROLE_Q, OF_ATTENTION},
-                        [SLOT_K] = {ROLE_K, OF_ATTENTION},
-                        [SLOT_V] = {ROLE_V, OF_ATTENTION},
-                        [SLOT_OUT] = {ROLE_ATTN_OUT, OF_ATTENTION},
-                        [SLOT_Q_A] = {ROLE_Q_A, OF_ATTENTION},
-                        [SLOT_KV_A] = {ROLE_KV_A, OF_ATTENTION},
-                        [SLOT_GATE_UP] = {ROLE_GATE_UP, OF_MLP},
-                        [SLOT_GATE] = {ROLE_GATE, OF_MLP},
-                        [SLOT_UP] = {ROLE_UP, OF_MLP},
-                        [SLOT_DOWN] = {ROLE_DOWN, OF_MLP},
-                        [SLOT_SHARED_GATE] = {ROLE_SHARED_GATE, OF_MLP},
-                        [SLOT_SHARED_UP] = {ROLE_SHARED_UP, OF_MLP},
-                        [SLOT_SHARED_DOWN] = {ROLE_SHARED_DOWN, OF_MLP},
-                        [SLOT_STATE_IN] = {ROLE_STATE_IN, OF_STATE},
-                        [SLOT_STATE_X] = {ROLE_STATE_X, OF_STATE},
-                        [SLOT_STATE_DT] = {ROLE_STATE_DT, OF_STATE},
-                        [SLOT_STATE_GATE] = {ROLE_STATE_GATE, OF_STATE},
-                        [SLOT_STATE_ALPHA] = {ROLE_STATE_ALPHA, OF_STATE},
-                        [SLOT_STATE_BETA] = {ROLE_STATE_BETA, OF_STATE},
-                        [SLOT_STATE_OUT] = {ROLE_STATE_OUT, OF_STATE}};
-
-static const enum role expert_roles[] = {ROLE_EXPERT_GATE, ROLE_EXPERT_UP, ROLE_EXPERT_DOWN};
+static enum part_of part_of(unsigned slot) {
+    return slot <= SLOT_KV_A          ? OF_ATTENTION
+           : slot <= SLOT_SHARED_DOWN ? OF_MLP
+           : slot <= SLOT_INPUT_OUT   ? OF_INPUTS
+                                      : OF_STATE;
+}
 
 static bool adaptable(unsigned slot) { return slot < SLOT_ROUTER || slot >= SLOTS; }
 
@@ -45,10 +26,12 @@ static bool named(const struct tune_targets *t, uint32_t layer, unsigned slot) {
 
 // The last part of what PEFT calls a slot's module; "" if it has no name.
 static void module_of(const struct tune_targets *t, unsigned slot, char word[128]) {
-    enum role role = slot < SLOTS ? roles[slot].role : expert_roles[(slot - SLOTS) % 3];
     char name[128];
+    uint32_t layer = 0;
+    while (layer + 1 < t->m->h.layers && !named(t, layer, slot)) layer++;
     *word = 0;
-    if (!family_name(t->m->family, CHECKPOINT_HF, (struct place){role, PART_WEIGHT, 0, 0}, name)) return;
+    struct place at = {slot_role(slot), PART_WEIGHT, layer, 0};
+    if (!adapter_name(t->m, t->m->family, CHECKPOINT_HF, at, name)) return;
     char *end = strstr(name, ".weight");
     if (end) *end = 0;
     const char *dot = strrchr(name, '.');
@@ -65,9 +48,9 @@ static bool says(const struct tune_targets *t, const char *word, size_t n, unsig
         const char *word;
         bool is;
     } groups[] = {{"all-linear", slot < SLOT_ROUTER && !passed_over(t, slot)},
-                  {"attention", slot < SLOT_ROUTER && roles[slot].part == OF_ATTENTION},
-                  {"mlp", slot < SLOT_ROUTER && roles[slot].part == OF_MLP},
-                  {"state", slot < SLOT_ROUTER && roles[slot].part == OF_STATE},
+                  {"attention", slot < SLOT_ROUTER && part_of(slot) == OF_ATTENTION},
+                  {"mlp", slot < SLOT_ROUTER && part_of(slot) == OF_MLP},
+                  {"state", slot < SLOT_ROUTER && part_of(slot) == OF_STATE},
                   {"experts", slot >= SLOTS}};
     char module[128];
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
@@ -95,13 +78,24 @@ static bool has(const struct tune_targets *t, unsigned slot) {
 // Slots of the first expert stand for those of all.
 enum { KINDS = SLOTS + 3 };
 
+// Slots of different kinds of layers may have one module's name.
+static bool is_first(const struct tune_targets *t, unsigned slot, const char *module) {
+    char other[128];
+    for (unsigned s = 0; s < slot; s++) {
+        if (!has(t, s)) continue;
+        module_of(t, s, other);
+        if (!strcmp(module, other)) return false;
+    }
+    return true;
+}
+
 static bool unknown(const struct tune_targets *t, const char *word, size_t n, gyr_error *e) {
     struct buf b = {0};
     char module[128];
     for (unsigned s = 0; s < KINDS && s < trainee_slots(t->t); s++) {
         if (!has(t, s)) continue;
         module_of(t, s, module);
-        if (*module) buf_printf(&b, ", %s", module);
+        if (*module && is_first(t, s, module)) buf_printf(&b, ", %s", module);
     }
     fail(e, GYR_USAGE, "targets: '%.*s' is nothing that this model has; name some of all-linear, attention, mlp%s%s%s",
          (int)(n > 40 ? 40 : n), word, t->m->h.state_layers ? ", state" : "", t->m->h.experts ? ", experts" : "",

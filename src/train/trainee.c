@@ -1,3 +1,4 @@
+#include "model/adapter.h"
 #include "model/sharing.h"
 #include "train/card.h"
 #include "train/trainee_parts.h"
@@ -7,7 +8,43 @@
 
 unsigned trainee_slots(const struct trainee *t) { return SLOTS + 3 * t->m->h.experts; }
 
+enum role slot_role(unsigned slot) {
+    static const enum role roles[SLOTS] = {[SLOT_QKV] = ROLE_QKV,
+                                           [SLOT_Q] = ROLE_Q,
+                                           [SLOT_K] = ROLE_K,
+                                           [SLOT_V] = ROLE_V,
+                                           [SLOT_OUT] = ROLE_ATTN_OUT,
+                                           [SLOT_Q_A] = ROLE_Q_A,
+                                           [SLOT_KV_A] = ROLE_KV_A,
+                                           [SLOT_GATE_UP] = ROLE_GATE_UP,
+                                           [SLOT_GATE] = ROLE_GATE,
+                                           [SLOT_UP] = ROLE_UP,
+                                           [SLOT_DOWN] = ROLE_DOWN,
+                                           [SLOT_SHARED_GATE] = ROLE_SHARED_GATE,
+                                           [SLOT_SHARED_UP] = ROLE_SHARED_UP,
+                                           [SLOT_SHARED_DOWN] = ROLE_SHARED_DOWN,
+                                           [SLOT_INPUT_PROJECT] = ROLE_INPUT_PROJECT,
+                                           [SLOT_INPUT_GATE] = ROLE_INPUT_GATE,
+                                           [SLOT_INPUT_OUT] = ROLE_INPUT_OUT,
+                                           [SLOT_STATE_IN] = ROLE_STATE_IN,
+                                           [SLOT_STATE_Q] = ROLE_STATE_Q,
+                                           [SLOT_STATE_K] = ROLE_STATE_K,
+                                           [SLOT_STATE_LOW] = ROLE_STATE_LOW,
+                                           [SLOT_STATE_GATE_LOW] = ROLE_STATE_GATE_LOW,
+                                           [SLOT_STATE_X] = ROLE_STATE_X,
+                                           [SLOT_STATE_DT] = ROLE_STATE_DT,
+                                           [SLOT_STATE_GATE] = ROLE_STATE_GATE,
+                                           [SLOT_STATE_ALPHA] = ROLE_STATE_ALPHA,
+                                           [SLOT_STATE_BETA] = ROLE_STATE_BETA,
+                                           [SLOT_STATE_OUT] = ROLE_STATE_OUT,
+                                           [SLOT_ROUTER] = ROLE_ROUTER,
+                                           [SLOT_SHARED_ROUTER] = ROLE_SHARED_ROUTER},
+                           of_experts[] = {ROLE_EXPERT_GATE, ROLE_EXPERT_UP, ROLE_EXPERT_DOWN};
+    return slot < SLOTS ? roles[slot] : of_experts[(slot - SLOTS) % 3];
+}
+
 const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, unsigned slot) {
+    static const struct linear none;
     const struct layer *l = &t->m->layers[layer];
     const struct linear *all[SLOTS] = {[SLOT_QKV] = &l->qkv,
                                        [SLOT_Q] = &l->q,
@@ -23,7 +60,14 @@ const struct linear *trainee_linear(const struct trainee *t, uint32_t layer, uns
                                        [SLOT_SHARED_GATE] = &l->shared.gate,
                                        [SLOT_SHARED_UP] = &l->shared.up,
                                        [SLOT_SHARED_DOWN] = &l->shared.down,
+                                       [SLOT_INPUT_PROJECT] = layer == 0 ? &t->m->inputs.project : &none,
+                                       [SLOT_INPUT_GATE] = &l->input_gate,
+                                       [SLOT_INPUT_OUT] = &l->input_out,
                                        [SLOT_STATE_IN] = &l->state.in,
+                                       [SLOT_STATE_Q] = &l->state.q,
+                                       [SLOT_STATE_K] = &l->state.k,
+                                       [SLOT_STATE_LOW] = &l->state.low,
+                                       [SLOT_STATE_GATE_LOW] = &l->state.gate_low,
                                        [SLOT_STATE_X] = &l->state.x,
                                        [SLOT_STATE_DT] = &l->state.dt,
                                        [SLOT_STATE_GATE] = &l->state.gate,
@@ -42,23 +86,6 @@ static bool refuse(const struct model *m, const char *what, gyr_error *e) {
     return fail(e, GYR_UNSUPPORTED, "%s: gyr does not train models with %s", m->checkpoint->path, what);
 }
 
-static bool check_layer(const struct model *m, const struct layer *l, gyr_error *e) {
-    const struct layer_plan *p = &l->plan;
-    const struct {
-        bool is;
-        const char *what;
-    } tries[] = {{p->recurs && p->attends, "attention beside states"},
-                 {p->recurs && m->h.recurrence.each, "states whose keys decay by element"},
-                 {p->indexed, "positions that are chosen"},
-                 {p->feed == FEED_BOTH, "experts beside an MLP"},
-                 {p->borrows, "keys and values of other layers"},
-                 {p->norms_joined, "norms of the stream behind branches"},
-                 {l->input_gate.w.rows != 0, "per-layer inputs"}};
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
-        if (tries[i].is) return refuse(m, tries[i].what, e);
-    return true;
-}
-
 static bool check_model(const struct model *m, gyr_error *e) {
     const struct hyperparameters *h = &m->h;
     const struct {
@@ -66,13 +93,13 @@ static bool check_model(const struct model *m, gyr_error *e) {
         const char *what;
     } tries[] = {{m->first || m->end != h->layers || !m->begins || !m->gives, "layers on other machines"},
                  {h->bidirectional, "tokens that see those behind them"},
-                 {m->types.rows || h->layer_input, "more than embeddings at the beginning"},
+                 {m->types.rows, "types of tokens"},
                  {h->experts_used > MAX_USED, "more than 256 experts of a token"},
                  {h->activation == ACT_SIGMOID, "sigmoids"}};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
         if (tries[i].is) return refuse(m, tries[i].what, e);
     for (uint32_t i = 0; i < h->layers; i++)
-        if (!check_layer(m, &m->layers[i], e)) return false;
+        if (m->layers[i].plan.norms_joined) return refuse(m, "norms of the stream behind branches", e);
     return true;
 }
 
@@ -118,7 +145,7 @@ static void read_head_norms(struct reading *r, struct host_layer *l) {
         l->q = read_norm(r, &l->l->q_norm, row ? 1 : q, each ? q : 1);
         l->k = read_norm(r, &l->l->k_norm, row ? 1 : k, each ? k : 1);
     }
-    l->v = read_norm(r, &l->l->v_norm, k, 1);
+    if (!l->l->plan.borrows) l->v = read_norm(r, &l->l->v_norm, k, 1);
     l->v.fixed = true;
     l->q.fixed = l->k.fixed = kind == QK_NORM_PLAIN;
 }
@@ -134,9 +161,11 @@ static void read_state(struct reading *r, struct host_state *to, const struct re
     const struct hyperparameters *h = &r->t->m->h;
     const struct recurrence *o = &h->recurrence;
     bool channels = o->kind == RECUR_CHANNELS, delta = o->kind == RECUR_DELTA;
-    size_t steps = channels ? o->inner : o->heads;
+    size_t steps = channels || o->each ? o->inner : o->heads;
     float eps = delta ? 1e-6f / (float)o->size : o->norms_eps; // of length 1: x / sqrt(sum + 1e-6)
     to->taps = read_vector(r, s->taps, (size_t)o->taps * o->channels);
+    to->q_taps = read_vector(r, s->q_taps, (size_t)o->taps * o->channels);
+    to->k_taps = read_vector(r, s->k_taps, (size_t)o->taps * o->channels);
     to->taps_bias = read_vector(r, s->taps_bias, o->channels);
     to->dt_bias = read_vector(r, s->dt_bias, steps);
     to->a = read_vector(r, s->a, channels ? (size_t)o->size * o->inner : o->heads);
@@ -158,10 +187,17 @@ static void read_layer(struct reading *r, struct trainee *t, uint32_t i) {
     l->attn_post = read_norm(r, &of->attn_post_norm, 1, 1);
     l->mlp = read_norm(r, &of->mlp_norm, 1, 1);
     l->mlp_post = read_norm(r, &of->mlp_post_norm, 1, 1);
+    l->router = read_norm(r, &of->router_norm, 1, 1);
+    l->expert = read_norm(r, &of->expert_norm, 1, 1);
+    l->expert_post = read_norm(r, &of->expert_post_norm, 1, 1);
+    l->dense_post = read_norm(r, &of->dense_post_norm, 1, 1);
+    l->index = read_norm(r, &of->index_norm, 1, 1);
+    l->input_post = read_norm(r, &of->input_post_norm, 1, 1);
     if (of->plan.attends) read_head_norms(r, l);
     if (of->plan.recurs) read_state(r, &l->state, &of->state);
     l->sinks = read_vector(r, of->sinks, h->heads);
     l->shift = read_vector(r, of->router_shift, h->experts);
+    l->expert_scale = read_vector(r, of->expert_scale, h->experts);
     for (unsigned s = 0; s < trainee_slots(t); s++) {
         const struct linear *map = trainee_linear(t, i, s);
         if (map && map->w.on) r->from = map->w.on; // experts may be elsewhere than their layer
@@ -174,10 +210,24 @@ static void read_all(struct reading *r, struct trainee *t) {
     for (uint32_t i = 0; i < m->h.layers; i++) read_layer(r, t, i);
     r->from = m->on.device[0];
     t->embed = read_norm(r, &m->embed_norm, 1, 1);
+    t->inputs = read_norm(r, &m->inputs.norm, m->h.layers, 1);
     t->slopes = read_vector(r, m->slopes[0], m->h.heads);
     r->from = m->device;
     t->final = read_norm(r, &m->final_norm, 1, 1);
     t->output_bias = read_vector(r, m->output_bias, m->h.vocab);
+}
+
+// Of layers that read what an earlier one keeps in the same place.
+static void find_lenders(struct trainee *t) {
+    for (uint32_t i = 0; i < t->m->h.layers; i++) {
+        const struct layer *all = t->m->layers;
+        uint32_t at = i;
+        while (at && all[i].plan.borrows &&
+               (all[at].plan.borrows || !all[at].plan.attends || all[at].plan.cache != all[i].plan.cache))
+            at--;
+        t->layers[i].lender = at;
+        if (at != i) t->layers[at].lends = true;
+    }
 }
 
 static bool make_layers(struct trainee *t) {
@@ -188,6 +238,7 @@ static bool make_layers(struct trainee *t) {
         t->layers[i].pair = calloc(slots, sizeof *t->layers[i].pair);
         if (!t->layers[i].bias || !t->layers[i].pair) return false;
     }
+    find_lenders(t);
     return true;
 }
 
@@ -245,7 +296,7 @@ bool trainee_adapt(struct trainee *t, uint32_t layer, unsigned slot, size_t rank
     if (!of) return false;
     struct trained *p = &t->layers[layer].pair[slot];
     p->rank = rank;
-    p->scale = scale;
+    p->scale = scale * adapter_multiplier(t->m, slot_role(slot));
     p->a = t->n_numbers;
     p->b = p->a + rank * of->w.cols;
     t->n_numbers = p->b + of->w.rows * rank;

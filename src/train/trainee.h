@@ -23,7 +23,14 @@ enum slot {
     SLOT_SHARED_GATE,
     SLOT_SHARED_UP,
     SLOT_SHARED_DOWN,
+    SLOT_INPUT_PROJECT, // of per-layer inputs: the first layer's, for all of them
+    SLOT_INPUT_GATE,
+    SLOT_INPUT_OUT,
     SLOT_STATE_IN,
+    SLOT_STATE_Q,
+    SLOT_STATE_K,
+    SLOT_STATE_LOW,
+    SLOT_STATE_GATE_LOW,
     SLOT_STATE_X,
     SLOT_STATE_DT,
     SLOT_STATE_GATE,
@@ -36,7 +43,11 @@ enum slot {
 };
 enum { NO_SLOT = (int)(~0u >> 1) };
 
-// A pair of one of them: where its numbers lie among all, a [rank][in] and b [out][rank].
+// What a slot's map does in a layer.
+enum role slot_role(unsigned slot);
+
+// A pair of one of them: where its numbers lie among all, a [rank][in] and b [out][rank]. The scale has the multiplier
+// that the family has behind the map.
 struct trained {
     size_t a, b, rank;
     float scale;

@@ -17,14 +17,20 @@ struct host_norm {
 
 // Of a layer that keeps a state.
 struct host_state {
-    float *taps, *taps_bias, *dt_bias, *a, *skip;
+    float *taps, *q_taps, *k_taps; // the last two of queries and keys that are convolved by themselves
+    float *taps_bias, *dt_bias, *a, *skip;
     struct host_norm key, query, low, norm; // low: of what steps come from
 };
 
 struct host_layer {
     const struct layer *l;
+    uint32_t lender; // whose keys and values it reads: its own, or an earlier layer's
+    bool lends;
     struct host_norm attn, attn_post, mlp, mlp_post, q, k, v;
-    float *sinks, *shift; // of attention; of the choice of experts
+    struct host_norm index;                                   // of an indexer's keys
+    struct host_norm input_post;                              // of what comes of per-layer inputs
+    struct host_norm router, expert, expert_post, dense_post; // of experts beside an MLP
+    float *sinks, *shift, *expert_scale;                      // of attention; of the choice of experts, and of each
     struct host_state state;
     float **bias;         // [slots]
     struct trained *pair; // [slots]
@@ -42,7 +48,7 @@ struct trainee {
     struct pool *pool;
     struct card *card; // NULL: all is the host's (card.h)
     struct host_layer *layers;
-    struct host_norm embed, final;
+    struct host_norm embed, inputs, final;
     float *output_bias, *slopes;
     float *vectors;          // owner of all of these
     float *room;             // of an example's way, [room_n]

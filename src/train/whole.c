@@ -183,9 +183,11 @@ static bool take_table(struct whole *w, enum role role, uint32_t layer, float *v
 static bool take_state(struct whole *w, uint32_t i, struct host_state *s, gyr_error *e) {
     const struct recurrence *r = &w->m->h.recurrence;
     bool each = r->kind == RECUR_CHANNELS;
-    size_t steps = each ? r->inner : r->heads;
+    size_t steps = each || r->each ? r->inner : r->heads;
     char name[128];
     if (!take_table(w, ROLE_STATE_CONV, i, s->taps, r->taps, r->channels, e) ||
+        (s->q_taps && !take_table(w, ROLE_STATE_CONV_Q, i, s->q_taps, r->taps, r->channels, e)) ||
+        (s->k_taps && !take_table(w, ROLE_STATE_CONV_K, i, s->k_taps, r->taps, r->channels, e)) ||
         !take_table(w, ROLE_STATE_A, i, s->a, each ? r->size : 1, each ? r->inner : r->heads, e) ||
         !take_vector(w, ROLE_STATE_CONV, PART_BIAS, i, &s->taps_bias, r->channels, e) ||
         !take_vector(w, ROLE_STATE_DT, PART_BIAS, i, &s->dt_bias, steps, e) ||
@@ -203,9 +205,25 @@ static bool take_state(struct whole *w, uint32_t i, struct host_state *s, gyr_er
     return true;
 }
 
+// What has no gradient and stays as it is: in a layer that reads another's keys and values what files have of its own,
+// which nobody reads; and indexers.
+static void pass_over(struct whole *w, uint32_t i, const struct layer_plan *plan) {
+    static const enum role roles[] = {ROLE_K,       ROLE_V,          ROLE_K_NORM,      ROLE_INDEX_Q,
+                                      ROLE_INDEX_K, ROLE_INDEX_NORM, ROLE_INDEX_WEIGHT};
+    size_t first = plan->borrows ? 0 : 3, end = plan->indexes ? sizeof roles / sizeof *roles : 3;
+    char name[128];
+    for (size_t k = first; k < end; k++)
+        for (int bias = 0; bias < 2; bias++) {
+            struct place at = {roles[k], bias ? PART_BIAS : PART_WEIGHT, i, 0};
+            struct whole_part *p = part_of(w, at, name);
+            if (p) p->used = true, p->matrix = false;
+        }
+}
+
 static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error *e) {
     struct host_layer *l = &t->layers[i];
-    bool latent = l->l->plan.latent;
+    bool latent = l->l->plan.latent && l->l->plan.attends;
+    pass_over(w, i, &l->l->plan);
     const struct {
         enum role role;
         struct host_norm *norm;
@@ -213,6 +231,10 @@ static bool take_layer(struct whole *w, struct trainee *t, uint32_t i, gyr_error
                  {ROLE_ATTN_POST_NORM, &l->attn_post},
                  {ROLE_MLP_NORM, &l->mlp},
                  {ROLE_MLP_POST_NORM, &l->mlp_post},
+                 {ROLE_DENSE_POST_NORM, &l->dense_post},
+                 {ROLE_EXPERT_NORM, &l->expert},
+                 {ROLE_EXPERT_POST_NORM, &l->expert_post},
+                 {ROLE_INPUT_POST_NORM, &l->input_post},
                  {latent ? ROLE_Q_A_NORM : ROLE_Q_NORM, &l->q},
                  {latent ? ROLE_KV_A_NORM : ROLE_K_NORM, &l->k}};
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++)
@@ -225,6 +247,8 @@ static bool take_all(struct whole *w, struct trainee *t, gyr_error *e) {
     const struct model *m = w->m;
     bool ok = take_matrix(w, &m->embedding, "embeddings", e) && take_matrix(w, &m->positions, "positions", e) &&
               take_matrix(w, &m->output, "output matrices", e) && take_norm(w, ROLE_FINAL_NORM, 0, &t->final, e) &&
+              take_matrix(w, &m->inputs.table.w, "per-layer inputs", e) &&
+              take_norm(w, ROLE_INPUT_NORM, 0, &t->inputs, e) &&
               take_vector(w, ROLE_OUTPUT, PART_BIAS, 0, &t->output_bias, m->h.vocab, e);
     for (uint32_t i = 0; ok && i < m->h.layers; i++) ok = take_layer(w, t, i, e);
     for (size_t i = 0; ok && i < m->checkpoint->n_tensors; i++)
@@ -238,7 +262,7 @@ struct whole *whole_new(struct trainee *t, gyr_error *e) {
     if (!w) return fail_memory(e, m->checkpoint->path), NULL;
     w->m = m;
     w->parts = calloc(m->checkpoint->n_tensors + 1, sizeof *w->parts);
-    w->tables = calloc(2 * (size_t)m->h.layers + 1, sizeof *w->tables);
+    w->tables = calloc(4 * (size_t)m->h.layers + 1, sizeof *w->tables);
     bool ok = (w->parts && w->tables) || fail_memory(e, "training");
     if (ok && m->checkpoint->source != CHECKPOINT_GGUF)
         ok = fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; make a GGUF file of it with gyr convert",

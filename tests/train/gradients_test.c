@@ -3,13 +3,14 @@
 // same bytes on any number of threads, on a card, and where layers are computed again on the way back.
 #include "../model/drawn.h"
 #include "format/checkpoint.h"
+#include "model/adapter.h"
 #include "train/prefer.h"
 
 static char folder[] = "/tmp/gyr-gradients-XXXXXX";
 static struct drawn base, adapter_of;
 
 enum { MOST = 100000 };
-static float adapter_scale, wanted[MOST], numbers[MOST], gradients[MOST], again[MOST];
+static float scale_of_all, wanted[MOST], numbers[MOST], gradients[MOST], again[MOST];
 
 // A model bound, and what is trained of it.
 struct bench {
@@ -76,7 +77,14 @@ static unsigned slot_of(const char *name, uint32_t *layer) {
                                              [SLOT_SHARED_GATE] = "shared_gate",
                                              [SLOT_SHARED_UP] = "shared_up",
                                              [SLOT_SHARED_DOWN] = "shared_down",
+                                             [SLOT_INPUT_PROJECT] = "input_project",
+                                             [SLOT_INPUT_GATE] = "input_gate",
+                                             [SLOT_INPUT_OUT] = "input_out",
                                              [SLOT_STATE_IN] = "state_in",
+                                             [SLOT_STATE_Q] = "state_q",
+                                             [SLOT_STATE_K] = "state_k",
+                                             [SLOT_STATE_LOW] = "state_low",
+                                             [SLOT_STATE_GATE_LOW] = "state_gate_low",
                                              [SLOT_STATE_X] = "state_x",
                                              [SLOT_STATE_DT] = "state_dt",
                                              [SLOT_STATE_GATE] = "state_gate",
@@ -139,8 +147,15 @@ static bool example(struct bench *b, float *into, double *loss) {
     return ok;
 }
 
+// Of the largest number of a matrix. Rounding goes further in two: in Gemma 4 E, where several layers share keys that
+// no scale makes smaller (1.5e-4, where PyTorch's own single precision is 0.8e-4 away), and in an expert of GLM 5.2
+// that few rows chose (1.2e-4, and 0.4e-4).
+static float tolerance(const char *name) {
+    return strcmp(name, "gemma4-e2b") && strcmp(name, "glm5.2") ? 1e-4f : 2e-4f;
+}
+
 // One matrix of the golden with ours.
-static void compare(const struct bench *b, const struct drawn_tensor *t, const float *want) {
+static void compare(const struct bench *b, const struct drawn_tensor *t, const float *want, float within) {
     uint32_t layer;
     const struct trained *p = trainee_pair(b->t, layer = 0, SLOT_Q);
     unsigned slot = slot_of(t->name, &layer);
@@ -152,8 +167,8 @@ static void compare(const struct bench *b, const struct drawn_tensor *t, const f
         most = fabsf(want[i]) > most ? fabsf(want[i]) : most;
         far = d > far || isnan(d) ? d : far;
     }
-    if (!(far <= 1e-4f * most)) printf("  %s: farthest %.2g of %.2g\n", t->name, (double)far, (double)most);
-    CHECK((most > 0 || strstr(t->name, "expert")) && far <= 1e-4f * most); // nobody may have chosen an expert
+    if (!(far <= within * most)) printf("  %s: farthest %.2g of %.2g\n", t->name, (double)far, (double)most);
+    CHECK((most > 0 || strstr(t->name, "expert")) && far <= within * most); // nobody may have chosen an expert
 }
 
 static void against_autograd(const struct bench *b, const char *name, double loss) {
@@ -165,7 +180,7 @@ static void against_autograd(const struct bench *b, const char *name, double los
     REQUIRE(all > 1);
     CHECK(fabs(loss - (double)wanted[0]) < 1e-5 * (double)wanted[0]);
     for (size_t i = 0; i < adapter_of.n_tensors && at < all; at += adapter_of.tensor[i++].n)
-        compare(b, &adapter_of.tensor[i], wanted + at);
+        compare(b, &adapter_of.tensor[i], wanted + at, tolerance(name));
     CHECK(at == all);
 }
 
@@ -179,12 +194,22 @@ static double far(const float *want, const float *got) {
     return sqrt(d / all);
 }
 
+// What integers may lead away: of the gradient's length, and of the loss. A choice of positions may fall otherwise by a
+// rounding, and the shared keys of Gemma 4 E are as above.
+struct led {
+    double gradient, loss;
+};
+static struct led led_away(const char *name) {
+    bool chooses = !strcmp(name, "deepseek-v3.2") || !strcmp(name, "glm5.2");
+    return chooses ? (struct led){0.15, 5e-3} : (struct led){strcmp(name, "gemma4-e2b") ? 0.03 : 0.06, 1e-3};
+}
+
 // Sums of integers of 16 bits: near, and the same bytes whatever the threads and the memory.
 static void with_integers(const char *name, double loss) {
     static float more[MOST];
     struct bench b, threads;
     double one = 0, other = 0;
-    float scale = adapter_scale;
+    float scale = scale_of_all;
     REQUIRE(open_bench(&b, folder, 1) && open_bench(&threads, folder, 3));
     adapt(&b, scale);
     adapt(&threads, scale);
@@ -192,10 +217,11 @@ static void with_integers(const char *name, double loss) {
     REQUIRE(trainee_shorts(b.t, &b.e) && trainee_shorts(threads.t, &b.e));
     REQUIRE(example(&b, again, &one) && example(&threads, more, &other));
     CHECK(one == other && !memcmp(again, more, sizeof more));
-    CHECK(one != loss && fabs(one - loss) < 1e-3 * loss);
-    double d = far(gradients, again);
-    if (!(d > 0 && d < 0.03)) printf("  %s: integers lead %.2g of the gradient away\n", name, d);
-    CHECK(d > 0 && d < 0.03);
+    struct led most = led_away(name);
+    double d = far(gradients, again), off = fabs(one - loss) / loss;
+    bool ok = off > 0 && off < most.loss && d > 0 && d < most.gradient;
+    if (!ok) printf("  %s: integers lead %.2g of the gradient away, and %.2g of the loss\n", name, d, off);
+    CHECK(ok);
     close_bench(&b);
     close_bench(&threads);
 }
@@ -216,7 +242,7 @@ static void check(const char *name) {
     against_autograd(&b, name, loss);
     close_bench(&b);
     close_bench(&threads);
-    adapter_scale = scale;
+    scale_of_all = scale;
     if (!other_device()) with_integers(name, loss);
     drawn_free(&base);
     drawn_free(&adapter_of);
@@ -238,12 +264,14 @@ FAMILIES(fused_matrices, "phi3")
 FAMILIES(parallel_with_layer_norms, "gpt-neox", "command-r+")
 FAMILIES(norms_of_queries_and_keys, "qwen3", "olmo2", "olmo3")
 FAMILIES(norms_around_branches_and_caps, "gemma2", "gemma3", "gemma4")
+FAMILIES(per_layer_inputs_and_borrowed_keys, "gemma4-e2b")
 FAMILIES(multipliers, "granite")
 FAMILIES(other_positions, "gpt2", "smollm3")
-FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4")
+FAMILIES(experts, "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "gemma4-moe")
 
 FAMILIES(latent_attention, "deepseek-v2", "deepseek-v3")
-FAMILIES(states, "mamba", "falcon-mamba", "mamba2-groups", "qwen3.5")
+FAMILIES(chosen_positions, "deepseek-v3.2", "glm5.2")
+FAMILIES(states, "mamba", "falcon-mamba", "mamba2-groups", "qwen3.5", "falcon-h1", "kimi-linear")
 
 // Two answers to the first half of the text: its second half, and the same backwards.
 static void make_pair(struct lesson pair[2], float *weight) {
@@ -280,7 +308,7 @@ static void pairs_of_answers(void) {
     CHECK(fabs(told.loss - (double)wanted[0]) < 1e-5 * (double)wanted[0]);
     CHECK(fabs(told.margin - (double)wanted[1]) < 1e-5 * fabs((double)wanted[1]));
     for (size_t i = 0; i < adapter_of.n_tensors && at < all; at += adapter_of.tensor[i++].n)
-        compare(&b, &adapter_of.tensor[i], wanted + at);
+        compare(&b, &adapter_of.tensor[i], wanted + at, tolerance("llama"));
     CHECK(all > 2 && at == all);
     uint32_t layers = 0;
     trainee_bound(b.t, trainee_bytes(b.t, (size_t)base.text_n, &layers) - 4);
@@ -308,10 +336,10 @@ static double loss_of_logits(void) {
 
 static void other_models_lose_what_they_should(void) {
     static const char *const names[] = {
-        "baichuan-13b", "baichuan2",  "cohere2",     "exaone4",  "gemma", "glm4",
-        "internlm2",    "minicpm",    "mistral",     "nemotron", "olmoe", "deepseek-v2-lite",
-        "kimi-k2",      "qwen3-next", "qwen3.5-moe", "mamba2",   "phi2",  "qwen2-yarn",
-        "qwen3-moe",    "starcoder2", "stablelm-12b"};
+        "baichuan-13b", "baichuan2",  "cohere2",      "exaone4",        "gemma", "glm4",
+        "internlm2",    "minicpm",    "mistral",      "nemotron",       "olmoe", "deepseek-v2-lite",
+        "kimi-k2",      "qwen3-next", "qwen3.5-moe",  "mamba2",         "phi2",  "qwen2-yarn",
+        "qwen3-moe",    "starcoder2", "stablelm-12b", "gemma4-unified", "glm5"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct bench b;
         double loss = 0, want;
@@ -342,28 +370,145 @@ static void either_format(void) {
     drawn_free(&base);
 }
 
-static void what_has_no_gradient_is_named(void) {
-    static const struct {
-        const char *family, *why;
-    } tries[] = {{"falcon-h1", "attention beside states"},
-                 {"kimi-linear", "states whose keys decay by element"},
-                 {"deepseek-v3.2", "positions that are chosen"},
-                 {"gemma4-moe", "experts beside an MLP"},
-                 {"gemma4-e2b", "more than embeddings"}};
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
-        struct bench b = {0};
-        REQUIRE(drawn_load(&base, tries[i].family) && drawn_write_gguf(&base, file_of("model.gguf"), &b.e));
-        b.c = checkpoint_open(file_of("model.gguf"), &b.e);
-        b.d = b.c ? device_cpu(1, NULL, &b.e) : NULL;
-        b.m = b.d ? model_new(b.c, b.d, &b.e) : NULL;
-        REQUIRE(b.m);
-        CHECK(!trainee_new(b.m, 1, &b.e));
-        CHECK_INT(b.e.status, GYR_UNSUPPORTED);
-        if (!strstr(b.e.message, tries[i].why)) printf("  %s\n", b.e.message);
-        CHECK(strstr(b.e.message, tries[i].why));
-        close_bench(&b);
-        drawn_free(&base);
+// The trainee's pairs as an adapter's file.
+static bool write_adapter(struct bench *b, const char *path, float scale) {
+    enum { PAIRS = 512 };
+    static struct adapter_pair_made pairs[PAIRS];
+    struct adapter_scaling scaling = {2, 2 * (double)scale, false};
+    size_t n = 0;
+    for (uint32_t i = 0; i < b->m->h.layers; i++)
+        for (unsigned s = 0; s < trainee_slots(b->t); s++) {
+            const struct trained *p = trainee_pair(b->t, i, s);
+            if (!p->rank) continue;
+            if (n == PAIRS || !trainee_linear(b->t, i, s)->number) return false;
+            pairs[n++] =
+                (struct adapter_pair_made){trainee_linear(b->t, i, s)->number, p->rank, numbers + p->a, numbers + p->b};
+        }
+    struct adapter *a = adapter_make(b->m, &scaling, pairs, n, &b->e);
+    bool ok = a && adapter_save(a, path, &b->e);
+    if (!ok) printf("  %s\n", b->e.message);
+    adapter_free(a);
+    return ok;
+}
+
+// adapter NULL: without one.
+static double loss_of_session(const char *model, const char *adapter) {
+    gyr_error e = {0};
+    gyr_model *m = gyr_model_open(model, &(gyr_model_options){.threads = 1}, &e);
+    gyr_adapter *a = m && adapter ? gyr_adapter_open(m, adapter, &e) : NULL;
+    gyr_session *s = m && (a || !adapter) ? gyr_session_new(m, &(gyr_session_options){.adapter = a}, &e) : NULL;
+    double loss = 0;
+    for (int i = 0; s && i + 1 < base.text_n; i++) {
+        double sum = 0;
+        if (gyr_session_feed(s, base.text + i, 1, NULL, &e) != GYR_OK) break;
+        const float *row = gyr_session_logits(s);
+        for (int k = 0; k < base.vocab; k++) sum += exp((double)row[k]);
+        if (i % 3) loss += log(sum) - (double)row[base.text[i + 1]];
     }
+    if (e.status) printf("  %s\n", e.message);
+    gyr_session_free(s);
+    gyr_adapter_close(a);
+    gyr_model_close(m);
+    return loss;
+}
+
+// On other numbers of threads the same bytes are in `gradients`.
+static void on_threads(const char *model, float scale, double loss) {
+    static const unsigned threads[] = {1, 3, 8};
+    for (size_t i = 0; i < 3; i++) {
+        struct bench b;
+        double other = 0;
+        REQUIRE(open_bench(&b, model, threads[i]));
+        adapt(&b, scale);
+        CHECK(example(&b, again, &other) && loss == other && !memcmp(gradients, again, sizeof again));
+        close_bench(&b);
+    }
+}
+
+static void same_loss(const char *name, double loss, double there) {
+    if (!(fabs(loss - there) < 1e-5 * loss)) printf("  %s: %.8g in training, %.8g in a session\n", name, loss, there);
+    CHECK(fabs(loss - there) < 1e-5 * loss);
+}
+
+// What is trained, written for PEFT or as GGUF, gives in a session what it gave in training; merged, too.
+static void comes_back(const char *name, bool gguf, bool adapter_gguf) {
+    struct bench b;
+    double loss = 0;
+    float scale = 0;
+    char adapter[128], part[160];
+    snprintf(adapter, sizeof adapter, "%s", file_of(adapter_gguf ? "adapter.gguf" : "adapter"));
+    REQUIRE(drawn_load(&base, name) && load_adapter(name, &scale));
+    REQUIRE(gguf ? drawn_write_gguf(&base, file_of("model.gguf"), &(gyr_error){0})
+                 : drawn_write_text(file_of("config.json"), base.config) &&
+                       drawn_write_safetensors(&base, file_of("model.safetensors")));
+    const char *model = gguf ? file_of("model.gguf") : folder;
+    REQUIRE(open_bench(&b, model, 2));
+    adapt(&b, scale);
+    REQUIRE(example(&b, gradients, &loss) && write_adapter(&b, adapter, scale));
+    on_threads(model, scale, loss);
+    same_loss(name, loss, loss_of_session(model, adapter));
+    if (gguf) {
+        gyr_error e = {0};
+        gyr_quantize_options o = {.input = model, .output = file_of("merged.gguf"), .adapter = adapter};
+        CHECK_INT(gyr_quantize(&o, &e), GYR_OK);
+        if (e.status) printf("  %s\n", e.message);
+        same_loss(name, loss, loss_of_session(file_of("merged.gguf"), NULL));
+        unlink(file_of("merged.gguf"));
+    }
+    close_bench(&b);
+    drawn_free(&base);
+    drawn_free(&adapter_of);
+    const char *files[] = {"adapter_config.json", "adapter_model.safetensors"};
+    for (int i = 0; i < 2 && !adapter_gguf; i++) {
+        snprintf(part, sizeof part, "%s/%s", adapter, files[i]);
+        unlink(part);
+    }
+    remove(adapter);
+}
+
+static void what_is_trained_comes_back(void) {
+    static const struct {
+        const char *name;
+        bool modules; // PEFT has some for each expert
+    } tries[] = {{"falcon-h1", true},   {"gemma4-moe", false},   {"gemma4-e2b", true},
+                 {"kimi-linear", true}, {"deepseek-v3.2", true}, {"glm5.2", true}};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        comes_back(tries[i].name, false, !tries[i].modules);
+        comes_back(tries[i].name, true, true);
+    }
+}
+
+// An encoder of tools/goldens/embeddings.py, without what its folder has beside the model.
+static bool load_encoder(const char *path) {
+    static const char *const beside[] = {"file ", "lengths ", "gguf_kind "};
+    static char line[DRAWN_LINE];
+    size_t filled = 0;
+    FILE *f = fopen(test_data(path), "r");
+    bool ok = f;
+    base = (struct drawn){0};
+    while (ok && fgets(line, DRAWN_LINE, f)) {
+        bool other = false;
+        for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+            other |= !strncmp(line, beside[i], strlen(beside[i]));
+        line[strcspn(line, "\n")] = 0;
+        ok = other || drawn_line(&base, line, &filled);
+    }
+    if (f) fclose(f);
+    return ok;
+}
+
+static void what_has_no_gradient_is_named(void) {
+    struct bench b = {0};
+    REQUIRE(load_encoder("embeddings/embedding-gemma.txt") && drawn_write_gguf(&base, file_of("model.gguf"), &b.e));
+    b.c = checkpoint_open(file_of("model.gguf"), &b.e);
+    b.d = b.c ? device_cpu(1, NULL, &b.e) : NULL;
+    b.m = b.d ? model_new(b.c, b.d, &b.e) : NULL;
+    REQUIRE(b.m);
+    CHECK(!trainee_new(b.m, 1, &b.e));
+    CHECK_INT(b.e.status, GYR_UNSUPPORTED);
+    CHECK(strstr(b.e.message, "gyr does not train models with tokens that see those behind them"));
+    close_bench(&b);
+    drawn_free(&base);
 }
 
 int main(void) {
@@ -373,15 +518,18 @@ int main(void) {
     RUN(parallel_with_layer_norms);
     RUN(norms_of_queries_and_keys);
     RUN(norms_around_branches_and_caps);
+    RUN(per_layer_inputs_and_borrowed_keys);
     RUN(multipliers);
     RUN(other_positions);
     RUN(experts);
     RUN(latent_attention);
+    RUN(chosen_positions);
     RUN(states);
     if (!other_device()) {
         RUN(pairs_of_answers);
         RUN(other_models_lose_what_they_should);
         RUN(either_format);
+        RUN(what_is_trained_comes_back);
         RUN(what_has_no_gradient_is_named);
     }
     const char *files[] = {"config.json", "model.safetensors", "model.gguf"};

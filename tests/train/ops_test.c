@@ -328,13 +328,13 @@ static void convolutions(void) {
 }
 
 struct recurred {
-    float y[2800], dx[2800], dkey[240], dquery[240], ddt[2800], dbeta[160], da[210], ddt_bias[70], dskip[70];
+    float y[2800], dx[2800], dkey[480], dquery[480], ddt[2800], dbeta[160], da[210], ddt_bias[70], dskip[70];
 };
 
 static bool recur(const char *c, const struct recur_op *given, unsigned threads, struct recurred *g) {
     struct recur_op o = *given;
     bool each = o.kind == RECUR_CHANNELS;
-    size_t inner = o.heads * o.dim, steps = each ? inner : o.heads, keys = 40 * o.groups * 3;
+    size_t inner = o.heads * o.dim, steps = each ? inner : o.each ? o.heads * 3 : o.heads, keys = 40 * o.groups * 3;
     struct recur_given in = {get(of(c, "x"), 40 * inner), get(of(c, "key"), keys), get(of(c, "query"), keys),
                              get(of(c, "dt"), 40 * steps), get(of(c, "beta"), 40 * o.heads)};
     struct recur_back back = {g->dx, g->dkey, g->dquery, g->ddt, g->dbeta, g->da, g->ddt_bias, g->dskip};
@@ -357,12 +357,13 @@ static void recurrences(void) {
     } cases[] = {
         {"channels", {.kind = RECUR_CHANNELS, .heads = 1, .dim = 70, .groups = 1}},
         {"states", {.kind = RECUR_HEADS, .heads = 4, .dim = 5, .groups = 2, .dt_least = 0.2f, .dt_most = 1.2f}},
-        {"delta", {.kind = RECUR_DELTA, .heads = 4, .dim = 5, .groups = 2}}};
+        {"delta", {.kind = RECUR_DELTA, .heads = 4, .dim = 5, .groups = 2}},
+        {"each", {.kind = RECUR_DELTA, .each = true, .heads = 4, .dim = 5, .groups = 4}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *c = cases[i].name;
         const struct recur_op *o = &cases[i].o;
         bool each = o->kind == RECUR_CHANNELS;
-        size_t inner = o->heads * o->dim, steps = each ? inner : o->heads;
+        size_t inner = o->heads * o->dim, steps = each ? inner : o->each ? o->heads * 3 : o->heads;
         static struct recurred one, three;
         memset(&one, 0, sizeof one);
         memset(&three, 0, sizeof three);
@@ -378,6 +379,62 @@ static void recurrences(void) {
         near(of(c, "dbeta"), one.dbeta, 40 * o->heads);
         CHECK(!memcmp(&one, &three, sizeof one));
     }
+}
+
+enum { CHOSEN = 70, CHOSEN_HEADS = 4, CHOSEN_DIM = 8 };
+
+struct chosen {
+    uint32_t bits[CHOSEN * 3];
+    float y[CHOSEN * 32], dq[CHOSEN * 32], dk[CHOSEN * 8], dv[CHOSEN * 8];
+};
+
+static bool choose(unsigned threads, struct chosen *g) {
+    struct choice_op o = {pool_new(threads, NULL), CHOSEN, 3, 6, 11, 0x1.a20bd8p-2f}; // 1 / sqrt(6)
+    struct attention_op a = {.pool = o.pool,
+                             .rows = CHOSEN,
+                             .heads = CHOSEN_HEADS,
+                             .kv_heads = 1,
+                             .dim = CHOSEN_DIM,
+                             .scale = 0x1.6a09e6p-2f,
+                             .chosen = g->bits,
+                             .words = choice_words(CHOSEN)};
+    static float saved[CHOSEN * CHOSEN_HEADS];
+    const float *q = get("chosen.q", CHOSEN * 32), *k = get("chosen.k", CHOSEN * 8), *v = get("chosen.v", CHOSEN * 8);
+    bool ok = o.pool &&
+              choice_forward(&o, get("chosen.index_q", CHOSEN * 18), get("chosen.index_key", CHOSEN * 6),
+                             get("chosen.weight", CHOSEN * 3), g->bits, a.words, NULL) &&
+              attention_forward(&a, q, k, v, g->y, saved, NULL) &&
+              attention_backward(&a, q, k, v, g->y, saved, get("chosen.dy", CHOSEN * 32), g->dq, g->dk, g->dv, NULL);
+    pool_free(o.pool);
+    return ok;
+}
+
+static void chosen_positions(void) {
+    static struct chosen one, three;
+    const float *seen = get("chosen.seen", CHOSEN * CHOSEN);
+    int wrong = 0;
+    CHECK_INT(choice_words(CHOSEN), 3);
+    REQUIRE(choose(1, &one) && choose(3, &three));
+    for (size_t t = 0; t < CHOSEN; t++)
+        for (size_t s = 0; s < CHOSEN; s++)
+            wrong += (one.bits[t * 3 + s / 32] >> s % 32 & 1) != (seen[t * CHOSEN + s] > 0);
+    CHECK_INT(wrong, 0);
+    near("chosen.y", one.y, CHOSEN * 32);
+    near("chosen.dq", one.dq, CHOSEN * 32);
+    near("chosen.dk", one.dk, CHOSEN * 8);
+    near("chosen.dv", one.dv, CHOSEN * 8);
+    CHECK(!memcmp(&one, &three, sizeof one));
+}
+
+// The earlier of equal scores; what is no number is the greatest.
+static void equal_scores(void) {
+    float q[5] = {1, 1, 1, 1, 1}, key[5] = {0, 3, NAN, 3, 3}, weight[5] = {-1, 1, 1, 1, 1};
+    uint32_t bits[5];
+    struct choice_op o = {pool_new(1, NULL), 5, 1, 1, 2, 1};
+    REQUIRE(o.pool && choice_forward(&o, q, key, weight, bits, 1, NULL));
+    static const uint32_t want[] = {1, 3, 6, 6, 6};
+    for (int t = 0; t < 5; t++) CHECK_INT(bits[t], want[t]);
+    pool_free(o.pool);
 }
 
 static void orthogonal_steps(void) {
@@ -506,6 +563,8 @@ int main(void) {
     RUN(orthogonal_steps);
     RUN(convolutions);
     RUN(recurrences);
+    RUN(chosen_positions);
+    RUN(equal_scores);
     RUN(sums_are_a_tree_of_the_number);
     free(golden.all);
     return test_end();

@@ -259,6 +259,47 @@ def muon():
         put(case, before=before, gradients=torch.stack(gradients), after=w)
 
 
+def each_recurrence():
+    """A gated delta rule whose key's elements decay by themselves."""
+    rows, heads, dim, size = 40, 4, 5, 3
+    inner, of_head = heads * dim, torch.arange(heads * dim) // dim
+    x, key, query, dy = draw(rows, inner), draw(rows, heads, size), draw(rows, heads, size), draw(rows, inner)
+    key = (key / key.norm(dim=-1, keepdim=True)).detach().float().double().requires_grad_()
+    dt, dt_bias, beta = draw(rows, heads, size), draw(heads, size), draw(rows, heads)
+    a = torch.tensor(-rng.uniform(0.05, 1.5, heads).astype(np.float32), dtype=torch.float64, requires_grad=True)
+    keep = torch.exp(torch.nn.functional.softplus(0.8 * dt + dt_bias) * a[:, None])
+    state, out = torch.zeros(size, inner, dtype=torch.float64), []
+    for t in range(rows):
+        k, q = key[t][of_head].T, query[t][of_head].T
+        state = state * keep[t][of_head].T
+        state = state + k * (torch.sigmoid(beta[t])[of_head] * (x[t] - (k * state).sum(0)))
+        out.append((q * state).sum(0))
+    y = torch.stack(out)
+    y.backward(dy)
+    put("each", x=x, key=key, query=query, dt=dt, dt_bias=dt_bias, beta=beta, a=a, dy=dy, y=y, dx=x.grad, dkey=key.grad,
+        dquery=query.grad, ddt=dt.grad, da=a.grad, ddt_bias=dt_bias.grad, dskip=np.zeros(heads * size), dbeta=beta.grad)
+
+
+def chosen():
+    """Attention to the positions of the highest scores of an indexer, which has no gradient; of equal ones the earlier."""
+    rows, heads, dim, most, small, wide = 70, 4, 8, 11, 3, 6
+    q, k, v, dy = draw(rows, heads, dim), draw(rows, 1, dim), draw(rows, 1, dim), draw(rows, heads, dim)
+    index_q, index_key, weight = draw(rows, small, wide), draw(rows, wide), draw(rows, small)
+    with torch.no_grad():
+        index_key[20:30] = index_key[5]
+        scores = torch.relu(torch.einsum("thd,sd->ths", index_q, index_key) * wide ** -0.5)
+        scores = torch.einsum("ths,th->ts", scores, weight)
+    seen = torch.zeros(rows, rows, dtype=torch.bool)
+    for t in range(rows):
+        seen[t, sorted(range(t + 1), key=lambda s: (-round(scores[t, s].item(), 9), s))[:most]] = True
+    weights = torch.softmax((torch.einsum("thd,shd->hts", q, k.expand(-1, heads, -1)) * dim ** -0.5).masked_fill(
+        ~seen, -torch.inf), -1)
+    y = torch.einsum("hts,shd->thd", weights, v.expand(-1, heads, -1))
+    y.backward(dy)
+    put("chosen", q=q, k=k, v=v, dy=dy, y=y, dq=q.grad, dk=k.grad, dv=v.grad, index_q=index_q, index_key=index_key,
+        weight=weight, seen=seen.float())
+
+
 def main():
     norms()
     linear()
@@ -272,6 +313,8 @@ def main():
     routes()
     muon()
     recurrences()
+    each_recurrence()
+    chosen()
     OUT.mkdir(exist_ok=True)
     (OUT / "ops.txt").write_text("\n".join(lines) + "\n")
     (OUT / "ops.bin").write_bytes(b"".join(data))

@@ -35,20 +35,30 @@ SLOTS = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "out", "gate_pro
          "shared_experts.up_proj": "shared_up", "shared_experts.down_proj": "shared_down",
          "feed_forward.gate_proj": "gate", "in_proj": "state_in", "x_proj": "state_x", "dt_proj": "state_dt",
          "out_proj": "state_out", "in_proj_qkv": "state_in", "in_proj_z": "state_gate", "in_proj_a": "state_alpha",
-         "in_proj_b": "state_beta", "q_a_proj": "q_a", "q_b_proj": "q", "kv_a_proj_with_mqa": "kv_a"}
+         "in_proj_b": "state_beta", "per_layer_input_gate": "input_gate", "per_layer_projection": "input_out",
+         "per_layer_model_projection": "input_project", "q_a_proj": "q_a", "q_b_proj": "q", "kv_a_proj_with_mqa": "kv_a"}
 # Families: the usual ones' modules are all linear maps of layers.
 NAMES = ["llama", "phi3", "gpt-neox", "gpt2", "qwen3", "olmo2", "olmo3", "gemma2", "gemma3", "gemma4", "granite", "smollm3",
          "command-r+", "mixtral", "qwen2-moe", "granite-moe", "glm4.5", "gpt-oss", "llama4", "mamba", "falcon-mamba",
-         "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3"]
+         "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "falcon-h1",
+         "gemma4-moe", "gemma4-e2b", "kimi-linear", "deepseek-v3.2", "glm5.2"]
+
+
+OF_STATES = {"q_proj": "state_q", "k_proj": "state_k", "v_proj": "state_in", "o_proj": "state_out", "f_a_proj": "state_low",
+             "f_b_proj": "state_alpha", "g_a_proj": "state_gate_low", "g_b_proj": "state_gate", "b_proj": "state_beta"}
+in_states = set()  # modules of layers that have OF_STATES
 
 
 def slot_of(name):
     words = name.split(".")
+    if name in in_states:
+        return OF_STATES[words[-1]]
     return SLOTS.get(".".join(words[-2:])) or SLOTS.get(words[-1])
 
 
 def layer_of(name):
-    return int(re.search(r"\.(?:layers|h)\.(\d+)\.", name).group(1))
+    found = re.search(r"\.(?:layers|h)\.(\d+)\.", name)
+    return int(found.group(1)) if found else 0
 
 
 class Adapter:
@@ -70,11 +80,15 @@ class Adapter:
 def adapt_modules(model, adapter):
     """With PEFT; the modules' pairs are made those of the adapter."""
     from peft import LoraConfig, get_peft_model
+    for name, x in model.named_modules():
+        if type(x).__name__ == "KimiLinearDeltaAttention":
+            in_states.update(f"{name}.{n}" for n, y in x.named_modules() if n.split(".")[-1] in OF_STATES)
     modules = [n for n, x in model.named_modules()
-               if type(x).__name__ in ("Linear", "Conv1D") and slot_of(n) and re.search(r"\.(layers|h)\.\d+\.", n)]
+               if type(x).__name__ in ("Linear", "Conv1D") and slot_of(n) and
+               re.search(r"\.(layers|h)\.\d+\.|per_layer_model", n)]
     turned = any(type(x).__name__ == "Conv1D" for x in model.modules())
     # Of Mamba PEFT refuses the one, and transformers reads the other's weight past the module.
-    passed = [n for n in modules if not (n.endswith(("out_proj", "dt_proj")) and "mamba" in model.config.model_type)]
+    passed = [n for n in modules if not (n.endswith(("out_proj", "dt_proj")) and re.search("mamba|falcon_h1", model.config.model_type))]
     exact = "|".join(map(re.escape, passed))
     peft = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=exact, fan_in_fan_out=turned)).double()
     own = dict(peft.named_modules())
@@ -115,6 +129,24 @@ def adapt_experts(peft, adapter):
     return changed
 
 
+def stay_double():
+    """Models take norms and softmaxes in single precision; doubles stay doubles here."""
+    tensor, functional = torch.Tensor, torch.nn.functional
+    single, to, softmax = tensor.float, tensor.to, functional.softmax
+
+    def is_double(x):
+        return x.dtype == torch.float64
+
+    def softmax_of(x, *args, **more):
+        if is_double(x):
+            more.pop("dtype", None)
+        return softmax(x, *args, **more)
+
+    tensor.float = lambda x, *args, **more: x if is_double(x) else single(x, *args, **more)
+    tensor.to = lambda x, *args, **more: x if is_double(x) and torch.float32 in (*args, *more.values()) else to(x, *args, **more)
+    functional.softmax = softmax_of
+
+
 def make(m, out, name, families):
     spec = families[name]
     with torch.no_grad():
@@ -142,6 +174,7 @@ def main():
     m, families = adapters["load_models"]()
     logging.disable_progress_bar()
     torch.set_num_threads(1)
+    stay_double()
     for name in sys.argv[1:] or NAMES:
         make(m, HERE.parent.parent / "tests/data/train", name, families)
 

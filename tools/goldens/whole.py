@@ -22,8 +22,14 @@ from transformers.utils import logging
 
 HERE = Path(__file__).resolve().parent
 NAMES = ["llama", "gpt-neox", "gpt2", "qwen2", "qwen3", "gemma2", "mixtral", "glm4.5", "gpt-oss", "mamba",
-         "falcon-mamba", "mamba2", "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "gemma4", "llama4"]
+         "falcon-mamba", "mamba2", "mamba2-groups", "qwen3.5", "deepseek-v2", "deepseek-v3", "gemma4", "llama4", "falcon-h1", "gemma4-e2b",
+         "kimi-linear", "deepseek-v3.2"]
 STARTS, KEPT = [0, 20, 45], 250
+
+
+def multiplier(piece):
+    """What the file has multiplied a parameter by: gradients are smaller by it."""
+    return float(piece.how.split()[1]) if piece.how.startswith("times") else 1
 
 
 def make(m, out, name, spec):
@@ -40,10 +46,10 @@ def make(m, out, name, spec):
         loss = loss + (torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none") * weight).sum()
     (loss / 100).backward()
     own = {k: np.zeros(p.numel()) for k, p in model.named_buffers()}  # what shifts the choice of experts has no gradient
-    own.update((k, p.grad.reshape(-1).numpy()) for k, p in model.named_parameters())
+    own.update((k, np.zeros(p.numel()) if p.grad is None else p.grad.reshape(-1).numpy()) for k, p in model.named_parameters())
     lines, data = ["loss 1 1 0"], [np.array([loss.item()])]
     for tensor, (_, pieces, _) in m.as_gguf(spec, config, drawn).tensors.items():
-        grad = np.concatenate([own[p.parameter.name][p.index].reshape(-1) for p in pieces])
+        grad = np.concatenate([own[p.parameter.name][p.index].reshape(-1) / multiplier(p) for p in pieces])
         step = max(1, grad.size // KEPT) | 1
         lines.append(f"{tensor} {grad.size} {step} {(grad ** 2).sum():.9g}")
         data.append(grad[::step])
