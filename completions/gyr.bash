@@ -36,7 +36,7 @@ _gyr() {
                --json-schema --grammar --regex --receipt --device --gpu-layers --cpu-experts --no-cpu --split --json --stats --verbose --ignore-end --help' ;;
     verify) words='--model --adapter --threads --json --oversize --no-cache --help' ;;
     serve)
-        words='--model --alias --adapter --adapters --adapter-memory --tune-threads --tune-device --tune-fair --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
+        words='--model --alias --adapter --adapters --adapter-memory --tune-threads --tune-device --tune-products --tune-fair --host --port --cert --key --auth --no-auth --origin --name --context --parallel --waiting --prefill
                --connections --body --files --key-files --threads --kv-type --device --gpu-layers --cpu-experts --no-cpu --split --kv-memory --memory --disk-cache --oversize --lock --no-cache --pull --quiet --no-page --help' ;;
     key)
         words='--rate --tokens --concurrency --models --expires --admin --json --help'
@@ -66,12 +66,12 @@ _gyr() {
     quantize) words='--type --pure --requantize --threads --help' ;;
     train)
         words='tokenizer --data --output --model --resume --json --threads --type --tokenizer --shape --layers --width --heads
-               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --optimizer --schedule --warmup
+               --kv-heads --head-size --feed-forward --tied --context --batch --epochs --steps --lr --products --optimizer --schedule --warmup
                --weight-decay --clip --seed --save-steps --valid --hold-out --valid-steps --valid-tokens --sample --prompt
                --vocab-size --special --pre --min-count --help' ;;
     tune)
         words='--model --data --output --valid --show --resume --json --device --threads --method --beta --rank --alpha --rslora --targets --epochs
-               --batch --lr --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --memory --save-steps --help' ;;
+               --batch --lr --products --optimizer --schedule --warmup --weight-decay --clip --seed --max-tokens --cut --memory --save-steps --help' ;;
     merge) words='--model --adapter --output --type --pure --requantize --threads --help' ;;
     synth)
         words='--type --output --layers --context --vocab --seed --help'

@@ -913,6 +913,13 @@ typedef enum gyr_optimizer {
     GYR_OPTIMIZER_MUON = 1,
 } gyr_optimizer;
 
+// What sums over the width of linear maps are computed with: float32, or integers of 16 bits whose runs of 64 terms
+// have a scale each (docs/training.md). The others are float32. int16 is the CPU's alone.
+typedef enum gyr_products {
+    GYR_PRODUCTS_F32,
+    GYR_PRODUCTS_INT16,
+} gyr_products;
+
 typedef enum gyr_schedule {
     GYR_SCHEDULE_LINEAR = 0, // the learning rate falls to nearly 0 in a line
     GYR_SCHEDULE_COSINE = 1, // or along half a cosine
@@ -979,6 +986,7 @@ typedef struct gyr_tune_options {
                              // all, but that rank 0 alone has an `output`; NULL: this process alone
     double beta;             // of GYR_METHOD_DPO alone: how far rewards reach, at most 2; 0: 0.1
     gyr_method method;       // with GYR_METHOD_DPO the data are pairs of answers, a line each, in OpenAI's format
+    gyr_products products;
     uint64_t memory; // bytes that training may take, beside the model's: what layers keep for their gradients is
                      // computed again, of as many as need be, to the same bytes. 0: all is kept
     uint64_t reserved[2];
@@ -1008,7 +1016,8 @@ typedef struct gyr_tune_info {
     gyr_method method;   // of GYR_METHOD_DPO, an example is a pair
     uint32_t recomputed; // layers of the longest example that are computed again on the way back
     double beta;
-    uint64_t reserved[5];
+    gyr_products products;
+    uint64_t reserved[4];
 } gyr_tune_info;
 
 // What is going to be done.
@@ -1104,7 +1113,8 @@ typedef struct gyr_train_options {
     void *user;
     struct gyr_ranks *ranks; // that share the blocks of each step, each with all of the model: the same options on all,
                              // but that rank 0 alone has a `progress`; it alone writes. NULL: this process alone
-    uint64_t reserved[7];
+    gyr_products products;
+    uint64_t reserved[6];
 } gyr_train_options;
 
 typedef struct gyr_train gyr_train;

@@ -17,7 +17,7 @@
 
 struct serving {
     struct texts models, aliases, adapters, origins, hosts;
-    const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *tune_device, *split;
+    const char *adapter_folder, *host, *cert, *key, *kv_type, *device, *tune_device, *tune_products, *split;
     uint64_t port, context, kv_memory, disk_cache, threads, parallel, waiting, prefill, connections, body, files,
         key_files, memory, adapter_memory, tune_threads, gpu_layers;
     bool auth, no_auth, oversize, lock, no_cache, cpu_experts, no_cpu, quiet, no_page, pull, tune_fair;
@@ -55,6 +55,7 @@ static const struct option options[] = {
     {"origin", 0, "URL", "web pages that may ask (repeatable; *: all)", OPTION_TEXTS, FIELD(origins)},
     {"threads", 't', "N", "worker threads (else one for each CPU)", OPTION_WHOLE, FIELD(threads), 1, 1024, "Limits"},
     {"tune-threads", 0, "N", "threads of fine-tuning (--threads); 0: none", OPTION_WHOLE, FIELD(tune_threads), 0, 1024},
+    {"tune-products", 0, "f32|int16", "what fine-tuning sums with (f32)", OPTION_CHOICE, FIELD(tune_products)},
     {"tune-device", 0, "NAME", "what fine-tuning computes on (cpu)", OPTION_TEXT, FIELD(tune_device)},
     {"tune-fair", 0, NULL, "fine-tuning takes time from answers", OPTION_FLAG, FIELD(tune_fair)},
     {"parallel", 0, "N", "answers at once, of each model (64)", OPTION_WHOLE, FIELD(parallel), 1, 256},
@@ -158,6 +159,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .no_auth = o->no_auth,
         .tune_fair = o->tune_fair,
         .tune_device = o->tune_device,
+        .tune_products = o->tune_products && !strcmp(o->tune_products, "int16") ? GYR_PRODUCTS_INT16 : GYR_PRODUCTS_F32,
         .tune_threads = tune_threads(o),
         .quiet = o->quiet,
         .pull = o->pull,
@@ -184,6 +186,8 @@ static int run(const struct serving *o, const struct sources *models, const stru
 static int check_tuning(const struct serving *o) {
     size_t i;
     gyr_error e = {0};
+    if (o->tune_device && o->tune_products && !strcmp(o->tune_products, "int16"))
+        return usage_error("serve: --tune-products int16 is the CPU's; leave out --tune-device");
     bool named = o->tune_device && strcmp(o->tune_device, "auto") != 0;
     return named && gyr_device_find(o->tune_device, &i, &e) ? report(&e) : GYR_OK;
 }

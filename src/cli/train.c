@@ -15,7 +15,7 @@
 
 struct train_options {
     struct texts data, valid;
-    const char *model, *shape, *tokenizer, *output, *type, *tied, *schedule, *optimizer, *prompt;
+    const char *model, *shape, *tokenizer, *output, *type, *tied, *schedule, *optimizer, *products, *prompt;
     uint64_t layers, hidden, heads, kv_heads, head_dim, feed_forward, context, batch, epochs, steps, seed, threads,
         save_steps, valid_steps, valid_tokens, sample_tokens;
     double rate, warmup, decay, clip, hold_out;
@@ -48,6 +48,7 @@ static const struct option options[] = {
     {"epochs", 0, "N", "times that all is learned (1)", OPTION_WHOLE, FIELD(epochs), 1, 1e6},
     {"steps", 0, "N", "or so many steps", OPTION_WHOLE, FIELD(steps), 1, UINT32_MAX},
     {"lr", 0, "X", "learning rate (1e-3; 2e-5 with a model)", OPTION_REAL, FIELD(rate), 1e-12, 1e3},
+    {"products", 0, "f32|int16", "sums over a layer's width: float, or int16 (f32)", OPTION_CHOICE, FIELD(products)},
     {"optimizer", 0, "adamw|muon", "Muon: of matrices (adamw)", OPTION_CHOICE, FIELD(optimizer)},
     {"schedule", 0, "cosine|linear|constant", "how the learning rate falls (cosine)", OPTION_CHOICE, FIELD(schedule)},
     {"warmup", 0, "X", "part of the steps in which it rises (0.02)", OPTION_REAL, FIELD(warmup), 0, 1},
@@ -215,6 +216,7 @@ static gyr_train_options options_of(const struct train_options *o, struct tellin
         .steps = o->steps,
         .learning_rate = o->rate,
         .optimizer = o->optimizer && !strcmp(o->optimizer, "muon") ? GYR_OPTIMIZER_MUON : GYR_OPTIMIZER_ADAMW,
+        .products = o->products && !strcmp(o->products, "int16") ? GYR_PRODUCTS_INT16 : GYR_PRODUCTS_F32,
         .schedule = !s || !strcmp(s, "cosine") ? GYR_SCHEDULE_COSINE
                     : !strcmp(s, "linear")     ? GYR_SCHEDULE_LINEAR
                                                : GYR_SCHEDULE_CONSTANT,

@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct tune_options {
-    const char *model, *data, *valid, *output, *schedule, *targets, *optimizer, *method, *device;
+    const char *model, *data, *valid, *output, *schedule, *targets, *optimizer, *products, *method, *device;
     uint64_t rank, epochs, batch, context, seed, threads, save_steps, memory;
     double alpha, beta, rate, warmup, decay, clip;
     bool resume, cut, show, json, rslora;
@@ -43,6 +43,7 @@ static const struct option options[] = {
     {"epochs", 0, "N", "times that all is learned (by number of examples)", OPTION_WHOLE, FIELD(epochs), 1, 1e6},
     {"batch", 0, "N", "examples of a step (4)", OPTION_WHOLE, FIELD(batch), 1, 1e6},
     {"lr", 0, "X", "learning rate (2e-4; 2e-5 of dpo)", OPTION_REAL, FIELD(rate), 1e-12, 1e3},
+    {"products", 0, "f32|int16", "sums over a layer's width: float, or int16 (f32)", OPTION_CHOICE, FIELD(products)},
     {"optimizer", 0, "adamw|muon", "how numbers are moved (adamw)", OPTION_CHOICE, FIELD(optimizer)},
     {"schedule", 0, "linear|cosine|constant", "how the learning rate falls (linear)", OPTION_CHOICE, FIELD(schedule)},
     {"warmup", 0, "X", "part of the steps in which it rises (0.1)", OPTION_REAL, FIELD(warmup), 0, 1},
@@ -145,6 +146,7 @@ static void say_plan(const gyr_tune_info *i) {
     say_dim("rank %u, alpha %g%s, learning rate %g, %u epochs of %zu steps, %s numbers; takes %s of memory", i->rank,
             i->alpha, i->rslora ? " (rsLoRA)" : "", i->learning_rate, i->epochs, i->steps / i->epochs,
             human_count((double)i->numbers), human_bytes((double)i->bytes));
+    if (i->products == GYR_PRODUCTS_INT16) say_dim("sums over a layer's width are of integers of 16 bits");
     if (i->recomputed) say_dim("%u layers are computed again on the way back, to take no more", i->recomputed);
     if (i->cut) say_dim("%zu examples are cut off", i->cut);
     if (i->endless)
@@ -163,6 +165,7 @@ static void print_plan(const gyr_tune_info *i) {
                   i->learning_rate, "epochs", (json_int_t)i->epochs, "steps", (json_int_t)i->steps, "done",
                   (json_int_t)i->done, "numbers", (json_int_t)i->numbers, "bytes", (json_int_t)i->bytes);
     json_object_set_new(j, "recomputed", json_integer((json_int_t)i->recomputed));
+    json_object_set_new(j, "products", json_string(i->products == GYR_PRODUCTS_INT16 ? "int16" : "f32"));
     if (i->method == GYR_METHOD_DPO) json_object_set_new(j, "beta", json_real(i->beta));
     print_object(j);
 }
@@ -197,6 +200,7 @@ static gyr_tune_options options_of(const struct tune_options *o, struct telling 
         .context = (uint32_t)o->context,
         .cut = o->cut,
         .learning_rate = o->rate,
+        .products = o->products && !strcmp(o->products, "int16") ? GYR_PRODUCTS_INT16 : GYR_PRODUCTS_F32,
         .schedule = !s || !strcmp(s, "linear") ? GYR_SCHEDULE_LINEAR
                     : !strcmp(s, "cosine")     ? GYR_SCHEDULE_COSINE
                                                : GYR_SCHEDULE_CONSTANT,

@@ -4,7 +4,9 @@
 #define DEVICE_HOST_H
 
 #include "device/units.h"
+#include "tensor/type.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,15 +30,47 @@ enum { HOST_PANEL = 16, HOST_ROWS = 12 };
 struct host_panel {
     const float *x, *w;
     float *y;
+    bool fresh; // from zeros, whatever is in y
     size_t x_group, x_step, w_step, y_row, n, rows, cols;
 };
+
+// The same sums by integers of 16 bits. HOST_RUN terms of a sum, one after the other, share a scale: their largest
+// number's size over HOST_MOST_X or HOST_MOST_W, and each is the nearest multiple of it. A run's sum is exact, and so
+// the same in any order; y is y + float(sum) * (x's scale * w's), fused, runs in ascending order. Terms are stored in
+// pairs, the first in the low half: row r's pair i is x[r / HOST_ROWS * x_group + i * HOST_ROWS + r % HOST_ROWS], and
+// the scale of its run u x_scale[r / HOST_ROWS * x_group + u * HOST_ROWS + r % HOST_ROWS]; column c has w[i * w_step +
+// c] and w_scale[u * w_step + c]. `n` counts terms; where it is odd, one of zero follows. A run with an infinity or a
+// NaN has the scale NaN.
+enum { HOST_RUN = 64, HOST_MOST_X = 8191, HOST_MOST_W = 4095 };
+
+struct host_shorts {
+    const void *x, *w; // words of four bytes
+    const float *x_scale, *w_scale;
+    float *y;
+    bool fresh;
+    size_t x_group, w_step, y_row, n, rows, cols;
+};
+
+// One sum's n terms: [n] shorts, and one more of zero where n is odd; a scale a run.
+typedef void host_round_along(const float *restrict x, size_t n, float most, int16_t *restrict to,
+                              float *restrict scale);
+// `cols` sums, whose term k is x[k * step + column]: pairs [(n + 1) / 2][to_step], scales [runs][to_step].
+typedef void host_round_across(const float *x, size_t step, size_t n, size_t cols, float most, void *to, size_t to_step,
+                               float *scale);
 
 // y[i] = f(x[i]), or f'(x[i]). x and y are apart.
 typedef void host_units(enum unit f, const float *restrict x, size_t n, float *restrict y);
 
+// type_decode() (tensor/type.h).
+typedef void host_decode(enum type type, const void *row, size_t first, size_t n, float *out);
+
 struct host_gradients {
     void (*panel)(const struct host_panel *p);
+    void (*shorts)(const struct host_shorts *p);
+    host_round_along *round_along;
+    host_round_across *round_across;
     host_units *values, *slopes;
+    host_decode *decode;
 };
 
 const struct host_gradients *host_gradients_here(void);

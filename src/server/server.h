@@ -34,12 +34,13 @@ struct serve_options {
     size_t n_origins;
     const char *const *hosts; // names under which it may be asked, beside its own
     size_t n_hosts;
-    bool auth;               // ask for keys on the loopback, too: a proxy there brings anybody
-    bool pull;               // anybody who may ask may have models pulled from the hub; else administrators
-    bool quiet;              // no line for requests that were answered
-    bool no_page;            // nothing at /
-    int tune_threads;        // that fine-tuning computes on; 0: one for each CPU; -1: nothing is trained
-    bool tune_fair;          // its threads compete with those of answers on equal terms
+    bool auth;        // ask for keys on the loopback, too: a proxy there brings anybody
+    bool pull;        // anybody who may ask may have models pulled from the hub; else administrators
+    bool quiet;       // no line for requests that were answered
+    bool no_page;     // nothing at /
+    int tune_threads; // that fine-tuning computes on; 0: one for each CPU; -1: nothing is trained
+    bool tune_fair;   // its threads compete with those of answers on equal terms
+    gyr_products tune_products;
     const char *tune_device; // where it computes, as gyr_model_options.device names it; NULL: the CPU
     bool no_auth;            // listen on other addresses than the loopback without asking for keys
     unsigned parallel;       // most answers at once of a model

@@ -20,7 +20,7 @@
 struct told {
     uint64_t data, valid, seed; // bytes
     double rate, beta;
-    uint32_t epochs, batch, method, validates;
+    uint32_t epochs, batch, method, validates, products, none;
 };
 
 enum { MOST_DATA = 1 << 30 }; // bytes: more than that is no message
@@ -49,6 +49,7 @@ bool team_call(gyr_ranks *beside, const gyr_tune_options *o, gyr_error *e) {
                      .epochs = o->epochs,
                      .batch = o->batch,
                      .method = o->method,
+                     .products = o->products,
                      .validates = o->valid != NULL};
     struct buf b = {0};
     buf_append(&b, &t, sizeof t);
@@ -113,6 +114,7 @@ static void train(struct work *w) {
                           .learning_rate = w->told.rate,
                           .method = (gyr_method)w->told.method,
                           .beta = w->told.beta,
+                          .products = (gyr_products)w->told.products,
                           .seed = w->told.seed,
                           .threads = h->how.threads,
                           .progress = on_progress,

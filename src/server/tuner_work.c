@@ -54,6 +54,7 @@ bool tune_options_of(struct server *s, const struct tune *t, struct tune_paths *
                             .learning_rate = t->rate * (t->prefers ? usual_rate_dpo : usual_rate),
                             .method = t->prefers ? GYR_METHOD_DPO : GYR_METHOD_SUPERVISED,
                             .beta = t->beta,
+                            .products = s->o->tune_products,
                             .seed = (uint64_t)t->seed,
                             .resume = true};
     return true;

@@ -2,38 +2,8 @@
 
 #include <strings.h>
 
+#include "tensor/decode.h"
 #include "tensor/encode.h"
-#include "tensor/unpack.h"
-
-static void split(enum word kind, const struct scales *s, unsigned i, struct codes *c) {
-    int w = s->word[i];
-    for (unsigned h = 0; h < 2; h++, w >>= kind == WORD_PAIR ? 0 : 8) {
-        c->sc[h] = kind == WORD_NONE      ? 1
-                   : kind == WORD_BYTES   ? (int8_t)w
-                   : kind == WORD_NIBBLES ? w & 15
-                   : kind == WORD_E4M3    ? e4m3_steps(w & 255)
-                                          : w & 255;
-        c->mn[h] = kind == WORD_NIBBLES ? w >> 4 & 15 : kind == WORD_PAIR ? w >> 8 : kind == WORD_NONE;
-    }
-    c->d = s->d;
-    c->dm = s->dm;
-}
-
-enum { GROUP = 32 };
-
-#define UNPACK(TYPE, name, bytes, block_groups, kind, offset)                                                          \
-    static void unpack_##name(const void *row, size_t first, size_t groups, struct codes *out) {                       \
-        for (size_t g = first; g < first + groups; g++, out++) {                                                       \
-            const uint8_t *b = (const uint8_t *)row + g / block_groups * bytes;                                        \
-            struct scales s = {0};                                                                                     \
-            bytes32 q;                                                                                                 \
-            scales_##name(b, &s);                                                                                      \
-            codes_##name(b, g % block_groups, &q);                                                                     \
-            split(kind, &s, g % block_groups, out);                                                                    \
-            memcpy(out->q, &q, sizeof out->q);                                                                         \
-        }                                                                                                              \
-    }
-QUANTIZED_TYPES(UNPACK)
 
 static const struct type_info table[TYPE_LIMIT] = {
     [TYPE_F32] = {"f32", 1, 4, false, false, NULL, encode_f32},
@@ -89,32 +59,6 @@ size_t type_row_bytes(enum type type, uint64_t n) {
     return bytes;
 }
 
-static void decode_groups(const struct type_info *t, const uint8_t *row, size_t first, size_t groups, float *out) {
-    for (size_t g = 0; g < groups; g++, out += GROUP) {
-        struct codes c;
-        t->unpack(row, first + g, 1, &c);
-        for (int h = 0; h < 2; h++) {
-            float scale = c.d * (float)c.sc[h], offset = c.dm * (float)c.mn[h];
-            for (int i = 16 * h; i < 16 * h + 16; i++) {
-                float w = scale * (float)c.q[i];
-                out[i] = t->offset ? w - offset : w;
-            }
-        }
-    }
-}
-
 void type_decode(enum type type, const void *row, size_t first, size_t n, float *out) {
-    const struct type_info *t = type_info(type);
-    const uint8_t *p = (const uint8_t *)row + (t->quantized ? 0 : first * t->bytes);
-    if (t->quantized) {
-        decode_groups(t, p, first / GROUP, n / GROUP, out);
-    } else if (type == TYPE_F32) {
-        memcpy(out, p, n * sizeof *out);
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            uint16_t h;
-            memcpy(&h, p + 2 * i, 2);
-            out[i] = type == TYPE_F16 ? half_to_float(h) : bfloat_to_float(h);
-        }
-    }
+    decode(type, row, first, n, out);
 }

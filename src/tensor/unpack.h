@@ -44,11 +44,10 @@ static inline void fields(const uint8_t *src, unsigned shift, uint8_t mask, byte
 
 // 16 bytes' nibbles: the low ones first.
 static inline void nibbles(const uint8_t *qs, bytes32 *out) {
-    bytes16 v, half[2];
-    memcpy(&v, qs, sizeof v);
-    half[0] = v & 15;
-    half[1] = v >> 4;
-    memcpy(out, half, sizeof *out);
+    uint64_t v[2], low = EIGHT_OF(15);
+    memcpy(v, qs, sizeof v);
+    uint64_t all __attribute__((vector_size(32))) = {v[0] & low, v[1] & low, v[0] >> 4 & low, v[1] >> 4 & low};
+    *out = (bytes32)all;
 }
 
 // The fifth bit of weight i is bit i of a 32-bit word. Each byte of the word is spread over eight, each of which keeps

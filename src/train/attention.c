@@ -43,9 +43,8 @@ static const float *at(const float *x, size_t t, size_t heads, size_t h, size_t 
 
 // Keys or values of a head as columns, zeros behind the last.
 static void turn(const struct attention_op *o, const struct head *s, const float *x, float *to) {
-    for (size_t t = 0; t < s->most; t++)
-        for (size_t i = 0; i < o->dim; i++)
-            to[i * s->most + t] = t < o->rows ? at(x, t, o->kv_heads, s->kv, o->dim)[i] : 0;
+    turn_words(at(x, 0, o->kv_heads, s->kv, o->dim), o->kv_heads * o->dim, o->rows, o->dim, to, s->most);
+    for (size_t i = 0; i < o->dim; i++) memset(to + i * s->most + o->rows, 0, (s->most - o->rows) * sizeof *to);
 }
 
 static bool open_head(struct head *s, const struct way *w, size_t h, bool back) {
@@ -80,11 +79,11 @@ static bool against(const struct way *w, const struct head *s, const float *x, c
                        .w = turned + s->lo,
                        .w_step = s->most,
                        .y = to,
+                       .fresh = true,
                        .y_row = s->wide,
                        .n = o->dim,
                        .rows = s->n,
                        .cols = s->wide};
-    memset(to, 0, s->n * s->wide * sizeof *to);
     return product_add(w->g, &p);
 }
 
@@ -97,11 +96,11 @@ static bool gather(const struct way *w, const struct head *s, const float *weigh
                        .w = at(x, s->lo, o->kv_heads, s->kv, o->dim),
                        .w_step = o->kv_heads * o->dim,
                        .y = out + (s->t * o->heads + s->h) * o->dim,
+                       .fresh = true,
                        .y_row = o->heads * o->dim,
                        .n = s->hi - s->lo,
                        .rows = s->n,
                        .cols = o->dim};
-    for (size_t r = 0; r < s->n; r++) memset(p.y + r * p.y_row, 0, o->dim * sizeof *p.y);
     return product_add(w->g, &p);
 }
 

@@ -65,7 +65,8 @@ static struct linear_op output_op(const struct example *x, size_t rows) {
                           .type = m->output.type,
                           .w = m->output.data,
                           .bias = x->t->output_bias,
-                          .room = x->room};
+                          .room = x->room,
+                          .shorts = x->t->shorts};
     if (x->t->whole)
         whole_take(x->t->whole, &o);
     else

@@ -67,7 +67,8 @@ static struct linear_op head_op(const struct example *x, const struct linear *w)
                           .out = w->w.rows,
                           .type = w->w.type,
                           .w = w->w.data,
-                          .by = w->by};
+                          .by = w->by,
+                          .shorts = x->t->shorts};
     if (x->t->whole) whole_take(x->t->whole, &o);
     return o;
 }

@@ -38,9 +38,10 @@ struct linear_op {
     const float *bias;  // NULL: none
     const float *a, *b; // [rank][in], [out][rank]
     float scale;
-    float by;                   // 0: 1
-    float *room;                // of linear_floats(rows, the greater of in and out); NULL: memory of its own each time
-    struct card *card;          // whose the map may be (card.h); NULL: it is the host's
+    float by;          // 0: 1
+    bool shorts;       // sums over in and out by integers of 16 bits (device/host.h); those over rank by floats
+    float *room;       // of linear_floats(rows, the greater of in and out); NULL: memory of its own each time
+    struct card *card; // whose the map may be (card.h); NULL: it is the host's
     const struct weight *bound; // W there
 };
 size_t linear_floats(size_t rows, size_t widest);

@@ -51,6 +51,7 @@ static bool check_options(const gyr_train_options *o, gyr_error *e) {
         {isnan(o->clip), "clip: a number"},
         {o->schedule > GYR_SCHEDULE_CONSTANT, "schedule: there is no such one"},
         {o->optimizer > GYR_OPTIMIZER_MUON, "optimizer: there is no such one"},
+        {o->products > GYR_PRODUCTS_INT16, "products: f32 or int16"},
         {o->shape.tied > 2, "tied: 0, 1 or 2"},
     };
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
@@ -118,8 +119,8 @@ static bool open_model(struct gyr_train *t, gyr_error *e) {
     if (!(t->o.model ? (t->c = checkpoint_open(t->o.model, e)) != NULL : open_blank(t, e))) return false;
     if (t->c->vocab.kind == VOCAB_NONE) return fail(e, GYR_UNSUPPORTED, "%s: has no tokenizer", t->c->path);
     bool ok = (t->d = device_cpu(1, NULL, e)) && (t->m = model_new(t->c, t->d, e)) &&
-              (t->t = trainee_new(t->m, t->o.threads, e)) && (t->w = whole_new(t->t, e)) &&
-              (t->tokens = tokenizer_new(&t->c->vocab, t->c->path, e));
+              (t->t = trainee_new(t->m, t->o.threads, e)) && (!t->o.products || trainee_shorts(t->t, e)) &&
+              (t->w = whole_new(t->t, e)) && (t->tokens = tokenizer_new(&t->c->vocab, t->c->path, e));
     if (!ok) return false;
     if (!t->o.context) t->o.context = t->m->h.context < CONTEXT ? t->m->h.context : CONTEXT;
     if (t->o.context > t->m->h.context)

@@ -9,6 +9,7 @@ static uint64_t training(const struct gyr_train *t) {
     uint64_t wholes[] = {o->epochs,    o->batch, o->context,       o->schedule,
                          o->optimizer, o->seed,  t->texts.n_items, t->begins};
     uint64_t h = state_mix(state_mix(2, reals, sizeof reals), wholes, sizeof wholes);
+    if (o->products) h = state_mix(h, &o->products, sizeof o->products);
     h = state_mix(h, t->texts.ids, t->texts.n * sizeof *t->texts.ids);
     for (size_t i = 0; i < t->texts.n_items; i++) h = state_mix(h, &t->texts.items[i].n, sizeof(size_t));
     return h;

@@ -10,7 +10,7 @@ static bool edge(const struct host_gradients *g, const struct host_panel *p) {
     float *w = calloc(n + p->rows * HOST_PANEL, sizeof *w), *y = w ? w + n : NULL;
     if (!w) return false;
     for (size_t k = 0; k < p->n; k++) memcpy(w + k * HOST_PANEL, p->w + k * p->w_step, bytes);
-    for (size_t r = 0; r < p->rows; r++) memcpy(y + r * HOST_PANEL, p->y + r * p->y_row, bytes);
+    for (size_t r = 0; r < p->rows && !p->fresh; r++) memcpy(y + r * HOST_PANEL, p->y + r * p->y_row, bytes);
     own.w = w;
     own.y = y;
     own.w_step = own.y_row = own.cols = HOST_PANEL;
@@ -36,6 +36,7 @@ bool product_add(const struct host_gradients *g, const struct matmul *p) {
     struct host_panel panel = {.x = p->x,
                                .w = p->w,
                                .y = p->y,
+                               .fresh = p->fresh,
                                .x_group = HOST_ROWS,
                                .x_step = p->x_step,
                                .w_step = p->w_step,
@@ -83,26 +84,26 @@ bool outer_add(const struct host_gradients *g, const struct outer *o) {
 
 size_t packed_floats(size_t rows, size_t n) { return (rows + HOST_ROWS - 1) / HOST_ROWS * HOST_ROWS * n; }
 
-enum { SIDE = 4 };
-typedef float quad __attribute__((vector_size(SIDE * sizeof(float))));
-typedef int32_t order __attribute__((vector_size(SIDE * sizeof(int32_t))));
+enum { SIDE = 4, WORD = 4 };
+typedef int32_t quad __attribute__((vector_size(SIDE * WORD)));
+_Static_assert(sizeof(float) == WORD, "a float is a word");
 
-static inline quad load(const float *p) {
+static inline quad load(const char *p) {
     quad v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-static inline void store(float *p, quad v) { memcpy(p, &v, sizeof v); }
+static inline void store(char *p, quad v) { memcpy(p, &v, sizeof v); }
 
 #if defined(__clang__)
 #define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define PICK(a, b, ...) __builtin_shuffle(a, b, (order){__VA_ARGS__})
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (quad){__VA_ARGS__})
 #endif
 
-// Four rows, `step` apart, become four columns: to[j * wide + i] = from[i * step + j].
-static inline void turn(const float *from, size_t step, float *to, size_t wide) {
+// Four rows, `step` bytes apart, become four columns, `wide` bytes apart.
+static inline void turn(const char *from, size_t step, char *to, size_t wide) {
     quad a = load(from), b = load(from + step), c = load(from + 2 * step), d = load(from + 3 * step);
     quad ab = PICK(a, b, 0, 4, 1, 5), cd = PICK(c, d, 0, 4, 1, 5);
     store(to, PICK(ab, cd, 0, 1, 4, 5));
@@ -112,21 +113,24 @@ static inline void turn(const float *from, size_t step, float *to, size_t wide) 
     store(to + 3 * wide, PICK(ab, cd, 2, 3, 6, 7));
 }
 
-// As transpose(), to columns that are `wide` apart.
-static void turn_all(const float *from, size_t step, size_t n, size_t m, float *to, size_t wide) {
+void turn_words(const void *from, size_t step, size_t n, size_t m, void *to, size_t wide) {
+    const char *a = from;
+    char *b = to;
     size_t j = 0, whole = n / SIDE * SIDE;
+    step *= WORD;
+    wide *= WORD;
     for (; j + SIDE <= m; j += SIDE)
-        for (size_t i = 0; i < whole; i += SIDE) turn(from + i * step + j, step, to + j * wide + i, wide);
+        for (size_t i = 0; i < whole; i += SIDE) turn(a + i * step + j * WORD, step, b + j * wide + i * WORD, wide);
     for (size_t k = 0; k < m; k++)
-        for (size_t i = k < j ? whole : 0; i < n; i++) to[k * wide + i] = from[i * step + k];
+        for (size_t i = k < j ? whole : 0; i < n; i++) memcpy(b + k * wide + i * WORD, a + i * step + k * WORD, WORD);
 }
 
 void pack(const float *x, size_t step, size_t rows, size_t n, float *to) {
     for (size_t r = 0; r < rows; r += HOST_ROWS, to += HOST_ROWS * n) {
         size_t some = rows - r < HOST_ROWS ? rows - r : HOST_ROWS;
         if (some < HOST_ROWS) memset(to, 0, HOST_ROWS * n * sizeof *to);
-        turn_all(x + r * step, step, some, n, to, HOST_ROWS);
+        turn_words(x + r * step, step, some, n, to, HOST_ROWS);
     }
 }
 
-void transpose(const float *from, size_t step, size_t n, size_t m, float *to) { turn_all(from, step, n, m, to, n); }
+void transpose(const float *from, size_t step, size_t n, size_t m, float *to) { turn_words(from, step, n, m, to, n); }

@@ -11,6 +11,7 @@
 struct matmul {
     const float *x, *w;
     float *y;
+    bool fresh; // from zeros, whatever is in y; n is more than 0
     size_t x_row, x_step, w_step, y_row, n, rows, cols;
 };
 bool product_add(const struct host_gradients *g, const struct matmul *p);
@@ -30,6 +31,9 @@ bool product_packed(const struct host_gradients *g, const struct host_panel *p);
 // Rows of x, `step` apart, as a panel has them: groups of HOST_ROWS, [n][HOST_ROWS] each, zeros behind the last row.
 void pack(const float *x, size_t step, size_t rows, size_t n, float *to);
 size_t packed_floats(size_t rows, size_t n);
+
+// to[j * wide + i] = from[i * step + j], i < n, j < m: words of four bytes, whatever they are.
+void turn_words(const void *from, size_t step, size_t n, size_t m, void *to, size_t wide);
 
 // to[j * n + i] = from[i * step + j], i < n, j < m.
 void transpose(const float *from, size_t step, size_t n, size_t m, float *to);

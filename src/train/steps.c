@@ -7,6 +7,12 @@
 
 // ------------------------------------------------------------------------------------------------ linear maps
 
+// Small maps whose results choose, or are exponents: what they are off by is not a part of the result, but more.
+static bool is_touchy(unsigned slot) {
+    return slot == SLOT_ROUTER || slot == SLOT_SHARED_ROUTER || slot == SLOT_STATE_ALPHA || slot == SLOT_STATE_BETA ||
+           slot == SLOT_STATE_DT || slot == SLOT_STATE_X;
+}
+
 static struct linear_op linear_op(const struct example *x, uint32_t layer, unsigned slot, size_t rows) {
     const struct host_layer *l = &x->t->layers[layer];
     const struct linear *of = trainee_linear(x->t, layer, slot);
@@ -23,7 +29,8 @@ static struct linear_op linear_op(const struct example *x, uint32_t layer, unsig
                           .b = x->numbers ? x->numbers + p->b : NULL,
                           .scale = p->scale,
                           .by = of->by,
-                          .room = x->room};
+                          .room = x->room,
+                          .shorts = x->t->shorts && !is_touchy(slot)};
     if (x->t->whole)
         whole_take(x->t->whole, &o);
     else

@@ -219,6 +219,13 @@ struct trainee *trainee_new(const struct model *m, unsigned threads, gyr_error *
     return NULL;
 }
 
+bool trainee_shorts(struct trainee *t, gyr_error *e) {
+    t->shorts = true;
+    return !t->card || fail(e, GYR_UNSUPPORTED,
+                            "products: int16 is the CPU's; a card sums in float. Choose the device "
+                            "cpu, or products f32");
+}
+
 void trainee_free(struct trainee *t) {
     if (!t) return;
     pool_free(t->pool);

@@ -54,6 +54,9 @@ unsigned trainee_slots(const struct trainee *t);
 // Gives a linear map a pair; rank 0: none. False if the layer has no such map.
 bool trainee_adapt(struct trainee *t, uint32_t layer, unsigned slot, size_t rank, float scale);
 
+// From here on sums over the width of linear maps are of integers of 16 bits (ops.h). GYR_UNSUPPORTED on a card.
+bool trainee_shorts(struct trainee *t, gyr_error *e);
+
 // The shape of a slot's map: 0 inputs if there is none.
 void trainee_shape(const struct trainee *t, uint32_t layer, unsigned slot, size_t *in, size_t *out);
 const struct trained *trainee_pair(const struct trainee *t, uint32_t layer, unsigned slot);

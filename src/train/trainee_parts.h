@@ -50,6 +50,7 @@ struct trainee {
     size_t most;             // floats that this may have, where it can; 0: as many as it takes
     size_t n_numbers;
     enum unit unit;
+    bool shorts; // ops.h
 };
 
 #endif

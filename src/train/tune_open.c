@@ -38,6 +38,7 @@ static bool check_options(const gyr_tune_options *o, gyr_error *e) {
         {o->schedule > GYR_SCHEDULE_CONSTANT, "schedule: there is no such one"},
         {o->optimizer > GYR_OPTIMIZER_MUON, "optimizer: there is no such one"},
         {o->method > GYR_METHOD_DPO, "method: there is no such one"},
+        {o->products > GYR_PRODUCTS_INT16, "products: f32 or int16"},
         {!(o->beta >= 0 && o->beta <= MOST_BETA), "beta: a number above 0, at most 2"},
         {o->method != GYR_METHOD_DPO && o->beta > 0, "beta: is of the method dpo alone"},
     };
@@ -190,8 +191,8 @@ static bool fill(struct gyr_tune *t, const gyr_tune_options *o, gyr_error *e) {
     t->o = *o;
     choose(&t->o, t->m);
     t->o.data = t->o.valid = t->o.output = t->o.targets = NULL;
-    if (!name_files(t, o->output, e) || !(t->t = trainee_new(t->m, o->threads, e)) || !adapt_all(t, o->targets, e) ||
-        !read_data(t, o, e))
+    if (!name_files(t, o->output, e) || !(t->t = trainee_new(t->m, o->threads, e)) ||
+        (o->products && !trainee_shorts(t->t, e)) || !adapt_all(t, o->targets, e) || !read_data(t, o, e))
         return false;
     size_t n = lessons_examples(&t->lessons);
     if (!t->o.epochs) t->o.epochs = auto_epochs(n);
@@ -243,6 +244,7 @@ void gyr_tune_get_info(const gyr_tune *t, gyr_tune_info *info) {
                             .numbers = t->adam.n,
                             .rslora = t->o.rslora,
                             .optimizer = t->o.optimizer,
+                            .products = t->o.products,
                             .method = t->o.method,
                             .beta = t->o.beta};
     for (size_t i = 0; i < t->lessons.n; i++) {

@@ -18,6 +18,7 @@ static uint64_t training(const struct gyr_tune *t) {
     uint64_t wholes[] = {o->rank,      o->epochs, o->batch,     o->schedule, o->seed,
                          t->lessons.n, t->adam.n, o->optimizer, o->rslora};
     uint64_t h = state_mix(state_mix(1, t->checksum, sizeof t->checksum), reals, sizeof reals);
+    if (o->products) h = state_mix(h, &o->products, sizeof o->products);
     if (o->method == GYR_METHOD_DPO) h = state_mix(h, &o->beta, sizeof o->beta);
     for (uint32_t i = 0; i < t->m->h.layers; i++)
         for (unsigned s = 0; s < trainee_slots(t->t); s++) {

@@ -2,9 +2,11 @@
 // rows to them in order.
 #include "device/elementary.h"
 #include "train/product.h"
+#include "train/shorts.h"
 #include "train/whole.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 // Outputs of a task, and columns of a norm's.
 enum { OUTPUTS = 96, COLUMNS = 64 };
@@ -33,26 +35,78 @@ struct way {
     const struct host_gradients *g;
     const float *x, *dy;
     float *dw, *db;
+    struct shorts_panel panel; // of columns [begin, begin + n) of x, where sums are of integers
+    size_t begin, n;
     atomic_bool failed; // no memory
 };
 
-static void outputs_task(void *arg, size_t task) {
-    struct way *w = arg;
+static float factor(const struct linear_op *o) { return o->by == 0 ? 1 : o->by; }
+
+static bool floats_add(const struct way *w, size_t first, size_t n) {
     const struct linear_op *o = w->o;
-    size_t first = task * OUTPUTS, n = o->out - first < OUTPUTS ? o->out - first : OUTPUTS;
     struct outer p = {.dy = w->dy + first,
                       .x = w->x,
                       .y = w->dw + first * o->in,
-                      .by = o->by == 0 ? 1 : o->by,
+                      .by = factor(o),
                       .dy_row = o->out,
                       .x_row = o->in,
                       .y_row = o->in,
                       .rows = o->rows,
                       .n = n,
                       .cols = o->in};
-    if (!outer_add(w->g, &p)) atomic_store(&w->failed, true);
-    for (size_t r = 0; w->db && r < o->rows; r++)
-        for (size_t i = first; i < first + n; i++) w->db[i] += w->dy[r * o->out + i] * p.by;
+    return outer_add(w->g, &p);
+}
+
+static bool integers_add(const struct way *w, size_t first, size_t n) {
+    const struct linear_op *o = w->o;
+    float *packed = malloc(shorts_floats(n, o->rows) * sizeof *packed + 1);
+    if (!packed) return false;
+    shorts_pack_columns(w->g, w->dy + first, o->out, n, o->rows, factor(o), packed);
+    struct shorts_product p = {.packed = packed,
+                               .terms = o->rows,
+                               .w = w->panel,
+                               .y = w->dw + first * o->in + w->begin,
+                               .y_row = o->in,
+                               .n = o->rows,
+                               .rows = n,
+                               .cols = w->n};
+    bool ok = shorts_add(w->g, &p);
+    free(packed);
+    return ok;
+}
+
+static void outputs_task(void *arg, size_t task) {
+    struct way *w = arg;
+    const struct linear_op *o = w->o;
+    size_t first = task * OUTPUTS, n = o->out - first < OUTPUTS ? o->out - first : OUTPUTS;
+    if (!(o->shorts ? integers_add : floats_add)(w, first, n)) atomic_store(&w->failed, true);
+    for (size_t r = 0; w->db && !w->begin && r < o->rows; r++)
+        for (size_t i = first; i < first + n; i++) w->db[i] += w->dy[r * o->out + i] * factor(o);
+}
+
+// Columns of x are rounded once for all tasks.
+static void round_task(void *arg, size_t task) {
+    struct way *w = arg;
+    size_t first = task * COLUMNS, n = w->n - first < COLUMNS ? w->n - first : COLUMNS;
+    struct shorts_panel to = {w->panel.pairs + first, w->panel.scales + first, w->panel.step};
+    shorts_from_rows(w->g, w->x + w->begin + first, w->o->in, w->o->rows, n, to, 0);
+}
+
+enum { SLAB = 4096 }; // columns of x at once
+
+static bool all_integers(struct way *w, gyr_error *e) {
+    const struct linear_op *o = w->o;
+    size_t most = o->in < SLAB ? o->in : SLAB;
+    float *room = malloc(shorts_panel_floats(o->rows, most) * sizeof *room + 1);
+    if (!room) return fail_memory(e, "training");
+    for (w->begin = 0; w->begin < o->in; w->begin += SLAB) {
+        w->n = o->in - w->begin < SLAB ? o->in - w->begin : SLAB;
+        w->panel = shorts_panel_in(room, o->rows, w->n);
+        pool_run(o->pool, (w->n + COLUMNS - 1) / COLUMNS, round_task, w);
+        pool_run(o->pool, (o->out + OUTPUTS - 1) / OUTPUTS, outputs_task, w);
+    }
+    free(room);
+    return true;
 }
 
 bool whole_linear(const struct whole *w, const struct linear_op *o, const float *x, const float *dy, float *gradients,
@@ -60,7 +114,8 @@ bool whole_linear(const struct whole *w, const struct linear_op *o, const float 
     struct way way = {.o = o, .g = host_gradients_here(), .x = x, .dy = dy};
     way.dw = gradients + ((const float *)o->w - w->numbers);
     way.db = o->bias ? gradients + (o->bias - w->numbers) : NULL;
-    pool_run(o->pool, (o->out + OUTPUTS - 1) / OUTPUTS, outputs_task, &way);
+    if (o->shorts && !all_integers(&way, e)) return false;
+    if (!o->shorts) pool_run(o->pool, (o->out + OUTPUTS - 1) / OUTPUTS, outputs_task, &way);
     return !atomic_load(&way.failed) || fail_memory(e, "training");
 }
 

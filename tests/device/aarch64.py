@@ -11,7 +11,7 @@ from house import ROOT, Skip, run  # noqa: E402
 
 FOLDER = Path(sys.argv[1])
 EMULATOR = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"]
-PROGRAMS = ("elementary", "kernels", "machines", "product", "ops", "attention", "qkv", "recur", "route")
+PROGRAMS = ("elementary", "kernels", "machines", "product", "shorts", "ops", "attention", "qkv", "recur", "route")
 
 
 def try_command(*args):

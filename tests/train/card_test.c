@@ -174,12 +174,30 @@ static void a_card_that_is_lost(void) {
     stand_in_fail(0, FAIL_LOST);
 }
 
+// A card sums in float: that is said before anything begins.
+static void integers_are_the_cpus(void) {
+    gyr_error e = {0};
+    gyr_model *m =
+        gyr_model_open(poet_path(), &(gyr_model_options){.threads = 1, .device = "stand-in", .mapped = true}, &e);
+    gyr_tune_options o = {.data = test_data("train/poet.jsonl"), .products = GYR_PRODUCTS_INT16};
+    REQUIRE(m);
+    CHECK(!gyr_tune_open(m, &o, &e));
+    CHECK_INT(e.status, GYR_UNSUPPORTED);
+    CHECK(strstr(e.message, "products: int16 is the CPU's"));
+    o.products = GYR_PRODUCTS_INT16 + 1;
+    CHECK(!gyr_tune_open(m, &o, &e));
+    CHECK_INT(e.status, GYR_USAGE);
+    CHECK_STR(e.message, "products: f32 or int16");
+    gyr_model_close(m);
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     RUN(dense);
     RUN(mixtures);
     RUN(states);
     if (!TEST_SLOW) RUN(a_card_that_is_lost);
+    RUN(integers_are_the_cpus);
     char command[160];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command) ? 1 : test_end();

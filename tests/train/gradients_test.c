@@ -9,7 +9,7 @@ static char folder[] = "/tmp/gyr-gradients-XXXXXX";
 static struct drawn base, adapter_of;
 
 enum { MOST = 100000 };
-static float wanted[MOST], numbers[MOST], gradients[MOST], again[MOST];
+static float adapter_scale, wanted[MOST], numbers[MOST], gradients[MOST], again[MOST];
 
 // A model bound, and what is trained of it.
 struct bench {
@@ -169,6 +169,37 @@ static void against_autograd(const struct bench *b, const char *name, double los
     CHECK(at == all);
 }
 
+// How far the second is from the first, of its length.
+static double far(const float *want, const float *got) {
+    double d = 0, all = 0;
+    for (size_t i = 0; i < MOST; i++) {
+        d += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        all += (double)want[i] * (double)want[i];
+    }
+    return sqrt(d / all);
+}
+
+// Sums of integers of 16 bits: near, and the same bytes whatever the threads and the memory.
+static void with_integers(const char *name, double loss) {
+    static float more[MOST];
+    struct bench b, threads;
+    double one = 0, other = 0;
+    float scale = adapter_scale;
+    REQUIRE(open_bench(&b, folder, 1) && open_bench(&threads, folder, 3));
+    adapt(&b, scale);
+    adapt(&threads, scale);
+    trainee_bound(threads.t, 1);
+    REQUIRE(trainee_shorts(b.t, &b.e) && trainee_shorts(threads.t, &b.e));
+    REQUIRE(example(&b, again, &one) && example(&threads, more, &other));
+    CHECK(one == other && !memcmp(again, more, sizeof more));
+    CHECK(one != loss && fabs(one - loss) < 1e-3 * loss);
+    double d = far(gradients, again);
+    if (!(d > 0 && d < 0.03)) printf("  %s: integers lead %.2g of the gradient away\n", name, d);
+    CHECK(d > 0 && d < 0.03);
+    close_bench(&b);
+    close_bench(&threads);
+}
+
 static void check(const char *name) {
     struct bench b, threads;
     double loss = 0, other = 0;
@@ -185,6 +216,8 @@ static void check(const char *name) {
     against_autograd(&b, name, loss);
     close_bench(&b);
     close_bench(&threads);
+    adapter_scale = scale;
+    if (!other_device()) with_integers(name, loss);
     drawn_free(&base);
     drawn_free(&adapter_of);
 }

@@ -1,5 +1,6 @@
 // The operations of training and their gradients against PyTorch's autograd (tests/data/train, by
 // tools/goldens/backward.py), and the same bytes on any number of threads.
+#include "../device/random.h"
 #include "test.h"
 #include "train/muon.h"
 #include "train/ops.h"
@@ -417,11 +418,83 @@ static void sums_are_a_tree_of_the_number(void) {
     tree_free(t);
 }
 
+// ----------------------------------------------------------------------- linear maps by integers of 16 bits
+
+static void draw_map(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = random_float() * (random_bits() % 16 ? 1.0f : 40.0f);
+}
+
+enum { MAP_ROWS = 26, MAP_RANK = 3 };
+
+struct map {
+    float *y, *saved, *dx, *da, *db;
+};
+
+static struct map map_of(size_t in, size_t out) {
+    float *all = calloc(MAP_ROWS * (out + MAP_RANK + in) + MAP_RANK * (in + out), sizeof *all);
+    if (!all) abort();
+    struct map g = {.y = all, .saved = all + MAP_ROWS * out};
+    g.dx = g.saved + MAP_ROWS * MAP_RANK;
+    g.da = g.dx + MAP_ROWS * in;
+    g.db = g.da + MAP_RANK * in;
+    return g;
+}
+
+static void run_map(struct linear_op o, unsigned threads, const float *in, const float *dy, struct map g) {
+    o.pool = pool_new(threads, NULL);
+    REQUIRE(o.pool && linear_forward(&o, in, g.y, g.saved, NULL) &&
+            linear_backward(&o, in, g.saved, dy, g.dx, g.da, g.db, NULL));
+    pool_free(o.pool);
+}
+
+// How far they are, of the length.
+static double far(const float *got, const float *want, size_t n) {
+    double d = 0, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        d += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        all += (double)want[i] * (double)want[i];
+    }
+    return sqrt(d / all);
+}
+
+static void check_map(size_t in, size_t out, bool bias, float by) {
+    float *values = malloc((MAP_ROWS * (in + out) + in * out + MAP_RANK * (in + out) + out) * sizeof *values),
+          *p = values;
+    if (!values) abort();
+    draw_map(values, MAP_ROWS * (in + out) + in * out + MAP_RANK * (in + out) + out);
+    const float *rows = p, *dy = p += MAP_ROWS * in;
+    struct linear_op o = {.rows = MAP_ROWS, .in = in, .out = out, .rank = MAP_RANK, .scale = 0.7f, .by = by};
+    o.w = p += MAP_ROWS * out;
+    o.a = p += in * out;
+    o.b = p += MAP_RANK * in;
+    o.bias = bias ? p + MAP_RANK * out : NULL;
+    struct map want = map_of(in, out), one = map_of(in, out), three = map_of(in, out);
+    run_map(o, 1, rows, dy, want);
+    o.shorts = true;
+    run_map(o, 1, rows, dy, one);
+    run_map(o, 3, rows, dy, three);
+    CHECK(!memcmp(one.y, three.y, (MAP_ROWS * (out + MAP_RANK + in) + MAP_RANK * (in + out)) * sizeof(float)));
+    CHECK(far(one.y, want.y, MAP_ROWS * out) < 1e-3 && far(one.y, want.y, MAP_ROWS * out) > 1e-6);
+    CHECK(far(one.dx, want.dx, MAP_ROWS * in) < 2e-3 && far(one.dx, want.dx, MAP_ROWS * in) > 1e-6);
+    CHECK(far(one.da, want.da, MAP_RANK * in) < 1e-3);
+    CHECK(far(one.db, want.db, MAP_RANK * out) < 1e-3);
+    free(want.y), free(one.y), free(three.y), free(values);
+}
+
+static void maps_near_those_in_float(void) {
+    check_map(70, 52, true, 0);
+    check_map(129, 261, false, 0.3f);
+    check_map(5, 7, true, 1);
+    check_map(8200, 40, true, 1); // more than a slab of inputs, and of outputs
+    check_map(33, 8250, false, 1);
+}
+
 int main(void) {
     if (!load()) return 1;
     RUN(norms);
     RUN(norms_of_heads);
     RUN(linear);
+    RUN(maps_near_those_in_float);
     RUN(gradients_are_added);
     RUN(matrices_with_a_factor);
     RUN(rotations);

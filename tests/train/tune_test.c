@@ -176,7 +176,7 @@ static void write_text(const char *path, const char *text) {
 #define GOOD   "{\"messages\":[" USER "," ANSWER "]}\n"
 
 // Plain C, and what this machine has: a short example, as plain C takes its time.
-static void instruction_sets_change_no_byte(void) {
+static void instruction_sets_change_no_byte(gyr_products products) {
     static const char *const sets[] = {"scalar", "avx2", "avx512", "neon"};
     static uint8_t best[MOST_BYTES];
     size_t n = 0;
@@ -185,6 +185,7 @@ static void instruction_sets_change_no_byte(void) {
         gyr_error e = {0};
         gyr_tune_options o = options_of(file_of("short.jsonl"), file_of("sets"), NULL);
         o.epochs = 2;
+        o.products = products;
         if (i >= 0) setenv("GYR_ISA", sets[i], 1); // one that is not here is plain C
         gyr_status status = train(&o, &e);
         unsetenv("GYR_ISA");
@@ -195,6 +196,10 @@ static void instruction_sets_change_no_byte(void) {
             CHECK(n > 100000 && read_bytes("sets", other) == n && !memcmp(best, other, n));
     }
 }
+
+static void instruction_sets_in_float(void) { instruction_sets_change_no_byte(GYR_PRODUCTS_F32); }
+
+static void instruction_sets_in_integers(void) { instruction_sets_change_no_byte(GYR_PRODUCTS_INT16); }
 
 static size_t change(const char *name, size_t at, size_t keep) {
     FILE *f = fopen(file_of(name), "r+b");
@@ -219,6 +224,10 @@ static void checkpoints_are_checked(void) {
     CHECK_INT(train(&o, &e), GYR_FAILED);
     CHECK(strstr(e.message, "a checkpoint of another training"));
     o.seed = 7;
+    o.products = GYR_PRODUCTS_INT16;
+    CHECK_INT(train(&o, &e), GYR_FAILED);
+    CHECK(strstr(e.message, "a checkpoint of another training"));
+    o.products = GYR_PRODUCTS_F32;
     size_t n = change("state.state", 5000, 0);
     CHECK(n > 5000);
     CHECK_INT(train(&o, &e), GYR_MALFORMED);
@@ -521,7 +530,8 @@ int main(void) {
     RUN(steps_are_those_of_peft);
     if (!TEST_SLOW) {
         RUN(threads_change_no_byte);
-        RUN(instruction_sets_change_no_byte);
+        RUN(instruction_sets_in_float);
+        RUN(instruction_sets_in_integers);
         RUN(stops_change_no_byte);
         RUN(either_format_is_the_same_adapter);
         RUN(validation_changes_nothing);

@@ -106,6 +106,25 @@ static void against_autograd(const struct bench *b, const char *name, double los
     CHECK_INT(tensors + (part_of(b, "rope_freqs.weight") != NULL), b->c->n_tensors); // which is no weight
 }
 
+// Sums of integers of 16 bits: the same bytes on any number of threads; and near, as far as models of random numbers
+// let it be: with them a choice between experts may fall otherwise.
+static void with_integers(const struct bench *floats, const char *name, double loss) {
+    struct bench one, three;
+    REQUIRE(open_bench(&one, 1) && open_bench(&three, 3) && trainee_shorts(one.t, &one.e) &&
+            trainee_shorts(three.t, &three.e));
+    double got = loss_of(&one), d = 0, all = 0;
+    CHECK(got == loss_of(&three) && !memcmp(one.gradients, three.gradients, one.w->n * sizeof(float)));
+    CHECK(got != loss && fabs(got - loss) < 1e-3 * loss);
+    for (size_t i = 0; i < one.w->n; i++) {
+        double want = (double)floats->gradients[i], is = (double)one.gradients[i];
+        d += (is - want) * (is - want), all += want * want;
+    }
+    if (!(d > 0 && sqrt(d / all) < 0.1)) printf("  %s: integers lead %.2g away\n", name, sqrt(d / all));
+    CHECK(d > 0 && sqrt(d / all) < 0.1);
+    close_bench(&one);
+    close_bench(&three);
+}
+
 static void check(const char *name) {
     static const unsigned threads[] = {2, 3, 8};
     struct bench one, more;
@@ -119,6 +138,7 @@ static void check(const char *name) {
         close_bench(&more);
     }
     against_autograd(&one, name, loss);
+    with_integers(&one, name, loss);
     close_bench(&one);
     drawn_free(&base);
 }

@@ -18,8 +18,9 @@ static inline __attribute__((always_inline)) void block(const struct host_panel 
                                                         float *y, size_t rows, size_t wide) {
     vec sum[AT_A_TIME][2];
     size_t x_step = p->x_step, w_step = p->w_step;
+    vec_fetch(y, p->y_row, rows);
     for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < wide; i++) sum[r][i] = vec_load(y + r * p->y_row + i * VEC);
+        for (size_t i = 0; i < wide; i++) sum[r][i] = p->fresh ? (vec){0} : vec_load(y + r * p->y_row + i * VEC);
     for (size_t k = p->n; k; k--, x += x_step, w += w_step) {
         vec by[2];
         for (size_t i = 0; i < wide; i++) by[i] = vec_load(w + i * VEC);

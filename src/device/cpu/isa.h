@@ -38,6 +38,11 @@ void KERNEL(gate_clamped)(float limit, float alpha, const float *gate, const flo
 void KERNEL(cap)(float *x, float most, size_t n);
 void KERNEL(exps)(const float *x, size_t n, float best, float by, float least, float *out);
 void KERNEL(panel)(const struct host_panel *p);
+void KERNEL(shorts)(const struct host_shorts *p);
+void KERNEL(round_along)(const float *restrict x, size_t n, float most, int16_t *restrict to, float *restrict scale);
+void KERNEL(round_across)(const float *x, size_t step, size_t n, size_t cols, float most, void *to, size_t to_step,
+                          float *scale);
+void KERNEL(decode)(enum type type, const void *row, size_t first, size_t n, float *out);
 void KERNEL(unit_values)(enum unit f, const float *restrict x, size_t n, float *restrict y);
 void KERNEL(unit_slopes)(enum unit f, const float *restrict x, size_t n, float *restrict y);
 float KERNEL(peaks)(const float *x, size_t n, const uint32_t *allowed, float *out, float *peak);

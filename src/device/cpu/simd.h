@@ -92,6 +92,12 @@ static inline vec vec_fma(vec a, vec b, vec c) {
 #endif
 }
 
+// Two vectors of each of some rows will be wanted. Where each is in a page of its own, nothing fetches them unasked.
+static inline void vec_fetch(const float *p, size_t row, size_t rows) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < 2 * VEC; i += 16) __builtin_prefetch(p + r * row + i, 1);
+}
+
 // Halves from anywhere.
 static inline vec vec_load_f16(const void *p) {
 #if defined(__AVX512F__)
