@@ -431,10 +431,8 @@ static void await_end(struct ranks *r) {
 
 // A rank that ends tells rank 0 in place of whatever that expects, and hears from it what the end is.
 static int end_alone(struct ranks *r, int status, const char *why) {
-    struct head h = {.kind = PARCEL_END,
-                     .status = (uint32_t)(status ? status : GYR_FAILED),
-                     .origin = r->own,
-                     .epoch = r->epoch};
+    struct head h = {
+        .kind = PARCEL_END, .status = (uint32_t)(status ? status : GYR_FAILED), .origin = r->own, .epoch = r->epoch};
     if (!r->ended && post_message(r, 0, &h, sizeof h, why ? why : "", why ? strlen(why) : 0, NULL)) await_end(r);
     atomic_store(&r->rests, false);
     h.number = 1;
@@ -465,7 +463,8 @@ int ranks_leave(struct ranks *r, int status, const char *why) {
     // In the middle of passes others may wait for what will not come.
     if (r->own && !r->ended && r->passes) r->t->end_all(status ? status : GYR_FAILED);
     if (r->own) status = end_alone(r, status, why);
-    if (atomic_load(&r->lost) >= 0 || !drain_messages(r, 0, NULL)) r->t->end_all(status || !needed ? status : GYR_DEVICE);
+    bool gone = atomic_load(&r->lost) >= 0 || !drain_messages(r, 0, NULL);
+    if (gone) r->t->end_all(status || !needed ? status : GYR_DEVICE);
     pulse_stop(r);
     if (r->epoch || (!whole && !r->own)) // MPI's own end would wait for what nobody takes
         leave_some(r, status);
