@@ -224,9 +224,15 @@ GYR_API gyr_status gyr_ranks_listen(gyr_ranks *beside, void **data, size_t *size
 // the first one's error, everywhere.
 GYR_API gyr_status gyr_ranks_agree(gyr_ranks *beside, gyr_status own, const char *why, gyr_error *err);
 
+// On rank 0, before it leaves with this status: has all others end, and waits until each has heard it. Fails with
+// GYR_DEVICE where one is lost, whose number and host the error says: what was computed is whole, and gyr_ranks_leave()
+// ends all processes. gyr_ranks_leave() calls it where nobody has. GYR_OK on other ranks.
+GYR_API gyr_status gyr_ranks_dismiss(gyr_ranks *ranks, int status, gyr_error *err);
+
 // Ends this rank's part, after its models were closed. When rank 0 leaves, all do; when another does, rank 0's calls
 // fail with `why` (may be NULL). Returns the status to exit with: rank 0's. Where a rank gave no sign of life for
-// longer than $GYR_RANK_TIMEOUT seconds (10), it ends all processes, this one too. NULL is allowed.
+// longer than $GYR_RANK_TIMEOUT seconds (10), it ends all processes, this one too: with GYR_DEVICE, or with `status`,
+// where rank 0 computed alone (GYR_SPLIT_ANSWER). NULL is allowed.
 GYR_API int gyr_ranks_leave(gyr_ranks *ranks, int status, const char *why);
 
 typedef struct gyr_model_info {

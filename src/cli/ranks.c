@@ -81,7 +81,9 @@ bool team_serves(bool one) {
 
 int team_end(int status) {
     gyr_ranks *r = joined;
+    gyr_error e = {0};
     joined = NULL;
+    if (r && gyr_ranks_dismiss(r, status, &e) && !status) report(&e);
     return gyr_ranks_leave(r, status, output_unsaid());
 }
 

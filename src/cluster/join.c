@@ -129,7 +129,7 @@ bool ranks_join(struct ranks **out, gyr_error *e) {
         *out = NULL;
         return false;
     }
-    if (pulse_start(r, &made) && meet(r, &made)) return true;
+    if (pulse_start(r, &made) && (r->met = meet(r, &made))) return true;
     return fail(e, made.status, "%s", r->own && made.status != GYR_DEVICE ? "" : made.message); // rank 0 says it
 }
 

@@ -397,14 +397,46 @@ static void end_others(struct ranks *r, int status) {
     for (uint32_t i = 1; i < r->count; i++) post_message(r, i, &h, sizeof h, NULL, 0, NULL);
 }
 
+void ranks_rest(struct ranks *r) {
+    r->rested = true;
+    atomic_store(&r->rests, true);
+}
+
+// Waits until a rank has heard of rank 0's end. What it may have sent of its own before is no sign of that.
+static void take_farewell(struct ranks *r, uint32_t from, struct buf *room) {
+    struct head h = {0};
+    while (!h.number && take_end(r, from, room)) memcpy(&h, room->data, sizeof h);
+}
+
+// MPI's own end waits for all, and for one that cannot be reached as long as the system's TCP does: so it begins once
+// each of them has said that it comes, and all give signs of life until they hear that.
+bool ranks_dismiss(struct ranks *r, int status, gyr_error *e) {
+    struct buf b = {0};
+    if (r->own || r->dismissed) return true;
+    r->dismissed = true;
+    atomic_store(&r->rests, false);
+    if (atomic_load(&r->lost) < 0) end_others(r, status);
+    for (uint32_t i = 1; r->met && i < r->count && atomic_load(&r->lost) < 0; i++) take_farewell(r, i, &b);
+    if (r->met && atomic_load(&r->lost) < 0) end_others(r, status);
+    buf_free(&b);
+    return atomic_load(&r->lost) < 0 || !is_lost(r, e);
+}
+
+static void await_end(struct ranks *r) {
+    struct buf b = {0};
+    for (gyr_error e = {0}; e.status != GYR_CANCELLED && atomic_load(&r->lost) < 0;)
+        ranks_receive(r, 0, PARCEL_END, &b, &e);
+    buf_free(&b);
+}
+
 // A rank that ends tells rank 0 in place of whatever that expects, and hears from it what the end is.
 static int end_alone(struct ranks *r, int status, const char *why) {
-    struct head h = {.kind = PARCEL_END, .status = (uint32_t)(status ? status : GYR_FAILED), .origin = r->own};
-    struct buf b = {0};
-    gyr_error e = {0};
-    if (post_message(r, 0, &h, sizeof h, why ? why : "", why ? strlen(why) : 0, NULL))
-        while (!r->ended && atomic_load(&r->lost) < 0) ranks_receive(r, 0, PARCEL_END, &b, &e);
-    buf_free(&b);
+    struct head h = {
+        .kind = PARCEL_END, .status = (uint32_t)(status ? status : GYR_FAILED), .origin = r->own, .epoch = r->epoch};
+    if (!r->ended && post_message(r, 0, &h, sizeof h, why ? why : "", why ? strlen(why) : 0, NULL)) await_end(r);
+    atomic_store(&r->rests, false);
+    h.number = 1;
+    if (r->ended && r->met && post_message(r, 0, &h, sizeof h, NULL, 0, NULL)) await_end(r);
     return r->ended ? r->end_status : status;
 }
 
@@ -426,11 +458,13 @@ int ranks_leave(struct ranks *r, int status, const char *why) {
     if (!r) return status;
     bool whole = beside_stop(r);
     if (r->left_out) linger(r);
-    if (!r->own && atomic_load(&r->lost) < 0) end_others(r, status);
+    ranks_dismiss(r, status, NULL);
+    bool needed = r->own || !r->rested;
     // In the middle of passes others may wait for what will not come.
     if (r->own && !r->ended && r->passes) r->t->end_all(status ? status : GYR_FAILED);
-    if (r->own) status = r->ended ? r->end_status : end_alone(r, status, why);
-    if (atomic_load(&r->lost) >= 0 || !drain_messages(r, 0, NULL)) r->t->end_all(status ? status : GYR_DEVICE);
+    if (r->own) status = end_alone(r, status, why);
+    bool gone = atomic_load(&r->lost) >= 0 || !drain_messages(r, 0, NULL);
+    if (gone) r->t->end_all(status || !needed ? status : GYR_DEVICE);
     pulse_stop(r);
     if (r->epoch || (!whole && !r->own)) // MPI's own end would wait for what nobody takes
         leave_some(r, status);

@@ -29,7 +29,10 @@ struct ranks {
     pthread_mutex_t lock;       // one thread at a time calls MPI; of `main`
     struct outgoing *out;
     size_t n_out, room_out, bytes_out;
-    bool passes;       // rank 0 has asked for some
+    bool met;          // all are of one kind
+    bool rested;       // rank 0 computed alone
+    bool dismissed;    // and has told the others its end
+    bool passes;       // it has asked for some
     atomic_bool ended; // and has ended
     int end_status;
     // Signs of life: see pulse.c.
@@ -42,6 +45,7 @@ struct ranks {
     uint32_t *sign;     // [count], their words: `missed`
     atomic_int lost;    // a rank, behind rank 0 only that one; -1: none
     atomic_uint missed; // one that rank 0 is to be told of: MPI's number and 1; 0: none
+    atomic_bool rests;  // nobody gives signs of life, or misses any
     // Going on without a rank that is lost: see close_up.c.
     atomic_uint epoch;  // how often they did
     atomic_uint called; // rank 0 has had them do so

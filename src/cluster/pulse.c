@@ -3,6 +3,9 @@
 // thread does it, so that a long pass is no silence. A process that was stopped, a machine that hangs and a cable that
 // was pulled are noticed by what does not come. Time is counted in turns of this thread, not by a clock: what stops all
 // ranks alike, a suspended machine among others, makes none of them silent.
+//
+// Where rank 0 computes alone, the signs rest until it ends: a cable that is pulled meanwhile is nobody's business, and
+// what is not sent the system's TCP does not miss either.
 #include "cluster/parts.h"
 
 #include <stdlib.h>
@@ -58,8 +61,9 @@ static void turn(struct ranks *r, unsigned number) {
     if (r->own) hear_call(r);
     for (uint32_t i = 0; i < r->count; i++) {
         if (!is_peer(r, i)) continue;
-        if (number % BEATS == 0) tell(r, i);
-        r->silent[i] = heard(r, i) ? 0 : r->silent[i] + 1;
+        bool rests = atomic_load(&r->rests);
+        if (number % BEATS == 0 && !rests) tell(r, i);
+        r->silent[i] = heard(r, i) || rests ? 0 : r->silent[i] + 1;
         if (r->silent[i] > limit_for(r, i)) miss(r, i);
     }
     pthread_mutex_unlock(&r->lock);

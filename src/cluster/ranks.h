@@ -68,6 +68,13 @@ bool ranks_watch(struct ranks *r, uint32_t number, gyr_error *e);
 bool ranks_agree(struct ranks *r, bool ok, const gyr_error *why, const void *facts, size_t n, struct buf *all,
                  gyr_error *e);
 
+// Rank 0 needs nobody before the end: from now on no rank gives signs of life, and none is lost. All ranks call it.
+void ranks_rest(struct ranks *r);
+
+// On rank 0, before it leaves with this status: has the others end, and waits until each has heard it. False, with the
+// error set, where one is lost. True on other ranks, and where it was called before.
+bool ranks_dismiss(struct ranks *r, int status, gyr_error *e);
+
 // Whether a rank was lost without which the others can go on: on rank 0, and on others once that has said so.
 bool ranks_lost(const struct ranks *r);
 

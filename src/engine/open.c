@@ -120,6 +120,7 @@ static bool bind_alone(struct gyr_model *m, const struct shared *s, gyr_error *e
     m->model = first ? model_shared(m->checkpoint, &m->on, &made) : model_look(m->checkpoint, m->device, &made);
     ok = first ? fill(m, &m->options, &made) : m->model != NULL;
     ok = ranks_agree(r, ok, &made, NULL, 0, &none, e);
+    if (ok) ranks_rest(r);
     buf_free(&none);
     char longer[64] = "be no faster";
     if (s->slower > 1.05) snprintf(longer, sizeof longer, "take about %.1f times as long", s->slower);

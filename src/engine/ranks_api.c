@@ -59,6 +59,11 @@ gyr_status gyr_ranks_agree(gyr_ranks *r, gyr_status own, const char *why, gyr_er
     return status_of(ok, &made, e);
 }
 
+gyr_status gyr_ranks_dismiss(gyr_ranks *r, int status, gyr_error *e) {
+    gyr_error made = {0};
+    return status_of(ranks_dismiss(r->ranks, status, &made), &made, e);
+}
+
 int gyr_ranks_leave(gyr_ranks *r, int status, const char *why) {
     if (!r) return status;
     status = ranks_leave(r->ranks, status, why);

@@ -22,6 +22,7 @@ struct lane {
 
 static struct post {
     atomic_long memory[MAIL_RANKS], sends[MAIL_RANKS];
+    atomic_bool ended; // all are
     struct lane lane[TAGS][MAIL_RANKS][MAIL_RANKS];
 } * post;
 
@@ -84,7 +85,10 @@ static int found(uint32_t from, enum tag tag, size_t *n) {
 }
 
 static void leave(void) {}
-static void end_all(int status) { _exit(status); }
+static void end_all(int status) {
+    atomic_store(&post->ended, true);
+    _exit(status);
+}
 
 static const struct transport shared = {
     TRANSPORT_VERSION, join, start_send, start_receive, done, found, leave, end_all};
@@ -130,10 +134,11 @@ int mail_run(unsigned ranks, int (*fn)(unsigned rank, void *arg), void *arg) {
         exit(status);
     }
     int status = ended(pid[0]);
+    bool all = status || atomic_load(&post->ended);
     for (unsigned i = 1; i < ranks; i++) {
-        if (status) kill(pid[i], SIGKILL);
+        if (all) kill(pid[i], SIGKILL);
         int other = ended(pid[i]);
-        if (!status && other) status = other;
+        if (!all && !status) status = other;
     }
     return status;
 }

@@ -135,7 +135,7 @@ static int together(unsigned rank, void *arg) {
         status = rank ? (int)gyr_ranks_follow(m, &err) : lead(t, m);
     gyr_model_close(m);
     fflush(stdout);
-    if (t->send && rank) _exit(0); // who was lost waits for the end of all
+    if (status == GYR_DEVICE && rank) _exit(0); // who was lost waits for the end of all
     return gyr_ranks_leave(r, status, NULL);
 }
 

@@ -230,7 +230,7 @@ def templates_come_from_the_model_alone():
 
 def prompts_are_bounded_work():
     """CVE-2025-46560: time that grows faster than what is sent."""
-    big = fewer(4 << 20, 1 << 18)
+    big = fewer(1 << 20, 1 << 18)
     system = [{"role": "system", "content": "a" * 1000}] * fewer(9999, 1000) + [{"role": "user", "content": "a"}]
     deep = b'{"messages": ' + b"[" * 100000 + b"]" * 100000 + b"}"
     rows = [(CHAT, chat(" " * (30 << 20))), (CHAT, chat("a" * big)), (CHAT, chat("\n" * big)), (CHAT, chat("0" * big)),
@@ -247,7 +247,7 @@ def prompts_are_bounded_work():
                 body = json.dumps(body, ensure_ascii=False).encode()
             problems += tried(s, path, body, (400, 413), most=60)
         calls = [{"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}] * 100000
-        for path, body in (("/tokenize", {"prompt": "ab " * fewer(1000000, 100000)}), ("/detokenize", {"tokens": [5] * fewer(1000000, 100000)}),
+        for path, body in (("/tokenize", {"prompt": "ab " * fewer(300000, 100000)}), ("/detokenize", {"tokens": [5] * fewer(300000, 100000)}),
                            (RESPONSES, {"input": calls, "max_output_tokens": 1})):
             problems += tried(s, path, body, (200, 400), most=60)
         return problems + well(s)
