@@ -1,17 +1,8 @@
 // What training computes on the host (device/host.h): products, and activations with their slopes.
 #include "device/cpu/isa.h"
 #include "device/cpu/simd.h"
+#include "device/cpu/strips.h"
 #include "device/units.h"
-
-// Rows whose sums registers hold, two vectors each, beside the weights: a part of HOST_ROWS.
-#if defined(__AVX512F__)
-enum { AT_A_TIME = 12 };
-#elif defined(__AVX2__)
-enum { AT_A_TIME = 6 };
-#else
-enum { AT_A_TIME = 4 };
-#endif
-_Static_assert(HOST_ROWS % AT_A_TIME == 0, "rows side by side are whole blocks");
 
 // `rows` and `wide` are known when this is compiled, and so is which sum is in which register.
 static inline __attribute__((always_inline)) void block(const struct host_panel *p, const float *x, const float *w,

@@ -1,16 +1,8 @@
 // Sixteen-bit products of training (device/host.h): rounding, and sums in integers.
 #include "device/cpu/isa.h"
 #include "device/cpu/simd.h"
+#include "device/cpu/strips.h"
 
-// Rows whose sums registers hold, two vectors each, beside the weights: a part of HOST_ROWS.
-#if defined(__AVX512F__)
-enum { AT_A_TIME = 12 };
-#elif defined(__AVX2__)
-enum { AT_A_TIME = 6 };
-#else
-enum { AT_A_TIME = 4 };
-#endif
-_Static_assert(HOST_ROWS % AT_A_TIME == 0, "rows side by side are whole blocks");
 _Static_assert(HOST_RUN % 2 == 0, "a run is whole pairs");
 _Static_assert((int64_t)HOST_MOST_X *HOST_MOST_W *HOST_RUN <= INT32_MAX, "a run's sum fits");
 
