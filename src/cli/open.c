@@ -64,6 +64,10 @@ const char *device_named(const char *name) {
     return name ? name : set && *set ? set : "auto";
 }
 
+gyr_products products_named(const char *name) {
+    return name && !strcmp(name, "int16") ? GYR_PRODUCTS_INT16 : GYR_PRODUCTS_F32;
+}
+
 void say_device(const gyr_model *model) {
     gyr_model_info info;
     gyr_model_get_info(model, &info);

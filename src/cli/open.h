@@ -15,6 +15,9 @@ void say_device(const gyr_model *model);
 // The device to name where the user named `name`, or, NULL, none.
 const char *device_named(const char *name);
 
+// What training sums with: "int16", or what is said otherwise or not at all, f32.
+gyr_products products_named(const char *name);
+
 // What --adapter names, for an open model; NULL where nothing is named. False after the error was printed. Sessions and
 // the adapter are closed before the model.
 bool open_adapter(gyr_model *model, const char *path, gyr_adapter **adapter, int *status);

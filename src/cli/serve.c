@@ -159,7 +159,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
         .no_auth = o->no_auth,
         .tune_fair = o->tune_fair,
         .tune_device = o->tune_device,
-        .tune_products = o->tune_products && !strcmp(o->tune_products, "int16") ? GYR_PRODUCTS_INT16 : GYR_PRODUCTS_F32,
+        .tune_products = products_named(o->tune_products),
         .tune_threads = tune_threads(o),
         .quiet = o->quiet,
         .pull = o->pull,
@@ -186,7 +186,7 @@ static int run(const struct serving *o, const struct sources *models, const stru
 static int check_tuning(const struct serving *o) {
     size_t i;
     gyr_error e = {0};
-    if (o->tune_device && o->tune_products && !strcmp(o->tune_products, "int16"))
+    if (o->tune_device && products_named(o->tune_products) == GYR_PRODUCTS_INT16)
         return usage_error("serve: --tune-products int16 is the CPU's; leave out --tune-device");
     bool named = o->tune_device && strcmp(o->tune_device, "auto") != 0;
     return named && gyr_device_find(o->tune_device, &i, &e) ? report(&e) : GYR_OK;

@@ -1,5 +1,6 @@
 // gyr train: all weights of a model by texts, from nothing or of a file.
 #include "train.h"
+#include "open.h"
 #include "options.h"
 #include "output.h"
 #include "progress.h"
@@ -216,7 +217,7 @@ static gyr_train_options options_of(const struct train_options *o, struct tellin
         .steps = o->steps,
         .learning_rate = o->rate,
         .optimizer = o->optimizer && !strcmp(o->optimizer, "muon") ? GYR_OPTIMIZER_MUON : GYR_OPTIMIZER_ADAMW,
-        .products = o->products && !strcmp(o->products, "int16") ? GYR_PRODUCTS_INT16 : GYR_PRODUCTS_F32,
+        .products = products_named(o->products),
         .schedule = !s || !strcmp(s, "cosine") ? GYR_SCHEDULE_COSINE
                     : !strcmp(s, "linear")     ? GYR_SCHEDULE_LINEAR
                                                : GYR_SCHEDULE_CONSTANT,

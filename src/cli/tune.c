@@ -200,7 +200,7 @@ static gyr_tune_options options_of(const struct tune_options *o, struct telling 
         .context = (uint32_t)o->context,
         .cut = o->cut,
         .learning_rate = o->rate,
-        .products = o->products && !strcmp(o->products, "int16") ? GYR_PRODUCTS_INT16 : GYR_PRODUCTS_F32,
+        .products = products_named(o->products),
         .schedule = !s || !strcmp(s, "linear") ? GYR_SCHEDULE_LINEAR
                     : !strcmp(s, "cosine")     ? GYR_SCHEDULE_COSINE
                                                : GYR_SCHEDULE_CONSTANT,

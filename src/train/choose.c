@@ -1,6 +1,6 @@
 // Which positions a row sees by an indexer's scores. Rows are taken so many at a time; a row's choice does not depend
 // on the others'.
-#include "device/elementary.h"
+#include "device/choose.h"
 #include "train/ops.h"
 #include "train/product.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 48, BYTE = 256 };
+enum { BLOCK = 48 };
 
 struct way {
     const struct choice_op *o;
@@ -23,40 +23,21 @@ struct way {
 
 size_t choice_words(size_t rows) { return (rows + 31) / 32; }
 
-// As a whole number of the same order; both zeros are one, and what is no number is the greatest.
-static uint32_t rank_of(float x) {
-    uint32_t bits;
-    if (isnan(x)) return UINT32_MAX;
-    x += 0.0f;
-    memcpy(&bits, &x, sizeof bits);
-    return bits >> 31 ? ~bits : bits | 1u << 31;
-}
-
-// The `most`-th greatest of n, a byte at a time; *more, how many of those that equal it are among the `most`.
-static uint32_t threshold(const uint32_t *rank, size_t n, size_t most, size_t *more) {
-    uint32_t found = 0;
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        size_t count[BYTE] = {0}, at = BYTE;
-        for (size_t i = 0; i < n; i++)
-            if (shift == 24 || (rank[i] ^ found) >> (shift + 8) == 0) count[rank[i] >> shift & (BYTE - 1)]++;
-        while (count[--at] < most) most -= count[at];
-        found |= (uint32_t)at << shift;
-    }
-    *more = most;
-    return found;
-}
-
 static void mark(uint32_t *chosen, size_t i) { chosen[i / 32] |= 1u << i % 32; }
 
-static void choose_row(const struct way *w, size_t t, const float *score, uint32_t *rank) {
-    uint32_t *chosen = w->chosen + t * w->words, least = 0;
-    size_t n = t + 1, more = n;
+static void choose_row(const struct way *w, size_t t, const float *score) {
+    uint32_t *chosen = w->chosen + t * w->words;
+    size_t n = t + 1, equals;
     memset(chosen, 0, w->words * sizeof *chosen);
-    for (size_t i = 0; i < n; i++) rank[i] = n > w->o->most ? rank_of(score[i]) : 0;
-    if (n > w->o->most) least = threshold(rank, n, w->o->most, &more);
+    if (n <= w->o->most) {
+        for (size_t i = 0; i < n; i++) mark(chosen, i);
+        return;
+    }
+    uint32_t lowest = lowest_rank(score, n, w->o->most, &equals);
     for (size_t i = 0; i < n; i++) {
-        if (rank[i] < least || (rank[i] == least && !more)) continue;
-        more -= rank[i] == least;
+        uint32_t rank = score_rank(score[i]);
+        if (rank < lowest || (rank == lowest && !equals)) continue;
+        equals -= rank == lowest;
         mark(chosen, i);
     }
 }
@@ -96,12 +77,10 @@ static void block_task(void *arg, size_t task) {
     struct way *w = arg;
     size_t t = task * BLOCK, n = w->o->rows - t < BLOCK ? w->o->rows - t : BLOCK;
     float *dot = malloc(2 * n * w->all * sizeof *dot);
-    uint32_t *rank = malloc(w->all * sizeof *rank);
-    bool ok = dot && rank && score_block(w, t, n, dot, dot + n * w->all);
-    for (size_t r = 0; ok && r < n; r++) choose_row(w, t + r, dot + (n + r) * w->all, rank);
+    bool ok = dot && score_block(w, t, n, dot, dot + n * w->all);
+    for (size_t r = 0; ok && r < n; r++) choose_row(w, t + r, dot + (n + r) * w->all);
     if (!ok) atomic_store(&w->failed, true);
     free(dot);
-    free(rank);
 }
 
 bool choice_forward(const struct choice_op *o, const float *q, const float *key, const float *weight, uint32_t *chosen,

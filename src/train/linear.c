@@ -80,6 +80,7 @@ static bool add_pair(const struct way *w, const struct host_panel *p, size_t row
 
 enum { SLAB = 8192, PACKED = 4 * HOST_ROWS }; // rows of a task that packs
 _Static_assert(SLAB % DEEP_SHORTS == 0 && SLAB % DEEP_FLOATS == 0, "a slab is whole pieces");
+_Static_assert(SOME *MOST_WIDE <= WIDE * DEEP_SHORTS, "what is decoded at once has room on either way");
 _Static_assert(DEEP_SHORTS % SOME == 0 && SOME % HOST_RUN == 0, "a piece is whole runs");
 
 size_t linear_floats(size_t rows, size_t widest) {

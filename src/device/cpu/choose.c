@@ -1,6 +1,5 @@
-// The positions a row attends to: those of the highest scores, found by their bits and not by sorting.
-#include <math.h>
-#include <string.h>
+// The positions a row attends to, by its scores (device/choose.h).
+#include "device/choose.h"
 
 #include "device/cpu/cpu.h"
 
@@ -26,32 +25,6 @@ static void score_share(void *arg, size_t i) {
     if (page < last) c->kernels->score_pages(c->a, row, page, last, scores_of(c, row) + page * PAGE_TOKENS);
 }
 
-// A whole number in the order of scores: both zeros the same, NaN above all.
-static uint32_t rank_of(float x) {
-    uint32_t bits;
-    if (isnan(x)) return UINT32_MAX;
-    x += 0.0f;
-    memcpy(&bits, &x, sizeof bits);
-    return bits >> 31 ? ~bits : bits | 1u << 31;
-}
-
-// The `most`-th highest rank, digit by digit; and how many of those that have it are among the `most`.
-static uint32_t lowest_rank(const float *score, size_t n, size_t most, size_t *equals) {
-    uint32_t rank = 0, known = 0;
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        size_t count[256] = {0}, digit = 255;
-        for (size_t i = 0; i < n; i++) {
-            uint32_t r = rank_of(score[i]);
-            if ((r & known) == rank) count[r >> shift & 255]++;
-        }
-        while (count[digit] < most) most -= count[digit--];
-        rank |= (uint32_t)digit << shift;
-        known |= 255u << shift;
-    }
-    *equals = most;
-    return rank;
-}
-
 static void choose_row(void *arg, size_t i) {
     const struct choosing *c = arg;
     size_t row = c->first + i, seen = (size_t)c->a->at.row[row].position + 1, most = c->a->most, equals;
@@ -60,7 +33,7 @@ static void choose_row(void *arg, size_t i) {
     if (seen <= most) return;
     uint32_t lowest = lowest_rank(score, seen, most, &equals);
     for (size_t t = 0; t < seen; t++) {
-        uint32_t rank = rank_of(score[t]);
+        uint32_t rank = score_rank(score[t]);
         if (rank < lowest || (rank == lowest && !equals)) continue;
         equals -= rank == lowest;
         *out++ = (int32_t)t;

@@ -92,8 +92,8 @@ void KERNEL(shorts)(const struct host_shorts *p) {
 
 // ---------------------------------------------------------------------------------------------- rounding
 
-// A float of more than 2^22 and less than 2^23 has its integer in its lowest bits: this plus a number below 2^21 is
-// that number's nearest integer, the even one of two, in them.
+// A float from 2^23 to 2^24 is an integer, and counts by its lowest bits: this, 1.5 times 2^23, plus a number below
+// 2^22 is that number's nearest integer, the even one of two, in them.
 #define NEAREST      0x1.8p23f
 #define NEAREST_BITS 0x4b400000
 
