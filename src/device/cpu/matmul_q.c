@@ -1,16 +1,25 @@
 // Products with quantized weights, a tile's sixteen rows in the lanes of a vector. A few rows of activations are
-// multiplied as the tile is unpacked, in registers; for many, a chunk of two tiles is unpacked into the nearest cache
-// and used by all of them.
+// multiplied as the tile is unpacked, in registers; for many, two tiles are unpacked into the second cache and used by
+// one panel of rows after another, whose sums and outputs are at home in the nearest one.
 #include "device/cpu/isa.h"
 #include "device/cpu/product.h"
 #include "device/cpu/unpack_tile.h"
 
-// A chunk of one tile, unpacked. A block of a type with integer scales is two runs.
-enum { CHUNK = 18, BLOCK = 8, MAX_UNIT = 544, MAX_ROWS = WIDE_ROWS > FEW_ROWS ? WIDE_ROWS : FEW_ROWS };
+// Groups of a tile that are unpacked together: for a few rows, and for many. A block of a type with integer scales is
+// two runs.
+enum {
+    CHUNK = 18,
+    STRETCH = 192,
+    LAST = 16,
+    BLOCK = 8,
+    MAX_UNIT = 544,
+    MAX_ROWS = WIDE_ROWS > FEW_ROWS ? WIDE_ROWS : FEW_ROWS
+};
 
+// A stretch of one tile, unpacked.
 struct chunk {
-    w8 w[CHUNK][WORDS];
-    wf s[CHUNK * 2], m[CHUNK * 2], d[CHUNK / BLOCK + 1], dm[CHUNK / BLOCK + 1];
+    w8 w[STRETCH][WORDS];
+    wf s[STRETCH * 2], m[STRETCH * 2], d[STRETCH / BLOCK], dm[STRETCH / BLOCK];
 };
 
 INLINE w32 dot4(w32 acc, w8 w, w32 a, bool is_signed) {
@@ -118,35 +127,76 @@ INLINE void end_segment(struct sums *sums, size_t at, size_t rows, struct part p
     for (size_t i = SUM(at, 0); p.last && i < SUM(at + rows, 0); i += TILE) sum_end(sums, i, p, wf_load(sums->now + i));
 }
 
-// n groups of a panel's rows, and those that will be wanted next: too many for the nearest caches, so they are fetched
-// ahead.
+// n groups of a panel's rows, from group `at` of the chunk on, and the rows' groups that will be wanted next: too many
+// for the nearest caches, so they are fetched ahead. Sums that are whole then are outputs: row r's at y + r * stride,
+// if y is not NULL.
 struct slice {
     const struct act *x, *next;
-    size_t n;
+    size_t at, n;
+    float *y;
+    size_t stride;
+    const float *bias;
 };
 
+// Row r's outputs of tile t, whole.
+INLINE void put(const struct slice *v, int r, int t, wf sum) {
+    if (v->bias) sum = wf_add(sum, wf_load(v->bias + t * TILE));
+    wf_store(v->y + (size_t)r * v->stride + t * TILE, sum);
+}
+
+// sum_end() of a panel.
+INLINE void panel_end(struct sums *sums, size_t at, struct part p, const struct slice *v, bool two, int rows,
+                      wf (*acc)[WIDE_TILES]) {
+    enum { LEVEL = sizeof sums->done[0] / sizeof *sums->done[0] };
+    float *done = sums->done[0] + SUM(at, 0), *to = sums->now + SUM(at, 0);
+    unsigned level = 0;
+    for (; p.last && p.segment >> level & 1; level++, done += LEVEL) UNROLL(8)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = wf_add(wf_load(done + SUM((size_t)r, t)), acc[r][t]);
+    if (p.last && level < SEGMENTS_LOG) to = done;
+    if (v->y) {
+        UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            put(v, r, 0, acc[r][0]);
+            if (two && WIDE_TILES > 1) put(v, r, WIDE_TILES - 1, acc[r][WIDE_TILES - 1]);
+        }
+        return;
+    }
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) wf_store(to + SUM((size_t)r, t), acc[r][t]);
+}
+
+// Outputs come from memory before they are written to.
+INLINE void expect(const struct slice *v, int rows) {
+    if (!v->y) return;
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) __builtin_prefetch(v->y + (size_t)r * v->stride + t * TILE, 1);
+}
+
 // Many rows: a chunk with one panel, whose sums begin at row `at`.
-INLINE void panel_groups(const struct chunk *c, bool two, struct slice v, int rows, int halves, bool offset,
+INLINE void panel_groups(const struct chunk *c, bool two, const struct slice *v, int rows, int halves, bool offset,
                          bool is_signed, struct sums *sums, size_t at, struct part p) {
     size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     wf acc[WIDE_ROWS][WIDE_TILES];
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) acc[r][t] = sum_begin(sums, SUM(at + (size_t)r, t), p);
-    for (size_t g = 0; g < v.n; g++, v.x += rows, v.next += rows) {
+    expect(v, rows);
+    const struct act *x = v->x, *ahead = v->next;
+    for (size_t g = v->at; g < v->at + v->n; g++, x += rows, ahead += rows) {
         UNROLL(8)
-        for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
-        add_group(c->w[g], next, c->s + g * (size_t)halves, c->m + g, next_scale, v.x, WIDE_TILES, rows, halves, offset,
+        for (int r = 0; r < rows; r++) __builtin_prefetch(ahead + r);
+        add_group(c->w[g], next, c->s + g * (size_t)halves, c->m + g, next_scale, x, WIDE_TILES, rows, halves, offset,
                   is_signed, acc);
     }
-    UNROLL(8)
-    for (int r = 0; r < rows; r++) UNROLL(2)
-    for (int t = 0; t < WIDE_TILES; t++) sum_end(sums, SUM(at + (size_t)r, t), p, acc[r][t]);
+    panel_end(sums, at, p, v, two, rows, acc);
 }
 
 // The same where scales are integers.
-INLINE void panel_runs(const struct chunk *c, bool two, struct slice v, int rows, int halves, int piece, bool offset,
-                       bool is_signed, struct sums *sums, size_t at, struct part p) {
+INLINE void panel_runs(const struct chunk *c, bool two, const struct slice *v, int rows, int halves, int piece,
+                       bool offset, bool is_signed, struct sums *sums, size_t at, struct part p) {
     size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     float *now = begin_segment(sums, at, (size_t)rows, p);
     wf run[WIDE_ROWS][WIDE_TILES], part[WIDE_ROWS][WIDE_TILES];
@@ -154,28 +204,34 @@ INLINE void panel_runs(const struct chunk *c, bool two, struct slice v, int rows
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) run[r][t] = part[r][t] = wf_fill(0);
     in_memory(run, piece);
-    for (size_t g = 0; g < v.n; g += RUN, v.x += RUN * rows) {
-        for (int i = 0; i < RUN; i++, v.next += rows) {
+    expect(v, rows);
+    const struct act *x = v->x, *ahead = v->next;
+    for (size_t g = v->at; g < v->at + v->n; g += RUN, x += RUN * rows) {
+        for (int i = 0; i < RUN; i++, ahead += rows) {
             UNROLL(8)
-            for (int r = 0; r < rows; r++) __builtin_prefetch(v.next + r);
-            add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale, v.x + i * rows,
+            for (int r = 0; r < rows; r++) __builtin_prefetch(ahead + r);
+            add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale, x + i * rows,
                         WIDE_TILES, rows, halves, is_signed, part);
             if ((i + 1) % piece) continue;
             in_memory(run, piece);
             end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
         }
         in_memory(run, piece);
-        end_run(c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, v.x, WIDE_TILES, rows, halves, offset, run,
+        end_run(c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, x, WIDE_TILES, rows, halves, offset, run,
                 now);
     }
-    end_segment(sums, at, (size_t)rows, p);
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) UNROLL(2)
+    for (int t = 0; t < WIDE_TILES; t++) part[r][t] = wf_load(now + SUM((size_t)r, t));
+    panel_end(sums, at, p, v, two, rows, part);
 }
 
-typedef void panel_fn(const struct chunk *c, bool two, struct slice v, struct sums *sums, size_t at, struct part p);
+typedef void panel_fn(const struct chunk *c, bool two, const struct slice *v, struct sums *sums, size_t at,
+                      struct part p);
 
 // The kinds of arithmetic that types have: scales of a group, groups of a piece, an offset, signed codes.
 #define PANEL(rows, name, halves, piece, offset, is_signed)                                                            \
-    static void name##_##rows(const struct chunk *c, bool two, struct slice v, struct sums *sums, size_t at,           \
+    static void name##_##rows(const struct chunk *c, bool two, const struct slice *v, struct sums *sums, size_t at,    \
                               struct part p) {                                                                         \
         if (piece)                                                                                                     \
             panel_runs(c, two, v, rows, halves, piece ? piece : 1, offset, is_signed, sums, at, p);                    \
@@ -220,7 +276,7 @@ static panel_fn *const *panels_of(const struct form *f) {
     return NULL; // a type of a kind that is not listed: every type's product is tested
 }
 
-typedef void unpack_fn(const uint8_t *b, size_t blocks, struct chunk *c);
+typedef void unpack_fn(const uint8_t *b, size_t blocks, struct chunk *c, size_t at);
 
 // What memory is to send meanwhile: so many bytes for each group that is multiplied.
 struct ahead {
@@ -244,8 +300,8 @@ typedef void few_fn(const uint8_t *b, size_t blocks, struct ahead a, const struc
 
 // For each type: a chunk unpacked, and a few rows' product as it is.
 #define TYPE_KERNELS(TYPE, name, groups, halves, piece, offset, zero, head, bytes)                                     \
-    static void unpack_##name(const uint8_t *b, size_t blocks, struct chunk *c) {                                      \
-        for (size_t i = 0; i < blocks; i++, b += head + groups * (bytes)) {                                            \
+    static void unpack_##name(const uint8_t *b, size_t blocks, struct chunk *c, size_t at) {                           \
+        for (size_t i = at; i < at + blocks; i++, b += head + groups * (bytes)) {                                      \
             struct tile_scales t = {c->s + i * groups * halves, c->m + i * groups * halves, c->d + i * groups / BLOCK, \
                                     c->dm + i * groups / BLOCK};                                                       \
             tile_scales_##name(b, t);                                                                                  \
@@ -315,7 +371,6 @@ struct call {
 // Blocks [first, last) of a row, one segment's: where those from b on lie of the panel that begins at row r.
 static const struct act *records(const struct call *c, size_t first, size_t last, size_t b, size_t r) {
     size_t groups = c->f->groups, stride = panel(c->rows, r, c->wide);
-    if (b == last) return c->x + c->rows * last * groups;
     return c->x + (c->rows * first + r * (last - first) + (b - first) * stride) * groups;
 }
 
@@ -336,25 +391,96 @@ static void few_segment(const struct call *c, size_t tile, unsigned s) {
     } while (b < last);
 }
 
-static void many_segment(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, unsigned s) {
-    size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1), b = first;
-    size_t n = chunk_size(last - first, CHUNK / c->f->groups);
-    do {
-        size_t count = last - b < n ? last - b : n;
-        for (size_t t = 0; t < tiles; t++) {
+// What a stretch has in a segment: of each row n groups, from group `at` of the stretch on. Those of row r's panel lie
+// r * each + its rows * skip records after x.
+struct piece {
+    const struct act *x;
+    size_t each, skip, at, n;
+    struct part part;
+};
+
+// The end of the stretch of blocks that begins at b: of whole segments if one fits, else a share of one.
+static size_t stretch_end(const struct call *c, size_t b) {
+    size_t most = STRETCH / c->f->groups, end = b;
+    for (unsigned s = 1; s <= SEGMENTS; s++) {
+        size_t next = segment_start(c->blocks, s);
+        if (next > b && next - b > most) return end > b ? end : b + most;
+        if (next > b) end = next;
+    }
+    return end;
+}
+
+static unsigned stretch_pieces(const struct call *c, size_t begin, size_t end, struct piece *list) {
+    unsigned n = 0;
+    size_t groups = c->f->groups;
+    for (unsigned s = 0; s < SEGMENTS; s++) {
+        size_t first = segment_start(c->blocks, s), last = segment_start(c->blocks, s + 1);
+        size_t from = first > begin ? first : begin, to = last < end ? last : end;
+        if (to < from || (to == from && first < last)) continue;
+        list[n++] =
+            (struct piece){c->x + c->rows * first * groups, (last - first) * groups, (from - first) * groups,
+                           (from - begin) * groups,         (to - from) * groups,    {s, from == first, to == last}};
+    }
+    return n;
+}
+
+static const struct act *piece_at(const struct piece *p, size_t r, size_t rows) {
+    return p->x + r * p->each + rows * p->skip;
+}
+
+static void unpack_stretch(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, size_t begin,
+                           size_t end) {
+    size_t most = CHUNK / c->f->groups;
+    for (size_t t = 0; t < tiles; t++)
+        for (size_t b = begin; b < end; b += most) {
+            size_t count = end - b < most ? end - b : most;
             const uint8_t *from = tile_units(c->w, tile + t, c->tile_bytes, c->unit, b, count, c->room);
-            unpack[c->w->type](from, count, chunk + t);
-            if (c->w->own) fetch((struct ahead){from + count * c->unit, count * c->unit});
+            unpack[c->w->type](from, count, chunk + t, b - begin);
         }
-        struct part p = {s, b == first, b + count == last};
-        struct slice v = {records(c, first, last, b, 0), NULL, count * c->f->groups};
-        for (size_t r = 0; r < c->rows; r += WIDE_ROWS, v.x = v.next) {
-            bool more = r + WIDE_ROWS < c->rows;
-            v.next = more ? records(c, first, last, b, r + WIDE_ROWS) : records(c, first, last, b + count, 0);
-            c->panels[panel(c->rows, r, WIDE_ROWS)](chunk, tiles > 1, v, c->sums, r, p);
+}
+
+// While the last panels are multiplied, the weights that are unpacked next come from memory: sooner, and they would not
+// be in a near cache any more.
+static void fetch_next(const struct call *c, size_t tile, size_t tiles, size_t b, size_t r) {
+    size_t left = (c->rows - r + WIDE_ROWS - 1) / WIDE_ROWS;
+    if (!c->w->own || left > LAST) return;
+    if (b == c->blocks) {
+        tile += tiles;
+        b = 0;
+    }
+    size_t bytes = (stretch_end(c, b) - b) * c->unit, share = (bytes / LAST + VECTOR - 1) / VECTOR * VECTOR;
+    for (size_t t = 0; t < tiles; t++)
+        fetch((struct ahead){
+            (const uint8_t *)c->w->own + (tile + t) * c->tile_bytes + b * c->unit + (LAST - left) * share, share});
+}
+
+// A panel has all segments of a stretch before the next panel begins. Where the stretch is all of K, every panel uses
+// the same room for its sums; they are written to y as they are complete, if these tiles have no rows too many.
+static void many_tiles(const struct call *c, struct chunk *chunk, size_t tile, size_t tiles, const float *bias,
+                       float *y) {
+    size_t o = tile * TILE;
+    bool whole = o + tiles * TILE <= c->w->rows;
+    for (size_t begin = 0, end; begin < c->blocks; begin = end) {
+        struct piece pieces[SEGMENTS];
+        end = stretch_end(c, begin);
+        unsigned n = stretch_pieces(c, begin, end, pieces);
+        bool direct = whole && end == c->blocks, alone = direct && begin == 0;
+        unpack_stretch(c, chunk, tile, tiles, begin, end);
+        for (size_t r = 0, rows; r < c->rows; r += rows) {
+            rows = panel(c->rows, r, WIDE_ROWS);
+            fetch_next(c, tile, tiles, end, r);
+            struct slice v = {piece_at(pieces, r, rows), NULL, 0, 0, NULL, c->w->rows, bias ? bias + o : NULL};
+            for (unsigned i = 0; i < n; i++, v.x = v.next) {
+                bool last = i + 1 == n;
+                v.next = last ? piece_at(pieces, r + rows, rows) : piece_at(pieces + i + 1, r, rows);
+                v.at = pieces[i].at;
+                v.n = pieces[i].n;
+                if (last && direct) v.y = y + r * c->w->rows + o;
+                c->panels[rows](chunk, tiles > 1, &v, c->sums, alone ? 0 : r, pieces[i].part);
+            }
         }
-        b += n;
-    } while (b < last);
+    }
+    if (!whole) sums_put(c->sums, c->rows, c->w, tile, tiles, bias, y);
 }
 
 void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t fetched, const float *bias, float *y,
@@ -380,12 +506,11 @@ void KERNEL(matmul_q)(const struct weight *w, const void *x, size_t rows, size_t
     size_t step = few_rows ? 1 : WIDE_TILES;
     for (size_t t = first; t < last; t += step) {
         size_t tiles = last - t < step ? last - t : step;
-        for (unsigned s = 0; s < SEGMENTS; s++) {
-            if (few_rows)
-                few_segment(&c, t, s);
-            else
-                many_segment(&c, chunk, t, tiles, s);
+        if (!few_rows) {
+            many_tiles(&c, chunk, t, tiles, bias, y);
+            continue;
         }
+        for (unsigned s = 0; s < SEGMENTS; s++) few_segment(&c, t, s);
         sums_put(&sums, rows, w, t, tiles, bias, y);
     }
 }
