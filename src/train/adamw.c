@@ -1,5 +1,7 @@
 #include "train/adamw.h"
 
+#include "base/threads.h"
+
 #include <math.h>
 
 // As PyTorch's are.
@@ -25,14 +27,43 @@ void adamw_step(struct adamw *o, float *numbers, const float *gradients, double 
     }
 }
 
-double clip(float *gradients, size_t n, double most) {
+// Gradients in so many slices, and each sum in so many lanes, whoever computes them.
+enum { SLICES = 256, LANES = 8 };
+
+struct clipping {
+    float *x, by;
+    size_t n;
+    double sum[SLICES]; // of squares
+};
+
+static size_t slice_begin(const struct clipping *c, size_t i) { return c->n / SLICES * i + c->n % SLICES * i / SLICES; }
+
+static void square_slice(void *arg, size_t i) {
+    struct clipping *c = arg;
+    size_t at = slice_begin(c, i), end = slice_begin(c, i + 1);
+    double lane[LANES] = {0}, sum = 0;
+    for (; at + LANES <= end; at += LANES)
+        for (size_t k = 0; k < LANES; k++) lane[k] += (double)c->x[at + k] * (double)c->x[at + k];
+    for (size_t k = 0; at + k < end; k++) lane[k] += (double)c->x[at + k] * (double)c->x[at + k];
+    for (size_t k = 0; k < LANES; k++) sum += lane[k];
+    c->sum[i] = sum;
+}
+
+static void scale_slice(void *arg, size_t i) {
+    struct clipping *c = arg;
+    for (size_t at = slice_begin(c, i), end = slice_begin(c, i + 1); at < end; at++) c->x[at] *= c->by;
+}
+
+double clip(struct pool *pool, float *gradients, size_t n, double most) {
+    struct clipping c = {gradients, 1, n};
     double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)gradients[i] * (double)gradients[i];
+    pool_run(pool, SLICES, square_slice, &c);
+    for (size_t i = 0; i < SLICES; i++) sum += c.sum[i];
     double length = sqrt(sum);
     if (!isfinite(length)) return (double)NAN;
     if (most <= 0 || length <= most) return length;
-    float by = (float)(most / length);
-    for (size_t i = 0; i < n; i++) gradients[i] *= by;
+    c.by = (float)(most / length);
+    pool_run(pool, SLICES, scale_slice, &c);
     return length;
 }
 

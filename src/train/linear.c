@@ -55,6 +55,13 @@ static const void *row_of(const struct linear_op *o, size_t i) {
     return (const char *)o->w + i * type_row_bytes(o->type, o->in);
 }
 
+// Rows that are rounded where they lie; NULL: they have to be decoded first, as those of files are where a float begins
+// at any address.
+static const float *floats_of(const struct linear_op *o, size_t i) {
+    const void *row = row_of(o, i);
+    return o->shorts && o->type == TYPE_F32 && (uintptr_t)row % _Alignof(float) == 0 ? row : NULL;
+}
+
 // What the matrix's own factor does to the columns of a panel.
 static void multiply(const struct linear_op *o, const struct host_panel *p) {
     if (o->by == 0 || o->by == 1) return;
@@ -178,10 +185,13 @@ static struct shorts_panel forward_weights(const struct way *w, size_t first, si
     struct shorts_panel shorts = o->shorts ? shorts_panel_in(panel, terms, n) : (struct shorts_panel){0};
     for (size_t c = 0; c < n; c += WIDE) {
         size_t some = least(WIDE, n - c);
-        for (size_t i = 0; i < some; i++)
+        const float *there = floats_of(o, first + c);
+        for (size_t i = 0; i < some && !there; i++)
             w->g->decode(o->type, row_of(o, first + c + i), w->begin + k, terms, near + i * terms);
-        if (o->shorts)
-            shorts_from_columns(w->g, near, terms, some, shorts, c);
+        if (there)
+            shorts_from_columns(w->g, there + w->begin + k, o->in, terms, some, shorts, c);
+        else if (o->shorts)
+            shorts_from_columns(w->g, near, terms, terms, some, shorts, c);
         else
             turn_words(near, terms, some, terms, panel + c, n);
     }
@@ -260,9 +270,14 @@ static struct shorts_panel back_weights(const struct way *w, size_t first, size_
     struct shorts_panel shorts = o->shorts ? shorts_panel_in(panel, terms, n) : (struct shorts_panel){0};
     for (size_t t = 0; t < terms; t += SOME) {
         size_t some = least(SOME, terms - t);
+        const float *there = floats_of(o, w->begin + i + t);
         float *to = o->shorts ? near : panel + t * n;
-        for (size_t k = 0; k < some; k++) w->g->decode(o->type, row_of(o, w->begin + i + t + k), first, n, to + k * n);
-        if (o->shorts) shorts_from_rows(w->g, near, n, some, n, shorts, t);
+        for (size_t k = 0; k < some && !there; k++)
+            w->g->decode(o->type, row_of(o, w->begin + i + t + k), first, n, to + k * n);
+        if (there)
+            shorts_from_rows(w->g, there + first, o->in, some, n, shorts, t);
+        else if (o->shorts)
+            shorts_from_rows(w->g, near, n, some, n, shorts, t);
     }
     return shorts;
 }

@@ -55,7 +55,7 @@ static bool own_blocks(struct running *r, struct share *s, double learned) {
     struct gyr_train *t = r->t;
     for (size_t i = 0; i < s->n; i++) {
         if (!share_has(s, i)) continue;
-        memset(t->leaf, 0, t->w->n * sizeof *t->leaf);
+        tree_zeros(t->tree, t->leaf, t->w->n);
         if (!learn(t, &t->blocks[i], (float)(1 / learned), &t->told[i], t->leaf, r->e) ||
             !share_add(s, i, t->leaf, r->e))
             return false;
@@ -135,7 +135,7 @@ static bool save(struct running *r) {
 static bool step(struct running *r) {
     struct gyr_train *t = r->t;
     if (!accumulate(r)) return false;
-    r->p.norm = clip(t->sum, t->w->n, t->o.clip);
+    r->p.norm = clip(trainee_pool(t->t), t->sum, t->w->n, t->o.clip);
     if (isnan(r->p.norm)) return broken(r, "the gradient");
     r->p.rate = t->o.learning_rate * schedule_at(t->o.schedule, t->done, t->steps, t->warmup);
     if (!pretrain_move(t, r->p.rate, r->e)) return false;

@@ -35,15 +35,39 @@ void shorts_pack(const struct host_gradients *g, const float *x, size_t step, si
     }
 }
 
+// Columns that are rounded together: what is read of a line then is more than a group's.
+enum { TOGETHER = 4 * HOST_ROWS };
+
+static void put_words(char *to, const int32_t *from, size_t n) {
+    if (n == HOST_ROWS) // as most are: of a known length
+        memcpy(to, from, HOST_ROWS * sizeof *from);
+    else
+        memcpy(to, from, n * sizeof *from);
+}
+
+// At most TOGETHER columns of one run, or less, become pairs of their groups, the first of which begins at `to`.
+static void pack_run(const struct host_gradients *g, const float *x, size_t step, size_t cols, size_t n, float by,
+                     char *to, float *scales, size_t group) {
+    int32_t pairs[HOST_RUN / 2 * TOGETHER];
+    float scale[TOGETHER];
+    g->round_across(x, step, n, cols, HOST_MOST_X, pairs, TOGETHER, scale);
+    for (size_t c = 0; c < cols; c += HOST_ROWS, to += group * sizeof(float), scales += group) {
+        size_t some = cols - c < HOST_ROWS ? cols - c : HOST_ROWS;
+        for (size_t i = 0; i < some; i++) scales[i] = scale[c + i] * by;
+        for (size_t k = 0; k < pieces(n, 2); k++)
+            put_words(to + k * HOST_ROWS * sizeof *pairs, pairs + k * TOGETHER + c, some);
+    }
+}
+
 void shorts_pack_columns(const struct host_gradients *g, const float *x, size_t step, size_t cols, size_t n, float by,
                          float *to) {
-    size_t group = shorts_group(n), scales = HOST_ROWS * runs(n);
-    memset(to, 0, pieces(cols, HOST_ROWS) * group * sizeof *to);
-    for (size_t c = 0; c < cols; c += HOST_ROWS, to += group) {
-        size_t some = cols - c < HOST_ROWS ? cols - c : HOST_ROWS;
-        g->round_across(x + c, step, n, some, HOST_MOST_X, to + scales, HOST_ROWS, to);
-        for (size_t i = 0; i < scales; i++) to[i] *= by;
-    }
+    size_t group = shorts_group(n), whole = cols / HOST_ROWS * group;
+    if (cols % HOST_ROWS) memset(to + whole, 0, group * sizeof *to);
+    for (size_t c = 0; c < cols; c += TOGETHER, to += TOGETHER / HOST_ROWS * group)
+        for (size_t k = 0; k < n; k += HOST_RUN)
+            pack_run(g, x + k * step + c, step, cols - c < TOGETHER ? cols - c : TOGETHER,
+                     n - k < HOST_RUN ? n - k : HOST_RUN, by, (char *)(to + HOST_ROWS * (runs(n) + k / 2)),
+                     to + k / HOST_RUN * HOST_ROWS, group);
 }
 
 size_t shorts_panel_floats(size_t n, size_t cols) { return (runs(n) + pieces(n, 2)) * wide(cols); }
@@ -54,11 +78,11 @@ struct shorts_panel shorts_panel_in(float *room, size_t n, size_t cols) {
     return (struct shorts_panel){room + runs(n) * step, room, step};
 }
 
-void shorts_from_columns(const struct host_gradients *g, const float *w, size_t n, size_t cols, struct shorts_panel to,
-                         size_t first) {
+void shorts_from_columns(const struct host_gradients *g, const float *w, size_t step, size_t n, size_t cols,
+                         struct shorts_panel to, size_t first) {
     for (size_t c = 0; c < cols; c += HOST_PANEL)
         for (size_t k = 0; k < n; k += AT_ONCE)
-            turn_some(g, w + c * n + k, n, cols - c < HOST_PANEL ? cols - c : HOST_PANEL,
+            turn_some(g, w + c * step + k, step, cols - c < HOST_PANEL ? cols - c : HOST_PANEL,
                       n - k < AT_ONCE ? n - k : AT_ONCE, HOST_MOST_W, to.pairs + k / 2 * to.step + first + c,
                       to.scales + k / HOST_RUN * to.step + first + c, to.step);
 }

@@ -22,10 +22,10 @@ struct shorts_panel {
 };
 size_t shorts_panel_floats(size_t n, size_t cols);
 struct shorts_panel shorts_panel_in(float *room, size_t n, size_t cols);
-// From w[column][n], a panel's columns from `first` on; and from w[k * step + column], its terms from `first` on, the
-// first of a run.
-void shorts_from_columns(const struct host_gradients *g, const float *w, size_t n, size_t cols, struct shorts_panel to,
-                         size_t first);
+// From w[column * step + k], a panel's columns from `first` on; and from w[k * step + column], its terms from `first`
+// on, the first of a run.
+void shorts_from_columns(const struct host_gradients *g, const float *w, size_t step, size_t n, size_t cols,
+                         struct shorts_panel to, size_t first);
 void shorts_from_rows(const struct host_gradients *g, const float *w, size_t step, size_t n, size_t cols,
                       struct shorts_panel to, size_t first);
 

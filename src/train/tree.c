@@ -27,14 +27,13 @@ void tree_free(struct tree *t) {
 
 void tree_threads(struct tree *t, struct pool *pool) { t->pool = pool; }
 
-// to = from + to, or from, or zeros, some numbers to a task.
+// to = from + other, or from, or zeros, some numbers to a task.
 enum { SOME = 64 << 10 };
 
 struct adding {
     float *to;
-    const float *from;
+    const float *from, *other;
     size_t n;
-    bool more;
 };
 
 static void add_task(void *arg, size_t task) {
@@ -42,10 +41,10 @@ static void add_task(void *arg, size_t task) {
     size_t i = task * SOME, end = w->n - i < SOME ? w->n : i + SOME;
     if (!w->from)
         memset(w->to + i, 0, (end - i) * sizeof *w->to);
-    else if (!w->more)
+    else if (!w->other)
         memcpy(w->to + i, w->from + i, (end - i) * sizeof *w->to);
     else
-        for (; i < end; i++) w->to[i] = w->from[i] + w->to[i];
+        for (; i < end; i++) w->to[i] = w->from[i] + w->other[i];
 }
 
 static void run(const struct tree *t, struct adding w) {
@@ -56,15 +55,15 @@ static void run(const struct tree *t, struct adding w) {
         for (size_t i = 0; i < tasks; i++) add_task(&w, i);
 }
 
-void tree_zeros(const struct tree *t, float *x, size_t n) { run(t, (struct adding){x, NULL, n, false}); }
+void tree_zeros(const struct tree *t, float *x, size_t n) { run(t, (struct adding){x, NULL, NULL, n}); }
 
 bool tree_add_node(struct tree *t, int level, const float *sum, gyr_error *e) {
     int k = level;
     while (k + 1 < TREE_LEVELS && t->count >> k & 1) k++;
     if (!t->level[k] && !(t->level[k] = malloc((t->n + 1) * sizeof *t->level[k]))) return fail_memory(e, "training");
     float *to = t->level[k];
-    run(t, (struct adding){to, sum, t->n, false});
-    for (int i = level; i < k; i++) run(t, (struct adding){to, t->level[i], t->n, true});
+    if (k == level) run(t, (struct adding){to, sum, NULL, t->n});
+    for (int i = level; i < k; i++, sum = to) run(t, (struct adding){to, t->level[i], sum, t->n});
     t->count += (uint64_t)1 << level;
     return true;
 }
@@ -77,12 +76,12 @@ void tree_clear(struct tree *t) { t->count = 0; }
 
 // From the smallest on: what is left of a node is the larger.
 void tree_take(struct tree *t, float *out) {
-    bool any = false;
-    tree_zeros(t, out, t->n);
+    const float *sum = NULL;
+    if (!t->count) tree_zeros(t, out, t->n);
     for (int k = 0; k < TREE_LEVELS; k++) {
         if (!(t->count >> k & 1)) continue;
-        run(t, (struct adding){out, t->level[k], t->n, any});
-        any = true;
+        run(t, (struct adding){out, t->level[k], sum, t->n});
+        sum = out;
     }
     t->count = 0;
 }

@@ -151,7 +151,7 @@ static bool step(struct running *r, size_t step) {
     if (t->epoch != step / t->each + 1) tune_shuffle(t, step / t->each);
     r->p.epoch = t->epoch;
     if (!accumulate(r, step)) return false;
-    r->p.norm = clip(t->sum, t->adam.n, t->o.clip);
+    r->p.norm = clip(trainee_pool(t->t), t->sum, t->adam.n, t->o.clip);
     if (isnan(r->p.norm)) return broken(r, "the gradient");
     r->p.rate = t->o.learning_rate * schedule_at(t->o.schedule, step, t->steps, t->warmup);
     if (!tune_move(t, r->p.rate, r->e)) return false;

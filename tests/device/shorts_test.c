@@ -75,7 +75,7 @@ static bool product(const struct host_gradients *g, const float *x, const float 
         for (size_t c = 0; c < cols; c++) turned[c * n + k] = w[k * cols + c];
     shorts_pack(g, x, n, rows, n, packed);
     if (columns)
-        shorts_from_columns(g, turned, n, cols, panel, 0);
+        shorts_from_columns(g, turned, n, n, cols, panel, 0);
     else
         shorts_from_rows(g, w, cols, n, cols, panel, 0);
     struct shorts_product p = {.packed = packed,
