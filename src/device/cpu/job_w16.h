@@ -5,10 +5,11 @@
 #include "device/cpu/product.h"
 #include "device/cpu/tile_w16.h"
 
-// A run's work: `tiles` tiles `next` bytes apart, and rows whose planes are `stride` bytes apart.
+// A run's work: `tiles` tiles `next` bytes apart, and rows whose planes are `stride` bytes apart. What lies `ahead`
+// bytes after the tiles' bytes is wanted next.
 struct job {
     const uint8_t *w, *x;
-    size_t next, stride, n;
+    size_t next, stride, n, ahead;
     const struct act16 *unit;
 };
 

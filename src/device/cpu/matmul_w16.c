@@ -72,7 +72,11 @@ INLINE void many(const struct job *j, int rows, struct sums *sums, size_t at, st
     for (int k = 0; k < W16_WORDS; k++) {
         w8 high[WIDE_TILES];
         UNROLL(2)
-        for (int t = 0; t < WIDE_TILES; t++) high[t] = w8_signed(w8_load(w + (size_t)t * j->next + k * VECTOR));
+        for (int t = 0; t < WIDE_TILES; t++) {
+            const uint8_t *v = w + (size_t)t * j->next + k * VECTOR;
+            high[t] = w8_signed(w8_load(v));
+            __builtin_prefetch(v + j->ahead, 0, 2);
+        }
         UNROLL(8)
         for (int r = 0; r < rows; r++) {
             w32 a = w32_fill(x + (size_t)r * j->stride + 4 * k);
@@ -92,6 +96,7 @@ INLINE void many(const struct job *j, int rows, struct sums *sums, size_t at, st
             const uint8_t *v = w + (size_t)t * j->next + k * VECTOR;
             high[t] = w8_signed(w8_load(v));
             low[t] = w8_signed(w8_load(v + W16_PLANE));
+            __builtin_prefetch(v + W16_PLANE + j->ahead, 0, 2);
         }
         UNROLL(8)
         for (int r = 0; r < rows; r++) {
@@ -141,7 +146,7 @@ static void do_run(struct call *c, size_t tile, size_t tiles, const struct run *
                    struct sums *sums) {
     const uint8_t *w[2] = {run_of(c, tile, run, c->room)};
     w[1] = tiles > 1 ? run_of(c, tile + 1, run, c->room + W16_RUN_BYTES) : w[0];
-    struct job j = {w[0], NULL, (size_t)(w[1] - w[0]), run->n * W16_ROW, run->n, NULL};
+    struct job j = {w[0], NULL, (size_t)(w[1] - w[0]), run->n * W16_ROW, run->n, 0, NULL};
     struct part p = {run->segment, run->begins, run->ends};
     size_t wide = c->rows <= FEW_ROWS ? FEW_ROWS : MANY_ROWS16;
     for (size_t r = first; r < end; r += wide) {
@@ -151,6 +156,7 @@ static void do_run(struct call *c, size_t tile, size_t tiles, const struct run *
         if (c->rows <= FEW_ROWS)
             few_rows[n](&j, sums, r - first, p);
         else {
+            j.ahead = c->w->own && r == first ? w16_run_bytes(run) : 0;
             if (n != c->shape) amx_begin(c->shape = n);
             many_panel(&j, n, sums, r - first, p);
         }
