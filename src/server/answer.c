@@ -1,6 +1,7 @@
 // Requests that a model answers: to a job for the scheduler.
 #include "server/access.h"
 #include "server/routes.h"
+#include "server/tuner.h"
 
 #include <stdlib.h>
 
@@ -64,7 +65,7 @@ static bool prepare(struct server *s, struct job *j, const json_t *body, bool *s
 
 // A job for the model of that name, loaded, with its adapter, if it is the name of one. NULL: refused.
 static struct job *job_for(struct server *s, struct exchange *x, const char *name, struct fault *f) {
-    struct tuned *tuned = name && *name ? tuned_find(s->adapters, name, exchange_sees(x)) : NULL;
+    struct tuned *tuned = name && *name ? tuner_find(s, name, exchange_sees(x)) : NULL;
     struct served *model = tuned ? tuned_model(tuned) : models_find(s->models, name);
     struct job *j = NULL;
     if (!model) {

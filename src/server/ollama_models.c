@@ -2,6 +2,7 @@
 #include "server/ask.h"
 #include "server/models.h"
 #include "server/routes.h"
+#include "server/tuner.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,7 @@ static void say_models(struct server *s, struct exchange *x, bool running) {
     struct js o = {.out = &json};
     js_open(&o, NULL, '{');
     js_open(&o, "models", '[');
+    if (!running) tuner_see(s);
     for (size_t i = 0; i < models_count(s->models); i++) {
         struct served_state state;
         served_get(models_at(s->models, i), &state);
@@ -119,7 +121,7 @@ static void put_shown(struct js *o, struct served *m) {
 static bool show(struct server *s, struct exchange *x, const json_t *body, struct fault *f) {
     const char *name = json_string_value(json_object_get(body, "model"));
     if (!name) name = json_string_value(json_object_get(body, "name"));
-    struct tuned *t = name ? tuned_find(s->adapters, name, exchange_sees(x)) : NULL;
+    struct tuned *t = name ? tuner_find(s, name, exchange_sees(x)) : NULL;
     struct served *m = t ? tuned_model(t) : name ? models_find(s->models, name) : NULL;
     struct buf json = {0};
     struct js o = {.out = &json};

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/energy.h"
+#include "server/tuner.h"
 
 void handle_health(struct server *s, struct exchange *x) {
     (void)s;
@@ -76,6 +77,7 @@ void handle_models(struct server *s, struct exchange *x) {
     struct buf json = {0};
     struct js o = {.out = &json};
     js_open(&o, NULL, '{');
+    tuner_see(s);
     js_string_of(&o, "object", "list");
     js_open(&o, "data", '[');
     for (size_t i = 0; i < models_count(s->models); i++) put_model(&o, models_at(s->models, i));
@@ -90,6 +92,7 @@ void handle_model(struct server *s, struct exchange *x) {
     struct buf json = {0};
     struct js o = {.out = &json};
     struct fault f;
+    if (!m) tuner_see(s);
     if (adapters_each(s->adapters, x->tail, exchange_sees(x), put_tuned, &o)) {
         reply_json(x, 200, &json);
         return;

@@ -62,9 +62,25 @@ bool tuner_serve(struct server *s, gyr_error *e) {
 
 static void serve_again(struct tuner *t) {
     gyr_error e = {0};
-    t->version = store_version(server_store(t->server));
+    int64_t version = store_version(server_store(t->server));
     t->models = models_count(t->server->models);
     if (!tuner_serve(t->server, &e)) complain(t, &e);
+    atomic_store(&t->version, version);
+    atomic_store(&t->behind, false);
+}
+
+void tuner_see(struct server *s) {
+    struct tuner *t = s->tuner;
+    gyr_error e = {0};
+    if (t && (atomic_load(&t->behind) || store_version(server_store(s)) != atomic_load(&t->version)))
+        tuner_serve(s, &e); // the tuner's thread says what is wrong
+}
+
+struct tuned *tuner_find(struct server *s, const char *name, int64_t sees) {
+    struct tuned *t = tuned_find(s->adapters, name, sees);
+    if (t || models_find(s->models, name)) return t;
+    tuner_see(s);
+    return tuned_find(s->adapters, name, sees);
 }
 
 // ------------------------------------------------------------------------------------------------ whose a job is
@@ -139,7 +155,9 @@ static bool write_down(struct tuner_work *w, gyr_error *e) {
         judge(w, &code, &param);
         return tune_fail(s, &w->tune, code, param, w->error.message, now, e);
     }
-    return w->task == TUNE_CHECK ? tune_checked(s, &w->tune, &w->plan, now, e) : tune_succeed(s, &w->tune, now, e);
+    if (w->task == TUNE_CHECK) return tune_checked(s, &w->tune, &w->plan, now, e);
+    atomic_store(&w->tuner->behind, true);
+    return tune_succeed(s, &w->tune, now, e);
 }
 
 // What is left of one that was cancelled, or that ended.
@@ -170,13 +188,15 @@ static void record(struct tuner *t, struct tuner_work *w) {
     struct store *s = server_store(t->server);
     gyr_error e = {0};
     int64_t now = time(NULL);
+    bool makes = w->tells == TELL_STEPPED && w->step.checkpoint;
+    if (makes) atomic_store(&t->behind, true);
     bool ok = w->tells == TELL_BEGUN     ? tune_begin(s, &w->tune, w->done, w->ranks, now, &e)
               : w->tells == TELL_WARNING ? tune_warn(s, &w->tune, w->warning, now, &e)
                                          : tune_stepped(s, &w->tune, &w->step, now, &e);
     w->trouble = !ok && e.status != GYR_CANCELLED;
     if (w->trouble) complain(t, &e);
     w->wanted = ok;
-    if (ok && w->tells == TELL_STEPPED && w->step.checkpoint) serve_again(t);
+    if (makes) serve_again(t);
 }
 
 // ------------------------------------------------------------------------------------------------ the thread
@@ -231,7 +251,8 @@ static void *supervise(void *arg) {
             break;
         }
         pthread_mutex_unlock(&t->lock);
-        if (store_version(server_store(t->server)) != t->version || models_count(t->server->models) != t->models)
+        if (store_version(server_store(t->server)) != atomic_load(&t->version) ||
+            models_count(t->server->models) != t->models)
             serve_again(t);
         pthread_mutex_lock(&t->lock);
         if (!t->woken && !t->works[0].tells && !t->works[1].tells && t->works[0].is != WORK_ENDED &&
@@ -255,7 +276,7 @@ struct tuner *tuner_new(struct server *s, unsigned threads, gyr_error *e) {
         free(t);
         return NULL;
     }
-    t->version = store_version(server_store(s));
+    atomic_init(&t->version, store_version(server_store(s)));
     t->models = models_count(s->models);
     pthread_mutex_init(&t->lock, NULL);
     pthread_condattr_init(&how);

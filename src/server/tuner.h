@@ -32,6 +32,14 @@ void tuner_free(struct tuner *t);
 // Brings the adapters that are served to what the state says was trained here. *e says what is wrong with the state.
 bool tuner_serve(struct server *s, gyr_error *e);
 
+// From any thread, before models are listed or one is said to be missing: a client that has read that a job succeeded,
+// from this process or another of the same state, finds its model.
+void tuner_see(struct server *s);
+
+// The adapter of that name, as tuned_find() gives it, once more if it may have been made meanwhile. NULL: there is none
+// that may be had.
+struct tuned *tuner_find(struct server *s, const char *name, int64_t sees);
+
 // What a thread does first that may only have the time that is left; so do the threads that it makes.
 void tuner_step_back(void);
 

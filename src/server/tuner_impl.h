@@ -43,10 +43,11 @@ struct tuner {
     atomic_bool looking; // somebody looks at what a file has to teach
     atomic_bool left;    // nobody waits for the threads any more
     struct tuner_work works[2];
-    gyr_ranks *team; // the line on which all ranks train; NULL: there is none
-    int locks;       // a file, a byte of which is a job's
-    int64_t version; // of the state, when what is served was last looked up
-    size_t models;   // that were served then
+    gyr_ranks *team;             // the line on which all ranks train; NULL: there is none
+    int locks;                   // a file, a byte of which is a job's
+    atomic_bool behind;          // what is served may lack what is being written down
+    atomic_int_fast64_t version; // of the state, when what is served was last looked up
+    size_t models;               // that were served then
     gyr_error said;
 };
 

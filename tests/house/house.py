@@ -6,6 +6,7 @@ standard library of the Python that Meson itself runs on.
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 ROOT = Path(os.environ.get("GYR_SOURCE", Path(__file__).resolve().parents[2]))
@@ -33,17 +34,20 @@ def command(*args, **options):
 
 
 def run(*cases):
-    """Runs the cases, prints the totals and ends the program."""
+    """Runs the cases, prints the totals and ends the program. What a case raises is its failure; the next are run."""
     count = {"ok": 0, "FAILED": 0, "skipped": 0}
     for case in cases:
+        problems = []
         try:
             problems = case()
             how = "FAILED" if problems else "ok"
-            for problem in problems:
-                print(problem)
         except Skip as why:
             how = "skipped"
             print(f"  ({why})")
+        except Exception as e:  # pylint: disable=broad-except
+            how, problems = "FAILED", [f"{type(e).__name__}: {e}", traceback.format_exc(limit=-3)]
+        for problem in problems:
+            print(problem)
         count[how] += 1
         print(f"{how:7} {case.__name__}", flush=True)
     print("%d passed, %d failed, %d skipped" % tuple(count.values()))

@@ -168,6 +168,23 @@ def a_kill_changes_no_byte():
     return problems + [f"{told}"] * (sum("goes on behind step" in m for m in told) < 2)
 
 
+def what_has_succeeded_is_served_at_once():
+    """By whichever process of a state is asked, under each of its names, by name alone and in the list."""
+    problems = []
+    with tempfile.TemporaryDirectory() as state, server(state=state) as a, server(state=state) as b:
+        for i in range(3):
+            one = over(b if i % 2 else a, made(a, suffix=f"try-{i}"))
+            name, other = one["fine_tuned_model"], a if i % 2 else b
+            saved = [c["fine_tuned_model_checkpoint"] for c in other.ask(f"{JOBS}/{one['id']}/checkpoints")["data"]]
+            if i == 0:
+                seen = {m["id"] for m in other.ask("/v1/models")["data"]}
+            else:
+                seen = {m for m in saved if (said(other, m) if i == 1 else other.ask("/v1/models/" + m))}
+            if name not in saved or not set(saved) <= seen:
+                problems.append(f"{i}: {saved}, served {seen}")
+    return problems
+
+
 def what_is_cancelled_leaves_nothing():
     with tempfile.TemporaryDirectory() as state, server(state=state) as s:
         hyper = {"n_epochs": 50, "batch_size": 1}
@@ -350,6 +367,6 @@ def training_takes_the_time_that_is_left():
 
 
 if __name__ == "__main__":
-    run(from_a_file_to_a_model, a_kill_changes_no_byte, what_is_cancelled_leaves_nothing, bad_data_fails_with_its_line,
+    run(from_a_file_to_a_model, a_kill_changes_no_byte, what_has_succeeded_is_served_at_once, what_is_cancelled_leaves_nothing, bad_data_fails_with_its_line,
         what_is_asked_wrongly_is_refused, examples_are_shown_as_they_are_learned, preferences_are_learned, what_is_anothers_is_not_there,
         training_takes_the_time_that_is_left)
