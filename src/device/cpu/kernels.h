@@ -126,7 +126,7 @@ struct kernels {
     const char *isa;
     // Rows of a panel of floats; tiles that many rows of quantized or 16-bit weights are best multiplied by at once.
     size_t wide_rows, wide_tiles;
-    // Rows from which weights are fetched ahead by instruction (docs/performance.md).
+    // Rows from which weights are fetched ahead by instruction (docs/measurements.md).
     size_t fetched;
     // Segments of row r of a batch of `rows`, `cols` floats at x, rounded for quantized weights of a type, as
     // matmul_q() takes it.

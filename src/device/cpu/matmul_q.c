@@ -66,6 +66,9 @@ INLINE void add_group(const w8 *w, size_t next, const wf *s, const wf *m, size_t
     }
 }
 
+// What comes after is not begun before in the code: the compiler takes loads forward, and has no registers for them.
+INLINE void in_turn(void) { __asm__ volatile("" : : : "memory"); }
+
 // part += the same for types whose scales are integers: exact.
 INLINE void add_exactly(const w8 *w, size_t next, const wf *s, size_t next_scale, const struct act *x, int tiles,
                         int rows, int halves, bool is_signed, wf (*part)[WIDE_TILES]) {
@@ -77,13 +80,8 @@ INLINE void add_exactly(const w8 *w, size_t next, const wf *s, size_t next_scale
         for (int r = 0; r < rows; r++) UNROLL(2)
         for (int t = 0; t < tiles; t++)
             part[r][t] = wf_fma(s[(size_t)t * next_scale + (size_t)h], wf_of(sum[r][t]), part[r][t]);
+        in_turn();
     }
-}
-
-// Has the compiler keep the sums of a run in memory until the next such call, where a piece of it is longer than a
-// group: the registers are for what each group needs.
-INLINE void in_memory(wf (*run)[WIDE_TILES], int piece) {
-    if (piece > 1) __asm__ volatile("" : : "r"(run) : "memory");
 }
 
 // run += d * part, and the part begins anew.
@@ -97,29 +95,40 @@ INLINE void end_piece(const wf *d, size_t next_scale, int tiles, int rows, wf (*
     }
 }
 
-// Adds what the minima of a run give, and the run to the sums of its segment; and the run begins anew.
-INLINE void end_run(const wf *m, const wf *dm, size_t next_scale, const struct act *x, int tiles, int rows, int halves,
-                    bool offset, wf (*run)[WIDE_TILES], float *now) {
+// Adds what the minima of a run give, and the run to the sums of its segment; and the run begins anew. A piece that is
+// the whole run is added here, so that nothing waits in memory. All that the rows share is read before the first sum is
+// written: the compiler would read it again for each.
+INLINE void end_run(const wf *d, const wf *m, const wf *dm, size_t next_scale, const struct act *x, int tiles, int rows,
+                    int halves, int piece, bool offset, wf (*part)[WIDE_TILES], wf (*run)[WIDE_TILES], float *now) {
+    wf by[WIDE_TILES], least_by[WIDE_TILES], least[WIDE_TILES][RUN * 2];
+    UNROLL(2)
+    for (int t = 0; t < tiles; t++) {
+        by[t] = d[(size_t)t * next_scale];
+        least_by[t] = dm[(size_t)t * next_scale];
+        for (int i = 0; offset && i < RUN * halves; i++) least[t][i] = m[(size_t)t * next_scale + (size_t)i];
+    }
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < tiles; t++) {
-        wf low = wf_fill(0);
-        UNROLL(4)
-        for (size_t i = 0; offset && i < RUN; i++) UNROLL(2)
-        for (int h = 0; h < halves; h++)
-            low = wf_fma(m[(size_t)t * next_scale + i * (size_t)halves + (size_t)h],
-                         wf_fill(x[i * (size_t)rows + (size_t)r].low[h]), low);
-        if (offset) run[r][t] = wf_fma(dm[(size_t)t * next_scale], low, run[r][t]);
+        wf low = wf_fill(0), sum = piece == RUN ? wf_fma(by[t], part[r][t], low) : run[r][t];
+        for (int i = 0; offset && i < RUN * halves; i++)
+            low = wf_fma(least[t][i], wf_fill(x[i / halves * rows + r].low[i % halves]), low);
+        if (offset) sum = wf_fma(least_by[t], low, sum);
         float *to = now + SUM((size_t)r, t);
-        wf_store(to, wf_fma(run[r][t], wf_fill(x[r].d), wf_load(to)));
-        run[r][t] = wf_fill(0);
+        wf_store(to, wf_fma(sum, wf_fill(x[r].d), wf_load(to)));
+        if (piece == RUN)
+            part[r][t] = wf_fill(0);
+        else
+            run[r][t] = wf_fill(0);
     }
 }
 
 // The sums of `rows` rows from `at` on, before the first chunk of a segment and after its last.
 INLINE float *begin_segment(struct sums *sums, size_t at, size_t rows, struct part p) {
     float *now = sums->now + SUM(at, 0);
-    for (size_t i = 0; p.first && i < SUM(rows, 0); i += TILE) wf_store(now + i, wf_fill(0));
+    if (!p.first) return now;
+    UNROLL(16)
+    for (size_t i = 0; i < SUM(rows, 0); i += TILE) wf_store(now + i, wf_fill(0));
     return now;
 }
 
@@ -175,6 +184,11 @@ INLINE void expect(const struct slice *v, int rows) {
     for (int t = 0; t < WIDE_TILES; t++) __builtin_prefetch(v->y + (size_t)r * v->stride + t * TILE, 1);
 }
 
+INLINE void expect_rows(const struct act *x, int rows) {
+    UNROLL(8)
+    for (int r = 0; r < rows; r++) __builtin_prefetch(x + r);
+}
+
 // Many rows: a chunk with one panel, whose sums begin at row `at`.
 INLINE void panel_groups(const struct chunk *c, bool two, const struct slice *v, int rows, int halves, bool offset,
                          bool is_signed, struct sums *sums, size_t at, struct part p) {
@@ -186,39 +200,42 @@ INLINE void panel_groups(const struct chunk *c, bool two, const struct slice *v,
     expect(v, rows);
     const struct act *x = v->x, *ahead = v->next;
     for (size_t g = v->at; g < v->at + v->n; g++, x += rows, ahead += rows) {
-        UNROLL(8)
-        for (int r = 0; r < rows; r++) __builtin_prefetch(ahead + r);
+        expect_rows(ahead, rows);
         add_group(c->w[g], next, c->s + g * (size_t)halves, c->m + g, next_scale, x, WIDE_TILES, rows, halves, offset,
                   is_signed, acc);
     }
     panel_end(sums, at, p, v, two, rows, acc);
 }
 
-// The same where scales are integers.
+// The same where scales are integers. Sums of groups, pieces and runs are in registers; where all of them would not
+// fit, one half of the rows has a piece before the other half has it.
 INLINE void panel_runs(const struct chunk *c, bool two, const struct slice *v, int rows, int halves, int piece,
                        bool offset, bool is_signed, struct sums *sums, size_t at, struct part p) {
     size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     float *now = begin_segment(sums, at, (size_t)rows, p);
+    bool fits = piece == RUN || piece * halves == 1;
+    int some = fits ? rows : (rows + 1) / 2;
     wf run[WIDE_ROWS][WIDE_TILES], part[WIDE_ROWS][WIDE_TILES];
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < WIDE_TILES; t++) run[r][t] = part[r][t] = wf_fill(0);
-    in_memory(run, piece);
     expect(v, rows);
     const struct act *x = v->x, *ahead = v->next;
     for (size_t g = v->at; g < v->at + v->n; g += RUN, x += RUN * rows) {
-        for (int i = 0; i < RUN; i++, ahead += rows) {
-            UNROLL(8)
-            for (int r = 0; r < rows; r++) __builtin_prefetch(ahead + r);
-            add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale, x + i * rows,
-                        WIDE_TILES, rows, halves, is_signed, part);
-            if ((i + 1) % piece) continue;
-            in_memory(run, piece);
-            end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
+        for (int i = 0; i < RUN; i += piece) UNROLL(2)
+        for (int first = 0; first < rows; first += some) {
+            int n = rows - first < some ? rows - first : some;
+            for (int k = i; k < i + piece; k++) {
+                if (!first) expect_rows(ahead + k * rows, rows);
+                add_exactly(c->w[g + (size_t)k], next, c->s + (g + (size_t)k) * (size_t)halves, next_scale,
+                            x + k * rows + first, WIDE_TILES, n, halves, is_signed, part + first);
+            }
+            if (piece == RUN) continue;
+            end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, n, part + first, run + first);
         }
-        in_memory(run, piece);
-        end_run(c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, x, WIDE_TILES, rows, halves, offset, run,
-                now);
+        ahead += RUN * rows;
+        end_run(c->d + g / BLOCK, c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, x, WIDE_TILES, rows, halves,
+                piece, offset, part, run, now);
     }
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
@@ -334,10 +351,10 @@ typedef void few_fn(const uint8_t *b, size_t blocks, struct ahead a, const struc
                     add_exactly(w, 0, s + g * halves, 0, x, 1, rows, halves, zero == SIGNED, acc);                     \
                 else                                                                                                   \
                     add_group(w, 0, s + g * halves, low, 0, x, 1, rows, halves, offset, zero == SIGNED, acc);          \
-                if (piece && (g + 1) % (piece ? piece : 1) == 0) end_piece(&d, 0, 1, rows, acc, run);                  \
+                if (piece && piece < RUN && (g + 1) % (piece ? piece : 1) == 0) end_piece(&d, 0, 1, rows, acc, run);   \
                 if (piece && (g + 1) % RUN == 0)                                                                       \
-                    end_run(offset ? low - (RUN - 1) * halves : m, &dm, 0, x - (RUN - 1) * rows, 1, rows, halves,      \
-                            offset, run, now);                                                                         \
+                    end_run(&d, offset ? low - (RUN - 1) * halves : m, &dm, 0, x - (RUN - 1) * rows, 1, rows, halves,  \
+                            piece, offset, acc, run, now);                                                             \
             }                                                                                                          \
         }                                                                                                              \
         if (piece)                                                                                                     \

@@ -18,7 +18,7 @@
 //
 // WIDE_TILES x WIDE_ROWS is what the many-rows kernel keeps in registers. FEW rows at most are multiplied as a tile is
 // unpacked, FEW_ROWS with each unpacking; from FETCHED rows on, weights are fetched ahead by instruction
-// (docs/performance.md). AT_ONCE tiles are best multiplied by the same activations. WIDE_CHAINS vectors hide an
+// (docs/measurements.md). AT_ONCE tiles are best multiplied by the same activations. WIDE_CHAINS vectors hide an
 // instruction's latency and fit too.
 #ifndef DEVICE_CPU_WIDE_H
 #define DEVICE_CPU_WIDE_H
