@@ -22,13 +22,17 @@ enum { BATCH_ROWS = 528 };
 
 // 32 activations of a row as int8, x ~ d * q. Where the weights' scales are integers, the RUN groups of a run have one
 // d. For both halves, or the whole in the first where the weights' type has one scale a group: what the integer sum
-// begins with, minus the zero point of the weights times the sum of q; and the sum of q, times d where the weights'
-// scales are floats.
+// begins with, minus the zero point of the weights times the sum of q; and, where the weights' scales are floats, d
+// times the sum of q. Where they are integers, the first records of a run, as many as a group has scales, have its sums
+// of q as digits of a number to the base 256, four high ones and four low ones, from -128 to 127.
 struct act {
     int8_t q[GROUP];
     float d;
     int32_t start[2];
-    float low[2];
+    union {
+        float low[2];
+        int8_t digits[2][4];
+    };
 } __attribute__((aligned(64)));
 
 struct form; // of a type's tiles: tile.h

@@ -5,8 +5,8 @@
 #include "device/cpu/product.h"
 #include "device/cpu/unpack_tile.h"
 
-// Groups of a tile that are unpacked together: for a few rows, and for many. A block of a type with integer scales is
-// two runs.
+// Groups of a tile that are unpacked together: for a few rows, and for many. While the LAST panels of many rows are
+// multiplied, the next weights come from memory. A block of a type with integer scales is two runs.
 enum {
     CHUNK = 18,
     STRETCH = 192,
@@ -20,6 +20,7 @@ enum {
 struct chunk {
     w8 w[STRETCH][WORDS];
     wf s[STRETCH * 2], m[STRETCH * 2], d[STRETCH / BLOCK], dm[STRETCH / BLOCK];
+    w8 least[STRETCH / 2];
 };
 
 INLINE w32 dot4(w32 acc, w8 w, w32 a, bool is_signed) {
@@ -98,22 +99,26 @@ INLINE void end_piece(const wf *d, size_t next_scale, int tiles, int rows, wf (*
 // Adds what the minima of a run give, and the run to the sums of its segment; and the run begins anew. A piece that is
 // the whole run is added here, so that nothing waits in memory. All that the rows share is read before the first sum is
 // written: the compiler would read it again for each.
-INLINE void end_run(const wf *d, const wf *m, const wf *dm, size_t next_scale, const struct act *x, int tiles, int rows,
-                    int halves, int piece, bool offset, wf (*part)[WIDE_TILES], wf (*run)[WIDE_TILES], float *now) {
-    wf by[WIDE_TILES], least_by[WIDE_TILES], least[WIDE_TILES][RUN * 2];
+INLINE void end_run(const wf *d, const w8 *m, const wf *dm, size_t next, size_t next_scale, const struct act *x,
+                    int tiles, int rows, int halves, int piece, bool offset, wf (*part)[WIDE_TILES],
+                    wf (*run)[WIDE_TILES], float *now) {
+    wf by[WIDE_TILES], least_by[WIDE_TILES];
+    w8 least[WIDE_TILES][2];
     UNROLL(2)
     for (int t = 0; t < tiles; t++) {
         by[t] = d[(size_t)t * next_scale];
         least_by[t] = dm[(size_t)t * next_scale];
-        for (int i = 0; offset && i < RUN * halves; i++) least[t][i] = m[(size_t)t * next_scale + (size_t)i];
+        for (int i = 0; offset && i < halves; i++) least[t][i] = m[(size_t)t * next + (size_t)i];
     }
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
     for (int t = 0; t < tiles; t++) {
-        wf low = wf_fill(0), sum = piece == RUN ? wf_fma(by[t], part[r][t], low) : run[r][t];
-        for (int i = 0; offset && i < RUN * halves; i++)
-            low = wf_fma(least[t][i], wf_fill(x[i / halves * rows + r].low[i % halves]), low);
-        if (offset) sum = wf_fma(least_by[t], low, sum);
+        wf sum = piece == RUN ? wf_fma(by[t], part[r][t], wf_fill(0)) : run[r][t];
+        w32 low = w32_zero();
+        for (int i = 0; offset && i < halves; i++) low = w32_dot(low, least[t][i], w32_fill(x[i * rows + r].digits[0]));
+        if (offset) low = w32_shift8(low);
+        for (int i = 0; offset && i < halves; i++) low = w32_dot(low, least[t][i], w32_fill(x[i * rows + r].digits[1]));
+        if (offset) sum = wf_fma(least_by[t], wf_of(low), sum);
         float *to = now + SUM((size_t)r, t);
         wf_store(to, wf_fma(sum, wf_fill(x[r].d), wf_load(to)));
         if (piece == RUN)
@@ -207,14 +212,11 @@ INLINE void panel_groups(const struct chunk *c, bool two, const struct slice *v,
     panel_end(sums, at, p, v, two, rows, acc);
 }
 
-// The same where scales are integers. Sums of groups, pieces and runs are in registers; where all of them would not
-// fit, one half of the rows has a piece before the other half has it.
+// The same where scales are integers.
 INLINE void panel_runs(const struct chunk *c, bool two, const struct slice *v, int rows, int halves, int piece,
                        bool offset, bool is_signed, struct sums *sums, size_t at, struct part p) {
     size_t next = two ? sizeof *c / sizeof(w8) : 0, next_scale = two ? sizeof *c / sizeof(wf) : 0;
     float *now = begin_segment(sums, at, (size_t)rows, p);
-    bool fits = piece == RUN || piece * halves == 1;
-    int some = fits ? rows : (rows + 1) / 2;
     wf run[WIDE_ROWS][WIDE_TILES], part[WIDE_ROWS][WIDE_TILES];
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
@@ -222,20 +224,15 @@ INLINE void panel_runs(const struct chunk *c, bool two, const struct slice *v, i
     expect(v, rows);
     const struct act *x = v->x, *ahead = v->next;
     for (size_t g = v->at; g < v->at + v->n; g += RUN, x += RUN * rows) {
-        for (int i = 0; i < RUN; i += piece) UNROLL(2)
-        for (int first = 0; first < rows; first += some) {
-            int n = rows - first < some ? rows - first : some;
-            for (int k = i; k < i + piece; k++) {
-                if (!first) expect_rows(ahead + k * rows, rows);
-                add_exactly(c->w[g + (size_t)k], next, c->s + (g + (size_t)k) * (size_t)halves, next_scale,
-                            x + k * rows + first, WIDE_TILES, n, halves, is_signed, part + first);
-            }
-            if (piece == RUN) continue;
-            end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, n, part + first, run + first);
+        for (int i = 0; i < RUN; i++, ahead += rows) {
+            expect_rows(ahead, rows);
+            add_exactly(c->w[g + (size_t)i], next, c->s + (g + (size_t)i) * (size_t)halves, next_scale, x + i * rows,
+                        WIDE_TILES, rows, halves, is_signed, part);
+            if (piece < RUN && (i + 1) % piece == 0)
+                end_piece(c->d + g / BLOCK, next_scale, WIDE_TILES, rows, part, run);
         }
-        ahead += RUN * rows;
-        end_run(c->d + g / BLOCK, c->m + g * (size_t)halves, c->dm + g / BLOCK, next_scale, x, WIDE_TILES, rows, halves,
-                piece, offset, part, run, now);
+        end_run(c->d + g / BLOCK, c->least + g / RUN * (size_t)halves, c->dm + g / BLOCK, next, next_scale, x,
+                WIDE_TILES, rows, halves, piece, offset, part, run, now);
     }
     UNROLL(8)
     for (int r = 0; r < rows; r++) UNROLL(2)
@@ -319,8 +316,9 @@ typedef void few_fn(const uint8_t *b, size_t blocks, struct ahead a, const struc
 #define TYPE_KERNELS(TYPE, name, groups, halves, piece, offset, zero, head, bytes)                                     \
     static void unpack_##name(const uint8_t *b, size_t blocks, struct chunk *c, size_t at) {                           \
         for (size_t i = at; i < at + blocks; i++, b += head + groups * (bytes)) {                                      \
-            struct tile_scales t = {c->s + i * groups * halves, c->m + i * groups * halves, c->d + i * groups / BLOCK, \
-                                    c->dm + i * groups / BLOCK};                                                       \
+            struct tile_scales t = {c->s + i * groups * halves, piece ? NULL : c->m + i * groups,                      \
+                                    c->d + i * groups / BLOCK, c->dm + i * groups / BLOCK,                             \
+                                    piece ? c->least + i * groups * halves / 4 : NULL};                                \
             tile_scales_##name(b, t);                                                                                  \
             for (size_t g = 0; g < groups; g++) {                                                                      \
                 w8 w[WORDS];                                                                                           \
@@ -332,29 +330,29 @@ typedef void few_fn(const uint8_t *b, size_t blocks, struct ahead a, const struc
                                                                                                                        \
     INLINE void few_##name(const uint8_t *b, size_t blocks, struct ahead a, const struct act *x, int rows,             \
                            struct sums *sums, size_t at, struct part p) {                                              \
-        wf acc[FEW_ROWS][WIDE_TILES], run[FEW_ROWS][WIDE_TILES], s[groups * halves], m[offset ? groups * halves : 1];  \
+        wf acc[FEW_ROWS][WIDE_TILES], run[FEW_ROWS][WIDE_TILES], s[groups * halves], m[groups];                        \
+        w8 least[(groups * halves + 3) / 4];                                                                           \
         wf d = wf_fill(0), dm = d;                                                                                     \
         float *now = piece ? begin_segment(sums, at, (size_t)rows, p) : NULL;                                          \
-        if (!offset) m[0] = d;                                                                                         \
+        for (int i = 0; i < groups && (piece || !offset); i++) m[i] = d;                                               \
         UNROLL(8) for (int r = 0; r < rows; r++) {                                                                     \
             acc[r][0] = piece ? d : sum_begin(sums, SUM(at + (size_t)r, 0), p);                                        \
             run[r][0] = d;                                                                                             \
         }                                                                                                              \
         for (size_t i = 0; i < blocks; i++, b += head + groups * (bytes)) {                                            \
-            tile_scales_##name(b, (struct tile_scales){s, m, &d, &dm});                                                \
+            tile_scales_##name(b, (struct tile_scales){s, piece ? NULL : m, &d, &dm, piece ? least : NULL});           \
             for (size_t g = 0; g < groups; g++, x += rows, a.from += a.each) {                                         \
-                const wf *low = offset ? m + g * halves : m;                                                           \
                 fetch(a);                                                                                              \
                 w8 w[WORDS];                                                                                           \
                 planes_##name(b + head + g * (bytes), w);                                                              \
                 if (piece)                                                                                             \
                     add_exactly(w, 0, s + g * halves, 0, x, 1, rows, halves, zero == SIGNED, acc);                     \
                 else                                                                                                   \
-                    add_group(w, 0, s + g * halves, low, 0, x, 1, rows, halves, offset, zero == SIGNED, acc);          \
+                    add_group(w, 0, s + g * halves, m + g, 0, x, 1, rows, halves, offset, zero == SIGNED, acc);        \
                 if (piece && piece < RUN && (g + 1) % (piece ? piece : 1) == 0) end_piece(&d, 0, 1, rows, acc, run);   \
                 if (piece && (g + 1) % RUN == 0)                                                                       \
-                    end_run(&d, offset ? low - (RUN - 1) * halves : m, &dm, 0, x - (RUN - 1) * rows, 1, rows, halves,  \
-                            piece, offset, acc, run, now);                                                             \
+                    end_run(&d, least + g / RUN * halves, &dm, 0, 0, x - (RUN - 1) * rows, 1, rows, halves, piece,     \
+                            offset, acc, run, now);                                                                    \
             }                                                                                                          \
         }                                                                                                              \
         if (piece)                                                                                                     \

@@ -27,7 +27,7 @@ typedef void unpack_fn(const uint8_t *b, const struct form *f, size_t groups, st
         w8 zero = _mm512_set1_epi8((char)f->zero);                                                                     \
         for (size_t i = 0; i < groups; i++, b += f->head + f->group) {                                                 \
             w8 w[WORDS];                                                                                               \
-            tile_scales_##name(b, (struct tile_scales){c->s + i, c->m + i, NULL, NULL});                               \
+            tile_scales_##name(b, (struct tile_scales){c->s + i, c->m + i, NULL, NULL, NULL});                         \
             planes_##name(b + f->head, w);                                                                             \
             for (int j = 0; j < WORDS; j++) c->w[i][j] = _mm512_sub_epi8(w[j], zero);                                  \
         }                                                                                                              \

@@ -51,7 +51,7 @@ typedef void unpack_fn(const uint8_t *block, struct chunk c[RUNS]);
     static void unpack_##name(const uint8_t *b, struct chunk c[RUNS]) {                                                \
         wf s[groups * halves], m[groups * halves];                                                                     \
         w32 raised = _mm512_set1_epi16(zero);                                                                          \
-        tile_scales_##name(b, (struct tile_scales){s, m, &c->d, &c->dm});                                              \
+        tile_scales_##name(b, (struct tile_scales){s, m, &c->d, &c->dm, NULL});                                        \
         if (PLANES(TYPE) == 1) c->d = wf_neg(c->d);                                                                    \
         for (int i = 0; i < RUNS; i++) {                                                                               \
             c[i].d = c->d;                                                                                             \

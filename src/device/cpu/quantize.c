@@ -39,6 +39,16 @@ static void round_group(const float *x, float d, int8_t q[GROUP], int32_t sum[2]
 }
 #endif
 
+// The sums of a run's groups, or of their halves, as digits.
+static void put_digits(const int32_t *sum, size_t halves, size_t stride, struct act *out) {
+    for (size_t i = 0; i < RUN * halves; i++) {
+        int32_t high = (sum[i] + 128) >> 8;
+        int8_t(*to)[4] = out[i / 4 * stride].digits;
+        to[0][i % 4] = (int8_t)high;
+        to[1][i % 4] = (int8_t)(sum[i] - 256 * high);
+    }
+}
+
 // Groups whose records are `stride` apart, whole runs if the form has such.
 static void quantize(const float *x, size_t groups, const struct form *f, size_t stride, struct act *out) {
     int zero = f->zero == SIGNED ? WIDE_SIGNED_ZERO : f->zero;
@@ -50,17 +60,20 @@ static void quantize(const float *x, size_t groups, const struct form *f, size_t
             most = of_group > most ? of_group : most;
         }
         float d = float_of_bits(most) / 127.0f;
+        int32_t of_run[RUN * 2];
+        struct act *begin = out;
         for (size_t g = 0; g < run; g++, x += GROUP, out += stride) {
             int32_t sum[2];
             round_group(x, d, out->q, sum);
             out->d = d;
             if (f->halves == 1) sum[0] += sum[1];
             for (size_t h = 0; h < 2; h++) {
-                float low = f->piece ? (float)sum[h] : d * (float)sum[h];
                 out->start[h] = h < f->halves ? -zero * sum[h] : 0;
-                out->low[h] = h < f->halves ? low : 0;
+                out->low[h] = h < f->halves && !f->piece ? d * (float)sum[h] : 0;
+                if (h < f->halves) of_run[g % RUN * f->halves + h] = sum[h];
             }
         }
+        if (f->piece) put_digits(of_run, f->halves, stride, begin);
     }
 }
 

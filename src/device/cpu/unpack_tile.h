@@ -8,10 +8,23 @@
 #include "tensor/unpack.h"
 
 // A block's scales: for each group, or half, `s` and, where the type has an offset, `m`; those of a block with integer
-// scales are to be multiplied by d and dm (the latter less than 0).
+// scales are to be multiplied by d and dm (the latter less than 0), and its minima are in `least`, too, four of a row
+// side by side. What is NULL of m and `least` is not asked for.
 struct tile_scales {
     wf *s, *m, *d, *dm;
+    w8 *least;
 };
+
+// Minima, sixteen rows' of each group or half.
+INLINE void put_minima(const uint8_t *from, int n, struct tile_scales t) {
+    uint8_t fours[64];
+    for (int i = 0; t.m && i < n; i++) t.m[i] = wf_u8(from + 16 * i);
+    for (int i = 0; t.least && i < n / 4; i++, from += 64) {
+        for (int row = 0; row < 16; row++)
+            for (int k = 0; k < 4; k++) fours[4 * row + k] = from[16 * k + row];
+        t.least[i] = w8_load(fours);
+    }
+}
 
 INLINE void planes4(const uint8_t *p, w8 w[8]) {
     for (int i = 0; i < 4; i++) {
@@ -173,10 +186,8 @@ INLINE void tile_scales_q2_k(const uint8_t *b, struct tile_scales t) {
         w8_store(sc + 64 * i, w8_field(v, 0, 15));
         w8_store(mn + 64 * i, w8_field(v, 4, 15));
     }
-    for (int h = 0; h < 16; h++) {
-        t.s[h] = wf_u8(sc + 16 * h);
-        t.m[h] = wf_u8(mn + 16 * h);
-    }
+    for (int h = 0; h < 16; h++) t.s[h] = wf_u8(sc + 16 * h);
+    put_minima(mn, 16, t);
 }
 
 INLINE void tile_scales_q3_k(const uint8_t *b, struct tile_scales t) {
@@ -208,10 +219,8 @@ INLINE void tile_scales_q4_k(const uint8_t *b, struct tile_scales t) {
     *t.dm = wf_neg(wf_f16(b + 32));
     six_bits(b + 64, sc);
     six_bits(b + 160, mn);
-    for (int g = 0; g < 8; g++) {
-        t.s[g] = wf_u8(sc + 16 * g);
-        t.m[g] = wf_u8(mn + 16 * g);
-    }
+    for (int g = 0; g < 8; g++) t.s[g] = wf_u8(sc + 16 * g);
+    put_minima(mn, 8, t);
 }
 
 INLINE void tile_scales_q5_k(const uint8_t *b, struct tile_scales t) { tile_scales_q4_k(b, t); }
