@@ -2,6 +2,7 @@
 
 #include "server/ask.h"
 #include "server/keys.h"
+#include "server/tuner.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -116,7 +117,7 @@ struct served *tune_base(struct server *s, const struct exchange *x, const json_
     const char *text = json_string_value(name);
     const struct key *k = x->account;
     struct served *m = text && *text ? models_find(s->models, text) : NULL;
-    struct tuned *t = text && !m ? tuned_find(s->adapters, text, exchange_sees(x)) : NULL;
+    struct tuned *t = text && !m ? tuner_find(s, text, exchange_sees(x)) : NULL;
     if (t) tuned_release(t);
     if (!text || !*text) return refuse(f, 400, "model", "model: takes the name of a model"), NULL;
     if (t) return refuse(f, 400, "model", "model: '%.100s' is an adapter; training begins from a model", text), NULL;

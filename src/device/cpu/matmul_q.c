@@ -19,7 +19,7 @@ enum {
 // A stretch of one tile, unpacked.
 struct chunk {
     w8 w[STRETCH][WORDS];
-    wf s[STRETCH * 2], m[STRETCH * 2], d[STRETCH / BLOCK], dm[STRETCH / BLOCK];
+    wf s[STRETCH * 2], m[STRETCH], d[STRETCH / BLOCK], dm[STRETCH / BLOCK];
     w8 least[STRETCH / 2];
 };
 
