@@ -36,20 +36,25 @@ struct host_panel {
 
 // The same sums by integers of 16 bits. HOST_RUN terms of a sum, one after the other, share a scale: their largest
 // number's size over HOST_MOST_X or HOST_MOST_W, and each is the nearest multiple of it. A run's sum is exact, and so
-// the same in any order; y is y + float(sum) * (x's scale * w's), fused, runs in ascending order. Terms are stored in
-// pairs, the first in the low half: row r's pair i is x[r / HOST_ROWS * x_group + i * HOST_ROWS + r % HOST_ROWS], and
-// the scale of its run u x_scale[r / HOST_ROWS * x_group + u * HOST_ROWS + r % HOST_ROWS]; column c has w[i * w_step +
-// c] and w_scale[u * w_step + c]. `n` counts terms; where it is odd, one of zero follows. A run with an infinity or a
-// NaN has the scale NaN.
+// the same in any order; y is y + float(sum) * (x's scale * w's), fused, runs in ascending order. `n` counts terms. A
+// run with an infinity or a NaN has the scale NaN.
+// Rows are groups of HOST_ROWS, x_group words apart, and columns panels of HOST_PANEL, w_group words apart. Each has a
+// block for every run: pairs of terms, the first in the low half, [HOST_RUN / 2][HOST_ROWS] or [HOST_RUN / 2]
+// [HOST_PANEL], zeros behind the last term; and then arrange_x() or arrange_w() puts it into the order that this
+// instruction set reads. Blocks had best begin at multiples of 64 bytes. The scale of row r's run u is x_scale[r /
+// HOST_ROWS * x_group + u * HOST_ROWS + r % HOST_ROWS], that of column c's w_scale[u * w_step + c].
 enum { HOST_RUN = 64, HOST_MOST_X = 8191, HOST_MOST_W = 4095 };
+enum { HOST_X_BLOCK = HOST_RUN / 2 * HOST_ROWS, HOST_W_BLOCK = HOST_RUN / 2 * HOST_PANEL }; // words
 
 struct host_shorts {
     const void *x, *w; // words of four bytes
     const float *x_scale, *w_scale;
     float *y;
     bool fresh;
-    size_t x_group, w_step, y_row, n, rows, cols;
+    size_t x_group, w_group, w_step, y_row, n, rows, cols;
 };
+
+typedef void host_arrange(void *block);
 
 // One sum's n terms: [n] shorts, and one more of zero where n is odd; a scale a run.
 typedef void host_round_along(const float *restrict x, size_t n, float most, int16_t *restrict to,
@@ -67,6 +72,7 @@ typedef void host_decode(enum type type, const void *row, size_t first, size_t n
 struct host_gradients {
     void (*panel)(const struct host_panel *p);
     void (*shorts)(const struct host_shorts *p);
+    host_arrange *arrange_x, *arrange_w;
     host_round_along *round_along;
     host_round_across *round_across;
     host_units *values, *slopes;

@@ -189,9 +189,9 @@ static struct shorts_panel forward_weights(const struct way *w, size_t first, si
         for (size_t i = 0; i < some && !there; i++)
             w->g->decode(o->type, row_of(o, first + c + i), w->begin + k, terms, near + i * terms);
         if (there)
-            shorts_from_columns(w->g, there + w->begin + k, o->in, terms, some, shorts, c);
+            shorts_from_columns(w->g, there + w->begin + k, o->in, terms, some, shorts_panel_at(shorts, c));
         else if (o->shorts)
-            shorts_from_columns(w->g, near, terms, terms, some, shorts, c);
+            shorts_from_columns(w->g, near, terms, terms, some, shorts_panel_at(shorts, c));
         else
             turn_words(near, terms, some, terms, panel + c, n);
     }

@@ -6,8 +6,9 @@
 
 #include <stdbool.h>
 
-// Rows of x, `step` apart, rounded, as the kernel has them: groups of HOST_ROWS of shorts_group(n) words each, scales
-// and then pairs; zeros behind the last row. Terms begin at the first of a run.
+// Rows of x, `step` apart, rounded, as the kernel has them: groups of HOST_ROWS of shorts_group(n) words each, blocks
+// of pairs and then scales; zeros behind the last row. Terms begin at the first of a run. `to` is anywhere: the first
+// group begins at the next line of a cache, for which shorts_floats() has room.
 void shorts_pack(const struct host_gradients *g, const float *x, size_t step, size_t rows, size_t n, float *to);
 // Columns of x instead, x[k * step + column], of which each is a row of n terms; all times `by`.
 void shorts_pack_columns(const struct host_gradients *g, const float *x, size_t step, size_t cols, size_t n, float by,
@@ -15,17 +16,20 @@ void shorts_pack_columns(const struct host_gradients *g, const float *x, size_t 
 size_t shorts_group(size_t n);
 size_t shorts_floats(size_t rows, size_t n);
 
-// A panel of rounded weights: `step` columns, a multiple of HOST_PANEL, of which those wanted are the first.
+// Rounded weights: panels of HOST_PANEL columns, `group` words apart, and scales, `step` of them for each run. The last
+// panel may have fewer columns, and the last run fewer terms.
 struct shorts_panel {
     float *pairs, *scales;
-    size_t step;
+    size_t group, step;
 };
 size_t shorts_panel_floats(size_t n, size_t cols);
 struct shorts_panel shorts_panel_in(float *room, size_t n, size_t cols);
-// From w[column * step + k], a panel's columns from `first` on; and from w[k * step + column], its terms from `first`
-// on, the first of a run.
+// Its columns from `first` on, the first of a panel.
+struct shorts_panel shorts_panel_at(struct shorts_panel p, size_t first);
+// All terms of some columns from w[column * step + k]; and from w[k * step + column], those from `first` on, the first
+// of a run. Columns are whole panels, or all that are left.
 void shorts_from_columns(const struct host_gradients *g, const float *w, size_t step, size_t n, size_t cols,
-                         struct shorts_panel to, size_t first);
+                         struct shorts_panel to);
 void shorts_from_rows(const struct host_gradients *g, const float *w, size_t step, size_t n, size_t cols,
                       struct shorts_panel to, size_t first);
 

@@ -88,8 +88,7 @@ static void outputs_task(void *arg, size_t task) {
 static void round_task(void *arg, size_t task) {
     struct way *w = arg;
     size_t first = task * COLUMNS, n = w->n - first < COLUMNS ? w->n - first : COLUMNS;
-    struct shorts_panel to = {w->panel.pairs + first, w->panel.scales + first, w->panel.step};
-    shorts_from_rows(w->g, w->x + w->begin + first, w->o->in, w->o->rows, n, to, 0);
+    shorts_from_rows(w->g, w->x + w->begin + first, w->o->in, w->o->rows, n, shorts_panel_at(w->panel, first), 0);
 }
 
 enum { SLAB = 4096 }; // columns of x at once

@@ -75,7 +75,7 @@ static bool product(const struct host_gradients *g, const float *x, const float 
         for (size_t c = 0; c < cols; c++) turned[c * n + k] = w[k * cols + c];
     shorts_pack(g, x, n, rows, n, packed);
     if (columns)
-        shorts_from_columns(g, turned, n, n, cols, panel, 0);
+        shorts_from_columns(g, turned, n, n, cols, panel);
     else
         shorts_from_rows(g, w, cols, n, cols, panel, 0);
     struct shorts_product p = {.packed = packed,
@@ -109,9 +109,9 @@ static void check(const float *x, const float *w, size_t rows, size_t n, size_t 
 static float x[MOST], w[MOST];
 
 static void every_shape(void) {
-    static const size_t rows[] = {1, 3, 12, 13, 29}, terms[] = {1, 2, 63, 64, 65, 200, 320},
+    static const size_t rows[] = {1, 3, 12, 13, 29, 61}, terms[] = {1, 2, 63, 64, 65, 200, 320},
                         cols[] = {1, 15, 16, 33, 48};
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 6; i++)
         for (size_t j = 0; j < 7; j++) {
             size_t c = cols[(i + j) % 5];
             draw(x, rows[i] * terms[j]);

@@ -39,6 +39,8 @@ void KERNEL(cap)(float *x, float most, size_t n);
 void KERNEL(exps)(const float *x, size_t n, float best, float by, float least, float *out);
 void KERNEL(panel)(const struct host_panel *p);
 void KERNEL(shorts)(const struct host_shorts *p);
+void KERNEL(arrange_x)(void *block);
+void KERNEL(arrange_w)(void *block);
 void KERNEL(round_along)(const float *restrict x, size_t n, float most, int16_t *restrict to, float *restrict scale);
 void KERNEL(round_across)(const float *x, size_t step, size_t n, size_t cols, float most, void *to, size_t to_step,
                           float *scale);

@@ -1,11 +1,13 @@
 // Sixteen-bit products of training (device/host.h): rounding, and sums in integers.
 #include "device/cpu/isa.h"
+#include "device/cpu/shorts_amx.h"
 #include "device/cpu/simd.h"
 #include "device/cpu/strips.h"
 
 _Static_assert(HOST_RUN % 2 == 0, "a run is whole pairs");
-_Static_assert((int64_t)HOST_MOST_X *HOST_MOST_W *HOST_RUN <= INT32_MAX, "a run's sum fits");
+_Static_assert((int64_t)HOST_MOST_X * HOST_MOST_W * HOST_RUN <= INT32_MAX, "a run's sum fits");
 
+#ifndef AMX_HERE
 enum { WORD = 4 };
 
 static inline ivec words_of(const char *p) {
@@ -40,11 +42,16 @@ static inline ivec add_pairs(ivec a, ivec b, ivec sum) {
 
 static inline vec floats_of(ivec v) { return __builtin_convertvector(v, vec); }
 
+static inline const char *weights_of(const struct host_shorts *p, size_t c) {
+    return (const char *)p->w + (c / HOST_PANEL * p->w_group + c % HOST_PANEL) * WORD;
+}
+
 // `rows` and `wide` are known when this is compiled, and so is which sum is in which register.
 static inline __attribute__((always_inline)) void block(const struct host_shorts *p, size_t r, size_t c, size_t rows,
                                                         size_t wide) {
     size_t first = r / HOST_ROWS * p->x_group + r % HOST_ROWS;
-    const char *x = (const char *)p->x + first * WORD, *w = (const char *)p->w + c * WORD;
+    const char *x = (const char *)p->x + first * WORD, *w[2];
+    for (size_t j = 0; j < wide; j++) w[j] = weights_of(p, c + j * VEC);
     const float *x_scale = p->x_scale + first, *w_scale = p->w_scale + c;
     float *y = p->y + r * p->y_row + c;
     vec all[AT_A_TIME][2];
@@ -56,9 +63,12 @@ static inline __attribute__((always_inline)) void block(const struct host_shorts
         ivec sum[AT_A_TIME][2];
         for (size_t i = 0; i < rows; i++)
             for (size_t j = 0; j < wide; j++) sum[i][j] = (ivec){0};
-        for (; some; some--, x += HOST_ROWS * WORD, w += p->w_step * WORD) {
+        for (; some; some--, x += HOST_ROWS * WORD) {
             ivec by[2];
-            for (size_t j = 0; j < wide; j++) by[j] = words_of(w + j * sizeof(ivec));
+            for (size_t j = 0; j < wide; j++) {
+                by[j] = words_of(w[j]);
+                w[j] += HOST_PANEL * WORD;
+            }
             for (size_t i = 0; i < rows; i++)
                 for (size_t j = 0; j < wide; j++) sum[i][j] = add_pairs(in_all(x + i * WORD), by[j], sum[i][j]);
         }
@@ -89,6 +99,10 @@ void KERNEL(shorts)(const struct host_shorts *p) {
         for (; c < p->cols; c += VEC) strip(p, r, end, c, 1);
     }
 }
+
+void KERNEL(arrange_x)(void *block) {}
+void KERNEL(arrange_w)(void *block) {}
+#endif
 
 // ---------------------------------------------------------------------------------------------- rounding
 
