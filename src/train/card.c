@@ -1,5 +1,6 @@
 #include "train/card_parts.h"
 
+#include "base/pages.h"
 #include "model/model.h"
 
 #include <stdio.h>
@@ -94,7 +95,7 @@ const char *card_failed(const struct card *c) { return c && *c->why ? c->why : N
 
 float *card_memory(struct card *c, size_t floats) {
     gyr_error e;
-    if (!c) return malloc(floats * sizeof(float));
+    if (!c) return large_pages(malloc(floats * sizeof(float)), floats * sizeof(float));
     return device_host_alloc(c->desk->d, floats * sizeof(float), &e);
 }
 

@@ -1,5 +1,6 @@
 // Training of all weights: what is asked for made definite, and everything that can be refused refused before anything
 // is computed.
+#include "base/pages.h"
 #include "engine/inside.h"
 #include "model/synth.h"
 #include "train/pretrain.h"
@@ -147,8 +148,9 @@ static bool read_data(struct gyr_train *t, gyr_error *e) {
 
 static bool make_room(struct gyr_train *t, gyr_error *e) {
     float **all[] = {&t->leaf, &t->sum, &t->mean, &t->square};
+    size_t bytes = (t->w->n + 1) * sizeof(float);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (!(*all[i] = calloc(t->w->n + 1, sizeof **all[i]))) return fail_memory(e, "training");
+        if (!(*all[i] = large_pages(calloc(1, bytes), bytes))) return fail_memory(e, "training");
     t->history = calloc(t->steps + 1, 2 * sizeof *t->history);
     t->blocks = calloc(t->o.batch, sizeof *t->blocks);
     if (!t->history || !t->blocks) return fail_memory(e, "training");

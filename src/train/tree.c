@@ -1,5 +1,6 @@
 #include "train/tree.h"
 
+#include "base/pages.h"
 #include "base/threads.h"
 
 #include <stdlib.h>
@@ -60,7 +61,8 @@ void tree_zeros(const struct tree *t, float *x, size_t n) { run(t, (struct addin
 bool tree_add_node(struct tree *t, int level, const float *sum, gyr_error *e) {
     int k = level;
     while (k + 1 < TREE_LEVELS && t->count >> k & 1) k++;
-    if (!t->level[k] && !(t->level[k] = malloc((t->n + 1) * sizeof *t->level[k]))) return fail_memory(e, "training");
+    size_t bytes = (t->n + 1) * sizeof *t->level[k];
+    if (!t->level[k] && !(t->level[k] = large_pages(malloc(bytes), bytes))) return fail_memory(e, "training");
     float *to = t->level[k];
     if (k == level) run(t, (struct adding){to, sum, NULL, t->n});
     for (int i = level; i < k; i++, sum = to) run(t, (struct adding){to, t->level[i], sum, t->n});

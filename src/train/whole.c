@@ -1,4 +1,5 @@
 #include "train/whole.h"
+#include "base/pages.h"
 #include "device/rope.h"
 
 #include <math.h>
@@ -267,7 +268,8 @@ struct whole *whole_new(struct trainee *t, gyr_error *e) {
     if (ok && m->checkpoint->source != CHECKPOINT_GGUF)
         ok = fail(e, GYR_UNSUPPORTED, "%s: is a Hugging Face folder; make a GGUF file of it with gyr convert",
                   m->checkpoint->path);
-    ok = ok && count_parts(w, e) && ((w->numbers = calloc(w->n + 1, sizeof *w->numbers)) || fail_memory(e, "training"));
+    size_t bytes = ok && count_parts(w, e) ? (w->n + 1) * sizeof *w->numbers : 0;
+    ok = bytes && ((w->numbers = large_pages(calloc(1, bytes), bytes)) || fail_memory(e, "training"));
     if (ok) read_parts(w);
     if (ok && take_all(w, t, e)) return t->whole = w;
     whole_free(w);

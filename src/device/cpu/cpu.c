@@ -1,14 +1,14 @@
 // The CPU as a device: its memory, and the operations that need no thought.
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "base/pages.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/tile.h"
 
 // Elements of a task: ELEMENTS, or fewer where there are not enough for all threads, but no fewer than are worth a
 // thread's coming: LIGHT of operations that wait for memory, HEAVY of others.
-enum { ELEMENTS = 8192, LIGHT = 1024, HEAVY = 512, LINE = 64, LARGE = 2 << 20 };
+enum { ELEMENTS = 8192, LIGHT = 1024, HEAVY = 512, LINE = 64 };
 
 static void close_cpu(struct device *d) {
     struct cpu *c = cpu_of(d);
@@ -19,15 +19,8 @@ static void close_cpu(struct device *d) {
     free(c);
 }
 
-// Attention jumps from page to page of a long cache: with the system's large pages, fewer of these jumps miss in the
-// tables of addresses.
-static void *large_pages(void *p, size_t bytes) {
-    uintptr_t first = ((uintptr_t)p + LARGE - 1) / LARGE * LARGE, last = ((uintptr_t)p + bytes) / LARGE * LARGE;
-    if (p && bytes >= 2 * (size_t)LARGE && first < last) madvise((void *)first, last - first, MADV_HUGEPAGE);
-    return p;
-}
-
 // Zeros that begin with a cache line, so that no vector lies in two; what calloc() gave is kept in front of them.
+// Attention jumps from page to page of a long cache: large ones.
 static void *alloc(struct device *d, size_t bytes, gyr_error *e) {
     void *base = bytes < SIZE_MAX - LINE ? calloc(1, bytes + LINE) : NULL;
     if (!base)
