@@ -35,12 +35,16 @@ INLINE void sum_end(struct sums *v, size_t i, struct part p, wf sum) {
     wf_store(to, sum);
 }
 
+// A row's results may lie in a page of their own, which nothing fetches unasked.
+enum { PUT_AHEAD = 8 };
+
 // y, of tiles [first, first + tiles).
 static inline void sums_put(const struct sums *v, size_t rows, const struct weight *w, size_t first, size_t tiles,
                             const float *bias, float *y) {
     for (size_t r = 0; r < rows; r++)
         for (size_t t = 0; t < tiles; t++) {
             size_t o = (first + t) * TILE;
+            if (r + PUT_AHEAD < rows) __builtin_prefetch(y + (r + PUT_AHEAD) * w->rows + o, 1);
             const float *sum = v->now + (r * WIDE_TILES + t) * TILE;
             if (o + TILE <= w->rows)
                 wf_store(y + r * w->rows + o, bias ? wf_add(wf_load(sum), wf_load(bias + o)) : wf_load(sum));

@@ -5,7 +5,7 @@
 #include "device/cpu/strips.h"
 
 _Static_assert(HOST_RUN % 2 == 0, "a run is whole pairs");
-_Static_assert((int64_t)HOST_MOST_X * HOST_MOST_W * HOST_RUN <= INT32_MAX, "a run's sum fits");
+_Static_assert((int64_t)HOST_MOST_X *HOST_MOST_W *HOST_RUN <= INT32_MAX, "a run's sum fits");
 
 #ifndef AMX_HERE
 enum { WORD = 4 };
