@@ -67,9 +67,6 @@ INLINE void add_group(const w8 *w, size_t next, const wf *s, const wf *m, size_t
     }
 }
 
-// What comes after is not begun before in the code: the compiler takes loads forward, and has no registers for them.
-INLINE void in_turn(void) { __asm__ volatile("" : : : "memory"); }
-
 // part += the same for types whose scales are integers: exact.
 INLINE void add_exactly(const w8 *w, size_t next, const wf *s, size_t next_scale, const struct act *x, int tiles,
                         int rows, int halves, bool is_signed, wf (*part)[WIDE_TILES]) {

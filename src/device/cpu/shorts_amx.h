@@ -99,11 +99,8 @@ INLINE void add_rows(const struct parts *from, const struct sums_of *s, size_t r
     }
 }
 
-// What is multiplied and what is added take turns as they are written here: the chip does not look far enough ahead.
-#define IN_TURN __asm__ volatile("" : : : "memory")
-
-// The products of a run, and meanwhile the sums of the one before it. Tiles 0 to 2 are the parts, 3 and 4 planes of x,
-// 5 and 6 those of w.
+// The products of a run, and meanwhile, in turn, the sums of the one before it. Tiles 0 to 2 are the parts, 3 and 4
+// planes of x, 5 and 6 those of w.
 INLINE void run_of_both(const struct sums_of *s, size_t run, bool before, struct parts parts[2], wf acc[HOST_ROWS]) {
     const uint8_t *x = s->x + run * 2 * X_PLANE, *w = s->w + run * 2 * W_PLANE;
     struct parts *to = &parts[run % 2];
@@ -115,25 +112,25 @@ INLINE void run_of_both(const struct sums_of *s, size_t run, bool before, struct
     _tile_loadd(3, x, HOST_RUN);
     _tile_loadd(5, w, VECTOR);
     _tile_dpbssd(0, 3, 5);
-    IN_TURN;
+    in_turn();
     if (before) add_rows(from, s, run - 1, by, 0, acc);
-    IN_TURN;
+    in_turn();
     _tile_loadd(4, x + X_PLANE, HOST_RUN);
     _tile_loadd(6, w + W_PLANE, VECTOR);
     _tile_dpbuud(2, 4, 6);
-    IN_TURN;
+    in_turn();
     if (before) add_rows(from, s, run - 1, by, HOST_ROWS / 4, acc);
-    IN_TURN;
+    in_turn();
     _tile_stored(0, to->high, VECTOR);
     _tile_dpbsud(1, 3, 6);
-    IN_TURN;
+    in_turn();
     if (before) add_rows(from, s, run - 1, by, HOST_ROWS / 2, acc);
-    IN_TURN;
+    in_turn();
     _tile_dpbusd(1, 4, 5);
     _tile_stored(2, to->low, VECTOR);
-    IN_TURN;
+    in_turn();
     if (before) add_rows(from, s, run - 1, by, HOST_ROWS / 4 * 3, acc);
-    IN_TURN;
+    in_turn();
     _tile_stored(1, to->cross, VECTOR);
 }
 

@@ -43,4 +43,8 @@
 #include "device/cpu/wide_scalar.h"
 #endif
 
+// What comes after is not begun before in the code: the compiler takes loads forward, where registers or the chip's own
+// sight do not reach so far.
+INLINE void in_turn(void) { __asm__ volatile("" : : : "memory"); }
+
 #endif
